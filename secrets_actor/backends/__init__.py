@@ -1,0 +1,1 @@
+"""One folder a store, the same port, strangers to each other."""

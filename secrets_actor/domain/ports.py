@@ -1,0 +1,83 @@
+"""The ports through which the floors meet: the actor asks a Backend and a CredentialSource, and tells an AuditSink."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from secrets_actor.domain.credentials import Credentials
+from secrets_actor.domain.operations import Operation
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """What travels with an operation to a backend: until when (`time.monotonic()` seconds), and with which keys."""
+
+    deadline: float
+    credentials: Credentials | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T_co]):
+    """A backend's answer, with the request id under which the backend knows the exchange."""
+
+    value: T_co
+    request_id: str | None = None
+
+
+class Backend(Protocol):
+    """One connection to a store, used by one worker at a time and by no other thread, except `close`."""
+
+    @property
+    def name(self) -> str:
+        """The backend's name in the configuration, such as `local_encrypted`."""
+
+    def perform(self, operation: Operation[T], context: CallContext) -> Answer[T]:
+        """Carry *operation* out, blocking until it is done or `context.deadline` has passed.
+
+        Raises only `SecretsError`s. May be asked the same `Set` again with the same token: at most one version results.
+        """
+
+    def close(self) -> None:
+        """Give up the connection. Any thread may call this, more than once; a `perform` under way then fails soon."""
+
+
+class CredentialSource(Protocol):
+    """Where keys come from. Fetching may block, so only workers call it."""
+
+    def fetch(self, deadline: float) -> Credentials:
+        """Fresh credentials, by *deadline* (`time.monotonic()` seconds). Raises only `SecretsError`s."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackendKit:
+    """What runtime hands to the actor: how to open a connection, and the source of keys if the store wants any."""
+
+    name: str
+    connect: Callable[[], Backend]
+    credentials: CredentialSource | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """One operation as the audit log tells it: never a value, key or token.
+
+    `outcome` is `ok` or the error's code; `duration` is seconds from the call's arrival to its answer.
+    """
+
+    operation: str
+    secret_id: str | None
+    outcome: str
+    source: str
+    duration: float
+    version_id: str | None = None
+    request_id: str | None = None
+
+
+class AuditSink(Protocol):
+    """Takes audit records from any thread. Never blocks, never raises."""
+
+    def record(self, record: AuditRecord) -> None:
+        """Hand *record* over."""

@@ -1,0 +1,173 @@
+"""The masked value, and the Secret that callers get.
+
+Rule 1: a value has one type, `SecretValue`. Every printable form of it is the mask.
+Rule 2: it cannot be pickled, and a copy of it is itself: no second holder comes about unseen.
+Rule 3: `reveal()` and `json()` are the only ways in. What they return is the caller's to guard.
+Rule 4: errors raised here never hold the value, and no frame that raises them has it as a local of ours.
+"""
+
+import hmac
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, NoReturn, Self
+
+from secrets_actor.domain.errors import InvalidSecretValue
+
+MASK: Final = "****"
+# AWS Secrets Manager: SecretString and SecretBinary hold 65,536 bytes at most (quota "Secret value size").
+MAX_VALUE_BYTES: Final = 65_536
+
+
+class SecretValue:
+    """A secret text or secret bytes that prints as a mask.
+
+    Raises `InvalidSecretValue` for another type, for an empty value, for text that is not valid Unicode, and past
+    65,536 bytes (text counted in UTF-8).
+    """
+
+    __slots__ = ("_value",)
+    _value: str | bytes
+
+    def __init__(self, value: "str | bytes | bytearray | SecretValue") -> None:
+        self._value = bytes(value) if isinstance(value, bytearray) else getattr(value, "_value", value)
+        del value
+        problem = self._problem()
+        if problem:
+            self._value = b""
+            raise InvalidSecretValue(problem)
+
+    def _problem(self) -> str | None:
+        if not isinstance(self._value, (str, bytes)):
+            return f"a secret value is str or bytes, not {type(self._value).__name__}; encode objects as JSON text"
+        try:
+            size = len(self._value if isinstance(self._value, bytes) else self._value.encode())
+        except UnicodeEncodeError:
+            return "a secret text must be valid Unicode (it holds a lone surrogate); give it as bytes"
+        if size == 0:
+            return "a secret value is empty; give at least one byte"
+        if size > MAX_VALUE_BYTES:
+            return f"a secret value has {MAX_VALUE_BYTES} bytes at most, this one {size}"
+        return None
+
+    def reveal(self) -> str | bytes:
+        """The value itself: `str` for a text secret, `bytes` for a binary one."""
+        return self._value
+
+    def json(self) -> Any:
+        """The value parsed as JSON. Raises `InvalidSecretValue` when it is not JSON."""
+        try:
+            return json.loads(self._value)
+        except ValueError:
+            pass  # the decoder's own error quotes the document
+        raise InvalidSecretValue("this secret's value is not JSON; read it with reveal()")
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the value is text (`SecretString`) rather than bytes (`SecretBinary`)."""
+        return isinstance(self._value, str)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SecretValue):
+            return NotImplemented
+        if self.is_text != other.is_text:
+            return False
+        return hmac.compare_digest(_as_bytes(self._value), _as_bytes(other._value))
+
+    __hash__ = None  # type: ignore[assignment]  # a hash of a short secret gives it away
+
+    def __repr__(self) -> str:
+        return f"<SecretValue {MASK}>"
+
+    __str__ = __repr__
+
+    def __format__(self, _spec: str) -> str:
+        return repr(self)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self
+
+    def __reduce_ex__(self, _protocol: object) -> NoReturn:
+        raise TypeError("a SecretValue cannot be pickled; pass the secret's name and get it where it is needed")
+
+
+def _as_bytes(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else value
+
+
+class Source(StrEnum):
+    """Where an answer came from."""
+
+    BACKEND = "backend"
+    CACHE = "cache"
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """One version of a secret, as callers get it.
+
+    `created_at` is when this version was made (UTC). `age` is how many seconds ago the backend said so; `stale` is
+    true when that is longer than the cache's TTL.
+    """
+
+    name: str
+    arn: str
+    value: SecretValue
+    version_id: str
+    stages: tuple[str, ...]
+    created_at: datetime
+    age: float = 0.0
+    stale: bool = False
+    source: Source = Source.BACKEND
+
+    def reveal(self) -> str | bytes:
+        """The value itself: `str` for a text secret, `bytes` for a binary one."""
+        return self.value.reveal()
+
+    def json(self) -> Any:
+        """The value parsed as JSON. Raises `InvalidSecretValue` when it is not JSON."""
+        return self.value.json()
+
+
+@dataclass(frozen=True, slots=True)
+class SecretInfo:
+    """What a list tells of a secret. Times are UTC. `deletion_date` is set while the secret is scheduled for deletion:
+    when its recovery window ends."""
+
+    name: str
+    arn: str
+    description: str | None = None
+    created_at: datetime | None = None
+    changed_at: datetime | None = None
+    deletion_date: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetReceipt:
+    """A set took effect. `created` tells a new secret from a new version of one that was there."""
+
+    name: str
+    arn: str
+    version_id: str
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteReceipt:
+    """A delete took effect. `deletion_date` (UTC) is when the secret is gone for good: until then `restore` works."""
+
+    name: str
+    arn: str
+    deletion_date: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreReceipt:
+    """A deletion was called off: the secret is as it was before it."""
+
+    name: str
+    arn: str
