@@ -31,8 +31,10 @@ class SecretValue:
     _value: str | bytes
 
     def __init__(self, value: "str | bytes | bytearray | SecretValue") -> None:
-        self._value = bytes(value) if isinstance(value, bytearray) else getattr(value, "_value", value)
-        del value
+        if isinstance(value, SecretValue):
+            value = value._value
+        self._value = bytes(value) if isinstance(value, bytearray) else value
+        del value  # no frame of ours keeps it in clear while an error is raised
         problem = self._problem()
         if problem:
             self._value = b""

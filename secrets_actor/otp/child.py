@@ -1,0 +1,43 @@
+"""Starting and stopping one child: what both kinds of supervisor do alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from secrets_actor.otp.child_spec import BrutalKill, ChildSpec
+from secrets_actor.otp.errors import StartError
+from secrets_actor.otp.pid import Pid
+from secrets_actor.otp.process import IGNORE, spawn
+from secrets_actor.otp.reasons import SHUTDOWN
+
+if TYPE_CHECKING:
+    from secrets_actor.otp.node import Node
+
+
+def start_child(node: Node, spec: ChildSpec) -> Pid | None:
+    """Start *spec*, linked to the calling process. None if its init ignored. Raises `StartError`, `NameTaken`."""
+    try:
+        return spawn(node, spec.start, label=spec.id, name=spec.name, link=True)
+    except StartError as error:
+        if error.reason == IGNORE:
+            return None
+        raise
+
+
+def stop_children(me: Pid, running: Iterable[tuple[Pid, ChildSpec]]) -> None:
+    """Stop *running* all at once, each within its own shutdown time; past it, it is killed and disowned."""
+    waiting: list[tuple[Pid, float]] = []
+    for pid, spec in running:
+        if isinstance(spec.shutdown, BrutalKill):
+            pid.kill()
+        else:
+            pid.exit(SHUTDOWN, sender=me)
+            grace = spec.shutdown if spec.shutdown is not None else math.inf
+            waiting.append((pid, grace))
+    begun = me.node.clock.now()
+    for pid, grace in waiting:
+        left = None if math.isinf(grace) else max(grace - (me.node.clock.now() - begun), 0.0)
+        if pid.wait(left) is None:
+            pid.kill()

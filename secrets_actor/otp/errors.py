@@ -1,0 +1,70 @@
+"""What the kernel raises to those who start, call and configure processes."""
+
+from __future__ import annotations
+
+from secrets_actor.otp.reasons import ExitReason
+
+
+class OtpError(Exception):
+    """Base of the kernel's errors; never raised itself."""
+
+
+class CallFailed(OtpError):
+    """A call got no answer. `reason` is the exit reason of the process that owed it."""
+
+    def __init__(self, reason: ExitReason) -> None:
+        super().__init__(f"the process ended before it answered: {reason}")
+        self.reason = reason
+
+
+class NoProcess(CallFailed):
+    """There is no such process: its name is not registered, or it has ended."""
+
+
+class CallTimeout(OtpError, TimeoutError):
+    """The answer did not come in time. The request is, or will be, carried out; a late answer is dropped."""
+
+
+class CallingSelf(OtpError):
+    """A process called itself and would have waited forever."""
+
+
+class StartError(OtpError):
+    """A process did not come up; `reason` says why."""
+
+    def __init__(self, reason: ExitReason) -> None:
+        super().__init__(f"the process did not start: {reason}")
+        self.reason = reason
+
+
+class NameTaken(OtpError):
+    """Another live process has the name; `holder` is it."""
+
+    def __init__(self, name: str, holder: object) -> None:
+        super().__init__(f"the name {name} belongs to a live process")
+        self.name, self.holder = name, holder
+
+
+class InvalidTree(OtpError, ValueError):
+    """A child spec or the flags of a supervisor do not hold; nothing was started."""
+
+
+class ChildError(OtpError):
+    """A supervisor refused a request about a child. `problem` is OTP's word for it: not_found, running, restarting,
+    already_started, already_present, max_children."""
+
+    def __init__(self, child: str, problem: str) -> None:
+        super().__init__(f"child {child}: {problem}")
+        self.child, self.problem = child, problem
+
+
+class BadReturn(OtpError, TypeError):
+    """A callback returned something that is no answer."""
+
+
+class Exit(Exception):  # Erlang's exit/1
+    """Raise it in a callback to end the process with *reason*."""
+
+    def __init__(self, reason: ExitReason) -> None:
+        super().__init__(str(reason))
+        self.reason = reason

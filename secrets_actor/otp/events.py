@@ -1,0 +1,80 @@
+"""Life-cycle events: frozen facts for an observer. The kernel knows no logger; no message's contents are in here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class LifecycleEvent:
+    """Base of the events; `process` is the label of the process it is about."""
+
+    process: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStarted(LifecycleEvent):
+    """A process has finished its init."""
+
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessEnded(LifecycleEvent):
+    """A process has ended for an expected reason, or was killed."""
+
+    serial: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessCrashed(LifecycleEvent):
+    """The crash report: what it died of, and the type of the message it was handling."""
+
+    serial: int
+    reason: str
+    last_message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessDisowned(LifecycleEvent):
+    """A process was cut off from outside; its thread ends when what it is doing ends."""
+
+    serial: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildRestarted(LifecycleEvent):
+    """A supervisor restarted a child (and, by its strategy, others with it)."""
+
+    child: str
+    reason: str
+    restarts_in_window: int
+    restarts_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChildStartFailed(LifecycleEvent):
+    """A supervisor could not start a child."""
+
+    child: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorGaveUp(LifecycleEvent):
+    """More restarts than the intensity allows: the supervisor ends."""
+
+    child: str
+    reason: str
+    intensity: int
+    period: float
+
+
+class Observer(Protocol):
+    """Called from any process's thread; must not block. What it raises is dropped."""
+
+    def __call__(self, event: LifecycleEvent, /) -> None:
+        """Take note of *event*."""

@@ -1,0 +1,290 @@
+"""The gen_server behaviour: callbacks that say what to do next, and the clients' call, cast and stop.
+
+Rule 1: a callback returns what shall happen (`Reply`, `NoReply`, `Stop`; None is `NoReply()`); the shell does it.
+Rule 2: answering and returning are two things: keep the caller, return `NoReply`, `caller.reply` later from anywhere.
+Rule 3: `Stop(reason, reply)` runs terminate first and replies then, even if terminate raises.
+Rule 4: a continuation runs before any message, and after the starter or caller has its answer.
+Rule 5: on an exit signal a trapping server terminates if it comes from its parent; any other's is for `handle_info`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from secrets_actor.otp.errors import BadReturn, CallFailed, CallingSelf, NoProcess
+from secrets_actor.otp.messages import Call, Cast, Down, ExitSignal, IdleTimeout, StopRequest
+from secrets_actor.otp.node import Node
+from secrets_actor.otp.pid import MonitorRef, Pid, current
+from secrets_actor.otp.process import IGNORE, Ending
+from secrets_actor.otp.reasons import NOPROC, NORMAL, ExitReason
+from secrets_actor.otp.registry import Name
+from secrets_actor.otp.reply import From
+from secrets_actor.otp.timers import Timer
+
+# Seconds a call waits when not told otherwise. Precedent: gen_server:call/2.
+CALL_TIMEOUT: Final = 5.0
+_NOTHING: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Ok:
+    """init went well. *then* goes to `handle_continue`; *timeout* seconds of silence end in `handle_timeout`."""
+
+    then: Any = _NOTHING
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """init decided that the process is not needed: no error, no process."""
+
+
+@dataclass(slots=True)
+class Reply:
+    """Answer the call with *value*."""
+
+    value: Any
+    then: Any = _NOTHING
+    timeout: float | None = None
+
+
+@dataclass(slots=True)
+class NoReply:
+    """Nothing to answer, or not yet."""
+
+    then: Any = _NOTHING
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End the process. With *reply* in a call, answer it first: after terminate, before the end."""
+
+    reason: ExitReason = NORMAL
+    reply: Any = _NOTHING
+
+
+InitResult = Ok | Ignore | Stop | None
+Handled = Reply | NoReply | Stop | None
+
+
+class Address(Protocol):
+    """A `Pid` or a `Name`."""
+
+    def send(self, message: Any) -> bool:
+        """Put *message* into the mailbox; False if nobody is there."""
+
+    def deliver(self, request: Any, caller: From[Any]) -> None:
+        """Put a call into the mailbox."""
+
+    def resolve(self) -> Pid | None:
+        """The process behind it now."""
+
+
+class GenServer:
+    """Base of servers. Subclass it, override the callbacks; state lives in attributes.
+
+    All callbacks run in the server's own thread, one at a time. `me`, `node` and `parent` are set before `init`.
+    Set `trap_exit` to have `terminate` run when the supervisor shuts the server down.
+    """
+
+    trap_exit: bool = False
+    me: Pid
+    node: Node
+    parent: Pid | None
+
+    # --- callbacks ------------------------------------------------------------------------------------------------
+
+    def init(self) -> InitResult:
+        """Set up; the starter waits for it. Touch no network here: a tree must come up during an outage."""
+        return None
+
+    def handle_call(self, request: Any, caller: From[Any]) -> Handled:  # noqa: ARG002
+        """Answer *request* now (`Reply`) or later (`NoReply`, then `caller.reply`)."""
+        raise BadReturn(f"{type(self).__name__} handles no calls of type {type(request).__name__}")
+
+    def handle_cast(self, message: Any) -> Handled:
+        """Take a message that wants no answer."""
+        raise BadReturn(f"{type(self).__name__} handles no casts of type {type(message).__name__}")
+
+    def handle_info(self, message: Any) -> Handled:  # noqa: ARG002
+        """Take any other message: timers, `Down`, `ExitSignal`, what foreign actors tell. Ignored by default."""
+        return None
+
+    def handle_continue(self, message: Any) -> Handled:
+        """Go on with what init or a callback asked for by *then*."""
+        raise BadReturn(f"{type(self).__name__} continues with nothing, not even {type(message).__name__}")
+
+    def handle_timeout(self) -> Handled:
+        """No message came within the timeout that the last callback asked for."""
+        return None
+
+    def terminate(self, reason: ExitReason) -> object:
+        """Clean up. Not called after a failed init, a kill, or a shutdown that is not trapped."""
+
+    def abandon(self) -> None:
+        """Called from a foreign thread when this process was cut off: unblock whatever it waits for."""
+
+    def translate(self, error: BaseException) -> BaseException:
+        """What a plain pykka `ask` of this server raises for *error*."""
+        return error
+
+    # --- for use in callbacks -------------------------------------------------------------------------------------
+
+    def send_after(self, delay: float, message: Any) -> Timer:
+        """Have *message* come to `handle_info` in *delay* seconds."""
+        return self.node.timers.send_after(delay, self.me, message)
+
+    def cancel_timer(self, timer: Timer) -> float | None:
+        """Take a timer back: the seconds it had left, None if it has fired."""
+        return self.node.timers.cancel(timer)
+
+    def monitor(self, pid: Pid) -> MonitorRef:
+        """Have a `Down` come to `handle_info` when *pid* ends."""
+        me = self.me
+        return pid.monitor(me.post)
+
+    def call_async(self, server: Address, request: Any, tag: object) -> None:
+        """Call without waiting: a `CallDone` with *tag* comes to `handle_info`."""
+        me = self.me
+        caller: From[Any] = From()
+        caller.on_settled(lambda done: me.post(CallDone(tag, done)))
+        server.deliver(request, caller)
+
+    # --- the shell (called by the process) ------------------------------------------------------------------------
+
+    def start(self, me: Pid) -> Ending | None:
+        """Run init."""
+        self.me, self.node, self.parent = me, me.node, me.parent
+        result = self.init()
+        me.trap_exit = self.trap_exit
+        self._then: Any = _NOTHING
+        match result:
+            case None:
+                return None
+            case Ok(then, timeout):
+                self._then = then
+                me.mailbox.idle_timeout = timeout
+                return None
+            case Ignore():
+                return Ending(IGNORE)
+            case Stop(reason):
+                return Ending(reason)
+        raise BadReturn(f"init returned a {type(result).__name__}")
+
+    def after_start(self) -> Ending | None:
+        """Run what init asked to continue with."""
+        then, self._then = self._then, _NOTHING
+        return None if then is _NOTHING else self._do(self.handle_continue(then), None)
+
+    def dispatch(self, message: Any) -> Ending | None:
+        """Hand one message to its callback."""
+        mailbox = self.me.mailbox
+        mailbox.idle_timeout = None  # any message ends a timeout
+        kind = type(message)
+        if kind is Call:
+            return self._do(self.handle_call(message.request, message.caller), message.caller)
+        if kind is Cast:
+            return self._do(self.handle_cast(message.message), None)
+        if kind is IdleTimeout:
+            return self._do(self.handle_timeout(), None)
+        if kind is ExitSignal and message.sender is self.parent:
+            return Ending(message.reason)
+        return self._do(self.handle_info(message), None)
+
+    def _do(self, result: Handled, caller: From[Any] | None) -> Ending | None:
+        while result is not None:
+            kind = type(result)
+            if kind is Reply or kind is NoReply:
+                if kind is Reply:
+                    if caller is None:
+                        raise BadReturn("Reply where there is no caller")
+                    caller.reply(result.value)  # type: ignore[union-attr]
+                if result.timeout is not None:  # type: ignore[union-attr]
+                    self.me.mailbox.idle_timeout = max(result.timeout, 0.0)  # type: ignore[union-attr]
+                if result.then is _NOTHING:  # type: ignore[union-attr]
+                    return None
+                result, caller = self.handle_continue(result.then), None  # type: ignore[union-attr]
+            elif kind is Stop:
+                return _ending(result, caller)  # type: ignore[arg-type]
+            else:
+                raise BadReturn(f"a callback returned a {kind.__name__}")
+        return None
+
+
+def _ending(result: Stop, caller: From[Any] | None) -> Ending:
+    if caller is None or result.reply is _NOTHING:
+        return Ending(result.reason)
+    return Ending(result.reason, lambda: caller.reply(result.reply))
+
+
+@dataclass(frozen=True, slots=True)
+class CallDone:
+    """What `call_async` yields: `done.result()` is the answer, or raises."""
+
+    tag: object
+    done: From[Any]
+
+
+def call(server: Address, request: Any, timeout: float | None = CALL_TIMEOUT) -> Any:
+    """Ask *server* and wait for the answer.
+
+    Raises `CallTimeout` after *timeout* seconds, `CallFailed` with the exit reason if the server ends first,
+    `NoProcess` if it does not exist, `CallingSelf` from the server's own callbacks, and whatever error it replied with.
+    """
+    caller: From[Any] = From()
+    here = current()
+    if here is not None and server.resolve() is here:
+        raise CallingSelf("a server that calls itself waits forever")
+    server.deliver(request, caller)
+    return caller.wait(timeout)
+
+
+def cast(server: Address, message: Any) -> None:
+    """Send *message* to `handle_cast`. Never fails."""
+    server.send(Cast(message))
+
+
+def stop(server: Address, reason: ExitReason = NORMAL, timeout: float | None = None) -> None:
+    """Have *server* end with *reason* when its turn comes, and wait until it has.
+
+    Raises `CallFailed` if it ended for another reason, `NoProcess` if there is none, `CallTimeout`.
+    """
+    pid = server.resolve()
+    if pid is None:
+        raise NoProcess(NOPROC)
+    ended: From[ExitReason] = From()
+
+    def settle(down: Down) -> None:
+        ended.reply(down.reason)
+
+    ref = pid.monitor(settle)
+    pid.send(StopRequest(reason))
+    try:
+        found = ended.wait(timeout)
+    finally:
+        pid.demonitor(ref)
+    if found == NOPROC:
+        raise NoProcess(NOPROC)
+    if found != reason:
+        raise CallFailed(found)
+
+
+__all__ = [
+    "CALL_TIMEOUT",
+    "Address",
+    "CallDone",
+    "GenServer",
+    "Handled",
+    "Ignore",
+    "InitResult",
+    "Name",
+    "NoReply",
+    "Ok",
+    "Reply",
+    "Stop",
+    "call",
+    "cast",
+    "stop",
+]

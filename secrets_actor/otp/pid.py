@@ -1,0 +1,225 @@
+"""A process from outside: its mailbox, links, monitors, open calls, and its end.
+
+Rule 1: a process ends once, in `finish`: by its own thread, or by any other that kills it. From then on it is dead to
+        everybody, even while its thread is still busy: its mailbox takes nothing, what it sends goes nowhere.
+Rule 2: at the end the name is free first, then every open call is failed, then links and monitors hear of it, and the
+        terminated event is set last: who waited for it finds all the rest done.
+Rule 3: an exit signal reaches a trapping process as a message in its turn, and ends any other at once.
+Rule 4: a thread cannot be killed. Cut off, it is disowned: counted by the node until it ends, its `abandon` hook called
+        so that it can be cut loose from whatever it waits for.
+Rule 5: nobody else's code runs under the lock.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from secrets_actor.otp.errors import CallFailed, NoProcess
+from secrets_actor.otp.events import ProcessDisowned, ProcessEnded
+from secrets_actor.otp.messages import Call, Down, ExitSignal
+from secrets_actor.otp.reasons import KILL, KILLED, NOPROC, NORMAL, ExitReason
+from secrets_actor.otp.reply import From
+
+if TYPE_CHECKING:
+    from secrets_actor.otp.mailbox import Mailbox
+    from secrets_actor.otp.node import Node
+
+_serials = itertools.count(1)
+_here = threading.local()
+
+
+def current() -> Pid | None:
+    """The process whose thread this is; None in any other thread."""
+    return getattr(_here, "pid", None)
+
+
+class MonitorRef:
+    """One monitor; two on the same process are two."""
+
+    __slots__ = ("pid",)
+
+    def __init__(self, pid: Pid) -> None:
+        self.pid = pid
+
+
+class Pid:
+    """One incarnation of a process. `label` says what it is, `serial` which; `name` is registered."""
+
+    def __init__(self, node: Node, label: str, mailbox: Mailbox, name: str | None = None) -> None:
+        self.node, self.label, self.name, self.mailbox = node, label, name, mailbox
+        self.serial = next(_serials)
+        self.parent: Pid | None = None
+        self.trap_exit = False
+        self.abandon: Callable[[], None] | None = None
+        self.published: Any = None  # what the process shows of itself to any thread, such as a supervisor's table
+        self.ref: Any = None  # the pykka ActorRef of this incarnation
+        self.thread: threading.Thread | None = None
+        self.started_at = node.clock.now()
+        self._lock = threading.Lock()
+        self._reason: ExitReason | None = None
+        self._terminated = threading.Event()
+        self._links: set[Pid] = set()
+        self._monitors: dict[MonitorRef, Callable[[Down], object]] = {}
+        self._open_calls: set[From[Any]] = set()
+
+    # --- sending --------------------------------------------------------------------------------------------------
+
+    def send(self, message: Any) -> bool:
+        """Put *message* into the mailbox. False, and nothing happens, if this process or the sending one is dead."""
+        sender = current()
+        if self._reason is not None or (sender is not None and sender._reason is not None):
+            return False
+        self.mailbox.push(message)
+        return True
+
+    def deliver(self, request: Any, caller: From[Any]) -> None:
+        """Put a call into the mailbox. It will be settled whatever happens to this process."""
+        with self._lock:
+            if self._reason is None:
+                caller.owed_by(self._open_calls)
+                self.mailbox.push(Call(request, caller))
+                return
+        caller.fail(NoProcess(NOPROC))
+
+    def owe(self, caller: From[Any]) -> None:
+        """Have *caller* failed if this process ends before it is settled."""
+        with self._lock:
+            if self._reason is None:
+                caller.owed_by(self._open_calls)
+                return
+        caller.fail(CallFailed(self._reason))
+
+    # --- signals --------------------------------------------------------------------------------------------------
+
+    def exit(self, reason: ExitReason, sender: Pid | None = None) -> None:
+        """Send an exit signal: `KILL` ends it whatever it does; see rule 3 for any other reason."""
+        if reason == KILL:
+            self.kill()
+        elif self.trap_exit:
+            self.post(ExitSignal(sender, reason))
+        elif reason != NORMAL:
+            self.finish(reason)
+
+    def post(self, message: Any) -> bool:
+        """Like `send`, whoever's thread this is: for signals, whose news is a death, and for timers."""
+        if self._reason is not None:
+            return False
+        self.mailbox.push(message)
+        return True
+
+    def kill(self) -> None:
+        """End it now, with the reason `killed`. Its thread is disowned (rule 4)."""
+        self.finish(KILLED)
+
+    def link(self, other: Pid) -> None:
+        """Let the end of either reach the other as an exit signal."""
+        for one, two in ((self, other), (other, self)):
+            with one._lock:
+                if one._reason is None:
+                    one._links.add(two)
+                    continue
+            two.exit(one._reason or NOPROC, sender=one)
+            return
+
+    def unlink(self, other: Pid) -> None:
+        """Undo `link`."""
+        with self._lock:
+            self._links.discard(other)
+        with other._lock:
+            other._links.discard(self)
+
+    def monitor(self, listener: Callable[[Down], object]) -> MonitorRef:
+        """Have *listener* run once with a `Down` when this process has ended: at once, with `noproc`, if it has.
+
+        It runs in the thread that ends the process and must neither block nor raise.
+        """
+        ref = MonitorRef(self)
+        with self._lock:
+            if self._reason is None:
+                self._monitors[ref] = listener
+                return ref
+        listener(Down(ref, self, NOPROC))
+        return ref
+
+    def demonitor(self, ref: MonitorRef) -> bool:
+        """Take a monitor back. False if it has fired."""
+        with self._lock:
+            return self._monitors.pop(ref, None) is not None
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    def finish(self, reason: ExitReason) -> bool:
+        """End with *reason*. False if it had ended before. See rules 1 and 2."""
+        with self._lock:
+            if self._reason is not None:
+                return False
+            self._reason = reason
+            links, self._links = self._links, set()
+            monitors, self._monitors = self._monitors, {}
+        cut_off = current() is not self and self.thread is not None
+        busy = cut_off and not self.mailbox.waiting
+        if cut_off:
+            self.node.disown(self)
+        self.mailbox.close()
+        if self.name is not None:
+            self.node.registry.unregister(self.name, self)
+        self.node.ended(self, reason)
+        while True:  # pop, for those who settle meanwhile take themselves out
+            try:
+                caller = self._open_calls.pop()
+            except KeyError:
+                break
+            caller.fail(CallFailed(reason))
+        for other in links:
+            with other._lock:
+                other._links.discard(self)
+            other.exit(KILLED if reason == KILL else reason, sender=self)
+        for ref, listener in monitors.items():
+            listener(Down(ref, self, reason))
+        self._terminated.set()
+        event = ProcessDisowned if busy else ProcessEnded
+        self.node.observe(event(self.label, self.serial, str(reason)))
+        if cut_off:
+            self._call_abandon()
+        return True
+
+    def _call_abandon(self) -> None:
+        if self.abandon is not None:
+            try:
+                self.abandon()
+            except BaseException as error:  # noqa: BLE001  # the killer must not suffer for the killed
+                self.node.hook_failed(self, error)
+
+    @property
+    def reason(self) -> ExitReason | None:
+        """Why it ended; None while it lives."""
+        return self._reason
+
+    @property
+    def open_calls(self) -> int:
+        """How many calls it has been sent and has not answered."""
+        return len(self._open_calls)
+
+    def is_alive(self) -> bool:
+        """Whether it has not ended."""
+        return self._reason is None
+
+    def wait(self, timeout: float | None = None) -> ExitReason | None:
+        """Wait until it has ended and everybody has been told; None if that takes longer than *timeout* seconds."""
+        return self._reason if self._terminated.wait(timeout) else None
+
+    def resolve(self) -> Pid | None:
+        """Itself: so that a pid goes wherever a `Name` goes."""
+        return self
+
+    def __repr__(self) -> str:
+        state = "alive" if self._reason is None else str(self._reason)
+        return f"<Pid {self.label}#{self.serial} {state}>"
+
+
+def enter(pid: Pid) -> None:
+    """Mark this thread as *pid*'s own."""
+    _here.pid = pid

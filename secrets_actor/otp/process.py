@@ -1,0 +1,287 @@
+"""THE door to pykka: a process is a pykka actor whose loop we trust and whose surprises end here.
+
+Rule 1: init runs in the process's own thread and is acknowledged to the starter; a failed one frees the name first.
+Rule 2: every exception, SystemExit and KeyboardInterrupt too, ends this process and nothing else: pykka would stop
+        every actor of the program.
+Rule 3: our actors are not in pykka's registry: they are stopped by their supervisors, not by `stop_all`.
+Rule 4: nothing reaches pykka's own message handling: it logs what it does not expect, whole.
+Rule 5: a plain `ask` becomes a Call, so that its answer can be deferred; its errors pass the process's translator.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pykka
+from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
+
+from secrets_actor.otp.errors import CallFailed, CallTimeout, Exit, NameTaken, NoProcess, StartError
+from secrets_actor.otp.events import ProcessCrashed, ProcessStarted
+from secrets_actor.otp.mailbox import CLOSED, Mailbox
+from secrets_actor.otp.messages import Answered, Ask, StopRequest
+from secrets_actor.otp.node import Node
+from secrets_actor.otp.pid import Pid, current, enter
+from secrets_actor.otp.reasons import KILLED, NOPROC, SHUTDOWN, Crashed, ExitReason, Stopped
+from secrets_actor.otp.reply import From
+
+Translator = Callable[[BaseException], BaseException]
+
+
+@dataclass(slots=True)
+class Ending:
+    """A behaviour wants its process to end. *last_words* run after terminate, whether or not it raised."""
+
+    reason: ExitReason
+    last_words: Callable[[], object] | None = None
+
+
+class Behaviour(Protocol):
+    """What runs inside a process. All but `abandon` and `translate` is called in the process's own thread."""
+
+    trap_exit: bool
+
+    def start(self, me: Pid) -> Ending | None:
+        """Initialise. An `Ending` means the process shall not come up: NORMAL for "ignore me"."""
+
+    def after_start(self) -> Ending | None:
+        """Whatever follows init before the first message, when the starter has been told already."""
+
+    def dispatch(self, message: Any) -> Ending | None:
+        """Handle one message."""
+
+    def terminate(self, reason: ExitReason) -> object:
+        """Clean up."""
+
+    def abandon(self) -> None:
+        """The process was cut off: from any thread, unblock whatever its own thread may be waiting for."""
+
+    def translate(self, error: BaseException) -> BaseException:
+        """What a plain pykka `ask` shall raise for *error*."""
+
+
+IGNORE = Stopped("ignore")
+
+
+class _Actor(pykka.ThreadingActor):
+    use_daemon_thread = True
+    actor_inbox: Mailbox  # type: ignore[assignment]  # pykka wants its own Envelope; ours has the same shape
+
+    def __init__(self, node: Node, factory: Callable[[], Behaviour], label: str, name: str | None) -> None:
+        super().__init__()
+        self.pid = Pid(node, label, self.actor_inbox, name)
+        self.pid.ref = self.actor_ref
+        self.started: From[Pid] = From()
+        self._factory = factory
+        self._behaviour: Behaviour | None = None
+        self.actor_inbox.on_envelope = self._on_envelope
+
+    @staticmethod
+    def _create_actor_inbox() -> Mailbox:  # type: ignore[override]
+        return Mailbox()
+
+    def _start_actor_loop(self) -> None:
+        thread = threading.Thread(target=self._run, name=f"{self.pid.label}#{self.pid.serial}", daemon=True)
+        self.pid.thread = thread
+        thread.start()
+
+    def _run(self) -> None:
+        enter(self.pid)
+        try:
+            self._actor_loop()
+        finally:
+            self.pid.node.thread_ended(self.pid)
+
+    def on_start(self) -> None:
+        pid = self.pid
+        try:
+            behaviour = self._behaviour = self._factory()
+            pid.trap_exit, pid.abandon = behaviour.trap_exit, behaviour.abandon
+            ending = behaviour.start(pid)
+        except Exit as exit_:
+            ending = Ending(exit_.reason)
+        except BaseException as error:  # noqa: BLE001  # rule 2
+            ending = Ending(Crashed.by(error))
+        if ending is not None:
+            self._finish(ending.reason, None)  # fails `started`, too
+        elif pid.is_alive():
+            pid.node.observe(ProcessStarted(pid.label, pid.serial))
+            self.started.reply(pid)
+            self._guarded(behaviour.after_start)
+        else:
+            self.actor_stopped.set()
+
+    def on_receive(self, message: Any) -> None:
+        behaviour = self._behaviour
+        if message is CLOSED or behaviour is None or not self.pid.is_alive():
+            self.actor_stopped.set()
+        elif type(message) is StopRequest:
+            self._end(Ending(message.reason), message)
+        else:
+            self._guarded(behaviour.dispatch, message)
+
+    def _guarded(self, step: Callable[..., Ending | None], *message: Any) -> None:
+        try:
+            ending = step(*message)
+        except Exit as exit_:
+            ending = Ending(exit_.reason)
+        except BaseException as error:  # noqa: BLE001  # rule 2
+            ending = Ending(Crashed.by(error))
+        if ending is not None:
+            self._end(ending, *message)
+
+    def _end(self, ending: Ending, message: Any = None) -> None:
+        reason = ending.reason
+        if self.pid.is_alive() and self._behaviour is not None:
+            try:
+                self._behaviour.terminate(reason)
+            except Exit as exit_:
+                reason = exit_.reason
+            except BaseException as error:  # noqa: BLE001  # rule 2
+                reason = Crashed.by(error)
+            if ending.last_words is not None:
+                ending.last_words()
+        self._finish(reason, message)
+
+    def _finish(self, reason: ExitReason, message: Any) -> None:
+        self.actor_stopped.set()
+        pid = self.pid
+        if pid.finish(reason) and isinstance(reason, (Crashed, Stopped)) and reason != IGNORE:
+            pid.node.observe(ProcessCrashed(pid.label, pid.serial, str(reason), type(message).__name__))
+
+    def _on_envelope(self, envelope: Any) -> None:
+        """What pykka's refs put becomes ours, in the sender's thread."""
+        message, future = envelope.message, envelope.reply_to
+        if isinstance(message, _ActorStop):
+            if future is not None:
+                self.pid.monitor(lambda _down: future.set(None))
+            self.pid.post(StopRequest(SHUTDOWN))
+        elif isinstance(message, (ProxyCall, ProxyGetAttr, ProxySetAttr)):
+            if future is not None:
+                _fail(future, TypeError(f"{self.pid.label} takes messages, not attribute access"))
+        elif isinstance(message, Ask):
+            self.pid.deliver(message.request, answer_by_tell(message, self._translate))
+        elif future is not None:
+            self.pid.deliver(message, answer_to_future(future, self._translate))
+        else:
+            self.pid.send(message)
+
+    def _translate(self, error: BaseException) -> BaseException:
+        return error if self._behaviour is None else self._behaviour.translate(error)
+
+
+def _fail(future: Any, error: BaseException) -> None:
+    future.set_exception((type(error), error, None))
+
+
+def answer_to_future(future: Any, translate: Translator) -> From[Any]:
+    """A From whose answer goes into a pykka future."""
+
+    def settle(caller: From[Any]) -> None:
+        if caller.error is None:
+            future.set(caller.result())
+        else:
+            _fail(future, translate(caller.error))
+
+    caller: From[Any] = From()
+    caller.on_settled(settle)
+    return caller
+
+
+def answer_by_tell(ask: Ask, translate: Translator) -> From[Any]:
+    """A From whose answer is told to the one who asked, as an `Answered` with his tag."""
+
+    def settle(caller: From[Any]) -> None:
+        error = caller.error
+        answer = (
+            Answered(ask.tag, value=caller.result()) if error is None else Answered(ask.tag, error=translate(error))
+        )
+        with contextlib.suppress(pykka.ActorDeadError):  # nobody may be left to hear it
+            ask.reply_to.tell(answer)
+
+    caller: From[Any] = From()
+    caller.on_settled(settle)
+    return caller
+
+
+class _NameInbox:
+    """An inbox that forwards to whoever has the name when something is put."""
+
+    def __init__(self, node: Node, name: str, translate: Translator) -> None:
+        self._node, self._name, self._translate = node, name, translate
+
+    def put(self, envelope: Any) -> None:
+        pid = self._node.registry.whereis(self._name)
+        if pid is not None:
+            pid.mailbox.put(envelope)
+        elif envelope.reply_to is not None:
+            if isinstance(envelope.message, _ActorStop):
+                envelope.reply_to.set(None)
+            else:
+                _fail(envelope.reply_to, self._translate(NoProcess(NOPROC)))
+        elif isinstance(envelope.message, Ask):
+            answer_by_tell(envelope.message, self._translate).fail(NoProcess(NOPROC))
+
+    def empty(self) -> bool:
+        return True
+
+    def get(self) -> Any:
+        raise NotImplementedError("this inbox only forwards")
+
+
+class NamedRef(pykka.ActorRef[Any]):
+    """A pykka ActorRef to a name: `ask` and `tell` reach whoever has it now, so it survives restarts.
+
+    Raises what *translate* makes of the kernel's errors when there is nobody.
+    """
+
+    def __init__(self, node: Node, name: str, translate: Translator) -> None:
+        self.actor_class = _Actor
+        self.actor_urn = f"urn:secrets-actor:{name}"
+        self.actor_inbox = _NameInbox(node, name, translate)
+        self.actor_stopped = threading.Event()
+        self._name = name
+
+    def __str__(self) -> str:
+        return f"named process ({self._name})"
+
+
+def spawn(
+    node: Node,
+    factory: Callable[[], Behaviour],
+    *,
+    label: str,
+    name: str | None = None,
+    link: bool = False,
+    timeout: float | None = None,
+) -> Pid:
+    """Start a process and wait for its init, up to *timeout* seconds (None: as long as it takes).
+
+    *link* ties it to the process that starts it, its parent. Raises `StartError` when init fails, ignores
+    (`error.reason is IGNORE`) or takes too long (it is then killed), and `NameTaken`.
+    """
+    actor = _Actor(node, factory, label, name)
+    pid = actor.pid
+    if name is not None:
+        node.registry.register(name, pid)
+    starter = current() if link else None
+    pid.owe(actor.started)
+    try:
+        if starter is not None:
+            pid.parent = starter
+            pid.link(starter)
+        actor._start_actor_loop()
+        return actor.started.wait(timeout)
+    except BaseException as error:
+        if starter is not None:
+            starter.unlink(pid)
+        pid.kill()
+        if isinstance(error, (CallFailed, CallTimeout)):
+            raise StartError(pid.reason or KILLED) from None
+        raise
+
+
+__all__ = ["IGNORE", "Behaviour", "Ending", "NameTaken", "NamedRef", "spawn"]

@@ -1,0 +1,80 @@
+"""Names of processes: who has one now, and waiting for who has it next."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from secrets_actor.otp.errors import NameTaken, NoProcess
+from secrets_actor.otp.reasons import NOPROC
+from secrets_actor.otp.reply import From
+
+if TYPE_CHECKING:
+    from secrets_actor.otp.pid import Pid
+
+
+class Registry:
+    """name -> live process, for one tree or several that know each other."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._pids: dict[str, Pid] = {}
+
+    def register(self, name: str, pid: Pid) -> None:
+        """Give *name* to *pid*. Raises `NameTaken` while a live process has it."""
+        with self._changed:
+            holder = self._pids.get(name)
+            if holder is not None and holder.is_alive():
+                raise NameTaken(name, holder)
+            self._pids[name] = pid
+            self._changed.notify_all()
+
+    def unregister(self, name: str, pid: Pid) -> None:
+        """Take *name* from *pid*; nothing happens if it has passed on to another."""
+        with self._changed:
+            if self._pids.get(name) is pid:
+                del self._pids[name]
+
+    def whereis(self, name: str) -> Pid | None:
+        """The process that has *name* now."""
+        return self._pids.get(name)
+
+    def wait_for(self, name: str, timeout: float) -> Pid | None:
+        """The process that has *name*, waiting up to *timeout* seconds for one, as after a restart."""
+        with self._changed:
+            self._changed.wait_for(lambda: name in self._pids, timeout)
+            return self._pids.get(name)
+
+
+class Name:
+    """A process by name: outlives restarts, as a pid does not. A name nobody has is like the dead."""
+
+    __slots__ = ("name", "registry")
+
+    def __init__(self, registry: Registry, name: str) -> None:
+        self.registry, self.name = registry, name
+
+    def resolve(self) -> Pid | None:
+        """The process behind the name now."""
+        return self.registry.whereis(self.name)
+
+    def send(self, message: Any) -> bool:
+        """Put *message* into the mailbox; False if there is nobody."""
+        pid = self.resolve()
+        return pid is not None and pid.send(message)
+
+    def post(self, message: Any) -> bool:
+        """As `Pid.post`."""
+        pid = self.resolve()
+        return pid is not None and pid.post(message)
+
+    def deliver(self, request: Any, caller: From[Any]) -> None:
+        """Put a call into the mailbox; the caller gets `NoProcess` if there is nobody."""
+        pid = self.resolve()
+        if pid is None:
+            caller.fail(NoProcess(NOPROC))
+        else:
+            pid.deliver(request, caller)
+
+    def __repr__(self) -> str:
+        return f"<Name {self.name}>"

@@ -1,0 +1,95 @@
+"""From: the answer handle that travels with a call.
+
+Rule 1: it settles exactly once; whoever comes later is told so and changes nothing.
+Rule 2: anyone may settle it: the server, the server's end, or the caller who stops waiting.
+Rule 3: it can be waited on by a thread and watched by a callback, which runs in the thread that settles it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final, Generic, TypeVar
+
+from secrets_actor.otp.errors import CallTimeout
+
+T = TypeVar("T")
+_PENDING: Final = object()
+
+
+class From(Generic[T]):
+    """The right to answer one call. `deadline` (clock seconds) is when its caller stops waiting, None for never."""
+
+    __slots__ = ("_callbacks", "_error", "_gate", "_mutex", "_open_calls", "_value", "deadline")
+
+    def __init__(self, deadline: float | None = None) -> None:
+        self.deadline = deadline
+        self._mutex = threading.Lock()
+        self._gate = threading.Lock()  # held until settled: a lock is the cheapest thing a thread can wait on
+        self._gate.acquire()
+        self._value: Any = _PENDING
+        self._error: BaseException | None = None
+        self._callbacks: list[Callable[[From[T]], object]] = []
+        self._open_calls: set[From[Any]] | None = None
+
+    def owed_by(self, open_calls: set[From[Any]]) -> None:
+        """Enter this handle in a process's set of calls not answered yet; settling takes it out again."""
+        self._open_calls = open_calls
+        open_calls.add(self)
+
+    def reply(self, value: T) -> bool:
+        """Answer with *value*. False if it was settled before."""
+        return self._settle(value, None)
+
+    def fail(self, error: BaseException) -> bool:
+        """Answer with *error*, which `wait` raises. False if it was settled before."""
+        return self._settle(None, error)
+
+    def _settle(self, value: Any, error: BaseException | None) -> bool:
+        with self._mutex:
+            if self._value is not _PENDING:
+                return False
+            self._value, self._error = value, error
+            callbacks, self._callbacks = self._callbacks, []
+        if self._open_calls is not None:
+            self._open_calls.discard(self)
+        self._gate.release()
+        for callback in callbacks:
+            callback(self)
+        return True
+
+    @property
+    def settled(self) -> bool:
+        """Whether it has been answered, failed or given up."""
+        return self._value is not _PENDING
+
+    @property
+    def error(self) -> BaseException | None:
+        """The error it settled with; None while open or answered."""
+        return self._error
+
+    def on_settled(self, callback: Callable[[From[T]], object]) -> None:
+        """Run *callback* with this handle once it settles: now, if it has. The callback must not raise or block."""
+        with self._mutex:
+            if self._value is _PENDING:
+                self._callbacks.append(callback)
+                return
+        callback(self)
+
+    def wait(self, timeout: float | None = None) -> T:
+        """The answer. Raises the error it failed with, or `CallTimeout` after *timeout* seconds: the caller has then
+        given up, and a later answer is dropped."""
+        if self._gate.acquire(timeout=-1 if timeout is None else min(max(timeout, 0.0), threading.TIMEOUT_MAX)):
+            self._gate.release()  # for others who wait
+        else:
+            self.fail(CallTimeout(f"no answer within {timeout:.3g} seconds"))
+        return self.result()
+
+    def result(self) -> T:
+        """The answer of a settled handle; raises the error it failed with."""
+        if self._value is _PENDING:
+            raise RuntimeError("not settled yet")
+        if self._error is not None:
+            raise self._error
+        value: T = self._value
+        return value

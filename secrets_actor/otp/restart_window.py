@@ -1,0 +1,23 @@
+"""How often is too often. PURE: the time comes in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class RestartWindow:
+    """The restarts of one supervisor in the last *period* seconds; more than *intensity* are too many."""
+
+    intensity: int
+    period: float
+    times: tuple[float, ...] = ()
+
+    def record(self, now: float) -> RestartWindow:
+        """With one more restart, at *now*, and without those that have left the window."""
+        return replace(self, times=(*(t for t in self.times if now - t <= self.period), now))
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether the supervisor must give up."""
+        return len(self.times) > self.intensity

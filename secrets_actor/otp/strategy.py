@@ -1,0 +1,60 @@
+"""What a supervisor does about a child that ended. PURE: table, window and time come in, a plan comes out.
+
+Rule 1: permanent children are always restarted, transient ones after an abnormal end, temporary ones never.
+Rule 2: an end that calls for no restart touches no sibling and no window.
+Rule 3: a restart, alone or in a group, counts once; one too many is not made: the supervisor gives up.
+Rule 4: a group restart stops the others in reverse start order, then starts all but the temporary in start order, also
+        those that had stopped before.
+Rule 5: a try to start that failed is a restart of its own: under rest_for_one from the child that failed on, under
+        one_for_all from the first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from secrets_actor.otp.child_spec import ChildSpec, Restart, Strategy
+from secrets_actor.otp.child_table import Child, ChildTable
+from secrets_actor.otp.reasons import ExitReason
+from secrets_actor.otp.restart_window import RestartWindow
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Stop *stop* in that order, then start *start* in that order; or *give_up*; or, all empty, only take note."""
+
+    window: RestartWindow
+    stop: tuple[str, ...] = ()
+    start: tuple[str, ...] = ()
+    give_up: bool = False
+
+
+def wants_restart(spec: ChildSpec, reason: ExitReason) -> bool:
+    """Whether a child that ended with *reason* is started again."""
+    if spec.restart is Restart.TRANSIENT:
+        return not reason.expected
+    return spec.restart is Restart.PERMANENT
+
+
+def on_end(
+    table: ChildTable, child: Child, reason: ExitReason, strategy: Strategy, window: RestartWindow, now: float
+) -> Plan:
+    """The plan for *child*, whose process ended with *reason*."""
+    if not wants_restart(child.spec, reason):
+        return Plan(window)
+    return restart(table, child, strategy, window, now)
+
+
+def restart(table: ChildTable, child: Child, strategy: Strategy, window: RestartWindow, now: float) -> Plan:
+    """The plan for a child that must be started again."""
+    window = window.record(now)
+    if window.exceeded:
+        return Plan(window, give_up=True)
+    if strategy is Strategy.ONE_FOR_ONE:
+        return Plan(window, start=(child.spec.id,))
+    group = table.rows if strategy is Strategy.ONE_FOR_ALL else table.following(child.spec.id)
+    return Plan(
+        window,
+        stop=tuple(row.spec.id for row in reversed(group) if row.pid is not None and row is not child),
+        start=tuple(row.spec.id for row in group if row.spec.restart is not Restart.TEMPORARY),
+    )

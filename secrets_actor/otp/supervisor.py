@@ -1,0 +1,249 @@
+"""The supervisor: a gen_server that starts, watches, restarts and stops its children.
+
+Rule 1: every restart decision is made in strategy.py; this file only carries plans out.
+Rule 2: children start left to right and stop right to left, one at a time, whatever the strategy.
+Rule 3: an exit signal of a process that is not in the table belongs to an earlier incarnation, or to a child stopped on
+        purpose: it is dropped.
+Rule 4: a start that fails during a restart is tried again by message to self, so that a shutdown or a request that is
+        already in the mailbox comes first. Each try counts as a restart.
+Rule 5: the table is published after every change, so that a picture of the tree never waits for a busy supervisor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from secrets_actor.otp import strategy
+from secrets_actor.otp.child import start_child, stop_children
+from secrets_actor.otp.child_spec import ChildSpec, Flags, Kind, Restart, check_child, check_children, check_flags
+from secrets_actor.otp.child_table import Child, ChildTable, State
+from secrets_actor.otp.errors import ChildError, NameTaken, StartError
+from secrets_actor.otp.events import ChildRestarted, ChildStartFailed, SupervisorGaveUp
+from secrets_actor.otp.gen_server import GenServer, Handled, InitResult, NoReply, Ok, Reply, Stop
+from secrets_actor.otp.messages import ExitSignal
+from secrets_actor.otp.pid import Pid
+from secrets_actor.otp.reasons import SHUTDOWN, ExitReason, FailedToStart, Shutdown, Stopped
+from secrets_actor.otp.reply import From
+from secrets_actor.otp.restart_window import RestartWindow
+
+
+@dataclass(frozen=True, slots=True)
+class StartChild:
+    """Call: add a child as the last one and start it. Answer: its pid, None if it ignored.
+
+    Raises `ChildError` (already_started, already_present), `StartError`, `InvalidTree`.
+    """
+
+    spec: ChildSpec
+
+
+@dataclass(frozen=True, slots=True)
+class TerminateChild:
+    """Call: stop a child without a restart; its spec stays, unless it is temporary. Raises `ChildError` (not_found)."""
+
+    child: str
+
+
+@dataclass(frozen=True, slots=True)
+class RestartChild:
+    """Call: start a stopped child. Answer: its pid. Raises `ChildError` (not_found, running, restarting)."""
+
+    child: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteChild:
+    """Call: forget a stopped child. Raises `ChildError` (not_found, running, restarting)."""
+
+    child: str
+
+
+@dataclass(frozen=True, slots=True)
+class WhichChildren:
+    """Call: the children in start order, as a tuple of `Child`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _TryAgain:
+    child: str
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a supervisor shows of itself."""
+
+    strategy: str
+    children: tuple[Child, ...]
+    restarts_in_window: int
+    intensity: int
+    period: float
+
+
+class Supervisor(GenServer):
+    """Runs *children* under *flags*. All of it is checked before the first child starts: `InvalidTree`."""
+
+    trap_exit = True
+
+    def __init__(self, flags: Flags, children: Iterable[ChildSpec]) -> None:
+        self.flags = check_flags(flags)
+        self._specs = check_children(children)
+        self._table = ChildTable()
+        self._window = RestartWindow(flags.intensity, flags.period)
+
+    # --- callbacks ------------------------------------------------------------------------------------------------
+
+    def init(self) -> InitResult:
+        """Start all children; if one fails, stop those before it and fail with `FailedToStart`."""
+        for spec in self._specs:
+            try:
+                self._append(spec)
+            except StartError as error:
+                self._stop_all()
+                return Stop(Shutdown(FailedToStart(spec.id, error.reason)))
+        return Ok()
+
+    def handle_call(self, request: Any, caller: From[Any]) -> Handled:
+        """The supervisor's requests; see their classes."""
+        try:
+            match request:
+                case WhichChildren():
+                    return Reply(self._table.rows)
+                case StartChild(spec):
+                    return Reply(self._add(check_child(spec)))
+                case TerminateChild(child):
+                    self._stop((self._row(child).spec.id,))
+                    return Reply(None)
+                case RestartChild(child):
+                    return Reply(self._start(self._stopped_row(child).spec))
+                case DeleteChild(child):
+                    self._set(self._table.without(self._stopped_row(child).spec.id))
+                    return Reply(None)
+        except (ChildError, StartError, ValueError) as error:
+            caller.fail(error)
+            return NoReply()
+        return super().handle_call(request, caller)
+
+    def handle_info(self, message: Any) -> Handled:
+        """A child ended, or a failed restart is to be tried again."""
+        if isinstance(message, ExitSignal):
+            row = self._table.by_pid(message.sender)
+            if row is not None:
+                return self._child_ended(row, message.reason)
+        elif isinstance(message, _TryAgain):
+            row = self._table.get(message.child)
+            if row is not None and row.process is State.RESTARTING:
+                plan = strategy.restart(self._table, row, self.flags.strategy, self._window, self.node.clock.now())
+                return self._carry_out(plan, row, Stopped("start failed"))
+        return None
+
+    def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002
+        """Stop all children, last one first."""
+        self._stop_all()
+
+    # --- carrying plans out ---------------------------------------------------------------------------------------
+
+    def _child_ended(self, row: Child, reason: ExitReason) -> Handled:
+        child = row.spec.id
+        plan = strategy.on_end(self._table, row, reason, self.flags.strategy, self._window, self.node.clock.now())
+        if plan.start or plan.give_up:
+            self._set(self._table.with_process(child, State.RESTARTING))
+        else:
+            self._set(self._table.stopped(child))
+        return self._carry_out(plan, row, reason)
+
+    def _carry_out(self, plan: strategy.Plan, row: Child, reason: ExitReason) -> Handled:
+        child = row.spec.id
+        self._window = plan.window
+        if plan.give_up:
+            flags = self.flags
+            self.node.observe(SupervisorGaveUp(self.me.label, child, str(reason), flags.intensity, flags.period))
+            return Stop(SHUTDOWN)
+        if not plan.start:
+            return None
+        self._stop(plan.stop)
+        self._set(self._table.counted(child))
+        for each in plan.start:
+            starting = self._table.get(each)
+            if starting is None:
+                continue
+            try:
+                self._start(starting.spec)
+            except StartError as error:
+                self.node.observe(ChildStartFailed(self.me.label, each, str(error.reason)))
+                self._set(self._table.with_process(each, State.RESTARTING))
+                self.me.post(_TryAgain(each))
+                return None
+        total = next((r.restarts for r in self._table.rows if r.spec.id == child), 0)
+        self.node.observe(ChildRestarted(self.me.label, child, str(reason), len(plan.window.times), total))
+        return None
+
+    def _start(self, spec: ChildSpec) -> Pid | None:
+        """Start a child that is in the table. A start function's own mistakes count as failed starts."""
+        try:
+            pid = start_child(self.node, spec)
+        except NameTaken as error:
+            raise StartError(Stopped(str(error))) from None
+        self._set(self._table.with_process(spec.id, pid if pid is not None else State.STOPPED))
+        return pid
+
+    def _append(self, spec: ChildSpec) -> Pid | None:
+        self._set(self._table.appended(Child(spec)))
+        try:
+            pid = self._start(spec)
+        except StartError:
+            self._set(self._table.without(spec.id))
+            raise
+        if pid is None and spec.restart is Restart.TEMPORARY:
+            self._set(self._table.without(spec.id))
+        return pid
+
+    def _add(self, spec: ChildSpec) -> Pid | None:
+        present = self._table.get(spec.id)
+        if present is not None:
+            raise ChildError(spec.id, "already_present" if present.pid is None else "already_started")
+        return self._append(spec)
+
+    def _row(self, child: str) -> Child:
+        row = self._table.get(child)
+        if row is None:
+            raise ChildError(child, "not_found")
+        return row
+
+    def _stopped_row(self, child: str) -> Child:
+        row = self._row(child)
+        if row.process is not State.STOPPED:
+            raise ChildError(child, "running" if row.pid is not None else "restarting")
+        return row
+
+    def _stop(self, children: Iterable[str]) -> None:
+        for child in children:
+            row = self._table.get(child)
+            if row is None:
+                continue
+            if row.pid is not None:
+                stop_children(self.me, [(row.pid, row.spec)])
+            self._set(self._table.stopped(child))
+
+    def _stop_all(self) -> None:
+        self._stop([row.spec.id for row in reversed(self._table.rows)])
+
+    def _set(self, table: ChildTable) -> None:
+        self._table = table
+        now, flags = self.node.clock.now(), self.flags
+        recent = sum(now - t <= flags.period for t in self._window.times)
+        self.me.published = Published(flags.strategy, table.rows, recent, flags.intensity, flags.period)
+
+
+def supervisor_spec(
+    child: str,
+    flags: Flags,
+    children: Iterable[ChildSpec],
+    *,
+    restart: Restart = Restart.PERMANENT,
+    name: str | None = None,
+) -> ChildSpec:
+    """The spec of a supervisor as a child of another."""
+    specs = tuple(children)
+    return ChildSpec(child, lambda: Supervisor(flags, specs), restart=restart, kind=Kind.SUPERVISOR, name=name)

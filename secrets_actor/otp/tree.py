@@ -1,0 +1,101 @@
+"""A picture of a running tree: as data, and as text. Reads what supervisors publish, so it never waits for a process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from secrets_actor.otp.child_spec import Kind
+from secrets_actor.otp.child_table import Child, State
+from secrets_actor.otp.pid import Pid
+from secrets_actor.otp.supervisor import Published
+
+
+@dataclass(frozen=True, slots=True)
+class TreeNode:
+    """One process, or a child that has none now.
+
+    `state` is running, stopped or restarting; `uptime` in seconds; `restarts` counts since its supervisor started.
+    """
+
+    id: str
+    kind: str
+    state: str
+    restart: str
+    serial: int | None = None
+    strategy: str | None = None
+    uptime: float = 0.0
+    restarts: int = 0
+    mailbox: int = 0
+    open_calls: int = 0
+    children: tuple[TreeNode, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The whole, and the threads that outlive their processes."""
+
+    root: TreeNode
+    disowned: tuple[str, ...] = ()
+
+
+def snapshot(root: Pid) -> Tree:
+    """The tree under *root* as it is now."""
+    node = _of_pid(root, "permanent", Kind.SUPERVISOR, 0)
+    return Tree(node, tuple(f"{pid.label}#{pid.serial}" for pid in root.node.disowned))
+
+
+def _of_pid(pid: Pid, restart: str, kind: str, restarts: int) -> TreeNode:
+    shown = pid.published if isinstance(pid.published, Published) else None
+    alive = pid.is_alive()
+    return TreeNode(
+        id=pid.label,
+        kind=kind,
+        state="running" if alive else "stopped",
+        restart=restart,
+        serial=pid.serial,
+        strategy=None if shown is None else shown.strategy,
+        uptime=pid.node.clock.now() - pid.started_at if alive else 0.0,
+        restarts=restarts,
+        mailbox=len(pid.mailbox),
+        open_calls=pid.open_calls,
+        children=() if shown is None or not alive else tuple(_of_child(child) for child in shown.children),
+    )
+
+
+def _of_child(child: Child) -> TreeNode:
+    spec = child.spec
+    if child.pid is not None:
+        return _of_pid(child.pid, spec.restart, spec.kind, child.restarts)
+    state = "restarting" if child.process is State.RESTARTING else "stopped"
+    return TreeNode(spec.id, spec.kind, state, spec.restart, restarts=child.restarts)
+
+
+def draw(tree: Tree) -> str:
+    """The tree as text, one line a process."""
+    rows = [("", tree.root), *_lines(tree.root, "")]
+    width = max(len(stem) + len(node.id) for stem, node in rows) + 2
+    lines = [f"{stem}{node.id}".ljust(width) + _facts(node) for stem, node in rows]
+    lines += [f"disowned thread: {name}" for name in tree.disowned]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _lines(node: TreeNode, indent: str) -> list[tuple[str, TreeNode]]:
+    found: list[tuple[str, TreeNode]] = []
+    for child in node.children:
+        last = child is node.children[-1]
+        found.append((indent + ("└─ " if last else "├─ "), child))
+        found += _lines(child, indent + ("   " if last else "│  "))
+    return found
+
+
+def _facts(node: TreeNode) -> str:
+    facts = [(node.strategy or node.restart).ljust(13), node.state]
+    if node.serial is not None:
+        facts.append(f"#{node.serial}")
+        facts.append(f"up {node.uptime:.1f} s")
+    facts.append(f"restarts {node.restarts}")
+    if node.mailbox:
+        facts.append(f"mailbox {node.mailbox}")
+    if node.open_calls:
+        facts.append(f"open calls {node.open_calls}")
+    return "  ".join(facts)
