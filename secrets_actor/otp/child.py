@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from secrets_actor.otp.child_spec import BrutalKill, ChildSpec
 from secrets_actor.otp.errors import StartError
 from secrets_actor.otp.pid import Pid
-from secrets_actor.otp.process import IGNORE, spawn
-from secrets_actor.otp.reasons import SHUTDOWN
+from secrets_actor.otp.process import spawn
+from secrets_actor.otp.reasons import IGNORE, SHUTDOWN
 
 if TYPE_CHECKING:
     from secrets_actor.otp.node import Node
@@ -21,7 +21,7 @@ def start_child(node: Node, spec: ChildSpec) -> Pid | None:
     try:
         return spawn(node, spec.start, label=spec.id, name=spec.name, link=True)
     except StartError as error:
-        if error.reason == IGNORE:
+        if error.reason is IGNORE:
             return None
         raise
 
@@ -32,6 +32,7 @@ def stop_children(me: Pid, running: Iterable[tuple[Pid, ChildSpec]]) -> None:
     for pid, spec in running:
         if isinstance(spec.shutdown, BrutalKill):
             pid.kill()
+            waiting.append((pid, math.inf))  # it may be ending by itself: wait until all is told
         else:
             pid.exit(SHUTDOWN, sender=me)
             grace = spec.shutdown if spec.shutdown is not None else math.inf
@@ -41,3 +42,4 @@ def stop_children(me: Pid, running: Iterable[tuple[Pid, ChildSpec]]) -> None:
         left = None if math.isinf(grace) else max(grace - (me.node.clock.now() - begun), 0.0)
         if pid.wait(left) is None:
             pid.kill()
+            pid.wait()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from secrets_actor.otp.errors import InvalidTree
 
@@ -44,6 +43,16 @@ class Strategy(StrEnum):
     """Those started after it."""
 
 
+class AutoShutdown(StrEnum):
+    """Whether a supervisor ends when its significant children have ended and are not restarted."""
+
+    NEVER = "never"
+    ANY_SIGNIFICANT = "any_significant"
+    """With the first of them."""
+    ALL_SIGNIFICANT = "all_significant"
+    """With the last of them."""
+
+
 class BrutalKill:
     """Shutdown without a moment to clean up."""
 
@@ -62,7 +71,8 @@ class ChildSpec:
     """How to run one child. *start* makes the behaviour (a GenServer or a supervisor), in the child's own thread.
 
     *shutdown*: seconds to terminate before it is killed, `INFINITY`, or `BRUTAL_KILL`; None is 5 s for a worker and
-    `INFINITY` for a supervisor. *name* registers the process in the tree's registry.
+    `INFINITY` for a supervisor. *name* registers the process in the tree's registry. *significant*: its end counts for
+    the supervisor's `auto_shutdown`; such a child is transient or temporary.
     """
 
     id: str
@@ -71,6 +81,7 @@ class ChildSpec:
     shutdown: float | BrutalKill | None = None
     kind: Kind = Kind.WORKER
     name: str | None = None
+    significant: bool = False
 
     def completed(self) -> ChildSpec:
         """With its shutdown time filled in."""
@@ -89,37 +100,70 @@ class Flags:
     strategy: Strategy = Strategy.ONE_FOR_ONE
     intensity: int = 1
     period: float = 5.0
+    auto_shutdown: AutoShutdown = AutoShutdown.NEVER
 
 
 def check_flags(flags: Flags) -> Flags:
     """*flags*, or `InvalidTree`."""
-    if flags.strategy not in Strategy:
-        raise InvalidTree(f"strategy: one of {', '.join(Strategy)}")
-    if not isinstance(flags.intensity, int) or flags.intensity < 0:
-        raise InvalidTree("intensity: a whole number, 0 or more")
-    if not flags.period > 0:
-        raise InvalidTree("period: seconds, more than 0")
+    _one_of(Strategy, flags.strategy, "flags", "strategy", "invalid_strategy")
+    if not _whole(flags.intensity) or flags.intensity < 0:
+        raise _invalid("flags", "intensity: a whole number, 0 or more", "invalid_intensity", flags.intensity)
+    if not _number(flags.period) or not flags.period > 0:
+        raise _invalid("flags", "period: seconds, more than 0", "invalid_period", flags.period)
+    _one_of(AutoShutdown, flags.auto_shutdown, "flags", "auto_shutdown", "invalid_auto_shutdown")
     return flags
 
 
-def check_child(spec: ChildSpec) -> ChildSpec:
+def check_child(spec: ChildSpec, auto_shutdown: AutoShutdown = AutoShutdown.NEVER) -> ChildSpec:
     """*spec* completed, or `InvalidTree`."""
     if not spec.id:
-        raise InvalidTree("a child's id: some text")
+        raise _invalid("child", "a child's id: some text", "missing_id")
     if not callable(spec.start):
-        raise InvalidTree(f"{spec.id}: start: a callable that makes a behaviour")
-    if spec.restart not in Restart or spec.kind not in Kind:
-        raise InvalidTree(f"{spec.id}: restart: one of {', '.join(Restart)}; kind: one of {', '.join(Kind)}")
+        raise _invalid("child", f"{spec.id}: start: a callable that makes a behaviour", "invalid_mfa", spec.start)
+    _one_of(Restart, spec.restart, "child", f"{spec.id}: restart", "invalid_restart_type")
+    _check_significant(spec, auto_shutdown)
+    _one_of(Kind, spec.kind, "child", f"{spec.id}: kind", "invalid_child_type")
     shutdown = spec.shutdown
-    if shutdown is not None and not isinstance(shutdown, BrutalKill) and not shutdown >= 0:
-        raise InvalidTree(f"{spec.id}: shutdown: seconds, INFINITY or BRUTAL_KILL")
+    if shutdown is not None and not isinstance(shutdown, BrutalKill) and not (_number(shutdown) and shutdown >= 0):
+        raise _invalid("child", f"{spec.id}: shutdown: seconds, INFINITY or BRUTAL_KILL", "invalid_shutdown", shutdown)
     return spec.completed()
 
 
-def check_children(specs: Iterable[ChildSpec]) -> Sequence[ChildSpec]:
+def _check_significant(spec: ChildSpec, auto_shutdown: AutoShutdown) -> None:
+    if not isinstance(spec.significant, bool):
+        raise _invalid("child", f"{spec.id}: significant: true or false", "invalid_significant", spec.significant)
+    if not spec.significant:
+        return
+    if auto_shutdown == AutoShutdown.NEVER:
+        text = f"{spec.id}: significant children need a supervisor with auto_shutdown"
+        raise _invalid("child", text, "bad_combination", ("auto_shutdown", "never"), ("significant", True))
+    if spec.restart == Restart.PERMANENT:
+        text = f"{spec.id}: a significant child is transient or temporary"
+        raise _invalid("child", text, "bad_combination", ("restart", "permanent"), ("significant", True))
+
+
+def check_children(specs: Iterable[ChildSpec], auto_shutdown: AutoShutdown = AutoShutdown.NEVER) -> Sequence[ChildSpec]:
     """All specs completed, or `InvalidTree`."""
-    checked = tuple(check_child(spec) for spec in specs)
-    twins = sorted(child for child, count in Counter(spec.id for spec in checked).items() if count > 1)
-    if twins:
-        raise InvalidTree(f"child ids used twice: {', '.join(twins)}")
-    return checked
+    checked: dict[str, ChildSpec] = {}
+    for spec in (check_child(given, auto_shutdown) for given in specs):
+        if spec.id in checked:
+            raise _invalid("child", f"a child id used twice: {spec.id}", "duplicate_child_name", spec.id)
+        checked[spec.id] = spec
+    return tuple(checked.values())
+
+
+def _one_of(allowed: type[StrEnum], value: Any, part: str, field: str, problem: str) -> None:
+    if not isinstance(value, str) or value not in list(allowed):
+        raise _invalid(part, f"{field}: one of {', '.join(allowed)}", problem, value)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _invalid(part: str, text: str, *problem: object) -> InvalidTree:
+    return InvalidTree(text, part, problem)

@@ -2,19 +2,33 @@
 
 Rule 1: a child is known by its pid. It is never replaced in its place: a permanent or crashed transient child is
         started again as a new process; a temporary one is forgotten.
-Rule 2: shutdown is parallel: it takes as long as the slowest.
+Rule 2: a child whose restart failed is kept, as restarting, under the pid it had last: terminating that pid ends the
+        tries. They are made by message to self, as the supervisor's are.
+Rule 3: shutdown is parallel: it takes as long as the slowest.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from secrets_actor.otp import strategy
 from secrets_actor.otp.child import start_child, stop_children
-from secrets_actor.otp.child_spec import Flags, check_child, check_flags
-from secrets_actor.otp.child_table import Child
-from secrets_actor.otp.errors import ChildError, NameTaken, StartError
+from secrets_actor.otp.child_requests import (
+    CountChildren,
+    Counts,
+    DeleteChild,
+    GetChildSpec,
+    Published,
+    RestartChild,
+    StartChild,
+    TerminateChild,
+    WhichChildren,
+    count,
+)
+from secrets_actor.otp.child_spec import AutoShutdown, ChildSpec, Flags, check_child, check_children, check_flags
+from secrets_actor.otp.child_table import Child, State
+from secrets_actor.otp.errors import ChildError, InvalidTree, NameTaken, StartError
 from secrets_actor.otp.events import ChildRestarted, ChildStartFailed, SupervisorGaveUp
 from secrets_actor.otp.gen_server import GenServer, Handled, NoReply, Reply, Stop
 from secrets_actor.otp.messages import ExitSignal
@@ -22,35 +36,39 @@ from secrets_actor.otp.pid import Pid
 from secrets_actor.otp.reasons import SHUTDOWN, ExitReason, Stopped
 from secrets_actor.otp.reply import From
 from secrets_actor.otp.restart_window import RestartWindow
-from secrets_actor.otp.supervisor import Published, StartChild, WhichChildren
 
 
 @dataclass(frozen=True, slots=True)
 class TerminatePid:
-    """Call or cast: stop this child for good. A call raises `ChildError` (not_found)."""
+    """Call or cast: stop this child for good. A call raises `ChildError` (not_found) for a stranger that lives."""
 
     pid: Pid
 
 
 @dataclass(frozen=True, slots=True)
 class _TryAgain:
-    child: Child
+    pid: Pid
     reason: ExitReason
 
 
 class DynamicSupervisor(GenServer):
     """Starts children on request (`StartChild`), up to *max_children*; then `ChildError` (max_children).
 
-    *flags* give intensity and period; the strategy is always one_for_one.
+    *flags* give intensity and period; the strategy is always one_for_one. *template*, if all children are of one spec:
+    it is checked before the supervisor starts, and is the one spec that `CountChildren` and `GetChildSpec` know.
     """
 
     trap_exit = True
 
-    def __init__(self, flags: Flags, max_children: int | None = None) -> None:
+    def __init__(self, flags: Flags, max_children: int | None = None, template: ChildSpec | None = None) -> None:
         self.flags = check_flags(flags)
+        if flags.auto_shutdown is not AutoShutdown.NEVER:
+            culprits = ("auto_shutdown", str(flags.auto_shutdown)), ("strategy", "simple_one_for_one")
+            text = "auto_shutdown: not for children that come and go"
+            raise InvalidTree(text, "flags", ("bad_combination", *culprits))
+        self._template = None if template is None else check_children([template])[0]
         self._max_children = max_children
         self._children: dict[Pid, Child] = {}
-        self._restarts = 0
         self._window = RestartWindow(flags.intensity, flags.period)
 
     def init(self) -> None:
@@ -58,16 +76,24 @@ class DynamicSupervisor(GenServer):
         self._publish()
 
     def handle_call(self, request: Any, caller: From[Any]) -> Handled:
-        """The supervisor's requests; see their classes."""
+        """The supervisor's requests; see their classes. Those that name a child by id are refused."""
         try:
             match request:
                 case WhichChildren():
                     return Reply(tuple(self._children.values()))
+                case CountChildren():
+                    return Reply(self._counts())
                 case StartChild(spec):
                     return Reply(self._start(Child(check_child(spec))))
                 case TerminatePid(pid):
                     self._terminate(pid)
                     return Reply(None)
+                case GetChildSpec(child) if self._template is not None and child == self._template.id:
+                    return Reply(self._template)
+                case GetChildSpec(child):
+                    raise ChildError(child, "not_found")
+                case TerminateChild(child) | RestartChild(child) | DeleteChild(child):
+                    raise ChildError(child, "simple_one_for_one")
         except (ChildError, StartError, ValueError) as error:
             caller.fail(error)
             return NoReply()
@@ -84,20 +110,18 @@ class DynamicSupervisor(GenServer):
     def handle_info(self, message: Any) -> Handled:
         """A child ended, or a failed restart is to be tried again."""
         if isinstance(message, ExitSignal):
-            child = self._children.pop(message.sender, None) if message.sender is not None else None
-            if child is None:
-                return None
-            self._publish()
-            if strategy.wants_restart(child.spec, message.reason):
-                return self._restart(child, message.reason)
+            pid = message.sender
+            if pid is not None and pid in self._children and self._children[pid].pid is pid:
+                return self._child_ended(pid, self._children[pid], message.reason)
         elif isinstance(message, _TryAgain):
-            return self._restart(message.child, message.reason)
+            if message.pid in self._children:
+                return self._restart(message.pid, self._children[message.pid], message.reason)
         return None
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002
         """Stop all children at once."""
         children, self._children = self._children, {}
-        stop_children(self.me, [(pid, child.spec) for pid, child in children.items()])
+        stop_children(self.me, [(row.pid, row.spec) for row in children.values() if row.pid is not None])
 
     def _start(self, child: Child) -> Pid | None:
         if self._max_children is not None and len(self._children) >= self._max_children:
@@ -111,30 +135,49 @@ class DynamicSupervisor(GenServer):
             self._publish()
         return pid
 
-    def _restart(self, child: Child, reason: ExitReason) -> Handled:
+    def _child_ended(self, pid: Pid, child: Child, reason: ExitReason) -> Handled:
+        if strategy.wants_restart(child.spec, reason):
+            return self._restart(pid, child, reason)
+        self._forget(pid)
+        return None
+
+    def _restart(self, pid: Pid, child: Child, reason: ExitReason) -> Handled:
         self._window = self._window.record(self.node.clock.now())
         flags, spec = self.flags, child.spec
+        self._forget(pid)
         if self._window.exceeded:
             self.node.observe(SupervisorGaveUp(self.me.label, spec.id, str(reason), flags.intensity, flags.period))
             return Stop(SHUTDOWN)
-        child = Child(spec, restarts=child.restarts + 1)
-        self._restarts += 1
+        child = Child(spec, State.RESTARTING, child.restarts + 1)
         try:
             self._start(child)
-        except (StartError, ChildError) as error:
-            self.node.observe(ChildStartFailed(self.me.label, spec.id, str(error)))
-            self.me.post(_TryAgain(child, reason))
+        except StartError as error:
+            self.node.observe(ChildStartFailed(self.me.label, spec.id, str(error.reason)))
+            self._children[pid] = child
+            self._publish()
+            self.me.post(_TryAgain(pid, reason))
         else:
             recent = len(self._window.times)
             self.node.observe(ChildRestarted(self.me.label, spec.id, str(reason), recent, child.restarts))
         return None
 
     def _terminate(self, pid: Pid) -> None:
-        child = self._children.pop(pid, None)
+        child = self._children.get(pid)
         if child is None:
-            raise ChildError(pid.label, "not_found")
-        stop_children(self.me, [(pid, child.spec)])
+            if pid.is_alive():
+                raise ChildError(pid.label, "not_found")
+            return
+        if child.pid is not None:
+            stop_children(self.me, [(pid, child.spec)])
+        self._forget(pid)
+
+    def _forget(self, pid: Pid) -> None:
+        del self._children[pid]
         self._publish()
+
+    def _counts(self) -> Counts:
+        counts = count(self._children.values())
+        return counts if self._template is None else replace(counts, specs=1)
 
     def _publish(self) -> None:
         flags = self.flags

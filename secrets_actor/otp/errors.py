@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from secrets_actor.otp.reasons import ExitReason
+
+if TYPE_CHECKING:
+    from secrets_actor.otp.pid import Pid
 
 
 class OtpError(Exception):
@@ -46,20 +51,31 @@ class NameTaken(OtpError):
 
 
 class InvalidTree(OtpError, ValueError):
-    """A child spec or the flags of a supervisor do not hold; nothing was started."""
+    """A child spec or the flags of a supervisor do not hold; nothing was started.
+
+    `part` is "flags" or "child"; `problem` is OTP's word for it and the culprits, as ("invalid_strategy", value).
+    """
+
+    def __init__(self, text: str, part: str = "child", problem: tuple[object, ...] = ()) -> None:
+        super().__init__(text)
+        self.part, self.problem = part, problem
 
 
 class ChildError(OtpError):
     """A supervisor refused a request about a child. `problem` is OTP's word for it: not_found, running, restarting,
-    already_started, already_present, max_children."""
+    already_started (then `pid` is its process), already_present, max_children, simple_one_for_one."""
 
-    def __init__(self, child: str, problem: str) -> None:
+    def __init__(self, child: str, problem: str, pid: Pid | None = None) -> None:
         super().__init__(f"child {child}: {problem}")
-        self.child, self.problem = child, problem
+        self.child, self.problem, self.pid = child, problem, pid
 
 
 class BadReturn(OtpError, TypeError):
-    """A callback returned something that is no answer."""
+    """A callback returned something that is no answer; `value` is that thing, and is in no text."""
+
+    def __init__(self, text: str, value: object = None) -> None:
+        super().__init__(text)
+        self.value = value
 
 
 class Exit(Exception):  # Erlang's exit/1

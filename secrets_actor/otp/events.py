@@ -73,6 +73,14 @@ class SupervisorGaveUp(LifecycleEvent):
     period: float
 
 
+@dataclass(frozen=True, slots=True)
+class SupervisorShutDown(LifecycleEvent):
+    """A significant child ended, and by its auto_shutdown the supervisor ends with it: no failure."""
+
+    child: str
+    reason: str
+
+
 class Observer(Protocol):
     """Called from any process's thread; must not block. What it raises is dropped."""
 

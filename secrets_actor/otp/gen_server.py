@@ -10,29 +10,30 @@ Rule 5: on an exit signal a trapping server terminates if it comes from its pare
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from secrets_actor.otp.errors import BadReturn, CallFailed, CallingSelf, NoProcess
-from secrets_actor.otp.messages import Call, Cast, Down, ExitSignal, IdleTimeout, StopRequest
+from secrets_actor.otp.behaviour import Ending
+from secrets_actor.otp.calls import CALL_TIMEOUT, Address, call, cast, stop
+from secrets_actor.otp.errors import BadReturn
+from secrets_actor.otp.messages import Call, Cast, Down, ExitSignal, IdleTimeout
 from secrets_actor.otp.node import Node
-from secrets_actor.otp.pid import MonitorRef, Pid, current
-from secrets_actor.otp.process import IGNORE, Ending
-from secrets_actor.otp.reasons import NOPROC, NORMAL, ExitReason
+from secrets_actor.otp.pid import MonitorRef, Pid
+from secrets_actor.otp.reasons import IGNORE, NORMAL, ExitReason
 from secrets_actor.otp.registry import Name
 from secrets_actor.otp.reply import From
 from secrets_actor.otp.timers import Timer
 
-# Seconds a call waits when not told otherwise. Precedent: gen_server:call/2.
-CALL_TIMEOUT: Final = 5.0
 _NOTHING: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
 class Ok:
-    """init went well. *then* goes to `handle_continue`; *timeout* seconds of silence end in `handle_timeout`."""
+    """init went well. *then* goes to `handle_continue`; *timeout* seconds of silence end in `handle_timeout`; *info* is
+    for the starter, who finds it in `pid.info`."""
 
     then: Any = _NOTHING
     timeout: float | None = None
+    info: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +68,6 @@ class Stop:
 
 InitResult = Ok | Ignore | Stop | None
 Handled = Reply | NoReply | Stop | None
-
-
-class Address(Protocol):
-    """A `Pid` or a `Name`."""
-
-    def send(self, message: Any) -> bool:
-        """Put *message* into the mailbox; False if nobody is there."""
-
-    def deliver(self, request: Any, caller: From[Any]) -> None:
-        """Put a call into the mailbox."""
-
-    def resolve(self) -> Pid | None:
-        """The process behind it now."""
 
 
 class GenServer:
@@ -145,6 +133,11 @@ class GenServer:
         me = self.me
         return pid.monitor(me.post)
 
+    def demonitor(self, ref: MonitorRef, flush: bool = False) -> bool:
+        """Take a monitor back; *flush* drops a `Down` that has come already. False if it had fired."""
+        ref.flushed = flush
+        return ref.pid.demonitor(ref)
+
     def call_async(self, server: Address, request: Any, tag: object) -> None:
         """Call without waiting: a `CallDone` with *tag* comes to `handle_info`."""
         me = self.me
@@ -163,15 +156,15 @@ class GenServer:
         match result:
             case None:
                 return None
-            case Ok(then, timeout):
-                self._then = then
+            case Ok(then, timeout, info):
+                self._then, me.info = then, info
                 me.mailbox.idle_timeout = timeout
                 return None
             case Ignore():
                 return Ending(IGNORE)
             case Stop(reason):
                 return Ending(reason)
-        raise BadReturn(f"init returned a {type(result).__name__}")
+        raise BadReturn(f"init returned a {type(result).__name__}", result)
 
     def after_start(self) -> Ending | None:
         """Run what init asked to continue with."""
@@ -180,9 +173,10 @@ class GenServer:
 
     def dispatch(self, message: Any) -> Ending | None:
         """Hand one message to its callback."""
-        mailbox = self.me.mailbox
-        mailbox.idle_timeout = None  # any message ends a timeout
         kind = type(message)
+        if kind is Down and message.ref.flushed:
+            return None  # as if it had never come
+        self.me.mailbox.idle_timeout = None  # any message ends a timeout
         if kind is Call:
             return self._do(self.handle_call(message.request, message.caller), message.caller)
         if kind is Cast:
@@ -199,7 +193,7 @@ class GenServer:
             if kind is Reply or kind is NoReply:
                 if kind is Reply:
                     if caller is None:
-                        raise BadReturn("Reply where there is no caller")
+                        raise BadReturn("Reply where there is no caller", result)
                     caller.reply(result.value)  # type: ignore[union-attr]
                 if result.timeout is not None:  # type: ignore[union-attr]
                     self.me.mailbox.idle_timeout = max(result.timeout, 0.0)  # type: ignore[union-attr]
@@ -209,7 +203,7 @@ class GenServer:
             elif kind is Stop:
                 return _ending(result, caller)  # type: ignore[arg-type]
             else:
-                raise BadReturn(f"a callback returned a {kind.__name__}")
+                raise BadReturn(f"a callback returned a {kind.__name__}", result)
         return None
 
 
@@ -225,50 +219,6 @@ class CallDone:
 
     tag: object
     done: From[Any]
-
-
-def call(server: Address, request: Any, timeout: float | None = CALL_TIMEOUT) -> Any:
-    """Ask *server* and wait for the answer.
-
-    Raises `CallTimeout` after *timeout* seconds, `CallFailed` with the exit reason if the server ends first,
-    `NoProcess` if it does not exist, `CallingSelf` from the server's own callbacks, and whatever error it replied with.
-    """
-    caller: From[Any] = From()
-    here = current()
-    if here is not None and server.resolve() is here:
-        raise CallingSelf("a server that calls itself waits forever")
-    server.deliver(request, caller)
-    return caller.wait(timeout)
-
-
-def cast(server: Address, message: Any) -> None:
-    """Send *message* to `handle_cast`. Never fails."""
-    server.send(Cast(message))
-
-
-def stop(server: Address, reason: ExitReason = NORMAL, timeout: float | None = None) -> None:
-    """Have *server* end with *reason* when its turn comes, and wait until it has.
-
-    Raises `CallFailed` if it ended for another reason, `NoProcess` if there is none, `CallTimeout`.
-    """
-    pid = server.resolve()
-    if pid is None:
-        raise NoProcess(NOPROC)
-    ended: From[ExitReason] = From()
-
-    def settle(down: Down) -> None:
-        ended.reply(down.reason)
-
-    ref = pid.monitor(settle)
-    pid.send(StopRequest(reason))
-    try:
-        found = ended.wait(timeout)
-    finally:
-        pid.demonitor(ref)
-    if found == NOPROC:
-        raise NoProcess(NOPROC)
-    if found != reason:
-        raise CallFailed(found)
 
 
 __all__ = [

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from secrets_actor.otp.errors import CallFailed, NoProcess
 from secrets_actor.otp.events import ProcessDisowned, ProcessEnded
 from secrets_actor.otp.messages import Call, Down, ExitSignal
-from secrets_actor.otp.reasons import KILL, KILLED, NOPROC, NORMAL, ExitReason
+from secrets_actor.otp.reasons import IGNORE, KILL, KILLED, NOPROC, NORMAL, ExitReason
 from secrets_actor.otp.reply import From
 
 if TYPE_CHECKING:
@@ -39,10 +39,11 @@ def current() -> Pid | None:
 class MonitorRef:
     """One monitor; two on the same process are two."""
 
-    __slots__ = ("pid",)
+    __slots__ = ("flushed", "pid")
 
     def __init__(self, pid: Pid) -> None:
         self.pid = pid
+        self.flushed = False  # a Down that is already in the mailbox is to be dropped
 
 
 class Pid:
@@ -55,6 +56,7 @@ class Pid:
         self.trap_exit = False
         self.abandon: Callable[[], None] | None = None
         self.published: Any = None  # what the process shows of itself to any thread, such as a supervisor's table
+        self.info: Any = None  # what init wanted its starter to know
         self.ref: Any = None  # the pykka ActorRef of this incarnation
         self.thread: threading.Thread | None = None
         self.started_at = node.clock.now()
@@ -100,8 +102,16 @@ class Pid:
             self.kill()
         elif self.trap_exit:
             self.post(ExitSignal(sender, reason))
-        elif reason != NORMAL:
+        elif reason != NORMAL or sender is self:
             self.finish(reason)
+
+    def _linked_ended(self, other: Pid, reason: ExitReason) -> None:
+        if reason == KILL and not self.trap_exit:  # it said so itself: through a link that can be trapped
+            self.finish(KILLED)
+        elif self.trap_exit:
+            self.post(ExitSignal(other, reason))
+        else:
+            self.exit(reason, sender=other)
 
     def post(self, message: Any) -> bool:
         """Like `send`, whoever's thread this is: for signals, whose news is a death, and for timers."""
@@ -115,14 +125,23 @@ class Pid:
         self.finish(KILLED)
 
     def link(self, other: Pid) -> None:
-        """Let the end of either reach the other as an exit signal."""
-        for one, two in ((self, other), (other, self)):
-            with one._lock:
-                if one._reason is None:
-                    one._links.add(two)
-                    continue
-            two.exit(one._reason or NOPROC, sender=one)
+        """Let the end of either reach the other as an exit signal.
+
+        If *other* has ended, a trapping process gets an `ExitSignal` (noproc), and any other raises `NoProcess`.
+        """
+        with other._lock:
+            if alive := other._reason is None:
+                other._links.add(self)
+        if not alive:
+            if not self.trap_exit:
+                raise NoProcess(NOPROC)
+            self.post(ExitSignal(other, NOPROC))
             return
+        with self._lock:
+            if self._reason is None:
+                self._links.add(other)
+                return
+        other.unlink(self)
 
     def unlink(self, other: Pid) -> None:
         """Undo `link`."""
@@ -148,6 +167,12 @@ class Pid:
         """Take a monitor back. False if it has fired."""
         with self._lock:
             return self._monitors.pop(ref, None) is not None
+
+    def mailbox_idle(self) -> bool:
+        """Whether it waits for a message and none is there; also when it has ended and everybody knows."""
+        if self._reason is not None:
+            return self._terminated.is_set()
+        return self.mailbox.waiting and len(self.mailbox) == 0
 
     # --- the end --------------------------------------------------------------------------------------------------
 
@@ -176,7 +201,7 @@ class Pid:
         for other in links:
             with other._lock:
                 other._links.discard(self)
-            other.exit(KILLED if reason == KILL else reason, sender=self)
+            other._linked_ended(self, NORMAL if reason is IGNORE else reason)
         for ref, listener in monitors.items():
             listener(Down(ref, self, reason))
         self._terminated.set()

@@ -13,57 +13,22 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import pykka
 from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 
-from secrets_actor.otp.errors import CallFailed, CallTimeout, Exit, NameTaken, NoProcess, StartError
+from secrets_actor.otp.behaviour import Behaviour, Ending
+from secrets_actor.otp.errors import BadReturn, CallFailed, CallTimeout, Exit, NameTaken, NoProcess, StartError
 from secrets_actor.otp.events import ProcessCrashed, ProcessStarted
 from secrets_actor.otp.mailbox import CLOSED, Mailbox
 from secrets_actor.otp.messages import Answered, Ask, StopRequest
 from secrets_actor.otp.node import Node
 from secrets_actor.otp.pid import Pid, current, enter
-from secrets_actor.otp.reasons import KILLED, NOPROC, SHUTDOWN, Crashed, ExitReason, Stopped
+from secrets_actor.otp.reasons import IGNORE, KILLED, NOPROC, SHUTDOWN, TIMEOUT, Crashed, ExitReason, Stopped
 from secrets_actor.otp.reply import From
 
 Translator = Callable[[BaseException], BaseException]
-
-
-@dataclass(slots=True)
-class Ending:
-    """A behaviour wants its process to end. *last_words* run after terminate, whether or not it raised."""
-
-    reason: ExitReason
-    last_words: Callable[[], object] | None = None
-
-
-class Behaviour(Protocol):
-    """What runs inside a process. All but `abandon` and `translate` is called in the process's own thread."""
-
-    trap_exit: bool
-
-    def start(self, me: Pid) -> Ending | None:
-        """Initialise. An `Ending` means the process shall not come up: NORMAL for "ignore me"."""
-
-    def after_start(self) -> Ending | None:
-        """Whatever follows init before the first message, when the starter has been told already."""
-
-    def dispatch(self, message: Any) -> Ending | None:
-        """Handle one message."""
-
-    def terminate(self, reason: ExitReason) -> object:
-        """Clean up."""
-
-    def abandon(self) -> None:
-        """The process was cut off: from any thread, unblock whatever its own thread may be waiting for."""
-
-    def translate(self, error: BaseException) -> BaseException:
-        """What a plain pykka `ask` shall raise for *error*."""
-
-
-IGNORE = Stopped("ignore")
 
 
 class _Actor(pykka.ThreadingActor):
@@ -98,7 +63,10 @@ class _Actor(pykka.ThreadingActor):
     def on_start(self) -> None:
         pid = self.pid
         try:
-            behaviour = self._behaviour = self._factory()
+            behaviour = self._factory()
+            if not hasattr(behaviour, "dispatch"):
+                raise BadReturn(f"start made a {type(behaviour).__name__}, which is no behaviour", behaviour)
+            self._behaviour = behaviour
             pid.trap_exit, pid.abandon = behaviour.trap_exit, behaviour.abandon
             ending = behaviour.start(pid)
         except Exit as exit_:
@@ -149,7 +117,7 @@ class _Actor(pykka.ThreadingActor):
     def _finish(self, reason: ExitReason, message: Any) -> None:
         self.actor_stopped.set()
         pid = self.pid
-        if pid.finish(reason) and isinstance(reason, (Crashed, Stopped)) and reason != IGNORE:
+        if pid.finish(reason) and isinstance(reason, (Crashed, Stopped)):
             pid.node.observe(ProcessCrashed(pid.label, pid.serial, str(reason), type(message).__name__))
 
     def _on_envelope(self, envelope: Any) -> None:
@@ -261,7 +229,7 @@ def spawn(
     """Start a process and wait for its init, up to *timeout* seconds (None: as long as it takes).
 
     *link* ties it to the process that starts it, its parent. Raises `StartError` when init fails, ignores
-    (`error.reason is IGNORE`) or takes too long (it is then killed), and `NameTaken`.
+    (`error.reason is IGNORE`) or takes too long (`TIMEOUT`; it is then killed), and `NameTaken`.
     """
     actor = _Actor(node, factory, label, name)
     pid = actor.pid
@@ -275,13 +243,21 @@ def spawn(
             pid.link(starter)
         actor._start_actor_loop()
         return actor.started.wait(timeout)
-    except BaseException as error:
-        if starter is not None:
-            starter.unlink(pid)
-        pid.kill()
-        if isinstance(error, (CallFailed, CallTimeout)):
-            raise StartError(pid.reason or KILLED) from None
+    except CallFailed:
+        reason = pid.reason or KILLED  # its end reaches a linked starter as any other's does
+    except CallTimeout:
+        reason = TIMEOUT
+        _undo(pid, starter)
+    except BaseException:
+        _undo(pid, starter)
         raise
+    raise StartError(reason)
+
+
+def _undo(pid: Pid, starter: Pid | None) -> None:
+    if starter is not None:
+        starter.unlink(pid)
+    pid.kill()
 
 
 __all__ = ["IGNORE", "Behaviour", "Ending", "NameTaken", "NamedRef", "spawn"]

@@ -96,3 +96,5 @@ SHUTDOWN: Final = Plain("shutdown")
 KILL: Final = Plain("kill")
 KILLED: Final = Plain("killed")
 NOPROC: Final = Plain("noproc")
+TIMEOUT: Final = Plain("timeout")
+IGNORE: Final = Plain("ignore")  # init decided that no process is needed; compare with `is`

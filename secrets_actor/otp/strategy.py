@@ -7,26 +7,30 @@ Rule 4: a group restart stops the others in reverse start order, then starts all
         those that had stopped before.
 Rule 5: a try to start that failed is a restart of its own: under rest_for_one from the child that failed on, under
         one_for_all from the first.
+Rule 6: the end of a significant child that is not restarted can end the supervisor; being stopped cannot, though a
+        child so stopped counts as gone.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from secrets_actor.otp.child_spec import ChildSpec, Restart, Strategy
-from secrets_actor.otp.child_table import Child, ChildTable
+from secrets_actor.otp.child_spec import AutoShutdown, ChildSpec, Restart, Strategy
+from secrets_actor.otp.child_table import Child, ChildTable, State
 from secrets_actor.otp.reasons import ExitReason
 from secrets_actor.otp.restart_window import RestartWindow
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Stop *stop* in that order, then start *start* in that order; or *give_up*; or, all empty, only take note."""
+    """Stop *stop* in that order, then start *start* in that order; or *give_up*, or *shut_down*, both of which end the
+    supervisor; or, all empty, only take note."""
 
     window: RestartWindow
     stop: tuple[str, ...] = ()
     start: tuple[str, ...] = ()
     give_up: bool = False
+    shut_down: bool = False
 
 
 def wants_restart(spec: ChildSpec, reason: ExitReason) -> bool:
@@ -37,11 +41,17 @@ def wants_restart(spec: ChildSpec, reason: ExitReason) -> bool:
 
 
 def on_end(
-    table: ChildTable, child: Child, reason: ExitReason, strategy: Strategy, window: RestartWindow, now: float
+    table: ChildTable,
+    child: Child,
+    reason: ExitReason,
+    strategy: Strategy,
+    window: RestartWindow,
+    now: float,
+    auto_shutdown: AutoShutdown = AutoShutdown.NEVER,
 ) -> Plan:
     """The plan for *child*, whose process ended with *reason*."""
     if not wants_restart(child.spec, reason):
-        return Plan(window)
+        return Plan(window, shut_down=_ends_all(table, child, auto_shutdown))
     return restart(table, child, strategy, window, now)
 
 
@@ -58,3 +68,11 @@ def restart(table: ChildTable, child: Child, strategy: Strategy, window: Restart
         stop=tuple(row.spec.id for row in reversed(group) if row.pid is not None and row is not child),
         start=tuple(row.spec.id for row in group if row.spec.restart is not Restart.TEMPORARY),
     )
+
+
+def _ends_all(table: ChildTable, child: Child, auto_shutdown: AutoShutdown) -> bool:
+    if not child.spec.significant or auto_shutdown is AutoShutdown.NEVER:
+        return False
+    if auto_shutdown is AutoShutdown.ANY_SIGNIFICANT:
+        return True
+    return not any(row.spec.significant and row.process is not State.STOPPED for row in table.rows if row is not child)

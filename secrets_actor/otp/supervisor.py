@@ -17,10 +17,22 @@ from typing import Any
 
 from secrets_actor.otp import strategy
 from secrets_actor.otp.child import start_child, stop_children
+from secrets_actor.otp.child_requests import (
+    CountChildren,
+    Counts,
+    DeleteChild,
+    GetChildSpec,
+    Published,
+    RestartChild,
+    StartChild,
+    TerminateChild,
+    WhichChildren,
+    count,
+)
 from secrets_actor.otp.child_spec import ChildSpec, Flags, Kind, Restart, check_child, check_children, check_flags
 from secrets_actor.otp.child_table import Child, ChildTable, State
 from secrets_actor.otp.errors import ChildError, NameTaken, StartError
-from secrets_actor.otp.events import ChildRestarted, ChildStartFailed, SupervisorGaveUp
+from secrets_actor.otp.events import ChildRestarted, ChildStartFailed, SupervisorGaveUp, SupervisorShutDown
 from secrets_actor.otp.gen_server import GenServer, Handled, InitResult, NoReply, Ok, Reply, Stop
 from secrets_actor.otp.messages import ExitSignal
 from secrets_actor.otp.pid import Pid
@@ -30,55 +42,8 @@ from secrets_actor.otp.restart_window import RestartWindow
 
 
 @dataclass(frozen=True, slots=True)
-class StartChild:
-    """Call: add a child as the last one and start it. Answer: its pid, None if it ignored.
-
-    Raises `ChildError` (already_started, already_present), `StartError`, `InvalidTree`.
-    """
-
-    spec: ChildSpec
-
-
-@dataclass(frozen=True, slots=True)
-class TerminateChild:
-    """Call: stop a child without a restart; its spec stays, unless it is temporary. Raises `ChildError` (not_found)."""
-
-    child: str
-
-
-@dataclass(frozen=True, slots=True)
-class RestartChild:
-    """Call: start a stopped child. Answer: its pid. Raises `ChildError` (not_found, running, restarting)."""
-
-    child: str
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteChild:
-    """Call: forget a stopped child. Raises `ChildError` (not_found, running, restarting)."""
-
-    child: str
-
-
-@dataclass(frozen=True, slots=True)
-class WhichChildren:
-    """Call: the children in start order, as a tuple of `Child`."""
-
-
-@dataclass(frozen=True, slots=True)
 class _TryAgain:
     child: str
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """What a supervisor shows of itself."""
-
-    strategy: str
-    children: tuple[Child, ...]
-    restarts_in_window: int
-    intensity: int
-    period: float
 
 
 class Supervisor(GenServer):
@@ -88,7 +53,7 @@ class Supervisor(GenServer):
 
     def __init__(self, flags: Flags, children: Iterable[ChildSpec]) -> None:
         self.flags = check_flags(flags)
-        self._specs = check_children(children)
+        self._specs = check_children(children, flags.auto_shutdown)
         self._table = ChildTable()
         self._window = RestartWindow(flags.intensity, flags.period)
 
@@ -110,8 +75,12 @@ class Supervisor(GenServer):
             match request:
                 case WhichChildren():
                     return Reply(self._table.rows)
+                case CountChildren():
+                    return Reply(count(self._table.rows))
+                case GetChildSpec(child):
+                    return Reply(self._row(child).spec)
                 case StartChild(spec):
-                    return Reply(self._add(check_child(spec)))
+                    return Reply(self._add(check_child(spec, self.flags.auto_shutdown)))
                 case TerminateChild(child):
                     self._stop((self._row(child).spec.id,))
                     return Reply(None)
@@ -146,7 +115,8 @@ class Supervisor(GenServer):
 
     def _child_ended(self, row: Child, reason: ExitReason) -> Handled:
         child = row.spec.id
-        plan = strategy.on_end(self._table, row, reason, self.flags.strategy, self._window, self.node.clock.now())
+        flags, now = self.flags, self.node.clock.now()
+        plan = strategy.on_end(self._table, row, reason, flags.strategy, self._window, now, flags.auto_shutdown)
         if plan.start or plan.give_up:
             self._set(self._table.with_process(child, State.RESTARTING))
         else:
@@ -159,6 +129,9 @@ class Supervisor(GenServer):
         if plan.give_up:
             flags = self.flags
             self.node.observe(SupervisorGaveUp(self.me.label, child, str(reason), flags.intensity, flags.period))
+            return Stop(SHUTDOWN)
+        if plan.shut_down:
+            self.node.observe(SupervisorShutDown(self.me.label, child, str(reason)))
             return Stop(SHUTDOWN)
         if not plan.start:
             return None
@@ -202,7 +175,7 @@ class Supervisor(GenServer):
     def _add(self, spec: ChildSpec) -> Pid | None:
         present = self._table.get(spec.id)
         if present is not None:
-            raise ChildError(spec.id, "already_present" if present.pid is None else "already_started")
+            raise ChildError(spec.id, "already_present" if present.pid is None else "already_started", present.pid)
         return self._append(spec)
 
     def _row(self, child: str) -> Child:
@@ -247,3 +220,18 @@ def supervisor_spec(
     """The spec of a supervisor as a child of another."""
     specs = tuple(children)
     return ChildSpec(child, lambda: Supervisor(flags, specs), restart=restart, kind=Kind.SUPERVISOR, name=name)
+
+
+__all__ = [
+    "CountChildren",
+    "Counts",
+    "DeleteChild",
+    "GetChildSpec",
+    "Published",
+    "RestartChild",
+    "StartChild",
+    "Supervisor",
+    "TerminateChild",
+    "WhichChildren",
+    "supervisor_spec",
+]

@@ -66,6 +66,11 @@ class TimerTable:
                 self._cancelled = 0
         return max(timer.due - self._clock.now(), 0.0)
 
+    def read(self, timer: Timer) -> float | None:
+        """The seconds *timer* has left, None if it has fired or was cancelled."""
+        with self._lock:
+            return max(timer.due - self._clock.now(), 0.0) if timer.pending else None
+
     def fire_due(self) -> float | None:
         """Send all that is due; the seconds until the next one is, None if there is none."""
         while True:

@@ -1,4 +1,4 @@
-"""A picture of a running tree: as data, and as text. Reads what supervisors publish, so it never waits for a process."""
+"""A picture of a running tree: as data, and as text. Reads what supervisors publish, so it waits for no process."""
 
 from __future__ import annotations
 
@@ -36,6 +36,9 @@ class Tree:
 
     root: TreeNode
     disowned: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return draw(self)
 
 
 def snapshot(root: Pid) -> Tree:

@@ -1,0 +1,1 @@
+"""The secrets actor and what it owns: pure tables, one thin actor, the worker."""

@@ -1,0 +1,86 @@
+"""The cache table.
+
+Rule 1: only the secrets actor writes; any thread reads, without a lock (an ETS `protected` table). Each write is one
+        dict operation, so a reader sees the entry before or after it, never half.
+Rule 2: an entry answers only for the id and version it was fetched under, and for the ARN it came with.
+Rule 3: a write to a secret drops every entry in its lane before it is sent, and nothing older is stored behind it.
+Rule 4: the table is made outside the actor and outlives its crashes; entries keep their deadlines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from secrets_actor.domain.names import SecretId
+from secrets_actor.domain.operations import Get
+from secrets_actor.domain.secret import Secret, Source
+
+Key = tuple[str, str | None, str | None]
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    secret: Secret
+    fetched_at: float
+    used_at: float  # written by readers: the last one wins, and any of them is good enough for LRU
+    lane: str
+    keys: tuple[Key, ...]
+
+
+class Cache:
+    """At most *max_entries* secrets for *ttl* seconds each (0: no cache); the least recently used goes first."""
+
+    def __init__(self, ttl: float, max_entries: int) -> None:
+        self._ttl, self._max_entries = ttl, max_entries
+        self._by_key: dict[Key, _Entry] = {}  # what readers see
+        self._by_lane: dict[str, list[_Entry]] = {}  # the writer's own index
+        self._size = 0
+
+    def read(self, get: Get, now: float) -> Secret | None:
+        """The secret that answers *get* at clock time *now*, with its age; None if it must be fetched."""
+        entry = None if get.refresh else self._by_key.get((get.secret_id, *get.version))
+        if entry is None:
+            return None
+        age = now - entry.fetched_at
+        if age >= self._ttl:
+            return None
+        entry.used_at = now
+        return replace(entry.secret, age=age, source=Source.CACHE)
+
+    def store(self, get: Get, secret: Secret, now: float) -> None:
+        """Keep *secret*, fetched at *now* for *get*. For the actor only."""
+        if self._ttl <= 0:
+            return
+        lane = SecretId(get.secret_id).lane
+        keys = tuple((secret_id, *get.version) for secret_id in dict.fromkeys((str(get.secret_id), secret.arn)))
+        for key in keys:
+            old = self._by_key.get(key)
+            if old is not None:
+                self._remove(old)
+        entry = _Entry(secret, now, now, lane, keys)
+        self._by_lane.setdefault(lane, []).append(entry)
+        self._by_key.update(dict.fromkeys(keys, entry))
+        self._size += 1
+        if self._size > self._max_entries:
+            self._remove(min(self._by_key.values(), key=lambda found: found.used_at))
+
+    def drop(self, lane: str) -> None:
+        """Forget all versions of the secrets in *lane*. For the actor only."""
+        for entry in tuple(self._by_lane.get(lane, ())):
+            self._remove(entry)
+
+    def _remove(self, entry: _Entry) -> None:
+        for key in entry.keys:
+            if self._by_key.get(key) is entry:
+                del self._by_key[key]
+        siblings = self._by_lane[entry.lane]
+        siblings.remove(entry)
+        if not siblings:
+            del self._by_lane[entry.lane]
+        self._size -= 1
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __repr__(self) -> str:
+        return f"<Cache [{self._size} secrets, ttl {self._ttl:g} s]>"

@@ -1,0 +1,63 @@
+"""Where callers are answered: every answer is audited once, and every caller gets an error of his own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from secrets_actor.actor.flights import Flight, Waiter
+from secrets_actor.domain.errors import SecretsError
+from secrets_actor.domain.operations import Operation
+from secrets_actor.domain.ports import AuditRecord, AuditSink
+
+
+class Desk:
+    """Answers waiters and tells the audit sink; *now* is the clock of `Waiter.arrived`."""
+
+    def __init__(self, audit: AuditSink, now: Callable[[], float]) -> None:
+        self._audit, self._now = audit, now
+
+    def answer(
+        self, operation: Operation[Any], waiter: Waiter, value: Any, source: str, request_id: str | None = None
+    ) -> None:
+        """Give *value* to *waiter*."""
+        self._record(operation, waiter, "ok", source, getattr(value, "version_id", None), request_id)
+        waiter.caller.reply(value)
+
+    def refuse(self, operation: Operation[Any], waiter: Waiter, error: SecretsError, source: str) -> None:
+        """Give a copy of *error* to *waiter*."""
+        self._record(operation, waiter, error.code, source, None, error.request_id)
+        waiter.caller.fail(error.clone())
+
+    def settle(self, flight: Flight, value: Any, source: str, request_id: str | None) -> None:
+        """Give *value* to all who wait for *flight*."""
+        for waiter in flight.waiters:
+            self.answer(flight.operation, waiter, value, source, request_id)
+
+    def fail(self, flight: Flight, error: SecretsError, source: str) -> None:
+        """Give *error* to all who wait for *flight*; those whose time is up are told that."""
+        for waiter in flight.waiters:
+            self.refuse(flight.operation, waiter, error, source)
+
+    def _record(
+        self,
+        operation: Operation[Any],
+        waiter: Waiter,
+        outcome: str,
+        source: str,
+        version_id: str | None,
+        request_id: str | None,
+    ) -> None:
+        if waiter.gone and outcome == "ok":
+            outcome = "too_late"
+        self._audit.record(
+            AuditRecord(
+                operation=operation.kind,
+                secret_id=getattr(operation, "secret_id", None),
+                outcome=outcome,
+                source=source,
+                duration=self._now() - waiter.arrived,
+                version_id=version_id,
+                request_id=request_id,
+            )
+        )

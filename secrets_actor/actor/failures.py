@@ -1,0 +1,47 @@
+"""The kernel's errors, and our own about time, in the words of callers. PURE."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from secrets_actor.domain.errors import DeadlineExceeded, SecretsError, ServerDown, ServiceError, WorkerCrashed
+from secrets_actor.domain.operations import Operation
+from secrets_actor.otp import CallFailed, CallTimeout, Crashed, ExitReason, NoProcess
+
+
+def translated(error: BaseException, operation: Operation[Any] | None = None) -> SecretsError:
+    """*error* as a SecretsError of the caller's own; a write's token goes with it, for its outcome is unknown."""
+    if isinstance(error, SecretsError):
+        return error.clone()
+    token = _token(operation)
+    if isinstance(error, NoProcess):
+        return ServerDown("the secrets actor is not running: start the system, or try again in a moment", token=token)
+    if isinstance(error, CallFailed):
+        return ServerDown(f"the secrets actor ended before it answered: {error.reason}.{_unknown(token)}", token=token)
+    if isinstance(error, CallTimeout):
+        return out_of_time(operation)
+    return ServiceError(f"the secrets service failed: {type(error).__name__}")
+
+
+def out_of_time(operation: Operation[Any] | None) -> DeadlineExceeded:
+    """The error for a deadline that passed."""
+    token = _token(operation)
+    return DeadlineExceeded(f"no answer within the time given.{_unknown(token)}", token=token)
+
+
+def workers_crashed(reason: ExitReason, times: int, operation: Operation[Any] | None = None) -> WorkerCrashed:
+    """The error for a job that ended *times* workers, the last one with *reason*."""
+    error_type = reason.error_type if isinstance(reason, Crashed) else str(reason)
+    return WorkerCrashed(
+        f"{times} workers ended on this job, the last one of {error_type}; the crash reports in the log say where",
+        error_type=error_type,
+        token=_token(operation),
+    )
+
+
+def _token(operation: Operation[Any] | None) -> str | None:
+    return getattr(operation, "token", None)
+
+
+def _unknown(token: str | None) -> str:
+    return " The write may have taken effect: ask again with the same token." if token else " Try again."

@@ -1,0 +1,114 @@
+"""One flight per key for all who ask at once. PURE.
+
+Rule 1: a flight is one unit of work: an operation, those who wait for it, and how it has gone so far.
+Rule 2: reads of the same version in the same epoch of a lane share a flight, queued or under way. A write behind it
+        opens a new epoch, so a read behind that write gets a flight of its own.
+Rule 3: a read that insists on a fresh answer does not join one that has taken off already.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from secrets_actor.domain.errors import SecretsError
+from secrets_actor.domain.operations import Operation
+from secrets_actor.domain.ports import Answer
+
+# Shared by all incarnations of the actor: an answer to an earlier one's question must not pass for ours.
+_ids = itertools.count(1)
+
+
+@dataclass(slots=True, eq=False)
+class Waiter:
+    """One caller: `caller` is his From; `arrived` and `deadline` are in clock seconds."""
+
+    caller: Any
+    arrived: float
+    deadline: float
+
+    @property
+    def gone(self) -> bool:
+        """Whether he has his answer, or has given up."""
+        return bool(self.caller.settled)
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """One unit of work. `lane` is None for what needs no order."""
+
+    id: int
+    operation: Operation[Any]
+    lane: str | None = None
+    epoch: int = 0
+    key: Hashable = None
+    waiters: list[Waiter] = field(default_factory=list)
+    started: bool = False
+    crashes: int = 0
+    reauthorised: bool = False
+
+    @property
+    def deadline(self) -> float | None:
+        """When the last of those who still wait gives up; None if nobody does."""
+        return max((waiter.deadline for waiter in self.waiters if not waiter.gone), default=None)
+
+
+class Outcomes(Protocol):
+    """Who hears how a flight went. Exactly one of these is called for each flight that was submitted."""
+
+    def done(self, flight: Flight, answer: Answer[Any]) -> None:
+        """The store's answer."""
+
+    def failed(self, flight: Flight, error: SecretsError) -> None:
+        """It came to nothing, for all who wait."""
+
+    def cancelled(self, flight: Flight) -> None:
+        """Nobody waited any more."""
+
+
+class Flights:
+    """All flights that have not landed."""
+
+    def __init__(self) -> None:
+        self._waiting = 0
+        self._flights: dict[int, Flight] = {}
+        self._open: dict[Hashable, Flight] = {}  # those that may be joined
+
+    def new(self, operation: Operation[Any], lane: str | None = None, epoch: int = 0, key: Hashable = None) -> Flight:
+        """A flight of its own; with a *key*, the one to join from now on."""
+        flight = Flight(next(_ids), operation, lane, epoch, key)
+        self._flights[flight.id] = flight
+        if key is not None:
+            self._open[key] = flight
+        return flight
+
+    def joinable(self, key: Hashable, *, fresh: bool) -> Flight | None:
+        """The flight to join for *key*; with *fresh*, only one that has not taken off."""
+        flight = self._open.get(key)
+        return None if flight is None or (fresh and flight.started) else flight
+
+    def get(self, flight: int) -> Flight | None:
+        """The flight with this id, unless it has landed."""
+        return self._flights.get(flight)
+
+    def board(self, flight: Flight, waiter: Waiter) -> None:
+        """Let *waiter* wait for *flight*."""
+        flight.waiters.append(waiter)
+        self._waiting += 1
+
+    def land(self, flight: Flight) -> None:
+        """*flight* is over."""
+        if self._flights.pop(flight.id, None) is not None:
+            self._waiting -= len(flight.waiters)
+        if self._open.get(flight.key) is flight:
+            del self._open[flight.key]
+
+    @property
+    def waiting(self) -> int:
+        """How many callers wait."""
+        return self._waiting
+
+    def __len__(self) -> int:
+        return len(self._flights)

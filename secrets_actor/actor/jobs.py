@@ -1,0 +1,95 @@
+"""What is sent to a worker, and what comes back. All of it is masked: values and keys have types that do not print."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from secrets_actor.domain.credentials import Credentials
+from secrets_actor.domain.errors import SecretsError
+from secrets_actor.domain.operations import Operation
+from secrets_actor.domain.ports import Answer, CallContext
+from secrets_actor.otp import LifecycleEvent, Pid
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Perform *operation* in *context*. All of it comes back with the answer, for whoever is the actor then."""
+
+    flight: int
+    operation: Operation[Any]
+    context: CallContext
+    lane: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FetchCredentials:
+    """Get new keys by *deadline* (clock seconds)."""
+
+    flight: int
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobDone:
+    """A job went well."""
+
+    worker: Pid
+    job: Job | FetchCredentials
+    answer: Answer[Any] | Credentials = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailed:
+    """A job met an error that has a name."""
+
+    worker: Pid
+    job: Job | FetchCredentials
+    error: SecretsError
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReady:
+    """A worker has nothing to do: it has just started, or was asked by a new actor."""
+
+    worker: Pid
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """To a worker: say `WorkerReady` when your turn comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """Timer: the job of this flight should have been done."""
+
+    flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Timer: a caller without a deadline of his own has waited for as long as the configuration lets him."""
+
+    caller: Any
+    operation: Operation[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Nudge:
+    """Timer: jobs wait for workers that should have come by now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unadopted:
+    """Timer: workers of an earlier actor should have announced themselves."""
+
+    workers: tuple[Pid, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JobStarted(LifecycleEvent):
+    """A worker has taken up a job; observed in the worker's own thread, before the job is done."""
+
+    serial: int
+    operation: str

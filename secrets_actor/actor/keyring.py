@@ -1,0 +1,52 @@
+"""The keys of the actor, and who waits for them. Part of the dispatcher; the phases are credential_state.py's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from secrets_actor.actor.credential_state import CredentialState
+from secrets_actor.actor.flights import Flight
+from secrets_actor.domain.credentials import Credentials
+
+
+class Keyring:
+    """Holds one set of keys. All who need them while there are none wait for the one fetch."""
+
+    def __init__(self, wall_clock: Callable[[], datetime]) -> None:
+        self._wall_clock = wall_clock
+        self._state = CredentialState()
+        self._locked_out: list[Flight] = []
+
+    def start_fetch(self) -> bool:
+        """Whether a fetch must be started now; from then on it counts as under way."""
+        if not self._state.wants_fetch(self._wall_clock()):
+            return False
+        self._state = self._state.fetching()
+        return True
+
+    def current(self) -> Credentials | None:
+        """The keys, if a request may be signed with them."""
+        return self._state.usable(self._wall_clock())
+
+    def lock_out(self, flight: Flight) -> None:
+        """Let *flight* wait for keys."""
+        self._locked_out.append(flight)
+
+    def fetched(self, credentials: Credentials) -> list[Flight]:
+        """New keys are here; those who waited for them."""
+        self._state = self._state.fetched(credentials, self._wall_clock())
+        return self._release()
+
+    def failed(self) -> list[Flight]:
+        """The fetch came to nothing; those who waited for it."""
+        self._state = self._state.failed()
+        return self._release()
+
+    def rejected(self) -> None:
+        """The store refused the keys."""
+        self._state = self._state.rejected()
+
+    def _release(self) -> list[Flight]:
+        waiting, self._locked_out = self._locked_out, []
+        return waiting

@@ -1,0 +1,63 @@
+"""The order of operations per secret. PURE.
+
+Rule 1: operations of one lane take effect in the order they entered; different lanes never wait for each other.
+Rule 2: reads may run side by side; a write runs alone.
+Rule 3: the epoch of a lane counts the writes that have entered it: what was read under an older epoch is history.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class _Lane:
+    epoch: int = 0
+    running: dict[int, bool] = field(default_factory=dict)  # ticket -> writes
+    waiting: deque[tuple[int, bool]] = field(default_factory=deque)
+
+    def startable(self) -> list[int]:
+        started = []
+        while self.waiting:
+            ticket, writes = self.waiting[0]
+            if any(self.running.values()) or (writes and self.running):
+                break
+            self.waiting.popleft()
+            self.running[ticket] = writes
+            started.append(ticket)
+        return started
+
+
+class Lanes:
+    """Tickets (any int) queue in lanes (any text)."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[str, _Lane] = {}
+
+    def epoch(self, lane: str) -> int:
+        """How many writes have entered *lane* since it was last empty."""
+        found = self._lanes.get(lane)
+        return 0 if found is None else found.epoch
+
+    def enter(self, lane: str, ticket: int, *, writes: bool) -> list[int]:
+        """Queue *ticket*; the tickets that may start now (itself, or none)."""
+        queue = self._lanes.setdefault(lane, _Lane())
+        queue.epoch += writes
+        queue.waiting.append((ticket, writes))
+        return queue.startable()
+
+    def leave(self, lane: str, ticket: int) -> list[int]:
+        """*ticket* is done, or gave up while it waited; the tickets that may start now."""
+        queue = self._lanes.get(lane)
+        if queue is None:
+            return []
+        if queue.running.pop(ticket, None) is None:
+            queue.waiting = deque(entry for entry in queue.waiting if entry[0] != ticket)
+        started = queue.startable()
+        if not queue.running and not queue.waiting:
+            del self._lanes[lane]
+        return started
+
+    def __len__(self) -> int:
+        return len(self._lanes)

@@ -1,0 +1,106 @@
+"""Who does which job. PURE: it says what to do, the actor does it.
+
+Rule 1: workers are started on demand, up to *max_workers*; one that is on its way counts.
+Rule 2: a worker that ended abnormally is started again by its supervisor: it is on its way, too.
+Rule 3: a job whose worker ended goes to the front of the queue.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+W = TypeVar("W", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan(Generic[W]):
+    """Give each of *give* (worker, job), and start *start* more workers."""
+
+    give: tuple[tuple[W, int], ...]
+    start: int
+
+
+class Pool(Generic[W]):
+    """Idle and busy workers, and the jobs that wait for one."""
+
+    def __init__(self, max_workers: int) -> None:
+        self._max_workers = max_workers
+        self._idle: list[W] = []
+        self._busy: dict[W, int] = {}
+        self._expected = 0
+        self._queue: deque[int] = deque()
+
+    def submit(self, job: int, *, first: bool = False) -> None:
+        """Queue a job."""
+        (self._queue.appendleft if first else self._queue.append)(job)
+
+    def withdraw(self, job: int) -> None:
+        """Forget a job that waits."""
+        self._queue.remove(job)
+
+    def holder(self, job: int) -> W | None:
+        """The worker that is on this job."""
+        return next((worker for worker, held in self._busy.items() if held == job), None)
+
+    def knows(self, worker: W) -> bool:
+        """Whether this worker has announced itself and not ended."""
+        return worker in self._busy or worker in self._idle
+
+    def ready(self, worker: W) -> bool:
+        """A worker has announced itself. False if it is known already."""
+        if self.knows(worker):
+            return False
+        self._expected = max(0, self._expected - 1)
+        self._idle.append(worker)
+        return True
+
+    def done(self, worker: W) -> None:
+        """A worker has finished its job."""
+        if self._busy.pop(worker, None) is not None:
+            self._idle.append(worker)
+
+    def gone(self, worker: W, *, comes_back: bool) -> int | None:
+        """A worker has ended; the job it was on."""
+        if worker in self._idle:
+            self._idle.remove(worker)
+        elif worker not in self._busy:
+            return None
+        self._expected += comes_back
+        return self._busy.pop(worker, None)
+
+    def expect(self, workers: int) -> None:
+        """So many workers are on their way; a negative number: they are not, after all."""
+        self._expected = max(0, self._expected + workers)
+
+    def assign(self) -> Plan[W]:
+        """Match waiting jobs with idle workers. Call it after any change."""
+        give: list[tuple[W, int]] = []
+        while self._queue and self._idle:
+            worker, job = self._idle.pop(), self._queue.popleft()
+            self._busy[worker] = job
+            give.append((worker, job))
+        room = self._max_workers - len(self._idle) - len(self._busy) - self._expected
+        start = max(0, min(len(self._queue) - self._expected, room))
+        self._expected += start
+        return Plan(tuple(give), start)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no worker, and none on its way."""
+        return not self._idle and not self._busy and not self._expected
+
+    @property
+    def stuck(self) -> bool:
+        """Whether jobs wait for nothing but workers that are said to be on their way."""
+        return bool(self._queue) and self._expected > 0 and not self._idle
+
+    @property
+    def waiting(self) -> tuple[int, ...]:
+        """The jobs that wait for a worker, first one first."""
+        return tuple(self._queue)
+
+    def __repr__(self) -> str:
+        return f"<Pool [{len(self._busy)} busy, {len(self._idle)} idle, {len(self._queue)} waiting]>"

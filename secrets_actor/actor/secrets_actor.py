@@ -1,0 +1,185 @@
+"""The secrets actor: decides, sends, replies; never blocks.
+
+Rule 1: operations of one secret take effect in the order in which they came (lanes.py); concurrent gets of one version
+        are one flight (flights.py). How a flight is carried out is the dispatcher's business (dispatch.py).
+Rule 2: a write drops its lane from the cache before it is sent and after it is done, and what was read before it came
+        is not kept after it.
+Rule 3: every caller is answered once, and every answer is audited (desk.py). A caller who names no deadline gets the
+        configured one.
+Rule 4: an answer to a question of an earlier incarnation clears the cache, if it was a write, and nothing else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from secrets_actor.actor.cache import Cache
+from secrets_actor.actor.desk import Desk
+from secrets_actor.actor.dispatch import Crew, Dispatcher
+from secrets_actor.actor.failures import out_of_time, translated
+from secrets_actor.actor.flights import Flight, Flights, Waiter
+from secrets_actor.actor.jobs import GiveUp, Job, JobDone, JobFailed
+from secrets_actor.actor.lanes import Lanes
+from secrets_actor.domain.errors import Overloaded, SecretsError, UnknownMessage
+from secrets_actor.domain.names import SecretId
+from secrets_actor.domain.operations import Get, Operation, Set
+from secrets_actor.domain.ports import Answer, AuditSink, BackendKit
+from secrets_actor.domain.secret import Source
+from secrets_actor.otp import From, GenServer, Handled
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """*call_timeout*: seconds for a caller who names no deadline. *max_pending*: callers who may wait at a time."""
+
+    call_timeout: float
+    max_pending: int
+
+
+class SecretsActor(GenServer):
+    """Takes Get, Set, Delete, Restore and List, and answers each with its answer type or a SecretsError."""
+
+    def __init__(
+        self,
+        *,
+        kit: BackendKit,
+        cache: Cache,
+        audit: AuditSink,
+        crew: Crew,
+        limits: Limits,
+        wall_clock: Callable[[], datetime],
+    ) -> None:
+        self._kit, self._cache, self._audit, self._crew = kit, cache, audit, crew
+        self._limits, self._wall_clock = limits, wall_clock
+        self._lanes, self._flights = Lanes(), Flights()
+        self._startable: deque[int] = deque()
+        self._starting = False
+
+    def init(self) -> None:
+        """Take over the workers of an earlier incarnation, if there are any."""
+        self._desk = Desk(self._audit, self.node.clock.now)
+        self._dispatcher = Dispatcher(self, self, self._kit, self._crew, self._limits.call_timeout, self._wall_clock)
+        self._dispatcher.adopt()
+
+    def translate(self, error: BaseException) -> BaseException:
+        """Every error of ours is a SecretsError, for pykka's askers too."""
+        return translated(error)
+
+    # --- messages -------------------------------------------------------------------------------------------------
+
+    def handle_call(self, request: Any, caller: From[Any]) -> Handled:
+        """An operation."""
+        if isinstance(request, Operation):
+            self._admit(request, caller)
+        else:
+            caller.fail(UnknownMessage(f"the secrets actor has no operation {type(request).__name__}"))
+        return None
+
+    def handle_info(self, message: Any) -> Handled:
+        """What workers, timers and monitors say, and operations told by whoever wants no answer."""
+        if isinstance(message, (JobDone, JobFailed)):
+            job = message.job
+            if isinstance(job, Job) and job.lane is not None and job.operation.writes:
+                self._cache.drop(job.lane)
+        if self._dispatcher.handle(message):
+            return None
+        if isinstance(message, GiveUp):
+            message.caller.fail(out_of_time(message.operation))
+        elif isinstance(message, Operation):
+            self._admit(message, From())
+        return None
+
+    # --- the way in -----------------------------------------------------------------------------------------------
+
+    def _admit(self, operation: Operation[Any], caller: From[Any]) -> None:
+        if isinstance(operation, Set) and operation.token is None:
+            operation = dataclasses.replace(operation, token=str(uuid.uuid4()))
+        waiter = self._waiter(operation, caller)
+        if isinstance(operation, Get):
+            cached = self._cache.read(operation, waiter.arrived)
+            if cached is not None:
+                self._desk.answer(operation, waiter, cached, Source.CACHE)
+                return
+        if self._flights.waiting >= self._limits.max_pending:
+            error = Overloaded(f"{self._limits.max_pending} callers are waiting already; try again later")
+            self._desk.refuse(operation, waiter, error, "actor")
+            return
+        secret_id = getattr(operation, "secret_id", None)
+        if secret_id is None:
+            flight = self._flights.new(operation)
+            self._flights.board(flight, waiter)
+            self._dispatcher.submit(flight)
+        else:
+            self._queue(operation, SecretId(secret_id), waiter)
+
+    def _waiter(self, operation: Operation[Any], caller: From[Any]) -> Waiter:
+        now, deadline = self.node.clock.now(), caller.deadline
+        if deadline is None:
+            deadline = now + self._limits.call_timeout
+            alarm = self.send_after(self._limits.call_timeout, GiveUp(caller, operation))
+            caller.on_settled(lambda _: self.cancel_timer(alarm))
+        return Waiter(caller, now, deadline)
+
+    def _queue(self, operation: Operation[Any], secret_id: SecretId, waiter: Waiter) -> None:
+        lane = secret_id.lane
+        if operation.writes:
+            self._cache.drop(lane)
+        epoch = self._lanes.epoch(lane)
+        key = None
+        if isinstance(operation, Get):
+            key = (str(secret_id), operation.version, epoch)
+            flight = self._flights.joinable(key, fresh=operation.refresh)
+            if flight is not None:
+                self._flights.board(flight, waiter)
+                return
+        flight = self._flights.new(operation, lane, epoch, key)
+        self._flights.board(flight, waiter)
+        self._start(self._lanes.enter(lane, flight.id, writes=operation.writes))
+
+    def _start(self, tickets: list[int]) -> None:
+        """Submit flights whose turn it is. A flight that nobody wants lands at once and makes room for the next: the
+        loop, not the stack, takes that chain."""
+        self._startable.extend(tickets)
+        if self._starting:
+            return
+        self._starting = True
+        try:
+            while self._startable:
+                flight = self._flights.get(self._startable.popleft())
+                if flight is not None:
+                    self._dispatcher.submit(flight)
+        finally:
+            self._starting = False
+
+    # --- the way back (called by the dispatcher) ------------------------------------------------------------------
+
+    def done(self, flight: Flight, answer: Answer[Any]) -> None:
+        """The store answered *flight*."""
+        operation, value = flight.operation, answer.value
+        if isinstance(operation, Get) and flight.lane is not None and self._lanes.epoch(flight.lane) == flight.epoch:
+            self._cache.store(operation, value, self.node.clock.now())
+        self._desk.settle(flight, value, Source.BACKEND, answer.request_id)
+        self._land(flight)
+
+    def failed(self, flight: Flight, error: SecretsError) -> None:
+        """*flight* came to nothing. What the store says no to is not to be served from the cache either."""
+        if flight.lane is not None and not error.retryable:
+            self._cache.drop(flight.lane)
+        self._desk.fail(flight, error, Source.BACKEND)
+        self._land(flight)
+
+    def cancelled(self, flight: Flight) -> None:
+        """All who waited for *flight* have given up."""
+        self._desk.fail(flight, out_of_time(flight.operation), "actor")
+        self._land(flight)
+
+    def _land(self, flight: Flight) -> None:
+        self._flights.land(flight)
+        if flight.lane is not None:
+            self._start(self._lanes.leave(flight.lane, flight.id))

@@ -1,0 +1,69 @@
+"""The worker: owns one connection, executes one job at a time. The only place that blocks.
+
+Rule 1: an error with a name is an answer; any other ends the worker, and a fresh one takes its place.
+Rule 2: answers go to the actor's name, not its pid: an actor that was restarted meanwhile must hear of a write, too.
+Rule 3: an error leaves here without traceback, cause and context: their frames hold what only the worker may see.
+Rule 4: cut off from outside, it closes its connection, so that its thread comes free.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from secrets_actor.actor.jobs import Announce, FetchCredentials, Job, JobDone, JobFailed, JobStarted, WorkerReady
+from secrets_actor.domain.credentials import Credentials
+from secrets_actor.domain.errors import SecretsError
+from secrets_actor.domain.ports import Answer, Backend, BackendKit
+from secrets_actor.otp import ExitReason, GenServer, Handled, Name
+
+
+class Worker(GenServer):
+    """One connection to the store of *kit*; reports to whoever is *owner*."""
+
+    trap_exit = True
+
+    def __init__(self, kit: BackendKit, owner: Name) -> None:
+        self._kit, self._owner = kit, owner
+        self._backend: Backend | None = None
+
+    def init(self) -> None:
+        """Report for work. The connection is made with the first job: a tree comes up during an outage."""
+        self._owner.send(WorkerReady(self.me))
+
+    def handle_cast(self, message: Any) -> Handled:
+        """A job, or a new actor's question who is there."""
+        match message:
+            case Job() | FetchCredentials():
+                self._owner.send(self._result(message))
+            case Announce():
+                self._owner.send(WorkerReady(self.me))
+            case _:
+                return super().handle_cast(message)
+        return None
+
+    def _result(self, job: Job | FetchCredentials) -> JobDone | JobFailed:
+        try:
+            return JobDone(self.me, job, self._perform(job))
+        except SecretsError as error:
+            failure = error.clone()
+        return JobFailed(self.me, job, failure)
+
+    def _perform(self, job: Job | FetchCredentials) -> Answer[Any] | Credentials:
+        operation = job.operation.kind if isinstance(job, Job) else "fetch_credentials"
+        self.node.observe(JobStarted(self.me.label, self.me.serial, operation))
+        if isinstance(job, FetchCredentials):
+            if self._kit.credentials is None:
+                raise TypeError("this store takes no credentials")
+            return self._kit.credentials.fetch(job.deadline)
+        if self._backend is None:
+            self._backend = self._kit.connect()
+        return self._backend.perform(job.operation, job.context)
+
+    def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002
+        """Give up the connection."""
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Close the connection, from any thread."""
+        if self._backend is not None:
+            self._backend.close()

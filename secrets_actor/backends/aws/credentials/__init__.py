@@ -1,0 +1,1 @@
+"""Where AWS keys come from: one file a provider."""

@@ -1,0 +1,105 @@
+"""Keys from the configuration, or from the environment variables that every AWS tool reads."""
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from secrets_actor.domain.credentials import Credentials
+from secrets_actor.domain.errors import CredentialsError, MissingAccessKey, MissingSecretKey
+from secrets_actor.domain.secret import SecretValue
+
+# Bytes. An STS session token has no promised length; 64 KiB is what a value may have, and far more than any seen.
+_MAX_FILE: Final = 65_536
+# Visible ASCII: all that AWS gives out, and all that may stand in a header.
+_KEY: Final = re.compile(rb"[!-~]+")
+
+
+@dataclass(frozen=True, slots=True)
+class KeySource:
+    """Where one key is to be read, each time anew: the text itself, an environment variable, or a file.
+
+    Its repr shows a variable's or a file's name and never a text.
+    """
+
+    kind: Literal["text", "env", "file"]
+    value: str = field(repr=False)
+
+    def __repr__(self) -> str:
+        return f"<KeySource {self.description}>"
+
+    @property
+    def description(self) -> str:
+        """What an error may say of it."""
+        if self.kind == "text":
+            return "text ****"
+        return f"environment variable {self.value}" if self.kind == "env" else f"file {self.value}"
+
+    def read(self) -> str | None:
+        """The key without the white space around it; None when there is none, or it cannot be read."""
+        if self.kind == "env":
+            found = os.environ.get(self.value, "")
+        elif self.kind == "text":
+            found = self.value
+        else:
+            try:
+                with Path(self.value).expanduser().open(encoding="utf-8") as file:
+                    found = file.read(_MAX_FILE)
+            except (OSError, ValueError, RuntimeError):
+                return None
+        return found.strip() or None
+
+
+class StaticCredentials:
+    """One access key pair, read at each fetch: a changed file or variable counts from the next fetch on.
+
+    Without a configured access key, AWS_ACCESS_KEY_ID takes its place, and AWS_SECRET_ACCESS_KEY and
+    AWS_SESSION_TOKEN that of a secret key and a token that are not configured. A configured access key is never paired
+    with a secret key or a token from the environment that nobody named.
+    """
+
+    def __init__(
+        self,
+        access_key: KeySource | None = None,
+        secret_key: KeySource | None = None,
+        session_token: KeySource | None = None,
+    ) -> None:
+        if access_key is None:
+            access_key = KeySource("env", "AWS_ACCESS_KEY_ID")
+            secret_key = secret_key or KeySource("env", "AWS_SECRET_ACCESS_KEY")
+            session_token = session_token or KeySource("env", "AWS_SESSION_TOKEN")
+        self._access_key, self._secret_key, self._session_token = access_key, secret_key, session_token
+
+    def fetch(self, deadline: float) -> Credentials:  # noqa: ARG002  nothing here waits
+        """The keys. Raises `MissingAccessKey`, `MissingSecretKey`, and `CredentialsError` for what cannot be a key."""
+        access_key = self._access_key.read()
+        if access_key is None:
+            raise MissingAccessKey(
+                f"no AWS access key id in {self._access_key.description}: set aws.access_key or AWS_ACCESS_KEY_ID"
+            )
+        secret_key = None if self._secret_key is None else self._secret_key.read()
+        if secret_key is None:
+            place = "" if self._secret_key is None else f" in {self._secret_key.description}"
+            raise MissingSecretKey(f"an access key id, but no secret key{place}: set aws.secret_key")
+        token = None if self._session_token is None else self._session_token.read()
+        if token is None and self._session_token is not None and self._session_token.kind == "file":
+            raise CredentialsError(f"no session token in {self._session_token.description}: write it, or unset it")
+        return checked(Credentials(access_key, SecretValue(secret_key), None if token is None else SecretValue(token)))
+
+    def __repr__(self) -> str:
+        return f"<StaticCredentials [{self._access_key.description}]>"
+
+
+def checked(credentials: Credentials) -> Credentials:
+    """*credentials*, if each of them can go into a header. Raises `CredentialsError`, quoting none."""
+    for what, key in (
+        ("access key id", credentials.access_key_id),
+        ("secret key", credentials.secret_key.reveal()),
+        ("session token", "-" if credentials.session_token is None else credentials.session_token.reveal()),
+    ):
+        if _KEY.fullmatch(key if isinstance(key, bytes) else key.encode(errors="surrogatepass")) is None:
+            raise CredentialsError(
+                f"the {what} is empty or holds what no key has (blanks, other than ASCII): set it anew"
+            )
+    return credentials

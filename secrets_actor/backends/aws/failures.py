@@ -1,0 +1,171 @@
+"""AWS's error answers as our errors. PURE.
+
+Rule 1: decided by AWS's code and the HTTP status, never by AWS's text, which is dropped: it may quote what was sent.
+Rule 2: the code is kept as a fact only when it looks like one; a request id likewise.
+Rule 3: what is not an error of the API at all (a proxy's HTML, half a JSON) is told by its status alone.
+
+InvalidRequestException has three causes in the API reference: scheduled for deletion, rotation without a function, and
+a secret managed by another service. We ask for no rotation here, and managed secrets carry a `!`, which our names do
+not have. So on a get (but one by version id and stage together, which may not match), create and update it is
+`SecretDeleted`; elsewhere `InvalidRequest`, its base.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from secrets_actor.backends.aws.protocol import Call, parse_object
+from secrets_actor.domain.errors import (
+    AccessDenied,
+    DecryptionFailed,
+    ExpiredToken,
+    InvalidAnswer,
+    InvalidRequest,
+    InvalidSignature,
+    LimitExceeded,
+    SecretDeleted,
+    SecretExists,
+    SecretNotFound,
+    StoreError,
+    StoreFailure,
+    Throttled,
+    UnrecognizedClient,
+)
+
+# Source: botocore's retries/standard.py, less LimitExceededException, which is a quota here and no throttling.
+THROTTLING_CODES: Final = frozenset(
+    {
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
+    }
+)
+TRANSIENT_CODES: Final = frozenset({"RequestTimeout", "RequestTimeoutException"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    error: type[StoreError]
+    text: str
+
+
+_SIGNATURE: Final = _Meaning(
+    InvalidSignature,
+    "AWS does not accept the signature: check the secret key against the access key id, and this machine's clock",
+)
+_CLIENT: Final = _Meaning(
+    UnrecognizedClient,
+    "AWS does not know these keys: check the access key id, that it is active, and the session token if there is one",
+)
+_EXPIRED: Final = _Meaning(ExpiredToken, "the session token has expired: get new temporary keys")
+_DENIED: Final = _Meaning(
+    AccessDenied, "the keys are good but may not do this: allow secretsmanager:{action} on this secret in their policy"
+)
+_FAILURE: Final = _Meaning(StoreFailure, "Secrets Manager failed on its side (HTTP {status}): try again")
+_THROTTLED: Final = _Meaning(Throttled, "Secrets Manager gets too many requests from this account: ask less often")
+_REFUSED: Final = _Meaning(InvalidRequest, "Secrets Manager refuses the parameters of {action}")
+_DELETED: Final = _Meaning(
+    SecretDeleted, "the secret is scheduled for deletion: restore it first (a replica is written in its primary region)"
+)
+_MEANINGS: Final[Mapping[str, _Meaning]] = {
+    "ResourceNotFoundException": _Meaning(
+        SecretNotFound, "no such secret, or no such version of it, in this account and region: check name and region"
+    ),
+    "ResourceExistsException": _Meaning(
+        SecretExists, "this token was used before with another value, or another write came first: set with a new token"
+    ),
+    "InvalidRequestException": _Meaning(
+        InvalidRequest, "Secrets Manager cannot do {action} with the secret as it stands: {state}"
+    ),
+    "InvalidParameterException": _REFUSED,
+    "ValidationException": _REFUSED,
+    "InvalidNextTokenException": _Meaning(InvalidRequest, "Secrets Manager lost the place in the list: list again"),
+    "EncryptionFailure": _Meaning(
+        InvalidRequest,
+        "Secrets Manager cannot encrypt: see that the KMS key is there, enabled and allowed to these keys",
+    ),
+    "DecryptionFailure": _Meaning(
+        DecryptionFailed,
+        "Secrets Manager cannot decrypt: see that the KMS key is there, enabled and allowed to these keys",
+    ),
+    "LimitExceededException": _Meaning(
+        LimitExceeded, "a quota of Secrets Manager is used up: delete what is not needed, or ask AWS to raise it"
+    ),
+    "AccessDeniedException": _DENIED,
+    "AccessDenied": _DENIED,
+    "InvalidSignatureException": _SIGNATURE,
+    "SignatureDoesNotMatch": _SIGNATURE,
+    "IncompleteSignature": _SIGNATURE,
+    "IncompleteSignatureException": _SIGNATURE,
+    "RequestExpired": _SIGNATURE,
+    "RequestTimeTooSkewed": _SIGNATURE,
+    "UnrecognizedClientException": _CLIENT,
+    "InvalidClientTokenId": _CLIENT,
+    "MissingAuthenticationToken": _CLIENT,
+    "MissingAuthenticationTokenException": _CLIENT,
+    "ExpiredToken": _EXPIRED,
+    "ExpiredTokenException": _EXPIRED,
+    "InternalServiceError": _FAILURE,
+    "InternalServiceErrorException": _FAILURE,
+    "InternalFailure": _FAILURE,
+    "ServiceUnavailable": _FAILURE,
+    "ServiceUnavailableException": _FAILURE,
+    **dict.fromkeys(TRANSIENT_CODES, _FAILURE),
+    **dict.fromkeys(THROTTLING_CODES, _THROTTLED),
+}
+# What stands in the way, by action.
+_STATES: Final[Mapping[str, str]] = {
+    "GetSecretValue": "see whether version id and stage belong together, and whether it is deleted",
+    "DeleteSecret": "see whether it is deleted already, or has replicas",
+    "RestoreSecret": "see whether it is deleted at all",
+}
+_UNKNOWN: Final = _Meaning(StoreError, "Secrets Manager refuses {action} with HTTP {status} and a code unknown to us")
+_ALIEN: Final = _Meaning(
+    InvalidAnswer,
+    "the answer to {action} (HTTP {status}) is none of Secrets Manager's: check aws.endpoint_url, and "
+    "what stands between",
+)
+# A code outside the table is kept only when its ending says that it is one: the rest could be anything.
+_CODE_SHAPE: Final = re.compile(r"[A-Z][A-Za-z0-9]{2,80}(Exception|Error|Failure|Fault)")
+_REQUEST_ID_SHAPE: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
+
+
+def error_for(call: Call, status: int, headers: Mapping[str, str], body: bytes) -> StoreError:
+    """The error that AWS's answer to *call* means: any answer whose *status* is not 200."""
+    code = _code(body)
+    if code == "InvalidRequestException" and call.deleted_if_invalid:
+        meaning = _DELETED
+    elif code is not None:
+        meaning = _MEANINGS.get(code, _FAILURE if status >= 500 else _UNKNOWN)
+    else:
+        meaning = _FAILURE if status >= 500 else _THROTTLED if status == 429 else _ALIEN
+    state = _STATES.get(call.action, "see whether it is deleted")
+    text = meaning.text.format(action=call.action, status=status, state=state)
+    return meaning.error(text, aws_code=code, status=status, request_id=request_id(headers))
+
+
+def request_id(headers: Mapping[str, str]) -> str | None:
+    """AWS's request id in *headers* (names in small letters), if it looks like one."""
+    found = headers.get("x-amzn-requestid", "")
+    return found if _REQUEST_ID_SHAPE.fullmatch(found) else None
+
+
+def _code(body: bytes) -> str | None:
+    """The error code in *body*: in `__type`, behind `prefix#` or before `:suffix` or neither."""
+    answer = parse_object(body)
+    found = None if answer is None else answer.get("__type")
+    if not isinstance(found, str):
+        return None
+    code = found.rpartition("#")[2].partition(":")[0]
+    return code if code in _MEANINGS or _CODE_SHAPE.fullmatch(code) else None

@@ -1,0 +1,278 @@
+"""AWS Signature Version 4, in header and in query (presigned) form. PURE: the time and the keys are arguments.
+
+Rule 1: the same request, keys, scope and time give the same bytes.
+Rule 2: what is signed is what is sent: `Signed.headers` are added to the request, nothing in it is changed.
+Rule 3: a path is encoded once more than it is sent, as every AWS service but S3 wants it; a query is decoded and
+        encoded anew, so that it does not matter how it was written.
+Rule 4: no repr shows a key, a token or a signature. The key cache knows a secret key by its SHA-256 only.
+
+Source: AWS General Reference, "Create a signed AWS API request"; the vectors under `tests/backends/aws/data`.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+from urllib.parse import quote, unquote
+
+from secrets_actor.domain.credentials import Credentials
+from secrets_actor.domain.secret import SecretValue
+
+ALGORITHM: Final = "AWS4-HMAC-SHA256"
+JSON_CONTENT_TYPE: Final = "application/x-amz-json-1.1"
+# Proxies and HTTP libraries add or change these on the way. Precedents: botocore's and aws-c-auth's lists.
+UNSIGNED_HEADERS: Final = frozenset(
+    {"authorization", "connection", "expect", "transfer-encoding", "user-agent", "x-amzn-trace-id"}
+)
+# A worker signs with one key, region and service; around midnight and a change of keys with two or three.
+MAX_SIGNING_KEYS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """For which region and service a signature counts."""
+
+    region: str
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """What is to be signed. `path` and `query` (without `?`) as on the wire or unencoded; `headers` must hold Host."""
+
+    method: str
+    path: str = "/"
+    query: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A signature and its steps. `headers` are to be added (header form); `query` replaces the query (query form)."""
+
+    signed_headers: str
+    canonical_request: str = field(repr=False)
+    string_to_sign: str = field(repr=False)
+    signature: str = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    query: str = field(default="", repr=False)
+
+
+class SigningKeys:
+    """Signing keys by (secret key, day, region, service): each costs four HMACs and lasts a day. Oldest out first.
+
+    Any thread may ask: at worst two derive the same key at once.
+    """
+
+    __slots__ = ("_keys",)
+
+    def __init__(self) -> None:
+        self._keys: dict[tuple[bytes, str, str, str], bytes] = {}
+
+    def get(self, secret_key: SecretValue, day: str, scope: Scope) -> bytes:
+        """The signing key for *day* (`YYYYMMDD`) and *scope*."""
+        secret = _as_bytes(secret_key)
+        entry = (hashlib.sha256(secret).digest(), day, scope.region, scope.service)
+        found = self._keys.get(entry)
+        if found is None:
+            found = b"AWS4" + secret
+            for part in (day, scope.region, scope.service, "aws4_request"):
+                found = hmac.digest(found, part.encode(), "sha256")
+            for oldest in list(self._keys)[: max(0, len(self._keys) - MAX_SIGNING_KEYS + 1)]:
+                self._keys.pop(oldest, None)
+            self._keys[entry] = found
+        return found
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __repr__(self) -> str:
+        return f"<SigningKeys [{len(self)} kept]>"
+
+
+def sign_headers(
+    request: HttpRequest,
+    credentials: Credentials,
+    scope: Scope,
+    at: datetime,
+    keys: SigningKeys,
+    *,
+    normalize_path: bool = True,
+    sign_token: bool = True,
+    content_sha256: bool = False,
+) -> Signed:
+    """Sign *request* in header form.
+
+    *normalize_path* resolves `.`, `..` and doubled slashes. *sign_token* false adds the session token without signing
+    it; *content_sha256* adds and signs the body's hash as a header. An X-Amz-Date or X-Amz-Security-Token that the
+    request has already is signed as it is. Raises `ValueError` when Host is missing or *at*
+    has no time zone.
+    """
+    stamp = amz_date(at)
+    digest = hashlib.sha256(request.body).hexdigest()
+    given = {name.lower() for name, _ in request.headers}
+    added = [] if "x-amz-date" in given else [("X-Amz-Date", stamp)]
+    if content_sha256:
+        added.append(("X-Amz-Content-SHA256", digest))
+    token = [] if "x-amz-security-token" in given else _token_header(credentials)
+    if sign_token:
+        added += token
+    names, canonical_headers = _canonical_headers((*request.headers, *added))
+    canonical = _join(request, normalize_path, canonical_query(request.query), canonical_headers, names, digest)
+    to_sign, signature = _finish(canonical, credentials, scope, stamp, keys)
+    if not sign_token:
+        added += token
+    added.append(("Authorization", _authorization(credentials, scope, stamp[:8], names, signature)))
+    return Signed(names, canonical, to_sign, signature, headers=tuple(added))
+
+
+def sign_query(
+    request: HttpRequest,
+    credentials: Credentials,
+    scope: Scope,
+    at: datetime,
+    keys: SigningKeys,
+    *,
+    expires: int = 3600,
+    normalize_path: bool = True,
+    sign_token: bool = True,
+) -> Signed:
+    """Sign *request* in query form (a presigned URL), good for *expires* seconds. Options and errors as above."""
+    stamp = amz_date(at)
+    names, canonical_headers = _canonical_headers(request.headers)
+    parameters = [
+        ("X-Amz-Algorithm", ALGORITHM),
+        ("X-Amz-Credential", f"{credentials.access_key_id}/{stamp[:8]}/{scope.region}/{scope.service}/aws4_request"),
+        ("X-Amz-Date", stamp),
+        ("X-Amz-Expires", str(expires)),
+        ("X-Amz-SignedHeaders", names),
+    ]
+    token = _token_header(credentials)
+    query = _with_parameters(request.query, [*parameters, *token] if sign_token else parameters)
+    digest = hashlib.sha256(request.body).hexdigest()
+    canonical = _join(request, normalize_path, canonical_query(query), canonical_headers, names, digest)
+    to_sign, signature = _finish(canonical, credentials, scope, stamp, keys)
+    if not sign_token:
+        query = _with_parameters(query, token)
+    return Signed(names, canonical, to_sign, signature, query=f"{query}&X-Amz-Signature={signature}")
+
+
+class JsonPost:
+    """Signs what a JSON service is sent: POST `/`, four or five headers, always the same. The same signature as
+    `sign_headers`, without the general canonical form."""
+
+    __slots__ = ("_fixed", "_head", "_keys", "_scope")
+
+    def __init__(self, authority: str, scope: Scope, keys: SigningKeys) -> None:
+        """*authority* is the Host header: the host, and the port unless it is the scheme's own."""
+        self._scope, self._keys = scope, keys
+        self._fixed = ((b"Host", authority.encode()), (b"Content-Type", JSON_CONTENT_TYPE.encode()))
+        self._head = f"POST\n/\n\ncontent-type:{JSON_CONTENT_TYPE}\nhost:{authority}\nx-amz-date:"
+
+    def headers(self, target: str, body: bytes, credentials: Credentials, at: datetime) -> list[tuple[bytes, bytes]]:
+        """All headers of the request with X-Amz-Target *target*, ready for the wire."""
+        stamp = amz_date(at)
+        headers = [
+            *self._fixed,
+            (b"Content-Length", b"%d" % len(body)),
+            (b"X-Amz-Date", stamp.encode()),
+            (b"X-Amz-Target", target.encode()),
+        ]
+        if credentials.session_token is None:
+            names, token_line = "content-type;host;x-amz-date;x-amz-target", ""
+        else:
+            token = _as_bytes(credentials.session_token)
+            headers.append((b"X-Amz-Security-Token", token))
+            names = "content-type;host;x-amz-date;x-amz-security-token;x-amz-target"
+            token_line = f"x-amz-security-token:{token.decode()}\n"
+        digest = hashlib.sha256(body).hexdigest()
+        canonical = f"{self._head}{stamp}\n{token_line}x-amz-target:{target}\n\n{names}\n{digest}"
+        _, signature = _finish(canonical, credentials, self._scope, stamp, self._keys)
+        authorization = _authorization(credentials, self._scope, stamp[:8], names, signature)
+        headers.append((b"Authorization", authorization.encode()))
+        return headers
+
+
+def amz_date(at: datetime) -> str:
+    """*at* as AWS writes it: `20150830T123600Z`. Raises `ValueError` without a time zone."""
+    if at.tzinfo is None:
+        raise ValueError("the time of signing needs a time zone")
+    if at.tzinfo is not UTC:
+        at = at.astimezone(UTC)
+    return f"{at.year:04}{at.month:02}{at.day:02}T{at.hour:02}{at.minute:02}{at.second:02}Z"
+
+
+def canonical_query(query: str) -> str:
+    """*query* decoded, encoded anew and sorted by name, then value."""
+    if not query:
+        return ""
+    pairs = (pair.partition("=") for pair in query.split("&") if pair)
+    return "&".join(f"{name}={value}" for name, value in sorted((_encode(k), _encode(v)) for k, _, v in pairs))
+
+
+def canonical_path(path: str, *, normalize: bool) -> str:
+    """*path* encoded once more, with `.`, `..` and doubled slashes resolved if *normalize*."""
+    if normalize:
+        kept: list[str] = []
+        for segment in path.split("/"):
+            if segment == "..":
+                del kept[-1:]
+            elif segment not in ("", "."):
+                kept.append(segment)
+        slash = "/" if kept and path.endswith("/") else ""
+        path = f"/{'/'.join(kept)}{slash}"
+    return quote(path or "/", safe="/-_.~")
+
+
+def _encode(part: str) -> str:
+    return quote(unquote(part), safe="-_.~")
+
+
+def _with_parameters(query: str, parameters: Iterable[tuple[str, str]]) -> str:
+    added = "&".join(f"{name}={quote(value, safe='-_.~')}" for name, value in parameters)
+    return "&".join(part for part in (query, added) if part)
+
+
+def _canonical_headers(headers: Iterable[tuple[str, str]]) -> tuple[str, str]:
+    """(names joined by `;`, lines each ended by a newline): names in small letters and sorted, values trimmed and of
+    one blank at a time, those of one name joined by commas in the order given."""
+    values: dict[str, list[str]] = {}
+    for name, value in headers:
+        if (lowered := name.lower()) not in UNSIGNED_HEADERS:
+            values.setdefault(lowered, []).append(" ".join(value.split()))
+    if "host" not in values:
+        raise ValueError("a request cannot be signed without its Host header")
+    names = sorted(values)
+    return ";".join(names), "".join(f"{name}:{','.join(values[name])}\n" for name in names)
+
+
+def _join(request: HttpRequest, normalize: bool, query: str, headers: str, names: str, digest: str) -> str:
+    path = canonical_path(request.path, normalize=normalize)
+    return f"{request.method}\n{path}\n{query}\n{headers}\n{names}\n{digest}"
+
+
+def _finish(canonical: str, credentials: Credentials, scope: Scope, stamp: str, keys: SigningKeys) -> tuple[str, str]:
+    day = stamp[:8]
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    to_sign = f"{ALGORITHM}\n{stamp}\n{day}/{scope.region}/{scope.service}/aws4_request\n{digest}"
+    return to_sign, hmac.digest(keys.get(credentials.secret_key, day, scope), to_sign.encode(), "sha256").hex()
+
+
+def _authorization(credentials: Credentials, scope: Scope, day: str, names: str, signature: str) -> str:
+    return (
+        f"{ALGORITHM} Credential={credentials.access_key_id}/{day}/{scope.region}/{scope.service}/aws4_request, "
+        f"SignedHeaders={names}, Signature={signature}"
+    )
+
+
+def _token_header(credentials: Credentials) -> list[tuple[str, str]]:
+    token = credentials.session_token
+    return [] if token is None else [("X-Amz-Security-Token", _as_bytes(token).decode())]
+
+
+def _as_bytes(value: SecretValue) -> bytes:
+    text = value.reveal()
+    return text.encode() if isinstance(text, str) else text

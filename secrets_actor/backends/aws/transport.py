@@ -1,0 +1,240 @@
+"""THE door to httpx (and to httpcore below it). One `Transport` a worker; many may share one `Tls`.
+
+Rule 1: an exchange ends by its deadline, come what may; `close`, from any thread, ends it sooner.
+Rule 2: only `SecretsError`s leave, without context: a library's error may quote a header, and so a token. httpcore logs
+        such an error at DEBUG, so a header that could not be sent is refused before it gets there.
+Rule 3: never through a proxy, never a redirect, never compressed, HTTP/1.1 only, and no retries in here.
+Rule 4: a body is read to its end or not at all, and up to `MAX_BODY` bytes.
+
+Why the transport below `httpx.Client`, with headers as bytes: it costs about half of `Client.post`. Why our own network
+backend (httpcore's public hook): only who holds the socket can break it off from another thread, and httpcore's
+time-outs are for each read alone. httpx has no argument for that hook, so `_HttpTransport` makes the pool itself.
+"""
+
+import contextlib
+import re
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+import httpcore
+import httpx
+
+from secrets_actor.backends.aws.endpoint import Endpoint
+from secrets_actor.backends.aws.wire import Wire
+from secrets_actor.domain.errors import (
+    BackendTimeout,
+    BodyReadFailed,
+    ConfigurationError,
+    InvalidAnswer,
+    RequestFailed,
+    SecretsError,
+)
+
+# Bytes. A full page of a list is 100 entries of some 5 KiB at most; a value has 64 KiB, escaped six times that.
+MAX_BODY: Final = 8 * 1024 * 1024
+# Seconds an idle connection is kept. AWS closes idle ones itself; botocore keeps them for as long as they live.
+KEEP_ALIVE: Final = 60.0
+_SENDABLE: Final = re.compile(rb"[ -~]*")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """An answer of any status. `headers` have names in small letters; a name that comes twice keeps its last value."""
+
+    status: int
+    headers: dict[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+class Tls:
+    """One SSLContext for all workers of a kit, made when the first connection needs it: that takes some 25 ms.
+
+    Trusts *ca_bundle* (a PEM file) and nothing else; without one, the CAs of certifi, or those that SSL_CERT_FILE or
+    SSL_CERT_DIR name.
+    """
+
+    def __init__(self, ca_bundle: str | None = None) -> None:
+        self._ca_bundle = ca_bundle
+        self._lock = threading.Lock()
+        self._context: ssl.SSLContext | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """The context. Raises `ConfigurationError` when the CA bundle cannot be read."""
+        with self._lock:
+            if self._context is None:
+                self._context = self._make()
+            return self._context
+
+    def _make(self) -> ssl.SSLContext:
+        try:
+            if self._ca_bundle is None:
+                context = httpx.create_ssl_context()
+            else:
+                context = ssl.create_default_context(cafile=self._ca_bundle)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            return context
+        except (OSError, ValueError):  # ssl.SSLError is an OSError
+            pass
+        source = "SSL_CERT_FILE, SSL_CERT_DIR" if self._ca_bundle is None else "aws.ca_bundle"
+        raise ConfigurationError((f"{source}: a readable file of CA certificates in PEM form",))
+
+
+class Transport:
+    """HTTP to one endpoint over one kept connection. One thread at a time, except for `close`."""
+
+    def __init__(self, endpoint: Endpoint, tls: Tls) -> None:
+        self._name = endpoint.name
+        self._url = httpx.URL(endpoint.url + "/")
+        self._secure, self._tls = endpoint.scheme == "https", tls
+        self._wire = Wire(endpoint.name)
+        self._http: _HttpTransport | None = None
+
+    def request(
+        self, method: str, headers: Sequence[tuple[bytes, bytes]], body: bytes, *, until: float, path: str = "/"
+    ) -> HttpAnswer:
+        """Send one request, as it is, and read its whole answer by *until* (`time.monotonic()` seconds).
+
+        *headers* must hold Host, and Content-Length where there is a body. Raises `ConnectionFailed`, `TlsFailed`,
+        `RequestFailed`, `BodyReadFailed`, `BackendTimeout`, `InvalidAnswer` (too long), `ConfigurationError` (CA).
+        """
+        started = time.monotonic()
+        if until <= started:
+            raise BackendTimeout(f"{self._name}: no time left to ask; allow more", endpoint=self._name)
+        if not all(_SENDABLE.fullmatch(value) for _, value in headers):
+            raise RequestFailed(
+                f"{self._name}: a header, maybe a key, holds what cannot be sent; set the keys anew",
+                endpoint=self._name,
+            )
+        self._wire.begin(until)
+        try:
+            if self._http is None:
+                self._http = _HttpTransport(self._wire, self._tls.context() if self._secure else None)
+            url = self._url if path == "/" else self._url.copy_with(raw_path=path.encode())
+            request = httpx.Request(
+                method,
+                url,
+                headers=list(headers),
+                stream=httpx.ByteStream(body),
+                extensions={"timeout": {"pool": until - started}},
+            )
+            return self._exchange(self._http, request, until - started)
+        finally:
+            self._wire.end()
+
+    def close(self) -> None:
+        """Give the connection up, for good. Any thread; a request under way then fails at once."""
+        self._wire.abandon()
+
+    def _exchange(self, http: "_HttpTransport", request: httpx.Request, allowed: float) -> HttpAnswer:
+        response, failure = None, None
+        try:
+            response = http.handle_request(request)
+            body = _read(cast("Iterable[bytes]", response.stream))
+            if body is not None:
+                return HttpAnswer(response.status_code, _headers(response), body)
+            failure = self._too_long(response.status_code)
+        except SecretsError as exc:
+            failure = exc.clone()
+        except httpx.TimeoutException:
+            failure = BackendTimeout(f"{self._name}: no whole answer within {allowed:.3g} s", endpoint=self._name)
+        except Exception:  # noqa: BLE001  whatever it is, it must not leave: it may quote a header
+            failure = self._broken(response is not None)
+        finally:
+            if response is not None:
+                _close(response)
+        raise failure
+
+    def _broken(self, answered: bool) -> SecretsError:
+        if self._wire.abandoned:
+            text = f"{self._name}: the connection was given up during a request; ask again"
+        elif answered:
+            text = f"{self._name}: the answer began and broke off; try again"
+        else:
+            text = f"{self._name}: the connection broke before an answer began; try again"
+        return (BodyReadFailed if answered else RequestFailed)(text, endpoint=self._name)
+
+    def _too_long(self, status: int) -> SecretsError:
+        text = f"{self._name}: the answer is longer than {MAX_BODY} bytes; does Secrets Manager answer there?"
+        return InvalidAnswer(text, status=status)
+
+
+def _read(stream: Iterable[bytes]) -> bytes | None:
+    parts, size = [], 0
+    for part in stream:
+        parts.append(part)
+        size += len(part)
+        if size > MAX_BODY:
+            return None
+    return b"".join(parts)
+
+
+def _headers(response: httpx.Response) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
+
+
+def _close(response: httpx.Response) -> None:
+    with contextlib.suppress(Exception):  # the answer is read or lost already
+        response.close()
+
+
+class _HttpTransport(httpx.HTTPTransport):
+    """httpx's transport over a pool of one connection, on our wire."""
+
+    def __init__(self, wire: Wire, context: ssl.SSLContext | None) -> None:
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=context,
+            max_connections=1,
+            max_keepalive_connections=1,
+            keepalive_expiry=KEEP_ALIVE,
+            network_backend=_Network(wire),
+        )
+
+
+class _Network(httpcore.NetworkBackend):
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def connect_tcp(self, host: str, port: int, *_: Any, **__: Any) -> httpcore.NetworkStream:
+        return _Stream(self._wire, self._wire.connect(host, port))
+
+
+class _Stream(httpcore.NetworkStream):
+    """httpcore's view of the wire. The time-outs it passes are left aside: the wire knows until when."""
+
+    def __init__(self, wire: Wire, used: socket.socket) -> None:
+        self._wire, self._socket = wire, used
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
+        try:
+            return self._wire.read(self._socket, max_bytes)
+        except TimeoutError:
+            raise httpcore.ReadTimeout from None
+        except OSError:
+            raise httpcore.ReadError from None
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
+        try:
+            self._wire.write(self._socket, buffer)
+        except TimeoutError:
+            raise httpcore.WriteTimeout from None
+        except OSError:
+            raise httpcore.WriteError from None
+
+    def close(self) -> None:
+        self._wire.release(self._socket)
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ARG002
+    ) -> httpcore.NetworkStream:
+        return _Stream(self._wire, self._wire.start_tls(self._socket, ssl_context, server_hostname))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._wire.is_readable(self._socket) if info == "is_readable" else None

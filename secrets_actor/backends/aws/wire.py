@@ -1,0 +1,213 @@
+"""One TCP connection at a time, plain or TLS, that any thread can break off. Standard library only.
+
+Rule 1: every wait ends at `until`, one moment for a whole exchange: a server that drips byte by byte gains nothing.
+Rule 2: one thread connects, reads and writes. `abandon` may come from any: it shuts the socket down, and the waiting
+        thread wakes at once.
+Rule 3: a descriptor is closed and shut down under one lock, so that a shutdown never hits its number's next bearer.
+Rule 4: connecting and TLS fail as our errors, with the endpoint; reading and writing as the OSErrors they are, for
+        only the caller knows how far the exchange was.
+
+Not obvious: a name is resolved by the C library, which neither `until` nor `abandon` can stop. A socket that still
+connects is not woken by a shutdown, so a connect waits for a second socket as well, which `abandon` closes.
+"""
+
+import contextlib
+import errno
+import select
+import socket
+import ssl
+import threading
+import time
+from typing import Any, Final
+
+from secrets_actor.domain.errors import ConnectionFailed, TlsFailed
+
+# OpenSSL's X509_V_ERR_* numbers (x509_vfy.h) that an operator can do something about.
+_CERTIFICATE_PROBLEMS: Final = {
+    9: "its certificate is not valid yet: check this machine's clock",
+    10: "its certificate has expired",
+    18: "its certificate is self-signed: name its CA in aws.ca_bundle if you trust it",
+    19: "its CA is not trusted here: name it in aws.ca_bundle if you trust it",
+    20: "its CA is not trusted here: name it in aws.ca_bundle if you trust it",
+    21: "its CA is not trusted here: name it in aws.ca_bundle if you trust it",
+    62: "its certificate is for another host: check aws.endpoint_url",
+    64: "its certificate is for another address: check aws.endpoint_url",
+}
+
+
+_CONNECT_PROBLEMS: Final = {
+    errno.ETIMEDOUT: "no connection in time; check endpoint, route and firewall",
+    errno.ECONNREFUSED: "connection refused; is anything listening there?",
+}
+
+
+class Wire:
+    """The socket of one worker. `name` is the endpoint's `host:port`, for errors."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._waker: socket.socket | None = None
+        self._busy = False
+        self._until = 0.0
+        self.abandoned = False
+
+    def begin(self, until: float) -> None:
+        """An exchange begins, to end by *until* (`time.monotonic()` seconds).
+
+        Raises `ConnectionFailed` once the wire is abandoned.
+        """
+        with self._lock:
+            if self.abandoned:
+                raise self._given_up()
+            self._busy, self._until = True, until
+
+    def end(self) -> None:
+        """The exchange is over."""
+        with self._lock:
+            self._busy = False
+            if self.abandoned:
+                self._drop()
+
+    def abandon(self) -> None:
+        """Break off, now and for good. Any thread, any number of times."""
+        with self._lock:
+            self.abandoned = True
+            if self._waker is not None:
+                self._waker.close()
+            if self._socket is None:
+                return
+            if not self._busy:
+                self._drop()
+                return
+            with contextlib.suppress(OSError):  # not connected yet, or no longer
+                # Of the base class: SSLSocket's own also pulls the TLS state from under the reading thread.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+    def connect(self, host: str, port: int) -> socket.socket:
+        """A connected socket: of the host's addresses the first that answers, each given its share of the time."""
+        found = _resolve(host, port)
+        problem = "the host name is not known here; check region, endpoint URL and DNS"
+        try:
+            woken, waker = socket.socketpair()
+            with woken, waker:
+                with self._lock:
+                    self._waker = waker
+                for tried, (family, kind, protocol, address) in enumerate(found):
+                    made = self._keep(socket.socket(family, kind, protocol))
+                    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    code = _try(made, address, self._left() / (len(found) - tried), woken)
+                    if code == 0 and not self.abandoned:
+                        return made
+                    self.release(made)
+                    problem = _CONNECT_PROBLEMS.get(code, "no connection; check endpoint, route and firewall")
+        except OSError:
+            problem = "no socket to be had; are too many files open?"
+        finally:
+            with self._lock:
+                self._waker = None
+        if self.abandoned:
+            raise self._given_up()
+        raise ConnectionFailed(f"{self._name}: {problem}", endpoint=self._name)
+
+    def start_tls(self, plain: socket.socket, context: ssl.SSLContext, hostname: str | None) -> socket.socket:
+        """*plain* with TLS on it. *plain* is used up, whatever happens."""
+        kept = plain
+        try:
+            # The handshake apart, so that the socket `abandon` has to shut down is known before it begins.
+            kept = context.wrap_socket(plain, server_hostname=hostname, do_handshake_on_connect=False)
+            self._keep(kept)
+            kept.settimeout(self._left_or_timeout())
+            kept.do_handshake()
+            return kept
+        except ssl.SSLCertVerificationError as exc:
+            cause = _CERTIFICATE_PROBLEMS.get(exc.verify_code, "its certificate is not good")
+            failure: ConnectionFailed = TlsFailed(
+                f"{self._name}: the server is not trusted; {cause}", endpoint=self._name
+            )
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            failure = ConnectionFailed(f"{self._name}: the server hung up on TLS; try again", endpoint=self._name)
+        except (ssl.SSLError, ValueError):
+            failure = TlsFailed(
+                f"{self._name}: no TLS came about; does the server speak https there, and TLS 1.2 or newer?",
+                endpoint=self._name,
+            )
+        except TimeoutError:
+            failure = ConnectionFailed(f"{self._name}: TLS did not come about in time; try again", endpoint=self._name)
+        except OSError:
+            failure = ConnectionFailed(f"{self._name}: the connection broke during TLS; try again", endpoint=self._name)
+        self.release(kept)
+        raise self._given_up() if self.abandoned else failure
+
+    def read(self, used: socket.socket, max_bytes: int) -> bytes:
+        """What has come in, waiting for it until `until`. Raises `TimeoutError`, `OSError`."""
+        used.settimeout(self._left_or_timeout())
+        return used.recv(max_bytes)
+
+    def write(self, used: socket.socket, data: bytes) -> None:
+        """Send all of *data*. Raises `TimeoutError`, `OSError`."""
+        view = memoryview(data)
+        while view:
+            used.settimeout(self._left_or_timeout())
+            view = view[used.send(view) :]
+
+    def is_readable(self, used: socket.socket) -> bool:
+        """Whether *used*, while idle, has something to read: then the server has closed it."""
+        poll = select.poll()
+        poll.register(used, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def release(self, used: socket.socket) -> None:
+        """Close *used*."""
+        with self._lock:
+            if self._socket is used:
+                self._socket = None
+            used.close()
+
+    def _keep(self, made: socket.socket) -> socket.socket:
+        with self._lock:
+            if not self.abandoned:
+                self._socket = made
+                return made
+            made.close()
+        raise self._given_up()
+
+    def _drop(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _left(self) -> float:
+        return self._until - time.monotonic()
+
+    def _left_or_timeout(self) -> float:
+        left = self._left()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+    def _given_up(self) -> ConnectionFailed:
+        return ConnectionFailed(f"{self._name}: this connection was given up; ask again", endpoint=self._name)
+
+
+def _try(made: socket.socket, address: Any, seconds: float, woken: socket.socket) -> int:
+    """Connect *made* to *address* within *seconds*, or until *woken* is readable: 0 or an errno."""
+    made.setblocking(False)
+    code = made.connect_ex(address)
+    if code != errno.EINPROGRESS:
+        return code
+    poll = select.poll()
+    poll.register(made, select.POLLOUT)
+    poll.register(woken, select.POLLIN)
+    ready = [descriptor for descriptor, _ in poll.poll(max(seconds, 0.0) * 1000)]
+    return made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if made.fileno() in ready else errno.ETIMEDOUT
+
+
+def _resolve(host: str, port: int) -> list[tuple[int, int, int, Any]]:
+    """(family, kind, protocol, address) of each of *host*'s addresses; none when there are none."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):  # the latter from a label that is too long for DNS
+        return []
+    return [(family, kind, protocol, address) for family, kind, protocol, _, address in found]

@@ -1,0 +1,146 @@
+"""The face for threads: builds the messages, reads the cache in the caller's own thread, waits for answers.
+
+Rule 1: bad input is refused here, in the caller's thread, before anything is sent.
+Rule 2: a hit never leaves the caller's thread, and is audited like any other answer.
+Rule 3: a request that did not reach the actor, because it was being restarted, is sent again; so is, once, a read whose
+        actor died over it. A write whose actor died is the caller's to repeat, with the token that the error carries.
+Rule 4: a raw value is masked before anything can raise: no frame of ours shows it in a traceback.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import TypeVar
+
+from secrets_actor.actor.cache import Cache
+from secrets_actor.actor.failures import out_of_time, translated
+from secrets_actor.domain.operations import Delete, Get, List, Operation, Restore, Set
+from secrets_actor.domain.ports import AuditRecord, AuditSink
+from secrets_actor.domain.secret import (
+    DeleteReceipt,
+    RestoreReceipt,
+    Secret,
+    SecretInfo,
+    SecretValue,
+    SetReceipt,
+)
+from secrets_actor.otp import Clock, From, Name, NoProcess, OtpError
+
+T = TypeVar("T")
+# Seconds between two looks at whether an actor that is being restarted, or its whole tree, is there (again).
+_RESTART_GLANCE = 0.05
+
+
+class Secrets:
+    """What a program holds to get and set secrets. Any number of threads may share one.
+
+    Every method takes *timeout* in seconds (None: as configured) and raises `DeadlineExceeded` when it is over; every
+    error is a `SecretsError`.
+    """
+
+    def __init__(
+        self,
+        *,
+        server: Name,
+        cache: Cache,
+        audit: AuditSink,
+        clock: Clock,
+        call_timeout: float,
+        running: Callable[[], bool],
+    ) -> None:
+        self._server, self._cache, self._audit = server, cache, audit
+        self._clock, self._call_timeout, self._running = clock, call_timeout, running
+
+    def get(
+        self,
+        secret_id: str,
+        *,
+        version_id: str | None = None,
+        stage: str | None = None,
+        refresh: bool = False,
+        timeout: float | None = None,
+    ) -> Secret:
+        """The secret with this name or ARN: its AWSCURRENT version unless *version_id* or *stage* says otherwise.
+
+        *refresh* asks the store even when the cache could answer. Raises `SecretNotFound`, `SecretDeleted`,
+        `AccessDenied`, `Unreachable` and the other `SecretsError`s.
+        """
+        request = Get(secret_id, version_id=version_id, stage=stage, refresh=refresh)
+        now = self._clock.now()
+        cached = self._cache.read(request, now) if self._running() else None
+        if cached is None:
+            return self.ask(request, timeout=timeout)
+        self._audit.record(
+            AuditRecord("get", request.secret_id, "ok", cached.source, self._clock.now() - now, cached.version_id)
+        )
+        return cached
+
+    def set(
+        self,
+        secret_id: str,
+        value: str | bytes | SecretValue,
+        *,
+        token: str | None = None,
+        description: str | None = None,
+        timeout: float | None = None,
+    ) -> SetReceipt:
+        """Make *value* the current version of the secret, creating the secret if there is none.
+
+        *token* (32 to 64 characters, a new UUID when None) makes it idempotent: repeat a set whose outcome is unknown
+        with the token of its error. Raises `SecretDeleted` for a secret that is scheduled for deletion.
+        """
+        value = SecretValue(value)
+        return self.ask(Set(secret_id, value, token or str(uuid.uuid4()), description), timeout=timeout)
+
+    def delete(
+        self,
+        secret_id: str,
+        *,
+        recovery_window: int | None = None,
+        force: bool = False,
+        timeout: float | None = None,
+    ) -> DeleteReceipt:
+        """Delete the secret softly, restorable for *recovery_window* days (7 to 30; None: as configured), or, with
+        *force*, at once and for good."""
+        return self.ask(Delete(secret_id, recovery_window=recovery_window, force=force), timeout=timeout)
+
+    def restore(self, secret_id: str, *, timeout: float | None = None) -> RestoreReceipt:
+        """Call off a soft delete."""
+        return self.ask(Restore(secret_id), timeout=timeout)
+
+    def list(self, *, include_deleted: bool = False, timeout: float | None = None) -> tuple[SecretInfo, ...]:
+        """All secrets, without values; those scheduled for deletion only with *include_deleted*."""
+        return self.ask(List(include_deleted=include_deleted), timeout=timeout)
+
+    def ask(self, operation: Operation[T], *, timeout: float | None = None) -> T:
+        """Have the secrets actor perform *operation*, and wait for its answer. Does not look into the cache first."""
+        seconds = self._call_timeout if timeout is None else timeout
+        deadline = self._clock.now() + seconds
+        asked_again = False
+        while True:
+            caller: From[T] = From(deadline)
+            self._server.deliver(operation, caller)
+            try:
+                return caller.wait(deadline - self._clock.now())
+            except OtpError as error:
+                ended = error
+            lost = isinstance(ended, NoProcess)
+            failure = translated(ended, operation)
+            if not lost and (operation.writes or asked_again or not hasattr(ended, "reason")):
+                raise failure
+            asked_again = asked_again or not lost
+            self._await_restart(deadline, operation, failure)
+
+    def _await_restart(self, deadline: float, operation: Operation[T], failure: Exception) -> None:
+        """Wait until the actor is there; raise *failure* if the tree is gone, or the time is up."""
+        while self._running():
+            left = deadline - self._clock.now()
+            if left <= 0:
+                raise out_of_time(operation)
+            if self._server.registry.wait_for(self._server.name, min(left, _RESTART_GLANCE)) is not None:
+                return
+        raise failure
+
+    def __repr__(self) -> str:
+        return f"<Secrets of {self._server.name}>"

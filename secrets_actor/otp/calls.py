@@ -1,0 +1,73 @@
+"""What clients do: call, cast, stop."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Protocol
+
+from secrets_actor.otp.errors import CallFailed, CallingSelf, NoProcess
+from secrets_actor.otp.messages import Cast, Down, StopRequest
+from secrets_actor.otp.pid import Pid, current
+from secrets_actor.otp.reasons import NOPROC, NORMAL, ExitReason
+from secrets_actor.otp.reply import From
+
+# Seconds a call waits when not told otherwise. Precedent: gen_server:call/2.
+CALL_TIMEOUT: Final = 5.0
+
+
+class Address(Protocol):
+    """A `Pid` or a `Name`."""
+
+    def send(self, message: Any) -> bool:
+        """Put *message* into the mailbox; False if nobody is there."""
+
+    def deliver(self, request: Any, caller: From[Any]) -> None:
+        """Put a call into the mailbox."""
+
+    def resolve(self) -> Pid | None:
+        """The process behind it now."""
+
+
+def call(server: Address, request: Any, timeout: float | None = CALL_TIMEOUT) -> Any:
+    """Ask *server* and wait for the answer.
+
+    Raises `CallTimeout` after *timeout* seconds, `CallFailed` with the exit reason if the server ends first,
+    `NoProcess` if it does not exist, `CallingSelf` from the server's own callbacks, and whatever error it replied with.
+    """
+    caller: From[Any] = From()
+    here = current()
+    if here is not None and server.resolve() is here:
+        raise CallingSelf("a server that calls itself waits forever")
+    server.deliver(request, caller)
+    return caller.wait(timeout)
+
+
+def cast(server: Address, message: Any) -> None:
+    """Send *message* to `handle_cast`. Never fails."""
+    server.send(Cast(message))
+
+
+def stop(server: Address, reason: ExitReason = NORMAL, timeout: float | None = None) -> None:
+    """Have *server* end with *reason* when its turn comes, and wait until it has.
+
+    Raises `CallFailed` if it ended for another reason, `NoProcess` if there is none, `CallTimeout`.
+    """
+    pid = server.resolve()
+    if pid is None:
+        raise NoProcess(NOPROC)
+    if pid is current():
+        raise CallingSelf("a server that waits for its own end waits forever: return Stop")
+    ended: From[ExitReason] = From()
+
+    def settle(down: Down) -> None:
+        ended.reply(down.reason)
+
+    ref = pid.monitor(settle)
+    pid.send(StopRequest(reason))
+    try:
+        found = ended.wait(timeout)
+    finally:
+        pid.demonitor(ref)
+    if found == NOPROC:
+        raise NoProcess(NOPROC)
+    if found != reason:
+        raise CallFailed(found)

@@ -1,0 +1,89 @@
+"""What supervisors are asked, and what they show of themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from secrets_actor.otp.child_spec import ChildSpec, Kind
+from secrets_actor.otp.child_table import Child
+
+
+@dataclass(frozen=True, slots=True)
+class StartChild:
+    """Call: add a child as the last one and start it. Answer: its pid, None if it ignored.
+
+    Raises `ChildError` (already_started, already_present), `StartError`, `InvalidTree`.
+    """
+
+    spec: ChildSpec
+
+
+@dataclass(frozen=True, slots=True)
+class TerminateChild:
+    """Call: stop a child without a restart; its spec stays, unless it is temporary. Raises `ChildError` (not_found)."""
+
+    child: str
+
+
+@dataclass(frozen=True, slots=True)
+class RestartChild:
+    """Call: start a stopped child. Answer: its pid. Raises `ChildError` (not_found, running, restarting)."""
+
+    child: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteChild:
+    """Call: forget a stopped child. Raises `ChildError` (not_found, running, restarting)."""
+
+    child: str
+
+
+@dataclass(frozen=True, slots=True)
+class WhichChildren:
+    """Call: the children in start order, as a tuple of `Child`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountChildren:
+    """Call: the children as `Counts`."""
+
+
+@dataclass(frozen=True, slots=True)
+class GetChildSpec:
+    """Call: the `ChildSpec` of a child, with its defaults filled in. Raises `ChildError` (not_found)."""
+
+    child: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many children there are: all specs, those with a live process, and by kind, alive or not."""
+
+    specs: int
+    active: int
+    supervisors: int
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a supervisor shows of itself."""
+
+    strategy: str
+    children: tuple[Child, ...]
+    restarts_in_window: int
+    intensity: int
+    period: float
+
+
+def count(children: Iterable[Child]) -> Counts:
+    """The counts of *children*, each with its spec."""
+    rows = tuple(children)
+    return Counts(
+        specs=len(rows),
+        active=sum(row.pid is not None and row.pid.is_alive() for row in rows),
+        supervisors=sum(row.spec.kind == Kind.SUPERVISOR for row in rows),
+        workers=sum(row.spec.kind == Kind.WORKER for row in rows),
+    )

@@ -1,0 +1,1 @@
+"""Settings -> objects -> child specs -> System: the only place that knows everybody."""

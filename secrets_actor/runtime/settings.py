@@ -1,0 +1,78 @@
+"""The settings: frozen, with their defaults and limits. Reading and checking them is settings_source.py's.
+
+A field's metadata holds its limits in the words of `pydantic.Field`; nothing here imports pydantic, for a program that
+starts on the defaults shall not pay for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from secrets_actor.backends.aws.credentials.static import KeySource
+
+
+def _limits(default: Any, **limits: Any) -> Any:
+    return field(default=default, metadata=limits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalSettings:
+    """[local]: the encrypted store in a folder of its own. *recovery_window* in days, 7 to 30."""
+
+    path: Path = Path("~/.local/share/secrets-actor")
+    recovery_window: int = _limits(30, ge=7, le=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwsSettings:
+    """[aws]: Secrets Manager. *timeout* in seconds for one attempt, *recovery_window* in days, 7 to 30.
+
+    *region* None: AWS_REGION or AWS_DEFAULT_REGION. *auth_method* `access_key`: the three keys, or the AWS_ variables
+    when no access key is given; `iam_role`: the role of the instance this runs on.
+    """
+
+    region: str | None = _limits(None, min_length=1)
+    auth_method: Literal["access_key", "iam_role"] = "access_key"
+    access_key: KeySource | None = None
+    secret_key: KeySource | None = None
+    session_token: KeySource | None = None
+    timeout: float = _limits(5.0, gt=0, le=300)
+    recovery_window: int = _limits(30, ge=7, le=30)
+    endpoint_url: str | None = None
+    ca_bundle: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """[log]: *output* `logging` hands records to the standard library's logger `secrets_actor`, `stderr` writes them
+    there, anything else is a file's path."""
+
+    format: Literal["json", "console"] = "json"
+    output: str = _limits("logging", min_length=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All of it. *ttl_seconds*: how long the cache answers (0: never); *cache_entries*: for how many secrets;
+    *call_timeout_seconds*: how long a caller waits who does not say; *max_workers*: connections at most;
+    *max_pending*: callers that may wait at a time."""
+
+    backend: Literal["local_encrypted", "aws_secrets_manager"] = "local_encrypted"
+    # Precedent for 300 s: the AWS Secrets Manager Agent. The AWS caching client's 3600 s would serve a rotated password
+    # for an hour.
+    ttl_seconds: float = _limits(300.0, ge=0, le=86_400)
+    cache_entries: int = _limits(1024, ge=1, le=1_000_000)
+    call_timeout_seconds: float = _limits(10.0, gt=0, le=3600)
+    max_workers: int = _limits(16, ge=1, le=256)
+    max_pending: int = _limits(10_000, ge=1, le=1_000_000)
+    local: LocalSettings = LocalSettings()
+    aws: AwsSettings = AwsSettings()
+    log: LogSettings = LogSettings()
+
+
+def region_of(aws: AwsSettings, environ: Mapping[str, str]) -> str | None:
+    """The region in force: the configured one, or that of AWS's own variables."""
+    return aws.region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or None

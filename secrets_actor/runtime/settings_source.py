@@ -1,0 +1,183 @@
+"""THE pydantic door: a TOML file and the environment become Settings, all mistakes told at once.
+
+Rule 1: the file's keys are those of the Settings; SECRETS_ACTOR_TTL_SECONDS stands over `ttl_seconds`, and
+        SECRETS_ACTOR_AWS__REGION over `region` in `[aws]`.
+Rule 2: an unknown key is a mistake, in the file and in the environment.
+Rule 3: a mistake names its key and what is allowed, and never what was given: that may be a key put in the wrong place.
+Rule 4: pydantic is imported only when there is something to check.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tomllib
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from secrets_actor.backends.aws.credentials.static import KeySource
+from secrets_actor.domain.errors import ConfigurationError
+from secrets_actor.runtime.settings import Settings, region_of
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+PREFIX: Final = "SECRETS_ACTOR_"
+# Names with our prefix that are not settings: where the file is, and what tests against a real account need.
+RESERVED: Final = frozenset({"CONFIG", "LIVE_PREFIX"})
+_KEYS: Final = ("access_key", "secret_key", "session_token")
+_ALLOWED_KEY: Final = 'text, { env = "NAME" } or { file = "PATH" }'
+
+
+def load(source: str | os.PathLike[str] | Settings | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of a TOML file (its path; None: SECRETS_ACTOR_CONFIG, or the defaults), under those of *environ*.
+
+    `Settings` made in code are checked and taken as they are. Raises `ConfigurationError` with every mistake.
+    """
+    environ = os.environ if environ is None else environ
+    if isinstance(source, Settings):
+        return checked(source, environ)
+    path = source if source is not None else environ.get(f"{PREFIX}CONFIG")
+    raw: dict[str, Any] = {} if path is None else _read(Path(path).expanduser())
+    mistakes = _overlay(raw, environ)
+    if not raw and not mistakes:
+        return Settings()
+    return _build(raw, mistakes, environ)
+
+
+def checked(settings: Settings, environ: Mapping[str, str]) -> Settings:
+    """*settings*, if they hold."""
+    if settings == Settings():
+        return settings
+    _build(_as_raw(settings), [], environ)
+    return settings
+
+
+def _as_raw(section: Any) -> dict[str, Any]:
+    raw: dict[str, Any] = {}
+    for field in dataclasses.fields(section):
+        value = getattr(section, field.name)
+        if isinstance(value, KeySource):
+            raw[field.name] = value.value if value.kind == "text" else {value.kind: value.value}
+        elif dataclasses.is_dataclass(value):
+            raw[field.name] = _as_raw(value)
+        elif value is not None:
+            raw[field.name] = value
+    return raw
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        problem = "no such file"
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+    except tomllib.TOMLDecodeError as error:
+        # The decoder's message tells line and column; its document must not travel with the error.
+        problem = f"is not TOML: {str(error).rpartition('(')[2].rstrip(')') or 'syntax error'}"
+    except UnicodeDecodeError:
+        problem = "is not TOML: not UTF-8"
+    raise ConfigurationError((f"configuration file {path}: {problem}",))
+
+
+def _overlay(raw: dict[str, Any], environ: Mapping[str, str]) -> list[str]:
+    mistakes = []
+    for name, value in environ.items():
+        if not name.startswith(PREFIX) or name.removeprefix(PREFIX) in RESERVED:
+            continue
+        *sections, key = name.removeprefix(PREFIX).lower().split("__")
+        if not hasattr(_section(sections), key):
+            mistakes.append(f"{name}: unknown; the names are {PREFIX}KEY and {PREFIX}SECTION__KEY")
+            continue
+        place = raw
+        for section in sections:
+            inner = place.setdefault(section, {})
+            place = inner if isinstance(inner, dict) else {}
+        place[key] = value
+    return mistakes
+
+
+def _section(path: list[str]) -> Any:
+    found: Any = Settings()
+    for part in path:
+        found = getattr(found, part, None)
+    return found
+
+
+def _build(raw: dict[str, Any], mistakes: list[str], environ: Mapping[str, str]) -> Settings:
+    from pydantic import ValidationError  # rule 4
+
+    raw = dict(raw)
+    keys: dict[str, KeySource] = {}
+    if isinstance(raw.get("aws"), dict):
+        aws = raw["aws"] = dict(raw["aws"])
+        for name in _KEYS:
+            if name in aws:
+                key = _key_source(aws.pop(name), environ)
+                if isinstance(key, str):
+                    mistakes.append(f"aws.{name}: {key}")
+                else:
+                    keys[name] = key
+    settings = Settings()
+    try:
+        model = _model(Settings)(**raw)
+        settings = _from_model(model, Settings, keys)
+    except ValidationError as error:
+        mistakes += [_told(problem) for problem in error.errors(include_input=False, include_url=False)]
+    if settings.backend == "aws_secrets_manager" and region_of(settings.aws, environ) is None:
+        mistakes.append("aws.region: required with backend aws_secrets_manager, such as us-east-1 (or set AWS_REGION)")
+    if mistakes:
+        raise ConfigurationError(tuple(mistakes))
+    return settings
+
+
+def _key_source(given: Any, environ: Mapping[str, str]) -> KeySource | str:
+    """The key source, or what is wrong with it."""
+    match given:
+        case str() if given.strip():
+            return KeySource("text", given)
+        case {"env": str(name), **rest} if not rest and name:
+            return KeySource("env", name) if environ.get(name) else f"the environment variable {name} is not set"
+        case {"file": str(name), **rest} if not rest and name:
+            return KeySource("file", name)
+    return f"allowed: {_ALLOWED_KEY}"
+
+
+def _model(section: type) -> type[BaseModel]:
+    """A pydantic model with the fields, types and limits of a settings class; the keys are handled apart."""
+    from pydantic import ConfigDict, Field, create_model  # rule 4
+
+    hints = typing.get_type_hints(section)
+    fields: dict[str, Any] = {}
+    for field in dataclasses.fields(section):
+        if field.name in _KEYS:
+            continue
+        hint = hints[field.name]
+        if dataclasses.is_dataclass(hint):
+            fields[field.name] = (_model(typing.cast("type", hint)), Field(default_factory=dict, validate_default=True))
+        else:
+            fields[field.name] = (hint, Field(default=field.default, **field.metadata))
+    return create_model(section.__name__, __config__=ConfigDict(extra="forbid", hide_input_in_errors=True), **fields)
+
+
+def _from_model(model: BaseModel, section: type, keys: dict[str, KeySource]) -> Any:
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(section):
+        if field.name in _KEYS:
+            values[field.name] = keys.get(field.name)
+        else:
+            value = getattr(model, field.name)
+            inner = type(field.default)
+            values[field.name] = _from_model(value, inner, keys) if dataclasses.is_dataclass(inner) else value
+    return section(**values)
+
+
+def _told(problem: Any) -> str:
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"{key}: unknown key"
+    return f"{key}: {problem['msg'][0].lower()}{problem['msg'][1:]}"

@@ -1,0 +1,129 @@
+"""Static keys: from where they are read, what is missing, and that nothing shows them."""
+
+from pathlib import Path
+
+import pytest
+
+from secrets_actor.backends.aws.credentials.static import KeySource, StaticCredentials, checked
+from secrets_actor.domain import errors
+from secrets_actor.domain.credentials import Credentials
+from secrets_actor.domain.secret import SecretValue
+
+LATER = 1e12
+
+
+@pytest.fixture(autouse=True)
+def _no_keys_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def text(value: str) -> KeySource:
+    return KeySource("text", value)
+
+
+def test_keys_are_read_from_texts_variables_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "token"
+    file.write_text(" token \n")
+    monkeypatch.setenv("MY_SECRET", "secret\n")
+
+    found = StaticCredentials(text("AKID"), KeySource("env", "MY_SECRET"), KeySource("file", str(file))).fetch(LATER)
+
+    assert found == Credentials("AKID", SecretValue("secret"), SecretValue("token"))
+
+
+def test_a_changed_file_counts_from_the_next_fetch_on(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("one")
+    source = StaticCredentials(text("AKID"), KeySource("file", str(file)))
+    first = source.fetch(LATER).secret_key
+
+    file.write_text("two")
+
+    assert (first.reveal(), source.fetch(LATER).secret_key.reveal()) == ("one", "two")
+
+
+def test_without_a_configured_key_the_usual_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDENV")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "from-env")
+    without_token = StaticCredentials().fetch(LATER)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token-env")
+
+    assert without_token == Credentials("AKIDENV", SecretValue("from-env"))
+    assert StaticCredentials().fetch(LATER) == Credentials("AKIDENV", SecretValue("from-env"), SecretValue("token-env"))
+    assert StaticCredentials(None, text("mine"), text("own")).fetch(LATER) == Credentials(
+        "AKIDENV", SecretValue("mine"), SecretValue("own")
+    )
+
+
+def test_a_configured_key_is_never_paired_with_what_the_environment_happens_to_hold(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "from-env")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token-env")
+
+    with pytest.raises(errors.MissingSecretKey, match=r"set aws\.secret_key"):
+        StaticCredentials(text("AKID")).fetch(LATER)
+    assert StaticCredentials(text("AKID"), text("mine")).fetch(LATER).session_token is None
+
+
+def test_a_missing_access_key_is_told_with_where_it_was_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(errors.MissingAccessKey, match=r"variable AWS_ACCESS_KEY_ID: set aws\.access_key"):
+        StaticCredentials().fetch(LATER)
+    with pytest.raises(errors.MissingAccessKey, match=r"file .*nowhere"):
+        StaticCredentials(KeySource("file", str(tmp_path / "nowhere")), text("s")).fetch(LATER)
+    with pytest.raises(errors.MissingAccessKey, match=r"text \*\*\*\*"):
+        StaticCredentials(text("  "), text("s")).fetch(LATER)
+
+
+def test_a_missing_secret_key_is_told_with_where_it_was_looked_for() -> None:
+    with pytest.raises(errors.MissingSecretKey, match="environment variable MY_SECRET"):
+        StaticCredentials(text("AKID"), KeySource("env", "MY_SECRET")).fetch(LATER)
+
+
+def test_a_session_token_whose_variable_is_not_set_is_none_and_whose_file_is_missing_is_an_error(
+    tmp_path: Path,
+) -> None:
+    assert StaticCredentials(text("A"), text("s"), KeySource("env", "MY_TOKEN")).fetch(LATER).session_token is None
+    with pytest.raises(errors.CredentialsError, match=r"no session token in file .*nowhere"):
+        StaticCredentials(text("A"), text("s"), KeySource("file", str(tmp_path / "nowhere"))).fetch(LATER)
+
+
+def test_a_file_that_is_no_text_holds_no_key(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_bytes(b"\xff\xfe\x00")
+
+    assert KeySource("file", str(file)).read() is None
+    assert KeySource("file", str(tmp_path)).read() is None
+    assert KeySource("file", "~no-such-user-here/key").read() is None
+
+
+@pytest.mark.parametrize("bad", ["can ary", "can\nary", "canäry", "can\x00ary", "\ud800canary"])
+def test_what_cannot_be_a_key_is_refused_without_being_quoted(bad: str) -> None:
+    good = SecretValue("good")
+    tries = [lambda: Credentials(bad, good)]
+    if "\ud800" not in bad:
+        tries += [lambda: Credentials("AKID", SecretValue(bad)), lambda: Credentials("AKID", good, SecretValue(bad))]
+    for build in tries:
+        with pytest.raises(errors.CredentialsError) as caught:
+            checked(build())
+        assert "ary" not in str(caught.value)
+        assert caught.value.__context__ is None
+
+
+def test_binary_keys_are_checked_alike() -> None:
+    fine = Credentials("AKID", SecretValue(b"secret"), SecretValue(b"token"))
+
+    assert checked(fine) is fine
+    with pytest.raises(errors.CredentialsError, match="session token"):
+        checked(Credentials("AKID", SecretValue(b"secret"), SecretValue(b"\xff")))
+    with pytest.raises(errors.CredentialsError, match="access key id is empty"):
+        checked(Credentials("", SecretValue(b"secret")))
+
+
+def test_no_repr_shows_a_key() -> None:
+    source = StaticCredentials(text("canary-id"), text("canary-secret"), KeySource("env", "MY_TOKEN"))
+
+    shown = f"{source!r} {source} {text('canary')!r} {source.fetch(LATER)!r} {KeySource('env', 'MY_TOKEN')!r}"
+    assert "canary" not in shown
+    assert "environment variable MY_TOKEN" in shown

@@ -1,0 +1,297 @@
+"""What lies on the disk, and what is wrong with it when it is."""
+
+import os
+import sqlite3
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from secrets_actor.backends.local import schema
+from secrets_actor.backends.local.backend import LocalBackend, kit
+from secrets_actor.domain.errors import (
+    DecryptionFailed,
+    SecretExists,
+    StoreDamaged,
+    StoreUnavailable,
+)
+from secrets_actor.domain.operations import Delete, Get, List, Operation, Restore, Set
+from tests.backends.local.conftest import Connect
+from tests.backends.local.helpers import do, files, run_python, within
+
+CANARY = "canary-5f1c0e7a-in-clear"
+TOKEN = "0" * 31
+
+
+def tamper(folder: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(folder / "secrets.db", isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def test_a_value_is_in_no_file_and_no_error_in_clear(folder: Path, connect: Connect) -> None:
+    backend = connect()
+    said: list[str] = []
+    for number, value in enumerate([CANARY, CANARY.encode(), CANARY * 100]):
+        said.append(repr(do(backend, Set(f"s{number}", value, token=f"{TOKEN}{number}"))))
+        said.append(repr(backend.perform(Get(f"s{number}"), within())))
+        with pytest.raises(SecretExists) as refused:
+            do(backend, Set(f"s{number}", CANARY + "other", token=f"{TOKEN}{number}"))
+        said += [repr(refused.value), *told_with_locals(refused.value)]
+    said.append(repr(do(backend, List())))
+    open_files = files(folder)
+    do(backend, Delete("s0"))
+    do(backend, Restore("s0"))
+    do(backend, Delete("s1", force=True))
+    backend.close()
+
+    assert {"secrets.db", "secrets.db-wal", "secrets.db-shm"} <= set(open_files)
+    for name, content in [*open_files.items(), *files(folder).items()]:
+        assert CANARY.encode() not in content, name
+    assert CANARY not in "".join(said)
+    key = (folder / "key").read_bytes()
+    assert repr(key)[2:-1] not in "".join(said)
+    for name, content in files(folder).items():
+        assert (key in content) == (name == "key")
+
+
+def told_with_locals(exc: BaseException) -> Iterator[str]:
+    """What a tool that prints local variables would print of our frames."""
+    for frame, _ in traceback.walk_tb(exc.__traceback__):
+        if frame.f_globals["__name__"].startswith("secrets_actor"):
+            yield repr(frame.f_locals)
+
+
+def test_exchanged_records_do_not_open(folder: Path, connect: Connect) -> None:
+    backend = connect()
+    do(backend, Set("mine", "one", token=f"{TOKEN}1"))
+    do(backend, Set("theirs", "two", token=f"{TOKEN}1"))
+    tamper(
+        folder,
+        "CREATE TEMP TABLE copy AS SELECT id, sealed FROM versions",
+        "UPDATE versions SET sealed = (SELECT sealed FROM copy WHERE copy.id <> versions.id)",
+    )
+
+    for name in ("mine", "theirs"):
+        with pytest.raises(DecryptionFailed, match=name):
+            do(backend, Get(name))
+
+
+def test_an_older_version_does_not_pass_for_a_newer_one(folder: Path, backend: LocalBackend) -> None:
+    do(backend, Set("a", "old", token=f"{TOKEN}1"))
+    do(backend, Set("a", "new", token=f"{TOKEN}2"))
+    tamper(folder, "UPDATE versions SET sealed = (SELECT sealed FROM versions v WHERE v.id = 1)")
+
+    with pytest.raises(DecryptionFailed):
+        do(backend, Get("a"))
+
+
+@pytest.mark.parametrize(
+    ("statement", "operation"),
+    [
+        ("UPDATE secrets SET created_at = 'never'", Get("a")),
+        ("UPDATE secrets SET changed_at = 1000000000000000000", Get("a")),
+        ("UPDATE secrets SET name = x'ff'", List()),
+        ("UPDATE secrets SET description = cast(x'ff' AS TEXT)", List()),
+        ("UPDATE versions SET version_id = x'00'", Get("a")),
+        ("DELETE FROM meta", List()),
+        ("DROP TABLE versions", Get("a")),
+        ("ALTER TABLE versions RENAME COLUMN sealed TO other", Get("a")),
+        ("CREATE UNIQUE INDEX one_version ON versions (secret)", Set("a", "two")),
+    ],
+)
+def test_rows_and_tables_that_we_never_make_are_told_as_damage(
+    folder: Path, connect: Connect, statement: str, operation: Operation[object]
+) -> None:
+    backend = connect()
+    do(backend, Set("a", "one"))
+    backend.close()
+    tamper(folder, statement)
+
+    with pytest.raises(StoreDamaged, match="damaged or not a database of ours") as caught:
+        do(connect(), operation)
+
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda path: path.write_bytes(b"no database at all. " * 500), id="text"),
+        pytest.param(lambda path: path.write_bytes(os.urandom(8192)), id="noise"),
+        pytest.param(lambda path: foreign(path, "CREATE TABLE t (x)"), id="tables of another program"),
+        pytest.param(lambda path: foreign(path, "PRAGMA application_id = 77", "VACUUM"), id="another application id"),
+        pytest.param(
+            lambda path: foreign(
+                path, f"PRAGMA application_id = {schema.APPLICATION_ID}", "PRAGMA user_version = 99", "VACUUM"
+            ),
+            id="a newer release",
+        ),
+    ],
+)
+def test_a_file_that_is_not_ours_is_left_as_it_is(
+    folder: Path, connect: Connect, make: Callable[[Path], object]
+) -> None:
+    folder.mkdir(mode=0o700)
+    (folder / "key").touch(0o600)
+    (folder / "key").write_bytes(b"k" * 32)
+    (folder / "secrets.db").touch(0o600)
+    make(folder / "secrets.db")
+    before = files(folder)
+    backend = connect()
+
+    for operation in (Set("a", "b"), List()):
+        with pytest.raises(StoreDamaged):
+            do(backend, operation)
+
+    assert files(folder) == before
+
+
+def foreign(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def test_a_file_with_a_broken_page_is_told_as_damage(folder: Path, connect: Connect) -> None:
+    backend = connect()
+    for number in range(50):
+        do(backend, Set(f"s{number}", "x" * 2000))
+    backend.close()
+    whole = (folder / "secrets.db").read_bytes()
+    (folder / "secrets.db").write_bytes(whole[:4096] + b"\xa5" * (len(whole) - 4096))
+
+    with pytest.raises(StoreDamaged, match="bring it back from a copy"):
+        do(connect(), List())
+
+
+def test_a_database_that_cannot_be_opened_is_unavailable(folder: Path, connect: Connect) -> None:
+    folder.mkdir(mode=0o700)
+    (folder / "secrets.db").mkdir()
+    (folder / "key").touch(0o600)
+    (folder / "key").write_bytes(b"k" * 32)
+
+    with pytest.raises(StoreUnavailable, match="cannot be opened") as caught:
+        do(connect(), List())
+
+    assert caught.value.retryable
+    assert caught.value.path == str(folder / "secrets.db")
+
+
+def test_a_database_open_to_others_is_closed_to_them(folder: Path, connect: Connect) -> None:
+    backend = connect()
+    do(backend, Set("a", "one"))
+    backend.close()
+    (folder / "secrets.db").chmod(0o644)
+
+    do(connect(), Get("a"))
+
+    assert (folder / "secrets.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_store_taken_away_while_open_is_not_written_into_the_void(folder: Path, connect: Connect) -> None:
+    backend = connect()
+    do(backend, Set("a", "one"))
+    folder.rename(folder.with_name("moved"))
+
+    assert do(backend, List()) == ()
+    do(backend, Set("a", "two"))
+
+    assert do(connect(), Get("a")).reveal() == "two"
+
+
+def test_a_full_disk_is_told_and_loses_nothing(backend: LocalBackend, connect: Connect) -> None:
+    do(backend, Set("a", "kept", token=f"{TOKEN}1"))
+    assert backend._opened is not None
+    connection = backend._opened.store._connection
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    with pytest.raises(StoreUnavailable, match="the disk is full"):
+        do(backend, Set("a", "x" * 60_000, token=f"{TOKEN}2"))
+
+    assert do(backend, Get("a")).reveal() == "kept"
+    assert do(connect(), Get("a")).reveal() == "kept"
+    connection.execute("PRAGMA max_page_count = 1000000")
+    do(backend, Set("a", "x" * 60_000, token=f"{TOKEN}2"))
+    assert do(backend, Get("a")).version_id == f"{TOKEN}2"
+
+
+def test_a_disk_that_takes_no_more_is_told_and_loses_nothing(folder: Path, connect: Connect) -> None:
+    ran = run_python(
+        """
+import pathlib, resource, sys, time
+from secrets_actor.backends.local.backend import kit
+from secrets_actor.domain.errors import StoreUnavailable
+from secrets_actor.domain.operations import Get, Set
+from secrets_actor.domain.ports import CallContext
+resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+backend = kit(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
+context = CallContext(time.monotonic() + 30)
+done = 0
+try:
+    for number in range(100):
+        backend.perform(Set(f"s{number}", "x" * 60_000), context)
+        done = number + 1
+except StoreUnavailable as exc:
+    print(exc)
+for number in range(done):
+    assert len(backend.perform(Get(f"s{number}"), context).value.reveal()) == 60_000
+print(done)
+""",
+        str(folder),
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    said, done = ran.stdout.splitlines()
+    assert "Nothing stored was lost" in said
+    backend = connect()
+    assert 0 < len(do(backend, List())) == int(done) < 100
+    do(backend, Set("s99", "x" * 60_000))
+    assert len(do(backend, List())) == int(done) + 1
+
+
+def test_the_folder_is_found_through_home_and_stays_when_the_working_directory_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    at_home, here = (kit(path=Path(path), recovery_window=30).connect() for path in ("~/at-home", "here"))
+    monkeypatch.chdir("/")
+    try:
+        do(at_home, List())
+        do(here, List())
+    finally:
+        at_home.close()
+        here.close()
+
+    assert (tmp_path / "at-home" / "secrets.db").is_file()
+    assert (tmp_path / "here" / "secrets.db").is_file()
+
+
+def test_importing_the_backend_loads_neither_sqlite_nor_cryptography() -> None:
+    ran = run_python(
+        """
+import pathlib, sys
+from secrets_actor.backends.local.backend import kit
+doors = ("cryptography", "secrets_actor.backends.local.store", "secrets_actor.backends.local.envelope")
+made = kit(path=pathlib.Path("/nonexistent"), recovery_window=30)
+print([name in sys.modules for name in doors])
+made.connect()
+print([name in sys.modules for name in doors])
+"""
+    )
+
+    # The doors and not sqlite3 itself: whoever measures coverage has that one loaded.
+    assert ran.stdout.splitlines() == ["[False, False, False]", "[True, True, True]"], ran.stderr
+
+
+def test_the_last_connection_to_close_leaves_key_and_database_only(folder: Path, connect: Connect) -> None:
+    backend = connect()
+    do(backend, Set("a", "one"))
+    backend.close()
+
+    assert sorted(files(folder)) == ["key", "secrets.db"]

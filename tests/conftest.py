@@ -1,0 +1,92 @@
+"""What every test may lean on: the real servers, started when first asked for, and a host that stays outside."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.servers.ministack import Ministack
+from tests.servers.moto import MotoServer
+
+LEAVE_SECONDS: Final = 5.0
+# Removed from the environment: keys and settings of whoever runs the tests.
+FOREIGN: Final = ("AWS_", "SECRETS_ACTOR_")
+
+
+# Ours for the whole run, collection included.
+_patch: Final = pytest.MonkeyPatch()
+
+
+def pytest_configure() -> None:
+    """No key, profile or endpoint of the host reaches a test, nor boto3 inside one; and loopback needs no proxy."""
+    for name in [name for name in os.environ if name.startswith(FOREIGN)]:
+        _patch.delenv(name)
+    _patch.setenv("AWS_CONFIG_FILE", os.devnull)
+    _patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    _patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("NO_PROXY", "no_proxy"):
+        _patch.setenv(name, ",".join(filter(None, [os.environ.get(name), "127.0.0.1", "localhost"])))
+
+
+def pytest_unconfigure() -> None:
+    """Give the environment back."""
+    _patch.undo()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_left_behind() -> Iterator[None]:
+    """At the end no thread that would keep the interpreter alive is left, and no child process."""
+    threads_before, children_before = set(threading.enumerate()), _children()
+    yield
+    deadline = time.monotonic() + LEAVE_SECONDS
+    left = [one for one in threading.enumerate() if not one.daemon and one not in threads_before]
+    for one in left:
+        one.join(max(0.0, deadline - time.monotonic()))
+    threads = [one.name for one in left if one.is_alive()]
+    children = _children() - children_before
+    assert (threads, children) == ([], set()), "threads and child processes left behind"
+
+
+def _children() -> set[str]:
+    """The command lines of our child processes. Empty where there is no /proc."""
+    found = set()
+    for listing in Path("/proc/self/task").glob("*/children"):
+        for pid in listing.read_text().split():
+            try:
+                command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            except OSError:
+                continue  # it ended while we looked
+            found.add(f"{pid}: {command.replace(bytes(1), b' ').decode(errors='replace')}")
+    return found
+
+
+@pytest.fixture(scope="session")
+def ministack(tmp_path_factory: pytest.TempPathFactory, _nothing_is_left_behind: None) -> Iterator[Ministack]:
+    """One ministack with AUTH=true for the whole run; `fresh_ministack` is the same one, emptied."""
+    with Ministack(tmp_path_factory.mktemp("ministack")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto_server(tmp_path_factory: pytest.TempPathFactory, _nothing_is_left_behind: None) -> Iterator[MotoServer]:
+    """One moto with the front door for the whole run; `fresh_moto` is the same one, emptied."""
+    with MotoServer(tmp_path_factory.mktemp("moto")) as server:
+        yield server
+
+
+@pytest.fixture
+def fresh_ministack(ministack: Ministack) -> Ministack:
+    """ministack without secrets, users and roles."""
+    ministack.reset()
+    return ministack
+
+
+@pytest.fixture
+def fresh_moto(moto_server: MotoServer) -> MotoServer:
+    """moto without secrets, users and roles, its clock right."""
+    moto_server.reset()
+    return moto_server

@@ -1,0 +1,1 @@
+"""One suite of sentences for all backends: what holds here, a caller may lean on whatever the configuration says."""

@@ -1,0 +1,142 @@
+"""A backend as the suite talks to it: operations as methods, names of its own, the table of divergences at hand."""
+
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from secrets_actor.domain.operations import Delete, Get, List, Operation, Restore, Set
+from secrets_actor.domain.ports import Answer, Backend, BackendKit, CallContext, CredentialSource
+from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, Secret, SecretInfo, SecretValue, SetReceipt
+from tests.contract.divergences import BACKENDS, DIVERGENCES
+from tests.servers.account import REGION, Keys
+
+T = TypeVar("T")
+SECONDS: Final = 15.0
+RECOVERY_WINDOW: Final = 12
+OBSERVED: Final[set[tuple[str, str]]] = set()
+
+
+def static_source(keys: Keys) -> CredentialSource:
+    """The package's own source of fixed keys."""
+    from secrets_actor.backends.aws.credentials.static import KeySource, StaticCredentials
+
+    return StaticCredentials(
+        KeySource("text", keys.access_key_id),
+        KeySource("text", keys.secret_key),
+        None if keys.session_token is None else KeySource("text", keys.session_token),
+    )
+
+
+def aws_kit(url: str, keys: Keys, *, region: str = REGION, timeout: float = 5.0) -> BackendKit:
+    """The aws backend against the emulator at *url*."""
+    from secrets_actor.backends.aws.backend import kit
+
+    return kit(
+        region=region,
+        endpoint_url=url,
+        ca_bundle=None,
+        timeout=timeout,
+        recovery_window=RECOVERY_WINDOW,
+        credentials=static_source(keys),
+    )
+
+
+def perform(backend: Backend, kit: BackendKit, operation: Operation[T], *, seconds: float = SECONDS) -> Answer[T]:
+    """Carry *operation* out as a worker does: with fresh credentials and a deadline."""
+    deadline = time.monotonic() + seconds
+    credentials = None if kit.credentials is None else kit.credentials.fetch(deadline)
+    return backend.perform(operation, CallContext(deadline, credentials))
+
+
+def new_token() -> str:
+    """A token as the client makes them."""
+    return str(uuid.uuid4())
+
+
+@dataclass(slots=True)
+class Store:
+    """One backend under test. `where` is its name in the table of divergences."""
+
+    where: str
+    kit: BackendKit
+    backend: Backend
+    prefix: str = field(default_factory=lambda: f"contract/{uuid.uuid4().hex[:10]}")
+
+    def __post_init__(self) -> None:
+        assert self.where in BACKENDS
+
+    def name(self, suffix: str = "secret") -> str:
+        """A name that no other test has."""
+        return f"{self.prefix}/{suffix}"
+
+    def diverges(self, topic: str) -> bool:
+        """Whether this emulator is known to differ in *topic*. Notes that the topic was met."""
+        known = (self.where, topic) in DIVERGENCES
+        if known:
+            OBSERVED.add((self.where, topic))
+        return known
+
+    def ask(self, operation: Operation[T], *, seconds: float = SECONDS) -> Answer[T]:
+        """The whole answer to *operation*."""
+        return perform(self.backend, self.kit, operation, seconds=seconds)
+
+    def set(
+        self, name: str, value: str | bytes, *, token: str | None = None, description: str | None = None
+    ) -> SetReceipt:
+        """Set as the client does: with a token, made here if none is given."""
+        return self.ask(Set(name, SecretValue(value), token or new_token(), description)).value
+
+    def get(self, name: str, *, version_id: str | None = None, stage: str | None = None) -> Secret:
+        """One version of a secret."""
+        return self.ask(Get(name, version_id, stage)).value
+
+    def delete(self, name: str, *, window: int | None = None, force: bool = False) -> DeleteReceipt:
+        """Delete, softly unless by *force*."""
+        return self.ask(Delete(name, window, force)).value
+
+    def restore(self, name: str) -> RestoreReceipt:
+        """Call a soft delete off."""
+        return self.ask(Restore(name)).value
+
+    def list(self, *, include_deleted: bool = False, page_size: int = 100) -> tuple[SecretInfo, ...]:
+        """All secrets of this test."""
+        found = self.ask(List(include_deleted, page_size)).value
+        return tuple(info for info in found if info.name.startswith(self.prefix))
+
+    def names(self, *, include_deleted: bool = False, page_size: int = 100) -> "list[str]":
+        """The names of all secrets of this test, sorted."""
+        return sorted(info.name for info in self.list(include_deleted=include_deleted, page_size=page_size))
+
+    def at_once(self, operations: "list[Operation[T]]") -> "list[T | BaseException]":
+        """The answers to *operations*, each asked over a connection of its own, all at the same time."""
+        start = threading.Barrier(len(operations))
+        answers: list[T | BaseException] = [TimeoutError("never answered")] * len(operations)
+
+        def one(position: int, operation: Operation[T]) -> None:
+            backend = self.kit.connect()
+            try:
+                start.wait(SECONDS)
+                answers[position] = perform(backend, self.kit, operation).value
+            except BaseException as error:
+                answers[position] = error
+            finally:
+                backend.close()
+
+        threads = [threading.Thread(target=one, args=each) for each in enumerate(operations)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(2 * SECONDS)
+        return answers
+
+
+def failure(call: Callable[[], object]) -> BaseException:
+    """What *call* raises."""
+    try:
+        call()
+    except Exception as error:
+        return error
+    raise AssertionError("nothing was raised")

@@ -1,0 +1,81 @@
+"""Versions and their stages: the one before the last set is AWSPREVIOUS."""
+
+import pytest
+
+from secrets_actor.domain.errors import InvalidRequest, SecretNotFound
+from secrets_actor.domain.operations import AWSCURRENT, AWSPENDING, AWSPREVIOUS
+from tests.contract.store import Store, failure, new_token
+
+
+def test_the_value_before_the_last_set_is_read_by_stage(store: Store) -> None:
+    first = store.set(store.name(), "one")
+    store.set(store.name(), "two")
+
+    previous = store.get(store.name(), stage=AWSPREVIOUS)
+
+    assert (previous.reveal(), previous.version_id) == ("one", first.version_id)
+    assert previous.stages == (AWSPREVIOUS,)
+
+
+def test_the_stages_move_on_with_every_set(store: Store) -> None:
+    for value in ("one", "two", "three"):
+        store.set(store.name(), value)
+
+    assert store.get(store.name(), stage=AWSCURRENT).reveal() == "three"
+    assert store.get(store.name(), stage=AWSPREVIOUS).reveal() == "two"
+
+
+def test_a_new_secret_has_no_previous_version(store: Store) -> None:
+    store.set(store.name(), "one")
+
+    with pytest.raises(SecretNotFound):
+        store.get(store.name(), stage=AWSPREVIOUS)
+
+
+def test_a_version_is_read_by_its_id(store: Store) -> None:
+    first, second = store.set(store.name(), "one"), store.set(store.name(), "two")
+
+    assert store.get(store.name(), version_id=first.version_id).reveal() == "one"
+    assert store.get(store.name(), version_id=second.version_id).reveal() == "two"
+
+
+def test_a_version_without_a_stage_is_still_read_by_its_id(store: Store) -> None:
+    first = store.set(store.name(), "one")
+    store.set(store.name(), "two")
+    store.set(store.name(), "three")
+
+    if store.diverges("old-version-by-id"):
+        with pytest.raises(SecretNotFound):
+            store.get(store.name(), version_id=first.version_id)
+    else:
+        old = store.get(store.name(), version_id=first.version_id)
+        assert (old.reveal(), old.stages) == ("one", ())
+
+
+def test_a_version_is_read_by_id_and_stage_together_when_they_match(store: Store) -> None:
+    first = store.set(store.name(), "one")
+    store.set(store.name(), "two")
+
+    assert store.get(store.name(), version_id=first.version_id, stage=AWSPREVIOUS).reveal() == "one"
+
+
+def test_a_version_id_and_a_stage_that_do_not_match_are_refused(store: Store) -> None:
+    first = store.set(store.name(), "one")
+    store.set(store.name(), "two")
+
+    if store.diverges("version-and-stage-mismatch"):
+        assert store.get(store.name(), version_id=first.version_id, stage=AWSCURRENT).reveal() == "one"
+    else:
+        refusal = failure(lambda: store.get(store.name(), version_id=first.version_id, stage=AWSCURRENT))
+        assert type(refusal) is InvalidRequest
+
+
+def test_a_version_or_stage_that_is_not_there_is_not_found(store: Store) -> None:
+    store.set(store.name(), "one")
+
+    with pytest.raises(SecretNotFound):
+        store.get(store.name(), version_id=new_token())
+    with pytest.raises(SecretNotFound):
+        store.get(store.name(), stage=AWSPENDING)
+    with pytest.raises(SecretNotFound):
+        store.get(store.name(), stage="no-such-stage")

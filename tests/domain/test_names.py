@@ -1,0 +1,90 @@
+"""Names and ARNs: parsed once, trusted after."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from secrets_actor.domain.errors import InvalidInput, InvalidSecretName, SecretsError
+from secrets_actor.domain.names import MAX_ID_LENGTH, MAX_NAME_LENGTH, SecretId
+
+ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:"
+ALPHABET = "abcXYZ019/_+=.@-"
+names = st.text(st.sampled_from(ALPHABET), min_size=1, max_size=64).filter(lambda name: not name.startswith("arn:"))
+
+
+@given(names)
+def test_a_name_stays_the_text_it_is(name: str) -> None:
+    secret_id = SecretId(name)
+
+    assert secret_id == name
+    assert hash(secret_id) == hash(name)
+    assert json.dumps(secret_id) == json.dumps(name)
+    assert not secret_id.is_arn
+    assert secret_id.lane == name
+
+
+@given(names)
+def test_an_arn_shares_the_lane_of_its_name(name: str) -> None:
+    secret_id = SecretId(f"{ARN}{name}-AbC123")
+
+    assert secret_id.is_arn
+    assert secret_id.lane == name
+
+
+def test_an_arn_without_its_suffix_is_taken_as_it_is() -> None:
+    assert SecretId(f"{ARN}db/password").lane == "db/password"
+    assert SecretId(f"{ARN}a-AbC123").lane == "a"
+
+
+def test_what_is_checked_is_not_checked_again() -> None:
+    secret_id = SecretId("a")
+
+    assert SecretId(secret_id) is secret_id
+
+
+def test_the_longest_names_and_arns_pass() -> None:
+    assert len(SecretId("n" * MAX_NAME_LENGTH)) == MAX_NAME_LENGTH
+    assert len(SecretId(ARN + "n" * (MAX_ID_LENGTH - len(ARN)))) == MAX_ID_LENGTH
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "is empty"),
+        ("n" * 513, "512 characters at most, this one 513"),
+        ("a b", "ASCII letters"),
+        ("a\n", "ASCII letters"),
+        ("grün", "ASCII letters"),
+        ("a:b", "ASCII letters"),
+        ("\ud800", "ASCII letters"),
+        ("arn:", "a secret ARN reads"),
+        ("arn:aws:s3:::bucket", "a secret ARN reads"),
+        (ARN, "a secret ARN reads"),
+        (f"{ARN}a b", "a secret ARN reads"),
+        (f"{ARN}a\n", "a secret ARN reads"),
+        ("arn:aws:secretsmanager:eu:12345678901:secret:a", "a secret ARN reads"),
+        ("arn:aws:secretsmanager:eu:１２３４５６７８９０１２:secret:a", "a secret ARN reads"),  # noqa: RUF001
+        (ARN + "n" * (MAX_ID_LENGTH - len(ARN) + 1), "2048 characters at most"),
+        (b"bytes", "not bytes"),
+        (None, "not NoneType"),
+        (7, "not int"),
+    ],
+)
+def test_what_aws_would_not_accept_is_refused_in_words(text: str, says: str) -> None:
+    with pytest.raises(InvalidSecretName, match=says) as caught:
+        SecretId(text)
+
+    assert isinstance(caught.value, (InvalidInput, ValueError, SecretsError))
+    assert "\n" not in str(caught.value)
+
+
+@given(st.text())
+def test_any_text_is_a_name_or_an_invalid_name(text: str) -> None:
+    try:
+        secret_id = SecretId(text)
+    except InvalidSecretName:
+        return
+    assert secret_id == text
+    assert secret_id.lane

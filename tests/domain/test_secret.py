@@ -1,0 +1,171 @@
+"""The masked value: no printable form of it, no copy, no pickle gives it away."""
+
+import copy
+import json
+import pickle
+import traceback
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from secrets_actor.domain.credentials import Credentials
+from secrets_actor.domain.errors import InvalidSecretValue
+from secrets_actor.domain.secret import MASK, MAX_VALUE_BYTES, Secret, SecretValue
+
+HIDDEN = "hunter2-in-clear"
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+
+
+def secret(value: str | bytes = HIDDEN) -> Secret:
+    return Secret("a", "arn", SecretValue(value), "v", ("AWSCURRENT",), datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@given(st.one_of(texts, st.binary(min_size=1)))
+def test_a_value_comes_out_as_it_went_in(value: str | bytes) -> None:
+    held = SecretValue(value)
+
+    assert held.reveal() == value
+    assert type(held.reveal()) is type(value)
+    assert held.is_text == isinstance(value, str)
+    assert SecretValue(held) == held
+
+
+@pytest.mark.parametrize("value", [HIDDEN, HIDDEN.encode()])
+def test_every_printable_form_is_the_mask(value: str | bytes) -> None:
+    held = SecretValue(value)
+    shown = [
+        repr(held),
+        str(held),
+        f"{held}",
+        f"{held!r:>40}",
+        f"{held:>40}",
+        "{}".format(held),  # noqa: UP032 - the form under test
+        "%s %r" % (held, held),  # noqa: UP031
+        repr([held]),
+        repr({"value": held}),
+        repr(secret(value)),
+        repr(asdict(secret(value))),
+        repr(vars(SecretValue)),
+        ascii(held),
+    ]
+
+    assert all(HIDDEN not in form for form in shown)
+    assert all(MASK in form for form in shown[:-2])
+
+
+def test_a_value_cannot_be_pickled() -> None:
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        with pytest.raises(TypeError, match="cannot be pickled") as caught:
+            pickle.dumps(secret(), protocol)
+        assert HIDDEN not in str(caught.value)
+
+
+def test_a_copy_is_the_value_itself() -> None:
+    held = SecretValue(HIDDEN)
+
+    assert copy.copy(held) is held
+    assert copy.deepcopy(held) is held
+    assert copy.deepcopy([held])[0] is held
+    assert replace(secret(), age=1.0).reveal() == HIDDEN
+
+
+@given(texts, texts)
+def test_values_are_equal_as_their_contents_are(one: str, other: str) -> None:
+    assert (SecretValue(one) == SecretValue(other)) == (one == other)
+    assert (SecretValue(one.encode()) == SecretValue(other.encode())) == (one == other)
+
+
+def test_a_text_is_not_equal_to_its_bytes_nor_to_a_plain_text() -> None:
+    assert SecretValue("a") != SecretValue(b"a")
+    assert SecretValue("a") != "a"
+
+
+def test_a_value_has_no_hash() -> None:
+    with pytest.raises(TypeError):
+        hash(SecretValue(HIDDEN))
+
+
+def test_a_value_takes_no_other_attribute() -> None:
+    with pytest.raises(AttributeError):
+        SecretValue(HIDDEN).note = "x"  # type: ignore[attr-defined]
+
+
+def test_later_changes_of_a_bytearray_do_not_reach_the_value() -> None:
+    given_bytes = bytearray(b"first")
+    held = SecretValue(given_bytes)
+    given_bytes[:] = b"other"
+
+    assert held.reveal() == b"first"
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("", "is empty"),
+        (b"", "is empty"),
+        (bytearray(), "is empty"),
+        ("\ud800", "lone surrogate"),
+        ("ü" * (MAX_VALUE_BYTES // 2) + "x", "65536 bytes at most, this one 65537"),
+        (b"x" * (MAX_VALUE_BYTES + 1), "65536 bytes at most"),
+        ({"password": HIDDEN}, "not dict; encode objects as JSON text"),
+        (None, "not NoneType"),
+        (7, "not int"),
+    ],
+)
+def test_a_value_that_no_store_would_take_is_refused(value: Any, says: str) -> None:
+    with pytest.raises(InvalidSecretValue, match=says):
+        SecretValue(value)
+
+
+def test_the_largest_values_pass() -> None:
+    assert len(SecretValue(b"x" * MAX_VALUE_BYTES).reveal()) == MAX_VALUE_BYTES
+    SecretValue("ü" * (MAX_VALUE_BYTES // 2))
+
+
+@pytest.mark.parametrize("value", [f"{HIDDEN}\ud800", {"password": HIDDEN}])
+def test_a_refusal_holds_the_value_nowhere(value: Any) -> None:
+    try:
+        SecretValue(value)
+    except InvalidSecretValue as exc:
+        caught = exc
+
+    frames = [frame for frame, _ in traceback.walk_tb(caught.__traceback__)]
+    ours = [frame for frame in frames if frame.f_globals["__name__"].startswith("secrets_actor")]
+    assert ours
+    assert all(HIDDEN not in repr(frame.f_locals) for frame in ours)
+    assert HIDDEN not in str(caught)
+    assert caught.__context__ is None
+
+
+@pytest.mark.parametrize("value", ['{"user": "u", "ports": [1, 2]}', b'{"user": "u", "ports": [1, 2]}'])
+def test_a_json_secret_is_parsed(value: str | bytes) -> None:
+    assert secret(value).json() == {"user": "u", "ports": [1, 2]}
+    assert secret(value).reveal() == value
+
+
+@pytest.mark.parametrize("value", [f'{{"password": "{HIDDEN}', b"\xff" + HIDDEN.encode()])
+def test_an_error_of_json_does_not_quote_the_document(value: str | bytes) -> None:
+    with pytest.raises(InvalidSecretValue, match="not JSON") as caught:
+        secret(value).json()
+
+    assert HIDDEN not in str(caught.value)
+    assert caught.value.__context__ is None
+    assert caught.value.__cause__ is None
+
+
+def test_a_value_is_not_serialised_to_json_by_accident() -> None:
+    with pytest.raises(TypeError) as caught:
+        json.dumps({"value": SecretValue(HIDDEN)})
+
+    assert HIDDEN not in str(caught.value)
+
+
+def test_credentials_show_none_of_their_keys() -> None:
+    keys = Credentials("AKIAHIDDEN", SecretValue(HIDDEN), SecretValue(HIDDEN + "token"))
+
+    assert HIDDEN not in repr(keys)
+    assert "AKIAHIDDEN" not in repr(keys)
