@@ -113,9 +113,8 @@ class DynamicSupervisor(GenServer):
             pid = message.sender
             if pid is not None and pid in self._children and self._children[pid].pid is pid:
                 return self._child_ended(pid, self._children[pid], message.reason)
-        elif isinstance(message, _TryAgain):
-            if message.pid in self._children:
-                return self._restart(message.pid, self._children[message.pid], message.reason)
+        elif isinstance(message, _TryAgain) and message.pid in self._children:
+            return self._restart(message.pid, self._children[message.pid], message.reason)
         return None
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002

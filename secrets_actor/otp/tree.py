@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from secrets_actor.otp.child_spec import Kind
@@ -28,6 +29,12 @@ class TreeNode:
     mailbox: int = 0
     open_calls: int = 0
     children: tuple[TreeNode, ...] = ()
+
+    def walk(self) -> Iterator[TreeNode]:
+        """This one and all below it, from the top."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
 
 
 @dataclass(frozen=True, slots=True)

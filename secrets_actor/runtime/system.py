@@ -199,12 +199,10 @@ def start(
     return System(source, observer=observer, on_give_up=on_give_up).start()
 
 
-def child_spec(source: Source = None, *, id: str = "secrets_actor", observer: Observer | None = None) -> SystemSpec:  # noqa: A002
+def child_spec(source: Source = None, *, id: str = "secrets_actor", observer: Observer | None = None) -> SystemSpec:
     """Our tree as a child of another program's `otp.Supervisor`. The spec's `system` has the client and the ref.
 
     Raises `ConfigurationError`.
     """
     system = System(source, observer=observer)
-    return SystemSpec(
-        id, lambda: _Hosted(system), restart=Restart.PERMANENT, kind=Kind.SUPERVISOR, system=system
-    )
+    return SystemSpec(id, lambda: _Hosted(system), restart=Restart.PERMANENT, kind=Kind.SUPERVISOR, system=system)

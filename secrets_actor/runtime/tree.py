@@ -30,9 +30,7 @@ WORKER_SHUTDOWN: Final = 2.0
 def worker_spec(parts: Parts) -> ChildSpec:
     """One worker. Transient: one that was told to go is not started again."""
     owner = parts.node.name(SECRETS)
-    return ChildSpec(
-        "worker", lambda: Worker(parts.kit, owner), restart=Restart.TRANSIENT, shutdown=WORKER_SHUTDOWN
-    )
+    return ChildSpec("worker", lambda: Worker(parts.kit, owner), restart=Restart.TRANSIENT, shutdown=WORKER_SHUTDOWN)
 
 
 def secrets_actor(parts: Parts) -> SecretsActor:

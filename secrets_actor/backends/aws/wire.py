@@ -95,7 +95,10 @@ class Wire:
                 with self._lock:
                     self._waker = waker
                 for tried, (family, kind, protocol, address) in enumerate(found):
-                    made = self._keep(socket.socket(family, kind, protocol))
+                    try:
+                        made = self._keep(socket.socket(family, kind, protocol))
+                    except OSError:  # such as a machine without IPv6
+                        continue
                     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     code = _try(made, address, self._left() / (len(found) - tried), woken)
                     if code == 0 and not self.abandoned:

@@ -307,6 +307,13 @@ def close_while_it_waits(transport: Transport, ready: Callable[[], object]) -> t
     return caught[0], spent
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline, pause = time.monotonic() + LONG, threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline
+        pause.wait(0.002)
+
+
 def test_close_ends_a_request_that_waits_for_its_answer() -> None:
     with FaultyServer(Hang()) as server, transport_to(server.port) as transport:
         error, spent = close_while_it_waits(transport, lambda: server.wait_for_requests(1))
@@ -318,7 +325,7 @@ def test_close_ends_a_request_that_waits_for_its_answer() -> None:
 
 def test_close_ends_a_request_that_still_connects() -> None:
     with nobody_accepts() as port, transport_to(port) as transport:
-        error, spent = close_while_it_waits(transport, lambda: None)
+        error, spent = close_while_it_waits(transport, lambda: wait_until(lambda: transport._wire._waker is not None))
 
     assert type(error) is errors.ConnectionFailed
     assert "given up" in str(error)

@@ -39,8 +39,8 @@ class Raised(Exception):
 class Junk:
     """What a script returns for a term that is no answer."""
 
-    def __init__(self, term: Any) -> None:
-        self.term = term
+    def __init__(self, term: Any, where: str = "callback") -> None:
+        self.term, self.where = term, where
 
 
 def to_reason(term: Any) -> ExitReason:
@@ -73,7 +73,7 @@ def _of_crash(error: BaseException) -> Any:
         case Raised():
             return [error.term, STACK]
         case BadReturn(value=Junk() as junk):
-            return junk.term if str(error).startswith("start") else ["bad_return_value", junk.term]
+            return junk.term if junk.where == "start" else ["bad_return_value", junk.term]
         case InvalidTree():
             return [{"flags": "supervisor_data", "child": "start_spec"}[error.part], problem(error)]
         case NoProcess():

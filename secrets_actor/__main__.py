@@ -1,0 +1,6 @@
+"""`python -m secrets_actor`: the command line."""
+
+from secrets_actor.cli.main import main
+
+if __name__ == "__main__":
+    main()

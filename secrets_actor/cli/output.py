@@ -1,0 +1,85 @@
+"""What the command line prints. Only `value_of` ever touches a value, and only when asked to reveal it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from secrets_actor.domain.secret import Secret, SecretInfo
+from secrets_actor.otp import Tree, TreeNode
+
+
+def as_json(facts: Any) -> str:
+    """One line of JSON."""
+    return json.dumps(facts, ensure_ascii=False)
+
+
+def as_lines(facts: Mapping[str, Any]) -> str:
+    """One line a fact, aligned."""
+    width = max(map(len, facts))
+    return "\n".join(f"{name.ljust(width)}  {'-' if fact is None else fact}" for name, fact in facts.items())
+
+
+def secret_facts(secret: Secret) -> dict[str, Any]:
+    """What is told of a secret without its value."""
+    return {
+        "name": secret.name,
+        "arn": secret.arn,
+        "version_id": secret.version_id,
+        "stages": ", ".join(secret.stages),
+        "created_at": moment(secret.created_at),
+        "kind": "text" if secret.value.is_text else "binary",
+        "age": round(secret.age, 3),
+        "stale": secret.stale,
+        "source": str(secret.source),
+    }
+
+
+def value_of(secret: Secret) -> dict[str, str]:
+    """The value for JSON: as text, or in base64."""
+    value = secret.reveal()
+    if isinstance(value, str):
+        return {"value": value}
+    return {"value_base64": base64.b64encode(value).decode()}
+
+
+def info_facts(info: SecretInfo) -> dict[str, Any]:
+    """What a list tells of one secret."""
+    return {
+        "name": info.name,
+        "arn": info.arn,
+        "description": info.description,
+        "created_at": moment(info.created_at),
+        "changed_at": moment(info.changed_at),
+        "deletion_date": moment(info.deletion_date),
+    }
+
+
+def info_table(infos: Iterable[SecretInfo]) -> str:
+    """A list as a table: name, last change, and when it will be gone."""
+    rows = [("NAME", "CHANGED", "GONE ON")]
+    rows += [(info.name, moment(info.changed_at) or "-", moment(info.deletion_date) or "") for info in infos]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def moment(when: datetime | None) -> str | None:
+    """A time as people and programs read it: UTC, whole seconds."""
+    return None if when is None else when.isoformat(sep=" ", timespec="seconds")
+
+
+def tree_facts(tree: Tree) -> dict[str, Any]:
+    """The tree as data."""
+    return {"root": _node_facts(tree.root), "disowned": list(tree.disowned)}
+
+
+def _node_facts(node: TreeNode) -> dict[str, Any]:
+    facts: dict[str, Any] = {name: getattr(node, name) for name in node.__slots__ if name != "children"}
+    facts["uptime"] = round(node.uptime, 3)
+    facts["children"] = [_node_facts(child) for child in node.children]
+    return facts

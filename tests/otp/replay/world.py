@@ -1,0 +1,129 @@
+"""What one replay shares: the node, the trace, who is which instance, and when everybody has come to rest.
+
+Rule 1: an event is recorded where it happens, by the thread that makes it happen, under one lock: the order is causal.
+Rule 2: what the dead still do is not recorded: their threads linger, they do not.
+Rule 3: at rest means that every process waits for a message and has none, or is parked: waiting for somebody else on
+        purpose (an answer, a supervisor held). Sleeping is work.
+"""
+
+import threading
+import time
+from typing import Any, Final
+
+from secrets_actor.otp import IGNORE, ExitReason, Node, Pid
+from secrets_actor.otp.pid import current
+from tests.otp.replay.canonical import Event
+from tests.otp.replay.terms import of_reason
+
+QUIET: Final = 0.025  # seconds without news before a step counts as over; the recordings waited about 30 ms
+GIVE_UP: Final = 30.0  # seconds after which a step that does not come to rest is left
+
+
+class Instance:
+    """One incarnation of a scripted process."""
+
+    def __init__(self, pid: Pid, name: str, number: int, down: str | None, tells_start: bool) -> None:
+        self.pid, self.name, self.number = pid, name, number
+        self.down = down  # the event of its end; None if nobody wants to know
+        self.tells_start = tells_start  # whether a failed init is an event
+        self.started = False
+        self.over = threading.Event()  # set when its thread is cut loose: ends its sleeps
+        self.parked = False
+
+    @property
+    def at_rest(self) -> bool:
+        if not self.pid.is_alive():
+            return self.pid.mailbox_idle()
+        if self.parked:
+            return True
+        return self.pid.mailbox_idle()
+
+
+class World(Node):
+    """A node that records."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trace: list[Event] = []
+        self.elapsed: dict[int, float] = {}
+        self._mutex = threading.Lock()
+        self._numbers: dict[str, int] = {}
+        self._instances: dict[Pid, Instance] = {}
+        self._latest: dict[str, Instance] = {}
+
+    # --- the trace ------------------------------------------------------------------------------------------------
+
+    def record(self, ev: str, **fields: Any) -> None:
+        """Add an event, unless the process that says so is dead."""
+        me = current()
+        if me is not None and not me.is_alive():
+            return
+        self._add(ev, fields)
+
+    def _add(self, ev: str, fields: dict[str, Any]) -> None:
+        with self._mutex:
+            self.trace.append({"ev": ev, **fields})
+
+    def ended(self, pid: Pid, reason: ExitReason) -> None:
+        """Record an end where it happens."""
+        instance = self._instances.get(pid)
+        if instance is None or instance.down is None:
+            return
+        who = {"id": instance.name, "start_no": instance.number}
+        if instance.started:
+            self._add(instance.down, {**who, "reason": of_reason(reason)})
+        elif not instance.tells_start:
+            return
+        elif reason is IGNORE:
+            self._add("init_ignored", who)
+        else:
+            self._add("init_failed", {**who, "reason": of_reason(reason)})
+
+    # --- who is who -----------------------------------------------------------------------------------------------
+
+    def next_number(self, name: str) -> int:
+        """The number of the next start attempt of *name*."""
+        with self._mutex:
+            self._numbers[name] = self._numbers.get(name, 0) + 1
+            return self._numbers[name]
+
+    def enter(self, name: str, number: int, down: str | None, tells_start: bool = False) -> Instance:
+        """Enter the process whose thread this is."""
+        pid = current()
+        assert pid is not None, "only a process is an instance"
+        instance = Instance(pid, name, number, down, tells_start)
+        with self._mutex:
+            self._instances[pid] = instance
+            if down is not None:
+                self._latest[name] = instance
+        return instance
+
+    def latest(self, name: str) -> Pid | None:
+        """The latest instance of *name*, dead or alive."""
+        instance = self._latest.get(name)
+        return None if instance is None else instance.pid
+
+    def term_of(self, pid: Pid | None) -> Any:
+        """A pid as a term."""
+        if pid is None:
+            return "undefined"
+        instance = self._instances[pid]
+        return {"pid": f"{instance.name}#{instance.number}" if instance.down is not None else instance.name}
+
+    # --- rest -----------------------------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Wait until every process is at rest and nothing has been recorded for a while."""
+        begun = quiet_since = time.monotonic()
+        seen = -1
+        while True:
+            now = time.monotonic()
+            if now - begun > GIVE_UP:
+                return
+            with self._mutex:
+                news, instances = len(self.trace), list(self._instances.values())
+            if news != seen or not all(instance.at_rest for instance in instances):
+                seen, quiet_since = news, now
+            elif now - quiet_since >= QUIET:
+                return
+            time.sleep(0.002)
