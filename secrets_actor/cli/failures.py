@@ -66,7 +66,7 @@ class _Failure(click.ClickException):
 
     def __init__(self, error: SecretsError, as_json: bool) -> None:
         super().__init__(str(error))
-        self.exit_code = exit_code(error)
+        self.__dict__["exit_code"] = exit_code(error)  # click types it as a class's; it is read from the instance
         self._error, self._as_json = error, as_json
 
     def show(self, file: object = None) -> None:  # noqa: ARG002

@@ -83,7 +83,7 @@ def set_(options: Options, name: str, value_file: Path | None, binary: bool, des
 def _value(value_file: Path | None, binary: bool) -> SecretValue:
     if value_file is not None:
         return _as_value(_read(value_file), binary)
-    stdin = click.get_binary_stream("stdin")
+    stdin = sys.stdin.buffer
     if stdin.isatty():
         typed: str = click.prompt("Value", hide_input=True, confirmation_prompt=True, err=True)
         return _as_value(typed.encode(), binary)
@@ -119,7 +119,7 @@ def get(options: Options, name: str, reveal: bool, raw: bool, version_id: str | 
         secret = system.secrets.get(name, version_id=version_id, stage=stage)
     if raw:
         value = secret.reveal()
-        stdout = click.get_binary_stream("stdout")
+        stdout = sys.stdout.buffer
         stdout.write(value.encode() if isinstance(value, str) else value)
         stdout.flush()
         return
@@ -184,7 +184,3 @@ def demo(options: Options) -> None:
 def main() -> None:
     """The program's entry point."""
     cli(prog_name="secrets-actor")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

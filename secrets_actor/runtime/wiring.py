@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from secrets_actor.actor.cache import Cache
 from secrets_actor.domain.ports import AuditSink, BackendKit, CredentialSource
-from secrets_actor.otp import Clock, LifecycleEvent, Node, Observer, Pid
+from secrets_actor.otp import Clock, LifecycleEvent, Node, Observer
 from secrets_actor.runtime.settings import AwsSettings, Settings, region_of
 from secrets_actor.telemetry.audit import AuditLog
 from secrets_actor.telemetry.audit_server import AuditTrail
@@ -95,11 +95,6 @@ def _credentials(aws: AwsSettings) -> CredentialSource:
         from secrets_actor.backends.aws.credentials.static import StaticCredentials
 
         return StaticCredentials(aws.access_key, aws.secret_key, aws.session_token)
-    from secrets_actor.backends.aws.credentials.instance_metadata import InstanceMetadata
+    from secrets_actor.backends.aws.credentials.instance_metadata import InstanceMetadataCredentials
 
-    return InstanceMetadata()
-
-
-def server_of(node: Node) -> Pid | None:
-    """The secrets actor that runs now."""
-    return node.registry.whereis(SECRETS)
+    return InstanceMetadataCredentials()

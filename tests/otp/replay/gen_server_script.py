@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from secrets_actor.otp import (
+    IGNORE,
     CallFailed,
     CallingSelf,
     CallTimeout,
@@ -25,7 +26,6 @@ from secrets_actor.otp import (
     Reply,
     StartError,
     Stop,
-    Stopped,
     Timer,
     call,
     cast,
@@ -69,8 +69,7 @@ def start_server(world: World, spec: dict[str, Any], *, link: bool, timeout: flo
     except NameTaken as error:
         return ["error", of_name_taken(error, world.term_of)]
     except StartError as error:
-        reason = of_reason(error.reason)
-        return "ignore" if reason == "ignore" and not isinstance(error.reason, Stopped) else ["error", reason]
+        return "ignore" if error.reason is IGNORE else ["error", of_reason(error.reason)]
     return ["ok", world.term_of(pid)]
 
 
@@ -309,7 +308,6 @@ class Scripted(GenServer):
     def _do_monitor(self, to: Any, key: str) -> None:
         target = existing(self._world, self._address(to)).resolve()
         assert target is not None, "scenarios monitor processes"
-        # A monitor of the dead fires at once, before there is a ref to know it by: enter the ref first.
         self._monitors[key] = self.monitor(target)
 
     def _do_demonitor(self, key: str, option: str = "") -> None:

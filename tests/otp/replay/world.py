@@ -47,6 +47,7 @@ class World(Node):
         self.trace: list[Event] = []
         self.elapsed: dict[int, float] = {}
         self._mutex = threading.Lock()
+        self._closed = False
         self._numbers: dict[str, int] = {}
         self._instances: dict[Pid, Instance] = {}
         self._latest: dict[str, Instance] = {}
@@ -62,7 +63,8 @@ class World(Node):
 
     def _add(self, ev: str, fields: dict[str, Any]) -> None:
         with self._mutex:
-            self.trace.append({"ev": ev, **fields})
+            if not self._closed:
+                self.trace.append({"ev": ev, **fields})
 
     def ended(self, pid: Pid, reason: ExitReason) -> None:
         """Record an end where it happens."""
@@ -103,6 +105,10 @@ class World(Node):
         instance = self._latest.get(name)
         return None if instance is None else instance.pid
 
+    def instance(self, name: str) -> Instance:
+        """The latest instance of *name*, which must have been started."""
+        return self._latest[name]
+
     def term_of(self, pid: Pid | None) -> Any:
         """A pid as a term."""
         if pid is None:
@@ -111,6 +117,10 @@ class World(Node):
         return {"pid": f"{instance.name}#{instance.number}" if instance.down is not None else instance.name}
 
     # --- rest -----------------------------------------------------------------------------------------------------
+
+    def pause(self, seconds: float) -> None:
+        """A pause that is part of the scenario."""
+        threading.Event().wait(seconds)
 
     def settle(self) -> None:
         """Wait until every process is at rest and nothing has been recorded for a while."""
@@ -127,3 +137,12 @@ class World(Node):
             elif now - quiet_since >= QUIET:
                 return
             time.sleep(0.002)
+
+    def close(self) -> None:
+        """The replay is over: record nothing more, and end whoever is left, supervisors before their children."""
+        with self._mutex:
+            self._closed = True
+            instances = list(self._instances.values())
+        for instance in instances:
+            instance.pid.kill()
+            instance.over.set()

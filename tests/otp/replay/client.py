@@ -1,0 +1,82 @@
+"""The process that runs the steps: it traps exits, and its mailbox can be looked into."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from secrets_actor.otp import Down, ExitSignal, From, GenServer, Handled, InitResult, MonitorRef, Ok, Reply, Stop
+from tests.otp.replay.terms import of_reason
+from tests.otp.replay.world import World
+
+
+@dataclass(frozen=True)
+class Step:
+    """Run *action* in the client's own thread."""
+
+    action: Callable[["Client"], Any]
+
+
+class Client(GenServer):
+    """Runs one step after the other; what comes meanwhile waits in its mailbox."""
+
+    trap_exit = True
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        world.enter("client", 0, None)
+        self.inbox: list[Any] = []
+        self.monitors: dict[str, MonitorRef] = {}
+
+    def handle_call(self, request: Step, caller: From[Any]) -> Handled:
+        """One step."""
+        return Reply(request.action(self))
+
+    def handle_info(self, message: Any) -> Handled:
+        """Keep it for the step `mailbox`."""
+        self.inbox.append(message)
+        return None
+
+    def take_inbox(self) -> list[Any]:
+        """All messages as terms; the mailbox is empty afterwards."""
+        messages, self.inbox = self.inbox, []
+        return [self._as_term(message) for message in messages]
+
+    def demonitor_key(self, key: str, flush: bool) -> bool:
+        """Take the monitor *key* back: whether it was live."""
+        ref = self.monitors[key]
+        if flush:
+            self.inbox = [one for one in self.inbox if not (isinstance(one, Down) and one.ref is ref)]
+        return self.demonitor(ref, flush=flush)
+
+    def _as_term(self, message: Any) -> Any:
+        match message:
+            case ExitSignal(sender, reason):
+                return ["EXIT", self._world.term_of(sender), of_reason(reason)]
+            case Down(ref, pid, reason):
+                key = next(key for key, mine in self.monitors.items() if mine is ref)
+                return ["DOWN", key, "process", self._world.term_of(pid), of_reason(reason)]
+        return getattr(message, "message", ["unmapped", type(message).__name__])
+
+
+class Caller(GenServer):
+    """A client of its own: makes one call, records how it ended, and is gone."""
+
+    def __init__(self, world: World, name: str, question: Callable[[], Any]) -> None:
+        self._world, self._name, self._question = world, name, question
+        self._instance = world.enter(name, 0, None)
+
+    def init(self) -> InitResult:
+        """The starter does not wait for the call."""
+        return Ok(then="call")
+
+    def handle_continue(self, message: Any) -> Handled:
+        """The call."""
+        self._instance.parked = True
+        try:
+            value = self._question()
+        finally:
+            self._instance.parked = False
+        self._world.record("client", client=self._name, value=value)
+        return Stop()
+
+
