@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from secrets_actor.otp.child_spec import ChildSpec, Kind
 from secrets_actor.otp.child_table import Child
+
+if TYPE_CHECKING:
+    from secrets_actor.otp.pid import Pid
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +56,12 @@ class CountChildren:
 
 @dataclass(frozen=True, slots=True)
 class GetChildSpec:
-    """Call: the `ChildSpec` of a child, with its defaults filled in. Raises `ChildError` (not_found)."""
+    """Call: the `ChildSpec` of a child, with its defaults filled in. Raises `ChildError` (not_found).
 
-    child: str
+    A dynamic supervisor knows its children by their pids.
+    """
+
+    child: str | Pid
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,10 +88,8 @@ class DynamicSupervisor(GenServer):
                 case TerminatePid(pid):
                     self._terminate(pid)
                     return Reply(None)
-                case GetChildSpec(child) if self._template is not None and child == self._template.id:
-                    return Reply(self._template)
                 case GetChildSpec(child):
-                    raise ChildError(child, "not_found")
+                    return Reply(self._spec(child))
                 case TerminateChild(child) | RestartChild(child) | DeleteChild(child):
                     raise ChildError(child, "simple_one_for_one")
         except (ChildError, StartError, ValueError) as error:
@@ -169,6 +167,14 @@ class DynamicSupervisor(GenServer):
         if child.pid is not None:
             stop_children(self.me, [(pid, child.spec)])
         self._forget(pid)
+
+    def _spec(self, child: str | Pid) -> ChildSpec:
+        if isinstance(child, Pid):
+            if child in self._children:
+                return self._children[child].spec
+        elif self._template is not None and child == self._template.id:
+            return self._template
+        raise ChildError(str(child), "not_found")
 
     def _forget(self, pid: Pid) -> None:
         del self._children[pid]

@@ -78,7 +78,7 @@ class Supervisor(GenServer):
                 case CountChildren():
                     return Reply(count(self._table.rows))
                 case GetChildSpec(child):
-                    return Reply(self._row(child).spec)
+                    return Reply(self._row(str(child)).spec)
                 case StartChild(spec):
                     return Reply(self._add(check_child(spec, self.flags.auto_shutdown)))
                 case TerminateChild(child):

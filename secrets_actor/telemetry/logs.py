@@ -8,10 +8,12 @@ Rule 3: logging never raises into a caller. What could not be written is counted
 
 import logging
 import threading
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from secrets_actor.telemetry.outlets import Outlet, outlet_for
 from secrets_actor.telemetry.redaction import in_order, redact
+
+_TAKEN: Final = frozenset({"self", "level", "event", "timestamp"})
 
 
 class Log:
@@ -52,9 +54,14 @@ class Log:
         """Write *event* at one of the four levels of `logging` that have a method here."""
         try:
             if self._outlet.wants(level):
-                self._bound.log(level, event, **facts)
+                self._bound.log(level, event, **{_free(name): fact for name, fact in facts.items()})
         except Exception:  # noqa: BLE001 - rule 3: whatever a stream or a host's handler raises
             self.drop()
+
+
+def _free(name: str) -> str:
+    """*name*, made another one where structlog has a use for it."""
+    return f"{name}_" if name in _TAKEN else name
 
 
 class _Lines:

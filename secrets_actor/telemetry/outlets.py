@@ -1,4 +1,4 @@
-"""Where log lines go: the host's logging, standard error, or a file. What goes wrong here is raised; `Log` counts it."""
+"""Where log lines go: the host's logging, standard error, or a file. Errors are raised; `Log` counts them."""
 
 import logging
 import os
@@ -98,8 +98,9 @@ class AppendedFile:
         whole = f"{line}\n".encode(errors="backslashreplace")
         with self._lock:
             if self._moved():
-                self._close()
-                self._open()
+                close = self._close
+                self._open()  # first, so that a failure leaves an open descriptor and never a number that is reused
+                close()
             if self._torn:
                 whole = b"\n" + whole
             self._torn = os.write(self._descriptor, whole) != len(whole)
@@ -110,6 +111,7 @@ class AppendedFile:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         self._descriptor = os.open(self._path, flags, FILE_MODE)
         self._close = weakref.finalize(self, os.close, self._descriptor)
+        self._close.atexit = False  # threads may log until the very end
         state = os.fstat(self._descriptor)
         self._file = state.st_dev, state.st_ino
 

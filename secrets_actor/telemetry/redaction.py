@@ -87,4 +87,4 @@ def looks_secret(name: str) -> bool:
 def in_order(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
     """A structlog processor: timestamp, level and event first, then the facts as they were given."""
     first = {name: event[name] for name in ("timestamp", "level", "event") if name in event}
-    return first | event
+    return {**first, **event}

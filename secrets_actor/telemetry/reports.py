@@ -8,9 +8,9 @@ from typing import Final
 from secrets_actor.telemetry.logs import Log
 
 # What somebody on call wants to see.
-_TROUBLE: Final = ("Crash", "Fail", "GaveUp", "Disowned")
-# Once for every process, so of use to developers only.
-_ROUTINE: Final = frozenset({"ProcessStarted", "ProcessEnded"})
+_TROUBLE: Final = ("Crash", "Fail", "GaveUp", "Disowned", "Restarted")
+# Once for every process or job, so of use to developers only.
+_ROUTINE: Final = frozenset({"ProcessStarted", "ProcessEnded", "JobStarted"})
 _WORD_START: Final = re.compile(r"(?<!^)(?<![A-Z])(?=[A-Z])")
 
 

@@ -7,21 +7,18 @@ Rule 3: the key exists, durably, before any data does.
 Rule 4: no frame that raises has key bytes among its locals.
 """
 
-import contextlib
 import os
-import secrets
 import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from secrets_actor.backends.local.files import OTHERS, create_once
 from secrets_actor.domain.errors import KeyFileError, StoreUnavailable
 
 KEY_BYTES: Final = 32  # AES-256
 KEY_NAME: Final = "key"
 FOLDER_MODE: Final = 0o700
-FILE_MODE: Final = 0o600
-_OTHERS: Final = 0o077
 _OTHERS_WRITE: Final = 0o022
 
 
@@ -101,7 +98,7 @@ def _objection(path: Path, state: os.stat_result) -> str | None:
     mode = stat.S_IMODE(state.st_mode)
     if not stat.S_ISREG(state.st_mode):
         return "is not a plain file; put the key back from a copy"
-    if mode & _OTHERS:
+    if mode & OTHERS:
         return f"is open to group or others (mode {mode:04o}); run: chmod 600 {path}"
     if state.st_size != KEY_BYTES:
         length = "short" if state.st_size < KEY_BYTES else "long"
@@ -111,41 +108,14 @@ def _objection(path: Path, state: os.stat_result) -> str | None:
 
 def _create(path: Path) -> None:
     """Bring a new key into place, unless another process is quicker."""
-    fresh = path.with_name(f".{KEY_NAME}.{secrets.token_hex(8)}")
     problem = None
     try:
-        _write(fresh)
-        with contextlib.suppress(FileExistsError):  # theirs is the key
-            os.link(fresh, path)
-        sync_folder(path.parent)
+        create_once(path, lambda: os.urandom(KEY_BYTES))
     except OSError as exc:
         problem = exc.strerror
-    finally:
-        with contextlib.suppress(OSError):
-            fresh.unlink()
     if problem is not None:
         raise KeyFileError(
             f"the key file {path} cannot be made ({problem}); give a path on a disk with room that this user may "
             "write to and that knows hard links",
             path=str(path),
         )
-
-
-def _write(path: Path) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-    try:
-        os.fchmod(descriptor, FILE_MODE)  # whatever the umask took away
-        if os.write(descriptor, os.urandom(KEY_BYTES)) != KEY_BYTES:
-            raise OSError(0, "it could be written only in part")
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in *folder* durable. Raises `OSError`."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

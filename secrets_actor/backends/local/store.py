@@ -8,11 +8,13 @@ Rule 3: a file that is not ours is told by its header, and left as it is, before
 Rule 4: only `SecretsError`s leave, raised where no exception of SQLite is being handled. SQLite's texts are not
         quoted: some quote what is in a column.
 Rule 5: one thread works; `interrupt` may be called by any.
+Rule 6: nobody but SQLite opens the database file, not even to look: closing any descriptor of it takes away the locks
+        that all connections of this process hold on it (POSIX), and another process would remove the log under us.
 """
 
 import contextlib
-import os
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Callable
@@ -20,12 +22,12 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from secrets_actor.backends.local import schema
+from secrets_actor.backends.local.files import FILE_MODE, OTHERS, create_once
 from secrets_actor.domain.errors import BackendTimeout, InvalidRequest, SecretsError, StoreDamaged, StoreUnavailable
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
 
-FILE_MODE: Final = 0o600
 # Seconds SQLite itself waits for a lock before we look at the deadline again: how late a close may be noticed.
 BUSY_SLICE: Final = 0.05
 # Seconds between two tries where SQLite does not wait by itself (while another process recovers or switches to WAL).
@@ -165,12 +167,13 @@ class Store:
         # SQLite would make it open to all, and gives its -wal and -shm files the mode of this one.
         problem = None
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-            try:
-                if os.fstat(descriptor).st_mode & 0o077:
-                    os.fchmod(descriptor, FILE_MODE)
-            finally:
-                os.close(descriptor)
+            mode = self._mode()
+            if mode is None:
+                create_once(self._path, bytes)
+            elif not stat.S_ISREG(mode):
+                problem = "it is not a plain file"
+            elif mode & OTHERS:
+                self._path.chmod(FILE_MODE)
         except OSError as exc:
             problem = exc.strerror
         if problem is not None:
@@ -179,6 +182,12 @@ class Store:
                 "write the file and its folder, and room on the disk",
                 path=str(self._path),
             )
+
+    def _mode(self) -> int | None:
+        try:
+            return self._path.stat().st_mode
+        except FileNotFoundError:
+            return None
 
     def _connect(self) -> sqlite3.Connection:
         try:

@@ -16,7 +16,7 @@ from secrets_actor.backends.local.store import Rows, Store
 from secrets_actor.domain.errors import BackendTimeout, SecretsError, StoreUnavailable
 from secrets_actor.domain.operations import Get, List, Set
 from tests.backends.local.conftest import Connect
-from tests.backends.local.helpers import LONG, do, within
+from tests.backends.local.helpers import LONG, do, run_python, within
 
 WRITERS = 8
 ROUNDS = 10
@@ -93,6 +93,32 @@ backend.close()
     assert ended == [("", 0)] * 3
     backend = connect()
     assert [do(backend, Get(info.name)).reveal() for info in do(backend, List())] == ["0", "1", "2"]
+
+
+def test_opening_a_second_connection_does_not_give_up_the_first_one_s_locks(connect: Connect, folder: Path) -> None:
+    """POSIX drops all locks of a process on a file when it closes any descriptor of it. Were ours lost, another
+    process would take itself for the last one and remove the log from under us."""
+    first = connect()
+    do(first, Set("a", "one"))
+    log = (folder / "secrets.db-wal").stat().st_ino
+    do(connect(), Get("a"))
+
+    other = run_python(
+        """
+import pathlib, sys, time
+from secrets_actor.backends.local.backend import kit
+from secrets_actor.domain.operations import Set
+from secrets_actor.domain.ports import CallContext
+backend = kit(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
+backend.perform(Set("a", "two"), CallContext(time.monotonic() + 30))
+backend.close()
+""",
+        str(folder),
+    )
+
+    assert other.returncode == 0, other.stderr
+    assert (folder / "secrets.db-wal").stat().st_ino == log
+    assert do(first, Get("a")).reveal() == "two"
 
 
 def test_a_lock_held_past_the_deadline_is_a_timeout_and_reads_go_on(backend: LocalBackend, folder: Path) -> None:

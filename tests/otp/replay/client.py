@@ -78,5 +78,3 @@ class Caller(GenServer):
             self._instance.parked = False
         self._world.record("client", client=self._name, value=value)
         return Stop()
-
-

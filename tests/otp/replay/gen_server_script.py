@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from secrets_actor.otp import (
     IGNORE,
+    NOPROC,
     CallFailed,
     CallingSelf,
     CallTimeout,
@@ -307,15 +308,15 @@ class Scripted(GenServer):
 
     def _do_monitor(self, to: Any, key: str) -> None:
         target = existing(self._world, self._address(to)).resolve()
-        assert target is not None, "scenarios monitor processes"
-        self._monitors[key] = self.monitor(target)
+        self._monitors[key] = monitor(self, target)
 
     def _do_demonitor(self, key: str, option: str = "") -> None:
         self.demonitor(self._monitors[key], flush=option == "flush")
 
     def _do_link(self, to: Any) -> None:
         target = existing(self._world, self._address(to)).resolve()
-        assert target is not None, "scenarios link processes"
+        if target is None:
+            raise Raised("noproc")
         self.me.link(target)
 
     def _do_unlink(self, to: Any) -> None:
@@ -362,3 +363,12 @@ def address(world: World, to: Any) -> Pid | Name | None:
 def existing(world: World, target: Pid | Name | None) -> Pid | Name:
     """*target*, or for an id that never started, a name that nobody has."""
     return world.name("nobody at all") if target is None else target
+
+
+def monitor(server: GenServer, target: Pid | None) -> MonitorRef:
+    """Monitor *target*; for a name that nobody has, the `Down` comes at once."""
+    if target is not None:
+        return server.monitor(target)
+    ref = MonitorRef(server.me)
+    server.me.send(Down(ref, None, NOPROC))
+    return ref

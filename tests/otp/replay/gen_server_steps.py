@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from secrets_actor.otp import CallFailed, CallTimeout, call, cast, spawn, stop
 from tests.otp.replay.client import Caller, Client
-from tests.otp.replay.gen_server_script import CALL_ERRORS, Do, Raw, address, existing, seconds, start_server
+from tests.otp.replay.gen_server_script import CALL_ERRORS, Do, Raw, address, existing, monitor, seconds, start_server
 from tests.otp.replay.terms import of_call, of_stop, to_reason
 from tests.otp.replay.world import World
 
@@ -69,8 +69,7 @@ def _signal(world: World, client: Client, step: dict[str, Any]) -> Any:
 
 def _monitor(world: World, client: Client, step: dict[str, Any]) -> Any:
     target = existing(world, address(world, step["to"])).resolve()
-    assert target is not None, "scenarios monitor processes"
-    client.monitors[step["key"]] = client.monitor(target)
+    client.monitors[step["key"]] = monitor(client, target)
     return NONE
 
 

@@ -277,9 +277,13 @@ def worker_factory(world: World, name: str, script: dict[str, Any]) -> Callable[
             return Worker(world, name, script, number, instance)
         world.record("start_call", id=name, start_no=number)
         world.record("init_failed", id=name, start_no=number, reason=script["start"])
-        kind, term = script["start"]
-        if kind == "error":
-            raise Raised(term, where="start")
-        return Junk(term, where="start")
+        match script["start"]:
+            case ["error", term]:
+                raise Raised(term, where="start")
+            case ["return", ["error", term]]:
+                raise Exit(to_reason(term))
+            case [_, term]:
+                return Junk(term, where="start")
+        raise AssertionError(f"no such start function: {script['start']}")
 
     return make

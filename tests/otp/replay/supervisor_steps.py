@@ -14,7 +14,6 @@ from secrets_actor.otp import (
     ChildSpec,
     CountChildren,
     DeleteChild,
-    DynamicSupervisor,
     GetChildSpec,
     InvalidTree,
     Pid,

@@ -96,8 +96,7 @@ class World(Node):
         instance = Instance(pid, name, number, down, tells_start)
         with self._mutex:
             self._instances[pid] = instance
-            if down is not None:
-                self._latest[name] = instance
+            self._latest[name] = instance
         return instance
 
     def latest(self, name: str) -> Pid | None:

@@ -1,0 +1,47 @@
+"""Files that come into being once, whole, and for us alone."""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+FILE_MODE: Final = 0o600
+OTHERS: Final = 0o077
+
+
+def create_once(path: Path, content: Callable[[], bytes]) -> None:
+    """Bring a file with *content* into place, mode 0600, durably; nothing to do when there is one.
+
+    It is written and synced under another name and then linked, which fails when the name is taken: nobody ever sees
+    a part of it, and of several who try at once one succeeds. Raises `OSError`.
+    """
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        _write(fresh, content)
+        with contextlib.suppress(FileExistsError):  # theirs it is
+            os.link(fresh, path)
+    finally:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+    _sync_folder(path.parent)
+
+
+def _write(path: Path, content: Callable[[], bytes]) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+    try:
+        os.fchmod(descriptor, FILE_MODE)  # whatever the umask took away
+        os.write(descriptor, content())  # never a local of ours: it may be a key
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in *folder* durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,297 @@
+"""Loggers of our own: where lines go, what they look like, and what happens when they cannot be written."""
+
+import io
+import json
+import logging
+import os
+import pty
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import structlog
+
+from secrets_actor.domain.errors import ConfigurationError
+from secrets_actor.telemetry.logs import Log, make_logger
+from tests.telemetry.conftest import Lines
+
+ESCAPE = "\x1b["
+
+
+class Broken(io.StringIO):
+    """A stream whose other end is gone."""
+
+    def write(self, _text: str) -> int:
+        raise BrokenPipeError
+
+
+class BrokenHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        raise RuntimeError("a host's handler that raises")
+
+
+def test_a_json_line_has_time_level_event_and_facts(log: Log, lines: Lines) -> None:
+    before = datetime.now(UTC)
+    log.info("started", process="secrets", count=2, stages=("a", "b"), nothing=None)
+    log.warning("odd")
+    log.error("lost")
+    after = datetime.now(UTC)
+
+    first, second, third = lines()
+    at = datetime.fromisoformat(first.pop("timestamp"))
+    assert before <= at <= after
+    assert at.utcoffset() == UTC.utcoffset(None)
+    assert first == {
+        "level": "info",
+        "event": "started",
+        "process": "secrets",
+        "count": 2,
+        "stages": ["a", "b"],
+        "nothing": None,
+    }
+    assert [(line["level"], line["event"]) for line in (second, third)] == [("warning", "odd"), ("error", "lost")]
+    assert log.dropped == 0
+
+
+def test_a_planted_value_reaches_no_line(log: Log, log_file: Path) -> None:
+    log.info("x", password="canary", note=ValueError("canary"), data={"a": "canary"}, exc_info=ValueError("canary"))
+
+    assert "canary" not in log_file.read_text()
+    assert log.dropped == 0
+
+
+def test_facts_named_as_structlog_s_own_do_not_get_in_its_way(log: Log, lines: Lines) -> None:
+    log.info("x", level=7, event="y", self=1, timestamp="never")
+
+    (line,) = lines()
+    assert (line["event"], line["level"], line["level_"], line["event_"], line["self_"]) == ("x", "info", 7, "y", 1)
+    assert line["timestamp_"] == "never" != line["timestamp"]
+
+
+def test_a_new_log_file_is_ours_alone_and_an_old_one_is_appended_to(log_file: Path, lines: Lines) -> None:
+    for event in ("first", "second"):
+        make_logger(format="json", output=str(log_file)).info(event)
+
+    assert log_file.stat().st_mode & 0o777 == 0o600
+    assert [line["event"] for line in lines()] == ["first", "second"]
+
+
+def test_a_log_file_is_followed_when_it_is_moved_away(log: Log, log_file: Path, lines: Lines) -> None:
+    log.info("before")
+    moved = log_file.rename(log_file.with_suffix(".1"))
+    log.info("after")
+
+    assert [json.loads(line)["event"] for line in moved.read_text().splitlines()] == ["before"]
+    assert [line["event"] for line in lines()] == ["after"]
+
+
+def test_a_log_file_that_cannot_be_made_again_is_counted_and_taken_up_later(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    log = make_logger(format="json", output=str(folder / "log"))
+    folder.rename(tmp_path / "moved")
+    log.info("into the void")
+    assert log.dropped == 1
+    folder.mkdir()
+    log.info("back")
+
+    assert json.loads((folder / "log").read_text())["event"] == "back"
+    assert log.dropped == 1
+
+
+def test_a_log_file_that_cannot_be_opened_is_a_mistake_in_the_configuration(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"log\.output: cannot append to .*allowed: logging, stderr"):
+        make_logger(format="json", output=str(tmp_path / "nowhere" / "log"))
+
+
+def test_home_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    make_logger(format="json", output="~/log").info("x")
+
+    assert (tmp_path / "log").is_file()
+
+
+def test_many_threads_write_whole_lines(log: Log, lines: Lines) -> None:
+    def write(number: int) -> None:
+        for turn in range(50):
+            log.info("line", number=number, turn=turn)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted((line["number"], line["turn"]) for line in lines()) == [(n, t) for n in range(8) for t in range(50)]
+
+
+def test_lines_go_to_standard_error_as_it_is_now(capsys: pytest.CaptureFixture[str]) -> None:
+    log = make_logger(format="console", output="stderr")
+    log.info("restarted", child="worker 1")
+    log.debug("not for operators")
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "restarted" in said.err
+    assert "child='worker 1'" in said.err
+    assert len(said.err.splitlines()) == 1
+    assert ESCAPE not in said.err  # not a terminal
+
+
+def test_on_a_terminal_the_console_has_colour() -> None:
+    ours, theirs = pty.openpty()
+    script = 'from secrets_actor.telemetry.logs import make_logger; make_logger(format="{}", output="stderr").info("x")'
+    try:
+        for format_ in ("console", "json"):
+            subprocess.run([sys.executable, "-c", script.format(format_)], stderr=theirs, check=True, timeout=60)
+        said = os.read(ours, 10_000).decode().splitlines()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+    assert ESCAPE in said[0]
+    assert ESCAPE not in said[1]
+
+
+@pytest.mark.parametrize("stream", [Broken(), None], ids=["broken", "none"])
+def test_a_broken_standard_error_is_counted_and_raises_nothing(
+    monkeypatch: pytest.MonkeyPatch, stream: io.StringIO | None
+) -> None:
+    monkeypatch.setattr(sys, "stderr", stream)
+    log = make_logger(format="json", output="stderr")
+
+    log.info("x")
+    log.error("x")
+
+    assert log.dropped == 2
+
+
+def test_a_closed_standard_error_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    log = make_logger(format="json", output="stderr")
+    log.info("x")
+    stream.close()
+    log.info("x")
+
+    assert log.dropped == 1
+
+
+def test_a_full_disk_is_counted_and_later_lines_are_whole(tmp_path: Path) -> None:
+    script = """
+import resource, sys
+from secrets_actor.telemetry.logs import make_logger
+log = make_logger(format="json", output=sys.argv[1])
+log.info("first", note="x" * 100)
+resource.setrlimit(resource.RLIMIT_FSIZE, (300, resource.RLIM_INFINITY))
+log.info("torn", note="x" * 200)
+log.info("refused", note="x" * 200)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+log.info("last")
+print(log.dropped)
+"""
+    path = tmp_path / "log"
+    ran = subprocess.run(
+        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (ran.returncode, ran.stdout) == (0, "2\n"), ran.stderr
+    first, torn, last = path.read_text().splitlines()
+    assert (json.loads(first)["event"], json.loads(last)["event"]) == ("first", "last")
+    assert "torn" in torn
+
+
+def test_the_host_s_logging_gets_one_record_a_line_at_its_level(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "secrets_actor")
+    log = make_logger(format="json", output="logging")
+    for write in (log.debug, log.info, log.warning, log.error):
+        write("percent %s", count=1)
+
+    assert [record.name for record in caplog.records] == ["secrets_actor"] * 4
+    assert [record.levelno for record in caplog.records] == [10, 20, 30, 40]
+    told = [json.loads(record.getMessage()) for record in caplog.records]
+    assert [line["level"] for line in told] == ["debug", "info", "warning", "error"]
+    assert {line["event"] for line in told} == {"percent %s"}
+
+
+def test_the_host_decides_what_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    log = make_logger(format="json", output="logging")
+    caplog.set_level(logging.WARNING, "secrets_actor")
+    log.info("quiet")
+    log.warning("loud")
+    caplog.set_level(logging.INFO, "secrets_actor")
+    log.info("heard")
+
+    assert [json.loads(record.getMessage())["event"] for record in caplog.records] == ["loud", "heard"]
+
+
+def test_the_console_form_in_the_host_s_logging_has_no_colour(caplog: pytest.LogCaptureFixture) -> None:
+    make_logger(format="console", output="logging").warning("x", child="w")
+
+    (record,) = caplog.records
+    assert "child=w" in record.getMessage()
+    assert ESCAPE not in record.getMessage()
+
+
+def test_a_host_s_handler_that_raises_is_counted() -> None:
+    handler, host = BrokenHandler(), logging.getLogger("secrets_actor")
+    host.addHandler(handler)
+    try:
+        log = make_logger(format="json", output="logging")
+        log.error("x")
+    finally:
+        host.removeHandler(handler)
+
+    assert log.dropped == 1
+
+
+def test_the_host_s_structlog_configuration_is_neither_read_nor_changed(log: Log, lines: Lines) -> None:
+    taken: list[object] = []
+
+    def host_s_processor(_logger: object, _method: str, event: object) -> str:
+        taken.append(event)
+        raise structlog.DropEvent
+
+    try:
+        structlog.configure(processors=[host_s_processor], logger_factory=structlog.ReturnLoggerFactory())
+        before = structlog.get_config()
+        ours = make_logger(format="json", output="stderr")
+        log.info("made before")
+        ours.debug("made after")
+        after = structlog.get_config()
+        structlog.get_logger().info("the host's own")
+    finally:
+        structlog.reset_defaults()
+
+    assert after == before
+    assert after["processors"] == [host_s_processor]
+    assert taken == [{"event": "the host's own"}]
+    assert [line["event"] for line in lines()] == ["made before"]
+
+
+def test_making_a_logger_configures_nothing() -> None:
+    make_logger(format="json", output="logging")
+
+    assert not structlog.is_configured()
+    assert logging.getLogger("secrets_actor").handlers == []
+    assert logging.getLogger("secrets_actor").level == logging.NOTSET
+
+
+def test_importing_telemetry_does_not_load_structlog() -> None:
+    ran = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, secrets_actor.telemetry.logs, secrets_actor.telemetry.audit, secrets_actor.telemetry.reports;"
+            "print([name for name in ('structlog', 'asyncio', 'rich') if name in sys.modules])",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert ran.stdout == "[]\n"
