@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from secrets_actor.otp.child_spec import Kind
 from secrets_actor.otp.child_table import Child, State
+from secrets_actor.otp.node import Node
 from secrets_actor.otp.pid import Pid
 from secrets_actor.otp.supervisor import Published
 
@@ -49,33 +50,39 @@ class Tree:
 
 
 def snapshot(root: Pid) -> Tree:
-    """The tree under *root* as it is now."""
-    node = _of_pid(root, "permanent", Kind.SUPERVISOR, 0)
-    return Tree(node, tuple(f"{pid.label}#{pid.serial}" for pid in root.node.disowned))
+    """The tree under *root* as it is now. A process that has published a Pid stands for the tree under that one, which
+    may live on a node of its own."""
+    nodes = {root.node: None}  # in order of sight
+    picture = _of_pid(root, "permanent", Kind.SUPERVISOR, 0, nodes)
+    return Tree(picture, tuple(f"{pid.label}#{pid.serial}" for node in nodes for pid in node.disowned))
 
 
-def _of_pid(pid: Pid, restart: str, kind: str, restarts: int) -> TreeNode:
-    shown = pid.published if isinstance(pid.published, Published) else None
+def _of_pid(pid: Pid, restart: str, kind: str, restarts: int, nodes: dict[Node, None]) -> TreeNode:
+    shown = pid.published
+    if isinstance(shown, Pid):
+        nodes[shown.node] = None
+        return replace(_of_pid(shown, restart, kind, restarts, nodes), id=pid.label)
     alive = pid.is_alive()
+    supervises = isinstance(shown, Published)
     return TreeNode(
         id=pid.label,
         kind=kind,
         state="running" if alive else "stopped",
         restart=restart,
         serial=pid.serial,
-        strategy=None if shown is None else shown.strategy,
+        strategy=shown.strategy if supervises else None,
         uptime=pid.node.clock.now() - pid.started_at if alive else 0.0,
         restarts=restarts,
         mailbox=len(pid.mailbox),
         open_calls=pid.open_calls,
-        children=() if shown is None or not alive else tuple(_of_child(child) for child in shown.children),
+        children=tuple(_of_child(child, nodes) for child in shown.children) if supervises and alive else (),
     )
 
 
-def _of_child(child: Child) -> TreeNode:
+def _of_child(child: Child, nodes: dict[Node, None]) -> TreeNode:
     spec = child.spec
     if child.pid is not None:
-        return _of_pid(child.pid, spec.restart, spec.kind, child.restarts)
+        return _of_pid(child.pid, spec.restart, spec.kind, child.restarts, nodes)
     state = "restarting" if child.process is State.RESTARTING else "stopped"
     return TreeNode(spec.id, spec.kind, state, spec.restart, restarts=child.restarts)
 

@@ -81,8 +81,9 @@ class System:
     # --- life -----------------------------------------------------------------------------------------------------
 
     def start(self) -> Self:
-        """Start the tree; touches no network. Raises `StartFailed`."""
-        self._start_root(link=False)
+        """Start the tree; touches no network. Nothing if it runs already. Raises `StartFailed`."""
+        if not self.is_running():
+            self._start_root(link=False)
         return self
 
     def _start_root(self, *, link: bool) -> Pid:
@@ -129,7 +130,7 @@ class System:
         return self._root is not None and self._root.is_alive()
 
     def __enter__(self) -> Self:
-        return self if self.is_running() else self.start()
+        return self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -162,7 +163,7 @@ class _Hosted(GenServer):
 
     def init(self) -> Any:
         """Bring our tree up."""
-        self._root = self._system._start_root(link=True)
+        self._root = self.me.published = self._system._start_root(link=True)
 
     def handle_info(self, message: Any) -> Handled:
         """Our root has given up: so does this, for the same reason."""
