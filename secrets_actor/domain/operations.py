@@ -49,8 +49,8 @@ class Get(Operation[Secret]):
         _check_secret_id(self)
         if self.version_id is not None:
             _check_token("version_id", self.version_id)
-        if self.stage is not None and not 1 <= len(self.stage) <= MAX_STAGE_LENGTH:
-            raise InvalidParameter("stage", f"1 to {MAX_STAGE_LENGTH} characters")
+        if self.stage is not None and not (1 <= len(self.stage) <= MAX_STAGE_LENGTH and _is_unicode(self.stage)):
+            raise InvalidParameter("stage", f"1 to {MAX_STAGE_LENGTH} characters of valid Unicode")
 
     @property
     def version(self) -> tuple[str | None, str | None]:
@@ -79,8 +79,8 @@ class Set(Operation[SetReceipt]):
             object.__setattr__(self, "value", SecretValue(self.value))
         if self.token is not None:
             _check_token("token", self.token)
-        if self.description is not None and len(self.description) > 2048:
-            raise InvalidParameter("description", "2,048 characters at most")
+        if self.description is not None and not (len(self.description) <= 2048 and _is_unicode(self.description)):
+            raise InvalidParameter("description", "2,048 characters of valid Unicode at most")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +133,10 @@ class List(Operation[tuple[SecretInfo, ...]]):
 
 def _check_secret_id(operation: Get | Set | Delete | Restore) -> None:
     object.__setattr__(operation, "secret_id", SecretId(operation.secret_id))
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _check_token(what: str, token: str) -> None:

@@ -1,4 +1,5 @@
-"""THE door to structlog (with the processors of `redaction`). Loaded by who makes a logger, not by who imports this.
+"""THE door to structlog (with the processors of `redaction`). structlog is heavy and brings asyncio along, so it is
+loaded with the first event that somebody wants to see, and never in a program whose logging wants none.
 
 Rule 1: structlog's global configuration belongs to the host program: ours is a logger with a chain of its own, which
         neither reads nor changes it.
@@ -8,6 +9,7 @@ Rule 3: logging never raises into a caller. What could not be written is counted
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import Any, Final, Literal
 
 from secrets_actor.telemetry.outlets import Outlet, outlet_for
@@ -19,8 +21,9 @@ _TAKEN: Final = frozenset({"self", "level", "event", "timestamp"})
 class Log:
     """Writes events with facts: `log.info("audit", operation="get")`. For any thread; never raises."""
 
-    def __init__(self, bound: Any, outlet: Outlet) -> None:
-        self._bound, self._outlet = bound, outlet
+    def __init__(self, bind: Callable[[], Any], outlet: Outlet) -> None:
+        self._bind, self._outlet = bind, outlet
+        self._bound: Any = None
         self._lock = threading.Lock()
         self._dropped = 0
 
@@ -54,6 +57,8 @@ class Log:
         """Write *event* at one of the four levels of `logging` that have a method here."""
         try:
             if self._outlet.wants(level):
+                if self._bound is None:
+                    self._bound = self._bind()  # two threads may both do it: the loggers are equal
                 self._bound.log(level, event, **{_free(name): fact for name, fact in facts.items()})
         except Exception:  # noqa: BLE001 - rule 3: whatever a stream or a host's handler raises
             self.drop()
@@ -92,9 +97,13 @@ def make_logger(*, format: Literal["json", "console"], output: str) -> Log:
     path of a file to append to (made with mode 0600), take INFO and up. Times are ISO 8601, UTC.
     Raises `ConfigurationError` for a file that cannot be opened.
     """
-    import structlog  # heavy: brings asyncio along
-
     outlet = outlet_for(output)
+    return Log(lambda: _bound_logger(format, outlet), outlet)
+
+
+def _bound_logger(format: str, outlet: Outlet) -> Any:
+    import structlog
+
     renderer: Any = structlog.processors.JSONRenderer()
     if format == "console":
         renderer = structlog.dev.ConsoleRenderer(colors=outlet.colours, sort_keys=False)
@@ -111,4 +120,4 @@ def make_logger(*, format: Literal["json", "console"], output: str) -> Log:
         context_class=dict,
         cache_logger_on_first_use=False,
     )
-    return Log(wrapped.bind(), outlet)
+    return wrapped.bind()

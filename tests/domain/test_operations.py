@@ -118,3 +118,10 @@ def test_a_page_has_1_to_100_secrets(size: int, fits: bool) -> None:
         return
     with pytest.raises(InvalidParameter, match="page_size: 1 to 100"):
         List(page_size=size)
+
+
+def test_a_description_or_stage_that_is_no_unicode_is_refused_where_it_is_made() -> None:
+    with pytest.raises(InvalidParameter, match="description"):
+        Set("a", "v", description="\ud800")
+    with pytest.raises(InvalidParameter, match="stage"):
+        Get("a", stage="\ud800")

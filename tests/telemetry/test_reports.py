@@ -61,7 +61,7 @@ def test_every_event_of_the_kernel_is_told_with_all_its_fields(
         ("ProcessEnded", "process_ended", logging.DEBUG),
         ("ProcessCrashed", "process_crashed", logging.WARNING),
         ("ProcessDisowned", "process_disowned", logging.WARNING),
-        ("ChildRestarted", "child_restarted", logging.INFO),
+        ("ChildRestarted", "child_restarted", logging.WARNING),
         ("ChildStartFailed", "child_start_failed", logging.WARNING),
         ("SupervisorGaveUp", "supervisor_gave_up", logging.WARNING),
         ("SupervisorShutDown", "supervisor_shut_down", logging.INFO),

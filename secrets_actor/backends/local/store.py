@@ -23,7 +23,7 @@ from typing import Any, Final, TypeVar
 
 from secrets_actor.backends.local import schema
 from secrets_actor.backends.local.files import FILE_MODE, OTHERS, create_once
-from secrets_actor.domain.errors import BackendTimeout, InvalidRequest, SecretsError, StoreDamaged, StoreUnavailable
+from secrets_actor.domain.errors import BackendTimeout, SecretsError, StoreDamaged, StoreUnavailable
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -134,8 +134,6 @@ class Store:
                 failure = None if _code(exc) in _BUSY else self._translated(exc)
             except schema.DamagedRow:
                 failure = self._damaged()
-            except UnicodeEncodeError:
-                failure = InvalidRequest("a description or stage is not valid Unicode (it holds a lone surrogate)")
             if failure is not None:
                 raise failure
             self._closed.wait(PAUSE)

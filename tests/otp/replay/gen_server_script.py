@@ -188,7 +188,8 @@ class Scripted(GenServer):
                 return Ignore()
             case ["stop", reason] | [("throw" | "return"), ["stop", reason]]:
                 return Stop(to_reason(reason))
-        return self._junk(action)
+        junk: InitResult = self._junk(action)
+        return junk
 
     def _result(self, action: list[Any] | None) -> Handled:
         match action:
@@ -210,7 +211,8 @@ class Scripted(GenServer):
                 return Stop(to_reason(reason))
             case ["stop", reason, reply]:
                 return Stop(to_reason(reason), reply)
-        return self._junk(action)
+        junk: Handled = self._junk(action)
+        return junk
 
     def _junk(self, action: list[Any]) -> Any:
         match action:

@@ -94,5 +94,7 @@ def _step(world: World, client: Pid, number: int, step: dict[str, Any], action: 
             world.record("result", step=number, value=value)
 
     call(client, Step(timed), None)
-    if step.get("settle") is not False:
+    if step.get("settle") is False:
+        world.stir()
+    else:
         world.settle()

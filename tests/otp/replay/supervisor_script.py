@@ -78,7 +78,7 @@ class Worker(GenServer):
         """What the script has for this start."""
         self._world.record("init", id=self._name, start_no=self._number)
         self._sleep(self._script.get("init_ms", 0))
-        result = self._init_result(self._plan())
+        result: InitResult = self._init_result(self._plan())
         self._instance.started = isinstance(result, Ok)
         return result
 
@@ -98,7 +98,8 @@ class Worker(GenServer):
                 return Ignore()
             case ["stop", reason] | [("throw" | "return"), ["stop", reason]]:
                 return Stop(to_reason(reason))
-        return _end(plan)
+        result: InitResult = _end(plan)
+        return result
 
     def handle_call(self, request: Any, caller: From[Any]) -> Handled:
         """ping and count."""
@@ -108,7 +109,8 @@ class Worker(GenServer):
         """crash, work, incr."""
         match message:
             case Crash(how):
-                return _end(how)
+                result: Handled = _end(how)
+                return result
             case Work(tag, ms):
                 self._sleep(ms)
                 self._world.record("work", id=self._name, start_no=self._number, tag=tag)
@@ -230,7 +232,7 @@ def supervisor_factory(world: World, name: str, scenario: dict[str, Any]) -> Cal
 
 def _flags(scenario: dict[str, Any]) -> Flags:
     """A missing flag is the kernel's default. simple_one_for_one is a class of its own with us."""
-    given = {name: scenario[name] for name in ("intensity", "period") if name in scenario}
+    given: dict[str, Any] = {name: scenario[name] for name in ("intensity", "period") if name in scenario}
     if scenario.get("strategy", SIMPLE) != SIMPLE:
         given["strategy"] = _member(Strategy, scenario["strategy"])
     if "auto_shutdown" in scenario:

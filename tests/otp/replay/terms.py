@@ -85,7 +85,7 @@ def problem(error: InvalidTree) -> Any:
     """OTP's word for what is wrong with a tree: one culprit stands for itself, several are a list."""
     word, *culprits = error.problem
     if word == "bad_combination":
-        return [word, [list(one) for one in culprits]]
+        return [word, [list(one) for one in culprits if isinstance(one, tuple)]]
     return [word, *(_milliseconds(one) if word == "invalid_shutdown" else one for one in culprits)]
 
 

@@ -38,6 +38,13 @@ class Instance:
             return True
         return self.pid.mailbox_idle()
 
+    @property
+    def stirring(self) -> bool:
+        """Whether it is about to do something, but has not begun."""
+        if self.down is None:
+            return not self.at_rest
+        return self.pid.is_alive() and self.pid.mailbox.waiting and len(self.pid.mailbox) > 0 and not self.parked
+
 
 class World(Node):
     """A node that records."""
@@ -116,6 +123,20 @@ class World(Node):
         return {"pid": f"{instance.name}#{instance.number}" if instance.down is not None else instance.name}
 
     # --- rest -----------------------------------------------------------------------------------------------------
+
+    def stir(self) -> None:
+        """Between steps that do not settle: let those who have something to do begin, as the recorded ones had begun
+        within microseconds. It takes 5 ms when nobody is slow, 100 ms at most."""
+        begun = quiet_since = time.monotonic()
+        seen = -1
+        while (now := time.monotonic()) - begun < 0.1:
+            with self._mutex:
+                news, instances = len(self.trace), list(self._instances.values())
+            if news != seen or any(instance.stirring for instance in instances):
+                seen, quiet_since = news, now
+            elif now - quiet_since >= 0.005:
+                return
+            time.sleep(0.001)
 
     def pause(self, seconds: float) -> None:
         """A pause that is part of the scenario."""
