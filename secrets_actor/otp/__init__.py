@@ -1,5 +1,6 @@
 """OTP behaviours on pykka: gen_server, supervisor, dynamic supervisor. Knows nothing of secrets."""
 
+from secrets_actor.otp.backoff import Backoff
 from secrets_actor.otp.child_requests import CountChildren, Counts, GetChildSpec
 from secrets_actor.otp.child_spec import (
     BRUTAL_KILL,
@@ -8,6 +9,7 @@ from secrets_actor.otp.child_spec import (
     ChildSpec,
     Flags,
     Kind,
+    MailboxLimit,
     Restart,
     Strategy,
 )
@@ -20,10 +22,12 @@ from secrets_actor.otp.errors import (
     CallTimeout,
     ChildError,
     Exit,
+    ForkedProcess,
     InvalidTree,
     NameTaken,
     NoProcess,
     OtpError,
+    Overloaded,
     StartError,
 )
 from secrets_actor.otp.events import LifecycleEvent, Observer
@@ -88,6 +92,7 @@ __all__ = [
     "Answered",
     "Ask",
     "AutoShutdown",
+    "Backoff",
     "BadReturn",
     "Behaviour",
     "CallDone",
@@ -109,6 +114,7 @@ __all__ = [
     "ExitSignal",
     "FailedToStart",
     "Flags",
+    "ForkedProcess",
     "From",
     "GenServer",
     "GetChildSpec",
@@ -118,6 +124,7 @@ __all__ = [
     "InvalidTree",
     "Kind",
     "LifecycleEvent",
+    "MailboxLimit",
     "ManualClock",
     "MonitorRef",
     "Name",
@@ -129,6 +136,7 @@ __all__ = [
     "Observer",
     "Ok",
     "OtpError",
+    "Overloaded",
     "Pid",
     "Registry",
     "Reply",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final, Protocol
 
-from secrets_actor.otp.errors import CallFailed, CallingSelf, NoProcess
+from secrets_actor.otp.errors import CallFailed, CallingSelf, ForkedProcess, NoProcess
 from secrets_actor.otp.messages import Cast, Down, StopRequest
 from secrets_actor.otp.pid import Pid, current
-from secrets_actor.otp.reasons import NOPROC, NORMAL, ExitReason
+from secrets_actor.otp.reasons import FORKED, NOPROC, NORMAL, ExitReason
 from secrets_actor.otp.reply import From
 
 # Seconds a call waits when not told otherwise. Precedent: gen_server:call/2.
@@ -31,14 +31,16 @@ def call(server: Address, request: Any, timeout: float | None = CALL_TIMEOUT) ->
     """Ask *server* and wait for the answer.
 
     Raises `CallTimeout` after *timeout* seconds, `CallFailed` with the exit reason if the server ends first,
-    `NoProcess` if it does not exist, `CallingSelf` from the server's own callbacks, and whatever error it replied with.
+    `NoProcess` if it does not exist (`ForkedProcess`, if it is in the program that this one was forked from),
+    `Overloaded` if its mailbox is full, `CallingSelf` from the server's own callbacks, and what error it replied with.
     """
     caller: From[Any] = From()
     here = current()
     if here is not None and server.resolve() is here:
         raise CallingSelf("a server that calls itself waits forever")
+    caller.patience = timeout
     server.deliver(request, caller)
-    return caller.wait(timeout)
+    return caller.wait(caller.patience)
 
 
 def cast(server: Address, message: Any) -> None:
@@ -61,6 +63,8 @@ def stop(server: Address, reason: ExitReason = NORMAL, timeout: float | None = N
     def settle(down: Down) -> None:
         ended.reply(down.reason)
 
+    if pid.reason is FORKED:
+        raise ForkedProcess(FORKED)
     ref = pid.monitor(settle)
     pid.send(StopRequest(reason))
     try:

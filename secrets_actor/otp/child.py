@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def start_child(node: Node, spec: ChildSpec) -> Pid | None:
     """Start *spec*, linked to the calling process. None if its init ignored. Raises `StartError`, `NameTaken`."""
     try:
-        return spawn(node, spec.start, label=spec.id, name=spec.name, link=True)
+        return spawn(node, spec.start, label=spec.id, name=spec.name, link=True, mailbox=spec.mailbox)
     except StartError as error:
         if error.reason is IGNORE:
             return None

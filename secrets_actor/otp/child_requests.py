@@ -94,3 +94,12 @@ def count(children: Iterable[Child]) -> Counts:
         supervisors=sum(row.spec.kind == Kind.SUPERVISOR for row in rows),
         workers=sum(row.spec.kind == Kind.WORKER for row in rows),
     )
+
+
+def restarts_of(pid: Pid) -> int:
+    """How often the supervisor of *pid* has restarted this child so far; 0 if it has no supervisor."""
+    shown = None if pid.parent is None else pid.parent.published
+    rows = shown.children if isinstance(shown, Published) else ()
+    mine = [row for row in rows if row.pid is pid]  # none yet, if it ended before its supervisor took note of its start
+    mine = mine or [row for row in rows if row.spec.id == pid.label]
+    return mine[0].restarts if len(mine) == 1 else 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from secrets_actor.otp.backoff import Backoff
 from secrets_actor.otp.errors import InvalidTree
 
 if TYPE_CHECKING:
@@ -67,12 +68,24 @@ DEFAULT_SHUTDOWN: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
+class MailboxLimit:
+    """At most *size* messages wait. A call beyond that fails with `Overloaded`: at once, or, with *wait*, when the
+    caller has waited in vain for room as long as he would have for the answer. A pykka `ask` never waits for room.
+    Casts and other messages are not refused: their senders could not be told.
+    """
+
+    size: int
+    wait: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ChildSpec:
     """How to run one child. *start* makes the behaviour (a GenServer or a supervisor), in the child's own thread.
 
     *shutdown*: seconds to terminate before it is killed, `INFINITY`, or `BRUTAL_KILL`; None is 5 s for a worker and
     `INFINITY` for a supervisor. *name* registers the process in the tree's registry. *significant*: its end counts for
-    the supervisor's `auto_shutdown`; such a child is transient or temporary.
+    the supervisor's `auto_shutdown`; such a child is transient or temporary. *backoff* delays restarts, by a timer: the
+    node needs a `TimerServer`. *mailbox* bounds the calls that wait.
     """
 
     id: str
@@ -82,6 +95,8 @@ class ChildSpec:
     kind: Kind = Kind.WORKER
     name: str | None = None
     significant: bool = False
+    backoff: Backoff | None = None
+    mailbox: MailboxLimit | None = None
 
     def completed(self) -> ChildSpec:
         """With its shutdown time filled in."""
@@ -126,6 +141,10 @@ def check_child(spec: ChildSpec, auto_shutdown: AutoShutdown = AutoShutdown.NEVE
     shutdown = spec.shutdown
     if shutdown is not None and not isinstance(shutdown, BrutalKill) and not (_number(shutdown) and shutdown >= 0):
         raise _invalid("child", f"{spec.id}: shutdown: seconds, INFINITY or BRUTAL_KILL", "invalid_shutdown", shutdown)
+    if spec.backoff is not None and (found := spec.backoff.problem) is not None:
+        raise _invalid("child", f"{spec.id}: backoff: {found}", "invalid_backoff", spec.backoff)
+    if spec.mailbox is not None and (not _whole(spec.mailbox.size) or spec.mailbox.size < 1):
+        raise _invalid("child", f"{spec.id}: mailbox: a size of 1 or more", "invalid_mailbox", spec.mailbox)
     return spec.completed()
 
 

@@ -27,6 +27,7 @@ class Child:
     spec: ChildSpec
     process: Pid | State = State.STOPPED
     restarts: int = 0
+    tries: int = 0  # restarts in a row without a stable time; only counted with a backoff
 
     @property
     def pid(self) -> Pid | None:
@@ -55,6 +56,10 @@ class ChildTable:
     def counted(self, child: str) -> ChildTable:
         """With one more restart on the record of this id."""
         return self._changed(child, lambda row: replace(row, restarts=row.restarts + 1))
+
+    def postponed(self, child: str, tries: int) -> ChildTable:
+        """With this id waiting for its next start."""
+        return self._changed(child, lambda row: replace(row, process=State.RESTARTING, tries=tries))
 
     def _changed(self, child: str, change: Callable[[Child], Child]) -> ChildTable:
         return ChildTable(tuple(change(row) if row.spec.id == child else row for row in self.rows))

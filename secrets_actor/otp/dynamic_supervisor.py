@@ -10,6 +10,7 @@ Rule 3: shutdown is parallel: it takes as long as the slowest.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from random import random
 from typing import Any
 
 from secrets_actor.otp import strategy
@@ -128,12 +129,14 @@ class DynamicSupervisor(GenServer):
         except NameTaken as error:
             raise StartError(Stopped(str(error))) from None
         if pid is not None:
-            self._children[pid] = Child(child.spec, pid, child.restarts)
+            self._children[pid] = replace(child, process=pid)
             self._publish()
         return pid
 
     def _child_ended(self, pid: Pid, child: Child, reason: ExitReason) -> Handled:
         if strategy.wants_restart(child.spec, reason):
+            if self._postpone(pid, child, self.node.clock.now() - pid.started_at, reason):
+                return None
             return self._restart(pid, child, reason)
         self._forget(pid)
         return None
@@ -145,18 +148,29 @@ class DynamicSupervisor(GenServer):
         if self._window.exceeded:
             self.node.observe(SupervisorGaveUp(self.me.label, spec.id, str(reason), flags.intensity, flags.period))
             return Stop(SHUTDOWN)
-        child = Child(spec, State.RESTARTING, child.restarts + 1)
+        child = Child(spec, State.RESTARTING, child.restarts + 1, child.tries)
         try:
             self._start(child)
         except StartError as error:
             self.node.observe(ChildStartFailed(self.me.label, spec.id, str(error.reason)))
             self._children[pid] = child
             self._publish()
-            self.me.post(_TryAgain(pid, reason))
+            if not self._postpone(pid, child, 0.0, reason):
+                self.me.post(_TryAgain(pid, reason))
         else:
             recent = len(self._window.times)
             self.node.observe(ChildRestarted(self.me.label, spec.id, str(reason), recent, child.restarts))
         return None
+
+    def _postpone(self, pid: Pid, child: Child, ran: float, reason: ExitReason) -> bool:
+        plan = strategy.postpone(child, ran, random())  # noqa: S311
+        if plan is None:
+            return False
+        tries, delay = plan
+        self._children[pid] = replace(child, process=State.RESTARTING, tries=tries)
+        self._publish()
+        self.send_after(delay, _TryAgain(pid, reason))
+        return True
 
     def _terminate(self, pid: Pid) -> None:
         child = self._children.get(pid)

@@ -26,12 +26,21 @@ class NoProcess(CallFailed):
     """There is no such process: its name is not registered, or it has ended."""
 
 
+class ForkedProcess(NoProcess):
+    """The process lives in the program that this one was forked from: here there is none of its threads. Start a tree
+    of your own after the fork."""
+
+
 class CallTimeout(OtpError, TimeoutError):
     """The answer did not come in time. The request is, or will be, carried out; a late answer is dropped."""
 
 
 class CallingSelf(OtpError):
     """A process called itself and would have waited forever."""
+
+
+class Overloaded(OtpError):
+    """The mailbox is full: the request was not accepted and will not be carried out. Slow down, or ask again later."""
 
 
 class StartError(OtpError):

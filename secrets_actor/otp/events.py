@@ -30,11 +30,15 @@ class ProcessEnded(LifecycleEvent):
 
 @dataclass(frozen=True, slots=True)
 class ProcessCrashed(LifecycleEvent):
-    """The crash report: what it died of, and the type of the message it was handling."""
+    """The crash report: what it died of, the type of the message it was handling, the label of its supervisor (None: it
+    has no parent), and how often that one had restarted it before.
+    """
 
     serial: int
     reason: str
     last_message: str
+    supervisor: str | None = None
+    restarts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,14 @@ class ProcessDisowned(LifecycleEvent):
 
     serial: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TooManyDisowned(LifecycleEvent):
+    """More threads than allowed outlive their processes: the supervisor of *process*, the latest, is told to end."""
+
+    disowned: int
+    allowed: int
 
 
 @dataclass(frozen=True, slots=True)

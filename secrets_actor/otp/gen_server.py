@@ -174,13 +174,16 @@ class GenServer:
     def dispatch(self, message: Any) -> Ending | None:
         """Hand one message to its callback."""
         kind = type(message)
-        if kind is Down and message.ref.flushed:
-            return None  # as if it had never come
-        self.me.mailbox.idle_timeout = None  # any message ends a timeout
+        mailbox = self.me.mailbox
         if kind is Call:
+            mailbox.idle_timeout = None  # any message ends a timeout
             return self._do(self.handle_call(message.request, message.caller), message.caller)
         if kind is Cast:
+            mailbox.idle_timeout = None
             return self._do(self.handle_cast(message.message), None)
+        if kind is Down and message.ref.flushed:
+            return None  # as if it had never come
+        mailbox.idle_timeout = None
         if kind is IdleTimeout:
             return self._do(self.handle_timeout(), None)
         if kind is ExitSignal and message.sender is self.parent:

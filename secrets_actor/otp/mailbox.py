@@ -6,23 +6,17 @@ Our own sends `push` bare messages. pykka's refs `put` envelopes; what those bec
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from secrets_actor.otp.messages import IdleTimeout
 
+if TYPE_CHECKING:
+    from secrets_actor.otp.child_spec import MailboxLimit
+
 CLOSED: Final = object()
-
-
-class _Slot:
-    """The one envelope that `get` hands to pykka's loop, again and again: it has a single reader."""
-
-    __slots__ = ("message",)
-    reply_to = None
-
-    def __init__(self) -> None:
-        self.message: Any = None
 
 
 class Mailbox:
@@ -30,37 +24,70 @@ class Mailbox:
 
     def __init__(self) -> None:
         self._queue: SimpleQueue[Any] = SimpleQueue()
-        self._slot = _Slot()
         self._closed = False
         self.waiting = False  # whether the reader has nothing to do
         self.idle_timeout: float | None = None
         self.on_envelope: Callable[[Any], None] | None = None
+        self._take = self._queue.get
         self.push = self._queue.put  # bound once: the hottest call of the kernel
+        self._limit: MailboxLimit | None = None
+        self.unlimited = True
+        self._room = threading.Condition()  # only used with a limit that lets callers wait
+
+    def limit(self, limit: MailboxLimit | None) -> None:
+        """Let no more calls wait than *limit* says."""
+        self._limit = limit
+        self.unlimited = limit is None
+
+    @property
+    def full(self) -> bool:
+        """Whether a call must be refused now."""
+        return self._limit is not None and self._queue.qsize() >= self._limit.size
+
+    def wait_for_room(self, patience: float | None) -> bool:
+        """Wait up to *patience* seconds (None: forever) until a call may be accepted, or the mailbox is closed."""
+        if self._limit is None or not self._limit.wait:
+            return False
+        with self._room:
+            return self._room.wait_for(lambda: self._closed or not self.full, patience)
 
     def put(self, envelope: Any) -> None:
         """Take an envelope of pykka's."""
         if self.on_envelope is not None:
             self.on_envelope(envelope)
 
-    def get(self) -> _Slot:
-        """The next message, in an envelope as pykka's loop wants it."""
-        slot = self._slot
-        slot.message = None  # do not hold on to the last one while waiting
+    def take(self) -> Any:
+        """The next message."""
         self.waiting = True
         if self.idle_timeout is None:
-            slot.message = self._queue.get()
+            message = self._take()
         else:
             try:
-                slot.message = self._queue.get(timeout=self.idle_timeout)
+                message = self._take(timeout=self.idle_timeout)
             except Empty:
-                slot.message = IdleTimeout()
+                message = IdleTimeout()
         self.waiting = False
-        return slot
+        if not self.unlimited:
+            with self._room:
+                self._room.notify()
+        return message
+
+    def get(self) -> Any:
+        """What pykka's own loop would call; our processes run a loop of their own."""
+        raise NotImplementedError("a process takes messages, not envelopes")
 
     def close(self) -> None:
         """Wake the reader for the last time. What is still queued is dropped with the mailbox."""
         self._closed = True
         self._queue.put(CLOSED)
+        if self._limit is not None:
+            with self._room:
+                self._room.notify_all()
+
+    def forget(self) -> None:
+        """In the child of a fork: closed."""
+        self._closed = True
+        self._room = threading.Condition()
 
     def empty(self) -> bool:
         """Whether pykka's loop has nothing to drain; when closed it has not: `Pid.finish` has answered every call."""

@@ -6,8 +6,11 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING
 
+from secrets_actor.otp import fork
 from secrets_actor.otp.clock import Clock, SystemClock
-from secrets_actor.otp.events import LifecycleEvent, Observer, ProcessCrashed
+from secrets_actor.otp.errors import ForkedProcess
+from secrets_actor.otp.events import LifecycleEvent, Observer, ProcessCrashed, TooManyDisowned
+from secrets_actor.otp.reasons import FORKED, TOO_MANY_DISOWNED
 from secrets_actor.otp.registry import Name, Registry
 from secrets_actor.otp.timers import TimerTable
 
@@ -17,15 +20,28 @@ if TYPE_CHECKING:
 
 
 class Node:
-    """One per tree. *observer* is told of every start, end, crash and restart."""
+    """One per tree. *observer* is told of every start, end, crash and restart.
 
-    def __init__(self, observer: Observer | None = None, clock: Clock | None = None) -> None:
+    *max_disowned*: how many busy threads may outlive their processes. With one more, the supervisor of the process cut
+    off last is told to end, with `TOO_MANY_DISOWNED`: its own supervisor restarts it, until that is too often.
+
+    After a fork the node is empty in the child: every process of before is dead there, and `forked` is true until
+    `start_afresh`. Until then its use raises `ForkedProcess`.
+    """
+
+    def __init__(
+        self, observer: Observer | None = None, clock: Clock | None = None, max_disowned: int | None = None
+    ) -> None:
         self.clock: Clock = clock or SystemClock()
         self.registry = Registry()
         self.timers = TimerTable(self.clock)
         self._observer = observer
+        self.forked = False
+        self._max_disowned = max_disowned
         self._lock = threading.Lock()
-        self._disowned: set[Pid] = set()
+        self._disowned: dict[Pid, bool] = {}  # whether it was busy when it was cut off
+        self._live: set[Pid] = set()
+        fork.watch(self)
 
     def name(self, name: str) -> Name:
         """The address of whoever has *name*, now and after restarts."""
@@ -44,18 +60,50 @@ class Node:
         """Report an `abandon` hook that raised."""
         self.observe(ProcessCrashed(pid.label, pid.serial, f"{type(error).__name__} in abandon", "none"))
 
-    def disown(self, pid: Pid) -> None:
-        """Count a process whose thread goes on after its end."""
+    def begins(self, pid: Pid) -> None:
+        """A process begins. Raises `ForkedProcess` after a fork."""
+        if self.forked:
+            raise ForkedProcess(FORKED)
+        self._live.add(pid)
+
+    def disown(self, pid: Pid, busy: bool) -> None:
+        """Count a process whose thread goes on after its end; a *busy* one may do so for long."""
         with self._lock:
-            self._disowned.add(pid)
+            self._disowned[pid] = busy
+            count = sum(self._disowned.values())
+        if busy and self._max_disowned is not None and count > self._max_disowned:
+            self.observe(TooManyDisowned(pid.label, count, self._max_disowned))
+            if pid.parent is not None:
+                pid.parent.exit(TOO_MANY_DISOWNED, sender=pid.parent.parent)
 
     def thread_ended(self, pid: Pid) -> None:
         """The thread of *pid* is about to end: it counts no more."""
         with self._lock:
-            self._disowned.discard(pid)
+            self._disowned.pop(pid, None)
+
+    def gone(self, pid: Pid) -> None:
+        """*pid* has ended, and everybody has been told."""
+        self._live.discard(pid)
 
     @property
     def disowned(self) -> tuple[Pid, ...]:
         """Ended processes whose threads have not."""
         with self._lock:
             return tuple(self._disowned)
+
+    # --- fork -----------------------------------------------------------------------------------------------------
+
+    def forget(self) -> None:
+        """In the child of a fork, where no thread of ours is and any lock may be held forever."""
+        self.forked = True
+        self._lock = threading.Lock()
+        live, self._live, self._disowned = self._live, set(), {}
+        self.registry.forget()
+        self.timers.forget()
+        for pid in live:
+            pid.forget()
+
+    def start_afresh(self) -> None:
+        """In the child of a fork: from now on a new tree may be started on this node."""
+        self.forked = False
+        self.registry.forked = False

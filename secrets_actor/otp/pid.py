@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from secrets_actor.otp.errors import CallFailed, NoProcess
+from secrets_actor.otp.errors import CallFailed, ForkedProcess, NoProcess, Overloaded
 from secrets_actor.otp.events import ProcessDisowned, ProcessEnded
 from secrets_actor.otp.messages import Call, Down, ExitSignal
-from secrets_actor.otp.reasons import IGNORE, KILL, KILLED, NOPROC, NORMAL, ExitReason
+from secrets_actor.otp.reasons import FORKED, IGNORE, KILL, KILLED, NOPROC, NORMAL, ExitReason
 from secrets_actor.otp.reply import From
 
 if TYPE_CHECKING:
@@ -28,12 +29,18 @@ if TYPE_CHECKING:
     from secrets_actor.otp.node import Node
 
 _serials = itertools.count(1)
-_here = threading.local()
+
+
+class _Here(threading.local):
+    pid: Pid | None = None
+
+
+_here = _Here()
 
 
 def current() -> Pid | None:
     """The process whose thread this is; None in any other thread."""
-    return getattr(_here, "pid", None)
+    return _here.pid
 
 
 class MonitorRef:
@@ -71,20 +78,37 @@ class Pid:
 
     def send(self, message: Any) -> bool:
         """Put *message* into the mailbox. False, and nothing happens, if this process or the sending one is dead."""
-        sender = current()
+        sender = _here.pid
         if self._reason is not None or (sender is not None and sender._reason is not None):
             return False
         self.mailbox.push(message)
         return True
 
     def deliver(self, request: Any, caller: From[Any]) -> None:
-        """Put a call into the mailbox. It will be settled whatever happens to this process."""
-        with self._lock:
-            if self._reason is None:
-                caller.owed_by(self._open_calls)
-                self.mailbox.push(Call(request, caller))
+        """Put a call into the mailbox. It will be settled whatever happens to this process.
+
+        If the mailbox is full, *caller* is failed with `Overloaded`, after waiting for room if he can.
+        """
+        while True:
+            with self._lock:
+                if self._reason is not None:
+                    break
+                mailbox = self.mailbox
+                if mailbox.unlimited or not mailbox.full:
+                    caller.owed_by(self._open_calls)
+                    mailbox.push(Call(request, caller))
+                    return
+            if not self._wait_for_room(caller):
+                caller.fail(Overloaded(f"{self.label} has too many requests waiting: ask again later"))
                 return
-        caller.fail(NoProcess(NOPROC))
+        caller.fail(ForkedProcess(FORKED) if self._reason is FORKED else NoProcess(NOPROC))
+
+    def _wait_for_room(self, caller: From[Any]) -> bool:
+        begun = time.monotonic()
+        found = caller.patience != 0.0 and self.mailbox.wait_for_room(caller.patience)
+        if caller.patience is not None:
+            caller.patience = max(caller.patience - (time.monotonic() - begun), 0.0)
+        return found
 
     def owe(self, caller: From[Any]) -> None:
         """Have *caller* failed if this process ends before it is settled."""
@@ -187,7 +211,7 @@ class Pid:
         cut_off = current() is not self and self.thread is not None
         busy = cut_off and not self.mailbox.waiting
         if cut_off:
-            self.node.disown(self)
+            self.node.disown(self, busy)
         self.mailbox.close()
         if self.name is not None:
             self.node.registry.unregister(self.name, self)
@@ -205,11 +229,20 @@ class Pid:
         for ref, listener in monitors.items():
             listener(Down(ref, self, reason))
         self._terminated.set()
+        self.node.gone(self)
         event = ProcessDisowned if busy else ProcessEnded
         self.node.observe(event(self.label, self.serial, str(reason)))
         if cut_off:
             self._call_abandon()
         return True
+
+    def forget(self) -> None:
+        """In the child of a fork: dead, without a word, for all who could be told are threads of the parent."""
+        self._lock, self._terminated = threading.Lock(), threading.Event()
+        self._reason = FORKED
+        self._links, self._monitors, self._open_calls = set(), {}, set()
+        self.mailbox.forget()
+        self._terminated.set()
 
     def _call_abandon(self) -> None:
         if self.abandon is not None:

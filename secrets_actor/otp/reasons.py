@@ -97,4 +97,6 @@ KILL: Final = Plain("kill")
 KILLED: Final = Plain("killed")
 NOPROC: Final = Plain("noproc")
 TIMEOUT: Final = Plain("timeout")
+FORKED: Final = Plain("forked")  # its thread is in the program that this one was forked from
+TOO_MANY_DISOWNED: Final = Plain("too many disowned threads")
 IGNORE: Final = Plain("ignore")  # init decided that no process is needed; compare with `is`

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from secrets_actor.otp.errors import NameTaken, NoProcess
-from secrets_actor.otp.reasons import NOPROC
+from secrets_actor.otp.errors import ForkedProcess, NameTaken, NoProcess
+from secrets_actor.otp.reasons import FORKED, NOPROC
 from secrets_actor.otp.reply import From
 
 if TYPE_CHECKING:
@@ -19,6 +19,17 @@ class Registry:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._pids: dict[str, Pid] = {}
+        self.forked = False
+
+    def forget(self) -> None:
+        """In the child of a fork: nobody has a name."""
+        self.forked = True
+        self._changed = threading.Condition()
+        self._pids = {}
+
+    def nobody(self) -> NoProcess:
+        """The error for a name that nobody has."""
+        return ForkedProcess(FORKED) if self.forked else NoProcess(NOPROC)
 
     def register(self, name: str, pid: Pid) -> None:
         """Give *name* to *pid*. Raises `NameTaken` while a live process has it."""
@@ -72,7 +83,7 @@ class Name:
         """Put a call into the mailbox; the caller gets `NoProcess` if there is nobody."""
         pid = self.resolve()
         if pid is None:
-            caller.fail(NoProcess(NOPROC))
+            caller.fail(self.registry.nobody())
         else:
             pid.deliver(request, caller)
 

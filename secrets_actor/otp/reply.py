@@ -17,19 +17,24 @@ T = TypeVar("T")
 _PENDING: Final = object()
 
 
+def _clamped(timeout: float) -> float:
+    return min(max(timeout, 0.0), threading.TIMEOUT_MAX)
+
+
 class From(Generic[T]):
     """The right to answer one call. `deadline` (clock seconds) is when its caller stops waiting, None for never."""
 
-    __slots__ = ("_callbacks", "_error", "_gate", "_mutex", "_open_calls", "_value", "deadline")
+    __slots__ = ("_callbacks", "_error", "_gate", "_mutex", "_open_calls", "_value", "deadline", "patience")
 
     def __init__(self, deadline: float | None = None) -> None:
         self.deadline = deadline
+        self.patience: float | None = 0.0  # seconds its caller can wait for room in a mailbox; None: forever
         self._mutex = threading.Lock()
         self._gate = threading.Lock()  # held until settled: a lock is the cheapest thing a thread can wait on
         self._gate.acquire()
         self._value: Any = _PENDING
         self._error: BaseException | None = None
-        self._callbacks: list[Callable[[From[T]], object]] = []
+        self._callbacks: list[Callable[[From[T]], object]] | None = None
         self._open_calls: set[From[Any]] | None = None
 
     def owed_by(self, open_calls: set[From[Any]]) -> None:
@@ -50,12 +55,13 @@ class From(Generic[T]):
             if self._value is not _PENDING:
                 return False
             self._value, self._error = value, error
-            callbacks, self._callbacks = self._callbacks, []
+            callbacks, self._callbacks = self._callbacks, None
         if self._open_calls is not None:
             self._open_calls.discard(self)
         self._gate.release()
-        for callback in callbacks:
-            callback(self)
+        if callbacks is not None:
+            for callback in callbacks:
+                callback(self)
         return True
 
     @property
@@ -72,6 +78,8 @@ class From(Generic[T]):
         """Run *callback* with this handle once it settles: now, if it has. The callback must not raise or block."""
         with self._mutex:
             if self._value is _PENDING:
+                if self._callbacks is None:
+                    self._callbacks = []
                 self._callbacks.append(callback)
                 return
         callback(self)
@@ -79,11 +87,18 @@ class From(Generic[T]):
     def wait(self, timeout: float | None = None) -> T:
         """The answer. Raises the error it failed with, or `CallTimeout` after *timeout* seconds: the caller has then
         given up, and a later answer is dropped."""
-        if self._gate.acquire(timeout=-1 if timeout is None else min(max(timeout, 0.0), threading.TIMEOUT_MAX)):
-            self._gate.release()  # for others who wait
+        gate = self._gate
+        if timeout is None:
+            gate.acquire()
+            gate.release()  # for others who wait
+        elif gate.acquire(True, timeout if 0.0 <= timeout <= threading.TIMEOUT_MAX else _clamped(timeout)):
+            gate.release()
         else:
             self.fail(CallTimeout(f"no answer within {timeout:.3g} seconds"))
-        return self.result()
+        if self._error is not None:
+            raise self._error
+        value: T = self._value
+        return value
 
     def result(self) -> T:
         """The answer of a settled handle; raises the error it failed with."""

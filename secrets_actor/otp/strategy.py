@@ -7,7 +7,8 @@ Rule 4: a group restart stops the others in reverse start order, then starts all
         those that had stopped before.
 Rule 5: a try to start that failed is a restart of its own: under rest_for_one from the child that failed on, under
         one_for_all from the first.
-Rule 6: the end of a significant child that is not restarted can end the supervisor; being stopped cannot, though a
+Rule 6: with a backoff the restart, its place in the window and whom it affects are decided when the delay is over.
+Rule 7: the end of a significant child that is not restarted can end the supervisor; being stopped cannot, though a
         child so stopped counts as gone.
 """
 
@@ -38,6 +39,15 @@ def wants_restart(spec: ChildSpec, reason: ExitReason) -> bool:
     if spec.restart is Restart.TRANSIENT:
         return not reason.expected
     return spec.restart is Restart.PERMANENT
+
+
+def postpone(child: Child, ran: float, chance: float) -> tuple[int, float] | None:
+    """With a backoff: which try in a row the next start of *child* is, and the seconds until then; else None."""
+    backoff = child.spec.backoff
+    if backoff is None:
+        return None
+    tries = backoff.next_try(child.tries, ran)
+    return tries, backoff.delay(tries, chance)
 
 
 def on_end(

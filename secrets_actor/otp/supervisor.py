@@ -6,13 +6,16 @@ Rule 3: an exit signal of a process that is not in the table belongs to an earli
         purpose: it is dropped.
 Rule 4: a start that fails during a restart is tried again by message to self, so that a shutdown or a request that is
         already in the mailbox comes first. Each try counts as a restart.
-Rule 5: the table is published after every change, so that a picture of the tree never waits for a busy supervisor.
+Rule 5: a restart with a backoff is the same message, delayed: meanwhile the child is restarting, the others run on. A
+        message for an earlier wait of the same child is dropped.
+Rule 6: the table is published after every change, so that a picture of the tree never waits for a busy supervisor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from random import random
 from typing import Any
 
 from secrets_actor.otp import strategy
@@ -44,6 +47,7 @@ from secrets_actor.otp.restart_window import RestartWindow
 @dataclass(frozen=True, slots=True)
 class _TryAgain:
     child: str
+    wait: object = None
 
 
 class Supervisor(GenServer):
@@ -56,6 +60,7 @@ class Supervisor(GenServer):
         self._specs = check_children(children, flags.auto_shutdown)
         self._table = ChildTable()
         self._window = RestartWindow(flags.intensity, flags.period)
+        self._waits: dict[str, object] = {}  # by child, the wait before its next start
 
     # --- callbacks ------------------------------------------------------------------------------------------------
 
@@ -102,7 +107,9 @@ class Supervisor(GenServer):
                 return self._child_ended(row, message.reason)
         elif isinstance(message, _TryAgain):
             row = self._table.get(message.child)
-            if row is not None and row.process is State.RESTARTING:
+            wait = self._waits.get(message.child)
+            if row is not None and row.process is State.RESTARTING and message.wait is wait:
+                self._waits.pop(message.child, None)
                 plan = strategy.restart(self._table, row, self.flags.strategy, self._window, self.node.clock.now())
                 return self._carry_out(plan, row, Stopped("start failed"))
         return None
@@ -116,6 +123,8 @@ class Supervisor(GenServer):
     def _child_ended(self, row: Child, reason: ExitReason) -> Handled:
         child = row.spec.id
         flags, now = self.flags, self.node.clock.now()
+        if strategy.wants_restart(row.spec, reason) and self._postpone(row, now):
+            return None
         plan = strategy.on_end(self._table, row, reason, flags.strategy, self._window, now, flags.auto_shutdown)
         if plan.start or plan.give_up:
             self._set(self._table.with_process(child, State.RESTARTING))
@@ -145,12 +154,26 @@ class Supervisor(GenServer):
                 self._start(starting.spec)
             except StartError as error:
                 self.node.observe(ChildStartFailed(self.me.label, each, str(error.reason)))
-                self._set(self._table.with_process(each, State.RESTARTING))
-                self.me.post(_TryAgain(each))
+                if not self._postpone(starting, None):
+                    self._set(self._table.with_process(each, State.RESTARTING))
+                    self.me.post(_TryAgain(each))
                 return None
         total = next((r.restarts for r in self._table.rows if r.spec.id == child), 0)
         self.node.observe(ChildRestarted(self.me.label, child, str(reason), len(plan.window.times), total))
         return None
+
+    def _postpone(self, row: Child, now: float | None) -> bool:
+        """Delay the restart of *row*, whose process ended *now* or (None) did not come up. False: it has no backoff."""
+        ran = 0.0 if now is None or row.pid is None else now - row.pid.started_at
+        plan = strategy.postpone(row, ran, random())  # noqa: S311
+        if plan is None:
+            return False
+        tries, delay = plan
+        child = row.spec.id
+        self._waits[child] = wait = object()
+        self._set(self._table.postponed(child, tries))
+        self.send_after(delay, _TryAgain(child, wait))
+        return True
 
     def _start(self, spec: ChildSpec) -> Pid | None:
         """Start a child that is in the table. A start function's own mistakes count as failed starts."""

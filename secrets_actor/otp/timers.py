@@ -88,6 +88,11 @@ class TimerTable:
             if fires:
                 timer.target.post(timer.message)
 
+    def forget(self) -> None:
+        """In the child of a fork: nothing is pending, and nobody keeps it."""
+        self._lock = threading.Lock()
+        self._heap, self._cancelled, self.keeper = [], 0, None
+
     def wake(self) -> None:
         """Have the timer process look at the table again."""
         keeper = self.keeper

@@ -16,7 +16,8 @@ from secrets_actor.otp.supervisor import Published
 class TreeNode:
     """One process, or a child that has none now.
 
-    `state` is running, stopped or restarting; `uptime` in seconds; `restarts` counts since its supervisor started.
+    `state` is running, stopped or restarting; `uptime` in seconds; `restarts` counts since its supervisor started;
+    `restarts_in_window`, of a supervisor, those that count toward its intensity; `name` is the registered one.
     """
 
     id: str
@@ -30,6 +31,8 @@ class TreeNode:
     mailbox: int = 0
     open_calls: int = 0
     children: tuple[TreeNode, ...] = ()
+    name: str | None = None
+    restarts_in_window: int = 0
 
     def walk(self) -> Iterator[TreeNode]:
         """This one and all below it, from the top."""
@@ -76,6 +79,8 @@ def _of_pid(pid: Pid, restart: str, kind: str, restarts: int, nodes: dict[Node, 
         mailbox=len(pid.mailbox),
         open_calls=pid.open_calls,
         children=tuple(_of_child(child, nodes) for child in shown.children) if supervises and alive else (),
+        name=pid.name,
+        restarts_in_window=shown.restarts_in_window if supervises and alive else 0,
     )
 
 
@@ -111,6 +116,8 @@ def _facts(node: TreeNode) -> str:
         facts.append(f"#{node.serial}")
         facts.append(f"up {node.uptime:.1f} s")
     facts.append(f"restarts {node.restarts}")
+    if node.restarts_in_window:
+        facts.append(f"{node.restarts_in_window} lately")
     if node.mailbox:
         facts.append(f"mailbox {node.mailbox}")
     if node.open_calls:

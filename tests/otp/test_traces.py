@@ -16,13 +16,16 @@ JOBS = 8
 @pytest.fixture(scope="module")
 def outcomes(request: pytest.FixtureRequest) -> Iterator[dict[Path, Future[Outcome]]]:
     """The outcomes to come of the scenarios that this run has selected."""
-    selected = {item.callspec.params["path"] for item in request.session.items if _is_scenario(item)}
+    selected = {path for item in request.session.items if (path := _scenario(item)) is not None}
     with ThreadPoolExecutor(max_workers=JOBS) as pool:
         yield {path: pool.submit(replay, load(path)) for path in FILES if path in selected}
 
 
-def _is_scenario(item: pytest.Item) -> bool:
-    return getattr(item, "originalname", "") == test_a_scenario_goes_as_it_went_in_erlang.__name__
+def _scenario(item: pytest.Item) -> Path | None:
+    if getattr(item, "originalname", "") != test_a_scenario_goes_as_it_went_in_erlang.__name__:
+        return None
+    path: Path = getattr(item, "callspec").params["path"]  # noqa: B009  # pytest has no public type for it
+    return path
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

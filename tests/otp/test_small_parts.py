@@ -1,0 +1,176 @@
+"""From, names, timers, clocks and the mailbox, each by itself."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from secrets_actor.otp import (
+    CallTimeout,
+    From,
+    ManualClock,
+    NameTaken,
+    NoProcess,
+    Reply,
+    SystemClock,
+    call,
+    stop,
+)
+from secrets_actor.otp.timers import TimerTable
+from tests.otp.conftest import PATIENCE, Echo, Listener, TestNode, eventually
+
+
+def test_an_answer_settles_once_and_everybody_sees_the_same() -> None:
+    caller: From[int] = From()
+    seen: list[int] = []
+    caller.on_settled(lambda done: seen.append(done.result()))
+    caller.on_settled(lambda done: seen.append(done.result()))
+    with pytest.raises(RuntimeError):
+        caller.result()
+    assert not caller.settled
+    assert caller.reply(1)
+    assert not caller.reply(2)
+    assert not caller.fail(ValueError())
+    assert (caller.wait(), caller.wait(0.0), caller.error) == (1, 1, None)
+    caller.on_settled(lambda done: seen.append(done.result()))
+    assert seen == [1, 1, 1]
+
+
+def test_a_failed_answer_raises_and_one_given_up_stays_given_up() -> None:
+    caller: From[int] = From()
+    caller.fail(KeyError("k"))
+    with pytest.raises(KeyError):
+        caller.wait()
+    late: From[int] = From()
+    with pytest.raises(CallTimeout):
+        late.wait(-0.001)
+    assert not late.reply(1)
+    assert isinstance(late.error, CallTimeout)
+
+
+def test_many_threads_settle_one_wins() -> None:
+    for _ in range(50):
+        caller: From[int] = From()
+        barrier, wins = threading.Barrier(4), []
+
+        def settle(n: int, caller: From[int] = caller, barrier: Any = barrier, wins: Any = wins) -> None:
+            barrier.wait(PATIENCE)
+            if caller.reply(n):
+                wins.append(n)
+
+        threads = [threading.Thread(target=settle, args=(n,)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+        assert wins == [caller.wait()]
+
+
+def test_open_calls_know_what_they_owe() -> None:
+    caller: From[int] = From()
+    owed: set[From[Any]] = set()
+    caller.owed_by(owed)
+    assert owed == {caller}
+    caller.reply(1)
+    assert owed == set()
+
+
+def test_a_name_passes_on_and_can_be_waited_for(node: TestNode) -> None:
+    name = node.name("n")
+    assert name.resolve() is None
+    assert not name.send("x")
+    assert not name.post("x")
+    failed: From[Any] = From()
+    name.deliver("x", failed)
+    assert isinstance(failed.error, NoProcess)
+    found: list[Any] = []
+    waiter = threading.Thread(target=lambda: found.append(node.registry.wait_for("n", PATIENCE)))
+    waiter.start()
+    first = node.spawn(Echo, name="n")
+    waiter.join(PATIENCE)
+    assert found == [first]
+    assert node.registry.wait_for("other", 0.001) is None
+    with pytest.raises(NameTaken):
+        node.registry.register("n", first)
+    node.registry.unregister("n", node.spawn(Echo))  # not its name
+    assert name.resolve() is first
+    stop(first)
+    assert name.resolve() is None
+
+
+def listening(node: TestNode) -> tuple[Any, Listener]:
+    made: list[Listener] = []
+
+    def make() -> Listener:
+        made.append(Listener())
+        return made[0]
+
+    return node.spawn(make, name="listener"), made[0]
+
+
+def test_timers_fire_in_order_when_the_clock_says_so(timed: TestNode, clock: ManualClock) -> None:
+    pid, listener = listening(timed)
+    for delay, target in ((3.0, pid), (1.0, timed.name("listener")), (2.0, pid)):
+        timed.timers.send_after(delay, target, delay)
+    assert len(timed.timers) == 3
+    clock.advance(2.0)
+    assert listener.seen(2) == [1.0, 2.0]
+    assert len(timed.timers) == 1
+    clock.advance(10.0)
+    assert listener.seen(3)[2] == 3.0
+
+
+def test_a_cancelled_timer_says_what_it_had_left_and_a_fired_one_nothing(timed: TestNode, clock: ManualClock) -> None:
+    pid, listener = listening(timed)
+    timer, fired = timed.timers.send_after(5.0, pid, "never"), timed.timers.send_after(1.0, pid, "fired")
+    clock.advance(2.0)
+    assert listener.seen(1) == ["fired"]
+    assert timed.timers.read(timer) == pytest.approx(3.0)
+    assert timed.timers.cancel(timer) == pytest.approx(3.0)
+    assert timed.timers.cancel(timer) is None
+    assert timed.timers.read(fired) is None
+    assert timed.timers.cancel(fired) is None
+    clock.advance(10.0)
+    assert call(pid, "through") == "through"
+    assert listener.inbox == ["fired"]
+
+
+def test_cancelled_timers_do_not_pile_up() -> None:
+    table = TimerTable(ManualClock())
+    timers = [table.send_after(1.0, None, n) for n in range(1000)]  # type: ignore[arg-type]
+    for timer in timers[:990]:
+        table.cancel(timer)
+    assert len(table) == 10
+    assert len(table._heap) < 200
+
+
+def test_a_timer_outlives_the_process_that_keeps_it(timed: TestNode, clock: ManualClock) -> None:
+    from secrets_actor.otp import TimerServer
+
+    pid, listener = listening(timed)
+    timed.timers.send_after(1.0, pid, "kept")
+    keeper = timed.timers.keeper
+    assert keeper is not None
+    keeper.kill()
+    clock.advance(2.0)
+    timed.spawn(TimerServer, "timers")
+    assert listener.seen(1) == ["kept"]
+
+
+def test_the_system_clock_grows_and_never_jumps() -> None:
+    clock = SystemClock()
+    clock.on_jump(lambda: 1 / 0)
+    assert clock.now() <= clock.now()
+
+
+def test_the_mailbox_counts_what_waits(node: TestNode) -> None:
+    gate = threading.Event()
+    pid = node.spawn(Echo)
+    threading.Thread(target=lambda: call(pid, lambda me, caller: gate.wait(PATIENCE) and Reply(1))).start()
+    eventually(lambda: not pid.mailbox.waiting)
+    pid.send(1)
+    pid.send(2)
+    assert len(pid.mailbox) == 2
+    assert not pid.mailbox_idle()
+    gate.set()
+    eventually(pid.mailbox_idle)

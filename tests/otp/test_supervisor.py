@@ -1,0 +1,362 @@
+"""Supervisors, beyond what the traces show."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from secrets_actor.otp import (
+    BRUTAL_KILL,
+    SHUTDOWN,
+    AutoShutdown,
+    ChildError,
+    ChildSpec,
+    CountChildren,
+    Counts,
+    DeleteChild,
+    DynamicSupervisor,
+    Flags,
+    GenServer,
+    GetChildSpec,
+    InitResult,
+    InvalidTree,
+    Kind,
+    ManualClock,
+    Pid,
+    Reply,
+    Restart,
+    RestartChild,
+    StartChild,
+    StartError,
+    Stop,
+    Stopped,
+    Strategy,
+    Supervisor,
+    TerminateChild,
+    TerminatePid,
+    WhichChildren,
+    call,
+    cast,
+    draw,
+    snapshot,
+    spawn,
+    supervisor_spec,
+)
+from secrets_actor.otp.child_table import State
+from secrets_actor.otp.events import (
+    ChildRestarted,
+    ChildStartFailed,
+    ProcessDisowned,
+    SupervisorGaveUp,
+    SupervisorShutDown,
+)
+from tests.otp.conftest import PATIENCE, Echo, TestNode, eventually
+
+
+def die(me: Any) -> Any:
+    return Stop(Stopped("boom"))
+
+
+def end(me: Any) -> Any:
+    return Stop()
+
+
+def serials(sup: Pid) -> dict[str, int | None]:
+    return {row.spec.id: None if row.pid is None else row.pid.serial for row in call(sup, WhichChildren())}
+
+
+def pid_of(sup: Pid, child: str) -> Pid:
+    pid = next(row.pid for row in call(sup, WhichChildren()) if row.spec.id == child)
+    assert pid is not None
+    return pid
+
+
+def crash(node: TestNode, sup: Pid, child: str) -> None:
+    seen = len(node.recorder.of(ChildRestarted))
+    cast(pid_of(sup, child), die)
+    node.recorder.wait_for(ChildRestarted, seen + 1)
+    call(sup, WhichChildren())  # it is through with it
+
+
+@pytest.mark.parametrize(
+    ("strategy", "fresh"),
+    [(Strategy.ONE_FOR_ONE, "b"), (Strategy.ONE_FOR_ALL, "abc"), (Strategy.REST_FOR_ONE, "bc")],
+)
+def test_a_strategy_says_who_is_restarted_with_a_child(node: TestNode, strategy: Strategy, fresh: str) -> None:
+    sup = node.spawn(lambda: Supervisor(Flags(strategy), [ChildSpec(name, Echo) for name in "abc"]), "root")
+    before = serials(sup)
+    crash(node, sup, "b")
+    after = serials(sup)
+    assert "".join(name for name in "abc" if before[name] != after[name]) == fresh
+
+
+def test_the_window_slides_on_the_node_s_clock(timed: TestNode, clock: ManualClock) -> None:
+    sup = timed.spawn(lambda: Supervisor(Flags(intensity=1, period=5), [ChildSpec("a", Echo)]), "root")
+    crash(timed, sup, "a")
+    clock.advance(5.1)
+    crash(timed, sup, "a")
+    assert sup.is_alive()
+    clock.advance(5.0)
+    cast(pid_of(sup, "a"), die)
+    assert sup.wait(PATIENCE) == SHUTDOWN
+    (gave_up,) = timed.recorder.of(SupervisorGaveUp)
+    assert (gave_up.process, gave_up.child, gave_up.intensity) == ("root", "a", 1)
+
+
+def test_a_child_is_terminated_restarted_and_deleted_by_request(node: TestNode) -> None:
+    sup = node.spawn(lambda: Supervisor(Flags(), [ChildSpec("a", Echo, name="a")]), "root")
+    for request, problem in ((RestartChild("a"), "running"), (DeleteChild("a"), "running")):
+        with pytest.raises(ChildError) as refused:
+            call(sup, request)
+        assert refused.value.problem == problem
+    call(sup, TerminateChild("a"))
+    assert serials(sup) == {"a": None}
+    assert call(sup, RestartChild("a")).is_alive()
+    assert call(sup, GetChildSpec("a")).shutdown == 5.0
+    call(sup, TerminateChild("a"))
+    call(sup, DeleteChild("a"))
+    for request in (TerminateChild("a"), RestartChild("a"), DeleteChild("a"), GetChildSpec("a")):
+        with pytest.raises(ChildError, match="not_found"):
+            call(sup, request)
+    assert call(sup, CountChildren()) == Counts(0, 0, 0, 0)
+
+
+def test_a_child_is_added_once_and_checked_first(node: TestNode) -> None:
+    sup = node.spawn(lambda: Supervisor(Flags(), []), "root")
+    pid = call(sup, StartChild(ChildSpec("a", Echo)))
+    with pytest.raises(ChildError) as refused:
+        call(sup, StartChild(ChildSpec("a", Echo)))
+    assert (refused.value.problem, refused.value.pid) == ("already_started", pid)
+    call(sup, TerminateChild("a"))
+    with pytest.raises(ChildError, match="already_present"):
+        call(sup, StartChild(ChildSpec("a", Echo)))
+    with pytest.raises(InvalidTree):
+        call(sup, StartChild(ChildSpec("b", Echo, shutdown=-1)))
+    with pytest.raises(StartError):
+        call(sup, StartChild(ChildSpec("c", lambda: 1 / 0)))  # type: ignore[arg-type,return-value]
+    assert set(serials(sup)) == {"a"}
+
+
+def test_a_name_that_is_taken_is_a_failed_start(node: TestNode) -> None:
+    node.spawn(Echo, name="taken")
+    with pytest.raises(StartError, match="the name taken belongs"):
+        node.spawn(lambda: Supervisor(Flags(), [ChildSpec("a", Echo, name="taken")]), "root")
+    sup = node.spawn(lambda: DynamicSupervisor(Flags()), "pool")
+    with pytest.raises(StartError, match="the name taken belongs"):
+        call(sup, StartChild(ChildSpec("a", Echo, name="taken")))
+
+
+def test_a_child_that_hangs_in_terminate_is_disowned_in_its_time(node: TestNode) -> None:
+    gate = threading.Event()
+
+    class Hangs(Echo):
+        trap_exit = True
+
+        def terminate(self, reason: Any) -> None:
+            gate.wait(PATIENCE)
+
+    spec = ChildSpec("hangs", Hangs, shutdown=0.02)
+    sup = node.spawn(lambda: Supervisor(Flags(), [spec, ChildSpec("brutal", Hangs, shutdown=BRUTAL_KILL)]), "root")
+    call(sup, TerminateChild("hangs"))
+    assert [pid.label for pid in node.disowned] == ["hangs"]
+    assert "disowned thread: hangs" in draw(snapshot(sup))
+    call(sup, TerminateChild("brutal"))
+    gate.set()
+    eventually(lambda: not node.disowned)
+    assert node.recorder.of(ProcessDisowned)
+
+
+def test_a_failed_restart_is_tried_again_and_each_try_counts(node: TestNode) -> None:
+    starts = 0
+
+    class Flaky(Echo):
+        def init(self) -> InitResult:
+            nonlocal starts
+            starts += 1
+            return Stop(Stopped("not yet")) if 1 < starts < 4 else None
+
+    sup = node.spawn(lambda: Supervisor(Flags(intensity=3), [ChildSpec("flaky", Flaky)]), "root")
+    crash(node, sup, "flaky")
+    assert len(node.recorder.of(ChildStartFailed)) == 2
+    (row,) = call(sup, WhichChildren())
+    assert row.restarts == 3
+    cast(pid_of(sup, "flaky"), die)
+    assert sup.wait(PATIENCE) == SHUTDOWN
+
+
+@pytest.mark.parametrize(("mode", "ends"), [("any_significant", 1), ("all_significant", 2)])
+def test_significant_children_end_their_supervisor(node: TestNode, mode: str, ends: int) -> None:
+    specs = [
+        ChildSpec("a", Echo),
+        ChildSpec("b", Echo, Restart.TRANSIENT, significant=True),
+        ChildSpec("c", Echo, Restart.TEMPORARY, significant=True),
+    ]
+    sup = node.spawn(lambda: Supervisor(Flags(auto_shutdown=AutoShutdown(mode)), specs), "root")
+    for number, child in enumerate("bc", 1):
+        pid = pid_of(sup, child)
+        cast(pid, end)
+        pid.wait(PATIENCE)
+        if number == ends:
+            assert sup.wait(PATIENCE) == SHUTDOWN
+            break
+        call(sup, WhichChildren())
+    assert len(node.recorder.of(SupervisorShutDown)) == 1
+
+
+def test_a_nested_supervisor_that_gives_up_is_restarted_by_its_own(node: TestNode) -> None:
+    inner = supervisor_spec("inner", Flags(intensity=0), [ChildSpec("x", Echo, name="x")])
+    root = node.spawn(lambda: Supervisor(Flags(), [inner]), "root")
+    assert call(root, CountChildren()) == Counts(1, 1, 1, 0)
+    first = node.registry.whereis("x")
+    assert first is not None
+    cast(first, die)
+    node.recorder.wait_for(ChildRestarted)
+    assert call(node.name("x"), 1) == 1
+    assert node.registry.whereis("x") is not first
+    text = draw(snapshot(root))
+    assert "└─ inner" in text
+    assert "restarts 1" in text
+
+
+def test_an_unknown_request_ends_the_supervisor_as_it_would_any_server(node: TestNode) -> None:
+    for make in (lambda: Supervisor(Flags(), []), lambda: DynamicSupervisor(Flags())):
+        for send in (lambda pid: cast(pid, "x"), lambda pid: node.recorder and _call_quietly(pid)):
+            pid = node.spawn(make, "root")
+            send(pid)
+            assert "BadReturn" in str(pid.wait(PATIENCE))
+
+
+def _call_quietly(pid: Pid) -> None:
+    with pytest.raises(Exception, match="BadReturn"):
+        call(pid, "x")
+
+
+# --- dynamic ------------------------------------------------------------------------------------------------------
+
+
+def pool(node: TestNode, **options: Any) -> Pid:
+    flags = options.pop("flags", Flags(intensity=2))
+    return node.spawn(lambda: DynamicSupervisor(flags, **options), "pool")
+
+
+def test_children_come_up_to_the_limit_and_go_by_pid(node: TestNode) -> None:
+    sup = pool(node, max_children=2)
+    one, two = (call(sup, StartChild(ChildSpec("w", Echo))) for _ in range(2))
+    with pytest.raises(ChildError, match="max_children"):
+        call(sup, StartChild(ChildSpec("w", Echo)))
+    call(sup, TerminatePid(one))
+    call(sup, TerminatePid(one))  # the dead are gone
+    cast(sup, TerminatePid(two))
+    cast(sup, TerminatePid(two))
+    assert call(sup, WhichChildren()) == ()
+    with pytest.raises(ChildError, match="not_found"):
+        call(sup, TerminatePid(sup))
+    for request in (TerminateChild("w"), RestartChild("w"), DeleteChild("w")):
+        with pytest.raises(ChildError, match="simple_one_for_one"):
+            call(sup, request)
+
+
+def test_a_template_is_the_one_spec(node: TestNode) -> None:
+    template = ChildSpec("w", Echo, Restart.TEMPORARY, kind=Kind.SUPERVISOR)
+    sup = pool(node, template=template)
+    assert call(sup, CountChildren()) == Counts(1, 0, 0, 0)
+    pid = call(sup, StartChild(template))
+    assert call(sup, CountChildren()) == Counts(1, 1, 1, 0)
+    assert call(sup, GetChildSpec("w")) == template.completed() == call(sup, GetChildSpec(pid))
+    with pytest.raises(ChildError):
+        call(sup, GetChildSpec("x"))
+    with pytest.raises(StartError, match="InvalidTree"):
+        pool(node, template=ChildSpec("w", Echo, shutdown=-1))
+    with pytest.raises(StartError, match="InvalidTree"):
+        pool(node, flags=Flags(auto_shutdown=AutoShutdown.ANY_SIGNIFICANT))
+
+
+def test_a_permanent_instance_comes_back_as_another_and_a_temporary_one_does_not(node: TestNode) -> None:
+    sup = pool(node)
+    stays = call(sup, StartChild(ChildSpec("stays", Echo)))
+    goes = call(sup, StartChild(ChildSpec("goes", Echo, Restart.TEMPORARY)))
+    cast(goes, die)
+    goes.wait(PATIENCE)
+    cast(stays, die)
+    node.recorder.wait_for(ChildRestarted)
+    (row,) = call(sup, WhichChildren())
+    assert row.spec.id == "stays"
+    assert row.pid is not stays
+    assert row.restarts == 1
+    assert call(sup, CountChildren()) == Counts(1, 1, 0, 1)
+
+
+def test_an_instance_that_cannot_come_back_uses_the_intensity_up(node: TestNode) -> None:
+    gate, starts = threading.Event(), 0
+
+    class Once(Echo):
+        def init(self) -> InitResult:
+            nonlocal starts
+            starts += 1
+            return None if starts == 1 else Stop(Stopped("no"))
+
+    sup = pool(node)
+    cast(call(sup, StartChild(ChildSpec("once", Once))), die)
+    assert sup.wait(PATIENCE) == SHUTDOWN
+    assert starts == 3
+    gate.set()
+
+
+def test_terminating_the_last_pid_of_a_restarting_instance_ends_its_tries(node: TestNode) -> None:
+    asked, gate = threading.Event(), threading.Event()
+
+    class Once(Echo):
+        first = True
+
+        def init(self) -> InitResult:
+            if Once.first:
+                Once.first = False
+                return None
+            asked.set()
+            gate.wait(PATIENCE)
+            return Stop(Stopped("no"))
+
+    sup = pool(node, flags=Flags(intensity=100))
+    pid = call(sup, StartChild(ChildSpec("once", Once)))
+    cast(pid, die)
+    assert asked.wait(PATIENCE)
+    shown: list[Any] = []
+    asker = threading.Thread(
+        target=lambda: shown.extend(
+            (call(sup, WhichChildren()), call(sup, TerminatePid(pid)), call(sup, CountChildren()))
+        )
+    )
+    asker.start()
+    gate.set()
+    asker.join(PATIENCE)
+    assert shown[0][0].process is State.RESTARTING
+    assert shown[2] == Counts(0, 0, 0, 0)
+    assert sup.is_alive()
+
+
+def test_shutdown_is_parallel(node: TestNode) -> None:
+    barrier = threading.Barrier(5)
+
+    class Together(Echo):
+        trap_exit = True
+
+        def terminate(self, reason: Any) -> None:
+            barrier.wait(PATIENCE)  # passes only if all are there at once
+
+    sup = pool(node)
+    pids = [call(sup, StartChild(ChildSpec("w", Together, shutdown=PATIENCE))) for _ in range(5)]
+    sup.exit(SHUTDOWN)
+    assert sup.wait(PATIENCE) == SHUTDOWN
+    assert {str(pid.reason) for pid in pids} == {"shutdown"}
+
+
+def test_a_supervisor_s_start_reaches_the_caller_s_own_process(node: TestNode) -> None:
+    class Parent(GenServer):
+        def handle_call(self, request: Any, caller: Any) -> Any:
+            return Reply(spawn(self.node, Echo, label="child", link=True))
+
+    parent = node.spawn(Parent, "parent")
+    child = call(parent, "start")
+    assert child.parent is parent
+    parent.exit(Stopped("gone"))
+    assert child.wait(PATIENCE) == Stopped("gone")

@@ -1,0 +1,74 @@
+"""The picture of a tree: as data and as text."""
+
+import threading
+from typing import Any
+
+from secrets_actor.otp import (
+    ChildSpec,
+    Flags,
+    GenServer,
+    NoReply,
+    Restart,
+    Supervisor,
+    TerminateChild,
+    call,
+    cast,
+    draw,
+    snapshot,
+    stop,
+    supervisor_spec,
+)
+from secrets_actor.otp.events import ChildRestarted
+from tests.otp.conftest import PATIENCE, Echo, TestNode, eventually
+from tests.otp.test_supervisor import die, pid_of
+
+
+def test_a_picture_shows_names_states_restarts_and_what_waits(node: TestNode) -> None:
+    inner = supervisor_spec("inner", Flags(), [ChildSpec("x", Echo, name="x_name"), ChildSpec("y", Echo)])
+    last = ChildSpec("last", Echo, Restart.TRANSIENT)
+    root = node.spawn(lambda: Supervisor(Flags(), [inner, ChildSpec("busy", Echo), last]), "root")
+    call(root, TerminateChild("last"))
+    inner_pid = pid_of(root, "inner")
+    cast(pid_of(inner_pid, "x"), die)
+    node.recorder.wait_for(ChildRestarted)
+    busy, entered, gate = pid_of(root, "busy"), threading.Event(), threading.Event()
+
+    def hold(me: Any) -> Any:
+        entered.set()
+        gate.wait(PATIENCE)
+
+    cast(busy, hold)
+    assert entered.wait(PATIENCE)
+    busy.send("waits")
+    caller = threading.Thread(target=lambda: call(busy, "x"))
+    caller.start()
+    eventually(lambda: busy.open_calls == 1)
+    picture = snapshot(root)
+    found = {one.id: one for one in picture.root.walk()}
+    assert list(found) == ["root", "inner", "x", "y", "busy", "last"]
+    assert (found["x"].name, found["x"].restarts, found["inner"].restarts_in_window) == ("x_name", 1, 1)
+    assert (found["busy"].mailbox, found["busy"].open_calls) == (2, 1)
+    assert (found["last"].state, found["last"].serial, found["x"].state) == ("stopped", None, "running")
+    assert found["x"].uptime >= 0.0
+    lines = str(picture).splitlines()
+    assert [line.split("  ")[0].rstrip() for line in lines] == ["root", "├─ inner", "│", "│", "├─ busy", "└─ last"]
+    assert "1 lately" in lines[1]
+    assert lines[4].endswith("mailbox 2  open calls 1")
+    gate.set()
+    caller.join(PATIENCE)
+    stop(root)
+    assert draw(snapshot(root)).startswith("root  one_for_one    stopped")
+
+
+def test_a_process_that_shows_another_stands_for_the_tree_under_it(node: TestNode) -> None:
+    inner = node.spawn(lambda: Supervisor(Flags(), [ChildSpec("leaf", Echo)]), "inner")
+
+    class Door(GenServer):
+        def init(self) -> None:
+            self.me.published = inner
+
+        def handle_call(self, request: Any, caller: Any) -> Any:
+            return NoReply()
+
+    root = node.spawn(lambda: Supervisor(Flags(), [ChildSpec("door", Door)]), "root")
+    assert [one.id for one in snapshot(root).root.walk()] == ["root", "door", "leaf"]
