@@ -213,6 +213,8 @@ class Pid:
         if cut_off:
             self.node.disown(self, busy)
         self.mailbox.close()
+        if self.ref is not None:
+            self.ref.actor_stopped.set()  # so that pykka, too, takes it for dead from now on
         if self.name is not None:
             self.node.registry.unregister(self.name, self)
         self.node.ended(self, reason)

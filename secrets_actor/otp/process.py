@@ -273,7 +273,8 @@ def spawn(
         actor._start_actor_loop()
         return actor.started.wait(timeout)
     except CallFailed:
-        reason = pid.reason or KILLED  # its end reaches a linked starter as any other's does
+        pid.kill()  # if it never began, for its starter is dead; else its end reaches the starter as any other's does
+        reason = pid.reason or KILLED
     except CallTimeout:
         reason = TIMEOUT
         _undo(pid, starter)

@@ -15,6 +15,7 @@ from secrets_actor.otp import (
     ExitSignal,
     NoProcess,
     Reply,
+    StartError,
     Stopped,
     call,
     stop,
@@ -173,3 +174,25 @@ def test_an_observer_that_fails_ends_nobody(node: TestNode) -> None:
 
     node._observer = fails
     assert call(node.spawn(Echo), 1) == 1
+
+
+def test_a_dead_process_starts_nothing_and_takes_no_name(node: TestNode) -> None:
+    entered, gate, failed = threading.Event(), threading.Event(), threading.Event()
+
+    def start_late(me: Echo, caller: Any) -> Any:
+        entered.set()
+        gate.wait(PATIENCE)
+        try:
+            node.spawn(Echo, name="late", link=True)
+        except StartError:
+            failed.set()
+
+    pid = node.spawn(Echo)
+    thread = threading.Thread(target=lambda: _error(lambda: call(pid, start_late)))
+    thread.start()
+    assert entered.wait(PATIENCE)
+    pid.kill()
+    gate.set()
+    assert failed.wait(PATIENCE)
+    assert node.registry.whereis("late") is None
+    thread.join(PATIENCE)

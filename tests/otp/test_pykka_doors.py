@@ -178,7 +178,7 @@ def test_every_open_ask_is_answered_when_the_server_is_killed(node: TestNode) ->
     for future in futures:
         with pytest.raises(CallFailed, match="gone"):
             future.get(timeout=PATIENCE)
-    with pytest.raises(NoProcess):
+    with pytest.raises(pykka.ActorDeadError):
         pid.ref.ask("x", timeout=PATIENCE)
     with pytest.raises(NoProcess):
         call(pid, lambda me, caller: Reply(1))

@@ -209,6 +209,28 @@ def test_an_instance_whose_restart_fails_shows_as_restarting_until_it_is_termina
     assert trace[-1]["ev"] == "result"
 
 
+def test_a_template_may_be_a_supervisor_and_one_may_be_added_later() -> None:
+    inner = {"strategy": "simple_one_for_one", "children": [child("tpl", type="supervisor", sup={"children": []})]}
+    trace = supervisor(
+        {"op": "start_child", "spec": child("s", type="supervisor", sup=inner)},
+        {"op": "start_child", "sup": "s", "args": {"label": "w"}},
+        {"op": "which_children", "sup": "s"},
+        {"op": "terminate_child", "sup": "s", "child": "w", "by": "pid"},
+        children=[],
+    )
+    assert values(trace)[3:] == [{"children": [["undefined", {"pid": "w#1"}, "supervisor"]]}, "ok"]
+    assert trace[-2] == {"ev": "sup_down", "id": "w", "start_no": 1, "reason": "shutdown"}
+
+
+def test_a_process_that_hangs_forever_does_not_hold_the_steps_up() -> None:
+    trace = supervisor(
+        {"op": "signal", "child": "root", "reason": "kill"},
+        {"op": "alive", "child": "a"},
+        children=[child("a", behaviour={"trap_exit": True, "terminate_ms": "hang"})],
+    )
+    assert values(trace)[-1] is True
+
+
 def test_a_difference_names_scenario_index_and_both_sides() -> None:
     document = {
         "name": "n",

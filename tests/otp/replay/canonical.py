@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Event = dict[str, Any]
+LATE = ": took "  # in the text of a problem that is one of time only
 
 
 def _key(value: Any) -> str:
@@ -98,7 +99,7 @@ def differences(
         took = elapsed.get(number)
         low, high = step.get("min_ms", 0), step.get("max_ms", float("inf"))
         if took is not None and not low <= took <= high + slack:
-            problems.append(f"{document['name']} step {number}: took {took:.0f} ms, want {low} to {high} ms")
+            problems.append(f"{document['name']} step {number}{LATE}{took:.0f} ms, want {low} to {high} ms")
     return problems
 
 

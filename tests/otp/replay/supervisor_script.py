@@ -131,6 +131,7 @@ class Worker(GenServer):
         """As slow and as clumsy as the script has it."""
         self._world.record("terminate", id=self._name, start_no=self._number, reason=of_reason(reason))
         ms = self._script.get("terminate_ms", 0)
+        self._instance.hangs = ms == "hang"
         self._sleep(float("inf") if ms == "hang" else ms)
         if "terminate_raise" in self._script:
             _end(self._script["terminate_raise"])
@@ -217,6 +218,7 @@ def supervisor_factory(world: World, name: str, scenario: dict[str, Any]) -> Cal
     """What makes the supervisor *name*; it runs in the supervisor's own thread."""
 
     def make() -> GenServer:
+        world.supervisors[name] = scenario
         instance = world.enter(name, world.next_number(name), "sup_down", tells_start=True)
         world.record("init", id=name, start_no=instance.number)
         if scenario.get("init") == "ignore":

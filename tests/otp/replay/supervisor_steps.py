@@ -67,29 +67,18 @@ class Tree:
             return "ignore" if error.reason is IGNORE else ["error", of_reason(error.reason)]
         return ["ok", self.world.term_of(pid)]
 
-    def flags_of(self, sup: str) -> dict[str, Any]:
-        """The scenario of the supervisor *sup*."""
-        return self.scenario if sup == ROOT else _find(self.scenario, sup)
+    def script_of(self, step: dict[str, Any]) -> dict[str, Any]:
+        """The script of the supervisor that *step* is about."""
+        return self.world.supervisors.get(step.get("sup", ROOT), {})
 
     def is_simple(self, step: dict[str, Any]) -> bool:
         """Whether the supervisor of *step* is a simple_one_for_one."""
-        return bool(self.flags_of(step.get("sup", ROOT)).get("strategy") == SIMPLE)
+        return bool(self.script_of(step).get("strategy") == SIMPLE)
 
     def release(self) -> None:
         """Let go of every supervisor that is held."""
         for released in self.held.values():
             released.set()
-
-
-def _find(scenario: dict[str, Any], sup: str) -> dict[str, Any]:
-    for child in scenario.get("children", []):
-        if "sup" in child:
-            if child["id"] == sup:
-                return dict(child["sup"])
-            found = _find(child["sup"], sup)
-            if found:
-                return found
-    return {}
 
 
 def run_step(tree: Tree, step: dict[str, Any]) -> Any:
@@ -164,9 +153,12 @@ def _start_request(tree: Tree, step: dict[str, Any]) -> Any:
     if "spec" in step:
         return StartChild(child_spec(tree.world, step["spec"]))
     args = step["args"]
-    template = tree.flags_of(step.get("sup", ROOT))["children"][0]
-    script = args.get("behaviour", template.get("behaviour", {}))
-    start = worker_factory(tree.world, args["label"], script)
+    template = tree.script_of(step)["children"][0]
+    label = args["label"]
+    if "sup" in template:
+        start = supervisor_factory(tree.world, label, template["sup"])
+    else:
+        start = worker_factory(tree.world, label, args.get("behaviour", template.get("behaviour", {})))
     return StartChild(replace(child_spec(tree.world, template), start=start))
 
 

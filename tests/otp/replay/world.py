@@ -16,7 +16,7 @@ from tests.otp.replay.canonical import Event
 from tests.otp.replay.terms import of_reason
 
 QUIET: Final = 0.025  # seconds without news before a step counts as over; the recordings waited about 30 ms
-GIVE_UP: Final = 30.0  # seconds after which a step that does not come to rest is left
+GIVE_UP: Final = 15.0  # seconds after which a step that does not come to rest is left
 
 
 class Instance:
@@ -29,14 +29,15 @@ class Instance:
         self.started = False
         self.over = threading.Event()  # set when its thread is cut loose: ends its sleeps
         self.parked = False
+        self.hangs = False  # forever, unless somebody kills it
 
     @property
     def at_rest(self) -> bool:
         if not self.pid.is_alive():
             return self.pid.mailbox_idle()
-        if self.parked:
-            return True
-        return self.pid.mailbox_idle()
+        parent = self.pid.parent
+        forsaken = self.hangs and (parent is None or not parent.is_alive())
+        return self.parked or forsaken or self.pid.mailbox_idle()
 
     @property
     def stirring(self) -> bool:
@@ -52,6 +53,7 @@ class World(Node):
     def __init__(self) -> None:
         super().__init__()
         self.trace: list[Event] = []
+        self.supervisors: dict[str, dict[str, Any]] = {}  # the scripts of those that were to be started, by id
         self.elapsed: dict[int, float] = {}
         self._mutex = threading.Lock()
         self._closed = False

@@ -1,0 +1,241 @@
+"""python -m tests.bench.kernel [--quick]: what the kernel costs, as ratios to plain pykka in the same run.
+
+Each figure is the median of several alternating rounds, so that a slow moment of the machine hits both sides.
+"""
+
+import argparse
+import os
+import resource
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pykka
+
+from secrets_actor.otp import (
+    SHUTDOWN,
+    ChildSpec,
+    DynamicSupervisor,
+    Flags,
+    GenServer,
+    Handled,
+    InitResult,
+    Node,
+    Reply,
+    StartChild,
+    Stop,
+    Stopped,
+    Supervisor,
+    call,
+    cast,
+    spawn,
+)
+
+
+class Plain(pykka.ThreadingActor):
+    """The other side: an actor that returns what it gets, and counts what it is told."""
+
+    use_daemon_thread = True
+
+    def __init__(self, total: int = 0, done: threading.Event | None = None) -> None:
+        super().__init__()
+        self.left, self.done = total, done
+
+    def on_receive(self, message: Any) -> Any:
+        if self.done is not None:
+            self.left -= 1
+            if not self.left:
+                self.done.set()
+        return message
+
+
+class Ours(GenServer):
+    """The same as a gen_server."""
+
+    def __init__(self, total: int = 0, done: threading.Event | None = None) -> None:
+        self.left, self.done = total, done
+
+    def handle_call(self, request: Any, caller: Any) -> Handled:
+        return Reply(request)
+
+    def handle_cast(self, message: Any) -> Handled:
+        self.left -= 1
+        if not self.left and self.done is not None:
+            self.done.set()
+        return None
+
+
+class Ready(GenServer):
+    """Dies when told, and says when it is up."""
+
+    def __init__(self, up: threading.Semaphore) -> None:
+        self.up = up
+
+    def init(self) -> InitResult:
+        self.up.release()
+        return None
+
+    def handle_cast(self, message: Any) -> Handled:
+        return Stop(Stopped("bench"))
+
+
+def timed(action: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    action()
+    return time.perf_counter() - begun
+
+
+def calls(number: int) -> tuple[float, float]:
+    """Round trips: ours, pykka's."""
+    pid, ref = spawn(Node(), Ours, label="ours"), Plain.start()
+
+    def ours() -> None:
+        for n in range(number):
+            call(pid, n)
+
+    def theirs() -> None:
+        for n in range(number):
+            ref.ask(n)
+
+    found = timed(ours), timed(theirs)
+    pid.exit(SHUTDOWN)
+    ref.stop()
+    return found
+
+
+def casts(number: int) -> tuple[float, float]:
+    """Messages sent and handled: ours, pykka's with its own queue."""
+    done, theirs_done = threading.Event(), threading.Event()
+    pid = spawn(Node(), lambda: Ours(number, done), label="ours")
+    ref = Plain.start(number, theirs_done)
+
+    def ours() -> None:
+        for n in range(number):
+            cast(pid, n)
+        done.wait()
+
+    def theirs() -> None:
+        for n in range(number):
+            ref.tell(n)
+        theirs_done.wait()
+
+    found = timed(ours), timed(theirs)
+    pid.exit(SHUTDOWN)
+    ref.stop()
+    return found
+
+
+def lives(number: int) -> tuple[float, float]:
+    """Starting and stopping: a supervised process of ours, a plain actor."""
+    sup = spawn(Node(), lambda: DynamicSupervisor(Flags()), label="pool")
+    from secrets_actor.otp import TerminatePid
+
+    def ours() -> None:
+        for _ in range(number):
+            call(sup, TerminatePid(call(sup, StartChild(ChildSpec("w", Ours)))))
+
+    def theirs() -> None:
+        for _ in range(number):
+            Plain.start().stop()
+
+    found = timed(ours), timed(theirs)
+    sup.exit(SHUTDOWN)
+    return found
+
+
+def restarts(number: int) -> tuple[float, float]:
+    """From crash to ready, and the start of a plain actor until it answers."""
+    up = threading.Semaphore(0)
+    node = Node()
+    flags = Flags(intensity=10**9, period=1.0)
+    sup = spawn(node, lambda: Supervisor(flags, [ChildSpec("a", lambda: Ready(up), name="a")]), label="root")
+    up.acquire()
+    name = node.name("a")
+
+    def ours() -> None:
+        for _ in range(number):
+            while not name.resolve():
+                pass
+            cast(name, "die")
+            up.acquire()
+
+    refs: list[Any] = []
+
+    def theirs() -> None:
+        for _ in range(number):
+            refs.append(Plain.start())
+            refs[-1].ask("ready")
+
+    found = timed(ours), timed(theirs)
+    for ref in refs:
+        ref.stop()
+    sup.exit(SHUTDOWN)
+    return found
+
+
+def crowd(number: int) -> str:
+    """So many processes under one dynamic supervisor."""
+    sup = spawn(Node(), lambda: DynamicSupervisor(Flags()), label="pool")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    def start() -> None:
+        for _ in range(number):
+            call(sup, StartChild(ChildSpec("w", Ours)), None)
+
+    started = timed(start)
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    sup.exit(SHUTDOWN)
+    stopped = timed(lambda: sup.wait(120))
+    return (
+        f"{number} processes: started in {started:.2f} s, stopped in {stopped:.2f} s, {(after - before) / 1024:.0f} MiB"
+    )
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A comparison and the most it may cost."""
+
+    name: str
+    run: Callable[[int], tuple[float, float]]
+    number: int
+    most: float
+
+
+GOALS = (
+    Goal("call / ask().get()", calls, 5000, 0.8),
+    Goal("cast / tell", casts, 20000, 0.5),
+    Goal("supervised start+stop / plain", lives, 300, 1.3),
+    Goal("restart / plain start", restarts, 200, 3.0),
+)
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.kernel")
+    parser.add_argument("--quick", action="store_true", help="a tenth of everything")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--crowd", type=int, default=10_000)
+    options = parser.parse_args()
+    share = 10 if options.quick else 1
+    missed = 0
+    available = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
+    for cores in sorted({1, len(available)}):
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, available[:cores])
+        for goal in GOALS:
+            rounds = [goal.run(goal.number // share) for _ in range(options.rounds)]
+            ratio = statistics.median(ours / theirs for ours, theirs in rounds)
+            each = statistics.median(ours for ours, _ in rounds) / (goal.number // share) * 1e6
+            missed += ratio > goal.most
+            mark = "" if ratio <= goal.most else "   MISSED"
+            print(f"{cores} core(s)  {goal.name:32} {ratio:5.2f}  (most {goal.most})  {each:8.1f} us each{mark}")
+    print(crowd(options.crowd // share))
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
