@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from secrets_actor.domain.ports import BackendKit
-from tests.contract.divergences import BACKENDS, DIVERGENCES, LOCAL, MINISTACK, MOTO
+from tests.contract.divergences import BACKENDS, DIVERGENCES, FAKE, LOCAL, MINISTACK, MOTO
 from tests.contract.store import OBSERVED, RECOVERY_WINDOW, Store, aws_kit
 from tests.servers.account import allow_everything
 from tests.servers.ministack import Ministack
@@ -19,6 +19,10 @@ def _kit(where: str, request: pytest.FixtureRequest) -> BackendKit:
 
         path: Path = request.getfixturevalue("tmp_path")
         return kit(path=path / "store", recovery_window=RECOVERY_WINDOW)
+    if where == FAKE:
+        from secrets_actor.testing import FakeStore
+
+        return FakeStore(recovery_window=RECOVERY_WINDOW).kit()
     server: Ministack | MotoServer = request.getfixturevalue({MINISTACK: "fresh_ministack", MOTO: "fresh_moto"}[where])
     # A user's keys: ministack never checks a signature of root's.
     return aws_kit(server.url, server.account.user(allow_everything()))

@@ -1,8 +1,8 @@
 """Where an emulator differs from AWS, and what it does instead: by name, one line each.
 
 A test that meets such a topic asks `store.diverges(topic)` and then asserts what the emulator does, so that we notice
-when it is mended: the test fails, and the entry goes. Nothing is skipped. The local store has no entry and gets none:
-it is ours to mend. The end of a run of this suite prints the list.
+when it is mended: the test fails, and the entry goes. Nothing is skipped. The local store and the fake have no entry
+and get none: they are ours to mend. The end of a run of this suite prints the list.
 
 Sources for AWS's side: botocore's model of Secrets Manager and AWS's API reference.
 """
@@ -13,7 +13,8 @@ from typing import Final
 MINISTACK: Final = "aws-on-ministack"
 MOTO: Final = "aws-on-moto"
 LOCAL: Final = "local"
-BACKENDS: Final = (MINISTACK, MOTO, LOCAL)
+FAKE: Final = "fake"
+BACKENDS: Final = (MINISTACK, MOTO, LOCAL, FAKE)
 
 
 @dataclass(frozen=True, slots=True)

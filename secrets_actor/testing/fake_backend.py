@@ -1,0 +1,235 @@
+"""The fake store: a backend in memory that fails, hangs and counts when a test tells it to.
+
+Rule 1: all connections of one store share its shelf, its switches and one lock. An operation takes effect as a whole.
+Rule 2: an operation arrives and is counted; then come the gates, then the faults set for `before`; then it takes
+        effect; then come the gates and the faults set for `after`.
+Rule 3: what is held ends as with a real store: by its deadline, or when its connection is closed, with a typed error.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, TypeVar, cast, get_args
+
+from secrets_actor.domain.errors import BackendTimeout, RequestFailed, SecretsError, StoreError
+from secrets_actor.domain.operations import Operation, Set
+from secrets_actor.domain.ports import Answer, BackendKit, CallContext, CredentialSource
+from secrets_actor.domain.secret import SecretValue
+from secrets_actor.otp import Clock, SystemClock
+from secrets_actor.runtime.wiring import utc_now
+from secrets_actor.testing.gate import Gate, When
+from secrets_actor.testing.shelf import KINDS, Shelf
+
+T = TypeVar("T")
+
+NAME: Final = "fake"
+
+
+@dataclass(eq=False, slots=True)
+class _Switch:
+    """A gate or a fault, and what it is for. *left* of a fault: how many more it makes; None: no end."""
+
+    what: Gate | BaseException
+    operation: str | None
+    when: When
+    left: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.operation is not None and self.operation not in KINDS:
+            raise ValueError(f"operation: {', '.join(sorted(KINDS))}, or None for any; not {self.operation!r}")
+        if self.when not in get_args(When):
+            raise ValueError(f"when: {' or '.join(get_args(When))}, not {self.when!r}")
+
+    def fits(self, operation: str, when: When) -> bool:
+        return self.when == when and self.operation in (None, operation)
+
+
+class FakeStore:
+    """A store in memory with Secrets Manager's semantics. Any thread may work its switches at any time.
+
+    *recovery_window*: days a soft delete lasts unless it says otherwise. *wall_clock* dates versions and ends recovery
+    windows. *clock* is what deadlines are measured by: the one of the system that uses the store.
+    """
+
+    def __init__(
+        self,
+        *,
+        recovery_window: int = 30,
+        wall_clock: Callable[[], datetime] = utc_now,
+        clock: Clock | None = None,
+    ) -> None:
+        self.clock: Clock = SystemClock() if clock is None else clock
+        self._wall_clock = wall_clock
+        self._changed = threading.Condition()
+        self._shelf = Shelf(recovery_window)
+        self._switches: list[_Switch] = []
+        self._calls: Counter[str] = Counter()
+        self._exchanges = 0
+        self.clock.on_jump(self._wake)
+
+    def kit(self, *, credentials: CredentialSource | None = None) -> BackendKit:
+        """For `System(kit=...)`. *credentials*: where workers fetch keys first; the store does not look at them."""
+        return BackendKit(NAME, lambda: _Connection(self), credentials)
+
+    # --- what is in it --------------------------------------------------------------------------------------------
+
+    def put(self, name: str, value: str | bytes | SecretValue) -> None:
+        """Set a secret past the system: not counted, not held, never failing for a switch. Raises as a set does."""
+        with self._changed:
+            self._shelf.perform(Set(name, SecretValue(value)), self._wall_clock(), str(uuid.uuid4()))
+
+    def version_ids(self, name: str) -> tuple[str, ...]:
+        """The ids of all versions kept of a secret, the oldest first; none when there is no such secret."""
+        with self._changed:
+            return self._shelf.version_ids(name)
+
+    @property
+    def calls(self) -> Counter[str]:
+        """How many operations have arrived, by kind: get, set, delete, restore, list."""
+        with self._changed:
+            return self._calls.copy()
+
+    def __repr__(self) -> str:
+        with self._changed:
+            return f"<FakeStore [{len(self._shelf)} secrets, {self._calls.total()} calls]>"
+
+    # --- switches -------------------------------------------------------------------------------------------------
+
+    def fail_next(
+        self, error: BaseException, times: int = 1, operation: str | None = None, *, when: When = "before"
+    ) -> None:
+        """Have the next *times* operations (of this kind, if given) raise *error*.
+
+        A `SecretsError` is the store's answer; anything else crashes the worker. *when* `after`: the operation takes
+        effect, and its answer is lost. Raises `ValueError` for an unknown kind or *when*, and for *times* below 1.
+        """
+        if times < 1:
+            raise ValueError(f"times: 1 at least, not {times}")
+        self._switch_on(_Switch(error, operation, when, times))
+
+    @contextmanager
+    def failing(self, error: BaseException, operation: str | None = None, *, when: When = "before") -> Iterator[None]:
+        """An outage: within the `with`, all operations (of this kind) raise *error*, as with `fail_next`."""
+        switch = _Switch(error, operation, when)
+        self._switch_on(switch)
+        try:
+            yield
+        finally:
+            self._switch_off(switch)
+
+    @contextmanager
+    def hold(self, operation: str | None = None, *, times: int | None = None, when: When = "before") -> Iterator[Gate]:
+        """Within the `with`, operations (of this kind, if given; the first *times* of them) stop until released.
+
+        *when* `after`: they have taken effect, and only their answers are held. Raises `ValueError` for an unknown kind
+        or *when*.
+        """
+        gate = Gate(self._changed, times=times)
+        switch = _Switch(gate, operation, when)
+        self._switch_on(switch)
+        try:
+            yield gate
+        finally:
+            gate.release()
+            self._switch_off(switch)
+
+    def _switch_on(self, switch: _Switch) -> None:
+        with self._changed:
+            self._switches.append(switch)
+
+    def _switch_off(self, switch: _Switch) -> None:
+        with self._changed:
+            self._switches.remove(switch)
+
+    # --- connections ----------------------------------------------------------------------------------------------
+
+    def _perform(self, connection: _Connection, operation: Operation[T], deadline: float) -> Answer[T]:
+        with self._changed:
+            self._exchanges += 1
+            self._calls[operation.kind] += 1
+            request_id = f"fake-{self._exchanges}"
+            self._pass(connection, operation.kind, deadline, "before")
+            try:
+                value = self._shelf.perform(operation, self._wall_clock(), str(uuid.uuid4()))
+            except StoreError as refusal:
+                refusal.request_id = request_id
+                raise
+            self._pass(connection, operation.kind, deadline, "after")
+            return Answer(cast(T, value), request_id)
+
+    def _close(self, connection: _Connection) -> None:
+        with self._changed:
+            connection.closed = True
+            for switch in self._switches:
+                if isinstance(switch.what, Gate):
+                    switch.what.forget(connection)
+            self._changed.notify_all()
+
+    def _pass(self, connection: _Connection, operation: str, deadline: float, when: When) -> None:
+        """Wait at the gates, then meet the first fault."""
+        self._look(connection, deadline)
+        fitting = [switch for switch in self._switches if switch.fits(operation, when)]
+        for switch in fitting:
+            if isinstance(switch.what, Gate) and switch.what.admit(connection):
+                self._wait_at(switch.what, connection, deadline)
+        for switch in self._switches:  # anew: a test may have set one while this was held
+            if switch.fits(operation, when) and not isinstance(switch.what, Gate):
+                if switch.left is not None:
+                    switch.left -= 1
+                    if switch.left == 0:
+                        self._switches.remove(switch)
+                raise _own(switch.what)
+
+    def _wait_at(self, gate: Gate, connection: _Connection, deadline: float) -> None:
+        try:
+            while not gate.is_open:
+                self._changed.wait(min(max(deadline - self.clock.now(), 0.0), threading.TIMEOUT_MAX))
+                self._look(connection, deadline)
+        finally:
+            gate.forget(connection)
+
+    def _look(self, connection: _Connection, deadline: float) -> None:
+        """Raise when there is no point in going on."""
+        if connection.closed:
+            raise RequestFailed("the connection to the fake store was closed; ask again", endpoint=NAME)
+        if self.clock.now() >= deadline:
+            raise BackendTimeout("the fake store did not answer in time; ask again with more time", endpoint=NAME)
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+
+class _Connection:
+    """One connection to a fake store."""
+
+    def __init__(self, store: FakeStore) -> None:
+        self._store = store
+        self.closed = False  # under the store's lock
+
+    @property
+    def name(self) -> str:
+        """The backend's name."""
+        return NAME
+
+    def perform(self, operation: Operation[T], context: CallContext) -> Answer[T]:
+        """Carry *operation* out, once the switches let it through. Raises `SecretsError`s, and what a test set."""
+        return self._store._perform(self, operation, context.deadline)
+
+    def close(self) -> None:
+        """Give up the connection; a `perform` that is held fails now."""
+        self._store._close(self)
+
+    def __repr__(self) -> str:
+        return f"<connection to the fake store [{'closed' if self.closed else 'open'}]>"
+
+
+def _own(error: BaseException) -> BaseException:
+    """The error for one operation: several threads must not share a traceback."""
+    return error.clone() if isinstance(error, SecretsError) else error.with_traceback(None)

@@ -1,0 +1,61 @@
+"""A gate in the fake store: operations stop at it until it is released."""
+
+from __future__ import annotations
+
+import threading
+from typing import Final, Literal
+
+# Where a switch works: before an operation takes effect, or after, when only its answer is missing.
+When = Literal["before", "after"]
+# Seconds a test waits for what should take milliseconds.
+PATIENCE: Final = 10.0
+
+
+class Gate:
+    """Holds what comes to it. Made by `FakeStore.hold`, which releases it at the end of its `with`."""
+
+    def __init__(self, changed: threading.Condition, *, times: int | None) -> None:
+        self._changed, self._left = changed, times
+        self._held: dict[object, threading.Thread] = {}
+        self._open = False
+
+    def wait_until_held(self, n: int = 1, timeout: float = PATIENCE) -> None:
+        """Wait until *n* operations are held at once. Raises `TimeoutError` after *timeout* seconds."""
+        with self._changed:
+            if self._changed.wait_for(lambda: len(self._held) >= n, timeout):
+                return
+            held = len(self._held)
+        raise TimeoutError(f"{held} of {n} operations are held after {timeout:g} seconds; look whether they were sent")
+
+    def release(self) -> None:
+        """Let everything through, now and from now on."""
+        with self._changed:
+            self._open = True
+            self._changed.notify_all()
+
+    @property
+    def holders(self) -> tuple[threading.Thread, ...]:
+        """The threads that are held, the first one first: a worker's, for `find` and `kill`."""
+        with self._changed:
+            return tuple(self._held.values())
+
+    # --- for the store, which holds the lock ----------------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has been released."""
+        return self._open
+
+    def admit(self, connection: object) -> bool:
+        """Hold *connection* in this thread, if this gate still holds anything."""
+        if self._open or self._left == 0:
+            return False
+        if self._left is not None:
+            self._left -= 1
+        self._held[connection] = threading.current_thread()
+        self._changed.notify_all()
+        return True
+
+    def forget(self, connection: object) -> None:
+        """It is held no longer."""
+        self._held.pop(connection, None)

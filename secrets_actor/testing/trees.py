@@ -1,0 +1,99 @@
+"""Looking at a running tree, and doing harm to it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from secrets_actor.otp import Pid, Tree, TreeNode
+from secrets_actor.runtime.system import System
+from secrets_actor.testing.gate import PATIENCE
+
+# Seconds between two looks.
+_GLANCE: Final = 0.002
+# Some are always there: one may be on its way back, and then its siblings are not.
+_NAMED: Final = ("timers", "audit", "workers", "secrets")
+
+
+def settled(system: System, timeout: float = PATIENCE) -> Tree:
+    """The tree, once every process in it runs, owes no answer and waits for a message.
+
+    Raises `TimeoutError`, naming who was not at rest, after *timeout* seconds.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        tree = system.tree()
+        busy = [_described(node) for node in tree.root.walk() if not _at_rest(node)]
+        busy += [repr(pid) for pid in _processes(system) if not pid.mailbox_idle()]
+        if not busy:
+            return tree
+        if time.monotonic() >= deadline:
+            raise TimeoutError(f"after {timeout:g} seconds the tree is not at rest: {', '.join(busy)}")
+        time.sleep(_GLANCE)
+
+
+def find(system: System, who: str | int | threading.Thread, timeout: float = PATIENCE) -> Pid:
+    """A living process of the tree: by its registered name (or, without one, its id in the tree), its serial, or its
+    thread. Of several with the same id the oldest.
+
+    Waits for one that is not there yet: a process may be at work before its supervisor shows it. Raises `LookupError`
+    after *timeout* seconds, and at once when the system does not run.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        found = _look_for(system, who)
+        if found is not None:
+            return found
+        if time.monotonic() >= deadline or not system.is_running():
+            raise LookupError(f"there is no process {who!r} in the tree; str(system.tree()) shows those there are")
+        time.sleep(_GLANCE)
+
+
+def kill(system: System, who: str | int | threading.Thread) -> Pid:
+    """Kill a process of the tree as `exit(Pid, kill)` does, and return it: ended, all who watch it told.
+
+    *who* is as for `find`. What its supervisor makes of it takes its time: `settled` waits for that. Raises
+    `LookupError`.
+    """
+    pid = find(system, who)
+    pid.kill()
+    pid.wait(PATIENCE)
+    return pid
+
+
+def _look_for(system: System, who: str | int | threading.Thread) -> Pid | None:
+    if isinstance(who, str):
+        named = system.whereis(who)
+        if named is not None:
+            return named
+    for pid in _processes(system):
+        if pid.is_alive() and (who in (pid.label, pid.serial) or (pid.thread is not None and pid.thread is who)):
+            return pid
+    return None
+
+
+def _processes(system: System) -> list[Pid]:
+    """All processes of the tree, each after its supervisor."""
+    for pid in filter(None, map(system.whereis, _NAMED)):
+        top = pid
+        while top.parent is not None and top.parent.node is top.node:  # above may be another program's tree
+            top = top.parent
+        return list(_below(top))
+    return []
+
+
+def _below(pid: Pid) -> Iterator[Pid]:
+    yield pid
+    for child in getattr(pid.published, "children", ()):
+        if child.pid is not None:
+            yield from _below(child.pid)
+
+
+def _at_rest(node: TreeNode) -> bool:
+    return node.state == "running" and not node.open_calls and not node.mailbox
+
+
+def _described(node: TreeNode) -> str:
+    return f"{node.id} is {node.state}, mailbox {node.mailbox}, open calls {node.open_calls}"
