@@ -1,7 +1,8 @@
 """The cache table.
 
-Rule 1: only the secrets actor writes; any thread reads, without a lock (an ETS `protected` table). Each write is one
-        dict operation, so a reader sees the entry before or after it, never half.
+Rule 1: only the secrets actor writes, with the pen of its incarnation: a pen taken later voids those before it, for the
+        thread of an actor that was cut off may go on for a while. Any thread reads, without a lock (an ETS `protected`
+        table): each write is one dict operation, so a reader sees the entry before or after it, never half.
 Rule 2: an entry answers only for the id and version it was fetched under, and for the ARN it came with.
 Rule 3: a write to a secret drops every entry in its lane before it is sent, and nothing older is stored behind it.
 Rule 4: the table is made outside the actor and outlives its crashes; entries keep their deadlines.
@@ -9,6 +10,7 @@ Rule 4: the table is made outside the actor and outlives its crashes; entries ke
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, replace
 
 from secrets_actor.domain.names import SecretId
@@ -35,6 +37,15 @@ class Cache:
         self._by_key: dict[Key, _Entry] = {}  # what readers see
         self._by_lane: dict[str, list[_Entry]] = {}  # the writer's own index
         self._size = 0
+        self._lock = threading.Lock()  # between pens
+        self._pen: Pen | None = None
+
+    def pen(self) -> Pen:
+        """The right to write; whoever had it before has it no more."""
+        pen = Pen(self)
+        with self._lock:
+            self._pen = pen
+        return pen
 
     def read(self, get: Get, now: float) -> Secret | None:
         """The secret that answers *get* at clock time *now*, with its age; None if it must be fetched."""
@@ -47,10 +58,7 @@ class Cache:
         entry.used_at = now
         return replace(entry.secret, age=age, source=Source.CACHE)
 
-    def store(self, get: Get, secret: Secret, now: float) -> None:
-        """Keep *secret*, fetched at *now* for *get*. For the actor only."""
-        if self._ttl <= 0:
-            return
+    def _store(self, get: Get, secret: Secret, now: float) -> None:
         lane = SecretId(get.secret_id).lane
         keys = tuple((secret_id, *get.version) for secret_id in dict.fromkeys((str(get.secret_id), secret.arn)))
         for key in keys:
@@ -64,15 +72,9 @@ class Cache:
         if self._size > self._max_entries:
             self._remove(min(self._by_key.values(), key=lambda found: found.used_at))
 
-    def drop(self, lane: str) -> None:
-        """Forget all versions of the secrets in *lane*. For the actor only."""
-        for entry in tuple(self._by_lane.get(lane, ())):
-            self._remove(entry)
-
     def _remove(self, entry: _Entry) -> None:
         for key in entry.keys:
-            if self._by_key.get(key) is entry:
-                del self._by_key[key]
+            del self._by_key[key]
         siblings = self._by_lane[entry.lane]
         siblings.remove(entry)
         if not siblings:
@@ -84,3 +86,25 @@ class Cache:
 
     def __repr__(self) -> str:
         return f"<Cache [{self._size} secrets, ttl {self._ttl:g} s]>"
+
+
+class Pen:
+    """Writes to a cache for as long as nobody has taken a later pen; after that, does nothing."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    def store(self, get: Get, secret: Secret, now: float) -> None:
+        """Keep *secret*, fetched at *now* for *get*."""
+        cache = self._cache
+        with cache._lock:
+            if cache._pen is self and cache._ttl > 0:
+                cache._store(get, secret, now)
+
+    def drop(self, lane: str) -> None:
+        """Forget all versions of the secrets in *lane*."""
+        cache = self._cache
+        with cache._lock:
+            if cache._pen is self:
+                for entry in tuple(cache._by_lane.get(lane, ())):
+                    cache._remove(entry)

@@ -56,7 +56,7 @@ class Flight:
 
 
 class Outcomes(Protocol):
-    """Who hears how a flight went. Exactly one of these is called for each flight that was submitted."""
+    """Who hears how a flight went: of each that was submitted, one of the first three, once."""
 
     def done(self, flight: Flight, answer: Answer[Any]) -> None:
         """The store's answer."""
@@ -66,6 +66,9 @@ class Outcomes(Protocol):
 
     def cancelled(self, flight: Flight) -> None:
         """Nobody waited any more."""
+
+    def delayed(self, flight: Flight) -> None:
+        """It is to be sent once more."""
 
 
 class Flights:
@@ -97,6 +100,16 @@ class Flights:
         """Let *waiter* wait for *flight*."""
         flight.waiters.append(waiter)
         self._waiting += 1
+
+    def disembark(self, flight: Flight) -> list[Waiter]:
+        """Let those go who have given up on *flight* while others go on waiting."""
+        gone: list[Waiter] = []
+        left: list[Waiter] = []
+        for waiter in flight.waiters:
+            (gone if waiter.gone else left).append(waiter)
+        flight.waiters = left
+        self._waiting -= len(gone)
+        return gone
 
     def land(self, flight: Flight) -> None:
         """*flight* is over."""

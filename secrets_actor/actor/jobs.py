@@ -62,9 +62,10 @@ class Announce:
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """Timer: the job of this flight should have been done."""
+    """Timer: the job of this flight, sent as number *sending*, should have been done."""
 
     flight: int
+    sending: int
 
 
 @dataclass(frozen=True, slots=True)

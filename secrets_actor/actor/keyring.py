@@ -43,9 +43,10 @@ class Keyring:
         self._state = self._state.failed()
         return self._release()
 
-    def rejected(self) -> None:
-        """The store refused the keys."""
-        self._state = self._state.rejected()
+    def rejected(self, credentials: Credentials | None) -> None:
+        """The store refused *credentials*. Nothing, if others have come since."""
+        if self._state.credentials is credentials:
+            self._state = self._state.rejected()
 
     def _release(self) -> list[Flight]:
         waiting, self._locked_out = self._locked_out, []

@@ -2,7 +2,8 @@
 
 Rule 1: operations of one lane take effect in the order they entered; different lanes never wait for each other.
 Rule 2: reads may run side by side; a write runs alone.
-Rule 3: the epoch of a lane counts the writes that have entered it: what was read under an older epoch is history.
+Rule 3: the epoch of a lane counts the writes that have entered it, and those of an earlier actor that ended while it
+        was in use: what was read under an older epoch is history.
 """
 
 from __future__ import annotations
@@ -46,6 +47,11 @@ class Lanes:
         queue.epoch += writes
         queue.waiting.append((ticket, writes))
         return queue.startable()
+
+    def outdate(self, lane: str) -> None:
+        """A write that is none of ours has taken effect: what is being read in *lane* may be older."""
+        if lane in self._lanes:
+            self._lanes[lane].epoch += 1
 
     def leave(self, lane: str, ticket: int) -> list[int]:
         """*ticket* is done, or gave up while it waited; the tickets that may start now."""

@@ -1,7 +1,8 @@
 """Who does which job. PURE: it says what to do, the actor does it.
 
 Rule 1: workers are started on demand, up to *max_workers*; one that is on its way counts.
-Rule 2: a worker that ended abnormally is started again by its supervisor: it is on its way, too.
+Rule 2: a worker that ended abnormally is started again by its supervisor: it is on its way, too. One that was adopted
+        takes up room, but nobody counts on it: it may be busy for long.
 Rule 3: a job whose worker ended goes to the front of the queue.
 """
 
@@ -30,6 +31,7 @@ class Pool(Generic[W]):
         self._max_workers = max_workers
         self._idle: list[W] = []
         self._busy: dict[W, int] = {}
+        self._adopted: set[W] = set()
         self._expected = 0
         self._queue: deque[int] = deque()
 
@@ -37,9 +39,12 @@ class Pool(Generic[W]):
         """Queue a job."""
         (self._queue.appendleft if first else self._queue.append)(job)
 
-    def withdraw(self, job: int) -> None:
-        """Forget a job that waits."""
+    def withdraw(self, job: int) -> bool:
+        """Forget a job that waits for a worker. False if it does not."""
+        if job not in self._queue:
+            return False
         self._queue.remove(job)
+        return True
 
     def holder(self, job: int) -> W | None:
         """The worker that is on this job."""
@@ -53,9 +58,16 @@ class Pool(Generic[W]):
         """A worker has announced itself. False if it is known already."""
         if self.knows(worker):
             return False
-        self._expected = max(0, self._expected - 1)
+        if worker in self._adopted:
+            self._adopted.remove(worker)
+        else:
+            self._expected = max(0, self._expected - 1)
         self._idle.append(worker)
         return True
+
+    def adopt(self, worker: W) -> None:
+        """A worker is there that has not announced itself."""
+        self._adopted.add(worker)
 
     def done(self, worker: W) -> None:
         """A worker has finished its job."""
@@ -66,6 +78,8 @@ class Pool(Generic[W]):
         """A worker has ended; the job it was on."""
         if worker in self._idle:
             self._idle.remove(worker)
+        elif worker in self._adopted:
+            self._adopted.remove(worker)
         elif worker not in self._busy:
             return None
         self._expected += comes_back
@@ -75,6 +89,10 @@ class Pool(Generic[W]):
         """So many workers are on their way; a negative number: they are not, after all."""
         self._expected = max(0, self._expected + workers)
 
+    def expect_none(self) -> None:
+        """Count on no worker that has not announced itself."""
+        self._expected = 0
+
     def assign(self) -> Plan[W]:
         """Match waiting jobs with idle workers. Call it after any change."""
         give: list[tuple[W, int]] = []
@@ -82,7 +100,7 @@ class Pool(Generic[W]):
             worker, job = self._idle.pop(), self._queue.popleft()
             self._busy[worker] = job
             give.append((worker, job))
-        room = self._max_workers - len(self._idle) - len(self._busy) - self._expected
+        room = self._max_workers - len(self._idle) - len(self._busy) - len(self._adopted) - self._expected
         start = max(0, min(len(self._queue) - self._expected, room))
         self._expected += start
         return Plan(tuple(give), start)
@@ -90,7 +108,7 @@ class Pool(Generic[W]):
     @property
     def empty(self) -> bool:
         """Whether there is no worker, and none on its way."""
-        return not self._idle and not self._busy and not self._expected
+        return not (self._idle or self._busy or self._adopted or self._expected)
 
     @property
     def stuck(self) -> bool:

@@ -6,7 +6,8 @@ Rule 2: a write drops its lane from the cache before it is sent and after it is 
         is not kept after it.
 Rule 3: every caller is answered once, and every answer is audited (desk.py). A caller who names no deadline gets the
         configured one.
-Rule 4: an answer to a question of an earlier incarnation clears the cache, if it was a write, and nothing else.
+Rule 4: an answer to a question of an earlier incarnation, if it was a write, drops its lane from the cache and
+        outdates what is being read in it. It does nothing else.
 """
 
 from __future__ import annotations
@@ -17,21 +18,24 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.desk import Desk
-from secrets_actor.actor.dispatch import Crew, Dispatcher
+from secrets_actor.actor.dispatch import Dispatcher
 from secrets_actor.actor.failures import out_of_time, translated
 from secrets_actor.actor.flights import Flight, Flights, Waiter
 from secrets_actor.actor.jobs import GiveUp, Job, JobDone, JobFailed
 from secrets_actor.actor.lanes import Lanes
+from secrets_actor.actor.staff import Crew
 from secrets_actor.domain.errors import Overloaded, SecretsError, UnknownMessage
 from secrets_actor.domain.names import SecretId
-from secrets_actor.domain.operations import Get, Operation, Set
+from secrets_actor.domain.operations import Delete, Get, List, Operation, Restore, Set
 from secrets_actor.domain.ports import Answer, AuditSink, BackendKit
 from secrets_actor.domain.secret import Source
 from secrets_actor.otp import From, GenServer, Handled
+
+_OPERATIONS: Final = (Get, Set, Delete, Restore, List)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class SecretsActor(GenServer):
         limits: Limits,
         wall_clock: Callable[[], datetime],
     ) -> None:
-        self._kit, self._cache, self._audit, self._crew = kit, cache, audit, crew
+        self._kit, self._table, self._audit, self._crew = kit, cache, audit, crew
         self._limits, self._wall_clock = limits, wall_clock
         self._lanes, self._flights = Lanes(), Flights()
         self._startable: deque[int] = deque()
@@ -63,6 +67,7 @@ class SecretsActor(GenServer):
 
     def init(self) -> None:
         """Take over the workers of an earlier incarnation, if there are any."""
+        self._cache = self._table.pen()
         self._desk = Desk(self._audit, self.node.clock.now)
         self._dispatcher = Dispatcher(self, self, self._kit, self._crew, self._limits.call_timeout, self._wall_clock)
         self._dispatcher.adopt()
@@ -75,7 +80,7 @@ class SecretsActor(GenServer):
 
     def handle_call(self, request: Any, caller: From[Any]) -> Handled:
         """An operation."""
-        if isinstance(request, Operation):
+        if isinstance(request, _OPERATIONS):
             self._admit(request, caller)
         else:
             caller.fail(UnknownMessage(f"the secrets actor has no operation {type(request).__name__}"))
@@ -87,11 +92,13 @@ class SecretsActor(GenServer):
             job = message.job
             if isinstance(job, Job) and job.lane is not None and job.operation.writes:
                 self._cache.drop(job.lane)
+                if self._flights.get(job.flight) is None:
+                    self._lanes.outdate(job.lane)
         if self._dispatcher.handle(message):
             return None
         if isinstance(message, GiveUp):
             message.caller.fail(out_of_time(message.operation))
-        elif isinstance(message, Operation):
+        elif isinstance(message, _OPERATIONS):
             self._admit(message, From())
         return None
 
@@ -102,7 +109,7 @@ class SecretsActor(GenServer):
             operation = dataclasses.replace(operation, token=str(uuid.uuid4()))
         waiter = self._waiter(operation, caller)
         if isinstance(operation, Get):
-            cached = self._cache.read(operation, waiter.arrived)
+            cached = self._table.read(operation, waiter.arrived)
             if cached is not None:
                 self._desk.answer(operation, waiter, cached, Source.CACHE)
                 return
@@ -178,6 +185,11 @@ class SecretsActor(GenServer):
         """All who waited for *flight* have given up."""
         self._desk.fail(flight, out_of_time(flight.operation), "actor")
         self._land(flight)
+
+    def delayed(self, flight: Flight) -> None:
+        """*flight* is to be sent once more: those who have given up wait no longer, and count no longer."""
+        for waiter in self._flights.disembark(flight):
+            self._desk.refuse(flight.operation, waiter, out_of_time(flight.operation), "actor")
 
     def _land(self, flight: Flight) -> None:
         self._flights.land(flight)

@@ -4,16 +4,20 @@ Rule 1: an error with a name is an answer; any other ends the worker, and a fres
 Rule 2: answers go to the actor's name, not its pid: an actor that was restarted meanwhile must hear of a write, too.
 Rule 3: an error leaves here without traceback, cause and context: their frames hold what only the worker may see.
 Rule 4: cut off from outside, it closes its connection, so that its thread comes free.
+Rule 5: an answer that is none ends the worker and not the actor: a port may be filled by code that nobody here wrote.
 """
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from secrets_actor.actor.jobs import Announce, FetchCredentials, Job, JobDone, JobFailed, JobStarted, WorkerReady
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import SecretsError
+from secrets_actor.domain.operations import Get, Operation
 from secrets_actor.domain.ports import Answer, Backend, BackendKit
+from secrets_actor.domain.secret import Secret
 from secrets_actor.otp import ExitReason, GenServer, Handled, Name
 
 
@@ -54,16 +58,31 @@ class Worker(GenServer):
         if isinstance(job, FetchCredentials):
             if self._kit.credentials is None:
                 raise TypeError("this store takes no credentials")
-            return self._kit.credentials.fetch(job.deadline)
+            return _checked_keys(self._kit.credentials.fetch(job.deadline))
         if self._backend is None:
             self._backend = self._kit.connect()
-        return self._backend.perform(job.operation, job.context)
+            if not self.me.is_alive():  # cut off meanwhile, when `abandon` found nothing to close
+                self._backend.close()
+        return _checked(self._backend.perform(job.operation, job.context), job.operation)
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002
         """Give up the connection."""
-        self.abandon()
+        with contextlib.suppress(Exception):  # it ends already, and for a reason of its own
+            self.abandon()
 
     def abandon(self) -> None:
         """Close the connection, from any thread."""
         if self._backend is not None:
             self._backend.close()
+
+
+def _checked(answer: Answer[Any], operation: Operation[Any]) -> Answer[Any]:
+    if not isinstance(answer, Answer) or (isinstance(operation, Get) and not isinstance(answer.value, Secret)):
+        raise TypeError(f"the backend's answer to a {operation.kind} is none")
+    return answer
+
+
+def _checked_keys(keys: Credentials) -> Credentials:
+    if not isinstance(keys, Credentials) or (keys.expires_at is not None and keys.expires_at.utcoffset() is None):
+        raise TypeError("the credential source gave no Credentials, or an end without time zone")
+    return keys

@@ -9,20 +9,57 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Final, Protocol
 
 import click
 
 from secrets_actor.actor.jobs import JobStarted
+from secrets_actor.cli import output
 from secrets_actor.domain.errors import ServiceError
 from secrets_actor.otp import LifecycleEvent, Pid, Tree
 from secrets_actor.runtime.settings import LocalSettings, Settings
 from secrets_actor.runtime.system import System
 
-NAME = "demo/db-password"
-_PATIENCE = 10.0
+NAME: Final = "demo/db-password"
+_PATIENCE: Final = 10.0
+
+
+class Teller(Protocol):
+    """Tells the story."""
+
+    def say(self, what: str, *why: str) -> None:
+        """One event: what happened, and why it matters."""
+
+    def draw(self, tree: Tree) -> None:
+        """The tree as it is now."""
+
+
+class TextTeller:
+    """For people; in colour on a terminal."""
+
+    def say(self, what: str, *why: str) -> None:
+        """A line, and further ones under it."""
+        click.echo(f"{click.style(what.ljust(10), fg='red' if what == 'killed' else 'green')} {why[0]}")
+        for more in why[1:]:
+            click.echo(" " * 11 + more)
+
+    def draw(self, tree: Tree) -> None:
+        """Indented, between empty lines."""
+        click.echo("\n" + "".join(f"    {line}\n" for line in str(tree).splitlines()))
+
+
+class JsonTeller:
+    """For scripts: an object a line."""
+
+    def say(self, what: str, *why: str) -> None:
+        """`event` and `message`."""
+        click.echo(output.as_json({"event": what, "message": " ".join(why)}))
+
+    def draw(self, tree: Tree) -> None:
+        """`event` "tree", and the tree's own keys."""
+        click.echo(output.as_json({"event": "tree", **output.tree_facts(tree)}))
 
 
 class _Assassin:
@@ -50,7 +87,7 @@ class _Assassin:
             self._killed.wait(_PATIENCE)
 
 
-def run(echo: Callable[[str], object]) -> None:
+def perform(teller: Teller) -> None:
     """Run it all. Raises a SecretsError if anything is not as it should be."""
     with tempfile.TemporaryDirectory(prefix="secrets-actor-demo-") as folder:
         assassin = _Assassin()
@@ -58,28 +95,28 @@ def run(echo: Callable[[str], object]) -> None:
         begun = time.perf_counter()
         system = System(settings, observer=assassin).start()
         try:
-            _play(echo, system, assassin, (time.perf_counter() - begun) * 1000)
+            _play(teller, system, assassin, (time.perf_counter() - begun) * 1000)
         finally:
             assassin.release()
             system.stop()
         ours = [thread.name for thread in threading.enumerate() if "#" in thread.name]
         _check(not ours, "threads are left: " + ", ".join(ours))
-        _say(echo, "stopped", "last part first; no thread is left, and the temporary store goes now")
+        teller.say("stopped", "last part first; no thread is left, and the temporary store goes now")
 
 
-def _play(echo: Callable[[str], object], system: System, assassin: _Assassin, milliseconds: float) -> None:
+def _play(teller: Teller, system: System, assassin: _Assassin, milliseconds: float) -> None:
     secrets = system.secrets
-    _say(echo, "started", f"a supervision tree in {milliseconds:.0f} ms, without any network or account")
-    _draw(echo, system)
+    teller.say("started", f"a supervision tree in {milliseconds:.0f} ms, without any network or account")
+    teller.draw(settled(system))
 
     receipt = secrets.set(NAME, "correct horse battery staple")
-    _say(echo, "set", f"{NAME}, version {receipt.version_id[:8]}: sealed with AES-256-GCM before it touched the disk")
+    teller.say("set", f"{NAME}, version {receipt.version_id[:8]}: sealed with AES-256-GCM before it touched the disk")
     secret = secrets.get(NAME)
-    _say(echo, "get", f"{secret.value!r}: it prints as a mask, and only reveal() shows it")
+    teller.say("get", f"{secret.value!r}: it prints as a mask, and only reveal() shows it")
     again = secrets.get(NAME)
-    _say(echo, "get again", f"from the {again.source}, {again.age * 1000:.1f} ms old: no message, no disk")
+    teller.say("get again", f"from the {again.source}, {again.age * 1000:.1f} ms old: no message, no disk")
     names = ", ".join(info.name for info in secrets.list())
-    _say(echo, "list", f"{names}: names and dates, never values")
+    teller.say("list", f"{names}: names and dates, never values")
 
     with ThreadPoolExecutor(1) as caller:
         assassin.arm()
@@ -89,8 +126,11 @@ def _play(echo: Callable[[str], object], system: System, assassin: _Assassin, mi
         assassin.release()
         secret = answer.result(_PATIENCE)
     _check(secret.reveal() == "correct horse battery staple", "the value is another one")
-    _say(echo, "killed", f"worker #{assassin.serial} with a get in its hands: another one took over,")
-    _say(echo, "", "and the caller has his value without having noticed")
+    teller.say(
+        "killed",
+        f"worker #{assassin.serial} with a get in its hands: another one took over,",
+        "and the caller has his value without having noticed",
+    )
 
     actor = system.whereis("secrets")
     _check(actor is not None, "there is no secrets actor")
@@ -100,12 +140,13 @@ def _play(echo: Callable[[str], object], system: System, assassin: _Assassin, mi
     restarted = system.whereis("secrets")
     _check(restarted is not None and restarted is not actor, "the secrets actor was not restarted")
     _check(secret.reveal() == "correct horse battery staple", "the value is another one")
-    _say(echo, "killed", f"the secrets actor itself: its supervisor started {restarted!r},")
-    _say(echo, "", "and the value is still there")
-    _draw(echo, system)
+    teller.say(
+        "killed", f"the secrets actor itself: its supervisor started {restarted!r},", "and the value is still there"
+    )
+    teller.draw(settled(system))
 
     gone = secrets.delete(NAME)
-    _say(echo, "delete", f"softly: gone for good on {gone.deletion_date:%Y-%m-%d}, until then 'restore' brings it back")
+    teller.say("delete", f"softly: gone for good on {gone.deletion_date:%Y-%m-%d}, until then 'restore' brings it back")
     _check(secrets.list() == (), "the deleted secret is still listed")
 
 
@@ -119,19 +160,7 @@ def _worker(system: System, serial: int) -> Pid:
     raise ServiceError("the demonstration failed: the worker is not in the tree")
 
 
-def _say(echo: Callable[[str], object], what: str, why: str) -> None:
-    colour = {"killed": "red", "": None}.get(what, "green")
-    echo(f"{click.style(what.ljust(10), fg=colour)} {why}")
-
-
-def _draw(echo: Callable[[str], object], system: System) -> None:
-    echo("")
-    for line in str(_settled(system)).splitlines():
-        echo(f"    {line}")
-    echo("")
-
-
-def _settled(system: System) -> Tree:
+def settled(system: System) -> Tree:
     """The tree once nothing in it is being restarted or asked, so that a picture shows a state and not a moment."""
     for _ in range(100):
         tree = system.tree()

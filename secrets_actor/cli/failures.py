@@ -1,13 +1,22 @@
-"""Errors become one line on standard error and an exit code."""
+"""Every end of the program: one line on standard error that says what to do, and an exit code.
+
+Rule 1: nothing that was given for a value is repeated, and of an unforeseen error only its type and place are told.
+Rule 2: Ctrl-C, and a reader that went away, end the program as the shell expects it; neither leaves a traceback.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import contextlib
+import errno
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import click
 
+from secrets_actor.cli.output import as_json
 from secrets_actor.domain.errors import (
     AccessDenied,
     ConfigurationError,
@@ -16,11 +25,11 @@ from secrets_actor.domain.errors import (
     KeyFileError,
     SecretNotFound,
     SecretsError,
-    ServiceError,
-    StoreError,
-    StoreUnavailable,
+    StartFailed,
     Unreachable,
 )
+
+PROGRAM: Final = "secrets-actor"
 
 OK: Final = 0
 FAILED: Final = 1
@@ -29,6 +38,9 @@ NOT_FOUND: Final = 3
 DENIED: Final = 4
 UNREACHABLE: Final = 5
 BAD_CONFIGURATION: Final = 6
+# 128 and the signal's number, as shells have it.
+INTERRUPTED: Final = 130
+READER_GONE: Final = 141
 
 EXIT_CODES: Final = {
     OK: "done",
@@ -38,9 +50,10 @@ EXIT_CODES: Final = {
     DENIED: "access denied, or wrong or missing credentials",
     UNREACHABLE: "the store or the service could not be reached in time; try again",
     BAD_CONFIGURATION: "the configuration or the key file does not hold",
+    INTERRUPTED: "interrupted (Ctrl-C); 141 if whoever read the output went away",
 }
 
-# Narrow before wide: the first class that fits decides.
+# Narrow before wide: the first class that fits decides. What fits none is UNREACHABLE if trying again may help.
 _BY_CLASS: Final = (
     (InvalidInput, USAGE),
     (SecretNotFound, NOT_FOUND),
@@ -49,43 +62,73 @@ _BY_CLASS: Final = (
     (ConfigurationError, BAD_CONFIGURATION),
     (KeyFileError, BAD_CONFIGURATION),
     (Unreachable, UNREACHABLE),
-    (StoreUnavailable, UNREACHABLE),
-    (ServiceError, UNREACHABLE),
+    (StartFailed, UNREACHABLE),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What is told of an error. `code` is a SecretsError's own, or usage, interrupted, output, internal; stable too."""
+
+    code: str
+    message: str
+    status: int
+
+    def line(self, *, json: bool) -> str:
+        """The one line."""
+        message = " ".join(self.message.split())
+        return as_json({"error": self.code, "message": message}) if json else f"{PROGRAM}: {message}"
 
 
 def exit_code(error: SecretsError) -> int:
     """The exit code for *error*."""
-    if isinstance(error, StoreError) and error.retryable:
-        return UNREACHABLE
-    return next((code for kind, code in _BY_CLASS if isinstance(error, kind)), FAILED)
+    found = next((code for kind, code in _BY_CLASS if isinstance(error, kind)), None)
+    return found or (UNREACHABLE if error.retryable else FAILED)
 
 
-class _Failure(click.ClickException):
-    """A SecretsError on its way out."""
-
-    def __init__(self, error: SecretsError, as_json: bool) -> None:
-        super().__init__(str(error))
-        self.__dict__["exit_code"] = exit_code(error)  # click types it as a class's; it is read from the instance
-        self._error, self._as_json = error, as_json
-
-    def show(self, file: object = None) -> None:  # noqa: ARG002
-        """One line on standard error."""
-        if self._as_json:
-            from secrets_actor.cli.output import as_json
-
-            click.echo(as_json({"error": self._error.code, "message": self.message}), err=True)
-        else:
-            click.echo(f"secrets-actor: {' '.join(self.message.split())}", err=True)
-
-
-@contextmanager
-def reported(as_json: bool) -> Iterator[None]:
-    """Turn a SecretsError into its line and exit code."""
-    failure = None
+def run(command: Callable[[], object], *, json: bool) -> int:
+    """Carry *command* out; tell what went wrong. The exit code."""
     try:
-        yield
-    except SecretsError as error:
-        failure = _Failure(error, as_json)
-    if failure is not None:
-        raise failure
+        command()
+        return OK
+    except click.exceptions.Exit as end:  # --help, --version
+        return end.exit_code
+    except BrokenPipeError:
+        _stop_writing()
+        return READER_GONE
+    except (KeyboardInterrupt, EOFError, click.Abort):  # the second and third: at the prompt
+        complaint = Complaint("interrupted", "interrupted; see with 'get' or 'list' what was done", INTERRUPTED)
+    except Exception as error:  # noqa: BLE001  # rule 1: an unforeseen one may quote anything
+        complaint = complaint_about(error)
+    with contextlib.suppress(OSError):  # nobody reads it: the exit code still says it
+        click.echo(complaint.line(json=json), err=True)
+    return complaint.status
+
+
+def complaint_about(error: Exception) -> Complaint:
+    """What to tell of *error*."""
+    match error:
+        case SecretsError():
+            return Complaint(error.code, str(error), exit_code(error))
+        case click.UsageError():
+            path = PROGRAM if error.ctx is None else error.ctx.command_path
+            return Complaint("usage", f"{error.format_message()} See '{path} --help'.", USAGE)
+        case OSError() if error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, errno.EDQUOT):
+            _stop_writing()
+            return Complaint("output", f"the output cannot be written: {error.strerror}; send it elsewhere", FAILED)
+    told = f"an error that should not be: {type(error).__name__}{_place(error)}; please report it"
+    return Complaint("internal", told, FAILED)
+
+
+def _place(error: Exception) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "" if trace is None else f" at {os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
+
+
+def _stop_writing() -> None:
+    """Let what is still buffered go nowhere: the interpreter would try once more to write it, and complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    os.close(nowhere)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
-from secrets_actor.cli import output
-from secrets_actor.cli.failures import EXIT_CODES, reported
-from secrets_actor.domain.errors import InvalidSecretValue
-from secrets_actor.domain.secret import SecretValue
+from secrets_actor.cli import output, values
+from secrets_actor.cli.failures import EXIT_CODES, PROGRAM, USAGE, run
+from secrets_actor.domain.names import SecretId
 from secrets_actor.runtime.system import System
 
-EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code}  {meaning}" for code, meaning in EXIT_CODES.items())
+EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:<3}  {meaning}" for code, meaning in EXIT_CODES.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +30,41 @@ class Options:
 
     @contextmanager
     def system(self) -> Iterator[System]:
-        """A running system; errors leave as one line and an exit code."""
-        with reported(self.as_json), System(self.config) as system:
-            yield system
+        """A running system. Ctrl-C cuts off what is under way: who interrupts does not want to wait for it."""
+        with System(self.config) as system:
+            try:
+                yield system
+            except KeyboardInterrupt:
+                system.stop(0)
+                raise
 
     def show(self, facts: dict[str, Any]) -> None:
         """Print facts."""
         click.echo(output.as_json(facts) if self.as_json else output.as_lines(facts))
 
 
-@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+def _show_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if not wanted or context.resilient_parsing:
+        return
+    from importlib import metadata
+
+    try:
+        version = metadata.version(PROGRAM)
+    except metadata.PackageNotFoundError:
+        version = "unknown: run from its source"
+    click.echo(f"{PROGRAM} {version}")
+    context.exit()
+
+
+@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False)
 @click.option(
     "--config", type=click.Path(path_type=Path), help="TOML file; without it SECRETS_ACTOR_CONFIG or defaults."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts; errors too.")
 @click.option("--verbose", is_flag=True, help="Show the audit and life-cycle records on standard error.")
-@click.version_option(package_name="secrets-actor")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
+)
 @click.pass_context
 def cli(context: click.Context, config: Path | None, as_json: bool, verbose: bool) -> None:
     """Keep secrets, through a supervised secrets actor.
@@ -59,7 +78,7 @@ def cli(context: click.Context, config: Path | None, as_json: bool, verbose: boo
     context.obj = Options(config, as_json)
 
 
-@cli.command("set", epilog=EPILOG)
+@cli.command("set", epilog=EPILOG, context_settings={"allow_extra_args": True})
 @click.argument("name")
 @click.option(
     "--value-file",
@@ -68,42 +87,22 @@ def cli(context: click.Context, config: Path | None, as_json: bool, verbose: boo
 )
 @click.option("--binary", is_flag=True, help="Keep the value as bytes even if it is text.")
 @click.option("--description", help="What the secret is for; not encrypted.")
-@click.pass_obj
-def set_(options: Options, name: str, value_file: Path | None, binary: bool, description: str | None) -> None:
+@click.pass_context
+def set_(context: click.Context, name: str, value_file: Path | None, binary: bool, description: str | None) -> None:
     """Store a value as the current version of NAME.
 
     The value comes from a prompt, from --value-file, or from standard input (without one newline at its end). It is
     never an argument: those show in the process list and the shell's history. What is not UTF-8 is kept as bytes.
     """
+    if context.args:  # not quoted: it is a value, most likely
+        raise click.UsageError(
+            "A value is never an argument; type it, or give standard input or --value-file.", context
+        )
+    options: Options = context.obj
     with options.system() as system:
-        receipt = system.secrets.set(name, _value(value_file, binary), description=description)
+        secret_id = SecretId(name)  # before anybody is asked for a value
+        receipt = system.secrets.set(secret_id, values.read(value_file, binary), description=description)
     options.show({"name": receipt.name, "version_id": receipt.version_id, "created": receipt.created})
-
-
-def _value(value_file: Path | None, binary: bool) -> SecretValue:
-    if value_file is not None:
-        return _as_value(_read(value_file), binary)
-    stdin = sys.stdin.buffer
-    if stdin.isatty():
-        typed: str = click.prompt("Value", hide_input=True, confirmation_prompt=True, err=True)
-        return _as_value(typed.encode(), binary)
-    return _as_value(stdin.read().removesuffix(b"\n").removesuffix(b"\r"), binary)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        problem = error.strerror
-    raise InvalidSecretValue(f"the value file {path} cannot be read: {problem}")
-
-
-def _as_value(value: bytes, binary: bool) -> SecretValue:
-    try:
-        return SecretValue(value if binary else value.decode())
-    except UnicodeDecodeError:
-        pass
-    return SecretValue(value)
 
 
 @cli.command(epilog=EPILOG)
@@ -118,10 +117,7 @@ def get(options: Options, name: str, reveal: bool, raw: bool, version_id: str | 
     with options.system() as system:
         secret = system.secrets.get(name, version_id=version_id, stage=stage)
     if raw:
-        value = secret.reveal()
-        stdout = sys.stdout.buffer
-        stdout.write(value.encode() if isinstance(value, str) else value)
-        stdout.flush()
+        values.write(secret.value)
         return
     facts = output.secret_facts(secret)
     options.show({**facts, **output.value_of(secret)} if reveal else facts)
@@ -137,7 +133,7 @@ def list_(options: Options, include_deleted: bool) -> None:
     if options.as_json:
         click.echo(output.as_json([output.info_facts(info) for info in infos]))
     else:
-        click.echo(output.info_table(infos) if infos else "no secrets yet: make one with 'secrets-actor set NAME'")
+        click.echo(output.info_table(infos) if infos else f"no secrets yet: make one with '{PROGRAM} set NAME'")
 
 
 @cli.command(epilog=EPILOG)
@@ -166,21 +162,35 @@ def restore(options: Options, name: str) -> None:
 @click.pass_obj
 def tree(options: Options) -> None:
     """Start the configured system and draw its supervision tree."""
+    from secrets_actor.cli.demo import settled
+
     with options.system() as system:
-        picture = system.tree()
+        picture = settled(system)
     click.echo(output.as_json(output.tree_facts(picture)) if options.as_json else str(picture))
 
 
 @cli.command(epilog=EPILOG)
 @click.pass_obj
 def demo(options: Options) -> None:
-    """Show the whole thing at work, on an encrypted store in a temporary folder."""
-    from secrets_actor.cli.demo import run
+    """Show the whole thing at work, on an encrypted store in a temporary folder.
 
-    with reported(options.as_json):
-        run(click.echo)
+    With --json, one object a line.
+    """
+    from secrets_actor.cli.demo import JsonTeller, TextTeller, perform
+
+    perform(JsonTeller() if options.as_json else TextTeller())
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The program's entry point."""
-    cli(prog_name="secrets-actor")
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show it all is no reason to fail
+    status = run(lambda: _carry_out(given or ["--help"]), json="--json" in given)
+    sys.exit(status if given else USAGE)
+
+
+def _carry_out(arguments: list[str]) -> None:
+    # Not cli.main(): what that makes of a reader that went away differs from one version of click to the next.
+    with cli.make_context(PROGRAM, list(arguments)) as context:  # a copy: click takes it apart
+        cli.invoke(context)

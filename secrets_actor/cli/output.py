@@ -13,14 +13,25 @@ from secrets_actor.otp import Tree, TreeNode
 
 
 def as_json(facts: Any) -> str:
-    """One line of JSON."""
-    return json.dumps(facts, ensure_ascii=False)
+    """One line of JSON, in ASCII: any terminal and any pipe can take it."""
+    return json.dumps(facts)
 
 
 def as_lines(facts: Mapping[str, Any]) -> str:
     """One line a fact, aligned."""
     width = max(map(len, facts))
-    return "\n".join(f"{name.ljust(width)}  {'-' if fact is None else fact}" for name, fact in facts.items())
+    return "\n".join(f"{name.ljust(width)}  {_in_words(fact)}" for name, fact in facts.items())
+
+
+def _in_words(fact: Any) -> str:
+    match fact:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if fact else "no"
+        case list():
+            return ", ".join(map(str, fact))
+    return str(fact)
 
 
 def secret_facts(secret: Secret) -> dict[str, Any]:
@@ -29,7 +40,7 @@ def secret_facts(secret: Secret) -> dict[str, Any]:
         "name": secret.name,
         "arn": secret.arn,
         "version_id": secret.version_id,
-        "stages": ", ".join(secret.stages),
+        "stages": list(secret.stages),
         "created_at": moment(secret.created_at),
         "kind": "text" if secret.value.is_text else "binary",
         "age": round(secret.age, 3),

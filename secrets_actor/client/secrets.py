@@ -4,6 +4,7 @@ Rule 1: bad input is refused here, in the caller's thread, before anything is se
 Rule 2: a hit never leaves the caller's thread, and is audited like any other answer.
 Rule 3: a request that did not reach the actor, because it was being restarted, is sent again; so is, once, a read whose
         actor died over it. A write whose actor died is the caller's to repeat, with the token that the error carries.
+        What the actor could not answer, and so not audit, is audited here.
 Rule 4: a raw value is masked before anything can raise: no frame of ours shows it in a traceback.
 """
 
@@ -11,10 +12,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import replace
+from typing import Any, Final, TypeVar, cast
 
 from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.failures import out_of_time, translated
+from secrets_actor.domain.errors import InvalidParameter, SecretsError
 from secrets_actor.domain.operations import Delete, Get, List, Operation, Restore, Set
 from secrets_actor.domain.ports import AuditRecord, AuditSink
 from secrets_actor.domain.secret import (
@@ -25,9 +28,11 @@ from secrets_actor.domain.secret import (
     SecretValue,
     SetReceipt,
 )
-from secrets_actor.otp import Clock, From, Name, NoProcess, OtpError
+from secrets_actor.otp import CallTimeout, Clock, From, Name, NoProcess, OtpError
 
 T = TypeVar("T")
+# Seconds. Longer than anybody waits, and within what every timer and lock can do.
+MAX_TIMEOUT: Final = 86_400.0
 # Seconds between two looks at whether an actor that is being restarted, or its whole tree, is there (again).
 _RESTART_GLANCE = 0.05
 
@@ -35,8 +40,8 @@ _RESTART_GLANCE = 0.05
 class Secrets:
     """What a program holds to get and set secrets. Any number of threads may share one.
 
-    Every method takes *timeout* in seconds (None: as configured) and raises `DeadlineExceeded` when it is over; every
-    error is a `SecretsError`.
+    Every method takes *timeout* in seconds (0 to 86,400; None: as configured) and raises `DeadlineExceeded` when it is
+    over; every error is a `SecretsError`.
     """
 
     def __init__(
@@ -71,9 +76,7 @@ class Secrets:
         cached = self._cache.read(request, now) if self._running() else None
         if cached is None:
             return self.ask(request, timeout=timeout)
-        self._audit.record(
-            AuditRecord("get", request.secret_id, "ok", cached.source, self._clock.now() - now, cached.version_id)
-        )
+        self._record(request, "ok", cached.source, now, cached.version_id)
         return cached
 
     def set(
@@ -90,8 +93,11 @@ class Secrets:
         *token* (32 to 64 characters, a new UUID when None) makes it idempotent: repeat a set whose outcome is unknown
         with the token of its error. Raises `SecretDeleted` for a secret that is scheduled for deletion.
         """
-        value = SecretValue(value)
-        return self.ask(Set(secret_id, value, token or str(uuid.uuid4()), description), timeout=timeout)
+        try:
+            masked = SecretValue(value)
+        finally:
+            del value  # rule 4
+        return self.ask(Set(secret_id, masked, token, description), timeout=timeout)
 
     def delete(
         self,
@@ -115,8 +121,10 @@ class Secrets:
 
     def ask(self, operation: Operation[T], *, timeout: float | None = None) -> T:
         """Have the secrets actor perform *operation*, and wait for its answer. Does not look into the cache first."""
-        seconds = self._call_timeout if timeout is None else timeout
-        deadline = self._clock.now() + seconds
+        arrived = self._clock.now()
+        deadline = arrived + (self._call_timeout if timeout is None else _checked(timeout))
+        if isinstance(operation, Set) and operation.token is None:
+            operation = cast("Operation[T]", replace(operation, token=str(uuid.uuid4())))
         asked_again = False
         while True:
             caller: From[T] = From(deadline)
@@ -125,22 +133,39 @@ class Secrets:
                 return caller.wait(deadline - self._clock.now())
             except OtpError as error:
                 ended = error
-            lost = isinstance(ended, NoProcess)
             failure = translated(ended, operation)
-            if not lost and (operation.writes or asked_again or not hasattr(ended, "reason")):
-                raise failure
-            asked_again = asked_again or not lost
-            self._await_restart(deadline, operation, failure)
+            if isinstance(ended, CallTimeout):
+                raise failure  # the actor has it still, and audits it
+            lost = isinstance(ended, NoProcess)
+            problem: SecretsError | None = failure
+            if lost or not (operation.writes or asked_again):
+                asked_again = asked_again or not lost
+                problem = self._await_restart(deadline, operation, failure)
+            if problem is not None:
+                self._record(operation, problem.code, "client", arrived)
+                raise problem
 
-    def _await_restart(self, deadline: float, operation: Operation[T], failure: Exception) -> None:
-        """Wait until the actor is there; raise *failure* if the tree is gone, or the time is up."""
+    def _await_restart(self, deadline: float, operation: Operation[T], failure: SecretsError) -> SecretsError | None:
+        """Wait until the actor is there; the error if the tree is gone (*failure*), or the time is up."""
         while self._running():
             left = deadline - self._clock.now()
             if left <= 0:
-                raise out_of_time(operation)
+                return out_of_time(operation)
             if self._server.registry.wait_for(self._server.name, min(left, _RESTART_GLANCE)) is not None:
-                return
-        raise failure
+                return None
+        return failure
+
+    def _record(
+        self, operation: Operation[Any], outcome: str, source: str, arrived: float, version_id: str | None = None
+    ) -> None:
+        secret_id, duration = getattr(operation, "secret_id", None), self._clock.now() - arrived
+        self._audit.record(AuditRecord(operation.kind, secret_id, outcome, source, duration, version_id))
 
     def __repr__(self) -> str:
         return f"<Secrets of {self._server.name}>"
+
+
+def _checked(timeout: float) -> float:
+    if isinstance(timeout, (int, float)) and 0 <= timeout <= MAX_TIMEOUT:
+        return timeout
+    raise InvalidParameter("timeout", f"seconds, 0 to {MAX_TIMEOUT:,.0f}")

@@ -49,7 +49,7 @@ class Get(Operation[Secret]):
         _check_secret_id(self)
         if self.version_id is not None:
             _check_token("version_id", self.version_id)
-        if self.stage is not None and not (1 <= len(self.stage) <= MAX_STAGE_LENGTH and _is_unicode(self.stage)):
+        if self.stage is not None and not (_is_text(self.stage) and 1 <= len(self.stage) <= MAX_STAGE_LENGTH):
             raise InvalidParameter("stage", f"1 to {MAX_STAGE_LENGTH} characters of valid Unicode")
 
     @property
@@ -58,7 +58,7 @@ class Get(Operation[Secret]):
         return self.version_id, self.stage or (AWSCURRENT if self.version_id is None else None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Set(Operation[SetReceipt]):
     """Make *value* the current version of a secret, creating the secret if there is none.
 
@@ -73,13 +73,25 @@ class Set(Operation[SetReceipt]):
     token: str | None = None
     description: str | None = None
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        secret_id: str,
+        value: str | bytes | SecretValue,
+        token: str | None = None,
+        description: str | None = None,
+    ) -> None:
+        # Not a generated one: its frame would keep a raw value in clear while an error is raised.
+        object.__setattr__(self, "secret_id", secret_id)
+        object.__setattr__(self, "token", token)
+        object.__setattr__(self, "description", description)
+        try:
+            object.__setattr__(self, "value", SecretValue(value))
+        finally:
+            del value
         _check_secret_id(self)
-        if not isinstance(self.value, SecretValue):
-            object.__setattr__(self, "value", SecretValue(self.value))
-        if self.token is not None:
-            _check_token("token", self.token)
-        if self.description is not None and not (len(self.description) <= 2048 and _is_unicode(self.description)):
+        if token is not None:
+            _check_token("token", token)
+        if description is not None and not (_is_text(description) and len(description) <= 2048):
             raise InvalidParameter("description", "2,048 characters of valid Unicode at most")
 
 
@@ -135,8 +147,8 @@ def _check_secret_id(operation: Get | Set | Delete | Restore) -> None:
     object.__setattr__(operation, "secret_id", SecretId(operation.secret_id))
 
 
-def _is_unicode(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+def _is_text(text: object) -> bool:
+    return isinstance(text, str) and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _check_token(what: str, token: str) -> None:

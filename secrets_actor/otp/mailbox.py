@@ -63,7 +63,7 @@ class Mailbox:
             message = self._take()
         else:
             try:
-                message = self._take(timeout=self.idle_timeout)
+                message = self._take(timeout=min(self.idle_timeout, threading.TIMEOUT_MAX))
             except Empty:
                 message = IdleTimeout()
         self.waiting = False

@@ -188,7 +188,7 @@ def answer_by_tell(ask: Ask, translate: Translator) -> From[Any]:
         answer = (
             Answered(ask.tag, value=caller.result()) if error is None else Answered(ask.tag, error=translate(error))
         )
-        with contextlib.suppress(pykka.ActorDeadError):  # nobody may be left to hear it
+        with contextlib.suppress(Exception):  # nobody may be left to hear it, or what was given cannot be told
             ask.reply_to.tell(answer)
 
     caller: From[Any] = From()

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from secrets_actor.backends.aws.credentials.static import KeySource
+
+# The settings that hold a key or say where one is.
+KEYS: Final = ("access_key", "secret_key", "session_token")
 
 
 def _limits(default: Any, **limits: Any) -> Any:
@@ -43,6 +46,13 @@ class AwsSettings:
     recovery_window: int = _limits(30, ge=7, le=30)
     endpoint_url: str | None = None
     ca_bundle: Path | None = None
+
+    def __post_init__(self) -> None:
+        """A key given as text is masked at once."""
+        for name in KEYS:
+            given = getattr(self, name)
+            if isinstance(given, str):
+                object.__setattr__(self, name, KeySource("text", given))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,11 +15,11 @@ import tomllib
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from secrets_actor.backends.aws.credentials.static import KeySource
 from secrets_actor.domain.errors import ConfigurationError
-from secrets_actor.runtime.settings import Settings, region_of
+from secrets_actor.runtime.settings import KEYS, AwsSettings, Settings, region_of
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 PREFIX: Final = "SECRETS_ACTOR_"
 # Names with our prefix that are not settings: where the file is, and what tests against a real account need.
 RESERVED: Final = frozenset({"CONFIG", "LIVE_PREFIX"})
-_KEYS: Final = ("access_key", "secret_key", "session_token")
 _ALLOWED_KEY: Final = 'text, { env = "NAME" } or { file = "PATH" }'
 
 
@@ -40,7 +39,7 @@ def load(source: str | os.PathLike[str] | Settings | None = None, environ: Mappi
     if isinstance(source, Settings):
         return checked(source, environ)
     path = source if source is not None else environ.get(f"{PREFIX}CONFIG")
-    raw: dict[str, Any] = {} if path is None else _read(Path(path).expanduser())
+    raw: dict[str, Any] = {} if path is None else _read(Path(os.path.expanduser(path)))
     mistakes = _overlay(raw, environ)
     if not raw and not mistakes:
         return Settings()
@@ -48,11 +47,10 @@ def load(source: str | os.PathLike[str] | Settings | None = None, environ: Mappi
 
 
 def checked(settings: Settings, environ: Mapping[str, str]) -> Settings:
-    """*settings*, if they hold."""
+    """*settings*, if they hold, each of its type: a path given as text is a Path, and so on."""
     if settings == Settings():
         return settings
-    _build(_as_raw(settings), [], environ)
-    return settings
+    return _build(_as_raw(settings), [], environ)
 
 
 def _as_raw(section: Any) -> dict[str, Any]:
@@ -90,7 +88,7 @@ def _overlay(raw: dict[str, Any], environ: Mapping[str, str]) -> list[str]:
         if not name.startswith(PREFIX) or name.removeprefix(PREFIX) in RESERVED:
             continue
         *sections, key = name.removeprefix(PREFIX).lower().split("__")
-        if not hasattr(_section(sections), key):
+        if key not in _keys_of(sections):
             mistakes.append(f"{name}: unknown; the names are {PREFIX}KEY and {PREFIX}SECTION__KEY")
             continue
         place = raw
@@ -101,11 +99,11 @@ def _overlay(raw: dict[str, Any], environ: Mapping[str, str]) -> list[str]:
     return mistakes
 
 
-def _section(path: list[str]) -> Any:
+def _keys_of(sections: list[str]) -> frozenset[str]:
     found: Any = Settings()
-    for part in path:
-        found = getattr(found, part, None)
-    return found
+    for section in sections:
+        found = getattr(found, section, None)
+    return frozenset(f.name for f in dataclasses.fields(found)) if dataclasses.is_dataclass(found) else frozenset()
 
 
 def _build(raw: dict[str, Any], mistakes: list[str], environ: Mapping[str, str]) -> Settings:
@@ -115,7 +113,7 @@ def _build(raw: dict[str, Any], mistakes: list[str], environ: Mapping[str, str])
     keys: dict[str, KeySource] = {}
     if isinstance(raw.get("aws"), dict):
         aws = raw["aws"] = dict(raw["aws"])
-        for name in _KEYS:
+        for name in KEYS:
             if name in aws:
                 key = _key_source(aws.pop(name), environ)
                 if isinstance(key, str):
@@ -128,11 +126,19 @@ def _build(raw: dict[str, Any], mistakes: list[str], environ: Mapping[str, str])
         settings = _from_model(model, Settings, keys)
     except ValidationError as error:
         mistakes += [_told(problem) for problem in error.errors(include_input=False, include_url=False)]
-    if settings.backend == "aws_secrets_manager" and region_of(settings.aws, environ) is None:
+    if _lacks_region(raw, environ):
         mistakes.append("aws.region: required with backend aws_secrets_manager, such as us-east-1 (or set AWS_REGION)")
     if mistakes:
         raise ConfigurationError(tuple(mistakes))
     return settings
+
+
+def _lacks_region(raw: Mapping[str, Any], environ: Mapping[str, str]) -> bool:
+    if raw.get("backend") != "aws_secrets_manager":
+        return False
+    aws = raw.get("aws")
+    stated = isinstance(aws, dict) and "region" in aws  # good or not: the model has looked at it
+    return not stated and region_of(AwsSettings(), environ) is None
 
 
 def _key_source(given: Any, environ: Mapping[str, str]) -> KeySource | str:
@@ -149,25 +155,35 @@ def _key_source(given: Any, environ: Mapping[str, str]) -> KeySource | str:
 
 def _model(section: type) -> type[BaseModel]:
     """A pydantic model with the fields, types and limits of a settings class; the keys are handled apart."""
-    from pydantic import ConfigDict, Field, create_model  # rule 4
+    from pydantic import BeforeValidator, ConfigDict, Field, create_model  # rule 4
 
     hints = typing.get_type_hints(section)
     fields: dict[str, Any] = {}
     for field in dataclasses.fields(section):
-        if field.name in _KEYS:
+        if field.name in KEYS:
             continue
         hint = hints[field.name]
         if dataclasses.is_dataclass(hint):
             fields[field.name] = (_model(typing.cast("type", hint)), Field(default_factory=dict, validate_default=True))
         else:
-            fields[field.name] = (hint, Field(default=field.default, **field.metadata))
+            limits: dict[str, Any] = {**field.metadata, **({"allow_inf_nan": False} if hint is float else {})}
+            given = Annotated[hint, BeforeValidator(_no_bool)] if hint in (int, float) else hint
+            fields[field.name] = (given, Field(default=field.default, **limits))
     return create_model(section.__name__, __config__=ConfigDict(extra="forbid", hide_input_in_errors=True), **fields)
+
+
+def _no_bool(given: Any) -> Any:
+    from pydantic_core import PydanticCustomError  # rule 4
+
+    if isinstance(given, bool):
+        raise PydanticCustomError("no_bool", "Input should be a number")
+    return given
 
 
 def _from_model(model: BaseModel, section: type, keys: dict[str, KeySource]) -> Any:
     values: dict[str, Any] = {}
     for field in dataclasses.fields(section):
-        if field.name in _KEYS:
+        if field.name in KEYS:
             values[field.name] = keys.get(field.name)
         else:
             value = getattr(model, field.name)
@@ -180,4 +196,6 @@ def _told(problem: Any) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"{key}: unknown key"
+    if problem["type"] == "model_type":
+        return f"{key}: a table, with keys of its own"
     return f"{key}: {problem['msg'][0].lower()}{problem['msg'][1:]}"

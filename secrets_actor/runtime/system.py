@@ -24,8 +24,10 @@ from secrets_actor.otp import (
     GenServer,
     Handled,
     Kind,
+    LifecycleEvent,
     NamedRef,
     Observer,
+    OtpError,
     Pid,
     Restart,
     StartError,
@@ -37,11 +39,19 @@ from secrets_actor.otp import (
 from secrets_actor.runtime import tree
 from secrets_actor.runtime.settings import Settings
 from secrets_actor.runtime.settings_source import load
-from secrets_actor.runtime.wiring import SECRETS, assemble
+from secrets_actor.runtime.wiring import AUDIT, SECRETS, WORKERS, assemble
 
 Source = str | os.PathLike[str] | Settings | None
 # Seconds that `stop` waits for the threads of processes that were cut off; one that hangs longer is left behind.
 _THREADS_GRACE = 1.0
+_NAMES = ("timers", AUDIT, WORKERS, SECRETS)
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackFailed(LifecycleEvent):
+    """`on_give_up` raised; `error_type` is what."""
+
+    error_type: str
 
 
 class System:
@@ -65,6 +75,7 @@ class System:
         self._on_give_up = on_give_up
         self._root: Pid | None = None
         self._stopping = False
+        self._told_by: threading.Thread | None = None  # who runs on_give_up
         self._ended = threading.Event()
         self._reason: ExitReason | None = None
         node = self._parts.node
@@ -93,30 +104,42 @@ class System:
         try:
             root = spawn(parts.node, lambda: tree.root(parts), label=tree.ROOT, link=link)
         except StartError as error:
-            reason = error.reason
+            problem = str(error.reason)
+        except OtpError as error:  # forked, or somebody else starts it at this moment
+            problem = str(error)
         else:
             self._root = root
             root.monitor(self._on_end)
             return root
-        raise StartFailed(f"the tree did not come up: {reason}")
+        self._ended.set()
+        raise StartFailed(f"the tree did not come up: {problem}")
 
     def _on_end(self, down: Down) -> None:
         self._reason = down.reason
-        try:
-            if not self._stopping and self._on_give_up is not None:
+        if not self._stopping and self._on_give_up is not None:
+            self._told_by = threading.current_thread()
+            try:
                 self._on_give_up(down.reason)
-        finally:
+            except BaseException as error:  # noqa: BLE001  # the thread that ends the root has more to do
+                self._parts.node.observe(CallbackFailed(tree.ROOT, type(error).__name__))
+            finally:
+                self._told_by = None
+        if down.pid is self._root:  # else on_give_up has started another
             self._ended.set()
 
     def stop(self, timeout: float = 10.0) -> None:
         """Stop the tree, last part first; what is not done in *timeout* seconds is cut off. Nothing if it has ended."""
         root = self._root
-        if root is None:
+        if root is None or self._told_by is threading.current_thread():
             return
         self._stopping = True
-        root.exit(SHUTDOWN)
+        root.exit(SHUTDOWN, sender=root.parent)
         if root.wait(timeout) is None:
             root.exit(KILL)
+        # What is left of a tree whose root was killed stops by itself. A host may have started the next one already.
+        for pid in map(self.whereis, _NAMES if self._root is root else ()):
+            if pid is not None:
+                pid.wait(tree.LEAVE_GRACE)
         for pid in self._parts.node.disowned:
             if pid.thread is not None and pid.thread is not threading.current_thread():
                 pid.thread.join(_THREADS_GRACE)

@@ -1,8 +1,9 @@
 """THE door to httpx (and to httpcore below it). One `Transport` a worker; many may share one `Tls`.
 
 Rule 1: an exchange ends by its deadline, come what may; `close`, from any thread, ends it sooner.
-Rule 2: only `SecretsError`s leave, without context: a library's error may quote a header, and so a token. httpcore logs
-        such an error at DEBUG, so a header that could not be sent is refused before it gets there.
+Rule 2: only `SecretsError`s leave, without context: a library's error may quote a header, and so a token, or an answer.
+        httpcore logs such an error at DEBUG: a header that could not be sent is refused before it gets there, and what
+        it says of answers is cut short by `discretion`.
 Rule 3: never through a proxy, never a redirect, never compressed, HTTP/1.1 only, and no retries in here.
 Rule 4: a body is read to its end or not at all, and up to `MAX_BODY` bytes.
 
@@ -24,6 +25,7 @@ from typing import Any, Final, cast
 import httpcore
 import httpx
 
+from secrets_actor.backends.aws.discretion import here, watch
 from secrets_actor.backends.aws.endpoint import Endpoint
 from secrets_actor.backends.aws.wire import Wire
 from secrets_actor.domain.errors import (
@@ -88,6 +90,7 @@ class Transport:
     """HTTP to one endpoint over one kept connection. One thread at a time, except for `close`."""
 
     def __init__(self, endpoint: Endpoint, tls: Tls) -> None:
+        watch()
         self._name = endpoint.name
         self._url = httpx.URL(endpoint.url + "/")
         self._secure, self._tls = endpoint.scheme == "https", tls
@@ -111,6 +114,7 @@ class Transport:
                 endpoint=self._name,
             )
         self._wire.begin(until)
+        here.in_exchange = True
         try:
             if self._http is None:
                 self._http = _HttpTransport(self._wire, self._tls.context() if self._secure else None)
@@ -124,6 +128,7 @@ class Transport:
             )
             return self._exchange(self._http, request, until - started)
         finally:
+            here.in_exchange = False
             self._wire.end()
 
     def close(self) -> None:

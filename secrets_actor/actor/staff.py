@@ -1,0 +1,95 @@
+"""Sees to it that workers come. Part of the dispatcher, as `alarms.py` is.
+
+Rule 1: a new actor adopts the workers it finds; one that does not answer in time is ended.
+Rule 2: a worker announces itself; that one could be started is no news, that none could be is.
+Rule 3: workers that should have come by now, while jobs wait for them, are no longer counted on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from secrets_actor.actor.jobs import Announce, Nudge, Unadopted
+from secrets_actor.actor.pool import Pool
+from secrets_actor.domain.errors import SecretsError, WorkerCrashed
+from secrets_actor.otp import Address, ChildSpec, GenServer, OtpError, Pid, StartChild, StartError, WhichChildren, cast
+
+# Seconds after which a worker that was to come, and did not, is no longer counted on.
+PATIENCE: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """Where workers come from: their supervisor, the spec of one, and how many there may be."""
+
+    supervisor: Address
+    spec: ChildSpec
+    max_workers: int
+
+
+class Staff:
+    """Fills *pool* from *crew*. *refuse* is told of a job for which there will be no worker."""
+
+    def __init__(
+        self,
+        server: GenServer,
+        crew: Crew,
+        pool: Pool[Pid],
+        call_timeout: float,
+        refuse: Callable[[int, SecretsError], object],
+    ) -> None:
+        self._server, self._crew, self._pool = server, crew, pool
+        self._call_timeout, self._refuse = call_timeout, refuse
+        self._nudged = False
+
+    def adopt(self) -> None:
+        """Ask the supervisor who is there already."""
+        self._server.call_async(self._crew.supervisor, WhichChildren(), self._adopt)
+
+    def start(self, workers: int) -> None:
+        """Have so many more started."""
+        for _ in range(workers):
+            self._server.call_async(self._crew.supervisor, StartChild(self._crew.spec), self._started)
+
+    def watch(self) -> None:
+        """Look again in a while, if jobs wait for nothing but workers that are to come."""
+        if self._pool.stuck and not self._nudged:
+            self._nudged = True
+            self._server.send_after(PATIENCE, Nudge())
+
+    def nudge(self) -> None:
+        """The while is over."""
+        self._nudged = False
+        if self._pool.stuck:
+            self._pool.expect_none()
+
+    def end_strangers(self, workers: tuple[Pid, ...]) -> None:
+        """End those of *workers* that have not announced themselves; others, which do, will take their places."""
+        for worker in workers:
+            if not self._pool.knows(worker):
+                worker.kill()
+
+    def _started(self, done: Any) -> None:
+        # No room: those who have it will announce themselves. No supervisor: this actor is about to end with it.
+        if not isinstance(done.error, StartError):
+            return
+        self._pool.expect(-1)
+        waiting = self._pool.waiting
+        if waiting and self._pool.empty:
+            self._pool.withdraw(waiting[0])
+            kind = type(done.error).__name__
+            self._refuse(waiting[0], WorkerCrashed("no worker could be started; see the log", error_type=kind))
+
+    def _adopt(self, done: Any) -> None:
+        if isinstance(done.error, OtpError):
+            return
+        present = (child.pid for child in done.result() if child.pid is not None)
+        workers = tuple(pid for pid in present if not self._pool.knows(pid))
+        for worker in workers:
+            self._pool.adopt(worker)
+            self._server.monitor(worker)
+            cast(worker, Announce())
+        if workers:
+            self._server.send_after(self._call_timeout, Unadopted(workers))

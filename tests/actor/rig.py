@@ -1,0 +1,261 @@
+"""What the tests of the running actor lean on: a store of their own behind the Backend port, and eyes on the tree.
+
+`Shelf` is a user's backend, in memory: it keeps versions by token as the contract demands, notes every operation, and
+holds those a test wants to catch in the middle.
+"""
+
+import contextlib
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from secrets_actor import LocalSettings, LogSettings, Settings, System
+from secrets_actor.domain.errors import SecretNotFound
+from secrets_actor.domain.operations import Delete, Get, List, Operation, Set
+from secrets_actor.domain.ports import Answer, Backend, BackendKit, CallContext, CredentialSource
+from secrets_actor.domain.secret import DeleteReceipt, Secret, SecretInfo, SecretValue, SetReceipt
+from secrets_actor.otp import LifecycleEvent, Pid
+
+T = TypeVar("T")
+PATIENCE: Final = 15.0
+ARN: Final = "arn:local:secretsmanager:local:000000000000:secret:{}-aBcDeF"
+
+
+def eventually(holds: Callable[[], object], what: str = "it") -> None:
+    """Return when *holds* is true. Raises `AssertionError` after `PATIENCE` seconds."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, f"{what} did not come about"
+        threading.Event().wait(0.005)
+
+
+def in_background(call: Callable[[], T]) -> "Future[T]":
+    """Run *call* in a thread of its own."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
+
+
+def failure(call: Callable[[], object]) -> BaseException:
+    """What *call* raises."""
+    try:
+        found = call()
+    except Exception as error:
+        return error
+    raise AssertionError(f"nothing was raised, but {found!r} returned")
+
+
+@dataclass(eq=False)
+class Hold:
+    """Catches operations of one kind, for one secret or all: before they take effect, or after."""
+
+    kind: str
+    name: str | None
+    after: bool
+    caught: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    go: threading.Event = field(default_factory=threading.Event)
+    workers: list[Pid] = field(default_factory=list)
+
+    def wait(self) -> Pid:
+        """Return when one (more) is caught: its worker."""
+        assert self.caught.acquire(timeout=PATIENCE), f"no {self.kind} came"
+        return self.workers[-1]
+
+    def wants(self, operation: Operation[Any]) -> bool:
+        """Whether *operation* is to be held."""
+        wanted = self.name is None or self.name == getattr(operation, "secret_id", None)
+        return operation.kind == self.kind and wanted and not self.go.is_set()
+
+
+class Shelf:
+    """The store. `seen` is every operation that reached it, in order; `connections` how many were opened."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.versions: dict[str, list[tuple[str, SecretValue]]] = {}
+        self.seen: list[Operation[Any]] = []
+        self.contexts: list[CallContext] = []
+        self.connections = self.closed = 0
+        self.holds: list[Hold] = []
+        self.before: Callable[[Operation[Any], CallContext], None] = lambda _operation, _context: None
+
+    def kit(self, credentials: CredentialSource | None = None) -> BackendKit:
+        """How the runtime opens it."""
+        return BackendKit("shelf", lambda: _Connection(self), credentials)
+
+    def hold(self, kind: str, name: str | None = None, *, after: bool = False) -> Hold:
+        """Catch operations from now on, until its `go` is set."""
+        self.holds.append(Hold(kind, name, after))
+        return self.holds[-1]
+
+    def count(self, kind: str) -> int:
+        """How many operations of *kind* reached it."""
+        return Counter(one.kind for one in list(self.seen))[kind]
+
+    def put(self, name: str, value: str) -> None:
+        """As if somebody else had set it."""
+        self.set(Set(name, SecretValue(value), f"{len(self.versions.get(name, ())):032}"))
+
+    def set(self, operation: Set) -> SetReceipt:
+        """The rule of the contract: a token makes one version, however often it comes."""
+        assert operation.token is not None
+        name = operation.secret_id
+        with self.lock:
+            created = name not in self.versions
+            versions = self.versions.setdefault(name, [])
+            if operation.token not in [token for token, _ in versions]:
+                versions.append((operation.token, operation.value))
+        return SetReceipt(name, ARN.format(name), operation.token, created)
+
+    def get(self, operation: Get) -> Secret:
+        """The newest version."""
+        name = operation.secret_id
+        with self.lock:
+            if name not in self.versions:
+                raise SecretNotFound(f"no secret {name} on the shelf")
+            token, value = self.versions[name][-1]
+        return Secret(name, ARN.format(name), value, token, ("AWSCURRENT",), datetime(2026, 1, 1, tzinfo=UTC))
+
+    def perform(self, operation: Operation[Any]) -> Any:
+        """What it does."""
+        match operation:
+            case Get():
+                return self.get(operation)
+            case Set():
+                return self.set(operation)
+            case Delete():
+                with self.lock:
+                    self.versions.pop(operation.secret_id, None)
+                name = operation.secret_id
+                return DeleteReceipt(name, ARN.format(name), datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=30))
+            case List():
+                with self.lock:
+                    return tuple(SecretInfo(name, ARN.format(name)) for name in sorted(self.versions))
+        raise AssertionError(f"the shelf knows no {operation.kind}")
+
+
+class _Connection(Backend):
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        shelf.connections += 1
+
+    @property
+    def name(self) -> str:
+        return "shelf"
+
+    def perform(self, operation: Operation[T], context: CallContext) -> Answer[T]:
+        from secrets_actor.otp.pid import current
+
+        shelf = self._shelf
+        shelf.seen.append(operation)
+        shelf.contexts.append(context)
+        shelf.before(operation, context)
+        holds = [hold for hold in shelf.holds if hold.wants(operation)]
+        done: Any = None if any(not hold.after for hold in holds) else shelf.perform(operation)
+        for hold in holds:
+            here = current()
+            assert here is not None
+            hold.workers.append(here)
+            hold.caught.release()
+            hold.go.wait(2 * PATIENCE)
+        return Answer(done if done is not None else shelf.perform(operation), "request-1")
+
+    def close(self) -> None:
+        self._shelf.closed += 1
+
+
+class Watch:
+    """An observer that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.events: list[LifecycleEvent] = []
+
+    def __call__(self, event: LifecycleEvent) -> None:
+        self.events.append(event)
+
+    def count(self, kind: str, process: str | None = None) -> int:
+        """How many events of the class named *kind* there were."""
+        return sum(type(one).__name__ == kind and process in (None, one.process) for one in list(self.events))
+
+
+def settings(folder: Path, **given: Any) -> Settings:
+    """Settings for the local store in *folder*, logging into a file beside it."""
+    log = LogSettings(output=str(folder / "log"))
+    return Settings(**{"local": LocalSettings(path=folder / "store"), "log": log, **given})
+
+
+@contextlib.contextmanager
+def running(system: System, *shelves: Shelf) -> Iterator[System]:
+    """*system* started; stopped at the end, with all holds let go."""
+    try:
+        yield system.start()
+    finally:
+        for shelf in shelves:
+            for hold in shelf.holds:
+                hold.go.set()
+        system.stop()
+
+
+def process(system: System, name: str) -> Pid:
+    """The process that has *name* now."""
+    eventually(lambda: (pid := system.whereis(name)) is not None and pid.is_alive(), f"a process {name}")
+    pid = system.whereis(name)
+    assert pid is not None
+    return pid
+
+
+def kill(system: System, name: str) -> Pid:
+    """Kill the process that has *name*, and wait for the next to have it: the next."""
+    killed = process(system, name)
+    killed.kill()
+    eventually(lambda: system.whereis(name) not in (None, killed), f"another {name}")
+    return process(system, name)
+
+
+def supervisor(system: System, label: str) -> Pid:
+    """A supervisor of the tree, by its label."""
+    top = system._root
+    assert top is not None
+    if top.label == label:
+        return top
+    found: list[Pid] = []
+
+    def look() -> bool:
+        found[:] = [row.pid for row in top.published.children if row.pid is not None and row.pid.label == label]
+        return bool(found)
+
+    eventually(look, f"a supervisor {label}")
+    return found[0]
+
+
+def workers(system: System) -> list[Pid]:
+    """The workers there are."""
+    return [row.pid for row in process(system, "workers").published.children if row.pid is not None]
+
+
+def whole(system: System) -> bool:
+    """Whether every process of the tree runs, and none has anything to do."""
+    return all(
+        node.state == "running" and not node.open_calls and not node.mailbox for node in system.tree().root.walk()
+    )
+
+
+def audit_log(folder: Path) -> list[dict[str, Any]]:
+    """What was written to the log of `settings` by the audit."""
+    import json
+
+    lines = [json.loads(line) for line in (folder / "log").read_text().splitlines()]
+    return [line for line in lines if line["event"] == "audit"]

@@ -1,0 +1,258 @@
+"""Keys are fetched once for all who wait, and anew when they are refused; who cannot have any is told."""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from secrets_actor import (
+    AccessDenied,
+    DeadlineExceeded,
+    ExpiredToken,
+    InvalidSignature,
+    MetadataServiceError,
+    SecretNotFound,
+    System,
+    WorkerCrashed,
+)
+from secrets_actor.domain.credentials import Credentials
+from secrets_actor.domain.operations import Operation
+from secrets_actor.domain.ports import CallContext
+from secrets_actor.domain.secret import SecretValue
+from tests.actor.rig import Shelf, Watch, eventually, failure, in_background, kill, process, running, settings, whole
+
+
+class Source:
+    """Gives key number 1, 2, 3...; `fetch_now` may raise, wait, or give something else."""
+
+    def __init__(self) -> None:
+        self.fetched = 0
+        self.life: timedelta | None = None
+        self.fetch_now: Callable[[], object] = lambda: None
+
+    def fetch(self, deadline: float) -> Credentials:
+        self.fetched += 1
+        number = self.fetched
+        given = self.fetch_now()
+        if given is not None:
+            return given  # type: ignore[return-value]
+        end = None if self.life is None else datetime.now(UTC) + self.life
+        return Credentials("AKIA", SecretValue(f"key {number}"), None, end)
+
+
+@pytest.fixture
+def source() -> Source:
+    return Source()
+
+
+def system_with(tmp_path: Path, shelf: Shelf, source: object, **more: object) -> System:
+    return System(settings(tmp_path, **more), kit=shelf.kit(source))  # type: ignore[arg-type]
+
+
+def key_of(context: CallContext) -> str:
+    assert context.credentials is not None, "no request goes without keys"
+    return str(context.credentials.secret_key.reveal())
+
+
+def refuse(shelf: Shelf, error: Exception, *refused: str) -> None:
+    """Have the store refuse these keys."""
+
+    def check(_operation: Operation[object], context: CallContext) -> None:
+        if key_of(context) in refused:
+            raise error
+
+    shelf.before = check
+
+
+def test_there_is_one_fetch_for_all_who_wait(tmp_path: Path, shelf: Shelf, source: Source) -> None:
+    go, fetching = threading.Event(), threading.Event()
+
+    def slowly() -> None:
+        fetching.set()
+        go.wait(10)
+
+    source.fetch_now = slowly
+    for name in "abcd":
+        shelf.put(name, name)
+    with running(system_with(tmp_path, shelf, source), shelf) as system:
+        getting = [in_background(lambda name=name: system.secrets.get(name).reveal()) for name in "abcdabcd"]
+        assert fetching.wait(10)
+        eventually(lambda: process(system, "secrets").open_calls == 8)
+        assert shelf.seen == []
+        go.set()
+        assert [one.result(10) for one in getting] == list("abcdabcd")
+        system.secrets.set("a", "v")
+    assert source.fetched == 1
+    assert {key_of(context) for context in shelf.contexts} == {"key 1"}
+
+
+def test_a_fetch_that_fails_answers_all_who_wait_and_the_next_call_fetches_anew(
+    tmp_path: Path, shelf: Shelf, source: Source
+) -> None:
+    go, fetching = threading.Event(), threading.Event()
+
+    def fail() -> None:
+        fetching.set()
+        go.wait(10)
+        raise MetadataServiceError("no role here")
+
+    source.fetch_now = fail
+    with running(system_with(tmp_path, shelf, source), shelf) as system:
+        getting = [in_background(lambda name=name: system.secrets.get(name)) for name in "abcd"]
+        assert fetching.wait(10)
+        eventually(lambda: process(system, "secrets").open_calls == 4)
+        go.set()
+        errors = [one.exception(10) for one in getting]
+        assert [type(error) for error in errors] == [MetadataServiceError] * 4
+        assert len({id(error) for error in errors}) == 4
+        assert source.fetched == 1
+
+        source.fetch_now = lambda: None
+        assert type(failure(lambda: system.secrets.get("a"))) is SecretNotFound
+        assert source.fetched == 2
+
+
+def test_an_expired_token_costs_one_fetch_and_one_more_try_and_the_caller_nothing(
+    tmp_path: Path, shelf: Shelf, source: Source
+) -> None:
+    shelf.put("a", "v")
+    refuse(shelf, ExpiredToken("expired"), "key 1")
+    with running(system_with(tmp_path, shelf, source), shelf) as system:
+        assert system.secrets.get("a").reveal() == "v"
+    assert [key_of(context) for context in shelf.contexts] == ["key 1", "key 2"]
+
+
+def test_a_token_that_is_expired_again_is_an_error(tmp_path: Path, shelf: Shelf, source: Source) -> None:
+    refuse(shelf, ExpiredToken("expired"), "key 1", "key 2", "key 3")
+    with running(system_with(tmp_path, shelf, source), shelf) as system:
+        assert type(failure(lambda: system.secrets.get("a"))) is ExpiredToken
+        assert source.fetched == 2
+
+
+def test_many_whose_token_has_expired_share_the_one_new_fetch(tmp_path: Path, shelf: Shelf, source: Source) -> None:
+    for name in "abcdefgh":
+        shelf.put(name, name)
+    together = threading.Barrier(8)
+
+    def check(_operation: Operation[object], context: CallContext) -> None:
+        if key_of(context) == "key 1":
+            together.wait(10)
+            raise ExpiredToken("expired")
+
+    shelf.before = check
+    with running(system_with(tmp_path, shelf, source), shelf) as system:
+        getting = [in_background(lambda name=name: system.secrets.get(name).reveal()) for name in "abcdefgh"]
+        assert [one.result(10) for one in getting] == list("abcdefgh")
+    assert source.fetched == 2
+
+
+def test_rejected_keys_are_fetched_anew_for_the_next_call(tmp_path: Path, shelf: Shelf, source: Source) -> None:
+    shelf.put("a", "v")
+    refuse(shelf, InvalidSignature("wrong"), "key 1")
+    with running(system_with(tmp_path, shelf, source), shelf) as system:
+        assert type(failure(lambda: system.secrets.get("a"))) is InvalidSignature
+        assert system.secrets.get("a").reveal() == "v"
+    assert source.fetched == 2
+
+
+def test_keys_that_were_not_refused_are_kept(tmp_path: Path, shelf: Shelf, source: Source) -> None:
+    refuse(shelf, AccessDenied("no"), "key 1")
+    with running(system_with(tmp_path, shelf, source), shelf) as system:
+        for _ in range(3):
+            assert type(failure(lambda: system.secrets.get("a"))) is AccessDenied
+    assert source.fetched == 1
+
+
+def test_a_job_that_waited_for_a_worker_while_its_keys_were_refused_goes_with_new_ones(
+    tmp_path: Path, shelf: Shelf, source: Source
+) -> None:
+    for name in "bc":
+        shelf.put(name, name)
+    hold = shelf.hold("get", "a")
+    with running(system_with(tmp_path, shelf, source, max_workers=1), shelf) as system:
+        first = in_background(lambda: system.secrets.get("a"))
+        hold.wait()
+        rest = [in_background(lambda name=name: system.secrets.get(name).reveal()) for name in "bc"]
+        eventually(lambda: process(system, "secrets").open_calls == 3)
+
+        def refused(_operation: Operation[object]) -> None:
+            raise InvalidSignature("wrong")
+
+        shelf.perform = refused  # type: ignore[method-assign,assignment]
+        hold.go.set()
+        assert type(first.exception(10)) is InvalidSignature
+        del shelf.perform
+        outcomes = [one.exception(10) for one in rest]
+    assert {key_of(context) for context in shelf.contexts} >= {"key 1", "key 2"}
+    assert {type(one) for one in outcomes} <= {type(None), InvalidSignature}, "and never a request without keys"
+
+
+def test_keys_that_are_expired_when_they_come_are_an_error_and_not_an_endless_fetch(
+    tmp_path: Path, shelf: Shelf, source: Source
+) -> None:
+    source.life = timedelta(seconds=-1)
+    with running(system_with(tmp_path, shelf, source), shelf) as system:
+        assert type(failure(lambda: system.secrets.get("a"))) is ExpiredToken
+    assert source.fetched == 1
+    assert shelf.seen == []
+
+
+def test_keys_that_are_due_are_used_while_new_ones_are_fetched(tmp_path: Path, shelf: Shelf, source: Source) -> None:
+    """A life so short that keys are due at once, for its last quarter begins after 0.15 s."""
+    source.life = timedelta(seconds=0.2)
+    shelf.put("a", "v")
+    with running(system_with(tmp_path, shelf, source, ttl_seconds=0), shelf) as system:
+        system.secrets.get("a")
+        eventually(lambda: system.secrets.get("a") and source.fetched >= 3)
+        assert shelf.count("get") >= 3
+
+
+def test_a_source_that_crashes_its_worker_three_times_is_given_up(tmp_path: Path, shelf: Shelf, source: Source) -> None:
+    def crash() -> None:
+        raise RuntimeError("hunter2")
+
+    source.fetch_now = crash
+    with running(system_with(tmp_path, shelf, source), shelf) as system:
+        for fetches in (3, 6):
+            error = failure(lambda: system.secrets.get("a"))
+            assert type(error) is WorkerCrashed
+            assert error.error_type == "RuntimeError"
+            assert source.fetched == fetches
+
+
+NAIVE = datetime(2030, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+
+
+@pytest.mark.parametrize("given", ["text", Credentials("AKIA", SecretValue("k"), None, NAIVE)], ids=["text", "naive"])
+def test_what_is_no_set_of_keys_costs_workers_and_not_the_actor(
+    tmp_path: Path, shelf: Shelf, source: Source, given: object, watch: Watch
+) -> None:
+    source.fetch_now = lambda: given
+    with running(System(settings(tmp_path), kit=shelf.kit(source), observer=watch), shelf) as system:
+        error = failure(lambda: system.secrets.get("a"))
+        assert type(error) is WorkerCrashed
+        assert error.error_type == "TypeError"
+        assert watch.count("ProcessCrashed", "secrets") == 0
+
+
+def test_a_fetch_that_hangs_is_cut_off_and_its_callers_told(tmp_path: Path, shelf: Shelf, source: Source) -> None:
+    go = threading.Event()
+    source.fetch_now = lambda: go.wait(20) and None
+    shelf.put("a", "v")
+    with running(system_with(tmp_path, shelf, source, call_timeout_seconds=0.4), shelf) as system:
+        assert type(failure(lambda: system.secrets.get("a"))) is DeadlineExceeded
+        eventually(lambda: system.tree().disowned)
+        go.set()
+        assert system.secrets.get("a", timeout=10).reveal() == "v"
+
+
+def test_the_next_actor_fetches_its_own(tmp_path: Path, shelf: Shelf, source: Source) -> None:
+    shelf.put("a", "v")
+    with running(system_with(tmp_path, shelf, source), shelf) as system:
+        system.secrets.get("a")
+        kill(system, "secrets")
+        assert system.secrets.get("a", refresh=True).reveal() == "v"
+        eventually(lambda: whole(system))
+    assert source.fetched == 2

@@ -1,0 +1,62 @@
+"""Every caller is answered with his own, and every answer is audited once."""
+
+import pytest
+
+from secrets_actor.actor.desk import Desk
+from secrets_actor.actor.flights import Flight, Waiter
+from secrets_actor.domain.errors import SecretNotFound
+from secrets_actor.domain.operations import Get, List, Set
+from secrets_actor.domain.ports import AuditRecord
+from secrets_actor.domain.secret import SecretValue, SetReceipt
+from secrets_actor.otp import From
+
+TOKEN = "33333333-3333-4333-8333-333333333333"
+
+
+class Sink:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.records: list[AuditRecord] = []
+
+    def record(self, record: AuditRecord) -> None:
+        self.records.append(record)
+
+
+def waiter() -> Waiter:
+    return Waiter(From[object](), 2.0, 10.0)
+
+
+def test_all_who_wait_get_the_answer_and_each_leaves_a_record() -> None:
+    sink = Sink()
+    flight = Flight(1, Set("a", SecretValue("v"), TOKEN), waiters=[waiter(), waiter()])
+    receipt = SetReceipt("a", "arn", TOKEN, created=True)
+
+    Desk(sink, lambda: 5.5).settle(flight, receipt, "backend", "r-1")
+
+    assert [one.caller.result() for one in flight.waiters] == [receipt, receipt]
+    assert sink.records == [AuditRecord("set", "a", "ok", "backend", 3.5, TOKEN, "r-1")] * 2
+
+
+def test_each_gets_an_error_of_his_own() -> None:
+    sink = Sink()
+    flight = Flight(1, Get("a"), waiters=[waiter(), waiter()])
+    error = SecretNotFound("no", request_id="r-2")
+
+    Desk(sink, lambda: 2.0).fail(flight, error, "backend")
+
+    errors = [one.caller.error for one in flight.waiters]
+    assert [type(one) for one in errors] == [SecretNotFound, SecretNotFound]
+    assert len({id(one) for one in (*errors, error)}) == 3
+    assert sink.records == [AuditRecord("get", "a", "not_found", "backend", 0.0, None, "r-2")] * 2
+
+
+def test_an_answer_that_came_too_late_says_so() -> None:
+    sink, late = Sink(), waiter()
+    late.caller.fail(TimeoutError())
+
+    Desk(sink, lambda: 2.0).answer(List(), late, (), "backend")
+
+    assert [(one.operation, one.secret_id, one.outcome) for one in sink.records] == [("list", None, "too_late")]
+    with pytest.raises(TimeoutError):
+        late.caller.result()

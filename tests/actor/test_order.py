@@ -1,0 +1,97 @@
+"""Operations of one secret take effect in the order in which they came; different secrets do not wait."""
+
+from secrets_actor import SecretNotFound, System
+from tests.actor.rig import ARN, Shelf, eventually, failure, in_background, process
+
+
+def open_calls(system: System, count: int) -> None:
+    eventually(lambda: process(system, "secrets").open_calls == count, f"{count} callers")
+
+
+def test_a_get_behind_a_set_sees_it(system: System, shelf: Shelf) -> None:
+    shelf.put("a", "old")
+    hold = shelf.hold("set")
+    setting = in_background(lambda: system.secrets.set("a", "new"))
+    hold.wait()
+    getting = in_background(lambda: system.secrets.get("a").reveal())
+    by_arn = in_background(lambda: system.secrets.get(ARN.format("a"), timeout=10))
+    open_calls(system, 3)
+    assert shelf.count("get") == 0, "it waits for the set"
+    hold.go.set()
+
+    assert setting.result(10).created is False
+    assert getting.result(10) == "new"
+    assert type(by_arn.exception(10)) is SecretNotFound  # the shelf knows no ARNs; that it waited is what counts
+
+
+def test_a_get_behind_a_queued_set_does_not_join_the_get_before_it(system: System, shelf: Shelf) -> None:
+    shelf.put("a", "old")
+    hold = shelf.hold("get", after=True)
+    first = in_background(lambda: system.secrets.get("a").reveal())
+    hold.wait()
+    setting = in_background(lambda: system.secrets.set("a", "new"))
+    open_calls(system, 2)
+    second = in_background(lambda: system.secrets.get("a").reveal())
+    open_calls(system, 3)
+    hold.go.set()
+
+    assert (first.result(10), second.result(10)) == ("old", "new")
+    setting.result(10)
+    assert [one.kind for one in shelf.seen] == ["get", "set", "get"]
+    assert system.secrets.get("a").reveal() == "new", "what was read before the set is not kept"
+
+
+def test_sets_of_one_secret_take_effect_in_their_order(system: System, shelf: Shelf) -> None:
+    hold = shelf.hold("set", "a")
+    sets = []
+    for number in range(8):
+        sets.append(in_background(lambda number=number: system.secrets.set("a", str(number))))
+        open_calls(system, number + 1)
+    hold.go.set()
+    for one in sets:
+        one.result(10)
+
+    assert [value.reveal() for _, value in shelf.versions["a"]] == [str(number) for number in range(8)]
+
+
+def test_different_secrets_and_a_list_do_not_wait_for_each_other(system: System, shelf: Shelf) -> None:
+    shelf.put("b", "v")
+    hold = shelf.hold("set", "a")
+    setting = in_background(lambda: system.secrets.set("a", "v"))
+    hold.wait()
+
+    assert system.secrets.get("b").reveal() == "v"
+    assert [info.name for info in system.secrets.list()] == ["b"]
+    system.secrets.set("c", "v")
+    assert not setting.done()
+    hold.go.set()
+    setting.result(10)
+
+
+def test_whoever_gives_up_in_the_queue_lets_those_behind_him_go_on(system: System, shelf: Shelf) -> None:
+    hold = shelf.hold("set", "a")
+    setting = in_background(lambda: system.secrets.set("a", "1"))
+    hold.wait()
+    failure(lambda: system.secrets.set("a", "never", timeout=0.05))
+    behind = in_background(lambda: system.secrets.get("a").reveal())
+    open_calls(system, 2)
+    hold.go.set()
+
+    setting.result(10)
+    assert behind.result(10) == "1"
+    assert shelf.count("set") == 1, "nobody's job is not done"
+
+
+def test_a_long_queue_of_callers_who_have_all_given_up_is_worked_off_without_a_call(
+    system: System, shelf: Shelf
+) -> None:
+    hold = shelf.hold("set", "a")
+    setting = in_background(lambda: system.secrets.set("a", "1"))
+    hold.wait()
+    for _ in range(300):  # deeper than a careless recursion goes
+        failure(lambda: system.secrets.set("a", "never", timeout=0.0))
+    hold.go.set()
+    setting.result(10)
+
+    assert system.secrets.get("a").reveal() == "1"
+    assert shelf.count("set") == 1

@@ -1,0 +1,297 @@
+"""A worker may die at any moment, be it killed, crashed or hung: its caller notices nothing, or gets a typed error."""
+
+import threading
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from secrets_actor import DeadlineExceeded, SecretNotFound, ServerDown, System, WorkerCrashed
+from secrets_actor.domain.operations import Get, Operation
+from secrets_actor.domain.ports import Answer, BackendKit, CallContext
+from secrets_actor.otp import Pid
+from tests.actor.rig import (
+    Shelf,
+    Watch,
+    eventually,
+    failure,
+    in_background,
+    kill,
+    process,
+    running,
+    settings,
+    supervisor,
+    whole,
+    workers,
+)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before it took effect", "after it took effect"])
+def test_a_worker_killed_in_the_middle_of_a_get_costs_the_caller_nothing(
+    system: System, shelf: Shelf, after: bool
+) -> None:
+    shelf.put("a", "v")
+    hold = shelf.hold("get", after=after)
+    getting = in_background(lambda: system.secrets.get("a").reveal())
+    worker = hold.wait()
+    worker.kill()
+    hold.wait()
+    assert shelf.closed == 1, "the connection of the dead is closed"
+    hold.go.set()
+
+    assert getting.result(10) == "v"
+    eventually(lambda: whole(system))
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before it took effect", "after it took effect"])
+def test_a_worker_killed_in_the_middle_of_a_set_leaves_one_version(system: System, shelf: Shelf, after: bool) -> None:
+    hold = shelf.hold("set", after=after)
+    setting = in_background(lambda: system.secrets.set("a", "v"))
+    hold.wait().kill()
+    hold.wait()
+    hold.go.set()
+
+    receipt = setting.result(10)
+    eventually(lambda: threading.active_count() and not system._parts.node.disowned)
+    assert [token for token, _ in shelf.versions["a"]] == [receipt.version_id]
+    assert system.secrets.get("a").reveal() == "v"
+
+
+def crash(operation: Operation[object], _context: CallContext) -> None:
+    if getattr(operation, "secret_id", None) == "poison":
+        raise RuntimeError("hunter2")
+
+
+def test_a_job_that_crashes_three_workers_is_given_up_with_what_they_died_of(
+    system: System, shelf: Shelf, watch: Watch
+) -> None:
+    shelf.before = crash
+    token = str(uuid.uuid4())
+
+    error = failure(lambda: system.secrets.set("poison", "v", token=token))
+    assert type(error) is WorkerCrashed
+    assert (error.error_type, error.token) == ("RuntimeError", token)
+    assert "hunter2" not in str(error)
+    assert shelf.count("set") == 3
+
+    error = failure(lambda: system.secrets.get("poison"))
+    assert type(error) is WorkerCrashed
+    assert (error.error_type, error.token) == ("RuntimeError", None)
+    assert watch.count("ProcessCrashed", "worker") == 6
+    system.secrets.set("a", "v")
+    assert system.secrets.get("a").reveal() == "v"
+    assert watch.count("ProcessCrashed", "secrets") == 0
+    eventually(lambda: whole(system))
+
+
+def test_a_job_that_crashed_two_workers_and_not_the_third_succeeds(system: System, shelf: Shelf) -> None:
+    shelf.put("a", "v")
+    left = [2]
+
+    def twice(operation: Operation[object], _context: CallContext) -> None:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise SystemExit(1)  # even this ends one worker, and not the program
+
+    shelf.before = twice
+    assert system.secrets.get("a").reveal() == "v"
+
+
+@pytest.mark.parametrize("answer", ["text", None, Answer("no secret")], ids=repr)
+def test_a_backend_whose_answer_is_none_costs_workers_and_not_the_actor(
+    tmp_path: Path, shelf: Shelf, watch: Watch, answer: object
+) -> None:
+    class Odd:
+        name = "odd"
+
+        def perform(self, operation: object, context: object) -> object:
+            return answer
+
+        def close(self) -> None:
+            raise RuntimeError("nor can it be closed")
+
+    kit = BackendKit("odd", Odd)  # type: ignore[arg-type]
+    with running(System(settings(tmp_path), kit=kit, observer=watch)) as system:
+        error = failure(lambda: system.secrets.get("a"))
+        assert type(error) is WorkerCrashed
+        assert error.error_type == "TypeError"
+        assert watch.count("ProcessCrashed", "secrets") == 0
+
+
+def test_a_backend_that_cannot_be_opened_costs_workers_and_not_the_actor(tmp_path: Path, watch: Watch) -> None:
+    def connect() -> object:
+        raise OSError("hunter2")
+
+    with running(System(settings(tmp_path), kit=BackendKit("odd", connect), observer=watch)) as system:  # type: ignore[arg-type]
+        error = failure(lambda: system.secrets.get("a"))
+        assert type(error) is WorkerCrashed
+        assert error.error_type == "OSError"
+        assert "hunter2" not in str(error)
+
+
+def test_a_worker_cut_off_while_it_connects_closes_what_it_then_opened(tmp_path: Path, shelf: Shelf) -> None:
+    connecting, go = threading.Semaphore(0), threading.Event()
+
+    def connect() -> object:
+        connecting.release()
+        go.wait(10)
+        return shelf.kit().connect()
+
+    shelf.put("a", "v")
+    with running(System(settings(tmp_path), kit=BackendKit("slow", connect))) as system:  # type: ignore[arg-type]
+        getting = in_background(lambda: system.secrets.get("a").reveal())
+        assert connecting.acquire(timeout=10)
+        eventually(lambda: len(workers(system)) == 1)
+        workers(system)[0].kill()
+        assert connecting.acquire(timeout=10)
+        go.set()
+        assert getting.result(10) == "v"
+        eventually(lambda: shelf.closed == 1)
+
+
+def test_a_worker_that_hangs_is_cut_off_and_its_caller_told_on_time(system: System, shelf: Shelf, watch: Watch) -> None:
+    shelf.put("b", "v")
+    shelf.hold("get", "a")
+    begun = time.monotonic()
+
+    error = failure(lambda: system.secrets.get("a", timeout=0.5))
+
+    assert type(error) is DeadlineExceeded
+    assert 0.5 <= time.monotonic() - begun < 1.0
+    eventually(lambda: watch.count("ProcessDisowned", "worker") == 1)
+    assert system.secrets.get("b").reveal() == "v"
+    assert system.tree().disowned != ()
+
+
+def test_a_set_that_hangs_says_that_its_outcome_is_unknown_and_can_be_repeated(system: System, shelf: Shelf) -> None:
+    hold = shelf.hold("set", after=True)
+
+    error = failure(lambda: system.secrets.set("a", "v", timeout=0.3))
+    assert type(error) is DeadlineExceeded
+    assert error.token is not None
+    hold.go.set()
+
+    assert system.secrets.set("a", "v", token=error.token).version_id == error.token
+    assert len(shelf.versions["a"]) == 1
+
+
+def test_a_get_that_others_joined_later_goes_on_when_the_first_callers_time_is_up(system: System, shelf: Shelf) -> None:
+    shelf.put("a", "v")
+    hold = shelf.hold("get", "a")
+    hasty = in_background(lambda: system.secrets.get("a", timeout=0.3))
+    hold.wait()
+    patient = in_background(lambda: system.secrets.get("a", timeout=10).reveal())
+    assert type(hasty.exception(5)) is DeadlineExceeded
+    hold.wait()  # a second worker has it
+    assert not patient.done()
+    hold.go.set()
+
+    assert patient.result(10) == "v"
+
+
+def test_callers_with_little_time_on_a_store_that_hangs_do_not_bring_the_tree_down(
+    tmp_path: Path, shelf: Shelf, watch: Watch
+) -> None:
+    """The backend keeps to its deadline, if late: nobody is killed for that, so no restarts are counted."""
+
+    def hang(_operation: Operation[object], context: CallContext) -> None:
+        threading.Event().wait(max(0.0, context.deadline - time.monotonic()) + 0.05)
+
+    shelf.before = hang
+    gave_up: list[object] = []
+    system = System(settings(tmp_path), kit=shelf.kit(), observer=watch, on_give_up=gave_up.append)
+    with running(system, shelf):
+        callers = [
+            in_background(lambda k=k: [failure(lambda: system.secrets.get(f"k{k}", timeout=0.03)) for _ in range(12)])
+            for k in range(16)
+        ]
+        errors = [error for caller in callers for error in caller.result(30)]
+
+        assert {type(error) for error in errors} <= {DeadlineExceeded, SecretNotFound}
+        assert len(errors) == 16 * 12
+        assert gave_up == []
+        assert watch.count("ChildRestarted", "core") == 0
+
+
+def test_when_the_workers_supervisor_dies_callers_of_reads_notice_nothing(system: System, shelf: Shelf) -> None:
+    shelf.put("a", "v")
+    hold = shelf.hold("get")
+    getting = in_background(lambda: system.secrets.get("a").reveal())
+    hold.wait()
+    kill(system, "workers")
+    hold.go.set()
+
+    assert getting.result(10) == "v"
+    eventually(lambda: whole(system))
+
+
+def test_when_the_workers_supervisor_dies_a_set_is_refused_with_its_token(system: System, shelf: Shelf) -> None:
+    hold = shelf.hold("set", after=True)
+    setting = in_background(lambda: system.secrets.set("a", "v"))
+    hold.wait()
+    process(system, "workers").kill()
+    error = setting.exception(10)
+    hold.go.set()
+
+    assert type(error) is ServerDown
+    assert system.secrets.set("a", "v", token=error.token).version_id == error.token
+    assert len(shelf.versions["a"]) == 1
+
+
+def test_killing_every_worker_again_and_again_loses_no_call(system: System, shelf: Shelf) -> None:
+    for name in "abcd":
+        shelf.put(name, name)
+    over = threading.Event()
+    wrong: list[object] = []
+
+    def ask(name: str) -> int:
+        made = 0
+        while not over.is_set():
+            made += 1
+            try:
+                if system.secrets.get(name, refresh=True).reveal() != name:
+                    wrong.append(name)
+            except WorkerCrashed:
+                pass  # three in a row: so it is promised
+        return made
+
+    callers = [in_background(lambda name=name: ask(name)) for name in "abcdabcd"]
+    killed = 0
+    deadline = time.monotonic() + 10
+    while killed < 60 and time.monotonic() < deadline:
+        alive: list[Pid] = [pid for pid in workers(system) if pid.is_alive()]
+        for pid in alive[:1]:
+            pid.kill()
+            killed += 1
+        over.wait(0.01)
+    over.set()
+
+    assert all(caller.result(15) > 0 for caller in callers)
+    assert wrong == []
+    assert killed >= 20
+    eventually(lambda: whole(system))
+
+
+def test_a_tree_that_gives_up_answers_every_caller_and_tells_its_owner(tmp_path: Path, shelf: Shelf) -> None:
+    reasons: list[object] = []
+    system = System(settings(tmp_path), kit=shelf.kit(), on_give_up=reasons.append).start()
+    hold = shelf.hold("get")
+    callers = [in_background(lambda k=k: system.secrets.get(f"k{k}", timeout=30)) for k in range(8)]
+    hold.wait()
+    core = supervisor(system, "core")
+    deadline = time.monotonic() + 20
+    while system.is_running() and time.monotonic() < deadline:
+        pid = system.whereis("secrets")
+        if pid is not None:
+            pid.kill()
+        threading.Event().wait(0.001)
+
+    assert not core.is_alive()
+    assert system.wait(10) is not None
+    assert reasons == [system.wait(0)]
+    assert {type(caller.exception(10)) for caller in callers} == {ServerDown}
+    assert type(failure(lambda: system.secrets.get("a", timeout=30))) is ServerDown
+    assert type(failure(lambda: system.ref.ask(Get("a"), timeout=10))) is ServerDown
+    hold.go.set()
+    system.stop()

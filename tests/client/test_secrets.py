@@ -1,0 +1,143 @@
+"""The face for threads: what it refuses, what it waits for, and what its errors show."""
+
+import math
+import threading
+import time
+import traceback
+from typing import Any
+
+import pytest
+
+from secrets_actor import DeadlineExceeded, InvalidParameter, SecretsError, ServerDown, System
+from secrets_actor.domain.secret import SecretValue
+from tests.actor.rig import Shelf, eventually, failure, in_background, kill, process
+
+VALUE = "hunter2-must-not-show"
+
+
+@pytest.mark.parametrize("timeout", [-1, math.nan, math.inf, 86_401, "5"], ids=repr)
+def test_a_time_that_is_none_is_refused_and_asks_nobody(system: System, shelf: Shelf, timeout: Any) -> None:
+    error = failure(lambda: system.secrets.get("a", timeout=timeout))
+
+    assert type(error) is InvalidParameter
+    assert error.parameter == "timeout"
+    assert shelf.seen == []
+
+
+@pytest.mark.parametrize("timeout", [0, 0.001, 0.2])
+def test_a_deadline_is_kept(system: System, shelf: Shelf, timeout: float) -> None:
+    shelf.hold("get")
+    begun = time.monotonic()
+
+    assert type(failure(lambda: system.secrets.get("a", timeout=timeout))) is DeadlineExceeded
+    assert time.monotonic() - begun < timeout + 0.5
+
+
+def test_the_longest_time_goes(system: System, shelf: Shelf) -> None:
+    shelf.put("a", "v")
+    hold = shelf.hold("get")
+    getting = in_background(lambda: system.secrets.get("a", timeout=86_400).reveal())
+    hold.wait()
+    eventually(process(system, "timers").mailbox_idle)
+    told = in_background(lambda: failure(lambda: system.secrets.get("b", timeout=0.2)))
+    assert type(told.result(5)) is DeadlineExceeded
+    hold.go.set()
+    assert getting.result(5) == "v"
+
+
+def test_a_deadline_that_is_also_a_time_out_is_caught_as_either(system: System, shelf: Shelf) -> None:
+    shelf.hold("get")
+    with pytest.raises(TimeoutError):
+        system.secrets.get("a", timeout=0.01)
+
+
+def test_a_value_shows_in_no_frame_of_ours_whatever_is_raised(system: System, shelf: Shelf) -> None:
+    shelf.hold("set")
+    for provoke in (
+        lambda: system.secrets.set("a", SecretValue(VALUE), timeout=0.01),
+        lambda: system.secrets.set("no spaces", SecretValue(VALUE)),
+        lambda: system.secrets.set("a", SecretValue(VALUE), token="short"),
+    ):
+        error = failure(provoke)
+        shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+        ours = [frame for frame in shown.stack if "secrets_actor/" in frame.filename]
+        assert ours
+        assert VALUE not in "".join(shown.format())
+        assert VALUE not in repr(error)
+
+
+def test_a_raw_value_is_masked_before_anything_is_raised(system: System, shelf: Shelf) -> None:
+    """The caller's own frame has it; ours have not."""
+    raw = VALUE
+    error = failure(lambda: system.secrets.set("a", raw, token="short"))
+    shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+
+    for frame in shown.stack:
+        if "secrets_actor/" in frame.filename:
+            assert VALUE not in str(frame.locals), frame
+
+
+def test_each_of_many_threads_gets_an_error_of_its_own_without_the_workers_frames(system: System, shelf: Shelf) -> None:
+    hold = shelf.hold("get")
+    asked = [in_background(lambda: system.secrets.get("missing")) for _ in range(5)]
+    hold.wait()
+    eventually(lambda: process(system, "secrets").open_calls == 5)
+    hold.go.set()
+    errors = [one.exception(10) for one in asked]
+
+    assert len({id(error) for error in errors}) == 5
+    for error in errors:
+        assert isinstance(error, SecretsError)
+        assert error.__cause__ is None
+        assert error.__context__ is None
+        assert "worker.py" not in "".join(traceback.format_exception(error))
+
+
+def test_a_request_that_finds_nobody_waits_for_the_restart(system: System, shelf: Shelf) -> None:
+    shelf.put("a", "v")
+    killed = process(system, "secrets")
+    killed.kill()  # the next is not there at this moment, or hardly
+
+    assert system.secrets.get("a").reveal() == "v"
+    assert system.secrets.set("b", "v").created
+
+
+def test_writes_are_not_repeated_for_the_caller(system: System, shelf: Shelf) -> None:
+    shelf.put("a", "v")
+    hold = shelf.hold("delete")
+    deleting = in_background(lambda: system.secrets.delete("a"))
+    hold.wait()
+    kill(system, "secrets")
+    assert type(deleting.exception(10)) is ServerDown
+    hold.go.set()
+    assert shelf.count("delete") == 1
+
+
+def test_after_stop_every_call_is_refused_at_once(system: System, shelf: Shelf) -> None:
+    shelf.put("a", "v")
+    system.secrets.get("a")
+    system.stop()
+    begun = time.monotonic()
+
+    for ask in (
+        lambda: system.secrets.get("a"),
+        lambda: system.secrets.set("a", "v"),
+        lambda: system.secrets.delete("a"),
+        lambda: system.secrets.restore("a"),
+        system.secrets.list,
+    ):
+        assert type(failure(ask)) is ServerDown
+    assert time.monotonic() - begun < 1.0
+    assert repr(system.secrets) == "<Secrets of secrets>"
+
+
+def test_callers_who_wait_at_stop_are_answered(system: System, shelf: Shelf) -> None:
+    hold = shelf.hold("get")
+    asked = [in_background(lambda k=k: system.secrets.get(k, timeout=60)) for k in "abc"]
+    hold.wait()
+    stopping = threading.Thread(target=system.stop)
+    stopping.start()
+    assert {type(one.exception(10)) for one in asked} == {ServerDown}
+    hold.go.set()
+    stopping.join(10)
+    assert not stopping.is_alive()
