@@ -3,7 +3,8 @@
 Rule 1: a flight is one unit of work: an operation, those who wait for it, and how it has gone so far.
 Rule 2: reads of the same version in the same epoch of a lane share a flight, queued or under way. A write behind it
         opens a new epoch, so a read behind that write gets a flight of its own.
-Rule 3: a read that insists on a fresh answer does not join one that has taken off already.
+Rule 3: a read that insists on a fresh answer does not join one that has taken off already. It supersedes that one,
+        whose answer may come later and be older.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Flight:
     started: bool = False
     crashes: int = 0
     reauthorised: bool = False
+    superseded: bool = False
 
     @property
     def deadline(self) -> float | None:
@@ -80,10 +82,12 @@ class Flights:
         self._open: dict[Hashable, Flight] = {}  # those that may be joined
 
     def new(self, operation: Operation[Any], lane: str | None = None, epoch: int = 0, key: Hashable = None) -> Flight:
-        """A flight of its own; with a *key*, the one to join from now on."""
+        """A flight of its own; with a *key*, the one to join from now on, and one before it is superseded."""
         flight = Flight(next(_ids), operation, lane, epoch, key)
         self._flights[flight.id] = flight
         if key is not None:
+            if key in self._open:
+                self._open[key].superseded = True
             self._open[key] = flight
         return flight
 

@@ -169,10 +169,14 @@ class SecretsActor(GenServer):
     def done(self, flight: Flight, answer: Answer[Any]) -> None:
         """The store answered *flight*."""
         operation, value = flight.operation, answer.value
-        if isinstance(operation, Get) and flight.lane is not None and self._lanes.epoch(flight.lane) == flight.epoch:
+        if isinstance(operation, Get) and self._keeps(flight):
             self._cache.store(operation, value, self.node.clock.now())
         self._desk.settle(flight, value, Source.BACKEND, answer.request_id)
         self._land(flight)
+
+    def _keeps(self, flight: Flight) -> bool:
+        current = flight.lane is not None and self._lanes.epoch(flight.lane) == flight.epoch
+        return current and not flight.superseded
 
     def failed(self, flight: Flight, error: SecretsError) -> None:
         """*flight* came to nothing. What the store says no to is not to be served from the cache either."""

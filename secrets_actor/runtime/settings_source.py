@@ -5,12 +5,14 @@ Rule 1: the file's keys are those of the Settings; SECRETS_ACTOR_TTL_SECONDS sta
 Rule 2: an unknown key is a mistake, in the file and in the environment.
 Rule 3: a mistake names its key and what is allowed, and never what was given: that may be a key put in the wrong place.
 Rule 4: pydantic is imported only when there is something to check.
+Rule 5: mistakes are returned up to `load`, whose frame holds no key, and raised there: a traceback may show locals.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import tomllib
 import typing
 from collections.abc import Mapping
@@ -18,39 +20,51 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from secrets_actor.backends.aws.credentials.static import KeySource
+from secrets_actor.backends.aws.endpoint import endpoint_for
 from secrets_actor.domain.errors import ConfigurationError
+from secrets_actor.domain.secret import MASK
 from secrets_actor.runtime.settings import KEYS, AwsSettings, Settings, region_of
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+# The settings, or what is wrong.
+Loaded = tuple[Settings | None, list[str]]
+
 PREFIX: Final = "SECRETS_ACTOR_"
 # Names with our prefix that are not settings: where the file is, and what tests against a real account need.
 RESERVED: Final = frozenset({"CONFIG", "LIVE_PREFIX"})
+# What is repeated of an unknown key: no access key, secret key or token looks like this.
+_NAME: Final = re.compile(r"[A-Za-z_-]{1,32}[0-9]?")
 _ALLOWED_KEY: Final = 'text, { env = "NAME" } or { file = "PATH" }'
 
 
 def load(source: str | os.PathLike[str] | Settings | None = None, environ: Mapping[str, str] | None = None) -> Settings:
     """The settings of a TOML file (its path; None: SECRETS_ACTOR_CONFIG, or the defaults), under those of *environ*.
 
-    `Settings` made in code are checked and taken as they are. Raises `ConfigurationError` with every mistake.
+    `Settings` made in code are checked, and each is made of its type: a path given as text is a Path, and so on.
+    Raises `ConfigurationError` with every mistake.
     """
-    environ = os.environ if environ is None else environ
+    settings, mistakes = _loaded(source, os.environ if environ is None else environ)
+    del environ  # rule 5
+    if settings is None:
+        raise ConfigurationError(tuple(mistakes))
+    return settings
+
+
+def _loaded(source: str | os.PathLike[str] | Settings | None, environ: Mapping[str, str]) -> Loaded:
+    if source == Settings():
+        return Settings(), []
     if isinstance(source, Settings):
-        return checked(source, environ)
+        return _build(_as_raw(source), [], environ)
     path = source if source is not None else environ.get(f"{PREFIX}CONFIG")
-    raw: dict[str, Any] = {} if path is None else _read(Path(os.path.expanduser(path)))
+    raw: dict[str, Any] | str = {} if path is None else _read(Path(os.path.expanduser(path)))
+    if isinstance(raw, str):
+        return None, [raw]
     mistakes = _overlay(raw, environ)
     if not raw and not mistakes:
-        return Settings()
+        return Settings(), []
     return _build(raw, mistakes, environ)
-
-
-def checked(settings: Settings, environ: Mapping[str, str]) -> Settings:
-    """*settings*, if they hold, each of its type: a path given as text is a Path, and so on."""
-    if settings == Settings():
-        return settings
-    return _build(_as_raw(settings), [], environ)
 
 
 def _as_raw(section: Any) -> dict[str, Any]:
@@ -66,7 +80,8 @@ def _as_raw(section: Any) -> dict[str, Any]:
     return raw
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, Any] | str:
+    """What is in the file, or what is wrong with it."""
     try:
         with path.open("rb") as file:
             return tomllib.load(file)
@@ -79,7 +94,7 @@ def _read(path: Path) -> dict[str, Any]:
         problem = f"is not TOML: {str(error).rpartition('(')[2].rstrip(')') or 'syntax error'}"
     except UnicodeDecodeError:
         problem = "is not TOML: not UTF-8"
-    raise ConfigurationError((f"configuration file {path}: {problem}",))
+    return f"configuration file {path}: {problem}"
 
 
 def _overlay(raw: dict[str, Any], environ: Mapping[str, str]) -> list[str]:
@@ -106,7 +121,7 @@ def _keys_of(sections: list[str]) -> frozenset[str]:
     return frozenset(f.name for f in dataclasses.fields(found)) if dataclasses.is_dataclass(found) else frozenset()
 
 
-def _build(raw: dict[str, Any], mistakes: list[str], environ: Mapping[str, str]) -> Settings:
+def _build(raw: dict[str, Any], mistakes: list[str], environ: Mapping[str, str]) -> Loaded:
     from pydantic import ValidationError  # rule 4
 
     raw = dict(raw)
@@ -126,11 +141,11 @@ def _build(raw: dict[str, Any], mistakes: list[str], environ: Mapping[str, str])
         settings = _from_model(model, Settings, keys)
     except ValidationError as error:
         mistakes += [_told(problem) for problem in error.errors(include_input=False, include_url=False)]
+    else:
+        mistakes += _unusable(settings, environ)
     if _lacks_region(raw, environ):
         mistakes.append("aws.region: required with backend aws_secrets_manager, such as us-east-1 (or set AWS_REGION)")
-    if mistakes:
-        raise ConfigurationError(tuple(mistakes))
-    return settings
+    return (None if mistakes else settings), mistakes
 
 
 def _lacks_region(raw: Mapping[str, Any], environ: Mapping[str, str]) -> bool:
@@ -141,13 +156,25 @@ def _lacks_region(raw: Mapping[str, Any], environ: Mapping[str, str]) -> bool:
     return not stated and region_of(AwsSettings(), environ) is None
 
 
+def _unusable(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """What is wrong with the way to the store. Said here, and not when it is opened: the settings show a URL."""
+    region = region_of(settings.aws, environ)
+    if settings.backend == "aws_secrets_manager" and region is not None:
+        try:
+            endpoint_for(region, settings.aws.endpoint_url)
+        except ConfigurationError as error:
+            return error.mistakes
+    return ()
+
+
 def _key_source(given: Any, environ: Mapping[str, str]) -> KeySource | str:
     """The key source, or what is wrong with it."""
     match given:
         case str() if given.strip():
             return KeySource("text", given)
         case {"env": str(name), **rest} if not rest and name:
-            return KeySource("env", name) if environ.get(name) else f"the environment variable {name} is not set"
+            found = KeySource("env", name)
+            return found if environ.get(name) else f"the {found.description} is not set"
         case {"file": str(name), **rest} if not rest and name:
             return KeySource("file", name)
     return f"allowed: {_ALLOWED_KEY}"
@@ -193,7 +220,7 @@ def _from_model(model: BaseModel, section: type, keys: dict[str, KeySource]) -> 
 
 
 def _told(problem: Any) -> str:
-    key = ".".join(str(part) for part in problem["loc"])
+    key = ".".join(part if _NAME.fullmatch(part) else MASK for part in map(str, problem["loc"]))
     if problem["type"] == "extra_forbidden":
         return f"{key}: unknown key"
     if problem["type"] == "model_type":

@@ -70,10 +70,10 @@ class System:
         clock: Clock | None = None,
         kit: BackendKit | None = None,
     ) -> None:
+        self._root: Pid | None = None
         self.settings = load(settings)
         self._parts = assemble(self.settings, observer=observer, clock=clock, kit=kit)
         self._on_give_up = on_give_up
-        self._root: Pid | None = None
         self._stopping = False
         self._told_by: threading.Thread | None = None  # who runs on_give_up
         self._ended = threading.Event()
@@ -173,7 +173,8 @@ class System:
         return self._parts.node.registry.whereis(name)
 
     def __repr__(self) -> str:
-        return f"<System {self.settings.backend} {'running' if self.is_running() else 'stopped'}>"
+        settings = getattr(self, "settings", None)  # none yet, if it is shown in the traceback of a bad configuration
+        return f"<System {settings and settings.backend} {'running' if self.is_running() else 'stopped'}>"
 
 
 class _Hosted(GenServer):

@@ -41,6 +41,7 @@ def test_the_latest_of_two_flights_with_one_key_is_the_one_to_join() -> None:
     flights = Flights()
     first, second = boarded(flights, waiter()), boarded(flights, waiter())
 
+    assert (first.superseded, second.superseded) == (True, False)
     flights.land(first)
 
     assert flights.joinable("key", fresh=False) is second

@@ -191,3 +191,17 @@ def test_a_refresh_does_not_join_a_get_that_has_taken_off(system: System, shelf:
     hold.go.set()
 
     assert (plain.result(10), fresh.result(10)) == ("old", "new")
+
+
+def test_an_older_answer_that_comes_after_a_refresh_does_not_take_its_place(system: System, shelf: Shelf) -> None:
+    shelf.put("a", "old")
+    hold = shelf.hold("get", after=True)
+    plain = in_background(lambda: system.secrets.get("a").reveal())
+    hold.wait()
+    shelf.put("a", "new")
+    shelf.holds.remove(hold)  # the next one passes
+    assert system.secrets.get("a", refresh=True).reveal() == "new"
+    hold.go.set()
+    assert plain.result(10) == "old"
+
+    assert system.secrets.get("a").reveal() == "new"

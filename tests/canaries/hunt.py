@@ -108,7 +108,8 @@ class Hunt:
         told.stack[:] = [frame for frame in told.stack if not frame.filename.startswith(TESTS)]
         told.__cause__ = told.__context__ = None  # looked at for themselves
         self.text("traceback", where, "".join(told.format()))
-        self.counts["frames"] += len(told.stack)
+        with self._lock:
+            self.counts["frames"] += len(told.stack)
 
     def attempt(self, where: str, call: Callable[[], Any]) -> Any:
         """What *call* returns, looked at."""
@@ -156,8 +157,13 @@ class Hunt:
             kind = type(found)
             if kind.__module__.partition(".")[0] not in SHOWN_PACKAGES:
                 continue
-            for shown in (repr(found), str(found), f"{found}"):
-                self.text("object", f"{where}: {kind.__module__}.{kind.__qualname__}", shown)
+            try:
+                shown = repr(found), str(found), f"{found}"
+            except AttributeError:  # another thread is just making it
+                self.counts["half made"] += 1
+                continue
+            for text in shown:
+                self.text("object", f"{where}: {kind.__module__}.{kind.__qualname__}", text)
             if isinstance(found, BaseException):  # its frames were a worker's, and are gone when it is
                 self.error(f"{where}: kept {kind.__qualname__}", found, locals_too=False)
 
@@ -190,6 +196,7 @@ class Hunt:
     def nothing_was_found(self, **at_least: int) -> None:
         """Fail if a canary was found, or if too little was searched: *at_least* so many of each kind."""
         TOTALS.update(self.counts)
+        assert self.counts["half made"] < 10, "objects of ours that cannot be shown"
         found = self.leaks()
         places = {(leak.what, leak.where): leak for leak in found}.values()
         assert not found, f"{len(found)} finds:\n" + "\n".join(map(str, places))
@@ -219,12 +226,12 @@ class Hunt:
         self._stack.close()
 
     def _lost_in_thread(self, lost: threading.ExceptHookArgs) -> None:
-        self.counts["lost in threads"] += 1
+        with self._lock:
+            self.counts["lost in threads"] += 1
         if lost.exc_value is not None:
             self.error(f"thread {lost.thread}", lost.exc_value)
 
     def _unraisable(self, lost: Any) -> None:
-        self.counts["unraisable"] += 1
         self.text("unraisable", str(lost.err_msg), repr(lost.object))
         if lost.exc_value is not None:
             self.error("unraisable", lost.exc_value)

@@ -8,19 +8,22 @@ from typing import Final, Literal
 
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError, MissingAccessKey, MissingSecretKey
-from secrets_actor.domain.secret import SecretValue
+from secrets_actor.domain.secret import MASK, SecretValue
 
 # Bytes. An STS session token has no promised length; 64 KiB is what a value may have, and far more than any seen.
 _MAX_FILE: Final = 65_536
 # Visible ASCII: all that AWS gives out, and all that may stand in a header.
 _KEY: Final = re.compile(rb"[!-~]+")
+# A variable's name as is the custom: access key ids have no underscore and 16 characters or more (IAM API reference,
+# AccessKey), secret keys have 40, small ones among them.
+_VARIABLE: Final = re.compile(r"[A-Z][A-Z0-9]{0,14}|(?=.{1,64}$)[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
 
 
 @dataclass(frozen=True, slots=True)
 class KeySource:
     """Where one key is to be read, each time anew: the text itself, an environment variable, or a file.
 
-    Its repr shows a variable's or a file's name and never a text.
+    Its repr shows a variable's or a file's name only if it looks like one: it may be the key, put in the wrong place.
     """
 
     kind: Literal["text", "env", "file"]
@@ -33,8 +36,10 @@ class KeySource:
     def description(self) -> str:
         """What an error may say of it."""
         if self.kind == "text":
-            return "text ****"
-        return f"environment variable {self.value}" if self.kind == "env" else f"file {self.value}"
+            return f"text {MASK}"
+        if self.kind == "env":
+            return f"environment variable {self.value if _VARIABLE.fullmatch(self.value) else MASK}"
+        return f"file {self.value if _is_place(self.value) else MASK}"
 
     def read(self) -> str | None:
         """The key without the white space around it; None when there is none, or it cannot be read."""
@@ -49,6 +54,15 @@ class KeySource:
             except (OSError, ValueError, RuntimeError):
                 return None
         return found.strip() or None
+
+
+def _is_place(path: str) -> bool:
+    """Whether *path* is absolute and leads into a folder that is there: a secret key may have slashes, too."""
+    parts = Path(os.path.expanduser(path)).parts
+    try:
+        return len(parts) > 2 and parts[0] == "/" and Path(*parts[:2]).is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 class StaticCredentials:

@@ -1,0 +1,80 @@
+"""Lost ways: to a remote store, and to the files of the local one."""
+
+from secrets_actor.domain.errors.base import SecretsError
+
+
+class Unreachable(SecretsError):
+    """Base of a lost way to the store. `endpoint` is its host and port, or its path."""
+
+    code = "unreachable"
+    retryable = True
+
+    def __init__(self, message: str, *, endpoint: str | None = None) -> None:
+        super().__init__(message)
+        self.endpoint = endpoint
+
+
+class ConnectionFailed(Unreachable):
+    """No connection came about."""
+
+    code = "connection_failed"
+
+
+class TlsFailed(ConnectionFailed):
+    """The server's certificate was not accepted, or TLS did not come about."""
+
+    code = "tls_failed"
+    retryable = False
+
+
+class RequestFailed(Unreachable):
+    """The connection broke before an answer began."""
+
+    code = "request_failed"
+
+
+class BodyReadFailed(Unreachable):
+    """The answer began and broke off."""
+
+    code = "body_read_failed"
+
+
+class BackendTimeout(Unreachable):
+    """The store did not answer in time."""
+
+    code = "backend_timeout"
+
+
+class LocalStoreError(SecretsError):
+    """Base of what goes wrong with the local store's files. `path` names the file."""
+
+    code = "local_store_error"
+
+    def __init__(self, message: str, *, path: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class KeyFileError(LocalStoreError):
+    """The key file is missing while data exists, too short, unreadable, or open to others."""
+
+    code = "key_file_error"
+
+
+class WrongKey(KeyFileError):
+    """The key file holds another key than the one the data was sealed with."""
+
+    code = "wrong_key"
+
+
+class StoreUnavailable(LocalStoreError):
+    """The database cannot be opened, read or written: permissions, a full disk, a lock held too long."""
+
+    code = "store_unavailable"
+    retryable = True
+
+
+class StoreDamaged(LocalStoreError):
+    """The file is not the database we wrote."""
+
+    code = "store_damaged"

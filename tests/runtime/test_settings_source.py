@@ -1,0 +1,283 @@
+"""A file and the environment become settings; all mistakes are told at once, each with its key, none with its value."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from secrets_actor import AwsSettings, ConfigurationError, LocalSettings, LogSettings, Settings
+from secrets_actor.backends.aws.credentials.static import KeySource
+from secrets_actor.runtime.settings import region_of
+from secrets_actor.runtime.settings_source import load
+
+CANARY = "hunter2-must-not-show"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Callable[[str], Path]:
+    """Write a configuration file."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "secrets_actor.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def mistakes(source: Any, environ: dict[str, str] | None = None) -> list[str]:
+    """What is wrong with *source*."""
+    with pytest.raises(ConfigurationError) as caught:
+        load(source, environ or {})
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    assert str(caught.value) == "; ".join(caught.value.mistakes)
+    assert "\n" not in str(caught.value)
+    return list(caught.value.mistakes)
+
+
+def test_without_file_and_variables_the_defaults_hold() -> None:
+    assert load(None, {}) == Settings()
+
+
+def test_the_defaults_cost_no_pydantic() -> None:
+    code = (
+        "import sys, secrets_actor; from secrets_actor.runtime.settings_source import load; load(None, {});"
+        "load(secrets_actor.Settings(), {});"
+        "print(*{'pydantic', 'httpx', 'sqlite3', 'cryptography'} & set(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout.split() == []
+
+
+def test_a_file_sets_what_it_names_and_leaves_the_rest(file: Callable[[str], Path]) -> None:
+    path = file(
+        """
+        backend = "aws_secrets_manager"
+        ttl_seconds = 60
+        max_workers = 2
+        [local]
+        path = "/var/lib/secrets"
+        recovery_window = 7
+        [aws]
+        region = "eu-central-1"
+        auth_method = "iam_role"
+        timeout = 2.5
+        endpoint_url = "http://127.0.0.1:1"
+        ca_bundle = "/etc/ca.pem"
+        [log]
+        format = "console"
+        output = "stderr"
+        """
+    )
+    assert load(path, {}) == Settings(
+        backend="aws_secrets_manager",
+        ttl_seconds=60.0,
+        max_workers=2,
+        local=LocalSettings(path=Path("/var/lib/secrets"), recovery_window=7),
+        aws=AwsSettings(
+            region="eu-central-1",
+            auth_method="iam_role",
+            timeout=2.5,
+            endpoint_url="http://127.0.0.1:1",
+            ca_bundle=Path("/etc/ca.pem"),
+        ),
+        log=LogSettings(format="console", output="stderr"),
+    )
+    assert load(str(path), {}) == load(path, {})
+    assert load(None, {"SECRETS_ACTOR_CONFIG": str(path)}) == load(path, {})
+
+
+def test_keys_come_from_text_a_variable_or_a_file(file: Callable[[str], Path]) -> None:
+    path = file(f'[aws]\naccess_key = "{CANARY}"\nsecret_key = {{ env = "KEY" }}\nsession_token = {{ file = "/t" }}\n')
+    aws = load(path, {"KEY": CANARY}).aws
+
+    assert aws.access_key == KeySource("text", CANARY)
+    assert aws.secret_key == KeySource("env", "KEY")
+    assert aws.session_token == KeySource("file", "/t")
+    assert CANARY not in repr(aws)
+
+
+def test_the_environment_stands_over_the_file(file: Callable[[str], Path]) -> None:
+    path = file("ttl_seconds = 1\nmax_workers = 3\n[local]\nrecovery_window = 8\npath = '/a'\n")
+    found = load(
+        path,
+        {
+            "SECRETS_ACTOR_TTL_SECONDS": "2.5",
+            "SECRETS_ACTOR_LOCAL__PATH": "/b",
+            "SECRETS_ACTOR_AWS__SECRET_KEY": CANARY,
+            "SECRETS_ACTOR_LOG__OUTPUT": "stderr",
+            "SECRETS_ACTOR_LIVE_PREFIX": "not a setting",
+            "OTHER": "x",
+        },
+    )
+
+    assert (found.ttl_seconds, found.max_workers) == (2.5, 3)
+    assert (found.local.path, found.local.recovery_window) == (Path("/b"), 8)
+    assert found.aws.secret_key == KeySource("text", CANARY)
+    assert found.log.output == "stderr"
+
+
+def test_all_mistakes_are_told_at_once_each_with_its_key(file: Callable[[str], Path]) -> None:
+    path = file(
+        f"""
+        backend = "aws_secrets_manager"
+        ttl_seconds = -1
+        cache_entries = 0
+        call_timeout_seconds = 0
+        max_workers = true
+        max_pending = "many"
+        frobnicate = "{CANARY}"
+        [local]
+        path = 5
+        recovery_window = 31
+        [aws]
+        auth_method = "{CANARY}"
+        access_key = 5
+        secret_key = {{ env = "NOT_SET" }}
+        session_token = {{ file = "a", env = "{CANARY}" }}
+        timeout = inf
+        recovery_window = 6
+        password = "{CANARY}"
+        [log]
+        format = "{CANARY}"
+        output = ""
+        [{CANARY.replace("-", "_")}]
+        """
+    )
+    told = mistakes(path, {"SECRETS_ACTOR_FOO": CANARY, "SECRETS_ACTOR_AWS__BAR": CANARY})
+    keys = [line.partition(":")[0] for line in told]
+
+    assert sorted(keys) == sorted(
+        [
+            "SECRETS_ACTOR_FOO",
+            "SECRETS_ACTOR_AWS__BAR",
+            "ttl_seconds",
+            "cache_entries",
+            "call_timeout_seconds",
+            "max_workers",
+            "max_pending",
+            "frobnicate",
+            "local.path",
+            "local.recovery_window",
+            "aws.auth_method",
+            "aws.access_key",
+            "aws.secret_key",
+            "aws.session_token",
+            "aws.timeout",
+            "aws.recovery_window",
+            "aws.password",
+            "aws.region",
+            "log.format",
+            "log.output",
+            "****",  # looks like none of ours, and so may be a key
+        ]
+    )
+    assert all(line.partition(": ")[2] for line in told), "what is allowed"
+    assert CANARY not in " ".join(told)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("ttl_seconds = nan", "ttl_seconds: input should be a finite number"),
+        ("ttl_seconds = false", "ttl_seconds: input should be a number"),
+        ("local = 5", "local: a table, with keys of its own"),
+        ("aws = []", "aws: a table, with keys of its own"),
+        ("backend = 'x'", "backend: input should be 'local_encrypted' or 'aws_secrets_manager'"),
+        ("max_workers = 257", "max_workers: input should be less than or equal to 256"),
+        ("[local]\nrecovery_window = 7.5", "local.recovery_window: input should be a valid integer"),
+        ("[aws]\nregion = ''", "aws.region: string should have at least 1 character"),
+        ("[aws]\naccess_key = ' '", 'aws.access_key: allowed: text, { env = "NAME" } or { file = "PATH" }'),
+        ("[aws]\naccess_key = { env = '' }", "aws.access_key: allowed: text"),
+        ("[aws]\naccess_key = { env = 'NO' }", "aws.access_key: the environment variable NO is not set"),
+    ],
+)
+def test_a_mistake_says_what_is_allowed(file: Callable[[str], Path], text: str, told: str) -> None:
+    (found,) = mistakes(file(text))
+
+    assert found.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SECRETS_ACTOR_TTL_SECONDS__REAL", "1"),
+        ("SECRETS_ACTOR_NOWHERE__PATH", "1"),
+        ("SECRETS_ACTOR___CLASS__", "1"),
+        ("SECRETS_ACTOR_", "1"),
+        ("SECRETS_ACTOR_LOCAL__PATH__PARENT", "1"),
+    ],
+)
+def test_an_unknown_variable_is_a_mistake(file: Callable[[str], Path], name: str, value: str) -> None:
+    (found,) = mistakes(file("ttl_seconds = 5\n"), {name: value})
+
+    assert found.startswith(f"{name}: unknown")
+
+
+def test_a_variable_for_a_whole_section_is_a_mistake_that_hides_none_of_the_others(
+    file: Callable[[str], Path],
+) -> None:
+    told = mistakes(
+        file("local = 5\n"), {"SECRETS_ACTOR_LOCAL__PATH": "/x", "SECRETS_ACTOR_AWS": CANARY, "SECRETS_ACTOR_X": "1"}
+    )
+
+    assert sorted(line.partition(":")[0] for line in told) == ["SECRETS_ACTOR_X", "aws", "local"]
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    missing, bad, binary = tmp_path / "none.toml", tmp_path / "bad.toml", tmp_path / "binary.toml"
+    bad.write_text(f'a = "{CANARY}"\nb = [= {CANARY}')
+    binary.write_bytes(b"\xff\xfe")
+
+    assert mistakes(missing) == [f"configuration file {missing}: no such file"]
+    assert mistakes(tmp_path) == [f"configuration file {tmp_path}: cannot be read: Is a directory"]
+    assert mistakes(bad) == [f"configuration file {bad}: is not TOML: at line 2, column 6"]
+    assert mistakes(binary) == [f"configuration file {binary}: is not TOML: not UTF-8"]
+    assert mistakes("~no-such-user/x.toml") == ["configuration file ~no-such-user/x.toml: no such file"]
+
+
+def test_aws_needs_a_region_from_somewhere(file: Callable[[str], Path]) -> None:
+    path = file('backend = "aws_secrets_manager"\nmax_workers = 0\n')
+
+    assert [line.partition(":")[0] for line in mistakes(path)] == ["max_workers", "aws.region"]
+    assert [line.partition(":")[0] for line in mistakes(path, {"AWS_REGION": "eu-west-1"})] == ["max_workers"]
+    good = file('backend = "aws_secrets_manager"\n')
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        assert region_of(load(good, {name: "eu-west-1"}).aws, {name: "eu-west-1"}) == "eu-west-1"
+    assert region_of(AwsSettings(region="us-east-2"), {"AWS_REGION": "eu-west-1"}) == "us-east-2"
+    assert region_of(AwsSettings(), {}) is None
+
+
+def test_settings_made_in_code_are_checked_like_a_file() -> None:
+    made = Settings(max_workers=0, local=LocalSettings(recovery_window=2), aws=AwsSettings(timeout=-1))
+
+    assert sorted(line.partition(":")[0] for line in mistakes(made)) == [
+        "aws.timeout",
+        "local.recovery_window",
+        "max_workers",
+    ]
+    with_key = Settings(aws=AwsSettings(secret_key=KeySource("env", "NOT_SET")))
+    assert mistakes(with_key) == ["aws.secret_key: the environment variable NOT_SET is not set"]
+
+
+def test_settings_made_in_code_may_give_text_where_a_path_or_a_key_is_meant() -> None:
+    made = Settings(
+        local=LocalSettings(path="/a"),  # type: ignore[arg-type]
+        aws=AwsSettings(
+            region="eu-west-1",
+            access_key="AKIA",  # type: ignore[arg-type]
+            secret_key=CANARY,  # type: ignore[arg-type]
+            session_token=KeySource("file", "/t"),
+        ),
+    )
+    assert CANARY not in repr(made), "masked from the start"
+
+    found = load(made, {})
+    assert found.local.path == Path("/a")
+    assert found.aws.secret_key == KeySource("text", CANARY)
+    assert found.aws.session_token == KeySource("file", "/t")
+    assert load(found, {}) == found

@@ -1,0 +1,198 @@
+"""A system starts, stops, starts again, and tells its owner when it is over."""
+
+import gc
+import os
+import threading
+from pathlib import Path
+
+import secrets_actor
+from secrets_actor import ServerDown, StartFailed, System
+from secrets_actor.otp import LifecycleEvent
+from tests.actor.rig import Shelf, Watch, eventually, failure, in_background, kill, running, settings, supervisor, whole
+
+
+def test_a_with_block_starts_and_stops(tmp_path: Path) -> None:
+    with secrets_actor.start(settings(tmp_path)) as system:
+        system.secrets.set("a", "v")
+        assert repr(system) == "<System local_encrypted running>"
+        assert system.is_running()
+        assert system.wait(0.0) is None
+    assert repr(system) == "<System local_encrypted stopped>"
+    assert str(system.wait(0.0)) == "shutdown"
+    system.stop()
+
+
+def test_a_system_that_was_stopped_can_be_started_again_and_finds_its_secrets(tmp_path: Path) -> None:
+    system = System(settings(tmp_path, ttl_seconds=0))
+    for _ in range(3):
+        with system:
+            if not system.secrets.list():
+                system.secrets.set("a", "v")
+            assert system.secrets.get("a").reveal() == "v"
+            assert system.wait(0.0) is None
+        assert type(failure(lambda: system.secrets.get("a"))) is ServerDown
+
+
+def test_starting_twice_is_starting_once(system: System) -> None:
+    root = system._root
+
+    assert system.start() is system
+    assert system._root is root
+
+
+def test_a_system_that_never_ran_has_no_tree_and_stops_at_once(tmp_path: Path) -> None:
+    system = System(settings(tmp_path))
+
+    assert type(failure(system.tree)) is StartFailed
+    assert type(failure(lambda: system.secrets.get("a"))) is ServerDown
+    assert system.whereis("secrets") is None
+    system.stop()
+
+
+def test_a_tree_that_cannot_come_up_says_which_child_and_why(tmp_path: Path, shelf: Shelf) -> None:
+    import secrets_actor.telemetry.audit_server as module
+
+    init = module.AuditServer.init
+    system = System(settings(tmp_path), kit=shelf.kit())
+    try:
+        module.AuditServer.init = lambda self: 1 / 0  # type: ignore[assignment,method-assign,return-value]
+        error = failure(system.start)
+    finally:
+        module.AuditServer.init = init  # type: ignore[method-assign]
+    assert type(error) is StartFailed
+    assert "child infra failed to start" in str(error)
+    assert "child audit failed to start: ZeroDivisionError" in str(error)
+    assert not system.is_running()
+    with system:
+        system.secrets.set("a", "v")
+
+
+def test_the_tree_is_that_of_the_design(system: System, shelf: Shelf) -> None:
+    shelf.put("a", "v")
+    system.secrets.get("a")
+    shown = [(node.id, node.strategy or node.restart) for node in system.tree().root.walk()]
+
+    assert shown == [
+        ("secrets_actor", "rest_for_one"),
+        ("infra", "one_for_one"),
+        ("timers", "permanent"),
+        ("audit", "permanent"),
+        ("core", "rest_for_one"),
+        ("workers", "dynamic"),
+        ("worker", "transient"),
+        ("secrets", "permanent"),
+    ]
+
+
+def test_an_owner_may_stop_the_system_when_it_gives_up(tmp_path: Path, shelf: Shelf) -> None:
+    called = threading.Event()
+
+    def on_give_up(_reason: object) -> None:
+        system.stop()
+        called.set()
+
+    system = System(settings(tmp_path), kit=shelf.kit(), on_give_up=on_give_up).start()
+    root = supervisor(system, "secrets_actor")
+    killing = in_background(root.kill)
+
+    assert killing.result(5) is None
+    assert called.is_set()
+    assert str(system.wait(5)) == "killed"
+    system.stop()
+
+
+def test_an_owner_may_start_the_system_anew_when_it_gives_up(tmp_path: Path, shelf: Shelf) -> None:
+    system = System(settings(tmp_path), kit=shelf.kit(), on_give_up=lambda _reason: system.start())
+    with running(system, shelf):
+        system.secrets.set("a", "v")
+        supervisor(system, "secrets_actor").kill()
+
+        assert system.secrets.get("a", refresh=True).reveal() == "v"
+        assert system.is_running()
+        assert system.wait(0.0) is None
+        eventually(lambda: whole(system))
+
+
+def test_an_owner_whose_callback_raises_is_told_so_and_the_end_goes_on(
+    tmp_path: Path, shelf: Shelf, watch: Watch
+) -> None:
+    def on_give_up(_reason: object) -> None:
+        raise RuntimeError("hunter2")
+
+    system = System(settings(tmp_path), kit=shelf.kit(), observer=watch, on_give_up=on_give_up).start()
+    root = supervisor(system, "secrets_actor")
+    root.kill()
+
+    assert root.wait(5) is not None
+    assert str(system.wait(5)) == "killed"
+    assert watch.count("CallbackFailed", "secrets_actor") == 1
+    assert "hunter2" not in (tmp_path / "log").read_text()
+    system.stop()
+
+
+def test_stopping_is_no_giving_up(tmp_path: Path, shelf: Shelf) -> None:
+    reasons: list[object] = []
+    with running(System(settings(tmp_path), kit=shelf.kit(), on_give_up=reasons.append), shelf):
+        pass
+    assert reasons == []
+
+
+def test_an_observer_hears_of_every_event_and_may_raise(tmp_path: Path, shelf: Shelf) -> None:
+    seen: list[LifecycleEvent] = []
+
+    def observe(event: LifecycleEvent) -> None:
+        seen.append(event)
+        raise RuntimeError("no")
+
+    with running(System(settings(tmp_path), kit=shelf.kit(), observer=observe), shelf) as system:
+        system.secrets.set("a", "v")
+        kill(system, "secrets")
+        assert system.secrets.get("a").reveal() == "v"
+    assert {type(event).__name__ for event in seen} >= {"ProcessStarted", "ProcessEnded", "JobStarted"}
+
+
+def test_two_systems_in_one_program_do_not_meet(tmp_path: Path) -> None:
+    first, second = settings(tmp_path / "1"), settings(tmp_path / "2")
+    for folder in ("1", "2"):
+        (tmp_path / folder).mkdir()
+    with secrets_actor.start(first) as one, secrets_actor.start(second) as two:
+        one.secrets.set("a", "1")
+        assert two.secrets.list() == ()
+        kill(one, "secrets")
+        assert one.whereis("secrets") is not two.whereis("secrets")
+
+
+def test_two_systems_may_share_one_store(tmp_path: Path) -> None:
+    with System(settings(tmp_path, ttl_seconds=0)) as one, System(settings(tmp_path, ttl_seconds=0)) as two:
+        one.secrets.set("a", "1")
+        assert two.secrets.get("a").reveal() == "1"
+        two.secrets.set("a", "2")
+        assert one.secrets.get("a").reveal() == "2"
+
+
+def open_files() -> int:
+    gc.collect()
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_starting_and_stopping_50_times_leaves_no_thread_and_no_file(tmp_path: Path) -> None:
+    def once(number: int) -> None:
+        with System(settings(tmp_path, ttl_seconds=0)) as system:
+            system.secrets.set("a", str(number))
+            assert system.secrets.get("a").reveal() == str(number)
+
+    once(-1)  # whatever is made once and kept
+    eventually(lambda: not [one for one in threading.enumerate() if "#" in one.name])
+    threads, files = threading.active_count(), open_files()
+    for number in range(50):
+        once(number)
+
+    eventually(lambda: threading.active_count() <= threads, "as many threads as before")
+    assert open_files() <= files
+
+
+def test_a_stop_from_several_threads_at_once_is_one_stop(system: System) -> None:
+    stops = [in_background(system.stop) for _ in range(4)]
+
+    assert [one.result(10) for one in stops] == [None] * 4
+    assert not system.is_running()
