@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from secrets_actor.otp.child_spec import BrutalKill, ChildSpec
-from secrets_actor.otp.errors import StartError
+from secrets_actor.otp.errors import NameTaken, StartError
 from secrets_actor.otp.pid import Pid
 from secrets_actor.otp.process import spawn
 from secrets_actor.otp.reasons import IGNORE, SHUTDOWN
@@ -17,13 +17,30 @@ if TYPE_CHECKING:
 
 
 def start_child(node: Node, spec: ChildSpec) -> Pid | None:
-    """Start *spec*, linked to the calling process. None if its init ignored. Raises `StartError`, `NameTaken`."""
-    try:
-        return spawn(node, spec.start, label=spec.id, name=spec.name, link=True, mailbox=spec.mailbox)
-    except StartError as error:
-        if error.reason is IGNORE:
-            return None
-        raise
+    """Start *spec*, linked to the calling process. None if its init ignored. Raises `StartError`, `NameTaken`.
+
+    If its name still belongs to an orphan, a child of a supervisor that was killed and that is ending for that reason,
+    the orphan gets its shutdown time first: else a single kill would count as several failed restarts.
+    """
+    while True:
+        try:
+            return spawn(node, spec.start, label=spec.id, name=spec.name, link=True, mailbox=spec.mailbox)
+        except StartError as error:
+            if error.reason is IGNORE:
+                return None
+            raise
+        except NameTaken as error:
+            orphan = error.holder
+            if not isinstance(orphan, Pid) or orphan.parent is None or orphan.parent.is_alive():
+                raise
+        _see_off(orphan, spec)
+
+
+def _see_off(orphan: Pid, spec: ChildSpec) -> None:
+    grace = 0.0 if isinstance(spec.shutdown, BrutalKill) or spec.shutdown is None else spec.shutdown
+    if orphan.wait(None if math.isinf(grace) else grace) is None:
+        orphan.kill()
+        orphan.wait()
 
 
 def stop_children(me: Pid, running: Iterable[tuple[Pid, ChildSpec]]) -> None:

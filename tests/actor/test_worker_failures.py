@@ -78,7 +78,7 @@ def test_a_job_that_crashes_three_workers_is_given_up_with_what_they_died_of(
     error = failure(lambda: system.secrets.get("poison"))
     assert type(error) is WorkerCrashed
     assert (error.error_type, error.token) == ("RuntimeError", None)
-    assert watch.count("ProcessCrashed", "worker") == 6
+    eventually(lambda: watch.count("ProcessCrashed", "worker") == 6)
     system.secrets.set("a", "v")
     assert system.secrets.get("a").reveal() == "v"
     assert watch.count("ProcessCrashed", "secrets") == 0

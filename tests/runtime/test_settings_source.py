@@ -47,7 +47,7 @@ def test_the_defaults_cost_no_pydantic() -> None:
     code = (
         "import sys, secrets_actor; from secrets_actor.runtime.settings_source import load; load(None, {});"
         "load(secrets_actor.Settings(), {});"
-        "print(*{'pydantic', 'httpx', 'sqlite3', 'cryptography'} & set(sys.modules))"
+        "print(*{'pydantic', 'httpx', 'cryptography'} & set(sys.modules))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert run.stdout.split() == []
@@ -250,6 +250,15 @@ def test_aws_needs_a_region_from_somewhere(file: Callable[[str], Path]) -> None:
         assert region_of(load(good, {name: "eu-west-1"}).aws, {name: "eu-west-1"}) == "eu-west-1"
     assert region_of(AwsSettings(region="us-east-2"), {"AWS_REGION": "eu-west-1"}) == "us-east-2"
     assert region_of(AwsSettings(), {}) is None
+
+
+def test_an_endpoint_that_is_none_is_a_mistake_of_the_configuration(file: Callable[[str], Path]) -> None:
+    text = 'backend = "aws_secrets_manager"\n[aws]\nregion = "eu-west-1"\nendpoint_url = "{}"\n'
+
+    (told,) = mistakes(file(text.format(f"ftp://{CANARY}@localhost")))
+    assert told.startswith("aws.endpoint_url: ")
+    assert CANARY not in told
+    load(file(text.format("http://127.0.0.1:4566")), {})
 
 
 def test_settings_made_in_code_are_checked_like_a_file() -> None:

@@ -1,0 +1,62 @@
+"""The package as files and syntax trees."""
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+PACKAGE: Final = ROOT / "secrets_actor"
+
+
+def files() -> list[Path]:
+    """All Python files of the package."""
+    found = sorted(PACKAGE.rglob("*.py"))
+    assert len(found) > 80
+    return found
+
+
+def module(path: Path) -> str:
+    """The dotted name of a file."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imported(path: Path) -> Iterator[tuple[str, int]]:
+    """The dotted names that a file imports anywhere, with their lines; those for type checkers only left out."""
+    tree = ast.parse(path.read_text())
+    for_checkers = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if node in for_checkers:
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: a relative import"
+            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+
+
+def project() -> dict[str, Any]:
+    """pyproject.toml."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def pure_files() -> list[Path]:
+    """The modules that pyproject's contract and `.ci/pure-modules` call pure."""
+    contracts = project()["tool"]["importlinter"]["contracts"]
+    [contract] = [one for one in contracts if one["name"].startswith("Pure modules")]
+    names = {
+        ROOT / name
+        for line in (ROOT / ".ci" / "pure-modules").read_text().splitlines()
+        if not line.startswith("#")
+        for name in map(str, [one.relative_to(ROOT) for one in ROOT.glob(line)])
+    }
+    for dotted in contract["source_modules"]:
+        place = ROOT.joinpath(*dotted.split("."))
+        names |= set(place.glob("*.py")) if place.is_dir() else {place.with_suffix(".py")}
+    return sorted(names)

@@ -1,0 +1,120 @@
+"""config/: what stands there is what the program does."""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from secrets_actor import AwsSettings, Settings, start
+from secrets_actor.runtime.settings_source import load
+from tests.architecture.house import ROOT
+from tests.servers.behaviours import Forward
+from tests.servers.faulty import FaultyServer
+from tests.servers.ministack import Ministack
+
+CONFIG = ROOT / "config"
+
+
+def test_the_annotated_file_is_the_defaults() -> None:
+    assert load(CONFIG / "secrets_actor.toml", {}) == Settings()
+
+
+def test_the_annotated_file_leaves_no_setting_out() -> None:
+    text = (CONFIG / "secrets_actor.toml").read_text()
+    stated = tomllib.loads(re.sub(r"^# (?=\w+ = )", "", text, flags=re.M))
+    expected = _names(Settings())
+
+    assert {f"{section}.{key}" for section, keys in stated.items() if isinstance(keys, dict) for key in keys} | {
+        key for key, value in stated.items() if not isinstance(value, dict)
+    } == expected
+
+
+def _names(section: Any, prefix: str = "") -> set[str]:
+    found = set()
+    for name in section.__dataclass_fields__:
+        value = getattr(section, name)
+        found |= _names(value, f"{name}.") if hasattr(value, "__dataclass_fields__") else {prefix + name}
+    return found
+
+
+@pytest.mark.parametrize(
+    "line", [line for line in (CONFIG / "secrets_actor.toml").read_text().splitlines() if re.match(r"# \w+ = ", line)]
+)
+def test_each_line_that_is_commented_out_holds_if_it_is_not(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f"[aws]\n{line.removeprefix('# ')}\n")
+
+    assert load(path, {"AWS_SECRET_ACCESS_KEY": "x"}) != Settings()
+
+
+def test_the_aws_example_loads_and_goes_to_aws() -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "x"}
+
+    found = load(CONFIG / "aws.toml", keys)
+
+    assert (found.backend, found.aws.region, found.aws.auth_method) == (
+        "aws_secrets_manager",
+        "us-east-1",
+        "access_key",
+    )
+    assert (found.ttl_seconds, found.max_workers, found.aws.timeout) == (300, 16, 5.0)
+
+
+def test_the_readmes_configuration_loads() -> None:
+    [block] = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    environment = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+
+    assert tomllib.loads(block)["backend"] == load(CONFIG / "aws.toml", environment).backend
+
+
+def policy_file() -> dict[str, Any]:
+    return json.loads((CONFIG / "iam-policy.json").read_text())
+
+
+def allowed_actions() -> list[str]:
+    actions = [
+        action
+        for one in policy_file()["Statement"]
+        for action in ([one["Action"]] if isinstance(one["Action"], str) else one["Action"])
+    ]
+    assert all(one["Effect"] == "Allow" for one in policy_file()["Statement"])
+    return actions
+
+
+@pytest.fixture
+def recorder(fresh_ministack: Ministack) -> Iterator[FaultyServer]:
+    with FaultyServer(Forward(fresh_ministack.process.port)) as server:
+        yield server
+
+
+def test_the_policy_allows_what_the_program_asks_for_and_nothing_else(
+    fresh_ministack: Ministack, recorder: FaultyServer
+) -> None:
+    keys = fresh_ministack.account.user(policy_file())
+    settings = Settings(
+        backend="aws_secrets_manager",
+        ttl_seconds=0,
+        aws=AwsSettings(
+            region="us-east-1", endpoint_url=recorder.url, access_key=keys.access_key_id, secret_key=keys.secret_key
+        ),
+    )
+    with start(settings) as system:
+        secrets = system.secrets
+        assert secrets.set("app/one", "text").created
+        assert not secrets.set("app/one", b"bytes", description="again").created
+        assert secrets.get("app/one").reveal() == b"bytes"
+        assert secrets.get("app/one", stage="AWSPREVIOUS").reveal() == "text"
+        secrets.delete("app/one")
+        secrets.restore("app/one")
+        assert [info.name for info in secrets.list(include_deleted=True)] == ["app/one"]
+        secrets.delete("app/one", force=True)
+
+    sent = {
+        re.search(rb"(?i)^x-amz-target: secretsmanager\.(\w+)\r$", one.head, re.M)[1].decode()
+        for one in recorder.requests
+    }
+    assert sorted(f"secretsmanager:{action}" for action in sent) == sorted(allowed_actions())

@@ -1,0 +1,82 @@
+"""supervision.md against the running tree."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from secrets_actor import LocalSettings, Settings, start
+from secrets_actor.otp import TreeNode
+from secrets_actor.runtime import tree as specs
+from tests.architecture.house import ROOT
+
+TEXT = (ROOT / "supervision.md").read_text()
+
+
+@dataclass
+class Drawn:
+    """A process as the page draws it."""
+
+    id: str
+    how: str
+    children: "list[Drawn]" = field(default_factory=list)
+
+
+def drawn_tree() -> Drawn:
+    [block] = [one for one in re.findall(r"```\n(.*?)```", TEXT, re.S) if one.startswith("secrets_actor")]
+    path: list[Drawn] = []
+    for line in block.splitlines():
+        found = re.fullmatch(r"((?:[│ ] {2}|[├└]─ )*)(\w+) +(\w+)", line)
+        assert found, f"not a line of a tree: {line!r}"
+        node, depth = Drawn(found[2], found[3]), len(found[1]) // 3
+        del path[depth:]
+        if path:
+            path[-1].children.append(node)
+        path.append(node)
+    return path[0]
+
+
+def running(node: TreeNode) -> Drawn:
+    return Drawn(node.id, node.strategy or node.restart, [running(child) for child in node.children])
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(local=LocalSettings(path=tmp_path))
+
+
+def test_the_tree_on_the_page_is_the_running_one(settings: Settings) -> None:
+    with start(settings) as system:
+        system.secrets.list()  # so that there is a worker
+        found = running(system.tree().root)
+
+    assert found == drawn_tree()
+
+
+def test_the_page_tells_every_process_and_no_other() -> None:
+    told = set(re.findall(r"^\| `(\w+)` \| (?:supervisor|gen_server|dynamic)", TEXT, re.M))
+
+    def names(node: Drawn) -> set[str]:
+        return {node.id}.union(*map(names, node.children))
+
+    assert told == names(drawn_tree())
+
+
+def test_the_intensities_on_the_page_are_those_in_force() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (\d+) in (\d+) s \|", TEXT, re.M)
+    flags = {
+        "secrets_actor": specs.ROOT_FLAGS,
+        "infra": specs.INFRA_FLAGS,
+        "core": specs.CORE_FLAGS,
+        "workers": specs.WORKERS_FLAGS,
+    }
+
+    assert {name for name, *_ in rows} == flags.keys()
+    for name, strategy, intensity, period in rows:
+        assert (flags[name].intensity, flags[name].period) == (int(intensity), float(period)), name
+        assert strategy == ("dynamic" if name == "workers" else flags[name].strategy), name
+
+
+def test_the_shutdowns_on_the_page_are_those_in_force() -> None:
+    assert f"| {specs.WORKER_SHUTDOWN:g} s, in parallel |" in TEXT

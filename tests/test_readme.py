@@ -1,0 +1,43 @@
+"""The README's examples run, each in a fresh interpreter with a home of its own."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.servers.process import ROOT
+
+TEXT = (ROOT / "README.md").read_text()
+EXAMPLES = dict(re.findall(r"<!-- example: ([\w-]+) -->\n```python\n(.*?)```", TEXT, re.S))
+
+
+def test_every_python_block_is_an_example_that_is_run() -> None:
+    assert len(re.findall(r"^```python$", TEXT, re.M)) == len(EXAMPLES)
+    assert {"embedding", "errors", "actors", "supervision"} <= EXAMPLES.keys()
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_example_runs(name: str, tmp_path: Path) -> None:
+    kept = {key: value for key, value in os.environ.items() if key.startswith(("PATH", "COV"))}
+    environment = {
+        **kept,
+        "HOME": str(tmp_path),
+        "XDG_DATA_HOME": str(tmp_path / "data"),
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        "PYTHONPATH": str(ROOT),
+        "PYTHONWARNINGS": "error",
+    }
+
+    ended = subprocess.run(
+        [sys.executable, "-c", EXAMPLES[name]],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert (ended.returncode, ended.stderr) == (0, "")
