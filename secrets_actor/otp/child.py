@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def start_child(node: Node, spec: ChildSpec) -> Pid | None:
     """Start *spec*, linked to the calling process. None if its init ignored. Raises `StartError`, `NameTaken`.
 
-    If its name still belongs to an orphan, a child of a supervisor that was killed and that is ending for that reason,
+    If its name still belongs to an orphan, a process below a killed supervisor, which is ending for that reason,
     the orphan gets its shutdown time first: else a single kill would count as several failed restarts.
     """
     while True:
@@ -31,9 +31,17 @@ def start_child(node: Node, spec: ChildSpec) -> Pid | None:
             raise
         except NameTaken as error:
             orphan = error.holder
-            if not isinstance(orphan, Pid) or orphan.parent is None or orphan.parent.is_alive():
+            if not isinstance(orphan, Pid) or not _is_orphan(orphan):
                 raise
         _see_off(orphan, spec)
+
+
+def _is_orphan(pid: Pid) -> bool:
+    while pid.parent is not None:
+        pid = pid.parent
+        if not pid.is_alive():
+            return True
+    return False
 
 
 def _see_off(orphan: Pid, spec: ChildSpec) -> None:

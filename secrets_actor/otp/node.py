@@ -86,6 +86,11 @@ class Node:
         self._live.discard(pid)
 
     @property
+    def live(self) -> tuple[Pid, ...]:
+        """All processes that have not ended."""
+        return tuple(self._live.copy())
+
+    @property
     def disowned(self) -> tuple[Pid, ...]:
         """Ended processes whose threads have not."""
         with self._lock:

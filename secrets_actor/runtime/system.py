@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -14,7 +15,6 @@ from secrets_actor.client.secrets import Secrets
 from secrets_actor.domain.errors import StartFailed
 from secrets_actor.domain.ports import BackendKit
 from secrets_actor.otp import (
-    KILL,
     SHUTDOWN,
     ChildSpec,
     Clock,
@@ -39,12 +39,11 @@ from secrets_actor.otp import (
 from secrets_actor.runtime import tree
 from secrets_actor.runtime.settings import Settings
 from secrets_actor.runtime.settings_source import load
-from secrets_actor.runtime.wiring import AUDIT, SECRETS, WORKERS, assemble
+from secrets_actor.runtime.wiring import SECRETS, assemble
 
 Source = str | os.PathLike[str] | Settings | None
 # Seconds that `stop` waits for the threads of processes that were cut off; one that hangs longer is left behind.
 _THREADS_GRACE = 1.0
-_NAMES = ("timers", AUDIT, WORKERS, SECRETS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +132,15 @@ class System:
         if root is None or self._told_by is threading.current_thread():
             return
         self._stopping = True
+        node, deadline = self._parts.node, time.monotonic() + timeout
         root.exit(SHUTDOWN, sender=root.parent)
-        if root.wait(timeout) is None:
-            root.exit(KILL)
-        # What is left of a tree whose root was killed stops by itself. A host may have started the next one already.
-        for pid in map(self.whereis, _NAMES if self._root is root else ()):
-            if pid is not None:
-                pid.wait(tree.LEAVE_GRACE)
-        for pid in self._parts.node.disowned:
+        root.wait(timeout)
+        if self._root is root:  # else a host has started the next one already
+            # None, unless time is up, or the root was killed: then orphans end by themselves. Supervisors come first.
+            for pid in sorted(node.live, key=lambda pid: pid.serial):
+                if pid.wait(max(0.0, deadline - time.monotonic())) is None:
+                    pid.kill()
+        for pid in node.disowned:
             if pid.thread is not None and pid.thread is not threading.current_thread():
                 pid.thread.join(_THREADS_GRACE)
 

@@ -15,12 +15,12 @@ from secrets_actor.otp import (
     ChildSpec,
     DynamicSupervisor,
     Flags,
-    InitResult,
     Kind,
     Restart,
     Strategy,
     Supervisor,
     TimerServer,
+    supervisor_spec,
 )
 from secrets_actor.runtime.wiring import AUDIT, SECRETS, WORKERS, Parts
 from secrets_actor.telemetry.audit_server import AuditServer
@@ -34,8 +34,6 @@ CORE_FLAGS: Final = Flags(Strategy.REST_FOR_ONE, intensity=10, period=10.0)
 WORKERS_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=100, period=10.0)
 # Seconds a worker has to finish its exchange when the system stops.
 WORKER_SHUTDOWN: Final = 2.0
-# Seconds that a new supervisor waits for the processes of a killed one: workers take longest.
-LEAVE_GRACE: Final = 10.0
 
 
 def worker_spec(parts: Parts) -> ChildSpec:
@@ -57,28 +55,6 @@ def secrets_actor(parts: Parts) -> SecretsActor:
     )
 
 
-class Successor(Supervisor):
-    """A supervisor that lets the processes of a killed predecessor end first: they hold the names, and every start that
-    fails for that would count as a restart."""
-
-    def __init__(self, flags: Flags, children: tuple[ChildSpec, ...]) -> None:
-        super().__init__(flags, children)
-        self._names = [spec.name for spec in children if spec.name is not None]
-
-    def init(self) -> InitResult:
-        """Wait, then start the children."""
-        deadline = self.node.clock.now() + LEAVE_GRACE
-        for name in self._names:
-            holder = self.node.registry.whereis(name)
-            if holder is not None:
-                holder.wait(max(0.0, deadline - self.node.clock.now()))
-        return super().init()
-
-
-def _successor(child: str, flags: Flags, *children: ChildSpec) -> ChildSpec:
-    return ChildSpec(child, lambda: Successor(flags, children), kind=Kind.SUPERVISOR)
-
-
 def children(parts: Parts) -> tuple[ChildSpec, ...]:
     """The children of the root."""
     audit = ChildSpec(AUDIT, lambda: AuditServer(parts.trail, parts.audit_log, parts.report_lost), name=AUDIT)
@@ -89,8 +65,8 @@ def children(parts: Parts) -> tuple[ChildSpec, ...]:
         name=WORKERS,
     )
     return (
-        _successor("infra", INFRA_FLAGS, ChildSpec("timers", TimerServer, name="timers"), audit),
-        _successor("core", CORE_FLAGS, workers, ChildSpec(SECRETS, lambda: secrets_actor(parts), name=SECRETS)),
+        supervisor_spec("infra", INFRA_FLAGS, [ChildSpec("timers", TimerServer, name="timers"), audit]),
+        supervisor_spec("core", CORE_FLAGS, [workers, ChildSpec(SECRETS, lambda: secrets_actor(parts), name=SECRETS)]),
     )
 
 

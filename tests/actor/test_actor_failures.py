@@ -157,7 +157,7 @@ def test_a_worker_that_the_next_actor_hears_nothing_from_is_ended(tmp_path: Path
 
         assert type(setting.exception(10)) is ServerDown
         assert system.secrets.get("b", timeout=10).reveal() == "v"
-        assert watch.count("ProcessDisowned", "worker") == 1
+        eventually(lambda: watch.count("ProcessDisowned", "worker") == 1)
 
 
 def test_when_the_timers_die_deadlines_are_kept_by_their_successor(tmp_path: Path, shelf: Shelf, watch: Watch) -> None:
@@ -209,8 +209,8 @@ def test_a_supervisor_killed_over_a_busy_worker_is_restarted_when_that_worker_ha
 
         assert system.secrets.list() == (), "once the worker was given up: after WORKER_SHUTDOWN"
         assert gave_up == []
+        eventually(lambda: watch.count("ChildRestarted", "secrets_actor") == 1)
         assert watch.count("ChildStartFailed") == 0
-        assert watch.count("ChildRestarted", "secrets_actor") == 1
 
 
 def test_when_the_root_is_killed_everybody_is_told(tmp_path: Path, shelf: Shelf) -> None:

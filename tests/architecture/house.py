@@ -8,6 +8,18 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PACKAGE: Final = ROOT / "secrets_actor"
+# What reads a clock, throws dice, starts a thread, or looks at the machine.
+IMPURE_IMPORTS: Final = (
+    *("time", "threading", "_thread", "concurrent", "asyncio", "multiprocessing", "signal", "select"),
+    *("random", "secrets", "os", "socket", "ssl", "subprocess", "tempfile", "http", "urllib.request", "logging"),
+    *("pykka", "httpx", "httpcore", "structlog", "sqlite3", "cryptography", "pydantic", "click"),
+)
+IMPURE_CALLS: Final = (
+    *("datetime.now", "datetime.utcnow", "datetime.today", "date.today"),
+    *("uuid1", "uuid4", "uuid.uuid1", "uuid.uuid4", "open", "print", "input", "Path.home", "Path.cwd"),
+)
+# A lock makes a handle safe to share; it starts nothing and reads no clock.
+ALLOWED: Final = {"secrets_actor.otp.reply": frozenset({"threading"})}
 
 
 def files() -> list[Path]:
@@ -60,3 +72,17 @@ def pure_files() -> list[Path]:
         place = ROOT.joinpath(*dotted.split("."))
         names |= set(place.glob("*.py")) if place.is_dir() else {place.with_suffix(".py")}
     return sorted(names)
+
+
+def impurities(path: Path) -> list[tuple[str, int]]:
+    """What a pure module must not import or call, with the lines."""
+    found = [
+        (impure, line)
+        for name, line in imported(path)
+        for impure in IMPURE_IMPORTS
+        if name == impure or name.startswith(f"{impure}.")
+    ]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in IMPURE_CALLS:
+            found.append((ast.unparse(node.func), node.lineno))
+    return found

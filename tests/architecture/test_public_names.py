@@ -64,7 +64,7 @@ def test_the_import_loads_nothing_heavy() -> None:
     assert not loaded_after("import secrets_actor") & set(HEAVY)
 
 
-def test_a_start_on_the_defaults_loads_only_what_it_leans_on(monkeypatch: object, tmp_path: object) -> None:
+def test_a_start_on_the_defaults_loads_nothing_heavy_either() -> None:
     loaded = loaded_after("import secrets_actor\nwith secrets_actor.start() as system: pass")
 
     assert not loaded & set(HEAVY)
