@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import secrets_actor
 from secrets_actor import LocalSettings, Settings, start
 from secrets_actor.otp import TreeNode
 from secrets_actor.runtime import tree as specs
@@ -80,3 +81,11 @@ def test_the_intensities_on_the_page_are_those_in_force() -> None:
 
 def test_the_shutdowns_on_the_page_are_those_in_force() -> None:
     assert f"| {specs.WORKER_SHUTDOWN:g} s, in parallel |" in TEXT
+
+
+def test_the_error_table_names_classes_that_are_public() -> None:
+    section = TEXT.split("## The names of the Erlang module")[1]
+    named = {name for row in section.splitlines() if row.startswith("|") for name in re.findall(r"`([A-Z]\w+)`", row)}
+
+    assert len(named) > 25
+    assert {name for name in named if not hasattr(secrets_actor, name)} == set()
