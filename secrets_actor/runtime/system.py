@@ -135,11 +135,11 @@ class System:
         node, deadline = self._parts.node, time.monotonic() + timeout
         root.exit(SHUTDOWN, sender=root.parent)
         root.wait(timeout)
-        if self._root is root:  # else a host has started the next one already
-            # None, unless time is up, or the root was killed: then orphans end by themselves. Supervisors come first.
-            for pid in sorted(node.live, key=lambda pid: pid.serial):
-                if pid.wait(max(0.0, deadline - time.monotonic())) is None:
-                    pid.kill()
+        # None, unless time is up, or the root was killed: then orphans end by themselves. Supervisors come first. Those
+        # below another root are of the next tree, which a host may have started already.
+        for pid in sorted((pid for pid in node.live if _is_below(root, pid)), key=lambda pid: pid.serial):
+            if pid.wait(max(0.0, deadline - time.monotonic())) is None:
+                pid.kill()
         for pid in node.disowned:
             if pid.thread is not None and pid.thread is not threading.current_thread():
                 pid.thread.join(_THREADS_GRACE)
@@ -175,6 +175,12 @@ class System:
     def __repr__(self) -> str:
         settings = getattr(self, "settings", None)  # none yet, if it is shown in the traceback of a bad configuration
         return f"<System {settings and settings.backend} {'running' if self.is_running() else 'stopped'}>"
+
+
+def _is_below(root: Pid, pid: Pid | None) -> bool:
+    while pid is not None and pid is not root:
+        pid = pid.parent
+    return pid is root
 
 
 class _Hosted(GenServer):

@@ -8,6 +8,7 @@ import pytest
 from secrets_actor import DeadlineExceeded, ServerDown, Source, System, WorkerCrashed
 from secrets_actor.domain.operations import Get, Set
 from secrets_actor.domain.secret import SecretValue
+from secrets_actor.otp import ChildSpec, CountChildren, GenServer, Restart, StartChild, TerminatePid, call
 from tests.actor.rig import (
     Shelf,
     Watch,
@@ -115,17 +116,34 @@ def test_what_was_read_before_a_late_set_took_effect_is_not_kept_behind_it(syste
     assert system.secrets.get("a").reveal() == "new"
 
 
-def test_the_next_actor_takes_over_the_workers_and_the_cache(system: System, shelf: Shelf) -> None:
+def test_the_next_actor_takes_over_the_workers_and_the_cache(tmp_path: Path, shelf: Shelf) -> None:
     shelf.put("a", "v")
-    system.secrets.get("a")
-    before = workers(system)
-    kill(system, "secrets")
-    eventually(lambda: whole(system))
+    with running(System(settings(tmp_path, max_workers=1), kit=shelf.kit()), shelf) as system:
+        system.secrets.get("a")
+        eventually(lambda: workers(system))
+        before = workers(system)
+        kill(system, "secrets")
 
-    assert system.secrets.get("a").source == Source.CACHE
-    assert system.secrets.get("a", refresh=True).reveal() == "v"
-    assert workers(system) == before
-    assert shelf.connections == 1
+        assert system.secrets.get("a").source == Source.CACHE
+        assert system.secrets.get("a", refresh=True).reveal() == "v"
+        assert workers(system) == before
+        assert shelf.connections == 1
+
+
+def test_while_there_is_no_room_for_a_worker_callers_wait_and_are_served_when_there_is(
+    tmp_path: Path, shelf: Shelf
+) -> None:
+    shelf.put("a", "v")
+    with running(System(settings(tmp_path, max_workers=1), kit=shelf.kit()), shelf) as system:
+        supervisor_pid = process(system, "workers")
+        squatter = call(supervisor_pid, StartChild(ChildSpec("squatter", GenServer, restart=Restart.TEMPORARY)))
+        getting = in_background(lambda: system.secrets.get("a").reveal())
+        eventually(lambda: len(system._parts.node.timers) == 1, "the actor's alarm for workers that do not come")
+        assert call(supervisor_pid, CountChildren()).active == 1, "it has been asked for a worker, and has refused"
+        assert not getting.done()
+        call(supervisor_pid, TerminatePid(squatter))
+
+        assert getting.result(10) == "v"
 
 
 def test_the_next_actor_waits_for_a_busy_worker_when_there_can_be_no_other(tmp_path: Path, shelf: Shelf) -> None:

@@ -146,6 +146,7 @@ def test_a_worker_killed_in_the_middle_of_a_get_costs_the_caller_nothing(
         with running(system_at(server.url, tmp_path, keys)) as system:
             getting = in_background(lambda: system.secrets.get("a").reveal())
             gate.wait_until_held()
+            eventually(lambda: workers(system))
             workers(system)[0].kill()
 
             assert getting.result(10) == "v"
@@ -165,6 +166,7 @@ def test_a_worker_killed_in_the_middle_of_a_set_leaves_exactly_one_new_version(
         with running(system_at(server.url, tmp_path, ROOT_KEYS)) as system:
             setting = in_background(lambda: system.secrets.set("a", "new"))
             gate.wait_until_held()
+            eventually(lambda: workers(system))
             workers(system)[0].kill()
             receipt = setting.result(10)
             gate.open()  # the request of the dead may reach the store now

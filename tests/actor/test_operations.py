@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from secrets_actor import (
+    DeadlineExceeded,
     InvalidParameter,
     InvalidSecretName,
     InvalidSecretValue,
@@ -159,6 +160,21 @@ def test_more_callers_than_may_wait_are_refused_at_once_and_cache_hits_are_not(t
         hold.go.set()
         assert [type(one.exception(10)) for one in waiting] == [SecretNotFound] * 3
         assert type(failure(lambda: system.secrets.get("c"))) is SecretNotFound, "there is room again"
+
+
+def test_those_who_gave_up_make_room_when_their_flight_is_sent_once_more(tmp_path: Path, shelf: Shelf) -> None:
+    shelf.put("b", "v")
+    with running(System(settings(tmp_path, max_pending=2), kit=shelf.kit()), shelf) as system:
+        hold = shelf.hold("get", "a")
+        hasty = in_background(lambda: system.secrets.get("a", timeout=0.2))
+        hold.wait()
+        patient = in_background(lambda: system.secrets.get("a"))
+        assert type(hasty.exception(10)) is DeadlineExceeded
+        hold.wait()  # sent once more, for the patient one
+
+        assert system.secrets.get("b").reveal() == "v"
+        hold.go.set()
+        assert type(patient.exception(10)) is SecretNotFound
 
 
 @pytest.mark.parametrize("threads", [16])

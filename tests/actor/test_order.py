@@ -24,6 +24,20 @@ def test_a_get_behind_a_set_sees_it(system: System, shelf: Shelf) -> None:
     assert type(by_arn.exception(10)) is SecretNotFound  # the shelf knows no ARNs; that it waited is what counts
 
 
+def test_while_a_set_is_under_way_the_cached_value_answers_no_more(system: System, shelf: Shelf) -> None:
+    shelf.put("a", "old")
+    system.secrets.get("a")
+    hold = shelf.hold("set")
+    setting = in_background(lambda: system.secrets.set("a", "new"))
+    hold.wait()
+    getting = in_background(lambda: system.secrets.get("a").reveal())
+    open_calls(system, 2)
+    hold.go.set()
+
+    assert getting.result(10) == "new"
+    setting.result(10)
+
+
 def test_a_get_behind_a_queued_set_does_not_join_the_get_before_it(system: System, shelf: Shelf) -> None:
     shelf.put("a", "old")
     hold = shelf.hold("get", after=True)

@@ -127,6 +127,7 @@ def test_an_earlier_actors_credentials_and_jobs_mean_nothing_to_the_next(tmp_pat
     spy.put("a", "v")
     with running(System(settings(tmp_path), kit=spy.kit(Keys())), spy) as system:
         system.secrets.get("a")
+        eventually(lambda: workers(system))
         stranger = workers(system)[0]
         actor = kill(system, "secrets")
         theirs = Credentials("AKIA", SecretValue("theirs"))
@@ -160,6 +161,7 @@ def test_unexpected_messages_are_no_reason_to_end(system: System, shelf: Shelf) 
 def workers_once(system: System) -> Pid:
     """A worker, dead."""
     system.secrets.list()
+    eventually(lambda: workers(system))
     worker = workers(system)[0]
     worker.kill()
     return worker

@@ -8,7 +8,19 @@ from pathlib import Path
 import secrets_actor
 from secrets_actor import ServerDown, StartFailed, System
 from secrets_actor.otp import LifecycleEvent
-from tests.actor.rig import Shelf, Watch, eventually, failure, in_background, kill, running, settings, supervisor, whole
+from tests.actor.rig import (
+    Shelf,
+    Watch,
+    eventually,
+    failure,
+    in_background,
+    kill,
+    running,
+    settings,
+    supervisor,
+    whole,
+    workers,
+)
 
 
 def test_a_with_block_starts_and_stops(tmp_path: Path) -> None:
@@ -70,6 +82,7 @@ def test_a_tree_that_cannot_come_up_says_which_child_and_why(tmp_path: Path, she
 def test_the_tree_is_that_of_the_design(system: System, shelf: Shelf) -> None:
     shelf.put("a", "v")
     system.secrets.get("a")
+    eventually(lambda: workers(system), "a worker in the picture")
     shown = [(node.id, node.strategy or node.restart) for node in system.tree().root.walk()]
 
     assert shown == [
