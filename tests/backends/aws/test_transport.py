@@ -57,13 +57,15 @@ def failing(transport: Transport, within: float = LONG) -> errors.SecretsError:
 
 
 class Raw:
-    """Sends fixed bytes to whoever connects, and waits for the end."""
+    """Sends fixed bytes to whoever connects (with *read_first*, to whoever has asked), and waits for the end."""
 
-    def __init__(self, sent: bytes, drip: float = 0.0) -> None:
-        self.sent, self.drip = sent, drip
+    def __init__(self, sent: bytes, drip: float = 0.0, read_first: bool = False) -> None:
+        self.sent, self.drip, self.read_first = sent, drip, read_first
 
     def serve(self, connection: object) -> None:
         client, ended = connection.client, connection.ended  # type: ignore[attr-defined]
+        if self.read_first:
+            connection.next_request()  # type: ignore[attr-defined]
         for at in range(len(self.sent)) if self.drip else ():
             client.sendall(self.sent[at : at + 1])
             if ended.wait(self.drip):
@@ -342,9 +344,9 @@ def test_close_ends_a_request_that_waits_for_tls() -> None:
 
 
 def test_close_ends_a_request_within_its_answer() -> None:
-    with FaultyServer(Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab")) as server:
+    with FaultyServer(Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", read_first=True)) as server:
         with transport_to(server.port) as transport:
-            error, spent = close_while_it_waits(transport, lambda: server.wait_for_connections(1))
+            error, spent = close_while_it_waits(transport, lambda: server.wait_for_requests(1))
 
     assert type(error) in (errors.BodyReadFailed, errors.RequestFailed)
     assert spent < SLACK
