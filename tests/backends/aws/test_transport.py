@@ -253,8 +253,16 @@ def test_after_any_failure_the_next_request_gets_a_new_connection() -> None:
     ]
 
 
+class ResetWithinRequest:
+    """Resets the connection once a request has begun to come in."""
+
+    def serve(self, connection: object) -> None:
+        connection.client.recv(1)  # type: ignore[attr-defined]
+        Reset(read_first=False).serve(connection)  # type: ignore[arg-type]
+
+
 def test_a_connection_that_breaks_while_a_large_request_goes_out_is_a_request_failure() -> None:
-    with FaultyServer(Reset(read_first=False)) as server, transport_to(server.port) as transport:
+    with FaultyServer(ResetWithinRequest()) as server, transport_to(server.port) as transport:
         with pytest.raises(errors.RequestFailed):
             ask(transport, body=b"x" * 64 * 1024 * 1024)
 
