@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from secrets_actor.otp.child_spec import ChildSpec, Kind
 from secrets_actor.otp.child_table import Child
@@ -74,15 +74,31 @@ class Counts:
     workers: int
 
 
+class Rows(Protocol):
+    """Children, all or by process."""
+
+    @property
+    def rows(self) -> tuple[Child, ...]:
+        """All of them, in start order."""
+
+    def by_pid(self, pid: Pid) -> Child | None:
+        """The one of this process."""
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What a supervisor shows of itself."""
+    """What a supervisor shows of itself. *table* is never changed, or is a view that any thread may read."""
 
     strategy: str
-    children: tuple[Child, ...]
+    table: Rows
     restarts_in_window: int
     intensity: int
     period: float
+
+    @property
+    def children(self) -> tuple[Child, ...]:
+        """The children in start order."""
+        return self.table.rows
 
 
 def count(children: Iterable[Child]) -> Counts:
@@ -99,7 +115,11 @@ def count(children: Iterable[Child]) -> Counts:
 def restarts_of(pid: Pid) -> int:
     """How often the supervisor of *pid* has restarted this child so far; 0 if it has no supervisor."""
     shown = None if pid.parent is None else pid.parent.published
-    rows = shown.children if isinstance(shown, Published) else ()
-    mine = [row for row in rows if row.pid is pid]  # none yet, if it ended before its supervisor took note of its start
-    mine = mine or [row for row in rows if row.spec.id == pid.label]
+    if not isinstance(shown, Published):
+        return 0
+    row = shown.table.by_pid(pid)
+    if row is not None:
+        return row.restarts
+    # it ended before its supervisor took note of its start
+    mine = [row for row in shown.children if row.spec.id == pid.label]
     return mine[0].restarts if len(mine) == 1 else 0

@@ -102,7 +102,8 @@ class ChildSpec:
         """With its shutdown time filled in."""
         if self.shutdown is not None:
             return self
-        return replace(self, shutdown=INFINITY if self.kind is Kind.SUPERVISOR else DEFAULT_SHUTDOWN)
+        shutdown = INFINITY if self.kind is Kind.SUPERVISOR else DEFAULT_SHUTDOWN
+        return replace(self, shutdown=shutdown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,7 @@ def check_children(specs: Iterable[ChildSpec], auto_shutdown: AutoShutdown = Aut
 
 
 def _one_of(allowed: type[StrEnum], value: Any, part: str, field: str, problem: str) -> None:
-    if not isinstance(value, str) or value not in list(allowed):
+    if type(value) is not allowed and (not isinstance(value, str) or value not in list(allowed)):
         raise _invalid(part, f"{field}: one of {', '.join(allowed)}", problem, value)
 
 

@@ -51,7 +51,11 @@ class ChildTable:
 
     def with_process(self, child: str, process: Pid | State) -> ChildTable:
         """With another process for this id."""
-        return self._changed(child, lambda row: replace(row, process=process))
+        return ChildTable(
+            tuple(
+                Child(row.spec, process, row.restarts, row.tries) if row.spec.id == child else row for row in self.rows
+            )
+        )
 
     def counted(self, child: str) -> ChildTable:
         """With one more restart on the record of this id."""

@@ -52,6 +52,27 @@ class _TryAgain:
     reason: ExitReason
 
 
+class _Crowd:
+    """The children for any thread to read, while their supervisor changes them. A copy after every change would make a
+    start cost more the more children there are."""
+
+    __slots__ = ("_children",)
+
+    def __init__(self, children: dict[Pid, Child]) -> None:
+        self._children = children
+
+    @property
+    def rows(self) -> tuple[Child, ...]:
+        while True:
+            try:
+                return tuple(self._children.values())
+            except RuntimeError:  # changed meanwhile
+                continue
+
+    def by_pid(self, pid: Pid) -> Child | None:
+        return self._children.get(pid)
+
+
 class DynamicSupervisor(GenServer):
     """Starts children on request (`StartChild`), up to *max_children*; then `ChildError` (max_children).
 
@@ -69,7 +90,7 @@ class DynamicSupervisor(GenServer):
             raise InvalidTree(text, "flags", ("bad_combination", *culprits))
         self._template = None if template is None else check_children([template])[0]
         self._max_children = max_children
-        self._children: dict[Pid, Child] = {}
+        self._children: dict[Pid, Child] = {}  # only changed by the process itself; shown to all by _Crowd
         self._window = RestartWindow(flags.intensity, flags.period)
 
     def init(self) -> None:
@@ -118,8 +139,8 @@ class DynamicSupervisor(GenServer):
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002
         """Stop all children at once."""
-        children, self._children = self._children, {}
-        stop_children(self.me, [(row.pid, row.spec) for row in children.values() if row.pid is not None])
+        stop_children(self.me, [(row.pid, row.spec) for row in self._children.values() if row.pid is not None])
+        self._children.clear()
 
     def _start(self, child: Child) -> Pid | None:
         if self._max_children is not None and len(self._children) >= self._max_children:
@@ -129,8 +150,7 @@ class DynamicSupervisor(GenServer):
         except NameTaken as error:
             raise StartError(Stopped(str(error))) from None
         if pid is not None:
-            self._children[pid] = replace(child, process=pid)
-            self._publish()
+            self._children[pid] = Child(child.spec, pid, child.restarts, child.tries)
         return pid
 
     def _child_ended(self, pid: Pid, child: Child, reason: ExitReason) -> Handled:
@@ -143,6 +163,7 @@ class DynamicSupervisor(GenServer):
 
     def _restart(self, pid: Pid, child: Child, reason: ExitReason) -> Handled:
         self._window = self._window.record(self.node.clock.now())
+        self._publish()
         flags, spec = self.flags, child.spec
         self._forget(pid)
         if self._window.exceeded:
@@ -154,7 +175,6 @@ class DynamicSupervisor(GenServer):
         except StartError as error:
             self.node.observe(ChildStartFailed(self.me.label, spec.id, str(error.reason)))
             self._children[pid] = child
-            self._publish()
             if not self._postpone(pid, child, 0.0, reason):
                 self.me.post(_TryAgain(pid, reason))
         else:
@@ -168,7 +188,6 @@ class DynamicSupervisor(GenServer):
             return False
         tries, delay = plan
         self._children[pid] = replace(child, process=State.RESTARTING, tries=tries)
-        self._publish()
         self.send_after(delay, _TryAgain(pid, reason))
         return True
 
@@ -186,13 +205,15 @@ class DynamicSupervisor(GenServer):
         if isinstance(child, Pid):
             if child in self._children:
                 return self._children[child].spec
-        elif self._template is not None and child == self._template.id:
-            return self._template
-        raise ChildError(str(child), "not_found")
+            known = not child.is_alive()  # the dead are taken for children of before, as by TerminatePid
+        else:
+            known = self._template is not None and child == self._template.id
+        if self._template is None or not known:
+            raise ChildError(str(child), "not_found")
+        return self._template
 
     def _forget(self, pid: Pid) -> None:
         del self._children[pid]
-        self._publish()
 
     def _counts(self) -> Counts:
         counts = count(self._children.values())
@@ -201,4 +222,4 @@ class DynamicSupervisor(GenServer):
     def _publish(self) -> None:
         flags = self.flags
         recent = len(self._window.times)
-        self.me.published = Published("dynamic", tuple(self._children.values()), recent, flags.intensity, flags.period)
+        self.me.published = Published("dynamic", _Crowd(self._children), recent, flags.intensity, flags.period)

@@ -32,12 +32,13 @@ class Mailbox:
         self.push = self._queue.put  # bound once: the hottest call of the kernel
         self._limit: MailboxLimit | None = None
         self.unlimited = True
-        self._room = threading.Condition()  # only used with a limit that lets callers wait
+        self._room: threading.Condition | None = None  # with a limit that lets callers wait
 
     def limit(self, limit: MailboxLimit | None) -> None:
         """Let no more calls wait than *limit* says."""
         self._limit = limit
         self.unlimited = limit is None
+        self._room = threading.Condition() if limit is not None and limit.wait else None
 
     @property
     def full(self) -> bool:
@@ -46,10 +47,11 @@ class Mailbox:
 
     def wait_for_room(self, patience: float | None) -> bool:
         """Wait up to *patience* seconds (None: forever) until a call may be accepted, or the mailbox is closed."""
-        if self._limit is None or not self._limit.wait:
+        room = self._room
+        if room is None:
             return False
-        with self._room:
-            return self._room.wait_for(lambda: self._closed or not self.full, patience)
+        with room:
+            return room.wait_for(lambda: self._closed or not self.full, patience)
 
     def put(self, envelope: Any) -> None:
         """Take an envelope of pykka's."""
@@ -67,9 +69,10 @@ class Mailbox:
             except Empty:
                 message = IdleTimeout()
         self.waiting = False
-        if not self.unlimited:
-            with self._room:
-                self._room.notify()
+        room = self._room
+        if room is not None:
+            with room:
+                room.notify()
         return message
 
     def get(self) -> Any:
@@ -80,14 +83,15 @@ class Mailbox:
         """Wake the reader for the last time. What is still queued is dropped with the mailbox."""
         self._closed = True
         self._queue.put(CLOSED)
-        if self._limit is not None:
-            with self._room:
-                self._room.notify_all()
+        room = self._room
+        if room is not None:
+            with room:
+                room.notify_all()
 
     def forget(self) -> None:
         """In the child of a fork: closed."""
         self._closed = True
-        self._room = threading.Condition()
+        self._room = None if self._room is None else threading.Condition()
 
     def empty(self) -> bool:
         """Whether pykka's loop has nothing to drain; when closed it has not: `Pid.finish` has answered every call."""

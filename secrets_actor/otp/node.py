@@ -47,6 +47,11 @@ class Node:
         """The address of whoever has *name*, now and after restarts."""
         return Name(self.registry, name)
 
+    @property
+    def observed(self) -> bool:
+        """Whether anybody observes: if not, the events of every start and end need not be made."""
+        return self._observer is not None
+
     def observe(self, event: LifecycleEvent) -> None:
         """Tell the observer. Its failures are its own."""
         if self._observer is not None:
@@ -70,8 +75,10 @@ class Node:
         """Count a process whose thread goes on after its end; a *busy* one may do so for long."""
         with self._lock:
             self._disowned[pid] = busy
+            if not busy or self._max_disowned is None:
+                return
             count = sum(self._disowned.values())
-        if busy and self._max_disowned is not None and count > self._max_disowned:
+        if count > self._max_disowned:
             self.observe(TooManyDisowned(pid.label, count, self._max_disowned))
             if pid.parent is not None:
                 pid.parent.exit(TOO_MANY_DISOWNED, sender=pid.parent.parent)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from secrets_actor.otp.errors import CallFailed, ForkedProcess, NoProcess, Overloaded
 from secrets_actor.otp.events import ProcessDisowned, ProcessEnded
+from secrets_actor.otp.gate import Gate
 from secrets_actor.otp.messages import Call, Down, ExitSignal
 from secrets_actor.otp.reasons import FORKED, IGNORE, KILL, KILLED, NOPROC, NORMAL, ExitReason
 from secrets_actor.otp.reply import From
@@ -69,7 +70,7 @@ class Pid:
         self.started_at = node.clock.now()
         self._lock = threading.Lock()
         self._reason: ExitReason | None = None
-        self._terminated = threading.Event()
+        self._terminated = Gate()
         self._links: set[Pid] = set()
         self._monitors: dict[MonitorRef, Callable[[Down], object]] = {}
         self._open_calls: set[From[Any]] = set()
@@ -195,7 +196,7 @@ class Pid:
     def mailbox_idle(self) -> bool:
         """Whether it waits for a message and none is there; also when it has ended and everybody knows."""
         if self._reason is not None:
-            return self._terminated.is_set()
+            return self._terminated.is_open
         return self.mailbox.waiting and len(self.mailbox) == 0
 
     # --- the end --------------------------------------------------------------------------------------------------
@@ -230,21 +231,22 @@ class Pid:
             other._linked_ended(self, NORMAL if reason is IGNORE else reason)
         for ref, listener in monitors.items():
             listener(Down(ref, self, reason))
-        self._terminated.set()
+        self._terminated.open()
         self.node.gone(self)
-        event = ProcessDisowned if busy else ProcessEnded
-        self.node.observe(event(self.label, self.serial, str(reason)))
+        if self.node.observed:
+            event = ProcessDisowned if busy else ProcessEnded
+            self.node.observe(event(self.label, self.serial, str(reason)))
         if cut_off:
             self._call_abandon()
         return True
 
     def forget(self) -> None:
         """In the child of a fork: dead, without a word, for all who could be told are threads of the parent."""
-        self._lock, self._terminated = threading.Lock(), threading.Event()
+        self._lock, self._terminated = threading.Lock(), Gate()
         self._reason = FORKED
         self._links, self._monitors, self._open_calls = set(), {}, set()
         self.mailbox.forget()
-        self._terminated.set()
+        self._terminated.open()
 
     def _call_abandon(self) -> None:
         if self.abandon is not None:

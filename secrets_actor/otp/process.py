@@ -78,26 +78,24 @@ class _Actor(pykka.ThreadingActor):
         if ending is not None:
             self._finish(ending.reason, None)  # fails `started`, too
         elif pid.is_alive():
-            pid.node.observe(ProcessStarted(pid.label, pid.serial))
+            if pid.node.observed:
+                pid.node.observe(ProcessStarted(pid.label, pid.serial))
             self.started.reply(pid)
             self._guarded(behaviour.after_start)
-        else:
-            self.actor_stopped.set()
 
     def _actor_loop(self) -> None:
         """Our own loop, for the sake of speed: pykka's looks at each message five times before we see it (measured: a
-        fifth of a round trip). What pykka's is for, drained mailboxes and answers to the unlucky, `Pid.finish` does."""
+        fifth of a round trip). What pykka's is for, drained mailboxes and answers to the unlucky, `Pid.finish` does.
+        It also closes the mailbox, so that there is always one more message to end the loop with."""
         self.on_start()
-        stopped, take, pid = self.actor_stopped.is_set, self.actor_inbox.take, self.pid
-        while not stopped():
-            message = take()
-            if message is CLOSED or pid.reason is not None:
-                self.actor_stopped.set()
-            elif type(message) is StopRequest:
+        take, pid = self.actor_inbox.take, self.pid
+        while (message := take()) is not CLOSED and pid.reason is None:
+            if type(message) is StopRequest:
                 self._end(Ending(message.reason), message)
             else:
                 self._receive(message)
             del message  # do not hold on to it while waiting
+        self.actor_stopped.set()
 
     def _receive(self, message: Any) -> None:
         try:
@@ -135,9 +133,12 @@ class _Actor(pykka.ThreadingActor):
     def _finish(self, reason: ExitReason, message: Any) -> None:
         self.actor_stopped.set()
         pid = self.pid
+        if not isinstance(reason, (Crashed, Stopped)):
+            pid.finish(reason)
+            return
         supervisor = None if pid.parent is None else pid.parent.label
         restarts = restarts_of(pid)  # before its supervisor hears of it
-        if pid.finish(reason) and isinstance(reason, (Crashed, Stopped)):
+        if pid.finish(reason):
             report = ProcessCrashed(pid.label, pid.serial, str(reason), type(message).__name__, supervisor, restarts)
             pid.node.observe(report)
 

@@ -12,13 +12,10 @@ from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
 from secrets_actor.otp.errors import CallTimeout
+from secrets_actor.otp.gate import clamped
 
 T = TypeVar("T")
 _PENDING: Final = object()
-
-
-def _clamped(timeout: float) -> float:
-    return min(max(timeout, 0.0), threading.TIMEOUT_MAX)
 
 
 class From(Generic[T]):
@@ -91,7 +88,7 @@ class From(Generic[T]):
         if timeout is None:
             gate.acquire()
             gate.release()  # for others who wait
-        elif gate.acquire(True, timeout if 0.0 <= timeout <= threading.TIMEOUT_MAX else _clamped(timeout)):
+        elif gate.acquire(True, timeout if 0.0 <= timeout <= threading.TIMEOUT_MAX else clamped(timeout)):
             gate.release()
         else:
             self.fail(CallTimeout(f"no answer within {timeout:.3g} seconds"))

@@ -4,7 +4,7 @@ Rule 1: permanent children are always restarted, transient ones after an abnorma
 Rule 2: an end that calls for no restart touches no sibling and no window.
 Rule 3: a restart, alone or in a group, counts once; one too many is not made: the supervisor gives up.
 Rule 4: a group restart stops the others in reverse start order, then starts all but the temporary in start order, also
-        those that had stopped before.
+        those that had stopped before. One that waits for its next try waits no more: its try was for the old group.
 Rule 5: a try to start that failed is a restart of its own: under rest_for_one from the child that failed on, under
         one_for_all from the first.
 Rule 6: with a backoff the restart, its place in the window and whom it affects are decided when the delay is over.
@@ -75,7 +75,7 @@ def restart(table: ChildTable, child: Child, strategy: Strategy, window: Restart
     group = table.rows if strategy is Strategy.ONE_FOR_ALL else table.following(child.spec.id)
     return Plan(
         window,
-        stop=tuple(row.spec.id for row in reversed(group) if row.pid is not None and row is not child),
+        stop=tuple(row.spec.id for row in reversed(group) if row.process is not State.STOPPED and row is not child),
         start=tuple(row.spec.id for row in group if row.spec.restart is not Restart.TEMPORARY),
     )
 

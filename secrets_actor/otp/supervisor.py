@@ -154,6 +154,8 @@ class Supervisor(GenServer):
                 self._start(starting.spec)
             except StartError as error:
                 self.node.observe(ChildStartFailed(self.me.label, each, str(error.reason)))
+                if each != child and self._row(child).pid is None:  # the one to try again is another
+                    self._set(self._table.with_process(child, State.STOPPED))
                 if not self._postpone(starting, None):
                     self._set(self._table.with_process(each, State.RESTARTING))
                     self.me.post(_TryAgain(each))
@@ -227,9 +229,11 @@ class Supervisor(GenServer):
 
     def _set(self, table: ChildTable) -> None:
         self._table = table
-        now, flags = self.node.clock.now(), self.flags
-        recent = sum(now - t <= flags.period for t in self._window.times)
-        self.me.published = Published(flags.strategy, table.rows, recent, flags.intensity, flags.period)
+        flags, times, recent = self.flags, self._window.times, 0
+        if times:
+            now = self.node.clock.now()
+            recent = sum(now - t <= flags.period for t in times)
+        self.me.published = Published(flags.strategy, table, recent, flags.intensity, flags.period)
 
 
 def supervisor_spec(

@@ -30,6 +30,7 @@ from secrets_actor.otp import (
     Stop,
     Stopped,
     Supervisor,
+    TerminatePid,
     call,
     cast,
     spawn,
@@ -129,20 +130,39 @@ def casts(number: int) -> tuple[float, float]:
     return found
 
 
+def plain_lives(number: int) -> float:
+    """Starting and stopping plain actors."""
+
+    def run() -> None:
+        for _ in range(number):
+            Plain.start().stop()
+
+    return timed(run)
+
+
 def lives(number: int) -> tuple[float, float]:
-    """Starting and stopping: a supervised process of ours, a plain actor."""
+    """Starting and stopping: processes that a supervisor starts and stops, plain actors."""
+    family = 10
+    node, specs = Node(), [ChildSpec(f"w{n}", Ours) for n in range(family)]
+
+    def ours() -> None:
+        for _ in range(number // family):
+            sup = spawn(node, lambda: Supervisor(Flags(), specs), label="root")
+            sup.exit(SHUTDOWN)
+            sup.wait()
+
+    return timed(ours), plain_lives(number)
+
+
+def lives_by_request(number: int) -> tuple[float, float]:
+    """The same, each start and each stop a call to a dynamic supervisor: two round trips more."""
     sup = spawn(Node(), lambda: DynamicSupervisor(Flags()), label="pool")
-    from secrets_actor.otp import TerminatePid
 
     def ours() -> None:
         for _ in range(number):
             call(sup, TerminatePid(call(sup, StartChild(ChildSpec("w", Ours)))))
 
-    def theirs() -> None:
-        for _ in range(number):
-            Plain.start().stop()
-
-    found = timed(ours), timed(theirs)
+    found = timed(ours), plain_lives(number)
     sup.exit(SHUTDOWN)
     return found
 
@@ -177,8 +197,14 @@ def restarts(number: int) -> tuple[float, float]:
     return found
 
 
+def joined(threads: list[threading.Thread]) -> None:
+    """Wait until all have ended."""
+    for thread in threads:
+        thread.join()
+
+
 def crowd(number: int) -> str:
-    """So many processes under one dynamic supervisor."""
+    """So many processes under one dynamic supervisor, which stops them in parallel; all threads are gone at the end."""
     sup = spawn(Node(), lambda: DynamicSupervisor(Flags()), label="pool")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
@@ -188,10 +214,14 @@ def crowd(number: int) -> str:
 
     started = timed(start)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("w#")]
+    assert len(threads) == number, f"{len(threads)} threads"
     sup.exit(SHUTDOWN)
     stopped = timed(lambda: sup.wait(120))
+    ended = timed(lambda: joined(threads))
     return (
-        f"{number} processes: started in {started:.2f} s, stopped in {stopped:.2f} s, {(after - before) / 1024:.0f} MiB"
+        f"{number} processes: started in {started:.2f} s, stopped in {stopped:.2f} s, their threads ended "
+        f"{ended:.2f} s later; {(after - before) / 1024:.0f} MiB, {(after - before) / number:.1f} KiB each"
     )
 
 
@@ -209,6 +239,7 @@ GOALS = (
     Goal("call / ask().get()", calls, 5000, 0.8),
     Goal("cast / tell", casts, 20000, 0.5),
     Goal("supervised start+stop / plain", lives, 300, 1.3),
+    Goal("the same by request / plain", lives_by_request, 300, 1.3),
     Goal("restart / plain start", restarts, 200, 3.0),
 )
 

@@ -62,7 +62,8 @@ def test_no_content_is_in_events_reasons_or_the_tree(node: TestNode, way: str) -
             leaky.send(CANARY)
         reason = leaky.wait(5.0)
         assert isinstance(reason, Crashed)
-        assert reason.error.__traceback__ is reason.error.__context__ is reason.error.__cause__ is None
+        error = reason.error
+        assert (error.__traceback__, error.__context__, error.__cause__) == (None, None, None)
         assert "test_crash_reports.py" in reason.where
     assert root.wait(5.0) is not None
     told = [asdict(event) for event in node.recorder.events]

@@ -23,6 +23,7 @@ from secrets_actor.otp import (
 from secrets_actor.otp.events import ProcessCrashed, ProcessDisowned, ProcessEnded, ProcessStarted
 from secrets_actor.otp.pid import current
 from tests.otp.conftest import PATIENCE, Echo, Listener, TestNode, eventually
+from tests.otp.family import hold
 
 
 def test_a_hung_process_is_dead_to_everybody_and_its_thread_is_counted_until_it_ends(node: TestNode) -> None:
@@ -72,9 +73,7 @@ def test_the_abandon_hook_cuts_loose_and_may_fail(node: TestNode) -> None:
     pid = node.spawn(Cut)
     entered = threading.Event()
     pid.send("x")
-    threading.Thread(
-        target=lambda: _error(lambda: call(pid, lambda me, c: entered.set() or gate.wait(PATIENCE)))
-    ).start()
+    threading.Thread(target=lambda: _error(lambda: call(pid, lambda me, c: hold(entered, gate)))).start()
     assert entered.wait(PATIENCE)
     pid.kill()
     assert gate.is_set()

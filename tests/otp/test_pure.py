@@ -176,6 +176,6 @@ def test_a_plan_keeps_the_rules(table: ChildTable, data: Any, reason: Any, how: 
     reach = {Strategy.ONE_FOR_ONE: [name], Strategy.ONE_FOR_ALL: ids, Strategy.REST_FOR_ONE: ids[ids.index(name) :]}
     group = [row for row in table.rows if row.spec.id in reach[how]]
     assert plan.start == tuple(row.spec.id for row in group if row.spec.restart is not Restart.TEMPORARY)
-    stops = [row.spec.id for row in group if row.process is RUNNING and row is not child]
+    stops = [row.spec.id for row in group if row.process is not State.STOPPED and row is not child]
     assert plan.stop == tuple(reversed(stops))
     assert restart(table, child, how, window, 0.0) == plan

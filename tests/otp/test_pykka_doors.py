@@ -8,6 +8,7 @@ import pytest
 
 from secrets_actor.otp import Answered, Ask, CallFailed, From, NamedRef, NoProcess, Reply, Stopped, call, stop
 from tests.otp.conftest import PATIENCE, Echo, Listener, TestNode, eventually
+from tests.otp.family import hold
 
 
 class Host(pykka.ThreadingActor):
@@ -170,7 +171,7 @@ def test_the_host_s_stop_all_does_not_touch_ours(node: TestNode) -> None:
 def test_every_open_ask_is_answered_when_the_server_is_killed(node: TestNode) -> None:
     entered, gate = threading.Event(), threading.Event()
     pid = node.spawn(Echo)
-    futures = [pid.ref.ask(lambda me, caller: entered.set() or gate.wait(PATIENCE), block=False)]
+    futures = [pid.ref.ask(lambda me, caller: hold(entered, gate), block=False)]
     futures += [pid.ref.ask(n, block=False) for n in range(50)]
     assert entered.wait(PATIENCE)
     pid.finish(Stopped("gone"))

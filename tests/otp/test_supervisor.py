@@ -1,6 +1,7 @@
 """Supervisors, beyond what the traces show."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from secrets_actor.otp import (
     BRUTAL_KILL,
     SHUTDOWN,
     AutoShutdown,
+    CallFailed,
     ChildError,
     ChildSpec,
     CountChildren,
@@ -20,10 +22,7 @@ from secrets_actor.otp import (
     GetChildSpec,
     InitResult,
     InvalidTree,
-    Kind,
     ManualClock,
-    Pid,
-    Reply,
     Restart,
     RestartChild,
     StartChild,
@@ -33,16 +32,13 @@ from secrets_actor.otp import (
     Strategy,
     Supervisor,
     TerminateChild,
-    TerminatePid,
     WhichChildren,
     call,
     cast,
     draw,
     snapshot,
-    spawn,
     supervisor_spec,
 )
-from secrets_actor.otp.child_table import State
 from secrets_actor.otp.events import (
     ChildRestarted,
     ChildStartFailed,
@@ -51,31 +47,7 @@ from secrets_actor.otp.events import (
     SupervisorShutDown,
 )
 from tests.otp.conftest import PATIENCE, Echo, TestNode, eventually
-
-
-def die(me: Any) -> Any:
-    return Stop(Stopped("boom"))
-
-
-def end(me: Any) -> Any:
-    return Stop()
-
-
-def serials(sup: Pid) -> dict[str, int | None]:
-    return {row.spec.id: None if row.pid is None else row.pid.serial for row in call(sup, WhichChildren())}
-
-
-def pid_of(sup: Pid, child: str) -> Pid:
-    pid = next(row.pid for row in call(sup, WhichChildren()) if row.spec.id == child)
-    assert pid is not None
-    return pid
-
-
-def crash(node: TestNode, sup: Pid, child: str) -> None:
-    seen = len(node.recorder.of(ChildRestarted))
-    cast(pid_of(sup, child), die)
-    node.recorder.wait_for(ChildRestarted, seen + 1)
-    call(sup, WhichChildren())  # it is through with it
+from tests.otp.family import crash, die, end, pid_of, serials
 
 
 @pytest.mark.parametrize(
@@ -115,7 +87,8 @@ def test_a_child_is_terminated_restarted_and_deleted_by_request(node: TestNode) 
     assert call(sup, GetChildSpec("a")).shutdown == 5.0
     call(sup, TerminateChild("a"))
     call(sup, DeleteChild("a"))
-    for request in (TerminateChild("a"), RestartChild("a"), DeleteChild("a"), GetChildSpec("a")):
+    requests: list[Any] = [TerminateChild("a"), RestartChild("a"), DeleteChild("a"), GetChildSpec("a")]
+    for request in requests:
         with pytest.raises(ChildError, match="not_found"):
             call(sup, request)
     assert call(sup, CountChildren()) == Counts(0, 0, 0, 0)
@@ -219,144 +192,12 @@ def test_a_nested_supervisor_that_gives_up_is_restarted_by_its_own(node: TestNod
 
 
 def test_an_unknown_request_ends_the_supervisor_as_it_would_any_server(node: TestNode) -> None:
-    for make in (lambda: Supervisor(Flags(), []), lambda: DynamicSupervisor(Flags())):
-        for send in (lambda pid: cast(pid, "x"), lambda pid: node.recorder and _call_quietly(pid)):
-            pid = node.spawn(make, "root")
-            send(pid)
-            assert "BadReturn" in str(pid.wait(PATIENCE))
-
-
-def _call_quietly(pid: Pid) -> None:
-    with pytest.raises(Exception, match="BadReturn"):
-        call(pid, "x")
-
-
-# --- dynamic ------------------------------------------------------------------------------------------------------
-
-
-def pool(node: TestNode, **options: Any) -> Pid:
-    flags = options.pop("flags", Flags(intensity=2))
-    return node.spawn(lambda: DynamicSupervisor(flags, **options), "pool")
-
-
-def test_children_come_up_to_the_limit_and_go_by_pid(node: TestNode) -> None:
-    sup = pool(node, max_children=2)
-    one, two = (call(sup, StartChild(ChildSpec("w", Echo))) for _ in range(2))
-    with pytest.raises(ChildError, match="max_children"):
-        call(sup, StartChild(ChildSpec("w", Echo)))
-    call(sup, TerminatePid(one))
-    call(sup, TerminatePid(one))  # the dead are gone
-    cast(sup, TerminatePid(two))
-    cast(sup, TerminatePid(two))
-    assert call(sup, WhichChildren()) == ()
-    with pytest.raises(ChildError, match="not_found"):
-        call(sup, TerminatePid(sup))
-    for request in (TerminateChild("w"), RestartChild("w"), DeleteChild("w")):
-        with pytest.raises(ChildError, match="simple_one_for_one"):
-            call(sup, request)
-
-
-def test_a_template_is_the_one_spec(node: TestNode) -> None:
-    template = ChildSpec("w", Echo, Restart.TEMPORARY, kind=Kind.SUPERVISOR)
-    sup = pool(node, template=template)
-    assert call(sup, CountChildren()) == Counts(1, 0, 0, 0)
-    pid = call(sup, StartChild(template))
-    assert call(sup, CountChildren()) == Counts(1, 1, 1, 0)
-    assert call(sup, GetChildSpec("w")) == template.completed() == call(sup, GetChildSpec(pid))
-    with pytest.raises(ChildError):
-        call(sup, GetChildSpec("x"))
-    with pytest.raises(StartError, match="InvalidTree"):
-        pool(node, template=ChildSpec("w", Echo, shutdown=-1))
-    with pytest.raises(StartError, match="InvalidTree"):
-        pool(node, flags=Flags(auto_shutdown=AutoShutdown.ANY_SIGNIFICANT))
-
-
-def test_a_permanent_instance_comes_back_as_another_and_a_temporary_one_does_not(node: TestNode) -> None:
-    sup = pool(node)
-    stays = call(sup, StartChild(ChildSpec("stays", Echo)))
-    goes = call(sup, StartChild(ChildSpec("goes", Echo, Restart.TEMPORARY)))
-    cast(goes, die)
-    goes.wait(PATIENCE)
-    cast(stays, die)
-    node.recorder.wait_for(ChildRestarted)
-    (row,) = call(sup, WhichChildren())
-    assert row.spec.id == "stays"
-    assert row.pid is not stays
-    assert row.restarts == 1
-    assert call(sup, CountChildren()) == Counts(1, 1, 0, 1)
-
-
-def test_an_instance_that_cannot_come_back_uses_the_intensity_up(node: TestNode) -> None:
-    gate, starts = threading.Event(), 0
-
-    class Once(Echo):
-        def init(self) -> InitResult:
-            nonlocal starts
-            starts += 1
-            return None if starts == 1 else Stop(Stopped("no"))
-
-    sup = pool(node)
-    cast(call(sup, StartChild(ChildSpec("once", Once))), die)
-    assert sup.wait(PATIENCE) == SHUTDOWN
-    assert starts == 3
-    gate.set()
-
-
-def test_terminating_the_last_pid_of_a_restarting_instance_ends_its_tries(node: TestNode) -> None:
-    asked, gate = threading.Event(), threading.Event()
-
-    class Once(Echo):
-        first = True
-
-        def init(self) -> InitResult:
-            if Once.first:
-                Once.first = False
-                return None
-            asked.set()
-            gate.wait(PATIENCE)
-            return Stop(Stopped("no"))
-
-    sup = pool(node, flags=Flags(intensity=100))
-    pid = call(sup, StartChild(ChildSpec("once", Once)))
-    cast(pid, die)
-    assert asked.wait(PATIENCE)
-    shown: list[Any] = []
-    asker = threading.Thread(
-        target=lambda: shown.extend(
-            (call(sup, WhichChildren()), call(sup, TerminatePid(pid)), call(sup, CountChildren()))
-        )
-    )
-    asker.start()
-    gate.set()
-    asker.join(PATIENCE)
-    assert shown[0][0].process is State.RESTARTING
-    assert shown[2] == Counts(0, 0, 0, 0)
-    assert sup.is_alive()
-
-
-def test_shutdown_is_parallel(node: TestNode) -> None:
-    barrier = threading.Barrier(5)
-
-    class Together(Echo):
-        trap_exit = True
-
-        def terminate(self, reason: Any) -> None:
-            barrier.wait(PATIENCE)  # passes only if all are there at once
-
-    sup = pool(node)
-    pids = [call(sup, StartChild(ChildSpec("w", Together, shutdown=PATIENCE))) for _ in range(5)]
-    sup.exit(SHUTDOWN)
-    assert sup.wait(PATIENCE) == SHUTDOWN
-    assert {str(pid.reason) for pid in pids} == {"shutdown"}
-
-
-def test_a_supervisor_s_start_reaches_the_caller_s_own_process(node: TestNode) -> None:
-    class Parent(GenServer):
-        def handle_call(self, request: Any, caller: Any) -> Any:
-            return Reply(spawn(self.node, Echo, label="child", link=True))
-
-    parent = node.spawn(Parent, "parent")
-    child = call(parent, "start")
-    assert child.parent is parent
-    parent.exit(Stopped("gone"))
-    assert child.wait(PATIENCE) == Stopped("gone")
+    makers: list[Callable[[], GenServer]] = [lambda: Supervisor(Flags(), []), lambda: DynamicSupervisor(Flags())]
+    for make in makers:
+        pid = node.spawn(make, "root")
+        cast(pid, "x")
+        assert "BadReturn" in str(pid.wait(PATIENCE))
+        pid = node.spawn(make, "root")
+        with pytest.raises(CallFailed, match="BadReturn"):
+            call(pid, "x")
+        assert "BadReturn" in str(pid.wait(PATIENCE))

@@ -20,7 +20,7 @@ from secrets_actor.otp import (
 )
 from secrets_actor.otp.events import ChildRestarted
 from tests.otp.conftest import PATIENCE, Echo, TestNode, eventually
-from tests.otp.test_supervisor import die, pid_of
+from tests.otp.family import die, pid_of
 
 
 def test_a_picture_shows_names_states_restarts_and_what_waits(node: TestNode) -> None:

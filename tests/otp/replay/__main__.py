@@ -16,14 +16,20 @@ from tests.otp.replay.runner import SLACK_MS, Outcome, load, replay
 
 def scenario_files(folders: Sequence[Path]) -> list[Path]:
     """Every scenario file under *folders*."""
-    return sorted(path for folder in folders for path in ([folder] if folder.is_file() else folder.rglob("*.json")))
+    return sorted({path for folder in folders for path in ([folder] if folder.is_file() else folder.rglob("*.json"))})
+
+
+def _jobs(text: str) -> int:
+    if (jobs := int(text)) < 1:
+        raise argparse.ArgumentTypeError("1 or more")
+    return jobs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m tests.otp.replay", description="Replay recorded OTP scenarios.")
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR")
-    parser.add_argument("--jobs", type=int, default=4, help="scenarios at a time (they mostly wait); default 4")
+    parser.add_argument("--jobs", type=_jobs, default=4, help="scenarios at a time (they mostly wait); default 4")
     parser.add_argument("--filter", default="", help="only scenarios with this in their name, family or tags")
     parser.add_argument("--slack", type=float, default=SLACK_MS, help="ms a step may exceed its max_ms")
     parser.add_argument("--times", action="store_true", help="print the slowest scenarios")

@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from secrets_actor.otp import CallFailed, CallTimeout, call, cast, spawn, stop
 from tests.otp.replay.client import Caller, Client
-from tests.otp.replay.gen_server_script import CALL_ERRORS, Do, Raw, address, existing, monitor, seconds, start_server
+from tests.otp.replay.gen_server_actions import CALL_ERRORS, Do, Raw, address, existing, monitor, seconds, start_server
+from tests.otp.replay.gen_server_script import Scripted
 from tests.otp.replay.terms import of_call, of_stop, to_reason
 from tests.otp.replay.world import World
 
@@ -20,7 +21,7 @@ def run_step(world: World, client: Client, step: dict[str, Any]) -> Any:
 
 def _start(world: World, client: Client, step: dict[str, Any]) -> Any:
     timeout = step.get("timeout", "infinity")
-    return start_server(world, step["server"], link=bool(step.get("link")), timeout=seconds(timeout))
+    return start_server(world, Scripted, step["server"], link=bool(step.get("link")), timeout=seconds(timeout))
 
 
 def _call(world: World, client: Client, step: dict[str, Any]) -> Any:

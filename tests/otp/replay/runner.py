@@ -2,20 +2,23 @@
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from secrets_actor.otp import Pid, TimerServer, call, spawn
+from secrets_actor.otp import TimerServer, call, spawn
 from tests.otp.replay import gen_server_steps, supervisor_steps
 from tests.otp.replay.canonical import LATE, differences
 from tests.otp.replay.client import Client, Step
 from tests.otp.replay.gen_server_steps import NONE
 from tests.otp.replay.supervisor_steps import Tree
-from tests.otp.replay.world import World
+from tests.otp.replay.world import QUIET, World
 
 # Tags whose scenarios may differ, with the reason from the mapping table in traces/README.md.
 MAY_DIFFER: Final = {"quirk": "an oddity of OTP that need not be copied"}
+UNREADABLE: Final = "unreadable"  # the family of what has none
+STUCK: Final = 60.0  # seconds after which a step has failed
 SLACK_MS: Final = 150.0  # what a step may take beyond its max_ms: threads of one interpreter wait for each other
 
 
@@ -35,9 +38,15 @@ class Outcome:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The document at *path*."""
-    document: dict[str, Any] = json.loads(path.read_text())
-    return document
+    """The document at *path*. A file that holds none yields one whose replay fails and says why."""
+    try:
+        document = json.loads(path.read_text())
+        missing = [key for key in ("scenario", "trace") if key not in document]
+    except (OSError, ValueError, TypeError) as error:
+        return {"name": path.stem, "family": UNREADABLE, "broken": f"{type(error).__name__}: {error}"}
+    if not isinstance(document, dict) or missing:
+        return {"name": path.stem, "family": UNREADABLE, "broken": f"no scenario document: {missing}"}
+    return {"name": path.stem, "family": UNREADABLE, **document}
 
 
 def replay(document: dict[str, Any], slack: float = SLACK_MS) -> Outcome:
@@ -49,12 +58,15 @@ def replay(document: dict[str, Any], slack: float = SLACK_MS) -> Outcome:
 
 def _replay(document: dict[str, Any], slack: float) -> Outcome:
     begun = time.monotonic()
+    problems: list[str]
     try:
+        if "broken" in document:
+            raise ValueError(document["broken"])
         world = run(document)
+        problems = [f"{document['name']}: {text}" for text in world.unknown]
+        problems += differences(world.trace, document, world.elapsed, slack)
     except Exception as error:  # a scenario that cannot be run has failed; the others go on
-        problems: list[str] = [f"{document['name']}: the harness failed: {type(error).__name__}: {error}"]
-    else:
-        problems = differences(world.trace, document, world.elapsed, slack)
+        problems = [f"{document['name']}: the harness failed: {type(error).__name__}: {error}"]
     tag = next((tag for tag in document.get("tags", []) if tag in MAY_DIFFER), None)
     skipped = f"{tag}: {MAY_DIFFER[tag]}" if problems and tag is not None else ""
     return Outcome(document["name"], document["family"], tuple(problems), skipped, time.monotonic() - begun)
@@ -62,45 +74,74 @@ def _replay(document: dict[str, Any], slack: float) -> Outcome:
 
 def run(document: dict[str, Any]) -> World:
     """Run *document*'s scenario: the world with its trace."""
-    world = World()
-    timers = spawn(world, TimerServer, label="timers")
-    clients: list[Client] = []
-
-    def make() -> Client:
-        clients.append(Client(world))
-        return clients[0]
-
-    client = spawn(world, make, label="client")
     scenario = document["scenario"]
-    tree = Tree(world, clients[0], scenario)
-    try:
-        if document["family"].startswith("supervisor"):
-            _step(world, client, 0, {"op": "start"}, lambda _: tree.start())
-            for number, step in enumerate(scenario["steps"], 1):
-                _step(world, client, number, step, lambda _, step=step: supervisor_steps.run_step(tree, step))
-        else:
-            for number, step in enumerate(scenario["steps"], 1):
-                _step(world, client, number, step, lambda me, step=step: gen_server_steps.run_step(world, me, step))
-        return world
-    finally:
-        world.close()
-        tree.release()
-        for pid in (client, timers):
+    with Stage(scenario) as stage:
+        supervises = document["family"].startswith("supervisor") or "children" in scenario
+        if supervises:
+            stage.start_root()
+        for number, step in enumerate(scenario["steps"], 1):
+            stage.step(number, step, supervises=supervises)
+        return stage.world
+
+
+class Stage:
+    """A world with its timers and its client, for as long as it is entered; then everything is killed."""
+
+    def __init__(self, scenario: dict[str, Any], quiet: float = QUIET) -> None:
+        self.world = World(quiet)
+        self._timers = spawn(self.world, TimerServer, label="timers")
+        clients: list[Client] = []
+
+        def make() -> Client:
+            clients.append(Client(self.world))
+            return clients[0]
+
+        self._client = spawn(self.world, make, label="client")
+        self._tree = Tree(self.world, clients[0], scenario)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Kill whoever is left."""
+        self.world.close()
+        self._tree.release()
+        for pid in (self._client, self._timers):
             pid.kill()
 
+    def start_root(self) -> None:
+        """Step 0 of the supervisor scenarios."""
+        self._do(0, {"op": "start"}, lambda _: self._tree.start())
 
-def _step(world: World, client: Pid, number: int, step: dict[str, Any], action: Any) -> None:
-    world.record("step", step=number, op=step["op"])
+    def step(self, number: int, step: dict[str, Any], *, supervises: bool = True) -> None:
+        """Do *step* and wait until all is at rest."""
+        if supervises:
+            self._do(number, step, lambda _: supervisor_steps.run_step(self._tree, step))
+        else:
+            self._do(number, step, lambda me: gen_server_steps.run_step(self.world, me, step))
 
-    def timed(me: Client) -> None:
-        begun = time.monotonic()
-        value = action(me)
-        world.elapsed[number] = (time.monotonic() - begun) * 1000
-        if value is not NONE:
-            world.record("result", step=number, value=value)
+    def _do(self, number: int, step: dict[str, Any], action: Callable[[Client], Any]) -> None:
+        world = self.world
+        world.record("step", step=number, op=step["op"])
 
-    call(client, Step(timed), None)
-    if step.get("settle") is False:
-        world.stir()
-    else:
-        world.settle()
+        def timed(me: Client) -> Exception | None:
+            begun = time.monotonic()
+            try:
+                value = action(me)
+            except Exception as error:  # a step that nobody understands is no reason for the client to die
+                return error
+            world.elapsed[number] = (time.monotonic() - begun) * 1000
+            if value is not NONE:
+                world.record("result", step=number, value=value)
+            return None
+
+        error = call(self._client, Step(timed), STUCK)
+        if error is not None:
+            raise RuntimeError(f"step {number}, {step['op']}: {type(error).__name__}: {error}")
+        if step.get("settle") is False:
+            world.stir()
+        else:
+            world.settle()

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from secrets_actor.otp import (
     BRUTAL_KILL,
+    IGNORE,
     INFINITY,
     AutoShutdown,
     ChildSpec,
@@ -259,10 +260,10 @@ def child_spec(world: World, child: dict[str, Any]) -> ChildSpec:
     if "significant" in child:
         given["significant"] = child["significant"]
     if "sup" in child:
-        start = supervisor_factory(world, child["id"], child["sup"])
+        start = supervisor_factory(world, child.get("id", ""), child["sup"])
     else:
-        start = worker_factory(world, child["id"], child.get("behaviour", {}))
-    return ChildSpec(child["id"], start, **given)
+        start = worker_factory(world, child.get("id", ""), child.get("behaviour", {}))
+    return ChildSpec(child.get("id", ""), start, **given)
 
 
 def _shutdown(shutdown: Any) -> Any:
@@ -284,6 +285,8 @@ def worker_factory(world: World, name: str, script: dict[str, Any]) -> Callable[
         match script["start"]:
             case ["error", term]:
                 raise Raised(term, where="start")
+            case ["return", "ignore"]:
+                raise Exit(IGNORE)
             case ["return", ["error", term]]:
                 raise Exit(to_reason(term))
             case [_, term]:

@@ -10,6 +10,7 @@ from secrets_actor.otp import (
     IGNORE,
     INFINITY,
     CallFailed,
+    CallTimeout,
     ChildError,
     ChildSpec,
     CountChildren,
@@ -30,7 +31,7 @@ from secrets_actor.otp import (
 )
 from secrets_actor.otp.child_table import Child, State
 from tests.otp.replay.client import Client
-from tests.otp.replay.gen_server_script import existing
+from tests.otp.replay.gen_server_actions import existing
 from tests.otp.replay.gen_server_steps import NONE, nothing, sleep
 from tests.otp.replay.supervisor_script import (
     SIMPLE,
@@ -109,7 +110,7 @@ def _asking(request: Any) -> Callable[[Tree, dict[str, Any]], Any]:
     def run(tree: Tree, step: dict[str, Any]) -> Any:
         try:
             return call(_child(tree, step), request)
-        except CallFailed as error:
+        except (CallFailed, CallTimeout) as error:
             return ["exit", of_call(error)]
 
     return run
@@ -153,7 +154,7 @@ def _start_request(tree: Tree, step: dict[str, Any]) -> Any:
     if "spec" in step:
         return StartChild(child_spec(tree.world, step["spec"]))
     args = step["args"]
-    template = tree.script_of(step)["children"][0]
+    template = tree.script_of(step).get("children", [{"id": "nothing"}])[0]
     label = args["label"]
     if "sup" in template:
         start = supervisor_factory(tree.world, label, template["sup"])

@@ -84,6 +84,8 @@ def _of_crash(error: BaseException) -> Any:
 def problem(error: InvalidTree) -> Any:
     """OTP's word for what is wrong with a tree: one culprit stands for itself, several are a list."""
     word, *culprits = error.problem
+    if not culprits:
+        return word
     if word == "bad_combination":
         return [word, [list(one) for one in culprits if isinstance(one, tuple)]]
     return [word, *(_milliseconds(one) if word == "invalid_shutdown" else one for one in culprits)]

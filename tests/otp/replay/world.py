@@ -15,7 +15,7 @@ from secrets_actor.otp.pid import current
 from tests.otp.replay.canonical import Event
 from tests.otp.replay.terms import of_reason
 
-QUIET: Final = 0.025  # seconds without news before a step counts as over; the recordings waited about 30 ms
+QUIET: Final = 0.025  # seconds at rest before a step counts as over; the recordings waited about 30 ms
 GIVE_UP: Final = 15.0  # seconds after which a step that does not come to rest is left
 
 
@@ -50,11 +50,13 @@ class Instance:
 class World(Node):
     """A node that records."""
 
-    def __init__(self) -> None:
+    def __init__(self, quiet: float = QUIET) -> None:
         super().__init__()
+        self._quiet = quiet
         self.trace: list[Event] = []
         self.supervisors: dict[str, dict[str, Any]] = {}  # the scripts of those that were to be started, by id
         self.elapsed: dict[int, float] = {}
+        self.unknown: list[str] = []  # what the scenario says that nobody here understands
         self._mutex = threading.Lock()
         self._closed = False
         self._numbers: dict[str, int] = {}
@@ -156,7 +158,7 @@ class World(Node):
                 news, instances = len(self.trace), list(self._instances.values())
             if news != seen or not all(instance.at_rest for instance in instances):
                 seen, quiet_since = news, now
-            elif now - quiet_since >= QUIET:
+            elif now - quiet_since >= self._quiet:
                 return
             time.sleep(0.002)
 
