@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from secrets_actor.otp.child_spec import ChildSpec, Kind
 from secrets_actor.otp.child_table import Child
+from secrets_actor.otp.restart_window import RestartWindow
 
 if TYPE_CHECKING:
     from secrets_actor.otp.pid import Pid
@@ -91,9 +92,7 @@ class Published:
 
     strategy: str
     table: Rows
-    restarts_in_window: int
-    intensity: int
-    period: float
+    window: RestartWindow
 
     @property
     def children(self) -> tuple[Child, ...]:

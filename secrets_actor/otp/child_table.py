@@ -43,7 +43,10 @@ class ChildTable:
 
     def get(self, child: str) -> Child | None:
         """The row with this id."""
-        return next((row for row in self.rows if row.spec.id == child), None)
+        for row in self.rows:  # no generator: every start and stop looks
+            if row.spec.id == child:
+                return row
+        return None
 
     def by_pid(self, pid: object) -> Child | None:
         """The row of this process."""
@@ -51,11 +54,7 @@ class ChildTable:
 
     def with_process(self, child: str, process: Pid | State) -> ChildTable:
         """With another process for this id."""
-        return ChildTable(
-            tuple(
-                Child(row.spec, process, row.restarts, row.tries) if row.spec.id == child else row for row in self.rows
-            )
-        )
+        return self._changed(child, lambda row: Child(row.spec, process, row.restarts, row.tries))
 
     def counted(self, child: str) -> ChildTable:
         """With one more restart on the record of this id."""
@@ -66,7 +65,11 @@ class ChildTable:
         return self._changed(child, lambda row: replace(row, process=State.RESTARTING, tries=tries))
 
     def _changed(self, child: str, change: Callable[[Child], Child]) -> ChildTable:
-        return ChildTable(tuple(change(row) if row.spec.id == child else row for row in self.rows))
+        rows = self.rows
+        for index, row in enumerate(rows):
+            if row.spec.id == child:
+                return ChildTable((*rows[:index], change(row), *rows[index + 1 :]))
+        return self
 
     def appended(self, row: Child) -> ChildTable:
         """With a new last row."""

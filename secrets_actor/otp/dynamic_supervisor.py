@@ -220,6 +220,4 @@ class DynamicSupervisor(GenServer):
         return counts if self._template is None else replace(counts, specs=1)
 
     def _publish(self) -> None:
-        flags = self.flags
-        recent = len(self._window.times)
-        self.me.published = Published("dynamic", _Crowd(self._children), recent, flags.intensity, flags.period)
+        self.me.published = Published("dynamic", _Crowd(self._children), self._window)

@@ -15,7 +15,11 @@ class RestartWindow:
 
     def record(self, now: float) -> RestartWindow:
         """With one more restart, at *now*, and without those that have left the window."""
-        return replace(self, times=(*(t for t in self.times if now - t <= self.period), now))
+        return replace(self, times=(*self.recent(now), now))
+
+    def recent(self, now: float) -> tuple[float, ...]:
+        """Those that are in the window at *now*."""
+        return tuple(t for t in self.times if now - t <= self.period)
 
     @property
     def exceeded(self) -> bool:

@@ -229,11 +229,7 @@ class Supervisor(GenServer):
 
     def _set(self, table: ChildTable) -> None:
         self._table = table
-        flags, times, recent = self.flags, self._window.times, 0
-        if times:
-            now = self.node.clock.now()
-            recent = sum(now - t <= flags.period for t in times)
-        self.me.published = Published(flags.strategy, table, recent, flags.intensity, flags.period)
+        self.me.published = Published(self.flags.strategy, table, self._window)
 
 
 def supervisor_spec(

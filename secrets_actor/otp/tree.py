@@ -65,7 +65,7 @@ def _of_pid(pid: Pid, restart: str, kind: str, restarts: int, nodes: dict[Node, 
     if isinstance(shown, Pid):
         nodes[shown.node] = None
         return replace(_of_pid(shown, restart, kind, restarts, nodes), id=pid.label)
-    alive = pid.is_alive()
+    alive, now = pid.is_alive(), pid.node.clock.now()
     supervises = isinstance(shown, Published)
     return TreeNode(
         id=pid.label,
@@ -74,13 +74,13 @@ def _of_pid(pid: Pid, restart: str, kind: str, restarts: int, nodes: dict[Node, 
         restart=restart,
         serial=pid.serial,
         strategy=shown.strategy if supervises else None,
-        uptime=pid.node.clock.now() - pid.started_at if alive else 0.0,
+        uptime=now - pid.started_at if alive else 0.0,
         restarts=restarts,
         mailbox=len(pid.mailbox),
         open_calls=pid.open_calls,
         children=tuple(_of_child(child, nodes) for child in shown.children) if supervises and alive else (),
         name=pid.name,
-        restarts_in_window=shown.restarts_in_window if supervises and alive else 0,
+        restarts_in_window=len(shown.window.recent(now)) if supervises and alive else 0,
     )
 
 

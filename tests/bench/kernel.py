@@ -12,76 +12,23 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Any
-
-import pykka
 
 from secrets_actor.otp import (
     SHUTDOWN,
     ChildSpec,
     DynamicSupervisor,
     Flags,
-    GenServer,
-    Handled,
-    InitResult,
     Node,
-    Reply,
     StartChild,
-    Stop,
-    Stopped,
     Supervisor,
     TerminatePid,
     call,
     cast,
     spawn,
 )
-
-
-class Plain(pykka.ThreadingActor):
-    """The other side: an actor that returns what it gets, and counts what it is told."""
-
-    use_daemon_thread = True
-
-    def __init__(self, total: int = 0, done: threading.Event | None = None) -> None:
-        super().__init__()
-        self.left, self.done = total, done
-
-    def on_receive(self, message: Any) -> Any:
-        if self.done is not None:
-            self.left -= 1
-            if not self.left:
-                self.done.set()
-        return message
-
-
-class Ours(GenServer):
-    """The same as a gen_server."""
-
-    def __init__(self, total: int = 0, done: threading.Event | None = None) -> None:
-        self.left, self.done = total, done
-
-    def handle_call(self, request: Any, caller: Any) -> Handled:
-        return Reply(request)
-
-    def handle_cast(self, message: Any) -> Handled:
-        self.left -= 1
-        if not self.left and self.done is not None:
-            self.done.set()
-        return None
-
-
-class Ready(GenServer):
-    """Dies when told, and says when it is up."""
-
-    def __init__(self, up: threading.Semaphore) -> None:
-        self.up = up
-
-    def init(self) -> InitResult:
-        self.up.release()
-        return None
-
-    def handle_cast(self, message: Any) -> Handled:
-        return Stop(Stopped("bench"))
+from tests.bench.subjects import Ours, Plain, Ready
 
 
 def timed(action: Callable[[], object]) -> float:
@@ -90,20 +37,53 @@ def timed(action: Callable[[], object]) -> float:
     return time.perf_counter() - begun
 
 
-def calls(number: int) -> tuple[float, float]:
-    """Round trips: ours, pykka's."""
+def calls(number: int, patience: float | None = None) -> tuple[float, float]:
+    """Round trips: ours, pykka's, both with *patience* seconds for an answer (None: as long as it takes)."""
     pid, ref = spawn(Node(), Ours, label="ours"), Plain.start()
 
     def ours() -> None:
         for n in range(number):
-            call(pid, n)
+            call(pid, n, patience)
+
+    def theirs() -> None:
+        for n in range(number):
+            ref.ask(n, timeout=patience)
+
+    found = timed(ours), timed(theirs)
+    pid.exit(SHUTDOWN)
+    ref.stop()
+    return found
+
+
+def bounded_calls(number: int) -> tuple[float, float]:
+    """The same with a time-out, as calls have that somebody depends on."""
+    return calls(number, 5.0)
+
+
+def bare_calls(number: int) -> tuple[float, float]:
+    """The floor: a queue, a lock and two threads without actors, beside pykka's round trip."""
+    inbox: SimpleQueue[Any] = SimpleQueue()
+
+    def serve() -> None:
+        while (message := inbox.get()) is not None:
+            message[1].append(message[0])
+            message[2].release()
+
+    def bare() -> None:
+        for n in range(number):
+            gate, answers = threading.Lock(), list[int]()
+            gate.acquire()
+            inbox.put((n, answers, gate))
+            gate.acquire()
 
     def theirs() -> None:
         for n in range(number):
             ref.ask(n)
 
-    found = timed(ours), timed(theirs)
-    pid.exit(SHUTDOWN)
+    threading.Thread(target=serve, daemon=True).start()
+    ref = Plain.start()
+    found = timed(bare), timed(theirs)
+    inbox.put(None)
     ref.stop()
     return found
 
@@ -130,28 +110,34 @@ def casts(number: int) -> tuple[float, float]:
     return found
 
 
-def plain_lives(number: int) -> float:
-    """Starting and stopping plain actors."""
+def plain_lives(number: int, family: int = 1) -> float:
+    """Starting and stopping plain actors, so many alive at a time: the system keeps the stacks of a few threads only,
+    so a tenth thread costs more than a first."""
 
     def run() -> None:
-        for _ in range(number):
-            Plain.start().stop()
+        for _ in range(number // family):
+            refs = [Plain.start() for _ in range(family)]
+            for ref in refs:
+                ref.stop()
 
     return timed(run)
 
 
+FAMILY = 10
+
+
 def lives(number: int) -> tuple[float, float]:
-    """Starting and stopping: processes that a supervisor starts and stops, plain actors."""
-    family = 10
-    node, specs = Node(), [ChildSpec(f"w{n}", Ours) for n in range(family)]
+    """Starting and stopping ten at a time: processes that a supervisor starts and stops (itself included), and plain
+    actors."""
+    node, specs = Node(), [ChildSpec(f"w{n}", Ours) for n in range(FAMILY)]
 
     def ours() -> None:
-        for _ in range(number // family):
+        for _ in range(number // FAMILY):
             sup = spawn(node, lambda: Supervisor(Flags(), specs), label="root")
             sup.exit(SHUTDOWN)
             sup.wait()
 
-    return timed(ours), plain_lives(number)
+    return timed(ours), plain_lives(number, FAMILY)
 
 
 def lives_by_request(number: int) -> tuple[float, float]:
@@ -237,6 +223,8 @@ class Goal:
 
 GOALS = (
     Goal("call / ask().get()", calls, 5000, 0.8),
+    Goal("call / ask().get(), with time-outs", bounded_calls, 5000, 0.8),
+    Goal("two bare threads / ask().get()", bare_calls, 5000, 1.0),
     Goal("cast / tell", casts, 20000, 0.5),
     Goal("supervised start+stop / plain", lives, 300, 1.3),
     Goal("the same by request / plain", lives_by_request, 300, 1.3),
@@ -263,7 +251,7 @@ def main() -> int:
             each = statistics.median(ours for ours, _ in rounds) / (goal.number // share) * 1e6
             missed += ratio > goal.most
             mark = "" if ratio <= goal.most else "   MISSED"
-            print(f"{cores} core(s)  {goal.name:32} {ratio:5.2f}  (most {goal.most})  {each:8.1f} us each{mark}")
+            print(f"{cores} core(s)  {goal.name:34} {ratio:5.2f}  (most {goal.most})  {each:8.1f} us each{mark}")
     print(crowd(options.crowd // share))
     return 1 if missed else 0
 
