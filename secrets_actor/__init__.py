@@ -11,6 +11,7 @@ from secrets_actor.domain.errors import (
     DeadlineExceeded,
     DecryptionFailed,
     ExpiredToken,
+    ForkedProcess,
     InvalidAnswer,
     InvalidInput,
     InvalidParameter,
@@ -56,8 +57,9 @@ from secrets_actor.domain.secret import (
     Source,
 )
 from secrets_actor.otp import Answered, Ask
+from secrets_actor.runtime.hosted import SystemSpec, child_spec
 from secrets_actor.runtime.settings import AwsSettings, LocalSettings, LogSettings, Settings
-from secrets_actor.runtime.system import System, SystemSpec, child_spec, start
+from secrets_actor.runtime.system import System, start
 
 __all__ = [
     "AccessDenied",
@@ -74,6 +76,7 @@ __all__ = [
     "Delete",
     "DeleteReceipt",
     "ExpiredToken",
+    "ForkedProcess",
     "Get",
     "InvalidAnswer",
     "InvalidInput",

@@ -47,6 +47,11 @@ class Cache:
             self._pen = pen
         return pen
 
+    def forget(self) -> None:
+        """In the child of a fork: empty, and nobody holds the pen or the lock."""
+        self._by_key, self._by_lane, self._size = {}, {}, 0
+        self._lock, self._pen = threading.Lock(), None
+
     def read(self, get: Get, now: float) -> Secret | None:
         """The secret that answers *get* at clock time *now*, with its age; None if it must be fetched."""
         entry = None if get.refresh else self._by_key.get((get.secret_id, *get.version))

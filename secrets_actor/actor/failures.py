@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from secrets_actor.domain.errors import DeadlineExceeded, SecretsError, ServerDown, ServiceError, WorkerCrashed
+from secrets_actor import otp
+from secrets_actor.domain.errors import (
+    DeadlineExceeded,
+    ForkedProcess,
+    SecretsError,
+    ServerDown,
+    ServiceError,
+    WorkerCrashed,
+)
 from secrets_actor.domain.operations import Operation
 from secrets_actor.otp import CallFailed, CallTimeout, Crashed, ExitReason, NoProcess
 
@@ -14,6 +22,9 @@ def translated(error: BaseException, operation: Operation[Any] | None = None) ->
     if isinstance(error, SecretsError):
         return error.clone()
     token = _token(operation)
+    if isinstance(error, otp.ForkedProcess):
+        text = "this process was forked from the one that runs the system: start one here, or set after_fork"
+        return ForkedProcess(f'{text} = "restart"', token=token)
     if isinstance(error, NoProcess):
         return ServerDown("the secrets actor is not running: start the system, or try again in a moment", token=token)
     if isinstance(error, CallFailed):

@@ -159,12 +159,25 @@ def restore(options: Options, name: str) -> None:
 
 
 @cli.command(epilog=EPILOG)
+@click.option("--watch", "watching", is_flag=True, help="Draw it anew until Ctrl-C.")
+@click.option(
+    "--every",
+    type=click.FloatRange(0.05, 3600),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often --watch draws.",
+)
 @click.pass_obj
-def tree(options: Options) -> None:
+def tree(options: Options, watching: bool, every: float) -> None:
     """Start the configured system and draw its supervision tree."""
     from secrets_actor.cli.demo import settled
+    from secrets_actor.cli.watch import watch
 
     with options.system() as system:
+        if watching:
+            watch(system, every, options.as_json)
+            return
         picture = settled(system)
     click.echo(output.as_json(output.tree_facts(picture)) if options.as_json else str(picture))
 

@@ -51,6 +51,7 @@ from secrets_actor.otp.node import Node
 from secrets_actor.otp.pid import MonitorRef, Pid
 from secrets_actor.otp.process import IGNORE, Behaviour, NamedRef, spawn
 from secrets_actor.otp.reasons import (
+    FORKED,
     KILL,
     KILLED,
     NOPROC,
@@ -80,6 +81,7 @@ from secrets_actor.otp.tree import Tree, TreeNode, draw, snapshot
 
 __all__ = [
     "BRUTAL_KILL",
+    "FORKED",
     "IGNORE",
     "INFINITY",
     "KILL",

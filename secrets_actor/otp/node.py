@@ -6,7 +6,7 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING
 
-from secrets_actor.otp import fork
+from secrets_actor.forks import on_fork
 from secrets_actor.otp.clock import Clock, SystemClock
 from secrets_actor.otp.errors import ForkedProcess
 from secrets_actor.otp.events import LifecycleEvent, Observer, ProcessCrashed, TooManyDisowned
@@ -41,7 +41,7 @@ class Node:
         self._lock = threading.Lock()
         self._disowned: dict[Pid, bool] = {}  # whether it was busy when it was cut off
         self._live: set[Pid] = set()
-        fork.watch(self)
+        on_fork(self)
 
     def name(self, name: str) -> Name:
         """The address of whoever has *name*, now and after restarts."""
@@ -115,7 +115,9 @@ class Node:
         for pid in live:
             pid.forget()
 
-    def start_afresh(self) -> None:
-        """In the child of a fork: from now on a new tree may be started on this node."""
+    def start_afresh(self, observer: Observer | None = None) -> None:
+        """In the child of a fork: from now on a new tree may be started on this node. *observer* takes the place of the
+        one before, who may hold locks of threads that are not here."""
+        self._observer = observer or self._observer
         self.forked = False
         self.registry.forked = False

@@ -244,6 +244,8 @@ class Pid:
         """In the child of a fork: dead, without a word, for all who could be told are threads of the parent."""
         self._lock, self._terminated = threading.Lock(), Gate()
         self._reason = FORKED
+        if _here.pid is self:  # the fork was made in a callback
+            _here.pid = None
         self._links, self._monitors, self._open_calls = set(), {}, set()
         self.mailbox.forget()
         self._terminated.open()

@@ -200,11 +200,14 @@ def answer_by_tell(ask: Ask, translate: Translator) -> From[Any]:
 class _NameInbox:
     """An inbox that forwards to whoever has the name when something is put."""
 
-    def __init__(self, node: Node, name: str, translate: Translator) -> None:
-        self._node, self._name, self._translate = node, name, translate
+    def __init__(self, node: Node, name: str, translate: Translator, wake: Callable[[], bool]) -> None:
+        self._node, self._name, self._translate, self._wake = node, name, translate, wake
 
     def put(self, envelope: Any) -> None:
-        pid = self._node.registry.whereis(self._name)
+        whereis = self._node.registry.whereis
+        pid = whereis(self._name)
+        if pid is None and self._wake():
+            pid = whereis(self._name)
         if pid is not None:
             pid.mailbox.put(envelope)
         elif envelope.reply_to is not None:
@@ -225,13 +228,14 @@ class _NameInbox:
 class NamedRef(pykka.ActorRef[Any]):
     """A pykka ActorRef to a name: `ask` and `tell` reach whoever has it now, so it survives restarts.
 
-    Raises what *translate* makes of the kernel's errors when there is nobody.
+    Raises what *translate* makes of the kernel's errors when there is nobody. *wake* is asked first whether it can
+    bring somebody up, as in the child of a fork; it must not raise.
     """
 
-    def __init__(self, node: Node, name: str, translate: Translator) -> None:
+    def __init__(self, node: Node, name: str, translate: Translator, wake: Callable[[], bool] = lambda: False) -> None:
         self.actor_class = _Actor
         self.actor_urn = f"urn:secrets-actor:{name}"
-        self.actor_inbox = _NameInbox(node, name, translate)
+        self.actor_inbox = _NameInbox(node, name, translate, wake)
         self.actor_stopped = threading.Event()
         self._name = name
 

@@ -68,7 +68,8 @@ class LogSettings:
 class Settings:
     """All of it. *ttl_seconds*: how long the cache answers (0: never); *cache_entries*: for how many secrets;
     *call_timeout_seconds*: how long a caller waits who does not say; *max_workers*: connections at most;
-    *max_pending*: callers that may wait at a time."""
+    *max_pending*: callers that may wait at a time; *after_fork*: whether the first use in the child of a fork
+    starts a tree there (`restart`) or raises `ForkedProcess` (`refuse`)."""
 
     backend: Literal["local_encrypted", "aws_secrets_manager"] = "local_encrypted"
     # Precedent for 300 s: the AWS Secrets Manager Agent. The AWS caching client's 3600 s would serve a rotated password
@@ -78,6 +79,7 @@ class Settings:
     call_timeout_seconds: float = _limits(10.0, gt=0, le=3600)
     max_workers: int = _limits(16, ge=1, le=256)
     max_pending: int = _limits(10_000, ge=1, le=1_000_000)
+    after_fork: Literal["restart", "refuse"] = "restart"
     local: LocalSettings = LocalSettings()
     aws: AwsSettings = AwsSettings()
     log: LogSettings = LogSettings()

@@ -1,37 +1,39 @@
-"""A running system: start, stop, wait, look; on its own, or as a child of another program's supervisor."""
+"""A running system: start, stop, wait, look.
+
+Rule 1: a tree that has ended by itself is not started again by us: that is for `on_give_up`, or who called `wait`.
+Rule 2: in the child of a fork there is no thread of ours. What callers hold goes on working: its first use starts a
+        tree there, with an empty cache, or raises `ForkedProcess`, as `after_fork` says. A tree that another program's
+        supervisor has started is that program's to start again.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from secrets_actor.actor.failures import translated
 from secrets_actor.client.secrets import Secrets
-from secrets_actor.domain.errors import StartFailed
+from secrets_actor.domain.errors import SecretsError, StartFailed
 from secrets_actor.domain.ports import BackendKit
+from secrets_actor.forks import on_fork
 from secrets_actor.otp import (
+    FORKED,
     SHUTDOWN,
-    ChildSpec,
     Clock,
     Down,
     ExitReason,
-    ExitSignal,
-    GenServer,
-    Handled,
-    Kind,
     LifecycleEvent,
     NamedRef,
     Observer,
     OtpError,
     Pid,
-    Restart,
     StartError,
-    Stop,
     Tree,
     snapshot,
     spawn,
@@ -39,7 +41,7 @@ from secrets_actor.otp import (
 from secrets_actor.runtime import tree
 from secrets_actor.runtime.settings import Settings
 from secrets_actor.runtime.settings_source import load
-from secrets_actor.runtime.wiring import SECRETS, assemble
+from secrets_actor.runtime.wiring import SECRETS, assemble, assemble_afresh
 
 Source = str | os.PathLike[str] | Settings | None
 # Seconds that `stop` waits for the threads of processes that were cut off; one that hangs longer is left behind.
@@ -70,6 +72,7 @@ class System:
         kit: BackendKit | None = None,
     ) -> None:
         self._root: Pid | None = None
+        self._observer, self._kit = observer, kit
         self.settings = load(settings)
         self._parts = assemble(self.settings, observer=observer, clock=clock, kit=kit)
         self._on_give_up = on_give_up
@@ -77,6 +80,9 @@ class System:
         self._told_by: threading.Thread | None = None  # who runs on_give_up
         self._ended = threading.Event()
         self._reason: ExitReason | None = None
+        self._hosted = False
+        self._reviving = threading.RLock()
+        on_fork(self)
         node = self._parts.node
         self.secrets = Secrets(
             server=node.name(SECRETS),
@@ -84,9 +90,9 @@ class System:
             audit=self._parts.trail,
             clock=node.clock,
             call_timeout=self.settings.call_timeout_seconds,
-            running=self.is_running,
+            running=self._is_ready,
         )
-        self.ref = NamedRef(node, SECRETS, translated)
+        self.ref = NamedRef(node, SECRETS, translated, self._wake)
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -96,7 +102,18 @@ class System:
             self._start_root(link=False)
         return self
 
+    def start_linked(self) -> Pid:
+        """Start the tree linked to the calling process, which is its parent. Raises `StartFailed`."""
+        self._hosted = True
+        return self._start_root(link=True)
+
+    def expect_end(self) -> None:
+        """From now on the end of the tree is no news for `on_give_up`."""
+        self._stopping = True
+
     def _start_root(self, *, link: bool) -> Pid:
+        if self._parts.node.forked:
+            self._parts = assemble_afresh(self._parts, observer=self._observer, kit=self._kit)
         parts = self._parts
         self._ended.clear()
         self._stopping = False
@@ -146,11 +163,41 @@ class System:
 
     def wait(self, timeout: float | None = None) -> ExitReason | None:
         """Wait until the tree has ended: the reason, or None after *timeout* seconds."""
+        self._is_ready()
         return self._reason if self._ended.wait(timeout) else None
 
     def is_running(self) -> bool:
         """Whether the tree is up."""
         return self._root is not None and self._root.is_alive()
+
+    # --- forks ----------------------------------------------------------------------------------------------------
+
+    def forget(self) -> None:
+        """In the child of a fork, before anything else runs there."""
+        self._parts.cache.forget()
+        self._parts.trail.forget()
+        self._reviving, self._ended = threading.RLock(), threading.Event()
+        self._told_by = None
+        self._reason = FORKED if self._reason is None else self._reason
+        self._ended.set()
+
+    def _is_ready(self) -> bool:
+        """Whether the tree is up; after a fork it is brought up first. Raises `StartFailed`."""
+        if self._is_orphaned():
+            with self._reviving:
+                if self._is_orphaned():
+                    self._start_root(link=False)
+        return self.is_running()
+
+    def _is_orphaned(self) -> bool:
+        root = self._root
+        forked = root is not None and root.reason is FORKED
+        return forked and not self._hosted and not self._stopping and self.settings.after_fork == "restart"
+
+    def _wake(self) -> bool:
+        with contextlib.suppress(SecretsError):  # whoever asks is told that nobody is there
+            return self._is_orphaned() and self._is_ready()
+        return False
 
     def __enter__(self) -> Self:
         return self.start()
@@ -166,10 +213,12 @@ class System:
         """The tree as it is now; its `str` is a drawing. Raises `StartFailed` if it was never started."""
         if self._root is None:
             raise StartFailed("the system has not been started")
+        self._is_ready()
         return snapshot(self._root)
 
     def whereis(self, name: str) -> Pid | None:
         """The process that is registered as *name* now: `secrets`, `workers`, `audit`, `timers`."""
+        self._is_ready()
         return self._parts.node.registry.whereis(name)
 
     def __repr__(self) -> str:
@@ -181,38 +230,6 @@ def _is_below(root: Pid, pid: Pid | None) -> bool:
     while pid is not None and pid is not root:
         pid = pid.parent
     return pid is root
-
-
-class _Hosted(GenServer):
-    """Stands for our root in another program's tree: ours has names, timers and an observer of its own."""
-
-    trap_exit = True
-
-    def __init__(self, system: System) -> None:
-        self._system = system
-
-    def init(self) -> Any:
-        """Bring our tree up."""
-        self._root = self.me.published = self._system._start_root(link=True)
-
-    def handle_info(self, message: Any) -> Handled:
-        """Our root has given up: so does this, for the same reason."""
-        if isinstance(message, ExitSignal) and message.sender is self._root:
-            return Stop(message.reason)
-        return None
-
-    def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002
-        """Take our tree down."""
-        self._system._stopping = True
-        self._root.exit(SHUTDOWN, sender=self.me)
-        self._root.wait()
-
-
-@dataclass(frozen=True, slots=True)
-class SystemSpec(ChildSpec):
-    """A child spec for our tree; `system` is the System that it runs."""
-
-    system: System | None = None
 
 
 def start(
@@ -228,12 +245,3 @@ def start(
     Raises `ConfigurationError`, `StartFailed`.
     """
     return System(source, observer=observer, on_give_up=on_give_up).start()
-
-
-def child_spec(source: Source = None, *, id: str = "secrets_actor", observer: Observer | None = None) -> SystemSpec:
-    """Our tree as a child of another program's `otp.Supervisor`. The spec's `system` has the client and the ref.
-
-    Raises `ConfigurationError`.
-    """
-    system = System(source, observer=observer)
-    return SystemSpec(id, lambda: _Hosted(system), restart=Restart.PERMANENT, kind=Kind.SUPERVISOR, system=system)

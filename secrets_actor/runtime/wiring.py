@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from secrets_actor.actor.cache import Cache
@@ -13,7 +13,7 @@ from secrets_actor.otp import Clock, LifecycleEvent, Node, Observer
 from secrets_actor.runtime.settings import AwsSettings, Settings, region_of
 from secrets_actor.telemetry.audit import AuditLog
 from secrets_actor.telemetry.audit_server import AuditTrail
-from secrets_actor.telemetry.logs import make_logger
+from secrets_actor.telemetry.logs import Log, make_logger
 from secrets_actor.telemetry.reports import LifecycleReporter
 
 AUDIT, WORKERS, SECRETS = "audit", "workers", "secrets"
@@ -53,9 +53,24 @@ def assemble(
         cache=Cache(settings.ttl_seconds, settings.cache_entries),
         trail=AuditTrail(node.name(AUDIT)),
         audit_log=AuditLog(logger),
-        report_lost=lambda lost: logger.error("audit_records_lost", count=lost),
+        report_lost=_lost_records_reporter(logger),
         wall_clock=utc_now,
     )
+
+
+def assemble_afresh(parts: Parts, *, observer: Observer | None = None, kit: BackendKit | None = None) -> Parts:
+    """*parts* in the child of a fork. What callers hold stays: node, cache and trail, which have forgotten. What may
+    hold a connection, a file, or the lock of a thread that is not here is made anew."""
+    settings = parts.settings
+    logger = make_logger(format=settings.log.format, output=settings.log.output)
+    parts.node.start_afresh(_both(LifecycleReporter(logger), observer))
+    return replace(
+        parts, kit=kit or kit_for(settings), audit_log=AuditLog(logger), report_lost=_lost_records_reporter(logger)
+    )
+
+
+def _lost_records_reporter(logger: Log) -> Callable[[int], None]:
+    return lambda lost: logger.error("audit_records_lost", count=lost)
 
 
 def _both(reporter: Observer, observer: Observer | None) -> Observer:

@@ -39,6 +39,10 @@ class AuditTrail:
         if first:
             self._server.post(_WAKE)
 
+    def forget(self) -> None:
+        """In the child of a fork: empty, for what waits is the parent's to write."""
+        self._lock, self._records, self._lost = threading.Lock(), deque(), 0
+
     def take(self) -> tuple[list[AuditRecord], int]:
         """All records that wait, and how many were lost since the last time."""
         with self._lock:

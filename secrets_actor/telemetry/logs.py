@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
+from secrets_actor.forks import loading
 from secrets_actor.telemetry.outlets import Outlet, outlet_for
 from secrets_actor.telemetry.redaction import in_order, redact
 
@@ -102,7 +103,8 @@ def make_logger(*, format: Literal["json", "console"], output: str) -> Log:
 
 
 def _bound_logger(format: str, outlet: Outlet) -> Any:
-    import structlog
+    with loading():
+        import structlog
 
     renderer: Any = structlog.processors.JSONRenderer()
     if format == "console":

@@ -1,8 +1,6 @@
 """What OTP need not have: a cap on threads that outlive their processes, and forks."""
 
-import os
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -24,6 +22,7 @@ from secrets_actor.otp import (
     stop,
 )
 from secrets_actor.otp.events import TooManyDisowned
+from tests.forking import in_child
 from tests.otp.conftest import PATIENCE, Echo, TestNode, eventually
 from tests.otp.family import Gate, pid_of
 
@@ -54,31 +53,6 @@ def test_one_disowned_thread_too_many_ends_the_supervisor() -> None:
         gate.set()
         node.close()
     eventually(lambda: not node.disowned)
-
-
-def in_child(question: Any) -> str:
-    """What *question* says in a forked child, which must not hang."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            answer = str(question())
-        except BaseException as error:
-            answer = f"raised {type(error).__name__}: {error}"
-        os.write(writer, answer.encode())
-        os._exit(0)
-    os.close(writer)
-    deadline = time.monotonic() + PATIENCE
-    try:
-        while os.waitpid(child, os.WNOHANG) == (0, 0):
-            if time.monotonic() > deadline:
-                os.kill(child, 9)
-                os.waitpid(child, 0)
-                raise AssertionError("the child hangs")
-            time.sleep(0.005)
-        return os.read(reader, 10000).decode()
-    finally:
-        os.close(reader)
 
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")

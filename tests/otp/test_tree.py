@@ -7,6 +7,7 @@ from secrets_actor.otp import (
     ChildSpec,
     Flags,
     GenServer,
+    ManualClock,
     NoReply,
     Restart,
     Supervisor,
@@ -19,8 +20,25 @@ from secrets_actor.otp import (
     supervisor_spec,
 )
 from secrets_actor.otp.events import ChildRestarted
-from tests.otp.conftest import PATIENCE, Echo, TestNode, eventually
+from tests.otp.conftest import PATIENCE, Echo, Recorder, TestNode, eventually
 from tests.otp.family import die, pid_of
+
+
+def test_a_restart_counts_as_recent_only_while_it_is_in_the_window() -> None:
+    clock = ManualClock()
+    node = TestNode(Recorder(), clock)
+    child = ChildSpec("x", Echo)
+    root = node.spawn(lambda: Supervisor(Flags(intensity=3, period=10.0), [child]), "root")
+    try:
+        cast(pid_of(root, "x"), die)
+        node.recorder.wait_for(ChildRestarted)
+        clock.advance(9.0)
+        assert snapshot(root).root.restarts_in_window == 1
+        clock.advance(2.0)
+        assert snapshot(root).root.restarts_in_window == 0
+        assert snapshot(root).root.children[0].restarts == 1
+    finally:
+        node.close()
 
 
 def test_a_picture_shows_names_states_restarts_and_what_waits(node: TestNode) -> None:

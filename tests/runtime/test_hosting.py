@@ -10,7 +10,7 @@ import pytest
 import secrets_actor
 from secrets_actor import ServerDown, System
 from secrets_actor.otp import SHUTDOWN, ChildSpec, Flags, GenServer, Kind, Node, Pid, Reply, Supervisor, call, spawn
-from secrets_actor.runtime.system import SystemSpec
+from secrets_actor.runtime.hosted import SystemSpec
 from tests.actor.rig import eventually, failure, kill, process, settings, supervisor, whole
 
 Host = Callable[..., tuple[Pid, SystemSpec]]

@@ -32,6 +32,7 @@ from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import Delete, Get, List, Operation, Restore, Set
 from secrets_actor.domain.ports import Answer, Backend, BackendKit, CallContext, CredentialSource
 from secrets_actor.domain.secret import SecretInfo, SetReceipt
+from secrets_actor.forks import loading
 
 if TYPE_CHECKING:
     from secrets_actor.backends.aws.transport import HttpAnswer, Transport
@@ -67,7 +68,8 @@ def kit(
     shared: list[Any] = []
 
     def connect() -> Backend:
-        from secrets_actor.backends.aws.transport import Tls, Transport
+        with loading():
+            from secrets_actor.backends.aws.transport import Tls, Transport
 
         with lock:
             if not shared:

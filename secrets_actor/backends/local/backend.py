@@ -5,6 +5,8 @@ Rule 1: files are opened by the first `perform`, under its deadline, so a key th
 Rule 2: each operation is one transaction. A repeated `Set` (same token) finds its version and changes nothing, so a
         crash between commit and answer cannot write twice.
 Rule 3: `close` sets the flag first, then interrupts; whoever holds the lock last gives the connection up.
+Rule 4: no connection lives through a fork: SQLite takes the locks of an inherited one for its own, and data is lost. A
+        fork waits for the operation under way; where it could not, its child keeps off the store.
 
 What we read out of AWS's silence: a soft delete of a secret that is already scheduled for deletion is refused
 (`SecretDeleted`); a forced one is not. A forced delete of a missing secret succeeds, as AWS documents. A restore of a
@@ -38,6 +40,7 @@ from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import AWSCURRENT, Delete, Get, List, Operation, Restore, Set
 from secrets_actor.domain.ports import Answer, Backend, BackendKit, CallContext
 from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, Secret, SecretInfo, SetReceipt
+from secrets_actor.forks import loading, pauses
 
 if TYPE_CHECKING:
     from secrets_actor.backends.local.opening import Opened
@@ -48,6 +51,8 @@ T = TypeVar("T")
 NAME: Final = "local_encrypted"
 # Seconds a read may spend on clearing away what is past its recovery window.
 SWEEP: Final = 0.1
+# Folders of stores whose connections a fork could not close; see rule 4.
+_inherited: Final[set[Path]] = set()
 _SUFFIX_ALPHABET: Final = string.ascii_letters + string.digits
 
 
@@ -73,13 +78,15 @@ class LocalBackend:
 
     def __init__(self, folder: Path, *, recovery_window: int, wall_clock: Callable[[], datetime] = utc_now) -> None:
         # Here and not at the top: sqlite3 and cryptography are loaded by who connects, not by who imports.
-        from secrets_actor.backends.local import opening
+        with loading():
+            from secrets_actor.backends.local import opening
 
         self._opening = opening
         self._folder, self._recovery_window, self._wall_clock = folder, recovery_window, wall_clock
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._opened: Opened | None = None
+        pauses(self)
 
     @property
     def name(self) -> str:
@@ -112,6 +119,20 @@ class LocalBackend:
         if opened is not None:
             opened.store.interrupt()
 
+    def pause(self, patience: float) -> bool:
+        """Before a fork: finish what is under way, and give the connection up."""
+        if not self._lock.acquire(timeout=patience):
+            return False
+        self._give_up()
+        return True
+
+    def resume(self, child: bool, paused: bool) -> None:
+        """After a fork: open anew when asked."""
+        if paused:
+            self._lock.release()
+        elif child:
+            _inherited.add(self._folder)
+
     def _give_up(self) -> None:
         opened, self._opened = self._opened, None
         if opened is not None:
@@ -121,6 +142,11 @@ class LocalBackend:
         if self._closed.is_set():
             raise StoreUnavailable(
                 f"the connection to the local store {self._folder} was closed; ask again", path=str(self._folder)
+            )
+        if self._folder in _inherited:
+            raise StoreUnavailable(
+                f"this process was forked while the store {self._folder} was at work: use it from another process",
+                path=str(self._folder),
             )
         opened, now = self._open(deadline), self._wall_clock()
         match operation:

@@ -15,6 +15,7 @@ from secrets_actor.domain.errors.base import (
 )
 from secrets_actor.domain.errors.service import (
     DeadlineExceeded,
+    ForkedProcess,
     Overloaded,
     ServerDown,
     ServiceError,
@@ -66,6 +67,7 @@ __all__ = [
     "DeadlineExceeded",
     "DecryptionFailed",
     "ExpiredToken",
+    "ForkedProcess",
     "InvalidAnswer",
     "InvalidInput",
     "InvalidParameter",

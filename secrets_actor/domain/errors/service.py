@@ -32,6 +32,13 @@ class ServerDown(ServiceError):
         self.token = token
 
 
+class ForkedProcess(ServerDown):
+    """This process was forked from the one that runs the system, which has no threads here."""
+
+    code = "forked_process"
+    retryable = False
+
+
 class WorkerCrashed(ServiceError):
     """The worker on the job ended, again and again. `error_type` is the type of what it died of. `token` as above."""
 

@@ -1,0 +1,36 @@
+"""Real forks: what a child says."""
+
+import os
+import select
+import time
+from collections.abc import Callable
+from typing import Any
+
+PATIENCE = 30.0
+
+
+def in_child(question: Callable[[], Any]) -> str:
+    """What *question* says in a forked child, which must not hang."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            answer = str(question())
+        except BaseException as error:
+            answer = f"raised {type(error).__name__}: {error}"
+        os.write(writer, answer.encode()[:4000])
+        os._exit(0)
+    os.close(writer)
+    try:
+        deadline = time.monotonic() + PATIENCE
+        heard = b""
+        while select.select([reader], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            part = os.read(reader, 4096)
+            if not part:
+                return heard.decode()
+            heard += part
+        os.kill(child, 9)
+        raise AssertionError("the child hangs")
+    finally:
+        os.close(reader)
+        os.waitpid(child, 0)
