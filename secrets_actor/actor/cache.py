@@ -48,7 +48,7 @@ class Cache:
         return pen
 
     def forget(self) -> None:
-        """In the child of a fork: empty, and nobody holds the pen or the lock."""
+        """Be as new: empty, and nobody holds the pen or the lock. Only while no actor runs, as in a forked child."""
         self._by_key, self._by_lane, self._size = {}, {}, 0
         self._lock, self._pen = threading.Lock(), None
 
@@ -105,6 +105,13 @@ class Pen:
         with cache._lock:
             if cache._pen is self and cache._ttl > 0:
                 cache._store(get, secret, now)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        cache = self._cache
+        with cache._lock:
+            if cache._pen is self:
+                cache._by_key, cache._by_lane, cache._size = {}, {}, 0
 
     def drop(self, lane: str) -> None:
         """Forget all versions of the secrets in *lane*."""

@@ -1,6 +1,13 @@
 """What the actor knows of its keys. PURE: the time comes in.
 
-absent -> refreshing -> fresh -> due -> expired; `due` is still good, but a new fetch should be under way.
+absent -> refreshing -> fresh -> due -> urgent -> expired
+
+Rule 1: `due` and `urgent` keys are good; a new fetch should be under way, and who comes while the keys are urgent waits
+        for it.
+Rule 2: a fetch that fails, or brings keys that have ended, leaves the old keys as good as they are. The next one comes
+        after a pause that grows; until then nobody waits for it. With no good keys left, every call may ask.
+Rule 3: keys without an end are never urgent. They are looked at anew every `RECHECK`, for a file or a variable that
+        they came from may have been written since.
 """
 
 from __future__ import annotations
@@ -12,10 +19,19 @@ from typing import Final
 
 from secrets_actor.domain.credentials import Credentials
 
-# Precedent: botocore refreshes 15 minutes before the end. Scaled down to a quarter of short lives, so that a token that
-# lives for 15 minutes is not fetched anew on every call.
-REFRESH_AHEAD: Final = timedelta(minutes=15)
-REFRESH_SHARE: Final = 4
+# Precedent: botocore refreshes 15 minutes before the end and, from 10 minutes before it on, lets nobody go before it
+# is done. Scaled down to shares of a short life, so that a token that lives for 15 minutes is not fetched anew on every
+# call. The two shares have the ratio of the two times.
+ADVISORY: Final = timedelta(minutes=15)
+ADVISORY_SHARE: Final = 4
+MANDATORY: Final = timedelta(minutes=10)
+MANDATORY_SHARE: Final = 6
+# How long keys without an end are taken on trust.
+RECHECK: Final = timedelta(minutes=1)
+# The pause after a failed fetch while the old keys are good: doubled with each failure.
+FIRST_PAUSE: Final = timedelta(seconds=1)
+LONGEST_PAUSE: Final = timedelta(minutes=1)
+_DOUBLINGS: Final = 6  # 2 ** 6 s is more than the longest pause
 
 
 class Phase(Enum):
@@ -24,16 +40,20 @@ class Phase(Enum):
     ABSENT = "absent"
     FRESH = "fresh"
     DUE = "due"
+    URGENT = "urgent"
     EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True)
 class CredentialState:
-    """The keys, when they came (UTC), and whether new ones are being fetched."""
+    """The keys, when they came (UTC), whether new ones are being fetched, how many fetches failed since the keys came,
+    and before when the next one need not be tried."""
 
     credentials: Credentials | None = None
     fetched_at: datetime | None = None
     refreshing: bool = False
+    failures: int = 0
+    not_before: datetime | None = None
 
     def phase(self, now: datetime) -> Phase:
         """How good the keys are at *now*."""
@@ -41,32 +61,48 @@ class CredentialState:
             return Phase.ABSENT
         end = self.credentials.expires_at
         if end is None:
-            return Phase.FRESH
+            return Phase.FRESH if now < self.fetched_at + RECHECK else Phase.DUE
         if now >= end:
             return Phase.EXPIRED
-        ahead = min(REFRESH_AHEAD, (end - self.fetched_at) / REFRESH_SHARE)
-        return Phase.DUE if now >= end - ahead else Phase.FRESH
+        life = end - self.fetched_at
+        if now >= end - min(MANDATORY, life / MANDATORY_SHARE):
+            return Phase.URGENT
+        return Phase.DUE if now >= end - min(ADVISORY, life / ADVISORY_SHARE) else Phase.FRESH
 
     def usable(self, now: datetime) -> Credentials | None:
         """The keys, if a request may be signed with them."""
-        return self.credentials if self.phase(now) in (Phase.FRESH, Phase.DUE) else None
+        return None if self.phase(now) in (Phase.ABSENT, Phase.EXPIRED) else self.credentials
 
     def wants_fetch(self, now: datetime) -> bool:
         """Whether a fetch should be started now."""
-        return not self.refreshing and self.phase(now) is not Phase.FRESH
+        return not self.refreshing and self._outdated(now)
+
+    def must_wait(self, now: datetime) -> bool:
+        """Whether who comes now has to wait for a fetch, under way or to be started."""
+        if self.usable(now) is None:
+            return True
+        return self.phase(now) is Phase.URGENT and (self.refreshing or self._outdated(now))
 
     def fetching(self) -> CredentialState:
         """With a fetch under way."""
         return replace(self, refreshing=True)
 
     def fetched(self, credentials: Credentials, now: datetime) -> CredentialState:
-        """With new keys."""
-        return CredentialState(credentials, now)
+        """With new keys; with the old ones, if the new ones have ended and the old ones have not."""
+        new = CredentialState(credentials, now)
+        return self.failed(now) if new.usable(now) is None and self.usable(now) is not None else new
 
-    def failed(self) -> CredentialState:
+    def failed(self, now: datetime) -> CredentialState:
         """With the fetch failed; the old keys stay as good as they are."""
-        return replace(self, refreshing=False)
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self.failures, _DOUBLINGS))
+        return replace(self, refreshing=False, failures=self.failures + 1, not_before=now + pause)
 
     def rejected(self) -> CredentialState:
         """With the keys refused by the store."""
         return CredentialState(refreshing=self.refreshing)
+
+    def _outdated(self, now: datetime) -> bool:
+        phase = self.phase(now)
+        if phase in (Phase.ABSENT, Phase.EXPIRED):
+            return True
+        return phase is not Phase.FRESH and (self.not_before is None or now >= self.not_before)

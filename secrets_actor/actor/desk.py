@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from secrets_actor.actor.failures import with_token_of
 from secrets_actor.actor.flights import Flight, Waiter
+from secrets_actor.domain.descriptions import SecretBatch
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import AuditRecord, AuditSink
@@ -21,13 +23,16 @@ class Desk:
         self, operation: Operation[Any], waiter: Waiter, value: Any, source: str, request_id: str | None = None
     ) -> None:
         """Give *value* to *waiter*."""
-        self._record(operation, waiter, "ok", source, getattr(value, "version_id", None), request_id)
+        if isinstance(value, SecretBatch):
+            self._record_each(operation, waiter, value, source, request_id)
+        else:
+            self._record(operation, waiter, "ok", source, getattr(value, "version_id", None), request_id)
         waiter.caller.reply(value)
 
     def refuse(self, operation: Operation[Any], waiter: Waiter, error: SecretsError, source: str) -> None:
-        """Give a copy of *error* to *waiter*."""
+        """Give a copy of *error* to *waiter*; a write's token goes with it where its outcome is not known."""
         self._record(operation, waiter, error.code, source, None, error.request_id)
-        waiter.caller.fail(error.clone())
+        waiter.caller.fail(with_token_of(operation, error.clone()))
 
     def settle(self, flight: Flight, value: Any, source: str, request_id: str | None) -> None:
         """Give *value* to all who wait for *flight*."""
@@ -39,6 +44,15 @@ class Desk:
         for waiter in flight.waiters:
             self.refuse(flight.operation, waiter, error, source)
 
+    def _record_each(
+        self, operation: Operation[Any], waiter: Waiter, batch: SecretBatch, source: str, request_id: str | None
+    ) -> None:
+        """Who reads many secrets leaves a record of each."""
+        for secret_id, secret in batch.found.items():
+            self._record(operation, waiter, "ok", source, secret.version_id, request_id, secret_id)
+        for secret_id, error in batch.errors.items():
+            self._record(operation, waiter, error.code, source, None, request_id, secret_id)
+
     def _record(
         self,
         operation: Operation[Any],
@@ -47,13 +61,14 @@ class Desk:
         source: str,
         version_id: str | None,
         request_id: str | None,
+        secret_id: str | None = None,
     ) -> None:
         if waiter.gone and outcome == "ok":
             outcome = "too_late"
         self._audit.record(
             AuditRecord(
                 operation=operation.kind,
-                secret_id=getattr(operation, "secret_id", None),
+                secret_id=secret_id or getattr(operation, "secret_id", None),
                 outcome=outcome,
                 source=source,
                 duration=self._now() - waiter.arrived,

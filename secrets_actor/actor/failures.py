@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from secrets_actor import otp
 from secrets_actor.domain.errors import (
     DeadlineExceeded,
     ForkedProcess,
+    Overloaded,
     SecretsError,
     ServerDown,
     ServiceError,
     WorkerCrashed,
 )
-from secrets_actor.domain.operations import Operation
+from secrets_actor.domain.operations import Operation, token_of
 from secrets_actor.otp import CallFailed, CallTimeout, Crashed, ExitReason, NoProcess
+
+E = TypeVar("E", bound=SecretsError)
 
 
 def translated(error: BaseException, operation: Operation[Any] | None = None) -> SecretsError:
     """*error* as a SecretsError of the caller's own; a write's token goes with it, for its outcome is unknown."""
     if isinstance(error, SecretsError):
         return error.clone()
-    token = _token(operation)
+    token = token_of(operation)
     if isinstance(error, otp.ForkedProcess):
         text = "this process was forked from the one that runs the system: start one here, or set after_fork"
         return ForkedProcess(f'{text} = "restart"', token=token)
@@ -34,9 +37,17 @@ def translated(error: BaseException, operation: Operation[Any] | None = None) ->
     return ServiceError(f"the secrets service failed: {type(error).__name__}")
 
 
+def with_token_of(operation: Operation[Any], error: E) -> E:
+    """*error*; with the token of *operation* where that may have taken effect, or may have been tried at least."""
+    token = token_of(operation)
+    if token is not None and error.retryable and not isinstance(error, Overloaded):
+        error.token = token
+    return error
+
+
 def out_of_time(operation: Operation[Any] | None) -> DeadlineExceeded:
     """The error for a deadline that passed."""
-    token = _token(operation)
+    token = token_of(operation)
     return DeadlineExceeded(f"no answer within the time given.{_unknown(token)}", token=token)
 
 
@@ -46,12 +57,8 @@ def workers_crashed(reason: ExitReason, times: int, operation: Operation[Any] | 
     return WorkerCrashed(
         f"{times} workers ended on this job, the last one of {error_type}; the crash reports in the log say where",
         error_type=error_type,
-        token=_token(operation),
+        token=token_of(operation),
     )
-
-
-def _token(operation: Operation[Any] | None) -> str | None:
-    return getattr(operation, "token", None)
 
 
 def _unknown(token: str | None) -> str:

@@ -48,6 +48,7 @@ class Flight:
     waiters: list[Waiter] = field(default_factory=list)
     started: bool = False
     crashes: int = 0
+    repeated: bool = False  # it was sent before, and nobody heard what became of it
     reauthorised: bool = False
     superseded: bool = False
 

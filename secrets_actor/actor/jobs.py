@@ -8,7 +8,7 @@ from typing import Any
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import Operation
-from secrets_actor.domain.ports import Answer, CallContext
+from secrets_actor.domain.ports import Answer, BackendKit, CallContext
 from secrets_actor.otp import LifecycleEvent, Pid
 
 
@@ -50,9 +50,23 @@ class JobFailed:
 
 @dataclass(frozen=True, slots=True)
 class WorkerReady:
-    """A worker has nothing to do: it has just started, or was asked by a new actor."""
+    """A worker has nothing to do: it has just started, or was asked by a new actor. *kit* is the number of the kit
+    that it was made for."""
 
     worker: Pid
+    kit: int
+
+
+@dataclass(frozen=True, slots=True)
+class UseStore:
+    """To the actor, as a call: use the store of *kit* from now on."""
+
+    kit: BackendKit
+
+
+@dataclass(frozen=True, slots=True)
+class Dismissed:
+    """To a worker of a store that is not in force any more: end when your turn comes."""
 
 
 @dataclass(frozen=True, slots=True)

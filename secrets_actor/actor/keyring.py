@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 from secrets_actor.actor.credential_state import CredentialState
 from secrets_actor.actor.flights import Flight
 from secrets_actor.domain.credentials import Credentials
+from secrets_actor.otp import LifecycleEvent
+
+
+@dataclass(frozen=True, slots=True)
+class RenewalFailed(LifecycleEvent):
+    """New keys were not to be had, for the reason in *problem*. The old ones are good for a while yet."""
+
+    problem: str
 
 
 class Keyring:
-    """Holds one set of keys. All who need them while there are none wait for the one fetch."""
+    """Holds one set of keys. All who need them while there are none, or their end is near, wait for the one fetch."""
 
     def __init__(self, wall_clock: Callable[[], datetime]) -> None:
         self._wall_clock = wall_clock
@@ -29,24 +38,33 @@ class Keyring:
         """The keys, if a request may be signed with them."""
         return self._state.usable(self._wall_clock())
 
+    def must_wait(self) -> bool:
+        """Whether a new flight has to wait for a fetch, though there may be keys still."""
+        return self._state.must_wait(self._wall_clock())
+
     def lock_out(self, flight: Flight) -> None:
         """Let *flight* wait for keys."""
         self._locked_out.append(flight)
 
     def fetched(self, credentials: Credentials) -> list[Flight]:
-        """New keys are here; those who waited for them."""
+        """New keys are here; those who waited for them. Keys that have ended count as a fetch that failed."""
         self._state = self._state.fetched(credentials, self._wall_clock())
         return self._release()
 
     def failed(self) -> list[Flight]:
         """The fetch came to nothing; those who waited for it."""
-        self._state = self._state.failed()
+        self._state = self._state.failed(self._wall_clock())
         return self._release()
 
     def rejected(self, credentials: Credentials | None) -> None:
         """The store refused *credentials*. Nothing, if others have come since."""
         if self._state.credentials is credentials:
             self._state = self._state.rejected()
+
+    def start_over(self) -> list[Flight]:
+        """The keys are for another store now: none is known. Those who waited for the fetch."""
+        self._state = CredentialState()
+        return self._release()
 
     def _release(self) -> list[Flight]:
         waiting, self._locked_out = self._locked_out, []

@@ -35,6 +35,13 @@ class Lanes:
 
     def __init__(self) -> None:
         self._lanes: dict[str, _Lane] = {}
+        self._changes = 0
+
+    @property
+    def changes(self) -> int:
+        """Grows with each write that enters a lane or leaves it: what was read outside of all lanes is the present as
+        long as this stays as it was."""
+        return self._changes
 
     def epoch(self, lane: str) -> int:
         """How many writes have entered *lane* since it was last empty."""
@@ -45,20 +52,30 @@ class Lanes:
         """Queue *ticket*; the tickets that may start now (itself, or none)."""
         queue = self._lanes.setdefault(lane, _Lane())
         queue.epoch += writes
+        self._changes += writes
         queue.waiting.append((ticket, writes))
         return queue.startable()
 
     def outdate(self, lane: str) -> None:
         """A write that is none of ours has taken effect: what is being read in *lane* may be older."""
+        self._changes += 1
         if lane in self._lanes:
             self._lanes[lane].epoch += 1
+
+    def outdate_all(self) -> None:
+        """What is being read anywhere is history."""
+        self._changes += 1
+        for lane in self._lanes.values():
+            lane.epoch += 1
 
     def leave(self, lane: str, ticket: int) -> list[int]:
         """*ticket* is done, or gave up while it waited; the tickets that may start now."""
         queue = self._lanes.get(lane)
         if queue is None:
             return []
-        if queue.running.pop(ticket, None) is None:
+        wrote = queue.running.pop(ticket, None)
+        self._changes += bool(wrote)
+        if wrote is None:
             queue.waiting = deque(entry for entry in queue.waiting if entry[0] != ticket)
         started = queue.startable()
         if not queue.running and not queue.waiting:

@@ -85,6 +85,20 @@ class Pool(Generic[W]):
         self._expected += comes_back
         return self._busy.pop(worker, None)
 
+    def dismiss(self, worker: W) -> None:
+        """Forget an idle worker: it will have no more jobs."""
+        self._idle.remove(worker)
+
+    @property
+    def workers(self) -> tuple[W, ...]:
+        """All that have announced themselves."""
+        return (*self._idle, *self._busy)
+
+    @property
+    def idle(self) -> tuple[W, ...]:
+        """The workers that have nothing to do."""
+        return tuple(self._idle)
+
     def expect(self, workers: int) -> None:
         """So many workers are on their way; a negative number: they are not, after all."""
         self._expected = max(0, self._expected + workers)

@@ -3,7 +3,8 @@
 Rule 1: operations of one secret take effect in the order in which they came (lanes.py); concurrent gets of one version
         are one flight (flights.py). How a flight is carried out is the dispatcher's business (dispatch.py).
 Rule 2: a write drops its lane from the cache before it is sent and after it is done, and what was read before it came
-        is not kept after it.
+        is not kept after it. Of many secrets read at once, outside of all lanes, nothing is kept if any write came or
+        ended meanwhile.
 Rule 3: every caller is answered once, and every answer is audited (desk.py). A caller who names no deadline gets the
         configured one.
 Rule 4: an answer to a question of an earlier incarnation, if it was a write, drops its lane from the cache and
@@ -12,7 +13,6 @@ Rule 4: an answer to a question of an earlier incarnation, if it was a write, dr
 
 from __future__ import annotations
 
-import dataclasses
 import uuid
 from collections import deque
 from collections.abc import Callable
@@ -25,17 +25,18 @@ from secrets_actor.actor.desk import Desk
 from secrets_actor.actor.dispatch import Dispatcher
 from secrets_actor.actor.failures import out_of_time, translated
 from secrets_actor.actor.flights import Flight, Flights, Waiter
-from secrets_actor.actor.jobs import GiveUp, Job, JobDone, JobFailed
+from secrets_actor.actor.jobs import GiveUp, Job, JobDone, JobFailed, UseStore
 from secrets_actor.actor.lanes import Lanes
+from secrets_actor.actor.present_kit import PresentKit
 from secrets_actor.actor.staff import Crew
 from secrets_actor.domain.errors import Overloaded, SecretsError, UnknownMessage
 from secrets_actor.domain.names import SecretId
-from secrets_actor.domain.operations import Delete, Get, List, Operation, Restore, Set
+from secrets_actor.domain.operations import MESSAGES, Get, GetMany, Operation, with_token
 from secrets_actor.domain.ports import Answer, AuditSink, BackendKit
 from secrets_actor.domain.secret import Source
-from secrets_actor.otp import From, GenServer, Handled
+from secrets_actor.otp import From, GenServer, Handled, Reply
 
-_OPERATIONS: Final = (Get, Set, Delete, Restore, List)
+_OPERATIONS: Final = MESSAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +48,19 @@ class Limits:
 
 
 class SecretsActor(GenServer):
-    """Takes Get, Set, Delete, Restore and List, and answers each with its answer type or a SecretsError."""
+    """Takes the messages of `domain/operations`, and answers each with its answer type or a SecretsError."""
 
     def __init__(
         self,
         *,
-        kit: BackendKit,
+        present: PresentKit,
         cache: Cache,
         audit: AuditSink,
         crew: Crew,
         limits: Limits,
         wall_clock: Callable[[], datetime],
     ) -> None:
-        self._kit, self._table, self._audit, self._crew = kit, cache, audit, crew
+        self._present, self._table, self._audit, self._crew = present, cache, audit, crew
         self._limits, self._wall_clock = limits, wall_clock
         self._lanes, self._flights = Lanes(), Flights()
         self._startable: deque[int] = deque()
@@ -69,7 +70,8 @@ class SecretsActor(GenServer):
         """Take over the workers of an earlier incarnation, if there are any."""
         self._cache = self._table.pen()
         self._desk = Desk(self._audit, self.node.clock.now)
-        self._dispatcher = Dispatcher(self, self, self._kit, self._crew, self._limits.call_timeout, self._wall_clock)
+        call_timeout = self._limits.call_timeout
+        self._dispatcher = Dispatcher(self, self, self._present, self._crew, call_timeout, self._wall_clock)
         self._dispatcher.adopt()
 
     def translate(self, error: BaseException) -> BaseException:
@@ -82,6 +84,9 @@ class SecretsActor(GenServer):
         """An operation."""
         if isinstance(request, _OPERATIONS):
             self._admit(request, caller)
+        elif isinstance(request, UseStore):
+            self._use_store(request.kit)
+            return Reply(None)
         else:
             caller.fail(UnknownMessage(f"the secrets actor has no operation {type(request).__name__}"))
         return None
@@ -102,11 +107,17 @@ class SecretsActor(GenServer):
             self._admit(message, From())
         return None
 
+    def _use_store(self, kit: BackendKit) -> None:
+        """Jobs that are under way are finished by the store before; what they read is not kept."""
+        self._present.replace(kit)
+        self._cache.clear()
+        self._lanes.outdate_all()
+        self._dispatcher.store_changed()
+
     # --- the way in -----------------------------------------------------------------------------------------------
 
     def _admit(self, operation: Operation[Any], caller: From[Any]) -> None:
-        if isinstance(operation, Set) and operation.token is None:
-            operation = dataclasses.replace(operation, token=str(uuid.uuid4()))
+        operation = with_token(operation, _new_token)
         waiter = self._waiter(operation, caller)
         if isinstance(operation, Get):
             cached = self._table.read(operation, waiter.arrived)
@@ -119,7 +130,7 @@ class SecretsActor(GenServer):
             return
         secret_id = getattr(operation, "secret_id", None)
         if secret_id is None:
-            flight = self._flights.new(operation)
+            flight = self._flights.new(operation, epoch=self._lanes.changes)
             self._flights.board(flight, waiter)
             self._dispatcher.submit(flight)
         else:
@@ -171,6 +182,9 @@ class SecretsActor(GenServer):
         operation, value = flight.operation, answer.value
         if isinstance(operation, Get) and self._keeps(flight):
             self._cache.store(operation, value, self.node.clock.now())
+        elif isinstance(operation, GetMany) and flight.epoch == self._lanes.changes:
+            for secret_id, secret in value.found.items():
+                self._cache.store(Get(secret_id), secret, self.node.clock.now())
         self._desk.settle(flight, value, Source.BACKEND, answer.request_id)
         self._land(flight)
 
@@ -199,3 +213,7 @@ class SecretsActor(GenServer):
         self._flights.land(flight)
         if flight.lane is not None:
             self._start(self._lanes.leave(flight.lane, flight.id))
+
+
+def _new_token() -> str:
+    return str(uuid.uuid4())

@@ -12,27 +12,38 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from secrets_actor.actor.jobs import Announce, FetchCredentials, Job, JobDone, JobFailed, JobStarted, WorkerReady
+from secrets_actor.actor.jobs import (
+    Announce,
+    Dismissed,
+    FetchCredentials,
+    Job,
+    JobDone,
+    JobFailed,
+    JobStarted,
+    WorkerReady,
+)
+from secrets_actor.actor.present_kit import PresentKit
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import Get, Operation
-from secrets_actor.domain.ports import Answer, Backend, BackendKit
+from secrets_actor.domain.ports import Answer, Backend
 from secrets_actor.domain.secret import Secret
-from secrets_actor.otp import ExitReason, GenServer, Handled, Name
+from secrets_actor.otp import NORMAL, ExitReason, GenServer, Handled, Name, Stop
 
 
 class Worker(GenServer):
-    """One connection to the store of *kit*; reports to whoever is *owner*."""
+    """One connection to the store of the *present* kit; reports to whoever is *owner*."""
 
     trap_exit = True
 
-    def __init__(self, kit: BackendKit, owner: Name) -> None:
-        self._kit, self._owner = kit, owner
+    def __init__(self, present: PresentKit, owner: Name) -> None:
+        self._number, self._kit = present.now
+        self._owner = owner
         self._backend: Backend | None = None
 
     def init(self) -> None:
         """Report for work. The connection is made with the first job: a tree comes up during an outage."""
-        self._owner.send(WorkerReady(self.me))
+        self._owner.send(WorkerReady(self.me, self._number))
 
     def handle_cast(self, message: Any) -> Handled:
         """A job, or a new actor's question who is there."""
@@ -40,7 +51,9 @@ class Worker(GenServer):
             case Job() | FetchCredentials():
                 self._owner.send(self._result(message))
             case Announce():
-                self._owner.send(WorkerReady(self.me))
+                self._owner.send(WorkerReady(self.me, self._number))
+            case Dismissed():
+                return Stop(NORMAL)
             case _:
                 return super().handle_cast(message)
         return None

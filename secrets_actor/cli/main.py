@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from secrets_actor.cli import output, values
-from secrets_actor.cli.failures import EXIT_CODES, PROGRAM, USAGE, run
+from secrets_actor.cli.failures import EXIT_CODES, FAILED, PROGRAM, USAGE, run
 from secrets_actor.domain.names import SecretId
 from secrets_actor.runtime.system import System
 
@@ -180,6 +180,29 @@ def tree(options: Options, watching: bool, every: float) -> None:
             return
         picture = settled(system)
     click.echo(output.as_json(output.tree_facts(picture)) if options.as_json else str(picture))
+
+
+@cli.command(epilog=EPILOG)
+@click.option(
+    "--seconds", type=click.FloatRange(1, 600), default=60.0, show_default=True, help="How long it may take in all."
+)
+@click.option(
+    "--prefix",
+    default="secrets-actor-doctor/",
+    show_default=True,
+    help="What the name begins with on which permissions are tried; there is no such secret.",
+)
+@click.pass_context
+def doctor(context: click.Context, seconds: float, prefix: str) -> None:
+    """Look at all that the configured store needs, and tell what to mend.
+
+    Changes nothing. Ends with 1 if there is a fault. With --json, one object a line.
+    """
+    from secrets_actor.cli.doctor import report
+
+    options: Options = context.obj
+    if not report(options.config, prefix, seconds, options.as_json):
+        context.exit(FAILED)
 
 
 @cli.command(epilog=EPILOG)

@@ -11,14 +11,29 @@ Rule 4: a raw value is masked before anything can raise: no frame of ours shows 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, Final, TypeVar, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Generic, TypeVar
 
 from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.failures import out_of_time, translated
+from secrets_actor.client.administration import Administration
+from secrets_actor.domain.descriptions import SecretBatch, SecretDescription
 from secrets_actor.domain.errors import InvalidParameter, SecretsError
-from secrets_actor.domain.operations import Delete, Get, List, Operation, Restore, Set
+from secrets_actor.domain.operations import (
+    BATCH_SIZE,
+    Delete,
+    Filter,
+    Get,
+    GetMany,
+    List,
+    ListPage,
+    Operation,
+    Restore,
+    Set,
+    SortBy,
+    with_token,
+)
 from secrets_actor.domain.ports import AuditRecord, AuditSink
 from secrets_actor.domain.secret import (
     DeleteReceipt,
@@ -37,7 +52,17 @@ MAX_TIMEOUT: Final = 86_400.0
 _RESTART_GLANCE = 0.05
 
 
-class Secrets:
+@dataclass(frozen=True, slots=True)
+class _Asked(Generic[T]):
+    """A question on its way. *arrived* and *deadline* are in clock seconds."""
+
+    operation: Operation[T]
+    arrived: float
+    deadline: float
+    caller: From[T]
+
+
+class Secrets(Administration):
     """What a program holds to get and set secrets. Any number of threads may share one.
 
     Every method takes *timeout* in seconds (0 to 86,400; None: as configured) and raises `DeadlineExceeded` when it is
@@ -79,6 +104,32 @@ class Secrets:
         self._record(request, "ok", cached.source, now, cached.version_id)
         return cached
 
+    def get_many(
+        self, secret_ids: Iterable[str], *, refresh: bool = False, timeout: float | None = None
+    ) -> SecretBatch:
+        """The AWSCURRENT versions of many secrets, 20 a call, several calls at a time: those that were found, and for
+        each other one its error. *refresh* asks the store even for those that the cache has.
+
+        Raises what a call as a whole meets, such as `AccessDenied` and `Unreachable`.
+        """
+        asked = GetMany(secret_ids).secret_ids
+        found: dict[str, Secret] = {}
+        now, running = self._clock.now(), self._running()
+        for request in map(Get, () if refresh else asked):
+            cached = self._cache.read(request, now) if running else None
+            if cached is not None:
+                found[request.secret_id] = cached
+                self._record(request, "ok", cached.source, now, cached.version_id)
+        rest = [secret_id for secret_id in asked if secret_id not in found]
+        chunks = [GetMany(rest[start : start + BATCH_SIZE]) for start in range(0, len(rest), BATCH_SIZE)]
+        under_way = [self._deliver(chunk, timeout) for chunk in chunks]
+        errors: dict[str, SecretsError] = {}
+        for one in under_way:
+            batch = self._wait(one)
+            found |= batch.found
+            errors |= batch.errors
+        return SecretBatch({one: found[one] for one in asked if one in found}, errors)
+
     def set(
         self,
         secret_id: str,
@@ -86,18 +137,23 @@ class Secrets:
         *,
         token: str | None = None,
         description: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        kms_key_id: str | None = None,
+        restore_on_set: bool = False,
         timeout: float | None = None,
     ) -> SetReceipt:
         """Make *value* the current version of the secret, creating the secret if there is none.
 
         *token* (32 to 64 characters, a new UUID when None) makes it idempotent: repeat a set whose outcome is unknown
-        with the token of its error. Raises `SecretDeleted` for a secret that is scheduled for deletion.
+        with the token of its error. *tags* and *kms_key_id* are for a secret that is new. Raises `SecretDeleted` for a
+        secret that is scheduled for deletion, unless *restore_on_set*: then it is restored first.
         """
         try:
             masked = SecretValue(value)
         finally:
             del value  # rule 4
-        return self.ask(Set(secret_id, masked, token, description), timeout=timeout)
+        message = Set(secret_id, masked, token, description, tags, kms_key_id, restore_on_set)
+        return self.ask(message, timeout=timeout)
 
     def delete(
         self,
@@ -119,16 +175,45 @@ class Secrets:
         """All secrets, without values; those scheduled for deletion only with *include_deleted*."""
         return self.ask(List(include_deleted=include_deleted), timeout=timeout)
 
+    def iterate(
+        self,
+        filters: Iterable[Filter] = (),
+        *,
+        sort_by: SortBy | None = None,
+        descending: bool | None = None,
+        include_deleted: bool = False,
+        page_size: int = 100,
+        timeout: float | None = None,
+    ) -> Iterator[SecretDescription]:
+        """Secrets that fit all *filters*, without values, page by page as they are asked for: one page is held at a
+        time. *timeout* is for each page."""
+        first = ListPage(tuple(filters), sort_by, descending, include_deleted, page_size)
+        return self._pages(first, timeout)
+
+    def _pages(self, first: ListPage, timeout: float | None) -> Iterator[SecretDescription]:
+        asked = first
+        while True:
+            page = self.ask(asked, timeout=timeout)
+            yield from page.secrets
+            if page.next_token is None or page.next_token == asked.next_token:
+                return
+            asked = replace(first, next_token=page.next_token)
+
     def ask(self, operation: Operation[T], *, timeout: float | None = None) -> T:
         """Have the secrets actor perform *operation*, and wait for its answer. Does not look into the cache first."""
+        return self._wait(self._deliver(operation, timeout))
+
+    def _deliver(self, operation: Operation[T], timeout: float | None) -> _Asked[T]:
         arrived = self._clock.now()
         deadline = arrived + (self._call_timeout if timeout is None else _checked(timeout))
-        if isinstance(operation, Set) and operation.token is None:
-            operation = cast("Operation[T]", replace(operation, token=str(uuid.uuid4())))
+        asked = _Asked(with_token(operation, _new_token), arrived, deadline, From(deadline))
+        self._server.deliver(asked.operation, asked.caller)
+        return asked
+
+    def _wait(self, asked: _Asked[T]) -> T:
+        operation, deadline, caller = asked.operation, asked.deadline, asked.caller
         asked_again = False
         while True:
-            caller: From[T] = From(deadline)
-            self._server.deliver(operation, caller)
             try:
                 return caller.wait(deadline - self._clock.now())
             except OtpError as error:
@@ -142,8 +227,10 @@ class Secrets:
                 asked_again = asked_again or not lost
                 problem = self._await_restart(deadline, operation, failure)
             if problem is not None:
-                self._record(operation, problem.code, "client", arrived)
+                self._record(operation, problem.code, "client", asked.arrived)
                 raise problem
+            caller = From(deadline)
+            self._server.deliver(operation, caller)
 
     def _await_restart(self, deadline: float, operation: Operation[T], failure: SecretsError) -> SecretsError | None:
         """Wait until the actor is there; the error if the tree is gone (*failure*), or the time is up."""
@@ -169,3 +256,7 @@ def _checked(timeout: float) -> float:
     if isinstance(timeout, (int, float)) and 0 <= timeout <= MAX_TIMEOUT:
         return timeout
     raise InvalidParameter("timeout", f"seconds, 0 to {MAX_TIMEOUT:,.0f}")
+
+
+def _new_token() -> str:
+    return str(uuid.uuid4())

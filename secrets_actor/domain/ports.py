@@ -1,10 +1,11 @@
 """The ports through which the floors meet: the actor asks a Backend and a CredentialSource, and tells an AuditSink."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from secrets_actor.domain.credentials import Credentials
+from secrets_actor.domain.findings import Finding
 from secrets_actor.domain.operations import Operation
 
 T = TypeVar("T")
@@ -13,10 +14,12 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """What travels with an operation to a backend: until when (`time.monotonic()` seconds), and with which keys."""
+    """What travels with an operation to a backend: until when (`time.monotonic()` seconds), with which keys, and
+    whether it may have taken effect already, for a worker ended over it."""
 
     deadline: float
     credentials: Credentials | None = None
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +56,16 @@ class CredentialSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BackendKit:
-    """What runtime hands to the actor: how to open a connection, and the source of keys if the store wants any."""
+    """What runtime hands to the actor: how to open a connection, and the source of keys if the store wants any.
+
+    `examine` looks at everything that the store needs, by a deadline (`time.monotonic()` seconds), and changes nothing;
+    the text is what names begin with that it may ask for.
+    """
 
     name: str
     connect: Callable[[], Backend]
     credentials: CredentialSource | None = None
+    examine: Callable[[float, str], Iterable[Finding]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

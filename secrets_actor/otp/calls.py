@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Protocol
 
-from secrets_actor.otp.errors import CallFailed, CallingSelf, ForkedProcess, NoProcess
+from secrets_actor.otp.errors import CallFailed, CallingSelf, EndedFirst, ForkedProcess, NoProcess
 from secrets_actor.otp.messages import Cast, Down, StopRequest
 from secrets_actor.otp.pid import Pid, current
 from secrets_actor.otp.reasons import FORKED, NOPROC, NORMAL, ExitReason
@@ -51,7 +51,8 @@ def cast(server: Address, message: Any) -> None:
 def stop(server: Address, reason: ExitReason = NORMAL, timeout: float | None = None) -> None:
     """Have *server* end with *reason* when its turn comes, and wait until it has.
 
-    Raises `CallFailed` if it ended for another reason, `NoProcess` if there is none, `CallTimeout`.
+    Raises `CallFailed` if it ended for another reason, `EndedFirst` (a `CallFailed`) if it ended by itself before its
+    turn to stop came, `NoProcess` if there is none, `CallTimeout`.
     """
     pid = server.resolve()
     if pid is None:
@@ -66,12 +67,15 @@ def stop(server: Address, reason: ExitReason = NORMAL, timeout: float | None = N
     if pid.reason is FORKED:
         raise ForkedProcess(FORKED)
     ref = pid.monitor(settle)
-    pid.send(StopRequest(reason))
+    request = StopRequest(reason)
+    pid.send(request)
     try:
         found = ended.wait(timeout)
     finally:
         pid.demonitor(ref)
     if found == NOPROC:
         raise NoProcess(NOPROC)
+    if not request.taken:
+        raise EndedFirst(found)
     if found != reason:
         raise CallFailed(found)

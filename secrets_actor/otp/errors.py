@@ -26,6 +26,10 @@ class NoProcess(CallFailed):
     """There is no such process: its name is not registered, or it has ended."""
 
 
+class EndedFirst(CallFailed):
+    """A process that was told to stop had ended by itself, whatever the reason, before it was this message's turn."""
+
+
 class ForkedProcess(NoProcess):
     """The process lives in the program that this one was forked from: here there is none of its threads. Start a tree
     of your own after the fork."""

@@ -27,11 +27,12 @@ class Cast:
     message: Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class StopRequest:
-    """End with *reason* when it is this message's turn."""
+    """End with *reason* when it is this message's turn; `taken` says that it was."""
 
     reason: ExitReason
+    taken: bool = False
 
 
 @dataclass(frozen=True, slots=True)

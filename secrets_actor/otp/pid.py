@@ -122,7 +122,9 @@ class Pid:
     # --- signals --------------------------------------------------------------------------------------------------
 
     def exit(self, reason: ExitReason, sender: Pid | None = None) -> None:
-        """Send an exit signal: `KILL` ends it whatever it does; see rule 3 for any other reason."""
+        """Send an exit signal: `KILL` ends it whatever it does; see rule 3 for any other reason. The dead send none."""
+        if sender is not None and sender is _here.pid and sender._reason is not None:
+            return
         if reason == KILL:
             self.kill()
         elif self.trap_exit:
@@ -131,12 +133,11 @@ class Pid:
             self.finish(reason)
 
     def _linked_ended(self, other: Pid, reason: ExitReason) -> None:
-        if reason == KILL and not self.trap_exit:  # it said so itself: through a link that can be trapped
-            self.finish(KILLED)
-        elif self.trap_exit:
+        """Through a link `KILL` is a reason like any other."""
+        if self.trap_exit:
             self.post(ExitSignal(other, reason))
-        else:
-            self.exit(reason, sender=other)
+        elif reason != NORMAL:
+            self.finish(reason)
 
     def post(self, message: Any) -> bool:
         """Like `send`, whoever's thread this is: for signals, whose news is a death, and for timers."""

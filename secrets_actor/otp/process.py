@@ -91,6 +91,7 @@ class _Actor(pykka.ThreadingActor):
         take, pid = self.actor_inbox.take, self.pid
         while (message := take()) is not CLOSED and pid.reason is None:
             if type(message) is StopRequest:
+                message.taken = True
                 self._end(Ending(message.reason), message)
             else:
                 self._receive(message)

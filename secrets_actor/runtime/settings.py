@@ -13,6 +13,8 @@ from typing import Any, Final, Literal
 
 from secrets_actor.backends.aws.credentials.static import KeySource
 
+# The settings that may change while a system runs.
+OF_THE_STORE: Final = ("backend", "local", "aws")
 # The settings that hold a key or say where one is.
 KEYS: Final = ("access_key", "secret_key", "session_token")
 
@@ -33,19 +35,34 @@ class LocalSettings:
 class AwsSettings:
     """[aws]: Secrets Manager. *timeout* in seconds for one attempt, *recovery_window* in days, 7 to 30.
 
-    *region* None: AWS_REGION or AWS_DEFAULT_REGION. *auth_method* `access_key`: the three keys, or the AWS_ variables
-    when no access key is given; `iam_role`: the role of the instance this runs on.
+    *region* None: AWS_REGION, AWS_DEFAULT_REGION, or the profile's. *auth_method* `default`: the three keys if one of
+    them is given, else wherever AWS's own tools look, starting with *profile* if there is one; `access_key`: the three
+    keys, or the AWS_ variables when no access key is given; `iam_role`: the role of the instance this runs on. With
+    *role_arn*, all that only serves to assume that role, for *session_duration* seconds (900 to 43200).
+    What is None of *endpoint_url*, *use_fips*, *use_dualstack*, *ca_bundle*, *proxy_url*, *retry_mode* and
+    *max_attempts* (1 to 100, the first one too) is as AWS's own variables have it; see `aws_way.py`.
     """
 
     region: str | None = _limits(None, min_length=1)
-    auth_method: Literal["access_key", "iam_role"] = "access_key"
+    auth_method: Literal["default", "access_key", "iam_role"] = "default"
+    profile: str | None = _limits(None, min_length=1)
     access_key: KeySource | None = None
     secret_key: KeySource | None = None
     session_token: KeySource | None = None
+    role_arn: str | None = None
+    external_id: str | None = None
+    role_session_name: str | None = None
+    session_duration: int | None = _limits(None, ge=900, le=43_200)
     timeout: float = _limits(5.0, gt=0, le=300)
     recovery_window: int = _limits(30, ge=7, le=30)
     endpoint_url: str | None = None
+    use_fips: bool | None = None
+    use_dualstack: bool | None = None
     ca_bundle: Path | None = None
+    # It may hold a password.
+    proxy_url: str | None = field(default=None, repr=False)
+    retry_mode: Literal["standard", "adaptive"] | None = None
+    max_attempts: int | None = _limits(None, ge=1, le=100)
 
     def __post_init__(self) -> None:
         """A key given as text is masked at once."""
@@ -86,5 +103,13 @@ class Settings:
 
 
 def region_of(aws: AwsSettings, environ: Mapping[str, str]) -> str | None:
-    """The region in force: the configured one, or that of AWS's own variables."""
-    return aws.region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or None
+    """The region in force: the configured one, that of AWS's own variables, or that of the profile."""
+    return aws.region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or _profile_region(aws, environ)
+
+
+def _profile_region(aws: AwsSettings, environ: Mapping[str, str]) -> str | None:
+    if aws.auth_method != "default":
+        return None
+    from secrets_actor.backends.aws.credentials.shared_files import profile_region  # reads files, and rarely
+
+    return profile_region(environ, aws.profile)

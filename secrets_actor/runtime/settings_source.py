@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from secrets_actor.backends.aws.credentials.static import KeySource
-from secrets_actor.backends.aws.endpoint import endpoint_for
 from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.domain.secret import MASK
+from secrets_actor.runtime.aws_way import way_for
 from secrets_actor.runtime.settings import KEYS, AwsSettings, Settings, region_of
 
 if TYPE_CHECKING:
@@ -152,19 +152,31 @@ def _lacks_region(raw: Mapping[str, Any], environ: Mapping[str, str]) -> bool:
     if raw.get("backend") != "aws_secrets_manager":
         return False
     aws = raw.get("aws")
-    stated = isinstance(aws, dict) and "region" in aws  # good or not: the model has looked at it
-    return not stated and region_of(AwsSettings(), environ) is None
+    aws = aws if isinstance(aws, dict) else {}
+    if "region" in aws:  # good or not: the model has looked at it
+        return False
+    profile = aws.get("profile")
+    return region_of(AwsSettings(profile=profile if isinstance(profile, str) else None), environ) is None
 
 
 def _unusable(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
     """What is wrong with the way to the store. Said here, and not when it is opened: the settings show a URL."""
-    region = region_of(settings.aws, environ)
-    if settings.backend == "aws_secrets_manager" and region is not None:
+    aws = settings.aws
+    mistakes: list[str] = []
+    region = region_of(aws, environ) if settings.backend == "aws_secrets_manager" else None
+    if region is not None:
         try:
-            endpoint_for(region, settings.aws.endpoint_url)
+            way_for(aws, region, environ)
         except ConfigurationError as error:
-            return error.mistakes
-    return ()
+            mistakes += error.mistakes
+    if aws.profile is not None and aws.auth_method != "default":
+        mistakes.append('aws.profile: only with auth_method "default"')
+    if aws.role_arn is not None:
+        from secrets_actor.backends.aws.credentials.assume_role import Role
+
+        role = Role(aws.role_arn, aws.role_session_name, aws.external_id, aws.session_duration)
+        mistakes += [f"aws.{mistake}" for mistake in role.mistakes()]
+    return tuple(mistakes)
 
 
 def _key_source(given: Any, environ: Mapping[str, str]) -> KeySource | str:

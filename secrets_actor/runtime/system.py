@@ -9,6 +9,7 @@ Rule 2: in the child of a fork there is no thread of ours. What callers hold goe
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import threading
 import time
@@ -18,8 +19,9 @@ from types import TracebackType
 from typing import Self
 
 from secrets_actor.actor.failures import translated
+from secrets_actor.actor.jobs import UseStore
 from secrets_actor.client.secrets import Secrets
-from secrets_actor.domain.errors import SecretsError, StartFailed
+from secrets_actor.domain.errors import ConfigurationError, SecretsError, StartFailed
 from secrets_actor.domain.ports import BackendKit
 from secrets_actor.forks import on_fork
 from secrets_actor.otp import (
@@ -35,13 +37,14 @@ from secrets_actor.otp import (
     Pid,
     StartError,
     Tree,
+    call,
     snapshot,
     spawn,
 )
 from secrets_actor.runtime import tree
-from secrets_actor.runtime.settings import Settings
+from secrets_actor.runtime.settings import OF_THE_STORE, Settings
 from secrets_actor.runtime.settings_source import load
-from secrets_actor.runtime.wiring import SECRETS, assemble, assemble_afresh
+from secrets_actor.runtime.wiring import SECRETS, assemble, assemble_afresh, kit_for
 
 Source = str | os.PathLike[str] | Settings | None
 # Seconds that `stop` waits for the threads of processes that were cut off; one that hangs longer is left behind.
@@ -142,6 +145,36 @@ class System:
                 self._told_by = None
         if down.pid is self._root:  # else on_give_up has started another
             self._ended.set()
+
+    def configure(self, source: Source, *, kit: BackendKit | None = None) -> None:
+        """Use the store of another configuration, such as another region or other keys, without losing a call.
+
+        Calls under way are finished by the store before, with its workers; the cache is emptied. Only `backend`,
+        `local` and `aws` may differ from the present settings. *kit* takes the place of the configured store.
+        Raises `ConfigurationError`, and `ServerDown` if the secrets actor is just being restarted: nothing has changed.
+        """
+        settings = load(source)
+        fixed = (name for name in (field.name for field in dataclasses.fields(Settings)) if name not in OF_THE_STORE)
+        differing = [name for name in fixed if getattr(settings, name) != getattr(self.settings, name)]
+        if differing:
+            remedy = "not while the system runs: stop it, and start one with the new settings"
+            raise ConfigurationError(tuple(f"{name}: {remedy}" for name in differing))
+        found = kit or kit_for(settings, self._parts.node.observe)
+        if self._is_ready():
+            self._tell(UseStore(found))
+        else:
+            self._parts.present.replace(found)
+            self._parts.cache.forget()
+        self.settings, self._kit = settings, kit
+        self._parts = dataclasses.replace(self._parts, settings=settings)
+
+    def _tell(self, request: UseStore) -> None:
+        try:
+            call(self._parts.node.name(SECRETS), request, self.settings.call_timeout_seconds)
+            return
+        except OtpError as error:
+            failure = translated(error)
+        raise failure
 
     def stop(self, timeout: float = 10.0) -> None:
         """Stop the tree, last part first; what is not done in *timeout* seconds is cut off. Nothing if it has ended."""

@@ -38,15 +38,15 @@ WORKER_SHUTDOWN: Final = 2.0
 
 def worker_spec(parts: Parts) -> ChildSpec:
     """One worker. Transient: one that was told to go is not started again."""
-    owner = parts.node.name(SECRETS)
-    return ChildSpec("worker", lambda: Worker(parts.kit, owner), restart=Restart.TRANSIENT, shutdown=WORKER_SHUTDOWN)
+    present, owner = parts.present, parts.node.name(SECRETS)
+    return ChildSpec("worker", lambda: Worker(present, owner), restart=Restart.TRANSIENT, shutdown=WORKER_SHUTDOWN)
 
 
 def secrets_actor(parts: Parts) -> SecretsActor:
     """The secrets actor."""
     settings = parts.settings
     return SecretsActor(
-        kit=parts.kit,
+        present=parts.present,
         cache=parts.cache,
         audit=parts.trail,
         crew=Crew(parts.node.name(WORKERS), worker_spec(parts), settings.max_workers),

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from secrets_actor.actor.cache import Cache
-from secrets_actor.domain.ports import AuditSink, BackendKit, CredentialSource
+from secrets_actor.actor.present_kit import PresentKit
+from secrets_actor.domain.ports import BackendKit
 from secrets_actor.otp import Clock, LifecycleEvent, Node, Observer
-from secrets_actor.runtime.settings import AwsSettings, Settings, region_of
+from secrets_actor.runtime.settings import Settings
 from secrets_actor.telemetry.audit import AuditLog
 from secrets_actor.telemetry.audit_server import AuditTrail
 from secrets_actor.telemetry.logs import Log, make_logger
@@ -25,10 +26,10 @@ class Parts:
 
     settings: Settings
     node: Node
-    kit: BackendKit
+    present: PresentKit
     cache: Cache
     trail: AuditTrail
-    audit_log: AuditSink
+    audit_log: AuditLog
     report_lost: Callable[[int], None]
     wall_clock: Callable[[], datetime]
 
@@ -44,15 +45,15 @@ def assemble(
     """The parts for *settings*. *observer* hears of life-cycle events beside the log; *kit* takes the place of the
     configured store."""
     logger = make_logger(format=settings.log.format, output=settings.log.output)
-    reporter = LifecycleReporter(logger)
-    node = Node(_both(reporter, observer), clock)
+    observe = _both(LifecycleReporter(logger), observer)
+    node, audit_log = Node(observe, clock), AuditLog(logger)
     return Parts(
         settings=settings,
         node=node,
-        kit=kit or kit_for(settings),
+        present=PresentKit(kit or kit_for(settings, observe)),
         cache=Cache(settings.ttl_seconds, settings.cache_entries),
-        trail=AuditTrail(node.name(AUDIT)),
-        audit_log=AuditLog(logger),
+        trail=AuditTrail(node.name(AUDIT), audit_log.is_wanted),
+        audit_log=audit_log,
         report_lost=_lost_records_reporter(logger),
         wall_clock=utc_now,
     )
@@ -63,9 +64,13 @@ def assemble_afresh(parts: Parts, *, observer: Observer | None = None, kit: Back
     hold a connection, a file, or the lock of a thread that is not here is made anew."""
     settings = parts.settings
     logger = make_logger(format=settings.log.format, output=settings.log.output)
-    parts.node.start_afresh(_both(LifecycleReporter(logger), observer))
+    observe = _both(LifecycleReporter(logger), observer)
+    parts.node.start_afresh(observe)
     return replace(
-        parts, kit=kit or kit_for(settings), audit_log=AuditLog(logger), report_lost=_lost_records_reporter(logger)
+        parts,
+        present=PresentKit(kit or kit_for(settings, observe)),
+        audit_log=AuditLog(logger),
+        report_lost=_lost_records_reporter(logger),
     )
 
 
@@ -86,30 +91,15 @@ def _both(reporter: Observer, observer: Observer | None) -> Observer:
     return observe
 
 
-def kit_for(settings: Settings) -> BackendKit:
-    """The configured store. Nothing is opened yet. Raises `ConfigurationError`."""
+def kit_for(settings: Settings, observe: Observer | None = None) -> BackendKit:
+    """The configured store; *observe* is told what it finds out about this machine. Nothing is opened yet.
+
+    Raises `ConfigurationError`.
+    """
     if settings.backend == "local_encrypted":
         from secrets_actor.backends.local.backend import kit as local_kit
 
         return local_kit(path=settings.local.path, recovery_window=settings.local.recovery_window)
-    from secrets_actor.backends.aws.backend import kit as aws_kit
+    from secrets_actor.runtime.aws_kit import aws_kit_for
 
-    aws = settings.aws
-    return aws_kit(
-        region=region_of(aws, os.environ) or "",
-        endpoint_url=aws.endpoint_url,
-        ca_bundle=None if aws.ca_bundle is None else str(aws.ca_bundle),
-        timeout=aws.timeout,
-        recovery_window=aws.recovery_window,
-        credentials=_credentials(aws),
-    )
-
-
-def _credentials(aws: AwsSettings) -> CredentialSource:
-    if aws.auth_method == "access_key":
-        from secrets_actor.backends.aws.credentials.static import StaticCredentials
-
-        return StaticCredentials(aws.access_key, aws.secret_key, aws.session_token)
-    from secrets_actor.backends.aws.credentials.instance_metadata import InstanceMetadataCredentials
-
-    return InstanceMetadataCredentials()
+    return aws_kit_for(settings.aws, os.environ, observe)

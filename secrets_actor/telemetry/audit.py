@@ -1,5 +1,6 @@
 """The audit log: one event an operation, always of the same shape, never a value, key or token."""
 
+import logging
 from typing import Final
 
 from secrets_actor.domain.ports import AuditRecord
@@ -14,6 +15,10 @@ class AuditLog:
 
     def __init__(self, log: Log) -> None:
         self._log = log
+
+    def is_wanted(self) -> bool:
+        """Whether a record would be written at all, as the host's logging has it now."""
+        return self._log.wants(logging.INFO)
 
     def record(self, record: AuditRecord) -> None:
         """Write *record*."""

@@ -20,16 +20,18 @@ _WAKE: Final = "records"
 
 
 class AuditTrail:
-    """An AuditSink that any thread may tell; *server* is woken to write what is told."""
+    """An AuditSink that any thread may tell; *server* is woken to write what is told, if it *is_wanted*."""
 
-    def __init__(self, server: Name) -> None:
-        self._server = server
+    def __init__(self, server: Name, is_wanted: Callable[[], bool] = lambda: True) -> None:
+        self._server, self._is_wanted = server, is_wanted
         self._lock = threading.Lock()
         self._records: deque[AuditRecord] = deque()
         self._lost = 0
 
     def record(self, record: AuditRecord) -> None:
-        """Hand *record* over."""
+        """Hand *record* over. Nothing, if nobody wants to read it: waking the server costs more than a cached get."""
+        if not self._is_wanted():
+            return
         with self._lock:
             first = not self._records
             if len(self._records) >= MAX_RECORDS:

@@ -38,6 +38,13 @@ class Log:
         with self._lock:
             self._dropped += 1
 
+    def wants(self, level: int) -> bool:
+        """Whether an event of this level (as of `logging`) would be written at all. Never raises."""
+        try:
+            return self._outlet.wants(level)
+        except Exception:  # noqa: BLE001 - rule 3; the event will tell
+            return True
+
     def debug(self, event: str, /, **facts: object) -> None:
         """For developers; written only through the host's logging, when that asks for it."""
         self.log(logging.DEBUG, event, **facts)

@@ -8,7 +8,7 @@ from typing import Final
 from secrets_actor.telemetry.logs import Log
 
 # What somebody on call wants to see.
-_TROUBLE: Final = ("Crash", "Fail", "GaveUp", "Disowned", "Restarted")
+_TROUBLE: Final = ("Crash", "Fail", "GaveUp", "Disowned", "Restarted", "Skew")
 # Once for every process or job, so of use to developers only.
 _ROUTINE: Final = frozenset({"ProcessStarted", "ProcessEnded", "JobStarted"})
 _WORD_START: Final = re.compile(r"(?<!^)(?<![A-Z])(?=[A-Z])")

@@ -91,7 +91,7 @@ class FakeStore:
 
     @property
     def calls(self) -> Counter[str]:
-        """How many operations have arrived, by kind: get, set, delete, restore, list."""
+        """How many operations have arrived, by kind: get, set, delete, restore, list, get_many, ..."""
         with self._changed:
             return self._calls.copy()
 

@@ -12,16 +12,36 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from secrets_actor.domain.errors import InvalidRequest, SecretDeleted, SecretExists, SecretNotFound, StoreError
+from secrets_actor.domain.descriptions import SecretBatch
+from secrets_actor.domain.errors import (
+    InvalidRequest,
+    SecretDeleted,
+    SecretExists,
+    SecretNotFound,
+    SecretsError,
+    StoreError,
+    UnknownMessage,
+)
 from secrets_actor.domain.names import SecretId
-from secrets_actor.domain.operations import AWSCURRENT, AWSPREVIOUS, Delete, Get, List, Operation, Restore, Set
+from secrets_actor.domain.operations import (
+    AWSCURRENT,
+    AWSPREVIOUS,
+    MESSAGES,
+    Delete,
+    Get,
+    GetMany,
+    List,
+    Operation,
+    Restore,
+    Set,
+)
 from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, Secret, SecretInfo, SecretValue, SetReceipt
 
 # The AWS form, with a partition and region that AWS does not have.
 ARN_PREFIX: Final = "arn:fake:secretsmanager:fake:000000000000:secret:"
 # As the local store: AWS keeps about 100 versions and removes those without a stage first (user guide, "Quotas").
 MAX_VERSIONS: Final = 100
-KINDS: Final = frozenset(operation.kind for operation in (Get, Set, Delete, Restore, List))
+KINDS: Final = frozenset(operation.kind for operation in MESSAGES)
 _AWS_CODES: Final[dict[type[StoreError], str]] = {
     SecretNotFound: "ResourceNotFoundException",
     SecretExists: "ResourceExistsException",
@@ -64,7 +84,7 @@ class Shelf:
     def perform(self, operation: Operation[Any], now: datetime, new_id: str) -> Any:
         """The answer to *operation* at *now*. *new_id* is the version id of a set that brings no token.
 
-        Raises `SecretNotFound`, `SecretDeleted`, `SecretExists` and `InvalidRequest`.
+        Raises `SecretNotFound`, `SecretDeleted`, `SecretExists`, `InvalidRequest` and `UnknownMessage`.
         """
         self._entries = {
             name: entry
@@ -82,7 +102,10 @@ class Shelf:
                 return self._delete(operation, now)
             case Restore():
                 return self._restore(operation, now)
-        raise _refusal(InvalidRequest, f"the fake store does not know the operation {type(operation).__name__}")
+            case GetMany():
+                return self._get_many(operation)
+        name = type(operation).__name__
+        raise UnknownMessage(f"the fake store does not know the operation {name}: ask for it where there is AWS")
 
     def version_ids(self, secret_id: str) -> tuple[str, ...]:
         """The ids of all versions kept of a secret, the oldest first; none when there is no such secret."""
@@ -106,6 +129,16 @@ class Shelf:
             )
         return Secret(entry.name, entry.arn, version.value, version.id, stages, version.created_at)
 
+    def _get_many(self, operation: GetMany) -> SecretBatch:
+        found: dict[str, Secret] = {}
+        errors: dict[str, SecretsError] = {}
+        for secret_id in operation.secret_ids:
+            try:
+                found[secret_id] = self._get(Get(secret_id))
+            except StoreError as error:
+                errors[secret_id] = error.clone()
+        return SecretBatch(found, errors)
+
     def _list(self, operation: List) -> tuple[SecretInfo, ...]:
         return tuple(
             SecretInfo(one.name, one.arn, one.description, one.created_at, one.changed_at, one.deletion_date)
@@ -114,8 +147,13 @@ class Shelf:
         )
 
     def _set(self, operation: Set, version_id: str, now: datetime) -> SetReceipt:
+        if operation.tags or operation.kms_key_id is not None:
+            text = "the fake store keeps no tags and has no KMS keys; set the secret without them"
+            raise _refusal(InvalidRequest, text)
         secret_id = SecretId(operation.secret_id)
         created = self._find(secret_id) is None and not secret_id.is_arn
+        if operation.restore_on_set and not created:
+            self._restore(Restore(secret_id), now)
         entry = self._create(secret_id, now) if created else self._live(secret_id)
         earlier = entry.versions.get(version_id)
         if earlier is not None:

@@ -28,11 +28,16 @@ def test_keys_are_absent_at_first_and_wanted() -> None:
     assert not state.fetching().wants_fetch(NOW)
 
 
-def test_keys_without_an_end_stay_fresh() -> None:
+def test_keys_without_an_end_stay_good_and_are_looked_at_anew_every_minute() -> None:
     state = CredentialState().fetched(keys(), NOW)
+    late = NOW + 10_000 * HOUR
 
-    assert state.phase(NOW + 10_000 * HOUR) is Phase.FRESH
-    assert not state.wants_fetch(NOW + 10_000 * HOUR)
+    assert state.phase(NOW + timedelta(seconds=59)) is Phase.FRESH
+    assert not state.wants_fetch(NOW + timedelta(seconds=59))
+    assert state.phase(late) is Phase.DUE
+    assert state.usable(late) is state.credentials
+    assert state.wants_fetch(late)
+    assert not state.must_wait(late)
 
 
 @pytest.mark.parametrize(
@@ -42,11 +47,15 @@ def test_keys_without_an_end_stay_fresh() -> None:
         (6 * HOUR, 6 * HOUR - timedelta(minutes=15), Phase.DUE),
         (HOUR / 4, HOUR / 4 * 0.74, Phase.FRESH),
         (HOUR / 4, HOUR / 4 * 0.75, Phase.DUE),
-        (HOUR, HOUR - timedelta(microseconds=1), Phase.DUE),
+        (6 * HOUR, 6 * HOUR - timedelta(minutes=10, seconds=1), Phase.DUE),
+        (6 * HOUR, 6 * HOUR - timedelta(minutes=10), Phase.URGENT),
+        (HOUR / 4, HOUR / 4 * 0.83, Phase.DUE),
+        (HOUR / 4, HOUR / 4 * 0.84, Phase.URGENT),
+        (HOUR, HOUR - timedelta(microseconds=1), Phase.URGENT),
         (HOUR, HOUR, Phase.EXPIRED),
     ],
 )
-def test_keys_are_due_15_minutes_before_their_end_or_a_quarter_of_a_short_life(
+def test_keys_are_due_15_minutes_and_urgent_10_minutes_before_their_end_or_a_quarter_and_a_sixth_of_a_short_life(
     life: timedelta, at: timedelta, phase: Phase
 ) -> None:
     state = CredentialState().fetched(keys(NOW + life), NOW)
@@ -54,13 +63,71 @@ def test_keys_are_due_15_minutes_before_their_end_or_a_quarter_of_a_short_life(
     assert state.phase(NOW + at) is phase
     assert (state.usable(NOW + at) is not None) == (phase is not Phase.EXPIRED)
     assert state.wants_fetch(NOW + at) == (phase is not Phase.FRESH)
+    for one in (state, state.fetching()):
+        assert one.must_wait(NOW + at) == (phase in (Phase.URGENT, Phase.EXPIRED))
 
 
 def test_a_failed_fetch_leaves_the_old_keys_as_good_as_they_are() -> None:
-    state = CredentialState().fetched(keys(NOW + HOUR), NOW).fetching().failed()
+    state = CredentialState().fetched(keys(NOW + HOUR), NOW).fetching().failed(NOW)
 
     assert state.usable(NOW) is not None
     assert not state.refreshing
+
+
+def test_after_a_failed_fetch_the_next_one_waits_for_a_pause_that_grows_up_to_a_minute() -> None:
+    state = CredentialState().fetched(keys(NOW + 24 * HOUR), NOW)
+    now, pauses = NOW + 24 * HOUR - timedelta(minutes=14), []
+    for _ in range(9):
+        state = state.fetching().failed(now)
+        assert state.not_before is not None
+        assert not state.wants_fetch(state.not_before - timedelta(microseconds=1))
+        assert state.wants_fetch(state.not_before)
+        pauses.append((state.not_before - now).total_seconds())
+
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
+def test_during_the_pause_nobody_waits_while_the_keys_are_good_and_everybody_asks_when_they_are_not() -> None:
+    end = NOW + 24 * HOUR
+    urgent = end - timedelta(minutes=9)
+    state = CredentialState().fetched(keys(end), NOW).fetching().failed(urgent)
+
+    assert not state.must_wait(urgent)
+    assert not state.wants_fetch(urgent)
+    assert state.must_wait(urgent + timedelta(seconds=1))
+    late = state.failed(end - timedelta(microseconds=1))
+    assert late.must_wait(end)
+    assert late.wants_fetch(end)
+
+
+def test_new_keys_end_the_pause() -> None:
+    state = CredentialState().fetched(keys(NOW + HOUR), NOW).failed(NOW).failed(NOW)
+
+    state = state.fetched(keys(NOW + HOUR), NOW)
+
+    assert (state.failures, state.not_before) == (0, None)
+
+
+def test_keys_that_have_ended_take_no_good_ones_place() -> None:
+    old = keys(NOW + HOUR)
+    state = CredentialState().fetched(old, NOW).fetching().fetched(keys(NOW), NOW)
+
+    assert state.usable(NOW) is old
+    assert (state.refreshing, state.failures) == (False, 1)
+    assert CredentialState().fetched(keys(NOW), NOW).phase(NOW) is Phase.EXPIRED
+
+
+@pytest.mark.parametrize("life", [timedelta(seconds=1), timedelta(minutes=15), HOUR, 36 * HOUR])
+def test_calls_every_thousandth_of_a_life_fetch_once_a_life_and_never_wait(life: timedelta) -> None:
+    state, now, fetches, step = CredentialState().fetched(keys(NOW + life), NOW), NOW, 0, life / 1000
+    for _ in range(3000):
+        now += step
+        assert not state.must_wait(now)
+        if state.wants_fetch(now):
+            state = state.fetching().fetched(keys(now + life), now)
+            fetches += 1
+
+    assert 3 <= fetches <= 4
 
 
 def test_rejected_keys_are_gone_and_a_fetch_under_way_stays_under_way() -> None:
@@ -101,6 +168,7 @@ def test_a_keyring_releases_them_too_when_the_fetch_fails_and_may_start_another(
 
     assert ring.failed() == [flight]
     assert ring.current() is None
+    assert ring.must_wait()
     assert ring.start_fetch()
 
 
@@ -124,4 +192,5 @@ def test_a_keyring_holds_keys_until_their_end() -> None:
     clock.now = NOW + HOUR
 
     assert ring.current() is None
+    assert ring.must_wait()
     assert ring.start_fetch()

@@ -77,6 +77,25 @@ def test_a_foreign_write_outdates_what_is_being_read_and_opens_no_lane() -> None
     assert (lanes.epoch("a"), lanes.epoch("b"), len(lanes)) == (1, 0, 1)
 
 
+def test_every_write_that_comes_or_ends_is_a_change_and_no_read_is() -> None:
+    lanes, seen = Lanes(), []
+    for step in (
+        lambda: lanes.enter("a", 1, writes=False),
+        lambda: lanes.enter("b", 2, writes=True),
+        lambda: lanes.enter("b", 3, writes=True),
+        lambda: lanes.leave("a", 1),
+        lambda: lanes.leave("b", 2),
+        lambda: lanes.leave("b", 3),
+        lambda: lanes.outdate("c"),
+        lanes.outdate_all,
+    ):
+        before = lanes.changes
+        step()
+        seen.append(lanes.changes > before)
+
+    assert seen == [False, True, True, False, True, True, True, True]
+
+
 def test_leaving_a_lane_that_nobody_is_in_does_nothing() -> None:
     assert Lanes().leave("a", 1) == []
 

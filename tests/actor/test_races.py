@@ -145,7 +145,7 @@ def test_an_earlier_actors_credentials_and_jobs_mean_nothing_to_the_next(tmp_pat
 def test_unexpected_messages_are_no_reason_to_end(system: System, shelf: Shelf) -> None:
     actor = process(system, "secrets")
     dead = workers_once(system)
-    for message in ("gossip", None, Nudge(), WorkerReady(dead), Cast):
+    for message in ("gossip", None, Nudge(), WorkerReady(dead, 0), Cast):
         actor.post(message)
     system.ref.tell("gossip")
     system.ref.tell(Operation())

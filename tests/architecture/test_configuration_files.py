@@ -108,6 +108,9 @@ def test_the_policy_allows_what_the_program_asks_for_and_nothing_else(
         assert not secrets.set("app/one", b"bytes", description="again").created
         assert secrets.get("app/one").reveal() == b"bytes"
         assert secrets.get("app/one", stage="AWSPREVIOUS").reveal() == "text"
+        assert secrets.put("app/one", "pending", stages=["AWSPENDING"]).stages == ("AWSPENDING",)
+        assert secrets.get_many(["app/one"]).found["app/one"].reveal() == b"bytes"
+        assert secrets.describe("app/one").description == "again"
         secrets.delete("app/one")
         secrets.restore("app/one")
         assert [info.name for info in secrets.list(include_deleted=True)] == ["app/one"]

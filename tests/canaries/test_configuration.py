@@ -151,13 +151,16 @@ def test_the_command_line_lets_nothing_out(hunt: Hunt, tmp_path: Path) -> None:
     run("set", "canaries/one", stdin=values.long)
     run("--config", str(tmp_path / "bad.toml"), "list")
     with FaultyServer(aws_error("AccessDeniedException", text=values.text)) as server:
-        run("set", "canaries/one", on=program.on_aws(server.url, keys), stdin=values.other)
+        on_aws = program.on_aws(server.url, keys).with_settings(AWS_ENDPOINT_URL_STS=server.url)
+        run("set", "canaries/one", on=on_aws, stdin=values.other)
+        run("doctor", on=on_aws)
+    run("doctor")
     store = program.home / ".local" / "share" / "secrets-actor"
     hunt.files(program.home, store / "key")
 
-    assert hunt.counts["ended with 0"] == 4
+    assert hunt.counts["ended with 0"] == 5
     assert hunt.counts["ended with 2"] == 3
-    hunt.nothing_was_found(texts=10, file=1, **{"ended with 4": 1, "ended with 6": 1})
+    hunt.nothing_was_found(texts=10, file=1, **{"ended with 1": 1, "ended with 4": 1, "ended with 6": 1})
 
 
 def test_keys_in_settings_made_in_code_do_not_show(hunt: Hunt) -> None:

@@ -130,13 +130,14 @@ def test_the_same_ref_reaches_the_next_actor(system: System, host: Any, shelf: S
 
 
 def test_whoever_waits_when_the_actor_dies_is_told(system: System, host: Any, shelf: Shelf) -> None:
-    hold = shelf.hold("set")
+    hold, reading = shelf.hold("set"), shelf.hold("get")
     future = system.ref.ask(Set("a", SecretValue("v"), TOKEN), block=False)
     hold.wait()
     host.ask(("ask later", Get("b"), "b"))
     eventually(lambda: process(system, "secrets").open_calls == 2)
     kill(system, "secrets")
     hold.go.set()
+    reading.go.set()
 
     assert type(failure(lambda: future.get(timeout=10))) is ServerDown
     me = host.ask("self")

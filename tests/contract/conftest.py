@@ -1,16 +1,23 @@
 """The store of each test: one for every backend. And the list of known divergences at the end of a run."""
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from secrets_actor.domain.ports import BackendKit
-from tests.contract.divergences import BACKENDS, DIVERGENCES, FAKE, LOCAL, MINISTACK, MOTO
+from tests.contract.divergences import BACKENDS, DIVERGENCES, EMULATORS, FAKE, LIVE, LOCAL, MINISTACK, MOTO
+from tests.contract.live import initial_environment, live_account
 from tests.contract.store import OBSERVED, RECOVERY_WINDOW, Store, aws_kit
 from tests.servers.account import allow_everything
 from tests.servers.ministack import Ministack
 from tests.servers.moto import MotoServer
+
+REAL: Final = pytest.param(LIVE, marks=pytest.mark.live)
+# What speaks AWS's whole language.
+AWS: Final = (*EMULATORS, REAL)
 
 
 def _kit(where: str, request: pytest.FixtureRequest) -> BackendKit:
@@ -28,15 +35,36 @@ def _kit(where: str, request: pytest.FixtureRequest) -> BackendKit:
     return aws_kit(server.url, server.account.user(allow_everything()))
 
 
-@pytest.fixture(params=BACKENDS)
-def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """An empty store with an open backend, for each backend in turn."""
-    kit = _kit(request.param, request)
+def opened_store(where: str, request: pytest.FixtureRequest) -> Iterator[Store]:
+    """An empty store of this kind, with an open backend that is closed after; a real account is left as it was."""
+    if where == LIVE:
+        yield from _live_store()
+        return
+    kit = _kit(where, request)
     backend = kit.connect()
     try:
-        yield Store(request.param, kit, backend)
+        yield Store(where, kit, backend)
     finally:
         backend.close()
+
+
+def _live_store() -> Iterator[Store]:
+    account = live_account(initial_environment())
+    if isinstance(account, str):
+        pytest.skip(account)
+    kit = aws_kit(None, account.keys, region=account.region)
+    store = Store(LIVE, kit, kit.connect(), f"{account.prefix}/{uuid.uuid4().hex[:10]}")
+    try:
+        yield store
+    finally:
+        store.clean_up()
+        store.backend.close()
+
+
+@pytest.fixture(params=[*BACKENDS, REAL])
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """An empty store with an open backend, for each backend in turn."""
+    yield from opened_store(request.param, request)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -14,7 +14,11 @@ MINISTACK: Final = "aws-on-ministack"
 MOTO: Final = "aws-on-moto"
 LOCAL: Final = "local"
 FAKE: Final = "fake"
-BACKENDS: Final = (MINISTACK, MOTO, LOCAL, FAKE)
+EMULATORS: Final = (MINISTACK, MOTO)
+OWN: Final = (LOCAL, FAKE)
+BACKENDS: Final = (*EMULATORS, *OWN)
+# A real account: no entry in the table, ever.
+LIVE: Final = "aws-live"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,41 @@ DIVERGENCES: Final[dict[tuple[str, str], Divergence]] = {
     (MINISTACK, "denied-status"): Divergence("AccessDeniedException with status 403", "with status 400"),
     (MINISTACK, "refusal-request-id"): Divergence(
         "a refusal for the keys' sake carries no request id", "every answer has an x-amzn-RequestId"
+    ),
+    (MINISTACK, "create-same-token"): Divergence(
+        "a create repeated with its token is refused: ResourceExistsException", "nothing changes, the same is answered"
+    ),
+    (MINISTACK, "put-same-token"): Divergence(
+        "a put repeated with its token drops the version before it", "nothing changes, the same is answered"
+    ),
+    (MINISTACK, "put-same-token-other-value"): Divergence(
+        "a put with a token that was used changes that version's value", "ResourceExistsException"
+    ),
+    (MINISTACK, "negated-filter"): Divergence(
+        "a `!` in a filter's value is a part of its text", "it negates the filter"
+    ),
+    (MINISTACK, "sort-by-name"): Divergence(
+        "SortBy and SortOrder are ignored: always by name, ascending", "the list is sorted as asked for"
+    ),
+    (MINISTACK, "rotation-without-function"): Divergence(
+        "a rotation without a function makes a version with the old value", "InvalidRequestException"
+    ),
+    (MINISTACK, "cancel-rotation"): Divergence("CancelRotateSecret is not known", "rotation is turned off"),
+    (MINISTACK, "remove-regions"): Divergence(
+        "RemoveRegionsFromReplication and StopReplicationToReplica are not known", "the copies are removed"
+    ),
+    (MOTO, "sort-by-name"): Divergence(
+        "SortBy and SortOrder are ignored: in order of creation", "the list is sorted as asked for"
+    ),
+    (MOTO, "validate-policy"): Divergence("ValidateResourcePolicy ends in an error 500", "the policy is looked over"),
+    (MOTO, "rotation-without-function"): Divergence(
+        "a rotation without a function makes a version", "InvalidRequestException"
+    ),
+    (MINISTACK, "missing-function"): Divergence(
+        "a rotation takes a function that is not there", "the function is tried, and one that is not there is refused"
+    ),
+    (MOTO, "replication-answers-id"): Divergence(
+        "the ARN in the answer is the id that was sent", "it is the secret's ARN"
     ),
     (MOTO, "not-found-status"): Divergence("ResourceNotFoundException with status 404", "with status 400"),
 }

@@ -1,16 +1,18 @@
 """A backend as the suite talks to it: operations as methods, names of its own, the table of divergences at hand."""
 
+import contextlib
 import threading
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
+from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import Delete, Get, List, Operation, Restore, Set
 from secrets_actor.domain.ports import Answer, Backend, BackendKit, CallContext, CredentialSource
 from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, Secret, SecretInfo, SecretValue, SetReceipt
-from tests.contract.divergences import BACKENDS, DIVERGENCES
+from tests.contract.divergences import BACKENDS, DIVERGENCES, LIVE
 from tests.servers.account import REGION, Keys
 
 T = TypeVar("T")
@@ -30,8 +32,8 @@ def static_source(keys: Keys) -> CredentialSource:
     )
 
 
-def aws_kit(url: str, keys: Keys, *, region: str = REGION, timeout: float = 5.0) -> BackendKit:
-    """The aws backend against the emulator at *url*."""
+def aws_kit(url: str | None, keys: Keys, *, region: str = REGION, timeout: float = 5.0) -> BackendKit:
+    """The aws backend against the emulator at *url*; None: against AWS."""
     from secrets_actor.backends.aws.backend import kit
 
     return kit(
@@ -64,9 +66,10 @@ class Store:
     kit: BackendKit
     backend: Backend
     prefix: str = field(default_factory=lambda: f"contract/{uuid.uuid4().hex[:10]}")
+    written: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        assert self.where in BACKENDS
+        assert self.where in (*BACKENDS, LIVE)
 
     def name(self, suffix: str = "secret") -> str:
         """A name that no other test has."""
@@ -81,7 +84,18 @@ class Store:
 
     def ask(self, operation: Operation[T], *, seconds: float = SECONDS) -> Answer[T]:
         """The whole answer to *operation*."""
+        self._note(operation)
         return perform(self.backend, self.kit, operation, seconds=seconds)
+
+    def _note(self, operation: Operation[Any]) -> None:
+        if operation.writes and getattr(operation, "secret_id", None):
+            self.written.add(getattr(operation, "secret_id"))  # noqa: B009
+
+    def clean_up(self) -> None:
+        """Delete all that was written here, for good."""
+        for name in sorted(self.written):
+            with contextlib.suppress(SecretsError):
+                perform(self.backend, self.kit, Delete(name, force=True))
 
     def set(
         self, name: str, value: str | bytes, *, token: str | None = None, description: str | None = None
@@ -112,6 +126,8 @@ class Store:
 
     def at_once(self, operations: "list[Operation[T]]") -> "list[T | BaseException]":
         """The answers to *operations*, each asked over a connection of its own, all at the same time."""
+        for operation in operations:
+            self._note(operation)
         start = threading.Barrier(len(operations))
         answers: list[T | BaseException] = [TimeoutError("never answered")] * len(operations)
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secrets_actor.backends.local.backend import kit as local_kit
-from secrets_actor.domain.errors import InvalidRequest, SecretsError
+from secrets_actor.domain.errors import SecretsError, UnknownMessage
 from secrets_actor.domain.operations import AWSCURRENT, AWSPREVIOUS, Delete, Get, List, Operation, Restore, Set
 from secrets_actor.domain.ports import Backend, CallContext
 from secrets_actor.domain.secret import SecretValue, SetReceipt
@@ -132,7 +132,7 @@ def test_an_operation_that_it_does_not_know_is_refused() -> None:
     class Rotate(Operation[None]):
         kind = "rotate"
 
-    with pytest.raises(InvalidRequest, match="does not know the operation Rotate"):
+    with pytest.raises(UnknownMessage, match="does not know the operation Rotate"):
         Shelf(recovery_window=12).perform(Rotate(), NOW, "unused")
 
 

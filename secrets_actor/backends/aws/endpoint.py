@@ -8,18 +8,19 @@ from urllib.parse import urlsplit
 from secrets_actor.domain.errors import ConfigurationError
 
 SERVICE: Final = "secretsmanager"
-# DNS suffix by region prefix, the longer prefix first. Source: botocore's partitions.json, which the tests compare
-# with region by region. What no prefix fits belongs to the `aws` partition, as in botocore's rule set.
+# By region prefix: the DNS suffix, that of dual-stack endpoints, and that of dual-stack FIPS endpoints. In the first
+# partitions Secrets Manager answers on IPv6 under its old names. Source: botocore's rule set and partitions.json, which
+# the tests compare with region by region. What no prefix fits belongs to the `aws` partition, as in the rule set.
 _SUFFIXES: Final = (
-    ("cn-", "amazonaws.com.cn"),
-    ("us-gov-", "amazonaws.com"),
-    ("us-isob-", "sc2s.sgov.gov"),
-    ("us-isof-", "csp.hci.ic.gov"),
-    ("us-iso-", "c2s.ic.gov"),
-    ("eu-isoe-", "cloud.adc-e.uk"),
-    ("eusc-", "amazonaws.eu"),
+    ("cn-", "amazonaws.com.cn", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
+    ("us-gov-", "amazonaws.com", "amazonaws.com", "amazonaws.com"),
+    ("us-isob-", "sc2s.sgov.gov", "api.aws.scloud", "api.aws.scloud"),
+    ("us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov", "api.aws.hci.ic.gov"),
+    ("us-iso-", "c2s.ic.gov", "api.aws.ic.gov", "api.aws.ic.gov"),
+    ("eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk", "api.cloud-aws.adc-e.uk"),
+    ("eusc-", "amazonaws.eu", "api.amazonwebservices.eu", "api.amazonwebservices.eu"),
+    ("", "amazonaws.com", "amazonaws.com", "amazonaws.com"),
 )
-_DEFAULT_SUFFIX: Final = "amazonaws.com"
 _REGION: Final = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,20}){1,4}")
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}")
 _PORTS: Final = {"https": 443, "http": 80}
@@ -53,17 +54,32 @@ class Endpoint:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def endpoint_for(region: str, endpoint_url: str | None = None) -> Endpoint:
-    """The endpoint of *region*, or *endpoint_url* in its place: `http` or `https`, a host, a port if need be.
+def endpoint_for(
+    region: str,
+    endpoint_url: str | None = None,
+    *,
+    use_fips: bool = False,
+    use_dualstack: bool = False,
+    setting: str = "aws.endpoint_url",
+) -> Endpoint:
+    """The endpoint of *region*, or *endpoint_url* in its place: `http` or `https`, a host, a port if need be. Either is
+    signed for *region*.
 
-    Raises `ConfigurationError` for what is neither; it does not quote the URL, which may hold a password.
+    *use_fips*: the one with validated cryptography; *use_dualstack*: the one that has IPv6, too. Raises
+    `ConfigurationError` for what is no region or no such URL, and for a URL together with either choice, which would
+    not be heard; it names the *setting* of the URL and does not quote it, for it may hold a password.
     """
     if _REGION.fullmatch(region) is None:
         raise ConfigurationError(("aws.region: the name of an AWS region, such as us-east-1",))
-    if endpoint_url is None:
-        suffix = next((suffix for prefix, suffix in _SUFFIXES if region.startswith(prefix)), _DEFAULT_SUFFIX)
-        return Endpoint("https", f"{SERVICE}.{region}.{suffix}", 443, region)
-    return parse_url(endpoint_url, region, "aws.endpoint_url")
+    if endpoint_url is not None:
+        if use_fips or use_dualstack:
+            chosen = "use_fips" if use_fips else "use_dualstack"
+            raise ConfigurationError((f"aws.{chosen}: only without an endpoint URL; name such an endpoint in it",))
+        return parse_url(endpoint_url, region, setting)
+    _, single, dual, dual_fips = next(suffixes for suffixes in _SUFFIXES if region.startswith(suffixes[0]))
+    suffix = single if not use_dualstack else dual_fips if use_fips else dual
+    name = f"{SERVICE}-fips" if use_fips else SERVICE
+    return Endpoint("https", f"{name}.{region}.{suffix}", 443, region)
 
 
 def parse_url(url: str, region: str, setting: str) -> Endpoint:

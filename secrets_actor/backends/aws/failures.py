@@ -5,9 +5,9 @@ Rule 2: the code is kept as a fact only when it looks like one; a request id lik
 Rule 3: what is not an error of the API at all (a proxy's HTML, half a JSON) is told by its status alone.
 
 InvalidRequestException has three causes in the API reference: scheduled for deletion, rotation without a function, and
-a secret managed by another service. We ask for no rotation here, and managed secrets carry a `!`, which our names do
-not have. So on a get (but one by version id and stage together, which may not match), create and update it is
-`SecretDeleted`; elsewhere `InvalidRequest`, its base.
+a secret managed by another service. Managed secrets carry a `!`, which our names do not have. So on a get (but one by
+version id and stage together, which may not match), create, put and update it is `SecretDeleted`; elsewhere
+`InvalidRequest`, its base.
 """
 
 import re
@@ -89,6 +89,15 @@ _MEANINGS: Final[Mapping[str, _Meaning]] = {
         InvalidRequest, "Secrets Manager cannot do {action} with the secret as it stands: {state}"
     ),
     "InvalidParameterException": _REFUSED,
+    "MalformedPolicyDocumentException": _Meaning(
+        InvalidRequest, "Secrets Manager cannot read this resource policy: have it validated"
+    ),
+    "PublicPolicyException": _Meaning(
+        InvalidRequest, "this resource policy lets everybody in: narrow its principals, or do not block public ones"
+    ),
+    "PreconditionNotMetException": _Meaning(
+        InvalidRequest, "Secrets Manager cannot do {action} yet: see whether other writes are under way"
+    ),
     "ValidationException": _REFUSED,
     "InvalidNextTokenException": _Meaning(InvalidRequest, "Secrets Manager lost the place in the list: list again"),
     "EncryptionFailure": _Meaning(
@@ -109,6 +118,7 @@ _MEANINGS: Final[Mapping[str, _Meaning]] = {
     "IncompleteSignature": _SIGNATURE,
     "IncompleteSignatureException": _SIGNATURE,
     "RequestExpired": _SIGNATURE,
+    "RequestInTheFuture": _SIGNATURE,
     "RequestTimeTooSkewed": _SIGNATURE,
     "UnrecognizedClientException": _CLIENT,
     "InvalidClientTokenId": _CLIENT,
@@ -129,6 +139,11 @@ _STATES: Final[Mapping[str, str]] = {
     "GetSecretValue": "see whether version id and stage belong together, and whether it is deleted",
     "DeleteSecret": "see whether it is deleted already, or has replicas",
     "RestoreSecret": "see whether it is deleted at all",
+    "RotateSecret": "see whether it has a rotation function, is rotated already, or is deleted",
+    "CancelRotateSecret": "see whether it is rotated at all, or is deleted",
+    "ReplicateSecretToRegions": "see whether it is there already in these regions, or is itself a replica",
+    "RemoveRegionsFromReplication": "see whether it is replicated to these regions, and asked in its own",
+    "StopReplicationToReplica": "see whether it is a replica, and asked in the replica's region",
 }
 _UNKNOWN: Final = _Meaning(StoreError, "Secrets Manager refuses {action} with HTTP {status} and a code unknown to us")
 _ALIEN: Final = _Meaning(
@@ -150,9 +165,21 @@ def error_for(call: Call, status: int, headers: Mapping[str, str], body: bytes) 
         meaning = _MEANINGS.get(code, _FAILURE if status >= 500 else _UNKNOWN)
     else:
         meaning = _FAILURE if status >= 500 else _THROTTLED if status == 429 else _ALIEN
-    state = _STATES.get(call.action, "see whether it is deleted")
-    text = meaning.text.format(action=call.action, status=status, state=state)
-    return meaning.error(text, aws_code=code, status=status, request_id=request_id(headers))
+    return _error(meaning, call.action, status, code, request_id(headers))
+
+
+def refusal(action: str, code: str, request_id: str | None, *, deleted_if_invalid: bool) -> StoreError:
+    """The error for one secret of many: AWS's *code* for it, in an answer that is none itself."""
+    known = _known(code)
+    deleted = deleted_if_invalid and known == "InvalidRequestException"
+    meaning = _DELETED if deleted else _MEANINGS.get(known or "", _UNKNOWN)
+    return _error(meaning, action, 200, known, request_id)
+
+
+def _error(meaning: _Meaning, action: str, status: int, code: str | None, request_id: str | None) -> StoreError:
+    state = _STATES.get(action, "see whether it is deleted")
+    text = meaning.text.format(action=action, status=status, state=state)
+    return meaning.error(text, aws_code=code, status=status, request_id=request_id)
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:
@@ -165,7 +192,9 @@ def _code(body: bytes) -> str | None:
     """The error code in *body*: in `__type`, behind `prefix#` or before `:suffix` or neither."""
     answer = parse_object(body)
     found = None if answer is None else answer.get("__type")
-    if not isinstance(found, str):
-        return None
+    return _known(found) if isinstance(found, str) else None
+
+
+def _known(found: str) -> str | None:
     code = found.rpartition("#")[2].partition(":")[0]
     return code if code in _MEANINGS or _CODE_SHAPE.fullmatch(code) else None

@@ -1,10 +1,16 @@
 """What is worth another try, and when. PURE: the clock's reading and the dice are arguments.
 
-The schedule is that of AWS's standard retry mode of 2026: three attempts in all, full jitter over a doubling ceiling, a
-twentieth of a second at first after a transient failure and a second after throttling. Source: botocore's
-retries/standard.py. No quota bucket yet.
+The schedule is that of AWS's standard retry mode of 2026: full jitter over a doubling ceiling, a twentieth of a second
+at first after a transient failure and a second after throttling; three attempts in all unless told otherwise; a bucket
+of tries that all calls share (`quota.py`). Source: botocore's retries/standard.py, with which the tests compare.
+
+Where we part from botocore: TLS that is not accepted is final, for the certificate will be no better; a used-up quota
+of the account (LimitExceededException) is final, for Secrets Manager means it; an HTTP 429 without a code is
+throttling; an answer with success that cannot be read is transient.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
@@ -29,6 +35,14 @@ MAX_HINT: Final = 5.0
 _TRANSIENT_STATUS: Final = frozenset({200, 500, 502, 503, 504})
 
 
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """*max_attempts* in all, the first one too; *adaptive* also holds requests back once AWS throttles them."""
+
+    max_attempts: int = MAX_ATTEMPTS
+    adaptive: bool = False
+
+
 class Kind(Enum):
     """How a failure is met. The value is the first ceiling of the pause, in seconds."""
 
@@ -37,11 +51,12 @@ class Kind(Enum):
     FINAL = 0.0
 
 
-def classify(error: SecretsError) -> Kind:
-    """TRANSIENT, THROTTLING or FINAL (another try would end alike).
+# What another try takes from the quota.
+COSTS: Final[Mapping[Kind, int]] = {Kind.TRANSIENT: 14, Kind.THROTTLING: 5}
 
-    A used-up quota (`LimitExceeded`) is final although botocore's list has its code: Secrets Manager means it.
-    """
+
+def classify(error: SecretsError) -> Kind:
+    """TRANSIENT, THROTTLING or FINAL (another try would end alike)."""
     if isinstance(error, Throttled):
         return Kind.THROTTLING
     if isinstance(error, TlsFailed):
@@ -56,18 +71,33 @@ def classify(error: SecretsError) -> Kind:
 
 
 def pause_before(
-    error: SecretsError, attempt: int, *, dice: float, now: float, deadline: float, hint: str | None = None
+    error: SecretsError,
+    attempt: int,
+    *,
+    dice: float,
+    now: float,
+    deadline: float,
+    hint: str | None = None,
+    max_attempts: int = MAX_ATTEMPTS,
+    needs: float = 0.0,
 ) -> float | None:
     """Seconds to wait after *attempt* (1 is the first) ended in *error*; None when there is to be no further attempt.
 
     *dice* is in [0, 1). *hint* is the answer's x-amz-retry-after header, in milliseconds. No attempt is planned that
-    could not start before *deadline*, on the clock of *now*.
+    could not end before *deadline*, on the clock of *now*, if it takes *needs* seconds.
     """
     kind = classify(error)
-    if kind is Kind.FINAL or attempt >= MAX_ATTEMPTS:
+    if kind is Kind.FINAL or attempt >= max_attempts:
         return None
-    pause = dice * min(kind.value * 2 ** (attempt - 1), MAX_PAUSE)
+    # A power beyond a float's range is far beyond the longest pause.
+    pause = dice * min(kind.value * 2 ** min(attempt - 1, 64), MAX_PAUSE)
     # int() reads other alphabets' digits too, and `isdecimal` lets only those through that it can read.
     if hint is not None and len(hint) <= 9 and hint.isdecimal():
         pause = max(pause, min(int(hint) / 1000, pause + MAX_HINT))
-    return pause if now + pause < deadline else None
+    return pause if now + pause + needs < deadline else None
+
+
+def sdk_request(attempt: int, max_attempts: int, ttl: str | None = None) -> str:
+    """The amz-sdk-request header, as AWS's clients send it (unsigned): which attempt of how many, and when the answer
+    would come too late (*ttl*, such as `20261124T031500Z`), if the server's clock is known."""
+    return f"{'' if ttl is None else f'ttl={ttl}; '}attempt={attempt}; max={max_attempts}"

@@ -21,7 +21,6 @@ from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.secret import SecretValue
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
-JSON_CONTENT_TYPE: Final = "application/x-amz-json-1.1"
 # Proxies and HTTP libraries add or change these on the way. Precedents: botocore's and aws-c-auth's lists.
 UNSIGNED_HEADERS: Final = frozenset(
     {"authorization", "connection", "expect", "transfer-encoding", "user-agent", "x-amzn-trace-id"}
@@ -74,7 +73,7 @@ class SigningKeys:
 
     def get(self, secret_key: SecretValue, day: str, scope: Scope) -> bytes:
         """The signing key for *day* (`YYYYMMDD`) and *scope*."""
-        secret = _as_bytes(secret_key)
+        secret = as_bytes(secret_key)
         entry = (hashlib.sha256(secret).digest(), day, scope.region, scope.service)
         found = self._keys.get(entry)
         if found is None:
@@ -125,7 +124,7 @@ def sign_headers(
     to_sign, signature = _finish(canonical, credentials, scope, stamp, keys)
     if not sign_token:
         added += token
-    added.append(("Authorization", _authorization(credentials, scope, stamp[:8], names, signature)))
+    added.append(("Authorization", authorization_of(credentials, scope, stamp[:8], names, signature)))
     return Signed(names, canonical, to_sign, signature, headers=tuple(added))
 
 
@@ -158,42 +157,6 @@ def sign_query(
     if not sign_token:
         query = _with_parameters(query, token)
     return Signed(names, canonical, to_sign, signature, query=f"{query}&X-Amz-Signature={signature}")
-
-
-class JsonPost:
-    """Signs what a JSON service is sent: POST `/`, four or five headers, always the same. The same signature as
-    `sign_headers`, without the general canonical form."""
-
-    __slots__ = ("_fixed", "_head", "_keys", "_scope")
-
-    def __init__(self, authority: str, scope: Scope, keys: SigningKeys) -> None:
-        """*authority* is the Host header: the host, and the port unless it is the scheme's own."""
-        self._scope, self._keys = scope, keys
-        self._fixed = ((b"Host", authority.encode()), (b"Content-Type", JSON_CONTENT_TYPE.encode()))
-        self._head = f"POST\n/\n\ncontent-type:{JSON_CONTENT_TYPE}\nhost:{authority}\nx-amz-date:"
-
-    def headers(self, target: str, body: bytes, credentials: Credentials, at: datetime) -> list[tuple[bytes, bytes]]:
-        """All headers of the request with X-Amz-Target *target*, ready for the wire."""
-        stamp = amz_date(at)
-        headers = [
-            *self._fixed,
-            (b"Content-Length", b"%d" % len(body)),
-            (b"X-Amz-Date", stamp.encode()),
-            (b"X-Amz-Target", target.encode()),
-        ]
-        if credentials.session_token is None:
-            names, token_line = "content-type;host;x-amz-date;x-amz-target", ""
-        else:
-            token = _as_bytes(credentials.session_token)
-            headers.append((b"X-Amz-Security-Token", token))
-            names = "content-type;host;x-amz-date;x-amz-security-token;x-amz-target"
-            token_line = f"x-amz-security-token:{token.decode()}\n"
-        digest = hashlib.sha256(body).hexdigest()
-        canonical = f"{self._head}{stamp}\n{token_line}x-amz-target:{target}\n\n{names}\n{digest}"
-        _, signature = _finish(canonical, credentials, self._scope, stamp, self._keys)
-        authorization = _authorization(credentials, self._scope, stamp[:8], names, signature)
-        headers.append((b"Authorization", authorization.encode()))
-        return headers
 
 
 def amz_date(at: datetime) -> str:
@@ -261,7 +224,8 @@ def _finish(canonical: str, credentials: Credentials, scope: Scope, stamp: str, 
     return to_sign, hmac.digest(keys.get(credentials.secret_key, day, scope), to_sign.encode(), "sha256").hex()
 
 
-def _authorization(credentials: Credentials, scope: Scope, day: str, names: str, signature: str) -> str:
+def authorization_of(credentials: Credentials, scope: Scope, day: str, names: str, signature: str) -> str:
+    """The Authorization header over the signed headers *names*."""
     return (
         f"{ALGORITHM} Credential={credentials.access_key_id}/{day}/{scope.region}/{scope.service}/aws4_request, "
         f"SignedHeaders={names}, Signature={signature}"
@@ -270,9 +234,10 @@ def _authorization(credentials: Credentials, scope: Scope, day: str, names: str,
 
 def _token_header(credentials: Credentials) -> list[tuple[str, str]]:
     token = credentials.session_token
-    return [] if token is None else [("X-Amz-Security-Token", _as_bytes(token).decode())]
+    return [] if token is None else [("X-Amz-Security-Token", as_bytes(token).decode())]
 
 
-def _as_bytes(value: SecretValue) -> bytes:
+def as_bytes(value: SecretValue) -> bytes:
+    """A key or a token as it is signed with or sent."""
     text = value.reveal()
     return text.encode() if isinstance(text, str) else text

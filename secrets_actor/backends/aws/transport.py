@@ -4,12 +4,13 @@ Rule 1: an exchange ends by its deadline, come what may; `close`, from any threa
 Rule 2: only `SecretsError`s leave, without context: a library's error may quote a header, and so a token, or an answer.
         httpcore logs such an error at DEBUG: a header that could not be sent is refused before it gets there, and what
         it says of answers is cut short by `discretion`.
-Rule 3: never through a proxy, never a redirect, never compressed, HTTP/1.1 only, and no retries in here.
+Rule 3: through the proxy that it was given and no other, never a redirect, never compressed, HTTP/1.1 only, and no
+        retries in here.
 Rule 4: a body is read to its end or not at all, and up to `MAX_BODY` bytes.
 
-Why the transport below `httpx.Client`, with headers as bytes: it costs about half of `Client.post`. Why our own network
-backend (httpcore's public hook): only who holds the socket can break it off from another thread, and httpcore's
-time-outs are for each read alone. httpx has no argument for that hook, so `_HttpTransport` makes the pool itself.
+Why httpcore's connection, below `httpx.Client` and its pool, with headers as bytes: it costs about 40 % of
+`Client.post`, and a worker has one connection only. Why our own stream (httpcore's public hook): only who holds the
+socket can break it off from another thread, and httpcore's time-outs are for each read alone.
 """
 
 import contextlib
@@ -27,6 +28,7 @@ import httpx
 
 from secrets_actor.backends.aws.discretion import here, watch
 from secrets_actor.backends.aws.endpoint import Endpoint
+from secrets_actor.backends.aws.proxy import Proxy
 from secrets_actor.backends.aws.wire import Wire
 from secrets_actor.domain.errors import (
     BackendTimeout,
@@ -87,15 +89,18 @@ class Tls:
 
 
 class Transport:
-    """HTTP to one endpoint over one kept connection. One thread at a time, except for `close`."""
+    """HTTP to one endpoint over one kept connection, through *proxy* if there is one. One thread at a time, except for
+    `close`."""
 
-    def __init__(self, endpoint: Endpoint, tls: Tls) -> None:
+    def __init__(self, endpoint: Endpoint, tls: Tls, proxy: Proxy | None = None) -> None:
         watch()
         self._name = endpoint.name
-        self._url = httpx.URL(endpoint.url + "/")
-        self._secure, self._tls = endpoint.scheme == "https", tls
-        self._wire = Wire(endpoint.name)
-        self._http: _HttpTransport | None = None
+        self._host, self._port, self._secure, self._tls = endpoint.host, endpoint.port, endpoint.scheme == "https", tls
+        # A host is ASCII: `parse_url` and `endpoint_for` let no other through.
+        self._origin = httpcore.Origin(endpoint.scheme.encode(), endpoint.host.encode(), endpoint.port)
+        self._urls: dict[str, httpcore.URL] = {}
+        self._wire = Wire(endpoint.name, proxy)
+        self._connection: httpcore.HTTP11Connection | None = None
 
     def request(
         self, method: str, headers: Sequence[tuple[bytes, bytes]], body: bytes, *, until: float, path: str = "/"
@@ -116,17 +121,8 @@ class Transport:
         self._wire.begin(until)
         here.in_exchange = True
         try:
-            if self._http is None:
-                self._http = _HttpTransport(self._wire, self._tls.context() if self._secure else None)
-            url = self._url if path == "/" else self._url.copy_with(raw_path=path.encode())
-            request = httpx.Request(
-                method,
-                url,
-                headers=list(headers),
-                stream=httpx.ByteStream(body),
-                extensions={"timeout": {"pool": until - started}},
-            )
-            return self._exchange(self._http, request, until - started)
+            request = httpcore.Request(method, self._url(path), headers=headers, content=body)
+            return self._exchange(request, until - started)
         finally:
             here.in_exchange = False
             self._wire.end()
@@ -135,17 +131,17 @@ class Transport:
         """Give the connection up, for good. Any thread; a request under way then fails at once."""
         self._wire.abandon()
 
-    def _exchange(self, http: "_HttpTransport", request: httpx.Request, allowed: float) -> HttpAnswer:
+    def _exchange(self, request: httpcore.Request, allowed: float) -> HttpAnswer:
         response, failure = None, None
         try:
-            response = http.handle_request(request)
+            response = self._connected().handle_request(request)
             body = _read(cast("Iterable[bytes]", response.stream))
             if body is not None:
-                return HttpAnswer(response.status_code, _headers(response), body)
-            failure = self._too_long(response.status_code)
+                return HttpAnswer(response.status, _headers(response), body)
+            failure = self._too_long(response.status)
         except SecretsError as exc:
             failure = exc.clone()
-        except httpx.TimeoutException:
+        except httpcore.TimeoutException:
             failure = BackendTimeout(f"{self._name}: no whole answer within {allowed:.3g} s", endpoint=self._name)
         except Exception:  # noqa: BLE001  whatever it is, it must not leave: it may quote a header
             failure = self._broken(response is not None)
@@ -153,6 +149,33 @@ class Transport:
             if response is not None:
                 _close(response)
         raise failure
+
+    def _connected(self) -> httpcore.HTTP11Connection:
+        """The kept connection if it can be used again, else a new one. Raises `ConnectionFailed`, `TlsFailed`,
+        `ConfigurationError`."""
+        kept = self._connection
+        if kept is not None:
+            if kept.is_available() and not kept.has_expired():
+                return kept
+            self._connection = None
+            kept.close()
+        context = self._tls.context() if self._secure else None
+        used = self._wire.connect(self._host, self._port)
+        if context is not None:
+            used = self._wire.start_tls(used, context, self._host)
+        self._connection = httpcore.HTTP11Connection(self._origin, _Stream(self._wire, used), KEEP_ALIVE)
+        return self._connection
+
+    def _url(self, path: str) -> httpcore.URL:
+        found = self._urls.get(path)
+        if found is None:
+            target = path.encode()
+            found = httpcore.URL(
+                scheme=self._origin.scheme, host=self._origin.host, port=self._origin.port, target=target
+            )
+            if path == "/":
+                self._urls[path] = found
+        return found
 
     def _broken(self, answered: bool) -> SecretsError:
         if self._wire.abandoned:
@@ -178,44 +201,29 @@ def _read(stream: Iterable[bytes]) -> bytes | None:
     return b"".join(parts)
 
 
-def _headers(response: httpx.Response) -> dict[str, str]:
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
+def _headers(response: httpcore.Response) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
 
 
-def _close(response: httpx.Response) -> None:
+def _close(response: httpcore.Response) -> None:
     with contextlib.suppress(Exception):  # the answer is read or lost already
         response.close()
 
 
-class _HttpTransport(httpx.HTTPTransport):
-    """httpx's transport over a pool of one connection, on our wire."""
-
-    def __init__(self, wire: Wire, context: ssl.SSLContext | None) -> None:
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=context,
-            max_connections=1,
-            max_keepalive_connections=1,
-            keepalive_expiry=KEEP_ALIVE,
-            network_backend=_Network(wire),
-        )
-
-
-class _Network(httpcore.NetworkBackend):
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
-
-    def connect_tcp(self, host: str, port: int, *_: Any, **__: Any) -> httpcore.NetworkStream:
-        return _Stream(self._wire, self._wire.connect(host, port))
-
-
 class _Stream(httpcore.NetworkStream):
-    """httpcore's view of the wire. The time-outs it passes are left aside: the wire knows until when."""
+    """httpcore's view of the wire. The time-outs it passes are left aside: the wire knows until when.
+
+    What is written waits for the read that follows every request: one packet for headers and body, not two.
+    """
 
     def __init__(self, wire: Wire, used: socket.socket) -> None:
         self._wire, self._socket = wire, used
+        self._written: list[bytes] = []
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
         try:
+            if self._written:
+                self._send()
             return self._wire.read(self._socket, max_bytes)
         except TimeoutError:
             raise httpcore.ReadTimeout from None
@@ -223,23 +231,20 @@ class _Stream(httpcore.NetworkStream):
             raise httpcore.ReadError from None
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
+        self._written.append(buffer)
+
+    def _send(self) -> None:
+        whole = b"".join(self._written)
+        self._written.clear()
         try:
-            self._wire.write(self._socket, buffer)
+            self._wire.write(self._socket, whole)
         except TimeoutError:
-            raise httpcore.WriteTimeout from None
+            raise
         except OSError:
-            raise httpcore.WriteError from None
+            pass  # the server may have answered before it hung up: the read will tell
 
     def close(self) -> None:
         self._wire.release(self._socket)
-
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ARG002
-    ) -> httpcore.NetworkStream:
-        return _Stream(self._wire, self._wire.start_tls(self._socket, ssl_context, server_hostname))
 
     def get_extra_info(self, info: str) -> Any:
         return self._wire.is_readable(self._socket) if info == "is_readable" else None

@@ -7,6 +7,8 @@ Rule 3: a descriptor is closed and shut down under one lock, so that a shutdown 
 Rule 4: connecting and TLS fail as our errors, with the endpoint; reading and writing as the OSErrors they are, for
         only the caller knows how far the exchange was.
 
+Rule 5: with a proxy, a connection is one to the proxy and a tunnel through it; `host` and `port` stay the server's.
+
 Not obvious: a name is resolved by the C library, which neither `until` nor `abandon` can stop. A socket that still
 connects is not woken by a shutdown, so a connect waits for a second socket as well, which `abandon` closes.
 """
@@ -20,7 +22,8 @@ import threading
 import time
 from typing import Any, Final
 
-from secrets_actor.domain.errors import ConnectionFailed, TlsFailed
+from secrets_actor.backends.aws.proxy import Proxy, connect_request, connect_status
+from secrets_actor.domain.errors import ConfigurationError, ConnectionFailed, SecretsError, TlsFailed
 
 # OpenSSL's X509_V_ERR_* numbers (x509_vfy.h) that an operator can do something about.
 _CERTIFICATE_PROBLEMS: Final = {
@@ -41,11 +44,15 @@ _CONNECT_PROBLEMS: Final = {
 }
 
 
+# Bytes of a proxy's answer to CONNECT, its headers. Precedent: Python's http.client, for one line.
+_MAX_HEAD: Final = 65_536
+
+
 class Wire:
     """The socket of one worker. `name` is the endpoint's `host:port`, for errors."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, proxy: Proxy | None = None) -> None:
+        self._name, self._proxy = name, proxy
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._waker: socket.socket | None = None
@@ -86,9 +93,22 @@ class Wire:
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def connect(self, host: str, port: int) -> socket.socket:
-        """A connected socket: of the host's addresses the first that answers, each given its share of the time."""
+        """A socket connected to the server, through the proxy if there is one."""
+        proxy = self._proxy
+        if proxy is None:
+            return self._connect(host, port, "", "the host name is not known here; check region, endpoint URL and DNS")
+        unknown = "its name is not known here; check aws.proxy_url, HTTPS_PROXY and DNS"
+        made = self._connect(proxy.host, proxy.port, f"the proxy {proxy.name}: ", unknown)
+        failure = self._tunnel(made, proxy, host, port)
+        if failure is None:
+            return made
+        self.release(made)
+        raise self._given_up() if self.abandoned else failure
+
+    def _connect(self, host: str, port: int, who: str, problem: str) -> socket.socket:
+        """Of the host's addresses the first that answers, each given its share of the time. *problem* is that there is
+        none, and of *who*."""
         found = _resolve(host, port)
-        problem = "the host name is not known here; check region, endpoint URL and DNS"
         try:
             woken, waker = socket.socketpair()
             with woken, waker:
@@ -112,7 +132,31 @@ class Wire:
                 self._waker = None
         if self.abandoned:
             raise self._given_up()
-        raise ConnectionFailed(f"{self._name}: {problem}", endpoint=self._name)
+        raise ConnectionFailed(f"{self._name}: {who}{problem}", endpoint=self._name)
+
+    def _tunnel(self, made: socket.socket, proxy: Proxy, host: str, port: int) -> SecretsError | None:
+        """Have *proxy* connect *made* with the server: None, or why it does not."""
+        head = b""
+        try:
+            self.write(made, connect_request(proxy, host, port))
+            while b"\r\n\r\n" not in head and len(head) < _MAX_HEAD and (more := self.read(made, 4096)):
+                head += more
+        except TimeoutError:
+            return self._no_tunnel(proxy, "does not answer in time; is it up, and may it reach AWS?")
+        except OSError:
+            head = b""
+        status = connect_status(head) if b"\r\n\r\n" in head else None
+        if status == 407:
+            text = f"aws.proxy_url, HTTPS_PROXY: the proxy {proxy.name} wants a user and a password, or others"
+            return ConfigurationError((text,))
+        if status is None:
+            return self._no_tunnel(proxy, "broke off, or is no HTTP proxy; check its host and port")
+        if 200 <= status < 300:
+            return None
+        return self._no_tunnel(proxy, f"does not let us through (HTTP {status}); may it reach AWS?")
+
+    def _no_tunnel(self, proxy: Proxy, problem: str) -> ConnectionFailed:
+        return ConnectionFailed(f"{self._name}: the proxy {proxy.name} {problem}", endpoint=self._name)
 
     def start_tls(self, plain: socket.socket, context: ssl.SSLContext, hostname: str | None) -> socket.socket:
         """*plain* with TLS on it. *plain* is used up, whatever happens."""

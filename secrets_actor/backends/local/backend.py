@@ -22,24 +22,25 @@ import string
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from secrets_actor.backends.local import records
+from secrets_actor.backends.local.reading import get, get_many, list_all, live, there
 from secrets_actor.domain.errors import (
     InvalidRequest,
-    SecretDeleted,
     SecretExists,
-    SecretNotFound,
     SecretsError,
     StoreUnavailable,
+    UnknownMessage,
 )
+from secrets_actor.domain.findings import Finding
 from secrets_actor.domain.names import SecretId
-from secrets_actor.domain.operations import AWSCURRENT, Delete, Get, List, Operation, Restore, Set
+from secrets_actor.domain.operations import Delete, Get, GetMany, List, Operation, Restore, Set
 from secrets_actor.domain.ports import Answer, Backend, BackendKit, CallContext
-from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, Secret, SecretInfo, SetReceipt
+from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, SetReceipt
 from secrets_actor.forks import loading, pauses
 
 if TYPE_CHECKING:
@@ -70,7 +71,13 @@ def kit(*, path: Path, recovery_window: int, wall_clock: Callable[[], datetime] 
     def connect() -> Backend:
         return LocalBackend(folder, recovery_window=recovery_window, wall_clock=wall_clock)
 
-    return BackendKit(NAME, connect)
+    def examine(deadline: float, _prefix: str) -> Iterable[Finding]:
+        with loading():
+            from secrets_actor.backends.local import examination
+
+        return examination.examine(folder, wall_clock(), deadline)
+
+    return BackendKit(NAME, connect, examine=examine)
 
 
 class LocalBackend:
@@ -151,9 +158,9 @@ class LocalBackend:
         opened, now = self._open(deadline), self._wall_clock()
         match operation:
             case Get():
-                return self._read(opened, lambda rows: _get(rows, opened, operation, now), now, deadline)
+                return self._read(opened, lambda rows: get(rows, opened, operation, now), now, deadline)
             case List():
-                return self._read(opened, lambda rows: _list(rows, operation, now), now, deadline)
+                return self._read(opened, lambda rows: list_all(rows, operation, now), now, deadline)
             case Set():
                 version_id, suffix = operation.token or str(uuid.uuid4()), _random_suffix()
                 return opened.store.write(lambda rows: _set(rows, opened, operation, version_id, suffix, now), deadline)
@@ -164,7 +171,10 @@ class LocalBackend:
                 return opened.store.write(lambda rows: _delete(rows, operation, ends, now), deadline)
             case Restore():
                 return opened.store.write(lambda rows: _restore(rows, operation, now), deadline)
-        raise InvalidRequest(f"the local store does not know the operation {type(operation).__name__}")
+            case GetMany():
+                return self._read(opened, lambda rows: get_many(rows, opened, operation, now), now, deadline)
+        name = type(operation).__name__
+        raise UnknownMessage(f"the local store does not know the operation {name}: ask for it where there is AWS")
 
     def _open(self, deadline: float) -> Opened:
         if self._opened is not None and self._opened.identity != self._opening.identity(self._folder):
@@ -187,37 +197,16 @@ class LocalBackend:
                 opened.store.write(lambda rows: records.purge(rows, now), until)
 
 
-def _get(rows: Rows, opened: Opened, operation: Get, now: datetime) -> Secret:
-    secret = _live(rows, operation.secret_id, now)
-    version_id, stage = operation.version_id, operation.stage
-    if version_id is not None:
-        version = records.version_by_id(rows, secret, version_id)
-        sought = f"version {version_id}"
-    else:
-        version = records.version_by_stage(rows, secret, stage or AWSCURRENT)
-        sought = f"version with stage {stage or AWSCURRENT}"
-    if version is None:
-        raise SecretNotFound(f"secret {secret.name} has no {sought} in the local store")
-    stages = records.stages(rows, version)
-    if stage is not None and stage not in stages:
-        raise InvalidRequest(f"version {version_id} of secret {secret.name} does not have stage {stage}; give only one")
-    value = opened.envelope.open(version.sealed, name=secret.name, version_id=version.version_id, kind=version.kind)
-    return Secret(secret.name, secret.arn, value, version.version_id, stages, version.created_at)
-
-
-def _list(rows: Rows, operation: List, now: datetime) -> tuple[SecretInfo, ...]:
-    return tuple(
-        SecretInfo(row.name, row.arn, row.description, row.created_at, row.changed_at, row.deletion_date)
-        for row in records.every(rows, now, include_deleted=operation.include_deleted)
-    )
-
-
 def _set(rows: Rows, opened: Opened, operation: Set, version_id: str, suffix: str, now: datetime) -> SetReceipt:
+    if operation.tags or operation.kms_key_id is not None:
+        raise InvalidRequest("the local store keeps no tags and has no KMS keys; set the secret without them")
     records.purge(rows, now)
     secret_id = SecretId(operation.secret_id)
-    there = records.find(rows, secret_id, now) is not None
-    if there or secret_id.is_arn:
-        secret = _live(rows, secret_id, now)
+    exists = records.find(rows, secret_id, now) is not None
+    if exists or secret_id.is_arn:
+        if operation.restore_on_set:
+            _restore(rows, Restore(secret_id), now)
+        secret = live(rows, secret_id, now)
     else:
         secret = records.create(rows, secret_id, suffix, operation.description, now)
     earlier = records.version_by_id(rows, secret, version_id)
@@ -229,10 +218,10 @@ def _set(rows: Rows, opened: Opened, operation: Set, version_id: str, suffix: st
             )
         return SetReceipt(secret.name, secret.arn, version_id, created=earlier.made_secret)
     kind, sealed = opened.envelope.seal(operation.value, name=secret.name, version_id=version_id)
-    records.add_current(rows, secret, version_id, kind, sealed, now, made_secret=not there)
+    records.add_current(rows, secret, version_id, kind, sealed, now, made_secret=not exists)
     records.prune(rows, secret)
     records.touch(rows, secret, operation.description, now)
-    return SetReceipt(secret.name, secret.arn, version_id, created=not there)
+    return SetReceipt(secret.name, secret.arn, version_id, created=not exists)
 
 
 def _delete(rows: Rows, operation: Delete, ends: datetime, now: datetime) -> DeleteReceipt:
@@ -244,34 +233,17 @@ def _delete(rows: Rows, operation: Delete, ends: datetime, now: datetime) -> Del
             return DeleteReceipt(secret_id, secret_id if secret_id.is_arn else records.arn(secret_id, ""), now)
         records.remove(rows, secret)
         return DeleteReceipt(secret.name, secret.arn, now)
-    secret = _live(rows, secret_id, now)
+    secret = live(rows, secret_id, now)
     records.schedule(rows, secret, ends, now)
     return DeleteReceipt(secret.name, secret.arn, ends)
 
 
 def _restore(rows: Rows, operation: Restore, now: datetime) -> RestoreReceipt:
     records.purge(rows, now)
-    secret = _there(rows, operation.secret_id, now)
+    secret = there(rows, operation.secret_id, now)
     if secret.deletion_date is not None:
         records.schedule(rows, secret, None, now)
     return RestoreReceipt(secret.name, secret.arn)
-
-
-def _there(rows: Rows, secret_id: str, now: datetime) -> records.SecretRow:
-    secret = records.find(rows, SecretId(secret_id), now)
-    if secret is None:
-        raise SecretNotFound(f"there is no secret {secret_id} in the local store; list shows those there are")
-    return secret
-
-
-def _live(rows: Rows, secret_id: str, now: datetime) -> records.SecretRow:
-    secret = _there(rows, secret_id, now)
-    if secret.deletion_date is not None:
-        raise SecretDeleted(
-            f"secret {secret.name} is scheduled for deletion on {secret.deletion_date:%Y-%m-%d %H:%M} UTC; "
-            "restore it first"
-        )
-    return secret
 
 
 def _random_suffix() -> str:

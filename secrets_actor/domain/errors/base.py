@@ -9,6 +9,8 @@ class SecretsError(Exception):
     code: ClassVar[str] = "error"
     retryable: ClassVar[bool] = False
     request_id: str | None = None
+    # Of a write that may have taken effect: asking again with this idempotency token is safe. No secret.
+    token: str | None = None
 
     def clone(self) -> Self:
         """An equal error without traceback, cause or context: one each for several callers, and free of frames

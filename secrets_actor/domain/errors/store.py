@@ -99,6 +99,19 @@ class MissingSecretKey(CredentialsError):
     code = "missing_secret_key"
 
 
+class NoCredentials(CredentialsError):
+    """No place that was looked at has any keys. `tried` tells each place, and why it has none."""
+
+    code = "no_credentials"
+
+    def __init__(self, *tried: tuple[str, str]) -> None:
+        reasons = "; ".join(f"{place}: {reason}" for place, reason in tried)
+        super().__init__(
+            f"no AWS keys: set aws.access_key or AWS_ACCESS_KEY_ID, or mend one of the places looked at: {reasons}"
+        )
+        self.tried = tried
+
+
 class MetadataServiceError(CredentialsError):
     """The instance metadata service gave no role credentials."""
 

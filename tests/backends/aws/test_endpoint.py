@@ -3,6 +3,7 @@
 import botocore.session
 import pytest
 from botocore.endpoint_provider import EndpointProvider
+from botocore.exceptions import EndpointProviderError
 
 from secrets_actor.backends.aws.endpoint import Endpoint, endpoint_for, parse_url
 from secrets_actor.domain.errors import ConfigurationError
@@ -17,17 +18,47 @@ PLACES = [
     if not region.endswith("-global")  # a pseudo region of a partition's global services: no secrets are kept there
 ]
 
+VARIANTS = [(False, False), (True, False), (False, True), (True, True)]
+
 
 def test_botocore_knows_of_enough_regions_for_the_comparison_to_mean_something() -> None:
     assert len(PLACES) > 35
     assert {place.values[0] for place in PLACES} >= {"aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "aws-eusc"}
 
 
+@pytest.mark.parametrize(("fips", "dual"), VARIANTS)
 @pytest.mark.parametrize(("partition", "region"), PLACES)
-def test_the_default_endpoint_of_every_region_is_botocores(partition: str, region: str) -> None:
-    expected = RULES.resolve_endpoint(Region=region, UseFIPS=False, UseDualStack=False)
+def test_every_endpoint_of_every_region_is_botocores(partition: str, region: str, fips: bool, dual: bool) -> None:
+    expected = RULES.resolve_endpoint(Region=region, UseFIPS=fips, UseDualStack=dual)
 
-    assert endpoint_for(region).url == expected.url
+    assert endpoint_for(region, use_fips=fips, use_dualstack=dual).url == expected.url
+
+
+def test_the_count_of_endpoints_that_are_compared_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    same = sum(
+        endpoint_for(place.values[1], use_fips=fips, use_dualstack=dual).url
+        == RULES.resolve_endpoint(Region=place.values[1], UseFIPS=fips, UseDualStack=dual).url
+        for place in PLACES
+        for fips, dual in VARIANTS
+    )
+    with capsys.disabled():
+        print(f"\nendpoints as in botocore's rules: {same} of {len(PLACES)} regions x {len(VARIANTS)} variants")
+
+    assert same == len(PLACES) * 4
+
+
+@pytest.mark.parametrize(("fips", "dual"), [(True, False), (False, True), (True, True)])
+def test_a_custom_url_leaves_no_choice_of_endpoint_here_and_in_botocore(fips: bool, dual: bool) -> None:
+    with pytest.raises(EndpointProviderError):
+        RULES.resolve_endpoint(Region="us-east-1", UseFIPS=fips, UseDualStack=dual, Endpoint="https://h.example")
+    with pytest.raises(ConfigurationError, match=r"aws\.use_(fips|dualstack): only without an endpoint URL"):
+        endpoint_for("us-east-1", "https://h.example", use_fips=fips, use_dualstack=dual)
+
+
+def test_a_custom_url_is_signed_for_the_region_that_is_configured() -> None:
+    assert endpoint_for("eu-central-1", "https://vpce-0.secretsmanager.us-east-1.vpce.amazonaws.com").region == (
+        "eu-central-1"
+    )
 
 
 def test_a_region_nobody_has_heard_of_is_taken_for_one_of_the_aws_partition() -> None:

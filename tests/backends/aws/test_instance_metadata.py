@@ -16,14 +16,14 @@ from tests.servers.faulty import FaultyServer
 from tests.servers.ministack import Ministack
 from tests.servers.process import reserve
 
-END = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
+END = datetime(2086, 11, 23, 18, 0, tzinfo=UTC)
 KEYS = {
     "Code": "Success",
     "Type": "AWS-HMAC",
     "AccessKeyId": "ASIACANARY",
     "SecretAccessKey": "canary-secret",
     "Token": "canary-token",
-    "Expiration": "2026-11-23T18:00:00Z",
+    "Expiration": "2086-11-23T18:00:00Z",
 }
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secrets_actor.backends.aws.retry import MAX_ATTEMPTS, Kind, classify, pause_before
+from secrets_actor.backends.aws.retry import MAX_ATTEMPTS, Kind, classify, pause_before, sdk_request
 from secrets_actor.domain import errors
 
 THROTTLED = errors.Throttled("t")
@@ -46,9 +46,31 @@ def test_the_pause_is_jittered_over_a_doubling_ceiling(
     assert pauses == pytest.approx([0.0, ceiling / 2, ceiling * 0.999])
 
 
-def test_there_are_three_attempts_in_all() -> None:
+def test_there_are_three_attempts_in_all_unless_told_otherwise() -> None:
     assert MAX_ATTEMPTS == 3
     assert pause_before(BROKEN, 3, dice=0.0, now=0.0, deadline=60.0) is None
+    assert pause_before(BROKEN, 3, dice=0.0, now=0.0, deadline=60.0, max_attempts=4) == 0.0
+    assert pause_before(BROKEN, 1, dice=0.0, now=0.0, deadline=60.0, max_attempts=1) is None
+
+
+def test_the_ceiling_ends_at_twenty_seconds_however_many_attempts_there_are() -> None:
+    for attempt in (6, 60, 6000):
+        pause = pause_before(THROTTLED, attempt, dice=0.5, now=0.0, deadline=60.0, max_attempts=10_000)
+
+        assert pause == 10.0
+
+
+def test_no_attempt_is_planned_that_could_not_end_in_time() -> None:
+    assert pause_before(THROTTLED, 1, dice=0.5, now=10.0, deadline=11.0, needs=0.5) is None
+    assert pause_before(THROTTLED, 1, dice=0.5, now=10.0, deadline=11.0, needs=0.4) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("ttl", "expected"),
+    [(None, "attempt=2; max=3"), ("20261124T031500Z", "ttl=20261124T031500Z; attempt=2; max=3")],
+)
+def test_the_server_is_told_which_attempt_of_how_many_this_is(ttl: str | None, expected: str) -> None:
+    assert sdk_request(2, 3, ttl) == expected
 
 
 def test_a_final_failure_is_not_tried_again() -> None:

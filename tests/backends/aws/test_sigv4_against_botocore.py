@@ -4,6 +4,7 @@ import json
 import string
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import pytest
 from botocore import auth
@@ -12,7 +13,14 @@ from botocore.credentials import Credentials as BotocoreCredentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secrets_actor.backends.aws.sigv4 import JSON_CONTENT_TYPE, HttpRequest, JsonPost, Scope, SigningKeys, sign_headers
+from secrets_actor.backends.aws.json_post import JSON_CONTENT_TYPE, JsonPost
+from secrets_actor.backends.aws.sigv4 import (
+    HttpRequest,
+    Scope,
+    SigningKeys,
+    sign_headers,
+    sign_query,
+)
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.secret import SecretValue
 
@@ -39,6 +47,11 @@ extra_headers = st.dictionaries(names, spaced, max_size=4).map(
 )
 segments = st.text(string.ascii_letters + string.digits + "-_.~ %é", min_size=0, max_size=6)
 paths = st.lists(segments, max_size=4).map(lambda parts: "/" + "/".join(parts))
+methods = st.sampled_from(["GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS"])
+words = st.text(string.ascii_letters + string.digits + "-_.~ %é€&=+/?:@", min_size=1, max_size=8)
+queries = st.dictionaries(words, words | st.just(""), max_size=5).map(
+    lambda found: "&".join(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in found.items())
+)
 SETTINGS = settings(max_examples=300, deadline=None)
 
 
@@ -47,10 +60,15 @@ def botocores(
 ) -> str:
     """botocore's Authorization header for *request*, its clock standing at *at*."""
     patch.setattr(auth, "get_current_datetime", lambda: at.replace(tzinfo=None))
-    url = "https://" + dict(request.headers)["Host"] + request.path
-    foreign = AWSRequest(request.method, url, dict(request.headers), request.body)
+    foreign = foreign_request(request)
     auth.SigV4Auth(BotocoreCredentials(*made), scope.service, scope.region).add_auth(foreign)
     return str(foreign.headers["Authorization"])
+
+
+def foreign_request(request: HttpRequest) -> AWSRequest:
+    query = f"?{request.query}" if request.query else ""
+    url = "https://" + dict(request.headers)["Host"] + request.path + query
+    return AWSRequest(request.method, url, dict(request.headers), request.body)
 
 
 def ours(made: tuple[str, str, str | None]) -> Credentials:
@@ -58,9 +76,7 @@ def ours(made: tuple[str, str, str | None]) -> Credentials:
     return Credentials(key_id, SecretValue(secret), None if token is None else SecretValue(token))
 
 
-@given(content=json_bodies, made=keys, scope=scopes, at=clocks, target=targets, extra=extra_headers)
-@SETTINGS
-def test_a_json_request_is_signed_as_botocore_signs_it(
+def json_is_signed_alike(
     content: Any, made: tuple[str, str, str | None], scope: Scope, at: datetime, target: str, extra: Any
 ) -> None:
     headers = (("Host", "secretsmanager.example:8443"), ("Content-Type", JSON_CONTENT_TYPE), ("X-Amz-Target", target))
@@ -70,6 +86,23 @@ def test_a_json_request_is_signed_as_botocore_signs_it(
 
     with pytest.MonkeyPatch.context() as patch:
         assert dict(signed.headers)["Authorization"] == botocores(request, made, scope, at, patch)
+
+
+@given(content=json_bodies, made=keys, scope=scopes, at=clocks, target=targets, extra=extra_headers)
+@SETTINGS
+def test_a_json_request_is_signed_as_botocore_signs_it(
+    content: Any, made: tuple[str, str, str | None], scope: Scope, at: datetime, target: str, extra: Any
+) -> None:
+    json_is_signed_alike(content, made, scope, at, target, extra)
+
+
+@pytest.mark.slow
+@given(content=json_bodies, made=keys, scope=scopes, at=clocks, target=targets, extra=extra_headers)
+@settings(max_examples=5000, deadline=None)
+def test_five_thousand_json_requests_are_signed_as_botocore_signs_them(
+    content: Any, made: tuple[str, str, str | None], scope: Scope, at: datetime, target: str, extra: Any
+) -> None:
+    json_is_signed_alike(content, made, scope, at, target, extra)
 
 
 @given(text=texts, made=keys, scope=scopes, at=clocks, target=targets)
@@ -100,6 +133,55 @@ def test_any_path_is_signed_as_botocore_signs_it(
 
     with pytest.MonkeyPatch.context() as patch:
         assert dict(signed.headers)["Authorization"] == botocores(request, made, scope, at, patch)
+
+
+@given(
+    method=methods, path=paths, query=queries, body=st.binary(max_size=200), made=keys, scope=scopes, at=clocks,
+    extra=extra_headers,
+)  # fmt: skip
+@SETTINGS
+def test_any_request_is_signed_as_botocore_signs_it(
+    method: str,
+    path: str,
+    query: str,
+    body: bytes,
+    made: tuple[str, str, str | None],
+    scope: Scope,
+    at: datetime,
+    extra: Any,
+) -> None:
+    request = HttpRequest(method, path, query, (("Host", "service.example"), *extra.values()), body)
+
+    signed = sign_headers(request, ours(made), scope, at, SigningKeys())
+
+    with pytest.MonkeyPatch.context() as patch:
+        assert dict(signed.headers)["Authorization"] == botocores(request, made, scope, at, patch)
+
+
+@given(
+    method=methods, path=paths, query=queries, made=keys, scope=scopes, at=clocks, expires=st.integers(1, 604_800),
+    extra=extra_headers,
+)  # fmt: skip
+@SETTINGS
+def test_any_request_is_presigned_as_botocore_presigns_it(
+    method: str,
+    path: str,
+    query: str,
+    made: tuple[str, str, str | None],
+    scope: Scope,
+    at: datetime,
+    expires: int,
+    extra: Any,
+) -> None:
+    request = HttpRequest(method, path, query, (("Host", "service.example:8443"), *extra.values()))
+
+    signed = sign_query(request, ours(made), scope, at, SigningKeys(), expires=expires)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(auth, "get_current_datetime", lambda: at.replace(tzinfo=None))
+        foreign = foreign_request(request)
+        auth.SigV4QueryAuth(BotocoreCredentials(*made), scope.service, scope.region, expires).add_auth(foreign)
+    assert sorted(signed.query.split("&")) == sorted(urlsplit(foreign.url).query.split("&"))
 
 
 def test_the_comparison_notices_another_secret_key() -> None:

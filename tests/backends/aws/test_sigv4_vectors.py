@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from secrets_actor.backends.aws.json_post import JsonPost
 from secrets_actor.backends.aws.sigv4 import (
     MAX_SIGNING_KEYS,
     HttpRequest,
-    JsonPost,
     Scope,
     SigningKeys,
     amz_date,
@@ -132,6 +132,16 @@ def test_the_json_short_cut_signs_as_the_general_form_does(token: str | None) ->
     assert headers[b"X-Amz-Date"].decode() == general["X-Amz-Date"]
     assert headers.get(b"X-Amz-Security-Token") == (None if token is None else token.encode())
     assert (headers[b"Content-Length"], headers[b"Host"]) == (b"26", b"h:8080")
+
+
+def test_a_short_cut_that_is_used_again_signs_with_the_keys_and_the_day_of_each_request() -> None:
+    post = JsonPost("h", SCOPE, SigningKeys())
+    others = Credentials("AKIDOTHER", SecretValue("other"), SecretValue("token"))
+    for keys, at in [(KEYS, AT), (KEYS, AT), (others, AT), (others, AT + timedelta(days=1)), (KEYS, AT), (others, AT)]:
+        afresh = JsonPost("h", SCOPE, SigningKeys()).headers("s.Op", b"{}", keys, at)
+
+        assert post.headers("s.Op", b"{}", keys, at) == afresh
+    assert "token" not in repr(post) + repr(post._ready)
 
 
 def test_a_signing_key_is_kept_for_its_day_and_the_cache_stays_small() -> None:

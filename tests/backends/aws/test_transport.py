@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpcore
-import httpx
 import pytest
 import trustme
 
@@ -499,9 +497,3 @@ def test_one_context_is_made_however_many_threads_ask_for_it() -> None:
 
     assert len(made) == 8
     assert len({id(context) for context in made}) == 1
-
-
-def test_httpx_still_keeps_its_pool_where_we_put_ours() -> None:
-    transport = httpx.HTTPTransport(verify=Tls().context())
-
-    assert isinstance(transport._pool, httpcore.ConnectionPool)

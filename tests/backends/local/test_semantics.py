@@ -11,6 +11,7 @@ from secrets_actor.domain.errors import (
     InvalidRequest,
     SecretExists,
     SecretNotFound,
+    UnknownMessage,
 )
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import Delete, Get, List, Operation, Restore, Set
@@ -219,5 +220,5 @@ def test_an_operation_of_another_kind_is_refused(backend: LocalBackend) -> None:
     class Rotate(Operation[None]):
         kind = "rotate"
 
-    with pytest.raises(InvalidRequest, match="Rotate"):
+    with pytest.raises(UnknownMessage, match="Rotate"):
         do(backend, Rotate())

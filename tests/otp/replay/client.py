@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from secrets_actor.otp import Down, ExitSignal, From, GenServer, Handled, InitResult, MonitorRef, Ok, Reply, Stop
+from secrets_actor.otp import Down, ExitSignal, From, GenServer, Handled, InitResult, Ok, Reply, Stop
+from tests.otp.replay.gen_server_actions import Monitors
 from tests.otp.replay.terms import of_reason
-from tests.otp.replay.world import World
+from tests.otp.replay.world import Instance, World
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Client(GenServer):
         self._world = world
         world.enter("client", 0, None)
         self.inbox: list[Any] = []
-        self.monitors: dict[str, MonitorRef] = {}
+        self.monitors = Monitors()
 
     def handle_call(self, request: Step, caller: From[Any]) -> Handled:
         """One step."""
@@ -43,7 +44,7 @@ class Client(GenServer):
 
     def demonitor_key(self, key: str, flush: bool) -> bool:
         """Take the monitor *key* back: whether it was live."""
-        ref = self.monitors[key]
+        ref = self.monitors.refs[key]
         if flush:
             self.inbox = [one for one in self.inbox if not (isinstance(one, Down) and one.ref is ref)]
         return self.demonitor(ref, flush=flush)
@@ -52,16 +53,15 @@ class Client(GenServer):
         match message:
             case ExitSignal(sender, reason):
                 return ["EXIT", self._world.term_of(sender), of_reason(reason)]
-            case Down(ref, pid, reason):
-                key = next(key for key, mine in self.monitors.items() if mine is ref)
-                return ["DOWN", key, "process", self._world.term_of(pid), of_reason(reason)]
+            case Down():
+                return self.monitors.term_of(self._world, message, "process")
         return getattr(message, "message", ["unmapped", type(message).__name__])
 
 
 class Caller(GenServer):
     """A client of its own: makes one call, records how it ended, and is gone."""
 
-    def __init__(self, world: World, name: str, question: Callable[[], Any]) -> None:
+    def __init__(self, world: World, name: str, question: Callable[[Instance], Any]) -> None:
         self._world, self._name, self._question = world, name, question
         self._instance = world.enter(name, 0, None)
 
@@ -71,10 +71,5 @@ class Caller(GenServer):
 
     def handle_continue(self, message: Any) -> Handled:
         """The call."""
-        self._instance.parked = True
-        try:
-            value = self._question()
-        finally:
-            self._instance.parked = False
-        self._world.record("client", client=self._name, value=value)
+        self._world.record("client", client=self._name, value=self._question(self._instance))
         return Stop()

@@ -25,12 +25,13 @@ from secrets_actor.otp import (
 )
 from secrets_actor.otp.registry import Name
 from tests.otp.replay.terms import Raised, of_call, of_name_taken, of_reason, to_reason
-from tests.otp.replay.world import World
+from tests.otp.replay.world import Instance, World
 
 Actions = list[list[Any]]
 Maker = Callable[[World, dict[str, Any]], GenServer]
 CALL_ERRORS: Final = (CallFailed, CallTimeout, CallingSelf)
 UNRECORDED: Final = "-"
+NODE: Final = "nonode@nohost"
 
 
 RETURNS: Final = frozenset(
@@ -64,7 +65,7 @@ class Acting(GenServer):
         self._count = 0
         self._kept: dict[str, From[Any]] = {}
         self._timers: dict[str, Timer] = {}
-        self._monitors: dict[str, MonitorRef] = {}
+        self._monitors = Monitors()
         self._caller: From[Any] | None = None
 
     def _note(self, tag: str, value: Any) -> None:
@@ -144,11 +145,8 @@ class Acting(GenServer):
         raise Exit(to_reason(reason))
 
     def _call(self, to: Any, timeout: Any, label: str, actions: Actions) -> Any:
-        self._instance.parked = True
-        try:
-            return call(existing(self._world, self._address(to)), Do(label, actions), seconds(timeout))
-        finally:
-            self._instance.parked = False
+        target = existing(self._world, self._address(to))
+        return call(Waiting(target, self._instance), Do(label, actions), seconds(timeout))
 
     def _calling(self, question: Callable[[], Any]) -> Any:
         try:
@@ -173,11 +171,10 @@ class Acting(GenServer):
         self._note("read_timer", "time_left" if self.node.timers.read(self._timers[key]) is not None else False)
 
     def _do_monitor(self, to: Any, key: str) -> None:
-        target = existing(self._world, self._address(to)).resolve()
-        self._monitors[key] = monitor(self, target)
+        self._monitors.add(self, self._world, self.me if to == "self" else to, key)
 
     def _do_demonitor(self, key: str, option: str = "") -> None:
-        self.demonitor(self._monitors[key], flush=option == "flush")
+        self.demonitor(self._monitors.refs[key], flush=option == "flush")
 
     def _do_link(self, to: Any) -> None:
         target = existing(self._world, self._address(to)).resolve()
@@ -235,10 +232,38 @@ def existing(world: World, target: Pid | Name | None) -> Pid | Name:
     return world.name("nobody at all") if target is None else target
 
 
-def monitor(server: GenServer, target: Pid | None) -> MonitorRef:
-    """Monitor *target*; for a name that nobody has, the `Down` comes at once."""
-    if target is not None:
-        return server.monitor(target)
-    ref = MonitorRef(server.me)
-    server.me.send(Down(ref, None, NOPROC))
-    return ref
+class Waiting:
+    """The address *target*; who calls it is at rest until the answer is there."""
+
+    def __init__(self, target: Pid | Name, instance: Instance) -> None:
+        self._target, self._instance = target, instance
+        self.send, self.resolve = target.send, target.resolve
+
+    def deliver(self, request: Any, caller: From[Any]) -> None:
+        """Put a call into the mailbox."""
+        self._target.deliver(request, caller)
+        self._instance.waits_for = caller
+
+
+class Monitors:
+    """The monitors of one process: by the key that the scenario has for each, and what their `Down` shows."""
+
+    def __init__(self) -> None:
+        self.refs: dict[str, MonitorRef] = {}
+        self._shown: dict[MonitorRef, tuple[str, Any]] = {}
+
+    def add(self, server: GenServer, world: World, to: Any, key: str) -> None:
+        """Have *server* monitor *to*; for a name that nobody has, the `Down` comes at once."""
+        target = to if isinstance(to, Pid) else existing(world, address(world, to)).resolve()
+        if target is not None:
+            ref = server.monitor(target)
+        else:
+            ref = MonitorRef(server.me)
+            server.me.send(Down(ref, None, NOPROC))
+        self.refs[key] = ref
+        self._shown[ref] = (key, [to["name"], NODE] if isinstance(to, dict) else None)
+
+    def term_of(self, world: World, down: Down, *kind: str) -> list[Any]:
+        """A `Down` as a term. A process that was monitored by name goes by its name, and its node's."""
+        key, name = self._shown[down.ref]
+        return ["DOWN", key, *kind, world.term_of(down.pid) if name is None else name, of_reason(down.reason)]

@@ -88,9 +88,8 @@ class Scripted(Acting):
                 return term
             case ExitSignal(sender, reason):
                 return ["EXIT", self._world.term_of(sender), of_reason(reason)]
-            case Down(ref, pid, reason):
-                key = next((key for key, mine in self._monitors.items() if mine is ref), "unknown")
-                return ["DOWN", key, self._world.term_of(pid), of_reason(reason)]
+            case Down():
+                return self._monitors.term_of(self._world, message)
         return ["unmapped", type(message).__name__]
 
     def _init_result(self, action: list[Any] | None) -> InitResult:
@@ -147,8 +146,12 @@ class Scripted(Acting):
         match action:
             case [("return" | "throw"), term]:
                 return Junk(term)
-            case ["ignore"] | ["ok"]:
-                return Junk(action[0])
+            case ["ignore"]:
+                return Junk("ignore")
+            case ["reply", value, option]:
+                return Junk(["reply", value, "state", option])
+            case ["ok" | "noreply", option]:
+                return Junk([action[0], "state", option])
         return Junk([*action, "state"])
 
 

@@ -5,10 +5,10 @@ from typing import Any, Final
 
 from secrets_actor.otp import CallFailed, CallTimeout, call, cast, spawn, stop
 from tests.otp.replay.client import Caller, Client
-from tests.otp.replay.gen_server_actions import CALL_ERRORS, Do, Raw, address, existing, monitor, seconds, start_server
+from tests.otp.replay.gen_server_actions import CALL_ERRORS, Do, Raw, Waiting, address, existing, seconds, start_server
 from tests.otp.replay.gen_server_script import Scripted
 from tests.otp.replay.terms import of_call, of_stop, to_reason
-from tests.otp.replay.world import World
+from tests.otp.replay.world import Instance, World
 
 NONE: Final = object()
 DEFAULT_MS: Final = 5000  # of a call
@@ -29,14 +29,14 @@ def _call(world: World, client: Client, step: dict[str, Any]) -> Any:
     request = Do(step["label"], step["do"])
     timeout = seconds(step.get("timeout", DEFAULT_MS))
 
-    def question() -> Any:
+    def question(instance: Instance) -> Any:
         try:
-            return ["reply", call(target, request, timeout)]
+            return ["reply", call(Waiting(target, instance), request, timeout)]
         except CALL_ERRORS as error:
             return ["exit", of_call(error)]
 
     if "client" not in step:
-        return question()
+        return question(world.instance("client"))
     spawn(world, lambda: Caller(world, step["client"], question), label=step["client"])
     return NONE
 
@@ -53,11 +53,12 @@ def _send(world: World, client: Client, step: dict[str, Any]) -> Any:
 
 
 def _stop(world: World, client: Client, step: dict[str, Any]) -> Any:
-    timeout = seconds(step.get("timeout", "infinity"))
+    timeout = step.get("timeout", "infinity")
+    target = existing(world, address(world, step["to"])).resolve() or world.name("nobody at all")
     try:
-        stop(existing(world, address(world, step["to"])), to_reason(step["reason"]), timeout)
+        stop(target, to_reason(step["reason"]), seconds(timeout))
     except (CallFailed, CallTimeout) as error:
-        return ["exit", of_stop(error)]
+        return ["exit", of_stop(error, world.term_of(target.resolve()), step["reason"], timeout)]
     return "ok"
 
 
@@ -69,8 +70,7 @@ def _signal(world: World, client: Client, step: dict[str, Any]) -> Any:
 
 
 def _monitor(world: World, client: Client, step: dict[str, Any]) -> Any:
-    target = existing(world, address(world, step["to"])).resolve()
-    client.monitors[step["key"]] = monitor(client, target)
+    client.monitors.add(client, world, step["to"], step["key"])
     return NONE
 
 

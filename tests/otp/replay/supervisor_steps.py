@@ -234,7 +234,7 @@ def _stop_sup(tree: Tree, step: dict[str, Any]) -> Any:
     try:
         stop(_sup(tree, step), reason)
     except CallFailed as error:
-        return ["exit", of_stop(error)]
+        return ["exit", of_stop(error, tree.world.term_of(pid), step["reason"])]
     return "ok"
 
 

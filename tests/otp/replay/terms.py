@@ -14,6 +14,7 @@ from secrets_actor.otp import (
     CallTimeout,
     ChildError,
     Crashed,
+    EndedFirst,
     ExitReason,
     FailedToStart,
     InvalidTree,
@@ -100,9 +101,9 @@ def of_call(error: BaseException) -> Any:
     return [_why(error), CALL]
 
 
-def of_stop(error: BaseException) -> Any:
-    """The exit reason of a caller whose `stop` failed with *error*."""
-    return _why(error)
+def of_stop(error: BaseException, who: Any, reason: Any, timeout: Any = "infinity") -> Any:
+    """The exit reason of a caller whose `stop` of *who*, for *reason*, failed with *error*."""
+    return [_why(error), ["sys", "terminate", [who, reason, timeout]]] if isinstance(error, EndedFirst) else _why(error)
 
 
 def _why(error: BaseException) -> Any:

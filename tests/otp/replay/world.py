@@ -10,7 +10,7 @@ import threading
 import time
 from typing import Any, Final
 
-from secrets_actor.otp import IGNORE, ExitReason, Node, Pid
+from secrets_actor.otp import IGNORE, ExitReason, From, Node, Pid
 from secrets_actor.otp.pid import current
 from tests.otp.replay.canonical import Event
 from tests.otp.replay.terms import of_reason
@@ -29,6 +29,7 @@ class Instance:
         self.started = False
         self.over = threading.Event()  # set when its thread is cut loose: ends its sleeps
         self.parked = False
+        self.waits_for: From[Any] | None = None  # the call it has made and waits for
         self.hangs = False  # forever, unless somebody kills it
 
     @property
@@ -37,7 +38,8 @@ class Instance:
             return self.pid.mailbox_idle()
         parent = self.pid.parent
         forsaken = self.hangs and (parent is None or not parent.is_alive())
-        return self.parked or forsaken or self.pid.mailbox_idle()
+        calling = self.waits_for is not None and not self.waits_for.settled
+        return self.parked or calling or forsaken or self.pid.mailbox_idle()
 
     @property
     def stirring(self) -> bool:

@@ -1,118 +1,195 @@
-"""Keys of the role attached to an EC2 instance, from its metadata service, version 2.
+"""Keys of the role attached to an EC2 instance, and its region, from its metadata service, version 2.
 
-Rule 1: version 2 only. A fall-back to version 1 would undo what version 2 protects from.
-Rule 2: each request has a second, and all of them end by the caller's deadline; one attempt, the actor asks again.
-Rule 3: whatever goes wrong is `MetadataServiceError`, says what to do, and quotes no answer.
+Rule 1: version 2. A fall-back to version 1 would undo what version 2 protects from: it is for whoever says
+        AWS_EC2_METADATA_V1_DISABLED=false, where the token is not to be had, and never after a 400.
+Rule 2: each request has its time (a second), and all of them end by the caller's deadline. There is one attempt, or as
+        many as AWS_METADATA_SERVICE_NUM_ATTEMPTS says; a token that does not come in time is not asked for again.
+Rule 3: whatever goes wrong is `MetadataServiceError`, says what to do, and quotes no answer. Its `status` is that of
+        the answer; None when there was none.
+Rule 4: keys that should have been replaced by now, and even ended ones, are good for a while yet (static stability):
+        the service promises new ones five minutes before the end of the old, and AWS takes the old ones on while its
+        own service is down.
 
-Source: Amazon EC2 User Guide, "Use the Instance Metadata Service"; variables and time-out as in botocore's
-`InstanceMetadataFetcher`.
+Source: Amazon EC2 User Guide, "Use the Instance Metadata Service", "IAM roles for Amazon EC2"; variables, profile keys
+and times as in botocore's `InstanceMetadataFetcher`, which allows version 1 unless it is told not to.
 """
 
-import json
 import os
+import random
 import re
 import time
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from secrets_actor.backends.aws.credentials.static import checked
+from secrets_actor.backends.aws.credentials.answers import keys_in, parsed
+from secrets_actor.backends.aws.credentials.connection import connect
 from secrets_actor.backends.aws.endpoint import Endpoint, parse_url
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import BackendTimeout, ConfigurationError, MetadataServiceError, SecretsError
-from secrets_actor.domain.secret import SecretValue
 
 if TYPE_CHECKING:
     from secrets_actor.backends.aws.transport import HttpAnswer, Transport
 
+T = TypeVar("T")
 DEFAULT_ENDPOINT: Final = "http://169.254.169.254"
 IPV6_ENDPOINT: Final = "http://[fd00:ec2::254]"
 ENDPOINT_VARIABLE: Final = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
+TIMEOUT_VARIABLE: Final = "AWS_METADATA_SERVICE_TIMEOUT"
+ATTEMPTS_VARIABLE: Final = "AWS_METADATA_SERVICE_NUM_ATTEMPTS"
+LONGEST: Final = 300  # seconds, and attempts
 TOKEN_PATH: Final = "/latest/api/token"  # noqa: S105  a path
 ROLE_PATH: Final = "/latest/meta-data/iam/security-credentials/"
 # Seconds: the longest a token may live.
 TOKEN_TTL: Final = 21_600
-# Seconds a request.
+REGION_PATH: Final = "/latest/meta-data/placement/region"
+ZONE_PATH: Final = "/latest/meta-data/placement/availability-zone"
+# Seconds a request, and attempts.
 REQUEST_TIMEOUT: Final = 1.0
+ATTEMPTS: Final = 1
+# Keys with less time left are overdue. They are taken on for this long, and a random part of the second time.
+OVERDUE: Final = timedelta(minutes=5)
+EXTENSION: Final = timedelta(minutes=17)
+EXTENSION_JITTER: Final = timedelta(minutes=8)
 # IAM role names: IAM API reference, CreateRole `RoleName`.
 _ROLE: Final = re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}")
 _TOKEN: Final = re.compile(r"[!-~]{1,4096}")
+# A region, or a zone of it: `eu-central-1`, `eu-central-1b`, `us-west-2-lax-1a`.
+_ZONE: Final = re.compile(r"([a-z]{2,8}(?:-[a-z]{1,20}){1,3}-[0-9]{1,2})(?:[a-z]|-[a-z0-9-]{1,40})?")
+# What the service answers to a token request when it knows version 1 only, or is told to.
+_NO_TOKENS: Final = (403, 404, 405)
 # The service's own codes that may be told; what else stands there is not ours to repeat.
 _KNOWN_CODES: Final = frozenset({"AssumeRoleUnauthorizedAccess", "Failed", "InstanceProfileNotFound"})
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to ask: the endpoint, seconds a request, attempts, and whether version 1 will do."""
+
+    endpoint: Endpoint
+    timeout: float
+    attempts: int
+    version_1: bool
+
+
 class InstanceMetadataCredentials:
-    """The role's keys, with their end. Reads the environment at each fetch."""
+    """The role's keys, with their end. Reads the environment at each fetch; *profile* is what a profile of the shared
+    files says, where the environment is silent."""
+
+    def __init__(self, profile: Mapping[str, str] | None = None) -> None:
+        self._profile = profile or {}
 
     def fetch(self, deadline: float) -> Credentials:
         """The keys, by *deadline* (`time.monotonic()` seconds). Raises `MetadataServiceError`."""
-        if os.environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
-            raise MetadataServiceError(
-                "the instance metadata service is switched off: unset AWS_EC2_METADATA_DISABLED, or use access keys"
-            )
-        # Not at the top: httpx is loaded by who needs it.
-        from secrets_actor.backends.aws.transport import Tls, Transport
+        return _with_service(self._profile, deadline, _Exchange.credentials)
 
-        endpoint = _endpoint()
-        transport = Transport(endpoint, Tls())
-        try:
-            return _Exchange(transport, endpoint, deadline).credentials()
-        finally:
-            transport.close()
+    def region(self, deadline: float) -> str:
+        """The region this instance is in. Likewise."""
+        return _with_service(self._profile, deadline, _Exchange.region)
 
     def __repr__(self) -> str:
         return "<InstanceMetadataCredentials>"
 
 
-class _Exchange:
-    """Three requests: a token, the role's name, its keys."""
+def _with_service(profile: Mapping[str, str], deadline: float, ask: Callable[["_Exchange"], T]) -> T:
+    if os.environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
+        raise MetadataServiceError(
+            "the instance metadata service is switched off: unset AWS_EC2_METADATA_DISABLED, or use access keys"
+        )
+    options = options_from(os.environ, profile)
+    transport = connect(options.endpoint)
+    try:
+        return ask(_Exchange(transport, options, deadline))
+    finally:
+        transport.close()
 
-    def __init__(self, transport: "Transport", endpoint: Endpoint, deadline: float) -> None:
-        self._transport, self._endpoint, self._deadline = transport, endpoint, deadline
-        self._name = endpoint.name
+
+class _Exchange:
+    """A token, and what it opens."""
+
+    def __init__(self, transport: "Transport", options: Options, deadline: float) -> None:
+        self._transport, self._options, self._deadline = transport, options, deadline
+        self._endpoint, self._name = options.endpoint, options.endpoint.name
 
     def credentials(self) -> Credentials:
         token = self._token()
         role = self._role(token)
-        return _parse(self._get(ROLE_PATH + role, token, "the role's keys").body)
+        keys = _parse(self._get(ROLE_PATH + role, token, "the role's keys").body)
+        return extended(keys, datetime.now(UTC), random.random())  # noqa: S311  jitter
 
-    def _token(self) -> bytes:
+    def region(self) -> str:
+        token = self._token()
+        try:
+            answer = self._get(REGION_PATH, token, "the region")
+        except MetadataServiceError as exc:
+            failure = exc.clone()
+            answer = None
+        if answer is None:
+            if failure.status != 404:
+                raise failure
+            answer = self._get(ZONE_PATH, token, "the zone")  # a service of before 2020
+        found = _ZONE.fullmatch(answer.body.decode("latin-1").strip())
+        if found is None:
+            raise MetadataServiceError(f"{self._name}: no region's name; set aws.region", status=answer.status)
+        return found[1]
+
+    def _token(self) -> bytes | None:
+        """The token; None: go on by version 1."""
         headers = [(b"x-aws-ec2-metadata-token-ttl-seconds", b"%d" % TOKEN_TTL), (b"Content-Length", b"0")]
-        answer = self._request("PUT", TOKEN_PATH, headers, "a token")
-        token = answer.body.decode("latin-1").strip()
-        if _TOKEN.fullmatch(token) is None:
-            raise MetadataServiceError(f"{self._name}: the metadata service gave no usable token; what answers there?")
-        return token.encode()
+        try:
+            answer = self._request("PUT", TOKEN_PATH, headers, "a token")
+        except _NoToken as exc:
+            if self._options.version_1:
+                return None
+            failure = exc.error
+        else:
+            token = answer.body.decode("latin-1").strip()
+            if _TOKEN.fullmatch(token) is not None:
+                return token.encode()
+            text = f"{self._name}: the metadata service gave no usable token; what answers there?"
+            failure = MetadataServiceError(text, status=answer.status)
+        raise failure
 
-    def _role(self, token: bytes) -> str:
+    def _role(self, token: bytes | None) -> str:
         lines = self._get(ROLE_PATH, token, "the role's name").body.decode("latin-1").split()
         if not lines or _ROLE.fullmatch(lines[0]) is None:
-            raise MetadataServiceError(f"{self._name}: no role's name; attach an IAM role to this instance")
+            text = f"{self._name}: no role's name; attach an IAM role to this instance"
+            raise MetadataServiceError(text, status=404)
         return lines[0]
 
-    def _get(self, path: str, token: bytes, what: str) -> "HttpAnswer":
-        return self._request("GET", path, [(b"x-aws-ec2-metadata-token", token)], what)
+    def _get(self, path: str, token: bytes | None, what: str) -> "HttpAnswer":
+        return self._request("GET", path, [] if token is None else [(b"x-aws-ec2-metadata-token", token)], what)
 
     def _request(self, method: str, path: str, headers: list[tuple[bytes, bytes]], what: str) -> "HttpAnswer":
-        until = min(self._deadline, time.monotonic() + REQUEST_TIMEOUT)
         headers = [(b"Host", self._endpoint.authority.encode()), *headers]
-        failure = None
-        try:
-            answer = self._transport.request(method, headers, b"", until=until, path=path)
-        except SecretsError as exc:
-            failure = exc
-        if failure is not None:
-            raise self._unreachable(method, what, isinstance(failure, BackendTimeout))
-        if answer.status == 200:
-            return answer
+        attempt = 1
+        while True:
+            until = min(self._deadline, time.monotonic() + self._options.timeout)
+            try:
+                answer = self._transport.request(method, headers, b"", until=until, path=path)
+                if answer.status == 200:
+                    return answer
+                error, again = self._refused(what, answer.status), answer.status >= 500
+                no_token = answer.status in _NO_TOKENS
+            except SecretsError as exc:
+                late = isinstance(exc, BackendTimeout)
+                error, again = self._unreachable(method, what, late), not (late and method == "PUT")
+                no_token = late
+            if not again or attempt == self._options.attempts or time.monotonic() >= self._deadline:
+                break
+            attempt += 1
+        raise _NoToken(error) if no_token and method == "PUT" else error
+
+    def _refused(self, what: str, status: int) -> MetadataServiceError:
         remedy = {
             400: "see what answers there",
             401: "ask again, the token ran out",
             403: "switch the metadata service of this instance on",
             404: "attach an IAM role to this instance",
-        }.get(answer.status, "ask again")
-        raise MetadataServiceError(
-            f"{self._name}: the metadata service refuses {what} (HTTP {answer.status}); {remedy}", status=answer.status
-        )
+        }.get(status, "ask again")
+        text = f"{self._name}: the metadata service refuses {what} (HTTP {status}); {remedy}"
+        return MetadataServiceError(text, status=status)
 
     def _unreachable(self, method: str, what: str, timed_out: bool) -> MetadataServiceError:
         if timed_out and method == "PUT":
@@ -128,34 +205,63 @@ class _Exchange:
         return MetadataServiceError(f"{self._name}: the metadata service {fact}, asked for {what}; {remedy}")
 
 
-def _endpoint() -> Endpoint:
-    url = os.environ.get(ENDPOINT_VARIABLE, "").strip()
+class _NoToken(Exception):
+    """There is no token to be had, which version 1 does not need. Never leaves this file."""
+
+    def __init__(self, error: MetadataServiceError) -> None:
+        super().__init__()
+        self.error = error
+
+
+def options_from(environ: Mapping[str, str], profile: Mapping[str, str]) -> Options:
+    """The options in force. Raises `MetadataServiceError` for a variable that makes no sense."""
+
+    def stated(variable: str, key: str) -> str:
+        return (environ.get(variable) or profile.get(key) or "").strip()
+
+    url = stated(ENDPOINT_VARIABLE, "ec2_metadata_service_endpoint")
     if not url:
-        ipv6 = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "").lower() == "ipv6"
-        url = IPV6_ENDPOINT if ipv6 else DEFAULT_ENDPOINT
+        mode = stated("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ec2_metadata_service_endpoint_mode")
+        url = IPV6_ENDPOINT if mode.lower() == "ipv6" else DEFAULT_ENDPOINT
     try:
-        return parse_url(url, "", ENDPOINT_VARIABLE)
+        endpoint = parse_url(url, "", ENDPOINT_VARIABLE)
+        timeout = _number(stated(TIMEOUT_VARIABLE, "metadata_service_timeout"), REQUEST_TIMEOUT, TIMEOUT_VARIABLE)
+        attempts = _number(stated(ATTEMPTS_VARIABLE, "metadata_service_num_attempts"), ATTEMPTS, ATTEMPTS_VARIABLE)
+        allowed = stated("AWS_EC2_METADATA_V1_DISABLED", "ec2_metadata_v1_disabled").lower() == "false"
+        return Options(endpoint, timeout, max(1, int(attempts)), allowed)
     except ConfigurationError as exc:
         text = str(exc)
     raise MetadataServiceError(text)
 
 
-def _parse(body: bytes) -> Credentials:
-    answer, expires_at, keys = None, None, None
+def _number(text: str, default: float, variable: str) -> float:
     try:
-        answer = json.loads(body)
-        code = answer.get("Code", "Success")
-        if code == "Success":
-            expires_at = datetime.fromisoformat(answer["Expiration"])
-            secret_key, token = SecretValue(answer["SecretAccessKey"]), SecretValue(answer["Token"])
-            keys = checked(Credentials(answer["AccessKeyId"], secret_key, token))
-    except (ValueError, RecursionError, LookupError, TypeError, AttributeError, SecretsError):
-        code = "Success"
+        found = float(text or default)
+    except ValueError:
+        found = 0.0
+    if not 0 < found <= LONGEST:
+        raise ConfigurationError((f"{variable}: a number, more than 0 and {LONGEST} at most",))
+    return found
+
+
+def extended(keys: Credentials, now: datetime, dice: float) -> Credentials:
+    """*keys*, with a later end if they should have been replaced by *now*. *dice*: 0 to 1."""
+    if keys.expires_at is None or keys.expires_at - now > OVERDUE:
+        return keys
+    return replace(keys, expires_at=now + EXTENSION + EXTENSION_JITTER * dice)
+
+
+def _parse(body: bytes) -> Credentials:
+    answer = parsed(body)
+    code = "Success" if answer is None else answer.get("Code", "Success")
     if code != "Success":
         told = code if isinstance(code, str) and code in _KNOWN_CODES else "a code unknown to us"
         raise MetadataServiceError(
-            f"the metadata service has no keys for the role ({told}): see its trust policy and instance profile"
+            f"the metadata service has no keys for the role ({told}): see its trust policy and instance profile",
+            status=200,
         )
-    if keys is None or expires_at is None or expires_at.tzinfo is None:
-        raise MetadataServiceError("the metadata service's answer holds no keys: ask again, and see what answers there")
-    return Credentials(keys.access_key_id, keys.secret_key, keys.session_token, expires_at.astimezone(UTC))
+    keys = keys_in(answer)
+    if keys is None:
+        text = "the metadata service's answer holds no keys: ask again, and see what answers there"
+        raise MetadataServiceError(text, status=200)
+    return keys

@@ -1,0 +1,85 @@
+"""Keys of a role, had from STS for the keys of another source. Chained by giving it one of its own kind.
+
+Source: AWS STS API reference, AssumeRole: limits of the parameters, and one hour at most for a role assumed by a role.
+"""
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from secrets_actor.backends.aws.credentials.sts import Sts
+from secrets_actor.domain.credentials import Credentials
+from secrets_actor.domain.errors import CredentialsError
+from secrets_actor.domain.ports import CredentialSource
+
+# Seconds.
+SHORTEST: Final = 900
+LONGEST: Final = 43_200
+MAX_TAGS: Final = 50
+_ARN: Final = re.compile(r"arn:[\w-]+:iam::\d{12}:role/[\w+=,.@/-]+", re.ASCII)
+_SESSION_NAME: Final = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
+_EXTERNAL_ID: Final = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """The role *arn*, and how to assume it. *duration* in seconds; None: AWS's own, an hour. *session_name* None: one
+    that tells the time. *tags* are those of the session."""
+
+    arn: str
+    session_name: str | None = None
+    external_id: str | None = field(default=None, repr=False)
+    duration: int | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def mistakes(self) -> tuple[str, ...]:
+        """What is wrong with it: a line for each field, with what is allowed, quoting nothing."""
+        found = []
+        if _ARN.fullmatch(self.arn) is None:
+            found.append("role_arn: such as arn:aws:iam::123456789012:role/name")
+        if self.session_name is not None and _SESSION_NAME.fullmatch(self.session_name) is None:
+            found.append("role_session_name: 2 to 64 letters, digits and _+=,.@-")
+        if self.external_id is not None and _EXTERNAL_ID.fullmatch(self.external_id) is None:
+            found.append("external_id: 2 to 1224 letters, digits and _+=,.@:/-")
+        if self.duration is not None and not SHORTEST <= self.duration <= LONGEST:
+            found.append(f"duration: {SHORTEST} to {LONGEST} seconds")
+        if len(self.tags) > MAX_TAGS or not all(0 < len(k) <= 128 and len(v) <= 256 for k, v in self.tags.items()):
+            found.append(f"tags: {MAX_TAGS} at most, keys of 1 to 128 characters, values of 256 at most")
+        return tuple(found)
+
+    def parameters(self) -> list[tuple[str, str]]:
+        """As STS wants them."""
+        name = self.session_name or f"secrets-actor-{int(time.time())}"
+        found = [("RoleArn", self.arn), ("RoleSessionName", name)]
+        if self.external_id is not None:
+            found.append(("ExternalId", self.external_id))
+        if self.duration is not None:
+            found.append(("DurationSeconds", str(self.duration)))
+        for number, (key, value) in enumerate(self.tags.items(), 1):
+            found += [(f"Tags.member.{number}.Key", key), (f"Tags.member.{number}.Value", value)]
+        return found
+
+
+def checked_role(role: Role, place: str) -> Role:
+    """*role*, if STS would take it. Raises `CredentialsError` with what is wrong, named by *place*."""
+    mistakes = role.mistakes()
+    if mistakes:
+        raise CredentialsError(f"{place}: {'; '.join(mistakes)}")
+    return role
+
+
+class AssumeRoleCredentials:
+    """The keys of *role* for those of *source*, which is asked at each fetch."""
+
+    def __init__(self, source: CredentialSource, role: Role, sts: Sts, place: str = "assume role") -> None:
+        self._source, self._role, self._sts, self._place = source, role, sts, place
+
+    def fetch(self, deadline: float) -> Credentials:
+        """The role's keys, by *deadline* (`time.monotonic()` seconds). Raises `SecretsError`s: the source's, STS's."""
+        role = checked_role(self._role, self._place)
+        return self._sts.assume_role(role.parameters(), self._source.fetch(deadline), deadline)
+
+    def __repr__(self) -> str:
+        return f"<AssumeRoleCredentials over {self._source!r}>"

@@ -1,0 +1,51 @@
+"""THE door to botocore, an extra: it follows the few profiles that nothing else here does (SSO, login sessions).
+
+botocore is imported when such a profile is met, and never otherwise. Its errors may quote an answer: their types are
+told, not their texts.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from secrets_actor.backends.aws.credentials.static import checked
+from secrets_actor.domain.credentials import Credentials
+from secrets_actor.domain.errors import CredentialsError
+from secrets_actor.domain.secret import SecretValue
+from secrets_actor.forks import loading
+
+
+class BotocoreCredentials:
+    """The keys of *profile* by botocore's provider *method*: `sso` or `login`."""
+
+    def __init__(self, method: str, profile: str) -> None:
+        self._method, self._profile = method, profile
+
+    def fetch(self, deadline: float) -> Credentials:  # noqa: ARG002  botocore knows no deadline: the actor's alarm does
+        """The keys. Raises `CredentialsError`."""
+        place, problem = f"profile {self._profile} ({self._method})", ""
+        try:
+            with loading():
+                from botocore.session import Session
+
+            return _loaded(Session(profile=self._profile), self._method)
+        except ImportError:
+            problem = "it needs botocore (pip install 'secrets-actor[botocore]')"
+        except CredentialsError as exc:
+            problem = str(exc)
+        except Exception as exc:  # noqa: BLE001  whatever it is, its text must not leave
+            problem = f"botocore says {type(exc).__name__}"
+        raise CredentialsError(f"{place}: {problem}; try `aws {self._method} login`, or see the profile")
+
+    def __repr__(self) -> str:
+        return f"<BotocoreCredentials [{self._method}]>"
+
+
+def _loaded(session: Any, method: str) -> Credentials:
+    found = session.get_component("credential_provider").get_provider(method).load()
+    if found is None:
+        raise CredentialsError("botocore finds no keys")
+    keys = found.get_frozen_credentials()
+    end: datetime | None = getattr(found, "_expiry_time", None)  # it has no public name
+    token = None if keys.token is None else SecretValue(keys.token)
+    expires_at = None if end is None else end.astimezone(UTC)
+    return checked(Credentials(keys.access_key, SecretValue(keys.secret_key), token, expires_at))

@@ -1,0 +1,163 @@
+"""Keys that a container is given by its host: ECS tasks, EKS Pod Identity, Greengrass.
+
+Rule 1: only `https` leaves the host; plain `http` goes to loopback and to the link-local addresses of ECS and EKS, and
+        nowhere else: whoever can set a variable must not get the authorization token.
+Rule 2: a token with a line break is refused: it would add headers of its own. The token file is read at each fetch.
+Rule 3: 2 s a request, up to 3 of them a second apart, all by the caller's deadline. A refusal is final.
+Rule 4: errors quote no answer, no token and no URL.
+
+Source: AWS SDKs and Tools Reference Guide, "Container credential provider"; times and hosts as in botocore's
+`ContainerMetadataFetcher`, which asks again after refusals, too.
+"""
+
+import ipaddress
+import os
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from secrets_actor.backends.aws.credentials.answers import keys_in, parsed
+from secrets_actor.backends.aws.credentials.connection import connect
+from secrets_actor.backends.aws.endpoint import Endpoint
+from secrets_actor.domain.credentials import Credentials
+from secrets_actor.domain.errors import CredentialsError, MetadataServiceError, NoCredentials, SecretsError
+
+if TYPE_CHECKING:
+    from secrets_actor.backends.aws.transport import Transport
+
+NAME: Final = "container"
+RELATIVE: Final = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
+FULL: Final = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
+TOKEN: Final = "AWS_CONTAINER_AUTHORIZATION_TOKEN"  # noqa: S105  a variable's name
+TOKEN_FILE: Final = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"  # noqa: S105  likewise
+ECS_HOST: Final = "169.254.170.2"
+# Hosts that may be asked over plain http, beside loopback addresses.
+PLAIN_HOSTS: Final = frozenset({ECS_HOST, "169.254.170.23", "fd00:ec2::23", "localhost"})
+REQUEST_TIMEOUT: Final = 2.0
+ATTEMPTS: Final = 3
+PAUSE: Final = 1.0
+_MAX_TOKEN: Final = 65_536  # bytes
+_PATH: Final = re.compile(r"/[!-~]*")
+_TOKEN: Final = re.compile(r"[!-~]([ -~]*[!-~])?")
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+class ContainerCredentials:
+    """The keys behind the container's URI. Reads the environment at each fetch."""
+
+    def fetch(self, deadline: float) -> Credentials:
+        """The keys, by *deadline* (`time.monotonic()` seconds).
+
+        Raises `NoCredentials` when no URI is set, `MetadataServiceError`, `CredentialsError`.
+        """
+        relative, full = os.environ.get(RELATIVE, "").strip(), os.environ.get(FULL, "").strip()
+        if relative:
+            endpoint, path = _relative(relative)
+        elif full:
+            endpoint, path = _full(full)
+        else:
+            raise NoCredentials((NAME, f"neither {RELATIVE} nor {FULL} is set"))
+        headers = [(b"Host", endpoint.authority.encode()), (b"Accept", b"application/json")]
+        token = _token()
+        if token is not None:
+            headers.append((b"Authorization", token))
+        transport = connect(endpoint)
+        try:
+            return _ask(transport, endpoint, path, headers, deadline)
+        finally:
+            transport.close()
+
+    def __repr__(self) -> str:
+        return "<ContainerCredentials>"
+
+
+def _ask(
+    transport: "Transport", endpoint: Endpoint, path: str, headers: list[tuple[bytes, bytes]], deadline: float
+) -> Credentials:
+    attempt = 1
+    while True:
+        now = time.monotonic()
+        failure: CredentialsError
+        try:
+            answer = transport.request("GET", headers, b"", until=min(deadline, now + REQUEST_TIMEOUT), path=path)
+            keys = keys_in(parsed(answer.body)) if answer.status == 200 else None
+            if keys is not None:
+                return keys
+            failure = _refused(endpoint, answer.status)
+            final = 400 <= answer.status < 500 and answer.status != 429
+        except SecretsError as exc:
+            failure, final = MetadataServiceError(f"{exc} (asked for the container's keys)"), False
+        if final or attempt == ATTEMPTS or time.monotonic() + PAUSE >= deadline:
+            raise failure
+        time.sleep(PAUSE)
+        attempt += 1
+
+
+def _refused(endpoint: Endpoint, status: int) -> MetadataServiceError:
+    if status == 200:
+        text = "the container's credential service gave no keys; see what answers there"
+    elif status in (401, 403):
+        text = f"the container's credential service refuses (HTTP {status}); see {TOKEN_FILE} and the task's role"
+    elif status == 404:
+        text = f"the container's credential service knows no such path (HTTP 404); see {RELATIVE}, {FULL}"
+    else:
+        text = f"the container's credential service answers with HTTP {status}; see the host's agent"
+    return MetadataServiceError(f"{endpoint.name}: {text}", status=status)
+
+
+def _relative(uri: str) -> tuple[Endpoint, str]:
+    if _PATH.fullmatch(uri) is None:
+        raise CredentialsError(f"{RELATIVE}: a path that begins with a slash, and nothing more")
+    return Endpoint("http", ECS_HOST, 80, ""), uri
+
+
+def _full(uri: str) -> tuple[Endpoint, str]:
+    host = ""
+    port = None
+    try:
+        parts = urlsplit(uri)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        parts = urlsplit("")
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    if parts.scheme not in _PORTS or not host or port == 0 or "@" in parts.netloc or _PATH.fullmatch(path) is None:
+        raise CredentialsError(f"{FULL}: http:// or https://, a host, a path; and no user, password or blank")
+    if parts.scheme == "http" and not _may_be_plain(host):
+        raise CredentialsError(
+            f"{FULL}: over plain http only loopback addresses and {', '.join(sorted(PLAIN_HOSTS))} are asked; use https"
+        )
+    return Endpoint(parts.scheme, host, port or _PORTS[parts.scheme], ""), path
+
+
+def _may_be_plain(host: str) -> bool:
+    if host in PLAIN_HOSTS:
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _token() -> bytes | None:
+    """What to send as Authorization. Raises `CredentialsError`, quoting nothing."""
+    path = os.environ.get(TOKEN_FILE, "")
+    found: str | None = os.environ.get(TOKEN, "")
+    name = TOKEN
+    if path:
+        name = TOKEN_FILE
+        try:
+            with Path(path).open(encoding="utf-8", newline="") as file:
+                found = file.read(_MAX_TOKEN)
+        except (OSError, ValueError):
+            found = None
+        if found is None:
+            raise CredentialsError(f"{TOKEN_FILE}: the file cannot be read; see that it is there, and may be read")
+    if not found and not path:
+        return None
+    if found is None or _TOKEN.fullmatch(found) is None:
+        raise CredentialsError(
+            f"{name}: the token is empty, or holds a line break or what no header may: write it anew"
+        )
+    return found.encode()

@@ -1,0 +1,40 @@
+"""Keys from the environment variables that every AWS tool reads. Names and their order: botocore's `EnvProvider`."""
+
+import os
+from typing import Final
+
+from secrets_actor.backends.aws.credentials.answers import moment
+from secrets_actor.backends.aws.credentials.static import checked
+from secrets_actor.domain.credentials import Credentials
+from secrets_actor.domain.errors import CredentialsError, MissingSecretKey, NoCredentials
+from secrets_actor.domain.secret import SecretValue
+
+NAME: Final = "environment"
+# The first that is set. The older name still goes first, as it does for botocore.
+TOKENS: Final = ("AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
+
+
+class EnvironmentCredentials:
+    """AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_CREDENTIAL_EXPIRATION, read at each fetch."""
+
+    def fetch(self, deadline: float) -> Credentials:  # noqa: ARG002  nothing here waits
+        """The keys. Raises `NoCredentials` when there is no AWS_ACCESS_KEY_ID, `MissingSecretKey` when there is nothing
+        else, `CredentialsError` for what cannot be a key or an end."""
+        access_key = os.environ.get("AWS_ACCESS_KEY_ID", "").strip()
+        if not access_key:
+            raise NoCredentials((NAME, "AWS_ACCESS_KEY_ID is not set"))
+        secret_key = os.environ.get("AWS_SECRET_ACCESS_KEY", "").strip()
+        if not secret_key:
+            raise MissingSecretKey("AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not: set both, or none")
+        token = next(filter(None, (os.environ.get(name, "").strip() for name in TOKENS)), None)
+        end = os.environ.get("AWS_CREDENTIAL_EXPIRATION", "").strip()
+        expires_at = moment(end) if end else None
+        if end and expires_at is None:
+            raise CredentialsError(
+                "AWS_CREDENTIAL_EXPIRATION is no moment in ISO 8601 with a time zone: unset or mend it"
+            )
+        value = None if token is None else SecretValue(token)
+        return checked(Credentials(access_key, SecretValue(secret_key), value, expires_at))
+
+    def __repr__(self) -> str:
+        return "<EnvironmentCredentials>"

@@ -1,0 +1,105 @@
+"""Keys from a program of the user's: `credential_process`.
+
+Rule 1: no shell: the line is split as a shell would, and nothing in it is expanded.
+Rule 2: the program has a session of its own, and ends with all it has started by the deadline, or when we are done.
+Rule 3: its output is read up to `MAX_OUTPUT` bytes. What it says on its standard error is for nobody: it may be a key.
+
+Source: AWS SDKs and Tools Reference Guide, "Process credential provider".
+"""
+
+import contextlib
+import os
+import select
+import shlex
+import signal
+import subprocess
+import time
+from typing import Final
+
+from secrets_actor.backends.aws.credentials.answers import keys_in, parsed
+from secrets_actor.domain.credentials import Credentials
+from secrets_actor.domain.errors import CredentialsError
+
+MAX_OUTPUT: Final = 65_536
+# Seconds between two looks at a program that has closed its output and not ended.
+_LOOK: Final = 0.01
+
+
+class ProcessCredentials:
+    """Runs *command* at each fetch. *place* is what errors call it, such as `credential_process of profile dev`.
+
+    Keys without an `Expiration` are asked for anew as often as all keys without an end are.
+    """
+
+    def __init__(self, command: str, place: str = "credential_process") -> None:
+        self._command, self._place = command, place
+
+    def fetch(self, deadline: float) -> Credentials:
+        """The keys, by *deadline* (`time.monotonic()` seconds). Raises `CredentialsError`."""
+        output, problem = self._run(deadline)
+        answer = None if problem else parsed(output)
+        if answer is None:
+            problem = problem or "its output is no JSON object; run it by hand and see"
+        elif answer.get("Version") != 1:
+            problem = "its output is not of Version 1; run it by hand and see"
+        else:
+            keys = keys_in(answer, from_process=True)
+            if keys is not None:
+                return keys
+            problem = "its output holds no whole set of keys; run it by hand and see"
+        raise CredentialsError(f"{self._place}: {problem}")
+
+    def _run(self, deadline: float) -> tuple[bytes, str | None]:
+        """What the program printed, and what went wrong."""
+        try:
+            words = shlex.split(self._command)
+        except ValueError:
+            words = []
+        if not words:
+            return b"", "no command line; mend its quotes"
+        try:
+            process = subprocess.Popen(  # noqa: S603  it is what the user asks for
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except (OSError, ValueError):  # the latter from a zero byte
+            return b"", "the program cannot be started; see that it is there, and may be run"
+        try:
+            return _output(process, deadline)
+        finally:
+            # The group outlives its leader while a member lives, so that its number is nobody else's.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+
+    def __repr__(self) -> str:
+        return f"<ProcessCredentials [{self._place}]>"
+
+
+def _output(process: "subprocess.Popen[bytes]", deadline: float) -> tuple[bytes, str | None]:
+    assert process.stdout is not None
+    source, output = process.stdout.fileno(), b""
+    poll = select.poll()
+    poll.register(source, select.POLLIN)
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0 or not poll.poll(left * 1000):
+            return b"", "the program did not end in time; allow more, or see what it waits for"
+        part = os.read(source, MAX_OUTPUT)
+        if not part:
+            break
+        output += part
+        if len(output) > MAX_OUTPUT:
+            return b"", f"the program prints more than {MAX_OUTPUT} bytes; is it the right one?"
+    while process.poll() is None:
+        if time.monotonic() >= deadline:
+            return b"", "the program did not end in time; allow more, or see what it waits for"
+        time.sleep(_LOOK)
+    if process.returncode:
+        return b"", f"the program failed (status {process.returncode}); run it by hand and see"
+    return output, None

@@ -1,0 +1,267 @@
+"""Asks STS for keys: AWS's query protocol, a form in and XML out.
+
+Rule 1: signed with our own Signature V4, or not at all (a web identity is its own proof).
+Rule 2: up to `ATTEMPTS` attempts by the deadline, each signed anew; only what may go through is tried again.
+Rule 3: errors tell STS's code and what to do; its text is dropped.
+Rule 4: when STS refuses the time of a signature, it is signed once more by STS's clock.
+
+Source: AWS STS API reference; which codes may be tried again as in botocore's `retries/standard.py` and
+`data/sts/2011-06-15/service-2.json`.
+"""
+
+import os
+import random
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import urlencode
+from xml.etree import ElementTree
+
+from secrets_actor.backends.aws.corrected_clock import CorrectedClock
+from secrets_actor.backends.aws.credentials.answers import moment
+from secrets_actor.backends.aws.credentials.connection import Connect, connect
+from secrets_actor.backends.aws.credentials.static import checked
+from secrets_actor.backends.aws.endpoint import Endpoint, endpoint_for, parse_url
+from secrets_actor.backends.aws.failures import THROTTLING_CODES, TRANSIENT_CODES
+from secrets_actor.backends.aws.sigv4 import HttpRequest, Scope, SigningKeys, sign_headers
+from secrets_actor.backends.aws.skew import http_date, may_be_skew, too_far
+from secrets_actor.domain.credentials import Credentials
+from secrets_actor.domain.errors import (
+    AccessDenied,
+    ConfigurationError,
+    CredentialsError,
+    ExpiredToken,
+    InvalidAnswer,
+    InvalidSignature,
+    SecretsError,
+    StoreError,
+    StoreFailure,
+    Throttled,
+    UnrecognizedClient,
+)
+from secrets_actor.domain.secret import SecretValue
+
+if TYPE_CHECKING:
+    from secrets_actor.backends.aws.transport import HttpAnswer, Transport
+
+SERVICE: Final = "sts"
+VERSION: Final = "2011-06-15"
+CONTENT_TYPE: Final = "application/x-www-form-urlencoded; charset=utf-8"
+# The variables that put another endpoint in place of the region's, the more special one first.
+ENDPOINT_VARIABLES: Final = ("AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL")
+REQUEST_TIMEOUT: Final = 5.0  # seconds
+ATTEMPTS: Final = 3
+FIRST_PAUSE: Final = 0.1  # seconds, doubled, times a random share
+_DUAL_STACK: Final = {"amazonaws.com": "api.aws", "amazonaws.com.cn": "api.amazonwebservices.com.cn"}
+_MAX_ANSWER: Final = 65_536  # bytes
+_CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9.]{2,80}")
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
+_RETRYABLE: Final = THROTTLING_CODES | TRANSIENT_CODES | {"IDPCommunicationError"}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whom STS sees behind keys (GetCallerIdentity)."""
+
+    account: str
+    arn: str
+    user_id: str
+
+
+def utc_now() -> datetime:
+    """The wall clock, for signatures."""
+    return datetime.now(UTC)
+
+
+class Sts:
+    """STS of one *region*. *connect* makes the connection to an endpoint, *clock* tells the time of signatures."""
+
+    def __init__(
+        self,
+        region: str | None,
+        connect: Connect = connect,
+        clock: Callable[[], datetime] = utc_now,
+        *,
+        use_fips: bool = False,
+        use_dualstack: bool = False,
+    ) -> None:
+        self._region, self._connect, self._clock = region, connect, CorrectedClock(clock)
+        self._fips, self._dualstack = use_fips, use_dualstack
+        self._keys = SigningKeys()
+
+    def assume_role(self, parameters: Sequence[tuple[str, str]], signer: Credentials, deadline: float) -> Credentials:
+        """AssumeRole with *parameters*, by *deadline* (`time.monotonic()` seconds). Raises `SecretsError`s."""
+        return self._call("AssumeRole", parameters, signer, deadline, _keys_in)
+
+    def assume_role_with_web_identity(self, parameters: Sequence[tuple[str, str]], deadline: float) -> Credentials:
+        """AssumeRoleWithWebIdentity, unsigned. Likewise."""
+        return self._call("AssumeRoleWithWebIdentity", parameters, None, deadline, _keys_in)
+
+    def caller_identity(self, signer: Credentials, deadline: float) -> Caller:
+        """Who *signer* is. Needs no permission. Likewise."""
+        return self._call("GetCallerIdentity", (), signer, deadline, _caller_in)
+
+    def _call(
+        self,
+        action: str,
+        parameters: Sequence[tuple[str, str]],
+        signer: Credentials | None,
+        deadline: float,
+        read: Callable[[ElementTree.Element], T],
+    ) -> T:
+        endpoint = sts_endpoint(self._region, os.environ, use_fips=self._fips, use_dualstack=self._dualstack)
+        body = urlencode([("Action", action), ("Version", VERSION), *parameters]).encode()
+        transport = self._connect(endpoint)
+        try:
+            attempt, clock_tried = 1, False
+            while True:
+                try:
+                    return read(self._attempt(transport, endpoint, action, body, signer, deadline))
+                except _Skewed as exc:
+                    error: SecretsError = exc.error
+                    if not clock_tried:
+                        clock_tried = True
+                        self._clock.learn(exc.server)
+                        continue
+                except SecretsError as exc:
+                    error = exc.clone()
+                pause = random.random() * FIRST_PAUSE * 2**attempt  # noqa: S311  jitter
+                if not error.retryable or attempt == ATTEMPTS or time.monotonic() + pause >= deadline:
+                    raise error
+                time.sleep(pause)
+                attempt += 1
+        finally:
+            transport.close()
+
+    def _attempt(
+        self,
+        transport: "Transport",
+        endpoint: Endpoint,
+        action: str,
+        body: bytes,
+        signer: Credentials | None,
+        deadline: float,
+    ) -> ElementTree.Element:
+        headers: tuple[tuple[str, str], ...] = (("Host", endpoint.authority), ("Content-Type", CONTENT_TYPE))
+        at = self._clock.now()
+        if signer is not None:
+            request = HttpRequest("POST", "/", "", headers, body)
+            scope = Scope(endpoint.region, SERVICE)
+            headers += sign_headers(request, checked(signer), scope, at, self._keys).headers
+        raw = [(name.encode(), value.encode()) for name, value in headers]
+        raw.append((b"Content-Length", b"%d" % len(body)))
+        until = min(deadline, time.monotonic() + REQUEST_TIMEOUT)
+        answer = transport.request("POST", raw, body, until=until)
+        found = _tree(answer.body)
+        if answer.status == 200 and found is not None:
+            return found
+        error = _refusal(endpoint, action, answer, found)
+        server = http_date(answer.headers.get("date"))
+        if server is not None and may_be_skew(error) and too_far(at, server):
+            raise _Skewed(error, server)
+        raise error
+
+
+class _Skewed(Exception):
+    """STS refuses the time of a signature, and tells its own. Never leaves this file."""
+
+    def __init__(self, error: StoreError, server: datetime) -> None:
+        super().__init__()
+        self.error, self.server = error, server
+
+
+def sts_endpoint(
+    region: str | None, environ: Mapping[str, str], *, use_fips: bool = False, use_dualstack: bool = False
+) -> Endpoint:
+    """Where STS answers for *region*. Raises `CredentialsError` without one, and for a variable that holds no URL."""
+    if not region:
+        raise CredentialsError("STS is asked in a region: set aws.region, AWS_REGION, or region in the profile")
+    variables = () if environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true" else ENDPOINT_VARIABLES
+    name = next((name for name in variables if environ.get(name)), None)
+    try:
+        if name is not None:
+            return replace(parse_url(environ[name], region, name), service=SERVICE)
+        like = endpoint_for(region, use_dualstack=use_dualstack)
+    except ConfigurationError as exc:
+        text = str(exc)
+    else:
+        # AWS names the endpoints of its services alike in each partition, but for Secrets Manager's dual-stack ones.
+        suffix = like.host.removeprefix(f"{like.service}.{region}.")
+        if use_dualstack:
+            suffix = _DUAL_STACK.get(suffix, suffix)
+        fips = use_fips and (use_dualstack or not region.startswith("us-gov-"))
+        return replace(like, host=f"{SERVICE}{'-fips' if fips else ''}.{region}.{suffix}", service=SERVICE)
+    raise CredentialsError(text)
+
+
+def _tree(body: bytes) -> ElementTree.Element | None:
+    """The XML in *body*. One with a document type is refused: STS sends none, and entities can be made to explode."""
+    if len(body) > _MAX_ANSWER or b"<!" in body:
+        return None
+    try:
+        return ElementTree.fromstring(body)  # noqa: S314  see above
+    except (ElementTree.ParseError, ValueError, LookupError):
+        return None
+
+
+def _text(tree: ElementTree.Element, name: str) -> str | None:
+    """The text of the first element called *name*, in whatever namespace."""
+    found = next((one for one in tree.iter() if one.tag.rpartition("}")[2] == name), None)
+    return None if found is None or found.text is None else found.text.strip()
+
+
+def _keys_in(tree: ElementTree.Element) -> Credentials:
+    names = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
+    access_key, secret_key, token, end = (_text(tree, name) for name in names)
+    expires_at = moment(end)
+    if access_key and secret_key and token and expires_at is not None:
+        return checked(Credentials(access_key, SecretValue(secret_key), SecretValue(token), expires_at))
+    raise InvalidAnswer("STS's answer holds no keys: see what answers there, and AWS_ENDPOINT_URL", status=200)
+
+
+def _caller_in(tree: ElementTree.Element) -> Caller:
+    return Caller(*(_text(tree, name) or "" for name in ("Account", "Arn", "UserId")))
+
+
+def _refusal(endpoint: Endpoint, action: str, answer: "HttpAnswer", tree: ElementTree.Element | None) -> StoreError:
+    code = None if tree is None else _text(tree, "Code")
+    if code is not None and _CODE.fullmatch(code) is None:
+        code = None
+    kind, what = _MEANINGS.get(code or "", _UNKNOWN)
+    if code in THROTTLING_CODES:
+        kind, what = Throttled, "too many requests: ask less often"
+    elif answer.status >= 500 or code in _RETRYABLE:
+        kind, what = StoreFailure, f"it failed on its side (HTTP {answer.status}): try again"
+    elif code is None:
+        kind, what = InvalidAnswer, f"its answer (HTTP {answer.status}) is none of STS's: see what answers there"
+    stated = answer.headers.get("x-amzn-requestid", "")
+    return kind(
+        f"STS at {endpoint.name}, asked for {action}: {what}",
+        aws_code=code,
+        status=answer.status,
+        request_id=stated if _REQUEST_ID.fullmatch(stated) else None,
+    )
+
+
+_UNKNOWN: Final[tuple[type[StoreError], str]] = (CredentialsError, "it refuses: see the role and its parameters")
+_MEANINGS: Final[Mapping[str, tuple[type[StoreError], str]]] = {
+    "AccessDenied": (AccessDenied, "these keys may not assume this role: see their policy and the role's trust policy"),
+    "ExpiredToken": (ExpiredToken, "the session token has expired: get new temporary keys"),
+    "ExpiredTokenException": (ExpiredToken, "the web identity token has expired: see who writes the token file"),
+    "IDPRejectedClaim": (CredentialsError, "the identity provider rejects the web identity token: get a new one"),
+    "InvalidIdentityToken": (CredentialsError, "the web identity token is not accepted: see the identity provider"),
+    "InvalidClientTokenId": (UnrecognizedClient, "AWS does not know these keys: check that they are active"),
+    "SignatureDoesNotMatch": (InvalidSignature, "the signature is not accepted: check secret key and clock"),
+    **dict.fromkeys(
+        ("RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"),
+        (InvalidSignature, "the time of the signature is not accepted: check this machine's clock"),
+    ),
+    "RegionDisabledException": (CredentialsError, "this region is not switched on for the account: use another one"),
+    "ValidationError": (CredentialsError, "a parameter is not allowed: see role ARN, session name and duration"),
+    "MalformedPolicyDocument": (CredentialsError, "the session policy is malformed: mend it"),
+}

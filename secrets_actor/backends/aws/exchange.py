@@ -1,0 +1,187 @@
+"""The calls of one operation: signed, sent, read, tried again. The only place of this backend that waits.
+
+Rule 1: a call is signed anew for each attempt, and all its attempts end by the caller's deadline.
+Rule 2: what to try again, and when, is decided in `retry.py`; whether the tries of all calls together allow it, in
+        `pace.py`. This file carries it out.
+Rule 3: once `Line.closed` is set a request and a pause end alike, and nothing is tried again.
+Rule 4: only `SecretsError`s leave, without context: a frame of the attempt before holds what was sent.
+Rule 5: when AWS refuses the time of a signature the clock is corrected for all workers, and the call is tried once more
+        at once, beside the attempts that it has.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final, TypeVar
+from uuid import uuid4
+
+from secrets_actor.backends.aws import failures, protocol
+from secrets_actor.backends.aws.corrected_clock import CorrectedClock
+from secrets_actor.backends.aws.endpoint import Endpoint
+from secrets_actor.backends.aws.json_post import JsonPost
+from secrets_actor.backends.aws.pace import Pace
+from secrets_actor.backends.aws.retry import Kind, classify, pause_before, sdk_request
+from secrets_actor.backends.aws.sigv4 import amz_date
+from secrets_actor.backends.aws.skew import TOLERATED, http_date, in_words, may_be_skew, too_far
+from secrets_actor.domain.credentials import Credentials
+from secrets_actor.domain.errors import ConnectionFailed, InvalidSignature, SecretsError, Throttled
+from secrets_actor.domain.ports import Answer
+
+if TYPE_CHECKING:
+    from secrets_actor.backends.aws.transport import HttpAnswer, Transport
+
+R = TypeVar("R")
+_INVOCATION: Final = b"amz-sdk-invocation-id"
+_REQUEST: Final = b"amz-sdk-request"
+_NO_HEADERS: Final[Mapping[str, str]] = {}
+
+
+@dataclass(slots=True)
+class Line:
+    """One worker's connection, and what its exchanges need beside it. *timeout* is seconds an attempt; *clock* and
+    *pace* are those of all workers."""
+
+    endpoint: Endpoint
+    transport: "Transport"
+    signer: JsonPost
+    timeout: float
+    clock: CorrectedClock
+    pace: Pace
+    closed: threading.Event = field(default_factory=threading.Event)
+    # Seconds of the quickest answer so far: an attempt with less than this left is none.
+    quickest: float | None = None
+
+    def close(self) -> None:
+        """Give it up. Any thread, any number of times; an exchange under way fails soon."""
+        self.closed.set()
+        self.transport.close()
+
+    def pause(self, seconds: float) -> None:
+        """Wait. Raises `ConnectionFailed` when the line is closed."""
+        if self.closed.wait(seconds):
+            name = self.endpoint.name
+            raise ConnectionFailed(f"{name}: this connection was given up; ask again", endpoint=name)
+
+
+class Exchange:
+    """The calls of one operation, over one line, with one set of keys, by one deadline."""
+
+    def __init__(self, line: Line, deadline: float, credentials: Credentials) -> None:
+        self._line, self._deadline, self._credentials = line, deadline, credentials
+
+    def run(self, call: protocol.Call, read: Callable[[bytes, str | None], R]) -> Answer[R]:
+        """*call*'s answer, read by *read*; tried again as `retry.py` has it. Raises only `SecretsError`s."""
+        pace, invocation, attempt = self._line.pace, str(uuid4()).encode(), 1
+        paid: Kind | None = None
+        ttl: str | None = None
+        clock_tried = False
+        while True:
+            self._wait_for_turn()
+            request = sdk_request(attempt, pace.policy.max_attempts, ttl)
+            outcome = self._attempt(call, read, ((_INVOCATION, invocation), (_REQUEST, request.encode())))
+            if isinstance(outcome, Answer):
+                pace.succeeded(paid)
+                return outcome
+            pace.failed(classify(outcome.error))
+            if not clock_tried and self._corrects_clock(outcome):
+                clock_tried = True
+                continue
+            paid = self._pause_after(outcome, attempt)
+            ttl = self._ttl(outcome)
+            attempt += 1
+
+    def _attempt(
+        self, call: protocol.Call, read: Callable[[bytes, str | None], R], headers: tuple[tuple[bytes, bytes], ...]
+    ) -> "Answer[R] | _Failed":
+        answer: HttpAnswer | None = None
+        at, started = self._line.clock.now(), time.monotonic()
+        try:
+            answer = self._send(call, at, headers, started)
+            request_id = failures.request_id(answer.headers)
+            if answer.status == 200:
+                return Answer(read(answer.body, request_id), request_id)
+            error: SecretsError = failures.error_for(call, answer.status, answer.headers, answer.body)
+        except SecretsError as exc:
+            error = exc.clone()
+        return _Failed(error, at, _NO_HEADERS if answer is None else answer.headers)
+
+    def _send(
+        self, call: protocol.Call, at: datetime, more: tuple[tuple[bytes, bytes], ...], started: float
+    ) -> "HttpAnswer":
+        line = self._line
+        headers = line.signer.headers(call.target, call.body, self._credentials, at)
+        headers += more
+        answer = line.transport.request("POST", headers, call.body, until=min(self._deadline, started + line.timeout))
+        taken = time.monotonic() - started
+        if line.quickest is None or taken < line.quickest:
+            line.quickest = taken
+        return answer
+
+    def _pause_after(self, failed: "_Failed", attempt: int) -> Kind:
+        """Wait until the next attempt, and tell what it was paid for. Raises the error when there is to be none."""
+        line = self._line
+        pause = pause_before(
+            failed.error,
+            attempt,
+            dice=random.random(),  # noqa: S311  jitter
+            now=time.monotonic(),
+            deadline=self._deadline,
+            hint=failed.headers.get("x-amz-retry-after"),
+            max_attempts=line.pace.policy.max_attempts,
+            needs=line.quickest or 0.0,
+        )
+        kind = classify(failed.error)
+        if pause is None or line.closed.is_set() or not line.pace.pay(kind):
+            raise self._told(failed)
+        line.pause(pause)
+        return kind
+
+    def _wait_for_turn(self) -> None:
+        """In adaptive mode, until the send rate lets a request go."""
+        while (seconds := self._line.pace.hold()) > 0:
+            if time.monotonic() + seconds >= self._deadline:
+                raise Throttled("AWS throttles this account, and its turn would come too late: ask less often")
+            self._line.pause(seconds)
+
+    def _corrects_clock(self, failed: "_Failed") -> bool:
+        """Whether the signature's time was wrong, and another try would have a better one."""
+        server = failed.server_time
+        if server is None or not may_be_skew(failed.error) or not too_far(failed.signed_at, server):
+            return False
+        self._line.clock.learn(server)
+        return not self._line.closed.is_set() and time.monotonic() + (self._line.quickest or 0.0) < self._deadline
+
+    def _told(self, failed: "_Failed") -> SecretsError:
+        """The error as it is; or, where the clock is to blame for it, one that says so."""
+        error, server = failed.error, failed.server_time
+        if server is None or not isinstance(error, InvalidSignature) or not too_far(failed.signed_at, server):
+            return error
+        skew = self._line.clock.skew(server)
+        if abs(skew) < TOLERATED:  # the signature alone grew old on the way
+            return error
+        text = f"AWS does not accept the time of the signature: {in_words(skew)}; set it"
+        return InvalidSignature(text, aws_code=error.aws_code, status=error.status, request_id=error.request_id)
+
+    def _ttl(self, failed: "_Failed") -> str | None:
+        """By when the server's answer to the next attempt is of use, on the server's clock."""
+        server = failed.server_time
+        if server is None:
+            return None
+        left = min(self._line.timeout, self._deadline - time.monotonic())
+        return amz_date(server + timedelta(seconds=max(left, 0.0)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """One attempt's error, when it was signed, and the headers of the answer if there was one."""
+
+    error: SecretsError
+    signed_at: datetime
+    headers: Mapping[str, str] = field(repr=False)
+
+    @property
+    def server_time(self) -> datetime | None:
+        return http_date(self.headers.get("date"))

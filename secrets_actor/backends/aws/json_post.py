@@ -1,0 +1,75 @@
+"""The short way to a signature for what a JSON service is sent. PURE: the time and the keys are arguments."""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from secrets_actor.backends.aws.sigv4 import ALGORITHM, Scope, SigningKeys, amz_date, as_bytes, authorization_of
+from secrets_actor.domain.credentials import Credentials
+
+JSON_CONTENT_TYPE: Final = "application/x-amz-json-1.1"
+
+
+class JsonPost:
+    """Signs what a JSON service is sent: POST `/`, four or five headers, always the same. The same signature as
+    `sign_headers`, without the general canonical form, and without what stays the same for a day.
+
+    Any thread may ask. It keeps the credentials that it signed with last, masked as they are.
+    """
+
+    __slots__ = ("_fixed", "_head", "_keys", "_ready", "_scope")
+
+    def __init__(self, authority: str, scope: Scope, keys: SigningKeys) -> None:
+        """*authority* is the Host header: the host, and the port unless it is the scheme's own."""
+        self._scope, self._keys = scope, keys
+        self._fixed = ((b"Host", authority.encode()), (b"Content-Type", JSON_CONTENT_TYPE.encode()))
+        self._head = f"POST\n/\n\ncontent-type:{JSON_CONTENT_TYPE}\nhost:{authority}\nx-amz-date:"
+        self._ready: _Ready | None = None
+
+    def headers(self, target: str, body: bytes, credentials: Credentials, at: datetime) -> list[tuple[bytes, bytes]]:
+        """All headers of the request with X-Amz-Target *target*, ready for the wire."""
+        stamp = amz_date(at)
+        ready = self._ready
+        if ready is None or ready.credentials is not credentials or ready.day != stamp[:8]:
+            self._ready = ready = self._prepare(credentials, stamp[:8])
+        digest = hashlib.sha256(body).hexdigest()
+        canonical = f"{self._head}{stamp}\n{ready.token_line}x-amz-target:{target}\n\n{ready.names}\n{digest}"
+        hashed = hashlib.sha256(canonical.encode()).hexdigest()
+        to_sign = f"{ALGORITHM}\n{stamp}\n{ready.scope}\n{hashed}"
+        signature = hmac.digest(ready.key, to_sign.encode(), "sha256").hex()
+        return [
+            *ready.headers,
+            (b"Content-Length", b"%d" % len(body)),
+            (b"X-Amz-Date", stamp.encode()),
+            (b"X-Amz-Target", target.encode()),
+            (b"Authorization", f"{ready.authorization}{signature}".encode()),
+        ]
+
+    def _prepare(self, credentials: Credentials, day: str) -> "_Ready":
+        headers: tuple[tuple[bytes, bytes], ...] = self._fixed
+        token_line, names = "", "content-type;host;x-amz-date;x-amz-target"
+        if credentials.session_token is not None:
+            token = as_bytes(credentials.session_token)
+            headers = (*headers, (b"X-Amz-Security-Token", token))
+            token_line = f"x-amz-security-token:{token.decode()}\n"
+            names = "content-type;host;x-amz-date;x-amz-security-token;x-amz-target"
+        key = self._keys.get(credentials.secret_key, day, self._scope)
+        scope = f"{day}/{self._scope.region}/{self._scope.service}/aws4_request"
+        authorization = authorization_of(credentials, self._scope, day, names, "")
+        return _Ready(credentials, day, key, scope, headers, token_line, names, authorization)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Ready:
+    """What is the same in all signatures of a day with the same credentials."""
+
+    credentials: Credentials
+    day: str
+    key: bytes
+    scope: str
+    headers: tuple[tuple[bytes, bytes], ...]
+    token_line: str
+    names: str
+    authorization: str

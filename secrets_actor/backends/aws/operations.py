@@ -1,0 +1,94 @@
+"""Which calls carry an operation out: one for most, a procedure for the rest."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar, cast
+
+from secrets_actor.backends.aws import answers, procedures, requests
+from secrets_actor.backends.aws.conversation import Conversation
+from secrets_actor.backends.aws.protocol import Call
+from secrets_actor.domain.errors import UnknownMessage
+from secrets_actor.domain.operations import (
+    CancelRotation,
+    Create,
+    Delete,
+    DeletePolicy,
+    Describe,
+    Get,
+    GetMany,
+    GetPolicy,
+    List,
+    ListPage,
+    ListVersions,
+    MoveStage,
+    Operation,
+    Put,
+    PutPolicy,
+    RandomPassword,
+    Regenerate,
+    RemoveRegions,
+    Replicate,
+    Request,
+    Restore,
+    Rotate,
+    Set,
+    StopReplication,
+    Tag,
+    Untag,
+    Update,
+    ValidatePolicy,
+)
+from secrets_actor.domain.ports import Answer
+
+T = TypeVar("T")
+_Reader = Callable[[bytes, str | None], Any]
+
+# One call each: how it is asked, and how its answer is read.
+_CALLS: Final[Mapping[type[Operation[Any]], tuple[Callable[[Any], Call], _Reader]]] = {
+    Get: (requests.get_call, answers.secret),
+    ListPage: (requests.page_call, answers.described_page),
+    Describe: (requests.describe_call, answers.description),
+    ListVersions: (requests.versions_call, answers.versions),
+    Tag: (requests.tag_call, answers.nothing),
+    Untag: (requests.untag_call, answers.nothing),
+    CancelRotation: (requests.cancel_rotation_call, answers.rotation_receipt),
+    RandomPassword: (requests.password_call, answers.password),
+    StopReplication: (requests.stop_replication_call, answers.replication_receipt),
+    GetPolicy: (requests.get_policy_call, answers.policy),
+    PutPolicy: (requests.put_policy_call, answers.named_receipt),
+    DeletePolicy: (requests.delete_policy_call, answers.named_receipt),
+    ValidatePolicy: (requests.validate_policy_call, answers.verdict),
+    Request: (requests.raw_call, answers.masked),
+}
+_PROCEDURES: Final[Mapping[type[Operation[Any]], Callable[[Conversation, Any], Answer[Any]]]] = {
+    GetMany: procedures.get_many,
+    Create: procedures.create,
+    Put: procedures.put,
+    Update: procedures.update,
+    Set: procedures.set_secret,
+    Restore: procedures.restore,
+    List: procedures.list_secrets,
+    MoveStage: procedures.move_stage,
+    Rotate: procedures.rotate,
+    Regenerate: procedures.regenerate,
+    Replicate: procedures.replicate,
+    RemoveRegions: procedures.remove_regions,
+}
+
+
+def carry_out(operation: Operation[T], exchange: Conversation, recovery_window: int) -> Answer[T]:
+    """Have *operation* done over *exchange*. *recovery_window*: days for a delete that names none.
+
+    Raises `UnknownMessage` for an operation that is none of ours, and else what the exchange raises.
+    """
+    answer: Answer[Any]
+    simple, procedure = _CALLS.get(type(operation)), _PROCEDURES.get(type(operation))
+    if simple is not None:
+        ask, read = simple
+        answer = exchange.run(ask(operation), read)
+    elif procedure is not None:
+        answer = procedure(exchange, operation)
+    elif isinstance(operation, Delete):
+        answer = procedures.delete(exchange, operation, recovery_window)
+    else:
+        raise UnknownMessage(f"the AWS backend does not know {type(operation).__name__}: use another operation")
+    return cast("Answer[T]", answer)

@@ -1,0 +1,283 @@
+"""Operations that take more than one call.
+
+Rule 1: all attempts of one write carry one token: whatever was lost on the way, at most one version results.
+Rule 2: a write without token that is repeated after a lost answer may be refused because it took effect. Then AWS is
+        asked how things stand (DescribeSecret), and if they stand as wished, that is the answer. Without doubt about an
+        earlier attempt a refusal is a refusal.
+"""
+
+import base64
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+from uuid import uuid4
+
+from secrets_actor.backends.aws import answers, requests
+from secrets_actor.backends.aws.conversation import Conversation
+from secrets_actor.backends.aws.failures import refusal
+from secrets_actor.backends.aws.protocol import Call
+from secrets_actor.domain.descriptions import (
+    NamedReceipt,
+    ReplicationReceipt,
+    SecretBatch,
+    SecretDescription,
+    UpdateReceipt,
+    VersionReceipt,
+)
+from secrets_actor.domain.errors import (
+    InvalidAnswer,
+    InvalidRequest,
+    SecretDeleted,
+    SecretExists,
+    SecretNotFound,
+    SecretsError,
+    StoreError,
+)
+from secrets_actor.domain.names import SecretId
+from secrets_actor.domain.operations import (
+    BATCH_SIZE,
+    GENERATED_BYTES,
+    Create,
+    Delete,
+    Generated,
+    GetMany,
+    List,
+    MoveStage,
+    Put,
+    Regenerate,
+    RemoveRegions,
+    Replicate,
+    Restore,
+    Rotate,
+    Set,
+    Update,
+)
+from secrets_actor.domain.ports import Answer
+from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, Secret, SecretInfo, SecretValue, SetReceipt
+
+T = TypeVar("T")
+# AWS appends a hyphen and six characters to the name in an ARN; a partial ARN lacks them.
+_SUFFIX_LENGTH: Final = 7
+
+
+# --- writes with a token ------------------------------------------------------------------------------------------
+
+
+def set_secret(exchange: Conversation, operation: Set) -> Answer[SetReceipt]:
+    """CreateSecret; if the name is taken, UpdateSecret. An ARN is of a secret that exists: straight to the update."""
+    token = operation.token or new_token()
+    try:
+        return _create_or_update(exchange, operation, token)
+    except SecretDeleted:
+        if not operation.restore_on_set:
+            raise
+    exchange.run(requests.restore_call(operation), answers.restore_receipt)
+    return exchange.run(requests.update_call(operation, token), answers.replace_receipt)
+
+
+def _create_or_update(exchange: Conversation, operation: Set, token: str) -> Answer[SetReceipt]:
+    if not SecretId(operation.secret_id).is_arn:
+        try:
+            return exchange.run(requests.create_call(operation, token), answers.create_receipt)
+        except SecretExists:
+            pass
+    return exchange.run(requests.update_call(operation, token), answers.replace_receipt)
+
+
+def create(exchange: Conversation, operation: Create) -> Answer[SetReceipt]:
+    """CreateSecret."""
+    return exchange.run(requests.create_call(operation, operation.token or new_token()), answers.create_receipt)
+
+
+def put(exchange: Conversation, operation: Put) -> Answer[VersionReceipt]:
+    """PutSecretValue."""
+    call = requests.put_call(operation.secret_id, operation.value, operation.token or new_token(), operation.stages)
+    return exchange.run(call, answers.version_receipt)
+
+
+def update(exchange: Conversation, operation: Update) -> Answer[UpdateReceipt]:
+    """UpdateSecret."""
+    return exchange.run(requests.update_call(operation, operation.token or new_token()), answers.update_receipt)
+
+
+def rotate(exchange: Conversation, operation: Rotate) -> Answer[object]:
+    """RotateSecret."""
+    return exchange.run(requests.rotate_call(operation, operation.token or new_token()), answers.rotation_receipt)
+
+
+def regenerate(exchange: Conversation, operation: Regenerate) -> Answer[VersionReceipt]:
+    """GetRandomPassword, or random bytes of our own; then PutSecretValue.
+
+    Whoever repeats it with its token makes another value, which AWS refuses: the version is there already.
+    """
+    token = operation.token or new_token()
+    if operation.generate is Generated.PASSWORD:
+        value = exchange.run(requests.password_call(operation.password), answers.password).value
+    else:
+        value = SecretValue(base64.b64encode(secrets.token_bytes(GENERATED_BYTES)).decode())
+    call = requests.put_call(operation.secret_id, value, token)
+
+    def made(known: SecretDescription) -> VersionReceipt | None:
+        stages = known.versions.get(token)
+        return None if stages is None else VersionReceipt(known.name, known.arn, token, stages)
+
+    return _or_as_wished(exchange, operation, call, answers.version_receipt, made, refused=SecretExists, always=True)
+
+
+# --- writes without -----------------------------------------------------------------------------------------------
+
+
+def delete(exchange: Conversation, operation: Delete, recovery_window: int) -> Answer[DeleteReceipt]:
+    """DeleteSecret."""
+    call = requests.delete_call(operation, recovery_window)
+    if not operation.force:
+        return _or_as_wished(exchange, operation, call, answers.delete_receipt, _scheduled)
+    try:
+        return exchange.run(call, answers.delete_receipt)
+    except SecretNotFound as error:
+        if not exchange.in_doubt:
+            raise
+        request_id = error.request_id
+    return Answer(DeleteReceipt(operation.secret_id, operation.secret_id, datetime.now(UTC)), request_id)
+
+
+def restore(exchange: Conversation, operation: Restore) -> Answer[RestoreReceipt]:
+    """RestoreSecret."""
+    call = requests.restore_call(operation)
+    return _or_as_wished(exchange, operation, call, answers.restore_receipt, _not_scheduled)
+
+
+def move_stage(exchange: Conversation, operation: MoveStage) -> Answer[NamedReceipt]:
+    """UpdateSecretVersionStage."""
+
+    def moved(known: SecretDescription) -> NamedReceipt | None:
+        holders = {version_id for version_id, stages in known.versions.items() if operation.stage in stages}
+        wished = {operation.to} if operation.to is not None else holders - {operation.remove_from}
+        return NamedReceipt(known.name, known.arn) if holders == wished else None
+
+    call = requests.move_stage_call(operation)
+    return _or_as_wished(exchange, operation, call, answers.named_receipt, moved)
+
+
+def replicate(exchange: Conversation, operation: Replicate) -> Answer[ReplicationReceipt]:
+    """ReplicateSecretToRegions."""
+    wanted = {one.region for one in operation.regions}
+
+    def there(known: SecretDescription) -> ReplicationReceipt | None:
+        regions = {one.region for one in known.replicas}
+        return ReplicationReceipt(known.arn, known.replicas) if wanted <= regions else None
+
+    call = requests.replicate_call(operation)
+    return _or_as_wished(exchange, operation, call, answers.replication_receipt, there)
+
+
+def remove_regions(exchange: Conversation, operation: RemoveRegions) -> Answer[ReplicationReceipt]:
+    """RemoveRegionsFromReplication."""
+
+    def gone(known: SecretDescription) -> ReplicationReceipt | None:
+        regions = {one.region for one in known.replicas}
+        return None if regions & set(operation.regions) else ReplicationReceipt(known.arn, known.replicas)
+
+    call = requests.remove_regions_call(operation)
+    return _or_as_wished(exchange, operation, call, answers.replication_receipt, gone)
+
+
+def _scheduled(known: SecretDescription) -> DeleteReceipt | None:
+    return None if known.deletion_date is None else DeleteReceipt(known.name, known.arn, known.deletion_date)
+
+
+def _not_scheduled(known: SecretDescription) -> RestoreReceipt | None:
+    return RestoreReceipt(known.name, known.arn) if known.deletion_date is None else None
+
+
+def _or_as_wished(
+    exchange: Conversation,
+    operation: object,
+    call: Call,
+    read: Callable[[bytes, str | None], T],
+    as_wished: Callable[[SecretDescription], T | None],
+    *,
+    refused: type[StoreError] = InvalidRequest,
+    always: bool = False,
+) -> Answer[T]:
+    """*call*'s answer; if it is *refused* in doubt (or *always*), what *as_wished* makes of how things stand. None of
+    it: the refusal."""
+    try:
+        return exchange.run(call, read)
+    except refused as error:
+        if not (exchange.in_doubt or always):
+            raise
+        first = error.clone()
+    try:
+        known = exchange.run(requests.describe_call(operation), answers.description)
+        found = as_wished(known.value)
+    except SecretsError:
+        found = None
+    if found is None:
+        raise first
+    return Answer(found, first.request_id)
+
+
+# --- many ---------------------------------------------------------------------------------------------------------
+
+
+def get_many(exchange: Conversation, operation: GetMany) -> Answer[SecretBatch]:
+    """BatchGetSecretValue, 20 at a time."""
+    found: dict[str, Secret] = {}
+    errors: dict[str, SecretsError] = {}
+    request_id = None
+    for start in range(0, len(operation.secret_ids), BATCH_SIZE):
+        request_id = _get_batch(exchange, operation.secret_ids[start : start + BATCH_SIZE], found, errors)
+    return Answer(SecretBatch(found, errors), request_id)
+
+
+def _get_batch(
+    exchange: Conversation, ids: tuple[SecretId, ...], found: dict[str, Secret], errors: dict[str, SecretsError]
+) -> str | None:
+    """Read *ids* into *found* and *errors*; the request id. AWS names a secret by its name and whole ARN, and what it
+    cannot read by the id it was asked by."""
+    by_id: dict[str, Secret] = {}
+    refused: dict[str, str] = {}
+    token: str | None = None
+    for _ in ids:  # as many pages at most: each has something
+        answer = exchange.run(requests.batch_call(ids, token), answers.batch)
+        for secret in answer.value.found:
+            by_id |= {secret.arn[:-_SUFFIX_LENGTH]: secret, secret.arn: secret, secret.name: secret}
+        refused |= dict(answer.value.refused)
+        token = answer.value.next_token
+        if token is None:
+            break
+    for secret_id in ids:
+        if secret_id in by_id:
+            found[secret_id] = by_id[secret_id]
+        elif secret_id in refused:
+            errors[secret_id] = refusal(
+                "GetSecretValue", refused[secret_id], answer.request_id, deleted_if_invalid=True
+            )
+        else:
+            text = "Secrets Manager left this secret out of its answer: get it by itself"
+            errors[secret_id] = InvalidAnswer(text, status=200, request_id=answer.request_id)
+    return answer.request_id
+
+
+def list_secrets(exchange: Conversation, operation: List) -> Answer[tuple[SecretInfo, ...]]:
+    """All pages, in order. A page may be empty and still not the last; a token seen before would mean no end."""
+    infos: list[SecretInfo] = []
+    token: str | None = None
+    seen: set[str] = set()
+    while True:
+        answer = exchange.run(requests.list_call(operation, token), answers.page)
+        infos += answer.value.infos
+        token = answer.value.next_token
+        if token is None:
+            return Answer(tuple(infos), answer.request_id)
+        if token in seen:
+            text = "Secrets Manager's list goes round in circles: list again"
+            raise InvalidAnswer(text, status=200, request_id=answer.request_id)
+        seen.add(token)
+
+
+def new_token() -> str:
+    """A token for a write that came without one: by itself, not through the client."""
+    return str(uuid4())

@@ -1,0 +1,123 @@
+"""Which proxy a connection to AWS goes through, and the words it is asked with. PURE.
+
+Rule 1: TLS is between us and AWS: the proxy is asked for a tunnel (CONNECT) and sees a host, a port and bytes.
+Rule 2: plain http, as to an emulator, never goes through a proxy; nor do metadata services, whoever asks them.
+Rule 3: user and password of a proxy are in no repr, no error, no log.
+"""
+
+import base64
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from secrets_actor.backends.aws.endpoint import Endpoint
+from secrets_actor.domain.errors import ConfigurationError
+
+# What proxies listen on is stated as a rule; this is for those who do not. Source: RFC 9110 for http.
+DEFAULT_PORT: Final = 80
+_HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}")
+_STATUS: Final = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})[ \r]")
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """An HTTP proxy. *authorization* is a whole Proxy-Authorization header's value."""
+
+    host: str
+    port: int
+    authorization: bytes | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """`host:port`, for errors."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def proxy_for(endpoint: Endpoint, proxy_url: str | None, environ: Mapping[str, str]) -> Proxy | None:
+    """The proxy on the way to *endpoint*: *proxy_url*, whatever NO_PROXY says (an empty one means none at all); without
+    it HTTPS_PROXY, unless NO_PROXY has the host. As elsewhere, names in small letters come first.
+
+    Raises `ConfigurationError`, which quotes no URL.
+    """
+    if proxy_url is not None:
+        if proxy_url and endpoint.scheme != "https":
+            raise ConfigurationError(("aws.proxy_url: only for an https endpoint; plain http goes straight",))
+        return parse_proxy(proxy_url, "aws.proxy_url") if proxy_url else None
+    found = environ.get("https_proxy") or environ.get("HTTPS_PROXY")
+    spared = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    if not found or endpoint.scheme != "https" or is_spared(endpoint.host, endpoint.port, spared):
+        return None
+    return parse_proxy(found, "HTTPS_PROXY")
+
+
+def parse_proxy(url: str, setting: str) -> Proxy:
+    """*url* as a proxy; without a scheme it is http. Raises `ConfigurationError` naming *setting* and not *url*."""
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        host, port = "", None
+    if (
+        _HOST.fullmatch(host) is None
+        or parts.scheme != "http"
+        or port == 0
+        or parts.path not in ("", "/")
+        or "?" in url
+        or "#" in url
+    ):
+        text = f"{setting}: http://, a user and a password (percent-encoded) if need be, a host and a port"
+        raise ConfigurationError((text,))
+    authorization = None
+    if parts.username is not None:
+        plain = unquote_to_bytes(parts.username) + b":" + unquote_to_bytes(parts.password or "")
+        authorization = b"Basic " + base64.b64encode(plain)
+    return Proxy(host, port or DEFAULT_PORT, authorization)
+
+
+def is_spared(host: str, port: int, no_proxy: str) -> bool:
+    """Whether *no_proxy* has *host*: `*`; a name, which stands for all below it, too; an address; a network
+    (10.0.0.0/8); each with a port if it is for that alone. Separated by commas."""
+    name = host.lower().rstrip(".")
+    return any(_fits(entry.strip().lower(), name, port) for entry in no_proxy.split(","))
+
+
+def _fits(entry: str, name: str, port: int) -> bool:
+    if entry == "*":
+        return True
+    bare, colon, stated = entry.rpartition(":")
+    if colon and stated.isascii() and stated.isdigit() and (":" not in bare or bare.endswith("]")):
+        if int(stated[:6]) != port:
+            return False
+        entry = bare
+    entry = entry.removeprefix("*").strip("[].")
+    if not entry:
+        return False
+    if "/" in entry or ":" in name:
+        return _within(name, entry)
+    return name == entry or name.endswith(f".{entry}")
+
+
+def _within(name: str, network: str) -> bool:
+    import ipaddress  # for the few who need it
+
+    try:
+        return ipaddress.ip_address(name) in ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return False
+
+
+def connect_request(proxy: Proxy, host: str, port: int) -> bytes:
+    """The request for a tunnel to *host* and *port*."""
+    target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    lines = [f"CONNECT {target} HTTP/1.1".encode(), f"Host: {target}".encode()]
+    if proxy.authorization is not None:
+        lines.append(b"Proxy-Authorization: " + proxy.authorization)
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def connect_status(head: bytes) -> int | None:
+    """The status of the answer that begins with *head*; None when it is no answer of HTTP."""
+    found = _STATUS.match(head)
+    return None if found is None else int(found[1])

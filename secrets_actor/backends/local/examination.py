@@ -1,0 +1,79 @@
+"""What an operator wants to know of a local store that does not work. Changes nothing; makes nothing."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import threading
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from secrets_actor.backends.local import keyfile, opening, records
+from secrets_actor.domain.errors import SecretsError
+from secrets_actor.domain.findings import Finding, Verdict
+
+# Bytes of free space below which the next writes may fail: SQLite's log grows to 4 MB before it is folded in.
+LITTLE_ROOM: Final = 16 * 1024 * 1024
+
+
+def examine(folder: Path, now: datetime, deadline: float) -> Iterator[Finding]:
+    """The findings on the store in *folder*, by *deadline* (`time.monotonic()` seconds)."""
+    try:
+        mode = stat.S_IMODE(folder.stat().st_mode)
+    except FileNotFoundError:
+        yield Finding("folder", Verdict.OK, f"{folder} is not there yet: the first use makes it")
+        return
+    except OSError as error:
+        yield Finding("folder", Verdict.FAULT, f"{folder}: {error.strerror}", "give this user the right to it")
+        return
+    if mode & 0o077:
+        verdict = Verdict.FAULT if mode & 0o022 else Verdict.WARNING
+        yield Finding("folder", verdict, f"{folder} is open to others (mode {mode:04o})", f"chmod 700 {folder}")
+    else:
+        yield Finding("folder", Verdict.OK, f"{folder}, mode {mode:04o}")
+    yield _room(folder)
+    database = folder / opening.DATABASE_NAME
+    try:
+        key = keyfile.load(folder / keyfile.KEY_NAME) is not None
+    except SecretsError as error:
+        yield Finding("key", Verdict.FAULT, str(error))
+        return
+    if not key and not database.exists():
+        yield Finding("key", Verdict.OK, "neither key nor data: the first use makes both")
+        return
+    if not key:
+        yield Finding(
+            "key",
+            Verdict.FAULT,
+            f"{folder / keyfile.KEY_NAME} is missing, and there is data sealed under it",
+            "put the key back from a copy",
+        )
+        return
+    yield Finding("key", Verdict.OK, f"{folder / keyfile.KEY_NAME}, mode 0600")
+    yield _data(folder, database, now, deadline)
+
+
+def _room(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    text = f"{free // 1024 // 1024:,} MiB free"
+    if free < LITTLE_ROOM:
+        return Finding("disk", Verdict.WARNING, text, "make room: writes fail on a full disk")
+    return Finding("disk", Verdict.OK, text)
+
+
+def _data(folder: Path, database: Path, now: datetime, deadline: float) -> Finding:
+    if not database.exists():
+        return Finding("data", Verdict.OK, "a key and no data: the first use makes it")
+    try:
+        opened = opening.open_store(folder, deadline=deadline, closed=threading.Event())
+        try:
+            rows = opened.store.read(lambda rows: records.every(rows, now, include_deleted=True), deadline)
+        finally:
+            opened.store.close()
+    except SecretsError as error:
+        return Finding("data", Verdict.FAULT, str(error))
+    deleted = sum(row.deletion_date is not None for row in rows)
+    fact = f"the key fits; {len(rows) - deleted} live secrets, {deleted} scheduled for deletion"
+    return Finding("data", Verdict.OK, fact)

@@ -1,0 +1,60 @@
+"""`doctor`: everything that has to hold for the configured store to work, looked at one by one."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from secrets_actor.cli.output import as_json
+from secrets_actor.domain.errors import ConfigurationError, SecretsError
+from secrets_actor.domain.findings import Finding, Verdict
+from secrets_actor.runtime.settings_source import load
+from secrets_actor.runtime.wiring import kit_for
+
+WIDTH: Final = 100  # columns of a finding
+
+
+def report(config: Path | None, prefix: str, seconds: float, json: bool) -> bool:
+    """Print the findings as they come, for *seconds* at most; whether there is no fault. *prefix* is what names begin
+    with that may be tried."""
+    healthy = True
+    for finding in _findings(config, prefix, time.monotonic() + seconds):
+        healthy = healthy and finding.verdict is not Verdict.FAULT
+        click.echo(as_json(facts(finding)) if json else drawn(finding))
+    return healthy
+
+
+def _findings(config: Path | None, prefix: str, deadline: float) -> Iterable[Finding]:
+    try:
+        settings = load(config)
+        kit = kit_for(settings)
+    except ConfigurationError as error:
+        yield Finding("configuration", Verdict.FAULT, str(error))
+        return
+    yield Finding("configuration", Verdict.OK, f"{settings.backend}, from {config or 'the defaults and environment'}")
+    if kit.examine is None:
+        return
+    try:
+        yield from kit.examine(deadline, prefix)
+    except SecretsError as error:
+        yield Finding("examination", Verdict.FAULT, str(error))
+
+
+def facts(finding: Finding) -> dict[str, Any]:
+    """A finding as data."""
+    return {name: getattr(finding, name) for name in ("check", "verdict", "fact", "remedy")}
+
+
+def drawn(finding: Finding) -> str:
+    """A finding for people: check, verdict, what was found, and on a line of its own what to do."""
+    lines = textwrap.wrap(finding.fact, WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
+    if finding.remedy is not None:
+        lines += textwrap.wrap(f"-> {finding.remedy}", WIDTH, break_long_words=False, break_on_hyphens=False)
+    first, *rest = lines
+    head = f"{finding.check.ljust(26)} {finding.verdict.ljust(8)} {first}"
+    return "\n".join([head, *(" " * 36 + line for line in rest)])

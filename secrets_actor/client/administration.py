@@ -1,0 +1,276 @@
+"""What `Secrets` has for those who look after secrets: one method a message.
+
+Every method takes *timeout* in seconds, and raises what `Secrets.ask` raises. A raw value is masked before anything can
+raise. A write whose outcome is unknown raises an error with a `token`: repeat it with that, where it takes one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, TypeVar, overload
+
+from secrets_actor.domain.descriptions import (
+    NamedReceipt,
+    PolicyVerdict,
+    ReplicaRegion,
+    ReplicationReceipt,
+    ResourcePolicy,
+    RotationReceipt,
+    RotationRules,
+    SecretDescription,
+    UpdateReceipt,
+    VersionInfo,
+    VersionReceipt,
+)
+from secrets_actor.domain.errors import InvalidParameter
+from secrets_actor.domain.masked import MaskedObject
+from secrets_actor.domain.operations import (
+    CancelRotation,
+    Create,
+    DeletePolicy,
+    Describe,
+    Generated,
+    GetPolicy,
+    ListVersions,
+    MoveStage,
+    Operation,
+    Put,
+    PutPolicy,
+    RandomPassword,
+    Regenerate,
+    RemoveRegions,
+    Replicate,
+    Request,
+    Rotate,
+    StopReplication,
+    Tag,
+    Untag,
+    Update,
+    ValidatePolicy,
+)
+from secrets_actor.domain.secret import SecretValue, SetReceipt
+
+T = TypeVar("T")
+Way = Generated | Literal["password", "bytes"]
+
+
+class Administration(ABC):
+    """The part of `Secrets` that looks after secrets."""
+
+    @abstractmethod
+    def ask(self, operation: Operation[T], *, timeout: float | None = None) -> T:
+        """Have the secrets actor perform *operation*, and wait for its answer."""
+
+    # --- secrets and versions -------------------------------------------------------------------------------------
+
+    def create(
+        self,
+        secret_id: str,
+        value: str | bytes | SecretValue,
+        *,
+        token: str | None = None,
+        description: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        kms_key_id: str | None = None,
+        replicas: Iterable[ReplicaRegion | str] = (),
+        overwrite_replicas: bool = False,
+        timeout: float | None = None,
+    ) -> SetReceipt:
+        """Make a new secret. Raises `SecretExists` for one that is there."""
+        try:
+            masked = SecretValue(value)
+        finally:
+            del value
+        message = Create(secret_id, masked, token, description, tags, kms_key_id, replicas, overwrite_replicas)
+        return self.ask(message, timeout=timeout)
+
+    def put(
+        self,
+        secret_id: str,
+        value: str | bytes | SecretValue,
+        *,
+        stages: Iterable[str] | None = None,
+        token: str | None = None,
+        timeout: float | None = None,
+    ) -> VersionReceipt:
+        """Add a version to a secret that is there; with *stages* it gets those labels and not AWSCURRENT."""
+        try:
+            masked = SecretValue(value)
+        finally:
+            del value
+        return self.ask(Put(secret_id, masked, stages, token), timeout=timeout)
+
+    def update(
+        self,
+        secret_id: str,
+        value: str | bytes | SecretValue | None = None,
+        *,
+        description: str | None = None,
+        kms_key_id: str | None = None,
+        token: str | None = None,
+        timeout: float | None = None,
+    ) -> UpdateReceipt:
+        """Change what is given of a secret that is there."""
+        try:
+            masked = None if value is None else SecretValue(value)
+        finally:
+            del value
+        return self.ask(Update(secret_id, masked, description, kms_key_id, token), timeout=timeout)
+
+    def describe(self, secret_id: str, *, timeout: float | None = None) -> SecretDescription:
+        """All that is known of the secret but its values; of one that is scheduled for deletion, too."""
+        return self.ask(Describe(secret_id), timeout=timeout)
+
+    def versions(
+        self, secret_id: str, *, include_deprecated: bool = False, timeout: float | None = None
+    ) -> tuple[VersionInfo, ...]:
+        """All versions of the secret that have a label; with *include_deprecated* the others, too. *timeout* is for
+        each page of 100."""
+        found: tuple[VersionInfo, ...] = ()
+        token: str | None = None
+        while True:
+            page = self.ask(ListVersions(secret_id, include_deprecated, next_token=token), timeout=timeout)
+            found += page.versions
+            if page.next_token is None or page.next_token == token:
+                return found
+            token = page.next_token
+
+    def move_stage(
+        self,
+        secret_id: str,
+        stage: str,
+        *,
+        to: str | None = None,
+        remove_from: str | None = None,
+        timeout: float | None = None,
+    ) -> NamedReceipt:
+        """Put the label *stage* on the version *to*, and take it off the version *remove_from*."""
+        return self.ask(MoveStage(secret_id, stage, to, remove_from), timeout=timeout)
+
+    def tag(self, secret_id: str, tags: Mapping[str, str], *, timeout: float | None = None) -> None:
+        """Set these tags; others stay."""
+        self.ask(Tag(secret_id, tags), timeout=timeout)
+
+    def untag(self, secret_id: str, keys: Iterable[str], *, timeout: float | None = None) -> None:
+        """Take the tags with these keys off."""
+        self.ask(Untag(secret_id, keys), timeout=timeout)
+
+    # --- rotation -------------------------------------------------------------------------------------------------
+
+    @overload
+    def rotate(
+        self,
+        secret_id: str,
+        *,
+        lambda_arn: str | None = ...,
+        rules: RotationRules | None = ...,
+        immediately: bool = ...,
+        generate: None = ...,
+        token: str | None = ...,
+        timeout: float | None = ...,
+    ) -> RotationReceipt: ...
+
+    @overload
+    def rotate(
+        self,
+        secret_id: str,
+        *,
+        generate: Way,
+        password: RandomPassword | None = ...,
+        token: str | None = ...,
+        timeout: float | None = ...,
+    ) -> VersionReceipt: ...
+
+    def rotate(
+        self,
+        secret_id: str,
+        *,
+        lambda_arn: str | None = None,
+        rules: RotationRules | None = None,
+        immediately: bool = True,
+        generate: Way | None = None,
+        password: RandomPassword | None = None,
+        token: str | None = None,
+        timeout: float | None = None,
+    ) -> RotationReceipt | VersionReceipt:
+        """Have AWS rotate the secret by its rotation function; or, for one that has none, *generate* a value: a
+        `"password"` as *password* has it, or 32 random `"bytes"` in base64. Then the answer is the new version."""
+        if generate is None:
+            if password is not None:
+                raise InvalidParameter("password", "only together with generate")
+            return self.ask(Rotate(secret_id, lambda_arn, rules, immediately, token), timeout=timeout)
+        if lambda_arn is not None or rules is not None or not immediately:
+            raise InvalidParameter("generate", "no rotation function or rules together with it")
+        how = RandomPassword() if password is None else password
+        return self.ask(Regenerate(secret_id, Generated.of(generate), how, token), timeout=timeout)
+
+    def cancel_rotation(self, secret_id: str, *, timeout: float | None = None) -> RotationReceipt:
+        """Turn automatic rotation off."""
+        return self.ask(CancelRotation(secret_id), timeout=timeout)
+
+    def random_password(self, password: RandomPassword | None = None, *, timeout: float | None = None) -> SecretValue:
+        """A password by AWS's generator; kept nowhere."""
+        return self.ask(RandomPassword() if password is None else password, timeout=timeout)
+
+    # --- replicas -------------------------------------------------------------------------------------------------
+
+    def replicate(
+        self,
+        secret_id: str,
+        regions: Iterable[ReplicaRegion | str],
+        *,
+        overwrite: bool = False,
+        timeout: float | None = None,
+    ) -> ReplicationReceipt:
+        """Copy the secret to *regions*, and keep the copies alike."""
+        return self.ask(Replicate(secret_id, regions, overwrite), timeout=timeout)
+
+    def remove_regions(
+        self, secret_id: str, regions: Iterable[str], *, timeout: float | None = None
+    ) -> ReplicationReceipt:
+        """Remove the copies in *regions*."""
+        return self.ask(RemoveRegions(secret_id, regions), timeout=timeout)
+
+    def stop_replication(self, secret_id: str, *, timeout: float | None = None) -> ReplicationReceipt:
+        """Make a copy a secret of its own; asked in the copy's region."""
+        return self.ask(StopReplication(secret_id), timeout=timeout)
+
+    # --- resource policies ----------------------------------------------------------------------------------------
+
+    def get_policy(self, secret_id: str, *, timeout: float | None = None) -> ResourcePolicy:
+        """The resource policy of the secret, if it has one."""
+        return self.ask(GetPolicy(secret_id), timeout=timeout)
+
+    def put_policy(
+        self,
+        secret_id: str,
+        policy: str | Mapping[str, Any],
+        *,
+        block_public: bool | None = None,
+        timeout: float | None = None,
+    ) -> NamedReceipt:
+        """Attach *policy*, as JSON text or as a mapping."""
+        return self.ask(PutPolicy(secret_id, policy, block_public), timeout=timeout)
+
+    def delete_policy(self, secret_id: str, *, timeout: float | None = None) -> NamedReceipt:
+        """Take the resource policy off."""
+        return self.ask(DeletePolicy(secret_id), timeout=timeout)
+
+    def validate_policy(
+        self, policy: str | Mapping[str, Any], secret_id: str | None = None, *, timeout: float | None = None
+    ) -> PolicyVerdict:
+        """Have AWS look *policy* over."""
+        return self.ask(ValidatePolicy(policy, secret_id), timeout=timeout)
+
+    # --- anything -------------------------------------------------------------------------------------------------
+
+    def request(
+        self, operation: str, payload: Mapping[str, Any] | MaskedObject | None = None, *, timeout: float | None = None
+    ) -> MaskedObject:
+        """Any operation by AWS's name for it. Its answer is masked: `reveal()` gives the members."""
+        try:
+            message = Request(operation, payload)
+        finally:
+            del payload
+        return self.ask(message, timeout=timeout)

@@ -1,0 +1,191 @@
+"""What is known of secrets but their values, and what administration answers. Times are UTC.
+
+Sources of the limits checked here: AWS's service model of Secrets Manager, version 2017-10-17.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from secrets_actor.domain.errors import InvalidParameter, SecretsError
+from secrets_actor.domain.secret import Secret
+
+_REGION: Final = re.compile(r"([a-z]+-)+\d+")
+MAX_REGION_LENGTH: Final = 128
+MAX_KMS_KEY_LENGTH: Final = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class SecretBatch:
+    """Many secrets at once, under the ids by which they were asked for: those that were `found`, and for each other one
+    the error that a get of it would have raised."""
+
+    found: Mapping[str, Secret] = field(hash=False)
+    errors: Mapping[str, SecretsError] = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RotationRules:
+    """When AWS rotates: every *after_days* (1 to 1,000), or by a *schedule* such as `rate(10 days)` or a cron
+    expression; within a window of *duration*, such as `3h`. What AWS tells may have both: the days until the next."""
+
+    after_days: int | None = None
+    schedule: str | None = None
+    duration: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaRegion:
+    """Where a copy goes, and the KMS key for it there (None: AWS's own)."""
+
+    region: str
+    kms_key_id: str | None = None
+
+    def __post_init__(self) -> None:
+        region = self.region
+        if not isinstance(region, str) or len(region) > MAX_REGION_LENGTH or _REGION.fullmatch(region) is None:
+            raise InvalidParameter("region", "a region such as eu-central-1")
+        key = self.kms_key_id
+        if key is not None and not (isinstance(key, str) and len(key) <= MAX_KMS_KEY_LENGTH):
+            raise InvalidParameter("kms_key_id", f"{MAX_KMS_KEY_LENGTH:,} characters at most")
+
+    @classmethod
+    def of(cls, region: "ReplicaRegion | str") -> "ReplicaRegion":
+        """*region* itself, or made of its name."""
+        return region if isinstance(region, cls) else cls(str(region))
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """A copy in another region. `status`: InSync, InProgress or Failed, and `message` why."""
+
+    region: str
+    status: str | None = None
+    message: str | None = None
+    kms_key_id: str | None = None
+    accessed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SecretDescription:
+    """A secret without its values. `versions` has the stages of each version id that has any. `deletion_date` is set
+    while the secret is scheduled for deletion: when its recovery window ends."""
+
+    name: str
+    arn: str
+    description: str | None = None
+    kms_key_id: str | None = None
+    created_at: datetime | None = None
+    changed_at: datetime | None = None
+    accessed_at: datetime | None = None
+    deletion_date: datetime | None = None
+    tags: Mapping[str, str] = field(default_factory=dict, hash=False)
+    versions: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    rotation_enabled: bool = False
+    rotation_lambda_arn: str | None = None
+    rotation_rules: RotationRules | None = None
+    rotated_at: datetime | None = None
+    next_rotation_at: datetime | None = None
+    owning_service: str | None = None
+    primary_region: str | None = None
+    replicas: tuple[Replica, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SecretPage:
+    """One page of a list. `next_token` is None on the last; a page may be empty and not the last."""
+
+    secrets: tuple[SecretDescription, ...]
+    next_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VersionInfo:
+    """One version of a secret. `accessed_at` is a day."""
+
+    version_id: str
+    stages: tuple[str, ...] = ()
+    created_at: datetime | None = None
+    accessed_at: datetime | None = None
+    kms_key_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VersionPage:
+    """One page of the versions of a secret. `next_token` is None on the last."""
+
+    name: str
+    arn: str
+    versions: tuple[VersionInfo, ...]
+    next_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NamedReceipt:
+    """It took effect on this secret."""
+
+    name: str
+    arn: str
+
+
+@dataclass(frozen=True, slots=True)
+class VersionReceipt:
+    """A version was added, with these stages."""
+
+    name: str
+    arn: str
+    version_id: str
+    stages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateReceipt:
+    """An update took effect. `version_id` is that of the new version, None when the value stayed."""
+
+    name: str
+    arn: str
+    version_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RotationReceipt:
+    """A rotation has begun, or was called off. `version_id` is that of the version it is about, if there is one."""
+
+    name: str
+    arn: str
+    version_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicationReceipt:
+    """What is known of the copies after the change."""
+
+    arn: str
+    replicas: tuple[Replica, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ResourcePolicy:
+    """Who else may use the secret: a JSON document, None when there is none. Not in the repr."""
+
+    name: str
+    arn: str
+    policy: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFinding:
+    """What AWS minds about a policy: the check that failed, and why. The reason may quote the policy."""
+
+    check: str
+    reason: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyVerdict:
+    """Whether AWS would take a policy, and what it minds."""
+
+    passed: bool
+    findings: tuple[PolicyFinding, ...] = ()

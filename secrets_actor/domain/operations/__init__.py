@@ -1,0 +1,97 @@
+"""The public messages: frozen, checked when made, typed by their answer.
+
+Whoever makes one gets the error for bad input at once, in his own thread: nothing malformed enters the tree.
+"""
+
+from typing import Any, Final
+
+from secrets_actor.domain.operations.base import (
+    AWSCURRENT,
+    AWSPENDING,
+    AWSPREVIOUS,
+    Operation,
+    token_of,
+    with_token,
+)
+from secrets_actor.domain.operations.checks import (
+    MAX_RECOVERY_WINDOW,
+    MAX_STAGE_LENGTH,
+    MIN_RECOVERY_WINDOW,
+)
+from secrets_actor.domain.operations.deletion import Delete, Restore
+from secrets_actor.domain.operations.listing import Describe, Filter, FilterKey, List, ListPage, SortBy
+from secrets_actor.domain.operations.policy import DeletePolicy, GetPolicy, PutPolicy, ValidatePolicy
+from secrets_actor.domain.operations.raw import Request
+from secrets_actor.domain.operations.reading import BATCH_SIZE, Get, GetMany
+from secrets_actor.domain.operations.replication import RemoveRegions, Replicate, StopReplication
+from secrets_actor.domain.operations.rotation import (
+    GENERATED_BYTES,
+    CancelRotation,
+    Generated,
+    RandomPassword,
+    Regenerate,
+    Rotate,
+)
+from secrets_actor.domain.operations.tags import Tag, Untag
+from secrets_actor.domain.operations.versions import ListVersions, MoveStage
+from secrets_actor.domain.operations.writing import Create, Put, Set, Update
+
+# All messages there are.
+MESSAGES: Final[tuple[type[Operation[Any]], ...]] = (
+    *(Get, GetMany),
+    *(Create, Put, Update, Set),
+    *(Delete, Restore),
+    *(List, ListPage, Describe),
+    *(ListVersions, MoveStage),
+    *(Tag, Untag),
+    *(Rotate, CancelRotation, Regenerate, RandomPassword),
+    *(Replicate, RemoveRegions, StopReplication),
+    *(GetPolicy, PutPolicy, DeletePolicy, ValidatePolicy),
+    Request,
+)
+
+__all__ = [
+    "AWSCURRENT",
+    "AWSPENDING",
+    "AWSPREVIOUS",
+    "BATCH_SIZE",
+    "GENERATED_BYTES",
+    "MAX_RECOVERY_WINDOW",
+    "MAX_STAGE_LENGTH",
+    "MESSAGES",
+    "MIN_RECOVERY_WINDOW",
+    "CancelRotation",
+    "Create",
+    "Delete",
+    "DeletePolicy",
+    "Describe",
+    "Filter",
+    "FilterKey",
+    "Generated",
+    "Get",
+    "GetMany",
+    "GetPolicy",
+    "List",
+    "ListPage",
+    "ListVersions",
+    "MoveStage",
+    "Operation",
+    "Put",
+    "PutPolicy",
+    "RandomPassword",
+    "Regenerate",
+    "RemoveRegions",
+    "Replicate",
+    "Request",
+    "Restore",
+    "Rotate",
+    "Set",
+    "SortBy",
+    "StopReplication",
+    "Tag",
+    "Untag",
+    "Update",
+    "ValidatePolicy",
+    "token_of",
+    "with_token",
+]

@@ -1,0 +1,46 @@
+"""What all public messages share."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, ClassVar, Final, Generic, TypeVar
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+AWSCURRENT: Final = "AWSCURRENT"
+AWSPREVIOUS: Final = "AWSPREVIOUS"
+AWSPENDING: Final = "AWSPENDING"
+
+
+class Operation(Generic[T_co]):
+    """Base of the public messages; the type argument is the answer's type.
+
+    `kind` names it in the audit log; `writes` tells whether it changes a secret. One that is about a single secret has
+    a `secret_id`; one that can be repeated without harm by its token has a `token`.
+    """
+
+    __slots__ = ()
+    kind: ClassVar[str]
+    writes: ClassVar[bool] = False
+
+
+def assign(message: object, **fields: object) -> None:
+    """Set *fields* of a frozen message that is being made; all of them at first, so that its repr holds whatever is
+    raised after."""
+    for name, value in fields.items():
+        object.__setattr__(message, name, value)
+
+
+def token_of(operation: object) -> str | None:
+    """The idempotency token of *operation*, if it has one."""
+    token = getattr(operation, "token", None)
+    return token if isinstance(token, str) else None
+
+
+def with_token(operation: Operation[T], new_token: Callable[[], str]) -> Operation[T]:
+    """*operation*; with a token by *new_token* where it takes one and has none yet."""
+    if getattr(operation, "token", "") is not None:
+        return operation
+    untold: Any = operation
+    filled: Operation[T] = replace(untold, token=new_token())
+    return filled

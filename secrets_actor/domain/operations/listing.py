@@ -1,0 +1,115 @@
+"""Which secrets there are, and what is known of them but their values."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar, Final
+
+from secrets_actor.domain.descriptions import SecretDescription, SecretPage
+from secrets_actor.domain.errors import InvalidParameter
+from secrets_actor.domain.operations.base import Operation, assign
+from secrets_actor.domain.operations.checks import check_page, check_secret_id
+from secrets_actor.domain.secret import SecretInfo
+
+# AWS's service model, ListSecrets `Filters`, and the pattern of their values.
+MAX_FILTERS: Final = 10
+MAX_FILTER_VALUES: Final = 10
+MAX_FILTER_VALUE_LENGTH: Final = 512
+_FILTER_VALUE: Final = re.compile(r"!?[a-zA-Z0-9 :_@/+=.!-]*")
+
+
+class FilterKey(StrEnum):
+    """What a filter looks at. `ALL`: everything but the value."""
+
+    DESCRIPTION = "description"
+    NAME = "name"
+    TAG_KEY = "tag-key"
+    TAG_VALUE = "tag-value"
+    PRIMARY_REGION = "primary-region"
+    OWNING_SERVICE = "owning-service"
+    ALL = "all"
+
+
+class SortBy(StrEnum):
+    """By what a list is sorted."""
+
+    CREATED = "created-date"
+    ACCESSED = "last-accessed-date"
+    CHANGED = "last-changed-date"
+    NAME = "name"
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Filter:
+    """Secrets whose *key* begins with one of *values*; a value that begins with `!` stands for those that do not."""
+
+    key: FilterKey
+    values: tuple[str, ...]
+
+    def __init__(self, key: FilterKey | str, values: Iterable[str] | str) -> None:
+        assign(self, key=key, values=())
+        if key not in list(FilterKey):
+            raise InvalidParameter("filters", f"a key of {', '.join(FilterKey)}")
+        found = (values,) if isinstance(values, str) else tuple(values)
+        if not 1 <= len(found) <= MAX_FILTER_VALUES:
+            raise InvalidParameter("filters", f"1 to {MAX_FILTER_VALUES} values each")
+        for value in found:
+            if (
+                not isinstance(value, str)
+                or len(value) > MAX_FILTER_VALUE_LENGTH
+                or _FILTER_VALUE.fullmatch(value) is None
+            ):
+                raise InvalidParameter(
+                    "filters", f"values of {MAX_FILTER_VALUE_LENGTH} letters, digits, spaces and :_@/+=.!- at most"
+                )
+        assign(self, key=FilterKey(key), values=found)
+
+
+@dataclass(frozen=True, slots=True)
+class List(Operation[tuple[SecretInfo, ...]]):
+    """All secrets, through all pages, without values; those scheduled for deletion only when asked for.
+
+    *page_size* (1 to 100) is how many the backend is asked for at a time.
+    """
+
+    kind: ClassVar[str] = "list"
+    include_deleted: bool = False
+    page_size: int = 100
+
+    def __post_init__(self) -> None:
+        check_page(self.page_size, None)
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage(Operation[SecretPage]):
+    """One page of a list: the first, or the one after *next_token*. All *filters* must fit a secret."""
+
+    kind: ClassVar[str] = "list_page"
+    filters: tuple[Filter, ...] = ()
+    sort_by: SortBy | None = None
+    descending: bool | None = None
+    include_deleted: bool = False
+    page_size: int = 100
+    next_token: str | None = None
+
+    def __post_init__(self) -> None:
+        check_page(self.page_size, self.next_token)
+        object.__setattr__(self, "filters", tuple(self.filters))
+        if len(self.filters) > MAX_FILTERS or not all(isinstance(one, Filter) for one in self.filters):
+            raise InvalidParameter("filters", f"{MAX_FILTERS} Filters at most")
+        if self.sort_by is not None:
+            if self.sort_by not in list(SortBy):
+                raise InvalidParameter("sort_by", ", ".join(SortBy))
+            object.__setattr__(self, "sort_by", SortBy(self.sort_by))
+
+
+@dataclass(frozen=True, slots=True)
+class Describe(Operation[SecretDescription]):
+    """All that is known of a secret but its values; one that is scheduled for deletion, too."""
+
+    kind: ClassVar[str] = "describe"
+    secret_id: str
+
+    def __post_init__(self) -> None:
+        check_secret_id(self)

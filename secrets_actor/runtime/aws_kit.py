@@ -1,0 +1,76 @@
+"""The AWS store from the settings: its way, its keys, and STS on the same way. Loaded by who uses AWS."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from secrets_actor.backends.aws import backend
+from secrets_actor.backends.aws.credentials.assume_role import AssumeRoleCredentials, Role
+from secrets_actor.backends.aws.credentials.chain import DefaultChain
+from secrets_actor.backends.aws.credentials.connection import through
+from secrets_actor.backends.aws.credentials.instance_metadata import InstanceMetadataCredentials
+from secrets_actor.backends.aws.credentials.static import StaticCredentials
+from secrets_actor.backends.aws.credentials.sts import Sts
+from secrets_actor.backends.aws.endpoint import Endpoint
+from secrets_actor.backends.aws.proxy import Proxy, proxy_for
+from secrets_actor.domain.ports import BackendKit, CredentialSource
+from secrets_actor.otp import LifecycleEvent, Observer
+from secrets_actor.runtime.aws_way import Way, way_for
+from secrets_actor.runtime.settings import AwsSettings, region_of
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSkewed(LifecycleEvent):
+    """This machine's clock is off: AWS's is *seconds* ahead. Signatures are made by AWS's from now on; 0: no more."""
+
+    seconds: float
+
+
+def aws_kit_for(aws: AwsSettings, environ: Mapping[str, str], observe: Observer | None = None) -> BackendKit:
+    """What opens connections to the configured store. Raises `ConfigurationError`."""
+    region = region_of(aws, environ) or ""
+    way = way_for(aws, region, environ)
+    return backend.kit(
+        region=region,
+        endpoint_url=way.endpoint_url,
+        ca_bundle=way.ca_bundle,
+        timeout=aws.timeout,
+        recovery_window=aws.recovery_window,
+        credentials=_credentials(aws, region, way),
+        retries=way.retries,
+        use_fips=way.use_fips,
+        use_dualstack=way.use_dualstack,
+        proxy=way.proxy,
+        sts=sts_of(aws, way),
+        on_skew=None if observe is None else lambda seconds: observe(ClockSkewed("aws", seconds)),
+    )
+
+
+def _credentials(aws: AwsSettings, region: str, way: Way) -> CredentialSource:
+    if aws.role_arn is None:
+        return _own_credentials(aws, region, way)
+    role = Role(aws.role_arn, aws.role_session_name, aws.external_id, aws.session_duration)
+    return AssumeRoleCredentials(_own_credentials(aws, region, way), role, sts_of(aws, way)(region), "[aws]")
+
+
+def _own_credentials(aws: AwsSettings, region: str, way: Way) -> CredentialSource:
+    given = any((aws.access_key, aws.secret_key, aws.session_token))
+    if aws.auth_method == "access_key" or (given and aws.auth_method == "default"):
+        return StaticCredentials(aws.access_key, aws.secret_key, aws.session_token)
+    if aws.auth_method == "default":
+        return DefaultChain(aws.profile, region, sts_of(aws, way))
+    return InstanceMetadataCredentials()
+
+
+def sts_of(aws: AwsSettings, way: Way) -> Callable[[str | None], Sts]:
+    """What makes the client of a region's STS: the same CAs and the same proxy as on the way to the store."""
+
+    def proxy_of(endpoint: Endpoint) -> Proxy | None:
+        return proxy_for(endpoint, aws.proxy_url, os.environ) if endpoint.scheme == "https" else None
+
+    return partial(
+        Sts, connect=through(way.ca_bundle, proxy_of), use_fips=way.use_fips, use_dualstack=way.use_dualstack
+    )

@@ -1,0 +1,231 @@
+"""Keys are renewed before their end, in the background if there is time; a renewal that fails is nobody's failure."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from secrets_actor import ExpiredToken, MetadataServiceError, System
+from secrets_actor.domain.credentials import Credentials
+from secrets_actor.domain.operations import Operation
+from secrets_actor.domain.ports import CallContext
+from secrets_actor.domain.secret import SecretValue
+from secrets_actor.runtime import wiring
+from tests.actor.rig import Shelf, eventually, failure, in_background, running, settings
+
+START = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+class Clock:
+    """The system's wall clock, which a test sets."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+class Source:
+    """Gives keys for an hour by `clock`; `before` may raise or wait."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock, self.fetched = clock, 0
+        self.life: timedelta | None = HOUR
+        self.before: Callable[[], object] = lambda: None
+
+    def fetch(self, deadline: float) -> Credentials:
+        self.fetched += 1
+        number = self.fetched
+        self.before()
+        end = None if self.life is None else self.clock.now + self.life
+        return Credentials("ASIA", SecretValue(f"key {number}"), None, end)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(wiring, "utc_now", clock)
+    return clock
+
+
+@pytest.fixture
+def source(clock: Clock) -> Source:
+    return Source(clock)
+
+
+def system_with(tmp_path: Path, shelf: Shelf, source: object, **more: object) -> System:
+    shelf.put("a", "v")
+    return System(settings(tmp_path, ttl_seconds=0, **more), kit=shelf.kit(source))  # type: ignore[arg-type]
+
+
+def last_key(shelf: Shelf) -> str:
+    keys = shelf.contexts[-1].credentials
+    assert keys is not None
+    return str(keys.secret_key.reveal())
+
+
+def log(folder: Path) -> list[dict[str, object]]:
+    """What was written to the log of `settings`."""
+    return [json.loads(line) for line in (folder / "log").read_text().splitlines()]
+
+
+def fail() -> None:
+    raise MetadataServiceError("no keys today")
+
+
+def test_keys_that_are_due_are_renewed_once_and_nobody_waits(
+    tmp_path: Path, shelf: Shelf, source: Source, clock: Clock
+) -> None:
+    go = threading.Event()
+    with running(system_with(tmp_path, shelf, source), shelf) as system:
+        system.secrets.get("a")
+        source.before = lambda: go.wait(10)
+        clock.now = START + timedelta(minutes=46)
+        for _ in range(5):
+            assert system.secrets.get("a").reveal() == "v"
+            assert last_key(shelf) == "key 1"
+        eventually(lambda: source.fetched == 2)
+        go.set()
+        eventually(lambda: system.secrets.get("a") and last_key(shelf) == "key 2")
+        assert source.fetched == 2
+
+
+def test_urgent_keys_are_waited_for(tmp_path: Path, shelf: Shelf, source: Source, clock: Clock) -> None:
+    go = threading.Event()
+    with running(system_with(tmp_path, shelf, source), shelf) as system:
+        system.secrets.get("a")
+        source.before = lambda: go.wait(10)
+        clock.now = START + timedelta(minutes=51)
+        waiting = [in_background(lambda: system.secrets.get("a", refresh=True).reveal()) for _ in range(4)]
+        eventually(lambda: source.fetched == 2)
+        assert shelf.count("get") == 1
+        go.set()
+        assert [one.result(10) for one in waiting] == ["v"] * 4
+        assert last_key(shelf) == "key 2"
+        assert source.fetched == 2
+
+
+@pytest.mark.parametrize("minutes", [46, 51], ids=["due", "urgent"])
+def test_a_renewal_that_fails_is_nobodys_failure_and_not_tried_with_every_call(
+    tmp_path: Path, shelf: Shelf, source: Source, clock: Clock, minutes: int
+) -> None:
+    with running(system_with(tmp_path, shelf, source), shelf) as system:
+        system.secrets.get("a")
+        source.before = fail
+        clock.now = START + timedelta(minutes=minutes)
+        for _ in range(50):
+            assert system.secrets.get("a").reveal() == "v"
+        eventually(lambda: source.fetched == 2)
+        clock.now += timedelta(seconds=1)
+        eventually(lambda: system.secrets.get("a") and source.fetched == 3)
+        for _ in range(50):
+            assert system.secrets.get("a").reveal() == "v"
+        assert source.fetched == 3
+        assert last_key(shelf) == "key 1"
+        told = [line for line in log(tmp_path) if line["event"] == "renewal_failed"]
+        assert [(line["level"], line["process"], line["problem"]) for line in told] == [
+            ("warning", "secrets", "no keys today")
+        ] * 2
+
+        source.before = lambda: None
+        clock.now += timedelta(seconds=2)
+        eventually(lambda: system.secrets.get("a") and last_key(shelf) == "key 4")
+
+
+def test_a_renewal_that_hangs_leaves_those_who_wait_time_for_the_old_keys(
+    tmp_path: Path, shelf: Shelf, source: Source, clock: Clock
+) -> None:
+    go = threading.Event()
+    with running(system_with(tmp_path, shelf, source, call_timeout_seconds=2), shelf) as system:
+        system.secrets.get("a")
+        source.before = lambda: go.wait(20)
+        clock.now = START + timedelta(minutes=51)
+        try:
+            assert system.secrets.get("a").reveal() == "v"
+            assert last_key(shelf) == "key 1"
+        finally:
+            go.set()
+
+
+def test_when_the_old_keys_have_ended_the_failure_is_everybodys_and_every_call_asks_again(
+    tmp_path: Path, shelf: Shelf, source: Source, clock: Clock
+) -> None:
+    with running(system_with(tmp_path, shelf, source), shelf) as system:
+        system.secrets.get("a")
+        source.before = fail
+        clock.now = START + HOUR
+        for fetches in (2, 3):
+            assert type(failure(lambda: system.secrets.get("a"))) is MetadataServiceError
+            assert source.fetched == fetches
+
+
+def test_keys_that_come_ended_leave_the_old_ones_in_use(
+    tmp_path: Path, shelf: Shelf, source: Source, clock: Clock
+) -> None:
+    with running(system_with(tmp_path, shelf, source), shelf) as system:
+        system.secrets.get("a")
+        source.life = -HOUR
+        clock.now = START + timedelta(minutes=51)
+        assert system.secrets.get("a").reveal() == "v"
+        assert (source.fetched, last_key(shelf)) == (2, "key 1")
+
+
+def test_keys_without_an_end_are_looked_at_anew_every_minute(
+    tmp_path: Path, shelf: Shelf, source: Source, clock: Clock
+) -> None:
+    source.life = None
+    with running(system_with(tmp_path, shelf, source), shelf) as system:
+        system.secrets.get("a")
+        clock.now += timedelta(seconds=59)
+        system.secrets.get("a")
+        assert source.fetched == 1
+        clock.now += timedelta(seconds=1)
+        eventually(lambda: system.secrets.get("a") and last_key(shelf) == "key 2")
+        assert source.fetched == 2
+
+
+def test_twenty_thousand_gets_across_twenty_expiries_and_none_fails(tmp_path: Path, shelf: Shelf) -> None:
+    """By the real clock: keys live for a quarter of a second, and the store refuses those that have ended."""
+    life, gets, callers = timedelta(seconds=0.25), 20_000, 8
+    ends: dict[str, datetime] = {}
+
+    class ShortLived:
+        def fetch(self, deadline: float) -> Credentials:
+            name, end = f"key {len(ends)}", datetime.now(UTC) + life
+            ends[name] = end
+            return Credentials("ASIA", SecretValue(name), None, end)
+
+    def check(_operation: Operation[object], context: CallContext) -> None:
+        assert context.credentials is not None
+        if datetime.now(UTC) >= ends[str(context.credentials.secret_key.reveal())]:
+            raise ExpiredToken("the store says so")
+        shelf.contexts.clear()
+        shelf.seen.clear()
+
+    shelf.before = check
+
+    def caller(number: int) -> int:
+        name, mine = f"secret-{number}", 0
+        while mine < gets // callers or len(ends) <= 20:
+            assert system.secrets.get(name).reveal() == "v"
+            mine += 1
+        return mine
+
+    for number in range(callers):
+        shelf.put(f"secret-{number}", "v")
+    started = time.monotonic()
+    with running(system_with(tmp_path, shelf, ShortLived()), shelf) as system, ThreadPoolExecutor(callers) as pool:
+        counts = list(pool.map(caller, range(callers)))
+    spent = time.monotonic() - started
+
+    assert sum(counts) >= gets
+    assert len(ends) > 20
+    # One fetch a life, and a few more where it was refused at its very end.
+    assert len(ends) < 3 * spent / (life.total_seconds() * 0.75) + 3

@@ -1,0 +1,67 @@
+"""Kits against a server under test, one get over them, and what the server saw."""
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from secrets_actor.backends.aws.backend import kit, utc_now
+from secrets_actor.backends.aws.credentials.static import StaticCredentials
+from secrets_actor.backends.aws.retry import RetryPolicy
+from secrets_actor.domain import errors
+from secrets_actor.domain.credentials import Credentials
+from secrets_actor.domain.operations import Get
+from secrets_actor.domain.ports import Backend, BackendKit, CallContext
+from secrets_actor.domain.secret import SecretValue
+from tests.servers.behaviours import Answer, answer_json, aws_error
+
+LONG = 20.0
+KEYS = Credentials("AKIDEXAMPLE", SecretValue("secret"))
+SECRET = {"Name": "a", "ARN": "arn", "VersionId": "v" * 32, "CreatedDate": 1, "SecretString": "found"}
+FOUND = answer_json(SECRET)
+THROTTLED = aws_error("ThrottlingException")
+
+
+def kit_of(
+    server_url: str,
+    *,
+    retries: RetryPolicy | None = None,
+    clock: Callable[[], datetime] = utc_now,
+    on_skew: Any = None,
+    timeout: float = 5.0,
+) -> BackendKit:
+    return kit(
+        region="us-east-1",
+        endpoint_url=server_url,
+        ca_bundle=None,
+        timeout=timeout,
+        recovery_window=30,
+        credentials=StaticCredentials(),
+        wall_clock=clock,
+        retries=retries,
+        on_skew=on_skew,
+    )
+
+
+def get(backend: Backend, within: float = LONG) -> Any:
+    return backend.perform(Get("a"), CallContext(time.monotonic() + within, KEYS)).value.reveal()
+
+
+def failing(backend: Backend, within: float = LONG) -> Any:
+    with pytest.raises(errors.SecretsError) as caught:
+        get(backend, within)
+    assert caught.value.__context__ is None
+    return caught.value
+
+
+def header(request: Any, name: str) -> str:
+    """A header of *request*, its name in small letters."""
+    lines = request.head.decode().splitlines()[1:]
+    return next((value.strip() for key, _, value in (line.partition(":") for line in lines) if key.lower() == name), "")
+
+
+def once(answer: Answer) -> Answer:
+    """*answer*, and then the end of the connection."""
+    return Answer(answer.body, answer.status, last=True)

@@ -1,0 +1,196 @@
+"""AWS's answers to administration: read as botocore reads them, or refused as none of AWS's."""
+
+import json
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import pytest
+
+from secrets_actor.backends.aws import answers
+from secrets_actor.domain.descriptions import (
+    NamedReceipt,
+    PolicyFinding,
+    PolicyVerdict,
+    Replica,
+    ReplicationReceipt,
+    ResourcePolicy,
+    RotationReceipt,
+    RotationRules,
+    SecretDescription,
+    SecretPage,
+    UpdateReceipt,
+    VersionInfo,
+    VersionPage,
+    VersionReceipt,
+)
+from secrets_actor.domain.errors import InvalidAnswer
+from secrets_actor.domain.masked import MaskedObject
+from secrets_actor.domain.secret import SecretValue
+
+ARN: Final = "arn:aws:secretsmanager:us-east-1:123456789012:secret:a-AbCdEf"
+TOKEN: Final = "0b8e9a34-6f0d-4a8e-9d5e-1d5b6a1f0c11"
+NAMED: Final = {"Name": "a", "ARN": ARN}
+VERSIONED: Final = NAMED | {"VersionId": TOKEN}
+CANARY: Final = "canary-in-an-answer"
+
+
+def at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+DESCRIBED: Final = NAMED | {
+    "Description": "d",
+    "KmsKeyId": "key",
+    "RotationEnabled": True,
+    "RotationLambdaARN": "arn:l",
+    "RotationRules": {"AutomaticallyAfterDays": 3, "ScheduleExpression": "rate(3 days)", "Duration": "2h"},
+    "LastRotatedDate": 1,
+    "LastChangedDate": 2.5,
+    "LastAccessedDate": 3,
+    "DeletedDate": 4,
+    "NextRotationDate": 5,
+    "Tags": [{"Key": "k", "Value": "v"}, {"Key": "e"}],
+    "OwningService": "rds",
+    "CreatedDate": 6,
+    "PrimaryRegion": "us-east-1",
+    "ReplicationStatus": [
+        {
+            "Region": "eu-central-1",
+            "KmsKeyId": "key",
+            "Status": "Failed",
+            "StatusMessage": "why",
+            "LastAccessedDate": 7,
+        },
+        {"Region": "us-west-2"},
+    ],
+}
+REPLICAS: Final = (Replica("eu-central-1", "Failed", "why", "key", at(7)), Replica("us-west-2"))
+DESCRIPTION: Final = SecretDescription(
+    name="a",
+    arn=ARN,
+    description="d",
+    kms_key_id="key",
+    created_at=at(6),
+    changed_at=at(2.5),
+    accessed_at=at(3),
+    deletion_date=at(4),
+    tags={"k": "v", "e": ""},
+    versions={TOKEN: ("AWSCURRENT", "mine")},
+    rotation_enabled=True,
+    rotation_lambda_arn="arn:l",
+    rotation_rules=RotationRules(3, "rate(3 days)", "2h"),
+    rotated_at=at(1),
+    next_rotation_at=at(5),
+    owning_service="rds",
+    primary_region="us-east-1",
+    replicas=REPLICAS,
+)
+STAGES: Final = {TOKEN: ["AWSCURRENT", "mine"]}
+
+READ: Final[list[tuple[Callable[..., object], dict[str, Any], object]]] = [
+    (answers.version_receipt, VERSIONED | {"VersionStages": ["s"]}, VersionReceipt("a", ARN, TOKEN, ("s",))),
+    (answers.update_receipt, VERSIONED, UpdateReceipt("a", ARN, TOKEN)),
+    (answers.update_receipt, NAMED, UpdateReceipt("a", ARN, None)),
+    (answers.rotation_receipt, VERSIONED, RotationReceipt("a", ARN, TOKEN)),
+    (answers.rotation_receipt, NAMED | {"VersionId": ""}, RotationReceipt("a", ARN, None)),
+    (answers.named_receipt, NAMED, NamedReceipt("a", ARN)),
+    (answers.replication_receipt, {"ARN": ARN}, ReplicationReceipt(ARN, ())),
+    (answers.replication_receipt, DESCRIBED, ReplicationReceipt(ARN, REPLICAS)),
+    (answers.description, DESCRIBED | {"VersionIdsToStages": STAGES}, DESCRIPTION),
+    (answers.description, NAMED | {"Tags": None, "RotationRules": {}}, SecretDescription("a", ARN)),
+    (
+        answers.described_page,
+        {"SecretList": [DESCRIBED | {"SecretVersionsToStages": STAGES}], "NextToken": "next"},
+        SecretPage((DESCRIPTION,), "next"),
+    ),
+    (answers.described_page, {"SecretList": []}, SecretPage((), None)),
+    (
+        answers.versions,
+        NAMED
+        | {
+            "Versions": [
+                {"VersionId": TOKEN, "VersionStages": ["s"], "KmsKeyIds": ["k"]} | {"CreatedDate": 1, "LastAccessedDate": 2},
+                {"VersionId": TOKEN[::-1]},
+            ]
+        },
+        VersionPage("a", ARN, (VersionInfo(TOKEN, ("s",), at(1), at(2), ("k",)), VersionInfo(TOKEN[::-1])), None),
+    ),
+    (answers.versions, NAMED | {"NextToken": "next"}, VersionPage("a", ARN, (), "next")),
+    (answers.policy, NAMED | {"ResourcePolicy": "{}"}, ResourcePolicy("a", ARN, "{}")),
+    (answers.policy, NAMED, ResourcePolicy("a", ARN, None)),
+    (answers.verdict, {"PolicyValidationPassed": True, "ValidationErrors": []}, PolicyVerdict(True, ())),
+    (
+        answers.verdict,
+        {"PolicyValidationPassed": False, "ValidationErrors": [{"CheckName": "c", "ErrorMessage": "m"}, {}]},
+        PolicyVerdict(False, (PolicyFinding("c", "m"), PolicyFinding("", ""))),
+    ),
+    (answers.password, {"RandomPassword": "p"}, SecretValue("p")),
+    (answers.masked, {"any": [1]}, MaskedObject({"any": [1]})),
+    (answers.nothing, {}, None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("read", "answer", "expected"), READ)
+def test_an_answer_is_read(read: Callable[..., object], answer: Any, expected: object) -> None:
+    assert read(json.dumps(answer).encode(), "r-1") == expected
+
+
+def test_an_empty_body_is_an_answer_where_nothing_is_told() -> None:
+    assert answers.nothing(b"") is None  # type: ignore[func-returns-value]
+    assert answers.masked(b"") == MaskedObject({})
+
+
+def test_a_batch_is_read() -> None:
+    found = VERSIONED | {"SecretString": "v", "CreatedDate": 1, "VersionStages": ["AWSCURRENT"]}
+    refused = {"SecretId": "b", "ErrorCode": "ResourceNotFoundException", "Message": CANARY}
+
+    batch = answers.batch(json.dumps({"SecretValues": [found], "Errors": [refused], "NextToken": "n"}).encode())
+
+    assert [(one.name, one.reveal(), one.version_id) for one in batch.found] == [("a", "v", TOKEN)]
+    assert (batch.refused, batch.next_token) == ((("b", "ResourceNotFoundException"),), "n")
+    assert answers.batch(b"{}") == answers.Batch((), (), None)
+
+
+MISSHAPEN: Final[list[tuple[Callable[..., object], Any]]] = [
+    (answers.version_receipt, NAMED),
+    (answers.version_receipt, VERSIONED | {"VersionStages": [CANARY, 7]}),
+    (answers.update_receipt, {"Name": CANARY}),
+    (answers.description, DESCRIBED | {"Tags": {"Key": CANARY}}),
+    (answers.description, DESCRIBED | {"Tags": [CANARY]}),
+    (answers.description, DESCRIBED | {"VersionIdsToStages": {TOKEN: CANARY}}),
+    (answers.description, DESCRIBED | {"RotationRules": {"AutomaticallyAfterDays": CANARY}}),
+    (answers.description, DESCRIBED | {"LastRotatedDate": CANARY}),
+    (answers.described_page, {"Secrets": [CANARY]}),
+    (answers.described_page, {"SecretList": CANARY}),
+    (answers.versions, NAMED | {"Versions": [{"VersionStages": [CANARY]}]}),
+    (answers.batch, {"SecretValues": [VERSIONED | {"SecretBinary": CANARY, "CreatedDate": 1}]}),
+    (answers.batch, {"Errors": [{"SecretId": CANARY}]}),
+    (answers.password, {"RandomPassword": ""}),
+    (answers.password, {"Password": CANARY}),
+    (answers.masked, [CANARY]),
+    (answers.nothing, [CANARY]),
+]
+
+
+@pytest.mark.parametrize(("read", "answer"), MISSHAPEN)
+def test_an_answer_of_another_shape_is_refused_and_not_quoted(read: Callable[..., object], answer: Any) -> None:
+    with pytest.raises(InvalidAnswer) as caught:
+        read(json.dumps(answer).encode(), "r-1")
+
+    assert (caught.value.request_id, caught.value.__cause__, caught.value.__context__) == ("r-1", None, None)
+    assert CANARY not in "".join(traceback.format_exception(caught.value))
+
+
+def test_an_answer_with_a_number_that_json_does_not_have_is_refused() -> None:
+    with pytest.raises(InvalidAnswer):
+        answers.masked(b'{"a": NaN}')
+
+
+def test_policies_and_what_is_minded_about_them_show_in_no_repr() -> None:
+    minded = {"PolicyValidationPassed": False, "ValidationErrors": [{"CheckName": "c", "ErrorMessage": CANARY}]}
+
+    assert CANARY not in repr(answers.policy(json.dumps(NAMED | {"ResourcePolicy": CANARY}).encode()))
+    assert CANARY not in repr(answers.verdict(json.dumps(minded).encode()))
+    assert CANARY not in repr(answers.password(json.dumps({"RandomPassword": CANARY}).encode()))

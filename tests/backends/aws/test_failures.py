@@ -1,0 +1,179 @@
+"""What AWS's error answers, and things that are none, mean to us."""
+
+import json
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.model import ServiceModel
+
+from secrets_actor.backends.aws import requests
+from secrets_actor.backends.aws.failures import THROTTLING_CODES, error_for, refusal, request_id
+from secrets_actor.backends.aws.protocol import Call
+from secrets_actor.domain import errors
+from secrets_actor.domain.operations import Delete, Get, List, Put, PutPolicy, Restore, Rotate, Set, Update
+from secrets_actor.domain.secret import SecretValue
+
+MODEL = ServiceModel(
+    botocore.session.get_session().get_component("data_loader").load_service_model("secretsmanager", "service-2")
+)
+TOKEN = "0b8e9a34-6f0d-4a8e-9d5e-1d5b6a1f0c11"
+GET = requests.get_call(Get("db/password"))
+
+
+def encoded(content: Any) -> bytes:
+    return json.dumps(content).encode()
+
+
+CODES = [
+    ("ResourceNotFoundException", errors.SecretNotFound),
+    ("ResourceExistsException", errors.SecretExists),
+    ("InvalidParameterException", errors.InvalidRequest),
+    ("InvalidNextTokenException", errors.InvalidRequest),
+    ("ValidationException", errors.InvalidRequest),
+    ("EncryptionFailure", errors.InvalidRequest),
+    ("DecryptionFailure", errors.DecryptionFailed),
+    ("LimitExceededException", errors.LimitExceeded),
+    ("AccessDeniedException", errors.AccessDenied),
+    ("InvalidSignatureException", errors.InvalidSignature),
+    ("SignatureDoesNotMatch", errors.InvalidSignature),
+    ("RequestExpired", errors.InvalidSignature),
+    ("UnrecognizedClientException", errors.UnrecognizedClient),
+    ("InvalidClientTokenId", errors.UnrecognizedClient),
+    ("MissingAuthenticationTokenException", errors.UnrecognizedClient),
+    ("ExpiredTokenException", errors.ExpiredToken),
+    ("InternalServiceError", errors.StoreFailure),
+    ("RequestTimeoutException", errors.StoreFailure),
+    *((code, errors.Throttled) for code in sorted(THROTTLING_CODES)),
+    ("SomethingNewException", errors.StoreError),
+]
+
+
+@pytest.mark.parametrize("spelling", ["{}", "com.amazonaws.secretsmanager#{}", "{}:http://internal.amazon.com/"])
+@pytest.mark.parametrize("text", ["message", "Message"])
+@pytest.mark.parametrize(("code", "expected"), CODES)
+def test_a_code_of_aws_becomes_its_class_and_its_text_is_dropped(
+    code: str, expected: type[errors.StoreError], text: str, spelling: str
+) -> None:
+    body = encoded({"__type": spelling.format(code), text: "canary"})
+
+    error = error_for(GET, 400, {"x-amzn-requestid": "abc-123"}, body)
+
+    assert type(error) is expected
+    assert (error.aws_code, error.status, error.request_id) == (code, 400, "abc-123")
+    assert "canary" not in str(error)
+    assert "{" not in str(error)
+    assert "\n" not in str(error)
+
+
+def test_every_error_that_the_model_names_for_our_calls_has_a_class_of_its_own() -> None:
+    for action in MODEL.operation_names:
+        for shape in MODEL.operation_model(action).error_shapes:
+            error = error_for(Call(action, b""), 400, {}, encoded({"__type": shape.name}))
+            assert type(error) is not errors.StoreError, shape.name
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (GET, errors.SecretDeleted),
+        (requests.get_call(Get("a", version_id=TOKEN)), errors.SecretDeleted),
+        (requests.get_call(Get("a", TOKEN, "AWSPREVIOUS")), errors.InvalidRequest),
+        (requests.create_call(Set("a", SecretValue("x")), TOKEN), errors.SecretDeleted),
+        (requests.update_call(Set("a", SecretValue("x")), TOKEN), errors.SecretDeleted),
+        (requests.delete_call(Delete("a"), 30), errors.InvalidRequest),
+        (requests.restore_call(Restore("a")), errors.InvalidRequest),
+        (requests.list_call(List(), None), errors.InvalidRequest),
+    ],
+)
+def test_an_invalid_request_means_deleted_where_it_can_mean_nothing_else(
+    call: Call, expected: type[errors.StoreError]
+) -> None:
+    error = error_for(call, 400, {}, encoded({"__type": "InvalidRequestException", "Message": "whatever"}))
+
+    assert type(error) is expected
+    assert isinstance(error, errors.InvalidRequest)
+
+
+def test_a_missing_permission_is_named() -> None:
+    error = error_for(GET, 400, {}, encoded({"__type": "AccessDeniedException"}))
+
+    assert "secretsmanager:GetSecretValue" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (500, b"<html>canary</html>", errors.StoreFailure),
+        (503, b"", errors.StoreFailure),
+        (500, encoded({"__type": "NeverHeardOfException"}), errors.StoreFailure),
+        (429, b"<html>canary</html>", errors.Throttled),
+        (403, b"<html>canary</html>", errors.InvalidAnswer),
+        (302, b"", errors.InvalidAnswer),
+        (400, b'{"__type": "Acce', errors.InvalidAnswer),
+        (400, encoded({"__type": 7}), errors.InvalidAnswer),
+        (400, encoded({"__type": "canary"}), errors.InvalidAnswer),
+        (400, encoded({"__type": "Canary canary Exception"}), errors.InvalidAnswer),
+        (400, encoded({}), errors.InvalidAnswer),
+    ],
+)
+def test_what_is_no_error_of_the_api_is_told_by_its_status_alone(
+    status: int, body: bytes, expected: type[errors.StoreError]
+) -> None:
+    error = error_for(GET, status, {}, body)
+
+    assert type(error) is expected
+    assert error.status == status
+    assert "canary" not in f"{error} {error.__dict__}".lower()
+
+
+@pytest.mark.parametrize("found", ["", "a b", "x" * 65, "canary<script>"])
+def test_what_does_not_look_like_a_request_id_is_dropped(found: str) -> None:
+    assert request_id({"x-amzn-requestid": found}) is None
+    assert request_id({}) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("MalformedPolicyDocumentException", "have it validated"),
+        ("PublicPolicyException", "lets everybody in"),
+        ("PreconditionNotMetException", "PutResourcePolicy yet"),
+    ],
+)
+def test_what_is_wrong_with_a_policy_is_told(code: str, told: str) -> None:
+    error = error_for(requests.put_policy_call(PutPolicy("a", "{}")), 400, {}, encoded({"__type": code}))
+
+    assert (type(error), error.aws_code) == (errors.InvalidRequest, code)
+    assert told in str(error)
+
+
+def test_each_action_that_a_state_may_hinder_says_what_to_look_at() -> None:
+    refused = encoded({"__type": "InvalidRequestException"})
+
+    error = error_for(requests.rotate_call(Rotate("a"), TOKEN), 400, {}, refused)
+
+    assert type(error) is errors.InvalidRequest
+    assert "rotation function" in str(error)
+    for call in (requests.put_call("a", Put("a", "v").value, TOKEN), requests.update_call(Update("a", "v"), TOKEN)):
+        assert type(error_for(call, 400, {}, refused)) is errors.SecretDeleted
+
+
+@pytest.mark.parametrize(
+    ("code", "expected", "kept"),
+    [
+        ("ResourceNotFoundException", errors.SecretNotFound, "ResourceNotFoundException"),
+        ("com.amazonaws#DecryptionFailure", errors.DecryptionFailed, "DecryptionFailure"),
+        ("InvalidRequestException", errors.SecretDeleted, "InvalidRequestException"),
+        ("NeverHeardOfException", errors.StoreError, "NeverHeardOfException"),
+        ("canary", errors.StoreError, None),
+        ("", errors.StoreError, None),
+    ],
+)
+def test_one_secret_of_many_is_refused_by_awss_code(code: str, expected: type, kept: str | None) -> None:
+    error = refusal("GetSecretValue", code, "r-1", deleted_if_invalid=True)
+
+    assert (type(error), error.aws_code, error.request_id) == (expected, kept, "r-1")
+    assert "canary" not in str(error)
+    if code == "InvalidRequestException":
+        assert type(refusal("GetSecretValue", code, None, deleted_if_invalid=False)) is errors.InvalidRequest

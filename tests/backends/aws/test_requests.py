@@ -1,0 +1,198 @@
+"""Every call of administration: as the API reference has it, and as botocore's model accepts it."""
+
+import json
+from typing import Any, Final
+
+import botocore.session
+import pytest
+from botocore.model import ServiceModel
+from botocore.validate import ParamValidator
+
+from secrets_actor.backends.aws import requests
+from secrets_actor.backends.aws.protocol import Call
+from secrets_actor.domain import operations as ops
+from secrets_actor.domain.descriptions import ReplicaRegion, RotationRules
+from secrets_actor.domain.secret import SecretValue
+
+MODEL: Final = ServiceModel(
+    botocore.session.get_session().get_component("data_loader").load_service_model("secretsmanager", "service-2")
+)
+TOKEN: Final = "0b8e9a34-6f0d-4a8e-9d5e-1d5b6a1f0c11"
+OTHER: Final = "1b8e9a34-6f0d-4a8e-9d5e-1d5b6a1f0c11"
+A: Final = {"SecretId": "a"}
+TAGS: Final = [{"Key": "k", "Value": "v"}, {"Key": "e", "Value": ""}]
+REPLICAS: Final = [{"Region": "eu-central-1"}, {"Region": "us-west-2", "KmsKeyId": "key"}]
+REGIONS: Final = ["eu-central-1", ReplicaRegion("us-west-2", "key")]
+PASSWORD: Final = {
+    "PasswordLength": 32,
+    "ExcludeLowercase": False,
+    "ExcludeUppercase": False,
+    "ExcludeNumbers": False,
+    "ExcludePunctuation": False,
+    "IncludeSpace": False,
+    "RequireEachIncludedType": True,
+}
+
+CALLS: Final[list[tuple[Call, str, dict[str, Any]]]] = [
+    (requests.batch_call(["a", "b"]), "BatchGetSecretValue", {"SecretIdList": ["a", "b"]}),
+    (requests.batch_call(["a"], "next"), "BatchGetSecretValue", {"SecretIdList": ["a"], "NextToken": "next"}),
+    (
+        requests.create_call(ops.Set("a", "v", tags={"k": "v", "e": ""}, kms_key_id="key"), TOKEN),
+        "CreateSecret",
+        {"Name": "a", "ClientRequestToken": TOKEN, "SecretString": "v", "KmsKeyId": "key", "Tags": TAGS},
+    ),
+    (
+        requests.create_call(
+            ops.Create("a", b"\x00\xff", description="d", tags={"k": "v", "e": ""}, replicas=REGIONS,
+                       overwrite_replicas=True),
+            TOKEN,
+        ),
+        "CreateSecret",
+        {
+            "Name": "a", "ClientRequestToken": TOKEN, "SecretBinary": "AP8=", "Description": "d", "Tags": TAGS,
+            "AddReplicaRegions": REPLICAS, "ForceOverwriteReplicaSecret": True,
+        },
+    ),
+    (
+        requests.update_call(ops.Set("a", "v", description="", tags={"k": "v"}, kms_key_id="key"), TOKEN),
+        "UpdateSecret",
+        A | {"ClientRequestToken": TOKEN, "SecretString": "v", "Description": ""},
+    ),
+    (
+        requests.update_call(ops.Update("a", description="d", kms_key_id=""), TOKEN),
+        "UpdateSecret",
+        A | {"ClientRequestToken": TOKEN, "Description": "d", "KmsKeyId": ""},
+    ),
+    (
+        requests.put_call("a", SecretValue("v"), TOKEN),
+        "PutSecretValue",
+        A | {"ClientRequestToken": TOKEN, "SecretString": "v"},
+    ),
+    (
+        requests.put_call("a", SecretValue(b"\x00"), TOKEN, ("s", "t")),
+        "PutSecretValue",
+        A | {"ClientRequestToken": TOKEN, "SecretBinary": "AA==", "VersionStages": ["s", "t"]},
+    ),
+    (requests.restore_call(ops.Set("a", "v")), "RestoreSecret", A),
+    (requests.page_call(ops.ListPage()), "ListSecrets", {"MaxResults": 100}),
+    (
+        requests.page_call(
+            ops.ListPage((ops.Filter("tag-key", ["x", "!y"]),), ops.SortBy.CHANGED, True, True, 7, "next")
+        ),
+        "ListSecrets",
+        {
+            "MaxResults": 7, "IncludePlannedDeletion": True, "NextToken": "next", "SortBy": "last-changed-date",
+            "SortOrder": "desc", "Filters": [{"Key": "tag-key", "Values": ["x", "!y"]}],
+        },
+    ),
+    (requests.page_call(ops.ListPage(descending=False)), "ListSecrets", {"MaxResults": 100, "SortOrder": "asc"}),
+    (requests.describe_call(ops.Describe("a")), "DescribeSecret", A),
+    (requests.versions_call(ops.ListVersions("a")), "ListSecretVersionIds", A | {"MaxResults": 100}),
+    (
+        requests.versions_call(ops.ListVersions("a", True, 5, "next")),
+        "ListSecretVersionIds",
+        A | {"MaxResults": 5, "NextToken": "next", "IncludeDeprecated": True},
+    ),
+    (
+        requests.move_stage_call(ops.MoveStage("a", "s", TOKEN, OTHER)),
+        "UpdateSecretVersionStage",
+        A | {"VersionStage": "s", "MoveToVersionId": TOKEN, "RemoveFromVersionId": OTHER},
+    ),
+    (
+        requests.move_stage_call(ops.MoveStage("a", "s", remove_from=OTHER)),
+        "UpdateSecretVersionStage",
+        A | {"VersionStage": "s", "RemoveFromVersionId": OTHER},
+    ),
+    (requests.tag_call(ops.Tag("a", {"k": "v", "e": ""})), "TagResource", A | {"Tags": TAGS}),
+    (requests.untag_call(ops.Untag("a", ["k", "e"])), "UntagResource", A | {"TagKeys": ["k", "e"]}),
+    (
+        requests.rotate_call(ops.Rotate("a"), TOKEN),
+        "RotateSecret",
+        A | {"ClientRequestToken": TOKEN, "RotateImmediately": True},
+    ),
+    (
+        requests.rotate_call(ops.Rotate("a", "arn:l", RotationRules(None, "rate(1 day)", "3h"), False), TOKEN),
+        "RotateSecret",
+        A | {
+            "ClientRequestToken": TOKEN, "RotateImmediately": False, "RotationLambdaARN": "arn:l",
+            "RotationRules": {"ScheduleExpression": "rate(1 day)", "Duration": "3h"},
+        },
+    ),
+    (requests.cancel_rotation_call(ops.CancelRotation("a")), "CancelRotateSecret", A),
+    (requests.password_call(ops.RandomPassword()), "GetRandomPassword", PASSWORD),
+    (
+        requests.password_call(ops.RandomPassword(9, "xy", False, False, False, True, True, False)),
+        "GetRandomPassword",
+        {
+            "PasswordLength": 9, "ExcludeCharacters": "xy", "ExcludeLowercase": True, "ExcludeUppercase": True,
+            "ExcludeNumbers": True, "ExcludePunctuation": False, "IncludeSpace": True,
+            "RequireEachIncludedType": False,
+        },
+    ),
+    (
+        requests.replicate_call(ops.Replicate("a", REGIONS, True)),
+        "ReplicateSecretToRegions",
+        A | {"AddReplicaRegions": REPLICAS, "ForceOverwriteReplicaSecret": True},
+    ),
+    (
+        requests.remove_regions_call(ops.RemoveRegions("a", ["eu-central-1"])),
+        "RemoveRegionsFromReplication",
+        A | {"RemoveReplicaRegions": ["eu-central-1"]},
+    ),
+    (requests.stop_replication_call(ops.StopReplication("a")), "StopReplicationToReplica", A),
+    (requests.get_policy_call(ops.GetPolicy("a")), "GetResourcePolicy", A),
+    (requests.put_policy_call(ops.PutPolicy("a", "{}")), "PutResourcePolicy", A | {"ResourcePolicy": "{}"}),
+    (
+        requests.put_policy_call(ops.PutPolicy("a", "{}", False)),
+        "PutResourcePolicy",
+        A | {"ResourcePolicy": "{}", "BlockPublicPolicy": False},
+    ),
+    (requests.delete_policy_call(ops.DeletePolicy("a")), "DeleteResourcePolicy", A),
+    (requests.validate_policy_call(ops.ValidatePolicy("{}")), "ValidateResourcePolicy", {"ResourcePolicy": "{}"}),
+    (
+        requests.validate_policy_call(ops.ValidatePolicy("{}", "a")),
+        "ValidateResourcePolicy",
+        A | {"ResourcePolicy": "{}"},
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "action", "body"), CALLS)
+def test_an_operation_becomes_the_call_of_the_api_reference(call: Call, action: str, body: Any) -> None:
+    assert (call.action, json.loads(call.body)) == (action, body)
+
+
+@pytest.mark.parametrize(("call", "action", "body"), CALLS)
+def test_botocores_model_accepts_what_we_send(call: Call, action: str, body: Any) -> None:
+    shape = MODEL.operation_model(action).input_shape
+    binary = {"SecretBinary": b"decoded"} if "SecretBinary" in body else {}
+
+    report = ParamValidator().validate({**body, **binary}, shape)
+
+    assert not report.has_errors(), report.generate_report()
+    assert set(body) <= set(shape.members)
+
+
+def test_every_action_of_awss_model_is_called() -> None:
+    ours = {action for _, action, _ in CALLS} | {"GetSecretValue", "DeleteSecret"}  # see test_protocol.py
+
+    assert ours == set(MODEL.operation_names)
+
+
+def test_what_is_asked_for_by_awss_name_goes_as_it_is() -> None:
+    call = requests.raw_call(ops.Request("MakeCoffee", {"Sugar": None, "Cups": 2, "For": "Zoë"}))
+
+    assert call.target == "secretsmanager.MakeCoffee"
+    assert json.loads(call.body) == {"Sugar": None, "Cups": 2, "For": "Zoë"}
+
+
+def test_only_values_that_cannot_be_read_or_written_tell_of_a_deletion() -> None:
+    told = {call.action for call, _, _ in CALLS if call.deleted_if_invalid}
+
+    assert told == {"CreateSecret", "UpdateSecret", "PutSecretValue"}
+
+
+def test_no_call_shows_a_value() -> None:
+    call = requests.put_call("a", SecretValue("hunter2"), TOKEN)
+
+    assert "hunter2" not in repr(call)

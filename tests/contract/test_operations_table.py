@@ -1,0 +1,123 @@
+"""The README's table of operations is what the program does: every message a row, and its actions what is sent."""
+
+import inspect
+import re
+import time
+from typing import Any, Final
+
+import pytest
+
+import secrets_actor
+from secrets_actor.backends.aws.backend import kit
+from secrets_actor.backends.aws.credentials.static import StaticCredentials
+from secrets_actor.client.secrets import Secrets
+from secrets_actor.domain import operations as ops
+from secrets_actor.domain.credentials import Credentials
+from secrets_actor.domain.errors import SecretsError
+from secrets_actor.domain.ports import CallContext
+from secrets_actor.domain.secret import SecretValue
+from tests.architecture.house import ROOT
+from tests.servers.behaviours import Behaviour, answer_json, aws_error
+from tests.servers.faulty import FaultyServer
+
+ROW: Final = re.compile(r"^\| [^|]+ \| `(\w+)(?:\(.*\))?` \| `(\w+)` \| (.+) \|$", re.M)
+TABLE: Final = {
+    message: (method, actions) for method, message, actions in ROW.findall((ROOT / "README.md").read_text())
+}
+ARN: Final = "arn:aws:secretsmanager:us-east-1:123456789012:secret:a-AbCdEf"
+# Enough of an answer for every operation.
+SUITS_ALL: Final = {
+    "Name": "a",
+    "ARN": ARN,
+    "VersionId": "v" * 32,
+    "SecretString": "v",
+    "CreatedDate": 1,
+    "DeletionDate": 1,
+    "SecretList": [],
+    "RandomPassword": "p",
+    "PolicyValidationPassed": True,
+}
+OK: Final = answer_json(SUITS_ALL, last=True)
+# Each message, with what the server says to it.
+ASKED: Final[list[tuple[ops.Operation[Any], tuple[Behaviour, ...]]]] = [
+    (ops.Get("a"), (OK,)),
+    (ops.GetMany(["a"]), (OK,)),
+    (ops.Create("a", "v"), (OK,)),
+    (ops.Put("a", "v"), (OK,)),
+    (ops.Update("a", "v"), (OK,)),
+    (ops.Set("a", "v"), (aws_error("ResourceExistsException", last=True), OK)),
+    (ops.Set("a", "v", restore_on_set=True), (aws_error("InvalidRequestException", last=True), OK, OK)),
+    (ops.Delete("a"), (OK,)),
+    (ops.Restore("a"), (OK,)),
+    (ops.List(), (OK,)),
+    (ops.ListPage(), (OK,)),
+    (ops.Describe("a"), (OK,)),
+    (ops.ListVersions("a"), (OK,)),
+    (ops.MoveStage("a", "s", "v" * 32), (OK,)),
+    (ops.Tag("a", {"k": "v"}), (OK,)),
+    (ops.Untag("a", ["k"]), (OK,)),
+    (ops.Rotate("a"), (OK,)),
+    (ops.CancelRotation("a"), (OK,)),
+    (ops.Regenerate("a"), (OK, OK)),
+    (ops.RandomPassword(), (OK,)),
+    (ops.Replicate("a", ["eu-central-1"]), (OK,)),
+    (ops.RemoveRegions("a", ["eu-central-1"]), (OK,)),
+    (ops.StopReplication("a"), (OK,)),
+    (ops.GetPolicy("a"), (OK,)),
+    (ops.PutPolicy("a", "{}"), (OK,)),
+    (ops.DeletePolicy("a"), (OK,)),
+    (ops.ValidatePolicy("{}"), (OK,)),
+]
+
+
+def sent(operation: ops.Operation[Any], script: tuple[Behaviour, ...]) -> set[str]:
+    """The actions that *operation* calls for."""
+    with FaultyServer(*script) as server:
+        backend = kit(
+            region="us-east-1",
+            endpoint_url=server.url,
+            ca_bundle=None,
+            timeout=5.0,
+            recovery_window=30,
+            credentials=StaticCredentials(),
+        ).connect()
+        try:
+            keys = Credentials("AKIDEXAMPLE", SecretValue("secret"))
+            backend.perform(operation, CallContext(time.monotonic() + 15, keys))
+        finally:
+            backend.close()
+        heads = [request.head.decode() for request in server.requests]
+    return {found[1] for head in heads if (found := re.search(r"(?im)^x-amz-target: secretsmanager\.(\w+)\r?$", head))}
+
+
+def test_every_message_has_a_row_and_every_row_a_message() -> None:
+    assert set(TABLE) == {message.__name__ for message in ops.MESSAGES}
+    assert {message.__name__ for message in ops.MESSAGES} <= set(secrets_actor.__all__)
+
+
+def test_every_method_that_asks_has_a_row_and_every_row_a_method() -> None:
+    methods = {name for name, _ in inspect.getmembers(Secrets, inspect.isfunction) if not name.startswith("_")}
+
+    assert {method for method, _ in TABLE.values()} == methods - {"ask"}
+
+
+def test_every_message_is_asked_here() -> None:
+    assert {type(operation) for operation, _ in ASKED} == set(ops.MESSAGES) - {ops.Request}
+
+
+@pytest.mark.parametrize(("operation", "script"), ASKED)
+def test_the_actions_of_a_row_are_those_that_are_sent(operation: Any, script: tuple[Behaviour, ...]) -> None:
+    _, told = TABLE[type(operation).__name__]
+    actions = set(re.findall(r"`([A-Z]\w+)`", told))
+    called = sent(operation, script)
+
+    assert called <= actions
+    # What the row tells beyond that is for another way to ask, or is checked by AWS for what a batch holds.
+    others = {"Set": {"RestoreSecret", "UpdateSecret"}, "GetMany": {"GetSecretValue"}}
+    assert actions - called <= others.get(type(operation).__name__, set())
+
+
+def test_a_request_is_sent_under_the_name_that_was_given() -> None:
+    assert sent(ops.Request("MakeCoffee", {"cups": 1}), (OK,)) == {"MakeCoffee"}
+    with pytest.raises(SecretsError):
+        sent(ops.Request("MakeCoffee"), (aws_error("UnknownOperationException"),))

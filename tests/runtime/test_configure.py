@@ -1,0 +1,152 @@
+"""Another store comes into force at work: nobody's call is lost, and nothing of the old one is served."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from secrets_actor import ConfigurationError, LocalSettings, Secret, Settings, System
+from secrets_actor.domain.credentials import Credentials
+from secrets_actor.domain.secret import SecretValue
+from tests.actor.rig import Shelf, eventually, failure, in_background, kill, running, settings, workers
+from tests.forking import PATIENCE
+
+
+class Keys:
+    """A source that gives keys of its own name, and waits for *go* first."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.go, self.asked = name, threading.Event(), threading.Event()
+
+    def fetch(self, deadline: float) -> Credentials:
+        self.asked.set()
+        assert self.go.wait(PATIENCE)
+        return Credentials(self.name, SecretValue("s"))
+
+
+def shelf_with(value: str) -> Shelf:
+    shelf = Shelf()
+    shelf.put("a", value)
+    return shelf
+
+
+def test_the_next_get_asks_the_new_store_and_the_old_workers_go(tmp_path: Path) -> None:
+    old, new = shelf_with("old"), shelf_with("new")
+    with running(System(settings(tmp_path), kit=old.kit()), old, new) as system:
+        assert system.secrets.get("a").reveal() == "old"
+        before = workers(system)
+
+        system.configure(system.settings, kit=new.kit())
+
+        assert system.secrets.get("a").reveal() == "new"
+        eventually(lambda: not any(pid.is_alive() for pid in before))
+        eventually(lambda: old.closed == old.connections)
+        assert system.tree().root.restarts == 0
+        kill(system, "secrets")
+        assert system.secrets.get("a", refresh=True).reveal() == "new"
+
+
+def test_what_is_under_way_is_finished_by_the_old_store_and_not_kept(tmp_path: Path) -> None:
+    old, new = shelf_with("old"), shelf_with("new")
+    with running(System(settings(tmp_path), kit=old.kit()), old, new) as system:
+        hold = old.hold("get")
+        under_way = in_background(lambda: system.secrets.get("a", timeout=PATIENCE))
+        hold.wait()
+        system.configure(system.settings, kit=new.kit())
+        assert system.secrets.get("a").reveal() == "new"
+        hold.go.set()
+        assert under_way.result(PATIENCE).reveal() == "old"
+        assert system.secrets.get("a").reveal() == "new"
+        eventually(lambda: old.closed == old.connections)
+
+
+def test_with_one_worker_those_who_wait_get_the_new_store(tmp_path: Path) -> None:
+    old, new = shelf_with("old"), shelf_with("new")
+    with running(System(settings(tmp_path, max_workers=1), kit=old.kit()), old, new) as system:
+        hold = old.hold("get")
+        under_way = in_background(lambda: system.secrets.get("a", timeout=PATIENCE))
+        hold.wait()
+        waiting = in_background(lambda: system.secrets.set("b", "v", timeout=PATIENCE))
+        system.configure(system.settings, kit=new.kit())
+        hold.go.set()
+        assert under_way.result(PATIENCE).reveal() == "old"
+        waiting.result(PATIENCE)
+        assert (old.count("set"), new.count("set")) == (0, 1)
+
+
+def test_keys_of_the_old_store_that_come_late_are_not_used_for_the_new_one(tmp_path: Path) -> None:
+    old, new = shelf_with("old"), shelf_with("new")
+    before, after = Keys("of-the-old"), Keys("of-the-new")
+    with running(System(settings(tmp_path), kit=old.kit(before)), old, new) as system:
+        waiting = in_background(lambda: system.secrets.get("a", timeout=PATIENCE))
+        assert before.asked.wait(PATIENCE)
+        system.configure(system.settings, kit=new.kit(after))
+        assert after.asked.wait(PATIENCE)
+        before.go.set()
+        after.go.set()
+        assert waiting.result(PATIENCE).reveal() == "new"
+        assert {context.credentials.access_key_id for context in new.contexts if context.credentials} == {"of-the-new"}
+        assert not old.contexts
+
+
+def test_a_change_under_load_loses_no_call_and_serves_nothing_old_afterwards(tmp_path: Path) -> None:
+    shelves = [shelf_with("0"), shelf_with("1")]
+    over, errors, done = threading.Event(), list[BaseException](), list[int]()
+
+    def work(system: System) -> None:
+        made = 0
+        try:
+            while not over.is_set():
+                assert system.secrets.get("a", timeout=PATIENCE).reveal() in ("0", "1")
+                system.secrets.get("a", refresh=True, timeout=PATIENCE)
+                system.secrets.set("b", "v", timeout=PATIENCE)
+                made += 3
+        except BaseException as error:
+            errors.append(error)
+        done.append(made)
+
+    with running(System(settings(tmp_path, max_workers=4), kit=shelves[0].kit()), *shelves) as system:
+        threads = [threading.Thread(target=work, args=(system,)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        try:
+            for change in range(1, 41):
+                system.configure(system.settings, kit=shelves[change % 2].kit())
+                assert system.secrets.get("a", timeout=PATIENCE).reveal() == str(change % 2)
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join(PATIENCE)
+        assert errors == []
+        assert sum(done) > 100
+        assert system.tree().root.restarts == 0
+        assert len(workers(system)) <= 4
+
+
+def test_real_stores_can_be_exchanged(tmp_path: Path) -> None:
+    here, there = (Settings(local=LocalSettings(path=tmp_path / name)) for name in ("here", "there"))
+    with running(System(here)) as system:
+        system.secrets.set("a", "here")
+        system.configure(there)
+        assert system.secrets.list() == ()
+        system.secrets.set("a", "there")
+        system.configure(here)
+        assert system.secrets.get("a").reveal() == "here"
+        assert system.settings.local == here.local
+    system.configure(there)
+    with running(system):
+        assert system.secrets.get("a").reveal() == "there"
+
+
+@pytest.mark.parametrize("change", [{"ttl_seconds": 1.0}, {"max_workers": 3, "call_timeout_seconds": 1.0}])
+def test_what_cannot_change_is_named_and_nothing_changes(tmp_path: Path, change: dict[str, Any]) -> None:
+    with running(System(settings(tmp_path))) as system:
+        system.secrets.set("a", "v")
+        before = system.settings
+        error = failure(lambda: system.configure(settings(tmp_path, **change)))
+        assert isinstance(error, ConfigurationError)
+        assert all(name in str(error) for name in change)
+        assert system.settings is before
+        found: Secret = system.secrets.get("a")
+        assert found.reveal() == "v"
