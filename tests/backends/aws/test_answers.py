@@ -111,7 +111,8 @@ READ: Final[list[tuple[Callable[..., object], dict[str, Any], object]]] = [
         NAMED
         | {
             "Versions": [
-                {"VersionId": TOKEN, "VersionStages": ["s"], "KmsKeyIds": ["k"]} | {"CreatedDate": 1, "LastAccessedDate": 2},
+                {"VersionId": TOKEN, "VersionStages": ["s"], "KmsKeyIds": ["k"]}
+                | {"CreatedDate": 1, "LastAccessedDate": 2},
                 {"VersionId": TOKEN[::-1]},
             ]
         },

@@ -39,6 +39,7 @@ def test_a_used_up_quota_ends_the_tries_of_all_workers() -> None:
         assert len(server.requests) == 15 + 35
 
 
+@pytest.mark.slow
 def test_each_kit_has_its_own_quota() -> None:
     with FaultyServer(Reset()) as server:
         for _ in range(2):

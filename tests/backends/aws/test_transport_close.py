@@ -1,0 +1,86 @@
+"""Close, from another thread, ends whatever a transport does."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from secrets_actor.backends.aws.transport import Transport
+from secrets_actor.domain import errors
+from tests.backends.aws.transport_rig import LONG, SLACK, Raw, ask, failing, nobody_accepts, transport_to
+from tests.servers.behaviours import Answer, Hang
+from tests.servers.faulty import FaultyServer
+
+
+def close_while_it_waits(transport: Transport, ready: Callable[[], object]) -> tuple[errors.SecretsError, float]:
+    """The error that a request gets, and how long after `close` it came."""
+    caught: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            ask(transport)
+        except BaseException as exc:
+            caught.append(exc)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    ready()
+    started = time.monotonic()
+    transport.close()
+    thread.join(LONG)
+    spent = time.monotonic() - started
+    assert not thread.is_alive()
+    assert isinstance(caught[0], errors.SecretsError)
+    return caught[0], spent
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline, pause = time.monotonic() + LONG, threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline
+        pause.wait(0.002)
+
+
+def test_close_ends_a_request_that_waits_for_its_answer() -> None:
+    with FaultyServer(Hang()) as server, transport_to(server.port) as transport:
+        error, spent = close_while_it_waits(transport, lambda: server.wait_for_requests(1))
+
+    assert type(error) is errors.RequestFailed
+    assert "given up" in str(error)
+    assert spent < SLACK
+
+
+def test_close_ends_a_request_that_still_connects() -> None:
+    with nobody_accepts() as port, transport_to(port) as transport:
+        error, spent = close_while_it_waits(transport, lambda: wait_until(lambda: transport._wire._waker is not None))
+
+    assert type(error) is errors.ConnectionFailed
+    assert "given up" in str(error)
+    assert spent < SLACK
+
+
+def test_close_ends_a_request_that_waits_for_tls() -> None:
+    with FaultyServer(Hang(read_first=False)) as server, transport_to(server.port, "https") as transport:
+        error, spent = close_while_it_waits(transport, lambda: server.wait_for_connections(1))
+
+    assert type(error) is errors.ConnectionFailed
+    assert "given up" in str(error)
+    assert spent < SLACK
+
+
+def test_close_ends_a_request_within_its_answer() -> None:
+    with FaultyServer(Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", read_first=True)) as server:
+        with transport_to(server.port) as transport:
+            error, spent = close_while_it_waits(transport, lambda: server.wait_for_requests(1))
+
+    assert type(error) in (errors.BodyReadFailed, errors.RequestFailed)
+    assert spent < SLACK
+
+
+def test_a_closed_transport_asks_nothing_and_may_be_closed_again() -> None:
+    with FaultyServer(Answer()) as server, transport_to(server.port) as transport:
+        ask(transport)
+        transport.close()
+        transport.close()
+
+        assert type(failing(transport)) is errors.ConnectionFailed
+        assert len(server.requests) == 1

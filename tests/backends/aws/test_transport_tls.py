@@ -1,0 +1,150 @@
+"""TLS: who is trusted, and what each refusal is called."""
+
+import socket
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import trustme
+
+from secrets_actor.backends.aws.transport import Tls
+from secrets_actor.domain import errors
+from tests.backends.aws.tls_server import TlsServer, certificate_files
+from tests.backends.aws.transport_rig import (
+    LONG,
+    Raw,
+    ask,
+    failing,
+    transport_to,
+)
+from tests.servers.behaviours import Answer, Behaviour, Hang, HangUp, Reset
+from tests.servers.faulty import FaultyServer
+
+PAST = (datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC))
+FUTURE = (datetime(2090, 1, 1, tzinfo=UTC), datetime(2091, 1, 1, tzinfo=UTC))
+
+
+def test_a_server_that_the_ca_bundle_vouches_for_is_trusted(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    ca, chain, key = certificate_files(tmp_path, authority, authority.issue_cert("127.0.0.1"))
+    tls = Tls(str(ca))
+    with TlsServer(chain, key) as server:
+        for _ in range(2):
+            with transport_to(server.port, "https", tls=tls) as transport:
+                assert [ask(transport).body for _ in range(3)] == [b"{}"] * 3
+
+        assert server.handshakes == 2
+    assert tls.context() is tls.context()
+
+
+@pytest.mark.parametrize(
+    ("names", "validity", "own_ca", "told"),
+    [
+        (("localhost",), None, True, "is for another address"),
+        (("127.0.0.1",), PAST, True, "has expired"),
+        (("127.0.0.1",), FUTURE, True, "is not valid yet"),
+        (("127.0.0.1",), None, False, "is not trusted here"),
+    ],
+    ids=["other host", "expired", "not yet valid", "other CA"],
+)
+def test_a_server_that_must_not_be_trusted_is_not(
+    tmp_path: Path, names: tuple[str, ...], validity: tuple[datetime, datetime] | None, own_ca: bool, told: str
+) -> None:
+    authority, other = trustme.CA(), trustme.CA()
+    times = {} if validity is None else {"not_before": validity[0], "not_after": validity[1]}
+    certificate = (authority if own_ca else other).issue_cert(*names, **times)
+    ca, chain, key = certificate_files(tmp_path, authority, certificate)
+    with TlsServer(chain, key) as server, transport_to(server.port, "https", tls=Tls(str(ca))) as transport:
+        error = failing(transport)
+
+    assert type(error) is errors.TlsFailed
+    assert told in str(error)
+    assert not error.retryable
+
+
+def test_a_name_that_the_certificate_does_not_have_is_refused(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    ca, chain, key = certificate_files(tmp_path, authority, authority.issue_cert("elsewhere.example"))
+    with TlsServer(chain, key) as server:
+        with transport_to(server.port, "https", "localhost", Tls(str(ca))) as transport:
+            error = failing(transport)
+
+    assert type(error) is errors.TlsFailed
+    assert "is for another host" in str(error)
+
+
+def test_a_private_ca_is_not_trusted_without_a_bundle(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    _, chain, key = certificate_files(tmp_path, authority, authority.issue_cert("127.0.0.1"))
+    with TlsServer(chain, key) as server, transport_to(server.port, "https") as transport:
+        assert type(failing(transport)) is errors.TlsFailed
+
+
+def test_plain_http_behind_an_https_url_is_a_tls_failure() -> None:
+    with FaultyServer(Raw(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as server:
+        with transport_to(server.port, "https") as transport:
+            error = failing(transport)
+
+    assert type(error) is errors.TlsFailed
+    assert "https" in str(error)
+
+
+def test_an_https_server_behind_an_http_url_is_a_request_failure(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    _, chain, key = certificate_files(tmp_path, authority, authority.issue_cert("127.0.0.1"))
+    with TlsServer(chain, key) as server, transport_to(server.port) as transport:
+        assert type(failing(transport)) is errors.RequestFailed
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "told"), [(HangUp(), "hung up"), (Reset(), "broke during TLS"), (Hang(), "not come about in time")]
+)
+def test_a_handshake_that_breaks_off_may_be_tried_again(behaviour: Behaviour, told: str) -> None:
+    class OnFirstBytes:
+        def serve(self, connection: object) -> None:
+            connection.client.recv(1)  # type: ignore[attr-defined]
+            if isinstance(behaviour, Hang):
+                connection.ended.wait()  # type: ignore[attr-defined]
+            elif isinstance(behaviour, Reset):
+                Reset(read_first=False).serve(connection)  # type: ignore[arg-type]
+            else:
+                while connection.client.recv(4096, socket.MSG_DONTWAIT):  # type: ignore[attr-defined]
+                    pass
+
+    with FaultyServer(OnFirstBytes()) as server, transport_to(server.port, "https") as transport:
+        error = failing(transport, 1.0)
+
+    assert type(error) is errors.ConnectionFailed
+    assert told in str(error)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no certificate"])
+def test_a_ca_bundle_that_cannot_be_read_is_a_configuration_error(tmp_path: Path, content: bytes | None) -> None:
+    bundle = tmp_path / "ca.pem"
+    if content is not None:
+        bundle.write_bytes(content)
+    with FaultyServer(Answer()) as server, transport_to(server.port, "https", tls=Tls(str(bundle))) as transport:
+        error = failing(transport)
+        assert server.connections == 0
+
+    assert isinstance(error, errors.ConfigurationError)
+    assert error.mistakes == ("aws.ca_bundle: a readable file of CA certificates in PEM form",)
+
+
+def test_one_context_is_made_however_many_threads_ask_for_it() -> None:
+    tls, made = Tls(), []
+    barrier = threading.Barrier(8)
+
+    def run() -> None:
+        barrier.wait(LONG)
+        made.append(tls.context())
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LONG)
+
+    assert len(made) == 8
+    assert len({id(context) for context in made}) == 1
