@@ -136,13 +136,18 @@ def test_who_may_not_look_it_up_gets_the_refusal() -> None:
 
 
 def test_a_forced_delete_that_finds_nothing_the_second_time_has_taken_effect() -> None:
-    missing = aws_error("ResourceNotFoundException", last=True)
-    with served(HangUp(), missing, missing) as (backend, server):
+    with served(HangUp(), aws_error("ResourceNotFoundException", last=True)) as (backend, server):
         assert do(backend, ops.Delete("a", force=True)).value.name == "a"
+
+        assert actions(server) == ["DeleteSecret"] * 2
+
+
+def test_a_forced_delete_that_finds_nothing_at_once_is_told() -> None:
+    with served(aws_error("ResourceNotFoundException", last=True)) as (backend, server):
         with pytest.raises(errors.SecretNotFound):
             do(backend, ops.Delete("a", force=True))
 
-        assert actions(server) == ["DeleteSecret"] * 3
+        assert actions(server) == ["DeleteSecret"]
 
 
 # --- set ----------------------------------------------------------------------------------------------------------
