@@ -16,6 +16,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from secrets_actor.runtime.settings import AwsSettings
 
 KEY, SECRET, REGION = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "us-east-1"
 CALLERS, LATENCY = 64, 0.05
+BATCHED, BATCHERS = 1000, 10
 MOST_CPU, LEAST_SHARE = 0.40, 0.95
 Get = Callable[[str], object]
 
@@ -61,18 +63,25 @@ class Stub:
 
 
 @contextlib.contextmanager
-def ours(url: str, workers: int) -> Iterator[Get]:
+def our_system(url: str, workers: int) -> Iterator[secrets_actor.System]:
     """A whole system without a cache."""
     aws = AwsSettings(region=REGION, access_key=KEY, secret_key=SECRET, endpoint_url=url)  # type: ignore[arg-type]
     settings = secrets_actor.Settings(backend="aws_secrets_manager", ttl_seconds=0, max_workers=workers, aws=aws)
     with secrets_actor.start(settings) as system:
+        yield system
+
+
+@contextlib.contextmanager
+def ours(url: str, workers: int) -> Iterator[Get]:
+    """Its gets."""
+    with our_system(url, workers) as system:
         yield lambda name: system.secrets.get(name).reveal()
 
 
 @contextlib.contextmanager
-def boto(url: str, workers: int) -> Iterator[Get]:
+def boto_client(url: str, workers: int) -> Iterator[Any]:
     """boto3's client, with as many connections."""
-    client = boto3.client(
+    yield boto3.client(
         "secretsmanager",
         endpoint_url=url,
         region_name=REGION,
@@ -80,7 +89,13 @@ def boto(url: str, workers: int) -> Iterator[Get]:
         aws_secret_access_key=SECRET,
         config=Config(max_pool_connections=workers, retries={"mode": "standard"}),
     )
-    yield lambda name: client.get_secret_value(SecretId=name)["SecretString"]
+
+
+@contextlib.contextmanager
+def boto(url: str, workers: int) -> Iterator[Get]:
+    """Its gets."""
+    with boto_client(url, workers) as client:
+        yield lambda name: client.get_secret_value(SecretId=name)["SecretString"]
 
 
 def sequential(get: Get, number: int) -> float:
@@ -184,6 +199,39 @@ def many_callers(stub: Stub, rounds: int, each: int) -> bool:
     return told("connections opened / workers", sockets, "most 1.0", sockets <= 1.0, f"{most_open}") or missed
 
 
+def cold_start(stub: Stub, rounds: int) -> bool:
+    """1,000 secrets at once, none of them known: ours by get_many, boto3's by batches of 20 from as many callers."""
+    names, size = [f"bench/{at}" for at in range(BATCHED)], 20
+    chunks = [names[at : at + size] for at in range(0, BATCHED, size)]
+    wall: list[float] = []
+    cpu: list[float] = []
+    calls = 0
+    for _ in range(rounds):
+        stub.configure(LATENCY)
+        with our_system(stub.url, BATCHERS) as system, boto_client(stub.url, BATCHERS) as client:
+            system.secrets.get(names[0])
+            with ThreadPoolExecutor(BATCHERS) as pool:
+                list(pool.map(lambda _: client.get_secret_value(SecretId=names[0]), range(BATCHERS)))
+                stub.configure(LATENCY)
+                mine = spent(lambda: system.secrets.get_many(names))
+                calls = stub.stats()["operations"]["BatchGetSecretValue"]
+                theirs = spent(
+                    lambda: list(pool.map(lambda some: client.batch_get_secret_value(SecretIdList=some), chunks))
+                )
+        wall.append(mine[0] / theirs[0])
+        cpu.append(mine[1] / theirs[1])
+    missed = told(f"{BATCHED} secrets by get_many: calls", calls, "50", calls == BATCHED // size, f"{BATCHERS} workers")
+    missed |= told("the same, wall / boto3", statistics.median(wall), "most 1.0", statistics.median(wall) <= 1.0, "")
+    return missed | told("the same, CPU / boto3", statistics.median(cpu), "most 0.6", statistics.median(cpu) <= 0.6, "")
+
+
+def spent(action: Callable[[], object]) -> tuple[float, float]:
+    """(seconds, seconds of CPU)."""
+    began, cpu = time.perf_counter(), time.process_time()
+    action()
+    return time.perf_counter() - began, time.process_time() - cpu
+
+
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.aws")
@@ -199,6 +247,7 @@ def main() -> int:
         missed = [
             one_caller(stub, options.rounds, 1000 // share),
             many_callers(stub, max(1, options.rounds // 2), 60 // share),
+            cold_start(stub, options.rounds),
         ]
     return 1 if any(missed) else 0
 
