@@ -27,7 +27,6 @@ from secrets_actor.domain.errors import (
     DeadlineExceeded,
     InvalidAnswer,
     SecretsError,
-    TlsFailed,
     Unreachable,
 )
 from secrets_actor.domain.findings import Finding, Verdict
@@ -114,8 +113,7 @@ def _connection(line: Line, wall_clock: Callable[[], datetime], deadline: float)
     try:
         answer = line.transport.request("GET", headers, b"", until=_by(deadline))
     except SecretsError as error:
-        remedy = "name the CA that signs there in aws.ca_bundle" if isinstance(error, TlsFailed) else None
-        yield Finding("connection", Verdict.FAULT, str(error), remedy)
+        yield Finding("connection", Verdict.FAULT, str(error))
         return
     secure = "TLS, and the certificate is accepted" if line.endpoint.scheme == "https" else "without TLS"
     yield Finding("connection", Verdict.OK, f"{line.endpoint.name} answers; {secure}")

@@ -94,7 +94,7 @@ def test_another_authority_is_told_with_the_setting_that_names_it(examined: Exam
     with Ministack(tmp_path / "tls", certificates=theirs) as server:
         found = examined(server.url, ca_bundle=str(ours.ca))
         assert found["connection"].verdict is Verdict.FAULT
-        assert "aws.ca_bundle" in (found["connection"].remedy or "")
+        assert "aws.ca_bundle" in found["connection"].fact
         assert found["permissions"].verdict is Verdict.SKIPPED
         assert "there is no connection" in found["permissions"].fact
         assert examined(server.url, ca_bundle=str(theirs.ca))["connection"].verdict is Verdict.OK
