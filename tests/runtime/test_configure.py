@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from secrets_actor import ConfigurationError, LocalSettings, Secret, Settings, System
+from secrets_actor import AwsSettings, ConfigurationError, LocalSettings, Secret, Settings, System
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.secret import SecretValue
 from tests.actor.rig import Shelf, eventually, failure, in_background, kill, running, settings, workers
 from tests.forking import PATIENCE
+from tests.servers.account import allow_everything
+from tests.servers.ministack import Ministack
 
 
 class Keys:
@@ -150,3 +152,25 @@ def test_what_cannot_change_is_named_and_nothing_changes(tmp_path: Path, change:
         assert system.settings is before
         found: Secret = system.secrets.get("a")
         assert found.reveal() == "v"
+
+
+def test_another_region_is_another_store(fresh_ministack: Ministack) -> None:
+    keys = fresh_ministack.account.user(allow_everything())
+
+    def of(region: str) -> Settings:
+        aws = AwsSettings(
+            region=region,
+            access_key=keys.access_key_id,  # type: ignore[arg-type]
+            secret_key=keys.secret_key,  # type: ignore[arg-type]
+            endpoint_url=fresh_ministack.url,
+        )
+        return Settings(backend="aws_secrets_manager", aws=aws)
+
+    with running(System(of("us-east-1"))) as system:
+        system.secrets.set("a", "here")
+        system.configure(of("eu-west-1"))
+        assert system.secrets.list() == ()
+        system.secrets.set("a", "there")
+        assert ":eu-west-1:" in system.secrets.get("a").arn
+        system.configure(of("us-east-1"))
+        assert system.secrets.get("a").reveal() == "here"
