@@ -147,6 +147,7 @@ def test_no_piece_of_a_bad_answer_is_let_out(hunt: Hunt, capfd: pytest.CaptureFi
     hunt.nothing_was_found(texts=5000, error=400, frames=200, log_of_httpcore=500, log_of_secrets_actor=100)
 
 
+@pytest.mark.slow
 def test_a_store_that_cannot_be_reached_costs_no_secret(hunt: Hunt, tmp_path: Path) -> None:
     values, keys = Values.planted(hunt), some_keys()
     plant_keys(hunt, keys)
@@ -195,6 +196,7 @@ class MetadataService:
             connection.client.sendall(answer._head() + answer.body)
 
 
+@pytest.mark.slow
 def test_what_the_metadata_service_says_is_not_let_out(hunt: Hunt, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_EC2_METADATA_DISABLED", raising=False)
     values, keys, token = Values.planted(hunt), some_keys(), plain_canary()

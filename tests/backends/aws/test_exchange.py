@@ -26,6 +26,7 @@ def test_as_many_attempts_are_made_as_the_policy_has(attempts: int) -> None:
         backend.close()
 
 
+@pytest.mark.slow
 def test_a_used_up_quota_ends_the_tries_of_all_workers() -> None:
     with FaultyServer(Reset()) as server:
         shared = kit_of(server.url, retries=RetryPolicy(4))

@@ -144,7 +144,9 @@ def keys(fresh_ministack: Ministack) -> Credentials:
     return Credentials(user.access_key_id, SecretValue(user.secret_key))
 
 
-@pytest.mark.parametrize("harm", [*QUICK, "throttle", "hang"])
+@pytest.mark.parametrize(
+    "harm", [*QUICK, *(pytest.param(harm, marks=pytest.mark.slow) for harm in ("throttle", "hang"))]
+)
 def test_under_each_trouble_every_get_ends_in_its_answer_or_a_typed_error(
     fresh_ministack: Ministack, keys: Credentials, harm: str
 ) -> None:

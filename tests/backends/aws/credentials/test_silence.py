@@ -59,7 +59,6 @@ BAD = [
     Answer(b"canary", 403),
     Answer(b"canary", sent=2),
     Reset(),
-    Hang(),
 ]
 
 
@@ -77,7 +76,9 @@ def test_a_container_and_an_instance(
     silent(DefaultChain(), told, good=True)
 
 
-@pytest.mark.parametrize("answer", BAD, ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize(
+    "answer", [*BAD, pytest.param(Hang(), marks=pytest.mark.slow)], ids=lambda one: type(one).__name__
+)
 def test_bad_services(machine: Machine, answer: Answer, told: pytest.LogCaptureFixture) -> None:
     machine.unset("AWS_EC2_METADATA_DISABLED")
     token = machine.write("token", "canary-token")

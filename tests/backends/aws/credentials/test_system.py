@@ -163,6 +163,7 @@ def across_expiries(
     assert issue.issued > expiries
 
 
+@pytest.mark.slow
 def test_gets_across_two_expiries_of_real_session_keys_all_succeed(
     account: Account, machine: Machine, metadata: MetadataServer
 ) -> None:
