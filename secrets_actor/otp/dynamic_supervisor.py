@@ -29,8 +29,8 @@ from secrets_actor.otp.child_requests import (
 )
 from secrets_actor.otp.child_spec import AutoShutdown, ChildSpec, Flags, check_child, check_children, check_flags
 from secrets_actor.otp.child_table import Child, State
-from secrets_actor.otp.errors import ChildError, InvalidTree, NameTaken, StartError
-from secrets_actor.otp.events import ChildRestarted, ChildStartFailed, SupervisorGaveUp
+from secrets_actor.otp.errors import ChildError, NameTaken, StartError
+from secrets_actor.otp.events import ChildRestarted, ChildStartFailed, SupervisorGaveUp, SupervisorShutDown
 from secrets_actor.otp.gen_server import GenServer, Handled, NoReply, Reply, Stop
 from secrets_actor.otp.messages import ExitSignal
 from secrets_actor.otp.pid import Pid
@@ -76,19 +76,16 @@ class _Crowd:
 class DynamicSupervisor(GenServer):
     """Starts children on request (`StartChild`), up to *max_children*; then `ChildError` (max_children).
 
-    *flags* give intensity and period; the strategy is always one_for_one. *template*, if all children are of one spec:
-    it is checked before the supervisor starts, and is the one spec that `CountChildren` and `GetChildSpec` know.
+    *flags* give intensity, period and auto_shutdown (all_significant: when the last child is gone); the strategy is
+    always one_for_one. *template*, if all children are of one spec: it is checked before the supervisor starts, and is
+    the one spec that `CountChildren` and `GetChildSpec` know.
     """
 
     trap_exit = True
 
     def __init__(self, flags: Flags, max_children: int | None = None, template: ChildSpec | None = None) -> None:
         self.flags = check_flags(flags)
-        if flags.auto_shutdown is not AutoShutdown.NEVER:
-            culprits = ("auto_shutdown", str(flags.auto_shutdown)), ("strategy", "simple_one_for_one")
-            text = "auto_shutdown: not for children that come and go"
-            raise InvalidTree(text, "flags", ("bad_combination", *culprits))
-        self._template = None if template is None else check_children([template])[0]
+        self._template = None if template is None else check_children([template], flags.auto_shutdown)[0]
         self._max_children = max_children
         self._children: dict[Pid, Child] = {}  # only changed by the process itself; shown to all by _Crowd
         self._window = RestartWindow(flags.intensity, flags.period)
@@ -106,7 +103,7 @@ class DynamicSupervisor(GenServer):
                 case CountChildren():
                     return Reply(self._counts())
                 case StartChild(spec):
-                    return Reply(self._start(Child(check_child(spec))))
+                    return Reply(self._start(Child(check_child(spec, self.flags.auto_shutdown))))
                 case TerminatePid(pid):
                     self._terminate(pid)
                     return Reply(None)
@@ -159,7 +156,17 @@ class DynamicSupervisor(GenServer):
                 return None
             return self._restart(pid, child, reason)
         self._forget(pid)
-        return None
+        return Stop(SHUTDOWN) if self._ends_with(child, reason) else None
+
+    def _ends_with(self, child: Child, reason: ExitReason) -> bool:
+        """Whether *child* ended for good and its supervisor with it: the first significant one, or the last of all."""
+        kind = self.flags.auto_shutdown
+        if not child.spec.significant or kind == AutoShutdown.NEVER:
+            return False
+        gone = kind == AutoShutdown.ANY_SIGNIFICANT or not self._children
+        if gone:
+            self.node.observe(SupervisorShutDown(self.me.label, child.spec.id, str(reason)))
+        return gone
 
     def _restart(self, pid: Pid, child: Child, reason: ExitReason) -> Handled:
         self._window = self._window.record(self.node.clock.now())

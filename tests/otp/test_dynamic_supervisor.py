@@ -7,7 +7,6 @@ import pytest
 
 from secrets_actor.otp import (
     SHUTDOWN,
-    AutoShutdown,
     ChildError,
     ChildSpec,
     CountChildren,
@@ -76,7 +75,7 @@ def test_a_template_is_the_one_spec(node: TestNode) -> None:
     with pytest.raises(StartError, match="InvalidTree"):
         pool(node, template=ChildSpec("w", Echo, shutdown=-1))
     with pytest.raises(StartError, match="InvalidTree"):
-        pool(node, flags=Flags(auto_shutdown=AutoShutdown.ANY_SIGNIFICANT))
+        pool(node, template=ChildSpec("w", Echo, Restart.TEMPORARY, significant=True))
 
 
 def test_a_permanent_instance_comes_back_as_another_and_a_temporary_one_does_not(node: TestNode) -> None:

@@ -14,7 +14,7 @@ from tests.otp.replay.runner import load, replay
 
 FILES = sorted((Path(__file__).parent / "traces" / "supervisor").glob("*.json"))
 COVERED = [path for path in FILES if covers(load(path))]
-SEEDS = range(200)
+SEEDS = range(100)
 LATE_MS = 1000.0  # nothing in these scenarios is about time
 
 

@@ -35,9 +35,8 @@ def test_wrong_trees_have_otp_s_words() -> None:
     assert refused([child("a"), child("a")]) == ["start_spec", ["duplicate_child_name", "a"]]
     assert refused([child("a", restart="often")]) == ["start_spec", ["invalid_restart_type", "often"]]
     assert refused([child("a", shutdown="soon")]) == ["start_spec", ["invalid_shutdown", "soon"]]
-    simple = refused([child("a")], strategy="simple_one_for_one", auto_shutdown="any_significant")
-    culprits = [["auto_shutdown", "any_significant"], ["strategy", "simple_one_for_one"]]
-    assert simple == ["supervisor_data", ["bad_combination", culprits]]
+    # a list, which is no key of any table
+    assert refused([child("a", shutdown=["a", 1])]) == ["start_spec", ["invalid_shutdown", ["a", 1]]]
 
 
 def test_an_instance_whose_restart_fails_shows_as_restarting_until_it_is_terminated() -> None:
@@ -133,3 +132,21 @@ def test_the_spec_of_an_instance_that_is_gone_is_the_template_s() -> None:
     )
     spec = {"id": "tpl", "restart": "temporary", "shutdown": 5000, "type": "worker", "significant": False}
     assert values(trace)[-2:] == [["ok", spec], ["error", "not_found"]]
+
+
+def test_a_significant_instance_ends_its_supervisor() -> None:
+    def downs(auto: str) -> list[str]:
+        trace = supervisor(
+            {"op": "start_child", "args": {"label": "v"}},
+            {"op": "start_child", "args": {"label": "w"}},
+            {"op": "crash", "child": "v", "how": ["stop", "normal"]},
+            {"op": "alive", "child": "w"},
+            {"op": "crash", "child": "w", "how": ["stop", "normal"]},
+            children=[child("tpl", restart="transient", significant=True)],
+            strategy="simple_one_for_one",
+            auto_shutdown=auto,
+        )
+        return [f"{one['id']} {one['reason']}" for one in trace if one["ev"].endswith("down")]
+
+    assert downs("any_significant") == ["v normal", "w shutdown", "root shutdown"]
+    assert downs("all_significant") == ["v normal", "w normal", "root shutdown"]

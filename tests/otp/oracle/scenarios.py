@@ -58,7 +58,10 @@ class Author:
             flags |= {"init": "ignore", "children": []}
             return flags
         if self.maybe(0.15):
-            flags |= {"strategy": SIMPLE, "children": [self.child(f"{name}_tpl", 1, auto="never", listed=False)]}
+            auto = self.chance.choice(("never", "any_significant", "all_significant"))
+            flags |= {"strategy": SIMPLE, "children": [self.child(f"{name}_tpl", 1, auto, listed=False)]}
+            if auto != "never":
+                flags["auto_shutdown"] = auto
             return flags
         flags["strategy"] = self.chance.choice(STRATEGIES)
         auto = self.chance.choice(("never", "never", "any_significant", "all_significant"))

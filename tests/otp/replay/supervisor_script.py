@@ -269,7 +269,9 @@ def child_spec(world: World, child: dict[str, Any]) -> ChildSpec:
 def _shutdown(shutdown: Any) -> Any:
     if isinstance(shutdown, int) and not isinstance(shutdown, bool):
         return shutdown / 1000
-    return {"infinity": INFINITY, "brutal_kill": BRUTAL_KILL}.get(shutdown, shutdown)
+    if shutdown == "infinity":
+        return INFINITY
+    return BRUTAL_KILL if shutdown == "brutal_kill" else shutdown
 
 
 def worker_factory(world: World, name: str, script: dict[str, Any]) -> Callable[[], GenServer]:
