@@ -14,7 +14,7 @@ from tests.otp.replay.runner import load, replay
 from tests.otp.scripted import call, cast, servers, start, values
 
 FILES = sorted((Path(__file__).parent / "traces" / "gen_server").glob("*.json"))
-SEEDS = range(120)
+SEEDS = range(50)
 LATE_MS = 1000.0  # by which a step may exceed its time: the machine may be busy
 
 

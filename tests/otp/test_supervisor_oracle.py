@@ -62,5 +62,5 @@ class TreeMachine(RuleBasedStateMachine):
 
 TestTreeAgainstTheOracle = TreeMachine.TestCase
 TestTreeAgainstTheOracle.settings = settings(
-    max_examples=40, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=20, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -52,7 +52,7 @@ words = st.text(string.ascii_letters + string.digits + "-_.~ %é€&=+/?:@", min
 queries = st.dictionaries(words, words | st.just(""), max_size=5).map(
     lambda found: "&".join(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in found.items())
 )
-SETTINGS = settings(max_examples=300, deadline=None)
+SETTINGS = settings(max_examples=100, deadline=None)
 
 
 def botocores(

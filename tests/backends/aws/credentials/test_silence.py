@@ -77,7 +77,9 @@ def test_a_container_and_an_instance(
 
 
 @pytest.mark.parametrize(
-    "answer", [*BAD, pytest.param(Hang(), marks=pytest.mark.slow)], ids=lambda one: type(one).__name__
+    "answer",
+    [BAD[0], *(pytest.param(one, marks=pytest.mark.slow) for one in (*BAD[1:], Hang()))],
+    ids=lambda one: type(one).__name__,
 )
 def test_bad_services(machine: Machine, answer: Answer, told: pytest.LogCaptureFixture) -> None:
     machine.unset("AWS_EC2_METADATA_DISABLED")
