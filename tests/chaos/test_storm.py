@@ -7,7 +7,7 @@ import pytest
 from tests.chaos.storm import ONCE, RATES, Storm
 
 
-@pytest.mark.parametrize(("seed", "seconds"), [(3, 3.0), pytest.param(4, 60.0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("seed", "seconds"), [(3, 3.0), pytest.param(4, 30.0, marks=pytest.mark.slow)])
 def test_after_a_storm_every_call_is_accounted_for_and_the_tree_is_whole(
     seed: int, seconds: float, tmp_path: Path
 ) -> None:
@@ -15,6 +15,6 @@ def test_after_a_storm_every_call_is_accounted_for_and_the_tree_is_whole(
 
     assert report.problems == [], str(report)
     assert report.outcomes["answered"] > 200
-    if seconds > 30:  # a short storm need not have them all
+    if seconds >= 30:  # a short storm need not have them all
         assert set(report.deeds) == {*RATES, *ONCE}
     assert len(report.deeds) > 2
