@@ -1,5 +1,6 @@
 """A node with its timers and its recorded events; everything started on it is killed after the test."""
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,15 @@ from secrets_actor.otp import GenServer, Handled, LifecycleEvent, ManualClock, N
 from secrets_actor.otp.reasons import ExitReason
 
 PATIENCE = 10.0  # seconds before a test that waits for something fails
+
+
+@pytest.fixture(autouse=True)
+def _no_collection_within_a_test() -> Iterator[None]:
+    """A full collection of all that a whole test run holds stops every thread for longer than the recorded scenarios
+    leave room for."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 class Recorder:
