@@ -1,6 +1,7 @@
 """What every test may lean on: the real servers, started when first asked for, and a host that stays outside."""
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -22,7 +23,10 @@ _patch: Final = pytest.MonkeyPatch()
 
 
 def pytest_configure() -> None:
-    """No key, profile or endpoint of the host reaches a test, nor boto3 inside one; and loopback needs no proxy."""
+    """No key, profile or endpoint of the host reaches a test, nor boto3 inside one; loopback needs no proxy; and an
+    interrupt reaches the programs that tests start, even where the shell has this run ignore it (in the background)."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith(FOREIGN)]:
         _patch.delenv(name)
     _patch.setenv("AWS_CONFIG_FILE", os.devnull)
