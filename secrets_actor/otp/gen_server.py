@@ -177,7 +177,12 @@ class GenServer:
         mailbox = self.me.mailbox
         if kind is Call:
             mailbox.idle_timeout = None  # any message ends a timeout
-            return self._do(self.handle_call(message.request, message.caller), message.caller)
+            caller = message.caller
+            result = self.handle_call(message.request, caller)
+            if type(result) is Reply and result.then is _NOTHING and result.timeout is None:  # as nearly always
+                caller.reply(result.value)
+                return None
+            return self._do(result, caller)
         if kind is Cast:
             mailbox.idle_timeout = None
             return self._do(self.handle_cast(message.message), None)

@@ -69,7 +69,7 @@ class Pid:
         self.thread: threading.Thread | None = None
         self.started_at = node.clock.now()
         self._lock = threading.Lock()
-        self._reason: ExitReason | None = None
+        self.reason: ExitReason | None = None  # why it ended; None while it lives. Only `finish` and `forget` set it
         self._terminated = Gate()
         self._links: set[Pid] = set()
         self._monitors: dict[MonitorRef, Callable[[Down], object]] = {}
@@ -80,7 +80,7 @@ class Pid:
     def send(self, message: Any) -> bool:
         """Put *message* into the mailbox. False, and nothing happens, if this process or the sending one is dead."""
         sender = _here.pid
-        if self._reason is not None or (sender is not None and sender._reason is not None):
+        if self.reason is not None or (sender is not None and sender.reason is not None):
             return False
         self.mailbox.push(message)
         return True
@@ -92,7 +92,7 @@ class Pid:
         """
         while True:
             with self._lock:
-                if self._reason is not None:
+                if self.reason is not None:
                     break
                 mailbox = self.mailbox
                 if mailbox.unlimited or not mailbox.full:
@@ -102,7 +102,7 @@ class Pid:
             if not self._wait_for_room(caller):
                 caller.fail(Overloaded(f"{self.label} has too many requests waiting: ask again later"))
                 return
-        caller.fail(ForkedProcess(FORKED) if self._reason is FORKED else NoProcess(NOPROC))
+        caller.fail(ForkedProcess(FORKED) if self.reason is FORKED else NoProcess(NOPROC))
 
     def _wait_for_room(self, caller: From[Any]) -> bool:
         begun = time.monotonic()
@@ -114,16 +114,16 @@ class Pid:
     def owe(self, caller: From[Any]) -> None:
         """Have *caller* failed if this process ends before it is settled."""
         with self._lock:
-            if self._reason is None:
+            if self.reason is None:
                 caller.owed_by(self._open_calls)
                 return
-        caller.fail(CallFailed(self._reason))
+        caller.fail(CallFailed(self.reason))
 
     # --- signals --------------------------------------------------------------------------------------------------
 
     def exit(self, reason: ExitReason, sender: Pid | None = None) -> None:
         """Send an exit signal: `KILL` ends it whatever it does; see rule 3 for any other reason. The dead send none."""
-        if sender is not None and sender is _here.pid and sender._reason is not None:
+        if sender is not None and sender is _here.pid and sender.reason is not None:
             return
         if reason == KILL:
             self.kill()
@@ -141,7 +141,7 @@ class Pid:
 
     def post(self, message: Any) -> bool:
         """Like `send`, whoever's thread this is: for signals, whose news is a death, and for timers."""
-        if self._reason is not None:
+        if self.reason is not None:
             return False
         self.mailbox.push(message)
         return True
@@ -156,7 +156,7 @@ class Pid:
         If *other* has ended, a trapping process gets an `ExitSignal` (noproc), and any other raises `NoProcess`.
         """
         with other._lock:
-            if alive := other._reason is None:
+            if alive := other.reason is None:
                 other._links.add(self)
         if not alive:
             if not self.trap_exit:
@@ -164,7 +164,7 @@ class Pid:
             self.post(ExitSignal(other, NOPROC))
             return
         with self._lock:
-            if self._reason is None:
+            if self.reason is None:
                 self._links.add(other)
                 return
         other.unlink(self)
@@ -183,7 +183,7 @@ class Pid:
         """
         ref = MonitorRef(self)
         with self._lock:
-            if self._reason is None:
+            if self.reason is None:
                 self._monitors[ref] = listener
                 return ref
         listener(Down(ref, self, NOPROC))
@@ -196,7 +196,7 @@ class Pid:
 
     def mailbox_idle(self) -> bool:
         """Whether it waits for a message and none is there; also when it has ended and everybody knows."""
-        if self._reason is not None:
+        if self.reason is not None:
             return self._terminated.is_open
         return self.mailbox.waiting and len(self.mailbox) == 0
 
@@ -205,9 +205,9 @@ class Pid:
     def finish(self, reason: ExitReason) -> bool:
         """End with *reason*. False if it had ended before. See rules 1 and 2."""
         with self._lock:
-            if self._reason is not None:
+            if self.reason is not None:
                 return False
-            self._reason = reason
+            self.reason = reason
             links, self._links = self._links, set()
             monitors, self._monitors = self._monitors, {}
         cut_off = current() is not self and self.thread is not None
@@ -244,7 +244,7 @@ class Pid:
     def forget(self) -> None:
         """In the child of a fork: dead, without a word, for all who could be told are threads of the parent."""
         self._lock, self._terminated = threading.Lock(), Gate()
-        self._reason = FORKED
+        self.reason = FORKED
         if _here.pid is self:  # the fork was made in a callback
             _here.pid = None
         self._links, self._monitors, self._open_calls = set(), {}, set()
@@ -259,29 +259,24 @@ class Pid:
                 self.node.hook_failed(self, error)
 
     @property
-    def reason(self) -> ExitReason | None:
-        """Why it ended; None while it lives."""
-        return self._reason
-
-    @property
     def open_calls(self) -> int:
         """How many calls it has been sent and has not answered."""
         return len(self._open_calls)
 
     def is_alive(self) -> bool:
         """Whether it has not ended."""
-        return self._reason is None
+        return self.reason is None
 
     def wait(self, timeout: float | None = None) -> ExitReason | None:
         """Wait until it has ended and everybody has been told; None if that takes longer than *timeout* seconds."""
-        return self._reason if self._terminated.wait(timeout) else None
+        return self.reason if self._terminated.wait(timeout) else None
 
     def resolve(self) -> Pid | None:
         """Itself: so that a pid goes wherever a `Name` goes."""
         return self
 
     def __repr__(self) -> str:
-        state = "alive" if self._reason is None else str(self._reason)
+        state = "alive" if self.reason is None else str(self.reason)
         return f"<Pid {self.label}#{self.serial} {state}>"
 
 

@@ -94,19 +94,16 @@ class _Actor(pykka.ThreadingActor):
                 message.taken = True
                 self._end(Ending(message.reason), message)
             else:
-                self._receive(message)
+                try:
+                    ending = self._behaviour.dispatch(message)  # type: ignore[union-attr]  # set before any message
+                except Exit as exit_:
+                    ending = Ending(exit_.reason)
+                except BaseException as error:  # noqa: BLE001  # rule 2
+                    ending = Ending(Crashed.by(error))
+                if ending is not None:
+                    self._end(ending, message)
             del message  # do not hold on to it while waiting
         self.actor_stopped.set()
-
-    def _receive(self, message: Any) -> None:
-        try:
-            ending = self._behaviour.dispatch(message)  # type: ignore[union-attr]  # set before the first message
-        except Exit as exit_:
-            ending = Ending(exit_.reason)
-        except BaseException as error:  # noqa: BLE001  # rule 2
-            ending = Ending(Crashed.by(error))
-        if ending is not None:
-            self._end(ending, message)
 
     def _guarded(self, step: Callable[[], Ending | None]) -> None:
         try:

@@ -2,7 +2,10 @@
 
 Rule 1: it settles exactly once; whoever comes later is told so and changes nothing.
 Rule 2: anyone may settle it: the server, the server's end, or the caller who stops waiting.
-Rule 3: it can be waited on by a thread and watched by a callback, which runs in the thread that settles it.
+Rule 3: it can be waited on by a thread and watched by a callback, which runs once, in the thread that settles it or,
+        if it was settled before, in the one that came to watch.
+Rule 4: who settles it takes `_claim`, sets the error, then the value, then opens the gate. Who watches adds himself
+        first and looks at the value then: so either side sees the other, and taking a callback off the list is atomic.
 """
 
 from __future__ import annotations
@@ -15,23 +18,24 @@ from secrets_actor.otp.errors import CallTimeout
 from secrets_actor.otp.gate import clamped
 
 T = TypeVar("T")
+_Lock: Final = threading.Lock
 _PENDING: Final = object()
 
 
 class From(Generic[T]):
     """The right to answer one call. `deadline` (clock seconds) is when its caller stops waiting, None for never."""
 
-    __slots__ = ("_callbacks", "_error", "_gate", "_mutex", "_open_calls", "_value", "deadline", "patience")
+    __slots__ = ("_callbacks", "_claim", "_error", "_gate", "_open_calls", "_value", "deadline", "patience")
 
     def __init__(self, deadline: float | None = None) -> None:
         self.deadline = deadline
         self.patience: float | None = 0.0  # seconds its caller can wait for room in a mailbox; None: forever
-        self._mutex = threading.Lock()
-        self._gate = threading.Lock()  # held until settled: a lock is the cheapest thing a thread can wait on
+        self._claim = _Lock()
+        self._gate = _Lock()  # held until settled: a lock is the cheapest thing a thread can wait on
         self._gate.acquire()
         self._value: Any = _PENDING
         self._error: BaseException | None = None
-        self._callbacks: list[Callable[[From[T]], object]] | None = None
+        self._callbacks: list[Callable[[From[T]], object]] = []
         self._open_calls: set[From[Any]] | None = None
 
     def owed_by(self, open_calls: set[From[Any]]) -> None:
@@ -48,18 +52,24 @@ class From(Generic[T]):
         return self._settle(None, error)
 
     def _settle(self, value: Any, error: BaseException | None) -> bool:
-        with self._mutex:
-            if self._value is not _PENDING:
-                return False
-            self._value, self._error = value, error
-            callbacks, self._callbacks = self._callbacks, None
+        if not self._claim.acquire(False):
+            return False
+        self._error = error
+        self._value = value
         if self._open_calls is not None:
             self._open_calls.discard(self)
         self._gate.release()
-        if callbacks is not None:
-            for callback in callbacks:
-                callback(self)
+        if self._callbacks:
+            self._call_back()
         return True
+
+    def _call_back(self) -> None:
+        while True:
+            try:
+                callback = self._callbacks.pop(0)
+            except IndexError:
+                return
+            callback(self)
 
     @property
     def settled(self) -> bool:
@@ -73,13 +83,9 @@ class From(Generic[T]):
 
     def on_settled(self, callback: Callable[[From[T]], object]) -> None:
         """Run *callback* with this handle once it settles: now, if it has. The callback must not raise or block."""
-        with self._mutex:
-            if self._value is _PENDING:
-                if self._callbacks is None:
-                    self._callbacks = []
-                self._callbacks.append(callback)
-                return
-        callback(self)
+        self._callbacks.append(callback)
+        if self._value is not _PENDING:
+            self._call_back()
 
     def wait(self, timeout: float | None = None) -> T:
         """The answer. Raises the error it failed with, or `CallTimeout` after *timeout* seconds: the caller has then
@@ -92,6 +98,8 @@ class From(Generic[T]):
             gate.release()
         else:
             self.fail(CallTimeout(f"no answer within {timeout:.3g} seconds"))
+            gate.acquire()  # settled by now, by this or by who was a moment faster
+            gate.release()
         if self._error is not None:
             raise self._error
         value: T = self._value
