@@ -9,7 +9,6 @@ from secrets_actor.actor.failures import with_token_of
 from secrets_actor.actor.flights import Flight, Waiter
 from secrets_actor.domain.descriptions import SecretBatch
 from secrets_actor.domain.errors import SecretsError
-from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import AuditRecord, AuditSink
 
 
@@ -19,43 +18,42 @@ class Desk:
     def __init__(self, audit: AuditSink, now: Callable[[], float]) -> None:
         self._audit, self._now = audit, now
 
-    def answer(
-        self, operation: Operation[Any], waiter: Waiter, value: Any, source: str, request_id: str | None = None
-    ) -> None:
+    def answer(self, waiter: Waiter, value: Any, source: str, request_id: str | None = None) -> None:
         """Give *value* to *waiter*."""
+        if waiter.asker.recorded:
+            return
         if isinstance(value, SecretBatch):
-            self._record_each(operation, waiter, value, source, request_id)
+            self._record_each(waiter, value, source, request_id)
         else:
-            self._record(operation, waiter, "ok", source, getattr(value, "version_id", None), request_id)
+            self._record(waiter, "ok", source, getattr(value, "version_id", None), request_id)
         waiter.caller.reply(value)
 
-    def refuse(self, operation: Operation[Any], waiter: Waiter, error: SecretsError, source: str) -> None:
+    def refuse(self, waiter: Waiter, error: SecretsError, source: str) -> None:
         """Give a copy of *error* to *waiter*; a write's token goes with it where its outcome is not known."""
-        self._record(operation, waiter, error.code, source, None, error.request_id)
-        waiter.caller.fail(with_token_of(operation, error.clone()))
+        if waiter.asker.recorded:
+            return
+        self._record(waiter, error.code, source, None, error.request_id)
+        waiter.caller.fail(with_token_of(waiter.operation, error.clone()))
 
     def settle(self, flight: Flight, value: Any, source: str, request_id: str | None) -> None:
         """Give *value* to all who wait for *flight*."""
         for waiter in flight.waiters:
-            self.answer(flight.operation, waiter, value, source, request_id)
+            self.answer(waiter, value, source, request_id)
 
     def fail(self, flight: Flight, error: SecretsError, source: str) -> None:
         """Give *error* to all who wait for *flight*; those whose time is up are told that."""
         for waiter in flight.waiters:
-            self.refuse(flight.operation, waiter, error, source)
+            self.refuse(waiter, error, source)
 
-    def _record_each(
-        self, operation: Operation[Any], waiter: Waiter, batch: SecretBatch, source: str, request_id: str | None
-    ) -> None:
+    def _record_each(self, waiter: Waiter, batch: SecretBatch, source: str, request_id: str | None) -> None:
         """Who reads many secrets leaves a record of each."""
         for secret_id, secret in batch.found.items():
-            self._record(operation, waiter, "ok", source, secret.version_id, request_id, secret_id)
+            self._record(waiter, "ok", source, secret.version_id, request_id, secret_id)
         for secret_id, error in batch.errors.items():
-            self._record(operation, waiter, error.code, source, None, request_id, secret_id)
+            self._record(waiter, error.code, source, None, request_id, secret_id)
 
     def _record(
         self,
-        operation: Operation[Any],
         waiter: Waiter,
         outcome: str,
         source: str,
@@ -63,6 +61,8 @@ class Desk:
         request_id: str | None,
         secret_id: str | None = None,
     ) -> None:
+        operation, asker = waiter.operation, waiter.asker
+        asker.recorded = True
         if waiter.gone and outcome == "ok":
             outcome = "too_late"
         self._audit.record(

@@ -14,6 +14,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from secrets_actor.domain.asker import Asker
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import Answer
@@ -24,11 +25,19 @@ _ids = itertools.count(1)
 
 @dataclass(slots=True, eq=False)
 class Waiter:
-    """One caller: `caller` is his From; `arrived` and `deadline` are in clock seconds."""
+    """One caller: `caller` is his From, `operation` what he asked; `arrived` and `deadline` are in clock seconds."""
 
     caller: Any
+    operation: Operation[Any]
     arrived: float
     deadline: float
+
+    @property
+    def asker(self) -> Asker:
+        """Who he is."""
+        if self.caller.note is None:
+            self.caller.note = Asker()
+        return self.caller.note  # type: ignore[no-any-return]
 
     @property
     def gone(self) -> bool:

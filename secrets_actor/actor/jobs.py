@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from secrets_actor.actor.flights import Waiter
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import Operation
@@ -86,8 +87,7 @@ class Overdue:
 class GiveUp:
     """Timer: a caller without a deadline of his own has waited for as long as the configuration lets him."""
 
-    caller: Any
-    operation: Operation[Any]
+    waiter: Waiter
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ Rule 2: a write drops its lane from the cache before it is sent and after it is 
         ended meanwhile.
 Rule 3: every caller is answered once, and every answer is audited (desk.py). A caller who names no deadline gets the
         configured one.
-Rule 4: an answer to a question of an earlier incarnation, if it was a write, drops its lane from the cache and
+Rule 4: a value past its TTL is served, marked, only where the store could not answer (fallback.py), and never
+        after the store has said no.
+Rule 5: an answer to a question of an earlier incarnation, if it was a write, drops its lane from the cache and
         outdates what is being read in it. It does nothing else.
 """
 
@@ -24,19 +26,21 @@ from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.desk import Desk
 from secrets_actor.actor.dispatch import Dispatcher
 from secrets_actor.actor.failures import out_of_time, translated
+from secrets_actor.actor.fallback import is_outage, stale_answer
 from secrets_actor.actor.flights import Flight, Flights, Waiter
 from secrets_actor.actor.jobs import GiveUp, Job, JobDone, JobFailed, UseStore
 from secrets_actor.actor.lanes import Lanes
 from secrets_actor.actor.present_kit import PresentKit
 from secrets_actor.actor.staff import Crew
-from secrets_actor.domain.errors import Overloaded, SecretsError, UnknownMessage
+from secrets_actor.domain.errors import Overloaded, SecretNotFound, SecretsError, UnknownMessage
 from secrets_actor.domain.names import SecretId
-from secrets_actor.domain.operations import MESSAGES, Get, GetMany, Operation, with_token
+from secrets_actor.domain.operations import MESSAGES, Get, GetMany, Operation, Set, with_token
 from secrets_actor.domain.ports import Answer, AuditSink, BackendKit
 from secrets_actor.domain.secret import Source
 from secrets_actor.otp import From, GenServer, Handled, Reply
 
 _OPERATIONS: Final = MESSAGES
+STALE: Final = "stale"  # the audit's word for where a value past its TTL came from
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +106,18 @@ class SecretsActor(GenServer):
         if self._dispatcher.handle(message):
             return None
         if isinstance(message, GiveUp):
-            message.caller.fail(out_of_time(message.operation))
+            self._give_up(message.waiter)
         elif isinstance(message, _OPERATIONS):
             self._admit(message, From())
         return None
+
+    def _give_up(self, waiter: Waiter) -> None:
+        error = out_of_time(waiter.operation)
+        stale = stale_answer(self._table, waiter.operation, error, self.node.clock.now())
+        if stale is None or waiter.gone:
+            waiter.caller.fail(error)  # the record is made when his flight lands
+        else:
+            self._desk.answer(waiter, stale, STALE)
 
     def _use_store(self, kit: BackendKit) -> None:
         """Jobs that are under way are finished by the store before; what they read is not kept."""
@@ -119,14 +131,11 @@ class SecretsActor(GenServer):
     def _admit(self, operation: Operation[Any], caller: From[Any]) -> None:
         operation = with_token(operation, _new_token)
         waiter = self._waiter(operation, caller)
-        if isinstance(operation, Get):
-            cached = self._table.read(operation, waiter.arrived)
-            if cached is not None:
-                self._desk.answer(operation, waiter, cached, Source.CACHE)
-                return
+        if isinstance(operation, Get) and self._answered_from_memory(operation, waiter):
+            return
         if self._flights.waiting >= self._limits.max_pending:
             error = Overloaded(f"{self._limits.max_pending} callers are waiting already; try again later")
-            self._desk.refuse(operation, waiter, error, "actor")
+            self._desk.refuse(waiter, error, "actor")
             return
         secret_id = getattr(operation, "secret_id", None)
         if secret_id is None:
@@ -136,13 +145,27 @@ class SecretsActor(GenServer):
         else:
             self._queue(operation, SecretId(secret_id), waiter)
 
+    def _answered_from_memory(self, get: Get, waiter: Waiter) -> bool:
+        now = waiter.arrived
+        cached = self._table.read(get, now)
+        if cached is not None:
+            self._desk.answer(waiter, cached, Source.CACHE)
+            if self._table.asks_refresh(get, now):
+                self._admit(get.refreshed(), From())
+            return True
+        missing = self._table.missing(get, now)
+        if missing is not None:
+            self._desk.refuse(waiter, missing, Source.CACHE)
+        return missing is not None
+
     def _waiter(self, operation: Operation[Any], caller: From[Any]) -> Waiter:
         now, deadline = self.node.clock.now(), caller.deadline
-        if deadline is None:
-            deadline = now + self._limits.call_timeout
-            alarm = self.send_after(self._limits.call_timeout, GiveUp(caller, operation))
-            caller.on_settled(lambda _: self.cancel_timer(alarm))
-        return Waiter(caller, now, deadline)
+        if deadline is not None:
+            return Waiter(caller, operation, now, deadline)
+        waiter = Waiter(caller, operation, now, now + self._limits.call_timeout)
+        alarm = self.send_after(self._limits.call_timeout, GiveUp(waiter))
+        caller.on_settled(lambda _: self.cancel_timer(alarm))
+        return waiter
 
     def _queue(self, operation: Operation[Any], secret_id: SecretId, waiter: Waiter) -> None:
         lane = secret_id.lane
@@ -170,33 +193,55 @@ class SecretsActor(GenServer):
         try:
             while self._startable:
                 flight = self._flights.get(self._startable.popleft())
-                if flight is not None:
+                if flight is not None and not self._answered_meanwhile(flight):
                     self._dispatcher.submit(flight)
         finally:
             self._starting = False
+
+    def _answered_meanwhile(self, flight: Flight) -> bool:
+        """Whether all who wait have their answer from the cache: a set that was before them has filled it."""
+        now = self.node.clock.now()
+        found = [isinstance(one.operation, Get) and self._table.read(one.operation, now) for one in flight.waiters]
+        if not flight.waiters or not all(found):
+            return False
+        for waiter, secret in zip(flight.waiters, found, strict=True):
+            self._desk.answer(waiter, secret, Source.CACHE)
+        self._land(flight)
+        return True
 
     # --- the way back (called by the dispatcher) ------------------------------------------------------------------
 
     def done(self, flight: Flight, answer: Answer[Any]) -> None:
         """The store answered *flight*."""
-        operation, value = flight.operation, answer.value
+        operation, value, now = flight.operation, answer.value, self.node.clock.now()
         if isinstance(operation, Get) and self._keeps(flight):
-            self._cache.store(operation, value, self.node.clock.now())
+            self._cache.store(operation, value, now)
+        elif isinstance(operation, Set) and self._keeps(flight) and operation.minted and not flight.repeated:
+            self._cache.store(Get(operation.secret_id), operation.written(value, self._wall_clock()), now)
         elif isinstance(operation, GetMany) and flight.epoch == self._lanes.changes:
             for secret_id, secret in value.found.items():
-                self._cache.store(Get(secret_id), secret, self.node.clock.now())
+                self._cache.store(Get(secret_id), secret, now)
         self._desk.settle(flight, value, Source.BACKEND, answer.request_id)
         self._land(flight)
 
     def _keeps(self, flight: Flight) -> bool:
-        current = flight.lane is not None and self._lanes.epoch(flight.lane) == flight.epoch
-        return current and not flight.superseded
+        """Whether no write has come since; a write itself opened an epoch when it entered its lane."""
+        epoch = flight.epoch + flight.operation.writes
+        return flight.lane is not None and self._lanes.epoch(flight.lane) == epoch and not flight.superseded
 
     def failed(self, flight: Flight, error: SecretsError) -> None:
         """*flight* came to nothing. What the store says no to is not to be served from the cache either."""
-        if flight.lane is not None and not error.retryable:
+        operation, now = flight.operation, self.node.clock.now()
+        if flight.lane is not None and not (error.retryable or is_outage(error)):
             self._cache.drop(flight.lane)
-        self._desk.fail(flight, error, Source.BACKEND)
+            if isinstance(operation, Get) and isinstance(error, SecretNotFound) and self._keeps(flight):
+                self._cache.store_missing(operation, now)
+        for waiter in flight.waiters:
+            stale = stale_answer(self._table, waiter.operation, error, now)
+            if stale is not None:
+                self._desk.answer(waiter, stale, STALE)
+            else:
+                self._desk.refuse(waiter, error, Source.BACKEND)
         self._land(flight)
 
     def cancelled(self, flight: Flight) -> None:
@@ -207,7 +252,7 @@ class SecretsActor(GenServer):
     def delayed(self, flight: Flight) -> None:
         """*flight* is to be sent once more: those who have given up wait no longer, and count no longer."""
         for waiter in self._flights.disembark(flight):
-            self._desk.refuse(flight.operation, waiter, out_of_time(flight.operation), "actor")
+            self._desk.refuse(waiter, out_of_time(flight.operation), "actor")
 
     def _land(self, flight: Flight) -> None:
         self._flights.land(flight)

@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NoReturn, Self
 
+from secrets_actor.domain import block
 from secrets_actor.domain.errors import InvalidSecretValue
 
 MASK: Final = "****"
@@ -108,31 +109,124 @@ class Source(StrEnum):
     CACHE = "cache"
 
 
-@dataclass(frozen=True, slots=True)
 class Secret:
-    """One version of a secret, as callers get it.
+    """One version of a secret, as callers get it. Read only; made of its facts, and the same whoever gets it.
 
-    `created_at` is when this version was made (UTC). `age` is how many seconds ago the backend said so; `stale` is
-    true when that is longer than the cache's TTL.
+    `created_at` is when this version was made (UTC). `age` is how many seconds ago the store said so; `stale` is true
+    when that is longer than the cache's TTL; `source` is where it came from.
     """
 
-    name: str
-    arn: str
-    value: SecretValue
-    version_id: str
-    stages: tuple[str, ...]
-    created_at: datetime
-    age: float = 0.0
-    stale: bool = False
-    source: Source = Source.BACKEND
+    # A cached get makes one of these, and its block holds all but the name: the facts are read when they are asked for.
+    __slots__ = ("_block", "_name", "_seen_at", "_source")
+
+    def __init__(
+        self,
+        name: str,
+        arn: str,
+        value: SecretValue,
+        version_id: str,
+        stages: tuple[str, ...],
+        created_at: datetime,
+        source: Source = Source.BACKEND,
+    ) -> None:
+        self._name, self._source, self._seen_at = str(name), source, 0.0
+        self._block = block.pack(self._name, arn, value.reveal(), version_id, stages, created_at)
+
+    @classmethod
+    def seen(cls, name: str, kept: bytes, now: float, source: Source = Source.CACHE) -> "Secret":
+        """The secret in a copy of a table's block, as it is at clock time *now*."""
+        found = _new(cls)
+        found._name, found._block, found._seen_at, found._source = name, kept, now, source
+        return found
+
+    @property
+    def block(self) -> bytes:
+        """All but the name, in clear: for the cache table alone."""
+        return self._block
+
+    @property
+    def name(self) -> str:
+        """The name."""
+        return self._name
+
+    @property
+    def source(self) -> Source:
+        """Where it came from."""
+        return self._source
+
+    @property
+    def arn(self) -> str:
+        """The ARN."""
+        return block.arn_of(self._block, self._name)
+
+    @property
+    def value(self) -> SecretValue:
+        """The masked value."""
+        return SecretValue(block.value_of(self._block))
+
+    @property
+    def version_id(self) -> str:
+        """The id of this version."""
+        return block.version_of(self._block)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The labels of this version."""
+        return block.stages_of(self._block)
+
+    @property
+    def created_at(self) -> datetime:
+        """When this version was made (UTC)."""
+        return block.created_of(self._block)
+
+    @property
+    def age(self) -> float:
+        """Seconds since the store said so; 0 for an answer of the store."""
+        fetched_at: float = block.TIMES.unpack_from(self._block)[0]
+        return max(0.0, self._seen_at - fetched_at)
+
+    @property
+    def stale(self) -> bool:
+        """Whether it is older than the cache's TTL."""
+        return self._seen_at > 0.0 and self._seen_at >= block.TIMES.unpack_from(self._block)[2]
 
     def reveal(self) -> str | bytes:
         """The value itself: `str` for a text secret, `bytes` for a binary one."""
-        return self.value.reveal()
+        return block.value_of(self._block)
 
     def json(self) -> Any:
         """The value parsed as JSON. Raises `InvalidSecretValue` when it is not JSON."""
         return self.value.json()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return self.value == other.value and self._shown() == other._shown()
+
+    __hash__ = None  # type: ignore[assignment]  # as its value
+
+    def _shown(self) -> tuple[object, ...]:
+        shown = self.name, self.arn, self.version_id, self.stages, self.created_at
+        return (*shown, round(self.age, 6), self.stale, self.source)
+
+    def __repr__(self) -> str:
+        name, arn, version_id, stages, created_at, age, stale, source = self._shown()
+        return (
+            f"Secret(name={name!r}, arn={arn!r}, value=<SecretValue {MASK}>, version_id={version_id!r}, "
+            f"stages={stages!r}, created_at={created_at!r}, age={age!r}, stale={stale!r}, source={source!r})"
+        )
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self
+
+    def __reduce_ex__(self, _protocol: object) -> NoReturn:
+        raise TypeError("a Secret cannot be pickled; pass its name and get it where it is needed")
+
+
+_new: Final = Secret.__new__
 
 
 @dataclass(frozen=True, slots=True)

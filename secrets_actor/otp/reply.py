@@ -23,12 +23,14 @@ _PENDING: Final = object()
 
 
 class From(Generic[T]):
-    """The right to answer one call. `deadline` (clock seconds) is when its caller stops waiting, None for never."""
+    """The right to answer one call. `deadline` (clock seconds) is when its caller stops waiting, None for never; `note`
+    is for whatever caller and server have agreed on beside the question."""
 
-    __slots__ = ("_callbacks", "_claim", "_error", "_gate", "_open_calls", "_value", "deadline", "patience")
+    __slots__ = ("_callbacks", "_claim", "_error", "_gate", "_open_calls", "_value", "deadline", "note", "patience")
 
     def __init__(self, deadline: float | None = None) -> None:
         self.deadline = deadline
+        self.note: Any = None
         self.patience: float | None = 0.0  # seconds its caller can wait for room in a mailbox; None: forever
         self._claim = _Lock()
         self._gate = _Lock()  # held until settled: a lock is the cheapest thing a thread can wait on

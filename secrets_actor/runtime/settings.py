@@ -83,7 +83,11 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All of it. *ttl_seconds*: how long the cache answers (0: never); *cache_entries*: for how many secrets;
+    """All of it. *ttl_seconds*: how long the cache answers (0: never), less a random share of *ttl_jitter* (0 to 0.5);
+    in its last *refresh_ahead* share a hit is served and the secret fetched anew in the background;
+    *max_stale_seconds*: how old a value may be that is served, marked stale, when the store cannot answer (0: none is);
+    *missing_ttl_seconds*: how long it is remembered that a secret does not exist; *cache_entries* and *cache_bytes*:
+    how much is kept, the least recently used going first;
     *call_timeout_seconds*: how long a caller waits who does not say; *max_workers*: connections at most;
     *max_pending*: callers that may wait at a time; *after_fork*: whether the first use in the child of a fork
     starts a tree there (`restart`) or raises `ForkedProcess` (`refuse`)."""
@@ -92,7 +96,12 @@ class Settings:
     # Precedent for 300 s: the AWS Secrets Manager Agent. The AWS caching client's 3600 s would serve a rotated password
     # for an hour.
     ttl_seconds: float = _limits(300.0, ge=0, le=86_400)
+    ttl_jitter: float = _limits(0.1, ge=0, le=0.5)
+    refresh_ahead: float = _limits(0.2, ge=0, le=0.9)
+    max_stale_seconds: float = _limits(3600.0, ge=0, le=86_400)
+    missing_ttl_seconds: float = _limits(5.0, ge=0, le=300)
     cache_entries: int = _limits(1024, ge=1, le=1_000_000)
+    cache_bytes: int = _limits(64 * 2**20, ge=65_536 * 2, le=2**36)
     call_timeout_seconds: float = _limits(10.0, gt=0, le=3600)
     max_workers: int = _limits(16, ge=1, le=256)
     max_pending: int = _limits(10_000, ge=1, le=1_000_000)

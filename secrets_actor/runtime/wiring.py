@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from secrets_actor.actor.cache import Cache
+from secrets_actor.actor.cache import Cache, CacheRules
 from secrets_actor.actor.present_kit import PresentKit
 from secrets_actor.domain.ports import BackendKit
 from secrets_actor.otp import Clock, LifecycleEvent, Node, Observer
@@ -51,11 +52,24 @@ def assemble(
         settings=settings,
         node=node,
         present=PresentKit(kit or kit_for(settings, observe)),
-        cache=Cache(settings.ttl_seconds, settings.cache_entries),
+        cache=Cache(cache_rules(settings), random.random),
         trail=AuditTrail(node.name(AUDIT), audit_log.is_wanted),
         audit_log=audit_log,
         report_lost=_lost_records_reporter(logger),
         wall_clock=utc_now,
+    )
+
+
+def cache_rules(settings: Settings) -> CacheRules:
+    """How the cache keeps what it has."""
+    return CacheRules(
+        ttl=settings.ttl_seconds,
+        max_entries=settings.cache_entries,
+        max_bytes=settings.cache_bytes,
+        max_stale=settings.max_stale_seconds,
+        missing_ttl=settings.missing_ttl_seconds,
+        ahead=settings.refresh_ahead,
+        jitter=settings.ttl_jitter,
     )
 
 

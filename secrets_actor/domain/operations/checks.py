@@ -65,6 +65,12 @@ def check_number(what: str, number: object, least: int, most: int, unit: str = "
         raise InvalidParameter(what, f"{least} to {most:,}{unit}")
 
 
+def check_seconds(what: str, seconds: object) -> None:
+    """*seconds* is a number of seconds, not below 0."""
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < float("inf"):
+        raise InvalidParameter(what, "seconds, 0 or more")
+
+
 def check_token(what: str, token: object) -> None:
     """A ClientRequestToken, or a version id: 32 to 64 characters."""
     if not isinstance(token, str) or _TOKEN.fullmatch(token) is None:

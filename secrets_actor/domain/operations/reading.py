@@ -1,14 +1,14 @@
 """Reading values."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 from secrets_actor.domain.descriptions import SecretBatch
 from secrets_actor.domain.errors import InvalidParameter
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations.base import AWSCURRENT, Operation, assign
-from secrets_actor.domain.operations.checks import check_secret_id, check_stage, check_token
+from secrets_actor.domain.operations.checks import check_seconds, check_secret_id, check_stage, check_token
 from secrets_actor.domain.secret import Secret
 
 # AWS's service model, BatchGetSecretValue `SecretIdList`.
@@ -19,7 +19,8 @@ BATCH_SIZE: Final = 20
 class Get(Operation[Secret]):
     """Read one version of a secret: AWSCURRENT unless *version_id* or *stage* says otherwise.
 
-    *refresh* asks the backend even when the cache could answer.
+    *refresh* asks the store even when the cache could answer; *max_age* (seconds) does, when what the cache has is
+    older. *allow_stale*: whether a value past its TTL will do when the store cannot answer (None: yes, unless *refresh*).
     """
 
     kind: ClassVar[str] = "get"
@@ -27,9 +28,13 @@ class Get(Operation[Secret]):
     version_id: str | None = None
     stage: str | None = None
     refresh: bool = False
+    max_age: float | None = None
+    allow_stale: bool | None = None
 
     def __post_init__(self) -> None:
         check_secret_id(self)
+        if self.max_age is not None:
+            check_seconds("max_age", self.max_age)
         if self.version_id is not None:
             check_token("version_id", self.version_id)
         if self.stage is not None:
@@ -39,6 +44,15 @@ class Get(Operation[Secret]):
     def version(self) -> tuple[str | None, str | None]:
         """(version id, stage) as the cache and the flights tell versions apart."""
         return self.version_id, self.stage or (AWSCURRENT if self.version_id is None else None)
+
+    def refreshed(self) -> "Get":
+        """The same, asked of the store."""
+        return replace(self, refresh=True, max_age=None)
+
+    @property
+    def takes_stale(self) -> bool:
+        """Whether a value past its TTL will do."""
+        return not self.refresh if self.allow_stale is None else self.allow_stale
 
 
 @dataclass(frozen=True, slots=True, init=False)

@@ -5,11 +5,12 @@ The initialisers are not generated ones: their frames would keep a raw value in 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import ClassVar
 
 from secrets_actor.domain.descriptions import ReplicaRegion, UpdateReceipt, VersionReceipt
 from secrets_actor.domain.errors import InvalidParameter
-from secrets_actor.domain.operations.base import Operation, assign
+from secrets_actor.domain.operations.base import AWSCURRENT, Operation, assign
 from secrets_actor.domain.operations.checks import (
     MAX_DESCRIPTION_LENGTH,
     check_kms_key,
@@ -21,7 +22,7 @@ from secrets_actor.domain.operations.checks import (
     checked_stages,
     checked_tags,
 )
-from secrets_actor.domain.secret import SecretValue, SetReceipt
+from secrets_actor.domain.secret import Secret, SecretValue, SetReceipt
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -31,7 +32,8 @@ class Set(Operation[SetReceipt]):
     *token* makes the set idempotent (AWS: ClientRequestToken): a second set with the same token and value changes
     nothing, one with another value is refused. It becomes the version id. The client fills it in when it is None.
     *tags* and *kms_key_id* are for a secret that this set creates. A secret that is scheduled for deletion is refused,
-    unless *restore_on_set*: then it is restored first.
+    unless *restore_on_set*: then it is restored first. *minted*: the token was made for this message, so that nobody
+    can have used it before.
     """
 
     kind: ClassVar[str] = "set"
@@ -43,6 +45,7 @@ class Set(Operation[SetReceipt]):
     tags: Mapping[str, str] = field(default_factory=dict)
     kms_key_id: str | None = None
     restore_on_set: bool = False
+    minted: bool = field(default=False, repr=False, compare=False)
 
     def __init__(
         self,
@@ -53,9 +56,10 @@ class Set(Operation[SetReceipt]):
         tags: Mapping[str, str] | None = None,
         kms_key_id: str | None = None,
         restore_on_set: bool = False,
+        minted: bool = False,
     ) -> None:
         assign(self, secret_id=secret_id, token=token, description=description, tags={}, kms_key_id=kms_key_id)
-        assign(self, restore_on_set=restore_on_set)
+        assign(self, restore_on_set=restore_on_set, minted=minted)
         try:
             assign(self, value=SecretValue(value))
         finally:
@@ -63,6 +67,11 @@ class Set(Operation[SetReceipt]):
         check_secret_id(self)
         _check_facts(token, description, kms_key_id)
         assign(self, tags=checked_tags({} if tags is None else tags))
+
+    def written(self, receipt: SetReceipt, at: datetime) -> Secret:
+        """The secret as it is once this set has taken effect, answered by *receipt* at *at* (UTC): so its `created_at`
+        is right to within the exchange."""
+        return Secret(receipt.name, receipt.arn, self.value, receipt.version_id, (AWSCURRENT,), at)
 
 
 @dataclass(frozen=True, slots=True, init=False)
