@@ -5,8 +5,8 @@ Rule 2: the code is kept as a fact only when it looks like one; a request id lik
 Rule 3: what is not an error of the API at all (a proxy's HTML, half a JSON) is told by its status alone.
 
 InvalidRequestException has three causes in the API reference: scheduled for deletion, rotation without a function, and
-a secret managed by another service. Managed secrets carry a `!`, which our names do not have. So on a get (but one by
-version id and stage together, which may not match), create, put and update it is `SecretDeleted`; elsewhere
+a secret managed by another service. Managed secrets carry a `!` in their names. So on a get (but one by version id and
+stage together, which may not match), create, put and update of any other it is `SecretDeleted`; elsewhere
 `InvalidRequest`, its base.
 """
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, cast
 
-from secrets_actor.backends.aws import answers, procedures, requests
+from secrets_actor.backends.aws import answers, many, procedures, requests
 from secrets_actor.backends.aws.conversation import Conversation
 from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.domain.errors import UnknownMessage
@@ -60,13 +60,13 @@ _CALLS: Final[Mapping[type[Operation[Any]], tuple[Callable[[Any], Call], _Reader
     Request: (requests.raw_call, answers.masked),
 }
 _PROCEDURES: Final[Mapping[type[Operation[Any]], Callable[[Conversation, Any], Answer[Any]]]] = {
-    GetMany: procedures.get_many,
+    GetMany: many.get_many,
     Create: procedures.create,
     Put: procedures.put,
     Update: procedures.update,
     Set: procedures.set_secret,
     Restore: procedures.restore,
-    List: procedures.list_secrets,
+    List: many.list_secrets,
     MoveStage: procedures.move_stage,
     Rotate: procedures.rotate,
     Regenerate: procedures.regenerate,

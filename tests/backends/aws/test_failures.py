@@ -18,6 +18,7 @@ MODEL = ServiceModel(
     botocore.session.get_session().get_component("data_loader").load_service_model("secretsmanager", "service-2")
 )
 TOKEN = "0b8e9a34-6f0d-4a8e-9d5e-1d5b6a1f0c11"
+ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:"
 GET = requests.get_call(Get("db/password"))
 
 
@@ -81,6 +82,10 @@ def test_every_error_that_the_model_names_for_our_calls_has_a_class_of_its_own()
         (requests.get_call(Get("a", TOKEN, "AWSPREVIOUS")), errors.InvalidRequest),
         (requests.create_call(Set("a", SecretValue("x")), TOKEN), errors.SecretDeleted),
         (requests.update_call(Set("a", SecretValue("x")), TOKEN), errors.SecretDeleted),
+        (requests.get_call(Get("rds!db-1")), errors.InvalidRequest),
+        (requests.get_call(Get(f"{ARN}rds!db-1-AbCdEf")), errors.InvalidRequest),
+        (requests.put_call("rds!db-1", SecretValue("x"), TOKEN), errors.InvalidRequest),
+        (requests.update_call(Update("rds!db-1", "x"), TOKEN), errors.InvalidRequest),
         (requests.delete_call(Delete("a"), 30), errors.InvalidRequest),
         (requests.restore_call(Restore("a")), errors.InvalidRequest),
         (requests.list_call(List(), None), errors.InvalidRequest),
