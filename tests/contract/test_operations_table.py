@@ -38,6 +38,7 @@ SUITS_ALL: Final = {
     "PolicyValidationPassed": True,
 }
 OK: Final = answer_json(SUITS_ALL, last=True)
+DELETED: Final = answer_json(SUITS_ALL | {"DeletedDate": 1}, last=True)
 # Each message, with what the server says to it.
 ASKED: Final[list[tuple[ops.Operation[Any], tuple[Behaviour, ...]]]] = [
     (ops.Get("a"), (OK,)),
@@ -46,7 +47,7 @@ ASKED: Final[list[tuple[ops.Operation[Any], tuple[Behaviour, ...]]]] = [
     (ops.Put("a", "v"), (OK,)),
     (ops.Update("a", "v"), (OK,)),
     (ops.Set("a", "v"), (aws_error("ResourceExistsException", last=True), OK)),
-    (ops.Set("a", "v", restore_on_set=True), (aws_error("InvalidRequestException", last=True), OK, OK)),
+    (ops.Set("a", "v", restore_on_set=True), (aws_error("InvalidRequestException", last=True), DELETED, OK, OK)),
     (ops.Delete("a"), (OK,)),
     (ops.Restore("a"), (OK,)),
     (ops.List(), (OK,)),
@@ -113,7 +114,7 @@ def test_the_actions_of_a_row_are_those_that_are_sent(operation: Any, script: tu
 
     assert called <= actions
     # What the row tells beyond that is for another way to ask, or is checked by AWS for what a batch holds.
-    others = {"Set": {"RestoreSecret", "UpdateSecret"}, "GetMany": {"GetSecretValue"}}
+    others = {"Set": {"DescribeSecret", "RestoreSecret", "UpdateSecret"}, "GetMany": {"GetSecretValue"}}
     assert actions - called <= others.get(type(operation).__name__, set())
 
 

@@ -1,4 +1,4 @@
-"""Operations that take more than one call.
+"""Operations that take more than one call. Those that write a value are in `writing.py`, those about many in `many.py`.
 
 Rule 1: all attempts of one write carry one token: whatever was lost on the way, at most one version results.
 Rule 2: a write without token that is repeated after a lost answer may be refused because it took effect. Then AWS is
@@ -19,80 +19,38 @@ from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.domain.descriptions import (
     NamedReceipt,
     ReplicationReceipt,
+    RotationReceipt,
     SecretDescription,
-    UpdateReceipt,
     VersionReceipt,
 )
 from secrets_actor.domain.errors import (
     InvalidRequest,
-    SecretDeleted,
     SecretExists,
     SecretNotFound,
     SecretsError,
     StoreError,
 )
-from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import (
     GENERATED_BYTES,
-    Create,
+    CancelRotation,
     Delete,
     Generated,
     MoveStage,
-    Put,
     Regenerate,
     RemoveRegions,
     Replicate,
     Restore,
     Rotate,
     Set,
-    Update,
+    StopReplication,
 )
 from secrets_actor.domain.ports import Answer
-from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, SecretValue, SetReceipt
+from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, SecretValue
 
 T = TypeVar("T")
 
 
 # --- writes with a token ------------------------------------------------------------------------------------------
-
-
-def set_secret(exchange: Conversation, operation: Set) -> Answer[SetReceipt]:
-    """CreateSecret; if the name is taken, UpdateSecret. An ARN, or a name as only AWS's services give them, is of a
-    secret that exists: straight to the update."""
-    token = operation.token or new_token()
-    try:
-        return _create_or_update(exchange, operation, token)
-    except SecretDeleted:
-        if not operation.restore_on_set:
-            raise
-    exchange.run(requests.restore_call(operation), answers.restore_receipt)
-    return exchange.run(requests.update_call(operation, token), answers.replace_receipt)
-
-
-def _create_or_update(exchange: Conversation, operation: Set, token: str) -> Answer[SetReceipt]:
-    secret_id = SecretId(operation.secret_id)
-    if not (secret_id.is_arn or secret_id.is_managed):
-        try:
-            return exchange.run(requests.create_call(operation, token), answers.create_receipt)
-        except SecretExists:
-            pass
-    return exchange.run(requests.update_call(operation, token), answers.replace_receipt)
-
-
-def create(exchange: Conversation, operation: Create) -> Answer[SetReceipt]:
-    """CreateSecret."""
-    return exchange.run(requests.create_call(operation, operation.token or new_token()), answers.create_receipt)
-
-
-def put(exchange: Conversation, operation: Put) -> Answer[VersionReceipt]:
-    """PutSecretValue."""
-    call = requests.put_call(operation.secret_id, operation.value, operation.token or new_token(), operation.stages)
-    return exchange.run(call, answers.version_receipt)
-
-
-def update(exchange: Conversation, operation: Update) -> Answer[UpdateReceipt]:
-    """UpdateSecret."""
-    return exchange.run(requests.update_call(operation, operation.token or new_token()), answers.update_receipt)
 
 
 def rotate(exchange: Conversation, operation: Rotate) -> Answer[object]:
@@ -136,7 +94,7 @@ def delete(exchange: Conversation, operation: Delete, recovery_window: int) -> A
     return Answer(DeleteReceipt(operation.secret_id, operation.secret_id, datetime.now(UTC)), request_id)
 
 
-def restore(exchange: Conversation, operation: Restore) -> Answer[RestoreReceipt]:
+def restore(exchange: Conversation, operation: Restore | Set) -> Answer[RestoreReceipt]:
     """RestoreSecret."""
     call = requests.restore_call(operation)
     return _or_as_wished(exchange, operation, call, answers.restore_receipt, _not_scheduled)
@@ -175,6 +133,26 @@ def remove_regions(exchange: Conversation, operation: RemoveRegions) -> Answer[R
 
     call = requests.remove_regions_call(operation)
     return _or_as_wished(exchange, operation, call, answers.replication_receipt, gone)
+
+
+def cancel_rotation(exchange: Conversation, operation: CancelRotation) -> Answer[RotationReceipt]:
+    """CancelRotateSecret."""
+
+    def called_off(known: SecretDescription) -> RotationReceipt | None:
+        return None if known.rotation_enabled else RotationReceipt(known.name, known.arn)
+
+    call = requests.cancel_rotation_call(operation)
+    return _or_as_wished(exchange, operation, call, answers.rotation_receipt, called_off)
+
+
+def stop_replication(exchange: Conversation, operation: StopReplication) -> Answer[ReplicationReceipt]:
+    """StopReplicationToReplica."""
+
+    def its_own(known: SecretDescription) -> ReplicationReceipt | None:
+        return None if known.is_replica else ReplicationReceipt(known.arn, known.replicas)
+
+    call = requests.stop_replication_call(operation)
+    return _or_as_wished(exchange, operation, call, answers.replication_receipt, its_own)
 
 
 def _scheduled(known: SecretDescription) -> DeleteReceipt | None:
