@@ -43,7 +43,9 @@ class SecretId(str):
         if len(text) > MAX_NAME_LENGTH:
             raise InvalidSecretName(f"a secret name has {MAX_NAME_LENGTH} characters at most, this one {len(text)}")
         if _NAME.fullmatch(text) is None:
-            raise InvalidSecretName("a secret name is made of ASCII letters, digits and /_+=.@-! only")
+            raise InvalidSecretName(
+                "a secret name is made of ASCII letters, digits and /_+=.@- only, and of ! in those that AWS gives"
+            )
         return super().__new__(cls, text)
 
     @property
