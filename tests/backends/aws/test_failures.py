@@ -1,6 +1,7 @@
 """What AWS's error answers, and things that are none, mean to us."""
 
 import json
+import re
 from typing import Any
 
 import botocore.session
@@ -36,6 +37,15 @@ CODES = [
     ("DecryptionFailure", errors.DecryptionFailed),
     ("LimitExceededException", errors.LimitExceeded),
     ("AccessDeniedException", errors.AccessDenied),
+    ("NotAuthorized", errors.AccessDenied),
+    ("OptInRequired", errors.AccessDenied),
+    ("RequestEntityTooLarge", errors.InvalidRequest),
+    ("RequestEntityTooLargeException", errors.InvalidRequest),
+    ("ValidationError", errors.InvalidRequest),
+    ("MalformedHttpRequestException", errors.InvalidRequest),
+    ("SerializationException", errors.InvalidRequest),
+    ("UnknownOperationException", errors.InvalidRequest),
+    ("InvalidAction", errors.InvalidRequest),
     ("InvalidSignatureException", errors.InvalidSignature),
     ("SignatureDoesNotMatch", errors.InvalidSignature),
     ("RequestExpired", errors.InvalidSignature),
@@ -65,6 +75,25 @@ def test_a_code_of_aws_becomes_its_class_and_its_text_is_dropped(
     assert "canary" not in str(error)
     assert "{" not in str(error)
     assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("body", "header"),
+    [
+        (encoded({"code": "AccessDeniedException"}), None),
+        (encoded({"__type": 7, "code": "aws#AccessDeniedException"}), "ThrottlingException"),
+        (b"", "AccessDeniedException"),
+        (b"<html>", "AccessDeniedException:http://internal.amazon.com/"),
+        (encoded({"__type": "canary", "code": 403}), "AccessDeniedException"),
+        (encoded([]), "AccessDeniedException"),
+    ],
+)
+def test_a_code_is_found_where_awss_front_door_puts_it(body: bytes, header: str | None) -> None:
+    headers = {} if header is None else {"x-amzn-errortype": header}
+
+    error = error_for(GET, 403, headers, body)
+
+    assert (type(error), error.aws_code, error.retryable) == (errors.AccessDenied, "AccessDeniedException", False)
 
 
 def test_every_error_that_the_model_names_for_our_calls_has_a_class_of_its_own() -> None:
@@ -104,6 +133,22 @@ def test_a_missing_permission_is_named() -> None:
     error = error_for(GET, 400, {}, encoded({"__type": "AccessDeniedException"}))
 
     assert "secretsmanager:GetSecretValue" in str(error)
+    assert "of the endpoint and of the organisation" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (GET, {"kms:Decrypt"}),
+        (requests.put_call("a", SecretValue("v"), TOKEN), {"kms:Decrypt", "kms:GenerateDataKey"}),
+        (requests.create_call(Set("a", "v"), TOKEN), {"kms:Decrypt", "kms:GenerateDataKey"}),
+        (requests.delete_call(Delete("a"), 30), set()),
+    ],
+)
+def test_a_denial_that_may_be_the_kms_keys_says_so(call: Call, told: set[str]) -> None:
+    error = error_for(call, 400, {}, encoded({"__type": "AccessDeniedException"}))
+
+    assert set(re.findall(r"kms:\w+", str(error))) == told
 
 
 @pytest.mark.parametrize(
@@ -129,6 +174,7 @@ def test_what_is_no_error_of_the_api_is_told_by_its_status_alone(
 
     assert type(error) is expected
     assert error.status == status
+    assert error.retryable is (status >= 500 or status == 429)
     assert "canary" not in f"{error} {error.__dict__}".lower()
 
 
