@@ -34,6 +34,7 @@ from secrets_actor.domain.operations import (
     SortBy,
     with_token,
 )
+from secrets_actor.domain.paging import Trail
 from secrets_actor.domain.ports import AuditRecord, AuditSink
 from secrets_actor.domain.secret import (
     DeleteReceipt,
@@ -191,13 +192,13 @@ class Secrets(Administration):
         return self._pages(first, timeout)
 
     def _pages(self, first: ListPage, timeout: float | None) -> Iterator[SecretDescription]:
-        asked = first
+        asked, trail = first, Trail()
         while True:
             page = self.ask(asked, timeout=timeout)
             yield from page.secrets
-            if page.next_token is None or page.next_token == asked.next_token:
+            if page.next_token is None:
                 return
-            asked = replace(first, next_token=page.next_token)
+            asked = replace(first, next_token=trail.on_to(page.next_token))
 
     def ask(self, operation: Operation[T], *, timeout: float | None = None) -> T:
         """Have the secrets actor perform *operation*, and wait for its answer. Does not look into the cache first."""
