@@ -125,10 +125,18 @@ class Secrets(Administration):
         chunks = [GetMany(rest[start : start + BATCH_SIZE]) for start in range(0, len(rest), BATCH_SIZE)]
         under_way = [self._deliver(chunk, timeout) for chunk in chunks]
         errors: dict[str, SecretsError] = {}
-        for one in under_way:
-            batch = self._wait(one)
-            found |= batch.found
-            errors |= batch.errors
+        failures: list[SecretsError] = []
+        for chunk, one in zip(chunks, under_way, strict=True):
+            try:
+                batch = self._wait(one)
+            except SecretsError as error:
+                failures.append(error)
+                errors |= {secret_id: error.clone() for secret_id in chunk.secret_ids}
+            else:
+                found |= batch.found
+                errors |= batch.errors
+        if failures and not found and len(failures) == len(chunks):
+            raise failures[0]
         return SecretBatch({one: found[one] for one in asked if one in found}, errors)
 
     def set(

@@ -20,10 +20,11 @@ from tests.architecture.house import ROOT
 from tests.servers.behaviours import Behaviour, answer_json, aws_error
 from tests.servers.faulty import FaultyServer
 
-ROW: Final = re.compile(r"^\| [^|]+ \| `(\w+)(?:\(.*\))?` \| `(\w+)` \| (.+) \|$", re.M)
-TABLE: Final = {
-    message: (method, actions) for method, message, actions in ROW.findall((ROOT / "README.md").read_text())
-}
+ROW: Final = re.compile(r"^\| [^|]+ \| `(\w+)(?:\(.*\))?` \| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.M)
+ROWS: Final = ROW.findall((ROOT / "README.md").read_text())
+TABLE: Final = {message: (method, actions) for method, message, actions, *_ in ROWS}
+# What each emulator does, in the order of EMULATORS; see test_emulators_table.py.
+EMULATOR_CELLS: Final[dict[str, list[str]]] = {message: cells for _, message, _, *cells in ROWS}
 ARN: Final = "arn:aws:secretsmanager:us-east-1:123456789012:secret:a-AbCdEf"
 # Enough of an answer for every operation.
 SUITS_ALL: Final = {
