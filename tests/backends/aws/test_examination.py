@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from secrets_actor.backends.aws import backend
+from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.static import KeySource, StaticCredentials
 from secrets_actor.backends.aws.examination import UNTRIED, probes
 from secrets_actor.domain.credentials import Credentials
@@ -133,7 +134,7 @@ def test_a_region_that_is_named_is_another_of_the_same_partition(region: str, ot
 
 @pytest.mark.parametrize(("hours", "word"), [(2, "fast"), (-2, "slow")])
 def test_a_clock_that_is_off_is_told_with_how_far_and_which_way(examined: Examined, hours: int, word: str) -> None:
-    found = examined(wall_clock=lambda: datetime.now(UTC) + timedelta(hours=hours))
+    found = examined(clock=CorrectedClock(lambda: datetime.now(UTC) + timedelta(hours=hours)))
 
     assert found["clock"].verdict is Verdict.FAULT
     seconds = int(found["clock"].fact.split(" is ")[1].split()[0])
@@ -142,7 +143,9 @@ def test_a_clock_that_is_off_is_told_with_how_far_and_which_way(examined: Examin
 
 
 def test_a_clock_that_is_a_little_off_is_a_warning(examined: Examined) -> None:
-    assert examined(wall_clock=lambda: datetime.now(UTC) + timedelta(minutes=2))["clock"].verdict is Verdict.WARNING
+    clock = CorrectedClock(lambda: datetime.now(UTC) + timedelta(minutes=2))
+
+    assert examined(clock=clock)["clock"].verdict is Verdict.WARNING
 
 
 def test_another_authority_is_told_with_the_setting_that_names_it(examined: Examined, tmp_path: Path) -> None:
