@@ -155,8 +155,12 @@ def _lacks_region(raw: Mapping[str, Any], environ: Mapping[str, str]) -> bool:
     aws = aws if isinstance(aws, dict) else {}
     if "region" in aws:  # good or not: the model has looked at it
         return False
-    profile = aws.get("profile")
-    return region_of(AwsSettings(profile=profile if isinstance(profile, str) else None), environ) is None
+    profile, method = aws.get("profile"), aws.get("auth_method")
+    source = AwsSettings(
+        profile=profile if isinstance(profile, str) else None,
+        auth_method=method if method in ("access_key", "iam_role") else "default",
+    )
+    return region_of(source, environ) is None
 
 
 def _unusable(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
