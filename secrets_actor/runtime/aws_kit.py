@@ -55,7 +55,7 @@ def aws_kit_for(aws: AwsSettings, environ: Mapping[str, str], observe: Observer 
 def _credentials(aws: AwsSettings, region: str, sts: Callable[[str | None], Sts]) -> CredentialSource:
     if aws.role_arn is None:
         return _own_credentials(aws, region, sts)
-    role = Role(aws.role_arn, aws.role_session_name, aws.external_id, aws.session_duration)
+    role = Role(aws.role_arn, aws.role_session_name, aws.external_id, aws.session_duration, aws.role_tags or {})
     return AssumeRoleCredentials(_own_credentials(aws, region, sts), role, sts(region), "[aws]")
 
 
