@@ -101,4 +101,6 @@ def test_a_missing_permission_is_a_fault_where_nothing_goes_without_it(
     assert not_ok(found) == EXPECTED | {"GetSecretValue": "fault", "DeleteSecret": "warning"}
     assert found["GetSecretValue"][1].startswith("denied allow secretsmanager:GetSecretValue")
     done: Done = ours("doctor")
+    columns = {line.index(verdict) for line in done.text.splitlines() for verdict in re.findall(r" (ok|fault) ", line)}
+    assert columns == {len("RemoveRegionsFromReplication") + 1}
     assert re.search(r"^GetSecretValue +fault +denied\n +-> allow secretsmanager:GetSecretValue", done.text, re.M)

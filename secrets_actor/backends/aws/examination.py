@@ -25,6 +25,7 @@ from secrets_actor.domain.errors import (
     AccessDenied,
     DeadlineExceeded,
     InvalidAnswer,
+    InvalidRequest,
     SecretNotFound,
     SecretsError,
     Unreachable,
@@ -203,6 +204,8 @@ def _permission(exchange: Exchange, call: Call) -> Finding:
         verdict = Verdict.FAULT if call.action == READ else Verdict.WARNING
         remedy = f"allow secretsmanager:{call.action} in the policy of this user or role, if it is needed"
         return Finding(call.action, verdict, "denied", remedy)
+    except InvalidRequest as error:  # its text is about a secret that is there
+        return Finding(call.action, Verdict.WARNING, f"could not be told: AWS answers {error.aws_code}")
     except SecretsError as error:
         return Finding(call.action, Verdict.WARNING, f"could not be told: {error}")
     return Finding(call.action, Verdict.OK, "allowed")
