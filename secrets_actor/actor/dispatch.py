@@ -23,7 +23,6 @@ from secrets_actor.actor.alarms import Alarms
 from secrets_actor.actor.failures import out_of_time, workers_crashed
 from secrets_actor.actor.flights import Flight, Outcomes
 from secrets_actor.actor.jobs import (
-    Dismissed,
     FetchCredentials,
     Job,
     JobDone,
@@ -103,7 +102,7 @@ class Dispatcher:
         for worker in self._leaving.intersection(self._pool.idle):
             self._pool.dismiss(worker)
             self._leaving.discard(worker)
-            cast(worker, Dismissed())
+            self._staff.dismiss(worker)
 
     def submit(self, flight: Flight, *, first: bool = False) -> None:
         """Have *flight* done, when there are keys and a worker for it."""

@@ -10,6 +10,7 @@ import pytest
 from secrets_actor import AwsSettings, ConfigurationError, LocalSettings, Secret, Secrets, Settings, System
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.secret import SecretValue
+from secrets_actor.otp import ManualClock
 from tests.actor.rig import Shelf, eventually, failure, in_background, kill, running, settings, workers
 from tests.forking import PATIENCE
 from tests.servers.account import Keys as AccountKeys
@@ -66,8 +67,10 @@ def test_what_is_under_way_is_finished_by_the_old_store_and_not_kept(tmp_path: P
 
 
 def test_with_one_worker_those_who_wait_get_the_new_store(tmp_path: Path) -> None:
+    """By a clock that stands still: the worker that goes makes room at once, and not when a timer says so."""
     old, new = shelf_with("old"), shelf_with("new")
-    with running(System(settings(tmp_path, max_workers=1), kit=old.kit()), old, new) as system:
+    one = settings(tmp_path, max_workers=1)
+    with running(System(one, kit=old.kit(), clock=ManualClock()), old, new) as system:
         hold = old.hold("get")
         under_way = in_background(lambda: system.secrets.get("a", timeout=PATIENCE))
         hold.wait()
