@@ -1,4 +1,4 @@
-"""The README's examples run, each in a fresh interpreter with a home of its own."""
+"""The README's examples run, each in a fresh interpreter with a home of its own; the tests that it names are there."""
 
 import os
 import re
@@ -17,6 +17,17 @@ EXAMPLES = dict(re.findall(r"<!-- example: ([\w-]+) -->\n```python\n(.*?)```", T
 def test_every_python_block_is_an_example_that_is_run() -> None:
     assert len(re.findall(r"^```python$", TEXT, re.M)) == len(EXAMPLES)
     assert {"embedding", "errors", "actors", "supervision"} <= EXAMPLES.keys()
+
+
+def test_the_tests_that_are_said_to_try_each_place_of_keys_are_there() -> None:
+    rows = re.search(r"how it is tested, in `([\w/]+)` \|\n\|[-|]+\n((?:\|.*\n)+)", TEXT)
+    assert rows
+    folder, lines = ROOT / rows[1], rows[2].splitlines()
+    named = [re.findall(r"`(test_\w+)`", line) for line in lines]
+
+    assert len(lines) == 7
+    assert all(named)
+    assert [name for names in named for name in names if not (folder / f"{name}.py").is_file()] == []
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -3,9 +3,10 @@
 Rule 1: every job that is sent has an alarm. A job not done by its deadline costs its worker its life.
 Rule 2: a job whose worker ended goes to another worker, MAX_CRASHES times: a set keeps its token, so that it cannot
         write twice.
-Rule 3: keys are fetched by a worker; all who need them wait for the one fetch. Keys that the store refused are dropped;
-        expired ones are fetched anew, once for each flight. A fetch that fails while the old keys are good is nobody's
-        failure, and ends early enough for those who wait to go with the old ones.
+Rule 3: keys are fetched by a worker; all who need them wait for the one fetch. Keys that the store refused are dropped
+        and fetched anew, once for each flight; it goes again if they are others by then, as a rotated file's are. A
+        fetch that fails while the old keys are good is nobody's failure, and ends early enough for those who wait to go
+        with the old ones.
 Rule 4: nobody's job is not done: a flight that all have given up on is cancelled before it is sent.
 Rule 5: a job that the pool knows, waiting or given, is in `_flights`. What comes from a worker that is not on the job
         any more (it was cut off, or is an earlier actor's) is of use only if nobody else is on it.
@@ -22,7 +23,6 @@ from secrets_actor.actor.alarms import Alarms
 from secrets_actor.actor.failures import out_of_time, workers_crashed
 from secrets_actor.actor.flights import Flight, Outcomes
 from secrets_actor.actor.jobs import (
-    Dismissed,
     FetchCredentials,
     Job,
     JobDone,
@@ -37,7 +37,7 @@ from secrets_actor.actor.pool import Pool
 from secrets_actor.actor.present_kit import PresentKit
 from secrets_actor.actor.staff import Crew, Staff
 from secrets_actor.domain.credentials import Credentials
-from secrets_actor.domain.errors import CredentialsError, ExpiredToken, SecretsError
+from secrets_actor.domain.errors import ExpiredToken, SecretsError
 from secrets_actor.domain.ports import CallContext
 from secrets_actor.otp import CallDone, Down, ExitReason, GenServer, Pid, cast
 
@@ -102,7 +102,7 @@ class Dispatcher:
         for worker in self._leaving.intersection(self._pool.idle):
             self._pool.dismiss(worker)
             self._leaving.discard(worker)
-            cast(worker, Dismissed())
+            self._staff.dismiss(worker)
 
     def submit(self, flight: Flight, *, first: bool = False) -> None:
         """Have *flight* done, when there are keys and a worker for it."""
@@ -180,19 +180,22 @@ class Dispatcher:
             flight = self._flights[job]
             latest, keys = flight.deadline, self._keys.current()
             if latest is None or latest <= now:
-                self._pool.done(worker)
-                self._outcomes.cancelled(self._flights.pop(job))
-                return False
+                return self._turned_away(worker, job, self._outcomes.cancelled)
             if keys is None and self._kit.credentials is not None:  # refused or expired since it was submitted
-                self._pool.done(worker)
-                self._lock_out(self._flights.pop(job))
-                return False
+                return self._turned_away(worker, job, self._lock_out)
+            if (refused := flight.refused) is not None and refused[0] == keys:
+                return self._turned_away(worker, job, lambda flight: self._outcomes.failed(flight, refused[1]))
             deadline, flight.started = latest, True
             headroom = min(HEADROOM, (deadline - now) * HEADROOM_SHARE)
             context = CallContext(deadline - headroom, keys, repeated=flight.repeated)
             cast(worker, Job(job, flight.operation, context, flight.lane))
         self._alarms.arm(job, deadline - now + GRACE)
         return True
+
+    def _turned_away(self, worker: Pid, job: int, instead: Callable[[Flight], None]) -> bool:
+        self._pool.done(worker)
+        instead(self._flights.pop(job))
+        return False
 
     def _finished(self, worker: Pid, job: int) -> bool:
         if self._pool.holder(job) is not worker:
@@ -221,12 +224,9 @@ class Dispatcher:
             self._failed(job.flight, error)
             return
         flight = self._flights[job.flight]
-        if isinstance(error, CredentialsError):
-            self._keys.rejected(job.context.credentials)
-            if isinstance(error, ExpiredToken) and not flight.reauthorised:
-                flight.reauthorised = True
-                self._again(flight)
-                return
+        if self._keys.refused(flight, job.context.credentials, error):
+            self._again(flight)
+            return
         now = self._clock.now()
         if now >= job.context.deadline and (flight.deadline or 0.0) > now + HEADROOM:
             self._again(flight)  # its time was up, but some joined later and have time left

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from secrets_actor.domain.asker import Asker
+from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import Answer
@@ -58,7 +59,8 @@ class Flight:
     started: bool = False
     crashes: int = 0
     repeated: bool = False  # it was sent before, and nobody heard what became of it
-    reauthorised: bool = False
+    # Keys that the store refused, and how. It goes once more, by others.
+    refused: tuple[Credentials | None, SecretsError] | None = field(default=None, repr=False)
     superseded: bool = False
 
     @property

@@ -66,11 +66,6 @@ class UseStore:
 
 
 @dataclass(frozen=True, slots=True)
-class Dismissed:
-    """To a worker of a store that is not in force any more: end when your turn comes."""
-
-
-@dataclass(frozen=True, slots=True)
 class Announce:
     """To a worker: say `WorkerReady` when your turn comes."""
 

@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from secrets_actor.actor.credential_state import CredentialState
 from secrets_actor.actor.flights import Flight
 from secrets_actor.domain.credentials import Credentials
+from secrets_actor.domain.errors import (
+    CredentialsError,
+    ExpiredToken,
+    InvalidSignature,
+    SecretsError,
+    UnrecognizedClient,
+)
 from secrets_actor.otp import LifecycleEvent
+
+# After these, other keys may do: those that were used have ended, or were replaced where they came from.
+REFUSALS: Final = (ExpiredToken, InvalidSignature, UnrecognizedClient)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +67,17 @@ class Keyring:
         self._state = self._state.failed(self._wall_clock())
         return self._release()
 
-    def rejected(self, credentials: Credentials | None) -> None:
-        """The store refused *credentials*. Nothing, if others have come since."""
+    def refused(self, flight: Flight, credentials: Credentials | None, error: SecretsError) -> bool:
+        """*flight* failed by *credentials*. Keys that the store refused are dropped, unless others have come since.
+        Whether it is to go once more, by others."""
+        if not isinstance(error, CredentialsError):
+            return False
         if self._state.credentials is credentials:
             self._state = self._state.rejected()
+        if flight.refused is not None or not isinstance(error, REFUSALS):
+            return False
+        flight.refused = credentials, error
+        return True
 
     def start_over(self) -> list[Flight]:
         """The keys are for another store now: none is known. Those who waited for the fetch."""

@@ -14,7 +14,18 @@ from typing import Any, Final
 from secrets_actor.actor.jobs import Announce, Nudge, Unadopted
 from secrets_actor.actor.pool import Pool
 from secrets_actor.domain.errors import SecretsError, WorkerCrashed
-from secrets_actor.otp import Address, ChildSpec, GenServer, OtpError, Pid, StartChild, StartError, WhichChildren, cast
+from secrets_actor.otp import (
+    Address,
+    ChildSpec,
+    GenServer,
+    OtpError,
+    Pid,
+    StartChild,
+    StartError,
+    TerminatePid,
+    WhichChildren,
+    cast,
+)
 
 # Seconds after which a worker that was to come, and did not, is no longer counted on.
 PATIENCE: Final = 1.0
@@ -52,6 +63,10 @@ class Staff:
         """Have so many more started."""
         for _ in range(workers):
             self._server.call_async(self._crew.supervisor, StartChild(self._crew.spec), self._started)
+
+    def dismiss(self, worker: Pid) -> None:
+        """End an idle *worker*. By its supervisor, which hears of it before the next start: there is room for that."""
+        cast(self._crew.supervisor, TerminatePid(worker))
 
     def watch(self) -> None:
         """Look again in a while, if jobs wait for nothing but workers that are to come."""

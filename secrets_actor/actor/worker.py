@@ -14,7 +14,6 @@ from typing import Any
 
 from secrets_actor.actor.jobs import (
     Announce,
-    Dismissed,
     FetchCredentials,
     Job,
     JobDone,
@@ -28,7 +27,7 @@ from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import Get, Operation
 from secrets_actor.domain.ports import Answer, Backend
 from secrets_actor.domain.secret import Secret
-from secrets_actor.otp import NORMAL, ExitReason, GenServer, Handled, Name, Stop
+from secrets_actor.otp import ExitReason, GenServer, Handled, Name
 
 
 class Worker(GenServer):
@@ -52,8 +51,6 @@ class Worker(GenServer):
                 self._owner.send(self._result(message))
             case Announce():
                 self._owner.send(WorkerReady(self.me, self._number))
-            case Dismissed():
-                return Stop(NORMAL)
             case _:
                 return super().handle_cast(message)
         return None

@@ -17,6 +17,7 @@ from secrets_actor.runtime.settings_source import load
 from secrets_actor.runtime.wiring import kit_for
 
 WIDTH: Final = 100  # columns of a finding
+CHECK: Final = len("RemoveRegionsFromReplication")  # columns of its name: the longest
 
 
 def report(config: Path | None, prefix: str, seconds: float, json: bool) -> bool:
@@ -56,5 +57,5 @@ def drawn(finding: Finding) -> str:
     if finding.remedy is not None:
         lines += textwrap.wrap(f"-> {finding.remedy}", WIDTH, break_long_words=False, break_on_hyphens=False)
     first, *rest = lines
-    head = f"{finding.check.ljust(26)} {finding.verdict.ljust(8)} {first}"
-    return "\n".join([head, *(" " * 36 + line for line in rest)])
+    head = f"{finding.check.ljust(CHECK)} {finding.verdict.ljust(8)} {first}"
+    return "\n".join([head, *(" " * (CHECK + 10) + line for line in rest)])

@@ -49,6 +49,7 @@ from secrets_actor.domain.operations import (
     Update,
     ValidatePolicy,
 )
+from secrets_actor.domain.paging import Trail
 from secrets_actor.domain.secret import SecretValue, SetReceipt
 
 T = TypeVar("T")
@@ -128,13 +129,13 @@ class Administration(ABC):
         """All versions of the secret that have a label; with *include_deprecated* the others, too. *timeout* is for
         each page of 100."""
         found: tuple[VersionInfo, ...] = ()
-        token: str | None = None
+        token, trail = None, Trail()
         while True:
             page = self.ask(ListVersions(secret_id, include_deprecated, next_token=token), timeout=timeout)
             found += page.versions
-            if page.next_token is None or page.next_token == token:
+            if page.next_token is None:
                 return found
-            token = page.next_token
+            token = trail.on_to(page.next_token)
 
     def move_stage(
         self,

@@ -34,6 +34,7 @@ from secrets_actor.domain.operations import (
     SortBy,
     with_token,
 )
+from secrets_actor.domain.paging import Trail
 from secrets_actor.domain.ports import AuditRecord, AuditSink
 from secrets_actor.domain.secret import (
     DeleteReceipt,
@@ -124,10 +125,18 @@ class Secrets(Administration):
         chunks = [GetMany(rest[start : start + BATCH_SIZE]) for start in range(0, len(rest), BATCH_SIZE)]
         under_way = [self._deliver(chunk, timeout) for chunk in chunks]
         errors: dict[str, SecretsError] = {}
-        for one in under_way:
-            batch = self._wait(one)
-            found |= batch.found
-            errors |= batch.errors
+        failures: list[SecretsError] = []
+        for chunk, one in zip(chunks, under_way, strict=True):
+            try:
+                batch = self._wait(one)
+            except SecretsError as error:
+                failures.append(error)
+                errors |= {secret_id: error.clone() for secret_id in chunk.secret_ids}
+            else:
+                found |= batch.found
+                errors |= batch.errors
+        if failures and not found and len(failures) == len(chunks):
+            raise failures[0]
         return SecretBatch({one: found[one] for one in asked if one in found}, errors)
 
     def set(
@@ -191,13 +200,13 @@ class Secrets(Administration):
         return self._pages(first, timeout)
 
     def _pages(self, first: ListPage, timeout: float | None) -> Iterator[SecretDescription]:
-        asked = first
+        asked, trail = first, Trail()
         while True:
             page = self.ask(asked, timeout=timeout)
             yield from page.secrets
-            if page.next_token is None or page.next_token == asked.next_token:
+            if page.next_token is None:
                 return
-            asked = replace(first, next_token=page.next_token)
+            asked = replace(first, next_token=trail.on_to(page.next_token))
 
     def ask(self, operation: Operation[T], *, timeout: float | None = None) -> T:
         """Have the secrets actor perform *operation*, and wait for its answer. Does not look into the cache first."""

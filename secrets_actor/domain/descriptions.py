@@ -92,6 +92,11 @@ class SecretDescription:
     primary_region: str | None = None
     replicas: tuple[Replica, ...] = ()
 
+    @property
+    def is_replica(self) -> bool:
+        """Whether this is a copy of a secret in another region, where alone it can be written."""
+        return self.primary_region is not None and self.arn.split(":")[3:4] != [self.primary_region]
+
 
 @dataclass(frozen=True, slots=True)
 class SecretPage:

@@ -5,13 +5,14 @@ from typing import Final, Self
 
 from secrets_actor.domain.errors import InvalidSecretName
 
-# Limits and alphabet: AWS Secrets Manager API reference, CreateSecret `Name` and GetSecretValue `SecretId`.
+# Limits and alphabet: AWS Secrets Manager API reference, CreateSecret `Name` and GetSecretValue `SecretId`. The `!` is
+# in the names that AWS's services give to the secrets they manage (user guide, "Secrets managed by other services").
 MAX_NAME_LENGTH: Final = 512
 MAX_ID_LENGTH: Final = 2048
-_NAME: Final = re.compile(r"[A-Za-z0-9/_+=.@-]+")
+_NAME: Final = re.compile(r"[A-Za-z0-9/_+=.@!-]+")
 _ARN: Final = re.compile(
     r"arn:(?P<partition>[a-z0-9-]+):secretsmanager:(?P<region>[a-z0-9-]+):(?P<account>[0-9]{12})"
-    r":secret:(?P<name>[A-Za-z0-9/_+=.@-]+)"
+    r":secret:(?P<name>[A-Za-z0-9/_+=.@!-]+)"
 )
 # AWS appends a hyphen and six random characters to the name in an ARN.
 _ARN_SUFFIX: Final = re.compile(r"-[A-Za-z0-9]{6}$")
@@ -42,13 +43,20 @@ class SecretId(str):
         if len(text) > MAX_NAME_LENGTH:
             raise InvalidSecretName(f"a secret name has {MAX_NAME_LENGTH} characters at most, this one {len(text)}")
         if _NAME.fullmatch(text) is None:
-            raise InvalidSecretName("a secret name is made of ASCII letters, digits and /_+=.@- only")
+            raise InvalidSecretName(
+                "a secret name is made of ASCII letters, digits and /_+=.@- only, and of ! in those that AWS gives"
+            )
         return super().__new__(cls, text)
 
     @property
     def is_arn(self) -> bool:
         """Whether this is an ARN rather than a name."""
         return self.startswith("arn:")
+
+    @property
+    def is_managed(self) -> bool:
+        """Whether another service made this secret, such as rds!db-...: it can be read, but none is created so."""
+        return "!" in self
 
     @property
     def lane(self) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from secrets_actor.backends.aws import backend
+from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.assume_role import AssumeRoleCredentials, Role
 from secrets_actor.backends.aws.credentials.chain import DefaultChain
 from secrets_actor.backends.aws.credentials.connection import through
@@ -33,44 +34,51 @@ def aws_kit_for(aws: AwsSettings, environ: Mapping[str, str], observe: Observer 
     """What opens connections to the configured store. Raises `ConfigurationError`."""
     region = region_of(aws, environ) or ""
     way = way_for(aws, region, environ)
+    clock = CorrectedClock(on_skew=None if observe is None else lambda seconds: observe(ClockSkewed("aws", seconds)))
+    sts = sts_of(aws, way, clock)
     return backend.kit(
         region=region,
         endpoint_url=way.endpoint_url,
         ca_bundle=way.ca_bundle,
         timeout=aws.timeout,
         recovery_window=aws.recovery_window,
-        credentials=_credentials(aws, region, way),
+        credentials=_credentials(aws, region, sts),
+        clock=clock,
         retries=way.retries,
         use_fips=way.use_fips,
         use_dualstack=way.use_dualstack,
         proxy=way.proxy,
-        sts=sts_of(aws, way),
-        on_skew=None if observe is None else lambda seconds: observe(ClockSkewed("aws", seconds)),
+        sts=sts,
     )
 
 
-def _credentials(aws: AwsSettings, region: str, way: Way) -> CredentialSource:
+def _credentials(aws: AwsSettings, region: str, sts: Callable[[str | None], Sts]) -> CredentialSource:
     if aws.role_arn is None:
-        return _own_credentials(aws, region, way)
-    role = Role(aws.role_arn, aws.role_session_name, aws.external_id, aws.session_duration)
-    return AssumeRoleCredentials(_own_credentials(aws, region, way), role, sts_of(aws, way)(region), "[aws]")
+        return _own_credentials(aws, region, sts)
+    role = Role(aws.role_arn, aws.role_session_name, aws.external_id, aws.session_duration, aws.role_tags or {})
+    return AssumeRoleCredentials(_own_credentials(aws, region, sts), role, sts(region), "[aws]")
 
 
-def _own_credentials(aws: AwsSettings, region: str, way: Way) -> CredentialSource:
+def _own_credentials(aws: AwsSettings, region: str, sts: Callable[[str | None], Sts]) -> CredentialSource:
     given = any((aws.access_key, aws.secret_key, aws.session_token))
     if aws.auth_method == "access_key" or (given and aws.auth_method == "default"):
         return StaticCredentials(aws.access_key, aws.secret_key, aws.session_token)
     if aws.auth_method == "default":
-        return DefaultChain(aws.profile, region, sts_of(aws, way))
+        return DefaultChain(aws.profile, region, sts)
     return InstanceMetadataCredentials()
 
 
-def sts_of(aws: AwsSettings, way: Way) -> Callable[[str | None], Sts]:
-    """What makes the client of a region's STS: the same CAs and the same proxy as on the way to the store."""
+def sts_of(aws: AwsSettings, way: Way, clock: CorrectedClock) -> Callable[[str | None], Sts]:
+    """What makes the client of a region's STS: the same CAs, the same proxy and the same clock as on the way to the
+    store."""
 
     def proxy_of(endpoint: Endpoint) -> Proxy | None:
         return proxy_for(endpoint, aws.proxy_url, os.environ) if endpoint.scheme == "https" else None
 
     return partial(
-        Sts, connect=through(way.ca_bundle, proxy_of), use_fips=way.use_fips, use_dualstack=way.use_dualstack
+        Sts,
+        connect=through(way.ca_bundle, proxy_of),
+        clock=clock,
+        use_fips=way.use_fips,
+        use_dualstack=way.use_dualstack,
     )

@@ -38,7 +38,8 @@ class AwsSettings:
     *region* None: AWS_REGION, AWS_DEFAULT_REGION, or the profile's. *auth_method* `default`: the three keys if one of
     them is given, else wherever AWS's own tools look, starting with *profile* if there is one; `access_key`: the three
     keys, or the AWS_ variables when no access key is given; `iam_role`: the role of the instance this runs on. With
-    *role_arn*, all that only serves to assume that role, for *session_duration* seconds (900 to 43200).
+    *role_arn*, all that only serves to assume that role, for *session_duration* seconds (900 to 43200), with
+    *role_tags* on the session (50 at most, none by default; in the environment a JSON object).
     What is None of *endpoint_url*, *use_fips*, *use_dualstack*, *ca_bundle*, *proxy_url*, *retry_mode* and
     *max_attempts* (1 to 100, the first one too) is as AWS's own variables have it; see `aws_way.py`.
     """
@@ -53,6 +54,7 @@ class AwsSettings:
     external_id: str | None = None
     role_session_name: str | None = None
     session_duration: int | None = _limits(None, ge=900, le=43_200)
+    role_tags: Mapping[str, str] | None = None
     timeout: float = _limits(5.0, gt=0, le=300)
     recovery_window: int = _limits(30, ge=7, le=30)
     endpoint_url: str | None = None

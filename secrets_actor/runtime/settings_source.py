@@ -10,12 +10,14 @@ Rule 5: mistakes are returned up to `load`, whose frame holds no key, and raised
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
 import os
 import re
 import tomllib
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -155,8 +157,12 @@ def _lacks_region(raw: Mapping[str, Any], environ: Mapping[str, str]) -> bool:
     aws = aws if isinstance(aws, dict) else {}
     if "region" in aws:  # good or not: the model has looked at it
         return False
-    profile = aws.get("profile")
-    return region_of(AwsSettings(profile=profile if isinstance(profile, str) else None), environ) is None
+    profile, method = aws.get("profile"), aws.get("auth_method")
+    source = AwsSettings(
+        profile=profile if isinstance(profile, str) else None,
+        auth_method=method if method in ("access_key", "iam_role") else "default",
+    )
+    return region_of(source, environ) is None
 
 
 def _unusable(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -174,7 +180,7 @@ def _unusable(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]
     if aws.role_arn is not None:
         from secrets_actor.backends.aws.credentials.assume_role import Role
 
-        role = Role(aws.role_arn, aws.role_session_name, aws.external_id, aws.session_duration)
+        role = Role(aws.role_arn, aws.role_session_name, aws.external_id, aws.session_duration, aws.role_tags or {})
         mistakes += [f"aws.{mistake}" for mistake in role.mistakes()]
     return tuple(mistakes)
 
@@ -206,7 +212,7 @@ def _model(section: type) -> type[BaseModel]:
             fields[field.name] = (_model(typing.cast("type", hint)), Field(default_factory=dict, validate_default=True))
         else:
             limits: dict[str, Any] = {**field.metadata, **({"allow_inf_nan": False} if hint is float else {})}
-            given = Annotated[hint, BeforeValidator(_no_bool)] if hint in (int, float) else hint
+            given = Annotated[hint, BeforeValidator(_BEFORE[hint])] if hint in _BEFORE else hint
             fields[field.name] = (given, Field(default=field.default, **limits))
     return create_model(section.__name__, __config__=ConfigDict(extra="forbid", hide_input_in_errors=True), **fields)
 
@@ -217,6 +223,25 @@ def _no_bool(given: Any) -> Any:
     if isinstance(given, bool):
         raise PydanticCustomError("no_bool", "Input should be a number")
     return given
+
+
+def _from_json(given: Any) -> Any:
+    from pydantic_core import PydanticCustomError  # rule 4
+
+    if not isinstance(given, str):
+        return given
+    with contextlib.suppress(ValueError, RecursionError):
+        if isinstance(found := json.loads(given), dict):
+            return found
+    raise PydanticCustomError("no_table", "Input should be a table; in the environment, a JSON object")
+
+
+# What looks at a setting of a type before pydantic does.
+_BEFORE: Final[Mapping[Any, Callable[[Any], Any]]] = {
+    int: _no_bool,
+    float: _no_bool,
+    Mapping[str, str] | None: _from_json,
+}
 
 
 def _from_model(model: BaseModel, section: type, keys: dict[str, KeySource]) -> Any:

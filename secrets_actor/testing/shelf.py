@@ -151,7 +151,7 @@ class Shelf:
             text = "the fake store keeps no tags and has no KMS keys; set the secret without them"
             raise _refusal(InvalidRequest, text)
         secret_id = SecretId(operation.secret_id)
-        created = self._find(secret_id) is None and not secret_id.is_arn
+        created = self._find(secret_id) is None and not (secret_id.is_arn or secret_id.is_managed)
         if operation.restore_on_set and not created:
             self._restore(Restore(secret_id), now)
         entry = self._create(secret_id, now) if created else self._live(secret_id)

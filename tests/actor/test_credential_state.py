@@ -8,6 +8,15 @@ from secrets_actor.actor.credential_state import CredentialState, Phase
 from secrets_actor.actor.flights import Flight
 from secrets_actor.actor.keyring import Keyring
 from secrets_actor.domain.credentials import Credentials
+from secrets_actor.domain.errors import (
+    AccessDenied,
+    ExpiredToken,
+    InvalidSignature,
+    MissingSecretKey,
+    SecretsError,
+    Throttled,
+    UnrecognizedClient,
+)
 from secrets_actor.domain.operations import List
 from secrets_actor.domain.secret import SecretValue
 
@@ -177,11 +186,34 @@ def test_a_keyring_drops_the_keys_that_were_refused_and_none_that_came_since() -
     ring.fetched(old)
     ring.fetched(new)
 
-    ring.rejected(old)
+    assert ring.refused(Flight(1, List()), old, UnrecognizedClient("who?"))
     assert ring.current() is new
 
-    ring.rejected(new)
+    assert ring.refused(Flight(2, List()), new, UnrecognizedClient("who?"))
     assert ring.current() is None
+
+
+@pytest.mark.parametrize(
+    ("error", "kept", "again"),
+    [
+        (ExpiredToken, False, True),
+        (InvalidSignature, False, True),
+        (UnrecognizedClient, False, True),
+        (MissingSecretKey, False, False),
+        (AccessDenied, True, False),
+        (Throttled, True, False),
+    ],
+)
+def test_a_flight_goes_once_more_only_after_a_refusal_of_its_keys(
+    error: type[SecretsError], kept: bool, again: bool
+) -> None:
+    ring, flight, refusal = Keyring(Clock()), Flight(1, List()), error("no")
+    ring.fetched(used := keys())
+
+    assert ring.refused(flight, used, refusal) is again
+    assert (ring.current() is used) is kept
+    assert flight.refused == ((used, refusal) if again else None)
+    assert not ring.refused(flight, used, refusal)
 
 
 def test_a_keyring_holds_keys_until_their_end() -> None:

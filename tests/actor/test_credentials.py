@@ -9,14 +9,17 @@ import pytest
 
 from secrets_actor import (
     AccessDenied,
+    CredentialsError,
     DeadlineExceeded,
     ExpiredToken,
     InvalidSignature,
     MetadataServiceError,
     SecretNotFound,
     System,
+    UnrecognizedClient,
     WorkerCrashed,
 )
+from secrets_actor.actor.keyring import REFUSALS
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import CallContext
@@ -124,10 +127,13 @@ def test_an_expired_token_costs_one_fetch_and_one_more_try_and_the_caller_nothin
     assert [key_of(context) for context in shelf.contexts] == ["key 1", "key 2"]
 
 
-def test_a_token_that_is_expired_again_is_an_error(tmp_path: Path, shelf: Shelf, source: Source) -> None:
-    refuse(shelf, ExpiredToken("expired"), "key 1", "key 2", "key 3")
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_keys_that_are_refused_again_are_an_error(
+    tmp_path: Path, shelf: Shelf, source: Source, refusal: type[CredentialsError]
+) -> None:
+    refuse(shelf, refusal("wrong"), "key 1", "key 2", "key 3")
     with running(system_with(tmp_path, shelf, source), shelf) as system:
-        assert type(failure(lambda: system.secrets.get("a"))) is ExpiredToken
+        assert type(failure(lambda: system.secrets.get("a"))) is refusal
         assert source.fetched == 2
 
 
@@ -148,12 +154,70 @@ def test_many_whose_token_has_expired_share_the_one_new_fetch(tmp_path: Path, sh
     assert source.fetched == 2
 
 
-def test_rejected_keys_are_fetched_anew_for_the_next_call(tmp_path: Path, shelf: Shelf, source: Source) -> None:
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_refused_keys_that_were_replaced_meanwhile_cost_the_caller_nothing(
+    tmp_path: Path, shelf: Shelf, source: Source, refusal: type[CredentialsError]
+) -> None:
     shelf.put("a", "v")
-    refuse(shelf, InvalidSignature("wrong"), "key 1")
+    refuse(shelf, refusal("wrong"), "key 1")
     with running(system_with(tmp_path, shelf, source), shelf) as system:
-        assert type(failure(lambda: system.secrets.get("a"))) is InvalidSignature
         assert system.secrets.get("a").reveal() == "v"
+        system.secrets.set("a", "w")
+    assert [key_of(context) for context in shelf.contexts] == ["key 1", "key 2", "key 2"]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_refused_keys_that_are_still_the_same_are_not_tried_twice(
+    tmp_path: Path, shelf: Shelf, source: Source, refusal: type[CredentialsError]
+) -> None:
+    source.fetch_now = lambda: Credentials("AKIA", SecretValue("old"))
+    refuse(shelf, refusal("wrong"), "old")
+    with running(system_with(tmp_path, shelf, source), shelf) as system:
+        for calls in (1, 2):
+            error = failure(lambda: system.secrets.get("a"))
+            assert (type(error), str(error)) == (refusal, "wrong")
+            assert (len(shelf.contexts), source.fetched) == (calls, calls + 1)
+
+
+def test_refused_keys_for_which_there_are_no_others_are_an_error_of_who_gives_them(
+    tmp_path: Path, shelf: Shelf, source: Source
+) -> None:
+    shelf.put("a", "v")
+
+    def no_more() -> None:
+        if source.fetched == 2:
+            raise MetadataServiceError("no role here")
+
+    source.fetch_now = no_more
+    refuse(shelf, UnrecognizedClient("who?"), "key 1")
+    with running(system_with(tmp_path, shelf, source), shelf) as system:
+        assert type(failure(lambda: system.secrets.get("a"))) is MetadataServiceError
+        assert system.secrets.get("a").reveal() == "v"
+    assert source.fetched == 3
+
+
+def test_many_whose_keys_were_replaced_share_the_one_new_fetch_though_one_was_refused_late(
+    tmp_path: Path, shelf: Shelf, source: Source
+) -> None:
+    """The second is refused when the new keys are here already: it goes with them, and drops them not."""
+    for name in "ab":
+        shelf.put(name, name)
+    held, go = threading.Event(), threading.Event()
+
+    def check(operation: Operation[object], context: CallContext) -> None:
+        if key_of(context) == "key 1":
+            if getattr(operation, "secret_id", "") == "b":
+                held.set()
+                go.wait(10)
+            raise UnrecognizedClient("who?")
+
+    shelf.before = check
+    with running(system_with(tmp_path, shelf, source), shelf) as system:
+        late = in_background(lambda: system.secrets.get("b").reveal())
+        assert held.wait(10)
+        assert system.secrets.get("a").reveal() == "a"
+        go.set()
+        assert late.result(10) == "b"
     assert source.fetched == 2
 
 
@@ -168,25 +232,25 @@ def test_keys_that_were_not_refused_are_kept(tmp_path: Path, shelf: Shelf, sourc
 def test_a_job_that_waited_for_a_worker_while_its_keys_were_refused_goes_with_new_ones(
     tmp_path: Path, shelf: Shelf, source: Source
 ) -> None:
-    for name in "bc":
+    for name in "abc":
         shelf.put(name, name)
-    hold = shelf.hold("get", "a")
-    with running(system_with(tmp_path, shelf, source, max_workers=1), shelf) as system:
-        first = in_background(lambda: system.secrets.get("a"))
-        hold.wait()
-        rest = [in_background(lambda name=name: system.secrets.get(name).reveal()) for name in "bc"]
-        eventually(lambda: process(system, "secrets").open_calls == 3)
+    go, held = threading.Event(), threading.Event()
 
-        def refused(_operation: Operation[object]) -> None:
+    def check(_operation: Operation[object], context: CallContext) -> None:
+        if key_of(context) == "key 1":
+            held.set()
+            go.wait(10)
             raise InvalidSignature("wrong")
 
-        shelf.perform = refused  # type: ignore[method-assign,assignment]
-        hold.go.set()
-        assert type(first.exception(10)) is InvalidSignature
-        del shelf.perform
-        outcomes = [one.exception(10) for one in rest]
-    assert {key_of(context) for context in shelf.contexts} >= {"key 1", "key 2"}
-    assert {type(one) for one in outcomes} <= {type(None), InvalidSignature}, "and never a request without keys"
+    shelf.before = check
+    with running(system_with(tmp_path, shelf, source, max_workers=1), shelf) as system:
+        first = in_background(lambda: system.secrets.get("a").reveal())
+        assert held.wait(10)
+        rest = [in_background(lambda name=name: system.secrets.get(name).reveal()) for name in "bc"]
+        eventually(lambda: process(system, "secrets").open_calls == 3)
+        go.set()
+        assert [one.result(10) for one in (first, *rest)] == list("abc")
+    assert [key_of(context) for context in shelf.contexts] == ["key 1", "key 2", "key 2", "key 2"]
 
 
 def test_keys_that_are_expired_when_they_come_are_an_error_and_not_an_endless_fetch(

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secrets_actor.actor.lanes import Lanes
@@ -100,6 +100,7 @@ def test_leaving_a_lane_that_nobody_is_in_does_nothing() -> None:
     assert Lanes().leave("a", 1) == []
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_in_every_history_writes_run_alone_in_order_and_nobody_is_forgotten(data: st.DataObject) -> None:
     lanes = Lanes()

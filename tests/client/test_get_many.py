@@ -21,6 +21,7 @@ from secrets_actor import (
     System,
     Throttled,
     TlsFailed,
+    Unreachable,
 )
 from secrets_actor.testing import FakeStore, fake_system
 from tests.actor.rig import eventually, failure, in_background
@@ -95,11 +96,51 @@ def test_what_was_read_before_a_write_that_was_under_way_is_not_kept(running: tu
     assert system.secrets.get(NAMES[0]).reveal() == "new"
 
 
-def test_a_call_that_fails_as_a_whole_is_raised(running: tuple[System, FakeStore]) -> None:
+def test_a_chunk_that_fails_is_the_error_of_its_secrets_and_of_no_other(running: tuple[System, FakeStore]) -> None:
     system, store = running
     store.fail_next(AccessDenied("no"), operation="get_many")
 
+    batch = system.secrets.get_many([*NAMES, "missing"])
+
+    denied = [name for name, error in batch.errors.items() if type(error) is AccessDenied]
+    assert denied in (NAMES[:20], NAMES[20:40], [*NAMES[40:], "missing"])
+    assert list(batch.found) == [name for name in NAMES if name not in denied]
+    assert {*batch.found, *batch.errors} == {*NAMES, "missing"}
+    errors = list(batch.errors.values())
+    assert len({id(error) for error in errors}) == len(errors)
+    assert {(error.__cause__, error.__context__, error.__traceback__) for error in errors} == {(None, None, None)}
+
+
+def test_what_the_cache_has_is_found_though_every_call_fails(running: tuple[System, FakeStore]) -> None:
+    system, store = running
+    system.secrets.get_many(NAMES[:5])
+    store.fail_next(Unreachable("no"), operation="get_many", times=100)
+
+    batch = system.secrets.get_many(NAMES)
+
+    assert list(batch.found) == NAMES[:5]
+    assert list(batch.errors) == NAMES[5:]
+    assert {type(error) for error in batch.errors.values()} == {Unreachable}
+
+
+def test_a_chunk_of_which_nothing_is_found_is_an_answer_too(running: tuple[System, FakeStore]) -> None:
+    system, store = running
+    missing = [f"missing/{number}" for number in range(21)]
+    store.fail_next(AccessDenied("no"), operation="get_many")
+
+    batch = system.secrets.get_many(missing)
+
+    assert not batch.found
+    assert {type(error) for error in batch.errors.values()} == {AccessDenied, SecretNotFound}
+    assert set(batch.errors) == set(missing)
+
+
+def test_when_every_call_fails_and_nothing_is_found_the_failure_is_raised(running: tuple[System, FakeStore]) -> None:
+    system, store = running
+    store.fail_next(AccessDenied("no"), operation="get_many", times=3)
+
     assert type(failure(lambda: system.secrets.get_many(NAMES))) is AccessDenied
+    assert store.calls["get_many"] == 3
     assert type(failure(lambda: system.secrets.get_many([]))) is InvalidParameter
 
 

@@ -10,7 +10,7 @@ import pytest
 from secrets_actor.domain.ports import BackendKit
 from tests.contract.divergences import BACKENDS, DIVERGENCES, EMULATORS, FAKE, LIVE, LOCAL, MINISTACK, MOTO
 from tests.contract.live import initial_environment, live_account
-from tests.contract.store import OBSERVED, RECOVERY_WINDOW, Store, aws_kit
+from tests.contract.store import LIVE_PATIENCE, OBSERVED, RECOVERY_WINDOW, Store, aws_kit
 from tests.servers.account import allow_everything
 from tests.servers.ministack import Ministack
 from tests.servers.moto import MotoServer
@@ -52,13 +52,20 @@ def _live_store() -> Iterator[Store]:
     account = live_account(initial_environment())
     if isinstance(account, str):
         pytest.skip(account)
-    kit = aws_kit(None, account.keys, region=account.region)
-    store = Store(LIVE, kit, kit.connect(), f"{account.prefix}/{uuid.uuid4().hex[:10]}")
+    kit = aws_kit(account.endpoint_url, account.keys, region=account.region)
+    prefix = f"{account.prefix}/{uuid.uuid4().hex[:10]}"
+    store = Store(LIVE, kit, kit.connect(), prefix, patience=LIVE_PATIENCE)
     try:
         yield store
     finally:
-        store.clean_up()
+        # By a connection of its own: a test may have closed the store's.
+        own = Store(LIVE, kit, kit.connect(), prefix, store.written, LIVE_PATIENCE)
+        left = own.clean_up()
+        own.backend.close()
         store.backend.close()
+        if left:
+            lines = [f"{name}: {type(error).__name__}: {error}" for name, error in left.items()]
+            pytest.fail("\n".join(["left in the account:", *lines]), pytrace=False)
 
 
 @pytest.fixture(params=[*BACKENDS, REAL])

@@ -23,68 +23,84 @@ LIVE: Final = "aws-live"
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """What the emulator does, and what AWS does."""
+    """What the emulator does, and what AWS does. *of* are the messages it is about; none: refusals of any."""
 
     instead: str
     aws: str
+    of: tuple[str, ...] = ()
 
 
 DIVERGENCES: Final[dict[tuple[str, str], Divergence]] = {
     (MINISTACK, "token-is-version-id"): Divergence(
         "CreateSecret and UpdateSecret ignore ClientRequestToken and make up a version id",
         "the token becomes the version id",
+        ("Set", "Create", "Update"),
     ),
     (MINISTACK, "same-token-same-value"): Divergence(
-        "the same token and value again make another version", "nothing changes, the same version is answered"
+        "the same token and value again make another version", "nothing changes, the same version is answered", ("Set",)
     ),
     (MINISTACK, "same-token-other-value"): Divergence(
-        "the same token with another value makes another version", "ResourceExistsException"
+        "the same token with another value makes another version", "ResourceExistsException", ("Set",)
     ),
     (MINISTACK, "old-version-by-id"): Divergence(
-        "a version that loses its last label is gone at once", "it stays readable by its id for a day at least"
+        "a version that loses its last label is gone at once",
+        "it stays readable by its id for a day at least",
+        ("Get",),
     ),
     (MINISTACK, "version-and-stage-mismatch"): Divergence(
-        "the stage is ignored when a version id is given", "InvalidRequestException"
+        "the stage is ignored when a version id is given", "InvalidRequestException", ("Get",)
     ),
-    (MINISTACK, "force-delete-missing"): Divergence("ResourceNotFoundException", "success"),
+    (MINISTACK, "force-delete-missing"): Divergence("ResourceNotFoundException", "success", ("Delete",)),
     (MINISTACK, "denied-status"): Divergence("AccessDeniedException with status 403", "with status 400"),
     (MINISTACK, "refusal-request-id"): Divergence(
         "a refusal for the keys' sake carries no request id", "every answer has an x-amzn-RequestId"
     ),
     (MINISTACK, "create-same-token"): Divergence(
-        "a create repeated with its token is refused: ResourceExistsException", "nothing changes, the same is answered"
+        "a create repeated with its token is refused: ResourceExistsException",
+        "nothing changes, the same is answered",
+        ("Create",),
     ),
     (MINISTACK, "put-same-token"): Divergence(
-        "a put repeated with its token drops the version before it", "nothing changes, the same is answered"
+        "a put repeated with its token drops the version before it", "nothing changes, the same is answered", ("Put",)
     ),
     (MINISTACK, "put-same-token-other-value"): Divergence(
-        "a put with a token that was used changes that version's value", "ResourceExistsException"
+        "a put with a token that was used changes that version's value",
+        "ResourceExistsException",
+        ("Put", "Regenerate"),
     ),
     (MINISTACK, "negated-filter"): Divergence(
-        "a `!` in a filter's value is a part of its text", "it negates the filter"
+        "a `!` in a filter's value is a part of its text", "it negates the filter", ("ListPage",)
     ),
     (MINISTACK, "sort-by-name"): Divergence(
-        "SortBy and SortOrder are ignored: always by name, ascending", "the list is sorted as asked for"
+        "SortBy and SortOrder are ignored: always by name, ascending", "the list is sorted as asked for", ("ListPage",)
     ),
     (MINISTACK, "rotation-without-function"): Divergence(
-        "a rotation without a function makes a version with the old value", "InvalidRequestException"
+        "a rotation without a function makes a version with the old value", "InvalidRequestException", ("Rotate",)
     ),
-    (MINISTACK, "cancel-rotation"): Divergence("CancelRotateSecret is not known", "rotation is turned off"),
+    (MINISTACK, "cancel-rotation"): Divergence(
+        "CancelRotateSecret is not known", "rotation is turned off", ("CancelRotation",)
+    ),
     (MINISTACK, "remove-regions"): Divergence(
-        "RemoveRegionsFromReplication and StopReplicationToReplica are not known", "the copies are removed"
+        "RemoveRegionsFromReplication and StopReplicationToReplica are not known",
+        "the copies are removed",
+        ("RemoveRegions", "StopReplication"),
     ),
     (MOTO, "sort-by-name"): Divergence(
-        "SortBy and SortOrder are ignored: in order of creation", "the list is sorted as asked for"
+        "SortBy and SortOrder are ignored: in order of creation", "the list is sorted as asked for", ("ListPage",)
     ),
-    (MOTO, "validate-policy"): Divergence("ValidateResourcePolicy ends in an error 500", "the policy is looked over"),
+    (MOTO, "validate-policy"): Divergence(
+        "ValidateResourcePolicy ends in an error 500", "the policy is looked over", ("ValidatePolicy",)
+    ),
     (MOTO, "rotation-without-function"): Divergence(
-        "a rotation without a function makes a version", "InvalidRequestException"
+        "a rotation without a function makes a version", "InvalidRequestException", ("Rotate",)
     ),
     (MINISTACK, "missing-function"): Divergence(
-        "a rotation takes a function that is not there", "the function is tried, and one that is not there is refused"
+        "a rotation takes a function that is not there",
+        "the function is tried, and one that is not there is refused",
+        ("Rotate",),
     ),
     (MOTO, "replication-answers-id"): Divergence(
-        "the ARN in the answer is the id that was sent", "it is the secret's ARN"
+        "the ARN in the answer is the id that was sent", "it is the secret's ARN", ("Replicate",)
     ),
     (MOTO, "not-found-status"): Divergence("ResourceNotFoundException with status 404", "with status 400"),
 }

@@ -1,7 +1,8 @@
 """A real account, for `pytest -m live`: asked for with SECRETS_ACTOR_LIVE_PREFIX, and with keys that boto3 finds.
 
-All names begin with the prefix, and what a test made is deleted by force at its end. It costs real calls; AWS may list
-with a delay of minutes.
+All names begin with the prefix, and what a test made is deleted by force at its end; a test that could not do so fails
+and says what is left. Others may keep secrets in the account. It costs real calls, and minutes: AWS lists late.
+AWS_ENDPOINT_URL_SECRETS_MANAGER and AWS_ENDPOINT_URL lead it elsewhere, such as to a VPC endpoint.
 """
 
 import os
@@ -20,11 +21,12 @@ PREFIX_VARIABLE: Final = "SECRETS_ACTOR_LIVE_PREFIX"
 
 @dataclass(frozen=True, slots=True)
 class LiveAccount:
-    """Where, with what keys, and under which prefix."""
+    """Where, with what keys, and under which prefix. *endpoint_url* is None for AWS's own."""
 
     prefix: str
     region: str
     keys: Keys
+    endpoint_url: str | None = None
 
 
 def initial_environment() -> Mapping[str, str]:
@@ -46,7 +48,12 @@ def live_account(environment: Mapping[str, str]) -> LiveAccount | str:
             return f"{PREFIX_VARIABLE} is set, but boto3 finds no AWS keys"
         frozen = found.get_frozen_credentials()
         keys = Keys(frozen.access_key, frozen.secret_key, frozen.token)
-        return LiveAccount(prefix, session.region_name or REGION, keys)
+        return LiveAccount(prefix, session.region_name or REGION, keys, _endpoint(environment))
+
+
+def _endpoint(environment: Mapping[str, str]) -> str | None:
+    own = environment.get("AWS_ENDPOINT_URL_SECRETS_MANAGER") or environment.get("AWS_ENDPOINT_URL")
+    return own or None
 
 
 @contextmanager

@@ -1,15 +1,26 @@
 """A backend as the suite talks to it: operations as methods, names of its own, the table of divergences at hand."""
 
-import contextlib
 import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
-from secrets_actor.domain.errors import SecretsError
-from secrets_actor.domain.operations import Delete, Get, List, Operation, Restore, Set
+from secrets_actor.domain.descriptions import SecretDescription
+from secrets_actor.domain.errors import InvalidRequest, SecretDeleted, SecretNotFound, SecretsError
+from secrets_actor.domain.operations import (
+    Delete,
+    Describe,
+    Filter,
+    Get,
+    List,
+    ListPage,
+    Operation,
+    RemoveRegions,
+    Restore,
+    Set,
+)
 from secrets_actor.domain.ports import Answer, Backend, BackendKit, CallContext, CredentialSource
 from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, Secret, SecretInfo, SecretValue, SetReceipt
 from tests.contract.divergences import BACKENDS, DIVERGENCES, LIVE
@@ -18,6 +29,9 @@ from tests.servers.account import REGION, Keys
 T = TypeVar("T")
 SECONDS: Final = 15.0
 RECOVERY_WINDOW: Final = 12
+# Seconds. ListSecrets may miss what happened in the last five minutes (AWS's API reference).
+LIVE_PATIENCE: Final = 600.0
+_GLANCE: Final = 5.0
 OBSERVED: Final[set[tuple[str, str]]] = set()
 
 
@@ -60,13 +74,20 @@ def new_token() -> str:
 
 @dataclass(slots=True)
 class Store:
-    """One backend under test. `where` is its name in the table of divergences."""
+    """One backend under test. `where` is its name in the table of divergences.
+
+    A real account is shared with others and shows what happened late: there only names under `prefix` are looked at,
+    and for `patience` seconds a list may be wrong, a name taken still. Elsewhere a look counts at once.
+    """
 
     where: str
     kit: BackendKit
     backend: Backend
     prefix: str = field(default_factory=lambda: f"contract/{uuid.uuid4().hex[:10]}")
     written: set[str] = field(default_factory=set)
+    patience: float = 0.0
+    clock: Callable[[], float] = time.monotonic
+    pause: Callable[[float], object] = threading.Event().wait
 
     def __post_init__(self) -> None:
         assert self.where in (*BACKENDS, LIVE)
@@ -91,11 +112,52 @@ class Store:
         if operation.writes and getattr(operation, "secret_id", None):
             self.written.add(getattr(operation, "secret_id"))  # noqa: B009
 
-    def clean_up(self) -> None:
-        """Delete all that was written here, for good."""
+    def sees(self, look: Callable[[], object], expected: object) -> None:
+        """Assert that *look* finds *expected*, within the store's patience."""
+        end, found = self.clock() + self.patience, look()
+        while found != expected and self.clock() < end:
+            self.pause(_GLANCE)
+            found = look()
+        if found != expected:
+            raise AssertionError(f"{found!r} was seen, not {expected!r}")
+
+    def once_free(self, write: Callable[[], T]) -> T:
+        """The answer to *write*, tried again within the store's patience while the name of what was deleted by force
+        is taken."""
+        return self._patiently(write, SecretDeleted)
+
+    def _patiently(self, call: Callable[[], T], hindrance: type[SecretsError]) -> T:
+        end = self.clock() + self.patience
+        while True:
+            try:
+                return call()
+            except hindrance:
+                if self.clock() >= end:
+                    raise
+            self.pause(_GLANCE)
+
+    def clean_up(self) -> dict[str, SecretsError]:
+        """Delete all that was written here, for good. What is still there, each with what was in the way."""
+        left: dict[str, SecretsError] = {}
         for name in sorted(self.written):
-            with contextlib.suppress(SecretsError):
-                perform(self.backend, self.kit, Delete(name, force=True))
+            try:
+                self._delete_for_good(name)
+            except SecretNotFound:
+                continue
+            except SecretsError as error:
+                left[name] = error
+        return left
+
+    def _delete_for_good(self, name: str) -> None:
+        delete = Delete(name, force=True)
+        try:
+            perform(self.backend, self.kit, delete)
+        except InvalidRequest:  # copies in other regions go first
+            copies = perform(self.backend, self.kit, Describe(name)).value.replicas
+            if not copies:
+                raise
+            perform(self.backend, self.kit, RemoveRegions(name, [copy.region for copy in copies]))
+            self._patiently(lambda: perform(self.backend, self.kit, delete), InvalidRequest)
 
     def set(
         self, name: str, value: str | bytes, *, token: str | None = None, description: str | None = None
@@ -115,10 +177,33 @@ class Store:
         """Call a soft delete off."""
         return self.ask(Restore(name)).value
 
-    def list(self, *, include_deleted: bool = False, page_size: int = 100) -> tuple[SecretInfo, ...]:
+    def list(
+        self, *, include_deleted: bool = False, page_size: int = 100
+    ) -> "tuple[SecretInfo | SecretDescription, ...]":
         """All secrets of this test."""
+        if self.where == LIVE:
+            return tuple(self.pages(ListPage((self.ours(),), None, None, include_deleted, page_size)))
+        return self.all(include_deleted=include_deleted, page_size=page_size)
+
+    def all(self, *, include_deleted: bool = False, page_size: int = 100) -> "tuple[SecretInfo, ...]":
+        """All secrets of this test, out of a list of all that there are."""
         found = self.ask(List(include_deleted, page_size)).value
         return tuple(info for info in found if info.name.startswith(self.prefix))
+
+    def ours(self) -> Filter:
+        """The filter that leaves the secrets of this test."""
+        return Filter("name", self.prefix)
+
+    def pages(self, first: ListPage) -> "list[SecretDescription]":
+        """All secrets from page *first* on."""
+        asked, found = first, list[SecretDescription]()
+        while True:
+            page = self.ask(asked).value
+            assert len(page.secrets) <= first.page_size
+            found += page.secrets
+            if page.next_token is None:
+                return found
+            asked = replace(first, next_token=page.next_token)
 
     def names(self, *, include_deleted: bool = False, page_size: int = 100) -> "list[str]":
         """The names of all secrets of this test, sorted."""
@@ -149,10 +234,17 @@ class Store:
         return answers
 
 
-def failure(call: Callable[[], object]) -> BaseException:
-    """What *call* raises."""
+def outcome(call: Callable[[], object]) -> object:
+    """What *call* answers or raises."""
     try:
-        call()
+        return call()
     except Exception as error:
         return error
+
+
+def failure(call: Callable[[], object]) -> BaseException:
+    """What *call* raises."""
+    found = outcome(call)
+    if isinstance(found, BaseException):
+        return found
     raise AssertionError("nothing was raised")

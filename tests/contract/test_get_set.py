@@ -197,7 +197,7 @@ def test_eight_sets_of_a_new_name_at_once_all_end_and_one_creates(store: Store) 
 
     assert [answer for answer in answers if not isinstance(answer, SetReceipt)] == []
     assert sum(answer.created for answer in answers if isinstance(answer, SetReceipt)) == 1
-    assert store.names() == [store.name()]
+    store.sees(store.names, [store.name()])
 
 
 def test_readers_beside_a_writer_see_whole_values(store: Store) -> None:

@@ -6,17 +6,22 @@ import pytest
 
 from secrets_actor.domain.operations import List, Set
 from secrets_actor.domain.secret import SecretValue
+from tests.contract.divergences import LIVE
 from tests.contract.store import RECOVERY_WINDOW, Store, new_token
 
 
 def test_an_empty_store_lists_nothing(store: Store) -> None:
-    assert store.ask(List()).value == ()
+    if store.where == LIVE:  # others may keep secrets there
+        assert store.all() == ()
+    else:
+        assert store.ask(List()).value == ()
 
 
 def test_a_list_tells_name_arn_description_and_times(store: Store) -> None:
     receipt = store.set(store.name(), "hunter2", description="what it is for")
+    store.sees(lambda: [info.name for info in store.all()], [store.name()])
 
-    (info,) = store.list()
+    (info,) = store.all()
 
     assert (info.name, info.arn, info.description) == (store.name(), receipt.arn, "what it is for")
     assert info.deletion_date is None
@@ -29,24 +34,24 @@ def test_a_list_tells_name_arn_description_and_times(store: Store) -> None:
 def test_a_secret_without_a_description_lists_none(store: Store) -> None:
     store.set(store.name(), "hunter2")
 
-    assert [info.description for info in store.list()] == [None]
+    store.sees(lambda: [info.description for info in store.list()], [None])
 
 
 def test_a_set_without_a_description_keeps_the_one_there_is(store: Store) -> None:
     store.set(store.name(), "one", description="first")
     store.set(store.name(), "two")
-    assert [info.description for info in store.list()] == ["first"]
+    store.sees(lambda: [info.description for info in store.list()], ["first"])
 
     store.set(store.name(), "three", description="second")
 
-    assert [info.description for info in store.list()] == ["second"]
+    store.sees(lambda: [info.description for info in store.list()], ["second"])
 
 
 def test_several_versions_are_listed_as_one_secret(store: Store) -> None:
     for value in ("one", "two", "three"):
         store.set(store.name(), value)
 
-    assert store.names() == [store.name()]
+    store.sees(store.names, [store.name()])
 
 
 def test_deleted_secrets_are_listed_only_when_asked_for(store: Store) -> None:
@@ -55,13 +60,14 @@ def test_deleted_secrets_are_listed_only_when_asked_for(store: Store) -> None:
     store.delete(store.name("deleted"))
     store.delete(store.name("gone"), force=True)
 
-    assert store.names() == [store.name("kept")]
-    assert store.names(include_deleted=True) == [store.name("deleted"), store.name("kept")]
+    store.sees(store.names, [store.name("kept")])
+    store.sees(lambda: store.names(include_deleted=True), [store.name("deleted"), store.name("kept")])
 
 
 def test_a_deleted_secret_lists_the_end_of_its_recovery_window(store: Store) -> None:
     store.set(store.name(), "hunter2")
     store.delete(store.name())
+    store.sees(lambda: [info.deletion_date is not None for info in store.list(include_deleted=True)], [True])
 
     (info,) = store.list(include_deleted=True)
 
@@ -75,7 +81,7 @@ def test_a_restored_secret_is_listed_as_before(store: Store) -> None:
     store.delete(store.name())
     store.restore(store.name())
 
-    assert [(info.name, info.deletion_date) for info in store.list()] == [(store.name(), None)]
+    store.sees(lambda: [(info.name, info.deletion_date) for info in store.list()], [(store.name(), None)])
 
 
 @pytest.mark.parametrize("page_size", [1, 2, 3, 100])
@@ -85,17 +91,14 @@ def test_a_list_is_whole_whatever_the_page_size(store: Store, page_size: int) ->
         store.set(name, "hunter2")
     store.delete(expected[2])
 
-    assert store.names(page_size=page_size) == [*expected[:2], *expected[3:]]
-    assert store.names(page_size=page_size, include_deleted=True) == expected
+    store.sees(lambda: store.names(page_size=page_size), [*expected[:2], *expected[3:]])
+    store.sees(lambda: store.names(page_size=page_size, include_deleted=True), expected)
 
 
 def test_250_secrets_are_listed_through_pages_of_100(store: Store) -> None:
-    expected = {store.name(f"{number:03}") for number in range(250)}
-    for name in sorted(expected):
+    expected = [store.name(f"{number:03}") for number in range(250)]
+    for name in expected:
         store.ask(Set(name, SecretValue(f"the value of {name}"), new_token()))
 
-    listed = store.list()
-
-    assert len(listed) == 250
-    assert {info.name for info in listed} == expected
-    assert len({info.arn for info in listed}) == 250
+    store.sees(store.names, expected)
+    assert len({info.arn for info in store.list()}) == 250

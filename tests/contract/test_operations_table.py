@@ -20,10 +20,11 @@ from tests.architecture.house import ROOT
 from tests.servers.behaviours import Behaviour, answer_json, aws_error
 from tests.servers.faulty import FaultyServer
 
-ROW: Final = re.compile(r"^\| [^|]+ \| `(\w+)(?:\(.*\))?` \| `(\w+)` \| (.+) \|$", re.M)
-TABLE: Final = {
-    message: (method, actions) for method, message, actions in ROW.findall((ROOT / "README.md").read_text())
-}
+ROW: Final = re.compile(r"^\| [^|]+ \| `(\w+)(?:\(.*\))?` \| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.M)
+ROWS: Final = ROW.findall((ROOT / "README.md").read_text())
+TABLE: Final = {message: (method, actions) for method, message, actions, *_ in ROWS}
+# What each emulator does, in the order of EMULATORS; see test_emulators_table.py.
+EMULATOR_CELLS: Final[dict[str, list[str]]] = {message: cells for _, message, _, *cells in ROWS}
 ARN: Final = "arn:aws:secretsmanager:us-east-1:123456789012:secret:a-AbCdEf"
 # Enough of an answer for every operation.
 SUITS_ALL: Final = {
@@ -38,6 +39,7 @@ SUITS_ALL: Final = {
     "PolicyValidationPassed": True,
 }
 OK: Final = answer_json(SUITS_ALL, last=True)
+DELETED: Final = answer_json(SUITS_ALL | {"DeletedDate": 1}, last=True)
 # Each message, with what the server says to it.
 ASKED: Final[list[tuple[ops.Operation[Any], tuple[Behaviour, ...]]]] = [
     (ops.Get("a"), (OK,)),
@@ -46,7 +48,7 @@ ASKED: Final[list[tuple[ops.Operation[Any], tuple[Behaviour, ...]]]] = [
     (ops.Put("a", "v"), (OK,)),
     (ops.Update("a", "v"), (OK,)),
     (ops.Set("a", "v"), (aws_error("ResourceExistsException", last=True), OK)),
-    (ops.Set("a", "v", restore_on_set=True), (aws_error("InvalidRequestException", last=True), OK, OK)),
+    (ops.Set("a", "v", restore_on_set=True), (aws_error("InvalidRequestException", last=True), DELETED, OK, OK)),
     (ops.Delete("a"), (OK,)),
     (ops.Restore("a"), (OK,)),
     (ops.List(), (OK,)),
@@ -113,7 +115,7 @@ def test_the_actions_of_a_row_are_those_that_are_sent(operation: Any, script: tu
 
     assert called <= actions
     # What the row tells beyond that is for another way to ask, or is checked by AWS for what a batch holds.
-    others = {"Set": {"RestoreSecret", "UpdateSecret"}, "GetMany": {"GetSecretValue"}}
+    others = {"Set": {"DescribeSecret", "RestoreSecret", "UpdateSecret"}, "GetMany": {"GetSecretValue"}}
     assert actions - called <= others.get(type(operation).__name__, set())
 
 

@@ -74,6 +74,16 @@ def test_the_class_says_whether_trying_again_may_help(error: type[SecretsError],
     assert error.retryable is retryable
 
 
+@pytest.mark.parametrize(
+    ("status", "retryable"), [(None, True), (200, True), (204, False), (302, False), (403, False), (500, True)]
+)
+def test_an_answer_that_is_none_is_worth_another_try_by_its_status(status: int | None, retryable: bool) -> None:
+    error = errors.InvalidAnswer("what?", status=status)
+
+    assert error.retryable is retryable
+    assert error.clone().retryable is retryable
+
+
 @pytest.mark.parametrize("error", MADE, ids=lambda error: type(error).__name__)
 def test_a_clone_is_equal_in_all_facts_and_another_object(error: SecretsError) -> None:
     twin = error.clone()

@@ -51,6 +51,8 @@ def test_every_message_about_a_secret_checks_its_name(make: Any) -> None:
 def test_a_new_secret_has_a_name_and_no_arn() -> None:
     with pytest.raises(InvalidSecretName, match="given a name"):
         ops.Create(ARN, "v")
+    with pytest.raises(InvalidSecretName, match="no ! in its name"):
+        ops.Create("rds!db", "v")
 
 
 @pytest.mark.parametrize("make", [ops.Create, ops.Put, ops.Update, ops.Set])

@@ -10,7 +10,7 @@ from secrets_actor.domain.errors import InvalidInput, InvalidSecretName, Secrets
 from secrets_actor.domain.names import MAX_ID_LENGTH, MAX_NAME_LENGTH, SecretId
 
 ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:"
-ALPHABET = "abcXYZ019/_+=.@-"
+ALPHABET = "abcXYZ019/_+=.@-!"
 names = st.text(st.sampled_from(ALPHABET), min_size=1, max_size=64).filter(lambda name: not name.startswith("arn:"))
 
 
@@ -42,6 +42,14 @@ def test_what_is_checked_is_not_checked_again() -> None:
     secret_id = SecretId("a")
 
     assert SecretId(secret_id) is secret_id
+
+
+@pytest.mark.parametrize("name", ["rds!db-1234", "a!b"])
+def test_what_a_service_of_aws_manages_has_a_name_that_says_so(name: str) -> None:
+    assert SecretId(name).is_managed
+    assert SecretId(f"{ARN}{name}-AbC123").is_managed
+    assert SecretId(f"{ARN}{name}-AbC123").lane == name
+    assert not SecretId("rds/db").is_managed
 
 
 def test_the_longest_names_and_arns_pass() -> None:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secrets_actor.domain.credentials import Credentials
+from secrets_actor.domain.descriptions import SecretDescription
 from secrets_actor.domain.errors import InvalidSecretValue
 from secrets_actor.domain.secret import MASK, MAX_VALUE_BYTES, Secret, SecretValue
 
@@ -169,3 +170,16 @@ def test_credentials_show_none_of_their_keys() -> None:
 
     assert HIDDEN not in repr(keys)
     assert "AKIAHIDDEN" not in repr(keys)
+
+
+@pytest.mark.parametrize(
+    ("arn", "primary", "replica"),
+    [
+        ("arn:aws:secretsmanager:us-east-1:123456789012:secret:a-AbCdEf", None, False),
+        ("arn:aws:secretsmanager:us-east-1:123456789012:secret:a-AbCdEf", "us-east-1", False),
+        ("arn:aws:secretsmanager:us-east-1:123456789012:secret:a-AbCdEf", "eu-central-1", True),
+        ("arn", "us-east-1", True),
+    ],
+)
+def test_a_secret_whose_primary_region_is_another_is_a_replica(arn: str, primary: str | None, replica: bool) -> None:
+    assert SecretDescription("a", arn, primary_region=primary).is_replica is replica

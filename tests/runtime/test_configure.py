@@ -1,16 +1,19 @@
 """Another store comes into force at work: nobody's call is lost, and nothing of the old one is served."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from secrets_actor import AwsSettings, ConfigurationError, LocalSettings, Secret, Settings, System
+from secrets_actor import AwsSettings, ConfigurationError, LocalSettings, Secret, Secrets, Settings, System
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.secret import SecretValue
+from secrets_actor.otp import ManualClock
 from tests.actor.rig import Shelf, eventually, failure, in_background, kill, running, settings, workers
 from tests.forking import PATIENCE
+from tests.servers.account import Keys as AccountKeys
 from tests.servers.account import allow_everything
 from tests.servers.ministack import Ministack
 
@@ -64,8 +67,10 @@ def test_what_is_under_way_is_finished_by_the_old_store_and_not_kept(tmp_path: P
 
 
 def test_with_one_worker_those_who_wait_get_the_new_store(tmp_path: Path) -> None:
+    """By a clock that stands still: the worker that goes makes room at once, and not when a timer says so."""
     old, new = shelf_with("old"), shelf_with("new")
-    with running(System(settings(tmp_path, max_workers=1), kit=old.kit()), old, new) as system:
+    one = settings(tmp_path, max_workers=1)
+    with running(System(one, kit=old.kit(), clock=ManualClock()), old, new) as system:
         hold = old.hold("get")
         under_way = in_background(lambda: system.secrets.get("a", timeout=PATIENCE))
         hold.wait()
@@ -154,17 +159,21 @@ def test_what_cannot_change_is_named_and_nothing_changes(tmp_path: Path, change:
         assert found.reveal() == "v"
 
 
+def settings_of(server: Ministack, region: str, keys: AccountKeys, **more: Any) -> Settings:
+    aws = AwsSettings(
+        region=region,
+        access_key=keys.access_key_id,  # type: ignore[arg-type]
+        secret_key=keys.secret_key,  # type: ignore[arg-type]
+        endpoint_url=server.url,
+    )
+    return Settings(backend="aws_secrets_manager", aws=aws, **more)
+
+
 def test_another_region_is_another_store(fresh_ministack: Ministack) -> None:
     keys = fresh_ministack.account.user(allow_everything())
 
     def of(region: str) -> Settings:
-        aws = AwsSettings(
-            region=region,
-            access_key=keys.access_key_id,  # type: ignore[arg-type]
-            secret_key=keys.secret_key,  # type: ignore[arg-type]
-            endpoint_url=fresh_ministack.url,
-        )
-        return Settings(backend="aws_secrets_manager", aws=aws)
+        return settings_of(fresh_ministack, region, keys)
 
     with running(System(of("us-east-1"))) as system:
         system.secrets.set("a", "here")
@@ -174,3 +183,48 @@ def test_another_region_is_another_store(fresh_ministack: Ministack) -> None:
         assert ":eu-west-1:" in system.secrets.get("a").arn
         system.configure(of("us-east-1"))
         assert system.secrets.get("a").reveal() == "here"
+
+
+def test_a_region_changes_under_load_and_every_call_is_answered_by_one_of_them(fresh_ministack: Ministack) -> None:
+    account, regions = fresh_ministack.account, ("us-east-1", "eu-west-1")
+    keys = account.user(allow_everything())
+    of = {region: settings_of(fresh_ministack, region, keys, max_workers=4) for region in regions}
+    clients = {region: replace(account, region=region).client("secretsmanager") for region in regions}
+    for region, client in clients.items():
+        client.create_secret(Name="where", SecretString=region)
+    over, made = threading.Event(), dict[str, str]()
+
+    def work(secrets: Secrets, caller: int) -> int:
+        calls = 0
+        while not over.is_set():
+            for refresh in (True, False):
+                found = secrets.get("where", refresh=refresh, timeout=PATIENCE)
+                assert f":{found.reveal()}:" in found.arn
+            receipt = secrets.set(f"{caller}/{calls}", "v", timeout=PATIENCE)
+            made[receipt.name] = receipt.arn
+            calls += 3
+        return calls
+
+    with running(System(of["us-east-1"])) as system:
+        at_work = [in_background(lambda caller=caller: work(system.secrets, caller)) for caller in range(6)]
+        try:
+            for change in range(1, 10):
+                there, before = regions[change % 2], len(made)
+                system.configure(of[there])
+                assert system.secrets.get("where", timeout=PATIENCE).reveal() == there
+                eventually(lambda before=before: len(made) > before or any(one.done() for one in at_work))
+        finally:
+            over.set()
+            counts = [one.result(2 * PATIENCE) for one in at_work]
+        assert sum(counts) == 3 * len(made)
+        assert len(workers(system)) <= 4
+        assert system.tree().root.restarts == 0
+    kept = [
+        (secret["Name"], secret["ARN"])
+        for client in clients.values()
+        for page in client.get_paginator("list_secrets").paginate()
+        for secret in page["SecretList"]
+        if secret["Name"] != "where"
+    ]
+    assert sorted(kept) == sorted(made.items())
+    assert {arn.split(":")[3] for arn in made.values()} == set(regions)

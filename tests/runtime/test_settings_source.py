@@ -252,6 +252,20 @@ def test_aws_needs_a_region_from_somewhere(file: Callable[[str], Path]) -> None:
     assert region_of(AwsSettings(), {}) is None
 
 
+@pytest.mark.parametrize(("method", "enough"), [("default", True), ("access_key", False), ("iam_role", False)])
+def test_a_profiles_region_counts_only_where_its_keys_do(
+    file: Callable[[str], Path], tmp_path: Path, method: str, enough: bool
+) -> None:
+    (tmp_path / "config").write_text("[default]\nregion = eu-west-1\n")
+    environment = {"AWS_CONFIG_FILE": str(tmp_path / "config")}
+    path = file(f'backend = "aws_secrets_manager"\n[aws]\nauth_method = "{method}"\n')
+
+    if enough:
+        assert region_of(load(path, environment).aws, environment) == "eu-west-1"
+    else:
+        assert [line.partition(":")[0] for line in mistakes(path, environment)] == ["aws.region"]
+
+
 def test_an_endpoint_that_is_none_is_a_mistake_of_the_configuration(file: Callable[[str], Path]) -> None:
     text = 'backend = "aws_secrets_manager"\n[aws]\nregion = "eu-west-1"\nendpoint_url = "{}"\n'
 

@@ -20,7 +20,6 @@ from typing import Any, Final, Self
 
 ROLE: Final = "instance-role"
 ROLES: Final = "/latest/meta-data/iam/security-credentials/"
-ZONE: Final = "eu-central-1b"
 Issue = Callable[[], dict[str, Any]]
 
 
@@ -52,8 +51,6 @@ class Switches:
     version_1: bool = False
     role: str | None = ROLE
     authorization: Path | None = None
-    has_region: bool = True
-    zone: str = ZONE
     failures: int = 0
     issue: Issue = an_hour
 
@@ -180,11 +177,6 @@ class _Handler(BaseHTTPRequestHandler):
             return _Reply(401)
         if token is not None and self.service.tokens.get(token, 0.0) < time.monotonic():
             return _Reply(401)
-        place = self.path.removesuffix("/")
-        if place == "/latest/meta-data/placement/region" and switches.has_region:
-            return _Reply(200, switches.zone[:-1].encode())
-        if place == "/latest/meta-data/placement/availability-zone":
-            return _Reply(200, switches.zone.encode())
         if switches.role is not None and self.path == ROLES:
             return _Reply(200, switches.role.encode())
         if switches.role is not None and self.path == ROLES + switches.role:

@@ -19,8 +19,8 @@ from secrets_actor.testing import FakeStore
 from secrets_actor.testing.shelf import MAX_VERSIONS, Shelf
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-# The second one reads like the first with the suffix of an ARN.
-NAMES = ("app/a", "app/a-abc123", "app/b")
+# The second one reads like the first with the suffix of an ARN; the last one only AWS's services can give.
+NAMES = ("app/a", "app/a-abc123", "app/b", "app!c")
 TOKENS = tuple(f"{number:032}" for number in range(4))
 
 names, tokens = st.sampled_from(NAMES), st.sampled_from(TOKENS)

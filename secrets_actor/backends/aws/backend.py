@@ -6,7 +6,6 @@ Rule 2: httpx is loaded by `connect`, not by this file.
 
 import threading
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from secrets_actor.backends.aws.conversation import Conversation
@@ -31,11 +30,6 @@ NAME: Final = "aws_secrets_manager"
 T = TypeVar("T")
 
 
-def utc_now() -> datetime:
-    """The wall clock, for signatures."""
-    return datetime.now(UTC)
-
-
 def kit(
     *,
     region: str,
@@ -44,9 +38,8 @@ def kit(
     timeout: float,
     recovery_window: int,
     credentials: CredentialSource,
-    wall_clock: Callable[[], datetime] = utc_now,
+    clock: CorrectedClock | None = None,
     retries: RetryPolicy | None = None,
-    on_skew: Callable[[float], None] | None = None,
     use_fips: bool = False,
     use_dualstack: bool = False,
     proxy: Proxy | None = None,
@@ -55,13 +48,13 @@ def kit(
     """What opens connections to Secrets Manager in *region*, or at *endpoint_url*, through *proxy* if there is one.
 
     *timeout* is seconds an attempt, *recovery_window* days for deletes that name none. All connections share one TLS
-    context, the signing keys, the quota of tries (*retries*) and the correction of the clock. *on_skew* is told the
-    seconds by which AWS's clock is ahead of this machine's when the correction changes, from any thread; *sts* makes
-    what an examination asks whose the keys are. Raises `ConfigurationError` for a region or a URL that is none.
+    context, the signing keys, the quota of tries (*retries*) and the *clock*, which is STS's, too, where *credentials*
+    are had from there. *sts* makes what an examination asks whose the keys are. Raises `ConfigurationError` for a
+    region or a URL that is none.
     """
     endpoint = endpoint_for(region, endpoint_url, use_fips=use_fips, use_dualstack=use_dualstack)
     signer = JsonPost(endpoint.authority, Scope(endpoint.region, endpoint.service), SigningKeys())
-    clock, pace = CorrectedClock(wall_clock, on_skew), Pace(retries)
+    time_told, pace = clock or CorrectedClock(), Pace(retries)
     lock = threading.Lock()
     shared: list[Any] = []
 
@@ -72,7 +65,7 @@ def kit(
         with lock:
             if not shared:
                 shared.append(Tls(ca_bundle))
-        return Line(endpoint, Transport(endpoint, shared[0], proxy), signer, timeout, clock, pace)
+        return Line(endpoint, Transport(endpoint, shared[0], proxy), signer, timeout, time_told, pace)
 
     def connect() -> Backend:
         return AwsBackend(line(), recovery_window)
@@ -81,7 +74,7 @@ def kit(
         with loading():
             from secrets_actor.backends.aws import examination
 
-        patient = examination.Patient(line, credentials, sts(region), wall_clock, looks_up=proxy is None)
+        patient = examination.Patient(line, credentials, sts(region), time_told.here, looks_up=proxy is None)
         return examination.examine(patient, prefix, deadline)
 
     return BackendKit(NAME, connect, credentials, examine)

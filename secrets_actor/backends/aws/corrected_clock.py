@@ -1,10 +1,16 @@
-"""The wall clock of a kit's signatures: a clock that is given, and what AWS has told about it. A thin shell."""
+"""The wall clock of a kit's signatures, those for its store and those for STS: a clock that is given, and what AWS has
+told about it. A thin shell."""
 
 import threading
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from secrets_actor.backends.aws.skew import TOLERATED
+from secrets_actor.backends.aws.skew import TOLERATED, set_back
+
+
+def utc_now() -> datetime:
+    """This machine's wall clock."""
+    return datetime.now(UTC)
 
 
 class CorrectedClock:
@@ -14,7 +20,9 @@ class CorrectedClock:
     is called outside the lock by the worker that found out.
     """
 
-    def __init__(self, wall_clock: Callable[[], datetime], on_skew: Callable[[float], None] | None = None) -> None:
+    def __init__(
+        self, wall_clock: Callable[[], datetime] = utc_now, on_skew: Callable[[float], None] | None = None
+    ) -> None:
         self._wall_clock, self._on_skew = wall_clock, on_skew
         self._lock = threading.Lock()
         self._offset = timedelta()
@@ -22,6 +30,14 @@ class CorrectedClock:
     def now(self) -> datetime:
         """The time to sign with."""
         return self._wall_clock() + self._offset
+
+    def here(self) -> datetime:
+        """This machine's time, as it is."""
+        return self._wall_clock()
+
+    def as_here(self, theirs: datetime, server: datetime) -> datetime:
+        """When it will be *theirs* on the server's clock, by this machine's; *server* is the server's time now."""
+        return set_back(theirs, self.skew(server))
 
     def skew(self, server: datetime) -> timedelta:
         """By how much *server*, the server's time now, is ahead of this machine's clock."""

@@ -23,9 +23,10 @@ from secrets_actor.backends.aws.skew import TOLERATED, http_date, in_words
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import (
     AccessDenied,
-    CredentialsError,
     DeadlineExceeded,
     InvalidAnswer,
+    InvalidRequest,
+    SecretNotFound,
     SecretsError,
     Unreachable,
 )
@@ -38,6 +39,14 @@ NOTICEABLE: Final = timedelta(seconds=30)
 STEP: Final = 10.0
 READ: Final = "GetSecretValue"
 UNTRIED: Final = "CreateSecret"
+# Two regions of a partition, by how its regions begin: the calls that name a region name another of the same partition.
+_REGIONS: Final = (
+    ("cn-", ("cn-north-1", "cn-northwest-1")),
+    ("us-gov-", ("us-gov-west-1", "us-gov-east-1")),
+    ("", ("us-east-1", "us-west-2")),
+)
+# A resource policy that would let nobody in.
+_DENY: Final = {"Effect": "Deny", "Principal": "*", "Action": "secretsmanager:GetSecretValue", "Resource": "*"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +152,14 @@ def _identity(patient: Patient, keys: Credentials, deadline: float) -> Finding:
     return Finding("identity", Verdict.OK, f"{caller.arn} of account {caller.account}")
 
 
-def _probes(name: str) -> Iterator[Call]:
-    """One harmless call an IAM action."""
+def probes(name: str, region: str) -> Iterator[Call]:
+    """One harmless call an IAM action: on the secret *name*, which is not there. All is in them that AWS asks for, lest
+    it speaks of what is missing before it looks at permissions."""
     secret: dict[str, Any] = {"SecretId": name}
     token = str(uuid.uuid4())
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [_DENY]})
+    pair = next(pair for begin, pair in _REGIONS if region.startswith(begin))
+    elsewhere = next(one for one in pair if one != region)
     payloads: dict[str, dict[str, Any]] = {
         READ: secret,
         "BatchGetSecretValue": {"SecretIdList": [name]},
@@ -158,10 +171,18 @@ def _probes(name: str) -> Iterator[Call]:
         "UpdateSecretVersionStage": {**secret, "VersionStage": "AWSCURRENT", "MoveToVersionId": token},
         "DeleteSecret": {**secret, "RecoveryWindowInDays": 30},
         "RestoreSecret": secret,
-        "TagResource": {**secret, "Tags": []},
-        "UntagResource": {**secret, "TagKeys": ["-"]},
+        "TagResource": {**secret, "Tags": [{"Key": "doctor", "Value": "-"}]},
+        "UntagResource": {**secret, "TagKeys": ["doctor"]},
         "RotateSecret": {**secret, "ClientRequestToken": token},
+        "CancelRotateSecret": secret,
         "GetRandomPassword": {},
+        "ReplicateSecretToRegions": {**secret, "AddReplicaRegions": [{"Region": elsewhere}]},
+        "RemoveRegionsFromReplication": {**secret, "RemoveReplicaRegions": [elsewhere]},
+        "StopReplicationToReplica": secret,
+        "GetResourcePolicy": secret,
+        "PutResourcePolicy": {**secret, "ResourcePolicy": policy},
+        "DeleteResourcePolicy": secret,
+        "ValidateResourcePolicy": {**secret, "ResourcePolicy": policy},
     }
     for action, payload in payloads.items():
         yield Call(action, json.dumps(payload).encode())
@@ -169,7 +190,7 @@ def _probes(name: str) -> Iterator[Call]:
 
 def _permissions(line: Line, keys: Credentials, prefix: str, deadline: float) -> Iterator[Finding]:
     name = f"{prefix}{uuid.uuid4()}"
-    for call in _probes(name):
+    for call in probes(name, line.endpoint.region):
         yield _permission(Exchange(line, _by(deadline), keys), call)
     yield Finding(UNTRIED, Verdict.SKIPPED, "cannot be tried without making a secret")
 
@@ -177,13 +198,14 @@ def _permissions(line: Line, keys: Credentials, prefix: str, deadline: float) ->
 def _permission(exchange: Exchange, call: Call) -> Finding:
     try:
         exchange.run(call, lambda _body, _request_id: None)
+    except SecretNotFound:  # it was looked for, so it may be
+        pass
     except AccessDenied:
         verdict = Verdict.FAULT if call.action == READ else Verdict.WARNING
         remedy = f"allow secretsmanager:{call.action} in the policy of this user or role, if it is needed"
         return Finding(call.action, verdict, "denied", remedy)
-    except (Unreachable, CredentialsError, InvalidAnswer) as error:
-        return Finding(call.action, Verdict.WARNING, f"could not be tried: {error}")
+    except InvalidRequest as error:  # its text is about a secret that is there
+        return Finding(call.action, Verdict.WARNING, f"could not be told: AWS answers {error.aws_code}")
     except SecretsError as error:
-        if error.retryable:
-            return Finding(call.action, Verdict.WARNING, f"could not be tried: {error}")
+        return Finding(call.action, Verdict.WARNING, f"could not be told: {error}")
     return Finding(call.action, Verdict.OK, "allowed")

@@ -23,7 +23,7 @@ from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.endpoint import Endpoint
 from secrets_actor.backends.aws.json_post import JsonPost
 from secrets_actor.backends.aws.pace import Pace
-from secrets_actor.backends.aws.retry import Kind, classify, pause_before, sdk_request
+from secrets_actor.backends.aws.retry import Kind, classify, pause_before, pause_while_going, sdk_request
 from secrets_actor.backends.aws.sigv4 import amz_date
 from secrets_actor.backends.aws.skew import TOLERATED, http_date, in_words, may_be_skew, too_far
 from secrets_actor.domain.credentials import Credentials
@@ -92,6 +92,20 @@ class Exchange:
             paid = self._pause_after(outcome, attempt)
             ttl = self._ttl(outcome)
             attempt += 1
+
+    def rest(self, attempt: int) -> bool:
+        """Wait before what was refused *attempt* times, for a time only, is asked for again; False, at once, when that
+        could not end by the deadline."""
+        pause = pause_while_going(
+            attempt,
+            dice=random.random(),  # noqa: S311  jitter
+            now=time.monotonic(),
+            deadline=self._deadline,
+            needs=self._line.quickest or 0.0,
+        )
+        if pause is not None:
+            self._line.pause(pause)
+        return pause is not None
 
     def _attempt(
         self, call: protocol.Call, read: Callable[[bytes, str | None], R], headers: tuple[tuple[bytes, bytes], ...]

@@ -2,11 +2,12 @@
 
 Rule 1: decided by AWS's code and the HTTP status, never by AWS's text, which is dropped: it may quote what was sent.
 Rule 2: the code is kept as a fact only when it looks like one; a request id likewise.
-Rule 3: what is not an error of the API at all (a proxy's HTML, half a JSON) is told by its status alone.
+Rule 3: what is not an error of the API at all (a proxy's HTML, half a JSON) is told by its status alone, and is worth
+        another try only where the status says so.
 
 InvalidRequestException has three causes in the API reference: scheduled for deletion, rotation without a function, and
-a secret managed by another service. Managed secrets carry a `!`, which our names do not have. So on a get (but one by
-version id and stage together, which may not match), create, put and update it is `SecretDeleted`; elsewhere
+a secret managed by another service. Managed secrets carry a `!` in their names. So on a get (but one by version id and
+stage together, which may not match), create, put and update of any other it is `SecretDeleted`; elsewhere
 `InvalidRequest`, its base.
 """
 
@@ -70,8 +71,15 @@ _CLIENT: Final = _Meaning(
 )
 _EXPIRED: Final = _Meaning(ExpiredToken, "the session token has expired: get new temporary keys")
 _DENIED: Final = _Meaning(
-    AccessDenied, "the keys are good but may not do this: allow secretsmanager:{action} on this secret in their policy"
+    AccessDenied,
+    "the keys are good but may not do this: allow secretsmanager:{action} on this secret in their policy{kms}; "
+    "see also the policies of the secret, of the endpoint and of the organisation",
 )
+_TOO_LARGE: Final = _Meaning(InvalidRequest, "the request for {action} is too large for Secrets Manager: send less")
+_MALFORMED: Final = _Meaning(
+    InvalidRequest, "Secrets Manager cannot read the request for {action}: see its members, and what stands between"
+)
+_NO_ACTION: Final = _Meaning(InvalidRequest, "Secrets Manager does not know {action}: check its name and the region")
 _FAILURE: Final = _Meaning(StoreFailure, "Secrets Manager failed on its side (HTTP {status}): try again")
 _THROTTLED: Final = _Meaning(Throttled, "Secrets Manager gets too many requests from this account: ask less often")
 _REFUSED: Final = _Meaning(InvalidRequest, "Secrets Manager refuses the parameters of {action}")
@@ -113,6 +121,18 @@ _MEANINGS: Final[Mapping[str, _Meaning]] = {
     ),
     "AccessDeniedException": _DENIED,
     "AccessDenied": _DENIED,
+    # AWS's API reference, "Common Error Types": what is answered before the service itself has a look.
+    "NotAuthorized": _DENIED,
+    "OptInRequired": _Meaning(
+        AccessDenied, "this account has not signed up for Secrets Manager in this region: enable the region, or ask AWS"
+    ),
+    "RequestEntityTooLarge": _TOO_LARGE,
+    "RequestEntityTooLargeException": _TOO_LARGE,
+    "ValidationError": _REFUSED,
+    "MalformedHttpRequestException": _MALFORMED,
+    "SerializationException": _MALFORMED,
+    "InvalidAction": _NO_ACTION,
+    "UnknownOperationException": _NO_ACTION,
     "InvalidSignatureException": _SIGNATURE,
     "SignatureDoesNotMatch": _SIGNATURE,
     "IncompleteSignature": _SIGNATURE,
@@ -145,6 +165,14 @@ _STATES: Final[Mapping[str, str]] = {
     "RemoveRegionsFromReplication": "see whether it is replicated to these regions, and asked in its own",
     "StopReplicationToReplica": "see whether it is a replica, and asked in the replica's region",
 }
+# What else a denial may be about, by action: AWS uses the secret's KMS key with the keys of who asks.
+_ON_ITS_KEY: Final[Mapping[str, str]] = {
+    "GetSecretValue": " (and kms:Decrypt on its KMS key, if it has one of its own)",
+    **dict.fromkeys(
+        ("CreateSecret", "UpdateSecret", "PutSecretValue", "ReplicateSecretToRegions"),
+        " (and kms:GenerateDataKey and kms:Decrypt on its KMS key, if it has one of its own)",
+    ),
+}
 _UNKNOWN: Final = _Meaning(StoreError, "Secrets Manager refuses {action} with HTTP {status} and a code unknown to us")
 _ALIEN: Final = _Meaning(
     InvalidAnswer,
@@ -158,7 +186,7 @@ _REQUEST_ID_SHAPE: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 def error_for(call: Call, status: int, headers: Mapping[str, str], body: bytes) -> StoreError:
     """The error that AWS's answer to *call* means: any answer whose *status* is not 200."""
-    code = _code(body)
+    code = _code(headers, body)
     if code == "InvalidRequestException" and call.deleted_if_invalid:
         meaning = _DELETED
     elif code is not None:
@@ -178,7 +206,7 @@ def refusal(action: str, code: str, request_id: str | None, *, deleted_if_invali
 
 def _error(meaning: _Meaning, action: str, status: int, code: str | None, request_id: str | None) -> StoreError:
     state = _STATES.get(action, "see whether it is deleted")
-    text = meaning.text.format(action=action, status=status, state=state)
+    text = meaning.text.format(action=action, status=status, state=state, kms=_ON_ITS_KEY.get(action, ""))
     return meaning.error(text, aws_code=code, status=status, request_id=request_id)
 
 
@@ -188,11 +216,14 @@ def request_id(headers: Mapping[str, str]) -> str | None:
     return found if _REQUEST_ID_SHAPE.fullmatch(found) else None
 
 
-def _code(body: bytes) -> str | None:
-    """The error code in *body*: in `__type`, behind `prefix#` or before `:suffix` or neither."""
-    answer = parse_object(body)
-    found = None if answer is None else answer.get("__type")
-    return _known(found) if isinstance(found, str) else None
+def _code(headers: Mapping[str, str], body: bytes) -> str | None:
+    """The error code: in the body's `__type` or `code`, or in a header; behind `prefix#`, before `:suffix`, or bare."""
+    answer = parse_object(body) or {}
+    for found in (answer.get("__type"), answer.get("code"), headers.get("x-amzn-errortype")):
+        known = _known(found) if isinstance(found, str) else None
+        if known is not None:
+            return known
+    return None
 
 
 def _known(found: str) -> str | None:

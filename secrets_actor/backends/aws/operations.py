@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, cast
 
-from secrets_actor.backends.aws import answers, procedures, requests
+from secrets_actor.backends.aws import answers, many, procedures, requests, writing
 from secrets_actor.backends.aws.conversation import Conversation
 from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.domain.errors import UnknownMessage
@@ -50,9 +50,7 @@ _CALLS: Final[Mapping[type[Operation[Any]], tuple[Callable[[Any], Call], _Reader
     ListVersions: (requests.versions_call, answers.versions),
     Tag: (requests.tag_call, answers.nothing),
     Untag: (requests.untag_call, answers.nothing),
-    CancelRotation: (requests.cancel_rotation_call, answers.rotation_receipt),
     RandomPassword: (requests.password_call, answers.password),
-    StopReplication: (requests.stop_replication_call, answers.replication_receipt),
     GetPolicy: (requests.get_policy_call, answers.policy),
     PutPolicy: (requests.put_policy_call, answers.named_receipt),
     DeletePolicy: (requests.delete_policy_call, answers.named_receipt),
@@ -60,18 +58,20 @@ _CALLS: Final[Mapping[type[Operation[Any]], tuple[Callable[[Any], Call], _Reader
     Request: (requests.raw_call, answers.masked),
 }
 _PROCEDURES: Final[Mapping[type[Operation[Any]], Callable[[Conversation, Any], Answer[Any]]]] = {
-    GetMany: procedures.get_many,
-    Create: procedures.create,
-    Put: procedures.put,
-    Update: procedures.update,
-    Set: procedures.set_secret,
+    GetMany: many.get_many,
+    Create: writing.create,
+    Put: writing.put,
+    Update: writing.update,
+    Set: writing.set_secret,
     Restore: procedures.restore,
-    List: procedures.list_secrets,
+    List: many.list_secrets,
     MoveStage: procedures.move_stage,
     Rotate: procedures.rotate,
     Regenerate: procedures.regenerate,
     Replicate: procedures.replicate,
     RemoveRegions: procedures.remove_regions,
+    CancelRotation: procedures.cancel_rotation,
+    StopReplication: procedures.stop_replication,
 }
 
 

@@ -1,4 +1,4 @@
-"""Operations that take more than one call.
+"""Operations that take more than one call. Those that write a value are in `writing.py`, those about many in `many.py`.
 
 Rule 1: all attempts of one write carry one token: whatever was lost on the way, at most one version results.
 Rule 2: a write without token that is repeated after a lost answer may be refused because it took effect. Then AWS is
@@ -10,95 +10,47 @@ import base64
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import TypeVar
 from uuid import uuid4
 
 from secrets_actor.backends.aws import answers, requests
 from secrets_actor.backends.aws.conversation import Conversation
-from secrets_actor.backends.aws.failures import refusal
 from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.domain.descriptions import (
     NamedReceipt,
     ReplicationReceipt,
-    SecretBatch,
+    RotationReceipt,
     SecretDescription,
-    UpdateReceipt,
     VersionReceipt,
 )
 from secrets_actor.domain.errors import (
-    InvalidAnswer,
     InvalidRequest,
-    SecretDeleted,
     SecretExists,
     SecretNotFound,
     SecretsError,
     StoreError,
 )
-from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import (
-    BATCH_SIZE,
     GENERATED_BYTES,
-    Create,
+    CancelRotation,
     Delete,
     Generated,
-    GetMany,
-    List,
     MoveStage,
-    Put,
     Regenerate,
     RemoveRegions,
     Replicate,
     Restore,
     Rotate,
     Set,
-    Update,
+    StopReplication,
 )
 from secrets_actor.domain.ports import Answer
-from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, Secret, SecretInfo, SecretValue, SetReceipt
+from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, SecretValue
 
 T = TypeVar("T")
-# AWS appends a hyphen and six characters to the name in an ARN; a partial ARN lacks them.
-_SUFFIX_LENGTH: Final = 7
 
 
 # --- writes with a token ------------------------------------------------------------------------------------------
-
-
-def set_secret(exchange: Conversation, operation: Set) -> Answer[SetReceipt]:
-    """CreateSecret; if the name is taken, UpdateSecret. An ARN is of a secret that exists: straight to the update."""
-    token = operation.token or new_token()
-    try:
-        return _create_or_update(exchange, operation, token)
-    except SecretDeleted:
-        if not operation.restore_on_set:
-            raise
-    exchange.run(requests.restore_call(operation), answers.restore_receipt)
-    return exchange.run(requests.update_call(operation, token), answers.replace_receipt)
-
-
-def _create_or_update(exchange: Conversation, operation: Set, token: str) -> Answer[SetReceipt]:
-    if not SecretId(operation.secret_id).is_arn:
-        try:
-            return exchange.run(requests.create_call(operation, token), answers.create_receipt)
-        except SecretExists:
-            pass
-    return exchange.run(requests.update_call(operation, token), answers.replace_receipt)
-
-
-def create(exchange: Conversation, operation: Create) -> Answer[SetReceipt]:
-    """CreateSecret."""
-    return exchange.run(requests.create_call(operation, operation.token or new_token()), answers.create_receipt)
-
-
-def put(exchange: Conversation, operation: Put) -> Answer[VersionReceipt]:
-    """PutSecretValue."""
-    call = requests.put_call(operation.secret_id, operation.value, operation.token or new_token(), operation.stages)
-    return exchange.run(call, answers.version_receipt)
-
-
-def update(exchange: Conversation, operation: Update) -> Answer[UpdateReceipt]:
-    """UpdateSecret."""
-    return exchange.run(requests.update_call(operation, operation.token or new_token()), answers.update_receipt)
 
 
 def rotate(exchange: Conversation, operation: Rotate) -> Answer[object]:
@@ -142,7 +94,7 @@ def delete(exchange: Conversation, operation: Delete, recovery_window: int) -> A
     return Answer(DeleteReceipt(operation.secret_id, operation.secret_id, datetime.now(UTC)), request_id)
 
 
-def restore(exchange: Conversation, operation: Restore) -> Answer[RestoreReceipt]:
+def restore(exchange: Conversation, operation: Restore | Set) -> Answer[RestoreReceipt]:
     """RestoreSecret."""
     call = requests.restore_call(operation)
     return _or_as_wished(exchange, operation, call, answers.restore_receipt, _not_scheduled)
@@ -183,6 +135,26 @@ def remove_regions(exchange: Conversation, operation: RemoveRegions) -> Answer[R
     return _or_as_wished(exchange, operation, call, answers.replication_receipt, gone)
 
 
+def cancel_rotation(exchange: Conversation, operation: CancelRotation) -> Answer[RotationReceipt]:
+    """CancelRotateSecret."""
+
+    def called_off(known: SecretDescription) -> RotationReceipt | None:
+        return None if known.rotation_enabled else RotationReceipt(known.name, known.arn)
+
+    call = requests.cancel_rotation_call(operation)
+    return _or_as_wished(exchange, operation, call, answers.rotation_receipt, called_off)
+
+
+def stop_replication(exchange: Conversation, operation: StopReplication) -> Answer[ReplicationReceipt]:
+    """StopReplicationToReplica."""
+
+    def its_own(known: SecretDescription) -> ReplicationReceipt | None:
+        return None if known.is_replica else ReplicationReceipt(known.arn, known.replicas)
+
+    call = requests.stop_replication_call(operation)
+    return _or_as_wished(exchange, operation, call, answers.replication_receipt, its_own)
+
+
 def _scheduled(known: SecretDescription) -> DeleteReceipt | None:
     return None if known.deletion_date is None else DeleteReceipt(known.name, known.arn, known.deletion_date)
 
@@ -217,65 +189,6 @@ def _or_as_wished(
     if found is None:
         raise first
     return Answer(found, first.request_id)
-
-
-# --- many ---------------------------------------------------------------------------------------------------------
-
-
-def get_many(exchange: Conversation, operation: GetMany) -> Answer[SecretBatch]:
-    """BatchGetSecretValue, 20 at a time."""
-    found: dict[str, Secret] = {}
-    errors: dict[str, SecretsError] = {}
-    request_id = None
-    for start in range(0, len(operation.secret_ids), BATCH_SIZE):
-        request_id = _get_batch(exchange, operation.secret_ids[start : start + BATCH_SIZE], found, errors)
-    return Answer(SecretBatch(found, errors), request_id)
-
-
-def _get_batch(
-    exchange: Conversation, ids: tuple[SecretId, ...], found: dict[str, Secret], errors: dict[str, SecretsError]
-) -> str | None:
-    """Read *ids* into *found* and *errors*; the request id. AWS names a secret by its name and whole ARN, and what it
-    cannot read by the id it was asked by."""
-    by_id: dict[str, Secret] = {}
-    refused: dict[str, str] = {}
-    token: str | None = None
-    for _ in ids:  # as many pages at most: each has something
-        answer = exchange.run(requests.batch_call(ids, token), answers.batch)
-        for secret in answer.value.found:
-            by_id |= {secret.arn[:-_SUFFIX_LENGTH]: secret, secret.arn: secret, secret.name: secret}
-        refused |= dict(answer.value.refused)
-        token = answer.value.next_token
-        if token is None:
-            break
-    for secret_id in ids:
-        if secret_id in by_id:
-            found[secret_id] = by_id[secret_id]
-        elif secret_id in refused:
-            errors[secret_id] = refusal(
-                "GetSecretValue", refused[secret_id], answer.request_id, deleted_if_invalid=True
-            )
-        else:
-            text = "Secrets Manager left this secret out of its answer: get it by itself"
-            errors[secret_id] = InvalidAnswer(text, status=200, request_id=answer.request_id)
-    return answer.request_id
-
-
-def list_secrets(exchange: Conversation, operation: List) -> Answer[tuple[SecretInfo, ...]]:
-    """All pages, in order. A page may be empty and still not the last; a token seen before would mean no end."""
-    infos: list[SecretInfo] = []
-    token: str | None = None
-    seen: set[str] = set()
-    while True:
-        answer = exchange.run(requests.list_call(operation, token), answers.page)
-        infos += answer.value.infos
-        token = answer.value.next_token
-        if token is None:
-            return Answer(tuple(infos), answer.request_id)
-        if token in seen:
-            text = "Secrets Manager's list goes round in circles: list again"
-            raise InvalidAnswer(text, status=200, request_id=answer.request_id)
-        seen.add(token)
 
 
 def new_token() -> str:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from secrets_actor.backends.aws.protocol import Call, json_call
 from secrets_actor.domain.descriptions import ReplicaRegion
+from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import (
     CancelRotation,
     Create,
@@ -48,7 +49,8 @@ def get_call(operation: Get) -> Call:
     version_id, stage = operation.version
     payload = {"SecretId": operation.secret_id, "VersionId": version_id, "VersionStage": stage}
     # Asked for by both, AWS refuses a pair that does not match with the same code as a deleted secret.
-    return json_call("GetSecretValue", payload, deleted_if_invalid=version_id is None or stage is None)
+    told = _is_ours(operation.secret_id) and (version_id is None or stage is None)
+    return json_call("GetSecretValue", payload, deleted_if_invalid=told)
 
 
 def batch_call(secret_ids: Iterable[str], next_token: str | None = None) -> Call:
@@ -81,13 +83,13 @@ def update_call(operation: Set | Update, token: str) -> Call:
         "Description": operation.description,
         "KmsKeyId": operation.kms_key_id if isinstance(operation, Update) else None,
     }
-    return json_call("UpdateSecret", payload, deleted_if_invalid=True)
+    return json_call("UpdateSecret", payload, deleted_if_invalid=_is_ours(operation.secret_id))
 
 
 def put_call(secret_id: str, value: SecretValue, token: str, stages: tuple[str, ...] = ()) -> Call:
     """PutSecretValue under the idempotency *token*."""
     payload = {"SecretId": secret_id, **_version(value, token), "VersionStages": list(stages) or None}
-    return json_call("PutSecretValue", payload, deleted_if_invalid=True)
+    return json_call("PutSecretValue", payload, deleted_if_invalid=_is_ours(secret_id))
 
 
 def delete_call(operation: Delete, recovery_window: int) -> Call:
@@ -253,6 +255,11 @@ def validate_policy_call(operation: ValidatePolicy) -> Call:
 def raw_call(operation: Request) -> Call:
     """Whatever was asked for, null members included."""
     return json_call(operation.operation, operation.payload.reveal(), drop_null=False)
+
+
+def _is_ours(secret_id: str) -> bool:
+    """Whether no service manages the secret, which may be another reason to refuse."""
+    return not SecretId(secret_id).is_managed
 
 
 def _version(value: SecretValue | None, token: str) -> Mapping[str, str]:

@@ -30,6 +30,8 @@ from secrets_actor.domain.errors import (
 MAX_ATTEMPTS: Final = 3
 # Seconds.
 MAX_PAUSE: Final = 20.0
+# The first ceiling of the pause while a secret that was deleted by force is not gone: ours, AWS gives no number.
+GOING_PAUSE: Final = 0.5
 # Seconds a server's hint may add to our own pause.
 MAX_HINT: Final = 5.0
 _TRANSIENT_STATUS: Final = frozenset({200, 500, 502, 503, 504})
@@ -89,12 +91,23 @@ def pause_before(
     kind = classify(error)
     if kind is Kind.FINAL or attempt >= max_attempts:
         return None
-    # A power beyond a float's range is far beyond the longest pause.
-    pause = dice * min(kind.value * 2 ** min(attempt - 1, 64), MAX_PAUSE)
+    pause = _jittered(kind.value, attempt, dice)
     # int() reads other alphabets' digits too, and `isdecimal` lets only those through that it can read.
     if hint is not None and len(hint) <= 9 and hint.isdecimal():
         pause = max(pause, min(int(hint) / 1000, pause + MAX_HINT))
     return pause if now + pause + needs < deadline else None
+
+
+def pause_while_going(attempt: int, *, dice: float, now: float, deadline: float, needs: float = 0.0) -> float | None:
+    """Seconds to wait before a name is tried again whose secret was deleted by force; None when it would be too late.
+    The arguments are those of `pause_before`."""
+    pause = _jittered(GOING_PAUSE, attempt, dice)
+    return pause if now + pause + needs < deadline else None
+
+
+def _jittered(ceiling: float, attempt: int, dice: float) -> float:
+    # A power beyond a float's range is far beyond the longest pause.
+    return dice * min(ceiling * 2.0 ** min(attempt - 1, 64), MAX_PAUSE)
 
 
 def sdk_request(attempt: int, max_attempts: int, ttl: str | None = None) -> str:

@@ -49,6 +49,14 @@ def too_far(one: datetime, other: datetime) -> bool:
     return abs(one - other) >= TOLERATED
 
 
+def set_back(at: datetime, skew: timedelta) -> datetime:
+    """*at*, which a clock tells that is *skew* ahead, by the clock that it is ahead of."""
+    try:
+        return at - skew
+    except OverflowError:  # the end of time, at whatever hour
+        return at
+
+
 def in_words(skew: timedelta) -> str:
     """*skew* of the server's clock against ours, as an operator reads it: `this machine's clock is 7200 s slow`."""
     seconds = round(skew.total_seconds())

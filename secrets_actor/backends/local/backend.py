@@ -203,7 +203,7 @@ def _set(rows: Rows, opened: Opened, operation: Set, version_id: str, suffix: st
     records.purge(rows, now)
     secret_id = SecretId(operation.secret_id)
     exists = records.find(rows, secret_id, now) is not None
-    if exists or secret_id.is_arn:
+    if exists or secret_id.is_arn or secret_id.is_managed:
         if operation.restore_on_set:
             _restore(rows, Restore(secret_id), now)
         secret = live(rows, secret_id, now)

@@ -7,7 +7,7 @@ class SecretsError(Exception):
     """Base of every error of this package; never raised itself."""
 
     code: ClassVar[str] = "error"
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
     request_id: str | None = None
     # Of a write that may have taken effect: asking again with this idempotency token is safe. No secret.
     token: str | None = None

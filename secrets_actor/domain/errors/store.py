@@ -69,10 +69,19 @@ class StoreFailure(StoreError):
 
 
 class InvalidAnswer(StoreError):
-    """The store's answer could not be understood. It is not quoted: it may hold a value."""
+    """The store's answer could not be understood. It is not quoted: it may hold a value.
+
+    `retryable` for an answer with success and for a 5xx; another `status` would be met again.
+    """
 
     code = "invalid_answer"
     retryable = True
+
+    def __init__(
+        self, message: str, *, aws_code: str | None = None, status: int | None = None, request_id: str | None = None
+    ) -> None:
+        super().__init__(message, aws_code=aws_code, status=status, request_id=request_id)
+        self.retryable = status is None or status == 200 or status >= 500
 
 
 class AccessDenied(StoreError):

@@ -43,8 +43,11 @@ def check_secret_id(operation: object) -> None:
 def check_new_name(operation: object) -> None:
     """Have the message's `secret_id` be a name, for a secret that is not there yet. Raises `InvalidSecretName`."""
     check_secret_id(operation)
-    if SecretId(getattr(operation, "secret_id")).is_arn:  # noqa: B009
+    secret_id = SecretId(getattr(operation, "secret_id"))  # noqa: B009
+    if secret_id.is_arn:
         raise InvalidSecretName("a new secret is given a name; AWS makes its ARN")
+    if secret_id.is_managed:
+        raise InvalidSecretName("a new secret has no ! in its name: AWS keeps it for secrets that its services manage")
 
 
 def is_text(text: object) -> bool:

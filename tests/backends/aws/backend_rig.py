@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from secrets_actor.backends.aws.backend import kit, utc_now
+from secrets_actor.backends.aws.backend import kit
+from secrets_actor.backends.aws.corrected_clock import CorrectedClock, utc_now
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
 from secrets_actor.domain import errors
 from secrets_actor.domain.credentials import Credentials
@@ -35,7 +36,7 @@ def connect(url: str, *, timeout: float = 5.0, clock: Any = utc_now, window: int
         timeout=timeout,
         recovery_window=window,
         credentials=StaticCredentials(),
-        wall_clock=clock,
+        clock=CorrectedClock(clock),
     ).connect()
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from secrets_actor.backends.aws.backend import kit, utc_now
+from secrets_actor.backends.aws.backend import kit
+from secrets_actor.backends.aws.corrected_clock import CorrectedClock, utc_now
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
 from secrets_actor.backends.aws.retry import RetryPolicy
 from secrets_actor.domain import errors
@@ -39,9 +40,8 @@ def kit_of(
         timeout=timeout,
         recovery_window=30,
         credentials=StaticCredentials(),
-        wall_clock=clock,
+        clock=CorrectedClock(clock, on_skew),
         retries=retries,
-        on_skew=on_skew,
     )
 
 

@@ -1,5 +1,7 @@
 """The examination of the aws backend against a real emulator: healthy, and with one fault at a time."""
 
+import json
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -9,18 +11,22 @@ from typing import Any
 import pytest
 
 from secrets_actor.backends.aws import backend
+from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.static import KeySource, StaticCredentials
-from secrets_actor.backends.aws.examination import UNTRIED
+from secrets_actor.backends.aws.examination import UNTRIED, probes
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.findings import Finding, Verdict
 from secrets_actor.domain.secret import SecretValue
 from tests.servers.account import REGION, Keys, Policy, allow_everything, policy, statement
-from tests.servers.behaviours import Hang
+from tests.servers.behaviours import Hang, aws_error
 from tests.servers.faulty import FaultyServer
 from tests.servers.ministack import Ministack
+from tests.servers.process import ROOT
 from tests.servers.tls import issue
 
 SECONDS = 30.0
+# ministack calls these unknown actions, and says so with the code of a request that the secret's state forbids.
+UNKNOWN_TO_MINISTACK = {"CancelRotateSecret", "RemoveRegionsFromReplication", "StopReplicationToReplica"}
 Examined = Callable[..., dict[str, Finding]]
 
 
@@ -60,7 +66,10 @@ def test_a_healthy_account_is_found_healthy_and_unchanged(examined: Examined, fr
 
     expected = ["keys", "name", "connection", "clock", "identity", "GetSecretValue"]
     assert list(found)[: len(expected)] == expected
-    assert {check for check, finding in found.items() if finding.verdict is not Verdict.OK} == {UNTRIED}
+    assert {check for check, finding in found.items() if finding.verdict is not Verdict.OK} == {
+        UNTRIED,
+        *UNKNOWN_TO_MINISTACK,
+    }
     assert found["identity"].fact.startswith("arn:aws:iam::")
     assert fresh_ministack.account.client("secretsmanager").list_secrets()["SecretList"] == []
 
@@ -75,9 +84,58 @@ def test_a_missing_permission_is_named_with_its_action(examined: Examined) -> No
     assert verdicts(found)["DescribeSecret"] == verdicts(found)["ListSecrets"] == "ok"
 
 
+@pytest.mark.parametrize(
+    ("code", "verdict"),
+    [
+        ("ResourceNotFoundException", Verdict.OK),
+        ("AccessDeniedException", Verdict.WARNING),
+        ("InvalidParameterException", Verdict.WARNING),
+        ("InvalidRequestException", Verdict.WARNING),
+        ("ThingsNobodyKnowsException", Verdict.WARNING),
+        ("UnrecognizedClientException", Verdict.WARNING),
+        ("LimitExceededException", Verdict.WARNING),
+    ],
+)
+def test_only_an_answer_that_comes_after_the_permission_says_that_it_is_there(
+    examined: Examined, code: str, verdict: Verdict
+) -> None:
+    with FaultyServer(aws_error(code)) as server:
+        found = examined(server.url)["DescribeSecret"]
+
+    assert found.verdict is verdict
+    assert (code == "AccessDeniedException") is (found.fact == "denied")
+    assert ("could not be told" in found.fact) is (verdict is Verdict.WARNING and code != "AccessDeniedException")
+
+
+def test_all_actions_of_the_readmes_table_are_tried_but_one() -> None:
+    table = (ROOT / "README.md").read_text().partition("| IAM action: `secretsmanager:` |")[2].partition("\n\n")[0]
+    cells = [cell for row in table.splitlines() for cell in row.split("|")[4:5]]
+    actions = {name for cell in cells for name in re.findall(r"`([A-Z]\w+)`", cell)}
+
+    assert len(actions) == 23
+    assert {call.action for call in probes("doctor/x", REGION)} | {UNTRIED} == actions
+
+
+@pytest.mark.parametrize(
+    ("region", "other"),
+    [
+        ("us-east-1", "us-west-2"),
+        ("eu-central-1", "us-east-1"),
+        ("cn-north-1", "cn-northwest-1"),
+        ("cn-northwest-1", "cn-north-1"),
+        ("us-gov-west-1", "us-gov-east-1"),
+    ],
+)
+def test_a_region_that_is_named_is_another_of_the_same_partition(region: str, other: str) -> None:
+    calls = {call.action: json.loads(call.body) for call in probes("doctor/x", region)}
+
+    assert calls["ReplicateSecretToRegions"]["AddReplicaRegions"] == [{"Region": other}]
+    assert calls["RemoveRegionsFromReplication"]["RemoveReplicaRegions"] == [other]
+
+
 @pytest.mark.parametrize(("hours", "word"), [(2, "fast"), (-2, "slow")])
 def test_a_clock_that_is_off_is_told_with_how_far_and_which_way(examined: Examined, hours: int, word: str) -> None:
-    found = examined(wall_clock=lambda: datetime.now(UTC) + timedelta(hours=hours))
+    found = examined(clock=CorrectedClock(lambda: datetime.now(UTC) + timedelta(hours=hours)))
 
     assert found["clock"].verdict is Verdict.FAULT
     seconds = int(found["clock"].fact.split(" is ")[1].split()[0])
@@ -86,7 +144,9 @@ def test_a_clock_that_is_off_is_told_with_how_far_and_which_way(examined: Examin
 
 
 def test_a_clock_that_is_a_little_off_is_a_warning(examined: Examined) -> None:
-    assert examined(wall_clock=lambda: datetime.now(UTC) + timedelta(minutes=2))["clock"].verdict is Verdict.WARNING
+    clock = CorrectedClock(lambda: datetime.now(UTC) + timedelta(minutes=2))
+
+    assert examined(clock=clock)["clock"].verdict is Verdict.WARNING
 
 
 def test_another_authority_is_told_with_the_setting_that_names_it(examined: Examined, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What AWS's error answers, and things that are none, mean to us."""
 
 import json
+import re
 from typing import Any
 
 import botocore.session
@@ -18,6 +19,7 @@ MODEL = ServiceModel(
     botocore.session.get_session().get_component("data_loader").load_service_model("secretsmanager", "service-2")
 )
 TOKEN = "0b8e9a34-6f0d-4a8e-9d5e-1d5b6a1f0c11"
+ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:"
 GET = requests.get_call(Get("db/password"))
 
 
@@ -35,6 +37,15 @@ CODES = [
     ("DecryptionFailure", errors.DecryptionFailed),
     ("LimitExceededException", errors.LimitExceeded),
     ("AccessDeniedException", errors.AccessDenied),
+    ("NotAuthorized", errors.AccessDenied),
+    ("OptInRequired", errors.AccessDenied),
+    ("RequestEntityTooLarge", errors.InvalidRequest),
+    ("RequestEntityTooLargeException", errors.InvalidRequest),
+    ("ValidationError", errors.InvalidRequest),
+    ("MalformedHttpRequestException", errors.InvalidRequest),
+    ("SerializationException", errors.InvalidRequest),
+    ("UnknownOperationException", errors.InvalidRequest),
+    ("InvalidAction", errors.InvalidRequest),
     ("InvalidSignatureException", errors.InvalidSignature),
     ("SignatureDoesNotMatch", errors.InvalidSignature),
     ("RequestExpired", errors.InvalidSignature),
@@ -66,6 +77,25 @@ def test_a_code_of_aws_becomes_its_class_and_its_text_is_dropped(
     assert "\n" not in str(error)
 
 
+@pytest.mark.parametrize(
+    ("body", "header"),
+    [
+        (encoded({"code": "AccessDeniedException"}), None),
+        (encoded({"__type": 7, "code": "aws#AccessDeniedException"}), "ThrottlingException"),
+        (b"", "AccessDeniedException"),
+        (b"<html>", "AccessDeniedException:http://internal.amazon.com/"),
+        (encoded({"__type": "canary", "code": 403}), "AccessDeniedException"),
+        (encoded([]), "AccessDeniedException"),
+    ],
+)
+def test_a_code_is_found_where_awss_front_door_puts_it(body: bytes, header: str | None) -> None:
+    headers = {} if header is None else {"x-amzn-errortype": header}
+
+    error = error_for(GET, 403, headers, body)
+
+    assert (type(error), error.aws_code, error.retryable) == (errors.AccessDenied, "AccessDeniedException", False)
+
+
 def test_every_error_that_the_model_names_for_our_calls_has_a_class_of_its_own() -> None:
     for action in MODEL.operation_names:
         for shape in MODEL.operation_model(action).error_shapes:
@@ -81,6 +111,10 @@ def test_every_error_that_the_model_names_for_our_calls_has_a_class_of_its_own()
         (requests.get_call(Get("a", TOKEN, "AWSPREVIOUS")), errors.InvalidRequest),
         (requests.create_call(Set("a", SecretValue("x")), TOKEN), errors.SecretDeleted),
         (requests.update_call(Set("a", SecretValue("x")), TOKEN), errors.SecretDeleted),
+        (requests.get_call(Get("rds!db-1")), errors.InvalidRequest),
+        (requests.get_call(Get(f"{ARN}rds!db-1-AbCdEf")), errors.InvalidRequest),
+        (requests.put_call("rds!db-1", SecretValue("x"), TOKEN), errors.InvalidRequest),
+        (requests.update_call(Update("rds!db-1", "x"), TOKEN), errors.InvalidRequest),
         (requests.delete_call(Delete("a"), 30), errors.InvalidRequest),
         (requests.restore_call(Restore("a")), errors.InvalidRequest),
         (requests.list_call(List(), None), errors.InvalidRequest),
@@ -99,6 +133,22 @@ def test_a_missing_permission_is_named() -> None:
     error = error_for(GET, 400, {}, encoded({"__type": "AccessDeniedException"}))
 
     assert "secretsmanager:GetSecretValue" in str(error)
+    assert "of the endpoint and of the organisation" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (GET, {"kms:Decrypt"}),
+        (requests.put_call("a", SecretValue("v"), TOKEN), {"kms:Decrypt", "kms:GenerateDataKey"}),
+        (requests.create_call(Set("a", "v"), TOKEN), {"kms:Decrypt", "kms:GenerateDataKey"}),
+        (requests.delete_call(Delete("a"), 30), set()),
+    ],
+)
+def test_a_denial_that_may_be_the_kms_keys_says_so(call: Call, told: set[str]) -> None:
+    error = error_for(call, 400, {}, encoded({"__type": "AccessDeniedException"}))
+
+    assert set(re.findall(r"kms:\w+", str(error))) == told
 
 
 @pytest.mark.parametrize(
@@ -124,6 +174,7 @@ def test_what_is_no_error_of_the_api_is_told_by_its_status_alone(
 
     assert type(error) is expected
     assert error.status == status
+    assert error.retryable is (status >= 500 or status == 429)
     assert "canary" not in f"{error} {error.__dict__}".lower()
 
 

@@ -26,6 +26,9 @@ NAMED: Final = {"Name": "a", "ARN": ARN}
 VERSIONED: Final = NAMED | {"VersionId": TOKEN}
 KEYS: Final = Credentials("AKIDEXAMPLE", SecretValue("secret"))
 REFUSED: Final = aws_error("InvalidRequestException", last=True)
+GONE: Final = aws_error("ResourceNotFoundException", last=True)
+SCHEDULED: Final = NAMED | {"DeletedDate": 5}
+ELSEWHERE: Final = {"PrimaryRegion": "eu-central-1"}
 IN_EUROPE: Final = {"ReplicationStatus": [{"Region": "eu-central-1", "Status": "InSync"}]}
 
 
@@ -51,8 +54,8 @@ def served(*script: Behaviour) -> Iterator[tuple[Backend, FaultyServer]]:
             backend.close()
 
 
-def do(backend: Backend, operation: ops.Operation[Any]) -> Answer[Any]:
-    return backend.perform(operation, CallContext(time.monotonic() + 15, KEYS))
+def do(backend: Backend, operation: ops.Operation[Any], within: float = 15.0) -> Answer[Any]:
+    return backend.perform(operation, CallContext(time.monotonic() + within, KEYS))
 
 
 def sent(server: FaultyServer) -> list[tuple[str, Any]]:
@@ -76,6 +79,9 @@ REPEATED: Final[list[tuple[ops.Operation[Any], dict[str, Any], Any]]] = [
     (ops.MoveStage("a", "s", remove_from=OTHER), NAMED | {"VersionIdsToStages": {}}, lambda found: found.arn == ARN),
     (ops.Replicate("a", ["eu-central-1"]), NAMED | IN_EUROPE, lambda found: found.replicas[0].region == "eu-central-1"),
     (ops.RemoveRegions("a", ["us-west-2"]), NAMED | IN_EUROPE, lambda found: len(found.replicas) == 1),
+    (ops.CancelRotation("a"), NAMED | {"RotationEnabled": False}, lambda found: (found.name, found.arn) == ("a", ARN)),
+    (ops.StopReplication("a"), NAMED, lambda found: found.arn == ARN),
+    (ops.StopReplication("a"), NAMED | {"PrimaryRegion": "us-east-1"}, lambda found: found.replicas == ()),
 ]  # fmt: skip
 UNDONE: Final[list[dict[str, Any]]] = [
     NAMED,
@@ -84,6 +90,9 @@ UNDONE: Final[list[dict[str, Any]]] = [
     NAMED | {"VersionIdsToStages": {OTHER: ["s"]}},
     NAMED,
     NAMED | {"ReplicationStatus": [{"Region": "us-west-2"}]},
+    NAMED | {"RotationEnabled": True},
+    NAMED | ELSEWHERE,
+    NAMED | ELSEWHERE,
 ]
 
 
@@ -154,22 +163,114 @@ def test_a_forced_delete_that_finds_nothing_at_once_is_told() -> None:
 
 
 def test_a_set_restores_a_deleted_secret_only_where_it_may_and_with_one_token() -> None:
-    script = (REFUSED, last(NAMED), last(VERSIONED), REFUSED)
+    script = (REFUSED, last(SCHEDULED), last(NAMED), last(VERSIONED), REFUSED, last(SCHEDULED))
     with served(*script) as (backend, server):
         made = do(backend, ops.Set("a", "v", TOKEN, tags={"k": "v"}, restore_on_set=True)).value
         assert (made.version_id, made.created) == (TOKEN, False)
         with pytest.raises(errors.SecretDeleted):
             do(backend, ops.Set("a", "v", TOKEN))
 
-        assert actions(server) == ["CreateSecret", "RestoreSecret", "UpdateSecret", "CreateSecret"]
+        restored, refused = ["RestoreSecret", "UpdateSecret"], ["CreateSecret", "DescribeSecret"]
+        assert actions(server) == [*refused, *restored, *refused]
         assert {body.get("ClientRequestToken", TOKEN) for _, body in sent(server)} == {TOKEN}
 
 
 def test_a_set_by_arn_of_a_deleted_secret_is_restored_too() -> None:
-    with served(REFUSED, last(NAMED), last(VERSIONED)) as (backend, server):
+    with served(REFUSED, last(SCHEDULED), last(NAMED), last(VERSIONED)) as (backend, server):
         do(backend, ops.Set(ARN, "v", TOKEN, restore_on_set=True))
 
-        assert actions(server) == ["UpdateSecret", "RestoreSecret", "UpdateSecret"]
+        assert actions(server) == ["UpdateSecret", "DescribeSecret", "RestoreSecret", "UpdateSecret"]
+
+
+def test_a_set_whose_restore_was_not_heard_of_goes_on() -> None:
+    script = (REFUSED, last(SCHEDULED), HangUp(), REFUSED, last(NAMED), last(VERSIONED))
+    with served(*script) as (backend, server):
+        assert do(backend, ops.Set("a", "v", TOKEN, restore_on_set=True)).value.version_id == TOKEN
+
+        assert actions(server)[2:] == ["RestoreSecret", "RestoreSecret", "DescribeSecret", "UpdateSecret"]
+
+
+def test_a_set_of_what_somebody_else_restored_meanwhile_goes_on() -> None:
+    with served(REFUSED, last(NAMED), last(VERSIONED)) as (backend, server):
+        assert do(backend, ops.Set("a", "v", TOKEN, restore_on_set=True)).value.version_id == TOKEN
+
+        assert actions(server) == ["CreateSecret", "DescribeSecret", "UpdateSecret"]
+
+
+WRITES: Final = [
+    ops.Put("a", "v"),
+    ops.Update("a", "v"),
+    ops.Set(ARN, "v"),
+    ops.Set(ARN, "v", restore_on_set=True),
+]
+
+
+@pytest.mark.parametrize("operation", WRITES)
+def test_a_replica_is_told_as_one_and_not_restored(operation: ops.Operation[Any]) -> None:
+    with served(REFUSED, last(NAMED | ELSEWHERE)) as (backend, server):
+        with pytest.raises(errors.InvalidRequest, match="in its primary region") as caught:
+            do(backend, operation)
+
+        assert type(caught.value) is errors.InvalidRequest
+        assert (caught.value.aws_code, caught.value.__context__) == ("InvalidRequestException", None)
+        assert actions(server)[1:] == ["DescribeSecret"]
+
+
+@pytest.mark.parametrize("operation", WRITES[:3])
+@pytest.mark.parametrize("known", [last(SCHEDULED), aws_error("AccessDeniedException"), GONE])
+def test_a_write_to_what_may_be_deleted_is_told_so_whoever_may_look(
+    operation: ops.Operation[Any], known: Behaviour
+) -> None:
+    with served(REFUSED, known) as (backend, _):
+        with pytest.raises(errors.SecretDeleted) as caught:
+            do(backend, operation)
+
+        assert (caught.value.retryable, caught.value.__context__) == (False, None)
+
+
+def test_a_set_that_may_not_look_restores_nothing_and_says_what_it_lacks() -> None:
+    with served(REFUSED, aws_error("AccessDeniedException")) as (backend, server):
+        with pytest.raises(errors.AccessDenied, match="secretsmanager:DescribeSecret"):
+            do(backend, ops.Set("a", "v", restore_on_set=True))
+
+        assert len(server.requests) == 2
+
+
+# --- a name whose secret was deleted by force a moment ago --------------------------------------------------------
+
+
+@pytest.mark.parametrize("operation", [ops.Create("a", "v"), ops.Set("a", "v"), ops.Set("a", "v", restore_on_set=True)])
+def test_a_create_waits_until_the_secret_before_is_gone(operation: ops.Operation[Any]) -> None:
+    with served(REFUSED, GONE, last(VERSIONED)) as (backend, server):
+        assert do(backend, operation).value.created
+
+        assert actions(server) == ["CreateSecret", "DescribeSecret", "CreateSecret"]
+        assert len({body["ClientRequestToken"] for _, body in sent(server) if "Name" in body}) == 1
+
+
+def test_a_secret_that_goes_while_it_is_restored_is_created_anew() -> None:
+    with served(REFUSED, last(SCHEDULED), GONE, last(VERSIONED)) as (backend, server):
+        assert do(backend, ops.Set("a", "v", restore_on_set=True)).value.created
+
+        assert actions(server) == ["CreateSecret", "DescribeSecret", "RestoreSecret", "CreateSecret"]
+
+
+@pytest.mark.parametrize("operation", [ops.Create("a", "v"), ops.Set("a", "v", restore_on_set=True)])
+def test_a_secret_that_does_not_go_in_time_is_told_as_going(operation: ops.Operation[Any]) -> None:
+    with served(*[REFUSED, GONE] * 100) as (backend, server):
+        with pytest.raises(errors.SecretDeleted, match="deleted by force") as caught:
+            do(backend, operation, within=0.5)
+
+        assert (caught.value.retryable, caught.value.__context__) == (True, None)
+        assert len(server.requests) >= 2
+
+
+def test_a_secret_that_is_gone_is_not_set_by_its_arn() -> None:
+    with served(REFUSED, last(SCHEDULED), GONE) as (backend, server):
+        with pytest.raises(errors.SecretNotFound):
+            do(backend, ops.Set(ARN, "v", restore_on_set=True))
+
+        assert actions(server) == ["UpdateSecret", "DescribeSecret", "RestoreSecret"]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secrets_actor.backends.aws.retry import MAX_ATTEMPTS, Kind, classify, pause_before, sdk_request
+from secrets_actor.backends.aws.retry import MAX_ATTEMPTS, Kind, classify, pause_before, pause_while_going, sdk_request
 from secrets_actor.domain import errors
 
 THROTTLED = errors.Throttled("t")
@@ -51,6 +51,14 @@ def test_there_are_three_attempts_in_all_unless_told_otherwise() -> None:
     assert pause_before(BROKEN, 3, dice=0.0, now=0.0, deadline=60.0) is None
     assert pause_before(BROKEN, 3, dice=0.0, now=0.0, deadline=60.0, max_attempts=4) == 0.0
     assert pause_before(BROKEN, 1, dice=0.0, now=0.0, deadline=60.0, max_attempts=1) is None
+
+
+def test_a_name_that_is_not_free_yet_is_tried_again_as_long_as_there_is_time() -> None:
+    pauses = [pause_while_going(attempt, dice=0.5, now=0.0, deadline=60.0) for attempt in (1, 2, 3, 600)]
+
+    assert pauses == [0.25, 0.5, 1.0, 10.0]
+    assert pause_while_going(1, dice=0.5, now=0.0, deadline=0.25) is None
+    assert pause_while_going(1, dice=0.5, now=0.0, deadline=0.3, needs=0.1) is None
 
 
 def test_the_ceiling_ends_at_twenty_seconds_however_many_attempts_there_are() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
-from secrets_actor.backends.aws.skew import http_date, in_words, may_be_skew, too_far
+from secrets_actor.backends.aws.skew import http_date, in_words, may_be_skew, set_back, too_far
 from secrets_actor.domain import errors
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -98,3 +98,13 @@ def test_nobody_has_to_be_told() -> None:
     clock.learn(NOON - timedelta(hours=1))
 
     assert clock.now() == NOON - timedelta(hours=1)
+
+
+def test_a_moment_of_anothers_clock_is_told_by_ours() -> None:
+    two = timedelta(hours=2)
+    end = datetime.max.replace(tzinfo=UTC)
+
+    assert set_back(NOON, two) == NOON - two
+    assert set_back(NOON, -two) == NOON + two
+    assert set_back(end, -two) == end
+    assert CorrectedClock(lambda: NOON).as_here(NOON + 3 * two, NOON + two) == NOON + 2 * two

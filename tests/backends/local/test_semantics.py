@@ -124,6 +124,12 @@ def test_a_secret_is_found_by_its_arn_whole_or_without_the_suffix(backend: Local
         assert (found.name, found.arn, found.reveal()) == ("db/password", arn, "hunter2")
 
 
+def test_a_name_as_awss_services_give_them_is_of_no_secret_here(backend: LocalBackend) -> None:
+    for operation in (Get("rds!db"), Set("rds!db", "new"), Delete("rds!db"), Restore("rds!db")):
+        with pytest.raises(SecretNotFound):
+            do(backend, operation)
+
+
 @pytest.mark.parametrize(
     "arn",
     [

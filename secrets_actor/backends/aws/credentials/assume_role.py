@@ -46,7 +46,7 @@ class Role:
         if self.duration is not None and not SHORTEST <= self.duration <= LONGEST:
             found.append(f"duration: {SHORTEST} to {LONGEST} seconds")
         if len(self.tags) > MAX_TAGS or not all(0 < len(k) <= 128 and len(v) <= 256 for k, v in self.tags.items()):
-            found.append(f"tags: {MAX_TAGS} at most, keys of 1 to 128 characters, values of 256 at most")
+            found.append(f"role_tags: {MAX_TAGS} at most, keys of 1 to 128 characters, values of 256 at most")
         return tuple(found)
 
     def parameters(self) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Keys of the role attached to an EC2 instance, and its region, from its metadata service, version 2.
+"""Keys of the role attached to an EC2 instance, from its metadata service, version 2.
 
 Rule 1: version 2. A fall-back to version 1 would undo what version 2 protects from: it is for whoever says
         AWS_EC2_METADATA_V1_DISABLED=false, where the token is not to be had, and never after a 400.
@@ -18,10 +18,10 @@ import os
 import random
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from secrets_actor.backends.aws.credentials.answers import keys_in, parsed
 from secrets_actor.backends.aws.credentials.connection import connect
@@ -32,7 +32,6 @@ from secrets_actor.domain.errors import BackendTimeout, ConfigurationError, Meta
 if TYPE_CHECKING:
     from secrets_actor.backends.aws.transport import HttpAnswer, Transport
 
-T = TypeVar("T")
 DEFAULT_ENDPOINT: Final = "http://169.254.169.254"
 IPV6_ENDPOINT: Final = "http://[fd00:ec2::254]"
 ENDPOINT_VARIABLE: Final = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
@@ -43,8 +42,6 @@ TOKEN_PATH: Final = "/latest/api/token"  # noqa: S105  a path
 ROLE_PATH: Final = "/latest/meta-data/iam/security-credentials/"
 # Seconds: the longest a token may live.
 TOKEN_TTL: Final = 21_600
-REGION_PATH: Final = "/latest/meta-data/placement/region"
-ZONE_PATH: Final = "/latest/meta-data/placement/availability-zone"
 # Seconds a request, and attempts.
 REQUEST_TIMEOUT: Final = 1.0
 ATTEMPTS: Final = 1
@@ -55,8 +52,6 @@ EXTENSION_JITTER: Final = timedelta(minutes=8)
 # IAM role names: IAM API reference, CreateRole `RoleName`.
 _ROLE: Final = re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}")
 _TOKEN: Final = re.compile(r"[!-~]{1,4096}")
-# A region, or a zone of it: `eu-central-1`, `eu-central-1b`, `us-west-2-lax-1a`.
-_ZONE: Final = re.compile(r"([a-z]{2,8}(?:-[a-z]{1,20}){1,3}-[0-9]{1,2})(?:[a-z]|-[a-z0-9-]{1,40})?")
 # What the service answers to a token request when it knows version 1 only, or is told to.
 _NO_TOKENS: Final = (403, 404, 405)
 # The service's own codes that may be told; what else stands there is not ours to repeat.
@@ -82,27 +77,19 @@ class InstanceMetadataCredentials:
 
     def fetch(self, deadline: float) -> Credentials:
         """The keys, by *deadline* (`time.monotonic()` seconds). Raises `MetadataServiceError`."""
-        return _with_service(self._profile, deadline, _Exchange.credentials)
-
-    def region(self, deadline: float) -> str:
-        """The region this instance is in. Likewise."""
-        return _with_service(self._profile, deadline, _Exchange.region)
+        if os.environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
+            raise MetadataServiceError(
+                "the instance metadata service is switched off: unset AWS_EC2_METADATA_DISABLED, or use access keys"
+            )
+        options = options_from(os.environ, self._profile)
+        transport = connect(options.endpoint)
+        try:
+            return _Exchange(transport, options, deadline).credentials()
+        finally:
+            transport.close()
 
     def __repr__(self) -> str:
         return "<InstanceMetadataCredentials>"
-
-
-def _with_service(profile: Mapping[str, str], deadline: float, ask: Callable[["_Exchange"], T]) -> T:
-    if os.environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
-        raise MetadataServiceError(
-            "the instance metadata service is switched off: unset AWS_EC2_METADATA_DISABLED, or use access keys"
-        )
-    options = options_from(os.environ, profile)
-    transport = connect(options.endpoint)
-    try:
-        return ask(_Exchange(transport, options, deadline))
-    finally:
-        transport.close()
 
 
 class _Exchange:
@@ -117,22 +104,6 @@ class _Exchange:
         role = self._role(token)
         keys = _parse(self._get(ROLE_PATH + role, token, "the role's keys").body)
         return extended(keys, datetime.now(UTC), random.random())  # noqa: S311  jitter
-
-    def region(self) -> str:
-        token = self._token()
-        try:
-            answer = self._get(REGION_PATH, token, "the region")
-        except MetadataServiceError as exc:
-            failure = exc.clone()
-            answer = None
-        if answer is None:
-            if failure.status != 404:
-                raise failure
-            answer = self._get(ZONE_PATH, token, "the zone")  # a service of before 2020
-        found = _ZONE.fullmatch(answer.body.decode("latin-1").strip())
-        if found is None:
-            raise MetadataServiceError(f"{self._name}: no region's name; set aws.region", status=answer.status)
-        return found[1]
 
     def _token(self) -> bytes | None:
         """The token; None: go on by version 1."""

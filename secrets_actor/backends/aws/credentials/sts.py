@@ -4,6 +4,7 @@ Rule 1: signed with our own Signature V4, or not at all (a web identity is its o
 Rule 2: up to `ATTEMPTS` attempts by the deadline, each signed anew; only what may go through is tried again.
 Rule 3: errors tell STS's code and what to do; its text is dropped.
 Rule 4: when STS refuses the time of a signature, it is signed once more by STS's clock.
+Rule 5: keys end when this machine's clock says so, however wrong it is: their end is told by that clock.
 
 Source: AWS STS API reference; which codes may be tried again as in botocore's `retries/standard.py` and
 `data/sts/2011-06-15/service-2.json`.
@@ -15,7 +16,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlencode
 from xml.etree import ElementTree
@@ -73,34 +74,30 @@ class Caller:
     user_id: str
 
 
-def utc_now() -> datetime:
-    """The wall clock, for signatures."""
-    return datetime.now(UTC)
-
-
 class Sts:
-    """STS of one *region*. *connect* makes the connection to an endpoint, *clock* tells the time of signatures."""
+    """STS of one *region*. *connect* makes the connection to an endpoint; *clock* tells the time of signatures, and is
+    corrected when STS says that it is wrong."""
 
     def __init__(
         self,
         region: str | None,
         connect: Connect = connect,
-        clock: Callable[[], datetime] = utc_now,
+        clock: CorrectedClock | None = None,
         *,
         use_fips: bool = False,
         use_dualstack: bool = False,
     ) -> None:
-        self._region, self._connect, self._clock = region, connect, CorrectedClock(clock)
+        self._region, self._connect, self._clock = region, connect, clock or CorrectedClock()
         self._fips, self._dualstack = use_fips, use_dualstack
         self._keys = SigningKeys()
 
     def assume_role(self, parameters: Sequence[tuple[str, str]], signer: Credentials, deadline: float) -> Credentials:
         """AssumeRole with *parameters*, by *deadline* (`time.monotonic()` seconds). Raises `SecretsError`s."""
-        return self._call("AssumeRole", parameters, signer, deadline, _keys_in)
+        return self._call("AssumeRole", parameters, signer, deadline, self._keys_in)
 
     def assume_role_with_web_identity(self, parameters: Sequence[tuple[str, str]], deadline: float) -> Credentials:
         """AssumeRoleWithWebIdentity, unsigned. Likewise."""
-        return self._call("AssumeRoleWithWebIdentity", parameters, None, deadline, _keys_in)
+        return self._call("AssumeRoleWithWebIdentity", parameters, None, deadline, self._keys_in)
 
     def caller_identity(self, signer: Credentials, deadline: float) -> Caller:
         """Who *signer* is. Needs no permission. Likewise."""
@@ -112,7 +109,7 @@ class Sts:
         parameters: Sequence[tuple[str, str]],
         signer: Credentials | None,
         deadline: float,
-        read: Callable[[ElementTree.Element], T],
+        read: Callable[[ElementTree.Element, datetime | None], T],
     ) -> T:
         endpoint = sts_endpoint(self._region, os.environ, use_fips=self._fips, use_dualstack=self._dualstack)
         body = urlencode([("Action", action), ("Version", VERSION), *parameters]).encode()
@@ -121,7 +118,7 @@ class Sts:
             attempt, clock_tried = 1, False
             while True:
                 try:
-                    return read(self._attempt(transport, endpoint, action, body, signer, deadline))
+                    return read(*self._attempt(transport, endpoint, action, body, signer, deadline))
                 except _Skewed as exc:
                     error: SecretsError = exc.error
                     if not clock_tried:
@@ -146,7 +143,7 @@ class Sts:
         body: bytes,
         signer: Credentials | None,
         deadline: float,
-    ) -> ElementTree.Element:
+    ) -> tuple[ElementTree.Element, datetime | None]:
         headers: tuple[tuple[str, str], ...] = (("Host", endpoint.authority), ("Content-Type", CONTENT_TYPE))
         at = self._clock.now()
         if signer is not None:
@@ -157,14 +154,23 @@ class Sts:
         raw.append((b"Content-Length", b"%d" % len(body)))
         until = min(deadline, time.monotonic() + REQUEST_TIMEOUT)
         answer = transport.request("POST", raw, body, until=until)
-        found = _tree(answer.body)
+        found, server = _tree(answer.body), http_date(answer.headers.get("date"))
         if answer.status == 200 and found is not None:
-            return found
+            return found, server
         error = _refusal(endpoint, action, answer, found)
-        server = http_date(answer.headers.get("date"))
         if server is not None and may_be_skew(error) and too_far(at, server):
             raise _Skewed(error, server)
         raise error
+
+    def _keys_in(self, tree: ElementTree.Element, server: datetime | None) -> Credentials:
+        names = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
+        access_key, secret_key, token, end = (_text(tree, name) for name in names)
+        expires_at = moment(end)
+        if access_key and secret_key and token and expires_at is not None:
+            if server is not None:  # rule 5
+                expires_at = self._clock.as_here(expires_at, server)
+            return checked(Credentials(access_key, SecretValue(secret_key), SecretValue(token), expires_at))
+        raise InvalidAnswer("STS's answer holds no keys: see what answers there, and AWS_ENDPOINT_URL", status=200)
 
 
 class _Skewed(Exception):
@@ -215,16 +221,7 @@ def _text(tree: ElementTree.Element, name: str) -> str | None:
     return None if found is None or found.text is None else found.text.strip()
 
 
-def _keys_in(tree: ElementTree.Element) -> Credentials:
-    names = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
-    access_key, secret_key, token, end = (_text(tree, name) for name in names)
-    expires_at = moment(end)
-    if access_key and secret_key and token and expires_at is not None:
-        return checked(Credentials(access_key, SecretValue(secret_key), SecretValue(token), expires_at))
-    raise InvalidAnswer("STS's answer holds no keys: see what answers there, and AWS_ENDPOINT_URL", status=200)
-
-
-def _caller_in(tree: ElementTree.Element) -> Caller:
+def _caller_in(tree: ElementTree.Element, _server: datetime | None) -> Caller:
     return Caller(*(_text(tree, name) or "" for name in ("Account", "Arn", "UserId")))
 
 

@@ -1,10 +1,10 @@
-"""The instance's role against our metadata service: attempts, version 1, static stability, the region."""
+"""The instance's role against our metadata service: attempts, version 1, static stability."""
 
 import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from botocore.utils import InstanceMetadataFetcher, InstanceMetadataRegionFetcher
+from botocore.utils import InstanceMetadataFetcher
 
 from secrets_actor.backends.aws.credentials.instance_metadata import (
     InstanceMetadataCredentials,
@@ -12,12 +12,9 @@ from secrets_actor.backends.aws.credentials.instance_metadata import (
     options_from,
 )
 from secrets_actor.domain.credentials import Credentials
-from secrets_actor.domain.errors import CredentialsError, MetadataServiceError
 from secrets_actor.domain.secret import SecretValue
 from tests.backends.aws.credentials.conftest import Machine, failing, fetch, plain
-from tests.servers.behaviours import Answer
-from tests.servers.faulty import FaultyServer
-from tests.servers.metadata import ZONE, MetadataServer, keys_until
+from tests.servers.metadata import MetadataServer, keys_until
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 
@@ -142,45 +139,8 @@ def test_an_instance_without_a_role_is_told_so(metadata: MetadataServer) -> None
     assert "attach an IAM role" in str(error)
 
 
-@pytest.mark.parametrize(
-    ("zone", "region"),
-    [("us-west-2-lax-1a", "us-west-2"), ("us-gov-west-1b", "us-gov-west-1"), ("us-east-1-wl1-bos-wlz-1", "us-east-1")],
-)
-def test_a_zone_of_any_kind_is_in_its_region(metadata: MetadataServer, zone: str, region: str) -> None:
-    metadata.switches.has_region, metadata.switches.zone = False, zone
-
-    assert InstanceMetadataCredentials().region(time.monotonic() + 10) == region
-
-
-@pytest.mark.parametrize("has_region", [True, False])
-def test_the_region_is_told_by_the_placement_or_by_the_zone(
-    machine: Machine, metadata: MetadataServer, has_region: bool
-) -> None:
-    metadata.switches.has_region = has_region
-    config = {"ec2_metadata_service_endpoint": metadata.url}
-
-    found = InstanceMetadataCredentials().region(time.monotonic() + 10)
-
-    assert found == InstanceMetadataRegionFetcher(config=config).retrieve_region() == ZONE[:-1]
-
-
-def test_a_region_that_is_refused_is_not_asked_for_in_another_way(machine: Machine, metadata: MetadataServer) -> None:
-    token = Answer(b"a-token", headers=(("Connection", "close"),), last=True)
-    with FaultyServer(token, Answer(b"", 500)) as server:
-        machine.set(AWS_EC2_METADATA_SERVICE_ENDPOINT=server.url)
-        with pytest.raises(MetadataServiceError, match="HTTP 500"):
-            InstanceMetadataCredentials().region(time.monotonic() + 10)
-        assert len(server.requests) == 2
-
-
-def test_a_region_that_cannot_be_had_is_an_error(machine: Machine, metadata: MetadataServer) -> None:
-    metadata.switches.token_status = 400
-    with pytest.raises(MetadataServiceError, match="HTTP 400"):
-        InstanceMetadataCredentials().region(time.monotonic() + 10)
-    metadata.switches.token_status, metadata.switches.zone = 200, "canary zone"
-    with pytest.raises(MetadataServiceError, match="no region's name") as caught:
-        InstanceMetadataCredentials().region(time.monotonic() + 10)
-    assert "canary" not in str(caught.value)
+def test_a_service_that_is_switched_off_is_not_asked(machine: Machine, metadata: MetadataServer) -> None:
     machine.set(AWS_EC2_METADATA_DISABLED="true")
-    with pytest.raises(CredentialsError, match="switched off"):
-        InstanceMetadataCredentials().region(time.monotonic() + 10)
+
+    assert "switched off" in str(failing(InstanceMetadataCredentials()))
+    assert metadata.seen == []

@@ -200,8 +200,8 @@ def test_a_web_identity_without_a_token_is_told(machine: Machine, sts_server: Fa
         (Role(ROLE.arn, "can ary"), "role_session_name: 2 to 64"),
         (Role(ROLE.arn, external_id="can ary"), "external_id: 2 to 1224"),
         (Role(ROLE.arn, duration=899), "duration: 900 to 43200"),
-        (Role(ROLE.arn, tags={"": "canary"}), "tags: 50 at most"),
-        (Role(ROLE.arn, tags={str(number): "canary" for number in range(51)}), "tags: 50 at most"),
+        (Role(ROLE.arn, tags={"": "canary"}), "role_tags: 50 at most"),
+        (Role(ROLE.arn, tags={str(number): "canary" for number in range(51)}), "role_tags: 50 at most"),
     ],
 )
 def test_what_sts_would_not_take_is_told_before_anything_is_asked(

@@ -1,0 +1,75 @@
+"""Operations about many secrets: in as many calls as it takes."""
+
+from typing import Final
+
+from secrets_actor.backends.aws import answers, requests
+from secrets_actor.backends.aws.conversation import Conversation
+from secrets_actor.backends.aws.failures import refusal
+from secrets_actor.domain.descriptions import SecretBatch
+from secrets_actor.domain.errors import InvalidAnswer, SecretsError
+from secrets_actor.domain.names import SecretId
+from secrets_actor.domain.operations import BATCH_SIZE, GetMany, List
+from secrets_actor.domain.ports import Answer
+from secrets_actor.domain.secret import Secret, SecretInfo
+
+# AWS appends a hyphen and six characters to the name in an ARN; a partial ARN lacks them.
+_SUFFIX_LENGTH: Final = 7
+
+
+def get_many(exchange: Conversation, operation: GetMany) -> Answer[SecretBatch]:
+    """BatchGetSecretValue, 20 at a time."""
+    found: dict[str, Secret] = {}
+    errors: dict[str, SecretsError] = {}
+    request_id = None
+    for start in range(0, len(operation.secret_ids), BATCH_SIZE):
+        request_id = _get_batch(exchange, operation.secret_ids[start : start + BATCH_SIZE], found, errors)
+    return Answer(SecretBatch(found, errors), request_id)
+
+
+def _get_batch(
+    exchange: Conversation, ids: tuple[SecretId, ...], found: dict[str, Secret], errors: dict[str, SecretsError]
+) -> str | None:
+    """Read *ids* into *found* and *errors*; the request id. AWS names a secret by its name and whole ARN, and what it
+    cannot read by the id it was asked by."""
+    by_id: dict[str, Secret] = {}
+    refused: dict[str, str] = {}
+    token: str | None = None
+    for _ in ids:  # as many pages at most: each has something
+        answer = exchange.run(requests.batch_call(ids, token), answers.batch)
+        for secret in answer.value.found:
+            by_id |= {secret.arn[:-_SUFFIX_LENGTH]: secret, secret.arn: secret, secret.name: secret}
+        refused |= dict(answer.value.refused)
+        token = answer.value.next_token
+        if token is None:
+            break
+    for secret_id in ids:
+        if secret_id in by_id:
+            found[secret_id] = by_id[secret_id]
+        elif secret_id in refused:
+            errors[secret_id] = refusal(
+                "GetSecretValue",
+                refused[secret_id],
+                answer.request_id,
+                deleted_if_invalid=not secret_id.is_managed,
+            )
+        else:
+            text = "Secrets Manager left this secret out of its answer: get it by itself"
+            errors[secret_id] = InvalidAnswer(text, status=200, request_id=answer.request_id)
+    return answer.request_id
+
+
+def list_secrets(exchange: Conversation, operation: List) -> Answer[tuple[SecretInfo, ...]]:
+    """All pages, in order. A page may be empty and still not the last; a token seen before would mean no end."""
+    infos: list[SecretInfo] = []
+    token: str | None = None
+    seen: set[str] = set()
+    while True:
+        answer = exchange.run(requests.list_call(operation, token), answers.page)
+        infos += answer.value.infos
+        token = answer.value.next_token
+        if token is None:
+            return Answer(tuple(infos), answer.request_id)
+        if token in seen:
+            text = "Secrets Manager's list goes round in circles: list again"
+            raise InvalidAnswer(text, status=200, request_id=answer.request_id)
+        seen.add(token)

@@ -1,0 +1,141 @@
+"""Writing values: create, put, update, and the set that is made of them.
+
+Rule 1: all attempts of one write carry one token: whatever was lost on the way, at most one version results.
+Rule 2: AWS refuses a write to a deleted secret, to a replica, and to a name whose secret was deleted by force a moment
+        ago, with one code. It is asked which it is (DescribeSecret): only a deleted secret is restored, and only for
+        the last is there another try, by the caller's deadline.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from secrets_actor.backends.aws import answers, requests
+from secrets_actor.backends.aws.conversation import Conversation
+from secrets_actor.backends.aws.procedures import new_token, restore
+from secrets_actor.backends.aws.protocol import Call
+from secrets_actor.domain.descriptions import SecretDescription, UpdateReceipt, VersionReceipt
+from secrets_actor.domain.errors import (
+    InvalidRequest,
+    SecretDeleted,
+    SecretExists,
+    SecretNotFound,
+    SecretsError,
+    StoreError,
+)
+from secrets_actor.domain.names import SecretId
+from secrets_actor.domain.operations import Create, Put, Set, Update
+from secrets_actor.domain.ports import Answer
+from secrets_actor.domain.secret import SetReceipt
+
+T = TypeVar("T")
+
+
+def set_secret(exchange: Conversation, operation: Set) -> Answer[SetReceipt]:
+    """CreateSecret; if the name is taken, UpdateSecret; if by a deleted secret, RestoreSecret before, where allowed."""
+    token = operation.token or new_token()
+    return _once_gone(exchange, lambda: _set(exchange, operation, token))
+
+
+def _set(exchange: Conversation, operation: Set, token: str) -> Answer[SetReceipt]:
+    # An ARN, or a name as only AWS's services give them, is of a secret that exists: straight to the update.
+    secret_id = SecretId(operation.secret_id)
+    creates = not (secret_id.is_arn or secret_id.is_managed)
+    update_call = requests.update_call(operation, token)
+    try:
+        if creates:
+            with suppress(SecretExists):
+                return exchange.run(requests.create_call(operation, token), answers.create_receipt)
+        return exchange.run(update_call, answers.replace_receipt)
+    except SecretDeleted as error:
+        refused = error.clone()
+    known = _restored(exchange, operation) if operation.restore_on_set else _how_it_stands(exchange, operation)
+    told = _told(refused, known, creates=creates)
+    if told is not refused or not operation.restore_on_set:
+        raise told
+    if isinstance(known, SecretsError):
+        raise known
+    return exchange.run(update_call, answers.replace_receipt)
+
+
+def _restored(exchange: Conversation, operation: Set) -> SecretDescription | SecretsError:
+    """How the secret stood, restored since if it had to be; or what it failed of."""
+    known = _how_it_stands(exchange, operation)
+    if isinstance(known, SecretDescription) and known.deletion_date is not None:
+        try:
+            restore(exchange, operation)
+        except SecretsError as error:
+            return error.clone()
+    return known
+
+
+def create(exchange: Conversation, operation: Create) -> Answer[SetReceipt]:
+    """CreateSecret."""
+    call = requests.create_call(operation, operation.token or new_token())
+    return _once_gone(exchange, lambda: _write(exchange, operation, call, answers.create_receipt, creates=True))
+
+
+def put(exchange: Conversation, operation: Put) -> Answer[VersionReceipt]:
+    """PutSecretValue."""
+    call = requests.put_call(operation.secret_id, operation.value, operation.token or new_token(), operation.stages)
+    return _write(exchange, operation, call, answers.version_receipt)
+
+
+def update(exchange: Conversation, operation: Update) -> Answer[UpdateReceipt]:
+    """UpdateSecret."""
+    call = requests.update_call(operation, operation.token or new_token())
+    return _write(exchange, operation, call, answers.update_receipt)
+
+
+def _write(
+    exchange: Conversation,
+    operation: object,
+    call: Call,
+    read: Callable[[bytes, str | None], T],
+    *,
+    creates: bool = False,
+) -> Answer[T]:
+    """*call*'s answer; or, where AWS refuses it for the state of the secret, the error that says which state."""
+    try:
+        return exchange.run(call, read)
+    except SecretDeleted as error:
+        refused = error.clone()
+    raise _told(refused, _how_it_stands(exchange, operation), creates=creates)
+
+
+def _how_it_stands(exchange: Conversation, operation: object) -> SecretDescription | SecretsError:
+    try:
+        return exchange.run(requests.describe_call(operation), answers.description).value
+    except SecretsError as error:
+        return error.clone()
+
+
+def _told(refused: SecretDeleted, known: SecretDescription | SecretsError, *, creates: bool) -> StoreError:
+    """*refused*, or what is meant by it given what is *known*."""
+    if isinstance(known, SecretDescription):
+        if known.deletion_date is None and known.is_replica:
+            text = f"the secret is a replica: write it in its primary region, {known.primary_region}"
+            return _instead_of(refused, InvalidRequest, text)
+    elif creates and isinstance(known, SecretNotFound):
+        text = "a secret of this name was deleted by force and is not gone yet: try again soon"
+        going = _instead_of(refused, SecretDeleted, text)
+        going.retryable = True
+        return going
+    return refused
+
+
+def _instead_of(refused: StoreError, kind: type[StoreError], text: str) -> StoreError:
+    return kind(text, aws_code=refused.aws_code, status=refused.status, request_id=refused.request_id)
+
+
+def _once_gone(exchange: Conversation, write: Callable[[], Answer[T]]) -> Answer[T]:
+    """*write*'s answer; again and again by the deadline, while a secret that was deleted by force is in its way."""
+    attempt = 1
+    while True:
+        try:
+            return write()
+        except SecretDeleted as error:
+            refused = error.clone()
+        if not refused.retryable or not exchange.rest(attempt):
+            raise refused
+        attempt += 1
