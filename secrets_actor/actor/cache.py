@@ -55,6 +55,7 @@ class Cache:
     def __init__(self, rules: CacheRules, chance: Callable[[], float] = lambda: 0.0) -> None:
         self.rules, self._chance = rules, chance
         self._table: dict[Key, bytearray] = {}
+        self._shown: dict[Key, bytearray] = {}  # the table, while there is a tree behind it
         self._missing: dict[Key, float] = {}
         self._lanes: dict[str, set[Key]] = {}  # the keys in a lane, beside the lane itself
         self._ring: deque[Key] = deque()  # in the order they came; a used one gets a second chance (CLOCK)
@@ -74,11 +75,22 @@ class Cache:
         self._clear()
         self._lock, self._pen = threading.Lock(), None
 
+    def show(self) -> None:
+        """The tree is up: hits are served."""
+        self._shown = self._table
+
+    def hide(self) -> None:
+        """The tree has ended, or is about to: no hits."""
+        self._shown = {}
+
     # --- reading, in any thread -----------------------------------------------------------------------------------
 
     def hit(self, name: str, now: float) -> Secret | None:
         """The current version of the secret with this *name*, if it is fresh, and not due for a refresh either."""
-        entry = self._table.get(name)
+        try:
+            entry = self._shown.get(name)
+        except TypeError:  # not even hashable: its maker will hear of it
+            return None
         if entry is None:
             return None
         kept = bytes(entry)
@@ -113,7 +125,9 @@ class Cache:
         ends = None if get.refresh or not self._missing else self._missing.get(key_of(get))
         if ends is None or now >= ends:
             return None
-        return SecretNotFound(f"there is no secret {get.secret_id}, said the store a moment ago; create it, or ask with refresh")
+        return SecretNotFound(
+            f"there is no secret {get.secret_id}, said the store a moment ago; create it, or ask with refresh"
+        )
 
     def asks_refresh(self, get: Get, now: float) -> bool:
         """Whether the entry for *get* is due for a refresh and nobody has asked for one: then this is to be done now."""
@@ -206,14 +220,14 @@ class Cache:
             if now >= ends:
                 del self._missing[key]
         for lane, keys in tuple(self._lanes.items()):
-            keys &= self._table.keys() | self._missing.keys()
+            keys.intersection_update(self._table.keys() | self._missing.keys())
             if not keys:
                 del self._lanes[lane]
 
     def _clear(self) -> None:
-        table, self._table = self._table, {}
-        for entry in table.values():
+        for entry in self._table.values():
             self._wipe(entry)
+        self._table.clear()
         self._missing, self._lanes = {}, {}
         self._ring.clear()
         self._bytes = 0

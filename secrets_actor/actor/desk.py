@@ -74,5 +74,6 @@ class Desk:
                 duration=self._now() - waiter.arrived,
                 version_id=version_id,
                 request_id=request_id,
+                caller=asker.label,
             )
         )

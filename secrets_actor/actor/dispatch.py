@@ -1,25 +1,26 @@
-"""From a flight that may take off to its outcome: workers, keys, alarms.
+"""From a flight that may take off to its outcome: workers, keys, alarms, the breaker.
 
 Rule 1: every job that is sent has an alarm. A job not done by its deadline costs its worker its life.
 Rule 2: a job whose worker ended goes to another worker, MAX_CRASHES times: a set keeps its token, so that it cannot
         write twice.
-Rule 3: keys are fetched by a worker; all who need them wait for the one fetch. Keys that the store refused are dropped
-        and fetched anew, once for each flight; it goes again if they are others by then, as a rotated file's are. A
-        fetch that fails while the old keys are good is nobody's failure, and ends early enough for those who wait to go
-        with the old ones.
+Rule 3: without keys nothing is sent (key_fetches.py). Keys that the store refused are dropped and fetched anew, once for
+        each flight, which is sent again if they are others.
 Rule 4: nobody's job is not done: a flight that all have given up on is cancelled before it is sent.
 Rule 5: a job that the pool knows, waiting or given, is in `_flights`. What comes from a worker that is not on the job
         any more (it was cut off, or is an earlier actor's) is of use only if nobody else is on it.
 Rule 6: when another store comes into force, workers of the one before finish what they are on and are let go.
+Rule 7: while the breaker of the store's endpoint is open, nothing is sent, and what waits is refused at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from random import random
 from typing import Any, Final
 
 from secrets_actor.actor.alarms import Alarms
+from secrets_actor.actor.endpoint_watch import EndpointWatch, is_answer
 from secrets_actor.actor.failures import out_of_time, workers_crashed
 from secrets_actor.actor.flights import Flight, Outcomes
 from secrets_actor.actor.jobs import (
@@ -29,29 +30,25 @@ from secrets_actor.actor.jobs import (
     JobFailed,
     Nudge,
     Overdue,
+    Rest,
     Unadopted,
     WorkerReady,
 )
-from secrets_actor.actor.keyring import Keyring, RenewalFailed
+from secrets_actor.actor.key_fetches import KEYS, MAX_CRASHES, KeyFetches
+from secrets_actor.actor.keyring import Keyring
 from secrets_actor.actor.pool import Pool
 from secrets_actor.actor.present_kit import PresentKit
 from secrets_actor.actor.staff import Crew, Staff
-from secrets_actor.domain.credentials import Credentials
-from secrets_actor.domain.errors import ExpiredToken, SecretsError
+from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.ports import CallContext
 from secrets_actor.otp import CallDone, Down, ExitReason, GenServer, Pid, cast
 
-# A job that ended this many workers will end the next one, too.
-MAX_CRASHES: Final = 3
 # A job ends this share of its time early, but at most this many seconds, so that the worker's own error, which knows
 # more than an alarm, is there before the caller's time is up.
 HEADROOM_SHARE: Final = 0.1
 HEADROOM: Final = 0.05
 # Seconds a worker may be late, on a busy machine, before that costs its life. Its callers do not wait for it.
 GRACE: Final = 0.2
-# A fetch that is to replace good keys has this share of the configured call time.
-RENEWAL_SHARE: Final = 0.5
-KEYS: Final = 0  # job ids of fetches of credentials: this one, and one less for each store after the first
 
 
 class Dispatcher:
@@ -65,6 +62,7 @@ class Dispatcher:
         crew: Crew,
         call_timeout: float,
         wall_clock: Callable[[], datetime],
+        chance: Callable[[], float] = random,
     ) -> None:
         self._server, self._outcomes, self._present = server, outcomes, present
         self._number, self._kit = present.now
@@ -75,7 +73,8 @@ class Dispatcher:
         self._alarms = Alarms(server)
         self._staff = Staff(server, crew, self._pool, call_timeout, self._failed)
         self._keys = Keyring(wall_clock)
-        self._keys_crashes = 0
+        self._fetches = KeyFetches(server, self, self._pool, self._keys, call_timeout)
+        self._watch = EndpointWatch(server, crew.breaker, chance, self._kit)
         self._leaving: set[Pid] = set()  # workers of a store that is not in force any more
 
     def adopt(self) -> None:
@@ -84,19 +83,12 @@ class Dispatcher:
 
     def store_changed(self) -> None:
         """Another store is in force: workers of the old one get no new jobs, and its keys are nobody's."""
-        self._pool.withdraw(self._keys_job)
         self._number, self._kit = self._present.now
-        self._keys_crashes = 0
+        self._watch.store_changed(self._kit)
         self._leaving.update(self._pool.workers)
         self._dismiss()
-        for flight in self._keys.start_over():
-            self.submit(flight)
+        self._fetches.store_changed(self._number)
         self._assign()
-
-    @property
-    def _keys_job(self) -> int:
-        """The job id of a fetch of keys for the store in force."""
-        return KEYS - self._number
 
     def _dismiss(self) -> None:
         for worker in self._leaving.intersection(self._pool.idle):
@@ -107,25 +99,26 @@ class Dispatcher:
     def submit(self, flight: Flight, *, first: bool = False) -> None:
         """Have *flight* done, when there are keys and a worker for it."""
         if flight.deadline is None:
-            self._outcomes.cancelled(flight)
+            self._cancel(flight)
+            return
+        refusal = self._watch.refusal(flight)
+        if refusal is not None:
+            self._outcomes.failed(flight, refusal)
             return
         if self._kit.credentials is not None:
             if self._keys.must_wait():
-                self._lock_out(flight)
+                self._fetches.lock_out(flight)
                 self._assign()
                 return
-            self._fetch_keys()
+            self._fetches.start()
         self._flights[flight.id] = flight
         self._pool.submit(flight.id, first=first)
         self._assign()
 
-    def _lock_out(self, flight: Flight) -> None:
-        self._keys.lock_out(flight)
-        self._fetch_keys()
-
-    def _fetch_keys(self) -> None:
-        if self._keys.start_fetch():
-            self._pool.submit(self._keys_job, first=True)
+    def refuse(self, flight: Flight, error: SecretsError) -> None:
+        """*flight* has waited for keys, and there are none."""
+        self._watch.withdrawn(flight)
+        self._outcomes.failed(flight, error)
 
     def handle(self, message: Any) -> bool:
         """Take a message that concerns workers. False if it does not."""
@@ -152,6 +145,8 @@ class Dispatcher:
                 tag(done)
             case Nudge():
                 self._staff.nudge()
+            case Rest():
+                self._staff.rest()
             case Unadopted(workers):
                 self._staff.end_strangers(workers)
             case _:
@@ -174,23 +169,27 @@ class Dispatcher:
         """Send a job to *worker*; False, and the worker is free again, if nobody wants it any more."""
         now = self._clock.now()
         if job <= KEYS:
-            deadline = now + self._call_timeout * (1 if self._keys.current() is None else RENEWAL_SHARE)
+            deadline = self._fetches.deadline(now)
             cast(worker, FetchCredentials(job, deadline))
         else:
             flight = self._flights[job]
             latest, keys = flight.deadline, self._keys.current()
             if latest is None or latest <= now:
-                return self._turned_away(worker, job, self._outcomes.cancelled)
+                return self._turned_away(worker, job, self._cancel)
             if keys is None and self._kit.credentials is not None:  # refused or expired since it was submitted
-                return self._turned_away(worker, job, self._lock_out)
+                return self._turned_away(worker, job, self._fetches.lock_out)
             if (refused := flight.refused) is not None and refused[0] == keys:
-                return self._turned_away(worker, job, lambda flight: self._outcomes.failed(flight, refused[1]))
-            deadline, flight.started = latest, True
+                return self._turned_away(worker, job, lambda flight: self.refuse(flight, refused[1]))
+            deadline, flight.started, flight.sent_at, flight.latest = latest, True, now, latest
             headroom = min(HEADROOM, (deadline - now) * HEADROOM_SHARE)
             context = CallContext(deadline - headroom, keys, repeated=flight.repeated)
             cast(worker, Job(job, flight.operation, context, flight.lane))
         self._alarms.arm(job, deadline - now + GRACE)
         return True
+
+    def _cancel(self, flight: Flight) -> None:
+        self._watch.withdrawn(flight)
+        self._outcomes.cancelled(flight)
 
     def _turned_away(self, worker: Pid, job: int, instead: Callable[[Flight], None]) -> bool:
         self._pool.done(worker)
@@ -206,9 +205,10 @@ class Dispatcher:
         return True
 
     def _job_done(self, job: int, answer: Any) -> None:
-        if job == self._keys_job:
-            self._keys_fetched(answer)
-        elif job > KEYS:
+        if job <= KEYS:
+            self._fetches.done(job, answer)
+        else:
+            self._watch.answered()
             self._outcomes.done(self._flights.pop(job), answer)
 
     def _again(self, flight: Flight) -> None:
@@ -224,6 +224,8 @@ class Dispatcher:
             self._failed(job.flight, error)
             return
         flight = self._flights[job.flight]
+        if is_answer(error):
+            self._watch.answered()
         if self._keys.refused(flight, job.context.credentials, error):
             self._again(flight)
             return
@@ -234,10 +236,21 @@ class Dispatcher:
         self._failed(job.flight, error)
 
     def _failed(self, job: int, error: SecretsError) -> None:
-        if job == self._keys_job:
-            self._keys_failed(error)
-        elif job > KEYS:
-            self._outcomes.failed(self._flights.pop(job), error)
+        if job <= KEYS:
+            self._fetches.failed(job, error)
+            return
+        flight = self._flights.pop(job)
+        if self._watch.failed(flight, error, flight.latest):
+            self._refuse_all()
+        self._outcomes.failed(flight, error)
+
+    def _refuse_all(self) -> None:
+        """The breaker has opened: whoever waits for a worker hears it now."""
+        for job in self._pool.waiting:
+            refusal = self._watch.refusal(self._flights[job]) if job > KEYS else None
+            if refusal is not None:
+                self._pool.withdraw(job)
+                self._outcomes.failed(self._flights.pop(job), refusal)
 
     def _worker_gone(self, worker: Pid, reason: ExitReason) -> None:
         self._leaving.discard(worker)
@@ -246,7 +259,7 @@ class Dispatcher:
             return
         self._alarms.disarm(job)
         if job <= KEYS:
-            self._fetcher_gone(job, reason)
+            self._fetches.crashed(job, reason)
             return
         flight = self._flights[job]
         flight.crashes += 1
@@ -254,15 +267,6 @@ class Dispatcher:
             self._again(flight)
         else:
             self._failed(job, workers_crashed(reason, MAX_CRASHES, flight.operation))
-
-    def _fetcher_gone(self, job: int, reason: ExitReason) -> None:
-        if job != self._keys_job:
-            return
-        self._keys_crashes += 1
-        if self._keys_crashes < MAX_CRASHES:
-            self._pool.submit(job, first=True)
-        else:
-            self._failed(job, workers_crashed(reason, MAX_CRASHES))
 
     def _overdue(self, overdue: Overdue) -> None:
         job = overdue.flight
@@ -280,20 +284,3 @@ class Dispatcher:
             self._again(flight)
         else:
             self._failed(job, out_of_time(flight.operation))
-
-    def _keys_fetched(self, credentials: Credentials) -> None:
-        self._keys_crashes = 0
-        expired = ExpiredToken("the keys that were fetched have expired already: check this machine's clock")
-        self._let_go(self._keys.fetched(credentials), expired)
-
-    def _keys_failed(self, error: SecretsError) -> None:
-        self._keys_crashes = 0
-        if self._keys.current() is not None:
-            self._server.node.observe(RenewalFailed(self._server.me.label, str(error)))
-        self._let_go(self._keys.failed(), error)
-
-    def _let_go(self, waiting: list[Flight], error: SecretsError) -> None:
-        """Send *waiting* on their way with the keys there are, new or old; without any, *error* is what they get."""
-        usable = self._keys.current() is not None
-        for flight in waiting:
-            self.submit(flight) if usable else self._outcomes.failed(flight, error)

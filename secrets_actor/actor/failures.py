@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from secrets_actor import otp
 from secrets_actor.domain.errors import (
+    CircuitOpen,
     DeadlineExceeded,
     ForkedProcess,
     Overloaded,
@@ -40,7 +41,7 @@ def translated(error: BaseException, operation: Operation[Any] | None = None) ->
 def with_token_of(operation: Operation[Any], error: E) -> E:
     """*error*; with the token of *operation* where that may have taken effect, or may have been tried at least."""
     token = token_of(operation)
-    if token is not None and error.retryable and not isinstance(error, Overloaded):
+    if token is not None and error.retryable and not isinstance(error, (CircuitOpen, Overloaded)):
         error.token = token
     return error
 

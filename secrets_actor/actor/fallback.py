@@ -24,6 +24,7 @@ from secrets_actor.domain.errors import (
 from secrets_actor.domain.operations import Get
 from secrets_actor.domain.secret import Secret
 
+STALE: Final = "stale"  # the audit's word for where a value past its TTL came from
 # TlsFailed is an Unreachable: whoever answered was not the store.
 _OUTAGES: Final = (
     Unreachable,

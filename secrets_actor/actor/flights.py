@@ -57,6 +57,8 @@ class Flight:
     key: Hashable = None
     waiters: list[Waiter] = field(default_factory=list)
     started: bool = False
+    sent_at: float = 0.0  # of the last time
+    latest: float = 0.0  # when the last of those who waited then would give up
     crashes: int = 0
     repeated: bool = False  # it was sent before, and nobody heard what became of it
     # Keys that the store refused, and how. It goes once more, by others.

@@ -66,6 +66,11 @@ class UseStore:
 
 
 @dataclass(frozen=True, slots=True)
+class Drain:
+    """To the actor, as a call: take no new operations from now on; answered when all that were taken are done."""
+
+
+@dataclass(frozen=True, slots=True)
 class Announce:
     """To a worker: say `WorkerReady` when your turn comes."""
 
@@ -88,6 +93,16 @@ class GiveUp:
 @dataclass(frozen=True, slots=True)
 class Nudge:
     """Timer: jobs wait for workers that should have come by now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Timer: look for workers that have had nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Timer: drop from the cache what may not be served any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ class Pool(Generic[W]):
         self._adopted: set[W] = set()
         self._expected = 0
         self._queue: deque[int] = deque()
+        self._used: set[W] = set()  # since the last look
 
     def submit(self, job: int, *, first: bool = False) -> None:
         """Queue a job."""
@@ -63,6 +64,7 @@ class Pool(Generic[W]):
         else:
             self._expected = max(0, self._expected - 1)
         self._idle.append(worker)
+        self._used.add(worker)
         return True
 
     def adopt(self, worker: W) -> None:
@@ -73,6 +75,7 @@ class Pool(Generic[W]):
         """A worker has finished its job."""
         if self._busy.pop(worker, None) is not None:
             self._idle.append(worker)
+            self._used.add(worker)
 
     def gone(self, worker: W, *, comes_back: bool) -> int | None:
         """A worker has ended; the job it was on."""
@@ -88,6 +91,12 @@ class Pool(Generic[W]):
     def dismiss(self, worker: W) -> None:
         """Forget an idle worker: it will have no more jobs."""
         self._idle.remove(worker)
+
+    def rested(self) -> tuple[W, ...]:
+        """The workers that have had nothing to do since this was last asked."""
+        found = tuple(worker for worker in self._idle if worker not in self._used)
+        self._used.clear()
+        return found
 
     @property
     def workers(self) -> tuple[W, ...]:

@@ -26,13 +26,13 @@ from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.desk import Desk
 from secrets_actor.actor.dispatch import Dispatcher
 from secrets_actor.actor.failures import out_of_time, translated
-from secrets_actor.actor.fallback import is_outage, stale_answer
+from secrets_actor.actor.fallback import STALE, is_outage, stale_answer
 from secrets_actor.actor.flights import Flight, Flights, Waiter
-from secrets_actor.actor.jobs import GiveUp, Job, JobDone, JobFailed, UseStore
+from secrets_actor.actor.jobs import Drain, GiveUp, Job, JobDone, JobFailed, Sweep, UseStore
 from secrets_actor.actor.lanes import Lanes
 from secrets_actor.actor.present_kit import PresentKit
 from secrets_actor.actor.staff import Crew
-from secrets_actor.domain.errors import Overloaded, SecretNotFound, SecretsError, UnknownMessage
+from secrets_actor.domain.errors import Overloaded, SecretNotFound, SecretsError, ServerDown, UnknownMessage
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import MESSAGES, Get, GetMany, Operation, Set, with_token
 from secrets_actor.domain.ports import Answer, AuditSink, BackendKit
@@ -40,7 +40,8 @@ from secrets_actor.domain.secret import Source
 from secrets_actor.otp import From, GenServer, Handled, Reply
 
 _OPERATIONS: Final = MESSAGES
-STALE: Final = "stale"  # the audit's word for where a value past its TTL came from
+# Seconds between two looks for what may not be served any more: no value stays in memory for longer than that.
+SWEEP: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class SecretsActor(GenServer):
         self._lanes, self._flights = Lanes(), Flights()
         self._startable: deque[int] = deque()
         self._starting = False
+        self._drained_by: From[Any] | None = None
 
     def init(self) -> None:
         """Take over the workers of an earlier incarnation, if there are any."""
@@ -77,6 +79,7 @@ class SecretsActor(GenServer):
         call_timeout = self._limits.call_timeout
         self._dispatcher = Dispatcher(self, self, self._present, self._crew, call_timeout, self._wall_clock)
         self._dispatcher.adopt()
+        self.send_after(SWEEP, Sweep())
 
     def translate(self, error: BaseException) -> BaseException:
         """Every error of ours is a SecretsError, for pykka's askers too."""
@@ -91,6 +94,9 @@ class SecretsActor(GenServer):
         elif isinstance(request, UseStore):
             self._use_store(request.kit)
             return Reply(None)
+        elif isinstance(request, Drain):
+            self._drained_by = caller
+            self._tell_if_drained()
         else:
             caller.fail(UnknownMessage(f"the secrets actor has no operation {type(request).__name__}"))
         return None
@@ -107,6 +113,9 @@ class SecretsActor(GenServer):
             return None
         if isinstance(message, GiveUp):
             self._give_up(message.waiter)
+        elif isinstance(message, Sweep):
+            self._cache.sweep(self.node.clock.now())
+            self.send_after(SWEEP, message)
         elif isinstance(message, _OPERATIONS):
             self._admit(message, From())
         return None
@@ -131,6 +140,9 @@ class SecretsActor(GenServer):
     def _admit(self, operation: Operation[Any], caller: From[Any]) -> None:
         operation = with_token(operation, _new_token)
         waiter = self._waiter(operation, caller)
+        if self._drained_by is not None:
+            self._desk.refuse(waiter, ServerDown("the system is being stopped: this was not begun"), "actor")
+            return
         if isinstance(operation, Get) and self._answered_from_memory(operation, waiter):
             return
         if self._flights.waiting >= self._limits.max_pending:
@@ -258,6 +270,11 @@ class SecretsActor(GenServer):
         self._flights.land(flight)
         if flight.lane is not None:
             self._start(self._lanes.leave(flight.lane, flight.id))
+        self._tell_if_drained()
+
+    def _tell_if_drained(self) -> None:
+        if self._drained_by is not None and not len(self._flights):
+            self._drained_by.reply(None)
 
 
 def _new_token() -> str:

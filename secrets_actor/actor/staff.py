@@ -2,7 +2,8 @@
 
 Rule 1: a new actor adopts the workers it finds; one that does not answer in time is ended.
 Rule 2: a worker announces itself; that one could be started is no news, that none could be is.
-Rule 3: workers that should have come by now, while jobs wait for them, are no longer counted on.
+Rule 3: workers that have nothing to do for long are let go: connections cost the store something, and threads cost us.
+Rule 4: workers that should have come by now, while jobs wait for them, are no longer counted on.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from secrets_actor.actor.jobs import Announce, Nudge, Unadopted
+from secrets_actor.actor.breaker import BreakerRules
+from secrets_actor.actor.jobs import Announce, Nudge, Rest, Unadopted
 from secrets_actor.actor.pool import Pool
 from secrets_actor.domain.errors import SecretsError, WorkerCrashed
 from secrets_actor.otp import (
@@ -33,11 +35,14 @@ PATIENCE: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Crew:
-    """Where workers come from: their supervisor, the spec of one, and how many there may be."""
+    """Where workers come from: their supervisor, the spec of one, and how many there may be. One that has had nothing to
+    do for *idle* seconds, and for twice that at most, is let go; *breaker* rules over what they send."""
 
     supervisor: Address
     spec: ChildSpec
     max_workers: int
+    idle: float = 60.0
+    breaker: BreakerRules = BreakerRules()
 
 
 class Staff:
@@ -53,7 +58,7 @@ class Staff:
     ) -> None:
         self._server, self._crew, self._pool = server, crew, pool
         self._call_timeout, self._refuse = call_timeout, refuse
-        self._nudged = False
+        self._nudged = self._looks = False
 
     def adopt(self) -> None:
         """Ask the supervisor who is there already."""
@@ -68,8 +73,18 @@ class Staff:
         """End an idle *worker*. By its supervisor, which hears of it before the next start: there is room for that."""
         cast(self._crew.supervisor, TerminatePid(worker))
 
+    def rest(self) -> None:
+        """A while has passed: let those go who have had nothing to do in all of it."""
+        self._looks = False
+        for worker in self._pool.rested():
+            self._pool.dismiss(worker)
+            self.dismiss(worker)
+
     def watch(self) -> None:
-        """Look again in a while, if jobs wait for nothing but workers that are to come."""
+        """Look again in a while, if there are workers, or if jobs wait for nothing but workers that are to come."""
+        if not self._looks and self._pool.workers:
+            self._looks = True
+            self._server.send_after(self._crew.idle, Rest())
         if self._pool.stuck and not self._nudged:
             self._nudged = True
             self._server.send_after(PATIENCE, Nudge())

@@ -1,41 +1,22 @@
 """The face for threads: builds the messages, reads the cache in the caller's own thread, waits for answers.
 
-Rule 1: bad input is refused here, in the caller's thread, before anything is sent.
-Rule 2: a hit never leaves the caller's thread, and is audited like any other answer.
-Rule 3: a request that did not reach the actor, because it was being restarted, is sent again; so is, once, a read whose
-        actor died over it. A write whose actor died is the caller's to repeat, with the token that the error carries.
-        What the actor could not answer, and so not audit, is audited here.
-Rule 4: a raw value is masked before anything can raise: no frame of ours shows it in a traceback.
+What it shares with the face for asyncio, and the rules, are front.py's. A raw value is masked before anything can raise:
+no frame of ours shows it in a traceback.
 """
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Final, Self, TypeVar
 
-from secrets_actor.actor.cache import Cache
-from secrets_actor.actor.failures import out_of_time, translated
+from secrets_actor.actor.failures import translated
 from secrets_actor.client.administration import Administration
+from secrets_actor.client.front import Asked, Front
 from secrets_actor.domain.descriptions import SecretBatch, SecretDescription
-from secrets_actor.domain.errors import InvalidParameter, SecretsError
-from secrets_actor.domain.operations import (
-    BATCH_SIZE,
-    Delete,
-    Filter,
-    Get,
-    GetMany,
-    List,
-    ListPage,
-    Operation,
-    Restore,
-    Set,
-    SortBy,
-    with_token,
-)
+from secrets_actor.domain.errors import SecretsError
+from secrets_actor.domain.operations import Delete, Filter, Get, List, ListPage, Operation, Restore, Set, SortBy
 from secrets_actor.domain.paging import Trail
-from secrets_actor.domain.ports import AuditRecord, AuditSink
 from secrets_actor.domain.secret import (
     DeleteReceipt,
     RestoreReceipt,
@@ -44,44 +25,23 @@ from secrets_actor.domain.secret import (
     SecretValue,
     SetReceipt,
 )
-from secrets_actor.otp import CallTimeout, Clock, From, Name, NoProcess, OtpError
+from secrets_actor.otp import OtpError
 
 T = TypeVar("T")
-# Seconds. Longer than anybody waits, and within what every timer and lock can do.
-MAX_TIMEOUT: Final = 86_400.0
 # Seconds between two looks at whether an actor that is being restarted, or its whole tree, is there (again).
-_RESTART_GLANCE = 0.05
+_RESTART_GLANCE: Final = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked(Generic[T]):
-    """A question on its way. *arrived* and *deadline* are in clock seconds."""
-
-    operation: Operation[T]
-    arrived: float
-    deadline: float
-    caller: From[T]
-
-
-class Secrets(Administration):
+class Secrets(Front, Administration):
     """What a program holds to get and set secrets. Any number of threads may share one.
 
     Every method takes *timeout* in seconds (0 to 86,400; None: as configured) and raises `DeadlineExceeded` when it is
     over; every error is a `SecretsError`.
     """
 
-    def __init__(
-        self,
-        *,
-        server: Name,
-        cache: Cache,
-        audit: AuditSink,
-        clock: Clock,
-        call_timeout: float,
-        running: Callable[[], bool],
-    ) -> None:
-        self._server, self._cache, self._audit = server, cache, audit
-        self._clock, self._call_timeout, self._running = clock, call_timeout, running
+    def for_caller(self, label: str | None) -> Self:
+        """The same, under a name of its own in the audit log: *label* is what a part of the program calls itself."""
+        return type(self)(self._parts, label)
 
     def get(
         self,
@@ -90,20 +50,25 @@ class Secrets(Administration):
         version_id: str | None = None,
         stage: str | None = None,
         refresh: bool = False,
+        max_age: float | None = None,
+        allow_stale: bool | None = None,
         timeout: float | None = None,
     ) -> Secret:
         """The secret with this name or ARN: its AWSCURRENT version unless *version_id* or *stage* says otherwise.
 
-        *refresh* asks the store even when the cache could answer. Raises `SecretNotFound`, `SecretDeleted`,
-        `AccessDenied`, `Unreachable` and the other `SecretsError`s.
+        *refresh* asks the store even when the cache could answer, and so does *max_age* (seconds) when what the cache
+        has is older. When the store cannot answer, a value past its TTL will do, marked `stale`, unless *allow_stale*
+        is false or *refresh* is asked for. Raises `SecretNotFound`, `SecretDeleted`, `AccessDenied`, `Unreachable` and
+        the other `SecretsError`s.
         """
-        request = Get(secret_id, version_id=version_id, stage=stage, refresh=refresh)
-        now = self._clock.now()
-        cached = self._cache.read(request, now) if self._running() else None
-        if cached is None:
-            return self.ask(request, timeout=timeout)
-        self._record(request, "ok", cached.source, now, cached.version_id)
-        return cached
+        if version_id is None and stage is None and max_age is None and not (refresh or self._unanswered):
+            now = self._now()
+            hit = self._hit(secret_id, now)
+            if hit is not None:
+                self._note_hit(hit, now, self._label)
+                return hit
+        request = Get(secret_id, version_id, stage, refresh, max_age, allow_stale)
+        return self._recall(request) or self.ask(request, timeout=timeout)
 
     def get_many(
         self, secret_ids: Iterable[str], *, refresh: bool = False, timeout: float | None = None
@@ -113,31 +78,13 @@ class Secrets(Administration):
 
         Raises what a call as a whole meets, such as `AccessDenied` and `Unreachable`.
         """
-        asked = GetMany(secret_ids).secret_ids
-        found: dict[str, Secret] = {}
-        now, running = self._clock.now(), self._running()
-        for request in map(Get, () if refresh else asked):
-            cached = self._cache.read(request, now) if running else None
-            if cached is not None:
-                found[request.secret_id] = cached
-                self._record(request, "ok", cached.source, now, cached.version_id)
-        rest = [secret_id for secret_id in asked if secret_id not in found]
-        chunks = [GetMany(rest[start : start + BATCH_SIZE]) for start in range(0, len(rest), BATCH_SIZE)]
-        under_way = [self._deliver(chunk, timeout) for chunk in chunks]
-        errors: dict[str, SecretsError] = {}
-        failures: list[SecretsError] = []
-        for chunk, one in zip(chunks, under_way, strict=True):
+        batches = self._batches(secret_ids, refresh, timeout)
+        for chunk, asked in batches.chunks:
             try:
-                batch = self._wait(one)
+                batches.arrived(self._wait(asked))
             except SecretsError as error:
-                failures.append(error)
-                errors |= {secret_id: error.clone() for secret_id in chunk.secret_ids}
-            else:
-                found |= batch.found
-                errors |= batch.errors
-        if failures and not found and len(failures) == len(chunks):
-            raise failures[0]
-        return SecretBatch({one: found[one] for one in asked if one in found}, errors)
+                batches.failed(chunk, error)
+        return batches.result()
 
     def set(
         self,
@@ -160,7 +107,7 @@ class Secrets(Administration):
         try:
             masked = SecretValue(value)
         finally:
-            del value  # rule 4
+            del value
         message = Set(secret_id, masked, token, description, tags, kms_key_id, restore_on_set)
         return self.ask(message, timeout=timeout)
 
@@ -212,60 +159,29 @@ class Secrets(Administration):
         """Have the secrets actor perform *operation*, and wait for its answer. Does not look into the cache first."""
         return self._wait(self._deliver(operation, timeout))
 
-    def _deliver(self, operation: Operation[T], timeout: float | None) -> _Asked[T]:
-        arrived = self._clock.now()
-        deadline = arrived + (self._call_timeout if timeout is None else _checked(timeout))
-        asked = _Asked(with_token(operation, _new_token), arrived, deadline, From(deadline))
-        self._server.deliver(asked.operation, asked.caller)
-        return asked
-
-    def _wait(self, asked: _Asked[T]) -> T:
-        operation, deadline, caller = asked.operation, asked.deadline, asked.caller
-        asked_again = False
+    def _wait(self, asked: Asked[T]) -> T:
         while True:
             try:
-                return caller.wait(deadline - self._clock.now())
+                answer = asked.caller.wait(asked.deadline - self._now())
             except OtpError as error:
                 ended = error
-            failure = translated(ended, operation)
-            if isinstance(ended, CallTimeout):
-                raise failure  # the actor has it still, and audits it
-            lost = isinstance(ended, NoProcess)
-            problem: SecretsError | None = failure
-            if lost or not (operation.writes or asked_again):
-                asked_again = asked_again or not lost
-                problem = self._await_restart(deadline, operation, failure)
-            if problem is not None:
-                self._record(operation, problem.code, "client", asked.arrived)
-                raise problem
-            caller = From(deadline)
-            self._server.deliver(operation, caller)
+            except SecretsError:
+                self._answered(asked)
+                raise
+            else:
+                self._answered(asked)
+                return answer
+            if not self._sends_again(asked, ended):
+                return self._last_resort(asked, ended)  # type: ignore[return-value]  # it is a Get, then
+            self._await_restart(asked, ended)
+            self._ask_anew(asked)
 
-    def _await_restart(self, deadline: float, operation: Operation[T], failure: SecretsError) -> SecretsError | None:
-        """Wait until the actor is there; the error if the tree is gone (*failure*), or the time is up."""
-        while self._running():
-            left = deadline - self._clock.now()
+    def _await_restart(self, asked: Asked[T], ended: OtpError) -> None:
+        """Wait until the actor is there. Raises the error if the tree is gone, or the time is up."""
+        while self._parts.running():
+            left = asked.deadline - self._now()
             if left <= 0:
-                return out_of_time(operation)
+                raise self._gone(asked)
             if self._server.registry.wait_for(self._server.name, min(left, _RESTART_GLANCE)) is not None:
-                return None
-        return failure
-
-    def _record(
-        self, operation: Operation[Any], outcome: str, source: str, arrived: float, version_id: str | None = None
-    ) -> None:
-        secret_id, duration = getattr(operation, "secret_id", None), self._clock.now() - arrived
-        self._audit.record(AuditRecord(operation.kind, secret_id, outcome, source, duration, version_id))
-
-    def __repr__(self) -> str:
-        return f"<Secrets of {self._server.name}>"
-
-
-def _checked(timeout: float) -> float:
-    if isinstance(timeout, (int, float)) and 0 <= timeout <= MAX_TIMEOUT:
-        return timeout
-    raise InvalidParameter("timeout", f"seconds, 0 to {MAX_TIMEOUT:,.0f}")
-
-
-def _new_token() -> str:
-    return str(uuid.uuid4())
+                return
+        raise self._gone(asked, translated(ended, asked.operation))

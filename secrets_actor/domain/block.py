@@ -38,9 +38,7 @@ def pack(
     version, is_uuid = _version(version_id)
     beginning, tail, named = _parts(name, arn)
     labels = b"" if stages == _AWSCURRENT else "\n".join(stages).encode()
-    kind = (
-        _TEXT * isinstance(value, str) | _UUID * is_uuid | _NAMED * named | _CURRENT * (stages == _AWSCURRENT)
-    )
+    kind = _TEXT * isinstance(value, str) | _UUID * is_uuid | _NAMED * named | _CURRENT * (stages == _AWSCURRENT)
     created = (created_at - _EPOCH) // _MICROSECOND
     head = _HEAD.pack(0.0, 0.0, 0.0, 0, 0, kind, beginning, len(version), len(tail), len(labels), created)
     return b"".join((head, version, tail, labels, value.encode() if isinstance(value, str) else value))
@@ -64,13 +62,14 @@ def version_of(block: bytes) -> str:
 
 
 def version_bytes(block: bytes) -> bytes:
-    """The version id as it is kept, with its kind in front: for whoever is to be told it, and must not have the value."""
-    return block[_KIND : _KIND + 1] + block[_HEAD.size : _HEAD.size + block[_VERSION]]
+    """The head and the version id: for whoever is to be told that, and must not have the value."""
+    return block[: _HEAD.size + block[_VERSION]]
 
 
 def version_text(kept: bytes) -> str:
-    """What `version_bytes` stands for."""
-    return str(uuid.UUID(bytes=kept[1:])) if kept[0] & _UUID else kept[1:].decode()
+    """The version id in what `version_bytes` gave."""
+    version = kept[_HEAD.size :]
+    return str(uuid.UUID(bytes=version)) if kept[_KIND] & _UUID else version.decode()
 
 
 def arn_of(block: bytes, name: str) -> str:
@@ -80,7 +79,8 @@ def arn_of(block: bytes, name: str) -> str:
     tail: str = block[start : start + length].decode()
     if beginning == _WHOLE:
         return tail
-    return _beginnings[beginning] + (name + tail if kind & _NAMED else tail)
+    start_of_arn: str = _beginnings[beginning]
+    return start_of_arn + (name + tail if kind & _NAMED else tail)
 
 
 def stages_of(block: bytes) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Generic, Protocol, TypeVar
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.findings import Finding
 from secrets_actor.domain.operations import Operation
+from secrets_actor.domain.secret import Secret
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -58,6 +59,7 @@ class CredentialSource(Protocol):
 class BackendKit:
     """What runtime hands to the actor: how to open a connection, and the source of keys if the store wants any.
 
+    `endpoint` is its host and port, for a store that has one: a breaker then guards it.
     `examine` looks at everything that the store needs, by a deadline (`time.monotonic()` seconds), and changes nothing;
     the text is what names begin with that it may ask for.
     """
@@ -66,13 +68,14 @@ class BackendKit:
     connect: Callable[[], Backend]
     credentials: CredentialSource | None = None
     examine: Callable[[float, str], Iterable[Finding]] | None = None
+    endpoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
     """One operation as the audit log tells it: never a value, key or token.
 
-    `outcome` is `ok` or the error's code; `duration` is seconds from the call's arrival to its answer.
+    `caller` is what the asking part of the program calls itself; `outcome` is `ok` or the error's code; `duration` is seconds from the call's arrival to its answer.
     """
 
     operation: str
@@ -82,6 +85,7 @@ class AuditRecord:
     duration: float
     version_id: str | None = None
     request_id: str | None = None
+    caller: str | None = None
 
 
 class AuditSink(Protocol):
@@ -89,3 +93,10 @@ class AuditSink(Protocol):
 
     def record(self, record: AuditRecord) -> None:
         """Hand *record* over."""
+
+
+class AuditTrail(AuditSink, Protocol):
+    """An AuditSink that takes a hit for less than a record costs."""
+
+    def hit(self, secret: Secret, now: float, caller: str | None) -> None:
+        """Hand over that *caller* got *secret* from the cache at clock time *now*."""

@@ -91,6 +91,8 @@ class Settings:
     *missing_ttl_seconds*: how long it is remembered that a secret does not exist; *cache_entries* and *cache_bytes*:
     how much is kept, the least recently used going first;
     *call_timeout_seconds*: how long a caller waits who does not say; *max_workers*: connections at most;
+    *worker_idle_seconds*: after how long without work one is let go, at the latest after twice that;
+    *breaker_failures*: operations in a row that find the store out before it is left alone for a while (0: it never is);
     *max_pending*: callers that may wait at a time; *after_fork*: whether the first use in the child of a fork
     starts a tree there (`restart`) or raises `ForkedProcess` (`refuse`)."""
 
@@ -106,6 +108,8 @@ class Settings:
     cache_bytes: int = _limits(64 * 2**20, ge=65_536 * 2, le=2**36)
     call_timeout_seconds: float = _limits(10.0, gt=0, le=3600)
     max_workers: int = _limits(16, ge=1, le=256)
+    worker_idle_seconds: float = _limits(60.0, gt=0, le=86_400)
+    breaker_failures: int = _limits(1, ge=0, le=100)
     max_pending: int = _limits(10_000, ge=1, le=1_000_000)
     after_fork: Literal["restart", "refuse"] = "restart"
     local: LocalSettings = LocalSettings()

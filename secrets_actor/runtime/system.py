@@ -19,7 +19,8 @@ from types import TracebackType
 from typing import Self
 
 from secrets_actor.actor.failures import translated
-from secrets_actor.actor.jobs import UseStore
+from secrets_actor.actor.jobs import Drain, UseStore
+from secrets_actor.client.front import Parts as Face
 from secrets_actor.client.secrets import Secrets
 from secrets_actor.domain.errors import ConfigurationError, SecretsError, StartFailed
 from secrets_actor.domain.ports import BackendKit
@@ -79,7 +80,7 @@ class System:
         self.settings = load(settings)
         self._parts = assemble(self.settings, observer=observer, clock=clock, kit=kit)
         self._on_give_up = on_give_up
-        self._stopping = False
+        self._stopping = self._draining = False
         self._told_by: threading.Thread | None = None  # who runs on_give_up
         self._ended = threading.Event()
         self._reason: ExitReason | None = None
@@ -87,14 +88,15 @@ class System:
         self._reviving = threading.RLock()
         on_fork(self)
         node = self._parts.node
-        self.secrets = Secrets(
+        self._face = Face(
             server=node.name(SECRETS),
             cache=self._parts.cache,
             audit=self._parts.trail,
             clock=node.clock,
             call_timeout=self.settings.call_timeout_seconds,
-            running=self._is_ready,
+            running=self._takes_calls,
         )
+        self.secrets = Secrets(self._face)
         self.ref = NamedRef(node, SECRETS, translated, self._wake)
 
     # --- life -----------------------------------------------------------------------------------------------------
@@ -119,7 +121,7 @@ class System:
             self._parts = assemble_afresh(self._parts, observer=self._observer, kit=self._kit)
         parts = self._parts
         self._ended.clear()
-        self._stopping = False
+        self._stopping = self._draining = False
         try:
             root = spawn(parts.node, lambda: tree.root(parts), label=tree.ROOT, link=link)
         except StartError as error:
@@ -128,6 +130,7 @@ class System:
             problem = str(error)
         else:
             self._root = root
+            parts.cache.show()
             root.monitor(self._on_end)
             return root
         self._ended.set()
@@ -144,6 +147,7 @@ class System:
             finally:
                 self._told_by = None
         if down.pid is self._root:  # else on_give_up has started another
+            self._parts.cache.hide()
             self._ended.set()
 
     def configure(self, source: Source, *, kit: BackendKit | None = None) -> None:
@@ -168,19 +172,29 @@ class System:
         self.settings, self._kit = settings, kit
         self._parts = dataclasses.replace(self._parts, settings=settings)
 
-    def _tell(self, request: UseStore) -> None:
+    def _tell(self, request: UseStore | Drain, timeout: float | None = None) -> None:
+        patience = self.settings.call_timeout_seconds if timeout is None else timeout
         try:
-            call(self._parts.node.name(SECRETS), request, self.settings.call_timeout_seconds)
+            call(self._parts.node.name(SECRETS), request, patience)
             return
         except OtpError as error:
             failure = translated(error)
         raise failure
 
-    def stop(self, timeout: float = 10.0) -> None:
-        """Stop the tree, last part first; what is not done in *timeout* seconds is cut off. Nothing if it has ended."""
+    def stop(self, timeout: float = 10.0, *, drain: float = 0.0) -> None:
+        """Stop the tree, last part first; what is not done in *timeout* seconds is cut off. Nothing if it has ended.
+
+        With *drain*, new calls are refused at once (`ServerDown`), and those that are under way have so many seconds to
+        finish first; whoever is not done then is told.
+        """
         root = self._root
         if root is None or self._told_by is threading.current_thread():
             return
+        if drain > 0 and self.is_running():
+            self._draining = True
+            self._parts.cache.hide()
+            with contextlib.suppress(SecretsError):  # time is up, or nobody is there: it ends all the same
+                self._tell(Drain(), drain)
         self._stopping = True
         node, deadline = self._parts.node, time.monotonic() + timeout
         root.exit(SHUTDOWN, sender=root.parent)
@@ -198,6 +212,9 @@ class System:
         """Wait until the tree has ended: the reason, or None after *timeout* seconds."""
         self._is_ready()
         return self._reason if self._ended.wait(timeout) else None
+
+    def _takes_calls(self) -> bool:
+        return not self._draining and self._is_ready()
 
     def is_running(self) -> bool:
         """Whether the tree is up."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from secrets_actor.actor.breaker import BreakerRules
 from secrets_actor.actor.secrets_actor import Limits, SecretsActor
 from secrets_actor.actor.staff import Crew
 from secrets_actor.actor.worker import Worker
 from secrets_actor.otp import (
+    Backoff,
     ChildSpec,
     DynamicSupervisor,
     Flags,
@@ -34,12 +36,20 @@ CORE_FLAGS: Final = Flags(Strategy.REST_FOR_ONE, intensity=10, period=10.0)
 WORKERS_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=100, period=10.0)
 # Seconds a worker has to finish its exchange when the system stops.
 WORKER_SHUTDOWN: Final = 2.0
+# A worker that ends again and again is started more and more slowly, for what ends it lies outside.
+WORKER_BACKOFF: Final = Backoff(initial=0.01, factor=2.0, maximum=5.0, jitter=0.5, stable=30.0)
 
 
 def worker_spec(parts: Parts) -> ChildSpec:
     """One worker. Transient: one that was told to go is not started again."""
     present, owner = parts.present, parts.node.name(SECRETS)
-    return ChildSpec("worker", lambda: Worker(present, owner), restart=Restart.TRANSIENT, shutdown=WORKER_SHUTDOWN)
+    return ChildSpec(
+        "worker",
+        lambda: Worker(present, owner),
+        restart=Restart.TRANSIENT,
+        shutdown=WORKER_SHUTDOWN,
+        backoff=WORKER_BACKOFF,
+    )
 
 
 def secrets_actor(parts: Parts) -> SecretsActor:
@@ -49,7 +59,13 @@ def secrets_actor(parts: Parts) -> SecretsActor:
         present=parts.present,
         cache=parts.cache,
         audit=parts.trail,
-        crew=Crew(parts.node.name(WORKERS), worker_spec(parts), settings.max_workers),
+        crew=Crew(
+            parts.node.name(WORKERS),
+            worker_spec(parts),
+            settings.max_workers,
+            settings.worker_idle_seconds,
+            BreakerRules(settings.breaker_failures),
+        ),
         limits=Limits(settings.call_timeout_seconds, settings.max_pending),
         wall_clock=parts.wall_clock,
     )

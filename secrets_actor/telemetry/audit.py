@@ -40,4 +40,5 @@ def facts_of(record: AuditRecord) -> dict[str, Scalar]:
         "duration_ms": round(record.duration * 1000, 3),
         "version_id": record.version_id,
         "request_id": record.request_id,
+        "caller": record.caller,
     }

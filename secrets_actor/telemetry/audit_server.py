@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from secrets_actor.domain.ports import AuditRecord, AuditSink
+from secrets_actor.domain.secret import Secret
 from secrets_actor.otp import ExitReason, GenServer, Handled, Name
 
 # A second of cached gets at full speed; about 30 MB.
@@ -40,6 +41,10 @@ class AuditTrail:
             self._records.append(record)
         if first:
             self._server.post(_WAKE)
+
+    def hit(self, secret: Secret, now: float, caller: str | None) -> None:
+        """A cached get."""
+        self.record(AuditRecord("get", secret.name, "ok", "cache", 0.0, secret.version_id, caller=caller))
 
     def forget(self) -> None:
         """In the child of a fork: empty, for what waits is the parent's to write."""

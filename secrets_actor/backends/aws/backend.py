@@ -77,7 +77,7 @@ def kit(
         patient = examination.Patient(line, credentials, sts(region), time_told.here, looks_up=proxy is None)
         return examination.examine(patient, prefix, deadline)
 
-    return BackendKit(NAME, connect, credentials, examine)
+    return BackendKit(NAME, connect, credentials, examine, endpoint.authority)
 
 
 class AwsBackend:

@@ -47,6 +47,7 @@ from secrets_actor.domain.errors.store import (
 from secrets_actor.domain.errors.ways import (
     BackendTimeout,
     BodyReadFailed,
+    CircuitOpen,
     ConnectionFailed,
     KeyFileError,
     LocalStoreError,
@@ -62,6 +63,7 @@ __all__ = [
     "AccessDenied",
     "BackendTimeout",
     "BodyReadFailed",
+    "CircuitOpen",
     "ConfigurationError",
     "ConnectionFailed",
     "CredentialsError",

@@ -45,6 +45,17 @@ class BackendTimeout(Unreachable):
     code = "backend_timeout"
 
 
+class CircuitOpen(Unreachable):
+    """The store did not answer lately, and is left alone for `retry_after` seconds (0: it is tried at this moment).
+    Nothing was sent."""
+
+    code = "circuit_open"
+
+    def __init__(self, message: str, *, endpoint: str | None = None, retry_after: float = 0.0) -> None:
+        super().__init__(message, endpoint=endpoint)
+        self.retry_after = retry_after
+
+
 class LocalStoreError(SecretsError):
     """Base of what goes wrong with the local store's files. `path` names the file."""
 

@@ -1,0 +1,94 @@
+"""The circuit breaker of one endpoint: an outage costs one caller's wait, not everyone's. PURE.
+
+Rule 1: closed, everything goes. It opens when *failures* operations in a row found the endpoint out, and none of them
+        while another that had begun before it ended well: each has been tried several times already, over seconds.
+Rule 2: open, nothing goes for a pause. Then it is half open: one operation goes, the probe, and nothing else until it
+        is back. Its success closes the breaker; its failure opens it again, for twice as long, up to *longest* seconds.
+Rule 3: any answer is a success, a refusal too: whoever says no is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Circuit(StrEnum):
+    """The three states."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerRules:
+    """*failures*: operations in a row after which it opens (0: never). *first* and *longest*: seconds of a pause; each
+    is made shorter by up to *jitter*, so that many programs do not probe at once."""
+
+    failures: int = 1
+    first: float = 0.5
+    longest: float = 30.0
+    jitter: float = 0.5
+
+
+class Breaker:
+    """One endpoint's. Operations are known by number; times are clock seconds; *chance* gives numbers from 0 to 1."""
+
+    def __init__(self, rules: BreakerRules, chance: Callable[[], float]) -> None:
+        self._rules, self._chance = rules, chance
+        self._failures = self._pauses = 0
+        self._succeeded_at = float("-inf")
+        self._until: float | None = None  # the end of the pause; None: closed
+        self._probe: int | None = None
+
+    @property
+    def state(self) -> Circuit:
+        """The state; open until somebody comes after the pause."""
+        if self._until is None:
+            return Circuit.CLOSED
+        return Circuit.OPEN if self._probe is None else Circuit.HALF_OPEN
+
+    def admits(self, operation: int, now: float) -> bool:
+        """Whether *operation* may go. After a pause, the first that asks is the probe."""
+        if self._until is None or self._probe == operation:
+            return True
+        if self._probe is None and now >= self._until:
+            self._probe = operation
+            return True
+        return False
+
+    def pause(self, now: float) -> float:
+        """Seconds until the next probe may go; 0 while one is under way."""
+        return 0.0 if self._until is None or self._probe is not None else max(0.0, self._until - now)
+
+    def succeeded(self, now: float) -> bool:
+        """The endpoint has answered. Whether that closes the breaker."""
+        was_open = self._until is not None
+        self._failures = self._pauses = 0
+        self._until = self._probe = None
+        self._succeeded_at = now
+        return was_open
+
+    def failed(self, operation: int, begun: float, now: float) -> bool:
+        """The endpoint did not answer *operation*, which was sent at *begun*. Whether that opens the breaker."""
+        if self._probe == operation:
+            return self._open(now)
+        if self._until is not None or self._succeeded_at >= begun or not self._rules.failures:
+            return False
+        self._failures += 1
+        return self._failures >= self._rules.failures and self._open(now)
+
+    def withdrawn(self, operation: int) -> None:
+        """*operation* came to nothing without a word about the endpoint: if it was the probe, the next one is."""
+        if self._probe == operation:
+            self._probe = None
+
+    def _open(self, now: float) -> bool:
+        rules = self._rules
+        pause = min(rules.longest, rules.first * 2 ** min(self._pauses, 30))
+        self._pauses += 1
+        self._until = now + pause * (1.0 - rules.jitter * self._chance())
+        self._probe = None
+        return True

@@ -1,0 +1,100 @@
+"""The breaker of the store in force, and what is told of it. Part of the dispatcher; the rules are breaker.py's.
+
+Rule 1: a lost way, a failure of the store and a time-out speak against the endpoint. A time-out only if there was time
+        enough: that a caller was in a hurry says nothing.
+Rule 2: a store without an endpoint, such as the local one, has no breaker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from secrets_actor.actor.breaker import Breaker, BreakerRules, Circuit
+from secrets_actor.actor.flights import Flight
+from secrets_actor.domain.errors import (
+    BackendTimeout,
+    CircuitOpen,
+    DeadlineExceeded,
+    SecretsError,
+    StoreFailure,
+    Unreachable,
+)
+from secrets_actor.domain.ports import BackendKit
+from secrets_actor.otp import GenServer, LifecycleEvent
+
+# Seconds within which a store that is there has answered. AWS's answers take tens of milliseconds.
+FAIR_TIME: Final = 1.0
+_LOST: Final = (Unreachable, StoreFailure, DeadlineExceeded)
+_TIMEOUTS: Final = (BackendTimeout, DeadlineExceeded)
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerOpened(LifecycleEvent):
+    """Nothing is sent to *endpoint* for *pause* seconds: the last operation met *problem* (an error's code)."""
+
+    endpoint: str
+    problem: str
+    pause: float
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerClosed(LifecycleEvent):
+    """*endpoint* answers again."""
+
+    endpoint: str
+
+
+class EndpointWatch:
+    """Runs in the secrets actor's thread. *chance* gives numbers from 0 to 1."""
+
+    def __init__(self, server: GenServer, rules: BreakerRules, chance: Callable[[], float], kit: BackendKit) -> None:
+        self._server, self._rules, self._chance = server, rules, chance
+        self.store_changed(kit)
+
+    def store_changed(self, kit: BackendKit) -> None:
+        """Another endpoint, of which nothing is known."""
+        self._endpoint = kit.endpoint
+        self._breaker = Breaker(self._rules, self._chance)
+
+    @property
+    def state(self) -> Circuit:
+        """The state of the breaker."""
+        return self._breaker.state
+
+    def refusal(self, flight: Flight) -> CircuitOpen | None:
+        """The error for *flight*, if it must not go now."""
+        now = self._server.node.clock.now()
+        if self._endpoint is None or self._breaker.admits(flight.id, now):
+            return None
+        pause = self._breaker.pause(now)
+        when = f"in {pause:.1f} s" if pause else "at this moment"
+        text = f"{self._endpoint} did not answer lately, so nothing is sent there; it is tried again {when}"
+        return CircuitOpen(text, endpoint=self._endpoint, retry_after=pause)
+
+    def answered(self) -> None:
+        """The store has said something, be it no."""
+        if self._endpoint is not None and self._breaker.succeeded(self._server.node.clock.now()):
+            self._server.node.observe(BreakerClosed(self._server.me.label, self._endpoint))
+
+    def failed(self, flight: Flight, error: SecretsError, deadline: float) -> bool:
+        """*flight*, which had until *deadline*, met *error*. Whether that opens the breaker."""
+        if not isinstance(error, _LOST) or (isinstance(error, _TIMEOUTS) and deadline - flight.sent_at < FAIR_TIME):
+            self._breaker.withdrawn(flight.id)
+            return False
+        now = self._server.node.clock.now()
+        if self._endpoint is None or not self._breaker.failed(flight.id, flight.sent_at, now):
+            return False
+        pause = round(self._breaker.pause(now), 3)
+        self._server.node.observe(BreakerOpened(self._server.me.label, self._endpoint, error.code, pause))
+        return True
+
+    def withdrawn(self, flight: Flight) -> None:
+        """*flight* came to nothing before the store could say anything."""
+        self._breaker.withdrawn(flight.id)
+
+
+def is_answer(error: SecretsError) -> bool:
+    """Whether it takes a store that is there to make *error*."""
+    return not isinstance(error, _LOST)

@@ -1,0 +1,224 @@
+"""What both faces share: everything but the waiting.
+
+Rule 1: bad input is refused here, in the caller's thread, before anything is sent.
+Rule 2: a hit never leaves the caller's thread, and is audited like any other answer.
+Rule 3: nobody sees his own past: while a write of ours is on its way, or was given up on, a get of that secret goes
+        through the mailbox, behind it. Whatever is answered later shows that the actor has had all that was sent before.
+Rule 4: a request that did not reach the actor, because it was being restarted, is sent again; so is, once, a read whose
+        actor died over it. A write whose actor died is the caller's to repeat, with the token that the error carries.
+        What the actor could not answer, and so not audit, is audited here.
+Rule 5: whose time is up while the store has not answered gets what the cache may serve stale.
+"""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, TypeVar
+
+from secrets_actor.actor.cache import Cache
+from secrets_actor.actor.failures import out_of_time, translated
+from secrets_actor.actor.fallback import STALE
+from secrets_actor.domain.asker import Asker
+from secrets_actor.domain.descriptions import SecretBatch
+from secrets_actor.domain.errors import InvalidParameter, SecretsError
+from secrets_actor.domain.names import SecretId
+from secrets_actor.domain.operations import BATCH_SIZE, Get, GetMany, Operation, with_token
+from secrets_actor.domain.ports import AuditRecord, AuditTrail
+from secrets_actor.domain.secret import Secret, Source
+from secrets_actor.otp import CallTimeout, Clock, From, Name, NoProcess
+
+T = TypeVar("T")
+# Seconds. Longer than anybody waits, and within what every timer and lock can do.
+MAX_TIMEOUT: Final = 86_400.0
+_order: Final = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a face is made of. *running*: whether the tree is up, or could be brought up."""
+
+    server: Name
+    cache: Cache
+    audit: AuditTrail
+    clock: Clock
+    call_timeout: float
+    running: Callable[[], bool]
+
+
+@dataclass(slots=True, eq=False)
+class Asked(Generic[T]):
+    """A question on its way. *arrived* and *deadline* are in clock seconds; *number* says what was sent before what."""
+
+    operation: Operation[T]
+    arrived: float
+    deadline: float
+    caller: From[T]
+    number: int
+    again: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Batches:
+    """A get of many that is under way: what is found so far, and a question for each twenty of the rest."""
+
+    asked: tuple[SecretId, ...]
+    found: dict[str, Secret]
+    chunks: list[tuple[GetMany, Asked[SecretBatch]]] = field(default_factory=list)
+    errors: dict[str, SecretsError] = field(default_factory=dict)
+    failures: list[SecretsError] = field(default_factory=list)
+
+    def arrived(self, batch: SecretBatch) -> None:
+        """One call has been answered."""
+        self.found |= batch.found
+        self.errors |= batch.errors
+
+    def failed(self, chunk: GetMany, error: SecretsError) -> None:
+        """One call has failed as a whole: so has each of its names."""
+        self.failures.append(error)
+        self.errors |= {secret_id: error.clone() for secret_id in chunk.secret_ids}
+
+    def result(self) -> SecretBatch:
+        """All of it. Raises what every call met, if nothing was found."""
+        if self.failures and not self.found and len(self.failures) == len(self.chunks):
+            raise self.failures[0]
+        return SecretBatch({one: self.found[one] for one in self.asked if one in self.found}, self.errors)
+
+
+class Front:
+    """Base of the faces. *label* is what the audit log calls this caller."""
+
+    def __init__(self, parts: Parts, label: str | None = None) -> None:
+        self._parts, self._label = parts, label
+        self._server, self._cache, self._audit = parts.server, parts.cache, parts.audit
+        self._now, self._hit, self._note_hit = parts.clock.now, parts.cache.hit, parts.audit.hit
+        self._unanswered: dict[int, str] = {}  # writes by number: their lanes
+
+    # --- from memory ----------------------------------------------------------------------------------------------
+
+    def _recall(self, get: Get) -> Secret | None:
+        """The answer that the cache has for *get*. Raises `SecretNotFound` if it knows that there is none."""
+        now = self._now()
+        if not self._may_recall(get):
+            return None
+        found = self._cache.read(get, now)
+        if found is not None:
+            self._note_hit(found, now, self._label)
+            if self._cache.asks_refresh(get, now):
+                self._server.send(get.refreshed())
+            return found
+        missing = self._cache.missing(get, now)
+        if missing is not None:
+            self._record(get, missing.code, Source.CACHE, now)
+            raise missing
+        return None
+
+    def _may_recall(self, get: Get) -> bool:
+        if self._unanswered and SecretId(get.secret_id).lane in tuple(self._unanswered.values()):
+            return False
+        return self._parts.running()
+
+    # --- asking ---------------------------------------------------------------------------------------------------
+
+    def _deliver(self, operation: Operation[T], timeout: float | None) -> Asked[T]:
+        arrived = self._now()
+        deadline = arrived + (self._parts.call_timeout if timeout is None else _checked(timeout))
+        asked = Asked(with_token(operation, _new_token), arrived, deadline, From(deadline), next(_order))
+        self._send(asked)
+        return asked
+
+    def _send(self, asked: Asked[T]) -> None:
+        operation, caller = asked.operation, asked.caller
+        caller.note = Asker(self._label)
+        secret_id = getattr(operation, "secret_id", None)
+        if operation.writes and secret_id is not None:
+            self._unanswered[asked.number] = SecretId(secret_id).lane
+        self._server.deliver(operation, caller)
+
+    def _answered(self, asked: Asked[Any]) -> None:
+        """The actor has answered, or has ended: it has had, or never will have, all that was sent before."""
+        if self._unanswered:
+            for number in tuple(self._unanswered):
+                if number <= asked.number:
+                    self._unanswered.pop(number, None)
+
+    def _sends_again(self, asked: Asked[T], error: BaseException) -> bool:
+        """After *error* of the kernel: whether to wait for the actor and ask again; else this raises what it means."""
+        if isinstance(error, CallTimeout):
+            return False
+        self._answered(asked)
+        lost = isinstance(error, NoProcess)
+        if lost or not (asked.operation.writes or asked.again):
+            asked.again = asked.again or not lost
+            return True
+        return False
+
+    def _ask_anew(self, asked: Asked[T]) -> None:
+        asked.caller, asked.number = From(asked.deadline), next(_order)
+        self._send(asked)
+
+    def _last_resort(self, asked: Asked[T], error: BaseException) -> Secret:
+        """What the cache may serve stale when time is up. Raises what *error* means to callers, audited."""
+        operation = asked.operation
+        timed_out, failure = isinstance(error, CallTimeout), translated(error, operation)
+        if timed_out and isinstance(operation, Get):
+            stale = self._cache.stale(operation, self._now())
+            if stale is not None:
+                self._record(operation, "ok", STALE, asked.arrived, stale.version_id, asked)
+                return stale
+        if not timed_out:  # else the actor has it still, and audits it
+            self._record(operation, failure.code, "client", asked.arrived)
+        raise failure
+
+    def _gone(self, asked: Asked[T], failure: SecretsError | None = None) -> SecretsError:
+        """The error for who has waited in vain for an actor, audited: *failure*, or that the time is up."""
+        problem = failure or out_of_time(asked.operation)
+        self._record(asked.operation, problem.code, "client", asked.arrived)
+        return problem
+
+    def _batches(self, secret_ids: Iterable[str], refresh: bool, timeout: float | None) -> Batches:
+        asked = GetMany(secret_ids).secret_ids
+        found: dict[str, Secret] = {}
+        now = self._now()
+        for request in map(Get, () if refresh else asked):
+            cached = self._cache.read(request, now) if self._may_recall(request) else None
+            if cached is not None:
+                found[request.secret_id] = cached
+                self._note_hit(cached, now, self._label)
+        batches = Batches(asked, found)
+        rest = [secret_id for secret_id in asked if secret_id not in found]
+        for start in range(0, len(rest), BATCH_SIZE):
+            chunk = GetMany(rest[start : start + BATCH_SIZE])
+            batches.chunks.append((chunk, self._deliver(chunk, timeout)))
+        return batches
+
+    def _record(
+        self,
+        operation: Operation[Any],
+        outcome: str,
+        source: str,
+        arrived: float,
+        version_id: str | None = None,
+        asked: Asked[Any] | None = None,
+    ) -> None:
+        if asked is not None:
+            asked.caller.note.recorded = True
+        secret_id, duration = getattr(operation, "secret_id", None), self._now() - arrived
+        record = AuditRecord(operation.kind, secret_id, outcome, source, duration, version_id, caller=self._label)
+        self._audit.record(record)
+
+    def __repr__(self) -> str:
+        label = "" if self._label is None else f" for {self._label}"
+        return f"<{type(self).__name__} of {self._server.name}{label}>"
+
+
+def _checked(timeout: float) -> float:
+    if isinstance(timeout, (int, float)) and 0 <= timeout <= MAX_TIMEOUT:
+        return timeout
+    raise InvalidParameter("timeout", f"seconds, 0 to {MAX_TIMEOUT:,.0f}")
+
+
+def _new_token() -> str:
+    return str(uuid.uuid4())
