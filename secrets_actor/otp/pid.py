@@ -2,8 +2,9 @@
 
 Rule 1: a process ends once, in `finish`: by its own thread, or by any other that kills it. From then on it is dead to
         everybody, even while its thread is still busy: its mailbox takes nothing, what it sends goes nowhere.
-Rule 2: at the end the name is free first, then every open call is failed, then links and monitors hear of it, and the
-        terminated event is set last: who waited for it finds all the rest done.
+Rule 2: at the end the name is free first, then every open call is failed, first come first, then links and monitors
+        hear of it, and the terminated event is set last: who waited for it finds all the rest done. Of the links the
+        parent hears of it last: children of one that was killed are told before it is replaced.
 Rule 3: an exit signal reaches a trapping process as a message in its turn, and ends any other at once.
 Rule 4: a thread cannot be killed. Cut off, it is disowned: counted by the node until it ends, its `abandon` hook called
         so that it can be cut loose from whatever it waits for.
@@ -12,15 +13,17 @@ Rule 5: nobody else's code runs under the lock.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from secrets_actor.otp.errors import CallFailed, ForkedProcess, NoProcess, Overloaded
 from secrets_actor.otp.events import ProcessDisowned, ProcessEnded
 from secrets_actor.otp.gate import Gate
+from secrets_actor.otp.links import as_told
 from secrets_actor.otp.messages import Call, Down, ExitSignal
 from secrets_actor.otp.reasons import FORKED, IGNORE, KILL, KILLED, NOPROC, NORMAL, ExitReason
 from secrets_actor.otp.reply import From
@@ -71,9 +74,9 @@ class Pid:
         self._lock = threading.Lock()
         self.reason: ExitReason | None = None  # why it ended; None while it lives. Only `finish` and `forget` set it
         self._terminated = Gate()
-        self._links: set[Pid] = set()
+        self._links: dict[Pid, None] = {}  # a set in order, as are the open calls
         self._monitors: dict[MonitorRef, Callable[[Down], object]] = {}
-        self._open_calls: set[From[Any]] = set()
+        self._open_calls: dict[From[Any], None] = {}
 
     # --- sending --------------------------------------------------------------------------------------------------
 
@@ -157,7 +160,7 @@ class Pid:
         """
         with other._lock:
             if alive := other.reason is None:
-                other._links.add(self)
+                other._links[self] = None
         if not alive:
             if not self.trap_exit:
                 raise NoProcess(NOPROC)
@@ -165,16 +168,16 @@ class Pid:
             return
         with self._lock:
             if self.reason is None:
-                self._links.add(other)
+                self._links[other] = None
                 return
         other.unlink(self)
 
     def unlink(self, other: Pid) -> None:
         """Undo `link`."""
         with self._lock:
-            self._links.discard(other)
+            self._links.pop(other, None)
         with other._lock:
-            other._links.discard(self)
+            other._links.pop(self, None)
 
     def monitor(self, listener: Callable[[Down], object]) -> MonitorRef:
         """Have *listener* run once with a `Down` when this process has ended: at once, with `noproc`, if it has.
@@ -208,7 +211,7 @@ class Pid:
             if self.reason is not None:
                 return False
             self.reason = reason
-            links, self._links = self._links, set()
+            links, self._links = self._links, {}
             monitors, self._monitors = self._monitors, {}
         cut_off = current() is not self and self.thread is not None
         busy = cut_off and not self.mailbox.waiting
@@ -220,16 +223,16 @@ class Pid:
         if self.name is not None:
             self.node.registry.unregister(self.name, self)
         self.node.ended(self, reason)
-        while True:  # pop, for those who settle meanwhile take themselves out
-            try:
-                caller = self._open_calls.pop()
-            except KeyError:
-                break
-            caller.fail(CallFailed(reason))
-        for other in links:
+        while self._open_calls:
+            with contextlib.suppress(RuntimeError, StopIteration):  # those who settle meanwhile take themselves out
+                caller = next(iter(self._open_calls))
+                self._open_calls.pop(caller, None)
+                caller.fail(CallFailed(reason))
+        for other in links if len(links) < 2 else self._as_told(links):
             with other._lock:
-                other._links.discard(self)
+                other._links.pop(self, None)
             other._linked_ended(self, NORMAL if reason is IGNORE else reason)
+            self.node.told(other, self)
         for ref, listener in monitors.items():
             listener(Down(ref, self, reason))
         self._terminated.open()
@@ -241,13 +244,17 @@ class Pid:
             self._call_abandon()
         return True
 
+    def _as_told(self, links: Iterable[Pid]) -> list[Pid]:
+        order = as_told(sorted(links, key=lambda pid: pid.serial))
+        return sorted(order, key=lambda pid: pid is self.parent)  # stable
+
     def forget(self) -> None:
         """In the child of a fork: dead, without a word, for all who could be told are threads of the parent."""
         self._lock, self._terminated = threading.Lock(), Gate()
         self.reason = FORKED
         if _here.pid is self:  # the fork was made in a callback
             _here.pid = None
-        self._links, self._monitors, self._open_calls = set(), {}, set()
+        self._links, self._monitors, self._open_calls = {}, {}, {}
         self.mailbox.forget()
         self._terminated.open()
 

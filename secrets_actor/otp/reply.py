@@ -36,12 +36,12 @@ class From(Generic[T]):
         self._value: Any = _PENDING
         self._error: BaseException | None = None
         self._callbacks: list[Callable[[From[T]], object]] = []
-        self._open_calls: set[From[Any]] | None = None
+        self._open_calls: dict[From[Any], None] | None = None
 
-    def owed_by(self, open_calls: set[From[Any]]) -> None:
-        """Enter this handle in a process's set of calls not answered yet; settling takes it out again."""
+    def owed_by(self, open_calls: dict[From[Any], None]) -> None:
+        """Enter this handle among a process's calls not answered yet, as the last; settling takes it out again."""
         self._open_calls = open_calls
-        open_calls.add(self)
+        open_calls[self] = None
 
     def reply(self, value: T) -> bool:
         """Answer with *value*. False if it was settled before."""
@@ -57,7 +57,7 @@ class From(Generic[T]):
         self._error = error
         self._value = value
         if self._open_calls is not None:
-            self._open_calls.discard(self)
+            self._open_calls.pop(self, None)
         self._gate.release()
         if self._callbacks:
             self._call_back()

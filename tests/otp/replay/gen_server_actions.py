@@ -93,7 +93,7 @@ class Acting(GenServer):
         self._note(tag, True)
 
     def _do_sleep(self, ms: int) -> None:
-        self._instance.over.wait(ms / 1000)
+        self._instance.sleep(ms / 1000)
 
     def _do_incr(self) -> None:
         self._count += 1

@@ -143,7 +143,7 @@ class Worker(GenServer):
 
     def _sleep(self, ms: float) -> None:
         if ms:
-            self._instance.over.wait(None if ms == float("inf") else ms / 1000)
+            self._instance.sleep(None if ms == float("inf") else ms / 1000)
 
 
 def _end(how: list[Any]) -> Any:

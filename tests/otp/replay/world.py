@@ -16,6 +16,7 @@ from tests.otp.replay.canonical import Event
 from tests.otp.replay.terms import of_reason
 
 QUIET: Final = 0.025  # seconds at rest before a step counts as over; the recordings waited about 30 ms
+TURN: Final = 0.1  # seconds after which whoever is told next waits no longer for the one before
 GIVE_UP: Final = 15.0  # seconds after which a step that does not come to rest is left
 
 
@@ -29,8 +30,15 @@ class Instance:
         self.started = False
         self.over = threading.Event()  # set when its thread is cut loose: ends its sleeps
         self.parked = False
+        self.asleep = False
         self.waits_for: From[Any] | None = None  # the call it has made and waits for
         self.hangs = False  # forever, unless somebody kills it
+
+    def sleep(self, seconds: float | None) -> None:
+        """Sleep in its own thread (None: forever), until it is cut loose."""
+        self.asleep = True
+        self.over.wait(seconds)
+        self.asleep = False
 
     @property
     def at_rest(self) -> bool:
@@ -93,6 +101,16 @@ class World(Node):
             self._add("init_ignored", who)
         else:
             self._add("init_failed", {**who, "reason": of_reason(reason)})
+
+    def told(self, pid: Pid, ended: Pid) -> None:
+        """Who traps and was told of an end does what he does about it, up to his next wait, before the next is told. On
+        OTP too, but for the parent: told first, he reacts in other processes, whose turn comes after the rest."""
+        instance = self._instances.get(pid)
+        if instance is None or pid in (ended.parent, current()):
+            return
+        begun = time.monotonic()
+        while time.monotonic() - begun < TURN and not (instance.at_rest or instance.asleep):
+            time.sleep(0.0005)
 
     # --- who is who -----------------------------------------------------------------------------------------------
 
