@@ -50,11 +50,12 @@ def current() -> Pid | None:
 class MonitorRef:
     """One monitor; two on the same process are two."""
 
-    __slots__ = ("flushed", "pid")
+    __slots__ = ("flushed", "heard", "pid")
 
     def __init__(self, pid: Pid) -> None:
         self.pid = pid
         self.flushed = False  # a Down that is already in the mailbox is to be dropped
+        self.heard = -1  # `waits` of the process that monitors, when it made the Down itself
 
 
 class Pid:
@@ -65,6 +66,7 @@ class Pid:
         self.serial = next(_serials)
         self.parent: Pid | None = None
         self.trap_exit = False
+        self.waits = 0  # how often it has waited for somebody's answer within a callback
         self.abandon: Callable[[], None] | None = None
         self.published: Any = None  # what the process shows of itself to any thread, such as a supervisor's table
         self.info: Any = None  # what init wanted its starter to know

@@ -24,7 +24,7 @@ from secrets_actor.otp import (
     spawn,
 )
 from secrets_actor.otp.registry import Name
-from tests.otp.replay.terms import Raised, of_call, of_name_taken, of_reason, to_reason
+from tests.otp.replay.terms import Raised, of_call, of_name_taken, of_reason, raised, to_reason
 from tests.otp.replay.world import Instance, World
 
 Actions = list[list[Any]]
@@ -110,7 +110,7 @@ class Acting(GenServer):
         self._caller.reply(value)
 
     def _do_error(self, term: Any) -> None:
-        raise Raised(term)
+        raise raised(term)
 
     def _do_exit(self, term: Any) -> None:
         raise Exit(to_reason(term))

@@ -1,6 +1,5 @@
 """Scripted workers and supervisors of the supervisor scenarios, and the child specs that start them."""
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,10 +26,13 @@ from secrets_actor.otp import (
     Reply,
     Restart,
     Stop,
+    Stopped,
     Strategy,
     Supervisor,
 )
-from tests.otp.replay.terms import Junk, Raised, of_reason, to_reason
+from secrets_actor.otp.behaviour import Ending
+from secrets_actor.otp.messages import Call
+from tests.otp.replay.terms import Junk, Raised, of_reason, raised, to_reason
 from tests.otp.replay.world import Instance, World
 
 SIMPLE: Final = "simple_one_for_one"
@@ -149,7 +151,7 @@ class Worker(GenServer):
 def _end(how: list[Any]) -> Any:
     match how:
         case ["error", term]:
-            raise Raised(term)
+            raise raised(term)
         case ["exit", term]:
             raise Exit(to_reason(term))
         case ["stop", term]:
@@ -163,22 +165,49 @@ def _end(how: list[Any]) -> Any:
 
 @dataclass(frozen=True)
 class Hold:
-    """Hold the supervisor that gets it until *released* is set."""
-
-    instance: Instance
-    released: threading.Event
+    """Call: do nothing from now on but what the supervisor's parent or a stop want."""
 
 
-def _held(message: Any) -> bool:
-    if not isinstance(message, Hold):
-        return False
-    message.instance.parked = True
-    message.released.wait()
-    message.instance.parked = False
-    return True
+@dataclass(frozen=True)
+class Release:
+    """Go on with what has come meanwhile."""
 
 
-class ScriptedSupervisor(Supervisor):
+class Holdable(GenServer):
+    """What sys:suspend does to a supervisor. A stop is served ahead of the queue by the process itself."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._held = False
+        self._waiting: list[Any] = []
+
+    def dispatch(self, message: Any) -> Ending | None:
+        """Held, keep it for later; the parent's exit signal is obeyed at once, and what came before it is lost."""
+        match message:
+            case Call(Hold(), caller):
+                self._held = True
+                caller.reply(None)
+                return None
+            case Release():
+                return self._release()
+            case ExitSignal(sender) if sender is self.parent:
+                return super().dispatch(message)
+        if self._held:
+            self._waiting.append(message)
+            return None
+        return super().dispatch(message)
+
+    def _release(self) -> Ending | None:
+        self._held = False
+        waiting, self._waiting = self._waiting, []
+        ending = None
+        for message in waiting:
+            if ending is None and self.me.is_alive():
+                ending = super().dispatch(message)
+        return ending
+
+
+class ScriptedSupervisor(Holdable, Supervisor):
     """A supervisor that can be held, and whose own init can ignore."""
 
     def __init__(self, flags: Flags, children: list[ChildSpec], instance: Instance, ignores: bool) -> None:
@@ -193,12 +222,8 @@ class ScriptedSupervisor(Supervisor):
         self._instance.started = isinstance(result, Ok)
         return result
 
-    def handle_info(self, message: Any) -> Handled:
-        """Be held, or go on."""
-        return None if _held(message) else super().handle_info(message)
 
-
-class ScriptedDynamicSupervisor(DynamicSupervisor):
+class ScriptedDynamicSupervisor(Holdable, DynamicSupervisor):
     """The same for simple_one_for_one. The script of its template goes into every instance."""
 
     def __init__(self, flags: Flags, template: ChildSpec, instance: Instance) -> None:
@@ -209,10 +234,6 @@ class ScriptedDynamicSupervisor(DynamicSupervisor):
         """Nothing to start."""
         super().init()
         self._instance.started = True
-
-    def handle_info(self, message: Any) -> Handled:
-        """Be held, or go on."""
-        return None if _held(message) else super().handle_info(message)
 
 
 def supervisor_factory(world: World, name: str, scenario: dict[str, Any]) -> Callable[[], GenServer]:
@@ -227,6 +248,8 @@ def supervisor_factory(world: World, name: str, scenario: dict[str, Any]) -> Cal
         flags = _flags(scenario)
         specs = [child_spec(world, child) for child in scenario["children"]]
         if scenario.get("strategy") == SIMPLE:
+            if len(specs) != 1:
+                raise Exit(Stopped(["bad_start_spec", scenario["children"]]))
             return ScriptedDynamicSupervisor(flags, specs[0], instance)
         return ScriptedSupervisor(flags, specs, instance, ignores=False)
 

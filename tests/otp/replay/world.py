@@ -2,8 +2,8 @@
 
 Rule 1: an event is recorded where it happens, by the thread that makes it happen, under one lock: the order is causal.
 Rule 2: what the dead still do is not recorded: their threads linger, they do not.
-Rule 3: at rest means that every process waits for a message and has none, or is parked: waiting for somebody else on
-        purpose (an answer, a supervisor held). Sleeping is work.
+Rule 3: at rest means that every process waits for a message and has none, or for the answer of somebody else. Sleeping
+        is work.
 """
 
 import threading
@@ -29,7 +29,6 @@ class Instance:
         self.tells_start = tells_start  # whether a failed init is an event
         self.started = False
         self.over = threading.Event()  # set when its thread is cut loose: ends its sleeps
-        self.parked = False
         self.asleep = False
         self.waits_for: From[Any] | None = None  # the call it has made and waits for
         self.hangs = False  # forever, unless somebody kills it
@@ -37,6 +36,7 @@ class Instance:
     def sleep(self, seconds: float | None) -> None:
         """Sleep in its own thread (None: forever), until it is cut loose."""
         self.asleep = True
+        self.pid.waits += 1
         self.over.wait(seconds)
         self.asleep = False
 
@@ -47,14 +47,14 @@ class Instance:
         parent = self.pid.parent
         forsaken = self.hangs and (parent is None or not parent.is_alive())
         calling = self.waits_for is not None and not self.waits_for.settled
-        return self.parked or calling or forsaken or self.pid.mailbox_idle()
+        return calling or forsaken or self.pid.mailbox_idle()
 
     @property
     def stirring(self) -> bool:
         """Whether it is about to do something, but has not begun."""
         if self.down is None:
             return not self.at_rest
-        return self.pid.is_alive() and self.pid.mailbox.waiting and len(self.pid.mailbox) > 0 and not self.parked
+        return self.pid.is_alive() and self.pid.mailbox.waiting and len(self.pid.mailbox) > 0
 
 
 class World(Node):
