@@ -2,9 +2,9 @@
 
 Rule 1: a process ends once, in `finish`: by its own thread, or by any other that kills it. From then on it is dead to
         everybody, even while its thread is still busy: its mailbox takes nothing, what it sends goes nowhere.
-Rule 2: at the end the name is free first, then every open call is failed, first come first, then links and monitors
-        hear of it, and the terminated event is set last: who waited for it finds all the rest done. Of the links the
-        parent hears of it last: children of one that was killed are told before it is replaced.
+Rule 2: at the end the name is free first, then links hear of it, then callers and monitors, first come first, and the
+        terminated event is set last: who waited for it finds all the rest done. Of the links the parent hears of it
+        last: children of one that was killed are told before it is replaced.
 Rule 3: an exit signal reaches a trapping process as a message in its turn, and ends any other at once.
 Rule 4: a thread cannot be killed. Cut off, it is disowned: counted by the node until it ends, its `abandon` hook called
         so that it can be cut loose from whatever it waits for.
@@ -13,7 +13,6 @@ Rule 5: nobody else's code runs under the lock.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import threading
 import time
@@ -76,9 +75,8 @@ class Pid:
         self._lock = threading.Lock()
         self.reason: ExitReason | None = None  # why it ended; None while it lives. Only `finish` and `forget` set it
         self._terminated = Gate()
-        self._links: dict[Pid, None] = {}  # a set in order, as are the open calls
-        self._monitors: dict[MonitorRef, Callable[[Down], object]] = {}
-        self._open_calls: dict[From[Any], None] = {}
+        self._links: dict[Pid, None] = {}  # a set in order
+        self._awaiting: dict[From[Any] | MonitorRef, Callable[[Down], object] | None] = {}  # a monitor has a listener
 
     # --- sending --------------------------------------------------------------------------------------------------
 
@@ -101,7 +99,7 @@ class Pid:
                     break
                 mailbox = self.mailbox
                 if mailbox.unlimited or not mailbox.full:
-                    caller.owed_by(self._open_calls)
+                    caller.owed_by(self._awaiting)
                     mailbox.push(Call(request, caller))
                     return
             if not self._wait_for_room(caller):
@@ -120,7 +118,7 @@ class Pid:
         """Have *caller* failed if this process ends before it is settled."""
         with self._lock:
             if self.reason is None:
-                caller.owed_by(self._open_calls)
+                caller.owed_by(self._awaiting)
                 return
         caller.fail(CallFailed(self.reason))
 
@@ -189,7 +187,7 @@ class Pid:
         ref = MonitorRef(self)
         with self._lock:
             if self.reason is None:
-                self._monitors[ref] = listener
+                self._awaiting[ref] = listener
                 return ref
         listener(Down(ref, self, NOPROC))
         return ref
@@ -197,7 +195,7 @@ class Pid:
     def demonitor(self, ref: MonitorRef) -> bool:
         """Take a monitor back. False if it has fired."""
         with self._lock:
-            return self._monitors.pop(ref, None) is not None
+            return self._awaiting.pop(ref, None) is not None
 
     def mailbox_idle(self) -> bool:
         """Whether it waits for a message and none is there; also when it has ended and everybody knows."""
@@ -214,7 +212,6 @@ class Pid:
                 return False
             self.reason = reason
             links, self._links = self._links, {}
-            monitors, self._monitors = self._monitors, {}
         cut_off = current() is not self and self.thread is not None
         busy = cut_off and not self.mailbox.waiting
         if cut_off:
@@ -225,18 +222,16 @@ class Pid:
         if self.name is not None:
             self.node.registry.unregister(self.name, self)
         self.node.ended(self, reason)
-        while self._open_calls:
-            with contextlib.suppress(RuntimeError, StopIteration):  # those who settle meanwhile take themselves out
-                caller = next(iter(self._open_calls))
-                self._open_calls.pop(caller, None)
-                caller.fail(CallFailed(reason))
         for other in links if len(links) < 2 else self._as_told(links):
             with other._lock:
                 other._links.pop(self, None)
             other._linked_ended(self, NORMAL if reason is IGNORE else reason)
             self.node.told(other, self)
-        for ref, listener in monitors.items():
-            listener(Down(ref, self, reason))
+        for one in list(self._awaiting):  # nobody is added any more
+            if not isinstance(one, MonitorRef):
+                one.fail(CallFailed(reason))
+            elif (listener := self._awaiting.pop(one, None)) is not None:  # not taken back meanwhile
+                listener(Down(one, self, reason))
         self._terminated.open()
         self.node.gone(self)
         if self.node.observed:
@@ -256,7 +251,7 @@ class Pid:
         self.reason = FORKED
         if _here.pid is self:  # the fork was made in a callback
             _here.pid = None
-        self._links, self._monitors, self._open_calls = {}, {}, {}
+        self._links, self._awaiting = {}, {}
         self.mailbox.forget()
         self._terminated.open()
 
@@ -270,7 +265,7 @@ class Pid:
     @property
     def open_calls(self) -> int:
         """How many calls it has been sent and has not answered."""
-        return len(self._open_calls)
+        return list(self._awaiting.values()).count(None)
 
     def is_alive(self) -> bool:
         """Whether it has not ended."""

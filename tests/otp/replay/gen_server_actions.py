@@ -241,6 +241,8 @@ class Waiting:
 
     def deliver(self, request: Any, caller: From[Any]) -> None:
         """Put a call into the mailbox."""
+        if self._instance.on_answer is not None:
+            caller.on_settled(self._instance.on_answer)
         self._target.deliver(request, caller)
         self._instance.waits_for = caller
 

@@ -36,7 +36,10 @@ def _call(world: World, client: Client, step: dict[str, Any]) -> Any:
             return ["exit", of_call(error)]
 
     if "client" not in step:
-        return question(world.instance("client"))
+        me = world.instance("client")
+        value = question(me)
+        with world.turn_of(me.waits_for):
+            return value
     spawn(world, lambda: Caller(world, step["client"], question), label=step["client"])
     return NONE
 

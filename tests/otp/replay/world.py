@@ -6,8 +6,11 @@ Rule 3: at rest means that every process waits for a message and has none, or fo
         is work.
 """
 
+import contextlib
 import threading
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 from secrets_actor.otp import IGNORE, ExitReason, From, Node, Pid
@@ -31,6 +34,7 @@ class Instance:
         self.over = threading.Event()  # set when its thread is cut loose: ends its sleeps
         self.asleep = False
         self.waits_for: From[Any] | None = None  # the call it has made and waits for
+        self.on_answer: Callable[[From[Any]], None] | None = None  # told when a call that it has made has ended
         self.hangs = False  # forever, unless somebody kills it
 
     def sleep(self, seconds: float | None) -> None:
@@ -50,11 +54,25 @@ class Instance:
         return calling or forsaken or self.pid.mailbox_idle()
 
     @property
+    def active(self) -> bool:
+        """Whether it has something to do that is not to wait."""
+        return not (self.at_rest or self.asleep)
+
+    @property
     def stirring(self) -> bool:
         """Whether it is about to do something, but has not begun."""
         if self.down is None:
             return not self.at_rest
         return self.pid.is_alive() and self.pid.mailbox.waiting and len(self.pid.mailbox) > 0
+
+
+@dataclass(frozen=True, eq=False)
+class Waker:
+    """How a client woke: his call, who ended it, and who had something to do at that time."""
+
+    caller: From[Any]
+    by: Instance | None
+    before: list[Instance]
 
 
 class World(Node):
@@ -72,6 +90,9 @@ class World(Node):
         self._numbers: dict[str, int] = {}
         self._instances: dict[Pid, Instance] = {}
         self._latest: dict[str, Instance] = {}
+        self._woken: list[
+            tuple[From[Any], Pid | None]
+        ] = []  # whose calls have ended, and by whom; who woke first, first
 
     # --- the trace ------------------------------------------------------------------------------------------------
 
@@ -109,8 +130,39 @@ class World(Node):
         if instance is None or pid in (ended.parent, current()):
             return
         begun = time.monotonic()
-        while time.monotonic() - begun < TURN and not (instance.at_rest or instance.asleep):
+        while time.monotonic() - begun < TURN and instance.active:
             time.sleep(0.0005)
+
+    def woken(self, caller: From[Any]) -> None:
+        """A call that a client has made has ended: he will say so in his turn. Whoever was answered by a process that then
+        ends comes after those whom that end left without an answer: he has yet to take his monitor back, from the dead.
+        """
+        by = self._instances.get(current())  # type: ignore[arg-type]  # None is nobody
+        with self._mutex:
+            everybody = list(self._instances.values())
+            waker = Waker(
+                caller, by, [one for one in everybody if one.down is not None and one is not by and one.active]
+            )
+            behind = [n for n, one in enumerate(self._woken) if one.by is by and one.caller.error is None]
+            self._woken.insert(behind[0] if behind and caller.error is not None else len(self._woken), waker)
+
+    @contextlib.contextmanager
+    def turn_of(self, caller: From[Any] | None) -> Iterator[None]:
+        """Wait until those woken before have done what they do, and the waker is at rest: a process of OTP runs to its
+        next wait before the next in the queue has its turn."""
+        me, begun = current(), time.monotonic()
+        while time.monotonic() - begun < TURN and not self._is_first(caller, me):
+            time.sleep(0.0005)
+        yield
+        with self._mutex:
+            self._woken = [one for one in self._woken if one.caller is not caller]
+
+    def _is_first(self, caller: From[Any] | None, me: Pid | None) -> bool:
+        with self._mutex:
+            first = self._woken[0] if self._woken else None
+        if first is None or first.caller is not caller:
+            return False
+        return not any(one is not None and one.pid is not me and one.active for one in (first.by, *first.before))
 
     # --- who is who -----------------------------------------------------------------------------------------------
 
