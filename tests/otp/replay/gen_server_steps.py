@@ -21,7 +21,9 @@ def run_step(world: World, client: Client, step: dict[str, Any]) -> Any:
 
 def _start(world: World, client: Client, step: dict[str, Any]) -> Any:
     timeout = step.get("timeout", "infinity")
-    return start_server(world, Scripted, step["server"], link=bool(step.get("link")), timeout=seconds(timeout))
+    answer = start_server(world, Scripted, step["server"], link=bool(step.get("link")), timeout=seconds(timeout))
+    world.let_run()
+    return answer
 
 
 def _call(world: World, client: Client, step: dict[str, Any]) -> Any:

@@ -134,8 +134,8 @@ class World(Node):
             time.sleep(0.0005)
 
     def woken(self, caller: From[Any]) -> None:
-        """A call that a client has made has ended: he will say so in his turn. Whoever was answered by a process that then
-        ends comes after those whom that end left without an answer: he has yet to take his monitor back, from the dead.
+        """A call that a client has made has ended: he will say so in his turn. Who was answered by a process that then ends
+        comes after those whom that end left without an answer: he has yet to take his monitor back, from the dead.
         """
         by = self._instances.get(current())  # type: ignore[arg-type]  # None is nobody
         with self._mutex:
@@ -156,6 +156,14 @@ class World(Node):
         yield
         with self._mutex:
             self._woken = [one for one in self._woken if one.caller is not caller]
+
+    def let_run(self) -> None:
+        """Wait until the servers have done what they had to do, up to their next wait."""
+        begun = time.monotonic()
+        while time.monotonic() - begun < TURN and any(
+            one.down and one.active for one in list(self._instances.values())
+        ):
+            time.sleep(0.0005)
 
     def _is_first(self, caller: From[Any] | None, me: Pid | None) -> bool:
         with self._mutex:
