@@ -134,8 +134,8 @@ class World(Node):
             time.sleep(0.0005)
 
     def woken(self, caller: From[Any]) -> None:
-        """A call that a client has made has ended: he will say so in his turn. Who was answered by a process that then ends
-        comes after those whom that end left without an answer: he has yet to take his monitor back, from the dead.
+        """A call that a client has made has ended: he will say so in his turn. If who answered it ends next, he comes
+        after those whom that end left without an answer: he has yet to take his monitor back, from the dead.
         """
         by = self._instances.get(current())  # type: ignore[arg-type]  # None is nobody
         with self._mutex:
