@@ -33,14 +33,13 @@ from secrets_actor.otp.child_table import Child, State
 from tests.otp.replay.client import Client
 from tests.otp.replay.gen_server_actions import existing
 from tests.otp.replay.gen_server_steps import NONE, nothing, sleep
+from tests.otp.replay.holdable import Hold, Release
 from tests.otp.replay.supervisor_script import (
     SIMPLE,
     Count,
     Crash,
-    Hold,
     Incr,
     Ping,
-    Release,
     Work,
     child_spec,
     supervisor_factory,
