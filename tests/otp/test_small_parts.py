@@ -69,11 +69,11 @@ def test_many_threads_settle_one_wins() -> None:
 
 def test_open_calls_know_what_they_owe() -> None:
     caller: From[int] = From()
-    owed: set[From[Any]] = set()
+    owed: dict[Any, Any] = {}
     caller.owed_by(owed)
-    assert owed == {caller}
+    assert owed == {caller: None}
     caller.reply(1)
-    assert owed == set()
+    assert owed == {}
 
 
 def test_a_name_passes_on_and_can_be_waited_for(node: TestNode) -> None:
