@@ -115,7 +115,7 @@ class _Search:
                 case Outcome.DONE:
                     yield act
                 case Outcome.FAILED if act.saw:
-                    yield replace(act, kind=Kind.READ, value=act.saw)
+                    yield replace(act, kind=Kind.READ, value=act.saw, by=f"{act.by}, refused a {act.kind}")
                 case Outcome.UNKNOWN if act.kind is not Kind.READ:
                     seen = first_seen.get(act.value) if act.kind is Kind.WRITE else None
                     if seen is None:
