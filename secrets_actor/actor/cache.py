@@ -4,7 +4,8 @@ Rule 1: only the secrets actor writes, with the pen of its incarnation: a pen ta
         thread of an actor that was cut off may go on for a while. Any thread reads, without a lock (an ETS `protected`
         table): each write is one dict operation, so a reader sees the entry before or after it, never half. Readers
         write two marks, of which any order is good enough: that it was used, and that a refresh was asked for.
-Rule 2: an entry answers only for the id and version it was fetched under, and by name also for the ARN it came with.
+Rule 2: an entry answers only for the version it was fetched under, by name and by the ARN it came with, however it was
+        fetched: of two, one might be older, and be seen after the other.
 Rule 3: a write to a secret drops every entry in its lane before it is sent, and nothing older is stored behind it.
 Rule 4: the table is made outside the actor and outlives its crashes; entries keep their deadlines.
 Rule 5: an entry is a block of bytes. What leaves the table is wiped; a reader works on a copy, and takes a wiped one for
@@ -131,7 +132,7 @@ class Cache:
 
     def asks_refresh(self, get: Get, now: float) -> bool:
         """Whether the entry for *get* is due for a refresh and nobody has asked for one: then this is to be done now."""
-        entry = self._table.get(key_of(get))
+        entry = self._table.get(_key(_name_in(get.secret_id), get))
         if entry is None:
             return False
         _, due, ends = _times(entry)
@@ -142,26 +143,25 @@ class Cache:
 
     def _find(self, get: Get) -> tuple[str, bytes] | None:
         name = _name_in(get.secret_id)
-        entry = self._table.get(key_of(get))
-        if entry is None and name != get.secret_id:
-            entry = self._table.get(_key(name, get))
-            if entry is not None and arn_of(bytes(entry), name) != get.secret_id:
-                return None
-        if entry is None:
+        entry = self._table.get(_key(name, get))
+        kept = b"" if entry is None else bytes(entry)
+        if entry is None or not _means(get.secret_id, name, kept):
             return None
         entry[USED] = 1
-        return name, bytes(entry)
+        return name, kept
 
     # --- writing, under the lock ----------------------------------------------------------------------------------
 
     def _store(self, get: Get, secret: Secret, now: float) -> None:
-        rules, key, lane = self.rules, key_of(get), SecretId(get.secret_id).lane
-        if secret.name != _name_in(get.secret_id):
+        rules, lane, name = self.rules, SecretId(get.secret_id).lane, _name_in(get.secret_id)
+        if secret.name != name or not _means(get.secret_id, name, secret.block):
             return  # a partial ARN that reads like another name's: a reader could not tell the name
+        key = _key(name, get)
         ends = now + rules.ttl * (1.0 - rules.jitter * self._chance())
         entry = bytearray(secret.block)
         TIMES.pack_into(entry, 0, now, ends - (ends - now) * rules.ahead, ends)
         self._missing.pop(key, None)
+        self._missing.pop(key_of(get), None)
         old = self._table.get(key)
         self._table[key] = entry
         self._bytes += len(entry) + _OVERHEAD
@@ -284,8 +284,13 @@ def _name_in(secret_id: str) -> str:
     return known.lane if known.is_arn else str(known)
 
 
+def _means(secret_id: str, name: str, kept: bytes) -> bool:
+    """Whether this is the *name* of the secret in a block, or its ARN, whole or without the suffix."""
+    return secret_id == name or secret_id in ((arn := arn_of(kept, name)), arn.rpartition("-")[0])
+
+
 def key_of(get: Get) -> Key:
-    """Under which key the answer to *get* is kept."""
+    """Under which key it is kept that there is no answer to *get*."""
     return _key(get.secret_id, get)
 
 

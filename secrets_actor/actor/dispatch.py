@@ -9,7 +9,8 @@ Rule 4: nobody's job is not done: a flight that all have given up on is cancelle
 Rule 5: a job that the pool knows, waiting or given, is in `_flights`. What comes from a worker that is not on the job
         any more (it was cut off, or is an earlier actor's) is of use only if nobody else is on it.
 Rule 6: when another store comes into force, workers of the one before finish what they are on and are let go.
-Rule 7: while the breaker of the store's endpoint is open, nothing is sent, and what waits is refused at once.
+Rule 7: while the breaker of the store's endpoint is open, nothing is sent, and what waits is refused at once; a write
+        that was sent before is told what became of it then, for it may have taken effect.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ class Dispatcher:
         if flight.deadline is None:
             self._cancel(flight)
             return
-        refusal = self._watch.refusal(flight)
+        refusal = self._refusal(flight)
         if refusal is not None:
             self._outcomes.failed(flight, refusal)
             return
@@ -114,6 +115,10 @@ class Dispatcher:
         self._flights[flight.id] = flight
         self._pool.submit(flight.id, first=first)
         self._assign()
+
+    def _refusal(self, flight: Flight) -> SecretsError | None:
+        refusal = self._watch.refusal(flight)
+        return flight.doubt if refusal and flight.doubt and flight.operation.writes else refusal
 
     def refuse(self, flight: Flight, error: SecretsError) -> None:
         """*flight* has waited for keys, and there are none."""
@@ -211,9 +216,9 @@ class Dispatcher:
             self._watch.answered()
             self._outcomes.done(self._flights.pop(job), answer)
 
-    def _again(self, flight: Flight) -> None:
+    def _again(self, flight: Flight, doubt: SecretsError | None = None) -> None:
         del self._flights[flight.id]
-        flight.started, flight.repeated = False, True
+        flight.started, flight.repeated, flight.doubt = False, True, doubt or flight.doubt
         self._outcomes.delayed(flight)
         self.submit(flight, first=True)
 
@@ -231,7 +236,7 @@ class Dispatcher:
             return
         now = self._clock.now()
         if now >= job.context.deadline and (flight.deadline or 0.0) > now + HEADROOM:
-            self._again(flight)  # its time was up, but some joined later and have time left
+            self._again(flight, error)  # its time was up, but some joined later and have time left
             return
         self._failed(job.flight, error)
 
@@ -247,7 +252,7 @@ class Dispatcher:
     def _refuse_all(self) -> None:
         """The breaker has opened: whoever waits for a worker hears it now."""
         for job in self._pool.waiting:
-            refusal = self._watch.refusal(self._flights[job]) if job > KEYS else None
+            refusal = self._refusal(self._flights[job]) if job > KEYS else None
             if refusal is not None:
                 self._pool.withdraw(job)
                 self._outcomes.failed(self._flights.pop(job), refusal)
@@ -263,10 +268,11 @@ class Dispatcher:
             return
         flight = self._flights[job]
         flight.crashes += 1
+        error = workers_crashed(reason, flight.crashes, flight.operation)
         if flight.crashes < MAX_CRASHES:
-            self._again(flight)
+            self._again(flight, error)
         else:
-            self._failed(job, workers_crashed(reason, MAX_CRASHES, flight.operation))
+            self._failed(job, error)
 
     def _overdue(self, overdue: Overdue) -> None:
         job = overdue.flight
@@ -281,6 +287,6 @@ class Dispatcher:
             return
         flight = self._flights[job]
         if (flight.deadline or 0.0) > self._clock.now():
-            self._again(flight)
+            self._again(flight, out_of_time(flight.operation))
         else:
             self._failed(job, out_of_time(flight.operation))

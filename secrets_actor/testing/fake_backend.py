@@ -149,14 +149,15 @@ class FakeStore:
 
     # --- connections ----------------------------------------------------------------------------------------------
 
-    def _perform(self, connection: _Connection, operation: Operation[T], deadline: float) -> Answer[T]:
+    def _perform(self, connection: _Connection, operation: Operation[T], context: CallContext) -> Answer[T]:
+        deadline, new_id = context.deadline, str(uuid.uuid4())
         with self._changed:
             self._exchanges += 1
             self._calls[operation.kind] += 1
             request_id = f"fake-{self._exchanges}"
             self._pass(connection, operation.kind, deadline, "before")
             try:
-                value = self._shelf.perform(operation, self._wall_clock(), str(uuid.uuid4()))
+                value = self._shelf.perform(operation, self._wall_clock(), new_id, repeated=context.repeated)
             except StoreError as refusal:
                 refusal.request_id = request_id
                 raise
@@ -220,7 +221,7 @@ class _Connection:
 
     def perform(self, operation: Operation[T], context: CallContext) -> Answer[T]:
         """Carry *operation* out, once the switches let it through. Raises `SecretsError`s, and what a test set."""
-        return self._store._perform(self, operation, context.deadline)
+        return self._store._perform(self, operation, context)
 
     def close(self) -> None:
         """Give up the connection; a `perform` that is held fails now."""
