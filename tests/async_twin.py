@@ -51,7 +51,6 @@ TWINS: Final = (
             ("What it shares with the face for asyncio", "What it shares with the face for threads"),
             ("What a program holds to get and set secrets. Any number of threads may share one.", FOR_LOOPS),
             ("Iterable, Iterator, Mapping", "AsyncIterator, Coroutine, Iterable, Mapping"),
-            ("import Final, Self, TypeVar", "import Any, Final, Self, TypeVar"),
             (
                 "from secrets_actor.client.administration import Administration",
                 "from secrets_actor.client.aio import settled\n"
@@ -68,7 +67,7 @@ class NoTwin(Exception):
 
 def generated() -> dict[Path, str]:
     """What each file is to hold."""
-    sources = {twin: _with_phrases(twin) for twin in TWINS}
+    sources = {twin: with_phrases(twin) for twin in TWINS}
     trees = {twin: ast.parse(text) for twin, text in sources.items()}
     asking = _asking(list(trees.values()))
     return {
@@ -77,7 +76,14 @@ def generated() -> dict[Path, str]:
     }
 
 
-def _with_phrases(twin: Twin) -> str:
+def edited(text: str) -> str:
+    """The twin of *text* by the rules alone."""
+    tree = ast.parse(text)
+    return _edited(text, tree, *_asking([tree]))
+
+
+def with_phrases(twin: Twin) -> str:
+    """The source, its phrases changed."""
     text = (CLIENT / twin.source).read_text()
     for old, new in twin.phrases:
         if text.count(old) != 1:
@@ -141,11 +147,11 @@ def _edited(text: str, tree: ast.Module, coroutines: set[str], generators: set[s
             if not _masks(node):
                 edits.append((begin(node), begin(node), "async "))
             elif node.returns is not None:
-                answer = f"Coroutine[Any, Any, {ast.unparse(node.returns)}]"
+                answer = f"Coroutine[None, None, {ast.unparse(node.returns)}]"
                 edits.append((begin(node.returns), end(node.returns), answer))
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.YieldFrom):
-            many, indent = source[begin(node.value.value) : end(node.value.value)].decode(), " " * node.col_offset
-            edits.append((begin(node), end(node), f"for each in {many}:\n{indent}    yield each"))
+            edits.append((begin(node), begin(node.value.value), "for each in "))
+            edits.append((end(node), end(node), f":\n{' ' * node.col_offset}    yield each"))
         elif isinstance(node, ast.Call) and _is_awaited(node, coroutines):
             if _is_passed_on(node, parents):
                 continue

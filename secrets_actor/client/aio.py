@@ -1,9 +1,8 @@
 """THE door to asyncio: waiting in a coroutine for a handle that a process of ours will settle, in a thread of its own.
 
 Rule 1: no thread is started, and the loop is never blocked: whoever settles the handle rings the waiter's loop.
-Rule 2: who stops waiting says so, whether cancelled, out of time, or gone with his loop: the handle is settled then,
-        and nobody does his work.
-Rule 3: a loop that is closed, or not there any more, is no trouble to who settles.
+Rule 2: who stops waiting, cancelled or out of time, says so: he settles the handle, and nobody begins his work.
+Rule 3: a loop that was closed meanwhile is no trouble to who settles. What was asked there stands until its deadline.
 """
 
 from __future__ import annotations

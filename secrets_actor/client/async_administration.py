@@ -78,7 +78,7 @@ class AsyncAdministration(ABC):
         replicas: Iterable[ReplicaRegion | str] = (),
         overwrite_replicas: bool = False,
         timeout: float | None = None,
-    ) -> Coroutine[Any, Any, SetReceipt]:
+    ) -> Coroutine[None, None, SetReceipt]:
         """Make a new secret. Raises `SecretExists` for one that is there."""
         try:
             masked = SecretValue(value)
@@ -95,7 +95,7 @@ class AsyncAdministration(ABC):
         stages: Iterable[str] | None = None,
         token: str | None = None,
         timeout: float | None = None,
-    ) -> Coroutine[Any, Any, VersionReceipt]:
+    ) -> Coroutine[None, None, VersionReceipt]:
         """Add a version to a secret that is there; with *stages* it gets those labels and not AWSCURRENT."""
         try:
             masked = SecretValue(value)
@@ -112,7 +112,7 @@ class AsyncAdministration(ABC):
         kms_key_id: str | None = None,
         token: str | None = None,
         timeout: float | None = None,
-    ) -> Coroutine[Any, Any, UpdateReceipt]:
+    ) -> Coroutine[None, None, UpdateReceipt]:
         """Change what is given of a secret that is there."""
         try:
             masked = None if value is None else SecretValue(value)
@@ -269,7 +269,7 @@ class AsyncAdministration(ABC):
 
     def request(
         self, operation: str, payload: Mapping[str, Any] | MaskedObject | None = None, *, timeout: float | None = None
-    ) -> Coroutine[Any, Any, MaskedObject]:
+    ) -> Coroutine[None, None, MaskedObject]:
         """Any operation by AWS's name for it. Its answer is masked: `reveal()` gives the members."""
         try:
             message = Request(operation, payload)

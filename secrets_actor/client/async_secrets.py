@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Final, Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from secrets_actor.actor.failures import translated
 from secrets_actor.client.aio import settled
@@ -108,7 +108,7 @@ class AsyncSecrets(Front, AsyncAdministration):
         kms_key_id: str | None = None,
         restore_on_set: bool = False,
         timeout: float | None = None,
-    ) -> Coroutine[Any, Any, SetReceipt]:
+    ) -> Coroutine[None, None, SetReceipt]:
         """Make *value* the current version of the secret, creating the secret if there is none.
 
         *token* (32 to 64 characters, a new UUID when None) makes it idempotent: repeat a set whose outcome is unknown

@@ -12,7 +12,8 @@ from tests.actor.rig import Shelf, Watch, running, settings
 from tests.faces import FACES, THREADS, seen_through
 
 __all__ = ["_no_thread_is_left", "local", "shelf", "watch"]
-FACELESS = ("test_pykka_actors",)  # they send messages, whatever the face
+# Messages have no face; what is about asyncio has one only.
+FACELESS = ("test_pykka_actors", "test_asyncio", "test_asyncio_ends")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
