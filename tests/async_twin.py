@@ -5,7 +5,8 @@ Rule 1: a method that asks or waits becomes a coroutine, and whoever calls it aw
 Rule 2: who masks a raw value (it says `del`) stays a plain method and returns the coroutine: one that was cancelled
         before it began would show the value in its traceback.
 Rule 3: `handle.wait(seconds)` becomes `await settled(handle, seconds)`: client/aio.py alone speaks to asyncio.
-Rule 4: beside that, only the names in RENAMED and the phrases of a `Twin` change. A phrase that is not there, and code
+Rule 4: an argument that is a function of the caller's, and is called by a coroutine, is a coroutine function.
+Rule 5: beside that, only the names in RENAMED and the phrases of a `Twin` change. A phrase that is not there, and code
         that has no twin, is a mistake.
 """
 
@@ -41,7 +42,7 @@ class Twin:
 
 
 TWINS: Final = (
-    Twin("administration.py", "async_administration.py", (("Iterable, Mapping", "Coroutine, Iterable, Mapping"),)),
+    Twin("administration.py", "async_administration.py", ()),
     Twin(
         "secrets.py",
         "async_secrets.py",
@@ -50,7 +51,6 @@ TWINS: Final = (
             ("in the caller's own thread, waits for answers", "without leaving the coroutine, awaits answers"),
             ("What it shares with the face for asyncio", "What it shares with the face for threads"),
             ("What a program holds to get and set secrets. Any number of threads may share one.", FOR_LOOPS),
-            ("Iterable, Iterator, Mapping", "AsyncIterator, Coroutine, Iterable, Mapping"),
             (
                 "from secrets_actor.client.administration import Administration",
                 "from secrets_actor.client.aio import settled\n"
@@ -71,7 +71,7 @@ def generated() -> dict[Path, str]:
     trees = {twin: ast.parse(text) for twin, text in sources.items()}
     asking = _asking(list(trees.values()))
     return {
-        CLIENT / twin.target: HEAD.format(twin.source) + _renamed(_edited(sources[twin], tree, *asking))
+        CLIENT / twin.target: HEAD.format(twin.source) + _imported(_renamed(_edited(sources[twin], tree, *asking)))
         for twin, tree in trees.items()
     }
 
@@ -140,10 +140,20 @@ def _edited(text: str, tree: ast.Module, coroutines: set[str], generators: set[s
         assert node.end_col_offset is not None
         return starts[node.end_lineno - 1] + node.end_col_offset
 
+    def awaitables(function: ast.FunctionDef) -> Iterator[tuple[int, int, str]]:
+        for given, answer in _functions_given(function):
+            yield begin(answer), begin(answer), "Awaitable["
+            yield end(answer), end(answer), "]"
+            for call in ast.walk(function):
+                if isinstance(call, ast.Call) and ast.unparse(call.func) == given:
+                    _is_passed_on(call, parents)
+                    yield begin(call), begin(call), "await "
+
     edits: list[tuple[int, int, str]] = []
     parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and node.name in coroutines | generators:
+            edits += awaitables(node)
             if not _masks(node):
                 edits.append((begin(node), begin(node), "async "))
             elif node.returns is not None:
@@ -164,6 +174,14 @@ def _edited(text: str, tree: ast.Module, coroutines: set[str], generators: set[s
     for first, last, new in sorted(edits, reverse=True):
         source = source[:first] + new.encode() + source[last:]
     return source.decode()
+
+
+def _functions_given(function: ast.FunctionDef) -> Iterator[tuple[str, ast.expr]]:
+    """The arguments that are functions which answer something: their names, and the type of the answer."""
+    for argument in [*function.args.args, *function.args.kwonlyargs]:
+        match argument.annotation:
+            case ast.Subscript(ast.Name("Callable"), ast.Tuple([_, ast.Name(answer) as name])) if answer != "object":
+                yield argument.arg, name
 
 
 def _masks(function: ast.FunctionDef) -> bool:
@@ -199,6 +217,13 @@ def _renamed(text: str) -> str:
     for (row, column), (last_row, last_column), new in reversed(found):
         text = text[: starts[row - 1] + column] + new + text[starts[last_row - 1] + last_column :]
     return text
+
+
+def _imported(text: str) -> str:
+    """What of collections.abc the twin has come to need is imported."""
+    [line] = re.findall(r"^from collections\.abc import .*$", text, re.M)
+    names = set(line.split(" import ")[1].split(", ")) | set(re.findall(r"\b(?:Awaitable|Coroutine)(?=\[)", text))
+    return text.replace(line, f"from collections.abc import {', '.join(sorted(names))}")
 
 
 def main() -> None:

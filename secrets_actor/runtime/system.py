@@ -43,7 +43,7 @@ from secrets_actor.otp import (
     spawn,
 )
 from secrets_actor.runtime import tree
-from secrets_actor.runtime.faces import AsyncFace
+from secrets_actor.runtime.async_face import AsyncFace
 from secrets_actor.runtime.settings import OF_THE_STORE, Settings
 from secrets_actor.runtime.settings_source import load
 from secrets_actor.runtime.wiring import SECRETS, assemble, assemble_afresh, kit_for

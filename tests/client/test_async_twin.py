@@ -42,14 +42,16 @@ def test_a_method_takes_and_answers_the_same(name: str) -> None:
     one, other = getattr(Secrets, name), getattr(AsyncSecrets, name)
     here, there = inspect.signature(one), inspect.signature(other)
     expected = here.return_annotation.replace("Iterator[", "AsyncIterator[")
-
-    assert list(here.parameters.values()) == list(there.parameters.values())
     if name in PLAIN:
         expected = f"Coroutine[None, None, {expected}]"
-    else:
-        assert inspect.iscoroutinefunction(other) == (name not in ("for_caller", "iterate"))
+
     assert there.return_annotation == expected
-    assert (one.__doc__ or "").replace("`Secrets`", "`AsyncSecrets`") == other.__doc__
+    assert [str(given).replace("Awaitable[T]", "T") for given in there.parameters.values()] == [
+        str(given) for given in here.parameters.values()
+    ]
+    assert re.sub(r"`Secrets\b", "`AsyncSecrets", one.__doc__) == other.__doc__
+    waits = one is not other and name not in ("for_caller", "iterate", *PLAIN)
+    assert inspect.iscoroutinefunction(other) == waits
 
 
 METHOD = "class A:\n    def ask(self, q): ...\n    def f(self, q):\n        {}\n"
@@ -68,6 +70,17 @@ def test_a_line_becomes_its_twin(line: str, twin: str) -> None:
     expected = METHOD.format(twin).replace("def", "async def")
 
     assert edited(METHOD.format(line)) == expected
+
+
+def test_a_function_of_the_callers_is_awaited_where_it_is_called() -> None:
+    source = METHOD.format("return attempt(self.ask(q))").replace(
+        "f(self, q)", "f(self, q, attempt: Callable[[int], T])"
+    )
+
+    found = edited(source)
+
+    assert "async def f(self, q, attempt: Callable[[int], Awaitable[T]]):" in found
+    assert "return await attempt(await self.ask(q))" in found
 
 
 def test_who_masks_a_value_hands_the_coroutine_on() -> None:
