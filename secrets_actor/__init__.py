@@ -1,5 +1,7 @@
 """A supervised secrets service for Python daemons, in the manner of an Erlang/OTP gen_server."""
 
+from typing import TYPE_CHECKING
+
 from secrets_actor.client.secrets import Secrets
 from secrets_actor.domain.descriptions import (
     NamedReceipt,
@@ -115,10 +117,25 @@ from secrets_actor.runtime.hosted import SystemSpec, child_spec
 from secrets_actor.runtime.settings import AwsSettings, LocalSettings, LogSettings, Settings
 from secrets_actor.runtime.system import System, start
 
+if TYPE_CHECKING:
+    from secrets_actor.client.async_secrets import AsyncSecrets
+else:
+
+    def __getattr__(name: str) -> object:
+        """What is loaded when it is first named: it brings asyncio with it."""
+        if name != "AsyncSecrets":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from secrets_actor.client.async_secrets import AsyncSecrets
+
+        globals()[name] = AsyncSecrets
+        return AsyncSecrets
+
+
 __all__ = [
     "AccessDenied",
     "Answered",
     "Ask",
+    "AsyncSecrets",
     "AwsSettings",
     "BackendTimeout",
     "BodyReadFailed",

@@ -80,6 +80,11 @@ class Batches:
         self.failures.append(error)
         self.errors |= {secret_id: error.clone() for secret_id in chunk.secret_ids}
 
+    def withdraw(self) -> None:
+        """Whoever asked waits no longer, as when he is interrupted: what has not been begun is not to be."""
+        for _, asked in self.chunks:
+            asked.caller.fail(CallTimeout("withdrawn"))
+
     def result(self) -> SecretBatch:
         """All of it. Raises what every call met, if nothing was found."""
         if self.failures and not self.found and len(self.failures) == len(self.chunks):

@@ -7,6 +7,7 @@ no frame of ours shows it in a traceback.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final, Self, TypeVar
 
@@ -25,7 +26,7 @@ from secrets_actor.domain.secret import (
     SecretValue,
     SetReceipt,
 )
-from secrets_actor.otp import OtpError
+from secrets_actor.otp import CallTimeout, OtpError
 
 T = TypeVar("T")
 # Seconds between two looks at whether an actor that is being restarted, or its whole tree, is there (again).
@@ -68,7 +69,8 @@ class Secrets(Front, Administration):
                 self._note_hit(hit, now, self._label)
                 return hit
         request = Get(secret_id, version_id, stage, refresh, max_age, allow_stale)
-        return self._recall(request) or self.ask(request, timeout=timeout)
+        recalled = self._recall(request)
+        return self.ask(request, timeout=timeout) if recalled is None else recalled
 
     def get_many(
         self, secret_ids: Iterable[str], *, refresh: bool = False, timeout: float | None = None
@@ -79,11 +81,14 @@ class Secrets(Front, Administration):
         Raises what a call as a whole meets, such as `AccessDenied` and `Unreachable`.
         """
         batches = self._batches(secret_ids, refresh, timeout)
-        for chunk, asked in batches.chunks:
-            try:
-                batches.arrived(self._wait(asked))
-            except SecretsError as error:
-                batches.failed(chunk, error)
+        try:
+            for chunk, asked in batches.chunks:
+                try:
+                    batches.arrived(self._wait(asked))
+                except SecretsError as error:
+                    batches.failed(chunk, error)
+        finally:
+            batches.withdraw()
         return batches.result()
 
     def set(
@@ -182,6 +187,7 @@ class Secrets(Front, Administration):
             left = asked.deadline - self._now()
             if left <= 0:
                 raise self._gone(asked)
-            if self._server.registry.wait_for(self._server.name, min(left, _RESTART_GLANCE)) is not None:
+            with suppress(CallTimeout):
+                self._server.registry.expect(self._server.name).wait(min(left, _RESTART_GLANCE))
                 return
         raise self._gone(asked, translated(ended, asked.operation))

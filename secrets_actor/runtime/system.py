@@ -43,6 +43,7 @@ from secrets_actor.otp import (
     spawn,
 )
 from secrets_actor.runtime import tree
+from secrets_actor.runtime.async_face import AsyncFace
 from secrets_actor.runtime.settings import OF_THE_STORE, Settings
 from secrets_actor.runtime.settings_source import load
 from secrets_actor.runtime.wiring import SECRETS, assemble, assemble_afresh, kit_for
@@ -59,11 +60,11 @@ class CallbackFailed(LifecycleEvent):
     error_type: str
 
 
-class System:
-    """One supervision tree with its client. Make it with `start` or `child_spec`.
+class System(AsyncFace):
+    """One supervision tree with its clients. Make it with `start` or `child_spec`.
 
-    `secrets` is the client for threads, `ref` what other pykka actors `ask` and `tell`. Both hold names, so they go on
-    working after any restart.
+    `secrets` is the client for threads, `async_secrets` that for asyncio, `ref` what other pykka actors `ask` and
+    `tell`. They hold names, so they go on working after any restart.
     """
 
     def __init__(

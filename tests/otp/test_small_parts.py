@@ -91,6 +91,7 @@ def test_a_name_passes_on_and_can_be_waited_for(node: TestNode) -> None:
     waiter.join(PATIENCE)
     assert found == [first]
     assert node.registry.wait_for("other", 0.001) is None
+    assert not node.registry._expected["other"], "who has given up is not kept"
     with pytest.raises(NameTaken):
         node.registry.register("n", first)
     node.registry.unregister("n", node.spawn(Echo))  # not its name
