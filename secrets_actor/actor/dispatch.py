@@ -3,8 +3,8 @@
 Rule 1: every job that is sent has an alarm. A job not done by its deadline costs its worker its life.
 Rule 2: a job whose worker ended goes to another worker, MAX_CRASHES times: a set keeps its token, so that it cannot
         write twice.
-Rule 3: without keys nothing is sent (key_fetches.py). Keys that the store refused are dropped and fetched anew, once for
-        each flight, which is sent again if they are others.
+Rule 3: without keys nothing is sent (key_fetches.py). Keys that the store refused are dropped and fetched anew, once
+        for each flight, which is sent again if they are others.
 Rule 4: nobody's job is not done: a flight that all have given up on is cancelled before it is sent.
 Rule 5: a job that the pool knows, waiting or given, is in `_flights`. What comes from a worker that is not on the job
         any more (it was cut off, or is an earlier actor's) is of use only if nobody else is on it.

@@ -3,7 +3,7 @@
 Rule 1: bad input is refused here, in the caller's thread, before anything is sent.
 Rule 2: a hit never leaves the caller's thread, and is audited like any other answer.
 Rule 3: nobody sees his own past: while a write of ours is on its way, or was given up on, a get of that secret goes
-        through the mailbox, behind it. Whatever is answered later shows that the actor has had all that was sent before.
+        through the mailbox, behind it. The answer to what was sent after it shows that the actor has had it.
 Rule 4: a request that did not reach the actor, because it was being restarted, is sent again; so is, once, a read whose
         actor died over it. A write whose actor died is the caller's to repeat, with the token that the error carries.
         What the actor could not answer, and so not audit, is audited here.

@@ -1,7 +1,7 @@
 """The face for threads: builds the messages, reads the cache in the caller's own thread, waits for answers.
 
-What it shares with the face for asyncio, and the rules, are front.py's. A raw value is masked before anything can raise:
-no frame of ours shows it in a traceback.
+What it shares with the face for asyncio, and the rules, are front.py's. A raw value is masked before anything can
+raise: no frame of ours shows it in a traceback.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def version_text(kept: bytes) -> str:
     return str(uuid.UUID(bytes=version)) if kept[_KIND] & _UUID else version.decode()
 
 
-def arn_of(block: bytes, name: str) -> str:
+def arn_of(block: bytes | bytearray, name: str) -> str:
     """The ARN of the secret with this *name*."""
     _, _, _, _, _, kind, beginning, version, length, _, _ = _HEAD.unpack_from(block)
     start = _HEAD.size + version

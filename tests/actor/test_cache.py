@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secrets_actor.actor.cache import Cache, Pen
+from secrets_actor.actor.cache_rules import CacheRules
 from secrets_actor.domain.operations import Get
 from secrets_actor.domain.secret import Secret, SecretValue, Source
 
@@ -24,8 +25,13 @@ def secret(name: str, value: str = "v") -> Secret:
 
 
 def filled(ttl: float = 10.0, max_entries: int = 8) -> tuple[Cache, Pen]:
-    cache = Cache(ttl, max_entries)
+    cache = Cache(CacheRules(ttl=ttl, max_entries=max_entries))
     return cache, cache.pen()
+
+
+def revealed(cache: Cache, secret_id: str, now: float = 0.0) -> str | bytes | None:
+    found = cache.read(Get(secret_id), now)
+    return None if found is None else found.reveal()
 
 
 def test_an_entry_answers_with_its_age_and_says_that_it_is_from_the_cache() -> None:
@@ -75,11 +81,7 @@ def test_storing_again_replaces_whatever_answered_before_under_any_of_its_keys()
     pen.store(Get("a"), secret("a", "old"), 0.0)
     pen.store(Get(ARN.format("a")), secret("a", "new"), 1.0)
 
-    by_arn = cache.read(Get(ARN.format("a")), 1.0)
-
-    assert by_arn is not None
-    assert by_arn.reveal() == "new"
-    assert cache.read(Get("a"), 1.0) is None, "the old value must not answer beside the new one"
+    assert [revealed(cache, secret_id, 1.0) for secret_id in ("a", ARN.format("a"))] == ["new", "new"]
     assert len(cache) == 1
 
 
@@ -140,25 +142,35 @@ STEPS = st.one_of(
 
 @given(st.lists(STEPS, max_size=60), st.integers(1, 4))
 def test_it_holds_what_a_plain_model_holds(steps: list[tuple[str, str, str | None]], max_entries: int) -> None:
+    """The model is CLOCK in its plainest form: one list; a dropped key keeps its place in it."""
     cache, pen = filled(ttl=25.0, max_entries=max_entries)
-    model: dict[tuple[str, str | None], list[float]] = {}  # key -> [stored, used]
+    stored: dict[tuple[str, str | None], float] = {}
+    ring: list[tuple[str, str | None]] = []
+    used: set[tuple[str, str | None]] = set()
     for now, (what, name, stage) in enumerate(steps):
         key = (name, stage)
         if what == "store":
             pen.store(Get(name, stage=stage), secret(name), float(now))
-            model[key] = [now, now]
-            if len(model) > max_entries:
-                del model[min(model, key=lambda k: model[k][1])]
+            while key not in stored and len(stored) >= max_entries:
+                first = ring.pop(0)
+                if first in used:
+                    used.remove(first)
+                    ring.append(first)
+                else:
+                    stored.pop(first, None)
+            stored[key] = now
+            used.discard(key)
+            ring += [key] * (key not in ring)
         elif what == "drop":
             pen.drop(name)
-            model = {k: v for k, v in model.items() if k[0] != name}
+            for gone in [one for one in stored if one[0] == name]:
+                del stored[gone]
+                used.discard(gone)
         else:
             found = cache.read(Get(name, stage=stage), float(now))
-            alive = key in model and now - model[key][0] < 25
-            assert (found is not None) == alive
-            if alive:
-                model[key][1] = now
-        assert len(cache) == len(model)
+            assert (found is not None) == (key in stored and now - stored[key] < 25)
+            used |= {key} & stored.keys()
+        assert len(cache) == len(stored)
 
 
 @pytest.fixture
@@ -195,14 +207,16 @@ def test_many_readers_beside_one_writer_see_whole_entries_and_never_an_old_one_a
     readers = [threading.Thread(target=read, args=(position,)) for position in range(len(seen))]
     for reader in readers:
         reader.start()
-    for number in range(1500):
-        for name in ("a", "b", "c", "d"):
-            pen.store(Get(name), secret(name, str(number)), 0.0)
-        if number % 7 == 0:
-            pen.drop("b")
-    over.set()
-    for reader in readers:
-        reader.join(10.0)
+    try:
+        for number in range(1500):
+            for name in ("a", "b", "c", "d"):
+                pen.store(Get(name), secret(name, str(number)), 0.0)
+            if number % 7 == 0:
+                pen.drop("b")
+    finally:
+        over.set()
+        for reader in readers:
+            reader.join(10.0)
 
     assert problems == []
     assert sum(seen) > 100

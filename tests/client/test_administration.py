@@ -36,6 +36,7 @@ def secrets(fresh_moto: MotoServer) -> Iterator[Secrets]:
     keys = fresh_moto.account.user(allow_everything())
     settings = Settings(
         backend="aws_secrets_manager",
+        breaker_failures=0,  # what the emulator does not know it answers with 500
         aws=AwsSettings(
             region="us-east-1",
             endpoint_url=fresh_moto.url,
