@@ -20,6 +20,7 @@ from random import random
 from typing import Any, Final
 
 from secrets_actor.actor.alarms import Alarms
+from secrets_actor.actor.breaker import Circuit
 from secrets_actor.actor.endpoint_watch import EndpointWatch, is_answer
 from secrets_actor.actor.failures import out_of_time, workers_crashed
 from secrets_actor.actor.flights import Flight, Outcomes
@@ -76,6 +77,11 @@ class Dispatcher:
         self._fetches = KeyFetches(server, self, self._pool, self._keys, call_timeout)
         self._watch = EndpointWatch(server, crew.breaker, chance, self._kit)
         self._leaving: set[Pid] = set()  # workers of a store that is not in force any more
+
+    @property
+    def circuit(self) -> Circuit:
+        """The state of the breaker."""
+        return self._watch.state
 
     def adopt(self) -> None:
         """Ask the supervisor who is there already."""
@@ -180,7 +186,8 @@ class Dispatcher:
                 return self._turned_away(worker, job, self._fetches.lock_out)
             if (refused := flight.refused) is not None and refused[0] == keys:
                 return self._turned_away(worker, job, lambda flight: self.refuse(flight, refused[1]))
-            deadline, flight.started, flight.sent_at, flight.latest = latest, True, now, latest
+            deadline, flight.started, flight.latest = latest, True, latest
+            self._watch.sent(flight)
             headroom = min(HEADROOM, (deadline - now) * HEADROOM_SHARE)
             context = CallContext(deadline - headroom, keys, repeated=flight.repeated)
             cast(worker, Job(job, flight.operation, context, flight.lane))
@@ -208,8 +215,9 @@ class Dispatcher:
         if job <= KEYS:
             self._fetches.done(job, answer)
         else:
-            self._watch.answered()
-            self._outcomes.done(self._flights.pop(job), answer)
+            flight = self._flights.pop(job)
+            self._watch.answered(flight)
+            self._outcomes.done(flight, answer)
 
     def _again(self, flight: Flight) -> None:
         del self._flights[flight.id]
@@ -225,7 +233,7 @@ class Dispatcher:
             return
         flight = self._flights[job.flight]
         if is_answer(error):
-            self._watch.answered()
+            self._watch.answered(flight)
         if self._keys.refused(flight, job.context.credentials, error):
             self._again(flight)
             return
