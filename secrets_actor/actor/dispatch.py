@@ -3,8 +3,8 @@
 Rule 1: every job that is sent has an alarm. A job not done by its deadline costs its worker its life.
 Rule 2: a job whose worker ended goes to another worker, MAX_CRASHES times: a set keeps its token, so that it cannot
         write twice.
-Rule 3: without keys nothing is sent (key_fetches.py). Keys that the store refused are dropped and fetched anew, once for
-        each flight, which is sent again if they are others.
+Rule 3: without keys nothing is sent (key_fetches.py). Keys that the store refused are dropped and fetched anew, once
+        for each flight, which is sent again if they are others.
 Rule 4: nobody's job is not done: a flight that all have given up on is cancelled before it is sent.
 Rule 5: a job that the pool knows, waiting or given, is in `_flights`. What comes from a worker that is not on the job
         any more (it was cut off, or is an earlier actor's) is of use only if nobody else is on it.
@@ -21,6 +21,7 @@ from random import random
 from typing import Any, Final
 
 from secrets_actor.actor.alarms import Alarms
+from secrets_actor.actor.breaker import Circuit
 from secrets_actor.actor.endpoint_watch import EndpointWatch, is_answer
 from secrets_actor.actor.failures import out_of_time, workers_crashed
 from secrets_actor.actor.flights import Flight, Outcomes
@@ -77,6 +78,11 @@ class Dispatcher:
         self._fetches = KeyFetches(server, self, self._pool, self._keys, call_timeout)
         self._watch = EndpointWatch(server, crew.breaker, chance, self._kit)
         self._leaving: set[Pid] = set()  # workers of a store that is not in force any more
+
+    @property
+    def circuit(self) -> Circuit:
+        """The state of the breaker."""
+        return self._watch.state
 
     def adopt(self) -> None:
         """Ask the supervisor who is there already."""
@@ -185,7 +191,8 @@ class Dispatcher:
                 return self._turned_away(worker, job, self._fetches.lock_out)
             if (refused := flight.refused) is not None and refused[0] == keys:
                 return self._turned_away(worker, job, lambda flight: self.refuse(flight, refused[1]))
-            deadline, flight.started, flight.sent_at, flight.latest = latest, True, now, latest
+            deadline, flight.started, flight.latest = latest, True, latest
+            self._watch.sent(flight)
             headroom = min(HEADROOM, (deadline - now) * HEADROOM_SHARE)
             context = CallContext(deadline - headroom, keys, repeated=flight.repeated)
             cast(worker, Job(job, flight.operation, context, flight.lane))
@@ -213,8 +220,9 @@ class Dispatcher:
         if job <= KEYS:
             self._fetches.done(job, answer)
         else:
-            self._watch.answered()
-            self._outcomes.done(self._flights.pop(job), answer)
+            flight = self._flights.pop(job)
+            self._watch.answered(flight)
+            self._outcomes.done(flight, answer)
 
     def _again(self, flight: Flight, doubt: SecretsError | None = None) -> None:
         del self._flights[flight.id]
@@ -230,7 +238,7 @@ class Dispatcher:
             return
         flight = self._flights[job.flight]
         if is_answer(error):
-            self._watch.answered()
+            self._watch.answered(flight)
         if self._keys.refused(flight, job.context.credentials, error):
             self._again(flight)
             return

@@ -9,7 +9,8 @@ Rule 3: every caller is answered once, and every answer is audited (desk.py). A 
         configured one.
 Rule 4: a value past its TTL is served, marked, only where the store could not answer (fallback.py), and never
         after the store has said no.
-Rule 5: an answer to a question of an earlier incarnation, if it was a write, drops its lane from the cache and
+Rule 5: a value is as old as the time at which the store was asked for it, for it may have changed right then.
+Rule 6: an answer to a question of an earlier incarnation, if it was a write, drops its lane from the cache and
         outdates what is being read in it. It does nothing else.
 """
 
@@ -70,7 +71,7 @@ class SecretsActor(GenServer):
         self._lanes, self._flights = Lanes(), Flights()
         self._startable: deque[int] = deque()
         self._starting = False
-        self._drained_by: From[Any] | None = None
+        self._drained_by: list[From[Any]] = []  # who waits for the end of all that is under way
 
     def init(self) -> None:
         """Take over the workers of an earlier incarnation, if there are any."""
@@ -85,6 +86,13 @@ class SecretsActor(GenServer):
         """Every error of ours is a SecretsError, for pykka's askers too."""
         return translated(error)
 
+    def status(self) -> str:
+        """For the picture of the tree; any thread may ask."""
+        cached = f"{len(self._table)} cached ({self._table.size / 2**20:.1f} MiB)"
+        draining = ", draining" if self._drained_by else ""
+        waiting = f"{self._flights.waiting} of {self._limits.max_pending} waiting"
+        return f"{waiting}, {cached}, breaker {self._dispatcher.circuit}{draining}"
+
     # --- messages -------------------------------------------------------------------------------------------------
 
     def handle_call(self, request: Any, caller: From[Any]) -> Handled:
@@ -95,7 +103,7 @@ class SecretsActor(GenServer):
             self._use_store(request.kit)
             return Reply(None)
         elif isinstance(request, Drain):
-            self._drained_by = caller
+            self._drained_by.append(caller)
             self._tell_if_drained()
         else:
             caller.fail(UnknownMessage(f"the secrets actor has no operation {type(request).__name__}"))
@@ -140,7 +148,7 @@ class SecretsActor(GenServer):
     def _admit(self, operation: Operation[Any], caller: From[Any]) -> None:
         operation = with_token(operation, _new_token)
         waiter = self._waiter(operation, caller)
-        if self._drained_by is not None:
+        if self._drained_by:
             self._desk.refuse(waiter, ServerDown("the system is being stopped: this was not begun"), "actor")
             return
         if isinstance(operation, Get) and self._answered_from_memory(operation, waiter):
@@ -188,12 +196,18 @@ class SecretsActor(GenServer):
         if isinstance(operation, Get):
             key = (str(secret_id), operation.version, epoch)
             flight = self._flights.joinable(key, fresh=operation.refresh)
-            if flight is not None:
+            if flight is not None and not self._too_old(flight, operation):
                 self._flights.board(flight, waiter)
                 return
         flight = self._flights.new(operation, lane, epoch, key)
         self._flights.board(flight, waiter)
         self._start(self._lanes.enter(lane, flight.id, writes=operation.writes))
+
+    def _too_old(self, flight: Flight, get: Get) -> bool:
+        """Whether what *flight* brings may be older than *get* takes."""
+        if get.max_age is None or not flight.started:
+            return False
+        return self.node.clock.now() - flight.sent_at > get.max_age
 
     def _start(self, tickets: list[int]) -> None:
         """Submit flights whose turn it is. A flight that nobody wants lands at once and makes room for the next: the
@@ -225,14 +239,14 @@ class SecretsActor(GenServer):
 
     def done(self, flight: Flight, answer: Answer[Any]) -> None:
         """The store answered *flight*."""
-        operation, value, now = flight.operation, answer.value, self.node.clock.now()
+        operation, value, then = flight.operation, answer.value, flight.sent_at
         if isinstance(operation, Get) and self._keeps(flight):
-            self._cache.store(operation, value, now)
+            self._cache.store(operation, value, then)
         elif isinstance(operation, Set) and self._keeps(flight) and operation.minted and not flight.repeated:
-            self._cache.store(Get(operation.secret_id), operation.written(value, self._wall_clock()), now)
+            self._cache.store(Get(operation.secret_id), operation.written(value, self._wall_clock()), then)
         elif isinstance(operation, GetMany) and flight.epoch == self._lanes.changes:
             for secret_id, secret in value.found.items():
-                self._cache.store(Get(secret_id), secret, now)
+                self._cache.store(Get(secret_id), secret, then)
         self._desk.settle(flight, value, Source.BACKEND, answer.request_id)
         self._land(flight)
 
@@ -273,8 +287,9 @@ class SecretsActor(GenServer):
         self._tell_if_drained()
 
     def _tell_if_drained(self) -> None:
-        if self._drained_by is not None and not len(self._flights):
-            self._drained_by.reply(None)
+        if not len(self._flights):
+            for caller in self._drained_by:
+                caller.reply(None)
 
 
 def _new_token() -> str:

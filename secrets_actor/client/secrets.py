@@ -1,7 +1,7 @@
 """The face for threads: builds the messages, reads the cache in the caller's own thread, waits for answers.
 
-What it shares with the face for asyncio, and the rules, are front.py's. A raw value is masked before anything can raise:
-no frame of ours shows it in a traceback.
+What it shares with the face for asyncio, and the rules, are front.py's. A raw value is masked before anything can
+raise: no frame of ours shows it in a traceback.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ class Secrets(Front, Administration):
 
     def for_caller(self, label: str | None) -> Self:
         """The same, under a name of its own in the audit log: *label* is what a part of the program calls itself."""
-        return type(self)(self._parts, label)
+        twin = type(self)(self._parts, label)
+        twin._unanswered, twin._posted = self._unanswered, self._posted  # still the same client
+        return twin
 
     def get(
         self,

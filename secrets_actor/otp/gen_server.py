@@ -114,6 +114,10 @@ class GenServer:
     def abandon(self) -> None:
         """Called from a foreign thread when this process was cut off: unblock whatever it waits for."""
 
+    def status(self) -> str:
+        """A few words for the picture of the tree. Called from any thread, at any time after init: change nothing."""
+        return ""
+
     def translate(self, error: BaseException) -> BaseException:
         """What a plain pykka `ask` of this server raises for *error*."""
         return error

@@ -68,6 +68,7 @@ class Pid:
         self.waits = 0  # how often it has waited for somebody's answer within a callback
         self.abandon: Callable[[], None] | None = None
         self.published: Any = None  # what the process shows of itself to any thread, such as a supervisor's table
+        self.status: Callable[[], str] | None = None  # a few words about its state, for any thread
         self.info: Any = None  # what init wanted its starter to know
         self.ref: Any = None  # the pykka ActorRef of this incarnation
         self.thread: threading.Thread | None = None

@@ -78,6 +78,7 @@ class _Actor(pykka.ThreadingActor):
         if ending is not None:
             self._finish(ending.reason, None)  # fails `started`, too
         elif pid.is_alive():
+            pid.status = getattr(behaviour, "status", None)
             if pid.node.observed:
                 pid.node.observe(ProcessStarted(pid.label, pid.serial))
             self.started.reply(pid)

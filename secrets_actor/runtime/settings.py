@@ -92,7 +92,7 @@ class Settings:
     how much is kept, the least recently used going first;
     *call_timeout_seconds*: how long a caller waits who does not say; *max_workers*: connections at most;
     *worker_idle_seconds*: after how long without work one is let go, at the latest after twice that;
-    *breaker_failures*: operations in a row that find the store out before it is left alone for a while (0: it never is);
+    *breaker_failures*: operations in a row that find the store out before it is left alone for a while (0: it is not);
     *max_pending*: callers that may wait at a time; *after_fork*: whether the first use in the child of a fork
     starts a tree there (`restart`) or raises `ForkedProcess` (`refuse`)."""
 

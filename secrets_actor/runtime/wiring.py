@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from secrets_actor.actor.cache import Cache, CacheRules
+from secrets_actor.actor.cache import Cache
+from secrets_actor.actor.cache_rules import CacheRules
 from secrets_actor.actor.present_kit import PresentKit
 from secrets_actor.domain.ports import BackendKit
 from secrets_actor.otp import Clock, LifecycleEvent, Node, Observer

@@ -73,9 +73,10 @@ class FakeStore:
         self._exchanges = 0
         self.clock.on_jump(self._wake)
 
-    def kit(self, *, credentials: CredentialSource | None = None) -> BackendKit:
-        """For `System(kit=...)`. *credentials*: where workers fetch keys first; the store does not look at them."""
-        return BackendKit(NAME, lambda: _Connection(self), credentials)
+    def kit(self, *, credentials: CredentialSource | None = None, endpoint: str | None = None) -> BackendKit:
+        """For `System(kit=...)`. *credentials*: where workers fetch keys first; the store does not look at them.
+        *endpoint*: a host and port, as if it were far away: a breaker guards the way there then."""
+        return BackendKit(NAME, lambda: _Connection(self), credentials, endpoint=endpoint)
 
     # --- what is in it --------------------------------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ def secrets(fresh_moto: MotoServer, face: Callable[[System], System]) -> Iterato
     keys = fresh_moto.account.user(allow_everything())
     settings = Settings(
         backend="aws_secrets_manager",
+        breaker_failures=0,  # what the emulator does not know it answers with 500
         aws=AwsSettings(
             region="us-east-1",
             endpoint_url=fresh_moto.url,
