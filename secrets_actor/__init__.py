@@ -1,6 +1,8 @@
 """A supervised secrets service for Python daemons, in the manner of an Erlang/OTP gen_server."""
 
+from secrets_actor.client.background import Subscription
 from secrets_actor.client.secrets import Secrets
+from secrets_actor.domain.changes import NewVersion
 from secrets_actor.domain.descriptions import (
     NamedReceipt,
     PolicyFinding,
@@ -112,7 +114,7 @@ from secrets_actor.domain.secret import (
 )
 from secrets_actor.otp import Answered, Ask
 from secrets_actor.runtime.hosted import SystemSpec, child_spec
-from secrets_actor.runtime.settings import AwsSettings, LocalSettings, LogSettings, Settings
+from secrets_actor.runtime.settings import AwsSettings, LocalSettings, LogSettings, PrefetchSettings, Settings
 from secrets_actor.runtime.system import System, start
 
 __all__ = [
@@ -163,11 +165,13 @@ __all__ = [
     "MissingSecretKey",
     "MoveStage",
     "NamedReceipt",
+    "NewVersion",
     "NoCredentials",
     "Operation",
     "Overloaded",
     "PolicyFinding",
     "PolicyVerdict",
+    "PrefetchSettings",
     "Put",
     "PutPolicy",
     "RandomPassword",
@@ -209,6 +213,7 @@ __all__ = [
     "StoreError",
     "StoreFailure",
     "StoreUnavailable",
+    "Subscription",
     "System",
     "SystemSpec",
     "Tag",
