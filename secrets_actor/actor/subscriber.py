@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from secrets_actor.actor.sightings import NEVER
-from secrets_actor.actor.subscriptions import Entry, Look, Subscriptions
+from secrets_actor.actor.subscriptions import ASKING, Entry, Look, Subscriptions
 from secrets_actor.domain.asker import Asker
 from secrets_actor.domain.errors import SecretNotFound, SecretsError
 from secrets_actor.domain.operations import Get
@@ -113,6 +113,7 @@ class Subscriber(GenServer):
 
     def _heard(self, error: BaseException | None) -> None:
         self._asking, now = False, self.node.clock.now()
+        self._table.heard(self._entry)
         if error is None or (isinstance(error, SecretsError) and not error.retryable):
             self._tries, self._interval = 0, self._rhythm.interval()
             denied = error is not None and not isinstance(error, SecretNotFound)
@@ -125,9 +126,11 @@ class Subscriber(GenServer):
         if self._asking:
             return
         now, due = self.node.clock.now(), max(self._table.seen_at(self._entry) + self._interval, self._not_before)
-        if now >= due:
+        if now >= due and self._table.may_ask(self._entry, now):
             self._ask()
-        elif self._timer is None or not self._timer.pending or self._timer.due > due:
+            return
+        due = max(due, now + ASKING) if now >= due else due
+        if self._timer is None or not self._timer.pending or self._timer.due > due:
             if self._timer is not None:
                 self.cancel_timer(self._timer)
             self._timer = self.send_after(due - now, Look())

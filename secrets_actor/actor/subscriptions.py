@@ -20,6 +20,8 @@ from secrets_actor.domain.changes import NewVersion
 from secrets_actor.domain.names import SecretId
 from secrets_actor.otp import Pid
 
+# Seconds for which a subscriber counts on the question of another one; its process may have ended over it.
+ASKING: Final = 10.0
 Callback = Callable[[NewVersion], object]
 
 
@@ -50,6 +52,7 @@ class _Lane:
     """The subscriptions to one secret, and what is known of it."""
 
     known: Known = field(default_factory=Known)
+    asked_at: float = NEVER  # when a subscriber asked the store, and has not heard
     entries: dict[int, Entry] = field(default_factory=dict)
 
 
@@ -66,7 +69,7 @@ class Subscriptions:
         """In the child of a fork, where any lock may be held forever, and nothing is kept in memory."""
         self._lock = threading.Lock()
         for lane in tuple(self._lanes.values()):
-            lane.known = replace(lane.known, seen_at=NEVER)
+            lane.known, lane.asked_at = replace(lane.known, seen_at=NEVER), NEVER
 
     # --- coming and going -----------------------------------------------------------------------------------------
 
@@ -128,6 +131,21 @@ class Subscriptions:
         lane = self._lanes.get(entry.secret_id.lane)
         return NEVER if lane is None else lane.known.seen_at
 
+    def may_ask(self, entry: Entry, now: float) -> bool:
+        """Whether this subscriber is to ask the store: not while another of the same secret waits for an answer."""
+        with self._lock:
+            lane = self._lanes.get(entry.secret_id.lane)
+            if lane is None or now - lane.asked_at < ASKING:
+                return False
+            lane.asked_at = now
+            return True
+
+    def heard(self, entry: Entry) -> None:
+        """This subscriber has an answer."""
+        lane = self._lanes.get(entry.secret_id.lane)
+        if lane is not None:
+            lane.asked_at = NEVER
+
     # --- what the secrets actor sees ------------------------------------------------------------------------------
 
     def wants(self, lane: str | None) -> bool:
@@ -175,7 +193,7 @@ class Subscriptions:
         """Another store is in force: what is known is to be asked for anew."""
         with self._lock:
             for lane in self._lanes.values():
-                lane.known = replace(lane.known, seen_at=NEVER)
+                lane.known, lane.asked_at = replace(lane.known, seen_at=NEVER), NEVER
             concerned = tuple(self._entries.values())
         _wake(concerned, Look(doubt=True))
 
