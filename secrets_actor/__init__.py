@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from secrets_actor.client.background import Subscription
 from secrets_actor.client.secrets import Secrets
+from secrets_actor.domain.changes import NewVersion
 from secrets_actor.domain.descriptions import (
     NamedReceipt,
     PolicyFinding,
@@ -114,7 +116,7 @@ from secrets_actor.domain.secret import (
 )
 from secrets_actor.otp import Answered, Ask
 from secrets_actor.runtime.hosted import SystemSpec, child_spec
-from secrets_actor.runtime.settings import AwsSettings, LocalSettings, LogSettings, Settings
+from secrets_actor.runtime.settings import AwsSettings, LocalSettings, LogSettings, PrefetchSettings, Settings
 from secrets_actor.runtime.system import System, start
 
 if TYPE_CHECKING:
@@ -180,11 +182,13 @@ __all__ = [
     "MissingSecretKey",
     "MoveStage",
     "NamedReceipt",
+    "NewVersion",
     "NoCredentials",
     "Operation",
     "Overloaded",
     "PolicyFinding",
     "PolicyVerdict",
+    "PrefetchSettings",
     "Put",
     "PutPolicy",
     "RandomPassword",
@@ -226,6 +230,7 @@ __all__ = [
     "StoreError",
     "StoreFailure",
     "StoreUnavailable",
+    "Subscription",
     "System",
     "SystemSpec",
     "Tag",

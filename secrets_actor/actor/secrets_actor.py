@@ -33,6 +33,8 @@ from secrets_actor.actor.jobs import Drain, GiveUp, Job, JobDone, JobFailed, Swe
 from secrets_actor.actor.lanes import Lanes
 from secrets_actor.actor.present_kit import PresentKit
 from secrets_actor.actor.staff import Crew
+from secrets_actor.actor.subscriptions import Subscriptions
+from secrets_actor.actor.version_watch import VersionWatch
 from secrets_actor.domain.errors import Overloaded, SecretNotFound, SecretsError, ServerDown, UnknownMessage
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import MESSAGES, Get, GetMany, Operation, Set, with_token
@@ -65,7 +67,9 @@ class SecretsActor(GenServer):
         crew: Crew,
         limits: Limits,
         wall_clock: Callable[[], datetime],
+        subscriptions: Subscriptions,
     ) -> None:
+        self._subscriptions = subscriptions
         self._present, self._table, self._audit, self._crew = present, cache, audit, crew
         self._limits, self._wall_clock = limits, wall_clock
         self._lanes, self._flights = Lanes(), Flights()
@@ -77,6 +81,7 @@ class SecretsActor(GenServer):
         """Take over the workers of an earlier incarnation, if there are any."""
         self._cache = self._table.pen()
         self._desk = Desk(self._audit, self.node.clock.now)
+        self._watch = VersionWatch(self._subscriptions, self.node.clock.now, self._ask_in_background)
         call_timeout = self._limits.call_timeout
         self._dispatcher = Dispatcher(self, self, self._present, self._crew, call_timeout, self._wall_clock)
         self._dispatcher.adopt()
@@ -117,6 +122,7 @@ class SecretsActor(GenServer):
                 self._cache.drop(job.lane)
                 if self._flights.get(job.flight) is None:
                     self._lanes.outdate(job.lane)
+                    self._watch.ask_anew(job.lane)
         if self._dispatcher.handle(message):
             return None
         if isinstance(message, GiveUp):
@@ -141,6 +147,7 @@ class SecretsActor(GenServer):
         self._present.replace(kit)
         self._cache.clear()
         self._lanes.outdate_all()
+        self._watch.store_changed()
         self._dispatcher.store_changed()
 
     # --- the way in -----------------------------------------------------------------------------------------------
@@ -171,12 +178,16 @@ class SecretsActor(GenServer):
         if cached is not None:
             self._desk.answer(waiter, cached, Source.CACHE)
             if self._table.asks_refresh(get, now):
-                self._admit(get.refreshed(), From())
+                self._ask_in_background(get.refreshed())
             return True
         missing = self._table.missing(get, now)
         if missing is not None:
             self._desk.refuse(waiter, missing, Source.CACHE)
         return missing is not None
+
+    def _ask_in_background(self, get: Get) -> None:
+        if self._drained_by is None:
+            self._admit(get, From())
 
     def _waiter(self, operation: Operation[Any], caller: From[Any]) -> Waiter:
         now, deadline = self.node.clock.now(), caller.deadline
@@ -240,20 +251,23 @@ class SecretsActor(GenServer):
     def done(self, flight: Flight, answer: Answer[Any]) -> None:
         """The store answered *flight*."""
         operation, value, then = flight.operation, answer.value, flight.sent_at
-        if isinstance(operation, Get) and self._keeps(flight):
+        kept = self._keeps(flight)
+        if isinstance(operation, Get) and kept:
             self._cache.store(operation, value, then)
-        elif isinstance(operation, Set) and self._keeps(flight) and operation.minted and not flight.repeated:
+        elif isinstance(operation, Set) and kept and operation.minted and not flight.repeated:
             self._cache.store(Get(operation.secret_id), operation.written(value, self._wall_clock()), then)
-        elif isinstance(operation, GetMany) and flight.epoch == self._lanes.changes:
+        elif isinstance(operation, GetMany) and kept:
             for secret_id, secret in value.found.items():
                 self._cache.store(Get(secret_id), secret, then)
+        self._watch.done(flight, value, kept)
         self._desk.settle(flight, value, Source.BACKEND, answer.request_id)
         self._land(flight)
 
     def _keeps(self, flight: Flight) -> bool:
         """Whether no write has come since; a write itself opened an epoch when it entered its lane."""
-        epoch = flight.epoch + flight.operation.writes
-        return flight.lane is not None and self._lanes.epoch(flight.lane) == epoch and not flight.superseded
+        if flight.lane is None:
+            return flight.epoch == self._lanes.changes
+        return self._lanes.epoch(flight.lane) == flight.epoch + flight.operation.writes and not flight.superseded
 
     def failed(self, flight: Flight, error: SecretsError) -> None:
         """*flight* came to nothing. What the store says no to is not to be served from the cache either."""
@@ -262,6 +276,7 @@ class SecretsActor(GenServer):
             self._cache.drop(flight.lane)
             if isinstance(operation, Get) and isinstance(error, SecretNotFound) and self._keeps(flight):
                 self._cache.store_missing(operation, now)
+        self._watch.failed(flight, error, self._keeps(flight))
         for waiter in flight.waiters:
             stale = stale_answer(self._table, waiter.operation, error, now)
             if stale is not None:

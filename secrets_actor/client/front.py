@@ -21,6 +21,7 @@ from typing import Any, Final, Generic, TypeVar
 from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.failures import out_of_time, translated
 from secrets_actor.actor.fallback import STALE
+from secrets_actor.client.background import Background, Subscribing
 from secrets_actor.domain.asker import Asker
 from secrets_actor.domain.descriptions import SecretBatch
 from secrets_actor.domain.errors import InvalidParameter, SecretsError
@@ -46,6 +47,7 @@ class Parts:
     clock: Clock
     call_timeout: float
     running: Callable[[], bool]
+    background: Background
 
 
 @dataclass(slots=True, eq=False)
@@ -93,12 +95,13 @@ class Batches:
         return SecretBatch({one: self.found[one] for one in self.asked if one in self.found}, self.errors)
 
 
-class Front:
+class Front(Subscribing):
     """Base of the faces. *label* is what the audit log calls this caller."""
 
     def __init__(self, parts: Parts, label: str | None = None) -> None:
         self._parts, self._label = parts, label
         self._server, self._cache, self._audit = parts.server, parts.cache, parts.audit
+        self._background = parts.background
         self._now, self._hit, self._note_hit = parts.clock.now, parts.cache.hit, parts.audit.hit
         self._unanswered: dict[int, str] = {}  # writes by number: their lanes
         self._posted: set[int] = set()  # those of them that are in the mailbox

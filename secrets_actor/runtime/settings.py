@@ -84,6 +84,17 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PrefetchSettings:
+    """[prefetch]: what the cache is filled with, in the background, when the system starts: secrets by their *names*,
+    those whose names begin with one of *prefixes*, those that have one of *tags*, each a key or `key=value`. In the
+    environment a list's members are parted by commas."""
+
+    names: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All of it. *ttl_seconds*: how long the cache answers (0: never), less a random share of *ttl_jitter* (0 to 0.5);
     in its last *refresh_ahead* share a hit is served and the secret fetched anew in the background;
@@ -115,6 +126,7 @@ class Settings:
     local: LocalSettings = LocalSettings()
     aws: AwsSettings = AwsSettings()
     log: LogSettings = LogSettings()
+    prefetch: PrefetchSettings = PrefetchSettings()
 
 
 def region_of(aws: AwsSettings, environ: Mapping[str, str]) -> str | None:
