@@ -186,7 +186,7 @@ class SecretsActor(GenServer):
         return missing is not None
 
     def _ask_in_background(self, get: Get) -> None:
-        if self._drained_by is None:
+        if not self._drained_by:
             self._admit(get, From())
 
     def _waiter(self, operation: Operation[Any], caller: From[Any]) -> Waiter:
