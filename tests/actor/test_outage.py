@@ -28,6 +28,7 @@ from secrets_actor import (
     StoreFailure,
     System,
     Throttled,
+    WorkerCrashed,
 )
 from secrets_actor.actor.endpoint_watch import BreakerClosed, BreakerOpened
 from secrets_actor.otp import LifecycleEvent
@@ -270,7 +271,7 @@ def test_a_write_that_was_sent_and_is_refused_by_the_breaker_on_its_second_way_k
             held.release()
 
             error = setting.exception(SECONDS)
-            assert isinstance(error, CircuitOpen)
+            assert isinstance(error, WorkerCrashed)
             assert error.token is not None
 
 
