@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from secrets_actor import DeadlineExceeded, Get, Overloaded, RequestFailed, SecretNotFound, ServerDown, System
 from secrets_actor.actor.jobs import Drain
 from secrets_actor.actor.pool import Pool
+from secrets_actor.domain.ports import CallContext
 from secrets_actor.otp import CallTimeout, LifecycleEvent, call
 from secrets_actor.testing import FakeStore, ManualClock, fake_system, settled
 from tests.actor.rig import eventually, failure, in_background, process, workers
@@ -28,10 +30,10 @@ class DeafStore(FakeStore):
         self.go = Deaf()
         self.reached = threading.Semaphore(0)
 
-    def _perform(self, connection: Any, operation: Any, deadline: float) -> Any:
+    def _perform(self, connection: Any, operation: Any, context: CallContext) -> Any:
         self.reached.release()
         self.go.wait(2 * SECONDS)
-        return super()._perform(connection, operation, deadline + 2 * SECONDS)
+        return super()._perform(connection, operation, replace(context, deadline=context.deadline + 2 * SECONDS))
 
 
 # --- deadlines --------------------------------------------------------------------------------------------------------
