@@ -202,6 +202,17 @@ def test_what_comes_into_a_full_table_of_used_ones_stays() -> None:
     assert [revealed(cache, name) for name in "abc"] == [None, "v", "v"]
 
 
+def test_what_was_dropped_is_no_entry_to_evict() -> None:
+    cache, pen = filled(max_entries=2)
+    for name in "ab":
+        pen.store(Get(name), secret(name), 0.0)
+    pen.drop("a")
+    for name in "cd":
+        pen.store(Get(name), secret(name), 0.0)
+
+    assert [revealed(cache, name) for name in "abcd"] == [None, None, "v", "v"]
+
+
 def test_names_that_come_and_go_leave_nothing_behind() -> None:
     """Dropped, ended by themselves, or not there at all: what the table keeps beside the entries is bounded, too."""
     cache, pen = kept_by(CacheRules(ttl=1.0, max_entries=8, missing_ttl=1.0))

@@ -285,3 +285,69 @@ def test_a_stale_answer_is_audited_as_one(tmp_path: Path) -> None:
 
     told = [(one["outcome"], one["source"], one["version_id"], one["caller"]) for one in audit_log(tmp_path)]
     assert told == [("ok", "backend", version, None), ("ok", "stale", version, "billing")]
+
+
+# --- before anything is wrong -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("asked", ["get", "ask"])
+def test_in_the_last_part_of_its_time_a_value_is_served_and_fetched_anew_once(asked: str) -> None:
+    with far_away(refresh_ahead=0.2) as (system, store, clock):
+        ways = {"get": system.secrets.get, "ask": lambda name: system.ref.ask(Get(name), timeout=SECONDS)}
+        store.put("a", "old")
+        system.secrets.get("a")
+        store.put("a", "new")
+        clock.advance(50)
+        with store.hold("get") as gate:
+            assert [ways[asked]("a").reveal() for _ in range(5)] == ["old"] * 5
+            gate.wait_until_held()
+        settled(system)
+
+        found = system.secrets.get("a")
+        assert (found.reveal(), found.age, found.source) == ("new", 0.0, "cache")
+        assert store.calls["get"] == 2
+
+
+def test_a_refresh_that_fails_costs_nobody_anything_until_the_value_has_ended() -> None:
+    with far_away(refresh_ahead=0.2, breaker_failures=0) as (system, store, clock):
+        store.put("a", "v")
+        system.secrets.get("a")
+        clock.advance(50)
+        with store.failing(Throttled("slow down")):
+            assert [system.secrets.get("a").stale for _ in range(3)] == [False] * 3
+            settled(system)
+            assert store.calls["get"] == 2
+            clock.advance(10)
+            assert system.secrets.get("a").stale
+
+
+def test_a_value_is_as_old_as_the_question_to_the_store() -> None:
+    """It may have changed as soon as the store had read it."""
+    with far_away() as (system, store, clock):
+        store.put("a", "v")
+        with ThreadPoolExecutor(1) as callers, store.hold("get", when="after") as gate:
+            asked = callers.submit(system.secrets.get, "a")
+            gate.wait_until_held()
+            clock.advance(20)
+            gate.release()
+            assert asked.result(SECONDS).age == 0.0
+
+        assert system.secrets.get("a").age == 20.0
+        assert system.secrets.get("a", max_age=19).source == "backend"
+
+
+def test_who_wants_a_young_value_does_not_join_an_old_question() -> None:
+    with far_away() as (system, store, clock):
+        store.put("a", "old")
+        with ThreadPoolExecutor(3) as callers, store.hold("get", times=1, when="after") as gate:
+            first = callers.submit(system.secrets.get, "a")
+            gate.wait_until_held()
+            store.put("a", "new")
+            clock.advance(5)
+
+            assert system.secrets.get("a", max_age=4).reveal() == "new"
+            joins = callers.submit(system.secrets.get, "b", max_age=0)
+            assert type(joins.exception(SECONDS)) is SecretNotFound
+            gate.release()
+            assert first.result(SECONDS).reveal() == "old"
+        assert system.secrets.get("a").reveal() == "new", "what came later is older, and not kept"

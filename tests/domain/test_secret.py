@@ -59,10 +59,11 @@ def test_every_printable_form_is_the_mask(value: str | bytes) -> None:
     assert all(MASK in form for form in shown[:-2])
 
 
-def test_a_value_cannot_be_pickled() -> None:
+@pytest.mark.parametrize("held", [secret(), SecretValue(HIDDEN)], ids=["secret", "value"])
+def test_a_value_cannot_be_pickled(held: object) -> None:
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         with pytest.raises(TypeError, match="cannot be pickled") as caught:
-            pickle.dumps(secret(), protocol)
+            pickle.dumps(held, protocol)
         assert HIDDEN not in str(caught.value)
 
 
