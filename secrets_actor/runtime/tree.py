@@ -6,6 +6,7 @@ a child that cannot live must, within seconds, for then only the embedding progr
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from secrets_actor.actor.breaker import BreakerRules
@@ -73,7 +74,7 @@ def secrets_actor(parts: Parts) -> SecretsActor:
 
 def children(parts: Parts) -> tuple[ChildSpec, ...]:
     """The children of the root."""
-    audit = ChildSpec(AUDIT, lambda: AuditServer(parts.trail, parts.audit_log, parts.report_lost), name=AUDIT)
+    audit = ChildSpec(AUDIT, lambda: AuditServer(parts.trail, parts.audit_log, time.time), name=AUDIT)
     workers = ChildSpec(
         WORKERS,
         lambda: DynamicSupervisor(WORKERS_FLAGS, parts.settings.max_workers),

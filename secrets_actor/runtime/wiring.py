@@ -14,8 +14,9 @@ from secrets_actor.domain.ports import BackendKit
 from secrets_actor.otp import Clock, LifecycleEvent, Node, Observer
 from secrets_actor.runtime.settings import Settings
 from secrets_actor.telemetry.audit import AuditLog
-from secrets_actor.telemetry.audit_server import AuditTrail
-from secrets_actor.telemetry.logs import Log, make_logger
+from secrets_actor.telemetry.audit_trail import AuditRules, AuditTrail
+from secrets_actor.telemetry.logs import make_logger
+from secrets_actor.telemetry.meters import Meters
 from secrets_actor.telemetry.reports import LifecycleReporter
 
 AUDIT, WORKERS, SECRETS = "audit", "workers", "secrets"
@@ -31,7 +32,7 @@ class Parts:
     cache: Cache
     trail: AuditTrail
     audit_log: AuditLog
-    report_lost: Callable[[int], None]
+    meters: Meters
     wall_clock: Callable[[], datetime]
 
 
@@ -45,17 +46,17 @@ def assemble(
 ) -> Parts:
     """The parts for *settings*. *observer* hears of life-cycle events beside the log; *kit* takes the place of the
     configured store."""
-    logger = make_logger(format=settings.log.format, output=settings.log.output)
+    logger, meters = make_logger(format=settings.log.format, output=settings.log.output), Meters()
     observe = _both(LifecycleReporter(logger), observer)
-    node, audit_log = Node(observe, clock), AuditLog(logger)
+    node, audit_log = Node(observe, clock), AuditLog(logger, meters)
     return Parts(
         settings=settings,
         node=node,
         present=PresentKit(kit or kit_for(settings, observe)),
         cache=Cache(cache_rules(settings), random.random),
-        trail=AuditTrail(node.name(AUDIT), audit_log.is_wanted),
+        trail=AuditTrail(node.name(AUDIT), node.clock, audit_rules(settings), meters, audit_log.is_wanted),
         audit_log=audit_log,
-        report_lost=_lost_records_reporter(logger),
+        meters=meters,
         wall_clock=utc_now,
     )
 
@@ -73,6 +74,17 @@ def cache_rules(settings: Settings) -> CacheRules:
     )
 
 
+def audit_rules(settings: Settings) -> AuditRules:
+    """Which records there are of cached gets, and how many wait."""
+    log = settings.log
+    return AuditRules(
+        hits=log.audit_hits,
+        buffer=log.audit_buffer,
+        full=log.audit_full,
+        summary_seconds=log.audit_summary_seconds,
+    )
+
+
 def assemble_afresh(parts: Parts, *, observer: Observer | None = None, kit: BackendKit | None = None) -> Parts:
     """*parts* in the child of a fork. What callers hold stays: node, cache and trail, which have forgotten. What may
     hold a connection, a file, or the lock of a thread that is not here is made anew."""
@@ -83,13 +95,8 @@ def assemble_afresh(parts: Parts, *, observer: Observer | None = None, kit: Back
     return replace(
         parts,
         present=PresentKit(kit or kit_for(settings, observe)),
-        audit_log=AuditLog(logger),
-        report_lost=_lost_records_reporter(logger),
+        audit_log=AuditLog(logger, parts.meters),
     )
-
-
-def _lost_records_reporter(logger: Log) -> Callable[[int], None]:
-    return lambda lost: logger.error("audit_records_lost", count=lost)
 
 
 def _both(reporter: Observer, observer: Observer | None) -> Observer:
