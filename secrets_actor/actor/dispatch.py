@@ -14,12 +14,13 @@ Rule 7: while the breaker of the store's endpoint is open, nothing is sent, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from random import random
 from typing import Any, Final
 
 from secrets_actor.actor.alarms import Alarms
+from secrets_actor.actor.counting import readings
 from secrets_actor.actor.endpoint_watch import EndpointWatch, is_answer
 from secrets_actor.actor.failures import out_of_time, workers_crashed
 from secrets_actor.actor.flights import Flight, Outcomes
@@ -40,6 +41,7 @@ from secrets_actor.actor.pool import Pool
 from secrets_actor.actor.present_kit import PresentKit
 from secrets_actor.actor.staff import Crew, Staff
 from secrets_actor.domain.errors import SecretsError
+from secrets_actor.domain.metrics import NO_METER, RESENT, Meter, Reading
 from secrets_actor.domain.ports import CallContext
 from secrets_actor.otp import CallDone, Down, ExitReason, GenServer, Pid, cast
 
@@ -62,18 +64,19 @@ class Dispatcher:
         crew: Crew,
         call_timeout: float,
         wall_clock: Callable[[], datetime],
+        meter: Meter = NO_METER,
         chance: Callable[[], float] = random,
     ) -> None:
         self._server, self._outcomes, self._present = server, outcomes, present
         self._number, self._kit = present.now
-        self._call_timeout = call_timeout
+        self._call_timeout, self._meter = call_timeout, meter
         self._clock = server.node.clock
         self._pool = Pool[Pid](crew.max_workers)
         self._flights: dict[int, Flight] = {}
         self._alarms = Alarms(server)
         self._staff = Staff(server, crew, self._pool, call_timeout, self._failed)
         self._keys = Keyring(wall_clock)
-        self._fetches = KeyFetches(server, self, self._pool, self._keys, call_timeout)
+        self._fetches = KeyFetches(server, self, self._pool, self._keys, call_timeout, meter)
         self._watch = EndpointWatch(server, crew.breaker, chance, self._kit)
         self._leaving: set[Pid] = set()  # workers of a store that is not in force any more
 
@@ -154,6 +157,11 @@ class Dispatcher:
         self._assign()
         return True
 
+    def readings(self, waiting: int) -> Iterable[Reading]:
+        """The gauges, while *waiting* callers wait; for any thread. None when the actor has ended."""
+        circuit = None if self._kit.endpoint is None else self._watch.state
+        return readings(waiting, self._pool, circuit) if self._server.me.is_alive() else ()
+
     # --- sending --------------------------------------------------------------------------------------------------
 
     def _assign(self) -> None:
@@ -214,6 +222,7 @@ class Dispatcher:
     def _again(self, flight: Flight) -> None:
         del self._flights[flight.id]
         flight.started, flight.repeated = False, True
+        self._meter.count(RESENT)
         self._outcomes.delayed(flight)
         self.submit(flight, first=True)
 

@@ -23,6 +23,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from secrets_actor.actor.cache import Cache
+from secrets_actor.actor.counting import refresh_ahead
 from secrets_actor.actor.desk import Desk
 from secrets_actor.actor.dispatch import Dispatcher
 from secrets_actor.actor.failures import out_of_time, translated
@@ -33,6 +34,7 @@ from secrets_actor.actor.lanes import Lanes
 from secrets_actor.actor.present_kit import PresentKit
 from secrets_actor.actor.staff import Crew
 from secrets_actor.domain.errors import Overloaded, SecretNotFound, SecretsError, ServerDown, UnknownMessage
+from secrets_actor.domain.metrics import JOINED, NO_METER, Meter
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import MESSAGES, Get, GetMany, Operation, Set, with_token
 from secrets_actor.domain.ports import Answer, AuditSink, BackendKit
@@ -64,9 +66,10 @@ class SecretsActor(GenServer):
         crew: Crew,
         limits: Limits,
         wall_clock: Callable[[], datetime],
+        meter: Meter = NO_METER,
     ) -> None:
         self._present, self._table, self._audit, self._crew = present, cache, audit, crew
-        self._limits, self._wall_clock = limits, wall_clock
+        self._limits, self._wall_clock, self._meter = limits, wall_clock, meter
         self._lanes, self._flights = Lanes(), Flights()
         self._startable: deque[int] = deque()
         self._starting = False
@@ -77,8 +80,10 @@ class SecretsActor(GenServer):
         self._cache = self._table.pen()
         self._desk = Desk(self._audit, self.node.clock.now)
         call_timeout = self._limits.call_timeout
-        self._dispatcher = Dispatcher(self, self, self._present, self._crew, call_timeout, self._wall_clock)
+        wall_clock, meter = self._wall_clock, self._meter
+        self._dispatcher = Dispatcher(self, self, self._present, self._crew, call_timeout, wall_clock, meter)
         self._dispatcher.adopt()
+        meter.watch("secrets actor", lambda: self._dispatcher.readings(self._flights.waiting))
         self.send_after(SWEEP, Sweep())
 
     def translate(self, error: BaseException) -> BaseException:
@@ -117,7 +122,8 @@ class SecretsActor(GenServer):
             self._cache.sweep(self.node.clock.now())
             self.send_after(SWEEP, message)
         elif isinstance(message, _OPERATIONS):
-            self._admit(message, From())
+            refresh = isinstance(message, Get) and message.refresh
+            self._admit(message, refresh_ahead(self._meter) if refresh else From())
         return None
 
     def _give_up(self, waiter: Waiter) -> None:
@@ -163,7 +169,7 @@ class SecretsActor(GenServer):
         if cached is not None:
             self._desk.answer(waiter, cached, Source.CACHE)
             if self._table.asks_refresh(get, now):
-                self._admit(get.refreshed(), From())
+                self._admit(get.refreshed(), refresh_ahead(self._meter))
             return True
         missing = self._table.missing(get, now)
         if missing is not None:
@@ -189,6 +195,7 @@ class SecretsActor(GenServer):
             key = (str(secret_id), operation.version, epoch)
             flight = self._flights.joinable(key, fresh=operation.refresh)
             if flight is not None:
+                self._meter.count(JOINED)
                 self._flights.board(flight, waiter)
                 return
         flight = self._flights.new(operation, lane, epoch, key)

@@ -134,7 +134,7 @@ UPSTREAM: Final = _counter("upstream_calls", "What workers had the store do", "o
 UPSTREAM_SECONDS: Final = Metric(
     "secrets_actor_upstream_duration_seconds", Kind.HISTOGRAM, "How long that took", ("operation",), BOUNDS
 )
-RETRIES: Final = _counter("retries", "Attempts after the first one of a call", "outcome")
+RETRIES: Final = _counter("retries", "Attempts after one that failed, by its outcome", "outcome")
 THROTTLES: Final = _counter("throttles", "Attempts that the store throttled")
 RESENT: Final = _counter("jobs_resent", "Jobs that went to a worker once more")
 BREAKER: Final = _gauge("breaker_state", "1 for the state that the circuit breaker is in", "state")

@@ -37,12 +37,11 @@ from secrets_actor.otp import (
     OtpError,
     Pid,
     StartError,
-    Tree,
     call,
-    snapshot,
     spawn,
 )
 from secrets_actor.runtime import tree
+from secrets_actor.runtime.looking import Looking
 from secrets_actor.runtime.settings import OF_THE_STORE, Settings
 from secrets_actor.runtime.settings_source import load
 from secrets_actor.runtime.wiring import SECRETS, assemble, assemble_afresh, kit_for
@@ -59,7 +58,7 @@ class CallbackFailed(LifecycleEvent):
     error_type: str
 
 
-class System:
+class System(Looking):
     """One supervision tree with its client. Make it with `start` or `child_spec`.
 
     `secrets` is the client for threads, `ref` what other pykka actors `ask` and `tell`. Both hold names, so they go on
@@ -256,20 +255,6 @@ class System:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-    # --- looking --------------------------------------------------------------------------------------------------
-
-    def tree(self) -> Tree:
-        """The tree as it is now; its `str` is a drawing. Raises `StartFailed` if it was never started."""
-        if self._root is None:
-            raise StartFailed("the system has not been started")
-        self._is_ready()
-        return snapshot(self._root)
-
-    def whereis(self, name: str) -> Pid | None:
-        """The process that is registered as *name* now: `secrets`, `workers`, `audit`, `timers`."""
-        self._is_ready()
-        return self._parts.node.registry.whereis(name)
 
     def __repr__(self) -> str:
         settings = getattr(self, "settings", None)  # none yet, if it is shown in the traceback of a bad configuration

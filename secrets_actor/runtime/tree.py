@@ -43,10 +43,10 @@ WORKER_BACKOFF: Final = Backoff(initial=0.01, factor=2.0, maximum=5.0, jitter=0.
 
 def worker_spec(parts: Parts) -> ChildSpec:
     """One worker. Transient: one that was told to go is not started again."""
-    present, owner = parts.present, parts.node.name(SECRETS)
+    present, owner, meter = parts.present, parts.node.name(SECRETS), parts.meters
     return ChildSpec(
         "worker",
-        lambda: Worker(present, owner),
+        lambda: Worker(present, owner, meter),
         restart=Restart.TRANSIENT,
         shutdown=WORKER_SHUTDOWN,
         backoff=WORKER_BACKOFF,
@@ -69,6 +69,7 @@ def secrets_actor(parts: Parts) -> SecretsActor:
         ),
         limits=Limits(settings.call_timeout_seconds, settings.max_pending),
         wall_clock=parts.wall_clock,
+        meter=parts.meters,
     )
 
 

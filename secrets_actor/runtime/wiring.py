@@ -12,6 +12,7 @@ from secrets_actor.actor.cache import Cache, CacheRules
 from secrets_actor.actor.present_kit import PresentKit
 from secrets_actor.domain.ports import BackendKit
 from secrets_actor.otp import Clock, LifecycleEvent, Node, Observer
+from secrets_actor.runtime.counted import EventCounter, watch
 from secrets_actor.runtime.settings import Settings
 from secrets_actor.telemetry.audit import AuditLog
 from secrets_actor.telemetry.audit_trail import AuditRules, AuditTrail
@@ -47,13 +48,15 @@ def assemble(
     """The parts for *settings*. *observer* hears of life-cycle events beside the log; *kit* takes the place of the
     configured store."""
     logger, meters = make_logger(format=settings.log.format, output=settings.log.output), Meters()
-    observe = _both(LifecycleReporter(logger), observer)
+    observe = _all(EventCounter(meters), LifecycleReporter(logger), observer)
     node, audit_log = Node(observe, clock), AuditLog(logger, meters)
+    cache = Cache(cache_rules(settings), random.random)
+    watch(meters, node, cache)
     return Parts(
         settings=settings,
         node=node,
         present=PresentKit(kit or kit_for(settings, observe)),
-        cache=Cache(cache_rules(settings), random.random),
+        cache=cache,
         trail=AuditTrail(node.name(AUDIT), node.clock, audit_rules(settings), meters, audit_log.is_wanted),
         audit_log=audit_log,
         meters=meters,
@@ -90,7 +93,7 @@ def assemble_afresh(parts: Parts, *, observer: Observer | None = None, kit: Back
     hold a connection, a file, or the lock of a thread that is not here is made anew."""
     settings = parts.settings
     logger = make_logger(format=settings.log.format, output=settings.log.output)
-    observe = _both(LifecycleReporter(logger), observer)
+    observe = _all(EventCounter(parts.meters), LifecycleReporter(logger), observer)
     parts.node.start_afresh(observe)
     return replace(
         parts,
@@ -99,15 +102,14 @@ def assemble_afresh(parts: Parts, *, observer: Observer | None = None, kit: Back
     )
 
 
-def _both(reporter: Observer, observer: Observer | None) -> Observer:
-    if observer is None:
-        return reporter
-
+def _all(counter: Observer, reporter: Observer, observer: Observer | None) -> Observer:
     def observe(event: LifecycleEvent) -> None:
+        counter(event)
         try:
             reporter(event)
         finally:
-            observer(event)
+            if observer is not None:
+                observer(event)
 
     return observe
 

@@ -24,6 +24,7 @@ from secrets_actor.domain.metrics import (
     Reading,
     word,
 )
+from secrets_actor.forks import on_fork
 
 # Operations times error codes, and some.
 MAX_SERIES: Final = 1000
@@ -46,6 +47,7 @@ class Meters:
     def __init__(self) -> None:
         self._watched: dict[str, Read] = {}
         self.forget()
+        on_fork(self)
 
     def forget(self) -> None:
         """In the child of a fork: nothing has been counted yet."""

@@ -96,7 +96,7 @@ class AwsBackend:
         if context.credentials is None:
             raise MissingAccessKey("no AWS keys were given to this call: set aws.auth_method and its keys")
         exchange = Conversation(self._line, context.deadline, checked(context.credentials))
-        exchange.in_doubt = context.repeated
+        exchange.in_doubt, exchange.attempts = context.repeated, context.attempts
         return carry_out(operation, exchange, self._recovery_window)
 
     def close(self) -> None:
