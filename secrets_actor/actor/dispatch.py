@@ -191,6 +191,7 @@ class Dispatcher:
             deadline, flight.started, flight.sent_at, flight.latest = latest, True, now, latest
             headroom = min(HEADROOM, (deadline - now) * HEADROOM_SHARE)
             context = CallContext(deadline - headroom, keys, repeated=flight.repeated)
+            flight.sendings.append((now, context.attempts))
             cast(worker, Job(job, flight.operation, context, flight.lane))
         self._alarms.arm(job, deadline - now + GRACE)
         return True

@@ -256,6 +256,8 @@ class SecretsActor(GenServer):
             if isinstance(operation, Get) and isinstance(error, SecretNotFound) and self._keeps(flight):
                 self._cache.store_missing(operation, now)
         for waiter in flight.waiters:
+            if waiter.asker.journey is not None:
+                waiter.asker.journey.problem = error.code
             stale = stale_answer(self._table, waiter.operation, error, now)
             if stale is not None:
                 self._desk.answer(waiter, stale, STALE)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+from secrets_actor.actor.counting import count_job, kind_of
 from secrets_actor.actor.jobs import (
     Announce,
     FetchCredentials,
@@ -21,7 +22,6 @@ from secrets_actor.actor.jobs import (
     JobStarted,
     WorkerReady,
 )
-from secrets_actor.actor.counting import count_job, kind_of
 from secrets_actor.actor.present_kit import PresentKit
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import SecretsError
@@ -29,6 +29,7 @@ from secrets_actor.domain.metrics import NO_METER, Meter
 from secrets_actor.domain.operations import Get, Operation
 from secrets_actor.domain.ports import Answer, Backend
 from secrets_actor.domain.secret import Secret
+from secrets_actor.domain.steps import WORKER, Step
 from secrets_actor.otp import ExitReason, GenServer, Handled, Name
 
 
@@ -66,7 +67,10 @@ class Worker(GenServer):
         except SecretsError as error:
             failure, outcome = error.clone(), error.code
         finally:
-            count_job(self._meter, job, outcome, self.node.clock.now() - began)
+            ended = self.node.clock.now()
+            count_job(self._meter, job, outcome, ended - began)
+            if isinstance(job, Job):
+                job.context.attempts.append(Step(WORKER, began, ended, outcome))
         return JobFailed(self.me, job, failure)
 
     def _perform(self, job: Job | FetchCredentials) -> Answer[Any] | Credentials:

@@ -21,9 +21,11 @@ from typing import Any, Final, Generic, TypeVar
 from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.failures import out_of_time, translated
 from secrets_actor.actor.fallback import STALE
+from secrets_actor.client.journeys import arrive, set_out
 from secrets_actor.domain.asker import Asker
 from secrets_actor.domain.descriptions import SecretBatch
 from secrets_actor.domain.errors import InvalidParameter, SecretsError
+from secrets_actor.domain.journey import Tracer
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import BATCH_SIZE, Get, GetMany, Operation, with_token
 from secrets_actor.domain.ports import AuditRecord, AuditTrail
@@ -38,7 +40,8 @@ _order: Final = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a face is made of. *running*: whether the tree is up, or could be brought up."""
+    """What a face is made of. *running*: whether the tree is up, or could be brought up. *tracer*: who is told of the
+    way of each call, if anybody."""
 
     server: Name
     cache: Cache
@@ -46,6 +49,7 @@ class Parts:
     clock: Clock
     call_timeout: float
     running: Callable[[], bool]
+    tracer: Tracer | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -131,7 +135,9 @@ class Front:
 
     def _send(self, asked: Asked[T]) -> None:
         operation, caller = asked.operation, asked.caller
-        caller.note = Asker(self._label)
+        tracer = self._parts.tracer
+        journey = None if tracer is None else set_out(tracer, operation, self._label, self._now())
+        caller.note = Asker(self._label, journey)
         secret_id = getattr(operation, "secret_id", None)
         if operation.writes and secret_id is not None:
             self._unanswered[asked.number] = SecretId(secret_id).lane
@@ -139,6 +145,7 @@ class Front:
 
     def _answered(self, asked: Asked[Any]) -> None:
         """The actor has answered, or has ended: it has had, or never will have, all that was sent before."""
+        arrive(asked.caller, self._now())
         if self._unanswered:
             for number in tuple(self._unanswered):
                 if number <= asked.number:
@@ -167,7 +174,9 @@ class Front:
             stale = self._cache.stale(operation, self._now())
             if stale is not None:
                 self._record(operation, "ok", STALE, asked.arrived, stale.version_id, asked)
+                arrive(asked.caller, self._now(), STALE)
                 return stale
+        arrive(asked.caller, self._now())
         if not timed_out:  # else the actor has it still, and audits it
             self._record(operation, failure.code, "client", asked.arrived)
         raise failure

@@ -18,7 +18,7 @@ T_co = TypeVar("T_co", covariant=True)
 class CallContext:
     """What travels with an operation to a backend: until when (`time.monotonic()` seconds), with which keys, and
     whether it may have taken effect already, for a worker ended over it. A backend that tries several times adds a
-    `Step` to *attempts* for each."""
+    `Step` to *attempts* for each; its worker adds one for the whole."""
 
     deadline: float
     credentials: Credentials | None = None

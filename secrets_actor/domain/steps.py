@@ -8,12 +8,13 @@ from itertools import pairwise
 from typing import Final
 
 OK: Final = "ok"
+WORKER: Final = "worker"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One part of the way: an attempt of a backend (*name* is the action, in the store's words), or a `worker` on a job.
-    *outcome* is `ok` or an error's code."""
+    """One part of the way: an attempt of a backend (*name* is the action, in the store's words), or a `worker` on a
+    job. *outcome* is `ok` or an error's code."""
 
     name: str
     began: float

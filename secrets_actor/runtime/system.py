@@ -23,6 +23,7 @@ from secrets_actor.actor.jobs import Drain, UseStore
 from secrets_actor.client.front import Parts as Face
 from secrets_actor.client.secrets import Secrets
 from secrets_actor.domain.errors import ConfigurationError, SecretsError, StartFailed
+from secrets_actor.domain.journey import Tracer
 from secrets_actor.domain.ports import BackendKit
 from secrets_actor.forks import on_fork
 from secrets_actor.otp import (
@@ -73,11 +74,12 @@ class System(Looking):
         on_give_up: Callable[[ExitReason], object] | None = None,
         clock: Clock | None = None,
         kit: BackendKit | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self._root: Pid | None = None
         self._observer, self._kit = observer, kit
         self.settings = load(settings)
-        self._parts = assemble(self.settings, observer=observer, clock=clock, kit=kit)
+        self._parts = assemble(self.settings, observer=observer, clock=clock, kit=kit, tracer=tracer)
         self._on_give_up = on_give_up
         self._stopping = self._draining = False
         self._told_by: threading.Thread | None = None  # who runs on_give_up
@@ -94,6 +96,7 @@ class System(Looking):
             clock=node.clock,
             call_timeout=self.settings.call_timeout_seconds,
             running=self._takes_calls,
+            tracer=self._parts.tracer,
         )
         self.secrets = Secrets(self._face)
         self.ref = NamedRef(node, SECRETS, translated, self._wake)
@@ -272,11 +275,13 @@ def start(
     *,
     observer: Observer | None = None,
     on_give_up: Callable[[ExitReason], object] | None = None,
+    tracer: Tracer | None = None,
 ) -> System:
     """Start a system from a configuration file's path, from `Settings`, or (None) from SECRETS_ACTOR_CONFIG or the
     defaults: the encrypted local store.
 
-    *observer* is told every life-cycle event of the tree; *on_give_up* that the root has given up, with the reason.
+    *observer* is told every life-cycle event of the tree; *on_give_up* that the root has given up, with the reason;
+    *tracer*, such as `extras.opentelemetry.Tracing()`, of each call that the cache could not answer.
     Raises `ConfigurationError`, `StartFailed`.
     """
-    return System(source, observer=observer, on_give_up=on_give_up).start()
+    return System(source, observer=observer, on_give_up=on_give_up, tracer=tracer).start()

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from secrets_actor.actor.cache import Cache, CacheRules
 from secrets_actor.actor.present_kit import PresentKit
+from secrets_actor.domain.journey import Tracer
 from secrets_actor.domain.ports import BackendKit
 from secrets_actor.otp import Clock, LifecycleEvent, Node, Observer
 from secrets_actor.runtime.counted import EventCounter, watch
@@ -35,6 +36,7 @@ class Parts:
     audit_log: AuditLog
     meters: Meters
     wall_clock: Callable[[], datetime]
+    tracer: Tracer | None = None
 
 
 def utc_now() -> datetime:
@@ -43,7 +45,12 @@ def utc_now() -> datetime:
 
 
 def assemble(
-    settings: Settings, *, observer: Observer | None = None, clock: Clock | None = None, kit: BackendKit | None = None
+    settings: Settings,
+    *,
+    observer: Observer | None = None,
+    clock: Clock | None = None,
+    kit: BackendKit | None = None,
+    tracer: Tracer | None = None,
 ) -> Parts:
     """The parts for *settings*. *observer* hears of life-cycle events beside the log; *kit* takes the place of the
     configured store."""
@@ -61,6 +68,7 @@ def assemble(
         audit_log=audit_log,
         meters=meters,
         wall_clock=utc_now,
+        tracer=tracer,
     )
 
 
