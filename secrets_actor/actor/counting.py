@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from secrets_actor.actor.breaker import Circuit
+from secrets_actor.actor.endpoint_watch import EndpointWatch
 from secrets_actor.actor.jobs import FetchCredentials, Job
 from secrets_actor.actor.pool import Pool
 from secrets_actor.domain import metrics
 from secrets_actor.domain.errors import SecretsError, Throttled
 from secrets_actor.domain.metrics import Meter, Reading
+from secrets_actor.domain.operations import Get, Operation
 from secrets_actor.domain.steps import retries
-from secrets_actor.otp import From
+from secrets_actor.otp import From, GenServer
 
 
 def kind_of(job: Job | FetchCredentials) -> str:
@@ -34,10 +36,11 @@ def count_job(meter: Meter, job: Job | FetchCredentials, ended: str, seconds: fl
             meter.count(metrics.THROTTLES, by=throttled)
 
 
-def refresh_ahead(meter: Meter) -> From[Any]:
-    """The handle of a get that nobody waits for: how it ends is counted."""
+def told(meter: Meter, operation: Operation[Any]) -> From[Any]:
+    """The handle of *operation*, which nobody waits for. How a refresh ends is counted."""
     caller: From[Any] = From()
-    caller.on_settled(lambda done: count_refresh(meter, "ahead", done.error))
+    if isinstance(operation, Get) and operation.refresh:
+        caller.on_settled(lambda done: count_refresh(meter, "ahead", done.error))
     return caller
 
 
@@ -47,13 +50,17 @@ def count_refresh(meter: Meter, what: str, error: BaseException | None = None) -
     meter.count(metrics.REFRESHES, what, outcome)
 
 
-def readings(waiting: int, pool: Pool[Any], circuit: Circuit | None) -> Iterable[Reading]:
-    """The gauges of the actor. *circuit*: the state of its breaker, if it has one."""
-    idle = len(pool.idle)
-    yield metrics.WAITING, (), waiting
-    yield metrics.QUEUE, (), len(pool.waiting)
-    yield metrics.WORKERS, ("idle",), idle
-    yield metrics.WORKERS, ("busy",), len(pool.workers) - idle
-    if circuit is not None:
-        for state in Circuit:
-            yield metrics.BREAKER, (state.value,), float(state is circuit)
+def gauges(server: GenServer, pool: Pool[Any], watch: EndpointWatch) -> Callable[[], Iterable[Reading]]:
+    """What reads the gauges of a dispatcher, in any thread: nothing, once *server* has ended."""
+
+    def read() -> Iterable[Reading]:
+        if not server.me.is_alive():
+            return
+        idle, state = len(pool.idle), watch.state
+        yield metrics.QUEUE, (), len(pool.waiting)
+        yield metrics.WORKERS, ("idle",), idle
+        yield metrics.WORKERS, ("busy",), len(pool.workers) - idle
+        for circuit in Circuit:
+            yield metrics.BREAKER, (circuit.value,), float(circuit is state)
+
+    return read

@@ -2,14 +2,13 @@
 
 Rule 1: operations of one secret take effect in the order in which they came (lanes.py); concurrent gets of one version
         are one flight (flights.py). How a flight is carried out is the dispatcher's business (dispatch.py).
-Rule 2: a write drops its lane from the cache before it is sent and after it is done, and what was read before it came
-        is not kept after it. Of many secrets read at once, outside of all lanes, nothing is kept if any write came or
-        ended meanwhile.
+Rule 2: a write drops its lane from the cache before it is sent and after it is done; what is kept then, keeper.py says.
 Rule 3: every caller is answered once, and every answer is audited (desk.py). A caller who names no deadline gets the
         configured one.
 Rule 4: a value past its TTL is served, marked, only where the store could not answer (fallback.py), and never
         after the store has said no.
-Rule 5: an answer to a question of an earlier incarnation, if it was a write, drops its lane from the cache and
+Rule 5: a value is as old as the time at which the store was asked for it, for it may have changed right then.
+Rule 6: an answer to a question of an earlier incarnation, if it was a write, drops its lane from the cache and
         outdates what is being read in it. It does nothing else.
 """
 
@@ -23,20 +22,23 @@ from datetime import datetime
 from typing import Any, Final
 
 from secrets_actor.actor.cache import Cache
-from secrets_actor.actor.counting import refresh_ahead
+from secrets_actor.actor.counting import told
 from secrets_actor.actor.desk import Desk
 from secrets_actor.actor.dispatch import Dispatcher
 from secrets_actor.actor.failures import out_of_time, translated
-from secrets_actor.actor.fallback import STALE, is_outage, stale_answer
+from secrets_actor.actor.fallback import STALE, stale_answer
 from secrets_actor.actor.flights import Flight, Flights, Waiter
 from secrets_actor.actor.jobs import Drain, GiveUp, Job, JobDone, JobFailed, Sweep, UseStore
+from secrets_actor.actor.keeper import Keeper
 from secrets_actor.actor.lanes import Lanes
 from secrets_actor.actor.present_kit import PresentKit
 from secrets_actor.actor.staff import Crew
-from secrets_actor.domain.errors import Overloaded, SecretNotFound, SecretsError, ServerDown, UnknownMessage
-from secrets_actor.domain.metrics import JOINED, NO_METER, Meter
+from secrets_actor.actor.subscriptions import Subscriptions
+from secrets_actor.actor.version_watch import VersionWatch
+from secrets_actor.domain.errors import Overloaded, SecretsError, ServerDown, UnknownMessage
+from secrets_actor.domain.metrics import JOINED, NO_METER, WAITING, Meter
 from secrets_actor.domain.names import SecretId
-from secrets_actor.domain.operations import MESSAGES, Get, GetMany, Operation, Set, with_token
+from secrets_actor.domain.operations import MESSAGES, Get, Operation, with_token
 from secrets_actor.domain.ports import Answer, AuditSink, BackendKit
 from secrets_actor.domain.secret import Source
 from secrets_actor.otp import From, GenServer, Handled, Reply
@@ -66,29 +68,40 @@ class SecretsActor(GenServer):
         crew: Crew,
         limits: Limits,
         wall_clock: Callable[[], datetime],
+        subscriptions: Subscriptions,
         meter: Meter = NO_METER,
     ) -> None:
+        self._subscriptions = subscriptions
         self._present, self._table, self._audit, self._crew = present, cache, audit, crew
         self._limits, self._wall_clock, self._meter = limits, wall_clock, meter
         self._lanes, self._flights = Lanes(), Flights()
         self._startable: deque[int] = deque()
         self._starting = False
-        self._drained_by: From[Any] | None = None
+        self._drained_by: list[From[Any]] = []  # who waits for the end of all that is under way
 
     def init(self) -> None:
         """Take over the workers of an earlier incarnation, if there are any."""
         self._cache = self._table.pen()
+        self._keeper = Keeper(self._cache, self._lanes, self._wall_clock)
         self._desk = Desk(self._audit, self.node.clock.now)
+        self._watch = VersionWatch(self._subscriptions, self.node.clock.now, self._ask_in_background)
         call_timeout = self._limits.call_timeout
         wall_clock, meter = self._wall_clock, self._meter
         self._dispatcher = Dispatcher(self, self, self._present, self._crew, call_timeout, wall_clock, meter)
         self._dispatcher.adopt()
-        meter.watch("secrets actor", lambda: self._dispatcher.readings(self._flights.waiting))
+        meter.watch("secrets actor", lambda: ((WAITING, (), self._flights.waiting if self.me.is_alive() else 0),))
         self.send_after(SWEEP, Sweep())
 
     def translate(self, error: BaseException) -> BaseException:
         """Every error of ours is a SecretsError, for pykka's askers too."""
         return translated(error)
+
+    def status(self) -> str:
+        """For the picture of the tree; any thread may ask."""
+        cached = f"{len(self._table)} cached ({self._table.size / 2**20:.1f} MiB)"
+        draining = ", draining" if self._drained_by else ""
+        waiting = f"{self._flights.waiting} of {self._limits.max_pending} waiting"
+        return f"{waiting}, {cached}, breaker {self._dispatcher.watch.state}{draining}"
 
     # --- messages -------------------------------------------------------------------------------------------------
 
@@ -100,7 +113,7 @@ class SecretsActor(GenServer):
             self._use_store(request.kit)
             return Reply(None)
         elif isinstance(request, Drain):
-            self._drained_by = caller
+            self._drained_by.append(caller)
             self._tell_if_drained()
         else:
             caller.fail(UnknownMessage(f"the secrets actor has no operation {type(request).__name__}"))
@@ -114,6 +127,7 @@ class SecretsActor(GenServer):
                 self._cache.drop(job.lane)
                 if self._flights.get(job.flight) is None:
                     self._lanes.outdate(job.lane)
+                    self._watch.ask_anew(job.lane)
         if self._dispatcher.handle(message):
             return None
         if isinstance(message, GiveUp):
@@ -122,8 +136,7 @@ class SecretsActor(GenServer):
             self._cache.sweep(self.node.clock.now())
             self.send_after(SWEEP, message)
         elif isinstance(message, _OPERATIONS):
-            refresh = isinstance(message, Get) and message.refresh
-            self._admit(message, refresh_ahead(self._meter) if refresh else From())
+            self._admit(message, told(self._meter, message))
         return None
 
     def _give_up(self, waiter: Waiter) -> None:
@@ -139,6 +152,7 @@ class SecretsActor(GenServer):
         self._present.replace(kit)
         self._cache.clear()
         self._lanes.outdate_all()
+        self._watch.store_changed()
         self._dispatcher.store_changed()
 
     # --- the way in -----------------------------------------------------------------------------------------------
@@ -146,7 +160,7 @@ class SecretsActor(GenServer):
     def _admit(self, operation: Operation[Any], caller: From[Any]) -> None:
         operation = with_token(operation, _new_token)
         waiter = self._waiter(operation, caller)
-        if self._drained_by is not None:
+        if self._drained_by:
             self._desk.refuse(waiter, ServerDown("the system is being stopped: this was not begun"), "actor")
             return
         if isinstance(operation, Get) and self._answered_from_memory(operation, waiter):
@@ -169,12 +183,16 @@ class SecretsActor(GenServer):
         if cached is not None:
             self._desk.answer(waiter, cached, Source.CACHE)
             if self._table.asks_refresh(get, now):
-                self._admit(get.refreshed(), refresh_ahead(self._meter))
+                self._ask_in_background(get.refreshed())
             return True
         missing = self._table.missing(get, now)
         if missing is not None:
             self._desk.refuse(waiter, missing, Source.CACHE)
         return missing is not None
+
+    def _ask_in_background(self, get: Get) -> None:
+        if not self._drained_by:
+            self._admit(get, told(self._meter, get))
 
     def _waiter(self, operation: Operation[Any], caller: From[Any]) -> Waiter:
         now, deadline = self.node.clock.now(), caller.deadline
@@ -194,13 +212,19 @@ class SecretsActor(GenServer):
         if isinstance(operation, Get):
             key = (str(secret_id), operation.version, epoch)
             flight = self._flights.joinable(key, fresh=operation.refresh)
-            if flight is not None:
+            if flight is not None and not self._too_old(flight, operation):
                 self._meter.count(JOINED)
                 self._flights.board(flight, waiter)
                 return
         flight = self._flights.new(operation, lane, epoch, key)
         self._flights.board(flight, waiter)
         self._start(self._lanes.enter(lane, flight.id, writes=operation.writes))
+
+    def _too_old(self, flight: Flight, get: Get) -> bool:
+        """Whether what *flight* brings may be older than *get* takes."""
+        if get.max_age is None or not flight.started:
+            return False
+        return self.node.clock.now() - flight.sent_at > get.max_age
 
     def _start(self, tickets: list[int]) -> None:
         """Submit flights whose turn it is. A flight that nobody wants lands at once and makes room for the next: the
@@ -232,32 +256,16 @@ class SecretsActor(GenServer):
 
     def done(self, flight: Flight, answer: Answer[Any]) -> None:
         """The store answered *flight*."""
-        operation, value, now = flight.operation, answer.value, self.node.clock.now()
-        if isinstance(operation, Get) and self._keeps(flight):
-            self._cache.store(operation, value, now)
-        elif isinstance(operation, Set) and self._keeps(flight) and operation.minted and not flight.repeated:
-            self._cache.store(Get(operation.secret_id), operation.written(value, self._wall_clock()), now)
-        elif isinstance(operation, GetMany) and flight.epoch == self._lanes.changes:
-            for secret_id, secret in value.found.items():
-                self._cache.store(Get(secret_id), secret, now)
-        self._desk.settle(flight, value, Source.BACKEND, answer.request_id)
+        self._watch.done(flight, answer.value, self._keeper.done(flight, answer.value))
+        self._desk.settle(flight, answer.value, Source.BACKEND, answer.request_id)
         self._land(flight)
 
-    def _keeps(self, flight: Flight) -> bool:
-        """Whether no write has come since; a write itself opened an epoch when it entered its lane."""
-        epoch = flight.epoch + flight.operation.writes
-        return flight.lane is not None and self._lanes.epoch(flight.lane) == epoch and not flight.superseded
-
     def failed(self, flight: Flight, error: SecretsError) -> None:
-        """*flight* came to nothing. What the store says no to is not to be served from the cache either."""
-        operation, now = flight.operation, self.node.clock.now()
-        if flight.lane is not None and not (error.retryable or is_outage(error)):
-            self._cache.drop(flight.lane)
-            if isinstance(operation, Get) and isinstance(error, SecretNotFound) and self._keeps(flight):
-                self._cache.store_missing(operation, now)
+        """*flight* came to nothing."""
+        now = self.node.clock.now()
+        self._watch.failed(flight, error, self._keeper.failed(flight, error, now))
         for waiter in flight.waiters:
-            if waiter.asker.journey is not None:
-                waiter.asker.journey.problem = error.code
+            waiter.asker.meets(error.code)
             stale = stale_answer(self._table, waiter.operation, error, now)
             if stale is not None:
                 self._desk.answer(waiter, stale, STALE)
@@ -282,8 +290,9 @@ class SecretsActor(GenServer):
         self._tell_if_drained()
 
     def _tell_if_drained(self) -> None:
-        if self._drained_by is not None and not len(self._flights):
-            self._drained_by.reply(None)
+        if not len(self._flights):
+            for caller in self._drained_by:
+                caller.reply(None)
 
 
 def _new_token() -> str:

@@ -9,7 +9,7 @@ Rule 4: workers that should have come by now, while jobs wait for them, are no l
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from secrets_actor.actor.breaker import BreakerRules
@@ -35,14 +35,14 @@ PATIENCE: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Crew:
-    """Where workers come from: their supervisor, the spec of one, and how many there may be. One that has had nothing to
-    do for *idle* seconds, and for twice that at most, is let go; *breaker* rules over what they send."""
+    """Where workers come from: their supervisor, the spec of one, and how many there may be. One that has had nothing
+    to do for *idle* seconds, and for twice that at most, is let go; *breaker* rules over what they send."""
 
     supervisor: Address
     spec: ChildSpec
     max_workers: int
     idle: float = 60.0
-    breaker: BreakerRules = BreakerRules()
+    breaker: BreakerRules = field(default_factory=BreakerRules)
 
 
 class Staff:

@@ -14,3 +14,8 @@ class Asker:
     def __init__(self, label: str | None = None, journey: Journey | None = None) -> None:
         self.label, self.journey = label, journey
         self.recorded = False
+
+    def meets(self, problem: str) -> None:
+        """An error with this code is in his way, even if there is something stale instead."""
+        if self.journey is not None:
+            self.journey.problem = problem

@@ -1,1 +1,1 @@
-"""What a program may want beside it, each with a library of its own: pip install 'secrets-actor[prometheus]'."""
+"""What ties the service to other libraries: each module wants the extra of its name, and is imported by its users."""

@@ -7,13 +7,14 @@ from typing import Final
 
 from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.endpoint_watch import BreakerOpened
+from secrets_actor.actor.subscriptions import Subscriptions
 from secrets_actor.domain import metrics
 from secrets_actor.domain.metrics import Meter, Reading
 from secrets_actor.otp import LifecycleEvent, Node
 from secrets_actor.otp.events import ChildRestarted, ProcessCrashed
 
 # The processes that have names. A hosted tree has the same.
-_NAMES: Final = ("audit", "secrets", "timers", "workers")
+_NAMES: Final = ("audit", "errands", "secrets", "subscribers", "timers", "workers")
 
 
 class EventCounter:
@@ -32,12 +33,13 @@ class EventCounter:
             self._meter.count(metrics.BREAKER_OPENED)
 
 
-def watch(meter: Meter, node: Node, cache: Cache) -> None:
+def watch(meter: Meter, node: Node, cache: Cache, subscriptions: Subscriptions) -> None:
     """Have *meter* read what there is to read whenever somebody looks."""
 
     def read() -> Iterable[Reading]:
         yield metrics.ENTRIES, (), len(cache)
         yield metrics.BYTES, (), cache.size
+        yield metrics.SUBSCRIPTIONS, (), len(subscriptions.numbers)
         yield metrics.DISOWNED, (), len(node.disowned)
         for name in _NAMES:
             pid = node.registry.whereis(name)

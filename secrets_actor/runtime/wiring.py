@@ -8,8 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from secrets_actor.actor.cache import Cache, CacheRules
+from secrets_actor.actor.cache import Cache
+from secrets_actor.actor.cache_rules import CacheRules
 from secrets_actor.actor.present_kit import PresentKit
+from secrets_actor.actor.subscriptions import Subscriptions
 from secrets_actor.domain.journey import Tracer
 from secrets_actor.domain.ports import BackendKit
 from secrets_actor.otp import Clock, LifecycleEvent, Node, Observer
@@ -21,7 +23,7 @@ from secrets_actor.telemetry.logs import make_logger
 from secrets_actor.telemetry.meters import Meters
 from secrets_actor.telemetry.reports import LifecycleReporter
 
-AUDIT, WORKERS, SECRETS = "audit", "workers", "secrets"
+AUDIT, WORKERS, SECRETS, SUBSCRIBERS, ERRANDS = "audit", "workers", "secrets", "subscribers", "errands"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Parts:
     node: Node
     present: PresentKit
     cache: Cache
+    subscriptions: Subscriptions
     trail: AuditTrail
     audit_log: AuditLog
     meters: Meters
@@ -58,12 +61,14 @@ def assemble(
     observe = _all(EventCounter(meters), LifecycleReporter(logger), observer)
     node, audit_log = Node(observe, clock), AuditLog(logger, meters)
     cache = Cache(cache_rules(settings), random.random)
-    watch(meters, node, cache)
+    subscriptions = Subscriptions()
+    watch(meters, node, cache, subscriptions)
     return Parts(
         settings=settings,
         node=node,
         present=PresentKit(kit or kit_for(settings, observe)),
         cache=cache,
+        subscriptions=subscriptions,
         trail=AuditTrail(node.name(AUDIT), node.clock, audit_rules(settings), meters, audit_log.is_wanted),
         audit_log=audit_log,
         meters=meters,
@@ -97,8 +102,8 @@ def audit_rules(settings: Settings) -> AuditRules:
 
 
 def assemble_afresh(parts: Parts, *, observer: Observer | None = None, kit: BackendKit | None = None) -> Parts:
-    """*parts* in the child of a fork. What callers hold stays: node, cache and trail, which have forgotten. What may
-    hold a connection, a file, or the lock of a thread that is not here is made anew."""
+    """*parts* in the child of a fork. What callers hold stays: node, cache, subscriptions, trail; they have
+    forgotten. What may hold a connection, a file, or the lock of a thread that is not here is made anew."""
     settings = parts.settings
     logger = make_logger(format=settings.log.format, output=settings.log.output)
     observe = _all(EventCounter(parts.meters), LifecycleReporter(logger), observer)
