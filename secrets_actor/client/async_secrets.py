@@ -1,13 +1,13 @@
 # Made from secrets.py by `python -m tests.async_twin`. Change that file, not this one.
 """The face for asyncio: builds the messages, reads the cache without leaving the coroutine, awaits answers.
 
-What it shares with the face for threads, and the rules, are front.py's. A raw value is masked before anything can raise:
-no frame of ours shows it in a traceback.
+What it shares with the face for threads, and the rules, are front.py's. A raw value is masked before anything can
+raise: no frame of ours shows it in a traceback.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final, Self, TypeVar
@@ -20,6 +20,7 @@ from secrets_actor.domain.descriptions import SecretBatch, SecretDescription
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import Delete, Filter, Get, List, ListPage, Operation, Restore, Set, SortBy
 from secrets_actor.domain.paging import Trail
+from secrets_actor.domain.rotation_retry import LoginError, RotationRetry, note_failure
 from secrets_actor.domain.secret import (
     DeleteReceipt,
     RestoreReceipt,
@@ -48,7 +49,9 @@ class AsyncSecrets(Front, AsyncAdministration):
 
     def for_caller(self, label: str | None) -> Self:
         """The same, under a name of its own in the audit log: *label* is what a part of the program calls itself."""
-        return type(self)(self._parts, label)
+        twin = type(self)(self._parts, label)
+        twin._unanswered, twin._posted = self._unanswered, self._posted  # still the same client
+        return twin
 
     async def get(
         self,
@@ -156,6 +159,41 @@ class AsyncSecrets(Front, AsyncAdministration):
         time. *timeout* is for each page."""
         first = ListPage(tuple(filters), sort_by, descending, include_deleted, page_size)
         return self._pages(first, timeout)
+
+    async def retry_on_rotation(
+        self,
+        secret_id: str,
+        attempt: Callable[[Secret], Awaitable[T]],
+        *,
+        login_error: LoginError,
+        attempts: int = 2,
+        same_version: bool = False,
+        timeout: float | None = None,
+    ) -> T:
+        """What `attempt(secret)` returns. If it raises a *login_error* (a type, several, or a function that tells), the
+        secret may have been rotated: the store is asked anew, and the attempt is made again if there is another version
+        (with *same_version* in any case), *attempts* times in all at most (1 to 10).
+
+        Raises what the last attempt raised; a note on it says when the store could not be asked. *timeout* is for each
+        get, and for no attempt. Raises `InvalidParameter`, and what the first get raises.
+        """
+        rules = RotationRetry(login_error, attempts, same_version)
+        secret, number = await self.get(secret_id, timeout=timeout), 1
+        while True:
+            try:
+                return await attempt(secret)
+            except BaseException as error:
+                fresh = await self._asked_anew(secret_id, timeout, error) if rules.asks_anew(error, number) else None
+                if fresh is None or not rules.goes_again(secret, fresh):
+                    raise
+            secret, number = fresh, number + 1
+
+    async def _asked_anew(self, secret_id: str, timeout: float | None, refused: BaseException) -> Secret | None:
+        try:
+            return await self.get(secret_id, refresh=True, timeout=timeout)
+        except SecretsError as failure:
+            note_failure(refused, failure)
+            return None
 
     async def _pages(self, first: ListPage, timeout: float | None) -> AsyncIterator[SecretDescription]:
         asked, trail = first, Trail()

@@ -53,8 +53,9 @@ MAX_ERRANDS: Final = 16
 PREFETCH_SPREAD: Final = 1.0
 # Seconds a worker has to finish its exchange when the system stops.
 WORKER_SHUTDOWN: Final = 2.0
-# A worker that ends again and again is started more and more slowly, for what ends it lies outside.
-WORKER_BACKOFF: Final = Backoff(initial=0.01, factor=2.0, maximum=5.0, jitter=0.5, stable=30.0)
+# A worker that ends again and again is started more and more slowly, for what ends it lies outside; but not the first
+# times, for somebody's job waits for it.
+WORKER_BACKOFF: Final = Backoff(initial=0.02, factor=2.0, maximum=5.0, jitter=0.5, stable=30.0, at_once=2)
 
 
 def worker_spec(parts: Parts) -> ChildSpec:

@@ -28,6 +28,7 @@ from secrets_actor import (
     StoreFailure,
     System,
     Throttled,
+    WorkerCrashed,
 )
 from secrets_actor.actor.endpoint_watch import BreakerClosed, BreakerOpened
 from secrets_actor.otp import LifecycleEvent
@@ -106,7 +107,7 @@ def test_a_caller_whose_time_is_up_is_served_what_is_known_and_only_if_he_takes_
         store.put("a", "v")
         system.secrets.get("a")
         clock.advance(90)
-        with store.hold("get") as gate, ThreadPoolExecutor(2) as callers:
+        with ThreadPoolExecutor(2) as callers, store.hold("get") as gate:
             first = callers.submit(system.secrets.get, "a", timeout=0.05)
             gate.wait_until_held()
             second = callers.submit(system.secrets.get, "a", timeout=0.05, allow_stale=False)
@@ -149,7 +150,7 @@ def test_an_outage_costs_one_callers_wait_and_then_one_probe_at_a_time() -> None
             assert type(failure(lambda: system.secrets.get("a"))) is BackendTimeout, "the probe"
             assert type(failure(lambda: system.secrets.get("a"))) is CircuitOpen
         clock.advance(1)
-        with store.hold("get") as gate, ThreadPoolExecutor(1) as callers:
+        with ThreadPoolExecutor(1) as callers, store.hold("get") as gate:
             probe = callers.submit(system.secrets.get, "a")
             gate.wait_until_held()
             refused = failure(lambda: system.secrets.get("b"))
@@ -170,7 +171,7 @@ def test_an_outage_costs_one_callers_wait_and_then_one_probe_at_a_time() -> None
 
 def test_when_the_breaker_opens_those_who_wait_for_a_worker_hear_it_at_once() -> None:
     with far_away(max_workers=1) as (system, store, clock):
-        with store.hold("get", times=1) as gate, ThreadPoolExecutor(4) as callers:
+        with ThreadPoolExecutor(4) as callers, store.hold("get", times=1) as gate:
             first = callers.submit(system.secrets.get, "a")
             gate.wait_until_held()
             rest = [callers.submit(system.secrets.get, name) for name in "bcd"]
@@ -243,7 +244,7 @@ def test_what_the_store_before_could_not_answer_does_not_count_against_the_next(
         new.put("a", "new")
         old.fail_next(RequestFailed("lost"), when="after")
         old.put("a", "old")
-        with old.hold("get") as gate, ThreadPoolExecutor(1) as callers:
+        with ThreadPoolExecutor(1) as callers, old.hold("get") as gate:
             asked = callers.submit(system.secrets.get, "a")
             gate.wait_until_held()
             system.configure(system.settings, kit=new.kit(endpoint="other:443"))
@@ -257,7 +258,7 @@ def test_what_the_store_before_could_not_answer_does_not_count_against_the_next(
 def test_a_write_that_was_sent_and_is_refused_by_the_breaker_on_its_second_way_keeps_its_token() -> None:
     """Its worker ended over it; before another could take it, the breaker opened. Nobody knows what became of it."""
     with far_away() as (system, store, clock):
-        with store.hold("set") as held, store.hold("get") as gate, ThreadPoolExecutor(2) as callers:
+        with ThreadPoolExecutor(2) as callers, store.hold("set") as held, store.hold("get") as gate:
             setting = callers.submit(system.secrets.set, "a", "v")
             held.wait_until_held()
             getting = callers.submit(system.secrets.get, "b")
@@ -270,7 +271,7 @@ def test_a_write_that_was_sent_and_is_refused_by_the_breaker_on_its_second_way_k
             held.release()
 
             error = setting.exception(SECONDS)
-            assert isinstance(error, CircuitOpen)
+            assert isinstance(error, WorkerCrashed)
             assert error.token is not None
 
 

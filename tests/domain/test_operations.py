@@ -125,3 +125,20 @@ def test_a_description_or_stage_that_is_no_unicode_is_refused_where_it_is_made()
         Set("a", "v", description="\ud800")
     with pytest.raises(InvalidParameter, match="stage"):
         Get("a", stage="\ud800")
+
+
+@pytest.mark.parametrize("max_age", [-0.1, float("inf"), float("nan"), True, "5"])
+def test_the_oldest_age_that_will_do_is_a_number_of_seconds(max_age: Any) -> None:
+    assert Get("a", max_age=0).max_age == 0
+    with pytest.raises(InvalidParameter, match="max_age: seconds"):
+        Get("a", max_age=max_age)
+
+
+def test_who_insists_on_the_store_takes_nothing_stale_unless_he_says_so() -> None:
+    takes = [Get("a", refresh=refresh, allow_stale=allow).takes_stale for refresh, allow in _ASKED]
+
+    assert takes == [True, False, True, True, False]
+    assert Get("a", stage="x", max_age=5).refreshed() == Get("a", stage="x", refresh=True)
+
+
+_ASKED = [(False, None), (True, None), (True, True), (False, True), (False, False)]

@@ -88,6 +88,12 @@ def test_a_text_is_not_equal_to_its_bytes_nor_to_a_plain_text() -> None:
     assert SecretValue("a") != "a"
 
 
+def test_secrets_are_equal_as_their_facts_and_values_are() -> None:
+    assert secret() == secret()
+    assert secret() != secret("other")
+    assert secret() != HIDDEN
+
+
 def test_a_value_has_no_hash() -> None:
     with pytest.raises(TypeError):
         hash(SecretValue(HIDDEN))

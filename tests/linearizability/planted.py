@@ -1,5 +1,6 @@
-"""Faults planted in a store, behind the Backend port: what a checker that is worth its name must catch."""
+"""What is put between us and a store, behind the Backend port: faults that a checker must catch, and distance."""
 
+import random
 import threading
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -35,6 +36,27 @@ class Fault:
             struck = self.chances % EVERY == 0
             self.played += struck
         return struck
+
+
+class Distance(Fault):
+    """No fault: a store that is far away. Half of the questions take up to 4 ms, and half of the answers."""
+
+    def __init__(self, dice: random.Random) -> None:
+        super().__init__()
+        self._dice, self._never = dice, threading.Event()
+
+    def perform(self, backend: Backend, operation: Operation[Any], context: CallContext) -> Answer[Any]:
+        """Travel there and back."""
+        self._travel()
+        answer = super().perform(backend, operation, context)
+        self._travel()
+        return answer
+
+    def _travel(self) -> None:
+        with self.lock:
+            span = self._dice.uniform(-0.004, 0.004)
+        if span > 0:
+            self._never.wait(span)
 
 
 class StaleReads(Fault):

@@ -15,6 +15,7 @@ from typing import Any
 from secrets_actor import AwsSettings, LocalSettings, LogSettings, RequestFailed, Settings, System
 from secrets_actor.domain.ports import BackendKit
 from secrets_actor.testing import FakeStore
+from tests.linearizability.planted import Distance
 from tests.linearizability.traffic import Mix, Report, Traffic
 from tests.linearizability.weather import Weather
 from tests.servers.account import REGION, allow_everything
@@ -24,10 +25,10 @@ from tests.servers.ministack import Ministack
 PEACE = Mix(worker_kills=0, actor_kills=0)
 
 
-def of(folder: Path, **given: Any) -> Settings:
-    """The settings of all runs."""
+def of(folder: Path, *, ttl: float = 0.02, **given: Any) -> Settings:
+    """The settings of all runs. *ttl* is about the time between two writes to a secret."""
     log = LogSettings(output=str(folder / "log"))
-    return Settings(ttl_seconds=0.5, max_stale_seconds=600, call_timeout_seconds=5, log=log, **given)
+    return Settings(ttl_seconds=ttl, max_stale_seconds=600, call_timeout_seconds=5, log=log, **given)
 
 
 def over_ministack(server: Ministack, folder: Path, operations: int, seed: int, seconds: float) -> Report:
@@ -42,22 +43,22 @@ def over_ministack(server: Ministack, folder: Path, operations: int, seed: int, 
             timeout=1.0,
             max_attempts=2,
         )
-        with System(of(folder, backend="aws_secrets_manager", aws=aws)) as system:
+        with System(of(folder, ttl=0.3, backend="aws_secrets_manager", aws=aws)) as system:
             report = Traffic(system, operations=operations, seconds=seconds, seed=seed).run()
     report.weather = weather.counts
     return report
 
 
 def over_fake(folder: Path, operations: int, seed: int) -> Report:
-    """The fake loses questions and answers."""
-    store = FakeStore()
+    """The fake is far away, and loses questions and answers."""
+    store, far = FakeStore(), Distance(random.Random(seed))
 
     def mishap(dice: random.Random) -> None:
         if dice.random() < 0.2:
             lost = RequestFailed("the connection broke", endpoint="fake")
             store.fail_next(lost, when=dice.choice(["before", "after"]))
 
-    with System(of(folder), clock=store.clock, kit=store.kit()) as system:
+    with System(of(folder), clock=store.clock, kit=far.kit(store.kit())) as system:
         return Traffic(system, operations=operations, seed=seed, also=mishap).run()
 
 

@@ -219,13 +219,13 @@ STEADY = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(PLANS)
 def test_what_a_right_register_answers_is_accepted(plan: Sequence[tuple[int, Kind, bool, int]]) -> None:
     assert check(simulate(plan)).violations == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(STEADY, st.randoms(use_true_random=False))
 def test_a_right_register_that_once_answers_with_what_was_overwritten_is_rejected(
     plan: Sequence[tuple[int, Kind, bool, int]], dice: Random
@@ -253,7 +253,7 @@ ANY = st.lists(st.tuples(KINDS, st.integers(0, 12), st.integers(0, 6), VALUES, O
 FIRST = st.sampled_from([State(None), State("v0"), State("v0", deleted=True)])
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(ANY, FIRST)
 def test_any_small_history_is_judged_as_by_trying_every_order(drawn: list[Any], first: State) -> None:
     history = []

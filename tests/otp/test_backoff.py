@@ -1,5 +1,7 @@
 """What OTP does not have: restarts that wait."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,12 +53,14 @@ def test_tries_grow_until_a_stable_time() -> None:
     assert BACKOFF.next_try(3, 9.9) == 4
     assert BACKOFF.next_try(3, 10.0) == 1
     assert Backoff(jitter=0.5, initial=2.0).delay(1, 1.0) == 1.0
+    assert [replace(BACKOFF, at_once=2).delay(n, 0.5) for n in (1, 2, 3, 4, 5)] == [0.0, 0.0, 1.0, 2.0, 3.0]
 
 
 @pytest.mark.parametrize(
     "backoff",
     [
         Backoff(initial=-1),
+        Backoff(at_once=-1),
         Backoff(factor=0.5),
         Backoff(maximum=0.01),
         Backoff(jitter=2),

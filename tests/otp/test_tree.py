@@ -90,3 +90,25 @@ def test_a_process_that_shows_another_stands_for_the_tree_under_it(node: TestNod
 
     root = node.spawn(lambda: Supervisor(Flags(), [ChildSpec("door", Door)]), "root")
     assert [one.id for one in snapshot(root).root.walk()] == ["root", "door", "leaf"]
+
+
+class _Talker(Echo):
+    """Says how it is, or cannot."""
+
+    said: object = "well"
+
+    def status(self) -> str:
+        if isinstance(self.said, Exception):
+            raise self.said
+        return str(self.said)
+
+
+def test_a_process_says_how_it_is_and_a_status_that_fails_spoils_no_picture(node: TestNode) -> None:
+    pid = node.spawn(_Talker, "talker")
+    assert snapshot(pid).root.status == "well"
+    assert str(snapshot(pid)).endswith("  well")
+
+    spoilt = type("Spoilt", (_Talker,), {"said": RuntimeError("hunter2")})
+    shown = str(snapshot(node.spawn(spoilt, "spoilt")))
+    assert "no status: RuntimeError" in shown
+    assert "hunter2" not in shown
