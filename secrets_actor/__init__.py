@@ -71,6 +71,7 @@ from secrets_actor.domain.errors import (
     WrongKey,
 )
 from secrets_actor.domain.masked import MaskedObject
+from secrets_actor.domain.metrics import Metric, MetricFamily, Metrics, MetricSample
 from secrets_actor.domain.operations import (
     CancelRotation,
     Create,
@@ -178,6 +179,10 @@ __all__ = [
     "LogSettings",
     "MaskedObject",
     "MetadataServiceError",
+    "Metric",
+    "MetricFamily",
+    "MetricSample",
+    "Metrics",
     "MissingAccessKey",
     "MissingSecretKey",
     "MoveStage",

@@ -63,6 +63,8 @@ class Desk:
     ) -> None:
         operation, asker = waiter.operation, waiter.asker
         asker.recorded = True
+        if asker.journey is not None:
+            asker.journey.source = source
         if waiter.gone and outcome == "ok":
             outcome = "too_late"
         self._audit.record(

@@ -21,7 +21,7 @@ from random import random
 from typing import Any, Final
 
 from secrets_actor.actor.alarms import Alarms
-from secrets_actor.actor.breaker import Circuit
+from secrets_actor.actor.counting import gauges
 from secrets_actor.actor.endpoint_watch import EndpointWatch, is_answer
 from secrets_actor.actor.failures import out_of_time, workers_crashed
 from secrets_actor.actor.flights import Flight, Outcomes
@@ -42,6 +42,7 @@ from secrets_actor.actor.pool import Pool
 from secrets_actor.actor.present_kit import PresentKit
 from secrets_actor.actor.staff import Crew, Staff
 from secrets_actor.domain.errors import SecretsError
+from secrets_actor.domain.metrics import NO_METER, RESENT, Meter
 from secrets_actor.domain.ports import CallContext
 from secrets_actor.otp import CallDone, Down, ExitReason, GenServer, Pid, cast
 
@@ -64,25 +65,22 @@ class Dispatcher:
         crew: Crew,
         call_timeout: float,
         wall_clock: Callable[[], datetime],
+        meter: Meter = NO_METER,
         chance: Callable[[], float] = random,
     ) -> None:
         self._server, self._outcomes, self._present = server, outcomes, present
         self._number, self._kit = present.now
-        self._call_timeout = call_timeout
+        self._call_timeout, self._meter = call_timeout, meter
         self._clock = server.node.clock
         self._pool = Pool[Pid](crew.max_workers)
         self._flights: dict[int, Flight] = {}
         self._alarms = Alarms(server)
         self._staff = Staff(server, crew, self._pool, call_timeout, self._failed)
         self._keys = Keyring(wall_clock)
-        self._fetches = KeyFetches(server, self, self._pool, self._keys, call_timeout)
-        self._watch = EndpointWatch(server, crew.breaker, chance, self._kit)
+        self._fetches = KeyFetches(server, self, self._pool, self._keys, call_timeout, meter)
+        self.watch = EndpointWatch(server, crew.breaker, chance, self._kit)
+        meter.watch("dispatcher", gauges(server, self._pool, self.watch))
         self._leaving: set[Pid] = set()  # workers of a store that is not in force any more
-
-    @property
-    def circuit(self) -> Circuit:
-        """The state of the breaker."""
-        return self._watch.state
 
     def adopt(self) -> None:
         """Ask the supervisor who is there already."""
@@ -91,7 +89,7 @@ class Dispatcher:
     def store_changed(self) -> None:
         """Another store is in force: workers of the old one get no new jobs, and its keys are nobody's."""
         self._number, self._kit = self._present.now
-        self._watch.store_changed(self._kit)
+        self.watch.store_changed(self._kit)
         self._leaving.update(self._pool.workers)
         self._dismiss()
         self._fetches.store_changed(self._number)
@@ -123,12 +121,12 @@ class Dispatcher:
         self._assign()
 
     def _refusal(self, flight: Flight) -> SecretsError | None:
-        refusal = self._watch.refusal(flight)
+        refusal = self.watch.refusal(flight)
         return flight.doubt if refusal and flight.doubt and flight.operation.writes else refusal
 
     def refuse(self, flight: Flight, error: SecretsError) -> None:
         """*flight* has waited for keys, and there are none."""
-        self._watch.withdrawn(flight)
+        self.watch.withdrawn(flight)
         self._outcomes.failed(flight, error)
 
     def handle(self, message: Any) -> bool:
@@ -192,15 +190,16 @@ class Dispatcher:
             if (refused := flight.refused) is not None and refused[0] == keys:
                 return self._turned_away(worker, job, lambda flight: self.refuse(flight, refused[1]))
             deadline, flight.started, flight.latest = latest, True, latest
-            self._watch.sent(flight)
+            self.watch.sent(flight)
             headroom = min(HEADROOM, (deadline - now) * HEADROOM_SHARE)
             context = CallContext(deadline - headroom, keys, repeated=flight.repeated)
+            flight.sendings.append((now, context.attempts))
             cast(worker, Job(job, flight.operation, context, flight.lane))
         self._alarms.arm(job, deadline - now + GRACE)
         return True
 
     def _cancel(self, flight: Flight) -> None:
-        self._watch.withdrawn(flight)
+        self.watch.withdrawn(flight)
         self._outcomes.cancelled(flight)
 
     def _turned_away(self, worker: Pid, job: int, instead: Callable[[Flight], None]) -> bool:
@@ -221,12 +220,13 @@ class Dispatcher:
             self._fetches.done(job, answer)
         else:
             flight = self._flights.pop(job)
-            self._watch.answered(flight)
+            self.watch.answered(flight)
             self._outcomes.done(flight, answer)
 
     def _again(self, flight: Flight, doubt: SecretsError | None = None) -> None:
         del self._flights[flight.id]
         flight.started, flight.repeated, flight.doubt = False, True, doubt or flight.doubt
+        self._meter.count(RESENT)
         self._outcomes.delayed(flight)
         self.submit(flight, first=True)
 
@@ -238,7 +238,7 @@ class Dispatcher:
             return
         flight = self._flights[job.flight]
         if is_answer(error):
-            self._watch.answered(flight)
+            self.watch.answered(flight)
         if self._keys.refused(flight, job.context.credentials, error):
             self._again(flight)
             return
@@ -253,7 +253,7 @@ class Dispatcher:
             self._fetches.failed(job, error)
             return
         flight = self._flights.pop(job)
-        if self._watch.failed(flight, error, flight.latest):
+        if self.watch.failed(flight, error, flight.latest):
             self._refuse_all()
         self._outcomes.failed(flight, error)
 

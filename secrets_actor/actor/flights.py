@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from secrets_actor.domain.asker import Asker
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import SecretsError
+from secrets_actor.domain.journey import Sending
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import Answer
 
@@ -66,6 +67,7 @@ class Flight:
     # Keys that the store refused, and how. It goes once more, by others.
     refused: tuple[Credentials | None, SecretsError] | None = field(default=None, repr=False)
     superseded: bool = False
+    sendings: list[Sending] = field(default_factory=list, repr=False)
 
     @property
     def deadline(self) -> float | None:
@@ -119,6 +121,8 @@ class Flights:
     def board(self, flight: Flight, waiter: Waiter) -> None:
         """Let *waiter* wait for *flight*."""
         flight.waiters.append(waiter)
+        if (journey := waiter.asker.journey) is not None:
+            journey.admitted, journey.sendings = waiter.arrived, flight.sendings
         self._waiting += 1
 
     def disembark(self, flight: Flight) -> list[Waiter]:

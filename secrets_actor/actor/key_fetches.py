@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from secrets_actor.actor.counting import count_refresh
 from secrets_actor.actor.failures import workers_crashed
 from secrets_actor.actor.flights import Flight
 from secrets_actor.actor.keyring import Keyring, RenewalFailed
 from secrets_actor.actor.pool import Pool
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import ExpiredToken, SecretsError
+from secrets_actor.domain.metrics import NO_METER, Meter
 from secrets_actor.otp import ExitReason, GenServer
 
 # A job that ended this many workers will end the next one, too.
@@ -38,9 +40,17 @@ class Ways(Protocol):
 class KeyFetches:
     """Runs in the secrets actor's thread."""
 
-    def __init__(self, server: GenServer, ways: Ways, pool: Pool[Any], keyring: Keyring, call_timeout: float) -> None:
+    def __init__(
+        self,
+        server: GenServer,
+        ways: Ways,
+        pool: Pool[Any],
+        keyring: Keyring,
+        call_timeout: float,
+        meter: Meter = NO_METER,
+    ) -> None:
         self._server, self._ways, self._pool, self._keyring = server, ways, pool, keyring
-        self._call_timeout = call_timeout
+        self._call_timeout, self._meter = call_timeout, meter
         self.job = KEYS
         self._crashes = 0
 
@@ -69,6 +79,7 @@ class KeyFetches:
         """New keys are here."""
         if job == self.job:
             self._crashes = 0
+            count_refresh(self._meter, "credentials")
             expired = ExpiredToken("the keys that were fetched have expired already: check this machine's clock")
             self._let_go(self._keyring.fetched(credentials), expired)
 
@@ -77,6 +88,7 @@ class KeyFetches:
         if job != self.job:
             return
         self._crashes = 0
+        count_refresh(self._meter, "credentials", error)
         if self._keyring.current() is not None:
             self._server.node.observe(RenewalFailed(self._server.me.label, str(error)))
         self._let_go(self._keyring.failed(), error)

@@ -2,9 +2,7 @@
 
 Rule 1: operations of one secret take effect in the order in which they came (lanes.py); concurrent gets of one version
         are one flight (flights.py). How a flight is carried out is the dispatcher's business (dispatch.py).
-Rule 2: a write drops its lane from the cache before it is sent and after it is done, and what was read before it came
-        is not kept after it. Of many secrets read at once, outside of all lanes, nothing is kept if any write came or
-        ended meanwhile.
+Rule 2: a write drops its lane from the cache before it is sent and after it is done; what is kept then, keeper.py says.
 Rule 3: every caller is answered once, and every answer is audited (desk.py). A caller who names no deadline gets the
         configured one.
 Rule 4: a value past its TTL is served, marked, only where the store could not answer (fallback.py), and never
@@ -24,20 +22,23 @@ from datetime import datetime
 from typing import Any, Final
 
 from secrets_actor.actor.cache import Cache
+from secrets_actor.actor.counting import told
 from secrets_actor.actor.desk import Desk
 from secrets_actor.actor.dispatch import Dispatcher
 from secrets_actor.actor.failures import out_of_time, translated
-from secrets_actor.actor.fallback import STALE, is_outage, stale_answer
+from secrets_actor.actor.fallback import STALE, stale_answer
 from secrets_actor.actor.flights import Flight, Flights, Waiter
 from secrets_actor.actor.jobs import Drain, GiveUp, Job, JobDone, JobFailed, Sweep, UseStore
+from secrets_actor.actor.keeper import Keeper
 from secrets_actor.actor.lanes import Lanes
 from secrets_actor.actor.present_kit import PresentKit
 from secrets_actor.actor.staff import Crew
 from secrets_actor.actor.subscriptions import Subscriptions
 from secrets_actor.actor.version_watch import VersionWatch
-from secrets_actor.domain.errors import Overloaded, SecretNotFound, SecretsError, ServerDown, UnknownMessage
+from secrets_actor.domain.errors import Overloaded, SecretsError, ServerDown, UnknownMessage
+from secrets_actor.domain.metrics import JOINED, NO_METER, WAITING, Meter
 from secrets_actor.domain.names import SecretId
-from secrets_actor.domain.operations import MESSAGES, Get, GetMany, Operation, Set, with_token
+from secrets_actor.domain.operations import MESSAGES, Get, Operation, with_token
 from secrets_actor.domain.ports import Answer, AuditSink, BackendKit
 from secrets_actor.domain.secret import Source
 from secrets_actor.otp import From, GenServer, Handled, Reply
@@ -68,10 +69,11 @@ class SecretsActor(GenServer):
         limits: Limits,
         wall_clock: Callable[[], datetime],
         subscriptions: Subscriptions,
+        meter: Meter = NO_METER,
     ) -> None:
         self._subscriptions = subscriptions
         self._present, self._table, self._audit, self._crew = present, cache, audit, crew
-        self._limits, self._wall_clock = limits, wall_clock
+        self._limits, self._wall_clock, self._meter = limits, wall_clock, meter
         self._lanes, self._flights = Lanes(), Flights()
         self._startable: deque[int] = deque()
         self._starting = False
@@ -80,11 +82,14 @@ class SecretsActor(GenServer):
     def init(self) -> None:
         """Take over the workers of an earlier incarnation, if there are any."""
         self._cache = self._table.pen()
+        self._keeper = Keeper(self._cache, self._lanes, self._wall_clock)
         self._desk = Desk(self._audit, self.node.clock.now)
         self._watch = VersionWatch(self._subscriptions, self.node.clock.now, self._ask_in_background)
         call_timeout = self._limits.call_timeout
-        self._dispatcher = Dispatcher(self, self, self._present, self._crew, call_timeout, self._wall_clock)
+        wall_clock, meter = self._wall_clock, self._meter
+        self._dispatcher = Dispatcher(self, self, self._present, self._crew, call_timeout, wall_clock, meter)
         self._dispatcher.adopt()
+        meter.watch("secrets actor", lambda: ((WAITING, (), self._flights.waiting if self.me.is_alive() else 0),))
         self.send_after(SWEEP, Sweep())
 
     def translate(self, error: BaseException) -> BaseException:
@@ -96,7 +101,7 @@ class SecretsActor(GenServer):
         cached = f"{len(self._table)} cached ({self._table.size / 2**20:.1f} MiB)"
         draining = ", draining" if self._drained_by else ""
         waiting = f"{self._flights.waiting} of {self._limits.max_pending} waiting"
-        return f"{waiting}, {cached}, breaker {self._dispatcher.circuit}{draining}"
+        return f"{waiting}, {cached}, breaker {self._dispatcher.watch.state}{draining}"
 
     # --- messages -------------------------------------------------------------------------------------------------
 
@@ -131,7 +136,7 @@ class SecretsActor(GenServer):
             self._cache.sweep(self.node.clock.now())
             self.send_after(SWEEP, message)
         elif isinstance(message, _OPERATIONS):
-            self._admit(message, From())
+            self._admit(message, told(self._meter, message))
         return None
 
     def _give_up(self, waiter: Waiter) -> None:
@@ -187,7 +192,7 @@ class SecretsActor(GenServer):
 
     def _ask_in_background(self, get: Get) -> None:
         if not self._drained_by:
-            self._admit(get, From())
+            self._admit(get, told(self._meter, get))
 
     def _waiter(self, operation: Operation[Any], caller: From[Any]) -> Waiter:
         now, deadline = self.node.clock.now(), caller.deadline
@@ -208,6 +213,7 @@ class SecretsActor(GenServer):
             key = (str(secret_id), operation.version, epoch)
             flight = self._flights.joinable(key, fresh=operation.refresh)
             if flight is not None and not self._too_old(flight, operation):
+                self._meter.count(JOINED)
                 self._flights.board(flight, waiter)
                 return
         flight = self._flights.new(operation, lane, epoch, key)
@@ -250,34 +256,16 @@ class SecretsActor(GenServer):
 
     def done(self, flight: Flight, answer: Answer[Any]) -> None:
         """The store answered *flight*."""
-        operation, value, then = flight.operation, answer.value, flight.sent_at
-        kept = self._keeps(flight)
-        if isinstance(operation, Get) and kept:
-            self._cache.store(operation, value, then)
-        elif isinstance(operation, Set) and kept and operation.minted and not flight.repeated:
-            self._cache.store(Get(operation.secret_id), operation.written(value, self._wall_clock()), then)
-        elif isinstance(operation, GetMany) and kept:
-            for secret_id, secret in value.found.items():
-                self._cache.store(Get(secret_id), secret, then)
-        self._watch.done(flight, value, kept)
-        self._desk.settle(flight, value, Source.BACKEND, answer.request_id)
+        self._watch.done(flight, answer.value, self._keeper.done(flight, answer.value))
+        self._desk.settle(flight, answer.value, Source.BACKEND, answer.request_id)
         self._land(flight)
 
-    def _keeps(self, flight: Flight) -> bool:
-        """Whether no write has come since; a write itself opened an epoch when it entered its lane."""
-        if flight.lane is None:
-            return flight.epoch == self._lanes.changes
-        return self._lanes.epoch(flight.lane) == flight.epoch + flight.operation.writes and not flight.superseded
-
     def failed(self, flight: Flight, error: SecretsError) -> None:
-        """*flight* came to nothing. What the store says no to is not to be served from the cache either."""
-        operation, now = flight.operation, self.node.clock.now()
-        if flight.lane is not None and not (error.retryable or is_outage(error)):
-            self._cache.drop(flight.lane)
-            if isinstance(operation, Get) and isinstance(error, SecretNotFound) and self._keeps(flight):
-                self._cache.store_missing(operation, now)
-        self._watch.failed(flight, error, self._keeps(flight))
+        """*flight* came to nothing."""
+        now = self.node.clock.now()
+        self._watch.failed(flight, error, self._keeper.failed(flight, error, now))
         for waiter in flight.waiters:
+            waiter.asker.meets(error.code)
             stale = stale_answer(self._table, waiter.operation, error, now)
             if stale is not None:
                 self._desk.answer(waiter, stale, STALE)

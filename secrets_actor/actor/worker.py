@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+from secrets_actor.actor.counting import count_job, kind_of
 from secrets_actor.actor.jobs import (
     Announce,
     FetchCredentials,
@@ -24,9 +25,11 @@ from secrets_actor.actor.jobs import (
 from secrets_actor.actor.present_kit import PresentKit
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import SecretsError
+from secrets_actor.domain.metrics import NO_METER, Meter
 from secrets_actor.domain.operations import Get, Operation
 from secrets_actor.domain.ports import Answer, Backend
 from secrets_actor.domain.secret import Secret
+from secrets_actor.domain.steps import WORKER, Step
 from secrets_actor.otp import ExitReason, GenServer, Handled, Name
 
 
@@ -35,9 +38,9 @@ class Worker(GenServer):
 
     trap_exit = True
 
-    def __init__(self, present: PresentKit, owner: Name) -> None:
+    def __init__(self, present: PresentKit, owner: Name, meter: Meter = NO_METER) -> None:
         self._number, self._kit = present.now
-        self._owner = owner
+        self._owner, self._meter = owner, meter
         self._backend: Backend | None = None
 
     def init(self) -> None:
@@ -56,15 +59,22 @@ class Worker(GenServer):
         return None
 
     def _result(self, job: Job | FetchCredentials) -> JobDone | JobFailed:
+        began, outcome = self.node.clock.now(), "crashed"
         try:
-            return JobDone(self.me, job, self._perform(job))
+            done = JobDone(self.me, job, self._perform(job))
+            outcome = "ok"
+            return done
         except SecretsError as error:
-            failure = error.clone()
+            failure, outcome = error.clone(), error.code
+        finally:
+            ended = self.node.clock.now()
+            count_job(self._meter, job, outcome, ended - began)
+            if isinstance(job, Job):
+                job.context.attempts.append(Step(WORKER, began, ended, outcome))
         return JobFailed(self.me, job, failure)
 
     def _perform(self, job: Job | FetchCredentials) -> Answer[Any] | Credentials:
-        operation = job.operation.kind if isinstance(job, Job) else "fetch_credentials"
-        self.node.observe(JobStarted(self.me.label, self.me.serial, operation))
+        self.node.observe(JobStarted(self.me.label, self.me.serial, kind_of(job)))
         if isinstance(job, FetchCredentials):
             if self._kit.credentials is None:
                 raise TypeError("this store takes no credentials")

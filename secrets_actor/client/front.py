@@ -22,9 +22,11 @@ from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.failures import out_of_time, translated
 from secrets_actor.actor.fallback import STALE
 from secrets_actor.client.background import Background, Subscribing
+from secrets_actor.client.journeys import arrive, set_out
 from secrets_actor.domain.asker import Asker
 from secrets_actor.domain.descriptions import SecretBatch
 from secrets_actor.domain.errors import InvalidParameter, SecretsError
+from secrets_actor.domain.journey import Tracer
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import BATCH_SIZE, Get, GetMany, Operation, with_token
 from secrets_actor.domain.ports import AuditRecord, AuditTrail
@@ -39,7 +41,8 @@ _order: Final = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a face is made of. *running*: whether the tree is up, or could be brought up."""
+    """What a face is made of. *running*: whether the tree is up, or could be brought up. *tracer*: who is told of the
+    way of each call, if anybody."""
 
     server: Name
     cache: Cache
@@ -48,6 +51,7 @@ class Parts:
     call_timeout: float
     running: Callable[[], bool]
     background: Background
+    tracer: Tracer | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -143,7 +147,9 @@ class Front(Subscribing):
 
     def _send(self, asked: Asked[T]) -> None:
         operation, caller = asked.operation, asked.caller
-        caller.note = Asker(self._label)
+        tracer = self._parts.tracer
+        journey = None if tracer is None else set_out(tracer, operation, self._label, self._now())
+        caller.note = Asker(self._label, journey)
         asked.behind = tuple(self._posted)
         secret_id = getattr(operation, "secret_id", None)
         if not operation.writes or secret_id is None:
@@ -155,6 +161,7 @@ class Front(Subscribing):
 
     def _answered(self, asked: Asked[Any]) -> None:
         """The actor has answered, or has ended: it has had, or never will have, all that was in its mailbox before."""
+        arrive(asked.caller, self._now())
         if self._unanswered:
             for number in (asked.number, *asked.behind):
                 self._unanswered.pop(number, None)
@@ -183,7 +190,9 @@ class Front(Subscribing):
             stale = self._cache.stale(operation, self._now())
             if stale is not None:
                 self._record(operation, "ok", STALE, asked.arrived, stale.version_id, asked)
+                arrive(asked.caller, self._now(), STALE)
                 return stale
+        arrive(asked.caller, self._now())
         if not timed_out:  # else the actor has it still, and audits it
             self._record(operation, failure.code, "client", asked.arrived)
         raise failure

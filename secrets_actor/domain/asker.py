@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from secrets_actor.domain.journey import Journey
+
 
 class Asker:
     """*label* is what the asking part of the program calls itself, for the audit log; `recorded` is set by whoever
-    writes the audit record of this call, so that it is written once."""
+    writes the audit record of this call, so that it is written once; `journey` is there if somebody traces it."""
 
-    __slots__ = ("label", "recorded")
+    __slots__ = ("journey", "label", "recorded")
 
-    def __init__(self, label: str | None = None) -> None:
-        self.label = label
+    def __init__(self, label: str | None = None, journey: Journey | None = None) -> None:
+        self.label, self.journey = label, journey
         self.recorded = False
+
+    def meets(self, problem: str) -> None:
+        """An error with this code is in his way, even if there is something stale instead."""
+        if self.journey is not None:
+            self.journey.problem = problem

@@ -19,7 +19,9 @@ from typing import Final, Protocol
 
 _HEAD: Final = Struct("<dddBBBBBHHq")
 TIMES: Final = Struct("<ddd")
-USED, ASKED = 24, 25
+HEAD: Final = _HEAD.size
+# The first byte of those that are the version's own, and the one that says how long its id is.
+USED, ASKED, KIND, VERSION = 24, 25, 26, 28
 _TEXT, _UUID, _NAMED, _CURRENT = 1, 2, 4, 8
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -65,7 +67,7 @@ def value_of(block: bytes) -> str | bytes:
 
 def is_text(block: bytes) -> bool:
     """Whether the value is text."""
-    return bool(block[_KIND] & _TEXT)
+    return bool(block[KIND] & _TEXT)
 
 
 def version_of(block: bytes) -> str:
@@ -74,14 +76,15 @@ def version_of(block: bytes) -> str:
 
 
 def version_bytes(block: bytes) -> bytes:
-    """The head and the version id: for whoever is to be told that, and must not have the value."""
-    return block[: _HEAD.size + block[_VERSION]]
+    """The version id, and how to read it: for whoever is to be told that, and must not have the value. The same
+    whenever the version was fetched, unless its labels have changed."""
+    return block[KIND : HEAD + block[VERSION]]
 
 
 def version_text(kept: bytes) -> str:
     """The version id in what `version_bytes` gave."""
-    version = kept[_HEAD.size :]
-    return str(uuid.UUID(bytes=version)) if kept[_KIND] & _UUID else version.decode()
+    version = kept[HEAD - KIND :]
+    return str(uuid.UUID(bytes=version)) if kept[0] & _UUID else version.decode()
 
 
 def arn_of(block: bytes | bytearray, name: str) -> str:
@@ -108,10 +111,6 @@ def created_of(block: bytes) -> datetime:
     """When the version was made (UTC)."""
     created: int = _HEAD.unpack_from(block)[-1]
     return _EPOCH + created * _MICROSECOND
-
-
-_KIND: Final = 26
-_VERSION: Final = 28
 
 
 def _version(version_id: str) -> tuple[bytes, bool]:

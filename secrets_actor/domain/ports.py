@@ -1,13 +1,14 @@
 """The ports through which the floors meet: the actor asks a Backend and a CredentialSource, and tells an AuditSink."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.findings import Finding
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.secret import Secret
+from secrets_actor.domain.steps import Step
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -16,11 +17,13 @@ T_co = TypeVar("T_co", covariant=True)
 @dataclass(frozen=True, slots=True)
 class CallContext:
     """What travels with an operation to a backend: until when (`time.monotonic()` seconds), with which keys, and
-    whether it may have taken effect already, for a worker ended over it."""
+    whether it may have taken effect already, for a worker ended over it. A backend that tries several times adds a
+    `Step` to *attempts* for each; its worker adds one for the whole."""
 
     deadline: float
     credentials: Credentials | None = None
     repeated: bool = False
+    attempts: list[Step] = field(default_factory=list, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

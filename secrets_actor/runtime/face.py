@@ -32,4 +32,5 @@ def face_of(parts: Parts, running: Callable[[], bool]) -> Face:
         call_timeout=parts.settings.call_timeout_seconds,
         running=running,
         background=background,
+        tracer=parts.tracer,
     )

@@ -77,10 +77,17 @@ class AwsSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
     """[log]: *output* `logging` hands records to the standard library's logger `secrets_actor`, `stderr` writes them
-    there, anything else is a file's path."""
+    there, anything else is a file's path. *audit_hits*: a record for each cached get, one `summary` for all of the
+    same version and caller in *audit_summary_seconds*, or none. *audit_buffer*: how many cached gets, and how many
+    other records, may wait to be written; *audit_full*: whether one more cached get waits for room, for a second at
+    most (`block`), or goes unrecorded and is counted (`drop`)."""
 
     format: Literal["json", "console"] = "json"
     output: str = _limits("logging", min_length=1)
+    audit_hits: Literal["each", "summary", "off"] = "each"
+    audit_summary_seconds: float = _limits(60.0, ge=1, le=86_400)
+    audit_buffer: int = _limits(100_000, ge=1, le=10_000_000)
+    audit_full: Literal["block", "drop"] = "drop"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

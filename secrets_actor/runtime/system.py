@@ -24,6 +24,7 @@ from secrets_actor.client.background import Subscription
 from secrets_actor.client.secrets import Secrets
 from secrets_actor.domain.changes import NewVersion
 from secrets_actor.domain.errors import ConfigurationError, SecretsError, StartFailed
+from secrets_actor.domain.journey import Tracer
 from secrets_actor.domain.ports import BackendKit
 from secrets_actor.forks import on_fork
 from secrets_actor.otp import (
@@ -38,14 +39,13 @@ from secrets_actor.otp import (
     OtpError,
     Pid,
     StartError,
-    Tree,
     call,
-    snapshot,
     spawn,
 )
 from secrets_actor.runtime import tree
 from secrets_actor.runtime.async_face import AsyncFace
 from secrets_actor.runtime.face import face_of
+from secrets_actor.runtime.looking import Looking
 from secrets_actor.runtime.settings import OF_THE_STORE, Settings
 from secrets_actor.runtime.settings_source import load
 from secrets_actor.runtime.wiring import SECRETS, assemble, assemble_afresh, kit_for
@@ -62,7 +62,7 @@ class CallbackFailed(LifecycleEvent):
     error_type: str
 
 
-class System(AsyncFace):
+class System(AsyncFace, Looking):
     """One supervision tree with its clients. Make it with `start` or `child_spec`.
 
     `secrets` is the client for threads, `async_secrets` that for asyncio, `ref` what other pykka actors `ask` and
@@ -77,11 +77,12 @@ class System(AsyncFace):
         on_give_up: Callable[[ExitReason], object] | None = None,
         clock: Clock | None = None,
         kit: BackendKit | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self._root: Pid | None = None
         self._observer, self._kit = observer, kit
         self.settings = load(settings)
-        self._parts = assemble(self.settings, observer=observer, clock=clock, kit=kit)
+        self._parts = assemble(self.settings, observer=observer, clock=clock, kit=kit, tracer=tracer)
         self._on_give_up = on_give_up
         self._stopping = self._draining = False
         self._told_by: threading.Thread | None = None  # who runs on_give_up
@@ -258,20 +259,6 @@ class System(AsyncFace):
     ) -> None:
         self.stop()
 
-    # --- looking --------------------------------------------------------------------------------------------------
-
-    def tree(self) -> Tree:
-        """The tree as it is now; its `str` is a drawing. Raises `StartFailed` if it was never started."""
-        if self._root is None:
-            raise StartFailed("the system has not been started")
-        self._is_ready()
-        return snapshot(self._root)
-
-    def whereis(self, name: str) -> Pid | None:
-        """The process that is registered as *name* now: `secrets`, `workers`, `audit`, `timers`."""
-        self._is_ready()
-        return self._parts.node.registry.whereis(name)
-
     def __repr__(self) -> str:
         settings = getattr(self, "settings", None)  # none yet, if it is shown in the traceback of a bad configuration
         return f"<System {settings and settings.backend} {'running' if self.is_running() else 'stopped'}>"
@@ -288,11 +275,13 @@ def start(
     *,
     observer: Observer | None = None,
     on_give_up: Callable[[ExitReason], object] | None = None,
+    tracer: Tracer | None = None,
 ) -> System:
     """Start a system from a configuration file's path, from `Settings`, or (None) from SECRETS_ACTOR_CONFIG or the
     defaults: the encrypted local store.
 
-    *observer* is told every life-cycle event of the tree; *on_give_up* that the root has given up, with the reason.
+    *observer* is told every life-cycle event of the tree; *on_give_up* that the root has given up, with the reason;
+    *tracer*, such as `extras.opentelemetry.Tracing()`, of each call that the cache could not answer.
     Raises `ConfigurationError`, `StartFailed`.
     """
-    return System(source, observer=observer, on_give_up=on_give_up).start()
+    return System(source, observer=observer, on_give_up=on_give_up, tracer=tracer).start()

@@ -7,6 +7,7 @@ a child that cannot live must, within seconds, for then only the embedding progr
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator
 from typing import Final
 
@@ -59,10 +60,10 @@ WORKER_BACKOFF: Final = Backoff(initial=0.02, factor=2.0, maximum=5.0, jitter=0.
 
 def worker_spec(parts: Parts) -> ChildSpec:
     """One worker. Transient: one that was told to go is not started again."""
-    present, owner = parts.present, parts.node.name(SECRETS)
+    present, owner, meter = parts.present, parts.node.name(SECRETS), parts.meters
     return ChildSpec(
         "worker",
-        lambda: Worker(present, owner),
+        lambda: Worker(present, owner, meter),
         restart=Restart.TRANSIENT,
         shutdown=WORKER_SHUTDOWN,
         backoff=WORKER_BACKOFF,
@@ -86,6 +87,7 @@ def secrets_actor(parts: Parts) -> SecretsActor:
         limits=Limits(settings.call_timeout_seconds, settings.max_pending),
         wall_clock=parts.wall_clock,
         subscriptions=parts.subscriptions,
+        meter=parts.meters,
     )
 
 
@@ -140,7 +142,7 @@ def _faces(parts: Parts) -> tuple[ChildSpec, ...]:
 
 def children(parts: Parts) -> tuple[ChildSpec, ...]:
     """The children of the root."""
-    audit = ChildSpec(AUDIT, lambda: AuditServer(parts.trail, parts.audit_log, parts.report_lost), name=AUDIT)
+    audit = ChildSpec(AUDIT, lambda: AuditServer(parts.trail, parts.audit_log, time.time), name=AUDIT)
     workers = ChildSpec(
         WORKERS,
         lambda: DynamicSupervisor(WORKERS_FLAGS, parts.settings.max_workers),

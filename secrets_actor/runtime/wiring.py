@@ -12,12 +12,15 @@ from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.cache_rules import CacheRules
 from secrets_actor.actor.present_kit import PresentKit
 from secrets_actor.actor.subscriptions import Subscriptions
+from secrets_actor.domain.journey import Tracer
 from secrets_actor.domain.ports import BackendKit
 from secrets_actor.otp import Clock, LifecycleEvent, Node, Observer
+from secrets_actor.runtime.counted import EventCounter, watch
 from secrets_actor.runtime.settings import Settings
 from secrets_actor.telemetry.audit import AuditLog
-from secrets_actor.telemetry.audit_server import AuditTrail
-from secrets_actor.telemetry.logs import Log, make_logger
+from secrets_actor.telemetry.audit_trail import AuditRules, AuditTrail
+from secrets_actor.telemetry.logs import make_logger
+from secrets_actor.telemetry.meters import Meters
 from secrets_actor.telemetry.reports import LifecycleReporter
 
 AUDIT, WORKERS, SECRETS, SUBSCRIBERS, ERRANDS = "audit", "workers", "secrets", "subscribers", "errands"
@@ -34,8 +37,9 @@ class Parts:
     subscriptions: Subscriptions
     trail: AuditTrail
     audit_log: AuditLog
-    report_lost: Callable[[int], None]
+    meters: Meters
     wall_clock: Callable[[], datetime]
+    tracer: Tracer | None = None
 
 
 def utc_now() -> datetime:
@@ -44,23 +48,32 @@ def utc_now() -> datetime:
 
 
 def assemble(
-    settings: Settings, *, observer: Observer | None = None, clock: Clock | None = None, kit: BackendKit | None = None
+    settings: Settings,
+    *,
+    observer: Observer | None = None,
+    clock: Clock | None = None,
+    kit: BackendKit | None = None,
+    tracer: Tracer | None = None,
 ) -> Parts:
     """The parts for *settings*. *observer* hears of life-cycle events beside the log; *kit* takes the place of the
     configured store."""
-    logger = make_logger(format=settings.log.format, output=settings.log.output)
-    observe = _both(LifecycleReporter(logger), observer)
-    node, audit_log = Node(observe, clock), AuditLog(logger)
+    logger, meters = make_logger(format=settings.log.format, output=settings.log.output), Meters()
+    observe = _all(EventCounter(meters), LifecycleReporter(logger), observer)
+    node, audit_log = Node(observe, clock), AuditLog(logger, meters)
+    cache = Cache(cache_rules(settings), random.random)
+    subscriptions = Subscriptions()
+    watch(meters, node, cache, subscriptions)
     return Parts(
         settings=settings,
         node=node,
         present=PresentKit(kit or kit_for(settings, observe)),
-        cache=Cache(cache_rules(settings), random.random),
-        subscriptions=Subscriptions(),
-        trail=AuditTrail(node.name(AUDIT), audit_log.is_wanted),
+        cache=cache,
+        subscriptions=subscriptions,
+        trail=AuditTrail(node.name(AUDIT), node.clock, audit_rules(settings), meters, audit_log.is_wanted),
         audit_log=audit_log,
-        report_lost=_lost_records_reporter(logger),
+        meters=meters,
         wall_clock=utc_now,
+        tracer=tracer,
     )
 
 
@@ -77,34 +90,39 @@ def cache_rules(settings: Settings) -> CacheRules:
     )
 
 
+def audit_rules(settings: Settings) -> AuditRules:
+    """Which records there are of cached gets, and how many wait."""
+    log = settings.log
+    return AuditRules(
+        hits=log.audit_hits,
+        buffer=log.audit_buffer,
+        full=log.audit_full,
+        summary_seconds=log.audit_summary_seconds,
+    )
+
+
 def assemble_afresh(parts: Parts, *, observer: Observer | None = None, kit: BackendKit | None = None) -> Parts:
     """*parts* in the child of a fork. What callers hold stays: node, cache, subscriptions, trail; they have
     forgotten. What may hold a connection, a file, or the lock of a thread that is not here is made anew."""
     settings = parts.settings
     logger = make_logger(format=settings.log.format, output=settings.log.output)
-    observe = _both(LifecycleReporter(logger), observer)
+    observe = _all(EventCounter(parts.meters), LifecycleReporter(logger), observer)
     parts.node.start_afresh(observe)
     return replace(
         parts,
         present=PresentKit(kit or kit_for(settings, observe)),
-        audit_log=AuditLog(logger),
-        report_lost=_lost_records_reporter(logger),
+        audit_log=AuditLog(logger, parts.meters),
     )
 
 
-def _lost_records_reporter(logger: Log) -> Callable[[int], None]:
-    return lambda lost: logger.error("audit_records_lost", count=lost)
-
-
-def _both(reporter: Observer, observer: Observer | None) -> Observer:
-    if observer is None:
-        return reporter
-
+def _all(counter: Observer, reporter: Observer, observer: Observer | None) -> Observer:
     def observe(event: LifecycleEvent) -> None:
+        counter(event)
         try:
             reporter(event)
         finally:
-            observer(event)
+            if observer is not None:
+                observer(event)
 
     return observe
 

@@ -1,87 +1,104 @@
-"""The audit process: writes the records that others hand over, so that no caller waits for a disk.
+"""The audit process: writes the records that others hand over to the trail (audit_trail.py).
 
-Rule 1: records wait in a trail that outlives the process: a crash loses none that has not been taken out.
-Rule 2: the trail is bounded. Past the bound a record is counted as lost, and the next one written says how many were.
+Rule 1: while it is awake it comes every `PERIOD`; when it has found nothing it sleeps, until it is woken.
+Rule 2: what waits is written in the order of its time, a part at a time: a crash loses a part at most.
+Rule 3: sums of cached gets are the trail's, as the rest; they are written every `summary_seconds`, and at the end.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
-from secrets_actor.domain.ports import AuditRecord, AuditSink
-from secrets_actor.domain.secret import Secret
-from secrets_actor.otp import ExitReason, GenServer, Handled, Name
+from secrets_actor.otp import ExitReason, GenServer, Handled, LifecycleEvent, NoReply, Ok
+from secrets_actor.telemetry.audit import AuditLog
+from secrets_actor.telemetry.audit_trail import HITS, PERIOD, AuditTrail, Hit
 
-# A second of cached gets at full speed; about 30 MB.
-MAX_RECORDS: Final = 100_000
-_WAKE: Final = "records"
+# Cached gets that are written in one go: about 128 KiB.
+PART: Final = 500
+# Different versions and callers that sums are kept of between two times; with one more they are written early.
+MAX_SUMS: Final = 10_000
+_SUMS: Final = "sums"
 
 
-class AuditTrail:
-    """An AuditSink that any thread may tell; *server* is woken to write what is told, if it *is_wanted*."""
+@dataclass(frozen=True, slots=True)
+class AuditRecordsLost(LifecycleEvent):
+    """So many audit records there was no room for: writing them is slower than making them. See `audit_buffer`."""
 
-    def __init__(self, server: Name, is_wanted: Callable[[], bool] = lambda: True) -> None:
-        self._server, self._is_wanted = server, is_wanted
-        self._lock = threading.Lock()
-        self._records: deque[AuditRecord] = deque()
-        self._lost = 0
-
-    def record(self, record: AuditRecord) -> None:
-        """Hand *record* over. Nothing, if nobody wants to read it: waking the server costs more than a cached get."""
-        if not self._is_wanted():
-            return
-        with self._lock:
-            first = not self._records
-            if len(self._records) >= MAX_RECORDS:
-                self._lost += 1
-                return
-            self._records.append(record)
-        if first:
-            self._server.post(_WAKE)
-
-    def hit(self, secret: Secret, now: float, caller: str | None) -> None:  # noqa: ARG002
-        """A cached get."""
-        self.record(AuditRecord("get", secret.name, "ok", "cache", 0.0, secret.version_id, caller=caller))
-
-    def forget(self) -> None:
-        """In the child of a fork: empty, for what waits is the parent's to write."""
-        self._lock, self._records, self._lost = threading.Lock(), deque(), 0
-
-    def take(self) -> tuple[list[AuditRecord], int]:
-        """All records that wait, and how many were lost since the last time."""
-        with self._lock:
-            records, self._records = list(self._records), deque()
-            lost, self._lost = self._lost, 0
-        return records, lost
+    count: int
 
 
 class AuditServer(GenServer):
-    """Writes the *trail* to *log*; *report_lost* is told how many records the trail had no room for."""
+    """Writes the *trail* to *log*. *wall_clock*: seconds since the epoch."""
 
     trap_exit = True
 
-    def __init__(self, trail: AuditTrail, log: AuditSink, report_lost: Callable[[int], None]) -> None:
-        self._trail, self._log, self._report_lost = trail, log, report_lost
+    def __init__(self, trail: AuditTrail, log: AuditLog, wall_clock: Callable[[], float]) -> None:
+        self._trail, self._log, self._wall_clock = trail, log, wall_clock
 
-    def init(self) -> None:
+    def init(self) -> Ok:
         """Write what an earlier incarnation left."""
+        if self._trail.rules.hits == "summary":
+            self.send_after(self._trail.rules.summary_seconds, _SUMS)
         self._write()
+        return Ok(timeout=PERIOD)
 
-    def handle_info(self, message: Any) -> Handled:  # noqa: ARG002
+    def handle_info(self, message: Any) -> Handled:
         """There are records."""
-        self._write()
-        return None
+        if message == HITS:
+            return NoReply(timeout=PERIOD)  # let more of them come
+        if message == _SUMS:
+            self._write_sums()
+            self.send_after(self._trail.rules.summary_seconds, _SUMS)
+        return self.handle_timeout()
+
+    def handle_timeout(self) -> Handled:
+        """It is time to look."""
+        found = self._write()
+        return NoReply(timeout=PERIOD if found or not self._trail.may_sleep() else None)
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002
         """Write the last of them."""
         self._write()
+        self._write_sums()
 
-    def _write(self) -> None:
-        records, lost = self._trail.take()
-        for record in records:
-            self._log.record(record)
+    def _write(self) -> bool:
+        """What waits now, and not what comes meanwhile: a stop must not wait for the callers to tire. Whether there
+        was, or is, something."""
+        trail, offset = self._trail, self._wall_clock() - self.node.clock.now()
+        hits, records = trail.waiting
+        for _ in range(records):
+            record = trail.take_record()
+            if record is not None:
+                self._write_hits(trail.take_hits(hits, until=record[1]), offset)
+                self._log.record(record[0], record[1] + offset)
+        for _ in range(0, hits, PART):
+            self._write_hits(trail.take_hits(PART), offset)
+        lost = trail.take_lost()
         if lost:
-            self._report_lost(lost)
+            self._log.lost(lost)
+            self.node.observe(AuditRecordsLost(self.me.label, lost))
+        return hits > 0
+
+    def _write_hits(self, hits: list[Hit], offset: float) -> None:
+        if self._trail.rules.hits == "each":
+            self._log.hits(hits, offset)
+            return
+        sums = self._trail.sums
+        for name, version, now, caller in hits:
+            known = sums.get((name, version, caller))
+            if known is None:
+                if len(sums) >= MAX_SUMS:
+                    self._write_sums()
+                sums[name, version, caller] = [1, now, now]
+            else:
+                known[0] += 1
+                known[2] = now
+
+    def _write_sums(self) -> None:
+        offset = self._wall_clock() - self.node.clock.now()
+        sums = self._trail.sums
+        for key in tuple(sums):
+            count, first, last = sums.pop(key)
+            self._log.sum(key, int(count), first + offset, last + offset)

@@ -9,7 +9,9 @@ Rule 3: logging never raises into a caller. What could not be written is counted
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from secrets_actor.forks import loading
@@ -17,12 +19,15 @@ from secrets_actor.telemetry.outlets import Outlet, outlet_for
 from secrets_actor.telemetry.redaction import in_order, redact
 
 _TAKEN: Final = frozenset({"self", "level", "event", "timestamp"})
+_NO_TIME: Final = "0000-00-00T00:00:00.000000Z"
+# A line before its time and after it.
+Template = tuple[str, str]
 
 
 class Log:
     """Writes events with facts: `log.info("audit", operation="get")`. For any thread; never raises."""
 
-    def __init__(self, bind: Callable[[], Any], outlet: Outlet) -> None:
+    def __init__(self, bind: Callable[[Any], Any], outlet: Outlet) -> None:
         self._bind, self._outlet = bind, outlet
         self._bound: Any = None
         self._lock = threading.Lock()
@@ -33,10 +38,10 @@ class Log:
         """How many events could not be written."""
         return self._dropped
 
-    def drop(self) -> None:
-        """Count an event that could not be written."""
+    def drop(self, events: int = 1) -> None:
+        """Count events that could not be written."""
         with self._lock:
-            self._dropped += 1
+            self._dropped += events
 
     def wants(self, level: int) -> bool:
         """Whether an event of this level (as of `logging`) would be written at all. Never raises."""
@@ -63,13 +68,41 @@ class Log:
 
     def log(self, level: int, event: str, /, **facts: object) -> None:
         """Write *event* at one of the four levels of `logging` that have a method here."""
+        self._write(level, event, {_free(name): fact for name, fact in facts.items()})
+
+    def log_at(self, at: str, level: int, event: str, /, **facts: object) -> bool:
+        """Write an *event* of the time *at*, as `stamp` tells it. False if that failed."""
+        return self._write(level, event, {_free(name): fact for name, fact in facts.items()} | {"timestamp": at})
+
+    def _write(self, level: int, event: str, facts: dict[str, object]) -> bool:
         try:
             if self._outlet.wants(level):
                 if self._bound is None:
-                    self._bound = self._bind()  # two threads may both do it: the loggers are equal
-                self._bound.log(level, event, **{_free(name): fact for name, fact in facts.items()})
+                    self._bound = self._bind(_Lines(self._outlet))  # two threads may both do it: they are equal
+                self._bound.log(level, event, **facts)
         except Exception:  # noqa: BLE001 - rule 3: whatever a stream or a host's handler raises
             self.drop()
+            return False
+        return True
+
+    # --- the lean path: what many events have in common is rendered once -------------------------------------------
+
+    def template(self, level: int, event: str, /, **facts: object) -> Template:
+        """The line of *event* but for its time: rendered as any other, so what may not be shown is not in it."""
+        bound = self._bind(_Kept())
+        line = bound.log(level, event, **{_free(name): fact for name, fact in facts.items()}, timestamp=_NO_TIME)
+        before, _, after = line.partition(_NO_TIME)  # the time comes first
+        return before, after
+
+    def write(self, level: int, lines: Sequence[str]) -> int:
+        """Write *lines* made of templates; how many of them were written."""
+        try:
+            lost = self._outlet.write_all(level, lines)
+        except Exception:  # noqa: BLE001 - rule 3
+            lost = len(lines)
+        if lost:
+            self.drop(lost)
+        return len(lines) - lost
 
 
 def _free(name: str) -> str:
@@ -98,6 +131,26 @@ class _Lines:
         self._outlet.write(logging.ERROR, line)
 
 
+class _Kept:
+    """What structlog takes for a logger: gives each rendered line back."""
+
+    def info(self, line: str) -> str:
+        return line
+
+    debug = warning = error = info
+
+
+def stamp(at: float) -> str:
+    """The time *at* (seconds since the epoch) as in every line: ISO 8601, UTC, to the microsecond."""
+    second = int(at)
+    return f"{_second(second)}.{int((at - second) * 1e6):06d}Z"
+
+
+@lru_cache(4)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def make_logger(*, format: Literal["json", "console"], output: str) -> Log:
     """A logger of our own. *format*: a JSON object a line, or a line for people, coloured on a terminal only.
 
@@ -106,10 +159,10 @@ def make_logger(*, format: Literal["json", "console"], output: str) -> Log:
     Raises `ConfigurationError` for a file that cannot be opened.
     """
     outlet = outlet_for(output)
-    return Log(lambda: _bound_logger(format, outlet), outlet)
+    return Log(lambda logger: _bound_logger(format, outlet, logger), outlet)
 
 
-def _bound_logger(format: str, outlet: Outlet) -> Any:
+def _bound_logger(format: str, outlet: Outlet, logger: Any) -> Any:
     with loading():
         import structlog
 
@@ -117,11 +170,11 @@ def _bound_logger(format: str, outlet: Outlet) -> Any:
     if format == "console":
         renderer = structlog.dev.ConsoleRenderer(colors=outlet.colours, sort_keys=False)
     wrapped = structlog.wrap_logger(
-        _Lines(outlet),
+        logger,
         processors=[
             redact,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.MaybeTimeStamper(fmt="iso", utc=True),
             in_order,
             renderer,
         ],

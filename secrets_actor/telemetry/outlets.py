@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -22,6 +23,10 @@ class Outlet(Protocol):
 
     def write(self, level: int, line: str) -> None:
         """Write one line, without its end. Raises what the stream raises."""
+
+    def write_all(self, level: int, lines: Sequence[str]) -> int:
+        """Write many lines for less than each would cost: how many could not be written. Raises what the stream raises
+        when none could be."""
 
     @property
     def colours(self) -> bool:
@@ -44,6 +49,19 @@ class HostLogging:
         """One record, its message the line."""
         self._logger.log(level, "%s", line)
 
+    def write_all(self, level: int, lines: Sequence[str]) -> int:
+        """One record a line, as `write` makes them, without a look at the stack for each: that says nothing of who
+        asked."""
+        logger, lost = self._logger, 0
+        if not logger.isEnabledFor(level):
+            return 0
+        for line in lines:
+            try:
+                logger.handle(logger.makeRecord(LOGGER_NAME, level, __file__, 0, "%s", (line,), None, "write_all"))
+            except Exception:  # noqa: BLE001 - a host's handler
+                lost += 1
+        return lost
+
 
 class StandardError:
     """Writes to standard error, whatever that is at the moment."""
@@ -60,11 +78,17 @@ class StandardError:
         """All but debug."""
         return level > logging.DEBUG
 
-    def write(self, level: int, line: str) -> None:  # noqa: ARG002
+    def write(self, level: int, line: str) -> None:
         """One write a line, so that lines of other writers do not get in between."""
+        self.write_all(level, (line,))
+
+    def write_all(self, level: int, lines: Sequence[str]) -> int:  # noqa: ARG002
+        """One write for all of them."""
+        text = "".join([f"{line}\n" for line in lines])
         with self._lock:
-            sys.stderr.write(line + "\n")
+            sys.stderr.write(text)
             sys.stderr.flush()
+        return 0
 
 
 class AppendedFile:
@@ -93,9 +117,14 @@ class AppendedFile:
         """All but debug."""
         return level > logging.DEBUG
 
-    def write(self, level: int, line: str) -> None:  # noqa: ARG002
+    def write(self, level: int, line: str) -> None:
         """One write a line. After one that was cut short (a full disk) the next starts on a line of its own."""
-        whole = f"{line}\n".encode(errors="backslashreplace")
+        if self.write_all(level, (line,)):
+            raise OSError("the line was cut short")
+
+    def write_all(self, level: int, lines: Sequence[str]) -> int:  # noqa: ARG002
+        """One write for all of them."""
+        whole = "".join([f"{line}\n" for line in lines]).encode(errors="backslashreplace")
         with self._lock:
             if self._moved():
                 close = self._close
@@ -103,9 +132,9 @@ class AppendedFile:
                 close()
             if self._torn:
                 whole = b"\n" + whole
-            self._torn = os.write(self._descriptor, whole) != len(whole)
-            if self._torn:
-                raise OSError("the line was cut short")
+            written = os.write(self._descriptor, whole)
+            self._torn = written != len(whole)
+        return whole.count(b"\n", written)
 
     def _open(self) -> None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC

@@ -9,6 +9,7 @@ from secrets_actor.telemetry.logs import Log
 
 # What somebody on call wants to see.
 _TROUBLE: Final = ("Crash", "Fail", "GaveUp", "Disowned", "Restarted", "Skew")
+_LOSS: Final = "Lost"
 # Once for every process or job, so of use to developers only.
 _ROUTINE: Final = frozenset({"ProcessStarted", "ProcessEnded", "JobStarted"})
 _WORD_START: Final = re.compile(r"(?<!^)(?<![A-Z])(?=[A-Z])")
@@ -45,6 +46,8 @@ def event_name(kind: str) -> str:
 
 def level_of(kind: str) -> int:
     """The level of `logging` for an event class."""
+    if _LOSS in kind:
+        return logging.ERROR
     if any(word in kind for word in _TROUBLE):
         return logging.WARNING
     return logging.DEBUG if kind in _ROUTINE else logging.INFO

@@ -10,6 +10,7 @@ Rule 3: loggers of boto3, which is the test's own, are left out; all others are 
 import contextlib
 import dataclasses
 import gc
+import json
 import logging
 import sys
 import threading
@@ -21,7 +22,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
 from secrets_actor import System
+from secrets_actor.extras.opentelemetry import Tracing
+from secrets_actor.extras.prometheus import SystemCollector
 from tests.canaries.forms import forms
 
 TESTS: Final = str(Path(__file__).resolve().parents[1])
@@ -60,6 +67,10 @@ class Hunt:
         self._texts: dict[bytes, str] = {}  # and where it was seen first
         self.counts: Counter[str] = Counter()
         self._lock = threading.Lock()
+        self._exporter = InMemorySpanExporter()
+        provider = TracerProvider()
+        provider.add_span_processor(SimpleSpanProcessor(self._exporter))
+        self.tracing = Tracing(provider)
 
     # --- planting -----------------------------------------------------------------------------------------------
 
@@ -150,6 +161,9 @@ class Hunt:
             repr(vars(system.ref)),
         ):
             self.text("system", where, shown)
+        self.text("metrics", where, repr(system.metrics()))
+        self.text("metrics", where, json.dumps([str(one) for one in SystemCollector(system).collect()]))
+        self.spans(where)
         for thread in threading.enumerate():
             self.text("thread", where, repr(thread))
         gc.collect()  # only what somebody still holds
@@ -166,6 +180,12 @@ class Hunt:
                 self.text("object", f"{where}: {kind.__module__}.{kind.__qualname__}", text)
             if isinstance(found, BaseException):  # its frames were a worker's, and are gone when it is
                 self.error(f"{where}: kept {kind.__qualname__}", found, locals_too=False)
+
+    def spans(self, where: str) -> None:
+        """Look at the spans of systems that `tracing` was given to."""
+        for span in self._exporter.get_finished_spans():
+            self.text("span", where, span.to_json())
+        self._exporter.clear()
 
     def files(self, folder: Path, *besides: Path) -> None:
         """Look into all files below *folder*, but not those that were planted."""

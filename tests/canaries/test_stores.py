@@ -49,7 +49,7 @@ def test_the_local_store_lets_nothing_out(
     values = Values.planted(hunt)
     log = LogSettings(format=format, output=str(tmp_path / "audit.log") if output == "file" else output)
 
-    with start(Settings(local=LocalSettings(path=tmp_path / "store"), log=log)) as system:
+    with start(Settings(local=LocalSettings(path=tmp_path / "store"), log=log), tracer=hunt.tracing) as system:
         all_operations(hunt, system, values)
         key = tmp_path / "store" / "key"
         hunt.files(tmp_path, key)  # with the write-ahead log in it
@@ -64,20 +64,24 @@ def test_the_local_store_lets_nothing_out(
     else:
         assert hunt.counts["log_of_secrets_actor"] > 20
 
-    hunt.nothing_was_found(texts=1000, object=200, error=100, frames=20, answer=60, system=10, file=4)
+    hunt.nothing_was_found(
+        texts=1000, object=200, error=100, frames=20, answer=60, system=10, file=4, metrics=4, span=40
+    )
 
 
 def test_aws_lets_nothing_out(hunt: Hunt, fresh_ministack: Ministack, capfd: pytest.CaptureFixture[str]) -> None:
     values, keys = Values.planted(hunt), good(fresh_ministack.account)
     plant_keys(hunt, keys)
 
-    with start(Settings(backend="aws_secrets_manager", aws=aws(fresh_ministack.url, keys))) as system:
+    settings = Settings(backend="aws_secrets_manager", aws=aws(fresh_ministack.url, keys))
+    with start(settings, tracer=hunt.tracing) as system:
         all_operations(hunt, system, values)
     hunt.text("standard output and error", "aws", "".join(capfd.readouterr()))
 
     hunt.nothing_was_found(
-        texts=1000, object=200, error=100, frames=20, answer=60, system=10, log_of_httpcore=100, log_of_secrets_actor=50
-    )
+        texts=1000, object=200, error=100, frames=20, answer=60, system=10, log_of_httpcore=100,
+        log_of_secrets_actor=50, metrics=4, span=60,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -97,7 +101,8 @@ def test_refused_keys_are_not_let_out(
     values, keys = Values.planted(hunt), spoilt(fresh_ministack.account)
     plant_keys(hunt, keys)
 
-    with start(Settings(backend="aws_secrets_manager", aws=aws(fresh_ministack.url, keys))) as system:
+    settings = Settings(backend="aws_secrets_manager", aws=aws(fresh_ministack.url, keys))
+    with start(settings, tracer=hunt.tracing) as system:
         hunt.failure("get", error, lambda: system.secrets.get("canaries/one"))
         hunt.failure("set", error, lambda: system.secrets.set("canaries/one", values.text))
         hunt.failure("list", error, system.secrets.list)
@@ -105,4 +110,6 @@ def test_refused_keys_are_not_let_out(
         hunt.failure("restore", error, lambda: system.secrets.restore("canaries/one"))
         hunt.objects("refused", system)
 
-    hunt.nothing_was_found(texts=300, object=100, error=25, log_of_httpcore=20, log_of_secrets_actor=5)
+    hunt.nothing_was_found(
+        texts=300, object=100, error=25, log_of_httpcore=20, log_of_secrets_actor=5, metrics=2, span=15
+    )

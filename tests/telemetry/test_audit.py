@@ -1,25 +1,26 @@
 """Each operation leaves one event of one shape."""
 
 import threading
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from secrets_actor.domain.names import SecretId
-from secrets_actor.domain.ports import AuditRecord, AuditSink
+from secrets_actor.domain.ports import AuditRecord
 from secrets_actor.domain.secret import Source
 from secrets_actor.telemetry.audit import AuditLog, facts_of
 from secrets_actor.telemetry.logs import Log
 from tests.telemetry.conftest import Lines
 
 RECORD = AuditRecord("get", SecretId("db/password"), "ok", Source.BACKEND, 0.0123456, "v-1", "r-1", "billing")
+AT = datetime(2026, 11, 24, 0, 12, 3, 512_000, UTC).timestamp()
 
 
 def test_a_record_is_one_event_with_all_its_fields(log: Log, lines: Lines) -> None:
-    sink: AuditSink = AuditLog(log)
-    sink.record(RECORD)
+    AuditLog(log).record(RECORD, AT)
 
     (line,) = lines()
-    assert line.pop("timestamp").endswith("Z")
     assert line == {
+        "timestamp": "2026-11-24T00:12:03.512000Z",
         "level": "info",
         "event": "audit",
         "operation": "get",
@@ -34,7 +35,7 @@ def test_a_record_is_one_event_with_all_its_fields(log: Log, lines: Lines) -> No
 
 
 def test_what_is_not_known_is_null_and_not_left_out(log: Log, lines: Lines) -> None:
-    AuditLog(log).record(AuditRecord("list", None, "unreachable", "backend", 1.0))
+    AuditLog(log).record(AuditRecord("list", None, "unreachable", "backend", 1.0), AT)
 
     (line,) = lines()
     assert (line["secret_id"], line["version_id"], line["request_id"], line["duration_ms"]) == (None, None, None, 1000)
@@ -44,7 +45,7 @@ def test_many_threads_record_each_their_own(log: Log, lines: Lines) -> None:
     sink = AuditLog(log)
     threads = [
         threading.Thread(
-            target=lambda n=n: [sink.record(AuditRecord("get", f"s{n}", "ok", "cache", 0)) for _ in range(9)]
+            target=lambda n=n: [sink.record(AuditRecord("get", f"s{n}", "ok", "cache", 0), AT) for _ in range(9)]
         )
         for n in range(8)
     ]
@@ -57,7 +58,7 @@ def test_many_threads_record_each_their_own(log: Log, lines: Lines) -> None:
 
 
 def test_a_record_that_is_none_is_counted_and_raises_nothing(log: Log, lines: Lines) -> None:
-    AuditLog(log).record(cast(Any, None))
+    AuditLog(log).record(cast(Any, None), AT)
 
     assert log.dropped == 1
     assert lines() == []

@@ -100,7 +100,7 @@ class AwsBackend:
         if context.credentials is not self._checked:
             self._checked = checked(context.credentials)
         exchange = Conversation(self._line, context.deadline, context.credentials)
-        exchange.in_doubt = context.repeated
+        exchange.in_doubt, exchange.attempts = context.repeated, context.attempts
         return carry_out(operation, exchange, self._recovery_window)
 
     def close(self) -> None:

@@ -1,5 +1,6 @@
 """An exchange that knows when it is in doubt."""
 
+import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -7,6 +8,7 @@ from secrets_actor.backends.aws.exchange import Exchange
 from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.domain.errors import ConnectionFailed, InvalidAnswer, SecretsError, StoreFailure, Unreachable
 from secrets_actor.domain.ports import Answer
+from secrets_actor.domain.steps import Step
 
 R = TypeVar("R")
 # After these, AWS may have done what it was asked for.
@@ -14,14 +16,21 @@ _UNTOLD: Final = (Unreachable, StoreFailure, InvalidAnswer)
 
 
 class Conversation(Exchange):
-    """The calls of one operation. `in_doubt`: an attempt may have taken effect, and we have not heard of it."""
+    """The calls of one operation. `in_doubt`: an attempt may have taken effect, and we have not heard of it. Each
+    attempt is put down in `attempts`, if there is such a list."""
 
     in_doubt = False
+    attempts: list[Step] | None = None
 
     def _attempt(self, call: Call, read: Callable[[bytes, str | None], R], *rest: Any) -> Any:
+        began = time.monotonic()
         outcome = super()._attempt(call, read, *rest)
+        told = "ok"
         if not isinstance(outcome, Answer):
             self.in_doubt = self.in_doubt or untold(outcome.error)
+            told = outcome.error.code
+        if self.attempts is not None:
+            self.attempts.append(Step(call.action, began, time.monotonic(), told))
         return outcome
 
 

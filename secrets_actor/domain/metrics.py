@@ -1,0 +1,162 @@
+"""What is counted: the metrics there are, and a picture of their values. PURE.
+
+Rule 1: a label is an operation, an error's code, a state, a process of the tree: words of ours, of which there are few.
+        Names of secrets, values, keys and tokens are none, and what does not look like a word of ours shows as `other`.
+Rule 2: a picture is frozen, and told in the units of Prometheus: seconds, bytes, totals since the start of the process.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Protocol
+
+OTHER: Final = "other"
+_WORD: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+
+class Kind(StrEnum):
+    """Counters only grow, gauges come and go, histograms count how long something took."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One that there is: its name, without the ending `_total` of a counter, and the names of its labels.
+    *bounds* of a histogram: the upper ends of its buckets but the last, in seconds."""
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSample:
+    """One series: a value for each of its metric's labels, and what it stands at. For a histogram `value` is how many
+    there were, `sum` seconds in all, and `buckets` how many took no longer than each bound."""
+
+    labels: tuple[str, ...]
+    value: float
+    sum: float = 0.0
+    buckets: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MetricFamily:
+    """All series of one metric, by their labels."""
+
+    metric: Metric
+    samples: tuple[MetricSample, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """All metrics of a system at one moment, in the order of `ALL`."""
+
+    families: tuple[MetricFamily, ...]
+
+    def __iter__(self) -> Iterator[MetricFamily]:
+        return iter(self.families)
+
+    def value(self, name: str, *labels: str) -> float:
+        """What the metric *name* stands at: the sum of its series whose labels begin with *labels*. Raises `KeyError`
+        when there is no such metric."""
+        for family in self.families:
+            if family.metric.name == name:
+                return sum(one.value for one in family.samples if one.labels[: len(labels)] == labels)
+        raise KeyError(name)
+
+
+def word(label: object) -> str:
+    """*label*, if it may be one."""
+    text = str(label) if isinstance(label, str) else ""
+    return text if _WORD.fullmatch(text) else OTHER
+
+
+# A gauge, its labels, and what it stands at.
+Reading = tuple[Metric, tuple[str, ...], float]
+
+
+class Meter(Protocol):
+    """Counts, from any thread. Never blocks, never raises."""
+
+    def count(self, metric: Metric, *labels: str, by: int = 1) -> None:
+        """*by* more of *metric*, a counter."""
+
+    def observe(self, metric: Metric, seconds: float, *labels: str) -> None:
+        """One that took *seconds*, for a histogram."""
+
+    def watch(self, owner: str, read: Callable[[], Iterable[Reading]]) -> None:
+        """Ask *read* whenever somebody looks, in that one's thread. It takes the place of what *owner* said before."""
+
+
+class NoMeter:
+    """Counts nothing."""
+
+    def count(self, metric: Metric, *labels: str, by: int = 1) -> None:
+        """Nothing."""
+
+    def observe(self, metric: Metric, seconds: float, *labels: str) -> None:
+        """Nothing."""
+
+    def watch(self, owner: str, read: Callable[[], Iterable[Reading]]) -> None:
+        """Nothing."""
+
+
+NO_METER: Final = NoMeter()
+
+# A store nearby answers in milliseconds, AWS in tens of them; an attempt ends after 5 s, a call after 10 s.
+BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+def _counter(name: str, help: str, *labels: str) -> Metric:
+    return Metric(f"secrets_actor_{name}", Kind.COUNTER, help, labels)
+
+
+def _gauge(name: str, help: str, *labels: str) -> Metric:
+    return Metric(f"secrets_actor_{name}", Kind.GAUGE, help, labels)
+
+
+ANSWERS: Final = _counter("answers", "Operations answered, cached gets among them", "operation", "outcome")
+HITS: Final = _counter("cache_hits", "Gets answered from the cache")
+MISSES: Final = _counter("cache_misses", "Gets that the store had to answer")
+NEGATIVE_HITS: Final = _counter("cache_negative_hits", "Gets refused since the store said lately there is none")
+STALE: Final = _counter("stale_answers", "Gets answered past the TTL since the store could not")
+JOINED: Final = _counter("flights_joined", "Gets that joined one that was under way")
+UPSTREAM: Final = _counter("upstream_calls", "What workers had the store do", "operation", "outcome")
+UPSTREAM_SECONDS: Final = Metric(
+    "secrets_actor_upstream_duration_seconds", Kind.HISTOGRAM, "How long that took", ("operation",), BOUNDS
+)
+RETRIES: Final = _counter("retries", "Attempts after one that failed, by its outcome", "outcome")
+THROTTLES: Final = _counter("throttles", "Attempts that the store throttled")
+RESENT: Final = _counter("jobs_resent", "Jobs that went to a worker once more")
+BREAKER: Final = _gauge("breaker_state", "1 for the state that the circuit breaker is in", "state")
+BREAKER_OPENED: Final = _counter("breaker_opened", "Times the circuit breaker opened")
+REFRESHES: Final = _counter(
+    "refreshes", "Refreshes of secrets ahead of their end, and of credentials", "what", "outcome"
+)
+RESTARTS: Final = _counter("restarts", "Restarts by supervisors", "process")
+CRASHES: Final = _counter("crashes", "Processes that crashed", "process")
+WAITING: Final = _gauge("callers_waiting", "Callers who wait for the secrets actor")
+QUEUE: Final = _gauge("pool_queue", "Jobs that wait for a worker")
+WORKERS: Final = _gauge("workers", "Workers", "state")
+MAILBOX: Final = _gauge("mailbox", "Messages that wait", "process")
+DISOWNED: Final = _gauge("disowned_threads", "Threads that outlive their processes")
+ENTRIES: Final = _gauge("cache_entries", "Secrets in the cache")
+BYTES: Final = _gauge("cache_bytes", "Bytes in the cache, about")
+AUDIT: Final = _counter("audit_records", "Audit records", "fate")
+AUDIT_WAITING: Final = _gauge("audit_waiting", "Audit records that wait to be written")
+SUBSCRIPTIONS: Final = _gauge("subscriptions", "Subscriptions to secrets")
+
+ALL: Final = (
+    *(ANSWERS, HITS, MISSES, NEGATIVE_HITS, STALE, JOINED, UPSTREAM, UPSTREAM_SECONDS, RETRIES, THROTTLES, RESENT),
+    *(BREAKER, BREAKER_OPENED, REFRESHES, RESTARTS, CRASHES, WAITING, QUEUE, WORKERS, MAILBOX, DISOWNED),
+    *(ENTRIES, BYTES, AUDIT, AUDIT_WAITING, SUBSCRIPTIONS),
+)

@@ -1,0 +1,120 @@
+"""THE door to OpenTelemetry: the way of each call as spans, and a system's metrics. Extra: `opentelemetry`.
+
+    system = secrets_actor.start(tracer=Tracing())
+
+secrets_actor.get                the call as its caller sees it; below the span that is current there
+├─ secrets_actor.queue           from the actor's mailbox to a worker: lane, keys, pool
+├─ secrets_actor.worker          a job with a worker; once more for each time that it was sent
+│   └─ GetSecretValue            an attempt; its name is the store's word
+└─ events: stale, breaker_open   what was answered instead, and why
+
+Rule 1: spans are made in the caller's own thread when the call has ended, with the times it took. So a slow exporter
+        costs who asked for it, and never the secrets actor.
+Rule 2: gets from the cache have no spans: a span costs many of them.
+Rule 3: no span holds a value, a key or a token. The name of the secret is left out with `names=False`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final
+
+from opentelemetry import context, metrics, trace
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+
+from secrets_actor.domain.journey import Journey
+from secrets_actor.domain.metrics import Kind, Metric
+from secrets_actor.domain.steps import OK, WORKER, Step
+from secrets_actor.runtime.looking import Looking
+
+NAME: Final = "secrets_actor"
+_BREAKER: Final = "circuit_open"  # the code of errors.CircuitOpen
+_STALE: Final = "stale"
+_UNFINISHED: Final = "unfinished"
+
+
+class Tracing:
+    """A Tracer for `start(tracer=...)`. *provider*: None for the program's own."""
+
+    def __init__(self, provider: trace.TracerProvider | None = None, *, names: bool = True) -> None:
+        self._tracer = trace.get_tracer(NAME, tracer_provider=provider)
+        self._names = names
+
+    def begin(self, journey: Journey) -> Callable[[], None]:
+        """In the caller's thread: his current span is the parent of all."""
+        offset = time.time_ns() - int(journey.began * 1e9)
+        return partial(self._tell, journey, context.get_current(), offset)
+
+    def _tell(self, journey: Journey, parent: context.Context, offset: int) -> None:
+        at: Callable[[float], int] = lambda seconds: int(seconds * 1e9) + offset  # noqa: E731
+        root = self._span(f"{NAME}.{journey.operation}", parent, at(journey.began), journey.outcome)
+        facts = {"operation": journey.operation, "source": journey.source, "caller": journey.caller}
+        if self._names:
+            facts["secret_id"] = journey.secret_id
+        root.set_attributes({f"{NAME}.{key}": str(fact) for key, fact in facts.items() if fact})
+        if journey.problem == _BREAKER:
+            root.add_event("breaker_open", timestamp=at(journey.ended))
+        if journey.source == _STALE:
+            root.add_event(_STALE, {f"{NAME}.problem": journey.problem or ""}, at(journey.ended))
+        below = trace.set_span_in_context(root, parent)
+        first = min((sent for sent, _ in journey.sendings), default=journey.ended)
+        if journey.admitted is not None and first > journey.admitted:
+            self._span(f"{NAME}.queue", below, at(journey.admitted)).end(at(first))
+        for sent, steps in tuple(journey.sendings):
+            self._tell_job(sent, tuple(steps), journey.ended, below, at)
+        root.end(at(journey.ended))
+
+    def _tell_job(
+        self, sent: float, steps: tuple[Step, ...], now: float, below: context.Context, at: Callable[[float], int]
+    ) -> None:
+        """A worker that has not come back, for it hangs or was ended, has an open end."""
+        done = next((step for step in steps if step.name == WORKER), None)
+        outcome, ended = (_UNFINISHED, now) if done is None else (done.outcome, done.ended)
+        job = self._span(f"{NAME}.worker", below, at(sent), outcome)
+        inside = trace.set_span_in_context(job, below)
+        for step in steps:
+            if step is not done:
+                attempt = self._span(step.name, inside, at(step.began), step.outcome, kind=SpanKind.CLIENT)
+                attempt.end(at(step.ended))
+        job.end(at(ended))
+
+    def _span(
+        self,
+        name: str,
+        parent: context.Context,
+        began: int,
+        outcome: str = "",
+        kind: SpanKind = SpanKind.INTERNAL,
+    ) -> Span:
+        told = {f"{NAME}.outcome": outcome} if outcome else {}
+        span = self._tracer.start_span(name, parent, kind, told, start_time=began)
+        if outcome not in (OK, ""):
+            span.set_status(Status(StatusCode.ERROR, outcome))
+        return span
+
+
+def observe(system: Looking, provider: metrics.MeterProvider | None = None) -> None:
+    """Have *provider* (None: the program's own) collect *system*'s metrics. A histogram is its count and sum."""
+    meter = metrics.get_meter(NAME, meter_provider=provider)
+    for family in system.metrics():
+        metric = family.metric
+        if metric.kind is Kind.GAUGE:
+            meter.create_observable_gauge(metric.name, [partial(_read, system, metric, "value")], "", metric.help)
+        elif metric.kind is Kind.COUNTER:
+            meter.create_observable_counter(metric.name, [partial(_read, system, metric, "value")], "", metric.help)
+        else:
+            for part, unit in (("value", ""), ("sum", "s")):
+                name = f"{metric.name}_{'count' if part == 'value' else part}"
+                meter.create_observable_counter(name, [partial(_read, system, metric, part)], unit, metric.help)
+
+
+def _read(
+    system: Looking, metric: Metric, part: str, _options: metrics.CallbackOptions
+) -> Iterable[metrics.Observation]:
+    for family in system.metrics():
+        if family.metric is metric:
+            for sample in family.samples:
+                labels = dict(zip(metric.labels, sample.labels, strict=True))
+                yield metrics.Observation(getattr(sample, part), labels)

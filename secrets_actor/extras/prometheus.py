@@ -1,0 +1,49 @@
+"""THE door to prometheus-client: a system's metrics for its registry. Extra: `prometheus`.
+
+    from prometheus_client import REGISTRY
+    REGISTRY.register(SystemCollector(system))
+
+Each scrape takes one picture; nothing is kept between two of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from secrets_actor.domain.metrics import Kind, MetricFamily
+from secrets_actor.runtime.looking import Looking
+
+
+class SystemCollector(Collector):
+    """A collector of *system*'s metrics. With several systems in one program give each of them a registry of its own,
+    for their series have the same names."""
+
+    def __init__(self, system: Looking) -> None:
+        self._system = system
+
+    def describe(self) -> Iterable[Metric]:
+        """What `collect` tells, so that a registry need not collect to know."""
+        return self.collect()
+
+    def collect(self) -> Iterable[Metric]:
+        """All metrics, as they are now."""
+        return [_translated(family) for family in self._system.metrics()]
+
+
+def _translated(family: MetricFamily) -> Metric:
+    metric = family.metric
+    if metric.kind is Kind.HISTOGRAM:
+        histogram = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+        ends = [*map(str, metric.bounds), "+Inf"]
+        for sample in family.samples:
+            histogram.add_metric(sample.labels, list(zip(ends, sample.buckets, strict=True)), sample.sum)
+        return histogram
+    made = (CounterMetricFamily if metric.kind is Kind.COUNTER else GaugeMetricFamily)(
+        metric.name, metric.help, labels=metric.labels
+    )
+    for sample in family.samples:
+        made.add_metric(sample.labels, sample.value)
+    return made

@@ -1,0 +1,227 @@
+"""Where audit records wait for the audit process, so that no caller waits for a disk.
+
+Rule 1: the trail outlives the process: a crash loses none that has not been taken out.
+Rule 2: a cached get costs its caller one small tuple: name, version, time, caller. It makes no record, keeps no value,
+        and asks nobody whether it is wanted. The process is woken for it only when it sleeps; once awake, it comes by
+        itself every `PERIOD`, until it has found nothing for as long. Any other record wakes it at once.
+Rule 3: the trail is bounded, for gets from the cache and for all other records apart: so many cached gets can wait, and
+        as many of the rest, which come only as fast as the secrets actor can answer, and never wait for room.
+Rule 4: a cached get that finds no room waits for some (`block`), for *patience* at most, or goes unrecorded (`drop`).
+        What is not recorded is counted, and the next one written says how many those were.
+Rule 5: whoever appends looks then whether the process sleeps; the process says that it sleeps and looks then whether
+        there is something. So either sees the other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+from secrets_actor.domain import metrics
+from secrets_actor.domain.block import HEAD, KIND, VERSION
+from secrets_actor.domain.metrics import NO_METER, Meter, Reading
+from secrets_actor.domain.ports import AuditRecord
+from secrets_actor.domain.secret import Secret
+from secrets_actor.otp import Clock, Name
+
+# Seconds between two looks while there are cached gets to write.
+PERIOD: Final = 0.05
+# A second of cached gets at full speed; about 25 MB.
+BUFFER: Final = 100_000
+# To the audit process: there are cached gets, to be written within a PERIOD; there is something to be written now.
+HITS, RECORDS = "hits", "records"
+# A cached get: the secret's name, what `block.version_bytes` gives, clock seconds, the caller's label.
+Hit = tuple[str, bytes, float, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRules:
+    """*hits*: a record for each cached get, one for all of the same version and caller in *summary_seconds*, or none.
+    *buffer*: how many may wait. *full*: what is done with one more; *patience*: seconds it waits at most."""
+
+    hits: Literal["each", "summary", "off"] = "each"
+    buffer: int = BUFFER
+    full: Literal["block", "drop"] = "drop"
+    patience: float = 1.0
+    summary_seconds: float = 60.0
+
+
+DEFAULT: Final = AuditRules()
+
+
+class TakesHit(Protocol):
+    """`AuditTrail.hit` of the ports."""
+
+    def __call__(self, secret: Secret, now: float, caller: str | None) -> None:
+        """A cached get."""
+
+
+class AuditTrail:
+    """An AuditTrail that any thread may tell; *server* is woken to write what is told. Records that are not *is_wanted*
+    are counted, and kept from it: waking it costs more than they do."""
+
+    def __init__(
+        self,
+        server: Name,
+        clock: Clock,
+        rules: AuditRules = DEFAULT,
+        meter: Meter = NO_METER,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.rules = rules
+        self._server, self._clock, self._meter, self._is_wanted = server, clock, meter, is_wanted
+        self._hits: deque[Hit] = deque()
+        self.sums: dict[tuple[str, bytes, str | None], list[float]] = {}  # how many, the first and the last time
+        self._half = max(1, rules.buffer // 2)
+        self.forget()
+        self.hit: TakesHit = self._hit_unrecorded() if rules.hits == "off" else self._hit_recorded()
+        meter.watch("audit trail", self._readings)
+
+    def forget(self) -> None:
+        """In the child of a fork: empty, for what waits is the parent's to write. What callers hold stays as it is."""
+        self._hits.clear()
+        self.sums.clear()
+        self._lock, self._room = threading.Lock(), threading.Condition()
+        self._records: deque[tuple[AuditRecord, float]] = deque()
+        self._lost = self._taken = self._lost_hits = 0
+        self._off, self._off_reads = itertools.count(), 0
+        self._asleep, self._pressed, self._mark = True, False, self._half
+
+    # --- telling --------------------------------------------------------------------------------------------------
+
+    def _hit_recorded(self) -> TakesHit:
+        trail, hits, append = self, self._hits, self._hits.append  # names of a closure are found faster than attributes
+        head, kind, length = HEAD, KIND, VERSION
+
+        def hit(secret: Secret, now: float, caller: str | None) -> None:
+            if len(hits) >= trail._mark and not trail._finds_room():
+                return
+            kept = secret._block
+            append((secret._name, kept[kind : head + kept[length]], now, caller))  # block.version_bytes, inlined
+            if trail._asleep:
+                trail._wake()
+
+        return hit
+
+    def _hit_unrecorded(self) -> TakesHit:
+        trail = self
+
+        def hit(secret: Secret, now: float, caller: str | None) -> None:  # noqa: ARG001
+            next(trail._off)
+
+        return hit
+
+    def _wake(self) -> None:
+        self._asleep = False
+        self._server.post(HITS)
+
+    def _finds_room(self) -> bool:
+        """The trail is half full, or full: have the process come now. Whether there is room for one more."""
+        buffer = self.rules.buffer
+        if not self._pressed:
+            self._pressed = True
+            self._server.post(RECORDS)
+        if len(self._hits) < buffer:
+            self._mark = buffer
+            return True
+        if self.rules.full == "block":
+            with self._room:
+                if self._room.wait_for(lambda: len(self._hits) < buffer, self.rules.patience):
+                    return True
+        with self._lock:
+            self._lost += 1
+            self._lost_hits += 1
+        return False
+
+    def record(self, record: AuditRecord) -> None:
+        """Hand *record* over."""
+        self._tally(record)
+        if not self._is_wanted():
+            return
+        at = self._clock.now()
+        with self._lock:
+            first = not self._records
+            if len(self._records) >= self.rules.buffer:
+                self._lost += 1
+                return
+            self._records.append((record, at))
+        if first:
+            self._server.post(RECORDS)
+
+    def _tally(self, record: AuditRecord) -> None:
+        count = self._meter.count
+        count(metrics.ANSWERS, record.operation, record.outcome)
+        if record.source == "cache":
+            count(metrics.HITS if record.outcome == "ok" else metrics.NEGATIVE_HITS)
+        elif record.source == "stale":
+            count(metrics.STALE)
+        elif record.source == "backend" and record.operation in ("get", "get_many"):
+            count(metrics.MISSES)
+
+    # --- taking (the audit process alone) -------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """How many cached gets and how many other records wait."""
+        return len(self._hits), len(self._records)
+
+    def take_hits(self, most: int, until: float = math.inf) -> list[Hit]:
+        """Up to *most* cached gets, the oldest first, of those that were before *until*."""
+        hits, taken = self._hits, []
+        take = hits.popleft
+        with contextlib.suppress(IndexError):  # no more, or the thread of an earlier incarnation takes them, too
+            for _ in range(most):
+                if hits[0][2] > until:
+                    break
+                taken.append(take())
+        self._taken += len(taken)
+        self._mark, self._pressed = self._half, False
+        if self.rules.full == "block":
+            with self._room:
+                self._room.notify_all()
+        return taken
+
+    def take_record(self) -> tuple[AuditRecord, float] | None:
+        """The oldest of all other records, and when it was handed over."""
+        try:
+            return self._records.popleft()
+        except IndexError:
+            return None
+
+    def take_lost(self) -> int:
+        """How many went unrecorded since the last time."""
+        with self._lock:
+            lost, self._lost = self._lost, 0
+        return lost
+
+    def may_sleep(self) -> bool:
+        """Whether there is nothing: then the process is woken for the next one (rule 5)."""
+        self._asleep = True
+        if self._hits or self._records:
+            self._asleep = False
+        return self._asleep
+
+    # --- counting -------------------------------------------------------------------------------------------------
+
+    @property
+    def hits(self) -> int:
+        """How many cached gets there were, recorded or not."""
+        if self.rules.hits == "off":
+            with self._lock:
+                self._off_reads += 1
+                return next(self._off) - self._off_reads + 1
+        return self._taken + len(self._hits) + self._lost_hits
+
+    def _readings(self) -> Iterable[Reading]:
+        hits = self.hits
+        return (
+            (metrics.HITS, (), hits),
+            (metrics.ANSWERS, ("get", "ok"), hits),
+            (metrics.AUDIT_WAITING, (), len(self._hits) + len(self._records)),
+        )
