@@ -161,10 +161,10 @@ class Subscriptions:
             if lane.known.outdates(version_id, asked_at):
                 return False
             lane.known = Known(version_id, now)
-            concerned = tuple(lane.entries.values())
-            for entry in concerned:
+            for entry in lane.entries.values():
                 line = entry.line
                 entry.line = line.on_to(entry.secret_id, version_id) if line.begun else line.begin(version_id)
+            concerned = [entry for entry in lane.entries.values() if entry.line.waiting]
         _wake(concerned)
         return True
 

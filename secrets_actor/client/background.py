@@ -16,7 +16,7 @@ from secrets_actor.domain.changes import NewVersion
 from secrets_actor.domain.errors import InvalidParameter
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import Get
-from secrets_actor.otp import ChildSpec, Clock, ForkedProcess, From, Name, Observer, StartChild
+from secrets_actor.otp import ChildError, ChildSpec, Clock, ForkedProcess, From, Name, NoProcess, Observer, StartChild
 
 _TOO_MANY: Final = "too_many"
 
@@ -33,44 +33,39 @@ class Background:
     observe: Observer
     cache: Cache
     clock: Clock
-    running: Callable[[], bool]
+    running: Callable[[], bool]  # after a fork this starts a tree
 
     def subscribe(self, secret_id: str, callback: Callable[[NewVersion], object]) -> Subscription:
         """See `Subscribing.subscribe`."""
         known = SecretId(secret_id)
         if not callable(callback):
             raise InvalidParameter("callback", "a function of a NewVersion")
+        self.running()
         entry = self.subscriptions.add(known, callback)
         now = self.clock.now()
         cached = self.cache.read(Get(known), now)
         if cached is not None:
             self.subscriptions.begin(entry, cached.version_id, now - cached.age)
-        problem = self._start(self.subscribers, self.subscriber(entry.number), lambda _: None)
-        if isinstance(problem, ForkedProcess):
+        answer: From[Any] = From()  # nobody there: whoever comes next finds it in the table
+        self.subscribers.deliver(StartChild(self.subscriber(entry.number)), answer)
+        if isinstance(answer.error, ForkedProcess):
             self.subscriptions.remove(entry)
-            raise translated(problem)
+            raise translated(answer.error)
         return Subscription(self.subscriptions, entry)
 
     def prefetch(self, wanted: Wanted) -> None:
         """See `Subscribing.prefetch`."""
-        problem = self._start(self.errands, self.prefetcher(wanted), self._report)
-        if problem is not None:
-            raise translated(problem)
-
-    def _start(
-        self, supervisor: Name, spec: ChildSpec, on_settled: Callable[[From[Any]], object]
-    ) -> BaseException | None:
-        """What is in the way at once: nobody is there. A supervisor that comes later starts subscribers by itself."""
         self.running()
         answer: From[Any] = From()
-        supervisor.deliver(StartChild(spec), answer)
-        if answer.error is None:
-            answer.on_settled(on_settled)
-        return answer.error
+        self.errands.deliver(StartChild(self.prefetcher(wanted)), answer)
+        if isinstance(answer.error, NoProcess):
+            raise translated(answer.error)
+        answer.on_settled(self._report)
 
     def _report(self, answer: From[Any]) -> None:
         if answer.error is not None:
-            self.observe(PrefetchFailed(LABEL, "a prefetch", _TOO_MANY))
+            code = _TOO_MANY if isinstance(answer.error, ChildError) else translated(answer.error).code
+            self.observe(PrefetchFailed(LABEL, "a prefetch", code))
 
 
 class Subscription:
