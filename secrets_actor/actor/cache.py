@@ -17,7 +17,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from secrets_actor.domain.block import ASKED, TIMES, USED, arn_of
@@ -25,6 +24,7 @@ from secrets_actor.domain.errors import SecretNotFound
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import AWSCURRENT, Get
 from secrets_actor.domain.secret import Secret
+from secrets_actor.records import dataclass
 
 # The name alone for the current version, as nearly everybody asks; else name or ARN with version id and stage.
 Key = str | tuple[str, str | None, str | None]

@@ -7,7 +7,6 @@ no frame of ours shows it in a traceback.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Final, Self, TypeVar
 
 from secrets_actor.actor.failures import translated
@@ -26,6 +25,7 @@ from secrets_actor.domain.secret import (
     SetReceipt,
 )
 from secrets_actor.otp import OtpError
+from secrets_actor.records import replace
 
 T = TypeVar("T")
 # Seconds between two looks at whether an actor that is being restarted, or its whole tree, is there (again).

@@ -1,13 +1,13 @@
 """The ports through which the floors meet: the actor asks a Backend and a CredentialSource, and tells an AuditSink."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.findings import Finding
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.secret import Secret
+from secrets_actor.records import dataclass
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

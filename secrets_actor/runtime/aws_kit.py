@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 
 from secrets_actor.backends.aws import backend
@@ -19,6 +18,7 @@ from secrets_actor.backends.aws.endpoint import Endpoint
 from secrets_actor.backends.aws.proxy import Proxy, proxy_for
 from secrets_actor.domain.ports import BackendKit, CredentialSource
 from secrets_actor.otp import LifecycleEvent, Observer
+from secrets_actor.records import dataclass
 from secrets_actor.runtime.aws_way import Way, way_for
 from secrets_actor.runtime.settings import AwsSettings, region_of
 

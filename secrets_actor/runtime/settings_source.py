@@ -11,7 +11,6 @@ Rule 5: mistakes are returned up to `load`, whose frame holds no key, and raised
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 import re
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from secrets_actor.backends.aws.credentials.static import KeySource
 from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.domain.secret import MASK
+from secrets_actor.records import fields, is_dataclass
 from secrets_actor.runtime.aws_way import way_for
 from secrets_actor.runtime.settings import KEYS, AwsSettings, Settings, region_of
 
@@ -71,11 +71,11 @@ def _loaded(source: str | os.PathLike[str] | Settings | None, environ: Mapping[s
 
 def _as_raw(section: Any) -> dict[str, Any]:
     raw: dict[str, Any] = {}
-    for field in dataclasses.fields(section):
+    for field in fields(section):
         value = getattr(section, field.name)
         if isinstance(value, KeySource):
             raw[field.name] = value.value if value.kind == "text" else {value.kind: value.value}
-        elif dataclasses.is_dataclass(value):
+        elif is_dataclass(value):
             raw[field.name] = _as_raw(value)
         elif value is not None:
             raw[field.name] = value
@@ -120,7 +120,7 @@ def _keys_of(sections: list[str]) -> frozenset[str]:
     found: Any = Settings()
     for section in sections:
         found = getattr(found, section, None)
-    return frozenset(f.name for f in dataclasses.fields(found)) if dataclasses.is_dataclass(found) else frozenset()
+    return frozenset(f.name for f in fields(found)) if is_dataclass(found) else frozenset()
 
 
 def _build(raw: dict[str, Any], mistakes: list[str], environ: Mapping[str, str]) -> Loaded:
@@ -203,18 +203,18 @@ def _model(section: type) -> type[BaseModel]:
     from pydantic import BeforeValidator, ConfigDict, Field, create_model  # rule 4
 
     hints = typing.get_type_hints(section)
-    fields: dict[str, Any] = {}
-    for field in dataclasses.fields(section):
+    found: dict[str, Any] = {}
+    for field in fields(section):
         if field.name in KEYS:
             continue
         hint = hints[field.name]
-        if dataclasses.is_dataclass(hint):
-            fields[field.name] = (_model(typing.cast("type", hint)), Field(default_factory=dict, validate_default=True))
+        if is_dataclass(hint):
+            found[field.name] = (_model(typing.cast("type", hint)), Field(default_factory=dict, validate_default=True))
         else:
             limits: dict[str, Any] = {**field.metadata, **({"allow_inf_nan": False} if hint is float else {})}
             given = Annotated[hint, BeforeValidator(_BEFORE[hint])] if hint in _BEFORE else hint
-            fields[field.name] = (given, Field(default=field.default, **limits))
-    return create_model(section.__name__, __config__=ConfigDict(extra="forbid", hide_input_in_errors=True), **fields)
+            found[field.name] = (given, Field(default=field.default, **limits))
+    return create_model(section.__name__, __config__=ConfigDict(extra="forbid", hide_input_in_errors=True), **found)
 
 
 def _no_bool(given: Any) -> Any:
@@ -246,13 +246,13 @@ _BEFORE: Final[Mapping[Any, Callable[[Any], Any]]] = {
 
 def _from_model(model: BaseModel, section: type, keys: dict[str, KeySource]) -> Any:
     values: dict[str, Any] = {}
-    for field in dataclasses.fields(section):
+    for field in fields(section):
         if field.name in KEYS:
             values[field.name] = keys.get(field.name)
         else:
             value = getattr(model, field.name)
             inner = type(field.default)
-            values[field.name] = _from_model(value, inner, keys) if dataclasses.is_dataclass(inner) else value
+            values[field.name] = _from_model(value, inner, keys) if is_dataclass(inner) else value
     return section(**values)
 
 

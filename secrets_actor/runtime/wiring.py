@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from secrets_actor.actor.cache import Cache, CacheRules
 from secrets_actor.actor.present_kit import PresentKit
 from secrets_actor.domain.ports import BackendKit
 from secrets_actor.otp import Clock, LifecycleEvent, Node, Observer
+from secrets_actor.records import dataclass, replace
 from secrets_actor.runtime.settings import Settings
 from secrets_actor.telemetry.audit import AuditLog
 from secrets_actor.telemetry.audit_server import AuditTrail

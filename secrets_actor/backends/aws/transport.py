@@ -20,7 +20,6 @@ import ssl
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 import httpcore
@@ -38,6 +37,7 @@ from secrets_actor.domain.errors import (
     RequestFailed,
     SecretsError,
 )
+from secrets_actor.records import dataclass, field
 
 # Bytes. A full page of a list is 100 entries of some 5 KiB at most; a value has 64 KiB, escaped six times that.
 MAX_BODY: Final = 8 * 1024 * 1024
