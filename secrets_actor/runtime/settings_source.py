@@ -4,7 +4,7 @@ Rule 1: the file's keys are those of the Settings; SECRETS_ACTOR_TTL_SECONDS sta
         SECRETS_ACTOR_AWS__REGION over `region` in `[aws]`.
 Rule 2: an unknown key is a mistake, in the file and in the environment.
 Rule 3: a mistake names its key and what is allowed, and never what was given: that may be a key put in the wrong place.
-Rule 4: pydantic is imported only when there is something to check.
+Rule 4: pydantic is imported only when there is something that is not right at a glance (plain_settings.py).
 Rule 5: mistakes are returned up to `load`, whose frame holds no key, and raised there: a traceback may show locals.
 """
 
@@ -25,6 +25,7 @@ from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.domain.secret import MASK
 from secrets_actor.records import fields, is_dataclass
 from secrets_actor.runtime.aws_way import way_for
+from secrets_actor.runtime.plain_settings import plain
 from secrets_actor.runtime.settings import KEYS, AwsSettings, Settings, region_of
 
 if TYPE_CHECKING:
@@ -124,8 +125,6 @@ def _keys_of(sections: list[str]) -> frozenset[str]:
 
 
 def _build(raw: dict[str, Any], mistakes: list[str], environ: Mapping[str, str]) -> Loaded:
-    from pydantic import ValidationError  # rule 4
-
     raw = dict(raw)
     keys: dict[str, KeySource] = {}
     if isinstance(raw.get("aws"), dict):
@@ -137,17 +136,24 @@ def _build(raw: dict[str, Any], mistakes: list[str], environ: Mapping[str, str])
                     mistakes.append(f"aws.{name}: {key}")
                 else:
                     keys[name] = key
-    settings = Settings()
-    try:
-        model = _model(Settings)(**raw)
-        settings = _from_model(model, Settings, keys)
-    except ValidationError as error:
-        mistakes += [_told(problem) for problem in error.errors(include_input=False, include_url=False)]
-    else:
+    settings = plain(Settings, raw, keys) or _checked(raw, keys, mistakes)
+    if settings is not None:
         mistakes += _unusable(settings, environ)
     if _lacks_region(raw, environ):
         mistakes.append("aws.region: required with backend aws_secrets_manager, such as us-east-1 (or set AWS_REGION)")
     return (None if mistakes else settings), mistakes
+
+
+def _checked(raw: dict[str, Any], keys: dict[str, KeySource], mistakes: list[str]) -> Settings | None:
+    """By pydantic, which tells what is wrong, and makes of numbers in texts what they are meant to be."""
+    from pydantic import ValidationError  # rule 4
+
+    try:
+        checked: Settings = _from_model(_model(Settings)(**raw), Settings, keys)
+        return checked
+    except ValidationError as error:
+        mistakes += [_told(problem) for problem in error.errors(include_input=False, include_url=False)]
+    return None
 
 
 def _lacks_region(raw: Mapping[str, Any], environ: Mapping[str, str]) -> bool:
