@@ -1,7 +1,7 @@
 """Settings that are right at a glance: each value of its field's own type, and within its limits. PURE.
 
-What is taken here is taken by pydantic, too, and comes to the same. All else, right or wrong, is left to pydantic, which
-takes longer to load than all the rest of a start.
+What is taken here is taken by pydantic, too, and comes to the same. All else, right or wrong, is left to pydantic. To
+load that takes longer than all the rest of a start.
 """
 
 from __future__ import annotations
