@@ -1,6 +1,10 @@
 """A supervised secrets service for Python daemons, in the manner of an Erlang/OTP gen_server."""
 
+from typing import TYPE_CHECKING
+
+from secrets_actor.client.background import Subscription
 from secrets_actor.client.secrets import Secrets
+from secrets_actor.domain.changes import NewVersion
 from secrets_actor.domain.descriptions import (
     NamedReceipt,
     PolicyFinding,
@@ -112,13 +116,28 @@ from secrets_actor.domain.secret import (
 )
 from secrets_actor.otp import Answered, Ask
 from secrets_actor.runtime.hosted import SystemSpec, child_spec
-from secrets_actor.runtime.settings import AwsSettings, LocalSettings, LogSettings, Settings
+from secrets_actor.runtime.settings import AwsSettings, LocalSettings, LogSettings, PrefetchSettings, Settings
 from secrets_actor.runtime.system import System, start
+
+if TYPE_CHECKING:
+    from secrets_actor.client.async_secrets import AsyncSecrets
+else:
+
+    def __getattr__(name: str) -> object:
+        """What is loaded when it is first named: it brings asyncio with it."""
+        if name != "AsyncSecrets":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from secrets_actor.client.async_secrets import AsyncSecrets
+
+        globals()[name] = AsyncSecrets
+        return AsyncSecrets
+
 
 __all__ = [
     "AccessDenied",
     "Answered",
     "Ask",
+    "AsyncSecrets",
     "AwsSettings",
     "BackendTimeout",
     "BodyReadFailed",
@@ -163,11 +182,13 @@ __all__ = [
     "MissingSecretKey",
     "MoveStage",
     "NamedReceipt",
+    "NewVersion",
     "NoCredentials",
     "Operation",
     "Overloaded",
     "PolicyFinding",
     "PolicyVerdict",
+    "PrefetchSettings",
     "Put",
     "PutPolicy",
     "RandomPassword",
@@ -209,6 +230,7 @@ __all__ = [
     "StoreError",
     "StoreFailure",
     "StoreUnavailable",
+    "Subscription",
     "System",
     "SystemSpec",
     "Tag",

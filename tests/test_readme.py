@@ -16,7 +16,7 @@ EXAMPLES = dict(re.findall(r"<!-- example: ([\w-]+) -->\n```python\n(.*?)```", T
 
 def test_every_python_block_is_an_example_that_is_run() -> None:
     assert len(re.findall(r"^```python$", TEXT, re.M)) == len(EXAMPLES)
-    assert {"embedding", "errors", "actors", "supervision"} <= EXAMPLES.keys()
+    assert {"embedding", "errors", "asyncio", "actors", "supervision"} <= EXAMPLES.keys()
 
 
 def test_the_tests_that_are_said_to_try_each_place_of_keys_are_there() -> None:

@@ -1,10 +1,11 @@
 """The circuit breaker of one endpoint: an outage costs one caller's wait, not everyone's. PURE.
 
-Rule 1: closed, everything goes. It opens when *failures* operations in a row found the endpoint out, and none of them
-        while another that had begun before it ended well: each has been tried several times already, over seconds.
+Rule 1: closed, everything goes. It opens when *failures* operations in a row found the endpoint out: each has been
+        tried several times already, over seconds. One that began before another ended well does not count.
 Rule 2: open, nothing goes for a pause. Then it is half open: one operation goes, the probe, and nothing else until it
         is back. Its success closes the breaker; its failure opens it again, for twice as long, up to *longest* seconds.
-Rule 3: any answer is a success, a refusal too: whoever says no is there.
+Rule 3: any answer is a success, a refusal too: whoever says no is there. Who says that he has failed is there, but not
+        well: that may be this one operation's fault, and counts for less.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Breaker:
 
     def __init__(self, rules: BreakerRules, chance: Callable[[], float]) -> None:
         self._rules, self._chance = rules, chance
-        self._failures = self._pauses = 0
+        self._failures, self._pauses = 0.0, 0
         self._succeeded_at = float("-inf")
         self._until: float | None = None  # the end of the pause; None: closed
         self._probe: int | None = None
@@ -67,18 +68,18 @@ class Breaker:
     def succeeded(self, now: float) -> bool:
         """The endpoint has answered. Whether that closes the breaker."""
         was_open = self._until is not None
-        self._failures = self._pauses = 0
+        self._failures, self._pauses = 0.0, 0
         self._until = self._probe = None
         self._succeeded_at = now
         return was_open
 
-    def failed(self, operation: int, begun: float, now: float) -> bool:
+    def failed(self, operation: int, begun: float, now: float, weight: float = 1.0) -> bool:
         """The endpoint did not answer *operation*, which was sent at *begun*. Whether that opens the breaker."""
         if self._probe == operation:
             return self._open(now)
-        if self._until is not None or self._succeeded_at >= begun or not self._rules.failures:
+        if self._until is not None or self._succeeded_at > begun or not self._rules.failures:
             return False
-        self._failures += 1
+        self._failures += weight
         return self._failures >= self._rules.failures and self._open(now)
 
     def withdrawn(self, operation: int) -> None:

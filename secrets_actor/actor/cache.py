@@ -4,11 +4,12 @@ Rule 1: only the secrets actor writes, with the pen of its incarnation: a pen ta
         thread of an actor that was cut off may go on for a while. Any thread reads, without a lock (an ETS `protected`
         table): each write is one dict operation, so a reader sees the entry before or after it, never half. Readers
         write two marks, of which any order is good enough: that it was used, and that a refresh was asked for.
-Rule 2: an entry answers only for the id and version it was fetched under, and by name also for the ARN it came with.
+Rule 2: an entry answers only for the id and version it was fetched under, and by name also for the ARN it came with. A
+        newer one takes the place of what answered for the same secret under another id.
 Rule 3: a write to a secret drops every entry in its lane before it is sent, and nothing older is stored behind it.
 Rule 4: the table is made outside the actor and outlives its crashes; entries keep their deadlines.
-Rule 5: an entry is a block of bytes. What leaves the table is wiped; a reader works on a copy, and takes a wiped one for
-        none, for its times are 0.
+Rule 5: an entry is a block of bytes. What leaves the table is wiped; a reader works on a copy, and takes a wiped one
+        for none, for its times are 0.
 Rule 6: past its TTL an entry is kept for as long as it may be served stale, and no longer.
 """
 
@@ -19,34 +20,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from secrets_actor.actor.cache_rules import CacheRules, Key, aliases, key_for, key_of, means, name_in
 from secrets_actor.domain.block import ASKED, TIMES, USED, arn_of
 from secrets_actor.domain.errors import SecretNotFound
-from secrets_actor.domain.names import SecretId
-from secrets_actor.domain.operations import AWSCURRENT, Get
+from secrets_actor.domain.operations import Get
 from secrets_actor.domain.secret import Secret
-from secrets_actor.records import dataclass
 
-# The name alone for the current version, as nearly everybody asks; else name or ARN with version id and stage.
-Key = str | tuple[str, str | None, str | None]
 # What a table keeps beside a block: its key, its place in the ring, the objects' own heads. Measured, about.
 _OVERHEAD: Final = 200
 _times = TIMES.unpack_from
-
-
-@dataclass(frozen=True, slots=True)
-class CacheRules:
-    """*ttl*: seconds an entry answers (0: no cache), less a random share of *jitter* so that what came together does not
-    end together. In the last *ahead* share of it a hit is served and refreshed. *max_stale*: the oldest, in seconds,
-    that may be served when the store cannot answer (0: none). *missing_ttl*: seconds for which "there is no such
-    secret" is remembered. The least recently used go first past *max_entries* and *max_bytes*."""
-
-    ttl: float
-    max_entries: int = 1024
-    max_bytes: int = 64 * 2**20
-    max_stale: float = 0.0
-    missing_ttl: float = 0.0
-    ahead: float = 0.0
-    jitter: float = 0.0
 
 
 class Cache:
@@ -59,6 +41,7 @@ class Cache:
         self._missing: dict[Key, float] = {}
         self._lanes: dict[str, set[Key]] = {}  # the keys in a lane, beside the lane itself
         self._ring: deque[Key] = deque()  # in the order they came; a used one gets a second chance (CLOCK)
+        self._gone: set[Key] = set()  # the keys in the ring that have no entry
         self._bytes = 0
         self._lock = threading.Lock()  # between pens
         self._pen: Pen | None = None
@@ -101,10 +84,10 @@ class Cache:
 
     def read(self, get: Get, now: float) -> Secret | None:
         """The secret that answers *get* at clock time *now*; None if it must be fetched."""
-        found = self._find(get)
-        if found is None or get.refresh:
+        found = None if get.refresh else self._find(get)
+        if found is None:
             return None
-        name, kept = found
+        name, _, kept = found
         fetched, _, ends = _times(kept)
         if now >= ends or (get.max_age is not None and now - fetched > get.max_age):
             return None
@@ -116,9 +99,8 @@ class Cache:
         found = self._find(get) if get.takes_stale and oldest > 0 else None
         if found is None:
             return None
-        name, kept = found
-        fetched = _times(kept)[0]
-        return Secret.seen(name, kept, now) if fetched > 0 and now - fetched <= oldest else None
+        name, _, kept = found
+        return Secret.seen(name, kept, now) if now - _times(kept)[0] <= oldest else None
 
     def missing(self, get: Get, now: float) -> SecretNotFound | None:
         """The error for *get*, if the store said lately that there is no such secret."""
@@ -130,55 +112,82 @@ class Cache:
         )
 
     def asks_refresh(self, get: Get, now: float) -> bool:
-        """Whether the entry for *get* is due for a refresh and nobody has asked for one: then this is to be done now."""
-        entry = self._table.get(key_of(get))
-        if entry is None:
+        """Whether the entry for *get* is due for a refresh and nobody has asked for one: do it now, then."""
+        found = self._find(get)
+        if found is None:
             return False
-        _, due, ends = _times(entry)
+        _, entry, kept = found
+        _, due, ends = _times(kept)
         if not due <= now < ends or entry[ASKED]:
             return False
-        entry[ASKED] = 1
-        return True
+        with self._lock:
+            first = not entry[ASKED]
+            entry[ASKED] = 1
+        return first
 
-    def _find(self, get: Get) -> tuple[str, bytes] | None:
-        name = _name_in(get.secret_id)
+    def _find(self, get: Get) -> tuple[str, bytearray, bytes] | None:
+        name = name_in(get.secret_id)
         entry = self._table.get(key_of(get))
-        if entry is None and name != get.secret_id:
-            entry = self._table.get(_key(name, get))
-            if entry is not None and arn_of(bytes(entry), name) != get.secret_id:
-                return None
+        by_name = entry is None and name != get.secret_id
+        if by_name:
+            entry = self._table.get(key_for(name, get))
         if entry is None:
             return None
+        kept = bytes(entry)
+        if not _times(kept)[2] or (by_name and not means(get.secret_id, arn_of(kept, name))):
+            return None
         entry[USED] = 1
-        return name, bytes(entry)
+        return name, entry, kept
 
     # --- writing, under the lock ----------------------------------------------------------------------------------
 
     def _store(self, get: Get, secret: Secret, now: float) -> None:
-        rules, key, lane = self.rules, key_of(get), SecretId(get.secret_id).lane
-        if secret.name != _name_in(get.secret_id):
+        rules, name = self.rules, name_in(get.secret_id)
+        if secret.name != name:
             return  # a partial ARN that reads like another name's: a reader could not tell the name
+        key = self._place(get, name, secret.arn)
         ends = now + rules.ttl * (1.0 - rules.jitter * self._chance())
         entry = bytearray(secret.block)
         TIMES.pack_into(entry, 0, now, ends - (ends - now) * rules.ahead, ends)
         self._missing.pop(key, None)
+        self._make_room(key, len(entry))
         old = self._table.get(key)
         self._table[key] = entry
         self._bytes += len(entry) + _OVERHEAD
-        if old is None:
-            self._ring.append(key)
-            self._note(lane, key)
-        else:
+        if old is not None:
             self._wipe(old)
-        while len(self._table) > rules.max_entries or (self._bytes > rules.max_bytes and len(self._table) > 1):
+        elif key in self._gone:
+            self._gone.remove(key)
+        else:
+            self._ring.append(key)
+        self._note(name, key)
+
+    def _place(self, get: Get, name: str, arn: str) -> Key:
+        """The one key for the secret with this *arn*: the name's, if it is known under that; what it had is dropped."""
+        key, named = key_of(get), key_for(name, get)
+        known = self._table.get(named)
+        if known is not None and arn_of(known, name) == arn:
+            key = named
+        for other in aliases(arn, get):
+            if other != key:
+                self._remove(other)
+        return key
+
+    def _make_room(self, key: Key, size: int) -> None:
+        """For an entry of so many bytes."""
+        while self._table:
+            old = self._table.get(key)
+            grown = self._bytes + size + _OVERHEAD - (0 if old is None else len(old) + _OVERHEAD)
+            if len(self._table) + (old is None) <= self.rules.max_entries and grown <= self.rules.max_bytes:
+                return
             self._evict()
 
     def _store_missing(self, get: Get, now: float) -> None:
-        key, lane = key_of(get), SecretId(get.secret_id).lane
+        key = key_of(get)
         if len(self._missing) >= self.rules.max_entries:
             self._missing.pop(next(iter(self._missing)))
         self._missing[key] = now + self.rules.missing_ttl
-        self._note(lane, key)
+        self._note(name_in(get.secret_id), key)
 
     def _note(self, lane: str, key: Key) -> None:
         if key != lane:
@@ -187,16 +196,18 @@ class Cache:
     def _evict(self) -> None:
         """Second chance, which is nearly least recently used, and costs the readers one mark."""
         key = self._ring.popleft()
-        entry = self._table.get(key)
-        if entry is not None and entry[USED]:
-            entry[USED] = 0
+        if key in self._gone:
+            self._gone.remove(key)
+        elif self._table[key][USED]:
+            self._table[key][USED] = 0
             self._ring.append(key)
-        elif entry is not None:
-            self._remove(key)
+        else:
+            self._wipe(self._table.pop(key))
 
     def _remove(self, key: Key) -> None:
         entry = self._table.pop(key, None)
         if entry is not None:
+            self._gone.add(key)
             self._wipe(entry)
 
     def _wipe(self, entry: bytearray) -> None:
@@ -207,22 +218,27 @@ class Cache:
         for key in (lane, *self._lanes.pop(lane, ())):
             self._missing.pop(key, None)
             self._remove(key)
-        if len(self._ring) > 2 * len(self._table) + 64:  # what was dropped is still in it
-            self._ring = deque(dict.fromkeys(key for key in self._ring if key in self._table))
+        self._tidy()
+
+    def _tidy(self) -> None:
+        if len(self._gone) > len(self._table) + 64:
+            self._ring = deque(key for key in self._ring if key in self._table)
+            self._gone.clear()
 
     def _sweep(self, now: float) -> None:
         """Drop what may not be served any more."""
-        for key, entry in tuple(self._table.items()):
+        table, missing = self._table, self._missing
+        for key, entry in tuple(table.items()):
             fetched, _, ends = _times(entry)
             if now >= ends and now - fetched > self.rules.max_stale:
                 self._remove(key)
-        for key, ends in tuple(self._missing.items()):
-            if now >= ends:
-                del self._missing[key]
+        for key in [key for key, ends in missing.items() if now >= ends]:
+            del missing[key]
         for lane, keys in tuple(self._lanes.items()):
-            keys.intersection_update(self._table.keys() | self._missing.keys())
+            keys.difference_update([key for key in keys if key not in table and key not in missing])
             if not keys:
                 del self._lanes[lane]
+        self._tidy()
 
     def _clear(self) -> None:
         for entry in self._table.values():
@@ -230,6 +246,7 @@ class Cache:
         self._table.clear()
         self._missing, self._lanes = {}, {}
         self._ring.clear()
+        self._gone.clear()
         self._bytes = 0
 
     @property
@@ -277,19 +294,3 @@ class Pen:
         with cache._lock:
             if cache._pen is self:
                 change(cache)
-
-
-def _name_in(secret_id: str) -> str:
-    known = SecretId(secret_id)
-    return known.lane if known.is_arn else str(known)
-
-
-def key_of(get: Get) -> Key:
-    """Under which key the answer to *get* is kept."""
-    return _key(get.secret_id, get)
-
-
-def _key(secret_id: str, get: Get) -> Key:
-    version_id, stage = get.version
-    plain = version_id is None and stage == AWSCURRENT and not secret_id.startswith("arn:")
-    return str(secret_id) if plain else (str(secret_id), version_id, stage)

@@ -3,13 +3,14 @@
 Rule 1: every job that is sent has an alarm. A job not done by its deadline costs its worker its life.
 Rule 2: a job whose worker ended goes to another worker, MAX_CRASHES times: a set keeps its token, so that it cannot
         write twice.
-Rule 3: without keys nothing is sent (key_fetches.py). Keys that the store refused are dropped and fetched anew, once for
-        each flight, which is sent again if they are others.
+Rule 3: without keys nothing is sent (key_fetches.py). Keys that the store refused are dropped and fetched anew, once
+        for each flight, which is sent again if they are others.
 Rule 4: nobody's job is not done: a flight that all have given up on is cancelled before it is sent.
 Rule 5: a job that the pool knows, waiting or given, is in `_flights`. What comes from a worker that is not on the job
         any more (it was cut off, or is an earlier actor's) is of use only if nobody else is on it.
 Rule 6: when another store comes into force, workers of the one before finish what they are on and are let go.
-Rule 7: while the breaker of the store's endpoint is open, nothing is sent, and what waits is refused at once.
+Rule 7: while the breaker of the store's endpoint is open, nothing is sent, and what waits is refused at once; a write
+        that was sent before is told what became of it then, for it may have taken effect.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from random import random
 from typing import Any, Final
 
 from secrets_actor.actor.alarms import Alarms
+from secrets_actor.actor.breaker import Circuit
 from secrets_actor.actor.endpoint_watch import EndpointWatch, is_answer
 from secrets_actor.actor.failures import out_of_time, workers_crashed
 from secrets_actor.actor.flights import Flight, Outcomes
@@ -77,6 +79,11 @@ class Dispatcher:
         self._watch = EndpointWatch(server, crew.breaker, chance, self._kit)
         self._leaving: set[Pid] = set()  # workers of a store that is not in force any more
 
+    @property
+    def circuit(self) -> Circuit:
+        """The state of the breaker."""
+        return self._watch.state
+
     def adopt(self) -> None:
         """Ask the supervisor who is there already."""
         self._staff.adopt()
@@ -101,7 +108,7 @@ class Dispatcher:
         if flight.deadline is None:
             self._cancel(flight)
             return
-        refusal = self._watch.refusal(flight)
+        refusal = self._refusal(flight)
         if refusal is not None:
             self._outcomes.failed(flight, refusal)
             return
@@ -114,6 +121,10 @@ class Dispatcher:
         self._flights[flight.id] = flight
         self._pool.submit(flight.id, first=first)
         self._assign()
+
+    def _refusal(self, flight: Flight) -> SecretsError | None:
+        refusal = self._watch.refusal(flight)
+        return flight.doubt if refusal and flight.doubt and flight.operation.writes else refusal
 
     def refuse(self, flight: Flight, error: SecretsError) -> None:
         """*flight* has waited for keys, and there are none."""
@@ -180,7 +191,8 @@ class Dispatcher:
                 return self._turned_away(worker, job, self._fetches.lock_out)
             if (refused := flight.refused) is not None and refused[0] == keys:
                 return self._turned_away(worker, job, lambda flight: self.refuse(flight, refused[1]))
-            deadline, flight.started, flight.sent_at, flight.latest = latest, True, now, latest
+            deadline, flight.started, flight.latest = latest, True, latest
+            self._watch.sent(flight)
             headroom = min(HEADROOM, (deadline - now) * HEADROOM_SHARE)
             context = CallContext(deadline - headroom, keys, repeated=flight.repeated)
             cast(worker, Job(job, flight.operation, context, flight.lane))
@@ -208,12 +220,13 @@ class Dispatcher:
         if job <= KEYS:
             self._fetches.done(job, answer)
         else:
-            self._watch.answered()
-            self._outcomes.done(self._flights.pop(job), answer)
+            flight = self._flights.pop(job)
+            self._watch.answered(flight)
+            self._outcomes.done(flight, answer)
 
-    def _again(self, flight: Flight) -> None:
+    def _again(self, flight: Flight, doubt: SecretsError | None = None) -> None:
         del self._flights[flight.id]
-        flight.started, flight.repeated = False, True
+        flight.started, flight.repeated, flight.doubt = False, True, doubt or flight.doubt
         self._outcomes.delayed(flight)
         self.submit(flight, first=True)
 
@@ -225,13 +238,13 @@ class Dispatcher:
             return
         flight = self._flights[job.flight]
         if is_answer(error):
-            self._watch.answered()
+            self._watch.answered(flight)
         if self._keys.refused(flight, job.context.credentials, error):
             self._again(flight)
             return
         now = self._clock.now()
         if now >= job.context.deadline and (flight.deadline or 0.0) > now + HEADROOM:
-            self._again(flight)  # its time was up, but some joined later and have time left
+            self._again(flight, error)  # its time was up, but some joined later and have time left
             return
         self._failed(job.flight, error)
 
@@ -247,7 +260,7 @@ class Dispatcher:
     def _refuse_all(self) -> None:
         """The breaker has opened: whoever waits for a worker hears it now."""
         for job in self._pool.waiting:
-            refusal = self._watch.refusal(self._flights[job]) if job > KEYS else None
+            refusal = self._refusal(self._flights[job]) if job > KEYS else None
             if refusal is not None:
                 self._pool.withdraw(job)
                 self._outcomes.failed(self._flights.pop(job), refusal)
@@ -263,10 +276,11 @@ class Dispatcher:
             return
         flight = self._flights[job]
         flight.crashes += 1
+        error = workers_crashed(reason, flight.crashes, flight.operation)
         if flight.crashes < MAX_CRASHES:
-            self._again(flight)
+            self._again(flight, error)
         else:
-            self._failed(job, workers_crashed(reason, MAX_CRASHES, flight.operation))
+            self._failed(job, error)
 
     def _overdue(self, overdue: Overdue) -> None:
         job = overdue.flight
@@ -281,6 +295,6 @@ class Dispatcher:
             return
         flight = self._flights[job]
         if (flight.deadline or 0.0) > self._clock.now():
-            self._again(flight)
+            self._again(flight, out_of_time(flight.operation))
         else:
             self._failed(job, out_of_time(flight.operation))

@@ -3,6 +3,7 @@
 Rule 1: a lost way, a failure of the store and a time-out speak against the endpoint. A time-out only if there was time
         enough: that a caller was in a hurry says nothing.
 Rule 2: a store without an endpoint, such as the local one, has no breaker.
+Rule 3: what was sent to the store before says nothing about the present one.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ from secrets_actor.domain.errors import (
     StoreFailure,
     Unreachable,
 )
+from secrets_actor.domain.operations import token_of
 from secrets_actor.domain.ports import BackendKit
 from secrets_actor.otp import GenServer, LifecycleEvent
 from secrets_actor.records import dataclass
 
 # Seconds within which a store that is there has answered. AWS's answers take tens of milliseconds.
 FAIR_TIME: Final = 1.0
+# What an answer of 5xx counts: a quarter, for a store may fail at one operation and be well. Exact in binary.
+_UNWELL: Final = 0.25
 _LOST: Final = (Unreachable, StoreFailure, DeadlineExceeded)
 _TIMEOUTS: Final = (BackendTimeout, DeadlineExceeded)
 
@@ -55,7 +59,7 @@ class EndpointWatch:
 
     def store_changed(self, kit: BackendKit) -> None:
         """Another endpoint, of which nothing is known."""
-        self._endpoint = kit.endpoint
+        self._kit, self._endpoint = kit, kit.endpoint
         self._breaker = Breaker(self._rules, self._chance)
 
     @property
@@ -71,20 +75,32 @@ class EndpointWatch:
         pause = self._breaker.pause(now)
         when = f"in {pause:.1f} s" if pause else "at this moment"
         text = f"{self._endpoint} did not answer lately, so nothing is sent there; it is tried again {when}"
-        return CircuitOpen(text, endpoint=self._endpoint, retry_after=pause)
+        error = CircuitOpen(text, endpoint=self._endpoint, retry_after=pause)
+        if flight.repeated:  # it was sent before, to a worker that ended
+            error.token = token_of(flight.operation)
+        return error
 
-    def answered(self) -> None:
-        """The store has said something, be it no."""
-        if self._endpoint is not None and self._breaker.succeeded(self._server.node.clock.now()):
+    def sent(self, flight: Flight) -> None:
+        """*flight* is on its way to the present store."""
+        flight.kit, flight.sent_at = self._kit, self._server.node.clock.now()
+
+    def answered(self, flight: Flight) -> None:
+        """The store has said something about *flight*, be it no."""
+        if self._endpoint is None or flight.kit is not self._kit:
+            return
+        if self._breaker.succeeded(self._server.node.clock.now()):
             self._server.node.observe(BreakerClosed(self._server.me.label, self._endpoint))
 
     def failed(self, flight: Flight, error: SecretsError, deadline: float) -> bool:
         """*flight*, which had until *deadline*, met *error*. Whether that opens the breaker."""
+        if self._endpoint is None or flight.kit is not self._kit:
+            return False
         if not isinstance(error, _LOST) or (isinstance(error, _TIMEOUTS) and deadline - flight.sent_at < FAIR_TIME):
             self._breaker.withdrawn(flight.id)
             return False
         now = self._server.node.clock.now()
-        if self._endpoint is None or not self._breaker.failed(flight.id, flight.sent_at, now):
+        weight = _UNWELL if isinstance(error, StoreFailure) else 1.0
+        if not self._breaker.failed(flight.id, flight.sent_at, now, weight):
             return False
         pause = round(self._breaker.pause(now), 3)
         self._server.node.observe(BreakerOpened(self._server.me.label, self._endpoint, error.code, pause))

@@ -58,9 +58,11 @@ class Flight:
     waiters: list[Waiter] = field(default_factory=list)
     started: bool = False
     sent_at: float = 0.0  # of the last time
+    kit: object = None  # the store it was sent to then
     latest: float = 0.0  # when the last of those who waited then would give up
     crashes: int = 0
     repeated: bool = False  # it was sent before, and nobody heard what became of it
+    doubt: SecretsError | None = None  # what became of it then, if it may have taken effect
     # Keys that the store refused, and how. It goes once more, by others.
     refused: tuple[Credentials | None, SecretsError] | None = field(default=None, repr=False)
     superseded: bool = False

@@ -1,7 +1,7 @@
 """The fetch of keys that is under way, and the flights that wait for it. Part of the dispatcher.
 
-Rule 1: keys are fetched by a worker; all who need them wait for the one fetch. A fetch that fails while the old keys are
-        good is nobody's failure, and ends early enough for those who wait to go with the old ones.
+Rule 1: keys are fetched by a worker; all who need them wait for the one fetch. A fetch that fails while the old keys
+        are good is nobody's failure, and ends early enough for those who wait to go with the old ones.
 Rule 2: the fetch is a job like any other, with a number of its own for each store: 0 or below.
 """
 

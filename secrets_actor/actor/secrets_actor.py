@@ -9,7 +9,8 @@ Rule 3: every caller is answered once, and every answer is audited (desk.py). A 
         configured one.
 Rule 4: a value past its TTL is served, marked, only where the store could not answer (fallback.py), and never
         after the store has said no.
-Rule 5: an answer to a question of an earlier incarnation, if it was a write, drops its lane from the cache and
+Rule 5: a value is as old as the time at which the store was asked for it, for it may have changed right then.
+Rule 6: an answer to a question of an earlier incarnation, if it was a write, drops its lane from the cache and
         outdates what is being read in it. It does nothing else.
 """
 
@@ -31,6 +32,8 @@ from secrets_actor.actor.jobs import Drain, GiveUp, Job, JobDone, JobFailed, Swe
 from secrets_actor.actor.lanes import Lanes
 from secrets_actor.actor.present_kit import PresentKit
 from secrets_actor.actor.staff import Crew
+from secrets_actor.actor.subscriptions import Subscriptions
+from secrets_actor.actor.version_watch import VersionWatch
 from secrets_actor.domain.errors import Overloaded, SecretNotFound, SecretsError, ServerDown, UnknownMessage
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import MESSAGES, Get, GetMany, Operation, Set, with_token
@@ -64,18 +67,21 @@ class SecretsActor(GenServer):
         crew: Crew,
         limits: Limits,
         wall_clock: Callable[[], datetime],
+        subscriptions: Subscriptions,
     ) -> None:
+        self._subscriptions = subscriptions
         self._present, self._table, self._audit, self._crew = present, cache, audit, crew
         self._limits, self._wall_clock = limits, wall_clock
         self._lanes, self._flights = Lanes(), Flights()
         self._startable: deque[int] = deque()
         self._starting = False
-        self._drained_by: From[Any] | None = None
+        self._drained_by: list[From[Any]] = []  # who waits for the end of all that is under way
 
     def init(self) -> None:
         """Take over the workers of an earlier incarnation, if there are any."""
         self._cache = self._table.pen()
         self._desk = Desk(self._audit, self.node.clock.now)
+        self._watch = VersionWatch(self._subscriptions, self.node.clock.now, self._ask_in_background)
         call_timeout = self._limits.call_timeout
         self._dispatcher = Dispatcher(self, self, self._present, self._crew, call_timeout, self._wall_clock)
         self._dispatcher.adopt()
@@ -84,6 +90,13 @@ class SecretsActor(GenServer):
     def translate(self, error: BaseException) -> BaseException:
         """Every error of ours is a SecretsError, for pykka's askers too."""
         return translated(error)
+
+    def status(self) -> str:
+        """For the picture of the tree; any thread may ask."""
+        cached = f"{len(self._table)} cached ({self._table.size / 2**20:.1f} MiB)"
+        draining = ", draining" if self._drained_by else ""
+        waiting = f"{self._flights.waiting} of {self._limits.max_pending} waiting"
+        return f"{waiting}, {cached}, breaker {self._dispatcher.circuit}{draining}"
 
     # --- messages -------------------------------------------------------------------------------------------------
 
@@ -95,7 +108,7 @@ class SecretsActor(GenServer):
             self._use_store(request.kit)
             return Reply(None)
         elif isinstance(request, Drain):
-            self._drained_by = caller
+            self._drained_by.append(caller)
             self._tell_if_drained()
         else:
             caller.fail(UnknownMessage(f"the secrets actor has no operation {type(request).__name__}"))
@@ -109,6 +122,7 @@ class SecretsActor(GenServer):
                 self._cache.drop(job.lane)
                 if self._flights.get(job.flight) is None:
                     self._lanes.outdate(job.lane)
+                    self._watch.ask_anew(job.lane)
         if self._dispatcher.handle(message):
             return None
         if isinstance(message, GiveUp):
@@ -133,6 +147,7 @@ class SecretsActor(GenServer):
         self._present.replace(kit)
         self._cache.clear()
         self._lanes.outdate_all()
+        self._watch.store_changed()
         self._dispatcher.store_changed()
 
     # --- the way in -----------------------------------------------------------------------------------------------
@@ -140,7 +155,7 @@ class SecretsActor(GenServer):
     def _admit(self, operation: Operation[Any], caller: From[Any]) -> None:
         operation = with_token(operation, _new_token)
         waiter = self._waiter(operation, caller)
-        if self._drained_by is not None:
+        if self._drained_by:
             self._desk.refuse(waiter, ServerDown("the system is being stopped: this was not begun"), "actor")
             return
         if isinstance(operation, Get) and self._answered_from_memory(operation, waiter):
@@ -163,12 +178,16 @@ class SecretsActor(GenServer):
         if cached is not None:
             self._desk.answer(waiter, cached, Source.CACHE)
             if self._table.asks_refresh(get, now):
-                self._admit(get.refreshed(), From())
+                self._ask_in_background(get.refreshed())
             return True
         missing = self._table.missing(get, now)
         if missing is not None:
             self._desk.refuse(waiter, missing, Source.CACHE)
         return missing is not None
+
+    def _ask_in_background(self, get: Get) -> None:
+        if not self._drained_by:
+            self._admit(get, From())
 
     def _waiter(self, operation: Operation[Any], caller: From[Any]) -> Waiter:
         now, deadline = self.node.clock.now(), caller.deadline
@@ -188,12 +207,18 @@ class SecretsActor(GenServer):
         if isinstance(operation, Get):
             key = (str(secret_id), operation.version, epoch)
             flight = self._flights.joinable(key, fresh=operation.refresh)
-            if flight is not None:
+            if flight is not None and not self._too_old(flight, operation):
                 self._flights.board(flight, waiter)
                 return
         flight = self._flights.new(operation, lane, epoch, key)
         self._flights.board(flight, waiter)
         self._start(self._lanes.enter(lane, flight.id, writes=operation.writes))
+
+    def _too_old(self, flight: Flight, get: Get) -> bool:
+        """Whether what *flight* brings may be older than *get* takes."""
+        if get.max_age is None or not flight.started:
+            return False
+        return self.node.clock.now() - flight.sent_at > get.max_age
 
     def _start(self, tickets: list[int]) -> None:
         """Submit flights whose turn it is. A flight that nobody wants lands at once and makes room for the next: the
@@ -225,21 +250,24 @@ class SecretsActor(GenServer):
 
     def done(self, flight: Flight, answer: Answer[Any]) -> None:
         """The store answered *flight*."""
-        operation, value, now = flight.operation, answer.value, self.node.clock.now()
-        if isinstance(operation, Get) and self._keeps(flight):
-            self._cache.store(operation, value, now)
-        elif isinstance(operation, Set) and self._keeps(flight) and operation.minted and not flight.repeated:
-            self._cache.store(Get(operation.secret_id), operation.written(value, self._wall_clock()), now)
-        elif isinstance(operation, GetMany) and flight.epoch == self._lanes.changes:
+        operation, value, then = flight.operation, answer.value, flight.sent_at
+        kept = self._keeps(flight)
+        if isinstance(operation, Get) and kept:
+            self._cache.store(operation, value, then)
+        elif isinstance(operation, Set) and kept and operation.minted and not flight.repeated:
+            self._cache.store(Get(operation.secret_id), operation.written(value, self._wall_clock()), then)
+        elif isinstance(operation, GetMany) and kept:
             for secret_id, secret in value.found.items():
-                self._cache.store(Get(secret_id), secret, now)
+                self._cache.store(Get(secret_id), secret, then)
+        self._watch.done(flight, value, kept)
         self._desk.settle(flight, value, Source.BACKEND, answer.request_id)
         self._land(flight)
 
     def _keeps(self, flight: Flight) -> bool:
         """Whether no write has come since; a write itself opened an epoch when it entered its lane."""
-        epoch = flight.epoch + flight.operation.writes
-        return flight.lane is not None and self._lanes.epoch(flight.lane) == epoch and not flight.superseded
+        if flight.lane is None:
+            return flight.epoch == self._lanes.changes
+        return self._lanes.epoch(flight.lane) == flight.epoch + flight.operation.writes and not flight.superseded
 
     def failed(self, flight: Flight, error: SecretsError) -> None:
         """*flight* came to nothing. What the store says no to is not to be served from the cache either."""
@@ -248,6 +276,7 @@ class SecretsActor(GenServer):
             self._cache.drop(flight.lane)
             if isinstance(operation, Get) and isinstance(error, SecretNotFound) and self._keeps(flight):
                 self._cache.store_missing(operation, now)
+        self._watch.failed(flight, error, self._keeps(flight))
         for waiter in flight.waiters:
             stale = stale_answer(self._table, waiter.operation, error, now)
             if stale is not None:
@@ -273,8 +302,9 @@ class SecretsActor(GenServer):
         self._tell_if_drained()
 
     def _tell_if_drained(self) -> None:
-        if self._drained_by is not None and not len(self._flights):
-            self._drained_by.reply(None)
+        if not len(self._flights):
+            for caller in self._drained_by:
+                caller.reply(None)
 
 
 def _new_token() -> str:

@@ -27,7 +27,7 @@ from secrets_actor.otp import (
     WhichChildren,
     cast,
 )
-from secrets_actor.records import dataclass
+from secrets_actor.records import dataclass, field
 
 # Seconds after which a worker that was to come, and did not, is no longer counted on.
 PATIENCE: Final = 1.0
@@ -35,14 +35,14 @@ PATIENCE: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Crew:
-    """Where workers come from: their supervisor, the spec of one, and how many there may be. One that has had nothing to
-    do for *idle* seconds, and for twice that at most, is let go; *breaker* rules over what they send."""
+    """Where workers come from: their supervisor, the spec of one, and how many there may be. One that has had nothing
+    to do for *idle* seconds, and for twice that at most, is let go; *breaker* rules over what they send."""
 
     supervisor: Address
     spec: ChildSpec
     max_workers: int
     idle: float = 60.0
-    breaker: BreakerRules = BreakerRules()
+    breaker: BreakerRules = field(default_factory=BreakerRules)
 
 
 class Staff:

@@ -3,7 +3,7 @@
 Rule 1: bad input is refused here, in the caller's thread, before anything is sent.
 Rule 2: a hit never leaves the caller's thread, and is audited like any other answer.
 Rule 3: nobody sees his own past: while a write of ours is on its way, or was given up on, a get of that secret goes
-        through the mailbox, behind it. Whatever is answered later shows that the actor has had all that was sent before.
+        through the mailbox, behind it. The answer to what was sent after it shows that the actor has had it.
 Rule 4: a request that did not reach the actor, because it was being restarted, is sent again; so is, once, a read whose
         actor died over it. A write whose actor died is the caller's to repeat, with the token that the error carries.
         What the actor could not answer, and so not audit, is audited here.
@@ -20,6 +20,7 @@ from typing import Any, Final, Generic, TypeVar
 from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.failures import out_of_time, translated
 from secrets_actor.actor.fallback import STALE
+from secrets_actor.client.background import Background, Subscribing
 from secrets_actor.domain.asker import Asker
 from secrets_actor.domain.descriptions import SecretBatch
 from secrets_actor.domain.errors import InvalidParameter, SecretsError
@@ -46,6 +47,7 @@ class Parts:
     clock: Clock
     call_timeout: float
     running: Callable[[], bool]
+    background: Background
 
 
 @dataclass(slots=True, eq=False)
@@ -58,6 +60,7 @@ class Asked(Generic[T]):
     caller: From[T]
     number: int
     again: bool = False
+    behind: tuple[int, ...] = ()  # the writes that were in the mailbox before it
 
 
 @dataclass(slots=True, eq=False)
@@ -80,6 +83,11 @@ class Batches:
         self.failures.append(error)
         self.errors |= {secret_id: error.clone() for secret_id in chunk.secret_ids}
 
+    def withdraw(self) -> None:
+        """Whoever asked waits no longer, as when he is interrupted: what has not been begun is not to be."""
+        for _, asked in self.chunks:
+            asked.caller.fail(CallTimeout("withdrawn"))
+
     def result(self) -> SecretBatch:
         """All of it. Raises what every call met, if nothing was found."""
         if self.failures and not self.found and len(self.failures) == len(self.chunks):
@@ -87,14 +95,16 @@ class Batches:
         return SecretBatch({one: self.found[one] for one in self.asked if one in self.found}, self.errors)
 
 
-class Front:
+class Front(Subscribing):
     """Base of the faces. *label* is what the audit log calls this caller."""
 
     def __init__(self, parts: Parts, label: str | None = None) -> None:
         self._parts, self._label = parts, label
         self._server, self._cache, self._audit = parts.server, parts.cache, parts.audit
+        self._background = parts.background
         self._now, self._hit, self._note_hit = parts.clock.now, parts.cache.hit, parts.audit.hit
         self._unanswered: dict[int, str] = {}  # writes by number: their lanes
+        self._posted: set[int] = set()  # those of them that are in the mailbox
 
     # --- from memory ----------------------------------------------------------------------------------------------
 
@@ -116,9 +126,11 @@ class Front:
         return None
 
     def _may_recall(self, get: Get) -> bool:
-        if self._unanswered and SecretId(get.secret_id).lane in tuple(self._unanswered.values()):
-            return False
-        return self._parts.running()
+        return not self._has_written(get) and self._parts.running()
+
+    def _has_written(self, get: Get) -> bool:
+        """Whether a write to this secret is on its way, or was given up on."""
+        return bool(self._unanswered) and SecretId(get.secret_id).lane in tuple(self._unanswered.values())
 
     # --- asking ---------------------------------------------------------------------------------------------------
 
@@ -132,17 +144,21 @@ class Front:
     def _send(self, asked: Asked[T]) -> None:
         operation, caller = asked.operation, asked.caller
         caller.note = Asker(self._label)
+        asked.behind = tuple(self._posted)
         secret_id = getattr(operation, "secret_id", None)
-        if operation.writes and secret_id is not None:
-            self._unanswered[asked.number] = SecretId(secret_id).lane
+        if not operation.writes or secret_id is None:
+            self._server.deliver(operation, caller)
+            return
+        self._unanswered[asked.number] = SecretId(secret_id).lane
         self._server.deliver(operation, caller)
+        self._posted.add(asked.number)
 
     def _answered(self, asked: Asked[Any]) -> None:
-        """The actor has answered, or has ended: it has had, or never will have, all that was sent before."""
+        """The actor has answered, or has ended: it has had, or never will have, all that was in its mailbox before."""
         if self._unanswered:
-            for number in tuple(self._unanswered):
-                if number <= asked.number:
-                    self._unanswered.pop(number, None)
+            for number in (asked.number, *asked.behind):
+                self._unanswered.pop(number, None)
+                self._posted.discard(number)
 
     def _sends_again(self, asked: Asked[T], error: BaseException) -> bool:
         """After *error* of the kernel: whether to wait for the actor and ask again; else this raises what it means."""
@@ -163,7 +179,7 @@ class Front:
         """What the cache may serve stale when time is up. Raises what *error* means to callers, audited."""
         operation = asked.operation
         timed_out, failure = isinstance(error, CallTimeout), translated(error, operation)
-        if timed_out and isinstance(operation, Get):
+        if timed_out and isinstance(operation, Get) and not self._has_written(operation):
             stale = self._cache.stale(operation, self._now())
             if stale is not None:
                 self._record(operation, "ok", STALE, asked.arrived, stale.version_id, asked)

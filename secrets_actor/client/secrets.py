@@ -1,12 +1,13 @@
 """The face for threads: builds the messages, reads the cache in the caller's own thread, waits for answers.
 
-What it shares with the face for asyncio, and the rules, are front.py's. A raw value is masked before anything can raise:
-no frame of ours shows it in a traceback.
+What it shares with the face for asyncio, and the rules, are front.py's. A raw value is masked before anything can
+raise: no frame of ours shows it in a traceback.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Final, Self, TypeVar
 
 from secrets_actor.actor.failures import translated
@@ -16,6 +17,7 @@ from secrets_actor.domain.descriptions import SecretBatch, SecretDescription
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import Delete, Filter, Get, List, ListPage, Operation, Restore, Set, SortBy
 from secrets_actor.domain.paging import Trail
+from secrets_actor.domain.rotation_retry import LoginError, RotationRetry, note_failure
 from secrets_actor.domain.secret import (
     DeleteReceipt,
     RestoreReceipt,
@@ -24,7 +26,7 @@ from secrets_actor.domain.secret import (
     SecretValue,
     SetReceipt,
 )
-from secrets_actor.otp import OtpError
+from secrets_actor.otp import CallTimeout, OtpError
 from secrets_actor.records import replace
 
 T = TypeVar("T")
@@ -41,7 +43,9 @@ class Secrets(Front, Administration):
 
     def for_caller(self, label: str | None) -> Self:
         """The same, under a name of its own in the audit log: *label* is what a part of the program calls itself."""
-        return type(self)(self._parts, label)
+        twin = type(self)(self._parts, label)
+        twin._unanswered, twin._posted = self._unanswered, self._posted  # still the same client
+        return twin
 
     def get(
         self,
@@ -68,7 +72,8 @@ class Secrets(Front, Administration):
                 self._note_hit(hit, now, self._label)
                 return hit
         request = Get(secret_id, version_id, stage, refresh, max_age, allow_stale)
-        return self._recall(request) or self.ask(request, timeout=timeout)
+        recalled = self._recall(request)
+        return self.ask(request, timeout=timeout) if recalled is None else recalled
 
     def get_many(
         self, secret_ids: Iterable[str], *, refresh: bool = False, timeout: float | None = None
@@ -79,11 +84,14 @@ class Secrets(Front, Administration):
         Raises what a call as a whole meets, such as `AccessDenied` and `Unreachable`.
         """
         batches = self._batches(secret_ids, refresh, timeout)
-        for chunk, asked in batches.chunks:
-            try:
-                batches.arrived(self._wait(asked))
-            except SecretsError as error:
-                batches.failed(chunk, error)
+        try:
+            for chunk, asked in batches.chunks:
+                try:
+                    batches.arrived(self._wait(asked))
+                except SecretsError as error:
+                    batches.failed(chunk, error)
+        finally:
+            batches.withdraw()
         return batches.result()
 
     def set(
@@ -146,6 +154,41 @@ class Secrets(Front, Administration):
         first = ListPage(tuple(filters), sort_by, descending, include_deleted, page_size)
         return self._pages(first, timeout)
 
+    def retry_on_rotation(
+        self,
+        secret_id: str,
+        attempt: Callable[[Secret], T],
+        *,
+        login_error: LoginError,
+        attempts: int = 2,
+        same_version: bool = False,
+        timeout: float | None = None,
+    ) -> T:
+        """What `attempt(secret)` returns. If it raises a *login_error* (a type, several, or a function that tells), the
+        secret may have been rotated: the store is asked anew, and the attempt is made again if there is another version
+        (with *same_version* in any case), *attempts* times in all at most (1 to 10).
+
+        Raises what the last attempt raised; a note on it says when the store could not be asked. *timeout* is for each
+        get, and for no attempt. Raises `InvalidParameter`, and what the first get raises.
+        """
+        rules = RotationRetry(login_error, attempts, same_version)
+        secret, number = self.get(secret_id, timeout=timeout), 1
+        while True:
+            try:
+                return attempt(secret)
+            except BaseException as error:
+                fresh = self._asked_anew(secret_id, timeout, error) if rules.asks_anew(error, number) else None
+                if fresh is None or not rules.goes_again(secret, fresh):
+                    raise
+            secret, number = fresh, number + 1
+
+    def _asked_anew(self, secret_id: str, timeout: float | None, refused: BaseException) -> Secret | None:
+        try:
+            return self.get(secret_id, refresh=True, timeout=timeout)
+        except SecretsError as failure:
+            note_failure(refused, failure)
+            return None
+
     def _pages(self, first: ListPage, timeout: float | None) -> Iterator[SecretDescription]:
         asked, trail = first, Trail()
         while True:
@@ -182,6 +225,7 @@ class Secrets(Front, Administration):
             left = asked.deadline - self._now()
             if left <= 0:
                 raise self._gone(asked)
-            if self._server.registry.wait_for(self._server.name, min(left, _RESTART_GLANCE)) is not None:
+            with suppress(CallTimeout):
+                self._server.registry.expect(self._server.name).wait(min(left, _RESTART_GLANCE))
                 return
         raise self._gone(asked, translated(ended, asked.operation))

@@ -15,7 +15,7 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime, timedelta
 from struct import Struct
-from typing import Final
+from typing import Final, Protocol
 
 _HEAD: Final = Struct("<dddBBBBBHHq")
 TIMES: Final = Struct("<ddd")
@@ -31,17 +31,29 @@ _WHOLE: Final = 255
 _beginnings: list[str] = []
 
 
+class Revealing(Protocol):
+    """A masked value."""
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is text."""
+
+    def reveal(self) -> str | bytes:
+        """The value in clear."""
+
+
 def pack(
-    name: str, arn: str, value: str | bytes, version_id: str, stages: tuple[str, ...], created_at: datetime
+    name: str, arn: str, value: Revealing, version_id: str, stages: tuple[str, ...], created_at: datetime
 ) -> bytes:
-    """The block. *version_id* has 255 bytes at most."""
+    """The block. *version_id* has 255 bytes at most. The value is in clear only where nothing is raised any more."""
     version, is_uuid = _version(version_id)
     beginning, tail, named = _parts(name, arn)
     labels = b"" if stages == _AWSCURRENT else "\n".join(stages).encode()
-    kind = _TEXT * isinstance(value, str) | _UUID * is_uuid | _NAMED * named | _CURRENT * (stages == _AWSCURRENT)
+    kind = _TEXT * value.is_text | _UUID * is_uuid | _NAMED * named | _CURRENT * (stages == _AWSCURRENT)
     created = (created_at - _EPOCH) // _MICROSECOND
     head = _HEAD.pack(0.0, 0.0, 0.0, 0, 0, kind, beginning, len(version), len(tail), len(labels), created)
-    return b"".join((head, version, tail, labels, value.encode() if isinstance(value, str) else value))
+    clear = value.reveal()
+    return b"".join((head, version, tail, labels, clear.encode() if isinstance(clear, str) else clear))
 
 
 def value_of(block: bytes) -> str | bytes:
@@ -72,7 +84,7 @@ def version_text(kept: bytes) -> str:
     return str(uuid.UUID(bytes=version)) if kept[_KIND] & _UUID else version.decode()
 
 
-def arn_of(block: bytes, name: str) -> str:
+def arn_of(block: bytes | bytearray, name: str) -> str:
     """The ARN of the secret with this *name*."""
     _, _, _, _, _, kind, beginning, version, length, _, _ = _HEAD.unpack_from(block)
     start = _HEAD.size + version

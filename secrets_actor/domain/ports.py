@@ -75,7 +75,8 @@ class BackendKit:
 class AuditRecord:
     """One operation as the audit log tells it: never a value, key or token.
 
-    `caller` is what the asking part of the program calls itself; `outcome` is `ok` or the error's code; `duration` is seconds from the call's arrival to its answer.
+    `caller` is what the asking part of the program calls itself; `outcome` is `ok` or the error's code; `duration` is
+    seconds from the call's arrival to its answer.
     """
 
     operation: str

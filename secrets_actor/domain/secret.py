@@ -130,7 +130,7 @@ class Secret:
         source: Source = Source.BACKEND,
     ) -> None:
         self._name, self._source, self._seen_at = str(name), source, 0.0
-        self._block = block.pack(self._name, arn, value.reveal(), version_id, stages, created_at)
+        self._block = block.pack(self._name, arn, value, version_id, stages, created_at)
 
     @classmethod
     def seen(cls, name: str, kept: bytes, now: float, source: Source = Source.CACHE) -> "Secret":
@@ -210,6 +210,8 @@ class Secret:
         return (*shown, round(self.age, 6), self.stale, self.source)
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_block"):  # its making has failed, and a traceback shows it
+            return "<Secret that was not made>"
         name, arn, version_id, stages, created_at, age, stale, source = self._shown()
         return (
             f"Secret(name={name!r}, arn={arn!r}, value=<SecretValue {MASK}>, version_id={version_id!r}, "

@@ -36,8 +36,10 @@ def call(server: Address, request: Any, timeout: float | None = CALL_TIMEOUT) ->
     """
     caller: From[Any] = From()
     here = current()
-    if here is not None and server.resolve() is here:
-        raise CallingSelf("a server that calls itself waits forever")
+    if here is not None:
+        if server.resolve() is here:
+            raise CallingSelf("a server that calls itself waits forever")
+        here.waits += 1
     caller.patience = timeout
     server.deliver(request, caller)
     return caller.wait(caller.patience)
@@ -52,7 +54,7 @@ def stop(server: Address, reason: ExitReason = NORMAL, timeout: float | None = N
     """Have *server* end with *reason* when its turn comes, and wait until it has.
 
     Raises `CallFailed` if it ended for another reason, `EndedFirst` (a `CallFailed`) if it ended by itself before its
-    turn to stop came, `NoProcess` if there is none, `CallTimeout`.
+    turn to stop came, `NoProcess` if there is none, `CallTimeout`. Any reason will do, `NOPROC` too.
     """
     pid = server.resolve()
     if pid is None:
@@ -73,7 +75,7 @@ def stop(server: Address, reason: ExitReason = NORMAL, timeout: float | None = N
         found = ended.wait(timeout)
     finally:
         pid.demonitor(ref)
-    if found == NOPROC:
+    if found == NOPROC and not request.taken:
         raise NoProcess(NOPROC)
     if not request.taken:
         raise EndedFirst(found)

@@ -24,7 +24,17 @@ def start_child(node: Node, spec: ChildSpec) -> Pid | None:
     """
     while True:
         try:
-            return spawn(node, spec.start, label=spec.id, name=spec.name, link=True, mailbox=spec.mailbox)
+            limit = spec.callback_deadline
+            return spawn(
+                node,
+                spec.start,
+                label=spec.id,
+                name=spec.name,
+                link=True,
+                timeout=limit,
+                mailbox=spec.mailbox,
+                deadline=limit,
+            )
         except StartError as error:
             if error.reason is IGNORE:
                 return None

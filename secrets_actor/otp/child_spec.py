@@ -86,6 +86,10 @@ class ChildSpec:
     `INFINITY` for a supervisor. *name* registers the process in the tree's registry. *significant*: its end counts for
     the supervisor's `auto_shutdown`; such a child is transient or temporary. *backoff* delays restarts, by a timer: the
     node needs a `TimerServer`. *mailbox* bounds the calls that wait.
+
+    *callback_deadline*: seconds for init and for any other callback, with the terminate in which it may end. Past them
+    the child is killed, its calls are failed, and its thread is disowned until it ends. This, too, is by a timer; a
+    supervisor that is busy looks later, and while it stops the child the shutdown time holds instead.
     """
 
     id: str
@@ -97,6 +101,7 @@ class ChildSpec:
     significant: bool = False
     backoff: Backoff | None = None
     mailbox: MailboxLimit | None = None
+    callback_deadline: float | None = None
 
     def completed(self) -> ChildSpec:
         """With its shutdown time filled in."""
@@ -146,6 +151,10 @@ def check_child(spec: ChildSpec, auto_shutdown: AutoShutdown = AutoShutdown.NEVE
         raise _invalid("child", f"{spec.id}: backoff: {found}", "invalid_backoff", spec.backoff)
     if spec.mailbox is not None and (not _whole(spec.mailbox.size) or spec.mailbox.size < 1):
         raise _invalid("child", f"{spec.id}: mailbox: a size of 1 or more", "invalid_mailbox", spec.mailbox)
+    deadline = spec.callback_deadline
+    if deadline is not None and not (_number(deadline) and deadline > 0):
+        text = f"{spec.id}: callback_deadline: seconds, more than 0, or None"
+        raise _invalid("child", text, "invalid_callback_deadline", deadline)
     return spec.completed()
 
 

@@ -28,6 +28,7 @@ from secrets_actor.otp.child_requests import (
 )
 from secrets_actor.otp.child_spec import AutoShutdown, ChildSpec, Flags, check_child, check_children, check_flags
 from secrets_actor.otp.child_table import Child, State
+from secrets_actor.otp.deadline import Overdue
 from secrets_actor.otp.errors import ChildError, NameTaken, StartError
 from secrets_actor.otp.events import ChildRestarted, ChildStartFailed, SupervisorGaveUp, SupervisorShutDown
 from secrets_actor.otp.gen_server import GenServer, Handled, NoReply, Reply, Stop
@@ -125,11 +126,13 @@ class DynamicSupervisor(GenServer):
         return super().handle_cast(message)
 
     def handle_info(self, message: Any) -> Handled:
-        """A child ended, or a failed restart is to be tried again."""
+        """A child ended, may be over its time, or a failed restart is to be tried again."""
         if isinstance(message, ExitSignal):
             pid = message.sender
             if pid is not None and pid in self._children and self._children[pid].pid is pid:
                 return self._child_ended(pid, self._children[pid], message.reason)
+        elif isinstance(message, Overdue):
+            message.watch.judge()
         elif isinstance(message, _TryAgain) and message.pid in self._children:
             return self._restart(message.pid, self._children[message.pid], message.reason)
         return None

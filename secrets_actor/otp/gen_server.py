@@ -16,7 +16,7 @@ from secrets_actor.otp.calls import CALL_TIMEOUT, Address, call, cast, stop
 from secrets_actor.otp.errors import BadReturn
 from secrets_actor.otp.messages import Call, Cast, Down, ExitSignal, IdleTimeout
 from secrets_actor.otp.node import Node
-from secrets_actor.otp.pid import MonitorRef, Pid
+from secrets_actor.otp.pid import MonitorRef, Pid, current
 from secrets_actor.otp.reasons import IGNORE, NORMAL, ExitReason
 from secrets_actor.otp.registry import Name
 from secrets_actor.otp.reply import From
@@ -114,6 +114,10 @@ class GenServer:
     def abandon(self) -> None:
         """Called from a foreign thread when this process was cut off: unblock whatever it waits for."""
 
+    def status(self) -> str:
+        """A few words for the picture of the tree. Called from any thread, at any time after init: change nothing."""
+        return ""
+
     def translate(self, error: BaseException) -> BaseException:
         """What a plain pykka `ask` of this server raises for *error*."""
         return error
@@ -131,11 +135,21 @@ class GenServer:
     def monitor(self, pid: Pid) -> MonitorRef:
         """Have a `Down` come to `handle_info` when *pid* ends."""
         me = self.me
-        return pid.monitor(me.post)
+
+        def hear(down: Down) -> None:
+            if current() is me:
+                down.ref.heard = me.waits
+            me.post(down)
+
+        return pid.monitor(hear)
 
     def demonitor(self, ref: MonitorRef, flush: bool = False) -> bool:
-        """Take a monitor back; *flush* drops a `Down` that has come already. False if it had fired."""
-        ref.flushed = flush
+        """Take a monitor back; *flush* drops a `Down` that has come already. False if it had fired.
+
+        One that this server made itself, by monitoring the dead or ending the living, has not come yet, as on OTP,
+        until the server waits for a message or an answer: it is dropped without *flush*, too.
+        """
+        ref.flushed = flush or ref.heard == self.me.waits
         return ref.pid.demonitor(ref)
 
     def call_async(self, server: Address, request: Any, tag: object) -> None:

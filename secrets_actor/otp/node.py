@@ -61,6 +61,9 @@ class Node:
     def ended(self, pid: Pid, reason: ExitReason) -> None:
         """Hook for harnesses that record ends where they happen, before links and monitors hear of them."""
 
+    def told(self, pid: Pid, ended: Pid) -> None:
+        """Hook for harnesses in which one thing happens at a time: *pid*, linked to *ended*, has heard of its end."""
+
     def hook_failed(self, pid: Pid, error: BaseException) -> None:
         """Report an `abandon` hook that raised."""
         self.observe(ProcessCrashed(pid.label, pid.serial, f"{type(error).__name__} in abandon", "none"))

@@ -2,8 +2,9 @@
 
 Rule 1: a process ends once, in `finish`: by its own thread, or by any other that kills it. From then on it is dead to
         everybody, even while its thread is still busy: its mailbox takes nothing, what it sends goes nowhere.
-Rule 2: at the end the name is free first, then every open call is failed, then links and monitors hear of it, and the
-        terminated event is set last: who waited for it finds all the rest done.
+Rule 2: at the end the name is free first, then links hear of it, then callers and monitors, first come first, and the
+        terminated event is set last: who waited for it finds all the rest done. Of the links the parent hears of it
+        last: children of one that was killed are told before it is replaced.
 Rule 3: an exit signal reaches a trapping process as a message in its turn, and ends any other at once.
 Rule 4: a thread cannot be killed. Cut off, it is disowned: counted by the node until it ends, its `abandon` hook called
         so that it can be cut loose from whatever it waits for.
@@ -15,12 +16,13 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from secrets_actor.otp.errors import CallFailed, ForkedProcess, NoProcess, Overloaded
 from secrets_actor.otp.events import ProcessDisowned, ProcessEnded
 from secrets_actor.otp.gate import Gate
+from secrets_actor.otp.links import as_told
 from secrets_actor.otp.messages import Call, Down, ExitSignal
 from secrets_actor.otp.reasons import FORKED, IGNORE, KILL, KILLED, NOPROC, NORMAL, ExitReason
 from secrets_actor.otp.reply import From
@@ -47,11 +49,12 @@ def current() -> Pid | None:
 class MonitorRef:
     """One monitor; two on the same process are two."""
 
-    __slots__ = ("flushed", "pid")
+    __slots__ = ("flushed", "heard", "pid")
 
     def __init__(self, pid: Pid) -> None:
         self.pid = pid
         self.flushed = False  # a Down that is already in the mailbox is to be dropped
+        self.heard = -1  # `waits` of the process that monitors, when it made the Down itself
 
 
 class Pid:
@@ -62,8 +65,10 @@ class Pid:
         self.serial = next(_serials)
         self.parent: Pid | None = None
         self.trap_exit = False
+        self.waits = 0  # how often it has waited for somebody's answer within a callback
         self.abandon: Callable[[], None] | None = None
         self.published: Any = None  # what the process shows of itself to any thread, such as a supervisor's table
+        self.status: Callable[[], str] | None = None  # a few words about its state, for any thread
         self.info: Any = None  # what init wanted its starter to know
         self.ref: Any = None  # the pykka ActorRef of this incarnation
         self.thread: threading.Thread | None = None
@@ -71,9 +76,8 @@ class Pid:
         self._lock = threading.Lock()
         self.reason: ExitReason | None = None  # why it ended; None while it lives. Only `finish` and `forget` set it
         self._terminated = Gate()
-        self._links: set[Pid] = set()
-        self._monitors: dict[MonitorRef, Callable[[Down], object]] = {}
-        self._open_calls: set[From[Any]] = set()
+        self._links: dict[Pid, None] = {}  # a set in order
+        self._awaiting: dict[From[Any] | MonitorRef, Callable[[Down], object] | None] = {}  # a monitor has a listener
 
     # --- sending --------------------------------------------------------------------------------------------------
 
@@ -96,7 +100,7 @@ class Pid:
                     break
                 mailbox = self.mailbox
                 if mailbox.unlimited or not mailbox.full:
-                    caller.owed_by(self._open_calls)
+                    caller.owed_by(self._awaiting)
                     mailbox.push(Call(request, caller))
                     return
             if not self._wait_for_room(caller):
@@ -115,7 +119,7 @@ class Pid:
         """Have *caller* failed if this process ends before it is settled."""
         with self._lock:
             if self.reason is None:
-                caller.owed_by(self._open_calls)
+                caller.owed_by(self._awaiting)
                 return
         caller.fail(CallFailed(self.reason))
 
@@ -157,7 +161,7 @@ class Pid:
         """
         with other._lock:
             if alive := other.reason is None:
-                other._links.add(self)
+                other._links[self] = None
         if not alive:
             if not self.trap_exit:
                 raise NoProcess(NOPROC)
@@ -165,16 +169,16 @@ class Pid:
             return
         with self._lock:
             if self.reason is None:
-                self._links.add(other)
+                self._links[other] = None
                 return
         other.unlink(self)
 
     def unlink(self, other: Pid) -> None:
         """Undo `link`."""
         with self._lock:
-            self._links.discard(other)
+            self._links.pop(other, None)
         with other._lock:
-            other._links.discard(self)
+            other._links.pop(self, None)
 
     def monitor(self, listener: Callable[[Down], object]) -> MonitorRef:
         """Have *listener* run once with a `Down` when this process has ended: at once, with `noproc`, if it has.
@@ -184,7 +188,7 @@ class Pid:
         ref = MonitorRef(self)
         with self._lock:
             if self.reason is None:
-                self._monitors[ref] = listener
+                self._awaiting[ref] = listener
                 return ref
         listener(Down(ref, self, NOPROC))
         return ref
@@ -192,7 +196,7 @@ class Pid:
     def demonitor(self, ref: MonitorRef) -> bool:
         """Take a monitor back. False if it has fired."""
         with self._lock:
-            return self._monitors.pop(ref, None) is not None
+            return self._awaiting.pop(ref, None) is not None
 
     def mailbox_idle(self) -> bool:
         """Whether it waits for a message and none is there; also when it has ended and everybody knows."""
@@ -208,8 +212,7 @@ class Pid:
             if self.reason is not None:
                 return False
             self.reason = reason
-            links, self._links = self._links, set()
-            monitors, self._monitors = self._monitors, {}
+            links, self._links = self._links, {}
         cut_off = current() is not self and self.thread is not None
         busy = cut_off and not self.mailbox.waiting
         if cut_off:
@@ -220,18 +223,16 @@ class Pid:
         if self.name is not None:
             self.node.registry.unregister(self.name, self)
         self.node.ended(self, reason)
-        while True:  # pop, for those who settle meanwhile take themselves out
-            try:
-                caller = self._open_calls.pop()
-            except KeyError:
-                break
-            caller.fail(CallFailed(reason))
-        for other in links:
+        for other in links if len(links) < 2 else self._as_told(links):
             with other._lock:
-                other._links.discard(self)
+                other._links.pop(self, None)
             other._linked_ended(self, NORMAL if reason is IGNORE else reason)
-        for ref, listener in monitors.items():
-            listener(Down(ref, self, reason))
+            self.node.told(other, self)
+        for one in list(self._awaiting):  # nobody is added any more
+            if not isinstance(one, MonitorRef):
+                one.fail(CallFailed(reason))
+            elif (listener := self._awaiting.pop(one, None)) is not None:  # not taken back meanwhile
+                listener(Down(one, self, reason))
         self._terminated.open()
         self.node.gone(self)
         if self.node.observed:
@@ -241,13 +242,17 @@ class Pid:
             self._call_abandon()
         return True
 
+    def _as_told(self, links: Iterable[Pid]) -> list[Pid]:
+        order = as_told(sorted(links, key=lambda pid: pid.serial))
+        return sorted(order, key=lambda pid: pid is self.parent)  # stable
+
     def forget(self) -> None:
         """In the child of a fork: dead, without a word, for all who could be told are threads of the parent."""
         self._lock, self._terminated = threading.Lock(), Gate()
         self.reason = FORKED
         if _here.pid is self:  # the fork was made in a callback
             _here.pid = None
-        self._links, self._monitors, self._open_calls = set(), {}, set()
+        self._links, self._awaiting = {}, {}
         self.mailbox.forget()
         self._terminated.open()
 
@@ -261,7 +266,7 @@ class Pid:
     @property
     def open_calls(self) -> int:
         """How many calls it has been sent and has not answered."""
-        return len(self._open_calls)
+        return list(self._awaiting.values()).count(None)
 
     def is_alive(self) -> bool:
         """Whether it has not ended."""

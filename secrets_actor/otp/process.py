@@ -10,7 +10,6 @@ Rule 5: a plain `ask` becomes a Call, so that its answer can be deferred; its er
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -18,19 +17,19 @@ from typing import Any
 import pykka
 from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 
+from secrets_actor.otp.answers import Translator, answer_by_tell, answer_to_future, fail
 from secrets_actor.otp.behaviour import Behaviour, Ending
 from secrets_actor.otp.child_requests import restarts_of
 from secrets_actor.otp.child_spec import MailboxLimit
+from secrets_actor.otp.deadline import Watch
 from secrets_actor.otp.errors import BadReturn, CallFailed, CallTimeout, Exit, NameTaken, StartError
 from secrets_actor.otp.events import ProcessCrashed, ProcessStarted
 from secrets_actor.otp.mailbox import CLOSED, Mailbox
-from secrets_actor.otp.messages import Answered, Ask, StopRequest
+from secrets_actor.otp.messages import Ask, StopRequest
 from secrets_actor.otp.node import Node
 from secrets_actor.otp.pid import Pid, current, enter
 from secrets_actor.otp.reasons import IGNORE, KILLED, SHUTDOWN, TIMEOUT, Crashed, ExitReason, Stopped
 from secrets_actor.otp.reply import From
-
-Translator = Callable[[BaseException], BaseException]
 
 
 class _Actor(pykka.ThreadingActor):
@@ -44,6 +43,7 @@ class _Actor(pykka.ThreadingActor):
         self.started: From[Pid] = From()
         self._factory = factory
         self._behaviour: Behaviour | None = None
+        self.watch: Watch | None = None
         self.actor_inbox.on_envelope = self._on_envelope
 
     @staticmethod
@@ -78,9 +78,12 @@ class _Actor(pykka.ThreadingActor):
         if ending is not None:
             self._finish(ending.reason, None)  # fails `started`, too
         elif pid.is_alive():
+            pid.status = getattr(behaviour, "status", None)
             if pid.node.observed:
                 pid.node.observe(ProcessStarted(pid.label, pid.serial))
             self.started.reply(pid)
+            if self.watch is not None:
+                self.watch.begins()
             self._guarded(behaviour.after_start)
 
     def _actor_loop(self) -> None:
@@ -88,7 +91,7 @@ class _Actor(pykka.ThreadingActor):
         fifth of a round trip). What pykka's is for, drained mailboxes and answers to the unlucky, `Pid.finish` does.
         It also closes the mailbox, so that there is always one more message to end the loop with."""
         self.on_start()
-        take, pid = self.actor_inbox.take, self.pid
+        take, pid = (self.watch or self.actor_inbox).take, self.pid
         while (message := take()) is not CLOSED and pid.reason is None:
             if type(message) is StopRequest:
                 message.taken = True
@@ -149,7 +152,7 @@ class _Actor(pykka.ThreadingActor):
             self.pid.post(StopRequest(SHUTDOWN))
         elif isinstance(message, (ProxyCall, ProxyGetAttr, ProxySetAttr)):
             if future is not None:
-                _fail(future, TypeError(f"{self.pid.label} takes messages, not attribute access"))
+                fail(future, TypeError(f"{self.pid.label} takes messages, not attribute access"))
         elif isinstance(message, Ask):
             self.pid.deliver(message.request, answer_by_tell(message, self._translate))
         elif future is not None:
@@ -159,40 +162,6 @@ class _Actor(pykka.ThreadingActor):
 
     def _translate(self, error: BaseException) -> BaseException:
         return error if self._behaviour is None else self._behaviour.translate(error)
-
-
-def _fail(future: Any, error: BaseException) -> None:
-    future.set_exception((type(error), error, None))
-
-
-def answer_to_future(future: Any, translate: Translator) -> From[Any]:
-    """A From whose answer goes into a pykka future."""
-
-    def settle(caller: From[Any]) -> None:
-        if caller.error is None:
-            future.set(caller.result())
-        else:
-            _fail(future, translate(caller.error))
-
-    caller: From[Any] = From()
-    caller.on_settled(settle)
-    return caller
-
-
-def answer_by_tell(ask: Ask, translate: Translator) -> From[Any]:
-    """A From whose answer is told to the one who asked, as an `Answered` with his tag."""
-
-    def settle(caller: From[Any]) -> None:
-        error = caller.error
-        answer = (
-            Answered(ask.tag, value=caller.result()) if error is None else Answered(ask.tag, error=translate(error))
-        )
-        with contextlib.suppress(Exception):  # nobody may be left to hear it, or what was given cannot be told
-            ask.reply_to.tell(answer)
-
-    caller: From[Any] = From()
-    caller.on_settled(settle)
-    return caller
 
 
 class _NameInbox:
@@ -212,7 +181,7 @@ class _NameInbox:
             if isinstance(envelope.message, _ActorStop):
                 envelope.reply_to.set(None)
             else:
-                _fail(envelope.reply_to, self._translate(self._node.registry.nobody()))
+                fail(envelope.reply_to, self._translate(self._node.registry.nobody()))
         elif isinstance(envelope.message, Ask):
             answer_by_tell(envelope.message, self._translate).fail(self._node.registry.nobody())
 
@@ -250,10 +219,12 @@ def spawn(
     link: bool = False,
     timeout: float | None = None,
     mailbox: MailboxLimit | None = None,
+    deadline: float | None = None,
 ) -> Pid:
     """Start a process and wait for its init, up to *timeout* seconds (None: as long as it takes).
 
-    *link* ties it to the process that starts it, its parent; *mailbox* bounds its calls. Raises `StartError` when init
+    *link* ties it to the process that starts it, its parent; *mailbox* bounds its calls; *deadline* its callbacks, in
+    seconds, if its parent is a supervisor. Raises `StartError` when init
     fails, ignores (`error.reason is IGNORE`) or takes too long (`TIMEOUT`; it is then killed), `NameTaken`, and
     `ForkedProcess` in a process of the program that was forked from the node's.
     """
@@ -261,6 +232,8 @@ def spawn(
     pid = actor.pid
     node.begins(pid)
     pid.mailbox.limit(mailbox)
+    if deadline is not None:
+        actor.watch = Watch(pid, deadline)
     if name is not None:
         try:
             node.registry.register(name, pid)

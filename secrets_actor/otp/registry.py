@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from secrets_actor.otp.errors import ForkedProcess, NameTaken, NoProcess
+from secrets_actor.otp.errors import CallTimeout, ForkedProcess, NameTaken, NoProcess
 from secrets_actor.otp.reasons import FORKED, NOPROC
 from secrets_actor.otp.reply import From
 
@@ -17,15 +17,16 @@ class Registry:
     """name -> live process, for one tree or several that know each other."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._pids: dict[str, Pid] = {}
+        self._expected: dict[str, set[From[Pid]]] = {}
         self.forked = False
 
     def forget(self) -> None:
         """In the child of a fork: nobody has a name."""
         self.forked = True
-        self._changed = threading.Condition()
-        self._pids = {}
+        self._lock = threading.Lock()
+        self._pids, self._expected = {}, {}
 
     def nobody(self) -> NoProcess:
         """The error for a name that nobody has."""
@@ -33,16 +34,18 @@ class Registry:
 
     def register(self, name: str, pid: Pid) -> None:
         """Give *name* to *pid*. Raises `NameTaken` while a live process has it."""
-        with self._changed:
+        with self._lock:
             holder = self._pids.get(name)
             if holder is not None and holder.is_alive():
                 raise NameTaken(name, holder)
             self._pids[name] = pid
-            self._changed.notify_all()
+            expected = self._expected.pop(name, ())
+        for one in tuple(expected):
+            one.reply(pid)
 
     def unregister(self, name: str, pid: Pid) -> None:
         """Take *name* from *pid*; nothing happens if it has passed on to another."""
-        with self._changed:
+        with self._lock:
             if self._pids.get(name) is pid:
                 del self._pids[name]
 
@@ -50,11 +53,25 @@ class Registry:
         """The process that has *name* now."""
         return self._pids.get(name)
 
+    def expect(self, name: str) -> From[Pid]:
+        """A handle that settles with the process that has *name*, now or next, as after a restart."""
+        expected: From[Pid] = From()
+        with self._lock:
+            pid = self._pids.get(name)
+            if pid is None:
+                waiting = self._expected.setdefault(name, set())
+                waiting.add(expected)
+                expected.on_settled(waiting.discard)  # who gives up is not waited for
+        if pid is not None:
+            expected.reply(pid)
+        return expected
+
     def wait_for(self, name: str, timeout: float) -> Pid | None:
-        """The process that has *name*, waiting up to *timeout* seconds for one, as after a restart."""
-        with self._changed:
-            self._changed.wait_for(lambda: name in self._pids, timeout)
-            return self._pids.get(name)
+        """The process that has *name*, waiting up to *timeout* seconds for one."""
+        try:
+            return self.expect(name).wait(timeout)
+        except CallTimeout:
+            return None
 
 
 class Name:

@@ -26,7 +26,7 @@ class From(Generic[T]):
     """The right to answer one call. `deadline` (clock seconds) is when its caller stops waiting, None for never; `note`
     is for whatever caller and server have agreed on beside the question."""
 
-    __slots__ = ("_callbacks", "_claim", "_error", "_gate", "_open_calls", "_value", "deadline", "note", "patience")
+    __slots__ = ("_callbacks", "_claim", "_error", "_gate", "_owing", "_value", "deadline", "note", "patience")
 
     def __init__(self, deadline: float | None = None) -> None:
         self.deadline = deadline
@@ -38,12 +38,12 @@ class From(Generic[T]):
         self._value: Any = _PENDING
         self._error: BaseException | None = None
         self._callbacks: list[Callable[[From[T]], object]] = []
-        self._open_calls: set[From[Any]] | None = None
+        self._owing: dict[Any, Any] | None = None
 
-    def owed_by(self, open_calls: set[From[Any]]) -> None:
-        """Enter this handle in a process's set of calls not answered yet; settling takes it out again."""
-        self._open_calls = open_calls
-        open_calls.add(self)
+    def owed_by(self, owing: dict[Any, Any]) -> None:
+        """Enter this handle among those who wait for something of a process, as the last. Settling takes it out."""
+        self._owing = owing
+        owing[self] = None
 
     def reply(self, value: T) -> bool:
         """Answer with *value*. False if it was settled before."""
@@ -58,8 +58,8 @@ class From(Generic[T]):
             return False
         self._error = error
         self._value = value
-        if self._open_calls is not None:
-            self._open_calls.discard(self)
+        if self._owing is not None:
+            self._owing.pop(self, None)
         self._gate.release()
         if self._callbacks:
             self._call_back()

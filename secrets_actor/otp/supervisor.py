@@ -33,6 +33,7 @@ from secrets_actor.otp.child_requests import (
 )
 from secrets_actor.otp.child_spec import ChildSpec, Flags, Kind, Restart, check_child, check_children, check_flags
 from secrets_actor.otp.child_table import Child, ChildTable, State
+from secrets_actor.otp.deadline import Overdue
 from secrets_actor.otp.errors import ChildError, NameTaken, StartError
 from secrets_actor.otp.events import ChildRestarted, ChildStartFailed, SupervisorGaveUp, SupervisorShutDown
 from secrets_actor.otp.gen_server import GenServer, Handled, InitResult, NoReply, Ok, Reply, Stop
@@ -100,11 +101,13 @@ class Supervisor(GenServer):
         return super().handle_call(request, caller)
 
     def handle_info(self, message: Any) -> Handled:
-        """A child ended, or a failed restart is to be tried again."""
+        """A child ended, may be over its time, or a failed restart is to be tried again."""
         if isinstance(message, ExitSignal):
             row = self._table.by_pid(message.sender)
             if row is not None:
                 return self._child_ended(row, message.reason)
+        elif isinstance(message, Overdue):
+            message.watch.judge()
         elif isinstance(message, _TryAgain):
             row = self._table.get(message.child)
             wait = self._waits.get(message.child)

@@ -17,7 +17,8 @@ class TreeNode:
     """One process, or a child that has none now.
 
     `state` is running, stopped or restarting; `uptime` in seconds; `restarts` counts since its supervisor started;
-    `restarts_in_window`, of a supervisor, those that count toward its intensity; `name` is the registered one.
+    `restarts_in_window`, of a supervisor, those that count toward its intensity; `name` is the registered one;
+    `status` is what the process says of itself.
     """
 
     id: str
@@ -33,6 +34,7 @@ class TreeNode:
     children: tuple[TreeNode, ...] = ()
     name: str | None = None
     restarts_in_window: int = 0
+    status: str = ""
 
     def walk(self) -> Iterator[TreeNode]:
         """This one and all below it, from the top."""
@@ -81,7 +83,15 @@ def _of_pid(pid: Pid, restart: str, kind: str, restarts: int, nodes: dict[Node, 
         children=tuple(_of_child(child, nodes) for child in shown.children) if supervises and alive else (),
         name=pid.name,
         restarts_in_window=len(shown.window.recent(now)) if supervises and alive else 0,
+        status=_status(pid) if alive else "",
     )
+
+
+def _status(pid: Pid) -> str:
+    try:
+        return "" if pid.status is None else str(pid.status())
+    except Exception as error:  # noqa: BLE001  # its state may change under the eyes of who looks
+        return f"no status: {type(error).__name__}"
 
 
 def _of_child(child: Child, nodes: dict[Node, None]) -> TreeNode:
@@ -122,4 +132,6 @@ def _facts(node: TreeNode) -> str:
         facts.append(f"mailbox {node.mailbox}")
     if node.open_calls:
         facts.append(f"open calls {node.open_calls}")
+    if node.status:
+        facts.append(node.status)
     return "  ".join(facts)

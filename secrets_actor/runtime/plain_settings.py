@@ -50,6 +50,9 @@ def _taken(hint: Any, given: Any, limits: Mapping[str, Any]) -> Any:
     kind, hint = type(given), _without_none(hint)
     if typing.get_origin(hint) is typing.Literal:
         return given if kind is str and given in typing.get_args(hint) else _NOT_PLAIN
+    if typing.get_origin(hint) is tuple:
+        found = tuple([_taken(str, one, {}) for one in given]) if kind in (list, tuple) else (_NOT_PLAIN,)
+        return _NOT_PLAIN if _NOT_PLAIN in found else found
     if not (kind is hint or (hint is float and kind is int) or (hint is Path and isinstance(given, (str, Path)))):
         return _NOT_PLAIN
     if kind is str and not (given.isascii() and given.isprintable()):

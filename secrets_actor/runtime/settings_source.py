@@ -16,17 +16,17 @@ import os
 import re
 import tomllib
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from secrets_actor.backends.aws.credentials.static import KeySource
-from secrets_actor.domain.errors import ConfigurationError
+from secrets_actor.domain.errors import ConfigurationError, InvalidInput, InvalidParameter
 from secrets_actor.domain.secret import MASK
 from secrets_actor.records import fields, is_dataclass
 from secrets_actor.runtime.aws_way import way_for
 from secrets_actor.runtime.plain_settings import plain
-from secrets_actor.runtime.settings import KEYS, AwsSettings, Settings, region_of
+from secrets_actor.runtime.settings import KEYS, AwsSettings, PrefetchSettings, Settings, region_of
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -188,7 +188,21 @@ def _unusable(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]
 
         role = Role(aws.role_arn, aws.role_session_name, aws.external_id, aws.session_duration, aws.role_tags or {})
         mistakes += [f"aws.{mistake}" for mistake in role.mistakes()]
+    mistakes += _unusable_prefetch(settings.prefetch)
     return tuple(mistakes)
+
+
+def _unusable_prefetch(section: PrefetchSettings) -> Iterator[str]:
+    if section == PrefetchSettings():
+        return
+    from secrets_actor.actor.prefetch_plan import Wanted
+
+    for name in ("names", "prefixes", "tags"):
+        try:
+            Wanted(**{name: getattr(section, name)})
+        except InvalidInput as error:
+            allowed = error.allowed if isinstance(error, InvalidParameter) else str(error)
+            yield f"prefetch.{name}: {allowed}"
 
 
 def _key_source(given: Any, environ: Mapping[str, str]) -> KeySource | str:
@@ -242,11 +256,16 @@ def _from_json(given: Any) -> Any:
     raise PydanticCustomError("no_table", "Input should be a table; in the environment, a JSON object")
 
 
+def _from_list(given: Any) -> Any:
+    return [one.strip() for one in given.split(",") if one.strip()] if isinstance(given, str) else given
+
+
 # What looks at a setting of a type before pydantic does.
 _BEFORE: Final[Mapping[Any, Callable[[Any], Any]]] = {
     int: _no_bool,
     float: _no_bool,
     Mapping[str, str] | None: _from_json,
+    tuple[str, ...]: _from_list,
 }
 
 

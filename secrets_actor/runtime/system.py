@@ -18,8 +18,9 @@ from typing import Self
 
 from secrets_actor.actor.failures import translated
 from secrets_actor.actor.jobs import Drain, UseStore
-from secrets_actor.client.front import Parts as Face
+from secrets_actor.client.background import Subscription
 from secrets_actor.client.secrets import Secrets
+from secrets_actor.domain.changes import NewVersion
 from secrets_actor.domain.errors import ConfigurationError, SecretsError, StartFailed
 from secrets_actor.domain.ports import BackendKit
 from secrets_actor.forks import on_fork
@@ -42,6 +43,8 @@ from secrets_actor.otp import (
 )
 from secrets_actor.records import dataclass, fields, replace
 from secrets_actor.runtime import tree
+from secrets_actor.runtime.async_face import AsyncFace
+from secrets_actor.runtime.face import face_of
 from secrets_actor.runtime.settings import OF_THE_STORE, Settings
 from secrets_actor.runtime.settings_source import load
 from secrets_actor.runtime.wiring import SECRETS, assemble, assemble_afresh, kit_for
@@ -58,11 +61,11 @@ class CallbackFailed(LifecycleEvent):
     error_type: str
 
 
-class System:
-    """One supervision tree with its client. Make it with `start` or `child_spec`.
+class System(AsyncFace):
+    """One supervision tree with its clients. Make it with `start` or `child_spec`.
 
-    `secrets` is the client for threads, `ref` what other pykka actors `ask` and `tell`. Both hold names, so they go on
-    working after any restart.
+    `secrets` is the client for threads, `async_secrets` that for asyncio, `ref` what other pykka actors `ask` and
+    `tell`. They hold names, so they go on working after any restart.
     """
 
     def __init__(
@@ -86,17 +89,9 @@ class System:
         self._hosted = False
         self._reviving = threading.RLock()
         on_fork(self)
-        node = self._parts.node
-        self._face = Face(
-            server=node.name(SECRETS),
-            cache=self._parts.cache,
-            audit=self._parts.trail,
-            clock=node.clock,
-            call_timeout=self.settings.call_timeout_seconds,
-            running=self._takes_calls,
-        )
+        self._face = face_of(self._parts, self._takes_calls)
         self.secrets = Secrets(self._face)
-        self.ref = NamedRef(node, SECRETS, translated, self._wake)
+        self.ref = NamedRef(self._parts.node, SECRETS, translated, self._wake)
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -168,8 +163,13 @@ class System:
         else:
             self._parts.present.replace(found)
             self._parts.cache.forget()
+            self._parts.subscriptions.doubt()
         self.settings, self._kit = settings, kit
         self._parts = replace(self._parts, settings=settings)
+
+    def subscribe(self, secret_id: str, callback: Callable[[NewVersion], object]) -> Subscription:
+        """As `Secrets.subscribe`."""
+        return self.secrets.subscribe(secret_id, callback)
 
     def _tell(self, request: UseStore | Drain, timeout: float | None = None) -> None:
         patience = self.settings.call_timeout_seconds if timeout is None else timeout
@@ -225,6 +225,7 @@ class System:
         """In the child of a fork, before anything else runs there."""
         self._parts.cache.forget()
         self._parts.trail.forget()
+        self._parts.subscriptions.forget()
         self._reviving, self._ended = threading.RLock(), threading.Event()
         self._told_by = None
         self._reason = FORKED if self._reason is None else self._reason

@@ -6,11 +6,17 @@ a child that cannot live must, within seconds, for then only the embedding progr
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator
 from typing import Final
 
 from secrets_actor.actor.breaker import BreakerRules
+from secrets_actor.actor.prefetch_plan import Wanted
+from secrets_actor.actor.prefetcher import Prefetcher
+from secrets_actor.actor.refilled import RefilledSupervisor
 from secrets_actor.actor.secrets_actor import Limits, SecretsActor
 from secrets_actor.actor.staff import Crew
+from secrets_actor.actor.subscriber import Rhythm, Subscriber
 from secrets_actor.actor.worker import Worker
 from secrets_actor.otp import (
     Backoff,
@@ -24,7 +30,7 @@ from secrets_actor.otp import (
     TimerServer,
     supervisor_spec,
 )
-from secrets_actor.runtime.wiring import AUDIT, SECRETS, WORKERS, Parts
+from secrets_actor.runtime.wiring import AUDIT, ERRANDS, SECRETS, SUBSCRIBERS, WORKERS, Parts
 from secrets_actor.telemetry.audit_server import AuditServer
 
 ROOT: Final = "secrets_actor"
@@ -34,6 +40,16 @@ CORE_FLAGS: Final = Flags(Strategy.REST_FOR_ONE, intensity=10, period=10.0)
 # Workers end for reasons that lie outside: connections that hang are cut off with their workers. All of them may go
 # several times within one outage before that means that the process itself is sick.
 WORKERS_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=100, period=10.0)
+# What works for callers in the background must not take down what they all lean on.
+FACES_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=10, period=10.0)
+SUBSCRIBERS_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=100, period=10.0)
+ERRANDS_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=10, period=10.0)
+# Seconds a subscriber has when the system stops; a callback that is under way is cut off.
+SUBSCRIBER_SHUTDOWN: Final = 1.0
+# Prefetches under way at a time: each has a thread, and one question out.
+MAX_ERRANDS: Final = 16
+# Seconds within which the prefetch of the start begins.
+PREFETCH_SPREAD: Final = 1.0
 # Seconds a worker has to finish its exchange when the system stops.
 WORKER_SHUTDOWN: Final = 2.0
 # A worker that ends again and again is started more and more slowly, for what ends it lies outside.
@@ -68,7 +84,57 @@ def secrets_actor(parts: Parts) -> SecretsActor:
         ),
         limits=Limits(settings.call_timeout_seconds, settings.max_pending),
         wall_clock=parts.wall_clock,
+        subscriptions=parts.subscriptions,
     )
+
+
+def subscriber_spec(parts: Parts, number: int) -> ChildSpec:
+    """The process of subscription *number*. Transient: one whose subscription was cancelled is not started again."""
+    settings, table, secrets = parts.settings, parts.subscriptions, parts.node.name(SECRETS)
+    rhythm = Rhythm(settings.ttl_seconds, settings.ttl_jitter, random.random)
+    return ChildSpec(
+        "subscriber",
+        lambda: Subscriber(number, table, secrets, rhythm),
+        restart=Restart.TRANSIENT,
+        shutdown=SUBSCRIBER_SHUTDOWN,
+    )
+
+
+def prefetch_spec(parts: Parts, wanted: Wanted, spread: float = 0.0) -> ChildSpec:
+    """The process of one prefetch. Transient: one that is done is not started again."""
+    secrets, cache = parts.node.name(SECRETS), parts.cache
+    return ChildSpec(
+        "prefetch",
+        lambda: Prefetcher(wanted, secrets, cache, spread, random.random),
+        restart=Restart.TRANSIENT,
+        backoff=WORKER_BACKOFF,
+    )
+
+
+def _first_prefetch(parts: Parts) -> Iterator[ChildSpec]:
+    section = parts.settings.prefetch
+    wanted = Wanted(section.names, section.prefixes, section.tags)
+    if wanted:
+        yield prefetch_spec(parts, wanted, PREFETCH_SPREAD)
+
+
+def _faces(parts: Parts) -> tuple[ChildSpec, ...]:
+    table = parts.subscriptions
+    subscribers = ChildSpec(
+        SUBSCRIBERS,
+        lambda: RefilledSupervisor(
+            SUBSCRIBERS_FLAGS, lambda: (subscriber_spec(parts, number) for number in table.numbers)
+        ),
+        kind=Kind.SUPERVISOR,
+        name=SUBSCRIBERS,
+    )
+    errands = ChildSpec(
+        ERRANDS,
+        lambda: RefilledSupervisor(ERRANDS_FLAGS, lambda: _first_prefetch(parts), MAX_ERRANDS),
+        kind=Kind.SUPERVISOR,
+        name=ERRANDS,
+    )
+    return subscribers, errands
 
 
 def children(parts: Parts) -> tuple[ChildSpec, ...]:
@@ -83,6 +149,7 @@ def children(parts: Parts) -> tuple[ChildSpec, ...]:
     return (
         supervisor_spec("infra", INFRA_FLAGS, [ChildSpec("timers", TimerServer, name="timers"), audit]),
         supervisor_spec("core", CORE_FLAGS, [workers, ChildSpec(SECRETS, lambda: secrets_actor(parts), name=SECRETS)]),
+        supervisor_spec("faces", FACES_FLAGS, _faces(parts)),
     )
 
 

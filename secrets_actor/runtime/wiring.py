@@ -7,8 +7,10 @@ import random
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from secrets_actor.actor.cache import Cache, CacheRules
+from secrets_actor.actor.cache import Cache
+from secrets_actor.actor.cache_rules import CacheRules
 from secrets_actor.actor.present_kit import PresentKit
+from secrets_actor.actor.subscriptions import Subscriptions
 from secrets_actor.domain.ports import BackendKit
 from secrets_actor.otp import Clock, LifecycleEvent, Node, Observer
 from secrets_actor.records import dataclass, replace
@@ -18,7 +20,7 @@ from secrets_actor.telemetry.audit_server import AuditTrail
 from secrets_actor.telemetry.logs import Log, make_logger
 from secrets_actor.telemetry.reports import LifecycleReporter
 
-AUDIT, WORKERS, SECRETS = "audit", "workers", "secrets"
+AUDIT, WORKERS, SECRETS, SUBSCRIBERS, ERRANDS = "audit", "workers", "secrets", "subscribers", "errands"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Parts:
     node: Node
     present: PresentKit
     cache: Cache
+    subscriptions: Subscriptions
     trail: AuditTrail
     audit_log: AuditLog
     report_lost: Callable[[int], None]
@@ -53,6 +56,7 @@ def assemble(
         node=node,
         present=PresentKit(kit or kit_for(settings, observe)),
         cache=Cache(cache_rules(settings), random.random),
+        subscriptions=Subscriptions(),
         trail=AuditTrail(node.name(AUDIT), audit_log.is_wanted),
         audit_log=audit_log,
         report_lost=_lost_records_reporter(logger),
@@ -74,8 +78,8 @@ def cache_rules(settings: Settings) -> CacheRules:
 
 
 def assemble_afresh(parts: Parts, *, observer: Observer | None = None, kit: BackendKit | None = None) -> Parts:
-    """*parts* in the child of a fork. What callers hold stays: node, cache and trail, which have forgotten. What may
-    hold a connection, a file, or the lock of a thread that is not here is made anew."""
+    """*parts* in the child of a fork. What callers hold stays: node, cache, subscriptions, trail; they have
+    forgotten. What may hold a connection, a file, or the lock of a thread that is not here is made anew."""
     settings = parts.settings
     logger = make_logger(format=settings.log.format, output=settings.log.output)
     observe = _both(LifecycleReporter(logger), observer)

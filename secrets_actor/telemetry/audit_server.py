@@ -42,7 +42,7 @@ class AuditTrail:
         if first:
             self._server.post(_WAKE)
 
-    def hit(self, secret: Secret, now: float, caller: str | None) -> None:
+    def hit(self, secret: Secret, now: float, caller: str | None) -> None:  # noqa: ARG002
         """A cached get."""
         self.record(AuditRecord("get", secret.name, "ok", "cache", 0.0, secret.version_id, caller=caller))
 

@@ -73,9 +73,10 @@ class FakeStore:
         self._exchanges = 0
         self.clock.on_jump(self._wake)
 
-    def kit(self, *, credentials: CredentialSource | None = None) -> BackendKit:
-        """For `System(kit=...)`. *credentials*: where workers fetch keys first; the store does not look at them."""
-        return BackendKit(NAME, lambda: _Connection(self), credentials)
+    def kit(self, *, credentials: CredentialSource | None = None, endpoint: str | None = None) -> BackendKit:
+        """For `System(kit=...)`. *credentials*: where workers fetch keys first; the store does not look at them.
+        *endpoint*: a host and port, as if it were far away: a breaker guards the way there then."""
+        return BackendKit(NAME, lambda: _Connection(self), credentials, endpoint=endpoint)
 
     # --- what is in it --------------------------------------------------------------------------------------------
 
@@ -149,14 +150,15 @@ class FakeStore:
 
     # --- connections ----------------------------------------------------------------------------------------------
 
-    def _perform(self, connection: _Connection, operation: Operation[T], deadline: float) -> Answer[T]:
+    def _perform(self, connection: _Connection, operation: Operation[T], context: CallContext) -> Answer[T]:
+        deadline, new_id = context.deadline, str(uuid.uuid4())
         with self._changed:
             self._exchanges += 1
             self._calls[operation.kind] += 1
             request_id = f"fake-{self._exchanges}"
             self._pass(connection, operation.kind, deadline, "before")
             try:
-                value = self._shelf.perform(operation, self._wall_clock(), str(uuid.uuid4()))
+                value = self._shelf.perform(operation, self._wall_clock(), new_id, repeated=context.repeated)
             except StoreError as refusal:
                 refusal.request_id = request_id
                 raise
@@ -220,7 +222,7 @@ class _Connection:
 
     def perform(self, operation: Operation[T], context: CallContext) -> Answer[T]:
         """Carry *operation* out, once the switches let it through. Raises `SecretsError`s, and what a test set."""
-        return self._store._perform(self, operation, context.deadline)
+        return self._store._perform(self, operation, context)
 
     def close(self) -> None:
         """Give up the connection; a `perform` that is held fails now."""

@@ -81,8 +81,9 @@ class Shelf:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def perform(self, operation: Operation[Any], now: datetime, new_id: str) -> Any:
-        """The answer to *operation* at *now*. *new_id* is the version id of a set that brings no token.
+    def perform(self, operation: Operation[Any], now: datetime, new_id: str, *, repeated: bool = False) -> Any:
+        """The answer to *operation* at *now*. *new_id* is the version id of a set that brings no token. *repeated*: it
+        may have taken effect before, so a delete that finds the secret scheduled is done.
 
         Raises `SecretNotFound`, `SecretDeleted`, `SecretExists`, `InvalidRequest` and `UnknownMessage`.
         """
@@ -99,7 +100,7 @@ class Shelf:
             case Set():
                 return self._set(operation, operation.token or new_id, now)
             case Delete():
-                return self._delete(operation, now)
+                return self._delete(operation, now, repeated)
             case Restore():
                 return self._restore(operation, now)
             case GetMany():
@@ -179,7 +180,7 @@ class Shelf:
         self._entries[entry.name] = entry
         return entry
 
-    def _delete(self, operation: Delete, now: datetime) -> DeleteReceipt:
+    def _delete(self, operation: Delete, now: datetime, repeated: bool) -> DeleteReceipt:
         secret_id = SecretId(operation.secret_id)
         if operation.force:
             gone = self._find(secret_id)
@@ -187,6 +188,9 @@ class Shelf:
                 return DeleteReceipt(secret_id, secret_id if secret_id.is_arn else f"{ARN_PREFIX}{secret_id}", now)
             del self._entries[gone.name]
             return DeleteReceipt(gone.name, gone.arn, now)
+        entry = self._there(secret_id)
+        if repeated and entry.deletion_date is not None:
+            return DeleteReceipt(entry.name, entry.arn, entry.deletion_date)
         entry = self._live(secret_id)
         window = self._recovery_window if operation.recovery_window is None else operation.recovery_window
         entry.changed_at, entry.deletion_date = now, now + timedelta(days=window)

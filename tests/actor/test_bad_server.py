@@ -36,6 +36,7 @@ from tests.servers.faulty import FaultyServer
 from tests.servers.ministack import Ministack
 from tests.servers.moto import MotoServer
 
+TOKEN = "33333333-3333-4333-8333-333333333333"  # the caller's own: what it set may be the past by now
 SLACK = 2.0  # a deadline is kept within this factor on a busy machine
 
 
@@ -44,7 +45,8 @@ def system_at(url: str, folder: Path, keys: Any, watch: Watch | None = None, **m
     aws = AwsSettings(
         region="us-east-1", endpoint_url=url, access_key=keys.access_key_id, secret_key=keys.secret_key, timeout=5.0
     )
-    return System(settings(folder, backend="aws_secrets_manager", aws=aws, **more), observer=watch)
+    given = {"breaker_failures": 0} | more  # what comes after a failure is to be sent
+    return System(settings(folder, backend="aws_secrets_manager", aws=aws, **given), observer=watch)
 
 
 @pytest.fixture
@@ -125,7 +127,7 @@ def test_a_get_behind_a_queued_set_asks_anew_and_sees_it(
     with FaultyServer(Forward(port, gate)) as server, running(system_at(server.url, tmp_path, keys)) as system:
         first = in_background(lambda: system.secrets.get("a").reveal())
         gate.wait_until_held()
-        setting = in_background(lambda: system.secrets.set("a", "new"))
+        setting = in_background(lambda: system.secrets.set("a", "new", token=TOKEN))
         eventually(lambda: process(system, "secrets").open_calls == 2)
         second = in_background(lambda: system.secrets.get("a").reveal())
         eventually(lambda: process(system, "secrets").open_calls == 3)

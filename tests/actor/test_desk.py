@@ -1,11 +1,13 @@
 """Every caller is answered with his own, and every answer is audited once."""
 
+from typing import Any
+
 import pytest
 
 from secrets_actor.actor.desk import Desk
 from secrets_actor.actor.flights import Flight, Waiter
 from secrets_actor.domain.errors import SecretNotFound
-from secrets_actor.domain.operations import Get, List, Set
+from secrets_actor.domain.operations import Get, List, Operation, Set
 from secrets_actor.domain.ports import AuditRecord
 from secrets_actor.domain.secret import SecretValue, SetReceipt
 from secrets_actor.otp import From
@@ -23,13 +25,14 @@ class Sink:
         self.records.append(record)
 
 
-def waiter() -> Waiter:
-    return Waiter(From[object](), 2.0, 10.0)
+def waiter(operation: Operation[Any]) -> Waiter:
+    return Waiter(From[object](), operation, 2.0, 10.0)
 
 
 def test_all_who_wait_get_the_answer_and_each_leaves_a_record() -> None:
     sink = Sink()
-    flight = Flight(1, Set("a", SecretValue("v"), TOKEN), waiters=[waiter(), waiter()])
+    write = Set("a", SecretValue("v"), TOKEN)
+    flight = Flight(1, write, waiters=[waiter(write), waiter(write)])
     receipt = SetReceipt("a", "arn", TOKEN, created=True)
 
     Desk(sink, lambda: 5.5).settle(flight, receipt, "backend", "r-1")
@@ -40,7 +43,7 @@ def test_all_who_wait_get_the_answer_and_each_leaves_a_record() -> None:
 
 def test_each_gets_an_error_of_his_own() -> None:
     sink = Sink()
-    flight = Flight(1, Get("a"), waiters=[waiter(), waiter()])
+    flight = Flight(1, Get("a"), waiters=[waiter(Get("a")), waiter(Get("a"))])
     error = SecretNotFound("no", request_id="r-2")
 
     Desk(sink, lambda: 2.0).fail(flight, error, "backend")
@@ -52,10 +55,10 @@ def test_each_gets_an_error_of_his_own() -> None:
 
 
 def test_an_answer_that_came_too_late_says_so() -> None:
-    sink, late = Sink(), waiter()
+    sink, late = Sink(), waiter(List())
     late.caller.fail(TimeoutError())
 
-    Desk(sink, lambda: 2.0).answer(List(), late, (), "backend")
+    Desk(sink, lambda: 2.0).answer(late, (), "backend")
 
     assert [(one.operation, one.secret_id, one.outcome) for one in sink.records] == [("list", None, "too_late")]
     with pytest.raises(TimeoutError):

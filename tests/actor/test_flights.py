@@ -6,7 +6,7 @@ from secrets_actor.otp import From
 
 
 def waiter(deadline: float = 10.0) -> Waiter:
-    return Waiter(From[object](), 0.0, deadline)
+    return Waiter(From[object](), Get("a"), 0.0, deadline)
 
 
 def boarded(flights: Flights, *waiters: Waiter, key: object = "key") -> Flight:

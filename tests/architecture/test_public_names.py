@@ -7,6 +7,9 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 import secrets_actor
 from tests.architecture.house import PACKAGE, ROOT
@@ -27,14 +30,20 @@ def test_the_public_names_are_ours_and_can_be_imported() -> None:
 
 def test_nothing_else_is_public() -> None:
     tree = ast.parse((PACKAGE / "__init__.py").read_text())
-    imported = {
-        alias.asname or alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
-    }
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    kinds = [type(node).__name__ for node in tree.body]
 
-    assert imported == set(secrets_actor.__all__)
-    assert [type(node).__name__ for node in tree.body] == ["Expr", *["ImportFrom"] * (len(tree.body) - 2), "Assign"]
+    assert imported - {"TYPE_CHECKING"} == set(secrets_actor.__all__)
+    assert kinds == ["Expr", *["ImportFrom"] * (len(kinds) - 3), "If", "Assign"]
     rooms = {path.name.removesuffix(".py") for path in PACKAGE.iterdir()}
     assert {name for name in vars(secrets_actor) if not name.startswith("_")} - imported <= rooms
+
+
+def test_a_name_that_is_not_there_is_told_as_usual() -> None:
+    with pytest.raises(AttributeError, match="'secrets_actor' has no attribute 'AsyncSecret'"):
+        _ = secrets_actor.AsyncSecret
+    with pytest.raises(ImportError):
+        importlib.import_module("secrets_actor.AsyncSecret")
 
 
 def test_every_error_is_public_and_of_one_tree() -> None:
@@ -71,6 +80,26 @@ def test_a_start_on_the_defaults_loads_nothing_heavy_either() -> None:
     loaded = loaded_after("import secrets_actor\nwith secrets_actor.start() as system: pass")
 
     assert not loaded & set(HEAVY)
+
+
+def test_who_uses_the_face_for_threads_does_not_load_asyncio_or_the_face_for_it(tmp_path: Path) -> None:
+    loaded = loaded_after(
+        "from secrets_actor import LocalSettings, Settings, start\n"
+        f"with start(Settings(local=LocalSettings(path={str(tmp_path)!r}))) as system:\n"
+        "    system.secrets.set('a', 'v'); system.secrets.get('a'); system.secrets.list()"
+    )
+
+    assert "secrets_actor.client.secrets" in loaded
+    assert "asyncio" not in loaded
+    assert "secrets_actor.client.async_secrets" not in loaded
+
+
+@pytest.mark.parametrize("naming", ["secrets_actor.AsyncSecrets", "secrets_actor.System().async_secrets"])
+def test_the_face_for_asyncio_is_loaded_when_it_is_named(naming: str) -> None:
+    loaded = loaded_after(f"import secrets_actor\n{naming}")
+
+    assert {"asyncio", "secrets_actor.client.async_secrets"} <= loaded
+    assert not loaded & (set(HEAVY) - {"asyncio", "ssl"})
 
 
 def test_importing_a_backend_loads_neither_the_other_nor_its_libraries() -> None:

@@ -2,14 +2,11 @@
 
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
-
-import pytest
 
 import secrets_actor
-from secrets_actor import LocalSettings, Settings, start
 from secrets_actor.otp import TreeNode
 from secrets_actor.runtime import tree as specs
+from secrets_actor.testing import fake_system
 from tests.architecture.house import ROOT
 
 TEXT = (ROOT / "supervision.md").read_text()
@@ -42,14 +39,11 @@ def running(node: TreeNode) -> Drawn:
     return Drawn(node.id, node.strategy or node.restart, [running(child) for child in node.children])
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(local=LocalSettings(path=tmp_path))
-
-
-def test_the_tree_on_the_page_is_the_running_one(settings: Settings) -> None:
-    with start(settings) as system:
-        system.secrets.list()  # so that there is a worker
+def test_the_tree_on_the_page_is_the_running_one() -> None:
+    with fake_system(max_workers=1) as (system, store), store.hold("get_many") as gate:
+        system.subscribe("db/password", print)
+        system.secrets.prefetch(["db/password"])
+        gate.wait_until_held()
         found = running(system.tree().root)
 
     assert found == drawn_tree()
@@ -71,16 +65,21 @@ def test_the_intensities_on_the_page_are_those_in_force() -> None:
         "infra": specs.INFRA_FLAGS,
         "core": specs.CORE_FLAGS,
         "workers": specs.WORKERS_FLAGS,
+        "faces": specs.FACES_FLAGS,
+        "subscribers": specs.SUBSCRIBERS_FLAGS,
+        "errands": specs.ERRANDS_FLAGS,
     }
 
     assert {name for name, *_ in rows} == flags.keys()
     for name, strategy, intensity, period in rows:
         assert (flags[name].intensity, flags[name].period) == (int(intensity), float(period)), name
-        assert strategy == ("dynamic" if name == "workers" else flags[name].strategy), name
+        dynamic = name in ("workers", "subscribers", "errands")
+        assert strategy == ("dynamic" if dynamic else flags[name].strategy), name
 
 
 def test_the_shutdowns_on_the_page_are_those_in_force() -> None:
-    assert f"| {specs.WORKER_SHUTDOWN:g} s, in parallel |" in TEXT
+    assert f"| `worker` | transient | {specs.WORKER_SHUTDOWN:g} s, in parallel |" in TEXT
+    assert f"| `subscriber` | transient | {specs.SUBSCRIBER_SHUTDOWN:g} s, in parallel |" in TEXT
 
 
 def test_the_error_table_names_classes_that_are_public() -> None:

@@ -1,7 +1,8 @@
 """python -m tests.bench.aws [--quick]: what an uncached get costs, as ratios to boto3 in the same run.
 
 Ours goes the whole way: client, actor, worker, signature, HTTP, audit record. The stand-in for AWS has a core of its
-own, and all clients share another. capo-secrets-manager is measured beside them where it is installed.
+own, and all clients share another. capo-secrets-manager is measured beside them where it is installed. On a machine
+that has other work to do, the throughput says more of that than of us: see what bare sockets get, or --undisturbed.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -98,6 +100,25 @@ def boto(url: str, workers: int) -> Iterator[Get]:
         yield lambda name: client.get_secret_value(SecretId=name)["SecretString"]
 
 
+@contextlib.contextmanager
+def bare(url: str, workers: int) -> Iterator[Get]:
+    """A request of fixed bytes over a socket a caller, nothing of it looked at: what this machine, busy as it is, and
+    the stand-in leave to be had."""
+    body = b'{"SecretId":"bench/0"}'
+    target = b"X-Amz-Target: secretsmanager.GetSecretValue"
+    request = b"POST / HTTP/1.1\r\n%b\r\nContent-Length: %d\r\n\r\n%b" % (target, len(body), body)
+    own, opened = threading.local(), contextlib.ExitStack()
+
+    def get(_: str) -> object:
+        if not hasattr(own, "socket"):
+            own.socket = opened.enter_context(socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))))
+        own.socket.send(request)
+        return own.socket.recv(65_536)
+
+    with opened:
+        yield get
+
+
 def sequential(get: Get, number: int) -> float:
     """Seconds of CPU a get, one caller."""
     began = time.process_time()
@@ -106,30 +127,34 @@ def sequential(get: Get, number: int) -> float:
     return (time.process_time() - began) / number
 
 
-def at_once(get: Get, each: int) -> tuple[float, float]:
-    """(gets a second, seconds of CPU a get) of all callers together."""
-    start = threading.Barrier(CALLERS + 1)
+def at_once(get: Get, seconds: float) -> tuple[float, float]:
+    """(gets a second, seconds of CPU a get) of all callers together, once they are under way: the burst in which they
+    start, and the wait for the last of them, say nothing of either."""
+    ends = threading.Event()
+    done = [0] * CALLERS
     failures: list[BaseException] = []
 
     def run(caller: int) -> None:
-        start.wait()
         try:
-            for at in range(each):
-                get(f"bench/{caller * each + at}")
+            while not ends.is_set():
+                get(f"bench/{done[caller] * CALLERS + caller}")
+                done[caller] += 1
         except BaseException as error:
             failures.append(error)
 
     threads = [threading.Thread(target=run, args=(caller,)) for caller in range(CALLERS)]
     for thread in threads:
         thread.start()
-    start.wait()
-    began, cpu = time.perf_counter(), time.process_time()
+    ends.wait(10 * LATENCY)
+    before, began, cpu = sum(done), time.perf_counter(), time.process_time()
+    ends.wait(seconds)
+    number, wall, cpu = sum(done) - before, time.perf_counter() - began, time.process_time() - cpu
+    ends.set()
     for thread in threads:
         thread.join()
-    wall, cpu = time.perf_counter() - began, time.process_time() - cpu
     if failures:
         raise failures[0]
-    return CALLERS * each / wall, cpu / (CALLERS * each)
+    return number / wall, cpu / number
 
 
 def told(name: str, figure: float, goal: str, met: bool, more: str) -> bool:
@@ -169,18 +194,18 @@ def one_caller(stub: Stub, rounds: int, number: int) -> bool:
     return missed
 
 
-def many_callers(stub: Stub, rounds: int, each: int) -> bool:
+def many_callers(stub: Stub, rounds: int, seconds: float) -> bool:
     """Throughput against the ideal, and how many sockets it takes."""
     ideal = CALLERS / LATENCY
-    shares: dict[str, list[float]] = {"ours": [], "boto3": []}
-    cpu: dict[str, list[float]] = {"ours": [], "boto3": []}
+    peers = {"ours": ours, "boto3": boto, "bare": bare}
+    shares: dict[str, list[float]] = {name: [] for name in peers}
+    cpu: dict[str, list[float]] = {name: [] for name in peers}
     most_open = 0
     for _ in range(rounds):
-        for name, peer in (("ours", ours), ("boto3", boto)):
+        for name, peer in peers.items():
             stub.configure(LATENCY)
             with peer(stub.url, CALLERS) as get:
-                at_once(get, 2)
-                rate, cost = at_once(get, each)
+                rate, cost = at_once(get, seconds)
                 shares[name].append(rate / ideal)
                 cpu[name].append(cost)
                 if name == "ours":
@@ -195,6 +220,7 @@ def many_callers(stub: Stub, rounds: int, each: int) -> bool:
         f"{share['ours'] * ideal:.0f}/s, {us['ours']:.0f} us CPU; "
         f"boto3 {share['boto3'] * ideal:.0f}/s, {us['boto3']:.0f} us",
     )
+    told("the same of bare sockets", share["bare"], "beside", True, f"{us['bare']:.0f} us CPU")
     sockets = most_open / CALLERS
     return told("connections opened / workers", sockets, "most 1.0", sockets <= 1.0, f"{most_open}") or missed
 
@@ -237,7 +263,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.aws")
     parser.add_argument("--quick", action="store_true", help="a fifth of everything")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--undisturbed", action="store_true", help="before all else that this machine does (for root)")
     options = parser.parse_args()
+    if options.undisturbed:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))  # the stand-in inherits it
     share = 5 if options.quick else 1
     available = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
     core = available[1] if len(available) > 1 else None
@@ -246,7 +275,7 @@ def main() -> int:
             os.sched_setaffinity(0, {available[0]})
         missed = [
             one_caller(stub, options.rounds, 1000 // share),
-            many_callers(stub, max(1, options.rounds // 2), 60 // share),
+            many_callers(stub, options.rounds, 3.0 / share),
             cold_start(stub, options.rounds),
         ]
     return 1 if any(missed) else 0

@@ -1,5 +1,5 @@
-"""python -m tests.chaos.kernel [--minutes N] [--seed S]: a three-level tree under 16 callers, its processes killed,
-crashed and hung at random. Afterwards the books must balance; see `Report`.
+"""python -m tests.chaos.kernel [--minutes N] [--seed S]: a three-level tree under 16 callers, its processes, the root
+too, killed, crashed and hung at random. Afterwards the books must balance; see `Report`.
 """
 
 import argparse
@@ -24,9 +24,11 @@ from secrets_actor.otp import (
     Node,
     NoProcess,
     Overloaded,
+    Pid,
     Reply,
     Strategy,
     Supervisor,
+    TimerServer,
     TreeNode,
     call,
     cast,
@@ -34,12 +36,14 @@ from secrets_actor.otp import (
     spawn,
     supervisor_spec,
 )
-from secrets_actor.otp.events import ChildRestarted, ChildStartFailed, ProcessStarted
+from secrets_actor.otp.events import ChildRestarted, ChildStartFailed, ProcessDisowned, ProcessStarted
 
 CALLERS: Final = 16
 PATIENCE: Final = 0.2  # seconds a caller waits
+DEADLINE: Final = 0.1  # seconds of a callback
 WHOLE_WITHIN: Final = 15.0  # seconds the tree has to recover
 CALM: Final = Flags(intensity=10**6, period=1.0)
+DEEDS: Final = ("kill leaf", "crash leaf", "hang leaf", "kill group", "end group", "kill root")
 LEAVES: Final = tuple(f"{group}{number}" for group in "abc" for number in range(4))
 
 
@@ -64,6 +68,12 @@ class Server(GenServer):
         self._cut.set()
 
 
+def children(pid: Pid) -> list[Pid]:
+    """The processes below *pid*."""
+    shown = pid.published  # None before the first child
+    return [] if shown is None else [row.pid for row in shown.children if row.pid is not None]
+
+
 def tree() -> list[ChildSpec]:
     """Three groups, one of each strategy, of four servers each."""
     limit = MailboxLimit(8)
@@ -71,7 +81,11 @@ def tree() -> list[ChildSpec]:
         supervisor_spec(
             f"group {group}",
             Flags(strategy, CALM.intensity, CALM.period),
-            [ChildSpec(name, Server, shutdown=0.05, name=name, mailbox=limit) for name in LEAVES if name[0] == group],
+            [
+                ChildSpec(name, Server, shutdown=0.05, name=name, mailbox=limit, callback_deadline=DEADLINE)
+                for name in LEAVES
+                if name[0] == group
+            ],
         )
         for group, strategy in zip("abc", Strategy, strict=True)
     ]
@@ -80,18 +94,26 @@ def tree() -> list[ChildSpec]:
 @dataclass
 class Report:
     """What was asked and what came of it; `problems` is empty if every call was answered, refused or timed out, the
-    tree is whole, no thread is left but the counted ones, and the observer saw as many restarts as the tree shows."""
+    tree is whole, no thread was left but the counted ones, and the observer saw as many restarts as the tree shows.
+    `disowned` threads were counted by the node, and as many at a time as `most` says."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     deeds: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     made: int = 0
+    disowned: int = 0
+    most: int = 0
 
     def __str__(self) -> str:
         counts = ", ".join(f"{number} {name}" for name, number in sorted(self.outcomes.items()))
         deeds = ", ".join(f"{number} {name}" for name, number in sorted(self.deeds.items()))
         return "\n".join(
-            [f"{self.made} calls: {counts}", f"deeds: {deeds}", *(f"PROBLEM {one}" for one in self.problems)]
+            [
+                f"{self.made} calls: {counts}",
+                f"deeds: {deeds}",
+                f"disowned: {self.disowned}, at most {self.most} at a time",
+                *(f"PROBLEM {one}" for one in self.problems),
+            ]
         )
 
 
@@ -102,7 +124,9 @@ class Chaos:
         self.random = random.Random(seed)
         self.events: list[LifecycleEvent] = []
         self.node = Node(self.events.append)
-        self.root = spawn(self.node, lambda: Supervisor(CALM, tree()), label="root")
+        timers = ChildSpec("timers", TimerServer)
+        top = [timers, supervisor_spec("root", CALM, tree())]
+        self.top = spawn(self.node, lambda: Supervisor(CALM, top), label="top")
         self.over = threading.Event()
         self.report = Report()
         self._lock = threading.Lock()
@@ -122,8 +146,8 @@ class Chaos:
                 self.report.problems.append(f"caller {number} waits still")
         self._heal()
         self._check()
-        self.root.exit(SHUTDOWN)
-        if self.root.wait(30.0) is None:
+        self.top.exit(SHUTDOWN)
+        if self.top.wait(30.0) is None:
             self.report.problems.append("the root does not stop")
         self._check_threads()
         return self.report
@@ -150,11 +174,13 @@ class Chaos:
             self.report.made += made
 
     def _strike(self) -> None:
-        deed = self.random.choice(["kill leaf", "crash leaf", "hang leaf", "kill group", "end group"])
+        deed = self.random.choices(DEEDS, (8, 8, 8, 8, 8, 1))[0]
+        self.report.most = max(self.report.most, len(self.node.disowned))
         if deed.endswith("leaf"):
             target = self.node.registry.whereis(self.random.choice(LEAVES))
         else:
-            groups = [row.pid for row in self.root.published.children if row.pid is not None]
+            roots = [pid for pid in children(self.top) if pid.label == "root"]
+            groups = roots if deed == "kill root" else [pid for root in roots for pid in children(root)]
             target = self.random.choice(groups) if groups else None
         if target is None:
             return
@@ -163,8 +189,7 @@ class Chaos:
             case "crash leaf":
                 cast(target, "crash")
             case "hang leaf":
-                cast(target, "hang")
-                threading.Timer(0.05, target.kill).start()  # its watchdog
+                cast(target, "hang")  # its supervisor will see to it
             case "end group":
                 target.exit(SHUTDOWN, sender=target.parent)
             case _:
@@ -175,7 +200,7 @@ class Chaos:
         while time.monotonic() < deadline:
             try:
                 if all(call(self.node.name(name), 1, 1.0) == 1 for name in LEAVES):
-                    time.sleep(0.1)  # the last watchdogs
+                    time.sleep(2 * DEADLINE)  # the last to hang
                     if all(call(self.node.name(name), 1, 1.0) == 1 for name in LEAVES):
                         return
             except (CallFailed, CallTimeout, Overloaded):
@@ -186,7 +211,10 @@ class Chaos:
         report = self.report
         if sum(report.outcomes.values()) != report.made or report.outcomes["answered wrongly"]:
             report.problems.append("a call is unaccounted for")
-        shown = snapshot(self.root).root
+        report.disowned = sum(isinstance(event, ProcessDisowned) for event in list(self.events))
+        if not 0 < report.most <= report.disowned:
+            report.problems.append(f"{report.most} disowned at a time of {report.disowned}")
+        shown = snapshot(self.top).root
         for node in shown.walk():
             if node.state != "running":
                 report.problems.append(f"{node.id} is {node.state}")
@@ -212,7 +240,7 @@ class Chaos:
         self.report.problems.append(f"threads left: {left}, disowned: {self.node.disowned}")
 
     def _is_ours(self, thread: threading.Thread) -> bool:
-        return thread.name.partition("#")[0] in (*LEAVES, "root", "group a", "group b", "group c")
+        return thread.name.partition("#")[0] in (*LEAVES, "top", "timers", "root", "group a", "group b", "group c")
 
 
 def main() -> int:

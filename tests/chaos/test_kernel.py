@@ -11,4 +11,5 @@ def test_after_chaos_every_call_is_accounted_for_and_the_tree_is_whole(seed: int
     assert report.problems == [], str(report)
     assert report.outcomes["answered"] > 100
     assert report.made == sum(report.outcomes.values())
-    assert len(report.deeds) == 5
+    assert len(report.deeds) == 6
+    assert report.disowned > 0

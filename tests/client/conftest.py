@@ -1,5 +1,36 @@
-"""The client is tested over the same systems as the actor."""
+"""The client is tested over the same systems as the actor, and through both faces."""
 
-from tests.actor.conftest import _no_thread_is_left, local, shelf, system, watch
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
-__all__ = ["_no_thread_is_left", "local", "shelf", "system", "watch"]
+import pytest
+
+from secrets_actor import System
+from tests.actor.conftest import _no_thread_is_left, local, shelf, watch
+from tests.actor.rig import Shelf, Watch, running, settings
+from tests.faces import FACES, THREADS, seen_through
+
+__all__ = ["_no_thread_is_left", "local", "shelf", "watch"]
+# Messages have no face; what is about asyncio has one only.
+FACELESS = ("test_pykka_actors", "test_asyncio", "test_asyncio_ends")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each test that uses a face runs once for each."""
+    if "face" in metafunc.fixturenames and not metafunc.module.__name__.endswith(FACELESS):
+        metafunc.parametrize("face", FACES, indirect=True)
+
+
+@pytest.fixture
+def face(request: pytest.FixtureRequest) -> Iterator[Callable[[System], Any]]:
+    """What makes of a system one that is used through the face of this run."""
+    with seen_through(getattr(request, "param", THREADS)) as seen:
+        yield seen
+
+
+@pytest.fixture
+def system(tmp_path: Path, shelf: Shelf, watch: Watch, face: Callable[[System], Any]) -> Iterator[Any]:
+    """A system over `shelf`, running."""
+    with running(System(settings(tmp_path), kit=shelf.kit(), observer=watch), shelf) as started:
+        yield face(started)

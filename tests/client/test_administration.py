@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -19,6 +19,7 @@ from secrets_actor import (
     Settings,
     SortBy,
     StoreError,
+    System,
     UnknownMessage,
     start,
 )
@@ -32,10 +33,11 @@ VALUE = "hunter2-must-not-show"
 
 
 @pytest.fixture
-def secrets(fresh_moto: MotoServer) -> Iterator[Secrets]:
+def secrets(fresh_moto: MotoServer, face: Callable[[System], System]) -> Iterator[Secrets]:
     keys = fresh_moto.account.user(allow_everything())
     settings = Settings(
         backend="aws_secrets_manager",
+        breaker_failures=0,  # what the emulator does not know it answers with 500
         aws=AwsSettings(
             region="us-east-1",
             endpoint_url=fresh_moto.url,
@@ -45,7 +47,7 @@ def secrets(fresh_moto: MotoServer) -> Iterator[Secrets]:
         ),
     )
     with start(settings) as system:
-        yield system.secrets
+        yield face(system).secrets
 
 
 def test_a_secret_is_created_put_updated_and_described(secrets: Secrets) -> None:

@@ -1,7 +1,7 @@
 """Many at once, through a whole tree: from the cache what is there, the rest in calls of 20, each secret on record."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,11 +30,11 @@ NAMES = [f"s/{number:02}" for number in range(45)]
 
 
 @pytest.fixture
-def running() -> Iterator[tuple[System, FakeStore]]:
+def running(face: Callable[[System], System]) -> Iterator[tuple[System, FakeStore]]:
     with fake_system() as (system, store):
         for name in NAMES:
             store.put(name, f"value of {name}")
-        yield system, store
+        yield face(system), store
 
 
 def test_chunks_of_20_are_asked_for_and_put_together_in_the_callers_order(running: tuple[System, FakeStore]) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from secrets_actor import AwsSettings, InvalidAnswer, Secrets, Settings, start
+from secrets_actor import AwsSettings, InvalidAnswer, Secrets, Settings, System, start
 from tests.servers.behaviours import Behaviour, answer_json
 from tests.servers.faulty import FaultyServer
 
@@ -14,11 +14,11 @@ ARN: Final = "arn:aws:secretsmanager:us-east-1:123456789012:secret:a-AbCdEf"
 
 
 @contextmanager
-def served(*script: Behaviour) -> Iterator[tuple[Secrets, FaultyServer]]:
+def served(face: Callable[[System], System], *script: Behaviour) -> Iterator[tuple[Secrets, FaultyServer]]:
     with FaultyServer(*script) as server:
         aws = AwsSettings(region="us-east-1", endpoint_url=server.url, access_key="AKIDEXAMPLE", secret_key="secret")
         with start(Settings(backend="aws_secrets_manager", aws=aws)) as system:
-            yield system.secrets, server
+            yield face(system).secrets, server
 
 
 def page(token: str | None) -> Behaviour:
@@ -35,8 +35,10 @@ LISTS: Final[list[Callable[[Secrets], list[Any]]]] = [
 
 @pytest.mark.parametrize("listed", LISTS, ids=["iterate", "versions"])
 @pytest.mark.parametrize("tokens", ["AA", "ABA", "ABCDBCDBCD"])
-def test_a_list_that_goes_round_in_circles_is_told(listed: Callable[[Secrets], list[Any]], tokens: str) -> None:
-    with served(*map(page, tokens), page(None)) as (secrets, server):
+def test_a_list_that_goes_round_in_circles_is_told(
+    listed: Callable[[Secrets], list[Any]], tokens: str, face: Callable[[System], System]
+) -> None:
+    with served(face, *map(page, tokens), page(None)) as (secrets, server):
         with pytest.raises(InvalidAnswer, match="in circles"):
             listed(secrets)
 
@@ -44,6 +46,6 @@ def test_a_list_that_goes_round_in_circles_is_told(listed: Callable[[Secrets], l
 
 
 @pytest.mark.parametrize("listed", LISTS, ids=["iterate", "versions"])
-def test_a_list_that_ends_is_whole(listed: Callable[[Secrets], list[Any]]) -> None:
-    with served(*map(page, "ABCDEFG"), page(None)) as (secrets, _):
+def test_a_list_that_ends_is_whole(listed: Callable[[Secrets], list[Any]], face: Callable[[System], System]) -> None:
+    with served(face, *map(page, "ABCDEFG"), page(None)) as (secrets, _):
         assert len(listed(secrets)) == 8

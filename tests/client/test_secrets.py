@@ -1,4 +1,4 @@
-"""The face for threads: what it refuses, what it waits for, and what its errors show."""
+"""Both faces: what they refuse, what they wait for, and what their errors show."""
 
 import math
 import threading
@@ -128,7 +128,7 @@ def test_after_stop_every_call_is_refused_at_once(system: System, shelf: Shelf) 
     ):
         assert type(failure(ask)) is ServerDown
     assert time.monotonic() - begun < 1.0
-    assert repr(system.secrets) == "<Secrets of secrets>"
+    assert repr(system.secrets) in ("<Secrets of secrets>", "<AsyncSecrets of secrets>")
 
 
 def test_callers_who_wait_at_stop_are_answered(system: System, shelf: Shelf) -> None:

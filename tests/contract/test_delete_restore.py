@@ -1,12 +1,14 @@
 """Delete softly and restore, or by force and for good."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from secrets_actor.domain.errors import InvalidRequest, SecretDeleted, SecretNotFound
-from secrets_actor.domain.operations import AWSPREVIOUS
-from tests.contract.store import RECOVERY_WINDOW, Store, failure, new_token, outcome
+from secrets_actor.domain.operations import AWSPREVIOUS, Delete
+from secrets_actor.domain.ports import CallContext
+from tests.contract.store import RECOVERY_WINDOW, SECONDS, Store, failure, new_token, outcome
 
 
 def test_a_deleted_secret_is_not_read_until_it_is_restored(store: Store) -> None:
@@ -41,6 +43,23 @@ def test_the_deletion_date_is_the_end_of_the_recovery_window(store: Store, windo
     due = datetime.now(UTC) + timedelta(days=RECOVERY_WINDOW if window is None else window)
     assert abs(deleted.deletion_date - due) < timedelta(minutes=1)
     assert (deleted.name, deleted.arn) == (store.name(), receipt.arn)
+
+
+def test_a_delete_repeated_after_its_worker_ended_is_done_if_the_secret_is_scheduled(store: Store) -> None:
+    """The first time may have taken effect: then a refusal would tell its caller that it had not."""
+    store.set(store.name(), "hunter2")
+    first = store.delete(store.name())
+    again = CallContext(
+        time.monotonic() + SECONDS,
+        None if store.kit.credentials is None else store.kit.credentials.fetch(0.0),
+        repeated=True,
+    )
+
+    receipt = store.backend.perform(Delete(store.name()), again).value
+
+    assert (receipt.name, receipt.arn) == (first.name, first.arn)
+    assert abs(receipt.deletion_date - first.deletion_date) < timedelta(minutes=1)
+    assert isinstance(failure(lambda: store.delete(store.name())), InvalidRequest)
 
 
 def test_the_name_of_a_deleted_secret_is_reserved(store: Store) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from secrets_actor.otp import (
     IGNORE,
+    NOPROC,
     NORMAL,
     TIMEOUT,
     CallFailed,
@@ -102,6 +103,14 @@ def test_stop_waits_for_its_turn_and_tells_when_the_server_ended_otherwise(node:
     assert failed.value.reason == Stopped("broken")
 
 
+def test_any_reason_will_do_to_stop_a_server(node: TestNode) -> None:
+    pid = node.spawn(Echo)
+    stop(pid, NOPROC)
+    assert pid.reason == NOPROC
+    with pytest.raises(NoProcess):
+        stop(pid, NOPROC)
+
+
 def test_stop_may_give_up_waiting(node: TestNode) -> None:
     gate = threading.Event()
     pid = node.spawn(Echo)
@@ -168,3 +177,35 @@ def test_a_down_can_be_flushed_and_one_that_is_wanted_comes(node: TestNode) -> N
     assert isinstance(down, Down)
     assert down.ref is wanted
     assert str(down.reason) == "killed"
+
+
+def test_a_down_that_a_server_made_itself_comes_when_it_waits_and_not_before(node: TestNode) -> None:
+    listeners: list[Listener] = []
+
+    def make() -> Listener:
+        listeners.append(Listener())
+        return listeners[0]
+
+    watcher, other = node.spawn(make), node.spawn(Echo)
+    victims = [node.spawn(Echo) for _ in range(4)]
+    victims[0].kill()
+    victims[1].kill()
+
+    def watch(me: Any, caller: Any) -> Handled:
+        dead = me.monitor(victims[0])
+        me.demonitor(dead)
+        living = me.monitor(victims[2])
+        victims[2].kill()
+        me.demonitor(living)
+        late = [me.monitor(victims[1]), me.monitor(victims[3])]
+        victims[3].kill()
+        call(other, "waits")
+        for ref in late:
+            me.demonitor(ref)
+        return Reply(late)
+
+    late = call(watcher, watch)
+    call(watcher, "all handled")
+    downs = listeners[0].seen(2)
+    assert [down.ref for down in downs] == late
+    assert [str(down.reason) for down in downs] == ["noproc", "killed"]

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secrets_actor.otp import (
@@ -102,6 +102,7 @@ def test_who_is_restarted_is_a_matter_of_type_and_reason(reason: Any) -> None:
     assert wants_restart(spec(restart=Restart.TRANSIENT), reason) is (reason in (KILLED, Stopped("boom")))
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=30), st.integers(0, 5), st.floats(0.1, 50))
 def test_a_window_holds_the_restarts_of_the_last_period(gaps: list[float], intensity: int, period: float) -> None:
     window, now, times = RestartWindow(intensity, period), 0.0, []

@@ -9,6 +9,7 @@ import pykka
 import pytest
 from pykka._envelope import Envelope
 
+from tests.forking import in_child
 from tests.otp.conftest import PATIENCE, eventually
 
 
@@ -150,3 +151,19 @@ def test_it_logs_unexpected_messages_whole(caplog: pytest.LogCaptureFixture) -> 
 def test_the_thread_is_not_kept_so_nothing_can_be_joined() -> None:
     ref = Plain.start()
     assert not any(isinstance(value, threading.Thread) for value in vars(ref).values())
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_threads_do_not_survive_a_fork_though_the_ref_says_that_it_lives() -> None:
+    ref = Plain.start()
+
+    def look() -> str:
+        future = ref.ask(threading.get_ident, block=False)
+        try:
+            future.get(timeout=0.2)
+        except pykka.Timeout:
+            return f"{threading.active_count()} thread, alive: {ref.is_alive()}, no answer"
+        return "it has answered"
+
+    assert ref.ask(threading.get_ident, timeout=PATIENCE) != threading.get_ident()
+    assert in_child(look) == "1 thread, alive: True, no answer"

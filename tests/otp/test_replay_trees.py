@@ -150,3 +150,34 @@ def test_a_significant_instance_ends_its_supervisor() -> None:
 
     assert downs("any_significant") == ["v normal", "w shutdown", "root shutdown"]
     assert downs("all_significant") == ["v normal", "w normal", "root shutdown"]
+
+
+def test_a_supervisor_that_is_held_obeys_its_parent_and_a_stop_and_nobody_else() -> None:
+    crash = {"op": "crash", "child": "a", "how": ["exit", "boom"]}
+    for how in ("exit", "stop"):
+        trace = supervisor(
+            {"op": "suspend"},
+            crash,
+            {"op": "stop_sup", "how": how, "reason": "shutdown"},
+            children=[child("a"), child("b")],
+        )
+        assert [(event["id"], event["reason"]) for event in trace if "down" in event["ev"]] == [
+            ("a", "boom"),
+            ("b", "shutdown"),
+            ("root", "shutdown"),
+        ]
+        assert not [event for event in trace if event.get("start_no") == 2]
+    trace = supervisor({"op": "suspend"}, crash, {"op": "resume"}, {"op": "count_children"}, children=[child("a")])
+    assert values(trace)[-1]["active"] == 1
+
+
+def test_error_shutdown_is_an_end_in_good_order() -> None:
+    trace = supervisor(
+        {"op": "crash", "child": "a", "how": ["error", "shutdown"]}, children=[child("a", restart="transient")]
+    )
+    assert trace[-1] == {"ev": "down", "id": "a", "start_no": 1, "reason": ["shutdown", "$stack"]}
+
+
+def test_simple_one_for_one_takes_one_template() -> None:
+    ((error, (word, *_)),) = values(supervisor(strategy="simple_one_for_one", children=[child("a"), child("b")]))
+    assert (error, word) == ("error", "bad_start_spec")

@@ -69,11 +69,11 @@ def test_many_threads_settle_one_wins() -> None:
 
 def test_open_calls_know_what_they_owe() -> None:
     caller: From[int] = From()
-    owed: set[From[Any]] = set()
+    owed: dict[Any, Any] = {}
     caller.owed_by(owed)
-    assert owed == {caller}
+    assert owed == {caller: None}
     caller.reply(1)
-    assert owed == set()
+    assert owed == {}
 
 
 def test_a_name_passes_on_and_can_be_waited_for(node: TestNode) -> None:
@@ -91,6 +91,7 @@ def test_a_name_passes_on_and_can_be_waited_for(node: TestNode) -> None:
     waiter.join(PATIENCE)
     assert found == [first]
     assert node.registry.wait_for("other", 0.001) is None
+    assert not node.registry._expected["other"], "who has given up is not kept"
     with pytest.raises(NameTaken):
         node.registry.register("n", first)
     node.registry.unregister("n", node.spawn(Echo))  # not its name

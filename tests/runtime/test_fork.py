@@ -67,7 +67,7 @@ def test_the_first_use_in_a_child_starts_a_tree_there(tmp_path: Path) -> None:
         with load(system):
             said = [json.loads(in_child(use)) for _ in range(FORKS)]
         for before, value, of_child, source, found, after, last in said:
-            assert (before, value, of_child, source) == (False, "v", "c", "backend")
+            assert (before, value, of_child, source) == (False, "v", "c", "cache")
             assert found[:4] == tree[:4]
             assert (after, last) == (True, "ServerDown")
         assert system.secrets.get("of-the-child", refresh=True).reveal() == "c"

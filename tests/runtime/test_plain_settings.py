@@ -8,7 +8,7 @@ import pytest
 from secrets_actor import AwsSettings, LocalSettings, LogSettings, Settings
 from secrets_actor.records import fields
 from secrets_actor.runtime.plain_settings import plain
-from secrets_actor.runtime.settings import KEYS
+from secrets_actor.runtime.settings import KEYS, PrefetchSettings
 from secrets_actor.runtime.settings_source import _from_model, _model
 
 GIVEN: list[Any] = [
@@ -31,7 +31,13 @@ GIVEN: list[Any] = [
         {"a": 1},
     ),
 ]
-SECTIONS: dict[str | None, Any] = {None: Settings, "local": LocalSettings, "aws": AwsSettings, "log": LogSettings}
+SECTIONS: dict[str | None, Any] = {
+    None: Settings,
+    "local": LocalSettings,
+    "aws": AwsSettings,
+    "log": LogSettings,
+    "prefetch": PrefetchSettings,
+}
 FIELDS = [(section, one.name) for section, cls in SECTIONS.items() for one in fields(cls) if one.name not in KEYS]
 MODEL = _model(Settings)
 
@@ -70,6 +76,7 @@ def test_what_is_taken_comes_to_what_pydantic_makes_of_it(section: str | None, n
         {"ttl_seconds": 0.5, "max_workers": 2, "after_fork": "refuse"},
         {"backend": "aws_secrets_manager", "aws": {"region": "eu-central-1", "timeout": 2.5, "use_fips": True}},
         {"local": {"path": "/var/lib/secrets", "recovery_window": 7}, "log": {"output": "stderr"}},
+        {"prefetch": {"names": ["db/password"], "tags": ()}},
         {"local": {"path": Path("/var/lib/secrets")}, "aws": {"retry_mode": "standard", "max_attempts": 100}},
     ],
     ids=str,
@@ -94,6 +101,8 @@ def test_what_is_plain_is_taken(raw: dict[str, Any]) -> None:
         {"aws": {"region": ""}},
         {"aws": {"role_tags": {"a": "b"}}},
         {"backend": "vault"},
+        {"prefetch": {"names": "a,b"}},
+        {"prefetch": {"names": ["a", 1]}},
         {"log": {"output": "naïve"}},
     ],
     ids=str,

@@ -10,7 +10,7 @@ from secrets_actor.telemetry.audit import AuditLog, facts_of
 from secrets_actor.telemetry.logs import Log
 from tests.telemetry.conftest import Lines
 
-RECORD = AuditRecord("get", SecretId("db/password"), "ok", Source.BACKEND, 0.0123456, "v-1", "r-1")
+RECORD = AuditRecord("get", SecretId("db/password"), "ok", Source.BACKEND, 0.0123456, "v-1", "r-1", "billing")
 
 
 def test_a_record_is_one_event_with_all_its_fields(log: Log, lines: Lines) -> None:
@@ -29,6 +29,7 @@ def test_a_record_is_one_event_with_all_its_fields(log: Log, lines: Lines) -> No
         "duration_ms": 12.346,
         "version_id": "v-1",
         "request_id": "r-1",
+        "caller": "billing",
     }
 
 

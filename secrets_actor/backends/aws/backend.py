@@ -20,6 +20,7 @@ from secrets_actor.backends.aws.pace import Pace
 from secrets_actor.backends.aws.proxy import Proxy
 from secrets_actor.backends.aws.retry import RetryPolicy
 from secrets_actor.backends.aws.sigv4 import Scope, SigningKeys
+from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import MissingAccessKey
 from secrets_actor.domain.findings import Finding
 from secrets_actor.domain.operations import Operation
@@ -85,6 +86,7 @@ class AwsBackend:
 
     def __init__(self, line: Line, recovery_window: int) -> None:
         self._line, self._recovery_window = line, recovery_window
+        self._checked: Credentials | None = None
 
     @property
     def name(self) -> str:
@@ -95,7 +97,9 @@ class AwsBackend:
         """Carry *operation* out by `context.deadline`, in up to three attempts a call. Raises only `SecretsError`s."""
         if context.credentials is None:
             raise MissingAccessKey("no AWS keys were given to this call: set aws.auth_method and its keys")
-        exchange = Conversation(self._line, context.deadline, checked(context.credentials))
+        if context.credentials is not self._checked:
+            self._checked = checked(context.credentials)
+        exchange = Conversation(self._line, context.deadline, context.credentials)
         exchange.in_doubt = context.repeated
         return carry_out(operation, exchange, self._recovery_window)
 

@@ -8,6 +8,7 @@ from secrets_actor.records import dataclass, field
 
 TARGET_PREFIX: Final = "secretsmanager."
 Json = Mapping[str, Any]
+_ENCODE: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,7 @@ def json_call(action: str, payload: Json, *, deleted_if_invalid: bool = False, d
     """The call with *payload*, without the members that are None if *drop_null*."""
     if drop_null:
         payload = {name: member for name, member in payload.items() if member is not None}
-    body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")
-    return Call(action, body, deleted_if_invalid)
+    return Call(action, _ENCODE(payload).encode(errors="surrogatepass"), deleted_if_invalid)
 
 
 def parse_object(body: bytes) -> Json | None:

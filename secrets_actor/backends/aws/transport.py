@@ -8,25 +8,30 @@ Rule 3: through the proxy that it was given and no other, never a redirect, neve
         retries in here.
 Rule 4: a body is read to its end or not at all, and up to `MAX_BODY` bytes.
 
-Why httpcore's connection, below `httpx.Client` and its pool, with headers as bytes: it costs about 40 % of
-`Client.post`, and a worker has one connection only. Why our own stream (httpcore's public hook): only who holds the
-socket can break it off from another thread, and httpcore's time-outs are for each read alone.
+Why a transport of our own under httpx's requests and responses (`httpx.BaseTransport` is its public hook), and neither
+its Client nor its pool: a worker has one connection only, and a POST that is answered as nearly all are costs a third
+of what it costs through httpcore. Whatever is not ordinary is left to httpcore, and so is all, as it tells each step,
+where its DEBUG log is on. Why our own stream (httpcore's public hook): only who holds the socket can break it off from
+another thread, and httpcore's time-outs are for each read alone.
 """
 
 import contextlib
+import logging
 import re
-import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, Final, cast
 
 import httpcore
 import httpx
 
-from secrets_actor.backends.aws.discretion import here, watch
+from secrets_actor.backends.aws.discretion import LOGGERS, here, watch
 from secrets_actor.backends.aws.endpoint import Endpoint
+from secrets_actor.backends.aws.ordinary import request_bytes
+from secrets_actor.backends.aws.packets import Packets
 from secrets_actor.backends.aws.proxy import Proxy
 from secrets_actor.backends.aws.wire import Wire
 from secrets_actor.domain.errors import (
@@ -44,6 +49,7 @@ MAX_BODY: Final = 8 * 1024 * 1024
 # Seconds an idle connection is kept. AWS closes idle ones itself; botocore keeps them for as long as they live.
 KEEP_ALIVE: Final = 60.0
 _SENDABLE: Final = re.compile(rb"[ -~]*")
+_LOG: Final = logging.getLogger(LOGGERS[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +102,11 @@ class Transport:
         watch()
         self._name = endpoint.name
         self._host, self._port, self._secure, self._tls = endpoint.host, endpoint.port, endpoint.scheme == "https", tls
+        self._url = httpx.URL(scheme=endpoint.scheme, host=endpoint.host, port=endpoint.port, path="/")
         # A host is ASCII: `parse_url` and `endpoint_for` let no other through.
         self._origin = httpcore.Origin(endpoint.scheme.encode(), endpoint.host.encode(), endpoint.port)
-        self._urls: dict[str, httpcore.URL] = {}
         self._wire = Wire(endpoint.name, proxy)
-        self._connection: httpcore.HTTP11Connection | None = None
+        self._connection: _Connection | None = None
 
     def request(
         self, method: str, headers: Sequence[tuple[bytes, bytes]], body: bytes, *, until: float, path: str = "/"
@@ -113,7 +119,7 @@ class Transport:
         started = time.monotonic()
         if until <= started:
             raise BackendTimeout(f"{self._name}: no time left to ask; allow more", endpoint=self._name)
-        if not all(_SENDABLE.fullmatch(value) for _, value in headers):
+        if _SENDABLE.fullmatch(b"".join(chain.from_iterable(headers))) is None:
             raise RequestFailed(
                 f"{self._name}: a header, maybe a key, holds what cannot be sent; set the keys anew",
                 endpoint=self._name,
@@ -121,7 +127,8 @@ class Transport:
         self._wire.begin(until)
         here.in_exchange = True
         try:
-            request = httpcore.Request(method, self._url(path), headers=headers, content=body)
+            sent, target = httpx.ByteStream(body), {"target": path.encode()}
+            request = httpx.Request(method, self._url, headers=headers, stream=sent, extensions=target)
             return self._exchange(request, until - started)
         finally:
             here.in_exchange = False
@@ -131,31 +138,33 @@ class Transport:
         """Give the connection up, for good. Any thread; a request under way then fails at once."""
         self._wire.abandon()
 
-    def _exchange(self, request: httpcore.Request, allowed: float) -> HttpAnswer:
+    def _exchange(self, request: httpx.Request, allowed: float) -> HttpAnswer:
         response, failure = None, None
         try:
             response = self._connected().handle_request(request)
             body = _read(cast("Iterable[bytes]", response.stream))
             if body is not None:
-                return HttpAnswer(response.status, _headers(response), body)
-            failure = self._too_long(response.status)
+                return HttpAnswer(response.status_code, _headers(response), body)
+            failure = self._too_long(response.status_code)
         except SecretsError as exc:
             failure = exc.clone()
-        except httpcore.TimeoutException:
+        except (TimeoutError, httpcore.TimeoutException):
             failure = BackendTimeout(f"{self._name}: no whole answer within {allowed:.3g} s", endpoint=self._name)
         except Exception:  # noqa: BLE001  whatever it is, it must not leave: it may quote a header
             failure = self._broken(response is not None)
         finally:
             if response is not None:
                 _close(response)
+        if self._connection is not None:
+            self._connection.close()
         raise failure
 
-    def _connected(self) -> httpcore.HTTP11Connection:
+    def _connected(self) -> "_Connection":
         """The kept connection if it can be used again, else a new one. Raises `ConnectionFailed`, `TlsFailed`,
         `ConfigurationError`."""
         kept = self._connection
         if kept is not None:
-            if kept.is_available() and not kept.has_expired():
+            if kept.is_usable():
                 return kept
             self._connection = None
             kept.close()
@@ -163,19 +172,8 @@ class Transport:
         used = self._wire.connect(self._host, self._port)
         if context is not None:
             used = self._wire.start_tls(used, context, self._host)
-        self._connection = httpcore.HTTP11Connection(self._origin, _Stream(self._wire, used), KEEP_ALIVE)
+        self._connection = _Connection(self._origin, Packets(self._wire, used))
         return self._connection
-
-    def _url(self, path: str) -> httpcore.URL:
-        found = self._urls.get(path)
-        if found is None:
-            target = path.encode()
-            found = httpcore.URL(
-                scheme=self._origin.scheme, host=self._origin.host, port=self._origin.port, target=target
-            )
-            if path == "/":
-                self._urls[path] = found
-        return found
 
     def _broken(self, answered: bool) -> SecretsError:
         if self._wire.abandoned:
@@ -198,53 +196,88 @@ def _read(stream: Iterable[bytes]) -> bytes | None:
         size += len(part)
         if size > MAX_BODY:
             return None
-    return b"".join(parts)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _headers(response: httpcore.Response) -> dict[str, str]:
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+def _headers(response: httpx.Response) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
 
 
-def _close(response: httpcore.Response) -> None:
+def _close(response: httpx.Response) -> None:
     with contextlib.suppress(Exception):  # the answer is read or lost already
-        response.close()
+        cast("httpx.SyncByteStream", response.stream).close()
+
+
+class _Connection(httpx.BaseTransport):
+    """One socket. An ordinary exchange is done right here; any other by httpcore, from where it stands. Raises what
+    httpcore raises, and what the socket does."""
+
+    def __init__(self, origin: httpcore.Origin, packets: Packets) -> None:
+        self._origin, self._packets = origin, packets
+        self._kept_until = 0.0
+        self._other: httpcore.HTTP11Connection | None = None  # who had the last exchange, if that was httpcore
+
+    def is_usable(self) -> bool:
+        """Whether it is idle, not for too long, and the server has not closed it."""
+        if self._other is not None:
+            return self._other.is_available() and not self._other.has_expired()
+        return time.monotonic() < self._kept_until and not self._packets.is_readable()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send *request*, and bring the answer. The body of one that is not ordinary is still to be read."""
+        self._other, self._kept_until = None, 0.0
+        self._packets.begin()
+        target = request.extensions["target"]
+        if request.method == "POST" and target == b"/" and not _LOG.isEnabledFor(logging.DEBUG):
+            body = b"".join(cast("Iterable[bytes]", request.stream))
+            answer = self._packets.ask(request_bytes(b"POST / HTTP/1.1", request.headers.raw, body), MAX_BODY)
+            if answer is not None:
+                head, body, nothing_more = answer
+                self._kept_until = time.monotonic() + KEEP_ALIVE if nothing_more else 0.0
+                return httpx.Response(head.status, headers=head.headers, stream=httpx.ByteStream(body))
+        url = httpcore.URL(scheme=self._origin.scheme, host=self._origin.host, port=self._origin.port, target=target)
+        self._other = httpcore.HTTP11Connection(self._origin, _Stream(self._packets), KEEP_ALIVE)
+        same = httpcore.Request(request.method, url, headers=request.headers.raw, content=request.stream)
+        response = self._other.handle_request(same)
+        return httpx.Response(response.status, headers=response.headers, stream=_Body(response))
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._packets.close()
+
+
+class _Body(httpx.SyncByteStream):
+    """The body of an answer that httpcore reads."""
+
+    def __init__(self, response: httpcore.Response) -> None:
+        self._response = response
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._response.iter_stream()
+
+    def close(self) -> None:
+        self._response.close()
 
 
 class _Stream(httpcore.NetworkStream):
-    """httpcore's view of the wire. The time-outs it passes are left aside: the wire knows until when.
+    """httpcore's view of the packets. The time-outs it passes are left aside: the wire knows until when."""
 
-    What is written waits for the read that follows every request: one packet for headers and body, not two.
-    """
-
-    def __init__(self, wire: Wire, used: socket.socket) -> None:
-        self._wire, self._socket = wire, used
-        self._written: list[bytes] = []
+    def __init__(self, packets: Packets) -> None:
+        self._packets = packets
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
         try:
-            if self._written:
-                self._send()
-            return self._wire.read(self._socket, max_bytes)
+            return self._packets.read(max_bytes)
         except TimeoutError:
             raise httpcore.ReadTimeout from None
         except OSError:
             raise httpcore.ReadError from None
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
-        self._written.append(buffer)
-
-    def _send(self) -> None:
-        whole = b"".join(self._written)
-        self._written.clear()
-        try:
-            self._wire.write(self._socket, whole)
-        except TimeoutError:
-            raise
-        except OSError:
-            pass  # the server may have answered before it hung up: the read will tell
+        self._packets.write(buffer)
 
     def close(self) -> None:
-        self._wire.release(self._socket)
+        self._packets.close()
 
     def get_extra_info(self, info: str) -> Any:
-        return self._wire.is_readable(self._socket) if info == "is_readable" else None
+        return self._packets.is_readable() if info == "is_readable" else None

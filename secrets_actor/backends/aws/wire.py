@@ -6,8 +6,10 @@ Rule 2: one thread connects, reads and writes. `abandon` may come from any: it s
 Rule 3: a descriptor is closed and shut down under one lock, so that a shutdown never hits its number's next bearer.
 Rule 4: connecting and TLS fail as our errors, with the endpoint; reading and writing as the OSErrors they are, for
         only the caller knows how far the exchange was.
-
 Rule 5: with a proxy, a connection is one to the proxy and a tunnel through it; `host` and `port` stay the server's.
+
+Rule 6: sockets do not block. A wait is a poll, and there is none before a send: each call that could wait hands the
+        interpreter to another thread, and with many workers that is most of what an exchange costs.
 
 Not obvious: a name is resolved by the C library, which neither `until` nor `abandon` can stop. A socket that still
 connects is not woken by a shutdown, so a connect waits for a second socket as well, which `abandon` closes.
@@ -56,6 +58,8 @@ class Wire:
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._waker: socket.socket | None = None
+        self._poll = select.poll()
+        self._polled: socket.socket | None = None
         self._busy = False
         self._until = 0.0
         self.abandoned = False
@@ -167,6 +171,7 @@ class Wire:
             self._keep(kept)
             kept.settimeout(self._left_or_timeout())
             kept.do_handshake()
+            kept.setblocking(False)
             return kept
         except ssl.SSLCertVerificationError as exc:
             cause = _CERTIFICATE_PROBLEMS.get(exc.verify_code, "its certificate is not good")
@@ -189,27 +194,56 @@ class Wire:
 
     def read(self, used: socket.socket, max_bytes: int) -> bytes:
         """What has come in, waiting for it until `until`. Raises `TimeoutError`, `OSError`."""
-        used.settimeout(self._left_or_timeout())
-        return used.recv(max_bytes)
+        awaited = select.POLLIN
+        if isinstance(used, ssl.SSLSocket) and used.pending():  # decrypted already: a poll does not see it
+            self._left_or_timeout()
+            awaited = 0
+        while True:
+            if awaited:
+                self._await(used, awaited)
+            try:
+                return used.recv(max_bytes)
+            except (BlockingIOError, ssl.SSLWantReadError):  # not a whole record of TLS, or nothing after all
+                awaited = select.POLLIN
+            except ssl.SSLWantWriteError:
+                awaited = select.POLLOUT
 
     def write(self, used: socket.socket, data: bytes) -> None:
         """Send all of *data*. Raises `TimeoutError`, `OSError`."""
         view = memoryview(data)
         while view:
-            used.settimeout(self._left_or_timeout())
-            view = view[used.send(view) :]
+            self._left_or_timeout()
+            try:
+                view = view[used.send(view) :]
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                self._await(used, select.POLLOUT)
+            except ssl.SSLWantReadError:
+                self._await(used, select.POLLIN)
 
     def is_readable(self, used: socket.socket) -> bool:
         """Whether *used*, while idle, has something to read: then the server has closed it."""
+        return bool(self._poll_for(used, select.POLLIN).poll(0))
+
+    def _await(self, used: socket.socket, event: int) -> None:
+        if not self._poll_for(used, event).poll(self._left_or_timeout() * 1000):
+            raise TimeoutError
+
+    def _poll_for(self, used: socket.socket, event: int) -> select.poll:
+        """Who watches *used* for *event*. The one for what comes in is made once a socket."""
+        if event == select.POLLIN and self._polled is used:
+            return self._poll
         poll = select.poll()
-        poll.register(used, select.POLLIN)
-        return bool(poll.poll(0))
+        poll.register(used, event)
+        if event == select.POLLIN:
+            self._poll, self._polled = poll, used
+        return poll
 
     def release(self, used: socket.socket) -> None:
         """Close *used*."""
         with self._lock:
             if self._socket is used:
                 self._socket = None
+            self._polled = None
             used.close()
 
     def _keep(self, made: socket.socket) -> socket.socket:

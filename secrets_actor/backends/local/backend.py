@@ -3,7 +3,7 @@
 Rule 1: files are opened by the first `perform`, under its deadline, so a key that is missing today is an error of
         today's call and not of the process. `connect` only loads the code.
 Rule 2: each operation is one transaction. A repeated `Set` (same token) finds its version and changes nothing, so a
-        crash between commit and answer cannot write twice.
+        crash between commit and answer cannot write twice; a repeated `Delete` finds the secret scheduled, and is done.
 Rule 3: `close` sets the flag first, then interrupts; whoever holds the lock last gives the connection up.
 Rule 4: no connection lives through a fork: SQLite takes the locks of an inherited one for its own, and data is lost. A
         fork waits for the operation under way; where it could not, its child keeps off the store.
@@ -108,7 +108,7 @@ class LocalBackend:
         """Carry *operation* out. Raises only `SecretsError`s; see the port."""
         try:
             with self._lock:
-                return Answer(cast(T, self._perform(operation, context.deadline)))
+                return Answer(cast(T, self._perform(operation, context)))
         finally:
             if self._closed.is_set():
                 self.close()
@@ -145,7 +145,7 @@ class LocalBackend:
         if opened is not None:
             opened.store.close()
 
-    def _perform(self, operation: Operation[Any], deadline: float) -> object:
+    def _perform(self, operation: Operation[Any], context: CallContext) -> object:
         if self._closed.is_set():
             raise StoreUnavailable(
                 f"the connection to the local store {self._folder} was closed; ask again", path=str(self._folder)
@@ -155,6 +155,7 @@ class LocalBackend:
                 f"this process was forked while the store {self._folder} was at work: use it from another process",
                 path=str(self._folder),
             )
+        deadline = context.deadline
         opened, now = self._open(deadline), self._wall_clock()
         match operation:
             case Get():
@@ -168,7 +169,8 @@ class LocalBackend:
                 ends = now + timedelta(
                     days=self._recovery_window if operation.recovery_window is None else operation.recovery_window
                 )
-                return opened.store.write(lambda rows: _delete(rows, operation, ends, now), deadline)
+                repeated = context.repeated
+                return opened.store.write(lambda rows: _delete(rows, operation, ends, now, repeated), deadline)
             case Restore():
                 return opened.store.write(lambda rows: _restore(rows, operation, now), deadline)
             case GetMany():
@@ -224,7 +226,7 @@ def _set(rows: Rows, opened: Opened, operation: Set, version_id: str, suffix: st
     return SetReceipt(secret.name, secret.arn, version_id, created=not exists)
 
 
-def _delete(rows: Rows, operation: Delete, ends: datetime, now: datetime) -> DeleteReceipt:
+def _delete(rows: Rows, operation: Delete, ends: datetime, now: datetime, repeated: bool) -> DeleteReceipt:
     records.purge(rows, now)
     secret_id = SecretId(operation.secret_id)
     if operation.force:
@@ -233,6 +235,10 @@ def _delete(rows: Rows, operation: Delete, ends: datetime, now: datetime) -> Del
             return DeleteReceipt(secret_id, secret_id if secret_id.is_arn else records.arn(secret_id, ""), now)
         records.remove(rows, secret)
         return DeleteReceipt(secret.name, secret.arn, now)
+    if repeated:
+        secret = there(rows, secret_id, now)
+        if secret.deletion_date is not None:
+            return DeleteReceipt(secret.name, secret.arn, secret.deletion_date)
     secret = live(rows, secret_id, now)
     records.schedule(rows, secret, ends, now)
     return DeleteReceipt(secret.name, secret.arn, ends)

@@ -20,7 +20,7 @@ class Get(Operation[Secret]):
     """Read one version of a secret: AWSCURRENT unless *version_id* or *stage* says otherwise.
 
     *refresh* asks the store even when the cache could answer; *max_age* (seconds) does, when what the cache has is
-    older. *allow_stale*: whether a value past its TTL will do when the store cannot answer (None: yes, unless *refresh*).
+    older. *allow_stale*: whether a value past its TTL will do when the store cannot answer (None: unless *refresh*).
     """
 
     kind: ClassVar[str] = "get"

@@ -49,7 +49,7 @@ def test_a_connection_that_does_not_come_about_in_time_is_a_connection_failure()
     assert "no connection in time" in str(error)
 
 
-@pytest.mark.parametrize("behaviour", [Reset(), HangUp(), Raw(b"SSH-2.0-OpenSSH_9\r\n\r\n"), Reset(read_first=False)])
+@pytest.mark.parametrize("behaviour", [Reset(), HangUp(), Raw(b"SSH-2.0-OpenSSH_9\r\n\r\n")])
 def test_a_connection_that_breaks_before_the_answer_is_a_request_failure(behaviour: Behaviour) -> None:
     with FaultyServer(behaviour) as server, transport_to(server.port) as transport:
         port, error = server.port, failing(transport)
@@ -57,6 +57,14 @@ def test_a_connection_that_breaks_before_the_answer_is_a_request_failure(behavio
     assert type(error) is errors.RequestFailed
     assert error.endpoint == f"127.0.0.1:{port}"
     assert str(error).startswith(error.endpoint)
+
+
+def test_a_connection_that_is_reset_at_once_breaks_as_it_is_made_or_before_the_answer() -> None:
+    with FaultyServer(Reset(read_first=False)) as server, transport_to(server.port) as transport:
+        port, error = server.port, failing(transport)
+
+    assert type(error) in (errors.ConnectionFailed, errors.RequestFailed)  # whichever the reset is faster than
+    assert error.endpoint == f"127.0.0.1:{port}"
 
 
 def test_an_answer_that_breaks_off_is_a_body_read_failure() -> None:

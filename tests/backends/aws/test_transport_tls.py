@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import trustme
 
 from secrets_actor.backends.aws.transport import Tls
+from secrets_actor.backends.aws.wire import Wire
 from secrets_actor.domain import errors
 from tests.backends.aws.tls_server import TlsServer, certificate_files
 from tests.backends.aws.transport_rig import (
@@ -36,6 +38,32 @@ def test_a_server_that_the_ca_bundle_vouches_for_is_trusted(tmp_path: Path) -> N
 
         assert server.handshakes == 2
     assert tls.context() is tls.context()
+
+
+def test_what_is_large_goes_over_tls_both_ways(tmp_path: Path) -> None:
+    authority, large = trustme.CA(), bytes(range(256)) * 16_000
+    ca, chain, key = certificate_files(tmp_path, authority, authority.issue_cert("127.0.0.1"))
+    with TlsServer(chain, key, Answer(large)) as server:
+        with transport_to(server.port, "https", tls=Tls(str(ca))) as transport:
+            assert [ask(transport, body=large).body == large for _ in range(2)] == [True, True]
+
+        assert server.handshakes == 1
+
+
+def test_what_is_decrypted_already_is_not_waited_for(tmp_path: Path) -> None:
+    authority, wire = trustme.CA(), Wire("here")
+    ca, chain, key = certificate_files(tmp_path, authority, authority.issue_cert("127.0.0.1"))
+    with TlsServer(chain, key, Answer(b"0123456789")) as server:
+        wire.begin(time.monotonic() + LONG)
+        used = wire.start_tls(wire.connect("127.0.0.1", server.port), Tls(str(ca)).context(), "127.0.0.1")
+        wire.write(used, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        came = b""
+        while not came.endswith(b"0123456789"):
+            came += wire.read(used, 4)
+        wire.release(used)
+        wire.end()
+
+    assert came.startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize(

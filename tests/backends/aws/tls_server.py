@@ -1,4 +1,5 @@
-"""A TLS server on loopback, for what the shared bad server does not do: it answers each request with `{}` over TLS."""
+"""A TLS server on loopback, for what the shared bad server does not do: it answers each request over TLS, with `{}`
+unless told otherwise."""
 
 import socket
 import ssl
@@ -9,7 +10,7 @@ from typing import Self
 
 import trustme
 
-from tests.servers.behaviours import Answer
+from tests.servers.behaviours import Answer, Behaviour
 from tests.servers.wire import Message, Stream, hang_up
 
 WAIT_SECONDS = 10.0
@@ -27,9 +28,10 @@ def certificate_files(directory: Path, authority: trustme.CA, certificate: trust
 class TlsServer:
     """Context manager. One connection after the other; `handshakes` counts those that came about."""
 
-    def __init__(self, chain: Path, key: Path) -> None:
+    def __init__(self, chain: Path, key: Path, behaviour: Behaviour | None = None) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(chain, key)
+        self._behaviour = behaviour or Answer()
         self.ended = threading.Event()
         self.handshakes = 0
 
@@ -70,7 +72,7 @@ class TlsServer:
         self.handshakes += 1
         self.client, self._stream = client, Stream(client)
         try:
-            Answer().serve(self)
+            self._behaviour.serve(self)
         finally:
             hang_up(client)
 

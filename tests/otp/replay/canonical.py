@@ -114,9 +114,12 @@ def _same_event(mine: Event | None, theirs: Event | None) -> bool:
 
 
 def _same(mine: Any, theirs: Any) -> bool:
-    """Equality, but for OTP's internal record of a child, `{"child": {...}}`: the reason beside it says all."""
+    """Equality, but for OTP's internal record of a child, `{"child": {...}}`, and for the specs of a simple_one_for_one
+    that has several: the reason beside them says all."""
     if isinstance(theirs, dict) and set(theirs) == {"child"} and isinstance(theirs["child"], dict):
         return isinstance(mine, dict) and set(mine) == {"child"}
+    if isinstance(theirs, list) and isinstance(mine, list) and theirs[:1] == mine[:1] == ["bad_start_spec"]:
+        return True
     if isinstance(theirs, dict) and isinstance(mine, dict):
         return mine.keys() == theirs.keys() and all(_same(mine[key], theirs[key]) for key in theirs)
     if isinstance(theirs, list) and isinstance(mine, list):

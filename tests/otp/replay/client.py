@@ -24,7 +24,7 @@ class Client(GenServer):
 
     def __init__(self, world: World) -> None:
         self._world = world
-        world.enter("client", 0, None)
+        world.enter("client", 0, None).on_answer = world.woken
         self.inbox: list[Any] = []
         self.monitors = Monitors()
 
@@ -64,6 +64,7 @@ class Caller(GenServer):
     def __init__(self, world: World, name: str, question: Callable[[Instance], Any]) -> None:
         self._world, self._name, self._question = world, name, question
         self._instance = world.enter(name, 0, None)
+        self._instance.on_answer = world.woken
 
     def init(self) -> InitResult:
         """The starter does not wait for the call."""
@@ -71,5 +72,7 @@ class Caller(GenServer):
 
     def handle_continue(self, message: Any) -> Handled:
         """The call."""
-        self._world.record("client", client=self._name, value=self._question(self._instance))
+        value = self._question(self._instance)
+        with self._world.turn_of(self._instance.waits_for):
+            self._world.record("client", client=self._name, value=value)
         return Stop()

@@ -24,7 +24,7 @@ from secrets_actor.otp import (
     spawn,
 )
 from secrets_actor.otp.registry import Name
-from tests.otp.replay.terms import Raised, of_call, of_name_taken, of_reason, to_reason
+from tests.otp.replay.terms import Raised, of_call, of_name_taken, of_reason, raised, to_reason
 from tests.otp.replay.world import Instance, World
 
 Actions = list[list[Any]]
@@ -93,7 +93,7 @@ class Acting(GenServer):
         self._note(tag, True)
 
     def _do_sleep(self, ms: int) -> None:
-        self._instance.over.wait(ms / 1000)
+        self._instance.sleep(ms / 1000)
 
     def _do_incr(self) -> None:
         self._count += 1
@@ -110,7 +110,7 @@ class Acting(GenServer):
         self._caller.reply(value)
 
     def _do_error(self, term: Any) -> None:
-        raise Raised(term)
+        raise raised(term)
 
     def _do_exit(self, term: Any) -> None:
         raise Exit(to_reason(term))
@@ -241,6 +241,8 @@ class Waiting:
 
     def deliver(self, request: Any, caller: From[Any]) -> None:
         """Put a call into the mailbox."""
+        if self._instance.on_answer is not None:
+            caller.on_settled(self._instance.on_answer)
         self._target.deliver(request, caller)
         self._instance.waits_for = caller
 

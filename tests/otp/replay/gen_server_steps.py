@@ -21,7 +21,9 @@ def run_step(world: World, client: Client, step: dict[str, Any]) -> Any:
 
 def _start(world: World, client: Client, step: dict[str, Any]) -> Any:
     timeout = step.get("timeout", "infinity")
-    return start_server(world, Scripted, step["server"], link=bool(step.get("link")), timeout=seconds(timeout))
+    answer = start_server(world, Scripted, step["server"], link=bool(step.get("link")), timeout=seconds(timeout))
+    world.let_run()
+    return answer
 
 
 def _call(world: World, client: Client, step: dict[str, Any]) -> Any:
@@ -36,7 +38,10 @@ def _call(world: World, client: Client, step: dict[str, Any]) -> Any:
             return ["exit", of_call(error)]
 
     if "client" not in step:
-        return question(world.instance("client"))
+        me = world.instance("client")
+        value = question(me)
+        with world.turn_of(me.waits_for):
+            return value
     spawn(world, lambda: Caller(world, step["client"], question), label=step["client"])
     return NONE
 

@@ -108,7 +108,6 @@ class Stage:
     def close(self) -> None:
         """Kill whoever is left."""
         self.world.close()
-        self._tree.release()
         for pid in (self._client, self._timers):
             pid.kill()
 

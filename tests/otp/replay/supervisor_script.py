@@ -1,6 +1,5 @@
 """Scripted workers and supervisors of the supervisor scenarios, and the child specs that start them."""
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,10 +26,12 @@ from secrets_actor.otp import (
     Reply,
     Restart,
     Stop,
+    Stopped,
     Strategy,
     Supervisor,
 )
-from tests.otp.replay.terms import Junk, Raised, of_reason, to_reason
+from tests.otp.replay.holdable import Holdable
+from tests.otp.replay.terms import Junk, Raised, of_reason, raised, to_reason
 from tests.otp.replay.world import Instance, World
 
 SIMPLE: Final = "simple_one_for_one"
@@ -143,13 +144,13 @@ class Worker(GenServer):
 
     def _sleep(self, ms: float) -> None:
         if ms:
-            self._instance.over.wait(None if ms == float("inf") else ms / 1000)
+            self._instance.sleep(None if ms == float("inf") else ms / 1000)
 
 
 def _end(how: list[Any]) -> Any:
     match how:
         case ["error", term]:
-            raise Raised(term)
+            raise raised(term)
         case ["exit", term]:
             raise Exit(to_reason(term))
         case ["stop", term]:
@@ -161,24 +162,7 @@ def _end(how: list[Any]) -> Any:
     raise AssertionError(f"no such end: {how}")
 
 
-@dataclass(frozen=True)
-class Hold:
-    """Hold the supervisor that gets it until *released* is set."""
-
-    instance: Instance
-    released: threading.Event
-
-
-def _held(message: Any) -> bool:
-    if not isinstance(message, Hold):
-        return False
-    message.instance.parked = True
-    message.released.wait()
-    message.instance.parked = False
-    return True
-
-
-class ScriptedSupervisor(Supervisor):
+class ScriptedSupervisor(Holdable, Supervisor):
     """A supervisor that can be held, and whose own init can ignore."""
 
     def __init__(self, flags: Flags, children: list[ChildSpec], instance: Instance, ignores: bool) -> None:
@@ -193,12 +177,8 @@ class ScriptedSupervisor(Supervisor):
         self._instance.started = isinstance(result, Ok)
         return result
 
-    def handle_info(self, message: Any) -> Handled:
-        """Be held, or go on."""
-        return None if _held(message) else super().handle_info(message)
 
-
-class ScriptedDynamicSupervisor(DynamicSupervisor):
+class ScriptedDynamicSupervisor(Holdable, DynamicSupervisor):
     """The same for simple_one_for_one. The script of its template goes into every instance."""
 
     def __init__(self, flags: Flags, template: ChildSpec, instance: Instance) -> None:
@@ -209,10 +189,6 @@ class ScriptedDynamicSupervisor(DynamicSupervisor):
         """Nothing to start."""
         super().init()
         self._instance.started = True
-
-    def handle_info(self, message: Any) -> Handled:
-        """Be held, or go on."""
-        return None if _held(message) else super().handle_info(message)
 
 
 def supervisor_factory(world: World, name: str, scenario: dict[str, Any]) -> Callable[[], GenServer]:
@@ -227,6 +203,8 @@ def supervisor_factory(world: World, name: str, scenario: dict[str, Any]) -> Cal
         flags = _flags(scenario)
         specs = [child_spec(world, child) for child in scenario["children"]]
         if scenario.get("strategy") == SIMPLE:
+            if len(specs) != 1:
+                raise Exit(Stopped(["bad_start_spec", scenario["children"]]))
             return ScriptedDynamicSupervisor(flags, specs[0], instance)
         return ScriptedSupervisor(flags, specs, instance, ignores=False)
 

@@ -1,6 +1,6 @@
 """The steps of the supervisor scenarios. Each runs in the client's thread and gives its result, or NONE."""
 
-import threading
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
@@ -33,11 +33,11 @@ from secrets_actor.otp.child_table import Child, State
 from tests.otp.replay.client import Client
 from tests.otp.replay.gen_server_actions import existing
 from tests.otp.replay.gen_server_steps import NONE, nothing, sleep
+from tests.otp.replay.holdable import Hold, Release
 from tests.otp.replay.supervisor_script import (
     SIMPLE,
     Count,
     Crash,
-    Hold,
     Incr,
     Ping,
     Work,
@@ -57,7 +57,6 @@ class Tree:
 
     def __init__(self, world: World, client: Client, scenario: dict[str, Any]) -> None:
         self.world, self.client, self.scenario = world, client, scenario
-        self.held: dict[str, threading.Event] = {}
 
     def start(self) -> Any:
         """Start the root; its answer as a term."""
@@ -75,11 +74,6 @@ class Tree:
     def is_simple(self, step: dict[str, Any]) -> bool:
         """Whether the supervisor of *step* is a simple_one_for_one."""
         return bool(self.script_of(step).get("strategy") == SIMPLE)
-
-    def release(self) -> None:
-        """Let go of every supervisor that is held."""
-        for released in self.held.values():
-            released.set()
 
 
 def run_step(tree: Tree, step: dict[str, Any]) -> Any:
@@ -209,17 +203,13 @@ def _ok(tree: Tree, step: dict[str, Any], nothing_: Any) -> Any:
 
 
 def _suspend(tree: Tree, step: dict[str, Any]) -> Any:
-    name = step.get("sup", ROOT)
-    instance = tree.world.instance(name)
-    tree.held[name] = threading.Event()
-    instance.pid.send(Hold(instance, tree.held[name]))
+    with contextlib.suppress(CallFailed, CallTimeout):
+        call(_sup(tree, step), Hold())
     return NONE
 
 
 def _resume(tree: Tree, step: dict[str, Any]) -> Any:
-    name = step.get("sup", ROOT)
-    tree.world.instance(name).parked = False
-    tree.held.pop(name).set()
+    _sup(tree, step).send(Release())
     return NONE
 
 

@@ -15,6 +15,7 @@ from secrets_actor.otp import (
     ChildError,
     Crashed,
     EndedFirst,
+    Exit,
     ExitReason,
     FailedToStart,
     InvalidTree,
@@ -35,6 +36,11 @@ class Raised(Exception):
     def __init__(self, term: Any, where: str = "callback") -> None:
         super().__init__("raised by the script")
         self.term, self.where = term, where
+
+
+def raised(term: Any) -> BaseException:
+    """What a script raises in a callback for `error(term)`. OTP takes `{shutdown, Stack}` for an end in good order."""
+    return Exit(Shutdown(STACK)) if term == "shutdown" else Raised(term)
 
 
 class Junk:

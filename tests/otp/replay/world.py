@@ -2,12 +2,15 @@
 
 Rule 1: an event is recorded where it happens, by the thread that makes it happen, under one lock: the order is causal.
 Rule 2: what the dead still do is not recorded: their threads linger, they do not.
-Rule 3: at rest means that every process waits for a message and has none, or is parked: waiting for somebody else on
-        purpose (an answer, a supervisor held). Sleeping is work.
+Rule 3: at rest means that every process waits for a message and has none, or for the answer of somebody else. Sleeping
+        is work.
 """
 
+import contextlib
 import threading
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 from secrets_actor.otp import IGNORE, ExitReason, From, Node, Pid
@@ -16,6 +19,7 @@ from tests.otp.replay.canonical import Event
 from tests.otp.replay.terms import of_reason
 
 QUIET: Final = 0.025  # seconds at rest before a step counts as over; the recordings waited about 30 ms
+TURN: Final = 0.1  # seconds after which whoever is told next waits no longer for the one before
 GIVE_UP: Final = 15.0  # seconds after which a step that does not come to rest is left
 
 
@@ -28,9 +32,17 @@ class Instance:
         self.tells_start = tells_start  # whether a failed init is an event
         self.started = False
         self.over = threading.Event()  # set when its thread is cut loose: ends its sleeps
-        self.parked = False
+        self.asleep = False
         self.waits_for: From[Any] | None = None  # the call it has made and waits for
+        self.on_answer: Callable[[From[Any]], None] | None = None  # told when a call that it has made has ended
         self.hangs = False  # forever, unless somebody kills it
+
+    def sleep(self, seconds: float | None) -> None:
+        """Sleep in its own thread (None: forever), until it is cut loose."""
+        self.asleep = True
+        self.pid.waits += 1
+        self.over.wait(seconds)
+        self.asleep = False
 
     @property
     def at_rest(self) -> bool:
@@ -39,14 +51,28 @@ class Instance:
         parent = self.pid.parent
         forsaken = self.hangs and (parent is None or not parent.is_alive())
         calling = self.waits_for is not None and not self.waits_for.settled
-        return self.parked or calling or forsaken or self.pid.mailbox_idle()
+        return calling or forsaken or self.pid.mailbox_idle()
+
+    @property
+    def active(self) -> bool:
+        """Whether it has something to do that is not to wait."""
+        return not (self.at_rest or self.asleep)
 
     @property
     def stirring(self) -> bool:
         """Whether it is about to do something, but has not begun."""
         if self.down is None:
             return not self.at_rest
-        return self.pid.is_alive() and self.pid.mailbox.waiting and len(self.pid.mailbox) > 0 and not self.parked
+        return self.pid.is_alive() and self.pid.mailbox.waiting and len(self.pid.mailbox) > 0
+
+
+@dataclass(frozen=True, eq=False)
+class Waker:
+    """How a client woke: his call, who ended it, and who had something to do at that time."""
+
+    caller: From[Any]
+    by: Instance | None
+    before: list[Instance]
 
 
 class World(Node):
@@ -64,6 +90,9 @@ class World(Node):
         self._numbers: dict[str, int] = {}
         self._instances: dict[Pid, Instance] = {}
         self._latest: dict[str, Instance] = {}
+        self._woken: list[
+            tuple[From[Any], Pid | None]
+        ] = []  # whose calls have ended, and by whom; who woke first, first
 
     # --- the trace ------------------------------------------------------------------------------------------------
 
@@ -93,6 +122,55 @@ class World(Node):
             self._add("init_ignored", who)
         else:
             self._add("init_failed", {**who, "reason": of_reason(reason)})
+
+    def told(self, pid: Pid, ended: Pid) -> None:
+        """Who traps and was told of an end does what he does about it, up to his next wait, before the next is told. On
+        OTP too, but for the parent: told first, he reacts in other processes, whose turn comes after the rest."""
+        instance = self._instances.get(pid)
+        if instance is None or pid in (ended.parent, current()):
+            return
+        begun = time.monotonic()
+        while time.monotonic() - begun < TURN and instance.active:
+            time.sleep(0.0005)
+
+    def woken(self, caller: From[Any]) -> None:
+        """A call that a client has made has ended: he will say so in his turn. If who answered it ends next, he comes
+        after those whom that end left without an answer: he has yet to take his monitor back, from the dead.
+        """
+        by = self._instances.get(current())  # type: ignore[arg-type]  # None is nobody
+        with self._mutex:
+            everybody = list(self._instances.values())
+            waker = Waker(
+                caller, by, [one for one in everybody if one.down is not None and one is not by and one.active]
+            )
+            behind = [n for n, one in enumerate(self._woken) if one.by is by and one.caller.error is None]
+            self._woken.insert(behind[0] if behind and caller.error is not None else len(self._woken), waker)
+
+    @contextlib.contextmanager
+    def turn_of(self, caller: From[Any] | None) -> Iterator[None]:
+        """Wait until those woken before have done what they do, and the waker is at rest: a process of OTP runs to its
+        next wait before the next in the queue has its turn."""
+        me, begun = current(), time.monotonic()
+        while time.monotonic() - begun < TURN and not self._is_first(caller, me):
+            time.sleep(0.0005)
+        yield
+        with self._mutex:
+            self._woken = [one for one in self._woken if one.caller is not caller]
+
+    def let_run(self) -> None:
+        """Wait until the servers have done what they had to do, up to their next wait."""
+        begun = time.monotonic()
+        while time.monotonic() - begun < TURN and any(
+            one.down and one.active for one in list(self._instances.values())
+        ):
+            time.sleep(0.0005)
+
+    def _is_first(self, caller: From[Any] | None, me: Pid | None) -> bool:
+        with self._mutex:
+            first = self._woken[0] if self._woken else None
+        if first is None or first.caller is not caller:
+            return False
+        return not any(one is not None and one.pid is not me and one.active for one in (first.by, *first.before))
 
     # --- who is who -----------------------------------------------------------------------------------------------
 

@@ -1,0 +1,171 @@
+"""What a prefetch asks for next. PURE.
+
+Rule 1: names come first, 20 a call; then the lists that know more names, page by page. What the cache has is left out.
+Rule 2: what is there in vain is told, and nothing else stops for it.
+Rule 3: as many are fetched as the cache has room for: more would push out what came first.
+Rule 4: a store that cannot filter its list (the local one) is asked for all of it, where that is enough.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Any, Final
+
+from secrets_actor.domain.errors import InvalidParameter, SecretsError, UnknownMessage
+from secrets_actor.domain.names import SecretId
+from secrets_actor.domain.operations import BATCH_SIZE, Filter, FilterKey, GetMany, List, ListPage, Operation
+from secrets_actor.domain.paging import Trail
+from secrets_actor.records import dataclass, field, replace
+
+_TAG: Final = "a tag's key, or KEY=VALUE"
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Wanted:
+    """What to fetch: secrets by their *names* (or ARNs), those whose names begin with one of *prefixes*, and those that
+    have one of *tags*, each a key or `key=value`. Raises `InvalidSecretName`, `InvalidParameter`."""
+
+    names: tuple[SecretId, ...]
+    searches: tuple[Search, ...]
+
+    def __init__(self, names: Iterable[str] = (), prefixes: Iterable[str] = (), tags: Iterable[str] = ()) -> None:
+        for what, given in (("names", names), ("prefixes", prefixes), ("tags", tags)):
+            if isinstance(given, str):
+                raise InvalidParameter(what, "a list, not one text")
+        object.__setattr__(self, "names", tuple(dict.fromkeys(map(SecretId, names))))
+        searches = (*map(Search.of_prefix, prefixes), *map(Search.of_tag, tags))
+        object.__setattr__(self, "searches", tuple(dict.fromkeys(searches)))
+
+    def __bool__(self) -> bool:
+        return bool(self.names or self.searches)
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """One list of secrets: by the *prefix* of their names, or by a *tag*'s key, with its value or any."""
+
+    prefix: str = ""
+    tag: tuple[str, str | None] | None = None
+
+    @classmethod
+    def of_prefix(cls, prefix: str) -> Search:
+        """Names that begin with *prefix*."""
+        if not isinstance(prefix, str) or SecretId(prefix).is_arn or prefix.startswith("!"):
+            raise InvalidParameter("prefixes", "what names begin with")
+        return cls(prefix=prefix)
+
+    @classmethod
+    def of_tag(cls, tag: str) -> Search:
+        """Secrets with *tag*."""
+        if not isinstance(tag, str) or not tag or tag.startswith(("!", "=")):
+            raise InvalidParameter("tags", _TAG)
+        key, equals, value = tag.partition("=")
+        found = cls(tag=(key, value if equals else None))
+        found.page()
+        return found
+
+    def page(self) -> ListPage:
+        """The first page of it."""
+        if self.tag is None:
+            return ListPage((Filter(FilterKey.NAME, self.prefix),))
+        key, value = self.tag
+        filters = [Filter(FilterKey.TAG_KEY, key)]
+        if value and not value.startswith("!"):
+            filters.append(Filter(FilterKey.TAG_VALUE, value))
+        return ListPage(tuple(filters))
+
+    def fits(self, name: str, tags: Any) -> bool:
+        """Whether a secret is one of those. AWS's filters are looser than that: they look at beginnings."""
+        if self.tag is None:
+            return name.startswith(self.prefix)
+        key, value = self.tag
+        return key in tags and value in (None, tags[key])
+
+    def __str__(self) -> str:
+        if self.tag is None:
+            return f"names that begin with {self.prefix}"
+        return f"tag {self.tag[0]}" + ("" if self.tag[1] is None else f"={self.tag[1]}")
+
+
+@dataclass(slots=True)
+class _Way:
+    """A search, and how far it has come."""
+
+    search: Search
+    asked: Operation[Any]
+    trail: Trail = field(default_factory=Trail)
+
+
+class Plan:
+    """One prefetch. *room*: how many secrets the cache takes. *kept*: whether it has one already."""
+
+    def __init__(self, wanted: Wanted, room: int, kept: Callable[[str], bool]) -> None:
+        self._kept, self._room = kept, room
+        self._ways = deque(_Way(search, search.page()) for search in wanted.searches)
+        self._seen: set[str] = set()
+        self._names: deque[str] = deque()
+        self.found = self.missed = self.left_out = 0
+        self._take(wanted.names)
+
+    def next(self) -> Operation[Any] | None:
+        """What to ask for now; None when all is done."""
+        if len(self._names) >= BATCH_SIZE or (self._names and not self._ways):
+            return GetMany(islice(self._names, BATCH_SIZE))
+        return self._ways[0].asked if self._ways else None
+
+    def answered(self, asked: Operation[Any], answer: Any) -> list[tuple[str, str]]:
+        """The *answer* to what was *asked*: what is missing, each with the code of its error."""
+        if isinstance(asked, GetMany):
+            self._drop(asked)
+            self.found += len(answer.found)
+            self.missed += len(answer.errors)
+            return [(name, error.code) for name, error in answer.errors.items()]
+        way = self._ways[0]
+        if isinstance(asked, List):
+            self._take(one.name for one in answer if way.search.fits(one.name, {}))
+            self._ways.popleft()
+            return []
+        self._take(one.name for one in answer.secrets if way.search.fits(one.name, one.tags))
+        if answer.next_token is None or self._is_full:
+            self._ways.popleft()
+            return []
+        try:
+            way.asked = replace(way.search.page(), next_token=way.trail.on_to(answer.next_token))
+        except SecretsError as error:
+            return self.failed(asked, error)
+        return []
+
+    def failed(self, asked: Operation[Any], error: SecretsError) -> list[tuple[str, str]]:
+        """What was *asked* came to nothing for good: what is missing for that."""
+        if isinstance(asked, GetMany):
+            self._drop(asked)
+            self.missed += len(asked.secret_ids)
+            more = len(asked.secret_ids) - 1
+            return [(asked.secret_ids[0] + (f" and {more} more" if more else ""), error.code)]
+        way = self._ways[0]
+        if isinstance(error, UnknownMessage) and isinstance(asked, ListPage) and way.search.tag is None:
+            way.asked = List()
+            return []
+        self._ways.popleft()
+        return [(str(way.search), error.code)]
+
+    def _take(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name in self._seen:
+                continue
+            if self._is_full:
+                self.left_out += 1
+                continue
+            self._seen.add(name)
+            if not self._kept(name):
+                self._names.append(name)
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._seen) >= self._room
+
+    def _drop(self, asked: GetMany) -> None:
+        for _ in asked.secret_ids:
+            self._names.popleft()

@@ -1,0 +1,143 @@
+"""The process of one subscription: calls its callback, and sees to it that the secret is asked for now and then.
+
+Rule 1: it takes from the table what is for it, one change at a time. Whatever the callback raises is reported and goes
+        no further; while it hangs, only this process waits.
+Rule 2: when nobody has heard of the secret's version for about a TTL, it asks the store, as anybody else would; of
+        several subscribers to one secret, whoever comes first.
+Rule 3: an answer that says nothing about the secret (an outage, an actor that is being restarted) is asked for again
+        sooner than that, with growing pauses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from secrets_actor.actor.sightings import NEVER
+from secrets_actor.actor.subscriptions import ASKING, Entry, Look, Subscriptions
+from secrets_actor.domain.asker import Asker
+from secrets_actor.domain.errors import SecretNotFound, SecretsError
+from secrets_actor.domain.operations import Get
+from secrets_actor.otp import (
+    Backoff,
+    From,
+    GenServer,
+    Handled,
+    Ignore,
+    InitResult,
+    LifecycleEvent,
+    Name,
+    Ok,
+    Stop,
+    Timer,
+)
+from secrets_actor.records import dataclass
+
+# What the audit log calls who asks in the background.
+LABEL: Final = "subscription"
+# Seconds between two questions where no TTL says how many (the cache is off): as the default TTL.
+_WITHOUT_TTL: Final = 300.0
+# Seconds between two questions at least: a subscription is no reason to ask AWS more often than that.
+_AT_LEAST: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """How often the store is asked: every *ttl* seconds, less a random share of *jitter*. *chance* gives numbers from 0
+    to 1."""
+
+    ttl: float
+    jitter: float
+    chance: Callable[[], float]
+
+    def interval(self) -> float:
+        """Seconds until the next question."""
+        return max(_AT_LEAST, (self.ttl or _WITHOUT_TTL) * (1.0 - self.jitter * self.chance()))
+
+    def pause(self, tries: int) -> float:
+        """Seconds until the question after *tries* in vain."""
+        return Backoff(_AT_LEAST, maximum=self.interval(), jitter=0.5).delay(tries, self.chance())
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriberFailed(LifecycleEvent):
+    """The callback of a subscription to *secret_id* raised; `error_type` is what. The subscription goes on."""
+
+    secret_id: str
+    error_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """The store, or whoever answered in its place, has answered; None: well."""
+
+    error: BaseException | None
+
+
+class Subscriber(GenServer):
+    """Serves subscription *number* of *table*; asks *secrets*."""
+
+    def __init__(self, number: int, table: Subscriptions, secrets: Name, rhythm: Rhythm) -> None:
+        self._number, self._table, self._secrets, self._rhythm = number, table, secrets, rhythm
+        self._timer: Timer | None = None
+        self._asking, self._tries, self._not_before = False, 0, NEVER
+
+    def init(self) -> InitResult:
+        """Take the subscription over, unless another process has it."""
+        entry = self._table.claim(self._number, self.me)
+        if entry is None:
+            return Ignore()
+        self._entry: Entry = entry
+        self._interval = self._rhythm.interval()
+        return Ok(then=Look())
+
+    def handle_continue(self, message: Any) -> Handled:
+        """Begin."""
+        return self.handle_info(message)
+
+    def handle_info(self, message: Any) -> Handled:
+        """Somebody says that there is something new, the time has come to ask, or here is the answer."""
+        if isinstance(message, _Heard):
+            self._heard(message.error)
+        elif isinstance(message, Look) and message.doubt:
+            self._tries, self._not_before = 0, NEVER
+        while (change := self._table.take(self._entry, self.me)) is not None:
+            try:
+                self._entry.callback(change)
+            except BaseException as error:  # noqa: BLE001  # it is somebody else's code
+                self.node.observe(SubscriberFailed(self.me.label, self._entry.secret_id, type(error).__name__))
+        if self._entry.cancelled:
+            return Stop()
+        self._ask_when_due()
+        return None
+
+    def _heard(self, error: BaseException | None) -> None:
+        self._asking, now = False, self.node.clock.now()
+        self._table.heard(self._entry)
+        if error is None or (isinstance(error, SecretsError) and not error.retryable):
+            self._tries, self._interval = 0, self._rhythm.interval()
+            denied = error is not None and not isinstance(error, SecretNotFound)
+            self._not_before = now + (self._interval if denied else _AT_LEAST)
+        else:
+            self._tries += 1
+            self._not_before = now + self._rhythm.pause(self._tries)
+
+    def _ask_when_due(self) -> None:
+        if self._asking:
+            return
+        now, due = self.node.clock.now(), max(self._table.seen_at(self._entry) + self._interval, self._not_before)
+        if now >= due and self._table.may_ask(self._entry, now):
+            self._ask()
+            return
+        due = max(due, now + ASKING) if now >= due else due
+        if self._timer is None or not self._timer.pending or self._timer.due > due:
+            if self._timer is not None:
+                self.cancel_timer(self._timer)
+            self._timer = self.send_after(due - now, Look())
+
+    def _ask(self) -> None:
+        self._asking, me = True, self.me
+        caller: From[Any] = From()
+        caller.note = Asker(LABEL)
+        caller.on_settled(lambda done: me.post(_Heard(done.error)))
+        self._secrets.deliver(Get(self._entry.secret_id, refresh=True), caller)

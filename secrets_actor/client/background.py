@@ -1,0 +1,134 @@
+"""What a face has done in the background: subscriptions and prefetches. Nothing here waits, so both faces share it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, Final, Self
+
+from secrets_actor.actor.cache import Cache
+from secrets_actor.actor.failures import translated
+from secrets_actor.actor.prefetch_plan import Wanted
+from secrets_actor.actor.prefetcher import LABEL, PrefetchFailed
+from secrets_actor.actor.subscriptions import Entry, Subscriptions
+from secrets_actor.domain.changes import NewVersion
+from secrets_actor.domain.errors import InvalidParameter
+from secrets_actor.domain.names import SecretId
+from secrets_actor.domain.operations import Get
+from secrets_actor.otp import ChildSpec, Clock, ForkedProcess, From, Name, Observer, StartChild
+from secrets_actor.records import dataclass
+
+_TOO_MANY: Final = "too_many"
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """The table of subscriptions, and how to start processes: under which supervisor, and by which spec."""
+
+    subscriptions: Subscriptions
+    subscribers: Name
+    subscriber: Callable[[int], ChildSpec]
+    errands: Name
+    prefetcher: Callable[[Wanted], ChildSpec]
+    observe: Observer
+    cache: Cache
+    clock: Clock
+    running: Callable[[], bool]
+
+    def subscribe(self, secret_id: str, callback: Callable[[NewVersion], object]) -> Subscription:
+        """See `Subscribing.subscribe`."""
+        known = SecretId(secret_id)
+        if not callable(callback):
+            raise InvalidParameter("callback", "a function of a NewVersion")
+        entry = self.subscriptions.add(known, callback)
+        now = self.clock.now()
+        cached = self.cache.read(Get(known), now)
+        if cached is not None:
+            self.subscriptions.begin(entry, cached.version_id, now - cached.age)
+        problem = self._start(self.subscribers, self.subscriber(entry.number), lambda _: None)
+        if isinstance(problem, ForkedProcess):
+            self.subscriptions.remove(entry)
+            raise translated(problem)
+        return Subscription(self.subscriptions, entry)
+
+    def prefetch(self, wanted: Wanted) -> None:
+        """See `Subscribing.prefetch`."""
+        problem = self._start(self.errands, self.prefetcher(wanted), self._report)
+        if problem is not None:
+            raise translated(problem)
+
+    def _start(
+        self, supervisor: Name, spec: ChildSpec, on_settled: Callable[[From[Any]], object]
+    ) -> BaseException | None:
+        """What is in the way at once: nobody is there. A supervisor that comes later starts subscribers by itself."""
+        self.running()
+        answer: From[Any] = From()
+        supervisor.deliver(StartChild(spec), answer)
+        if answer.error is None:
+            answer.on_settled(on_settled)
+        return answer.error
+
+    def _report(self, answer: From[Any]) -> None:
+        if answer.error is not None:
+            self.observe(PrefetchFailed(LABEL, "a prefetch", _TOO_MANY))
+
+
+class Subscription:
+    """Goes on until it is cancelled, or its `with` ends."""
+
+    def __init__(self, table: Subscriptions, entry: Entry) -> None:
+        self._table, self._entry = table, entry
+
+    @property
+    def name(self) -> str:
+        """The name or ARN that was subscribed to."""
+        return self._entry.secret_id
+
+    @property
+    def active(self) -> bool:
+        """Whether it has not been cancelled."""
+        return not self._entry.cancelled
+
+    def cancel(self) -> None:
+        """Have no more calls of the callback begin; one that is under way goes on. Nothing if cancelled before."""
+        self._table.remove(self._entry)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.cancel()
+
+    def __repr__(self) -> str:
+        return f"<Subscription to {self.name} [{'active' if self.active else 'cancelled'}]>"
+
+
+class Subscribing:
+    """The part of a face that sets things going in the background."""
+
+    _background: Background
+
+    def subscribe(self, secret_id: str, callback: Callable[[NewVersion], object]) -> Subscription:
+        """Have *callback* called with a `NewVersion` whenever another version of this secret is the current one: once
+        for each, in order, in a thread of its own, whatever other callbacks do.
+
+        It is heard of with a set of ours, with any get that asks the store, and, if nobody asks, about every TTL (300 s
+        if the cache is off, a second at least). The version that the cache serves now, or that the store names first,
+        is no news; if there is no such secret yet, its first version is. What the callback raises is reported, as a
+        life-cycle event, and stops nothing. Does not wait for the store. Raises `InvalidSecretName`,
+        `InvalidParameter`, `ForkedProcess`.
+        """
+        return self._background.subscribe(secret_id, callback)
+
+    def prefetch(self, names: Iterable[str] = (), *, prefixes: Iterable[str] = (), tags: Iterable[str] = ()) -> None:
+        """Fill the cache in the background: with the secrets of these *names*, those whose names begin with one of
+        *prefixes*, and those that have one of *tags*, each a key or `key=value`. What the cache has is not fetched.
+
+        Does not wait. What cannot be fetched is reported as a life-cycle event (`prefetch_failed` in the log), and so
+        is the end (`prefetch_done`). Raises `InvalidSecretName`, `InvalidParameter`, `ServerDown`.
+        """
+        wanted = Wanted(names, prefixes, tags)
+        if wanted:
+            self._background.prefetch(wanted)

@@ -1,0 +1,286 @@
+"""A source for pydantic-settings: fields of a settings class from secrets. THE pydantic_settings door.
+
+Rule 1: a field's secret is the one that it names with `InSecret`; else the member of the *document* with the field's
+        alias or name; else the secret whose name is *prefix* and the field's alias or name. A secret that is not there
+        leaves its field to other sources and to its default; any other trouble of the store is raised.
+Rule 2: what goes to pydantic prints as a mask, whatever the field's type: pydantic's errors quote what they were given.
+Rule 3: what does not fit its field is found out here, and told by the field's name, all of it at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Final, get_args
+
+from pydantic import AliasChoices, AliasPath, SecretBytes, SecretStr, TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+from secrets_actor.client.secrets import Secrets
+from secrets_actor.domain.descriptions import SecretBatch
+from secrets_actor.domain.errors import (
+    ConfigurationError,
+    InvalidParameter,
+    InvalidSecretName,
+    InvalidSecretValue,
+    SecretNotFound,
+)
+from secrets_actor.domain.names import SecretId
+from secrets_actor.domain.secret import MASK, Secret
+from secrets_actor.records import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class InSecret:
+    """Where a field's value is, in its annotation: `Annotated[SecretStr, InSecret("payments/api", key="token")]`.
+
+    *name*: the secret's name or ARN, as it is. *key*: a member of it, for a secret that is a JSON object.
+    """
+
+    name: str
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A secret for a field, a member of it (or its whole), and under which key pydantic wants the value."""
+
+    name: SecretId
+    member: str | None
+    key: str
+    path: AliasPath | None = None
+    required: bool = False  # whether it is a mistake if the secret has no such member
+
+
+class _Mistake(str):
+    """What is wrong with a field. Never a value."""
+
+
+_ABSENT: Final = object()
+
+
+class SecretsSource(PydanticBaseSettingsSource):
+    """Fields of *settings_cls* from *secrets*, for `settings_customise_sources`.
+
+    *prefix* stands before the names of secrets that are made from a field's alias or name. *document*: one secret, a
+    JSON object with a member for each field, in place of a secret for each. *fields*: those to look for (None: all).
+    What sources before this one have is not looked for. *timeout* in seconds for all of it (None: as configured).
+
+    Declare what is secret as `SecretStr` or `SecretBytes`. Fields of other types (`str`, `int`, models and lists, which
+    are read as JSON) are filled, too, and masked in pydantic's messages, but not in `ValidationError.json()`.
+
+    Raises `InvalidParameter`; when it is called, `ConfigurationError` with every field that does not hold, and the
+    store's errors, with a note that names the field.
+    """
+
+    def __init__(
+        self,
+        settings_cls: type[BaseSettings],
+        secrets: Secrets,
+        *,
+        prefix: str = "",
+        document: str | None = None,
+        fields: Iterable[str] | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        super().__init__(settings_cls)
+        if document is not None and prefix:
+            raise InvalidParameter("document", "without a prefix: one secret, or one for each field")
+        wanted = settings_cls.model_fields if fields is None else tuple(fields)
+        if unknown := [name for name in wanted if name not in settings_cls.model_fields]:
+            raise InvalidParameter("fields", f"fields of {settings_cls.__name__}; not {', '.join(map(repr, unknown))}")
+        self._fields = {name: settings_cls.model_fields[name] for name in wanted}
+        self._secrets, self._timeout = secrets, timeout
+        self._prefix, self._document = prefix, None if document is None else SecretId(document)
+
+    def __call__(self) -> dict[str, Any]:
+        """The fields that were found, as pydantic takes them."""
+        mistakes: list[str] = []
+        places: dict[str, list[_Place]] = {}
+        for name, field in self._fields.items():
+            try:
+                places[name] = [one for one in self._places(name, field) if one.key not in self.current_state]
+            except InvalidSecretName as error:
+                mistakes.append(f"{name}: {error}")
+        batch = self._fetched(places)
+        data: dict[str, Any] = {}
+        for name in places:
+            for place in places[name]:
+                found = _found(name, self._fields[name], place, batch, self.field_is_complex(self._fields[name]))
+                if isinstance(found, _Mistake):
+                    mistakes.append(found)
+                elif found is not _ABSENT:
+                    data.setdefault(place.key, found)
+                    break
+        if mistakes:
+            raise ConfigurationError(tuple(mistakes))
+        return data
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """As the base class has it: the value of one field (None: not found), and its key."""
+        places = list(self._places(field_name, field))
+        batch = self._fetched({field_name: places})
+        for place in places:
+            found = _found(field_name, field, place, batch, self.field_is_complex(field))
+            if isinstance(found, _Mistake):
+                raise ConfigurationError((found,))
+            if found is not _ABSENT:
+                return found, place.key, False
+        return None, field_name, False
+
+    def _places(self, name: str, field: FieldInfo) -> Iterator[_Place]:
+        aliases = list(_aliases(name, field))
+        marked = next((one for one in field.metadata if isinstance(one, InSecret)), None)
+        for key, path in aliases:
+            if marked is not None:
+                yield _Place(SecretId(marked.name), marked.key, key, None, required=True)
+                return
+            if self._document is not None:
+                yield _Place(self._document, key, key, path)
+            else:
+                yield _Place(SecretId(self._prefix + key), None, key, path)
+
+    def _fetched(self, places: dict[str, list[_Place]]) -> SecretBatch:
+        names = {place.name: field for field, of_field in places.items() for place in of_field}
+        if not names:
+            return SecretBatch({}, {})
+        batch = self._secrets.get_many(names, timeout=self._timeout)
+        for name, error in batch.errors.items():
+            if not isinstance(error, SecretNotFound):
+                failure = error.clone()
+                failure.add_note(f"while the field {names[SecretId(name)]} of {self.settings_cls.__name__} was read")
+                raise failure
+        return batch
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.settings_cls.__name__}, {len(self._fields)} fields)"
+
+
+def _aliases(name: str, field: FieldInfo) -> Iterator[tuple[str, AliasPath | None]]:
+    """The keys under which pydantic takes a field, and the way from there where there is one."""
+    alias = field.validation_alias
+    for choice in alias.choices if isinstance(alias, AliasChoices) else [name if alias is None else alias]:
+        if isinstance(choice, AliasPath):
+            yield str(choice.path[0]), choice
+        else:
+            yield choice, None
+
+
+def _found(name: str, field: FieldInfo, place: _Place, batch: SecretBatch, is_complex: bool) -> Any:
+    """The masked value of a field, `_ABSENT`, or a `_Mistake`. Raises nothing: here the value is in clear."""
+    secret = batch.found.get(place.name)
+    if secret is None:
+        return _ABSENT
+    if place.path is not None or place.member is not None or (is_complex and not _holds(field.annotation, SecretStr)):
+        value = _parsed(secret)
+        if value is _ABSENT:
+            return _Mistake(f"{name}: the secret {place.name} is not JSON")
+    else:
+        value = secret.reveal()
+    if place.member is not None:
+        if not isinstance(value, dict):
+            return _Mistake(f"{name}: the secret {place.name} is not a JSON object")
+        if place.member not in value:
+            text = f"{name}: the secret {place.name} has no member {place.member}"
+            return _Mistake(text) if place.required else _ABSENT
+        value = value[place.member]
+    if place.path is not None:  # pydantic goes the way itself
+        value = _masked(value)
+        inner = place.path.search_dict_for_path({place.key: value})
+        if inner is PydanticUndefined:
+            return _ABSENT
+        return _misfit(name, field, place, inner) or value
+    value = _as_declared(field.annotation, value)
+    return _misfit(name, field, place, value) or value
+
+
+def _parsed(secret: Secret) -> Any:
+    try:
+        return secret.json()
+    except InvalidSecretValue:
+        return _ABSENT
+
+
+def _as_declared(annotation: Any, value: Any) -> Any:
+    """*value* in pydantic's own masked type where the field is of one, else masked by ours."""
+    if isinstance(value, (str, bytes)):
+        if _holds(annotation, SecretBytes):
+            return SecretBytes(value.encode() if isinstance(value, str) else value)
+        if _holds(annotation, SecretStr):
+            text = value if isinstance(value, str) else _text(value)
+            return _masked(value) if text is None else SecretStr(text)
+    return _masked(value)
+
+
+def _text(value: bytes) -> str | None:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _holds(annotation: Any, kind: type) -> bool:
+    """Whether *annotation* is *kind*, or a union with it, or an annotated one."""
+    return annotation is kind or any(_holds(one, kind) for one in get_args(annotation))
+
+
+def _misfit(name: str, field: FieldInfo, place: _Place, value: Any) -> _Mistake | None:
+    """What pydantic would have against *value*, without a word of it."""
+    checked: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+    try:
+        adapter = TypeAdapter[Any](checked)
+    except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation):
+        return None  # a type that only its own model knows how to check
+    try:
+        adapter.validate_python(value)
+    except ValidationError as error:
+        kinds = sorted({one["type"] for one in error.errors(include_input=False, include_context=False)})
+        return _Mistake(f"{name}: what is in the secret {place.name} does not fit: {', '.join(kinds)}")
+    return None
+
+
+# --- values of plain types that print as a mask, for pydantic's eyes --------------------------------------------------
+
+
+class _Text(str):
+    def __repr__(self) -> str:
+        return MASK
+
+
+class _Bytes(bytes):
+    def __repr__(self) -> str:
+        return MASK
+
+
+class _Whole(int):
+    def __repr__(self) -> str:
+        return MASK
+
+
+class _Real(float):
+    def __repr__(self) -> str:
+        return MASK
+
+
+class _Object(dict[str, Any]):
+    def __repr__(self) -> str:
+        return MASK
+
+
+class _Array(list[Any]):
+    def __repr__(self) -> str:
+        return MASK
+
+
+_MASKED: Final = {str: _Text, bytes: _Bytes, int: _Whole, float: _Real}
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _Object({key: _masked(one) for key, one in value.items()})
+    if isinstance(value, list):
+        return _Array([_masked(one) for one in value])
+    kind = _MASKED.get(type(value))
+    return value if kind is None else kind(value)  # true, false and null tell nothing

@@ -1,0 +1,47 @@
+"""Answers on their way to those who asked as pykka has it: into a future, or by a message."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from secrets_actor.otp.messages import Answered, Ask
+from secrets_actor.otp.reply import From
+
+Translator = Callable[[BaseException], BaseException]
+
+
+def fail(future: Any, error: BaseException) -> None:
+    """Have *future* raise *error*."""
+    future.set_exception((type(error), error, None))
+
+
+def answer_to_future(future: Any, translate: Translator) -> From[Any]:
+    """A From whose answer goes into a pykka future."""
+
+    def settle(caller: From[Any]) -> None:
+        if caller.error is None:
+            future.set(caller.result())
+        else:
+            fail(future, translate(caller.error))
+
+    caller: From[Any] = From()
+    caller.on_settled(settle)
+    return caller
+
+
+def answer_by_tell(ask: Ask, translate: Translator) -> From[Any]:
+    """A From whose answer is told to the one who asked, as an `Answered` with his tag."""
+
+    def settle(caller: From[Any]) -> None:
+        error = caller.error
+        answer = (
+            Answered(ask.tag, value=caller.result()) if error is None else Answered(ask.tag, error=translate(error))
+        )
+        with contextlib.suppress(Exception):  # nobody may be left to hear it, or what was given cannot be told
+            ask.reply_to.tell(answer)
+
+    caller: From[Any] = From()
+    caller.on_settled(settle)
+    return caller

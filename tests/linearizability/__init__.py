@@ -1,0 +1,1 @@
+"""Per-secret linearizability: a checker, its proofs, and runs over real stores that it judges."""

@@ -1,0 +1,96 @@
+"""python -m tests.linearizability.runs [--store S] [--operations N] [--seconds N] [--seed N]: one run, judged.
+
+The cache's entries end often, and much may be served stale if somebody forgets to say no. The breaker is on where there
+is an endpoint: what it refuses counts as not done, and that is to be true.
+"""
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from secrets_actor import AwsSettings, LocalSettings, LogSettings, RequestFailed, Settings, System
+from secrets_actor.domain.ports import BackendKit
+from secrets_actor.testing import FakeStore
+from tests.linearizability.traffic import Mix, Report, Traffic
+from tests.linearizability.weather import Weather
+from tests.servers.account import REGION, allow_everything
+from tests.servers.faulty import FaultyServer
+from tests.servers.ministack import Ministack
+
+PEACE = Mix(worker_kills=0, actor_kills=0)
+
+
+def of(folder: Path, **given: Any) -> Settings:
+    """The settings of all runs."""
+    log = LogSettings(output=str(folder / "log"))
+    return Settings(ttl_seconds=0.5, max_stale_seconds=600, call_timeout_seconds=5, log=log, **given)
+
+
+def over_ministack(server: Ministack, folder: Path, operations: int, seed: int, seconds: float) -> Report:
+    """In bad weather."""
+    keys, weather = server.account.user(allow_everything()), Weather(server.process.port, seed)
+    with FaultyServer(weather) as proxy:
+        aws = AwsSettings(
+            region=REGION,
+            access_key=keys.access_key_id,  # type: ignore[arg-type]
+            secret_key=keys.secret_key,  # type: ignore[arg-type]
+            endpoint_url=proxy.url,
+            timeout=1.0,
+            max_attempts=2,
+        )
+        with System(of(folder, backend="aws_secrets_manager", aws=aws)) as system:
+            report = Traffic(system, operations=operations, seconds=seconds, seed=seed).run()
+    report.weather = weather.counts
+    return report
+
+
+def over_fake(folder: Path, operations: int, seed: int) -> Report:
+    """The fake loses questions and answers."""
+    store = FakeStore()
+
+    def mishap(dice: random.Random) -> None:
+        if dice.random() < 0.2:
+            lost = RequestFailed("the connection broke", endpoint="fake")
+            store.fail_next(lost, when=dice.choice(["before", "after"]))
+
+    with System(of(folder), clock=store.clock, kit=store.kit()) as system:
+        return Traffic(system, operations=operations, seed=seed, also=mishap).run()
+
+
+def over_local(folder: Path, operations: int, seed: int) -> Report:
+    """Only the killer is at work."""
+    with System(of(folder, local=LocalSettings(path=folder / "store"))) as system:
+        return Traffic(system, operations=operations, seed=seed).run()
+
+
+def in_peace(kit: BackendKit, folder: Path, operations: int, seed: int) -> Report:
+    """Nobody is killed, nothing lost: what is found is the store's."""
+    with System(of(folder), kit=kit) as system:
+        return Traffic(system, operations=operations, seed=seed, mix=PEACE).run()
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m tests.linearizability.runs")
+    parser.add_argument("--store", choices=["ministack", "fake", "local"], default="ministack")
+    parser.add_argument("--operations", type=int, default=20_000)
+    parser.add_argument("--seconds", type=float, default=300.0)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if given.store == "ministack":
+            with Ministack(folder / "ministack") as server:
+                report = over_ministack(server, folder, given.operations, given.seed, given.seconds)
+        else:
+            report = (over_fake if given.store == "fake" else over_local)(folder, given.operations, given.seed)
+    print(f"{given.store}, seed {given.seed}\n{report}")
+    return 0 if report.verdict.good and not report.problems else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
