@@ -14,7 +14,6 @@ import contextlib
 import json
 import os
 import re
-import tomllib
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -85,6 +84,8 @@ def _as_raw(section: Any) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any] | str:
     """What is in the file, or what is wrong with it."""
+    import tomllib  # for who has a file
+
     try:
         with path.open("rb") as file:
             return tomllib.load(file)
