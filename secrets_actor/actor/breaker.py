@@ -11,8 +11,9 @@ Rule 3: any answer is a success, a refusal too: whoever says no is there. Who sa
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
+
+from secrets_actor.records import dataclass
 
 
 class Circuit(StrEnum):

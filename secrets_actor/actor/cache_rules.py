@@ -6,11 +6,11 @@ another secret in each account.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import AWSCURRENT, Get
+from secrets_actor.records import dataclass
 
 # The name alone for the current version, as nearly everybody asks; else a mark, so that nothing that a caller can make
 # is such a key, with name or ARN, version id and stage.

@@ -12,12 +12,12 @@ Rule 3: keys without an end are never urgent. They are looked at anew every `REC
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
 
 from secrets_actor.domain.credentials import Credentials
+from secrets_actor.records import dataclass, replace
 
 # Precedent: botocore refreshes 15 minutes before the end and, from 10 minutes before it on, lets nobody go before it
 # is done. Scaled down to shares of a short life, so that a token that lives for 15 minutes is not fetched anew on every

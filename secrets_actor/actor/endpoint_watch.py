@@ -9,7 +9,6 @@ Rule 3: what was sent to the store before says nothing about the present one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from secrets_actor.actor.breaker import Breaker, BreakerRules, Circuit
@@ -25,6 +24,7 @@ from secrets_actor.domain.errors import (
 from secrets_actor.domain.operations import token_of
 from secrets_actor.domain.ports import BackendKit
 from secrets_actor.otp import GenServer, LifecycleEvent
+from secrets_actor.records import dataclass
 
 # Seconds within which a store that is there has answered. AWS's answers take tens of milliseconds.
 FAIR_TIME: Final = 1.0

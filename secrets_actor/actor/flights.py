@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Hashable
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from secrets_actor.domain.asker import Asker
@@ -20,6 +19,7 @@ from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.journey import Sending
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import Answer
+from secrets_actor.records import dataclass, field
 
 # Shared by all incarnations of the actor: an answer to an earlier one's question must not pass for ours.
 _ids = itertools.count(1)

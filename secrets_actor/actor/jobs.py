@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from secrets_actor.actor.flights import Waiter
@@ -11,6 +10,7 @@ from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import Answer, BackendKit, CallContext
 from secrets_actor.otp import LifecycleEvent, Pid
+from secrets_actor.records import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

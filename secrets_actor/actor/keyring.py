@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -18,6 +17,7 @@ from secrets_actor.domain.errors import (
     UnrecognizedClient,
 )
 from secrets_actor.otp import LifecycleEvent
+from secrets_actor.records import dataclass
 
 # After these, other keys may do: those that were used have ended, or were replaced where they came from.
 REFUSALS: Final = (ExpiredToken, InvalidSignature, UnrecognizedClient)

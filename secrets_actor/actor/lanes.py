@@ -9,7 +9,8 @@ Rule 3: the epoch of a lane counts the writes that have entered it, and those of
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+
+from secrets_actor.records import dataclass, field
 
 
 @dataclass(slots=True)

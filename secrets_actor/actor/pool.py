@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from secrets_actor.records import dataclass
 
 W = TypeVar("W", bound=Hashable)
 

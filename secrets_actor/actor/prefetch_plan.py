@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ from secrets_actor.domain.errors import InvalidParameter, SecretsError, UnknownM
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import BATCH_SIZE, Filter, FilterKey, GetMany, List, ListPage, Operation
 from secrets_actor.domain.paging import Trail
+from secrets_actor.records import dataclass, field, replace
 
 _TAG: Final = "a tag's key, or KEY=VALUE"
 

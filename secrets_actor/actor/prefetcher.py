@@ -8,7 +8,6 @@ Rule 2: what is missing is reported, and is nobody's failure. During an outage i
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from secrets_actor.actor.cache import Cache
@@ -27,6 +26,7 @@ from secrets_actor.otp import (
     Name,
     Stop,
 )
+from secrets_actor.records import dataclass
 
 # What the audit log calls who asks.
 LABEL: Final = "prefetch"

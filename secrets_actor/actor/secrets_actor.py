@@ -17,7 +17,6 @@ from __future__ import annotations
 import uuid
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -42,6 +41,7 @@ from secrets_actor.domain.operations import MESSAGES, Get, Operation, with_token
 from secrets_actor.domain.ports import Answer, AuditSink, BackendKit
 from secrets_actor.domain.secret import Source
 from secrets_actor.otp import From, GenServer, Handled, Reply
+from secrets_actor.records import dataclass
 
 _OPERATIONS: Final = MESSAGES
 # Seconds between two looks for what may not be served any more: no value stays in memory for longer than that.

@@ -9,10 +9,10 @@ Rule 3: what a subscriber is told is a chain: each change begins where the one b
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from typing import Final
 
 from secrets_actor.domain.changes import NewVersion
+from secrets_actor.records import dataclass, replace
 
 # Changes that wait for one subscriber. A rotation a minute, and a callback that has hung for an hour and a half.
 MAX_WAITING: Final = 100

@@ -9,7 +9,6 @@ Rule 4: workers that should have come by now, while jobs wait for them, are no l
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from secrets_actor.actor.breaker import BreakerRules
@@ -28,6 +27,7 @@ from secrets_actor.otp import (
     WhichChildren,
     cast,
 )
+from secrets_actor.records import dataclass, field
 
 # Seconds after which a worker that was to come, and did not, is no longer counted on.
 PATIENCE: Final = 1.0

@@ -11,7 +11,6 @@ Rule 3: an answer that says nothing about the secret (an outage, an actor that i
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from secrets_actor.actor.sightings import NEVER
@@ -32,6 +31,7 @@ from secrets_actor.otp import (
     Stop,
     Timer,
 )
+from secrets_actor.records import dataclass
 
 # What the audit log calls who asks in the background.
 LABEL: Final = "subscription"

@@ -12,13 +12,13 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
 from typing import Final
 
 from secrets_actor.actor.sightings import NEVER, Known, Line
 from secrets_actor.domain.changes import NewVersion
 from secrets_actor.domain.names import SecretId
 from secrets_actor.otp import Pid
+from secrets_actor.records import dataclass, field, replace
 
 # Seconds for which a subscriber counts on the question of another one; its process may have ended over it.
 ASKING: Final = 10.0

@@ -11,7 +11,6 @@ import errno
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import click
@@ -28,6 +27,7 @@ from secrets_actor.domain.errors import (
     StartFailed,
     Unreachable,
 )
+from secrets_actor.records import dataclass
 
 PROGRAM: Final = "secrets-actor"
 

@@ -7,7 +7,6 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,6 +15,7 @@ import click
 from secrets_actor.cli import output, values
 from secrets_actor.cli.failures import EXIT_CODES, FAILED, PROGRAM, USAGE, run
 from secrets_actor.domain.names import SecretId
+from secrets_actor.records import dataclass
 from secrets_actor.runtime.system import System
 
 EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:<3}  {meaning}" for code, meaning in EXIT_CODES.items())

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import Final, Self, TypeVar
 
 from secrets_actor.actor.failures import translated
@@ -30,6 +29,7 @@ from secrets_actor.domain.secret import (
     SetReceipt,
 )
 from secrets_actor.otp import CallTimeout, OtpError
+from secrets_actor.records import replace
 
 T = TypeVar("T")
 # Seconds between two looks at whether an actor that is being restarted, or its whole tree, is there (again).

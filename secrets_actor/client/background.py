@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -17,6 +16,7 @@ from secrets_actor.domain.errors import InvalidParameter
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import Get
 from secrets_actor.otp import ChildError, ChildSpec, Clock, ForkedProcess, From, Name, NoProcess, Observer, StartChild
+from secrets_actor.records import dataclass
 
 _TOO_MANY: Final = "too_many"
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
 from secrets_actor.actor.cache import Cache
@@ -32,6 +31,7 @@ from secrets_actor.domain.operations import BATCH_SIZE, Get, GetMany, Operation,
 from secrets_actor.domain.ports import AuditRecord, AuditTrail
 from secrets_actor.domain.secret import Secret, Source
 from secrets_actor.otp import CallTimeout, Clock, From, Name, NoProcess
+from secrets_actor.records import dataclass, field
 
 T = TypeVar("T")
 # Seconds. Longer than anybody waits, and within what every timer and lock can do.

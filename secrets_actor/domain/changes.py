@@ -1,6 +1,6 @@
 """What whoever subscribed to a secret is told."""
 
-from dataclasses import dataclass
+from secrets_actor.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """Keys for a backend that wants them. Masked like values."""
 
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from secrets_actor.domain.secret import SecretValue
+from secrets_actor.records import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ Sources of the limits checked here: AWS's service model of Secrets Manager, vers
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 from secrets_actor.domain.errors import InvalidParameter, SecretsError
 from secrets_actor.domain.secret import Secret
+from secrets_actor.records import dataclass, field
 
 _REGION: Final = re.compile(r"([a-z]+-)+\d+")
 MAX_REGION_LENGTH: Final = 128

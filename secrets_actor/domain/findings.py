@@ -1,7 +1,8 @@
 """What an examination of a store finds. PURE."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from secrets_actor.records import dataclass
 
 
 class Verdict(StrEnum):

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
+
+from secrets_actor.records import dataclass
 
 OTHER: Final = "other"
 _WORD: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")

@@ -1,9 +1,9 @@
 """Lists that come in pages. PURE."""
 
-from dataclasses import dataclass
 from typing import Final
 
 from secrets_actor.domain.errors import InvalidAnswer
+from secrets_actor.records import dataclass
 
 _CIRCLE: Final = "the store's list goes round in circles: list again"
 

@@ -1,7 +1,6 @@
 """The ports through which the floors meet: the actor asks a Backend and a CredentialSource, and tells an AuditSink."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from secrets_actor.domain.credentials import Credentials
@@ -9,6 +8,7 @@ from secrets_actor.domain.findings import Finding
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.secret import Secret
 from secrets_actor.domain.steps import Step
+from secrets_actor.records import dataclass, field
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

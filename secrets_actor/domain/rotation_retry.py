@@ -6,12 +6,12 @@ Rule 3: with the version that was just refused, nobody tries again, unless told 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from secrets_actor.domain.errors import InvalidParameter, SecretsError
 from secrets_actor.domain.operations.checks import check_number
 from secrets_actor.domain.secret import Secret
+from secrets_actor.records import dataclass
 
 # More would be a loop around a wrong password.
 MAX_ATTEMPTS: Final = 10

@@ -8,13 +8,13 @@ Rule 4: errors raised here never hold the value, and no frame that raises them h
 
 import hmac
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NoReturn, Self
 
 from secrets_actor.domain import block
 from secrets_actor.domain.errors import InvalidSecretValue
+from secrets_actor.records import dataclass
 
 MASK: Final = "****"
 # AWS Secrets Manager: SecretString and SecretBinary hold 65,536 bytes at most (quota "Secret value size").

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
+
+from secrets_actor.records import dataclass
 
 OK: Final = "ok"
 WORKER: Final = "worker"

@@ -10,7 +10,6 @@ Rule 3: what does not fit its field is found out here, and told by the field's n
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Annotated, Any, Final, get_args
 
 from pydantic import AliasChoices, AliasPath, SecretBytes, SecretStr, TypeAdapter, ValidationError
@@ -30,6 +29,7 @@ from secrets_actor.domain.errors import (
 )
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.secret import MASK, Secret
+from secrets_actor.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from secrets_actor.otp.child_spec import ChildSpec, Kind
 from secrets_actor.otp.child_table import Child
 from secrets_actor.otp.restart_window import RestartWindow
+from secrets_actor.records import dataclass
 
 if TYPE_CHECKING:
     from secrets_actor.otp.pid import Pid

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from secrets_actor.otp.backoff import Backoff
 from secrets_actor.otp.errors import InvalidTree
+from secrets_actor.records import dataclass, replace
 
 if TYPE_CHECKING:
     from secrets_actor.otp.process import Behaviour

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from secrets_actor.otp.child_spec import ChildSpec, Restart
+from secrets_actor.records import dataclass, replace
 
 if TYPE_CHECKING:
     from secrets_actor.otp.pid import Pid

@@ -9,7 +9,6 @@ Rule 3: shutdown is parallel: it takes as long as the slowest.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from random import random
 from typing import Any
 
@@ -38,6 +37,7 @@ from secrets_actor.otp.pid import Pid
 from secrets_actor.otp.reasons import SHUTDOWN, ExitReason, Stopped
 from secrets_actor.otp.reply import From
 from secrets_actor.otp.restart_window import RestartWindow
+from secrets_actor.records import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)

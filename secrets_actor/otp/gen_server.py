@@ -9,7 +9,6 @@ Rule 5: on an exit signal a trapping server terminates if it comes from its pare
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 from secrets_actor.otp.behaviour import Ending
@@ -22,6 +21,7 @@ from secrets_actor.otp.reasons import IGNORE, NORMAL, ExitReason
 from secrets_actor.otp.registry import Name
 from secrets_actor.otp.reply import From
 from secrets_actor.otp.timers import Timer
+from secrets_actor.records import dataclass
 
 _NOTHING: Final = object()
 

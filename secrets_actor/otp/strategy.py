@@ -14,12 +14,11 @@ Rule 7: the end of a significant child that is not restarted can end the supervi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from secrets_actor.otp.child_spec import AutoShutdown, ChildSpec, Restart, Strategy
 from secrets_actor.otp.child_table import Child, ChildTable, State
 from secrets_actor.otp.reasons import ExitReason
 from secrets_actor.otp.restart_window import RestartWindow
+from secrets_actor.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

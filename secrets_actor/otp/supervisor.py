@@ -14,7 +14,6 @@ Rule 6: the table is published after every change, so that a picture of the tree
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from random import random
 from typing import Any
 
@@ -43,6 +42,7 @@ from secrets_actor.otp.pid import Pid
 from secrets_actor.otp.reasons import SHUTDOWN, ExitReason, FailedToStart, Shutdown, Stopped
 from secrets_actor.otp.reply import From
 from secrets_actor.otp.restart_window import RestartWindow
+from secrets_actor.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 from secrets_actor.otp.child_spec import Kind
 from secrets_actor.otp.child_table import Child, State
 from secrets_actor.otp.node import Node
 from secrets_actor.otp.pid import Pid
 from secrets_actor.otp.supervisor import Published
+from secrets_actor.records import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)

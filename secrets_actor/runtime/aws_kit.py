@@ -1,26 +1,26 @@
-"""The AWS store from the settings: its way, its keys, and STS on the same way. Loaded by who uses AWS."""
+"""The AWS store from the settings: its way, its keys, and STS on the same way. Loaded by who uses AWS; what only some
+ways to keys need is loaded by who goes them."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from typing import TYPE_CHECKING
 
 from secrets_actor.backends.aws import backend
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
-from secrets_actor.backends.aws.credentials.assume_role import AssumeRoleCredentials, Role
-from secrets_actor.backends.aws.credentials.chain import DefaultChain
-from secrets_actor.backends.aws.credentials.connection import through
-from secrets_actor.backends.aws.credentials.instance_metadata import InstanceMetadataCredentials
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
-from secrets_actor.backends.aws.credentials.sts import Sts
 from secrets_actor.backends.aws.endpoint import Endpoint
 from secrets_actor.backends.aws.proxy import Proxy, proxy_for
 from secrets_actor.domain.ports import BackendKit, CredentialSource
+from secrets_actor.forks import loading
 from secrets_actor.otp import LifecycleEvent, Observer
+from secrets_actor.records import dataclass
 from secrets_actor.runtime.aws_way import Way, way_for
 from secrets_actor.runtime.settings import AwsSettings, region_of
+
+if TYPE_CHECKING:
+    from secrets_actor.backends.aws.credentials.sts import Sts
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,8 @@ def aws_kit_for(aws: AwsSettings, environ: Mapping[str, str], observe: Observer 
 def _credentials(aws: AwsSettings, region: str, sts: Callable[[str | None], Sts]) -> CredentialSource:
     if aws.role_arn is None:
         return _own_credentials(aws, region, sts)
+    from secrets_actor.backends.aws.credentials.assume_role import AssumeRoleCredentials, Role
+
     role = Role(aws.role_arn, aws.role_session_name, aws.external_id, aws.session_duration, aws.role_tags or {})
     return AssumeRoleCredentials(_own_credentials(aws, region, sts), role, sts(region), "[aws]")
 
@@ -64,7 +66,11 @@ def _own_credentials(aws: AwsSettings, region: str, sts: Callable[[str | None], 
     if aws.auth_method == "access_key" or (given and aws.auth_method == "default"):
         return StaticCredentials(aws.access_key, aws.secret_key, aws.session_token)
     if aws.auth_method == "default":
+        from secrets_actor.backends.aws.credentials.chain import DefaultChain
+
         return DefaultChain(aws.profile, region, sts)
+    from secrets_actor.backends.aws.credentials.instance_metadata import InstanceMetadataCredentials
+
     return InstanceMetadataCredentials()
 
 
@@ -75,10 +81,12 @@ def sts_of(aws: AwsSettings, way: Way, clock: CorrectedClock) -> Callable[[str |
     def proxy_of(endpoint: Endpoint) -> Proxy | None:
         return proxy_for(endpoint, aws.proxy_url, os.environ) if endpoint.scheme == "https" else None
 
-    return partial(
-        Sts,
-        connect=through(way.ca_bundle, proxy_of),
-        clock=clock,
-        use_fips=way.use_fips,
-        use_dualstack=way.use_dualstack,
-    )
+    def make(region: str | None) -> Sts:
+        with loading():
+            from secrets_actor.backends.aws.credentials.connection import through
+            from secrets_actor.backends.aws.credentials.sts import Sts
+
+        connect, fips, dual = through(way.ca_bundle, proxy_of), way.use_fips, way.use_dualstack
+        return Sts(region, connect=connect, clock=clock, use_fips=fips, use_dualstack=dual)
+
+    return make

@@ -6,13 +6,13 @@ A setting stands over a variable; an empty variable is none. Source of the names
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from secrets_actor.backends.aws.endpoint import Endpoint, endpoint_for
 from secrets_actor.backends.aws.proxy import Proxy, proxy_for
 from secrets_actor.backends.aws.retry import MAX_ATTEMPTS, RetryPolicy
 from secrets_actor.domain.errors import ConfigurationError
+from secrets_actor.records import dataclass
 from secrets_actor.runtime.settings import AwsSettings
 
 T = TypeVar("T")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from secrets_actor.otp import (
@@ -17,6 +16,7 @@ from secrets_actor.otp import (
     Restart,
     Stop,
 )
+from secrets_actor.records import dataclass
 from secrets_actor.runtime.system import Source, System
 
 

@@ -7,11 +7,11 @@ starts on the defaults shall not pay for it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from secrets_actor.backends.aws.credentials.static import KeySource
+from secrets_actor.records import dataclass, field
 
 # The settings that may change while a system runs.
 OF_THE_STORE: Final = ("backend", "local", "aws")

@@ -4,18 +4,16 @@ Rule 1: the file's keys are those of the Settings; SECRETS_ACTOR_TTL_SECONDS sta
         SECRETS_ACTOR_AWS__REGION over `region` in `[aws]`.
 Rule 2: an unknown key is a mistake, in the file and in the environment.
 Rule 3: a mistake names its key and what is allowed, and never what was given: that may be a key put in the wrong place.
-Rule 4: pydantic is imported only when there is something to check.
+Rule 4: pydantic is imported only when there is something that is not right at a glance (plain_settings.py).
 Rule 5: mistakes are returned up to `load`, whose frame holds no key, and raised there: a traceback may show locals.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 import re
-import tomllib
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -24,7 +22,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from secrets_actor.backends.aws.credentials.static import KeySource
 from secrets_actor.domain.errors import ConfigurationError, InvalidInput, InvalidParameter
 from secrets_actor.domain.secret import MASK
+from secrets_actor.records import fields, is_dataclass
 from secrets_actor.runtime.aws_way import way_for
+from secrets_actor.runtime.plain_settings import plain
 from secrets_actor.runtime.settings import KEYS, AwsSettings, PrefetchSettings, Settings, region_of
 
 if TYPE_CHECKING:
@@ -71,11 +71,11 @@ def _loaded(source: str | os.PathLike[str] | Settings | None, environ: Mapping[s
 
 def _as_raw(section: Any) -> dict[str, Any]:
     raw: dict[str, Any] = {}
-    for field in dataclasses.fields(section):
+    for field in fields(section):
         value = getattr(section, field.name)
         if isinstance(value, KeySource):
             raw[field.name] = value.value if value.kind == "text" else {value.kind: value.value}
-        elif dataclasses.is_dataclass(value):
+        elif is_dataclass(value):
             raw[field.name] = _as_raw(value)
         elif value is not None:
             raw[field.name] = value
@@ -84,6 +84,8 @@ def _as_raw(section: Any) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any] | str:
     """What is in the file, or what is wrong with it."""
+    import tomllib  # for who has a file
+
     try:
         with path.open("rb") as file:
             return tomllib.load(file)
@@ -120,12 +122,10 @@ def _keys_of(sections: list[str]) -> frozenset[str]:
     found: Any = Settings()
     for section in sections:
         found = getattr(found, section, None)
-    return frozenset(f.name for f in dataclasses.fields(found)) if dataclasses.is_dataclass(found) else frozenset()
+    return frozenset(f.name for f in fields(found)) if is_dataclass(found) else frozenset()
 
 
 def _build(raw: dict[str, Any], mistakes: list[str], environ: Mapping[str, str]) -> Loaded:
-    from pydantic import ValidationError  # rule 4
-
     raw = dict(raw)
     keys: dict[str, KeySource] = {}
     if isinstance(raw.get("aws"), dict):
@@ -137,17 +137,24 @@ def _build(raw: dict[str, Any], mistakes: list[str], environ: Mapping[str, str])
                     mistakes.append(f"aws.{name}: {key}")
                 else:
                     keys[name] = key
-    settings = Settings()
-    try:
-        model = _model(Settings)(**raw)
-        settings = _from_model(model, Settings, keys)
-    except ValidationError as error:
-        mistakes += [_told(problem) for problem in error.errors(include_input=False, include_url=False)]
-    else:
+    settings = plain(Settings, raw, keys) or _checked(raw, keys, mistakes)
+    if settings is not None:
         mistakes += _unusable(settings, environ)
     if _lacks_region(raw, environ):
         mistakes.append("aws.region: required with backend aws_secrets_manager, such as us-east-1 (or set AWS_REGION)")
     return (None if mistakes else settings), mistakes
+
+
+def _checked(raw: dict[str, Any], keys: dict[str, KeySource], mistakes: list[str]) -> Settings | None:
+    """By pydantic, which tells what is wrong, and makes of numbers in texts what they are meant to be."""
+    from pydantic import ValidationError  # rule 4
+
+    try:
+        checked: Settings = _from_model(_model(Settings)(**raw), Settings, keys)
+        return checked
+    except ValidationError as error:
+        mistakes += [_told(problem) for problem in error.errors(include_input=False, include_url=False)]
+    return None
 
 
 def _lacks_region(raw: Mapping[str, Any], environ: Mapping[str, str]) -> bool:
@@ -217,18 +224,18 @@ def _model(section: type) -> type[BaseModel]:
     from pydantic import BeforeValidator, ConfigDict, Field, create_model  # rule 4
 
     hints = typing.get_type_hints(section)
-    fields: dict[str, Any] = {}
-    for field in dataclasses.fields(section):
+    found: dict[str, Any] = {}
+    for field in fields(section):
         if field.name in KEYS:
             continue
         hint = hints[field.name]
-        if dataclasses.is_dataclass(hint):
-            fields[field.name] = (_model(typing.cast("type", hint)), Field(default_factory=dict, validate_default=True))
+        if is_dataclass(hint):
+            found[field.name] = (_model(typing.cast("type", hint)), Field(default_factory=dict, validate_default=True))
         else:
             limits: dict[str, Any] = {**field.metadata, **({"allow_inf_nan": False} if hint is float else {})}
             given = Annotated[hint, BeforeValidator(_BEFORE[hint])] if hint in _BEFORE else hint
-            fields[field.name] = (given, Field(default=field.default, **limits))
-    return create_model(section.__name__, __config__=ConfigDict(extra="forbid", hide_input_in_errors=True), **fields)
+            found[field.name] = (given, Field(default=field.default, **limits))
+    return create_model(section.__name__, __config__=ConfigDict(extra="forbid", hide_input_in_errors=True), **found)
 
 
 def _no_bool(given: Any) -> Any:
@@ -265,13 +272,13 @@ _BEFORE: Final[Mapping[Any, Callable[[Any], Any]]] = {
 
 def _from_model(model: BaseModel, section: type, keys: dict[str, KeySource]) -> Any:
     values: dict[str, Any] = {}
-    for field in dataclasses.fields(section):
+    for field in fields(section):
         if field.name in KEYS:
             values[field.name] = keys.get(field.name)
         else:
             value = getattr(model, field.name)
             inner = type(field.default)
-            values[field.name] = _from_model(value, inner, keys) if dataclasses.is_dataclass(inner) else value
+            values[field.name] = _from_model(value, inner, keys) if is_dataclass(inner) else value
     return section(**values)
 
 

@@ -9,12 +9,10 @@ Rule 2: in the child of a fork there is no thread of ours. What callers hold goe
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -42,6 +40,7 @@ from secrets_actor.otp import (
     call,
     spawn,
 )
+from secrets_actor.records import dataclass, fields, replace
 from secrets_actor.runtime import tree
 from secrets_actor.runtime.async_face import AsyncFace
 from secrets_actor.runtime.face import face_of
@@ -154,7 +153,7 @@ class System(AsyncFace, Looking):
         Raises `ConfigurationError`, and `ServerDown` if the secrets actor is just being restarted: nothing has changed.
         """
         settings = load(source)
-        fixed = (name for name in (field.name for field in dataclasses.fields(Settings)) if name not in OF_THE_STORE)
+        fixed = (name for name in (field.name for field in fields(Settings)) if name not in OF_THE_STORE)
         differing = [name for name in fixed if getattr(settings, name) != getattr(self.settings, name)]
         if differing:
             remedy = "not while the system runs: stop it, and start one with the new settings"
@@ -167,7 +166,7 @@ class System(AsyncFace, Looking):
             self._parts.cache.forget()
             self._parts.subscriptions.doubt()
         self.settings, self._kit = settings, kit
-        self._parts = dataclasses.replace(self._parts, settings=settings)
+        self._parts = replace(self._parts, settings=settings)
 
     def subscribe(self, secret_id: str, callback: Callable[[NewVersion], object]) -> Subscription:
         """As `Secrets.subscribe`."""

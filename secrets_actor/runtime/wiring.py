@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from secrets_actor.actor.cache import Cache
@@ -15,6 +14,7 @@ from secrets_actor.actor.subscriptions import Subscriptions
 from secrets_actor.domain.journey import Tracer
 from secrets_actor.domain.ports import BackendKit
 from secrets_actor.otp import Clock, LifecycleEvent, Node, Observer
+from secrets_actor.records import dataclass, replace
 from secrets_actor.runtime.counted import EventCounter, watch
 from secrets_actor.runtime.settings import Settings
 from secrets_actor.telemetry.audit import AuditLog

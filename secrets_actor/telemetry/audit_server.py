@@ -8,10 +8,10 @@ Rule 3: sums of cached gets are the trail's, as the rest; they are written every
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from secrets_actor.otp import ExitReason, GenServer, Handled, LifecycleEvent, NoReply, Ok
+from secrets_actor.records import dataclass
 from secrets_actor.telemetry.audit import AuditLog
 from secrets_actor.telemetry.audit_trail import HITS, PERIOD, AuditTrail, Hit
 

@@ -20,7 +20,6 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from secrets_actor.domain import metrics
@@ -29,6 +28,7 @@ from secrets_actor.domain.metrics import NO_METER, Meter, Reading
 from secrets_actor.domain.ports import AuditRecord
 from secrets_actor.domain.secret import Secret
 from secrets_actor.otp import Clock, Name
+from secrets_actor.records import dataclass
 
 # Seconds between two looks while there are cached gets to write.
 PERIOD: Final = 0.05

@@ -2,9 +2,9 @@
 
 import logging
 import re
-from dataclasses import fields, is_dataclass
 from typing import Final
 
+from secrets_actor.records import fields, is_dataclass
 from secrets_actor.telemetry.logs import Log
 
 # What somebody on call wants to see.

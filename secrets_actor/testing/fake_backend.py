@@ -13,7 +13,6 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar, cast, get_args
 
@@ -22,6 +21,7 @@ from secrets_actor.domain.operations import Operation, Set
 from secrets_actor.domain.ports import Answer, BackendKit, CallContext, CredentialSource
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.otp import Clock, SystemClock
+from secrets_actor.records import dataclass
 from secrets_actor.runtime.wiring import utc_now
 from secrets_actor.testing.gate import Gate, When
 from secrets_actor.testing.shelf import KINDS, Shelf

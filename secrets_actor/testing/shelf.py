@@ -8,7 +8,6 @@ Rule 3: a refused operation has changed nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -36,6 +35,7 @@ from secrets_actor.domain.operations import (
     Set,
 )
 from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, Secret, SecretInfo, SecretValue, SetReceipt
+from secrets_actor.records import dataclass, field
 
 # The AWS form, with a partition and region that AWS does not have.
 ARN_PREFIX: Final = "arn:fake:secretsmanager:fake:000000000000:secret:"

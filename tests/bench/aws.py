@@ -46,9 +46,9 @@ class Stub:
         assert self._process.stdout is not None
         self.url = f"http://127.0.0.1:{self._process.stdout.readline().split()[1].decode()}"
 
-    def configure(self, latency: float = 0.0) -> None:
-        """Answer *latency* seconds late, and count anew."""
-        body = json.dumps({"latency_ms": latency * 1000}).encode()
+    def configure(self, latency: float = 0.0, value_bytes: int = 64) -> None:
+        """Answer *latency* seconds late with values of *value_bytes*, and count anew."""
+        body = json.dumps({"latency_ms": latency * 1000, "value_bytes": value_bytes}).encode()
         urllib.request.urlopen(f"{self.url}/_ctl/config", body, timeout=5).read()
 
     def stats(self) -> dict[str, Any]:

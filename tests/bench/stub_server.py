@@ -1,7 +1,7 @@
 """python -m tests.bench.stub_server: a very fast stand-in for Secrets Manager, for load alone. It checks no signature.
 
-It prints `ready PORT`, and ends when its standard input does. Every secret `bench/N` exists. Each answer is
-*latency_ms* late. GET /_ctl/stats tells the counters, POST /_ctl/config sets `latency_ms` and zeroes them.
+It prints `ready PORT`, and ends when its standard input does. Every secret `bench/N` exists, of *value_bytes*. Each
+answer is *latency_ms* late. GET /_ctl/stats tells the counters, POST /_ctl/config sets these two and zeroes them.
 """
 
 import argparse
@@ -34,6 +34,8 @@ class State:
     def configure(self, given: dict[str, Any]) -> None:
         """Another latency; the counters begin anew."""
         self.latency = given.get("latency_ms", 0.0) / 1000
+        self.value = "v" * given.get("value_bytes", 64)
+        self.bodies.clear()
         self.operations.clear()
         self.connections, self.most_open = 0, self.open
 
@@ -62,6 +64,12 @@ class State:
             if name not in self.bodies:
                 self.bodies[name] = json.dumps(self.secret(name)).encode()
             return 200, self.bodies[name]
+        if operation == "DescribeSecret":
+            secret = self.secret(request["SecretId"])
+            stages = {secret["VersionId"]: secret["VersionStages"]}
+            return 200, json.dumps(
+                {"ARN": secret["ARN"], "Name": secret["Name"], "VersionIdsToStages": stages}
+            ).encode()
         if operation == "BatchGetSecretValue" and len(request.get("SecretIdList", ())) <= BATCH:
             values = [self.secret(name) for name in request["SecretIdList"]]
             return 200, json.dumps({"SecretValues": values, "Errors": []}).encode()

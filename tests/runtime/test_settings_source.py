@@ -43,10 +43,12 @@ def test_without_file_and_variables_the_defaults_hold() -> None:
     assert load(None, {}) == Settings()
 
 
-def test_the_defaults_cost_no_pydantic() -> None:
+def test_plain_settings_cost_no_pydantic(file: Callable[[str], Path]) -> None:
+    path = file('ttl_seconds = 60\nbackend = "aws_secrets_manager"\n[aws]\naccess_key = "AKIDEXAMPLE"')
     code = (
         "import sys, secrets_actor; from secrets_actor.runtime.settings_source import load; load(None, {});"
-        "load(secrets_actor.Settings(), {});"
+        "aws = secrets_actor.AwsSettings(region='eu-central-1'); load(secrets_actor.Settings(aws=aws), {});"
+        f"load({str(path)!r}, {{'SECRETS_ACTOR_AWS__REGION': 'eu-central-1'}});"
         "print(*{'pydantic', 'httpx', 'cryptography'} & set(sys.modules))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

@@ -4,7 +4,6 @@ Source of names and shapes: botocore's `secretsmanager/2017-10-17/service-2.json
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from secrets_actor.backends.aws.protocol import Json
 from secrets_actor.backends.aws.shapes import (
@@ -38,6 +37,7 @@ from secrets_actor.domain.descriptions import (
 )
 from secrets_actor.domain.masked import MaskedObject
 from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, Secret, SecretInfo, SecretValue, SetReceipt
+from secrets_actor.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,19 @@
 """The AWS backend: composes the pure parts with one transport. Signing, sending and retries are exchange.py's.
 
 Rule 1: `close` from any thread ends a request and a pause alike.
-Rule 2: httpx is loaded by `connect`, not by this file.
+Rule 2: httpx, and what writes and reads messages, is loaded by `connect`, not by this file.
 """
 
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from secrets_actor.backends.aws.conversation import Conversation
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.static import checked
-from secrets_actor.backends.aws.credentials.sts import Sts
 from secrets_actor.backends.aws.endpoint import endpoint_for
 from secrets_actor.backends.aws.exchange import Line
 from secrets_actor.backends.aws.json_post import JsonPost
-from secrets_actor.backends.aws.operations import carry_out
 from secrets_actor.backends.aws.pace import Pace
 from secrets_actor.backends.aws.proxy import Proxy
 from secrets_actor.backends.aws.retry import RetryPolicy
@@ -26,6 +24,9 @@ from secrets_actor.domain.findings import Finding
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import Answer, Backend, BackendKit, CallContext, CredentialSource
 from secrets_actor.forks import loading
+
+if TYPE_CHECKING:
+    from secrets_actor.backends.aws.credentials.sts import Sts
 
 NAME: Final = "aws_secrets_manager"
 T = TypeVar("T")
@@ -44,7 +45,7 @@ def kit(
     use_fips: bool = False,
     use_dualstack: bool = False,
     proxy: Proxy | None = None,
-    sts: Callable[[str | None], Sts] = Sts,
+    sts: "Callable[[str | None], Sts] | None" = None,
 ) -> BackendKit:
     """What opens connections to Secrets Manager in *region*, or at *endpoint_url*, through *proxy* if there is one.
 
@@ -74,8 +75,9 @@ def kit(
     def examine(deadline: float, prefix: str) -> Iterable[Finding]:
         with loading():
             from secrets_actor.backends.aws import examination
+            from secrets_actor.backends.aws.credentials.sts import Sts
 
-        patient = examination.Patient(line, credentials, sts(region), time_told.here, looks_up=proxy is None)
+        patient = examination.Patient(line, credentials, (sts or Sts)(region), time_told.here, looks_up=proxy is None)
         return examination.examine(patient, prefix, deadline)
 
     return BackendKit(NAME, connect, credentials, examine, endpoint.authority)
@@ -85,7 +87,9 @@ class AwsBackend:
     """One connection to Secrets Manager, for one worker (the Backend port)."""
 
     def __init__(self, line: Line, recovery_window: int) -> None:
-        self._line, self._recovery_window = line, recovery_window
+        with loading():
+            from secrets_actor.backends.aws.operations import carry_out
+        self._line, self._recovery_window, self._carry_out = line, recovery_window, carry_out
         self._checked: Credentials | None = None
 
     @property
@@ -101,7 +105,7 @@ class AwsBackend:
             self._checked = checked(context.credentials)
         exchange = Conversation(self._line, context.deadline, context.credentials)
         exchange.in_doubt, exchange.attempts = context.repeated, context.attempts
-        return carry_out(operation, exchange, self._recovery_window)
+        return self._carry_out(operation, exchange, self._recovery_window)
 
     def close(self) -> None:
         """Give the connection up. Any thread, any number of times; a `perform` under way fails soon."""

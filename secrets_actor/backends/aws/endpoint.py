@@ -1,11 +1,11 @@
 """Where Secrets Manager answers for a region. PURE."""
 
 import re
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
 from secrets_actor.domain.errors import ConfigurationError
+from secrets_actor.records import dataclass
 
 SERVICE: Final = "secretsmanager"
 # By region prefix: the DNS suffix, that of dual-stack endpoints, and that of dual-stack FIPS endpoints. In the first

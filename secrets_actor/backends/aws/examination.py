@@ -12,7 +12,6 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -32,6 +31,7 @@ from secrets_actor.domain.errors import (
 )
 from secrets_actor.domain.findings import Finding, Verdict
 from secrets_actor.domain.ports import CredentialSource
+from secrets_actor.records import dataclass
 
 # Below this a clock is right enough; a Date header has whole seconds, and is as old as the answer's way.
 NOTICEABLE: Final = timedelta(seconds=30)

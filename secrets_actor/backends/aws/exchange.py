@@ -14,7 +14,6 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -29,6 +28,7 @@ from secrets_actor.backends.aws.skew import TOLERATED, http_date, in_words, may_
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import ConnectionFailed, InvalidSignature, SecretsError, Throttled
 from secrets_actor.domain.ports import Answer
+from secrets_actor.records import dataclass, field
 
 if TYPE_CHECKING:
     from secrets_actor.backends.aws.transport import HttpAnswer, Transport

@@ -13,7 +13,6 @@ stage together, which may not match), create, put and update of any other it is 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from secrets_actor.backends.aws.protocol import Call, parse_object
@@ -33,6 +32,7 @@ from secrets_actor.domain.errors import (
     Throttled,
     UnrecognizedClient,
 )
+from secrets_actor.records import dataclass
 
 # Source: botocore's retries/standard.py, less LimitExceededException, which is a quota here and no throttling.
 THROTTLING_CODES: Final = frozenset(

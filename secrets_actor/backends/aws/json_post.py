@@ -2,12 +2,12 @@
 
 import hashlib
 import hmac
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from secrets_actor.backends.aws.sigv4 import ALGORITHM, Scope, SigningKeys, amz_date, as_bytes, authorization_of
 from secrets_actor.domain.credentials import Credentials
+from secrets_actor.records import dataclass
 
 JSON_CONTENT_TYPE: Final = "application/x-amz-json-1.1"
 

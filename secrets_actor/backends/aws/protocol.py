@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from secrets_actor.records import dataclass, field
 
 TARGET_PREFIX: Final = "secretsmanager."
 Json = Mapping[str, Any]

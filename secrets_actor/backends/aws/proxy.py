@@ -8,12 +8,12 @@ Rule 3: user and password of a proxy are in no repr, no error, no log.
 import base64
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from secrets_actor.backends.aws.endpoint import Endpoint
 from secrets_actor.domain.errors import ConfigurationError
+from secrets_actor.records import dataclass, field
 
 # What proxies listen on is stated as a rule; this is for those who do not. Source: RFC 9110 for http.
 DEFAULT_PORT: Final = 80

@@ -5,8 +5,9 @@ earned. A try that ended well gives its cost back; a call that needed none gives
 retries/quota.py and `RetryQuotaChecker`, in their form of 2026.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+from secrets_actor.records import dataclass
 
 CAPACITY: Final = 500
 # What a call gives back that went well at once.

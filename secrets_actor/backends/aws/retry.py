@@ -10,7 +10,6 @@ throttling; an answer with success that cannot be read is transient.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
@@ -26,6 +25,7 @@ from secrets_actor.domain.errors import (
     Throttled,
     TlsFailed,
 )
+from secrets_actor.records import dataclass
 
 MAX_ATTEMPTS: Final = 3
 # Seconds.

@@ -9,8 +9,9 @@ Source: botocore's retries/adaptive.py, throttling.py and bucket.py, with which 
 """
 
 import math
-from dataclasses import dataclass, replace
 from typing import Final
+
+from secrets_actor.records import dataclass, replace
 
 BETA: Final = 0.7
 SCALE: Final = 0.4

@@ -12,13 +12,13 @@ Source: AWS General Reference, "Create a signed AWS API request"; the vectors un
 import hashlib
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote, unquote
 
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.secret import SecretValue
+from secrets_actor.records import dataclass, field
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 # Proxies and HTTP libraries add or change these on the way. Precedents: botocore's and aws-c-auth's lists.

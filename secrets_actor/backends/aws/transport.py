@@ -22,18 +22,17 @@ import ssl
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Final, cast
 
 import httpcore
-import httpx
 
 from secrets_actor.backends.aws.discretion import LOGGERS, here, watch
 from secrets_actor.backends.aws.endpoint import Endpoint
 from secrets_actor.backends.aws.ordinary import request_bytes
 from secrets_actor.backends.aws.packets import Packets
 from secrets_actor.backends.aws.proxy import Proxy
+from secrets_actor.backends.aws.sparing import leaving_out
 from secrets_actor.backends.aws.wire import Wire
 from secrets_actor.domain.errors import (
     BackendTimeout,
@@ -43,6 +42,11 @@ from secrets_actor.domain.errors import (
     RequestFailed,
     SecretsError,
 )
+from secrets_actor.records import dataclass, field
+
+# httpx's command line brings click, rich and pygments along where they are installed: more than half of its import.
+with leaving_out("httpx._main"):
+    import httpx
 
 # Bytes. A full page of a list is 100 entries of some 5 KiB at most; a value has 64 KiB, escaped six times that.
 MAX_BODY: Final = 8 * 1024 * 1024

@@ -8,7 +8,6 @@ Rule 3: what was opened is known by the identity of its two files: when one is m
 
 import os
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +15,7 @@ from secrets_actor.backends.local import keyfile, records
 from secrets_actor.backends.local.envelope import Envelope
 from secrets_actor.backends.local.store import Rows, Store
 from secrets_actor.domain.errors import WrongKey
+from secrets_actor.records import dataclass
 
 DATABASE_NAME: Final = "secrets.db"
 

@@ -1,8 +1,9 @@
 """What all public messages share."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, ClassVar, Final, Generic, TypeVar
+
+from secrets_actor.records import replace
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

@@ -1,6 +1,5 @@
 """Deleting, and calling it off."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from secrets_actor.domain.errors import InvalidParameter
@@ -12,6 +11,7 @@ from secrets_actor.domain.operations.checks import (
     check_secret_id,
 )
 from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt
+from secrets_actor.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Final
 
@@ -11,6 +10,7 @@ from secrets_actor.domain.errors import InvalidParameter
 from secrets_actor.domain.operations.base import Operation, assign
 from secrets_actor.domain.operations.checks import check_page, check_secret_id
 from secrets_actor.domain.secret import SecretInfo
+from secrets_actor.records import dataclass
 
 # AWS's service model, ListSecrets `Filters`, and the pattern of their values.
 MAX_FILTERS: Final = 10

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
 from secrets_actor.domain.descriptions import NamedReceipt, PolicyVerdict, ResourcePolicy
@@ -10,6 +9,7 @@ from secrets_actor.domain.errors import InvalidParameter
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations.base import Operation, assign
 from secrets_actor.domain.operations.checks import check_secret_id, check_text
+from secrets_actor.records import dataclass, field
 
 # AWS's service model, ResourcePolicy: characters.
 MAX_POLICY_LENGTH: Final = 20_480

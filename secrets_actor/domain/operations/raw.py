@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
 from secrets_actor.domain.errors import InvalidParameter, InvalidSecretName
 from secrets_actor.domain.masked import MaskedObject
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations.base import Operation, assign
+from secrets_actor.records import dataclass, field
 
 # As AWS names its operations.
 _OPERATION: Final = re.compile(r"[A-Z][A-Za-z0-9]{1,63}")

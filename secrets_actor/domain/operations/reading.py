@@ -1,7 +1,6 @@
 """Reading values."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 from secrets_actor.domain.descriptions import SecretBatch
@@ -10,6 +9,7 @@ from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations.base import AWSCURRENT, Operation, assign
 from secrets_actor.domain.operations.checks import check_seconds, check_secret_id, check_stage, check_token
 from secrets_actor.domain.secret import Secret
+from secrets_actor.records import dataclass, replace
 
 # AWS's service model, BatchGetSecretValue `SecretIdList`.
 BATCH_SIZE: Final = 20

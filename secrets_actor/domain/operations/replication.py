@@ -1,13 +1,13 @@
 """Copies of a secret in other regions."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import ClassVar
 
 from secrets_actor.domain.descriptions import ReplicaRegion, ReplicationReceipt
 from secrets_actor.domain.errors import InvalidParameter
 from secrets_actor.domain.operations.base import Operation, assign
 from secrets_actor.domain.operations.checks import check_region, check_secret_id, checked_regions
+from secrets_actor.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, init=False)

@@ -1,6 +1,5 @@
 """New values made by others: AWS's rotation, and passwords out of the air."""
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar, Final
 
@@ -9,6 +8,7 @@ from secrets_actor.domain.errors import InvalidParameter
 from secrets_actor.domain.operations.base import Operation, assign
 from secrets_actor.domain.operations.checks import check_number, check_rules, check_secret_id, check_text, check_token
 from secrets_actor.domain.secret import SecretValue
+from secrets_actor.records import dataclass, field
 
 # AWS's service model: RotationLambdaARN, PasswordLength, ExcludeCharacters.
 MAX_LAMBDA_ARN_LENGTH: Final = 2048

@@ -1,12 +1,12 @@
 """Tags of a secret."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import ClassVar
 
 from secrets_actor.domain.errors import InvalidParameter
 from secrets_actor.domain.operations.base import Operation, assign
 from secrets_actor.domain.operations.checks import MAX_TAGS, check_secret_id, check_tag_key, checked_tags
+from secrets_actor.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,12 @@
 """The versions of a secret, and the labels on them."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from secrets_actor.domain.descriptions import NamedReceipt, VersionPage
 from secrets_actor.domain.errors import InvalidParameter
 from secrets_actor.domain.operations.base import Operation
 from secrets_actor.domain.operations.checks import check_page, check_secret_id, check_stage, check_token
+from secrets_actor.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

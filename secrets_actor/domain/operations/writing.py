@@ -4,7 +4,6 @@ The initialisers are not generated ones: their frames would keep a raw value in 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
@@ -23,6 +22,7 @@ from secrets_actor.domain.operations.checks import (
     checked_tags,
 )
 from secrets_actor.domain.secret import Secret, SecretValue, SetReceipt
+from secrets_actor.records import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, init=False)

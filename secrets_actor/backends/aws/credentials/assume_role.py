@@ -6,13 +6,13 @@ Source: AWS STS API reference, AssumeRole: limits of the parameters, and one hou
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 from secrets_actor.backends.aws.credentials.sts import Sts
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError
 from secrets_actor.domain.ports import CredentialSource
+from secrets_actor.records import dataclass, field
 
 # Seconds.
 SHORTEST: Final = 900

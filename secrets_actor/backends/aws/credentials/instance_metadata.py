@@ -19,7 +19,6 @@ import random
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +27,7 @@ from secrets_actor.backends.aws.credentials.connection import connect
 from secrets_actor.backends.aws.endpoint import Endpoint, parse_url
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import BackendTimeout, ConfigurationError, MetadataServiceError, SecretsError
+from secrets_actor.records import dataclass, replace
 
 if TYPE_CHECKING:
     from secrets_actor.backends.aws.transport import HttpAnswer, Transport

@@ -9,7 +9,8 @@ Rule 3: a file that cannot be parsed is told with its line and without its text:
 import configparser
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from secrets_actor.records import dataclass, field
 
 Value = str | dict[str, str]
 Section = Mapping[str, Value]

@@ -2,13 +2,13 @@
 
 import os
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError, MissingAccessKey, MissingSecretKey
 from secrets_actor.domain.secret import MASK, SecretValue
+from secrets_actor.records import dataclass, field
 
 # Bytes. An STS session token has no promised length; 64 KiB is what a value may have, and far more than any seen.
 _MAX_FILE: Final = 65_536

@@ -15,7 +15,6 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlencode
@@ -44,6 +43,7 @@ from secrets_actor.domain.errors import (
     UnrecognizedClient,
 )
 from secrets_actor.domain.secret import SecretValue
+from secrets_actor.records import dataclass, replace
 
 if TYPE_CHECKING:
     from secrets_actor.backends.aws.transport import HttpAnswer, Transport
