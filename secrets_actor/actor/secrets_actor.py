@@ -98,10 +98,9 @@ class SecretsActor(GenServer):
 
     def status(self) -> str:
         """For the picture of the tree; any thread may ask."""
-        cached = f"{len(self._table)} cached ({self._table.size / 2**20:.1f} MiB)"
         draining = ", draining" if self._drained_by else ""
         waiting = f"{self._flights.waiting} of {self._limits.max_pending} waiting"
-        return f"{waiting}, {cached}, breaker {self._dispatcher.watch.state}{draining}"
+        return f"{waiting}, {len(self._table)} cached, breaker {self._dispatcher.watch.state}{draining}"
 
     # --- messages -------------------------------------------------------------------------------------------------
 
