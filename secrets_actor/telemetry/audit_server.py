@@ -7,6 +7,7 @@ Rule 3: sums of cached gets are the trail's, as the rest; they are written every
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -71,20 +72,27 @@ class AuditServer(GenServer):
         for _ in range(records):
             record = trail.take_record()
             if record is not None:
-                self._write_hits(trail.take_hits(hits, until=record[1]), offset)
+                self._write_hits(hits, record[1], offset)
                 self._log.record(record[0], record[1] + offset)
-        for _ in range(0, hits, PART):
-            self._write_hits(trail.take_hits(PART), offset)
+        self._write_hits(hits, math.inf, offset)
         lost = trail.take_lost()
         if lost:
             self._log.lost(lost)
             self.node.observe(AuditRecordsLost(self.me.label, lost))
         return hits > 0
 
-    def _write_hits(self, hits: list[Hit], offset: float) -> None:
-        if self._trail.rules.hits == "each":
-            self._log.hits(hits, offset)
-            return
+    def _write_hits(self, most: int, until: float, offset: float) -> None:
+        """Up to *most* cached gets, in parts, of those that were before *until*."""
+        for _ in range(0, most, PART):
+            part = self._trail.take_hits(PART, until)
+            if self._trail.rules.hits == "each":
+                self._log.hits(part, offset)
+            else:
+                self._add_up(part)
+            if len(part) < PART:
+                return
+
+    def _add_up(self, hits: list[Hit]) -> None:
         sums = self._trail.sums
         for name, version, now, caller in hits:
             known = sums.get((name, version, caller))
@@ -100,5 +108,6 @@ class AuditServer(GenServer):
         offset = self._wall_clock() - self.node.clock.now()
         sums = self._trail.sums
         for key in tuple(sums):
-            count, first, last = sums.pop(key)
-            self._log.sum(key, int(count), first + offset, last + offset)
+            known = sums.pop(key, None)
+            if known is not None:  # else the thread of an earlier incarnation has written it
+                self._log.sum(key, int(known[0]), known[1] + offset, known[2] + offset)

@@ -1,5 +1,6 @@
 """The way of a get as OpenTelemetry's own SDK takes it down, and a system's metrics there."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -275,3 +276,21 @@ def test_metrics_are_collected_by_opentelemetry_too() -> None:
     assert told["secrets_actor_workers"][("state", "idle"),] == 1
     assert "hunter2" not in data.to_json()
     assert NAME not in data.to_json()
+
+
+def test_the_face_for_asyncio_is_traced_alike(spans: Spans) -> None:
+    async def ask(system: System) -> None:
+        with spans.provider.get_tracer("test").start_as_current_span("request"):
+            await system.async_secrets.get(NAME)
+        with pytest.raises(SecretNotFound):
+            await system.async_secrets.get("none")
+
+    with fake_system(tracer=spans.tracing) as (system, store):
+        store.put(NAME, "v")
+        asyncio.run(ask(system))
+
+    roots = [one for one in spans.picture() if one[0] == "secrets_actor.get"]
+    assert roots == [
+        ("secrets_actor.get", "request", "ok"),
+        ("secrets_actor.get", None, SecretNotFound.code),
+    ]

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import select
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from secrets_actor.domain.ports import AuditRecord
 from secrets_actor.otp import LifecycleEvent
 from secrets_actor.runtime.settings import LogSettings
 from secrets_actor.telemetry.audit import MAX_TEMPLATES, AuditLog
-from secrets_actor.telemetry.audit_server import AuditRecordsLost
+from secrets_actor.telemetry.audit_server import MAX_SUMS, AuditRecordsLost
 from secrets_actor.telemetry.logs import Log, make_logger, stamp
 from secrets_actor.testing import FakeStore, ManualClock, fake_system
+from tests.actor.rig import eventually
 from tests.telemetry.conftest import Lines
 
 VERSION = "f0b9c5b8-6a3e-4a53-9a63-5b2c6f6b1c52"
@@ -175,6 +177,32 @@ def test_a_summary_counts_by_version_and_caller(log_file: Path) -> None:
     assert [line["version_id"] == first.version_id for line in sums] == [True, True, False]
     assert all(line["since"] <= line["timestamp"] for line in sums)
     assert [line["operation"] for line in told(log_file) if "count" not in line] == ["get", "set"]
+
+
+def test_sums_of_too_many_callers_are_written_early(log_file: Path) -> None:
+    log = LogSettings(output=str(log_file), audit_hits="summary", audit_summary_seconds=86_400)
+    with fake_system(log=log) as (system, store):
+        store.put("a", "v")
+        system.secrets.get("a")
+        for number in range(MAX_SUMS + 1):
+            system.secrets.for_caller(f"c{number}").get("a")
+        eventually(lambda: system.metrics().value("secrets_actor_audit_records", "written") >= MAX_SUMS, "records")
+
+    sums = [line for line in told(log_file) if "count" in line]
+    assert [line["caller"] for line in sums] == [f"c{number}" for number in range(MAX_SUMS + 1)]
+    assert {line["count"] for line in sums} == {1}
+
+
+def test_with_block_none_is_lost_however_small_the_room_is(log_file: Path) -> None:
+    log = LogSettings(output=str(log_file), audit_buffer=3, audit_full="block")
+    with fake_system(log=log) as (system, store), ThreadPoolExecutor(4) as pool:
+        store.put("a", "v")
+        system.secrets.get("a")
+        for getting in [pool.submit(lambda: [system.secrets.get("a") for _ in range(100)]) for _ in range(4)]:
+            getting.result(60)
+
+    assert [line["source"] for line in told(log_file)] == ["backend", *["cache"] * 400]
+    assert system.metrics().value("secrets_actor_audit_records", "dropped") == 0
 
 
 def test_off_leaves_the_rest(log_file: Path) -> None:
