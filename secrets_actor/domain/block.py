@@ -19,6 +19,7 @@ from typing import Final, Protocol
 
 _HEAD: Final = Struct("<dddBBBBBHHq")
 TIMES: Final = Struct("<ddd")
+DUE: Final = Struct("<8xd")
 USED, ASKED = 24, 25
 _TEXT, _UUID, _NAMED, _CURRENT = 1, 2, 4, 8
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
