@@ -22,6 +22,7 @@ TIMES: Final = Struct("<ddd")
 HEAD: Final = _HEAD.size
 # The first byte of those that are the version's own, and the one that says how long its id is.
 USED, ASKED, KIND, VERSION = 24, 25, 26, 28
+DUE: Final = Struct("<8xd")
 _TEXT, _UUID, _NAMED, _CURRENT = 1, 2, 4, 8
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
