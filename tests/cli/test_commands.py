@@ -78,7 +78,7 @@ def test_the_life_of_a_secret_as_scripts_get_it(program: Program) -> None:
 
     tree = asked("tree")
     assert (tree["root"]["id"], tree["root"]["strategy"], tree["disowned"]) == ("secrets_actor", "rest_for_one", [])
-    assert [child["id"] for child in tree["root"]["children"]] == ["infra", "core"]
+    assert [child["id"] for child in tree["root"]["children"]] == ["infra", "core", "faces"]
 
 
 def test_the_tree_is_drawn_when_it_has_come_to_rest(program: Program) -> None:
@@ -92,6 +92,9 @@ def test_the_tree_is_drawn_when_it_has_come_to_rest(program: Program) -> None:
         "core",
         "workers",
         "secrets",
+        "faces",
+        "subscribers",
+        "errands",
     ]
     assert all(line.endswith("restarts 0") for line in lines), lines
 

@@ -94,6 +94,9 @@ def test_the_tree_is_that_of_the_design(system: System, shelf: Shelf) -> None:
         ("workers", "dynamic"),
         ("worker", "transient"),
         ("secrets", "permanent"),
+        ("faces", "one_for_one"),
+        ("subscribers", "dynamic"),
+        ("errands", "dynamic"),
     ]
 
 
