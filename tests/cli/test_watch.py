@@ -8,8 +8,8 @@ from tests.cli.program import Program, finished
 
 def test_the_tree_is_drawn_again_and_again_until_an_interrupt(program: Program) -> None:
     with program.on_terminal("tree", "--watch", "--every", "0.05") as terminal:
-        terminal.wait_for("rest_for_one   running  #1  ", 3)
-        terminal.wait_for("running  #", 3 * 7)
+        terminal.wait_for("secrets_actor      rest_for_one", 3)
+        terminal.wait_for("running  #", 3 * 10)
         terminal.type("\x03")
 
         assert terminal.wait_for_end() == 0

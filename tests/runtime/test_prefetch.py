@@ -21,7 +21,7 @@ from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.runtime import tree
 from secrets_actor.runtime.settings_source import load
 from secrets_actor.testing import FakeStore, ManualClock, fake_system, kill, settled
-from tests.actor.rig import Watch, eventually, failure, running, settings
+from tests.actor.rig import Watch, audit_log, eventually, failure, running, settings
 from tests.servers.account import allow_everything
 from tests.servers.ministack import Ministack
 
@@ -240,3 +240,17 @@ def test_on_aws_tags_and_prefixes_find_what_they_shall(fresh_ministack: Ministac
             *["cache"] * 3,
             *["backend"] * 2,
         ]
+
+
+def test_the_audit_log_says_who_asks_in_the_background(tmp_path: Path) -> None:
+    store = FakeStore()
+    for name in NAMES[:2]:
+        store.put(name, "v")
+    with running(System(settings(tmp_path), kit=store.kit())) as system:
+        system.secrets.prefetch(NAMES[:1])
+        system.subscribe(NAMES[1], print)
+        eventually(lambda: store.calls == {"get_many": 1, "get": 1})
+        settled(system)
+
+    asked = {(line["operation"], line["secret_id"], line["caller"]) for line in audit_log(tmp_path)}
+    assert asked == {("get_many", NAMES[0], "prefetch"), ("get", NAMES[1], "subscription")}
