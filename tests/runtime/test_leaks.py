@@ -76,7 +76,7 @@ def start(request: Any, tmp_path: Path, fresh_ministack: Ministack) -> Callable[
 
 @pytest.fixture(autouse=True)
 def _no_tracers() -> Iterator[None]:
-    """No thread is traced meanwhile: coverage keeps a tracer for each thread that ever was, which is a leak of its own."""
+    """No thread is traced meanwhile: coverage keeps a tracer for each thread that ever was."""
     trace = threading.gettrace()
     threading.settrace(None)  # type: ignore[arg-type]
     yield
