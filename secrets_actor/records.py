@@ -128,12 +128,17 @@ def _is_of_class(hint: Any) -> bool:
 def _initialiser(cls: Any, shape: _Shape, kw_only: bool) -> Callable[..., None]:
     puts = tuple([getattr(cls, name).__set__ for name in shape.names])
     count = -1 if kw_only else len(puts)
+    most = max(count, 0)
     settles = hasattr(cls, "__post_init__")
+    defaults = tuple([one.default for one in shape.fields])
+    # From here on, all fields have a plain default: who gives the others by their places wants those.
+    least = len(defaults) - defaults[::-1].index(_NONE) if _NONE in defaults else 0
 
     def __init__(self: Any, *args: Any, **named: Any) -> None:
         if named or len(args) != count:
-            args = _completed(self, args, named, max(count, 0))
-        for put, value in zip(puts, args, strict=True):
+            plain = not named and least <= len(args) <= most
+            args = args + defaults[len(args) :] if plain else _completed(self, args, named, most)
+        for put, value in zip(puts, args):  # noqa: B905  as many of the one as of the other, by now
             put(self, value)
         if settles:
             self.__post_init__()

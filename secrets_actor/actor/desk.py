@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from secrets_actor.actor.failures import with_token_of
@@ -20,13 +20,7 @@ class Desk:
 
     def answer(self, waiter: Waiter, value: Any, source: str, request_id: str | None = None) -> None:
         """Give *value* to *waiter*."""
-        if waiter.asker.recorded:
-            return
-        if isinstance(value, SecretBatch):
-            self._record_each(waiter, value, source, request_id)
-        else:
-            self._record(waiter, "ok", source, getattr(value, "version_id", None), request_id)
-        waiter.caller.reply(value)
+        self._answer_all([waiter], value, source, request_id)
 
     def refuse(self, waiter: Waiter, error: SecretsError, source: str) -> None:
         """Give a copy of *error* to *waiter*; a write's token goes with it where its outcome is not known."""
@@ -37,13 +31,23 @@ class Desk:
 
     def settle(self, flight: Flight, value: Any, source: str, request_id: str | None) -> None:
         """Give *value* to all who wait for *flight*."""
-        for waiter in flight.waiters:
-            self.answer(waiter, value, source, request_id)
+        self._answer_all(flight.waiters, value, source, request_id)
 
     def fail(self, flight: Flight, error: SecretsError, source: str) -> None:
         """Give *error* to all who wait for *flight*; those whose time is up are told that."""
         for waiter in flight.waiters:
             self.refuse(waiter, error, source)
+
+    def _answer_all(self, waiters: Iterable[Waiter], value: Any, source: str, request_id: str | None) -> None:
+        version_id = getattr(value, "version_id", None)  # read from the block: once for all
+        for waiter in waiters:
+            if waiter.asker.recorded:
+                continue
+            if isinstance(value, SecretBatch):
+                self._record_each(waiter, value, source, request_id)
+            else:
+                self._record(waiter, "ok", source, version_id, request_id)
+            waiter.caller.reply(value)
 
     def _record_each(self, waiter: Waiter, batch: SecretBatch, source: str, request_id: str | None) -> None:
         """Who reads many secrets leaves a record of each."""
@@ -67,15 +71,7 @@ class Desk:
             asker.journey.source = source
         if waiter.gone and outcome == "ok":
             outcome = "too_late"
-        self._audit.record(
-            AuditRecord(
-                operation=operation.kind,
-                secret_id=secret_id or getattr(operation, "secret_id", None),
-                outcome=outcome,
-                source=source,
-                duration=self._now() - waiter.arrived,
-                version_id=version_id,
-                request_id=request_id,
-                caller=asker.label,
-            )
-        )
+        shown = secret_id or getattr(operation, "secret_id", None)
+        took = self._now() - waiter.arrived
+        label = asker.label
+        self._audit.record(AuditRecord(operation.kind, shown, outcome, source, took, version_id, request_id, label))

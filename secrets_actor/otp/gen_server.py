@@ -49,6 +49,9 @@ class Reply:
     then: Any = _NOTHING
     timeout: float | None = None
 
+    def __init__(self, value: Any, then: Any = _NOTHING, timeout: float | None = None) -> None:
+        self.value, self.then, self.timeout = value, then, timeout
+
 
 @dataclass(slots=True)
 class NoReply:

@@ -12,19 +12,22 @@ if TYPE_CHECKING:
     from secrets_actor.otp.pid import MonitorRef, Pid
 
 
-@dataclass(slots=True, eq=False)
 class Call:
-    """A request that wants an answer. Not frozen, like Cast: freezing doubles the cost of the commonest message."""
+    """A request that wants an answer. Plain, like Cast: freezing doubles the cost of the commonest message."""
 
-    request: Any
-    caller: From[Any]
+    __slots__ = __match_args__ = ("request", "caller")
+
+    def __init__(self, request: Any, caller: From[Any]) -> None:
+        self.request, self.caller = request, caller
 
 
-@dataclass(slots=True, eq=False)
 class Cast:
     """A message that wants none."""
 
-    message: Any
+    __slots__ = __match_args__ = ("message",)
+
+    def __init__(self, message: Any) -> None:
+        self.message = message
 
 
 @dataclass(slots=True, eq=False)
