@@ -246,6 +246,12 @@ def workers(system: System) -> list[Pid]:
     return [row.pid for row in process(system, "workers").published.children if row.pid is not None]
 
 
+def some_worker(system: System) -> Pid:
+    """One of the workers: the first that its supervisor knows of, which may be a moment after it has begun."""
+    eventually(lambda: workers(system), "a worker")
+    return workers(system)[0]
+
+
 def whole(system: System) -> bool:
     """Whether every process of the tree runs, and none has anything to do."""
     return all(

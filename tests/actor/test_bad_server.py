@@ -18,7 +18,19 @@ from secrets_actor import (
     StoreFailure,
     System,
 )
-from tests.actor.rig import Watch, eventually, failure, in_background, kill, process, running, settings, whole, workers
+from tests.actor.rig import (
+    Watch,
+    eventually,
+    failure,
+    in_background,
+    kill,
+    process,
+    running,
+    settings,
+    some_worker,
+    whole,
+    workers,
+)
 from tests.servers.account import ROOT_KEYS, allow_everything
 from tests.servers.behaviours import (
     Behaviour,
@@ -149,7 +161,7 @@ def test_a_worker_killed_in_the_middle_of_a_get_costs_the_caller_nothing(
             getting = in_background(lambda: system.secrets.get("a").reveal())
             gate.wait_until_held()
             eventually(lambda: workers(system))
-            workers(system)[0].kill()
+            some_worker(system).kill()
 
             assert getting.result(10) == "v"
             eventually(lambda: not system.tree().disowned, "the end of the thread that was cut off")
@@ -169,7 +181,7 @@ def test_a_worker_killed_in_the_middle_of_a_set_leaves_exactly_one_new_version(
             setting = in_background(lambda: system.secrets.set("a", "new"))
             gate.wait_until_held()
             eventually(lambda: workers(system))
-            workers(system)[0].kill()
+            some_worker(system).kill()
             receipt = setting.result(10)
             gate.open()  # the request of the dead may reach the store now
 

@@ -13,7 +13,7 @@ from secrets_actor.actor.pool import Pool
 from secrets_actor.domain.ports import CallContext
 from secrets_actor.otp import CallTimeout, LifecycleEvent, call
 from secrets_actor.testing import FakeStore, ManualClock, fake_system, settled
-from tests.actor.rig import eventually, failure, in_background, process, workers
+from tests.actor.rig import eventually, failure, in_background, process, some_worker, workers
 
 SECONDS = 10.0
 
@@ -73,7 +73,7 @@ def test_a_worker_that_hears_nothing_is_cut_off_and_another_takes_its_place() ->
     with fake_system(store, max_workers=1, call_timeout_seconds=5) as (system, _):
         system.ref.tell(Get("a"))
         assert store.reached.acquire(timeout=SECONDS)
-        deaf = workers(system)[0]
+        deaf = some_worker(system)
         clock.advance(5.5)
         eventually(lambda: not deaf.is_alive())
         assert any("worker" in name for name in system.tree().disowned)

@@ -16,7 +16,19 @@ from secrets_actor.domain.operations import Get, Operation
 from secrets_actor.domain.ports import Answer, CallContext
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.otp import Cast, ChildSpec, GenServer, Pid, Restart, StartChild, call
-from tests.actor.rig import Shelf, Watch, eventually, failure, in_background, kill, process, running, settings, workers
+from tests.actor.rig import (
+    Shelf,
+    Watch,
+    eventually,
+    failure,
+    in_background,
+    kill,
+    process,
+    running,
+    settings,
+    some_worker,
+    workers,
+)
 
 
 def job_of(spy: "Spy") -> Job:
@@ -128,7 +140,7 @@ def test_an_earlier_actors_credentials_and_jobs_mean_nothing_to_the_next(tmp_pat
     with running(System(settings(tmp_path), kit=spy.kit(Keys())), spy) as system:
         system.secrets.get("a")
         eventually(lambda: workers(system))
-        stranger = workers(system)[0]
+        stranger = some_worker(system)
         actor = kill(system, "secrets")
         theirs = Credentials("AKIA", SecretValue("theirs"))
         actor.post(JobDone(stranger, FetchCredentials(0, time.monotonic()), theirs))
@@ -162,7 +174,7 @@ def workers_once(system: System) -> Pid:
     """A worker, dead."""
     system.secrets.list()
     eventually(lambda: workers(system))
-    worker = workers(system)[0]
+    worker = some_worker(system)
     worker.kill()
     return worker
 

@@ -21,6 +21,7 @@ from tests.actor.rig import (
     process,
     running,
     settings,
+    some_worker,
     supervisor,
     whole,
     workers,
@@ -143,7 +144,7 @@ def test_a_worker_cut_off_while_it_connects_closes_what_it_then_opened(tmp_path:
         getting = in_background(lambda: system.secrets.get("a").reveal())
         assert connecting.acquire(timeout=10)
         eventually(lambda: len(workers(system)) == 1)
-        workers(system)[0].kill()
+        some_worker(system).kill()
         assert connecting.acquire(timeout=10)
         go.set()
         assert getting.result(10) == "v"
