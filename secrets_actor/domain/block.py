@@ -12,7 +12,6 @@ Rule 4: blocks are read by whoever holds a copy. A table wipes its own only.
 
 from __future__ import annotations
 
-import uuid
 from datetime import UTC, datetime, timedelta
 from struct import Struct
 from typing import Final, Protocol
@@ -24,6 +23,7 @@ HEAD: Final = _HEAD.size
 USED, ASKED, KIND, VERSION = 24, 25, 26, 28
 DUE: Final = Struct("<8xd")
 _TEXT, _UUID, _NAMED, _CURRENT = 1, 2, 4, 8
+_UUID_LENGTH, _UUID_BYTES = 36, 16
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _INFIX: Final = ":secret:"
@@ -85,7 +85,7 @@ def version_bytes(block: bytes) -> bytes:
 def version_text(kept: bytes) -> str:
     """The version id in what `version_bytes` gave."""
     version = kept[HEAD - KIND :]
-    return str(uuid.UUID(bytes=version)) if kept[0] & _UUID else version.decode()
+    return _uuid_text(version) if kept[0] & _UUID else version.decode()
 
 
 def arn_of(block: bytes | bytearray, name: str) -> str:
@@ -115,11 +115,20 @@ def created_of(block: bytes) -> datetime:
 
 
 def _version(version_id: str) -> tuple[bytes, bool]:
-    try:
-        found = uuid.UUID(version_id)
-    except ValueError:
-        return version_id.encode(), False
-    return (found.bytes, True) if str(found) == version_id else (version_id.encode(), False)
+    if len(version_id) == _UUID_LENGTH:
+        try:
+            found = bytes.fromhex(version_id.replace("-", ""))
+        except ValueError:
+            return version_id.encode(), False
+        if len(found) == _UUID_BYTES and _uuid_text(found) == version_id:
+            return found, True
+    return version_id.encode(), False
+
+
+def _uuid_text(version: bytes) -> str:
+    """As `str(uuid.UUID(bytes=version))`, for a fifth of the price."""
+    text = version.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def _parts(name: str, arn: str) -> tuple[int, bytes, bool]:

@@ -100,3 +100,13 @@ def test_a_wrong_fact_is_refused_before_the_value_is_in_clear() -> None:
         trace = trace.tb_next
     assert len(shown) >= 3
     assert all("hunter2" not in value for frame in shown[1:] for value in frame.values())
+
+
+@pytest.mark.parametrize(
+    "version_id",
+    ["z" * 36, "0" * 36, "0-" * 18, "A1B2C3D4-0000-4000-8000-00000000000F", "a1b2c3d4-0000-4000-8000-00000000000f"],
+)
+def test_a_version_id_that_is_as_long_as_a_uuid_comes_back_as_it_was(version_id: str) -> None:
+    made = Secret("a", "arn", SecretValue("v"), version_id, ("AWSCURRENT",), datetime(2026, 1, 1, tzinfo=UTC))
+
+    assert (made.version_id, made.reveal()) == (version_id, "v")
