@@ -18,7 +18,7 @@ from tests.bench.table import Row, median_ratio, pin
 
 NAMES = [f"bench/{at}" for at in range(10)]
 BATCH = 10  # gets between two looks at the clock: few enough that the interpreter's lock seldom changes hands in one
-MOST_OF_POWERTOOLS, MOST_CPU, MOST_BESIDE, MOST_GROWTH = 0.6, 8.0, 5.0, 1.5
+MOST_OF_POWERTOOLS, MOST_CPU, MOST_BESIDE, MOST_GROWTH = 0.6, 8.0, 5.0, 1.15
 
 
 @contextlib.contextmanager
@@ -134,12 +134,13 @@ def beside_a_busy_thread(stub: Stub, rounds: int, share: int) -> list[Row]:
 
 
 def as_the_table_grows(stub: Stub, rounds: int, share: int) -> list[Row]:
-    """Ten entries, and a hundred thousand; asked for in a random order."""
+    """Ten entries, and a hundred thousand: ten of them, and all in a random order. What the second costs more is the
+    machine's: each entry comes from memory that no cache of the processor has."""
     stub.configure()
     pin(0)
     sizes = (10, 100_000 // share)
     with contextlib.ExitStack() as opened:
-        systems = []
+        asked = []
         for size in sizes:
             system, _ = opened.enter_context(
                 auditing_system(stub.url, cache_entries=200_000, cache_bytes=2**32, ttl_seconds=3600)
@@ -148,12 +149,12 @@ def as_the_table_grows(stub: Stub, rounds: int, share: int) -> list[Row]:
             for start in range(0, size, 2_000):
                 system.secrets.get_many(names[start : start + 2_000], timeout=60)
             random.Random(1).shuffle(names)
-            systems.append((system, names))
-        found = [
-            [gets_timed(system.secrets.get, names, 20_000 // share) for system, names in systems] for _ in range(rounds)
-        ]
-    few, many = ([one[at] for one in found] for at in (0, 1))
-    more = f"{statistics.median(few):.2f} us of {sizes[0]}, {statistics.median(many):.2f} us of {sizes[1]:,}"
+            asked += [(system.secrets.get, names[: sizes[0]]), (system.secrets.get, names)]
+        found = [[gets_timed(get, names, 20_000 // share) for get, names in asked[1:]] for _ in range(rounds)]
+    few, same, many = ([one[at] for one in found] for at in range(3))
+    name = f"cached get of {sizes[1]:,} entries / of {sizes[0]}"
+    more = f"{statistics.median(few):.2f} us of {sizes[0]}, {statistics.median(same):.2f} us of {sizes[1]:,}"
     return [
-        Row(f"cached get of {sizes[1]:,} entries / of {sizes[0]}", median_ratio(many, few), "", MOST_GROWTH, more=more)
+        Row(name, median_ratio(same, few), "", MOST_GROWTH, more=more),
+        Row("  the same in a random order", median_ratio(many, few), "", more=f"{statistics.median(many):.2f} us"),
     ]
