@@ -557,7 +557,7 @@ def test_many_readers_beside_one_writer_see_whole_entries_and_never_an_old_one_a
     for reader in readers:
         reader.start()
     try:
-        for number in range(1500):
+        for number in range(300):
             for name in ("a", "b", "c", "d"):
                 pen.store(Get(name), secret(name, str(number)), 0.0)
             if number % 7 == 0:
