@@ -69,28 +69,31 @@ class AuditServer(GenServer):
         was, or is, something."""
         trail, offset = self._trail, self._wall_clock() - self.node.clock.now()
         hits, records = trail.waiting
+        left = hits  # never one more: a record that came after the look may be older than a cached get after it
         for _ in range(records):
             record = trail.take_record()
             if record is not None:
-                self._write_hits(hits, record[1], offset)
+                left -= self._write_hits(left, record[1], offset)
                 self._log.record(record[0], record[1] + offset)
-        self._write_hits(hits, math.inf, offset)
+        self._write_hits(left, math.inf, offset)
         lost = trail.take_lost()
         if lost:
             self._log.lost(lost)
             self.node.observe(AuditRecordsLost(self.me.label, lost))
         return hits > 0
 
-    def _write_hits(self, most: int, until: float, offset: float) -> None:
-        """Up to *most* cached gets, in parts, of those that were before *until*."""
-        for _ in range(0, most, PART):
-            part = self._trail.take_hits(PART, until)
+    def _write_hits(self, most: int, until: float, offset: float) -> int:
+        """Up to *most* cached gets, in parts, of those that were before *until*. How many those were."""
+        for taken in range(0, most, PART):
+            wanted = min(PART, most - taken)
+            part = self._trail.take_hits(wanted, until)
             if self._trail.rules.hits == "each":
                 self._log.hits(part, offset)
             else:
                 self._add_up(part)
-            if len(part) < PART:
-                return
+            if len(part) < wanted:
+                return taken + len(part)
+        return most
 
     def _add_up(self, hits: list[Hit]) -> None:
         sums = self._trail.sums

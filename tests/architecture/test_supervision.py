@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 import secrets_actor
-from secrets_actor.otp import TreeNode
+from secrets_actor.otp import TreeNode, WhichChildren, call
 from secrets_actor.runtime import tree as specs
 from secrets_actor.testing import fake_system
 from tests.architecture.house import ROOT
@@ -44,6 +44,7 @@ def test_the_tree_on_the_page_is_the_running_one() -> None:
         system.subscribe("db/password", print)
         system.secrets.prefetch(["db/password"])
         gate.wait_until_held()
+        call(system.whereis("workers"), WhichChildren())  # the worker is at work before its supervisor has noted it
         found = running(system.tree().root)
 
     assert found == drawn_tree()

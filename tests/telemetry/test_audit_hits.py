@@ -130,6 +130,34 @@ def told(path: Path, event: str = "audit") -> list[dict[str, Any]]:
     return [line for line in map(json.loads, path.read_text().splitlines()) if line["event"] == event]
 
 
+def test_a_write_while_the_process_writes_keeps_its_place(caplog: pytest.LogCaptureFixture) -> None:
+    """It has counted 600 cached gets and writes the first: one that comes now, after a set, is not among them."""
+
+    class Late(logging.Filter):  # not a handler, whose lock every process that logs would wait for
+        def filter(self, record: logging.LogRecord) -> bool:
+            if '"source": "cache"' in record.getMessage() and not written:
+                written.append(record)
+                system.secrets.set("a", "w")
+                system.secrets.get("a")
+            return True
+
+    written: list[logging.LogRecord] = []
+    late, host = Late(), logging.getLogger("secrets_actor")
+    caplog.set_level(logging.INFO, "secrets_actor")
+    host.addFilter(late)
+    try:
+        with fake_system() as (system, store):
+            store.put("a", "v")
+            for _ in range(601):
+                system.secrets.get("a")
+    finally:
+        host.removeFilter(late)
+
+    lines = [json.loads(record.getMessage()) for record in caplog.records]
+    told = [(line["operation"], line["source"]) for line in lines if line["event"] == "audit"]
+    assert told == [("get", "backend"), *[("get", "cache")] * 600, ("set", "backend"), ("get", "cache")]
+
+
 def test_each_cached_get_is_told_with_its_time_and_caller_in_order(log_file: Path) -> None:
     before = datetime.now(UTC)
     with fake_system(log=LogSettings(output=str(log_file))) as (system, store):
