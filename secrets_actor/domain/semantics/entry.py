@@ -1,0 +1,45 @@
+"""A secret as a store of our own knows it, without its values. Times are aware and in UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from secrets_actor.records import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version without its value. `made_secret`: the secret was created with it."""
+
+    id: str
+    created_at: datetime
+    made_secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A secret with all its versions, the oldest first. `stages`: each label and the id of the version that has it.
+
+    `deletion_date` is set while the secret is scheduled for deletion: when its recovery window ends. `accessed_at` is
+    the day on which a value was last read; the shelf keeps it.
+    """
+
+    name: str
+    arn: str
+    created_at: datetime
+    changed_at: datetime
+    description: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    deletion_date: datetime | None = None
+    accessed_at: datetime | None = None
+    versions: tuple[Version, ...] = ()
+    stages: Mapping[str, str] = field(default_factory=dict)
+
+    def version(self, version_id: str) -> Version | None:
+        """The version of this id."""
+        return next((one for one in self.versions if one.id == version_id), None)
+
+    def stages_of(self, version_id: str) -> tuple[str, ...]:
+        """The labels of a version, sorted."""
+        return tuple(sorted(stage for stage, at in self.stages.items() if at == version_id))
