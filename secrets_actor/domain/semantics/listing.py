@@ -65,13 +65,11 @@ def described(entry: Entry) -> SecretDescription:
 
 
 def _key(entry: Entry, by: SortBy) -> tuple[str, str]:
-    match by:
-        case SortBy.NAME:
-            return "", entry.name
-        case SortBy.CREATED:
-            moment = entry.created_at
-        case SortBy.CHANGED:
-            moment = entry.changed_at
-        case SortBy.ACCESSED:
-            return pages.sortable(entry.accessed_at), entry.name
-    return pages.sortable(moment), entry.name
+    if by is SortBy.NAME:
+        return "", entry.name
+    moments = {
+        SortBy.CREATED: entry.created_at,
+        SortBy.CHANGED: entry.changed_at,
+        SortBy.ACCESSED: entry.accessed_at,
+    }
+    return pages.sortable(moments[by]), entry.name
