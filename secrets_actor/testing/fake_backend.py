@@ -8,13 +8,14 @@ Rule 3: what is held ends as with a real store: by its deadline, or when its con
 
 from __future__ import annotations
 
+import secrets
 import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Final, TypeVar, cast, get_args
+from typing import Final, TypeVar, get_args
 
 from secrets_actor.domain.errors import BackendTimeout, RequestFailed, SecretsError, StoreError
 from secrets_actor.domain.operations import Operation, Set
@@ -67,7 +68,7 @@ class FakeStore:
         self.clock: Clock = SystemClock() if clock is None else clock
         self._wall_clock = wall_clock
         self._changed = threading.Condition()
-        self._shelf = Shelf(recovery_window)
+        self._shelf = Shelf(recovery_window, secrets.randbelow)
         self._switches: list[_Switch] = []
         self._calls: Counter[str] = Counter()
         self._exchanges = 0
@@ -163,7 +164,7 @@ class FakeStore:
                 refusal.request_id = request_id
                 raise
             self._pass(connection, operation.kind, deadline, "after")
-            return Answer(cast(T, value), request_id)
+            return Answer(value, request_id)
 
     def _close(self, connection: _Connection) -> None:
         with self._changed:

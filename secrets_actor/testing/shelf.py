@@ -1,235 +1,131 @@
-"""What the fake store knows, and how it answers: Secrets Manager's semantics over dictionaries. PURE.
+"""What the fake store knows: a shelf of dictionaries, over which the semantics of all our own stores decide. PURE.
 
-Rule 1: every answer and refusal is the local store's (backends/local): the contract suite holds both to it, and a test
-        walks both through the same random operations. Only the codes that go with a refusal are AWS's.
-Rule 2: a secret whose recovery window has ended is not there.
-Rule 3: a refused operation has changed nothing.
+Rule 1: what an operation means is not decided here (`domain/semantics`): only the codes that go with a refusal are.
+Rule 2: a refused operation has changed nothing: the semantics refuse before they change.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Final, TypeVar
 
 from secrets_actor.domain.descriptions import SecretBatch
 from secrets_actor.domain.errors import (
     InvalidRequest,
+    LimitExceeded,
     SecretDeleted,
     SecretExists,
     SecretNotFound,
     SecretsError,
     StoreError,
-    UnknownMessage,
 )
-from secrets_actor.domain.names import SecretId
-from secrets_actor.domain.operations import (
-    AWSCURRENT,
-    AWSPREVIOUS,
-    MESSAGES,
-    Delete,
-    Get,
-    GetMany,
-    List,
-    Operation,
-    Restore,
-    Set,
-)
-from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, Secret, SecretInfo, SecretValue, SetReceipt
-from secrets_actor.records import dataclass, field
+from secrets_actor.domain.operations import MESSAGES, Operation
+from secrets_actor.domain.secret import SecretValue
+from secrets_actor.domain.semantics import Entry, perform, purge
+from secrets_actor.records import replace
+
+T = TypeVar("T")
 
 # The AWS form, with a partition and region that AWS does not have.
 ARN_PREFIX: Final = "arn:fake:secretsmanager:fake:000000000000:secret:"
-# As the local store: AWS keeps about 100 versions and removes those without a stage first (user guide, "Quotas").
-MAX_VERSIONS: Final = 100
 KINDS: Final = frozenset(operation.kind for operation in MESSAGES)
 _AWS_CODES: Final[dict[type[StoreError], str]] = {
     SecretNotFound: "ResourceNotFoundException",
     SecretExists: "ResourceExistsException",
     SecretDeleted: "InvalidRequestException",
     InvalidRequest: "InvalidRequestException",
+    LimitExceeded: "LimitExceededException",
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Version:
-    id: str
-    value: SecretValue
-    created_at: datetime
-    made_secret: bool
-
-
-@dataclass(slots=True)
-class _Entry:
-    name: str
-    arn: str
-    created_at: datetime
-    changed_at: datetime
-    description: str | None = None
-    deletion_date: datetime | None = None
-    versions: dict[str, _Version] = field(default_factory=dict)  # the oldest first
-    stages: dict[str, str] = field(default_factory=dict)  # stage -> version id
-
-
 class Shelf:
-    """All secrets of one store. *recovery_window*: the days a soft delete lasts unless it says otherwise."""
+    """All secrets of one store. *recovery_window*: the days a soft delete lasts unless it says otherwise. *choose*: a
+    random number below the one it is given."""
 
-    def __init__(self, recovery_window: int) -> None:
-        self._recovery_window = recovery_window
-        self._entries: dict[str, _Entry] = {}
+    def __init__(self, recovery_window: int, choose: Callable[[int], int]) -> None:
+        self.label = "the fake store"
+        self.arn_prefix: str = ARN_PREFIX
+        self._recovery_window, self._choose = recovery_window, choose
+        self._entries: dict[str, Entry] = {}
+        self._values: dict[str, dict[str, SecretValue]] = {}
         self._made = 0
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def perform(self, operation: Operation[Any], now: datetime, new_id: str, *, repeated: bool = False) -> Any:
-        """The answer to *operation* at *now*. *new_id* is the version id of a set that brings no token. *repeated*: it
-        may have taken effect before, so a delete that finds the secret scheduled is done.
-
-        Raises `SecretNotFound`, `SecretDeleted`, `SecretExists`, `InvalidRequest` and `UnknownMessage`.
-        """
-        self._entries = {
-            name: entry
-            for name, entry in self._entries.items()
-            if entry.deletion_date is None or entry.deletion_date > now
-        }
-        match operation:
-            case Get():
-                return self._get(operation)
-            case List():
-                return self._list(operation)
-            case Set():
-                return self._set(operation, operation.token or new_id, now)
-            case Delete():
-                return self._delete(operation, now, repeated)
-            case Restore():
-                return self._restore(operation, now)
-            case GetMany():
-                return self._get_many(operation)
-        name = type(operation).__name__
-        raise UnknownMessage(f"the fake store does not know the operation {name}: ask for it where there is AWS")
+    def perform(self, operation: Operation[T], now: datetime, new_id: str, *, repeated: bool = False) -> T:
+        """The answer to *operation* at *now*; see `domain.semantics.perform`, which tells what it raises."""
+        purge(self, now)
+        try:
+            answer = perform(
+                self,
+                operation,
+                now,
+                new_id=new_id,
+                recovery_window=self._recovery_window,
+                choose=self._choose,
+                repeated=repeated,
+            )
+        except SecretsError as refusal:
+            _say_as_aws(refusal)
+            raise
+        if isinstance(answer, SecretBatch):
+            for error in answer.errors.values():
+                _say_as_aws(error)
+        return answer
 
     def version_ids(self, secret_id: str) -> tuple[str, ...]:
         """The ids of all versions kept of a secret, the oldest first; none when there is no such secret."""
-        entry = self._find(SecretId(secret_id))
-        return () if entry is None else tuple(entry.versions)
+        entries = self._entries.values()
+        return next((tuple(v.id for v in one.versions) for one in entries if secret_id in (one.name, one.arn)), ())
 
-    def _get(self, operation: Get) -> Secret:
-        entry = self._live(operation.secret_id)
-        stage = operation.stage
-        if operation.version_id is not None:
-            version, sought = entry.versions.get(operation.version_id), f"version {operation.version_id}"
-        else:
-            stage = stage or AWSCURRENT
-            version, sought = entry.versions.get(entry.stages.get(stage, "")), f"version with stage {stage}"
-        if version is None:
-            raise _refusal(SecretNotFound, f"secret {entry.name} has no {sought} in the fake store")
-        stages = tuple(sorted(label for label, version_id in entry.stages.items() if version_id == version.id))
-        if stage is not None and stage not in stages:
-            raise _refusal(
-                InvalidRequest, f"{sought} of secret {entry.name} does not have stage {stage}; give only one"
-            )
-        return Secret(entry.name, entry.arn, version.value, version.id, stages, version.created_at)
+    # --- the port -------------------------------------------------------------------------------------------------
 
-    def _get_many(self, operation: GetMany) -> SecretBatch:
-        found: dict[str, Secret] = {}
-        errors: dict[str, SecretsError] = {}
-        for secret_id in operation.secret_ids:
-            try:
-                found[secret_id] = self._get(Get(secret_id))
-            except StoreError as error:
-                errors[secret_id] = error.clone()
-        return SecretBatch(found, errors)
+    def find(self, name: str) -> Entry | None:
+        """The entry of this name."""
+        return self._entries.get(name)
 
-    def _list(self, operation: List) -> tuple[SecretInfo, ...]:
-        return tuple(
-            SecretInfo(one.name, one.arn, one.description, one.created_at, one.changed_at, one.deletion_date)
-            for _, one in sorted(self._entries.items())
-            if operation.include_deleted or one.deletion_date is None
-        )
+    def every(self) -> Iterable[Entry]:
+        """All entries."""
+        return self._entries.values()
 
-    def _set(self, operation: Set, version_id: str, now: datetime) -> SetReceipt:
-        if operation.tags or operation.kms_key_id is not None:
-            text = "the fake store keeps no tags and has no KMS keys; set the secret without them"
-            raise _refusal(InvalidRequest, text)
-        secret_id = SecretId(operation.secret_id)
-        created = self._find(secret_id) is None and not (secret_id.is_arn or secret_id.is_managed)
-        if operation.restore_on_set and not created:
-            self._restore(Restore(secret_id), now)
-        entry = self._create(secret_id, now) if created else self._live(secret_id)
-        earlier = entry.versions.get(version_id)
-        if earlier is not None:
-            if earlier.value != operation.value:
-                raise _refusal(
-                    SecretExists,
-                    f"token {version_id} was used before to set another value of secret {entry.name}; take a new token",
-                )
-            return SetReceipt(entry.name, entry.arn, version_id, created=earlier.made_secret)
-        former = entry.stages.get(AWSCURRENT)
-        entry.versions[version_id] = _Version(version_id, operation.value, now, created)
-        entry.stages |= {AWSCURRENT: version_id} if former is None else {AWSPREVIOUS: former, AWSCURRENT: version_id}
-        for old in list(entry.versions)[:-MAX_VERSIONS]:  # those with a stage are the newest two
-            del entry.versions[old]
-        entry.changed_at = now
-        if operation.description is not None:
-            entry.description = operation.description
-        return SetReceipt(entry.name, entry.arn, version_id, created=created)
+    def overdue(self, now: datetime) -> Iterable[Entry]:
+        """The entries whose recovery window has ended."""
+        return [one for one in self.every() if one.deletion_date is not None and one.deletion_date <= now]
 
-    def _create(self, name: str, now: datetime) -> _Entry:
+    def new_suffix(self) -> str:
+        """What ends a new ARN: how many there were."""
         self._made += 1
-        entry = _Entry(str(name), f"{ARN_PREFIX}{name}-{self._made:06}", now, now)
+        return f"{self._made:06}"
+
+    def keep(self, entry: Entry) -> None:
+        """Keep the entry."""
         self._entries[entry.name] = entry
-        return entry
 
-    def _delete(self, operation: Delete, now: datetime, repeated: bool) -> DeleteReceipt:
-        secret_id = SecretId(operation.secret_id)
-        if operation.force:
-            gone = self._find(secret_id)
-            if gone is None:
-                return DeleteReceipt(secret_id, secret_id if secret_id.is_arn else f"{ARN_PREFIX}{secret_id}", now)
-            del self._entries[gone.name]
-            return DeleteReceipt(gone.name, gone.arn, now)
-        entry = self._there(secret_id)
-        if repeated and entry.deletion_date is not None:
-            return DeleteReceipt(entry.name, entry.arn, entry.deletion_date)
-        entry = self._live(secret_id)
-        window = self._recovery_window if operation.recovery_window is None else operation.recovery_window
-        entry.changed_at, entry.deletion_date = now, now + timedelta(days=window)
-        return DeleteReceipt(entry.name, entry.arn, entry.deletion_date)
+    def remove(self, entry: Entry) -> None:
+        """Remove it with its values."""
+        del self._entries[entry.name], self._values[entry.name]
 
-    def _restore(self, operation: Restore, now: datetime) -> RestoreReceipt:
-        entry = self._there(operation.secret_id)
-        if entry.deletion_date is not None:
-            entry.changed_at, entry.deletion_date = now, None
-        return RestoreReceipt(entry.name, entry.arn)
+    def value(self, entry: Entry, version_id: str) -> SecretValue:
+        """The value of a version."""
+        return self._values[entry.name][version_id]
 
-    def _find(self, secret_id: SecretId) -> _Entry | None:
-        """The secret of this name, ARN, or ARN without its suffix."""
-        if not secret_id.is_arn:
-            return self._entries.get(secret_id)
-        if not secret_id.startswith(ARN_PREFIX):
-            return None  # a secret of another store
-        tail = secret_id.removeprefix(ARN_PREFIX)
-        whole = self._entries.get(tail.rpartition("-")[0])
-        return whole if whole is not None and whole.arn == secret_id else self._entries.get(tail)
+    def put_value(self, entry: Entry, version_id: str, value: SecretValue) -> None:
+        """Keep the value of a version."""
+        self._values.setdefault(entry.name, {})[version_id] = value
 
-    def _there(self, secret_id: str) -> _Entry:
-        entry = self._find(SecretId(secret_id))
-        if entry is None:
-            raise _refusal(
-                SecretNotFound, f"there is no secret {secret_id} in the fake store; list shows those there are"
-            )
-        return entry
+    def drop_values(self, entry: Entry, version_ids: Iterable[str]) -> None:
+        """Forget the values of versions."""
+        for version_id in version_ids:
+            del self._values[entry.name][version_id]
 
-    def _live(self, secret_id: str) -> _Entry:
-        entry = self._there(secret_id)
-        if entry.deletion_date is not None:
-            raise _refusal(
-                SecretDeleted,
-                f"secret {entry.name} is scheduled for deletion on {entry.deletion_date:%Y-%m-%d %H:%M} UTC; "
-                "restore it first",
-            )
-        return entry
+    def accessed(self, entry: Entry, now: datetime) -> None:
+        """Note the day on which a value was read."""
+        day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        self._entries[entry.name] = replace(entry, accessed_at=day)
 
 
-def _refusal(kind: type[StoreError], text: str) -> StoreError:
-    return kind(text, aws_code=_AWS_CODES[kind], status=400)
+def _say_as_aws(refusal: SecretsError) -> None:
+    if isinstance(refusal, StoreError):
+        refusal.aws_code, refusal.status = _AWS_CODES[type(refusal)], 400

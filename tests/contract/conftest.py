@@ -18,6 +18,8 @@ from tests.servers.moto import MotoServer
 REAL: Final = pytest.param(LIVE, marks=pytest.mark.live)
 # What speaks AWS's whole language.
 AWS: Final = (*EMULATORS, REAL)
+# Our own stores that know all of it that makes sense on one machine.
+WHOLE: Final = (FAKE,)
 
 
 def _kit(where: str, request: pytest.FixtureRequest) -> BackendKit:

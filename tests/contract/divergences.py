@@ -102,5 +102,59 @@ DIVERGENCES: Final[dict[tuple[str, str], Divergence]] = {
     (MOTO, "replication-answers-id"): Divergence(
         "the ARN in the answer is the id that was sent", "it is the secret's ARN", ("Replicate",)
     ),
+    (MINISTACK, "create-over-deleted"): Divergence(
+        "a create over a secret that is scheduled for deletion: ResourceExistsException",
+        "InvalidRequestException",
+        ("Create",),
+    ),
+    (MINISTACK, "put-leaves-label"): Divergence(
+        "a put with a label that is in use leaves it on the other version, too", "the label moves", ("Put",)
+    ),
+    (MINISTACK, "current-taken-off"): Divergence(
+        "AWSCURRENT is taken off, and the secret has no current version", "InvalidParameterException", ("MoveStage",)
+    ),
+    (MINISTACK, "sort-by-creation"): Divergence(
+        "a list asked for by creation is sorted by name", "by creation", ("ListPage",)
+    ),
+    (MINISTACK, "name-in-any-case"): Divergence(
+        "a name is matched in any case of letters, and in its middle", "as written, by its beginning", ("ListPage",)
+    ),
+    (MINISTACK, "all-is-ignored"): Divergence(
+        "a filter for `all` leaves every secret", "those with such words", ("ListPage",)
+    ),
+    (MINISTACK, "any-token-goes"): Divergence(
+        "a NextToken that it did not give out is passed over",
+        "InvalidNextTokenException",
+        ("ListPage", "ListVersions"),
+    ),
+    (MOTO, "create-over-deleted"): Divergence(
+        "a create over a secret that is scheduled for deletion: ResourceExistsException",
+        "InvalidRequestException",
+        ("Create",),
+    ),
+    (MOTO, "deleted-is-written"): Divergence(
+        "a secret that is scheduled for deletion gets versions, labels and tags",
+        "InvalidRequestException",
+        ("Put", "MoveStage", "Tag", "Untag", "Regenerate"),
+    ),
+    (MOTO, "deprecated-versions"): Divergence(
+        "versions without a label are listed and described", "only listed, when asked for", ("ListVersions", "Describe")
+    ),
+    (MOTO, "versions-in-pages"): Divergence(
+        "all versions are on one page", "on pages of the size asked for", ("ListVersions",)
+    ),
+    (MOTO, "label-on-two-versions"): Divergence(
+        "a label is moved without the version that has it named, and stays there, too",
+        "InvalidParameterException",
+        ("MoveStage",),
+    ),
+    (MOTO, "current-taken-off"): Divergence(
+        "AWSCURRENT is taken off, and the secret has no current version", "InvalidParameterException", ("MoveStage",)
+    ),
+    (MOTO, "any-token-goes"): Divergence(
+        "a NextToken that it did not give out is an error 500 or passed over",
+        "InvalidNextTokenException",
+        ("ListPage", "ListVersions"),
+    ),
     (MOTO, "not-found-status"): Divergence("ResourceNotFoundException with status 404", "with status 400"),
 }

@@ -1,39 +1,21 @@
-"""Lists, tags, policies, passwords, rotation, replicas: over the emulators.
+"""Lists, tags, passwords, rotation."""
 
-The local store and the fake do not know any of it yet; see test_own_stores.py.
-"""
-
-import json
 from collections.abc import Iterator
-from typing import Any, Final
 
 import pytest
 
 from secrets_actor.domain import operations as ops
-from secrets_actor.domain.descriptions import RotationRules, SecretDescription
-from secrets_actor.domain.errors import InvalidRequest, StoreError
+from secrets_actor.domain.descriptions import SecretDescription
+from secrets_actor.domain.errors import InvalidRequest
 from secrets_actor.domain.operations import AWSPREVIOUS, Filter, SortBy
-from tests.contract.conftest import AWS, opened_store
-from tests.contract.store import Store, failure, new_token
-
-LAMBDA: Final = "arn:aws:lambda:us-east-1:000000000000:function:rotator"
+from tests.contract.conftest import AWS, WHOLE, opened_store
+from tests.contract.store import Store, failure, new_token, outcome
 
 
-@pytest.fixture(params=AWS)
+@pytest.fixture(params=(*AWS, *WHOLE))
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """An empty emulator with an open backend."""
+    """An empty store with an open backend."""
     yield from opened_store(request.param, request)
-
-
-def policy_for(arn: str) -> dict[str, Any]:
-    """A policy that lets the secret's own account read it."""
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"AWS": f"arn:aws:iam::{arn.split(':')[4]}:root"},
-        "Action": "secretsmanager:GetSecretValue",
-        "Resource": "*",
-    }
-    return {"Version": "2012-10-17", "Statement": [statement]}
 
 
 def describe(store: Store, name: str | None = None) -> SecretDescription:
@@ -82,7 +64,63 @@ def test_a_list_is_sorted_by_name_when_asked_for(store: Store) -> None:
         store.sees(lambda: [one.name for one in store.pages(asked)], expected)
 
 
-# --- tags, policies --------------------------------------------------------------------------------------------------
+def test_a_list_is_sorted_by_creation(store: Store) -> None:
+    names = [store.name(suffix) for suffix in "bca"]
+    for name in names:
+        store.set(name, "hunter2")
+    by_name = sorted(names)
+    expected = by_name if store.diverges("sort-by-creation") else names
+
+    asked = ops.ListPage((store.ours(),), SortBy.CREATED, descending=False)
+    store.sees(lambda: [one.name for one in store.pages(asked)], expected)
+
+
+def test_a_list_is_searched_by_words_and_by_case(store: Store) -> None:
+    one, two = store.name("One"), store.name("two")
+    word = "".join("ghijklmnopqrstuv"[int(digit, 16)] for digit in new_token()[:8])
+    store.ask(ops.Create(one, "v", new_token(), f"{word} of the Main database"))
+    store.ask(ops.Create(two, "v", new_token(), "no", {"key": word}))
+
+    def finds(names: list[str], *filters: Filter) -> None:
+        store.sees(lambda: sorted(found.name for found in store.pages(ops.ListPage(filters))), names)
+
+    finds([one], Filter("description", word.upper()))
+    finds([one], store.ours(), Filter("name", store.name("One")))
+    wrong_case = store.diverges("name-in-any-case")
+    finds([one] if wrong_case else [], store.ours(), Filter("name", store.name("oNE")))
+    anything = store.diverges("all-is-ignored")
+    finds([one, two], store.ours(), Filter("all", word.upper()))
+    finds([one, two] if anything else [one], store.ours(), Filter("all", f"{word} main"))
+    finds([one, two] if anything else [], store.ours(), Filter("all", "nobody-has-this-word"))
+
+
+def test_a_page_of_deleted_secrets_is_listed_only_when_asked_for(store: Store) -> None:
+    for suffix in ("kept", "deleted"):
+        store.set(store.name(suffix), "hunter2")
+    store.delete(store.name("deleted"))
+
+    def found(include_deleted: bool) -> list[str]:
+        asked = ops.ListPage((store.ours(),), include_deleted=include_deleted)
+        return sorted(one.name for one in store.pages(asked) if one.deletion_date is None or include_deleted)
+
+    store.sees(lambda: found(False), [store.name("kept")])
+    store.sees(lambda: found(True), [store.name("deleted"), store.name("kept")])
+
+
+def test_a_token_that_no_page_brought_is_refused(store: Store) -> None:
+    store.set(store.name(), "hunter2")
+
+    for asked in (
+        ops.ListPage((store.ours(),), next_token="no token"),
+        ops.ListVersions(store.name(), next_token="no token"),
+    ):
+        if store.diverges("any-token-goes"):
+            assert type(outcome(lambda asked=asked: store.ask(asked))) is not InvalidRequest
+        else:
+            assert type(failure(lambda asked=asked: store.ask(asked))) is InvalidRequest
+
+
+# --- tags ------------------------------------------------------------------------------------------------------------
 
 
 def test_tags_are_set_changed_and_taken_off(store: Store) -> None:
@@ -94,31 +132,6 @@ def test_tags_are_set_changed_and_taken_off(store: Store) -> None:
     store.ask(ops.Untag(store.name(), ["a", "c", "never-there"]))
 
     assert dict(describe(store).tags) == {"b": "3"}
-
-
-def test_a_policy_is_put_read_and_deleted(store: Store) -> None:
-    policy = policy_for(store.set(store.name(), "one").arn)
-    assert store.ask(ops.GetPolicy(store.name())).value.policy is None
-
-    store.ask(ops.PutPolicy(store.name(), policy))
-    found = store.ask(ops.GetPolicy(store.name())).value
-    assert found.name == store.name()
-    assert found.policy is not None
-    assert json.loads(found.policy) == policy
-
-    store.ask(ops.DeletePolicy(store.name()))
-    assert store.ask(ops.GetPolicy(store.name())).value.policy is None
-
-
-def test_a_policy_is_validated(store: Store) -> None:
-    policy = policy_for(store.set(store.name(), "one").arn)
-    asked = ops.ValidatePolicy(policy, store.name())
-
-    if store.diverges("validate-policy"):
-        assert isinstance(failure(lambda: store.ask(asked)), StoreError)
-    else:
-        verdict = store.ask(asked).value
-        assert (verdict.passed, verdict.findings) == (True, ())
 
 
 # --- passwords, rotation ---------------------------------------------------------------------------------------------
@@ -175,67 +188,7 @@ def test_a_rotation_without_a_function_is_refused(store: Store) -> None:
         assert type(failure(lambda: store.ask(asked))) is InvalidRequest
 
 
-def test_a_rotation_is_scheduled_described_and_cancelled(store: Store) -> None:
-    made = store.set(store.name(), "one")
-    rules = RotationRules(after_days=30, duration="3h")
-    asked = ops.Rotate(store.name(), LAMBDA, rules, immediately=False, token=new_token())
-    if not store.diverges("missing-function"):
-        assert isinstance(failure(lambda: store.ask(asked)), StoreError)
-        return
-    begun = store.ask(asked).value
-    assert (begun.name, begun.arn) == (store.name(), made.arn)
-
-    known = describe(store)
-    assert known.rotation_enabled
-    assert known.rotation_lambda_arn == LAMBDA
-    assert known.rotation_rules is not None
-    assert known.rotation_rules.after_days == 30
-
-    if store.diverges("cancel-rotation"):
-        assert type(failure(lambda: store.ask(ops.CancelRotation(store.name())))) is InvalidRequest
-    else:
-        store.ask(ops.CancelRotation(store.name()))
-        assert not describe(store).rotation_enabled
-
-
-# --- replicas --------------------------------------------------------------------------------------------------------
-
-
-def test_a_secret_is_replicated_and_its_copies_are_removed(store: Store) -> None:
-    made = store.set(store.name(), "one")
-    one, two = [region for region in ("eu-central-1", "us-west-2", "eu-west-1") if region not in made.arn][:2]
-
-    there = store.ask(ops.Replicate(store.name(), [one, two])).value
-
-    assert there.arn == (store.name() if store.diverges("replication-answers-id") else made.arn)
-    assert {replica.region for replica in there.replicas} == {one, two}
-    assert {replica.region for replica in describe(store).replicas} == {one, two}
-
-    if store.diverges("remove-regions"):
-        assert type(failure(lambda: store.ask(ops.RemoveRegions(store.name(), [two])))) is InvalidRequest
-    else:
-        left = store.ask(ops.RemoveRegions(store.name(), [two])).value
-        assert {replica.region for replica in left.replicas} == {one}
-        assert store.ask(ops.RemoveRegions(store.name(), [one])).value.replicas == ()
-
-
-def test_a_secret_that_is_no_copy_is_not_made_one_of_its_own(store: Store) -> None:
+def test_a_rotation_that_there_is_not_is_not_cancelled(store: Store) -> None:
     store.set(store.name(), "one")
 
-    assert isinstance(failure(lambda: store.ask(ops.StopReplication(store.name()))), StoreError)
-
-
-# --- anything --------------------------------------------------------------------------------------------------------
-
-
-def test_any_operation_goes_by_awss_name_and_its_answer_is_masked(store: Store) -> None:
-    made = store.set(store.name(), "hunter2")
-
-    answer = store.ask(ops.Request("GetSecretValue", {"SecretId": store.name()})).value
-
-    assert (answer.reveal()["SecretString"], answer.reveal()["ARN"]) == ("hunter2", made.arn)
-    assert "hunter2" not in f"{answer!r}{answer}"
-
-
-def test_an_operation_that_aws_does_not_have_is_refused(store: Store) -> None:
-    assert isinstance(failure(lambda: store.ask(ops.Request("MakeCoffee", {}))), StoreError)
+    assert type(failure(lambda: store.ask(ops.CancelRotation(store.name())))) is InvalidRequest

@@ -1,36 +1,64 @@
-"""What the stores of our own do not know yet they say so, and drop nothing unseen."""
+"""What one machine does not have, our own stores say, and drop nothing unseen."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import pytest
 
 from secrets_actor.domain import operations as ops
 from secrets_actor.domain.errors import InvalidRequest, SecretNotFound, UnknownMessage
-from secrets_actor.domain.secret import SecretValue
-from tests.contract.conftest import opened_store
-from tests.contract.divergences import OWN
-from tests.contract.store import failure, new_token
+from tests.contract.conftest import WHOLE, opened_store
+from tests.contract.store import Store, failure, new_token
+
+KEY = "alias/mine"
 
 
-@pytest.mark.parametrize("where", OWN)
-@pytest.mark.parametrize("make", [ops.Describe, lambda name: ops.Tag(name, {"a": "b"}), ops.Rotate, ops.GetPolicy])
-def test_a_store_of_our_own_says_which_operation_it_does_not_know(
-    where: str, make: Callable[[str], ops.Operation[object]], request: pytest.FixtureRequest
-) -> None:
-    for store in opened_store(where, request):
-        store.set(store.name(), "one")
-        operation = make(store.name())
+@pytest.fixture(params=WHOLE)
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """An empty store of our own."""
+    yield from opened_store(request.param, request)
 
-        refusal = failure(lambda store=store, operation=operation: store.ask(operation))
+
+def test_a_store_of_our_own_says_which_operation_it_does_not_know(store: Store) -> None:
+    store.set(store.name(), "one")
+    for operation in (
+        ops.Replicate(store.name(), ["eu-central-1"]),
+        ops.RemoveRegions(store.name(), ["eu-central-1"]),
+        ops.StopReplication(store.name()),
+        ops.GetPolicy(store.name()),
+        ops.PutPolicy(store.name(), "{}"),
+        ops.DeletePolicy(store.name()),
+        ops.ValidatePolicy("{}"),
+        ops.Request("GetSecretValue", {"SecretId": store.name()}),
+    ):
+        refusal = failure(lambda operation=operation: store.ask(operation))
 
         assert type(refusal) is UnknownMessage
         assert type(operation).__name__ in str(refusal)
 
 
-@pytest.mark.parametrize("where", OWN)
-def test_a_store_of_our_own_drops_no_tag_unseen(where: str, request: pytest.FixtureRequest) -> None:
-    for store in opened_store(where, request):
-        tagged = ops.Set(store.name(), SecretValue("one"), new_token(), tags={"a": "b"})
+def test_keys_and_regions_that_there_are_not_are_not_dropped_unseen(store: Store) -> None:
+    other = store.name("other")
+    store.set(other, "one")
+    for operation in (
+        ops.Set(store.name(), "one", new_token(), kms_key_id=KEY),
+        ops.Create(store.name(), "one", new_token(), kms_key_id=KEY),
+        ops.Create(store.name(), "one", new_token(), replicas=["eu-central-1"]),
+        ops.Update(other, description="d", kms_key_id=KEY),
+        ops.Rotate(other, "arn:aws:lambda:us-east-1:000000000000:function:rotator", token=new_token()),
+    ):
+        assert type(failure(lambda operation=operation: store.ask(operation))) is InvalidRequest
+    assert type(failure(lambda: store.get(store.name()))) is SecretNotFound
+    assert store.ask(ops.Describe(other)).value.description is None
 
-        assert type(failure(lambda store=store, tagged=tagged: store.ask(tagged))) is InvalidRequest
-        assert type(failure(lambda store=store: store.get(store.name()))) is SecretNotFound
+
+def test_the_key_that_aws_takes_unasked_may_be_named(store: Store) -> None:
+    store.ask(ops.Create(store.name(), "one", new_token(), kms_key_id="alias/aws/secretsmanager"))
+    store.ask(ops.Update(store.name(), kms_key_id=""))
+
+    assert store.ask(ops.Describe(store.name())).value.kms_key_id is None
+
+
+def test_a_rotation_without_function_says_what_to_do_instead(store: Store) -> None:
+    store.set(store.name(), "one")
+
+    assert "regenerate" in str(failure(lambda: store.ask(ops.Rotate(store.name(), token=new_token()))))

@@ -1,7 +1,4 @@
-"""Creating, adding versions, updating, describing, labels: over the emulators.
-
-The local store and the fake do not know most of it yet; see test_own_stores.py.
-"""
+"""Creating, adding versions, updating, describing."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,15 +7,15 @@ import pytest
 
 from secrets_actor.domain import operations as ops
 from secrets_actor.domain.descriptions import SecretDescription, VersionInfo
-from secrets_actor.domain.errors import SecretExists, SecretNotFound
+from secrets_actor.domain.errors import InvalidRequest, SecretDeleted, SecretExists, SecretNotFound
 from secrets_actor.domain.operations import AWSCURRENT, AWSPENDING, AWSPREVIOUS
-from tests.contract.conftest import AWS, opened_store
-from tests.contract.store import Store, failure, new_token
+from tests.contract.conftest import AWS, WHOLE, opened_store
+from tests.contract.store import Store, failure, new_token, outcome
 
 
-@pytest.fixture(params=AWS)
+@pytest.fixture(params=(*AWS, *WHOLE))
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """An empty emulator with an open backend."""
+    """An empty store with an open backend."""
     yield from opened_store(request.param, request)
 
 
@@ -59,6 +56,17 @@ def test_a_create_repeated_with_its_token_changes_nothing(store: Store) -> None:
         assert type(failure(lambda: store.ask(again))) is SecretExists
     else:
         assert store.ask(again).value == first
+    assert type(failure(lambda: store.ask(ops.Create(store.name(), "two", again.token)))) is SecretExists
+    assert store.get(store.name()).version_id == first.version_id
+
+
+def test_the_name_of_a_deleted_secret_is_not_created(store: Store) -> None:
+    store.set(store.name(), "one")
+    store.delete(store.name())
+
+    refusal = failure(lambda: store.ask(ops.Create(store.name(), "two", new_token())))
+
+    assert type(refusal) is (SecretExists if store.diverges("create-over-deleted") else SecretDeleted)
 
 
 @pytest.mark.parametrize("value", ["two", b"\x00\xff"])
@@ -97,6 +105,16 @@ def test_the_token_of_a_put_is_its_version_id_and_makes_one_version(store: Store
         assert len(versions(store, deprecated=True)) == 2
 
 
+def test_a_put_with_a_label_that_is_in_use_moves_it(store: Store) -> None:
+    store.ask(ops.Create(store.name(), "one", new_token()))
+    first = store.ask(ops.Put(store.name(), "two", ["mine"], new_token())).value
+    second = store.ask(ops.Put(store.name(), "three", ["mine"], new_token())).value
+
+    labelled = {version_id for version_id, stages in describe(store).versions.items() if "mine" in stages}
+
+    assert labelled == ({first.version_id} if store.diverges("put-leaves-label") else set()) | {second.version_id}
+
+
 def test_a_put_to_a_secret_that_is_not_there_is_refused(store: Store) -> None:
     assert type(failure(lambda: store.ask(ops.Put(store.name(), "one", token=new_token())))) is SecretNotFound
 
@@ -118,6 +136,41 @@ def test_an_update_with_a_value_makes_a_version(store: Store) -> None:
 
     current = store.get(store.name())
     assert (current.reveal(), current.version_id) == ("two", updated.version_id)
+
+
+def test_an_update_repeated_with_its_token_changes_nothing(store: Store) -> None:
+    store.set(store.name(), "one")
+    again = ops.Update(store.name(), "two", token=new_token())
+    first = store.ask(again).value
+
+    second = store.ask(again).value
+
+    if store.diverges("token-is-version-id"):
+        assert second.version_id != first.version_id
+    else:
+        assert store.get(store.name()).version_id == first.version_id
+        assert store.get(store.name(), stage=AWSPREVIOUS).reveal() == "one"
+        assert type(failure(lambda: store.ask(ops.Update(store.name(), "three", token=again.token)))) is SecretExists
+
+
+def test_a_deleted_secret_is_not_written(store: Store) -> None:
+    made = store.set(store.name(), "one")
+    store.delete(store.name())
+
+    always = [ops.Update(store.name(), "two", token=new_token()), ops.Rotate(store.name(), token=new_token())]
+    others: list[ops.Operation[object]] = [
+        ops.Regenerate(store.name(), "bytes", token=new_token()),
+        ops.Put(store.name(), "two", token=new_token()),
+        ops.Tag(store.name(), {"a": "b"}),
+        ops.Untag(store.name(), ["a"]),
+        ops.MoveStage(store.name(), "mine", to=made.version_id),
+    ]
+    for operation in always:
+        assert isinstance(failure(lambda operation=operation: store.ask(operation)), InvalidRequest)
+    written = store.diverges("deleted-is-written")
+    for operation in others:
+        refusal = outcome(lambda operation=operation: store.ask(operation))
+        assert isinstance(refusal, InvalidRequest) is not written
 
 
 def test_a_new_secret_is_set_with_tags(store: Store) -> None:
@@ -163,22 +216,25 @@ def test_versions_are_listed_with_their_stages(store: Store) -> None:
     assert all(one.created_at is not None for one in found.values())
 
 
-def test_a_stage_is_moved_from_one_version_to_another(store: Store) -> None:
-    first, second = store.set(store.name(), "one"), store.set(store.name(), "two")
-    back = ops.MoveStage(store.name(), AWSCURRENT, to=first.version_id, remove_from=second.version_id)
+def test_versions_without_a_label_are_listed_only_when_asked_for(store: Store) -> None:
+    made = [store.set(store.name(), value).version_id for value in ("one", "two", "three")]
 
-    moved = store.ask(back).value
+    labelled, all_there_are = set(versions(store)), set(versions(store, deprecated=True))
 
-    assert (moved.name, moved.arn) == (store.name(), first.arn)
-    assert store.get(store.name()).reveal() == "one"
-    assert store.get(store.name(), stage=AWSPREVIOUS).reveal() == "two"
+    assert set(describe(store).versions) == labelled
+    assert labelled == set(made if store.diverges("deprecated-versions") else made[1:])
+    assert all_there_are == set(made[1:] if store.diverges("old-version-by-id") else made)
 
 
-def test_a_stage_of_ones_own_is_put_on_and_taken_off(store: Store) -> None:
-    made = store.set(store.name(), "one")
+def test_versions_are_listed_page_by_page(store: Store) -> None:
+    made = [store.set(store.name(), "one").version_id]
+    made += [store.ask(ops.Put(store.name(), "v", [f"label {n}"], new_token())).value.version_id for n in range(4)]
+    found, sizes, token = list[str](), list[int](), None
+    while not sizes or token is not None:
+        page = store.ask(ops.ListVersions(store.name(), page_size=2, next_token=token)).value
+        found += [one.version_id for one in page.versions]
+        sizes.append(len(page.versions))
+        token = page.next_token
 
-    store.ask(ops.MoveStage(store.name(), "mine", to=made.version_id))
-    assert store.get(store.name(), stage="mine").reveal() == "one"
-
-    store.ask(ops.MoveStage(store.name(), "mine", remove_from=made.version_id))
-    assert type(failure(lambda: store.get(store.name(), stage="mine"))) is SecretNotFound
+    assert sorted(found) == sorted(made)
+    assert max(sizes) == (5 if store.diverges("versions-in-pages") else 2)

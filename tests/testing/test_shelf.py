@@ -1,5 +1,6 @@
 """The fake's answers are the local store's, whatever is asked in whatever order."""
 
+import secrets
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
@@ -15,8 +16,9 @@ from secrets_actor.domain.errors import SecretsError, UnknownMessage
 from secrets_actor.domain.operations import AWSCURRENT, AWSPREVIOUS, Delete, Get, List, Operation, Restore, Set
 from secrets_actor.domain.ports import Backend, CallContext
 from secrets_actor.domain.secret import Secret, SecretValue, SetReceipt
+from secrets_actor.domain.semantics.labels import MAX_VERSIONS
 from secrets_actor.testing import FakeStore
-from secrets_actor.testing.shelf import MAX_VERSIONS, Shelf
+from secrets_actor.testing.shelf import Shelf
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 # The second one reads like the first with the suffix of an ARN; the last one only AWS's services can give.
@@ -108,7 +110,7 @@ def test_it_answers_as_the_local_store_does(steps: list[tuple[Any, ...]]) -> Non
 
 
 def test_old_versions_without_a_stage_go_and_the_others_stay() -> None:
-    shelf = Shelf(recovery_window=12)
+    shelf = Shelf(12, secrets.randbelow)
     ids = [f"{number:032}" for number in range(MAX_VERSIONS + 3)]
 
     for version_id in ids:
@@ -119,13 +121,13 @@ def test_old_versions_without_a_stage_go_and_the_others_stay() -> None:
 
 
 def test_a_set_without_a_token_takes_the_new_id() -> None:
-    shelf = Shelf(recovery_window=12)
+    shelf = Shelf(12, secrets.randbelow)
 
     assert shelf.perform(Set("app/a", SecretValue("value")), NOW, "new-id").version_id == "new-id"
 
 
 def test_the_versions_of_a_secret_that_is_not_there_are_none() -> None:
-    shelf = Shelf(recovery_window=12)
+    shelf = Shelf(12, secrets.randbelow)
 
     assert shelf.version_ids("app/a") == ()
     assert shelf.version_ids("arn:aws:secretsmanager:eu-west-1:123456789012:secret:app/a-abcdef") == ()
@@ -136,7 +138,7 @@ def test_an_operation_that_it_does_not_know_is_refused() -> None:
         kind = "rotate"
 
     with pytest.raises(UnknownMessage, match="does not know the operation Rotate"):
-        Shelf(recovery_window=12).perform(Rotate(), NOW, "unused")
+        Shelf(12, secrets.randbelow).perform(Rotate(), NOW, "unused")
 
 
 def test_a_refusal_carries_awss_code_and_the_request_id() -> None:

@@ -1,0 +1,78 @@
+"""What an operation is carried out with, and how a secret is found. PURE.
+
+Rule 1: a secret whose recovery window has ended is not there, whether or not `purge` has been by.
+Rule 2: a refusal comes before anything is changed: a shelf without transactions of its own is as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+from secrets_actor.domain.errors import InvalidRequest, SecretDeleted, SecretNotFound
+from secrets_actor.domain.names import SecretId
+from secrets_actor.domain.semantics.entry import Entry
+from secrets_actor.domain.semantics.shelf import Shelf
+from secrets_actor.records import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One operation's circumstances; see `perform`."""
+
+    shelf: Shelf
+    now: datetime
+    new_id: str
+    recovery_window: int
+    repeated: bool
+    choose: Callable[[int], int]
+
+    def find(self, secret_id: str) -> Entry | None:
+        """The secret of this name, ARN, or ARN without its suffix."""
+        asked = SecretId(secret_id)
+        if not asked.is_arn:
+            return self._present(asked)
+        if not asked.startswith(self.shelf.arn_prefix):
+            return None  # a secret of another store
+        tail = asked.removeprefix(self.shelf.arn_prefix)
+        whole = self._present(tail.rpartition("-")[0])
+        return whole if whole is not None and whole.arn == asked else self._present(tail)
+
+    def there(self, secret_id: str) -> Entry:
+        """The secret, scheduled for deletion or not. Raises `SecretNotFound`."""
+        entry = self.find(secret_id)
+        if entry is None:
+            raise self.missing(secret_id)
+        return entry
+
+    def live(self, secret_id: str) -> Entry:
+        """The secret, if it is not scheduled for deletion. Raises `SecretNotFound` and `SecretDeleted`."""
+        return self.alive(self.there(secret_id))
+
+    def alive(self, entry: Entry) -> Entry:
+        """*entry*, if it is not scheduled for deletion. Raises `SecretDeleted`."""
+        if entry.deletion_date is not None:
+            raise SecretDeleted(
+                f"secret {entry.name} is scheduled for deletion on {entry.deletion_date:%Y-%m-%d %H:%M} UTC; "
+                "restore it first"
+            )
+        return entry
+
+    def every(self, *, include_deleted: bool) -> Iterator[Entry]:
+        """All secrets, in no order."""
+        for entry in self.shelf.every():
+            if entry.deletion_date is None or (include_deleted and entry.deletion_date > self.now):
+                yield entry
+
+    def missing(self, secret_id: str) -> SecretNotFound:
+        """The refusal of what is not there."""
+        return SecretNotFound(f"there is no secret {secret_id} in {self.shelf.label}; list shows those there are")
+
+    def misplaced(self) -> InvalidRequest:
+        """The refusal of a token that no page of this list has brought."""
+        return InvalidRequest(f"{self.shelf.label} gave out no such next_token for this list: list again without it")
+
+    def _present(self, name: str) -> Entry | None:
+        entry = self.shelf.find(str(name))
+        over = entry is not None and entry.deletion_date is not None and entry.deletion_date <= self.now
+        return None if over else entry

@@ -1,0 +1,51 @@
+"""Random values. PURE: the random numbers come from outside.
+
+Source of the kinds of characters: AWS's service model, GetRandomPassword.
+"""
+
+from __future__ import annotations
+
+import base64
+import string
+from collections.abc import Callable
+
+from secrets_actor.domain.errors import InvalidRequest
+from secrets_actor.domain.operations import GENERATED_BYTES, Generated, RandomPassword, Regenerate
+from secrets_actor.domain.secret import SecretValue
+from secrets_actor.domain.semantics.case import Case
+
+
+def random_password(case: Case, operation: RandomPassword) -> SecretValue:
+    """A password, each that fits as likely as any other. Raises `InvalidRequest` if *exclude* leaves too little."""
+    kinds = _kinds(operation)
+    alphabet = "".join(kinds)
+    if not alphabet or (operation.require_each and not all(kinds)):
+        raise InvalidRequest("no characters are left of a kind that is asked for: exclude fewer, or leave the kind out")
+    while True:
+        drawn = _drawn(alphabet, operation.length, case.choose)
+        if not operation.require_each or all(not kind.isdisjoint(drawn) for kind in map(set, kinds)):
+            return SecretValue(drawn)
+
+
+def generated(case: Case, operation: Regenerate) -> SecretValue:
+    """What `Regenerate` asks for."""
+    if operation.generate is Generated.PASSWORD:
+        return random_password(case, operation.password)
+    return SecretValue(base64.b64encode(bytes(case.choose(256) for _ in range(GENERATED_BYTES))).decode())
+
+
+def _kinds(operation: RandomPassword) -> list[str]:
+    """The characters of each kind that is asked for."""
+    kinds = (
+        (operation.lowercase, string.ascii_lowercase),
+        (operation.uppercase, string.ascii_uppercase),
+        (operation.numbers, string.digits),
+        (operation.punctuation, string.punctuation),
+        (operation.space, " "),
+    )
+    excluded = set(operation.exclude)
+    return ["".join(one for one in kind if one not in excluded) for asked, kind in kinds if asked]
+
+
+def _drawn(alphabet: str, length: int, choose: Callable[[int], int]) -> str:
+    return "".join(alphabet[choose(len(alphabet))] for _ in range(length))

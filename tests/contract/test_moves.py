@@ -1,0 +1,97 @@
+"""Moving labels from one version to another."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from secrets_actor.domain import operations as ops
+from secrets_actor.domain.errors import InvalidRequest, SecretNotFound, StoreError
+from secrets_actor.domain.operations import AWSCURRENT, AWSPREVIOUS
+from tests.contract.conftest import AWS, WHOLE, opened_store
+from tests.contract.store import Store, failure, new_token
+
+
+@pytest.fixture(params=(*AWS, *WHOLE))
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """An empty store with an open backend."""
+    yield from opened_store(request.param, request)
+
+
+def labels(store: Store) -> dict[str, tuple[str, ...]]:
+    known = store.ask(ops.Describe(store.name())).value.versions
+    return {version_id: tuple(sorted(stages)) for version_id, stages in known.items() if stages}
+
+
+def test_a_stage_is_moved_from_one_version_to_another(store: Store) -> None:
+    first, second = store.set(store.name(), "one"), store.set(store.name(), "two")
+    back = ops.MoveStage(store.name(), AWSCURRENT, to=first.version_id, remove_from=second.version_id)
+
+    moved = store.ask(back).value
+
+    assert (moved.name, moved.arn) == (store.name(), first.arn)
+    assert store.get(store.name()).reveal() == "one"
+    assert store.get(store.name(), stage=AWSPREVIOUS).reveal() == "two"
+
+
+def test_a_stage_of_ones_own_is_put_on_and_taken_off(store: Store) -> None:
+    made = store.set(store.name(), "one")
+
+    store.ask(ops.MoveStage(store.name(), "mine", to=made.version_id))
+    assert store.get(store.name(), stage="mine").reveal() == "one"
+
+    store.ask(ops.MoveStage(store.name(), "mine", remove_from=made.version_id))
+    assert type(failure(lambda: store.get(store.name(), stage="mine"))) is SecretNotFound
+
+
+def test_a_label_that_is_on_another_version_is_moved_only_by_who_names_that(store: Store) -> None:
+    first, second = store.set(store.name(), "one").version_id, store.set(store.name(), "two").version_id
+    store.ask(ops.MoveStage(store.name(), "mine", to=first))
+
+    for stage, wrong in ((AWSCURRENT, None), (AWSCURRENT, first), ("mine", second)):
+        to = first if stage == AWSCURRENT else second
+        refusal = failure(
+            lambda stage=stage, wrong=wrong, to=to: store.ask(ops.MoveStage(store.name(), stage, to, wrong))
+        )
+        assert type(refusal) is InvalidRequest
+    unnamed = ops.MoveStage(store.name(), "mine", to=second)
+    if store.diverges("label-on-two-versions"):
+        store.ask(unnamed)
+        assert labels(store) == {first: (AWSPREVIOUS, "mine"), second: (AWSCURRENT, "mine")}
+    else:
+        assert type(failure(lambda: store.ask(unnamed))) is InvalidRequest
+        assert labels(store) == {first: (AWSPREVIOUS, "mine"), second: (AWSCURRENT,)}
+
+        store.ask(ops.MoveStage(store.name(), "mine", to=second, remove_from=first))
+        assert labels(store) == {first: (AWSPREVIOUS,), second: (AWSCURRENT, "mine")}
+
+
+def test_current_is_not_taken_off(store: Store) -> None:
+    only = store.set(store.name(), "one").version_id
+    asked = ops.MoveStage(store.name(), AWSCURRENT, remove_from=only)
+
+    if store.diverges("current-taken-off"):
+        store.ask(asked)
+        assert AWSCURRENT not in labels(store).get(only, ())
+    else:
+        assert type(failure(lambda: store.ask(asked))) is InvalidRequest
+        assert labels(store) == {only: (AWSCURRENT,)}
+
+
+def test_the_label_on_the_version_before_is_taken_off(store: Store) -> None:
+    first, second = store.set(store.name(), "one").version_id, store.set(store.name(), "two").version_id
+
+    store.ask(ops.MoveStage(store.name(), AWSPREVIOUS, remove_from=first))
+
+    assert labels(store) == {second: (AWSCURRENT,)}
+
+
+def test_no_label_is_moved_to_or_from_what_is_not_there(store: Store) -> None:
+    only = store.set(store.name(), "one").version_id
+
+    for asked in (
+        ops.MoveStage(store.name(), "mine", to=new_token()),
+        ops.MoveStage(store.name(), "mine", remove_from=new_token()),
+        ops.MoveStage(store.name("missing"), "mine", to=only),
+    ):
+        assert isinstance(failure(lambda asked=asked: store.ask(asked)), StoreError)
+    assert labels(store) == {only: (AWSCURRENT,)}
