@@ -1,92 +1,168 @@
-"""THE door to cryptography: values are sealed and opened here, with AES-256-GCM.
+"""THE door to cryptography: everything is sealed and opened here, with AES-256-GCM, and names are hashed under a key.
 
 Rule 1: a sealed record is the format (1 byte), the nonce (12 bytes, fresh from the system for every seal), and the
         ciphertext with its tag (16 bytes).
-Rule 2: the associated data binds a record to its place: purpose, format, secret name, version id, kind. Each part
-        comes after its length (4 bytes, big-endian), so no two lists of parts give the same bytes.
-Rule 3: only the cipher object keeps the key, and no frame that raises has key or value among its locals.
+Rule 2: the master key wraps the store's keys; a store key seals heads and wraps data keys; a data key seals one value.
+        A key is used for one purpose: what one key seems to do, keys do that are derived from it (HMAC-SHA256).
+Rule 3: the associated data binds a record to its place: format, purpose, store, and then what the record is of. All
+        parts but the last have a fixed size, so no two places give the same bytes.
+Rule 4: keys are made, wrapped and unwrapped here and leave only wrapped. Cipher objects keep them, and no frame that
+        raises has a key or a value among its locals. What does not open is None; the caller says what that means.
 
-Random 96-bit nonces are good for 2**32 seals under one key (NIST SP 800-38D, 8.3): a century at one a second.
+Random 96-bit nonces are good for 2**32 seals under one key (NIST SP 800-38D, 8.3). A set seals one head and wraps one
+key: a century at one a second, and `rekey --deep` begins anew.
 """
 
+from __future__ import annotations
+
+import hmac
 import os
+from struct import Struct
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from secrets_actor.domain.errors import DecryptionFailed
+from secrets_actor.domain.errors import InvalidSecretValue
 from secrets_actor.domain.secret import SecretValue
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
-TEXT: Final = "text"
-BINARY: Final = "binary"
-_VALUE: Final = "value"
-_KEY_CHECK: Final = "key check"
-_KNOWN: Final = b"secrets_actor: this key opens this store"
+LOCATOR_BYTES: Final = 16
+CHECK_BYTES: Final = 16
+_TEXT, _BINARY = b"t", b"b"
+# The format, and a purpose; all of one length.
+_STORE_KEY, _HEAD, _DATA_KEY, _VALUE = (bytes((FORMAT,)) + what for what in (b"skey", b"head", b"dkey", b"valu"))
+_TWO: Final = Struct(">qq")
+_ONE: Final = Struct(">q")
 
 
-class Envelope:
-    """Seals and opens under one key of 32 bytes; raises `ValueError` for another length."""
+class Cipher:
+    """Seals and opens under one key of 32 bytes; raises `ValueError` for another length. *form* is the first byte of
+    its records."""
 
-    __slots__ = ("_cipher",)
+    __slots__ = ("_aead", "_form")
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, form: int = FORMAT) -> None:
         size = len(key)
+        self._form = bytes((form,))
         if size == KEY_BYTES:
-            self._cipher = AESGCM(key)
+            self._aead = AESGCM(key)
             return
         del key
         raise ValueError(f"a key has {KEY_BYTES} bytes, not {size}")
 
-    def seal(self, value: SecretValue, *, name: str, version_id: str) -> tuple[str, bytes]:
-        """The value's kind, `text` or `binary`, and its sealed record, which opens only for this name and version."""
-        kind = TEXT if value.is_text else BINARY
-        return kind, self._encrypt(value, associated_data(_VALUE, name, version_id, kind))
-
-    def open(self, sealed: object, *, name: str, version_id: str, kind: str) -> SecretValue:
-        """What `seal` sealed. Raises `DecryptionFailed` for a damaged record, and for one sealed for another place."""
-        value = self._decrypt(sealed, associated_data(_VALUE, name, version_id, kind), kind)
-        if value is None:
-            raise DecryptionFailed(
-                f"version {version_id} of secret {name} cannot be opened: its record is damaged or was exchanged; "
-                "set the secret anew, or bring the store back from a copy"
-            )
-        return value
-
-    def key_check(self) -> bytes:
-        """A record that tells a later key whether it is this one."""
-        return self._encrypt(SecretValue(_KNOWN), associated_data(_KEY_CHECK))
-
-    def passes(self, key_check: object) -> bool:
-        """Whether *key_check* was made with this key."""
-        return self._decrypt(key_check, associated_data(_KEY_CHECK), BINARY) is not None
-
-    def _encrypt(self, value: SecretValue, bound_to: bytes) -> bytes:
+    def seal(self, clear: bytes, bound_to: bytes) -> bytes:
+        """The sealed record of *clear*, which opens only with the same *bound_to*."""
         nonce = os.urandom(NONCE_BYTES)
-        return bytes((FORMAT,)) + nonce + self._cipher.encrypt(nonce, _as_bytes(value), bound_to)
+        return self._form + nonce + self._aead.encrypt(nonce, clear, bound_to)
 
-    def _decrypt(self, sealed: object, bound_to: bytes, kind: str) -> SecretValue | None:
-        if not isinstance(sealed, bytes) or len(sealed) <= 1 + NONCE_BYTES + TAG_BYTES or sealed[0] != FORMAT:
+    def open(self, sealed: object, bound_to: bytes) -> bytes | None:
+        """What `seal` sealed; None for a record that is damaged, or was sealed for another place or by another key."""
+        if not isinstance(sealed, bytes) or len(sealed) < 1 + NONCE_BYTES + TAG_BYTES or sealed[:1] != self._form:
             return None
-        nonce, rest = sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
         try:
-            if kind == TEXT:
-                return SecretValue(self._cipher.decrypt(nonce, rest, bound_to).decode())
-            return SecretValue(self._cipher.decrypt(nonce, rest, bound_to))
+            return self._aead.decrypt(sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :], bound_to)
         except InvalidTag:
             return None
 
 
-def associated_data(purpose: str, *parts: str) -> bytes:
-    """The parts a record is bound to, each after its length: injective, so ("a", "bc") is not ("ab", "c")."""
-    fields = [purpose.encode(), bytes((FORMAT,)), *(part.encode() for part in parts)]
-    return b"".join(len(field).to_bytes(4, "big") + field for field in fields)
+class StoreKey:
+    """One of a store's keys, ready for use."""
+
+    __slots__ = ("_heads", "_names", "_store_id", "_wraps", "id")
+
+    def __init__(self, key: bytes, store_id: bytes, key_id: int) -> None:
+        self.id, self._store_id = key_id, store_id
+        self._heads, self._wraps = Cipher(_derived(key, b"heads")), Cipher(_derived(key, b"data keys"))
+        self._names = hmac.new(_derived(key, b"names"), digestmod="sha256")
+
+    def locator(self, name: str) -> bytes:
+        """Where the secret of this name is found: a keyed hash."""
+        hashed = self._names.copy()
+        hashed.update(name.encode())
+        return hashed.digest()[:LOCATOR_BYTES]
+
+    def seal_head(self, head: bytes, *, secret: int, locator: bytes) -> bytes:
+        """The sealed head of the secret of this id."""
+        return self._heads.seal(head, self._place(_HEAD, secret, locator))
+
+    def open_head(self, sealed: object, *, secret: int, locator: bytes) -> bytes | None:
+        """What `seal_head` sealed, or None."""
+        return self._heads.open(sealed, self._place(_HEAD, secret, locator))
+
+    def seal_value(self, value: SecretValue, *, secret: int, version_id: str) -> tuple[bytes, bytes]:
+        """A fresh data key, wrapped, and the value sealed by it."""
+        name = version_id.encode()
+        key = os.urandom(KEY_BYTES)
+        wrapped = self._wraps.seal(key, self._place(_DATA_KEY, secret, name))
+        return wrapped, Cipher(key).seal(_clear(value), self._place(_VALUE, secret, name))
+
+    def open_value(self, wrapped: object, sealed: object, *, secret: int, version_id: str) -> SecretValue | None:
+        """What `seal_value` sealed, or None."""
+        name = version_id.encode()
+        key = self._wraps.open(wrapped, self._place(_DATA_KEY, secret, name))
+        if key is None or len(key) != KEY_BYTES:
+            return None
+        return _value(Cipher(key).open(sealed, self._place(_VALUE, secret, name)))
+
+    def _place(self, purpose: bytes, secret: int, last: bytes) -> bytes:
+        return purpose + self._store_id + _TWO.pack(secret, self.id) + last
 
 
-def _as_bytes(value: SecretValue) -> bytes:
+class Master:
+    """A master key, for the store of this id: it wraps store keys and does nothing else. Raises `ValueError` for a key
+    that has not 32 bytes."""
+
+    __slots__ = ("_cipher", "_store_id", "check")
+
+    def __init__(self, key: bytes, store_id: bytes) -> None:
+        size = len(key)
+        if size != KEY_BYTES:
+            del key
+            raise ValueError(f"a key has {KEY_BYTES} bytes, not {size}")
+        self._store_id = store_id
+        self._cipher = Cipher(_derived(key, b"store keys"))
+        # Tells whether a store key was wrapped by this master key, and nothing about it.
+        self.check = _derived(key, b"check" + store_id)[:CHECK_BYTES]
+
+    def new_key(self, key_id: int) -> bytes:
+        """A new store key, wrapped."""
+        return self._cipher.seal(os.urandom(KEY_BYTES), self._place(key_id))
+
+    def unwrap(self, key_id: int, wrapped: object) -> StoreKey | None:
+        """A store key that this master key has wrapped, or None."""
+        key = self._open(key_id, wrapped)
+        return None if key is None else StoreKey(key, self._store_id, key_id)
+
+    def rewrap(self, key_id: int, wrapped: object, other: Master) -> bytes | None:
+        """A store key that this master key has wrapped, wrapped by *other*; or None."""
+        key = self._open(key_id, wrapped)
+        return None if key is None else other._cipher.seal(key, self._place(key_id))
+
+    def _open(self, key_id: int, wrapped: object) -> bytes | None:
+        key = self._cipher.open(wrapped, self._place(key_id))
+        return key if key is not None and len(key) == KEY_BYTES else None
+
+    def _place(self, key_id: int) -> bytes:
+        return _STORE_KEY + self._store_id + _ONE.pack(key_id)
+
+
+def _derived(key: bytes, purpose: bytes) -> bytes:
+    return hmac.digest(key, b"secrets_actor store 2: " + purpose, "sha256")
+
+
+def _clear(value: SecretValue) -> bytes:
     inside = value.reveal()
-    return inside.encode() if isinstance(inside, str) else inside
+    return _TEXT + inside.encode() if isinstance(inside, str) else _BINARY + inside
+
+
+def _value(clear: bytes | None) -> SecretValue | None:
+    if clear is None or clear[:1] not in (_TEXT, _BINARY):
+        return None
+    try:
+        return SecretValue(clear[1:].decode() if clear[:1] == _TEXT else clear[1:])
+    except (UnicodeDecodeError, InvalidSecretValue):
+        return None

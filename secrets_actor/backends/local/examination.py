@@ -10,7 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from secrets_actor.backends.local import keyfile, opening, records
+from secrets_actor.backends.local import opening
+from secrets_actor.backends.local.keyfile import KEY_NAME, KeyFile
+from secrets_actor.backends.local.master_key import MasterKeySource
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.findings import Finding, Verdict
 
@@ -18,8 +20,10 @@ from secrets_actor.domain.findings import Finding, Verdict
 LITTLE_ROOM: Final = 16 * 1024 * 1024
 
 
-def examine(folder: Path, now: datetime, deadline: float) -> Iterator[Finding]:
-    """The findings on the store in *folder*, by *deadline* (`time.monotonic()` seconds)."""
+def examine(folder: Path, now: datetime, deadline: float, key: MasterKeySource | None = None) -> Iterator[Finding]:
+    """The findings on the store in *folder*, by *deadline* (`time.monotonic()` seconds). *key*: where its master key
+    comes from (None: the key file in the folder)."""
+    source = key or KeyFile(folder / KEY_NAME)
     try:
         mode = stat.S_IMODE(folder.stat().st_mode)
     except FileNotFoundError:
@@ -36,23 +40,23 @@ def examine(folder: Path, now: datetime, deadline: float) -> Iterator[Finding]:
     yield _room(folder)
     database = folder / opening.DATABASE_NAME
     try:
-        key = keyfile.load(folder / keyfile.KEY_NAME) is not None
+        there = source.load(None) is not None
     except SecretsError as error:
         yield Finding("key", Verdict.FAULT, str(error))
         return
-    if not key and not database.exists():
+    if not there and not database.exists():
         yield Finding("key", Verdict.OK, "neither key nor data: the first use makes both")
         return
-    if not key:
+    if not there:
         yield Finding(
             "key",
             Verdict.FAULT,
-            f"{folder / keyfile.KEY_NAME} is missing, and there is data sealed under it",
+            f"{source} is missing, and there is data sealed under it",
             "put the key back from a copy",
         )
         return
-    yield Finding("key", Verdict.OK, f"{folder / keyfile.KEY_NAME}, mode 0600")
-    yield _data(folder, database, now, deadline)
+    yield Finding("key", Verdict.OK, str(source))
+    yield _data(folder, database, now, deadline, source)
 
 
 def _room(folder: Path) -> Finding:
@@ -63,17 +67,17 @@ def _room(folder: Path) -> Finding:
     return Finding("disk", Verdict.OK, text)
 
 
-def _data(folder: Path, database: Path, now: datetime, deadline: float) -> Finding:
+def _data(folder: Path, database: Path, now: datetime, deadline: float, source: MasterKeySource) -> Finding:
     if not database.exists():
         return Finding("data", Verdict.OK, "a key and no data: the first use makes it")
     try:
-        opened = opening.open_store(folder, deadline=deadline, closed=threading.Event())
+        opened = opening.open_store(folder, source, deadline=deadline, closed=threading.Event())
         try:
-            rows = opened.store.read(lambda rows: records.every(rows, now, include_deleted=True), deadline)
+            dates = opened.read(lambda shelf: [one.deletion_date for one in shelf.every()], deadline)
         finally:
             opened.store.close()
     except SecretsError as error:
         return Finding("data", Verdict.FAULT, str(error))
-    deleted = sum(row.deletion_date is not None for row in rows)
-    fact = f"the key fits; {len(rows) - deleted} live secrets, {deleted} scheduled for deletion"
+    deleted = sum(date is not None and date > now for date in dates)
+    fact = f"the key fits; {dates.count(None)} live secrets, {deleted} scheduled for deletion"
     return Finding("data", Verdict.OK, fact)

@@ -9,17 +9,66 @@ Rule 4: no frame that raises has key bytes among its locals.
 
 import os
 import stat
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from secrets_actor.backends.local.files import OTHERS, create_once
+from secrets_actor.backends.local.files import OTHERS, create_once, sync_folder
+from secrets_actor.backends.local.master_key import Derivation
 from secrets_actor.domain.errors import KeyFileError, StoreUnavailable
 
 KEY_BYTES: Final = 32  # AES-256
 KEY_NAME: Final = "key"
+NEXT: Final = ".next"
 FOLDER_MODE: Final = 0o700
 _OTHERS_WRITE: Final = 0o022
+
+
+class KeyFile:
+    """The key in the file *path*, made on first use."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._next = path, path.with_name(path.name + NEXT)
+
+    def __str__(self) -> str:
+        return f"the key file {self._path}"
+
+    def identity(self) -> object:
+        """The file's device, inode and time; None when there is none."""
+        try:
+            state = os.stat(self._path)
+        except OSError:
+            return None
+        return state.st_dev, state.st_ino, state.st_mtime_ns
+
+    def load(self, derivation: Derivation | None = None) -> bytes | None:  # noqa: ARG002  the port's
+        """The key; None when there is no such file. Raises `KeyFileError`, with the remedy, for a key that is short,
+        long, not a plain file, unreadable, or open to group or others."""
+        return load(self._path)
+
+    def create(self) -> tuple[bytes, None]:
+        """A new key, or that of who was quicker, or the one that is there. Raises `KeyFileError`."""
+        return _made(self._path), None
+
+    def replace(self) -> tuple[bytes, None]:
+        """The key in `NAME.next`, which is made if it is not there. Raises `KeyFileError`."""
+        return _made(self._next), None
+
+    def replaced(self) -> None:
+        """`NAME.next` becomes `NAME`, durably. Raises `KeyFileError`."""
+        problem = None
+        try:
+            os.replace(self._next, self._path)
+            sync_folder(self._path.parent)
+        except FileNotFoundError:
+            return  # done before
+        except OSError as exc:
+            problem = exc.strerror
+        if problem is not None:
+            raise KeyFileError(
+                f"{self._next} cannot take the place of {self} ({problem}); give this user the right to the folder, "
+                "and rekey again",
+                path=str(self._path),
+            )
 
 
 def prepare_folder(folder: Path) -> None:
@@ -43,29 +92,6 @@ def prepare_folder(folder: Path) -> None:
             f"the store's folder {folder} can be written to by others (mode {mode:04o}); run: chmod 700 {folder}",
             path=str(folder),
         )
-
-
-def load_or_create(folder: Path, *, data_exists: Callable[[], bool]) -> bytes:
-    """The key of the store in *folder*, made first if there is neither a key nor data.
-
-    Raises `KeyFileError`, with the remedy, for a key that is missing while data exists, short, long, not a plain
-    file, unreadable, or open to group or others.
-    """
-    path = folder / KEY_NAME
-    key = load(path)
-    if key is not None:
-        return key
-    if not data_exists():
-        _create(path)
-    # Looked at again either way: a process that started with us may have made key and data since.
-    key = load(path)
-    if key is not None:
-        return key
-    raise KeyFileError(
-        f"the key file {path} is missing, but there is data sealed under it; put the key back from a copy "
-        "(or move the whole folder away to start an empty store)",
-        path=str(path),
-    )
 
 
 def load(path: Path) -> bytes | None:
@@ -106,16 +132,22 @@ def _objection(path: Path, state: os.stat_result) -> str | None:
     return None
 
 
-def _create(path: Path) -> None:
-    """Bring a new key into place, unless another process is quicker."""
-    problem = None
+def _made(path: Path) -> bytes:
+    """The key in *path*, made unless there is one."""
+    key = load(path)
+    if key is not None:
+        return key
+    problem: str | None = "vanished as soon as it was made"
     try:
         create_once(path, lambda: os.urandom(KEY_BYTES))
     except OSError as exc:
-        problem = exc.strerror
-    if problem is not None:
-        raise KeyFileError(
-            f"the key file {path} cannot be made ({problem}); give a path on a disk with room that this user may "
-            "write to and that knows hard links",
-            path=str(path),
-        )
+        problem = f"cannot be made ({exc.strerror})"
+    else:
+        key = load(path)
+        if key is not None:
+            return key
+    raise KeyFileError(
+        f"the key file {path} {problem}; give a path on a disk with room that this user may write to and that knows "
+        "hard links",
+        path=str(path),
+    )

@@ -5,8 +5,7 @@ Rule 1: work runs as a whole inside one transaction: BEGIN IMMEDIATE for writes,
 Rule 2: waiting for a lock is done in slices, with a look at the deadline and at `closed` between them. Statements
         look at both through SQLite's progress handler.
 Rule 3: a file that is not ours is told by its header, and left as it is, before anything is written.
-Rule 4: only `SecretsError`s leave, raised where no exception of SQLite is being handled. SQLite's texts are not
-        quoted: some quote what is in a column.
+Rule 4: only `SecretsError`s leave, and what work raises, raised where no exception of SQLite is being handled.
 Rule 5: one thread works; `interrupt` may be called by any.
 Rule 6: nobody but SQLite opens the database file, not even to look: closing any descriptor of it takes away the locks
         that all connections of this process hold on it (POSIX), and another process would remove the log under us.
@@ -19,80 +18,41 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from secrets_actor.backends.local import schema
+from secrets_actor.backends.local.failures import Meaning, meaning, remedy
 from secrets_actor.backends.local.files import FILE_MODE, OTHERS, create_once
+from secrets_actor.backends.local.rows import Row, Rows, version
 from secrets_actor.domain.errors import BackendTimeout, SecretsError, StoreDamaged, StoreUnavailable
 
 T = TypeVar("T")
-Row = tuple[Any, ...]
 
 # Seconds SQLite itself waits for a lock before we look at the deadline again: how late a close may be noticed.
 BUSY_SLICE: Final = 0.05
+_BUSY_MILLISECONDS: Final = int(1000 * BUSY_SLICE)
 # Seconds between two tries where SQLite does not wait by itself (while another process recovers or switches to WAL).
 PAUSE: Final = 0.002
 # Virtual machine steps between two looks: under a millisecond of work.
 PROGRESS_STEPS: Final = 10_000
 
-# By SQLite's primary result code (sqlite.org/rescode.html): the error, and what happened and what to do.
-_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-_UNAVAILABLE: Final = {
-    sqlite3.SQLITE_FULL: "cannot grow: the disk is full. Nothing stored was lost; make room and try again",
-    sqlite3.SQLITE_IOERR: "cannot be read or written: the disk fails, is full or at a limit. Nothing stored was lost; "
-    "look at the disk and try again",
-    sqlite3.SQLITE_PERM: "cannot be opened: permission denied; give this user the file and its folder",
-    sqlite3.SQLITE_AUTH: "cannot be opened: permission denied; give this user the file and its folder",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened; give this user the right to read and write the file and its folder",
-    sqlite3.SQLITE_READONLY: "cannot be written; give this user the right to write the file and its folder",
-    sqlite3.SQLITE_NOMEM: "cannot be used: memory ran out; try again",
-}
-# SQLITE_ERROR is a statement that does not fit the tables: somebody changed them.
-_DAMAGED: Final = frozenset(
-    {
-        sqlite3.SQLITE_NOTADB,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_ERROR,
-        sqlite3.SQLITE_CONSTRAINT,
-        sqlite3.SQLITE_MISMATCH,
-    }
-)
-
-
-class Rows:
-    """What work may do inside its transaction."""
-
-    __slots__ = ("_connection",)
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def one(self, statement: str, *values: object) -> Row | None:
-        """The first row, None when there is none."""
-        row: Row | None = self._connection.execute(statement, values).fetchone()
-        return row
-
-    def all(self, statement: str, *values: object) -> list[Row]:
-        """All rows."""
-        return self._connection.execute(statement, values).fetchall()
-
-    def do(self, statement: str, *values: object) -> int:
-        """Carry *statement* out; the id of the row it inserted last."""
-        return self._connection.execute(statement, values).lastrowid or 0
-
 
 class Store:
-    """The database in *path*, opened and brought to the present schema; made first, with mode 0600, if missing.
+    """The database in *path*; made first, empty and with mode 0600, if missing. What is in it is the caller's matter.
 
     Once *closed* is set, all work fails. Raises what `read` and `write` raise.
     """
 
     def __init__(self, path: Path, *, deadline: float, closed: threading.Event) -> None:
-        self._path, self._closed, self._deadline = path, closed, deadline
+        self.path, self._closed, self._deadline = path, closed, deadline
+        self._light = False  # whether the next commit would not be waited for; see `write_lightly`
         self._create_file()
-        self._connection = self._connect()
+        self._connection = self._connect(path.as_uri() + "?mode=rw")  # rw: never create
         try:
-            self._prepare(deadline)
+            self.read(version, deadline)
+            self._go_wal(deadline)
+            for pragma in ("synchronous = FULL", "secure_delete = ON"):
+                self.outside(f"PRAGMA {pragma}", deadline)
         except BaseException:
             self.close()
             raise
@@ -106,8 +66,31 @@ class Store:
         return self._run("BEGIN", work, deadline)
 
     def write(self, work: Callable[[Rows], T], deadline: float) -> T:
-        """What *work* returns, run with the write lock and then committed. Raises as `read` does."""
+        """What *work* returns, run with the write lock, then committed and on the disk. Raises as `read` does."""
+        if self._light:
+            self.outside("PRAGMA synchronous = FULL", deadline)
+            self.outside(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}", deadline)
+            self._light = False
         return self._run("BEGIN IMMEDIATE", work, deadline)
+
+    def write_lightly(self, work: Callable[[Rows], object], deadline: float) -> bool:
+        """Run *work* unless somebody else is writing, and do not wait until it is on the disk: a crash may undo it.
+        Whether it was committed; raises nothing of SQLite's."""
+        self._deadline = deadline
+        try:
+            if not self._light:
+                self._light = True
+                for pragma in ("synchronous = NORMAL", "busy_timeout = 0"):
+                    self._connection.execute(f"PRAGMA {pragma}")
+            self._attempt("BEGIN IMMEDIATE", work)
+        except sqlite3.Error:
+            return False
+        return True
+
+    def copy_to(self, other: "Store", deadline: float) -> None:
+        """Make *other* what this one is now: one snapshot, whoever writes meanwhile, and one transaction there."""
+        self._deadline = other._deadline = deadline
+        other._copied_from(self._connection)
 
     def interrupt(self) -> None:
         """Make a statement under way fail. Any thread may call this."""
@@ -131,9 +114,11 @@ class Store:
             try:
                 return self._attempt(begin, work)
             except sqlite3.Error as exc:
-                failure = None if _code(exc) in _BUSY else self._translated(exc)
+                failure = None if meaning(_code(exc)) is Meaning.BUSY else self._translated(exc)
             except schema.DamagedRow:
-                failure = self._damaged()
+                failure = self.damaged()
+            except schema.NotOurs as exc:
+                failure = self._not_ours(exc)
             if failure is not None:
                 raise failure
             self._closed.wait(PAUSE)
@@ -167,35 +152,31 @@ class Store:
         try:
             mode = self._mode()
             if mode is None:
-                create_once(self._path, bytes)
+                create_once(self.path, bytes)
             elif not stat.S_ISREG(mode):
                 problem = "it is not a plain file"
             elif mode & OTHERS:
-                self._path.chmod(FILE_MODE)
+                self.path.chmod(FILE_MODE)
         except OSError as exc:
             problem = exc.strerror
         if problem is not None:
             raise StoreUnavailable(
-                f"the local store {self._path} cannot be opened ({problem}); give this user the right to read and "
+                f"the local store {self.path} cannot be opened ({problem}); give this user the right to read and "
                 "write the file and its folder, and room on the disk",
-                path=str(self._path),
+                path=str(self.path),
             )
 
     def _mode(self) -> int | None:
         try:
-            return self._path.stat().st_mode
+            return self.path.stat().st_mode
         except FileNotFoundError:
             return None
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, uri: str) -> sqlite3.Connection:
         try:
-            # rw: never create. No statement begins a transaction by itself. Another thread may interrupt and close.
+            # No statement begins a transaction by itself. Another thread may interrupt and close.
             connection = sqlite3.connect(
-                f"{self._path.as_uri()}?mode=rw",
-                uri=True,
-                timeout=BUSY_SLICE,
-                isolation_level=None,
-                check_same_thread=False,
+                uri, uri=True, timeout=BUSY_SLICE, isolation_level=None, check_same_thread=False
             )
         except sqlite3.Error as exc:
             failure = self._translated(exc)
@@ -204,24 +185,16 @@ class Store:
             return connection
         raise failure
 
-    def _prepare(self, deadline: float) -> None:
-        if self.read(self._version, deadline) != schema.VERSION:
-            self._go_wal(deadline)
-            self.write(self._migrate, deadline)
-        self._go_wal(deadline)
-        for pragma in ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
-            self._outside(f"PRAGMA {pragma}", deadline)
-
     def _go_wal(self, deadline: float) -> None:
         """Switch to the write-ahead log; nothing to do when the file is in that mode already."""
-        mode = self._outside("PRAGMA journal_mode = WAL", deadline)
+        mode = self.outside("PRAGMA journal_mode = WAL", deadline)
         if mode != ("wal",):
             raise StoreUnavailable(
-                f"the local store {self._path} is on a file system without shared memory; give a path on a local disk",
-                path=str(self._path),
+                f"the local store {self.path} is on a file system without shared memory; give a path on a local disk",
+                path=str(self.path),
             )
 
-    def _outside(self, statement: str, deadline: float) -> Row | None:
+    def outside(self, statement: str, deadline: float) -> Row | None:
         """Run *statement* outside of a transaction."""
         self._deadline = deadline
         while True:
@@ -229,63 +202,73 @@ class Store:
             try:
                 return Rows(self._connection).one(statement)
             except sqlite3.Error as exc:
-                failure = None if _code(exc) in _BUSY else self._translated(exc)
+                failure = None if meaning(_code(exc)) is Meaning.BUSY else self._translated(exc)
             if failure is not None:
                 raise failure
             self._closed.wait(PAUSE)
 
-    def _version(self, rows: Rows) -> int:
-        application_id, version, tables = (
-            int((rows.one(question) or (0,))[0])
-            for question in (
-                "PRAGMA application_id",
-                "PRAGMA user_version",
-                "SELECT count(*) FROM sqlite_master",
-            )
-        )
-        objection = schema.objection(application_id, version, tables)
-        if objection is not None:
-            raise StoreDamaged(f"the file {self._path} {objection}", path=str(self._path))
-        return version
+    def _copied_from(self, source: sqlite3.Connection) -> None:
+        while True:
+            self._look()
+            try:
+                source.backup(self._connection, pages=-1, progress=self._told, sleep=PAUSE)
+                return
+            except sqlite3.Error as exc:
+                failure = None if meaning(_code(exc)) is Meaning.BUSY else self._translated(exc)
+            if failure is not None:
+                raise failure
 
-    def _migrate(self, rows: Rows) -> None:
-        for statement in schema.steps(self._version(rows)):
-            rows.do(statement)
+    def _told(self, _status: int, _left: int, _all: int) -> None:
+        self._look()
 
     # --- errors ---------------------------------------------------------------------------------------------------
 
     def _translated(self, exc: sqlite3.Error) -> SecretsError:
         code = _code(exc)
-        if self._closed.is_set() and (code == sqlite3.SQLITE_INTERRUPT or isinstance(exc, sqlite3.ProgrammingError)):
+        what = meaning(code)
+        if self._closed.is_set() and (what is Meaning.LATE or isinstance(exc, sqlite3.ProgrammingError)):
             return self._closed_error()
-        if code == sqlite3.SQLITE_INTERRUPT:
+        if what is Meaning.LATE:
             return self._late()
-        if code in _UNAVAILABLE:
-            return StoreUnavailable(f"the local store {self._path} {_UNAVAILABLE[code]}", path=str(self._path))
-        if code is None or code in _DAMAGED:  # without a code: a column that is not what its table says
-            return self._damaged()
+        if what is Meaning.DAMAGED:
+            return self.damaged()
         name = getattr(exc, "sqlite_errorname", "unknown")
-        return StoreUnavailable(
-            f"the local store {self._path} failed ({name}); try again, and look at the disk", path=str(self._path)
-        )
+        return StoreUnavailable(f"the local store {self.path} {remedy(code, name)}", path=str(self.path))
 
-    def _damaged(self) -> StoreDamaged:
+    def _not_ours(self, exc: schema.NotOurs) -> StoreDamaged:
+        return StoreDamaged(f"the file {self.path} {exc}", path=str(self.path))
+
+    def damaged(self) -> StoreDamaged:
+        """The error for a file that is not as we wrote it."""
         return StoreDamaged(
-            f"the local store {self._path} is damaged or not a database of ours; bring it back from a copy, or move "
+            f"the local store {self.path} is damaged or not a database of ours; bring it back from a copy, or move "
             "it away to start an empty one",
-            path=str(self._path),
+            path=str(self.path),
         )
 
     def _late(self) -> BackendTimeout:
         return BackendTimeout(
-            f"the local store {self._path} was locked or busy until the deadline; ask again with more time",
-            endpoint=str(self._path),
+            f"the local store {self.path} was locked or busy until the deadline; ask again with more time",
+            endpoint=str(self.path),
         )
 
     def _closed_error(self) -> StoreUnavailable:
         return StoreUnavailable(
-            f"the connection to the local store {self._path} was closed; ask again", path=str(self._path)
+            f"the connection to the local store {self.path} was closed; ask again", path=str(self.path)
         )
+
+
+class Copy(Store):
+    """A file that nobody writes to, such as a backup: read as it is, and nothing is put beside it."""
+
+    def __init__(self, path: Path, *, deadline: float, closed: threading.Event) -> None:
+        self.path, self._closed, self._deadline, self._light = path, closed, deadline, False
+        self._connection = self._connect(path.as_uri() + "?mode=ro&immutable=1")
+        try:
+            self.read(version, deadline)
+        except BaseException:
+            self.close()
+            raise
 
 
 def _code(exc: sqlite3.Error) -> int | None:

@@ -1,5 +1,6 @@
 """Records, tables and files that are not as we made them are told, and left as they are."""
 
+import hashlib
 import os
 import sqlite3
 from collections.abc import Callable
@@ -9,16 +10,13 @@ from pathlib import Path
 import pytest
 
 from secrets_actor.backends.local import schema
-from secrets_actor.backends.local.backend import LocalBackend
 from secrets_actor.domain.errors import (
     DecryptionFailed,
     StoreDamaged,
 )
-from secrets_actor.domain.operations import Get, List, Operation, Set
+from secrets_actor.domain.operations import Delete, Get, GetMany, List, Operation, Set
 from tests.backends.local.conftest import Connect
-from tests.backends.local.helpers import do, files
-
-TOKEN = "0" * 31
+from tests.backends.local.helpers import WallClock, do, files
 
 
 def tamper(folder: Path, *statements: str) -> None:
@@ -27,39 +25,29 @@ def tamper(folder: Path, *statements: str) -> None:
             connection.execute(statement)
 
 
-def test_exchanged_records_do_not_open(folder: Path, connect: Connect) -> None:
-    backend = connect()
-    do(backend, Set("mine", "one", token=f"{TOKEN}1"))
-    do(backend, Set("theirs", "two", token=f"{TOKEN}1"))
-    tamper(
-        folder,
-        "CREATE TEMP TABLE copy AS SELECT id, sealed FROM versions",
-        "UPDATE versions SET sealed = (SELECT sealed FROM copy WHERE copy.id <> versions.id)",
-    )
-
-    for name in ("mine", "theirs"):
-        with pytest.raises(DecryptionFailed, match=name):
-            do(backend, Get(name))
-
-
-def test_an_older_version_does_not_pass_for_a_newer_one(folder: Path, backend: LocalBackend) -> None:
-    do(backend, Set("a", "old", token=f"{TOKEN}1"))
-    do(backend, Set("a", "new", token=f"{TOKEN}2"))
-    tamper(folder, "UPDATE versions SET sealed = (SELECT sealed FROM versions v WHERE v.id = 1)")
-
-    with pytest.raises(DecryptionFailed):
-        do(backend, Get("a"))
-
-
 @pytest.mark.parametrize(
     ("statement", "operation"),
     [
-        ("UPDATE secrets SET created_at = 'never'", Get("a")),
-        ("UPDATE secrets SET changed_at = 1000000000000000000", Get("a")),
-        ("UPDATE secrets SET name = x'ff'", List()),
-        ("UPDATE secrets SET description = cast(x'ff' AS TEXT)", List()),
-        ("UPDATE versions SET version_id = x'00'", Get("a")),
+        ("UPDATE secrets SET locator = 'text'", List()),
+        ("UPDATE secrets SET key = 'text'", List()),
+        ("UPDATE secrets SET head = 'text'", Get("a")),
+        ("UPDATE secrets SET deletion_date = 'never'", Get("a")),
+        ("UPDATE secrets SET deletion_date = 1000000000000000000", Get("a")),
+        ("UPDATE secrets SET deletion_date = 0", List()),
+        ("UPDATE secrets SET accessed_day = 'today'", Get("a")),
+        ("UPDATE secrets SET accessed_day = 100000000", List()),
+        ("UPDATE secrets SET head = cast(x'ff' AS TEXT)", List()),
         ("DELETE FROM meta", List()),
+        ("DELETE FROM keys", List()),
+        ("UPDATE keys SET id = id + 1", List()),
+        ("UPDATE keys SET master = x'00'", List()),
+        ("UPDATE keys SET wrapped = 'text'", List()),
+        ("UPDATE keys SET wrapped = substr(wrapped, 2)", List()),
+        ("UPDATE keys SET derivation = x'00'", List()),
+        ("UPDATE keys SET sum = x'00'", List()),
+        ("UPDATE meta SET value = 'text' WHERE name = 'epoch'", List()),
+        ("UPDATE meta SET value = 'text' WHERE name = 'header'", List()),
+        ("UPDATE meta SET value = x'02' || value WHERE name = 'header'", List()),
         ("DROP TABLE versions", Get("a")),
         ("ALTER TABLE versions RENAME COLUMN sealed TO other", Get("a")),
         ("CREATE UNIQUE INDEX one_version ON versions (secret)", Set("a", "two")),
@@ -78,6 +66,78 @@ def test_rows_and_tables_that_we_never_make_are_told_as_damage(
 
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE secrets SET id = id + 1",
+        "UPDATE secrets SET key = key + 1",
+        "UPDATE secrets SET head = x'00'",
+        "UPDATE secrets SET head = substr(head, 2)",
+        "UPDATE secrets SET head = zeroblob(length(head))",
+        "UPDATE versions SET key = key + 1",
+        "UPDATE versions SET key = 'text'",
+        "UPDATE versions SET wrapped = x''",
+        "UPDATE versions SET wrapped = sealed",
+        "UPDATE versions SET sealed = 'text'",
+        "UPDATE versions SET sealed = zeroblob(length(sealed))",
+        "UPDATE versions SET version_id = x'00'",
+        "UPDATE versions SET secret = secret + 1",
+        "DELETE FROM versions",
+    ],
+)
+def test_a_damaged_record_is_told_for_the_secret_it_is_of_and_for_no_other(
+    folder: Path, connect: Connect, statement: str
+) -> None:
+    backend = connect()
+    do(backend, Set("a", "one"))
+    secret = do(backend, List())[0]
+    tamper(folder, statement)
+    do(backend, Set("b", "two"))
+
+    for operation in (Get("a"), Get(secret.arn)):
+        with pytest.raises(DecryptionFailed, match="secret a cannot be opened") as caught:
+            do(connect(), operation)
+        assert caught.value.__context__ is None
+    assert do(connect(), Get("b")).reveal() == "two"
+    batch = do(connect(), GetMany(("a", "b")))
+    assert (list(batch.found), list(batch.errors)) == (["b"], ["a"])
+
+
+def test_a_damaged_secret_that_is_due_to_go_stays_and_is_in_nobody_s_way(
+    folder: Path, connect: Connect, clock: WallClock
+) -> None:
+    backend = connect()
+    for name in "ab":
+        do(backend, Set(name, "one"))
+        do(backend, Delete(name))
+    tamper(folder, "UPDATE secrets SET deletion_date = deletion_date - 1 WHERE id = (SELECT min(id) FROM secrets)")
+    clock.advance(days=31)
+
+    do(connect(), Set("c", "two"))
+
+    with closing(sqlite3.connect(folder / "secrets.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM secrets").fetchone() == (2,)
+
+
+def test_a_store_of_a_newer_format_is_refused_and_left_as_it_is(folder: Path, connect: Connect) -> None:
+    backend = connect()
+    do(backend, Set("a", "one"))
+    backend.close()
+    body = b"\x03 and what a later release puts there"
+    with closing(sqlite3.connect(folder / "secrets.db", isolation_level=None)) as connection:
+        newer = body + hashlib.sha256(body).digest()
+        connection.execute("UPDATE meta SET value = ? WHERE name = 'header'", (newer,))
+    before = files(folder)
+
+    for operation in (Get("a"), Set("a", "two")):
+        failed = connect()
+        with pytest.raises(StoreDamaged, match="a newer release; upgrade this one"):
+            do(failed, operation)
+        failed.close()
+
+    assert files(folder) == before
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from secrets_actor.backends.local import keyfile
 from secrets_actor.backends.local.backend import LocalBackend
+from secrets_actor.backends.local.keyfile import KeyFile
 from secrets_actor.domain.errors import KeyFileError, StoreUnavailable, WrongKey
 from secrets_actor.domain.operations import Get, List, Set
 from tests.backends.local.conftest import Connect
@@ -58,7 +59,7 @@ def test_many_threads_that_make_the_key_at_once_get_the_same_one(folder: Path) -
 
     def one() -> None:
         gate.wait()
-        keys.append(keyfile.load_or_create(folder, data_exists=lambda: False))
+        keys.append(KeyFile(folder / "key").create()[0])
 
     threads = [threading.Thread(target=one) for _ in range(8)]
     for thread in threads:
@@ -74,7 +75,7 @@ def test_many_threads_that_make_the_key_at_once_get_the_same_one(folder: Path) -
 def test_two_first_uses_make_two_different_keys(tmp_path: Path) -> None:
     for name in ("one", "other"):
         keyfile.prepare_folder(tmp_path / name)
-    keys = {keyfile.load_or_create(tmp_path / name, data_exists=lambda: False) for name in ("one", "other")}
+    keys = {KeyFile(tmp_path / name / "key").create()[0] for name in ("one", "other")}
 
     assert len(keys) == 2
 
@@ -149,28 +150,25 @@ def test_a_key_without_data_starts_an_empty_store(sealed_store: Path, connect: C
     assert do(connect(), List()) == ()
 
 
-def test_a_key_that_came_while_we_looked_for_data_is_taken(folder: Path) -> None:
+def test_a_key_that_is_there_is_taken_for_a_new_store(folder: Path, connect: Connect) -> None:
     keyfile.prepare_folder(folder)
-    theirs = b"t" * 32
+    theirs = KeyFile(folder / "key").create()
 
-    def another_process_starts() -> bool:
-        (folder / "key").touch(0o600)
-        (folder / "key").write_bytes(theirs)
-        return True
-
-    assert keyfile.load_or_create(folder, data_exists=another_process_starts) == theirs
+    assert KeyFile(folder / "key").create() == theirs
+    do(connect(), Set("a", "b"))
+    assert (folder / "key").read_bytes() == theirs[0]
 
 
 def test_what_is_not_a_plain_file_is_no_key(folder: Path) -> None:
     keyfile.prepare_folder(folder)
     os.mkfifo(folder / "key", 0o600)
     with pytest.raises(KeyFileError, match="not a plain file"):
-        keyfile.load_or_create(folder, data_exists=lambda: False)
+        KeyFile(folder / "key").create()
 
     (folder / "key").unlink()
     (folder / "key").mkdir()
     with pytest.raises(KeyFileError, match="not a plain file"):
-        keyfile.load_or_create(folder, data_exists=lambda: False)
+        KeyFile(folder / "key").create()
 
 
 def test_a_key_that_cannot_be_read_or_made_is_an_error_of_ours(folder: Path) -> None:
@@ -180,7 +178,7 @@ def test_a_key_that_cannot_be_read_or_made_is_an_error_of_ours(folder: Path) -> 
         keyfile.load(folder / "key")
 
     with pytest.raises(KeyFileError, match="cannot be made"):
-        keyfile.load_or_create(folder / "nowhere", data_exists=lambda: False)
+        KeyFile(folder / "nowhere" / "key").create()
 
 
 def test_a_folder_that_others_may_write_to_is_refused_with_the_remedy(folder: Path, connect: Connect) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from secrets_actor.backends.local.backend import LocalBackend
-from secrets_actor.backends.local.records import ARN_PREFIX, MAX_VERSIONS
+from secrets_actor.backends.local.head import ARN_PREFIX
 from secrets_actor.domain.errors import (
     InvalidRequest,
     SecretExists,
@@ -16,6 +16,7 @@ from secrets_actor.domain.errors import (
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import Delete, Get, List, Operation, Restore, Set
 from secrets_actor.domain.secret import SecretInfo, SetReceipt, Source
+from secrets_actor.domain.semantics.labels import MAX_VERSIONS
 from tests.backends.local.conftest import Connect
 from tests.backends.local.helpers import START, WallClock, do, run_python
 

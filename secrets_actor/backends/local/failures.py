@@ -1,0 +1,47 @@
+"""What SQLite's result codes mean for a store, and what to do about each (sqlite.org/rescode.html). PURE.
+
+SQLite's texts are not quoted: some quote what is in a column.
+"""
+
+from enum import Enum
+from typing import Final
+
+INTERRUPTED: Final = 9  # SQLITE_INTERRUPT
+_BUSY: Final = frozenset({5, 6})  # SQLITE_BUSY, SQLITE_LOCKED
+_PERMISSION: Final = "cannot be opened: permission denied; give this user the file and its folder"
+_UNAVAILABLE: Final = {
+    13: "cannot grow: the disk is full. Nothing stored was lost; make room and try again",  # SQLITE_FULL
+    10: "cannot be read or written: the disk fails, is full or at a limit. Nothing stored was lost; "  # SQLITE_IOERR
+    "look at the disk and try again",
+    3: _PERMISSION,  # SQLITE_PERM
+    23: _PERMISSION,  # SQLITE_AUTH
+    14: "cannot be opened; give this user the right to read and write the file and its folder",  # SQLITE_CANTOPEN
+    8: "cannot be written; give this user the right to write the file and its folder",  # SQLITE_READONLY
+    7: "cannot be used: memory ran out; try again",  # SQLITE_NOMEM
+}
+# SQLITE_ERROR is a statement that does not fit the tables: somebody changed them. The others: SQLITE_CORRUPT,
+# SQLITE_CONSTRAINT, SQLITE_MISMATCH, SQLITE_NOTADB.
+_DAMAGED: Final = frozenset({1, 11, 19, 20, 26})
+
+
+class Meaning(Enum):
+    """What becomes of a failure."""
+
+    BUSY = "try again"
+    LATE = "the deadline has passed, or somebody closed the connection"
+    UNAVAILABLE = "the way to the file is lost"
+    DAMAGED = "the file is not as we wrote it"
+
+
+def meaning(code: int | None) -> Meaning:
+    """What primary result code *code* means; None is a failure without one: a column is not what its table says."""
+    if code in _BUSY:
+        return Meaning.BUSY
+    if code == INTERRUPTED:
+        return Meaning.LATE
+    return Meaning.DAMAGED if code is None or code in _DAMAGED else Meaning.UNAVAILABLE
+
+
+def remedy(code: int | None, name: str) -> str:
+    """What happened to the store and what to do, for one that is unavailable by *code*, which SQLite calls *name*."""
+    return _UNAVAILABLE.get(code or 0, f"failed ({name}); try again, and look at the disk")

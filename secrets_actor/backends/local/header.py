@@ -1,0 +1,102 @@
+"""The header of a store, and its rows of wrapped keys, as bytes. PURE. Nothing here is secret, and all is in clear.
+
+Rule 1: each has a checksum (SHA-256), so that damage is told from a key that does not fit.
+Rule 2: a store key's id is a running number above 32 random bits: the newest has the greatest, and none has the id of
+        another, even where an old copy of the store was put back in between.
+Rule 3: the costs of a derivation are checked before anybody is made to bear them.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from struct import Struct
+from typing import Final
+
+from secrets_actor.backends.local.master_key import Derivation
+from secrets_actor.backends.local.schema import NEWER, DamagedRow, NotOurs
+from secrets_actor.records import dataclass
+
+FORMAT: Final = 2
+STORE_ID_BYTES: Final = 16
+CHECK_BYTES: Final = 16
+_SUM_BYTES: Final = 32
+_RANDOM_BITS: Final = 32
+# The most that a derivation may cost: 1 GiB of memory (scrypt takes 128 * n * r bytes), so many times.
+_MOST_MEMORY: Final = 1 << 30
+_MOST_TIMES: Final = 16
+_DERIVATION: Final = Struct(">QIIB")
+
+
+def header(store_id: bytes) -> bytes:
+    """The header of the store with this id of 16 bytes."""
+    body = bytes((FORMAT,)) + store_id
+    return body + sha256(body).digest()
+
+
+def store_id_in(found: object) -> bytes:
+    """The store's id, out of its header. Raises `DamagedRow`, and `NotOurs` for a newer format."""
+    if not isinstance(found, bytes) or len(found) <= _SUM_BYTES:
+        raise DamagedRow
+    body, checksum = found[:-_SUM_BYTES], found[-_SUM_BYTES:]
+    if sha256(body).digest() != checksum or body[0] < FORMAT:
+        raise DamagedRow
+    if body[0] > FORMAT:
+        raise NotOurs(NEWER)
+    if len(body) != 1 + STORE_ID_BYTES:
+        raise DamagedRow
+    return body[1:]
+
+
+def next_key_id(newest: int, random_bits: int) -> int:
+    """The id of a store key that comes after *newest* (0: it is the first)."""
+    return ((newest >> _RANDOM_BITS) + 1 << _RANDOM_BITS) | (random_bits & (1 << _RANDOM_BITS) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class WrappedKey:
+    """A store key as it lies in the store: `wrapped` by the master key whose check value is `master`, which
+    `derivation` tells how to make of a passphrase."""
+
+    id: int
+    master: bytes
+    derivation: Derivation | None
+    wrapped: bytes
+
+    def row(self) -> tuple[int, bytes, bytes | None, bytes, bytes]:
+        """The row, in the order of the table's columns."""
+        derivation = None if self.derivation is None else packed(self.derivation)
+        return self.id, self.master, derivation, self.wrapped, _sum(self.id, self.master, derivation, self.wrapped)
+
+
+def wrapped_key(row: tuple[object, ...]) -> WrappedKey | None:
+    """What a row holds; None when it is not as we made it."""
+    match row:
+        case (int(key_id), bytes(master), None | bytes() as derivation, bytes(wrapped), bytes(checksum)):
+            if len(master) == CHECK_BYTES and checksum == _sum(key_id, master, derivation, wrapped):
+                try:
+                    return WrappedKey(key_id, master, None if derivation is None else unpacked(derivation), wrapped)
+                except DamagedRow:
+                    return None
+    return None
+
+
+def packed(derivation: Derivation) -> bytes:
+    """A derivation as bytes."""
+    return _DERIVATION.pack(derivation.n, derivation.r, derivation.p, len(derivation.salt)) + derivation.salt
+
+
+def unpacked(found: bytes) -> Derivation:
+    """The derivation in these bytes. Raises `DamagedRow`, also for costs that nobody should bear."""
+    if len(found) < _DERIVATION.size:
+        raise DamagedRow
+    n, r, p, length = _DERIVATION.unpack_from(found)
+    salt = found[_DERIVATION.size :]
+    bearable = n > 1 and n & (n - 1) == 0 and r > 0 and 128 * n * r <= _MOST_MEMORY and 0 < p <= _MOST_TIMES
+    if not bearable or len(salt) != length:
+        raise DamagedRow
+    return Derivation(salt, n, r, p)
+
+
+def _sum(key_id: int, master: bytes, derivation: bytes | None, wrapped: bytes) -> bytes:
+    parts = (key_id.to_bytes(8, "big", signed=True), master, derivation or b"", wrapped)
+    return sha256(b"".join(len(part).to_bytes(4, "big") + part for part in parts)).digest()

@@ -1,0 +1,116 @@
+"""An open store: transactions on it, each with the keys that are the store's at that time.
+
+Rule 1: each transaction looks first whether anybody else has written (`PRAGMA data_version`), and if so, whether the
+        keys are still those: nothing is ever sealed under a key that the store has given up.
+Rule 2: keys that have changed are unlocked anew outside of the transaction, and the work is run again. What is known
+        of a key stays known: a change of the master key alone asks for no master key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from secrets_actor.backends.local import store_keys
+from secrets_actor.backends.local.heads import Heads
+from secrets_actor.backends.local.schema import DamagedRow
+from secrets_actor.backends.local.shelf import LocalShelf
+from secrets_actor.domain.errors import WrongKey
+from secrets_actor.domain.semantics import purge
+
+if TYPE_CHECKING:
+    from secrets_actor.backends.local.master_key import MasterKeySource
+    from secrets_actor.backends.local.rows import Rows
+    from secrets_actor.backends.local.store import Store
+    from secrets_actor.backends.local.store_keys import Keys
+
+T = TypeVar("T")
+
+
+class _KeysChanged(Exception):
+    """The keys are others than those that were unlocked."""
+
+
+class Opened:
+    """A store, the keys that open it, and the files they came from. Its methods raise what `Store.read` raises, and
+    what `store_keys.unlock` raises when the keys have changed."""
+
+    def __init__(self, store: Store, source: MasterKeySource, identity: object, deadline: float) -> None:
+        self.store, self.source, self.identity = store, source, identity
+        self._heads = Heads()
+        self.keys = self._unlock(None, deadline)
+
+    def read(self, work: Callable[[LocalShelf], T], deadline: float) -> T:
+        """What *work* returns, run on a snapshot. The days of access that it notes are written after it, where nothing
+        is in the way."""
+        answer, accesses = self.read_rows(lambda _rows, shelf: (work(shelf), shelf.accesses), deadline)
+        if accesses:
+            self._note(accesses, deadline)
+        return answer
+
+    def write(self, work: Callable[[LocalShelf], T], deadline: float) -> T:
+        """What *work* returns, committed and on the disk."""
+        return self.write_rows(lambda _rows, shelf: work(shelf), deadline)
+
+    def read_rows(self, work: Callable[[Rows, LocalShelf], T], deadline: float) -> T:
+        """As `read`, for work that wants the rows too."""
+        return self._run(lambda inside: self.store.read(inside, deadline), work, deadline)
+
+    def write_rows(self, work: Callable[[Rows, LocalShelf], T], deadline: float) -> T:
+        """As `write`, for work that wants the rows too: it changes no secret but through the shelf."""
+        answer = self._run(lambda inside: self.store.write(inside, deadline), work, deadline)
+        self._heads.dirty = False
+        return answer
+
+    def sweep(self, now: datetime, deadline: float) -> None:
+        """Clear away what is past its recovery window, if there is anything."""
+        if self.read(lambda shelf: next(iter(shelf.overdue(now)), None), deadline) is not None:
+            self.write(lambda shelf: purge(shelf, now), deadline)
+
+    def reload(self, deadline: float) -> None:
+        """Look at the keys again, and forget what was opened: they were changed through this connection."""
+        self._heads.forget()
+        self.keys = self._unlock(self.keys, deadline)
+
+    def _run(
+        self, run: Callable[[Callable[[Rows], T]], T], work: Callable[[Rows, LocalShelf], T], deadline: float
+    ) -> T:
+        def inside(rows: Rows) -> T:
+            if not self._heads.look(rows.data_version()) and store_keys.read_epoch(rows) != self.keys.epoch:
+                raise _KeysChanged
+            return work(rows, LocalShelf(rows, self.keys, self._heads))
+
+        while True:
+            try:
+                return run(inside)
+            except _KeysChanged:
+                pass
+            self.reload(deadline)
+
+    def _unlock(self, known: Keys | None, deadline: float) -> Keys:
+        while True:
+            before = self.source.identity()
+            lock = self.store.read(store_keys.read_lock, deadline)
+            keys = None if known is None else store_keys.still(known, lock)
+            if keys is not None:
+                return keys
+            try:
+                return store_keys.unlock(lock, self.source)
+            except WrongKey:
+                if self.source.identity() == before:  # else it was changed between the two looks
+                    raise
+            except DamagedRow:
+                break
+        raise self.store.damaged()
+
+    def _note(self, accesses: dict[int, int], deadline: float) -> None:
+        statement = "UPDATE secrets SET accessed_day = ? WHERE id = ? AND ifnull(accessed_day, -1) < ?"
+
+        def put_down(rows: Rows) -> None:
+            for secret, day in accesses.items():
+                rows.do(statement, day, secret, day)
+
+        if self.store.write_lightly(put_down, deadline):
+            for secret, day in accesses.items():
+                self._heads.noted(secret, day)

@@ -1,0 +1,192 @@
+"""The local store inside one transaction, as the semantics see it: rows are opened and sealed here.
+
+Rule 1: what does not open is damage or was exchanged, and is told for the secret that it is of. What has another type
+        than we write, or does not fit to what is sealed, is a damaged store.
+Rule 2: a write seals with the newest of the store's keys, whatever the row was sealed with before.
+Rule 3: the date of a deletion lies in clear, so that what is due is found; it counts only if it is the sealed one.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from secrets_actor.backends.local import head
+from secrets_actor.backends.local.heads import HeadRow, Heads, Kept
+from secrets_actor.backends.local.schema import DamagedRow
+from secrets_actor.domain.errors import DecryptionFailed
+from secrets_actor.domain.secret import SecretValue
+from secrets_actor.domain.semantics.entry import Entry
+
+if TYPE_CHECKING:
+    from secrets_actor.backends.local.rows import Rows
+    from secrets_actor.backends.local.store_keys import Keys
+
+LABEL: Final = "the local store"
+SUFFIX_LENGTH: Final = 6
+_SUFFIX_ALPHABET: Final = string.ascii_letters + string.digits
+HEADS: Final = "SELECT id, locator, key, head, deletion_date, accessed_day FROM secrets"
+
+
+class LocalShelf:
+    """One transaction; see the port. `accesses` are the secrets whose day of access is to be noted: id and day."""
+
+    label = LABEL
+    arn_prefix = head.ARN_PREFIX
+
+    def __init__(self, rows: Rows, keys: Keys, heads: Heads) -> None:
+        self._rows, self._keys, self._heads = rows, keys, heads
+        self.accesses: dict[int, int] = {}
+        self._to_come: dict[str, int] = {}  # ids of secrets whose values came before their entries
+
+    def find(self, name: str) -> Entry | None:
+        """The entry of this name."""
+        kept = self._find(name)
+        return None if kept is None else kept.entry
+
+    def every(self) -> Iterator[Entry]:
+        """All entries."""
+        kept = self._heads.every()
+        if kept is None:
+            found = [self._opened(row) for row in self._rows.all(HEADS)]
+            self._heads.all_are({one.row[0] for one in found})
+            kept = found
+        return (one.entry for one in kept)
+
+    def overdue(self, now: datetime) -> Iterator[Entry]:
+        """The entries whose recovery window has ended, as far as they open: another one's damage is not told here."""
+        for row in self._rows.all(HEADS + " WHERE deletion_date <= ?", head.micros(now)):
+            try:
+                yield self._opened(row).entry
+            except (DecryptionFailed, DamagedRow):
+                continue
+
+    def new_suffix(self) -> str:
+        """Six random characters."""
+        return "".join(secrets.choice(_SUFFIX_ALPHABET) for _ in range(SUFFIX_LENGTH))
+
+    def keep(self, entry: Entry) -> None:
+        """Seal *entry*, in the place of the one of its name or beside the others."""
+        self._heads.dirty = True
+        former, key = self._find(entry.name), self._keys.newest
+        secret = self._new_id(entry) if former is None else former.row[0]
+        locator = key.locator(entry.name)
+        sealed = key.seal_head(head.encode(entry), secret=secret, locator=locator)
+        ends = None if entry.deletion_date is None else head.micros(entry.deletion_date)
+        if former is None:
+            accessed = None if entry.accessed_at is None else head.day_number(entry.accessed_at)
+            self._rows.do(
+                "INSERT INTO secrets (locator, key, head, deletion_date, accessed_day, id) VALUES (?, ?, ?, ?, ?, ?)",
+                *(locator, key.id, sealed, ends, accessed, secret),
+            )
+        else:
+            accessed = former.row[5]
+            self._rows.do(
+                "UPDATE secrets SET locator = ?, key = ?, head = ?, deletion_date = ? WHERE id = ?",
+                *(locator, key.id, sealed, ends, secret),
+            )
+        self._heads.put((secret, locator, key.id, sealed, ends, accessed), entry)
+
+    def remove(self, entry: Entry) -> None:
+        """Remove it with all its values."""
+        self._heads.dirty = True
+        secret = self._id(entry)
+        self._rows.do("DELETE FROM versions WHERE secret = ?", secret)
+        self._rows.do("DELETE FROM secrets WHERE id = ?", secret)
+        self._heads.drop(secret)
+
+    def value(self, entry: Entry, version_id: str) -> SecretValue:
+        """The value of a version."""
+        secret = self._id(entry)
+        row = self._rows.one(
+            "SELECT key, wrapped, sealed FROM versions WHERE secret = ? AND version_id = ?", secret, version_id
+        )
+        value = None if row is None else open_value(self._keys, secret, version_id, row)
+        if value is None:
+            raise DecryptionFailed(
+                f"version {version_id} of secret {entry.name} cannot be opened: its record is "
+                f"{'missing' if row is None else 'damaged or was exchanged'}; "
+                "set the secret anew, or bring the store back from a copy"
+            )
+        return value
+
+    def put_value(self, entry: Entry, version_id: str, value: SecretValue) -> None:
+        """Seal the value of a version."""
+        self._heads.dirty = True
+        secret, key = self._id(entry), self._keys.newest
+        wrapped, sealed = key.seal_value(value, secret=secret, version_id=version_id)
+        self._rows.do(
+            "INSERT INTO versions (secret, version_id, key, wrapped, sealed) VALUES (?, ?, ?, ?, ?)",
+            *(secret, version_id, key.id, wrapped, sealed),
+        )
+
+    def drop_values(self, entry: Entry, version_ids: Iterable[str]) -> None:
+        """Forget the values of versions."""
+        self._heads.dirty = True
+        secret = self._id(entry)
+        for version_id in version_ids:
+            self._rows.do("DELETE FROM versions WHERE secret = ? AND version_id = ?", secret, version_id)
+
+    def accessed(self, entry: Entry, now: datetime) -> None:
+        """Have the day noted, after the transaction."""
+        kept = self._find(entry.name)
+        if kept is not None and kept.row[5] != head.day_number(now):
+            self.accesses[kept.row[0]] = head.day_number(now)
+
+    def _find(self, name: str) -> Kept | None:
+        kept = self._heads.of_name(name)
+        if kept is not None:
+            return kept
+        for key in self._keys.all.values():  # more than one only while they are changed
+            row = self._rows.one(HEADS + " WHERE locator = ?", key.locator(name))
+            if row is not None:
+                kept = self._opened(row, name)
+                if kept.entry.name != name:
+                    raise DamagedRow
+                return kept
+        return None
+
+    def _id(self, entry: Entry) -> int:
+        kept = self._find(entry.name)
+        return self._new_id(entry) if kept is None else kept.row[0]
+
+    def _new_id(self, entry: Entry) -> int:
+        return self._to_come.setdefault(entry.name, secrets.randbits(63))
+
+    def _opened(self, row: tuple[object, ...], name: str | None = None) -> Kept:
+        sealed = head_row(row)
+        return self._heads.of_row(sealed) or self._heads.put(sealed, open_head(self._keys, sealed, name))
+
+
+def head_row(row: tuple[object, ...]) -> HeadRow:
+    """A row of `HEADS`, as far as its types go. Raises `DamagedRow`."""
+    match row:
+        case (int(secret), bytes(locator), int(key), bytes(sealed), None | int() as ends, None | int() as accessed_day):
+            return secret, locator, key, sealed, ends, accessed_day
+    raise DamagedRow
+
+
+def open_head(keys: Keys, row: HeadRow, name: str | None = None) -> Entry:
+    """The entry in a row; *name* is the secret's, where that is known. Raises `DecryptionFailed` and `DamagedRow`."""
+    secret, locator, key_id, sealed, ends, accessed_day = row
+    key = keys.all.get(key_id)
+    clear = None if key is None else key.open_head(sealed, secret=secret, locator=locator)
+    if clear is None:
+        raise DecryptionFailed(
+            f"{f'the secret in row {secret}' if name is None else f'secret {name}'} cannot be opened: its record is "
+            "damaged or was exchanged; secrets-actor store verify tells what is lost, a copy of it brings it back"
+        )
+    entry = head.decode(clear, accessed_day)
+    if ends != (None if entry.deletion_date is None else head.micros(entry.deletion_date)):
+        raise DamagedRow
+    return entry
+
+
+def open_value(keys: Keys, secret: int, version_id: str, row: tuple[object, ...]) -> SecretValue | None:
+    """The value in a row of key, wrapped data key and sealed value; None when it does not open."""
+    key_id, wrapped, sealed = row
+    key = keys.all.get(key_id) if isinstance(key_id, int) else None
+    return None if key is None else key.open_value(wrapped, sealed, secret=secret, version_id=version_id)

@@ -1,0 +1,177 @@
+"""The keys of a store: read from its header and rows, and unlocked by the master key.
+
+Rule 1: a key that opens nothing here is a wrong key; a row that is not as it was written is damage. Where both may be,
+        as when all rows are damaged, it is damage.
+Rule 2: during a change of the master key the store's keys are wrapped by two; either opens the store.
+Rule 3: `epoch` is random, anew with every change of the keys: equal epochs are equal keys, also after an old copy was
+        put back.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from secrets_actor.backends.local.envelope import Master, StoreKey
+from secrets_actor.backends.local.header import (
+    STORE_ID_BYTES,
+    WrappedKey,
+    header,
+    next_key_id,
+    store_id_in,
+    wrapped_key,
+)
+from secrets_actor.backends.local.schema import DamagedRow
+from secrets_actor.domain.errors import KeyFileError, WrongKey
+from secrets_actor.records import dataclass
+
+if TYPE_CHECKING:
+    from secrets_actor.backends.local.master_key import Derivation, MasterKeySource
+    from secrets_actor.backends.local.rows import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """What is needed to open a store, but for the master key. `damaged` rows of keys are left out of `keys`."""
+
+    store_id: bytes
+    epoch: int
+    keys: tuple[WrappedKey, ...]
+    damaged: int
+
+    @property
+    def derivations(self) -> tuple[Derivation | None, ...]:
+        """The ways to make a master key of a passphrase, two while that is changed; of no passphrase, (None,)."""
+        found = dict.fromkeys(key.derivation for key in self.keys if key.derivation is not None)
+        return tuple(found) or (None,)
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """A store's keys, unlocked: the newest first, which seals; all open. `master` is the check value of what unlocked
+    them, `lock` what they were unlocked from."""
+
+    store_id: bytes
+    epoch: int
+    master: bytes
+    newest: StoreKey
+    all: Mapping[int, StoreKey]
+    lock: Lock
+
+
+def read_lock(rows: Rows) -> Lock:
+    """What is in the store. Raises `DamagedRow` and `NotOurs`."""
+    found = rows.one("SELECT value FROM meta WHERE name = 'header'")
+    store_id = store_id_in(None if found is None else found[0])
+    keys = [wrapped_key(row) for row in rows.all("SELECT id, master, derivation, wrapped, sum FROM keys ORDER BY id")]
+    good = tuple(key for key in keys if key is not None)
+    if not good:
+        raise DamagedRow
+    return Lock(store_id, read_epoch(rows), good, len(keys) - len(good))
+
+
+def read_epoch(rows: Rows) -> int:
+    """The epoch. Raises `DamagedRow`."""
+    match rows.one("SELECT value FROM meta WHERE name = 'epoch'"):
+        case (int(epoch),):
+            return epoch
+    raise DamagedRow
+
+
+def unlock(lock: Lock, source: MasterKeySource) -> Keys:
+    """The keys, by what is in *source*. Raises what that raises, `KeyFileError` where it has none, `WrongKey`, and
+    `DamagedRow`."""
+    master = master_of(lock, source)
+    if master is None:
+        if lock.damaged:
+            raise DamagedRow
+        raise wrong_key(source)
+    opened = {key.id: master.unwrap(key.id, key.wrapped) for key in lock.keys if key.master == master.check}
+    unlocked = {key_id: key for key_id, key in opened.items() if key is not None}
+    if len(unlocked) != len({key.id for key in lock.keys}):
+        raise DamagedRow
+    newest = unlocked[max(unlocked)]
+    return Keys(lock.store_id, lock.epoch, master.check, newest, dict(sorted(unlocked.items(), reverse=True)), lock)
+
+
+def still(known: Keys, lock: Lock) -> Keys | None:
+    """The keys of a store whose keys have changed, without a master key: None when one of them is not *known*."""
+    ids = {key.id for key in lock.keys}
+    if lock.store_id != known.store_id or lock.damaged or not ids <= known.all.keys():
+        return None
+    left = {key_id: key for key_id, key in known.all.items() if key_id in ids}
+    return Keys(lock.store_id, lock.epoch, known.master, left[max(ids)], left, lock)
+
+
+def master_of(lock: Lock, source: MasterKeySource) -> Master | None:
+    """The master key that is in *source*; None for one that has wrapped no key of this store. Raises what the source
+    raises, and `KeyFileError` where it has none."""
+    for derivation in lock.derivations:
+        master = _master(source, derivation, lock.store_id)
+        if master is None:
+            raise missing_key(source)
+        if any(one.master == master.check for one in lock.keys):
+            return master
+    return None
+
+
+def _master(source: MasterKeySource, derivation: Derivation | None, store_id: bytes) -> Master | None:
+    key = source.load(derivation)
+    return None if key is None else Master(key, store_id)
+
+
+@dataclass(frozen=True, slots=True)
+class NewStore:
+    """The header of a store to be made, and its first key, wrapped."""
+
+    header: bytes
+    key: WrappedKey
+
+
+def new_store(key: bytes, derivation: Derivation | None) -> NewStore:
+    """A new store under a master key."""
+    store_id = os.urandom(STORE_ID_BYTES)
+    return NewStore(header(store_id), new_key(Master(key, store_id), derivation, after=0))
+
+
+def make(rows: Rows, made: NewStore) -> None:
+    """Put the header and the first key of a new store into its empty tables."""
+    rows.do("INSERT INTO meta (name, value) VALUES ('header', ?)", made.header)
+    add(rows, made.key)
+
+
+def new_key(master: Master, derivation: Derivation | None, *, after: int) -> WrappedKey:
+    """A new store key, whose id comes after *after*."""
+    key_id = next_key_id(after, secrets.randbits(32))
+    return WrappedKey(key_id, master.check, derivation, master.new_key(key_id))
+
+
+def add(rows: Rows, *keys: WrappedKey) -> None:
+    """Put wrapped keys into the store, in the place of those of the same id and master."""
+    for key in keys:
+        rows.do("INSERT OR REPLACE INTO keys (id, master, derivation, wrapped, sum) VALUES (?, ?, ?, ?, ?)", *key.row())
+    new_epoch(rows)
+
+
+def new_epoch(rows: Rows) -> None:
+    """Let all who have the store open look at its keys again."""
+    rows.do("INSERT OR REPLACE INTO meta (name, value) VALUES ('epoch', ?)", secrets.randbits(62))
+
+
+def wrong_key(source: MasterKeySource) -> WrongKey:
+    """The error for a key that does not fit."""
+    return WrongKey(
+        f"the key in {source} is not the one this store was sealed with; put the right key back (nothing was changed)",
+        path=str(source),
+    )
+
+
+def missing_key(source: MasterKeySource) -> KeyFileError:
+    """The error for a key that is not there while data is."""
+    return KeyFileError(
+        f"{source} is missing, but there is data sealed under it; put the key back from a copy "
+        "(or move the whole folder away to start an empty store)",
+        path=str(source),
+    )

@@ -1,0 +1,146 @@
+"""From format 1 to the present one: names in clear and one key for all, as earlier releases wrote it.
+
+Rule 1: one transaction: a crash leaves the store as it was, or as it is after.
+Rule 2: nothing is lost: each record is opened and sealed anew. One that does not open stops it, and is named.
+Rule 3: what lay in clear is overwritten (`secure_delete`), and the log folded in and emptied, before it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from secrets_actor.backends.local import head, schema, store_keys
+from secrets_actor.backends.local.envelope import Cipher
+from secrets_actor.backends.local.heads import Heads
+from secrets_actor.backends.local.rows import version
+from secrets_actor.backends.local.schema import DamagedRow
+from secrets_actor.backends.local.shelf import LocalShelf
+from secrets_actor.domain.errors import DecryptionFailed, InvalidSecretValue
+from secrets_actor.domain.secret import SecretValue
+from secrets_actor.domain.semantics.entry import Entry, Version
+
+if TYPE_CHECKING:
+    from secrets_actor.backends.local.master_key import MasterKeySource
+    from secrets_actor.backends.local.rows import Rows
+    from secrets_actor.backends.local.store import Store
+
+_FORMAT: Final = 1
+_OLD: Final = ("meta", "secrets", "versions", "stages")
+_KNOWN: Final = b"secrets_actor: this key opens this store"
+
+
+def upgrade(store: Store, source: MasterKeySource, deadline: float) -> None:
+    """Bring *store* to the present format; nothing to do when another process was quicker. The key in *source* becomes
+    the master key.
+
+    Raises `WrongKey` and `KeyFileError`, `DecryptionFailed` for a record that does not open, and what `Store.write`
+    raises; each leaves the store as it was.
+    """
+    made = _made(source)
+    if made is None:
+        raise store_keys.missing_key(source)
+    if store.write(lambda rows: _upgrade(rows, *made, source), deadline):
+        store.outside("PRAGMA wal_checkpoint(TRUNCATE)", deadline)
+
+
+def _made(source: MasterKeySource) -> tuple[Cipher, store_keys.NewStore] | None:
+    """What opens the old records, and the new store's keys."""
+    key = source.load(None)
+    return None if key is None else (Cipher(key, _FORMAT), store_keys.new_store(key, None))
+
+
+def _upgrade(rows: Rows, cipher: Cipher, made: store_keys.NewStore, source: MasterKeySource) -> bool:
+    if version(rows) != schema.FORMER:
+        return False
+    check = rows.one("SELECT value FROM meta WHERE name = 'key_check'")
+    if check is None and rows.one("SELECT 1 FROM secrets LIMIT 1") is not None:
+        raise DamagedRow
+    if check is not None and cipher.open(check[0], _bound_to("key check")) != _KNOWN:
+        raise store_keys.wrong_key(source)
+    for index in ("scheduled", "labels"):
+        rows.do(f"DROP INDEX {index}")
+    for table in _OLD:
+        rows.do(f"ALTER TABLE {table} RENAME TO old_{table}")
+    for statement in schema.TABLES:
+        rows.do(statement)
+    store_keys.make(rows, made)
+    shelf = LocalShelf(rows, store_keys.unlock(store_keys.read_lock(rows), source), Heads())
+    for secret in rows.each(
+        "SELECT id, name, suffix, description, created_at, changed_at, deletion_date FROM old_secrets"
+    ):
+        _carry_over(rows, cipher, shelf, secret)
+    for table in reversed(_OLD):  # those that point to others first
+        rows.do(f"DROP TABLE old_{table}")
+    return True
+
+
+def _carry_over(rows: Rows, cipher: Cipher, shelf: LocalShelf, row: tuple[object, ...]) -> None:
+    match row:
+        case (int(secret), str(name), str(suffix), None | str() as description, created, changed, deletion):
+            versions, values, ids = [], {}, {}
+            for number, one, value in _versions(rows, cipher, secret, name):
+                versions.append(one)
+                values[one.id], ids[number] = value, one.id
+            entry = Entry(
+                name,
+                head.arn(name, suffix),
+                head.moment(created),
+                head.moment(changed),
+                description,
+                {},
+                None if deletion is None else head.moment(deletion),
+                None,
+                tuple(versions),
+                _stages(rows, secret, ids),
+            )
+        case _:
+            raise DamagedRow
+    shelf.keep(entry)
+    for version_id, value in values.items():
+        shelf.put_value(entry, version_id, value)
+
+
+def _versions(rows: Rows, cipher: Cipher, secret: int, name: str) -> Iterator[tuple[int, Version, SecretValue]]:
+    """Number, version and value of each, the oldest first."""
+    found = rows.all(
+        "SELECT id, version_id, kind, sealed, created_at, made_secret FROM old_versions WHERE secret = ? ORDER BY id",
+        secret,
+    )
+    for row in found:
+        match row:
+            case (int(number), str(version_id), "text" | "binary" as kind, sealed, created, made_secret):
+                value = _value(cipher.open(sealed, _bound_to("value", name, version_id, kind)), kind)
+                if value is None:
+                    raise DecryptionFailed(
+                        f"version {version_id} of secret {name} cannot be opened: its record is damaged or was "
+                        "exchanged; the store stays as the earlier release wrote it: delete or set the secret with "
+                        "that one, or bring the store back from a copy"
+                    )
+                yield number, Version(version_id, head.moment(created), bool(made_secret)), value
+            case _:
+                raise DamagedRow
+
+
+def _stages(rows: Rows, secret: int, ids: dict[int, str]) -> dict[str, str]:
+    stages = {}
+    for stage, number in rows.all("SELECT stage, version FROM old_stages WHERE secret = ?", secret):
+        if not isinstance(stage, str) or number not in ids:
+            raise DamagedRow
+        stages[stage] = ids[number]
+    return stages
+
+
+def _value(clear: bytes | None, kind: str) -> SecretValue | None:
+    if clear is None:
+        return None
+    try:
+        return SecretValue(clear.decode() if kind == "text" else clear)
+    except (UnicodeDecodeError, InvalidSecretValue):
+        return None
+
+
+def _bound_to(purpose: str, *parts: str) -> bytes:
+    """What format 1 bound a record to: each part after its length."""
+    fields = [purpose.encode(), bytes((_FORMAT,)), *(part.encode() for part in parts)]
+    return b"".join(len(field).to_bytes(4, "big") + field for field in fields)
