@@ -1,4 +1,4 @@
-"""What the local store costs, beside plain sqlite3 that does the same input and output without sealing, in the same run."""
+"""What the local store costs, beside plain sqlite3 that does the same I/O without sealing, in the same run."""
 
 import itertools
 import statistics

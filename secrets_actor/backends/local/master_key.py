@@ -21,7 +21,8 @@ class Derivation:
 
 class MasterKeySource(Protocol):
     """One place that a master key comes from. May block on a file, a key ring, or a costly derivation: only workers and
-    the command line ask it. Raises `KeyFileError` or a kin, whose text names the place and says what to do, never the key.
+    the command line ask it. Raises `KeyFileError` or a kin, whose text names the place and says what to do, never the
+    key.
     """
 
     def __str__(self) -> str:
@@ -39,8 +40,8 @@ class MasterKeySource(Protocol):
 
     def replace(self) -> tuple[bytes, Derivation | None]:
         """The key that takes the present one's place, durably written beside it (a file: `NAME.next`), not yet in it. A
-        second call after a crash gives the same one. A place that cannot hold two raises an error that tells how to rekey
-        from one source to another."""
+        second call after a crash gives the same one. A place that cannot hold two raises an error that tells how to
+        rekey from one source to another."""
 
     def replaced(self) -> None:
         """The store knows the new key: let it take the present one's place."""
