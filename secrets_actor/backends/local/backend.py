@@ -44,6 +44,7 @@ from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, SetReceip
 from secrets_actor.forks import loading, pauses
 
 if TYPE_CHECKING:
+    from secrets_actor.backends.local.master_key import MasterKeySource
     from secrets_actor.backends.local.opening import Opened
     from secrets_actor.backends.local.store import Rows
 
@@ -62,20 +63,26 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def kit(*, path: Path, recovery_window: int, wall_clock: Callable[[], datetime] = utc_now) -> BackendKit:
+def kit(
+    *,
+    path: Path,
+    recovery_window: int,
+    key: MasterKeySource | None = None,
+    wall_clock: Callable[[], datetime] = utc_now,
+) -> BackendKit:
     """How runtime opens the local store: *path* is its folder (`~` goes), *recovery_window* the days a soft delete
-    lasts unless it says otherwise. Touches no file; the folder's place is fixed now, whatever becomes of the working
-    directory."""
+    lasts unless it says otherwise, *key* where its master key comes from (None: the key file in the folder). Touches no
+    file; the folder's place is fixed now, whatever becomes of the working directory."""
     folder = Path(os.path.abspath(os.path.expanduser(path)))
 
     def connect() -> Backend:
-        return LocalBackend(folder, recovery_window=recovery_window, wall_clock=wall_clock)
+        return LocalBackend(folder, recovery_window=recovery_window, key=key, wall_clock=wall_clock)
 
     def examine(deadline: float, _prefix: str) -> Iterable[Finding]:
         with loading():
             from secrets_actor.backends.local import examination
 
-        return examination.examine(folder, wall_clock(), deadline)
+        return examination.examine(folder, wall_clock(), deadline, key)
 
     return BackendKit(NAME, connect, examine=examine)
 
@@ -83,13 +90,21 @@ def kit(*, path: Path, recovery_window: int, wall_clock: Callable[[], datetime] 
 class LocalBackend:
     """One connection to the store in *folder*."""
 
-    def __init__(self, folder: Path, *, recovery_window: int, wall_clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        recovery_window: int,
+        key: MasterKeySource | None = None,
+        wall_clock: Callable[[], datetime] = utc_now,
+    ) -> None:
         # Here and not at the top: sqlite3 and cryptography are loaded by who connects, not by who imports.
         with loading():
             from secrets_actor.backends.local import opening
 
         self._opening = opening
         self._folder, self._recovery_window, self._wall_clock = folder, recovery_window, wall_clock
+        self._key = key
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._opened: Opened | None = None
@@ -179,10 +194,10 @@ class LocalBackend:
         raise UnknownMessage(f"the local store does not know the operation {name}: ask for it where there is AWS")
 
     def _open(self, deadline: float) -> Opened:
-        if self._opened is not None and self._opened.identity != self._opening.identity(self._folder):
+        if self._opened is not None and self._opened.identity != self._opening.identity(self._folder, self._key):
             self._give_up()
         if self._opened is None:
-            self._opened = self._opening.open_store(self._folder, deadline=deadline, closed=self._closed)
+            self._opened = self._opening.open_store(self._folder, key=self._key, deadline=deadline, closed=self._closed)
         return self._opened
 
     def _read(self, opened: Opened, work: Callable[[Rows], T], now: datetime, deadline: float) -> T:

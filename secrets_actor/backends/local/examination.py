@@ -10,7 +10,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from secrets_actor.backends.local import keyfile, opening, records
+from secrets_actor.backends.local import opening, records
+from secrets_actor.backends.local.keys.finding import key_finding
+from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
+from secrets_actor.backends.local.master_key import MasterKeySource
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.findings import Finding, Verdict
 
@@ -18,12 +21,15 @@ from secrets_actor.domain.findings import Finding, Verdict
 LITTLE_ROOM: Final = 16 * 1024 * 1024
 
 
-def examine(folder: Path, now: datetime, deadline: float) -> Iterator[Finding]:
-    """The findings on the store in *folder*, by *deadline* (`time.monotonic()` seconds)."""
+def examine(folder: Path, now: datetime, deadline: float, key: MasterKeySource | None = None) -> Iterator[Finding]:
+    """The findings on the store in *folder*, by *deadline* (`time.monotonic()` seconds). *key*: where its master key
+    comes from (None: the key file in the folder)."""
     try:
         mode = stat.S_IMODE(folder.stat().st_mode)
     except FileNotFoundError:
         yield Finding("folder", Verdict.OK, f"{folder} is not there yet: the first use makes it")
+        if key is not None:
+            yield key_finding(key, has_data=False)[0]
         return
     except OSError as error:
         yield Finding("folder", Verdict.FAULT, f"{folder}: {error.strerror}", "give this user the right to it")
@@ -35,24 +41,10 @@ def examine(folder: Path, now: datetime, deadline: float) -> Iterator[Finding]:
         yield Finding("folder", Verdict.OK, f"{folder}, mode {mode:04o}")
     yield _room(folder)
     database = folder / opening.DATABASE_NAME
-    try:
-        key = keyfile.load(folder / keyfile.KEY_NAME) is not None
-    except SecretsError as error:
-        yield Finding("key", Verdict.FAULT, str(error))
-        return
-    if not key and not database.exists():
-        yield Finding("key", Verdict.OK, "neither key nor data: the first use makes both")
-        return
-    if not key:
-        yield Finding(
-            "key",
-            Verdict.FAULT,
-            f"{folder / keyfile.KEY_NAME} is missing, and there is data sealed under it",
-            "put the key back from a copy",
-        )
-        return
-    yield Finding("key", Verdict.OK, f"{folder / keyfile.KEY_NAME}, mode 0600")
-    yield _data(folder, database, now, deadline)
+    found, go_on = key_finding(key or KeyFile(folder / KEY_NAME), has_data=database.exists())
+    yield found
+    if go_on:
+        yield _data(folder, database, now, deadline, key)
 
 
 def _room(folder: Path) -> Finding:
@@ -63,11 +55,11 @@ def _room(folder: Path) -> Finding:
     return Finding("disk", Verdict.OK, text)
 
 
-def _data(folder: Path, database: Path, now: datetime, deadline: float) -> Finding:
+def _data(folder: Path, database: Path, now: datetime, deadline: float, key: MasterKeySource | None) -> Finding:
     if not database.exists():
         return Finding("data", Verdict.OK, "a key and no data: the first use makes it")
     try:
-        opened = opening.open_store(folder, deadline=deadline, closed=threading.Event())
+        opened = opening.open_store(folder, key=key, deadline=deadline, closed=threading.Event())
         try:
             rows = opened.store.read(lambda rows: records.every(rows, now, include_deleted=True), deadline)
         finally:

@@ -25,7 +25,7 @@ def create_once(path: Path, content: Callable[[], bytes]) -> None:
     finally:
         with contextlib.suppress(OSError):
             fresh.unlink()
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _write(path: Path, content: Callable[[], bytes]) -> None:
@@ -38,7 +38,7 @@ def _write(path: Path, content: Callable[[], bytes]) -> None:
         os.close(descriptor)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the names in *folder* durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

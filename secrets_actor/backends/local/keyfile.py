@@ -1,121 +1,20 @@
-"""The key file: 32 random bytes that nobody else can read. POSIX only; Windows has no file modes to rely on.
+"""The key file in the store's folder, by its folder; see `keys/key_file.py`."""
 
-Rule 1: a key is made only where there is neither a key nor data. Data without its key is an error, and stays one.
-Rule 2: the key comes into place whole or not at all, and once: written and synced under another name, then linked,
-        which fails when the name is taken. Of two processes that start at once, one links and both read the same file.
-Rule 3: the key exists, durably, before any data does.
-Rule 4: no frame that raises has key bytes among its locals.
-"""
-
-import os
-import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
-from secrets_actor.backends.local.files import OTHERS, create_once
-from secrets_actor.domain.errors import KeyFileError, StoreUnavailable
-
-KEY_BYTES: Final = 32  # AES-256
-KEY_NAME: Final = "key"
-FOLDER_MODE: Final = 0o700
-_OTHERS_WRITE: Final = 0o022
-
-
-def prepare_folder(folder: Path) -> None:
-    """Make *folder* with mode 0700 unless it is there.
-
-    Raises `StoreUnavailable` when that fails, `KeyFileError` when others may write to it: they could exchange the key.
-    """
-    problem = None
-    try:
-        folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        mode = stat.S_IMODE(folder.stat().st_mode)
-    except OSError as exc:
-        problem = exc.strerror
-    if problem is not None:
-        raise StoreUnavailable(
-            f"the store's folder {folder} cannot be made or read ({problem}); give another path, or its permissions",
-            path=str(folder),
-        )
-    if mode & _OTHERS_WRITE:
-        raise KeyFileError(
-            f"the store's folder {folder} can be written to by others (mode {mode:04o}); run: chmod 700 {folder}",
-            path=str(folder),
-        )
-
-
-def load_or_create(folder: Path, *, data_exists: Callable[[], bool]) -> bytes:
-    """The key of the store in *folder*, made first if there is neither a key nor data.
-
-    Raises `KeyFileError`, with the remedy, for a key that is missing while data exists, short, long, not a plain
-    file, unreadable, or open to group or others.
-    """
-    path = folder / KEY_NAME
-    key = load(path)
-    if key is not None:
-        return key
-    if not data_exists():
-        _create(path)
-    # Looked at again either way: a process that started with us may have made key and data since.
-    key = load(path)
-    if key is not None:
-        return key
-    raise KeyFileError(
-        f"the key file {path} is missing, but there is data sealed under it; put the key back from a copy "
-        "(or move the whole folder away to start an empty store)",
-        path=str(path),
-    )
+from secrets_actor.backends.local.keys.first_use import load_or_create as _load_or_create
+from secrets_actor.backends.local.keys.key_file import KEY_NAME as KEY_NAME
+from secrets_actor.backends.local.keys.key_file import KeyFile
+from secrets_actor.backends.local.keys.private_file import prepare_folder as prepare_folder
+from secrets_actor.backends.local.master_key import KEY_BYTES as KEY_BYTES
 
 
 def load(path: Path) -> bytes | None:
-    """The key in *path*, None when there is no such file. Raises `KeyFileError` for a file that will not do."""
-    problem = None
-    try:
-        # Not blocking, so that a FIFO in the key's place cannot hang us.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except FileNotFoundError:
-        return None
-    except OSError as exc:
-        problem = f"cannot be read ({exc.strerror}); give this user the right to read it, and no one else"
-    else:
-        try:
-            problem = _objection(path, os.fstat(descriptor))
-            if problem is None:
-                key = os.read(descriptor, KEY_BYTES + 1)
-                if len(key) == KEY_BYTES:
-                    return key
-                del key
-                problem = "changed while it was read; ask again"
-        except OSError as exc:
-            problem = f"cannot be read ({exc.strerror}); check the disk, or put the key back from a copy"
-        finally:
-            os.close(descriptor)
-    raise KeyFileError(f"the key file {path} {problem}", path=str(path))
+    """As `KeyFile.load`."""
+    return KeyFile(path).load()
 
 
-def _objection(path: Path, state: os.stat_result) -> str | None:
-    mode = stat.S_IMODE(state.st_mode)
-    if not stat.S_ISREG(state.st_mode):
-        return "is not a plain file; put the key back from a copy"
-    if mode & OTHERS:
-        return f"is open to group or others (mode {mode:04o}); run: chmod 600 {path}"
-    if state.st_size != KEY_BYTES:
-        length = "short" if state.st_size < KEY_BYTES else "long"
-        return f"is too {length}: {state.st_size} bytes, not {KEY_BYTES}; put the key back from a copy"
-    return None
-
-
-def _create(path: Path) -> None:
-    """Bring a new key into place, unless another process is quicker."""
-    problem = None
-    try:
-        create_once(path, lambda: os.urandom(KEY_BYTES))
-    except OSError as exc:
-        problem = exc.strerror
-    if problem is not None:
-        raise KeyFileError(
-            f"the key file {path} cannot be made ({problem}); give a path on a disk with room that this user may "
-            "write to and that knows hard links",
-            path=str(path),
-        )
+def load_or_create(folder: Path, *, data_exists: Callable[[], bool]) -> bytes:
+    """As `first_use.load_or_create`, of the key file in *folder*."""
+    return _load_or_create(KeyFile(folder / KEY_NAME), data_exists=data_exists)[0]

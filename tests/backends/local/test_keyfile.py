@@ -12,7 +12,7 @@ from secrets_actor.backends.local.backend import LocalBackend
 from secrets_actor.domain.errors import KeyFileError, StoreUnavailable, WrongKey
 from secrets_actor.domain.operations import Get, List, Set
 from tests.backends.local.conftest import Connect
-from tests.backends.local.helpers import do, files
+from tests.backends.local.helpers import do, files, no_file_grows
 
 
 def mode(path: Path) -> int:
@@ -179,8 +179,10 @@ def test_a_key_that_cannot_be_read_or_made_is_an_error_of_ours(folder: Path) -> 
     with pytest.raises(KeyFileError, match="cannot be read"):
         keyfile.load(folder / "key")
 
-    with pytest.raises(KeyFileError, match="cannot be made"):
-        keyfile.load_or_create(folder / "nowhere", data_exists=lambda: False)
+    (folder / "key").unlink()
+    with no_file_grows(), pytest.raises(KeyFileError, match="cannot be made"):
+        keyfile.load_or_create(folder, data_exists=lambda: False)
+    assert list(folder.iterdir()) == []
 
 
 def test_a_folder_that_others_may_write_to_is_refused_with_the_remedy(folder: Path, connect: Connect) -> None:
