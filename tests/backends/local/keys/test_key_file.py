@@ -84,11 +84,9 @@ def test_a_loose_mode_is_refused_with_the_remedy(path: Path, name: str, bits: in
     loose = path.with_name(name)
     loose.chmod(bits)
 
+    load = source.load if name == "store.key" else source.load_next
     with pytest.raises(KeyFileError, match=f"mode {bits:04o}.*; run: chmod 600 {loose}$") as caught:
-        if name == "store.key":
-            source.load()
-        else:
-            source.load_next()
+        load()
 
     assert caught.value.path == str(loose)
 
