@@ -1,8 +1,8 @@
 """What scrypt may cost: the costs of a new store, and the bounds of those that a header asks for. PURE.
 
-N = 2**17, r = 8, p = 1 is what OWASP asks for (Password Storage Cheat Sheet): 128 MiB, and 0.3 to 0.4 s on one core of a
-server. A process pays it once, at its first operation, and so does each command: well within a call's ten seconds, and
-within the memory of a small container. age's 2**18 doubles both; RFC 7914's sample of 2**20 takes 1 GiB and 4 s.
+N = 2**17, r = 8, p = 1 is what OWASP asks for (Password Storage Cheat Sheet): 128 MiB, and 0.3 to 0.4 s on one core of
+a server. A process pays it once, at its first operation, and so does each command: well within a call's ten seconds,
+and within the memory of a small container. age's 2**18 doubles both; RFC 7914's sample of 2**20 takes 1 GiB and 4 s.
 """
 
 from typing import Final
