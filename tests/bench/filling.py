@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from secrets_actor.backends.local.keyfile import KEY_NAME, KeyFile
+from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
 from secrets_actor.backends.local.opening import open_store
 from secrets_actor.backends.local.shelf import LocalShelf
 from secrets_actor.domain.operations import Set

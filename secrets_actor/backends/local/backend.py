@@ -87,7 +87,7 @@ class LocalBackend:
         # Here and not at the top: sqlite3 and cryptography are loaded by who connects, not by who imports.
         with loading():
             from secrets_actor.backends.local import opening
-            from secrets_actor.backends.local.keyfile import KEY_NAME, KeyFile
+            from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
 
         self._opening, self._key = opening, key or KeyFile(folder / KEY_NAME)
         self._folder, self._recovery_window, self._wall_clock = folder, recovery_window, wall_clock

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from secrets_actor.backends.local import schema, store_keys, upgrade
-from secrets_actor.backends.local.keyfile import prepare_folder
+from secrets_actor.backends.local.keys.private_file import prepare_folder
 from secrets_actor.backends.local.master_key import MasterKeySource
 from secrets_actor.backends.local.opened import Opened
 from secrets_actor.backends.local.rows import Rows, version

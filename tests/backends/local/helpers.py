@@ -1,8 +1,11 @@
 """What the local store's tests share."""
 
+import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeVar
@@ -41,6 +44,17 @@ def do(backend: Backend, operation: Operation[T], seconds: float = LONG) -> T:
 def files(folder: Path) -> dict[str, bytes]:
     """Every file of the store, byte for byte."""
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+@contextmanager
+def no_file_grows() -> Iterator[None]:
+    """What a full disk is to a program: every write fails."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def run_python(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
