@@ -25,6 +25,7 @@ from secrets_actor.domain.errors.service import (
 )
 from secrets_actor.domain.errors.store import (
     AccessDenied,
+    CopyUnverified,
     CredentialsError,
     DecryptionFailed,
     ExpiredToken,
@@ -66,6 +67,7 @@ __all__ = [
     "CircuitOpen",
     "ConfigurationError",
     "ConnectionFailed",
+    "CopyUnverified",
     "CredentialsError",
     "DeadlineExceeded",
     "DecryptionFailed",
