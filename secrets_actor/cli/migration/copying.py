@@ -32,7 +32,7 @@ from secrets_actor.domain.errors import CircuitOpen, CopyUnverified, SecretNotFo
 from secrets_actor.records import dataclass
 
 # Seconds before each further try with a secret, after those of the backend.
-PATIENCE: Final = (0.5, 2.0, 8.0)
+PATIENCE: Final = (0.5, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
