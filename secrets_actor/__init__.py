@@ -35,6 +35,8 @@ from secrets_actor.domain.errors import (
     DeadlineExceeded,
     DecryptionFailed,
     ExpiredToken,
+    ExportDamaged,
+    ExportFileError,
     ForkedProcess,
     InvalidAnswer,
     InvalidInput,
@@ -69,6 +71,7 @@ from secrets_actor.domain.errors import (
     Unreachable,
     UnrecognizedClient,
     WorkerCrashed,
+    WrongExportKey,
     WrongKey,
 )
 from secrets_actor.domain.masked import MaskedObject
@@ -157,6 +160,8 @@ __all__ = [
     "DeleteReceipt",
     "Describe",
     "ExpiredToken",
+    "ExportDamaged",
+    "ExportFileError",
     "Filter",
     "FilterKey",
     "ForkedProcess",
@@ -254,6 +259,7 @@ __all__ = [
     "VersionPage",
     "VersionReceipt",
     "WorkerCrashed",
+    "WrongExportKey",
     "WrongKey",
     "child_spec",
     "start",

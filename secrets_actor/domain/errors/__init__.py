@@ -50,6 +50,8 @@ from secrets_actor.domain.errors.ways import (
     BodyReadFailed,
     CircuitOpen,
     ConnectionFailed,
+    ExportDamaged,
+    ExportFileError,
     KeyFileError,
     LocalStoreError,
     RequestFailed,
@@ -57,6 +59,7 @@ from secrets_actor.domain.errors.ways import (
     StoreUnavailable,
     TlsFailed,
     Unreachable,
+    WrongExportKey,
     WrongKey,
 )
 
@@ -72,6 +75,8 @@ __all__ = [
     "DeadlineExceeded",
     "DecryptionFailed",
     "ExpiredToken",
+    "ExportDamaged",
+    "ExportFileError",
     "ForkedProcess",
     "InvalidAnswer",
     "InvalidInput",
@@ -106,5 +111,6 @@ __all__ = [
     "Unreachable",
     "UnrecognizedClient",
     "WorkerCrashed",
+    "WrongExportKey",
     "WrongKey",
 ]
