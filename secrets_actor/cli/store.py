@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +14,6 @@ from secrets_actor.cli import output
 from secrets_actor.cli.failures import EPILOG, FAILED, exit_code
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from secrets_actor.cli.main import Options
 
 TOML = click.Path(path_type=Path)
@@ -23,7 +21,7 @@ TOML = click.Path(path_type=Path)
 
 @click.group(epilog=EPILOG)
 def store() -> None:
-    """Look after a whole store: take its secrets elsewhere."""
+    """Look after a whole store: take its secrets elsewhere, and bring them back."""
 
 
 @store.command(epilog=EPILOG)
@@ -68,6 +66,54 @@ def migrate(
     click.echo(output.as_json(report.facts()) if as_json or options.as_json else "\n".join(report.lines()))
     if not report.is_good:
         context.exit(FAILED if report.stopped_by is None else exit_code(report.stopped_by))
+
+
+def _opens(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say with what an export is sealed and opened."""
+    for name, told in (
+        ("--key-file", "A key of 32 bytes: as they are, hex or base64."),
+        ("--passphrase-file", "The passphrase."),
+    ):
+        command = click.option(name, type=TOML, help=f"{told} The file must be open to you alone.")(command)
+    return command
+
+
+@store.command(epilog=EPILOG)
+@click.argument("file", type=TOML)
+@_opens
+@click.pass_obj
+def export(options: Options, file: Path, passphrase_file: Path | None, key_file: Path | None) -> None:
+    """Write all secrets of the local store to FILE, sealed.
+
+    All their versions and values are in it, and what is scheduled for deletion. It is sealed with a passphrase, which
+    is asked for, or with a key. FILE must not be there yet.
+    """
+    from secrets_actor.cli import sealing
+    from secrets_actor.runtime.local_store import local_store
+    from secrets_actor.runtime.settings_source import load
+
+    with local_store(load(options.config)) as local:
+        count = local.export_to(file, sealing.lock(passphrase_file, key_file, new=True))
+    options.show({"file": str(file), "secrets": count})
+
+
+@store.command("import", epilog=EPILOG)
+@click.argument("file", type=TOML)
+@_opens
+@click.option("--overwrite", is_flag=True, help="Replace secrets of the same names.")
+@click.pass_obj
+def import_(options: Options, file: Path, passphrase_file: Path | None, key_file: Path | None, overwrite: bool) -> None:
+    """Put all secrets of FILE, which 'store export' wrote, into the local store: all of them, or none.
+
+    The whole file is verified first. Secrets that are there already are in the way, unless they are to be replaced.
+    """
+    from secrets_actor.cli import sealing
+    from secrets_actor.runtime.local_store import local_store
+    from secrets_actor.runtime.settings_source import load
+
+    with local_store(load(options.config)) as local:
+        done = local.import_from(file, sealing.lock(passphrase_file, key_file, new=False), overwrite=overwrite)
+    options.show({"file": str(file), "secrets": done.secrets, "replaced": done.replaced, "expired": done.expired})
 
 
 @contextmanager

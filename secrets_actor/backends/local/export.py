@@ -10,12 +10,15 @@ Rule 4: what is past its recovery window is not there: neither for an export nor
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from pathlib import Path
 from typing import BinaryIO, Final
 
 from secrets_actor.backends.local.export_record import NoRecord, Record, decode, encode
-from secrets_actor.backends.local.sealed_file import Lock, Sealed, Sealing
+from secrets_actor.backends.local.new_file import existing_file, new_file
+from secrets_actor.backends.local.sealed_file import Sealed, Sealing
+from secrets_actor.backends.local.sealed_lock import Lock
 from secrets_actor.domain.errors import SecretExists
 from secrets_actor.domain.semantics.entry import Entry
 from secrets_actor.domain.semantics.shelf import Shelf
@@ -44,6 +47,19 @@ def export(shelf: Shelf, sink: BinaryIO, lock: Lock, now: datetime, path: str) -
             count += 1
     sealing.finish()
     return count
+
+
+def export_to(path: Path, shelf: Shelf, lock: Lock, now: datetime) -> int:
+    """Export to a new file at *path*, which is there when all is in it. Raises `ExportFileError`, too."""
+    with new_file(path) as sink:
+        return export(shelf, sink, lock, now, str(path))
+
+
+@contextmanager
+def opened(path: Path, lock: Lock) -> Iterator[Sealed]:
+    """The export at *path*. Raises `ExportFileError`, `ExportDamaged`, `WrongExportKey`."""
+    with existing_file(path) as source:
+        yield Sealed(source, lock, str(path))
 
 
 def import_(source: Sealed, shelf: Shelf, now: datetime, *, overwrite: bool = False) -> Imported:

@@ -8,8 +8,6 @@ Rule 3: the rest are chunks of 64 KiB, AES-256-GCM each. The nonce is the number
         (STREAM; Hoang, Reyhanitabar, Rogaway, Vizar 2015), so that chunks that are lost, swapped, doubled or added do
         not open. Nothing follows the last chunk, and it alone may be short; empty only if there is no other.
 Rule 4: no frame that raises has a key or a passphrase among its locals, and what does not open is never handed on.
-
-Costs: N = 2**17, r = 8, p = 1 is what OWASP asks for (Password Storage Cheat Sheet): 128 MiB and a third of a second.
 """
 
 from __future__ import annotations
@@ -26,16 +24,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from secrets_actor.backends.local.master_key import KEY_BYTES, Derivation
+from secrets_actor.backends.local.sealed_lock import KEY, KINDS, PASSPHRASE, Lock
 from secrets_actor.domain.errors import ExportDamaged, ExportFileError, WrongExportKey
-from secrets_actor.records import dataclass, field
 
 MAGIC: Final = b"secrets_actor sealed file\n"
 FORMAT: Final = 1
 CHUNK: Final = 65_536
 TAG_BYTES: Final = 16
-KEY, PASSPHRASE = 1, 2
-KINDS: Final = {KEY: "a key", PASSPHRASE: "a passphrase"}
-COSTS: Final = (2**17, 8, 1)
 # What a header may ask for: it is in clear, and whoever can write it can write anything.
 MOST_MEMORY: Final = 2**30
 _SALT_BYTES: Final = 16
@@ -47,25 +42,6 @@ _WRAPPED: Final = Struct(f">{_NONCE_BYTES}s{KEY_BYTES + TAG_BYTES}s")
 _SUM_BYTES: Final = 32
 _WRONG, _NO_MEMORY, _CHANGED = "wrong", "no memory", "changed"
 HEADER_BYTES: Final = len(MAGIC) + 1 + _HOW.size + _WRAPPED.size + _SUM_BYTES
-
-
-@dataclass(frozen=True, slots=True, init=False)
-class Lock:
-    """What a file is sealed with, and opened: *kind* `KEY` with 32 bytes, or `PASSPHRASE` with one byte at least.
-    *costs*: scrypt's N, r and p for a new file. Raises `ValueError` for other lengths."""
-
-    kind: int
-    secret: bytes = field(repr=False)
-    costs: tuple[int, int, int]
-
-    def __init__(self, kind: int, secret: bytes, costs: tuple[int, int, int] = COSTS) -> None:
-        good = len(secret) == KEY_BYTES if kind == KEY else len(secret) > 0
-        for name, value in (("kind", kind), ("secret", secret if good else b""), ("costs", costs)):
-            object.__setattr__(self, name, value)
-            del value
-        del secret
-        if not good:
-            raise ValueError(f"a key has {KEY_BYTES} bytes, a passphrase one at least")
 
 
 class Sealing:

@@ -1,9 +1,9 @@
 """`store migrate` between two accounts: what is there after, as boto3 sees it."""
 
-from tests.cli.migration.sides import AwsSide
+from tests.cli.migration.sides import AwsSide, Side
 from tests.cli.program import Done, Program
 
-Sides = tuple[AwsSide, AwsSide]
+Sides = tuple[Side, Side]
 
 
 def migrated(program: Program, sides: Sides, *more: str) -> Done:
@@ -24,7 +24,7 @@ def test_current_and_previous_versions_are_copied_with_description_and_tags(prog
     )
     source.seed("db/binary", bytes(range(256)))
     source.seed("gone", "hunter4")
-    source.theirs.delete_secret(SecretId="gone")
+    source.schedule_deletion("gone")
 
     done = migrated(program, sides)
 
@@ -131,7 +131,7 @@ def test_what_cannot_be_copied_is_told_by_name_and_code_and_the_rest_goes(progra
     for name in ("deleted", "fine"):
         source.seed(name, "hunter1")
         target.seed(name, "hunter1")
-    target.theirs.delete_secret(SecretId="deleted")
+    target.schedule_deletion("deleted")
 
     done = migrated(program, sides, "--json")
 
