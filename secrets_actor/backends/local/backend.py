@@ -114,6 +114,13 @@ class LocalBackend:
             if self._closed.is_set():
                 self.close()
 
+    def on_shelf(self, work: Callable[[LocalShelf], T], deadline: float, *, writes: bool) -> T:
+        """What *work* returns, in one transaction: for who looks after the whole store. It may be run twice, should the
+        keys change. Raises what `perform` raises."""
+        with self._lock:
+            opened = self._open(deadline)
+            return opened.write(work, deadline) if writes else opened.read(work, deadline)
+
     def close(self) -> None:
         """Give up the connection; a `perform` under way fails soon."""
         self._closed.set()

@@ -25,6 +25,7 @@ from secrets_actor.domain.errors.service import (
 )
 from secrets_actor.domain.errors.store import (
     AccessDenied,
+    CopyUnverified,
     CredentialsError,
     DecryptionFailed,
     ExpiredToken,
@@ -49,6 +50,8 @@ from secrets_actor.domain.errors.ways import (
     BodyReadFailed,
     CircuitOpen,
     ConnectionFailed,
+    ExportDamaged,
+    ExportFileError,
     KeyFileError,
     KeySourceError,
     LocalStoreError,
@@ -57,6 +60,7 @@ from secrets_actor.domain.errors.ways import (
     StoreUnavailable,
     TlsFailed,
     Unreachable,
+    WrongExportKey,
     WrongKey,
 )
 
@@ -67,10 +71,13 @@ __all__ = [
     "CircuitOpen",
     "ConfigurationError",
     "ConnectionFailed",
+    "CopyUnverified",
     "CredentialsError",
     "DeadlineExceeded",
     "DecryptionFailed",
     "ExpiredToken",
+    "ExportDamaged",
+    "ExportFileError",
     "ForkedProcess",
     "InvalidAnswer",
     "InvalidInput",
@@ -106,5 +113,6 @@ __all__ = [
     "Unreachable",
     "UnrecognizedClient",
     "WorkerCrashed",
+    "WrongExportKey",
     "WrongKey",
 ]

@@ -96,3 +96,21 @@ class StoreDamaged(LocalStoreError):
     """The file is not the database we wrote."""
 
     code = "store_damaged"
+
+
+class ExportFileError(LocalStoreError):
+    """The file of an export cannot be read or written, is there already, or is of a newer format."""
+
+    code = "export_file_error"
+
+
+class ExportDamaged(ExportFileError):
+    """The file is not as it was written: damaged, cut off, changed, or no export at all."""
+
+    code = "export_damaged"
+
+
+class WrongExportKey(ExportFileError):
+    """The key or passphrase is another one than the file was sealed with."""
+
+    code = "wrong_export_key"
