@@ -1,5 +1,6 @@
 """What the local store's tests share."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -48,3 +49,25 @@ def run_python(script: str, *arguments: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(
         [sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=60, check=False
     )
+
+
+# Run at the beginning of a child's script: it is killed when the function of this name (its last part, or more of them)
+# is called (or returns) for the so-maniest time.
+KILLER: Final = """
+import os, signal, sys
+name, turns, event = sys.argv[2], [int(sys.argv[3])], sys.argv[4]
+def look(frame, what, argument):
+    if what == event and frame.f_code.co_qualname.endswith(name):
+        turns[0] -= 1
+        if turns[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.setprofile(look)
+"""
+
+
+def run_killed(script: str, folder: Path, name: str, turn: int, event: str) -> bool:
+    """Run *script* in a child with *folder* as its first argument, until the function *name* is called (*event* `call`)
+    or returns (`return`) for the *turn*th time; then it is killed. Whether it was: else it came to its end."""
+    ended = run_python(KILLER + script, str(folder), name, str(turn), event)
+    assert ended.returncode in (0, -signal.SIGKILL), ended.stderr
+    return ended.returncode != 0
