@@ -1,19 +1,24 @@
 """What the local store's tests share."""
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from secrets_actor.domain.operations import Operation
+from secrets_actor.backends.local.keyfile import KEY_NAME, KeyFile
+from secrets_actor.domain.operations import Describe, Get, List, ListVersions, Operation
 from secrets_actor.domain.ports import Backend, CallContext
 
 T = TypeVar("T")
 
 LONG: Final = 30.0
+# Secrets in the store `filled`: more than a rekey does at once.
+SECRETS: Final = 70
 START: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
@@ -37,6 +42,36 @@ def within(seconds: float = LONG) -> CallContext:
 def do(backend: Backend, operation: Operation[T], seconds: float = LONG) -> T:
     """The answer's value."""
     return backend.perform(operation, within(seconds)).value
+
+
+def tamper(folder: Path, *statements: str) -> None:
+    """Run *statements* on the database of a store."""
+    with closing(sqlite3.connect(folder / "secrets.db", isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def ask(folder: Path, question: str) -> list[tuple[Any, ...]]:
+    """The rows that answer *question* in the database of a store."""
+    with closing(sqlite3.connect(folder / "secrets.db", isolation_level=None)) as connection:
+        return connection.execute(question).fetchall()
+
+
+def key_of(folder: Path) -> KeyFile:
+    """The key file in a store's folder."""
+    return KeyFile(folder / KEY_NAME)
+
+
+def assert_filled(backend: Backend) -> None:
+    """All that the store `filled` holds is there."""
+    assert len(do(backend, List(include_deleted=True))) == SECRETS
+    for number in range(2, SECRETS):
+        assert do(backend, Get(f"s{number}")).reveal() == f"value {number}"
+    assert do(backend, Get("s0")).reveal() == "value 2 of s0"
+    assert do(backend, Get("s0", stage="AWSPREVIOUS")).reveal() == "value 1 of s0"
+    versions = do(backend, ListVersions("s0", include_deprecated=True)).versions
+    assert do(backend, Get("s0", version_id=versions[0].version_id)).reveal() == "value 0"
+    assert do(backend, Describe("s1")).description == "about it"
 
 
 def files(folder: Path) -> dict[str, bytes]:
