@@ -81,8 +81,12 @@ class Opened:
         self, run: Callable[[Callable[[Rows], T]], T], work: Callable[[Rows, LocalShelf], T], deadline: float
     ) -> T:
         def inside(rows: Rows) -> T:
-            if not self._heads.look(rows.data_version()) and store_keys.read_epoch(rows) != self.keys.epoch:
-                raise _KeysChanged
+            data_version = rows.data_version()
+            if not self._heads.are_at(data_version):
+                # Only then is it taken note of: keys that could not be unlocked are looked for again, each time.
+                if store_keys.read_epoch(rows) != self.keys.epoch:
+                    raise _KeysChanged
+                self._heads.look(data_version)
             return work(rows, LocalShelf(rows, self.keys, self._heads))
 
         while True:
