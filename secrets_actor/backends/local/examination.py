@@ -60,6 +60,10 @@ def _data(folder: Path, database: Path, now: datetime, deadline: float, source: 
     if not database.exists():
         return Finding("data", Verdict.OK, "a key and no data: the first use makes it")
     try:
+        if opening.is_former(folder, deadline=deadline):
+            return Finding(
+                "data", Verdict.OK, "made by an earlier release: the first use brings it to the present form"
+            )
         opened = opening.open_store(folder, source, deadline=deadline, closed=threading.Event())
         try:
             dates = opened.read(lambda shelf: [one.deletion_date for one in shelf.every()], deadline)

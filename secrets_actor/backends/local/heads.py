@@ -46,14 +46,15 @@ class Heads:
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def look(self, data_version: int) -> bool:
-        """Whether nobody else has written since the last look."""
+    def are_at(self, data_version: int) -> bool:
+        """Whether nobody else has written since the last look (`look`)."""
         if self.dirty:
             self.forget()
-        if data_version == self._data_version:
-            return True
+        return data_version == self._data_version
+
+    def look(self, data_version: int) -> None:
+        """Somebody else has written, and the keys are still the same."""
         self._data_version, self._state = data_version, self._state + 1
-        return False
 
     def forget(self) -> None:
         """Forget all."""

@@ -58,7 +58,7 @@ class Opened:
         return self._run(lambda inside: self.store.read(inside, deadline), work, deadline)
 
     def write_rows(self, work: Callable[[Rows, LocalShelf], T], deadline: float) -> T:
-        """As `write`, for work that wants the rows too: it changes no secret but through the shelf."""
+        """As `write`, for work that wants the rows too; see `forget`."""
         answer = self._run(lambda inside: self.store.write(inside, deadline), work, deadline)
         self._heads.dirty = False
         return answer
@@ -67,6 +67,10 @@ class Opened:
         """Clear away what is past its recovery window, if there is anything."""
         if self.read(lambda shelf: next(iter(shelf.overdue(now)), None), deadline) is not None:
             self.write(lambda shelf: purge(shelf, now), deadline)
+
+    def forget(self) -> None:
+        """Forget what was opened: rows were changed through this connection, and not by the shelf."""
+        self._heads.forget()
 
     def reload(self, deadline: float) -> None:
         """Look at the keys again, and forget what was opened: they were changed through this connection."""
@@ -77,8 +81,12 @@ class Opened:
         self, run: Callable[[Callable[[Rows], T]], T], work: Callable[[Rows, LocalShelf], T], deadline: float
     ) -> T:
         def inside(rows: Rows) -> T:
-            if not self._heads.look(rows.data_version()) and store_keys.read_epoch(rows) != self.keys.epoch:
-                raise _KeysChanged
+            data_version = rows.data_version()
+            if not self._heads.are_at(data_version):
+                # Only then is it taken note of: keys that could not be unlocked are looked for again, each time.
+                if store_keys.read_epoch(rows) != self.keys.epoch:
+                    raise _KeysChanged
+                self._heads.look(data_version)
             return work(rows, LocalShelf(rows, self.keys, self._heads))
 
         while True:

@@ -44,6 +44,16 @@ def open_store(folder: Path, source: MasterKeySource, *, deadline: float, closed
         raise
 
 
+def is_former(folder: Path, *, deadline: float) -> bool:
+    """Whether an earlier release made the store in *folder*, whose file is there: opening it will bring it to the
+    present form. Raises as `open_store`."""
+    store = Store(folder / DATABASE_NAME, deadline=deadline, closed=threading.Event())
+    try:
+        return store.read(version, deadline) == schema.FORMER
+    finally:
+        store.close()
+
+
 def identity(folder: Path, source: MasterKeySource) -> object:
     """Which key and which database there are now."""
     try:

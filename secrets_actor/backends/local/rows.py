@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from secrets_actor.backends.local.failures import Meaning, meaning
 from secrets_actor.backends.local.schema import NotOurs, objection
 
 if TYPE_CHECKING:
@@ -29,6 +30,16 @@ class Rows:
     def all(self, statement: str, *values: object) -> list[Row]:
         """All rows."""
         return self._connection.execute(statement, values).fetchall()
+
+    def readable(self, statement: str, *values: object) -> list[Row] | None:
+        """All rows; None when they lie where the file is damaged."""
+        try:
+            return self.all(statement, *values)
+        except self._connection.DatabaseError as exc:
+            code = getattr(exc, "sqlite_errorcode", None)
+            if meaning(code if code is None else code & 0xFF) is not Meaning.DAMAGED:
+                raise
+        return None
 
     def each(self, statement: str, *values: object) -> Iterator[Row]:
         """All rows, one after the other."""

@@ -28,6 +28,7 @@ from secrets_actor.domain.errors import BackendTimeout, SecretsError, StoreDamag
 
 T = TypeVar("T")
 
+_READ, _WRITE = "BEGIN", "BEGIN IMMEDIATE"
 # Seconds SQLite itself waits for a lock before we look at the deadline again: how late a close may be noticed.
 BUSY_SLICE: Final = 0.05
 _BUSY_MILLISECONDS: Final = int(1000 * BUSY_SLICE)
@@ -63,7 +64,7 @@ class Store:
         Raises what *work* raises, `BackendTimeout` past *deadline* (`time.monotonic()` seconds), `StoreUnavailable`
         for a full disk, missing permissions and a closed connection, `StoreDamaged` for a file that is not as ours.
         """
-        return self._run("BEGIN", work, deadline)
+        return self._run(_READ, work, deadline)
 
     def write(self, work: Callable[[Rows], T], deadline: float) -> T:
         """What *work* returns, run with the write lock, then committed and on the disk. Raises as `read` does."""
@@ -71,7 +72,7 @@ class Store:
             self.outside("PRAGMA synchronous = FULL", deadline)
             self.outside(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}", deadline)
             self._light = False
-        return self._run("BEGIN IMMEDIATE", work, deadline)
+        return self._run(_WRITE, work, deadline)
 
     def write_lightly(self, work: Callable[[Rows], object], deadline: float) -> bool:
         """Run *work* unless somebody else is writing, and do not wait until it is on the disk: a crash may undo it.
@@ -82,7 +83,7 @@ class Store:
                 self._light = True
                 for pragma in ("synchronous = NORMAL", "busy_timeout = 0"):
                     self._connection.execute(f"PRAGMA {pragma}")
-            self._attempt("BEGIN IMMEDIATE", work)
+            self._attempt(_WRITE, work)
         except sqlite3.Error:
             return False
         return True
@@ -127,7 +128,8 @@ class Store:
         self._connection.execute(begin)
         try:
             answer = work(Rows(self._connection))
-            self._connection.execute("COMMIT")
+            if begin != _READ:  # nothing to commit; and SQLite commits nothing, not even that, over a damaged page
+                self._connection.execute("COMMIT")
         finally:
             if self._connection.in_transaction:
                 with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
@@ -256,6 +258,15 @@ class Store:
         return StoreUnavailable(
             f"the connection to the local store {self.path} was closed; ask again", path=str(self.path)
         )
+
+
+class Blank(Store):
+    """A new and empty file, mode 0600, for `copy_to`: plain, without a log beside it."""
+
+    def __init__(self, path: Path, *, deadline: float, closed: threading.Event) -> None:
+        self.path, self._closed, self._deadline, self._light = path, closed, deadline, False
+        self._create_file()
+        self._connection = self._connect(path.as_uri() + "?mode=rw")
 
 
 class Copy(Store):

@@ -88,12 +88,17 @@ def unlock(lock: Lock, source: MasterKeySource) -> Keys:
         if lock.damaged:
             raise DamagedRow
         raise wrong_key(source)
+    return unlocked(lock, master)
+
+
+def unlocked(lock: Lock, master: Master) -> Keys:
+    """The keys, by a master key that has wrapped some of them. Raises `DamagedRow`."""
     opened = {key.id: master.unwrap(key.id, key.wrapped) for key in lock.keys if key.master == master.check}
-    unlocked = {key_id: key for key_id, key in opened.items() if key is not None}
-    if len(unlocked) != len({key.id for key in lock.keys}):
+    keys = {key_id: key for key_id, key in opened.items() if key is not None}
+    if len(keys) != len({key.id for key in lock.keys}):
         raise DamagedRow
-    newest = unlocked[max(unlocked)]
-    return Keys(lock.store_id, lock.epoch, master.check, newest, dict(sorted(unlocked.items(), reverse=True)), lock)
+    newest_first = dict(sorted(keys.items(), reverse=True))
+    return Keys(lock.store_id, lock.epoch, master.check, keys[max(keys)], newest_first, lock)
 
 
 def still(known: Keys, lock: Lock) -> Keys | None:
@@ -129,16 +134,18 @@ def _master(
 
 @dataclass(frozen=True, slots=True)
 class NewStore:
-    """The header of a store to be made, and its first key, wrapped."""
+    """The header of a store to be made, and its first key, wrapped by `master`."""
 
     header: bytes
+    master: Master
     key: WrappedKey
 
 
 def new_store(key: bytes, derivation: Derivation | None) -> NewStore:
     """A new store under a master key."""
     store_id = os.urandom(STORE_ID_BYTES)
-    return NewStore(header(store_id), new_key(Master(key, store_id), derivation, after=0))
+    master = Master(key, store_id)
+    return NewStore(header(store_id), master, new_key(master, derivation, after=0))
 
 
 def make(rows: Rows, made: NewStore) -> None:

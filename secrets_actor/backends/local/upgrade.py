@@ -71,7 +71,7 @@ def _upgrade(rows: Rows, cipher: Cipher, made: store_keys.NewStore, source: Mast
     for statement in schema.TABLES:
         rows.do(statement)
     store_keys.make(rows, made)
-    shelf = LocalShelf(rows, store_keys.unlock(store_keys.read_lock(rows), source), Heads())
+    shelf = LocalShelf(rows, store_keys.unlocked(store_keys.read_lock(rows), made.master), Heads())
     for secret in rows.each(
         "SELECT id, name, suffix, description, created_at, changed_at, deletion_date FROM old_secrets"
     ):

@@ -1,12 +1,14 @@
 """A store in a fresh folder, and backends on it that are closed at the end."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from secrets_actor.backends.local.backend import LocalBackend, kit
-from tests.backends.local.helpers import WallClock
+from secrets_actor.domain.operations import Delete, Set
+from tests.backends.local.helpers import SECRETS, WallClock, do
 
 Connect = Callable[[], LocalBackend]
 
@@ -39,3 +41,23 @@ def connect(folder: Path, clock: WallClock) -> Iterator[Connect]:
 @pytest.fixture
 def backend(connect: Connect) -> LocalBackend:
     return connect()
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with `SECRETS` secrets, `s0` with three versions, and nobody at it: to be copied."""
+    folder = tmp_path_factory.mktemp("filled") / "store"
+    backend = kit(path=folder, recovery_window=30, wall_clock=WallClock()).connect()
+    for number in range(SECRETS):
+        do(backend, Set(f"s{number}", f"value {number}", description="about it"))
+    for number in (1, 2):
+        do(backend, Set("s0", f"value {number} of s0"))
+    do(backend, Delete("s1"))
+    backend.close()
+    return folder
+
+
+@pytest.fixture
+def store(filled: Path, folder: Path) -> Path:
+    """A copy of the filled store."""
+    return Path(shutil.copytree(filled, folder))

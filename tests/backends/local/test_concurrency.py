@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from secrets_actor.backends.local.backend import LocalBackend
-from secrets_actor.backends.local.store import Rows, Store
+from secrets_actor.backends.local.rows import Rows
+from secrets_actor.backends.local.store import Store
 from secrets_actor.domain.errors import BackendTimeout, SecretsError, StoreUnavailable
 from secrets_actor.domain.operations import Get, List, Set
 from tests.backends.local.conftest import Connect

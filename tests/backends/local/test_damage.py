@@ -16,13 +16,7 @@ from secrets_actor.domain.errors import (
 )
 from secrets_actor.domain.operations import Delete, Get, GetMany, List, Operation, Set
 from tests.backends.local.conftest import Connect
-from tests.backends.local.helpers import WallClock, do, files
-
-
-def tamper(folder: Path, *statements: str) -> None:
-    with closing(sqlite3.connect(folder / "secrets.db", isolation_level=None)) as connection:
-        for statement in statements:
-            connection.execute(statement)
+from tests.backends.local.helpers import WallClock, do, files, tamper
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,9 @@ def row(secret: int, head: bytes = b"head") -> HeadRow:
 @pytest.fixture
 def heads() -> Heads:
     heads = Heads()
-    assert not heads.look(1)
-    assert heads.look(1)
+    assert not heads.are_at(1)
+    heads.look(1)
+    assert heads.are_at(1)
     for number, name in enumerate("ab"):
         heads.put(row(number), entry(name))
     heads.all_are({0, 1})
@@ -47,7 +48,8 @@ def test_what_is_sure_is_given_without_a_look_at_the_rows(heads: Heads) -> None:
 
 
 def test_after_another_s_write_only_a_row_that_is_the_same_counts(heads: Heads) -> None:
-    assert not heads.look(2)
+    assert not heads.are_at(2)
+    heads.look(2)
 
     assert names(heads) is None
     assert name_of(heads, "a") is None
@@ -87,7 +89,7 @@ def test_a_transaction_that_failed_leaves_nothing(heads: Heads) -> None:
     heads.dirty = True
     heads.put(row(2), entry("c"))
 
-    assert heads.look(1)
+    assert heads.are_at(1)
     assert len(heads) == 0
     assert names(heads) is None
     assert not heads.dirty

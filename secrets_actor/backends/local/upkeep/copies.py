@@ -1,0 +1,156 @@
+"""Consistent copies of a store that others may be using, and their way back.
+
+Rule 1: a copy is a snapshot, sealed as the store is, and needs no key to be made; the key is not in it.
+Rule 2: it comes into place whole, with mode 0600, and never over a file that is there.
+Rule 3: nothing is restored but a copy that the configured key opens and in which nothing is damaged. It takes the
+        place of what was in one transaction: a crash leaves the one or the other, and those who have the store open see
+        it with their next operation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import threading
+import time
+from pathlib import Path
+
+from secrets_actor.backends.local import schema
+from secrets_actor.backends.local.files import sync_folder
+from secrets_actor.backends.local.keys.private_file import prepare_folder
+from secrets_actor.backends.local.master_key import MasterKeySource
+from secrets_actor.backends.local.opened import Opened
+from secrets_actor.backends.local.opening import DATABASE_NAME, has_data
+from secrets_actor.backends.local.rows import Rows, version
+from secrets_actor.backends.local.store import Blank, Copy, Store
+from secrets_actor.backends.local.upkeep.place import database_of
+from secrets_actor.backends.local.upkeep.verify import Verification, look_through
+from secrets_actor.domain.errors import InvalidRequest, StoreDamaged, StoreUnavailable
+from secrets_actor.records import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was restored. `aside`: where the damaged file is that was in its place."""
+
+    verification: Verification
+    aside: Path | None
+
+
+def backup(folder: Path, path: Path, *, deadline: float) -> int:
+    """Copy the store in *folder* into the new file *path*; its size in bytes.
+
+    Raises `StoreUnavailable` when there is no store, when the file is there already or cannot be made, `StoreDamaged`
+    and `BackendTimeout`.
+    """
+    path = Path(os.path.abspath(path))
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    store = Store(database_of(folder), deadline=deadline, closed=threading.Event())
+    problem: str | None = "is there already"
+    try:
+        if not os.path.lexists(path):
+            _copy(store, fresh, deadline)
+            os.link(fresh, path)
+            sync_folder(path.parent)
+            return path.stat().st_size
+    except OSError as exc:
+        problem = problem if isinstance(exc, FileExistsError) else f"cannot be made ({exc.strerror})"
+    finally:
+        store.close()
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+    raise StoreUnavailable(
+        f"{path} {problem}; give the name of a new file on a disk that this user may write to", path=str(path)
+    )
+
+
+def _copy(store: Store, fresh: Path, deadline: float) -> None:
+    blank = Blank(fresh, deadline=deadline, closed=threading.Event())
+    try:
+        store.copy_to(blank, deadline)
+    finally:
+        blank.close()
+
+
+def restore(folder: Path, source: MasterKeySource, path: Path, *, replace: bool = False, deadline: float) -> Restored:
+    """Make the store in *folder* what it was when *path* was copied; the folder may be empty, or not be there.
+    *replace* says that what is in the store now may go; a file there that is damaged is put aside.
+
+    Raises `StoreUnavailable` for a copy that is not there, `WrongKey` and `KeyFileError` when the key in *source* does
+    not open it, `StoreDamaged` when anything in it is damaged or it was made by another release, `InvalidRequest` when
+    the store has secrets and *replace* does not say so, and as `open_store`.
+    """
+    path = Path(os.path.abspath(path))
+    prepare_folder(folder)
+    copy = _opened_copy(path, deadline)
+    try:
+        verification = look_through(Opened(copy, source, None, deadline), deadline)
+        if not verification.clean:
+            raise StoreDamaged(
+                f"the copy {path} is damaged, and nothing was restored ({verification.damage[0]}); take another copy",
+                path=str(path),
+            )
+        live, aside = _live(folder / DATABASE_NAME, replace, deadline)
+        try:
+            copy.copy_to(live, deadline)
+        finally:
+            live.close()
+        return Restored(verification, aside)
+    finally:
+        copy.close()
+
+
+def _opened_copy(path: Path, deadline: float) -> Copy:
+    log = path.with_name(path.name + "-wal")
+    if not path.is_file():
+        raise StoreUnavailable(f"there is no file {path}; give the copy that backup has made", path=str(path))
+    if has_data(log):
+        raise StoreUnavailable(
+            f"{path} is the file of a store in use, and not a copy: part of it is in {log}; make a copy by backup",
+            path=str(path),
+        )
+    copy = Copy(path, deadline=deadline, closed=threading.Event())
+    if copy.read(version, deadline) == schema.VERSION:
+        return copy
+    copy.close()
+    raise StoreDamaged(
+        f"the copy {path} was made of a store of an earlier release, or of none; put it into an empty folder as "
+        f"{DATABASE_NAME}, with its key, use the store once, and make a new copy",
+        path=str(path),
+    )
+
+
+def _live(database: Path, replace: bool, deadline: float) -> tuple[Store, Path | None]:
+    """What the copy goes into, and where the damaged file is that was there."""
+    if not replace and has_data(database):
+        _check_empty(database, deadline)
+    try:
+        return Store(database, deadline=deadline, closed=threading.Event()), None
+    except StoreDamaged:
+        if not replace:
+            raise
+    aside = database.with_name(f"{database.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}")
+    for end in ("", "-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            database.with_name(database.name + end).rename(aside.with_name(aside.name + end))
+    return Store(database, deadline=deadline, closed=threading.Event()), aside
+
+
+def _check_empty(database: Path, deadline: float) -> None:
+    """Raise `InvalidRequest` unless there are no secrets in the store."""
+    store = Store(database, deadline=deadline, closed=threading.Event())
+    try:
+        count = store.read(lambda rows: 0 if version(rows) == 0 else _count(rows), deadline)
+    finally:
+        store.close()
+    if count:
+        raise InvalidRequest(
+            f"there are {count} secrets in {database}, which a restore would take away; say that it may, or move the "
+            "folder away"
+        )
+
+
+def _count(rows: Rows) -> int:
+    """How many secrets there are, in a store of this or an earlier release."""
+    return int((rows.one("SELECT count(*) FROM secrets") or (0,))[0])

@@ -1,0 +1,44 @@
+"""A store that must be there already, opened for a while; and one that must not."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from secrets_actor.backends.local.master_key import MasterKeySource
+from secrets_actor.backends.local.opened import Opened
+from secrets_actor.backends.local.opening import DATABASE_NAME, has_data, open_store
+from secrets_actor.domain.errors import InvalidRequest, StoreUnavailable
+
+
+def database_of(folder: Path) -> Path:
+    """The database of the store in *folder*. Raises `StoreUnavailable` when there is none: none is made here."""
+    database = folder / DATABASE_NAME
+    if not has_data(database):
+        raise StoreUnavailable(
+            f"there is no store in {folder}; give its folder, or make one: secrets-actor store init", path=str(folder)
+        )
+    return database
+
+
+@contextmanager
+def opened(folder: Path, source: MasterKeySource, deadline: float) -> Iterator[Opened]:
+    """The store in *folder*, brought to the present form if need be. Raises as `open_store`, and as `database_of`."""
+    database_of(folder)
+    store = open_store(folder, source, deadline=deadline, closed=threading.Event())
+    try:
+        yield store
+    finally:
+        store.store.close()
+
+
+def init(folder: Path, source: MasterKeySource, *, deadline: float) -> None:
+    """Make an empty store in *folder* whose master key is in *source*; the key too, where that is the source's matter.
+
+    Raises `InvalidRequest` when there is one already, and as `open_store`.
+    """
+    if has_data(folder / DATABASE_NAME):
+        raise InvalidRequest(f"there is a store in {folder} already; give another folder, or move it away")
+    open_store(folder, source, deadline=deadline, closed=threading.Event()).store.close()

@@ -1,0 +1,212 @@
+"""New keys for a store that others may be using.
+
+Rule 1: a new master key: the store's keys are wrapped by it too; then it takes the place of the old one where that
+        lies; then the wraps by the old one go. A crash at any point leaves a store that the key in its place opens, and
+        running it again comes to the same end.
+Rule 2: all keys anew (`deep`): a new store key is put beside the old one; then, some rows at a time, every head and
+        value is opened and sealed anew, the latter by a new data key; when nothing is left the old one goes. Rows tell
+        by `key` what is left, so it goes on after a crash. From the first moment others seal with the new key.
+Rule 3: what does not open is left as it is, told, and keeps the old key there.
+Rule 4: what was deleted is overwritten (`secure_delete`), and the log is folded in and emptied at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from secrets_actor.backends.local import head, store_keys
+from secrets_actor.backends.local.envelope import Master
+from secrets_actor.backends.local.header import WrappedKey
+from secrets_actor.backends.local.master_key import Derivation, MasterKeySource
+from secrets_actor.backends.local.opened import Opened
+from secrets_actor.backends.local.rows import Rows
+from secrets_actor.backends.local.schema import DamagedRow
+from secrets_actor.backends.local.shelf import HEADS, head_row, open_head, open_value
+from secrets_actor.backends.local.store_keys import Keys
+from secrets_actor.backends.local.upkeep.place import opened
+from secrets_actor.domain.errors import DecryptionFailed, InvalidRequest
+from secrets_actor.records import dataclass
+
+# Rows in one transaction: others wait for it, some milliseconds.
+BATCH: Final = 64
+_VERSIONS: Final = "SELECT id, secret, version_id, key, wrapped, sealed FROM versions"
+_BUSY: Final = "somebody else changes the keys of this store; wait until that is done, and run rekey again"
+
+
+@dataclass(slots=True)
+class Rekeyed:
+    """What was sealed anew by a deep change, and what was left as it was, for it does not open."""
+
+    secrets: int = 0
+    versions: int = 0
+    left: int = 0
+
+
+Told = Callable[[Rekeyed], object]
+# Of rows behind one, in a transaction: the id of the last one (None: there was none), how many were sealed anew, how
+# many could not be opened.
+Batch = Callable[[Rows, Keys, int], tuple[int | None, int, int]]
+
+
+def rekey(
+    folder: Path,
+    source: MasterKeySource,
+    *,
+    to: MasterKeySource | None = None,
+    deep: bool = False,
+    deadline: float,
+    told: Told = lambda _so_far: None,
+) -> Rekeyed:
+    """Give the store in *folder* a new master key: at the place of the present one, which is in *source*, or at another
+    (*to*). With *deep* all other keys, too; *told* hears how far it is, after each transaction.
+
+    Raises as `open_store` and `database_of`, what the sources raise, and `InvalidRequest` when *to* has the present key
+    or somebody else is changing the keys.
+    """
+    with opened(folder, source, deadline) as store:
+        change_master(store, to, deadline)
+        done = change_all(store, deadline, told) if deep else Rekeyed()
+        store.store.outside("PRAGMA wal_checkpoint(TRUNCATE)", deadline)
+        return done
+
+
+def change_master(store: Opened, to: MasterKeySource | None, deadline: float) -> None:
+    """Rule 1. The store's source is *to* after it, if that is given. Raises as `rekey`."""
+    source = store.source
+    present = _present(store)
+    master, derivation = _next(source, to, store.keys.store_id)
+    if master.check == present.check:
+        raise InvalidRequest(f"the key in {to or source} is this store's master key already; put a new one there")
+    store.write_rows(lambda rows, _shelf: _wrap(rows, present, master, derivation), deadline)
+    if to is None:
+        source.replaced()
+    store.write_rows(lambda rows, _shelf: _drop_others(rows, master), deadline)
+    store.source = to or source
+    store.reload(deadline)
+
+
+def change_all(store: Opened, deadline: float, told: Told = lambda _so_far: None) -> Rekeyed:
+    """Rule 2. Raises as `rekey`."""
+    present = _present(store)
+    store.write_rows(lambda rows, _shelf: _begin(rows, present), deadline)
+    store.reload(deadline)
+    done = Rekeyed()
+    for batch in (_heads, _values):
+        for sealed, left in _batches(store, batch, deadline):
+            done.secrets += sealed if batch is _heads else 0
+            done.versions += sealed if batch is _values else 0
+            done.left += left
+            told(done)
+    store.write_rows(lambda rows, _shelf: _end(rows, store.keys), deadline)
+    store.reload(deadline)
+    return done
+
+
+def _batches(store: Opened, batch: Batch, deadline: float) -> Iterator[tuple[int, int]]:
+    """Run *batch* to the end of its table, each time in a transaction: how many were sealed, how many not."""
+    last: int | None = -(2**63)
+    while last is not None:
+
+        def work(rows: Rows, _shelf: object, after: int = last) -> tuple[int | None, int, int]:
+            return batch(rows, store.keys, after)
+
+        last, sealed, left = store.write_rows(work, deadline)
+        store.forget()
+        yield sealed, left
+
+
+def _present(store: Opened) -> Master:
+    master = store_keys.master_of(store.keys.lock, store.source)
+    if master is None:
+        raise store_keys.wrong_key(store.source)
+    return master
+
+
+def _next(source: MasterKeySource, to: MasterKeySource | None, store_id: bytes) -> tuple[Master, Derivation | None]:
+    key, derivation = source.replace() if to is None else to.create()
+    return Master(key, store_id), derivation
+
+
+def _wrap(rows: Rows, present: Master, master: Master, derivation: Derivation | None) -> None:
+    """Wrap the store's keys by *master* as well."""
+    lock = store_keys.read_lock(rows)
+    fresh = []
+    for key in lock.keys:
+        if key.master == present.check:
+            wrapped = present.rewrap(key.id, key.wrapped, master)
+            if wrapped is None:
+                raise DamagedRow
+            fresh.append(WrappedKey(key.id, master.check, derivation, wrapped))
+    if {key.id for key in fresh} == {key.id for key in lock.keys}:
+        store_keys.add(rows, *fresh)
+    elif not _opens_all(lock, master):
+        raise InvalidRequest(_BUSY)
+
+
+def _drop_others(rows: Rows, master: Master) -> None:
+    """Leave only the wraps by *master*, which opens them all."""
+    if not _opens_all(store_keys.read_lock(rows), master):
+        raise InvalidRequest(_BUSY)
+    rows.do("DELETE FROM keys WHERE master <> ?", master.check)
+    store_keys.new_epoch(rows)
+
+
+def _opens_all(lock: store_keys.Lock, master: Master) -> bool:
+    try:
+        store_keys.unlocked(lock, master)
+    except DamagedRow:
+        return False
+    return True
+
+
+def _begin(rows: Rows, present: Master) -> None:
+    """Put a new store key beside the present one, unless an earlier run has."""
+    lock = store_keys.read_lock(rows)
+    if {key.master for key in lock.keys} != {present.check} or lock.damaged:
+        raise InvalidRequest(_BUSY)
+    if len(lock.keys) == 1:
+        store_keys.add(rows, store_keys.new_key(present, lock.keys[0].derivation, after=lock.keys[0].id))
+
+
+def _heads(rows: Rows, keys: Keys, after: int) -> tuple[int | None, int, int]:
+    """Seal the next heads anew."""
+    found = rows.all(f"{HEADS} WHERE id > ? AND key <> ? ORDER BY id LIMIT {BATCH}", after, keys.newest.id)
+    sealed = 0
+    for row in found:
+        try:
+            secret = head_row(row)[0]
+            entry = open_head(keys, head_row(row))
+        except (DecryptionFailed, DamagedRow):
+            continue
+        locator = keys.newest.locator(entry.name)
+        anew = keys.newest.seal_head(head.encode(entry), secret=secret, locator=locator)
+        rows.do("UPDATE secrets SET locator = ?, key = ?, head = ? WHERE id = ?", locator, keys.newest.id, anew, secret)
+        sealed += 1
+    return (found[-1][0] if found else None), sealed, len(found) - sealed
+
+
+def _values(rows: Rows, keys: Keys, after: int) -> tuple[int | None, int, int]:
+    """Seal the next values anew."""
+    found = rows.all(f"{_VERSIONS} WHERE id > ? AND key <> ? ORDER BY id LIMIT {BATCH}", after, keys.newest.id)
+    sealed = 0
+    for number, secret, version_id, *record in found:
+        value = open_value(keys, secret, version_id, tuple(record)) if isinstance(version_id, str) else None
+        if value is not None:
+            wrapped, anew = keys.newest.seal_value(value, secret=secret, version_id=version_id)
+            rows.do(
+                "UPDATE versions SET key = ?, wrapped = ?, sealed = ? WHERE id = ?",
+                *(keys.newest.id, wrapped, anew, number),
+            )
+            sealed += 1
+    return (found[-1][0] if found else None), sealed, len(found) - sealed
+
+
+def _end(rows: Rows, keys: Keys) -> None:
+    """Let the old store keys go, if nothing is left that they open."""
+    for table in ("secrets", "versions"):
+        if rows.one(f"SELECT 1 FROM {table} WHERE key <> ? LIMIT 1", keys.newest.id) is not None:  # noqa: S608
+            return
+    rows.do("DELETE FROM keys WHERE id <> ?", keys.newest.id)
+    store_keys.new_epoch(rows)

@@ -1,0 +1,155 @@
+"""Whether all that a store holds is whole: every key, head and value opens, and they fit to each other.
+
+Rule 1: one snapshot, whoever writes meanwhile. What cannot be read is told, and the rest is looked at all the same.
+Rule 2: damage has a name where the secret's head opens; else the number of its row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from secrets_actor.backends.local import store_keys
+from secrets_actor.backends.local.envelope import Master
+from secrets_actor.backends.local.master_key import MasterKeySource
+from secrets_actor.backends.local.opened import Opened
+from secrets_actor.backends.local.rows import Rows
+from secrets_actor.backends.local.schema import DamagedRow
+from secrets_actor.backends.local.shelf import HEADS, head_row, open_head, open_value
+from secrets_actor.backends.local.store_keys import Keys
+from secrets_actor.backends.local.upkeep.place import opened
+from secrets_actor.domain.errors import DecryptionFailed
+from secrets_actor.domain.operations import AWSCURRENT, AWSPREVIOUS
+from secrets_actor.domain.semantics.entry import Entry
+from secrets_actor.records import dataclass, field
+
+_SQLITE = "SQLite's own check finds the file damaged: bring the store back from a copy"
+_EXCHANGED = "is damaged or was exchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One thing that is not as it should be: of a secret, by its name or its row; or of the store as a whole."""
+
+    what: str
+    secret: str | None = None
+    row: int | None = None
+
+    def __str__(self) -> str:
+        if self.secret is not None:
+            return f"secret {self.secret}: {self.what}"
+        return self.what if self.row is None else f"the secret in row {self.row}: {self.what}"
+
+
+@dataclass(slots=True)
+class Verification:
+    """What was looked at, and what was found. `unfinished`: a rekey that somebody must run again."""
+
+    secrets: int = 0
+    versions: int = 0
+    unfinished: str | None = None
+    damage: list[Damage] = field(default_factory=list)
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is damaged."""
+        return not self.damage
+
+
+def verify(folder: Path, source: MasterKeySource, *, deadline: float) -> Verification:
+    """All that is in the store in *folder*. Changes nothing, but for a store of an earlier release, which it brings to
+    the present form. Raises as `open_store` for a store that cannot be opened at all, and as `database_of`."""
+    with opened(folder, source, deadline) as store:
+        return look_through(store, deadline)
+
+
+def look_through(store: Opened, deadline: float) -> Verification:
+    """All that is in an open store. Raises what `Store.read` raises, but for damage."""
+    master = store_keys.master_of(store.keys.lock, store.source)
+    return store.read_rows(lambda rows, _shelf: _look_through(rows, store.keys, master), deadline)
+
+
+def _look_through(rows: Rows, keys: Keys, master: Master | None) -> Verification:
+    found = Verification()
+    if rows.readable("PRAGMA integrity_check(1)") != [("ok",)]:
+        found.damage.append(Damage(_SQLITE))
+    found.damage += _of_keys(rows, keys, master, found)
+    ids = _ids(rows)
+    if ids is None:
+        found.damage.append(Damage("the table of the secrets cannot be read"))
+        return found
+    for secret in ids:
+        found.secrets += 1
+        found.damage += _of_secret(rows, keys, secret, found)
+    strays = rows.readable("SELECT DISTINCT secret FROM versions WHERE secret NOT IN (SELECT id FROM secrets)")
+    if strays is None:
+        found.damage.append(Damage("the table of the versions cannot be read to its end"))
+    for (secret,) in strays or ():
+        found.damage.append(Damage("there are versions of it, and it is gone", row=secret))
+    return found
+
+
+def _ids(rows: Rows) -> list[int] | None:
+    """The ids of all secrets: out of the table, or where that is broken, out of the index on it."""
+    for order in ("id", "locator"):
+        found = rows.readable(f"SELECT id FROM secrets ORDER BY {order}")  # noqa: S608  two words of ours
+        if found is not None:
+            return [secret for (secret,) in found]
+    return None
+
+
+def _of_keys(rows: Rows, keys: Keys, master: Master | None, found: Verification) -> Iterator[Damage]:
+    try:
+        lock = store_keys.read_lock(rows)
+        if master is not None:
+            store_keys.unlocked(lock, master)
+    except DamagedRow:
+        yield Damage("a key of the store does not open: it is damaged or was exchanged")
+        return
+    if lock.damaged:
+        yield Damage(f"{lock.damaged} of the rows that hold the store's keys are damaged")
+    if len({key.master for key in lock.keys}) > 1:
+        found.unfinished = "a change of the master key: run secrets-actor store rekey again"
+    elif len(keys.all) > 1:
+        found.unfinished = "a change of all keys: run secrets-actor store rekey --deep again"
+
+
+def _of_secret(rows: Rows, keys: Keys, secret: int, found: Verification) -> Iterator[Damage]:
+    entry, fault = _entry(rows, keys, secret)
+    name = None if entry is None else entry.name
+    faults = [fault] if entry is None else list(label_faults(entry))
+    left = set() if entry is None else {one.id for one in entry.versions}
+    versions = rows.readable("SELECT version_id, key, wrapped, sealed FROM versions WHERE secret = ?", secret)
+    if versions is None:
+        faults.append("its versions cannot be read to the end")
+        left.clear()
+    for version_id, *row in versions or ():
+        found.versions += 1
+        if not isinstance(version_id, str) or open_value(keys, secret, version_id, tuple(row)) is None:
+            faults.append(f"version {version_id} {_EXCHANGED}")
+        elif entry is not None and version_id not in left:
+            faults.append(f"version {version_id} is there, and the secret does not know it")
+        left.discard(version_id)
+    faults += [f"version {version_id} is missing" for version_id in sorted(left)]
+    return (Damage(one, name, None if entry else secret) for one in faults)
+
+
+def _entry(rows: Rows, keys: Keys, secret: int) -> tuple[Entry | None, str]:
+    row = rows.readable(HEADS + " WHERE id = ?", secret)
+    if not row:
+        return None, "its row cannot be read"
+    try:
+        return open_head(keys, head_row(row[0])), ""
+    except DecryptionFailed:
+        return None, f"its head {_EXCHANGED}"
+    except DamagedRow:
+        return None, "its row is not as it was written, or does not fit to what is sealed in it"
+
+
+def label_faults(entry: Entry) -> Iterator[str]:
+    """What is wrong with the labels: AWSCURRENT is on one version always, and AWSPREVIOUS never on the same."""
+    current = entry.stages.get(AWSCURRENT)
+    if entry.versions and current is None:
+        yield f"no version of it has {AWSCURRENT}"
+    if current is not None and entry.stages.get(AWSPREVIOUS) == current:
+        yield f"{AWSPREVIOUS} is on the current version"
