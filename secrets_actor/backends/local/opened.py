@@ -9,8 +9,8 @@ Rule 2: keys that have changed are unlocked anew outside of the transaction, and
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from secrets_actor.backends.local import store_keys
 from secrets_actor.backends.local.heads import Heads
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# A secret past its recovery window is not there for anybody, so its bytes can wait a moment for their end.
+SWEEP_EVERY: Final = timedelta(seconds=1)
+
 
 class _KeysChanged(Exception):
     """The keys are others than those that were unlocked."""
@@ -39,6 +42,7 @@ class Opened:
     def __init__(self, store: Store, source: MasterKeySource, identity: object, deadline: float) -> None:
         self.store, self.source, self.identity = store, source, identity
         self._heads = Heads()
+        self._swept: datetime | None = None
         self.keys = self._unlock(None, deadline)
 
     def read(self, work: Callable[[LocalShelf], T], deadline: float) -> T:
@@ -64,7 +68,10 @@ class Opened:
         return answer
 
     def sweep(self, now: datetime, deadline: float) -> None:
-        """Clear away what is past its recovery window, if there is anything."""
+        """Clear away what is past its recovery window, if there is anything; looked for once a second at most."""
+        if self._swept is not None and abs(now - self._swept) < SWEEP_EVERY:
+            return
+        self._swept = now
         if self.read(lambda shelf: next(iter(shelf.overdue(now)), None), deadline) is not None:
             self.write(lambda shelf: purge(shelf, now), deadline)
 
