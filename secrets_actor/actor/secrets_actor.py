@@ -83,7 +83,7 @@ class SecretsActor(GenServer):
         """Take over the workers of an earlier incarnation, if there are any."""
         self._cache = self._table.pen()
         self._keeper = Keeper(self._cache, self._lanes, self._wall_clock)
-        self._desk = Desk(self._audit, self.node.clock.now)
+        self._desk = Desk(self._audit, self.node.clock.now, self.reply_all)
         self._watch = VersionWatch(self._subscriptions, self.node.clock.now, self._ask_in_background)
         call_timeout = self._limits.call_timeout
         wall_clock, meter = self._wall_clock, self._meter
