@@ -35,7 +35,10 @@ class Timer:
     due: float
     target: Target
     message: Any
-    pending: bool = True
+    pending: bool
+
+    def __init__(self, due: float, target: Target, message: Any) -> None:
+        self.due, self.target, self.message, self.pending = due, target, message, True
 
 
 class TimerTable:
