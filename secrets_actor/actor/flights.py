@@ -60,6 +60,7 @@ class Flight:
     epoch: int
     key: Hashable
     waiters: list[Waiter]
+    queued: bool  # it had to wait in its lane
     started: bool
     sent_at: float  # the last time
     kit: object  # the store it was sent to then
@@ -82,7 +83,7 @@ class Flight:
     ) -> None:
         self.id, self.operation, self.lane, self.epoch, self.key = id, operation, lane, epoch, key
         self.waiters, self.sendings = [*waiters], []
-        self.started = self.repeated = self.superseded = False
+        self.queued = self.started = self.repeated = self.superseded = False
         self.sent_at = self.latest = 0.0
         self.kit = self.doubt = self.refused = None
         self.crashes = 0

@@ -217,7 +217,8 @@ class SecretsActor(GenServer):
                 return
         flight = self._flights.new(operation, lane, epoch, key)
         self._flights.board(flight, waiter)
-        self._start(self._lanes.enter(lane, flight.id, writes=operation.writes))
+        flight.queued = not (startable := self._lanes.enter(lane, flight.id, writes=operation.writes))
+        self._start(startable)
 
     def _too_old(self, flight: Flight, get: Get) -> bool:
         """Whether what *flight* brings may be older than *get* takes."""
@@ -235,7 +236,7 @@ class SecretsActor(GenServer):
         try:
             while self._startable:
                 flight = self._flights.get(self._startable.popleft())
-                if flight is not None and not self._answered_meanwhile(flight):
+                if flight is not None and not (flight.queued and self._answered_meanwhile(flight)):
                     self._dispatcher.submit(flight)
         finally:
             self._starting = False
