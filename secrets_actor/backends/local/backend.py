@@ -166,7 +166,7 @@ class LocalBackend:
             )
         deadline = context.deadline
         opened, now = self._open(deadline), self._wall_clock()
-        new_id = str(uuid.uuid4()) if operation.writes else ""
+        new_id = str(uuid.uuid4()) if operation.writes else ""  # a read makes no version
 
         def work(shelf: LocalShelf) -> object:
             return perform(

@@ -9,10 +9,11 @@ Rule 2: keys that have changed are unlocked anew outside of the transaction, and
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, TypeVar
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
 
 from secrets_actor.backends.local import store_keys
+from secrets_actor.backends.local.head import micros
 from secrets_actor.backends.local.heads import Heads
 from secrets_actor.backends.local.schema import DamagedRow
 from secrets_actor.backends.local.shelf import LocalShelf
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# A secret past its recovery window is not there for anybody, so its bytes can wait a moment for their end.
-SWEEP_EVERY: Final = timedelta(seconds=1)
-
 
 class _KeysChanged(Exception):
     """The keys are others than those that were unlocked."""
@@ -42,7 +40,6 @@ class Opened:
     def __init__(self, store: Store, source: MasterKeySource, identity: object, deadline: float) -> None:
         self.store, self.source, self.identity = store, source, identity
         self._heads = Heads()
-        self._swept: datetime | None = None
         self.keys = self._unlock(None, deadline)
 
     def read(self, work: Callable[[LocalShelf], T], deadline: float) -> T:
@@ -68,10 +65,9 @@ class Opened:
         return answer
 
     def sweep(self, now: datetime, deadline: float) -> None:
-        """Clear away what is past its recovery window, if there is anything; looked for once a second at most."""
-        if self._swept is not None and abs(now - self._swept) < SWEEP_EVERY:
+        """Clear away what is past its recovery window, if anything was when the store was looked at last."""
+        if (self._heads.due or 0) > micros(now):
             return
-        self._swept = now
         if self.read(lambda shelf: next(iter(shelf.overdue(now)), None), deadline) is not None:
             self.write(lambda shelf: purge(shelf, now), deadline)
 
@@ -94,7 +90,9 @@ class Opened:
                 if store_keys.read_epoch(rows) != self.keys.epoch:
                     raise _KeysChanged
                 self._heads.look(data_version)
-            return work(rows, LocalShelf(rows, self.keys, self._heads))
+            shelf = LocalShelf(rows, self.keys, self._heads)
+            shelf.due()
+            return work(rows, shelf)
 
         while True:
             try:
