@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from secrets_actor.actor.flights import Waiter
@@ -109,7 +110,9 @@ class Rest:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Timer: drop from the cache what may not be served any more."""
+    """Timer: drop from the cache what may not be served any more, or go on with what is *left*."""
+
+    left: Iterator[None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

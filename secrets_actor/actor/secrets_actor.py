@@ -132,8 +132,8 @@ class SecretsActor(GenServer):
         if isinstance(message, GiveUp):
             self._give_up(message.waiter)
         elif isinstance(message, Sweep):
-            self._cache.sweep(self.node.clock.now())
-            self.send_after(SWEEP, message)
+            left = self._cache.sweep(self.node.clock.now(), message.left)
+            self.send_after(0.0 if left else SWEEP, Sweep(left))
         elif isinstance(message, _OPERATIONS):
             self._admit(message, told(self._meter, message))
         return None
