@@ -53,6 +53,8 @@ EXIT_CODES: Final = {
     INTERRUPTED: "interrupted (Ctrl-C); 141 if whoever read the output went away",
 }
 
+EPILOG: Final = "\b\nExit codes:\n" + "\n".join(f"  {code:<3}  {meaning}" for code, meaning in EXIT_CODES.items())
+
 # Narrow before wide: the first class that fits decides. What fits none is UNREACHABLE if trying again may help.
 _BY_CLASS: Final = (
     (InvalidInput, USAGE),

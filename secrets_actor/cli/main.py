@@ -13,12 +13,11 @@ from typing import Any, NoReturn
 import click
 
 from secrets_actor.cli import output, values
-from secrets_actor.cli.failures import EXIT_CODES, FAILED, PROGRAM, USAGE, run
+from secrets_actor.cli.failures import EPILOG, FAILED, PROGRAM, USAGE, run
+from secrets_actor.cli.store import store
 from secrets_actor.domain.names import SecretId
 from secrets_actor.records import dataclass
 from secrets_actor.runtime.system import System
-
-EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:<3}  {meaning}" for code, meaning in EXIT_CODES.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +214,9 @@ def demo(options: Options) -> None:
     from secrets_actor.cli.demo import JsonTeller, TextTeller, perform
 
     perform(JsonTeller() if options.as_json else TextTeller())
+
+
+cli.add_command(store)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -211,7 +211,7 @@ class Administration(ABC):
         return self.ask(CancelRotation(secret_id), timeout=timeout)
 
     def random_password(self, password: RandomPassword | None = None, *, timeout: float | None = None) -> SecretValue:
-        """A password by AWS's generator; kept nowhere."""
+        """A password by the store's generator; kept nowhere."""
         return self.ask(RandomPassword() if password is None else password, timeout=timeout)
 
     # --- replicas -------------------------------------------------------------------------------------------------

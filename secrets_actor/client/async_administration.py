@@ -212,7 +212,7 @@ class AsyncAdministration(ABC):
         return await self.ask(CancelRotation(secret_id), timeout=timeout)
 
     async def random_password(self, password: RandomPassword | None = None, *, timeout: float | None = None) -> SecretValue:
-        """A password by AWS's generator; kept nowhere."""
+        """A password by the store's generator; kept nowhere."""
         return await self.ask(RandomPassword() if password is None else password, timeout=timeout)
 
     # --- replicas -------------------------------------------------------------------------------------------------

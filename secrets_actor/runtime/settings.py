@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from secrets_actor.backends.aws.credentials.static import KeySource
+from secrets_actor.backends.key_place import KeyPlace, place_of
 from secrets_actor.records import dataclass, field
 
 # The settings that may change while a system runs.
 OF_THE_STORE: Final = ("backend", "local", "aws")
 # The settings that hold a key or say where one is.
 KEYS: Final = ("access_key", "secret_key", "session_token")
+MASTER_KEY: Final = "key"
 
 
 def _limits(default: Any, **limits: Any) -> Any:
@@ -25,10 +27,20 @@ def _limits(default: Any, **limits: Any) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalSettings:
-    """[local]: the encrypted store in a folder of its own. *recovery_window* in days, 7 to 30."""
+    """[local]: the encrypted store in a folder of its own. *recovery_window* in days, 7 to 30.
+
+    *key*: where the master key comes from: `"file"`, a key file in the folder; or a table, `{"env": "NAME"}` and
+    others, as config/secrets_actor.toml explains them; in the environment a JSON object. A key itself is not kept.
+    """
 
     path: Path = Path("~/.local/share/secrets-actor")
     recovery_window: int = _limits(30, ge=7, le=30)
+    key: KeyPlace | str | Mapping[str, Any] = KeyPlace()
+
+    def __post_init__(self) -> None:
+        """What is no place may be a key, and is dropped at once."""
+        if not isinstance(self.key, KeyPlace):
+            object.__setattr__(self, "key", place_of(self.key))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,19 +13,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from secrets_actor.backends.aws.credentials.static import KeySource
+from secrets_actor.backends.key_place import KeyPlace
+from secrets_actor.backends.places import shown_word
 from secrets_actor.domain.errors import ConfigurationError, InvalidInput, InvalidParameter
-from secrets_actor.domain.secret import MASK
 from secrets_actor.records import fields, is_dataclass
 from secrets_actor.runtime.aws_way import way_for
+from secrets_actor.runtime.key_settings import APART, Keys, take_keys
 from secrets_actor.runtime.plain_settings import plain
-from secrets_actor.runtime.settings import KEYS, AwsSettings, PrefetchSettings, Settings, region_of
+from secrets_actor.runtime.settings import AwsSettings, PrefetchSettings, Settings, region_of
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -36,9 +37,6 @@ Loaded = tuple[Settings | None, list[str]]
 PREFIX: Final = "SECRETS_ACTOR_"
 # Names with our prefix that are not settings: where the file is, and what tests against a real account need.
 RESERVED: Final = frozenset({"CONFIG", "LIVE_PREFIX"})
-# What is repeated of an unknown key: no access key, secret key or token looks like this.
-_NAME: Final = re.compile(r"[A-Za-z_-]{1,32}[0-9]?")
-_ALLOWED_KEY: Final = 'text, { env = "NAME" } or { file = "PATH" }'
 
 
 def load(source: str | os.PathLike[str] | Settings | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -75,6 +73,8 @@ def _as_raw(section: Any) -> dict[str, Any]:
         value = getattr(section, field.name)
         if isinstance(value, KeySource):
             raw[field.name] = value.value if value.kind == "text" else {value.kind: value.value}
+        elif isinstance(value, KeyPlace):
+            raw[field.name] = value
         elif is_dataclass(value):
             raw[field.name] = _as_raw(value)
         elif value is not None:
@@ -127,16 +127,10 @@ def _keys_of(sections: list[str]) -> frozenset[str]:
 
 def _build(raw: dict[str, Any], mistakes: list[str], environ: Mapping[str, str]) -> Loaded:
     raw = dict(raw)
-    keys: dict[str, KeySource] = {}
-    if isinstance(raw.get("aws"), dict):
-        aws = raw["aws"] = dict(raw["aws"])
-        for name in KEYS:
-            if name in aws:
-                key = _key_source(aws.pop(name), environ)
-                if isinstance(key, str):
-                    mistakes.append(f"aws.{name}: {key}")
-                else:
-                    keys[name] = key
+    for section in ("aws", "local"):
+        if isinstance(raw.get(section), dict):
+            raw[section] = dict(raw[section])
+    keys = take_keys(raw, environ, mistakes)
     settings = plain(Settings, raw, keys) or _checked(raw, keys, mistakes)
     if settings is not None:
         mistakes += _unusable(settings, environ)
@@ -145,7 +139,7 @@ def _build(raw: dict[str, Any], mistakes: list[str], environ: Mapping[str, str])
     return (None if mistakes else settings), mistakes
 
 
-def _checked(raw: dict[str, Any], keys: dict[str, KeySource], mistakes: list[str]) -> Settings | None:
+def _checked(raw: dict[str, Any], keys: Keys, mistakes: list[str]) -> Settings | None:
     """By pydantic, which tells what is wrong, and makes of numbers in texts what they are meant to be."""
     from pydantic import ValidationError  # rule 4
 
@@ -206,19 +200,6 @@ def _unusable_prefetch(section: PrefetchSettings) -> Iterator[str]:
             yield f"prefetch.{name}: {allowed}"
 
 
-def _key_source(given: Any, environ: Mapping[str, str]) -> KeySource | str:
-    """The key source, or what is wrong with it."""
-    match given:
-        case str() if given.strip():
-            return KeySource("text", given)
-        case {"env": str(name), **rest} if not rest and name:
-            found = KeySource("env", name)
-            return found if environ.get(name) else f"the {found.description} is not set"
-        case {"file": str(name), **rest} if not rest and name:
-            return KeySource("file", name)
-    return f"allowed: {_ALLOWED_KEY}"
-
-
 def _model(section: type) -> type[BaseModel]:
     """A pydantic model with the fields, types and limits of a settings class; the keys are handled apart."""
     from pydantic import BeforeValidator, ConfigDict, Field, create_model  # rule 4
@@ -226,7 +207,7 @@ def _model(section: type) -> type[BaseModel]:
     hints = typing.get_type_hints(section)
     found: dict[str, Any] = {}
     for field in fields(section):
-        if field.name in KEYS:
+        if field.name in APART:
             continue
         hint = hints[field.name]
         if is_dataclass(hint):
@@ -270,11 +251,11 @@ _BEFORE: Final[Mapping[Any, Callable[[Any], Any]]] = {
 }
 
 
-def _from_model(model: BaseModel, section: type, keys: dict[str, KeySource]) -> Any:
+def _from_model(model: BaseModel, section: type, keys: Keys) -> Any:
     values: dict[str, Any] = {}
     for field in fields(section):
-        if field.name in KEYS:
-            values[field.name] = keys.get(field.name)
+        if field.name in APART:
+            values[field.name] = keys.get(field.name, field.default)
         else:
             value = getattr(model, field.name)
             inner = type(field.default)
@@ -283,7 +264,7 @@ def _from_model(model: BaseModel, section: type, keys: dict[str, KeySource]) -> 
 
 
 def _told(problem: Any) -> str:
-    key = ".".join(part if _NAME.fullmatch(part) else MASK for part in map(str, problem["loc"]))
+    key = ".".join(shown_word(str(part)) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"{key}: unknown key"
     if problem["type"] == "model_type":

@@ -11,6 +11,7 @@ from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.cache_rules import CacheRules
 from secrets_actor.actor.present_kit import PresentKit
 from secrets_actor.actor.subscriptions import Subscriptions
+from secrets_actor.backends.key_place import KeyPlace, place_of
 from secrets_actor.domain.journey import Tracer
 from secrets_actor.domain.ports import BackendKit
 from secrets_actor.otp import Clock, LifecycleEvent, Node, Observer
@@ -135,7 +136,12 @@ def kit_for(settings: Settings, observe: Observer | None = None) -> BackendKit:
     if settings.backend == "local_encrypted":
         from secrets_actor.backends.local.backend import kit as local_kit
 
-        return local_kit(path=settings.local.path, recovery_window=settings.local.recovery_window)
+        local, key = settings.local, None
+        if local.key != KeyPlace():
+            from secrets_actor.backends.local.keys.sources import source_for
+
+            key = source_for(place_of(local.key), local.path)
+        return local_kit(path=local.path, recovery_window=local.recovery_window, key=key)
     from secrets_actor.runtime.aws_kit import aws_kit_for
 
     return aws_kit_for(settings.aws, os.environ, observe)

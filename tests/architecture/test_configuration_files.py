@@ -5,11 +5,12 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from secrets_actor import AwsSettings, Settings, start
+from secrets_actor.backends.key_place import KeyPlace, Kind
 from secrets_actor.runtime.settings_source import load
 from tests.architecture.house import ROOT
 from tests.servers.behaviours import Forward
@@ -37,7 +38,8 @@ def _names(section: Any, prefix: str = "") -> set[str]:
     found = set()
     for name in section.__dataclass_fields__:
         value = getattr(section, name)
-        found |= _names(value, f"{name}.") if hasattr(value, "__dataclass_fields__") else {prefix + name}
+        is_section = hasattr(value, "__dataclass_fields__") and not isinstance(value, KeyPlace)
+        found |= _names(value, f"{name}.") if is_section else {prefix + name}
     return found
 
 
@@ -49,6 +51,20 @@ def test_each_line_that_is_commented_out_holds_if_it_is_not(line: str, tmp_path:
     path.write_text(f"[aws]\n{line.removeprefix('# ')}\n")
 
     assert load(path, {"AWS_SECRET_ACCESS_KEY": "x"}) != Settings()
+
+
+def test_each_key_source_that_is_explained_holds(tmp_path: Path) -> None:
+    text = (CONFIG / "secrets_actor.toml").read_text()
+    named = re.findall(r'^#   ("file"|\{ .* \})$', text, re.M)
+    environment = {"STORE_KEY": "set", "STORE_PASSPHRASE": "set"}
+    path = tmp_path / "config.toml"
+
+    kinds = []
+    for one in named:
+        path.write_text(f"[local]\nkey = {one}\n")
+        kinds.append(load(path, environment).local.key.kind)
+
+    assert sorted(kinds) == sorted(set(get_args(Kind)) - {"none"})
 
 
 def test_the_aws_example_loads_and_goes_to_aws() -> None:

@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tests.bench import cached, fresh, uncached
+from tests.bench import cached, fresh, local, plain, uncached
 from tests.bench.aws import Stub
 from tests.bench.peers import missing
 from tests.bench.table import Row, Rows, cores, write
@@ -24,6 +24,10 @@ PARTS: dict[str, Rows] = {
     "kept": fresh.kept,
     "hit-grows": cached.as_the_table_grows,
     "miss-grows": uncached.as_more_are_in_flight,
+    "local": local.operations,
+    "local-opens": local.opening,
+    "local-threads": local.busy,
+    "local-peers": local.beside_peers,
 }
 
 
@@ -35,7 +39,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS), metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--json", type=Path, help="write the table there, too")
     options = parser.parse_args()
-    left_out = [f"{name} is not installed: its rows have no ratio" for name in missing()]
+    left_out = [f"{name} is not installed: its rows have no ratio" for name in (*missing(), *plain.missing())]
     for line in left_out:
         print(line)
     rows: list[Row] = []

@@ -7,7 +7,15 @@ from typing import Any, Final
 
 import pytest
 
-from secrets_actor import AwsSettings, ConfigurationError, CredentialsError, SecretsError, Settings, start
+from secrets_actor import (
+    AwsSettings,
+    ConfigurationError,
+    CredentialsError,
+    LocalSettings,
+    SecretsError,
+    Settings,
+    start,
+)
 from tests.canaries.forms import plain_canary
 from tests.canaries.hunt import Hunt
 from tests.canaries.planted import Values, plant_keys, some_keys
@@ -40,6 +48,13 @@ BAD_FILES: Final = {
     "for a choice": f'{AWS}auth_method = "{KEY}"',
     "for a backend": f'backend = "{KEY}"',
     "for a path": f'[local]\npath = ["{KEY}"]',
+    "for a master key": f'[local]\nkey = "{KEY}"',
+    "for a master key's variable": f'[local]\nkey = {{ env = "{KEY}" }}',
+    "for a master key's table": f'[local]\nkey = {{ "{KEY}" = "env" }}',
+    "beside a master key": f'[local]\nkey = {{ env = "PATH", value = "{KEY}" }}',
+    "for a passphrase": f'[local]\nkey = {{ passphrase = "{KEY}" }}',
+    "for a passphrase's table": f'[local]\nkey = {{ passphrase = {{ "{KEY}" = "env" }} }}',
+    "for a key file to be made": f'[local]\nkey = {{ file = "{KEY}", make = true }}',
 }
 BAD_VARIABLES: Final = {
     "SECRETS_ACTOR_TTL_SECONDS": KEY,
@@ -48,11 +63,14 @@ BAD_VARIABLES: Final = {
     "SECRETS_ACTOR_SECRET_KEY": KEY,
     "SECRETS_ACTOR_AWS__SECRET_KEY__TEXT": KEY,
     "SECRETS_ACTOR_LOG__FORMAT": KEY,
+    "SECRETS_ACTOR_LOCAL__KEY": KEY,
 }
 BAD_SETTINGS: Final[dict[str, Callable[[], Any]]] = {
     "a key for a number": lambda: Settings(ttl_seconds=KEY),  # type: ignore[arg-type]
     "a key for a section": lambda: Settings(aws=KEY),  # type: ignore[arg-type]
     "a key for a region": lambda: Settings(backend="aws_secrets_manager", aws=AwsSettings(region=KEY)),
+    "a master key": lambda: Settings(local=LocalSettings(key=KEY)),
+    "a master key in a list": lambda: Settings(local=LocalSettings(key=[KEY])),  # type: ignore[arg-type]
     "a key of another type": lambda: Settings(aws=AwsSettings(region="us-east-1", secret_key=[KEY])),  # type: ignore[arg-type]
 }
 

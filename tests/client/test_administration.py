@@ -177,6 +177,6 @@ def test_a_raw_value_is_in_no_frame_of_ours(secrets: Secrets) -> None:
 def test_a_store_that_does_not_know_an_operation_says_so_and_lives_on() -> None:
     with fake_system() as (system, store):
         store.put("a", "v")
-        assert type(failure(lambda: system.secrets.describe("a"))) is UnknownMessage
-        assert type(failure(lambda: list(system.secrets.iterate()))) is UnknownMessage
+        assert type(failure(lambda: system.secrets.get_policy("a"))) is UnknownMessage
+        assert type(failure(lambda: system.secrets.request("DescribeSecret"))) is UnknownMessage
         assert system.secrets.get("a").reveal() == "v"

@@ -19,7 +19,7 @@ REAL: Final = pytest.param(LIVE, marks=pytest.mark.live)
 # What speaks AWS's whole language.
 AWS: Final = (*EMULATORS, REAL)
 # Our own stores that know all of it that makes sense on one machine.
-WHOLE: Final = (FAKE,)
+WHOLE: Final = (LOCAL, FAKE)
 
 
 def _kit(where: str, request: pytest.FixtureRequest) -> BackendKit:

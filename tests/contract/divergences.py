@@ -113,7 +113,9 @@ DIVERGENCES: Final[dict[tuple[str, str], Divergence]] = {
     (MINISTACK, "current-taken-off"): Divergence(
         "AWSCURRENT is taken off, and the secret has no current version", "InvalidParameterException", ("MoveStage",)
     ),
-    (MINISTACK, "sort-by-creation"): Divergence("a list is sorted by name", "by creation", ("ListPage",)),
+    (MINISTACK, "sort-by-creation"): Divergence(
+        "a list asked for by creation is sorted by name", "by creation", ("ListPage",)
+    ),
     (MINISTACK, "name-in-any-case"): Divergence(
         "a name is matched in any case of letters, and in its middle", "as written, by its beginning", ("ListPage",)
     ),

@@ -64,14 +64,15 @@ def test_a_list_is_sorted_by_name_when_asked_for(store: Store) -> None:
         store.sees(lambda: [one.name for one in store.pages(asked)], expected)
 
 
-def test_a_list_is_sorted_by_creation_when_nothing_is_asked_for(store: Store) -> None:
+def test_a_list_is_sorted_by_creation(store: Store) -> None:
     names = [store.name(suffix) for suffix in "bca"]
     for name in names:
         store.set(name, "hunter2")
     by_name = sorted(names)
     expected = by_name if store.diverges("sort-by-creation") else names
 
-    store.sees(lambda: [one.name for one in store.pages(ops.ListPage((store.ours(),)))], expected)
+    asked = ops.ListPage((store.ours(),), SortBy.CREATED, descending=False)
+    store.sees(lambda: [one.name for one in store.pages(asked)], expected)
 
 
 def test_a_list_is_searched_by_words_and_by_case(store: Store) -> None:

@@ -61,16 +61,20 @@ class FacedStore(Store):
             return list(threads.map(lambda one: outcome(lambda: self.secrets.ask(one)), operations))  # type: ignore[arg-type]
 
 
-@pytest.fixture(params=[(FAKE, THREADS), (FAKE, ASYNCIO), (LOCAL, ASYNCIO)], ids=" through ".join)
-def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+def faced(where: str, face: str, request: pytest.FixtureRequest) -> Iterator[Store]:
     """An empty store behind a tree without a cache."""
-    where, face = request.param
     kit = _kit(where, request)
     backend = kit.connect()
     with System(Settings(ttl_seconds=0, log=LogSettings(output="logging")), kit=kit) as system:
         with seen_through(face) as seen:
             yield FacedStore(where, kit, backend, secrets=seen(system).secrets)
     backend.close()
+
+
+@pytest.fixture(params=[(FAKE, THREADS), (FAKE, ASYNCIO), (LOCAL, ASYNCIO)], ids=" through ".join)
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """Each of our own stores; both faces."""
+    yield from faced(*request.param, request)
 
 
 def test_the_tests_of_the_contract_are_here(store: Store) -> None:

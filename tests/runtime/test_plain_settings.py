@@ -7,8 +7,9 @@ import pytest
 
 from secrets_actor import AwsSettings, LocalSettings, LogSettings, Settings
 from secrets_actor.records import fields
+from secrets_actor.runtime.key_settings import APART
 from secrets_actor.runtime.plain_settings import plain
-from secrets_actor.runtime.settings import KEYS, PrefetchSettings
+from secrets_actor.runtime.settings import PrefetchSettings
 from secrets_actor.runtime.settings_source import _from_model, _model
 
 GIVEN: list[Any] = [
@@ -38,7 +39,7 @@ SECTIONS: dict[str | None, Any] = {
     "log": LogSettings,
     "prefetch": PrefetchSettings,
 }
-FIELDS = [(section, one.name) for section, cls in SECTIONS.items() for one in fields(cls) if one.name not in KEYS]
+FIELDS = [(section, one.name) for section, cls in SECTIONS.items() for one in fields(cls) if one.name not in APART]
 MODEL = _model(Settings)
 
 

@@ -15,6 +15,7 @@ from secrets_actor import (
     ServerDown,
     Settings,
     System,
+    UnknownMessage,
 )
 from secrets_actor.actor.prefetcher import PrefetchDone, PrefetchFailed
 from secrets_actor.domain.errors import ConfigurationError
@@ -81,10 +82,22 @@ def test_what_the_cache_has_is_left_alone(system: System, store: FakeStore, watc
     assert store.calls == {"get": 1}
 
 
+def test_prefixes_and_tags_find_names(system: System, store: FakeStore, watch: Watch) -> None:
+    store.put("other", "v")
+    system.secrets.tag("other", {"team": "core"})
+    system.secrets.prefetch(prefixes=["db/"], tags=["team", "team=web"])
+    eventually(lambda: done(watch))
+
+    assert done(watch) == [PrefetchDone("prefetch", len(NAMES) + 1, 0, 0)]
+    assert failed(watch) == []
+    assert store.calls == {"tag": 1, "list_page": 3, "get_many": 2}
+
+
 def test_a_prefix_finds_names_where_the_store_cannot_filter_too(system: System, store: FakeStore, watch: Watch) -> None:
     store.put("other", "v")
-    system.secrets.prefetch(prefixes=["db/"], tags=["team"])
-    eventually(lambda: done(watch))
+    with store.failing(UnknownMessage("this store knows no pages"), "list_page"):
+        system.secrets.prefetch(prefixes=["db/"], tags=["team"])
+        eventually(lambda: done(watch))
 
     assert done(watch) == [PrefetchDone("prefetch", len(NAMES), 0, 0)]
     assert failed(watch) == [("tag team", "unknown_message")]

@@ -240,7 +240,7 @@ def test_a_read_that_was_overtaken_is_not_told_as_a_way_back(world: tuple[System
         gate.wait_until_held()
         store.put(NAME, "second")
         store.clock.advance(1.0)
-        arn = store._shelf._live(NAME).arn
+        arn = system.secrets.describe(NAME).arn
         assert system.secrets.get(arn, refresh=True).reveal() == "second"
         gate.release()
         assert old.result(PATIENCE).reveal() == "first"

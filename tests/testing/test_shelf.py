@@ -3,7 +3,9 @@
 import secrets
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secrets_actor.backends.local.backend import kit as local_kit
+from secrets_actor.domain.descriptions import SecretDescription
 from secrets_actor.domain.errors import SecretsError, UnknownMessage
-from secrets_actor.domain.operations import AWSCURRENT, AWSPREVIOUS, Delete, Get, List, Operation, Restore, Set
+from secrets_actor.domain.operations import (
+    AWSCURRENT,
+    AWSPREVIOUS,
+    Create,
+    Delete,
+    Describe,
+    Filter,
+    Get,
+    GetMany,
+    List,
+    ListPage,
+    ListVersions,
+    MoveStage,
+    Operation,
+    Put,
+    Regenerate,
+    Restore,
+    Set,
+    Tag,
+    Untag,
+    Update,
+)
 from secrets_actor.domain.ports import Backend, CallContext
 from secrets_actor.domain.secret import Secret, SecretValue, SetReceipt
 from secrets_actor.domain.semantics.labels import MAX_VERSIONS
@@ -25,21 +49,44 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NAMES = ("app/a", "app/a-abc123", "app/b", "app!c")
 TOKENS = tuple(f"{number:032}" for number in range(4))
 
-names, tokens = st.sampled_from(NAMES), st.sampled_from(TOKENS)
+names, tokens = st.sampled_from(("app/a", "app/a", "app/a", *NAMES)), st.sampled_from(TOKENS)
 # What names a secret: its name, or the ARN (whole, or without its suffix) that a set of it last told.
 ways = st.sampled_from(("name", "name", "name", "arn", "partial-arn"))
+values, words = st.sampled_from(("one", b"one", "two")), st.sampled_from((None, "", "d"))
+labels = st.sampled_from((AWSCURRENT, AWSPREVIOUS, "other"))
+keys = st.sampled_from(("k", "l"))
+
+
+def about_one(kind: Any, *arguments: Any) -> Any:
+    """An operation on one secret, that is named in one of the ways."""
+    return st.tuples(st.just(kind), ways, names, *arguments)
+
+
 steps = st.lists(
     st.one_of(
-        st.tuples(
-            st.just(Set), ways, names, st.sampled_from(("one", b"one", "two")), tokens, st.sampled_from((None, "d"))
-        ),
-        st.tuples(
-            st.just(Get), ways, names, st.none() | tokens, st.sampled_from((None, AWSCURRENT, AWSPREVIOUS, "other"))
-        ),
-        st.tuples(st.just(Delete), ways, names, st.sampled_from((None, 7, 30)), st.just(False)),
-        st.tuples(st.just(Delete), ways, names, st.none(), st.just(True)),
-        st.tuples(st.just(Restore), ways, names),
+        about_one(Set, values, tokens, words),
+        about_one(Create, values, tokens, words, st.sampled_from(({}, {"k": "v"}))),
+        about_one(Put, values, st.none() | st.lists(labels, min_size=1, unique=True), tokens),
+        about_one(Update, st.none() | values, st.sampled_from(("", "d")), st.none(), tokens),
+        about_one(Regenerate, st.just("bytes"), st.just(Regenerate("x").password), tokens),
+        about_one(MoveStage, labels, tokens, st.none() | tokens),
+        about_one(Tag, st.dictionaries(keys, st.sampled_from(("v", "w")), min_size=1)),
+        about_one(Untag, st.lists(keys, min_size=1)),
+        about_one(Get, st.none() | tokens, st.none() | labels),
+        about_one(Describe),
+        about_one(ListVersions, st.booleans()),
+        about_one(Delete, st.sampled_from((None, 7, 30)), st.just(False)),
+        about_one(Delete, st.none(), st.just(True)),
+        about_one(Restore),
         st.tuples(st.just(List), st.booleans()),
+        st.tuples(st.just(GetMany), st.just(NAMES)),
+        st.tuples(
+            st.just(ListPage),
+            st.sampled_from(((), (Filter("tag-key", "k"),), (Filter("name", "!app/a"),), (Filter("all", "d"),))),
+            st.sampled_from((None, "created-date", "last-changed-date", "last-accessed-date", "name")),
+            st.booleans(),
+            st.booleans(),
+        ),
         st.tuples(st.just(timedelta), st.sampled_from((1, 7, 12))),
     ),
     max_size=25,
@@ -54,6 +101,7 @@ class Asked:
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self.arns: dict[str, str] = {}
+        self.made: set[object] = set()
         self.answers: list[object] = []
 
     def id_of(self, way: str, name: str) -> str:
@@ -62,23 +110,41 @@ class Asked:
             return name
         return arn if way == "arn" else arn[: -len("-123456")]
 
-    def ask(self, operation: Operation[Any]) -> None:
+    def ask(self, make: Callable[[], Operation[Any]]) -> None:
         try:
+            operation = make()
             answer = self.backend.perform(operation, CallContext(time.monotonic() + 30)).value
         except SecretsError as error:
             self.answers.append(type(error))
             return
-        self.answers.append([self.facts(one) for one in answer] if isinstance(answer, tuple) else self.facts(answer))
+        if isinstance(answer, (SetReceipt, SecretDescription)):
+            self.arns[answer.name] = answer.arn
+        if isinstance(operation, Regenerate):
+            self.made.add(operation.token)
+        self.answers.append(self.facts(answer))
 
-    def facts(self, answer: Any) -> dict[str, object]:
-        names = SHOWN if isinstance(answer, Secret) else answer.__dataclass_fields__
-        known = {name: getattr(answer, name) for name in names}
-        arn = known.pop("arn")
-        if not known["name"].startswith("arn:"):
-            if isinstance(answer, SetReceipt):
-                self.arns[answer.name] = arn
-            return known | {"arn": arn.partition(":secret:")[2].startswith(known["name"])}
-        return known | {"name": "an ARN that is not there", "arn": arn == answer.name}
+    def facts(self, answer: Any) -> object:
+        match answer:
+            case tuple() | list():
+                return [self.facts(one) for one in answer]
+            case dict():
+                return {key: self.facts(one) for key, one in answer.items()}
+            case SecretsError():
+                return type(answer)
+            case Secret() if answer.version_id in self.made:  # a value of its own, in each store
+                return answer.version_id, answer.stages
+            case Secret():
+                fields = SHOWN
+            case _ if hasattr(answer, "__dataclass_fields__"):
+                fields = tuple(answer.__dataclass_fields__)
+            case _:
+                return answer
+        known = {name: self.facts(getattr(answer, name)) for name in fields}
+        if "arn" in known:
+            known["arn"] = answer.arn.partition(":secret:")[2].startswith(answer.name) or answer.arn == answer.name
+            if answer.name.startswith("arn:"):
+                known["name"] = "an ARN that is not there"
+        return known
 
 
 @given(steps=steps)
@@ -91,17 +157,18 @@ def test_it_answers_as_the_local_store_does(steps: list[tuple[Any, ...]]) -> Non
             Asked(local_kit(path=Path(folder), recovery_window=12, wall_clock=lambda: clock[0]).connect()),
         ]
         try:
-            for kind, *arguments in steps:
+            first = [(Set, "name", name, "one", TOKENS[0], None) for name in NAMES[:2]]
+            for kind, *arguments in first + steps:
                 clock[0] += timedelta(seconds=1)
                 if kind is timedelta:
                     clock[0] += timedelta(days=arguments[0])
                     continue
                 for store in stores:
-                    if kind is List:
-                        store.ask(List(*arguments))
+                    if kind in (List, GetMany, ListPage):
+                        store.ask(partial(kind, *arguments))
                     else:
                         way, name, *rest = arguments
-                        store.ask(kind(store.id_of(way, name), *rest))
+                        store.ask(partial(kind, store.id_of(way, name), *rest))
         finally:
             for store in stores:
                 store.backend.close()

@@ -87,10 +87,11 @@ class LocalBackend:
         # Here and not at the top: sqlite3 and cryptography are loaded by who connects, not by who imports.
         with loading():
             from secrets_actor.backends.local import opening
-            from secrets_actor.backends.local.keyfile import KEY_NAME, KeyFile
+            from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
 
         self._opening, self._key = opening, key or KeyFile(folder / KEY_NAME)
         self._folder, self._recovery_window, self._wall_clock = folder, recovery_window, wall_clock
+        self._database = folder / opening.DATABASE_NAME
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._opened: Opened | None = None
@@ -113,6 +114,13 @@ class LocalBackend:
         finally:
             if self._closed.is_set():
                 self.close()
+
+    def on_shelf(self, work: Callable[[LocalShelf], T], deadline: float, *, writes: bool) -> T:
+        """What *work* returns, in one transaction: for who looks after the whole store. It may be run twice, should the
+        keys change. Raises what `perform` raises."""
+        with self._lock:
+            opened = self._open(deadline)
+            return opened.write(work, deadline) if writes else opened.read(work, deadline)
 
     def close(self) -> None:
         """Give up the connection; a `perform` under way fails soon."""
@@ -181,7 +189,7 @@ class LocalBackend:
                 opened.sweep(now, min(deadline, time.monotonic() + SWEEP))
 
     def _open(self, deadline: float) -> Opened:
-        if self._opened is not None and self._opened.identity != self._opening.identity(self._folder, self._key):
+        if self._opened is not None and self._opened.identity != self._opening.identity(self._database, self._key):
             self._give_up()
         if self._opened is None:
             self._opened = self._opening.open_store(self._folder, self._key, deadline=deadline, closed=self._closed)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from secrets_actor.backends.local import opening
-from secrets_actor.backends.local.keyfile import KEY_NAME, KeyFile
+from secrets_actor.backends.local.keys.finding import key_finding
+from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
 from secrets_actor.backends.local.master_key import MasterKeySource
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.findings import Finding, Verdict
@@ -28,6 +29,8 @@ def examine(folder: Path, now: datetime, deadline: float, key: MasterKeySource |
         mode = stat.S_IMODE(folder.stat().st_mode)
     except FileNotFoundError:
         yield Finding("folder", Verdict.OK, f"{folder} is not there yet: the first use makes it")
+        if key is not None:
+            yield key_finding(key, has_data=False)[0]
         return
     except OSError as error:
         yield Finding("folder", Verdict.FAULT, f"{folder}: {error.strerror}", "give this user the right to it")
@@ -39,24 +42,10 @@ def examine(folder: Path, now: datetime, deadline: float, key: MasterKeySource |
         yield Finding("folder", Verdict.OK, f"{folder}, mode {mode:04o}")
     yield _room(folder)
     database = folder / opening.DATABASE_NAME
-    try:
-        there = source.load(None) is not None
-    except SecretsError as error:
-        yield Finding("key", Verdict.FAULT, str(error))
-        return
-    if not there and not database.exists():
-        yield Finding("key", Verdict.OK, "neither key nor data: the first use makes both")
-        return
-    if not there:
-        yield Finding(
-            "key",
-            Verdict.FAULT,
-            f"{source} is missing, and there is data sealed under it",
-            "put the key back from a copy",
-        )
-        return
-    yield Finding("key", Verdict.OK, str(source))
-    yield _data(folder, database, now, deadline, source)
+    found, go_on = key_finding(source, has_data=database.exists())
+    yield found
+    if go_on:
+        yield _data(folder, database, now, deadline, source)
 
 
 def _room(folder: Path) -> Finding:

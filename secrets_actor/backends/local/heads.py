@@ -4,7 +4,8 @@ Rule 1: what is here was in the database at some time. It is as it is now if nob
         (`PRAGMA data_version`, looked at in each transaction); else it counts only for a row that is still the same,
         byte for byte.
 Rule 2: what the connection writes itself is put here at once, and all is forgotten when the transaction fails.
-Rule 3: beside them is `due`: when the next secret goes for good (microseconds), NEVER, or None when it is to be looked up.
+Rule 3: beside them is `due`: when the next secret goes for good (microseconds), NEVER, or None when it is to be looked
+        up.
 Rule 4: no more than `MOST` are kept; past that, all are forgotten.
 """
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from secrets_actor.backends.local import schema, store_keys, upgrade
-from secrets_actor.backends.local.keyfile import prepare_folder
+from secrets_actor.backends.local.keys.private_file import prepare_folder
 from secrets_actor.backends.local.master_key import MasterKeySource
 from secrets_actor.backends.local.opened import Opened
 from secrets_actor.backends.local.rows import Rows, version
@@ -38,7 +38,7 @@ def open_store(folder: Path, source: MasterKeySource, *, deadline: float, closed
             _make(store, made or store_keys.new_store(*source.create()), deadline)
         elif found == schema.FORMER:
             upgrade.upgrade(store, source, deadline)
-        return Opened(store, source, identity(folder, source), deadline)
+        return Opened(store, source, identity(database, source), deadline)
     except BaseException:
         store.close()
         raise
@@ -54,10 +54,10 @@ def is_former(folder: Path, *, deadline: float) -> bool:
         store.close()
 
 
-def identity(folder: Path, source: MasterKeySource) -> object:
+def identity(database: Path, source: MasterKeySource) -> object:
     """Which key and which database there are now."""
     try:
-        state = os.stat(f"{folder}/{DATABASE_NAME}")  # for every operation: joining paths takes longer
+        state = os.stat(database)
     except OSError:
         return source.identity(), None
     return source.identity(), state.st_dev, state.st_ino

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from secrets_actor.backends.local.envelope import Master, StoreKey
@@ -24,7 +24,7 @@ from secrets_actor.backends.local.header import (
     wrapped_key,
 )
 from secrets_actor.backends.local.schema import DamagedRow
-from secrets_actor.domain.errors import KeyFileError, WrongKey
+from secrets_actor.domain.errors import WrongKey
 from secrets_actor.records import dataclass
 
 if TYPE_CHECKING:
@@ -113,17 +113,22 @@ def still(known: Keys, lock: Lock) -> Keys | None:
 def master_of(lock: Lock, source: MasterKeySource) -> Master | None:
     """The master key that is in *source*; None for one that has wrapped no key of this store. Raises what the source
     raises, and `KeyFileError` where it has none."""
-    for derivation in lock.derivations:
-        master = _master(source, derivation, lock.store_id)
-        if master is None:
-            raise missing_key(source)
-        if any(one.master == master.check for one in lock.keys):
-            return master
+    there = False
+    for load in (source.load, source.load_next):  # the next one: a change of keys broke off
+        for derivation in lock.derivations:
+            master = _master(load, derivation, lock.store_id)
+            if master is not None and any(one.master == master.check for one in lock.keys):
+                return master
+            there = there or master is not None
+    if not there:
+        raise source.missing()
     return None
 
 
-def _master(source: MasterKeySource, derivation: Derivation | None, store_id: bytes) -> Master | None:
-    key = source.load(derivation)
+def _master(
+    load: Callable[[Derivation | None], bytes | None], derivation: Derivation | None, store_id: bytes
+) -> Master | None:
+    key = load(derivation)
     return None if key is None else Master(key, store_id)
 
 
@@ -171,14 +176,5 @@ def wrong_key(source: MasterKeySource) -> WrongKey:
     """The error for a key that does not fit."""
     return WrongKey(
         f"the key in {source} is not the one this store was sealed with; put the right key back (nothing was changed)",
-        path=str(source),
-    )
-
-
-def missing_key(source: MasterKeySource) -> KeyFileError:
-    """The error for a key that is not there while data is."""
-    return KeyFileError(
-        f"{source} is missing, but there is data sealed under it; put the key back from a copy "
-        "(or move the whole folder away to start an empty store)",
         path=str(source),
     )

@@ -16,7 +16,7 @@ from secrets_actor.backends.local.heads import Heads
 from secrets_actor.backends.local.rows import version
 from secrets_actor.backends.local.schema import DamagedRow
 from secrets_actor.backends.local.shelf import LocalShelf
-from secrets_actor.domain.errors import DecryptionFailed, InvalidSecretValue
+from secrets_actor.domain.errors import DecryptionFailed, InvalidSecretValue, KeySourceError
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.domain.semantics.entry import Entry, Version
 
@@ -39,13 +39,19 @@ def upgrade(store: Store, source: MasterKeySource, deadline: float) -> None:
     """
     made = _made(source)
     if made is None:
-        raise store_keys.missing_key(source)
+        raise source.missing()
     if store.write(lambda rows: _upgrade(rows, *made, source), deadline):
         store.outside("PRAGMA wal_checkpoint(TRUNCATE)", deadline)
 
 
 def _made(source: MasterKeySource) -> tuple[Cipher, store_keys.NewStore] | None:
     """What opens the old records, and the new store's keys."""
+    if source.kind == "passphrase":
+        raise KeySourceError(
+            'a store of an earlier release is sealed by a key file: open it once with key = "file", then rekey it to '
+            f"{source}",
+            path=str(source),
+        )
     key = source.load(None)
     return None if key is None else (Cipher(key, _FORMAT), store_keys.new_store(key, None))
 

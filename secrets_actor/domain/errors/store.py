@@ -61,6 +61,12 @@ class Throttled(StoreError):
     retryable = True
 
 
+class CopyUnverified(StoreError):
+    """What was written to a store, or is to be read from it, does not come to rest: it cannot be compared."""
+
+    code = "copy_unverified"
+
+
 class StoreFailure(StoreError):
     """The store failed on its side (AWS: InternalServiceError, any 5xx)."""
 

@@ -57,7 +57,7 @@ class CircuitOpen(Unreachable):
 
 
 class LocalStoreError(SecretsError):
-    """Base of what goes wrong with the local store's files. `path` names the file."""
+    """Base of what goes wrong with the local store's files. `path` names the file, or the place of a key in none."""
 
     code = "local_store_error"
 
@@ -72,8 +72,15 @@ class KeyFileError(LocalStoreError):
     code = "key_file_error"
 
 
+class KeySourceError(KeyFileError):
+    """The master key is not to be had from where it is kept, and that is no key file of ours: a variable that is not
+    set, a passphrase that is empty, a key ring that is locked. `path` names the place."""
+
+    code = "key_source_error"
+
+
 class WrongKey(KeyFileError):
-    """The key file holds another key than the one the data was sealed with."""
+    """The master key is another one than the data was sealed with."""
 
     code = "wrong_key"
 
@@ -89,3 +96,21 @@ class StoreDamaged(LocalStoreError):
     """The file is not the database we wrote."""
 
     code = "store_damaged"
+
+
+class ExportFileError(LocalStoreError):
+    """The file of an export cannot be read or written, is there already, or is of a newer format."""
+
+    code = "export_file_error"
+
+
+class ExportDamaged(ExportFileError):
+    """The file is not as it was written: damaged, cut off, changed, or no export at all."""
+
+    code = "export_damaged"
+
+
+class WrongExportKey(ExportFileError):
+    """The key or passphrase is another one than the file was sealed with."""
+
+    code = "wrong_export_key"

@@ -58,8 +58,8 @@ class CancelRotation(Operation[RotationReceipt]):
 
 @dataclass(frozen=True, slots=True)
 class RandomPassword(Operation[SecretValue]):
-    """A password by AWS's generator: of *length* characters (1 to 4,096), with each kind that is not left out, and with
-    *require_each*, at least one of each."""
+    """A password by the store's generator: of *length* characters (1 to 4,096), with each kind that is not left out,
+    and with *require_each*, at least one of each."""
 
     kind: ClassVar[str] = "random_password"
     length: int = 32

@@ -1,5 +1,6 @@
 """What the local store's tests share."""
 
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -7,12 +8,12 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from secrets_actor.backends.local.keyfile import KEY_NAME, KeyFile
+from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
 from secrets_actor.domain.operations import Describe, Get, List, ListVersions, Operation
 from secrets_actor.domain.ports import Backend, CallContext
 
@@ -86,6 +87,17 @@ def told_with_locals(exc: BaseException) -> Iterator[str]:
 def files(folder: Path) -> dict[str, bytes]:
     """Every file of the store, byte for byte."""
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+@contextmanager
+def no_file_grows() -> Iterator[None]:
+    """What a full disk is to a program: every write fails."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def run_python(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:

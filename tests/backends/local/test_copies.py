@@ -53,7 +53,7 @@ for turn in range(10_000):
 """
 RESTORE: Final = """
 import pathlib, time
-from secrets_actor.backends.local.keyfile import KeyFile
+from secrets_actor.backends.local.keys.key_file import KeyFile
 from secrets_actor.backends.local.upkeep.copies import restore
 folder = pathlib.Path(sys.argv[1])
 restore(folder, KeyFile(folder / "key"), folder.with_name("copy"), replace=True, deadline=time.monotonic() + 30)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from secrets_actor.backends.local import keyfile
 from secrets_actor.backends.local.backend import LocalBackend
-from secrets_actor.backends.local.keyfile import KeyFile
+from secrets_actor.backends.local.keys.key_file import KeyFile
+from secrets_actor.backends.local.keys.private_file import prepare_folder
 from secrets_actor.domain.errors import KeyFileError, StoreDamaged, StoreUnavailable, WrongKey
 from secrets_actor.domain.operations import Get, List, Set
 from tests.backends.local.conftest import Connect
-from tests.backends.local.helpers import do, files, tamper, told_with_locals
+from tests.backends.local.helpers import do, files, no_file_grows, tamper, told_with_locals
 
 
 def mode(path: Path) -> int:
@@ -53,7 +53,7 @@ def test_connecting_touches_no_file(folder: Path, connect: Connect) -> None:
 
 
 def test_many_threads_that_make_the_key_at_once_get_the_same_one(folder: Path) -> None:
-    keyfile.prepare_folder(folder)
+    prepare_folder(folder)
     gate = threading.Barrier(8)
     keys: list[bytes] = []
 
@@ -74,7 +74,7 @@ def test_many_threads_that_make_the_key_at_once_get_the_same_one(folder: Path) -
 
 def test_two_first_uses_make_two_different_keys(tmp_path: Path) -> None:
     for name in ("one", "other"):
-        keyfile.prepare_folder(tmp_path / name)
+        prepare_folder(tmp_path / name)
     keys = {KeyFile(tmp_path / name / "key").create()[0] for name in ("one", "other")}
 
     assert len(keys) == 2
@@ -168,7 +168,7 @@ def test_a_key_without_data_starts_an_empty_store(sealed_store: Path, connect: C
 
 
 def test_a_key_that_is_there_is_taken_for_a_new_store(folder: Path, connect: Connect) -> None:
-    keyfile.prepare_folder(folder)
+    prepare_folder(folder)
     theirs = KeyFile(folder / "key").create()
 
     assert KeyFile(folder / "key").create() == theirs
@@ -177,7 +177,7 @@ def test_a_key_that_is_there_is_taken_for_a_new_store(folder: Path, connect: Con
 
 
 def test_what_is_not_a_plain_file_is_no_key(folder: Path) -> None:
-    keyfile.prepare_folder(folder)
+    prepare_folder(folder)
     os.mkfifo(folder / "key", 0o600)
     with pytest.raises(KeyFileError, match="not a plain file"):
         KeyFile(folder / "key").create()
@@ -189,13 +189,15 @@ def test_what_is_not_a_plain_file_is_no_key(folder: Path) -> None:
 
 
 def test_a_key_that_cannot_be_read_or_made_is_an_error_of_ours(folder: Path) -> None:
-    keyfile.prepare_folder(folder)
+    prepare_folder(folder)
     (folder / "key").symlink_to(folder / "key")
     with pytest.raises(KeyFileError, match="cannot be read"):
-        keyfile.load(folder / "key")
+        KeyFile(folder / "key").load()
 
-    with pytest.raises(KeyFileError, match="cannot be made"):
-        KeyFile(folder / "nowhere" / "key").create()
+    (folder / "key").unlink()
+    with no_file_grows(), pytest.raises(KeyFileError, match="cannot be made"):
+        KeyFile(folder / "key").create()
+    assert list(folder.iterdir()) == []
 
 
 def test_a_folder_that_others_may_write_to_is_refused_with_the_remedy(folder: Path, connect: Connect) -> None:
@@ -212,4 +214,4 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_ours(tmp_path: Path) -> Non
     (tmp_path / "file").touch()
 
     with pytest.raises(StoreUnavailable, match="cannot be made or read"):
-        keyfile.prepare_folder(tmp_path / "file" / "store")
+        prepare_folder(tmp_path / "file" / "store")

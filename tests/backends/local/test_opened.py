@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from secrets_actor.backends.local.backend import LocalBackend
-from secrets_actor.backends.local.keyfile import KeyFile
+from secrets_actor.backends.local.keys.key_file import KeyFile
 from secrets_actor.backends.local.upkeep.rekey import rekey
 from secrets_actor.domain.errors import InvalidInput, KeyFileError, WrongKey
 from secrets_actor.domain.operations import Delete, Describe, Get, GetMany, List, Restore, Set, Tag

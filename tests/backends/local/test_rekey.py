@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from secrets_actor.backends.local.keyfile import KeyFile
+from secrets_actor.backends.local.keys.key_file import KeyFile
 from secrets_actor.backends.local.upkeep.place import opened
 from secrets_actor.backends.local.upkeep.rekey import change_all, change_master, rekey
 from secrets_actor.backends.local.upkeep.verify import verify
@@ -29,7 +29,7 @@ from tests.backends.local.helpers import (
 
 REKEY: Final = """
 import pathlib, time
-from secrets_actor.backends.local.keyfile import KeyFile
+from secrets_actor.backends.local.keys.key_file import KeyFile
 from secrets_actor.backends.local.upkeep.rekey import rekey
 folder = pathlib.Path(sys.argv[1])
 rekey(folder, KeyFile(folder / "key"), deep=True, deadline=time.monotonic() + 30)

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from secrets_actor.backends.local.keyfile import KeyFile
+from secrets_actor.backends.local.keys.key_file import KeyFile
 from secrets_actor.backends.local.upkeep.place import init, opened
 from secrets_actor.backends.local.upkeep.verify import Damage, Verification, label_faults, look_through, verify
 from secrets_actor.domain.errors import InvalidRequest, StoreDamaged, StoreUnavailable, WrongKey

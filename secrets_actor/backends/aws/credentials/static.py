@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Final, Literal
 
+from secrets_actor.backends.places import shown_path, shown_variable
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError, MissingAccessKey, MissingSecretKey
 from secrets_actor.domain.secret import MASK, SecretValue
@@ -14,9 +15,6 @@ from secrets_actor.records import dataclass, field
 _MAX_FILE: Final = 65_536
 # Visible ASCII: all that AWS gives out, and all that may stand in a header.
 _KEY: Final = re.compile(rb"[!-~]+")
-# A variable's name as is the custom: access key ids have no underscore and 16 characters or more (IAM API reference,
-# AccessKey), secret keys have 40, small ones among them.
-_VARIABLE: Final = re.compile(r"[A-Z][A-Z0-9]{0,14}|(?=.{1,64}$)[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +36,8 @@ class KeySource:
         if self.kind == "text":
             return f"text {MASK}"
         if self.kind == "env":
-            return f"environment variable {self.value if _VARIABLE.fullmatch(self.value) else MASK}"
-        return f"file {self.value if _is_place(self.value) else MASK}"
+            return f"environment variable {shown_variable(self.value)}"
+        return f"file {shown_path(self.value)}"
 
     def read(self) -> str | None:
         """The key without the white space around it; None when there is none, or it cannot be read."""
@@ -54,15 +52,6 @@ class KeySource:
             except (OSError, ValueError, RuntimeError):
                 return None
         return found.strip() or None
-
-
-def _is_place(path: str) -> bool:
-    """Whether *path* is absolute and leads into a folder that is there: a secret key may have slashes, too."""
-    parts = Path(os.path.expanduser(path)).parts
-    try:
-        return len(parts) > 2 and parts[0] == "/" and Path(*parts[:2]).is_dir()
-    except (OSError, ValueError):
-        return False
 
 
 class StaticCredentials:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from secrets_actor.backends.local import schema
 from secrets_actor.backends.local.files import sync_folder
-from secrets_actor.backends.local.keyfile import prepare_folder
+from secrets_actor.backends.local.keys.private_file import prepare_folder
 from secrets_actor.backends.local.master_key import MasterKeySource
 from secrets_actor.backends.local.opened import Opened
 from secrets_actor.backends.local.opening import DATABASE_NAME, has_data

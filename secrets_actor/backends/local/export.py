@@ -1,0 +1,120 @@
+"""Export and import: all secrets of a store in one sealed file, and back.
+
+Rule 1: the whole file is read and verified before anything is changed, and then read again: a file that is damaged
+        at its end has changed nothing.
+Rule 2: an import is all or nothing: it runs in the one transaction that the shelf is.
+Rule 3: a secret that is there is replaced only if that is asked for; all that are in the way are told at once.
+Rule 4: what is past its recovery window is not there: neither for an export nor for an import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from secrets_actor.backends.local.export_record import NoRecord, Record, decode, encode
+from secrets_actor.backends.local.new_file import existing_file, new_file
+from secrets_actor.backends.local.sealed_file import Sealed, Sealing
+from secrets_actor.backends.local.sealed_lock import Lock
+from secrets_actor.domain.errors import SecretExists
+from secrets_actor.domain.semantics.entry import Entry
+from secrets_actor.domain.semantics.shelf import Shelf
+from secrets_actor.records import dataclass
+
+# How many names a message tells.
+_NAMES: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """How many secrets came, how many of them in the place of others; and how many did not, for they were deleted and
+    their recovery window has ended since."""
+
+    secrets: int
+    replaced: int
+    expired: int
+
+
+def export(shelf: Shelf, sink: BinaryIO, lock: Lock, now: datetime, path: str) -> int:
+    """Write all secrets to *sink*, sealed; how many. Raises what the shelf raises, and what `Sealing` does."""
+    sealing, count = Sealing(sink, lock, path), 0
+    for entry in shelf.every():
+        if not _is_over(entry, now):
+            sealing.write(encode(entry, lambda version_id, of=entry: shelf.value(of, version_id)))  # type: ignore[misc]
+            count += 1
+    sealing.finish()
+    return count
+
+
+def export_to(path: Path, shelf: Shelf, lock: Lock, now: datetime) -> int:
+    """Export to a new file at *path*, which is there when all is in it. Raises `ExportFileError`, too."""
+    with new_file(path) as sink:
+        return export(shelf, sink, lock, now, str(path))
+
+
+@contextmanager
+def opened(path: Path, lock: Lock) -> Iterator[Sealed]:
+    """The export at *path*. Raises `ExportFileError`, `ExportDamaged`, `WrongExportKey`."""
+    with existing_file(path) as source:
+        yield Sealed(source, lock, str(path))
+
+
+def import_(source: Sealed, shelf: Shelf, now: datetime, *, overwrite: bool = False) -> Imported:
+    """Put all secrets of *source* on the shelf; can be run again, should the transaction be. Raises `ExportDamaged`,
+    and `SecretExists` if there are any of these names and they are not to be *overwrite*-n."""
+    names = [one.entry.name for one in _records(source, shelf.arn_prefix)]
+    if len(set(names)) != len(names):
+        raise source.damaged("it has a secret twice")
+    if not overwrite:
+        _refuse_present([name for name in names if _present(shelf, name, now)])
+    replaced = expired = 0
+    for record in _records(source, shelf.arn_prefix):
+        if _is_over(record.entry, now):
+            expired += 1
+            continue
+        replaced += _put(shelf, record, now)
+    return Imported(len(names) - expired, replaced, expired)
+
+
+def _put(shelf: Shelf, record: Record, now: datetime) -> bool:
+    """Put it there; whether another one was."""
+    found = shelf.find(record.entry.name)
+    if found is not None:
+        shelf.remove(found)
+    shelf.keep(record.entry)
+    for version_id, value in record.values.items():
+        shelf.put_value(record.entry, version_id, value)
+    return found is not None and not _is_over(found, now)
+
+
+def _records(source: Sealed, arn_prefix: str) -> Iterator[Record]:
+    clear = source.clear()
+    while not clear.is_at_end:
+        record = None
+        with suppress(NoRecord):
+            record = decode(clear.read, arn_prefix)
+        if record is None:
+            raise source.damaged("what it holds is no export of secrets")
+        yield record
+
+
+def _present(shelf: Shelf, name: str, now: datetime) -> bool:
+    found = shelf.find(name)
+    return found is not None and not _is_over(found, now)
+
+
+def _is_over(entry: Entry, now: datetime) -> bool:
+    return entry.deletion_date is not None and entry.deletion_date <= now
+
+
+def _refuse_present(names: list[str]) -> None:
+    if not names:
+        return
+    told = ", ".join(sorted(names)[:_NAMES]) + (", ..." if len(names) > _NAMES else "")
+    raise SecretExists(
+        f"{len(names)} of these secrets are there already ({told}); nothing was imported: import with --overwrite to "
+        "replace them, or into an empty store"
+    )

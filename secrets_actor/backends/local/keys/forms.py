@@ -1,0 +1,65 @@
+"""How a key and a passphrase may be written. PURE.
+
+Rule: what is wrong is returned as a text and not raised, for a frame that raises may show its locals, and here they are
+keys. The text says what is allowed and never what was given.
+"""
+
+import base64
+import binascii
+import re
+import unicodedata
+from typing import Final
+
+from secrets_actor.backends.local.master_key import KEY_BYTES
+
+# Bytes at most of what may be a key or a passphrase: enough for base64 with line ends, and for a sentence.
+MAX_BYTES: Final = 1024
+_ALLOWED: Final = f"allowed are {KEY_BYTES} bytes as base64 or hex, such as `openssl rand -base64 {KEY_BYTES}` makes"
+_HEX: Final = re.compile(rb"[0-9A-Fa-f]{64}")
+_BASE64: Final = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}")
+_PRINTABLE: Final = re.compile(rb"[ -~]*")
+
+
+def key_of(content: bytes, *, raw: bool = False) -> bytes | str:
+    """The key in *content*, as hex, or as base64 (either alphabet, with or without padding), white space around it;
+    with *raw* as 32 bytes, too. Or what is wrong with it."""
+    if raw and len(content) == KEY_BYTES and not _PRINTABLE.fullmatch(content):
+        return content
+    text = content.strip()
+    if _HEX.fullmatch(text):
+        return bytes.fromhex(text.decode())
+    also = f", or the {KEY_BYTES} bytes themselves" if raw else ""
+    if not _BASE64.fullmatch(text):
+        return f"holds no key: {_ALLOWED}{also}"
+    found = _from_base64(text)
+    if len(found) != KEY_BYTES:
+        return f"holds no key: {_ALLOWED}{also}; this is a text of {len(text)} characters"
+    return found
+
+
+def _from_base64(text: bytes) -> bytes:
+    if text.endswith(b"=") and len(text) % 4:
+        return b""
+    whole = text.rstrip(b"=").translate(bytes.maketrans(b"-_", b"+/"))
+    try:
+        return base64.b64decode(whole + b"=" * (-len(whole) % 4), validate=True)
+    except binascii.Error:
+        return b""
+
+
+def passphrase_of(content: bytes, *, from_file: bool = False) -> bytes | str:
+    """The passphrase in *content*, or what is wrong with it. That of a file is without one line end before and after.
+
+    A text is brought to the composed form (NFC; RFC 8265, 4.2.2), so that an accent counts the same from each keyboard.
+    """
+    if from_file:
+        content = content.removesuffix(b"\n").removesuffix(b"\r")
+        content = content.removeprefix(b"\r").removeprefix(b"\n")
+    if not content:
+        return "holds an empty passphrase: give at least one character, better five words"
+    if len(content) > MAX_BYTES:
+        return f"holds a passphrase of more than {MAX_BYTES} bytes"
+    try:
+        return unicodedata.normalize("NFC", content.decode()).encode()
+    except UnicodeDecodeError:
+        return content

@@ -1,0 +1,120 @@
+"""The master key made of a passphrase by scrypt.
+
+Rule 1: the costs and the salt stand in the store's header, which is in clear: what it asks for is bounded first.
+Rule 2: a derivation is dear. It is made once for a passphrase, by one thread at a time, however many connections there
+        are; the key is kept as long as this source.
+Rule 3: no frame that raises has a key or a passphrase among its locals.
+"""
+
+import hashlib
+import os
+import threading
+from typing import Final
+
+from secrets_actor.backends.local.keys import costs
+from secrets_actor.backends.local.keys.forms import passphrase_of
+from secrets_actor.backends.local.keys.given import OneAtATime
+from secrets_actor.backends.local.keys.reading import Reader
+from secrets_actor.backends.local.master_key import KEY_BYTES, Derivation
+from secrets_actor.domain.errors import StoreDamaged
+from secrets_actor.records import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A key, and what it was made of."""
+
+    derivation: Derivation
+    identity: object
+    key: bytes = field(repr=False)
+
+
+class Passphrase(OneAtATime):
+    """The key made of the passphrase that *reader* reads. *n*: scrypt's cost for a new store."""
+
+    kind: Final = "passphrase"
+
+    def __init__(self, reader: Reader, *, n: int = costs.N) -> None:
+        super().__init__(reader)
+        self._n = n
+        self._kept: _Kept | None = None
+        self._lock = threading.Lock()
+
+    def __str__(self) -> str:
+        return f"the passphrase in {self._reader}" if self._reader.kind != "prompt" else "the passphrase that was typed"
+
+    def __repr__(self) -> str:
+        return f"<Passphrase {self._reader!r}>"
+
+    def identity(self) -> object:
+        """The reader's."""
+        return self._reader.identity()
+
+    def present(self) -> bool:
+        """Whether there is a passphrase; whether it is the right one, only the store knows. Raises `KeySourceError` for
+        one that will not do."""
+        found = self._looked_at()
+        if isinstance(found, str):
+            raise self._error(found)
+        return found
+
+    def load(self, derivation: Derivation | None = None) -> bytes | None:
+        """The key; None without a passphrase, or without a *derivation*. Raises `KeySourceError`, `StoreDamaged`."""
+        if derivation is None:
+            return None
+        problem = costs.objection(derivation)
+        if problem is not None:
+            raise StoreDamaged(
+                f"the store's header asks for what no header of ours does to derive the key ({problem}); put the store "
+                "back from a backup",
+                path=self._reader.path,
+            )
+        found = self._derived(derivation)
+        if not isinstance(found, str):
+            return found
+        raise self._error(found)
+
+    def create(self) -> tuple[bytes, Derivation]:
+        """The key under a new salt, and how it was derived. Raises `KeySourceError` when there is no passphrase."""
+        derivation = Derivation(os.urandom(costs.SALT_BYTES), self._n, costs.R, costs.P)
+        key = self.load(derivation)
+        if key is not None:
+            return key, derivation
+        raise self.missing()
+
+    def _derived(self, derivation: Derivation) -> bytes | str | None:
+        with self._lock:
+            identity, kept = self._reader.identity(), self._kept
+            if kept is not None and (kept.derivation, kept.identity) == (derivation, identity):
+                return kept.key
+            passphrase = self._passphrase()
+            if not isinstance(passphrase, bytes):
+                return passphrase
+            key = _scrypt(passphrase, derivation)
+            if isinstance(key, bytes):
+                self._kept = _Kept(derivation, identity, key)
+            return key
+
+    def _looked_at(self) -> bool | str:
+        found = self._passphrase()
+        return found if isinstance(found, str) else found is not None
+
+    def _passphrase(self) -> bytes | str | None:
+        content = self._reader.read()
+        return passphrase_of(content, from_file=self._reader.kind == "file") if isinstance(content, bytes) else content
+
+
+def _scrypt(passphrase: bytes, derivation: Derivation) -> bytes | str:
+    room = costs.memory(derivation)
+    try:
+        return hashlib.scrypt(
+            passphrase,
+            salt=derivation.salt,
+            n=derivation.n,
+            r=derivation.r,
+            p=derivation.p,
+            maxmem=room,
+            dklen=KEY_BYTES,
+        )
+    except (ValueError, MemoryError):  # OpenSSL's word for no memory is a ValueError
+        return f"cannot be made a key of: scrypt wants {room // 2**20:,} MiB of memory; give this process as much"

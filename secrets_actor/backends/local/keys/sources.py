@@ -1,0 +1,52 @@
+"""The configured place becomes a source."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from secrets_actor.backends.key_place import KeyPlace
+from secrets_actor.backends.local.master_key import MasterKeySource
+
+if TYPE_CHECKING:
+    from secrets_actor.backends.local.keys.reading import Reader
+
+
+def source_for(place: KeyPlace, path: Path) -> MasterKeySource:
+    """The source that *place* names, for the store in the folder *path*. Touches no file; paths are fixed now, whatever
+    becomes of the working directory."""
+    folder = Path(os.path.abspath(os.path.expanduser(path)))
+    if place.kind == "keyring":
+        from secrets_actor.backends.local.keys.key_ring import RingKey
+
+        return RingKey(place.value, folder)
+    if place.kind in ("env", "file"):
+        from secrets_actor.backends.local.keys.given import GivenKey
+
+        return GivenKey(_reader(place))
+    if place.kind in ("passphrase_env", "passphrase_file"):
+        from secrets_actor.backends.local.keys.passphrase import Passphrase
+
+        return Passphrase(_reader(place))
+    from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
+
+    if place.kind == "made_at":
+        return KeyFile(Path(os.path.abspath(os.path.expanduser(place.value))))
+    return KeyFile(folder / KEY_NAME)
+
+
+def typed_passphrase(ask: Callable[[], str]) -> MasterKeySource:
+    """The source that has its passphrase from *ask*, which is called once: for the command line."""
+    from secrets_actor.backends.local.keys.passphrase import Passphrase
+    from secrets_actor.backends.local.keys.prompt import Prompt
+
+    return Passphrase(Prompt(ask))
+
+
+def _reader(place: KeyPlace) -> Reader:
+    from secrets_actor.backends.local.keys.given_file import GivenFile
+    from secrets_actor.backends.local.keys.variable import Variable
+
+    return Variable(place.value) if place.kind in ("env", "passphrase_env") else GivenFile(place.value)

@@ -1,0 +1,112 @@
+"""What a migration comes to, in words and as data. PURE. Names and codes are told, never a value or a tag."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Final
+
+from secrets_actor.cli.migration.plan import Outcome, Result
+from secrets_actor.domain.errors import SecretsError
+from secrets_actor.records import dataclass, field
+
+_TITLES: Final = {
+    Outcome.COPIED: "copied",
+    Outcome.THERE: "already there",
+    Outcome.COMPLETED: "completed",
+    Outcome.OVERWRITTEN: "overwritten",
+    Outcome.CONFLICT: "conflicts",
+    Outcome.FAILED: "failed",
+    Outcome.GONE: "deleted meanwhile",
+}
+# Those are in the table only when there are any.
+_RARE: Final = frozenset({Outcome.OVERWRITTEN, Outcome.GONE})
+# What a dry run tells of each secret by name.
+_TOLD: Final = frozenset({Outcome.COPIED, Outcome.COMPLETED, Outcome.OVERWRITTEN})
+
+
+@dataclass(slots=True, eq=False)
+class Report:
+    """The results of a migration of *asked* secrets, as they come. `stopped_by`: what ended it before its time."""
+
+    asked: int
+    dry_run: bool = False
+    results: list[Result] = field(default_factory=list)
+    stopped_by: SecretsError | None = None
+
+    def add(self, result: Result) -> None:
+        """One more."""
+        self.results.append(result)
+
+    @property
+    def counts(self) -> Counter[Outcome]:
+        """How many ended how."""
+        return Counter(one.outcome for one in self.results)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether all that was asked for is at the target, or in a dry run would be."""
+        counts = self.counts
+        return not (counts[Outcome.CONFLICT] or counts[Outcome.FAILED] or self.stopped_by)
+
+    @property
+    def codes(self) -> dict[str, int]:
+        """How many failed by which error's code, the most frequent first."""
+        return dict(Counter(one.error.code for one in self.results if one.error is not None).most_common())
+
+    def facts(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        counts = self.counts
+        return {
+            "dry_run": self.dry_run,
+            **{str(outcome): counts[outcome] for outcome in Outcome if outcome is not Outcome.FAILED},
+            "failed": self.codes,
+            "not_tried": self.asked - len(self.results),
+            "conflicts": [{"name": one.name, "differs": list(one.differs)} for one in self._of(Outcome.CONFLICT)],
+            "failures": [
+                {"name": one.name, "at": str(one.side), "error": one.error.code, "message": _line(one.error)}
+                for one in self.results
+                if one.error is not None
+            ],
+            **(
+                {"plan": [{"name": one.name, "would_be": str(one.outcome)} for one in self._told()]}
+                if self.dry_run
+                else {}
+            ),
+        }
+
+    def lines(self) -> list[str]:
+        """All of it, for people: what is to be looked at by name, and the table of counts."""
+        found = [f"would be {_TITLES[one.outcome]}: {one.name}" for one in self._told()] if self.dry_run else []
+        for one in self._of(Outcome.CONFLICT):
+            found.append(f"conflict: {one.name}: another {' and another '.join(one.differs)} at the target")
+        found += [
+            f"failed at the {one.side}: {one.name}: {one.error.code}: {_line(one.error)}"
+            for one in self.results
+            if one.error is not None
+        ]
+        return [*found, *([""] if found else []), *self._table()]
+
+    def _table(self) -> list[str]:
+        counts = self.counts
+        rows: list[tuple[str, int]] = []
+        for outcome, title in _TITLES.items():
+            if counts[outcome] or outcome not in _RARE:
+                rows.append((title, counts[outcome]))
+            if outcome is Outcome.FAILED:
+                rows += [(f"  {code}", count) for code, count in self.codes.items()]
+        if self.asked > len(self.results):
+            rows.append(("not tried", self.asked - len(self.results)))
+        width = max(len(title) for title, _ in rows)
+        digits = len(str(self.asked))
+        table = [f"{title.ljust(width)}  {str(count).rjust(digits)}" for title, count in rows]
+        return ["nothing was written; it would be:", *table] if self.dry_run else table
+
+    def _of(self, outcome: Outcome) -> list[Result]:
+        return [one for one in self.results if one.outcome is outcome]
+
+    def _told(self) -> list[Result]:
+        return [one for one in self.results if one.outcome in _TOLD]
+
+
+def _line(error: SecretsError) -> str:
+    return " ".join(str(error).split())

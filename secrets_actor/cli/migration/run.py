@@ -1,0 +1,83 @@
+"""Many secrets at once: as many as the target has workers for, and never more of them in memory than that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from threading import Event
+from typing import Final
+
+from secrets_actor.cli.migration.copying import Copier
+from secrets_actor.cli.migration.plan import Result
+from secrets_actor.cli.migration.report import Report
+from secrets_actor.cli.migration.sighting import CALL_SECONDS
+from secrets_actor.client.secrets import Secrets
+from secrets_actor.domain.errors import (
+    ConfigurationError,
+    CredentialsError,
+    KeyFileError,
+    StoreUnavailable,
+    Unreachable,
+)
+from secrets_actor.domain.operations import Filter
+from secrets_actor.domain.operations.listing import MAX_FILTER_VALUES
+
+# What every other secret would meet, too.
+_ENDS_ALL: Final = (Unreachable, CredentialsError, ConfigurationError, KeyFileError, StoreUnavailable)
+
+# A filter's value that begins so stands for those that do not fit.
+_NEGATION: Final = "!"
+
+
+def names_of(source: Secrets, prefixes: Collection[str]) -> list[str]:
+    """The names of all live secrets that begin with one of *prefixes*, or of all, page by page."""
+    few = 0 < len(prefixes) <= MAX_FILTER_VALUES and not any(one.startswith(_NEGATION) for one in prefixes)
+    filters = (Filter("name", tuple(prefixes)),) if few else ()
+    listed = source.iterate(filters, timeout=CALL_SECONDS)
+    return [one.name for one in listed if not prefixes or one.name.startswith(tuple(prefixes))]
+
+
+def migrate(
+    source: Secrets,
+    target: Secrets | None,
+    names: Collection[str],
+    *,
+    workers: int,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    seen: Callable[[Result], object] = lambda _result: None,
+) -> Report:
+    """Copy the secrets of these *names*, *workers* at a time; *seen* is told each result, in this thread.
+
+    A way to a store that is lost, or keys that are not good, end it: the rest would meet the same.
+    """
+    report, ended = Report(len(names), dry_run), Event()
+    copier = Copier(source, target, ended.wait, overwrite, dry_run)
+    pool = ThreadPoolExecutor(workers, "migration")
+    try:
+        for result in _results(pool, copier.copy, names, workers, ended):
+            report.add(result)
+            seen(result)
+            if isinstance(result.error, _ENDS_ALL):
+                report.stopped_by = report.stopped_by or result.error
+                ended.set()
+    finally:  # whoever interrupts does not wait: the systems are cut off next
+        ended.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+    return report
+
+
+def _results(
+    pool: ThreadPoolExecutor, copy: Callable[[str], Result], names: Iterable[str], workers: int, ended: Event
+) -> Iterator[Result]:
+    waiting: set[Future[Result]] = set()
+    for name in names:
+        if ended.is_set():
+            break
+        waiting.add(pool.submit(copy, name))
+        if len(waiting) >= workers:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            yield from (one.result() for one in done)
+    while waiting:
+        done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+        yield from (one.result() for one in done)

@@ -1,0 +1,67 @@
+"""Shelves with secrets, exports of them, and how a spoilt one is refused."""
+
+import io
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final
+
+import pytest
+
+from secrets_actor.backends.local.export import Imported, export, import_
+from secrets_actor.backends.local.sealed_file import Sealed
+from secrets_actor.backends.local.sealed_lock import KEY, PASSPHRASE, Lock
+from secrets_actor.domain.errors import ExportFileError
+from secrets_actor.domain.secret import SecretValue
+from secrets_actor.domain.semantics.entry import Entry, Version
+from tests.backends.local.dict_shelf import DictShelf
+
+NOW: Final = datetime(2024, 2, 29, 12, tzinfo=UTC)
+
+
+LOCK: Final = Lock(KEY, bytes(range(32)))
+
+
+CHEAP: Final = Lock(PASSPHRASE, b"correct horse", costs=(2, 1, 1))
+
+
+def shelf_of(secrets: Iterable[tuple[Entry, dict[str, SecretValue]]]) -> DictShelf:
+    shelf = DictShelf("arn:there:secretsmanager:there:000000000000:secret:")
+    for entry, values in secrets:
+        shelf.keep(entry)
+        for version_id, value in values.items():
+            shelf.put_value(entry, version_id, value)
+    return shelf
+
+
+def exported(shelf: DictShelf, lock: Lock = LOCK) -> bytes:
+    sink = io.BytesIO()
+    export(shelf, sink, lock, NOW, "FILE")
+    return sink.getvalue()
+
+
+def imported(file: bytes, shelf: DictShelf, lock: Lock = LOCK, *, overwrite: bool = False) -> Imported:
+    return import_(Sealed(io.BytesIO(file), lock, "FILE"), shelf, NOW, overwrite=overwrite)
+
+
+def made(
+    name: str, *values: str | bytes, deletion_date: datetime | None = None
+) -> tuple[Entry, dict[str, SecretValue]]:
+    ids = [f"{number:032}" for number in range(len(values))]
+    versions = tuple(Version(one, NOW) for one in ids)
+    arn = f"arn:there:secretsmanager:there:000000000000:secret:{name}-AbC123"
+    entry = Entry(name, arn, NOW, NOW, None, {}, deletion_date, None, versions, {"AWSCURRENT": ids[-1]})
+    return entry, dict(zip(ids, map(SecretValue, values), strict=True))
+
+
+SMALL: Final = exported(shelf_of([made("db/password", "hunter1", b"hunter2"), made("app", "hunter3")]))
+
+
+def refused(file: bytes, lock: Lock = LOCK) -> ExportFileError:
+    """How *file* is refused; nothing has been changed by then."""
+    shelf = shelf_of([made("here", "before")])
+    before = dict(shelf.entries), dict(shelf.values)
+    with pytest.raises(ExportFileError, match="FILE is") as caught:
+        imported(file, shelf, lock, overwrite=True)
+    assert (shelf.entries, shelf.values) == before
+    assert "hunter" not in str(caught.value)
+    return caught.value

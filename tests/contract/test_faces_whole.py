@@ -1,0 +1,25 @@
+"""The rest of the contract as programs meet it: what only some of our own stores know yet."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.contract.conftest import WHOLE
+from tests.contract.store import Store
+from tests.contract.test_administration import *  # noqa: F403  # their tests, with the store below
+from tests.contract.test_faces import FacedStore, faced
+from tests.contract.test_moves import *  # noqa: F403
+from tests.contract.test_own_stores import *  # noqa: F403
+from tests.contract.test_writing import *  # noqa: F403
+from tests.faces import ASYNCIO, THREADS
+
+
+@pytest.fixture(params=[(where, face) for where in WHOLE for face in (THREADS, ASYNCIO)], ids=" through ".join)
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """Each store that knows them; both faces."""
+    yield from faced(*request.param, request)
+
+
+def test_the_tests_of_the_contract_are_here_too(store: Store) -> None:
+    assert isinstance(store, FacedStore)
+    assert sum(name.startswith("test_") for name in globals()) > 40
