@@ -77,7 +77,7 @@ class Opened:
 
     def reload(self, deadline: float) -> None:
         """Look at the keys again, and forget what was opened: they were changed through this connection."""
-        self._heads.forget()
+        self._heads = Heads()
         self.keys = self._unlock(self.keys, deadline)
 
     def _run(

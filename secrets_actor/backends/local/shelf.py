@@ -31,6 +31,11 @@ _SUFFIX_ALPHABET: Final = string.ascii_letters + string.digits
 # What SQLite gives for a row of `HEADS`; the dates may be there or not.
 _NONE: Final = type(None)
 _TYPES: Final = frozenset((int, bytes, int, bytes, ends, day) for ends in (int, _NONE) for day in (int, _NONE))
+_HIDDEN: Final = """
+    SELECT 1 FROM secrets AS one NOT INDEXED WHERE NOT EXISTS (
+        SELECT 1 FROM secrets AS same INDEXED BY sqlite_autoindex_secrets_1
+        WHERE same.locator = one.locator AND same.id = one.id) LIMIT 1
+"""
 _COUNT: Final = "SELECT count(*) FROM secrets"
 _DUE: Final = "SELECT min(deletion_date) FROM secrets WHERE deletion_date IS NOT NULL"
 HEADS: Final = "SELECT id, locator, key, head, deletion_date, accessed_day FROM secrets"
@@ -174,7 +179,16 @@ class LocalShelf:
                 if kept.entry.name != name:
                     raise DamagedRow
                 return kept
+        self._check_index()
         return None
+
+    def _check_index(self) -> None:
+        """Before a connection calls anything missing for the first time: a damaged index hides what the table has, and
+        what is taken for missing would be made a second time. Raises `DamagedRow`."""
+        if not self._heads.checked:
+            if self._rows.one(_HIDDEN) is not None:
+                raise DamagedRow
+            self._heads.checked = True
 
     def _id(self, entry: Entry) -> int:
         kept = self._find(entry.name)

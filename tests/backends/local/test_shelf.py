@@ -111,6 +111,34 @@ def test_an_access_to_what_is_gone_is_not_noted(opened: Opened) -> None:
     opened.read(lambda shelf: shelf.accessed(entry("never"), START), within().deadline)
 
 
+def test_a_damaged_index_makes_no_secret_missing_and_none_twice(opened: Opened, folder: Path) -> None:
+    for name in "ab":
+        opened.write(lambda shelf, name=name: shelf.keep(entry(name)), within().deadline)
+    assert opened.read(lambda shelf: shelf.find("c"), within().deadline) is None
+    tamper(folder, "PRAGMA wal_checkpoint(TRUNCATE)")
+    locator = opened.keys.newest.locator("a")
+    opened.store.close()
+    whole = (folder / "secrets.db").read_bytes()
+    ((index,),) = ask(folder, "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_secrets_1'")
+    page = whole[(index - 1) * 4096 : index * 4096]
+    assert locator in page
+    changed = page.replace(locator, locator[:-1] + bytes((locator[-1] ^ 1,)))
+    (folder / "secrets.db").write_bytes(whole.replace(page, changed))
+
+    anew = opening.open_store(folder, key_of(folder), deadline=within().deadline, closed=threading.Event())
+    try:
+        for run, work in (
+            (anew.read, lambda shelf: shelf.find("a")),
+            (anew.write, lambda shelf: shelf.keep(entry("c"))),
+        ):
+            with pytest.raises(StoreDamaged):
+                run(work, within().deadline)
+        found = anew.read(lambda shelf: shelf.find("b"), within().deadline)
+        assert found == entry("b")
+    finally:
+        anew.store.close()
+
+
 def test_a_table_that_hides_a_row_gives_no_list(opened: Opened, folder: Path) -> None:
     """As a damaged page may: the index on the locators still knows it."""
     for name in "ab":
