@@ -131,13 +131,21 @@ def _initialiser(cls: Any, shape: _Shape, kw_only: bool) -> Callable[..., None]:
     most = max(count, 0)
     settles = hasattr(cls, "__post_init__")
     defaults = tuple([one.default for one in shape.fields])
-    # From here on, all fields have a plain default: who gives the others by their places wants those.
-    least = len(defaults) - defaults[::-1].index(_NONE) if _NONE in defaults else 0
+    makers = tuple([None if one.default_factory is _NONE else one.default_factory for one in shape.fields])
+    required = [default is _NONE and make is None for default, make in zip(defaults, makers, strict=True)]
+    least = len(required) - required[::-1].index(True) if True in required else 0
+    makes = any(makers)
 
     def __init__(self: Any, *args: Any, **named: Any) -> None:
-        if named or len(args) != count:
-            plain = not named and least <= len(args) <= most
-            args = args + defaults[len(args) :] if plain else _completed(self, args, named, most)
+        given = len(args)
+        if named or given != count:
+            if named or not least <= given <= most:
+                args = _completed(self, args, named, most)
+            elif makes:
+                rest = zip(defaults[given:], makers[given:], strict=True)
+                args += tuple([make() if make else default for default, make in rest])
+            else:
+                args += defaults[given:]
         for put, value in zip(puts, args):  # noqa: B905  as many of the one as of the other, by now
             put(self, value)
         if settles:

@@ -17,10 +17,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Final
 
 from secrets_actor.actor.cache_rules import CacheRules, Key, aliases, key_for, key_of, means, name_in
+from secrets_actor.actor.sweeping import SLICE, steps
 from secrets_actor.domain.block import ASKED, DUE, TIMES, USED, arn_of
 from secrets_actor.domain.errors import SecretNotFound
 from secrets_actor.domain.operations import Get
@@ -227,21 +229,6 @@ class Cache:
             self._ring = deque(key for key in self._ring if key in self._table)
             self._gone.clear()
 
-    def _sweep(self, now: float) -> None:
-        """Drop what may not be served any more."""
-        table, missing = self._table, self._missing
-        for key, entry in tuple(table.items()):
-            fetched, _, ends = _times(entry)
-            if now >= ends and now - fetched > self.rules.max_stale:
-                self._remove(key)
-        for key in [key for key, ends in missing.items() if now >= ends]:
-            del missing[key]
-        for lane, keys in tuple(self._lanes.items()):
-            keys.difference_update([key for key in keys if key not in table and key not in missing])
-            if not keys:
-                del self._lanes[lane]
-        self._tidy()
-
     def _clear(self) -> None:
         for entry in self._table.values():
             self._wipe(entry)
@@ -287,9 +274,11 @@ class Pen:
         """Forget all versions of the secrets in *lane*."""
         self._write(lambda cache: cache._drop(lane))
 
-    def sweep(self, now: float) -> None:
-        """Forget what may not be served any more."""
-        self._write(lambda cache: cache._sweep(now))
+    def sweep(self, now: float, begun: Iterator[None] | None = None) -> Iterator[None] | None:
+        """Forget what may not be served any more: a part of it, and what to go on with; None when all is done."""
+        left, taken = begun or steps(self._cache, now), list[None]()
+        self._write(lambda _: taken.extend(islice(left, SLICE)))
+        return left if len(taken) == SLICE else None
 
     def _write(self, change: Callable[[Cache], None]) -> None:
         cache = self._cache

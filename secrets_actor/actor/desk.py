@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from secrets_actor.actor.failures import with_token_of
@@ -10,13 +10,19 @@ from secrets_actor.actor.flights import Flight, Waiter
 from secrets_actor.domain.descriptions import SecretBatch
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.ports import AuditRecord, AuditSink
+from secrets_actor.otp import From, answer_all
 
 
 class Desk:
-    """Answers waiters and tells the audit sink; *now* is the clock of `Waiter.arrived`."""
+    """Answers waiters and tells the audit sink; *now* is the clock of `Waiter.arrived`, *reply_all* answers many."""
 
-    def __init__(self, audit: AuditSink, now: Callable[[], float]) -> None:
-        self._audit, self._now = audit, now
+    def __init__(
+        self,
+        audit: AuditSink,
+        now: Callable[[], float],
+        reply_all: Callable[[Sequence[From[Any]], Any], object] = answer_all,
+    ) -> None:
+        self._audit, self._now, self._reply_all = audit, now, reply_all
 
     def answer(self, waiter: Waiter, value: Any, source: str, request_id: str | None = None) -> None:
         """Give *value* to *waiter*."""
@@ -40,6 +46,7 @@ class Desk:
 
     def _answer_all(self, waiters: Iterable[Waiter], value: Any, source: str, request_id: str | None) -> None:
         version_id = getattr(value, "version_id", None)  # read from the block: once for all
+        callers: list[From[Any]] = []
         for waiter in waiters:
             if waiter.asker.recorded:
                 continue
@@ -47,7 +54,8 @@ class Desk:
                 self._record_each(waiter, value, source, request_id)
             else:
                 self._record(waiter, "ok", source, version_id, request_id)
-            waiter.caller.reply(value)
+            callers.append(waiter.caller)
+        self._reply_all(callers, value)
 
     def _record_each(self, waiter: Waiter, batch: SecretBatch, source: str, request_id: str | None) -> None:
         """Who reads many secrets leaves a record of each."""

@@ -192,7 +192,7 @@ class Dispatcher:
             deadline, flight.started, flight.latest = latest, True, latest
             self.watch.sent(flight)
             headroom = min(HEADROOM, (deadline - now) * HEADROOM_SHARE)
-            context = CallContext(deadline - headroom, keys, flight.repeated)
+            context = CallContext(deadline - headroom, keys, flight.repeated, [])
             flight.sendings.append((now, context.attempts))
             cast(worker, Job(job, flight.operation, context, flight.lane))
         self._alarms.arm(job, deadline - now + GRACE)

@@ -10,7 +10,7 @@ Rule 3: a read that insists on a fresh answer does not join one that has taken o
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Any, Protocol
 
 from secrets_actor.domain.asker import Asker
@@ -34,6 +34,9 @@ class Waiter:
     arrived: float
     deadline: float
 
+    def __init__(self, caller: Any, operation: Operation[Any], arrived: float, deadline: float) -> None:
+        self.caller, self.operation, self.arrived, self.deadline = caller, operation, arrived, deadline
+
     @property
     def asker(self) -> Asker:
         """Who he is."""
@@ -53,21 +56,37 @@ class Flight:
 
     id: int
     operation: Operation[Any]
-    lane: str | None = None
-    epoch: int = 0
-    key: Hashable = None
-    waiters: list[Waiter] = field(default_factory=list)
-    started: bool = False
-    sent_at: float = 0.0  # of the last time
-    kit: object = None  # the store it was sent to then
-    latest: float = 0.0  # when the last of those who waited then would give up
-    crashes: int = 0
-    repeated: bool = False  # it was sent before, and nobody heard what became of it
-    doubt: SecretsError | None = None  # what became of it then, if it may have taken effect
-    # Keys that the store refused, and how. It goes once more, by others.
-    refused: tuple[Credentials | None, SecretsError] | None = field(default=None, repr=False)
-    superseded: bool = False
-    sendings: list[Sending] = field(default_factory=list, repr=False)
+    lane: str | None
+    epoch: int
+    key: Hashable
+    waiters: list[Waiter]
+    queued: bool  # it had to wait in its lane
+    started: bool
+    sent_at: float  # the last time
+    kit: object  # the store it was sent to then
+    latest: float  # when the last of those who waited then would give up
+    crashes: int
+    repeated: bool  # it was sent before, and nobody heard what became of it
+    doubt: SecretsError | None  # what became of it then, if it may have taken effect
+    refused: tuple[Credentials | None, SecretsError] | None = field(repr=False)  # keys that the store refused, and how
+    superseded: bool
+    sendings: list[Sending] = field(repr=False)
+
+    def __init__(
+        self,
+        id: int,
+        operation: Operation[Any],
+        lane: str | None = None,
+        epoch: int = 0,
+        key: Hashable = None,
+        waiters: Iterable[Waiter] = (),
+    ) -> None:
+        self.id, self.operation, self.lane, self.epoch, self.key = id, operation, lane, epoch, key
+        self.waiters, self.sendings = [*waiters], []
+        self.queued = self.started = self.repeated = self.superseded = False
+        self.sent_at = self.latest = 0.0
+        self.kit = self.doubt = self.refused = None
+        self.crashes = 0
 
     @property
     def deadline(self) -> float | None:

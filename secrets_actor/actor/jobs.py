@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from secrets_actor.actor.flights import Waiter
@@ -13,14 +14,18 @@ from secrets_actor.otp import LifecycleEvent, Pid
 from secrets_actor.records import dataclass, field
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Job:
-    """Perform *operation* in *context*. All of it comes back with the answer, for whoever is the actor then."""
+    """Perform *operation* in *context*. All of it comes back with the answer, for whoever is the actor then. Plain, as
+    JobDone is: freezing doubles the cost."""
 
     flight: int
     operation: Operation[Any]
     context: CallContext
     lane: str | None
+
+    def __init__(self, flight: int, operation: Operation[Any], context: CallContext, lane: str | None) -> None:
+        self.flight, self.operation, self.context, self.lane = flight, operation, context, lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +36,16 @@ class FetchCredentials:
     deadline: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class JobDone:
     """A job went well."""
 
     worker: Pid
     job: Job | FetchCredentials
     answer: Answer[Any] | Credentials = field(repr=False)
+
+    def __init__(self, worker: Pid, job: Job | FetchCredentials, answer: Answer[Any] | Credentials) -> None:
+        self.worker, self.job, self.answer = worker, job, answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +110,9 @@ class Rest:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Timer: drop from the cache what may not be served any more."""
+    """Timer: drop from the cache what may not be served any more, or go on with what is *left*."""
+
+    left: Iterator[None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

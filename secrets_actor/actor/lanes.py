@@ -10,14 +10,17 @@ from __future__ import annotations
 
 from collections import deque
 
-from secrets_actor.records import dataclass, field
+from secrets_actor.records import dataclass
 
 
 @dataclass(slots=True)
 class _Lane:
-    epoch: int = 0
-    running: dict[int, bool] = field(default_factory=dict)  # ticket -> writes
-    waiting: deque[tuple[int, bool]] = field(default_factory=deque)
+    epoch: int
+    running: dict[int, bool]  # ticket -> writes
+    waiting: deque[tuple[int, bool]]
+
+    def __init__(self) -> None:
+        self.epoch, self.running, self.waiting = 0, {}, deque()
 
     def startable(self) -> list[int]:
         started = []

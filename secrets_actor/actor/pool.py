@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from secrets_actor.records import dataclass
 
@@ -23,6 +23,9 @@ class Plan(Generic[W]):
 
     give: tuple[tuple[W, int], ...]
     start: int
+
+
+_NOTHING: Final[Plan[Any]] = Plan((), 0)
 
 
 class Pool(Generic[W]):
@@ -119,6 +122,8 @@ class Pool(Generic[W]):
 
     def assign(self) -> Plan[W]:
         """Match waiting jobs with idle workers. Call it after any change."""
+        if not self._queue:
+            return _NOTHING
         give: list[tuple[W, int]] = []
         while self._queue and self._idle:
             worker, job = self._idle.pop(), self._queue.popleft()

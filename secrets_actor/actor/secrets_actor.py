@@ -83,7 +83,7 @@ class SecretsActor(GenServer):
         """Take over the workers of an earlier incarnation, if there are any."""
         self._cache = self._table.pen()
         self._keeper = Keeper(self._cache, self._lanes, self._wall_clock)
-        self._desk = Desk(self._audit, self.node.clock.now)
+        self._desk = Desk(self._audit, self.node.clock.now, self.reply_all)
         self._watch = VersionWatch(self._subscriptions, self.node.clock.now, self._ask_in_background)
         call_timeout = self._limits.call_timeout
         wall_clock, meter = self._wall_clock, self._meter
@@ -132,8 +132,8 @@ class SecretsActor(GenServer):
         if isinstance(message, GiveUp):
             self._give_up(message.waiter)
         elif isinstance(message, Sweep):
-            self._cache.sweep(self.node.clock.now())
-            self.send_after(SWEEP, message)
+            left = self._cache.sweep(self.node.clock.now(), message.left)
+            self.send_after(0.0 if left else SWEEP, Sweep(left))
         elif isinstance(message, _OPERATIONS):
             self._admit(message, told(self._meter, message))
         return None
@@ -217,7 +217,8 @@ class SecretsActor(GenServer):
                 return
         flight = self._flights.new(operation, lane, epoch, key)
         self._flights.board(flight, waiter)
-        self._start(self._lanes.enter(lane, flight.id, writes=operation.writes))
+        flight.queued = not (startable := self._lanes.enter(lane, flight.id, writes=operation.writes))
+        self._start(startable)
 
     def _too_old(self, flight: Flight, get: Get) -> bool:
         """Whether what *flight* brings may be older than *get* takes."""
@@ -235,7 +236,7 @@ class SecretsActor(GenServer):
         try:
             while self._startable:
                 flight = self._flights.get(self._startable.popleft())
-                if flight is not None and not self._answered_meanwhile(flight):
+                if flight is not None and not (flight.queued and self._answered_meanwhile(flight)):
                     self._dispatcher.submit(flight)
         finally:
             self._starting = False

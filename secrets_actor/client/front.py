@@ -63,8 +63,12 @@ class Asked(Generic[T]):
     deadline: float
     caller: From[T]
     number: int
-    again: bool = False
-    behind: tuple[int, ...] = ()  # the writes that were in the mailbox before it
+    again: bool
+    behind: tuple[int, ...]  # the writes that were in the mailbox before it
+
+    def __init__(self, operation: Operation[T], arrived: float, deadline: float, caller: From[T], number: int) -> None:
+        self.operation, self.arrived, self.deadline = operation, arrived, deadline
+        self.caller, self.number, self.again, self.behind = caller, number, False, ()
 
 
 @dataclass(slots=True, eq=False)

@@ -66,7 +66,7 @@ from secrets_actor.otp.reasons import (
     Stopped,
 )
 from secrets_actor.otp.registry import Name, Registry
-from secrets_actor.otp.reply import From
+from secrets_actor.otp.reply import From, answer_all
 from secrets_actor.otp.supervisor import (
     DeleteChild,
     RestartChild,
@@ -161,6 +161,7 @@ __all__ = [
     "Tree",
     "TreeNode",
     "WhichChildren",
+    "answer_all",
     "call",
     "cast",
     "draw",

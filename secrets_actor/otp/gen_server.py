@@ -9,7 +9,8 @@ Rule 5: on an exit signal a trapping server terminates if it comes from its pare
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, TypeVar
 
 from secrets_actor.otp.behaviour import Ending
 from secrets_actor.otp.calls import CALL_TIMEOUT, Address, call, cast, stop
@@ -19,11 +20,14 @@ from secrets_actor.otp.node import Node
 from secrets_actor.otp.pid import MonitorRef, Pid, current
 from secrets_actor.otp.reasons import IGNORE, NORMAL, ExitReason
 from secrets_actor.otp.registry import Name
-from secrets_actor.otp.reply import From
+from secrets_actor.otp.reply import From, answer_all
 from secrets_actor.otp.timers import Timer
 from secrets_actor.records import dataclass
 
+T = TypeVar("T")
 _NOTHING: Final = object()
+# Seconds that a thread of a crowd waits, with its answer there, for those before it.
+HURRY: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,12 @@ class GenServer:
     def send_after(self, delay: float, message: Any) -> Timer:
         """Have *message* come to `handle_info` in *delay* seconds."""
         return self.node.timers.send_after(delay, self.me, message)
+
+    def reply_all(self, callers: Sequence[From[T]], value: T) -> None:
+        """Answer all of *callers* with *value*: a crowd of threads one by one, but within HURRY seconds."""
+        crowd = answer_all(callers, value)
+        if crowd is not None:
+            self.node.timers.send_after(HURRY, crowd, None)
 
     def cancel_timer(self, timer: Timer) -> float | None:
         """Take a timer back: the seconds it had left, None if it has fired."""

@@ -6,12 +6,16 @@ Rule 3: it can be waited on by a thread and watched by a callback, which runs on
         if it was settled before, in the one that came to watch.
 Rule 4: who settles it takes `_claim`, sets the error, then the value, then opens the gate. Who watches adds himself
         first and looks at the value then: so either side sees the other, and taking a callback off the list is atomic.
+Rule 5: of a crowd that gets one answer (`answer_all`) a few are woken, and each thread wakes the next as it leaves, for
+        whatever reason. A thousand woken at once fight for the interpreter, and each comes round every few milliseconds
+        for nothing. Who leaves says so first and then wakes the next of his crowd; who wakes him looks then whether he
+        has left, and goes on to another if so. Nobody depends on that for long: see `Crowd.post`.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 from secrets_actor.otp.errors import CallTimeout
@@ -19,14 +23,24 @@ from secrets_actor.otp.gate import clamped
 
 T = TypeVar("T")
 _Lock: Final = threading.Lock
+_open: Final = type(_Lock()).release
 _PENDING: Final = object()
+_SHUT: Final = _Lock()  # for good: to let others run for a MOMENT, in seconds
+_SHUT.acquire()
+MOMENT: Final = 0.0001
+# How many of a crowd are woken at a time; a smaller one is woken as a whole. A thousand woken at once take 30 ms to
+# leave on one core, and a few at a time 14. More than one: a thread that is slow to come round holds up no other.
+AWAKE: Final = 4
 
 
 class From(Generic[T]):
     """The right to answer one call. `deadline` (clock seconds) is when its caller stops waiting, None for never; `note`
     is for whatever caller and server have agreed on beside the question."""
 
-    __slots__ = ("_callbacks", "_claim", "_error", "_gate", "_owing", "_value", "deadline", "note", "patience")
+    __slots__ = (
+        *("_callbacks", "_claim", "_crowd", "_error", "_gate", "_owing", "_value", "_waits"),
+        *("deadline", "note", "patience"),
+    )
 
     def __init__(self, deadline: float | None = None) -> None:
         self.deadline = deadline
@@ -39,6 +53,8 @@ class From(Generic[T]):
         self._error: BaseException | None = None
         self._callbacks: list[Callable[[From[T]], object]] = []
         self._owing: dict[Any, Any] | None = None
+        self._waits = False  # whether a thread is in `wait`
+        self._crowd: Crowd | None = None
 
     def owed_by(self, owing: dict[Any, Any]) -> None:
         """Enter this handle among those who wait for something of a process, as the last. Settling takes it out."""
@@ -53,14 +69,19 @@ class From(Generic[T]):
         """Answer with *error*, which `wait` raises. False if it was settled before."""
         return self._settle(None, error)
 
-    def _settle(self, value: Any, error: BaseException | None) -> bool:
+    def _settle(self, value: Any, error: BaseException | None, crowd: Crowd | None = None) -> bool:
+        if crowd is not None:
+            self._crowd = crowd  # before anything that could let go whoever waits
         if not self._claim.acquire(False):
             return False
         self._error = error
         self._value = value
         if self._owing is not None:
             self._owing.pop(self, None)
-        self._gate.release()
+        if crowd is None or not self._waits:
+            self._gate.release()
+        else:
+            crowd.members.append(self)
         if self._callbacks:
             self._call_back()
         return True
@@ -93,15 +114,20 @@ class From(Generic[T]):
         """The answer. Raises the error it failed with, or `CallTimeout` after *timeout* seconds: the caller has then
         given up, and a later answer is dropped."""
         gate = self._gate
-        if timeout is None:
-            gate.acquire()
-            gate.release()  # for others who wait
-        elif gate.acquire(True, timeout if 0.0 <= timeout <= threading.TIMEOUT_MAX else clamped(timeout)):
-            gate.release()
-        else:
-            self.fail(CallTimeout(f"no answer within {timeout:.3g} seconds"))
-            gate.acquire()  # settled by now, by this or by who was a moment faster
-            gate.release()
+        try:
+            self._waits = True
+            if timeout is None:
+                gate.acquire()
+                gate.release()  # for others who wait
+            elif gate.acquire(True, timeout if 0.0 <= timeout <= threading.TIMEOUT_MAX else clamped(timeout)):
+                gate.release()
+            elif not self.fail(CallTimeout(f"no answer within {timeout:.3g} seconds")):
+                while self._value is _PENDING:  # who was a moment faster is about to set it
+                    _SHUT.acquire(True, MOMENT)
+        finally:
+            self._waits = False
+            if self._crowd is not None:
+                self._crowd.wake_one()
         if self._error is not None:
             raise self._error
         value: T = self._value
@@ -115,3 +141,46 @@ class From(Generic[T]):
             raise self._error
         value: T = self._value
         return value
+
+
+class Crowd:
+    """Those threads, of all who got one answer, that wait for those before them to wake them. For any thread."""
+
+    __slots__ = ("_waking", "members")
+
+    def __init__(self) -> None:
+        self.members: list[From[Any]] = []
+        self._waking: Iterator[tuple[From[Any], None]] = iter(())
+
+    def gathered(self) -> bool:
+        """All are there: wake the first of them. Whether others are left."""
+        members, self.members = self.members, []  # whoever is awake drops the crowd, and the crowd drops him
+        # To find the next and to open his gate is one step, which no interrupt can part.
+        self._waking = zip(members, map(_open, [one._gate for one in members]))  # noqa: B905  of one length
+        for _ in range(AWAKE):
+            self.wake_one()
+        return len(members) > AWAKE
+
+    def wake_one(self) -> None:
+        """Wake the next who has not left."""
+        for one, _ in self._waking:
+            if one._waits:
+                return
+
+    def post(self, message: object = None) -> None:  # noqa: ARG002
+        """Wake all. To be sent a while later, as a delayed message: some threads may have been slow to come round, as
+        they had a signal handler to run, or those woken before them kept the interpreter busy."""
+        for _ in self._waking:
+            pass
+
+
+def answer_all(callers: Sequence[From[T]], value: T) -> Crowd | None:
+    """Answer all of *callers* with *value*; those that were settled before stay as they are. If not all of their
+    threads are awake now, the crowd: have it sent something in a while."""
+    crowd = Crowd() if len(callers) > AWAKE else None
+    try:
+        for caller in callers:
+            caller._settle(value, None, crowd)
+    finally:
+        left = crowd is not None and crowd.gathered()
+    return crowd if left else None

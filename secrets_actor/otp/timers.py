@@ -9,16 +9,23 @@ from __future__ import annotations
 import heapq
 import itertools
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from secrets_actor.otp.clock import Clock
 from secrets_actor.records import dataclass
 
 if TYPE_CHECKING:
     from secrets_actor.otp.pid import Pid
-    from secrets_actor.otp.registry import Name
 
 WAKE: Final = "wake"
+
+
+class Target(Protocol):
+    """Whom a delayed message is for: a `Pid`, a `Name`, or whoever else takes one in the thread of the timer process,
+    and neither blocks nor raises."""
+
+    def post(self, message: Any) -> object:
+        """Take *message*."""
 
 
 @dataclass(slots=True, eq=False)
@@ -26,9 +33,12 @@ class Timer:
     """One delayed message: handle for `cancel`. `due` is in clock seconds."""
 
     due: float
-    target: Pid | Name
+    target: Target
     message: Any
-    pending: bool = True
+    pending: bool
+
+    def __init__(self, due: float, target: Target, message: Any) -> None:
+        self.due, self.target, self.message, self.pending = due, target, message, True
 
 
 class TimerTable:
@@ -43,7 +53,7 @@ class TimerTable:
         self.keeper: Pid | None = None
         clock.on_jump(self.wake)
 
-    def send_after(self, delay: float, target: Pid | Name, message: Any) -> Timer:
+    def send_after(self, delay: float, target: Target, message: Any) -> Timer:
         """Send *message* to *target* in *delay* seconds; it goes nowhere if nobody is there by then."""
         timer = Timer(self._clock.now() + delay, target, message)
         with self._lock:

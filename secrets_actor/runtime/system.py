@@ -143,6 +143,7 @@ class System(AsyncFace, Looking):
                 self._told_by = None
         if down.pid is self._root:  # else on_give_up has started another
             self._parts.cache.hide()
+            self._parts.audit_log.close()
             self._ended.set()
 
     def configure(self, source: Source, *, kit: BackendKit | None = None) -> None:
@@ -207,6 +208,8 @@ class System(AsyncFace, Looking):
         for pid in node.disowned:
             if pid.thread is not None and pid.thread is not threading.current_thread():
                 pid.thread.join(_THREADS_GRACE)
+        if not (node.forked or self.is_running()):  # after a fork its lock may be that of a thread which is not here
+            self._parts.audit_log.close()  # again: who was cut off may have told
 
     def wait(self, timeout: float | None = None) -> ExitReason | None:
         """Wait until the tree has ended: the reason, or None after *timeout* seconds."""

@@ -66,6 +66,10 @@ class AuditLog:
         if self.is_wanted():
             self._write(last, {**facts_of(_record(alike)), "count": count, "since": stamp(first)})
 
+    def close(self) -> None:
+        """The system has ended: the log gives up what it holds."""
+        self._log.close()
+
     def lost(self, count: int) -> None:
         """Count records that there was no room for."""
         self._meter.count(metrics.AUDIT, "dropped", by=count)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from secrets_actor.otp import ExitReason, GenServer, Handled, LifecycleEvent, NoReply, Ok
 from secrets_actor.records import dataclass
 from secrets_actor.telemetry.audit import AuditLog
-from secrets_actor.telemetry.audit_trail import HITS, PERIOD, AuditTrail, Hit
+from secrets_actor.telemetry.audit_trail import PERIOD, SOON, AuditTrail, Hit
 
 # Cached gets that are written in one go: about 128 KiB.
 PART: Final = 500
@@ -47,7 +47,7 @@ class AuditServer(GenServer):
 
     def handle_info(self, message: Any) -> Handled:
         """There are records."""
-        if message == HITS:
+        if message == SOON:
             return NoReply(timeout=PERIOD)  # let more of them come
         if message == _SUMS:
             self._write_sums()
@@ -68,7 +68,7 @@ class AuditServer(GenServer):
         """What waits now, and not what comes meanwhile: a stop must not wait for the callers to tire. Whether there
         was, or is, something."""
         trail, offset = self._trail, self._wall_clock() - self.node.clock.now()
-        hits, records = trail.waiting
+        hits, records = trail.look()
         left = hits  # never one more: a record that came after the look may be older than a cached get after it
         for _ in range(records):
             record = trail.take_record()
@@ -80,7 +80,7 @@ class AuditServer(GenServer):
         if lost:
             self._log.lost(lost)
             self.node.observe(AuditRecordsLost(self.me.label, lost))
-        return hits > 0
+        return hits + records > 0
 
     def _write_hits(self, most: int, until: float, offset: float) -> int:
         """Up to *most* cached gets, in parts, of those that were before *until*. How many those were."""

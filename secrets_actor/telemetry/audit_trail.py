@@ -3,7 +3,9 @@
 Rule 1: the trail outlives the process: a crash loses none that has not been taken out.
 Rule 2: a cached get costs its caller one small tuple: name, version, time, caller. It makes no record, keeps no value,
         and asks nobody whether it is wanted. The process is woken for it only when it sleeps; once awake, it comes by
-        itself every `PERIOD`, until it has found nothing for as long. Any other record wakes it at once.
+        itself every `PERIOD`, until it has found nothing for as long. So is it for the record of any other read that
+        went well: a thousand callers of one secret shall have their answers before their records are written. All
+        else, which is what changes a secret and what was refused, has it come at once.
 Rule 3: the trail is bounded, for gets from the cache and for all other records apart: so many cached gets can wait, and
         as many of the rest, which come only as fast as the secrets actor can answer, and never wait for room.
 Rule 4: a cached get that finds no room waits for some (`block`), for *patience* at most, or goes unrecorded (`drop`).
@@ -25,17 +27,19 @@ from typing import Final, Literal, Protocol
 from secrets_actor.domain import metrics
 from secrets_actor.domain.block import HEAD, KIND, VERSION
 from secrets_actor.domain.metrics import NO_METER, Meter, Reading
+from secrets_actor.domain.operations import MESSAGES
 from secrets_actor.domain.ports import AuditRecord
 from secrets_actor.domain.secret import Secret
 from secrets_actor.otp import Clock, Name
 from secrets_actor.records import dataclass
 
-# Seconds between two looks while there are cached gets to write.
+# Seconds between two looks while there is something to write.
 PERIOD: Final = 0.05
 # A second of cached gets at full speed; about 25 MB.
 BUFFER: Final = 100_000
-# To the audit process: there are cached gets, to be written within a PERIOD; there is something to be written now.
-HITS, RECORDS = "hits", "records"
+# To the audit process: there is something to be written within a PERIOD; there is something to be written now.
+SOON, NOW = "soon", "now"
+_READS: Final = frozenset(one.kind for one in MESSAGES if not one.writes)
 # A cached get: the secret's name, what `block.version_bytes` gives, clock seconds, the caller's label.
 Hit = tuple[str, bytes, float, str | None]
 
@@ -92,6 +96,7 @@ class AuditTrail:
         self._lost = self._taken = self._lost_hits = 0
         self._off, self._off_reads = itertools.count(), 0
         self._asleep, self._pressed, self._mark = True, False, self._half
+        self._urgent = False  # the process has been told to come now, and has not looked yet
 
     # --- telling --------------------------------------------------------------------------------------------------
 
@@ -119,14 +124,14 @@ class AuditTrail:
 
     def _wake(self) -> None:
         self._asleep = False
-        self._server.post(HITS)
+        self._server.post(SOON)
 
     def _finds_room(self) -> bool:
         """The trail is half full, or full: have the process come now. Whether there is room for one more."""
         buffer = self.rules.buffer
         if not self._pressed:
             self._pressed = True
-            self._server.post(RECORDS)
+            self._server.post(NOW)
         if len(self._hits) < buffer:
             self._mark = buffer
             return True
@@ -144,15 +149,19 @@ class AuditTrail:
         self._tally(record)
         if not self._is_wanted():
             return
-        at = self._clock.now()
+        at, waits = self._clock.now(), record.outcome == "ok" and record.operation in _READS
         with self._lock:
-            first = not self._records
-            if len(self._records) >= self.rules.buffer:
+            before = len(self._records)
+            if before >= self.rules.buffer:
                 self._lost += 1
                 return
             self._records.append((record, at))
-        if first:
-            self._server.post(RECORDS)
+        urgent = not self._urgent and (not waits or before >= self._half)
+        if urgent:
+            self._urgent = True
+            self._server.post(NOW)
+        elif self._asleep:
+            self._wake()
 
     def _tally(self, record: AuditRecord) -> None:
         count = self._meter.count
@@ -170,6 +179,11 @@ class AuditTrail:
     def waiting(self) -> tuple[int, int]:
         """How many cached gets and how many other records wait."""
         return len(self._hits), len(self._records)
+
+    def look(self) -> tuple[int, int]:
+        """The same. What comes from now on may not be among it: it can have the process come once more."""
+        self._urgent = False
+        return self.waiting
 
     def take_hits(self, most: int, until: float = math.inf) -> list[Hit]:
         """Up to *most* cached gets, the oldest first, of those that were before *until*."""

@@ -104,6 +104,13 @@ class Log:
             self.drop(lost)
         return len(lines) - lost
 
+    def close(self) -> None:
+        """Give up what is held, such as an open file; an event that comes later opens it anew."""
+        try:
+            self._outlet.close()
+        except Exception:  # noqa: BLE001 - rule 3; what the system could not write it says now, of lines that were counted
+            self.drop()
+
 
 def _free(name: str) -> str:
     """*name*, made another one where structlog has a use for it."""

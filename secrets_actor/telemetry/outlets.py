@@ -28,6 +28,9 @@ class Outlet(Protocol):
         """Write many lines for less than each would cost: how many could not be written. Raises what the stream raises
         when none could be."""
 
+    def close(self) -> None:
+        """Give up what is held. A line that comes later opens it anew."""
+
     @property
     def colours(self) -> bool:
         """Whether a person looks at it on a terminal."""
@@ -62,6 +65,9 @@ class HostLogging:
                 lost += 1
         return lost
 
+    def close(self) -> None:
+        """Nothing is held."""
+
 
 class StandardError:
     """Writes to standard error, whatever that is at the moment."""
@@ -90,6 +96,9 @@ class StandardError:
             sys.stderr.flush()
         return 0
 
+    def close(self) -> None:
+        """Nothing is held."""
+
 
 class AppendedFile:
     """Appends to a file, made with mode 0600, and follows its name when the file is moved away (logrotate).
@@ -103,6 +112,7 @@ class AppendedFile:
         self._path = path
         self._lock = threading.Lock()
         self._torn = False
+        self._file: tuple[int, int] | None = None  # closed
         problem = None
         try:
             self._open()
@@ -135,6 +145,12 @@ class AppendedFile:
             written = os.write(self._descriptor, whole)
             self._torn = written != len(whole)
         return whole.count(b"\n", written)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._file = None
+            self._close()
 
     def _open(self) -> None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC

@@ -24,12 +24,15 @@ class LifecycleReporter:
     def __call__(self, event: object, /) -> None:
         """Write *event*, a frozen dataclass."""
         kind = type(event).__name__
+        level = level_of(kind)
+        if not self._log.wants(level):
+            return
         try:
             facts = facts_of(event)
         except Exception:  # noqa: BLE001 - whoever observes must not end who acts
             self._log.drop()
         else:
-            self._log.log(level_of(kind), event_name(kind), **facts)
+            self._log.log(level, event_name(kind), **facts)
 
 
 def facts_of(event: object) -> dict[str, object]:
@@ -46,8 +49,10 @@ def event_name(kind: str) -> str:
 
 def level_of(kind: str) -> int:
     """The level of `logging` for an event class."""
+    if kind in _ROUTINE:
+        return logging.DEBUG
     if _LOSS in kind:
         return logging.ERROR
     if any(word in kind for word in _TROUBLE):
         return logging.WARNING
-    return logging.DEBUG if kind in _ROUTINE else logging.INFO
+    return logging.INFO

@@ -18,6 +18,8 @@ TOKEN = "33333333-3333-4333-8333-333333333333"
 class Busy:
     """A message that keeps the secrets actor busy until it is let go: it comes upon it when it asks what it is."""
 
+    left = None
+
     def __init__(self) -> None:
         self.begun, self.go = threading.Event(), threading.Event()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import secrets_actor
 from secrets_actor import ServerDown, StartFailed, System
 from secrets_actor.otp import LifecycleEvent
+from secrets_actor.runtime.settings import LogSettings
 from tests.actor.rig import (
     Shelf,
     Watch,
@@ -205,6 +206,27 @@ def test_starting_and_stopping_50_times_leaves_no_thread_and_no_file(tmp_path: P
 
     eventually(lambda: threading.active_count() <= threads, "as many threads as before")
     assert open_files() <= files
+
+
+def test_a_stopped_system_has_its_log_closed_and_one_that_is_started_again_has_it_open(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+
+    def is_open() -> bool:
+        return str(log) in {os.path.realpath(f"/proc/self/fd/{one}") for one in os.listdir("/proc/self/fd")}
+
+    system, other = System(settings(tmp_path)), System(settings(tmp_path, log=LogSettings(output=str(log))))
+    with other:
+        for number in range(2):
+            with system:
+                system.secrets.set("a", str(number))
+            assert log.read_text().count('"set"') == number + 1
+            assert is_open(), "the other's"
+    assert not is_open()
+    with running(system):
+        system.secrets.set("a", "v")
+        eventually(is_open)
+        supervisor(system, "secrets_actor").kill()  # what is below it ends by itself, and may tell
+    assert not is_open()
 
 
 def test_a_stop_from_several_threads_at_once_is_one_stop(system: System) -> None:

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import select
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -137,11 +138,14 @@ def test_a_write_while_the_process_writes_keeps_its_place(caplog: pytest.LogCapt
         def filter(self, record: logging.LogRecord) -> bool:
             if '"source": "cache"' in record.getMessage() and not written:
                 written.append(record)
+                asked.wait(10)
                 system.secrets.set("a", "w")
                 system.secrets.get("a")
+                done.set()
             return True
 
     written: list[logging.LogRecord] = []
+    asked, done = threading.Event(), threading.Event()
     late, host = Late(), logging.getLogger("secrets_actor")
     caplog.set_level(logging.INFO, "secrets_actor")
     host.addFilter(late)
@@ -150,6 +154,8 @@ def test_a_write_while_the_process_writes_keeps_its_place(caplog: pytest.LogCapt
             store.put("a", "v")
             for _ in range(601):
                 system.secrets.get("a")
+            asked.set()
+            assert done.wait(10)
     finally:
         host.removeFilter(late)
 

@@ -1,7 +1,9 @@
 """Where records wait: how many, for whom, and what happens to one too many."""
 
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,12 +13,13 @@ from secrets_actor.domain.block import version_text
 from secrets_actor.domain.ports import AuditRecord
 from secrets_actor.domain.secret import Secret, SecretValue
 from secrets_actor.otp import GenServer, Handled, ManualClock, Node, spawn
-from secrets_actor.telemetry.audit_trail import HITS, RECORDS, AuditRules, AuditTrail
+from secrets_actor.telemetry.audit_trail import NOW, SOON, AuditRules, AuditTrail
 from secrets_actor.telemetry.meters import Meters
 
 VERSION = "f0b9c5b8-6a3e-4a53-9a63-5b2c6f6b1c52"
 SECRET = Secret("db/password", "arn", SecretValue("hunter2"), VERSION, ("AWSCURRENT",), datetime.now(UTC))
 RECORD = AuditRecord("set", "db/password", "ok", "backend", 0.1)
+READ = AuditRecord("get", "db/password", "ok", "backend", 0.1)
 
 
 class Woken(GenServer):
@@ -61,53 +64,85 @@ def test_gets_are_taken_up_to_a_time_and_records_keep_theirs() -> None:
     assert made.take_record() is None
 
 
-def test_the_process_is_woken_once_for_gets_and_at_once_for_anything_else() -> None:
+@contextmanager
+def woken(**rules: Any) -> Iterator[tuple[AuditTrail, Callable[[], list[Any]]]]:
+    """A trail, and what its process has been told by now."""
     node = Node()
-    made = AuditTrail(node.name("audit"), node.clock)
     server = Woken()
     pid = spawn(node, lambda: server, label="audit", name="audit")
-    try:
-        for _ in range(10):
-            made.hit(SECRET, 1.0, None)
-        made.record(RECORD)
-        made.record(RECORD)
-        pid.post("last")
-        while "last" not in server.told:
-            pid.wait(0.001)
-        assert server.told == [HITS, RECORDS, "last"]
 
-        made.take_hits(100)
-        assert not made.may_sleep()  # there is a record
-        made.take_record()
-        made.take_record()
-        made.hit(SECRET, 1.0, None)  # it is awake still
-        assert not made.may_sleep()
-        made.take_hits(1)
-        assert made.may_sleep()
-        made.hit(SECRET, 1.0, None)
-        pid.post("end")
-        while "end" not in server.told:
+    def told() -> list[Any]:
+        pid.post("now")
+        while "now" not in server.told:
             pid.wait(0.001)
-        assert server.told == [HITS, RECORDS, "last", HITS, "end"]
+        found = server.told[:-1]
+        server.told.clear()
+        return found
+
+    try:
+        yield AuditTrail(node.name("audit"), node.clock, AuditRules(**rules)), told
     finally:
         pid.kill()
+
+
+def test_the_process_is_woken_once_for_what_may_wait() -> None:
+    with woken() as (made, told):
+        for _ in range(10):
+            made.hit(SECRET, 1.0, None)
+            made.record(READ)
+        assert told() == [SOON]
+
+        made.take_hits(100)
+        assert not made.may_sleep()  # there are records
+        while made.take_record() is not None:
+            pass
+        made.hit(SECRET, 1.0, None)  # it is awake still
+        made.record(READ)
+        assert not made.may_sleep()
+        made.take_record()
+        made.take_hits(1)
+        assert made.may_sleep()
+        made.record(READ)
+        made.record(READ)
+        made.hit(SECRET, 1.0, None)
+        assert told() == [SOON]
+
+
+@pytest.mark.parametrize(
+    "urgent",
+    [
+        AuditRecord("set", "s", "ok", "backend", 0.0),
+        AuditRecord("delete", "s", "ok", "backend", 0.0),
+        AuditRecord("request", None, "ok", "backend", 0.0),
+        AuditRecord("somebody's", "s", "ok", "backend", 0.0),
+        AuditRecord("get", "s", "access_denied", "backend", 0.0),
+    ],
+)
+def test_the_process_comes_at_once_for_what_was_changed_or_refused(urgent: AuditRecord) -> None:
+    with woken() as (made, told):
+        made.record(READ)
+        made.record(urgent)
+        made.record(urgent)  # it has been called, and has not looked
+        assert told() == [SOON, NOW]
+
+        assert made.look() == made.waiting == (0, 3)
+        made.record(READ)
+        made.record(urgent)
+        assert told() == [NOW]
 
 
 def test_a_half_full_trail_calls_for_the_process_once() -> None:
-    node = Node()
-    made = AuditTrail(node.name("audit"), node.clock, AuditRules(buffer=4))
-    server = Woken()
-    pid = spawn(node, lambda: server, label="audit", name="audit")
-    try:
+    with woken(buffer=4) as (made, told):
         for _ in range(6):
             made.hit(SECRET, 1.0, None)
-        pid.post("last")
-        while "last" not in server.told:
-            pid.wait(0.001)
-        assert server.told == [HITS, RECORDS, "last"]
-    finally:
-        pid.kill()
-    assert made.waiting == (4, 0)
+        assert told() == [SOON, NOW]
+        assert made.waiting == (4, 0)
+
+    with woken(buffer=4) as (made, told):
+        for _ in range(6):
+            made.record(READ)
+        assert told() == [SOON, NOW]
+        assert made.waiting == (0, 4)
 
 
 def test_past_the_bound_gets_are_counted_and_not_kept() -> None:

@@ -88,6 +88,27 @@ def test_a_log_file_is_followed_when_it_is_moved_away(log: Log, log_file: Path, 
     assert [line["event"] for line in lines()] == ["after"]
 
 
+def test_a_closed_log_is_opened_anew_by_what_comes_later(log: Log, log_file: Path, lines: Lines) -> None:
+    for _ in range(2):
+        log.info("before")
+        log.close()
+        log.close()
+    log_file.rename(log_file.with_suffix(".1"))
+    log.info("after")
+
+    assert [line["event"] for line in lines()] == ["after"]
+    assert log.dropped == 0
+
+
+@pytest.mark.parametrize("output", ["logging", "stderr"])
+def test_a_log_that_holds_nothing_is_closed_all_the_same(output: str, caplog: pytest.LogCaptureFixture) -> None:
+    log = make_logger(format="json", output=output)
+    log.close()
+    log.info("after")
+
+    assert log.dropped == 0
+
+
 def test_a_log_file_that_cannot_be_made_again_is_counted_and_taken_up_later(tmp_path: Path) -> None:
     folder = tmp_path / "logs"
     folder.mkdir()

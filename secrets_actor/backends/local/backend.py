@@ -91,6 +91,7 @@ class LocalBackend:
 
         self._opening, self._key = opening, key or KeyFile(folder / KEY_NAME)
         self._folder, self._recovery_window, self._wall_clock = folder, recovery_window, wall_clock
+        self._database = folder / opening.DATABASE_NAME
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._opened: Opened | None = None
@@ -165,7 +166,7 @@ class LocalBackend:
             )
         deadline = context.deadline
         opened, now = self._open(deadline), self._wall_clock()
-        new_id = str(uuid.uuid4())
+        new_id = str(uuid.uuid4()) if operation.writes else ""  # a read makes no version
 
         def work(shelf: LocalShelf) -> object:
             return perform(
@@ -188,7 +189,7 @@ class LocalBackend:
                 opened.sweep(now, min(deadline, time.monotonic() + SWEEP))
 
     def _open(self, deadline: float) -> Opened:
-        if self._opened is not None and self._opened.identity != self._opening.identity(self._folder, self._key):
+        if self._opened is not None and self._opened.identity != self._opening.identity(self._database, self._key):
             self._give_up()
         if self._opened is None:
             self._opened = self._opening.open_store(self._folder, self._key, deadline=deadline, closed=self._closed)

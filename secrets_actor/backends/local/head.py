@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from struct import Struct
 from struct import error as StructError
 from typing import Final
@@ -66,8 +67,8 @@ def encode(entry: Entry) -> bytes:
         len(entry.versions),
         len(texts),
     )
-    lengths = Struct(f">{len(written)}H").pack(*map(len, written))
-    labels = Struct(f">{len(entry.stages)}H").pack(*[places[version] for version in entry.stages.values()])
+    lengths = _numbers(len(written)).pack(*map(len, written))
+    labels = _numbers(len(entry.stages)).pack(*[places[version] for version in entry.stages.values()])
     return b"".join((fixed, lengths, *written, *records, labels))
 
 
@@ -92,19 +93,20 @@ def _decoded(head: bytes, accessed_day: int | None) -> Entry:
     first_label = 3 + 2 * tags
     long_ids = iter(texts[first_label + labels :])
     found = tuple([_version(record, long_ids) for record in _VERSION.iter_unpack(head[end:records_end])])
-    places = Struct(f">{labels}H").unpack_from(head, records_end)
+    places = _numbers(labels).unpack_from(head, records_end)
     stages = {label: found[place].id for label, place in zip(texts[first_label:], places, strict=False)}
-    named = dict(zip(texts[3:first_label:2], texts[4:first_label:2], strict=True))
+    named = dict(zip(texts[3:first_label:2], texts[4:first_label:2], strict=True)) if tags else {}
     ids = {one.id for one in found}
     if (description and not flags & _DESCRIBED) or (deletion and not flags & _SCHEDULED):
         raise DamagedRow
     if next(long_ids, None) is not None or (len(stages), len(named), len(ids)) != (labels, tags, versions):
         raise DamagedRow
+    at = moment(created)
     return Entry(
         name,
         arn(name, suffix),
-        moment(created),
-        moment(changed),
+        at,
+        at if changed == created else moment(changed),
         description if flags & _DESCRIBED else None,
         named,
         moment(deletion) if flags & _SCHEDULED else None,
@@ -116,12 +118,18 @@ def _decoded(head: bytes, accessed_day: int | None) -> Entry:
 
 def _texts(head: bytes, count: int) -> tuple[list[str], int]:
     """The texts, and where they end."""
-    lengths = Struct(f">{count}H")
+    lengths = _numbers(count)
     texts, at = [], _FIXED.size + lengths.size
     for length in lengths.unpack_from(head, _FIXED.size):
         texts.append(head[at : at + length].decode())
         at += length
     return texts, at
+
+
+@lru_cache(maxsize=64)
+def _numbers(count: int) -> Struct:
+    """So many numbers of two bytes."""
+    return Struct(f">{count}H")
 
 
 def _version(record: tuple[int, int, bytes], long_ids: Iterator[str]) -> Version:

@@ -4,7 +4,9 @@ Rule 1: what is here was in the database at some time. It is as it is now if nob
         (`PRAGMA data_version`, looked at in each transaction); else it counts only for a row that is still the same,
         byte for byte.
 Rule 2: what the connection writes itself is put here at once, and all is forgotten when the transaction fails.
-Rule 3: no more than `MOST` are kept; past that, all are forgotten.
+Rule 3: beside them is `due`: when the next secret goes for good (microseconds), NEVER, or None when it is to be looked
+        up.
+Rule 4: no more than `MOST` are kept; past that, all are forgotten.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from secrets_actor.records import dataclass, replace
 
 # Some 2 KB each: 40 MB at most.
 MOST: Final = 20_000
+
+NEVER: Final = 1 << 63
 
 # id, locator, key, head, deletion date, day of the last access: as they lie in the table.
 HeadRow = tuple[int, bytes, int, bytes, int | None, int | None]
@@ -35,12 +39,14 @@ class Kept:
 class Heads:
     """What one connection has opened."""
 
-    __slots__ = ("_by_id", "_by_name", "_complete", "_data_version", "_state", "dirty")
+    __slots__ = ("_by_id", "_by_name", "_complete", "_data_version", "_state", "checked", "dirty", "due")
 
     def __init__(self) -> None:
         self._by_id: dict[int, Kept] = {}
         self._by_name: dict[str, Kept] = {}
         self._state, self._complete, self._data_version = 0, -1, -1
+        self.due: int | None = None
+        self.checked = False  # whether the index on the locators was held against the table
         self.dirty = False  # whether something here may not be committed
 
     def __len__(self) -> int:
@@ -54,13 +60,13 @@ class Heads:
 
     def look(self, data_version: int) -> None:
         """Somebody else has written, and the keys are still the same."""
-        self._data_version, self._state = data_version, self._state + 1
+        self._data_version, self._state, self.due = data_version, self._state + 1, None
 
     def forget(self) -> None:
         """Forget all."""
         self._by_id.clear()
         self._by_name.clear()
-        self._complete, self.dirty = -1, False
+        self._complete, self.dirty, self.due = -1, False, None
 
     def of_name(self, name: str) -> Kept | None:
         """The head of the secret of this name, if it is sure to be as it is in the database."""

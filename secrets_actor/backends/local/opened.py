@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from secrets_actor.backends.local import store_keys
+from secrets_actor.backends.local.head import micros
 from secrets_actor.backends.local.heads import Heads
 from secrets_actor.backends.local.schema import DamagedRow
 from secrets_actor.backends.local.shelf import LocalShelf
@@ -64,7 +65,9 @@ class Opened:
         return answer
 
     def sweep(self, now: datetime, deadline: float) -> None:
-        """Clear away what is past its recovery window, if there is anything."""
+        """Clear away what is past its recovery window, if anything was when the store was looked at last."""
+        if (self._heads.due or 0) > micros(now):
+            return
         if self.read(lambda shelf: next(iter(shelf.overdue(now)), None), deadline) is not None:
             self.write(lambda shelf: purge(shelf, now), deadline)
 
@@ -74,7 +77,7 @@ class Opened:
 
     def reload(self, deadline: float) -> None:
         """Look at the keys again, and forget what was opened: they were changed through this connection."""
-        self._heads.forget()
+        self._heads = Heads()
         self.keys = self._unlock(self.keys, deadline)
 
     def _run(
@@ -87,7 +90,9 @@ class Opened:
                 if store_keys.read_epoch(rows) != self.keys.epoch:
                     raise _KeysChanged
                 self._heads.look(data_version)
-            return work(rows, LocalShelf(rows, self.keys, self._heads))
+            shelf = LocalShelf(rows, self.keys, self._heads)
+            shelf.due()
+            return work(rows, shelf)
 
         while True:
             try:

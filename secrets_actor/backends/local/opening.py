@@ -38,7 +38,7 @@ def open_store(folder: Path, source: MasterKeySource, *, deadline: float, closed
             _make(store, made or store_keys.new_store(*source.create()), deadline)
         elif found == schema.FORMER:
             upgrade.upgrade(store, source, deadline)
-        return Opened(store, source, identity(folder, source), deadline)
+        return Opened(store, source, identity(database, source), deadline)
     except BaseException:
         store.close()
         raise
@@ -54,10 +54,10 @@ def is_former(folder: Path, *, deadline: float) -> bool:
         store.close()
 
 
-def identity(folder: Path, source: MasterKeySource) -> object:
+def identity(database: Path, source: MasterKeySource) -> object:
     """Which key and which database there are now."""
     try:
-        state = os.stat(folder / DATABASE_NAME)
+        state = os.stat(database)
     except OSError:
         return source.identity(), None
     return source.identity(), state.st_dev, state.st_ino

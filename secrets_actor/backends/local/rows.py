@@ -35,7 +35,7 @@ class Rows:
         """All rows; None when they lie where the file is damaged."""
         try:
             return self.all(statement, *values)
-        except self._connection.DatabaseError as exc:
+        except (self._connection.DatabaseError, UnicodeDecodeError) as exc:
             code = getattr(exc, "sqlite_errorcode", None)
             if meaning(code if code is None else code & 0xFF) is not Meaning.DAMAGED:
                 raise

@@ -28,6 +28,8 @@ from secrets_actor.domain.errors import BackendTimeout, SecretsError, StoreDamag
 
 T = TypeVar("T")
 
+# The second one: of a damaged file, SQLite's text may be none, and Python's module fails over it.
+_FAILURES: Final = (sqlite3.Error, UnicodeDecodeError)
 _READ, _WRITE = "BEGIN", "BEGIN IMMEDIATE"
 # Seconds SQLite itself waits for a lock before we look at the deadline again: how late a close may be noticed.
 BUSY_SLICE: Final = 0.05
@@ -84,7 +86,7 @@ class Store:
                 for pragma in ("synchronous = NORMAL", "busy_timeout = 0"):
                     self._connection.execute(f"PRAGMA {pragma}")
             self._attempt(_WRITE, work)
-        except sqlite3.Error:
+        except _FAILURES:
             return False
         return True
 
@@ -114,7 +116,7 @@ class Store:
             failure: SecretsError | None
             try:
                 return self._attempt(begin, work)
-            except sqlite3.Error as exc:
+            except _FAILURES as exc:
                 failure = None if meaning(_code(exc)) is Meaning.BUSY else self._translated(exc)
             except schema.DamagedRow:
                 failure = self.damaged()
@@ -180,7 +182,7 @@ class Store:
             connection = sqlite3.connect(
                 uri, uri=True, timeout=BUSY_SLICE, isolation_level=None, check_same_thread=False
             )
-        except sqlite3.Error as exc:
+        except _FAILURES as exc:
             failure = self._translated(exc)
         else:
             connection.set_progress_handler(self._should_stop, PROGRESS_STEPS)
@@ -203,7 +205,7 @@ class Store:
             self._look()
             try:
                 return Rows(self._connection).one(statement)
-            except sqlite3.Error as exc:
+            except _FAILURES as exc:
                 failure = None if meaning(_code(exc)) is Meaning.BUSY else self._translated(exc)
             if failure is not None:
                 raise failure
@@ -215,7 +217,7 @@ class Store:
             try:
                 source.backup(self._connection, pages=-1, progress=self._told, sleep=PAUSE)
                 return
-            except sqlite3.Error as exc:
+            except _FAILURES as exc:
                 failure = None if meaning(_code(exc)) is Meaning.BUSY else self._translated(exc)
             if failure is not None:
                 raise failure
@@ -225,7 +227,7 @@ class Store:
 
     # --- errors ---------------------------------------------------------------------------------------------------
 
-    def _translated(self, exc: sqlite3.Error) -> SecretsError:
+    def _translated(self, exc: Exception) -> SecretsError:
         code = _code(exc)
         what = meaning(code)
         if self._closed.is_set() and (what is Meaning.LATE or isinstance(exc, sqlite3.ProgrammingError)):
@@ -282,7 +284,7 @@ class Copy(Store):
             raise
 
 
-def _code(exc: sqlite3.Error) -> int | None:
+def _code(exc: Exception) -> int | None:
     """SQLite's primary result code; the extended one has it in its low byte."""
     code: int | None = getattr(exc, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF

@@ -185,7 +185,7 @@ def test_a_copy_from_before_all_keys_were_changed_comes_back_with_its_own(
 def test_secrets_are_not_taken_away_unless_told(store: Path, copy: Path, connect: Connect) -> None:
     do(connect(), Set("s2", "changed"))
 
-    with pytest.raises(InvalidRequest, match=f"there are {SECRETS} secrets"):
+    with pytest.raises(InvalidRequest, match="has secrets"):
         bring_back(store, copy)
 
     assert do(connect(), Get("s2")).reveal() == "changed"
@@ -209,12 +209,33 @@ def test_a_damaged_store_is_put_aside_when_told(store: Path, copy: Path, connect
     damaged = broken((store / "secrets.db").read_bytes())  # type: ignore[operator]
     (store / "secrets.db").write_bytes(damaged)
 
-    with pytest.raises(StoreDamaged):
+    with pytest.raises(InvalidRequest, match="is damaged, and would be put aside"):
         bring_back(store, copy)
     aside = bring_back(store, copy, replace=True)
 
     assert aside is not None
     assert aside.read_bytes() == damaged
+    assert_filled(connect())
+
+
+def test_a_store_that_somebody_writes_to_is_waited_for_until_the_deadline(
+    store: Path, copy: Path, connect: Connect
+) -> None:
+    with closing(sqlite3.connect(store / "secrets.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(BackendTimeout):
+            restore(store, key_of(store), copy, replace=True, deadline=within(0.3).deadline)
+
+    assert_filled(connect())
+
+
+def test_a_store_whose_table_is_gone_is_restored_when_told(store: Path, copy: Path, connect: Connect) -> None:
+    tamper(store, "DROP TABLE secrets")
+    with pytest.raises(StoreDamaged):
+        bring_back(store, copy)
+
+    bring_back(store, copy, replace=True)
+
     assert_filled(connect())
 
 

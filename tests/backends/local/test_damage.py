@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from secrets_actor.backends.local import schema
+from secrets_actor.backends.local.upkeep.verify import verify
 from secrets_actor.domain.errors import (
     DecryptionFailed,
     StoreDamaged,
 )
 from secrets_actor.domain.operations import Delete, Get, GetMany, List, Operation, Set
 from tests.backends.local.conftest import Connect
-from tests.backends.local.helpers import WallClock, do, files, tamper
+from tests.backends.local.helpers import WallClock, ask, do, files, key_of, tamper, within
 
 
 @pytest.mark.parametrize(
@@ -97,6 +98,35 @@ def test_a_damaged_record_is_told_for_the_secret_it_is_of_and_for_no_other(
     assert do(connect(), Get("b")).reveal() == "two"
     batch = do(connect(), GetMany(("a", "b")))
     assert (list(batch.found), list(batch.errors)) == (["b"], ["a"])
+
+
+def test_a_wrong_key_for_a_store_with_damaged_keys_is_called_damage(folder: Path, connect: Connect) -> None:
+    backend = connect()
+    do(backend, Set("a", "one"))
+    backend.close()
+    tamper(folder, "INSERT INTO keys SELECT id, zeroblob(16), derivation, wrapped, sum FROM keys")
+    assert do(connect(), Get("a")).reveal() == "one"
+    (folder / "key").write_bytes(bytes(32))
+
+    with pytest.raises(StoreDamaged):
+        do(connect(), Get("a"))
+
+
+def test_a_lost_index_on_the_dates_is_in_no_reader_s_way(folder: Path, connect: Connect) -> None:
+    backend = connect()
+    do(backend, Set("a", "one"))
+    do(backend, Set("b", "one"))
+    do(backend, Delete("b"))
+    backend.close()
+    ((page,),) = ask(folder, "SELECT rootpage FROM sqlite_master WHERE name = 'scheduled'")
+    whole = (folder / "secrets.db").read_bytes()
+    (folder / "secrets.db").write_bytes(whole[: (page - 1) * 4096] + b"\xa5" * 4096 + whole[page * 4096 :])
+
+    assert do(connect(), Get("a")).reveal() == "one"
+    assert [info.name for info in do(connect(), List())] == ["a"]
+    with pytest.raises(StoreDamaged):
+        do(connect(), Set("a", "two"))
+    assert not verify(folder, key_of(folder), deadline=within().deadline).clean
 
 
 def test_a_damaged_secret_that_is_due_to_go_stays_and_is_in_nobody_s_way(

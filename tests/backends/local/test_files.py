@@ -1,8 +1,6 @@
 """What lies on the disk, and what happens when the disk does not play along."""
 
 import threading
-import traceback
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ from secrets_actor.domain.errors import (
 )
 from secrets_actor.domain.operations import Delete, Get, List, Restore, Set
 from tests.backends.local.conftest import Connect
-from tests.backends.local.helpers import do, files, run_python, within
+from tests.backends.local.helpers import do, files, run_python, told_with_locals, within
 
 CANARY = "canary-5f1c0e7a-in-clear"
 TOKEN = "0" * 31
@@ -45,13 +43,6 @@ def test_a_value_is_in_no_file_and_no_error_in_clear(folder: Path, connect: Conn
     assert repr(key)[2:-1] not in "".join(said)
     for name, content in files(folder).items():
         assert (key in content) == (name == "key")
-
-
-def told_with_locals(exc: BaseException) -> Iterator[str]:
-    """What a tool that prints local variables would print of our frames."""
-    for frame, _ in traceback.walk_tb(exc.__traceback__):
-        if frame.f_globals["__name__"].startswith("secrets_actor"):
-            yield repr(frame.f_locals)
 
 
 def test_a_database_that_cannot_be_opened_is_unavailable(folder: Path, connect: Connect) -> None:

@@ -10,10 +10,10 @@ import pytest
 from secrets_actor.backends.local.backend import LocalBackend
 from secrets_actor.backends.local.keys.key_file import KeyFile
 from secrets_actor.backends.local.keys.private_file import prepare_folder
-from secrets_actor.domain.errors import KeyFileError, StoreUnavailable, WrongKey
+from secrets_actor.domain.errors import KeyFileError, StoreDamaged, StoreUnavailable, WrongKey
 from secrets_actor.domain.operations import Get, List, Set
 from tests.backends.local.conftest import Connect
-from tests.backends.local.helpers import do, files, no_file_grows
+from tests.backends.local.helpers import do, files, no_file_grows, tamper, told_with_locals
 
 
 def mode(path: Path) -> int:
@@ -117,6 +117,23 @@ def test_a_wrong_key_is_told_from_a_damaged_record_and_nothing_changes(sealed_st
 
     backend.close()
     assert files(sealed_store) == before
+
+
+def test_no_frame_that_an_error_leaves_holds_the_key(sealed_store: Path, connect: Connect) -> None:
+    key = (sealed_store / "key").read_bytes()
+    wrong = os.urandom(32)
+    (sealed_store / "key").write_bytes(wrong)
+    with pytest.raises(WrongKey) as refused:
+        do(connect(), List())
+    (sealed_store / "key").write_bytes(key)
+    tamper(sealed_store, "UPDATE keys SET wrapped = zeroblob(61)")
+    with pytest.raises(StoreDamaged) as damaged:
+        do(connect(), List())
+
+    for error in (refused.value, damaged.value):
+        shown = "".join(told_with_locals(error))
+        for one in (key, wrong):
+            assert repr(one)[2:-1] not in shown
 
 
 def test_a_missing_key_is_not_made_anew_while_there_is_data(sealed_store: Path, connect: Connect) -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from secrets_actor.backends.local.keys.key_file import KeyFile
 from secrets_actor.backends.local.upkeep.place import opened
-from secrets_actor.backends.local.upkeep.rekey import change_all, rekey
+from secrets_actor.backends.local.upkeep.rekey import change_all, change_master, rekey
 from secrets_actor.backends.local.upkeep.verify import verify
-from secrets_actor.domain.errors import InvalidRequest, StoreUnavailable, WrongKey
+from secrets_actor.domain.errors import InvalidRequest, StoreDamaged, StoreUnavailable, WrongKey
 from secrets_actor.domain.operations import Get, List, Set
 from tests.backends.local.conftest import Connect
 from tests.backends.local.helpers import (
@@ -241,6 +241,32 @@ def test_all_keys_are_not_changed_in_the_middle_of_a_change_of_the_master_key(st
         with pytest.raises(InvalidRequest, match="somebody else"):
             change_all(half, within().deadline)
     assert_filled(connect())
+
+
+def test_a_key_that_was_exchanged_meanwhile_is_told(store: Path) -> None:
+    with opened(store, key_of(store), within().deadline) as half:
+        key = (store / "key").read_bytes()
+        (store / "key").write_bytes(key[::-1])
+        for change in (
+            lambda: change_master(half, None, within().deadline),
+            lambda: change_all(half, within().deadline),
+        ):
+            with pytest.raises(WrongKey):
+                change()
+    (store / "key").write_bytes(key)
+    assert_whole(store)
+
+
+def test_damaged_rows_of_keys_go_with_a_change_of_the_master_key(store: Path, connect: Connect) -> None:
+    tamper(store, "INSERT INTO keys SELECT id, zeroblob(16), derivation, wrapped, sum FROM keys")
+    with opened(store, key_of(store), within().deadline) as half:
+        with pytest.raises(StoreDamaged):
+            change_all(half, within().deadline)
+
+    run(store)
+
+    assert_whole(store)
+    assert len(ask(store, "SELECT * FROM keys")) == 1
 
 
 def test_two_who_change_the_master_key_at_once_are_not_mixed(store: Path, connect: Connect, tmp_path: Path) -> None:

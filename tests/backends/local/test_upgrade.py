@@ -126,6 +126,7 @@ def test_another_key_opens_nothing_and_changes_nothing(old: Path, connect: Conne
         ("UPDATE versions SET sealed = zeroblob(60) WHERE id = 1", DecryptionFailed),
         ("UPDATE versions SET sealed = (SELECT sealed FROM versions v WHERE v.id = 1)", DecryptionFailed),
         ("UPDATE versions SET created_at = 'never'", StoreDamaged),
+        ("UPDATE versions SET version_id = x'00' WHERE id = 1", StoreDamaged),
         ("UPDATE secrets SET name = x'ff' WHERE id = 1", StoreDamaged),
         ("UPDATE stages SET version = 4 WHERE stage = 'AWSPREVIOUS'", StoreDamaged),
         ("DELETE FROM meta", StoreDamaged),

@@ -8,8 +8,8 @@ from typing import Final
 import pytest
 
 from secrets_actor.backends.local.keys.key_file import KeyFile
-from secrets_actor.backends.local.upkeep.place import init
-from secrets_actor.backends.local.upkeep.verify import Damage, Verification, label_faults, verify
+from secrets_actor.backends.local.upkeep.place import init, opened
+from secrets_actor.backends.local.upkeep.verify import Damage, Verification, label_faults, look_through, verify
 from secrets_actor.domain.errors import InvalidRequest, StoreDamaged, StoreUnavailable, WrongKey
 from secrets_actor.domain.operations import Get, List, Set
 from secrets_actor.domain.semantics.entry import Entry, Version
@@ -108,6 +108,26 @@ def test_torn_pages_are_told_and_the_rest_is_looked_at(store: Path) -> None:
 
     assert named > 4
     assert 0 < typed < 8
+
+
+def test_tables_that_are_gone_are_told(store: Path) -> None:
+    tamper(store, "DROP TABLE versions")
+    found = [str(one) for one in look(store).damage]
+    assert "secret s4: its versions cannot be read to the end" in found
+    assert found[-1] == "the table of the versions cannot be read to its end"
+
+    tamper(store, "DROP TABLE secrets")
+    assert [str(one) for one in look(store).damage] == ["the table of the secrets cannot be read"]
+
+
+def test_keys_that_are_damaged_while_the_store_is_open_are_told(store: Path) -> None:
+    with opened(store, key_of(store), within().deadline) as one:
+        tamper(store, "UPDATE keys SET wrapped = zeroblob(61)")
+        found = look_through(one, within().deadline)
+
+    assert [str(damage) for damage in found.damage] == [
+        "a key of the store does not open: it is damaged or was exchanged"
+    ]
 
 
 def test_a_store_that_another_key_sealed_is_not_called_damaged(store: Path) -> None:

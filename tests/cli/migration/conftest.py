@@ -29,7 +29,14 @@ def local_side(tmp_path: Path) -> Iterator[LocalSide]:
         yield LocalSide(config, system)
 
 
-@pytest.fixture(params=["ministack-moto", "moto-ministack", "local-ministack", "ministack-local"])
+@pytest.fixture(
+    params=[
+        "local-ministack",
+        "ministack-local",
+        pytest.param("ministack-moto", marks=pytest.mark.slow),
+        pytest.param("moto-ministack", marks=pytest.mark.slow),
+    ]
+)
 def sides(request: pytest.FixtureRequest) -> tuple[Side, Side]:
     """Source and target."""
     source, target = request.param.split("-")

@@ -79,7 +79,7 @@ def restore(folder: Path, source: MasterKeySource, path: Path, *, replace: bool 
 
     Raises `StoreUnavailable` for a copy that is not there, `WrongKey` and `KeyFileError` when the key in *source* does
     not open it, `StoreDamaged` when anything in it is damaged or it was made by another release, `InvalidRequest` when
-    the store has secrets and *replace* does not say so, and as `open_store`.
+    the store has secrets or is damaged and *replace* does not say so, and as `open_store`.
     """
     path = Path(os.path.abspath(path))
     prepare_folder(folder)
@@ -135,13 +135,20 @@ def _opened_copy(path: Path, deadline: float) -> Copy:
 
 def _live(database: Path, replace: bool, deadline: float) -> tuple[Store, Path | None]:
     """What the copy goes into, and where the damaged file is that was there."""
-    if not replace and has_data(database):
-        _check_empty(database, deadline)
     try:
-        return Store(database, deadline=deadline, closed=threading.Event()), None
+        live = Store(database, deadline=deadline, closed=threading.Event())
     except StoreDamaged:
-        if not replace:
+        live = None
+    if live is not None:
+        try:
+            if replace or not live.read(_count, deadline):
+                return live, None
+        except BaseException:
+            live.close()
             raise
+        live.close()
+    if not replace:
+        raise _in_the_way(database, damaged=live is None)
     aside = database.with_name(f"{database.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}")
     for end in ("", "-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
@@ -149,20 +156,11 @@ def _live(database: Path, replace: bool, deadline: float) -> tuple[Store, Path |
     return Store(database, deadline=deadline, closed=threading.Event()), aside
 
 
-def _check_empty(database: Path, deadline: float) -> None:
-    """Raise `InvalidRequest` unless there are no secrets in the store."""
-    store = Store(database, deadline=deadline, closed=threading.Event())
-    try:
-        count = store.read(lambda rows: 0 if version(rows) == 0 else _count(rows), deadline)
-    finally:
-        store.close()
-    if count:
-        raise InvalidRequest(
-            f"there are {count} secrets in {database}, which a restore would take away: restore with --replace if "
-            "they may go, or move the folder away"
-        )
+def _in_the_way(database: Path, *, damaged: bool) -> InvalidRequest:
+    what = "is damaged, and would be put aside" if damaged else "has secrets, which a restore would take away"
+    return InvalidRequest(f"the store {database} {what}: restore with --replace if it may go, or move the folder away")
 
 
 def _count(rows: Rows) -> int:
-    """How many secrets there are, in a store of this or an earlier release."""
-    return int((rows.one("SELECT count(*) FROM secrets") or (0,))[0])
+    """How many secrets there are, in a store of this or an earlier release, or in an empty file."""
+    return 0 if version(rows) == 0 else int((rows.one("SELECT count(*) FROM secrets") or (0,))[0])

@@ -208,7 +208,9 @@ def _opens_all(lock: store_keys.Lock, master: Master) -> bool:
 def _begin(rows: Rows, present: Master) -> bool:
     """Put a new store key beside the present one, unless an earlier run has: whether it has."""
     lock = store_keys.read_lock(rows)
-    if {key.master for key in lock.keys} != {present.check} or lock.damaged:
+    if lock.damaged:
+        raise DamagedRow
+    if {key.master for key in lock.keys} != {present.check}:
         raise InvalidRequest(_BUSY)
     if len(lock.keys) == 1:
         store_keys.add(rows, store_keys.new_key(present, lock.keys[0].derivation, after=lock.keys[0].id))

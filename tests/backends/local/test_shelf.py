@@ -1,0 +1,160 @@
+"""The local store's shelf keeps what the port says, within one transaction and after it."""
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from secrets_actor.backends.local import head, opening
+from secrets_actor.backends.local.opened import Opened
+from secrets_actor.backends.local.shelf import LocalShelf
+from secrets_actor.domain.errors import DecryptionFailed, StoreDamaged
+from secrets_actor.domain.secret import SecretValue
+from secrets_actor.domain.semantics.entry import Entry, Version
+from secrets_actor.records import replace
+from tests.backends.local.helpers import START, ask, key_of, tamper, within
+
+
+class Stop(Exception):
+    """What a test's work ends with."""
+
+
+@pytest.fixture
+def opened(folder: Path) -> Iterator[Opened]:
+    one = opening.open_store(folder, key_of(folder), deadline=within().deadline, closed=threading.Event())
+    yield one
+    one.store.close()
+
+
+def entry(name: str, *versions: str) -> Entry:
+    found = tuple(Version(version, START) for version in versions)
+    stages = {"AWSCURRENT": versions[-1]} if versions else {}
+    return Entry(name, head.arn(name, "AbCdEf"), START, START, versions=found, stages=stages)
+
+
+def names(shelf: LocalShelf) -> list[str]:
+    return sorted(one.name for one in shelf.every())
+
+
+def test_a_value_may_come_before_the_entry_it_is_of(opened: Opened) -> None:
+    def work(shelf: LocalShelf) -> None:
+        for name in "ab":
+            shelf.put_value(entry(name), "1", SecretValue(f"value of {name}"))
+        for name in "ab":
+            shelf.keep(entry(name, "1"))
+
+    opened.write(work, within().deadline)
+
+    for name in "ab":
+        value = opened.read(lambda shelf, name=name: shelf.value(entry(name, "1"), "1"), within().deadline)
+        assert value.reveal() == f"value of {name}"
+
+
+def test_a_transaction_sees_its_own_changes_and_its_failure_takes_them_back(opened: Opened) -> None:
+    opened.write(lambda shelf: shelf.keep(entry("a", "1")), within().deadline)
+    ends = START + timedelta(days=7)
+
+    def work(shelf: LocalShelf) -> None:
+        assert names(shelf) == ["a"]
+        shelf.keep(entry("b"))
+        shelf.keep(replace(entry("a", "1"), description="changed", deletion_date=ends))
+        assert names(shelf) == ["a", "b"]
+        assert [one.name for one in shelf.overdue(ends)] == ["a"]
+        assert [one.name for one in shelf.overdue(ends - timedelta(microseconds=1))] == []
+        shelf.remove(entry("a", "1"))
+        assert names(shelf) == ["b"]
+        assert not list(shelf.overdue(ends))
+        raise Stop
+
+    with pytest.raises(Stop):
+        opened.write(work, within().deadline)
+
+    assert opened.read(lambda shelf: shelf.find("a"), within().deadline) == entry("a", "1")
+    assert opened.read(names, within().deadline) == ["a"]
+
+
+def test_values_are_dropped_one_by_one(opened: Opened) -> None:
+    def work(shelf: LocalShelf) -> None:
+        shelf.keep(entry("a", "1", "2"))
+        for version in "123":
+            shelf.put_value(entry("a"), version, SecretValue(version))
+        shelf.drop_values(entry("a"), ("1", "3"))
+
+    opened.write(work, within().deadline)
+
+    assert opened.read(lambda shelf: shelf.value(entry("a"), "2"), within().deadline).reveal() == "2"
+    for version in "13":
+        with pytest.raises(DecryptionFailed, match="is missing"):
+            opened.read(lambda shelf, version=version: shelf.value(entry("a"), version), within().deadline)
+
+
+def test_an_entry_that_was_accessed_before_keeps_its_day(opened: Opened, folder: Path) -> None:
+    day = START.replace(hour=0)
+    opened.write(lambda shelf: shelf.keep(replace(entry("a"), accessed_at=day)), within().deadline)
+
+    opened.forget()
+    found = opened.read(lambda shelf: shelf.find("a"), within().deadline)
+    assert found is not None
+    assert found.accessed_at == day
+
+
+def test_suffixes_are_as_aws_has_them(opened: Opened) -> None:
+    suffixes = opened.read(lambda shelf: {shelf.new_suffix() for _ in range(20)}, within().deadline)
+
+    assert len(suffixes) == 20
+    assert all(len(one) == 6 and one.isalnum() for one in suffixes)
+
+
+def test_an_access_to_what_is_gone_is_not_noted(opened: Opened) -> None:
+    opened.read(lambda shelf: shelf.accessed(entry("never"), START), within().deadline)
+
+
+def test_a_damaged_index_makes_no_secret_missing_and_none_twice(opened: Opened, folder: Path) -> None:
+    for name in "ab":
+        opened.write(lambda shelf, name=name: shelf.keep(entry(name)), within().deadline)
+    assert opened.read(lambda shelf: shelf.find("c"), within().deadline) is None
+    tamper(folder, "PRAGMA wal_checkpoint(TRUNCATE)")
+    locator = opened.keys.newest.locator("a")
+    opened.store.close()
+    whole = (folder / "secrets.db").read_bytes()
+    ((index,),) = ask(folder, "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_secrets_1'")
+    page = whole[(index - 1) * 4096 : index * 4096]
+    assert locator in page
+    changed = page.replace(locator, locator[:-1] + bytes((locator[-1] ^ 1,)))
+    (folder / "secrets.db").write_bytes(whole.replace(page, changed))
+
+    anew = opening.open_store(folder, key_of(folder), deadline=within().deadline, closed=threading.Event())
+    try:
+        for run, work in (
+            (anew.read, lambda shelf: shelf.find("a")),
+            (anew.write, lambda shelf: shelf.keep(entry("c"))),
+        ):
+            with pytest.raises(StoreDamaged):
+                run(work, within().deadline)
+        found = anew.read(lambda shelf: shelf.find("b"), within().deadline)
+        assert found == entry("b")
+    finally:
+        anew.store.close()
+
+
+def test_a_table_that_hides_a_row_gives_no_list(opened: Opened, folder: Path) -> None:
+    """As a damaged page may: the index on the locators still knows it."""
+    for name in "ab":
+        opened.write(lambda shelf, name=name: shelf.keep(entry(name)), within().deadline)
+    (root,) = ask(folder, "SELECT rootpage FROM sqlite_master WHERE name = 'secrets'")[0]
+    tamper(folder, "PRAGMA wal_checkpoint(TRUNCATE)")
+    opened.store.close()
+    whole = bytearray((folder / "secrets.db").read_bytes())
+    cells = (root - 1) * 4096 + 3  # of a leaf's header: how many cells it has (sqlite.org/fileformat2.html, 1.6)
+    assert whole[cells : cells + 2] == b"\0\2"
+    whole[cells + 1] = 1
+    (folder / "secrets.db").write_bytes(whole)
+
+    anew = opening.open_store(folder, key_of(folder), deadline=within().deadline, closed=threading.Event())
+    try:
+        with pytest.raises(StoreDamaged):
+            anew.read(names, within().deadline)
+    finally:
+        anew.store.close()
