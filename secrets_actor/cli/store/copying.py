@@ -41,8 +41,8 @@ def restore(options: Options, file: Path, replace: bool, ask_passphrase: bool) -
     """Make the local store what it was when FILE, which 'store backup' wrote, was copied.
 
     The key that FILE was sealed under must be where local.key says. The whole copy is verified first, and comes in at
-    once or not at all; programs that use the store see it with their next question. A store with secrets in it is
-    only replaced with --replace; if its file is damaged, that is put aside, and you are told where.
+    once or not at all; programs that use the store see it when their cache asks again. A store that
+    has secrets, or is damaged, is only replaced with --replace; a damaged file is put aside, and you are told where.
     """
     local = local_store(options, ask_passphrase)
     with attended("interrupted; the store is as it was, or as the copy is, and nothing in between"):

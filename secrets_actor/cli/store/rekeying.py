@@ -54,7 +54,8 @@ def rekey(options: Options, deep: bool, to: Path | None, to_passphrase: bool, as
     Values are not touched unless --deep.
 
     Programs that use the store may go on meanwhile, and no write is lost. After --to they need the new configuration:
-    until they have it, each new connection of theirs ends in an error that says that the key is wrong.
+    until they have it, each new connection of theirs (with --deep, each) ends in an error that says that the key is
+    wrong.
 
     Whoever had the old key and a copy of the store can read that copy, whatever is done here. Backups open with the key
     they were made under: keep it as long as them, or make new ones.
