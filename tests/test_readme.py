@@ -2,12 +2,15 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from secrets_actor.cli.main import cli
 from tests.servers.process import ROOT
 
 TEXT = (ROOT / "README.md").read_text()
@@ -28,6 +31,14 @@ def test_the_tests_that_are_said_to_try_each_place_of_keys_are_there() -> None:
     assert len(lines) == 7
     assert all(named)
     assert [name for names in named for name in names if not (folder / f"{name}.py").is_file()] == []
+
+
+def test_the_commands_are_those_of_the_program() -> None:
+    lines = re.findall(r"^secrets-actor (.*?)(?:  +#.*)?$", TEXT, re.M)
+    assert len(lines) >= 15
+    for line in lines:
+        told = CliRunner().invoke(cli, [*shlex.split(line), "--help"])
+        assert (told.exit_code, "Usage: " in told.output) == (0, True), f"{line}: {told.output}"
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

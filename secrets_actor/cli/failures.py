@@ -68,6 +68,10 @@ _BY_CLASS: Final = (
 )
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C where more can be said of how things stand: its text is told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Complaint:
     """What is told of an error. `code` is a SecretsError's own, or usage, interrupted, output, internal; stable too."""
@@ -98,6 +102,8 @@ def run(command: Callable[[], object], *, json: bool) -> int:
     except BrokenPipeError:
         _stop_writing()
         return READER_GONE
+    except Interrupted as end:
+        complaint = Complaint("interrupted", str(end), INTERRUPTED)
     except (KeyboardInterrupt, EOFError, click.Abort):  # the second and third: at the prompt
         complaint = Complaint("interrupted", "interrupted; see with 'get' or 'list' what was done", INTERRUPTED)
     except Exception as error:  # noqa: BLE001  # rule 1: an unforeseen one may quote anything

@@ -85,7 +85,7 @@ def cli(context: click.Context, config: Path | None, as_json: bool, verbose: boo
     help="Take the value from this file, byte for byte.",
 )
 @click.option("--binary", is_flag=True, help="Keep the value as bytes even if it is text.")
-@click.option("--description", help="What the secret is for; not encrypted.")
+@click.option("--description", help="What the secret is for; AWS keeps it unencrypted.")
 @click.pass_context
 def set_(context: click.Context, name: str, value_file: Path | None, binary: bool, description: str | None) -> None:
     """Store a value as the current version of NAME.

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from secrets_actor.backends.key_place import KeyPlace, place_of
 from secrets_actor.backends.local import export
-from secrets_actor.backends.local.backend import LocalBackend, utc_now
+from secrets_actor.backends.local.backend import LocalBackend, kit, utc_now
+from secrets_actor.backends.local.keys.sources import source_for
+from secrets_actor.backends.local.master_key import MasterKeySource
 from secrets_actor.backends.local.sealed_lock import Lock
-from secrets_actor.domain.errors import ConfigurationError, StoreUnavailable
+from secrets_actor.backends.local.upkeep import copies, place, rekey, verify
+from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.records import dataclass
 from secrets_actor.runtime.settings import Settings
-from secrets_actor.runtime.wiring import kit_for
 
 # Seconds for work on a whole store.
 SECONDS: Final = 3600.0
@@ -22,41 +26,70 @@ SECONDS: Final = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class LocalStore:
-    """The store in *folder*."""
+    """The store in *folder*, whose master key is in *source*: opened by what is done to it, which raises the store's
+    errors. *key*: the place of that in the configuration."""
 
     folder: Path
-    backend: LocalBackend
+    source: MasterKeySource
+    key: KeyPlace
+    recovery_window: int
+
+    def init(self) -> None:
+        """Make it. Raises `InvalidRequest` when it is there."""
+        place.init(self.folder, self.source, deadline=_deadline())
+
+    def verify(self) -> verify.Verification:
+        """Look at all that is in it."""
+        return verify.verify(self.folder, self.source, deadline=_deadline())
+
+    def rekey(
+        self, to: MasterKeySource | None, *, deep: bool, told: Callable[[rekey.Rekeyed], object]
+    ) -> rekey.Rekeyed:
+        """Change its keys; see `upkeep/rekey.py`."""
+        return rekey.rekey(self.folder, self.source, to=to, deep=deep, deadline=_deadline(), told=told)
+
+    def backup(self, path: Path) -> int:
+        """Copy it to a new file; the size in bytes."""
+        return copies.backup(self.folder, path, deadline=_deadline())
+
+    def restore(self, path: Path, *, replace: bool) -> copies.Restored:
+        """Make it what it was when it was copied."""
+        return copies.restore(self.folder, self.source, path, replace=replace, deadline=_deadline())
+
+    def check_is_there(self) -> None:
+        """Raise `StoreUnavailable` when there is none, which whoever opens it would make."""
+        place.database_of(self.folder)
 
     def export_to(self, path: Path, lock: Lock) -> int:
-        """Export all secrets to a new file at *path*; how many. Raises `ExportFileError` and the store's errors."""
-        if not self.folder.exists():  # whoever opens it makes it
-            raise StoreUnavailable(
-                f"there is no store in {self.folder}; give the configuration of the one to export",
-                path=str(self.folder),
+        """Export all secrets to a new file at *path*; how many. Raises `ExportFileError`."""
+        self.check_is_there()
+        with closing(self._backend()) as backend:
+            return backend.on_shelf(
+                lambda shelf: export.export_to(path, shelf, lock, utc_now()), _deadline(), writes=False
             )
-        return self.backend.on_shelf(
-            lambda shelf: export.export_to(path, shelf, lock, utc_now()), time.monotonic() + SECONDS, writes=False
-        )
 
     def import_from(self, path: Path, lock: Lock, *, overwrite: bool) -> export.Imported:
-        """Import all secrets of the export at *path*, or none. Raises `ExportFileError` and its kin, `SecretExists`,
-        and the store's errors."""
-        with export.opened(path, lock) as source:
-            return self.backend.on_shelf(
-                lambda shelf: export.import_(source, shelf, utc_now(), overwrite=overwrite),
-                time.monotonic() + SECONDS,
-                writes=True,
+        """Import all secrets of the export at *path*, or none. Raises `ExportFileError` and its kin, `SecretExists`."""
+        with closing(self._backend()) as backend, export.opened(path, lock) as source:
+            return backend.on_shelf(
+                lambda shelf: export.import_(source, shelf, utc_now(), overwrite=overwrite), _deadline(), writes=True
             )
 
+    def _backend(self) -> LocalBackend:
+        backend = kit(path=self.folder, recovery_window=self.recovery_window, key=self.source).connect()
+        assert isinstance(backend, LocalBackend)
+        return backend
 
-@contextmanager
-def local_store(settings: Settings) -> Iterator[LocalStore]:
-    """The store; opened by what is done to it. Raises `ConfigurationError` for one that is not local."""
+
+def local_store(settings: Settings, source: MasterKeySource | None = None) -> LocalStore:
+    """The store; with its master key in *source*, whatever the settings say, if that is given. Raises
+    `ConfigurationError` for a store that is not local."""
     if settings.backend != "local_encrypted":
         raise ConfigurationError(('backend: "local_encrypted" for this; from and to others by `store migrate`',))
-    backend = kit_for(settings).connect()
-    assert isinstance(backend, LocalBackend)
-    try:
-        yield LocalStore(settings.local.path.expanduser(), backend)
-    finally:
-        backend.close()
+    local, key = settings.local, place_of(settings.local.key)
+    folder = Path(os.path.abspath(os.path.expanduser(local.path)))
+    return LocalStore(folder, source or source_for(key, folder), key, local.recovery_window)
+
+
+def _deadline() -> float:
+    return time.monotonic() + SECONDS

@@ -125,7 +125,7 @@ def finished(process: "subprocess.Popen[bytes]", stdin: bytes | None = None) -> 
 
 
 class Terminal:
-    """A pseudo-terminal with the program on it; `transcript` is all that was to be seen."""
+    """A pseudo-terminal with the program on it, which is `process`; `transcript` is all that was to be seen."""
 
     def __init__(self, program: Program, arguments: tuple[str, ...]) -> None:
         self._program, self._arguments = program, arguments
@@ -134,7 +134,7 @@ class Terminal:
     def __enter__(self) -> Self:
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, b"\x28\x00\xa0\x00\x00\x00\x00\x00")  # 40 lines, 160 columns
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             [sys.executable, "-c", _ON_TERMINAL, *self._arguments],
             cwd=ROOT,
             env=self._program.environment,
@@ -149,8 +149,8 @@ class Terminal:
     def __exit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
-        self._process.kill()
-        self._process.wait()
+        self.process.kill()
+        self.process.wait()
         os.close(self._ours)
 
     def wait_for(self, text: str, count: int = 1) -> None:
@@ -168,7 +168,7 @@ class Terminal:
         deadline = time.monotonic() + SECONDS
         while self._read(deadline):
             pass
-        return self._process.wait(SECONDS)
+        return self.process.wait(SECONDS)
 
     def _read(self, deadline: float) -> bool:
         readable, _, _ = select.select([self._ours], [], [], max(0.0, deadline - time.monotonic()))

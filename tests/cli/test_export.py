@@ -58,7 +58,7 @@ def test_nothing_is_overwritten_unless_asked_for(program: Program, other: Progra
     other("set", "app", stdin=b"hunter2")
     program("store", "export", file, "--passphrase-file", words)
 
-    again = program("store", "export", file, "--passphrase-file", words)
+    again = program("store", "export", file)  # before anybody is asked for a passphrase
     refused = other("store", "import", file, "--passphrase-file", words)
 
     assert (again.status, refused.status) == (1, 1)
@@ -99,12 +99,12 @@ def test_what_does_not_open_is_told_apart(program: Program, words: str, tmp_path
         (words, "--key-file", key): (1, "does not begin as an export does"),
         (str(tmp_path / "none"), "--key-file", key): (1, "cannot be read (No such file or directory)"),
         (str(file), "--key-file", str(loose)): (6, f"(mode 0640); run: chmod 600 {loose}"),
-        (str(file), "--key-file", words): (6, "holds no key: 32 bytes, hex or base64"),
-        (str(file), "--key-file", str(tmp_path)): (6, "cannot be read (Is a directory)"),
+        (str(file), "--key-file", words): (6, "holds no key: allowed are 32 bytes as base64 or hex"),
+        (str(file), "--key-file", str(tmp_path)): (6, "is not a plain file"),
         (str(file), "--key-file", os.devnull): (6, "is not a plain file"),
-        (str(file), "--key-file", str(tmp_path / "none")): (6, "cannot be read"),
-        (str(file), "--passphrase-file", private(tmp_path / "empty", b"\n")): (6, "holds no passphrase"),
-        (str(file), "--passphrase-file", private(tmp_path / "long", b"x" * 1025)): (6, "1024 bytes at most"),
+        (str(file), "--key-file", str(tmp_path / "none")): (6, "is not there"),
+        (str(file), "--passphrase-file", private(tmp_path / "empty", b"\n")): (6, "holds an empty passphrase"),
+        (str(file), "--passphrase-file", private(tmp_path / "long", b"x" * 1025)): (6, "more than 1024 bytes"),
         (str(file), "--passphrase-file", words, "--key-file", key): (2, "not both"),
         (str(file),): (2, "no terminal to ask for a passphrase"),
     }
@@ -121,12 +121,12 @@ def test_a_passphrase_is_asked_for_and_a_store_that_is_not_there_is_not_made(
 ) -> None:
     program("set", "app", stdin=b"hunter1")
     with program.on_terminal("store", "export", str(tmp_path / "export")) as terminal:
-        for prompt in ("Passphrase: ", "Repeat for confirmation: "):
+        for prompt in ("Passphrase of the export: ", "Repeat for confirmation: "):
             terminal.wait_for(prompt)
             terminal.type(f"{PASSPHRASE}\n")
         assert terminal.wait_for_end() == 0
     with other.on_terminal("store", "import", str(tmp_path / "export")) as terminal:
-        terminal.wait_for("Passphrase: ")
+        terminal.wait_for("Passphrase of the export: ")
         terminal.type(f"{PASSPHRASE}\n")
         assert terminal.wait_for_end() == 0
         assert PASSPHRASE not in terminal.transcript

@@ -10,15 +10,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from secrets_actor.backends.local import opening
+from secrets_actor.backends.local import opening, store_keys
 from secrets_actor.backends.local.keys.finding import key_finding
 from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
 from secrets_actor.backends.local.master_key import MasterKeySource
-from secrets_actor.domain.errors import SecretsError
+from secrets_actor.domain.errors import DecryptionFailed, SecretsError
 from secrets_actor.domain.findings import Finding, Verdict
 
 # Bytes of free space below which the next writes may fail: SQLite's log grows to 4 MB before it is folded in.
 LITTLE_ROOM: Final = 16 * 1024 * 1024
+_VERIFY: Final = "to open every value, too, run: secrets-actor store verify"
 
 
 def examine(folder: Path, now: datetime, deadline: float, key: MasterKeySource | None = None) -> Iterator[Finding]:
@@ -45,7 +46,7 @@ def examine(folder: Path, now: datetime, deadline: float, key: MasterKeySource |
     found, go_on = key_finding(source, has_data=database.exists())
     yield found
     if go_on:
-        yield _data(folder, database, now, deadline, source)
+        yield from _data(folder, database, now, deadline, source)
 
 
 def _room(folder: Path) -> Finding:
@@ -56,21 +57,25 @@ def _room(folder: Path) -> Finding:
     return Finding("disk", Verdict.OK, text)
 
 
-def _data(folder: Path, database: Path, now: datetime, deadline: float, source: MasterKeySource) -> Finding:
+def _data(folder: Path, database: Path, now: datetime, deadline: float, source: MasterKeySource) -> Iterator[Finding]:
     if not database.exists():
-        return Finding("data", Verdict.OK, "a key and no data: the first use makes it")
+        yield Finding("data", Verdict.OK, "a key and no data: the first use makes it")
+        return
     try:
         if opening.is_former(folder, deadline=deadline):
-            return Finding(
-                "data", Verdict.OK, "made by an earlier release: the first use brings it to the present form"
-            )
+            yield Finding("data", Verdict.OK, "made by an earlier release: the first use brings it to the present form")
+            return
         opened = opening.open_store(folder, source, deadline=deadline, closed=threading.Event())
         try:
             dates = opened.read(lambda shelf: [one.deletion_date for one in shelf.every()], deadline)
         finally:
             opened.store.close()
     except SecretsError as error:
-        return Finding("data", Verdict.FAULT, str(error))
+        yield Finding("data", Verdict.FAULT, str(error), _VERIFY if isinstance(error, DecryptionFailed) else None)
+        return
     deleted = sum(date is not None and date > now for date in dates)
     fact = f"the key fits; {dates.count(None)} live secrets, {deleted} scheduled for deletion"
-    return Finding("data", Verdict.OK, fact)
+    yield Finding("data", Verdict.OK, fact, _VERIFY)
+    what, _, remedy = (store_keys.unfinished(opened.keys.lock) or "").partition(": ")
+    if what:
+        yield Finding("rekey", Verdict.WARNING, f"{what} is under way, or broke off", f"if it broke off, {remedy}")

@@ -9,10 +9,18 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from secrets_actor.backends.local.files import FILE_MODE
 from secrets_actor.domain.errors import ExportFileError
+
+_TAKEN: Final = "is there already: give another name, or move it away"
+
+
+def check_is_new(path: Path) -> None:
+    """Raise `ExportFileError` for a name that is taken."""
+    if os.path.lexists(path):
+        raise ExportFileError(f"{path} {_TAKEN}", path=str(path))
 
 
 @contextmanager
@@ -24,10 +32,11 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
     """
     problem: str | None = None
     try:
+        check_is_new(path)  # before the work is done
         with _beside(path) as file:
             yield file
     except FileExistsError:
-        problem = "is there already: give another name, or move it away"
+        problem = _TAKEN
     except OSError as error:
         problem = f"cannot be written ({error.strerror}); give a path on a disk with room that this user may write to"
     if problem is not None:
@@ -53,8 +62,6 @@ def existing_file(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _beside(path: Path) -> Iterator[BinaryIO]:
-    if os.path.lexists(path):  # told before the work is done
-        raise FileExistsError
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:

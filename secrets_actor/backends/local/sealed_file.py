@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from secrets_actor.backends.local.keys import costs
 from secrets_actor.backends.local.master_key import KEY_BYTES, Derivation
 from secrets_actor.backends.local.sealed_lock import KEY, KINDS, PASSPHRASE, Lock
 from secrets_actor.domain.errors import ExportDamaged, ExportFileError, WrongExportKey
@@ -31,8 +32,6 @@ MAGIC: Final = b"secrets_actor sealed file\n"
 FORMAT: Final = 1
 CHUNK: Final = 65_536
 TAG_BYTES: Final = 16
-# What a header may ask for: it is in clear, and whoever can write it can write anything.
-MOST_MEMORY: Final = 2**30
 _SALT_BYTES: Final = 16
 _CHECK_BYTES: Final = 16
 _NONCE_BYTES: Final = 12
@@ -107,7 +106,7 @@ class Sealed:
         if len(header) != HEADER_BYTES or not hmac.compare_digest(hashlib.sha256(above).digest(), total):
             raise self.damaged("its header is cut off or changed")
         kind, n, r, p, salt, check = _HOW.unpack_from(above, start + 1)
-        if kind not in KINDS or (kind == PASSPHRASE and not _bearable(n, r, p)):
+        if kind not in KINDS or (kind == PASSPHRASE and costs.objection(Derivation(salt, n, r, p)) is not None):
             raise self.damaged("its header asks for what no header of ours does")
         return kind, Derivation(salt, n, r, p), check
 
@@ -161,29 +160,20 @@ def _nonce(number: int, last: bool) -> bytes:
     return number.to_bytes(_NONCE_BYTES - 1, "big") + bytes((last,))
 
 
-def _bearable(n: int, r: int, p: int) -> bool:
-    return n > 1 and not n & (n - 1) and 1 <= r <= 64 and 1 <= p <= 16 and 128 * n * r * p <= MOST_MEMORY
-
-
 def _outer_key(lock: Lock, derivation: Derivation) -> bytes | None:
     """The key that wraps; None where there is no memory to make it."""
     if lock.kind == KEY:
         return hmac.digest(lock.secret, b"secrets_actor export 1: " + derivation.salt, "sha256")
     n, r, p = derivation.n, derivation.r, derivation.p
-    room = _memory(derivation)
+    room = costs.memory(derivation)
     try:
         return hashlib.scrypt(lock.secret, salt=derivation.salt, n=n, r=r, p=p, maxmem=room, dklen=KEY_BYTES)
     except (ValueError, MemoryError):  # OpenSSL's word for no memory is a ValueError
         return None
 
 
-def _memory(derivation: Derivation) -> int:
-    """Bytes that scrypt takes (RFC 7914, 5; OpenSSL has two blocks more)."""
-    return 128 * derivation.r * (derivation.n + derivation.p + 2)
-
-
 def _starved(path: str, derivation: Derivation) -> ExportFileError:
-    wanted = f"scrypt wants {_memory(derivation) // 2**20:,} MiB of memory to make a key of the passphrase"
+    wanted = f"scrypt wants {costs.memory(derivation) // 2**20:,} MiB of memory to make a key of the passphrase"
     return ExportFileError(f"{path} cannot be sealed or opened: {wanted}; give this process as much", path=path)
 
 

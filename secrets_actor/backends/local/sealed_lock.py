@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from secrets_actor.backends.local.keys import costs
 from secrets_actor.backends.local.master_key import KEY_BYTES
 from secrets_actor.records import dataclass, field
 
 KEY, PASSPHRASE = 1, 2
 KINDS: Final = {KEY: "a key", PASSPHRASE: "a passphrase"}
-# scrypt's N, r and p as OWASP asks for (Password Storage Cheat Sheet): 128 MiB and a third of a second.
-COSTS: Final = (2**17, 8, 1)
+# scrypt's N, r and p: those of a store.
+COSTS: Final = (costs.N, costs.R, costs.P)
 
 
 @dataclass(frozen=True, slots=True, init=False)

@@ -178,6 +178,15 @@ def _which(rows: Rows) -> bytes:
     return ids_sum([key_id for (key_id,) in rows.all("SELECT DISTINCT id FROM keys")])
 
 
+def unfinished(lock: Lock) -> str | None:
+    """What change of keys is under way, or broke off: what to do about it."""
+    if len({key.master for key in lock.keys}) > 1:
+        return "a change of the master key: run secrets-actor store rekey again"
+    if len({key.id for key in lock.keys}) > 1:
+        return "a change of all keys: run secrets-actor store rekey --deep again"
+    return None
+
+
 def wrong_key(source: MasterKeySource) -> WrongKey:
     """The error for a key that does not fit."""
     return WrongKey(

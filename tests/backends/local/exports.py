@@ -21,7 +21,7 @@ NOW: Final = datetime(2024, 2, 29, 12, tzinfo=UTC)
 LOCK: Final = Lock(KEY, bytes(range(32)))
 
 
-CHEAP: Final = Lock(PASSPHRASE, b"correct horse", costs=(2, 1, 1))
+CHEAP: Final = Lock(PASSPHRASE, b"correct horse", costs=(2**14, 1, 1))
 
 
 def shelf_of(secrets: Iterable[tuple[Entry, dict[str, SecretValue]]]) -> DictShelf:

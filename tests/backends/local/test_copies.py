@@ -169,7 +169,7 @@ def test_a_copy_from_before_all_keys_were_changed_comes_back_with_its_own(
     backend, key = connect(), (store / "key").read_bytes()
     rekey(store, key_of(store), deep=True, deadline=within().deadline)
     assert_filled(backend)
-    with pytest.raises(WrongKey):
+    with pytest.raises(WrongKey, match="was made under, and nothing was restored"):
         bring_back(store, copy, replace=True)
     assert_filled(backend)
     (store / "key").write_bytes(key)

@@ -88,7 +88,7 @@ def test_deep_seals_all_anew(store: Path, connect: Connect) -> None:
     )
 
     assert (done.secrets, done.versions, done.left) == (SECRETS, SECRETS + 2, 0)
-    assert told == [(64, 0), (70, 0), (70, 0), (70, 64), (70, 72), (70, 72)]
+    assert told == [(0, 0), (64, 0), (70, 0), (70, 0), (70, 64), (70, 72), (70, 72)]
     for former, question in zip(before, SEALED, strict=True):
         assert not former & set(ask(store, question))
     assert len(ask(store, "SELECT * FROM keys")) == 1

@@ -26,7 +26,7 @@ from secrets_actor.backends.local.rows import Rows, version
 from secrets_actor.backends.local.store import Blank, Copy, Store
 from secrets_actor.backends.local.upkeep.place import database_of
 from secrets_actor.backends.local.upkeep.verify import Verification, look_through
-from secrets_actor.domain.errors import InvalidRequest, StoreDamaged, StoreUnavailable
+from secrets_actor.domain.errors import InvalidRequest, StoreDamaged, StoreUnavailable, WrongKey
 from secrets_actor.records import dataclass
 
 
@@ -85,7 +85,7 @@ def restore(folder: Path, source: MasterKeySource, path: Path, *, replace: bool 
     prepare_folder(folder)
     copy = _opened_copy(path, deadline)
     try:
-        verification = look_through(Opened(copy, source, None, deadline), deadline)
+        verification = look_through(_unlocked(copy, source, deadline), deadline)
         if not verification.clean:
             raise StoreDamaged(
                 f"the copy {path} is damaged, and nothing was restored ({verification.damage[0]}); take another copy",
@@ -99,6 +99,18 @@ def restore(folder: Path, source: MasterKeySource, path: Path, *, replace: bool 
         return Restored(verification, aside)
     finally:
         copy.close()
+
+
+def _unlocked(copy: Copy, source: MasterKeySource, deadline: float) -> Opened:
+    try:
+        return Opened(copy, source, None, deadline)
+    except WrongKey as exc:
+        place = exc.path
+    raise WrongKey(
+        f"the key in {source} is not the one that {copy.path} was made under, and nothing was restored; put that one "
+        "there, restore, and then rekey",
+        path=place,
+    )
 
 
 def _opened_copy(path: Path, deadline: float) -> Copy:
@@ -146,7 +158,7 @@ def _live(database: Path, replace: bool, deadline: float) -> tuple[Store, Path |
 
 def _in_the_way(database: Path, *, damaged: bool) -> InvalidRequest:
     what = "is damaged, and would be put aside" if damaged else "has secrets, which a restore would take away"
-    return InvalidRequest(f"the store {database} {what}; say that the copy may replace it, or move the folder away")
+    return InvalidRequest(f"the store {database} {what}: restore with --replace if it may go, or move the folder away")
 
 
 def _count(rows: Rows) -> int:

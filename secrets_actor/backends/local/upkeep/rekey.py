@@ -2,7 +2,8 @@
 
 Rule 1: a new master key: the store's keys are wrapped by it too; then it takes the place of the old one where that
         lies; then the wraps by the old one go. A crash at any point leaves a store that the key in its place opens, and
-        running it again comes to the same end.
+        running it again comes to the same end: also when the key has gone over to another place already, and only the
+        rest is to be done.
 Rule 2: all keys anew (`deep`): a new store key is put beside the old one; then, some rows at a time, every head and
         value is opened and sealed anew, the latter by a new data key; when nothing is left the old one goes. Rows tell
         by `key` what is left, so it goes on after a crash. From the first moment others seal with the new key.
@@ -13,6 +14,7 @@ Rule 4: what was deleted is overwritten (`secure_delete`), and the log is folded
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +28,7 @@ from secrets_actor.backends.local.schema import DamagedRow
 from secrets_actor.backends.local.shelf import HEADS, head_row, open_head, open_value
 from secrets_actor.backends.local.store_keys import Keys
 from secrets_actor.backends.local.upkeep.place import opened
-from secrets_actor.domain.errors import DecryptionFailed, InvalidRequest
+from secrets_actor.domain.errors import DecryptionFailed, InvalidRequest, KeyFileError, SecretsError
 from secrets_actor.records import dataclass
 
 # Rows in one transaction: others wait for it, some milliseconds.
@@ -37,11 +39,16 @@ _BUSY: Final = "somebody else changes the keys of this store; wait until that is
 
 @dataclass(slots=True)
 class Rekeyed:
-    """What was sealed anew by a deep change, and what was left as it was, for it does not open."""
+    """What was sealed anew by a deep change, and what was left as it was, for it does not open; of so many rows in all
+    (`total`). `master`: whether the master key is another now. `resumed`: whether all this is the rest of a deep change
+    that had been begun before."""
 
     secrets: int = 0
     versions: int = 0
     left: int = 0
+    total: int = 0
+    master: bool = False
+    resumed: bool = False
 
 
 Told = Callable[[Rekeyed], object]
@@ -60,16 +67,52 @@ def rekey(
     told: Told = lambda _so_far: None,
 ) -> Rekeyed:
     """Give the store in *folder* a new master key: at the place of the present one, which is in *source*, or at another
-    (*to*). With *deep* all other keys, too; *told* hears how far it is, after each transaction.
+    (*to*). With *deep* all other keys, too; *told* hears how far it is, first with nothing done, then after each
+    transaction.
 
     Raises as `open_store` and `database_of`, what the sources raise, and `InvalidRequest` when *to* has the present key
     or somebody else is changing the keys.
     """
-    with opened(folder, source, deadline) as store:
-        change_master(store, to, deadline)
+    with ExitStack() as stack:
+        store, is_there = _entered(stack, folder, source, to, deadline)
+        goes_on = is_there or (to is None and not source.makes and _is_unfinished(store, deep))
+        if goes_on:
+            _settle_master(store, deadline)
+        else:
+            change_master(store, to, deadline)
         done = change_all(store, deadline, told) if deep else Rekeyed()
+        done.master = not goes_on
         store.store.outside("PRAGMA wal_checkpoint(TRUNCATE)", deadline)
         return done
+
+
+def _entered(
+    stack: ExitStack, folder: Path, source: MasterKeySource, to: MasterKeySource | None, deadline: float
+) -> tuple[Opened, bool]:
+    """The store, and whether it is *to* that opens it: an earlier run came so far."""
+    try:
+        return stack.enter_context(opened(folder, source, deadline)), False
+    except KeyFileError as exc:
+        failure = exc.clone()
+    if to is not None:
+        try:
+            return stack.enter_context(opened(folder, to, deadline)), True
+        except SecretsError:
+            pass
+    raise failure
+
+
+def _is_unfinished(store: Opened, deep: bool) -> bool:
+    """Whether there is something left to do for which a place that holds one key at a time need not hold two."""
+    lock = store.keys.lock
+    return len({key.master for key in lock.keys}) > 1 or (deep and len(store.keys.all) > 1)
+
+
+def _settle_master(store: Opened, deadline: float) -> None:
+    """Let the present master key be the only one."""
+    present = _present(store)
+    store.write_rows(lambda rows, _shelf: _drop_others(rows, present), deadline)
+    store.reload(deadline)
 
 
 def change_master(store: Opened, to: MasterKeySource | None, deadline: float) -> None:
@@ -90,9 +133,10 @@ def change_master(store: Opened, to: MasterKeySource | None, deadline: float) ->
 def change_all(store: Opened, deadline: float, told: Told = lambda _so_far: None) -> Rekeyed:
     """Rule 2. Raises as `rekey`."""
     present = _present(store)
-    store.write_rows(lambda rows, _shelf: _begin(rows, present), deadline)
+    resumed = store.write_rows(lambda rows, _shelf: _begin(rows, present), deadline)
     store.reload(deadline)
-    done = Rekeyed()
+    done = Rekeyed(total=store.read_rows(lambda rows, _shelf: _left_to_do(rows, store.keys), deadline), resumed=resumed)
+    told(done)
     for batch in (_heads, _values):
         for sealed, left in _batches(store, batch, deadline):
             done.secrets += sealed if batch is _heads else 0
@@ -161,8 +205,8 @@ def _opens_all(lock: store_keys.Lock, master: Master) -> bool:
     return True
 
 
-def _begin(rows: Rows, present: Master) -> None:
-    """Put a new store key beside the present one, unless an earlier run has."""
+def _begin(rows: Rows, present: Master) -> bool:
+    """Put a new store key beside the present one, unless an earlier run has: whether it has."""
     lock = store_keys.read_lock(rows)
     if lock.damaged:
         raise DamagedRow
@@ -170,6 +214,17 @@ def _begin(rows: Rows, present: Master) -> None:
         raise InvalidRequest(_BUSY)
     if len(lock.keys) == 1:
         store_keys.add(rows, store_keys.new_key(present, lock.keys[0].derivation, after=lock.keys[0].id))
+        return False
+    return True
+
+
+def _left_to_do(rows: Rows, keys: Keys) -> int:
+    """How many rows are sealed by older keys; 0 where that cannot be counted."""
+    found = 0
+    for table in ("secrets", "versions"):
+        counted = rows.readable(f"SELECT count(*) FROM {table} WHERE key <> ?", keys.newest.id)  # noqa: S608
+        found += counted[0][0] if counted else 0
+    return found
 
 
 def _heads(rows: Rows, keys: Keys, after: int) -> tuple[int | None, int, int]:

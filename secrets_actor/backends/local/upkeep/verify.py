@@ -76,7 +76,7 @@ def _look_through(rows: Rows, keys: Keys, master: Master | None) -> Verification
         found.damage.append(Damage(_SQLITE))
     if not as_made(rows):
         found.damage.append(Damage("the tables are not those that were made: bring the store back from a copy"))
-    found.damage += _of_keys(rows, keys, master, found)
+    found.damage += _of_keys(rows, master, found)
     ids = _ids(rows)
     if ids is None:
         found.damage.append(Damage("the table of the secrets cannot be read"))
@@ -105,7 +105,7 @@ def _ids(rows: Rows) -> list[int] | None:
     return None
 
 
-def _of_keys(rows: Rows, keys: Keys, master: Master | None, found: Verification) -> Iterator[Damage]:
+def _of_keys(rows: Rows, master: Master | None, found: Verification) -> Iterator[Damage]:
     try:
         lock = store_keys.read_lock(rows)
         if master is not None:
@@ -115,10 +115,7 @@ def _of_keys(rows: Rows, keys: Keys, master: Master | None, found: Verification)
         return
     if lock.damaged:
         yield Damage(f"{lock.damaged} of the rows that hold the store's keys are damaged")
-    if len({key.master for key in lock.keys}) > 1:
-        found.unfinished = "a change of the master key: run secrets-actor store rekey again"
-    elif len(keys.all) > 1:
-        found.unfinished = "a change of all keys: run secrets-actor store rekey --deep again"
+    found.unfinished = store_keys.unfinished(lock)
 
 
 def _of_secret(rows: Rows, keys: Keys, secret: int, found: Verification) -> Iterator[Damage]:

@@ -1,0 +1,74 @@
+"""What the commands on a whole store are given: which store it is, and its key."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from secrets_actor.records import replace
+
+if TYPE_CHECKING:
+    from secrets_actor.backends.local.master_key import MasterKeySource
+    from secrets_actor.cli.main import Options
+    from secrets_actor.runtime.local_store import LocalStore
+
+PATH: Final = click.Path(path_type=Path)
+Command = Callable[..., None]
+
+
+def _print_json(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        context.obj = replace(context.obj, as_json=True)
+
+
+json_option = click.option(
+    "--json",
+    is_flag=True,
+    expose_value=False,
+    callback=_print_json,
+    help="Print JSON, as with --json before the command.",
+)
+passphrase_option = click.option(
+    "--ask-passphrase",
+    is_flag=True,
+    help="Type the passphrase that the store's key is made of, whatever local.key says.",
+)
+
+
+def local_store(options: Options, ask_passphrase: bool = False, *, new: bool = False) -> LocalStore:
+    """The configured store. *ask_passphrase*: its key is made of what is typed, twice for a *new* one."""
+    from secrets_actor.runtime import local_store as runtime
+    from secrets_actor.runtime.settings_source import load
+
+    if not ask_passphrase:
+        return runtime.local_store(load(options.config))
+    # What the configuration has for the key need not even be there.
+    settings = load(options.config, {**os.environ, "SECRETS_ACTOR_LOCAL__KEY": "file"})
+    return runtime.local_store(settings, typed("The store's passphrase", new=new))
+
+
+def typed(what: str, *, new: bool) -> MasterKeySource:
+    """The key made of a passphrase that is asked for when it is needed: twice if it is *new*. Raises `UsageError` where
+    nobody can be asked."""
+    from secrets_actor.backends.local.keys.sources import typed_passphrase
+
+    if not (sys.stdin and sys.stdin.isatty()):
+        raise click.UsageError(
+            "There is no terminal to ask for a passphrase: have the configuration name its place in local.key."
+        )
+
+    def ask() -> str:
+        answer: str = click.prompt(what, hide_input=True, confirmation_prompt=new, err=True)
+        return answer
+
+    return typed_passphrase(ask)
+
+
+def facts_without_none(facts: dict[str, Any]) -> dict[str, Any]:
+    """What there is to tell."""
+    return {name: fact for name, fact in facts.items() if fact is not None}

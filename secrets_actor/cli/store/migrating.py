@@ -1,0 +1,66 @@
+"""`store migrate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from secrets_actor.cli import output
+from secrets_actor.cli.failures import EPILOG, FAILED, exit_code
+from secrets_actor.cli.store.attention import bar
+from secrets_actor.cli.store.given import PATH, json_option
+
+if TYPE_CHECKING:
+    from secrets_actor.cli.main import Options
+
+
+@click.command(epilog=EPILOG)
+@click.option("--to", "target", type=PATH, required=True, help="TOML file of the store that the secrets are copied to.")
+@click.option("--from", "source", type=PATH, help="TOML file of the store they are in; without it as --config says.")
+@click.option("--prefix", "prefixes", multiple=True, help="Only names that begin so; may be given several times.")
+@click.option("--dry-run", is_flag=True, help="Read both stores and tell what would be done; write nothing.")
+@click.option("--overwrite", is_flag=True, help="Put the source's values in the place of others at the target.")
+@json_option
+@click.pass_context
+def migrate(
+    context: click.Context,
+    target: Path,
+    source: Path | None,
+    prefixes: tuple[str, ...],
+    dry_run: bool,
+    overwrite: bool,
+) -> None:
+    """Copy all live secrets to another store, and compare.
+
+    Current and previous versions, descriptions and tags go; keys, rotation rules, policies and copies in other regions
+    do not. What is there already and equal is left alone, so after an interruption run it again. What is there with
+    another value is a conflict: told by name, and never overwritten unless you say so.
+    """
+    from secrets_actor.cli.migration import run, stores
+
+    options: Options = context.obj
+    here, there = stores.settings_for(source or options.config, target)
+    with stores.running(here) as old, stores.running(there) as new:
+        names = run.names_of(old.secrets, prefixes)
+        seen = 0
+        with bar("secrets") as advance:
+
+            def count(_result: object) -> None:
+                nonlocal seen
+                seen += 1
+                advance(seen, len(names))
+
+            report = run.migrate(
+                old.secrets,
+                None if dry_run and not stores.is_there(there) else new.secrets,
+                names,
+                workers=there.max_workers,
+                overwrite=overwrite,
+                dry_run=dry_run,
+                seen=count,
+            )
+    click.echo(output.as_json(report.facts()) if options.as_json else "\n".join(report.lines()))
+    if not report.is_good:
+        context.exit(FAILED if report.stopped_by is None else exit_code(report.stopped_by))

@@ -1,0 +1,135 @@
+"""`store init`, `verify`, `backup` and `restore`: a local store as a whole, by the real commands."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.program import Program
+from tests.cli.stores import CANARY, FOLDER, MANY, all_of_it, copy_of, fill, name, quiet, statement, values
+from tests.servers.process import ROOT
+
+WRITER = f"""
+import itertools, pathlib, sys, time
+from secrets_actor.backends.local.backend import kit
+from secrets_actor.domain.operations import Set
+from secrets_actor.domain.ports import CallContext
+backend = kit(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
+for number in itertools.count():
+    backend.perform(Set(f"new/{{number}}", f"{CANARY} {{number}}"), CallContext(time.monotonic() + 30))
+    print(number, flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("filled") / "store"
+    fill(folder)
+    return folder
+
+
+def test_a_store_is_made_once_and_says_where_it_is(program: Program) -> None:
+    made = program("store", "init", "--json")
+    again, nobody = program.at_once(("store", "init"), ("--config", "none.toml", "store", "init"))
+
+    folder = program.home / FOLDER
+    assert made.status == 0
+    assert made.json == {
+        "folder": str(folder),
+        "key": f"the key file {folder / 'key'}",
+        "next": "keep a copy of the key in another place: without it nobody can read the store or a backup of it",
+    }
+    assert (folder / "key").stat().st_mode & 0o777 == 0o600
+    assert (again.status, nobody.status) == (1, 6)
+    assert f"there is a store in {folder} already" in again.complaint
+
+
+def test_verify_names_what_is_damaged(filled: Path, tmp_path: Path) -> None:
+    program = copy_of(filled, tmp_path / "home")
+    row = "(SELECT secret FROM versions WHERE version_id = '{:032}')"
+    statement(
+        program.home / FOLDER,
+        f"UPDATE versions SET sealed = zeroblob(60) WHERE version_id = '{3:032}'",
+        f"DELETE FROM versions WHERE version_id = '{4:032}'",
+        f"UPDATE secrets SET head = zeroblob(60) WHERE id = {row.format(5)}",
+        f"UPDATE versions SET version_id = '\x1b[31m\nred' WHERE version_id = '{6:032}'",
+    )
+
+    told, data, whole = map(
+        quiet, program.at_once(("store", "verify"), ("store", "verify", "--json"), ("get", name(7)))
+    )
+
+    assert (told.status, data.status, whole.status) == (1, 1, 0)
+    *lines, secrets, versions, damaged, remedy = told.text.splitlines()
+    assert sorted(one for one in lines if one.startswith("secret ")) == [
+        f"secret {name(3)}: version {3:032} is damaged or was exchanged",
+        f"secret {name(4)}: version {4:032} is missing",
+        f"secret {name(6)}: version {6:032} is missing",
+        f"secret {name(6)}: version \\x1b[31m\\nred is damaged or was exchanged",
+    ]
+    [row_only] = [one for one in lines if one.startswith("the secret in row ")]
+    assert row_only.endswith("its head is damaged or was exchanged")
+    assert secrets.split() == ["secrets", str(MANY)]
+    assert versions.split() == ["versions", str(MANY - 1)]
+    assert damaged.split() == ["damaged", str(len(lines))] == ["damaged", "5"]
+    assert "store restore FILE --replace" in remedy
+    assert (data.json["secrets"], data.json["versions"], data.json["unfinished"]) == (MANY, MANY - 1, None)
+    assert {"secret": name(4), "row": None, "what": f"version {4:032} is missing"} in data.json["damage"]
+    assert len(data.json["damage"]) == 5
+
+
+def test_a_backup_while_others_write_has_all_that_was_acknowledged_and_comes_back(filled: Path, tmp_path: Path) -> None:
+    program, other = copy_of(filled, tmp_path / "home"), Program(tmp_path / "other")
+    folder, there, file = program.home / FOLDER, other.home / FOLDER, tmp_path / "backup"
+    command = [sys.executable, "-c", WRITER, str(folder)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        acknowledged = [writer.stdout.readline() for _ in range(20)]
+        made = quiet(program("store", "backup", str(file), "--json"))
+        assert writer.poll() is None
+        writer.kill()
+    assert made.status == 0
+    assert made.json == {
+        "file": str(file),
+        "bytes": file.stat().st_size,
+        "key": f"not in it: the key file {folder / 'key'}",
+    }
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert CANARY.encode() not in file.read_bytes()
+
+    again, no_key = program("store", "backup", str(file)), quiet(other("store", "restore", str(file)))
+    (there / "key").touch(0o600)
+    (there / "key").write_bytes((folder / "key").read_bytes())
+    back = quiet(other("store", "restore", str(file), "--json"))
+
+    assert (again.status, no_key.status, back.status) == (5, 6, 0)
+    assert "is there already" in again.complaint
+    assert "put the key back" in no_key.complaint
+    found = values(there)
+    assert back.json["secrets"] == len(found)
+    assert all_of_it().items() <= found.items()
+    assert {f"new/{int(number)}" for number in acknowledged} <= found.keys()
+
+
+def test_a_store_that_holds_something_is_restored_on_request_and_a_damaged_file_is_put_aside(
+    filled: Path, tmp_path: Path
+) -> None:
+    program, file = copy_of(filled, tmp_path / "home"), str(tmp_path / "backup")
+    folder = program.home / FOLDER
+    program("store", "backup", file)
+    program("set", "more", stdin=CANARY.encode())
+
+    refused = program("store", "restore", file)
+    assert (refused.status, "restore with --replace" in refused.complaint) == (1, True)
+    assert "more" in values(folder)
+    replaced = quiet(program("store", "restore", file, "--replace"))
+    assert (replaced.status, "put_aside" in replaced.text) == (0, False)
+    assert values(folder) == all_of_it()
+
+    spoilt = b"no database" * 1000
+    (folder / "secrets.db").write_bytes(spoilt)
+    back = quiet(program("store", "restore", file, "--replace", "--json"))
+    assert back.status == 0
+    assert Path(back.json["put_aside"]).read_bytes() == spoilt
+    assert values(folder) == all_of_it()
