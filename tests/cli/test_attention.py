@@ -10,11 +10,16 @@ from secrets_actor.cli.store.attention import attended
 from secrets_actor.domain.errors import BackendTimeout
 
 
+def as_sqlite_does() -> None:
+    """It swallows what its callbacks raise, and fails."""
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    raise BackendTimeout("it was interrupted")
+
+
 def test_an_interrupt_that_was_swallowed_on_the_way_is_still_one() -> None:
     with pytest.raises(Interrupted, match="as it was"), attended("as it was"):
-        with contextlib.suppress(KeyboardInterrupt):  # as SQLite does with what its callbacks raise
-            signal.raise_signal(signal.SIGINT)
-        raise BackendTimeout("it was interrupted")
+        as_sqlite_does()
 
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
