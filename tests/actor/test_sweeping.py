@@ -41,6 +41,29 @@ def test_a_large_table_is_swept_in_slices() -> None:
     assert not cache._gone
 
 
+def test_what_is_cleared_in_the_middle_of_a_sweep_ends_it() -> None:
+    cache = Cache(CacheRules(ttl=10.0, max_entries=10_000))
+    pen = cache.pen()
+    for number in range(2 * SLICE):
+        pen.store(Get(f"k{number}"), secret(f"k{number}"), 0.0)
+    left = pen.sweep(1.0)
+    pen.clear()
+
+    assert left is not None
+    assert pen.sweep(1.0, left) is None
+    assert list(left) == []
+
+
+def test_names_that_are_dropped_leave_the_ring_before_a_sweep_comes() -> None:
+    cache = Cache(CacheRules(ttl=10.0, max_entries=10_000))
+    pen = cache.pen()
+    for number in range(500):
+        pen.store(Get(f"k{number}"), secret(f"k{number}"), 0.0)
+        pen.drop(f"k{number}")
+
+    assert len(cache._ring) == len(cache._gone) < 100
+
+
 def test_who_has_the_pen_no_more_sweeps_no_more() -> None:
     cache = Cache(CacheRules(ttl=10.0, max_entries=10_000))
     pen = cache.pen()

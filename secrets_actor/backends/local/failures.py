@@ -16,7 +16,8 @@ _UNAVAILABLE: Final = {
     3: _PERMISSION,  # SQLITE_PERM
     23: _PERMISSION,  # SQLITE_AUTH
     14: "cannot be opened; give this user the right to read and write the file and its folder",  # SQLITE_CANTOPEN
-    8: "cannot be written; give this user the right to write the file and its folder",  # SQLITE_READONLY
+    8: "cannot be written; give this user the right to write the file, those beside it that end in -wal and -shm, "
+    "and their folder",  # SQLITE_READONLY
     7: "cannot be used: memory ran out; try again",  # SQLITE_NOMEM
 }
 # SQLITE_ERROR is a statement that does not fit the tables: somebody changed them. The others: SQLITE_CORRUPT,

@@ -1,6 +1,7 @@
 """Files that come into being once, whole, and for us alone."""
 
 import contextlib
+import errno
 import os
 import secrets
 from collections.abc import Callable
@@ -14,12 +15,20 @@ OTHERS: Final = 0o077
 def create_once(path: Path, content: Callable[[], bytes]) -> None:
     """Bring a file with *content* into place, mode 0600, durably; nothing to do when there is one.
 
-    It is written and synced under another name and then linked, which fails when the name is taken: nobody ever sees
-    a part of it, and of several who try at once one succeeds. Raises `OSError`.
+    Raises `OSError`.
+    """
+    bring_into_place(path, lambda fresh: _write(fresh, content))
+
+
+def bring_into_place(path: Path, write: Callable[[Path], object]) -> None:
+    """Bring a file that *write* makes, mode 0600 and synced, into place; nothing to do when there is one.
+
+    It is written under another name and then linked, which fails when the name is taken: nobody ever sees a part of
+    it, and of several who try at once one succeeds. Raises `OSError`, and what *write* raises.
     """
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        _write(fresh, content)
+        write(fresh)
         with contextlib.suppress(FileExistsError):  # theirs it is
             os.link(fresh, path)
     finally:
@@ -32,10 +41,17 @@ def _write(path: Path, content: Callable[[], bytes]) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
     try:
         os.fchmod(descriptor, FILE_MODE)  # whatever the umask took away
-        os.write(descriptor, content())  # never a local of ours: it may be a key
+        _write_all(descriptor, content())
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    size, written = len(content), os.write(descriptor, content)
+    del content  # it may be a key
+    if written != size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def sync_folder(folder: Path) -> None:

@@ -8,6 +8,7 @@ Rule 3: the costs of a derivation are checked before anybody is made to bear the
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import sha256
 from struct import Struct
 from typing import Final
@@ -78,6 +79,11 @@ def wrapped_key(row: tuple[object, ...]) -> WrappedKey | None:
                 except DamagedRow:
                     return None
     return None
+
+
+def ids_sum(ids: Iterable[object]) -> bytes:
+    """A checksum of the ids of all keys, in any order, as they lie in the store."""
+    return sha256(b"".join(sorted(repr(key_id).encode() + b"\n" for key_id in ids))).digest()
 
 
 def packed(derivation: Derivation) -> bytes:

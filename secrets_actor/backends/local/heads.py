@@ -39,14 +39,13 @@ class Kept:
 class Heads:
     """What one connection has opened."""
 
-    __slots__ = ("_by_id", "_by_name", "_complete", "_data_version", "_state", "checked", "dirty", "due")
+    __slots__ = ("_by_id", "_by_name", "_complete", "_data_version", "_state", "dirty", "due")
 
     def __init__(self) -> None:
         self._by_id: dict[int, Kept] = {}
         self._by_name: dict[str, Kept] = {}
         self._state, self._complete, self._data_version = 0, -1, -1
         self.due: int | None = None
-        self.checked = False  # whether the index on the locators was held against the table
         self.dirty = False  # whether something here may not be committed
 
     def __len__(self) -> int:

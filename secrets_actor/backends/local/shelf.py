@@ -1,7 +1,8 @@
 """The local store inside one transaction, as the semantics see it: rows are opened and sealed here.
 
 Rule 1: what does not open is damage or was exchanged, and is told for the secret that it is of. What has another type
-        than we write, or does not fit to what is sealed, is a damaged store.
+        than we write, or does not fit to what is sealed, is a damaged store. A secret that is missing, or is as it was
+        before, is told by its mark.
 Rule 2: a write seals with the newest of the store's keys, whatever the row was sealed with before.
 Rule 3: the date of a deletion lies in clear, so that what is due is found; it counts only if it is the sealed one.
 """
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from secrets_actor.backends.local import head
 from secrets_actor.backends.local.heads import NEVER, HeadRow, Heads, Kept
-from secrets_actor.backends.local.schema import DamagedRow
+from secrets_actor.backends.local.schema import MARK_BYTES, DamagedRow
 from secrets_actor.domain.errors import DecryptionFailed
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.domain.semantics.entry import Entry
@@ -31,14 +32,13 @@ _SUFFIX_ALPHABET: Final = string.ascii_letters + string.digits
 # What SQLite gives for a row of `HEADS`; the dates may be there or not.
 _NONE: Final = type(None)
 _TYPES: Final = frozenset((int, bytes, int, bytes, ends, day) for ends in (int, _NONE) for day in (int, _NONE))
-_HIDDEN: Final = """
-    SELECT 1 FROM secrets AS one NOT INDEXED WHERE NOT EXISTS (
-        SELECT 1 FROM secrets AS same INDEXED BY sqlite_autoindex_secrets_1
-        WHERE same.locator = one.locator AND same.id = one.id) LIMIT 1
-"""
-_COUNT: Final = "SELECT count(*) FROM secrets"
+_COUNT: Final = "SELECT count(*) FROM marks"
 _DUE: Final = "SELECT min(deletion_date) FROM secrets WHERE deletion_date IS NOT NULL"
 HEADS: Final = "SELECT id, locator, key, head, deletion_date, accessed_day FROM secrets"
+_MARKED: Final = (
+    "SELECT id, secrets.locator, key, head, deletion_date, accessed_day, mark "
+    "FROM secrets LEFT JOIN marks ON marks.locator = secrets.locator"
+)
 
 
 class LocalShelf:
@@ -61,10 +61,9 @@ class LocalShelf:
         """All entries."""
         kept: Iterable[Kept] | None = self._heads.every()
         if kept is None:
-            kept = [self._opened(row) for row in self._rows.all(HEADS)]
+            kept = [self._opened(row) for row in self._rows.all(_MARKED)]
             ids = {one.row[0] for one in kept}
-            # A damaged page may show a row twice and hide another. The index on the locators, which SQLite counts by,
-            # lies on other pages.
+            # A damaged page may show a row twice and hide another.
             if not len(kept) == len(ids) == (self._rows.one(_COUNT) or (0,))[0]:
                 raise DamagedRow
             self._heads.all_are(ids)
@@ -83,11 +82,14 @@ class LocalShelf:
         """The entries whose recovery window has ended, as far as they open: another one's damage is not told here."""
         if self.due() > head.micros(now):
             return
-        for row in self._rows.all(HEADS + " WHERE deletion_date <= ?", head.micros(now)):
+        for row in self._rows.all(_MARKED + " WHERE deletion_date <= ?", head.micros(now)):
             try:
-                yield self._opened(row).entry
+                entry = self._opened(row).entry
             except (DecryptionFailed, DamagedRow):
                 continue
+            # By what is sealed: the index may be damaged, too.
+            if entry.deletion_date is not None and entry.deletion_date <= now:
+                yield entry
 
     def new_suffix(self) -> str:
         """Six random characters."""
@@ -173,22 +175,16 @@ class LocalShelf:
         if kept is not None:
             return kept
         for key in self._keys.all.values():  # more than one only while they are changed
-            row = self._rows.one(HEADS + " WHERE locator = ?", key.locator(name))
+            locator = key.locator(name)
+            row = self._rows.one(_MARKED + " WHERE secrets.locator = ?", locator)
             if row is not None:
                 kept = self._opened(row, name)
                 if kept.entry.name != name:
                     raise DamagedRow
                 return kept
-        self._check_index()
+            if self._rows.one("SELECT 1 FROM marks WHERE locator = ?", locator) is not None:
+                raise DecryptionFailed(_unreadable(f"secret {name}", "missing"))
         return None
-
-    def _check_index(self) -> None:
-        """Before a connection calls anything missing for the first time: a damaged index hides what the table has, and
-        what is taken for missing would be made a second time. Raises `DamagedRow`."""
-        if not self._heads.checked:
-            if self._rows.one(_HIDDEN) is not None:
-                raise DamagedRow
-            self._heads.checked = True
 
     def _id(self, entry: Entry) -> int:
         kept = self._find(entry.name)
@@ -198,7 +194,11 @@ class LocalShelf:
         return self._to_come.setdefault(entry.name, secrets.randbits(63))
 
     def _opened(self, row: tuple[Any, ...], name: str | None = None) -> Kept:
-        sealed = head_row(row)
+        sealed = head_row(row[:-1])
+        if sealed[3][-MARK_BYTES:] != row[-1]:
+            raise DecryptionFailed(
+                _unreadable(_which(sealed[0], name), "damaged, or not the one that was written last")
+            )
         return self._heads.of_row(sealed) or self._heads.put(sealed, open_head(self._keys, sealed, name))
 
 
@@ -215,14 +215,22 @@ def open_head(keys: Keys, row: HeadRow, name: str | None = None) -> Entry:
     key = keys.all.get(key_id)
     clear = None if key is None else key.open_head(sealed, secret=secret, locator=locator)
     if clear is None:
-        raise DecryptionFailed(
-            f"{f'the secret in row {secret}' if name is None else f'secret {name}'} cannot be opened: its record is "
-            "damaged or was exchanged; secrets-actor store verify tells what is lost, a copy of it brings it back"
-        )
+        raise DecryptionFailed(_unreadable(_which(secret, name), "damaged or was exchanged"))
     entry = head.decode(clear, accessed_day)
     if ends != (None if entry.deletion_date is None else head.micros(entry.deletion_date)):
         raise DamagedRow
     return entry
+
+
+def _which(secret: int, name: str | None) -> str:
+    return f"the secret in row {secret}" if name is None else f"secret {name}"
+
+
+def _unreadable(which: str, what: str) -> str:
+    return (
+        f"{which} cannot be opened: its record is {what}; secrets-actor store verify tells what is lost, a copy of it "
+        "brings it back"
+    )
 
 
 def open_value(keys: Keys, secret: int, version_id: str, row: tuple[object, ...]) -> SecretValue | None:

@@ -23,7 +23,7 @@ from typing import Final, TypeVar
 from secrets_actor.backends.local import schema
 from secrets_actor.backends.local.failures import Meaning, meaning, remedy
 from secrets_actor.backends.local.files import FILE_MODE, OTHERS, create_once
-from secrets_actor.backends.local.rows import Row, Rows, version
+from secrets_actor.backends.local.rows import Row, Rows, check_before_writing, whole_version
 from secrets_actor.domain.errors import BackendTimeout, SecretsError, StoreDamaged, StoreUnavailable
 
 T = TypeVar("T")
@@ -46,15 +46,17 @@ class Store:
     Once *closed* is set, all work fails. Raises what `read` and `write` raise.
     """
 
+    _light = False  # whether the next commit would not be waited for; see `write_lightly`
+    _looked_through = False  # whether it was looked for damage before the first write
+
     def __init__(self, path: Path, *, deadline: float, closed: threading.Event) -> None:
         self.path, self._closed, self._deadline = path, closed, deadline
-        self._light = False  # whether the next commit would not be waited for; see `write_lightly`
         self._create_file()
         self._connection = self._connect(path.as_uri() + "?mode=rw")  # rw: never create
         try:
-            self.read(version, deadline)
+            self.read(lambda rows: whole_version(rows, self.path), deadline)
             self._go_wal(deadline)
-            for pragma in ("synchronous = FULL", "secure_delete = ON"):
+            for pragma in ("synchronous = FULL", "secure_delete = ON", "cell_size_check = ON"):
                 self.outside(f"PRAGMA {pragma}", deadline)
         except BaseException:
             self.close()
@@ -70,6 +72,9 @@ class Store:
 
     def write(self, work: Callable[[Rows], T], deadline: float) -> T:
         """What *work* returns, run with the write lock, then committed and on the disk. Raises as `read` does."""
+        if not self._looked_through:
+            self.read(check_before_writing, deadline)
+            self._looked_through = True
         if self._light:
             self.outside("PRAGMA synchronous = FULL", deadline)
             self.outside(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}", deadline)
@@ -81,12 +86,15 @@ class Store:
         Whether it was committed; raises nothing of SQLite's."""
         self._deadline = deadline
         try:
+            if not self._looked_through:
+                self._attempt(_READ, check_before_writing)
+                self._looked_through = True
             if not self._light:
                 self._light = True
                 for pragma in ("synchronous = NORMAL", "busy_timeout = 0"):
                     self._connection.execute(f"PRAGMA {pragma}")
             self._attempt(_WRITE, work)
-        except _FAILURES:
+        except (*_FAILURES, schema.DamagedRow):
             return False
         return True
 
@@ -266,7 +274,7 @@ class Blank(Store):
     """A new and empty file, mode 0600, for `copy_to`: plain, without a log beside it."""
 
     def __init__(self, path: Path, *, deadline: float, closed: threading.Event) -> None:
-        self.path, self._closed, self._deadline, self._light = path, closed, deadline, False
+        self.path, self._closed, self._deadline = path, closed, deadline
         self._create_file()
         self._connection = self._connect(path.as_uri() + "?mode=rw")
 
@@ -275,10 +283,10 @@ class Copy(Store):
     """A file that nobody writes to, such as a backup: read as it is, and nothing is put beside it."""
 
     def __init__(self, path: Path, *, deadline: float, closed: threading.Event) -> None:
-        self.path, self._closed, self._deadline, self._light = path, closed, deadline, False
+        self.path, self._closed, self._deadline = path, closed, deadline
         self._connection = self._connect(path.as_uri() + "?mode=ro&immutable=1")
         try:
-            self.read(version, deadline)
+            self.read(lambda rows: whole_version(rows, self.path), deadline)
         except BaseException:
             self.close()
             raise

@@ -19,6 +19,7 @@ from secrets_actor.backends.local.header import (
     STORE_ID_BYTES,
     WrappedKey,
     header,
+    ids_sum,
     next_key_id,
     store_id_in,
     wrapped_key,
@@ -67,8 +68,8 @@ def read_lock(rows: Rows) -> Lock:
     store_id = store_id_in(None if found is None else found[0])
     keys = [wrapped_key(row) for row in rows.all("SELECT id, master, derivation, wrapped, sum FROM keys ORDER BY id")]
     good = tuple(key for key in keys if key is not None)
-    if not good:
-        raise DamagedRow
+    if not good or rows.one("SELECT value FROM meta WHERE name = 'keys'") != (_which(rows),):
+        raise DamagedRow  # without one of the keys, what it finds would seem not to be there
     return Lock(store_id, read_epoch(rows), good, len(keys) - len(good))
 
 
@@ -168,8 +169,13 @@ def add(rows: Rows, *keys: WrappedKey) -> None:
 
 
 def new_epoch(rows: Rows) -> None:
-    """Let all who have the store open look at its keys again."""
-    rows.do("INSERT OR REPLACE INTO meta (name, value) VALUES ('epoch', ?)", secrets.randbits(62))
+    """Let all who have the store open look at its keys again, and note which there are."""
+    for name, value in (("epoch", secrets.randbits(62)), ("keys", _which(rows))):
+        rows.do("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", name, value)
+
+
+def _which(rows: Rows) -> bytes:
+    return ids_sum([key_id for (key_id,) in rows.all("SELECT DISTINCT id FROM keys")])
 
 
 def unfinished(lock: Lock) -> str | None:

@@ -157,7 +157,8 @@ def test_rows_of_another_store_do_not_open_even_under_the_same_master_key(
     with pytest.raises(SecretNotFound):  # names are hashed under another key
         do(connect(), Get("mine"))
 
-    tamper(two, attach, "DELETE FROM main.keys", "INSERT INTO main.keys SELECT * FROM other.keys")
+    which = "INSERT OR REPLACE INTO main.meta SELECT * FROM other.meta WHERE name = 'keys'"
+    tamper(two, attach, "DELETE FROM main.keys", "INSERT INTO main.keys SELECT * FROM other.keys", which)
     with pytest.raises(WrongKey):
         do(connect(), List())
 

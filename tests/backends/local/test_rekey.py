@@ -315,3 +315,15 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
         run(tmp_path)
 
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("which", ["min", "max"])
+def test_a_store_that_has_lost_one_of_its_two_keys_calls_no_secret_missing(
+    store: Path, connect: Connect, which: str
+) -> None:
+    assert run_killed(REKEY, store, "_heads", 2, "call")
+    tamper(store, f"DELETE FROM keys WHERE id = (SELECT {which}(id) FROM keys)")
+
+    for operation in (Get("s2"), Set("s3", "anew"), List()):
+        with pytest.raises(StoreDamaged):
+            do(connect(), operation)

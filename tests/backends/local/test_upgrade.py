@@ -153,7 +153,7 @@ def test_an_empty_store_of_the_earlier_release_becomes_an_empty_one(old: Path, c
 
 
 @pytest.mark.parametrize(
-    ("name", "turn", "event"), [("_carry_over", 1, "call"), ("_carry_over", 4, "return"), ("Store.outside", 4, "call")]
+    ("name", "turn", "event"), [("_carry_over", 1, "call"), ("_carry_over", 4, "return"), ("Store.outside", 5, "call")]
 )
 def test_a_crash_in_the_middle_leaves_the_old_store_or_the_new(
     old: Path, connect: Connect, name: str, turn: int, event: str

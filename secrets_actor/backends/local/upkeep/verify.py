@@ -11,10 +11,11 @@ from pathlib import Path
 
 from secrets_actor.backends.local import store_keys
 from secrets_actor.backends.local.envelope import Master
+from secrets_actor.backends.local.heads import HeadRow
 from secrets_actor.backends.local.master_key import MasterKeySource
 from secrets_actor.backends.local.opened import Opened
-from secrets_actor.backends.local.rows import Rows
-from secrets_actor.backends.local.schema import DamagedRow
+from secrets_actor.backends.local.rows import Rows, as_made
+from secrets_actor.backends.local.schema import MARK_BYTES, DamagedRow
 from secrets_actor.backends.local.shelf import HEADS, head_row, open_head, open_value
 from secrets_actor.backends.local.store_keys import Keys
 from secrets_actor.backends.local.upkeep.place import opened
@@ -73,6 +74,8 @@ def _look_through(rows: Rows, keys: Keys, master: Master | None) -> Verification
     found = Verification()
     if rows.readable("PRAGMA integrity_check(1)") != [("ok",)]:
         found.damage.append(Damage(_SQLITE))
+    if not as_made(rows):
+        found.damage.append(Damage("the tables are not those that were made: bring the store back from a copy"))
     found.damage += _of_keys(rows, master, found)
     ids = _ids(rows)
     if ids is None:
@@ -81,6 +84,10 @@ def _look_through(rows: Rows, keys: Keys, master: Master | None) -> Verification
     for secret in ids:
         found.secrets += 1
         found.damage += _of_secret(rows, keys, secret, found)
+    lost = rows.readable("SELECT count(*) FROM marks WHERE locator NOT IN (SELECT locator FROM secrets)")
+    if lost != [(0,)]:
+        how_many = "some" if lost is None else lost[0][0]
+        found.damage.append(Damage(f"{how_many} of the secrets are missing"))
     strays = rows.readable("SELECT DISTINCT secret FROM versions WHERE secret NOT IN (SELECT id FROM secrets)")
     if strays is None:
         found.damage.append(Damage("the table of the versions cannot be read to its end"))
@@ -114,7 +121,7 @@ def _of_keys(rows: Rows, master: Master | None, found: Verification) -> Iterator
 def _of_secret(rows: Rows, keys: Keys, secret: int, found: Verification) -> Iterator[Damage]:
     entry, fault = _entry(rows, keys, secret)
     name = None if entry is None else entry.name
-    faults = [fault] if entry is None else list(label_faults(entry))
+    faults = ([fault] if fault else []) + ([] if entry is None else list(label_faults(entry)))
     left = set() if entry is None else {one.id for one in entry.versions}
     versions = rows.readable("SELECT version_id, key, wrapped, sealed FROM versions WHERE secret = ?", secret)
     if versions is None:
@@ -136,11 +143,16 @@ def _entry(rows: Rows, keys: Keys, secret: int) -> tuple[Entry | None, str]:
     if not row:
         return None, "its row cannot be read"
     try:
-        return open_head(keys, head_row(row[0])), ""
+        entry = open_head(keys, head_row(row[0]))
+        return entry, "" if _marked(rows, head_row(row[0])) else "its head is not the one that was written last"
     except DecryptionFailed:
         return None, f"its head {_EXCHANGED}"
     except DamagedRow:
         return None, "its row is not as it was written, or does not fit to what is sealed in it"
+
+
+def _marked(rows: Rows, row: HeadRow) -> bool:
+    return rows.readable("SELECT mark FROM marks WHERE locator = ?", row[1]) == [(row[3][-MARK_BYTES:],)]
 
 
 def label_faults(entry: Entry) -> Iterator[str]:
