@@ -106,6 +106,10 @@ def test_the_key_moves_to_another_place(user: Program, tmp_path: Path) -> None:
     assert "is not the one this store was sealed with" in before.complaint
     assert not once_more.json["changed"]
     assert "holds one key at a time" in after.complaint
+    back = quiet(user("--config", new, "store", "rekey", "--to", same, "--json"))
+    assert (back.status, back.json["changed"]) == (0, True)
+    assert "was there already" in back.json["taken"]
+    assert values(folder) == all_of_it()
 
 
 def test_passphrases_are_typed_and_never_shown(user: Program, tmp_path: Path) -> None:

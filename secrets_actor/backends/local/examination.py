@@ -14,7 +14,7 @@ from secrets_actor.backends.local import opening, store_keys
 from secrets_actor.backends.local.keys.finding import key_finding
 from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
 from secrets_actor.backends.local.master_key import MasterKeySource
-from secrets_actor.domain.errors import DecryptionFailed, SecretsError
+from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.findings import Finding, Verdict
 
 # Bytes of free space below which the next writes may fail: SQLite's log grows to 4 MB before it is folded in.
@@ -71,7 +71,7 @@ def _data(folder: Path, database: Path, now: datetime, deadline: float, source: 
         finally:
             opened.store.close()
     except SecretsError as error:
-        yield Finding("data", Verdict.FAULT, str(error), _VERIFY if isinstance(error, DecryptionFailed) else None)
+        yield Finding("data", Verdict.FAULT, str(error))
         return
     deleted = sum(date is not None and date > now for date in dates)
     fact = f"the key fits; {dates.count(None)} live secrets, {deleted} scheduled for deletion"

@@ -47,8 +47,8 @@ def init(options: Options, ask_passphrase: bool) -> None:
 def verify(context: click.Context, ask_passphrase: bool) -> None:
     """Open every key, secret and value of the local store, and tell what is damaged, by name.
 
-    Reads one moment of the store and changes nothing. Ends with 1 if anything is damaged. What is whole can still be
-    used: damage of one secret is in nobody else's way.
+    Reads one moment of the store and changes nothing. Ends with 1 if anything is damaged. What is whole can
+    still be read and set.
     """
     options: Options = context.obj
     local = local_store(options, ask_passphrase)
