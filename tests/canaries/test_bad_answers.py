@@ -124,7 +124,13 @@ def ask_all(hunt: Hunt, where: str, system: System, value: str) -> int:
     return failed
 
 
-@pytest.mark.parametrize(("level", "logged"), [(logging.DEBUG, 500), (logging.INFO, 0)], ids=["as httpcore", "as we"])
+@pytest.mark.parametrize(
+    ("level", "logged"),
+    [
+        pytest.param(logging.DEBUG, 500, id="as httpcore", marks=pytest.mark.slow),
+        pytest.param(logging.INFO, 0, id="as we"),
+    ],
+)
 def test_no_piece_of_a_bad_answer_is_let_out(
     hunt: Hunt, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, level: int, logged: int
 ) -> None:

@@ -142,6 +142,7 @@ def diverging_on_moto() -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_the_live_suite_passes_in_an_account_that_others_use_and_leaves_it_as_it_was(
     fresh_moto: MotoServer, tmp_path: Path
 ) -> None:

@@ -302,7 +302,7 @@ def test_no_crowd_leaves_anybody_asleep_whoever_is_hit(seed: int, node: TestNode
 @pytest.mark.slow
 def test_many_crowds_leave_nobody_asleep(node: TestNode) -> None:
     server = hurrying(node)
-    for seed in range(300):
+    for seed in range(100):
         crowd_with_accidents(random.Random(seed), 200, lambda callers: answer_all(callers, 7))
         crowd_with_accidents(random.Random(seed), 200, lambda callers: call(server, callers, PATIENCE), seed % 20)
 

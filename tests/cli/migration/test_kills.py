@@ -58,6 +58,7 @@ def test_a_migration_that_was_killed_goes_on_where_it_was(program: Program, side
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("sides", ["local-ministack", "ministack-local"], indirect=True)
 def test_it_may_be_killed_many_times(program: Program, sides: Sides) -> None:
     wanted = seeded(sides[0], 150)
 
