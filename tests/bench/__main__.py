@@ -25,6 +25,7 @@ PARTS: dict[str, Rows] = {
     "hit-grows": cached.as_the_table_grows,
     "miss-grows": uncached.as_more_are_in_flight,
     "local": local.operations,
+    "local-lists": local.first_list,
     "local-opens": local.opening,
     "local-threads": local.busy,
     "local-peers": local.beside_peers,

@@ -12,7 +12,7 @@ from typing import Any
 
 import secrets_actor
 from secrets_actor.backends.local.backend import kit
-from secrets_actor.domain.operations import Get, Set
+from secrets_actor.domain.operations import Get, List, Set
 from secrets_actor.domain.ports import Backend, CallContext
 from secrets_actor.runtime.settings import LocalSettings
 from secrets_actor.runtime.system import System
@@ -106,6 +106,24 @@ def operations(_stub: Any, rounds: int, share: int) -> list[Row]:
                 Row("  tree / bare sqlite3", median_ratio(found["tree"][what], found["sqlite3"][what]), "x bare")
             )
     return rows
+
+
+def first_list(_stub: Any, rounds: int, share: int) -> list[Row]:
+    """A list by a connection that has opened no head yet: each is unsealed."""
+    pin(0)
+    found = []
+    with tempfile.TemporaryDirectory() as folder, stores(Path(folder)) as made:
+        _, heads = made["sqlite3"]
+        for _ in range(max(1, rounds // share)):
+            backend = kit(path=Path(folder, "ours"), recovery_window=30).connect()
+            backend_pair(backend)[0]("bench/000007")
+            context = CallContext(time.monotonic() + TIMEOUT)
+            listed = p50(lambda _, backend=backend, context=context: backend.perform(List(), context), ["all"])
+            backend.close()
+            found.append((listed, p50(lambda _: heads(), ["all"])))
+    ours, plain = ([one[at] for one in found] for at in (0, 1))
+    more = f"{statistics.median(ours) / 1000:.0f} ms, sqlite3 {statistics.median(plain) / 1000:.0f} ms"
+    return [Row("local: first list of a connection", median_ratio(ours, plain), "x bare", more=more)]
 
 
 def opening(_stub: Any, rounds: int, share: int) -> list[Row]:
