@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 import time
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ import click
 from secrets_actor.cli.output import as_json
 from secrets_actor.domain.errors import ConfigurationError, SecretsError
 from secrets_actor.domain.findings import Finding, Verdict
-from secrets_actor.runtime.settings_source import load
+from secrets_actor.runtime.settings_source import CONFIG_VARIABLE, load
 from secrets_actor.runtime.wiring import kit_for
 
 WIDTH: Final = 100  # columns of a finding
@@ -37,7 +38,8 @@ def _findings(config: Path | None, prefix: str, deadline: float) -> Iterable[Fin
     except ConfigurationError as error:
         yield Finding("configuration", Verdict.FAULT, str(error))
         return
-    yield Finding("configuration", Verdict.OK, f"{settings.backend}, from {config or 'the defaults and environment'}")
+    place = config or os.environ.get(CONFIG_VARIABLE) or "the defaults"
+    yield Finding("configuration", Verdict.OK, f"{settings.backend}, from {place} and the environment")
     if kit.examine is None:
         return
     try:

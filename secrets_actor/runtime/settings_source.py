@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 Loaded = tuple[Settings | None, list[str]]
 
 PREFIX: Final = "SECRETS_ACTOR_"
+# Says which file to read, where the program says none.
+CONFIG_VARIABLE: Final = f"{PREFIX}CONFIG"
 # Names with our prefix that are not settings: where the file is, and what tests against a real account need.
 RESERVED: Final = frozenset({"CONFIG", "LIVE_PREFIX"})
 
@@ -57,7 +59,7 @@ def _loaded(source: str | os.PathLike[str] | Settings | None, environ: Mapping[s
         return Settings(), []
     if isinstance(source, Settings):
         return _build(_as_raw(source), [], environ)
-    path = source if source is not None else environ.get(f"{PREFIX}CONFIG")
+    path = source if source is not None else environ.get(CONFIG_VARIABLE)
     raw: dict[str, Any] | str = {} if path is None else _read(Path(os.path.expanduser(path)))
     if isinstance(raw, str):
         return None, [raw]

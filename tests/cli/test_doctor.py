@@ -33,6 +33,15 @@ def test_a_store_at_work_is_well(program: Program) -> None:
     assert "1 live secrets, 0 scheduled for deletion" in found["data"][1]
 
 
+def test_it_says_where_the_configuration_comes_from(program: Program, tmp_path: Path) -> None:
+    config = tmp_path / "named.toml"
+    config.write_text("ttl_seconds = 60\n")
+
+    assert "from the defaults and the environment" in findings(program)["configuration"][1]
+    named = findings(program.with_settings(SECRETS_ACTOR_CONFIG=str(config)))
+    assert f"from {config} and the environment" in named["configuration"][1]
+
+
 def test_loose_modes_are_told_with_the_command_that_mends_them(program: Program) -> None:
     program("set", "db/password", stdin=b"v")
     folder = program.home / STORE
