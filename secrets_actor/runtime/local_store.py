@@ -15,7 +15,7 @@ from secrets_actor.backends.local.backend import LocalBackend, kit, utc_now
 from secrets_actor.backends.local.keys.sources import source_for
 from secrets_actor.backends.local.master_key import MasterKeySource
 from secrets_actor.backends.local.sealed_lock import Lock
-from secrets_actor.backends.local.upkeep import copies, place, rekey, verify
+from secrets_actor.backends.local.upkeep import copies, place, rekey, salvage, verify
 from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.records import dataclass
 from secrets_actor.runtime.settings import Settings
@@ -67,6 +67,11 @@ class LocalStore:
             return backend.on_shelf(
                 lambda shelf: export.export_to(path, shelf, lock, utc_now()), _deadline(), writes=False
             )
+
+    def salvage_to(self, path: Path, lock: Lock) -> salvage.Salvaged:
+        """Export all that can be read to a new file at *path*. Raises `ExportFileError`."""
+        with place.opened(self.folder, self.source, _deadline()) as store:
+            return salvage.salvage_to(path, store, lock, utc_now(), _deadline())
 
     def import_from(self, path: Path, lock: Lock, *, overwrite: bool) -> export.Imported:
         """Import all secrets of the export at *path*, or none. Raises `ExportFileError` and its kin, `SecretExists`."""

@@ -79,6 +79,30 @@ def test_verify_names_what_is_damaged(filled: Path, tmp_path: Path) -> None:
     assert len(data.json["damage"]) == 5
 
 
+def test_what_a_damaged_store_still_has_is_taken_to_a_new_one(filled: Path, tmp_path: Path) -> None:
+    program, other = copy_of(filled, tmp_path / "home"), Program(tmp_path / "other")
+    row = "(SELECT secret FROM versions WHERE version_id = '{:032}')"
+    statement(
+        program.home / FOLDER,
+        f"UPDATE versions SET sealed = zeroblob(60) WHERE version_id = '{3:032}'",
+        f"UPDATE secrets SET head = zeroblob(60) WHERE id = {row.format(5)}",
+    )
+    key, file = tmp_path / "key", tmp_path / "export"
+    key.touch(0o600)
+    key.write_bytes(bytes(range(32)))
+
+    refused = quiet(program("store", "export", str(file), "--key-file", str(key)))
+    saved = quiet(program("store", "export", str(file), "--key-file", str(key), "--salvage", "--json"))
+    taken = quiet(other("store", "import", str(file), "--key-file", str(key)))
+
+    assert (refused.status, saved.status, taken.status) == (1, 1, 0)
+    assert (saved.json["secrets"], saved.json["left"]) == (MANY - 2, 2)
+    assert {one["secret"] for one in saved.json["damage"]} == {name(3), None}
+    assert values(other.home / FOLDER) == {
+        one: value for one, value in all_of_it().items() if one not in (name(3), name(5))
+    }
+
+
 def test_a_backup_while_others_write_has_all_that_was_acknowledged_and_comes_back(filled: Path, tmp_path: Path) -> None:
     program, other = copy_of(filled, tmp_path / "home"), Program(tmp_path / "other")
     folder, there, file = program.home / FOLDER, other.home / FOLDER, tmp_path / "backup"

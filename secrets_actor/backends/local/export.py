@@ -9,17 +9,18 @@ Rule 4: what is past its recovery window is not there: neither for an export nor
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Protocol
 
 from secrets_actor.backends.local.export_record import NoRecord, Record, decode, encode
 from secrets_actor.backends.local.new_file import existing_file, new_file
 from secrets_actor.backends.local.sealed_file import Sealed, Sealing
 from secrets_actor.backends.local.sealed_lock import Lock
 from secrets_actor.domain.errors import SecretExists
+from secrets_actor.domain.secret import SecretValue
 from secrets_actor.domain.semantics.entry import Entry
 from secrets_actor.domain.semantics.shelf import Shelf
 from secrets_actor.records import dataclass
@@ -38,7 +39,17 @@ class Imported:
     expired: int
 
 
-def export(shelf: Shelf, sink: BinaryIO, lock: Lock, now: datetime, path: str) -> int:
+class Readable(Protocol):
+    """What an export reads: a shelf, or what can be read of one. Values are asked for entry by entry."""
+
+    def every(self) -> Iterable[Entry]:
+        """All entries."""
+
+    def value(self, entry: Entry, version_id: str, /) -> SecretValue:
+        """The value of a version."""
+
+
+def export(shelf: Readable, sink: BinaryIO, lock: Lock, now: datetime, path: str) -> int:
     """Write all secrets to *sink*, sealed; how many. Raises what the shelf raises, and what `Sealing` does."""
     sealing, count = Sealing(sink, lock, path), 0
     for entry in shelf.every():
@@ -49,7 +60,7 @@ def export(shelf: Shelf, sink: BinaryIO, lock: Lock, now: datetime, path: str) -
     return count
 
 
-def export_to(path: Path, shelf: Shelf, lock: Lock, now: datetime) -> int:
+def export_to(path: Path, shelf: Readable, lock: Lock, now: datetime) -> int:
     """Export to a new file at *path*, which is there when all is in it. Raises `ExportFileError`, too."""
     with new_file(path) as sink:
         return export(shelf, sink, lock, now, str(path))

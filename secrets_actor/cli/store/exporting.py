@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from secrets_actor.cli.failures import EPILOG
+from secrets_actor.cli.failures import EPILOG, FAILED
 from secrets_actor.cli.store.attention import attended
+from secrets_actor.cli.store.damage import told
 from secrets_actor.cli.store.given import PATH, json_option, local_store, passphrase_option
 
 if TYPE_CHECKING:
@@ -18,37 +19,53 @@ if TYPE_CHECKING:
 
 def _opens(command: Callable[..., None]) -> Callable[..., None]:
     """The options that say with what an export is sealed and opened."""
-    for name, told in (
+    for name, what in (
         ("--key-file", "The key of the export, 32 bytes: as they are, hex or base64."),
         ("--passphrase-file", "The passphrase of the export."),
     ):
-        command = click.option(name, type=PATH, help=f"{told} The file must be open to you alone.")(command)
+        command = click.option(name, type=PATH, help=f"{what} The file must be open to you alone.")(command)
     return command
 
 
 @click.command(epilog=EPILOG)
 @click.argument("file", type=PATH)
 @_opens
+@click.option("--salvage", is_flag=True, help="Of a damaged store, leave out what does not open, and tell it.")
 @passphrase_option
 @json_option
-@click.pass_obj
+@click.pass_context
 def export(
-    options: Options, file: Path, passphrase_file: Path | None, key_file: Path | None, ask_passphrase: bool
+    context: click.Context,
+    file: Path,
+    passphrase_file: Path | None,
+    key_file: Path | None,
+    salvage: bool,
+    ask_passphrase: bool,
 ) -> None:
     """Write all secrets of the local store to FILE, sealed.
 
     All their versions and values are in it, as they are at one moment, and what is scheduled for deletion. It is sealed
     with a passphrase, which is asked for, or with a key, and opens without the store's. FILE must not be there yet.
+
+    With --salvage it ends with 1 if anything was left out. Import FILE into a new store then.
     """
     from secrets_actor.backends.local.new_file import check_is_new
     from secrets_actor.cli import sealing
 
+    options: Options = context.obj
     local = local_store(options, ask_passphrase)
     check_is_new(file)  # before anybody is asked for a passphrase
     local.check_is_there()
     with attended(f"interrupted; {file} is there whole, or not at all"):
-        count = local.export_to(file, sealing.lock(passphrase_file, key_file, new=True))
-    options.show({"file": str(file), "secrets": count})
+        lock = sealing.lock(passphrase_file, key_file, new=True)
+        if not salvage:
+            options.show({"file": str(file), "secrets": local.export_to(file, lock)})
+            return
+        done = local.salvage_to(file, lock)
+    damage = told(done.left, as_json=options.as_json)
+    options.show({"file": str(file), "secrets": done.secrets, "left": len(done.left), **damage})
+    if done.left:
+        context.exit(FAILED)
 
 
 @click.command("import", epilog=EPILOG)

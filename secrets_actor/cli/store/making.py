@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
 from secrets_actor.cli import output
 from secrets_actor.cli.failures import EPILOG, FAILED
 from secrets_actor.cli.store.attention import attended
+from secrets_actor.cli.store.damage import told
 from secrets_actor.cli.store.given import facts_without_none, json_option, local_store, passphrase_option
 
 if TYPE_CHECKING:
     from secrets_actor.cli.main import Options
 
-# Of what a file that somebody else wrote has for a version's id, no more than this is shown.
-_SHOWN: Final = 200
+_REMEDY = (
+    "bring it back from a backup: secrets-actor store restore FILE --replace; or take along what is whole: "
+    "secrets-actor store export FILE --salvage"
+)
 
 
 @click.command(epilog=EPILOG)
@@ -55,20 +58,12 @@ def verify(context: click.Context, ask_passphrase: bool) -> None:
     with attended("interrupted; nothing was changed"):
         found = local.verify()
     counts = {"secrets": found.secrets, "versions": found.versions}
-    remedy = None if found.clean else "bring it back from a backup: secrets-actor store restore FILE --replace"
+    remedy = None if found.clean else _REMEDY
+    damage = told(found.damage, as_json=options.as_json)
     if options.as_json:
-        damage = [{"secret": one.secret, "row": one.row, "what": _one_line(one.what)} for one in found.damage]
-        click.echo(output.as_json({**counts, "unfinished": found.unfinished, "damage": damage}))
+        click.echo(output.as_json({**counts, "unfinished": found.unfinished, **damage}))
     else:
-        for one in found.damage:
-            click.echo(_one_line(str(one)))
-        told = {**counts, "damaged": len(found.damage), "unfinished": found.unfinished, "next": remedy}
-        click.echo(output.as_lines(facts_without_none(told)))
+        facts = {**counts, "damaged": len(found.damage), "unfinished": found.unfinished, "next": remedy}
+        click.echo(output.as_lines(facts_without_none(facts)))
     if not found.clean:
         context.exit(FAILED)
-
-
-def _one_line(text: str) -> str:
-    """*text* as one line that does nothing to a terminal: a part of it may come from a file that was tampered with."""
-    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[: _SHOWN + 1])
-    return shown if len(text) <= _SHOWN else shown[:_SHOWN] + "..."

@@ -77,27 +77,31 @@ def _look_through(rows: Rows, keys: Keys, master: Master | None) -> Verification
     if not as_made(rows):
         found.damage.append(Damage("the tables are not those that were made: bring the store back from a copy"))
     found.damage += _of_keys(rows, master, found)
-    ids = _ids(rows)
+    ids = ids_of(rows)
     if ids is None:
         found.damage.append(Damage("the table of the secrets cannot be read"))
         return found
     for secret in ids:
         found.secrets += 1
         found.damage += _of_secret(rows, keys, secret, found)
-    lost = rows.readable("SELECT count(*) FROM marks WHERE locator NOT IN (SELECT locator FROM secrets)")
-    if lost != [(0,)]:
-        how_many = "some" if lost is None else lost[0][0]
-        found.damage.append(Damage(f"{how_many} of the secrets are missing"))
-    strays = rows.readable("SELECT DISTINCT secret FROM versions WHERE secret NOT IN (SELECT id FROM secrets)")
-    if strays is None:
-        found.damage.append(Damage("the table of the versions cannot be read to its end"))
-    for (secret,) in strays or ():
-        found.damage.append(Damage("there are versions of it, and it is gone", row=secret))
+    found.damage += missing(rows)
     return found
 
 
-def _ids(rows: Rows) -> list[int] | None:
-    """The ids of all secrets: out of the table, or where that is broken, out of the index on it."""
+def missing(rows: Rows) -> Iterator[Damage]:
+    """The secrets that have a mark or versions, and no row."""
+    lost = rows.readable("SELECT count(*) FROM marks WHERE locator NOT IN (SELECT locator FROM secrets)")
+    if lost != [(0,)]:
+        yield Damage(f"{'some' if lost is None else lost[0][0]} of the secrets are missing")
+    strays = rows.readable("SELECT DISTINCT secret FROM versions WHERE secret NOT IN (SELECT id FROM secrets)")
+    if strays is None:
+        yield Damage("the table of the versions cannot be read to its end")
+    for (secret,) in strays or ():
+        yield Damage("there are versions of it, and it is gone", row=secret)
+
+
+def ids_of(rows: Rows) -> list[int] | None:
+    """The ids of all secrets: out of the table, or where that is broken, out of the index on it; or None."""
     for order in ("id", "locator"):
         found = rows.readable(f"SELECT id FROM secrets ORDER BY {order}")  # noqa: S608  two words of ours
         if found is not None:
@@ -119,7 +123,7 @@ def _of_keys(rows: Rows, master: Master | None, found: Verification) -> Iterator
 
 
 def _of_secret(rows: Rows, keys: Keys, secret: int, found: Verification) -> Iterator[Damage]:
-    entry, fault = _entry(rows, keys, secret)
+    entry, fault = entry_of(rows, keys, secret)
     name = None if entry is None else entry.name
     faults = ([fault] if fault else []) + ([] if entry is None else list(label_faults(entry)))
     left = set() if entry is None else {one.id for one in entry.versions}
@@ -138,7 +142,8 @@ def _of_secret(rows: Rows, keys: Keys, secret: int, found: Verification) -> Iter
     return (Damage(one, name, None if entry else secret) for one in faults)
 
 
-def _entry(rows: Rows, keys: Keys, secret: int) -> tuple[Entry | None, str]:
+def entry_of(rows: Rows, keys: Keys, secret: int) -> tuple[Entry | None, str]:
+    """The secret in a row as far as its head opens, and what is wrong with it."""
     row = rows.readable(HEADS + " WHERE id = ?", secret)
     if not row:
         return None, "its row cannot be read"

@@ -1,0 +1,29 @@
+"""How damage is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    from secrets_actor.backends.local.upkeep.verify import Damage
+
+# Of what a file that somebody else wrote has for a version's id, no more than this is shown.
+_SHOWN: Final = 200
+
+
+def told(damage: Iterable[Damage], *, as_json: bool) -> dict[str, Any]:
+    """Print a line for each, or give it *as_json*: to be told with the rest."""
+    if as_json:
+        return {"damage": [{"secret": one.secret, "row": one.row, "what": _one_line(one.what)} for one in damage]}
+    for one in damage:
+        click.echo(_one_line(str(one)))
+    return {}
+
+
+def _one_line(text: str) -> str:
+    """*text* as one line that does nothing to a terminal: a part of it may come from a file that was tampered with."""
+    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[: _SHOWN + 1])
+    return shown if len(text) <= _SHOWN else shown[:_SHOWN] + "..."
