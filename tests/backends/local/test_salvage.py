@@ -94,3 +94,15 @@ def test_a_secret_whose_row_is_lost_is_told_by_its_mark(store: Path, tmp_path: P
     lost, stray = map(str, done.left)
     assert lost == "1 of the secrets are missing"
     assert stray.endswith("there are versions of it, and it is gone")
+
+
+def test_a_secret_that_a_damaged_table_shows_twice_is_saved_once(store: Path, tmp_path: Path) -> None:
+    tamper(
+        store,
+        "CREATE TABLE others AS SELECT * FROM secrets",
+        "DROP TABLE secrets",
+        "ALTER TABLE others RENAME TO secrets",
+        f"INSERT INTO secrets SELECT * FROM secrets WHERE id = {OF.format(OF_S4)}",
+    )
+
+    assert salvaged(store, tmp_path / "file") == Salvaged(SECRETS, ())
