@@ -5,18 +5,10 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
-from typing import Final
 
 import pytest
 
 from tests.architecture.house import ALLOWED, ROOT, files, imported, impurities, module, project, pure_files
-
-MAX_LINES: Final = 300
-
-
-@pytest.mark.parametrize("path", files(), ids=module)
-def test_no_file_is_longer_than_a_mind_can_hold(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= MAX_LINES
 
 
 @pytest.mark.parametrize("path", pure_files(), ids=module)
