@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -17,6 +16,7 @@ from secrets_actor.backends.local.master_key import MasterKeySource
 from secrets_actor.backends.local.sealed_lock import Lock
 from secrets_actor.backends.local.upkeep import copies, place, rekey, salvage, verify
 from secrets_actor.domain.errors import ConfigurationError
+from secrets_actor.paths import absolute
 from secrets_actor.records import dataclass
 from secrets_actor.runtime.settings import Settings
 
@@ -92,7 +92,7 @@ def local_store(settings: Settings, source: MasterKeySource | None = None) -> Lo
     if settings.backend != "local_encrypted":
         raise ConfigurationError(('backend: "local_encrypted" for this; from and to others by `store migrate`',))
     local, key = settings.local, place_of(settings.local.key)
-    folder = Path(os.path.abspath(os.path.expanduser(local.path)))
+    folder = absolute(local.path)
     return LocalStore(folder, source or source_for(key, folder), key, local.recovery_window)
 
 

@@ -15,13 +15,13 @@ import json
 import os
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from secrets_actor.backends.aws.credentials.static import KeySource
-from secrets_actor.backends.key_place import KeyPlace
+from secrets_actor.backends.key_place import KeyPlace, place_of
 from secrets_actor.backends.places import shown_word
 from secrets_actor.domain.errors import ConfigurationError, InvalidInput, InvalidParameter
+from secrets_actor.paths import NoPlace, expanded
 from secrets_actor.records import fields, is_dataclass
 from secrets_actor.runtime.aws_way import way_for
 from secrets_actor.runtime.key_settings import APART, Keys, take_keys
@@ -37,6 +37,8 @@ Loaded = tuple[Settings | None, list[str]]
 PREFIX: Final = "SECRETS_ACTOR_"
 # Says which file to read, where the program says none.
 CONFIG_VARIABLE: Final = f"{PREFIX}CONFIG"
+# The settings whose mistakes name their variable: whoever runs the program may not know that it is set.
+_PATHS: Final = frozenset({"local.path"})
 # Names with our prefix that are not settings: where the file is, and what tests against a real account need.
 RESERVED: Final = frozenset({"CONFIG", "LIVE_PREFIX"})
 
@@ -55,18 +57,22 @@ def load(source: str | os.PathLike[str] | Settings | None = None, environ: Mappi
 
 
 def _loaded(source: str | os.PathLike[str] | Settings | None, environ: Mapping[str, str]) -> Loaded:
-    if source == Settings():
-        return Settings(), []
     if isinstance(source, Settings):
-        return _build(_as_raw(source), [], environ)
-    path = source if source is not None else environ.get(CONFIG_VARIABLE)
-    raw: dict[str, Any] | str = {} if path is None else _read(Path(os.path.expanduser(path)))
-    if isinstance(raw, str):
-        return None, [raw]
-    mistakes = _overlay(raw, environ)
-    if not raw and not mistakes:
-        return Settings(), []
-    return _build(raw, mistakes, environ)
+        raw = {} if source == Settings() else _as_raw(source)
+        return _build(raw, [], environ)
+    found = _read(source, environ)
+    if isinstance(found, str):
+        return None, [found]
+    mistakes = _overlay(found, environ)
+    settings, mistakes = _build(found, mistakes, environ)
+    return settings, [_with_variable(mistake, environ) for mistake in mistakes]
+
+
+def _with_variable(mistake: str, environ: Mapping[str, str]) -> str:
+    """*mistake*; with the variable that the setting came from, for a path that comes from one."""
+    setting, found, rest = mistake.partition(": ")
+    variable = PREFIX + setting.upper().replace(".", "__")
+    return f"{setting} ({variable}): {rest}" if found and setting in _PATHS and variable in environ else mistake
 
 
 def _as_raw(section: Any) -> dict[str, Any]:
@@ -84,8 +90,15 @@ def _as_raw(section: Any) -> dict[str, Any]:
     return raw
 
 
-def _read(path: Path) -> dict[str, Any] | str:
+def _read(source: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> dict[str, Any] | str:
     """What is in the file, or what is wrong with it."""
+    given = environ.get(CONFIG_VARIABLE) if source is None else source
+    if given is None:
+        return {}
+    try:
+        path = expanded(given)
+    except NoPlace as error:
+        return f"the path of the configuration file{'' if source is not None else f' in {CONFIG_VARIABLE}'} {error}"
     import tomllib  # for who has a file
 
     try:
@@ -128,6 +141,9 @@ def _keys_of(sections: list[str]) -> frozenset[str]:
 
 
 def _build(raw: dict[str, Any], mistakes: list[str], environ: Mapping[str, str]) -> Loaded:
+    if not raw and not mistakes:
+        mistakes = list(_unusable_places(Settings()))
+        return (None if mistakes else Settings()), mistakes
     raw = dict(raw)
     for section in ("aws", "local"):
         if isinstance(raw.get(section), dict):
@@ -186,7 +202,24 @@ def _unusable(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]
         role = Role(aws.role_arn, aws.role_session_name, aws.external_id, aws.session_duration, aws.role_tags or {})
         mistakes += [f"aws.{mistake}" for mistake in role.mistakes()]
     mistakes += _unusable_prefetch(settings.prefetch)
+    mistakes += _unusable_places(settings)
     return tuple(mistakes)
+
+
+def _unusable_places(settings: Settings) -> Iterator[str]:
+    """Paths of the local store that are none. A `~` without a home would be a folder in the working directory."""
+    if settings.backend != "local_encrypted":
+        return
+    if "\0" in str(settings.local.path):
+        yield "local.path: holds a NUL character; give a path"
+    key = place_of(settings.local.key)
+    for setting, path in (("local.path", settings.local.path), ("local.key", key.value)):
+        if setting == "local.key" and key.kind not in ("made_at", "file", "passphrase_file"):
+            continue
+        try:
+            expanded(path)
+        except NoPlace as error:
+            yield f"{setting}: {error}"
 
 
 def _unusable_prefetch(section: PrefetchSettings) -> Iterator[str]:

@@ -239,7 +239,8 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert mistakes(tmp_path) == [f"configuration file {tmp_path}: cannot be read: Is a directory"]
     assert mistakes(bad) == [f"configuration file {bad}: is not TOML: at line 2, column 6"]
     assert mistakes(binary) == [f"configuration file {binary}: is not TOML: not UTF-8"]
-    assert mistakes("~no-such-user/x.toml") == ["configuration file ~no-such-user/x.toml: no such file"]
+    [told] = mistakes("~no-such-user/x.toml")
+    assert told.startswith("the path of the configuration file begins with ~ and the name of a user that")
 
 
 def test_aws_needs_a_region_from_somewhere(file: Callable[[str], Path]) -> None:
@@ -306,3 +307,37 @@ def test_settings_made_in_code_may_give_text_where_a_path_or_a_key_is_meant() ->
     assert found.aws.secret_key == KeySource("text", CANARY)
     assert found.aws.session_token == KeySource("file", "/t")
     assert load(found, {}) == found
+
+
+NOWHERE = ["", " ", ".", "~nobody-of-this-name/store", "a\\u0000b"]
+
+
+@pytest.mark.parametrize("path", NOWHERE)
+def test_a_store_at_no_place_is_a_mistake_that_names_setting_and_variable(
+    path: str, file: Callable[[str], Path]
+) -> None:
+    in_file = file(f'[local]\npath = "{path}"\nkey = {{ file = "~nobody-of-this-name/key" }}')
+
+    assert [one.partition(": ")[0] for one in mistakes(in_file)] == ["local.path", "local.key"]
+    [from_variable] = mistakes(None, {"SECRETS_ACTOR_LOCAL__PATH": path.replace("\\u0000", "\0")})
+    assert from_variable.startswith("local.path (SECRETS_ACTOR_LOCAL__PATH): ")
+    [from_code] = mistakes(
+        Settings(local=LocalSettings(path=Path(path.replace("\\u0000", "\0")))),
+        {"SECRETS_ACTOR_LOCAL__PATH": "/unused"},
+    )
+    assert from_code.startswith("local.path: ")
+
+
+def test_the_default_store_without_a_home_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "")
+
+    assert [one.partition(": ")[0] for one in mistakes(None)] == ["local.path"]
+    assert [one.partition(": ")[0] for one in mistakes(Settings())] == ["local.path"]
+    aws = AwsSettings(region="eu-central-1")
+    assert load(Settings(backend="aws_secrets_manager", aws=aws)).aws == aws  # it has no use for the folder
+
+
+def test_a_variable_for_the_file_that_is_set_to_nothing_is_named() -> None:
+    [told] = mistakes(None, {"SECRETS_ACTOR_CONFIG": ""})
+
+    assert told.startswith("the path of the configuration file in SECRETS_ACTOR_CONFIG is empty")

@@ -13,7 +13,6 @@ Rule 4: no connection lives through a fork: SQLite takes the locks of an inherit
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import threading
 import time
@@ -29,6 +28,7 @@ from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import Answer, Backend, BackendKit, CallContext
 from secrets_actor.domain.semantics import perform
 from secrets_actor.forks import loading, pauses
+from secrets_actor.paths import absolute
 
 if TYPE_CHECKING:
     from secrets_actor.backends.local.master_key import MasterKeySource
@@ -59,7 +59,7 @@ def kit(
     """How runtime opens the local store: *path* is its folder (`~` goes), *recovery_window* the days a soft delete
     lasts unless it says otherwise, *key* where its master key comes from (None: the key file in the folder). Touches no
     file; the folder's place is fixed now, whatever becomes of the working directory."""
-    folder = Path(os.path.abspath(os.path.expanduser(path)))
+    folder = absolute(path)
 
     def connect() -> Backend:
         return LocalBackend(folder, recovery_window=recovery_window, key=key, wall_clock=wall_clock)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from secrets_actor.domain.errors import ConfigurationError
+from secrets_actor.paths import expanded
 from secrets_actor.records import replace
 from secrets_actor.runtime.settings import PrefetchSettings, Settings, region_of
 from secrets_actor.runtime.settings_source import load
@@ -60,7 +61,7 @@ def _paced(settings: Settings, environ: Mapping[str, str]) -> Settings:
 
 
 def _folder(settings: Settings) -> Path:
-    return Path(os.path.realpath(os.path.expanduser(settings.local.path)))
+    return Path(os.path.realpath(expanded(settings.local.path)))
 
 
 def _place(settings: Settings) -> tuple[Any, ...]:

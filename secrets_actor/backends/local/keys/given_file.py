@@ -11,6 +11,7 @@ from typing import Final
 from secrets_actor.backends.local.keys import private_file
 from secrets_actor.backends.local.keys.forms import MAX_BYTES
 from secrets_actor.backends.places import shown_path
+from secrets_actor.paths import absolute
 
 CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"
 _PREFIXES: Final = (f"${CREDENTIALS}/", f"${{{CREDENTIALS}}}/")
@@ -25,7 +26,7 @@ class GivenFile:
     def __init__(self, path: str) -> None:
         self._given = path
         self._inherited = path.startswith(_PREFIXES)
-        self._path = Path(os.path.abspath(os.path.expanduser(path)))
+        self._path = absolute(path)
 
     def __str__(self) -> str:
         return f"the file {self.path}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from secrets_actor.backends.key_place import KeyPlace
 from secrets_actor.backends.local.master_key import MasterKeySource
+from secrets_actor.paths import absolute
 
 if TYPE_CHECKING:
     from secrets_actor.backends.local.keys.reading import Reader
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 def source_for(place: KeyPlace, path: Path) -> MasterKeySource:
     """The source that *place* names, for the store in the folder *path*. Touches no file; paths are fixed now, whatever
-    becomes of the working directory."""
-    folder = Path(os.path.abspath(os.path.expanduser(path)))
+    becomes of the working directory. Raises `NoPlace`."""
+    folder = absolute(path)
     if place.kind == "keyring":
         from secrets_actor.backends.local.keys.key_ring import RingKey
 
@@ -33,7 +33,7 @@ def source_for(place: KeyPlace, path: Path) -> MasterKeySource:
     from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
 
     if place.kind == "made_at":
-        return KeyFile(Path(os.path.abspath(os.path.expanduser(place.value))))
+        return KeyFile(absolute(place.value))
     return KeyFile(folder / KEY_NAME)
 
 
