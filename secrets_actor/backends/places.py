@@ -1,11 +1,11 @@
 """What an error may say of a place that a configuration names: it may be a key itself, put in the wrong place."""
 
-import os
 import re
 from pathlib import Path
 from typing import Final
 
 from secrets_actor.domain.secret import MASK
+from secrets_actor.paths import expanded
 
 # A variable's name as is the custom: access key ids have no underscore and 16 characters or more (IAM API reference,
 # AccessKey), secret keys have 40, small ones among them; 32 bytes have 64 as hex, 43 as base64.
@@ -31,8 +31,8 @@ def shown_path(path: str) -> str:
 
 
 def _is_place(path: str) -> bool:
-    parts = Path(os.path.expanduser(path)).parts
     try:
+        parts = expanded(path).parts
         return len(parts) > 2 and parts[0] == "/" and Path(*parts[:2]).is_dir()
     except (OSError, ValueError):
         return False

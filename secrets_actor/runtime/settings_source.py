@@ -27,6 +27,7 @@ from secrets_actor.runtime.aws_way import way_for
 from secrets_actor.runtime.key_settings import APART, Keys, take_keys
 from secrets_actor.runtime.plain_settings import plain
 from secrets_actor.runtime.settings import AwsSettings, PrefetchSettings, Settings, region_of
+from secrets_actor.small_files import Problem, read_text
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -39,6 +40,9 @@ PREFIX: Final = "SECRETS_ACTOR_"
 CONFIG_VARIABLE: Final = f"{PREFIX}CONFIG"
 # The settings whose mistakes name their variable: whoever runs the program may not know that it is set.
 _PATHS: Final = frozenset({"local.path"})
+# Bytes, and seconds for one that a shell pipes in.
+_MAX_FILE: Final = 1_048_576
+_PIPE_SECONDS: Final = 10.0
 # Names with our prefix that are not settings: where the file is, and what tests against a real account need.
 RESERVED: Final = frozenset({"CONFIG", "LIVE_PREFIX"})
 
@@ -101,19 +105,16 @@ def _read(source: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> 
         return f"the path of the configuration file{'' if source is not None else f' in {CONFIG_VARIABLE}'} {error}"
     import tomllib  # for who has a file
 
-    try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
-    except FileNotFoundError:
-        problem = "no such file"
-    except OSError as error:
-        problem = f"cannot be read: {error.strerror}"
-    except tomllib.TOMLDecodeError as error:
-        # The decoder's message tells line and column; its document must not travel with the error.
-        problem = f"is not TOML: {str(error).rpartition('(')[2].rstrip(')') or 'syntax error'}"
-    except UnicodeDecodeError:
-        problem = "is not TOML: not UTF-8"
-    return f"configuration file {path}: {problem}"
+    found = read_text(path, _MAX_FILE, pipe_seconds=_PIPE_SECONDS)
+    if isinstance(found, str):
+        try:
+            return tomllib.loads(found)
+        except tomllib.TOMLDecodeError as error:
+            # The decoder's message tells line and column; its document must not travel with the error.
+            found = Problem(f"is not TOML: {str(error).rpartition('(')[2].rstrip(')') or 'syntax error'}")
+        except RecursionError:
+            found = Problem("is not TOML: nested too deeply")
+    return f"configuration file {os.fspath(path)}: {'no such file' if found is None else found}"
 
 
 def _overlay(raw: dict[str, Any], environ: Mapping[str, str]) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from secrets_actor.domain.errors import ConfigurationError
+from secrets_actor.paths import NoPlace, expanded
 
 LOGGER_NAME: Final = "secrets_actor"
 FILE_MODE: Final = 0o600  # names of secrets are nobody else's business
@@ -174,4 +175,9 @@ def outlet_for(output: str) -> Outlet:
         return HostLogging()
     if output == "stderr":
         return StandardError()
-    return AppendedFile(Path(os.path.expanduser(output)))
+    problem = ""
+    try:
+        return AppendedFile(expanded(output))
+    except NoPlace as exc:
+        problem = str(exc)
+    raise ConfigurationError((f"log.output: {problem}",))

@@ -1,5 +1,6 @@
 """A file and the environment become settings; all mistakes are told at once, each with its key, none with its value."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -236,11 +237,31 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     binary.write_bytes(b"\xff\xfe")
 
     assert mistakes(missing) == [f"configuration file {missing}: no such file"]
-    assert mistakes(tmp_path) == [f"configuration file {tmp_path}: cannot be read: Is a directory"]
+    assert mistakes(tmp_path) == [f"configuration file {tmp_path}: is a folder, not a plain file"]
     assert mistakes(bad) == [f"configuration file {bad}: is not TOML: at line 2, column 6"]
-    assert mistakes(binary) == [f"configuration file {binary}: is not TOML: not UTF-8"]
+    assert mistakes(binary) == [f"configuration file {binary}: is not UTF-8, but UTF-16; save it as UTF-8"]
     [told] = mistakes("~no-such-user/x.toml")
     assert told.startswith("the path of the configuration file begins with ~ and the name of a user that")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_bytes(b"\xef\xbb\xbfttl_seconds = 5\r\n")
+
+    assert load(tmp_path / "c.toml", {}).ttl_seconds == 5
+
+
+def test_a_file_may_be_what_a_shell_pipes_in_and_nobody_waits_for_another(tmp_path: Path) -> None:
+    source, sink = os.pipe()
+    os.write(sink, b"ttl_seconds = 5\n")
+    os.close(sink)
+
+    assert load(f"/dev/fd/{source}", {}).ttl_seconds == 5
+    [told] = mistakes(f"/dev/fd/{source}")
+    os.close(source)
+    assert "is a pipe that gave nothing" in told
+    assert mistakes("/dev/zero") == ["configuration file /dev/zero: is a device, not a plain file"]
+    (tmp_path / "long").write_bytes(b"#" * 1_048_577)
+    assert "is larger than 1048576 bytes" in mistakes(tmp_path / "long")[0]
 
 
 def test_aws_needs_a_region_from_somewhere(file: Callable[[str], Path]) -> None:

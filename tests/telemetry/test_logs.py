@@ -131,6 +131,9 @@ def test_a_log_file_that_cannot_be_opened_is_a_mistake_in_the_configuration(tmp_
 def test_home_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     make_logger(format="json", output="~/log").info("x")
+    monkeypatch.setenv("HOME", "")
+    with pytest.raises(ConfigurationError, match=r"log\.output: begins with ~"):
+        make_logger(format="json", output="~/log")
 
     assert (tmp_path / "log").is_file()
 

@@ -1,5 +1,6 @@
 """Static keys: from where they are read, what is missing, and that nothing shows them."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -93,9 +94,30 @@ def test_a_file_that_is_no_text_holds_no_key(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_bytes(b"\xff\xfe\x00")
 
-    assert KeySource("file", str(file)).read() is None
-    assert KeySource("file", str(tmp_path)).read() is None
-    assert KeySource("file", "~no-such-user-here/key").read() is None
+    os.mkfifo(tmp_path / "fifo")
+
+    for path, told in (
+        (str(file), "is not UTF-8, but UTF-16; save it as UTF-8"),
+        (str(tmp_path), "is a folder, not a plain file"),
+        (str(tmp_path / "fifo"), "is a pipe, not a plain file"),
+        ("/dev/zero", "is a device, not a plain file"),
+        ("~no-such-user-here/key", "is no path: it begins with ~"),
+    ):
+        source = KeySource("file", path)
+        for name, sources in (
+            ("access_key", (source, text("s"))),
+            ("secret_key", (text("A"), source)),
+            ("session_token", (text("A"), text("s"), source)),
+        ):
+            with pytest.raises(errors.CredentialsError, match=rf"aws\.{name}: the file .*{told}"):
+                StaticCredentials(*sources).fetch(LATER)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_key(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_bytes(b"\xef\xbb\xbfAKID\r\n")
+
+    assert KeySource("file", str(file)).read() == "AKID"
 
 
 @pytest.mark.parametrize("bad", ["can ary", "can\nary", "canäry", "can\x00ary", "\ud800canary"])

@@ -14,7 +14,6 @@ import ipaddress
 import os
 import re
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -23,6 +22,7 @@ from secrets_actor.backends.aws.credentials.connection import connect
 from secrets_actor.backends.aws.endpoint import Endpoint
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError, MetadataServiceError, NoCredentials, SecretsError
+from secrets_actor.small_files import Problem, read_text
 
 if TYPE_CHECKING:
     from secrets_actor.backends.aws.transport import Transport
@@ -143,21 +143,16 @@ def _may_be_plain(host: str) -> bool:
 def _token() -> bytes | None:
     """What to send as Authorization. Raises `CredentialsError`, quoting nothing."""
     path = os.environ.get(TOKEN_FILE, "")
-    found: str | None = os.environ.get(TOKEN, "")
+    found: str | Problem | None = os.environ.get(TOKEN, "")
     name = TOKEN
     if path:
-        name = TOKEN_FILE
-        try:
-            with Path(path).open(encoding="utf-8", newline="") as file:
-                found = file.read(_MAX_TOKEN)
-        except (OSError, ValueError):
-            found = None
-        if found is None:
-            raise CredentialsError(f"{TOKEN_FILE}: the file cannot be read; see that it is there, and may be read")
+        name, found = TOKEN_FILE, read_text(path, _MAX_TOKEN)
+        if not isinstance(found, str):
+            problem = "cannot be read (No such file)" if found is None else str(found)
+            raise CredentialsError(f"{TOKEN_FILE}: the file {problem}; see who writes it, and who may read it")
     if not found and not path:
         return None
-    if found is None or _TOKEN.fullmatch(found) is None:
-        raise CredentialsError(
-            f"{name}: the token is empty, or holds a line break or what no header may: write it anew"
-        )
-    return found.encode()
+    if isinstance(found, str) and _TOKEN.fullmatch(found) is not None:
+        return found.encode()
+    del found  # a traceback may show what a frame holds
+    raise CredentialsError(f"{name}: the token is empty, or holds a line break or what no header may: write it anew")

@@ -29,6 +29,7 @@ ACCESS_KEY: Final = "aws_access_key_id"
 SECRET_KEY: Final = "aws_secret_access_key"  # noqa: S105  a key of the file
 TOKENS: Final = ("aws_security_token", "aws_session_token")
 WEB_TOKEN: Final = "web_identity_token_file"  # noqa: S105  likewise
+WEB_VARIABLE: Final = "AWS_WEB_IDENTITY_TOKEN_FILE"
 # What profiles say that only botocore can follow, and its name for the provider.
 FOREIGN: Final = (("sso", ("sso_role_name", "sso_account_id")), ("login", ("login_session",)))
 
@@ -116,15 +117,17 @@ class ProfileSteps:
             stated = os.environ.get(variable) if from_environment else None
             return stated or self._profiles.text(profile, key)
 
-        token_file = setting("AWS_WEB_IDENTITY_TOKEN_FILE", WEB_TOKEN)
+        token_file = setting(WEB_VARIABLE, WEB_TOKEN)
         if not token_file:
-            variable = "AWS_WEB_IDENTITY_TOKEN_FILE is not set, " if from_environment else ""
+            variable = f"{WEB_VARIABLE} is not set, " if from_environment else ""
             raise NoCredentials(("web identity", f"{variable}profile {profile} has no {WEB_TOKEN}"))
+        stated = from_environment and os.environ.get(WEB_VARIABLE)
+        source = WEB_VARIABLE if stated else f"{WEB_TOKEN} of profile {profile}"
         arn = setting("AWS_ROLE_ARN", "role_arn")
         if not arn:
             raise CredentialsError("web identity: a token file, but no role: set AWS_ROLE_ARN or role_arn")
         role = Role(arn, setting("AWS_ROLE_SESSION_NAME", "role_session_name"))
-        return WebIdentityCredentials(token_file, role, self._sts).fetch(deadline)
+        return WebIdentityCredentials(token_file, role, self._sts, setting=source).fetch(deadline)
 
     def _process(self, profile: str, deadline: float) -> Credentials:
         command = self._profiles.text(profile, "credential_process")

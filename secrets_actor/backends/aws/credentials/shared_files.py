@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 from secrets_actor.backends.aws.credentials.profiles import Profiles, Unparsable, Value, combine, parse
 from secrets_actor.domain.errors import CredentialsError
+from secrets_actor.paths import NoPlace, expanded
+from secrets_actor.small_files import Problem, read_text
 
 CONFIG_VARIABLE: Final = "AWS_CONFIG_FILE"
 CREDENTIALS_VARIABLE: Final = "AWS_SHARED_CREDENTIALS_FILE"
@@ -40,19 +41,19 @@ def _sections(environ: Mapping[str, str], variable: str, usual: str) -> dict[str
     path = environ.get(variable)
     if not path and "HOME" not in environ and environ is not os.environ:
         return {}  # an environment without a home has no usual place
-    place = Path(os.path.expanduser(os.path.expandvars(path or usual)))
-    problem = f"larger than {_MAX_FILE} bytes"
+    found: str | Problem | None = None
     try:
-        if not place.is_file():
-            return {}
-        with place.open(encoding="utf-8") as file:
-            text = file.read(_MAX_FILE + 1)
-        if len(text) <= _MAX_FILE:
-            return parse(text)
-    except Unparsable as exc:
-        problem = str(exc)
-    except OSError:
-        problem = "cannot be read"
-    except ValueError:
-        problem = "not UTF-8"
-    raise CredentialsError(f"AWS's shared file {usual} (or where {variable} points): {problem}; mend or move it")
+        place = expanded(os.path.expandvars(path or usual))
+    except NoPlace as exc:
+        found = Problem(f"is no path: it {exc}") if path else None
+    else:
+        if os.path.isfile(place):  # a folder, /dev/null or a pipe is nothing to botocore, too
+            found = read_text(place, _MAX_FILE)
+    if isinstance(found, str):
+        try:
+            return parse(found.replace("\r\n", "\n").replace("\r", "\n"))
+        except Unparsable as exc:
+            found = Problem(f"is {exc}")
+    if found is None:
+        return {}
+    raise CredentialsError(f"AWS's shared file {usual} (or where {variable} points) {found}; mend or move it")

@@ -2,7 +2,6 @@
 
 import os
 import re
-from pathlib import Path
 from typing import Final, Literal
 
 from secrets_actor.backends.places import shown_path, shown_variable
@@ -10,6 +9,7 @@ from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError, MissingAccessKey, MissingSecretKey
 from secrets_actor.domain.secret import MASK, SecretValue
 from secrets_actor.records import dataclass, field
+from secrets_actor.small_files import Problem, read_text
 
 # Bytes. An STS session token has no promised length; 64 KiB is what a value may have, and far more than any seen.
 _MAX_FILE: Final = 65_536
@@ -39,18 +39,17 @@ class KeySource:
             return f"environment variable {shown_variable(self.value)}"
         return f"file {shown_path(self.value)}"
 
-    def read(self) -> str | None:
-        """The key without the white space around it; None when there is none, or it cannot be read."""
+    def read(self) -> str | Problem | None:
+        """The key without the white space around it; None when there is none; or what is wrong with its file."""
         if self.kind == "env":
             found = os.environ.get(self.value, "")
         elif self.kind == "text":
             found = self.value
         else:
-            try:
-                with Path(self.value).expanduser().open(encoding="utf-8") as file:
-                    found = file.read(_MAX_FILE)
-            except (OSError, ValueError, RuntimeError):
-                return None
+            text = read_text(self.value, _MAX_FILE)
+            if text is None or isinstance(text, Problem):
+                return text
+            found = text
         return found.strip() or None
 
 
@@ -76,16 +75,16 @@ class StaticCredentials:
 
     def fetch(self, deadline: float) -> Credentials:  # noqa: ARG002  nothing here waits
         """The keys. Raises `MissingAccessKey`, `MissingSecretKey`, and `CredentialsError` for what cannot be a key."""
-        access_key = self._access_key.read()
+        access_key = _read("access_key", self._access_key)
         if access_key is None:
             raise MissingAccessKey(
                 f"no AWS access key id in {self._access_key.description}: set aws.access_key or AWS_ACCESS_KEY_ID"
             )
-        secret_key = None if self._secret_key is None else self._secret_key.read()
+        secret_key = None if self._secret_key is None else _read("secret_key", self._secret_key)
         if secret_key is None:
             place = "" if self._secret_key is None else f" in {self._secret_key.description}"
             raise MissingSecretKey(f"an access key id, but no secret key{place}: set aws.secret_key")
-        token = None if self._session_token is None else self._session_token.read()
+        token = None if self._session_token is None else _read("session_token", self._session_token)
         if token is None and self._session_token is not None and self._session_token.kind == "file":
             raise CredentialsError(f"no session token in {self._session_token.description}: write it, or unset it")
         return checked(Credentials(access_key, SecretValue(secret_key), None if token is None else SecretValue(token)))
@@ -94,15 +93,28 @@ class StaticCredentials:
         return f"<StaticCredentials [{self._access_key.description}]>"
 
 
+def _read(name: str, source: KeySource) -> str | None:
+    found = source.read()
+    if isinstance(found, Problem):
+        raise CredentialsError(f"aws.{name}: the {source.description} {found}")
+    return found
+
+
 def checked(credentials: Credentials) -> Credentials:
     """*credentials*, if each of them can go into a header. Raises `CredentialsError`, quoting none."""
+    what = unsendable(credentials)
+    if what is not None:
+        raise CredentialsError(f"the {what} is empty or holds what no key has (blanks, other than ASCII): set it anew")
+    return credentials
+
+
+def unsendable(credentials: Credentials) -> str | None:
+    """Which of *credentials* cannot go into a header. Apart from who raises, whose frame a traceback may show."""
     for what, key in (
         ("access key id", credentials.access_key_id),
         ("secret key", credentials.secret_key.reveal()),
         ("session token", "-" if credentials.session_token is None else credentials.session_token.reveal()),
     ):
         if _KEY.fullmatch(key if isinstance(key, bytes) else key.encode(errors="surrogatepass")) is None:
-            raise CredentialsError(
-                f"the {what} is empty or holds what no key has (blanks, other than ASCII): set it anew"
-            )
-    return credentials
+            return what
+    return None

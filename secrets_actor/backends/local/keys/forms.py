@@ -6,6 +6,7 @@ keys. The text says what is allowed and never what was given.
 
 import base64
 import binascii
+import codecs
 import re
 import unicodedata
 from typing import Final
@@ -25,10 +26,12 @@ def key_of(content: bytes, *, raw: bool = False) -> bytes | str:
     with *raw* as 32 bytes, too. Or what is wrong with it."""
     if raw and len(content) == KEY_BYTES and not _PRINTABLE.fullmatch(content):
         return content
-    text = content.strip()
+    text = content.removeprefix(codecs.BOM_UTF8).strip()
     if _HEX.fullmatch(text):
         return bytes.fromhex(text.decode())
     also = f", or the {KEY_BYTES} bytes themselves" if raw else ""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return f"holds no key, but a text in UTF-16: save it as UTF-8; {_ALLOWED}{also}"
     if not _BASE64.fullmatch(text):
         return f"holds no key: {_ALLOWED}{also}"
     found = _from_base64(text)
@@ -48,11 +51,13 @@ def _from_base64(text: bytes) -> bytes:
 
 
 def passphrase_of(content: bytes, *, from_file: bool = False) -> bytes | str:
-    """The passphrase in *content*, or what is wrong with it. That of a file is without one line end before and after.
+    """The passphrase in *content*, or what is wrong with it. That of a file is without one line end before and after,
+    and without a byte order mark.
 
     A text is brought to the composed form (NFC; RFC 8265, 4.2.2), so that an accent counts the same from each keyboard.
     """
     if from_file:
+        content = content.removeprefix(codecs.BOM_UTF8)
         content = content.removesuffix(b"\n").removesuffix(b"\r")
         content = content.removeprefix(b"\r").removeprefix(b"\n")
     if not content:

@@ -1,6 +1,7 @@
 """Keys from a container's host: whom we ask, with which token, how often, and what we say when there are none."""
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -71,7 +72,18 @@ def test_a_token_file_that_is_not_there_is_told(pod: Path, metadata: MetadataSer
     pod.unlink()
 
     assert "the file cannot be read" in str(failing(ContainerCredentials()))
+    os.mkfifo(pod)
+    assert "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: the file is a pipe" in str(failing(ContainerCredentials()))
     assert metadata.seen == []
+
+
+def test_a_token_file_may_lie_in_the_home_and_have_a_byte_order_mark(
+    machine: Machine, pod: Path, metadata: MetadataServer
+) -> None:
+    machine.write("marked", f"\ufeff{pod.read_text()}")
+    machine.set(AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE="~/marked")
+
+    assert fetch(ContainerCredentials())
 
 
 def test_the_relative_uri_stands_over_the_full_one_and_goes_to_the_host_of_ecs(

@@ -1,5 +1,6 @@
 """AWS's shared files, read as botocore reads them: by table and by hypothesis."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -146,6 +147,39 @@ def test_a_file_that_cannot_be_read_is_told_and_not_quoted(machine: Machine, con
     assert caught.value.__context__ is None
     assert "canary" not in str(caught.value)
     assert profile_region(environ) is None
+
+
+def test_a_byte_order_mark_and_the_line_ends_of_windows_are_no_part_of_a_file(machine: Machine) -> None:
+    for file in (machine.home / "config", machine.home / "credentials"):
+        file.write_bytes(b"\xef\xbb\xbf[default]\r\nregion = r\r\ns3 =\r\n  a = b\r\n")
+
+        assert read_profiles({"AWS_CONFIG_FILE": str(file)}).merged == {"default": {"region": "r", "s3": {"a": "b"}}}
+
+
+def test_a_file_in_utf_16_is_named(machine: Machine) -> None:
+    (machine.home / "config").write_bytes("[default]\n".encode("utf-16"))
+
+    with pytest.raises(CredentialsError, match="UTF-16; save it as UTF-8"):
+        read_profiles({"AWS_CONFIG_FILE": str(machine.home / "config")})
+
+
+def test_without_a_home_there_are_no_files_and_a_path_that_needs_it_is_told(machine: Machine) -> None:
+    machine.set(HOME="")
+    machine.unset("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
+
+    assert read_profiles(os.environ).merged == {}
+    machine.set(AWS_CONFIG_FILE="~/config")
+    with pytest.raises(CredentialsError, match=r"AWS_CONFIG_FILE points.* is no path"):
+        read_profiles(os.environ)
+
+
+def test_nobody_waits_for_a_file_that_is_a_pipe(machine: Machine) -> None:
+    """It is nothing to botocore either."""
+    os.mkfifo(machine.home / "fifo")
+
+    assert read_profiles({"AWS_CONFIG_FILE": str(machine.home / "fifo")}).merged == {}
+    with pytest.raises(ConfigNotFound):
+        raw_config_parse(str(machine.home / "fifo"))
 
 
 def test_a_file_that_is_closed_to_us_is_told(machine: Machine) -> None:

@@ -1,8 +1,10 @@
 """Roles by STS: against both emulators, whose keys the store then takes, and against bad answers."""
 
 import json
+import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import parse_qs
 
 import botocore.loaders
@@ -10,6 +12,7 @@ import botocore.session
 import pytest
 
 from secrets_actor.backends.aws.credentials.assume_role import AssumeRoleCredentials, Role
+from secrets_actor.backends.aws.credentials.chain import DefaultChain
 from secrets_actor.backends.aws.credentials.environment import EnvironmentCredentials
 from secrets_actor.backends.aws.credentials.sts import Sts
 from secrets_actor.backends.aws.credentials.web_identity import WebIdentityCredentials
@@ -187,10 +190,42 @@ def test_the_token_of_a_web_identity_is_read_at_each_fetch_and_nothing_is_signed
 
 
 def test_a_web_identity_without_a_token_is_told(machine: Machine, sts_server: FaultyServer) -> None:
-    for path in (machine.home / "nowhere", machine.write("empty", " \n"), machine.home):
-        error = failing(WebIdentityCredentials(str(path), ROLE, Sts(REGION)))
-        assert "no token in the web identity token file" in str(error)
+    os.mkfifo(machine.home / "fifo")
+    for path, told in (
+        (machine.home / "nowhere", "is not there"),
+        (machine.write("empty", " \n"), "is empty"),
+        (machine.home, "is a folder, not a plain file"),
+        (machine.home / "fifo", "is a pipe, not a plain file"),
+        (Path("/dev/zero"), "is a device, not a plain file"),
+    ):
+        error = failing(WebIdentityCredentials(str(path), ROLE, Sts(REGION), setting="AWS_WEB_IDENTITY_TOKEN_FILE"))
+        assert f"no token in the web identity token file (AWS_WEB_IDENTITY_TOKEN_FILE), which {told}" in str(error)
     assert sts_server.requests == []
+
+
+def test_a_web_identity_token_may_lie_in_the_home_and_have_a_byte_order_mark(
+    machine: Machine, sts_server: FaultyServer
+) -> None:
+    machine.write("token", "\ufeffjwt\r\n")
+
+    fetch(WebIdentityCredentials("~/token", ROLE, Sts(REGION)))
+
+    [request] = sts_server.requests
+    assert b"WebIdentityToken=jwt" in request.body.split(b"&")
+
+
+@pytest.mark.parametrize(
+    ("variable", "source"), [(True, "AWS_WEB_IDENTITY_TOKEN_FILE"), (False, "token_file of profile p")]
+)
+def test_who_names_a_token_file_that_will_not_do_is_told(machine: Machine, variable: bool, source: str) -> None:
+    os.mkfifo(machine.home / "fifo")
+    role = "role_arn = arn:aws:iam::123456789012:role/x"
+    machine.config(f"[profile p]\n{role}\nweb_identity_token_file = {machine.home / 'fifo'}\nregion = {REGION}")
+    machine.set(AWS_PROFILE="p")
+    if variable:
+        machine.set(AWS_WEB_IDENTITY_TOKEN_FILE=str(machine.home / "fifo"))
+
+    assert source in str(failing(DefaultChain()))
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,20 @@ def test_a_key_is_the_same_in_every_form(key: bytes, before: bytes, after: bytes
 
 
 @given(KEYS)
+def test_a_byte_order_mark_is_no_part_of_a_key_or_a_passphrase(key: bytes) -> None:
+    mark = b"\xef\xbb\xbf"
+
+    assert key_of(mark + base64.b64encode(key) + b"\r\n", raw=True) == key
+    assert key_of(mark + key[:29], raw=True) == mark + key[:29], "bytes are bytes"
+    assert passphrase_of(mark + b"five words\n", from_file=True) == b"five words"
+    assert passphrase_of(mark, from_file=True) == passphrase_of(b"")
+
+
+def test_a_key_in_utf_16_is_named() -> None:
+    assert "UTF-16" in str(key_of(base64.b64encode(b"k" * 32).decode().encode("utf-16"), raw=True))
+
+
+@given(KEYS)
 def test_raw_bytes_are_a_key_only_where_they_may_be(key: bytes) -> None:
     if not all(32 <= byte < 127 for byte in key):
         assert key_of(key, raw=True) == key
