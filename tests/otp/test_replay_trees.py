@@ -60,6 +60,18 @@ def test_an_instance_whose_restart_fails_shows_as_restarting_until_it_is_termina
     assert trace[-1]["ev"] == "result"
 
 
+def test_what_an_instance_says_goes_over_what_its_template_says_key_by_key() -> None:
+    trace = supervisor(
+        {"op": "start_child", "args": {"label": "w1", "behaviour": {"init": ["stop", "no"]}}},
+        {"op": "start_child", "args": {"label": "w2", "behaviour": {"terminate_ms": 0}}},
+        {"op": "terminate_child", "child": "w2", "by": "pid"},
+        strategy="simple_one_for_one",
+        children=[child("tpl", behaviour={"trap_exit": True, "init": "ok"})],
+    )
+    assert values(trace)[1:] == [["error", "no"], ["ok", {"pid": "w2#1"}], "ok"]
+    assert [event["id"] for event in trace if event["ev"] == "terminate"] == ["w2"], "it traps exits, as its template"
+
+
 def test_a_template_may_be_a_supervisor_and_one_may_be_added_later() -> None:
     inner = {"strategy": "simple_one_for_one", "children": [child("tpl", type="supervisor", sup={"children": []})]}
     trace = supervisor(

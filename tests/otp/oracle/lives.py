@@ -90,7 +90,7 @@ class Lives:
         """Start *row*'s process; None if it ignored; `Refused` with the reason that its starter sees."""
         name = row.label or row.spec["id"]
         number = self.numbers[name] = self.numbers.get(name, 0) + 1
-        script = row.spec["sup"] if "sup" in row.spec else row.behaviour or row.spec.get("behaviour", {})
+        script = row.spec["sup"] if "sup" in row.spec else {**row.spec.get("behaviour", {}), **row.behaviour}
         process = Process(row.spec, name, number, parent, script)
         if "start" in script:
             self.tell("start_call", process)

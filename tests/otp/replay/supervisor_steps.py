@@ -153,7 +153,8 @@ def _start_request(tree: Tree, step: dict[str, Any]) -> Any:
     if "sup" in template:
         start = supervisor_factory(tree.world, label, template["sup"])
     else:
-        start = worker_factory(tree.world, label, args.get("behaviour", template.get("behaviour", {})))
+        behaviour = {**template.get("behaviour", {}), **args.get("behaviour", {})}
+        start = worker_factory(tree.world, label, behaviour)
     return StartChild(replace(child_spec(tree.world, template), start=start))
 
 
