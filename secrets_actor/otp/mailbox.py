@@ -2,12 +2,16 @@
 
 Our own sends `push` bare messages. pykka's refs `put` envelopes; what those become is decided by the hook that
 `process.py` installs, so that a plain `ask` from any pykka actor turns into a Call of ours.
+
+A message is out of the queue before its reader has come round to look at it; a reader that slept is even handed it past
+the queue (Python 3.13). Whether a process is idle is therefore not asked of the queue: both sides count.
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,11 +29,12 @@ class Mailbox:
     def __init__(self) -> None:
         self._queue: SimpleQueue[Any] = SimpleQueue()
         self._closed = False
-        self.waiting = False  # whether the reader has nothing to do
+        self.waiting = False  # whether the reader has nothing to do, or has not looked yet at what it has
         self.idle_timeout: float | None = None
         self.on_envelope: Callable[[Any], None] | None = None
         self._take = self._queue.get
-        self.push = self._queue.put  # bound once: the hottest call of the kernel
+        self._pushed, self._looked_at = itertools.count(), 0
+        self.push = _counted(self._queue.put, self._pushed)  # bound once: the hottest call of the kernel
         self._limit: MailboxLimit | None = None
         self.unlimited = True
         self._room: threading.Condition | None = None  # with a limit that lets callers wait
@@ -69,6 +74,8 @@ class Mailbox:
             except Empty:
                 message = IdleTimeout()
         self.waiting = False
+        if type(message) is not IdleTimeout:  # nobody has pushed that
+            self._looked_at += 1
         room = self._room
         if room is not None:
             with room:
@@ -82,7 +89,7 @@ class Mailbox:
     def close(self) -> None:
         """Wake the reader for the last time. What is still queued is dropped with the mailbox."""
         self._closed = True
-        self._queue.put(CLOSED)
+        self.push(CLOSED)
         room = self._room
         if room is not None:
             with room:
@@ -97,5 +104,28 @@ class Mailbox:
         """Whether pykka's loop has nothing to drain; when closed it has not: `Pid.finish` has answered every call."""
         return self._closed or self._queue.empty()
 
+    @property
+    def idle(self) -> bool:
+        """Whether the reader waits and has looked at all there was. Who is in the middle of a push has not pushed."""
+        looked_at = self._looked_at
+        return self.waiting and _number(self._pushed) == looked_at == self._looked_at  # it has not stirred meanwhile
+
     def __len__(self) -> int:
-        return 0 if self._closed else self._queue.qsize()
+        return 0 if self._closed else max(0, _number(self._pushed) - self._looked_at)
+
+
+def _counted(put: Callable[[Any], None], pushed: Iterator[int]) -> Callable[[Any], None]:
+    """*put*, counted: also if a signal handler of the program raises right after it."""
+
+    def push(message: Any) -> None:
+        try:
+            put(message)
+        finally:
+            next(pushed)
+
+    return push
+
+
+def _number(counter: itertools.count[int]) -> int:
+    """Where *counter* stands. Its text is the one way to tell without a step of it."""
+    return int(repr(counter)[len("count(") : -1])

@@ -202,7 +202,7 @@ class Pid:
         """Whether it waits for a message and none is there; also when it has ended and everybody knows."""
         if self.reason is not None:
             return self._terminated.is_open
-        return self.mailbox.waiting and len(self.mailbox) == 0
+        return self.mailbox.idle
 
     # --- the end --------------------------------------------------------------------------------------------------
 

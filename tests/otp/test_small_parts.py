@@ -1,5 +1,6 @@
 """From, names, timers, clocks and the mailbox, each by itself."""
 
+import sys
 import threading
 from typing import Any
 
@@ -163,6 +164,20 @@ def test_the_system_clock_grows_and_never_jumps() -> None:
     clock = SystemClock()
     clock.on_jump(lambda: pytest.fail("it jumped"))
     assert clock.now() <= clock.now()
+
+
+def test_a_process_that_was_handed_a_message_and_has_not_looked_at_it_is_not_idle(node: TestNode) -> None:
+    interval = sys.getswitchinterval()
+    pid = node.spawn(Echo)
+    eventually(pid.mailbox_idle)
+    sys.setswitchinterval(60.0)  # the reader, which may have it already, cannot come round
+    try:
+        pid.send(1)
+        assert (pid.mailbox_idle(), len(pid.mailbox)) == (False, 1)
+    finally:
+        sys.setswitchinterval(interval)
+    eventually(pid.mailbox_idle)
+    assert len(pid.mailbox) == 0
 
 
 def test_the_mailbox_counts_what_waits(node: TestNode) -> None:
