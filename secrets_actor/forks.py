@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
+
+from secrets_actor.clock import now
 
 # Seconds.
 PATIENCE: Final = 5.0
@@ -51,10 +52,10 @@ class _Fork:
         self.paused: list[tuple[Pauses, bool]] = []
 
     def before(self) -> None:
-        end = time.monotonic() + PATIENCE
+        end = now() + PATIENCE
         self.held = self.lock.acquire(timeout=PATIENCE)
         for one in tuple(_pausing):
-            self.paused.append((one, one.pause(max(0.0, end - time.monotonic()))))
+            self.paused.append((one, one.pause(max(0.0, end - now()))))
 
     def after(self, child: bool) -> None:
         paused, self.paused = self.paused, []

@@ -14,9 +14,9 @@ import codecs
 import os
 import select
 import stat
-import time
 from typing import Final
 
+from secrets_actor.clock import now
 from secrets_actor.paths import NoPlace, expanded
 
 # Bytes.
@@ -60,7 +60,7 @@ def read(path: str | os.PathLike[str], limit: int, *, pipe_seconds: float | None
     try:
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISFIFO(mode) and pipe_seconds is not None:
-            content = _from_pipe(descriptor, limit, time.monotonic() + pipe_seconds)
+            content = _from_pipe(descriptor, limit, now() + pipe_seconds)
             if not content:
                 return Problem("is a pipe that gave nothing: it can be read once, and in time")
         elif stat.S_ISREG(mode):
@@ -107,7 +107,7 @@ def _from_pipe(descriptor: int, limit: int, until: float) -> bytes:
     content, poll = b"", select.poll()
     poll.register(descriptor, select.POLLIN)
     while len(content) <= limit:
-        if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
+        if not poll.poll(max(0.0, until - now()) * 1000):
             return b""
         part = os.read(descriptor, _PART)
         if not part:

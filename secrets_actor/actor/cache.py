@@ -224,6 +224,13 @@ class Cache:
             self._remove(key)
         self._tidy()
 
+    def _age(self, seconds: float) -> None:
+        for entry in self._table.values():
+            fetched, due, ends = _times(entry)
+            TIMES.pack_into(entry, 0, fetched - seconds, due - seconds, ends - seconds)
+        for key in self._missing:
+            self._missing[key] -= seconds
+
     def _tidy(self) -> None:
         if len(self._gone) > len(self._table) + 64:
             self._ring = deque(key for key in self._ring if key in self._table)
@@ -273,6 +280,10 @@ class Pen:
     def drop(self, lane: str) -> None:
         """Forget all versions of the secrets in *lane*."""
         self._write(lambda cache: cache._drop(lane))
+
+    def age(self, seconds: float) -> None:
+        """All is older by so many *seconds* than it seemed."""
+        self._write(lambda cache: cache._age(seconds))
 
     def sweep(self, now: float, begun: Iterator[None] | None = None) -> Iterator[None] | None:
         """Forget what may not be served any more: a part of it, and what to go on with; None when all is done."""

@@ -76,7 +76,7 @@ class Dispatcher:
         self._flights: dict[int, Flight] = {}
         self._alarms = Alarms(server)
         self._staff = Staff(server, crew, self._pool, call_timeout, self._failed)
-        self._keys = Keyring(wall_clock)
+        self._keys = Keyring(wall_clock, self._clock.now)
         self._fetches = KeyFetches(server, self, self._pool, self._keys, call_timeout, meter)
         self.watch = EndpointWatch(server, crew.breaker, chance, self._kit)
         meter.watch("dispatcher", gauges(server, self._pool, self.watch))

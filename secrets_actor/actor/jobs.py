@@ -116,6 +116,11 @@ class Sweep:
 
 
 @dataclass(frozen=True, slots=True)
+class Glance:
+    """Timer: look whether the wall clock has leapt."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unadopted:
     """Timer: workers of an earlier actor should have announced themselves."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from secrets_actor.actor.credential_state import CredentialState
@@ -31,27 +31,32 @@ class RenewalFailed(LifecycleEvent):
 
 
 class Keyring:
-    """Holds one set of keys. All who need them while there are none, or their end is near, wait for the one fetch."""
+    """Holds one set of keys. All who need them while there are none, or their end is near, wait for the one fetch.
 
-    def __init__(self, wall_clock: Callable[[], datetime]) -> None:
-        self._wall_clock = wall_clock
+    The end of keys is a date. The wall clock is asked how far away that is when keys come, and from then on *seconds*
+    tell how much of it is over: a wall clock that is set, or leaps, makes good keys neither end nor last.
+    """
+
+    def __init__(self, wall_clock: Callable[[], datetime], seconds: Callable[[], float]) -> None:
+        self._wall_clock, self._seconds = wall_clock, seconds
+        self._looked = wall_clock(), seconds()
         self._state = CredentialState()
         self._locked_out: list[Flight] = []
 
     def start_fetch(self) -> bool:
         """Whether a fetch must be started now; from then on it counts as under way."""
-        if not self._state.wants_fetch(self._wall_clock()):
+        if not self._state.wants_fetch(self._now()):
             return False
         self._state = self._state.fetching()
         return True
 
     def current(self) -> Credentials | None:
         """The keys, if a request may be signed with them."""
-        return self._state.usable(self._wall_clock())
+        return self._state.usable(self._now())
 
     def must_wait(self) -> bool:
         """Whether a new flight has to wait for a fetch, though there may be keys still."""
-        return self._state.must_wait(self._wall_clock())
+        return self._state.must_wait(self._now())
 
     def lock_out(self, flight: Flight) -> None:
         """Let *flight* wait for keys."""
@@ -59,12 +64,15 @@ class Keyring:
 
     def fetched(self, credentials: Credentials) -> list[Flight]:
         """New keys are here; those who waited for them. Keys that have ended count as a fetch that failed."""
-        self._state = self._state.fetched(credentials, self._wall_clock())
+        at, end = self._wall_clock(), credentials.expires_at
+        if end is None or at < end:  # else the wall clock may have leapt: whoever gives keys gives good ones
+            self._looked = at, self._seconds()
+        self._state = self._state.fetched(credentials, self._now())
         return self._release()
 
     def failed(self) -> list[Flight]:
         """The fetch came to nothing; those who waited for it."""
-        self._state = self._state.failed(self._wall_clock())
+        self._state = self._state.failed(self._now())
         return self._release()
 
     def refused(self, flight: Flight, credentials: Credentials | None, error: SecretsError) -> bool:
@@ -83,6 +91,10 @@ class Keyring:
         """The keys are for another store now: none is known. Those who waited for the fetch."""
         self._state = CredentialState()
         return self._release()
+
+    def _now(self) -> datetime:
+        at, seconds = self._looked
+        return at + timedelta(seconds=self._seconds() - seconds)
 
     def _release(self) -> list[Flight]:
         waiting, self._locked_out = self._locked_out, []

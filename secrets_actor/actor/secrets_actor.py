@@ -8,7 +8,9 @@ Rule 3: every caller is answered once, and every answer is audited (desk.py). A 
 Rule 4: a value past its TTL is served, marked, only where the store could not answer (fallback.py), and never
         after the store has said no.
 Rule 5: a value is as old as the time at which the store was asked for it, for it may have changed right then.
-Rule 6: an answer to a question of an earlier incarnation, if it was a write, drops its lane from the cache and
+Rule 6: when the wall clock leaps, what is in memory is taken to be as much older: the machine may have slept without
+        knowing (`clock.WallLeaps`).
+Rule 7: an answer to a question of an earlier incarnation, if it was a write, drops its lane from the cache and
         outdates what is being read in it. It does nothing else.
 """
 
@@ -27,7 +29,7 @@ from secrets_actor.actor.dispatch import Dispatcher
 from secrets_actor.actor.failures import out_of_time, translated
 from secrets_actor.actor.fallback import STALE, stale_answer
 from secrets_actor.actor.flights import Flight, Flights, Waiter
-from secrets_actor.actor.jobs import Drain, GiveUp, Job, JobDone, JobFailed, Sweep, UseStore
+from secrets_actor.actor.jobs import Drain, GiveUp, Glance, Job, JobDone, JobFailed, Sweep, UseStore
 from secrets_actor.actor.keeper import Keeper
 from secrets_actor.actor.lanes import Lanes
 from secrets_actor.actor.present_kit import PresentKit
@@ -40,12 +42,22 @@ from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import MESSAGES, Get, Operation, with_token
 from secrets_actor.domain.ports import Answer, AuditSink, BackendKit
 from secrets_actor.domain.secret import Source
-from secrets_actor.otp import From, GenServer, Handled, Reply
+from secrets_actor.otp import From, GenServer, Handled, LifecycleEvent, Reply
 from secrets_actor.records import dataclass
 
 _OPERATIONS: Final = MESSAGES
 # Seconds between two looks for what may not be served any more: no value stays in memory for longer than that.
 SWEEP: Final = 30.0
+# Seconds between two looks at the wall clock.
+GLANCE: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClockLeapt(LifecycleEvent):
+    """The wall clock is *seconds* ahead at once: the machine slept and does not know of it, or the clock was set. What
+    is in memory counts as so much older."""
+
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +82,9 @@ class SecretsActor(GenServer):
         wall_clock: Callable[[], datetime],
         subscriptions: Subscriptions,
         meter: Meter = NO_METER,
+        leaps: Callable[[], float] | None = None,
     ) -> None:
-        self._subscriptions = subscriptions
+        self._subscriptions, self._leaps = subscriptions, leaps
         self._present, self._table, self._audit, self._crew = present, cache, audit, crew
         self._limits, self._wall_clock, self._meter = limits, wall_clock, meter
         self._lanes, self._flights = Lanes(), Flights()
@@ -91,6 +104,8 @@ class SecretsActor(GenServer):
         self._dispatcher.adopt()
         meter.watch("secrets actor", lambda: ((WAITING, (), self._flights.waiting if self.me.is_alive() else 0),))
         self.send_after(SWEEP, Sweep())
+        if self._leaps is not None:
+            self.send_after(GLANCE, Glance())
 
     def translate(self, error: BaseException) -> BaseException:
         """Every error of ours is a SecretsError, for pykka's askers too."""
@@ -134,9 +149,20 @@ class SecretsActor(GenServer):
         elif isinstance(message, Sweep):
             left = self._cache.sweep(self.node.clock.now(), message.left)
             self.send_after(0.0 if left else SWEEP, Sweep(left))
+        elif isinstance(message, Glance):
+            self._glance()
         elif isinstance(message, _OPERATIONS):
             self._admit(message, told(self._meter, message))
         return None
+
+    def _glance(self) -> None:
+        leapt = 0.0 if self._leaps is None else self._leaps()
+        if leapt:
+            self._cache.age(leapt)
+            self._lanes.outdate_all()  # what is being read now is as old as that, too
+            self._subscriptions.age(leapt)
+            self.node.observe(ClockLeapt(self.me.label, round(leapt, 3)))
+        self.send_after(GLANCE, Glance())
 
     def _give_up(self, waiter: Waiter) -> None:
         error = out_of_time(waiter.operation)

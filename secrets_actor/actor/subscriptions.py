@@ -197,6 +197,14 @@ class Subscriptions:
             concerned = tuple(self._entries.values())
         _wake(concerned, Look(doubt=True))
 
+    def age(self, seconds: float) -> None:
+        """What is known was heard so many *seconds* earlier than it seemed."""
+        with self._lock:
+            for lane in self._lanes.values():
+                lane.known = replace(lane.known, seen_at=lane.known.seen_at - seconds)
+            concerned = tuple(self._entries.values())
+        _wake(concerned)
+
     def __len__(self) -> int:
         return len(self._entries)
 

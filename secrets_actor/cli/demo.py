@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tempfile
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Protocol
@@ -17,6 +16,7 @@ import click
 
 from secrets_actor.actor.jobs import JobStarted
 from secrets_actor.cli import output
+from secrets_actor.clock import now, sleep
 from secrets_actor.domain.errors import ServiceError
 from secrets_actor.otp import LifecycleEvent, Pid, Tree
 from secrets_actor.runtime.settings import LocalSettings, Settings
@@ -92,10 +92,10 @@ def perform(teller: Teller) -> None:
     with tempfile.TemporaryDirectory(prefix="secrets-actor-demo-") as folder:
         assassin = _Assassin()
         settings = Settings(local=LocalSettings(path=Path(folder)))
-        begun = time.perf_counter()
+        begun = now()
         system = System(settings, observer=assassin).start()
         try:
-            _play(teller, system, assassin, (time.perf_counter() - begun) * 1000)
+            _play(teller, system, assassin, (now() - begun) * 1000)
         finally:
             assassin.release()
             system.stop()
@@ -166,7 +166,7 @@ def settled(system: System) -> Tree:
         tree = system.tree()
         if all(node.state == "running" and not node.open_calls and not node.mailbox for node in tree.root.walk()):
             break
-        time.sleep(0.01)
+        sleep(0.01)
     return tree
 
 

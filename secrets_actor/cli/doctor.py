@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import textwrap
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +11,7 @@ from typing import Any, Final
 import click
 
 from secrets_actor.cli.output import as_json
+from secrets_actor.clock import now
 from secrets_actor.domain.errors import ConfigurationError, SecretsError
 from secrets_actor.domain.findings import Finding, Verdict
 from secrets_actor.runtime.settings_source import CONFIG_VARIABLE, load
@@ -25,7 +25,7 @@ def report(config: Path | None, prefix: str, seconds: float, json: bool) -> bool
     """Print the findings as they come, for *seconds* at most; whether there is no fault. *prefix* is what names begin
     with that may be tried."""
     healthy = True
-    for finding in _findings(config, prefix, time.monotonic() + seconds):
+    for finding in _findings(config, prefix, now() + seconds):
         healthy = healthy and finding.verdict is not Verdict.FAULT
         click.echo(as_json(facts(finding)) if json else drawn(finding))
     return healthy

@@ -16,9 +16,9 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """What travels with an operation to a backend: until when (`time.monotonic()` seconds), with which keys, and
-    whether it may have taken effect already, for a worker ended over it. A backend that tries several times adds a
-    `Step` to *attempts* for each; its worker adds one for the whole."""
+    """What travels with an operation to a backend: until when (clock seconds: `secrets_actor.clock.now()`
+    tells them), with which keys, and whether it may have taken effect already, for a worker ended over it. A backend
+    that tries several times adds a `Step` to *attempts* for each; its worker adds one for the whole."""
 
     deadline: float
     credentials: Credentials | None = None
@@ -55,7 +55,7 @@ class CredentialSource(Protocol):
     """Where keys come from. Fetching may block, so only workers call it."""
 
     def fetch(self, deadline: float) -> Credentials:
-        """Fresh credentials, by *deadline* (`time.monotonic()` seconds). Raises only `SecretsError`s."""
+        """Fresh credentials, by *deadline* (clock seconds). Raises only `SecretsError`s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class BackendKit:
     """What runtime hands to the actor: how to open a connection, and the source of keys if the store wants any.
 
     `endpoint` is its host and port, for a store that has one: a breaker then guards it.
-    `examine` looks at everything that the store needs, by a deadline (`time.monotonic()` seconds), and changes nothing;
+    `examine` looks at everything that the store needs, by a deadline (clock seconds), and changes nothing;
     the text is what names begin with that it may ask for.
     """
 

@@ -16,7 +16,6 @@ Rule 3: no span holds a value, a key or a token. The name of the secret is left 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
@@ -24,6 +23,7 @@ from typing import Final
 from opentelemetry import context, metrics, trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
+from secrets_actor.clock import wall_time
 from secrets_actor.domain.journey import Journey
 from secrets_actor.domain.metrics import Kind, Metric
 from secrets_actor.domain.steps import OK, WORKER, Step
@@ -44,7 +44,7 @@ class Tracing:
 
     def begin(self, journey: Journey) -> Callable[[], None]:
         """In the caller's thread: his current span is the parent of all."""
-        offset = time.time_ns() - int(journey.began * 1e9)
+        offset = int((wall_time() - journey.began) * 1e9)
         return partial(self._tell, journey, context.get_current(), offset)
 
     def _tell(self, journey: Journey, parent: context.Context, offset: int) -> None:

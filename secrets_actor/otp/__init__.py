@@ -1,5 +1,6 @@
 """OTP behaviours on pykka: gen_server, supervisor, dynamic supervisor. Knows nothing of secrets."""
 
+from secrets_actor.clock import Clock, ManualClock, SystemClock
 from secrets_actor.otp.backoff import Backoff
 from secrets_actor.otp.child_requests import CountChildren, Counts, GetChildSpec
 from secrets_actor.otp.child_spec import (
@@ -13,7 +14,6 @@ from secrets_actor.otp.child_spec import (
     Restart,
     Strategy,
 )
-from secrets_actor.otp.clock import Clock, ManualClock, SystemClock
 from secrets_actor.otp.dynamic_supervisor import DynamicSupervisor, TerminatePid
 from secrets_actor.otp.errors import (
     BadReturn,

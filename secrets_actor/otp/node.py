@@ -6,8 +6,8 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING
 
+from secrets_actor.clock import Clock, SystemClock
 from secrets_actor.forks import on_fork
-from secrets_actor.otp.clock import Clock, SystemClock
 from secrets_actor.otp.errors import ForkedProcess
 from secrets_actor.otp.events import LifecycleEvent, Observer, ProcessCrashed, TooManyDisowned
 from secrets_actor.otp.reasons import FORKED, TOO_MANY_DISOWNED

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import itertools
 import threading
-import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from secrets_actor.clock import now
 from secrets_actor.otp.errors import CallFailed, ForkedProcess, NoProcess, Overloaded
 from secrets_actor.otp.events import ProcessDisowned, ProcessEnded
 from secrets_actor.otp.gate import Gate
@@ -109,10 +109,10 @@ class Pid:
         caller.fail(ForkedProcess(FORKED) if self.reason is FORKED else NoProcess(NOPROC))
 
     def _wait_for_room(self, caller: From[Any]) -> bool:
-        begun = time.monotonic()
+        begun = now()
         found = caller.patience != 0.0 and self.mailbox.wait_for_room(caller.patience)
         if caller.patience is not None:
-            caller.patience = max(caller.patience - (time.monotonic() - begun), 0.0)
+            caller.patience = max(caller.patience - (now() - begun), 0.0)
         return found
 
     def owe(self, caller: From[Any]) -> None:

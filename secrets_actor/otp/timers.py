@@ -11,7 +11,7 @@ import itertools
 import threading
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from secrets_actor.otp.clock import Clock
+from secrets_actor.clock import Clock
 from secrets_actor.records import dataclass
 
 if TYPE_CHECKING:

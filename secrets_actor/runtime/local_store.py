@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -10,11 +9,12 @@ from typing import Final
 
 from secrets_actor.backends.key_place import KeyPlace, place_of
 from secrets_actor.backends.local import export
-from secrets_actor.backends.local.backend import LocalBackend, kit, utc_now
+from secrets_actor.backends.local.backend import LocalBackend, kit
 from secrets_actor.backends.local.keys.sources import source_for
 from secrets_actor.backends.local.master_key import MasterKeySource
 from secrets_actor.backends.local.sealed_lock import Lock
 from secrets_actor.backends.local.upkeep import copies, place, rekey, salvage, verify
+from secrets_actor.clock import now, utc_now
 from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.paths import absolute
 from secrets_actor.records import dataclass
@@ -97,4 +97,4 @@ def local_store(settings: Settings, source: MasterKeySource | None = None) -> Lo
 
 
 def _deadline() -> float:
-    return time.monotonic() + SECONDS
+    return now() + SECONDS

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -20,6 +19,7 @@ from secrets_actor.actor.failures import translated
 from secrets_actor.actor.jobs import Drain, UseStore
 from secrets_actor.client.background import Subscription
 from secrets_actor.client.secrets import Secrets
+from secrets_actor.clock import now
 from secrets_actor.domain.changes import NewVersion
 from secrets_actor.domain.errors import ConfigurationError, SecretsError, StartFailed
 from secrets_actor.domain.journey import Tracer
@@ -197,13 +197,13 @@ class System(AsyncFace, Looking):
             with contextlib.suppress(SecretsError):  # time is up, or nobody is there: it ends all the same
                 self._tell(Drain(), drain)
         self._stopping = True
-        node, deadline = self._parts.node, time.monotonic() + timeout
+        node, deadline = self._parts.node, now() + timeout
         root.exit(SHUTDOWN, sender=root.parent)
         root.wait(timeout)
         # None, unless time is up, or the root was killed: then orphans end by themselves. Supervisors come first. Those
         # below another root are of the next tree, which a host may have started already.
         for pid in sorted((pid for pid in node.live if _is_below(root, pid)), key=lambda pid: pid.serial):
-            if pid.wait(max(0.0, deadline - time.monotonic())) is None:
+            if pid.wait(max(0.0, deadline - now())) is None:
                 pid.kill()
         for pid in node.disowned:
             if pid.thread is not None and pid.thread is not threading.current_thread():

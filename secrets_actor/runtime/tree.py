@@ -7,7 +7,6 @@ a child that cannot live must, within seconds, for then only the embedding progr
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Iterator
 from typing import Final
 
@@ -19,6 +18,7 @@ from secrets_actor.actor.secrets_actor import Limits, SecretsActor
 from secrets_actor.actor.staff import Crew
 from secrets_actor.actor.subscriber import Rhythm, Subscriber
 from secrets_actor.actor.worker import Worker
+from secrets_actor.clock import wall_time
 from secrets_actor.otp import (
     Backoff,
     ChildSpec,
@@ -88,6 +88,7 @@ def secrets_actor(parts: Parts) -> SecretsActor:
         wall_clock=parts.wall_clock,
         subscriptions=parts.subscriptions,
         meter=parts.meters,
+        leaps=parts.leaps,
     )
 
 
@@ -142,7 +143,7 @@ def _faces(parts: Parts) -> tuple[ChildSpec, ...]:
 
 def children(parts: Parts) -> tuple[ChildSpec, ...]:
     """The children of the root."""
-    audit = ChildSpec(AUDIT, lambda: AuditServer(parts.trail, parts.audit_log, time.time), name=AUDIT)
+    audit = ChildSpec(AUDIT, lambda: AuditServer(parts.trail, parts.audit_log, wall_time), name=AUDIT)
     workers = ChildSpec(
         WORKERS,
         lambda: DynamicSupervisor(WORKERS_FLAGS, parts.settings.max_workers),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.cache_rules import CacheRules
 from secrets_actor.actor.present_kit import PresentKit
 from secrets_actor.actor.subscriptions import Subscriptions
 from secrets_actor.backends.key_place import KeyPlace, place_of
+from secrets_actor.clock import SystemClock, WallLeaps, utc_now
 from secrets_actor.domain.journey import Tracer
 from secrets_actor.domain.ports import BackendKit
 from secrets_actor.otp import Clock, LifecycleEvent, Node, Observer
@@ -40,12 +41,8 @@ class Parts:
     audit_log: AuditLog
     meters: Meters
     wall_clock: Callable[[], datetime]
+    leaps: Callable[[], float] | None  # of the wall clock; None where a test moves the time
     tracer: Tracer | None = None
-
-
-def utc_now() -> datetime:
-    """The wall clock."""
-    return datetime.now(UTC)
 
 
 def assemble(
@@ -74,6 +71,7 @@ def assemble(
         audit_log=audit_log,
         meters=meters,
         wall_clock=utc_now,
+        leaps=WallLeaps() if clock is None or isinstance(clock, SystemClock) else None,
         tracer=tracer,
     )
 

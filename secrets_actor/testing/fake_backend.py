@@ -17,13 +17,13 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Final, TypeVar, get_args
 
+from secrets_actor.clock import utc_now
 from secrets_actor.domain.errors import BackendTimeout, RequestFailed, SecretsError, StoreError
 from secrets_actor.domain.operations import Operation, Set
 from secrets_actor.domain.ports import Answer, BackendKit, CallContext, CredentialSource
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.otp import Clock, SystemClock
 from secrets_actor.records import dataclass
-from secrets_actor.runtime.wiring import utc_now
 from secrets_actor.testing.gate import Gate, When
 from secrets_actor.testing.shelf import KINDS, Shelf
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from typing import Final
 
+from secrets_actor.clock import now, sleep
 from secrets_actor.otp import Pid, Tree, TreeNode
 from secrets_actor.runtime.system import System
 from secrets_actor.testing.gate import PATIENCE
@@ -22,16 +22,16 @@ def settled(system: System, timeout: float = PATIENCE) -> Tree:
 
     Raises `TimeoutError`, naming who was not at rest, after *timeout* seconds.
     """
-    deadline = time.monotonic() + timeout
+    deadline = now() + timeout
     while True:
         tree = system.tree()
         busy = [_described(node) for node in tree.root.walk() if not _at_rest(node)]
         busy += [repr(pid) for pid in _processes(system) if not pid.mailbox_idle()]
         if not busy:
             return tree
-        if time.monotonic() >= deadline:
+        if now() >= deadline:
             raise TimeoutError(f"after {timeout:g} seconds the tree is not at rest: {', '.join(busy)}")
-        time.sleep(_GLANCE)
+        sleep(_GLANCE)
 
 
 def find(system: System, who: str | int | threading.Thread, timeout: float = PATIENCE) -> Pid:
@@ -41,14 +41,14 @@ def find(system: System, who: str | int | threading.Thread, timeout: float = PAT
     Waits for one that is not there yet: a process may be at work before its supervisor shows it. Raises `LookupError`
     after *timeout* seconds, and at once when the system does not run.
     """
-    deadline = time.monotonic() + timeout
+    deadline = now() + timeout
     while True:
         found = _look_for(system, who)
         if found is not None:
             return found
-        if time.monotonic() >= deadline or not system.is_running():
+        if now() >= deadline or not system.is_running():
             raise LookupError(f"there is no process {who!r} in the tree; str(system.tree()) shows those there are")
-        time.sleep(_GLANCE)
+        sleep(_GLANCE)
 
 
 def kill(system: System, who: str | int | threading.Thread) -> Pid:

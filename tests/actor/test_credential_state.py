@@ -155,9 +155,12 @@ class Clock:
     def __call__(self) -> datetime:
         return self.now
 
+    def seconds(self) -> float:
+        return (self.now - NOW).total_seconds()
+
 
 def test_a_keyring_starts_one_fetch_and_releases_all_who_wait_for_it() -> None:
-    ring = Keyring(Clock())
+    ring = Keyring(Clock(), lambda: 0.0)
     first, second = Flight(1, List()), Flight(2, List())
 
     assert ring.start_fetch()
@@ -170,7 +173,7 @@ def test_a_keyring_starts_one_fetch_and_releases_all_who_wait_for_it() -> None:
 
 
 def test_a_keyring_releases_them_too_when_the_fetch_fails_and_may_start_another() -> None:
-    ring = Keyring(Clock())
+    ring = Keyring(Clock(), lambda: 0.0)
     flight = Flight(1, List())
     ring.start_fetch()
     ring.lock_out(flight)
@@ -182,7 +185,7 @@ def test_a_keyring_releases_them_too_when_the_fetch_fails_and_may_start_another(
 
 
 def test_a_keyring_drops_the_keys_that_were_refused_and_none_that_came_since() -> None:
-    ring, old, new = Keyring(Clock()), keys(), keys()
+    ring, old, new = Keyring(Clock(), lambda: 0.0), keys(), keys()
     ring.fetched(old)
     ring.fetched(new)
 
@@ -207,7 +210,7 @@ def test_a_keyring_drops_the_keys_that_were_refused_and_none_that_came_since() -
 def test_a_flight_goes_once_more_only_after_a_refusal_of_its_keys(
     error: type[SecretsError], kept: bool, again: bool
 ) -> None:
-    ring, flight, refusal = Keyring(Clock()), Flight(1, List()), error("no")
+    ring, flight, refusal = Keyring(Clock(), lambda: 0.0), Flight(1, List()), error("no")
     ring.fetched(used := keys())
 
     assert ring.refused(flight, used, refusal) is again
@@ -218,7 +221,7 @@ def test_a_flight_goes_once_more_only_after_a_refusal_of_its_keys(
 
 def test_a_keyring_holds_keys_until_their_end() -> None:
     clock = Clock()
-    ring = Keyring(clock)
+    ring = Keyring(clock, clock.seconds)
     ring.fetched(keys(NOW + HOUR))
 
     clock.now = NOW + HOUR
@@ -226,3 +229,67 @@ def test_a_keyring_holds_keys_until_their_end() -> None:
     assert ring.current() is None
     assert ring.must_wait()
     assert ring.start_fetch()
+
+
+class Machine:
+    """A wall clock, and a clock that counts what passes; a test moves each."""
+
+    def __init__(self) -> None:
+        self.wall, self.passed = NOW, 0.0
+
+    def ring(self) -> Keyring:
+        return Keyring(lambda: self.wall, lambda: self.passed)
+
+    def sleep(self, seconds: float) -> None:
+        self.passed += seconds
+        self.wall += timedelta(seconds=seconds)
+
+
+def test_keys_end_while_the_machine_sleeps() -> None:
+    machine = Machine()
+    ring = machine.ring()
+    ring.fetched(keys(NOW + HOUR))
+
+    machine.sleep(3600.0)
+
+    assert ring.current() is None
+
+
+@pytest.mark.parametrize("leap", [timedelta(days=31), timedelta(days=-31)])
+def test_a_wall_clock_that_is_set_makes_good_keys_neither_end_nor_last(leap: timedelta) -> None:
+    machine = Machine()
+    ring = machine.ring()
+    ring.fetched(used := keys(NOW + HOUR))
+    machine.wall += leap
+
+    machine.sleep(3599.0)
+    assert ring.current() is used
+    machine.sleep(1.0)
+    assert ring.current() is None
+
+
+def test_keys_that_are_fetched_while_the_wall_clock_is_ahead_are_good() -> None:
+    machine = Machine()
+    ring = machine.ring()
+    ring.fetched(keys(NOW + HOUR))
+    machine.wall += timedelta(days=31)
+    machine.sleep(3600.0)
+
+    ring.fetched(new := keys(NOW + 2 * HOUR))
+
+    assert ring.current() is new
+    machine.sleep(3600.0)
+    assert ring.current() is None
+
+
+def test_a_wall_clock_that_was_wrong_at_the_start_is_forgotten_with_the_first_keys_that_fit() -> None:
+    machine = Machine()
+    machine.wall += timedelta(days=31)
+    ring = machine.ring()
+    ring.fetched(keys(NOW + HOUR))
+    assert ring.current() is None
+
+    machine.wall -= timedelta(days=31)
+    ring.fetched(new := keys(NOW + HOUR))
+
+    assert ring.current() is new

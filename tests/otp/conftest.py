@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 
-from secrets_actor.otp import GenServer, Handled, LifecycleEvent, ManualClock, Node, Pid, Reply, TimerServer, spawn
+from secrets_actor.otp import (
+    Clock,
+    GenServer,
+    Handled,
+    LifecycleEvent,
+    ManualClock,
+    Node,
+    Pid,
+    Reply,
+    TimerServer,
+    spawn,
+)
 from secrets_actor.otp.reasons import ExitReason
 
 PATIENCE = 10.0  # seconds before a test that waits for something fails
@@ -52,7 +63,7 @@ class TestNode(Node):
 
     __test__ = False
 
-    def __init__(self, recorder: Recorder, clock: ManualClock | None = None) -> None:
+    def __init__(self, recorder: Recorder, clock: Clock | None = None) -> None:
         super().__init__(recorder, clock)
         self.recorder = recorder
         self.started: list[Pid] = []

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,11 +15,12 @@ from secrets_actor.otp import (
     NoProcess,
     Reply,
     SystemClock,
+    TimerServer,
     call,
     stop,
 )
 from secrets_actor.otp.timers import TimerTable
-from tests.otp.conftest import PATIENCE, Echo, Listener, TestNode, eventually
+from tests.otp.conftest import PATIENCE, Echo, Listener, Recorder, TestNode, eventually
 
 
 def test_an_answer_settles_once_and_everybody_sees_the_same() -> None:
@@ -123,6 +125,33 @@ def test_timers_fire_in_order_when_the_clock_says_so(timed: TestNode, clock: Man
     assert listener.seen(3)[2] == 3.0
 
 
+class SleepingClock:
+    """A clock that goes on while the machine sleeps, and nobody is told when it wakes up."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now(self) -> float:
+        return self.seconds
+
+    def on_jump(self, callback: Callable[[], None]) -> None:
+        """It tells nobody."""
+
+
+def test_a_timer_whose_time_came_while_the_machine_slept_fires_soon_after() -> None:
+    clock = SleepingClock()
+    node = TestNode(Recorder(), clock)
+    try:
+        node.spawn(TimerServer, "timers")
+        pid, listener = listening(node)
+        node.timers.send_after(8 * 3600.0, pid, "late")
+        assert call(pid, "through") == "through"
+        clock.seconds = 9 * 3600.0
+        assert listener.seen(1) == ["late"]
+    finally:
+        node.close()
+
+
 def test_a_cancelled_timer_says_what_it_had_left_and_a_fired_one_nothing(timed: TestNode, clock: ManualClock) -> None:
     pid, listener = listening(timed)
     timer, fired = timed.timers.send_after(5.0, pid, "never"), timed.timers.send_after(1.0, pid, "fired")
@@ -148,8 +177,6 @@ def test_cancelled_timers_do_not_pile_up() -> None:
 
 
 def test_a_timer_outlives_the_process_that_keeps_it(timed: TestNode, clock: ManualClock) -> None:
-    from secrets_actor.otp import TimerServer
-
     pid, listener = listening(timed)
     timed.timers.send_after(1.0, pid, "kept")
     keeper = timed.timers.keeper

@@ -1,11 +1,11 @@
 """An exchange that knows when it is in doubt."""
 
-import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from secrets_actor.backends.aws.exchange import Exchange
 from secrets_actor.backends.aws.protocol import Call
+from secrets_actor.clock import now
 from secrets_actor.domain.errors import ConnectionFailed, InvalidAnswer, SecretsError, StoreFailure, Unreachable
 from secrets_actor.domain.ports import Answer
 from secrets_actor.domain.steps import Step
@@ -23,14 +23,14 @@ class Conversation(Exchange):
     attempts: list[Step] | None = None
 
     def _attempt(self, call: Call, read: Callable[[bytes, str | None], R], *rest: Any) -> Any:
-        began = time.monotonic()
+        began = now()
         outcome = super()._attempt(call, read, *rest)
         told = "ok"
         if not isinstance(outcome, Answer):
             self.in_doubt = self.in_doubt or untold(outcome.error)
             told = outcome.error.code
         if self.attempts is not None:
-            self.attempts.append(Step(call.action, began, time.monotonic(), told))
+            self.attempts.append(Step(call.action, began, now(), told))
         return outcome
 
 

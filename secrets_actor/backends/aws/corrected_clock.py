@@ -3,14 +3,10 @@ told about it. A thin shell."""
 
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from secrets_actor.backends.aws.skew import TOLERATED, set_back
-
-
-def utc_now() -> datetime:
-    """This machine's wall clock."""
-    return datetime.now(UTC)
+from secrets_actor.clock import utc_now
 
 
 class CorrectedClock:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -19,6 +18,7 @@ from secrets_actor.backends.aws.credentials.sts import Sts
 from secrets_actor.backends.aws.exchange import Exchange, Line
 from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.backends.aws.skew import TOLERATED, http_date, in_words
+from secrets_actor.clock import now
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import (
     AccessDenied,
@@ -62,7 +62,7 @@ class Patient:
 
 
 def examine(patient: Patient, prefix: str, deadline: float) -> Iterator[Finding]:
-    """The findings, by *deadline* (`time.monotonic()` seconds). Names that are tried begin with *prefix*."""
+    """The findings, by *deadline* (clock seconds). Names that are tried begin with *prefix*."""
     keys, finding = _keys(patient, deadline)
     yield finding
     line = patient.line()
@@ -88,7 +88,7 @@ def examine(patient: Patient, prefix: str, deadline: float) -> Iterator[Finding]
 
 
 def _by(deadline: float) -> float:
-    return min(deadline, time.monotonic() + STEP)
+    return min(deadline, now() + STEP)
 
 
 def _keys(patient: Patient, deadline: float) -> tuple[Credentials | None, Finding]:

@@ -12,7 +12,6 @@ Rule 5: when AWS refuses the time of a signature the clock is corrected for all 
 import os
 import random
 import threading
-import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -25,6 +24,7 @@ from secrets_actor.backends.aws.pace import Pace
 from secrets_actor.backends.aws.retry import Kind, classify, pause_before, pause_while_going, sdk_request
 from secrets_actor.backends.aws.sigv4 import amz_date
 from secrets_actor.backends.aws.skew import TOLERATED, http_date, in_words, may_be_skew, too_far
+from secrets_actor.clock import now
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import ConnectionFailed, InvalidSignature, SecretsError, Throttled
 from secrets_actor.domain.ports import Answer
@@ -99,7 +99,7 @@ class Exchange:
         pause = pause_while_going(
             attempt,
             dice=random.random(),  # noqa: S311  jitter
-            now=time.monotonic(),
+            now=now(),
             deadline=self._deadline,
             needs=self._line.quickest or 0.0,
         )
@@ -111,7 +111,7 @@ class Exchange:
         self, call: protocol.Call, read: Callable[[bytes, str | None], R], headers: tuple[tuple[bytes, bytes], ...]
     ) -> "Answer[R] | _Failed":
         answer: HttpAnswer | None = None
-        at, started = self._line.clock.now(), time.monotonic()
+        at, started = self._line.clock.now(), now()
         try:
             answer = self._send(call, at, headers, started)
             request_id = failures.request_id(answer.headers)
@@ -129,7 +129,7 @@ class Exchange:
         headers = line.signer.headers(call.target, call.body, self._credentials, at)
         headers += more
         answer = line.transport.request("POST", headers, call.body, until=min(self._deadline, started + line.timeout))
-        taken = time.monotonic() - started
+        taken = now() - started
         if line.quickest is None or taken < line.quickest:
             line.quickest = taken
         return answer
@@ -141,7 +141,7 @@ class Exchange:
             failed.error,
             attempt,
             dice=random.random(),  # noqa: S311  jitter
-            now=time.monotonic(),
+            now=now(),
             deadline=self._deadline,
             hint=failed.headers.get("x-amz-retry-after"),
             max_attempts=line.pace.policy.max_attempts,
@@ -156,7 +156,7 @@ class Exchange:
     def _wait_for_turn(self) -> None:
         """In adaptive mode, until the send rate lets a request go."""
         while (seconds := self._line.pace.hold()) > 0:
-            if time.monotonic() + seconds >= self._deadline:
+            if now() + seconds >= self._deadline:
                 raise Throttled("AWS throttles this account, and its turn would come too late: ask less often")
             self._line.pause(seconds)
 
@@ -166,7 +166,7 @@ class Exchange:
         if server is None or not may_be_skew(failed.error) or not too_far(failed.signed_at, server):
             return False
         self._line.clock.learn(server)
-        return not self._line.closed.is_set() and time.monotonic() + (self._line.quickest or 0.0) < self._deadline
+        return not self._line.closed.is_set() and now() + (self._line.quickest or 0.0) < self._deadline
 
     def _told(self, failed: "_Failed") -> SecretsError:
         """The error as it is; or, where the clock is to blame for it, one that says so."""
@@ -184,7 +184,7 @@ class Exchange:
         server = failed.server_time
         if server is None:
             return None
-        left = min(self._line.timeout, self._deadline - time.monotonic())
+        left = min(self._line.timeout, self._deadline - now())
         return amz_date(server + timedelta(seconds=max(left, 0.0)))
 
 

@@ -4,18 +4,18 @@ A thin shell: one lock around two pure values. Nothing waits in here; whoever is
 """
 
 import threading
-import time
 from collections.abc import Callable
 
 from secrets_actor.backends.aws.quota import CAPACITY, REFUND, Quota
 from secrets_actor.backends.aws.retry import COSTS, Kind, RetryPolicy
 from secrets_actor.backends.aws.send_rate import SendRate
+from secrets_actor.clock import now
 
 
 class Pace:
     """For any thread. *clock* gives seconds."""
 
-    def __init__(self, policy: RetryPolicy | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, policy: RetryPolicy | None = None, clock: Callable[[], float] = now) -> None:
         self.policy = policy or RetryPolicy()
         self._clock = clock
         self._lock = threading.Lock()

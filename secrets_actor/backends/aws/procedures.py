@@ -9,13 +9,13 @@ Rule 2: a write without token that is repeated after a lost answer may be refuse
 import base64
 import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import uuid4
 
 from secrets_actor.backends.aws import answers, requests
 from secrets_actor.backends.aws.conversation import Conversation
 from secrets_actor.backends.aws.protocol import Call
+from secrets_actor.clock import utc_now
 from secrets_actor.domain.descriptions import (
     NamedReceipt,
     ReplicationReceipt,
@@ -91,7 +91,7 @@ def delete(exchange: Conversation, operation: Delete, recovery_window: int) -> A
         if not exchange.in_doubt:
             raise
         request_id = error.request_id
-    return Answer(DeleteReceipt(operation.secret_id, operation.secret_id, datetime.now(UTC)), request_id)
+    return Answer(DeleteReceipt(operation.secret_id, operation.secret_id, utc_now()), request_id)
 
 
 def restore(exchange: Conversation, operation: Restore | Set) -> Answer[RestoreReceipt]:

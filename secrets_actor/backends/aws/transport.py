@@ -20,7 +20,6 @@ import logging
 import re
 import ssl
 import threading
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final, cast
@@ -34,6 +33,7 @@ from secrets_actor.backends.aws.packets import Packets
 from secrets_actor.backends.aws.proxy import Proxy
 from secrets_actor.backends.aws.sparing import leaving_out
 from secrets_actor.backends.aws.wire import Wire
+from secrets_actor.clock import now
 from secrets_actor.domain.errors import (
     BackendTimeout,
     BodyReadFailed,
@@ -115,12 +115,12 @@ class Transport:
     def request(
         self, method: str, headers: Sequence[tuple[bytes, bytes]], body: bytes, *, until: float, path: str = "/"
     ) -> HttpAnswer:
-        """Send one request, as it is, and read its whole answer by *until* (`time.monotonic()` seconds).
+        """Send one request, as it is, and read its whole answer by *until* (clock seconds).
 
         *headers* must hold Host, and Content-Length where there is a body. Raises `ConnectionFailed`, `TlsFailed`,
         `RequestFailed`, `BodyReadFailed`, `BackendTimeout`, `InvalidAnswer` (too long), `ConfigurationError` (CA).
         """
-        started = time.monotonic()
+        started = now()
         if until <= started:
             raise BackendTimeout(f"{self._name}: no time left to ask; allow more", endpoint=self._name)
         if _SENDABLE.fullmatch(b"".join(chain.from_iterable(headers))) is None:
@@ -225,7 +225,7 @@ class _Connection(httpx.BaseTransport):
         """Whether it is idle, not for too long, and the server has not closed it."""
         if self._other is not None:
             return self._other.is_available() and not self._other.has_expired()
-        return time.monotonic() < self._kept_until and not self._packets.is_readable()
+        return now() < self._kept_until and not self._packets.is_readable()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send *request*, and bring the answer. The body of one that is not ordinary is still to be read."""
@@ -237,7 +237,7 @@ class _Connection(httpx.BaseTransport):
             answer = self._packets.ask(request_bytes(b"POST / HTTP/1.1", request.headers.raw, body), MAX_BODY)
             if answer is not None:
                 head, body, nothing_more = answer
-                self._kept_until = time.monotonic() + KEEP_ALIVE if nothing_more else 0.0
+                self._kept_until = now() + KEEP_ALIVE if nothing_more else 0.0
                 return httpx.Response(head.status, headers=head.headers, stream=httpx.ByteStream(body))
         url = httpcore.URL(scheme=self._origin.scheme, host=self._origin.host, port=self._origin.port, target=target)
         self._other = httpcore.HTTP11Connection(self._origin, _Stream(self._packets), KEEP_ALIVE)

@@ -21,10 +21,10 @@ import select
 import socket
 import ssl
 import threading
-import time
 from typing import Any, Final
 
 from secrets_actor.backends.aws.proxy import Proxy, connect_request, connect_status
+from secrets_actor.clock import now
 from secrets_actor.domain.errors import ConfigurationError, ConnectionFailed, SecretsError, TlsFailed
 
 # OpenSSL's X509_V_ERR_* numbers (x509_vfy.h) that an operator can do something about.
@@ -65,7 +65,7 @@ class Wire:
         self.abandoned = False
 
     def begin(self, until: float) -> None:
-        """An exchange begins, to end by *until* (`time.monotonic()` seconds).
+        """An exchange begins, to end by *until* (clock seconds).
 
         Raises `ConnectionFailed` once the wire is abandoned.
         """
@@ -260,7 +260,7 @@ class Wire:
             self._socket = None
 
     def _left(self) -> float:
-        return self._until - time.monotonic()
+        return self._until - now()
 
     def _left_or_timeout(self) -> float:
         left = self._left()

@@ -15,13 +15,13 @@ from __future__ import annotations
 import contextlib
 import secrets
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
+from secrets_actor.clock import now, utc_now
 from secrets_actor.domain.errors import SecretsError, StoreUnavailable
 from secrets_actor.domain.findings import Finding
 from secrets_actor.domain.operations import Operation
@@ -42,11 +42,6 @@ NAME: Final = "local_encrypted"
 SWEEP: Final = 0.1
 # Folders of stores whose connections a fork could not close; see rule 4.
 _inherited: Final[set[Path]] = set()
-
-
-def utc_now() -> datetime:
-    """The wall clock."""
-    return datetime.now(UTC)
 
 
 def kit(
@@ -165,14 +160,14 @@ class LocalBackend:
                 path=str(self._folder),
             )
         deadline = context.deadline
-        opened, now = self._open(deadline), self._wall_clock()
+        opened, moment = self._open(deadline), self._wall_clock()
         new_id = str(uuid.uuid4()) if operation.writes else ""  # a read makes no version
 
         def work(shelf: LocalShelf) -> object:
             return perform(
                 shelf,
                 operation,
-                now,
+                moment,
                 new_id=new_id,
                 recovery_window=self._recovery_window,
                 choose=secrets.randbelow,
@@ -186,7 +181,7 @@ class LocalBackend:
         finally:
             # The read has its answer already, so failing here is no error.
             with contextlib.suppress(SecretsError):
-                opened.sweep(now, min(deadline, time.monotonic() + SWEEP))
+                opened.sweep(moment, min(deadline, now() + SWEEP))
 
     def _open(self, deadline: float) -> Opened:
         if self._opened is not None and self._opened.identity != self._opening.identity(self._database, self._key):

@@ -23,7 +23,7 @@ _VERIFY: Final = "to open every value, too, run: secrets-actor store verify"
 
 
 def examine(folder: Path, now: datetime, deadline: float, key: MasterKeySource | None = None) -> Iterator[Finding]:
-    """The findings on the store in *folder*, by *deadline* (`time.monotonic()` seconds). *key*: where its master key
+    """The findings on the store in *folder*, by *deadline* (clock seconds). *key*: where its master key
     comes from (None: the key file in the folder)."""
     source = key or KeyFile(folder / KEY_NAME)
     try:

@@ -15,7 +15,6 @@ import contextlib
 import sqlite3
 import stat
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
@@ -24,6 +23,7 @@ from secrets_actor.backends.local import schema
 from secrets_actor.backends.local.failures import Meaning, meaning, remedy
 from secrets_actor.backends.local.files import FILE_MODE, OTHERS, create_once
 from secrets_actor.backends.local.rows import Row, Rows, check_before_writing, whole_version
+from secrets_actor.clock import now
 from secrets_actor.domain.errors import BackendTimeout, SecretsError, StoreDamaged, StoreUnavailable
 
 T = TypeVar("T")
@@ -65,7 +65,7 @@ class Store:
     def read(self, work: Callable[[Rows], T], deadline: float) -> T:
         """What *work* returns, run on a snapshot.
 
-        Raises what *work* raises, `BackendTimeout` past *deadline* (`time.monotonic()` seconds), `StoreUnavailable`
+        Raises what *work* raises, `BackendTimeout` past *deadline* (clock seconds), `StoreUnavailable`
         for a full disk, missing permissions and a closed connection, `StoreDamaged` for a file that is not as ours.
         """
         return self._run(_READ, work, deadline)
@@ -150,11 +150,11 @@ class Store:
         """Raise when there is no point in going on."""
         if self._closed.is_set():
             raise self._closed_error()
-        if time.monotonic() >= self._deadline:
+        if now() >= self._deadline:
             raise self._late()
 
     def _should_stop(self) -> bool:
-        return self._closed.is_set() or time.monotonic() >= self._deadline
+        return self._closed.is_set() or now() >= self._deadline
 
     # --- opening --------------------------------------------------------------------------------------------------
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from secrets_actor.backends.aws.backend import kit
-from secrets_actor.backends.aws.corrected_clock import CorrectedClock, utc_now
+from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
 from secrets_actor.backends.aws.retry import RetryPolicy
+from secrets_actor.clock import utc_now
 from secrets_actor.domain import errors
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.operations import Get

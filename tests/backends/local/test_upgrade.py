@@ -11,7 +11,8 @@ from typing import Final
 import pytest
 
 from secrets_actor.backends.local import examination, head
-from secrets_actor.backends.local.backend import LocalBackend, utc_now
+from secrets_actor.backends.local.backend import LocalBackend
+from secrets_actor.clock import utc_now
 from secrets_actor.domain.errors import DecryptionFailed, KeyFileError, SecretDeleted, StoreDamaged, WrongKey
 from secrets_actor.domain.findings import Verdict
 from secrets_actor.domain.operations import Get, List, Restore, Set

@@ -4,11 +4,11 @@ Source: AWS STS API reference, AssumeRole: limits of the parameters, and one hou
 """
 
 import re
-import time
 from collections.abc import Mapping
 from typing import Final
 
 from secrets_actor.backends.aws.credentials.sts import Sts
+from secrets_actor.clock import wall_time
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError
 from secrets_actor.domain.ports import CredentialSource
@@ -51,7 +51,7 @@ class Role:
 
     def parameters(self) -> list[tuple[str, str]]:
         """As STS wants them."""
-        name = self.session_name or f"secrets-actor-{int(time.time())}"
+        name = self.session_name or f"secrets-actor-{int(wall_time())}"
         found = [("RoleArn", self.arn), ("RoleSessionName", name)]
         if self.external_id is not None:
             found.append(("ExternalId", self.external_id))
@@ -77,7 +77,7 @@ class AssumeRoleCredentials:
         self._source, self._role, self._sts, self._place = source, role, sts, place
 
     def fetch(self, deadline: float) -> Credentials:
-        """The role's keys, by *deadline* (`time.monotonic()` seconds). Raises `SecretsError`s: the source's, STS's."""
+        """The role's keys, by *deadline* (clock seconds). Raises `SecretsError`s: the source's, STS's."""
         role = checked_role(self._role, self._place)
         return self._sts.assume_role(role.parameters(), self._source.fetch(deadline), deadline)
 

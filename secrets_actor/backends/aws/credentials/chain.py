@@ -38,7 +38,7 @@ class DefaultChain:
         self._profile, self._region, self._sts = profile, region, sts
 
     def fetch(self, deadline: float) -> Credentials:
-        """The keys, by *deadline* (`time.monotonic()` seconds). Raises `NoCredentials`, or a step's `SecretsError`."""
+        """The keys, by *deadline* (clock seconds). Raises `NoCredentials`, or a step's `SecretsError`."""
         return first_of(self.steps(), deadline)
 
     def steps(self) -> list[Step]:

@@ -13,13 +13,13 @@ Source: AWS SDKs and Tools Reference Guide, "Container credential provider"; tim
 import ipaddress
 import os
 import re
-import time
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from secrets_actor.backends.aws.credentials.answers import keys_in, parsed
 from secrets_actor.backends.aws.credentials.connection import connect
 from secrets_actor.backends.aws.endpoint import Endpoint
+from secrets_actor.clock import now, sleep
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError, MetadataServiceError, NoCredentials, SecretsError
 from secrets_actor.small_files import Problem, read_text
@@ -48,7 +48,7 @@ class ContainerCredentials:
     """The keys behind the container's URI. Reads the environment at each fetch."""
 
     def fetch(self, deadline: float) -> Credentials:
-        """The keys, by *deadline* (`time.monotonic()` seconds).
+        """The keys, by *deadline* (clock seconds).
 
         Raises `NoCredentials` when no URI is set, `MetadataServiceError`, `CredentialsError`.
         """
@@ -78,10 +78,10 @@ def _ask(
 ) -> Credentials:
     attempt = 1
     while True:
-        now = time.monotonic()
+        begun = now()
         failure: CredentialsError
         try:
-            answer = transport.request("GET", headers, b"", until=min(deadline, now + REQUEST_TIMEOUT), path=path)
+            answer = transport.request("GET", headers, b"", until=min(deadline, begun + REQUEST_TIMEOUT), path=path)
             keys = keys_in(parsed(answer.body)) if answer.status == 200 else None
             if keys is not None:
                 return keys
@@ -89,9 +89,9 @@ def _ask(
             final = 400 <= answer.status < 500 and answer.status != 429
         except SecretsError as exc:
             failure, final = MetadataServiceError(f"{exc} (asked for the container's keys)"), False
-        if final or attempt == ATTEMPTS or time.monotonic() + PAUSE >= deadline:
+        if final or attempt == ATTEMPTS or now() + PAUSE >= deadline:
             raise failure
-        time.sleep(PAUSE)
+        sleep(PAUSE)
         attempt += 1
 
 

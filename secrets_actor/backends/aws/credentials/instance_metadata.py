@@ -17,14 +17,14 @@ and times as in botocore's `InstanceMetadataFetcher`, which allows version 1 unl
 import os
 import random
 import re
-import time
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from secrets_actor.backends.aws.credentials.answers import keys_in, parsed
 from secrets_actor.backends.aws.credentials.connection import connect
 from secrets_actor.backends.aws.endpoint import Endpoint, parse_url
+from secrets_actor.clock import now, utc_now
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import BackendTimeout, ConfigurationError, MetadataServiceError, SecretsError
 from secrets_actor.records import dataclass, replace
@@ -76,7 +76,7 @@ class InstanceMetadataCredentials:
         self._profile = profile or {}
 
     def fetch(self, deadline: float) -> Credentials:
-        """The keys, by *deadline* (`time.monotonic()` seconds). Raises `MetadataServiceError`."""
+        """The keys, by *deadline* (clock seconds). Raises `MetadataServiceError`."""
         if os.environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
             raise MetadataServiceError(
                 "the instance metadata service is switched off: unset AWS_EC2_METADATA_DISABLED, or use access keys"
@@ -103,7 +103,7 @@ class _Exchange:
         token = self._token()
         role = self._role(token)
         keys = _parse(self._get(ROLE_PATH + role, token, "the role's keys").body)
-        return extended(keys, datetime.now(UTC), random.random())  # noqa: S311  jitter
+        return extended(keys, utc_now(), random.random())  # noqa: S311  jitter
 
     def _token(self) -> bytes | None:
         """The token; None: go on by version 1."""
@@ -136,7 +136,7 @@ class _Exchange:
         headers = [(b"Host", self._endpoint.authority.encode()), *headers]
         attempt = 1
         while True:
-            until = min(self._deadline, time.monotonic() + self._options.timeout)
+            until = min(self._deadline, now() + self._options.timeout)
             try:
                 answer = self._transport.request(method, headers, b"", until=until, path=path)
                 if answer.status == 200:
@@ -147,7 +147,7 @@ class _Exchange:
                 late = isinstance(exc, BackendTimeout)
                 error, again = self._unreachable(method, what, late), not (late and method == "PUT")
                 no_token = late
-            if not again or attempt == self._options.attempts or time.monotonic() >= self._deadline:
+            if not again or attempt == self._options.attempts or now() >= self._deadline:
                 break
             attempt += 1
         raise _NoToken(error) if no_token and method == "PUT" else error

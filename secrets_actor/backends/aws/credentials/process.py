@@ -13,10 +13,10 @@ import select
 import shlex
 import signal
 import subprocess
-import time
 from typing import Final
 
 from secrets_actor.backends.aws.credentials.answers import keys_in, parsed
+from secrets_actor.clock import now, sleep
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError
 
@@ -35,7 +35,7 @@ class ProcessCredentials:
         self._command, self._place = command, place
 
     def fetch(self, deadline: float) -> Credentials:
-        """The keys, by *deadline* (`time.monotonic()` seconds). Raises `CredentialsError`."""
+        """The keys, by *deadline* (clock seconds). Raises `CredentialsError`."""
         output, problem = self._run(deadline)
         answer = None if problem else parsed(output)
         if answer is None:
@@ -87,7 +87,7 @@ def _output(process: "subprocess.Popen[bytes]", deadline: float) -> tuple[bytes,
     poll = select.poll()
     poll.register(source, select.POLLIN)
     while True:
-        left = deadline - time.monotonic()
+        left = deadline - now()
         if left <= 0 or not poll.poll(left * 1000):
             return b"", "the program did not end in time; allow more, or see what it waits for"
         part = os.read(source, MAX_OUTPUT)
@@ -97,9 +97,9 @@ def _output(process: "subprocess.Popen[bytes]", deadline: float) -> tuple[bytes,
         if len(output) > MAX_OUTPUT:
             return b"", f"the program prints more than {MAX_OUTPUT} bytes; is it the right one?"
     while process.poll() is None:
-        if time.monotonic() >= deadline:
+        if now() >= deadline:
             return b"", "the program did not end in time; allow more, or see what it waits for"
-        time.sleep(_LOOK)
+        sleep(_LOOK)
     if process.returncode:
         return b"", f"the program failed (status {process.returncode}); run it by hand and see"
     return output, None

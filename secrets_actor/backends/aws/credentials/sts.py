@@ -13,7 +13,6 @@ Source: AWS STS API reference; which codes may be tried again as in botocore's `
 import os
 import random
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -28,6 +27,7 @@ from secrets_actor.backends.aws.endpoint import Endpoint, endpoint_for, parse_ur
 from secrets_actor.backends.aws.failures import THROTTLING_CODES, TRANSIENT_CODES
 from secrets_actor.backends.aws.sigv4 import HttpRequest, Scope, SigningKeys, sign_headers
 from secrets_actor.backends.aws.skew import http_date, may_be_skew, too_far
+from secrets_actor.clock import now, sleep
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import (
     AccessDenied,
@@ -92,7 +92,7 @@ class Sts:
         self._keys = SigningKeys()
 
     def assume_role(self, parameters: Sequence[tuple[str, str]], signer: Credentials, deadline: float) -> Credentials:
-        """AssumeRole with *parameters*, by *deadline* (`time.monotonic()` seconds). Raises `SecretsError`s."""
+        """AssumeRole with *parameters*, by *deadline* (clock seconds). Raises `SecretsError`s."""
         return self._call("AssumeRole", parameters, signer, deadline, self._keys_in)
 
     def assume_role_with_web_identity(self, parameters: Sequence[tuple[str, str]], deadline: float) -> Credentials:
@@ -128,9 +128,9 @@ class Sts:
                 except SecretsError as exc:
                     error = exc.clone()
                 pause = random.random() * FIRST_PAUSE * 2**attempt  # noqa: S311  jitter
-                if not error.retryable or attempt == ATTEMPTS or time.monotonic() + pause >= deadline:
+                if not error.retryable or attempt == ATTEMPTS or now() + pause >= deadline:
                     raise error
-                time.sleep(pause)
+                sleep(pause)
                 attempt += 1
         finally:
             transport.close()
@@ -152,7 +152,7 @@ class Sts:
             headers += sign_headers(request, checked(signer), scope, at, self._keys).headers
         raw = [(name.encode(), value.encode()) for name, value in headers]
         raw.append((b"Content-Length", b"%d" % len(body)))
-        until = min(deadline, time.monotonic() + REQUEST_TIMEOUT)
+        until = min(deadline, now() + REQUEST_TIMEOUT)
         answer = transport.request("POST", raw, body, until=until)
         found, server = _tree(answer.body), http_date(answer.headers.get("date"))
         if answer.status == 200 and found is not None:

@@ -27,7 +27,7 @@ class WebIdentityCredentials:
         self._place, self._setting = place, setting
 
     def fetch(self, deadline: float) -> Credentials:
-        """The role's keys, by *deadline* (`time.monotonic()` seconds). Raises `SecretsError`s: its own, STS's."""
+        """The role's keys, by *deadline* (clock seconds). Raises `SecretsError`s: its own, STS's."""
         parameters = checked_role(self._role, self._place).parameters()
         return self._sts.assume_role_with_web_identity([*parameters, ("WebIdentityToken", self._token())], deadline)
 

@@ -13,7 +13,6 @@ import contextlib
 import os
 import secrets
 import threading
-import time
 from pathlib import Path
 
 from secrets_actor.backends.local import schema
@@ -26,6 +25,7 @@ from secrets_actor.backends.local.rows import Rows, version
 from secrets_actor.backends.local.store import Blank, Copy, Store
 from secrets_actor.backends.local.upkeep.place import database_of
 from secrets_actor.backends.local.upkeep.verify import Verification, look_through
+from secrets_actor.clock import utc_now
 from secrets_actor.domain.errors import InvalidRequest, StoreDamaged, StoreUnavailable, WrongKey
 from secrets_actor.records import dataclass
 
@@ -149,7 +149,7 @@ def _live(database: Path, replace: bool, deadline: float) -> tuple[Store, Path |
         live.close()
     if not replace:
         raise _in_the_way(database, damaged=live is None)
-    aside = database.with_name(f"{database.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}")
+    aside = database.with_name(f"{database.name}.damaged-{utc_now():%Y%m%d-%H%M%S}-{secrets.token_hex(4)}")
     for end in ("", "-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
             database.with_name(database.name + end).rename(aside.with_name(aside.name + end))
