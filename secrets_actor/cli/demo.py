@@ -10,18 +10,22 @@ import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import click
 
-from secrets_actor.actor.jobs import JobStarted
 from secrets_actor.cli import output
 from secrets_actor.clock import now, sleep
 from secrets_actor.domain.errors import ServiceError
-from secrets_actor.otp import LifecycleEvent, Pid, Tree
+from secrets_actor.domain.operations import Get, Operation
+from secrets_actor.domain.ports import Answer, Backend, BackendKit, CallContext
+from secrets_actor.otp import Pid, Tree
+from secrets_actor.records import replace
 from secrets_actor.runtime.settings import LocalSettings, Settings
 from secrets_actor.runtime.system import System
+from secrets_actor.runtime.wiring import kit_for
 
+T = TypeVar("T")
 NAME: Final = "demo/db-password"
 _PATIENCE: Final = 10.0
 
@@ -63,13 +67,15 @@ class JsonTeller:
 
 
 class _Assassin:
-    """Stops the next worker that takes up a get, so that it can be killed with the get in its hands."""
+    """Stands between the workers and the store, and holds the next worker that comes with a get, so that it can be
+    killed with the get in its hands."""
 
-    def __init__(self) -> None:
+    def __init__(self, kit: BackendKit) -> None:
+        self.kit = replace(kit, connect=lambda: _Watched(kit.connect(), self))
         self._armed = False
         self.caught = threading.Event()
         self._killed = threading.Event()
-        self.serial = 0
+        self.worker = ""  # its label and its serial number
 
     def arm(self) -> None:
         """The next get is the one."""
@@ -79,21 +85,34 @@ class _Assassin:
         """The deed is done: let the dead worker's thread run out."""
         self._killed.set()
 
-    def __call__(self, event: LifecycleEvent) -> None:
-        """Observe, and hold the worker if it is the one."""
-        if self._armed and isinstance(event, JobStarted) and event.operation == "get":
-            self._armed, self.serial = False, event.serial
+    def comes(self, operation: Operation[Any]) -> None:
+        """A worker comes with *operation*."""
+        if self._armed and isinstance(operation, Get):
+            self._armed, self.worker = False, threading.current_thread().name.replace("#", " #")
             self.caught.set()
             self._killed.wait(_PATIENCE)
+
+
+class _Watched:
+    """A connection to the store, past the assassin."""
+
+    def __init__(self, backend: Backend, assassin: _Assassin) -> None:
+        self._backend, self._assassin = backend, assassin
+        self.name, self.close = backend.name, backend.close
+
+    def perform(self, operation: Operation[T], context: CallContext) -> Answer[T]:
+        """As the store does."""
+        self._assassin.comes(operation)
+        return self._backend.perform(operation, context)
 
 
 def perform(teller: Teller) -> None:
     """Run it all. Raises a SecretsError if anything is not as it should be."""
     with tempfile.TemporaryDirectory(prefix="secrets-actor-demo-") as folder:
-        assassin = _Assassin()
         settings = Settings(local=LocalSettings(path=Path(folder)))
+        assassin = _Assassin(kit_for(settings))
         begun = now()
-        system = System(settings, observer=assassin).start()
+        system = System(settings, kit=assassin.kit).start()
         try:
             _play(teller, system, assassin, (now() - begun) * 1000)
         finally:
@@ -122,13 +141,13 @@ def _play(teller: Teller, system: System, assassin: _Assassin, milliseconds: flo
         assassin.arm()
         answer = caller.submit(lambda: secrets.get(NAME, refresh=True))
         _check(assassin.caught.wait(_PATIENCE), "no worker took up the get")
-        _worker(system, assassin.serial).kill()
+        _worker(system, assassin.worker).kill()
         assassin.release()
         secret = answer.result(_PATIENCE)
     _check(secret.reveal() == "correct horse battery staple", "the value is another one")
     teller.say(
         "killed",
-        f"worker #{assassin.serial} with a get in its hands: another one took over,",
+        f"{assassin.worker} with a get in its hands: another one took over,",
         "and the caller has his value without having noticed",
     )
 
@@ -150,11 +169,11 @@ def _play(teller: Teller, system: System, assassin: _Assassin, milliseconds: flo
     _check(secrets.list() == (), "the deleted secret is still listed")
 
 
-def _worker(system: System, serial: int) -> Pid:
+def _worker(system: System, name: str) -> Pid:
     supervisor = system.whereis("workers")
     children = () if supervisor is None else supervisor.published.children
     for child in children:
-        if child.pid is not None and child.pid.serial == serial:
+        if child.pid is not None and f"{child.pid.label} #{child.pid.serial}" == name:
             worker: Pid = child.pid
             return worker
     raise ServiceError("the demonstration failed: the worker is not in the tree")

@@ -154,10 +154,11 @@ ENTRIES: Final = _gauge("cache_entries", "Secrets in the cache")
 BYTES: Final = _gauge("cache_bytes", "Bytes in the cache, about")
 AUDIT: Final = _counter("audit_records", "Audit records", "fate")
 AUDIT_WAITING: Final = _gauge("audit_waiting", "Audit records that wait to be written")
+EVENTS_LOST: Final = _counter("events_lost", "Life-cycle events that could not be told", "receiver")
 SUBSCRIPTIONS: Final = _gauge("subscriptions", "Subscriptions to secrets")
 
 ALL: Final = (
     *(ANSWERS, HITS, MISSES, NEGATIVE_HITS, STALE, JOINED, UPSTREAM, UPSTREAM_SECONDS, RETRIES, THROTTLES, RESENT),
     *(BREAKER, BREAKER_OPENED, REFRESHES, RESTARTS, CRASHES, WAITING, QUEUE, WORKERS, MAILBOX, DISOWNED),
-    *(ENTRIES, BYTES, AUDIT, AUDIT_WAITING, SUBSCRIPTIONS),
+    *(ENTRIES, BYTES, AUDIT, AUDIT_WAITING, EVENTS_LOST, SUBSCRIPTIONS),
 )

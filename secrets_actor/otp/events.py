@@ -95,7 +95,7 @@ class SupervisorShutDown(LifecycleEvent):
 
 
 class Observer(Protocol):
-    """Called from any process's thread; must not block. What it raises is dropped."""
+    """Called from any process's thread; must not block, unless it is a `System`'s. What it raises is dropped."""
 
     def __call__(self, event: LifecycleEvent, /) -> None:
         """Take note of *event*."""

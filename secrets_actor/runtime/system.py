@@ -128,11 +128,14 @@ class System(AsyncFace, Looking):
             parts.cache.show()
             root.monitor(self._on_end)
             return root
+        parts.reports.close(_THREADS_GRACE)  # what went wrong stands in there
         self._ended.set()
         raise StartFailed(f"the tree did not come up: {problem}")
 
     def _on_end(self, down: Down) -> None:
         self._reason = down.reason
+        if down.pid is self._root:
+            self._parts.cache.hide()  # first, for on_give_up may take its time, or start another tree
         if not self._stopping and self._on_give_up is not None:
             self._told_by = threading.current_thread()
             try:
@@ -142,8 +145,8 @@ class System(AsyncFace, Looking):
             finally:
                 self._told_by = None
         if down.pid is self._root:  # else on_give_up has started another
-            self._parts.cache.hide()
-            self._parts.audit_log.close()
+            if not self._stopping:
+                self._parts.reports.close(_THREADS_GRACE)  # whoever waits may leave the program at once
             self._ended.set()
 
     def configure(self, source: Source, *, kit: BackendKit | None = None) -> None:
@@ -208,8 +211,8 @@ class System(AsyncFace, Looking):
         for pid in node.disowned:
             if pid.thread is not None and pid.thread is not threading.current_thread():
                 pid.thread.join(_THREADS_GRACE)
-        if not (node.forked or self.is_running()):  # after a fork its lock may be that of a thread which is not here
-            self._parts.audit_log.close()  # again: who was cut off may have told
+        if not (node.forked or self.is_running()):
+            self._parts.reports.close(min(max(0.0, deadline - now()), _THREADS_GRACE))
 
     def wait(self, timeout: float | None = None) -> ExitReason | None:
         """Wait until the tree has ended: the reason, or None after *timeout* seconds."""
@@ -282,7 +285,8 @@ def start(
     """Start a system from a configuration file's path, from `Settings`, or (None) from SECRETS_ACTOR_CONFIG or the
     defaults: the encrypted local store.
 
-    *observer* is told every life-cycle event of the tree; *on_give_up* that the root has given up, with the reason;
+    *observer* is told every life-cycle event of the tree, in a thread of its own, so it may block; *on_give_up* that
+    the root has given up, with the reason;
     *tracer*, such as `extras.opentelemetry.Tracing()`, of each call that the cache could not answer.
     Raises `ConfigurationError`, `StartFailed`.
     """

@@ -15,7 +15,7 @@ from secrets_actor.backends.key_place import KeyPlace, place_of
 from secrets_actor.clock import SystemClock, WallLeaps, utc_now
 from secrets_actor.domain.journey import Tracer
 from secrets_actor.domain.ports import BackendKit
-from secrets_actor.otp import Clock, LifecycleEvent, Node, Observer
+from secrets_actor.otp import Clock, Node, Observer
 from secrets_actor.records import dataclass, replace
 from secrets_actor.runtime.counted import EventCounter, watch
 from secrets_actor.runtime.settings import Settings
@@ -23,7 +23,7 @@ from secrets_actor.telemetry.audit import AuditLog
 from secrets_actor.telemetry.audit_trail import AuditRules, AuditTrail
 from secrets_actor.telemetry.logs import make_logger
 from secrets_actor.telemetry.meters import Meters
-from secrets_actor.telemetry.reports import LifecycleReporter
+from secrets_actor.telemetry.reports import Reports
 
 AUDIT, WORKERS, SECRETS, SUBSCRIBERS, ERRANDS = "audit", "workers", "secrets", "subscribers", "errands"
 
@@ -39,6 +39,7 @@ class Parts:
     subscriptions: Subscriptions
     trail: AuditTrail
     audit_log: AuditLog
+    reports: Reports
     meters: Meters
     wall_clock: Callable[[], datetime]
     leaps: Callable[[], float] | None  # of the wall clock; None where a test moves the time
@@ -56,7 +57,7 @@ def assemble(
     """The parts for *settings*. *observer* hears of life-cycle events beside the log; *kit* takes the place of the
     configured store."""
     logger, meters = make_logger(format=settings.log.format, output=settings.log.output), Meters()
-    observe = _all(EventCounter(meters), LifecycleReporter(logger), observer)
+    observe = Reports(EventCounter(meters), logger, observer, meters)
     node, audit_log = Node(observe, clock), AuditLog(logger, meters)
     cache = Cache(cache_rules(settings), random.random)
     subscriptions = Subscriptions()
@@ -69,6 +70,7 @@ def assemble(
         subscriptions=subscriptions,
         trail=AuditTrail(node.name(AUDIT), node.clock, audit_rules(settings), meters, audit_log.is_wanted),
         audit_log=audit_log,
+        reports=observe,
         meters=meters,
         wall_clock=utc_now,
         leaps=WallLeaps() if clock is None or isinstance(clock, SystemClock) else None,
@@ -105,25 +107,14 @@ def assemble_afresh(parts: Parts, *, observer: Observer | None = None, kit: Back
     forgotten. What may hold a connection, a file, or the lock of a thread that is not here is made anew."""
     settings = parts.settings
     logger = make_logger(format=settings.log.format, output=settings.log.output)
-    observe = _all(EventCounter(parts.meters), LifecycleReporter(logger), observer)
+    observe = Reports(EventCounter(parts.meters), logger, observer, parts.meters)
     parts.node.start_afresh(observe)
     return replace(
         parts,
         present=PresentKit(kit or kit_for(settings, observe)),
         audit_log=AuditLog(logger, parts.meters),
+        reports=observe,
     )
-
-
-def _all(counter: Observer, reporter: Observer, observer: Observer | None) -> Observer:
-    def observe(event: LifecycleEvent) -> None:
-        counter(event)
-        try:
-            reporter(event)
-        finally:
-            if observer is not None:
-                observer(event)
-
-    return observe
 
 
 def kit_for(settings: Settings, observe: Observer | None = None) -> BackendKit:

@@ -30,6 +30,7 @@ class AuditLog:
     def __init__(self, log: Log, meter: Meter = NO_METER) -> None:
         self._log, self._meter = log, meter
         self._templates: dict[Alike, Template] = {}
+        self._unwritten = 0
 
     def is_wanted(self) -> bool:
         """Whether a record would be written at all, as the host's logging has it now."""
@@ -66,9 +67,15 @@ class AuditLog:
         if self.is_wanted():
             self._write(last, {**facts_of(_record(alike)), "count": count, "since": stamp(first)})
 
-    def close(self) -> None:
-        """The system has ended: the log gives up what it holds."""
-        self._log.close()
+    @property
+    def problem(self) -> str | None:
+        """Why records cannot be written at present; None if they can."""
+        return self._log.problem if self._unwritten else None
+
+    def take_unwritten(self) -> int:
+        """How many records could not be written since the last time."""
+        unwritten, self._unwritten = self._unwritten, 0
+        return unwritten
 
     def lost(self, count: int) -> None:
         """Count records that there was no room for."""
@@ -87,6 +94,7 @@ class AuditLog:
         if written:
             self._meter.count(metrics.AUDIT, "written", by=written)
         if written < records:
+            self._unwritten += records - written
             self._meter.count(metrics.AUDIT, "dropped", by=records - written)
 
 

@@ -25,9 +25,18 @@ _SUMS: Final = "sums"
 
 @dataclass(frozen=True, slots=True)
 class AuditRecordsLost(LifecycleEvent):
-    """So many audit records there was no room for: writing them is slower than making them. See `audit_buffer`."""
+    """So many audit records are lost: there was no room for them, for writing them is slower than making them (see
+    `audit_buffer`), or they could not be written (`AuditLogFails` was told then)."""
 
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLogFails(LifecycleEvent):
+    """From now on audit records cannot be written, and are lost; *problem* says why. How many those were,
+    `AuditRecordsLost` tells when the log takes records again."""
+
+    problem: str
 
 
 class AuditServer(GenServer):
@@ -37,6 +46,7 @@ class AuditServer(GenServer):
 
     def __init__(self, trail: AuditTrail, log: AuditLog, wall_clock: Callable[[], float]) -> None:
         self._trail, self._log, self._wall_clock = trail, log, wall_clock
+        self._failing = False
 
     def init(self) -> Ok:
         """Write what an earlier incarnation left."""
@@ -63,6 +73,7 @@ class AuditServer(GenServer):
         """Write the last of them."""
         self._write()
         self._write_sums()
+        self._tell_unwritten(last=True)
 
     def _write(self) -> bool:
         """What waits now, and not what comes meanwhile: a stop must not wait for the callers to tire. Whether there
@@ -80,7 +91,18 @@ class AuditServer(GenServer):
         if lost:
             self._log.lost(lost)
             self.node.observe(AuditRecordsLost(self.me.label, lost))
+        self._tell_unwritten()
         return hits + records > 0
+
+    def _tell_unwritten(self, *, last: bool = False) -> None:
+        """Of a log that fails it is told at once, for an observer may hear it; how much is lost, when it is over."""
+        problem = self._log.problem
+        if problem is not None and not self._failing:
+            self._failing = True
+            self.node.observe(AuditLogFails(self.me.label, problem))
+        if (problem is None or last) and (unwritten := self._log.take_unwritten()):
+            self._failing = False
+            self.node.observe(AuditRecordsLost(self.me.label, unwritten))
 
     def _write_hits(self, most: int, until: float, offset: float) -> int:
         """Up to *most* cached gets, in parts, of those that were before *until*. How many those were."""

@@ -15,11 +15,12 @@ from functools import lru_cache
 from typing import Any, Final, Literal
 
 from secrets_actor.forks import loading
-from secrets_actor.telemetry.outlets import Outlet, outlet_for
+from secrets_actor.telemetry.outlets import Outlet, Unheard, outlet_for
 from secrets_actor.telemetry.redaction import in_order, redact
 
 _TAKEN: Final = frozenset({"self", "level", "event", "timestamp"})
 _NO_TIME: Final = "0000-00-00T00:00:00.000000Z"
+_CUT_SHORT: Final = "some lines were cut short"
 # A line before its time and after it.
 Template = tuple[str, str]
 
@@ -32,11 +33,17 @@ class Log:
         self._bound: Any = None
         self._lock = threading.Lock()
         self._dropped = 0
+        self._problem: str | None = None
 
     @property
     def dropped(self) -> int:
         """How many events could not be written."""
         return self._dropped
+
+    @property
+    def problem(self) -> str | None:
+        """Why the latest event could not be written; None if it was."""
+        return self._problem
 
     def drop(self, events: int = 1) -> None:
         """Count events that could not be written."""
@@ -80,7 +87,9 @@ class Log:
                 if self._bound is None:
                     self._bound = self._bind(_Lines(self._outlet))  # two threads may both do it: they are equal
                 self._bound.log(level, event, **facts)
-        except Exception:  # noqa: BLE001 - rule 3: whatever a stream or a host's handler raises
+                self._problem = None
+        except Exception as error:  # noqa: BLE001 - rule 3: whatever a stream or a host's handler raises
+            self._problem = _in_words(error)
             self.drop()
             return False
         return True
@@ -98,8 +107,9 @@ class Log:
         """Write *lines* made of templates; how many of them were written."""
         try:
             lost = self._outlet.write_all(level, lines)
-        except Exception:  # noqa: BLE001 - rule 3
-            lost = len(lines)
+            self._problem = _CUT_SHORT if lost else None
+        except Exception as error:  # noqa: BLE001 - rule 3
+            lost, self._problem = len(lines), _in_words(error)
         if lost:
             self.drop(lost)
         return len(lines) - lost
@@ -110,6 +120,13 @@ class Log:
             self._outlet.close()
         except Exception:  # noqa: BLE001 - rule 3; what the system could not write it says now, of lines that were counted
             self.drop()
+
+
+def _in_words(error: Exception) -> str:
+    """What may be told of *error*: of a stranger only its type, for its text may hold anything."""
+    if isinstance(error, Unheard):
+        return str(error)
+    return type(error).__name__ + (f": {error.strerror}" if isinstance(error, OSError) and error.strerror else "")
 
 
 def _free(name: str) -> str:

@@ -1,13 +1,19 @@
-"""Where log lines go: the host's logging, standard error, or a file. Errors are raised; `Log` counts them."""
+"""Where log lines go: the host's logging, standard error, or a file. Errors are raised; `Log` counts them.
 
+Whatever is here may block, on a pipe that nobody reads or a disk that hangs: only the audit process and couriers write.
+But `wants` never does: it takes no lock, for a host that configures its logging may hold those of `logging` for long.
+"""
+
+import errno
 import logging
 import os
 import sys
 import threading
+import warnings
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.paths import NoPlace, expanded
@@ -37,28 +43,50 @@ class Outlet(Protocol):
         """Whether a person looks at it on a terminal."""
 
 
+class Unheard(Exception):
+    """The host's logging takes no line of ours; the text says why, and what to do."""
+
+
+_DISABLED: Final = (
+    f"the logger {LOGGER_NAME} is disabled, as logging.config does with loggers that it does not name: "
+    'give it disable_existing_loggers = False, or name the logger. "secrets_actor" records are lost'
+)
+_NO_HANDLER: Final = (
+    f"the logger {LOGGER_NAME} asks for records, and neither it nor the root logger has a handler for them: add one. "
+    "Records are lost"
+)
+
+
 class HostLogging:
-    """Hands lines to the standard library's logger `secrets_actor`: the host program decides what becomes of them."""
+    """Hands lines to the standard library's logger `secrets_actor`: the host program decides what becomes of them.
+
+    A level that the host has set says what it wants. A logger that was disabled, or has no handler, says nothing: then
+    lines are lost, and raise `Unheard`. The first time Python warns of it, for no log can.
+    """
 
     colours: bool = False
 
     def __init__(self) -> None:
         self._logger = logging.getLogger(LOGGER_NAME)
+        self._warned = False
 
     def wants(self, level: int) -> bool:
-        """As the host's configuration says now."""
-        return self._logger.isEnabledFor(level)
+        """As the host's levels say now."""
+        logger = self._logger
+        return level >= logger.getEffectiveLevel() and level > logger.manager.disable
 
     def write(self, level: int, line: str) -> None:
         """One record, its message the line."""
+        self._check_heard(level)
         self._logger.log(level, "%s", line)
 
     def write_all(self, level: int, lines: Sequence[str]) -> int:
         """One record a line, as `write` makes them, without a look at the stack for each: that says nothing of who
         asked."""
         logger, lost = self._logger, 0
-        if not logger.isEnabledFor(level):
+        if not self.wants(level):
             return 0
+        self._check_heard(level)
         for line in lines:
             try:
                 logger.handle(logger.makeRecord(LOGGER_NAME, level, __file__, 0, "%s", (line,), None, "write_all"))
@@ -69,12 +97,27 @@ class HostLogging:
     def close(self) -> None:
         """Nothing is held."""
 
+    def _check_heard(self, level: int) -> None:
+        logger, last = self._logger, logging.lastResort
+        if logger.disabled:
+            problem = _DISABLED
+        elif not logger.hasHandlers() and (last is None or level < last.level):
+            problem = _NO_HANDLER
+        else:
+            self._warned = False
+            return
+        if not self._warned:
+            self._warned = True
+            warnings.warn(problem, RuntimeWarning, stacklevel=2)
+        raise Unheard(problem)
+
 
 class StandardError:
     """Writes to standard error, whatever that is at the moment."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._torn = False
 
     @property
     def colours(self) -> bool:
@@ -87,15 +130,33 @@ class StandardError:
 
     def write(self, level: int, line: str) -> None:
         """One write a line, so that lines of other writers do not get in between."""
-        self.write_all(level, (line,))
+        if self.write_all(level, (line,)):
+            raise OSError("the line was cut short")
 
     def write_all(self, level: int, lines: Sequence[str]) -> int:  # noqa: ARG002
         """One write for all of them."""
         text = "".join([f"{line}\n" for line in lines])
+        stream: Any = sys.stderr
+        original = sys.__stderr__
         with self._lock:
-            sys.stderr.write(text)
-            sys.stderr.flush()
-        return 0
+            if original is None or stream is not original:
+                stream.write(text)  # the program's own; None raises, and is counted
+                stream.flush()
+                return 0
+            return self._write_past(original.fileno(), text.encode(errors="backslashreplace"))
+
+    def _write_past(self, descriptor: int, whole: bytes) -> int:
+        """Not through the stream: it has a lock, which the interpreter wants at its end, and whoever hangs here would
+        hold it."""
+        left = b"\n" + whole if self._torn else whole
+        try:
+            while left:
+                left = left[os.write(descriptor, left) :]
+        except BlockingIOError:  # somebody has made it a stream that never waits
+            if len(left) >= len(whole):
+                raise
+        self._torn = bool(left)
+        return left.count(b"\n")
 
     def close(self) -> None:
         """Nothing is held."""
@@ -118,7 +179,7 @@ class AppendedFile:
         try:
             self._open()
         except OSError as exc:
-            problem = exc.strerror
+            problem = "it is a pipe, and nobody reads from it" if exc.errno == errno.ENXIO else exc.strerror
         if problem is not None:
             raise ConfigurationError(
                 (f"log.output: cannot append to {path} ({problem}); allowed: logging, stderr, or a writable file",)
@@ -154,8 +215,9 @@ class AppendedFile:
             self._close()
 
     def _open(self) -> None:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe's open may wait forever
         self._descriptor = os.open(self._path, flags, FILE_MODE)
+        os.set_blocking(self._descriptor, True)
         self._close = weakref.finalize(self, os.close, self._descriptor)
         self._close.atexit = False  # threads may log until the very end
         state = os.fstat(self._descriptor)

@@ -1,11 +1,21 @@
-"""Life-cycle events of the kernel as log events: `ChildRestarted(...)` is `child_restarted` with its fields."""
+"""Life-cycle events of the kernel: what becomes of them. In the log `ChildRestarted(...)` is `child_restarted` with its
+fields.
+
+Rule: events are made in the kernel's threads. They are counted there; whatever may block, which is the log and the
+program's own observer, is told by a courier, each by one of its own.
+"""
 
 import logging
 import re
+from collections.abc import Callable
 from typing import Final
 
+from secrets_actor.clock import now, wall_time
+from secrets_actor.domain.metrics import NO_METER, Meter
+from secrets_actor.otp import LifecycleEvent, Observer
 from secrets_actor.records import fields, is_dataclass
-from secrets_actor.telemetry.logs import Log
+from secrets_actor.telemetry.courier import Courier
+from secrets_actor.telemetry.logs import Log, stamp
 
 # What somebody on call wants to see.
 _TROUBLE: Final = ("Crash", "Fail", "GaveUp", "Disowned", "Restarted", "Skew")
@@ -16,23 +26,57 @@ _WORD_START: Final = re.compile(r"(?<!^)(?<![A-Z])(?=[A-Z])")
 
 
 class LifecycleReporter:
-    """An observer for the kernel that writes each event to *log*. For any thread; never raises."""
+    """Writes each event to *log*. For any thread; never raises."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
 
-    def __call__(self, event: object, /) -> None:
-        """Write *event*, a frozen dataclass."""
+    def __call__(self, event: object, at: float | None = None, /) -> bool:
+        """Write *event*, a frozen dataclass, of the time *at* (seconds since the epoch; None: now). False if that
+        failed."""
         kind = type(event).__name__
         level = level_of(kind)
         if not self._log.wants(level):
-            return
+            return True
         try:
             facts = facts_of(event)
         except Exception:  # noqa: BLE001 - whoever observes must not end who acts
             self._log.drop()
-        else:
-            self._log.log(level, event_name(kind), **facts)
+            return False
+        return self._log.log_at(stamp(wall_time() if at is None else at), level, event_name(kind), **facts)
+
+
+class Reports:
+    """The observer of a system: has *counter* count, writes to *log*, and tells *observer*, if there is one. For any
+    thread; never blocks, never raises."""
+
+    def __init__(self, counter: Observer, log: Log, observer: Observer | None, meter: Meter = NO_METER) -> None:
+        self._counter, self._log = counter, log
+        self._writes = Courier("log", LifecycleReporter(log), meter)
+        self._tells = None if observer is None else Courier("observer", _telling(observer), meter)
+
+    def __call__(self, event: LifecycleEvent, /) -> None:
+        """Take note of *event*."""
+        self._counter(event)
+        self._writes.post(event)
+        if self._tells is not None:
+            self._tells.post(event)
+
+    def close(self, patience: float) -> None:
+        """Have all that was told delivered, and the log give up what it holds; wait up to *patience* seconds for that.
+        What comes later is delivered all the same."""
+        end = now() + patience
+        if self._tells is not None:
+            self._tells.close(patience)
+        self._writes.close(end - now(), last=self._log.close)
+
+
+def _telling(observer: Observer) -> Callable[[LifecycleEvent, float], bool]:
+    def tell(event: LifecycleEvent, _at: float) -> bool:
+        observer(event)
+        return True
+
+    return tell
 
 
 def facts_of(event: object) -> dict[str, object]:

@@ -127,7 +127,7 @@ def test_an_alarm_for_a_job_that_came_back_or_was_sent_anew_cuts_nobody_off(tmp_
         hold.go.set()
 
         assert getting.result(10) == "v"
-        assert watch.count("ProcessDisowned", "worker") == 1, "only the one that was killed"
+    assert watch.count("ProcessDisowned", "worker") == 1, "only the one that was killed"
 
 
 def test_an_earlier_actors_credentials_and_jobs_mean_nothing_to_the_next(tmp_path: Path) -> None:

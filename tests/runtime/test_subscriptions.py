@@ -320,6 +320,7 @@ def test_a_callback_that_raises_is_reported_and_told_of_the_next(
     settled(system)
 
     assert bad.versions == good.versions == receipts
+    eventually(lambda: watch.count("SubscriberFailed") == 3)
     told = [one for one in watch.events if type(one).__name__ == "SubscriberFailed"]
     assert [getattr(one, "error_type", None) for one in told] == [type(error).__name__] * 3
     assert "hunter2" not in repr(watch.events)
