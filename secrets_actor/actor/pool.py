@@ -2,8 +2,10 @@
 
 Rule 1: workers are started on demand, up to *max_workers*; one that is on its way counts.
 Rule 2: a worker that ended abnormally is started again by its supervisor: it is on its way, too. One that was adopted
-        takes up room, but nobody counts on it: it may be busy for long.
+        takes up room; it is on its way if it has nothing to do, and if it is busy nobody counts on it.
 Rule 3: a job whose worker ended goes to the front of the queue.
+Rule 4: nobody is started while it is not known yet who is there to be adopted.
+Rule 5: the worker that had something to do last is the first to get more, so that the others rest and can be let go.
 """
 
 from __future__ import annotations
@@ -35,8 +37,9 @@ class Pool(Generic[W]):
         self._max_workers = max_workers
         self._idle: list[W] = []
         self._busy: dict[W, int] = {}
-        self._adopted: set[W] = set()
+        self._adopted: dict[W, bool] = {}  # whether it is counted on
         self._expected = 0
+        self.adopting = False  # whether it is not known yet who is there
         self._queue: deque[int] = deque()
         self._used: set[W] = set()  # since the last look
 
@@ -63,17 +66,15 @@ class Pool(Generic[W]):
         """A worker has announced itself. False if it is known already."""
         if self.knows(worker):
             return False
-        if worker in self._adopted:
-            self._adopted.remove(worker)
-        else:
+        if self._adopted.pop(worker, None) is None:
             self._expected = max(0, self._expected - 1)
         self._idle.append(worker)
         self._used.add(worker)
         return True
 
-    def adopt(self, worker: W) -> None:
+    def adopt(self, worker: W, *, busy: bool) -> None:
         """A worker is there that has not announced itself."""
-        self._adopted.add(worker)
+        self._adopted[worker] = not busy
 
     def done(self, worker: W) -> None:
         """A worker has finished its job."""
@@ -85,9 +86,7 @@ class Pool(Generic[W]):
         """A worker has ended; the job it was on."""
         if worker in self._idle:
             self._idle.remove(worker)
-        elif worker in self._adopted:
-            self._adopted.remove(worker)
-        elif worker not in self._busy:
+        elif self._adopted.pop(worker, None) is None and worker not in self._busy:
             return None
         self._expected += comes_back
         return self._busy.pop(worker, None)
@@ -119,6 +118,7 @@ class Pool(Generic[W]):
     def expect_none(self) -> None:
         """Count on no worker that has not announced itself."""
         self._expected = 0
+        self._adopted = dict.fromkeys(self._adopted, False)
 
     def assign(self) -> Plan[W]:
         """Match waiting jobs with idle workers. Call it after any change."""
@@ -130,9 +130,13 @@ class Pool(Generic[W]):
             self._busy[worker] = job
             give.append((worker, job))
         room = self._max_workers - len(self._idle) - len(self._busy) - len(self._adopted) - self._expected
-        start = max(0, min(len(self._queue) - self._expected, room))
+        start = 0 if self.adopting else max(0, min(len(self._queue) - self._on_their_way, room))
         self._expected += start
         return Plan(tuple(give), start)
+
+    @property
+    def _on_their_way(self) -> int:
+        return self._expected + sum(self._adopted.values())
 
     @property
     def empty(self) -> bool:
@@ -142,7 +146,7 @@ class Pool(Generic[W]):
     @property
     def stuck(self) -> bool:
         """Whether jobs wait for nothing but workers that are said to be on their way."""
-        return bool(self._queue) and self._expected > 0 and not self._idle
+        return bool(self._queue) and self._on_their_way > 0 and not self._idle
 
     @property
     def waiting(self) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any, Final
 
 from secrets_actor.domain.errors import InvalidParameter, SecretsError, UnknownMessage
-from secrets_actor.domain.names import SecretId
+from secrets_actor.domain.names import SecretId, plain
 from secrets_actor.domain.operations import BATCH_SIZE, Filter, FilterKey, GetMany, List, ListPage, Operation
 from secrets_actor.domain.paging import Trail
 from secrets_actor.records import dataclass, field, replace
@@ -52,16 +52,16 @@ class Search:
     @classmethod
     def of_prefix(cls, prefix: str) -> Search:
         """Names that begin with *prefix*."""
-        if not isinstance(prefix, str) or SecretId(prefix).is_arn or prefix.startswith("!"):
+        if not isinstance(prefix, str) or SecretId(prefix).is_arn or SecretId(prefix).startswith("!"):
             raise InvalidParameter("prefixes", "what names begin with")
-        return cls(prefix=prefix)
+        return cls(prefix=plain(prefix))
 
     @classmethod
     def of_tag(cls, tag: str) -> Search:
         """Secrets with *tag*."""
-        if not isinstance(tag, str) or not tag or tag.startswith(("!", "=")):
+        if not isinstance(tag, str) or not tag or plain(tag).startswith(("!", "=")):
             raise InvalidParameter("tags", _TAG)
-        key, equals, value = tag.partition("=")
+        key, equals, value = plain(tag).partition("=")
         found = cls(tag=(key, value if equals else None))
         found.page()
         return found

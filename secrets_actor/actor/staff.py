@@ -1,6 +1,6 @@
 """Sees to it that workers come. Part of the dispatcher, as `alarms.py` is.
 
-Rule 1: a new actor adopts the workers it finds; one that does not answer in time is ended.
+Rule 1: a new actor adopts the workers it finds before it has any started; one that does not answer in time is ended.
 Rule 2: a worker announces itself; that one could be started is no news, that none could be is.
 Rule 3: workers that have nothing to do for long are let go: connections cost the store something, and threads cost us.
 Rule 4: workers that should have come by now, while jobs wait for them, are no longer counted on.
@@ -62,6 +62,7 @@ class Staff:
 
     def adopt(self) -> None:
         """Ask the supervisor who is there already."""
+        self._pool.adopting = True
         self._server.call_async(self._crew.supervisor, WhichChildren(), self._adopt)
 
     def start(self, workers: int) -> None:
@@ -113,12 +114,13 @@ class Staff:
             self._refuse(waiting[0], WorkerCrashed("no worker could be started; see the log", error_type=kind))
 
     def _adopt(self, done: Any) -> None:
+        self._pool.adopting = False
         if isinstance(done.error, OtpError):
             return
         present = (child.pid for child in done.result() if child.pid is not None)
         workers = tuple(pid for pid in present if not self._pool.knows(pid))
         for worker in workers:
-            self._pool.adopt(worker)
+            self._pool.adopt(worker, busy=not worker.mailbox_idle())
             self._server.monitor(worker)
             cast(worker, Announce())
         if workers:

@@ -26,8 +26,9 @@ from secrets_actor.domain.asker import Asker
 from secrets_actor.domain.descriptions import SecretBatch
 from secrets_actor.domain.errors import InvalidParameter, SecretsError
 from secrets_actor.domain.journey import Tracer
-from secrets_actor.domain.names import SecretId
+from secrets_actor.domain.names import SecretId, plain
 from secrets_actor.domain.operations import BATCH_SIZE, Get, GetMany, Operation, with_token
+from secrets_actor.domain.operations.checks import check_text
 from secrets_actor.domain.ports import AuditRecord, AuditTrail
 from secrets_actor.domain.secret import Secret, Source
 from secrets_actor.otp import CallTimeout, Clock, From, Name, NoProcess
@@ -36,6 +37,7 @@ from secrets_actor.records import dataclass, field
 T = TypeVar("T")
 # Seconds. Longer than anybody waits, and within what every timer and lock can do.
 MAX_TIMEOUT: Final = 86_400.0
+MAX_LABEL_LENGTH: Final = 256
 _order: Final = itertools.count(1)
 
 
@@ -107,7 +109,7 @@ class Front(Subscribing):
     """Base of the faces. *label* is what the audit log calls this caller."""
 
     def __init__(self, parts: Parts, label: str | None = None) -> None:
-        self._parts, self._label = parts, label
+        self._parts, self._label = parts, None if label is None else _checked_label(label)
         self._server, self._cache, self._audit = parts.server, parts.cache, parts.audit
         self._background = parts.background
         self._now, self._hit, self._note_hit = parts.clock.now, parts.cache.hit, parts.audit.hit
@@ -247,6 +249,12 @@ def _checked(timeout: float) -> float:
     if isinstance(timeout, (int, float)) and 0 <= timeout <= MAX_TIMEOUT:
         return timeout
     raise InvalidParameter("timeout", f"seconds, 0 to {MAX_TIMEOUT:,.0f}")
+
+
+def _checked_label(label: object) -> str:
+    text = plain(label) if isinstance(label, str) else None
+    check_text("label", text, MAX_LABEL_LENGTH, 1)
+    return text or ""
 
 
 def _new_token() -> str:

@@ -42,7 +42,8 @@ class Secrets(Front, Administration):
     """
 
     def for_caller(self, label: str | None) -> Self:
-        """The same, under a name of its own in the audit log: *label* is what a part of the program calls itself."""
+        """The same, under a name of its own in the audit log: *label* is what a part of the program calls itself, in
+        1 to 256 characters. Raises `InvalidParameter`."""
         twin = type(self)(self._parts, label)
         twin._unanswered, twin._posted = self._unanswered, self._posted  # still the same client
         return twin

@@ -18,6 +18,12 @@ _ARN: Final = re.compile(
 _ARN_SUFFIX: Final = re.compile(r"-[A-Za-z0-9]{6}$")
 
 
+def plain(text: str) -> str:
+    """*text* as a `str` and nothing else. A subclass may hash, compare and print as it likes, and what a caller gives
+    becomes a key, and a part of a line, in processes that everybody leans on."""
+    return text if type(text) is str else str.__str__(text)
+
+
 class SecretId(str):
     """The name or the ARN of a secret, checked. A `str`, so that it prints and serialises as what it is.
 
@@ -27,10 +33,11 @@ class SecretId(str):
     __slots__ = ()
 
     def __new__(cls, text: str) -> Self:
-        if isinstance(text, cls):
+        if type(text) is cls:
             return text
         if not isinstance(text, str):
             raise InvalidSecretName(f"a secret name is text, not {type(text).__name__}")
+        text = plain(text)
         if not text:
             raise InvalidSecretName("a secret name is empty; give 1 to 512 characters")
         if text.startswith("arn:"):

@@ -21,10 +21,11 @@ def answer_to_future(future: Any, translate: Translator) -> From[Any]:
     """A From whose answer goes into a pykka future."""
 
     def settle(caller: From[Any]) -> None:
-        if caller.error is None:
-            future.set(caller.result())
-        else:
-            fail(future, translate(caller.error))
+        with contextlib.suppress(BaseException):  # whoever holds it may have set it
+            if caller.error is None:
+                future.set(caller.result())
+            else:
+                fail(future, translate(caller.error))
 
     caller: From[Any] = From()
     caller.on_settled(settle)
@@ -39,7 +40,7 @@ def answer_by_tell(ask: Ask, translate: Translator) -> From[Any]:
         answer = (
             Answered(ask.tag, value=caller.result()) if error is None else Answered(ask.tag, error=translate(error))
         )
-        with contextlib.suppress(Exception):  # nobody may be left to hear it, or what was given cannot be told
+        with contextlib.suppress(BaseException):  # nobody may be left to hear it, or what was given cannot be told
             ask.reply_to.tell(answer)
 
     caller: From[Any] = From()

@@ -11,6 +11,7 @@ from typing import Final
 from secrets_actor.domain import metrics
 from secrets_actor.domain.block import version_text
 from secrets_actor.domain.metrics import NO_METER, Meter
+from secrets_actor.domain.names import plain
 from secrets_actor.domain.ports import AuditRecord
 from secrets_actor.telemetry.audit_trail import Hit
 from secrets_actor.telemetry.logs import Log, Template, stamp
@@ -52,8 +53,8 @@ class AuditLog:
             return
         templates, lines = self._templates, []
         try:
-            for name, version, now, caller in hits:
-                alike = name, version, caller
+            for given, version, now, caller in hits:
+                alike = given if type(given) is str else plain(given), version, caller
                 template = templates.get(alike)
                 if template is None:
                     template = self._template(alike)

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
+from secrets_actor.domain.names import plain
 from secrets_actor.otp import ExitReason, GenServer, Handled, LifecycleEvent, NoReply, Ok
 from secrets_actor.records import dataclass
 from secrets_actor.telemetry.audit import AuditLog
@@ -119,7 +120,8 @@ class AuditServer(GenServer):
 
     def _add_up(self, hits: list[Hit]) -> None:
         sums = self._trail.sums
-        for name, version, now, caller in hits:
+        for given, version, now, caller in hits:
+            name = plain(given)  # as its reader has spelt it
             known = sums.get((name, version, caller))
             if known is None:
                 if len(sums) >= MAX_SUMS:

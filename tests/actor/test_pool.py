@@ -104,6 +104,46 @@ def test_workers_that_do_not_come_are_counted_on_no_more() -> None:
     assert pool.assign().start == 1
 
 
+def test_nobody_is_started_before_it_is_known_who_is_there() -> None:
+    pool = Pool[str](4)
+    pool.adopting = True
+    pool.submit(1)
+    assert pool.assign() == Plan((), start=0)
+
+    pool.adopting = False
+    pool.adopt("busy", busy=True)
+    pool.adopt("idle", busy=False)
+
+    assert pool.assign() == Plan((), start=0), "the idle one is about to announce itself"
+    pool.submit(2)
+    assert pool.assign() == Plan((), start=1), "nobody counts on the busy one"
+    assert pool.ready("idle")
+    assert pool.assign() == Plan((("idle", 1),), start=0)
+
+
+def test_an_adopted_worker_that_does_not_come_is_counted_on_no_more() -> None:
+    pool = Pool[str](4)
+    pool.adopt("w1", busy=False)
+    pool.submit(1)
+    assert pool.assign().start == 0
+    assert pool.stuck
+
+    pool.expect_none()
+
+    assert pool.assign().start == 1
+
+
+def test_the_worker_that_was_done_last_has_the_next_job_and_the_others_rest() -> None:
+    pool = staffed("w1", "w2", "w3")
+    pool.rested()
+    for job in range(4):
+        pool.submit(job)
+        assert pool.assign().give == (("w3", job),)
+        pool.done("w3")
+
+    assert pool.rested() == ("w1", "w2")
+
+
 class Model(RuleBasedStateMachine):
     """Workers come, finish, die and fail to come, in any order."""
 
@@ -116,7 +156,7 @@ class Model(RuleBasedStateMachine):
         self.held: dict[int, int] = {}  # worker -> job
         self.idle: set[int] = set()
         self.coming = 0
-        self.adopted: set[int] = set()
+        self.adopted: dict[int, bool] = {}  # whether it is busy
 
     def carry_out(self) -> None:
         plan = self.pool.assign()
@@ -145,16 +185,16 @@ class Model(RuleBasedStateMachine):
         self.carry_out()
 
     @precondition(lambda self: not (self.next_job or self.next_worker))
-    @rule()
-    def worker_is_found_there(self) -> None:
+    @rule(busy=st.booleans())
+    def worker_is_found_there(self, busy: bool) -> None:
         self.next_worker += 1
-        self.adopted.add(self.next_worker)
-        self.pool.adopt(self.next_worker)
+        self.adopted[self.next_worker] = busy
+        self.pool.adopt(self.next_worker, busy=busy)
 
     @precondition(lambda self: self.adopted)
     @rule()
     def adopted_worker_announces_itself(self) -> None:
-        worker = self.adopted.pop()
+        worker, _ = self.adopted.popitem()
         assert not self.pool.knows(worker)
         assert self.pool.ready(worker)
         self.idle.add(worker)
@@ -163,7 +203,7 @@ class Model(RuleBasedStateMachine):
     @precondition(lambda self: self.adopted)
     @rule()
     def adopted_worker_ends(self) -> None:
-        assert self.pool.gone(self.adopted.pop(), comes_back=True) is None
+        assert self.pool.gone(self.adopted.popitem()[0], comes_back=True) is None
         self.coming += 1
         self.carry_out()
 
@@ -217,7 +257,8 @@ class Model(RuleBasedStateMachine):
     def no_job_waits_while_something_could_be_done(self) -> None:
         if self.pool.waiting:
             assert not self.idle
-            assert self.coming or len(self.held) + len(self.adopted) == self.max_workers
+            on_their_way = self.coming + sum(not busy for busy in self.adopted.values())
+            assert on_their_way or len(self.held) + len(self.adopted) == self.max_workers
         assert self.pool.empty == (not (self.held or self.idle or self.adopted or self.coming))
 
 

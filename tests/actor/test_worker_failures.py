@@ -296,3 +296,13 @@ def test_a_tree_that_gives_up_answers_every_caller_and_tells_its_owner(tmp_path:
     assert type(failure(lambda: system.ref.ask(Get("a"), timeout=10))) is ServerDown
     hold.go.set()
     system.stop()
+
+
+def test_a_new_actor_starts_no_worker_while_those_of_before_are_enough(system: System, shelf: Shelf) -> None:
+    shelf.put("a", "v")
+    for _ in range(8):
+        assert system.secrets.get("a", refresh=True).reveal() == "v"
+        process(system, "secrets").kill()
+
+    assert system.secrets.get("a", refresh=True).reveal() == "v"
+    assert shelf.connections == 1

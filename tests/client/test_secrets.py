@@ -4,13 +4,16 @@ import math
 import threading
 import time
 import traceback
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from secrets_actor import DeadlineExceeded, InvalidParameter, SecretsError, ServerDown, System
+from secrets_actor import DeadlineExceeded, InvalidParameter, LogSettings, SecretsError, ServerDown, System
 from secrets_actor.domain.secret import SecretValue
-from tests.actor.rig import Shelf, eventually, failure, in_background, kill, process
+from secrets_actor.otp import SHUTDOWN
+from secrets_actor.records import replace
+from tests.actor.rig import Shelf, audit_log, eventually, failure, in_background, kill, process, running, settings
 
 VALUE = "hunter2-must-not-show"
 
@@ -141,3 +144,46 @@ def test_callers_who_wait_at_stop_are_answered(system: System, shelf: Shelf) -> 
     hold.go.set()
     stopping.join(10)
     assert not stopping.is_alive()
+
+
+@pytest.mark.parametrize("label", [["not", "hashable"], {}, 5, b"bytes", object(), "", "x" * 257, "\ud800"], ids=repr)
+def test_a_label_that_is_none_is_refused_at_once(system: System, label: Any) -> None:
+    for client in (system.secrets, system.async_secrets):
+        error = failure(lambda client=client: client.for_caller(label))  # type: ignore[misc]
+        assert type(error) is InvalidParameter
+        assert error.parameter == "label"
+
+
+class Odd(str):
+    """A text whose class is of no help to whoever leans on it."""
+
+    __slots__ = ()
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        raise AssertionError("compared")
+
+    def __str__(self) -> str:
+        raise AssertionError("printed")
+
+    __repr__ = __str__
+
+    def __format__(self, spec: str) -> str:
+        raise AssertionError("formatted")
+
+
+@pytest.mark.parametrize("hits", ["each", "summary"])
+def test_a_text_of_a_class_of_its_own_is_a_text_like_any_other(tmp_path: Path, shelf: Shelf, hits: Any) -> None:
+    log = LogSettings(output=str(tmp_path / "log"), audit_hits=hits)
+    with running(System(replace(settings(tmp_path), log=log), kit=shelf.kit())) as system:
+        system.secrets.set("a", "v")
+        mine = system.secrets.for_caller(Odd("me"))
+        for _ in range(2):
+            assert mine.get(Odd("a"), stage=Odd("AWSCURRENT")).reveal() == "v"
+            assert mine.get(Odd("a")).reveal() == "v"
+            assert mine.get("a").reveal() == "v"
+        assert mine.get_many([Odd("a")]).found["a"].reveal() == "v"
+        actor = process(system, "secrets")
+        system.stop()
+    assert actor.reason is SHUTDOWN
+    assert {line["caller"] for line in audit_log(tmp_path) if line["operation"] == "get"} == {"me"}

@@ -8,7 +8,7 @@ import pytest
 
 from secrets_actor.domain import operations as ops
 from secrets_actor.domain.descriptions import ReplicaRegion, RotationRules
-from secrets_actor.domain.errors import InvalidInput, InvalidSecretName, InvalidSecretValue
+from secrets_actor.domain.errors import InvalidInput, InvalidParameter, InvalidSecretName, InvalidSecretValue
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.secret import SecretValue
 
@@ -103,6 +103,16 @@ def test_what_is_given_as_a_list_is_kept_as_a_tuple_without_repeats() -> None:
         ReplicaRegion("eu-central-1"),
         ReplicaRegion("us-west-2", "k"),
     )
+
+
+def test_a_list_of_what_cannot_even_be_compared_is_refused_as_any_other() -> None:
+    for make in (
+        lambda: ops.Put("a", "v", [["s"]]),  # type: ignore[list-item]
+        lambda: ops.Untag("a", [{}]),  # type: ignore[list-item]
+        lambda: ops.RemoveRegions("a", [[]]),  # type: ignore[list-item]
+    ):
+        with pytest.raises(InvalidParameter):
+            make()
 
 
 def test_what_the_caller_changes_later_does_not_change_the_message() -> None:

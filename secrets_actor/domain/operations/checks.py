@@ -11,7 +11,7 @@ from typing import Final
 
 from secrets_actor.domain.descriptions import MAX_REGION_LENGTH, ReplicaRegion, RotationRules
 from secrets_actor.domain.errors import InvalidParameter, InvalidSecretName
-from secrets_actor.domain.names import SecretId
+from secrets_actor.domain.names import SecretId, plain
 
 # API reference, DeleteSecret `RecoveryWindowInDays`: days, 30 when not given.
 MIN_RECOVERY_WINDOW: Final = 7
@@ -90,11 +90,12 @@ def checked_stages(stages: Iterable[str]) -> tuple[str, ...]:
     """A list of staging labels, each said once."""
     if isinstance(stages, str):
         raise InvalidParameter("stages", "a list of labels, not one text")
-    found = tuple(dict.fromkeys(stages))
+    given = tuple(stages)
+    for stage in given:
+        check_stage("stages", stage)
+    found = tuple(dict.fromkeys(map(plain, given)))
     if not 1 <= len(found) <= MAX_STAGES:
         raise InvalidParameter("stages", f"1 to {MAX_STAGES} labels")
-    for stage in found:
-        check_stage("stages", stage)
     return found
 
 
@@ -159,7 +160,7 @@ def checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
         check_tag_key("tags", key)
         check_text("tags", value, MAX_TAG_VALUE_LENGTH)
         _check_tag_characters("tags", value)
-    return dict(tags)
+    return {plain(key): plain(value) for key, value in tags.items()}
 
 
 def _check_tag_characters(what: str, text: object) -> None:

@@ -5,7 +5,7 @@ from typing import ClassVar, Final
 
 from secrets_actor.domain.descriptions import SecretBatch
 from secrets_actor.domain.errors import InvalidParameter
-from secrets_actor.domain.names import SecretId
+from secrets_actor.domain.names import SecretId, plain
 from secrets_actor.domain.operations.base import AWSCURRENT, Operation, assign
 from secrets_actor.domain.operations.checks import check_seconds, check_secret_id, check_stage, check_token
 from secrets_actor.domain.secret import Secret
@@ -37,8 +37,10 @@ class Get(Operation[Secret]):
             check_seconds("max_age", self.max_age)
         if self.version_id is not None:
             check_token("version_id", self.version_id)
+            assign(self, version_id=plain(self.version_id))
         if self.stage is not None:
             check_stage("stage", self.stage)
+            assign(self, stage=plain(self.stage))
 
     @property
     def version(self) -> tuple[str | None, str | None]:

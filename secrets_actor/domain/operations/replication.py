@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from secrets_actor.domain.descriptions import ReplicaRegion, ReplicationReceipt
 from secrets_actor.domain.errors import InvalidParameter
+from secrets_actor.domain.names import plain
 from secrets_actor.domain.operations.base import Operation, assign
 from secrets_actor.domain.operations.checks import check_region, check_secret_id, checked_regions
 from secrets_actor.records import dataclass
@@ -40,12 +41,12 @@ class RemoveRegions(Operation[ReplicationReceipt]):
     def __init__(self, secret_id: str, regions: Iterable[str]) -> None:
         assign(self, secret_id=secret_id, regions=())
         check_secret_id(self)
-        found = () if isinstance(regions, str) else tuple(dict.fromkeys(regions))
-        if not found:
+        given = () if isinstance(regions, str) else tuple(regions)
+        if not given:
             raise InvalidParameter("regions", "a list of one region at least")
-        for region in found:
+        for region in given:
             check_region("regions", region)
-        assign(self, regions=found)
+        assign(self, regions=tuple(dict.fromkeys(map(plain, given))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from secrets_actor.domain.errors import InvalidParameter
+from secrets_actor.domain.names import plain
 from secrets_actor.domain.operations.base import Operation, assign
 from secrets_actor.domain.operations.checks import MAX_TAGS, check_secret_id, check_tag_key, checked_tags
 from secrets_actor.records import dataclass
@@ -39,9 +40,10 @@ class Untag(Operation[None]):
         check_secret_id(self)
         if isinstance(keys, str):
             raise InvalidParameter("keys", "a list of keys, not one text")
-        found = tuple(dict.fromkeys(keys))
+        given = tuple(keys)
+        for key in given:
+            check_tag_key("keys", key)
+        found = tuple(dict.fromkeys(map(plain, given)))
         if not 1 <= len(found) <= MAX_TAGS:
             raise InvalidParameter("keys", f"1 to {MAX_TAGS} keys")
-        for key in found:
-            check_tag_key("keys", key)
         assign(self, keys=found)
