@@ -14,16 +14,19 @@ from secrets_actor.cli.output import as_json
 from secrets_actor.clock import now
 from secrets_actor.domain.errors import ConfigurationError, SecretsError
 from secrets_actor.domain.findings import Finding, Verdict
+from secrets_actor.runtime.settings import Settings
 from secrets_actor.runtime.settings_source import CONFIG_VARIABLE, load
 from secrets_actor.runtime.wiring import kit_for
 
+POLICY_PREFIX: Final = "app/"  # of the names that config/iam-policy.json is for
 WIDTH: Final = 100  # columns of a finding
-CHECK: Final = len("RemoveRegionsFromReplication")  # columns of its name: the longest
+CHECK: Final = len("GetSecretValue")  # columns of its name: the longest
 
 
-def report(config: Path | None, prefix: str, seconds: float, json: bool) -> bool:
-    """Print the findings as they come, for *seconds* at most; whether there is no fault. *prefix* is what names begin
-    with that may be tried."""
+def report(config: Path | None, prefix: str | None, seconds: float, json: bool) -> bool:
+    """Print the findings as they come, for *seconds* at most; whether there is no fault. Permissions are tried on a
+    name that begins with *prefix*; None: as the names of the configured prefetch do, or those of
+    config/iam-policy.json."""
     healthy = True
     for finding in _findings(config, prefix, now() + seconds):
         healthy = healthy and finding.verdict is not Verdict.FAULT
@@ -31,7 +34,7 @@ def report(config: Path | None, prefix: str, seconds: float, json: bool) -> bool
     return healthy
 
 
-def _findings(config: Path | None, prefix: str, deadline: float) -> Iterable[Finding]:
+def _findings(config: Path | None, prefix: str | None, deadline: float) -> Iterable[Finding]:
     try:
         settings = load(config)
         kit = kit_for(settings)
@@ -43,9 +46,18 @@ def _findings(config: Path | None, prefix: str, deadline: float) -> Iterable[Fin
     if kit.examine is None:
         return
     try:
-        yield from kit.examine(deadline, prefix)
+        yield from kit.examine(deadline, _prefix_of(settings) if prefix is None else prefix)
     except SecretsError as error:
         yield Finding("examination", Verdict.FAULT, str(error))
+
+
+def _prefix_of(settings: Settings) -> str:
+    """What the names of this configuration's secrets begin with, as far as it says so."""
+    prefetch = settings.prefetch
+    if prefetch.prefixes:
+        return prefetch.prefixes[0]
+    folders = [folder + slash for folder, slash, _ in (name.rpartition("/") for name in prefetch.names) if slash]
+    return folders[0] if folders else POLICY_PREFIX
 
 
 def facts(finding: Finding) -> dict[str, Any]:

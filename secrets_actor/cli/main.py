@@ -187,12 +187,11 @@ def tree(options: Options, watching: bool, every: float) -> None:
 )
 @click.option(
     "--prefix",
-    default="secrets-actor-doctor/",
-    show_default=True,
-    help="What the name begins with on which permissions are tried; there is no such secret.",
+    help="Permissions are tried on a name that begins with this and that no secret has. Without it: as the names of "
+    "the configured prefetch begin, or app/.",
 )
 @click.pass_context
-def doctor(context: click.Context, seconds: float, prefix: str) -> None:
+def doctor(context: click.Context, seconds: float, prefix: str | None) -> None:
     """Look at all that the configured store needs, and tell what to mend.
 
     Changes nothing. Ends with 1 if there is a fault. With --json, one object a line.

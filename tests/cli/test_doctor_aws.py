@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.backends.aws.test_examination import UNKNOWN_TO_MINISTACK
 from tests.cli.program import Done, Program
 from tests.cli.test_doctor import findings
 from tests.servers.account import Keys, Policy, allow_everything, statement
@@ -53,16 +52,14 @@ def not_ok(found: dict[str, tuple[str, str]]) -> dict[str, str]:
     return {check: verdict for check, (verdict, _) in found.items() if verdict != "ok"}
 
 
-EXPECTED = {"CreateSecret": "skipped"} | dict.fromkeys(UNKNOWN_TO_MINISTACK, "warning")
-
-
 def test_a_healthy_account_is_told_to_be(program: Program, fresh_ministack: Ministack) -> None:
     ours, keys = user(fresh_ministack, program, fresh_ministack.url, allow_everything())
     found = findings(ours)
 
-    first = ["configuration", "keys", "name", "connection", "clock", "identity", "GetSecretValue"]
-    assert list(found)[: len(first)] == first
-    assert not_ok(found) == EXPECTED
+    looked_at = ["configuration", "keys", "name", "connection", "clock", "identity"]
+    assert list(found) == [*looked_at, "permissions", "GetSecretValue", "reading many", "writing", "further"]
+    assert not_ok(found) == {}
+    assert "begins with app/" in found["permissions"][1]
     assert keys.secret_key not in f"{found}"
     assert fresh_ministack.client("secretsmanager").list_secrets(IncludePlannedDeletion=True)["SecretList"] == []
 
@@ -73,7 +70,7 @@ def test_a_clock_that_is_off_is_a_fault(program: Program, fresh_ministack: Minis
         ours, _ = user(fresh_ministack, program, server.url, allow_everything())
         found = findings(ours, status=1)
 
-    assert not_ok(found) == EXPECTED | {"clock": "fault"}
+    assert not_ok(found) == {"clock": "fault"}
     told = re.fullmatch(r"this machine's clock is (\d+) s (\w+) set it right \(NTP\): .*", found["clock"][1])
     assert told is not None
     assert (abs(int(told[1]) - 7200) < 60, told[2]) == (True, word)
@@ -86,7 +83,7 @@ def test_another_authority_is_a_fault_that_names_the_setting(program: Program, t
         found = findings(there.with_settings(AWS_CA_BUNDLE=str(ours.ca)), status=1)
         assert not_ok(found) == {"connection": "fault", "permissions": "skipped"}
         assert "aws.ca_bundle" in found["connection"][1]
-        assert not_ok(findings(there.with_settings(AWS_CA_BUNDLE=str(theirs.ca)))) == EXPECTED
+        assert not_ok(findings(there.with_settings(AWS_CA_BUNDLE=str(theirs.ca)))) == {}
 
 
 def test_a_missing_permission_is_a_fault_where_nothing_goes_without_it(
@@ -98,9 +95,35 @@ def test_a_missing_permission_is_a_fault_where_nothing_goes_without_it(
     ours, _ = user(fresh_ministack, program, fresh_ministack.url, allowed)
     found = findings(ours, status=1)
 
-    assert not_ok(found) == EXPECTED | {"GetSecretValue": "fault", "DeleteSecret": "warning"}
+    assert not_ok(found) == {"GetSecretValue": "fault", "writing": "warning"}
     assert found["GetSecretValue"][1].startswith("denied allow secretsmanager:GetSecretValue")
     done: Done = ours("doctor")
     columns = {line.index(verdict) for line in done.text.splitlines() for verdict in re.findall(r" (ok|fault) ", line)}
-    assert columns == {len("RemoveRegionsFromReplication") + 1}
+    assert columns == {len("GetSecretValue") + 1}
     assert re.search(r"^GetSecretValue +fault +denied\n +-> allow secretsmanager:GetSecretValue", done.text, re.M)
+
+
+def test_keys_that_aws_does_not_know_are_a_fault_where_sts_cannot_be_asked(
+    program: Program, fresh_ministack: Ministack
+) -> None:
+    stranger = program.on_aws(fresh_ministack.url, Keys("AKIAIOSFODNN7EXAMPLE", "x" * 40))
+    found = findings(stranger.with_settings(AWS_ENDPOINT_URL_STS="http://127.0.0.1:9"), status=1)
+
+    assert not_ok(found) == {"identity": "warning", "GetSecretValue": "fault", "others": "skipped"}
+    assert stranger("get", "app/db").status == 4
+
+
+@pytest.mark.parametrize(
+    ("variables", "beginning"),
+    [
+        ({"SECRETS_ACTOR_PREFETCH__NAMES": "db,payments/api/key"}, "payments/api/"),
+        ({"SECRETS_ACTOR_PREFETCH__NAMES": "a/b", "SECRETS_ACTOR_PREFETCH__PREFIXES": "smtp/"}, "smtp/"),
+        ({"SECRETS_ACTOR_PREFETCH__NAMES": "db"}, "app/"),
+    ],
+)
+def test_permissions_are_tried_on_names_as_the_configuration_has_them(
+    program: Program, fresh_ministack: Ministack, variables: dict[str, str], beginning: str
+) -> None:
+    ours, _ = user(fresh_ministack, program, fresh_ministack.url, allow_everything())
+
+    assert f"begins with {beginning} and" in findings(ours.with_settings(**variables))["permissions"][1]

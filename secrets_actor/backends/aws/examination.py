@@ -3,6 +3,7 @@
 Rule 1: it changes nothing. What writes is tried on a secret that cannot exist, for AWS looks at permissions first.
 Rule 2: one finding leads to the next: what cannot be tried because of a fault before is skipped, and said to be.
 Rule 3: no finding quotes a key, a token or an answer's body.
+Rule 4: the verdict on reading is the one that a get will give. A role that only reads is a healthy role.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import socket
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -24,7 +25,6 @@ from secrets_actor.domain.errors import (
     AccessDenied,
     DeadlineExceeded,
     InvalidAnswer,
-    InvalidRequest,
     SecretNotFound,
     SecretsError,
     Unreachable,
@@ -39,6 +39,9 @@ NOTICEABLE: Final = timedelta(seconds=30)
 STEP: Final = 10.0
 READ: Final = "GetSecretValue"
 UNTRIED: Final = "CreateSecret"
+# The other actions that config/iam-policy.json gives, by what they are for.
+READ_MANY: Final = ("BatchGetSecretValue", "ListSecrets")
+WRITE: Final = ("DescribeSecret", "UpdateSecret", "PutSecretValue", "DeleteSecret", "RestoreSecret")
 # Two regions of a partition, by how its regions begin: the calls that name a region name another of the same partition.
 _REGIONS: Final = (
     ("cn-", ("cn-north-1", "cn-northwest-1")),
@@ -189,23 +192,88 @@ def probes(name: str, region: str) -> Iterator[Call]:
 
 
 def _permissions(line: Line, keys: Credentials, prefix: str, deadline: float) -> Iterator[Finding]:
+    yield Finding("permissions", Verdict.OK, f"tried on a name that begins with {prefix} and that no secret has")
     name = f"{prefix}{uuid.uuid4()}"
+    denied: set[str] = set()
+    untold: dict[str, str] = {}
     for call in probes(name, line.endpoint.region):
-        yield _permission(Exchange(line, _by(deadline), keys), call)
-    yield Finding(UNTRIED, Verdict.SKIPPED, "cannot be tried without making a secret")
+        error = _tried(Exchange(line, _by(deadline), keys), call)
+        if call.action == READ:
+            yield _reading(error, prefix)
+            if error is not None and not isinstance(error, AccessDenied):
+                yield Finding("others", Verdict.SKIPPED, "not tried: a get fails, and so would they")
+                return
+        elif isinstance(error, AccessDenied):
+            denied.add(call.action)
+        elif error is not None:
+            untold[call.action] = getattr(error, "aws_code", None) or error.code
+    yield _many(denied, untold)
+    yield _writing(denied, untold)
+    yield _further(denied, untold)
 
 
-def _permission(exchange: Exchange, call: Call) -> Finding:
+def _tried(exchange: Exchange, call: Call) -> SecretsError | None:
+    """The error that *call* ended with. None if it may be made: AWS carried it out, or looked for the secret."""
     try:
         exchange.run(call, lambda _body, _request_id: None)
-    except SecretNotFound:  # it was looked for, so it may be
-        pass
-    except AccessDenied:
-        verdict = Verdict.FAULT if call.action == READ else Verdict.WARNING
-        remedy = f"allow secretsmanager:{call.action} in the policy of this user or role, if it is needed"
-        return Finding(call.action, verdict, "denied", remedy)
-    except InvalidRequest as error:  # its text is about a secret that is there
-        return Finding(call.action, Verdict.WARNING, f"could not be told: AWS answers {error.aws_code}")
+    except SecretNotFound:
+        return None
     except SecretsError as error:
-        return Finding(call.action, Verdict.WARNING, f"could not be told: {error}")
-    return Finding(call.action, Verdict.OK, "allowed")
+        return error
+    return None
+
+
+def _reading(error: SecretsError | None, prefix: str) -> Finding:
+    """The verdict is the one that a get will give: any error is a fault."""
+    if error is None:
+        return Finding(READ, Verdict.OK, "allowed")
+    if isinstance(error, AccessDenied):
+        remedy = (
+            f"allow secretsmanager:{READ} in the policy of this user or role; if it is for names that do not begin "
+            f"with {prefix}, say with what they begin: --prefix"
+        )
+        return Finding(READ, Verdict.FAULT, "denied", remedy)
+    return Finding(READ, Verdict.FAULT, f"a get fails: {error}")
+
+
+def _many(denied: Collection[str], untold: Mapping[str, str]) -> Finding:
+    refused = [action for action in READ_MANY if action in denied]
+    if refused:
+        remedy = f"get_many, prefetch, list and iterate need it: allow {_in_policy(refused)}"
+        return Finding("reading many", Verdict.WARNING, f"denied: {', '.join(refused)}", remedy)
+    return _allowed_or_untold("reading many", READ_MANY, untold)
+
+
+def _writing(denied: Collection[str], untold: Mapping[str, str]) -> Finding:
+    refused = [action for action in WRITE if action in denied]
+    if len(refused) == len(WRITE):
+        return Finding("writing", Verdict.OK, "denied, as is right for a program that only reads")
+    if refused:
+        remedy = f"if this program writes, allow {_in_policy(refused)}"
+        return Finding("writing", Verdict.WARNING, f"denied: {', '.join(refused)}; the rest is allowed", remedy)
+    return _allowed_or_untold("writing", WRITE, untold, f"; {UNTRIED} cannot be tried without making a secret")
+
+
+def _further(denied: Collection[str], untold: Mapping[str, str]) -> Finding:
+    """Permissions that few programs need, and that config/iam-policy.json does not give: told, without a verdict."""
+    named = {READ, *READ_MANY, *WRITE}
+    rest = [call.action for call in probes("", "us-east-1") if call.action not in named]
+    parts = {
+        "allowed": [action for action in rest if action not in denied and action not in untold],
+        "denied": [action for action in rest if action in denied],
+        "could not be told": [f"{action} ({untold[action]})" for action in rest if action in untold],
+    }
+    return Finding(
+        "further", Verdict.OK, "; ".join(f"{word}: {', '.join(all_)}" for word, all_ in parts.items() if all_)
+    )
+
+
+def _allowed_or_untold(check: str, actions: Iterable[str], untold: Mapping[str, str], more: str = "") -> Finding:
+    unclear = [f"{action} ({untold[action]})" for action in actions if action in untold]
+    if unclear:
+        return Finding(check, Verdict.WARNING, f"could not be told, AWS answers something else: {', '.join(unclear)}")
+    return Finding(check, Verdict.OK, f"allowed: {', '.join(actions)}{more}")
+
+
+def _in_policy(actions: Iterable[str]) -> str:
+    return ", ".join(f"secretsmanager:{action}" for action in actions)

@@ -13,12 +13,12 @@ import pytest
 from secrets_actor.backends.aws import backend
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.static import KeySource, StaticCredentials
-from secrets_actor.backends.aws.examination import UNTRIED, probes
+from secrets_actor.backends.aws.examination import READ, READ_MANY, UNTRIED, WRITE, probes
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.findings import Finding, Verdict
 from secrets_actor.domain.secret import SecretValue
 from tests.servers.account import REGION, Keys, Policy, allow_everything, policy, statement
-from tests.servers.behaviours import Hang, aws_error
+from tests.servers.behaviours import Connection, Hang, aws_error
 from tests.servers.faulty import FaultyServer
 from tests.servers.ministack import Ministack
 from tests.servers.process import ROOT
@@ -64,47 +64,93 @@ def verdicts(found: dict[str, Finding]) -> dict[str, str]:
 def test_a_healthy_account_is_found_healthy_and_unchanged(examined: Examined, fresh_ministack: Ministack) -> None:
     found = examined()
 
-    expected = ["keys", "name", "connection", "clock", "identity", "GetSecretValue"]
+    expected = ["keys", "name", "connection", "clock", "identity", "permissions", READ]
     assert list(found)[: len(expected)] == expected
-    assert {check for check, finding in found.items() if finding.verdict is not Verdict.OK} == {
-        UNTRIED,
-        *UNKNOWN_TO_MINISTACK,
-    }
+    assert {finding.verdict for finding in found.values()} == {Verdict.OK}
+    assert "CreateSecret cannot be tried" in found["writing"].fact
+    told = found["further"].fact.partition("could not be told: ")[2]
+    assert {part.partition(" ")[0] for part in told.split(", ")} == UNKNOWN_TO_MINISTACK
     assert found["identity"].fact.startswith("arn:aws:iam::")
     assert fresh_ministack.account.client("secretsmanager").list_secrets()["SecretList"] == []
 
 
-def test_a_missing_permission_is_named_with_its_action(examined: Examined) -> None:
-    actions = ["secretsmanager:DescribeSecret", "secretsmanager:ListSecrets"]
-    found = examined(allowed=policy(statement("Allow", actions, "*")))
+def actions(*names: str) -> list[str]:
+    return [f"secretsmanager:{name}" for name in names]
 
-    assert found["GetSecretValue"].verdict is Verdict.FAULT
-    assert "secretsmanager:GetSecretValue" in (found["GetSecretValue"].remedy or "")
-    assert found["DeleteSecret"].verdict is Verdict.WARNING
-    assert verdicts(found)["DescribeSecret"] == verdicts(found)["ListSecrets"] == "ok"
+
+def test_without_the_permission_to_read_a_get_fails_and_so_does_the_examination(examined: Examined) -> None:
+    found = examined(allowed=policy(statement("Allow", actions("DescribeSecret", "ListSecrets"), "*")))
+
+    assert found[READ].verdict is Verdict.FAULT
+    assert "secretsmanager:GetSecretValue" in (found[READ].remedy or "")
+    assert "--prefix" in (found[READ].remedy or "")
+    assert found["permissions"].fact == "tried on a name that begins with doctor/ and that no secret has"
+
+
+def test_a_role_that_only_reads_is_not_warned(examined: Examined) -> None:
+    found = examined(allowed=policy(statement("Allow", actions(READ, *READ_MANY), "*")))
+
+    assert {finding.verdict for finding in found.values()} == {Verdict.OK}
+    assert found["writing"].fact == "denied, as is right for a program that only reads"
+    assert "denied: ListSecretVersionIds, " in found["further"].fact
+
+
+def test_a_policy_for_other_names_is_found_out_by_their_beginning(examined: Examined) -> None:
+    names = f"arn:aws:secretsmanager:{REGION}:*:secret:"
+    everywhere = statement("Allow", actions(*READ_MANY), "*")
+
+    fits = examined(allowed=policy(statement("Allow", actions(READ, *WRITE), f"{names}doctor/*"), everywhere))
+    other = examined(allowed=policy(statement("Allow", actions(READ, *WRITE), f"{names}app/*"), everywhere))
+    assert (fits[READ].verdict, other[READ].verdict) == (Verdict.OK, Verdict.FAULT)
+
+
+@pytest.mark.parametrize("missing", ["BatchGetSecretValue", "PutSecretValue"])
+def test_what_half_a_policy_lacks_is_a_warning_that_names_it(examined: Examined, missing: str) -> None:
+    allowed = allow_everything()
+    allowed["Statement"].append(statement("Deny", actions(missing), "*"))
+    found = examined(allowed=allowed)
+
+    warned = [finding for finding in found.values() if finding.verdict is not Verdict.OK]
+    assert [(one.verdict, f"denied: {missing}" in one.fact) for one in warned] == [(Verdict.WARNING, True)]
+    assert f"secretsmanager:{missing}" in (warned[0].remedy or "")
+
+
+def test_an_answer_that_says_nothing_of_a_permission_is_no_verdict(examined: Examined) -> None:
+    class Odd:
+        """Knows no secret, and answers batches with what nobody knows."""
+
+        def serve(self, connection: Connection) -> None:
+            while (request := connection.next_request()) is not None:
+                batch = b"BatchGetSecretValue" in request.head
+                code = "ThingsNobodyKnowsException" if batch else "ResourceNotFoundException"
+                body = json.dumps({"__type": code, "message": "no"}).encode()
+                connection.client.sendall(b"HTTP/1.1 400 No\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    with FaultyServer(Odd()) as server:
+        found = examined(server.url)
+
+    assert found["reading many"].verdict is Verdict.WARNING
+    assert "BatchGetSecretValue (ThingsNobodyKnowsException)" in found["reading many"].fact
+    assert found["writing"].verdict is Verdict.OK
 
 
 @pytest.mark.parametrize(
-    ("code", "verdict"),
+    ("code", "told"),
     [
-        ("ResourceNotFoundException", Verdict.OK),
-        ("AccessDeniedException", Verdict.WARNING),
-        ("InvalidParameterException", Verdict.WARNING),
-        ("InvalidRequestException", Verdict.WARNING),
-        ("ThingsNobodyKnowsException", Verdict.WARNING),
-        ("UnrecognizedClientException", Verdict.WARNING),
-        ("LimitExceededException", Verdict.WARNING),
+        ("UnrecognizedClientException", "AWS does not know"),
+        ("InvalidSignatureException", "signature"),
+        ("InvalidRequestException", "cannot do GetSecretValue"),
+        ("ThingsNobodyKnowsException", "a code unknown to us"),
     ],
 )
-def test_only_an_answer_that_comes_after_the_permission_says_that_it_is_there(
-    examined: Examined, code: str, verdict: Verdict
-) -> None:
+def test_what_a_get_fails_with_is_a_fault_and_the_rest_is_not_tried(examined: Examined, code: str, told: str) -> None:
     with FaultyServer(aws_error(code)) as server:
-        found = examined(server.url)["DescribeSecret"]
+        found = examined(server.url)
 
-    assert found.verdict is verdict
-    assert (code == "AccessDeniedException") is (found.fact == "denied")
-    assert ("could not be told" in found.fact) is (verdict is Verdict.WARNING and code != "AccessDeniedException")
+    assert found[READ].verdict is Verdict.FAULT
+    assert told in found[READ].fact
+    assert found["others"].verdict is Verdict.SKIPPED
+    assert list(found)[-1] == "others"
 
 
 def test_all_actions_of_the_readmes_table_are_tried_but_one() -> None:
