@@ -24,8 +24,6 @@ from secrets_actor.domain.errors import (
     KeyFileError,
     SecretNotFound,
     SecretsError,
-    StartFailed,
-    Unreachable,
 )
 from secrets_actor.records import dataclass
 
@@ -44,7 +42,7 @@ READER_GONE: Final = 141
 
 EXIT_CODES: Final = {
     OK: "done",
-    FAILED: "the store refused for another reason, such as a secret scheduled for deletion",
+    FAILED: "anything else, such as a secret scheduled for deletion, or a certificate that is not accepted",
     USAGE: "wrong usage, or a name or value that no store would accept",
     NOT_FOUND: "no such secret, or no such version",
     DENIED: "access denied, or wrong or missing credentials",
@@ -55,7 +53,8 @@ EXIT_CODES: Final = {
 
 EPILOG: Final = "\b\nExit codes:\n" + "\n".join(f"  {code:<3}  {meaning}" for code, meaning in EXIT_CODES.items())
 
-# Narrow before wide: the first class that fits decides. What fits none is UNREACHABLE if trying again may help.
+# Narrow before wide: the first class that fits decides. An error that fits none ends with UNREACHABLE if trying again
+# may help, for that is what scripts take the code for; else with FAILED.
 _BY_CLASS: Final = (
     (InvalidInput, USAGE),
     (SecretNotFound, NOT_FOUND),
@@ -63,8 +62,6 @@ _BY_CLASS: Final = (
     (CredentialsError, DENIED),
     (ConfigurationError, BAD_CONFIGURATION),
     (KeyFileError, BAD_CONFIGURATION),
-    (Unreachable, UNREACHABLE),
-    (StartFailed, UNREACHABLE),
 )
 
 

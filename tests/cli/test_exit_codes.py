@@ -18,6 +18,7 @@ from tests.servers.behaviours import Hang, html_500
 from tests.servers.faulty import FaultyServer
 from tests.servers.ministack import Ministack
 from tests.servers.process import reserve
+from tests.servers.tls import issue
 
 SOME_KEYS = Keys("AKIASOMEBODYSOMEBODY", "somebodys/secret+key/that/nobody/looks/at")
 
@@ -113,6 +114,17 @@ def test_a_store_that_fails_on_its_side_is_5(program: Program) -> None:
 
     assert done.status == 5
     assert "<h1>" not in done.complaint
+
+
+def test_a_certificate_that_is_not_accepted_is_1_for_another_try_meets_it_again(
+    program: Program, tmp_path: Path
+) -> None:
+    ours, theirs = issue(tmp_path / "ours"), issue(tmp_path / "theirs")
+    with Ministack(tmp_path / "tls", certificates=theirs) as server:
+        trusting = program.on_aws(server.url, SOME_KEYS).with_settings(AWS_CA_BUNDLE=str(ours.ca))
+        done = trusting("--json", "get", "db/password")
+
+    assert (done.status, json.loads(done.complaint)["error"]) == (1, "tls_failed")
 
 
 BAD_CONFIGURATIONS: Final = {
