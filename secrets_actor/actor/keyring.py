@@ -33,13 +33,16 @@ class RenewalFailed(LifecycleEvent):
 class Keyring:
     """Holds one set of keys. All who need them while there are none, or their end is near, wait for the one fetch.
 
-    The end of keys is a date. The wall clock is asked how far away that is when keys come, and from then on *seconds*
-    tell how much of it is over: a wall clock that is set, or leaps, makes good keys neither end nor last.
+    The end of keys is a date. The wall clock is asked how far away that is when keys come; from then on as much of it
+    is over as either clock says, that or *seconds*. So a wall clock that is set back makes no keys last, and one that
+    leaps ahead, as after a sleep that nobody else knows of, has new keys fetched at once. If those have ended by it,
+    too, then it is wrong, for whoever gives keys gives good ones: *seconds* alone tell then.
     """
 
     def __init__(self, wall_clock: Callable[[], datetime], seconds: Callable[[], float]) -> None:
         self._wall_clock, self._seconds = wall_clock, seconds
-        self._looked = wall_clock(), seconds()
+        self._anchor = at = wall_clock()
+        self._looked = at, seconds()
         self._state = CredentialState()
         self._locked_out: list[Flight] = []
 
@@ -58,16 +61,22 @@ class Keyring:
         """Whether a new flight has to wait for a fetch, though there may be keys still."""
         return self._state.must_wait(self._now())
 
+    @property
+    def waiting(self) -> tuple[Flight, ...]:
+        """Those who wait for keys."""
+        return tuple(self._locked_out)
+
     def lock_out(self, flight: Flight) -> None:
         """Let *flight* wait for keys."""
         self._locked_out.append(flight)
 
     def fetched(self, credentials: Credentials) -> list[Flight]:
         """New keys are here; those who waited for them. Keys that have ended count as a fetch that failed."""
-        at, end = self._wall_clock(), credentials.expires_at
-        if end is None or at < end:  # else the wall clock may have leapt: whoever gives keys gives good ones
-            self._looked = at, self._seconds()
-        self._state = self._state.fetched(credentials, self._now())
+        wall, seconds, end = self._wall_clock(), self._seconds(), credentials.expires_at
+        passed = self._anchor + timedelta(seconds=seconds - self._looked[1])
+        self._anchor = passed if end is not None and passed < end <= wall else wall
+        self._looked = wall, seconds
+        self._state = self._state.fetched(credentials, self._anchor)
         return self._release()
 
     def failed(self) -> list[Flight]:
@@ -93,8 +102,9 @@ class Keyring:
         return self._release()
 
     def _now(self) -> datetime:
-        at, seconds = self._looked
-        return at + timedelta(seconds=self._seconds() - seconds)
+        """The present, counted from the last look at both clocks."""
+        wall, seconds = self._looked
+        return self._anchor + max(self._wall_clock() - wall, timedelta(seconds=self._seconds() - seconds))
 
     def _release(self) -> list[Flight]:
         waiting, self._locked_out = self._locked_out, []
