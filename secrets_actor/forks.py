@@ -5,6 +5,9 @@ Rule 1: in the child no thread of ours is there, and any lock may be held foreve
 Rule 2: a fork waits for a library that is being loaded (`loading`): in the child it would stay half loaded and locked.
 Rule 3: it waits for those who must not be copied in the middle of their work (`Pauses`); they rest until it is done.
 Rule 4: no fork waits longer than `PATIENCE`: a disk that hangs must not hang the whole program.
+Rule 5: Python does not hear of a fork that is made in C, as by uWSGI's master. So whoever is asked anything there looks
+        first whether this is still the process that it was (`notice_fork`), and before it takes any lock. A cached get
+        is the exception, for a system call costs as much as half of it: it looks after a second at most.
 """
 
 from __future__ import annotations
@@ -38,6 +41,10 @@ class Pauses(Protocol):
     def resume(self, child: bool, paused: bool) -> None:
         """After the fork: go on. *paused* is what `pause` has said; *child* whether this is the forked process."""
 
+    @property
+    def busy(self) -> bool:
+        """Whether it is in the middle of its work, or was when this process was forked."""
+
 
 _forgetful: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
 _pausing: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
@@ -50,6 +57,9 @@ class _Fork:
         self.lock = threading.RLock()
         self.held = False
         self.paused: list[tuple[Pauses, bool]] = []
+        self.process = os.getpid()
+        self.noticed: dict[int, threading.RLock] = {}  # by process, the lock of who notices first there
+        self.forgetting = 0  # the thread that does
 
     def before(self) -> None:
         end = now() + PATIENCE
@@ -62,11 +72,31 @@ class _Fork:
         for one, has_paused in paused:
             one.resume(child, has_paused)
         if child:
-            self.lock = threading.RLock()
-            for each in tuple(_forgetful):
-                each.forget()
+            self.forget_all()
         elif self.held:
             self.lock.release()
+
+    def forget_all(self) -> None:
+        self.lock = threading.RLock()
+        for each in tuple(_forgetful):
+            each.forget()
+        self.process = os.getpid()
+
+    def unheard(self, process: int) -> bool:
+        with self.noticed.setdefault(process, threading.RLock()):
+            if self.process == process or self.forgetting == threading.get_ident():
+                return False
+            self.forgetting = threading.get_ident()
+            try:
+                # What was inherited is let go of here, for want of a better place. Not while somebody was at work
+                # with anything of the kind: he may hold locks of a library, and is not here to release them.
+                self.paused, idle = [], not any(one.busy for one in tuple(_pausing))
+                for one in tuple(_pausing):
+                    one.resume(child=True, paused=idle and one.pause(0.0))
+                self.forget_all()
+            finally:
+                self.forgetting = 0
+            return True
 
 
 _fork: Final = _Fork()
@@ -82,9 +112,17 @@ def pauses(one: Pauses) -> None:
     _pausing.add(one)
 
 
+def notice_fork() -> bool:
+    """Look whether this process was forked, and Python did not hear of it: then all that were told by `on_fork` to
+    forget do so now. Whether it was. Half a microsecond at most."""
+    process = os.getpid()
+    return process != _fork.process and _fork.unheard(process)
+
+
 @contextmanager
 def loading() -> Iterator[None]:
     """Around an import in the middle of work."""
+    notice_fork()
     with _fork.lock:
         yield
 

@@ -15,6 +15,7 @@ from secrets_actor.domain.changes import NewVersion
 from secrets_actor.domain.errors import InvalidParameter
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import Get
+from secrets_actor.forks import notice_fork
 from secrets_actor.otp import ChildError, ChildSpec, Clock, ForkedProcess, From, Name, NoProcess, Observer, StartChild
 from secrets_actor.records import dataclass
 
@@ -86,6 +87,7 @@ class Subscription:
 
     def cancel(self) -> None:
         """Have no more calls of the callback begin; one that is under way goes on. Nothing if cancelled before."""
+        notice_fork()
         self._table.remove(self._entry)
 
     def __enter__(self) -> Self:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Protocol
 
+from secrets_actor.forks import notice_fork
 from secrets_actor.otp.errors import CallFailed, CallingSelf, EndedFirst, ForkedProcess, NoProcess
 from secrets_actor.otp.messages import Cast, Down, StopRequest
 from secrets_actor.otp.pid import Pid, current
@@ -34,6 +35,7 @@ def call(server: Address, request: Any, timeout: float | None = CALL_TIMEOUT) ->
     `NoProcess` if it does not exist (`ForkedProcess`, if it is in the program that this one was forked from),
     `Overloaded` if its mailbox is full, `CallingSelf` from the server's own callbacks, and what error it replied with.
     """
+    notice_fork()
     caller: From[Any] = From()
     here = current()
     if here is not None:
@@ -56,6 +58,7 @@ def stop(server: Address, reason: ExitReason = NORMAL, timeout: float | None = N
     Raises `CallFailed` if it ended for another reason, `EndedFirst` (a `CallFailed`) if it ended by itself before its
     turn to stop came, `NoProcess` if there is none, `CallTimeout`. Any reason will do, `NOPROC` too.
     """
+    notice_fork()
     pid = server.resolve()
     if pid is None:
         raise NoProcess(NOPROC)

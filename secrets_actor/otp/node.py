@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from secrets_actor.clock import Clock, SystemClock
-from secrets_actor.forks import on_fork
+from secrets_actor.forks import notice_fork, on_fork
 from secrets_actor.otp.errors import ForkedProcess
 from secrets_actor.otp.events import LifecycleEvent, Observer, ProcessCrashed, TooManyDisowned
 from secrets_actor.otp.reasons import FORKED, TOO_MANY_DISOWNED
@@ -70,6 +70,7 @@ class Node:
 
     def begins(self, pid: Pid) -> None:
         """A process begins. Raises `ForkedProcess` after a fork."""
+        notice_fork()
         if self.forked:
             raise ForkedProcess(FORKED)
         self._live.add(pid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from secrets_actor.forks import notice_fork
 from secrets_actor.otp.errors import CallTimeout, ForkedProcess, NameTaken, NoProcess
 from secrets_actor.otp.reasons import FORKED, NOPROC
 from secrets_actor.otp.reply import From
@@ -51,11 +52,13 @@ class Registry:
 
     def whereis(self, name: str) -> Pid | None:
         """The process that has *name* now."""
+        notice_fork()
         return self._pids.get(name)
 
     def expect(self, name: str) -> From[Pid]:
         """A handle that settles with the process that has *name*, now or next, as after a restart."""
         expected: From[Pid] = From()
+        notice_fork()
         with self._lock:
             pid = self._pids.get(name)
             if pid is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from secrets_actor.domain.errors import StartFailed
 from secrets_actor.domain.metrics import Metrics
+from secrets_actor.forks import notice_fork
 from secrets_actor.otp import Pid, Tree, snapshot
 from secrets_actor.runtime.wiring import Parts
 
@@ -32,4 +33,5 @@ class Looking:
     def metrics(self) -> Metrics:
         """What was counted since the system was made, and what its gauges show now, as in
         `metrics().value("secrets_actor_cache_hits")`. The names are those of `domain/metrics.py`."""
+        notice_fork()
         return self._parts.meters.picture()

@@ -2,8 +2,8 @@
 
 Rule 1: a tree that has ended by itself is not started again by us: that is for `on_give_up`, or who called `wait`.
 Rule 2: in the child of a fork there is no thread of ours. What callers hold goes on working: its first use starts a
-        tree there, with an empty cache, or raises `ForkedProcess`, as `after_fork` says. A tree that another program's
-        supervisor has started is that program's to start again.
+        tree there, with an empty cache, or raises `ForkedProcess`, as `after_fork` says. A subscription is a use. A
+        tree that another program's supervisor has started is that program's to start again.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import os
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from secrets_actor.actor.failures import translated
 from secrets_actor.actor.jobs import Drain, UseStore
 from secrets_actor.client.background import Subscription
 from secrets_actor.client.secrets import Secrets
-from secrets_actor.clock import now
+from secrets_actor.clock import now, sleep
 from secrets_actor.domain.changes import NewVersion
 from secrets_actor.domain.errors import ConfigurationError, SecretsError, StartFailed
 from secrets_actor.domain.journey import Tracer
 from secrets_actor.domain.ports import BackendKit
-from secrets_actor.forks import on_fork
+from secrets_actor.forks import notice_fork, on_fork
 from secrets_actor.otp import (
     FORKED,
     SHUTDOWN,
@@ -50,6 +50,8 @@ from secrets_actor.runtime.settings_source import load
 from secrets_actor.runtime.wiring import SECRETS, assemble, assemble_afresh, kit_for
 
 Source = str | os.PathLike[str] | Settings | None
+# Seconds that a forked child has to become another program, before what is subscribed to is asked for there.
+_EXEC_GRACE: Final = 0.2
 # Seconds that `stop` waits for the threads of processes that were cut off; one that hangs longer is left behind.
 _THREADS_GRACE = 1.0
 
@@ -98,7 +100,7 @@ class System(AsyncFace, Looking):
 
     def start(self) -> Self:
         """Start the tree; touches no network. Nothing if it runs already. Raises `StartFailed`."""
-        if not self.is_running():
+        if not self._is_up():
             self._start_root(link=False)
         return self
 
@@ -191,10 +193,11 @@ class System(AsyncFace, Looking):
         With *drain*, new calls are refused at once (`ServerDown`), and those that are under way have so many seconds to
         finish first; whoever is not done then is told.
         """
+        notice_fork()
         root = self._root
         if root is None or self._told_by is threading.current_thread():
             return
-        if drain > 0 and self.is_running():
+        if drain > 0 and self._is_up():
             self._draining = True
             self._parts.cache.hide()
             with contextlib.suppress(SecretsError):  # time is up, or nobody is there: it ends all the same
@@ -211,7 +214,7 @@ class System(AsyncFace, Looking):
         for pid in node.disowned:
             if pid.thread is not None and pid.thread is not threading.current_thread():
                 pid.thread.join(_THREADS_GRACE)
-        if not (node.forked or self.is_running()):
+        if not (node.forked or self._is_up()):
             self._parts.reports.close(min(max(0.0, deadline - now()), _THREADS_GRACE))
 
     def wait(self, timeout: float | None = None) -> ExitReason | None:
@@ -223,7 +226,13 @@ class System(AsyncFace, Looking):
         return not self._draining and self._is_ready()
 
     def is_running(self) -> bool:
-        """Whether the tree is up."""
+        """Whether the tree is up. This is a use as any other: in the child of a fork a tree is brought up first."""
+        with contextlib.suppress(SecretsError):
+            return self._is_ready()
+        return False
+
+    def _is_up(self) -> bool:
+        notice_fork()
         return self._root is not None and self._root.is_alive()
 
     # --- forks ----------------------------------------------------------------------------------------------------
@@ -237,6 +246,15 @@ class System(AsyncFace, Looking):
         self._told_by = None
         self._reason = FORKED if self._reason is None else self._reason
         self._ended.set()
+        if self._parts.subscriptions.numbers and self._root is not None:
+            with contextlib.suppress(RuntimeError):  # no thread to be had: the first use has to do, then
+                threading.Thread(target=self._go_on, name="after a fork", daemon=True).start()
+
+    def _go_on(self) -> None:
+        """Subscriptions are a use that nobody repeats: they have the tree brought up by themselves. A while after the
+        fork, for many a child does nothing but execute another program."""
+        sleep(_EXEC_GRACE)
+        self._wake()
 
     def _is_ready(self) -> bool:
         """Whether the tree is up; after a fork it is brought up first. Raises `StartFailed`."""
@@ -244,9 +262,10 @@ class System(AsyncFace, Looking):
             with self._reviving:
                 if self._is_orphaned():
                     self._start_root(link=False)
-        return self.is_running()
+        return self._is_up()
 
     def _is_orphaned(self) -> bool:
+        notice_fork()
         root = self._root
         forked = root is not None and root.reason is FORKED
         return forked and not self._hosted and not self._stopping and self.settings.after_fork == "restart"
@@ -266,7 +285,7 @@ class System(AsyncFace, Looking):
 
     def __repr__(self) -> str:
         settings = getattr(self, "settings", None)  # none yet, if it is shown in the traceback of a bad configuration
-        return f"<System {settings and settings.backend} {'running' if self.is_running() else 'stopped'}>"
+        return f"<System {settings and settings.backend} {'running' if self._is_up() else 'stopped'}>"
 
 
 def _is_below(root: Pid, pid: Pid | None) -> bool:

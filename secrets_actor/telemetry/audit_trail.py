@@ -30,11 +30,14 @@ from secrets_actor.domain.metrics import NO_METER, Meter, Reading
 from secrets_actor.domain.operations import MESSAGES
 from secrets_actor.domain.ports import AuditRecord
 from secrets_actor.domain.secret import Secret
+from secrets_actor.forks import notice_fork
 from secrets_actor.otp import Clock, Name
 from secrets_actor.records import dataclass
 
 # Seconds between two looks while there is something to write.
 PERIOD: Final = 0.05
+# Seconds without a look after which a cached get looks itself whether the process is there at all.
+OVERDUE: Final = 1.0
 # A second of cached gets at full speed; about 25 MB.
 BUFFER: Final = 100_000
 # To the audit process: there is something to be written within a PERIOD; there is something to be written now.
@@ -96,6 +99,7 @@ class AuditTrail:
         self._lost = self._taken = self._lost_hits = 0
         self._off, self._off_reads = itertools.count(), 0
         self._asleep, self._pressed, self._mark = True, False, self._half
+        self._wake_at = -math.inf  # from when on (clock seconds) a hit sees to it that the process comes
         self._urgent = False  # the process has been told to come now, and has not looked yet
 
     # --- telling --------------------------------------------------------------------------------------------------
@@ -109,8 +113,8 @@ class AuditTrail:
                 return
             kept = secret._block
             append((secret._name, kept[kind : head + kept[length]], now, caller))  # block.version_bytes, inlined
-            if trail._asleep:
-                trail._wake()
+            if now >= trail._wake_at:
+                trail._wake_for(secret, now, caller)
 
         return hit
 
@@ -119,11 +123,23 @@ class AuditTrail:
 
         def hit(secret: Secret, now: float, caller: str | None) -> None:  # noqa: ARG001
             next(trail._off)
+            if now >= trail._wake_at:
+                trail._wake_at = now + OVERDUE
+                notice_fork()
 
         return hit
 
+    def _wake_for(self, secret: Secret, now: float, caller: str | None) -> None:
+        """The process sleeps, or has not looked for long: it hangs, or this is the child of a fork, and it is not here.
+        Then the trail has forgotten this hit, too."""
+        self._wake_at = now + OVERDUE
+        if notice_fork():
+            self.hit(secret, now, caller)
+        elif self._asleep:
+            self._wake()
+
     def _wake(self) -> None:
-        self._asleep = False
+        self._asleep, self._wake_at = False, self._clock.now() + OVERDUE
         self._server.post(SOON)
 
     def _finds_room(self) -> bool:
@@ -182,7 +198,7 @@ class AuditTrail:
 
     def look(self) -> tuple[int, int]:
         """The same. What comes from now on may not be among it: it can have the process come once more."""
-        self._urgent = False
+        self._urgent, self._wake_at = False, self._clock.now() + OVERDUE
         return self.waiting
 
     def take_hits(self, most: int, until: float = math.inf) -> list[Hit]:
@@ -216,7 +232,7 @@ class AuditTrail:
 
     def may_sleep(self) -> bool:
         """Whether there is nothing: then the process is woken for the next one (rule 5)."""
-        self._asleep = True
+        self._asleep, self._wake_at = True, -math.inf
         if self._hits or self._records:
             self._asleep = False
         return self._asleep

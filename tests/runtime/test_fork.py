@@ -1,6 +1,7 @@
 """Forks under load: the child's first use starts a tree of its own or says why not, and nobody hangs."""
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,9 +11,9 @@ from typing import Any
 import pytest
 
 import secrets_actor
-from secrets_actor import ForkedProcess, Get, LogSettings, System
+from secrets_actor import ForkedProcess, Get, LogSettings, NewVersion, System
 from secrets_actor.otp import SHUTDOWN, Flags, GenServer, Node, Reply, Supervisor, call, spawn
-from tests.actor.rig import failure, running, settings
+from tests.actor.rig import eventually, failure, in_background, running, settings
 from tests.forking import PATIENCE, in_child
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
@@ -67,7 +68,7 @@ def test_the_first_use_in_a_child_starts_a_tree_there(tmp_path: Path) -> None:
         with load(system):
             said = [json.loads(in_child(use)) for _ in range(FORKS)]
         for before, value, of_child, source, found, after, last in said:
-            assert (before, value, of_child, source) == (False, "v", "c", "cache")
+            assert (before, value, of_child, source) == (True, "v", "c", "cache")
             assert found[:4] == tree[:4]
             assert (after, last) == (True, "ServerDown")
         assert system.secrets.get("of-the-child", refresh=True).reveal() == "c"
@@ -83,6 +84,7 @@ def test_every_way_in_starts_the_tree(tmp_path: Path) -> None:
         "whereis": lambda: system.whereis("secrets") is not None,
         "wait": lambda: system.wait(0.0),
         "start": lambda: system.start().is_running(),
+        "is_running": system.is_running,
     }
     with running(system):
         system.secrets.set("a", "v")
@@ -95,6 +97,7 @@ def test_every_way_in_starts_the_tree(tmp_path: Path) -> None:
         "whereis": "True",
         "wait": "None",
         "start": "True",
+        "is_running": "True",
     }
 
 
@@ -129,6 +132,7 @@ def test_a_child_that_shall_not_is_told_so_at_once(tmp_path: Path) -> None:
         )
         errors = [failure(way) for way in ways]
         assert all(isinstance(error, ForkedProcess) for error in errors)
+        assert not system.is_running()
         facts = [error.code for error in errors] + [str(system.wait()), system.tree().root.state]
         return json.dumps([*facts, system.start().secrets.get("a").reveal()])
 
@@ -205,3 +209,50 @@ def test_the_child_writes_its_own_audit_records_and_none_of_the_parents(tmp_path
     records = [json.loads(line) for line in log.read_text().splitlines()]
     audit = [record["operation"] + " " + record["outcome"] for record in records if record["event"] == "audit"]
     assert sorted(audit) == ["get not_found"] * 3 + ["set ok"]
+
+
+def test_subscriptions_go_on_in_a_child_that_does_nothing(tmp_path: Path) -> None:
+    system = System(settings(tmp_path, ttl_seconds=1))
+    told, forked = threading.Event(), threading.Event()
+    versions: list[str] = []
+
+    def hear(change: NewVersion) -> None:
+        versions.append(change.new_version_id)
+        told.set()
+
+    def stay() -> str:
+        told.wait(PATIENCE)
+        return " ".join(versions)
+
+    with running(system):
+        system.secrets.set("a", "1")
+        system.subscribe("a", hear)
+        eventually(lambda: system.secrets.get("a").source == "cache")
+        child = in_background(lambda: in_child(stay, lambda: _fork_and_say(forked)))
+        assert forked.wait(PATIENCE)
+        receipt = system.secrets.set("a", "2")
+        assert child.result(PATIENCE) == receipt.version_id
+
+
+def _fork_and_say(forked: threading.Event) -> int:
+    child = os.fork()
+    if child:
+        forked.set()
+    return child
+
+
+@pytest.mark.parametrize("after_fork", ["restart", "refuse"])
+def test_a_child_without_subscriptions_or_that_refuses_starts_nothing_by_itself(
+    tmp_path: Path, after_fork: Any
+) -> None:
+    system = System(settings(tmp_path, after_fork=after_fork))
+
+    def stay() -> str:
+        names = [thread.name for thread in threading.enumerate() if "#" in thread.name]
+        eventually(lambda: not [one for one in threading.enumerate() if one.name == "after a fork"])
+        return str(names + [thread.name for thread in threading.enumerate() if "#" in thread.name])
+
+    with running(system):
+        if after_fork == "refuse":
+            system.subscribe("a", lambda _: None)
+        assert in_child(stay) == "[]"

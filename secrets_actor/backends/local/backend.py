@@ -7,7 +7,10 @@ Rule 2: each operation is one transaction, in which `domain.semantics` decides. 
         the secret scheduled, and is done.
 Rule 3: `close` sets the flag first, then interrupts; whoever holds the lock last gives the connection up.
 Rule 4: no connection lives through a fork: SQLite takes the locks of an inherited one for its own, and data is lost. A
-        fork waits for the operation under way; where it could not, its child keeps off the store.
+        fork waits for the operation under way; where it could not, its child keeps off the store. Where nobody heard of
+        the fork, the child closes what it inherited. SQLite advises against that, for it would take back what another
+        process has begun; these connections have begun nothing. In the log's mode the last to leave folds it in only
+        if no process holds a lock, and locks are not inherited: the parent's are in its way.
 """
 
 from __future__ import annotations
@@ -143,6 +146,11 @@ class LocalBackend:
             self._lock.release()
         elif child:
             _inherited.add(self._folder)
+
+    @property
+    def busy(self) -> bool:
+        """Whether an operation is under way."""
+        return self._lock.locked()
 
     def _give_up(self) -> None:
         opened, self._opened = self._opened, None
