@@ -17,7 +17,7 @@ from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.ports import CallContext
 from secrets_actor.domain.secret import SecretValue
 from tests.architecture.house import ROOT
-from tests.servers.behaviours import Behaviour, answer_json, aws_error
+from tests.servers.behaviours import Behaviour, Receipt, answer_json, aws_error
 from tests.servers.faulty import FaultyServer
 
 ROW: Final = re.compile(r"^\| [^|]+ \| `(\w+)(?:\(.*\))?` \| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.M)
@@ -26,49 +26,46 @@ TABLE: Final = {message: (method, actions) for method, message, actions, *_ in R
 # What each emulator does, in the order of EMULATORS; see test_emulators_table.py.
 EMULATOR_CELLS: Final[dict[str, list[str]]] = {message: cells for _, message, _, *cells in ROWS}
 ARN: Final = "arn:aws:secretsmanager:us-east-1:123456789012:secret:a-AbCdEf"
-# Enough of an answer for every operation.
-SUITS_ALL: Final = {
-    "Name": "a",
-    "ARN": ARN,
-    "VersionId": "v" * 32,
-    "SecretString": "v",
-    "CreatedDate": 1,
-    "DeletionDate": 1,
-    "SecretList": [],
-    "RandomPassword": "p",
-    "PolicyValidationPassed": True,
+# Enough of an answer for every operation that is about one secret and brings no value.
+SUITS_MANY: Final = {"Name": "a", "ARN": ARN, "DeletionDate": 1}
+VALUE: Final = {"Name": "a", "ARN": ARN, "VersionId": "v" * 32, "VersionStages": ["AWSCURRENT"], "CreatedDate": 1} | {
+    "SecretString": "v"
 }
-OK: Final = answer_json(SUITS_ALL, last=True)
-DELETED: Final = answer_json(SUITS_ALL | {"DeletedDate": 1}, last=True)
+OK: Final = answer_json(SUITS_MANY, last=True)
+WRITTEN: Final = Receipt(SUITS_MANY, last=True)
+DONE: Final = answer_json({}, last=True)
+LISTED: Final = answer_json({"SecretList": []}, last=True)
+PASSWORD: Final = answer_json({"RandomPassword": "p" * 32}, last=True)
+DELETED: Final = answer_json(SUITS_MANY | {"DeletedDate": 1}, last=True)
 # Each message, with what the server says to it.
 ASKED: Final[list[tuple[ops.Operation[Any], tuple[Behaviour, ...]]]] = [
-    (ops.Get("a"), (OK,)),
-    (ops.GetMany(["a"]), (OK,)),
-    (ops.Create("a", "v"), (OK,)),
-    (ops.Put("a", "v"), (OK,)),
-    (ops.Update("a", "v"), (OK,)),
-    (ops.Set("a", "v"), (aws_error("ResourceExistsException", last=True), OK)),
-    (ops.Set("a", "v", restore_on_set=True), (aws_error("InvalidRequestException", last=True), DELETED, OK, OK)),
+    (ops.Get("a"), (answer_json(VALUE, last=True),)),
+    (ops.GetMany(["a"]), (answer_json({"SecretValues": [VALUE]}, last=True),)),
+    (ops.Create("a", "v"), (WRITTEN,)),
+    (ops.Put("a", "v"), (WRITTEN,)),
+    (ops.Update("a", "v"), (WRITTEN,)),
+    (ops.Set("a", "v"), (aws_error("ResourceExistsException", last=True), WRITTEN)),
+    (ops.Set("a", "v", restore_on_set=True), (aws_error("InvalidRequestException", last=True), DELETED, OK, WRITTEN)),
     (ops.Delete("a"), (OK,)),
     (ops.Restore("a"), (OK,)),
-    (ops.List(), (OK,)),
-    (ops.ListPage(), (OK,)),
+    (ops.List(), (LISTED,)),
+    (ops.ListPage(), (LISTED,)),
     (ops.Describe("a"), (OK,)),
     (ops.ListVersions("a"), (OK,)),
     (ops.MoveStage("a", "s", "v" * 32), (OK,)),
-    (ops.Tag("a", {"k": "v"}), (OK,)),
-    (ops.Untag("a", ["k"]), (OK,)),
+    (ops.Tag("a", {"k": "v"}), (DONE,)),
+    (ops.Untag("a", ["k"]), (DONE,)),
     (ops.Rotate("a"), (OK,)),
     (ops.CancelRotation("a"), (OK,)),
-    (ops.Regenerate("a"), (OK, OK)),
-    (ops.RandomPassword(), (OK,)),
+    (ops.Regenerate("a"), (PASSWORD, WRITTEN)),
+    (ops.RandomPassword(), (PASSWORD,)),
     (ops.Replicate("a", ["eu-central-1"]), (OK,)),
     (ops.RemoveRegions("a", ["eu-central-1"]), (OK,)),
     (ops.StopReplication("a"), (OK,)),
     (ops.GetPolicy("a"), (OK,)),
     (ops.PutPolicy("a", "{}"), (OK,)),
     (ops.DeletePolicy("a"), (OK,)),
-    (ops.ValidatePolicy("{}"), (OK,)),
+    (ops.ValidatePolicy("{}"), (answer_json({"PolicyValidationPassed": True}, last=True),)),
 ]
 
 

@@ -117,6 +117,23 @@ class Answer:
                 return
 
 
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Answer every write with *content* and, as its VersionId, the token that came with it, as AWS does. *last* closes
+    after the first."""
+
+    content: dict[str, Any]
+    last: bool = False
+
+    def serve(self, connection: Connection) -> None:
+        """Answer until the client ends."""
+        while (request := connection.next_request()) is not None:
+            body = json.dumps(self.content | {"VersionId": json.loads(request.body)["ClientRequestToken"]}).encode()
+            connection.client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+            if self.last:
+                return
+
+
 def answer_json(content: Any, status: int = 200, **more: Any) -> Answer:
     """A well-formed answer: *content* as JSON 1.1."""
     return Answer(json.dumps(content).encode(), status, **more)

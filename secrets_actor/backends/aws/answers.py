@@ -4,13 +4,18 @@ Source of names and shapes: botocore's `secretsmanager/2017-10-17/service-2.json
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 
-from secrets_actor.backends.aws.protocol import Json
+from secrets_actor.backends.aws.asked import ANYTHING, Asked, Json
 from secrets_actor.backends.aws.shapes import (
     Misshapen,
+    arn_of,
     member,
+    name_of,
+    number,
     objects,
     read,
+    stages,
     strings,
     text,
     text_if_any,
@@ -18,6 +23,9 @@ from secrets_actor.backends.aws.shapes import (
     time,
     time_if_any,
     value,
+    version_id,
+    version_id_if_any,
+    version_id_in,
 )
 from secrets_actor.domain.descriptions import (
     NamedReceipt,
@@ -36,6 +44,7 @@ from secrets_actor.domain.descriptions import (
     VersionReceipt,
 )
 from secrets_actor.domain.masked import MaskedObject
+from secrets_actor.domain.operations import AWSCURRENT
 from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, Secret, SecretInfo, SecretValue, SetReceipt
 from secrets_actor.records import dataclass
 
@@ -60,145 +69,158 @@ class Batch:
 # --- values -------------------------------------------------------------------------------------------------------
 
 
-def secret(body: bytes, request_id: str | None = None) -> Secret:
+def secret(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> Secret:
     """GetSecretValue's answer."""
-    return read(body, _secret, request_id)
+    return read(body, _secret, request_id, asked)
 
 
-def batch(body: bytes, request_id: str | None = None) -> Batch:
+def batch(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> Batch:
     """BatchGetSecretValue's answer."""
-    return read(body, _batch, request_id)
+    return read(body, _batch, request_id, asked)
 
 
-def password(body: bytes, request_id: str | None = None) -> SecretValue:
+def password(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> SecretValue:
     """GetRandomPassword's answer."""
-    return read(body, lambda answer: SecretValue(text(answer, "RandomPassword")), request_id)
+    return read(body, lambda answer: SecretValue(text(answer, "RandomPassword")), request_id, asked)
 
 
-def masked(body: bytes, request_id: str | None = None) -> MaskedObject:
+def masked(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> MaskedObject:
     """Any answer, as it is; an empty body is an answer without members."""
-    return read(body or b"{}", MaskedObject, request_id)
+    return read(body or b"{}", MaskedObject, request_id, asked)
 
 
-def nothing(body: bytes, request_id: str | None = None) -> None:
-    """An answer that says nothing but that it is done: TagResource, UntagResource."""
-    return read(body or b"{}", lambda _answer: None, request_id)
+def nothing(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> None:
+    """An answer that says nothing but that it is done: TagResource, UntagResource. With members it is one to another
+    call."""
+    return read(body or b"{}", _nothing, request_id, asked)
 
 
 # --- receipts -----------------------------------------------------------------------------------------------------
 
 
-def set_receipt(body: bytes, *, created: bool, request_id: str | None = None) -> SetReceipt:
+def set_receipt(body: bytes, *, created: bool, request_id: str | None = None, asked: Asked = ANYTHING) -> SetReceipt:
     """CreateSecret's (*created*) or UpdateSecret's answer."""
-    return read(body, lambda a: SetReceipt(text(a, "Name"), text(a, "ARN"), text(a, "VersionId"), created), request_id)
+    return read(body, lambda a: SetReceipt(name_of(a), arn_of(a), version_id(a), created), request_id, asked)
 
 
-def create_receipt(body: bytes, request_id: str | None = None) -> SetReceipt:
+def create_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> SetReceipt:
     """CreateSecret's answer."""
-    return set_receipt(body, created=True, request_id=request_id)
+    return set_receipt(body, created=True, request_id=request_id, asked=asked)
 
 
-def replace_receipt(body: bytes, request_id: str | None = None) -> SetReceipt:
+def replace_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> SetReceipt:
     """UpdateSecret's answer, when it brought a value."""
-    return set_receipt(body, created=False, request_id=request_id)
+    return set_receipt(body, created=False, request_id=request_id, asked=asked)
 
 
-def version_receipt(body: bytes, request_id: str | None = None) -> VersionReceipt:
+def version_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> VersionReceipt:
     """PutSecretValue's answer."""
     return read(
         body,
-        lambda a: VersionReceipt(text(a, "Name"), text(a, "ARN"), text(a, "VersionId"), texts(a, "VersionStages")),
+        lambda a: VersionReceipt(name_of(a), arn_of(a), version_id(a), stages(a, "VersionStages")),
         request_id,
+        asked,
     )
 
 
-def update_receipt(body: bytes, request_id: str | None = None) -> UpdateReceipt:
+def update_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> UpdateReceipt:
     """UpdateSecret's answer, whatever was changed."""
-    return read(body, lambda a: UpdateReceipt(text(a, "Name"), text(a, "ARN"), text_if_any(a, "VersionId")), request_id)
+    return read(body, lambda a: UpdateReceipt(name_of(a), arn_of(a), version_id_if_any(a)), request_id, asked)
 
 
-def rotation_receipt(body: bytes, request_id: str | None = None) -> RotationReceipt:
+def rotation_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> RotationReceipt:
     """RotateSecret's and CancelRotateSecret's answer."""
-    return read(
-        body, lambda a: RotationReceipt(text(a, "Name"), text(a, "ARN"), text_if_any(a, "VersionId")), request_id
-    )
+    return read(body, lambda a: RotationReceipt(name_of(a), arn_of(a), version_id_if_any(a)), request_id, asked)
 
 
-def delete_receipt(body: bytes, request_id: str | None = None) -> DeleteReceipt:
+def delete_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> DeleteReceipt:
     """DeleteSecret's answer."""
-    return read(body, lambda a: DeleteReceipt(text(a, "Name"), text(a, "ARN"), time(a, "DeletionDate")), request_id)
+    return read(body, lambda a: DeleteReceipt(name_of(a), arn_of(a), time(a, "DeletionDate")), request_id, asked)
 
 
-def restore_receipt(body: bytes, request_id: str | None = None) -> RestoreReceipt:
+def restore_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> RestoreReceipt:
     """RestoreSecret's answer."""
-    return read(body, lambda a: RestoreReceipt(text(a, "Name"), text(a, "ARN")), request_id)
+    return read(body, lambda a: RestoreReceipt(name_of(a), arn_of(a)), request_id, asked)
 
 
-def named_receipt(body: bytes, request_id: str | None = None) -> NamedReceipt:
+def named_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> NamedReceipt:
     """The answer of UpdateSecretVersionStage and of what changes resource policies."""
-    return read(body, lambda a: NamedReceipt(text(a, "Name"), text(a, "ARN")), request_id)
+    return read(body, lambda a: NamedReceipt(name_of(a), arn_of(a)), request_id, asked)
 
 
-def replication_receipt(body: bytes, request_id: str | None = None) -> ReplicationReceipt:
+def replication_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> ReplicationReceipt:
     """The answer of the three calls about replicas."""
-    return read(body, lambda a: ReplicationReceipt(text(a, "ARN"), _replicas(a)), request_id)
+    return read(body, lambda a: ReplicationReceipt(text(a, "ARN"), _replicas(a)), request_id, asked)
 
 
 # --- what is known ------------------------------------------------------------------------------------------------
 
 
-def page(body: bytes, request_id: str | None = None) -> Page:
+def page(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> Page:
     """ListSecrets' answer. AWS's `DeletedDate` is told as `deletion_date`."""
-    return read(body, _page, request_id)
+    return read(body, _page, request_id, asked)
 
 
-def described_page(body: bytes, request_id: str | None = None) -> SecretPage:
+def described_page(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> SecretPage:
     """ListSecrets' answer, with all that it tells."""
-    return read(body, _described_page, request_id)
+    return read(body, _described_page, request_id, asked)
 
 
-def description(body: bytes, request_id: str | None = None) -> SecretDescription:
+def description(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> SecretDescription:
     """DescribeSecret's answer."""
-    return read(body, _description, request_id)
+    return read(body, _description, request_id, asked)
 
 
-def versions(body: bytes, request_id: str | None = None) -> VersionPage:
+def versions(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> VersionPage:
     """ListSecretVersionIds' answer."""
-    return read(body, _versions, request_id)
+    return read(body, _versions, request_id, asked)
 
 
-def policy(body: bytes, request_id: str | None = None) -> ResourcePolicy:
+def policy(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> ResourcePolicy:
     """GetResourcePolicy's answer."""
     return read(
-        body, lambda a: ResourcePolicy(text(a, "Name"), text(a, "ARN"), text_if_any(a, "ResourcePolicy")), request_id
+        body, lambda a: ResourcePolicy(name_of(a), arn_of(a), text_if_any(a, "ResourcePolicy")), request_id, asked
     )
 
 
-def verdict(body: bytes, request_id: str | None = None) -> PolicyVerdict:
+def verdict(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> PolicyVerdict:
     """ValidateResourcePolicy's answer."""
-    return read(body, _verdict, request_id)
+    return read(body, _verdict, request_id, asked)
 
 
 # --- their parts --------------------------------------------------------------------------------------------------
 
 
+def _nothing(answer: Json) -> None:
+    if answer:
+        raise Misshapen
+
+
 def _secret(answer: Json) -> Secret:
     return Secret(
-        name=text(answer, "Name"),
-        arn=text(answer, "ARN"),
+        name=name_of(answer),
+        arn=arn_of(answer),
         value=SecretValue(value(answer)),
-        version_id=text(answer, "VersionId"),
-        stages=texts(answer, "VersionStages"),
+        version_id=version_id(answer),
+        stages=stages(answer, "VersionStages"),
         created_at=time(answer, "CreatedDate"),
     )
 
 
 def _batch(answer: Json) -> Batch:
-    return Batch(
-        tuple(map(_secret, objects(answer, "SecretValues"))),
-        tuple((text(one, "SecretId"), text(one, "ErrorCode")) for one in objects(answer, "Errors")),
-        text_if_any(answer, "NextToken"),
-    )
+    """An entry that cannot be read does not spoil the others: it is as if it had been left out."""
+    if answer.keys().isdisjoint(("SecretValues", "Errors", "NextToken")):
+        raise Misshapen
+    found, refused = [], []
+    for entry in member(answer, "SecretValues", list, []):
+        with suppress(Exception):  # as `read` has it
+            secret = _secret(entry)
+            if AWSCURRENT in secret.stages:  # a batch is asked for no others
+                found.append(secret)
+    for entry in member(answer, "Errors", list, []):
+        with suppress(Exception):
+            refused.append((text(entry, "SecretId"), text(entry, "ErrorCode")))
+    return Batch(tuple(found), tuple(refused), text_if_any(answer, "NextToken"))
 
 
 def _page(answer: Json) -> Page:
@@ -217,8 +239,8 @@ def _secret_list(answer: Json) -> list[Json]:
 
 def _info(entry: Json) -> SecretInfo:
     return SecretInfo(
-        name=text(entry, "Name"),
-        arn=text(entry, "ARN"),
+        name=name_of(entry),
+        arn=arn_of(entry),
         description=text_if_any(entry, "Description"),
         created_at=time_if_any(entry, "CreatedDate"),
         changed_at=time_if_any(entry, "LastChangedDate"),
@@ -228,15 +250,15 @@ def _info(entry: Json) -> SecretInfo:
 
 def _description(entry: Json) -> SecretDescription:
     return SecretDescription(
-        name=text(entry, "Name"),
-        arn=text(entry, "ARN"),
+        name=name_of(entry),
+        arn=arn_of(entry),
         description=text_if_any(entry, "Description"),
         kms_key_id=text_if_any(entry, "KmsKeyId"),
         created_at=time_if_any(entry, "CreatedDate"),
         changed_at=time_if_any(entry, "LastChangedDate"),
         accessed_at=time_if_any(entry, "LastAccessedDate"),
         deletion_date=time_if_any(entry, "DeletedDate"),
-        tags={text(tag, "Key"): member(tag, "Value", str, "") for tag in objects(entry, "Tags")},
+        tags={text(tag, "Key"): text_if_any(tag, "Value") or "" for tag in objects(entry, "Tags")},
         versions=_stages(entry),
         rotation_enabled=member(entry, "RotationEnabled", bool, False),
         rotation_lambda_arn=text_if_any(entry, "RotationLambdaARN"),
@@ -253,13 +275,16 @@ def _stages(entry: Json) -> Mapping[str, tuple[str, ...]]:
     """DescribeSecret and ListSecrets have two names for one map."""
     name = "VersionIdsToStages" if "VersionIdsToStages" in entry else "SecretVersionsToStages"
     found = strings(entry, name)
-    return {version_id: texts(found, version_id) for version_id in found}
+    return {version_id_in(one): stages(found, one) for one in found}
 
 
 def _rules(entry: Json) -> RotationRules | None:
     rules = strings(entry, "RotationRules")
-    days = member(rules, "AutomaticallyAfterDays", int, 0)
-    found = RotationRules(days or None, text_if_any(rules, "ScheduleExpression"), text_if_any(rules, "Duration"))
+    found = RotationRules(
+        number(rules, "AutomaticallyAfterDays") or None,
+        text_if_any(rules, "ScheduleExpression"),
+        text_if_any(rules, "Duration"),
+    )
     return None if found == RotationRules() else found
 
 
@@ -279,20 +304,20 @@ def _replicas(answer: Json) -> tuple[Replica, ...]:
 def _versions(answer: Json) -> VersionPage:
     found = tuple(
         VersionInfo(
-            text(one, "VersionId"),
-            texts(one, "VersionStages"),
+            version_id(one),
+            stages(one, "VersionStages"),
             time_if_any(one, "CreatedDate"),
             time_if_any(one, "LastAccessedDate"),
             texts(one, "KmsKeyIds"),
         )
         for one in objects(answer, "Versions")
     )
-    return VersionPage(text(answer, "Name"), text(answer, "ARN"), found, text_if_any(answer, "NextToken"))
+    return VersionPage(name_of(answer), text(answer, "ARN"), found, text_if_any(answer, "NextToken"))
 
 
 def _verdict(answer: Json) -> PolicyVerdict:
     findings = tuple(
-        PolicyFinding(member(one, "CheckName", str, ""), member(one, "ErrorMessage", str, ""))
+        PolicyFinding(text_if_any(one, "CheckName") or "", text_if_any(one, "ErrorMessage") or "")
         for one in objects(answer, "ValidationErrors")
     )
-    return PolicyVerdict(member(answer, "PolicyValidationPassed", bool, not findings), findings)
+    return PolicyVerdict(member(answer, "PolicyValidationPassed", bool, None), findings)

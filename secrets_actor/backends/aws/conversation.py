@@ -1,9 +1,8 @@
 """An exchange that knows when it is in doubt."""
 
-from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from secrets_actor.backends.aws.exchange import Exchange
+from secrets_actor.backends.aws.exchange import Exchange, Read
 from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.clock import now
 from secrets_actor.domain.errors import ConnectionFailed, InvalidAnswer, SecretsError, StoreFailure, Unreachable
@@ -22,7 +21,7 @@ class Conversation(Exchange):
     in_doubt = False
     attempts: list[Step] | None = None
 
-    def _attempt(self, call: Call, read: Callable[[bytes, str | None], R], *rest: Any) -> Any:
+    def _attempt(self, call: Call, read: Read[R], *rest: Any) -> Any:
         began = now()
         outcome = super()._attempt(call, read, *rest)
         told = "ok"

@@ -215,7 +215,7 @@ def _permissions(line: Line, keys: Credentials, prefix: str, deadline: float) ->
 def _tried(exchange: Exchange, call: Call) -> SecretsError | None:
     """The error that *call* ended with. None if it may be made: AWS carried it out, or looked for the secret."""
     try:
-        exchange.run(call, lambda _body, _request_id: None)
+        exchange.run(call, lambda _body, _request_id, _asked: None)
     except SecretNotFound:
         return None
     except SecretsError as error:

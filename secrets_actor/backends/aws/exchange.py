@@ -5,7 +5,9 @@ Rule 2: what to try again, and when, is decided in `retry.py`; whether the tries
         `pace.py`. This file carries it out.
 Rule 3: once `Line.closed` is set a request and a pause end alike, and nothing is tried again.
 Rule 4: only `SecretsError`s leave, without context: a frame of the attempt before holds what was sent.
-Rule 5: when AWS refuses the time of a signature the clock is corrected for all workers, and the call is tried once more
+Rule 5: an answer that cannot be understood, or is one to another question, ends its connection: the next attempt has
+        one of its own, for what comes on this one may be out of step from now on.
+Rule 6: when AWS refuses the time of a signature the clock is corrected for all workers, and the call is tried once more
         at once, beside the attempts that it has.
 """
 
@@ -17,6 +19,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from secrets_actor.backends.aws import failures, protocol
+from secrets_actor.backends.aws.asked import Asked
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.endpoint import Endpoint
 from secrets_actor.backends.aws.json_post import JsonPost
@@ -26,7 +29,7 @@ from secrets_actor.backends.aws.sigv4 import amz_date
 from secrets_actor.backends.aws.skew import TOLERATED, http_date, in_words, may_be_skew, too_far
 from secrets_actor.clock import now
 from secrets_actor.domain.credentials import Credentials
-from secrets_actor.domain.errors import ConnectionFailed, InvalidSignature, SecretsError, Throttled
+from secrets_actor.domain.errors import ConnectionFailed, InvalidAnswer, InvalidSignature, SecretsError, Throttled
 from secrets_actor.domain.ports import Answer
 from secrets_actor.records import dataclass, field
 
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
     from secrets_actor.backends.aws.transport import HttpAnswer, Transport
 
 R = TypeVar("R")
+# What reads the body of an answer with success: the request id, and what was asked, come with it.
+Read = Callable[[bytes, str | None, Asked], R]
 _INVOCATION: Final = b"amz-sdk-invocation-id"
 _REQUEST: Final = b"amz-sdk-request"
 _NO_HEADERS: Final[Mapping[str, str]] = {}
@@ -72,7 +77,7 @@ class Exchange:
     def __init__(self, line: Line, deadline: float, credentials: Credentials) -> None:
         self._line, self._deadline, self._credentials = line, deadline, credentials
 
-    def run(self, call: protocol.Call, read: Callable[[bytes, str | None], R]) -> Answer[R]:
+    def run(self, call: protocol.Call, read: Read[R]) -> Answer[R]:
         """*call*'s answer, read by *read*; tried again as `retry.py` has it. Raises only `SecretsError`s."""
         pace, invocation, attempt = self._line.pace, _new_invocation(), 1
         paid: Kind | None = None
@@ -93,6 +98,10 @@ class Exchange:
             ttl = self._ttl(outcome)
             attempt += 1
 
+    def reconnect(self) -> None:
+        """Have the next attempt made on a connection of its own."""
+        self._line.transport.hang_up()
+
     def rest(self, attempt: int) -> bool:
         """Wait before what was refused *attempt* times, for a time only, is asked for again; False, at once, when that
         could not end by the deadline."""
@@ -108,7 +117,7 @@ class Exchange:
         return pause is not None
 
     def _attempt(
-        self, call: protocol.Call, read: Callable[[bytes, str | None], R], headers: tuple[tuple[bytes, bytes], ...]
+        self, call: protocol.Call, read: Read[R], headers: tuple[tuple[bytes, bytes], ...]
     ) -> "Answer[R] | _Failed":
         answer: HttpAnswer | None = None
         at, started = self._line.clock.now(), now()
@@ -116,10 +125,12 @@ class Exchange:
             answer = self._send(call, at, headers, started)
             request_id = failures.request_id(answer.headers)
             if answer.status == 200:
-                return Answer(read(answer.body, request_id), request_id)
+                return Answer(read(answer.body, request_id, call.asked), request_id)
             error: SecretsError = failures.error_for(call, answer.status, answer.headers, answer.body)
         except SecretsError as exc:
             error = exc.clone()
+        if isinstance(error, InvalidAnswer):
+            self.reconnect()
         return _Failed(error, at, _NO_HEADERS if answer is None else answer.headers)
 
     def _send(

@@ -1,8 +1,9 @@
 """Operations about many secrets: in as many calls as it takes."""
 
-from typing import Final
+from collections.abc import Mapping
 
 from secrets_actor.backends.aws import answers, requests
+from secrets_actor.backends.aws.asked import SUFFIX_LENGTH, is_same
 from secrets_actor.backends.aws.conversation import Conversation
 from secrets_actor.backends.aws.failures import refusal
 from secrets_actor.domain.descriptions import SecretBatch
@@ -11,9 +12,6 @@ from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import BATCH_SIZE, GetMany, List
 from secrets_actor.domain.ports import Answer
 from secrets_actor.domain.secret import Secret, SecretInfo
-
-# AWS appends a hyphen and six characters to the name in an ARN; a partial ARN lacks them.
-_SUFFIX_LENGTH: Final = 7
 
 
 def get_many(exchange: Conversation, operation: GetMany) -> Answer[SecretBatch]:
@@ -30,14 +28,14 @@ def _get_batch(
     exchange: Conversation, ids: tuple[SecretId, ...], found: dict[str, Secret], errors: dict[str, SecretsError]
 ) -> str | None:
     """Read *ids* into *found* and *errors*; the request id. AWS names a secret by its name and whole ARN, and what it
-    cannot read by the id it was asked by."""
+    cannot read by its name or an ARN."""
     by_id: dict[str, Secret] = {}
     refused: dict[str, str] = {}
     token: str | None = None
     for _ in ids:  # as many pages at most: each has something
         answer = exchange.run(requests.batch_call(ids, token), answers.batch)
         for secret in answer.value.found:
-            by_id |= {secret.arn[:-_SUFFIX_LENGTH]: secret, secret.arn: secret, secret.name: secret}
+            by_id |= {secret.arn[:-SUFFIX_LENGTH]: secret, secret.arn: secret, secret.name: secret}
         refused |= dict(answer.value.refused)
         token = answer.value.next_token
         if token is None:
@@ -45,17 +43,19 @@ def _get_batch(
     for secret_id in ids:
         if secret_id in by_id:
             found[secret_id] = by_id[secret_id]
-        elif secret_id in refused:
+        elif (code := _code_for(secret_id, refused)) is not None:
             errors[secret_id] = refusal(
-                "GetSecretValue",
-                refused[secret_id],
-                answer.request_id,
-                deleted_if_invalid=not secret_id.is_managed,
+                "GetSecretValue", code, answer.request_id, deleted_if_invalid=not secret_id.is_managed
             )
         else:
-            text = "Secrets Manager left this secret out of its answer: get it by itself"
+            text = "Secrets Manager left this secret, or its value, out of its answer: get it by itself"
             errors[secret_id] = InvalidAnswer(text, status=200, request_id=answer.request_id)
     return answer.request_id
+
+
+def _code_for(secret_id: SecretId, refused: Mapping[str, str]) -> str | None:
+    """AWS's code for *secret_id*, under whatever id it was told."""
+    return next((code for told, code in refused.items() if is_same(secret_id, told)), None)
 
 
 def list_secrets(exchange: Conversation, operation: List) -> Answer[tuple[SecretInfo, ...]]:

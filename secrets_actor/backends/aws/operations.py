@@ -5,6 +5,7 @@ from typing import Any, Final, TypeVar, cast
 
 from secrets_actor.backends.aws import answers, many, procedures, requests, writing
 from secrets_actor.backends.aws.conversation import Conversation
+from secrets_actor.backends.aws.exchange import Read
 from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.domain.errors import UnknownMessage
 from secrets_actor.domain.operations import (
@@ -40,10 +41,9 @@ from secrets_actor.domain.operations import (
 from secrets_actor.domain.ports import Answer
 
 T = TypeVar("T")
-_Reader = Callable[[bytes, str | None], Any]
 
 # One call each: how it is asked, and how its answer is read.
-_CALLS: Final[Mapping[type[Operation[Any]], tuple[Callable[[Any], Call], _Reader]]] = {
+_CALLS: Final[Mapping[type[Operation[Any]], tuple[Callable[[Any], Call], Read[Any]]]] = {
     Get: (requests.get_call, answers.secret),
     ListPage: (requests.page_call, answers.described_page),
     Describe: (requests.describe_call, answers.description),

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from secrets_actor.backends.aws import answers, requests
 from secrets_actor.backends.aws.conversation import Conversation
+from secrets_actor.backends.aws.exchange import Read
 from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.clock import utc_now
 from secrets_actor.domain.descriptions import (
@@ -167,7 +168,7 @@ def _or_as_wished(
     exchange: Conversation,
     operation: object,
     call: Call,
-    read: Callable[[bytes, str | None], T],
+    read: Read[T],
     as_wished: Callable[[SecretDescription], T | None],
     *,
     refused: type[StoreError] = InvalidRequest,

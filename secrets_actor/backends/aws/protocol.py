@@ -1,13 +1,12 @@
 """A call of Secrets Manager's API, and JSON as it comes. PURE. What is in them: `requests.py`, `answers.py`."""
 
 import json
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
+from secrets_actor.backends.aws.asked import ANYTHING, Asked, Json
 from secrets_actor.records import dataclass, field
 
 TARGET_PREFIX: Final = "secretsmanager."
-Json = Mapping[str, Any]
 _ENCODE: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -19,6 +18,8 @@ class Call:
     body: bytes = field(repr=False)
     # Whether InvalidRequestException can only mean that the secret is scheduled for deletion; see `failures.py`.
     deleted_if_invalid: bool = False
+    # What its answer has to fit.
+    asked: Asked = ANYTHING
 
     @property
     def target(self) -> str:
@@ -30,7 +31,8 @@ def json_call(action: str, payload: Json, *, deleted_if_invalid: bool = False, d
     """The call with *payload*, without the members that are None if *drop_null*."""
     if drop_null:
         payload = {name: member for name, member in payload.items() if member is not None}
-    return Call(action, _ENCODE(payload).encode(errors="surrogatepass"), deleted_if_invalid)
+    body = _ENCODE(payload).encode(errors="surrogatepass")
+    return Call(action, body, deleted_if_invalid, Asked.of(action, payload))
 
 
 def parse_object(body: bytes) -> Json | None:

@@ -138,6 +138,12 @@ class Transport:
             here.in_exchange = False
             self._wire.end()
 
+    def hang_up(self) -> None:
+        """Close the kept connection, if there is one: the next request has another. Not during a request."""
+        kept, self._connection = self._connection, None
+        if kept is not None:
+            kept.close()
+
     def close(self) -> None:
         """Give the connection up, for good. Any thread; a request under way then fails at once."""
         self._wire.abandon()
@@ -159,8 +165,7 @@ class Transport:
         finally:
             if response is not None:
                 _close(response)
-        if self._connection is not None:
-            self._connection.close()
+        self.hang_up()
         raise failure
 
     def _connected(self) -> "_Connection":

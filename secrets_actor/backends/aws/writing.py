@@ -1,7 +1,11 @@
 """Writing values: create, put, update, and the set that is made of them.
 
 Rule 1: all attempts of one write carry one token: whatever was lost on the way, at most one version results.
-Rule 2: AWS refuses a write to a deleted secret, to a replica, and to a name whose secret was deleted by force a moment
+Rule 2: on AWS the token becomes the version id. A receipt that names another version is that of another write, or is
+        from a store that makes up its own ids (ministack). So it is looked up over another connection: if the version
+        of the token has the value that was written, or the one that the receipt names has it, that is the answer; else
+        the write is repeated.
+Rule 3: AWS refuses a write to a deleted secret, to a replica, and to a name whose secret was deleted by force a moment
         ago, with one code. It is asked which it is (DescribeSecret): only a deleted secret is restored, and only for
         the last is there another try, by the caller's deadline.
 """
@@ -12,10 +16,13 @@ from typing import TypeVar
 
 from secrets_actor.backends.aws import answers, requests
 from secrets_actor.backends.aws.conversation import Conversation
+from secrets_actor.backends.aws.exchange import Read
 from secrets_actor.backends.aws.procedures import new_token, restore
 from secrets_actor.backends.aws.protocol import Call
+from secrets_actor.backends.aws.retry import MAX_ATTEMPTS
 from secrets_actor.domain.descriptions import SecretDescription, UpdateReceipt, VersionReceipt
 from secrets_actor.domain.errors import (
+    InvalidAnswer,
     InvalidRequest,
     SecretDeleted,
     SecretExists,
@@ -24,11 +31,13 @@ from secrets_actor.domain.errors import (
     StoreError,
 )
 from secrets_actor.domain.names import SecretId
-from secrets_actor.domain.operations import Create, Put, Set, Update
+from secrets_actor.domain.operations import Create, Get, Put, Set, Update
 from secrets_actor.domain.ports import Answer
-from secrets_actor.domain.secret import SetReceipt
+from secrets_actor.domain.secret import SecretValue, SetReceipt
+from secrets_actor.records import replace
 
 T = TypeVar("T")
+Receipt = TypeVar("Receipt", SetReceipt, UpdateReceipt)
 
 
 def set_secret(exchange: Conversation, operation: Set) -> Answer[SetReceipt]:
@@ -45,8 +54,9 @@ def _set(exchange: Conversation, operation: Set, token: str) -> Answer[SetReceip
     try:
         if creates:
             with suppress(SecretExists):
-                return exchange.run(requests.create_call(operation, token), answers.create_receipt)
-        return exchange.run(update_call, answers.replace_receipt)
+                create_call = requests.create_call(operation, token)
+                return _of_this_write(exchange, operation, token, create_call, answers.create_receipt)
+        return _of_this_write(exchange, operation, token, update_call, answers.replace_receipt)
     except SecretDeleted as error:
         refused = error.clone()
     known = _restored(exchange, operation) if operation.restore_on_set else _how_it_stands(exchange, operation)
@@ -55,7 +65,36 @@ def _set(exchange: Conversation, operation: Set, token: str) -> Answer[SetReceip
         raise told
     if isinstance(known, SecretsError):
         raise known
-    return exchange.run(update_call, answers.replace_receipt)
+    return _of_this_write(exchange, operation, token, update_call, answers.replace_receipt)
+
+
+def _of_this_write(
+    exchange: Conversation, operation: Set | Create | Update, token: str, call: Call, read: Read[Receipt]
+) -> Answer[Receipt]:
+    """*call*'s answer, once it is known to be the receipt of this very write (rule 2)."""
+    attempt = 1
+    while True:
+        answer = exchange.run(call, read)
+        found = answer.value.version_id
+        if operation.value is None or found == token:
+            return answer
+        exchange.reconnect()
+        for one in (token, found):
+            if one is not None and _has_value(exchange, operation.secret_id, one, operation.value):
+                return Answer(replace(answer.value, version_id=one), answer.request_id)
+        exchange.in_doubt = True
+        if attempt == MAX_ATTEMPTS or not exchange.rest(attempt):
+            text = "the receipt is that of another write: see what stands between you and aws.endpoint_url"
+            raise InvalidAnswer(text, status=200, request_id=answer.request_id)
+        attempt += 1
+
+
+def _has_value(exchange: Conversation, secret_id: str, version_id: str, value: SecretValue) -> bool:
+    """Whether this version of the secret is there and has this value."""
+    try:
+        return exchange.run(requests.get_call(Get(secret_id, version_id)), answers.secret).value.value == value
+    except SecretsError:
+        return False
 
 
 def _restored(exchange: Conversation, operation: Set) -> SecretDescription | SecretsError:
@@ -71,33 +110,36 @@ def _restored(exchange: Conversation, operation: Set) -> SecretDescription | Sec
 
 def create(exchange: Conversation, operation: Create) -> Answer[SetReceipt]:
     """CreateSecret."""
-    call = requests.create_call(operation, operation.token or new_token())
-    return _once_gone(exchange, lambda: _write(exchange, operation, call, answers.create_receipt, creates=True))
+    token = operation.token or new_token()
+    call = requests.create_call(operation, token)
+
+    def write() -> Answer[SetReceipt]:
+        return _of_this_write(exchange, operation, token, call, answers.create_receipt)
+
+    return _once_gone(exchange, lambda: _explained(exchange, operation, write, creates=True))
 
 
 def put(exchange: Conversation, operation: Put) -> Answer[VersionReceipt]:
     """PutSecretValue."""
     call = requests.put_call(operation.secret_id, operation.value, operation.token or new_token(), operation.stages)
-    return _write(exchange, operation, call, answers.version_receipt)
+    return _explained(exchange, operation, lambda: exchange.run(call, answers.version_receipt))
 
 
 def update(exchange: Conversation, operation: Update) -> Answer[UpdateReceipt]:
     """UpdateSecret."""
-    call = requests.update_call(operation, operation.token or new_token())
-    return _write(exchange, operation, call, answers.update_receipt)
+    token = operation.token or new_token()
+    call = requests.update_call(operation, token)
+    return _explained(
+        exchange, operation, lambda: _of_this_write(exchange, operation, token, call, answers.update_receipt)
+    )
 
 
-def _write(
-    exchange: Conversation,
-    operation: object,
-    call: Call,
-    read: Callable[[bytes, str | None], T],
-    *,
-    creates: bool = False,
+def _explained(
+    exchange: Conversation, operation: object, write: Callable[[], Answer[T]], *, creates: bool = False
 ) -> Answer[T]:
-    """*call*'s answer; or, where AWS refuses it for the state of the secret, the error that says which state."""
+    """*write*'s answer; or, where AWS refuses it for the state of the secret, the error that says which state."""
     try:
-        return exchange.run(call, read)
+        return write()
     except SecretDeleted as error:
         refused = error.clone()
     raise _told(refused, _how_it_stands(exchange, operation), creates=creates)

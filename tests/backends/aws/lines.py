@@ -21,7 +21,9 @@ from tests.servers.behaviours import Answer, answer_json, aws_error
 
 LONG = 20.0
 KEYS = Credentials("AKIDEXAMPLE", SecretValue("secret"))
-SECRET = {"Name": "a", "ARN": "arn", "VersionId": "v" * 32, "CreatedDate": 1, "SecretString": "found"}
+ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:a-AbCdEf"
+SECRET: dict[str, object] = {"Name": "a", "ARN": ARN, "VersionId": "v" * 32, "VersionStages": ["AWSCURRENT"]}
+SECRET |= {"CreatedDate": 1, "SecretString": "found"}
 FOUND = answer_json(SECRET)
 THROTTLED = aws_error("ThrottlingException")
 

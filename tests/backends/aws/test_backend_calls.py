@@ -10,6 +10,7 @@ from tests.backends.aws.backend_rig import ARN, NAMED, connect, do, failing, onc
 from tests.servers.behaviours import (
     Answer,
     Behaviour,
+    Receipt,
     Reset,
     answer_json,
     aws_error,
@@ -32,7 +33,7 @@ def set_against(*script: Behaviour, token: str | None) -> tuple[Any, list[tuple[
 def test_one_token_goes_with_every_attempt_of_a_set() -> None:
     token = str(uuid.uuid4())
     outcome, asked = set_against(
-        Reset(), once(aws_error("ResourceExistsException")), half_body(), answer_json(NAMED), token=token
+        Reset(), once(aws_error("ResourceExistsException")), half_body(), Receipt(NAMED), token=token
     )
 
     assert not outcome.created
@@ -41,7 +42,7 @@ def test_one_token_goes_with_every_attempt_of_a_set() -> None:
 
 
 def test_a_set_without_a_token_makes_one_for_all_its_attempts() -> None:
-    outcome, asked = set_against(Reset(), Reset(), answer_json(NAMED), token=None)
+    outcome, asked = set_against(Reset(), Reset(), Receipt(NAMED), token=None)
 
     tokens = {body["ClientRequestToken"] for _, body in asked}
     assert outcome.created
@@ -58,7 +59,7 @@ def test_a_token_used_for_another_value_is_told() -> None:
 
 
 def test_a_set_by_arn_updates_at_once() -> None:
-    with FaultyServer(answer_json(NAMED)) as server:
+    with FaultyServer(Receipt(NAMED)) as server:
         backend = connect(server.url)
         assert not do(backend, Set(ARN, SecretValue("x"))).created
         backend.close()
@@ -74,7 +75,14 @@ def test_a_delete_that_names_no_window_gets_the_configured_one() -> None:
 
 
 def page(token: str | None, *names: str) -> Answer:
-    return once(answer_json({"SecretList": [{"Name": name, "ARN": ARN} for name in names], "NextToken": token}))
+    return once(
+        answer_json(
+            {
+                "SecretList": [{"Name": name, "ARN": ARN.replace(":a-", f":{name}-")} for name in names],
+                "NextToken": token,
+            }
+        )
+    )
 
 
 def test_an_empty_page_in_the_middle_does_not_end_a_list() -> None:

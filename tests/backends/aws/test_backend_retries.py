@@ -5,7 +5,7 @@ import time
 import pytest
 
 from secrets_actor.domain import errors
-from secrets_actor.domain.operations import Get, Set
+from secrets_actor.domain.operations import Get, Put
 from secrets_actor.domain.secret import SecretValue
 from tests.backends.aws.backend_rig import FOUND, LONG, SECRET, SLACK, connect, context, do, failing
 from tests.servers.account import allow_everything
@@ -103,10 +103,11 @@ def test_each_attempt_has_its_own_time_and_all_end_by_the_deadline() -> None:
 
 def test_a_kept_connection_that_dies_under_a_request_is_no_failure_for_the_caller(fresh_ministack: Ministack) -> None:
     keys = fresh_ministack.account.user(allow_everything())
+    fresh_ministack.client("secretsmanager").create_secret(Name="a", SecretString="before")
     upstream = Forward(fresh_ministack.process.port)
     with FaultyServer(upstream, HangUp(), upstream) as server:
         backend = connect(server.url)
-        do(backend, Set("a", SecretValue("x")), keys)
+        do(backend, Put("a", SecretValue("x")), keys)
         server.drop()
 
         assert do(backend, Get("a"), keys).reveal() == "x"

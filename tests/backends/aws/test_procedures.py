@@ -16,7 +16,7 @@ from secrets_actor.domain import operations as ops
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.ports import Answer, Backend, CallContext
 from secrets_actor.domain.secret import SecretValue
-from tests.servers.behaviours import Behaviour, HangUp, answer_json, aws_error
+from tests.servers.behaviours import Behaviour, HangUp, Receipt, answer_json, aws_error
 from tests.servers.faulty import FaultyServer
 
 ARN: Final = "arn:aws:secretsmanager:us-east-1:123456789012:secret:a-AbCdEf"
@@ -241,7 +241,7 @@ def test_a_set_that_may_not_look_restores_nothing_and_says_what_it_lacks() -> No
 
 @pytest.mark.parametrize("operation", [ops.Create("a", "v"), ops.Set("a", "v"), ops.Set("a", "v", restore_on_set=True)])
 def test_a_create_waits_until_the_secret_before_is_gone(operation: ops.Operation[Any]) -> None:
-    with served(REFUSED, GONE, last(VERSIONED)) as (backend, server):
+    with served(REFUSED, GONE, Receipt(NAMED, last=True)) as (backend, server):
         assert do(backend, operation).value.created
 
         assert actions(server) == ["CreateSecret", "DescribeSecret", "CreateSecret"]
@@ -249,7 +249,7 @@ def test_a_create_waits_until_the_secret_before_is_gone(operation: ops.Operation
 
 
 def test_a_secret_that_goes_while_it_is_restored_is_created_anew() -> None:
-    with served(REFUSED, last(SCHEDULED), GONE, last(VERSIONED)) as (backend, server):
+    with served(REFUSED, last(SCHEDULED), GONE, Receipt(NAMED, last=True)) as (backend, server):
         assert do(backend, ops.Set("a", "v", restore_on_set=True)).value.created
 
         assert actions(server) == ["CreateSecret", "DescribeSecret", "RestoreSecret", "CreateSecret"]
@@ -276,19 +276,19 @@ def test_a_secret_that_is_gone_is_not_set_by_its_arn() -> None:
 @pytest.mark.parametrize(
     ("operation", "answer"),
     [
-        (ops.Create("a", "v"), VERSIONED),
-        (ops.Put("a", "v"), VERSIONED),
-        (ops.Update("a", "v"), VERSIONED),
-        (ops.Update("a", description="d"), NAMED),
-        (ops.Set("a", "v"), VERSIONED),
-        (ops.Rotate("a"), VERSIONED),
-        (ops.Regenerate("a", "bytes"), VERSIONED),
+        (ops.Create("a", "v"), Receipt(NAMED, last=True)),
+        (ops.Put("a", "v"), Receipt(NAMED, last=True)),
+        (ops.Update("a", "v"), Receipt(NAMED, last=True)),
+        (ops.Update("a", description="d"), last(NAMED)),
+        (ops.Set("a", "v"), Receipt(NAMED, last=True)),
+        (ops.Rotate("a"), last(VERSIONED)),
+        (ops.Regenerate("a", "bytes"), Receipt(NAMED, last=True)),
     ],
 )
 def test_all_attempts_of_one_write_have_one_token_even_if_none_was_given(
-    operation: ops.Operation[Any], answer: Any
+    operation: ops.Operation[Any], answer: Behaviour
 ) -> None:
-    with served(HangUp(), last(answer)) as (backend, server):
+    with served(HangUp(), answer) as (backend, server):
         do(backend, operation)
 
         tokens = {body["ClientRequestToken"] for _, body in sent(server)}
@@ -335,7 +335,10 @@ def test_a_generated_value_that_was_put_before_is_not_put_again() -> None:
 
 def value_of(name: str) -> dict[str, Any]:
     arn = f"arn:aws:secretsmanager:us-east-1:123456789012:secret:{name}-AbCdEf"
-    return {"Name": name, "ARN": arn, "VersionId": TOKEN, "SecretString": name, "CreatedDate": 1}
+    return {"Name": name, "ARN": arn, "VersionId": TOKEN, "SecretString": name} | {
+        "CreatedDate": 1,
+        "VersionStages": ["AWSCURRENT"],
+    }
 
 
 def test_many_are_asked_for_20_at_a_time() -> None:

@@ -140,7 +140,7 @@ def test_receipts_are_read() -> None:
 
 def test_a_page_is_read() -> None:
     full = {
-        "Name": "a",
+        "Name": "db/password",
         "ARN": ARN,
         "Description": "d",
         "CreatedDate": 1,
@@ -149,10 +149,12 @@ def test_a_page_is_read() -> None:
         "LastAccessedDate": None,
     }
 
-    page = answers.page(encoded({"SecretList": [full, {"Name": "b", "ARN": ARN}], "NextToken": "next"}))
+    page = answers.page(
+        encoded({"SecretList": [full, {"Name": "b", "ARN": ARN.replace("db/password", "b")}], "NextToken": "next"})
+    )
 
     times = [datetime.fromtimestamp(seconds, UTC) for seconds in (1, 2.5, 3)]
-    assert page.infos == (SecretInfo("a", ARN, "d", *times), SecretInfo("b", ARN))
+    assert page.infos == (SecretInfo("db/password", ARN, "d", *times), SecretInfo("b", ARN.replace("db/password", "b")))
     assert page.next_token == "next"
 
 
