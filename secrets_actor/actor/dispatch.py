@@ -11,6 +11,9 @@ Rule 5: a job that the pool knows, waiting or given, is in `_flights`. What come
 Rule 6: when another store comes into force, workers of the one before finish what they are on and are let go.
 Rule 7: while the breaker of the store's endpoint is open, nothing is sent, and what waits is refused at once; a write
         that was sent before is told what became of it then, for it may have taken effect.
+Rule 8: what is sent to a store that did not answer lately (the probe, and what is under way when the breaker opens)
+        goes on in the background, and so does what waits for keys when the last fetch of keys has failed: who waits for
+        it and takes a stale value has that, after PATIENCE at most.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from secrets_actor.actor.failures import out_of_time, workers_crashed
 from secrets_actor.actor.flights import Flight, Outcomes
 from secrets_actor.actor.jobs import (
     FetchCredentials,
+    Hurry,
     Job,
     JobDone,
     JobFailed,
@@ -36,7 +40,7 @@ from secrets_actor.actor.jobs import (
     Unadopted,
     WorkerReady,
 )
-from secrets_actor.actor.key_fetches import KEYS, MAX_CRASHES, KeyFetches
+from secrets_actor.actor.key_fetches import KEYS, MAX_CRASHES, PATIENCE, KeyFetches
 from secrets_actor.actor.keyring import Keyring
 from secrets_actor.actor.pool import Pool
 from secrets_actor.actor.present_kit import PresentKit
@@ -50,6 +54,9 @@ from secrets_actor.otp import CallDone, Down, ExitReason, GenServer, Pid, cast
 # more than an alarm, is there before the caller's time is up.
 HEADROOM_SHARE: Final = 0.1
 HEADROOM: Final = 0.05
+# Seconds that a probe has, if its caller has less: a store that is slow is to be heard of, too. Not a write, which is
+# not to take effect when nobody waits for it any more.
+PROBE_TIME: Final = 5.0
 # Seconds a worker may be late, on a busy machine, before that costs its life. Its callers do not wait for it.
 GRACE: Final = 0.2
 
@@ -124,6 +131,11 @@ class Dispatcher:
         refusal = self.watch.refusal(flight)
         return flight.doubt if refusal and flight.doubt and flight.operation.writes else refusal
 
+    @property
+    def trouble_with_keys(self) -> SecretsError | None:
+        """Why there were no keys the last time, if there are none."""
+        return self._fetches.trouble
+
     def refuse(self, flight: Flight, error: SecretsError) -> None:
         """*flight* has waited for keys, and there are none."""
         self.watch.withdrawn(flight)
@@ -146,6 +158,13 @@ class Dispatcher:
                     if number != self._number:
                         self._leaving.add(worker)
                         self._dismiss()
+            case Hurry(job):
+                flight, trouble = self._flights.get(job), self.watch.refusal_of_another()
+                waits_for_keys = None if flight is not None else self._fetches.waiting(job)
+                if flight is not None and trouble is not None:
+                    self._outcomes.hurried(flight, trouble)
+                elif waits_for_keys is not None and self._fetches.trouble is not None:
+                    self._outcomes.hurried(waits_for_keys, self._fetches.trouble)
             case Down(_, Pid() as worker, reason):
                 self._worker_gone(worker, reason)
             case Overdue():
@@ -189,7 +208,11 @@ class Dispatcher:
                 return self._turned_away(worker, job, self._fetches.lock_out)
             if (refused := flight.refused) is not None and refused[0] == keys:
                 return self._turned_away(worker, job, lambda flight: self.refuse(flight, refused[1]))
-            deadline, flight.started, flight.latest = latest, True, latest
+            deadline = latest
+            if self.watch.is_probe(flight):
+                deadline = latest if flight.operation.writes else max(latest, now + PROBE_TIME)
+                self._server.send_after(PATIENCE, Hurry(flight.id))
+            flight.started, flight.latest = True, deadline
             self.watch.sent(flight)
             headroom = min(HEADROOM, (deadline - now) * HEADROOM_SHARE)
             context = CallContext(deadline - headroom, keys, flight.repeated, [])
@@ -244,6 +267,7 @@ class Dispatcher:
             return
         now = self._clock.now()
         if now >= job.context.deadline and (flight.deadline or 0.0) > now + HEADROOM:
+            self._lost(flight, error)
             self._again(flight, error)  # its time was up, but some joined later and have time left
             return
         self._failed(job.flight, error)
@@ -253,9 +277,16 @@ class Dispatcher:
             self._fetches.failed(job, error)
             return
         flight = self._flights.pop(job)
+        self._lost(flight, error)
+        self._outcomes.failed(flight, error)
+
+    def _lost(self, flight: Flight, error: SecretsError) -> None:
+        """*flight* met *error*, which may speak against the store's endpoint."""
         if self.watch.failed(flight, error, flight.latest):
             self._refuse_all()
-        self._outcomes.failed(flight, error)
+            for other in tuple(self._flights.values()):
+                if other is not flight:
+                    self._outcomes.hurried(other, error)
 
     def _refuse_all(self) -> None:
         """The breaker has opened: whoever waits for a worker hears it now."""
@@ -295,6 +326,7 @@ class Dispatcher:
             return
         flight = self._flights[job]
         if (flight.deadline or 0.0) > self._clock.now():
+            self._lost(flight, out_of_time(flight.operation))
             self._again(flight, out_of_time(flight.operation))
         else:
             self._failed(job, out_of_time(flight.operation))

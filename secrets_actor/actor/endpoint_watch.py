@@ -1,7 +1,7 @@
 """The breaker of the store in force, and what is told of it. Part of the dispatcher; the rules are breaker.py's.
 
-Rule 1: a lost way, a failure of the store and a time-out speak against the endpoint. A time-out only if there was time
-        enough: that a caller was in a hurry says nothing.
+Rule 1: a lost way, a failure of the store and a time-out speak against the endpoint. A time-out as much as there was
+        time: that one caller was in a hurry says little.
 Rule 2: a store without an endpoint, such as the local one, has no breaker.
 Rule 3: what was sent to the store before says nothing about the present one.
 """
@@ -26,8 +26,6 @@ from secrets_actor.domain.ports import BackendKit
 from secrets_actor.otp import GenServer, LifecycleEvent
 from secrets_actor.records import dataclass
 
-# Seconds within which a store that is there has answered. AWS's answers take tens of milliseconds.
-FAIR_TIME: Final = 1.0
 # What an answer of 5xx counts: a quarter, for a store may fail at one operation and be well. Exact in binary.
 _UNWELL: Final = 0.25
 _LOST: Final = (Unreachable, StoreFailure, DeadlineExceeded)
@@ -72,13 +70,21 @@ class EndpointWatch:
         now = self._server.node.clock.now()
         if self._endpoint is None or self._breaker.admits(flight.id, now):
             return None
-        pause = self._breaker.pause(now)
-        when = f"in {pause:.1f} s" if pause else "at this moment"
-        text = f"{self._endpoint} did not answer lately, so nothing is sent there; it is tried again {when}"
-        error = CircuitOpen(text, endpoint=self._endpoint, retry_after=pause)
+        error = self._circuit_open(self._endpoint, now)
         if flight.repeated:  # it was sent before, to a worker that ended
             error.token = token_of(flight.operation)
         return error
+
+    def refusal_of_another(self) -> CircuitOpen | None:
+        """The error for who would send anything now; None if it may go."""
+        now = self._server.node.clock.now()
+        if self._endpoint is None or not self._breaker.shut(now):
+            return None
+        return self._circuit_open(self._endpoint, now)
+
+    def is_probe(self, flight: Flight) -> bool:
+        """Whether *flight* is the one that goes ahead."""
+        return self._breaker.is_probe(flight.id)
 
     def sent(self, flight: Flight) -> None:
         """*flight* is on its way to the present store."""
@@ -95,12 +101,15 @@ class EndpointWatch:
         """*flight*, which had until *deadline*, met *error*. Whether that opens the breaker."""
         if self._endpoint is None or flight.kit is not self._kit:
             return False
-        if not isinstance(error, _LOST) or (isinstance(error, _TIMEOUTS) and deadline - flight.sent_at < FAIR_TIME):
-            self._breaker.withdrawn(flight.id)
-            return False
-        now = self._server.node.clock.now()
-        weight = _UNWELL if isinstance(error, StoreFailure) else 1.0
-        if not self._breaker.failed(flight.id, flight.sent_at, now, weight):
+        now, breaker = self._server.node.clock.now(), self._breaker
+        if isinstance(error, _TIMEOUTS):
+            opened = breaker.timed_out(flight.id, flight.sent_at, deadline - flight.sent_at, now)
+        elif isinstance(error, _LOST):
+            opened = breaker.failed(flight.id, flight.sent_at, now, _UNWELL if isinstance(error, StoreFailure) else 1.0)
+        else:
+            breaker.withdrawn(flight.id)
+            opened = False
+        if not opened:
             return False
         pause = round(self._breaker.pause(now), 3)
         self._server.node.observe(BreakerOpened(self._server.me.label, self._endpoint, error.code, pause))
@@ -109,6 +118,12 @@ class EndpointWatch:
     def withdrawn(self, flight: Flight) -> None:
         """*flight* came to nothing before the store could say anything."""
         self._breaker.withdrawn(flight.id)
+
+    def _circuit_open(self, endpoint: str, now: float) -> CircuitOpen:
+        pause = self._breaker.pause(now)
+        when = f"in {pause:.1f} s" if pause else "at this moment"
+        text = f"{endpoint} did not answer lately, so nothing is sent there; it is tried again {when}"
+        return CircuitOpen(text, endpoint=endpoint, retry_after=pause)
 
 
 def is_answer(error: SecretsError) -> bool:

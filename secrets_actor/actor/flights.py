@@ -70,6 +70,7 @@ class Flight:
     doubt: SecretsError | None  # what became of it then, if it may have taken effect
     refused: tuple[Credentials | None, SecretsError] | None = field(repr=False)  # keys that the store refused, and how
     superseded: bool
+    hurried: bool  # who waits for it and takes something stale has got that
     sendings: list[Sending] = field(repr=False)
 
     def __init__(
@@ -83,7 +84,7 @@ class Flight:
     ) -> None:
         self.id, self.operation, self.lane, self.epoch, self.key = id, operation, lane, epoch, key
         self.waiters, self.sendings = [*waiters], []
-        self.queued = self.started = self.repeated = self.superseded = False
+        self.queued = self.started = self.repeated = self.superseded = self.hurried = False
         self.sent_at = self.latest = 0.0
         self.kit = self.doubt = self.refused = None
         self.crashes = 0
@@ -109,6 +110,9 @@ class Outcomes(Protocol):
     def delayed(self, flight: Flight) -> None:
         """It is to be sent once more."""
 
+    def hurried(self, flight: Flight, error: SecretsError) -> None:
+        """It may take long, as *error* says: who waits for it and takes something stale is to have that now."""
+
 
 class Flights:
     """All flights that have not landed."""
@@ -132,6 +136,10 @@ class Flights:
         """The flight to join for *key*; with *fresh*, only one that has not taken off."""
         flight = self._open.get(key)
         return None if flight is None or (fresh and flight.started) else flight
+
+    def under_way(self, key: Hashable) -> Flight | None:
+        """The flight for *key* that has not landed, whether or not it may be joined."""
+        return self._open.get(key)
 
     def get(self, flight: int) -> Flight | None:
         """The flight with this id, unless it has landed."""

@@ -99,6 +99,13 @@ class GiveUp:
 
 
 @dataclass(frozen=True, slots=True)
+class Hurry:
+    """Timer: this flight has had a moment to bring something fresh."""
+
+    flight: int
+
+
+@dataclass(frozen=True, slots=True)
 class Nudge:
     """Timer: jobs wait for workers that should have come by now."""
 

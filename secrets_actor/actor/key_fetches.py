@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 from secrets_actor.actor.counting import count_refresh
 from secrets_actor.actor.failures import workers_crashed
 from secrets_actor.actor.flights import Flight
+from secrets_actor.actor.jobs import Hurry
 from secrets_actor.actor.keyring import Keyring, RenewalFailed
 from secrets_actor.actor.pool import Pool
 from secrets_actor.domain.credentials import Credentials
@@ -24,6 +25,9 @@ from secrets_actor.otp import ExitReason, GenServer
 MAX_CRASHES: Final = 3
 # A fetch that is to replace good keys has this share of the configured call time.
 RENEWAL_SHARE: Final = 0.5
+# Seconds for which a caller who takes a stale value waits for something fresh, where the last try came to nothing: what
+# is well again has answered by then.
+PATIENCE: Final = 0.25
 KEYS: Final = 0  # job ids of fetches of credentials: this one, and one less for each store after the first
 
 
@@ -53,11 +57,12 @@ class KeyFetches:
         self._call_timeout, self._meter = call_timeout, meter
         self.job = KEYS
         self._crashes = 0
+        self._problem: SecretsError | None = None  # what the last fetch met
 
     def store_changed(self, number: int) -> None:
         """The keys there are, and the fetch that is under way, are for a store that is not in force any more."""
         self._pool.withdraw(self.job)
-        self.job, self._crashes = KEYS - number, 0
+        self.job, self._crashes, self._problem = KEYS - number, 0, None
         for flight in self._keyring.start_over():
             self._ways.submit(flight)
 
@@ -65,6 +70,17 @@ class KeyFetches:
         """Let *flight* wait for keys."""
         self._keyring.lock_out(flight)
         self.start()
+        if self.trouble is not None:
+            self._server.send_after(PATIENCE, Hurry(flight.id))
+
+    @property
+    def trouble(self) -> SecretsError | None:
+        """What the last fetch met, if there are no keys."""
+        return None if self._problem is None or self._keyring.current() is not None else self._problem
+
+    def waiting(self, flight: int) -> Flight | None:
+        """The flight with this id, if it waits for keys."""
+        return next((one for one in self._keyring.waiting if one.id == flight), None)
 
     def start(self) -> None:
         """Have keys fetched, if it is time."""
@@ -78,7 +94,7 @@ class KeyFetches:
     def done(self, job: int, credentials: Credentials) -> None:
         """New keys are here."""
         if job == self.job:
-            self._crashes = 0
+            self._crashes, self._problem = 0, None
             count_refresh(self._meter, "credentials")
             expired = ExpiredToken("the keys that were fetched have expired already: check this machine's clock")
             self._let_go(self._keyring.fetched(credentials), expired)
@@ -87,7 +103,7 @@ class KeyFetches:
         """The fetch came to nothing."""
         if job != self.job:
             return
-        self._crashes = 0
+        self._crashes, self._problem = 0, error
         count_refresh(self._meter, "credentials", error)
         if self._keyring.current() is not None:
             self._server.node.observe(RenewalFailed(self._server.me.label, str(error)))

@@ -237,7 +237,10 @@ class SecretsActor(GenServer):
         if isinstance(operation, Get):
             key = (str(secret_id), operation.version, epoch)
             flight = self._flights.joinable(key, fresh=operation.refresh)
-            if flight is not None and not self._too_old(flight, operation):
+            joins = flight is not None and not self._too_old(flight, operation)
+            if self._need_not_wait(waiter, self._flights.under_way(key), joins):
+                return
+            if flight is not None and joins:
                 self._meter.count(JOINED)
                 self._flights.board(flight, waiter)
                 return
@@ -245,6 +248,18 @@ class SecretsActor(GenServer):
         self._flights.board(flight, waiter)
         flight.queued = not (startable := self._lanes.enter(lane, flight.id, writes=operation.writes))
         self._start(startable)
+
+    def _need_not_wait(self, waiter: Waiter, flight: Flight | None, joins: bool) -> bool:
+        """Whether *waiter* has his answer already, as *flight* for the same is on its way to a store that does not
+        answer: to join it is to wait long, and another one would be refused, and would supersede it for nothing."""
+        if flight is None or not (flight.hurried or (flight.started and not joins)):
+            return False
+        refusal = self._dispatcher.watch.refusal_of_another()
+        if refusal is not None:
+            self._fail(waiter, refusal, waiter.arrived)
+            return True
+        trouble = self._dispatcher.trouble_with_keys if flight.hurried else None
+        return trouble is not None and self._serve_stale(waiter, trouble, waiter.arrived)
 
     def _too_old(self, flight: Flight, get: Get) -> bool:
         """Whether what *flight* brings may be older than *get* takes."""
@@ -291,13 +306,29 @@ class SecretsActor(GenServer):
         now = self.node.clock.now()
         self._watch.failed(flight, error, self._keeper.failed(flight, error, now))
         for waiter in flight.waiters:
-            waiter.asker.meets(error.code)
-            stale = stale_answer(self._table, waiter.operation, error, now)
-            if stale is not None:
-                self._desk.answer(waiter, stale, STALE)
-            else:
-                self._desk.refuse(waiter, error, Source.BACKEND)
+            self._fail(waiter, error, now)
         self._land(flight)
+
+    def _fail(self, waiter: Waiter, error: SecretsError, now: float) -> None:
+        """Give *waiter* what may be served stale, or *error*."""
+        waiter.asker.meets(error.code)
+        if not self._serve_stale(waiter, error, now):
+            self._desk.refuse(waiter, error, Source.BACKEND)
+
+    def _serve_stale(self, waiter: Waiter, error: SecretsError, now: float) -> bool:
+        stale = stale_answer(self._table, waiter.operation, error, now)
+        if stale is None:
+            return False
+        waiter.asker.meets(error.code)
+        self._desk.answer(waiter, stale, STALE)
+        return True
+
+    def hurried(self, flight: Flight, error: SecretsError) -> None:
+        """*flight* may take long: who takes something stale has it now."""
+        flight.hurried, now = True, self.node.clock.now()
+        for waiter in flight.waiters:
+            if not waiter.gone:
+                self._serve_stale(waiter, error, now)
 
     def cancelled(self, flight: Flight) -> None:
         """All who waited for *flight* have given up."""

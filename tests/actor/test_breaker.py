@@ -158,3 +158,57 @@ def test_there_is_one_probe_at_most_and_never_a_pause_without_end(
         assert 0.0 <= breaker.pause(now) <= 8.0
     if breaker.state is Circuit.OPEN:
         assert breaker.admits(77, now + 8.0)
+
+
+def test_who_was_in_a_hurry_says_little_and_silence_adds_up() -> None:
+    breaker = Breaker(RULES, lambda: 0.0)
+
+    assert not breaker.timed_out(1, 0.0, 0.5, 0.5)
+    assert breaker.state is Circuit.CLOSED
+    assert breaker.timed_out(2, 10.0, 0.5, 10.5)
+    assert breaker.state is Circuit.OPEN
+
+
+def test_who_had_time_enough_is_a_failure_by_himself() -> None:
+    breaker = Breaker(RULES, lambda: 0.0)
+
+    assert breaker.timed_out(1, 0.0, 0.95, 0.0), "his worker knows that his time is up before the clock says so"
+
+
+def test_silence_that_two_share_counts_once_and_an_answer_ends_it() -> None:
+    breaker = Breaker(RULES, lambda: 0.0)
+
+    assert not breaker.timed_out(1, 0.0, 0.9, 0.9)
+    assert not breaker.timed_out(2, 0.1, 0.8, 0.9), "the same silence"
+    breaker.succeeded(1.0)
+    assert not breaker.timed_out(3, 0.5, 0.9, 1.4), "0.4 of it were after the answer"
+    assert not breaker.timed_out(4, 1.4, 0.5, 1.9)
+    assert breaker.timed_out(5, 1.9, 0.5, 2.4)
+
+
+def test_silence_has_to_be_as_long_again_for_each_failure() -> None:
+    breaker = Breaker(BreakerRules(failures=2, first=1.0, longest=8.0, jitter=0.0), lambda: 0.0)
+
+    opened_at = [at for at in range(1, 6) if breaker.timed_out(at, float(at), 0.5, at + 0.5)]
+
+    assert opened_at == [4]
+
+
+def test_a_probe_in_a_hurry_makes_room_for_the_next() -> None:
+    breaker = opened()
+    assert breaker.admits(2, 11.0)
+    assert breaker.is_probe(2)
+    assert breaker.shut(11.0)
+
+    assert not breaker.timed_out(2, 11.0, 0.5, 11.5)
+
+    assert not breaker.is_probe(2)
+    assert not breaker.shut(11.5)
+    assert breaker.admits(3, 11.5)
+
+
+def test_it_is_shut_for_the_pause_and_while_a_probe_is_under_way() -> None:
+    assert not Breaker(RULES, lambda: 0.0).shut(0.0)
+    breaker = opened()
+
+    assert [breaker.shut(at) for at in (10.0, 10.999, 11.0)] == [True, True, False]

@@ -3,6 +3,8 @@
 The fake store stands on a manual clock, so nothing here waits for time to pass.
 """
 
+import asyncio
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,17 +22,21 @@ from secrets_actor import (
     DecryptionFailed,
     Get,
     LogSettings,
+    MetadataServiceError,
     RequestFailed,
     SecretDeleted,
     SecretNotFound,
     SecretsError,
+    SecretValue,
     Settings,
     StoreFailure,
     System,
     Throttled,
+    UnrecognizedClient,
     WorkerCrashed,
 )
 from secrets_actor.actor.endpoint_watch import BreakerClosed, BreakerOpened
+from secrets_actor.domain.credentials import Credentials
 from secrets_actor.otp import LifecycleEvent
 from secrets_actor.testing import FakeStore, ManualClock, fake_system, settled
 from tests.actor.rig import audit_log, eventually, failure
@@ -351,3 +357,200 @@ def test_who_wants_a_young_value_does_not_join_an_old_question() -> None:
             gate.release()
             assert first.result(SECONDS).reveal() == "old"
         assert system.secrets.get("a").reveal() == "new", "what came later is older, and not kept"
+
+
+# --- callers in a hurry -----------------------------------------------------------------------------------------------
+
+
+def test_callers_with_a_second_each_do_not_wait_it_out_for_ever() -> None:
+    with far_away() as (system, store, clock), ThreadPoolExecutor(1) as callers:
+        store.put("a", "v")
+        system.secrets.get("a")
+        clock.advance(90)
+        with store.hold("get") as silent:
+            first = callers.submit(system.secrets.get, "a", timeout=1)
+            silent.wait_until_held()
+            clock.advance(1)
+            assert first.result(SECONDS).stale
+
+            assert "breaker open" in str(system.tree())
+            assert [system.secrets.get("a", timeout=1).stale for _ in range(5)] == [True] * 5
+            assert asyncio.run(system.async_secrets.get("a", timeout=1)).stale
+            assert type(failure(lambda: system.secrets.get_many(["b", "c"], timeout=1))) is CircuitOpen
+        assert store.calls["get"] == 2
+
+
+def test_what_several_callers_in_a_hurry_have_waited_in_vain_adds_up() -> None:
+    with far_away() as (system, store, clock), ThreadPoolExecutor(1) as callers, store.hold("get") as silent:
+        for number in range(4):
+            assert "breaker closed" in str(system.tree()), number
+            asked = callers.submit(system.secrets.get, f"k{number}", timeout=0.3)
+            silent.wait_until_held()
+            clock.advance(0.3)
+            assert isinstance(asked.exception(SECONDS), (BackendTimeout, DeadlineExceeded))
+            settled(system)
+
+        assert "breaker open" in str(system.tree())
+
+
+def test_an_answer_in_between_takes_it_all_back() -> None:
+    with far_away() as (system, store, clock), ThreadPoolExecutor(1) as callers:
+        store.put("a", "v")
+        for number in range(8):
+            with store.hold("get", times=1) as silent:
+                asked = callers.submit(system.secrets.get, f"k{number}", timeout=0.5)
+                silent.wait_until_held()
+                clock.advance(0.5)
+                assert isinstance(asked.exception(SECONDS), (BackendTimeout, DeadlineExceeded))
+                settled(system)
+            assert system.secrets.get("a", refresh=True).reveal() == "v"
+
+
+def test_a_question_that_callers_join_again_and_again_is_not_asked_for_ever() -> None:
+    with far_away() as (system, store, clock), ThreadPoolExecutor(2) as callers:
+        store.put("a", "v")
+        system.secrets.get("a")
+        clock.advance(90)
+        with store.hold("get") as silent:
+            first = callers.submit(system.secrets.get, "a", timeout=1)
+            silent.wait_until_held()
+            clock.advance(0.5)
+            second = callers.submit(system.secrets.get, "a", timeout=10)
+            eventually(lambda: _open_calls(system) == 2)
+            clock.advance(0.5)
+
+            assert first.result(SECONDS).stale
+            assert second.result(SECONDS).stale
+            assert "breaker open" in str(system.tree())
+
+
+def test_when_the_breaker_opens_who_waits_for_an_answer_and_takes_a_stale_one_has_it() -> None:
+    with far_away() as (system, store, clock), ThreadPoolExecutor(3) as callers:
+        for name in "ab":
+            store.put(name, "v")
+            system.secrets.get(name)
+        clock.advance(90)
+        with store.hold("get") as silent:
+            long = callers.submit(system.secrets.get, "a", timeout=60)
+            strict = callers.submit(system.secrets.get, "a", timeout=60, allow_stale=False)
+            silent.wait_until_held()
+            short = callers.submit(system.secrets.get, "b", timeout=1)
+            silent.wait_until_held(2)
+            clock.advance(1)
+
+            assert short.result(SECONDS).stale
+            assert long.result(SECONDS).stale
+            assert not strict.done()
+            silent.release()
+            assert not strict.result(SECONDS).stale
+        assert "breaker closed" in str(system.tree())
+
+
+@pytest.mark.parametrize("timeout", [0.2, 1.0, 60.0])
+def test_a_probe_goes_on_in_the_background_and_its_caller_has_what_is_stale(timeout: float) -> None:
+    with far_away() as (system, store, clock), ThreadPoolExecutor(2) as callers:
+        store.put("a", "old")
+        system.secrets.get("a")
+        store.put("a", "new")
+        clock.advance(90)
+        store.fail_next(RequestFailed("lost"))
+        assert system.secrets.get("a").stale
+        clock.advance(0.5)
+        with store.hold("get") as silent:
+            prober = callers.submit(system.secrets.get, "a", timeout=timeout)
+            silent.wait_until_held()
+            clock.advance(0.25)
+            assert prober.result(SECONDS).stale
+            assert "breaker half_open" in str(system.tree())
+
+            assert [system.secrets.get("a").stale for _ in range(3)] == [True] * 3
+            for refused in (
+                lambda: system.secrets.get("a", allow_stale=False),
+                lambda: system.secrets.get("a", refresh=True),
+                lambda: system.secrets.get("b"),
+            ):
+                assert type(failure(refused)) is CircuitOpen
+            clock.advance(2.0)
+            silent.release()
+            settled(system)
+
+        found = system.secrets.get("a")
+        assert (found.reveal(), found.stale, found.source) == ("new", False, "cache")
+        assert store.calls["get"] == 3
+
+
+def test_a_probe_that_is_answered_soon_brings_something_fresh() -> None:
+    with far_away() as (system, store, clock):
+        store.put("a", "old")
+        system.secrets.get("a")
+        store.put("a", "new")
+        clock.advance(90)
+        store.fail_next(RequestFailed("lost"))
+        assert system.secrets.get("a").reveal() == "old"
+        clock.advance(0.5)
+
+        assert system.secrets.get("a").reveal() == "new"
+
+
+def test_a_write_that_is_the_probe_has_no_more_time_than_its_caller() -> None:
+    with far_away() as (system, store, clock), ThreadPoolExecutor(1) as callers:
+        store.fail_next(RequestFailed("lost"))
+        failure(lambda: system.secrets.get("a"))
+        clock.advance(0.5)
+        with store.hold("set") as silent:
+            writing = callers.submit(system.secrets.set, "a", "v", timeout=1)
+            silent.wait_until_held()
+            clock.advance(1)
+            assert isinstance(writing.exception(SECONDS), (BackendTimeout, DeadlineExceeded))
+            settled(system)
+        assert store.version_ids("a") == ()
+
+
+class NoKeys:
+    """A source of keys that does not answer until it is let go, and then has none."""
+
+    def __init__(self) -> None:
+        self.asked, self.go = threading.Semaphore(0), threading.Event()
+
+    def fetch(self, deadline: float) -> Credentials:
+        self.asked.release()
+        self.go.wait(SECONDS)
+        raise MetadataServiceError("no keys today")
+
+
+class Ends:
+    """Gives keys that are good for one question, and then none."""
+
+    def __init__(self, then: NoKeys) -> None:
+        self.then, self.given = then, False
+
+    def fetch(self, deadline: float) -> Credentials:
+        if self.given:
+            return self.then.fetch(deadline)
+        self.given = True
+        return Credentials("ASIA", SecretValue("key"))
+
+
+def test_while_keys_cannot_be_had_nobody_waits_for_them_who_takes_something_stale() -> None:
+    clock, silent = ManualClock(), NoKeys()
+    store = FakeStore(clock=clock)
+    settings = Settings(**PLAIN)
+    with System(settings, clock=clock, kit=store.kit(credentials=Ends(silent))) as system:
+        store.put("a", "v")
+        system.secrets.get("a")
+        clock.advance(90)
+        store.fail_next(UnrecognizedClient("these keys are no more"))
+        silent.go.set()
+        assert system.secrets.get("a").stale, "the first waits for the fetch, which fails"
+        silent.go.clear()
+        with ThreadPoolExecutor(2) as callers:
+            while silent.asked.acquire(blocking=False):
+                pass
+            asked = callers.submit(system.secrets.get, "a", timeout=60)
+            assert silent.asked.acquire(timeout=SECONDS)
+            clock.advance(0.25)
+            assert asked.result(SECONDS).stale
+            assert system.secrets.get("a", timeout=60).stale, "who comes later waits no moment"
+            strict = callers.submit(system.secrets.get, "a", timeout=60, allow_stale=False)
+            silent.go.set()
+            assert type(strict.exception(SECONDS)) is MetadataServiceError
