@@ -2,7 +2,7 @@
 
 Rule 1: the file's keys are those of the Settings; SECRETS_ACTOR_TTL_SECONDS stands over `ttl_seconds`, and
         SECRETS_ACTOR_AWS__REGION over `region` in `[aws]`.
-Rule 2: an unknown key is a mistake, in the file and in the environment.
+Rule 2: an unknown key is a mistake, in the file and in the environment, where Kubernetes' own variables pass.
 Rule 3: a mistake names its key and what is allowed, and never what was given: that may be a key put in the wrong place.
 Rule 4: pydantic is imported only when there is something that is not right at a glance (plain_settings.py).
 Rule 5: mistakes are returned up to `load`, whose frame holds no key, and raised there: a traceback may show locals.
@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -45,6 +46,15 @@ _MAX_FILE: Final = 1_048_576
 _PIPE_SECONDS: Final = 10.0
 # Names with our prefix that are not settings: where the file is, and what tests against a real account need.
 RESERVED: Final = frozenset({"CONFIG", "LIVE_PREFIX"})
+# What Kubernetes sets in each pod for a service called secrets-actor, or secrets-actor-WORD: unless a pod says
+# `enableServiceLinks: false`, it has them all. A service's name ends in a letter or a digit (RFC 1035, labels).
+# Source: kubernetes, pkg/kubelet/envvars/envvars.go.
+_SERVICE: Final = rf"{PREFIX[:-1]}(_[A-Z0-9_]*[A-Z0-9])?"
+_SERVICE_LINK: Final = re.compile(
+    rf"{_SERVICE}_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?)"
+)
+_SERVICE_PORT: Final = re.compile(rf"{_SERVICE}_PORT")
+_LINK_URL: Final = re.compile(r"(tcp|udp|sctp)://.+", re.IGNORECASE)
 
 
 def load(source: str | os.PathLike[str] | Settings | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -124,6 +134,8 @@ def _overlay(raw: dict[str, Any], environ: Mapping[str, str]) -> list[str]:
             continue
         *sections, key = name.removeprefix(PREFIX).lower().split("__")
         if key not in _keys_of(sections):
+            if _is_service_link(name, value):
+                continue
             mistakes.append(f"{name}: unknown; the names are {PREFIX}KEY and {PREFIX}SECTION__KEY")
             continue
         place = raw
@@ -132,6 +144,14 @@ def _overlay(raw: dict[str, Any], environ: Mapping[str, str]) -> list[str]:
             place = inner if isinstance(inner, dict) else {}
         place[key] = value
     return mistakes
+
+
+def _is_service_link(name: str, value: str) -> bool:
+    """Whether a variable is none of ours, though it has our prefix. A port by itself may be somebody's mistake, and is
+    looked at."""
+    if _SERVICE_LINK.fullmatch(name):
+        return True
+    return bool(_SERVICE_PORT.fullmatch(name) and _LINK_URL.fullmatch(value))
 
 
 def _keys_of(sections: list[str]) -> frozenset[str]:

@@ -221,6 +221,66 @@ def test_an_unknown_variable_is_a_mistake(file: Callable[[str], Path], name: str
     assert found.startswith(f"{name}: unknown")
 
 
+def links(service: str, port: int, address: str, port_name: str | None = None) -> dict[str, str]:
+    """What Kubernetes sets for *service*: envvars.go, `FromServices` and `makeLinkVariables`."""
+    prefix = service.upper().replace("-", "_")
+    shown = f"[{address}]" if ":" in address else address
+    found = {f"{prefix}_SERVICE_HOST": address, f"{prefix}_SERVICE_PORT": str(port)}
+    if port_name is not None:
+        found[f"{prefix}_SERVICE_PORT_{port_name.upper().replace('-', '_')}"] = str(port)
+    found[f"{prefix}_PORT"] = f"tcp://{shown}:{port}"
+    for protocol in ("tcp", "udp", "sctp"):
+        link = f"{prefix}_PORT_{port}_{protocol.upper()}"
+        found |= {link: f"{protocol}://{shown}:{port}", f"{link}_PROTO": protocol, f"{link}_PORT": str(port)}
+        found[f"{link}_ADDR"] = address
+    return found
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        *("secrets-actor", "secrets-actor-aws", "secrets-actor-local", "secrets-actor-log", "secrets-actor-prefetch"),
+        *("secrets-actor--aws", "secrets-actor-aws--region", "secrets-actor-local--path", "secrets-actor-x--y--z"),
+        *(
+            "secrets-actor-config",
+            "secrets-actor-2",
+            "secrets-actor-service",
+            "secrets-actor-port",
+            "secrets-actor-key",
+        ),
+    ],
+)
+@pytest.mark.parametrize("address", ["10.0.48.109", "fd00::1"])
+def test_the_service_links_of_kubernetes_are_not_for_us(
+    file: Callable[[str], Path], service: str, address: str
+) -> None:
+    path = file("ttl_seconds = 5\n[local]\npath = '/p'\n")
+
+    found = load(path, {**links(service, 8080, address, "metrics-http"), "SECRETS_ACTOR_AWS__REGION": "eu-west-1"})
+
+    assert found == load(path, {"SECRETS_ACTOR_AWS__REGION": "eu-west-1"})
+    assert found.aws.region == "eu-west-1"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SECRETS_ACTOR_PORT", "8080"),
+        ("SECRETS_ACTOR_AWS__SERVICE_HOST", "10.0.0.1"),  # no service's name ends in a hyphen
+        ("SECRETS_ACTOR_AWS__PORT", "tcp://10.0.0.1:80"),
+        ("SECRETS_ACTOR_AWS_REGION", "eu-west-1"),
+        ("SECRETS_ACTOR_SERVICE", "x"),
+        ("SECRETS_ACTOR_SERVICE_HOSTS", "x"),
+        ("SECRETS_ACTOR_PORT_X_TCP", "tcp://10.0.0.1:80"),
+        ("SECRETS_ACTOR_TTL__SECONDS", "1"),
+    ],
+)
+def test_what_is_like_a_service_link_and_none_is_a_mistake(file: Callable[[str], Path], name: str, value: str) -> None:
+    (found,) = mistakes(file("ttl_seconds = 5\n"), {name: value})
+
+    assert found.startswith(f"{name}: unknown")
+
+
 def test_a_variable_for_a_whole_section_is_a_mistake_that_hides_none_of_the_others(
     file: Callable[[str], Path],
 ) -> None:
