@@ -40,6 +40,7 @@ def aws_kit_for(aws: AwsSettings, environ: Mapping[str, str], observe: Observer 
         region=region,
         endpoint_url=way.endpoint_url,
         ca_bundle=way.ca_bundle,
+        ca_setting=way.ca_setting,
         timeout=aws.timeout,
         recovery_window=aws.recovery_window,
         credentials=_credentials(aws, region, sts),
@@ -75,8 +76,8 @@ def _own_credentials(aws: AwsSettings, region: str, sts: Callable[[str | None], 
 
 
 def sts_of(aws: AwsSettings, way: Way, clock: CorrectedClock) -> Callable[[str | None], Sts]:
-    """What makes the client of a region's STS: the same CAs, the same proxy and the same clock as on the way to the
-    store."""
+    """What makes the client of a region's STS: the same CAs, the same proxy, the same clock, as many attempts and the
+    same profile as on the way to the store."""
 
     def proxy_of(endpoint: Endpoint) -> Proxy | None:
         return proxy_for(endpoint, aws.proxy_url, os.environ) if endpoint.scheme == "https" else None
@@ -86,7 +87,14 @@ def sts_of(aws: AwsSettings, way: Way, clock: CorrectedClock) -> Callable[[str |
             from secrets_actor.backends.aws.credentials.connection import through
             from secrets_actor.backends.aws.credentials.sts import Sts
 
-        connect, fips, dual = through(way.ca_bundle, proxy_of), way.use_fips, way.use_dualstack
-        return Sts(region, connect=connect, clock=clock, use_fips=fips, use_dualstack=dual)
+        return Sts(
+            region,
+            connect=through(way.ca_bundle, proxy_of, way.ca_setting),
+            clock=clock,
+            use_fips=aws.use_fips,
+            use_dualstack=aws.use_dualstack,
+            profile=way.profile,
+            attempts=way.retries.max_attempts,
+        )
 
     return make

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from secrets_actor.backends.aws.configured import NO_PROFILE, ProfileSettings
 from secrets_actor.backends.aws.credentials.static import KeySource
 from secrets_actor.backends.key_place import KeyPlace, place_of
 from secrets_actor.records import dataclass, field
@@ -53,7 +54,7 @@ class AwsSettings:
     *role_arn*, all that only serves to assume that role, for *session_duration* seconds (900 to 43200), with
     *role_tags* on the session (50 at most, none by default; in the environment a JSON object).
     What is None of *endpoint_url*, *use_fips*, *use_dualstack*, *ca_bundle*, *proxy_url*, *retry_mode* and
-    *max_attempts* (1 to 100, the first one too) is as AWS's own variables have it; see `aws_way.py`.
+    *max_attempts* (1 to 100, the first one too) is as AWS's own variables have it, or the profile; see `aws_way.py`.
     """
 
     region: str | None = _limits(None, min_length=1)
@@ -154,8 +155,13 @@ def region_of(aws: AwsSettings, environ: Mapping[str, str]) -> str | None:
 
 
 def _profile_region(aws: AwsSettings, environ: Mapping[str, str]) -> str | None:
-    if aws.auth_method != "default":
-        return None
-    from secrets_actor.backends.aws.credentials.shared_files import profile_region  # reads files, and rarely
+    return profile_of(aws, environ).text("region") or None
 
-    return profile_region(environ, aws.profile)
+
+def profile_of(aws: AwsSettings, environ: Mapping[str, str]) -> ProfileSettings:
+    """What the profile in force says of the way to AWS: nothing where the keys are not looked for in one, either."""
+    if aws.auth_method != "default":
+        return NO_PROFILE
+    from secrets_actor.backends.aws.credentials.shared_files import profile_settings  # reads files, and rarely
+
+    return profile_settings(environ, aws.profile)

@@ -36,6 +36,8 @@ def test_where_nothing_is_said_aws_is_asked_in_the_usual_way() -> None:
         ({"use_fips": True}, {}, "use_fips", True),
         ({}, {"AWS_USE_DUALSTACK_ENDPOINT": "true"}, "use_dualstack", True),
         ({"use_dualstack": True}, {"AWS_USE_DUALSTACK_ENDPOINT": "false"}, "use_dualstack", True),
+        ({}, {GENERAL: URL, "AWS_USE_FIPS_ENDPOINT": "true"}, "use_fips", False),  # as botocore has it
+        ({}, {GENERAL: URL, "AWS_USE_DUALSTACK_ENDPOINT": "true"}, "use_dualstack", False),
         ({}, {"AWS_CA_BUNDLE": "/etc/ca.pem"}, "ca_bundle", "/etc/ca.pem"),
         ({"ca_bundle": Path("/my/ca.pem")}, {"AWS_CA_BUNDLE": "/etc/ca.pem"}, "ca_bundle", "/my/ca.pem"),
         ({}, {"AWS_CA_BUNDLE": ""}, "ca_bundle", None),
@@ -66,7 +68,8 @@ def test_a_setting_stands_over_a_variable(
         ({}, {"AWS_MAX_ATTEMPTS": "hunter2"}, "AWS_MAX_ATTEMPTS: a whole number from 1 to 100"),
         ({}, {"AWS_MAX_ATTEMPTS": "9" * 5000}, "AWS_MAX_ATTEMPTS: a whole number from 1 to 100"),
         ({}, {GENERAL: "hunter2"}, "AWS_ENDPOINT_URL: http:// or https://, a host"),
-        ({}, {GENERAL: URL, "AWS_USE_FIPS_ENDPOINT": "true"}, "aws.use_fips: only without an endpoint URL"),
+        ({"use_fips": True}, {GENERAL: URL}, "aws.use_fips: only without an endpoint URL (AWS_ENDPOINT_URL)"),
+        ({"use_dualstack": True, "endpoint_url": URL}, {}, "aws.use_dualstack: only without an endpoint URL (aws.end"),
         ({}, {"HTTPS_PROXY": "socks5://hunter2@p"}, "HTTPS_PROXY: http://, a user and a password"),
         ({"proxy_url": "socks5://hunter2@p"}, {}, "aws.proxy_url: http://, a user and a password"),
     ],

@@ -37,6 +37,7 @@ def kit(
     region: str,
     endpoint_url: str | None,
     ca_bundle: str | None,
+    ca_setting: str = "aws.ca_bundle",
     timeout: float,
     recovery_window: int,
     credentials: CredentialSource,
@@ -49,10 +50,10 @@ def kit(
 ) -> BackendKit:
     """What opens connections to Secrets Manager in *region*, or at *endpoint_url*, through *proxy* if there is one.
 
-    *timeout* is seconds an attempt, *recovery_window* days for deletes that name none. All connections share one TLS
-    context, the signing keys, the quota of tries (*retries*) and the *clock*, which is STS's, too, where *credentials*
-    are had from there. *sts* makes what an examination asks whose the keys are. Raises `ConfigurationError` for a
-    region or a URL that is none.
+    *ca_setting* is who names the *ca_bundle*, for errors. *timeout* is seconds an attempt, *recovery_window* days for
+    deletes that name none. All connections share one TLS context, the signing keys, the quota of tries (*retries*) and
+    the *clock*, which is STS's, too, where *credentials* are had from there. *sts* makes what an examination asks whose
+    the keys are. Raises `ConfigurationError` for a region or a URL that is none.
     """
     endpoint = endpoint_for(region, endpoint_url, use_fips=use_fips, use_dualstack=use_dualstack)
     signer = JsonPost(endpoint.authority, Scope(endpoint.region, endpoint.service), SigningKeys())
@@ -66,7 +67,7 @@ def kit(
 
         with lock:
             if not shared:
-                shared.append(Tls(ca_bundle))
+                shared.append(Tls(ca_bundle, ca_setting))
         return Line(endpoint, Transport(endpoint, shared[0], proxy), signer, timeout, time_told, pace)
 
     def connect() -> Backend:

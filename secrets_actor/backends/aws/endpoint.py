@@ -61,20 +61,23 @@ def endpoint_for(
     use_fips: bool = False,
     use_dualstack: bool = False,
     setting: str = "aws.endpoint_url",
+    region_setting: str = "aws.region",
 ) -> Endpoint:
     """The endpoint of *region*, or *endpoint_url* in its place: `http` or `https`, a host, a port if need be. Either is
     signed for *region*.
 
     *use_fips*: the one with validated cryptography; *use_dualstack*: the one that has IPv6, too. Raises
     `ConfigurationError` for what is no region or no such URL, and for a URL together with either choice, which would
-    not be heard; it names the *setting* of the URL and does not quote it, for it may hold a password.
+    not be heard; it names the *setting* of the URL and does not quote it, for it may hold a password; likewise
+    *region_setting*.
     """
     if _REGION.fullmatch(region) is None:
-        raise ConfigurationError(("aws.region: the name of an AWS region, such as us-east-1",))
+        raise ConfigurationError((f"{region_setting}: the name of an AWS region, such as us-east-1",))
     if endpoint_url is not None:
         if use_fips or use_dualstack:
             chosen = "use_fips" if use_fips else "use_dualstack"
-            raise ConfigurationError((f"aws.{chosen}: only without an endpoint URL; name such an endpoint in it",))
+            text = f"aws.{chosen}: only without an endpoint URL ({setting}); name such an endpoint in it"
+            raise ConfigurationError((text,))
         return parse_url(endpoint_url, region, setting)
     _, single, dual, dual_fips = next(suffixes for suffixes in _SUFFIXES if region.startswith(suffixes[0]))
     suffix = single if not use_dualstack else dual_fips if use_fips else dual

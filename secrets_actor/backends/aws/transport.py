@@ -17,6 +17,7 @@ another thread, and httpcore's time-outs are for each read alone.
 
 import contextlib
 import logging
+import os
 import re
 import ssl
 import threading
@@ -42,7 +43,9 @@ from secrets_actor.domain.errors import (
     RequestFailed,
     SecretsError,
 )
+from secrets_actor.paths import expanded
 from secrets_actor.records import dataclass, field
+from secrets_actor.small_files import is_marked, read
 
 # httpx's command line brings click, rich and pygments along where they are installed: more than half of its import.
 with leaving_out("httpx._main"):
@@ -50,6 +53,8 @@ with leaving_out("httpx._main"):
 
 # Bytes. A full page of a list is 100 entries of some 5 KiB at most; a value has 64 KiB, escaped six times that.
 MAX_BODY: Final = 8 * 1024 * 1024
+# Bytes. certifi's file, with all CAs of the world, has some 300 KiB.
+MAX_BUNDLE: Final = 16 * 1024 * 1024
 # Seconds an idle connection is kept. AWS closes idle ones itself; botocore keeps them for as long as they live.
 KEEP_ALIVE: Final = 60.0
 _SENDABLE: Final = re.compile(rb"[ -~]*")
@@ -68,12 +73,12 @@ class HttpAnswer:
 class Tls:
     """One SSLContext for all workers of a kit, made when the first connection needs it: that takes some 25 ms.
 
-    Trusts *ca_bundle* (a PEM file) and nothing else; without one, the CAs of certifi, or those that SSL_CERT_FILE or
-    SSL_CERT_DIR name.
+    Trusts *ca_bundle* (a PEM file; `~` goes) and nothing else; without one, the CAs of certifi, or those that
+    SSL_CERT_FILE or SSL_CERT_DIR name. *setting* is who names the bundle.
     """
 
-    def __init__(self, ca_bundle: str | None = None) -> None:
-        self._ca_bundle = ca_bundle
+    def __init__(self, ca_bundle: str | None = None, setting: str = "aws.ca_bundle") -> None:
+        self._ca_bundle, self._setting = ca_bundle, setting
         self._lock = threading.Lock()
         self._context: ssl.SSLContext | None = None
 
@@ -85,17 +90,31 @@ class Tls:
             return self._context
 
     def _make(self) -> ssl.SSLContext:
+        bundle, source = self._ca_bundle, self._setting
+        problem = None if bundle is None else _objection(bundle)
+        if bundle is None and os.environ.get("SSL_CERT_FILE"):
+            source, problem = "SSL_CERT_FILE", _objection(os.environ["SSL_CERT_FILE"])
         try:
-            if self._ca_bundle is None:
-                context = httpx.create_ssl_context()
-            else:
-                context = ssl.create_default_context(cafile=self._ca_bundle)
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
-            return context
+            if problem is None:
+                if bundle is None:
+                    context = httpx.create_ssl_context()
+                else:
+                    context = ssl.create_default_context(cafile=expanded(bundle))
+                context.minimum_version = ssl.TLSVersion.TLSv1_2
+                return context
         except (OSError, ValueError):  # ssl.SSLError is an OSError
-            pass
-        source = "SSL_CERT_FILE, SSL_CERT_DIR" if self._ca_bundle is None else "aws.ca_bundle"
-        raise ConfigurationError((f"{source}: a readable file of CA certificates in PEM form",))
+            source = "SSL_CERT_FILE, SSL_CERT_DIR" if bundle is None else source
+            problem = "it holds none"
+        raise ConfigurationError((f"{source}: a readable file of CA certificates in PEM form; {problem}",))
+
+
+def _objection(bundle: str) -> str | None:
+    """What keeps OpenSSL from reading *bundle*, which it would wait for if it were a pipe, and whose first certificate
+    it would pass over behind a byte order mark."""
+    found = read(bundle, MAX_BUNDLE)
+    if isinstance(found, bytes):
+        return "it begins with a byte order mark: save it without" if is_marked(found) else None
+    return "it is not there" if found is None else f"it {found}"
 
 
 class Transport:

@@ -147,8 +147,13 @@ def test_a_handshake_that_breaks_off_may_be_tried_again(behaviour: Behaviour, to
     assert told in str(error)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"no certificate"])
-def test_a_ca_bundle_that_cannot_be_read_is_a_configuration_error(tmp_path: Path, content: bytes | None) -> None:
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(None, "it is not there"), (b"", "it holds none"), (b"no certificate", "it holds none")],
+)
+def test_a_ca_bundle_that_cannot_be_read_is_a_configuration_error(
+    tmp_path: Path, content: bytes | None, told: str
+) -> None:
     bundle = tmp_path / "ca.pem"
     if content is not None:
         bundle.write_bytes(content)
@@ -157,7 +162,7 @@ def test_a_ca_bundle_that_cannot_be_read_is_a_configuration_error(tmp_path: Path
         assert server.connections == 0
 
     assert isinstance(error, errors.ConfigurationError)
-    assert error.mistakes == ("aws.ca_bundle: a readable file of CA certificates in PEM form",)
+    assert error.mistakes == (f"aws.ca_bundle: a readable file of CA certificates in PEM form; {told}",)
 
 
 def test_one_context_is_made_however_many_threads_ask_for_it() -> None:

@@ -13,6 +13,7 @@ Rule 4: a metadata service that nobody answers for, that is switched off or know
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from secrets_actor.backends.aws.credentials.container import ContainerCredentials
@@ -30,10 +31,10 @@ METADATA: Final = "instance metadata"
 
 class DefaultChain:
     """Keys from wherever this machine has them. *region* is where STS is asked; None: that of AWS_REGION,
-    AWS_DEFAULT_REGION or the profile. *sts* makes the client for it."""
+    AWS_DEFAULT_REGION or the profile. *sts* makes the client for it; None: as the environment and the profile say."""
 
     def __init__(
-        self, profile: str | None = None, region: str | None = None, sts: Callable[[str | None], Sts] = Sts
+        self, profile: str | None = None, region: str | None = None, sts: Callable[[str | None], Sts] | None = None
     ) -> None:
         self._profile, self._region, self._sts = profile, region, sts
 
@@ -62,7 +63,8 @@ class DefaultChain:
             "Ec2InstanceMetadata": metadata,
         }
         region = self._region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-        sts = self._sts(region or profiles.text(profile, "region"))
+        make = self._sts or partial(Sts, profile=profiles.settings(profile))
+        sts = make(region or profiles.text(profile, "region"))
         inner = ProfileSteps(profiles, sts, sources, from_environment=not self._profile)
         rest: list[Step] = [("container", ContainerCredentials().fetch), (METADATA, metadata.fetch)]
         return [*environment, *inner.steps(profile), *rest]

@@ -18,14 +18,16 @@ def connect(endpoint: Endpoint) -> "Transport":
     return through(None, lambda _: None)(endpoint)
 
 
-def through(ca_bundle: str | None, proxy_of: Callable[[Endpoint], Proxy | None]) -> Connect:
-    """What connects to an endpoint through the proxy that *proxy_of* names for it, trusting *ca_bundle*, or the CAs of
-    the system."""
+def through(
+    ca_bundle: str | None, proxy_of: Callable[[Endpoint], Proxy | None], ca_setting: str = "aws.ca_bundle"
+) -> Connect:
+    """What connects to an endpoint through the proxy that *proxy_of* names for it, trusting *ca_bundle*, which
+    *ca_setting* names, or the CAs of the system."""
 
     def connect(endpoint: Endpoint) -> "Transport":
         with loading():
             from secrets_actor.backends.aws.transport import Tls, Transport
 
-        return Transport(endpoint, Tls(ca_bundle), proxy_of(endpoint))
+        return Transport(endpoint, Tls(ca_bundle, ca_setting), proxy_of(endpoint))
 
     return connect

@@ -13,10 +13,11 @@ import os
 from collections.abc import Callable
 from typing import Final
 
+from secrets_actor.backends.aws.configured import Section
 from secrets_actor.backends.aws.credentials.assume_role import AssumeRoleCredentials, Role
 from secrets_actor.backends.aws.credentials.botocore_extra import BotocoreCredentials
 from secrets_actor.backends.aws.credentials.process import ProcessCredentials
-from secrets_actor.backends.aws.credentials.profiles import Profiles, Section
+from secrets_actor.backends.aws.credentials.profiles import Profiles
 from secrets_actor.backends.aws.credentials.static import checked
 from secrets_actor.backends.aws.credentials.sts import Sts
 from secrets_actor.backends.aws.credentials.web_identity import WebIdentityCredentials

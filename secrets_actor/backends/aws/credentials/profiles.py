@@ -10,10 +10,8 @@ import configparser
 import shlex
 from collections.abc import Mapping
 
+from secrets_actor.backends.aws.configured import ProfileSettings, Section, Value
 from secrets_actor.records import dataclass, field
-
-Value = str | dict[str, str]
-Section = Mapping[str, Value]
 
 
 class Unparsable(ValueError):
@@ -26,16 +24,22 @@ class Unparsable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Profiles:
-    """`config` and `credentials` are each file's own profiles, `merged` those of both; `sessions` are SSO's."""
+    """`config` and `credentials` are each file's own profiles, `merged` those of both; `services` are sections of the
+    config file that profiles may name."""
 
     config: Mapping[str, Section] = field(default_factory=dict, repr=False)
     credentials: Mapping[str, Section] = field(default_factory=dict, repr=False)
     merged: Mapping[str, Section] = field(default_factory=dict, repr=False)
+    services: Mapping[str, Section] = field(default_factory=dict, repr=False)
 
     def text(self, profile: str, key: str) -> str | None:
         """The value of *key* in the merged *profile*, if it is there and a plain one."""
         found = self.merged.get(profile, {}).get(key)
         return found if isinstance(found, str) else None
+
+    def settings(self, profile: str) -> ProfileSettings:
+        """What *profile* says of the way to AWS."""
+        return ProfileSettings(profile, self.merged.get(profile, {}), self.services)
 
 
 def parse(text: str) -> dict[str, dict[str, Value]]:
@@ -58,18 +62,21 @@ def parse(text: str) -> dict[str, dict[str, Value]]:
 
 
 def combine(config: Mapping[str, Section], credentials: Mapping[str, Section]) -> Profiles:
-    """The profiles of both files' sections. In the config file `[default]` and `[profile NAME]` are profiles."""
+    """The profiles of both files' sections. In the config file `[default]` and `[profile NAME]` are profiles, and
+    `[services NAME]` is what a profile may name."""
     own: dict[str, Section] = {}
+    services: dict[str, Section] = {}
     for title, section in config.items():
-        if title.startswith("profile"):
+        found = own if title.startswith("profile") else services if title.startswith("services") else None
+        if found is not None:
             words = _words(title)
             if len(words) == 2:
-                own[words[1]] = section
+                found[words[1]] = section
         elif title == "default":
             own[title] = section
     names = [*own, *(name for name in credentials if name not in own)]
     merged = {name: {**own.get(name, {}), **credentials.get(name, {})} for name in names}
-    return Profiles(own, dict(credentials), merged)
+    return Profiles(own, dict(credentials), merged, services)
 
 
 def _value(raw: str | None) -> Value:

@@ -4,7 +4,8 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-from secrets_actor.backends.aws.credentials.profiles import Profiles, Unparsable, Value, combine, parse
+from secrets_actor.backends.aws.configured import NO_PROFILE, ProfileSettings, Value
+from secrets_actor.backends.aws.credentials.profiles import Profiles, Unparsable, combine, parse
 from secrets_actor.domain.errors import CredentialsError
 from secrets_actor.paths import NoPlace, expanded
 from secrets_actor.small_files import Problem, read_text
@@ -28,13 +29,18 @@ def profile_name(environ: Mapping[str, str]) -> str | None:
     return next((environ[name] for name in PROFILE_VARIABLES if environ.get(name)), None)
 
 
-def profile_region(environ: Mapping[str, str], profile: str | None = None) -> str | None:
-    """The region of *profile*, or of the one in force. None, too, when the files cannot be read: not the time to say
+def profile_settings(environ: Mapping[str, str], profile: str | None = None) -> ProfileSettings:
+    """What *profile* says, or the one in force. Nothing, when the files cannot be read: who looks for keys there says
     so."""
     try:
-        return read_profiles(environ).text(profile or profile_name(environ) or DEFAULT_PROFILE, "region") or None
+        return read_profiles(environ).settings(profile or profile_name(environ) or DEFAULT_PROFILE)
     except CredentialsError:
-        return None
+        return NO_PROFILE
+
+
+def profile_region(environ: Mapping[str, str], profile: str | None = None) -> str | None:
+    """The region of *profile*, or of the one in force."""
+    return profile_settings(environ, profile).text("region") or None
 
 
 def _sections(environ: Mapping[str, str], variable: str, usual: str) -> dict[str, dict[str, Value]]:

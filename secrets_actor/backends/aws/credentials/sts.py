@@ -1,7 +1,8 @@
 """Asks STS for keys: AWS's query protocol, a form in and XML out.
 
 Rule 1: signed with our own Signature V4, or not at all (a web identity is its own proof).
-Rule 2: up to `ATTEMPTS` attempts by the deadline, each signed anew; only what may go through is tried again.
+Rule 2: up to `ATTEMPTS` attempts, or as many as are configured, by the deadline, each signed anew; only what may go
+        through is tried again.
 Rule 3: errors tell STS's code and what to do; its text is dropped.
 Rule 4: when STS refuses the time of a signature, it is signed once more by STS's clock.
 Rule 5: keys end when this machine's clock says so, however wrong it is: their end is told by that clock.
@@ -19,6 +20,15 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlencode
 from xml.etree import ElementTree
 
+from secrets_actor.backends.aws.configured import (
+    NO_PROFILE,
+    STS,
+    ProfileSettings,
+    configured_url,
+    dualstack_chosen,
+    fips_chosen,
+    stated,
+)
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.answers import moment
 from secrets_actor.backends.aws.credentials.connection import Connect, connect
@@ -51,11 +61,19 @@ if TYPE_CHECKING:
 SERVICE: Final = "sts"
 VERSION: Final = "2011-06-15"
 CONTENT_TYPE: Final = "application/x-www-form-urlencoded; charset=utf-8"
-# The variables that put another endpoint in place of the region's, the more special one first.
-ENDPOINT_VARIABLES: Final = ("AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL")
 REQUEST_TIMEOUT: Final = 5.0  # seconds
+_REGION_SETTINGS: Final = "aws.region, AWS_REGION or region of the profile"
 ATTEMPTS: Final = 3
 FIRST_PAUSE: Final = 0.1  # seconds, doubled, times a random share
+# The regions that share an endpoint where `sts_regional_endpoints` is `legacy`. Source: botocore's args.py.
+_GLOBAL_ENDPOINT: Final = Endpoint("https", "sts.amazonaws.com", 443, "us-east-1", SERVICE)
+_GLOBAL_REGIONS: Final = frozenset(
+    {
+        *("ap-northeast-1", "ap-south-1", "ap-southeast-1", "ap-southeast-2", "ca-central-1", "eu-central-1"),
+        *("eu-north-1", "eu-west-1", "eu-west-2", "eu-west-3", "sa-east-1", "us-east-1", "us-east-2", "us-west-1"),
+        *("us-west-2", "aws-global"),
+    }
+)
 _DUAL_STACK: Final = {"amazonaws.com": "api.aws", "amazonaws.com.cn": "api.amazonwebservices.com.cn"}
 _MAX_ANSWER: Final = 65_536  # bytes
 _CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9.]{2,80}")
@@ -76,7 +94,8 @@ class Caller:
 
 class Sts:
     """STS of one *region*. *connect* makes the connection to an endpoint; *clock* tells the time of signatures, and is
-    corrected when STS says that it is wrong."""
+    corrected when STS says that it is wrong. *profile*: what tells the endpoint beside the environment.
+    *attempts* in all, the first one too."""
 
     def __init__(
         self,
@@ -84,11 +103,13 @@ class Sts:
         connect: Connect = connect,
         clock: CorrectedClock | None = None,
         *,
-        use_fips: bool = False,
-        use_dualstack: bool = False,
+        use_fips: bool | None = None,
+        use_dualstack: bool | None = None,
+        profile: ProfileSettings = NO_PROFILE,
+        attempts: int = ATTEMPTS,
     ) -> None:
         self._region, self._connect, self._clock = region, connect, clock or CorrectedClock()
-        self._fips, self._dualstack = use_fips, use_dualstack
+        self._fips, self._dualstack, self._profile, self._attempts = use_fips, use_dualstack, profile, attempts
         self._keys = SigningKeys()
 
     def assume_role(self, parameters: Sequence[tuple[str, str]], signer: Credentials, deadline: float) -> Credentials:
@@ -111,7 +132,9 @@ class Sts:
         deadline: float,
         read: Callable[[ElementTree.Element, datetime | None], T],
     ) -> T:
-        endpoint = sts_endpoint(self._region, os.environ, use_fips=self._fips, use_dualstack=self._dualstack)
+        endpoint = sts_endpoint(
+            self._region, os.environ, use_fips=self._fips, use_dualstack=self._dualstack, profile=self._profile
+        )
         body = urlencode([("Action", action), ("Version", VERSION), *parameters]).encode()
         transport = self._connect(endpoint)
         try:
@@ -128,7 +151,7 @@ class Sts:
                 except SecretsError as exc:
                     error = exc.clone()
                 pause = random.random() * FIRST_PAUSE * 2**attempt  # noqa: S311  jitter
-                if not error.retryable or attempt == ATTEMPTS or now() + pause >= deadline:
+                if not error.retryable or attempt >= self._attempts or now() + pause >= deadline:
                     raise error
                 sleep(pause)
                 attempt += 1
@@ -182,27 +205,47 @@ class _Skewed(Exception):
 
 
 def sts_endpoint(
-    region: str | None, environ: Mapping[str, str], *, use_fips: bool = False, use_dualstack: bool = False
+    region: str | None,
+    environ: Mapping[str, str],
+    *,
+    use_fips: bool | None = None,
+    use_dualstack: bool | None = None,
+    profile: ProfileSettings = NO_PROFILE,
 ) -> Endpoint:
-    """Where STS answers for *region*. Raises `CredentialsError` without one, and for a variable that holds no URL."""
+    """Where STS answers for *region*: at the URL that *environ* or *profile* has for it, or where AWS has it. What is
+    None of the choices is as these two have it, too. Raises `CredentialsError` without a region, and for what makes no
+    sense there."""
     if not region:
         raise CredentialsError("STS is asked in a region: set aws.region, AWS_REGION, or region in the profile")
-    variables = () if environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true" else ENDPOINT_VARIABLES
-    name = next((name for name in variables if environ.get(name)), None)
     try:
-        if name is not None:
-            return replace(parse_url(environ[name], region, name), service=SERVICE)
-        like = endpoint_for(region, use_dualstack=use_dualstack)
+        url = configured_url(STS, environ, profile)
+        if url is not None:
+            return replace(parse_url(url.value, region, url.source), service=SERVICE)
+        fips = fips_chosen(environ, profile) is not None if use_fips is None else use_fips
+        dualstack = dualstack_chosen(environ, profile) is not None if use_dualstack is None else use_dualstack
+        if not (fips or dualstack) and _is_global(region, environ, profile):
+            return _GLOBAL_ENDPOINT
+        like = endpoint_for(region, use_dualstack=dualstack, region_setting=_REGION_SETTINGS)
     except ConfigurationError as exc:
         text = str(exc)
     else:
         # AWS names the endpoints of its services alike in each partition, but for Secrets Manager's dual-stack ones.
         suffix = like.host.removeprefix(f"{like.service}.{region}.")
-        if use_dualstack:
+        if dualstack:
             suffix = _DUAL_STACK.get(suffix, suffix)
-        fips = use_fips and (use_dualstack or not region.startswith("us-gov-"))
+        fips = fips and (dualstack or not region.startswith("us-gov-"))
         return replace(like, host=f"{SERVICE}{'-fips' if fips else ''}.{region}.{suffix}", service=SERVICE)
     raise CredentialsError(text)
+
+
+def _is_global(region: str, environ: Mapping[str, str], profile: ProfileSettings) -> bool:
+    """Whether *region* is to be asked at the endpoint that was once everybody's."""
+    found = stated(environ, "AWS_STS_REGIONAL_ENDPOINTS", profile, "sts_regional_endpoints")
+    if found is None or found.value in ("", "regional"):
+        return False
+    if found.value != "legacy":
+        raise ConfigurationError((f"{found.source}: regional or legacy",))
+    return region in _GLOBAL_REGIONS
 
 
 def _tree(body: bytes) -> ElementTree.Element | None:

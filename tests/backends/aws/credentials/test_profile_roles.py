@@ -1,10 +1,17 @@
 """Roles that profiles name: over which sources, by which parameters, and in which region."""
 
+import os
+
 import pytest
 
 from secrets_actor.backends.aws.credentials.chain import DefaultChain
-from tests.backends.aws.credentials.conftest import failing, fetch, of_botocore
+from secrets_actor.domain.errors import StoreFailure
+from secrets_actor.runtime.aws_kit import aws_kit_for
+from secrets_actor.runtime.settings import AwsSettings
+from tests.backends.aws.credentials.conftest import failing, fetch, of_botocore, plain
 from tests.backends.aws.credentials.world import ARN, PROCESS, World, ours
+from tests.servers.behaviours import Answer
+from tests.servers.faulty import FaultyServer
 
 
 def test_a_role_with_mfa_is_refused_for_nobody_can_type_the_code(world: World) -> None:
@@ -80,3 +87,48 @@ def test_without_a_region_sts_is_not_asked(world: World) -> None:
     world.machine.config(f"[default]\nregion = eu-west-1\nrole_arn = {ARN}r\nsource_profile = base")
     assert fetch(DefaultChain())
     assert b"/eu-west-1/sts/aws4_request" in world.sts.requests[-1].head
+
+
+KEYS = "aws_access_key_id = BASE\naws_secret_access_key = s"
+ELSEWHERE = "http://127.0.0.1:9"
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        "endpoint_url = {sts}",
+        f"endpoint_url = {ELSEWHERE}\nservices = s",
+        "services = s\nuse_fips_endpoint = true\nuse_dualstack_endpoint = true\nsts_regional_endpoints = legacy",
+    ],
+)
+@pytest.mark.parametrize("web", [False, True])
+def test_sts_is_asked_where_the_profile_has_it_and_not_where_its_source_has(world: World, own: str, web: bool) -> None:
+    machine = world.machine
+    machine.unset("AWS_ENDPOINT_URL_STS")
+    way = f"web_identity_token_file = {machine.write('token', 'jwt1')}" if web else "source_profile = base"
+    machine.config(
+        f"[profile p]\nrole_arn = {ARN}one\n{way}\n{own.format(sts=world.sts.url)}\n"
+        f"[profile base]\n{KEYS}\nendpoint_url = {ELSEWHERE}\nservices = other\n"
+        f"[services s]\nsts =\n  endpoint_url = {world.sts.url}\n[services other]\nsts =\n  endpoint_url = {ELSEWHERE}"
+    )
+    machine.set(AWS_PROFILE="p")
+    wired = aws_kit_for(AwsSettings(), os.environ).credentials
+
+    assert wired is not None
+    assert ours(None) == of_botocore() == plain(fetch(wired))
+    assert len(world.sts.requests) == 3
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_as_many_attempts_are_made_as_the_profile_says(world: World, attempts: int) -> None:
+    world.machine.config(
+        f"[default]\nrole_arn = {ARN}one\nsource_profile = base\nmax_attempts = {attempts}\n[profile base]\n{KEYS}"
+    )
+    with FaultyServer(Answer(b"", 503)) as sts:
+        world.machine.set(AWS_ENDPOINT_URL_STS=sts.url)
+        wired = aws_kit_for(AwsSettings(), os.environ).credentials
+        assert wired is not None
+        with pytest.raises(StoreFailure):
+            fetch(wired)
+
+        assert len(sts.requests) == attempts

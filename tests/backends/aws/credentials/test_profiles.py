@@ -69,6 +69,7 @@ def test_files_say_what_they_say_to_botocore(config: str, credentials: str) -> N
     found = combine(theirs[0], theirs[1])
     expected = build_profile_map(theirs[0])["profiles"]
     assert found.config == expected
+    assert found.services == build_profile_map(theirs[0])["services"]
     for name, section in theirs[1].items():  # as botocore's Session.full_config does
         expected[name] = {**expected.get(name, {}), **section}
     assert found.merged == expected
