@@ -6,7 +6,8 @@ Rule 2: the first three fields are the holder's: when it was fetched, from when 
         ends (clock seconds; all 0 in a block that nobody keeps, or that was wiped). `USED` and `ASKED` are marks that a
         reader may set in a table's block.
 Rule 3: what nearly all have in common is left out: the beginning of the ARN is kept once (`_beginnings`), the name in
-        the ARN is the name, a UUID takes 16 bytes, and the labels of a current version are none.
+        the ARN is the name, a UUID takes 16 bytes, and the labels of a current version are none. Other labels each have
+        their length before them, for any character may be in them.
 Rule 4: blocks are read by whoever holds a copy. A table wipes its own only.
 """
 
@@ -22,6 +23,7 @@ HEAD: Final = _HEAD.size
 # The first byte of those that are the version's own, and the one that says how long its id is.
 USED, ASKED, KIND, VERSION = 24, 25, 26, 28
 DUE: Final = Struct("<8xd")
+_LENGTH: Final = Struct("<H")  # of a label
 _TEXT, _UUID, _NAMED, _CURRENT = 1, 2, 4, 8
 _UUID_LENGTH, _UUID_BYTES = 36, 16
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -51,7 +53,7 @@ def pack(
     """The block. *version_id* has 255 bytes at most. The value is in clear only where nothing is raised any more."""
     version, is_uuid = _version(version_id)
     beginning, tail, named = _parts(name, arn)
-    labels = b"" if stages == _AWSCURRENT else "\n".join(stages).encode()
+    labels = b"" if stages == _AWSCURRENT else _labels(stages)
     kind = _TEXT * value.is_text | _UUID * is_uuid | _NAMED * named | _CURRENT * (stages == _AWSCURRENT)
     created = (created_at - _EPOCH) // _MICROSECOND
     head = _HEAD.pack(0.0, 0.0, 0.0, 0, 0, kind, beginning, len(version), len(tail), len(labels), created)
@@ -104,14 +106,24 @@ def stages_of(block: bytes) -> tuple[str, ...]:
     _, _, _, _, _, kind, _, version, tail, length, _ = _HEAD.unpack_from(block)
     if kind & _CURRENT:
         return _AWSCURRENT
-    start = _HEAD.size + version + tail
-    return tuple(block[start : start + length].decode().split("\n")) if length else ()
+    at = _HEAD.size + version + tail
+    end, labels = at + length, list[str]()
+    while at < end:
+        label = at + _LENGTH.size
+        at = label + _LENGTH.unpack_from(block, at)[0]
+        labels.append(block[label:at].decode())
+    return tuple(labels)
 
 
 def created_of(block: bytes) -> datetime:
     """When the version was made (UTC)."""
     created: int = _HEAD.unpack_from(block)[-1]
     return _EPOCH + created * _MICROSECOND
+
+
+def _labels(stages: tuple[str, ...]) -> bytes:
+    written = [stage.encode() for stage in stages]
+    return b"".join([part for label in written for part in (_LENGTH.pack(len(label)), label)])
 
 
 def _version(version_id: str) -> tuple[bytes, bool]:

@@ -3,7 +3,7 @@
 import pytest
 
 from secrets_actor.domain.errors import InvalidAnswer, InvalidRequest, SecretNotFound, SecretsError
-from secrets_actor.domain.operations import AWSCURRENT, AWSPENDING, AWSPREVIOUS
+from secrets_actor.domain.operations import AWSCURRENT, AWSPENDING, AWSPREVIOUS, Put
 from tests.contract.store import Store, failure, new_token
 
 
@@ -80,3 +80,16 @@ def test_a_version_or_stage_that_is_not_there_is_not_found(store: Store) -> None
         store.get(store.name(), stage=AWSPENDING)
     with pytest.raises(SecretNotFound):
         store.get(store.name(), stage="no-such-stage")
+
+
+def test_any_character_may_be_in_a_label(store: Store) -> None:
+    """AWS's service model: 1 to 256 characters, whatever they are."""
+    stages = ["one\ntwo", "a b", "\N{SNOWMAN}", "x" * 256]
+    store.set(store.name(), "one")
+
+    put = store.ask(Put(store.name(), "two", stages, new_token())).value
+
+    assert sorted(put.stages) == sorted(stages)
+    assert sorted(store.get(store.name(), version_id=put.version_id).stages) == sorted(stages)
+    for stage in stages:
+        assert store.get(store.name(), stage=stage).reveal() == "two"

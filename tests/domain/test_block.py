@@ -13,7 +13,7 @@ from secrets_actor.domain.secret import Secret, SecretValue
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 CURRENT = ("AWSCURRENT",)
 VERSION = "11111111-1111-4111-8111-111111111111"
-words = st.text(st.characters(codec="utf-8", exclude_characters="\n"), max_size=40)
+words = st.text(st.characters(codec="utf-8"), max_size=40)
 names = st.from_regex(r"[A-Za-z0-9/_+=.@!-]{1,60}", fullmatch=True)
 arns = st.one_of(
     words,
@@ -29,7 +29,7 @@ versions = st.one_of(st.uuids().map(str), st.uuids().map(lambda one: str(one).up
     arn=arns,
     value=st.one_of(st.text(st.characters(codec="utf-8"), min_size=1), st.binary(min_size=1)),
     version_id=versions,
-    stages=st.lists(words.filter(bool), max_size=3).map(tuple),
+    stages=st.lists(words, max_size=3).map(tuple),
     created_at=st.datetimes(timezones=st.just(UTC)),
 )
 def test_each_part_comes_out_as_it_went_in(
