@@ -6,7 +6,7 @@ import pytest
 
 from secrets_actor.domain import operations as ops
 from secrets_actor.domain.errors import InvalidRequest, SecretNotFound, StoreError
-from secrets_actor.domain.operations import AWSCURRENT, AWSPREVIOUS
+from secrets_actor.domain.operations import AWSCURRENT, AWSPENDING, AWSPREVIOUS
 from tests.contract.conftest import AWS, WHOLE, opened_store
 from tests.contract.store import Store, failure, new_token
 
@@ -95,3 +95,45 @@ def test_no_label_is_moved_to_or_from_what_is_not_there(store: Store) -> None:
     ):
         assert isinstance(failure(lambda asked=asked: store.ask(asked)), StoreError)
     assert labels(store) == {only: (AWSCURRENT,)}
+
+
+WRITES = {
+    "put": lambda name: ops.Put(name, "three", token=new_token()),
+    "put with stages": lambda name: ops.Put(name, "three", [AWSCURRENT], new_token()),
+    "update": lambda name: ops.Update(name, "three", token=new_token()),
+    "set": lambda name: ops.Set(name, "three", new_token()),
+    "regenerate": lambda name: ops.Regenerate(name, "bytes", token=new_token()),
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_a_new_current_version_takes_pending_off_the_one_before(store: Store, write: str) -> None:
+    """A rotation may leave it on the current version; on one that is not current it would mean one under way."""
+    store.set(store.name(), "one")
+    second = store.set(store.name(), "two").version_id
+    for stage in (AWSPENDING, "mine"):
+        store.ask(ops.MoveStage(store.name(), stage, to=second))
+    assert labels(store)[second] == (AWSCURRENT, AWSPENDING, "mine")
+
+    third = store.ask(WRITES[write](store.name())).value.version_id
+
+    left = (AWSPENDING,) if store.diverges("put-leaves-pending") else ()
+    own = () if store.diverges("put-takes-labels") else ("mine",)
+    assert labels(store) == {second: (*left, AWSPREVIOUS, *own), third: (AWSCURRENT,)}
+
+
+def test_what_is_pending_beside_the_current_version_stays_so(store: Store) -> None:
+    first = store.set(store.name(), "one").version_id
+    second = store.ask(ops.Put(store.name(), "two", [AWSPENDING], new_token())).value.version_id
+    third = store.ask(ops.Put(store.name(), "three", token=new_token())).value.version_id
+
+    assert labels(store) == {first: (AWSPREVIOUS,), second: (AWSPENDING,), third: (AWSCURRENT,)}
+
+
+def test_who_moves_current_moves_no_other_label_but_the_previous_one(store: Store) -> None:
+    first = store.set(store.name(), "one").version_id
+    second = store.ask(ops.Put(store.name(), "two", [AWSPENDING, "mine"], new_token())).value.version_id
+    for to, remove_from in ((second, first), (first, second)):
+        store.ask(ops.MoveStage(store.name(), AWSCURRENT, to=to, remove_from=remove_from))
+
+    assert labels(store) == {first: (AWSCURRENT,), second: (AWSPENDING, AWSPREVIOUS, "mine")}

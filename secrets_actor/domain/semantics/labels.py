@@ -3,6 +3,11 @@
 Rule 1: a label is on one version at a time. AWSCURRENT is on one always; whenever it moves, AWSPREVIOUS goes to the
         version that it comes from (AWS's service model, UpdateSecretVersionStage and PutSecretValue).
 Rule 2: what has a label is kept.
+Rule 3: a new version that becomes the current one takes AWSPENDING off the version before it. That label may stay there
+        after a rotation; on a version that is not current it would mean a rotation under way, and be in the way of the
+        next one (AWS's service model, RotateSecret). Other labels stay where they are: they are the user's.
+
+What we read out of AWS's silence: moving AWSCURRENT to a version that is there already leaves AWSPENDING where it is.
 """
 
 from __future__ import annotations
@@ -10,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from secrets_actor.domain.operations import AWSCURRENT, AWSPREVIOUS
+from secrets_actor.domain.operations import AWSCURRENT, AWSPENDING, AWSPREVIOUS
 from secrets_actor.domain.semantics.entry import Entry
 from secrets_actor.records import replace
 
@@ -27,6 +32,14 @@ def moved(stages: Mapping[str, str], labels: Iterable[str], to: str) -> dict[str
     after = {**stages, **dict.fromkeys(labels, to)}
     if former is not None and after[AWSCURRENT] != former:
         after[AWSPREVIOUS] = former
+    return after
+
+
+def moved_to_new(stages: Mapping[str, str], labels: Iterable[str], to: str) -> dict[str, str]:
+    """*stages* with *labels* on the new version *to*."""
+    former, after = stages.get(AWSCURRENT), moved(stages, labels, to)
+    if former is not None and after[AWSCURRENT] != former == after.get(AWSPENDING):
+        del after[AWSPENDING]
     return after
 
 

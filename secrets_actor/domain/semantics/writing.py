@@ -19,7 +19,7 @@ from secrets_actor.domain.operations import AWSCURRENT, Create, Put, Regenerate,
 from secrets_actor.domain.secret import SecretValue, SetReceipt
 from secrets_actor.domain.semantics.case import Case
 from secrets_actor.domain.semantics.entry import Entry, Version
-from secrets_actor.domain.semantics.labels import MAX_LABELS, moved, pruned
+from secrets_actor.domain.semantics.labels import MAX_LABELS, moved_to_new, pruned
 from secrets_actor.domain.semantics.passwords import generated
 from secrets_actor.records import replace
 
@@ -118,7 +118,7 @@ def _add(
         replace(
             entry,
             versions=(*entry.versions, Version(version_id, case.now, made_secret)),
-            stages=moved(entry.stages, labels, version_id),
+            stages=moved_to_new(entry.stages, labels, version_id),
             changed_at=case.now,
         )
     )
