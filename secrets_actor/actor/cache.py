@@ -4,9 +4,10 @@ Rule 1: only the secrets actor writes, with the pen of its incarnation: a pen ta
         thread of an actor that was cut off may go on for a while. Any thread reads, without a lock (an ETS `protected`
         table): each write is one dict operation, so a reader sees the entry before or after it, never half. Readers
         write two marks, of which any order is good enough: that it was used, and that a refresh was asked for.
-Rule 2: an entry answers only for the id and version it was fetched under, and by name also for the ARN it came with. A
-        newer one takes the place of what answered for the same secret under another id.
-Rule 3: a write to a secret drops every entry in its lane before it is sent, and nothing older is stored behind it.
+Rule 2: an entry answers for the secret whose name and ARN the store has answered with (cache_rules.py). A secret has
+        one entry for each version: what was asked for later takes the place of what was asked for before, under
+        whatever id, and the entries of an earlier secret of that name go.
+Rule 3: a write to a secret drops every entry in its lanes before it is sent, and nothing older is stored behind it.
 Rule 4: the table is made outside the actor and outlives its crashes; entries keep their deadlines.
 Rule 5: an entry is a block of bytes. What leaves the table is wiped; a reader works on a copy, and takes a wiped one
         for none, for its times are 0.
@@ -17,14 +18,15 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final
 
-from secrets_actor.actor.cache_rules import CacheRules, Key, aliases, key_for, key_of, means, name_in
+from secrets_actor.actor.cache_rules import CacheRules, Key, id_in, is_version, key_for, key_of, places
 from secrets_actor.actor.sweeping import SLICE, steps
 from secrets_actor.domain.block import ASKED, DUE, TIMES, USED, arn_of
 from secrets_actor.domain.errors import SecretNotFound
+from secrets_actor.domain.names import SecretId, without_suffix
 from secrets_actor.domain.operations import Get
 from secrets_actor.domain.secret import Secret, Source
 
@@ -130,30 +132,27 @@ class Cache:
         return first
 
     def _find(self, get: Get) -> tuple[str, bytearray, bytes] | None:
-        name = name_in(get.secret_id)
-        entry = self._table.get(key_of(get))
-        by_name = entry is None and name != get.secret_id
-        if by_name:
-            entry = self._table.get(key_for(name, get))
-        if entry is None:
-            return None
-        kept = bytes(entry)
-        if not _times(kept)[2] or (by_name and not means(get.secret_id, arn_of(kept, name))):
-            return None
-        entry[USED] = 1
-        return name, entry, kept
+        name, keys = places(get)
+        for key in keys:
+            entry = self._table.get(key)
+            kept = b"" if entry is None else bytes(entry)
+            if entry is None or not _times(kept)[2]:
+                continue
+            if len(keys) == 1 or SecretId(get.secret_id).means(arn_of(kept, name)):
+                entry[USED] = 1
+                return name, entry, kept
+        return None
 
     # --- writing, under the lock ----------------------------------------------------------------------------------
 
     def _store(self, get: Get, secret: Secret, now: float) -> None:
-        rules, name = self.rules, name_in(get.secret_id)
-        if secret.name != name:
-            return  # a partial ARN that reads like another name's: a reader could not tell the name
-        key = self._place(get, name, secret.arn)
+        rules, name = self.rules, secret.name
+        key = self._place(get, name, secret.arn, now)
+        if key is None:
+            return
         ends = now + rules.ttl * (1.0 - rules.jitter * self._chance())
         entry = bytearray(secret.block)
         TIMES.pack_into(entry, 0, now, ends - (ends - now) * rules.ahead, ends)
-        self._missing.pop(key, None)
         self._make_room(key, len(entry))
         old = self._table.get(key)
         self._table[key] = entry
@@ -166,16 +165,36 @@ class Cache:
             self._ring.append(key)
         self._note(name, key)
 
-    def _place(self, get: Get, name: str, arn: str) -> Key:
-        """The one key for the secret with this *arn*: the name's, if it is known under that; what it had is dropped."""
-        key, named = key_of(get), key_for(name, get)
-        known = self._table.get(named)
-        if known is not None and arn_of(known, name) == arn:
-            key = named
-        for other in aliases(arn, get):
-            if other != key:
-                self._remove(other)
-        return key
+    def _place(self, get: Get, name: str, arn: str, now: float) -> Key | None:
+        """The one key for this version of the secret with this *name* and *arn*. What else there is of it, and of an
+        earlier secret in its place, is forgotten. None if it is not to be kept: it is not what was asked for, it is
+        older than what is here, or nobody could find it."""
+        asked, partial = SecretId(get.secret_id), without_suffix(arn)
+        if not asked.fits(name, arn):
+            return None
+        by_name = key_for(name, get)
+        place = key_of(get) if not asked.is_arn or asked.means(arn) else None
+        others: list[Key] = []
+        for key in (name, *self._lanes.get(name, ())):
+            same_version = is_version(key, get)
+            if same_version and key in self._missing and SecretId(id_in(key)).fits(name, arn):
+                del self._missing[key]
+            entry = self._table.get(key)
+            if entry is None:
+                continue
+            known = arn_of(entry, name)
+            in_its_place = without_suffix(known) == partial is not None or (not asked.is_arn and id_in(key) == name)
+            if not in_its_place or (known == arn and not same_version):
+                continue
+            if _times(entry)[0] > now:
+                return None
+            if known == arn and asked.is_arn and (key == by_name or place is None):
+                place = key
+            others.append(key)
+        for key in others:
+            if key != place:
+                self._remove(key)
+        return place
 
     def _make_room(self, key: Key, size: int) -> None:
         """For an entry of so many bytes."""
@@ -187,11 +206,14 @@ class Cache:
             self._evict()
 
     def _store_missing(self, get: Get, now: float) -> None:
+        if self._find(get) is not None:
+            return  # younger than the no
         key = key_of(get)
         if len(self._missing) >= self.rules.max_entries:
             self._missing.pop(next(iter(self._missing)))
         self._missing[key] = now + self.rules.missing_ttl
-        self._note(name_in(get.secret_id), key)
+        for lane in SecretId(get.secret_id).lanes:
+            self._note(lane, key)
 
     def _note(self, lane: str, key: Key) -> None:
         if key != lane:
@@ -218,10 +240,29 @@ class Cache:
         self._bytes -= len(entry) + _OVERHEAD
         entry[:] = bytes(len(entry))
 
-    def _drop(self, lane: str) -> None:
-        for key in (lane, *self._lanes.pop(lane, ())):
-            self._missing.pop(key, None)
-            self._remove(key)
+    def _drop(self, lanes: Iterable[str]) -> None:
+        for lane in lanes:
+            for key in (lane, *self._lanes.pop(lane, ())):
+                self._missing.pop(key, None)
+                self._remove(key)
+        self._tidy()
+
+    def _gone_is(self, name: str, arn: str, asked_at: float) -> None:
+        for key in (name, *self._lanes.get(name, ())):
+            entry = self._table.get(key)
+            if entry is not None and _times(entry)[0] <= asked_at and arn_of(entry, name) == arn:
+                self._remove(key)
+        self._tidy()
+
+    def _refuse(self, get: Get, asked_at: float, whole: bool) -> None:
+        asked = SecretId(get.secret_id)
+        for lane in asked.lanes:
+            for key in (lane, *self._lanes.get(lane, ())):
+                entry = self._table.get(key)
+                if entry is None or _times(entry)[0] > asked_at or not (whole or is_version(key, get)):
+                    continue
+                if not asked.is_arn or asked.may_mean(arn_of(entry, lane)):
+                    self._remove(key)
         self._tidy()
 
     def _age(self, seconds: float) -> None:
@@ -277,9 +318,18 @@ class Pen:
         """Forget everything."""
         self._write(Cache._clear)
 
-    def drop(self, lane: str) -> None:
-        """Forget all versions of the secrets in *lane*."""
-        self._write(lambda cache: cache._drop(lane))
+    def drop(self, *lanes: str) -> None:
+        """Forget all versions of the secrets in *lanes*, and that there are none."""
+        self._write(lambda cache: cache._drop(lanes))
+
+    def refuse(self, get: Get, asked_at: float, *, whole: bool) -> None:
+        """The store was asked at *asked_at*, and has said no: forget what *get* asks for, and with *whole* all other
+        versions of any secret that its id may mean. What came later stays."""
+        self._write(lambda cache: cache._refuse(get, asked_at, whole))
+
+    def gone(self, name: str, arn: str, asked_at: float) -> None:
+        """The secret with this *name* and *arn* cannot be read, said the store when it was asked at *asked_at*."""
+        self._write(lambda cache: cache._gone_is(name, arn, asked_at))
 
     def age(self, seconds: float) -> None:
         """All is older by so many *seconds* than it seemed."""

@@ -1,14 +1,18 @@
 """How secrets are kept, and under which keys. PURE.
 
-Rule: a key is made for one secret id and one version. That two ids mean one secret, only an ARN can tell: a name means
-another secret in each account.
+Rule 1: an entry lies under what was answered, in one version: under the secret's name if it was asked for by name, and
+        else, for a name means another secret in each account, under its ARN, or under that without suffix if it was
+        asked for so. Its ARN is in the entry.
+Rule 2: who looks for it by a whole ARN takes it for that very ARN only. An ARN that could be two secrets' is looked for
+        as the whole one; as the other's nobody knows it but the store.
+Rule 3: that there is none lies under what was asked: it is the answer to that question, and to no other.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from secrets_actor.domain.names import SecretId
+from secrets_actor.domain.names import SecretId, without_suffix
 from secrets_actor.domain.operations import AWSCURRENT, Get
 from secrets_actor.records import dataclass
 
@@ -16,7 +20,6 @@ from secrets_actor.records import dataclass
 # is such a key, with name or ARN, version id and stage.
 Key = str | tuple[object, str, str | None, str | None]
 _MARK: Final = object()
-_SUFFIX: Final = 7  # AWS appends a hyphen and six random characters to the name in an ARN
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class CacheRules:
 
 
 def key_of(get: Get) -> Key:
-    """Under which key the answer to *get* is kept."""
+    """The key for what *get* asks for, as it asks."""
     return key_for(get.secret_id, get)
 
 
@@ -48,16 +51,22 @@ def key_for(secret_id: str, get: Get) -> Key:
     return _MARK, str(secret_id), version_id, stage
 
 
-def name_in(secret_id: str) -> str:
-    """The name, or that in the ARN."""
-    return SecretId(secret_id).lane
+def places(get: Get) -> tuple[str, tuple[Key, ...]]:
+    """Where to look for the answer to *get*: the name of the secret, and the keys under which it may lie."""
+    secret_id = SecretId(get.secret_id)
+    name = secret_id.lanes[0]
+    if not secret_id.is_arn:
+        return name, (key_of(get),)
+    partial = without_suffix(secret_id)
+    by_partial = () if partial is None else (key_for(partial, get),)
+    return name, (key_for(name, get), key_of(get), *by_partial)
 
 
-def aliases(arn: str, get: Get) -> tuple[Key, ...]:
-    """The keys for the ARN of a secret, whole and without its suffix, in the version that *get* asks for."""
-    return (key_for(arn, get), key_for(arn[:-_SUFFIX], get)) if arn.startswith("arn:") else ()
+def id_in(key: Key) -> str:
+    """The name or ARN that *key* is for."""
+    return key[1] if isinstance(key, tuple) else key
 
 
-def means(secret_id: str, arn: str) -> bool:
-    """Whether *secret_id*, an ARN that may lack its suffix, is that of the secret with this *arn*."""
-    return arn == secret_id or (len(arn) == len(secret_id) + _SUFFIX and arn.startswith(f"{secret_id}-"))
+def is_version(key: Key, get: Get) -> bool:
+    """Whether *key* is for the version that *get* asks for, of whatever secret."""
+    return (key[2:] if isinstance(key, tuple) else (None, AWSCURRENT)) == get.version

@@ -217,7 +217,7 @@ class Dispatcher:
             headroom = min(HEADROOM, (deadline - now) * HEADROOM_SHARE)
             context = CallContext(deadline - headroom, keys, flight.repeated, [])
             flight.sendings.append((now, context.attempts))
-            cast(worker, Job(job, flight.operation, context, flight.lane))
+            cast(worker, Job(job, flight.operation, context, flight.lanes))
         self._alarms.arm(job, deadline - now + GRACE)
         return True
 

@@ -52,11 +52,11 @@ class Waiter:
 
 @dataclass(slots=True, eq=False)
 class Flight:
-    """One unit of work. `lane` is None for what needs no order."""
+    """One unit of work. What needs no order is in no `lanes`."""
 
     id: int
     operation: Operation[Any]
-    lane: str | None
+    lanes: tuple[str, ...]
     epoch: int
     key: Hashable
     waiters: list[Waiter]
@@ -77,12 +77,12 @@ class Flight:
         self,
         id: int,
         operation: Operation[Any],
-        lane: str | None = None,
+        lanes: tuple[str, ...] = (),
         epoch: int = 0,
         key: Hashable = None,
         waiters: Iterable[Waiter] = (),
     ) -> None:
-        self.id, self.operation, self.lane, self.epoch, self.key = id, operation, lane, epoch, key
+        self.id, self.operation, self.lanes, self.epoch, self.key = id, operation, lanes, epoch, key
         self.waiters, self.sendings = [*waiters], []
         self.queued = self.started = self.repeated = self.superseded = self.hurried = False
         self.sent_at = self.latest = 0.0
@@ -122,9 +122,11 @@ class Flights:
         self._flights: dict[int, Flight] = {}
         self._open: dict[Hashable, Flight] = {}  # those that may be joined
 
-    def new(self, operation: Operation[Any], lane: str | None = None, epoch: int = 0, key: Hashable = None) -> Flight:
+    def new(
+        self, operation: Operation[Any], lanes: tuple[str, ...] = (), epoch: int = 0, key: Hashable = None
+    ) -> Flight:
         """A flight of its own; with a *key*, the one to join from now on, and one before it is superseded."""
-        flight = Flight(next(_ids), operation, lane, epoch, key)
+        flight = Flight(next(_ids), operation, lanes, epoch, key)
         self._flights[flight.id] = flight
         if key is not None:
             if key in self._open:

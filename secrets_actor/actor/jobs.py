@@ -22,10 +22,10 @@ class Job:
     flight: int
     operation: Operation[Any]
     context: CallContext
-    lane: str | None
+    lanes: tuple[str, ...]
 
-    def __init__(self, flight: int, operation: Operation[Any], context: CallContext, lane: str | None) -> None:
-        self.flight, self.operation, self.context, self.lane = flight, operation, context, lane
+    def __init__(self, flight: int, operation: Operation[Any], context: CallContext, lanes: tuple[str, ...]) -> None:
+        self.flight, self.operation, self.context, self.lanes = flight, operation, context, lanes
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,37 +1,69 @@
 """The order of operations per secret. PURE.
 
-Rule 1: operations of one lane take effect in the order they entered; different lanes never wait for each other.
+Rule 1: operations of one lane take effect in the order they entered; different lanes never wait for each other, but for
+        an operation that is in both.
 Rule 2: reads may run side by side; a write runs alone.
 Rule 3: the epoch of a lane counts the writes that have entered it, and those of an earlier actor that ended while it
         was in use: what was read under an older epoch is history.
+Rule 4: an operation may be in several lanes, for an ARN may mean several secrets. It enters all of them at once, and
+        runs when its turn has come in each; as all enter in one order, no two ever wait for each other.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Iterable
+from itertools import islice, takewhile
 
 from secrets_actor.records import dataclass
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
+class _Ticket:
+    """One operation, and the lanes that it is in."""
+
+    number: int
+    writes: bool
+    lanes: tuple[_Lane, ...]
+
+    def __init__(self, number: int, writes: bool, lanes: tuple[_Lane, ...]) -> None:
+        self.number, self.writes, self.lanes = number, writes, lanes
+
+    def starts(self) -> bool:
+        """Run, if the turn has come."""
+        if not all(lane.admits(self) for lane in self.lanes):
+            return False
+        for lane in self.lanes:
+            lane.running[self.number] = lane.waiting.pop(self.number)
+        return True
+
+
+@dataclass(slots=True, eq=False)
 class _Lane:
+    name: str
     epoch: int
-    running: dict[int, bool]  # ticket -> writes
-    waiting: deque[tuple[int, bool]]
+    running: dict[int, _Ticket]
+    waiting: dict[int, _Ticket]  # in the order they came
 
-    def __init__(self) -> None:
-        self.epoch, self.running, self.waiting = 0, {}, deque()
+    def __init__(self, name: str) -> None:
+        self.name, self.epoch, self.running, self.waiting = name, 0, {}, {}
 
-    def startable(self) -> list[int]:
-        started = []
-        while self.waiting:
-            ticket, writes = self.waiting[0]
-            if any(self.running.values()) or (writes and self.running):
-                break
-            self.waiting.popleft()
-            self.running[ticket] = writes
-            started.append(ticket)
-        return started
+    def admits(self, ticket: _Ticket) -> bool:
+        """Whether *ticket*, which waits here, may run as far as this lane goes."""
+        if ticket.writes:
+            return not self.running and next(iter(self.waiting)) == ticket.number
+        before = takewhile(lambda one: one is not ticket, self.waiting.values())
+        return not self.is_written and not any(one.writes for one in before)
+
+    @property
+    def is_written(self) -> bool:
+        return any(one.writes for one in self.running.values())
+
+    def started(self) -> list[int]:
+        """Start those whose turn has come: a write, or the reads up to the next write."""
+        if self.is_written:
+            return []
+        reads = list(takewhile(lambda one: not one.writes, self.waiting.values()))
+        return [one.number for one in reads or list(islice(self.waiting.values(), 1)) if one.starts()]
 
 
 class Lanes:
@@ -47,24 +79,26 @@ class Lanes:
         long as this stays as it was."""
         return self._changes
 
-    def epoch(self, lane: str) -> int:
-        """How many writes have entered *lane* since it was last empty."""
-        found = self._lanes.get(lane)
-        return 0 if found is None else found.epoch
+    def epoch(self, lanes: Iterable[str]) -> int:
+        """How many writes have entered *lanes*, each counted since it was last empty."""
+        return sum(self._lanes[lane].epoch for lane in lanes if lane in self._lanes)
 
-    def enter(self, lane: str, ticket: int, *, writes: bool) -> list[int]:
-        """Queue *ticket*; the tickets that may start now (itself, or none)."""
-        queue = self._lanes.setdefault(lane, _Lane())
-        queue.epoch += writes
+    def enter(self, lanes: Iterable[str], ticket: int, *, writes: bool) -> list[int]:
+        """Queue *ticket* in all *lanes*; the tickets that may start now (itself, or none)."""
+        queues = tuple([self._lanes.get(lane) or self._lanes.setdefault(lane, _Lane(lane)) for lane in lanes])
+        entered = _Ticket(ticket, writes, queues)
+        for queue in queues:
+            queue.epoch += writes
+            queue.waiting[ticket] = entered
         self._changes += writes
-        queue.waiting.append((ticket, writes))
-        return queue.startable()
+        return [ticket] if entered.starts() else []
 
-    def outdate(self, lane: str) -> None:
-        """A write that is none of ours has taken effect: what is being read in *lane* may be older."""
+    def outdate(self, lanes: Iterable[str]) -> None:
+        """A write that is none of ours has taken effect: what is being read in *lanes* may be older."""
         self._changes += 1
-        if lane in self._lanes:
-            self._lanes[lane].epoch += 1
+        for lane in lanes:
+            if lane in self._lanes:
+                self._lanes[lane].epoch += 1
 
     def outdate_all(self) -> None:
         """What is being read anywhere is history."""
@@ -72,18 +106,17 @@ class Lanes:
         for lane in self._lanes.values():
             lane.epoch += 1
 
-    def leave(self, lane: str, ticket: int) -> list[int]:
-        """*ticket* is done, or gave up while it waited; the tickets that may start now."""
-        queue = self._lanes.get(lane)
-        if queue is None:
-            return []
-        wrote = queue.running.pop(ticket, None)
-        self._changes += bool(wrote)
-        if wrote is None:
-            queue.waiting = deque(entry for entry in queue.waiting if entry[0] != ticket)
-        started = queue.startable()
-        if not queue.running and not queue.waiting:
-            del self._lanes[lane]
+    def leave(self, lanes: Iterable[str], ticket: int) -> list[int]:
+        """*ticket* is done, or gave up while it waited in *lanes*; the tickets that may start now."""
+        queues = [self._lanes[lane] for lane in lanes if lane in self._lanes]
+        for queue in queues:
+            queue.waiting.pop(ticket, None)
+        ran = [queue.running.pop(ticket, None) for queue in queues]
+        self._changes += any(one is not None and one.writes for one in ran)
+        started = [one for queue in queues for one in queue.started()]
+        for queue in queues:
+            if not queue.running and not queue.waiting:
+                del self._lanes[queue.name]
         return started
 
     def __len__(self) -> int:

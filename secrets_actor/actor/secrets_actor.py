@@ -2,7 +2,8 @@
 
 Rule 1: operations of one secret take effect in the order in which they came (lanes.py); concurrent gets of one version
         are one flight (flights.py). How a flight is carried out is the dispatcher's business (dispatch.py).
-Rule 2: a write drops its lane from the cache before it is sent and after it is done; what is kept then, keeper.py says.
+Rule 2: a write drops its lanes from the cache before it is sent and after it is done. What is kept then, and what any
+        other answer does to the cache, keeper.py says.
 Rule 3: every caller is answered once, and every answer is audited (desk.py). A caller who names no deadline gets the
         configured one.
 Rule 4: a value past its TTL is served, marked, only where the store could not answer (fallback.py), and never
@@ -10,8 +11,8 @@ Rule 4: a value past its TTL is served, marked, only where the store could not a
 Rule 5: a value is as old as the time at which the store was asked for it, for it may have changed right then.
 Rule 6: when the wall clock leaps, what is in memory is taken to be as much older: the machine may have slept without
         knowing (`clock.WallLeaps`).
-Rule 7: an answer to a question of an earlier incarnation, if it was a write, drops its lane from the cache and
-        outdates what is being read in it. It does nothing else.
+Rule 7: an answer to a question of an earlier incarnation, if it was a write, drops its lanes from the cache and
+        outdates what is being read in them. It does nothing else.
 """
 
 from __future__ import annotations
@@ -137,11 +138,11 @@ class SecretsActor(GenServer):
         """What workers, timers and monitors say, and operations told by whoever wants no answer."""
         if isinstance(message, (JobDone, JobFailed)):
             job = message.job
-            if isinstance(job, Job) and job.lane is not None and job.operation.writes:
-                self._cache.drop(job.lane)
+            if isinstance(job, Job) and job.lanes and job.operation.writes:
+                self._cache.drop(*job.lanes)
                 if self._flights.get(job.flight) is None:
-                    self._lanes.outdate(job.lane)
-                    self._watch.ask_anew(job.lane)
+                    self._lanes.outdate(job.lanes)
+                    self._watch.ask_anew(job.lanes)
         if self._dispatcher.handle(message):
             return None
         if isinstance(message, GiveUp):
@@ -229,10 +230,10 @@ class SecretsActor(GenServer):
         return waiter
 
     def _queue(self, operation: Operation[Any], secret_id: SecretId, waiter: Waiter) -> None:
-        lane = secret_id.lane
+        lanes = secret_id.lanes
         if operation.writes:
-            self._cache.drop(lane)
-        epoch = self._lanes.epoch(lane)
+            self._cache.drop(*lanes)
+        epoch = self._lanes.epoch(lanes)
         key = None
         if isinstance(operation, Get):
             key = (str(secret_id), operation.version, epoch)
@@ -244,9 +245,9 @@ class SecretsActor(GenServer):
                 self._meter.count(JOINED)
                 self._flights.board(flight, waiter)
                 return
-        flight = self._flights.new(operation, lane, epoch, key)
+        flight = self._flights.new(operation, lanes, epoch, key)
         self._flights.board(flight, waiter)
-        flight.queued = not (startable := self._lanes.enter(lane, flight.id, writes=operation.writes))
+        flight.queued = not (startable := self._lanes.enter(lanes, flight.id, writes=operation.writes))
         self._start(startable)
 
     def _need_not_wait(self, waiter: Waiter, flight: Flight | None, joins: bool) -> bool:
@@ -342,8 +343,8 @@ class SecretsActor(GenServer):
 
     def _land(self, flight: Flight) -> None:
         self._flights.land(flight)
-        if flight.lane is not None:
-            self._start(self._lanes.leave(flight.lane, flight.id))
+        if flight.lanes:
+            self._start(self._lanes.leave(flight.lanes, flight.id))
         self._tell_if_drained()
 
     def _tell_if_drained(self) -> None:

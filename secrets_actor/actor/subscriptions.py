@@ -5,6 +5,8 @@ Rule 1: any thread adds and cancels; the secrets actor says what it sees; each s
 Rule 2: each subscription has one process at a time: the one that claims it while no other serves it.
 Rule 3: a change leaves the table before the callback is called: whatever ends the process then, nobody is told twice.
 Rule 4: in the child of a fork all subscriptions are there, and what is known is to be asked for anew.
+Rule 5: those to one id, a name or an ARN, have what is known in common. Which secret the id means, the answer to it
+        tells: it has the ARN. From then on they are told what is heard of the secret under any other id, too.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from typing import Final
 
 from secrets_actor.actor.sightings import NEVER, Known, Line
 from secrets_actor.domain.changes import NewVersion
-from secrets_actor.domain.names import SecretId
+from secrets_actor.domain.names import SecretId, without_suffix
+from secrets_actor.domain.secret import Secret, SetReceipt
 from secrets_actor.otp import Pid
 from secrets_actor.records import dataclass, field, replace
 
@@ -48,12 +51,23 @@ class Entry:
 
 
 @dataclass(slots=True, eq=False)
-class _Lane:
-    """The subscriptions to one secret, and what is known of it."""
+class _Topic:
+    """The subscriptions to one id, and what is known of the secret that it means. *arn* is that secret's, once the
+    store has answered with it."""
 
+    id: SecretId
     known: Known = field(default_factory=Known)
+    arn: str | None = None
     asked_at: float = NEVER  # when a subscriber asked the store, and has not heard
     entries: dict[int, Entry] = field(default_factory=dict)
+
+    def is_about(self, asked: str, arn: str) -> bool:
+        """Whether an answer to *asked*, with this *arn*, is about this secret."""
+        return asked == self.id or arn == self.arn or self.id.means(arn)
+
+    def may_be_about(self, arn: str) -> bool:
+        """Whether the id may mean the secret with this *arn*, which has come in the place of the one that was known."""
+        return self.arn is not None and self.id != self.arn and without_suffix(self.arn) == without_suffix(arn)
 
 
 class Subscriptions:
@@ -63,13 +77,14 @@ class Subscriptions:
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._entries: dict[int, Entry] = {}
-        self._lanes: dict[str, _Lane] = {}
+        self._topics: dict[str, _Topic] = {}
+        self._by_name: dict[str, dict[str, _Topic]] = {}  # those that may mean a secret of this name, by id
 
     def forget(self) -> None:
         """In the child of a fork, where any lock may be held forever, and nothing is kept in memory."""
         self._lock = threading.Lock()
-        for lane in tuple(self._lanes.values()):
-            lane.known, lane.asked_at = replace(lane.known, seen_at=NEVER), NEVER
+        for topic in tuple(self._topics.values()):
+            topic.known, topic.asked_at = replace(topic.known, seen_at=NEVER), NEVER
 
     # --- coming and going -----------------------------------------------------------------------------------------
 
@@ -77,31 +92,42 @@ class Subscriptions:
         """A new subscription."""
         with self._lock:
             entry = Entry(next(self._numbers), secret_id, callback)
-            lane = self._lanes.setdefault(secret_id.lane, _Lane())
-            if lane.known != Known():
-                entry.line = entry.line.begin(lane.known.version_id)
-            self._entries[entry.number] = lane.entries[entry.number] = entry
+            topic = self._topics.get(secret_id)
+            if topic is None:
+                topic = self._topics[secret_id] = _Topic(secret_id)
+                for name in secret_id.lanes:
+                    self._by_name.setdefault(name, {})[secret_id] = topic
+            if topic.known != Known():
+                entry.line = entry.line.begin(topic.known.version_id)
+            self._entries[entry.number] = topic.entries[entry.number] = entry
         return entry
 
-    def begin(self, entry: Entry, version_id: str, seen_at: float) -> None:
-        """What the subscriber has in hands: the version that the cache serves, as the store said at *seen_at*."""
+    def begin(self, entry: Entry, found: Secret, seen_at: float) -> None:
+        """What the subscriber has in hands: what the cache serves, as the store said at *seen_at*."""
         with self._lock:
-            entry.line = entry.line.begin(version_id)
-            lane = self._lanes.get(entry.secret_id.lane)
-            if lane is not None and lane.known == Known():
-                lane.known = Known(version_id, seen_at)
+            entry.line = entry.line.begin(found.version_id)
+            topic = self._topics.get(entry.secret_id)
+            if topic is not None and topic.known == Known():
+                topic.known, topic.arn = Known(found.version_id, seen_at), found.arn
 
     def remove(self, entry: Entry) -> None:
         """Cancel: no call of its callback begins from now on. Nothing if it was cancelled before."""
         with self._lock:
             entry.cancelled = True
             self._entries.pop(entry.number, None)
-            lane = self._lanes.get(entry.secret_id.lane)
-            if lane is not None:
-                lane.entries.pop(entry.number, None)
-                if not lane.entries:
-                    del self._lanes[entry.secret_id.lane]
+            topic = self._topics.get(entry.secret_id)
+            if topic is not None:
+                topic.entries.pop(entry.number, None)
+                if not topic.entries:
+                    self._forget(topic)
         _wake([entry])
+
+    def _forget(self, topic: _Topic) -> None:
+        del self._topics[topic.id]
+        for name in topic.id.lanes:
+            self._by_name[name].pop(topic.id)
+            if not self._by_name[name]:
+                del self._by_name[name]
 
     def claim(self, number: int, pid: Pid) -> Entry | None:
         """Give subscription *number* to the process *pid*. None if it was cancelled, or another one serves it."""
@@ -128,80 +154,97 @@ class Subscriptions:
 
     def seen_at(self, entry: Entry) -> float:
         """When (clock seconds) the store last said which version is the current one."""
-        lane = self._lanes.get(entry.secret_id.lane)
-        return NEVER if lane is None else lane.known.seen_at
+        topic = self._topics.get(entry.secret_id)
+        return NEVER if topic is None else topic.known.seen_at
 
     def may_ask(self, entry: Entry, now: float) -> bool:
-        """Whether this subscriber is to ask the store: not while another of the same secret waits for an answer."""
+        """Whether this subscriber is to ask the store: not while another of the same id waits for an answer."""
         with self._lock:
-            lane = self._lanes.get(entry.secret_id.lane)
-            if lane is None or now - lane.asked_at < ASKING:
+            topic = self._topics.get(entry.secret_id)
+            if topic is None or now - topic.asked_at < ASKING:
                 return False
-            lane.asked_at = now
+            topic.asked_at = now
             return True
 
     def heard(self, entry: Entry) -> None:
         """This subscriber has an answer."""
-        lane = self._lanes.get(entry.secret_id.lane)
-        if lane is not None:
-            lane.asked_at = NEVER
+        topic = self._topics.get(entry.secret_id)
+        if topic is not None:
+            topic.asked_at = NEVER
 
     # --- what the secrets actor sees ------------------------------------------------------------------------------
 
-    def wants(self, lane: str | None) -> bool:
-        """Whether anybody has subscribed to the secret in *lane*."""
-        return lane in self._lanes
+    def wants(self, names: Iterable[str]) -> bool:
+        """Whether anybody has subscribed to what may be a secret of one of these *names*."""
+        return any(name in self._by_name for name in names)
 
-    def read(self, name: str, version_id: str, asked_at: float, now: float) -> bool:
-        """A read, sent at *asked_at*, has found that *version_id* is the current one. False: it is to be asked anew."""
+    def ids(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Under which ids people have subscribed to what may be a secret of one of these *names*."""
         with self._lock:
-            lane = self._lanes.get(name)
-            if lane is None:
-                return True
-            if lane.known.outdates(version_id, asked_at):
-                return False
-            lane.known = Known(version_id, now)
-            for entry in lane.entries.values():
-                line = entry.line
-                entry.line = line.on_to(entry.secret_id, version_id) if line.begun else line.begin(version_id)
-            concerned = [entry for entry in lane.entries.values() if entry.line.waiting]
+            return tuple({secret_id: None for name in names for secret_id in self._by_name.get(name, ())})
+
+    def read(self, asked: str, found: Secret, asked_at: float, now: float) -> tuple[str, ...]:
+        """A read of *asked*, sent at *asked_at*, has *found* the current version. The ids to ask for anew."""
+        if found.name not in self._by_name:
+            return ()
+        arn, version_id = found.arn, found.version_id
+        concerned: list[Entry] = []
+        doubted: list[str] = []
+        with self._lock:
+            for topic in tuple(self._by_name.get(found.name, {}).values()):
+                if not topic.is_about(asked, arn):
+                    doubted += [topic.id] * topic.may_be_about(arn)
+                    continue
+                topic.arn = arn
+                if topic.known.outdates(version_id, asked_at):
+                    doubted.append(topic.id)
+                    continue
+                topic.known = Known(version_id, now)
+                for entry in topic.entries.values():
+                    line = entry.line
+                    entry.line = line.on_to(entry.secret_id, version_id) if line.begun else line.begin(version_id)
+                concerned += [entry for entry in topic.entries.values() if entry.line.waiting]
         _wake(concerned)
-        return True
+        return tuple(doubted)
 
-    def wrote(self, name: str, version_id: str, now: float) -> None:
-        """A write of ours has made *version_id* the current one."""
+    def wrote(self, asked: str, receipt: SetReceipt, now: float) -> tuple[str, ...]:
+        """A set of ours, to *asked*, has made a version the current one. The ids to ask for anew."""
+        concerned: list[Entry] = []
+        doubted: list[str] = []
         with self._lock:
-            lane = self._lanes.get(name)
-            if lane is None:
-                return
-            lane.known = Known(version_id, now)
-            concerned = tuple(lane.entries.values())
-            for entry in concerned:
-                entry.line = entry.line.on_to(entry.secret_id, version_id)
+            for topic in tuple(self._by_name.get(receipt.name, {}).values()):
+                if not topic.is_about(asked, receipt.arn):
+                    doubted += [topic.id] * (topic.arn is None or topic.may_be_about(receipt.arn))
+                    continue
+                topic.known, topic.arn = Known(receipt.version_id, now), receipt.arn
+                concerned += topic.entries.values()
+                for entry in topic.entries.values():
+                    entry.line = entry.line.on_to(entry.secret_id, receipt.version_id)
         _wake(concerned)
+        return tuple(doubted)
 
-    def absent(self, name: str, now: float) -> None:
-        """The store has said that there is no such secret."""
+    def absent(self, asked: str, now: float) -> None:
+        """The store has said that there is no such secret as *asked*."""
         with self._lock:
-            lane = self._lanes.get(name)
-            if lane is not None:
-                lane.known = Known(None, now)
-                for entry in lane.entries.values():
+            topic = self._topics.get(asked)
+            if topic is not None:
+                topic.known, topic.arn = Known(None, now), None
+                for entry in topic.entries.values():
                     entry.line = entry.line.begin(None)
 
     def doubt(self) -> None:
         """Another store is in force: what is known is to be asked for anew."""
         with self._lock:
-            for lane in self._lanes.values():
-                lane.known, lane.asked_at = replace(lane.known, seen_at=NEVER), NEVER
+            for topic in self._topics.values():
+                topic.known, topic.asked_at, topic.arn = replace(topic.known, seen_at=NEVER), NEVER, None
             concerned = tuple(self._entries.values())
         _wake(concerned, Look(doubt=True))
 
     def age(self, seconds: float) -> None:
         """What is known was heard so many *seconds* earlier than it seemed."""
         with self._lock:
-            for lane in self._lanes.values():
-                lane.known = replace(lane.known, seen_at=lane.known.seen_at - seconds)
+            for topic in self._topics.values():
+                topic.known = replace(topic.known, seen_at=topic.known.seen_at - seconds)
             concerned = tuple(self._entries.values())
         _wake(concerned)
 
@@ -209,7 +252,7 @@ class Subscriptions:
         return len(self._entries)
 
     def __repr__(self) -> str:
-        return f"<Subscriptions [{len(self._entries)}, to {len(self._lanes)} secrets]>"
+        return f"<Subscriptions [{len(self._entries)}, to {len(self._topics)} secrets]>"
 
 
 def _serves(pid: Pid) -> bool:

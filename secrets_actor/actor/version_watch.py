@@ -7,15 +7,15 @@ Rule 2: nobody asks anew for a secret that nobody has subscribed to.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from secrets_actor.actor.fallback import asks_for_current
 from secrets_actor.actor.flights import Flight
 from secrets_actor.actor.sightings import NEVER
 from secrets_actor.actor.subscriptions import Subscriptions
 from secrets_actor.domain.errors import SecretNotFound, SecretsError
-from secrets_actor.domain.operations import AWSCURRENT, Get, GetMany, Set
-from secrets_actor.domain.secret import Secret
+from secrets_actor.domain.operations import Get, GetMany, Set
 
 
 class VersionWatch:
@@ -32,37 +32,39 @@ class VersionWatch:
 
     def done(self, flight: Flight, value: Any, kept: bool) -> None:
         """The store has answered *flight* with *value*; *kept*: no write has come since it was sent."""
-        operation, lane = flight.operation, flight.lane
+        operation = flight.operation
         if isinstance(operation, GetMany) and kept:
-            for secret in value.found.values():
-                self._read(flight, secret)
-        elif kept and _is_of_current(operation):
-            self._read(flight, value)
-        elif operation.writes and lane is not None and self._table.wants(lane):
-            once = isinstance(operation, Set) and operation.minted and not flight.repeated
-            if once and flight.sent_at > self._since:
-                self._table.wrote(lane, value.version_id, self._now())
-            else:
-                self.ask_anew(lane)
+            for secret_id, secret in value.found.items():
+                self._doubted(self._table.read(secret_id, secret, flight.sent_at, self._now()))
+            for secret_id, error in value.errors.items():
+                self._refused(secret_id, error)
+        elif kept and asks_for_current(operation):
+            self._doubted(self._table.read(operation.secret_id, value, flight.sent_at, self._now()))
+        elif isinstance(operation, Set) and self._is_news(flight, minted=operation.minted):
+            self._doubted(self._table.wrote(operation.secret_id, value, self._now()))
+        elif operation.writes:
+            self.ask_anew(flight.lanes)
 
     def failed(self, flight: Flight, error: SecretsError, kept: bool) -> None:
         """*flight* has come to nothing."""
-        operation, lane = flight.operation, flight.lane
+        operation = flight.operation
         if operation.writes:
-            self.ask_anew(lane)
-        elif kept and lane is not None and isinstance(error, SecretNotFound) and _is_of_current(operation):
-            self._table.absent(lane, self._now())
+            self.ask_anew(flight.lanes)
+        elif kept and asks_for_current(operation):
+            self._refused(operation.secret_id, error)
 
-    def ask_anew(self, lane: str | None) -> None:
-        """Nobody knows what has become of the secret in *lane*."""
-        if lane is not None and self._table.wants(lane):
-            self._ask(Get(lane, refresh=True))
+    def ask_anew(self, lanes: Iterable[str]) -> None:
+        """Nobody knows what has become of the secrets in *lanes*."""
+        self._doubted(self._table.ids(lanes))
 
-    def _read(self, flight: Flight, secret: Secret) -> None:
-        name = secret.name
-        if self._table.wants(name) and not self._table.read(name, secret.version_id, flight.sent_at, self._now()):
-            self.ask_anew(name)
+    def _is_news(self, flight: Flight, *, minted: bool) -> bool:
+        """Whether a set can only have happened once, and in the present store."""
+        return minted and not flight.repeated and flight.sent_at > self._since
 
+    def _refused(self, secret_id: str, error: SecretsError) -> None:
+        if isinstance(error, SecretNotFound):
+            self._table.absent(secret_id, self._now())
 
-def _is_of_current(operation: Any) -> bool:
-    return isinstance(operation, Get) and operation.version == (None, AWSCURRENT)
+    def _doubted(self, secret_ids: Iterable[str]) -> None:
+        for secret_id in secret_ids:
+            self._ask(Get(secret_id, refresh=True))

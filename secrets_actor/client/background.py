@@ -46,7 +46,7 @@ class Background:
         now = self.clock.now()
         cached = self.cache.read(Get(known), now)
         if cached is not None:
-            self.subscriptions.begin(entry, cached.version_id, now - cached.age)
+            self.subscriptions.begin(entry, cached, now - cached.age)
         answer: From[Any] = From()  # nobody there: whoever comes next finds it in the table
         self.subscribers.deliver(StartChild(self.subscriber(entry.number)), answer)
         if isinstance(answer.error, ForkedProcess):

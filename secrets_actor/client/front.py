@@ -113,7 +113,7 @@ class Front(Subscribing):
         self._server, self._cache, self._audit = parts.server, parts.cache, parts.audit
         self._background = parts.background
         self._now, self._hit, self._note_hit = parts.clock.now, parts.cache.hit, parts.audit.hit
-        self._unanswered: dict[int, str] = {}  # writes by number: their lanes
+        self._unanswered: dict[int, tuple[str, ...]] = {}  # writes by number: their lanes
         self._posted: set[int] = set()  # those of them that are in the mailbox
 
     # --- from memory ----------------------------------------------------------------------------------------------
@@ -140,7 +140,10 @@ class Front(Subscribing):
 
     def _has_written(self, get: Get) -> bool:
         """Whether a write to this secret is on its way, or was given up on."""
-        return bool(self._unanswered) and SecretId(get.secret_id).lane in tuple(self._unanswered.values())
+        if not self._unanswered:
+            return False
+        written = tuple(self._unanswered.values())
+        return any(lane in lanes for lane in SecretId(get.secret_id).lanes for lanes in written)
 
     # --- asking ---------------------------------------------------------------------------------------------------
 
@@ -161,7 +164,7 @@ class Front(Subscribing):
         if not operation.writes or secret_id is None:
             self._server.deliver(operation, caller)
             return
-        self._unanswered[asked.number] = SecretId(secret_id).lane
+        self._unanswered[asked.number] = SecretId(secret_id).lanes
         self._server.deliver(operation, caller)
         self._posted.add(asked.number)
 

@@ -1,4 +1,12 @@
-"""Secret identifiers: parsed once where they enter, trusted after."""
+"""Secret identifiers: parsed once where they enter, trusted after.
+
+Rule 1: which secret an id means, only the store's answer tells: it has the name and the whole ARN. A name means another
+        secret in each account.
+Rule 2: AWS appends a hyphen and six random characters to the name in an ARN, and finds a secret by its ARN without
+        them, too. An ARN that ends in a hyphen and six characters may therefore be the whole ARN of one secret, or that
+        of another one, whose name ends so, without its suffix. AWS takes it for whole (API reference, `SecretId`, and
+        user guide, "Finding a secret from a partial ARN"); other stores may not. So it has two lanes.
+"""
 
 import re
 from typing import Final, Self
@@ -14,8 +22,9 @@ _ARN: Final = re.compile(
     r"arn:(?P<partition>[a-z0-9-]+):secretsmanager:(?P<region>[a-z0-9-]+):(?P<account>[0-9]{12})"
     r":secret:(?P<name>[A-Za-z0-9/_+=.@!-]+)"
 )
-# AWS appends a hyphen and six random characters to the name in an ARN.
-_ARN_SUFFIX: Final = re.compile(r"-[A-Za-z0-9]{6}$")
+_NAME_FOLLOWS: Final = ":secret:"
+# A hyphen and six characters: what AWS appends to the name in an ARN.
+SUFFIX_LENGTH: Final = 7
 
 
 def plain(text: str) -> str:
@@ -66,11 +75,45 @@ class SecretId(str):
         return "!" in self
 
     @property
-    def lane(self) -> str:
-        """The name whose operations must be kept in order with this one's.
+    def lanes(self) -> tuple[str, ...]:
+        """The names that this may mean: operations on them are kept in order with those on this. One of a name; one or
+        two of an ARN, that of the whole ARN first."""
+        if not self.is_arn:
+            return (str(self),)
+        tail = self.partition(_NAME_FOLLOWS)[2]
+        shorter = name_without_suffix(tail)
+        return (tail,) if shorter is None else (shorter, tail)
 
-        An ARN lands in the lane of the name inside it. A partial ARN (without the suffix) of a name that itself ends
-        in a hyphen and six characters may share a lane with another name: that only makes the two wait for each other.
-        """
-        found = _ARN.fullmatch(self)
-        return str(self) if found is None else _ARN_SUFFIX.sub("", found["name"])
+    @property
+    def looks_whole(self) -> bool:
+        """Whether this is an ARN that ends as whole ones do, in a hyphen and six characters behind a name."""
+        return self.is_arn and name_without_suffix(self.partition(_NAME_FOLLOWS)[2]) is not None
+
+    def fits(self, name: str, arn: str) -> bool:
+        """Whether a store that answers with this *name* and this *arn* may have been asked for this: by that name, by
+        that ARN, or by that ARN without its suffix."""
+        if not self.is_arn:
+            return name == self
+        return self.may_mean(arn) and name_without_suffix(arn.partition(_NAME_FOLLOWS)[2]) == name
+
+    def may_mean(self, arn: str) -> bool:
+        """Whether this is an ARN that may be meant for the secret with this whole *arn*: that ARN, with or without its
+        suffix."""
+        return self in (arn, without_suffix(arn))
+
+    def means(self, arn: str) -> bool:
+        """Whether this is an ARN of the secret with this whole *arn*, and no other secret's: that very ARN, or it
+        without its suffix, if it does not look whole then."""
+        return self == arn or (self == without_suffix(arn) and not self.looks_whole)
+
+
+def without_suffix(arn: str) -> str | None:
+    """The whole *arn* of a secret without what AWS appends; None if it does not end so."""
+    beginning, infix, tail = arn.partition(_NAME_FOLLOWS)
+    name = name_without_suffix(tail)
+    return None if name is None else f"{beginning}{infix}{name}"
+
+
+def name_without_suffix(tail: str) -> str | None:
+    """The name in the last part of a whole ARN; None if that does not end in a hyphen and six characters."""
+    return tail[:-SUFFIX_LENGTH] if len(tail) > SUFFIX_LENGTH and tail[-SUFFIX_LENGTH] == "-" else None

@@ -19,10 +19,9 @@ ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:{}-aBcDeF"
 VERSION = "11111111-1111-4111-8111-111111111111"
 
 
-def secret(name: str, value: str = "v") -> Secret:
-    return Secret(
-        name, ARN.format(name), SecretValue(value), VERSION, ("AWSCURRENT",), datetime(2026, 1, 1, tzinfo=UTC)
-    )
+def secret(name: str, value: str = "v", arn: str | None = None) -> Secret:
+    arn = ARN.format(name) if arn is None else arn
+    return Secret(name, arn, SecretValue(value), VERSION, ("AWSCURRENT",), datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def filled(ttl: float = 10.0, max_entries: int = 8) -> tuple[Cache, Pen]:

@@ -100,6 +100,66 @@ def test_leaving_a_lane_that_nobody_is_in_does_nothing() -> None:
     assert Lanes().leave("a", 1) == []
 
 
+def test_what_is_in_two_lanes_waits_for_both_and_both_wait_for_it() -> None:
+    lanes = Lanes()
+    lanes.enter(("a",), 1, writes=True)
+    lanes.enter(("b",), 2, writes=False)
+
+    assert lanes.enter(("a", "b"), 3, writes=True) == []
+    assert lanes.enter(("b",), 4, writes=False) == []
+    assert lanes.enter(("a",), 5, writes=False) == []
+    assert lanes.leave(("a",), 1) == []
+    assert lanes.leave(("b",), 2) == [3]
+    assert lanes.leave(("a", "b"), 3) == [5, 4]
+    assert lanes.epoch(("a", "b")) == 3
+
+
+def test_a_read_that_waits_for_another_lane_holds_up_no_read() -> None:
+    lanes = Lanes()
+    lanes.enter(("a",), 1, writes=True)
+    lanes.enter(("a", "b"), 2, writes=False)
+
+    assert lanes.enter(("b",), 3, writes=False) == [3]
+    assert lanes.enter(("b",), 4, writes=True) == []
+    assert lanes.enter(("b",), 5, writes=False) == []
+    assert lanes.leave(("a",), 1) == [2]
+    assert lanes.leave(("a", "b"), 2) == []
+    assert lanes.leave(("b",), 3) == [4]
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_in_every_history_of_shared_lanes_all_run_in_order_and_nobody_is_forgotten(data: st.DataObject) -> None:
+    """What runs is what no earlier operation that shares a lane, and of which one writes, is in the way of."""
+    lanes = Lanes()
+    entered: list[tuple[int, str, bool]] = []
+    running: set[int] = set()
+
+    def check(started: list[int]) -> None:
+        assert not running & set(started), "started twice"
+        running.update(started)
+        may = set[int]()
+        for position, (one, names, writes) in enumerate(entered):
+            before = [two for two in entered[:position] if set(two[1]) & set(names) and (two[2] or writes)]
+            may |= {one} - {one for _ in before}
+        assert running == may
+
+    for number in range(data.draw(st.integers(0, 30))):
+        if not entered or data.draw(st.booleans()):
+            names, writes = data.draw(st.sampled_from(["a", "b", "c", "ab", "bc"])), data.draw(st.booleans())
+            entered.append((number, names, writes))
+            check(lanes.enter(names, number, writes=writes))
+        else:
+            leaver = entered.pop(data.draw(st.integers(0, len(entered) - 1)))
+            running.discard(leaver[0])
+            check(lanes.leave(leaver[1], leaver[0]))
+    while entered:
+        one, names, _ = entered.pop(0)
+        running.discard(one)
+        check(lanes.leave(names, one))
+    assert len(lanes) == 0
+
+
 @settings(deadline=None)
 @given(st.data())
 def test_in_every_history_writes_run_alone_in_order_and_nobody_is_forgotten(data: st.DataObject) -> None:

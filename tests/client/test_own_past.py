@@ -103,7 +103,7 @@ def test_an_answer_to_who_came_first_says_nothing_of_a_write_behind_him(system: 
         failure(lambda: system.secrets.set("a", "new", timeout=0.0))
         asked.behind = ()  # as if it had been there before the set
         face._answered(asked)
-        assert list(face._unanswered.values()) == ["a"]
+        assert list(face._unanswered.values()) == [("a",)]
         assert type(failure(lambda: system.secrets.get("a", timeout=0.05))) is DeadlineExceeded
     finally:
         held.go.set()

@@ -156,5 +156,25 @@ DIVERGENCES: Final[dict[tuple[str, str], Divergence]] = {
         "InvalidNextTokenException",
         ("ListPage", "ListVersions"),
     ),
+    (MINISTACK, "partial-arn-like-a-whole-one"): Divergence(
+        "an ARN without suffix that ends in a hyphen and six characters finds its secret",
+        "it is taken for a whole ARN: ResourceNotFoundException",
+        ("Get", "Describe", "Put", "Delete"),
+    ),
+    (MOTO, "partial-arn-like-a-whole-one"): Divergence(
+        "an ARN without suffix that ends in a hyphen and six characters finds its secret",
+        "it is taken for a whole ARN: ResourceNotFoundException",
+        ("Get", "Describe", "Put", "Delete"),
+    ),
+    (MINISTACK, "put-leaves-pending"): Divergence(
+        "a version that loses AWSCURRENT to a new one keeps AWSPENDING",
+        "it loses that, too",
+        ("Put", "Update", "Set", "Regenerate"),
+    ),
+    (MOTO, "put-takes-labels"): Divergence(
+        "a version that loses AWSCURRENT to a new one loses all of its labels",
+        "labels of one's own stay",
+        ("Put", "Update", "Set", "Regenerate"),
+    ),
     (MOTO, "not-found-status"): Divergence("ResourceNotFoundException with status 404", "with status 400"),
 }

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from secrets_actor.domain.errors import InvalidAnswer, SecretExists
-from secrets_actor.domain.operations import AWSCURRENT, Get, Set
+from secrets_actor.domain.errors import InvalidAnswer, SecretExists, SecretNotFound
+from secrets_actor.domain.operations import AWSCURRENT, Delete, Describe, Get, Put, Set
 from secrets_actor.domain.secret import SecretValue, SetReceipt, Source
-from tests.contract.store import Store, failure, new_token
+from tests.contract.store import Store, failure, new_token, outcome
 
 
 def test_a_get_after_a_set_returns_the_value(store: Store) -> None:
@@ -227,3 +227,31 @@ def test_connections_of_one_kit_see_each_others_writes(store: Store) -> None:
         assert store.get(store.name()).reveal() == "changed"
     finally:
         other.close()
+
+
+def test_a_secret_is_found_by_its_name_its_arn_and_its_arn_without_suffix(store: Store) -> None:
+    arn = store.set(store.name(), "hunter2").arn
+
+    for secret_id in (store.name(), arn, arn[:-7]):
+        assert (store.get(secret_id).name, store.get(secret_id).arn) == (store.name(), arn)
+    assert type(failure(lambda: store.get(f"{arn[:-7]}-XxXxXx"))) is SecretNotFound
+
+
+@pytest.mark.parametrize("suffix", ["prod-apikey", "prod-a_b.c="])
+def test_an_arn_without_suffix_that_reads_like_a_whole_one_is_taken_for_one(store: Store, suffix: str) -> None:
+    """The user guide: a name that ends in a hyphen and six characters is not to be looked for by such an ARN."""
+    arn = store.set(store.name(suffix), "hunter2").arn
+    store.set(store.name("prod"), "another")
+    assert store.get(arn).name == store.name(suffix)
+
+    for operation in (
+        Get(arn[:-7]),
+        Describe(arn[:-7]),
+        Put(arn[:-7], "two", token=new_token()),
+        Delete(arn[:-7]),
+    ):
+        found = outcome(lambda operation=operation: store.ask(operation).value.name)
+        if store.diverges("partial-arn-like-a-whole-one"):
+            assert found == store.name(suffix)
+        else:
+            assert type(found) is SecretNotFound

@@ -22,7 +22,8 @@ def test_a_name_stays_the_text_it_is(name: str) -> None:
     assert hash(secret_id) == hash(name)
     assert json.dumps(secret_id) == json.dumps(name)
     assert not secret_id.is_arn
-    assert secret_id.lane == name
+    assert secret_id.lanes == (name,)
+    assert not secret_id.looks_whole
 
 
 @given(names)
@@ -30,12 +31,58 @@ def test_an_arn_shares_the_lane_of_its_name(name: str) -> None:
     secret_id = SecretId(f"{ARN}{name}-AbC123")
 
     assert secret_id.is_arn
-    assert secret_id.lane == name
+    assert secret_id.lanes == (name, f"{name}-AbC123")
+    assert secret_id.looks_whole
+    assert secret_id.fits(name, secret_id)
+    assert secret_id.means(secret_id)
 
 
-def test_an_arn_without_its_suffix_is_taken_as_it_is() -> None:
-    assert SecretId(f"{ARN}db/password").lane == "db/password"
-    assert SecretId(f"{ARN}a-AbC123").lane == "a"
+@given(names)
+def test_an_arn_without_its_suffix_shares_the_lane_of_its_name(name: str) -> None:
+    secret_id, whole = SecretId(f"{ARN}{name}"), f"{ARN}{name}-AbC123"
+
+    assert name in secret_id.lanes
+    assert secret_id.may_mean(whole)
+    assert secret_id.fits(name, whole)
+    assert secret_id.means(whole) is not secret_id.looks_whole
+
+
+def test_an_arn_that_ends_as_whole_ones_do_may_mean_two_secrets() -> None:
+    """The API reference: a hyphen and six characters, whatever they are."""
+    assert SecretId(f"{ARN}db/password").lanes == ("db/password",)
+    assert SecretId(f"{ARN}-apikey").lanes == ("-apikey",), "there is no name before it"
+    for name in ("prod-apikey", "prod-a.b_c=", "a-b-cd-e"):
+        ambiguous = SecretId(ARN + name)
+        assert ambiguous.lanes == (name[:-7], name)
+        assert ambiguous.fits(name[:-7], ambiguous)
+        assert ambiguous.fits(name, f"{ambiguous}-AbC123")
+        assert ambiguous.may_mean(f"{ambiguous}-AbC123")
+        assert ambiguous.means(ambiguous)
+        assert not ambiguous.means(f"{ambiguous}-AbC123"), "it may be the whole ARN of another one"
+
+
+@pytest.mark.parametrize(
+    ("asked", "name", "arn"),
+    [
+        ("a", "b", f"{ARN}a-AbC123"),
+        (f"{ARN}a-AbC123", "a", f"{ARN}a-XxXxXx"),
+        (f"{ARN}a-AbC123", "b", f"{ARN}a-AbC123"),
+        (f"{ARN}a", "a", f"{ARN}a-b-AbC123"),
+        (f"{ARN}a", "b", f"{ARN}a-AbC123"),
+        (f"{ARN}a", "a", f"{ARN}a"),
+        (f"{ARN}a", "a", f"{ARN.replace('eu-central-1', 'eu-west-1')}a-AbC123"),
+        (f"{ARN}a", "a", f"{ARN.replace('123456789012', '210987654321')}a-AbC123"),
+        (f"{ARN}a", "a", ""),
+    ],
+)
+def test_an_answer_for_another_secret_does_not_fit(asked: str, name: str, arn: str) -> None:
+    assert not SecretId(asked).fits(name, arn)
+
+
+def test_a_name_is_no_arn_of_any_secret() -> None:
+    assert SecretId("a").fits("a", "whatever the store calls it")
+    assert not SecretId("a").may_mean(f"{ARN}a-AbC123")
+    assert not SecretId("a").means(f"{ARN}a-AbC123")
 
 
 def test_what_is_checked_is_not_checked_again() -> None:
@@ -48,7 +95,7 @@ def test_what_is_checked_is_not_checked_again() -> None:
 def test_what_a_service_of_aws_manages_has_a_name_that_says_so(name: str) -> None:
     assert SecretId(name).is_managed
     assert SecretId(f"{ARN}{name}-AbC123").is_managed
-    assert SecretId(f"{ARN}{name}-AbC123").lane == name
+    assert SecretId(f"{ARN}{name}-AbC123").lanes[0] == name
     assert not SecretId("rds/db").is_managed
 
 
@@ -95,4 +142,4 @@ def test_any_text_is_a_name_or_an_invalid_name(text: str) -> None:
     except InvalidSecretName:
         return
     assert secret_id == text
-    assert secret_id.lane
+    assert secret_id.lanes

@@ -28,15 +28,18 @@ class Case:
     choose: Callable[[int], int]
 
     def find(self, secret_id: str) -> Entry | None:
-        """The secret of this name, ARN, or ARN without its suffix."""
+        """The secret of this name, ARN, or ARN without its suffix. As AWS, take one that ends in a hyphen and six
+        characters for whole: a secret whose name ends so is not found by its ARN without suffix."""
         asked = SecretId(secret_id)
         if not asked.is_arn:
             return self._present(asked)
         if not asked.startswith(self.shelf.arn_prefix):
             return None  # a secret of another store
         tail = asked.removeprefix(self.shelf.arn_prefix)
-        whole = self._present(tail.rpartition("-")[0])
-        return whole if whole is not None and whole.arn == asked else self._present(tail)
+        if not asked.looks_whole:
+            return self._present(tail)
+        found = self._present(asked.lanes[0])
+        return found if found is not None and found.arn == asked else None
 
     def there(self, secret_id: str) -> Entry:
         """The secret, scheduled for deletion or not. Raises `SecretNotFound`."""
@@ -66,7 +69,8 @@ class Case:
 
     def missing(self, secret_id: str) -> SecretNotFound:
         """The refusal of what is not there."""
-        return SecretNotFound(f"there is no secret {secret_id} in {self.shelf.label}; list shows those there are")
+        hint = "; an ARN that ends in a hyphen and six characters is taken for whole" * SecretId(secret_id).looks_whole
+        return SecretNotFound(f"there is no secret {secret_id} in {self.shelf.label}; list shows those there are{hint}")
 
     def misplaced(self) -> InvalidRequest:
         """The refusal of a token that no page of this list has brought."""

@@ -87,7 +87,7 @@ def test_a_forced_delete_of_a_missing_secret_succeeds(backend: LocalBackend) -> 
     receipt = do(backend, Delete("a", force=True))
 
     assert (receipt.name, receipt.deletion_date) == ("a", START)
-    assert SecretId(receipt.arn).lane == "a"
+    assert SecretId(receipt.arn).lanes[0] == "a"
     assert do(backend, Delete(receipt.arn, force=True)).arn == receipt.arn
 
 

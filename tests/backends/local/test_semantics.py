@@ -118,7 +118,7 @@ def test_a_secret_is_found_by_its_arn_whole_or_without_the_suffix(backend: Local
     arn = do(backend, Set("db/password", "hunter2")).arn
 
     assert SecretId(arn).is_arn
-    assert SecretId(arn).lane == "db/password"
+    assert SecretId(arn).lanes[0] == "db/password"
     assert arn.startswith(f"{ARN_PREFIX}db/password-")
     for secret_id in (arn, arn[:-7]):
         found = do(backend, Get(secret_id))
