@@ -30,19 +30,22 @@ def _get_batch(
     """Read *ids* into *found* and *errors*; the request id. AWS names a secret by its name and whole ARN, and what it
     cannot read by its name or an ARN."""
     by_id: dict[str, Secret] = {}
+    by_partial: dict[str, Secret] = {}  # apart: it may read like the whole ARN of another one of them
     refused: dict[str, str] = {}
     token: str | None = None
     for _ in ids:  # as many pages at most: each has something
         answer = exchange.run(requests.batch_call(ids, token), answers.batch)
         for secret in answer.value.found:
-            by_id |= {secret.arn[:-SUFFIX_LENGTH]: secret, secret.arn: secret, secret.name: secret}
+            by_id |= {secret.arn: secret, secret.name: secret}
+            by_partial[secret.arn[:-SUFFIX_LENGTH]] = secret
         refused |= dict(answer.value.refused)
         token = answer.value.next_token
         if token is None:
             break
     for secret_id in ids:
-        if secret_id in by_id:
-            found[secret_id] = by_id[secret_id]
+        answered = by_id.get(secret_id) or by_partial.get(secret_id)
+        if answered is not None:
+            found[secret_id] = answered
         elif (code := _code_for(secret_id, refused)) is not None:
             errors[secret_id] = refusal(
                 "GetSecretValue", code, answer.request_id, deleted_if_invalid=not secret_id.is_managed
@@ -54,7 +57,9 @@ def _get_batch(
 
 
 def _code_for(secret_id: SecretId, refused: Mapping[str, str]) -> str | None:
-    """AWS's code for *secret_id*, under whatever id it was told."""
+    """AWS's code for *secret_id*, under whatever id it was told; rather under the very one, for an ARN may mean two."""
+    if secret_id in refused:
+        return refused[secret_id]
     return next((code for told, code in refused.items() if is_same(secret_id, told)), None)
 
 

@@ -374,6 +374,32 @@ def test_secrets_are_found_by_name_arn_and_partial_arn_and_what_is_left_out_is_t
         assert "secretsmanager:GetSecretValue" in str(batch.errors["denied"])
 
 
+@pytest.mark.parametrize("last_of_all", [True, False])
+def test_of_two_that_an_arn_may_mean_it_finds_the_one_whose_whole_arn_it_is(last_of_all: bool) -> None:
+    whole = ARN.replace(":a-AbCdEf", ":prod-apikey")
+    both = [value_of("prod") | {"ARN": whole}, value_of("prod-apikey") | {"ARN": f"{whole}-AbCdEf"}]
+    values = both[::-1] if last_of_all else both
+    with served(last({"SecretValues": values})) as (backend, _):
+        found = do(backend, ops.GetMany([whole, "prod-apikey"])).value.found
+
+    assert {secret_id: one.name for secret_id, one in found.items()} == {whole: "prod", "prod-apikey": "prod-apikey"}
+
+
+def test_of_two_that_an_arn_may_mean_each_has_its_own_refusal() -> None:
+    whole = ARN.replace(":a-AbCdEf", ":prod-apikey")
+    refused = [
+        {"SecretId": "prod-apikey", "ErrorCode": "AccessDeniedException"},
+        {"SecretId": whole, "ErrorCode": "ResourceNotFoundException"},
+    ]
+    with served(last({"Errors": refused})) as (backend, _):
+        told = do(backend, ops.GetMany(["prod-apikey", whole])).value.errors
+
+    assert {secret_id: type(error) for secret_id, error in told.items()} == {
+        "prod-apikey": errors.AccessDenied,
+        whole: errors.SecretNotFound,
+    }
+
+
 def test_pages_of_many_that_do_not_end_are_not_followed_for_ever() -> None:
     with served(answer_json({"NextToken": "n"})) as (backend, server):
         assert set(do(backend, ops.GetMany(["a", "b"])).value.errors) == {"a", "b"}
