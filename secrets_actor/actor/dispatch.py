@@ -30,6 +30,7 @@ from secrets_actor.actor.failures import out_of_time, workers_crashed
 from secrets_actor.actor.flights import Flight, Outcomes
 from secrets_actor.actor.jobs import (
     FetchCredentials,
+    HireAgain,
     Hurry,
     Job,
     JobDone,
@@ -82,7 +83,7 @@ class Dispatcher:
         self._pool = Pool[Pid](crew.max_workers)
         self._flights: dict[int, Flight] = {}
         self._alarms = Alarms(server)
-        self._staff = Staff(server, crew, self._pool, call_timeout, self._failed)
+        self._staff = Staff(server, crew, self._pool, call_timeout, self._failed, self._patience)
         self._keys = Keyring(wall_clock, self._clock.now)
         self._fetches = KeyFetches(server, self, self._pool, self._keys, call_timeout, meter)
         self.watch = EndpointWatch(server, crew.breaker, chance, self._kit)
@@ -173,6 +174,8 @@ class Dispatcher:
                 tag(done)
             case Nudge():
                 self._staff.nudge()
+            case HireAgain():
+                self._staff.hire_again()
             case Rest():
                 self._staff.rest()
             case Unadopted(workers):
@@ -220,6 +223,12 @@ class Dispatcher:
             cast(worker, Job(job, flight.operation, context, flight.lanes))
         self._alarms.arm(job, deadline - now + GRACE)
         return True
+
+    def _patience(self, job: int) -> float:
+        """For how many seconds a job can wait for a worker yet."""
+        if job <= KEYS:
+            return self._fetches.patience(self._clock.now())
+        return (self._flights[job].deadline or 0.0) - self._clock.now()
 
     def _cancel(self, flight: Flight) -> None:
         self.watch.withdrawn(flight)

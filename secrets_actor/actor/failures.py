@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from secrets_actor import otp
 from secrets_actor.domain.errors import (
@@ -18,6 +18,10 @@ from secrets_actor.domain.errors import (
 from secrets_actor.domain.operations import Operation, token_of
 from secrets_actor.otp import CallFailed, CallTimeout, Crashed, ExitReason, NoProcess
 
+NO_THREAD_HELP: Final = (
+    "this machine, user or container is at its limit of threads (ulimit -u, pids.max), or the program is ending: raise "
+    "the limit, or have fewer threads"
+)
 E = TypeVar("E", bound=SecretsError)
 
 

@@ -111,6 +111,11 @@ class Nudge:
 
 
 @dataclass(frozen=True, slots=True)
+class HireAgain:
+    """Timer: there may be a thread for a worker now."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rest:
     """Timer: look for workers that have had nothing to do."""
 

@@ -91,6 +91,10 @@ class KeyFetches:
         """By when a fetch that is sent *now* is to be done."""
         return now + self._call_timeout * (1.0 if self._keyring.current() is None else RENEWAL_SHARE)
 
+    def patience(self, now: float) -> float:
+        """For how many seconds those who wait for the fetch can wait yet; none if nobody does."""
+        return self._keyring.patience(now)
+
     def done(self, job: int, credentials: Credentials) -> None:
         """New keys are here."""
         if job == self.job:

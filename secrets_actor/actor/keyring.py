@@ -70,6 +70,11 @@ class Keyring:
         """Let *flight* wait for keys."""
         self._locked_out.append(flight)
 
+    def patience(self, now: float) -> float:
+        """For how many seconds the first of those who wait for a fetch can wait yet; 0 if nobody does."""
+        deadlines = [flight.deadline or 0.0 for flight in self._locked_out]
+        return min(deadlines, default=now) - now
+
     def fetched(self, credentials: Credentials) -> list[Flight]:
         """New keys are here; those who waited for them. Keys that have ended count as a fetch that failed."""
         wall, seconds, end = self._wall_clock(), self._seconds(), credentials.expires_at

@@ -4,7 +4,7 @@ Rule 1: workers are started on demand, up to *max_workers*; one that is on its w
 Rule 2: a worker that ended abnormally is started again by its supervisor: it is on its way, too. One that was adopted
         takes up room; it is on its way if it has nothing to do, and if it is busy nobody counts on it.
 Rule 3: a job whose worker ended goes to the front of the queue.
-Rule 4: nobody is started while it is not known yet who is there to be adopted.
+Rule 4: nobody is started while it is not known yet who is there to be adopted, nor for a while after one could not be.
 Rule 5: the worker that had something to do last is the first to get more, so that the others rest and can be let go.
 """
 
@@ -39,7 +39,7 @@ class Pool(Generic[W]):
         self._busy: dict[W, int] = {}
         self._adopted: dict[W, bool] = {}  # whether it is counted on
         self._expected = 0
-        self.adopting = False  # whether it is not known yet who is there
+        self.hires = True  # whether workers may be started now
         self._queue: deque[int] = deque()
         self._used: set[W] = set()  # since the last look
 
@@ -130,7 +130,7 @@ class Pool(Generic[W]):
             self._busy[worker] = job
             give.append((worker, job))
         room = self._max_workers - len(self._idle) - len(self._busy) - len(self._adopted) - self._expected
-        start = 0 if self.adopting else max(0, min(len(self._queue) - self._on_their_way, room))
+        start = max(0, min(len(self._queue) - self._on_their_way, room)) if self.hires else 0
         self._expected += start
         return Plan(tuple(give), start)
 

@@ -16,7 +16,19 @@ from secrets_actor.domain.errors import InvalidParameter
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import Get
 from secrets_actor.forks import notice_fork
-from secrets_actor.otp import ChildError, ChildSpec, Clock, ForkedProcess, From, Name, NoProcess, Observer, StartChild
+from secrets_actor.otp import (
+    ChildError,
+    ChildSpec,
+    Clock,
+    ForkedProcess,
+    From,
+    Name,
+    NoProcess,
+    Observer,
+    StartChild,
+    StartError,
+    lacks_thread,
+)
 from secrets_actor.records import dataclass
 
 _TOO_MANY: Final = "too_many"
@@ -64,6 +76,8 @@ class Background:
         answer.on_settled(self._report)
 
     def _report(self, answer: From[Any]) -> None:
+        if isinstance(answer.error, StartError) and lacks_thread(answer.error.reason):
+            return  # it begins as soon as there is one
         if answer.error is not None:
             code = _TOO_MANY if isinstance(answer.error, ChildError) else translated(answer.error).code
             self.observe(PrefetchFailed(LABEL, "a prefetch", code))

@@ -50,11 +50,12 @@ from secrets_actor.otp.gen_server import (
 from secrets_actor.otp.messages import Answered, Ask, Cast, Down, ExitSignal
 from secrets_actor.otp.node import Node
 from secrets_actor.otp.pid import MonitorRef, Pid
-from secrets_actor.otp.process import IGNORE, Behaviour, NamedRef, spawn
+from secrets_actor.otp.process import IGNORE, Behaviour, NamedRef, begin, spawn
 from secrets_actor.otp.reasons import (
     FORKED,
     KILL,
     KILLED,
+    NO_THREAD,
     NOPROC,
     NORMAL,
     SHUTDOWN,
@@ -64,6 +65,7 @@ from secrets_actor.otp.reasons import (
     FailedToStart,
     Shutdown,
     Stopped,
+    lacks_thread,
 )
 from secrets_actor.otp.registry import Name, Registry
 from secrets_actor.otp.reply import From, answer_all
@@ -89,6 +91,7 @@ __all__ = [
     "KILLED",
     "NOPROC",
     "NORMAL",
+    "NO_THREAD",
     "SHUTDOWN",
     "TIMEOUT",
     "Address",
@@ -162,9 +165,11 @@ __all__ = [
     "TreeNode",
     "WhichChildren",
     "answer_all",
+    "begin",
     "call",
     "cast",
     "draw",
+    "lacks_thread",
     "snapshot",
     "spawn",
     "stop",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from secrets_actor.clock import sleep
 from secrets_actor.otp.child_spec import BrutalKill, ChildSpec
 from secrets_actor.otp.errors import NameTaken, StartError
 from secrets_actor.otp.pid import Pid
@@ -14,6 +15,10 @@ from secrets_actor.otp.reasons import IGNORE, SHUTDOWN
 
 if TYPE_CHECKING:
     from secrets_actor.otp.node import Node
+
+
+# Seconds.
+NAP: Final = 0.25
 
 
 def start_child(node: Node, spec: ChildSpec) -> Pid | None:
@@ -59,6 +64,17 @@ def _see_off(orphan: Pid, spec: ChildSpec) -> None:
     if orphan.wait(None if math.isinf(grace) else grace) is None:
         orphan.kill()
         orphan.wait()
+
+
+def tell_later(me: Pid, delay: float, message: object) -> None:
+    """Have the supervisor *me*, whose own thread this is, get *message* in *delay* seconds. Where no timer process is
+    (it may be the one to be started), the supervisor itself sleeps, but for a moment at a time."""
+    timers = me.node.timers
+    if timers.kept:
+        timers.send_after(delay, me, message)
+    else:
+        sleep(min(delay, NAP))
+        me.post(message)
 
 
 def stop_children(me: Pid, running: Iterable[tuple[Pid, ChildSpec]]) -> None:

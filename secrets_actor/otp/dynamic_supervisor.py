@@ -13,7 +13,7 @@ from random import random
 from typing import Any
 
 from secrets_actor.otp import strategy
-from secrets_actor.otp.child import start_child, stop_children
+from secrets_actor.otp.child import start_child, stop_children, tell_later
 from secrets_actor.otp.child_requests import (
     CountChildren,
     Counts,
@@ -34,7 +34,7 @@ from secrets_actor.otp.events import ChildRestarted, ChildStartFailed, Superviso
 from secrets_actor.otp.gen_server import GenServer, Handled, NoReply, Reply, Stop
 from secrets_actor.otp.messages import ExitSignal
 from secrets_actor.otp.pid import Pid
-from secrets_actor.otp.reasons import SHUTDOWN, ExitReason, Stopped
+from secrets_actor.otp.reasons import SHUTDOWN, ExitReason, Stopped, lacks_thread
 from secrets_actor.otp.reply import From
 from secrets_actor.otp.restart_window import RestartWindow
 from secrets_actor.records import dataclass, replace
@@ -51,6 +51,7 @@ class TerminatePid:
 class _TryAgain:
     pid: Pid
     reason: ExitReason
+    counts: bool = True
 
 
 class _Crowd:
@@ -90,6 +91,7 @@ class DynamicSupervisor(GenServer):
         self._max_children = max_children
         self._children: dict[Pid, Child] = {}  # only changed by the process itself; shown to all by _Crowd
         self._window = RestartWindow(flags.intensity, flags.period)
+        self._threadless: dict[Pid, int] = {}  # how many tries in a row wanted a thread
 
     def init(self) -> None:
         """No children yet."""
@@ -134,7 +136,7 @@ class DynamicSupervisor(GenServer):
         elif isinstance(message, Overdue):
             message.watch.judge()
         elif isinstance(message, _TryAgain) and message.pid in self._children:
-            return self._restart(message.pid, self._children[message.pid], message.reason)
+            return self._restart(message.pid, self._children[message.pid], message.reason, counts=message.counts)
         return None
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002
@@ -171,12 +173,14 @@ class DynamicSupervisor(GenServer):
             self.node.observe(SupervisorShutDown(self.me.label, child.spec.id, str(reason)))
         return gone
 
-    def _restart(self, pid: Pid, child: Child, reason: ExitReason) -> Handled:
-        self._window = self._window.record(self.node.clock.now())
-        self._publish()
+    def _restart(self, pid: Pid, child: Child, reason: ExitReason, *, counts: bool = True) -> Handled:
+        if counts:
+            self._window = self._window.record(self.node.clock.now())
+            self._publish()
         flags, spec = self.flags, child.spec
+        tries = self._threadless.get(pid, 0)
         self._forget(pid)
-        if self._window.exceeded:
+        if counts and self._window.exceeded:
             self.node.observe(SupervisorGaveUp(self.me.label, spec.id, str(reason), flags.intensity, flags.period))
             return Stop(SHUTDOWN)
         child = Child(spec, State.RESTARTING, child.restarts + 1, child.tries)
@@ -185,7 +189,11 @@ class DynamicSupervisor(GenServer):
         except StartError as error:
             self.node.observe(ChildStartFailed(self.me.label, spec.id, str(error.reason)))
             self._children[pid] = child
-            if not self._postpone(pid, child, 0.0, reason):
+            if lacks_thread(error.reason):
+                tries = self._threadless[pid] = tries + 1
+                delay = strategy.NO_THREAD_WAITS.delay(tries, random())  # noqa: S311
+                tell_later(self.me, delay, _TryAgain(pid, reason, counts=False))
+            elif not self._postpone(pid, child, 0.0, reason):
                 self.me.post(_TryAgain(pid, reason))
         else:
             recent = len(self._window.times)
@@ -224,6 +232,7 @@ class DynamicSupervisor(GenServer):
 
     def _forget(self, pid: Pid) -> None:
         del self._children[pid]
+        self._threadless.pop(pid, None)
 
     def _counts(self) -> Counts:
         counts = count(self._children.values())

@@ -5,11 +5,13 @@ Rule 2: every exception, SystemExit and KeyboardInterrupt too, ends this process
         every actor of the program.
 Rule 3: our actors are not in pykka's registry: they are stopped by their supervisors, not by `stop_all`.
 Rule 4: nothing reaches pykka's own message handling: it logs what it does not expect, whole.
-Rule 5: a plain `ask` becomes a Call, so that its answer can be deferred; its errors pass the process's translator.
+Rule 5: a thread that cannot be started is a failed start like any other (`NO_THREAD`), and nothing is left of it.
+Rule 6: a plain `ask` becomes a Call, so that its answer can be deferred; its errors pass the process's translator.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -28,8 +30,20 @@ from secrets_actor.otp.mailbox import CLOSED, Mailbox
 from secrets_actor.otp.messages import Ask, StopRequest
 from secrets_actor.otp.node import Node
 from secrets_actor.otp.pid import Pid, current, enter
-from secrets_actor.otp.reasons import IGNORE, KILLED, SHUTDOWN, TIMEOUT, Crashed, ExitReason, Stopped
+from secrets_actor.otp.reasons import IGNORE, KILLED, NO_THREAD, SHUTDOWN, TIMEOUT, Crashed, ExitReason, Stopped
 from secrets_actor.otp.reply import From
+
+
+def begin(thread: threading.Thread) -> bool:
+    """Start *thread*. False if there is none to be had: the machine, the user or the container is at its limit, or
+    Python is shutting down (where 3.11 would wait forever for it to begin)."""
+    if sys.is_finalizing():
+        return False
+    try:
+        thread.start()
+    except (RuntimeError, MemoryError):
+        return False
+    return True
 
 
 class _Actor(pykka.ThreadingActor):
@@ -53,7 +67,10 @@ class _Actor(pykka.ThreadingActor):
     def _start_actor_loop(self) -> None:
         thread = threading.Thread(target=self._run, name=f"{self.pid.label}#{self.pid.serial}", daemon=True)
         self.pid.thread = thread
-        thread.start()
+        if not begin(thread):
+            self.pid.thread = None
+            self.pid.node.thread_ended(self.pid)  # whoever killed it meanwhile took it for one with a thread
+            raise StartError(NO_THREAD)
 
     def _run(self) -> None:
         enter(self.pid)
@@ -224,8 +241,8 @@ def spawn(
     """Start a process and wait for its init, up to *timeout* seconds (None: as long as it takes).
 
     *link* ties it to the process that starts it, its parent; *mailbox* bounds its calls; *deadline* its callbacks, in
-    seconds, if its parent is a supervisor. Raises `StartError` when init
-    fails, ignores (`error.reason is IGNORE`) or takes too long (`TIMEOUT`; it is then killed), `NameTaken`, and
+    seconds, if its parent is a supervisor. Raises `StartError` when init fails, ignores (`error.reason is IGNORE`) or
+    takes too long (`TIMEOUT`; it is then killed), or when there is no thread for it (`NO_THREAD`); `NameTaken`; and
     `ForkedProcess` in a process of the program that was forked from the node's.
     """
     actor = _Actor(node, factory, label, name)
@@ -254,16 +271,19 @@ def spawn(
     except CallTimeout:
         reason = TIMEOUT
         _undo(pid, starter)
+    except StartError as error:  # no thread: there was no init to raise one
+        reason = error.reason
+        _undo(pid, starter, reason)
     except BaseException:
         _undo(pid, starter)
         raise
     raise StartError(reason)
 
 
-def _undo(pid: Pid, starter: Pid | None) -> None:
+def _undo(pid: Pid, starter: Pid | None, reason: ExitReason = KILLED) -> None:
     if starter is not None:
         starter.unlink(pid)
-    pid.kill()
+    pid.finish(reason)
 
 
-__all__ = ["IGNORE", "Behaviour", "Ending", "NameTaken", "NamedRef", "spawn"]
+__all__ = ["IGNORE", "Behaviour", "Ending", "NameTaken", "NamedRef", "begin", "spawn"]

@@ -100,4 +100,12 @@ NOPROC: Final = Plain("noproc")
 TIMEOUT: Final = Plain("timeout")
 FORKED: Final = Plain("forked")  # its thread is in the program that this one was forked from
 TOO_MANY_DISOWNED: Final = Plain("too many disowned threads")
+NO_THREAD: Final = Plain("no thread could be started")  # a limit of the machine; see `lacks_thread`
 IGNORE: Final = Plain("ignore")  # init decided that no process is needed; compare with `is`
+
+
+def lacks_thread(reason: ExitReason | None) -> bool:
+    """Whether a start failed with *reason* because no thread was to be had, for the process or for one below it."""
+    while isinstance(reason, Shutdown) and isinstance(reason.detail, FailedToStart):
+        reason = reason.detail.reason
+    return reason is NO_THREAD

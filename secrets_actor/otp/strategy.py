@@ -8,17 +8,25 @@ Rule 4: a group restart stops the others in reverse start order, then starts all
 Rule 5: a try to start that failed is a restart of its own: under rest_for_one from the child that failed on, under
         one_for_all from the first.
 Rule 6: with a backoff the restart, its place in the window and whom it affects are decided when the delay is over.
-Rule 7: the end of a significant child that is not restarted can end the supervisor; being stopped cannot, though a
+Rule 7: a try that failed only because no thread was to be had is made again after a while that grows, with a backoff or
+        without, and takes no place in the window: the machine is at its limit, and no supervisor above could help.
+Rule 8: the end of a significant child that is not restarted can end the supervisor; being stopped cannot, though a
         child so stopped counts as gone.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
+from secrets_actor.otp.backoff import Backoff
 from secrets_actor.otp.child_spec import AutoShutdown, ChildSpec, Restart, Strategy
 from secrets_actor.otp.child_table import Child, ChildTable, State
 from secrets_actor.otp.reasons import ExitReason
 from secrets_actor.otp.restart_window import RestartWindow
 from secrets_actor.records import dataclass
+
+# Between two tries to start a process for which there is no thread.
+NO_THREAD_WAITS: Final = Backoff(initial=0.02, factor=2.0, maximum=1.0, jitter=0.25)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +72,14 @@ def on_end(
     return restart(table, child, strategy, window, now)
 
 
-def restart(table: ChildTable, child: Child, strategy: Strategy, window: RestartWindow, now: float) -> Plan:
-    """The plan for a child that must be started again."""
-    window = window.record(now)
-    if window.exceeded:
-        return Plan(window, give_up=True)
+def restart(
+    table: ChildTable, child: Child, strategy: Strategy, window: RestartWindow, now: float, *, counts: bool = True
+) -> Plan:
+    """The plan for a child that must be started again; *counts*: unless the last try only wanted a thread."""
+    if counts:
+        window = window.record(now)
+        if window.exceeded:
+            return Plan(window, give_up=True)
     if strategy is Strategy.ONE_FOR_ONE:
         return Plan(window, start=(child.spec.id,))
     group = table.rows if strategy is Strategy.ONE_FOR_ALL else table.following(child.spec.id)

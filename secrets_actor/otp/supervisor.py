@@ -18,7 +18,7 @@ from random import random
 from typing import Any
 
 from secrets_actor.otp import strategy
-from secrets_actor.otp.child import start_child, stop_children
+from secrets_actor.otp.child import start_child, stop_children, tell_later
 from secrets_actor.otp.child_requests import (
     CountChildren,
     Counts,
@@ -39,7 +39,7 @@ from secrets_actor.otp.events import ChildRestarted, ChildStartFailed, Superviso
 from secrets_actor.otp.gen_server import GenServer, Handled, InitResult, NoReply, Ok, Reply, Stop
 from secrets_actor.otp.messages import ExitSignal
 from secrets_actor.otp.pid import Pid
-from secrets_actor.otp.reasons import SHUTDOWN, ExitReason, FailedToStart, Shutdown, Stopped
+from secrets_actor.otp.reasons import SHUTDOWN, ExitReason, FailedToStart, Shutdown, Stopped, lacks_thread
 from secrets_actor.otp.reply import From
 from secrets_actor.otp.restart_window import RestartWindow
 from secrets_actor.records import dataclass
@@ -49,6 +49,7 @@ from secrets_actor.records import dataclass
 class _TryAgain:
     child: str
     wait: object = None
+    counts: bool = True
 
 
 class Supervisor(GenServer):
@@ -62,6 +63,7 @@ class Supervisor(GenServer):
         self._table = ChildTable()
         self._window = RestartWindow(flags.intensity, flags.period)
         self._waits: dict[str, object] = {}  # by child, the wait before its next start
+        self._threadless: dict[str, int] = {}  # by child, how many tries in a row wanted a thread
 
     # --- callbacks ------------------------------------------------------------------------------------------------
 
@@ -113,7 +115,8 @@ class Supervisor(GenServer):
             wait = self._waits.get(message.child)
             if row is not None and row.process is State.RESTARTING and message.wait is wait:
                 self._waits.pop(message.child, None)
-                plan = strategy.restart(self._table, row, self.flags.strategy, self._window, self.node.clock.now())
+                now, counts = self.node.clock.now(), message.counts
+                plan = strategy.restart(self._table, row, self.flags.strategy, self._window, now, counts=counts)
                 return self._carry_out(plan, row, Stopped("start failed"))
         return None
 
@@ -159,7 +162,9 @@ class Supervisor(GenServer):
                 self.node.observe(ChildStartFailed(self.me.label, each, str(error.reason)))
                 if each != child and self._row(child).pid is None:  # the one to try again is another
                     self._set(self._table.with_process(child, State.STOPPED))
-                if not self._postpone(starting, None):
+                if lacks_thread(error.reason):
+                    self._await_thread(each)
+                elif not self._postpone(starting, None):
                     self._set(self._table.with_process(each, State.RESTARTING))
                     self.me.post(_TryAgain(each))
                 return None
@@ -180,12 +185,20 @@ class Supervisor(GenServer):
         self.send_after(delay, _TryAgain(child, wait))
         return True
 
+    def _await_thread(self, child: str) -> None:
+        tries = self._threadless[child] = self._threadless.get(child, 0) + 1
+        self._waits[child] = wait = object()
+        self._set(self._table.with_process(child, State.RESTARTING))
+        delay = strategy.NO_THREAD_WAITS.delay(tries, random())  # noqa: S311
+        tell_later(self.me, delay, _TryAgain(child, wait, counts=False))
+
     def _start(self, spec: ChildSpec) -> Pid | None:
         """Start a child that is in the table. A start function's own mistakes count as failed starts."""
         try:
             pid = start_child(self.node, spec)
         except NameTaken as error:
             raise StartError(Stopped(str(error))) from None
+        self._threadless.pop(spec.id, None)
         self._set(self._table.with_process(spec.id, pid if pid is not None else State.STOPPED))
         return pid
 

@@ -103,6 +103,12 @@ class TimerTable:
         self._lock = threading.Lock()
         self._heap, self._cancelled, self.keeper = [], 0, None
 
+    @property
+    def kept(self) -> bool:
+        """Whether a timer process works the table now."""
+        keeper = self.keeper
+        return keeper is not None and keeper.is_alive()
+
     def wake(self) -> None:
         """Have the timer process look at the table again."""
         keeper = self.keeper

@@ -14,6 +14,7 @@ from secrets_actor.otp import (
     Kind,
     Observer,
     Restart,
+    StartError,
     Stop,
 )
 from secrets_actor.records import dataclass
@@ -30,7 +31,11 @@ class Hosted(GenServer):
 
     def init(self) -> Any:
         """Bring our tree up."""
-        self._root = self.me.published = self._system.start_linked()
+        try:
+            self._root = self.me.published = self._system.start_linked()
+        except StartError as error:  # no thread: the supervisor knows what to do
+            return Stop(error.reason)
+        return None
 
     def handle_info(self, message: Any) -> Handled:
         """Our root has given up: so does this, for the same reason."""

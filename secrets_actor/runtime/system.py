@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
-from secrets_actor.actor.failures import translated
+from secrets_actor.actor.failures import NO_THREAD_HELP, translated
 from secrets_actor.actor.jobs import Drain, UseStore
 from secrets_actor.client.background import Subscription
 from secrets_actor.client.secrets import Secrets
@@ -38,6 +39,7 @@ from secrets_actor.otp import (
     Pid,
     StartError,
     call,
+    lacks_thread,
     spawn,
 )
 from secrets_actor.records import dataclass, fields, replace
@@ -52,7 +54,7 @@ from secrets_actor.runtime.wiring import SECRETS, assemble, assemble_afresh, kit
 Source = str | os.PathLike[str] | Settings | None
 # Seconds that a forked child has to become another program, before what is subscribed to is asked for there.
 _EXEC_GRACE: Final = 0.2
-# Seconds that `stop` waits for the threads of processes that were cut off; one that hangs longer is left behind.
+# Seconds that `stop` waits, within its time, for the threads of processes that were cut off.
 _THREADS_GRACE = 1.0
 
 
@@ -90,7 +92,8 @@ class System(AsyncFace, Looking):
         self._ended = threading.Event()
         self._reason: ExitReason | None = None
         self._hosted = False
-        self._reviving = threading.RLock()
+        self._starting = threading.RLock()  # a signal handler may start it while its thread does
+        self._is_starting = False
         on_fork(self)
         self._face = face_of(self._parts, self._takes_calls)
         self.secrets = Secrets(self._face)
@@ -99,15 +102,19 @@ class System(AsyncFace, Looking):
     # --- life -----------------------------------------------------------------------------------------------------
 
     def start(self) -> Self:
-        """Start the tree; touches no network. Nothing if it runs already. Raises `StartFailed`."""
-        if not self._is_up():
-            self._start_root(link=False)
+        """Start the tree; touches no network. Nothing if it runs already; of several threads
+        that start it at once, all return when it is up. Raises `StartFailed`."""
+        with self._starting:
+            if not (self._is_up() or self._is_starting):
+                self._start_root(link=False)
         return self
 
     def start_linked(self) -> Pid:
-        """Start the tree linked to the calling process, which is its parent. Raises `StartFailed`."""
+        """Start the tree linked to the calling process, which is its parent. Raises `StartFailed`, and `StartError` if
+        there was no thread for it: then a supervisor may try again."""
         self._hosted = True
-        return self._start_root(link=True)
+        with self._starting:
+            return self._start_root(link=True)
 
     def expect_end(self) -> None:
         """From now on the end of the tree is no news for `on_give_up`."""
@@ -119,19 +126,26 @@ class System(AsyncFace, Looking):
         parts = self._parts
         self._ended.clear()
         self._stopping = self._draining = False
+        self._is_starting, lack = True, None
         try:
             root = spawn(parts.node, lambda: tree.root(parts), label=tree.ROOT, link=link)
         except StartError as error:
             problem = str(error.reason)
-        except OtpError as error:  # forked, or somebody else starts it at this moment
+            if lacks_thread(error.reason):
+                problem, lack = f"{problem}: {NO_THREAD_HELP}", error
+        except OtpError as error:  # forked, or its processes are there already
             problem = str(error)
         else:
             self._root = root
             parts.cache.show()
             root.monitor(self._on_end)
             return root
+        finally:
+            self._is_starting = False
         parts.reports.close(_THREADS_GRACE)  # what went wrong stands in there
         self._ended.set()
+        if link and lack is not None:
+            raise lack
         raise StartFailed(f"the tree did not come up: {problem}")
 
     def _on_end(self, down: Down) -> None:
@@ -188,15 +202,16 @@ class System(AsyncFace, Looking):
         raise failure
 
     def stop(self, timeout: float = 10.0, *, drain: float = 0.0) -> None:
-        """Stop the tree, last part first; what is not done in *timeout* seconds is cut off. Nothing if it has ended.
+        """Stop the tree, last part first; what is not done in *timeout* seconds is cut off, and threads that hang are
+        left behind. Nothing if it has ended. Never raises.
 
         With *drain*, new calls are refused at once (`ServerDown`), and those that are under way have so many seconds to
         finish first; whoever is not done then is told.
         """
         notice_fork()
         root = self._root
-        if root is None or self._told_by is threading.current_thread():
-            return
+        if root is None or self._told_by is threading.current_thread() or sys.is_finalizing():
+            return  # in the last, there is no other thread any more
         if drain > 0 and self._is_up():
             self._draining = True
             self._parts.cache.hide()
@@ -211,9 +226,10 @@ class System(AsyncFace, Looking):
         for pid in sorted((pid for pid in node.live if _is_below(root, pid)), key=lambda pid: pid.serial):
             if pid.wait(max(0.0, deadline - now())) is None:
                 pid.kill()
+        grace = min(deadline, now() + _THREADS_GRACE)
         for pid in node.disowned:
             if pid.thread is not None and pid.thread is not threading.current_thread():
-                pid.thread.join(_THREADS_GRACE)
+                pid.thread.join(max(0.0, grace - now()))
         if not (node.forked or self._is_up()):
             self._parts.reports.close(min(max(0.0, deadline - now()), _THREADS_GRACE))
 
@@ -242,7 +258,8 @@ class System(AsyncFace, Looking):
         self._parts.cache.forget()
         self._parts.trail.forget()
         self._parts.subscriptions.forget()
-        self._reviving, self._ended = threading.RLock(), threading.Event()
+        self._starting, self._ended = threading.RLock(), threading.Event()
+        self._is_starting = False
         self._told_by = None
         self._reason = FORKED if self._reason is None else self._reason
         self._ended.set()
@@ -259,8 +276,8 @@ class System(AsyncFace, Looking):
     def _is_ready(self) -> bool:
         """Whether the tree is up; after a fork it is brought up first. Raises `StartFailed`."""
         if self._is_orphaned():
-            with self._reviving:
-                if self._is_orphaned():
+            with self._starting:
+                if self._is_orphaned() and not self._is_starting:
                     self._start_root(link=False)
         return self._is_up()
 

@@ -22,7 +22,7 @@ from secrets_actor.clock import now, wall_time
 from secrets_actor.domain import metrics
 from secrets_actor.domain.metrics import NO_METER, Meter
 from secrets_actor.forks import on_fork
-from secrets_actor.otp import LifecycleEvent
+from secrets_actor.otp import LifecycleEvent, begin
 from secrets_actor.records import dataclass
 
 # Events that may wait; a kilobyte each at most.
@@ -70,13 +70,14 @@ class Courier:
         for that; whether it came about. What is posted later is delivered all the same."""
         done = threading.Event()
         self._waiting.put((last, done))
-        self._see_to_it()
+        if not self._see_to_it():
+            return False
         thread, end = self._thread, now() + patience
         if thread is threading.current_thread():  # a receiver that closes us would wait for itself
             return False
         if not done.wait(max(patience, 0.0)):
             return False
-        if thread is not None:
+        if thread is not None and thread.is_alive():  # another may be about to start it
             thread.join(max(end - now(), 0.0))
         return True
 
@@ -88,16 +89,18 @@ class Courier:
         self._looks += 1
         return next(self._losses) + 1 - self._looks - self._told
 
-    def _see_to_it(self) -> None:
+    def _see_to_it(self) -> bool:
+        """Have a thread deliver. False if there is none to be had."""
         turn = self._turn
         if not turn.acquire(blocking=False):
-            return
+            return True
         work = (turn, self._waiting)
         self._thread = threading.Thread(target=self._run, args=work, name=f"{self._receiver} courier", daemon=True)
-        try:
-            self._thread.start()
-        except (RuntimeError, MemoryError):  # rule 3; any other error comes of a signal, and the thread is there
-            turn.release()
+        if begin(self._thread):  # an error comes of a signal, and the thread is there
+            return True
+        turn.release()  # rule 3
+        self._thread = None
+        return False
 
     def _run(self, turn: threading.Lock, waiting: SimpleQueue[Any]) -> None:
         while True:

@@ -106,11 +106,11 @@ def test_workers_that_do_not_come_are_counted_on_no_more() -> None:
 
 def test_nobody_is_started_before_it_is_known_who_is_there() -> None:
     pool = Pool[str](4)
-    pool.adopting = True
+    pool.hires = False
     pool.submit(1)
     assert pool.assign() == Plan((), start=0)
 
-    pool.adopting = False
+    pool.hires = True
     pool.adopt("busy", busy=True)
     pool.adopt("idle", busy=False)
 

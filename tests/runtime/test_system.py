@@ -3,7 +3,10 @@
 import gc
 import os
 import threading
+import time
 from pathlib import Path
+
+import pytest
 
 import secrets_actor
 from secrets_actor import ServerDown, StartFailed, System
@@ -234,3 +237,38 @@ def test_a_stop_from_several_threads_at_once_is_one_stop(system: System) -> None
 
     assert [one.result(10) for one in stops] == [None] * 4
     assert not system.is_running()
+
+
+def test_of_several_threads_that_start_it_at_once_each_finds_it_running(tmp_path: Path) -> None:
+    for _ in range(5):
+        system, at_once = System(settings(tmp_path)), threading.Barrier(8)
+
+        def start(system: System = system, at_once: threading.Barrier = at_once) -> object:
+            at_once.wait(10)
+            return system.start().is_running(), system.wait(0.0)
+
+        starts = [in_background(start) for _ in range(8)]
+        try:
+            assert [one.result(10) for one in starts] == [(True, None)] * 8
+            system.secrets.set("a", "v")
+        finally:
+            system.stop()
+        assert str(system.wait(0.0)) == "shutdown"
+
+
+@pytest.mark.parametrize("timeout", [0.0, 0.4])
+def test_a_stop_keeps_its_time_however_many_threads_hang(tmp_path: Path, shelf: Shelf, timeout: float) -> None:
+    shelf.put("a", "v")
+    hold, calls = shelf.hold("get"), 12
+    with running(System(settings(tmp_path, max_workers=calls), kit=shelf.kit()), shelf) as system:
+        asked = [in_background(lambda n=n: failure(lambda: system.secrets.get(f"a{n}"))) for n in range(calls)]
+        for _ in range(calls):
+            hold.wait()
+        begun = time.monotonic()
+        system.stop(timeout)
+        assert time.monotonic() - begun < timeout + 0.5
+        assert not system.is_running()
+        assert {type(one.result(10)) for one in asked} == {ServerDown}
+        begun = time.monotonic()
+        system.stop(timeout)
+        assert time.monotonic() - begun < timeout + 0.5
