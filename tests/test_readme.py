@@ -63,4 +63,5 @@ def test_the_example_runs(name: str, tmp_path: Path) -> None:
         timeout=60,
     )
 
-    assert (ended.returncode, ended.stderr) == (0, "")
+    told = [line for line in ended.stderr.splitlines() if '"store_made"' not in line]
+    assert (ended.returncode, told) == (0, [])

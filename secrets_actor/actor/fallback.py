@@ -1,7 +1,8 @@
 """What is served when the store could not answer, and what is not served any more when it said no. PURE.
 
 Rule 1: only a lost way, a time-out, throttling and a failure on the store's side count: then the store has not said
-        anything about the secret. So do keys that could not be fetched, for that says nothing about it either.
+        anything about the secret. So do keys that could not be fetched, and a local store that is damaged as a whole,
+        for that says nothing about it either.
 Rule 2: a no of the store is final: denied, deleted, not found, keys refused.
 Rule 3: a no is about what was asked: that one version or stage is not there, cannot be opened or does not fit says
         nothing of the current value, and that somebody may not describe a secret says nothing of reading it.
@@ -23,6 +24,7 @@ from secrets_actor.domain.errors import (
     SecretDeleted,
     SecretNotFound,
     SecretsError,
+    StoreDamaged,
     StoreFailure,
     StoreUnavailable,
     Throttled,
@@ -42,6 +44,7 @@ _OUTAGES: Final = (
     DeadlineExceeded,
     MetadataServiceError,
     StoreUnavailable,
+    StoreDamaged,
     InvalidAnswer,
     WorkerCrashed,
 )

@@ -16,8 +16,10 @@ from secrets_actor.cli import output, values
 from secrets_actor.cli.failures import EPILOG, FAILED, PROGRAM, USAGE, run
 from secrets_actor.cli.store import store
 from secrets_actor.domain.names import SecretId
+from secrets_actor.otp import LifecycleEvent
 from secrets_actor.records import dataclass
 from secrets_actor.runtime.system import System
+from secrets_actor.runtime.wiring import StoreMade
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +31,30 @@ class Options:
 
     @contextmanager
     def system(self) -> Iterator[System]:
-        """A running system. Ctrl-C cuts off what is under way: who interrupts does not want to wait for it."""
-        with System(self.config) as system:
-            try:
-                yield system
-            except KeyboardInterrupt:
-                system.stop(0)
-                raise
+        """A running system. Ctrl-C cuts off what is under way: who interrupts does not want to wait for it. A store
+        that is made on the way is told."""
+        made: list[StoreMade] = []
+
+        def note(event: LifecycleEvent) -> None:
+            if isinstance(event, StoreMade):
+                made.append(event)
+
+        try:
+            with System(self.config, observer=note) as system:
+                try:
+                    yield system
+                except KeyboardInterrupt:
+                    system.stop(0)
+                    raise
+        finally:
+            for event in made:
+                click.echo(self._told(event), err=True)
+
+    def _told(self, event: StoreMade) -> str:
+        if self.as_json:
+            facts = {"folder": event.folder, "key": event.sealed_by, "next": event.advice}
+            return output.as_json({"event": "store_made", **facts})
+        return f"{PROGRAM}: made a store in {event.folder}, under the key in {event.sealed_by}: {event.advice}"
 
     def show(self, facts: dict[str, Any]) -> None:
         """Print facts."""

@@ -64,7 +64,8 @@ class BackendKit:
 
     `endpoint` is its host and port, for a store that has one: a breaker then guards it.
     `examine` looks at everything that the store needs, by a deadline (clock seconds), and changes nothing;
-    the text is what names begin with that it may ask for.
+    the text is what names begin with that it may ask for. `prepare` is called by each start of a system, before
+    anything else, with a deadline; it raises only `SecretsError`s.
     """
 
     name: str
@@ -72,6 +73,7 @@ class BackendKit:
     credentials: CredentialSource | None = None
     examine: Callable[[float, str], Iterable[Finding]] | None = None
     endpoint: str | None = None
+    prepare: Callable[[float], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

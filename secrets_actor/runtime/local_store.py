@@ -50,15 +50,15 @@ class LocalStore:
 
     def backup(self, path: Path) -> int:
         """Copy it to a new file; the size in bytes."""
-        return copies.backup(self.folder, path, deadline=_deadline())
+        return copies.backup(self.folder, self.source, path, deadline=_deadline())
 
     def restore(self, path: Path, *, replace: bool) -> copies.Restored:
         """Make it what it was when it was copied."""
         return copies.restore(self.folder, self.source, path, replace=replace, deadline=_deadline())
 
     def check_is_there(self) -> None:
-        """Raise `StoreUnavailable` when there is none, which whoever opens it would make."""
-        place.database_of(self.folder)
+        """Raise `StoreUnavailable` when there is none, before anybody is asked for a passphrase."""
+        place.database_of(self.folder, self.source)
 
     def export_to(self, path: Path, lock: Lock) -> int:
         """Export all secrets to a new file at *path*; how many. Raises `ExportFileError`."""

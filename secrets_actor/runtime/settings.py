@@ -32,9 +32,12 @@ class LocalSettings:
 
     *key*: where the master key comes from: `"file"`, a key file in the folder; or a table, `{"env": "NAME"}` and
     others, as config/secrets_actor.toml explains them; in the environment a JSON object. A key itself is not kept.
+    *make*: who makes a store where there is none: the `first_write`, the `start` of the system, or `never` but by
+    `secrets-actor store init`.
     """
 
     path: Path = Path("~/.local/share/secrets-actor")
+    make: Literal["first_write", "start", "never"] = "first_write"
     recovery_window: int = _limits(30, ge=7, le=30)
     key: KeyPlace | str | Mapping[str, Any] = KeyPlace()
 

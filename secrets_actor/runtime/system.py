@@ -128,7 +128,11 @@ class System(AsyncFace, Looking):
         self._stopping = self._draining = False
         self._is_starting, lack = True, None
         try:
+            if (prepare := parts.present.kit.prepare) is not None:
+                prepare(now() + self.settings.call_timeout_seconds)
             root = spawn(parts.node, lambda: tree.root(parts), label=tree.ROOT, link=link)
+        except SecretsError as error:
+            problem = str(error)
         except StartError as error:
             problem = str(error.reason)
             if lacks_thread(error.reason):

@@ -15,7 +15,7 @@ from secrets_actor.backends.key_place import KeyPlace, place_of
 from secrets_actor.clock import SystemClock, WallLeaps, utc_now
 from secrets_actor.domain.journey import Tracer
 from secrets_actor.domain.ports import BackendKit
-from secrets_actor.otp import Clock, Node, Observer
+from secrets_actor.otp import Clock, LifecycleEvent, Node, Observer
 from secrets_actor.records import dataclass, replace
 from secrets_actor.runtime.counted import EventCounter, watch
 from secrets_actor.runtime.settings import Settings
@@ -44,6 +44,15 @@ class Parts:
     wall_clock: Callable[[], datetime]
     leaps: Callable[[], float] | None  # of the wall clock; None where a test moves the time
     tracer: Tracer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreMade(LifecycleEvent):
+    """An empty local store was made in *folder*, under the master key in *sealed_by*."""
+
+    folder: str
+    sealed_by: str
+    advice: str = "keep a copy of the key in another place: without it nobody can read the store or a backup of it"
 
 
 def assemble(
@@ -130,7 +139,14 @@ def kit_for(settings: Settings, observe: Observer | None = None) -> BackendKit:
             from secrets_actor.backends.local.keys.sources import source_for
 
             key = source_for(place_of(local.key), local.path)
-        return local_kit(path=local.path, recovery_window=local.recovery_window, key=key)
+
+        def made(folder: str, sealed_by: str) -> None:
+            if observe is not None:
+                observe(StoreMade("local", folder, sealed_by))
+
+        return local_kit(
+            path=local.path, recovery_window=local.recovery_window, key=key, makes=local.make, on_made=made
+        )
     from secrets_actor.runtime.aws_kit import aws_kit_for
 
     return aws_kit_for(settings.aws, os.environ, observe)

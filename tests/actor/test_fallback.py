@@ -24,6 +24,7 @@ OUTAGES = [
     errors.WorkerCrashed("x", error_type="X"),
     errors.MetadataServiceError("x"),
     errors.StoreUnavailable("x", path="p"),
+    errors.StoreDamaged("x", path="p"),
 ]
 NOES = [
     errors.AccessDenied("x"),
@@ -36,7 +37,6 @@ NOES = [
     errors.UnrecognizedClient("x"),
     errors.NoCredentials(("here", "none")),
     errors.WrongKey("x", path="p"),
-    errors.StoreDamaged("x", path="p"),
     errors.Overloaded("x"),
 ]
 

@@ -84,7 +84,9 @@ def test_a_start_on_the_defaults_loads_nothing_heavy_either() -> None:
 
 def test_who_uses_the_face_for_threads_does_not_load_asyncio_or_the_face_for_it(tmp_path: Path) -> None:
     loaded = loaded_after(
+        "import logging\n"
         "from secrets_actor import LocalSettings, Settings, start\n"
+        "logging.getLogger('secrets_actor').setLevel(logging.ERROR)  # structlog would tell of the new store\n"
         f"with start(Settings(local=LocalSettings(path={str(tmp_path)!r}))) as system:\n"
         "    system.secrets.set('a', 'v'); system.secrets.get('a'); system.secrets.list()"
     )

@@ -20,7 +20,7 @@ AT_ONCE = 5_000
 def fill(folder: Path, names: Sequence[str], value: str) -> None:
     """Set each of *names* to *value*."""
     deadline = time.monotonic() + 600
-    opened = open_store(folder, KeyFile(folder / KEY_NAME), deadline=deadline, closed=threading.Event())
+    opened = open_store(folder, KeyFile(folder / KEY_NAME), deadline=deadline, closed=threading.Event(), makes=True)
     for start in range(0, len(names), AT_ONCE):
         part = names[start : start + AT_ONCE]
 

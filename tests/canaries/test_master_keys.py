@@ -19,6 +19,7 @@ from secrets_actor.backends.local.keys.passphrase import Passphrase
 from secrets_actor.backends.local.keys.sources import source_for, typed_passphrase
 from secrets_actor.backends.local.keys.variable import Variable
 from secrets_actor.backends.local.master_key import Derivation, MasterKeySource
+from secrets_actor.backends.local.opening import MAKING
 from tests.backends.local.helpers import no_file_grows
 from tests.canaries.forms import canary
 from tests.canaries.hunt import Hunt
@@ -167,6 +168,7 @@ def test_a_system_lets_no_key_out(
     (tmp_path / "store").mkdir(0o700)
     (tmp_path / "store" / "key").touch(0o600)
     (tmp_path / "store" / "key").write_bytes(key)
+    (tmp_path / "store" / MAKING).touch(0o600)  # else it would be the key of a store that is lost
     keyring.set_password("my-daemon", PRESENT, text)
     tables: dict[str, Any] = {
         "env": {"env": "STORE_KEY"},

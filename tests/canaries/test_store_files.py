@@ -43,7 +43,7 @@ def change_keys():
     rekey(folder, KeyFile(folder / "key"), deadline=later())
     rekey(folder, KeyFile(folder / "key"), deep=True, deadline=later())
 def copy():
-    backup(folder, folder.parent / "copy", deadline=later())
+    backup(folder, KeyFile(folder / "key"), folder.parent / "copy", deadline=later())
 for line in sys.stdin:
     globals()[line.strip()]()
     print("done", flush=True)
@@ -170,7 +170,7 @@ for turn in range(4):
     for name in "ab":
         backend.perform(Set(name, "x" * 9000), CallContext(time.monotonic() + 30))
     rekey(folder, KeyFile(folder / "key"), deep=True, deadline=time.monotonic() + 30)
-    backup(folder, folder / "copy", deadline=time.monotonic() + 30)
+    backup(folder, KeyFile(folder / "key"), folder / "copy", deadline=time.monotonic() + 30)
     backend.close()
 print(json.dumps(changed)); print(len(opened))
 """

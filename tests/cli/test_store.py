@@ -1,5 +1,6 @@
 """`store init`, `verify`, `backup` and `restore`: a local store as a whole, by the real commands."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -157,3 +158,59 @@ def test_a_store_that_holds_something_is_restored_on_request_and_a_damaged_file_
     assert back.status == 0
     assert Path(back.json["put_aside"]).read_bytes() == spoilt
     assert values(folder) == all_of_it()
+
+
+def test_looking_makes_no_store_and_the_first_set_says_where_the_key_is(program: Program) -> None:
+    for arguments in (("list",), ("get", "a"), ("tree",), ("doctor",), ("delete", "a"), ("delete", "a", "--force")):
+        program(*arguments)
+    assert program("store", "verify").status != 0
+    assert not (program.home / FOLDER).exists()
+
+    first, second = program("set", "a", stdin=b"v"), program("--json", "set", "b", stdin=b"v")
+
+    key = program.home / FOLDER / "key"
+    assert (first.status, second.status) == (0, 0)
+    assert f"the key file {key}: keep a copy of the key in another place" in first.complaint
+    assert second.stderr == ""
+
+
+def test_a_first_set_for_scripts_says_where_the_key_is_in_json(program: Program) -> None:
+    told = json.loads(program("--json", "set", "a", stdin=b"v").complaint)
+
+    assert told["event"] == "store_made"
+    assert told["folder"] == str(program.home / FOLDER)
+    assert str(program.home / FOLDER / "key") in told["key"]
+
+
+@pytest.mark.parametrize("lost", ["secrets.db", "key"])
+def test_a_part_of_a_store_is_damage_for_every_command(program: Program, tmp_path: Path, lost: str) -> None:
+    program("set", "a", stdin=b"v")
+    (program.home / FOLDER / lost).unlink()
+    (tmp_path / "k").touch(0o600)
+    (tmp_path / "k").write_text("0" * 64)
+    commands = [
+        ("get", "a"), ("list",), ("delete", "a"), ("doctor",), ("store", "init"), ("store", "verify"),
+        ("store", "rekey"), ("store", "rekey", "--deep"),
+        ("store", "export", str(tmp_path / "e"), "--key-file", str(tmp_path / "k")),
+    ]  # fmt: skip
+    if lost == "secrets.db":
+        commands.append(("store", "backup", str(tmp_path / "copy")))
+
+    ends = [*program.at_once(*commands), program("set", "a", stdin=b"w")]
+
+    assert [one.status for one in ends if one.status in (0, 3)] == []
+    for one in ends:
+        assert "copy" in one.stderr + one.text or "already" in one.stderr, one
+    assert [path.name for path in (program.home / FOLDER).iterdir()] == [{"key": "secrets.db"}.get(lost, "key")]
+
+
+def test_an_emptied_database_stays_a_loss_after_doctor(program: Program) -> None:
+    program("set", "a", stdin=b"v")
+    database = program.home / FOLDER / "secrets.db"
+    database.write_bytes(b"")
+
+    told = [program("get", "a"), program("doctor"), program("get", "a"), program("store", "init")]
+
+    assert [one.status for one in told] == [1, 1, 1, 1]
+    assert "the file is empty; bring it back from a copy" in told[2].complaint
+    assert database.read_bytes() == b""

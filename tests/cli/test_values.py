@@ -19,6 +19,7 @@ from tests.cli.program import Program, finished
     ids=["only-one-newline", "crlf", "lone-cr"],
 )
 def test_standard_input_loses_one_line_end_and_nothing_else(program: Program, given: bytes, kept: bytes) -> None:
+    program("store", "init")
     done = program("set", "db/password", stdin=given)
     assert (done.status, done.stderr) == (0, "")
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
+from secrets_actor.backends.local.opening import is_there
 from secrets_actor.backends.local.upkeep.rekey import rekey
 from secrets_actor.backends.local.upkeep.verify import verify
 from secrets_actor.testing.shelf import Shelf
@@ -145,9 +146,9 @@ class Driver:
 
     def _found(self) -> State | None:
         """What is in the store, if it is whole."""
-        if not self._folder.exists():
-            return {}
         try:
+            if not is_there(self._folder, KeyFile(self._folder / KEY_NAME)):
+                return {}  # it was not made yet
             found = stored(self._folder)
             verified = verify(self._folder, KeyFile(self._folder / KEY_NAME), deadline=time.monotonic() + SECONDS)
         except Exception as exc:

@@ -1,7 +1,8 @@
 """The local store as a backend: AWS Secrets Manager's semantics over our records.
 
 Rule 1: files are opened by the first `perform`, under its deadline, so a key that is missing today is an error of
-        today's call and not of the process. `connect` only loads the code.
+        today's call and not of the process. `connect` only loads the code. A store is made by the first operation that
+        has something to keep, unless `makes` says otherwise; for all others a store that is not there is an empty one.
 Rule 2: each operation is one transaction, in which `domain.semantics` decides. A repeated `Set` (same token) finds its
         version and changes nothing, so a crash between commit and answer cannot write twice; a repeated `Delete` finds
         the secret scheduled, and is done.
@@ -22,13 +23,13 @@ import uuid
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
 from secrets_actor.clock import now, utc_now
 from secrets_actor.domain.errors import SecretsError, StoreUnavailable
 from secrets_actor.domain.findings import Finding
 from secrets_actor.domain.operations import Operation
-from secrets_actor.domain.ports import Answer, Backend, BackendKit, CallContext
+from secrets_actor.domain.ports import Answer, BackendKit, CallContext
 from secrets_actor.domain.semantics import perform
 from secrets_actor.forks import loading, pauses
 from secrets_actor.paths import absolute
@@ -37,8 +38,13 @@ if TYPE_CHECKING:
     from secrets_actor.backends.local.master_key import MasterKeySource
     from secrets_actor.backends.local.opened import Opened
     from secrets_actor.backends.local.shelf import LocalShelf
+    from secrets_actor.domain.semantics.shelf import Shelf
 
 T = TypeVar("T")
+# Who makes a store where there is none: the first operation that has something to keep, the start of the system, or
+# nobody but `store init`.
+Makes = Literal["first_write", "start", "never"]
+OnMade = Callable[[str, str], object]
 
 NAME: Final = "local_encrypted"
 # Seconds a read may spend on clearing away what is past its recovery window.
@@ -53,22 +59,31 @@ def kit(
     recovery_window: int,
     key: MasterKeySource | None = None,
     wall_clock: Callable[[], datetime] = utc_now,
+    makes: Makes = "first_write",
+    on_made: OnMade = lambda _folder, _key: None,
 ) -> BackendKit:
     """How runtime opens the local store: *path* is its folder (`~` goes), *recovery_window* the days a soft delete
     lasts unless it says otherwise, *key* where its master key comes from (None: the key file in the folder). Touches no
-    file; the folder's place is fixed now, whatever becomes of the working directory."""
+    file; the folder's place is fixed now, whatever becomes of the working directory. *makes*: who makes a store where
+    there is none; *on_made* is told its folder and where its key is. Raises `NoPlace`."""
     folder = absolute(path)
 
-    def connect() -> Backend:
-        return LocalBackend(folder, recovery_window=recovery_window, key=key, wall_clock=wall_clock)
+    def connect() -> LocalBackend:
+        return LocalBackend(
+            folder, recovery_window=recovery_window, key=key, wall_clock=wall_clock, makes=makes, on_made=on_made
+        )
+
+    def prepare(deadline: float) -> None:
+        with contextlib.closing(connect()) as backend:
+            backend.make(deadline)
 
     def examine(deadline: float, _prefix: str) -> Iterable[Finding]:
         with loading():
             from secrets_actor.backends.local import examination
 
-        return examination.examine(folder, wall_clock(), deadline, key)
+        return examination.examine(folder, wall_clock(), deadline, key, makes=makes != "never")
 
-    return BackendKit(NAME, connect, examine=examine)
+    return BackendKit(NAME, connect, examine=examine, prepare=prepare if makes == "start" else None)
 
 
 class LocalBackend:
@@ -81,13 +96,16 @@ class LocalBackend:
         recovery_window: int,
         key: MasterKeySource | None = None,
         wall_clock: Callable[[], datetime] = utc_now,
+        makes: Makes = "first_write",
+        on_made: OnMade = lambda _folder, _key: None,
     ) -> None:
         # Here and not at the top: sqlite3 and cryptography are loaded by who connects, not by who imports.
         with loading():
-            from secrets_actor.backends.local import opening
+            from secrets_actor.backends.local import opening, shelf
             from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
 
-        self._opening, self._key = opening, key or KeyFile(folder / KEY_NAME)
+        self._opening, self._shelves, self._key = opening, shelf, key or KeyFile(folder / KEY_NAME)
+        self._makes, self._on_made = makes, on_made
         self._folder, self._recovery_window, self._wall_clock = folder, recovery_window, wall_clock
         self._database = folder / opening.DATABASE_NAME
         self._lock = threading.Lock()
@@ -117,8 +135,15 @@ class LocalBackend:
         """What *work* returns, in one transaction: for who looks after the whole store. It may be run twice, should the
         keys change. Raises what `perform` raises."""
         with self._lock:
-            opened = self._open(deadline)
+            opened = self._open(deadline, makes=writes)
+            if opened is None:
+                raise self._opening.no_store(self._folder)
             return opened.write(work, deadline) if writes else opened.read(work, deadline)
+
+    def make(self, deadline: float) -> None:
+        """Make the store if there is none. Raises what `perform` raises."""
+        with self._lock:
+            self._open(deadline, makes=True)
 
     def close(self) -> None:
         """Give up the connection; a `perform` under way fails soon."""
@@ -167,11 +192,11 @@ class LocalBackend:
                 f"this process was forked while the store {self._folder} was at work: use it from another process",
                 path=str(self._folder),
             )
-        deadline = context.deadline
-        opened, moment = self._open(deadline), self._wall_clock()
+        deadline, moment = context.deadline, self._wall_clock()
+        opened = self._open(deadline)
         new_id = str(uuid.uuid4()) if operation.writes else ""  # a read makes no version
 
-        def work(shelf: LocalShelf) -> object:
+        def work(shelf: Shelf) -> object:
             return perform(
                 shelf,
                 operation,
@@ -182,6 +207,11 @@ class LocalBackend:
                 repeated=context.repeated,
             )
 
+        if opened is None:
+            with contextlib.suppress(self._shelves.NothingToKeepIn):
+                return work(self._shelves.NoShelf())
+            opened = self._open(deadline, makes=True)
+            assert opened is not None
         if operation.writes:
             return opened.write(work, deadline)
         try:
@@ -191,9 +221,24 @@ class LocalBackend:
             with contextlib.suppress(SecretsError):
                 opened.sweep(moment, min(deadline, now() + SWEEP))
 
-    def _open(self, deadline: float) -> Opened:
-        if self._opened is not None and self._opened.identity != self._opening.identity(self._database, self._key):
+    def _open(self, deadline: float, *, makes: bool = False) -> Opened | None:
+        """The store; None when there is none, and it is not to be made now."""
+        opening, folder, key = self._opening, self._folder, self._key
+        if self._opened is not None and self._opened.identity != opening.identity(self._database, key):
+            if opening.has_lost_its_log(self._database):
+                self._opened.store.fold_log()
             self._give_up()
         if self._opened is None:
-            self._opened = self._opening.open_store(self._folder, self._key, deadline=deadline, closed=self._closed)
+            is_new = not opening.is_there(folder, key)
+            if is_new and self._makes == "never":
+                raise StoreUnavailable(
+                    f'there is no store in {folder}, and local.make is "never": mount its disk, or make one: '
+                    "secrets-actor store init",
+                    path=str(folder),
+                )
+            if is_new and not makes:
+                return None
+            self._opened = opening.open_store(folder, key, deadline=deadline, closed=self._closed, makes=makes)
+            if self._opened.made:
+                self._on_made(str(folder), str(key))
         return self._opened

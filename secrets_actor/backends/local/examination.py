@@ -14,22 +14,33 @@ from secrets_actor.backends.local import opening, store_keys
 from secrets_actor.backends.local.keys.finding import key_finding
 from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
 from secrets_actor.backends.local.master_key import MasterKeySource
-from secrets_actor.domain.errors import SecretsError
+from secrets_actor.domain.errors import SecretsError, StoreDamaged, StoreUnavailable
 from secrets_actor.domain.findings import Finding, Verdict
 
 # Bytes of free space below which the next writes may fail: SQLite's log grows to 4 MB before it is folded in.
 LITTLE_ROOM: Final = 16 * 1024 * 1024
+_INIT: Final = "secrets-actor store init"
 _VERIFY: Final = "to open every value, too, run: secrets-actor store verify"
 
 
-def examine(folder: Path, now: datetime, deadline: float, key: MasterKeySource | None = None) -> Iterator[Finding]:
+def examine(
+    folder: Path, now: datetime, deadline: float, key: MasterKeySource | None = None, *, makes: bool = True
+) -> Iterator[Finding]:
     """The findings on the store in *folder*, by *deadline* (clock seconds). *key*: where its master key
-    comes from (None: the key file in the folder)."""
+    comes from (None: the key file in the folder). *makes*: whether a store is made where there is none."""
     source = key or KeyFile(folder / KEY_NAME)
+    there, lost = _is_there(folder, source)
+    if not (there or makes):
+        lost = f'there is no store in {folder}, and local.make is "never": mount its disk, or run: {_INIT}'
     try:
         mode = stat.S_IMODE(folder.stat().st_mode)
     except FileNotFoundError:
-        yield Finding("folder", Verdict.OK, f"{folder} is not there yet: the first use makes it")
+        if lost is not None:
+            yield Finding("folder", Verdict.FAULT, lost)
+            return
+        yield Finding(
+            "folder", Verdict.OK, f"no store yet: {folder} is not there yet; the first set makes it, or {_INIT}"
+        )
         if key is not None:
             yield key_finding(key, has_data=False)[0]
         return
@@ -42,11 +53,22 @@ def examine(folder: Path, now: datetime, deadline: float, key: MasterKeySource |
     else:
         yield Finding("folder", Verdict.OK, f"{folder}, mode {mode:04o}")
     yield _room(folder)
-    database = folder / opening.DATABASE_NAME
-    found, go_on = key_finding(source, has_data=database.exists())
+    found, go_on = key_finding(source, has_data=there)
     yield found
-    if go_on:
-        yield from _data(folder, database, now, deadline, source)
+    if lost is not None:
+        yield Finding("data", Verdict.FAULT, lost)
+    elif go_on:
+        yield from _data(folder, now, deadline, source, there=there)
+
+
+def _is_there(folder: Path, source: MasterKeySource) -> tuple[bool, str | None]:
+    """Whether there is a store, or a part of one; and what of it is lost."""
+    try:
+        return opening.is_there(folder, source), None
+    except (StoreDamaged, StoreUnavailable) as error:
+        return True, str(error)
+    except SecretsError:  # the folder or the key, which are looked at anyhow
+        return True, None
 
 
 def _room(folder: Path) -> Finding:
@@ -57,9 +79,11 @@ def _room(folder: Path) -> Finding:
     return Finding("disk", Verdict.OK, text)
 
 
-def _data(folder: Path, database: Path, now: datetime, deadline: float, source: MasterKeySource) -> Iterator[Finding]:
-    if not database.exists():
-        yield Finding("data", Verdict.OK, "a key and no data: the first use makes it")
+def _data(folder: Path, now: datetime, deadline: float, source: MasterKeySource, *, there: bool) -> Iterator[Finding]:
+    if not there:
+        yield Finding(
+            "data", Verdict.OK, f"no store yet: there is a key, and no data; the first set makes it, or {_INIT}"
+        )
         return
     try:
         if opening.is_former(folder, deadline=deadline):

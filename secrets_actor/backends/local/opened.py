@@ -4,20 +4,23 @@ Rule 1: each transaction looks first whether anybody else has written (`PRAGMA d
         keys are still those: nothing is ever sealed under a key that the store has given up.
 Rule 2: keys that have changed are unlocked anew outside of the transaction, and the work is run again. What is known
         of a key stays known: a change of the master key alone asks for no master key.
+Rule 3: the store in a folder is known by its id as long as the process lives (also in the child of a fork): another
+        one that is found there is none of ours, and neither read nor written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from secrets_actor.backends.local import store_keys
 from secrets_actor.backends.local.head import micros
 from secrets_actor.backends.local.heads import Heads
 from secrets_actor.backends.local.schema import DamagedRow
 from secrets_actor.backends.local.shelf import LocalShelf
-from secrets_actor.domain.errors import WrongKey
+from secrets_actor.domain.errors import StoreUnavailable, WrongKey
 from secrets_actor.domain.semantics import purge
 
 if TYPE_CHECKING:
@@ -28,17 +31,43 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# The id of the store that this process has opened in each folder.
+_known: Final[dict[Path, bytes]] = {}
+
+
+def is_known(folder: Path) -> bool:
+    """Whether this process has opened a store there."""
+    return folder in _known
+
+
+def forget_known(folder: Path) -> None:
+    """Take what is in *folder* from now on: somebody has put another store there through this process."""
+    _known.pop(folder, None)
+
 
 class _KeysChanged(Exception):
     """The keys are others than those that were unlocked."""
 
 
 class Opened:
-    """A store, the keys that open it, and the files they came from. Its methods raise what `Store.read` raises, and
-    what `store_keys.unlock` raises when the keys have changed."""
+    """A store, the keys that open it, and the files they came from. Its methods raise what `Store.read` raises, what
+    `store_keys.unlock` raises when the keys have changed, and `StoreUnavailable` for another store.
 
-    def __init__(self, store: Store, source: MasterKeySource, identity: object, deadline: float) -> None:
-        self.store, self.source, self.identity = store, source, identity
+    *place* is its folder, for a store that is to be known (rule 3); `made`: whether it was made for this.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        source: MasterKeySource,
+        identity: object,
+        deadline: float,
+        place: Path | None = None,
+        *,
+        made: bool = False,
+    ) -> None:
+        self.made = made
+        self.store, self.source, self.identity, self._place = store, source, identity, place
         self._heads = Heads()
         self.keys = self._unlock(None, deadline)
 
@@ -105,11 +134,20 @@ class Opened:
         while True:
             before = self.source.identity()
             lock = self.store.read(store_keys.read_lock, deadline)
+            if self._place is not None and _known.get(self._place, lock.store_id) != lock.store_id:
+                raise StoreUnavailable(
+                    f"another store has taken the place of {self._place}, which this process uses: bring that one "
+                    "back. Nothing is read or written meanwhile; should the other one be used, start this program anew",
+                    path=str(self._place),
+                )
             keys = None if known is None else store_keys.still(known, lock)
             if keys is not None:
                 return keys
             try:
-                return store_keys.unlock(lock, self.source)
+                keys = store_keys.unlock(lock, self.source)
+                if self._place is not None:
+                    _known[self._place] = keys.store_id
+                return keys
             except WrongKey:
                 if self.source.identity() == before:  # else it was changed between the two looks
                     raise

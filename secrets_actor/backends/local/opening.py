@@ -2,49 +2,108 @@
 
 Rule 1: a key is made only where there is no data, and is durable before any data is there.
 Rule 2: the key is proven against the store before anything is sealed or opened. A wrong key changes nothing.
-Rule 3: what was opened is known by the identity of its key and its file: when one is moved, deleted or put in from a
+Rule 3: what was opened is known by the identity of its key and its files: when one is moved, deleted or put in from a
         copy, the next operation opens anew rather than write into a file that nobody will ever read.
 Rule 4: a store comes into being whole, under another name first; its new form, when an earlier release made it, in one
         transaction. So an empty file has lost what was in it, and is no new store.
+Rule 5: only who says so makes a store (`makes`), and only where there is nothing of one. A part of a store, such as a
+        key of ours without its database, is what a loss leaves, and is damage for everybody. While a store is being
+        made, MAKING lies in its folder, and is locked: with it, a key without a database is a beginning.
+Rule 6: a store that this process has opened is not made anew, and no other one is taken in its place: its folder may
+        be the place where a disk was mounted.
 """
 
+from __future__ import annotations
+
+import contextlib
+import fcntl
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from secrets_actor.backends.local import schema, store_keys, upgrade
-from secrets_actor.backends.local.files import bring_into_place
-from secrets_actor.backends.local.keys.private_file import prepare_folder
+from secrets_actor.backends.local.files import FILE_MODE, bring_into_place, sync_folder
+from secrets_actor.backends.local.keys.private_file import check_folder, prepare_folder
 from secrets_actor.backends.local.master_key import MasterKeySource
-from secrets_actor.backends.local.opened import Opened
+from secrets_actor.backends.local.opened import Opened, is_known
 from secrets_actor.backends.local.rows import Rows, version
-from secrets_actor.backends.local.store import Blank, Store
-from secrets_actor.domain.errors import StoreDamaged, StoreUnavailable
+from secrets_actor.backends.local.store import PAUSE, Blank, Store
+from secrets_actor.clock import now
+from secrets_actor.domain.errors import BackendTimeout, StoreDamaged, StoreUnavailable
 
 DATABASE_NAME: Final = "secrets.db"
+MAKING: Final = ".making"
+# What SQLite puts beside the database.
+LOG, INDEX = "-wal", "-shm"
 
 
-def open_store(folder: Path, source: MasterKeySource, *, deadline: float, closed: threading.Event) -> Opened:
-    """The store in *folder*, made first if there is none.
+def open_store(
+    folder: Path, source: MasterKeySource, *, deadline: float, closed: threading.Event, makes: bool = False
+) -> Opened:
+    """The store in *folder*; made first if there is none and the caller *makes* one.
 
-    Raises `KeyFileError`, `WrongKey`, `StoreUnavailable`, `StoreDamaged`, `DecryptionFailed` for a store of an earlier
-    release with a damaged record, and `BackendTimeout` past *deadline*.
+    Raises `KeyFileError`, `WrongKey`, `StoreUnavailable` (also when there is no store), `StoreDamaged`,
+    `DecryptionFailed` for a store of an earlier release with a damaged record, and `BackendTimeout` past *deadline*.
     """
-    prepare_folder(folder)
+    made = False
+    if not is_there(folder, source):
+        if not makes:
+            raise no_store(folder)
+        made = _make(folder, source, deadline, closed)
+    _forget_making(folder)
     database = folder / DATABASE_NAME
-    _bring_about(database, source, deadline, closed)
     store = Store(database, deadline=deadline, closed=closed)
     try:
-        found = store.read(version, deadline)
-        if found == 0:  # what an earlier release left that was killed at its first start
-            _make(store, store_keys.new_store(*source.create()), deadline)
-        elif found == schema.FORMER:
+        if store.read(version, deadline) == schema.FORMER:
             upgrade.upgrade(store, source, deadline)
-        return Opened(store, source, identity(database, source), deadline)
+        return Opened(store, source, identity(database, source), deadline, place=folder, made=made)
     except BaseException:
         store.close()
         raise
+
+
+def is_there(folder: Path, source: MasterKeySource) -> bool:
+    """Whether there is a store in *folder*; not where there has never been one, or one is still being made.
+
+    Raises `StoreDamaged` where a part of a store is, `StoreUnavailable` where this process has seen one, and
+    `KeyFileError` where the key is not as it should be, or is not there and not ours to make.
+    """
+    check_folder(folder)
+    database = folder / DATABASE_NAME
+    if has_data(database) or database.is_symlink():
+        return True
+    if not _is_missing(database):
+        raise _lost(database, "is empty")
+    if not _is_missing(database.with_name(DATABASE_NAME + LOG)):
+        raise _lost(database, "is gone, and its log is there")
+    if is_known(folder):
+        raise StoreUnavailable(
+            f"the local store {folder} was there and is gone: mount its disk or bring the folder back. Nothing is "
+            "written meanwhile; should an empty store begin there, start this program anew",
+            path=str(folder),
+        )
+    present = source.present()
+    if present and source.makes and _is_missing(folder / MAKING):
+        if not _is_missing(database):  # another process has made it meanwhile
+            return True
+        raise StoreDamaged(
+            f"the local store {database} is gone, and its key is there, {source}: mount its disk, or bring it back "
+            "from a copy (secrets-actor store restore FILE). Should an empty store begin there, move the key away",
+            path=str(database),
+        )
+    if not present and not source.makes:
+        raise source.missing()
+    return False
+
+
+def no_store(folder: Path) -> StoreUnavailable:
+    """The error for a folder without a store."""
+    return StoreUnavailable(
+        f"there is no store in {folder}; give its folder, or make one: secrets-actor store init", path=str(folder)
+    )
 
 
 def is_former(folder: Path, *, deadline: float) -> bool:
@@ -58,12 +117,14 @@ def is_former(folder: Path, *, deadline: float) -> bool:
 
 
 def identity(database: Path, source: MasterKeySource) -> object:
-    """Which key and which database there are now."""
-    try:
-        state = os.stat(database)
-    except OSError:
-        return source.identity(), None
-    return source.identity(), state.st_dev, state.st_ino
+    """Which key and which database there are now, and which log and index beside it while it is open."""
+    path = str(database)
+    return source.identity(), _inode(path), _inode(path + LOG), _inode(path + INDEX)
+
+
+def has_lost_its_log(database: Path) -> bool:
+    """Whether the database is there, and the log that an open connection writes to is not."""
+    return _inode(str(database)) is not None and _inode(str(database) + LOG) is None
 
 
 def has_data(database: Path) -> bool:
@@ -76,18 +137,20 @@ def has_data(database: Path) -> bool:
         return True  # unknown: better no new key
 
 
-def _bring_about(database: Path, source: MasterKeySource, deadline: float, closed: threading.Event) -> None:
-    """Make the store in *database* if there is none. Raises as `open_store`."""
-    log = database.with_name(database.name + "-wal")
-    if _is_missing(database) and _is_missing(log):
-        _make_whole(database, store_keys.new_store(*source.create()), deadline, closed)
-    elif not has_data(database) and not database.is_symlink():
-        what = "gone" if _is_missing(database) else "empty"
-        raise StoreDamaged(
-            f"the local store {database} has lost what was in it: the file is {what}; "
-            "bring it back from a copy, or move the whole folder away to start an empty one",
-            path=str(database),
-        )
+def _inode(path: str) -> tuple[int, int] | None:
+    try:
+        state = os.stat(path)
+    except OSError:
+        return None
+    return state.st_dev, state.st_ino
+
+
+def _lost(database: Path, what: str) -> StoreDamaged:
+    return StoreDamaged(
+        f"the local store {database} has lost what was in it: the file {what}; bring it back from a copy "
+        "(secrets-actor store restore FILE), or move the whole folder away to start an empty one",
+        path=str(database),
+    )
 
 
 def _is_missing(path: Path) -> bool:
@@ -101,11 +164,74 @@ def _is_missing(path: Path) -> bool:
     return False
 
 
-def _make_whole(database: Path, made: store_keys.NewStore, deadline: float, closed: threading.Event) -> None:
+# --- making -----------------------------------------------------------------------------------------------------------
+
+
+def _make(folder: Path, source: MasterKeySource, deadline: float, closed: threading.Event) -> bool:
+    """Make the store in *folder*; False if another process or thread was quicker."""
+    prepare_folder(folder)
+    with _making(folder, deadline, closed):
+        if is_there(folder, source):
+            return False
+        make_whole(folder / DATABASE_NAME, store_keys.new_store(*source.create()), deadline, closed)
+    return True
+
+
+@contextmanager
+def _making(folder: Path, deadline: float, closed: threading.Event) -> Iterator[None]:
+    """MAKING is in *folder*, durably, and is locked by us alone. It stays when that is broken off."""
+    place, problem = folder / MAKING, None
+    while True:
+        descriptor = -1
+        try:
+            descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Who had the lock may have come to the end and removed the file.
+            if os.path.samestat(os.fstat(descriptor), os.lstat(place)):
+                sync_folder(folder)
+                break
+        except (BlockingIOError, FileNotFoundError):
+            pass
+        except OSError as exc:
+            problem = exc.strerror
+        if descriptor >= 0:
+            os.close(descriptor)
+        if problem is not None:
+            raise StoreUnavailable(
+                f"the local store cannot be made in {folder} ({problem}); give a path on a disk with room that this "
+                "user may write to",
+                path=str(folder),
+            )
+        if now() >= deadline or closed.wait(PAUSE):
+            raise BackendTimeout(
+                f"another process was making the local store in {folder} until the deadline; ask again with more time",
+                endpoint=str(folder),
+            )
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _forget_making(folder: Path) -> None:
+    """There is a store, so none is being made: a key without it is a loss from now on."""
+    with contextlib.suppress(OSError):
+        os.unlink(folder / MAKING)
+        sync_folder(folder)
+
+
+def make_whole(database: Path, made: store_keys.NewStore, deadline: float, closed: threading.Event) -> None:
+    """Bring an empty store into place, unless there is one. Raises as `open_store`."""
+
+    def make(rows: Rows) -> None:
+        for statement in schema.TABLES:
+            rows.do(statement)
+        store_keys.make(rows, made)
+
     def write(fresh: Path) -> None:
         blank = Blank(fresh, deadline=deadline, closed=closed)
         try:
-            _make(blank, made, deadline)
+            blank.write(make, deadline)
         finally:
             blank.close()
 
@@ -120,13 +246,3 @@ def _make_whole(database: Path, made: store_keys.NewStore, deadline: float, clos
             "may write to and that knows hard links",
             path=str(database),
         )
-
-
-def _make(store: Store, made: store_keys.NewStore, deadline: float) -> None:
-    def make(rows: Rows) -> None:
-        if version(rows) == 0:  # else another process was quicker
-            for statement in schema.TABLES:
-                rows.do(statement)
-            store_keys.make(rows, made)
-
-    store.write(make, deadline)

@@ -74,10 +74,13 @@ def version(rows: Rows) -> int:
 
 
 def whole_version(rows: Rows, path: Path) -> int:
-    """As `version`, for the file *path*. Raises `DamagedRow`, too, when the header tells another length than the file
-    has: what SQLite puts at the end would overwrite pages. Where there is a log, that tells the length."""
+    """As `version`, for the file *path*. Raises `DamagedRow`, too, for an empty file, which has lost what was in it;
+    and when the header tells another length than the file has: what SQLite puts at the end would overwrite pages.
+    Where there is a log, that tells the length."""
     found = version(rows)
-    if found and not _size(path.with_name(path.name + "-wal")):
+    if not found:
+        raise DamagedRow
+    if not _size(path.with_name(path.name + "-wal")):
         (pages,), (bytes_each,) = rows.all("PRAGMA page_count") + rows.all("PRAGMA page_size")
         if pages * bytes_each != _size(path):
             raise DamagedRow

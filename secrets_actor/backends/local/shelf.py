@@ -202,6 +202,43 @@ class LocalShelf:
         return self._heads.of_row(sealed) or self._heads.put(sealed, open_head(self._keys, sealed, name))
 
 
+class NothingToKeepIn(Exception):
+    """There is no store yet, and something is to be kept."""
+
+
+class NoShelf:
+    """A store that is not there yet, as the semantics see it: an empty one. What is put on it raises
+    `NothingToKeepIn`: then it is to be made."""
+
+    label = LABEL
+    arn_prefix = head.ARN_PREFIX
+
+    def find(self, name: str) -> None:
+        """There is none."""
+
+    def every(self) -> Iterable[Entry]:
+        """There are none."""
+        return ()
+
+    def overdue(self, now: datetime) -> Iterable[Entry]:  # noqa: ARG002  the port's
+        """There are none."""
+        return ()
+
+    def new_suffix(self) -> str:
+        """For an entry that is not kept here."""
+        return "A" * SUFFIX_LENGTH
+
+    def value(self, entry: Entry, version_id: str) -> SecretValue:  # noqa: ARG002  the port's
+        """There are none."""
+        raise NothingToKeepIn
+
+    def keep(self, *_what: object) -> None:
+        """Raises `NothingToKeepIn`."""
+        raise NothingToKeepIn
+
+    remove = put_value = drop_values = accessed = keep
+
+
 def head_row(row: tuple[Any, ...]) -> HeadRow:
     """A row of `HEADS`, as far as its types go. Raises `DamagedRow`."""
     if tuple(map(type, row)) in _TYPES:  # a `match` of ten thousand rows takes longer

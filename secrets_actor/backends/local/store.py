@@ -41,7 +41,7 @@ PROGRESS_STEPS: Final = 10_000
 
 
 class Store:
-    """The database in *path*; made first, empty and with mode 0600, if missing. What is in it is the caller's matter.
+    """The database in *path*, which is there. What is in it is the caller's matter.
 
     Once *closed* is set, all work fails. Raises what `read` and `write` raise.
     """
@@ -51,7 +51,7 @@ class Store:
 
     def __init__(self, path: Path, *, deadline: float, closed: threading.Event) -> None:
         self.path, self._closed, self._deadline = path, closed, deadline
-        self._create_file()
+        self._check_file()
         self._connection = self._connect(path.as_uri() + "?mode=rw")  # rw: never create
         try:
             self.read(lambda rows: whole_version(rows, self.path), deadline)
@@ -102,6 +102,12 @@ class Store:
         """Make *other* what this one is now: one snapshot, whoever writes meanwhile, and one transaction there."""
         self._deadline = other._deadline = deadline
         other._copied_from(self._connection)
+
+    def fold_log(self) -> None:
+        """Bring into the database what is in the log, as far as nobody is in the way. For a log whose file was removed:
+        what was committed would be gone with the last connection."""
+        with contextlib.suppress(*_FAILURES):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
     def interrupt(self) -> None:
         """Make a statement under way fail. Any thread may call this."""
@@ -158,31 +164,26 @@ class Store:
 
     # --- opening --------------------------------------------------------------------------------------------------
 
-    def _create_file(self) -> None:
-        # SQLite would make it open to all, and gives its -wal and -shm files the mode of this one.
+    def _check_file(self) -> None:
+        # SQLite gives its -wal and -shm files the mode of this one.
         problem = None
         try:
-            mode = self._mode()
-            if mode is None:
-                create_once(self.path, bytes)
-            elif not stat.S_ISREG(mode):
+            mode = self.path.stat().st_mode
+            if not stat.S_ISREG(mode):
                 problem = "it is not a plain file"
             elif mode & OTHERS:
                 self.path.chmod(FILE_MODE)
         except OSError as exc:
             problem = exc.strerror
         if problem is not None:
-            raise StoreUnavailable(
-                f"the local store {self.path} cannot be opened ({problem}); give this user the right to read and "
-                "write the file and its folder, and room on the disk",
-                path=str(self.path),
-            )
+            raise self._unopened(problem)
 
-    def _mode(self) -> int | None:
-        try:
-            return self.path.stat().st_mode
-        except FileNotFoundError:
-            return None
+    def _unopened(self, problem: str | None) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"the local store {self.path} cannot be opened ({problem}); give this user the right to read and "
+            "write the file and its folder, and room on the disk",
+            path=str(self.path),
+        )
 
     def _connect(self, uri: str) -> sqlite3.Connection:
         try:
@@ -271,11 +272,17 @@ class Store:
 
 
 class Blank(Store):
-    """A new and empty file, mode 0600, for `copy_to`: plain, without a log beside it."""
+    """A new and empty file, mode 0600, for a new store and for `copy_to`: plain, without a log beside it."""
 
     def __init__(self, path: Path, *, deadline: float, closed: threading.Event) -> None:
         self.path, self._closed, self._deadline = path, closed, deadline
-        self._create_file()
+        problem = None
+        try:
+            create_once(path, bytes)  # SQLite would make it open to all
+        except OSError as exc:
+            problem = exc.strerror
+        if problem is not None:
+            raise self._unopened(problem)
         self._connection = self._connect(path.as_uri() + "?mode=rw")
 
 

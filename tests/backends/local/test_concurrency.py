@@ -13,7 +13,7 @@ import pytest
 
 from secrets_actor.backends.local.backend import LocalBackend
 from secrets_actor.backends.local.rows import Rows
-from secrets_actor.backends.local.store import Store
+from secrets_actor.backends.local.store import Blank
 from secrets_actor.domain.errors import BackendTimeout, SecretsError, StoreUnavailable
 from secrets_actor.domain.operations import Get, List, Set
 from tests.backends.local.conftest import Connect
@@ -177,7 +177,7 @@ def test_a_close_from_another_thread_ends_a_wait_for_a_lock(backend: LocalBacken
 @pytest.mark.parametrize("how", ["interrupt", "flag"])
 def test_a_close_from_another_thread_ends_a_statement_under_way(tmp_path: Path, how: str) -> None:
     closed, running = threading.Event(), threading.Event()
-    store = Store(tmp_path / "secrets.db", deadline=within().deadline, closed=closed)
+    store = Blank(tmp_path / "secrets.db", deadline=within().deadline, closed=closed)
 
     def work(rows: Rows) -> None:
         running.set()
@@ -196,7 +196,7 @@ def test_a_close_from_another_thread_ends_a_statement_under_way(tmp_path: Path, 
 
 
 def test_a_statement_past_the_deadline_is_cut_off(tmp_path: Path) -> None:
-    store = Store(tmp_path / "secrets.db", deadline=within().deadline, closed=threading.Event())
+    store = Blank(tmp_path / "secrets.db", deadline=within().deadline, closed=threading.Event())
     try:
         for ask in (Rows.one, Rows.readable):
             with pytest.raises(BackendTimeout):

@@ -63,7 +63,7 @@ restore(folder, KeyFile(folder / "key"), folder.with_name("copy"), replace=True,
 @pytest.fixture
 def copy(store: Path) -> Path:
     path = store.with_name("copy")
-    backup(store, path, deadline=within().deadline)
+    backup(store, key_of(store), path, deadline=within().deadline)
     return path
 
 
@@ -75,7 +75,7 @@ def bring_back(folder: Path, copy: Path, *, replace: bool = False) -> Path | Non
 def test_a_copy_is_one_file_for_us_alone_and_sealed(store: Path, umask: int) -> None:
     path, before = store.with_name("copy"), os.umask(umask)
     try:
-        size = backup(store, path, deadline=within().deadline)
+        size = backup(store, key_of(store), path, deadline=within().deadline)
     finally:
         os.umask(before)
 
@@ -102,7 +102,7 @@ def test_no_file_is_written_over(store: Path, there: object) -> None:
     was = os.lstat(path)
 
     with pytest.raises(StoreUnavailable, match="is there already"):
-        backup(store, path, deadline=within().deadline)
+        backup(store, key_of(store), path, deadline=within().deadline)
 
     assert os.lstat(path) == was
     assert [one.name for one in sorted(store.parent.iterdir())] == ["copy", "store"]
@@ -110,11 +110,11 @@ def test_no_file_is_written_over(store: Path, there: object) -> None:
 
 def test_a_copy_that_cannot_be_made_leaves_nothing(store: Path, tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="cannot be"):
-        backup(store, tmp_path / "nowhere" / "copy", deadline=within().deadline)
+        backup(store, key_of(store), tmp_path / "nowhere" / "copy", deadline=within().deadline)
     with pytest.raises(BackendTimeout):
-        backup(store, tmp_path / "copy", deadline=within(-1).deadline)
+        backup(store, key_of(store), tmp_path / "copy", deadline=within(-1).deadline)
     with pytest.raises(StoreUnavailable, match="there is no store in"):
-        backup(tmp_path, tmp_path / "copy", deadline=within().deadline)
+        backup(tmp_path, key_of(tmp_path), tmp_path / "copy", deadline=within().deadline)
 
     assert [one.name for one in tmp_path.iterdir()] == ["store"]
 
@@ -126,7 +126,7 @@ def test_a_copy_made_under_load_is_as_the_store_was_at_one_moment(store: Path) -
             turns = []
             for number in range(5):
                 before = int(writer.stdout.readline())
-                backup(store, store.with_name(f"copy{number}"), deadline=within().deadline)
+                backup(store, key_of(store), store.with_name(f"copy{number}"), deadline=within().deadline)
                 turns.append(before)
         finally:
             writer.kill()

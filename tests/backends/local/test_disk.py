@@ -120,6 +120,7 @@ def test_a_disk_too_small_for_a_new_store_makes_none_and_a_larger_one_does(disk:
 for kind, sizes in (("size", (4, 12, 24, 60, 120, 400)), ("nr_inodes", (2, 3, 4, 5, 6, 9))):
     ends = []
     for most in sizes:
+        folder = disk / f"store-{kind}-{most}"  # a store that this process has seen does not begin anew
         options = f"size={most}k" if kind == "size" else f"size=1m,nr_inodes={most}"
         mount("-t", "tmpfs", "-o", options, "none", str(disk))
         ends.append(refused(Set("a", "one")))

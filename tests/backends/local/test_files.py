@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from secrets_actor.backends.local.backend import LocalBackend, kit
-from secrets_actor.backends.local.store import Store
+from secrets_actor.backends.local.store import Blank
 from secrets_actor.domain.errors import (
     SecretExists,
     StoreUnavailable,
@@ -70,7 +70,7 @@ def test_a_database_that_points_nowhere_is_unavailable_and_stays_so(folder: Path
 
 
 def test_any_other_failure_of_sqlite_is_named_and_translated(tmp_path: Path) -> None:
-    store = Store(tmp_path / "secrets.db", deadline=within().deadline, closed=threading.Event())
+    store = Blank(tmp_path / "secrets.db", deadline=within().deadline, closed=threading.Event())
     try:
         with pytest.raises(StoreUnavailable, match="SQLITE_TOOBIG") as caught:
             store.read(lambda rows: rows.one("SELECT zeroblob(2000000000)"), within().deadline)
@@ -91,14 +91,28 @@ def test_a_database_open_to_others_is_closed_to_them(folder: Path, connect: Conn
     assert (folder / "secrets.db").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_store_taken_away_while_open_is_not_written_into_the_void(folder: Path, connect: Connect) -> None:
+def test_a_store_taken_away_while_open_is_not_written_into_the_void_and_not_made_anew(
+    folder: Path, connect: Connect
+) -> None:
     backend = connect()
     do(backend, Set("a", "one"))
     folder.rename(folder.with_name("moved"))
 
-    assert do(backend, List()) == ()
-    do(backend, Set("a", "two"))
+    for one in (backend, connect()):
+        for operation in (Get("a"), List(), Set("a", "two"), Set("b", "two")):
+            with pytest.raises(StoreUnavailable, match="was there and is gone: mount its disk"):
+                do(one, operation)
+    assert not folder.exists()
+    folder.mkdir(mode=0o700)  # as where a disk was mounted
+    for operation in (Get("a"), Set("a", "two")):
+        with pytest.raises(StoreUnavailable, match="was there and is gone"):
+            do(backend, operation)
+    assert files(folder) == {}
+    folder.rmdir()
 
+    folder.with_name("moved").rename(folder)
+    assert do(backend, Get("a")).reveal() == "one"
+    do(backend, Set("a", "two"))
     assert do(connect(), Get("a")).reveal() == "two"
 
 
@@ -161,8 +175,8 @@ def test_the_folder_is_found_through_home_and_stays_when_the_working_directory_c
     at_home, here = (kit(path=Path(path), recovery_window=30).connect() for path in ("~/at-home", "here"))
     monkeypatch.chdir("/")
     try:
-        do(at_home, List())
-        do(here, List())
+        do(at_home, Set("a", "one"))
+        do(here, Set("a", "one"))
     finally:
         at_home.close()
         here.close()

@@ -161,19 +161,11 @@ def test_a_key_taken_away_from_a_running_store_is_missed_at_once(backend: LocalB
         do(backend, Set("a", "c"))
 
 
-def test_a_key_without_data_starts_an_empty_store(sealed_store: Path, connect: Connect) -> None:
-    (sealed_store / "secrets.db").unlink()
-
-    assert do(connect(), List()) == ()
-
-
-def test_a_key_that_is_there_is_taken_for_a_new_store(folder: Path, connect: Connect) -> None:
+def test_a_key_that_is_there_is_not_made_anew(folder: Path) -> None:
     prepare_folder(folder)
     theirs = KeyFile(folder / "key").create()
 
     assert KeyFile(folder / "key").create() == theirs
-    do(connect(), Set("a", "b"))
-    assert (folder / "key").read_bytes() == theirs[0]
 
 
 def test_what_is_not_a_plain_file_is_no_key(folder: Path) -> None:

@@ -23,7 +23,7 @@ class Stop(Exception):
 
 @pytest.fixture
 def opened(folder: Path) -> Iterator[Opened]:
-    one = opening.open_store(folder, key_of(folder), deadline=within().deadline, closed=threading.Event())
+    one = opening.open_store(folder, key_of(folder), deadline=within().deadline, closed=threading.Event(), makes=True)
     yield one
     one.store.close()
 

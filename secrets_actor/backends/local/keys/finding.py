@@ -14,5 +14,9 @@ def key_finding(source: MasterKeySource, *, has_data: bool) -> tuple[Finding, bo
     if there:
         return Finding("key", Verdict.OK, str(source)), True
     if not has_data and source.makes:
-        return Finding("key", Verdict.OK, f"{source}: neither key nor data: the first use makes both"), False
+        return Finding(
+            "key",
+            Verdict.OK,
+            f"no store yet: neither data nor a key in {source}; the first set makes both, or secrets-actor store init",
+        ), False
     return Finding("key", Verdict.FAULT, str(source.missing())), False

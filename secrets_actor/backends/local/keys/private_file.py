@@ -3,6 +3,7 @@
 Rule: what was read or what is wrong is returned, never raised: no frame that raises has key bytes among its locals.
 """
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -72,26 +73,44 @@ def identity(path: Path) -> tuple[int, int, int, int] | None:
 
 
 def prepare_folder(folder: Path, what: str = "the store's folder") -> None:
-    """Make *folder* with mode 0700 unless it is there.
-
-    Raises `StoreUnavailable` when that fails, `KeyFileError` when others may write to it: they could exchange the key.
-    """
+    """Make *folder* with mode 0700 unless it is there. Raises as `check_folder`."""
     problem = None
     try:
         folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        mode = stat.S_IMODE(folder.stat().st_mode)
     except OSError as exc:
         problem = exc.strerror
     if problem is not None:
-        raise StoreUnavailable(
-            f"{what} {folder} cannot be made or read ({problem}); give another path, or its permissions",
-            path=str(folder),
-        )
+        raise _unavailable(folder, what, problem)
+    check_folder(folder, what)
+
+
+def check_folder(folder: Path, what: str = "the store's folder") -> None:
+    """Look at *folder*, if it is there.
+
+    Raises `StoreUnavailable` when it cannot be read, `KeyFileError` when others may write to it: they could exchange
+    the key.
+    """
+    problem, mode = None, 0
+    try:
+        mode = folder.stat().st_mode
+        problem = None if stat.S_ISDIR(mode) else os.strerror(errno.ENOTDIR)
+    except FileNotFoundError:
+        return
+    except OSError as exc:
+        problem = exc.strerror
+    if problem is not None:
+        raise _unavailable(folder, what, problem)
     if mode & _OTHERS_WRITE:
         raise KeyFileError(
-            f"{what} {folder} can be written to by others (mode {mode:04o}); run: chmod 700 {folder}",
+            f"{what} {folder} can be written to by others (mode {stat.S_IMODE(mode):04o}); run: chmod 700 {folder}",
             path=str(folder),
         )
+
+
+def _unavailable(folder: Path, what: str, problem: str | None) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"{what} {folder} cannot be made or read ({problem}); give another path, or its permissions", path=str(folder)
+    )
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -16,11 +16,11 @@ import threading
 from pathlib import Path
 
 from secrets_actor.backends.local import schema
-from secrets_actor.backends.local.files import sync_folder
+from secrets_actor.backends.local.files import bring_into_place, sync_folder
 from secrets_actor.backends.local.keys.private_file import prepare_folder
 from secrets_actor.backends.local.master_key import MasterKeySource
-from secrets_actor.backends.local.opened import Opened
-from secrets_actor.backends.local.opening import DATABASE_NAME, has_data
+from secrets_actor.backends.local.opened import Opened, forget_known
+from secrets_actor.backends.local.opening import DATABASE_NAME, INDEX, LOG, has_data
 from secrets_actor.backends.local.rows import Rows, version
 from secrets_actor.backends.local.store import Blank, Copy, Store
 from secrets_actor.backends.local.upkeep.place import database_of
@@ -38,7 +38,7 @@ class Restored:
     aside: Path | None
 
 
-def backup(folder: Path, path: Path, *, deadline: float) -> int:
+def backup(folder: Path, source: MasterKeySource, path: Path, *, deadline: float) -> int:
     """Copy the store in *folder* into the new file *path*; its size in bytes.
 
     Raises `StoreUnavailable` when there is no store, when the file is there already or cannot be made, `StoreDamaged`
@@ -46,7 +46,7 @@ def backup(folder: Path, path: Path, *, deadline: float) -> int:
     """
     path = Path(os.path.abspath(path))
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    store = Store(database_of(folder), deadline=deadline, closed=threading.Event())
+    store = Store(database_of(folder, source), deadline=deadline, closed=threading.Event())
     problem: str | None = "is there already"
     try:
         if not os.path.lexists(path):
@@ -91,14 +91,34 @@ def restore(folder: Path, source: MasterKeySource, path: Path, *, replace: bool 
                 f"the copy {path} is damaged, and nothing was restored ({verification.damage[0]}); take another copy",
                 path=str(path),
             )
-        live, aside = _live(folder / DATABASE_NAME, replace, deadline)
-        try:
-            copy.copy_to(live, deadline)
-        finally:
-            live.close()
+        database = folder / DATABASE_NAME
+        live, aside = _live(database, replace, deadline)
+        if live is None:
+            _bring(copy, database, deadline)
+        else:
+            try:
+                copy.copy_to(live, deadline)
+            finally:
+                live.close()
+        forget_known(folder)
         return Restored(verification, aside)
     finally:
         copy.close()
+
+
+def _bring(copy: Copy, database: Path, deadline: float) -> None:
+    """Bring the copy into place where there is no database: whole, or not at all."""
+    problem = None
+    try:
+        bring_into_place(database, lambda fresh: _copy(copy, fresh, deadline))
+    except OSError as exc:
+        problem = exc.strerror
+    if problem is not None:
+        raise StoreUnavailable(
+            f"the local store {database} cannot be made ({problem}); give a path on a disk with room that this user "
+            "may write to and that knows hard links",
+            path=str(database),
+        )
 
 
 def _unlocked(copy: Copy, source: MasterKeySource, deadline: float) -> Opened:
@@ -133,12 +153,17 @@ def _opened_copy(path: Path, deadline: float) -> Copy:
     )
 
 
-def _live(database: Path, replace: bool, deadline: float) -> tuple[Store, Path | None]:
-    """What the copy goes into, and where the damaged file is that was there."""
+def _live(database: Path, replace: bool, deadline: float) -> tuple[Store | None, Path | None]:
+    """What the copy goes into (None: there is no database), and where the damaged file is that was there."""
+    log = database.with_name(database.name + LOG)
+    live = None
     try:
-        live = Store(database, deadline=deadline, closed=threading.Event())
+        if os.path.lexists(database):
+            live = Store(database, deadline=deadline, closed=threading.Event())
+        elif not os.path.lexists(log):
+            return None, None
     except StoreDamaged:
-        live = None
+        pass
     if live is not None:
         try:
             if replace or not live.read(_count, deadline):
@@ -150,10 +175,10 @@ def _live(database: Path, replace: bool, deadline: float) -> tuple[Store, Path |
     if not replace:
         raise _in_the_way(database, damaged=live is None)
     aside = database.with_name(f"{database.name}.damaged-{utc_now():%Y%m%d-%H%M%S}-{secrets.token_hex(4)}")
-    for end in ("", "-wal", "-shm"):
+    for end in ("", LOG, INDEX):
         with contextlib.suppress(FileNotFoundError):
             database.with_name(database.name + end).rename(aside.with_name(aside.name + end))
-    return Store(database, deadline=deadline, closed=threading.Event()), aside
+    return None, aside
 
 
 def _in_the_way(database: Path, *, damaged: bool) -> InvalidRequest:
@@ -162,5 +187,5 @@ def _in_the_way(database: Path, *, damaged: bool) -> InvalidRequest:
 
 
 def _count(rows: Rows) -> int:
-    """How many secrets there are, in a store of this or an earlier release, or in an empty file."""
-    return 0 if version(rows) == 0 else int((rows.one("SELECT count(*) FROM secrets") or (0,))[0])
+    """How many secrets there are, in a store of this or an earlier release."""
+    return int((rows.one("SELECT count(*) FROM secrets") or (0,))[0])

@@ -9,24 +9,21 @@ from pathlib import Path
 
 from secrets_actor.backends.local.master_key import MasterKeySource
 from secrets_actor.backends.local.opened import Opened
-from secrets_actor.backends.local.opening import DATABASE_NAME, has_data, open_store
-from secrets_actor.domain.errors import InvalidRequest, StoreUnavailable
+from secrets_actor.backends.local.opening import DATABASE_NAME, is_there, no_store, open_store
+from secrets_actor.domain.errors import InvalidRequest
 
 
-def database_of(folder: Path) -> Path:
-    """The database of the store in *folder*. Raises `StoreUnavailable` when there is none: none is made here."""
-    database = folder / DATABASE_NAME
-    if not has_data(database):
-        raise StoreUnavailable(
-            f"there is no store in {folder}; give its folder, or make one: secrets-actor store init", path=str(folder)
-        )
-    return database
+def database_of(folder: Path, source: MasterKeySource) -> Path:
+    """The database of the store in *folder*. Raises `StoreUnavailable` when there is none (none is made here), and as
+    `is_there`."""
+    if not is_there(folder, source):
+        raise no_store(folder)
+    return folder / DATABASE_NAME
 
 
 @contextmanager
 def opened(folder: Path, source: MasterKeySource, deadline: float) -> Iterator[Opened]:
-    """The store in *folder*, brought to the present form if need be. Raises as `open_store`, and as `database_of`."""
-    database_of(folder)
+    """The store in *folder*, brought to the present form if need be. Raises as `open_store`."""
     store = open_store(folder, source, deadline=deadline, closed=threading.Event())
     try:
         yield store
@@ -39,6 +36,6 @@ def init(folder: Path, source: MasterKeySource, *, deadline: float) -> None:
 
     Raises `InvalidRequest` when there is one already, and as `open_store`.
     """
-    if has_data(folder / DATABASE_NAME):
+    if is_there(folder, source):
         raise InvalidRequest(f"there is a store in {folder} already; give another folder, or move it away")
-    open_store(folder, source, deadline=deadline, closed=threading.Event()).store.close()
+    open_store(folder, source, deadline=deadline, closed=threading.Event(), makes=True).store.close()

@@ -70,7 +70,7 @@ def rekey(
     (*to*). With *deep* all other keys, too; *told* hears how far it is, first with nothing done, then after each
     transaction.
 
-    Raises as `open_store` and `database_of`, what the sources raise, and `InvalidRequest` when *to* has the present key
+    Raises as `open_store`, what the sources raise, and `InvalidRequest` when *to* has the present key
     or somebody else is changing the keys.
     """
     with ExitStack() as stack:

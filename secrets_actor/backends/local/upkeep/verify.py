@@ -59,7 +59,7 @@ class Verification:
 
 def verify(folder: Path, source: MasterKeySource, *, deadline: float) -> Verification:
     """All that is in the store in *folder*. Changes nothing, but for a store of an earlier release, which it brings to
-    the present form. Raises as `open_store` for a store that cannot be opened at all, and as `database_of`."""
+    the present form. Raises as `open_store` for a store that cannot be opened at all."""
     with opened(folder, source, deadline) as store:
         return look_through(store, deadline)
 

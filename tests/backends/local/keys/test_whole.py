@@ -115,7 +115,7 @@ def test_doctor_tells_of_a_given_key_before_there_is_a_store_and_makes_nothing(
 
     [ringed] = key_findings(settings({"keyring": "my-daemon"}))
     assert ringed.verdict is Verdict.OK
-    assert "the first use makes" in ringed.fact
+    assert "no store yet" in ringed.fact
     assert key_findings(settings({"passphrase": {"env": "STORE_KEY"}}))[0].verdict is Verdict.OK
     assert key_findings(settings("file")) == [], "the folder's finding has said it"
     assert sorted(path.name for path in tmp_path.iterdir()) == []
