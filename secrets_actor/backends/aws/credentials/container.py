@@ -82,10 +82,10 @@ def _ask(
         failure: CredentialsError
         try:
             answer = transport.request("GET", headers, b"", until=min(deadline, begun + REQUEST_TIMEOUT), path=path)
-            keys = keys_in(parsed(answer.body)) if answer.status == 200 else None
-            if keys is not None:
+            keys = keys_in(parsed(answer.body), bare=True) if answer.status == 200 else ""
+            if isinstance(keys, Credentials):
                 return keys
-            failure = _refused(endpoint, answer.status)
+            failure = _refused(endpoint, answer.status, keys)
             final = 400 <= answer.status < 500 and answer.status != 429
         except SecretsError as exc:
             failure, final = MetadataServiceError(f"{exc} (asked for the container's keys)"), False
@@ -95,9 +95,9 @@ def _ask(
         attempt += 1
 
 
-def _refused(endpoint: Endpoint, status: int) -> MetadataServiceError:
+def _refused(endpoint: Endpoint, status: int, problem: str) -> MetadataServiceError:
     if status == 200:
-        text = "the container's credential service gave no keys; see what answers there"
+        text = f"the container's credential service gave no keys ({problem}); see what answers there"
     elif status in (401, 403):
         text = f"the container's credential service refuses (HTTP {status}); see {TOKEN_FILE} and the task's role"
     elif status == 404:

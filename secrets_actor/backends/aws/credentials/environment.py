@@ -31,7 +31,7 @@ class EnvironmentCredentials:
         expires_at = moment(end) if end else None
         if end and expires_at is None:
             raise CredentialsError(
-                "AWS_CREDENTIAL_EXPIRATION is no moment in ISO 8601 with a time zone: unset or mend it"
+                "AWS_CREDENTIAL_EXPIRATION is no moment in ISO 8601 with a time zone, as 2026-01-31T12:00Z: mend it"
             )
         value = None if token is None else SecretValue(token)
         return checked(Credentials(access_key, SecretValue(secret_key), value, expires_at))

@@ -38,6 +38,7 @@ ENDPOINT_VARIABLE: Final = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
 TIMEOUT_VARIABLE: Final = "AWS_METADATA_SERVICE_TIMEOUT"
 ATTEMPTS_VARIABLE: Final = "AWS_METADATA_SERVICE_NUM_ATTEMPTS"
 LONGEST: Final = 300  # seconds, and attempts
+TOKEN: Final = "a token"  # noqa: S105  what errors call it
 TOKEN_PATH: Final = "/latest/api/token"  # noqa: S105  a path
 ROLE_PATH: Final = "/latest/meta-data/iam/security-credentials/"
 # Seconds: the longest a token may live.
@@ -54,6 +55,7 @@ _ROLE: Final = re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}")
 _TOKEN: Final = re.compile(r"[!-~]{1,4096}")
 # What the service answers to a token request when it knows version 1 only, or is told to.
 _NO_TOKENS: Final = (403, 404, 405)
+_VERSION_1: Final = "if the service knows version 1 only, allow that: AWS_EC2_METADATA_V1_DISABLED=false"
 # The service's own codes that may be told; what else stands there is not ours to repeat.
 _KNOWN_CODES: Final = frozenset({"AssumeRoleUnauthorizedAccess", "Failed", "InstanceProfileNotFound"})
 
@@ -109,7 +111,7 @@ class _Exchange:
         """The token; None: go on by version 1."""
         headers = [(b"x-aws-ec2-metadata-token-ttl-seconds", b"%d" % TOKEN_TTL), (b"Content-Length", b"0")]
         try:
-            answer = self._request("PUT", TOKEN_PATH, headers, "a token")
+            answer = self._request("PUT", TOKEN_PATH, headers, TOKEN)
         except _NoToken as exc:
             if self._options.version_1:
                 return None
@@ -159,6 +161,8 @@ class _Exchange:
             403: "switch the metadata service of this instance on",
             404: "attach an IAM role to this instance",
         }.get(status, "ask again")
+        if what == TOKEN and status in _NO_TOKENS:
+            remedy = f"{remedy}, or, {_VERSION_1}" if status == 403 else _VERSION_1
         text = f"{self._name}: the metadata service refuses {what} (HTTP {status}); {remedy}"
         return MetadataServiceError(text, status=status)
 
@@ -166,7 +170,7 @@ class _Exchange:
         if timed_out and method == "PUT":
             remedy = (
                 "in a container, raise the instance's metadata hop limit to 2 (http-put-response-hop-limit); elsewhere "
-                "see that this is an EC2 instance"
+                f"see that this is an EC2 instance; {_VERSION_1}"
             )
         elif timed_out:
             remedy = "ask again"
@@ -232,7 +236,7 @@ def _parse(body: bytes) -> Credentials:
             status=200,
         )
     keys = keys_in(answer)
-    if keys is None:
-        text = "the metadata service's answer holds no keys: ask again, and see what answers there"
-        raise MetadataServiceError(text, status=200)
-    return keys
+    if isinstance(keys, Credentials):
+        return keys
+    text = f"the metadata service's answer holds no keys ({keys}): ask again, and see what answers there"
+    raise MetadataServiceError(text, status=200)

@@ -3,6 +3,8 @@
 Rule 1: no shell: the line is split as a shell would, and nothing in it is expanded.
 Rule 2: the program has a session of its own, and ends with all it has started by the deadline, or when we are done.
 Rule 3: its output is read up to `MAX_OUTPUT` bytes. What it says on its standard error is for nobody: it may be a key.
+Rule 4: it is done when it has ended and its output is whole. What it has started may keep the output open for ever, as
+        an agent does that it leaves behind; or give the answer a moment later.
 
 Source: AWS SDKs and Tools Reference Guide, "Process credential provider".
 """
@@ -21,7 +23,7 @@ from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError
 
 MAX_OUTPUT: Final = 65_536
-# Seconds between two looks at a program that has closed its output and not ended.
+# Seconds between two looks at whether a program has ended.
 _LOOK: Final = 0.01
 
 
@@ -44,9 +46,9 @@ class ProcessCredentials:
             problem = "its output is not of Version 1; run it by hand and see"
         else:
             keys = keys_in(answer, from_process=True)
-            if keys is not None:
+            if isinstance(keys, Credentials):
                 return keys
-            problem = "its output holds no whole set of keys; run it by hand and see"
+            problem = f"its output holds no whole set of keys: {keys}; run it by hand and see"
         raise CredentialsError(f"{self._place}: {problem}")
 
     def _run(self, deadline: float) -> tuple[bytes, str | None]:
@@ -82,24 +84,27 @@ class ProcessCredentials:
 
 
 def _output(process: "subprocess.Popen[bytes]", deadline: float) -> tuple[bytes, str | None]:
+    """Rule 4."""
     assert process.stdout is not None
-    source, output = process.stdout.fileno(), b""
+    source, output, is_open = process.stdout.fileno(), b"", True
     poll = select.poll()
     poll.register(source, select.POLLIN)
     while True:
+        status = process.poll()  # first: what it printed last is there then
+        while is_open and poll.poll(0):
+            part = os.read(source, MAX_OUTPUT)
+            is_open, output = bool(part), output + part
+            if len(output) > MAX_OUTPUT:
+                return b"", f"the program prints more than {MAX_OUTPUT} bytes; is it the right one?"
+        if status:
+            how = f"status {status}" if status > 0 else f"by signal {-status}"
+            return b"", f"the program failed ({how}); run it by hand and see"
+        if status == 0 and (not is_open or parsed(output) is not None):
+            return output, None
         left = deadline - now()
-        if left <= 0 or not poll.poll(left * 1000):
+        if left <= 0:
             return b"", "the program did not end in time; allow more, or see what it waits for"
-        part = os.read(source, MAX_OUTPUT)
-        if not part:
-            break
-        output += part
-        if len(output) > MAX_OUTPUT:
-            return b"", f"the program prints more than {MAX_OUTPUT} bytes; is it the right one?"
-    while process.poll() is None:
-        if now() >= deadline:
-            return b"", "the program did not end in time; allow more, or see what it waits for"
-        sleep(_LOOK)
-    if process.returncode:
-        return b"", f"the program failed (status {process.returncode}); run it by hand and see"
-    return output, None
+        if is_open:
+            poll.poll(min(left, _LOOK) * 1000)
+        else:
+            sleep(min(left, _LOOK))

@@ -10,7 +10,7 @@ import pytest
 from secrets_actor.backends.aws.credentials import container
 from secrets_actor.backends.aws.credentials.container import ContainerCredentials
 from secrets_actor.domain.errors import CredentialsError, MetadataServiceError, NoCredentials
-from tests.backends.aws.credentials.conftest import Machine, failing, fetch, plain
+from tests.backends.aws.credentials.conftest import Machine, failing, fetch, of_botocore, plain
 from tests.servers.behaviours import Answer, Hang, Reset, answer_json
 from tests.servers.faulty import FaultyServer
 from tests.servers.metadata import MetadataServer, an_hour
@@ -203,7 +203,19 @@ def test_half_a_set_of_keys_is_none(machine: Machine, missing: str) -> None:
     with FaultyServer(Answer(json.dumps(answer).encode())) as server:
         full(machine, server.url)
 
-        assert "gave no keys" in str(failing(ContainerCredentials(), within=0.9))
+        assert f"gave no keys ({missing} is missing)" in str(failing(ContainerCredentials(), within=0.9))
+
+
+@pytest.mark.parametrize("token", ["", None])
+def test_an_empty_session_token_is_none_to_botocore_too(machine: Machine, token: str | None) -> None:
+    """Tools that stand in for ECS on a desk give keys that have none."""
+    with FaultyServer(Answer(json.dumps({**an_hour(), "Token": token}).encode())) as server:
+        full(machine, server.url)
+        found, theirs = plain(fetch(ContainerCredentials())), of_botocore()
+
+    assert theirs is not None
+    assert found == (*theirs[:2], None)
+    assert not theirs[2]
 
 
 def test_a_proxy_is_never_asked(pod: Path, machine: Machine) -> None:

@@ -74,6 +74,7 @@ def test_version_1_is_for_whoever_allows_it_where_there_is_no_token(
     error = failing(InstanceMetadataCredentials())
     assert error.status == status
     assert ("hop limit" in str(error)) == (status is None)
+    assert "if the service knows version 1 only, allow that: AWS_EC2_METADATA_V1_DISABLED=false" in str(error)
     assert not any(path.startswith("/latest/meta-data/") for path in metadata.paths())
 
     machine.set(AWS_EC2_METADATA_V1_DISABLED="false")

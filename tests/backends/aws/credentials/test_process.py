@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import signal
 import sys
 import time
 from datetime import UTC, datetime
@@ -60,10 +61,23 @@ def test_no_shell_looks_at_its_words(argument: str) -> None:
         (printing({**KEYS, "Version": 2}), "not of Version 1"),
         (printing({**KEYS, "Version": "1"}), "not of Version 1"),
         (printing({name: one for name, one in KEYS.items() if name != "Version"}), "not of Version 1"),
-        (printing({"Version": 1, "AccessKeyId": "canary"}), "no whole set"),
-        (printing({**KEYS, "Expiration": "canary"}), "no whole set"),
-        (printing({**KEYS, "Expiration": "2086-01-02T03:04:05"}), "no whole set"),
-        (printing({**KEYS, "SecretAccessKey": "can ary"}), "no whole set"),
+        (printing({"Version": 1, "AccessKeyId": "canary"}), "no whole set of keys: SecretAccessKey is missing"),
+        (printing({**KEYS, "SecretAccessKey": None}), "no whole set of keys: SecretAccessKey is missing"),
+        (printing({**KEYS, "AccessKeyId": ""}), "no whole set of keys: AccessKeyId is empty"),
+        (printing({**KEYS, "AccessKeyId": 5}), "no whole set of keys: AccessKeyId is no text"),
+        (printing({**KEYS, "SessionToken": ["canary"]}), "no whole set of keys: SessionToken is no text"),
+        (printing({**KEYS, "Expiration": "canary"}), "no whole set of keys: Expiration is no moment with a time zone"),
+        (printing({**KEYS, "Expiration": "2086-01-02T03:04:05"}), "no whole set of keys: Expiration is no moment"),
+        (printing({**KEYS, "Expiration": ""}), "no whole set of keys: Expiration is empty"),
+        (printing({**KEYS, "Expiration": 3660000000}), "no whole set of keys: Expiration is no text"),
+        (printing({**KEYS, "Expiration": "9" * 5000}), "no whole set of keys: Expiration is no moment"),
+        (
+            printing({**KEYS, "SecretAccessKey": "can ary"}),
+            "no whole set of keys: the secret key holds what no key has",
+        ),
+        (printing({**KEYS, "SessionToken": "can\nary"}), "no whole set of keys: the session token holds what no key"),
+        (printing({**KEYS, "SessionToken": "\ud800canary"}), "no whole set of keys: the s"),
+        (python("import os, signal; os.kill(os.getpid(), signal.SIGTERM)"), "the program failed (by signal 15)"),
         (python("import sys; sys.exit('canary')"), "the program failed (status 1)"),
         (python(f"print('canary' * {MAX_OUTPUT})"), f"more than {MAX_OUTPUT} bytes"),
         ("/no/such/program canary", "cannot be started"),
@@ -98,6 +112,68 @@ def test_a_program_that_closes_its_output_and_stays_is_ended_too(tmp_path: Path)
 
     assert "did not end in time" in str(failing(ProcessCredentials(python(code)), within=1.5))
     gone(int(note.read_text()))
+
+
+@pytest.mark.parametrize("token", ["", None])
+def test_an_empty_session_token_is_none_to_botocore_too(token: str | None) -> None:
+    """It signs without one."""
+    command = printing({**KEYS, "SessionToken": token})
+
+    found = fetch(ProcessCredentials(command))
+
+    assert plain(found)[2] is None
+    assert not of_botocore(command)[2]
+    assert plain(found)[:2] == of_botocore(command)[:2]
+
+
+def test_a_child_that_keeps_the_output_open_is_not_waited_for() -> None:
+    child = f"{sys.executable!r}, '-c', 'import time; time.sleep(60)'"
+    code = f"import json, subprocess; subprocess.Popen([{child}]); print(json.dumps({KEYS!r}))"
+    started = time.monotonic()
+
+    assert plain(fetch(ProcessCredentials(python(code)), within=30))[0] == "ASIAPROCESS"
+    assert time.monotonic() - started < 15
+
+
+def test_a_child_that_has_left_the_session_and_keeps_the_output_open_is_not_waited_for(tmp_path: Path) -> None:
+    child = f"{sys.executable!r}, '-c', 'import time; time.sleep(60)'"
+    code = (
+        f"import json, subprocess; c = subprocess.Popen([{child}], start_new_session=True);"
+        f"open({str(tmp_path / 'pid')!r}, 'w').write(str(c.pid)); print(json.dumps({KEYS!r}))"
+    )
+    started = time.monotonic()
+    try:
+        assert fetch(ProcessCredentials(python(code)), within=30)
+        assert time.monotonic() - started < 15
+    finally:
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+
+
+def test_a_child_may_give_the_answer_when_its_parent_is_gone() -> None:
+    """As a shell's background job does."""
+    child = f"{sys.executable!r}, '-c', {f'import time, json; time.sleep(0.3); print(json.dumps({KEYS!r}))'!r}"
+    command = python(f"import subprocess; subprocess.Popen([{child}])")
+
+    assert plain(fetch(ProcessCredentials(command))) == of_botocore(command)
+
+
+def test_a_failure_is_told_at_once_whoever_keeps_the_output_open() -> None:
+    child = f"{sys.executable!r}, '-c', 'import time; time.sleep(60)'"
+    started = time.monotonic()
+
+    told = str(
+        failing(ProcessCredentials(python(f"import subprocess; subprocess.Popen([{child}]); exit(3)")), within=30)
+    )
+
+    assert "the program failed (status 3)" in told
+    assert time.monotonic() - started < 15
+
+
+def test_an_output_in_parts_is_read_whole() -> None:
+    answer = json.dumps({**KEYS, "SessionToken": "t" * 30_000})
+    code = f"for at in range(0, {len(answer)}, 9000):\n print({answer!r}[at:at + 9000], end='', flush=True)"
+
+    assert plain(fetch(ProcessCredentials(python(code))))[2] == "t" * 30_000
 
 
 def test_what_a_program_leaves_behind_ends_with_it(tmp_path: Path) -> None:
