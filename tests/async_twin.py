@@ -49,11 +49,16 @@ TWINS: Final = (
         (
             ("The face for threads:", "The face for asyncio:"),
             ("in the caller's own thread, waits for answers", "without leaving the coroutine, awaits answers"),
+            (
+                "_callback = _attempt = staticmethod(plain)",
+                "_callback, _attempt = staticmethod(awaited), staticmethod(awaitable)",
+            ),
+            ("from secrets_actor.domain.callbacks import plain\n", ""),
             ("What it shares with the face for asyncio", "What it shares with the face for threads"),
             ("What a program holds to get and set secrets. Any number of threads may share one.", FOR_LOOPS),
             (
                 "from secrets_actor.client.administration import Administration",
-                "from secrets_actor.client.aio import settled\n"
+                "from secrets_actor.client.aio import awaitable, awaited, settled\n"
                 "from secrets_actor.client.async_administration import Administration",
             ),
         ),

@@ -16,6 +16,7 @@ from typing import Any, Final
 from secrets_actor.actor.sightings import NEVER
 from secrets_actor.actor.subscriptions import ASKING, Entry, Look, Subscriptions
 from secrets_actor.domain.asker import Asker
+from secrets_actor.domain.callbacks import done
 from secrets_actor.domain.errors import SecretNotFound, SecretsError
 from secrets_actor.domain.operations import Get
 from secrets_actor.otp import (
@@ -103,7 +104,7 @@ class Subscriber(GenServer):
             self._tries, self._not_before = 0, NEVER
         while (change := self._table.take(self._entry, self.me)) is not None:
             try:
-                self._entry.callback(change)
+                done("callback", self._entry.callback(change))
             except BaseException as error:  # noqa: BLE001  # it is somebody else's code
                 self.node.observe(SubscriberFailed(self.me.label, self._entry.secret_id, type(error).__name__))
         if self._entry.cancelled:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Final, Self, TypeVar
 
 from secrets_actor.actor.failures import translated
-from secrets_actor.client.aio import settled
+from secrets_actor.client.aio import awaitable, awaited, settled
 from secrets_actor.client.async_administration import AsyncAdministration
 from secrets_actor.client.front import Asked, Front
 from secrets_actor.domain.descriptions import SecretBatch, SecretDescription
@@ -46,6 +46,8 @@ class AsyncSecrets(Front, AsyncAdministration):
     Every method takes *timeout* in seconds (0 to 86,400; None: as configured) and raises `DeadlineExceeded` when it is
     over; every error is a `SecretsError`.
     """
+
+    _callback, _attempt = staticmethod(awaited), staticmethod(awaitable)
 
     def for_caller(self, label: str | None) -> Self:
         """The same, under a name of its own in the audit log: *label* is what a part of the program calls itself, in
@@ -178,6 +180,7 @@ class AsyncSecrets(Front, AsyncAdministration):
         Raises what the last attempt raised; a note on it says when the store could not be asked. *timeout* is for each
         get, and for no attempt. Raises `InvalidParameter`, and what the first get raises.
         """
+        attempt = self._attempt("attempt", attempt)
         rules = RotationRetry(login_error, attempts, same_version)
         secret, number = await self.get(secret_id, timeout=timeout), 1
         while True:

@@ -120,6 +120,7 @@ class Subscribing:
     """The part of a face that sets things going in the background."""
 
     _background: Background
+    _callback: Callable[[str, Any], Any]  # what is made of a callback: who awaits it, or that nobody does
 
     def subscribe(self, secret_id: str, callback: Callable[[NewVersion], object]) -> Subscription:
         """Have *callback* called with a `NewVersion` whenever another version of this secret is the current one: once
@@ -128,10 +129,12 @@ class Subscribing:
         It is heard of with a set of ours, with any get that asks the store, and, if nobody asks, about every TTL (300 s
         if the cache is off, a second at least). The version that the cache serves now, or that the store names first,
         is no news; if there is no such secret yet, its first version is. What the callback raises is reported, as a
-        life-cycle event, and stops nothing. Does not wait for the store. Raises `InvalidSecretName`,
-        `InvalidParameter`, `ForkedProcess`.
+        life-cycle event, and stops nothing. Does not wait for the store.
+
+        A coroutine function goes with `async_secrets` only: it is awaited on the event loop that subscribes, and the
+        next change waits for it. Raises `InvalidSecretName`, `InvalidParameter`, `ForkedProcess`.
         """
-        return self._background.subscribe(secret_id, callback)
+        return self._background.subscribe(secret_id, self._callback("callback", callback))
 
     def prefetch(self, names: Iterable[str] = (), *, prefixes: Iterable[str] = (), tags: Iterable[str] = ()) -> None:
         """Fill the cache in the background: with the secrets of these *names*, those whose names begin with one of

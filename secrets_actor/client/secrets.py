@@ -13,6 +13,7 @@ from typing import Final, Self, TypeVar
 from secrets_actor.actor.failures import translated
 from secrets_actor.client.administration import Administration
 from secrets_actor.client.front import Asked, Front
+from secrets_actor.domain.callbacks import plain
 from secrets_actor.domain.descriptions import SecretBatch, SecretDescription
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import Delete, Filter, Get, List, ListPage, Operation, Restore, Set, SortBy
@@ -40,6 +41,8 @@ class Secrets(Front, Administration):
     Every method takes *timeout* in seconds (0 to 86,400; None: as configured) and raises `DeadlineExceeded` when it is
     over; every error is a `SecretsError`.
     """
+
+    _callback = _attempt = staticmethod(plain)
 
     def for_caller(self, label: str | None) -> Self:
         """The same, under a name of its own in the audit log: *label* is what a part of the program calls itself, in
@@ -172,6 +175,7 @@ class Secrets(Front, Administration):
         Raises what the last attempt raised; a note on it says when the store could not be asked. *timeout* is for each
         get, and for no attempt. Raises `InvalidParameter`, and what the first get raises.
         """
+        attempt = self._attempt("attempt", attempt)
         rules = RotationRetry(login_error, attempts, same_version)
         secret, number = self.get(secret_id, timeout=timeout), 1
         while True:

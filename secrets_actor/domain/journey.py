@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from secrets_actor.domain.callbacks import done
 from secrets_actor.domain.steps import Step
 
 # When a job was sent to a worker, and what has become of it: attempts, and last the step `worker` when it is done.
@@ -44,7 +45,7 @@ class Journey:
         finish, self._finish = self._finish, None
         if finish is not None:
             self.outcome, self.ended = outcome, at
-            finish()
+            done("tracer", finish())
 
 
 class Tracer(Protocol):

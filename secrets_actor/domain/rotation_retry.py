@@ -8,6 +8,7 @@ Rule 3: with the version that was just refused, nobody tries again, unless told 
 from collections.abc import Callable
 from typing import Any, Final
 
+from secrets_actor.domain.callbacks import done, plain
 from secrets_actor.domain.errors import InvalidParameter, SecretsError
 from secrets_actor.domain.operations.checks import check_number
 from secrets_actor.domain.secret import Secret
@@ -31,13 +32,14 @@ class RotationRetry:
         check_number("attempts", self.attempts, 1, MAX_ATTEMPTS)
         if not _are_errors(self.login_error) and (isinstance(self.login_error, type) or not callable(self.login_error)):
             raise InvalidParameter("login_error", "a type of exception, a tuple of them, or a function of an exception")
+        plain("login_error", self.login_error)
 
     def asks_anew(self, error: BaseException, attempt: int) -> bool:
         """Whether *error* of this *attempt*, from 1, is worth a question to the store."""
         if attempt >= self.attempts:
             return False
         told: Any = self.login_error
-        return isinstance(error, told) if _are_errors(told) else bool(told(error))
+        return isinstance(error, told) if _are_errors(told) else bool(done("login_error", told(error)))
 
     def goes_again(self, refused: Secret, fresh: Secret) -> bool:
         """Whether to try with *fresh* what was refused with *refused*."""

@@ -21,6 +21,7 @@ from secrets_actor.actor.jobs import Drain, UseStore
 from secrets_actor.client.background import Subscription
 from secrets_actor.client.secrets import Secrets
 from secrets_actor.clock import now, sleep
+from secrets_actor.domain.callbacks import done, plain
 from secrets_actor.domain.changes import NewVersion
 from secrets_actor.domain.errors import ConfigurationError, SecretsError, StartFailed
 from secrets_actor.domain.journey import Tracer
@@ -82,6 +83,9 @@ class System(AsyncFace, Looking):
         kit: BackendKit | None = None,
         tracer: Tracer | None = None,
     ) -> None:
+        plain("observer", observer)
+        plain("on_give_up", on_give_up)
+        plain("tracer", getattr(tracer, "begin", None))
         self._root: Pid | None = None
         self._observer, self._kit = observer, kit
         self.settings = load(settings)
@@ -159,7 +163,7 @@ class System(AsyncFace, Looking):
         if not self._stopping and self._on_give_up is not None:
             self._told_by = threading.current_thread()
             try:
-                self._on_give_up(down.reason)
+                done("on_give_up", self._on_give_up(down.reason))
             except BaseException as error:  # noqa: BLE001  # the thread that ends the root has more to do
                 self._parts.node.observe(CallbackFailed(tree.ROOT, type(error).__name__))
             finally:

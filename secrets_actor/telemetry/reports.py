@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from secrets_actor.clock import now, wall_time
+from secrets_actor.domain.callbacks import done
 from secrets_actor.domain.metrics import NO_METER, Meter
 from secrets_actor.otp import LifecycleEvent, Observer
 from secrets_actor.records import fields, is_dataclass
@@ -73,7 +74,8 @@ class Reports:
 
 def _telling(observer: Observer) -> Callable[[LifecycleEvent, float], bool]:
     def tell(event: LifecycleEvent, _at: float) -> bool:
-        observer(event)
+        result: object = observer(event)  # type: ignore[func-returns-value]  # so we are told
+        done("observer", result)
         return True
 
     return tell

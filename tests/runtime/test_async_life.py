@@ -1,0 +1,153 @@
+"""Start, drain and stop from a coroutine: the loop goes on meanwhile."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+import pytest
+
+from secrets_actor import InvalidParameter, ServerDown, Settings, System, start
+from secrets_actor.testing import FakeStore
+from tests.actor.rig import PATIENCE, Shelf, eventually, supervisor
+from tests.client.test_asyncio import comes_about
+
+
+def made(store: FakeStore, **more: Any) -> System:
+    return System(Settings(), kit=store.kit(), **more)
+
+
+async def longest_silence_of_the_loop(meanwhile: Awaitable[object]) -> float:
+    """Seconds between two turns of the loop, at most, while *meanwhile* goes on."""
+    loop, longest = asyncio.get_running_loop(), 0.0
+    waiting, last = asyncio.ensure_future(meanwhile), loop.time()
+    while not waiting.done():
+        await asyncio.sleep(0)
+        longest, last = max(longest, loop.time() - last), loop.time()
+    await waiting
+    return longest
+
+
+def test_the_context_starts_and_stops_it() -> None:
+    async def run() -> None:
+        store = FakeStore()
+        store.put("a", "v")
+        async with made(store) as system:
+            assert system.is_running()
+            assert (await system.async_secrets.get("a")).reveal() == "v"
+        assert not system.is_running()
+        with pytest.raises(ServerDown):
+            await system.async_secrets.get("a")
+
+    asyncio.run(run())
+
+
+def test_one_that_was_started_before_may_be_entered(tmp_path: Any) -> None:
+    async def run() -> None:
+        async with start(Settings(local={"path": tmp_path})) as system:  # type: ignore[arg-type]
+            await system.async_secrets.set("a", "v")
+        assert not system.is_running()
+
+    asyncio.run(run())
+
+
+def test_a_drain_lets_coroutines_of_the_same_loop_finish() -> None:
+    async def run() -> None:
+        store = FakeStore()
+        store.put("a", "v")
+        system = await made(store).start_async()
+        with store.hold("get") as gate:
+            getting = asyncio.ensure_future(system.async_secrets.get("a"))
+            await comes_about(lambda: gate.holders)
+            stopping = asyncio.ensure_future(system.stop_async(drain=PATIENCE))
+            await comes_about(lambda: "draining" in str(system.tree()))
+            with pytest.raises(ServerDown):
+                await system.async_secrets.get("b")
+            gate.release()
+            assert (await getting).reveal() == "v"
+            await stopping
+        assert not system.is_running()
+
+    asyncio.run(run())
+
+
+def test_the_loop_goes_on_while_a_stop_waits_for_a_worker_that_hangs(shelf: Shelf) -> None:
+    async def run() -> float:
+        system = await System(Settings(), kit=shelf.kit()).start_async()
+        hold = shelf.hold("get", "a")
+        getting = asyncio.ensure_future(system.async_secrets.get("a"))
+        await comes_about(lambda: hold.workers)
+        silence = await longest_silence_of_the_loop(system.stop_async())  # a worker has two seconds
+        hold.go.set()
+        assert isinstance((await asyncio.gather(getting, return_exceptions=True))[0], ServerDown)
+        assert not system.is_running()
+        return silence
+
+    assert asyncio.run(run()) < 1.0
+
+
+def test_a_stop_that_is_cancelled_is_carried_to_its_end_and_may_be_asked_for_again() -> None:
+    async def run() -> None:
+        store = FakeStore()
+        system = await made(store).start_async()
+        with store.hold("get") as gate:
+            getting = asyncio.ensure_future(system.async_secrets.get("a"))
+            await comes_about(lambda: gate.holders)
+            stopping = asyncio.ensure_future(system.stop_async(drain=PATIENCE))
+            await comes_about(lambda: "draining" in str(system.tree()))
+            stopping.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await stopping
+            assert system.is_running()
+            gate.release()
+            await asyncio.gather(getting, return_exceptions=True)
+            await comes_about(lambda: not system.is_running())
+        await system.stop_async()
+        async with system:
+            assert system.is_running()
+        assert not system.is_running()
+
+    asyncio.run(run())
+
+
+def test_who_is_cancelled_within_the_context_has_it_stopped() -> None:
+    system = made(FakeStore())
+
+    async def run() -> None:
+        async with system:
+            await asyncio.sleep(PATIENCE)
+
+    async def cancel() -> None:
+        running = asyncio.ensure_future(run())
+        await comes_about(system.is_running)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert not system.is_running()
+
+    asyncio.run(cancel())
+
+
+@pytest.mark.parametrize("name", ["observer", "on_give_up"])
+def test_a_coroutine_function_is_no_observer(name: str) -> None:
+    async def told(event: object) -> None:
+        """Nobody would await it."""
+
+    with pytest.raises(InvalidParameter, match=f"{name}: a plain function"):
+        made(FakeStore(), **{name: told})
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_coroutine_that_on_give_up_makes_is_reported() -> None:
+    async def told(reason: object) -> None:
+        """Nobody would await it."""
+
+    def unsuspicious(reason: object) -> object:
+        return told(reason)
+
+    events: list[Any] = []
+    system = made(FakeStore(), on_give_up=unsuspicious, observer=events.append).start()
+    supervisor(system, "secrets_actor").kill()
+    assert system.wait(PATIENCE) is not None
+    eventually(lambda: any(type(one).__name__ == "CallbackFailed" for one in events))
+    assert [one.error_type for one in events if type(one).__name__ == "CallbackFailed"] == ["InvalidParameter"]
+    system.stop()
