@@ -4,9 +4,9 @@ Rule 1: an exchange ends by its deadline, come what may; `close`, from any threa
 Rule 2: only `SecretsError`s leave, without context: a library's error may quote a header, and so a token, or an answer.
         httpcore logs such an error at DEBUG: a header that could not be sent is refused before it gets there, and what
         it says of answers is cut short by `discretion`.
-Rule 3: through the proxy that it was given and no other, never a redirect, never compressed, HTTP/1.1 only, and no
-        retries in here.
-Rule 4: a body is read to its end or not at all, and up to `MAX_BODY` bytes.
+Rule 3: through the proxy that it was given and no other, never a redirect, HTTP/1.1 only, and no retries in here.
+Rule 4: a body is read to its end or not at all, and up to `MAX_BODY` bytes. It is asked for as it is; one that somebody
+        on the way has compressed all the same is unpacked, for an error in it has a name, too.
 
 Why a transport of our own under httpx's requests and responses (`httpx.BaseTransport` is its public hook), and neither
 its Client nor its pool: a worker has one connection only, and a POST that is answered as nearly all are costs a third
@@ -21,6 +21,7 @@ import os
 import re
 import ssl
 import threading
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final, cast
@@ -57,6 +58,10 @@ MAX_BODY: Final = 8 * 1024 * 1024
 MAX_BUNDLE: Final = 16 * 1024 * 1024
 # Seconds an idle connection is kept. AWS closes idle ones itself; botocore keeps them for as long as they live.
 KEEP_ALIVE: Final = 60.0
+# Not signed: whoever stands between may change it.
+_AS_IT_IS: Final = (b"Accept-Encoding", b"identity")
+# RFC 9110, 8.4.1: those of zlib, by their names.
+_CODINGS: Final = frozenset({"gzip", "x-gzip", "deflate"})
 _SENDABLE: Final = re.compile(rb"[ -~]*")
 _LOG: Final = logging.getLogger(LOGGERS[-1])
 
@@ -149,6 +154,7 @@ class Transport:
             )
         self._wire.begin(until)
         here.in_exchange = True
+        headers = (*headers, _AS_IT_IS)
         try:
             sent, target = httpx.ByteStream(body), {"target": path.encode()}
             request = httpx.Request(method, self._url, headers=headers, stream=sent, extensions=target)
@@ -171,9 +177,11 @@ class Transport:
         response, failure = None, None
         try:
             response = self._connected().handle_request(request)
-            body = _read(cast("Iterable[bytes]", response.stream))
+            found, body = _headers(response), _read(cast("Iterable[bytes]", response.stream))
+            if body is not None and "content-encoding" in found:
+                body = _unpacked(body, found["content-encoding"])
             if body is not None:
-                return HttpAnswer(response.status_code, _headers(response), body)
+                return HttpAnswer(response.status_code, found, body)
             failure = self._too_long(response.status_code)
         except SecretsError as exc:
             failure = exc.clone()
@@ -225,6 +233,28 @@ def _read(stream: Iterable[bytes]) -> bytes | None:
         if size > MAX_BODY:
             return None
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _unpacked(body: bytes, coding: str) -> bytes | None:
+    """*body* without its content *coding*; None if it is longer than `MAX_BODY` then. As it is, if that is no coding
+    that we know, or *body* is not in it: whoever reads it will say what it is not."""
+    if coding.strip().lower() not in _CODINGS:
+        return body
+    parts, size, rest = [], 0, body
+    try:
+        while rest:
+            unpacking = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, as it begins
+            part = unpacking.decompress(rest, MAX_BODY + 1 - size)
+            size += len(part)
+            if size > MAX_BODY:
+                return None
+            if not unpacking.eof:
+                return body
+            parts.append(part)
+            rest = unpacking.unused_data
+    except zlib.error:
+        return body
+    return b"".join(parts)
 
 
 def _headers(response: httpx.Response) -> dict[str, str]:

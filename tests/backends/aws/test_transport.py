@@ -1,10 +1,14 @@
 """What a transport brings back."""
 
+import gzip
 import time
+import zlib
 
 import pytest
 
-from tests.backends.aws.transport_rig import LONG, ask, transport_to
+from secrets_actor.backends.aws.transport import MAX_BODY, HttpAnswer
+from secrets_actor.domain import errors
+from tests.backends.aws.transport_rig import LONG, ask, failing, transport_to
 from tests.servers.behaviours import Answer, Behaviour, empty_body, html_500
 from tests.servers.faulty import FaultyServer
 
@@ -51,7 +55,8 @@ def test_the_request_goes_out_as_it_was_given() -> None:
             path="/a/b?c",
         )
 
-        assert server.requests[0].raw == b"PUT /a/b?c HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n\x00\xffz"
+        head = b"PUT /a/b?c HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nAccept-Encoding: identity\r\n\r\n"
+        assert server.requests[0].raw == head + b"\x00\xffz"
 
 
 def test_a_redirect_is_not_followed_and_a_proxy_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,3 +67,49 @@ def test_a_redirect_is_not_followed_and_a_proxy_is_not_asked(monkeypatch: pytest
     with FaultyServer(Answer(status=302, headers=(("Location", "http://127.0.0.1:9/"),))) as server:
         with transport_to(server.port) as transport:
             assert ask(transport).status == 302
+
+
+def packed(body: bytes, coding: str) -> bytes:
+    return zlib.compress(body) if coding.lower() == "deflate" else gzip.compress(body)
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip", "GZIP ", "deflate"])
+def test_what_was_compressed_on_the_way_is_unpacked(coding: str, status: int) -> None:
+    answer = Answer(packed(b"body" * 1000, coding), status, headers=(("Content-Encoding", coding),))
+    with FaultyServer(answer) as server, transport_to(server.port) as transport:
+        for _ in range(2):
+            assert ask(transport) == HttpAnswer(status, ask(transport).headers, b"body" * 1000)
+        assert server.connections == 1
+
+
+def test_two_members_of_gzip_are_one_body() -> None:
+    answer = Answer(gzip.compress(b"one ") + gzip.compress(b"two"), headers=(("Content-Encoding", "gzip"),))
+    with FaultyServer(answer) as server, transport_to(server.port) as transport:
+        assert ask(transport).body == b"one two"
+
+
+@pytest.mark.parametrize(
+    ("body", "coding"),
+    [
+        (b"body", "identity"),
+        (b"body", ""),
+        (b"body", "br"),
+        (b"body", "gzip, gzip"),
+        (b"body", "gzip"),
+        (gzip.compress(b"body")[:-9], "gzip"),
+        (b"", "gzip"),
+    ],
+)
+def test_what_cannot_be_unpacked_is_left_as_it_is(body: bytes, coding: str) -> None:
+    with FaultyServer(Answer(body, headers=(("Content-Encoding", coding),))) as server:
+        with transport_to(server.port) as transport:
+            assert ask(transport).body == body
+
+
+@pytest.mark.parametrize("parts", [1, 2], ids=["one member", "two"])
+def test_a_little_that_unpacks_to_too_much_is_refused(parts: int) -> None:
+    body = gzip.compress(bytes(MAX_BODY // parts)) * parts + gzip.compress(b"1")
+    with FaultyServer(Answer(body, headers=(("Content-Encoding", "gzip"),))) as server:
+        with transport_to(server.port) as transport:
+            assert type(failing(transport)) is errors.InvalidAnswer
