@@ -59,12 +59,17 @@ class SecretValue:
         return self._value
 
     def json(self) -> Any:
-        """The value parsed as JSON. Raises `InvalidSecretValue` when it is not JSON."""
+        """The value parsed as JSON; a byte order mark before it is no part of it, in text as in bytes.
+
+        Raises `InvalidSecretValue` when it is not JSON, or nested too deeply for Python.
+        """
         try:
-            return json.loads(self._value)
+            return json.loads(self._value.removeprefix("\ufeff") if isinstance(self._value, str) else self._value)
         except ValueError:
-            pass  # the decoder's own error quotes the document
-        raise InvalidSecretValue("this secret's value is not JSON; read it with reveal()")
+            problem = "is not JSON"  # the decoder's own error quotes the document
+        except RecursionError:
+            problem = "is JSON that is nested too deeply to be read here"
+        raise InvalidSecretValue(f"this secret's value {problem}; read it with reveal()")
 
     @property
     def is_text(self) -> bool:

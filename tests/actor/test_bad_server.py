@@ -55,7 +55,12 @@ SLACK = 2.0  # a deadline is kept within this factor on a busy machine
 def system_at(url: str, folder: Path, keys: Any, watch: Watch | None = None, **more: Any) -> System:
     """A system whose store is at *url*."""
     aws = AwsSettings(
-        region="us-east-1", endpoint_url=url, access_key=keys.access_key_id, secret_key=keys.secret_key, timeout=5.0
+        region="us-east-1",
+        endpoint_url=url,
+        access_key=keys.access_key_id,
+        secret_key=keys.secret_key,
+        timeout=5.0,
+        max_attempts=more.pop("max_attempts", None),
     )
     given = {"breaker_failures": 0} | more  # what comes after a failure is to be sent
     return System(settings(folder, backend="aws_secrets_manager", aws=aws, **given), observer=watch)

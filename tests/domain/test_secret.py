@@ -158,6 +158,26 @@ def test_a_json_secret_is_parsed(value: str | bytes) -> None:
     assert secret(value).reveal() == value
 
 
+@pytest.mark.parametrize("value", ["\ufeff{}", "\ufeff{}".encode(), "{}".encode("utf-16")])
+def test_a_byte_order_mark_is_no_part_of_a_json_secret(value: str | bytes) -> None:
+    assert secret(value).json() == {}
+    assert SecretValue(value).json() == {}
+
+
+@pytest.mark.parametrize("encoded", [False, True], ids=["text", "bytes"])
+@pytest.mark.parametrize("value", ["[" * 30_000, "[" * 30_000 + "]" * 30_000, '{"a":' * 10_000 + "1" + "}" * 10_000])
+def test_json_without_end_is_an_invalid_value(value: str, encoded: bool) -> None:
+    with pytest.raises(InvalidSecretValue, match=r"read it with reveal\(\)") as caught:
+        secret(value.encode() if encoded else value).json()
+
+    assert (caught.value.__context__, caught.value.__cause__) == (None, None)
+
+
+def test_a_number_of_more_digits_than_python_reads_is_an_invalid_value() -> None:
+    with pytest.raises(InvalidSecretValue, match="not JSON"):
+        secret("9" * 5000).json()
+
+
 @pytest.mark.parametrize("value", [f'{{"password": "{HIDDEN}', b"\xff" + HIDDEN.encode()])
 def test_an_error_of_json_does_not_quote_the_document(value: str | bytes) -> None:
     with pytest.raises(InvalidSecretValue, match="not JSON") as caught:

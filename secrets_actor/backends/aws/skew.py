@@ -24,6 +24,8 @@ SKEW_CODES: Final = frozenset(
     }
 )
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+# No server's clock is there, and moments that are counted on from such a time would have no date.
+_END: Final = 9000
 _DATE: Final = re.compile(r"[A-Z][a-z]{2}, ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT")
 
 
@@ -38,6 +40,8 @@ def http_date(text: str | None) -> datetime | None:
     if found is None or found[2] not in _MONTHS:
         return None
     day, month, year = int(found[1]), _MONTHS.index(found[2]) + 1, int(found[3])
+    if year >= _END:
+        return None
     try:
         return datetime(year, month, day, int(found[4]), int(found[5]), int(found[6]), tzinfo=UTC)
     except ValueError:

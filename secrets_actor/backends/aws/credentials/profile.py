@@ -34,6 +34,11 @@ WEB_VARIABLE: Final = "AWS_WEB_IDENTITY_TOKEN_FILE"
 # What profiles say that only botocore can follow, and its name for the provider.
 FOREIGN: Final = (("sso", ("sso_role_name", "sso_account_id")), ("login", ("login_session",)))
 
+# Roles by way of roles. Each costs a call of STS, and some frames of the stack, which is the only limit of botocore.
+MAX_ROLES: Final = 50
+# More than any duration has: it is too long then, too.
+_MAX_DIGITS: Final = 9
+
 Step = tuple[str, Callable[[float], Credentials]]
 
 
@@ -86,7 +91,7 @@ class ProfileSteps:
             text(profile, "role_arn") or "",
             text(profile, "role_session_name"),
             text(profile, "external_id"),
-            int(duration) if duration.isascii() and duration.isdigit() else None,
+            int(duration[:_MAX_DIGITS]) if duration.isascii() and duration.isdigit() else None,
         )
         source = self._source(profile, visited)
         return AssumeRoleCredentials(source, role, self._sts, place).fetch(deadline)
@@ -109,6 +114,10 @@ class ProfileSteps:
         if self._has_keys(source) or not self._is_role(source):
             own = self._own(source, from_environment=False)
             return _Required(lambda deadline: first_of(own, deadline), f"{place}: its source_profile has no keys")
+        if len(visited) >= MAX_ROLES:
+            raise CredentialsError(
+                f"{place}: its source_profile is one role more than {MAX_ROLES} in a row; shorten them"
+            )
         return _Required(lambda deadline: self._role(source, [*visited, source], deadline), place)
 
     # --- what a profile holds itself ------------------------------------------------------------------------------
