@@ -53,11 +53,10 @@ def key_for(secret_id: str, get: Get) -> Key:
 
 def places(get: Get) -> tuple[str, tuple[Key, ...]]:
     """Where to look for the answer to *get*: the name of the secret, and the keys under which it may lie."""
+    if not get.secret_id.startswith("arn:"):
+        return get.secret_id, (key_of(get),)
     secret_id = SecretId(get.secret_id)
-    name = secret_id.lanes[0]
-    if not secret_id.is_arn:
-        return name, (key_of(get),)
-    partial = without_suffix(secret_id)
+    name, partial = secret_id.lanes[0], without_suffix(secret_id)
     by_partial = () if partial is None else (key_for(partial, get),)
     return name, (key_for(name, get), key_of(get), *by_partial)
 

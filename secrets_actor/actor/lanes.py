@@ -30,8 +30,9 @@ class _Ticket:
 
     def starts(self) -> bool:
         """Run, if the turn has come."""
-        if not all(lane.admits(self) for lane in self.lanes):
-            return False
+        for lane in self.lanes:
+            if not lane.admits(self):
+                return False
         for lane in self.lanes:
             lane.running[self.number] = lane.waiting.pop(self.number)
         return True
@@ -49,8 +50,10 @@ class _Lane:
 
     def admits(self, ticket: _Ticket) -> bool:
         """Whether *ticket*, which waits here, may run as far as this lane goes."""
+        if not self.running and next(iter(self.waiting)) == ticket.number:
+            return True
         if ticket.writes:
-            return not self.running and next(iter(self.waiting)) == ticket.number
+            return False
         before = takewhile(lambda one: one is not ticket, self.waiting.values())
         return not self.is_written and not any(one.writes for one in before)
 
@@ -60,7 +63,7 @@ class _Lane:
 
     def started(self) -> list[int]:
         """Start those whose turn has come: a write, or the reads up to the next write."""
-        if self.is_written:
+        if not self.waiting or self.is_written:
             return []
         reads = list(takewhile(lambda one: not one.writes, self.waiting.values()))
         return [one.number for one in reads or list(islice(self.waiting.values(), 1)) if one.starts()]
@@ -81,7 +84,11 @@ class Lanes:
 
     def epoch(self, lanes: Iterable[str]) -> int:
         """How many writes have entered *lanes*, each counted since it was last empty."""
-        return sum(self._lanes[lane].epoch for lane in lanes if lane in self._lanes)
+        writes = 0
+        for lane in lanes:
+            found = self._lanes.get(lane)
+            writes += 0 if found is None else found.epoch
+        return writes
 
     def enter(self, lanes: Iterable[str], ticket: int, *, writes: bool) -> list[int]:
         """Queue *ticket* in all *lanes*; the tickets that may start now (itself, or none)."""
@@ -109,11 +116,14 @@ class Lanes:
     def leave(self, lanes: Iterable[str], ticket: int) -> list[int]:
         """*ticket* is done, or gave up while it waited in *lanes*; the tickets that may start now."""
         queues = [self._lanes[lane] for lane in lanes if lane in self._lanes]
+        ran: _Ticket | None = None
         for queue in queues:
             queue.waiting.pop(ticket, None)
-        ran = [queue.running.pop(ticket, None) for queue in queues]
-        self._changes += any(one is not None and one.writes for one in ran)
-        started = [one for queue in queues for one in queue.started()]
+            ran = queue.running.pop(ticket, None)
+        self._changes += ran is not None and ran.writes
+        started: list[int] = []
+        for queue in queues:
+            started += queue.started()
         for queue in queues:
             if not queue.running and not queue.waiting:
                 del self._lanes[queue.name]
