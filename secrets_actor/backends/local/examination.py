@@ -14,6 +14,7 @@ from secrets_actor.backends.local import opening, store_keys
 from secrets_actor.backends.local.keys.finding import key_finding
 from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
 from secrets_actor.backends.local.master_key import MasterKeySource
+from secrets_actor.backends.local.rows import foreign
 from secrets_actor.domain.errors import SecretsError, StoreDamaged, StoreUnavailable
 from secrets_actor.domain.findings import Finding, Verdict
 
@@ -92,6 +93,7 @@ def _data(folder: Path, now: datetime, deadline: float, source: MasterKeySource,
         opened = opening.open_store(folder, source, deadline=deadline, closed=threading.Event())
         try:
             dates = opened.read(lambda shelf: [one.deletion_date for one in shelf.every()], deadline)
+            strange = opened.read_rows(lambda rows, _shelf: foreign(rows), deadline)
         finally:
             opened.store.close()
     except SecretsError as error:
@@ -100,6 +102,9 @@ def _data(folder: Path, now: datetime, deadline: float, source: MasterKeySource,
     deleted = sum(date is not None and date > now for date in dates)
     fact = f"the key fits; {dates.count(None)} live secrets, {deleted} scheduled for deletion"
     yield Finding("data", Verdict.OK, fact, _VERIFY)
+    if strange:
+        text = f"{len(strange)} tables, indexes, views or triggers in it are not of this program's making"
+        yield Finding("schema", Verdict.FAULT, text, "secrets-actor store verify names them")
     what, _, remedy = (store_keys.unfinished(opened.keys.lock) or "").partition(": ")
     if what:
         yield Finding("rekey", Verdict.WARNING, f"{what} is under way, or broke off", f"if it broke off, {remedy}")

@@ -67,6 +67,7 @@ class Opened:
         made: bool = False,
     ) -> None:
         self.made = made
+        self._removed = False  # whether values were deleted by the last write
         self.store, self.source, self.identity, self._place = store, source, identity, place
         self._heads = Heads()
         self.keys = self._unlock(None, deadline)
@@ -89,8 +90,11 @@ class Opened:
 
     def write_rows(self, work: Callable[[Rows, LocalShelf], T], deadline: float) -> T:
         """As `write`, for work that wants the rows too; see `forget`."""
+        self._removed = False
         answer = self._run(lambda inside: self.store.write(inside, deadline), work, deadline)
         self._heads.dirty = False
+        if self._removed:
+            self.store.clear_log(deadline)
         return answer
 
     def sweep(self, now: datetime, deadline: float) -> None:
@@ -121,7 +125,9 @@ class Opened:
                 self._heads.look(data_version)
             shelf = LocalShelf(rows, self.keys, self._heads)
             shelf.due()
-            return work(rows, shelf)
+            answer = work(rows, shelf)
+            self._removed = shelf.removed
+            return answer
 
         while True:
             try:

@@ -80,9 +80,9 @@ def whole_version(rows: Rows, path: Path) -> int:
     found = version(rows)
     if not found:
         raise DamagedRow
-    if not _size(path.with_name(path.name + "-wal")):
+    if not size_of(path.with_name(path.name + "-wal")):
         (pages,), (bytes_each,) = rows.all("PRAGMA page_count") + rows.all("PRAGMA page_size")
-        if pages * bytes_each != _size(path):
+        if pages * bytes_each != size_of(path):
             raise DamagedRow
     return found
 
@@ -102,7 +102,19 @@ def as_made(rows: Rows) -> bool:
     return found is not None and {" ".join(str(sql).split()) for (sql,) in found} >= _MADE
 
 
-def _size(path: Path) -> int:
+def foreign(rows: Rows) -> list[Row]:
+    """The tables, indexes, views and triggers that are not of this release's making: type, name, table of each. Those
+    that SQLite makes for itself are left out."""
+    found = rows.readable("SELECT type, name, tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name")
+    own = ("sqlite_stat1", "sqlite_stat4", "sqlite_sequence")
+    return [(kind, name, table) for kind, name, table, sql in found or () if not (_is_made(sql) or name in own)]
+
+
+def _is_made(sql: object) -> bool:
+    return " ".join(str(sql).split()) in _MADE
+
+
+def size_of(path: Path) -> int:
     """Bytes; 0 for a file that is not there."""
     try:
         return path.stat().st_size

@@ -42,7 +42,8 @@ _MARKED: Final = (
 
 
 class LocalShelf:
-    """One transaction; see the port. `accesses` are the secrets whose day of access is to be noted: id and day."""
+    """One transaction; see the port. `accesses` are the secrets whose day of access is to be noted: id and day.
+    `removed`: whether values were deleted."""
 
     label = LABEL
     arn_prefix = head.ARN_PREFIX
@@ -50,6 +51,7 @@ class LocalShelf:
     def __init__(self, rows: Rows, keys: Keys, heads: Heads) -> None:
         self._rows, self._keys, self._heads = rows, keys, heads
         self.accesses: dict[int, int] = {}
+        self.removed = False
         self._to_come: dict[str, int] = {}  # ids of secrets whose values came before their entries
 
     def find(self, name: str) -> Entry | None:
@@ -125,7 +127,7 @@ class LocalShelf:
 
     def remove(self, entry: Entry) -> None:
         """Remove it with all its values."""
-        self._heads.dirty = True
+        self._heads.dirty = self.removed = True
         secret = self._id(entry)
         self._rows.do("DELETE FROM versions WHERE secret = ?", secret)
         self._rows.do("DELETE FROM secrets WHERE id = ?", secret)
@@ -159,7 +161,7 @@ class LocalShelf:
 
     def drop_values(self, entry: Entry, version_ids: Iterable[str]) -> None:
         """Forget the values of versions."""
-        self._heads.dirty = True
+        self._heads.dirty = self.removed = True
         secret = self._id(entry)
         for version_id in version_ids:
             self._rows.do("DELETE FROM versions WHERE secret = ? AND version_id = ?", secret, version_id)

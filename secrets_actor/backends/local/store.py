@@ -7,7 +7,9 @@ Rule 2: waiting for a lock is done in slices, with a look at the deadline and at
 Rule 3: a file that is not ours is told by its header, and left as it is, before anything is written.
 Rule 4: only `SecretsError`s leave, and what work raises, raised where no exception of SQLite is being handled.
 Rule 5: one thread works; `interrupt` may be called by any.
-Rule 6: nobody but SQLite opens the database file, not even to look: closing any descriptor of it takes away the locks
+Rule 6: what was deleted goes out of the log, too (`clear_log`). Where a reader is in the way, or a crash came between,
+        the connection owes it, and pays with one of its next transactions.
+Rule 7: nobody but SQLite opens the database file, not even to look: closing any descriptor of it takes away the locks
         that all connections of this process hold on it (POSIX), and another process would remove the log under us.
 """
 
@@ -22,7 +24,7 @@ from typing import Final, TypeVar
 from secrets_actor.backends.local import schema
 from secrets_actor.backends.local.failures import Meaning, meaning, remedy
 from secrets_actor.backends.local.files import FILE_MODE, OTHERS, create_once
-from secrets_actor.backends.local.rows import Row, Rows, check_before_writing, whole_version
+from secrets_actor.backends.local.rows import Row, Rows, check_before_writing, size_of, whole_version
 from secrets_actor.clock import now
 from secrets_actor.domain.errors import BackendTimeout, SecretsError, StoreDamaged, StoreUnavailable
 
@@ -33,6 +35,9 @@ _FAILURES: Final = (sqlite3.Error, UnicodeDecodeError)
 _READ, _WRITE = "BEGIN", "BEGIN IMMEDIATE"
 # Seconds SQLite itself waits for a lock before we look at the deadline again: how late a close may be noticed.
 BUSY_SLICE: Final = 0.05
+# Seconds that a deletion waits for readers, to take what it deleted out of the log. Ours read for some milliseconds.
+CLEARING: Final = 1.0
+_READ_ONLY: Final = 8  # SQLITE_READONLY
 _BUSY_MILLISECONDS: Final = int(1000 * BUSY_SLICE)
 # Seconds between two tries where SQLite does not wait by itself (while another process recovers or switches to WAL).
 PAUSE: Final = 0.002
@@ -47,6 +52,7 @@ class Store:
     """
 
     _light = False  # whether the next commit would not be waited for; see `write_lightly`
+    _owes = False  # whether the log may hold what was deleted
     _looked_through = False  # whether it was looked for damage before the first write
 
     def __init__(self, path: Path, *, deadline: float, closed: threading.Event) -> None:
@@ -58,6 +64,7 @@ class Store:
             self._go_wal(deadline)
             for pragma in ("synchronous = FULL", "secure_delete = ON", "cell_size_check = ON"):
                 self.outside(f"PRAGMA {pragma}", deadline)
+            self._owes = size_of(self._log) > 0  # who wrote it last may not have come to clear it
         except BaseException:
             self.close()
             raise
@@ -103,11 +110,35 @@ class Store:
         self._deadline = other._deadline = deadline
         other._copied_from(self._connection)
 
+    def clear_log(self, deadline: float) -> None:
+        """Take what was deleted out of the log: its pages go into the database, where they have been overwritten, and
+        the log is cut to nothing. Waits for readers, `CLEARING` seconds at most; see rule 6. Raises nothing."""
+        self._owes, self._deadline = True, deadline
+        end = min(deadline, now() + CLEARING)
+        while self._owes and not self._clear() and now() < end and not self._closed.wait(PAUSE):
+            pass
+
     def fold_log(self) -> None:
         """Bring into the database what is in the log, as far as nobody is in the way. For a log whose file was removed:
         what was committed would be gone with the last connection."""
+        self._clear()
+
+    def _clear(self) -> bool:
+        """Whether the log is empty now."""
+        try:
+            busy = Rows(self._connection).one("PRAGMA wal_checkpoint(TRUNCATE)")
+        except _FAILURES as exc:
+            self._owes = _code(exc) != _READ_ONLY  # another user's to clear
+            return False
+        self._owes = busy is None or busy[0] != 0
+        return not self._owes
+
+    def _pay(self) -> None:
+        """As `_clear`, without waiting for anybody."""
         with contextlib.suppress(*_FAILURES):
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._connection.execute("PRAGMA busy_timeout = 0")
+            self._clear()
+            self._connection.execute(f"PRAGMA busy_timeout = {0 if self._light else _BUSY_MILLISECONDS}")
 
     def interrupt(self) -> None:
         """Make a statement under way fail. Any thread may call this."""
@@ -129,7 +160,10 @@ class Store:
             self._look()
             failure: SecretsError | None
             try:
-                return self._attempt(begin, work)
+                answer = self._attempt(begin, work)
+                if self._owes:
+                    self._pay()
+                return answer
             except _FAILURES as exc:
                 failure = None if meaning(_code(exc)) is Meaning.BUSY else self._translated(exc)
             except schema.DamagedRow:
@@ -151,6 +185,10 @@ class Store:
                 with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
                     self._connection.execute("ROLLBACK")
         return answer
+
+    @property
+    def _log(self) -> Path:
+        return self.path.with_name(self.path.name + "-wal")
 
     def _look(self) -> None:
         """Raise when there is no point in going on."""

@@ -41,7 +41,7 @@ def upgrade(store: Store, source: MasterKeySource, deadline: float) -> None:
     if made is None:
         raise source.missing()
     if store.write(lambda rows: _upgrade(rows, *made, source), deadline):
-        store.outside("PRAGMA wal_checkpoint(TRUNCATE)", deadline)
+        store.clear_log(deadline)
 
 
 def _made(source: MasterKeySource) -> tuple[Cipher, store_keys.NewStore] | None:

@@ -1,18 +1,24 @@
 """Deleting and restoring mean what they mean at AWS."""
 
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from secrets_actor.backends.local.backend import LocalBackend
+from secrets_actor.backends.local.upkeep.rekey import rekey
 from secrets_actor.domain.errors import (
     SecretDeleted,
     SecretNotFound,
 )
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import Delete, Get, List, Restore, Set
-from tests.backends.local.helpers import START, WallClock, do
+from secrets_actor.domain.semantics.labels import MAX_VERSIONS
+from tests.backends.local.conftest import Connect
+from tests.backends.local.helpers import START, WallClock, ask, do, files, key_of, run_killed, within
 
 
 def token(number: int) -> str:
@@ -107,3 +113,111 @@ def test_past_the_recovery_window_the_secret_is_gone(backend: LocalBackend, cloc
     clock.advance(days=-1)  # it is purged, not only hidden: an earlier clock does not bring it back
     assert names(backend, include_deleted=True) == []
     assert do(backend, Set("a", "two")).created
+
+
+# --- what is deleted is gone from the files, too ----------------------------------------------------------------------
+
+
+def sealed(folder: Path) -> list[bytes]:
+    """What lies in the store for the long value."""
+    return [one for (one,) in ask(folder, "SELECT sealed FROM versions WHERE length(sealed) > 300")]
+
+
+def assert_gone(folder: Path, *what: bytes) -> None:
+    for name, content in files(folder).items():
+        for one in what:
+            assert one[:200] not in content, name
+            assert one[-200:] not in content, name
+
+
+VALUE = "of three hundred characters and more: " * 10
+
+
+def forced(backend: LocalBackend, clock: WallClock) -> None:
+    do(backend, Delete("doomed", force=True))
+
+
+def purged(backend: LocalBackend, clock: WallClock) -> None:
+    do(backend, Delete("doomed"))
+    clock.advance(days=31)
+    do(backend, Set("other", "x"))
+
+
+def swept(backend: LocalBackend, clock: WallClock) -> None:
+    do(backend, Delete("doomed"))
+    clock.advance(days=31)
+    do(backend, Get("other"))
+
+
+def pruned(backend: LocalBackend, clock: WallClock) -> None:
+    for number in range(MAX_VERSIONS + 1):
+        do(backend, Set("doomed", str(number)))
+
+
+@pytest.mark.parametrize("end", [forced, purged, swept, pruned], ids=lambda one: one.__name__)
+def test_what_is_deleted_is_in_no_file_any_more_while_others_have_the_store_open(
+    folder: Path, connect: Connect, clock: WallClock, end: Callable[[LocalBackend, WallClock], None]
+) -> None:
+    backend, other = connect(), connect()
+    do(backend, Set("other", "y"))
+    do(backend, Set("doomed", VALUE))
+    do(other, Get("doomed"))
+    doomed = sealed(folder)
+    assert len(doomed) == 1
+    assert any(doomed[0][:200] in content for content in files(folder).values())
+
+    end(backend, clock)
+
+    assert_gone(folder, *doomed)
+
+
+def test_a_reader_in_the_way_is_waited_for_and_what_is_owed_is_paid_later(folder: Path, connect: Connect) -> None:
+    backend = connect()
+    do(backend, Set("other", "y"))
+    do(backend, Set("doomed", VALUE))
+    doomed = sealed(folder)
+    with closing(sqlite3.connect(folder / "secrets.db", isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM secrets").fetchone()
+        do(backend, Delete("doomed", force=True))  # it is deleted, though its traces are still there
+        reader.execute("ROLLBACK")
+
+    do(backend, Get("other"))
+
+    assert_gone(folder, *doomed)
+
+
+def test_a_kill_before_the_log_was_cleared_is_made_up_for_by_who_opens_next(folder: Path, connect: Connect) -> None:
+    backend = connect()
+    do(backend, Set("other", "y"))
+    do(backend, Set("doomed", VALUE))
+    doomed = sealed(folder)
+    backend.close()
+    script = """
+import pathlib, time
+from secrets_actor.backends.local.backend import kit
+from secrets_actor.domain.operations import Delete, Set
+from secrets_actor.domain.ports import CallContext
+backend = kit(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
+backend.perform(Delete("doomed", force=True), CallContext(time.monotonic() + 20))
+"""
+    with closing(sqlite3.connect(folder / "secrets.db", isolation_level=None)) as other:
+        other.execute("SELECT count(*) FROM secrets").fetchone()  # another process has it open
+        assert run_killed(script, folder, "Store.clear_log", 1, "call")
+
+        do(connect(), Get("other"))
+
+    assert_gone(folder, *doomed)
+
+
+def test_old_keys_are_in_no_file_after_a_rekey(folder: Path, connect: Connect) -> None:
+    backend = connect()
+    do(backend, Set("doomed", VALUE))
+    old = [*sealed(folder), *[one for (one,) in ask(folder, "SELECT wrapped FROM keys")]]
+
+    rekey(folder, key_of(folder), deep=True, deadline=within().deadline)
+
+    for content in files(folder).values():
+        for one in old:
+            assert one not in content
+    assert do(backend, Get("doomed")).reveal() == VALUE

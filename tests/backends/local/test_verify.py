@@ -7,10 +7,12 @@ from typing import Final
 
 import pytest
 
+from secrets_actor.backends.local.backend import kit
 from secrets_actor.backends.local.keys.key_file import KeyFile
 from secrets_actor.backends.local.upkeep.place import init, opened
 from secrets_actor.backends.local.upkeep.verify import Damage, Verification, label_faults, look_through, verify
 from secrets_actor.domain.errors import InvalidRequest, StoreDamaged, StoreUnavailable, WrongKey
+from secrets_actor.domain.findings import Verdict
 from secrets_actor.domain.operations import Get, List, Set
 from secrets_actor.domain.semantics.entry import Entry, Version
 from tests.backends.local.conftest import Connect
@@ -192,3 +194,28 @@ def test_a_store_that_init_made_is_used_as_any(folder: Path, connect: Connect) -
     assert do(connect(), List()) == ()
     do(connect(), Set("a", "b"))
     assert do(connect(), Get("a")).reveal() == "b"
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        (
+            "CREATE TRIGGER evil AFTER INSERT ON versions BEGIN DELETE FROM versions WHERE id = new.id; END",
+            "a trigger evil on versions",
+        ),
+        ("CREATE TABLE more (a)", "a table more on more"),
+        ("CREATE VIEW seen AS SELECT * FROM versions", "a view seen on seen"),
+        ("CREATE INDEX one ON versions (secret)", "an index one on versions"),
+        ("ANALYZE", None),
+    ],
+)
+def test_what_is_not_of_our_making_is_told(store: Path, statement: str, told: str | None) -> None:
+    tamper(store, statement)
+
+    found = verify(store, key_of(store), deadline=within().deadline)
+
+    assert [str(one).partition(",")[0] for one in found.damage] == ([] if told is None else [f"there is {told}"])
+    examine = kit(path=store, recovery_window=30).examine
+    assert examine is not None
+    verdicts = {one.check: one.verdict for one in examine(within().deadline, "")}
+    assert verdicts.get("schema") == (None if told is None else Verdict.FAULT)

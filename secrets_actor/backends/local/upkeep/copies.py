@@ -98,6 +98,7 @@ def restore(folder: Path, source: MasterKeySource, path: Path, *, replace: bool 
         else:
             try:
                 copy.copy_to(live, deadline)
+                live.clear_log(deadline)
             finally:
                 live.close()
         forget_known(folder)

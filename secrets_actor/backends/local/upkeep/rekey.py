@@ -82,7 +82,7 @@ def rekey(
             change_master(store, to, deadline)
         done = change_all(store, deadline, told) if deep else Rekeyed()
         done.master = not goes_on
-        store.store.outside("PRAGMA wal_checkpoint(TRUNCATE)", deadline)
+        store.store.clear_log(deadline)
         return done
 
 

@@ -14,7 +14,7 @@ from secrets_actor.backends.local.envelope import Master
 from secrets_actor.backends.local.heads import HeadRow
 from secrets_actor.backends.local.master_key import MasterKeySource
 from secrets_actor.backends.local.opened import Opened
-from secrets_actor.backends.local.rows import Rows, as_made
+from secrets_actor.backends.local.rows import Rows, as_made, foreign
 from secrets_actor.backends.local.schema import MARK_BYTES, DamagedRow
 from secrets_actor.backends.local.shelf import HEADS, head_row, open_head, open_value
 from secrets_actor.backends.local.store_keys import Keys
@@ -76,6 +76,13 @@ def _look_through(rows: Rows, keys: Keys, master: Master | None) -> Verification
         found.damage.append(Damage(_SQLITE))
     if not as_made(rows):
         found.damage.append(Damage("the tables are not those that were made: bring the store back from a copy"))
+    found.damage += [
+        Damage(
+            f"there is {'an' if kind == 'index' else 'a'} {kind} {name} on {table}, which is not of this program's "
+            "making: it may change or swallow what is written; drop it, or bring the store back from a copy"
+        )
+        for kind, name, table in foreign(rows)
+    ]
     found.damage += _of_keys(rows, master, found)
     ids = ids_of(rows)
     if ids is None:
