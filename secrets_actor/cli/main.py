@@ -13,8 +13,10 @@ from typing import Any, NoReturn
 import click
 
 from secrets_actor.cli import output, values
+from secrets_actor.cli.caller import caller
 from secrets_actor.cli.failures import EPILOG, FAILED, PROGRAM, USAGE, run
 from secrets_actor.cli.store import store
+from secrets_actor.client.secrets import Secrets
 from secrets_actor.domain.names import SecretId
 from secrets_actor.otp import LifecycleEvent
 from secrets_actor.records import dataclass
@@ -28,6 +30,12 @@ class Options:
 
     config: Path | None
     as_json: bool
+
+    @contextmanager
+    def secrets(self) -> Iterator[Secrets]:
+        """The client of a running system, for the user of the command line."""
+        with self.system() as system:
+            yield system.secrets.for_caller(caller())
 
     @contextmanager
     def system(self) -> Iterator[System]:
@@ -117,9 +125,9 @@ def set_(context: click.Context, name: str, value_file: Path | None, binary: boo
             "A value is never an argument; type it, or give standard input or --value-file.", context
         )
     options: Options = context.obj
-    with options.system() as system:
+    with options.secrets() as secrets:
         secret_id = SecretId(name)  # before anybody is asked for a value
-        receipt = system.secrets.set(secret_id, values.read(value_file, binary), description=description)
+        receipt = secrets.set(secret_id, values.read(value_file, binary), description=description)
     options.show({"name": receipt.name, "version_id": receipt.version_id, "created": receipt.created})
 
 
@@ -132,8 +140,8 @@ def set_(context: click.Context, name: str, value_file: Path | None, binary: boo
 @click.pass_obj
 def get(options: Options, name: str, reveal: bool, raw: bool, version_id: str | None, stage: str | None) -> None:
     """Show what is known of NAME; its value only with --reveal or --raw."""
-    with options.system() as system:
-        secret = system.secrets.get(name, version_id=version_id, stage=stage)
+    with options.secrets() as secrets:
+        secret = secrets.get(name, version_id=version_id, stage=stage)
     if raw:
         values.write(secret.value)
         return
@@ -146,8 +154,8 @@ def get(options: Options, name: str, reveal: bool, raw: bool, version_id: str | 
 @click.pass_obj
 def list_(options: Options, include_deleted: bool) -> None:
     """List all secrets, without values."""
-    with options.system() as system:
-        infos = system.secrets.list(include_deleted=include_deleted)
+    with options.secrets() as secrets:
+        infos = secrets.list(include_deleted=include_deleted)
     if options.as_json:
         click.echo(output.as_json([output.info_facts(info) for info in infos]))
     else:
@@ -161,8 +169,8 @@ def list_(options: Options, include_deleted: bool) -> None:
 @click.pass_obj
 def delete(options: Options, name: str, recovery_window: int | None, force: bool) -> None:
     """Delete NAME; 'restore' brings it back while its recovery window lasts."""
-    with options.system() as system:
-        receipt = system.secrets.delete(name, recovery_window=recovery_window, force=force)
+    with options.secrets() as secrets:
+        receipt = secrets.delete(name, recovery_window=recovery_window, force=force)
     options.show({"name": receipt.name, "gone_on": output.moment(receipt.deletion_date)})
 
 
@@ -171,8 +179,8 @@ def delete(options: Options, name: str, recovery_window: int | None, force: bool
 @click.pass_obj
 def restore(options: Options, name: str) -> None:
     """Call off the deletion of NAME."""
-    with options.system() as system:
-        receipt = system.secrets.restore(name)
+    with options.secrets() as secrets:
+        receipt = secrets.restore(name)
     options.show({"name": receipt.name, "restored": True})
 
 

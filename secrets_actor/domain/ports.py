@@ -81,7 +81,7 @@ class AuditRecord:
     """One operation as the audit log tells it: never a value, key or token.
 
     `caller` is what the asking part of the program calls itself; `outcome` is `ok` or the error's code; `duration` is
-    seconds from the call's arrival to its answer.
+    seconds from the call's arrival to its answer. `place` is the file that a whole store went to, or came from.
     """
 
     operation: str
@@ -92,6 +92,7 @@ class AuditRecord:
     version_id: str | None = None
     request_id: str | None = None
     caller: str | None = None
+    place: str | None = None
 
 
 class AuditSink(Protocol):

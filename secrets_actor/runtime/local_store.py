@@ -1,9 +1,14 @@
-"""The configured local store as a whole, for who looks after it: without a tree, by one connection of its own."""
+"""The configured local store as a whole, for the operator who looks after it: without a tree, by one connection.
+
+Rule: what is done leaves an audit record, whether it succeeds or not; and so does each secret that an export or import
+takes along, for that is how its value gets to somebody.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -15,10 +20,16 @@ from secrets_actor.backends.local.master_key import MasterKeySource
 from secrets_actor.backends.local.sealed_lock import Lock
 from secrets_actor.backends.local.upkeep import copies, place, rekey, salvage, verify
 from secrets_actor.clock import now, utc_now
-from secrets_actor.domain.errors import ConfigurationError
+from secrets_actor.domain.errors import ConfigurationError, SecretsError
+from secrets_actor.domain.operations import AWSCURRENT
+from secrets_actor.domain.ports import AuditRecord
+from secrets_actor.domain.semantics.entry import Entry
+from secrets_actor.domain.semantics.shelf import Shelf
 from secrets_actor.paths import absolute
-from secrets_actor.records import dataclass
+from secrets_actor.records import dataclass, replace
 from secrets_actor.runtime.settings import Settings
+from secrets_actor.telemetry.audit import AuditLog
+from secrets_actor.telemetry.logs import make_logger
 
 # Seconds for work on a whole store.
 SECONDS: Final = 3600.0
@@ -27,16 +38,19 @@ SECONDS: Final = 3600.0
 @dataclass(frozen=True, slots=True)
 class LocalStore:
     """The store in *folder*, whose master key is in *source*: opened by what is done to it, which raises the store's
-    errors. *key*: the place of that in the configuration."""
+    errors. *key*: the place of that in the configuration. *caller*: who does it, as the audit log tells it."""
 
     folder: Path
     source: MasterKeySource
     key: KeyPlace
     recovery_window: int
+    audit: AuditLog
+    caller: str | None = None
 
     def init(self) -> None:
         """Make it. Raises `InvalidRequest` when it is there."""
-        place.init(self.folder, self.source, deadline=_deadline())
+        with self._audited("store_init"):
+            place.init(self.folder, self.source, deadline=_deadline())
 
     def verify(self) -> verify.Verification:
         """Look at all that is in it."""
@@ -46,15 +60,18 @@ class LocalStore:
         self, to: MasterKeySource | None, *, deep: bool, told: Callable[[rekey.Rekeyed], object]
     ) -> rekey.Rekeyed:
         """Change its keys; see `upkeep/rekey.py`."""
-        return rekey.rekey(self.folder, self.source, to=to, deep=deep, deadline=_deadline(), told=told)
+        with self._audited("store_rekey"):
+            return rekey.rekey(self.folder, self.source, to=to, deep=deep, deadline=_deadline(), told=told)
 
     def backup(self, path: Path) -> int:
         """Copy it to a new file; the size in bytes."""
-        return copies.backup(self.folder, self.source, path, deadline=_deadline())
+        with self._audited("store_backup", path):
+            return copies.backup(self.folder, self.source, path, deadline=_deadline())
 
     def restore(self, path: Path, *, replace: bool) -> copies.Restored:
         """Make it what it was when it was copied."""
-        return copies.restore(self.folder, self.source, path, replace=replace, deadline=_deadline())
+        with self._audited("store_restore", path):
+            return copies.restore(self.folder, self.source, path, replace=replace, deadline=_deadline())
 
     def check_is_there(self) -> None:
         """Raise `StoreUnavailable` when there is none, before anybody is asked for a passphrase."""
@@ -62,23 +79,55 @@ class LocalStore:
 
     def export_to(self, path: Path, lock: Lock) -> int:
         """Export all secrets to a new file at *path*; how many. Raises `ExportFileError`."""
-        self.check_is_there()
-        with closing(self._backend()) as backend:
-            return backend.on_shelf(
-                lambda shelf: export.export_to(path, shelf, lock, utc_now()), _deadline(), writes=False
-            )
+        with self._audited("store_export", path) as taken:
+            self.check_is_there()
+
+            def work(shelf: Shelf) -> int:
+                taken.clear()  # of an earlier try
+                return export.export_to(path, shelf, lock, utc_now(), taken.append)
+
+            with closing(self._backend()) as backend:
+                return backend.on_shelf(work, _deadline(), writes=False)
 
     def salvage_to(self, path: Path, lock: Lock) -> salvage.Salvaged:
         """Export all that can be read to a new file at *path*. Raises `ExportFileError`."""
-        with place.opened(self.folder, self.source, _deadline()) as store:
-            return salvage.salvage_to(path, store, lock, utc_now(), _deadline())
+        with (
+            self._audited("store_export", path) as taken,
+            place.opened(self.folder, self.source, _deadline()) as store,
+        ):
+            return salvage.salvage_to(path, store, lock, utc_now(), _deadline(), taken.append)
 
     def import_from(self, path: Path, lock: Lock, *, overwrite: bool) -> export.Imported:
         """Import all secrets of the export at *path*, or none. Raises `ExportFileError` and its kin, `SecretExists`."""
-        with closing(self._backend()) as backend, export.opened(path, lock) as source:
-            return backend.on_shelf(
-                lambda shelf: export.import_(source, shelf, utc_now(), overwrite=overwrite), _deadline(), writes=True
-            )
+        with self._audited("store_import", path) as taken:
+            with closing(self._backend()) as backend, export.opened(path, lock) as source:
+
+                def work(shelf: Shelf) -> export.Imported:
+                    taken.clear()  # of an earlier try
+                    return export.import_(source, shelf, utc_now(), overwrite=overwrite, told=taken.append)
+
+                return backend.on_shelf(work, _deadline(), writes=True)
+
+    @contextmanager
+    def _audited(self, operation: str, path: Path | None = None) -> Iterator[list[Entry]]:
+        """Leave a record of *operation*, which takes a store to or from *path*, and one for each secret in the list."""
+        begun, taken, outcome = now(), list[Entry](), "interrupted"
+        try:
+            yield taken
+            outcome = "ok"
+        except SecretsError as error:
+            outcome = error.code
+            raise
+        finally:
+            told = None if path is None else os.path.abspath(path)
+            spent = now() - begun
+            for entry in taken if outcome == "ok" else ():
+                current = entry.stages.get(AWSCURRENT)
+                self._record(AuditRecord(operation, entry.name, outcome, "store", spent, current, place=told))
+            self._record(AuditRecord(operation, None, outcome, "store", spent, place=told))
+
+    def _record(self, record: AuditRecord) -> None:
+        self.audit.record(replace(record, caller=self.caller), utc_now().timestamp())
 
     def _backend(self) -> LocalBackend:
         backend = kit(path=self.folder, recovery_window=self.recovery_window, key=self.source).connect()
@@ -86,14 +135,16 @@ class LocalStore:
         return backend
 
 
-def local_store(settings: Settings, source: MasterKeySource | None = None) -> LocalStore:
+def local_store(settings: Settings, source: MasterKeySource | None = None, *, caller: str | None = None) -> LocalStore:
     """The store; with its master key in *source*, whatever the settings say, if that is given. Raises
-    `ConfigurationError` for a store that is not local."""
+    `ConfigurationError` for a store that is not local, and for a log that cannot be written."""
     if settings.backend != "local_encrypted":
         raise ConfigurationError(('backend: "local_encrypted" for this; from and to others by `store migrate`',))
     local, key = settings.local, place_of(settings.local.key)
     folder = absolute(local.path)
-    return LocalStore(folder, source or source_for(key, folder), key, local.recovery_window)
+    log = make_logger(format=settings.log.format, output=settings.log.output)
+    found = source or source_for(key, folder)
+    return LocalStore(folder, found, key, local.recovery_window, AuditLog(log), caller)
 
 
 def _deadline() -> float:

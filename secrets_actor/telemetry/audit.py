@@ -105,8 +105,9 @@ def _record(alike: Alike) -> AuditRecord:
 
 
 def facts_of(record: AuditRecord) -> dict[str, Scalar]:
-    """The record as an event tells it: all fields always there, the duration in milliseconds to the microsecond."""
-    return {
+    """The record as an event tells it: all fields always there but `place`, which only work on a whole store has; the
+    duration in milliseconds to the microsecond."""
+    facts: dict[str, Scalar] = {
         "operation": record.operation,
         "secret_id": record.secret_id,
         "outcome": record.outcome,
@@ -116,3 +117,4 @@ def facts_of(record: AuditRecord) -> dict[str, Scalar]:
         "request_id": record.request_id,
         "caller": record.caller,
     }
+    return facts if record.place is None else {**facts, "place": record.place}

@@ -9,7 +9,7 @@ Rule 4: what is past its recovery window is not there: neither for an export nor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -49,21 +49,30 @@ class Readable(Protocol):
         """The value of a version."""
 
 
-def export(shelf: Readable, sink: BinaryIO, lock: Lock, now: datetime, path: str) -> int:
-    """Write all secrets to *sink*, sealed; how many. Raises what the shelf raises, and what `Sealing` does."""
+Told = Callable[[Entry], object]
+
+
+def tell_nobody(_entry: Entry) -> None:
+    """For those who need not hear of each secret."""
+
+
+def export(shelf: Readable, sink: BinaryIO, lock: Lock, now: datetime, path: str, told: Told = tell_nobody) -> int:
+    """Write all secrets to *sink*, sealed; how many. *told* hears of each. Raises what the shelf raises, and what
+    `Sealing` does."""
     sealing, count = Sealing(sink, lock, path), 0
     for entry in shelf.every():
         if not _is_over(entry, now):
             sealing.write(encode(entry, lambda version_id, of=entry: shelf.value(of, version_id)))  # type: ignore[misc]
+            told(entry)
             count += 1
     sealing.finish()
     return count
 
 
-def export_to(path: Path, shelf: Readable, lock: Lock, now: datetime) -> int:
+def export_to(path: Path, shelf: Readable, lock: Lock, now: datetime, told: Told = tell_nobody) -> int:
     """Export to a new file at *path*, which is there when all is in it. Raises `ExportFileError`, too."""
     with new_file(path) as sink:
-        return export(shelf, sink, lock, now, str(path))
+        return export(shelf, sink, lock, now, str(path), told)
 
 
 @contextmanager
@@ -73,9 +82,11 @@ def opened(path: Path, lock: Lock) -> Iterator[Sealed]:
         yield Sealed(source, lock, str(path))
 
 
-def import_(source: Sealed, shelf: Shelf, now: datetime, *, overwrite: bool = False) -> Imported:
-    """Put all secrets of *source* on the shelf; can be run again, should the transaction be. Raises `ExportDamaged`,
-    and `SecretExists` if there are any of these names and they are not to be *overwrite*-n."""
+def import_(
+    source: Sealed, shelf: Shelf, now: datetime, *, overwrite: bool = False, told: Told = tell_nobody
+) -> Imported:
+    """Put all secrets of *source* on the shelf; can be run again, should the transaction be. *told* hears of each.
+    Raises `ExportDamaged`, and `SecretExists` if there are any of these names and they are not to be *overwrite*-n."""
     names = [one.entry.name for one in _records(source, shelf.arn_prefix)]
     if len(set(names)) != len(names):
         raise source.damaged("it has a secret twice")
@@ -87,6 +98,7 @@ def import_(source: Sealed, shelf: Shelf, now: datetime, *, overwrite: bool = Fa
             expired += 1
             continue
         replaced += _put(shelf, record, now)
+        told(record.entry)
     return Imported(len(names) - expired, replaced, expired)
 
 

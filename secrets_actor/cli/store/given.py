@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from secrets_actor.cli.caller import caller
+from secrets_actor.cli.failures import PROGRAM
 from secrets_actor.records import replace
 
 if TYPE_CHECKING:
@@ -41,15 +43,27 @@ passphrase_option = click.option(
 
 
 def local_store(options: Options, ask_passphrase: bool = False, *, new: bool = False) -> LocalStore:
-    """The configured store. *ask_passphrase*: its key is made of what is typed, twice for a *new* one."""
+    """The configured store. *ask_passphrase*: its key is made of what is typed, twice for a *new* one. When the command
+    ends and the audit log has not taken its records, the user is told."""
+    store = _local_store(options, ask_passphrase, new)
+    click.get_current_context().call_on_close(lambda: _tell_unaudited(store))
+    return store
+
+
+def _tell_unaudited(store: LocalStore) -> None:
+    if store.audit.problem is not None:
+        click.echo(f"{PROGRAM}: warning: the audit record could not be written: {store.audit.problem}", err=True)
+
+
+def _local_store(options: Options, ask_passphrase: bool, new: bool) -> LocalStore:
     from secrets_actor.runtime import local_store as runtime
     from secrets_actor.runtime.settings_source import load
 
     if not ask_passphrase:
-        return runtime.local_store(load(options.config))
+        return runtime.local_store(load(options.config), caller=caller())
     # What the configuration has for the key need not even be there.
     settings = load(options.config, {**os.environ, "SECRETS_ACTOR_LOCAL__KEY": "file"})
-    return runtime.local_store(settings, typed("The store's passphrase", new=new))
+    return runtime.local_store(settings, typed("The store's passphrase", new=new), caller=caller())
 
 
 def typed(what: str, *, new: bool) -> MasterKeySource:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from secrets_actor.cli import output
+from secrets_actor.cli.caller import caller
 from secrets_actor.cli.failures import EPILOG, FAILED, exit_code
 from secrets_actor.cli.store.attention import bar
 from secrets_actor.cli.store.given import PATH, json_option
@@ -43,7 +44,8 @@ def migrate(
     options: Options = context.obj
     here, there = stores.settings_for(source or options.config, target)
     with stores.running(here) as old, stores.running(there) as new:
-        names = run.names_of(old.secrets, prefixes)
+        source_secrets, target_secrets = (one.secrets.for_caller(caller()) for one in (old, new))
+        names = run.names_of(source_secrets, prefixes)
         seen = 0
         with bar("secrets") as advance:
 
@@ -53,8 +55,8 @@ def migrate(
                 advance(seen, len(names))
 
             report = run.migrate(
-                old.secrets,
-                None if dry_run and not stores.is_there(there) else new.secrets,
+                source_secrets,
+                None if dry_run and not stores.is_there(there) else target_secrets,
                 names,
                 workers=there.max_workers,
                 overwrite=overwrite,

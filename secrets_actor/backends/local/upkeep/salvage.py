@@ -33,12 +33,15 @@ class Salvaged:
     left: tuple[Damage, ...]
 
 
-def salvage_to(path: Path, store: Opened, lock: Lock, now: datetime, deadline: float) -> Salvaged:
-    """Export what can be read to a new file at *path*. Raises as `export_to`, and what `Store.read` raises."""
+def salvage_to(
+    path: Path, store: Opened, lock: Lock, now: datetime, deadline: float, told: export.Told = export.tell_nobody
+) -> Salvaged:
+    """Export what can be read to a new file at *path*; *told* hears of each secret. Raises as `export_to`, and what
+    `Store.read` raises."""
 
     def work(rows: Rows, _shelf: object) -> Salvaged:
         readable = Readable(rows, store.keys)
-        count = export.export_to(path, readable, lock, now)
+        count = export.export_to(path, readable, lock, now, told)
         return Salvaged(count, tuple(readable.left))
 
     return store.read_rows(work, deadline)
