@@ -3,16 +3,20 @@
 Rule 1: a field's secret is the one that it names with `InSecret`; else the member of the *document* with the field's
         alias or name; else the secret whose name is *prefix* and the field's alias or name. A secret that is not there
         leaves its field to other sources and to its default; any other trouble of the store is raised.
-Rule 2: what goes to pydantic prints as a mask, whatever the field's type: pydantic's errors quote what they were given.
-Rule 3: what does not fit its field is found out here, and told by the field's name, all of it at once.
+Rule 2: members of a document are found as pydantic-settings finds variables: by all of a field's aliases, and by its
+        name where that is allowed; unless `case_sensitive` says otherwise in any case of letters, those of nested
+        models, too. An exact match comes first. A secret's name has one case: the store is asked for it as it is.
+Rule 3: what goes to pydantic prints as a mask, whatever the field's type: pydantic's errors quote what they were given.
+Rule 4: what does not fit its field is found out here, and told by the field's name, all of it at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, Final, get_args
+from collections.abc import Iterable, Iterator, Mapping
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Union, get_args, get_origin
 
-from pydantic import AliasChoices, AliasPath, SecretBytes, SecretStr, TypeAdapter, ValidationError
+from pydantic import AliasChoices, AliasPath, BaseModel, SecretBytes, SecretStr, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -45,13 +49,14 @@ class InSecret:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A secret for a field, a member of it (or its whole), and under which key pydantic wants the value."""
+    """A secret for a field, a member of it by the first of *members* that it has (without any, its whole), and under
+    which key pydantic wants the value."""
 
     name: SecretId
-    member: str | None
+    members: tuple[str, ...]
     key: str
     path: AliasPath | None = None
-    required: bool = False  # whether it is a mistake if the secret has no such member
+    required: bool = False  # whether the member has this name and no other, and it is a mistake if it is not there
 
 
 class _Mistake(str):
@@ -65,8 +70,10 @@ class SecretsSource(PydanticBaseSettingsSource):
     """Fields of *settings_cls* from *secrets*, for `settings_customise_sources`.
 
     *prefix* stands before the names of secrets that are made from a field's alias or name. *document*: one secret, a
-    JSON object with a member for each field, in place of a secret for each. *fields*: those to look for (None: all).
-    What sources before this one have is not looked for. *timeout* in seconds for all of it (None: as configured).
+    JSON object with a member for each field, in place of a secret for each; a member's name may begin with the class's
+    `env_prefix`. *case_sensitive*: whether members have the case of letters that the class has (None: as the class is
+    configured, and without that they need not). *fields*: those to look for (None: all). What sources before this one
+    have is not looked for. *timeout* in seconds for all of it (None: as configured).
 
     Declare what is secret as `SecretStr` or `SecretBytes`. Fields of other types (`str`, `int`, models and lists, which
     are read as JSON) are filled, too, and masked in pydantic's messages, but not in `ValidationError.json()`.
@@ -84,6 +91,7 @@ class SecretsSource(PydanticBaseSettingsSource):
         document: str | None = None,
         fields: Iterable[str] | None = None,
         timeout: float | None = None,
+        case_sensitive: bool | None = None,
     ) -> None:
         super().__init__(settings_cls)
         if document is not None and prefix:
@@ -94,6 +102,8 @@ class SecretsSource(PydanticBaseSettingsSource):
         self._fields = {name: settings_cls.model_fields[name] for name in wanted}
         self._secrets, self._timeout = secrets, timeout
         self._prefix, self._document = prefix, None if document is None else SecretId(document)
+        configured = bool(self.config.get("case_sensitive"))
+        self._case_sensitive = configured if case_sensitive is None else case_sensitive
 
     def __call__(self) -> dict[str, Any]:
         """The fields that were found, as pydantic takes them."""
@@ -101,14 +111,14 @@ class SecretsSource(PydanticBaseSettingsSource):
         places: dict[str, list[_Place]] = {}
         for name, field in self._fields.items():
             try:
-                places[name] = [one for one in self._places(name, field) if one.key not in self.current_state]
+                places[name] = self._open_places(name, field)
             except InvalidSecretName as error:
                 mistakes.append(f"{name}: {error}")
         batch = self._fetched(places)
         data: dict[str, Any] = {}
         for name in places:
             for place in places[name]:
-                found = _found(name, self._fields[name], place, batch, self.field_is_complex(self._fields[name]))
+                found = self._found(name, self._fields[name], place, batch)
                 if isinstance(found, _Mistake):
                     mistakes.append(found)
                 elif found is not _ABSENT:
@@ -123,24 +133,34 @@ class SecretsSource(PydanticBaseSettingsSource):
         places = list(self._places(field_name, field))
         batch = self._fetched({field_name: places})
         for place in places:
-            found = _found(field_name, field, place, batch, self.field_is_complex(field))
+            found = self._found(field_name, field, place, batch)
             if isinstance(found, _Mistake):
                 raise ConfigurationError((found,))
             if found is not _ABSENT:
                 return found, place.key, False
         return None, field_name, False
 
+    def _open_places(self, name: str, field: FieldInfo) -> list[_Place]:
+        """The places of a field, unless another source has it already, under whichever of its keys."""
+        places, had = list(self._places(name, field)), self.current_state
+        if any(place.key in had for place in places if place.path is None):
+            return []
+        return [place for place in places if place.key not in had]
+
     def _places(self, name: str, field: FieldInfo) -> Iterator[_Place]:
-        aliases = list(_aliases(name, field))
         marked = next((one for one in field.metadata if isinstance(one, InSecret)), None)
-        for key, path in aliases:
+        for key, path in _keys(name, field, self.config):
             if marked is not None:
-                yield _Place(SecretId(marked.name), marked.key, key, None, required=True)
+                members = () if marked.key is None else (marked.key,)
+                yield _Place(SecretId(marked.name), members, key, None, required=True)
                 return
             if self._document is not None:
-                yield _Place(self._document, key, key, path)
+                yield _Place(self._document, (self.config.get("env_prefix", "") + key, key), key, path)
             else:
-                yield _Place(SecretId(self._prefix + key), None, key, path)
+                yield _Place(SecretId(self._prefix + key), (), key, path)
+
+    def _found(self, name: str, field: FieldInfo, place: _Place, batch: SecretBatch) -> Any:
+        return _found(name, field, place, batch, self.field_is_complex(field), self._case_sensitive)
 
     def _fetched(self, places: dict[str, list[_Place]]) -> SecretBatch:
         names = {place.name: field for field, of_field in places.items() for place in of_field}
@@ -158,34 +178,78 @@ class SecretsSource(PydanticBaseSettingsSource):
         return f"{type(self).__name__}({self.settings_cls.__name__}, {len(self._fields)} fields)"
 
 
-def _aliases(name: str, field: FieldInfo) -> Iterator[tuple[str, AliasPath | None]]:
-    """The keys under which pydantic takes a field, and the way from there where there is one."""
-    alias = field.validation_alias
-    for choice in alias.choices if isinstance(alias, AliasChoices) else [name if alias is None else alias]:
+def _keys(name: str, field: FieldInfo, config: Mapping[str, Any]) -> Iterator[tuple[str, AliasPath | None]]:
+    """The keys under which a class of this *config* takes a field, and the way from there where there is one."""
+    alias = field.validation_alias if config.get("validate_by_alias", True) else None
+    for choice in alias.choices if isinstance(alias, AliasChoices) else [] if alias is None else [alias]:
         if isinstance(choice, AliasPath):
             yield str(choice.path[0]), choice
         else:
             yield choice, None
+    if alias is None or config.get("populate_by_name") or config.get("validate_by_name"):
+        yield name, None
 
 
-def _found(name: str, field: FieldInfo, place: _Place, batch: SecretBatch, is_complex: bool) -> Any:
+def _member(table: dict[str, Any], names: tuple[str, ...], case_sensitive: bool) -> Any:
+    """What *table* has under the first of *names*, or `_ABSENT`."""
+    folded = {} if case_sensitive else {key.lower(): value for key, value in table.items()}
+    for name in names:
+        found = table.get(name, folded.get(name.lower(), _ABSENT))
+        if found is not _ABSENT:
+            return found
+    return _ABSENT
+
+
+def _renamed(annotation: Any, value: Any) -> Any:
+    """*value* for a field of this type; where that is a model, with the keys that it knows in whatever case of letters
+    they stand in *value*."""
+    model = _model_in(annotation)
+    if model is None or not isinstance(value, dict):
+        return value
+    fields = {
+        key: field for name, field in model.model_fields.items() for key, _ in _keys(name, field, model.model_config)
+    }
+    folded: dict[str, str] = {key.lower(): key for key in reversed(fields)}
+    found: dict[str, Any] = {}
+    for given, inner in value.items():
+        key = str(given if given in fields else folded.get(given.lower(), given))
+        key = given if key in value else key  # an exact match comes first
+        found[key] = _renamed(fields[key].annotation, inner) if key in fields else inner
+    return found
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model that *annotation* is, or is if it is not None."""
+    if get_origin(annotation) is Annotated:
+        return _model_in(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        inner = [one for one in get_args(annotation) if one is not NoneType]
+        return _model_in(inner[0]) if len(inner) == 1 else None
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def _found(
+    name: str, field: FieldInfo, place: _Place, batch: SecretBatch, is_complex: bool, case_sensitive: bool
+) -> Any:
     """The masked value of a field, `_ABSENT`, or a `_Mistake`. Raises nothing: here the value is in clear."""
     secret = batch.found.get(place.name)
     if secret is None:
         return _ABSENT
-    if place.path is not None or place.member is not None or (is_complex and not _holds(field.annotation, SecretStr)):
+    if place.path is not None or place.members or (is_complex and not _holds(field.annotation, SecretStr)):
         value = _parsed(secret)
         if value is _ABSENT:
             return _Mistake(f"{name}: the secret {place.name} is not JSON")
     else:
         value = secret.reveal()
-    if place.member is not None:
+    if place.members:
         if not isinstance(value, dict):
             return _Mistake(f"{name}: the secret {place.name} is not a JSON object")
-        if place.member not in value:
-            text = f"{name}: the secret {place.name} has no member {place.member}"
+        value = _member(value, place.members, case_sensitive or place.required)
+        if value is _ABSENT:
+            text = f"{name}: the secret {place.name} has no member {place.members[-1]}"
             return _Mistake(text) if place.required else _ABSENT
-        value = value[place.member]
+    if place.path is None and not case_sensitive:
+        value = _renamed(field.annotation, value)
     if place.path is not None:  # pydantic goes the way itself
         value = _masked(value)
         inner = place.path.search_dict_for_path({place.key: value})

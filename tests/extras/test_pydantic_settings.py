@@ -5,9 +5,12 @@ import traceback
 from collections.abc import Iterator
 from typing import Annotated, Any
 
+import pydantic_settings
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from pydantic import AliasChoices, AliasPath, BaseModel, Field, SecretBytes, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from secrets_actor import ConfigurationError, InvalidParameter, System, Throttled
 from secrets_actor.extras.pydantic_settings import InSecret, SecretsSource
@@ -122,6 +125,157 @@ def test_one_document_has_them_all(world: tuple[System, FakeStore]) -> None:
 
     assert (found.password.get_secret_value(), found.port, found.token.get_secret_value()) == ("p", 25, "t")
     assert (found.none, found.other) == ("default", "default")
+
+
+class Deep(BaseModel):
+    model_config = {"populate_by_name": True}
+    Host: str
+    port: int = Field(0, validation_alias=AliasChoices("PortNumber", "P"))
+
+
+class Nested(BaseModel):
+    deep: Deep
+    other: str = "x"
+
+
+def shape(**config: Any) -> Any:
+    """A settings class with fields of all kinds."""
+
+    class Shape(BaseSettings):
+        model_config = SettingsConfigDict(extra="ignore", **config)
+        db_password: str = "none"
+        Mixed: str = "none"
+        aliased: str = Field("none", validation_alias="The_Alias")
+        either: str = Field("none", validation_alias=AliasChoices("one", "Two", AliasPath("way", "in", 0)))
+        path: str = Field("none", validation_alias=AliasPath("way", "out"))
+        nested: Nested | None = None
+        number: int = 0
+        table: dict[str, int] = {}
+
+    return Shape
+
+
+# Those before looked for no field by its name where it has an alias, and not for all aliases in nested models.
+OLD = tuple(map(int, pydantic_settings.VERSION.split(".")[:2])) < (2, 16)
+FIELDS = {name.lower() for name in shape().model_fields}
+MEMBERS: dict[str, Any] = {
+    **dict.fromkeys(("db_password", "mixed", "the_alias", "aliased", "one", "two", "either", "path"), "text"),
+    "way": {"in": ["first"], "out": "second", "OUT": "third"},
+    "nested": {"Deep": {"HOST": "h", "portnumber": 3}, "OTHER": "o", "unknown": 1},
+    "number": "7",
+    "table": {"A": 1, "a": 2},
+    "app_db_password": "by prefix",
+    "app_nested": {"deep": {"Host": "h", "p": 4, "port": 5}},
+}
+cases = st.sampled_from([str.lower, str.upper, str.title, str.swapcase])
+documents = st.dictionaries(st.sampled_from(list(MEMBERS)), cases).map(
+    lambda found: {case(name): MEMBERS[name] for name, case in found.items()}
+)
+configs = st.fixed_dictionaries(
+    {},
+    optional={
+        "case_sensitive": st.booleans(),
+        "populate_by_name": st.booleans(),
+        "env_prefix": st.sampled_from(["", "app_", "APP_"]),
+    },
+)
+
+
+def found_by(shape: Any, make: Any) -> Any:
+    """What the class is made to by the one source that *make* makes; the kinds of errors if it cannot be made."""
+
+    class Read(shape):  # type: ignore[misc]
+        @classmethod
+        def settings_customise_sources(cls, settings_cls: type[BaseSettings], **_: Any) -> Any:
+            return (make(settings_cls),)
+
+    try:
+        return Read().model_dump()
+    except (ValidationError, ConfigurationError):
+        return "refused"
+
+
+@settings(max_examples=80, deadline=None)
+@given(documents, configs)
+@example({"DB_PASSWORD": "p", "MIXED": "m", "the_alias": "a", "TWO": "2"}, {})
+@example({"DB_PASSWORD": "p"}, {"case_sensitive": True})
+@example({"ALIASED": "p"}, {"populate_by_name": True})
+@example({"NESTED": MEMBERS["nested"]}, {})
+@example({"APP_DB_PASSWORD": "p"}, {"env_prefix": "app_"})
+def test_members_are_found_as_pydantic_finds_variables(document: dict[str, Any], config: dict[str, Any]) -> None:
+    prefix = config.get("env_prefix", "")
+    if OLD:
+        document = {name: one for name, one in document.items() if "nested" not in name.lower()}
+        config = {name: one for name, one in config.items() if name != "populate_by_name"}
+    if prefix:  # to us, members without it are good, too
+        document = {name: one for name, one in document.items() if name.lower() not in FIELDS}
+    with fake_system() as (system, store), pytest.MonkeyPatch.context() as patch:
+        store.put("doc", json.dumps(document))
+        for name in MEMBERS:
+            for case in (str.lower, str.upper, str.title, str.swapcase):
+                patch.delenv(case(name), raising=False)
+        for name, value in document.items():
+            patch.setenv(name, value if isinstance(value, str) else json.dumps(value))
+        shaped = shape(**config)
+
+        mine = found_by(shaped, lambda cls: SecretsSource(cls, system.secrets, document="doc"))
+        theirs = found_by(shaped, EnvSettingsSource)
+
+    assert mine == theirs
+
+
+def test_an_exact_match_comes_first_and_a_secrets_name_has_one_case(world: tuple[System, FakeStore]) -> None:
+    system, store = world
+    store.put(
+        "doc", json.dumps({"PASSWORD": "upper", "password": "exact", "Token": "t", "deep": {"HOST": "x", "Host": "y"}})
+    )
+    store.put("TOKEN", "upper")
+
+    class Settings(reading(system, document="doc")):  # type: ignore[misc]
+        password: str
+        token: str = "none"
+        deep: Deep
+
+    class Other(reading(system)):  # type: ignore[misc]
+        token: str = "none"
+
+    class Sensitive(reading(system, document="doc", case_sensitive=True)):  # type: ignore[misc]
+        token: str = "none"
+
+    found = Settings()
+    assert (found.password, found.token, found.deep.Host) == ("exact", "t", "y")
+    assert Other().token == "none"
+    assert Sensitive().token == "none"
+
+
+def test_a_field_may_be_found_by_its_name_where_the_class_allows_that(world: tuple[System, FakeStore]) -> None:
+    system, store = world
+    store.put("by_name", "n")
+    store.put("Alias", "a")
+    Base: Any = reading(system)
+
+    class Settings(Base):
+        model_config = SettingsConfigDict(populate_by_name=True)
+        by_name: str = Field(alias="Nowhere")
+        other: str = Field(alias="Alias")
+
+    class Strict(Base):
+        by_name: str = Field("none", alias="Nowhere")
+
+    assert (Settings().by_name, Settings().other) == ("n", "a")
+    assert Strict().by_name == "none"
+
+
+def test_a_source_before_this_one_has_a_field_under_any_of_its_keys(world: tuple[System, FakeStore]) -> None:
+    system, store = world
+    store.put("first", "1")
+    Base: Any = reading(system)
+
+    class Settings(Base):
+        one: str = Field(validation_alias=AliasChoices("first", "second"))
+
+    assert Settings(second="given").one == "given"
+    assert store.calls.total() == 0
 
 
 def test_of_several_aliases_the_first_that_is_there_counts(world: tuple[System, FakeStore]) -> None:
