@@ -20,7 +20,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Final
+from typing import Final, NoReturn
 
 from secrets_actor.actor.cache_rules import CacheRules, Key, id_in, is_version, key_for, key_of, places
 from secrets_actor.actor.sweeping import SLICE, steps
@@ -28,12 +28,12 @@ from secrets_actor.domain.block import ASKED, DUE, TIMES, USED, arn_of
 from secrets_actor.domain.errors import SecretNotFound
 from secrets_actor.domain.names import SecretId, without_suffix
 from secrets_actor.domain.operations import Get
-from secrets_actor.domain.secret import Secret, Source
+from secrets_actor.domain.ports import TakesHit
+from secrets_actor.domain.secret import Secret, block_of, put_block
 
 # What a table keeps beside a block: its key, its place in the ring, the objects' own heads. Measured, about.
 _OVERHEAD: Final = 200
 _times, _due = TIMES.unpack_from, DUE.unpack_from
-_CACHE: Final = Source.CACHE  # a look into an enum costs a tenth of a hit
 _new: Final = Secret.__new__
 
 
@@ -74,8 +74,9 @@ class Cache:
 
     # --- reading, in any thread -----------------------------------------------------------------------------------
 
-    def hit(self, name: str, now: float) -> Secret | None:
-        """The current version of the secret with this *name*, if it is fresh, and not due for a refresh either."""
+    def hit(self, name: str, now: float, note: TakesHit, caller: str | None) -> Secret | None:
+        """The current version of the secret with this *name*, if it is fresh, and not due for a refresh either. *note*
+        is told first that *caller* gets it."""
         try:
             entry = self._shown[name]
         except (KeyError, TypeError):  # or not even hashable: its maker will hear of it
@@ -84,8 +85,10 @@ class Cache:
         if now >= _due(kept)[0]:
             return None
         entry[USED] = 1
+        note(name, kept, now, caller)
         secret = _new(Secret)  # Secret.seen, written out: a call would be a third of all this
-        secret._name, secret._block, secret._seen_at, secret._source = name, kept, now, _CACHE
+        secret._name, secret._seen_at = name, now
+        put_block(secret, kept)
         return secret
 
     def read(self, get: Get, now: float) -> Secret | None:
@@ -151,7 +154,7 @@ class Cache:
         if key is None:
             return
         ends = now + rules.ttl * (1.0 - rules.jitter * self._chance())
-        entry = bytearray(secret.block)
+        entry = bytearray(block_of(secret))
         TIMES.pack_into(entry, 0, now, ends - (ends - now) * rules.ahead, ends)
         self._make_room(key, len(entry))
         old = self._table.get(key)
@@ -293,6 +296,9 @@ class Cache:
 
     def __len__(self) -> int:
         return len(self._table)
+
+    def __reduce_ex__(self, _protocol: object) -> NoReturn:
+        raise TypeError("the cache holds secrets, and cannot be pickled")
 
     def __repr__(self) -> str:
         return f"<Cache [{len(self._table)} secrets, ttl {self.rules.ttl:g} s]>"

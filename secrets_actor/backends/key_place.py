@@ -8,6 +8,7 @@ from os import PathLike, fspath
 from typing import Any, Final, Literal
 
 from secrets_actor.backends.places import shown_path, shown_variable, shown_word
+from secrets_actor.domain.masked import MaskedText
 from secrets_actor.records import dataclass, field
 
 Kind = Literal["made", "made_at", "env", "file", "passphrase_env", "passphrase_file", "keyring", "none"]
@@ -29,18 +30,26 @@ class KeyPlace:
     """
 
     kind: Kind = "made"
-    value: str = field(default="", repr=False)
+    value: MaskedText | str = field(default="", repr=False)
     mistakes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Masked at once, whatever it is."""
+        object.__setattr__(self, "value", MaskedText(self.value))
+
+    def reveal(self) -> str:
+        """The name or the path."""
+        return MaskedText(self.value).reveal()
 
     def __repr__(self) -> str:
         if self.kind == "made":
             shown = ""
         elif self.kind in ("env", "passphrase_env"):
-            shown = f" {shown_variable(self.value)}"
+            shown = f" {shown_variable(self.reveal())}"
         elif self.kind == "keyring":
-            shown = f" {shown_word(self.value)}"
+            shown = f" {shown_word(self.reveal())}"
         else:
-            shown = f" {shown_path(self.value)}"
+            shown = f" {shown_path(self.reveal())}"
         return f"<KeyPlace {self.kind}{shown}>"
 
 
@@ -68,7 +77,7 @@ def place_of(given: Any) -> KeyPlace:
                 return found
             return (
                 KeyPlace("made_at", found.value)
-                if found.value[0] in "/~"
+                if found.reveal()[0] in "/~"
                 else _wrong(".file: an absolute path, to be made")
             )
         case Mapping():

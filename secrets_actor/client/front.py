@@ -30,7 +30,7 @@ from secrets_actor.domain.names import SecretId, plain
 from secrets_actor.domain.operations import BATCH_SIZE, Get, GetMany, Operation, with_token
 from secrets_actor.domain.operations.checks import check_text
 from secrets_actor.domain.ports import AuditRecord, AuditTrail
-from secrets_actor.domain.secret import Secret, Source
+from secrets_actor.domain.secret import Secret, Source, block_of
 from secrets_actor.otp import CallTimeout, Clock, From, Name, NoProcess
 from secrets_actor.records import dataclass, field
 
@@ -125,7 +125,7 @@ class Front(Subscribing):
             return None
         found = self._cache.read(get, now)
         if found is not None:
-            self._note_hit(found, now, self._label)
+            self._note_hit(found.name, block_of(found), now, self._label)
             if self._cache.asks_refresh(get, now):
                 self._server.send(get.refreshed())
             return found
@@ -220,7 +220,7 @@ class Front(Subscribing):
             cached = self._cache.read(request, now) if self._may_recall(request) else None
             if cached is not None:
                 found[request.secret_id] = cached
-                self._note_hit(cached, now, self._label)
+                self._note_hit(cached.name, block_of(cached), now, self._label)
         batches = Batches(asked, found)
         rest = [secret_id for secret_id in asked if secret_id not in found]
         for start in range(0, len(rest), BATCH_SIZE):

@@ -70,10 +70,8 @@ class Secrets(Front, Administration):
         the other `SecretsError`s.
         """
         if version_id is None and stage is None and max_age is None and not (refresh or self._unanswered):
-            now = self._now()
-            hit = self._hit(secret_id, now)
+            hit = self._hit(secret_id, self._now(), self._note_hit, self._label)
             if hit is not None:
-                self._note_hit(hit, now, self._label)
                 return hit
         request = Get(secret_id, version_id, stage, refresh, max_age, allow_stale)
         recalled = self._recall(request)

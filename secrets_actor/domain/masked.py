@@ -1,10 +1,12 @@
-"""A JSON object that prints as a mask: what goes to AWS and comes from it when we do not know what is in it. PURE."""
+"""What prints as a mask, and is no secret's value: a JSON object that goes to AWS or comes from it when we do not know
+what is in it, and a text of the configuration. PURE."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, Self
 
 from secrets_actor.domain.errors import InvalidParameter
+from secrets_actor.domain.hidden import hide
 from secrets_actor.domain.secret import MASK
 
 
@@ -15,17 +17,16 @@ class MaskedObject:
     """
 
     __slots__ = ("_text",)
-    _text: str
 
     def __init__(self, members: "Mapping[str, Any] | MaskedObject") -> None:
-        self._text = members._text if isinstance(members, MaskedObject) else _encoded(members)
+        _put_members(self, _members(members) if isinstance(members, MaskedObject) else _encoded(members))
         del members
-        if not self._text:
+        if not _members(self):
             raise InvalidParameter("payload", "a mapping that JSON can hold; bytes go as base64 text")
 
     def reveal(self) -> dict[str, Any]:
         """The members, as a dictionary of your own."""
-        members: dict[str, Any] = json.loads(self._text)
+        members: dict[str, Any] = json.loads(_members(self))
         return members
 
     def __eq__(self, other: object) -> bool:
@@ -49,6 +50,51 @@ class MaskedObject:
 
     def __reduce_ex__(self, _protocol: object) -> NoReturn:
         raise TypeError("a MaskedObject cannot be pickled: it may hold a secret")
+
+
+class MaskedText:
+    """A text that prints as a mask: a key in the settings, or what may be one in the wrong place. It is equal to the
+    same text."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: "str | MaskedText") -> None:
+        _put_text(self, _text(text) if isinstance(text, MaskedText) else text)
+
+    def reveal(self) -> str:
+        """The text itself."""
+        return _text(self)
+
+    def __eq__(self, other: object) -> bool:
+        other = _text(other) if isinstance(other, MaskedText) else other
+        return _text(self) == other if isinstance(other, str) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # as above
+
+    def __repr__(self) -> str:
+        return f"<MaskedText {MASK}>"
+
+    __str__ = __repr__
+
+    def __format__(self, _spec: str) -> str:
+        return repr(self)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self
+
+    def __reduce_ex__(self, _protocol: object) -> NoReturn:
+        raise TypeError("settings with a key in them cannot be pickled; name the variable or the file that holds it")
+
+
+_members: Callable[[MaskedObject], str]
+_put_members: Callable[[MaskedObject, str], None]
+_members, _put_members = hide(MaskedObject, "_text")
+_text: Callable[[MaskedText], str]
+_put_text: Callable[[MaskedText, str], None]
+_text, _put_text = hide(MaskedText, "_text")
 
 
 def _encoded(members: Mapping[str, Any]) -> str:

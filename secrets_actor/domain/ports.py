@@ -6,7 +6,6 @@ from typing import Generic, Protocol, TypeVar
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.findings import Finding
 from secrets_actor.domain.operations import Operation
-from secrets_actor.domain.secret import Secret
 from secrets_actor.domain.steps import Step
 from secrets_actor.records import dataclass, field
 
@@ -102,8 +101,16 @@ class AuditSink(Protocol):
         """Hand *record* over."""
 
 
-class AuditTrail(AuditSink, Protocol):
-    """An AuditSink that takes a hit for less than a record costs."""
+class TakesHit(Protocol):
+    """Takes note of a cached get, for less than a record costs. Keeps of it neither the block nor the value in it."""
 
-    def hit(self, secret: Secret, now: float, caller: str | None) -> None:
-        """Hand over that *caller* got *secret* from the cache at clock time *now*."""
+    def __call__(self, name: str, kept: bytes, now: float, caller: str | None, /) -> None:
+        """*caller* gets the secret *name* in the block *kept* at clock time *now*."""
+
+
+class AuditTrail(AuditSink, Protocol):
+    """An AuditSink that takes hits, too."""
+
+    @property
+    def hit(self) -> TakesHit:
+        """For the cache."""

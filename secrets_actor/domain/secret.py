@@ -2,18 +2,21 @@
 
 Rule 1: a value has one type, `SecretValue`. Every printable form of it is the mask.
 Rule 2: it cannot be pickled, and a copy of it is itself: no second holder comes about unseen.
-Rule 3: `reveal()` and `json()` are the only ways in. What they return is the caller's to guard.
+Rule 3: `reveal()` and `json()` are the only ways in: what holds the value has no name (hidden.py). What they return is
+        the caller's to guard.
 Rule 4: errors raised here never hold the value, and no frame that raises them has it as a local of ours.
 """
 
 import hmac
 import json
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NoReturn, Self
 
 from secrets_actor.domain import block
 from secrets_actor.domain.errors import InvalidSecretValue
+from secrets_actor.domain.hidden import hide
 from secrets_actor.records import dataclass
 
 MASK: Final = "****"
@@ -29,23 +32,22 @@ class SecretValue:
     """
 
     __slots__ = ("_value",)
-    _value: str | bytes
 
     def __init__(self, value: "str | bytes | bytearray | SecretValue") -> None:
         if isinstance(value, SecretValue):
-            value = value._value
-        self._value = bytes(value) if isinstance(value, bytearray) else value
+            value = _clear(value)
+        _put_clear(self, bytes(value) if isinstance(value, bytearray) else value)
         del value  # no frame of ours keeps it in clear while an error is raised
         problem = self._problem()
         if problem:
-            self._value = b""
+            _put_clear(self, b"")
             raise InvalidSecretValue(problem)
 
     def _problem(self) -> str | None:
-        if not isinstance(self._value, (str, bytes)):
-            return f"a secret value is str or bytes, not {type(self._value).__name__}; encode objects as JSON text"
+        if not isinstance(_clear(self), (str, bytes)):
+            return f"a secret value is str or bytes, not {type(_clear(self)).__name__}; encode objects as JSON text"
         try:
-            size = len(self._value if isinstance(self._value, bytes) else self._value.encode())
+            size = len(_as_bytes(_clear(self)))
         except UnicodeEncodeError:
             return "a secret text must be valid Unicode (it holds a lone surrogate); give it as bytes"
         if size == 0:
@@ -56,7 +58,7 @@ class SecretValue:
 
     def reveal(self) -> str | bytes:
         """The value itself: `str` for a text secret, `bytes` for a binary one."""
-        return self._value
+        return _clear(self)
 
     def json(self) -> Any:
         """The value parsed as JSON; a byte order mark before it is no part of it, in text as in bytes.
@@ -64,7 +66,7 @@ class SecretValue:
         Raises `InvalidSecretValue` when it is not JSON, or nested too deeply for Python.
         """
         try:
-            return json.loads(self._value.removeprefix("\ufeff") if isinstance(self._value, str) else self._value)
+            return json.loads(_without_mark(_clear(self)))
         except ValueError:
             problem = "is not JSON"  # the decoder's own error quotes the document
         except RecursionError:
@@ -74,14 +76,14 @@ class SecretValue:
     @property
     def is_text(self) -> bool:
         """Whether the value is text (`SecretString`) rather than bytes (`SecretBinary`)."""
-        return isinstance(self._value, str)
+        return isinstance(_clear(self), str)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SecretValue):
             return NotImplemented
         if self.is_text != other.is_text:
             return False
-        return hmac.compare_digest(_as_bytes(self._value), _as_bytes(other._value))
+        return hmac.compare_digest(_as_bytes(_clear(self)), _as_bytes(_clear(other)))
 
     __hash__ = None  # type: ignore[assignment]  # a hash of a short secret gives it away
 
@@ -101,6 +103,15 @@ class SecretValue:
 
     def __reduce_ex__(self, _protocol: object) -> NoReturn:
         raise TypeError("a SecretValue cannot be pickled; pass the secret's name and get it where it is needed")
+
+
+_clear: Callable[[SecretValue], str | bytes]
+_put_clear: Callable[[SecretValue, str | bytes], None]
+_clear, _put_clear = hide(SecretValue, "_value")
+
+
+def _without_mark(value: str | bytes) -> str | bytes:
+    return value.removeprefix("\ufeff") if isinstance(value, str) else value
 
 
 def _as_bytes(value: str | bytes) -> bytes:
@@ -134,20 +145,18 @@ class Secret:
         created_at: datetime,
         source: Source = Source.BACKEND,
     ) -> None:
-        self._name, self._source, self._seen_at = str(name), source, 0.0
-        self._block = block.pack(self._name, arn, value, version_id, stages, created_at)
+        self._name, self._seen_at = str(name), 0.0
+        if source is not Source.CACHE:
+            self._source = source
+        put_block(self, block.pack(self._name, arn, value, version_id, stages, created_at))
 
     @classmethod
-    def seen(cls, name: str, kept: bytes, now: float, source: Source = Source.CACHE) -> "Secret":
+    def seen(cls, name: str, kept: bytes, now: float) -> "Secret":
         """The secret in a copy of a table's block, as it is at clock time *now*."""
         found = _new(cls)
-        found._name, found._block, found._seen_at, found._source = name, kept, now, source
+        found._name, found._seen_at = name, now
+        put_block(found, kept)
         return found
-
-    @property
-    def block(self) -> bytes:
-        """All but the name, in clear: for the cache table alone."""
-        return self._block
 
     @property
     def name(self) -> str:
@@ -157,47 +166,47 @@ class Secret:
     @property
     def source(self) -> Source:
         """Where it came from."""
-        return self._source
+        return getattr(self, "_source", Source.CACHE)  # a cached get has no time to say so
 
     @property
     def arn(self) -> str:
         """The ARN."""
-        return block.arn_of(self._block, self._name)
+        return block.arn_of(block_of(self), self._name)
 
     @property
     def value(self) -> SecretValue:
         """The masked value."""
-        return SecretValue(block.value_of(self._block))
+        return SecretValue(block.value_of(block_of(self)))
 
     @property
     def version_id(self) -> str:
         """The id of this version."""
-        return block.version_of(self._block)
+        return block.version_of(block_of(self))
 
     @property
     def stages(self) -> tuple[str, ...]:
         """The labels of this version."""
-        return block.stages_of(self._block)
+        return block.stages_of(block_of(self))
 
     @property
     def created_at(self) -> datetime:
         """When this version was made (UTC)."""
-        return block.created_of(self._block)
+        return block.created_of(block_of(self))
 
     @property
     def age(self) -> float:
         """Seconds since the store said so; 0 for an answer of the store."""
-        fetched_at: float = block.TIMES.unpack_from(self._block)[0]
+        fetched_at: float = block.TIMES.unpack_from(block_of(self))[0]
         return max(0.0, self._seen_at - fetched_at)
 
     @property
     def stale(self) -> bool:
         """Whether it is older than the cache's TTL."""
-        return self._seen_at > 0.0 and self._seen_at >= block.TIMES.unpack_from(self._block)[2]
+        return self._seen_at > 0.0 and self._seen_at >= block.TIMES.unpack_from(block_of(self))[2]
 
     def reveal(self) -> str | bytes:
         """The value itself: `str` for a text secret, `bytes` for a binary one."""
-        return block.value_of(self._block)
+        return block.value_of(block_of(self))
 
     def json(self) -> Any:
         """The value parsed as JSON. Raises `InvalidSecretValue` when it is not JSON."""
@@ -215,9 +224,10 @@ class Secret:
         return (*shown, round(self.age, 6), self.stale, self.source)
 
     def __repr__(self) -> str:
-        if not hasattr(self, "_block"):  # its making has failed, and a traceback shows it
+        try:
+            name, arn, version_id, stages, created_at, age, stale, source = self._shown()
+        except AttributeError:  # its making has failed, and a traceback shows it
             return "<Secret that was not made>"
-        name, arn, version_id, stages, created_at, age, stale, source = self._shown()
         return (
             f"Secret(name={name!r}, arn={arn!r}, value=<SecretValue {MASK}>, version_id={version_id!r}, "
             f"stages={stages!r}, created_at={created_at!r}, age={age!r}, stale={stale!r}, source={source!r})"
@@ -234,6 +244,10 @@ class Secret:
 
 
 _new: Final = Secret.__new__
+# All but the name, in clear: for the cache table, and who counts what it gave.
+block_of: Callable[[Secret], bytes]
+put_block: Callable[[Secret, bytes], None]
+block_of, put_block = hide(Secret, "_block")
 
 
 @dataclass(frozen=True, slots=True)

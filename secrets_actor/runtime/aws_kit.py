@@ -17,7 +17,7 @@ from secrets_actor.forks import loading
 from secrets_actor.otp import LifecycleEvent, Observer
 from secrets_actor.records import dataclass
 from secrets_actor.runtime.aws_way import Way, way_for
-from secrets_actor.runtime.settings import AwsSettings, region_of
+from secrets_actor.runtime.settings import AwsSettings, proxy_url_of, region_of
 
 if TYPE_CHECKING:
     from secrets_actor.backends.aws.credentials.sts import Sts
@@ -80,7 +80,7 @@ def sts_of(aws: AwsSettings, way: Way, clock: CorrectedClock) -> Callable[[str |
     same profile as on the way to the store."""
 
     def proxy_of(endpoint: Endpoint) -> Proxy | None:
-        return proxy_for(endpoint, aws.proxy_url, os.environ) if endpoint.scheme == "https" else None
+        return proxy_for(endpoint, proxy_url_of(aws), os.environ) if endpoint.scheme == "https" else None
 
     def make(region: str | None) -> Sts:
         with loading():

@@ -25,7 +25,7 @@ from secrets_actor.backends.aws.proxy import Proxy, proxy_for
 from secrets_actor.backends.aws.retry import MAX_ATTEMPTS, RetryPolicy
 from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.records import dataclass, field
-from secrets_actor.runtime.settings import AwsSettings, profile_of, region_of
+from secrets_actor.runtime.settings import AwsSettings, profile_of, proxy_url_of, region_of
 
 T = TypeVar("T")
 # AWS's oldest mode is not had here; programs beside us may want it, and get what they ask for.
@@ -70,7 +70,7 @@ def way_for(aws: AwsSettings, region: str, environ: Mapping[str, str]) -> Way:
             region_setting=_region_setting(aws, region, environ, profile),
         ),
     )
-    proxy = None if endpoint is None else _or_mistake(mistakes, lambda: proxy_for(endpoint, aws.proxy_url, environ))
+    proxy = None if endpoint is None else _or_mistake(mistakes, lambda: proxy_for(endpoint, proxy_url_of(aws), environ))
     retries = _or_mistake(mistakes, lambda: _retries(aws, environ, profile))
     if mistakes or retries is None:
         raise ConfigurationError(tuple(mistakes))

@@ -34,10 +34,10 @@ def take_keys(raw: Mapping[str, Any], environ: Mapping[str, str], mistakes: list
 
 
 def _not_set(place: KeyPlace, environ: Mapping[str, str]) -> tuple[str, ...]:
-    if place.kind not in ("env", "passphrase_env") or environ.get(place.value):
+    if place.kind not in ("env", "passphrase_env") or environ.get(place.reveal()):
         return ()
     inner = ".passphrase" if place.kind == "passphrase_env" else ""
-    return (f"{inner}: the environment variable {shown_variable(place.value)} is not set",)
+    return (f"{inner}: the environment variable {shown_variable(place.reveal())} is not set",)
 
 
 def _key_source(given: Any, environ: Mapping[str, str]) -> KeySource | str:

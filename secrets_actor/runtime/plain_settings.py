@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from secrets_actor.domain.masked import MaskedText
 from secrets_actor.records import fields, is_dataclass
 
 S = TypeVar("S")
@@ -63,6 +64,7 @@ def _taken(hint: Any, given: Any, limits: Mapping[str, Any]) -> Any:
 
 
 def _without_none(hint: Any) -> Any:
+    """The type itself. What its section masks is given as a text."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        [hint] = [one for one in typing.get_args(hint) if one is not types.NoneType]
+        [hint] = [one for one in typing.get_args(hint) if one not in (types.NoneType, MaskedText)]
     return hint

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 from secrets_actor.backends.aws.configured import NO_PROFILE, ProfileSettings
 from secrets_actor.backends.aws.credentials.static import KeySource
 from secrets_actor.backends.key_place import KeyPlace, place_of
+from secrets_actor.domain.masked import MaskedText
 from secrets_actor.records import dataclass, field
 
 # The settings that may change while a system runs.
@@ -78,16 +79,23 @@ class AwsSettings:
     use_dualstack: bool | None = None
     ca_bundle: Path | None = None
     # It may hold a password.
-    proxy_url: str | None = field(default=None, repr=False)
+    proxy_url: MaskedText | str | None = field(default=None, repr=False)
     retry_mode: Literal["standard", "adaptive"] | None = None
     max_attempts: int | None = _limits(None, ge=1, le=100)
 
     def __post_init__(self) -> None:
-        """A key given as text is masked at once."""
+        """A key given as text is masked at once, and so is a URL that may hold a password."""
+        if isinstance(self.proxy_url, str):
+            object.__setattr__(self, "proxy_url", MaskedText(self.proxy_url))
         for name in KEYS:
             given = getattr(self, name)
             if isinstance(given, str):
                 object.__setattr__(self, name, KeySource("text", given))
+
+
+def proxy_url_of(aws: AwsSettings) -> str | None:
+    """The proxy's URL, in clear."""
+    return None if aws.proxy_url is None else MaskedText(aws.proxy_url).reveal()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

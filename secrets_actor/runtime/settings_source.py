@@ -22,6 +22,7 @@ from secrets_actor.backends.aws.credentials.static import KeySource
 from secrets_actor.backends.key_place import KeyPlace, place_of
 from secrets_actor.backends.places import shown_word
 from secrets_actor.domain.errors import ConfigurationError, InvalidInput, InvalidParameter
+from secrets_actor.domain.masked import MaskedText
 from secrets_actor.paths import NoPlace, expanded
 from secrets_actor.records import fields, is_dataclass
 from secrets_actor.runtime.aws_way import way_for
@@ -94,7 +95,9 @@ def _as_raw(section: Any) -> dict[str, Any]:
     for field in fields(section):
         value = getattr(section, field.name)
         if isinstance(value, KeySource):
-            raw[field.name] = value.value if value.kind == "text" else {value.kind: value.value}
+            raw[field.name] = value.reveal() if value.kind == "text" else {value.kind: value.reveal()}
+        elif isinstance(value, MaskedText):
+            raw[field.name] = value.reveal()
         elif isinstance(value, KeyPlace):
             raw[field.name] = value
         elif is_dataclass(value):
@@ -234,7 +237,7 @@ def _unusable_places(settings: Settings) -> Iterator[str]:
     if "\0" in str(settings.local.path):
         yield "local.path: holds a NUL character; give a path"
     key = place_of(settings.local.key)
-    for setting, path in (("local.path", settings.local.path), ("local.key", key.value)):
+    for setting, path in (("local.path", settings.local.path), ("local.key", key.reveal())):
         if setting == "local.key" and key.kind not in ("made_at", "file", "passphrase_file"):
             continue
         try:
@@ -266,6 +269,7 @@ def _model(section: type) -> type[BaseModel]:
         if field.name in APART:
             continue
         hint = hints[field.name]
+        hint = str | None if MaskedText in typing.get_args(hint) else hint  # the section masks it
         if is_dataclass(hint):
             found[field.name] = (_model(typing.cast("type", hint)), Field(default_factory=dict, validate_default=True))
         else:

@@ -22,14 +22,13 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 from secrets_actor.domain import metrics
 from secrets_actor.domain.block import HEAD, KIND, VERSION
 from secrets_actor.domain.metrics import NO_METER, Meter, Reading
 from secrets_actor.domain.operations import MESSAGES
-from secrets_actor.domain.ports import AuditRecord
-from secrets_actor.domain.secret import Secret
+from secrets_actor.domain.ports import AuditRecord, TakesHit
 from secrets_actor.forks import notice_fork
 from secrets_actor.otp import Clock, Name
 from secrets_actor.records import dataclass
@@ -60,13 +59,6 @@ class AuditRules:
 
 
 DEFAULT: Final = AuditRules()
-
-
-class TakesHit(Protocol):
-    """`AuditTrail.hit` of the ports."""
-
-    def __call__(self, secret: Secret, now: float, caller: str | None) -> None:
-        """A cached get."""
 
 
 class AuditTrail:
@@ -108,20 +100,19 @@ class AuditTrail:
         trail, hits, append = self, self._hits, self._hits.append  # names of a closure are found faster than attributes
         head, kind, length = HEAD, KIND, VERSION
 
-        def hit(secret: Secret, now: float, caller: str | None) -> None:
+        def hit(name: str, kept: bytes, now: float, caller: str | None) -> None:
             if len(hits) >= trail._mark and not trail._finds_room():
                 return
-            kept = secret._block
-            append((secret._name, kept[kind : head + kept[length]], now, caller))  # block.version_bytes, inlined
+            append((name, kept[kind : head + kept[length]], now, caller))  # block.version_bytes, inlined
             if now >= trail._wake_at:
-                trail._wake_for(secret, now, caller)
+                trail._wake_for(name, kept, now, caller)
 
         return hit
 
     def _hit_unrecorded(self) -> TakesHit:
         trail = self
 
-        def hit(secret: Secret, now: float, caller: str | None) -> None:  # noqa: ARG001
+        def hit(name: str, kept: bytes, now: float, caller: str | None) -> None:  # noqa: ARG001
             next(trail._off)
             if now >= trail._wake_at:
                 trail._wake_at = now + OVERDUE
@@ -129,12 +120,12 @@ class AuditTrail:
 
         return hit
 
-    def _wake_for(self, secret: Secret, now: float, caller: str | None) -> None:
+    def _wake_for(self, name: str, kept: bytes, now: float, caller: str | None) -> None:
         """The process sleeps, or has not looked for long: it hangs, or this is the child of a fork, and it is not here.
         Then the trail has forgotten this hit, too."""
         self._wake_at = now + OVERDUE
         if notice_fork():
-            self.hit(secret, now, caller)
+            self.hit(name, kept, now, caller)
         elif self._asleep:
             self._wake()
 

@@ -16,6 +16,7 @@ import pytest
 from secrets_actor import Secret, SecretValue
 from secrets_actor.domain.block import version_bytes
 from secrets_actor.domain.ports import AuditRecord
+from secrets_actor.domain.secret import block_of
 from secrets_actor.otp import LifecycleEvent
 from secrets_actor.runtime.settings import LogSettings
 from secrets_actor.telemetry.audit import MAX_TEMPLATES, AuditLog
@@ -32,7 +33,7 @@ NAMES = ["db/password", 'quo"ted', "line\nend", "uml\u00e4ut", "\x1b[31mred", "l
 
 def hit_of(name: str, caller: str | None, version_id: str = VERSION) -> tuple[str, bytes, float, str | None]:
     secret = Secret(name, "arn", SecretValue("hunter2"), version_id, ("AWSCURRENT",), datetime.now(UTC))
-    return name, version_bytes(secret.block), 3.5, caller
+    return name, version_bytes(block_of(secret)), 3.5, caller
 
 
 def record_of(name: str, caller: str | None, version_id: str = VERSION) -> AuditRecord:

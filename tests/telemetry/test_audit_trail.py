@@ -11,13 +11,14 @@ import pytest
 
 from secrets_actor.domain.block import version_text
 from secrets_actor.domain.ports import AuditRecord
-from secrets_actor.domain.secret import Secret, SecretValue
+from secrets_actor.domain.secret import Secret, SecretValue, block_of
 from secrets_actor.otp import GenServer, Handled, ManualClock, Node, spawn
 from secrets_actor.telemetry.audit_trail import NOW, SOON, AuditRules, AuditTrail
 from secrets_actor.telemetry.meters import Meters
 
 VERSION = "f0b9c5b8-6a3e-4a53-9a63-5b2c6f6b1c52"
 SECRET = Secret("db/password", "arn", SecretValue("hunter2"), VERSION, ("AWSCURRENT",), datetime.now(UTC))
+HIT = SECRET.name, block_of(SECRET)
 RECORD = AuditRecord("set", "db/password", "ok", "backend", 0.1)
 READ = AuditRecord("get", "db/password", "ok", "backend", 0.1)
 
@@ -44,7 +45,7 @@ def versions(made: AuditTrail) -> list[tuple[str, str, float, str | None]]:
 
 def test_a_cached_get_waits_as_its_name_version_time_and_caller() -> None:
     made = trail()
-    made.hit(SECRET, 7.0, "billing")
+    made.hit(*HIT, 7.0, "billing")
 
     assert "hunter2" not in repr(made._hits)
     assert versions(made) == [("db/password", VERSION, 7.0, "billing")]
@@ -54,7 +55,7 @@ def test_a_cached_get_waits_as_its_name_version_time_and_caller() -> None:
 def test_gets_are_taken_up_to_a_time_and_records_keep_theirs() -> None:
     made = trail()
     for at in (1.0, 2.0, 6.0):
-        made.hit(SECRET, at, None)
+        made.hit(*HIT, at, None)
     made.record(RECORD)
 
     assert made.waiting == (3, 1)
@@ -88,7 +89,7 @@ def woken(**rules: Any) -> Iterator[tuple[AuditTrail, Callable[[], list[Any]]]]:
 def test_the_process_is_woken_once_for_what_may_wait() -> None:
     with woken() as (made, told):
         for _ in range(10):
-            made.hit(SECRET, 1.0, None)
+            made.hit(*HIT, 1.0, None)
             made.record(READ)
         assert told() == [SOON]
 
@@ -96,7 +97,7 @@ def test_the_process_is_woken_once_for_what_may_wait() -> None:
         assert not made.may_sleep()  # there are records
         while made.take_record() is not None:
             pass
-        made.hit(SECRET, 1.0, None)  # it is awake still
+        made.hit(*HIT, 1.0, None)  # it is awake still
         made.record(READ)
         assert not made.may_sleep()
         made.take_record()
@@ -104,7 +105,7 @@ def test_the_process_is_woken_once_for_what_may_wait() -> None:
         assert made.may_sleep()
         made.record(READ)
         made.record(READ)
-        made.hit(SECRET, 1.0, None)
+        made.hit(*HIT, 1.0, None)
         assert told() == [SOON]
 
 
@@ -134,7 +135,7 @@ def test_the_process_comes_at_once_for_what_was_changed_or_refused(urgent: Audit
 def test_a_half_full_trail_calls_for_the_process_once() -> None:
     with woken(buffer=4) as (made, told):
         for _ in range(6):
-            made.hit(SECRET, 1.0, None)
+            made.hit(*HIT, 1.0, None)
         assert told() == [SOON, NOW]
         assert made.waiting == (4, 0)
 
@@ -148,21 +149,21 @@ def test_a_half_full_trail_calls_for_the_process_once() -> None:
 def test_past_the_bound_gets_are_counted_and_not_kept() -> None:
     made = trail(buffer=3)
     for _ in range(10):
-        made.hit(SECRET, 1.0, None)
+        made.hit(*HIT, 1.0, None)
 
     assert made.waiting == (3, 0)
     assert made.take_lost() == 7
     assert made.take_lost() == 0
     assert made.hits == 10
     made.take_hits(1)
-    made.hit(SECRET, 1.0, None)
+    made.hit(*HIT, 1.0, None)
     assert (made.waiting, made.take_lost(), made.hits) == ((3, 0), 0, 11)
 
 
 def test_records_have_room_of_their_own_and_never_wait_for_it() -> None:
     made = trail(buffer=2, full="block", patience=60.0)
-    made.hit(SECRET, 1.0, None)
-    made.hit(SECRET, 1.0, None)
+    made.hit(*HIT, 1.0, None)
+    made.hit(*HIT, 1.0, None)
     for _ in range(5):
         made.record(RECORD)
 
@@ -172,9 +173,9 @@ def test_records_have_room_of_their_own_and_never_wait_for_it() -> None:
 
 def test_with_block_a_get_waits_for_room() -> None:
     made = trail(buffer=1, full="block", patience=60.0)
-    made.hit(SECRET, 1.0, None)
+    made.hit(*HIT, 1.0, None)
     with ThreadPoolExecutor(1) as pool:
-        second = pool.submit(made.hit, SECRET, 2.0, None)
+        second = pool.submit(made.hit, *HIT, 2.0, None)
         taken = []
         while len(taken) < 2:
             taken += made.take_hits(1)
@@ -186,8 +187,8 @@ def test_with_block_a_get_waits_for_room() -> None:
 
 def test_with_block_a_get_does_not_wait_for_ever() -> None:
     made = trail(buffer=1, full="block", patience=0.001)
-    made.hit(SECRET, 1.0, None)
-    made.hit(SECRET, 2.0, None)
+    made.hit(*HIT, 1.0, None)
+    made.hit(*HIT, 2.0, None)
 
     assert (made.waiting, made.take_lost()) == ((1, 0), 1)
 
@@ -195,10 +196,10 @@ def test_with_block_a_get_does_not_wait_for_ever() -> None:
 def test_off_keeps_nothing_and_counts() -> None:
     made = trail(hits="off")
     for _ in range(5):
-        made.hit(SECRET, 1.0, None)
+        made.hit(*HIT, 1.0, None)
 
     assert (made.waiting, made.hits, made.hits) == ((0, 0), 5, 5)
-    made.hit(SECRET, 1.0, None)
+    made.hit(*HIT, 1.0, None)
     assert made.hits == 6
 
 
@@ -206,11 +207,11 @@ def test_off_keeps_nothing_and_counts() -> None:
 def test_a_fork_forgets_what_is_the_parent_s(hits: str) -> None:
     made = trail(hits=hits)
     hit = made.hit
-    hit(SECRET, 1.0, None)
+    hit(*HIT, 1.0, None)
     made.record(RECORD)
     made.forget()
     assert (made.waiting, made.hits) == ((0, 0), 0)
-    hit(SECRET, 1.0, None)
+    hit(*HIT, 1.0, None)
     assert made.hits == 1
 
 
@@ -264,7 +265,7 @@ def test_gets_of_many_threads_are_all_there() -> None:
     with ThreadPoolExecutor(9) as pool:
         taking = pool.submit(take)
         for hitting in [
-            pool.submit(lambda n=n: [made.hit(SECRET, float(turn), f"t{n}") for turn in range(500)]) for n in range(8)
+            pool.submit(lambda n=n: [made.hit(*HIT, float(turn), f"t{n}") for turn in range(500)]) for n in range(8)
         ]:
             hitting.result(30)
         done.set()

@@ -144,7 +144,7 @@ def sign_query(
     names, canonical_headers = _canonical_headers(request.headers)
     parameters = [
         ("X-Amz-Algorithm", ALGORITHM),
-        ("X-Amz-Credential", f"{credentials.access_key_id}/{stamp[:8]}/{scope.region}/{scope.service}/aws4_request"),
+        ("X-Amz-Credential", f"{credentials.reveal_id()}/{stamp[:8]}/{scope.region}/{scope.service}/aws4_request"),
         ("X-Amz-Date", stamp),
         ("X-Amz-Expires", str(expires)),
         ("X-Amz-SignedHeaders", names),
@@ -227,7 +227,7 @@ def _finish(canonical: str, credentials: Credentials, scope: Scope, stamp: str, 
 def authorization_of(credentials: Credentials, scope: Scope, day: str, names: str, signature: str) -> str:
     """The Authorization header over the signed headers *names*."""
     return (
-        f"{ALGORITHM} Credential={credentials.access_key_id}/{day}/{scope.region}/{scope.service}/aws4_request, "
+        f"{ALGORITHM} Credential={credentials.reveal_id()}/{day}/{scope.region}/{scope.service}/aws4_request, "
         f"SignedHeaders={names}, Signature={signature}"
     )
 

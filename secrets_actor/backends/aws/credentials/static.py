@@ -7,6 +7,7 @@ from typing import Final, Literal
 from secrets_actor.backends.places import shown_path, shown_variable
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError, MissingAccessKey, MissingSecretKey
+from secrets_actor.domain.masked import MaskedText
 from secrets_actor.domain.secret import MASK, SecretValue
 from secrets_actor.records import dataclass, field
 from secrets_actor.small_files import Problem, read_text
@@ -25,7 +26,15 @@ class KeySource:
     """
 
     kind: Literal["text", "env", "file"]
-    value: str = field(repr=False)
+    value: MaskedText | str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Masked at once, whatever it is."""
+        object.__setattr__(self, "value", MaskedText(self.value))
+
+    def reveal(self) -> str:
+        """The text, or the name of the variable or the file."""
+        return MaskedText(self.value).reveal()
 
     def __repr__(self) -> str:
         return f"<KeySource {self.description}>"
@@ -36,17 +45,17 @@ class KeySource:
         if self.kind == "text":
             return f"text {MASK}"
         if self.kind == "env":
-            return f"environment variable {shown_variable(self.value)}"
-        return f"file {shown_path(self.value)}"
+            return f"environment variable {shown_variable(self.reveal())}"
+        return f"file {shown_path(self.reveal())}"
 
     def read(self) -> str | Problem | None:
         """The key without the white space around it; None when there is none; or what is wrong with its file."""
         if self.kind == "env":
-            found = os.environ.get(self.value, "")
+            found = os.environ.get(self.reveal(), "")
         elif self.kind == "text":
-            found = self.value
+            found = self.reveal()
         else:
-            text = read_text(self.value, _MAX_FILE)
+            text = read_text(self.reveal(), _MAX_FILE)
             if text is None or isinstance(text, Problem):
                 return text
             found = text
@@ -111,7 +120,7 @@ def checked(credentials: Credentials) -> Credentials:
 def unsendable(credentials: Credentials) -> str | None:
     """Which of *credentials* cannot go into a header. Apart from who raises, whose frame a traceback may show."""
     for what, key in (
-        ("access key id", credentials.access_key_id),
+        ("access key id", credentials.reveal_id()),
         ("secret key", credentials.secret_key.reveal()),
         ("session token", "-" if credentials.session_token is None else credentials.session_token.reveal()),
     ):

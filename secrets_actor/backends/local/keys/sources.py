@@ -21,7 +21,7 @@ def source_for(place: KeyPlace, path: Path) -> MasterKeySource:
     if place.kind == "keyring":
         from secrets_actor.backends.local.keys.key_ring import RingKey
 
-        return RingKey(place.value, folder)
+        return RingKey(place.reveal(), folder)
     if place.kind in ("env", "file"):
         from secrets_actor.backends.local.keys.given import GivenKey
 
@@ -33,7 +33,7 @@ def source_for(place: KeyPlace, path: Path) -> MasterKeySource:
     from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
 
     if place.kind == "made_at":
-        return KeyFile(absolute(place.value))
+        return KeyFile(absolute(place.reveal()))
     return KeyFile(folder / KEY_NAME)
 
 
@@ -49,4 +49,4 @@ def _reader(place: KeyPlace) -> Reader:
     from secrets_actor.backends.local.keys.given_file import GivenFile
     from secrets_actor.backends.local.keys.variable import Variable
 
-    return Variable(place.value) if place.kind in ("env", "passphrase_env") else GivenFile(place.value)
+    return Variable(place.reveal()) if place.kind in ("env", "passphrase_env") else GivenFile(place.reveal())
