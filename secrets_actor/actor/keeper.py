@@ -66,7 +66,7 @@ class Keeper:
             for secret_id, error in value.errors.items():
                 self._refused(Get(secret_id), error, then, kept=kept)
         for known in _told(value):
-            if known.deletion_date is not None:
+            if known.deleted_at is not None:
                 self._pen.gone(known.name, known.arn, then)
         return kept
 

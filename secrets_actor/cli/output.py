@@ -65,14 +65,14 @@ def info_facts(info: SecretInfo) -> dict[str, Any]:
         "description": info.description,
         "created_at": moment(info.created_at),
         "changed_at": moment(info.changed_at),
-        "deletion_date": moment(info.deletion_date),
+        "deleted_at": moment(info.deleted_at),
     }
 
 
 def info_table(infos: Iterable[SecretInfo]) -> str:
-    """A list as a table: name, last change, and when it will be gone."""
-    rows = [("NAME", "CHANGED", "GONE ON")]
-    rows += [(info.name, moment(info.changed_at) or "-", moment(info.deletion_date) or "") for info in infos]
+    """A list as a table: name, last change, and when its deletion was asked for."""
+    rows = [("NAME", "CHANGED", "DELETED")]
+    rows += [(info.name, moment(info.changed_at) or "-", moment(info.deleted_at) or "") for info in infos]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

@@ -59,7 +59,8 @@ class ReplicaRegion:
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """A copy in another region. `status`: InSync, InProgress or Failed, and `message` why."""
+    """A copy in another region. `status`: InSync, InProgress or Failed, and `message` why. `accessed_at` is the day
+    (UTC) on which its value was last read in that region."""
 
     region: str
     status: str | None = None
@@ -70,8 +71,17 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class SecretDescription:
-    """A secret without its values. `versions` has the stages of each version id that has any. `deletion_date` is set
-    while the secret is scheduled for deletion: when its recovery window ends."""
+    """A secret without its values. `versions` has the stages of each version id that has any. Times are UTC.
+
+    `changed_at` is its last change of any kind; `accessed_at` the day on which a value was last read in this region,
+    None if none ever was. `deleted_at` is set while the secret is scheduled for deletion: when its delete was asked for
+    (when it is gone for good is in the delete's receipt: AWS tells it there alone). `rotated_at` is its last rotation
+    that succeeded; `next_rotation_at` is by when the next one is due: the latest moment, and a past one where rotation
+    fails. Without rotation, or while it is off, both are None; the rules and the function stay those it had.
+
+    `kms_key_id` is None for AWS's own key. `type` names the partner that holds an external secret; how that is rotated
+    is in the two members after it.
+    """
 
     name: str
     arn: str
@@ -80,7 +90,7 @@ class SecretDescription:
     created_at: datetime | None = None
     changed_at: datetime | None = None
     accessed_at: datetime | None = None
-    deletion_date: datetime | None = None
+    deleted_at: datetime | None = None
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
     versions: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     rotation_enabled: bool = False
@@ -91,6 +101,9 @@ class SecretDescription:
     owning_service: str | None = None
     primary_region: str | None = None
     replicas: tuple[Replica, ...] = ()
+    type: str | None = None
+    external_rotation_role_arn: str | None = None
+    external_rotation_metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def is_replica(self) -> bool:
@@ -108,7 +121,7 @@ class SecretPage:
 
 @dataclass(frozen=True, slots=True)
 class VersionInfo:
-    """One version of a secret. `accessed_at` is a day."""
+    """One version of a secret. `accessed_at` is the day (UTC) on which it was last read, None if it never was."""
 
     version_id: str
     stages: tuple[str, ...] = ()

@@ -128,8 +128,9 @@ class Source(StrEnum):
 class Secret:
     """One version of a secret, as callers get it. Read only; made of its facts, and the same whoever gets it.
 
-    `created_at` is when this version was made (UTC). `age` is how many seconds ago the store said so; `stale` is true
-    when that is longer than the cache's TTL; `source` is where it came from.
+    `created_at` is when this version was made (UTC); in an answer about many, AWS documents it as when the secret was.
+    `age` is how many seconds ago the store said so; `stale` is true when that is longer than the cache's TTL; `source`
+    is where it came from.
     """
 
     # A cached get makes one of these, and its block holds all but the name: the facts are read when they are asked for.
@@ -252,15 +253,18 @@ block_of, put_block = hide(Secret, "_block")
 
 @dataclass(frozen=True, slots=True)
 class SecretInfo:
-    """What a list tells of a secret. Times are UTC. `deletion_date` is set while the secret is scheduled for deletion:
-    when its recovery window ends."""
+    """What a list tells of a secret. Times are UTC.
+
+    `changed_at` is its last change of any kind. `deleted_at` is set while the secret is scheduled for deletion: when
+    that was asked for. When it is gone for good is in the delete's receipt: AWS tells it there alone.
+    """
 
     name: str
     arn: str
     description: str | None = None
     created_at: datetime | None = None
     changed_at: datetime | None = None
-    deletion_date: datetime | None = None
+    deleted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +279,8 @@ class SetReceipt:
 
 @dataclass(frozen=True, slots=True)
 class DeleteReceipt:
-    """A delete took effect. `deletion_date` (UTC) is when the secret is gone for good: until then `restore` works."""
+    """A delete took effect. `deletion_date` (UTC) is when its recovery window ends: until then `restore` works, and
+    soon after it the secret is gone for good."""
 
     name: str
     arn: str

@@ -2,6 +2,7 @@
 
 import threading
 import uuid
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def test_what_was_set_is_got_and_listed_until_it_is_deleted_and_again_when_resto
     assert gone.name == "db/password"
     assert type(failure(lambda: secrets.get("db/password"))) is SecretDeleted
     assert secrets.list() == ()
-    assert [info.deletion_date for info in secrets.list(include_deleted=True)] == [gone.deletion_date]
+    assert [info.deleted_at for info in secrets.list(include_deleted=True)] == [gone.deletion_date - timedelta(days=7)]
 
     assert secrets.restore("db/password").name == "db/password"
     assert secrets.get("db/password").reveal() == "hunter2"

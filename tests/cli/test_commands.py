@@ -46,7 +46,9 @@ def test_the_life_of_a_secret_as_people_see_it(program: Program) -> None:
     assert refused.status == 1
     assert "restore it first" in refused.complaint
     assert "db/password" not in listed.text
-    assert deleted["gone_on"] in all_listed.text
+    header, line = all_listed.text.splitlines()
+    assert (header.split()[-1], line.split()[0]) == ("DELETED", "db/password")
+    assert abs(datetime.fromisoformat(" ".join(line.split()[-2:])) - datetime.now(UTC)) < timedelta(minutes=1)
 
     assert facts(program("restore", "db/password").text) == {"name": "db/password", "restored": "yes"}
     assert program("get", "db/password", "--raw").stdout == b"hunter3"
@@ -71,10 +73,10 @@ def test_the_life_of_a_secret_as_scripts_get_it(program: Program) -> None:
     assert (told["kind"], told["stale"], told["source"]) == ("text", False, "backend")
     assert asked("get", "db/password", "--reveal")["value"] == "Grüße"
     [info] = asked("list")
-    assert (info["name"], info["description"], info["deletion_date"]) == ("db/password", "für den Laden", None)
+    assert (info["name"], info["description"], info["deleted_at"]) == ("db/password", "für den Laden", None)
     deleted = asked("delete", "db/password")
     [info] = asked("list", "--include-deleted")
-    assert info["deletion_date"] == deleted["gone_on"]
+    assert info["deleted_at"] == info["changed_at"] < deleted["gone_on"]
     assert asked("restore", "db/password") == {"name": "db/password", "restored": True}
 
     tree = asked("tree")

@@ -176,5 +176,15 @@ DIVERGENCES: Final[dict[tuple[str, str], Divergence]] = {
         "labels of one's own stay",
         ("Put", "Update", "Set", "Regenerate"),
     ),
+    (MINISTACK, "deleted-date-is-the-end"): Divergence(
+        "DeletedDate is the end of the recovery window",
+        "it is when the delete was asked for",
+        ("List", "ListPage", "Describe"),
+    ),
+    (MOTO, "deleted-date-is-the-end"): Divergence(
+        "DeletedDate is the end of the recovery window",
+        "it is when the delete was asked for",
+        ("List", "ListPage", "Describe"),
+    ),
     (MOTO, "not-found-status"): Divergence("ResourceNotFoundException with status 404", "with status 400"),
 }

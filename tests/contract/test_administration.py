@@ -101,7 +101,7 @@ def test_a_page_of_deleted_secrets_is_listed_only_when_asked_for(store: Store) -
 
     def found(include_deleted: bool) -> list[str]:
         asked = ops.ListPage((store.ours(),), include_deleted=include_deleted)
-        return sorted(one.name for one in store.pages(asked) if one.deletion_date is None or include_deleted)
+        return sorted(one.name for one in store.pages(asked) if one.deleted_at is None or include_deleted)
 
     store.sees(lambda: found(False), [store.name("kept")])
     store.sees(lambda: found(True), [store.name("deleted"), store.name("kept")])

@@ -131,4 +131,4 @@ def test_both_list_alike(ours: Store, theirs: Any) -> None:
         entry = listed[info.name]
         assert (info.arn, info.description or "") == (entry["ARN"], entry["Description"])
         assert (info.created_at, info.changed_at) == (entry["CreatedDate"], entry["LastChangedDate"])
-        assert info.deletion_date == entry.get("DeletedDate")
+        assert info.deleted_at == entry.get("DeletedDate")

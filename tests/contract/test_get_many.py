@@ -54,7 +54,7 @@ def test_a_set_that_may_restore_takes_effect_on_a_deleted_secret(store: Store) -
 
     assert (receipt.arn, receipt.created) == (before.arn, False)
     assert store.get(store.name()).reveal() == "three"
-    store.sees(lambda: [info.deletion_date for info in store.list()], [None])
+    store.sees(lambda: [info.deleted_at for info in store.list()], [None])
 
 
 def test_a_set_that_may_restore_is_a_set_otherwise(store: Store) -> None:

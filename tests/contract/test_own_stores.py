@@ -62,3 +62,26 @@ def test_a_rotation_without_function_says_what_to_do_instead(store: Store) -> No
     store.set(store.name(), "one")
 
     assert "regenerate" in str(failure(lambda: store.ask(ops.Rotate(store.name(), token=new_token()))))
+
+
+def test_nothing_but_a_restore_changes_a_secret_that_is_scheduled_for_deletion(store: Store) -> None:
+    first = store.set(store.name(), "one")
+    store.delete(store.name())
+    known = store.ask(ops.Describe(store.name())).value
+    assert known.deleted_at == known.changed_at
+    for operation in (
+        ops.Put(store.name(), "two", token=new_token()),
+        ops.Update(store.name(), description="d", token=new_token()),
+        ops.Update(store.name(), "two", token=new_token()),
+        ops.Set(store.name(), "two", new_token()),
+        ops.MoveStage(store.name(), "mine", first.version_id),
+        ops.Tag(store.name(), {"k": "v"}),
+        ops.Untag(store.name(), ["k"]),
+        ops.Regenerate(store.name(), token=new_token()),
+        ops.Delete(store.name()),
+    ):
+        assert isinstance(failure(lambda operation=operation: store.ask(operation)), InvalidRequest)
+
+    assert store.ask(ops.Describe(store.name())).value == known
+    store.restore(store.name())
+    assert store.ask(ops.Describe(store.name())).value.deleted_at is None

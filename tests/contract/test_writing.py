@@ -187,7 +187,7 @@ def test_a_secret_is_described(store: Store) -> None:
 
     known = describe(store)
 
-    assert (known.name, known.arn, known.description, known.deletion_date) == (store.name(), made.arn, "why", None)
+    assert (known.name, known.arn, known.description, known.deleted_at) == (store.name(), made.arn, "why", None)
     assert dict(known.versions) == {made.version_id: (AWSCURRENT,)}
     assert (known.rotation_enabled, known.rotation_lambda_arn, known.replicas) == (False, None, ())
     assert known.created_at is not None
@@ -199,7 +199,7 @@ def test_a_deleted_secret_is_described_and_a_missing_one_is_not(store: Store) ->
     store.set(store.name(), "one")
     store.delete(store.name())
 
-    assert describe(store).deletion_date is not None
+    assert describe(store).deleted_at is not None
     assert type(failure(lambda: describe(store, store.name("missing")))) is SecretNotFound
 
 

@@ -187,7 +187,7 @@ def _facts(infos: Any) -> list[tuple[str, str | None]]:
 
 def _look_at(backend: Backend, name: str, known: Known, seen: Seen) -> None:
     questions: list[tuple[Operation[Any], Any]] = [
-        (Describe(name), lambda one: (one.description, dict(one.tags), one.deletion_date is not None)),
+        (Describe(name), lambda one: (one.description, dict(one.tags), one.deleted_at is not None)),
         (
             ListVersions(name, include_deprecated=True, page_size=100),
             lambda page: [(one.version_id, one.stages) for one in page.versions],

@@ -157,7 +157,7 @@ def replication_receipt(body: bytes, request_id: str | None = None, asked: Asked
 
 
 def page(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> Page:
-    """ListSecrets' answer. AWS's `DeletedDate` is told as `deletion_date`."""
+    """ListSecrets' answer. AWS's `DeletedDate` is when the delete was asked for, not when the secret is gone."""
     return read(body, _page, request_id, asked)
 
 
@@ -244,7 +244,7 @@ def _info(entry: Json) -> SecretInfo:
         description=text_if_any(entry, "Description"),
         created_at=time_if_any(entry, "CreatedDate"),
         changed_at=time_if_any(entry, "LastChangedDate"),
-        deletion_date=time_if_any(entry, "DeletedDate"),
+        deleted_at=time_if_any(entry, "DeletedDate"),
     )
 
 
@@ -257,8 +257,8 @@ def _description(entry: Json) -> SecretDescription:
         created_at=time_if_any(entry, "CreatedDate"),
         changed_at=time_if_any(entry, "LastChangedDate"),
         accessed_at=time_if_any(entry, "LastAccessedDate"),
-        deletion_date=time_if_any(entry, "DeletedDate"),
-        tags={text(tag, "Key"): text_if_any(tag, "Value") or "" for tag in objects(entry, "Tags")},
+        deleted_at=time_if_any(entry, "DeletedDate"),
+        tags=_pairs(entry, "Tags"),
         versions=_stages(entry),
         rotation_enabled=member(entry, "RotationEnabled", bool, False),
         rotation_lambda_arn=text_if_any(entry, "RotationLambdaARN"),
@@ -268,7 +268,15 @@ def _description(entry: Json) -> SecretDescription:
         owning_service=text_if_any(entry, "OwningService"),
         primary_region=text_if_any(entry, "PrimaryRegion"),
         replicas=_replicas(entry),
+        type=text_if_any(entry, "Type"),
+        external_rotation_role_arn=text_if_any(entry, "ExternalSecretRotationRoleArn"),
+        external_rotation_metadata=_pairs(entry, "ExternalSecretRotationMetadata"),
     )
+
+
+def _pairs(entry: Json, name: str) -> Mapping[str, str]:
+    """A list of keys and values as a map."""
+    return {text(one, "Key"): text_if_any(one, "Value") or "" for one in objects(entry, name)}
 
 
 def _stages(entry: Json) -> Mapping[str, tuple[str, ...]]:

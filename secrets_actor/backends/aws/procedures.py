@@ -9,6 +9,7 @@ Rule 2: a write without token that is repeated after a lost answer may be refuse
 import base64
 import secrets
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import uuid4
 
@@ -82,10 +83,17 @@ def regenerate(exchange: Conversation, operation: Regenerate) -> Answer[VersionR
 
 
 def delete(exchange: Conversation, operation: Delete, recovery_window: int) -> Answer[DeleteReceipt]:
-    """DeleteSecret."""
-    call = requests.delete_call(operation, recovery_window)
+    """DeleteSecret, with *recovery_window* days if the operation names none."""
+    days = recovery_window if operation.recovery_window is None else operation.recovery_window
+    call = requests.delete_call(operation, days)
     if not operation.force:
-        return _or_as_wished(exchange, operation, call, answers.delete_receipt, _scheduled)
+
+        def scheduled(known: SecretDescription) -> DeleteReceipt | None:
+            # The attempt that was not heard of had the same window. AWS tells when it was, not when it ends.
+            ends = None if known.deleted_at is None else _later(known.deleted_at, days)
+            return None if ends is None else DeleteReceipt(known.name, known.arn, ends)
+
+        return _or_as_wished(exchange, operation, call, answers.delete_receipt, scheduled)
     try:
         return exchange.run(call, answers.delete_receipt)
     except SecretNotFound as error:
@@ -156,12 +164,15 @@ def stop_replication(exchange: Conversation, operation: StopReplication) -> Answ
     return _or_as_wished(exchange, operation, call, answers.replication_receipt, its_own)
 
 
-def _scheduled(known: SecretDescription) -> DeleteReceipt | None:
-    return None if known.deletion_date is None else DeleteReceipt(known.name, known.arn, known.deletion_date)
+def _later(moment: datetime, days: int) -> datetime:
+    try:
+        return moment + timedelta(days=days)
+    except OverflowError:  # the end of time, as a server may say
+        return moment
 
 
 def _not_scheduled(known: SecretDescription) -> RestoreReceipt | None:
-    return RestoreReceipt(known.name, known.arn) if known.deletion_date is None else None
+    return RestoreReceipt(known.name, known.arn) if known.deleted_at is None else None
 
 
 def _or_as_wished(

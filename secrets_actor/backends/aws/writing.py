@@ -100,7 +100,7 @@ def _has_value(exchange: Conversation, secret_id: str, version_id: str, value: S
 def _restored(exchange: Conversation, operation: Set) -> SecretDescription | SecretsError:
     """How the secret stood, restored since if it had to be; or what it failed of."""
     known = _how_it_stands(exchange, operation)
-    if isinstance(known, SecretDescription) and known.deletion_date is not None:
+    if isinstance(known, SecretDescription) and known.deleted_at is not None:
         try:
             restore(exchange, operation)
         except SecretsError as error:
@@ -155,7 +155,7 @@ def _how_it_stands(exchange: Conversation, operation: object) -> SecretDescripti
 def _told(refused: SecretDeleted, known: SecretDescription | SecretsError, *, creates: bool) -> StoreError:
     """*refused*, or what is meant by it given what is *known*."""
     if isinstance(known, SecretDescription):
-        if known.deletion_date is None and known.is_replica:
+        if known.deleted_at is None and known.is_replica:
             text = f"the secret is a replica: write it in its primary region, {known.primary_region}"
             return _instead_of(refused, InvalidRequest, text)
     elif creates and isinstance(known, SecretNotFound):

@@ -38,7 +38,7 @@ class _Changed(Exception):
 
 def _glance(secrets: Secrets, name: str) -> Sight | None:
     described = secrets.describe(name, timeout=CALL_SECONDS)
-    if described.deletion_date is not None:
+    if described.deleted_at is not None:
         raise SecretDeleted(f"secret {name} is scheduled for deletion; restore it first, or delete it with force")
     ids = {stage: version for version, stages in described.versions.items() for stage in stages}
     current, previous = (_held(secrets, name, stage, ids.get(stage)) for stage in (AWSCURRENT, AWSPREVIOUS))

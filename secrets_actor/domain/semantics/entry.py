@@ -36,6 +36,12 @@ class Entry:
     versions: tuple[Version, ...] = ()
     stages: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def deleted_at(self) -> datetime | None:
+        """When its delete was asked for; None unless it is scheduled. Nothing changes a secret that is scheduled but
+        the restore that calls it off, so that is its last change."""
+        return None if self.deletion_date is None else self.changed_at
+
     def version(self, version_id: str) -> Version | None:
         """The version of this id."""
         return next((one for one in self.versions if one.id == version_id), None)

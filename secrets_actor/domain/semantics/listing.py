@@ -20,7 +20,7 @@ from secrets_actor.domain.semantics.filters import fits
 def list_all(case: Case, operation: List) -> tuple[SecretInfo, ...]:
     """All secrets by name."""
     return tuple(
-        SecretInfo(one.name, one.arn, one.description, one.created_at, one.changed_at, one.deletion_date)
+        SecretInfo(one.name, one.arn, one.description, one.created_at, one.changed_at, one.deleted_at)
         for one in sorted(case.every(include_deleted=operation.include_deleted), key=lambda entry: entry.name)
     )
 
@@ -58,7 +58,7 @@ def described(entry: Entry) -> SecretDescription:
         created_at=entry.created_at,
         changed_at=entry.changed_at,
         accessed_at=entry.accessed_at,
-        deletion_date=entry.deletion_date,
+        deleted_at=entry.deleted_at,
         tags=dict(entry.tags),
         versions={version_id: stages for version_id, stages in labelled.items() if stages},
     )

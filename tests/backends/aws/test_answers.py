@@ -55,6 +55,9 @@ DESCRIBED: Final = NAMED | {
     "OwningService": "rds",
     "CreatedDate": 6,
     "PrimaryRegion": "us-east-1",
+    "Type": "partner",
+    "ExternalSecretRotationRoleArn": "arn:r",
+    "ExternalSecretRotationMetadata": [{"Key": "k", "Value": "v"}],
     "ReplicationStatus": [
         {
             "Region": "eu-central-1",
@@ -75,7 +78,7 @@ DESCRIPTION: Final = SecretDescription(
     created_at=at(6),
     changed_at=at(2.5),
     accessed_at=at(3),
-    deletion_date=at(4),
+    deleted_at=at(4),
     tags={"k": "v", "e": ""},
     versions={TOKEN: ("AWSCURRENT", "mine")},
     rotation_enabled=True,
@@ -86,6 +89,9 @@ DESCRIPTION: Final = SecretDescription(
     owning_service="rds",
     primary_region="us-east-1",
     replicas=REPLICAS,
+    type="partner",
+    external_rotation_role_arn="arn:r",
+    external_rotation_metadata={"k": "v"},
 )
 STAGES: Final = {TOKEN: ["AWSCURRENT", "mine"]}
 

@@ -26,6 +26,7 @@ NAMED: Final = {"Name": "a", "ARN": ARN}
 VERSIONED: Final = NAMED | {"VersionId": TOKEN}
 KEYS: Final = Credentials("AKIDEXAMPLE", SecretValue("secret"))
 REFUSED: Final = aws_error("InvalidRequestException", last=True)
+DAY: Final = 86_400
 GONE: Final = aws_error("ResourceNotFoundException", last=True)
 SCHEDULED: Final = NAMED | {"DeletedDate": 5}
 ELSEWHERE: Final = {"PrimaryRegion": "eu-central-1"}
@@ -73,7 +74,17 @@ def actions(server: FaultyServer) -> list[str]:
 
 # What is asked for, how things stand when AWS is asked about it, and what is answered then.
 REPEATED: Final[list[tuple[ops.Operation[Any], dict[str, Any], Any]]] = [
-    (ops.Delete("a"), NAMED | {"DeletedDate": 5}, lambda found: found.deletion_date.timestamp() == 5),
+    (ops.Delete("a"), NAMED | {"DeletedDate": 5}, lambda found: found.deletion_date.timestamp() == 5 + 30 * DAY),
+    (
+        ops.Delete("a", recovery_window=7),
+        NAMED | {"DeletedDate": 5},
+        lambda found: found.deletion_date.timestamp() == 5 + 7 * DAY,
+    ),
+    (
+        ops.Delete("a"),
+        NAMED | {"DeletedDate": 253402300799},  # an end after all time
+        lambda found: found.deletion_date.timestamp() == 253402300799,
+    ),
     (ops.Restore("a"), NAMED, lambda found: (found.name, found.arn) == ("a", ARN)),
     (ops.MoveStage("a", "s", TOKEN, OTHER), NAMED | {"VersionIdsToStages": {TOKEN: ["s"]}}, lambda found: found.arn),
     (ops.MoveStage("a", "s", remove_from=OTHER), NAMED | {"VersionIdsToStages": {}}, lambda found: found.arn == ARN),
@@ -84,6 +95,8 @@ REPEATED: Final[list[tuple[ops.Operation[Any], dict[str, Any], Any]]] = [
     (ops.StopReplication("a"), NAMED | {"PrimaryRegion": "us-east-1"}, lambda found: found.replicas == ()),
 ]  # fmt: skip
 UNDONE: Final[list[dict[str, Any]]] = [
+    NAMED,
+    NAMED,
     NAMED,
     NAMED | {"DeletedDate": 5},
     NAMED | {"VersionIdsToStages": {OTHER: ["s"]}},
