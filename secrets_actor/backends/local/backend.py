@@ -30,7 +30,7 @@ from secrets_actor.domain.errors import SecretsError, StoreUnavailable
 from secrets_actor.domain.findings import Finding
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import Answer, BackendKit, CallContext
-from secrets_actor.domain.semantics import perform
+from secrets_actor.domain.semantics import Look, perform
 from secrets_actor.forks import loading, pauses
 from secrets_actor.paths import absolute
 
@@ -47,7 +47,7 @@ Makes = Literal["first_write", "start", "never"]
 OnMade = Callable[[str, str], object]
 
 NAME: Final = "local_encrypted"
-# Seconds a read may spend on clearing away what is past its recovery window.
+# Seconds an operation may spend on clearing away what is past its recovery window.
 SWEEP: Final = 0.1
 # Folders of stores whose connections a fork could not close; see rule 4.
 _inherited: Final[set[Path]] = set()
@@ -59,18 +59,26 @@ def kit(
     recovery_window: int,
     key: MasterKeySource | None = None,
     wall_clock: Callable[[], datetime] = utc_now,
+    seconds: Callable[[], float] = now,
     makes: Makes = "first_write",
     on_made: OnMade = lambda _folder, _key: None,
 ) -> BackendKit:
     """How runtime opens the local store: *path* is its folder (`~` goes), *recovery_window* the days a soft delete
     lasts unless it says otherwise, *key* where its master key comes from (None: the key file in the folder). Touches no
-    file; the folder's place is fixed now, whatever becomes of the working directory. *makes*: who makes a store where
-    there is none; *on_made* is told its folder and where its key is. Raises `NoPlace`."""
+    file; the folder's place is fixed now, whatever becomes of the working directory. *wall_clock* dates what is
+    written; *seconds*, which nobody sets, tells whether it can be believed when a recovery window ends. *makes*: who
+    makes a store where there is none; *on_made* is told its folder and where its key is. Raises `NoPlace`."""
     folder = absolute(path)
 
     def connect() -> LocalBackend:
         return LocalBackend(
-            folder, recovery_window=recovery_window, key=key, wall_clock=wall_clock, makes=makes, on_made=on_made
+            folder,
+            recovery_window=recovery_window,
+            key=key,
+            wall_clock=wall_clock,
+            seconds=seconds,
+            makes=makes,
+            on_made=on_made,
         )
 
     def prepare(deadline: float) -> None:
@@ -96,6 +104,7 @@ class LocalBackend:
         recovery_window: int,
         key: MasterKeySource | None = None,
         wall_clock: Callable[[], datetime] = utc_now,
+        seconds: Callable[[], float] = now,
         makes: Makes = "first_write",
         on_made: OnMade = lambda _folder, _key: None,
     ) -> None:
@@ -106,7 +115,8 @@ class LocalBackend:
 
         self._opening, self._shelves, self._key = opening, shelf, key or KeyFile(folder / KEY_NAME)
         self._makes, self._on_made = makes, on_made
-        self._folder, self._recovery_window, self._wall_clock = folder, recovery_window, wall_clock
+        self._folder, self._recovery_window = folder, recovery_window
+        self._wall_clock, self._seconds = wall_clock, seconds
         self._database = folder / opening.DATABASE_NAME
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -192,19 +202,20 @@ class LocalBackend:
                 f"this process was forked while the store {self._folder} was at work: use it from another process",
                 path=str(self._folder),
             )
-        deadline, moment = context.deadline, self._wall_clock()
+        deadline, look = context.deadline, Look(self._wall_clock(), self._seconds())
         opened = self._open(deadline)
         new_id = str(uuid.uuid4()) if operation.writes else ""  # a read makes no version
 
-        def work(shelf: Shelf) -> object:
+        def work(shelf: Shelf, over: datetime | None = None) -> object:
             return perform(
                 shelf,
                 operation,
-                moment,
+                look.at,
                 new_id=new_id,
                 recovery_window=self._recovery_window,
                 choose=secrets.randbelow,
                 repeated=context.repeated,
+                over=over,
             )
 
         if opened is None:
@@ -212,14 +223,13 @@ class LocalBackend:
                 return work(self._shelves.NoShelf())
             opened = self._open(deadline, makes=True)
             assert opened is not None
-        if operation.writes:
-            return opened.write(work, deadline)
+        carry_out = opened.write if operation.writes else opened.read
         try:
-            return opened.read(work, deadline)
+            return carry_out(lambda shelf: work(shelf, shelf.over(look)), deadline)
         finally:
-            # The read has its answer already, so failing here is no error.
+            # The operation has its answer already, so failing here is no error.
             with contextlib.suppress(SecretsError):
-                opened.sweep(moment, min(deadline, now() + SWEEP))
+                opened.sweep(look, min(deadline, now() + SWEEP))
 
     def _open(self, deadline: float, *, makes: bool = False) -> Opened | None:
         """The store; None when there is none, and it is not to be made now."""

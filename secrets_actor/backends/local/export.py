@@ -4,7 +4,8 @@ Rule 1: the whole file is read and verified before anything is changed, and then
         at its end has changed nothing.
 Rule 2: an import is all or nothing: it runs in the one transaction that the shelf is.
 Rule 3: a secret that is there is replaced only if that is asked for; all that are in the way are told at once.
-Rule 4: what is past its recovery window is not there: neither for an export nor for an import.
+Rule 4: what is past its recovery window is not exported, nor imported. Where it is there still it is in the way as any
+        other: the wall clock may be wrong (`domain/semantics/deletion.py`).
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def import_(
     if len(set(names)) != len(names):
         raise source.damaged("it has a secret twice")
     if not overwrite:
-        _refuse_present([name for name in names if _present(shelf, name, now)])
+        _refuse_present([name for name in names if _present(shelf, name)])
     replaced = expired = 0
     for record in _records(source, shelf.arn_prefix):
         if _is_over(record.entry, now):
@@ -124,9 +125,9 @@ def _records(source: Sealed, arn_prefix: str) -> Iterator[Record]:
         yield record
 
 
-def _present(shelf: Shelf, name: str, now: datetime) -> bool:
-    found = shelf.find(name)
-    return found is not None and not _is_over(found, now)
+def _present(shelf: Shelf, name: str) -> bool:
+    """Whether it is there, its window over or not: the clock may be wrong, and what is replaced is gone."""
+    return shelf.find(name) is not None
 
 
 def _is_over(entry: Entry, now: datetime) -> bool:

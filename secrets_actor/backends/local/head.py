@@ -14,11 +14,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from math import isfinite
 from struct import Struct
 from struct import error as StructError
 from typing import Final
 
 from secrets_actor.backends.local.schema import DamagedRow
+from secrets_actor.domain.semantics import Look
 from secrets_actor.domain.semantics.entry import Entry, Version
 
 FORMAT: Final = 1
@@ -30,6 +32,9 @@ _FARTHEST: Final = 10**17  # microseconds: the year 5138; datetime itself ends w
 _FARTHEST_DAY: Final = _FARTHEST // 86_400_000_000
 _FIXED: Final = Struct(">BBqqqHHHH")
 _VERSION: Final = Struct(">Bq16s")
+_LOOK: Final = Struct(">qd")
+# Before all recovery windows.
+LONG_AGO: Final = datetime(1, 1, 1, tzinfo=UTC)
 _DESCRIBED, _SCHEDULED = 1, 2
 _UUID, _MADE_SECRET = 1, 2
 _NO_UUID: Final = bytes(16)
@@ -174,6 +179,21 @@ def moment(stored: object) -> datetime:
     if isinstance(stored, int) and -_FARTHEST < stored < _FARTHEST:
         return _EPOCH + timedelta(0, 0, stored)
     raise DamagedRow
+
+
+def look_bytes(look: Look) -> bytes:
+    """A look at the clocks, as it is remembered."""
+    return _LOOK.pack(micros(look.at), look.seconds)
+
+
+def look(rows: list[tuple[object, ...]] | None) -> Look | None:
+    """The look in *rows*; None where there is none, or none that we wrote: then there is a first one to come."""
+    match rows:
+        case [(bytes(found),)] if len(found) == _LOOK.size:
+            at, seconds = _LOOK.unpack(found)
+            if -_FARTHEST < at < _FARTHEST and isfinite(seconds):
+                return Look(moment(at), seconds)
+    return None
 
 
 def day_number(at: datetime) -> int:

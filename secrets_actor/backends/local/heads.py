@@ -5,7 +5,7 @@ Rule 1: what is here was in the database at some time. It is as it is now if nob
         byte for byte.
 Rule 2: what the connection writes itself is put here at once, and all is forgotten when the transaction fails.
 Rule 3: beside them is `due`: when the next secret goes for good (microseconds), NEVER, or None when it is to be looked
-        up.
+        up; and `first_look`, which saw the first end of a window, if that is due.
 Rule 4: no more than `MOST` are kept; past that, all are forgotten.
 """
 
@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from secrets_actor.backends.local.head import day
+from secrets_actor.domain.semantics import Look
 from secrets_actor.domain.semantics.entry import Entry
 from secrets_actor.records import dataclass, replace
 
@@ -39,13 +40,14 @@ class Kept:
 class Heads:
     """What one connection has opened."""
 
-    __slots__ = ("_by_id", "_by_name", "_complete", "_data_version", "_state", "dirty", "due")
+    __slots__ = ("_by_id", "_by_name", "_complete", "_data_version", "_state", "dirty", "due", "first_look")
 
     def __init__(self) -> None:
         self._by_id: dict[int, Kept] = {}
         self._by_name: dict[str, Kept] = {}
         self._state, self._complete, self._data_version = 0, -1, -1
         self.due: int | None = None
+        self.first_look: Look | None = None
         self.dirty = False  # whether something here may not be committed
 
     def __len__(self) -> int:

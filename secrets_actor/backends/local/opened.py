@@ -11,7 +11,6 @@ Rule 3: the store in a folder is known by its id as long as the process lives (a
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -21,7 +20,7 @@ from secrets_actor.backends.local.heads import Heads
 from secrets_actor.backends.local.schema import DamagedRow
 from secrets_actor.backends.local.shelf import LocalShelf
 from secrets_actor.domain.errors import StoreUnavailable, WrongKey
-from secrets_actor.domain.semantics import purge
+from secrets_actor.domain.semantics import Look, next_first
 
 if TYPE_CHECKING:
     from secrets_actor.backends.local.master_key import MasterKeySource
@@ -97,12 +96,17 @@ class Opened:
             self.store.clear_log(deadline)
         return answer
 
-    def sweep(self, now: datetime, deadline: float) -> None:
-        """Clear away what is past its recovery window, if anything was when the store was looked at last."""
-        if (self._heads.due or 0) > micros(now):
+    def sweep(self, now: Look, deadline: float) -> None:
+        """Clear away what is past its recovery window for sure, and take note of what seems to be."""
+        heads = self._heads
+        if heads.due is not None and not self._wants_sweep(now, heads.due <= micros(now.at)):
             return
-        if self.read(lambda shelf: next(iter(shelf.overdue(now)), None), deadline) is not None:
-            self.write(lambda shelf: purge(shelf, now), deadline)
+        if self.read(lambda shelf: self._wants_sweep(now, shelf.is_overdue(now)), deadline):
+            self.write(lambda shelf: shelf.clear_away(now), deadline)
+
+    def _wants_sweep(self, now: Look, overdue: bool) -> bool:
+        first = self._heads.first_look
+        return next_first(first, now, overdue) != first
 
     def forget(self) -> None:
         """Forget what was opened: rows were changed through this connection, and not by the shelf."""

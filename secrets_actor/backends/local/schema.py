@@ -1,7 +1,7 @@
 """The tables of format 2, and what a file must be before they are made in it. PURE: statements and decisions as data.
 
     meta      the header (`header`), the epoch: a number that changes with every change of the keys, and which keys
-              there are: a checksum of their ids
+              there are: a checksum of their ids; and `first look`, when a recovery window seemed to have ended first
     keys      the store's keys, each wrapped by a master key; by two while the master key is changed
     secrets   one row for each: found by a keyed hash of the name, everything about it sealed in `head`
     versions  a value each, sealed by a data key of its own, which is wrapped by a store's key

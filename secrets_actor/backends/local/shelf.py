@@ -20,6 +20,7 @@ from secrets_actor.backends.local.heads import NEVER, HeadRow, Heads, Kept
 from secrets_actor.backends.local.schema import MARK_BYTES, DamagedRow
 from secrets_actor.domain.errors import DecryptionFailed
 from secrets_actor.domain.secret import SecretValue
+from secrets_actor.domain.semantics import Look, agreed, next_first, purge
 from secrets_actor.domain.semantics.entry import Entry
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ _SUFFIX_ALPHABET: Final = string.ascii_letters + string.digits
 _NONE: Final = type(None)
 _TYPES: Final = frozenset((int, bytes, int, bytes, ends, day) for ends in (int, _NONE) for day in (int, _NONE))
 _COUNT: Final = "SELECT count(*) FROM marks"
+_FIRST_LOOK: Final = "SELECT value FROM meta WHERE name = 'first look'"
 _DUE: Final = "SELECT min(deletion_date) FROM secrets WHERE deletion_date IS NOT NULL"
 HEADS: Final = "SELECT id, locator, key, head, deletion_date, accessed_day FROM secrets"
 _MARKED: Final = (
@@ -78,7 +80,34 @@ class LocalShelf:
             found = self._rows.readable(_DUE)
             date = found[0][0] if found else 0
             self._heads.due = NEVER if date is None else date if isinstance(date, int) else 0
+            self._heads.first_look = head.look(self._rows.readable(_FIRST_LOOK))
         return self._heads.due
+
+    def over(self, now: Look) -> datetime:
+        """Up to when recovery windows have ended, for sure."""
+        self.due()
+        return agreed(self._heads.first_look, now) or head.LONG_AGO
+
+    def clear_away(self, now: Look) -> None:
+        """Remove what is over, for sure; and remember this look, if it is the first that saw the end of a window."""
+        first, over = self._heads.first_look, self.over(now)
+        purge(self, over)
+        self.first_look_is(next_first(first, now, self.is_overdue(now)))
+
+    def is_overdue(self, now: Look) -> bool:
+        """Whether a recovery window has ended, by the wall clock of *now*."""
+        return next(iter(self.overdue(now.at)), None) is not None
+
+    def first_look_is(self, look: Look | None) -> None:
+        """Remember *look*; None: forget the one that is remembered."""
+        if look == self._heads.first_look:
+            return
+        self._heads.dirty = True
+        if look is None:
+            self._rows.do("DELETE FROM meta WHERE name = 'first look'")
+        else:
+            self._rows.do("INSERT OR REPLACE INTO meta (name, value) VALUES ('first look', ?)", head.look_bytes(look))
+        self._heads.first_look = look
 
     def overdue(self, now: datetime) -> Iterator[Entry]:
         """The entries whose recovery window has ended, as far as they open: another one's damage is not told here."""

@@ -1,6 +1,7 @@
 """What an operation is carried out with, and how a secret is found. PURE.
 
-Rule 1: a secret whose recovery window has ended is not there, whether or not `purge` has been by.
+Rule 1: a secret whose recovery window has ended is not there, whether or not `purge` has been by. Which windows have
+        ended says `over`, and not `now`: a wall clock may be wrong, and what is gone is gone (deletion.py).
 Rule 2: a refusal comes before anything is changed: a shelf without transactions of its own is as it was.
 """
 
@@ -26,6 +27,7 @@ class Case:
     recovery_window: int
     repeated: bool
     choose: Callable[[int], int]
+    over: datetime
 
     def find(self, secret_id: str) -> Entry | None:
         """The secret of this name, ARN, or ARN without its suffix. As AWS, take one that ends in a hyphen and six
@@ -64,7 +66,7 @@ class Case:
     def every(self, *, include_deleted: bool) -> Iterator[Entry]:
         """All secrets, in no order."""
         for entry in self.shelf.every():
-            if entry.deletion_date is None or (include_deleted and entry.deletion_date > self.now):
+            if entry.deletion_date is None or (include_deleted and entry.deletion_date > self.over):
                 yield entry
 
     def missing(self, secret_id: str) -> SecretNotFound:
@@ -78,5 +80,5 @@ class Case:
 
     def _present(self, name: str) -> Entry | None:
         entry = self.shelf.find(str(name))
-        over = entry is not None and entry.deletion_date is not None and entry.deletion_date <= self.now
+        over = entry is not None and entry.deletion_date is not None and entry.deletion_date <= self.over
         return None if over else entry

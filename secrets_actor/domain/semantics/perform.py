@@ -48,13 +48,15 @@ def perform(
     recovery_window: int,
     choose: Callable[[int], int],
     repeated: bool = False,
+    over: datetime | None = None,
 ) -> T:
     """The answer to *operation* at *now*, within one transaction of *shelf*: one that may write, if the operation
     `writes`.
 
     *new_id*: the id of the version that a write makes which brings no token. *recovery_window*: the days a soft delete
     lasts unless it says otherwise. *choose*: a random number below the one it is given, as `secrets.randbelow`.
-    *repeated*: the operation may have taken effect before.
+    *repeated*: the operation may have taken effect before. *over*: recovery windows that end by then have ended (None:
+    by *now*).
 
     Raises `SecretNotFound`, `SecretDeleted`, `SecretExists`, `InvalidRequest` and `LimitExceeded`, `UnknownMessage` for
     an operation that one machine does not know, and what the shelf raises. Whatever is raised by the semantics is
@@ -65,5 +67,6 @@ def perform(
         name = type(operation).__name__
         raise UnknownMessage(f"{shelf.label} does not know the operation {name}: ask for it where there is AWS")
     if operation.writes:
-        deletion.purge(shelf, now)
-    return cast(T, carry_out(Case(shelf, now, new_id, recovery_window, repeated, choose), operation))
+        deletion.purge(shelf, now if over is None else over)
+    case = Case(shelf, now, new_id, recovery_window, repeated, choose, now if over is None else over)
+    return cast(T, carry_out(case, operation))

@@ -28,7 +28,7 @@ def connect(folder: Path, clock: WallClock) -> Iterator[Connect]:
     opened: list[LocalBackend] = []
 
     def one_more() -> LocalBackend:
-        backend = kit(path=folder, recovery_window=30, wall_clock=clock).connect()
+        backend = kit(path=folder, recovery_window=30, wall_clock=clock, seconds=clock.read_seconds).connect()
         assert isinstance(backend, LocalBackend)
         opened.append(backend)
         return backend

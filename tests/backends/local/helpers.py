@@ -26,16 +26,24 @@ START: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 class WallClock:
-    """A wall clock that stands still until it is told otherwise."""
+    """A wall clock that stands still until it is told otherwise, and seconds that go along with it, or not."""
 
     def __init__(self) -> None:
-        self.now = START
+        self.now, self.seconds = START, 1000.0
 
     def __call__(self) -> datetime:
         return self.now
 
+    def read_seconds(self) -> float:
+        return self.seconds
+
     def advance(self, **passed: float) -> None:
-        self.now += timedelta(**passed)
+        self.set(**passed)
+        self.seconds += timedelta(**passed).total_seconds()
+
+    def set(self, **ahead: float) -> None:
+        """Somebody sets the wall clock: no time passes."""
+        self.now += timedelta(**ahead)
 
 
 def within(seconds: float = LONG) -> CallContext:

@@ -138,6 +138,8 @@ def test_a_damaged_secret_that_is_due_to_go_stays_and_is_in_nobody_s_way(
         do(backend, Delete(name))
     tamper(folder, "UPDATE secrets SET deletion_date = deletion_date - 1 WHERE id = (SELECT min(id) FROM secrets)")
     clock.advance(days=31)
+    do(connect(), Set("c", "one"))
+    clock.advance(hours=1)
 
     do(connect(), Set("c", "two"))
 

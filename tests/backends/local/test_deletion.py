@@ -18,7 +18,7 @@ from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import Delete, Get, List, Restore, Set
 from secrets_actor.domain.semantics.labels import MAX_VERSIONS
 from tests.backends.local.conftest import Connect
-from tests.backends.local.helpers import START, WallClock, ask, do, files, key_of, run_killed, within
+from tests.backends.local.helpers import START, WallClock, ask, do, files, key_of, run_killed, tamper, within
 
 
 def token(number: int) -> str:
@@ -105,14 +105,114 @@ def test_past_the_recovery_window_the_secret_is_gone(backend: LocalBackend, cloc
     with pytest.raises(SecretDeleted):
         do(backend, Get("a"))
     clock.advance(microseconds=1)
+    with pytest.raises(SecretDeleted):  # the clock may be wrong: that is seen, and looked at again an hour later
+        do(backend, Get("a"))
+    clock.advance(hours=1)
 
     for operation in (Get("a"), Restore("a"), Delete("a")):
         with pytest.raises(SecretNotFound):
             do(backend, operation)
     assert names(backend, include_deleted=True) == []
-    clock.advance(days=-1)  # it is purged, not only hidden: an earlier clock does not bring it back
+    clock.set(days=-1)  # it is purged, not only hidden: an earlier clock does not bring it back
     assert names(backend, include_deleted=True) == []
     assert do(backend, Set("a", "two")).created
+
+
+@pytest.mark.parametrize("looks", [1, 20])
+def test_a_wall_clock_that_was_a_month_ahead_for_a_while_has_cost_nothing(
+    backend: LocalBackend, clock: WallClock, connect: Callable[[], LocalBackend], looks: int
+) -> None:
+    do(backend, Set("a", "one"))
+    do(backend, Delete("a", recovery_window=7))
+    clock.set(days=31)
+
+    for number in range(looks):
+        do(backend, Set("b", f"{number}"))
+        do(connect(), List())
+        with pytest.raises(SecretDeleted):
+            do(backend, Set("a", "another"))
+        clock.advance(minutes=2)
+    assert names(backend, include_deleted=True) == ["a", "b"]
+    clock.set(days=-31)
+
+    do(connect(), Restore("a"))
+    assert do(backend, Get("a")).reveal() == "one"
+
+
+def test_it_can_be_restored_while_the_wall_clock_is_ahead(backend: LocalBackend, clock: WallClock) -> None:
+    do(backend, Set("a", "one"))
+    do(backend, Delete("a", recovery_window=7))
+    clock.set(days=31)
+    do(backend, List())
+
+    do(backend, Restore("a"))
+
+    clock.advance(hours=2)
+    assert do(backend, Get("a")).reveal() == "one"
+
+
+def test_a_look_at_a_clock_that_was_wrong_is_no_first_look(
+    backend: LocalBackend, clock: WallClock, folder: Path
+) -> None:
+    """It is ahead twice, for a minute each, and days lie between."""
+    do(backend, Set("a", "one"))
+    do(backend, Delete("a", recovery_window=30))
+    for _ in range(3):
+        clock.set(days=31)
+        do(backend, List())
+        clock.advance(minutes=1)
+        do(backend, List())
+        clock.set(days=-31)
+        do(backend, List())
+        assert ask(folder, "SELECT count(*) FROM meta WHERE name = 'first look'") == [(0,)]
+        clock.advance(days=2)
+
+    do(backend, Restore("a"))
+
+
+def test_looks_before_and_after_the_machine_was_started_anew_are_two(
+    connect: Callable[[], LocalBackend], clock: WallClock
+) -> None:
+    do(connect(), Set("a", "one"))
+    do(connect(), Delete("a", recovery_window=7))
+    clock.advance(days=8)
+    do(connect(), List())
+    clock.seconds = 60.0  # it has just come up
+    do(connect(), List())
+    assert names(connect(), include_deleted=True) == ["a"]
+
+    clock.advance(hours=1)
+
+    do(connect(), List())
+    assert names(connect(), include_deleted=True) == []
+
+
+def test_what_ends_later_has_two_looks_of_its_own(backend: LocalBackend, clock: WallClock) -> None:
+    for name, days in (("a", 7), ("b", 8)):
+        do(backend, Set(name, "one"))
+        do(backend, Delete(name, recovery_window=days))
+    clock.advance(days=7)
+    do(backend, List())
+    clock.advance(days=1)
+    do(backend, List())
+    assert names(backend, include_deleted=True) == ["b"]
+
+    clock.advance(minutes=59)
+    assert names(backend, include_deleted=True) == ["b"]
+    clock.advance(minutes=1)
+    do(backend, List())
+    assert names(backend, include_deleted=True) == []
+
+
+def test_a_first_look_that_is_none_of_ours_counts_for_nothing(
+    connect: Callable[[], LocalBackend], clock: WallClock, folder: Path
+) -> None:
+    do(connect(), Set("a", "one"))
+    do(connect(), Delete("a", recovery_window=7))
+    clock.advance(days=8)
+    for value in ("x'00'", "'text'", "x'" + "ff" * 16 + "'", "x'00000000000000007ff8000000000000'"):
+        tamper(folder, f"INSERT OR REPLACE INTO meta (name, value) VALUES ('first look', {value})")
+        assert names(connect(), include_deleted=True) == ["a"]
 
 
 # --- what is deleted is gone from the files, too ----------------------------------------------------------------------
@@ -141,11 +241,15 @@ def purged(backend: LocalBackend, clock: WallClock) -> None:
     do(backend, Delete("doomed"))
     clock.advance(days=31)
     do(backend, Set("other", "x"))
+    clock.advance(hours=1)
+    do(backend, Set("other", "y"))
 
 
 def swept(backend: LocalBackend, clock: WallClock) -> None:
     do(backend, Delete("doomed"))
     clock.advance(days=31)
+    do(backend, List())
+    clock.advance(hours=1)
     do(backend, Get("other"))
 
 

@@ -87,6 +87,9 @@ def test_nothing_is_lost_and_the_store_goes_on(old: Path, connect: Connect) -> N
 
 def test_what_is_past_its_window_goes_as_always(old: Path, connect: Connect, clock: WallClock) -> None:
     clock.advance(days=31)
+    do(connect(), List())
+    clock.advance(hours=1)
+    do(connect(), List())
 
     assert [one.name for one in do(connect(), List(include_deleted=True))] == ["certificate", "db/password", "unused"]
 
