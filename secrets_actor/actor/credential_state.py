@@ -5,7 +5,8 @@ absent -> refreshing -> fresh -> due -> urgent -> expired
 Rule 1: `due` and `urgent` keys are good; a new fetch should be under way, and who comes while the keys are urgent waits
         for it.
 Rule 2: a fetch that fails, or brings keys that have ended, leaves the old keys as good as they are. The next one comes
-        after a pause that grows; until then nobody waits for it. With no good keys left, every call may ask.
+        after a pause that grows; until then nobody waits for it. With no good keys left, every call may ask, unless
+        the last fetch hung: it holds a thread that cannot be had back, and so would the next.
 Rule 3: keys without an end are never urgent. They are looked at anew every `RECHECK`, for a file or a variable that
         they came from may have been written since.
 """
@@ -54,6 +55,7 @@ class CredentialState:
     refreshing: bool = False
     failures: int = 0
     not_before: datetime | None = None
+    hung: bool = False
 
     def phase(self, now: datetime) -> Phase:
         """How good the keys are at *now*."""
@@ -92,10 +94,15 @@ class CredentialState:
         new = CredentialState(credentials, now)
         return self.failed(now) if new.usable(now) is None and self.usable(now) is not None else new
 
-    def failed(self, now: datetime) -> CredentialState:
-        """With the fetch failed; the old keys stay as good as they are."""
+    def pause(self, now: datetime) -> bool:
+        """Whether whoever needs keys now is told at once that there are none: the last fetch hung, not long ago."""
+        rests = self.hung and not self.refreshing and self.not_before is not None and now < self.not_before
+        return rests and self.usable(now) is None
+
+    def failed(self, now: datetime, hung: bool = False) -> CredentialState:
+        """With the fetch failed, because it *hung* or otherwise; the old keys stay as good as they are."""
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self.failures, _DOUBLINGS))
-        return replace(self, refreshing=False, failures=self.failures + 1, not_before=now + pause)
+        return replace(self, refreshing=False, failures=self.failures + 1, not_before=now + pause, hung=hung)
 
     def rejected(self) -> CredentialState:
         """With the keys refused by the store."""
@@ -104,5 +111,5 @@ class CredentialState:
     def _outdated(self, now: datetime) -> bool:
         phase = self.phase(now)
         if phase in (Phase.ABSENT, Phase.EXPIRED):
-            return True
+            return not self.pause(now)
         return phase is not Phase.FRESH and (self.not_before is None or now >= self.not_before)

@@ -328,10 +328,10 @@ class Dispatcher:
         if worker is None or not self._alarms.rings(overdue):
             return
         self._alarms.disarm(job)
-        self._pool.gone(worker, comes_back=True)
-        worker.kill()
+        self._pool.gone(worker, comes_back=False)
+        self._staff.cut_off(worker)
         if job <= KEYS:
-            self._failed(job, out_of_time(None))
+            self._fetches.hung(job, worker)
             return
         flight = self._flights[job]
         if (flight.deadline or 0.0) > self._clock.now():

@@ -17,9 +17,9 @@ from secrets_actor.actor.jobs import Hurry
 from secrets_actor.actor.keyring import Keyring, RenewalFailed
 from secrets_actor.actor.pool import Pool
 from secrets_actor.domain.credentials import Credentials
-from secrets_actor.domain.errors import ExpiredToken, SecretsError
+from secrets_actor.domain.errors import DeadlineExceeded, ExpiredToken, SecretsError
 from secrets_actor.domain.metrics import NO_METER, Meter
-from secrets_actor.otp import ExitReason, GenServer
+from secrets_actor.otp import ExitReason, GenServer, Pid
 
 # A job that ended this many workers will end the next one, too.
 MAX_CRASHES: Final = 3
@@ -29,6 +29,12 @@ RENEWAL_SHARE: Final = 0.5
 # is well again has answered by then.
 PATIENCE: Final = 0.25
 KEYS: Final = 0  # job ids of fetches of credentials: this one, and one less for each store after the first
+
+
+_HANGS: Final = (
+    "no credentials came in time: what they come from (a file, a helper program, a metadata service) hangs. It is asked"
+    " again after a while"
+)
 
 
 class Ways(Protocol):
@@ -57,6 +63,7 @@ class KeyFetches:
         self._call_timeout, self._meter = call_timeout, meter
         self.job = KEYS
         self._crashes = 0
+        self._lost: Pid | None = None  # the worker whose fetch hung
         self._problem: SecretsError | None = None  # what the last fetch met
 
     def store_changed(self, number: int) -> None:
@@ -67,7 +74,12 @@ class KeyFetches:
             self._ways.submit(flight)
 
     def lock_out(self, flight: Flight) -> None:
-        """Let *flight* wait for keys."""
+        """Let *flight* wait for keys; or refuse it, if a fetch hung and the next is not to be tried yet."""
+        if self._problem is not None and self._keyring.rests():
+            if self._hangs():
+                self._ways.refuse(flight, self._problem.clone())
+                return
+            self._keyring.go_on()
         self._keyring.lock_out(flight)
         self.start()
         if self.trouble is not None:
@@ -103,7 +115,12 @@ class KeyFetches:
             expired = ExpiredToken("the keys that were fetched have expired already: check this machine's clock")
             self._let_go(self._keyring.fetched(credentials), expired)
 
-    def failed(self, job: int, error: SecretsError) -> None:
+    def hung(self, job: int, worker: Pid) -> None:
+        """The fetch did not end in time, and *worker*, which was on it, is lost."""
+        self._lost = worker
+        self.failed(job, DeadlineExceeded(_HANGS), hung=True)
+
+    def failed(self, job: int, error: SecretsError, hung: bool = False) -> None:
         """The fetch came to nothing."""
         if job != self.job:
             return
@@ -111,7 +128,7 @@ class KeyFetches:
         count_refresh(self._meter, "credentials", error)
         if self._keyring.current() is not None:
             self._server.node.observe(RenewalFailed(self._server.me.label, str(error)))
-        self._let_go(self._keyring.failed(), error)
+        self._let_go(self._keyring.failed(hung), error)
 
     def crashed(self, job: int, reason: ExitReason) -> None:
         """The worker that was on it has ended."""
@@ -122,6 +139,9 @@ class KeyFetches:
             self._pool.submit(job, first=True)
         else:
             self.failed(job, workers_crashed(reason, MAX_CRASHES))
+
+    def _hangs(self) -> bool:
+        return self._lost is not None and self._lost in self._server.node.disowned
 
     def _let_go(self, waiting: list[Flight], error: SecretsError) -> None:
         """Send *waiting* on their way with the keys there are, new or old; without any, *error* is what they get."""

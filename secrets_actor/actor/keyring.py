@@ -17,7 +17,7 @@ from secrets_actor.domain.errors import (
     UnrecognizedClient,
 )
 from secrets_actor.otp import LifecycleEvent
-from secrets_actor.records import dataclass
+from secrets_actor.records import dataclass, replace
 
 # After these, other keys may do: those that were used have ended, or were replaced where they came from.
 REFUSALS: Final = (ExpiredToken, InvalidSignature, UnrecognizedClient)
@@ -84,9 +84,17 @@ class Keyring:
         self._state = self._state.fetched(credentials, self._anchor)
         return self._release()
 
-    def failed(self) -> list[Flight]:
-        """The fetch came to nothing; those who waited for it."""
-        self._state = self._state.failed(self._now())
+    def rests(self) -> bool:
+        """Whether no keys are fetched for whoever needs some now: the last fetch hung, not long ago."""
+        return self._state.pause(self._now())
+
+    def go_on(self) -> None:
+        """The fetch that hung has ended after all."""
+        self._state = replace(self._state, hung=False)
+
+    def failed(self, hung: bool = False) -> list[Flight]:
+        """The fetch came to nothing, because it *hung* or otherwise; those who waited for it."""
+        self._state = self._state.failed(self._now(), hung)
         return self._release()
 
     def refused(self, flight: Flight, credentials: Credentials | None, error: SecretsError) -> bool:

@@ -4,12 +4,16 @@ Rule 1: a new actor adopts the workers it finds before it has any started; one t
 Rule 2: a worker announces itself; that one could be started is no news, that none could be is.
 Rule 3: where there is no thread for one, the next is tried after a while that grows. Jobs wait as long as they can; if
         there is no worker at all, they are refused while their callers still listen.
-Rule 4: workers that have nothing to do for long are let go: connections cost the store something, and threads cost us.
-Rule 5: workers that should have come by now, while jobs wait for them, are no longer counted on.
+Rule 4: a worker that hangs is cut off, and another is started when there is something to do. Its thread stays until
+        what it waits for ends; when there are MAX_HUNG times as many of those as there may be workers, no more are
+        started, and jobs are refused if there is no other worker.
+Rule 5: workers that have nothing to do for long are let go: connections cost the store something, and threads cost us.
+Rule 6: workers that should have come by now, while jobs wait for them, are no longer counted on.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from random import random
 from typing import Any, Final
@@ -26,6 +30,7 @@ from secrets_actor.otp import (
     GenServer,
     OtpError,
     Pid,
+    Shutdown,
     StartChild,
     StartError,
     TerminatePid,
@@ -37,10 +42,17 @@ from secrets_actor.records import dataclass, field
 
 # Seconds after which a worker that was to come, and did not, is no longer counted on.
 PATIENCE: Final = 1.0
-# Between two tries to start a worker for which there is no thread, in seconds.
-NO_THREAD_WAITS: Final = Backoff(initial=0.02, factor=2.0, maximum=0.25, jitter=0.25)
+# Between two tries to start a worker when there is no thread for one, in seconds.
+PAUSES: Final = Backoff(initial=0.02, factor=2.0, maximum=0.25, jitter=0.25)
 # A job that cannot wait for the next try is refused so many seconds before its time is up: its caller is to hear why.
 HEADROOM: Final = 0.05
+# See rule 4.
+MAX_HUNG: Final = 2
+HUNG: Final = Shutdown("its job did not end in time")
+_HANG: Final = (
+    "{} calls to the store hang, each with a thread that cannot be had back, and no more are begun: see what its disk, "
+    "its socket or its helper program waits for. It goes on by itself once some of them end"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +83,7 @@ class Staff:
         self._server, self._crew, self._pool = server, crew, pool
         self._call_timeout, self._refuse, self._patience = call_timeout, refuse, patience
         self._nudged = self._looks = False
-        self._threadless = 0  # how many starts in a row wanted a thread
+        self._pauses = 0  # how many in a row, without a worker that was started
 
     def adopt(self) -> None:
         """Ask the supervisor who is there already."""
@@ -80,6 +92,11 @@ class Staff:
 
     def start(self, workers: int) -> None:
         """Have so many more started."""
+        hung = self._hung() if workers else 0
+        if hung >= MAX_HUNG * self._crew.max_workers:
+            self._pool.expect(-workers)
+            self._pause(math.inf, WorkerCrashed(_HANG.format(hung), error_type="hung"))
+            return
         for _ in range(workers):
             self._server.call_async(self._crew.supervisor, StartChild(self._crew.spec), self._started)
 
@@ -118,7 +135,7 @@ class Staff:
     def _started(self, done: Any) -> None:
         # No room: those who have it will announce themselves. No supervisor: this actor is about to end with it.
         if done.error is None:
-            self._threadless = 0
+            self._pauses = 0
         if not isinstance(done.error, StartError):
             return
         self._pool.expect(-1)
@@ -131,22 +148,35 @@ class Staff:
             kind = type(done.error).__name__
             self._refuse(waiting[0], WorkerCrashed("no worker could be started; see the log", error_type=kind))
 
+    def cut_off(self, worker: Pid) -> None:
+        """End *worker*, which hangs, now: it is not started again by its supervisor."""
+        worker.finish(HUNG)
+
+    def _hung(self) -> int:
+        label = self._crew.spec.id
+        return sum(pid.label == label for pid in self._server.node.disowned)
+
     def _wait_for_thread(self) -> None:
+        text = f"no thread could be started for a worker: {NO_THREAD_HELP}"
+        self._pause(0.0, WorkerCrashed(text, error_type="no thread"))
+
+    def _pause(self, patience: float, error: SecretsError) -> None:
+        """Start nobody for a while. If there is no worker at all, those jobs get *error* that cannot, or are not to,
+        wait for longer than *patience* seconds more."""
         if not self._pool.hires:
             return  # one of several that were asked for at once
         self._pool.hires = False
-        self._threadless += 1
-        delay = NO_THREAD_WAITS.delay(self._threadless, random())  # noqa: S311
+        self._pauses += 1
+        delay = PAUSES.delay(self._pauses, random())  # noqa: S311
         self._server.send_after(delay, HireAgain())
         if self._pool.empty:
-            text = f"no thread could be started for a worker: {NO_THREAD_HELP}"
             for job in self._pool.waiting:
-                if self._patience(job) <= delay + HEADROOM:
+                if self._patience(job) <= delay + max(patience, HEADROOM):
                     self._pool.withdraw(job)
-                    self._refuse(job, WorkerCrashed(text, error_type="no thread"))
+                    self._refuse(job, error.clone())
 
     def hire_again(self) -> None:
-        """The while after a start for which there was no thread is over."""
+        """The pause is over."""
         self._pool.hires = True
 
     def _adopt(self, done: Any) -> None:

@@ -50,7 +50,7 @@ from secrets_actor.otp.gen_server import (
 from secrets_actor.otp.messages import Answered, Ask, Cast, Down, ExitSignal
 from secrets_actor.otp.node import Node
 from secrets_actor.otp.pid import MonitorRef, Pid
-from secrets_actor.otp.process import IGNORE, Behaviour, NamedRef, begin, spawn
+from secrets_actor.otp.process import IGNORE, Behaviour, NamedRef, spawn
 from secrets_actor.otp.reasons import (
     FORKED,
     KILL,
@@ -78,6 +78,7 @@ from secrets_actor.otp.supervisor import (
     WhichChildren,
     supervisor_spec,
 )
+from secrets_actor.otp.threads import begin
 from secrets_actor.otp.timer_server import TimerServer
 from secrets_actor.otp.timers import Timer
 from secrets_actor.otp.tree import Tree, TreeNode, draw, snapshot

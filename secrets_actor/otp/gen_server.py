@@ -177,6 +177,8 @@ class GenServer:
     def start(self, me: Pid) -> Ending | None:
         """Run init."""
         self.me, self.node, self.parent = me, me.node, me.parent
+        if type(self).abandon is GenServer.abandon:
+            me.abandon = None  # nothing to call, and no thread to call it in
         result = self.init()
         me.trap_exit = self.trap_exit
         self._then: Any = _NOTHING

@@ -16,7 +16,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from secrets_actor.clock import now
 from secrets_actor.otp.errors import CallFailed, ForkedProcess, NoProcess, Overloaded
@@ -26,12 +26,17 @@ from secrets_actor.otp.links import as_told
 from secrets_actor.otp.messages import Call, Down, ExitSignal
 from secrets_actor.otp.reasons import FORKED, IGNORE, KILL, KILLED, NOPROC, NORMAL, ExitReason
 from secrets_actor.otp.reply import From
+from secrets_actor.otp.threads import begin
 
 if TYPE_CHECKING:
     from secrets_actor.otp.mailbox import Mailbox
     from secrets_actor.otp.node import Node
 
 _serials = itertools.count(1)
+
+
+# Seconds that a killer waits for what is killed to be cut loose.
+MOMENT: Final = 0.01
 
 
 class _Here(threading.local):
@@ -257,6 +262,15 @@ class Pid:
         self._terminated.open()
 
     def _call_abandon(self) -> None:
+        """In a thread of its own: what it closes may be what hangs, and the killer has more to do."""
+        if self.abandon is not None:
+            thread = threading.Thread(target=self._abandon, name=f"{self.label}#{self.serial} abandon", daemon=True)
+            if begin(thread):
+                thread.join(MOMENT)
+            else:
+                self._abandon()
+
+    def _abandon(self) -> None:
         if self.abandon is not None:
             try:
                 self.abandon()

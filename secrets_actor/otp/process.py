@@ -11,7 +11,6 @@ Rule 6: a plain `ask` becomes a Call, so that its answer can be deferred; its er
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -32,18 +31,7 @@ from secrets_actor.otp.node import Node
 from secrets_actor.otp.pid import Pid, current, enter
 from secrets_actor.otp.reasons import IGNORE, KILLED, NO_THREAD, SHUTDOWN, TIMEOUT, Crashed, ExitReason, Stopped
 from secrets_actor.otp.reply import From
-
-
-def begin(thread: threading.Thread) -> bool:
-    """Start *thread*. False if there is none to be had: the machine, the user or the container is at its limit, or
-    Python is shutting down (where 3.11 would wait forever for it to begin)."""
-    if sys.is_finalizing():
-        return False
-    try:
-        thread.start()
-    except (RuntimeError, MemoryError):
-        return False
-    return True
+from secrets_actor.otp.threads import begin
 
 
 class _Actor(pykka.ThreadingActor):
@@ -286,4 +274,4 @@ def _undo(pid: Pid, starter: Pid | None, reason: ExitReason = KILLED) -> None:
     pid.finish(reason)
 
 
-__all__ = ["IGNORE", "Behaviour", "Ending", "NameTaken", "NamedRef", "begin", "spawn"]
+__all__ = ["IGNORE", "Behaviour", "Ending", "NameTaken", "NamedRef", "spawn"]

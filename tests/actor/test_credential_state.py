@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from secrets_actor.actor.credential_state import CredentialState, Phase
+from secrets_actor.actor.credential_state import FIRST_PAUSE, CredentialState, Phase
 from secrets_actor.actor.flights import Flight
 from secrets_actor.actor.keyring import Keyring
 from secrets_actor.domain.credentials import Credentials
@@ -137,6 +137,21 @@ def test_calls_every_thousandth_of_a_life_fetch_once_a_life_and_never_wait(life:
             fetches += 1
 
     assert 3 <= fetches <= 4
+
+
+def test_after_a_fetch_that_hung_the_next_comes_after_a_pause_that_grows_keys_or_no_keys() -> None:
+    state = CredentialState().fetching().failed(NOW, hung=True)
+    assert state.pause(NOW)
+    assert not state.wants_fetch(NOW)
+    assert not state.pause(NOW + FIRST_PAUSE)
+    assert state.wants_fetch(NOW + FIRST_PAUSE)
+    state = state.fetching()
+    assert not state.pause(NOW), "one is under way: who comes waits for it"
+    state = state.failed(NOW, hung=True)
+    assert state.pause(NOW + FIRST_PAUSE)
+    assert not state.failed(NOW).pause(NOW), "it failed, and holds no thread"
+    good = CredentialState().fetched(keys(), NOW).fetching().failed(NOW, hung=True)
+    assert not good.pause(NOW), "the old ones are good"
 
 
 def test_rejected_keys_are_gone_and_a_fetch_under_way_stays_under_way() -> None:

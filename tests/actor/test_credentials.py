@@ -1,6 +1,7 @@
 """Keys are fetched once for all who wait, and anew when they are refused; who cannot have any is told."""
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -309,7 +310,30 @@ def test_a_fetch_that_hangs_is_cut_off_and_its_callers_told(tmp_path: Path, shel
         assert type(failure(lambda: system.secrets.get("a"))) is DeadlineExceeded
         eventually(lambda: system.tree().disowned)
         go.set()
+        eventually(lambda: not system.tree().disowned)
         assert system.secrets.get("a", timeout=10).reveal() == "v"
+
+
+def test_while_a_fetch_hangs_there_is_no_other_for_a_while_and_nobody_waits_for_it(
+    tmp_path: Path, shelf: Shelf, source: Source
+) -> None:
+    go = threading.Event()
+    source.fetch_now = lambda: go.wait(20) and None
+    shelf.put("a", "v")
+    with running(system_with(tmp_path, shelf, source, call_timeout_seconds=0.4), shelf) as system:
+        try:
+            assert type(failure(lambda: system.secrets.get("a", timeout=5))) is DeadlineExceeded
+            begun = time.monotonic()
+            for _ in range(10):
+                error = failure(lambda: system.secrets.get("a", timeout=5))
+                assert type(error) is DeadlineExceeded
+                assert "hangs" in str(error)
+            assert time.monotonic() - begun < 0.8
+            assert (source.fetched, len(system.tree().disowned)) == (1, 1)
+        finally:
+            go.set()
+        eventually(lambda: not system.tree().disowned)
+        assert system.secrets.get("a").reveal() == "v"
 
 
 def test_the_next_actor_fetches_its_own(tmp_path: Path, shelf: Shelf, source: Source) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from secrets_actor import DeadlineExceeded, SecretNotFound, ServerDown, System, WorkerCrashed
+from secrets_actor.actor.staff import MAX_HUNG
 from secrets_actor.domain.operations import Get, Operation
 from secrets_actor.domain.ports import Answer, BackendKit, CallContext
 from secrets_actor.otp import Pid
@@ -306,3 +307,21 @@ def test_a_new_actor_starts_no_worker_while_those_of_before_are_enough(system: S
 
     assert system.secrets.get("a", refresh=True).reveal() == "v"
     assert shelf.connections == 1
+
+
+def test_calls_that_hang_cost_a_bounded_number_of_threads_and_the_rest_hear_why(tmp_path: Path, shelf: Shelf) -> None:
+    hold, most = shelf.hold("get"), 2
+    bound = most * (1 + MAX_HUNG)
+    system = System(settings(tmp_path, call_timeout_seconds=0.2, max_workers=most, breaker_failures=0), kit=shelf.kit())
+    with running(system, shelf):
+        errors = [failure(lambda n=n: system.secrets.get(f"a{n}", timeout=0.3)) for n in range(2 * bound)]  # type: ignore[misc]
+        assert type(errors[0]) is DeadlineExceeded
+        last = errors[-1]
+        assert type(last) is WorkerCrashed
+        assert last.error_type == "hung"
+        assert "calls to the store hang" in str(last)
+        assert len(system.tree().disowned) <= bound
+        hold.go.set()
+        shelf.put("a", "v")
+        eventually(lambda: not system.tree().disowned)
+        assert system.secrets.get("a", timeout=5).reveal() == "v"

@@ -5,11 +5,13 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 import secrets_actor
-from secrets_actor import ServerDown, StartFailed, System
+from secrets_actor import DeadlineExceeded, ServerDown, StartFailed, System, Unreachable
+from secrets_actor.domain.ports import BackendKit
 from secrets_actor.otp import LifecycleEvent
 from secrets_actor.runtime.settings import LogSettings
 from tests.actor.rig import (
@@ -272,3 +274,40 @@ def test_a_stop_keeps_its_time_however_many_threads_hang(tmp_path: Path, shelf: 
         begun = time.monotonic()
         system.stop(timeout)
         assert time.monotonic() - begun < timeout + 0.5
+
+
+class Stuck:
+    """A store that answers nothing, and whose connections cannot be closed either, until `go` is set."""
+
+    name = "stuck"
+
+    def __init__(self, go: threading.Event) -> None:
+        self.go = go
+
+    def perform(self, operation: object, context: object) -> NoReturn:
+        self.go.wait(20)
+        raise Unreachable("it was let go")
+
+    def close(self) -> None:
+        self.go.wait(20)
+
+
+def test_a_connection_that_cannot_be_closed_holds_up_nobody(tmp_path: Path) -> None:
+    go = threading.Event()
+    system = System(
+        settings(tmp_path, call_timeout_seconds=0.2, max_workers=3, breaker_failures=0),
+        kit=BackendKit("stuck", lambda: Stuck(go)),  # type: ignore[arg-type,return-value]
+    )
+    try:
+        system.start()
+        for number in range(4):
+            begun = time.monotonic()
+            assert type(failure(lambda n=number: system.secrets.get(f"a{n}"))) is DeadlineExceeded
+            assert time.monotonic() - begun < 2
+        eventually(lambda: len(system.tree().disowned) >= 3)
+        begun = time.monotonic()
+        system.stop(0.4)
+        assert time.monotonic() - begun < 1.2
+    finally:
+        go.set()
+        system.stop()
