@@ -108,7 +108,7 @@ def cli(context: click.Context, config: Path | None, as_json: bool, verbose: boo
 @click.argument("name")
 @click.option(
     "--value-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=values.PlacePath(exists=True, dir_okay=False),
     help="Take the value from this file, byte for byte.",
 )
 @click.option("--binary", is_flag=True, help="Keep the value as bytes even if it is text.")

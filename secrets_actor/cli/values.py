@@ -5,12 +5,28 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import click
 
 from secrets_actor.domain.errors import InvalidSecretValue
 from secrets_actor.domain.secret import MAX_VALUE_BYTES, SecretValue
+from secrets_actor.paths import NoPlace, expanded
+
+
+class PlacePath(click.Path):
+    """A path on the command line. A shell expands no `~` in `--value-file=~/x`: it is done here."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(path_type=Path, **options)
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+        problem = ""
+        try:
+            return super().convert(expanded(value), param, context)
+        except NoPlace as error:
+            problem = str(error)
+        return self.fail(problem, param, context)
 
 
 def read(value_file: Path | None, binary: bool) -> SecretValue:

@@ -40,8 +40,6 @@ Loaded = tuple[Settings | None, list[str]]
 PREFIX: Final = "SECRETS_ACTOR_"
 # Says which file to read, where the program says none.
 CONFIG_VARIABLE: Final = f"{PREFIX}CONFIG"
-# The settings whose mistakes name their variable: whoever runs the program may not know that it is set.
-_PATHS: Final = frozenset({"local.path"})
 # Bytes, and seconds for one that a shell pipes in.
 _MAX_FILE: Final = 1_048_576
 _PIPE_SECONDS: Final = 10.0
@@ -84,10 +82,12 @@ def _loaded(source: str | os.PathLike[str] | Settings | None, environ: Mapping[s
 
 
 def _with_variable(mistake: str, environ: Mapping[str, str]) -> str:
-    """*mistake*; with the variable that the setting came from, for a path that comes from one."""
-    setting, found, rest = mistake.partition(": ")
-    variable = PREFIX + setting.upper().replace(".", "__")
-    return f"{setting} ({variable}): {rest}" if found and setting in _PATHS and variable in environ else mistake
+    """*mistake*; with the variable that its setting came from, or the table that its setting is in: whoever runs the
+    program may not know that it is set."""
+    parts = mistake.partition(": ")[0].upper().split(".")
+    variables = (PREFIX + "__".join(parts[:count]) for count in range(len(parts), 0, -1))
+    variable = next((name for name in variables if name in environ), None)
+    return mistake if variable is None else f"{mistake} (from {variable})"
 
 
 def _as_raw(section: Any) -> dict[str, Any]:
@@ -231,19 +231,24 @@ def _unusable(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]
 
 
 def _unusable_places(settings: Settings) -> Iterator[str]:
-    """Paths of the local store that are none. A `~` without a home would be a folder in the working directory."""
-    if settings.backend != "local_encrypted":
-        return
-    if "\0" in str(settings.local.path):
-        yield "local.path: holds a NUL character; give a path"
-    key = place_of(settings.local.key)
-    for setting, path in (("local.path", settings.local.path), ("local.key", key.reveal())):
-        if setting == "local.key" and key.kind not in ("made_at", "file", "passphrase_file"):
-            continue
+    """Paths that are none. A `~` without a home would be a folder in the working directory."""
+    places: list[tuple[str, str | os.PathLike[str]]] = []
+    if settings.log.output not in ("logging", "stderr"):
+        places.append(("log.output", settings.log.output))
+    if settings.backend == "local_encrypted":
+        places.append(("local.path", settings.local.path))
+        key = place_of(settings.local.key)
+        if key.kind in ("made_at", "file", "passphrase_file"):
+            places.append(("local.key", key.reveal()))
+    elif settings.aws.ca_bundle is not None:
+        places.append(("aws.ca_bundle", settings.aws.ca_bundle))
+    for setting, path in places:
         try:
             expanded(path)
         except NoPlace as error:
             yield f"{setting}: {error}"
+        if "\0" in os.fspath(path):
+            yield f"{setting}: holds a NUL character; give a path"
 
 
 def _unusable_prefetch(section: PrefetchSettings) -> Iterator[str]:

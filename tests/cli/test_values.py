@@ -38,6 +38,17 @@ def test_a_value_file_is_kept_byte_for_byte(program: Program, tmp_path: Path) ->
     assert (shown["kind"], base64.b64decode(shown["value_base64"])) == ("binary", value)
 
 
+def test_a_home_is_found_where_the_shell_does_not_look_for_one(program: Program, tmp_path: Path) -> None:
+    program.home.mkdir()
+    (program.home / "v").write_bytes(b"value")
+
+    assert program("set", "db/key", "--value-file=~/v").status == 0
+    assert program("get", "db/key", "--raw").stdout == b"value"
+    refused = program("set", "db/key", "--value-file=~no-such-user/v")
+    assert refused.status == 2
+    assert "begins with ~ and the name of a user that this machine does not know" in refused.stderr.replace("\n", " ")
+
+
 def test_text_can_be_kept_as_bytes(program: Program) -> None:
     program("set", "db/key", "--binary", stdin=b"text")
 

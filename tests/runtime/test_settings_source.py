@@ -281,6 +281,40 @@ def test_what_is_like_a_service_link_and_none_is_a_mistake(file: Callable[[str],
     assert found.startswith(f"{name}: unknown")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("TTL_SECONDS", CANARY, "ttl_seconds: input should be a valid number"),
+        ("BACKEND", CANARY, "backend: input should be 'local_encrypted'"),
+        ("AWS__MAX_ATTEMPTS", "0", "aws.max_attempts: input should be greater"),
+        ("AWS__ENDPOINT_URL", CANARY, "aws.endpoint_url: http:// or https://"),
+        ("AWS__REGION", "us east", "aws.region: the name of an AWS region"),
+        ("AWS__ROLE_ARN", CANARY, "aws.role_arn: such as arn:aws:iam"),
+        ("AWS__ROLE_TAGS", CANARY, "aws.role_tags: input should be a table"),
+        ("AWS__CA_BUNDLE", "~no-such-user/ca", "aws.ca_bundle: begins with ~"),
+        ("AWS__ACCESS_KEY", " ", "aws.access_key: allowed: text"),
+        ("LOG__OUTPUT", "~no-such-user/log", "log.output: begins with ~"),
+        ("LOG__FORMAT", CANARY, "log.format: input should be 'json' or 'console'"),
+        ("PREFETCH__TAGS", "=", "prefetch.tags: "),
+    ],
+)
+def test_a_mistake_of_a_variable_names_it(file: Callable[[str], Path], name: str, value: str, told: str) -> None:
+    path = file('backend = "aws_secrets_manager"\n[aws]\nregion = "eu-west-1"\n')
+
+    (found,) = mistakes(path, {f"SECRETS_ACTOR_{name}": value})
+
+    assert found.startswith(told)
+    assert CANARY not in found
+
+
+@pytest.mark.parametrize("key", ["{", '{"env": "NOT_SET"}', '{"passphrase": {"env": "NO"}}', '{"file": "~no-user/k"}'])
+def test_a_mistake_of_the_keys_place_names_the_variable(file: Callable[[str], Path], key: str) -> None:
+    (found,) = mistakes(file("[local]\npath = '/p'\n"), {"SECRETS_ACTOR_LOCAL__KEY": key})
+
+    assert found.startswith("local.key")
+    assert found.endswith(" (from SECRETS_ACTOR_LOCAL__KEY)")
+
+
 def test_a_variable_for_a_whole_section_is_a_mistake_that_hides_none_of_the_others(
     file: Callable[[str], Path],
 ) -> None:
@@ -401,7 +435,8 @@ def test_a_store_at_no_place_is_a_mistake_that_names_setting_and_variable(
 
     assert [one.partition(": ")[0] for one in mistakes(in_file)] == ["local.path", "local.key"]
     [from_variable] = mistakes(None, {"SECRETS_ACTOR_LOCAL__PATH": path.replace("\\u0000", "\0")})
-    assert from_variable.startswith("local.path (SECRETS_ACTOR_LOCAL__PATH): ")
+    assert from_variable.startswith("local.path: ")
+    assert from_variable.endswith(" (from SECRETS_ACTOR_LOCAL__PATH)")
     [from_code] = mistakes(
         Settings(local=LocalSettings(path=Path(path.replace("\\u0000", "\0")))),
         {"SECRETS_ACTOR_LOCAL__PATH": "/unused"},

@@ -45,11 +45,12 @@ def proxy_for(endpoint: Endpoint, proxy_url: str | None, environ: Mapping[str, s
         if proxy_url and endpoint.scheme != "https":
             raise ConfigurationError(("aws.proxy_url: only for an https endpoint; plain http goes straight",))
         return parse_proxy(proxy_url, "aws.proxy_url") if proxy_url else None
-    found = environ.get("https_proxy") or environ.get("HTTPS_PROXY")
+    variable = "https_proxy" if environ.get("https_proxy") else "HTTPS_PROXY"
+    found = environ.get(variable)
     spared = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
     if not found or endpoint.scheme != "https" or is_spared(endpoint.host, endpoint.port, spared):
         return None
-    return parse_proxy(found, "HTTPS_PROXY")
+    return parse_proxy(found, variable)
 
 
 def parse_proxy(url: str, setting: str) -> Proxy:

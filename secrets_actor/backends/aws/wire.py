@@ -35,8 +35,36 @@ _CERTIFICATE_PROBLEMS: Final = {
     19: "its CA is not trusted here: name it in aws.ca_bundle if you trust it",
     20: "its CA is not trusted here: name it in aws.ca_bundle if you trust it",
     21: "its CA is not trusted here: name it in aws.ca_bundle if you trust it",
+    23: "its certificate is revoked: have it issued anew",
+    26: "its certificate is for something else than servers: have it issued anew",
     62: "its certificate is for another host: check aws.endpoint_url",
     64: "its certificate is for another address: check aws.endpoint_url",
+}
+# What a certificate of the chain lacks or has too much, by RFC 5280. From Python 3.13 on this is looked at
+# (VERIFY_X509_STRICT); private CAs, and proxies that look into TLS, make such certificates.
+_STRICT_PROBLEMS: Final = {
+    24: "its CA has no public key",
+    25: "there are more CAs between it and the root than one of them allows (path length)",
+    32: "its CA's key usage does not allow it to sign certificates (keyCertSign)",
+    66: "its key is too small",
+    67: "its CA's key is too small",
+    68: "it is signed with a digest that is too weak",
+    79: "its CA's is no certificate of a CA (basic constraints)",
+    80: "it has a path length and is no CA's",
+    81: "its CA has a path length without the key usage keyCertSign",
+    82: "it has the key usage keyCertSign and is no CA's",
+    83: "its issuer's name is empty",
+    84: "its CA's subject name is empty",
+    85: "the authority key identifier is missing",
+    86: "the subject key identifier is missing",
+    87: "its subject alternative name is empty",
+    88: "its subject is empty, and its subject alternative name is not marked critical",
+    89: "its CA's basic constraints are not marked critical",
+    90: "the authority key identifier is marked critical",
+    91: "the subject key identifier is marked critical",
+    92: "its CA's has no key usage",
+    93: "it has extensions and is not of version 3",
+    94: "its key's curve is given by its parameters and not by its name",
 }
 
 
@@ -174,7 +202,7 @@ class Wire:
             kept.setblocking(False)
             return kept
         except ssl.SSLCertVerificationError as exc:
-            cause = _CERTIFICATE_PROBLEMS.get(exc.verify_code, "its certificate is not good")
+            cause = _certificate_problem(exc.verify_code, exc.verify_message)
             failure: ConnectionFailed = TlsFailed(
                 f"{self._name}: the server is not trusted; {cause}", endpoint=self._name
             )
@@ -270,6 +298,19 @@ class Wire:
 
     def _given_up(self) -> ConnectionFailed:
         return ConnectionFailed(f"{self._name}: this connection was given up; ask again", endpoint=self._name)
+
+
+def _certificate_problem(code: int, message: str) -> str:
+    """What is the matter with a certificate, and what to do. *message* is OpenSSL's own word, which it keeps to for a
+    code that is not known here."""
+    if code in _CERTIFICATE_PROBLEMS:
+        return _CERTIFICATE_PROBLEMS[code]
+    if code in _STRICT_PROBLEMS:
+        return (
+            f"its certificate, or its CA's, is not as RFC 5280 wants it: {_STRICT_PROBLEMS[code]}. Have it issued anew "
+            "by its CA, or by the proxy that looks into TLS; Python looks at this strictly from 3.13 on"
+        )
+    return f"its certificate is not good (OpenSSL says: {message[:100]}); have it issued anew"
 
 
 def _try(made: socket.socket, address: Any, seconds: float, woken: socket.socket) -> int:

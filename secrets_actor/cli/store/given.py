@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from secrets_actor.cli.caller import caller
 from secrets_actor.cli.failures import PROGRAM
+from secrets_actor.cli.values import PlacePath
 from secrets_actor.records import replace
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from secrets_actor.cli.main import Options
     from secrets_actor.runtime.local_store import LocalStore
 
-PATH: Final = click.Path(path_type=Path)
+PATH: Final = PlacePath()
 Command = Callable[..., None]
 
 

@@ -1,6 +1,7 @@
 """Static keys: from where they are read, what is missing, and that nothing shows them."""
 
 import os
+import traceback
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,21 @@ def test_what_cannot_be_a_key_is_refused_without_being_quoted(bad: str) -> None:
             checked(build())
         assert "ary" not in str(caught.value)
         assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("variable", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"])
+def test_the_variable_that_holds_no_key_is_named(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "A")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    monkeypatch.setenv(variable, "can ary")
+
+    with pytest.raises(
+        errors.CredentialsError, match=f"in environment variable {variable} holds what no key has"
+    ) as caught:
+        StaticCredentials().fetch(LATER)
+    ours = [frame.f_locals for frame, _ in traceback.walk_tb(caught.value.__traceback__) if "self" in frame.f_locals]
+    assert ours
+    assert "can ary" not in repr(ours)
 
 
 def test_binary_keys_are_checked_alike() -> None:

@@ -68,6 +68,12 @@ def test_a_proxys_password_is_in_no_repr() -> None:
     assert (proxy.name, Proxy("::1", 1).name) == ("10.0.0.1:8080", "[::1]:1")
 
 
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
+def test_a_mistake_names_the_variable_that_it_is_in(name: str) -> None:
+    with pytest.raises(errors.ConfigurationError, match=f"^{name}: http://"):
+        proxy_for(AWS, None, {name: "socks5://hunter2@p"})
+
+
 LOCAL = endpoint_for("us-east-1", "http://127.0.0.1:4566")
 P, Q = "http://p.example:1", "http://q.example:2"
 

@@ -1,13 +1,20 @@
 """TLS: who is trusted, and what each refusal is called."""
 
+import os
 import socket
+import ssl
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from secrets_actor.backends.aws.transport import Tls
 from secrets_actor.backends.aws.wire import Wire
@@ -100,6 +107,134 @@ def test_a_name_that_the_certificate_does_not_have_is_refused(tmp_path: Path) ->
 
     assert type(error) is errors.TlsFailed
     assert "is for another host" in str(error)
+
+
+NOW = datetime.now(UTC)
+Extensions = list[tuple[x509.ExtensionType, bool]]
+CA, SIGNS = x509.BasicConstraints(ca=True, path_length=None), x509.KeyUsage(
+    digital_signature=False, content_commitment=False, key_encipherment=False, data_encipherment=False,
+    key_agreement=False, key_cert_sign=True, crl_sign=False, encipher_only=False, decipher_only=False,
+)  # fmt: skip
+ADDRESS = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+
+
+def signed(name: str, issuer: str, key: Any, by: Any, extensions: Extensions) -> x509.Certificate:
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]))
+        .issuer_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, issuer)]))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW - timedelta(days=1))
+        .not_valid_after(NOW + timedelta(days=1))
+    )
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical)
+    return builder.sign(by, hashes.SHA256())
+
+
+@pytest.mark.parametrize(
+    ("of_ca", "leaves_out", "told"),
+    [
+        ([(CA, True), (SIGNS, True)], None, None),
+        ([(CA, True), (SIGNS, True)], "authority key", "the authority key identifier is missing"),
+        ([(CA, False), (SIGNS, True)], None, "its CA's basic constraints are not marked critical"),
+        ([(CA, True)], None, "its CA's has no key usage"),
+        ([(CA, True), (SIGNS, True)], "subject key", "the subject key identifier is missing"),
+    ],
+    ids=["as it should be", "no AKI", "not critical", "no key usage", "no SKI"],
+)
+def test_what_strict_verification_refuses_is_put_into_words(
+    tmp_path: Path, of_ca: Extensions, leaves_out: str | None, told: str | None
+) -> None:
+    """Python 3.13 is strict by default; here any Python is."""
+    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    known = x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key())
+    by = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
+    root = signed("ca", "ca", ca_key, ca_key, [*of_ca, *([] if leaves_out == "subject key" else [(known, False)])])
+    own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    leaf = signed(
+        "leaf",
+        "ca",
+        key,
+        ca_key,
+        [(ADDRESS, False), (own, False), *([] if leaves_out == "authority key" else [(by, False)])],
+    )
+    pem = serialization.Encoding.PEM
+    (tmp_path / "ca.pem").write_bytes(root.public_bytes(pem))
+    (tmp_path / "chain.pem").write_bytes(leaf.public_bytes(pem))
+    plain, open_ = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    (tmp_path / "key.pem").write_bytes(key.private_bytes(pem, plain, open_))
+    tls = Tls(str(tmp_path / "ca.pem"))
+    tls.context().verify_flags |= ssl.VERIFY_X509_STRICT
+    with TlsServer(tmp_path / "chain.pem", tmp_path / "key.pem") as server:
+        with transport_to(server.port, "https", tls=tls) as transport:
+            if told is None:
+                assert ask(transport).status == 200
+                return
+            error = failing(transport)
+
+    assert type(error) is errors.TlsFailed
+    assert told in str(error)
+    assert "Have it issued anew" in str(error)
+    assert not error.retryable
+
+
+def test_a_certificate_for_something_else_and_one_that_openssl_alone_can_name_are_told(tmp_path: Path) -> None:
+    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    root = signed("ca", "ca", ca_key, ca_key, [(CA, True), (SIGNS, True)])
+    odd = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
+    client = x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.CLIENT_AUTH])
+    pem = serialization.Encoding.PEM
+    (tmp_path / "ca.pem").write_bytes(root.public_bytes(pem))
+    plain, open_ = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    (tmp_path / "key.pem").write_bytes(key.private_bytes(pem, plain, open_))
+    for extension, critical, told in (
+        (client, False, "for something else than servers"),
+        (odd, True, "OpenSSL says: unhandled critical extension"),
+    ):
+        leaf = signed("leaf", "ca", key, ca_key, [(ADDRESS, False), (extension, critical)])
+        (tmp_path / "chain.pem").write_bytes(leaf.public_bytes(pem))
+        tls = Tls(str(tmp_path / "ca.pem"))
+        tls.context().verify_flags &= ~ssl.VERIFY_X509_STRICT
+        with TlsServer(tmp_path / "chain.pem", tmp_path / "key.pem") as server:
+            with transport_to(server.port, "https", tls=tls) as transport:
+                assert told in str(failing(transport))
+
+
+def test_a_ca_bundle_may_lie_in_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = trustme.CA()
+    ca, chain, key = certificate_files(tmp_path, authority, authority.issue_cert("127.0.0.1"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with TlsServer(chain, key) as server:
+        with transport_to(server.port, "https", tls=Tls(f"~/{ca.name}")) as transport:
+            assert ask(transport).status == 200
+
+
+@pytest.mark.parametrize("setting", ["AWS_CA_BUNDLE", "ca_bundle of profile p"])
+def test_a_ca_bundle_that_will_not_do_is_told_with_who_names_it(tmp_path: Path, setting: str) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "marked").write_bytes(b"\xef\xbb\xbf-----BEGIN CERTIFICATE-----\n")
+    for place, told in (
+        (tmp_path / "fifo", "it is a pipe, not a plain file"),
+        (tmp_path, "it is a folder, not a plain file"),
+        (tmp_path / "none", "it is not there"),
+        (tmp_path / "marked", "it begins with a byte order mark: save it without"),
+        ("/dev/zero", "it is a device, not a plain file"),
+        ("~no-such-user/ca.pem", "it is no path: it begins with ~"),
+        (" ", "it is no path: it is empty"),
+    ):
+        with pytest.raises(errors.ConfigurationError) as caught:
+            Tls(str(place), setting).context()
+        assert str(caught.value).startswith(f"{setting}: a readable file of CA certificates in PEM form; {told}")
+
+
+def test_openssls_own_variable_is_not_waited_for_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "fifo"))
+
+    with pytest.raises(errors.ConfigurationError, match=r"^SSL_CERT_FILE: .* it is a pipe, not a plain file"):
+        Tls().context()
 
 
 def test_a_private_ca_is_not_trusted_without_a_bundle(tmp_path: Path) -> None:

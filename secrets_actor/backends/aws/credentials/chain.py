@@ -20,7 +20,12 @@ from secrets_actor.backends.aws.credentials.container import ContainerCredential
 from secrets_actor.backends.aws.credentials.environment import EnvironmentCredentials
 from secrets_actor.backends.aws.credentials.instance_metadata import InstanceMetadataCredentials
 from secrets_actor.backends.aws.credentials.profile import ProfileSteps, Step, first_of
-from secrets_actor.backends.aws.credentials.shared_files import DEFAULT_PROFILE, profile_name, read_profiles
+from secrets_actor.backends.aws.credentials.shared_files import (
+    DEFAULT_PROFILE,
+    profile_name,
+    profile_variable,
+    read_profiles,
+)
 from secrets_actor.backends.aws.credentials.sts import Sts
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError, MetadataServiceError, NoCredentials
@@ -54,7 +59,8 @@ class DefaultChain:
             text = str(exc)
             return [*environment, ("shared files", lambda _: _fail(text))]
         if named is not None and named not in profiles.merged:
-            text = f"profile {named} is in neither of AWS's shared files: see aws.profile, AWS_PROFILE and the files"
+            source = "aws.profile" if self._profile else profile_variable(os.environ)
+            text = f"profile {named} ({source}) is in neither of AWS's shared files: mend that, or one of them"
             return [*environment, ("profile", lambda _: _fail(text))]
         metadata = _Metadata(dict(profiles.merged.get(profile, {})))
         sources: dict[str, CredentialSource] = {

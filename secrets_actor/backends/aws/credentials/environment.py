@@ -4,7 +4,7 @@ import os
 from typing import Final
 
 from secrets_actor.backends.aws.credentials.answers import moment
-from secrets_actor.backends.aws.credentials.static import checked
+from secrets_actor.backends.aws.credentials.static import unsendable
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError, MissingSecretKey, NoCredentials
 from secrets_actor.domain.secret import SecretValue
@@ -26,7 +26,8 @@ class EnvironmentCredentials:
         secret_key = os.environ.get("AWS_SECRET_ACCESS_KEY", "").strip()
         if not secret_key:
             raise MissingSecretKey("AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not: set both, or none")
-        token = next(filter(None, (os.environ.get(name, "").strip() for name in TOKENS)), None)
+        by = next((name for name in TOKENS if os.environ.get(name, "").strip()), TOKENS[-1])
+        token = os.environ.get(by, "").strip() or None
         end = os.environ.get("AWS_CREDENTIAL_EXPIRATION", "").strip()
         expires_at = moment(end) if end else None
         if end and expires_at is None:
@@ -34,7 +35,12 @@ class EnvironmentCredentials:
                 "AWS_CREDENTIAL_EXPIRATION is no moment in ISO 8601 with a time zone, as 2026-01-31T12:00Z: mend it"
             )
         value = None if token is None else SecretValue(token)
-        return checked(Credentials(access_key, SecretValue(secret_key), value, expires_at))
+        keys = Credentials(access_key, SecretValue(secret_key), value, expires_at)
+        what = unsendable(keys)
+        if what is not None:
+            named = {"access key id": "AWS_ACCESS_KEY_ID", "secret key": "AWS_SECRET_ACCESS_KEY"}.get(what, by)
+            raise CredentialsError(f"{named}: it holds what no key has (blanks, other than ASCII): set it anew")
+        return keys
 
     def __repr__(self) -> str:
         return "<EnvironmentCredentials>"

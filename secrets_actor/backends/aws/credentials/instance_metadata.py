@@ -189,33 +189,35 @@ class _NoToken(Exception):
 
 
 def options_from(environ: Mapping[str, str], profile: Mapping[str, str]) -> Options:
-    """The options in force. Raises `MetadataServiceError` for a variable that makes no sense."""
+    """The options in force. Raises `MetadataServiceError` for a variable or a profile that makes no sense."""
 
-    def stated(variable: str, key: str) -> str:
-        return (environ.get(variable) or profile.get(key) or "").strip()
+    def stated(variable: str, key: str) -> tuple[str, str]:
+        """What is said, and by whom."""
+        own = (environ.get(variable) or "").strip()
+        return (own, variable) if own else (profile.get(key, "").strip(), f"{key} of the profile")
 
-    url = stated(ENDPOINT_VARIABLE, "ec2_metadata_service_endpoint")
+    url, source = stated(ENDPOINT_VARIABLE, "ec2_metadata_service_endpoint")
     if not url:
-        mode = stated("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ec2_metadata_service_endpoint_mode")
+        mode, _ = stated("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ec2_metadata_service_endpoint_mode")
         url = IPV6_ENDPOINT if mode.lower() == "ipv6" else DEFAULT_ENDPOINT
     try:
-        endpoint = parse_url(url, "", ENDPOINT_VARIABLE)
-        timeout = _number(stated(TIMEOUT_VARIABLE, "metadata_service_timeout"), REQUEST_TIMEOUT, TIMEOUT_VARIABLE)
-        attempts = _number(stated(ATTEMPTS_VARIABLE, "metadata_service_num_attempts"), ATTEMPTS, ATTEMPTS_VARIABLE)
-        allowed = stated("AWS_EC2_METADATA_V1_DISABLED", "ec2_metadata_v1_disabled").lower() == "false"
-        return Options(endpoint, timeout, max(1, int(attempts)), allowed)
+        endpoint = parse_url(url, "", source)
+        timeout = _number(*stated(TIMEOUT_VARIABLE, "metadata_service_timeout"), REQUEST_TIMEOUT)
+        attempts = _number(*stated(ATTEMPTS_VARIABLE, "metadata_service_num_attempts"), ATTEMPTS)
+        disabled, _ = stated("AWS_EC2_METADATA_V1_DISABLED", "ec2_metadata_v1_disabled")
+        return Options(endpoint, timeout, max(1, int(attempts)), disabled.lower() == "false")
     except ConfigurationError as exc:
         text = str(exc)
     raise MetadataServiceError(text)
 
 
-def _number(text: str, default: float, variable: str) -> float:
+def _number(text: str, source: str, default: float) -> float:
     try:
         found = float(text or default)
     except ValueError:
         found = 0.0
     if not 0 < found <= LONGEST:
-        raise ConfigurationError((f"{variable}: a number, more than 0 and {LONGEST} at most",))
+        raise ConfigurationError((f"{source}: a number, more than 0 and {LONGEST} at most",))
     return found
 
 

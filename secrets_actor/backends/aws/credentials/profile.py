@@ -137,7 +137,9 @@ class ProfileSteps:
         if not arn:
             raise CredentialsError("web identity: a token file, but no role: set AWS_ROLE_ARN or role_arn")
         role = Role(arn, setting("AWS_ROLE_SESSION_NAME", "role_session_name"))
-        return WebIdentityCredentials(token_file, role, self._sts, setting=source).fetch(deadline)
+        named = [name for name in ("AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME") if os.environ.get(name)]
+        place = f"web identity ({', '.join(named) if from_environment and named else f'profile {profile}'})"
+        return WebIdentityCredentials(token_file, role, self._sts, place, source).fetch(deadline)
 
     def _process(self, profile: str, deadline: float) -> Credentials:
         command = self._profiles.text(profile, "credential_process")

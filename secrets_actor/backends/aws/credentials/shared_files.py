@@ -26,7 +26,13 @@ def read_profiles(environ: Mapping[str, str]) -> Profiles:
 
 def profile_name(environ: Mapping[str, str]) -> str | None:
     """The profile that the environment names, if it names one."""
-    return next((environ[name] for name in PROFILE_VARIABLES if environ.get(name)), None)
+    variable = profile_variable(environ)
+    return None if variable is None else environ[variable]
+
+
+def profile_variable(environ: Mapping[str, str]) -> str | None:
+    """The variable that does so."""
+    return next((name for name in PROFILE_VARIABLES if environ.get(name)), None)
 
 
 def profile_settings(environ: Mapping[str, str], profile: str | None = None) -> ProfileSettings:

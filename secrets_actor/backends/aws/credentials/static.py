@@ -96,7 +96,15 @@ class StaticCredentials:
         token = None if self._session_token is None else _read("session_token", self._session_token)
         if token is None and self._session_token is not None and self._session_token.kind == "file":
             raise CredentialsError(f"no session token in {self._session_token.description}: write it, or unset it")
-        return checked(Credentials(access_key, SecretValue(secret_key), None if token is None else SecretValue(token)))
+        keys = Credentials(access_key, SecretValue(secret_key), None if token is None else SecretValue(token))
+        what = unsendable(keys)
+        if what is None:
+            return keys
+        del access_key, secret_key, token  # a traceback may show what a frame holds
+        sources = {"access key id": self._access_key, "secret key": self._secret_key}
+        source = sources.get(what, self._session_token)
+        where = "" if source is None else f" in {source.description}"
+        raise CredentialsError(f"the {what}{where} holds what no key has (blanks, other than ASCII): set it anew")
 
     def __repr__(self) -> str:
         return f"<StaticCredentials [{self._access_key.description}]>"

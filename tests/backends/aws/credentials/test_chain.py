@@ -178,3 +178,49 @@ def test_empty_keys_are_told(machine: Machine) -> None:
 def test_its_repr_tells_no_profile() -> None:
     assert repr(DefaultChain("canary")) == "<DefaultChain of a profile>"
     assert repr(DefaultChain()) == "<DefaultChain>"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("AWS_PROFILE", "nobody", "profile nobody (AWS_PROFILE) is in neither"),
+        ("AWS_DEFAULT_PROFILE", "nobody", "profile nobody (AWS_DEFAULT_PROFILE) is in neither"),
+        ("AWS_ACCESS_KEY_ID", "can ary", "AWS_ACCESS_KEY_ID: it holds what no key has"),
+        ("AWS_SECRET_ACCESS_KEY", "can ary", "AWS_SECRET_ACCESS_KEY: it holds what no key has"),
+        ("AWS_SESSION_TOKEN", "can ary", "AWS_SESSION_TOKEN: it holds what no key has"),
+        ("AWS_SECURITY_TOKEN", "can ary", "AWS_SECURITY_TOKEN: it holds what no key has"),
+        ("AWS_ROLE_ARN", "canary", "web identity (AWS_ROLE_ARN): role_arn: such as"),
+        (
+            "AWS_ROLE_SESSION_NAME",
+            "can ary",
+            "(AWS_ROLE_ARN, AWS_ROLE_SESSION_NAME): role_session_name: 2 to",
+        ),
+        ("AWS_METADATA_SERVICE_TIMEOUT", "canary", "AWS_METADATA_SERVICE_TIMEOUT: a number"),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "canary", "AWS_EC2_METADATA_SERVICE_ENDPOINT: http:// or https://"),
+    ],
+)
+def test_a_mistake_in_a_variable_names_it(machine: Machine, variable: str, value: str, told: str) -> None:
+    if "KEY" in variable or "TOKEN" in variable:
+        machine.set(AWS_ACCESS_KEY_ID="A", AWS_SECRET_ACCESS_KEY="s")
+    if "ROLE" in variable:
+        token = str(machine.write("token", "jwt"))
+        machine.set(AWS_WEB_IDENTITY_TOKEN_FILE=token, AWS_ROLE_ARN=f"{ARN}x", AWS_REGION="us-east-1")
+    machine.unset("AWS_EC2_METADATA_DISABLED")
+    machine.set(**{variable: value})
+
+    assert told in str(failing(DefaultChain()))
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("ec2_metadata_service_endpoint = canary", "ec2_metadata_service_endpoint of the profile: http:// or https://"),
+        ("metadata_service_timeout = canary", "metadata_service_timeout of the profile: a number"),
+        ("metadata_service_num_attempts = 0", "metadata_service_num_attempts of the profile: a number"),
+    ],
+)
+def test_a_mistake_in_a_profile_names_the_profile(machine: Machine, line: str, told: str) -> None:
+    machine.unset("AWS_EC2_METADATA_DISABLED")
+    machine.config(f"[default]\n{line}")
+
+    assert told in str(failing(DefaultChain()))
