@@ -51,7 +51,7 @@ class TextTeller:
 
     def draw(self, tree: Tree) -> None:
         """Indented, between empty lines."""
-        click.echo("\n" + "".join(f"    {line}\n" for line in str(tree).splitlines()))
+        click.echo("\n" + "".join(f"    {line}\n" for line in output.drawing(tree).splitlines()))
 
 
 class JsonTeller:

@@ -17,6 +17,7 @@ from secrets_actor.domain.findings import Finding, Verdict
 from secrets_actor.runtime.settings import Settings
 from secrets_actor.runtime.settings_source import CONFIG_VARIABLE, load
 from secrets_actor.runtime.wiring import kit_for
+from secrets_actor.telemetry.redaction import printable
 
 POLICY_PREFIX: Final = "app/"  # of the names that config/iam-policy.json is for
 WIDTH: Final = 100  # columns of a finding
@@ -72,4 +73,4 @@ def drawn(finding: Finding) -> str:
         lines += textwrap.wrap(f"-> {finding.remedy}", WIDTH, break_long_words=False, break_on_hyphens=False)
     first, *rest = lines
     head = f"{finding.check.ljust(CHECK)} {finding.verdict.ljust(8)} {first}"
-    return "\n".join([head, *(" " * (CHECK + 10) + line for line in rest)])
+    return "\n".join([printable(line) for line in (head, *(" " * (CHECK + 10) + one for one in rest))])

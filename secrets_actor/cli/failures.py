@@ -6,12 +6,11 @@ Rule 2: Ctrl-C, and a reader that went away, end the program as the shell expect
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import sys
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TextIO
 
 import click
 
@@ -26,6 +25,7 @@ from secrets_actor.domain.errors import (
     SecretsError,
 )
 from secrets_actor.records import dataclass
+from secrets_actor.telemetry.redaction import printable
 
 PROGRAM: Final = "secrets-actor"
 
@@ -65,6 +65,10 @@ _BY_CLASS: Final = (
 )
 
 
+# What a stream says that takes nothing: full, broken, closed, too long, or not to be waited for.
+_NOT_WRITTEN: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF, errno.EFBIG, errno.EAGAIN)
+
+
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C where more can be said of how things stand: its text is told."""
 
@@ -79,7 +83,7 @@ class Complaint:
 
     def line(self, *, json: bool) -> str:
         """The one line."""
-        message = " ".join(self.message.split())
+        message = printable(" ".join(self.message.split()))
         return as_json({"error": self.code, "message": message}) if json else f"{PROGRAM}: {message}"
 
 
@@ -97,7 +101,7 @@ def run(command: Callable[[], object], *, json: bool) -> int:
     except click.exceptions.Exit as end:  # --help, --version
         return end.exit_code
     except BrokenPipeError:
-        _stop_writing()
+        _stop_writing(sys.__stdout__)
         return READER_GONE
     except Interrupted as end:
         complaint = Complaint("interrupted", str(end), INTERRUPTED)
@@ -105,9 +109,27 @@ def run(command: Callable[[], object], *, json: bool) -> int:
         complaint = Complaint("interrupted", "interrupted; see with 'get' or 'list' what was done", INTERRUPTED)
     except Exception as error:  # noqa: BLE001  # rule 1: an unforeseen one may quote anything
         complaint = complaint_about(error)
-    with contextlib.suppress(OSError):  # nobody reads it: the exit code still says it
+    try:
         click.echo(complaint.line(json=json), err=True)
+    except OSError:  # nobody reads it: the exit code still says it
+        _stop_writing(sys.__stderr__)
     return complaint.status
+
+
+def written(status: int) -> int:
+    """The exit code, when all that was printed has left this process: *status*, unless that fails only now. The
+    interpreter would try once more at its end, and end with a code of its own."""
+    for stream, failed in ((sys.__stdout__, status or FAILED), (sys.__stderr__, status)):
+        try:
+            if stream is not None:
+                stream.flush()
+        except BrokenPipeError:
+            _stop_writing(stream)
+            status = status or (READER_GONE if stream is sys.__stdout__ else status)
+        except (OSError, ValueError):  # full; or closed
+            _stop_writing(stream)
+            status = failed
+    return status
 
 
 def complaint_about(error: Exception) -> Complaint:
@@ -118,8 +140,15 @@ def complaint_about(error: Exception) -> Complaint:
         case click.UsageError():
             path = PROGRAM if error.ctx is None else error.ctx.command_path
             return Complaint("usage", f"{error.format_message()} See '{path} --help'.", USAGE)
-        case OSError() if error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, errno.EDQUOT):
-            _stop_writing()
+        case OSError() if error.errno in (
+            errno.ENOSPC,
+            errno.EIO,
+            errno.EBADF,
+            errno.EFBIG,
+            errno.EDQUOT,
+            errno.EAGAIN,
+        ):
+            _stop_writing(sys.__stdout__)
             return Complaint("output", f"the output cannot be written: {error.strerror}; send it elsewhere", FAILED)
     told = f"an error that should not be: {type(error).__name__}{_place(error)}; please report it"
     return Complaint("internal", told, FAILED)
@@ -132,8 +161,9 @@ def _place(error: Exception) -> str:
     return "" if trace is None else f" at {os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
 
 
-def _stop_writing() -> None:
+def _stop_writing(stream: TextIO | None) -> None:
     """Let what is still buffered go nowhere: the interpreter would try once more to write it, and complain."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.__stdout__.fileno() if sys.__stdout__ else 1)
-    os.close(nowhere)
+    if stream is not None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

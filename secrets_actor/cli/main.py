@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,7 @@ import click
 
 from secrets_actor.cli import output, values
 from secrets_actor.cli.caller import caller
-from secrets_actor.cli.failures import EPILOG, FAILED, PROGRAM, USAGE, run
+from secrets_actor.cli.failures import EPILOG, FAILED, PROGRAM, USAGE, run, written
 from secrets_actor.cli.store import store
 from secrets_actor.client.secrets import Secrets
 from secrets_actor.domain.names import SecretId
@@ -22,6 +21,7 @@ from secrets_actor.otp import LifecycleEvent
 from secrets_actor.records import dataclass
 from secrets_actor.runtime.system import System
 from secrets_actor.runtime.wiring import StoreMade
+from secrets_actor.telemetry.redaction import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,9 @@ class Options:
         if self.as_json:
             facts = {"folder": event.folder, "key": event.sealed_by, "next": event.advice}
             return output.as_json({"event": "store_made", **facts})
-        return f"{PROGRAM}: made a store in {event.folder}, under the key in {event.sealed_by}: {event.advice}"
+        return printable(
+            f"{PROGRAM}: made a store in {event.folder}, under the key in {event.sealed_by}: {event.advice}"
+        )
 
     def show(self, facts: dict[str, Any]) -> None:
         """Print facts."""
@@ -133,7 +135,7 @@ def set_(context: click.Context, name: str, value_file: Path | None, binary: boo
 
 @cli.command(epilog=EPILOG)
 @click.argument("name")
-@click.option("--reveal", is_flag=True, help="Print the value, too.")
+@click.option("--reveal", is_flag=True, help="Print the value, too, on one line; --raw prints it as it is.")
 @click.option("--raw", is_flag=True, help="Print only the value: its bytes, without a newline.")
 @click.option("--version-id", help="This version instead of the current one.")
 @click.option("--stage", help="The version with this stage, such as AWSPREVIOUS.")
@@ -205,7 +207,7 @@ def tree(options: Options, watching: bool, every: float) -> None:
             watch(system, every, options.as_json)
             return
         picture = settled(system)
-    click.echo(output.as_json(output.tree_facts(picture)) if options.as_json else str(picture))
+    click.echo(output.as_json(output.tree_facts(picture)) if options.as_json else output.drawing(picture))
 
 
 @cli.command(epilog=EPILOG)
@@ -248,10 +250,9 @@ cli.add_command(store)
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The program's entry point."""
     given = sys.argv[1:] if arguments is None else list(arguments)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show it all is no reason to fail
+    output.ready_streams()
     status = run(lambda: _carry_out(given or ["--help"]), json="--json" in given)
-    sys.exit(status if given else USAGE)
+    sys.exit(written(status if given else status or USAGE))
 
 
 def _carry_out(arguments: list[str]) -> None:

@@ -1,20 +1,57 @@
-"""What the command line prints. Only `value_of` ever touches a value, and only when asked to reveal it."""
+"""What the command line prints. Only `value_of` ever touches a value, and only when asked to reveal it.
+
+Rule: a text that a server, a user or a file has given is told as one line that prints (`printable`): it can neither
+steer a terminal (escapes, other controls, marks that turn the direction of writing) nor forge a line of ours. JSON
+escapes these by itself. Only `get --raw` gives bytes as they are.
+"""
 
 from __future__ import annotations
 
 import base64
+import errno
+import io
 import json
+import os
+import sys
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from secrets_actor.domain.secret import Secret, SecretInfo
 from secrets_actor.otp import Tree, TreeNode
+from secrets_actor.telemetry.redaction import printable
+
+
+class ClosedOutput(io.TextIOBase):
+    """Stands for a standard output that was closed before we came, so that to print there is an error as any other:
+    what was asked for and not told is not done."""
+
+    def write(self, _text: object) -> int:
+        """Raises `OSError`."""
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    @property
+    def buffer(self) -> Any:
+        """For bytes."""
+        return self
+
+
+def ready_streams() -> None:
+    """Make of the standard streams what printing relies on."""
+    for number in range(3):  # a file of ours must not get the number of a stream that is closed
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        sys.stdout = ClosedOutput()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show it all is no reason to fail
 
 
 def as_json(facts: Any) -> str:
     """One line of JSON, in ASCII: any terminal and any pipe can take it."""
-    return json.dumps(facts)
+    return json.dumps(facts).replace("\x7f", "\\u007f")  # the one control that JSON lets through
 
 
 def as_lines(facts: Mapping[str, Any]) -> str:
@@ -30,8 +67,8 @@ def _in_words(fact: Any) -> str:
         case bool():
             return "yes" if fact else "no"
         case list():
-            return ", ".join(map(str, fact))
-    return str(fact)
+            return ", ".join([printable(str(one)) for one in fact])
+    return printable(str(fact))
 
 
 def secret_facts(secret: Secret) -> dict[str, Any]:
@@ -72,7 +109,7 @@ def info_facts(info: SecretInfo) -> dict[str, Any]:
 def info_table(infos: Iterable[SecretInfo]) -> str:
     """A list as a table: name, last change, and when its deletion was asked for."""
     rows = [("NAME", "CHANGED", "DELETED")]
-    rows += [(info.name, moment(info.changed_at) or "-", moment(info.deleted_at) or "") for info in infos]
+    rows += [(printable(info.name), moment(info.changed_at) or "-", moment(info.deleted_at) or "") for info in infos]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
@@ -82,6 +119,11 @@ def info_table(infos: Iterable[SecretInfo]) -> str:
 def moment(when: datetime | None) -> str | None:
     """A time as people and programs read it: UTC, whole seconds."""
     return None if when is None else when.isoformat(sep=" ", timespec="seconds")
+
+
+def drawing(tree: Tree) -> str:
+    """The tree, one line a process."""
+    return "\n".join([printable(line) for line in str(tree).splitlines()])
 
 
 def tree_facts(tree: Tree) -> dict[str, Any]:

@@ -42,8 +42,6 @@ def read(value_file: Path | None, binary: bool) -> SecretValue:
 
 def write(value: SecretValue) -> None:
     """The value's bytes on standard output, and nothing else."""
-    if sys.stdout is None:
-        return
     revealed = value.reveal()
     sys.stdout.buffer.write(revealed.encode() if isinstance(revealed, str) else revealed)
     sys.stdout.buffer.flush()

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from secrets_actor.cli.output import as_json, tree_facts
+from secrets_actor.cli.output import as_json, drawing, tree_facts
 from secrets_actor.runtime.system import System
 
 
@@ -28,7 +28,7 @@ def watch(system: System, seconds: float, as_json_lines: bool) -> None:
     if live is None:
         raise click.UsageError("--watch draws with rich, which is not installed: pip install 'secrets-actor[watch]'")
     with live:
-        _each(system, seconds, lambda: live.update(Text(str(system.tree()), no_wrap=True), refresh=True))
+        _each(system, seconds, lambda: live.update(Text(drawing(system.tree()), no_wrap=True), refresh=True))
 
 
 def _each(system: System, seconds: float, show: Any) -> None:

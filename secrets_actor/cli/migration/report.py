@@ -8,6 +8,7 @@ from typing import Any, Final
 from secrets_actor.cli.migration.plan import Outcome, Result
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.records import dataclass, field
+from secrets_actor.telemetry.redaction import printable
 
 _TITLES: Final = {
     Outcome.COPIED: "copied",
@@ -84,7 +85,7 @@ class Report:
             for one in self.results
             if one.error is not None
         ]
-        return [*found, *([""] if found else []), *self._table()]
+        return [*map(printable, found), *([""] if found else []), *self._table()]
 
     def _table(self) -> list[str]:
         counts = self.counts

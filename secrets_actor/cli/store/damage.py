@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from secrets_actor.telemetry.redaction import printable
+
 if TYPE_CHECKING:
     from secrets_actor.backends.local.upkeep.verify import Damage
 
@@ -24,6 +26,6 @@ def told(damage: Iterable[Damage], *, as_json: bool) -> dict[str, Any]:
 
 
 def _one_line(text: str) -> str:
-    """*text* as one line that does nothing to a terminal: a part of it may come from a file that was tampered with."""
-    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[: _SHOWN + 1])
+    """A part of *text* may come from a file that was tampered with."""
+    shown = printable(text[: _SHOWN + 1])
     return shown if len(text) <= _SHOWN else shown[:_SHOWN] + "..."

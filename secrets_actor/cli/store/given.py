@@ -13,6 +13,7 @@ from secrets_actor.cli.caller import caller
 from secrets_actor.cli.failures import PROGRAM
 from secrets_actor.cli.values import PlacePath
 from secrets_actor.records import replace
+from secrets_actor.telemetry.redaction import printable
 
 if TYPE_CHECKING:
     from secrets_actor.backends.local.master_key import MasterKeySource
@@ -52,7 +53,10 @@ def local_store(options: Options, ask_passphrase: bool = False, *, new: bool = F
 
 def _tell_unaudited(store: LocalStore) -> None:
     if store.audit.problem is not None:
-        click.echo(f"{PROGRAM}: warning: the audit record could not be written: {store.audit.problem}", err=True)
+        click.echo(
+            f"{PROGRAM}: warning: the audit record could not be written: {printable(str(store.audit.problem))}",
+            err=True,
+        )
 
 
 def _local_store(options: Options, ask_passphrase: bool, new: bool) -> LocalStore:
