@@ -108,6 +108,18 @@ def test_a_store_that_does_not_answer_in_time_is_5(program: Program, hanging: Fa
     assert "hunter2" not in done.stderr
 
 
+def test_a_local_store_is_5_only_where_another_try_may_help(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "copy").touch()
+    program("set", "a", stdin=b"v")
+    below_a_file = program.with_settings(SECRETS_ACTOR_LOCAL__PATH=str(tmp_path / "file" / "store"))
+
+    for lasting in (below_a_file("set", "a", stdin=b"v"), program("store", "backup", str(tmp_path / "copy"))):
+        assert lasting.status == 1, lasting
+    full = program("--json", "store", "backup", "/dev/full/copy")
+    assert (full.status, json.loads(full.complaint)["error"]) == (1, "store_unavailable")
+
+
 def test_a_store_that_fails_on_its_side_is_5(program: Program) -> None:
     with FaultyServer(html_500()) as server:
         done = program.on_aws(server.url, SOME_KEYS)("list")

@@ -201,6 +201,7 @@ class LocalBackend:
             raise StoreUnavailable(
                 f"this process was forked while the store {self._folder} was at work: use it from another process",
                 path=str(self._folder),
+                retryable=False,
             )
         deadline, look = context.deadline, Look(self._wall_clock(), self._seconds())
         opened = self._open(deadline)
@@ -245,6 +246,7 @@ class LocalBackend:
                     f'there is no store in {folder}, and local.make is "never": mount its disk, or make one: '
                     "secrets-actor store init",
                     path=str(folder),
+                    retryable=False,
                 )
             if is_new and not makes:
                 return None

@@ -3,6 +3,7 @@
 SQLite's texts are not quoted: some quote what is in a column.
 """
 
+import errno
 from enum import Enum
 from typing import Final
 
@@ -20,6 +21,15 @@ _UNAVAILABLE: Final = {
     "and their folder; if he has it, the file is damaged: bring it back from a copy",  # SQLITE_READONLY
     7: "cannot be used: memory ran out; try again",  # SQLITE_NOMEM
 }
+# They last until somebody mends them: another try meets them again.
+_LASTING: Final = frozenset({3, 8, 14, 23})
+# What a file system refuses for a while: it is full, busy, out of reach, or this process or machine at a limit.
+_PASSING: Final = frozenset(
+    {
+        errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBUSY, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
+        errno.ENOLCK, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.ENOTCONN,
+    }
+)  # fmt: skip
 # SQLITE_ERROR is a statement that does not fit the tables: somebody changed them. The others: SQLITE_CORRUPT,
 # SQLITE_CONSTRAINT, SQLITE_MISMATCH, SQLITE_NOTADB.
 _DAMAGED: Final = frozenset({1, 11, 19, 20, 26})
@@ -41,6 +51,16 @@ def meaning(code: int | None) -> Meaning:
     if code == INTERRUPTED:
         return Meaning.LATE
     return Meaning.DAMAGED if code is None or code in _DAMAGED else Meaning.UNAVAILABLE
+
+
+def may_pass(code: int | None) -> bool:
+    """Whether a store that is unavailable by primary result code *code* may be available at another try."""
+    return code not in _LASTING
+
+
+def passes(error: OSError) -> bool:
+    """Whether what a file system refused with *error* may go through at another try."""
+    return error.errno in _PASSING
 
 
 def remedy(code: int | None, name: str) -> str:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from secrets_actor.backends.local import schema, store_keys, upgrade
+from secrets_actor.backends.local.failures import passes
 from secrets_actor.backends.local.files import FILE_MODE, bring_into_place, sync_folder
 from secrets_actor.backends.local.keys.private_file import check_folder, prepare_folder
 from secrets_actor.backends.local.master_key import MasterKeySource
@@ -102,7 +103,9 @@ def is_there(folder: Path, source: MasterKeySource) -> bool:
 def no_store(folder: Path) -> StoreUnavailable:
     """The error for a folder without a store."""
     return StoreUnavailable(
-        f"there is no store in {folder}; give its folder, or make one: secrets-actor store init", path=str(folder)
+        f"there is no store in {folder}; give its folder, or make one: secrets-actor store init",
+        path=str(folder),
+        retryable=False,
     )
 
 
@@ -180,7 +183,7 @@ def _make(folder: Path, source: MasterKeySource, deadline: float, closed: thread
 @contextmanager
 def _making(folder: Path, deadline: float, closed: threading.Event) -> Iterator[None]:
     """MAKING is in *folder*, durably, and is locked by us alone. It stays when that is broken off."""
-    place, problem = folder / MAKING, None
+    place, problem, passing = folder / MAKING, None, False
     while True:
         descriptor = -1
         try:
@@ -193,7 +196,7 @@ def _making(folder: Path, deadline: float, closed: threading.Event) -> Iterator[
         except (BlockingIOError, FileNotFoundError):
             pass
         except OSError as exc:
-            problem = exc.strerror
+            problem, passing = exc.strerror, passes(exc)
         if descriptor >= 0:
             os.close(descriptor)
         if problem is not None:
@@ -201,6 +204,7 @@ def _making(folder: Path, deadline: float, closed: threading.Event) -> Iterator[
                 f"the local store cannot be made in {folder} ({problem}); give a path on a disk with room that this "
                 "user may write to",
                 path=str(folder),
+                retryable=passing,
             )
         if now() >= deadline or closed.wait(PAUSE):
             raise BackendTimeout(
@@ -235,14 +239,15 @@ def make_whole(database: Path, made: store_keys.NewStore, deadline: float, close
         finally:
             blank.close()
 
-    problem = None
+    problem, passing = None, False
     try:
         bring_into_place(database, write)
     except OSError as exc:
-        problem = exc.strerror
+        problem, passing = exc.strerror, passes(exc)
     if problem is not None:
         raise StoreUnavailable(
             f"the local store {database} cannot be made ({problem}); give a path on a disk with room that this user "
             "may write to and that knows hard links",
             path=str(database),
+            retryable=passing,
         )

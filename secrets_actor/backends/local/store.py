@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from secrets_actor.backends.local import schema
-from secrets_actor.backends.local.failures import Meaning, meaning, remedy
+from secrets_actor.backends.local.failures import Meaning, may_pass, meaning, passes, remedy
 from secrets_actor.backends.local.files import FILE_MODE, OTHERS, create_once
 from secrets_actor.backends.local.rows import Row, Rows, check_before_writing, size_of, whole_version
 from secrets_actor.clock import now
@@ -204,7 +204,7 @@ class Store:
 
     def _check_file(self) -> None:
         # SQLite gives its -wal and -shm files the mode of this one.
-        problem = None
+        problem, passing = None, False
         try:
             mode = self.path.stat().st_mode
             if not stat.S_ISREG(mode):
@@ -212,15 +212,16 @@ class Store:
             elif mode & OTHERS:
                 self.path.chmod(FILE_MODE)
         except OSError as exc:
-            problem = exc.strerror
+            problem, passing = exc.strerror, passes(exc)
         if problem is not None:
-            raise self._unopened(problem)
+            raise self._unopened(problem, passing)
 
-    def _unopened(self, problem: str | None) -> StoreUnavailable:
+    def _unopened(self, problem: str | None, passing: bool) -> StoreUnavailable:
         return StoreUnavailable(
             f"the local store {self.path} cannot be opened ({problem}); give this user the right to read and "
             "write the file and its folder, and room on the disk",
             path=str(self.path),
+            retryable=passing,
         )
 
     def _connect(self, uri: str) -> sqlite3.Connection:
@@ -243,6 +244,7 @@ class Store:
             raise StoreUnavailable(
                 f"the local store {self.path} is on a file system without shared memory; give a path on a local disk",
                 path=str(self.path),
+                retryable=False,
             )
 
     def outside(self, statement: str, deadline: float) -> Row | None:
@@ -284,7 +286,9 @@ class Store:
         if what is Meaning.DAMAGED:
             return self.damaged()
         name = getattr(exc, "sqlite_errorname", "unknown")
-        return StoreUnavailable(f"the local store {self.path} {remedy(code, name)}", path=str(self.path))
+        return StoreUnavailable(
+            f"the local store {self.path} {remedy(code, name)}", path=str(self.path), retryable=may_pass(code)
+        )
 
     def _not_ours(self, exc: schema.NotOurs) -> StoreDamaged:
         return StoreDamaged(f"the file {self.path} {exc}", path=str(self.path))
@@ -314,13 +318,13 @@ class Blank(Store):
 
     def __init__(self, path: Path, *, deadline: float, closed: threading.Event) -> None:
         self.path, self._closed, self._deadline = path, closed, deadline
-        problem = None
+        problem, passing = None, False
         try:
             create_once(path, bytes)  # SQLite would make it open to all
         except OSError as exc:
-            problem = exc.strerror
+            problem, passing = exc.strerror, passes(exc)
         if problem is not None:
-            raise self._unopened(problem)
+            raise self._unopened(problem, passing)
         self._connection = self._connect(path.as_uri() + "?mode=rw")
 
 

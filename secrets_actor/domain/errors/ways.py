@@ -86,10 +86,14 @@ class WrongKey(KeyFileError):
 
 
 class StoreUnavailable(LocalStoreError):
-    """The database cannot be opened, read or written: permissions, a full disk, a lock held too long."""
+    """The database cannot be opened, read or written: permissions, a full disk, a lock held too long. `retryable` says
+    whether that may pass by itself, as a full disk may, and a missing permission does not."""
 
     code = "store_unavailable"
-    retryable = True
+
+    def __init__(self, message: str, *, path: str, retryable: bool = True) -> None:
+        super().__init__(message, path=path)
+        self.retryable = retryable
 
 
 class StoreDamaged(LocalStoreError):

@@ -140,6 +140,7 @@ class RingKey:
                 raise StoreUnavailable(
                     f"the store's folder {self._folder} cannot be locked ({problem}); give a path on a local disk",
                     path=str(self._folder),
+                    retryable=False,
                 )
             yield
         finally:

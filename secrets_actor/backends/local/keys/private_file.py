@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from secrets_actor.backends.local.failures import passes
 from secrets_actor.backends.local.files import OTHERS
 from secrets_actor.domain.errors import KeyFileError, StoreUnavailable
 
@@ -74,13 +75,13 @@ def identity(path: Path) -> tuple[int, int, int, int] | None:
 
 def prepare_folder(folder: Path, what: str = "the store's folder") -> None:
     """Make *folder* with mode 0700 unless it is there. Raises as `check_folder`."""
-    problem = None
+    problem, passing = None, False
     try:
         folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     except OSError as exc:
-        problem = exc.strerror
+        problem, passing = exc.strerror, passes(exc)
     if problem is not None:
-        raise _unavailable(folder, what, problem)
+        raise _unavailable(folder, what, problem, passing)
     check_folder(folder, what)
 
 
@@ -90,16 +91,16 @@ def check_folder(folder: Path, what: str = "the store's folder") -> None:
     Raises `StoreUnavailable` when it cannot be read, `KeyFileError` when others may write to it: they could exchange
     the key.
     """
-    problem, mode = None, 0
+    problem, passing, mode = None, False, 0
     try:
         mode = folder.stat().st_mode
         problem = None if stat.S_ISDIR(mode) else os.strerror(errno.ENOTDIR)
     except FileNotFoundError:
         return
     except OSError as exc:
-        problem = exc.strerror
+        problem, passing = exc.strerror, passes(exc)
     if problem is not None:
-        raise _unavailable(folder, what, problem)
+        raise _unavailable(folder, what, problem, passing)
     if mode & _OTHERS_WRITE:
         raise KeyFileError(
             f"{what} {folder} can be written to by others (mode {stat.S_IMODE(mode):04o}); run: chmod 700 {folder}",
@@ -107,9 +108,11 @@ def check_folder(folder: Path, what: str = "the store's folder") -> None:
         )
 
 
-def _unavailable(folder: Path, what: str, problem: str | None) -> StoreUnavailable:
+def _unavailable(folder: Path, what: str, problem: str | None, passing: bool) -> StoreUnavailable:
     return StoreUnavailable(
-        f"{what} {folder} cannot be made or read ({problem}); give another path, or its permissions", path=str(folder)
+        f"{what} {folder} cannot be made or read ({problem}); give another path, or its permissions",
+        path=str(folder),
+        retryable=passing,
     )
 
 

@@ -16,6 +16,7 @@ import threading
 from pathlib import Path
 
 from secrets_actor.backends.local import schema
+from secrets_actor.backends.local.failures import passes
 from secrets_actor.backends.local.files import bring_into_place, sync_folder
 from secrets_actor.backends.local.keys.private_file import prepare_folder
 from secrets_actor.backends.local.master_key import MasterKeySource
@@ -48,6 +49,7 @@ def backup(folder: Path, source: MasterKeySource, path: Path, *, deadline: float
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     store = Store(database_of(folder, source), deadline=deadline, closed=threading.Event())
     problem: str | None = "is there already"
+    passing = False
     try:
         if not os.path.lexists(path):
             _copy(store, fresh, deadline)
@@ -56,12 +58,15 @@ def backup(folder: Path, source: MasterKeySource, path: Path, *, deadline: float
             return path.stat().st_size
     except OSError as exc:
         problem = problem if isinstance(exc, FileExistsError) else f"cannot be made ({exc.strerror})"
+        passing = passes(exc)
     finally:
         store.close()
         with contextlib.suppress(OSError):
             fresh.unlink()
     raise StoreUnavailable(
-        f"{path} {problem}; give the name of a new file on a disk that this user may write to", path=str(path)
+        f"{path} {problem}; give the name of a new file on a disk that this user may write to",
+        path=str(path),
+        retryable=passing,
     )
 
 
@@ -109,16 +114,17 @@ def restore(folder: Path, source: MasterKeySource, path: Path, *, replace: bool 
 
 def _bring(copy: Copy, database: Path, deadline: float) -> None:
     """Bring the copy into place where there is no database: whole, or not at all."""
-    problem = None
+    problem, passing = None, False
     try:
         bring_into_place(database, lambda fresh: _copy(copy, fresh, deadline))
     except OSError as exc:
-        problem = exc.strerror
+        problem, passing = exc.strerror, passes(exc)
     if problem is not None:
         raise StoreUnavailable(
             f"the local store {database} cannot be made ({problem}); give a path on a disk with room that this user "
             "may write to and that knows hard links",
             path=str(database),
+            retryable=passing,
         )
 
 
@@ -137,11 +143,14 @@ def _unlocked(copy: Copy, source: MasterKeySource, deadline: float) -> Opened:
 def _opened_copy(path: Path, deadline: float) -> Copy:
     log = path.with_name(path.name + "-wal")
     if not path.is_file():
-        raise StoreUnavailable(f"there is no file {path}; give the copy that backup has made", path=str(path))
+        raise StoreUnavailable(
+            f"there is no file {path}; give the copy that backup has made", path=str(path), retryable=False
+        )
     if has_data(log):
         raise StoreUnavailable(
             f"{path} is the file of a store in use, and not a copy: part of it is in {log}; make a copy by backup",
             path=str(path),
+            retryable=False,
         )
     copy = Copy(path, deadline=deadline, closed=threading.Event())
     if copy.read(version, deadline) == schema.VERSION:
