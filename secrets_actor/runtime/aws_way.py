@@ -82,7 +82,7 @@ def way_for(aws: AwsSettings, region: str, environ: Mapping[str, str]) -> Way:
         bundle.value or None,
         retries,
         proxy,
-        bundle.source,
+        bundle.source if bundle.value else "aws.ca_bundle",
         profile,
     )
 
@@ -102,10 +102,12 @@ def _region_setting(aws: AwsSettings, region: str, environ: Mapping[str, str], p
 
 def _bundle(aws: AwsSettings, environ: Mapping[str, str], profile: ProfileSettings) -> Stated:
     if aws.ca_bundle is None:
-        # An empty variable means the usual CAs. (To botocore, a mistake.)
-        return stated(environ, "AWS_CA_BUNDLE", profile, "ca_bundle") or Stated("", "aws.ca_bundle")
-    own, found = "SECRETS_ACTOR_AWS__CA_BUNDLE", str(aws.ca_bundle)
-    return Stated(found, f"aws.ca_bundle ({own})" if environ.get(own) == found else "aws.ca_bundle")
+        # An empty variable means the usual CAs. (To botocore, a mistake.) The last is another library's variable, which
+        # botocore takes, too: where a proxy looks into TLS it is often the only one that is set.
+        found = stated(environ, "AWS_CA_BUNDLE", profile, "ca_bundle")
+        return found or Stated(environ.get("REQUESTS_CA_BUNDLE", ""), "REQUESTS_CA_BUNDLE")
+    own, path = "SECRETS_ACTOR_AWS__CA_BUNDLE", str(aws.ca_bundle)
+    return Stated(path, f"aws.ca_bundle ({own})" if environ.get(own) == path else "aws.ca_bundle")
 
 
 def _retries(aws: AwsSettings, environ: Mapping[str, str], profile: ProfileSettings) -> RetryPolicy:

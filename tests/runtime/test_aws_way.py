@@ -41,6 +41,18 @@ def test_where_nothing_is_said_aws_is_asked_in_the_usual_way() -> None:
         ({}, {"AWS_CA_BUNDLE": "/etc/ca.pem"}, "ca_bundle", "/etc/ca.pem"),
         ({"ca_bundle": Path("/my/ca.pem")}, {"AWS_CA_BUNDLE": "/etc/ca.pem"}, "ca_bundle", "/my/ca.pem"),
         ({}, {"AWS_CA_BUNDLE": ""}, "ca_bundle", None),
+        ({}, {"REQUESTS_CA_BUNDLE": "/etc/proxy.pem"}, "ca_bundle", "/etc/proxy.pem"),  # as botocore has it
+        ({}, {"REQUESTS_CA_BUNDLE": "/etc/proxy.pem"}, "ca_setting", "REQUESTS_CA_BUNDLE"),
+        ({}, {"REQUESTS_CA_BUNDLE": "/etc/proxy.pem", "AWS_CA_BUNDLE": "/etc/ca.pem"}, "ca_bundle", "/etc/ca.pem"),
+        ({}, {"REQUESTS_CA_BUNDLE": "/etc/proxy.pem", "AWS_CA_BUNDLE": ""}, "ca_bundle", None),
+        ({}, {"REQUESTS_CA_BUNDLE": ""}, "ca_bundle", None),
+        ({}, {"AWS_CA_BUNDLE": "/etc/ca.pem"}, "ca_setting", "AWS_CA_BUNDLE"),
+        (
+            {"ca_bundle": Path("/a")},
+            {"SECRETS_ACTOR_AWS__CA_BUNDLE": "/a"},
+            "ca_setting",
+            "aws.ca_bundle (SECRETS_ACTOR_AWS__CA_BUNDLE)",
+        ),
         ({}, {"AWS_RETRY_MODE": "Adaptive"}, "retries", RetryPolicy(3, adaptive=True)),
         ({}, {"AWS_RETRY_MODE": "legacy"}, "retries", RetryPolicy()),
         ({"retry_mode": "standard"}, {"AWS_RETRY_MODE": "adaptive"}, "retries", RetryPolicy()),
