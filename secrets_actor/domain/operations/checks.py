@@ -8,6 +8,7 @@ limit and quotes nothing of what was given.
 import re
 from collections.abc import Iterable, Mapping
 from typing import Final
+from unicodedata import category
 
 from secrets_actor.domain.descriptions import MAX_REGION_LENGTH, ReplicaRegion, RotationRules
 from secrets_actor.domain.errors import InvalidParameter, InvalidSecretName
@@ -31,8 +32,10 @@ _REGION: Final = re.compile(r"([a-z]+-)+\d+")
 MAX_ROTATION_DAYS: Final = 1000
 _DURATION: Final = re.compile(r"[0-9]{1,2}h")
 _SCHEDULE: Final = re.compile(r"[0-9A-Za-z()#?*\-/, ]{1,256}")
-# API reference, TagResource: letters, digits and spaces of any language, and + - = . _ : / @
+# API reference, TagResource: letters, digits and spaces of any language, and + - = . _ : / @. In AWS's own pattern for
+# tags these are the Unicode categories L, N and Z: a line end is none of them.
 _TAG_MARKS: Final = frozenset("+-=._:/@")
+_TAG_CATEGORIES: Final = ("L", "N", "Z")
 
 
 def check_secret_id(operation: object) -> None:
@@ -164,5 +167,5 @@ def checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def _check_tag_characters(what: str, text: object) -> None:
-    if not all(one.isalpha() or one.isnumeric() or one.isspace() or one in _TAG_MARKS for one in str(text)):
+    if not all(one in _TAG_MARKS or category(one).startswith(_TAG_CATEGORIES) for one in str(text)):
         raise InvalidParameter(what, "letters, digits, spaces and + - = . _ : / @ only")
