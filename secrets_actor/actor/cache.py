@@ -6,7 +6,8 @@ Rule 1: only the secrets actor writes, with the pen of its incarnation: a pen ta
         write two marks, of which any order is good enough: that it was used, and that a refresh was asked for.
 Rule 2: an entry answers for the secret whose name and ARN the store has answered with (cache_rules.py). A secret has
         one entry for each version: what was asked for later takes the place of what was asked for before, under
-        whatever id, and the entries of an earlier secret of that name go.
+        whatever id, and the entries of an earlier secret of that name go. Who was given one is not given another from
+        here that may be older.
 Rule 3: a write to a secret drops every entry in its lanes before it is sent, and nothing older is stored behind it.
 Rule 4: the table is made outside the actor and outlives its crashes; entries keep their deadlines.
 Rule 5: an entry is a block of bytes. What leaves the table is wiped; a reader works on a copy, and takes a wiped one
@@ -16,6 +17,7 @@ Rule 6: past its TTL an entry is kept for as long as it may be served stale, and
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +26,7 @@ from typing import Final, NoReturn
 
 from secrets_actor.actor.cache_rules import CacheRules, Key, id_in, is_version, key_for, key_of, places
 from secrets_actor.actor.sweeping import SLICE, steps
-from secrets_actor.domain.block import ASKED, DUE, TIMES, USED, arn_of
+from secrets_actor.domain.block import ASKED, DUE, TIMES, USED, arn_of, version_of
 from secrets_actor.domain.errors import SecretNotFound
 from secrets_actor.domain.names import SecretId, without_suffix
 from secrets_actor.domain.operations import Get
@@ -148,10 +150,10 @@ class Cache:
 
     # --- writing, under the lock ----------------------------------------------------------------------------------
 
-    def _store(self, get: Get, secret: Secret, now: float) -> None:
+    def _store(self, get: Get, secret: Secret, now: float, kept: bool = True) -> None:
         rules, name = self.rules, secret.name
-        key = self._place(get, name, secret.arn, now)
-        if key is None:
+        key = self._place(get, secret, now if kept else -math.inf)
+        if key is None or not kept:
             return
         ends = now + rules.ttl * (1.0 - rules.jitter * self._chance())
         entry = bytearray(block_of(secret))
@@ -168,16 +170,17 @@ class Cache:
             self._ring.append(key)
         self._note(name, key)
 
-    def _place(self, get: Get, name: str, arn: str, now: float) -> Key | None:
-        """The one key for this version of the secret with this *name* and *arn*. What else there is of it, and of an
-        earlier secret in its place, is forgotten. None if it is not to be kept: it is not what was asked for, it is
-        older than what is here, or nobody could find it."""
-        asked, partial = SecretId(get.secret_id), without_suffix(arn)
+    def _place(self, get: Get, secret: Secret, asked_at: float) -> Key | None:
+        """The one key for *secret*, which the store was asked for at *asked_at*. What else there is of it in this
+        version, and of an earlier secret in its place, is forgotten. None if it is not to be kept: it is not what was
+        asked for, nobody could find it, or the store was asked again and has answered before."""
+        asked, name, arn = SecretId(get.secret_id), secret.name, secret.arn
+        partial = without_suffix(arn)
         if not asked.fits(name, arn):
             return None
         by_name = key_for(name, get)
         place = key_of(get) if not asked.is_arn or asked.means(arn) else None
-        others: list[Key] = []
+        overtaken, others = False, list[Key]()
         for key in (name, *self._lanes.get(name, ())):
             same_version = is_version(key, get)
             if same_version and key in self._missing and SecretId(id_in(key)).fits(name, arn):
@@ -189,15 +192,17 @@ class Cache:
             in_its_place = without_suffix(known) == partial is not None or (not asked.is_arn and id_in(key) == name)
             if not in_its_place or (known == arn and not same_version):
                 continue
-            if _times(entry)[0] > now:
-                return None
+            if _times(entry)[0] > asked_at:
+                overtaken = True
+                if known == arn and version_of(bytes(entry)) == secret.version_id:
+                    continue
             if known == arn and asked.is_arn and (key == by_name or place is None):
                 place = key
             others.append(key)
         for key in others:
-            if key != place:
+            if key != place or overtaken:
                 self._remove(key)
-        return place
+        return None if overtaken else place
 
     def _make_room(self, key: Key, size: int) -> None:
         """For an entry of so many bytes."""
@@ -209,8 +214,6 @@ class Cache:
             self._evict()
 
     def _store_missing(self, get: Get, now: float) -> None:
-        if self._find(get) is not None:
-            return  # younger than the no
         key = key_of(get)
         if len(self._missing) >= self.rules.max_entries:
             self._missing.pop(next(iter(self._missing)))
@@ -250,22 +253,24 @@ class Cache:
                 self._remove(key)
         self._tidy()
 
-    def _gone_is(self, name: str, arn: str, asked_at: float) -> None:
-        for key in (name, *self._lanes.get(name, ())):
-            entry = self._table.get(key)
-            if entry is not None and _times(entry)[0] <= asked_at and arn_of(entry, name) == arn:
-                self._remove(key)
-        self._tidy()
-
-    def _refuse(self, get: Get, asked_at: float, whole: bool) -> None:
-        asked = SecretId(get.secret_id)
+    def _refuse(self, get: Get, asked_at: float, whole: bool) -> bool:
+        asked, younger = SecretId(get.secret_id), False
         for lane in asked.lanes:
             for key in (lane, *self._lanes.get(lane, ())):
                 entry = self._table.get(key)
-                if entry is None or _times(entry)[0] > asked_at or not (whole or is_version(key, get)):
+                if entry is None or not (whole or is_version(key, get)):
                     continue
                 if not asked.is_arn or asked.may_mean(arn_of(entry, lane)):
+                    younger = younger or _times(entry)[0] > asked_at
                     self._remove(key)
+        self._tidy()
+        return younger
+
+    def _hide(self, name: str, arn: str) -> None:
+        for key in (name, *self._lanes.get(name, ())):
+            entry = self._table.get(key)
+            if entry is not None and arn_of(entry, name) == arn:
+                self._remove(key)
         self._tidy()
 
     def _age(self, seconds: float) -> None:
@@ -310,10 +315,12 @@ class Pen:
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
 
-    def store(self, get: Get, secret: Secret, now: float) -> None:
-        """Keep *secret*, fetched at *now* for *get*."""
+    def store(self, get: Get, secret: Secret, now: float, *, kept: bool = True) -> None:
+        """Keep *secret*, fetched at *now* for *get*; or, where it is not to be *kept*, see that nothing else is served
+        after it. So it is with what the store was asked for earlier than for what is here: nobody knows which is the
+        newer one, and neither is served."""
         if self._cache.rules.ttl > 0:
-            self._write(lambda cache: cache._store(get, secret, now))
+            self._write(lambda cache: cache._store(get, secret, now, kept))
 
     def store_missing(self, get: Get, now: float) -> None:
         """Remember that there is none for *get*, as the store said at *now*."""
@@ -328,14 +335,16 @@ class Pen:
         """Forget all versions of the secrets in *lanes*, and that there are none."""
         self._write(lambda cache: cache._drop(lanes))
 
-    def refuse(self, get: Get, asked_at: float, *, whole: bool) -> None:
+    def refuse(self, get: Get, asked_at: float, *, whole: bool) -> bool:
         """The store was asked at *asked_at*, and has said no: forget what *get* asks for, and with *whole* all other
-        versions of any secret that its id may mean. What came later stays."""
-        self._write(lambda cache: cache._refuse(get, asked_at, whole))
+        versions of any secret that its id may mean. Whether none of that was younger than the no."""
+        younger: list[bool] = []
+        self._write(lambda cache: younger.append(cache._refuse(get, asked_at, whole)))
+        return not any(younger)
 
-    def gone(self, name: str, arn: str, asked_at: float) -> None:
-        """The secret with this *name* and *arn* cannot be read, said the store when it was asked at *asked_at*."""
-        self._write(lambda cache: cache._gone_is(name, arn, asked_at))
+    def gone(self, name: str, arn: str) -> None:
+        """The secret with this *name* and *arn* cannot be read."""
+        self._write(lambda cache: cache._hide(name, arn))
 
     def age(self, seconds: float) -> None:
         """All is older by so many *seconds* than it seemed."""

@@ -2,6 +2,7 @@
 
 Rule 1: what was read before a write came is not kept after it. Of many secrets read at once, outside of all lanes,
         nothing is kept if any write came or ended meanwhile.
+        It is answered all the same, and may be newer than what is in memory, which goes then.
 Rule 2: a set is kept that can only have happened once: its token was ours, and it was sent once.
 Rule 3: what the store says no to is not to be served either, whether the no is an error or a part of an answer.
 
@@ -28,7 +29,7 @@ anything               an outage, out of time,         nothing (fallback.py)
                        store
 =====================  ==============================  ================================================================
 
-"All versions" are those of any secret that the id may mean. What the store was asked for after that stays.
+"All versions" are those of any secret that the id may mean.
 """
 
 from __future__ import annotations
@@ -56,18 +57,18 @@ class Keeper:
     def done(self, flight: Flight, value: Any) -> bool:
         """The store answered *flight* with *value*. Whether no write has come since."""
         operation, then, kept = flight.operation, flight.sent_at, self._keeps(flight)
-        if isinstance(operation, Get) and kept:
-            self._pen.store(operation, value, then)
+        if isinstance(operation, Get):
+            self._pen.store(operation, value, then, kept=kept)
         elif isinstance(operation, Set) and kept and operation.minted and not flight.repeated:
             self._pen.store(Get(operation.secret_id), operation.written(value, self._wall_clock()), then)
         elif isinstance(operation, GetMany):
-            for secret_id, secret in value.found.items() if kept else ():
-                self._pen.store(Get(secret_id), secret, then)
+            for secret_id, secret in value.found.items():
+                self._pen.store(Get(secret_id), secret, then, kept=kept)
             for secret_id, error in value.errors.items():
                 self._refused(Get(secret_id), error, then, kept=kept)
         for known in _told(value):
             if known.deleted_at is not None:
-                self._pen.gone(known.name, known.arn, then)
+                self._pen.gone(known.name, known.arn)
         return kept
 
     def failed(self, flight: Flight, error: SecretsError, now: float) -> bool:
@@ -86,8 +87,8 @@ class Keeper:
         if scope is Scope.NOTHING:
             return
         get = operation if isinstance(operation, Get) else Get(getattr(operation, "secret_id"))  # noqa: B009
-        self._pen.refuse(get, asked_at, whole=scope is Scope.SECRET)
-        if kept and get is operation and isinstance(error, SecretNotFound):
+        undisputed = self._pen.refuse(get, asked_at, whole=scope is Scope.SECRET)
+        if kept and undisputed and get is operation and isinstance(error, SecretNotFound):
             self._pen.store_missing(get, asked_at)
 
     def _keeps(self, flight: Flight) -> bool:

@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from secrets_actor import AwsSettings, DeadlineExceeded, NewVersion, Secret, SecretNotFound, Settings, System
+from secrets_actor import (
+    AwsSettings,
+    DeadlineExceeded,
+    NewVersion,
+    Secret,
+    SecretNotFound,
+    SecretValue,
+    Settings,
+    System,
+)
 from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.cache_rules import CacheRules
 from secrets_actor.domain.descriptions import SecretBatch
@@ -15,7 +24,7 @@ from secrets_actor.domain.operations import Get, GetMany
 from secrets_actor.records import replace
 from secrets_actor.testing import settled
 from tests.actor.rig import ARN, Shelf, eventually, failure, in_background, process, running, settings
-from tests.actor.test_cache import revealed
+from tests.actor.test_cache import VERSION, revealed
 from tests.actor.test_cache import secret as secret_of_aws
 from tests.servers.account import allow_everything
 from tests.servers.ministack import Ministack
@@ -26,8 +35,9 @@ PARTIAL = ARN.format(NAME)[:-7]  # reads like the whole ARN of a secret `prod`
 SECONDS = 10.0
 
 
-def secret(name: str, value: str = "v", arn: str | None = None) -> Secret:
-    return secret_of_aws(name, value, ARN.format(name) if arn is None else arn)
+def secret(name: str, value: str = "v", arn: str | None = None, version: str = VERSION) -> Secret:
+    made = secret_of_aws(name)
+    return Secret(name, arn or ARN.format(name), SecretValue(value), version, made.stages, made.created_at)
 
 
 class Finder(Shelf):
@@ -207,16 +217,28 @@ def test_the_versions_of_an_earlier_secret_of_that_name_go_when_another_is_seen(
     assert cache.read(Get(other, stage="mine"), 1.0) is not None
 
 
-def test_an_answer_that_was_asked_for_earlier_does_not_take_the_place_of_a_later_one() -> None:
-    """As when one secret of many comes late, and somebody else has written it meanwhile."""
+@pytest.mark.parametrize("asked", ["a", ARN.format("a")])
+@pytest.mark.parametrize(("at", "kept"), [(1.0, True), (3.0, False)])
+def test_of_two_answers_of_which_nobody_knows_which_is_newer_none_is_served(asked: str, at: float, kept: bool) -> None:
+    """What was asked for earlier comes later, and somebody else has written meanwhile: before the one or the other."""
     cache = Cache(CacheRules(ttl=10.0))
     pen = cache.pen()
-    pen.store(Get("a"), secret("a", "new"), 2.0)
-    pen.store(Get("a"), secret("a", "old"), 1.0)
-    pen.store(Get(ARN.format("a")), secret("a", "old"), 1.0)
+    pen.store(Get("a"), secret("a", "one"), 2.0)
+    pen.store(Get(asked), secret("a", "one"), at, kept=kept)
+    assert revealed(cache, "a", 3.0) == "one", "they say the same"
 
-    assert revealed(cache, "a", 2.0) == revealed(cache, ARN.format("a"), 2.0) == "new"
-    assert len(cache) == 1
+    pen.store(Get(asked), secret("a", "other", version="2" * 32), at, kept=kept)
+    assert [revealed(cache, one, 3.0) for one in ("a", ARN.format("a"))] == [None, None]
+
+
+def test_that_one_is_missing_is_not_believed_after_an_answer_that_is_not_kept() -> None:
+    cache = Cache(CacheRules(ttl=10.0, missing_ttl=60.0))
+    pen = cache.pen()
+    pen.store_missing(Get("a"), 1.0)
+    pen.store(Get("a"), secret("a"), 0.0, kept=False)
+
+    assert cache.missing(Get("a"), 1.0) is None
+    assert len(cache) == 0
 
 
 def test_that_one_is_missing_is_not_believed_any_more_when_it_is_seen_under_another_id() -> None:

@@ -204,7 +204,9 @@ def test_who_may_not_describe_may_read_still(system: System, store: FakeStore) -
     assert system.secrets.get("a").source == "cache"
 
 
-def test_a_no_that_was_asked_for_before_a_value_does_not_drop_it(system: System, store: FakeStore) -> None:
+def test_a_no_and_a_value_of_which_nobody_knows_which_is_newer_are_both_asked_for_again(
+    system: System, store: FakeStore
+) -> None:
     """Many were asked for, one of them was not there; it came, and was read, before their answer did."""
     assert isinstance(store.clock, ManualClock)
     with store.hold("get_many", when="after") as gate:
@@ -216,7 +218,24 @@ def test_a_no_that_was_asked_for_before_a_value_does_not_drop_it(system: System,
         gate.release()
         assert list(asked.result(10.0).errors) == ["b"]
 
-    assert system.secrets.get("b").source == "cache"
+    assert (system.secrets.get("b").reveal(), store.calls["get"]) == ("new", 2)
+
+
+def test_a_get_that_another_one_has_overtaken_is_not_followed_by_what_that_one_found(
+    system: System, store: FakeStore
+) -> None:
+    """Its answer was on its way for long, and somebody wrote meanwhile: who has seen the new value sees no old one."""
+    assert isinstance(store.clock, ManualClock)
+    with store.hold("get", times=1) as gate:
+        slow = in_background(lambda: system.secrets.get("a", refresh=True))
+        gate.wait_until_held()
+        store.clock.advance(1.0)
+        assert system.secrets.get("a", refresh=True).reveal() == "old"
+        store.put("a", "new")
+        gate.release()
+        assert slow.result(10.0).reveal() == "new"
+
+    assert system.secrets.get("a").reveal() == "new"
 
 
 CURRENT, BY_STAGE, BY_ID = ops.Get("a"), ops.Get("a", stage="mine"), ops.Get("a", TOKEN)
