@@ -3,13 +3,13 @@
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from secrets_actor.clock import now as clock_now
 from tests.servers.ministack import Ministack
 from tests.servers.moto import MotoServer
 
@@ -46,10 +46,10 @@ def _nothing_is_left_behind() -> Iterator[None]:
     """At the end no thread that would keep the interpreter alive is left, and no child process."""
     threads_before, children_before = set(threading.enumerate()), _children()
     yield
-    deadline = time.monotonic() + LEAVE_SECONDS
+    deadline = clock_now() + LEAVE_SECONDS
     left = [one for one in threading.enumerate() if not one.daemon and one not in threads_before]
     for one in left:
-        one.join(max(0.0, deadline - time.monotonic()))
+        one.join(max(0.0, deadline - clock_now()))
     threads = [one.name for one in left if one.is_alive()]
     children = _children() - children_before
     assert (threads, children) == ([], set()), "threads and child processes left behind"

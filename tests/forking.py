@@ -3,9 +3,10 @@
 import ctypes
 import os
 import select
-import time
 from collections.abc import Callable
 from typing import Any
+
+from secrets_actor.clock import now as clock_now
 
 PATIENCE = 30.0
 
@@ -29,9 +30,9 @@ def in_child(question: Callable[[], Any], fork: Callable[[], int] = os.fork) -> 
         os._exit(0)
     os.close(writer)
     try:
-        deadline = time.monotonic() + PATIENCE
+        deadline = clock_now() + PATIENCE
         heard = b""
-        while select.select([reader], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        while select.select([reader], [], [], max(0.0, deadline - clock_now()))[0]:
             part = os.read(reader, 4096)
             if not part:
                 return heard.decode()

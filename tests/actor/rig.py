@@ -6,7 +6,6 @@ holds those a test wants to catch in the middle.
 
 import contextlib
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from secrets_actor import LocalSettings, LogSettings, Settings, System
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.errors import SecretNotFound
 from secrets_actor.domain.operations import Delete, Get, List, Operation, Set
 from secrets_actor.domain.ports import Answer, Backend, BackendKit, CallContext, CredentialSource
@@ -29,9 +29,9 @@ ARN: Final = "arn:local:secretsmanager:local:000000000000:secret:{}-aBcDeF"
 
 def eventually(holds: Callable[[], object], what: str = "it") -> None:
     """Return when *holds* is true. Raises `AssertionError` after `PATIENCE` seconds."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = clock_now() + PATIENCE
     while not holds():
-        assert time.monotonic() < deadline, f"{what} did not come about"
+        assert clock_now() < deadline, f"{what} did not come about"
         threading.Event().wait(0.005)
 
 

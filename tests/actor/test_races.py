@@ -5,12 +5,12 @@ Such orders come about by chance and rarely, so these tests put the messages int
 
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
 from secrets_actor import Restore, SecretNotFound, Set, System, UnknownMessage, Unreachable
 from secrets_actor.actor.jobs import FetchCredentials, Job, JobDone, JobFailed, Nudge, Overdue, WorkerReady
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.operations import Get, Operation
 from secrets_actor.domain.ports import Answer, CallContext
@@ -143,8 +143,8 @@ def test_an_earlier_actors_credentials_and_jobs_mean_nothing_to_the_next(tmp_pat
         stranger = some_worker(system)
         actor = kill(system, "secrets")
         theirs = Credentials("AKIA", SecretValue("theirs"))
-        actor.post(JobDone(stranger, FetchCredentials(0, time.monotonic()), theirs))
-        actor.post(JobFailed(stranger, FetchCredentials(0, time.monotonic()), Unreachable("no")))
+        actor.post(JobDone(stranger, FetchCredentials(0, clock_now()), theirs))
+        actor.post(JobFailed(stranger, FetchCredentials(0, clock_now()), Unreachable("no")))
         actor.post(JobFailed(stranger, job_of(spy), SecretNotFound("no")))
 
         assert system.secrets.get("a", refresh=True).reveal() == "v"

@@ -1,7 +1,6 @@
 """A worker may die at any moment, be it killed, crashed or hung: its caller notices nothing, or gets a typed error."""
 
 import threading
-import time
 import uuid
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 
 from secrets_actor import DeadlineExceeded, SecretNotFound, ServerDown, System, WorkerCrashed
 from secrets_actor.actor.staff import MAX_HUNG
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.operations import Get, Operation
 from secrets_actor.domain.ports import Answer, BackendKit, CallContext
 from secrets_actor.otp import Pid
@@ -155,12 +155,12 @@ def test_a_worker_cut_off_while_it_connects_closes_what_it_then_opened(tmp_path:
 def test_a_worker_that_hangs_is_cut_off_and_its_caller_told_on_time(system: System, shelf: Shelf, watch: Watch) -> None:
     shelf.put("b", "v")
     shelf.hold("get", "a")
-    begun = time.monotonic()
+    begun = clock_now()
 
     error = failure(lambda: system.secrets.get("a", timeout=0.5))
 
     assert type(error) is DeadlineExceeded
-    assert 0.5 <= time.monotonic() - begun < 1.0
+    assert 0.5 <= clock_now() - begun < 1.0
     eventually(lambda: watch.count("ProcessDisowned", "worker") == 1)
     assert system.secrets.get("b").reveal() == "v"
     assert system.tree().disowned != ()
@@ -198,7 +198,7 @@ def test_callers_with_little_time_on_a_store_that_hangs_do_not_bring_the_tree_do
     """The backend keeps to its deadline, if late: nobody is killed for that, so no restarts are counted."""
 
     def hang(_operation: Operation[object], context: CallContext) -> None:
-        threading.Event().wait(max(0.0, context.deadline - time.monotonic()) + 0.05)
+        threading.Event().wait(max(0.0, context.deadline - clock_now()) + 0.05)
 
     shelf.before = hang
     gave_up: list[object] = []
@@ -260,8 +260,8 @@ def test_killing_every_worker_again_and_again_loses_no_call(system: System, shel
 
     callers = [in_background(lambda name=name: ask(name)) for name in "abcdabcd"]
     killed = 0
-    deadline = time.monotonic() + 10
-    while killed < 60 and time.monotonic() < deadline:
+    deadline = clock_now() + 10
+    while killed < 60 and clock_now() < deadline:
         alive: list[Pid] = [pid for pid in workers(system) if pid.is_alive()]
         for pid in alive[:1]:
             pid.kill()
@@ -282,8 +282,8 @@ def test_a_tree_that_gives_up_answers_every_caller_and_tells_its_owner(tmp_path:
     callers = [in_background(lambda k=k: system.secrets.get(f"k{k}", timeout=30)) for k in range(8)]
     hold.wait()
     core = supervisor(system, "core")
-    deadline = time.monotonic() + 20
-    while system.is_running() and time.monotonic() < deadline:
+    deadline = clock_now() + 20
+    while system.is_running() and clock_now() < deadline:
         pid = system.whereis("secrets")
         if pid is not None:
             pid.kill()

@@ -2,7 +2,6 @@
 
 import secrets
 import threading
-import time
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from pathlib import Path
 from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
 from secrets_actor.backends.local.opening import open_store
 from secrets_actor.backends.local.shelf import LocalShelf
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.operations import Set
 from secrets_actor.domain.semantics import perform
 
@@ -19,7 +19,7 @@ AT_ONCE = 5_000
 
 def fill(folder: Path, names: Sequence[str], value: str) -> None:
     """Set each of *names* to *value*."""
-    deadline = time.monotonic() + 600
+    deadline = clock_now() + 600
     opened = open_store(folder, KeyFile(folder / KEY_NAME), deadline=deadline, closed=threading.Event(), makes=True)
     for start in range(0, len(names), AT_ONCE):
         part = names[start : start + AT_ONCE]

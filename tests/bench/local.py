@@ -12,6 +12,7 @@ from typing import Any
 
 import secrets_actor
 from secrets_actor.backends.local.backend import kit
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.operations import Get, List, Set
 from secrets_actor.domain.ports import Backend, CallContext
 from secrets_actor.runtime.settings import LocalSettings
@@ -50,10 +51,10 @@ def backend_pair(backend: Backend) -> Pair:
     """(get, set) of a bare backend, in this thread."""
 
     def get(name: str) -> Any:
-        return backend.perform(Get(name), CallContext(time.monotonic() + TIMEOUT))
+        return backend.perform(Get(name), CallContext(clock_now() + TIMEOUT))
 
     def put(name: str, value: str) -> Any:
-        return backend.perform(Set(name, value), CallContext(time.monotonic() + TIMEOUT))
+        return backend.perform(Set(name, value), CallContext(clock_now() + TIMEOUT))
 
     return get, put
 
@@ -117,7 +118,7 @@ def first_list(_stub: Any, rounds: int, share: int) -> list[Row]:
         for _ in range(max(1, rounds // share)):
             backend = kit(path=Path(folder, "ours"), recovery_window=30).connect()
             backend_pair(backend)[0]("bench/000007")
-            context = CallContext(time.monotonic() + TIMEOUT)
+            context = CallContext(clock_now() + TIMEOUT)
             listed = p50(lambda _, backend=backend, context=context: backend.perform(List(), context), ["all"])
             backend.close()
             found.append((listed, p50(lambda _: heads(), ["all"])))

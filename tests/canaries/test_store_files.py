@@ -23,7 +23,7 @@ from secrets_actor.backends.local.upkeep.copies import backup
 from secrets_actor.backends.local.upkeep.rekey import rekey
 folder, name, description, key, tag, value, other = pathlib.Path(sys.argv[1]), *sys.argv[2:]
 system = start(Settings(local=LocalSettings(path=folder)))
-secrets, later = system.secrets, lambda: time.monotonic() + 60
+secrets, later = system.secrets, lambda: time.clock_gettime(time.CLOCK_BOOTTIME) + 60
 def write():
     for number in range(12):
         secrets.set(f"{name}/{number}", value * (1 + 40 * number), description=description, tags={key: tag})
@@ -168,9 +168,9 @@ for turn in range(4):
         folder.mkdir(); os.system(f"chmod 700 {folder}")
     backend = kit(path=folder, recovery_window=30).connect()
     for name in "ab":
-        backend.perform(Set(name, "x" * 9000), CallContext(time.monotonic() + 30))
-    rekey(folder, KeyFile(folder / "key"), deep=True, deadline=time.monotonic() + 30)
-    backup(folder, KeyFile(folder / "key"), folder / "copy", deadline=time.monotonic() + 30)
+        backend.perform(Set(name, "x" * 9000), CallContext(time.clock_gettime(time.CLOCK_BOOTTIME) + 30))
+    rekey(folder, KeyFile(folder / "key"), deep=True, deadline=time.clock_gettime(time.CLOCK_BOOTTIME) + 30)
+    backup(folder, KeyFile(folder / "key"), folder / "copy", deadline=time.clock_gettime(time.CLOCK_BOOTTIME) + 30)
     backend.close()
 print(json.dumps(changed)); print(len(opened))
 """

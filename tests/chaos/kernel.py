@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from secrets_actor.clock import now as clock_now
 from secrets_actor.otp import (
     SHUTDOWN,
     CallFailed,
@@ -135,8 +136,8 @@ class Chaos:
         callers = [threading.Thread(target=self._call, args=(self.random.random(),)) for _ in range(CALLERS)]
         for caller in callers:
             caller.start()
-        ends = time.monotonic() + seconds
-        while time.monotonic() < ends:
+        ends = clock_now() + seconds
+        while clock_now() < ends:
             self._strike()
             time.sleep(self.random.expovariate(1 / 0.004))
         self.over.set()
@@ -196,8 +197,8 @@ class Chaos:
                 target.kill()
 
     def _heal(self) -> None:
-        deadline = time.monotonic() + WHOLE_WITHIN
-        while time.monotonic() < deadline:
+        deadline = clock_now() + WHOLE_WITHIN
+        while clock_now() < deadline:
             try:
                 if all(call(self.node.name(name), 1, 1.0) == 1 for name in LEAVES):
                     time.sleep(2 * DEADLINE)  # the last to hang
@@ -231,8 +232,8 @@ class Chaos:
             self.report.problems.append(f"{node.id}: the observer saw {seen} restarts, the tree shows {counted}")
 
     def _check_threads(self) -> None:
-        deadline = time.monotonic() + WHOLE_WITHIN
-        while time.monotonic() < deadline:
+        deadline = clock_now() + WHOLE_WITHIN
+        while clock_now() < deadline:
             left = [one.name for one in threading.enumerate() if "#" in one.name and self._is_ours(one)]
             if not left and not self.node.disowned:
                 return

@@ -33,6 +33,7 @@ from secrets_actor import (
     System,
     WorkerCrashed,
 )
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.otp import Pid
 from tests.actor.rig import Watch, audit_log, settings, supervisor, whole, workers
@@ -114,7 +115,7 @@ class Storm:
 
     def _call(self, what: Callable[..., Any], *given: Any, timeout: float, **more: Any) -> Any:
         """The answer of *what*, or the error; counted, and on time."""
-        begun = time.monotonic()
+        begun = clock_now()
         found: Any
         try:
             found = what(*given, timeout=timeout, **more)
@@ -122,7 +123,7 @@ class Storm:
         except EXPECTED as error:
             found = error
             outcome = type(error).__name__
-        took = time.monotonic() - begun
+        took = clock_now() - begun
         with self._lock:
             self.report.made += 1
             self.report.outcomes[outcome] += 1
@@ -177,11 +178,11 @@ class Storm:
     # --- the killer -------------------------------------------------------------------------------------------
 
     def _strike(self, seconds: float) -> None:
-        begun = time.monotonic()
+        begun = clock_now()
         once = {name: self.random.uniform(0.2, 0.8) * seconds for name in ONCE}
         budget = dict.fromkeys(RATES, 0.0)
         last = begun
-        while (now := time.monotonic()) - begun < seconds:
+        while (now := clock_now()) - begun < seconds:
             for name in RATES:
                 budget[name] += RATES[name] / 10.0 * (now - last)
             last = now
@@ -214,9 +215,9 @@ class Storm:
 
     def _check_health(self) -> None:
         report, secrets = self.report, self.system.secrets
-        deadline = time.monotonic() + WHOLE_WITHIN
+        deadline = clock_now() + WHOLE_WITHIN
         while not (self.system.is_running() and whole(self.system) and not self.system.tree().disowned):
-            if time.monotonic() > deadline:
+            if clock_now() > deadline:
                 report.problems.append(f"the tree is not whole: {self.system.tree()}")
                 break
             threading.Event().wait(0.01)
@@ -238,9 +239,9 @@ class Storm:
         told = Counter(one["outcome"] for one in audit_log(self.folder))
         if told["ok"] < report.outcomes["answered"]:
             report.problems.append(f"{report.outcomes['answered']} answers, but {told['ok']} audit records of them")
-        deadline = time.monotonic() + WHOLE_WITHIN
+        deadline = clock_now() + WHOLE_WITHIN
         while left := [one.name for one in threading.enumerate() if "#" in one.name]:
-            if time.monotonic() > deadline:
+            if clock_now() > deadline:
                 report.problems.append(f"threads left: {left}")
                 break
             threading.Event().wait(0.01)

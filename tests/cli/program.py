@@ -8,7 +8,6 @@ import select
 import subprocess
 import sys
 import termios
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from secrets_actor.clock import now as clock_now
 from tests.servers.account import REGION, Keys
 from tests.servers.process import ROOT
 
@@ -155,7 +155,7 @@ class Terminal:
 
     def wait_for(self, text: str, count: int = 1) -> None:
         """Return when *text* has been shown *count* times."""
-        deadline = time.monotonic() + SECONDS
+        deadline = clock_now() + SECONDS
         while self.transcript.count(text) < count:
             assert self._read(deadline), f"ended without {text!r}: {self.transcript}"
 
@@ -165,13 +165,13 @@ class Terminal:
 
     def wait_for_end(self) -> int:
         """The exit code."""
-        deadline = time.monotonic() + SECONDS
+        deadline = clock_now() + SECONDS
         while self._read(deadline):
             pass
         return self.process.wait(SECONDS)
 
     def _read(self, deadline: float) -> bool:
-        readable, _, _ = select.select([self._ours], [], [], max(0.0, deadline - time.monotonic()))
+        readable, _, _ = select.select([self._ours], [], [], max(0.0, deadline - clock_now()))
         assert readable, f"nothing came: {self.transcript}"
         try:
             read = os.read(self._ours, 65536)

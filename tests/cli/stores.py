@@ -4,7 +4,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from typing import Final
 
 from secrets_actor.backends.local.backend import LocalBackend, kit
 from secrets_actor.backends.local.master_key import MasterKeySource
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.operations import Set
 from secrets_actor.domain.semantics import perform
 from tests.cli.program import Done, Program
@@ -37,7 +37,7 @@ def fill(folder: Path) -> None:
                 new_id, now = f"{number:032}", datetime.now(UTC)
                 perform(shelf, operation, now, new_id=new_id, recovery_window=30, choose=lambda _below: 0)  # type: ignore[arg-type]
 
-        backend.on_shelf(work, time.monotonic() + 30, writes=True)
+        backend.on_shelf(work, clock_now() + 30, writes=True)
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def values(folder: Path, key: MasterKeySource | None = None) -> dict[str, str | 
                 one.name: shelf.value(one, one.stages["AWSCURRENT"]).reveal()  # type: ignore[union-attr]
                 for one in shelf.every()
             },
-            time.monotonic() + 30,
+            clock_now() + 30,
             writes=False,
         )
 

@@ -18,7 +18,8 @@ from secrets_actor.domain.operations import Set
 from secrets_actor.domain.ports import CallContext
 backend = kit(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
 for number in itertools.count():
-    backend.perform(Set(f"new/{{number}}", f"{CANARY} {{number}}"), CallContext(time.monotonic() + 30))
+    context = CallContext(time.clock_gettime(time.CLOCK_BOOTTIME) + 30)
+    backend.perform(Set(f"new/{{number}}", f"{CANARY} {{number}}"), context)
     print(number, flush=True)
 """
 

@@ -1,7 +1,6 @@
 """Actors of the host program ask and tell ours, as they do with any pykka actor."""
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from secrets_actor import (
     System,
     UnknownMessage,
 )
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.secret import SecretValue
 from tests.actor.rig import Shelf, Watch, eventually, failure, kill, process, running, settings
 
@@ -147,7 +147,7 @@ def test_whoever_waits_when_the_actor_dies_is_told(system: System, host: Any, sh
 
 def test_asking_after_the_stop_is_refused_at_once(system: System, host: Any) -> None:
     system.stop()
-    begun = time.monotonic()
+    begun = clock_now()
 
     assert type(failure(lambda: system.ref.ask(Get("a"), timeout=30))) is ServerDown
     host.ask(("ask later", Get("a"), "late"))
@@ -155,7 +155,7 @@ def test_asking_after_the_stop_is_refused_at_once(system: System, host: Any) -> 
     assert me.hears.acquire(timeout=10)
     assert type(me.heard[0].error) is ServerDown
     system.ref.tell(Set("a", SecretValue("v")))  # goes nowhere, as told things may
-    assert time.monotonic() - begun < 2.0
+    assert clock_now() - begun < 2.0
 
 
 def test_an_asker_without_a_deadline_of_his_own_gets_the_configured_one(
@@ -165,12 +165,12 @@ def test_an_asker_without_a_deadline_of_his_own_gets_the_configured_one(
         System(settings(tmp_path, call_timeout_seconds=0.3), kit=shelf.kit(), observer=watch), shelf
     ) as system:
         shelf.hold("set")
-        begun = time.monotonic()
+        begun = clock_now()
         error = failure(lambda: system.ref.ask(Set("a", SecretValue("v"), TOKEN), timeout=20))
 
         assert type(error) is DeadlineExceeded
         assert error.token == TOKEN
-        assert 0.3 <= time.monotonic() - begun < 1.0
+        assert 0.3 <= clock_now() - begun < 1.0
 
 
 @pytest.mark.parametrize("reply_to", [None, "nobody", pykka.ThreadingFuture()], ids=["None", "text", "a future"])

@@ -1,12 +1,12 @@
 """A backend as the suite talks to it: operations as methods, names of its own, the table of divergences at hand."""
 
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.descriptions import SecretDescription
 from secrets_actor.domain.errors import InvalidRequest, SecretDeleted, SecretNotFound, SecretsError
 from secrets_actor.domain.operations import (
@@ -62,7 +62,7 @@ def aws_kit(url: str | None, keys: Keys, *, region: str = REGION, timeout: float
 
 def perform(backend: Backend, kit: BackendKit, operation: Operation[T], *, seconds: float = SECONDS) -> Answer[T]:
     """Carry *operation* out as a worker does: with fresh credentials and a deadline."""
-    deadline = time.monotonic() + seconds
+    deadline = clock_now() + seconds
     credentials = None if kit.credentials is None else kit.credentials.fetch(deadline)
     return backend.perform(operation, CallContext(deadline, credentials))
 
@@ -86,7 +86,7 @@ class Store:
     prefix: str = field(default_factory=lambda: f"contract/{uuid.uuid4().hex[:10]}")
     written: set[str] = field(default_factory=set)
     patience: float = 0.0
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = clock_now
     pause: Callable[[float], object] = threading.Event().wait
 
     def __post_init__(self) -> None:

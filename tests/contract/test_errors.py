@@ -1,12 +1,12 @@
 """What fails is typed, carries its facts, and shows nothing of values; and a closed backend stays closed."""
 
 import threading
-import time
 import traceback
 from typing import Final
 
 import pytest
 
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.errors import (
     SecretDeleted,
     SecretExists,
@@ -79,15 +79,15 @@ def test_no_error_shows_a_value_or_hides_another_error(store: Store) -> None:
 
 def test_an_operation_whose_deadline_has_passed_fails_at_once(store: Store) -> None:
     store.set(store.name(), "hunter2")
-    credentials = store.kit.credentials.fetch(time.monotonic() + 5) if store.kit.credentials else None
-    context = CallContext(time.monotonic() - 1, credentials)
-    started = time.monotonic()
+    credentials = store.kit.credentials.fetch(clock_now() + 5) if store.kit.credentials else None
+    context = CallContext(clock_now() - 1, credentials)
+    started = clock_now()
 
     with pytest.raises(SecretsError) as raised:
         store.backend.perform(Get(store.name()), context)
 
     assert raised.value.retryable
-    assert time.monotonic() - started < 2
+    assert clock_now() - started < 2
     assert store.get(store.name()).reveal() == "hunter2"
 
 

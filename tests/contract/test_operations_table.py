@@ -2,7 +2,6 @@
 
 import inspect
 import re
-import time
 from typing import Any, Final
 
 import pytest
@@ -11,6 +10,7 @@ import secrets_actor
 from secrets_actor.backends.aws.backend import kit
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
 from secrets_actor.client.secrets import Secrets
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import operations as ops
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import SecretsError
@@ -82,7 +82,7 @@ def sent(operation: ops.Operation[Any], script: tuple[Behaviour, ...]) -> set[st
         ).connect()
         try:
             keys = Credentials("AKIDEXAMPLE", SecretValue("secret"))
-            backend.perform(operation, CallContext(time.monotonic() + 15, keys))
+            backend.perform(operation, CallContext(clock_now() + 15, keys))
         finally:
             backend.close()
         heads = [request.head.decode() for request in server.requests]

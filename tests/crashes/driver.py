@@ -12,7 +12,6 @@ import os
 import random
 import select
 import signal
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
 from secrets_actor.backends.local.opening import is_there
 from secrets_actor.backends.local.upkeep.rekey import rekey
 from secrets_actor.backends.local.upkeep.verify import verify
+from secrets_actor.clock import now as clock_now
 from secrets_actor.testing.shelf import Shelf
 from tests.crashes.plan import SECONDS, WINDOW, Deed, Rekey, State, carry_out, child, deeds, known, stored
 
@@ -150,7 +150,7 @@ class Driver:
             if not is_there(self._folder, KeyFile(self._folder / KEY_NAME)):
                 return {}  # it was not made yet
             found = stored(self._folder)
-            verified = verify(self._folder, KeyFile(self._folder / KEY_NAME), deadline=time.monotonic() + SECONDS)
+            verified = verify(self._folder, KeyFile(self._folder / KEY_NAME), deadline=clock_now() + SECONDS)
         except Exception as exc:
             self.report.problems.append(f"the store does not open: {exc!r}")
             return None
@@ -162,7 +162,7 @@ class Driver:
 
     def _finish(self) -> None:
         """A last rekey brings what was begun to its end, and what is in the store stays."""
-        key, deadline = KeyFile(self._folder / KEY_NAME), time.monotonic() + SECONDS
+        key, deadline = KeyFile(self._folder / KEY_NAME), clock_now() + SECONDS
         rekey(self._folder, key, deep=True, deadline=deadline)
         verified = verify(self._folder, key, deadline=deadline)
         if not verified.clean or verified.unfinished is not None or stored(self._folder) != known(self._model):
@@ -205,12 +205,12 @@ class _Child:
         return heard + list(self._lines(then))
 
     def _lines(self, seconds: float) -> Iterator[str]:
-        deadline = time.monotonic() + seconds
+        deadline = clock_now() + seconds
         while True:
             while b"\n" in self._rest:
                 line, _, self._rest = self._rest.partition(b"\n")
                 yield line.decode()
-            left = max(0.0, deadline - time.monotonic())
+            left = max(0.0, deadline - clock_now())
             if not select.select([self._reader], [], [], left)[0]:
                 return
             part = os.read(self._reader, 4096)
@@ -224,7 +224,7 @@ def _rekey_on(folder: Path, told: int) -> None:
     key = KeyFile(folder / KEY_NAME)
     for turn in range(1_000_000):
         if (folder / "secrets.db").exists():
-            rekey(folder, key, deep=turn % 2 == 0, deadline=time.monotonic() + SECONDS)
+            rekey(folder, key, deep=turn % 2 == 0, deadline=clock_now() + SECONDS)
 
 
 def _kind(deed: Deed) -> str:

@@ -3,7 +3,6 @@
 import os
 import random
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from secrets_actor.backends.local.backend import kit
 from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
 from secrets_actor.backends.local.opening import open_store
 from secrets_actor.backends.local.upkeep.rekey import rekey
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.operations import Delete, List, MoveStage, Operation, Put, Restore, Set, Tag, Update
 from secrets_actor.domain.ports import CallContext
 from secrets_actor.domain.semantics.shelf import Shelf as AnyShelf
@@ -54,7 +54,7 @@ def known(shelf: AnyShelf) -> State:
 
 def stored(folder: Path) -> State:
     """What is in the store in *folder*."""
-    deadline = time.monotonic() + SECONDS
+    deadline = clock_now() + SECONDS
     opened = open_store(folder, KeyFile(folder / KEY_NAME), deadline=deadline, closed=threading.Event())
     try:
         return opened.read(known, deadline)
@@ -116,15 +116,15 @@ def child(folder: Path, plan: list[Deed], told: int) -> None:
 
     say("opening")
     backend = kit(path=folder, recovery_window=WINDOW).connect()
-    backend.perform(List(), CallContext(time.monotonic() + SECONDS))
+    backend.perform(List(), CallContext(clock_now() + SECONDS))
     say("opened")
     for number, deed in enumerate(plan):
         say(f"begin {number}")
         if isinstance(deed, Rekey):
-            deadline = time.monotonic() + SECONDS
+            deadline = clock_now() + SECONDS
             rekey(folder, KeyFile(folder / KEY_NAME), deep=deed.deep, deadline=deadline)
         else:
-            backend.perform(deed, CallContext(time.monotonic() + SECONDS))
+            backend.perform(deed, CallContext(clock_now() + SECONDS))
         say(f"done {number}")
     say("idle")
     threading.Event().wait(SECONDS)

@@ -30,6 +30,7 @@ from secrets_actor import (
     Set,
     System,
 )
+from secrets_actor.clock import now as clock_now
 from secrets_actor.otp import Pid
 from tests.actor.rig import workers
 from tests.linearizability.checker import Verdict, check
@@ -123,7 +124,7 @@ class Traffic:
 
     def run(self) -> Report:
         """Have it done, and judge it."""
-        begun = time.monotonic()
+        begun = clock_now()
         self._ends = begun + self._seconds
         callers = [
             threading.Thread(target=self._call, args=(number, random.Random(self._random.random())))
@@ -139,7 +140,7 @@ class Traffic:
                 self.report.problems.append(f"caller {number} waits still")
         self._over.set()
         killer.join(10.0)
-        self.report.seconds = time.monotonic() - begun
+        self.report.seconds = clock_now() - begun
         self._judge()
         return self.report
 
@@ -147,9 +148,9 @@ class Traffic:
         report, sums = self.report, self.report.sums
         if sums["asked"] != sums["answered"] + sums["refused"] + sums["timed out"]:
             report.problems.append("a call is unaccounted for")
-        begun = time.monotonic()
+        begun = clock_now()
         report.verdict = check(self.acts)
-        report.checked_in = time.monotonic() - begun
+        report.checked_in = clock_now() - begun
 
     # --- callers --------------------------------------------------------------------------------------------------
 
@@ -157,7 +158,7 @@ class Traffic:
         acts: list[Act] = []
         mine = Report()
         try:
-            while next(self._numbers) < self._operations and time.monotonic() < self._ends:
+            while next(self._numbers) < self._operations and clock_now() < self._ends:
                 acts.append(self._act(f"caller {number}", dice, mine))
         except BaseException as error:
             mine.problems.append(f"a caller was told {type(error).__name__}: {error}")
@@ -228,11 +229,11 @@ class Traffic:
     def _kill(self, dice: random.Random) -> None:
         rates = {"worker": self._mix.worker_kills, "secrets": self._mix.actor_kills}
         due = {name: dice.expovariate(rate) for name, rate in rates.items() if rate}
-        begun = time.monotonic()
+        begun = clock_now()
         while not self._over.wait(0.005):
             self._also(dice)
             for name, when in due.items():
-                if time.monotonic() - begun > when:
+                if clock_now() - begun > when:
                     due[name] = when + dice.expovariate(rates[name])
                     self._strike(name, dice)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from secrets_actor.clock import now as clock_now
 from secrets_actor.otp import (
     Clock,
     GenServer,
@@ -143,7 +144,7 @@ class Listener(Echo):
 
 def eventually(condition: Callable[[], Any], what: str = "it") -> None:
     """Poll until *condition* holds."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = clock_now() + PATIENCE
     while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come to hold"
+        assert clock_now() < deadline, f"{what} did not come to hold"
         time.sleep(0.002)

@@ -8,10 +8,10 @@ import json
 import socket
 import struct
 import threading
-import time
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, Self
 
+from secrets_actor.clock import now as clock_now
 from tests.servers.wire import Message, Stream, hang_up
 
 GATE_SECONDS: Final = 30.0
@@ -215,14 +215,12 @@ class Gate:
         `GATE_SECONDS`, so that a forgotten gate hangs nobody."""
         if self._only not in request.raw:
             return
-        deadline = time.monotonic() + GATE_SECONDS
+        deadline = clock_now() + GATE_SECONDS
         with self._changed:
             self._held += 1
             self._changed.notify_all()
             try:
-                free = self._changed.wait_for(
-                    lambda: self._open or self._passes or self._ended, deadline - time.monotonic()
-                )
+                free = self._changed.wait_for(lambda: self._open or self._passes or self._ended, deadline - clock_now())
                 if self._ended or not free:
                     raise ConnectionAbortedError("held until the end")
                 if not self._open:

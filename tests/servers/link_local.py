@@ -11,9 +11,10 @@ import os
 import socket
 import struct
 import sys
-import time
 from pathlib import Path
 from typing import Final
+
+from secrets_actor.clock import now as clock_now
 
 NOT_ALLOWED: Final = 77
 METADATA, ECS, EKS = "169.254.169.254", "169.254.170.2", "169.254.170.23"
@@ -69,7 +70,7 @@ def look(environment: dict[str, str]) -> tuple[str, str]:
     for name in [name for name in os.environ if name.startswith("AWS_") or name.lower().endswith("_proxy")]:
         del os.environ[name]
     os.environ.update(environment, AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
-    ours = DefaultChain().fetch(time.monotonic() + 10)
+    ours = DefaultChain().fetch(clock_now() + 10)
     theirs = botocore.session.Session().get_credentials().get_frozen_credentials()
     return ours.access_key_id, theirs.access_key
 

@@ -9,7 +9,6 @@ import json
 import secrets
 import socket
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
+
+from secrets_actor.clock import now as clock_now
 
 ROLE: Final = "instance-role"
 ROLES: Final = "/latest/meta-data/iam/security-credentials/"
@@ -157,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not stated.isdigit() or not 1 <= int(stated) <= 21_600:
             return _Reply(400)
         token = secrets.token_urlsafe(32)
-        self.service.tokens[token] = time.monotonic() + int(stated)
+        self.service.tokens[token] = clock_now() + int(stated)
         return _Reply(200, token.encode(), headers={"X-aws-ec2-metadata-token-ttl-seconds": stated})
 
     def _found(self) -> _Reply:
@@ -175,7 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
         switches, token = self.service.switches, self.headers.get("X-aws-ec2-metadata-token")
         if token is None and not switches.version_1:
             return _Reply(401)
-        if token is not None and self.service.tokens.get(token, 0.0) < time.monotonic():
+        if token is not None and self.service.tokens.get(token, 0.0) < clock_now():
             return _Reply(401)
         if switches.role is not None and self.path == ROLES:
             return _Reply(200, switches.role.encode())

@@ -15,13 +15,14 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+
+from secrets_actor.clock import now as clock_now
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 START_SECONDS: Final = 30.0
@@ -157,8 +158,8 @@ class ServerProcess:
     def _wait_until_ready(self) -> bool:
         """True when it answers, False when it ended first. Raises `ServerFailed` past the deadline."""
         assert self._process is not None
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
+        deadline = clock_now() + START_SECONDS
+        while clock_now() < deadline:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(0.03)  # the pause between two looks; ends at once when the server does
                 return False

@@ -4,13 +4,13 @@ import http.client
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 import pytest
 
+from secrets_actor.clock import now as clock_now
 from tests.servers.behaviours import (
     Answer,
     Behaviour,
@@ -98,11 +98,11 @@ def test_other_answers_come_as_they_are_written(behaviour: Behaviour, status: in
 
 def test_a_drip_takes_its_time_and_comes_whole() -> None:
     with FaultyServer(Answer(b"0123456789", drip=0.01)) as server:
-        started = time.monotonic()
+        started = clock_now()
         _, body = ask(server.port)
 
     assert body == b"0123456789"
-    assert time.monotonic() - started >= 0.09
+    assert clock_now() - started >= 0.09
 
 
 def test_each_connection_gets_its_behaviour_and_the_last_one_stays() -> None:

@@ -1,6 +1,5 @@
 """A store whose contents are known, and what a program sees of it: each answer is right, or a typed error."""
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any, Final, TypeVar
 from secrets_actor.backends.local.backend import kit
 from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
 from secrets_actor.backends.local.upkeep.verify import verify
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.errors import SecretNotFound, SecretsError
 from secrets_actor.domain.operations import (
     Delete,
@@ -40,7 +40,7 @@ def known_backend(folder: Path) -> Backend:
 
 def ask(backend: Backend, operation: Operation[T]) -> T:
     """The answer's value."""
-    return backend.perform(operation, CallContext(time.monotonic() + SECONDS)).value
+    return backend.perform(operation, CallContext(clock_now() + SECONDS)).value
 
 
 @dataclass(slots=True)
@@ -216,7 +216,7 @@ def _look_at(backend: Backend, name: str, known: Known, seen: Seen) -> None:
 def verified(folder: Path) -> str:
     """What `verify` says: `clean`, `damage`, or the type of its error."""
     try:
-        found = verify(folder, KeyFile(folder / KEY_NAME), deadline=time.monotonic() + SECONDS)
+        found = verify(folder, KeyFile(folder / KEY_NAME), deadline=clock_now() + SECONDS)
     except SecretsError as exc:
         return type(exc).__name__
     return "clean" if found.clean else "damage"

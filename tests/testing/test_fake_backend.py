@@ -1,13 +1,13 @@
 """The fake's switches, over bare connections: it fails, holds and counts as it is told."""
 
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import pytest
 
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.errors import BackendTimeout, RequestFailed, SecretDeleted, Throttled
 from secrets_actor.domain.operations import Delete, Get, List, Operation, Set
 from secrets_actor.domain.ports import Backend, CallContext
@@ -34,7 +34,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def ask(backend: Backend, operation: Operation[T], *, until: float | None = None) -> T:
-    return backend.perform(operation, CallContext(time.monotonic() + SECONDS if until is None else until)).value
+    return backend.perform(operation, CallContext(clock_now() + SECONDS if until is None else until)).value
 
 
 def get(store: FakeStore) -> str | bytes:
@@ -171,7 +171,7 @@ def test_a_close_from_another_thread_ends_what_is_held(store: FakeStore, pool: T
 
 def test_the_deadline_ends_what_is_held(store: FakeStore) -> None:
     with store.hold(), pytest.raises(BackendTimeout):
-        ask(store.kit().connect(), Get(NAME), until=time.monotonic() + 0.02)
+        ask(store.kit().connect(), Get(NAME), until=clock_now() + 0.02)
 
 
 def test_the_deadline_is_that_of_the_clock_given(pool: ThreadPoolExecutor) -> None:

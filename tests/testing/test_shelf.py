@@ -2,7 +2,6 @@
 
 import secrets
 import tempfile
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -14,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secrets_actor.backends.local.backend import kit as local_kit
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.descriptions import SecretDescription
 from secrets_actor.domain.errors import SecretsError, UnknownMessage
 from secrets_actor.domain.operations import (
@@ -113,7 +113,7 @@ class Asked:
     def ask(self, make: Callable[[], Operation[Any]]) -> None:
         try:
             operation = make()
-            answer = self.backend.perform(operation, CallContext(time.monotonic() + 30)).value
+            answer = self.backend.perform(operation, CallContext(clock_now() + 30)).value
         except SecretsError as error:
             self.answers.append(type(error))
             return
@@ -167,7 +167,7 @@ def test_it_answers_as_the_local_store_does(steps: list[tuple[Any, ...]]) -> Non
                 if kind is timedelta:
                     clock[0] += timedelta(days=arguments[0])
                     for _ in range(2):  # the local store takes two looks at the clock
-                        stores[1].backend.perform(List(), CallContext(time.monotonic() + 30))
+                        stores[1].backend.perform(List(), CallContext(clock_now() + 30))
                         seconds[0] += 7200.0
                     continue
                 for store in stores:
@@ -219,7 +219,7 @@ def test_a_refusal_carries_awss_code_and_the_request_id() -> None:
     backend = FakeStore().kit().connect()
 
     with pytest.raises(SecretsError) as raised:
-        backend.perform(Get("app/a"), CallContext(time.monotonic() + 30))
+        backend.perform(Get("app/a"), CallContext(clock_now() + 30))
 
     facts = vars(raised.value)
     assert (facts["aws_code"], facts["status"], facts["request_id"]) == ("ResourceNotFoundException", 400, "fake-1")

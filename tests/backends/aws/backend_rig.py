@@ -1,7 +1,6 @@
 """One backend against a server: an emulator, or one that misbehaves on cue."""
 
 import json
-import time
 from typing import Any, TypeVar
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from secrets_actor.backends.aws.backend import kit
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
+from secrets_actor.clock import now as clock_now
 from secrets_actor.clock import utc_now
 from secrets_actor.domain import errors
 from secrets_actor.domain.credentials import Credentials
@@ -43,7 +43,7 @@ def connect(url: str, *, timeout: float = 5.0, clock: Any = utc_now, window: int
 
 def context(keys: Keys = FAKE, within: float = LONG) -> CallContext:
     token = None if keys.session_token is None else SecretValue(keys.session_token)
-    return CallContext(time.monotonic() + within, Credentials(keys.access_key_id, SecretValue(keys.secret_key), token))
+    return CallContext(clock_now() + within, Credentials(keys.access_key_id, SecretValue(keys.secret_key), token))
 
 
 def do(backend: Backend, operation: Operation[T], keys: Keys = FAKE, within: float = LONG) -> T:

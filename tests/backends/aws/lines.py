@@ -1,6 +1,5 @@
 """Kits against a server under test, one get over them, and what the server saw."""
 
-import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -11,6 +10,7 @@ from secrets_actor.backends.aws.backend import kit
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
 from secrets_actor.backends.aws.retry import RetryPolicy
+from secrets_actor.clock import now as clock_now
 from secrets_actor.clock import utc_now
 from secrets_actor.domain import errors
 from secrets_actor.domain.credentials import Credentials
@@ -49,7 +49,7 @@ def kit_of(
 
 
 def get(backend: Backend, within: float = LONG) -> Any:
-    return backend.perform(Get("a"), CallContext(time.monotonic() + within, KEYS)).value.reveal()
+    return backend.perform(Get("a"), CallContext(clock_now() + within, KEYS)).value.reveal()
 
 
 def failing(backend: Backend, within: float = LONG) -> Any:

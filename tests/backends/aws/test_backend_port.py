@@ -4,7 +4,6 @@ import logging
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import trustme
 
 from secrets_actor.backends.aws.backend import kit
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
 from secrets_actor.domain.operations import Get, Operation, Set
 from secrets_actor.domain.ports import Backend, CallContext
@@ -59,13 +59,13 @@ def test_close_ends_a_request_and_it_is_not_tried_again() -> None:
         backend = connect(server.url)
         thread, caught = in_a_thread(backend)
         server.wait_for_requests(1)
-        started = time.monotonic()
+        started = clock_now()
         backend.close()
         backend.close()
         thread.join(LONG)
 
         assert not thread.is_alive()
-        assert time.monotonic() - started < SLACK
+        assert clock_now() - started < SLACK
         assert type(caught[0]) is errors.RequestFailed
         assert server.connections == 1
         assert repr(backend) == f"<AwsBackend [127.0.0.1:{server.port}, closed]>"
@@ -77,12 +77,12 @@ def test_close_ends_a_pause_between_attempts() -> None:
         backend = connect(server.url)
         thread, caught = in_a_thread(backend)
         server.wait_for_requests(1)
-        started = time.monotonic()
+        started = clock_now()
         backend.close()
         thread.join(LONG)
 
     assert not thread.is_alive()
-    assert time.monotonic() - started < 4.0  # the pause would be five seconds and more
+    assert clock_now() - started < 4.0  # the pause would be five seconds and more
     assert isinstance(caught[0], errors.SecretsError)
 
 
@@ -99,7 +99,7 @@ def test_a_call_without_keys_or_with_impossible_ones_is_not_sent() -> None:
     with FaultyServer(FOUND) as server:
         backend = connect(server.url)
         with pytest.raises(errors.MissingAccessKey):
-            backend.perform(Get("a"), CallContext(time.monotonic() + LONG))
+            backend.perform(Get("a"), CallContext(clock_now() + LONG))
         with pytest.raises(errors.CredentialsError, match="session token"):
             backend.perform(Get("a"), context(Keys("AKID", "s", "line\nend")))
         backend.close()

@@ -1,6 +1,5 @@
 """A wrong clock over a real wire: set right once for all workers of a kit, and told."""
 
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 
 from secrets_actor.backends.aws.retry import RetryPolicy
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.operations import List
@@ -67,7 +67,7 @@ def test_a_wrong_clock_is_set_right_by_a_server_that_checks_signatures(
     keys = Credentials(user.access_key_id, SecretValue(user.secret_key))
 
     for _ in range(2):
-        assert backend.perform(List(), CallContext(time.monotonic() + LONG, keys)).value == ()
+        assert backend.perform(List(), CallContext(clock_now() + LONG, keys)).value == ()
 
     assert told == [pytest.approx(-off.total_seconds(), abs=5)]
     backend.close()

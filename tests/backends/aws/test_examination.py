@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +13,7 @@ from secrets_actor.backends.aws import backend
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.static import KeySource, StaticCredentials
 from secrets_actor.backends.aws.examination import READ, READ_MANY, UNTRIED, WRITE, probes
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.findings import Finding, Verdict
 from secrets_actor.domain.secret import SecretValue
@@ -48,7 +48,7 @@ def examined(fresh_ministack: Ministack, monkeypatch: pytest.MonkeyPatch) -> Exa
         parts: dict[str, Any] = {"region": REGION, "ca_bundle": None, "timeout": 5.0, "recovery_window": 30} | more
         kit = backend.kit(endpoint_url=url or fresh_ministack.url, **{"credentials": source, **parts})
         assert kit.examine is not None
-        found = list(kit.examine(time.monotonic() + seconds, "doctor/"))
+        found = list(kit.examine(clock_now() + seconds, "doctor/"))
         by_check = {finding.check: finding for finding in found}
         assert len(by_check) == len(found)
         assert not any(keys.secret_key in f"{finding}" or keys.access_key_id in f"{finding}" for finding in found)
@@ -270,6 +270,6 @@ def test_sts_that_cannot_be_reached_is_a_warning_and_the_rest_is_tried(
     )
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9")
     assert kit.examine is not None
-    found = {finding.check: finding for finding in kit.examine(time.monotonic() + SECONDS, "doctor/")}
+    found = {finding.check: finding for finding in kit.examine(clock_now() + SECONDS, "doctor/")}
     assert found["identity"].verdict is Verdict.WARNING
     assert found["GetSecretValue"].verdict is Verdict.OK

@@ -1,7 +1,6 @@
 """What the workers of a kit share over a real wire: the quota of tries, and the send rate."""
 
 import threading
-import time
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 
 from secrets_actor.backends.aws.retry import RetryPolicy
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
 from tests.backends.aws.lines import FOUND, LONG, THROTTLED, failing, get, header, kit_of, once
 from tests.servers.behaviours import Answer, Hang, Reset, empty_body
@@ -87,9 +87,9 @@ def test_no_attempt_begins_that_could_not_end_by_the_deadline() -> None:
 
     with FaultyServer(Slow()) as server:
         backend = kit_of(server.url, retries=RetryPolicy(20)).connect()
-        started = time.monotonic()
+        started = clock_now()
         assert type(failing(backend, 0.7)) is errors.StoreFailure
-        assert time.monotonic() - started < 0.7
+        assert clock_now() - started < 0.7
         assert len(server.requests) == 2
         backend.close()
 
@@ -102,9 +102,9 @@ def test_in_adaptive_mode_a_throttled_worker_holds_back_the_others() -> None:
         shared = kit_of(server.url, retries=RetryPolicy(1, adaptive=True))
         one, other = shared.connect(), shared.connect()
         assert type(failing(one)) is errors.Throttled
-        started = time.monotonic()
+        started = clock_now()
         assert get(other) == "found"
-        assert time.monotonic() - started > 0.3  # a request a second at first, and then half of one
+        assert clock_now() - started > 0.3  # a request a second at first, and then half of one
         one.close()
         other.close()
 
@@ -113,9 +113,9 @@ def test_a_turn_that_would_come_too_late_is_not_waited_for() -> None:
     with FaultyServer(once(THROTTLED), FOUND) as server:
         backend = kit_of(server.url, retries=RetryPolicy(1, adaptive=True)).connect()
         failing(backend)
-        started = time.monotonic()
+        started = clock_now()
         error = failing(backend, 0.3)
-        assert time.monotonic() - started < 0.3
+        assert clock_now() - started < 0.3
         assert (type(error), error.aws_code, len(server.requests)) == (errors.Throttled, None, 1)
         assert "ask less often" in str(error)
         backend.close()
@@ -128,18 +128,18 @@ def test_close_ends_a_wait_for_the_turn() -> None:
         caught: list[Any] = []
         thread = threading.Thread(target=lambda: caught.append(failing(backend)))
         thread.start()
-        started = time.monotonic()
+        started = clock_now()
         backend.close()
         thread.join(LONG)
 
-    assert time.monotonic() - started < 1.0
+    assert clock_now() - started < 1.0
     assert type(caught[0]) is errors.ConnectionFailed
 
 
 def test_hanging_servers_and_empty_answers_take_no_more_than_their_time() -> None:
     with FaultyServer(Hang(), empty_body(503)) as server:
         backend = kit_of(server.url, timeout=0.2).connect()
-        started = time.monotonic()
+        started = clock_now()
         assert type(failing(backend, 2.0)) is errors.StoreFailure
-        assert time.monotonic() - started < 2.0
+        assert clock_now() - started < 2.0
         backend.close()

@@ -7,7 +7,6 @@ says what each connection suffers.
 import random
 import socket
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import pytest
 from secrets_actor.backends.aws.backend import kit
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
 from secrets_actor.backends.aws.retry import RetryPolicy
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.operations import Get, Set
@@ -124,13 +124,13 @@ def kit_to(url: str, retries: RetryPolicy | None = None) -> BackendKit:
 
 def outcome_of(perform: Callable[[], Any], within: float) -> Any:
     """The answer or the error; checks that it came in time, and that the error says nothing it must not."""
-    started = time.monotonic()
+    started = clock_now()
     outcome, error = None, None
     try:
         outcome = perform()
     except errors.SecretsError as exc:
         error = exc
-    assert time.monotonic() - started < within + SLACK
+    assert clock_now() - started < within + SLACK
     if error is None:
         return outcome
     assert (error.__context__, error.__cause__) == (None, None)
@@ -152,13 +152,13 @@ def test_under_each_trouble_every_get_ends_in_its_answer_or_a_typed_error(
 ) -> None:
     weather = Weather(fresh_ministack.process.port, (harm,), 0.4)
     straight = kit_to(fresh_ministack.url).connect()
-    straight.perform(Set("a", SecretValue(CANARY.decode())), CallContext(time.monotonic() + 10, keys))
+    straight.perform(Set("a", SecretValue(CANARY.decode())), CallContext(clock_now() + 10, keys))
     straight.close()
     with FaultyServer(weather) as server:
         backend = kit_to(server.url).connect()
         outcomes = []
         for _ in range(6 if harm in ("throttle", "hang") else 30):
-            context = CallContext(time.monotonic() + 3.0, keys)
+            context = CallContext(clock_now() + 3.0, keys)
             outcomes.append(outcome_of(lambda context=context: backend.perform(Get("a"), context).value, 3.0))
         backend.close()
 
@@ -176,7 +176,7 @@ def test_in_foul_weather_eight_workers_write_each_value_once_or_say_that_they_do
     straight = kit_to(fresh_ministack.url).connect()
     names = [f"s{n}" for n in range(8)]
     for name in names:
-        straight.perform(Set(name, SecretValue("first")), CallContext(time.monotonic() + 10, keys))
+        straight.perform(Set(name, SecretValue("first")), CallContext(clock_now() + 10, keys))
     written: dict[str, list[Any]] = {name: [] for name in names}
     with FaultyServer(weather) as server:
         shared = kit_to(server.url, RetryPolicy(4))
@@ -185,7 +185,7 @@ def test_in_foul_weather_eight_workers_write_each_value_once_or_say_that_they_do
             backend = shared.connect()
             for turn in range(8):
                 operation = Set(name, SecretValue(f"{name} {turn}"), f"{name}-{turn}".ljust(36, "-"))
-                context = CallContext(time.monotonic() + 4.0, keys)
+                context = CallContext(clock_now() + 4.0, keys)
                 written[name].append(outcome_of(lambda o=operation, c=context: backend.perform(o, c).value, 4.0))
             backend.close()
 
@@ -201,7 +201,7 @@ def test_in_foul_weather_eight_workers_write_each_value_once_or_say_that_they_do
     assert all(isinstance(found, TYPED) for found in outcomes if isinstance(found, Exception)), told
     for name in names:
         last_good = max((n for n, found in enumerate(written[name]) if not isinstance(found, Exception)), default=-1)
-        value = straight.perform(Get(name), CallContext(time.monotonic() + 10, keys)).value.value.reveal()
+        value = straight.perform(Get(name), CallContext(clock_now() + 10, keys)).value.value.reveal()
         assert last_good >= 0
         assert value in [f"{name} {turn}" for turn in range(last_good, 8)]
     straight.close()

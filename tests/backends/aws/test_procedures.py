@@ -2,7 +2,6 @@
 
 import base64
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -11,6 +10,7 @@ import pytest
 
 from secrets_actor.backends.aws.backend import kit
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
 from secrets_actor.domain import operations as ops
 from secrets_actor.domain.credentials import Credentials
@@ -56,7 +56,7 @@ def served(*script: Behaviour) -> Iterator[tuple[Backend, FaultyServer]]:
 
 
 def do(backend: Backend, operation: ops.Operation[Any], within: float = 15.0) -> Answer[Any]:
-    return backend.perform(operation, CallContext(time.monotonic() + within, KEYS))
+    return backend.perform(operation, CallContext(clock_now() + within, KEYS))
 
 
 def sent(server: FaultyServer) -> list[tuple[str, Any]]:

@@ -1,12 +1,12 @@
 """What a transport brings back."""
 
 import gzip
-import time
 import zlib
 
 import pytest
 
 from secrets_actor.backends.aws.transport import MAX_BODY, HttpAnswer
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
 from tests.backends.aws.transport_rig import LONG, ask, failing, transport_to
 from tests.servers.behaviours import Answer, Behaviour, empty_body, html_500
@@ -51,7 +51,7 @@ def test_the_request_goes_out_as_it_was_given() -> None:
             "PUT",
             [(b"Host", b"h"), (b"Content-Length", b"3")],
             b"\x00\xffz",
-            until=time.monotonic() + LONG,
+            until=clock_now() + LONG,
             path="/a/b?c",
         )
 

@@ -1,10 +1,10 @@
 """Close, from another thread, ends whatever a transport does."""
 
 import threading
-import time
 from collections.abc import Callable
 
 from secrets_actor.backends.aws.transport import Transport
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
 from tests.backends.aws.transport_rig import LONG, SLACK, Raw, ask, failing, nobody_accepts, transport_to
 from tests.servers.behaviours import Answer, Hang
@@ -24,19 +24,19 @@ def close_while_it_waits(transport: Transport, ready: Callable[[], object]) -> t
     thread = threading.Thread(target=run)
     thread.start()
     ready()
-    started = time.monotonic()
+    started = clock_now()
     transport.close()
     thread.join(LONG)
-    spent = time.monotonic() - started
+    spent = clock_now() - started
     assert not thread.is_alive()
     assert isinstance(caught[0], errors.SecretsError)
     return caught[0], spent
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline, pause = time.monotonic() + LONG, threading.Event()
+    deadline, pause = clock_now() + LONG, threading.Event()
     while not condition():
-        assert time.monotonic() < deadline
+        assert clock_now() < deadline
         pause.wait(0.002)
 
 

@@ -1,11 +1,11 @@
 """Each way in which a connection fails is an error of its own."""
 
 import logging
-import time
 
 import pytest
 
 from secrets_actor.backends.aws.transport import MAX_BODY
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
 from tests.backends.aws.transport_rig import (
     SLACK,
@@ -88,9 +88,9 @@ def test_an_answer_that_breaks_off_is_a_body_read_failure() -> None:
 )
 def test_a_slow_server_is_cut_off_when_the_time_is_over(behaviour: Behaviour) -> None:
     with FaultyServer(behaviour) as server, transport_to(server.port) as transport:
-        started = time.monotonic()
+        started = clock_now()
         error = failing(transport, SOON)
-        spent = time.monotonic() - started
+        spent = clock_now() - started
 
     assert type(error) is errors.BackendTimeout
     assert SOON <= spent < SOON + SLACK

@@ -4,7 +4,6 @@ import os
 import socket
 import ssl
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from secrets_actor.backends.aws.transport import Tls
 from secrets_actor.backends.aws.wire import Wire
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
 from tests.backends.aws.tls_server import TlsServer, certificate_files
 from tests.backends.aws.transport_rig import (
@@ -61,7 +61,7 @@ def test_what_is_decrypted_already_is_not_waited_for(tmp_path: Path) -> None:
     authority, wire = trustme.CA(), Wire("here")
     ca, chain, key = certificate_files(tmp_path, authority, authority.issue_cert("127.0.0.1"))
     with TlsServer(chain, key, Answer(b"0123456789")) as server:
-        wire.begin(time.monotonic() + LONG)
+        wire.begin(clock_now() + LONG)
         used = wire.start_tls(wire.connect("127.0.0.1", server.port), Tls(str(ca)).context(), "127.0.0.1")
         wire.write(used, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
         came = b""

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from secrets_actor.backends.aws.credentials.static import StaticCredentials
 from secrets_actor.backends.aws.endpoint import Endpoint, endpoint_for
 from secrets_actor.backends.aws.proxy import Proxy, parse_proxy
 from secrets_actor.backends.aws.transport import Tls, Transport
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.operations import List
@@ -39,7 +39,7 @@ class Secured:
 
 
 def ask(transport: Transport, within: float = LONG) -> Any:
-    return transport.request("POST", [*HEADERS], b"canary", until=time.monotonic() + within)
+    return transport.request("POST", [*HEADERS], b"canary", until=clock_now() + within)
 
 
 def failing(transport: Transport, within: float = LONG) -> Any:
@@ -154,11 +154,11 @@ def test_close_ends_the_wait_for_a_tunnel(tmp_path: Path) -> None:
         thread = threading.Thread(target=lambda: caught.append(failing(transport)))
         thread.start()
         proxy.wait_for_requests(1)
-        started = time.monotonic()
+        started = clock_now()
         transport.close()
         thread.join(LONG)
 
-    assert time.monotonic() - started < 5.0
+    assert clock_now() - started < 5.0
     assert type(caught[0]) is errors.ConnectionFailed
     assert "given up" in str(caught[0])
 
@@ -176,7 +176,7 @@ def test_a_kit_opens_all_its_connections_through_its_proxy(tmp_path: Path) -> No
             proxy=Proxy("127.0.0.1", proxy.port),
         )
         backend = opened.connect()
-        context = CallContext(time.monotonic() + LONG, Credentials("AKIDEXAMPLE", SecretValue("x")))
+        context = CallContext(clock_now() + LONG, Credentials("AKIDEXAMPLE", SecretValue("x")))
         with pytest.raises(errors.InvalidAnswer):  # it answers `{}`, which is no list
             backend.perform(List(), context)
         backend.close()

@@ -1,7 +1,6 @@
 """One transport, and what is asked of it."""
 
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,6 +8,7 @@ import pytest
 
 from secrets_actor.backends.aws.endpoint import Endpoint
 from secrets_actor.backends.aws.transport import HttpAnswer, Tls, Transport
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
 
 SOON = 0.3  # seconds that a test gives a server that will not answer
@@ -33,7 +33,7 @@ def transport_to(
 
 def ask(transport: Transport, within: float = LONG, body: bytes = b"{}", token: bytes = b"t") -> HttpAnswer:
     headers = [(b"Host", b"h"), (b"Content-Length", b"%d" % len(body)), (b"X-Amz-Security-Token", token)]
-    return transport.request("POST", headers, body, until=time.monotonic() + within)
+    return transport.request("POST", headers, body, until=clock_now() + within)
 
 
 def failing(transport: Transport, within: float = LONG) -> errors.SecretsError:

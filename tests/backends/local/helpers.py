@@ -5,7 +5,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 import traceback
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.operations import Describe, Get, List, ListVersions, Operation
 from secrets_actor.domain.ports import Backend, CallContext
 
@@ -47,7 +47,7 @@ class WallClock:
 
 
 def within(seconds: float = LONG) -> CallContext:
-    return CallContext(time.monotonic() + seconds)
+    return CallContext(clock_now() + seconds)
 
 
 def do(backend: Backend, operation: Operation[T], seconds: float = LONG) -> T:

@@ -4,7 +4,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from secrets_actor.backends.local.backend import LocalBackend
 from secrets_actor.backends.local.rows import Rows
 from secrets_actor.backends.local.store import Blank
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.errors import BackendTimeout, SecretsError, StoreUnavailable
 from secrets_actor.domain.operations import Get, List, Set
 from tests.backends.local.conftest import Connect
@@ -64,7 +64,7 @@ from secrets_actor.domain.ports import CallContext
 backend = kit(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
 print("ready", flush=True)
 sys.stdin.readline()
-backend.perform(Set(f"from/{sys.argv[2]}", sys.argv[2]), CallContext(time.monotonic() + 30))
+backend.perform(Set(f"from/{sys.argv[2]}", sys.argv[2]), CallContext(time.clock_gettime(time.CLOCK_BOOTTIME) + 30))
 backend.close()
 """
     started = [
@@ -111,7 +111,7 @@ from secrets_actor.backends.local.backend import kit
 from secrets_actor.domain.operations import Set
 from secrets_actor.domain.ports import CallContext
 backend = kit(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
-backend.perform(Set("a", "two"), CallContext(time.monotonic() + 30))
+backend.perform(Set("a", "two"), CallContext(time.clock_gettime(time.CLOCK_BOOTTIME) + 30))
 backend.close()
 """,
         str(folder),
@@ -126,10 +126,10 @@ def test_a_lock_held_past_the_deadline_is_a_timeout_and_reads_go_on(backend: Loc
     do(backend, Set("a", "one"))
     with closing(sqlite3.connect(folder / "secrets.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        started = time.monotonic()
+        started = clock_now()
         with pytest.raises(BackendTimeout, match="until the deadline") as caught:
             do(backend, Set("a", "two"), seconds=0.2)
-        waited = time.monotonic() - started
+        waited = clock_now() - started
         assert do(backend, Get("a")).reveal() == "one"
 
     assert 0.2 <= waited < LONG
@@ -254,6 +254,6 @@ class InThread:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LONG
+    deadline = clock_now() + LONG
     while not condition():
-        assert time.monotonic() < deadline
+        assert clock_now() < deadline

@@ -48,7 +48,7 @@ from secrets_actor.domain.ports import CallContext
 backend = kit(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
 for turn in range(10_000):
     for name in "xy":
-        backend.perform(Set(name, str(turn)), CallContext(time.monotonic() + 30))
+        backend.perform(Set(name, str(turn)), CallContext(time.clock_gettime(time.CLOCK_BOOTTIME) + 30))
     print(turn, flush=True)
 """
 RESTORE: Final = """
@@ -56,7 +56,8 @@ import pathlib, time
 from secrets_actor.backends.local.keys.key_file import KeyFile
 from secrets_actor.backends.local.upkeep.copies import restore
 folder = pathlib.Path(sys.argv[1])
-restore(folder, KeyFile(folder / "key"), folder.with_name("copy"), replace=True, deadline=time.monotonic() + 30)
+until = time.clock_gettime(time.CLOCK_BOOTTIME) + 30
+restore(folder, KeyFile(folder / "key"), folder.with_name("copy"), replace=True, deadline=until)
 """
 
 

@@ -303,7 +303,7 @@ from secrets_actor.backends.local.backend import kit
 from secrets_actor.domain.operations import Delete, Set
 from secrets_actor.domain.ports import CallContext
 backend = kit(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
-backend.perform(Delete("doomed", force=True), CallContext(time.monotonic() + 20))
+backend.perform(Delete("doomed", force=True), CallContext(time.clock_gettime(time.CLOCK_BOOTTIME) + 20))
 """
     with closing(sqlite3.connect(folder / "secrets.db", isolation_level=None)) as other:
         other.execute("SELECT count(*) FROM secrets").fetchone()  # another process has it open

@@ -36,7 +36,7 @@ def mount(*arguments):
 def ask(operation, backend=None):
     own = backend or kit(path=folder, recovery_window=30).connect()
     try:
-        return own.perform(operation, CallContext(time.monotonic() + 20)).value
+        return own.perform(operation, CallContext(time.clock_gettime(time.CLOCK_BOOTTIME) + 20)).value
     finally:
         if backend is None:
             own.close()
@@ -47,7 +47,7 @@ def refused(operation, backend=None):
         assert exc.__context__ is None and exc.__cause__ is None
         return str(exc)
 def clean():
-    return verify(folder, KeyFile(folder / "key"), deadline=time.monotonic() + 20).clean
+    return verify(folder, KeyFile(folder / "key"), deadline=time.clock_gettime(time.CLOCK_BOOTTIME) + 20).clean
 """
 
 

@@ -144,7 +144,7 @@ from secrets_actor.domain.operations import Get, Set
 from secrets_actor.domain.ports import CallContext
 resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
 backend = kit(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
-context = CallContext(time.monotonic() + 30)
+context = CallContext(time.clock_gettime(time.CLOCK_BOOTTIME) + 30)
 done = 0
 try:
     for number in range(100):

@@ -170,7 +170,7 @@ from secrets_actor.backends.local.backend import kit
 from secrets_actor.domain.operations import Set
 from secrets_actor.domain.ports import CallContext
 backend = kit(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
-backend.perform(Set("a", "one"), CallContext(time.monotonic() + 20))
+backend.perform(Set("a", "one"), CallContext(time.clock_gettime(time.CLOCK_BOOTTIME) + 20))
 """
 
 
@@ -342,7 +342,8 @@ from secrets_actor.backends.local.keys.key_file import KeyFile
 from secrets_actor.backends.local.upkeep.copies import restore
 resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
 folder = pathlib.Path(sys.argv[1])
-restore(folder, KeyFile(folder / "key"), pathlib.Path({str(copy)!r}), deadline=time.monotonic() + 20)
+until = time.clock_gettime(time.CLOCK_BOOTTIME) + 20
+restore(folder, KeyFile(folder / "key"), pathlib.Path({str(copy)!r}), deadline=until)
 """
 
     assert "StoreUnavailable" in run_python(limited, str(filled_here)).stderr
@@ -473,10 +474,10 @@ backend = kit(path=pathlib.Path(sys.argv[1]), recovery_window=30, on_made=lambda
 sys.stdin.readline()
 for number in range(3):
     try:
-        backend.perform(Get("a"), CallContext(time.monotonic() + 30))
+        backend.perform(Get("a"), CallContext(time.clock_gettime(time.CLOCK_BOOTTIME) + 30))
     except Exception as error:
         assert type(error).__name__ == "SecretNotFound", error
-backend.perform(Set(sys.argv[2], "one"), CallContext(time.monotonic() + 30))
+backend.perform(Set(sys.argv[2], "one"), CallContext(time.clock_gettime(time.CLOCK_BOOTTIME) + 30))
 """
     started = [
         subprocess.Popen(

@@ -23,7 +23,7 @@ from secrets_actor.domain.ports import CallContext
 folder, me, sets, names = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 backend = kit(path=folder, recovery_window=30).connect()
 def ask(operation):
-    return backend.perform(operation, CallContext(time.monotonic() + 120)).value
+    return backend.perform(operation, CallContext(time.clock_gettime(time.CLOCK_BOOTTIME) + 120)).value
 print("ready", flush=True)
 sys.stdin.readline()
 done = []

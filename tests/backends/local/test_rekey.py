@@ -32,7 +32,7 @@ import pathlib, time
 from secrets_actor.backends.local.keys.key_file import KeyFile
 from secrets_actor.backends.local.upkeep.rekey import rekey
 folder = pathlib.Path(sys.argv[1])
-rekey(folder, KeyFile(folder / "key"), deep=True, deadline=time.monotonic() + 30)
+rekey(folder, KeyFile(folder / "key"), deep=True, deadline=time.clock_gettime(time.CLOCK_BOOTTIME) + 30)
 """
 SEALED: Final = (
     "SELECT locator FROM secrets",
@@ -180,7 +180,7 @@ backend = kit(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
 done = 0
 while not done or sys.stdin.readline().strip() == "go on":
     for name in ("s2", "s3", f"new/{done}"):
-        backend.perform(Set(name, f"{done} of {name}"), CallContext(time.monotonic() + 30))
+        backend.perform(Set(name, f"{done} of {name}"), CallContext(time.clock_gettime(time.CLOCK_BOOTTIME) + 30))
     done += 1
     print(done, flush=True)
 """

@@ -100,7 +100,7 @@ from secrets_actor.backends.local.backend import kit
 from secrets_actor.domain.operations import Set
 from secrets_actor.domain.ports import CallContext
 backend = kit(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
-backend.perform(Set("a", "one", token=sys.argv[2]), CallContext(time.monotonic() + 30))
+backend.perform(Set("a", "one", token=sys.argv[2]), CallContext(time.clock_gettime(time.CLOCK_BOOTTIME) + 30))
 os.kill(os.getpid(), signal.SIGKILL)
 """,
         str(folder),

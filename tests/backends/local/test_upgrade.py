@@ -33,7 +33,7 @@ from secrets_actor.domain.ports import CallContext
 at = datetime(2026, 1, 2, tzinfo=UTC)
 backend = kit(path=pathlib.Path(sys.argv[1]), recovery_window=30, wall_clock=lambda: at).connect()
 """
-LIST: Final = "backend.perform(List(), CallContext(time.monotonic() + 30))\n"
+LIST: Final = "backend.perform(List(), CallContext(time.clock_gettime(time.CLOCK_BOOTTIME) + 30))\n"
 
 
 def token(number: int) -> str:
@@ -176,7 +176,7 @@ def test_a_full_disk_in_the_middle_leaves_the_old_store(old: Path, connect: Conn
 for limit in (41_000, 37_000, 33_000):
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     try:
-        backend.perform(List(), CallContext(time.monotonic() + 30))
+        backend.perform(List(), CallContext(time.clock_gettime(time.CLOCK_BOOTTIME) + 30))
     except SecretsError as error:
         print(type(error).__name__)
 """,

@@ -1,12 +1,12 @@
 """Replays one scenario: a world, a client, the steps; then everything is killed."""
 
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
+from secrets_actor.clock import now as clock_now
 from secrets_actor.otp import TimerServer, call, spawn
 from tests.otp.replay import gen_server_steps, supervisor_steps
 from tests.otp.replay.canonical import LATE, differences
@@ -57,7 +57,7 @@ def replay(document: dict[str, Any], slack: float = SLACK_MS) -> Outcome:
 
 
 def _replay(document: dict[str, Any], slack: float) -> Outcome:
-    begun = time.monotonic()
+    begun = clock_now()
     problems: list[str]
     try:
         if "broken" in document:
@@ -69,7 +69,7 @@ def _replay(document: dict[str, Any], slack: float) -> Outcome:
         problems = [f"{document['name']}: the harness failed: {type(error).__name__}: {error}"]
     tag = next((tag for tag in document.get("tags", []) if tag in MAY_DIFFER), None)
     skipped = f"{tag}: {MAY_DIFFER[tag]}" if problems and tag is not None else ""
-    return Outcome(document["name"], document["family"], tuple(problems), skipped, time.monotonic() - begun)
+    return Outcome(document["name"], document["family"], tuple(problems), skipped, clock_now() - begun)
 
 
 def run(document: dict[str, Any]) -> World:
@@ -127,12 +127,12 @@ class Stage:
         world.record("step", step=number, op=step["op"])
 
         def timed(me: Client) -> Exception | None:
-            begun = time.monotonic()
+            begun = clock_now()
             try:
                 value = action(me)
             except Exception as error:  # a step that nobody understands is no reason for the client to die
                 return error
-            world.elapsed[number] = (time.monotonic() - begun) * 1000
+            world.elapsed[number] = (clock_now() - begun) * 1000
             if value is not NONE:
                 world.record("result", step=number, value=value)
             return None

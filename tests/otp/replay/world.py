@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from secrets_actor.clock import now as clock_now
 from secrets_actor.otp import IGNORE, ExitReason, From, Node, Pid
 from secrets_actor.otp.pid import current
 from tests.otp.replay.canonical import Event
@@ -129,8 +130,8 @@ class World(Node):
         instance = self._instances.get(pid)
         if instance is None or pid in (ended.parent, current()):
             return
-        begun = time.monotonic()
-        while time.monotonic() - begun < TURN and instance.active:
+        begun = clock_now()
+        while clock_now() - begun < TURN and instance.active:
             time.sleep(0.0005)
 
     def woken(self, caller: From[Any]) -> None:
@@ -150,8 +151,8 @@ class World(Node):
     def turn_of(self, caller: From[Any] | None) -> Iterator[None]:
         """Wait until those woken before have done what they do, and the waker is at rest: a process of OTP runs to its
         next wait before the next in the queue has its turn."""
-        me, begun = current(), time.monotonic()
-        while time.monotonic() - begun < TURN and not self._is_first(caller, me):
+        me, begun = current(), clock_now()
+        while clock_now() - begun < TURN and not self._is_first(caller, me):
             time.sleep(0.0005)
         yield
         with self._mutex:
@@ -159,10 +160,8 @@ class World(Node):
 
     def let_run(self) -> None:
         """Wait until the servers have done what they had to do, up to their next wait."""
-        begun = time.monotonic()
-        while time.monotonic() - begun < TURN and any(
-            one.down and one.active for one in list(self._instances.values())
-        ):
+        begun = clock_now()
+        while clock_now() - begun < TURN and any(one.down and one.active for one in list(self._instances.values())):
             time.sleep(0.0005)
 
     def _is_first(self, caller: From[Any] | None, me: Pid | None) -> bool:
@@ -211,9 +210,9 @@ class World(Node):
     def stir(self) -> None:
         """Between steps that do not settle: let those who have something to do begin, as the recorded ones had begun
         within microseconds. It takes 5 ms when nobody is slow, 100 ms at most."""
-        begun = quiet_since = time.monotonic()
+        begun = quiet_since = clock_now()
         seen = -1
-        while (now := time.monotonic()) - begun < 0.1:
+        while (now := clock_now()) - begun < 0.1:
             with self._mutex:
                 news, instances = len(self.trace), list(self._instances.values())
             if news != seen or any(instance.stirring for instance in instances):
@@ -228,10 +227,10 @@ class World(Node):
 
     def settle(self) -> None:
         """Wait until every process is at rest and nothing has been recorded for a while."""
-        begun = quiet_since = time.monotonic()
+        begun = quiet_since = clock_now()
         seen = -1
         while True:
-            now = time.monotonic()
+            now = clock_now()
             if now - begun > GIVE_UP:
                 return
             with self._mutex:

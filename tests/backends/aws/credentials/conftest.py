@@ -1,7 +1,6 @@
 """A machine of a test's own: environment, home and shared files; and what botocore finds on the same machine."""
 
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 import pytest
 
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError
 from secrets_actor.domain.ports import CredentialSource
@@ -82,7 +82,7 @@ def metadata(machine: Machine) -> Iterator[MetadataServer]:
 
 def fetch(source: CredentialSource, within: float = 10.0) -> Credentials:
     """The keys of *source*."""
-    return source.fetch(time.monotonic() + within)
+    return source.fetch(clock_now() + within)
 
 
 def plain(keys: Credentials) -> Keys:

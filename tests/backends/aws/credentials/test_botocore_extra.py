@@ -29,7 +29,7 @@ PROGRAM = """
 import sys, time
 from secrets_actor.backends.aws.credentials.chain import DefaultChain
 assert "botocore" not in sys.modules
-found = DefaultChain().fetch(time.monotonic() + 20)
+found = DefaultChain().fetch(time.clock_gettime(time.CLOCK_BOOTTIME) + 20)
 print(found.access_key_id, found.secret_key.reveal(), found.session_token.reveal(), int(found.expires_at.timestamp()))
 """
 

@@ -1,6 +1,5 @@
 """The instance's role against our metadata service: attempts, version 1, static stability."""
 
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,6 +10,7 @@ from secrets_actor.backends.aws.credentials.instance_metadata import (
     extended,
     options_from,
 )
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.secret import SecretValue
 from tests.backends.aws.credentials.conftest import Machine, failing, fetch, plain
@@ -93,11 +93,11 @@ def test_version_1_is_not_for_any_other_answer(machine: Machine, metadata: Metad
 def test_a_token_that_did_not_come_in_time_is_not_asked_for_again(machine: Machine, metadata: MetadataServer) -> None:
     machine.set(AWS_METADATA_SERVICE_TIMEOUT="0.2", AWS_METADATA_SERVICE_NUM_ATTEMPTS="10")
     metadata.switches.token_status = None
-    started = time.monotonic()
+    started = clock_now()
 
     failing(InstanceMetadataCredentials())
 
-    assert time.monotonic() - started < 1.5
+    assert clock_now() - started < 1.5
 
 
 def keys(end: datetime | None) -> Credentials:

@@ -5,7 +5,6 @@ import os
 import shlex
 import signal
 import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 from botocore.credentials import ProcessProvider
 
 from secrets_actor.backends.aws.credentials.process import MAX_OUTPUT, ProcessCredentials
+from secrets_actor.clock import now as clock_now
 from tests.backends.aws.credentials.conftest import failing, fetch, plain
 
 KEYS: dict[str, Any] = {"Version": 1, "AccessKeyId": "ASIAPROCESS", "SecretAccessKey": "canary-secret"}
@@ -97,11 +97,11 @@ def test_a_program_that_hangs_is_ended_with_all_it_has_started(tmp_path: Path) -
         f"import os, subprocess, time; c = subprocess.Popen([{child}]);"
         f"open({str(note)!r}, 'w').write(f'{{os.getpid()}} {{c.pid}}'); time.sleep(60)"
     )
-    started = time.monotonic()
+    started = clock_now()
 
     assert "did not end in time" in str(failing(ProcessCredentials(python(code)), within=1.5))
 
-    assert time.monotonic() - started < 10
+    assert clock_now() - started < 10
     for pid in map(int, note.read_text().split()):
         gone(pid)
 
@@ -129,10 +129,10 @@ def test_an_empty_session_token_is_none_to_botocore_too(token: str | None) -> No
 def test_a_child_that_keeps_the_output_open_is_not_waited_for() -> None:
     child = f"{sys.executable!r}, '-c', 'import time; time.sleep(60)'"
     code = f"import json, subprocess; subprocess.Popen([{child}]); print(json.dumps({KEYS!r}))"
-    started = time.monotonic()
+    started = clock_now()
 
     assert plain(fetch(ProcessCredentials(python(code)), within=30))[0] == "ASIAPROCESS"
-    assert time.monotonic() - started < 15
+    assert clock_now() - started < 15
 
 
 def test_a_child_that_has_left_the_session_and_keeps_the_output_open_is_not_waited_for(tmp_path: Path) -> None:
@@ -141,10 +141,10 @@ def test_a_child_that_has_left_the_session_and_keeps_the_output_open_is_not_wait
         f"import json, subprocess; c = subprocess.Popen([{child}], start_new_session=True);"
         f"open({str(tmp_path / 'pid')!r}, 'w').write(str(c.pid)); print(json.dumps({KEYS!r}))"
     )
-    started = time.monotonic()
+    started = clock_now()
     try:
         assert fetch(ProcessCredentials(python(code)), within=30)
-        assert time.monotonic() - started < 15
+        assert clock_now() - started < 15
     finally:
         os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
 
@@ -159,14 +159,14 @@ def test_a_child_may_give_the_answer_when_its_parent_is_gone() -> None:
 
 def test_a_failure_is_told_at_once_whoever_keeps_the_output_open() -> None:
     child = f"{sys.executable!r}, '-c', 'import time; time.sleep(60)'"
-    started = time.monotonic()
+    started = clock_now()
 
     told = str(
         failing(ProcessCredentials(python(f"import subprocess; subprocess.Popen([{child}]); exit(3)")), within=30)
     )
 
     assert "the program failed (status 3)" in told
-    assert time.monotonic() - started < 15
+    assert clock_now() - started < 15
 
 
 def test_an_output_in_parts_is_read_whole() -> None:
@@ -190,8 +190,8 @@ def test_what_a_program_leaves_behind_ends_with_it(tmp_path: Path) -> None:
 
 def gone(pid: int) -> None:
     """Whoever inherits an orphan collects it in his own time: a zombie counts as gone."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
+    deadline = clock_now() + 10
+    while clock_now() < deadline:
         try:
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX":
                 return

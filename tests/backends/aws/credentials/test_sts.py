@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -16,6 +15,7 @@ from secrets_actor.backends.aws.credentials.chain import DefaultChain
 from secrets_actor.backends.aws.credentials.environment import EnvironmentCredentials
 from secrets_actor.backends.aws.credentials.sts import Sts
 from secrets_actor.backends.aws.credentials.web_identity import WebIdentityCredentials
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.operations import Get
 from secrets_actor.domain.ports import CallContext
@@ -89,7 +89,7 @@ def reads_with(account: Account, keys: Credentials) -> None:
     secrets.create_secret(Name="sts/one", SecretString="text")
     backend = aws_kit(account.endpoint, account.root).connect()
     try:
-        answer = backend.perform(Get("sts/one"), CallContext(time.monotonic() + 10, keys))
+        answer = backend.perform(Get("sts/one"), CallContext(clock_now() + 10, keys))
     finally:
         backend.close()
     assert answer.value.value.reveal() == "text"
@@ -110,7 +110,7 @@ def test_sts_sees_the_role_behind_its_keys(fresh_ministack: Ministack, machine: 
     account = fresh_ministack.account
     found = fetch(AssumeRoleCredentials(Fixed(account.root), Role(role_of(account), "tests"), Sts(REGION)))
 
-    assert ":assumed-role/reader/tests" in Sts(REGION).caller_identity(found, time.monotonic() + 10).arn
+    assert ":assumed-role/reader/tests" in Sts(REGION).caller_identity(found, clock_now() + 10).arn
 
 
 def test_a_role_is_assumed_by_a_role(fresh_moto: MotoServer, machine: Machine) -> None:
@@ -147,7 +147,7 @@ def test_a_web_identity_is_proof_enough(fresh_moto: MotoServer, machine: Machine
 
 
 def test_the_identity_behind_keys_is_told(account: Account) -> None:
-    found = Sts(REGION).caller_identity(fetch(Fixed(account.root)), time.monotonic() + 10)
+    found = Sts(REGION).caller_identity(fetch(Fixed(account.root)), clock_now() + 10)
 
     assert found.account == account.client("sts").get_caller_identity()["Account"]
 

@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from secrets_actor import AwsSettings, ConfigurationError, LogSettings, NoCredentials, SecretsError, Settings, start
+from secrets_actor.clock import now as clock_now
 from secrets_actor.runtime.settings import region_of
 from secrets_actor.runtime.settings_source import load
 from secrets_actor.runtime.wiring import kit_for
@@ -151,11 +151,11 @@ def across_expiries(
     issue = metadata.switches.issue = StsKeys(account, seconds)
     machine.set(AWS_CONTAINER_CREDENTIALS_FULL_URI=f"{metadata.url}/v1/credentials")
     callers = 4
-    started = time.monotonic()
+    started = clock_now()
 
     def caller(_: int) -> int:
         mine = 0
-        while mine < gets // callers or time.monotonic() - started < expiries * seconds:
+        while mine < gets // callers or clock_now() - started < expiries * seconds:
             assert system.secrets.get("one", refresh=True).reveal() == "text"
             mine += 1
         return mine
@@ -247,7 +247,7 @@ def test_the_tags_of_the_settings_are_those_of_the_session(machine: Machine, fil
         machine.set(AWS_ENDPOINT_URL_STS=sts.url)
         source = kit_for(load(load(file))).credentials
         assert source is not None
-        source.fetch(time.monotonic() + 10)
+        source.fetch(clock_now() + 10)
         [request] = sts.requests
 
     form = dict(parse_qsl(request.body.decode()))
@@ -269,7 +269,7 @@ def test_sts_is_asked_through_the_proxy_and_metadata_services_are_not(
         source = kit_for(settings(account, machine.home, role_arn=role)).credentials
         assert source is not None
         with pytest.raises(SecretsError):
-            source.fetch(time.monotonic() + 10)
+            source.fetch(clock_now() + 10)
         asked = {request.head.split(b"\r\n")[0] for request in proxy.requests}
 
     assert asked == {f"CONNECT sts.{REGION}.amazonaws.com:443 HTTP/1.1".encode()}

@@ -1,7 +1,6 @@
 """From the settings to an open store, and what `doctor` says of it."""
 
 import base64
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from secrets_actor.backends.key_place import place_of
 from secrets_actor.backends.local.keys.finding import key_finding
 from secrets_actor.backends.local.keys.key_file import KeyFile
 from secrets_actor.backends.local.keys.sources import source_for
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.findings import Finding, Verdict
 from secrets_actor.runtime.settings_source import load
 from secrets_actor.runtime.wiring import kit_for
@@ -40,7 +40,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any],
 def findings(settings: Settings) -> list[Finding]:
     examine = kit_for(load(settings)).examine
     assert examine is not None
-    return list(examine(time.monotonic() + 30, ""))
+    return list(examine(clock_now() + 30, ""))
 
 
 def key_findings(settings: Settings) -> list[Finding]:
