@@ -129,12 +129,12 @@ class Cache:
             return False
         _, entry, kept = found
         _, due, ends = _times(kept)
-        if not due <= now < ends or entry[ASKED]:
+        if not due <= now < ends:
             return False
-        with self._lock:
-            first = not entry[ASKED]
-            entry[ASKED] = 1
-        return first
+        if entry[ASKED]:  # from here to the mark is no call: no other thread and no signal handler comes between
+            return False
+        entry[ASKED] = 1
+        return True
 
     def _find(self, get: Get) -> tuple[str, bytearray, bytes] | None:
         name, keys = places(get)

@@ -6,6 +6,7 @@ from typing import Any, Final, TypeVar
 
 from secrets_actor import otp
 from secrets_actor.domain.errors import (
+    CalledFromWithin,
     CircuitOpen,
     DeadlineExceeded,
     ForkedProcess,
@@ -16,13 +17,17 @@ from secrets_actor.domain.errors import (
     WorkerCrashed,
 )
 from secrets_actor.domain.operations import Operation, token_of
-from secrets_actor.otp import CallFailed, CallTimeout, Crashed, ExitReason, NoProcess
+from secrets_actor.otp import CallFailed, CallingSelf, CallTimeout, Crashed, ExitReason, NoProcess
 
 NO_THREAD_HELP: Final = (
     "this machine, user or container is at its limit of threads (ulimit -u, pids.max), or the program is ending: raise "
     "the limit, or have fewer threads"
 )
 E = TypeVar("E", bound=SecretsError)
+_FROM_WITHIN: Final = (
+    "this call was made in a thread of the system itself, as by a log handler or a finalizer that comes to run there: "
+    "the system would wait for itself, so nothing was done. Have a thread of your own do it"
+)
 
 
 def translated(error: BaseException, operation: Operation[Any] | None = None) -> SecretsError:
@@ -37,6 +42,8 @@ def translated(error: BaseException, operation: Operation[Any] | None = None) ->
         return ServerDown("the secrets actor is not running: start the system, or try again in a moment", token=token)
     if isinstance(error, CallFailed):
         return ServerDown(f"the secrets actor ended before it answered: {error.reason}.{_unknown(token)}", token=token)
+    if isinstance(error, CallingSelf):
+        return CalledFromWithin(_FROM_WITHIN)
     if isinstance(error, CallTimeout):
         return out_of_time(operation)
     return ServiceError(f"the secrets service failed: {type(error).__name__}")

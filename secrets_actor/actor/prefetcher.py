@@ -68,6 +68,8 @@ class Prefetcher(GenServer):
     """Fetches what is *wanted* by way of *secrets*, into *cache*. It begins within *spread* seconds, so that a fleet
     that is started at once does not ask at once. *chance* gives numbers from 0 to 1."""
 
+    may_wait = False
+
     def __init__(self, wanted: Wanted, secrets: Name, cache: Cache, spread: float, chance: Callable[[], float]) -> None:
         self._wanted, self._secrets, self._cache = wanted, secrets, cache
         self._spread, self._chance = spread, chance

@@ -72,6 +72,8 @@ class Limits:
 class SecretsActor(GenServer):
     """Takes the messages of `domain/operations`, and answers each with its answer type or a SecretsError."""
 
+    may_wait = False
+
     def __init__(
         self,
         *,
@@ -124,6 +126,8 @@ class SecretsActor(GenServer):
         """An operation."""
         if isinstance(request, _OPERATIONS):
             self._admit(request, caller)
+            if caller.note is not None:
+                caller.note.taken = True
         elif isinstance(request, UseStore):
             self._use_store(request.kit)
             return Reply(None)

@@ -1,7 +1,9 @@
 """The table of subscriptions. It is made outside the processes and outlives them, as the cache does.
 
-Rule 1: any thread adds and cancels; the secrets actor says what it sees; each subscriber takes what is for him. Nobody
-        else's code runs under the lock.
+Rule 1: any thread adds and cancels; the secrets actor says what it sees; each subscriber takes what is for him. Only
+        processes of ours take the lock, and nobody else's code runs under it. Whoever adds or cancels may be
+        interrupted, by a signal handler that waits for one of those processes, and so takes none: what he has to say
+        waits in a queue, and whoever takes the lock next sees to it first.
 Rule 2: each subscription has one process at a time: the one that claims it while no other serves it.
 Rule 3: a change leaves the table before the callback is called: whatever ends the process then, nobody is told twice.
 Rule 4: in the child of a fork all subscriptions are there, and what is known is to be asked for anew.
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -75,6 +78,7 @@ class Subscriptions:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._said: deque[Callable[[], None]] = deque()
         self._numbers = itertools.count(1)
         self._entries: dict[int, Entry] = {}
         self._topics: dict[str, _Topic] = {}
@@ -88,39 +92,50 @@ class Subscriptions:
 
     # --- coming and going -----------------------------------------------------------------------------------------
 
-    def add(self, secret_id: SecretId, callback: Callback) -> Entry:
-        """A new subscription."""
-        with self._lock:
-            entry = Entry(next(self._numbers), secret_id, callback)
-            topic = self._topics.get(secret_id)
-            if topic is None:
-                topic = self._topics[secret_id] = _Topic(secret_id)
-                for name in secret_id.lanes:
-                    self._by_name.setdefault(name, {})[secret_id] = topic
-            if topic.known != Known():
-                entry.line = entry.line.begin(topic.known.version_id)
-            self._entries[entry.number] = topic.entries[entry.number] = entry
-        return entry
+    def new(self, secret_id: SecretId, callback: Callback) -> Entry:
+        """A subscription that is in no table yet."""
+        return Entry(next(self._numbers), secret_id, callback)
 
-    def begin(self, entry: Entry, found: Secret, seen_at: float) -> None:
-        """What the subscriber has in hands: what the cache serves, as the store said at *seen_at*."""
-        with self._lock:
+    def add(self, entry: Entry, found: Secret | None = None, seen_at: float = NEVER) -> None:
+        """Take a subscription in. *found* is what the subscriber has in hands: what the cache serves, as the store said
+        at *seen_at*."""
+        self._entries[entry.number] = entry
+        self._said.append(lambda: self._enter(entry, found, seen_at))
+
+    def _enter(self, entry: Entry, found: Secret | None, seen_at: float) -> None:
+        if entry.cancelled:
+            return
+        secret_id = entry.secret_id
+        topic = self._topics.get(secret_id)
+        if topic is None:
+            topic = self._topics[secret_id] = _Topic(secret_id)
+            for name in secret_id.lanes:
+                self._by_name.setdefault(name, {})[secret_id] = topic
+        topic.entries[entry.number] = entry
+        if topic.known != Known():
+            entry.line = entry.line.begin(topic.known.version_id)
+        elif found is not None:
             entry.line = entry.line.begin(found.version_id)
-            topic = self._topics.get(entry.secret_id)
-            if topic is not None and topic.known == Known():
-                topic.known, topic.arn = Known(found.version_id, seen_at), found.arn
+            topic.known, topic.arn = Known(found.version_id, seen_at), found.arn
 
     def remove(self, entry: Entry) -> None:
         """Cancel: no call of its callback begins from now on. Nothing if it was cancelled before."""
-        with self._lock:
-            entry.cancelled = True
-            self._entries.pop(entry.number, None)
-            topic = self._topics.get(entry.secret_id)
-            if topic is not None:
-                topic.entries.pop(entry.number, None)
-                if not topic.entries:
-                    self._forget(topic)
+        entry.cancelled = True
+        self._entries.pop(entry.number, None)
+        self._said.append(lambda: self._leave(entry))
         _wake([entry])
+
+    def _leave(self, entry: Entry) -> None:
+        topic = self._topics.get(entry.secret_id)
+        if topic is not None:
+            topic.entries.pop(entry.number, None)
+            if not topic.entries:
+                self._forget(topic)
+
+    def _hear(self) -> None:
+        """Under the lock: see to what was said."""
+        while self._said:
+            self._said.popleft()()
 
     def _forget(self, topic: _Topic) -> None:
         del self._topics[topic.id]
@@ -132,6 +147,7 @@ class Subscriptions:
     def claim(self, number: int, pid: Pid) -> Entry | None:
         """Give subscription *number* to the process *pid*. None if it was cancelled, or another one serves it."""
         with self._lock:
+            self._hear()
             entry = self._entries.get(number)
             if entry is None or (entry.pid is not None and _serves(entry.pid)):
                 return None
@@ -141,12 +157,12 @@ class Subscriptions:
     @property
     def numbers(self) -> tuple[int, ...]:
         """All that there are."""
-        with self._lock:
-            return tuple(self._entries)
+        return tuple(self._entries)
 
     def take(self, entry: Entry, pid: Pid) -> NewVersion | None:
         """What the subscriber with the process *pid* is told next."""
         with self._lock:
+            self._hear()
             if entry.cancelled or entry.pid is not pid or not pid.is_alive():
                 return None
             change, entry.line = entry.line.take()
@@ -160,6 +176,7 @@ class Subscriptions:
     def may_ask(self, entry: Entry, now: float) -> bool:
         """Whether this subscriber is to ask the store: not while another of the same id waits for an answer."""
         with self._lock:
+            self._hear()
             topic = self._topics.get(entry.secret_id)
             if topic is None or now - topic.asked_at < ASKING:
                 return False
@@ -176,21 +193,30 @@ class Subscriptions:
 
     def wants(self, names: Iterable[str]) -> bool:
         """Whether anybody has subscribed to what may be a secret of one of these *names*."""
+        self._listen()
         return any(name in self._by_name for name in names)
+
+    def _listen(self) -> None:
+        if self._said:
+            with self._lock:
+                self._hear()
 
     def ids(self, names: Iterable[str]) -> tuple[str, ...]:
         """Under which ids people have subscribed to what may be a secret of one of these *names*."""
         with self._lock:
+            self._hear()
             return tuple({secret_id: None for name in names for secret_id in self._by_name.get(name, ())})
 
     def read(self, asked: str, found: Secret, asked_at: float, now: float) -> tuple[str, ...]:
         """A read of *asked*, sent at *asked_at*, has *found* the current version. The ids to ask for anew."""
+        self._listen()
         if found.name not in self._by_name:
             return ()
         arn, version_id = found.arn, found.version_id
         concerned: list[Entry] = []
         doubted: list[str] = []
         with self._lock:
+            self._hear()
             for topic in tuple(self._by_name.get(found.name, {}).values()):
                 if not topic.is_about(asked, arn):
                     doubted += [topic.id] * topic.may_be_about(arn)
@@ -212,6 +238,7 @@ class Subscriptions:
         concerned: list[Entry] = []
         doubted: list[str] = []
         with self._lock:
+            self._hear()
             for topic in tuple(self._by_name.get(receipt.name, {}).values()):
                 if not topic.is_about(asked, receipt.arn):
                     doubted += [topic.id] * (topic.arn is None or topic.may_be_about(receipt.arn))
@@ -226,6 +253,7 @@ class Subscriptions:
     def absent(self, asked: str, now: float) -> None:
         """The store has said that there is no such secret as *asked*."""
         with self._lock:
+            self._hear()
             topic = self._topics.get(asked)
             if topic is not None:
                 topic.known, topic.arn = Known(None, now), None
@@ -233,16 +261,18 @@ class Subscriptions:
                     entry.line = entry.line.begin(None)
 
     def doubt(self) -> None:
-        """Another store is in force: what is known is to be asked for anew."""
-        with self._lock:
-            for topic in self._topics.values():
-                topic.known, topic.asked_at, topic.arn = replace(topic.known, seen_at=NEVER), NEVER, None
-            concerned = tuple(self._entries.values())
-        _wake(concerned, Look(doubt=True))
+        """Another store is in force: what is known is to be asked for anew. For any thread."""
+        self._said.append(self._doubt)
+        _wake(tuple(self._entries.values()), Look(doubt=True))
+
+    def _doubt(self) -> None:
+        for topic in self._topics.values():
+            topic.known, topic.asked_at, topic.arn = replace(topic.known, seen_at=NEVER), NEVER, None
 
     def age(self, seconds: float) -> None:
         """What is known was heard so many *seconds* earlier than it seemed."""
         with self._lock:
+            self._hear()
             for topic in self._topics.values():
                 topic.known = replace(topic.known, seen_at=topic.known.seen_at - seconds)
             concerned = tuple(self._entries.values())

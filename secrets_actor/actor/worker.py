@@ -37,6 +37,7 @@ class Worker(GenServer):
     """One connection to the store of the *present* kit; reports to whoever is *owner*."""
 
     trap_exit = True
+    may_wait = False
 
     def __init__(self, present: PresentKit, owner: Name, meter: Meter = NO_METER) -> None:
         self._number, self._kit = present.now

@@ -8,13 +8,12 @@ raise: no frame of ours shows it in a traceback.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
-from contextlib import suppress
 from typing import Final, Self, TypeVar
 
 from secrets_actor.actor.failures import translated
 from secrets_actor.client.aio import awaitable, awaited, settled
 from secrets_actor.client.async_administration import AsyncAdministration
-from secrets_actor.client.front import Asked, Front
+from secrets_actor.client.front import Asked, Front, withdraw
 from secrets_actor.domain.descriptions import SecretBatch, SecretDescription
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import Delete, Filter, Get, List, ListPage, Operation, Restore, Set, SortBy
@@ -28,7 +27,7 @@ from secrets_actor.domain.secret import (
     SecretValue,
     SetReceipt,
 )
-from secrets_actor.otp import CallTimeout, OtpError
+from secrets_actor.otp import CallTimeout, From, OtpError, Pid
 from secrets_actor.records import replace
 
 T = TypeVar("T")
@@ -53,7 +52,7 @@ class AsyncSecrets(Front, AsyncAdministration):
         """The same, under a name of its own in the audit log: *label* is what a part of the program calls itself, in
         1 to 256 characters. Raises `InvalidParameter`."""
         twin = type(self)(self._parts, label)
-        twin._unanswered, twin._posted = self._unanswered, self._posted  # still the same client
+        twin._unanswered = self._unanswered  # still the same client
         return twin
 
     async def get(
@@ -209,7 +208,13 @@ class AsyncSecrets(Front, AsyncAdministration):
 
     async def ask(self, operation: Operation[T], *, timeout: float | None = None) -> T:
         """Have the secrets actor perform *operation*, and wait for its answer. Does not look into the cache first."""
-        return await self._wait(self._deliver(operation, timeout))
+        asked = self._asked(operation, timeout)
+        try:
+            self._send(asked)
+            return await self._wait(asked)
+        finally:
+            if not asked.caller.settled:
+                self._cut_off(asked)
 
     async def _wait(self, asked: Asked[T]) -> T:
         while True:
@@ -234,7 +239,13 @@ class AsyncSecrets(Front, AsyncAdministration):
             left = asked.deadline - self._now()
             if left <= 0:
                 raise self._gone(asked)
-            with suppress(CallTimeout):
-                await settled(self._server.registry.expect(self._server.name), min(left, _RESTART_GLANCE))
-                return
+            found: From[Pid] = From()
+            try:
+                self._server.registry.expect(self._server.name, found)
+                await settled(found, min(left, _RESTART_GLANCE))
+            except CallTimeout:
+                continue
+            finally:
+                withdraw(found)
+            return
         raise self._gone(asked, translated(ended, asked.operation))

@@ -10,6 +10,7 @@ from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.failures import translated
 from secrets_actor.actor.prefetch_plan import Wanted
 from secrets_actor.actor.prefetcher import LABEL, PrefetchFailed
+from secrets_actor.actor.sightings import NEVER
 from secrets_actor.actor.subscriptions import Entry, Subscriptions
 from secrets_actor.domain.changes import NewVersion
 from secrets_actor.domain.errors import InvalidParameter
@@ -54,17 +55,20 @@ class Background:
         if not callable(callback):
             raise InvalidParameter("callback", "a function of a NewVersion")
         self.running()
-        entry = self.subscriptions.add(known, callback)
         now = self.clock.now()
         cached = self.cache.read(Get(known), now)
-        if cached is not None:
-            self.subscriptions.begin(entry, cached, now - cached.age)
-        answer: From[Any] = From()  # nobody there: whoever comes next finds it in the table
-        self.subscribers.deliver(StartChild(self.subscriber(entry.number)), answer)
-        if isinstance(answer.error, ForkedProcess):
+        seen = (None, NEVER) if cached is None else (cached, now - cached.age)
+        entry = self.subscriptions.new(known, callback)
+        try:
+            self.subscriptions.add(entry, *seen)
+            answer: From[Any] = From()  # nobody there: whoever comes next finds it in the table
+            self.subscribers.deliver(StartChild(self.subscriber(entry.number)), answer)
+            if isinstance(answer.error, ForkedProcess):
+                raise translated(answer.error)
+            return Subscription(self.subscriptions, entry)
+        except BaseException:  # nobody could ever cancel it
             self.subscriptions.remove(entry)
-            raise translated(answer.error)
-        return Subscription(self.subscriptions, entry)
+            raise
 
     def prefetch(self, wanted: Wanted) -> None:
         """See `Subscribing.prefetch`."""

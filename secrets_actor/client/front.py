@@ -3,11 +3,14 @@
 Rule 1: bad input is refused here, in the caller's thread, before anything is sent.
 Rule 2: a hit never leaves the caller's thread, and is audited like any other answer.
 Rule 3: nobody sees his own past: while a write of ours is on its way, or was given up on, a get of that secret goes
-        through the mailbox, behind it. The answer to what was sent after it shows that the actor has had it.
+        through the mailbox, behind it, until the actor has taken that write up, or will not any more. That is seen from
+        outside, so it makes no difference where and by what the one who wrote was cut off.
 Rule 4: a request that did not reach the actor, because it was being restarted, is sent again; so is, once, a read whose
         actor died over it. A write whose actor died is the caller's to repeat, with the token that the error carries.
         What the actor could not answer, and so not audit, is audited here.
-Rule 5: whose time is up while the store has not answered gets what the cache may serve stale.
+Rule 5: whose time is up while the store has not answered gets what the cache may serve stale; so does whoever may not
+        wait, for he is called by a process of ours that others wait for.
+Rule 6: a call that is cut off, by a signal handler that raises or by a cancellation, is withdrawn: nothing of it stays.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import itertools
 import uuid
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Generic, TypeVar
+from weakref import ref
 
 from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.failures import out_of_time, translated
@@ -31,7 +35,7 @@ from secrets_actor.domain.operations import BATCH_SIZE, Get, GetMany, Operation,
 from secrets_actor.domain.operations.checks import check_text
 from secrets_actor.domain.ports import AuditRecord, AuditTrail
 from secrets_actor.domain.secret import Secret, Source, block_of
-from secrets_actor.otp import CallTimeout, Clock, From, Name, NoProcess
+from secrets_actor.otp import CallingSelf, CallTimeout, Clock, From, Name, NoProcess, Pid, holds_up
 from secrets_actor.records import dataclass, field
 
 T = TypeVar("T")
@@ -66,11 +70,26 @@ class Asked(Generic[T]):
     caller: From[T]
     number: int
     again: bool
-    behind: tuple[int, ...]  # the writes that were in the mailbox before it
 
     def __init__(self, operation: Operation[T], arrived: float, deadline: float, caller: From[T], number: int) -> None:
         self.operation, self.arrived, self.deadline = operation, arrived, deadline
-        self.caller, self.number, self.again, self.behind = caller, number, False, ()
+        self.caller, self.number, self.again = caller, number, False
+
+
+class Written:
+    """A write to a secret in *lanes* that was, or is about to be, sent to the actor *server*."""
+
+    __slots__ = ("_asker", "_server", "lanes")
+
+    def __init__(self, lanes: tuple[str, ...], server: Pid, asker: Asker) -> None:
+        self.lanes, self._server = lanes, server
+        self._asker = ref(asker)  # the actor's, its mailbox's and the caller's: if all have dropped it, it is over
+
+    @property
+    def over(self) -> bool:
+        """Whether the actor has taken it up, or will not."""
+        asker = self._asker()
+        return asker is None or asker.taken or not self._server.is_alive()
 
 
 @dataclass(slots=True, eq=False)
@@ -96,7 +115,7 @@ class Batches:
     def withdraw(self) -> None:
         """Whoever asked waits no longer, as when he is interrupted: what has not been begun is not to be."""
         for _, asked in self.chunks:
-            asked.caller.fail(CallTimeout("withdrawn"))
+            withdraw(asked.caller)
 
     def result(self) -> SecretBatch:
         """All of it. Raises what every call met, if nothing was found."""
@@ -113,8 +132,7 @@ class Front(Subscribing):
         self._server, self._cache, self._audit = parts.server, parts.cache, parts.audit
         self._background = parts.background
         self._now, self._hit, self._note_hit = parts.clock.now, parts.cache.hit, parts.audit.hit
-        self._unanswered: dict[int, tuple[str, ...]] = {}  # writes by number: their lanes
-        self._posted: set[int] = set()  # those of them that are in the mailbox
+        self._unanswered: dict[int, Written] = {}  # by number
 
     # --- from memory ----------------------------------------------------------------------------------------------
 
@@ -142,43 +160,55 @@ class Front(Subscribing):
         """Whether a write to this secret is on its way, or was given up on."""
         if not self._unanswered:
             return False
+        self._forget_what_is_over()
         written = tuple(self._unanswered.values())
-        return any(lane in lanes for lane in SecretId(get.secret_id).lanes for lanes in written)
+        return any(lane in write.lanes for lane in SecretId(get.secret_id).lanes for write in written)
+
+    def _forget_what_is_over(self) -> None:
+        for number, write in tuple(self._unanswered.items()):
+            if write.over:
+                self._unanswered.pop(number, None)
 
     # --- asking ---------------------------------------------------------------------------------------------------
 
-    def _deliver(self, operation: Operation[T], timeout: float | None) -> Asked[T]:
+    def _asked(self, operation: Operation[T], timeout: float | None) -> Asked[T]:
+        """The question, of which nobody knows yet."""
         arrived = self._now()
         deadline = arrived + (self._parts.call_timeout if timeout is None else _checked(timeout))
-        asked = Asked(with_token(operation, _new_token), arrived, deadline, From(deadline), next(_order))
-        self._send(asked)
-        return asked
+        return Asked(with_token(operation, _new_token), arrived, deadline, From(deadline), next(_order))
 
     def _send(self, asked: Asked[T]) -> None:
         operation, caller = asked.operation, asked.caller
         tracer = self._parts.tracer
         journey = None if tracer is None else set_out(tracer, operation, self._label, self._now())
         caller.note = Asker(self._label, journey)
-        asked.behind = tuple(self._posted)
-        secret_id = getattr(operation, "secret_id", None)
-        if not operation.writes or secret_id is None:
-            self._server.deliver(operation, caller)
-            return
-        self._unanswered[asked.number] = SecretId(secret_id).lanes
-        self._server.deliver(operation, caller)
-        self._posted.add(asked.number)
+        server = self._server.resolve()
+        if holds_up(self._server):
+            caller.fail(CallingSelf("others wait for the process that asks"))
+        elif server is None:
+            caller.fail(self._server.registry.nobody())
+        else:
+            secret_id = getattr(operation, "secret_id", None)
+            if operation.writes and secret_id is not None:
+                self._unanswered[asked.number] = Written(SecretId(secret_id).lanes, server, caller.note)
+            server.deliver(operation, caller)
 
     def _answered(self, asked: Asked[Any]) -> None:
-        """The actor has answered, or has ended: it has had, or never will have, all that was in its mailbox before."""
+        """The actor has answered, or has ended."""
         arrive(asked.caller, self._now())
         if self._unanswered:
-            for number in (asked.number, *asked.behind):
-                self._unanswered.pop(number, None)
-                self._posted.discard(number)
+            self._unanswered.pop(asked.number, None)
+            self._forget_what_is_over()
+
+    def _cut_off(self, asked: Asked[Any]) -> None:
+        """Whoever asked does not wait any more, whatever it is that he has been hit with."""
+        withdraw(asked.caller)
+        if asked.caller.note is not None:
+            arrive(asked.caller, self._now())
 
     def _sends_again(self, asked: Asked[T], error: BaseException) -> bool:
         """After *error* of the kernel: whether to wait for the actor and ask again; else this raises what it means."""
-        if isinstance(error, CallTimeout):
+        if isinstance(error, CallTimeout | CallingSelf):
             return False
         self._answered(asked)
         lost = isinstance(error, NoProcess)
@@ -195,7 +225,8 @@ class Front(Subscribing):
         """What the cache may serve stale when time is up. Raises what *error* means to callers, audited."""
         operation = asked.operation
         timed_out, failure = isinstance(error, CallTimeout), translated(error, operation)
-        if timed_out and isinstance(operation, Get) and not self._has_written(operation):
+        may_be_stale = timed_out or isinstance(error, CallingSelf)
+        if may_be_stale and isinstance(operation, Get) and not self._has_written(operation):
             stale = self._cache.stale(operation, self._now())
             if stale is not None:
                 self._record(operation, "ok", STALE, asked.arrived, stale.version_id, asked)
@@ -223,9 +254,14 @@ class Front(Subscribing):
                 self._note_hit(cached.name, block_of(cached), now, self._label)
         batches = Batches(asked, found)
         rest = [secret_id for secret_id in asked if secret_id not in found]
-        for start in range(0, len(rest), BATCH_SIZE):
-            chunk = GetMany(rest[start : start + BATCH_SIZE])
-            batches.chunks.append((chunk, self._deliver(chunk, timeout)))
+        try:
+            for start in range(0, len(rest), BATCH_SIZE):
+                chunk = GetMany(rest[start : start + BATCH_SIZE])
+                batches.chunks.append((chunk, self._asked(chunk, timeout)))
+                self._send(batches.chunks[-1][1])
+        except BaseException:
+            batches.withdraw()
+            raise
         return batches
 
     def _record(
@@ -246,6 +282,11 @@ class Front(Subscribing):
     def __repr__(self) -> str:
         label = "" if self._label is None else f" for {self._label}"
         return f"<{type(self).__name__} of {self._server.name}{label}>"
+
+
+def withdraw(caller: From[Any]) -> None:
+    """*caller* does not wait any more: what has not been begun for him is not to be."""
+    caller.fail(CallTimeout("withdrawn"))
 
 
 def _checked(timeout: float) -> float:

@@ -7,12 +7,11 @@ raise: no frame of ours shows it in a traceback.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from typing import Final, Self, TypeVar
 
 from secrets_actor.actor.failures import translated
 from secrets_actor.client.administration import Administration
-from secrets_actor.client.front import Asked, Front
+from secrets_actor.client.front import Asked, Front, withdraw
 from secrets_actor.domain.callbacks import plain
 from secrets_actor.domain.descriptions import SecretBatch, SecretDescription
 from secrets_actor.domain.errors import SecretsError
@@ -27,7 +26,7 @@ from secrets_actor.domain.secret import (
     SecretValue,
     SetReceipt,
 )
-from secrets_actor.otp import CallTimeout, OtpError
+from secrets_actor.otp import CallTimeout, From, OtpError, Pid
 from secrets_actor.records import replace
 
 T = TypeVar("T")
@@ -48,7 +47,7 @@ class Secrets(Front, Administration):
         """The same, under a name of its own in the audit log: *label* is what a part of the program calls itself, in
         1 to 256 characters. Raises `InvalidParameter`."""
         twin = type(self)(self._parts, label)
-        twin._unanswered, twin._posted = self._unanswered, self._posted  # still the same client
+        twin._unanswered = self._unanswered  # still the same client
         return twin
 
     def get(
@@ -203,7 +202,13 @@ class Secrets(Front, Administration):
 
     def ask(self, operation: Operation[T], *, timeout: float | None = None) -> T:
         """Have the secrets actor perform *operation*, and wait for its answer. Does not look into the cache first."""
-        return self._wait(self._deliver(operation, timeout))
+        asked = self._asked(operation, timeout)
+        try:
+            self._send(asked)
+            return self._wait(asked)
+        finally:
+            if not asked.caller.settled:
+                self._cut_off(asked)
 
     def _wait(self, asked: Asked[T]) -> T:
         while True:
@@ -228,7 +233,13 @@ class Secrets(Front, Administration):
             left = asked.deadline - self._now()
             if left <= 0:
                 raise self._gone(asked)
-            with suppress(CallTimeout):
-                self._server.registry.expect(self._server.name).wait(min(left, _RESTART_GLANCE))
-                return
+            found: From[Pid] = From()
+            try:
+                self._server.registry.expect(self._server.name, found)
+                found.wait(min(left, _RESTART_GLANCE))
+            except CallTimeout:
+                continue
+            finally:
+                withdraw(found)
+            return
         raise self._gone(asked, translated(ended, asked.operation))

@@ -2,6 +2,7 @@
 
 from secrets_actor.clock import Clock, ManualClock, SystemClock
 from secrets_actor.otp.backoff import Backoff
+from secrets_actor.otp.calls import holds_up
 from secrets_actor.otp.child_requests import CountChildren, Counts, GetChildSpec
 from secrets_actor.otp.child_spec import (
     BRUTAL_KILL,
@@ -32,6 +33,7 @@ from secrets_actor.otp.errors import (
     StartError,
 )
 from secrets_actor.otp.events import LifecycleEvent, Observer
+from secrets_actor.otp.gate import Bell, Gate
 from secrets_actor.otp.gen_server import (
     Address,
     CallDone,
@@ -49,7 +51,7 @@ from secrets_actor.otp.gen_server import (
 )
 from secrets_actor.otp.messages import Answered, Ask, Cast, Down, ExitSignal
 from secrets_actor.otp.node import Node
-from secrets_actor.otp.pid import MonitorRef, Pid
+from secrets_actor.otp.pid import MonitorRef, Pid, current
 from secrets_actor.otp.process import IGNORE, Behaviour, NamedRef, spawn
 from secrets_actor.otp.reasons import (
     FORKED,
@@ -102,6 +104,7 @@ __all__ = [
     "Backoff",
     "BadReturn",
     "Behaviour",
+    "Bell",
     "CallDone",
     "CallFailed",
     "CallTimeout",
@@ -124,6 +127,7 @@ __all__ = [
     "Flags",
     "ForkedProcess",
     "From",
+    "Gate",
     "GenServer",
     "GetChildSpec",
     "Handled",
@@ -169,7 +173,9 @@ __all__ = [
     "begin",
     "call",
     "cast",
+    "current",
     "draw",
+    "holds_up",
     "lacks_thread",
     "snapshot",
     "spawn",

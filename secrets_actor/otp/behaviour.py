@@ -24,6 +24,7 @@ class Behaviour(Protocol):
     """What runs inside a process. All but `abandon` and `translate` is called in the process's own thread."""
 
     trap_exit: bool
+    may_wait: bool
 
     def start(self, me: Pid) -> Ending | None:
         """Initialise. An `Ending` means the process shall not come up: IGNORE for "ignore me"."""

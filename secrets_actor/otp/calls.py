@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, Final, Protocol
 
 from secrets_actor.forks import notice_fork
-from secrets_actor.otp.errors import CallFailed, CallingSelf, EndedFirst, ForkedProcess, NoProcess
+from secrets_actor.otp.errors import CallFailed, CallingSelf, CallTimeout, EndedFirst, ForkedProcess, NoProcess
 from secrets_actor.otp.messages import Cast, Down, StopRequest
 from secrets_actor.otp.pid import Pid, current
 from secrets_actor.otp.reasons import FORKED, NOPROC, NORMAL, ExitReason
+from secrets_actor.otp.registry import Registry
 from secrets_actor.otp.reply import From
 
 # Seconds a call waits when not told otherwise. Precedent: gen_server:call/2.
@@ -27,13 +28,18 @@ class Address(Protocol):
     def resolve(self) -> Pid | None:
         """The process behind it now."""
 
+    @property
+    def registry(self) -> Registry:
+        """Of its node."""
+
 
 def call(server: Address, request: Any, timeout: float | None = CALL_TIMEOUT) -> Any:
     """Ask *server* and wait for the answer.
 
     Raises `CallTimeout` after *timeout* seconds, `CallFailed` with the exit reason if the server ends first,
     `NoProcess` if it does not exist (`ForkedProcess`, if it is in the program that this one was forked from),
-    `Overloaded` if its mailbox is full, `CallingSelf` from the server's own callbacks, and what error it replied with.
+    `Overloaded` if its mailbox is full, `CallingSelf` from the server's own callbacks and from a process of the same
+    node that others wait for (see `holds_up`), and what error it replied with.
     """
     notice_fork()
     caller: From[Any] = From()
@@ -41,10 +47,23 @@ def call(server: Address, request: Any, timeout: float | None = CALL_TIMEOUT) ->
     if here is not None:
         if server.resolve() is here:
             raise CallingSelf("a server that calls itself waits forever")
+        if holds_up(server):
+            raise CallingSelf(f"{here.label} may not wait for an answer: others wait for it")
         here.waits += 1
     caller.patience = timeout
-    server.deliver(request, caller)
-    return caller.wait(caller.patience)
+    try:
+        server.deliver(request, caller)
+        return caller.wait(caller.patience)
+    finally:
+        if not caller.settled:  # cut off in the middle: nothing stays behind
+            caller.fail(CallTimeout("nobody waits any more"))
+
+
+def holds_up(server: Address) -> bool:
+    """Whether this thread is that of a process which must not wait for *server*: a supervisor of its node, say, which
+    may be the one to start it again. Code of others comes to run there, too: finalizers, and handlers of logs."""
+    here = current()
+    return here is not None and not here.may_wait and here.reason is None and here.registry is server.registry
 
 
 def cast(server: Address, message: Any) -> None:

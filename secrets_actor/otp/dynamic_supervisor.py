@@ -84,6 +84,7 @@ class DynamicSupervisor(GenServer):
     """
 
     trap_exit = True
+    may_wait = False
 
     def __init__(self, flags: Flags, max_children: int | None = None, template: ChildSpec | None = None) -> None:
         self.flags = check_flags(flags)

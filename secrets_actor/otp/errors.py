@@ -40,7 +40,7 @@ class CallTimeout(OtpError, TimeoutError):
 
 
 class CallingSelf(OtpError):
-    """A process called itself and would have waited forever."""
+    """A process called itself, or another that waits for it, and would have waited forever."""
 
 
 class Overloaded(OtpError):

@@ -81,10 +81,12 @@ class GenServer:
     """Base of servers. Subclass it, override the callbacks; state lives in attributes.
 
     All callbacks run in the server's own thread, one at a time. `me`, `node` and `parent` are set before `init`.
-    Set `trap_exit` to have `terminate` run when the supervisor shuts the server down.
+    Set `trap_exit` to have `terminate` run when the supervisor shuts the server down. Clear `may_wait` for one that
+    others of its node wait for: a call from its thread, by whatever code runs there, then raises `CallingSelf` at once.
     """
 
     trap_exit: bool = False
+    may_wait: bool = True
     me: Pid
     node: Node
     parent: Pid | None

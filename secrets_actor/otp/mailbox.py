@@ -15,12 +15,15 @@ from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
+from secrets_actor.otp.gate import Bell
 from secrets_actor.otp.messages import IdleTimeout
 
 if TYPE_CHECKING:
     from secrets_actor.otp.child_spec import MailboxLimit
 
 CLOSED: Final = object()
+# Seconds between two looks of a caller who waits for room: whoever was told of it may not have come to use it.
+_GLANCE: Final = 0.25
 
 
 class Mailbox:
@@ -37,13 +40,13 @@ class Mailbox:
         self.push = _counted(self._queue.put, self._pushed)  # bound once: the hottest call of the kernel
         self._limit: MailboxLimit | None = None
         self.unlimited = True
-        self._room: threading.Condition | None = None  # with a limit that lets callers wait
+        self._room: Bell | None = None  # with a limit that lets callers wait
 
     def limit(self, limit: MailboxLimit | None) -> None:
         """Let no more calls wait than *limit* says."""
         self._limit = limit
         self.unlimited = limit is None
-        self._room = threading.Condition() if limit is not None and limit.wait else None
+        self._room = Bell() if limit is not None and limit.wait else None
 
     @property
     def full(self) -> bool:
@@ -53,10 +56,7 @@ class Mailbox:
     def wait_for_room(self, patience: float | None) -> bool:
         """Wait up to *patience* seconds (None: forever) until a call may be accepted, or the mailbox is closed."""
         room = self._room
-        if room is None:
-            return False
-        with room:
-            return room.wait_for(lambda: self._closed or not self.full, patience)
+        return room is not None and room.wait_for(lambda: self._closed or not self.full, patience, _GLANCE)
 
     def put(self, envelope: Any) -> None:
         """Take an envelope of pykka's."""
@@ -78,8 +78,7 @@ class Mailbox:
             self._looked_at += 1
         room = self._room
         if room is not None:
-            with room:
-                room.notify()
+            room.ring_one()
         return message
 
     def get(self) -> Any:
@@ -92,13 +91,12 @@ class Mailbox:
         self.push(CLOSED)
         room = self._room
         if room is not None:
-            with room:
-                room.notify_all()
+            room.ring()
 
     def forget(self) -> None:
         """In the child of a fork: closed."""
         self._closed = True
-        self._room = None if self._room is None else threading.Condition()
+        self._room = None if self._room is None else Bell()
 
     def empty(self) -> bool:
         """Whether pykka's loop has nothing to drain; when closed it has not: `Pid.finish` has answered every call."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from typing import TYPE_CHECKING
 
 from secrets_actor.clock import Clock, SystemClock
@@ -38,7 +37,6 @@ class Node:
         self._observer = observer
         self.forked = False
         self._max_disowned = max_disowned
-        self._lock = threading.Lock()
         self._disowned: dict[Pid, bool] = {}  # whether it was busy when it was cut off
         self._live: set[Pid] = set()
         on_fork(self)
@@ -77,11 +75,10 @@ class Node:
 
     def disown(self, pid: Pid, busy: bool) -> None:
         """Count a process whose thread goes on after its end; a *busy* one may do so for long."""
-        with self._lock:
-            self._disowned[pid] = busy
-            if not busy or self._max_disowned is None:
-                return
-            count = sum(self._disowned.values())
+        self._disowned[pid] = busy
+        if not busy or self._max_disowned is None:
+            return
+        count = sum(tuple(self._disowned.values()))
         if count > self._max_disowned:
             self.observe(TooManyDisowned(pid.label, count, self._max_disowned))
             if pid.parent is not None:
@@ -89,8 +86,7 @@ class Node:
 
     def thread_ended(self, pid: Pid) -> None:
         """The thread of *pid* is about to end: it counts no more."""
-        with self._lock:
-            self._disowned.pop(pid, None)
+        self._disowned.pop(pid, None)
 
     def gone(self, pid: Pid) -> None:
         """*pid* has ended, and everybody has been told."""
@@ -104,15 +100,13 @@ class Node:
     @property
     def disowned(self) -> tuple[Pid, ...]:
         """Ended processes whose threads have not."""
-        with self._lock:
-            return tuple(self._disowned)
+        return tuple(self._disowned)
 
     # --- fork -----------------------------------------------------------------------------------------------------
 
     def forget(self) -> None:
         """In the child of a fork, where no thread of ours is and any lock may be held forever."""
         self.forked = True
-        self._lock = threading.Lock()
         live, self._live, self._disowned = self._live, set(), {}
         self.registry.forget()
         self.timers.forget()

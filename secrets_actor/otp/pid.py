@@ -8,7 +8,12 @@ Rule 2: at the end the name is free first, then links hear of it, then callers a
 Rule 3: an exit signal reaches a trapping process as a message in its turn, and ends any other at once.
 Rule 4: a thread cannot be killed. Cut off, it is disowned: counted by the node until it ends, its `abandon` hook called
         so that it can be cut loose from whatever it waits for.
-Rule 5: nobody else's code runs under the lock.
+Rule 5: there is no lock: whoever holds one may be interrupted by a signal handler or a finalizer, which calls us again
+        in the same thread. Whoever enters himself into a table looks then whether the process has ended; whoever ends
+        it says so first and then looks into the tables. So either sees the other; and to take an entry out is one step,
+        so that exactly one of them does what is to be done about it.
+Rule 6: whoever ends a process may be cut off by a handler that raises. Then he does the rest all the same: others count
+        on it. Each part of it may be done twice.
 """
 
 from __future__ import annotations
@@ -19,7 +24,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from secrets_actor.clock import now
-from secrets_actor.otp.errors import CallFailed, ForkedProcess, NoProcess, Overloaded
+from secrets_actor.otp.errors import CallFailed, CallTimeout, ForkedProcess, NoProcess, Overloaded
 from secrets_actor.otp.events import ProcessDisowned, ProcessEnded
 from secrets_actor.otp.gate import Gate
 from secrets_actor.otp.links import as_told
@@ -31,8 +36,10 @@ from secrets_actor.otp.threads import begin
 if TYPE_CHECKING:
     from secrets_actor.otp.mailbox import Mailbox
     from secrets_actor.otp.node import Node
+    from secrets_actor.otp.registry import Registry
 
 _serials = itertools.count(1)
+_TOLD: Final = object()  # not in a table any more: somebody else has told, or tells
 
 
 # Seconds that a killer waits for what is killed to be cut loose.
@@ -70,6 +77,7 @@ class Pid:
         self.serial = next(_serials)
         self.parent: Pid | None = None
         self.trap_exit = False
+        self.may_wait = True  # for another process of its node, in the middle of a callback
         self.waits = 0  # how often it has waited for somebody's answer within a callback
         self.abandon: Callable[[], None] | None = None
         self.published: Any = None  # what the process shows of itself to any thread, such as a supervisor's table
@@ -78,7 +86,7 @@ class Pid:
         self.ref: Any = None  # the pykka ActorRef of this incarnation
         self.thread: threading.Thread | None = None
         self.started_at = node.clock.now()
-        self._lock = threading.Lock()
+        self._ends: list[list[ExitReason]] = []  # of all who end it; the first one counts
         self.reason: ExitReason | None = None  # why it ended; None while it lives. Only `finish` and `forget` set it
         self._terminated = Gate()
         self._links: dict[Pid, None] = {}  # a set in order
@@ -99,19 +107,26 @@ class Pid:
 
         If the mailbox is full, *caller* is failed with `Overloaded`, after waiting for room if he can.
         """
-        while True:
-            with self._lock:
-                if self.reason is not None:
-                    break
-                mailbox = self.mailbox
-                if mailbox.unlimited or not mailbox.full:
-                    caller.owed_by(self._awaiting)
-                    mailbox.push(Call(request, caller))
-                    return
+        mailbox = self.mailbox
+        while not (mailbox.unlimited or self.reason is not None) and mailbox.full:
             if not self._wait_for_room(caller):
                 caller.fail(Overloaded(f"{self.label} has too many requests waiting: ask again later"))
                 return
+        try:
+            if self._owes(caller):
+                mailbox.push(Call(request, caller))
+                return
+        except BaseException:  # of a signal handler: nobody waits any more, whether it was pushed or not
+            caller.fail(CallTimeout("cut off"))
+            raise
         caller.fail(ForkedProcess(FORKED) if self.reason is FORKED else NoProcess(NOPROC))
+
+    def _owes(self, caller: From[Any]) -> bool:
+        """Whether the end of this process will fail *caller*; if not, it has ended, and he may have been told."""
+        if self.reason is not None:
+            return False
+        caller.owed_by(self._awaiting)
+        return self.reason is None
 
     def _wait_for_room(self, caller: From[Any]) -> bool:
         begun = now()
@@ -122,11 +137,8 @@ class Pid:
 
     def owe(self, caller: From[Any]) -> None:
         """Have *caller* failed if this process ends before it is settled."""
-        with self._lock:
-            if self.reason is None:
-                caller.owed_by(self._awaiting)
-                return
-        caller.fail(CallFailed(self.reason))
+        if not self._owes(caller):
+            caller.fail(CallFailed(self.reason or KILLED))
 
     # --- signals --------------------------------------------------------------------------------------------------
 
@@ -164,26 +176,20 @@ class Pid:
 
         If *other* has ended, a trapping process gets an `ExitSignal` (noproc), and any other raises `NoProcess`.
         """
-        with other._lock:
-            if alive := other.reason is None:
-                other._links[self] = None
-        if not alive:
+        other._links[self] = None
+        if other.reason is not None and other._links.pop(self, _TOLD) is not _TOLD:
             if not self.trap_exit:
                 raise NoProcess(NOPROC)
             self.post(ExitSignal(other, NOPROC))
             return
-        with self._lock:
-            if self.reason is None:
-                self._links[other] = None
-                return
-        other.unlink(self)
+        self._links[other] = None
+        if self.reason is not None:
+            other.unlink(self)
 
     def unlink(self, other: Pid) -> None:
         """Undo `link`."""
-        with self._lock:
-            self._links.pop(other, None)
-        with other._lock:
-            other._links.pop(self, None)
+        self._links.pop(other, None)
+        other._links.pop(self, None)
 
     def monitor(self, listener: Callable[[Down], object]) -> MonitorRef:
         """Have *listener* run once with a `Down` when this process has ended: at once, with `noproc`, if it has.
@@ -191,17 +197,16 @@ class Pid:
         It runs in the thread that ends the process and must neither block nor raise.
         """
         ref = MonitorRef(self)
-        with self._lock:
-            if self.reason is None:
-                self._awaiting[ref] = listener
+        if self.reason is None:
+            self._awaiting[ref] = listener
+            if self.reason is None or self._awaiting.pop(ref, None) is None:
                 return ref
         listener(Down(ref, self, NOPROC))
         return ref
 
     def demonitor(self, ref: MonitorRef) -> bool:
         """Take a monitor back. False if it has fired."""
-        with self._lock:
-            return self._awaiting.pop(ref, None) is not None
+        return self._awaiting.pop(ref, None) is not None
 
     def mailbox_idle(self) -> bool:
         """Whether it waits for a message and none is there; also when it has ended and everybody knows."""
@@ -212,12 +217,24 @@ class Pid:
     # --- the end --------------------------------------------------------------------------------------------------
 
     def finish(self, reason: ExitReason) -> bool:
-        """End with *reason*. False if it had ended before. See rules 1 and 2."""
-        with self._lock:
-            if self.reason is not None:
-                return False
-            self.reason = reason
-            links, self._links = self._links, {}
+        """End with *reason*. False if it had ended before. See rules 1, 2 and 6."""
+        if self.reason is not None:
+            return False
+        mine = [reason]
+        try:
+            self._ends.append(mine)
+            return self._end(mine)
+        except BaseException:
+            self._end(mine)
+            raise
+
+    def _end(self, mine: list[ExitReason]) -> bool:
+        if not self._ends:
+            return False
+        first = self._ends[0]
+        self.reason = reason = first[0]
+        if first is not mine:
+            return False
         cut_off = current() is not self and self.thread is not None
         busy = cut_off and not self.mailbox.waiting
         if cut_off:
@@ -228,16 +245,21 @@ class Pid:
         if self.name is not None:
             self.node.registry.unregister(self.name, self)
         self.node.ended(self, reason)
+        links = tuple(self._links)
         for other in links if len(links) < 2 else self._as_told(links):
-            with other._lock:
-                other._links.pop(self, None)
-            other._linked_ended(self, NORMAL if reason is IGNORE else reason)
-            self.node.told(other, self)
-        for one in list(self._awaiting):  # nobody is added any more
-            if not isinstance(one, MonitorRef):
+            try:
+                if self._links.pop(other, _TOLD) is not _TOLD:
+                    other._links.pop(self, None)
+                    other._linked_ended(self, NORMAL if reason is IGNORE else reason)
+                    self.node.told(other, self)
+            except BaseException:
+                self._links[other] = None  # rule 6
+                raise
+        for one in list(self._awaiting):  # who enters himself later sees that it has ended
+            if isinstance(one, MonitorRef):
+                self._tell(one, reason)
+            else:
                 one.fail(CallFailed(reason))
-            elif (listener := self._awaiting.pop(one, None)) is not None:  # not taken back meanwhile
-                listener(Down(one, self, reason))
         self._terminated.open()
         self.node.gone(self)
         if self.node.observed:
@@ -247,13 +269,22 @@ class Pid:
             self._call_abandon()
         return True
 
+    def _tell(self, ref: MonitorRef, reason: ExitReason) -> None:
+        listener = self._awaiting.get(ref)
+        try:
+            if self._awaiting.pop(ref, None) is not None and listener is not None:  # not taken back meanwhile
+                listener(Down(ref, self, reason))
+        except BaseException:
+            self._awaiting[ref] = listener  # rule 6
+            raise
+
     def _as_told(self, links: Iterable[Pid]) -> list[Pid]:
         order = as_told(sorted(links, key=lambda pid: pid.serial))
         return sorted(order, key=lambda pid: pid is self.parent)  # stable
 
     def forget(self) -> None:
         """In the child of a fork: dead, without a word, for all who could be told are threads of the parent."""
-        self._lock, self._terminated = threading.Lock(), Gate()
+        self._terminated = Gate()
         self.reason = FORKED
         if _here.pid is self:  # the fork was made in a callback
             _here.pid = None
@@ -293,6 +324,11 @@ class Pid:
     def resolve(self) -> Pid | None:
         """Itself: so that a pid goes wherever a `Name` goes."""
         return self
+
+    @property
+    def registry(self) -> Registry:
+        """The names of its node."""
+        return self.node.registry
 
     def __repr__(self) -> str:
         state = "alive" if self.reason is None else str(self.reason)

@@ -20,11 +20,22 @@ from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 
 from secrets_actor.otp.answers import Translator, answer_by_tell, answer_to_future, fail
 from secrets_actor.otp.behaviour import Behaviour, Ending
+from secrets_actor.otp.calls import holds_up
 from secrets_actor.otp.child_requests import restarts_of
 from secrets_actor.otp.child_spec import MailboxLimit
 from secrets_actor.otp.deadline import Watch
-from secrets_actor.otp.errors import BadReturn, CallFailed, CallTimeout, Exit, NameTaken, StartError
+from secrets_actor.otp.errors import (
+    BadReturn,
+    CallFailed,
+    CallingSelf,
+    CallTimeout,
+    Exit,
+    ForkedProcess,
+    NameTaken,
+    StartError,
+)
 from secrets_actor.otp.events import ProcessCrashed, ProcessStarted
+from secrets_actor.otp.gate import Gate
 from secrets_actor.otp.mailbox import CLOSED, Mailbox
 from secrets_actor.otp.messages import Ask, StopRequest
 from secrets_actor.otp.node import Node
@@ -42,6 +53,7 @@ class _Actor(pykka.ThreadingActor):
         super().__init__()
         self.pid = Pid(node, label, self.actor_inbox, name)
         self.pid.ref = self.actor_ref
+        self.actor_stopped = self.actor_ref.actor_stopped = Gate()  # type: ignore[assignment]  # for lack of a lock
         self.started: From[Pid] = From()
         self._factory = factory
         self._behaviour: Behaviour | None = None
@@ -54,16 +66,15 @@ class _Actor(pykka.ThreadingActor):
 
     def _start_actor_loop(self) -> None:
         thread = threading.Thread(target=self._run, name=f"{self.pid.label}#{self.pid.serial}", daemon=True)
-        self.pid.thread = thread
         if not begin(thread):
-            self.pid.thread = None
-            self.pid.node.thread_ended(self.pid)  # whoever killed it meanwhile took it for one with a thread
             raise StartError(NO_THREAD)
 
     def _run(self) -> None:
+        self.pid.thread = threading.current_thread()  # not before: whoever starts it may be cut off as he does
         enter(self.pid)
         try:
-            self._actor_loop()
+            if self.pid.is_alive():  # else it was killed before it began
+                self._actor_loop()
         finally:
             self.pid.node.thread_ended(self.pid)
 
@@ -75,6 +86,7 @@ class _Actor(pykka.ThreadingActor):
                 raise BadReturn(f"start made a {type(behaviour).__name__}, which is no behaviour", behaviour)
             self._behaviour = behaviour
             pid.trap_exit, pid.abandon = behaviour.trap_exit, behaviour.abandon
+            pid.may_wait = behaviour.may_wait
             ending = behaviour.start(pid)
         except Exit as exit_:
             ending = Ending(exit_.reason)
@@ -176,6 +188,13 @@ class _NameInbox:
         self._node, self._name, self._translate, self._wake = node, name, translate, wake
 
     def put(self, envelope: Any) -> None:
+        if envelope.reply_to is not None and holds_up(self._node.name(self._name)):
+            if isinstance(envelope.message, _ActorStop):
+                self._node.name(self._name).post(StopRequest(SHUTDOWN))
+                envelope.reply_to.set(None)
+            else:
+                fail(envelope.reply_to, self._translate(CallingSelf("others wait for the process that asks")))
+            return
         whereis = self._node.registry.whereis
         pid = whereis(self._name)
         if pid is None and self._wake():
@@ -208,7 +227,7 @@ class NamedRef(pykka.ActorRef[Any]):
         self.actor_class = _Actor
         self.actor_urn = f"urn:secrets-actor:{name}"
         self.actor_inbox = _NameInbox(node, name, translate, wake)
-        self.actor_stopped = threading.Event()
+        self.actor_stopped = Gate()  # type: ignore[assignment]
         self._name = name
 
     def __str__(self) -> str:
@@ -225,34 +244,37 @@ def spawn(
     timeout: float | None = None,
     mailbox: MailboxLimit | None = None,
     deadline: float | None = None,
+    on_made: Callable[[Pid], object] | None = None,
 ) -> Pid:
     """Start a process and wait for its init, up to *timeout* seconds (None: as long as it takes).
 
     *link* ties it to the process that starts it, its parent; *mailbox* bounds its calls; *deadline* its callbacks, in
-    seconds, if its parent is a supervisor. Raises `StartError` when init fails, ignores (`error.reason is IGNORE`) or
-    takes too long (`TIMEOUT`; it is then killed), or when there is no thread for it (`NO_THREAD`); `NameTaken`; and
-    `ForkedProcess` in a process of the program that was forked from the node's.
+    seconds, if its parent is a supervisor. *on_made* is told of it before its init, so that it can be stopped then.
+    Raises `StartError` when init fails, ignores (`error.reason is IGNORE`) or takes too long (`TIMEOUT`; it is then
+    killed), or when there is no thread for it (`NO_THREAD`); `NameTaken`; and `ForkedProcess` in a process of the
+    program that was forked from the node's.
     """
     actor = _Actor(node, factory, label, name)
     pid = actor.pid
-    node.begins(pid)
     pid.mailbox.limit(mailbox)
     if deadline is not None:
         actor.watch = Watch(pid, deadline)
-    if name is not None:
-        try:
-            node.registry.register(name, pid)
-        except NameTaken:
-            node.gone(pid)
-            raise
     starter = current() if link else None
     pid.owe(actor.started)
     try:
+        node.begins(pid)
+        if name is not None:
+            node.registry.register(name, pid)
+        if on_made is not None:
+            on_made(pid)
         if starter is not None:
             pid.parent = starter
             pid.link(starter)
         actor._start_actor_loop()
         return actor.started.wait(timeout)
+    except (NameTaken, ForkedProcess):
+        node.gone(pid)
+        raise
     except CallFailed:
         pid.kill()  # if it never began, for its starter is dead; else its end reaches the starter as any other's does
         reason = pid.reason or KILLED

@@ -1,8 +1,11 @@
-"""Names of processes: who has one now, and waiting for who has it next."""
+"""Names of processes: who has one now, and waiting for who has it next.
+
+Rule: there is no lock (rule 5 of pid.py). Those who claim a name stand in line for it; the first of them that lives has
+it. Whoever waits for somebody adds himself first and looks then; whoever comes enters the line first and looks then.
+"""
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 from secrets_actor.forks import notice_fork
@@ -18,16 +21,14 @@ class Registry:
     """name -> live process, for one tree or several that know each other."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._pids: dict[str, Pid] = {}
-        self._expected: dict[str, set[From[Pid]]] = {}
+        self._lines: dict[str, dict[Pid, None]] = {}
+        self._expected: dict[str, dict[Any, None]] = {}
         self.forked = False
 
     def forget(self) -> None:
         """In the child of a fork: nobody has a name."""
         self.forked = True
-        self._lock = threading.Lock()
-        self._pids, self._expected = {}, {}
+        self._lines, self._expected = {}, {}
 
     def nobody(self) -> NoProcess:
         """The error for a name that nobody has."""
@@ -35,46 +36,61 @@ class Registry:
 
     def register(self, name: str, pid: Pid) -> None:
         """Give *name* to *pid*. Raises `NameTaken` while a live process has it."""
-        with self._lock:
-            holder = self._pids.get(name)
-            if holder is not None and holder.is_alive():
-                raise NameTaken(name, holder)
-            self._pids[name] = pid
-            expected = self._expected.pop(name, ())
-        for one in tuple(expected):
+        self._refuse_all_but(None, name)
+        line = self._lines.setdefault(name, {})
+        line[pid] = None
+        try:
+            self._refuse_all_but(pid, name)
+        except NameTaken:
+            line.pop(pid, None)
+            raise
+        for one in tuple(self._expected.pop(name, ())):
             one.reply(pid)
+
+    def _refuse_all_but(self, pid: Pid | None, name: str) -> None:
+        holder = self.whereis(name)
+        if holder is not None and holder is not pid:
+            raise NameTaken(name, holder)
 
     def unregister(self, name: str, pid: Pid) -> None:
         """Take *name* from *pid*; nothing happens if it has passed on to another."""
-        with self._lock:
-            if self._pids.get(name) is pid:
-                del self._pids[name]
+        line = self._lines.get(name)
+        if line is not None:
+            line.pop(pid, None)
 
     def whereis(self, name: str) -> Pid | None:
         """The process that has *name* now."""
         notice_fork()
-        return self._pids.get(name)
+        line = self._lines.get(name)
+        if line:
+            for pid in tuple(line):
+                if pid.reason is None:
+                    return pid
+        return None
 
-    def expect(self, name: str) -> From[Pid]:
-        """A handle that settles with the process that has *name*, now or next, as after a restart."""
-        expected: From[Pid] = From()
+    def expect(self, name: str, expected: From[Pid] | None = None) -> From[Pid]:
+        """A handle that settles with the process that has *name*, now or next, as after a restart. Who gives up is not
+        waited for: let it fail, if you go on without it."""
+        expected = From() if expected is None else expected
         notice_fork()
-        with self._lock:
-            pid = self._pids.get(name)
-            if pid is None:
-                waiting = self._expected.setdefault(name, set())
-                waiting.add(expected)
-                expected.on_settled(waiting.discard)  # who gives up is not waited for
+        waiting = None
+        while waiting is None or self._expected.get(name) is not waiting:  # else whoever came has told all in there
+            waiting = self._expected.setdefault(name, {})
+            expected.owed_by(waiting)
+        pid = self.whereis(name)
         if pid is not None:
             expected.reply(pid)
         return expected
 
     def wait_for(self, name: str, timeout: float) -> Pid | None:
         """The process that has *name*, waiting up to *timeout* seconds for one."""
+        expected: From[Pid] = From()
         try:
-            return self.expect(name).wait(timeout)
+            return self.expect(name, expected).wait(timeout)
         except CallTimeout:
             return None
+        finally:
+            expected.fail(CallTimeout("nobody waits any more"))
 
 
 class Name:

@@ -4,8 +4,9 @@ Rule 1: it settles exactly once; whoever comes later is told so and changes noth
 Rule 2: anyone may settle it: the server, the server's end, or the caller who stops waiting.
 Rule 3: it can be waited on by a thread and watched by a callback, which runs once, in the thread that settles it or,
         if it was settled before, in the one that came to watch.
-Rule 4: who settles it takes `_claim`, sets the error, then the value, then opens the gate. Who watches adds himself
-        first and looks at the value then: so either side sees the other, and taking a callback off the list is atomic.
+Rule 4: who settles it adds his outcome to a list, of which the first one counts, and opens the gate then. Who watches
+        adds himself first and looks for an outcome then: so either side sees the other, and taking a callback off the
+        list is atomic. Who settles may be cut off by a signal handler that raises: whoever comes later does the rest.
 Rule 5: of a crowd that gets one answer (`answer_all`) a few are woken, and each thread wakes the next as it leaves, for
         whatever reason. A thousand woken at once fight for the interpreter, and each comes round every few milliseconds
         for nothing. Who leaves says so first and then wakes the next of his crowd; who wakes him looks then whether he
@@ -19,15 +20,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 from secrets_actor.otp.errors import CallTimeout
-from secrets_actor.otp.gate import clamped
+from secrets_actor.otp.gate import clamped, let_go
 
 T = TypeVar("T")
 _Lock: Final = threading.Lock
 _open: Final = type(_Lock()).release
-_PENDING: Final = object()
-_SHUT: Final = _Lock()  # for good: to let others run for a MOMENT, in seconds
-_SHUT.acquire()
-MOMENT: Final = 0.0001
 # How many of a crowd are woken at a time; a smaller one is woken as a whole. A thousand woken at once take 30 ms to
 # leave on one core, and a few at a time 14. More than one: a thread that is slow to come round holds up no other.
 AWAKE: Final = 4
@@ -38,7 +35,7 @@ class From(Generic[T]):
     is for whatever caller and server have agreed on beside the question."""
 
     __slots__ = (
-        *("_callbacks", "_claim", "_crowd", "_error", "_gate", "_owing", "_value", "_waits"),
+        *("_callbacks", "_crowd", "_gate", "_outcomes", "_owing", "_waits"),
         *("deadline", "note", "patience"),
     )
 
@@ -46,11 +43,9 @@ class From(Generic[T]):
         self.deadline = deadline
         self.note: Any = None
         self.patience: float | None = 0.0  # seconds its caller can wait for room in a mailbox; None: forever
-        self._claim = _Lock()
         self._gate = _Lock()  # held until settled: a lock is the cheapest thing a thread can wait on
         self._gate.acquire()
-        self._value: Any = _PENDING
-        self._error: BaseException | None = None
+        self._outcomes: list[tuple[Any, BaseException | None]] = []  # value and error of whoever settled, or tried to
         self._callbacks: list[Callable[[From[T]], object]] = []
         self._owing: dict[Any, Any] | None = None
         self._waits = False  # whether a thread is in `wait`
@@ -72,19 +67,36 @@ class From(Generic[T]):
     def _settle(self, value: Any, error: BaseException | None, crowd: Crowd | None = None) -> bool:
         if crowd is not None:
             self._crowd = crowd  # before anything that could let go whoever waits
-        if not self._claim.acquire(False):
+        outcome = value, error
+        self._outcomes.append(outcome)
+        if self._outcomes[0] is not outcome:
+            del self._outcomes[1:]
+            self._do_the_rest()
             return False
-        self._error = error
-        self._value = value
-        if self._owing is not None:
-            self._owing.pop(self, None)
+        owing = self._owing
+        if owing is not None:
+            try:  # noqa: SIM105 - no call: nothing comes between this and the gate
+                del owing[self]
+            except KeyError:
+                pass
         if crowd is None or not self._waits:
-            self._gate.release()
+            try:  # noqa: SIM105
+                self._gate.release()
+            except RuntimeError:  # somebody has done so for us
+                pass
         else:
             crowd.members.append(self)
         if self._callbacks:
             self._call_back()
         return True
+
+    def _do_the_rest(self) -> None:
+        """What the one who settled it may not have come to."""
+        if self._owing is not None:
+            self._owing.pop(self, None)
+        if self._crowd is None:
+            let_go(self._gate)
+        self._call_back()
 
     def _call_back(self) -> None:
         while True:
@@ -97,17 +109,17 @@ class From(Generic[T]):
     @property
     def settled(self) -> bool:
         """Whether it has been answered, failed or given up."""
-        return self._value is not _PENDING
+        return bool(self._outcomes)
 
     @property
     def error(self) -> BaseException | None:
         """The error it settled with; None while open or answered."""
-        return self._error
+        return self._outcomes[0][1] if self._outcomes else None
 
     def on_settled(self, callback: Callable[[From[T]], object]) -> None:
         """Run *callback* with this handle once it settles: now, if it has. The callback must not raise or block."""
         self._callbacks.append(callback)
-        if self._value is not _PENDING:
+        if self._outcomes:
             self._call_back()
 
     def wait(self, timeout: float | None = None) -> T:
@@ -118,29 +130,26 @@ class From(Generic[T]):
             self._waits = True
             if timeout is None:
                 gate.acquire()
-                gate.release()  # for others who wait
+                let_go(gate)  # for others who wait
             elif gate.acquire(True, timeout if 0.0 <= timeout <= threading.TIMEOUT_MAX else clamped(timeout)):
-                gate.release()
-            elif not self.fail(CallTimeout(f"no answer within {timeout:.3g} seconds")):
-                while self._value is _PENDING:  # who was a moment faster is about to set it
-                    _SHUT.acquire(True, MOMENT)
+                let_go(gate)
+            else:
+                self.fail(CallTimeout(f"no answer within {timeout:.3g} seconds"))
         finally:
             self._waits = False
             if self._crowd is not None:
                 self._crowd.wake_one()
-        if self._error is not None:
-            raise self._error
-        value: T = self._value
-        return value
+        return self.result()
 
     def result(self) -> T:
         """The answer of a settled handle; raises the error it failed with."""
-        if self._value is _PENDING:
+        if not self._outcomes:
             raise RuntimeError("not settled yet")
-        if self._error is not None:
-            raise self._error
-        value: T = self._value
-        return value
+        value, error = self._outcomes[0]
+        if error is not None:
+            raise error
+        answer: T = value
+        return answer
 
 
 class Crowd:

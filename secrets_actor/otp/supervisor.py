@@ -56,6 +56,7 @@ class Supervisor(GenServer):
     """Runs *children* under *flags*. All of it is checked before the first child starts: `InvalidTree`."""
 
     trap_exit = True
+    may_wait = False
 
     def __init__(self, flags: Flags, children: Iterable[ChildSpec]) -> None:
         self.flags = check_flags(flags)

@@ -17,6 +17,8 @@ LOOK: Final = 1.0
 class TimerServer(GenServer):
     """Works the node's timer table. The table outlives it, so a restart takes over where it ended."""
 
+    may_wait = False
+
     def init(self) -> InitResult:
         """Take over the table as it is."""
         self.node.timers.keeper = self.me

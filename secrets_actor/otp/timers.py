@@ -1,14 +1,19 @@
 """Delayed messages: the table of those pending; `timer_server.py` is the process that fires them.
 
 Rule 1: the table outlives the process that works it (as an ETS table with an heir does): a crash loses no timer.
-Rule 2: a timer is pending, fired or cancelled; one lock decides which, so `cancel` never lies.
+Rule 2: a timer is pending, fired or cancelled. Whoever takes it out of the table of those pending decides which, and
+        that is one step, so `cancel` never lies.
+Rule 3: there is no lock (rule 5 of pid.py). Who sets a timer hands it over in a queue; the process alone puts them in
+        order. Who sets one hands it over first and looks then when the process will look; the process says so first and
+        looks then into the queue.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
-import threading
+import math
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from secrets_actor.clock import Clock
@@ -41,67 +46,71 @@ class Timer:
         self.due, self.target, self.message, self.pending = due, target, message, True
 
 
+_Entry = tuple[float, int, Timer]
+
+
 class TimerTable:
     """All pending timers of a node."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
-        self._heap: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
-        self._cancelled = 0
-        self.keeper: Pid | None = None
+        self.forget()
         clock.on_jump(self.wake)
+
+    def forget(self) -> None:
+        """In the child of a fork: nothing is pending, and nobody keeps it."""
+        self._pending: dict[Timer, bool] = {}
+        self._new: deque[_Entry] = deque()
+        self._heap: list[_Entry] = []
+        self._looks_at = -math.inf  # when the process will look, whoever wakes it
+        self._dead_weight, self._untidy = 0, False
+        self.keeper: Pid | None = None
 
     def send_after(self, delay: float, target: Target, message: Any) -> Timer:
         """Send *message* to *target* in *delay* seconds; it goes nowhere if nobody is there by then."""
         timer = Timer(self._clock.now() + delay, target, message)
-        with self._lock:
-            heapq.heappush(self._heap, (timer.due, next(self._order), timer))
-            first = self._heap[0][2] is timer
-        if first:
+        self._pending[timer] = True
+        self._new.append((timer.due, next(self._order), timer))
+        if timer.due < self._looks_at:
             self.wake()
         return timer
 
     def cancel(self, timer: Timer) -> float | None:
         """Take a timer back: the seconds it had left, or None if it has fired or was cancelled before."""
-        with self._lock:
-            if not timer.pending:
-                return None
-            timer.pending, timer.message = False, None
-            self._cancelled += 1
-            if self._cancelled > 64 and self._cancelled * 2 > len(self._heap):  # most of the heap is dead weight
-                self._heap = [entry for entry in self._heap if entry[2].pending]
-                heapq.heapify(self._heap)
-                self._cancelled = 0
+        if not self._pending.pop(timer, False):
+            return None
+        timer.pending, timer.message = False, None
+        self._dead_weight += 1
+        if not self._untidy and self._dead_weight > 64 and self._dead_weight * 2 > len(self._heap) + len(self._new):
+            self._untidy = True
+            self.wake()
         return max(timer.due - self._clock.now(), 0.0)
 
     def read(self, timer: Timer) -> float | None:
         """The seconds *timer* has left, None if it has fired or was cancelled."""
-        with self._lock:
-            return max(timer.due - self._clock.now(), 0.0) if timer.pending else None
+        return max(timer.due - self._clock.now(), 0.0) if timer in self._pending else None
 
     def fire_due(self) -> float | None:
-        """Send all that is due; the seconds until the next one is, None if there is none."""
+        """Send all that is due; the seconds until the next one is, None if there is none. In the timer process."""
+        heap, new = self._heap, self._new
         while True:
-            with self._lock:
-                now = self._clock.now()
-                if not self._heap:
-                    return None
-                due, _, timer = self._heap[0]
-                if timer.pending and due > now:
-                    return due - now
-                heapq.heappop(self._heap)
-                fires, timer.pending = timer.pending, False
-                if not fires:
-                    self._cancelled -= 1
-            if fires:
-                timer.target.post(timer.message)
-
-    def forget(self) -> None:
-        """In the child of a fork: nothing is pending, and nobody keeps it."""
-        self._lock = threading.Lock()
-        self._heap, self._cancelled, self.keeper = [], 0, None
+            self._looks_at = -math.inf  # now
+            while new:
+                heapq.heappush(heap, new.popleft())
+            if self._untidy:
+                self._untidy, self._dead_weight = False, 0
+                heap[:] = [entry for entry in heap if entry[2] in self._pending]
+                heapq.heapify(heap)
+            now = self._clock.now()
+            while heap and (heap[0][0] <= now or heap[0][2] not in self._pending):
+                timer = heapq.heappop(heap)[2]
+                if self._pending.pop(timer, False):
+                    timer.pending = False
+                    timer.target.post(timer.message)
+            self._looks_at = heap[0][0] if heap else math.inf
+            if not new:
+                return heap[0][0] - now if heap else None
 
     @property
     def kept(self) -> bool:
@@ -116,5 +125,4 @@ class TimerTable:
             keeper.post(WAKE)
 
     def __len__(self) -> int:
-        with self._lock:
-            return sum(timer.pending for _, _, timer in self._heap)
+        return len(self._pending)

@@ -1,7 +1,10 @@
 """A running system: start, stop, wait, look.
 
 Rule 1: a tree that has ended by itself is not started again by us: that is for `on_give_up`, or who called `wait`.
-Rule 2: in the child of a fork there is no thread of ours. What callers hold goes on working: its first use starts a
+Rule 2: a signal handler, a finalizer or a log handler may call any of this in the middle of any of it. A stop finds the
+        tree that is being started; one from a process of the tree has another thread do it, for it would wait for
+        itself. A start that is cut off leaves no tree.
+Rule 3: in the child of a fork there is no thread of ours. What callers hold goes on working: its first use starts a
         tree there, with an empty cache, or raises `ForkedProcess`, as `after_fork` says. A subscription is a use. A
         tree that another program's supervisor has started is that program's to start again.
 """
@@ -30,16 +33,20 @@ from secrets_actor.forks import notice_fork, on_fork
 from secrets_actor.otp import (
     FORKED,
     SHUTDOWN,
+    CallingSelf,
     Clock,
     Down,
     ExitReason,
+    Gate,
     LifecycleEvent,
     NamedRef,
     Observer,
     OtpError,
     Pid,
     StartError,
+    begin,
     call,
+    current,
     lacks_thread,
     spawn,
 )
@@ -87,13 +94,14 @@ class System(AsyncFace, Looking):
         plain("on_give_up", on_give_up)
         plain("tracer", getattr(tracer, "begin", None))
         self._root: Pid | None = None
+        self._coming: Pid | None = None  # a root that is being started
         self._observer, self._kit = observer, kit
         self.settings = load(settings)
         self._parts = assemble(self.settings, observer=observer, clock=clock, kit=kit, tracer=tracer)
         self._on_give_up = on_give_up
         self._stopping = self._draining = False
         self._told_by: threading.Thread | None = None  # who runs on_give_up
-        self._ended = threading.Event()
+        self._ended = Gate()
         self._reason: ExitReason | None = None
         self._hosted = False
         self._starting = threading.RLock()  # a signal handler may start it while its thread does
@@ -128,13 +136,20 @@ class System(AsyncFace, Looking):
         if self._parts.node.forked:
             self._parts = assemble_afresh(self._parts, observer=self._observer, kit=self._kit)
         parts = self._parts
-        self._ended.clear()
+        self._ended.shut()
         self._stopping = self._draining = False
         self._is_starting, lack = True, None
         try:
             if (prepare := parts.present.kit.prepare) is not None:
                 prepare(now() + self.settings.call_timeout_seconds)
-            root = spawn(parts.node, lambda: tree.root(parts), label=tree.ROOT, link=link)
+            if self._stopping:  # by a signal handler, or another thread
+                raise StartFailed("it was stopped before it was there")
+            self._root = root = spawn(
+                parts.node, lambda: tree.root(parts), label=tree.ROOT, link=link, on_made=self._comes
+            )
+            parts.cache.show()
+            root.monitor(self._on_end)
+            return root
         except SecretsError as error:
             problem = str(error)
         except StartError as error:
@@ -143,21 +158,25 @@ class System(AsyncFace, Looking):
                 problem, lack = f"{problem}: {NO_THREAD_HELP}", error
         except OtpError as error:  # forked, or its processes are there already
             problem = str(error)
-        else:
-            self._root = root
-            parts.cache.show()
-            root.monitor(self._on_end)
-            return root
+        except BaseException:  # of a signal handler
+            if self._coming is not None:
+                self._coming.kill()
+            parts.cache.hide()
+            self._ended.open()
+            raise
         finally:
-            self._is_starting = False
+            self._is_starting, self._coming = False, None
         parts.reports.close(_THREADS_GRACE)  # what went wrong stands in there
-        self._ended.set()
+        self._ended.open()
         if link and lack is not None:
             raise lack
         raise StartFailed(f"the tree did not come up: {problem}")
 
+    def _comes(self, root: Pid) -> None:
+        self._coming = root
+
     def _on_end(self, down: Down) -> None:
-        self._reason = down.reason
+        self._reason = down.reason if down.pid is None else down.pid.reason
         if down.pid is self._root:
             self._parts.cache.hide()  # first, for on_give_up may take its time, or start another tree
         if not self._stopping and self._on_give_up is not None:
@@ -171,7 +190,7 @@ class System(AsyncFace, Looking):
         if down.pid is self._root:  # else on_give_up has started another
             if not self._stopping:
                 self._parts.reports.close(_THREADS_GRACE)  # whoever waits may leave the program at once
-            self._ended.set()
+            self._ended.open()
 
     def configure(self, source: Source, *, kit: BackendKit | None = None) -> None:
         """Use the store of another configuration, such as another region or other keys, without losing a call.
@@ -215,11 +234,31 @@ class System(AsyncFace, Looking):
 
         With *drain*, new calls are refused at once (`ServerDown`), and those that are under way have so many seconds to
         finish first; whoever is not done then is told.
+
+        Called by code that runs in a process of the tree, such as a subscription's callback, it returns at once: the
+        tree ends as soon as that process lets it.
         """
         notice_fork()
-        root = self._root
+        root = self._coming or self._root
+        if self._is_starting and self._coming is None:
+            self._stopping = True
+            return
         if root is None or self._told_by is threading.current_thread() or sys.is_finalizing():
             return  # in the last, there is no other thread any more
+        if not self._is_within():
+            self._stop(root, timeout, drain)
+            return
+        work = threading.Thread(target=self._stop, args=(root, timeout, drain), name="secrets_actor stop", daemon=True)
+        if not begin(work):  # no thread is to be had: children have times of their own to end
+            self._stopping = True
+            root.exit(SHUTDOWN, sender=root.parent)
+
+    def _is_within(self) -> bool:
+        """Whether this is the thread of a process of ours, which the end of the tree waits for."""
+        here = current()
+        return here is not None and here.node is self._parts.node and here.is_alive()
+
+    def _stop(self, root: Pid, timeout: float, drain: float) -> None:
         if drain > 0 and self._is_up():
             self._draining = True
             self._parts.cache.hide()
@@ -242,7 +281,12 @@ class System(AsyncFace, Looking):
             self._parts.reports.close(min(max(0.0, deadline - now()), _THREADS_GRACE))
 
     def wait(self, timeout: float | None = None) -> ExitReason | None:
-        """Wait until the tree has ended: the reason, or None after *timeout* seconds."""
+        """Wait until the tree has ended: the reason, or None after *timeout* seconds. Raises `CalledFromWithin` in a
+        process of the tree."""
+        if self._told_by is threading.current_thread():
+            return self._reason
+        if self._is_within():
+            raise translated(CallingSelf(tree.ROOT))
         self._is_ready()
         return self._reason if self._ended.wait(timeout) else None
 
@@ -266,11 +310,11 @@ class System(AsyncFace, Looking):
         self._parts.cache.forget()
         self._parts.trail.forget()
         self._parts.subscriptions.forget()
-        self._starting, self._ended = threading.RLock(), threading.Event()
+        self._starting, self._ended = threading.RLock(), Gate()
         self._is_starting = False
-        self._told_by = None
+        self._told_by = self._coming = None
         self._reason = FORKED if self._reason is None else self._reason
-        self._ended.set()
+        self._ended.open()
         if self._parts.subscriptions.numbers and self._root is not None:
             with contextlib.suppress(RuntimeError):  # no thread to be had: the first use has to do, then
                 threading.Thread(target=self._go_on, name="after a fork", daemon=True).start()

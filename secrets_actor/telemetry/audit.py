@@ -37,6 +37,11 @@ class AuditLog:
         """Whether a record would be written at all, as the host's logging has it now."""
         return self._log.wants(logging.INFO)
 
+    @property
+    def runs_code_of_others(self) -> bool:
+        """Whether writing may call code of the program, such as handlers of its logging."""
+        return self._log.runs_code_of_others
+
     def record(self, record: AuditRecord, at: float) -> None:
         """Write *record*, handed over at *at*."""
         try:

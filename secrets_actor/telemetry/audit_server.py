@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
 from secrets_actor.domain.names import plain
@@ -44,6 +45,7 @@ class AuditServer(GenServer):
     """Writes the *trail* to *log*. *wall_clock*: seconds since the epoch."""
 
     trap_exit = True
+    may_wait = False  # handlers of the program's logging run here
 
     def __init__(self, trail: AuditTrail, log: AuditLog, wall_clock: Callable[[], float]) -> None:
         self._trail, self._log, self._wall_clock = trail, log, wall_clock
@@ -79,6 +81,13 @@ class AuditServer(GenServer):
     def _write(self) -> bool:
         """What waits now, and not what comes meanwhile: a stop must not wait for the callers to tire. Whether there
         was, or is, something."""
+        with self._at_work():
+            return self._write_all()
+
+    def _at_work(self) -> AbstractContextManager[None]:
+        return self._trail.written() if self._log.runs_code_of_others else nullcontext()
+
+    def _write_all(self) -> bool:
         trail, offset = self._trail, self._wall_clock() - self.node.clock.now()
         hits, records = trail.look()
         left = hits  # never one more: a record that came after the look may be older than a cached get after it
@@ -134,7 +143,8 @@ class AuditServer(GenServer):
     def _write_sums(self) -> None:
         offset = self._wall_clock() - self.node.clock.now()
         sums = self._trail.sums
-        for key in tuple(sums):
-            known = sums.pop(key, None)
-            if known is not None:  # else the thread of an earlier incarnation has written it
-                self._log.sum(key, int(known[0]), known[1] + offset, known[2] + offset)
+        with self._at_work():
+            for key in tuple(sums):
+                known = sums.pop(key, None)
+                if known is not None:  # else the thread of an earlier incarnation has written it
+                    self._log.sum(key, int(known[0]), known[1] + offset, known[2] + offset)

@@ -12,16 +12,19 @@ Rule 4: a cached get that finds no room waits for some (`block`), for *patience*
         What is not recorded is counted, and the next one written says how many those were.
 Rule 5: whoever appends looks then whether the process sleeps; the process says that it sleeps and looks then whether
         there is something. So either sees the other.
+Rule 6: whoever writes a record may come upon code that gets a secret, as a handler that sends it somewhere does: that
+        get makes no record, or there would be no end to it. It is counted, as `omitted`.
+Rule 7: there is no lock: whoever holds one may be interrupted, and come here again. To add to a number in place is no
+        call, so nobody comes between; that a few more than *buffer* find room does no harm.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Literal
 
 from secrets_actor.domain import metrics
@@ -30,7 +33,7 @@ from secrets_actor.domain.metrics import NO_METER, Meter, Reading
 from secrets_actor.domain.operations import MESSAGES
 from secrets_actor.domain.ports import AuditRecord, TakesHit
 from secrets_actor.forks import notice_fork
-from secrets_actor.otp import Clock, Name
+from secrets_actor.otp import Bell, Clock, Name
 from secrets_actor.records import dataclass
 
 # Seconds between two looks while there is something to write.
@@ -59,6 +62,7 @@ class AuditRules:
 
 
 DEFAULT: Final = AuditRules()
+_ALWAYS: Final = -1  # of a mark: each cached get looks whether there is room
 
 
 class AuditTrail:
@@ -86,10 +90,11 @@ class AuditTrail:
         """In the child of a fork: empty, for what waits is the parent's to write. What callers hold stays as it is."""
         self._hits.clear()
         self.sums.clear()
-        self._lock, self._room = threading.Lock(), threading.Condition()
+        self._room = Bell()
         self._records: deque[tuple[AuditRecord, float]] = deque()
         self._lost = self._taken = self._lost_hits = 0
-        self._off, self._off_reads = itertools.count(), 0
+        self._off = 0
+        self._writer: int | None = None  # the thread that writes, while code of others may run in it
         self._asleep, self._pressed, self._mark = True, False, self._half
         self._wake_at = -math.inf  # from when on (clock seconds) a hit sees to it that the process comes
         self._urgent = False  # the process has been told to come now, and has not looked yet
@@ -113,7 +118,7 @@ class AuditTrail:
         trail = self
 
         def hit(name: str, kept: bytes, now: float, caller: str | None) -> None:  # noqa: ARG001
-            next(trail._off)
+            trail._off += 1
             if now >= trail._wake_at:
                 trail._wake_at = now + OVERDUE
                 notice_fork()
@@ -136,33 +141,43 @@ class AuditTrail:
     def _finds_room(self) -> bool:
         """The trail is half full, or full: have the process come now. Whether there is room for one more."""
         buffer = self.rules.buffer
+        if self._writer is not None:
+            if self._is_written_here():
+                self._lost_hits += 1
+                return False
+            if len(self._hits) < self._half:
+                return True
         if not self._pressed:
             self._pressed = True
             self._server.post(NOW)
         if len(self._hits) < buffer:
-            self._mark = buffer
+            self._mark = buffer if self._writer is None else _ALWAYS
             return True
-        if self.rules.full == "block":
-            with self._room:
-                if self._room.wait_for(lambda: len(self._hits) < buffer, self.rules.patience):
-                    return True
-        with self._lock:
-            self._lost += 1
-            self._lost_hits += 1
+        if self.rules.full == "block" and self._room.wait_for(lambda: len(self._hits) < buffer, self.rules.patience):
+            return True
+        self._lost += 1
+        self._lost_hits += 1
         return False
+
+    def _is_written_here(self) -> bool:
+        """Whether this call was made by a handler that is just writing a record: a record of it would have the handler
+        make another, without end. It is counted."""
+        if self._writer != threading.get_ident():
+            return False
+        self._meter.count(metrics.AUDIT, "omitted")
+        return True
 
     def record(self, record: AuditRecord) -> None:
         """Hand *record* over."""
         self._tally(record)
-        if not self._is_wanted():
+        if not self._is_wanted() or (self._writer is not None and self._is_written_here()):
             return
         at, waits = self._clock.now(), record.outcome == "ok" and record.operation in _READS
-        with self._lock:
-            before = len(self._records)
-            if before >= self.rules.buffer:
-                self._lost += 1
-                return
-            self._records.append((record, at))
+        before = len(self._records)
+        if before >= self.rules.buffer:
+            self._lost += 1
+            return
+        self._records.append((record, at))
         urgent = not self._urgent and (not waits or before >= self._half)
         if urgent:
             self._urgent = True
@@ -202,11 +217,20 @@ class AuditTrail:
                     break
                 taken.append(take())
         self._taken += len(taken)
-        self._mark, self._pressed = self._half, False
+        self._mark, self._pressed = self._half if self._writer is None else _ALWAYS, False
         if self.rules.full == "block":
-            with self._room:
-                self._room.notify_all()
+            self._room.ring()
         return taken
+
+    @contextlib.contextmanager
+    def written(self) -> Iterator[None]:
+        """While records are handed to code of others, such as handlers of the program's logging (rule 6)."""
+        before = self._writer
+        self._writer, self._mark = threading.get_ident(), _ALWAYS
+        try:
+            yield
+        finally:
+            self._writer, self._mark = before, self._half if before is None else _ALWAYS
 
     def take_record(self) -> tuple[AuditRecord, float] | None:
         """The oldest of all other records, and when it was handed over."""
@@ -217,8 +241,7 @@ class AuditTrail:
 
     def take_lost(self) -> int:
         """How many went unrecorded since the last time."""
-        with self._lock:
-            lost, self._lost = self._lost, 0
+        lost, self._lost = self._lost, 0
         return lost
 
     def may_sleep(self) -> bool:
@@ -234,9 +257,7 @@ class AuditTrail:
     def hits(self) -> int:
         """How many cached gets there were, recorded or not."""
         if self.rules.hits == "off":
-            with self._lock:
-                self._off_reads += 1
-                return next(self._off) - self._off_reads + 1
+            return self._off
         return self._taken + len(self._hits) + self._lost_hits
 
     def _readings(self) -> Iterable[Reading]:

@@ -38,6 +38,7 @@ class EventsLost(LifecycleEvent):
     count: int
 
 
+_TAKEN: Final = "taken"
 # Takes an event, and when it was (seconds since the epoch). False: it could not be delivered.
 Deliver = Callable[[LifecycleEvent, float], bool]
 
@@ -53,7 +54,7 @@ class Courier:
     def forget(self) -> None:
         """In the child of a fork: nothing waits, for that is the parent's to deliver."""
         self._waiting: SimpleQueue[Any] = SimpleQueue()  # its put may interrupt another one
-        self._turn = threading.Lock()  # held by the thread that delivers
+        self._turn: dict[str, object] = {}  # taken by the thread that delivers
         self._thread: threading.Thread | None = None
         self._losses, self._looks, self._told = itertools.count(), 0, 0
 
@@ -91,24 +92,32 @@ class Courier:
 
     def _see_to_it(self) -> bool:
         """Have a thread deliver. False if there is none to be had."""
-        turn = self._turn
-        if not turn.acquire(blocking=False):
+        turn, mine, thread = self._turn, object(), None
+        if turn:
             return True
-        work = (turn, self._waiting)
-        self._thread = threading.Thread(target=self._run, args=work, name=f"{self._receiver} courier", daemon=True)
-        if begin(self._thread):  # an error comes of a signal, and the thread is there
-            return True
-        turn.release()  # rule 3
+        try:
+            if turn.setdefault(_TAKEN, mine) is not mine:
+                return True
+            work = (turn, self._waiting)
+            thread = threading.Thread(target=self._run, args=work, name=f"{self._receiver} courier", daemon=True)
+            if begin(thread):
+                return True
+        except BaseException:  # of a signal handler: the thread may be there all the same
+            if turn.get(_TAKEN) is mine and (thread is None or thread.ident is None):
+                turn.pop(_TAKEN, None)
+            raise
+        turn.pop(_TAKEN, None)  # rule 3
         self._thread = None
         return False
 
-    def _run(self, turn: threading.Lock, waiting: SimpleQueue[Any]) -> None:
+    def _run(self, turn: dict[str, object], waiting: SimpleQueue[Any]) -> None:
+        mine, self._thread = object(), threading.current_thread()
         while True:
             try:
                 self._deliver_all(waiting)
             finally:
-                turn.release()
-            if waiting.empty() or not turn.acquire(blocking=False):
+                turn.pop(_TAKEN, None)
+            if waiting.empty() or turn.setdefault(_TAKEN, mine) is not mine:
                 return
 
     def _deliver_all(self, waiting: SimpleQueue[Any]) -> None:

@@ -8,7 +8,6 @@ Rule 3: logging never raises into a caller. What could not be written is counted
 """
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -31,7 +30,7 @@ class Log:
     def __init__(self, bind: Callable[[Any], Any], outlet: Outlet) -> None:
         self._bind, self._outlet = bind, outlet
         self._bound: Any = None
-        self._lock = threading.Lock()
+        self.runs_code_of_others = outlet.runs_code_of_others
         self._dropped = 0
         self._problem: str | None = None
 
@@ -47,8 +46,7 @@ class Log:
 
     def drop(self, events: int = 1) -> None:
         """Count events that could not be written."""
-        with self._lock:
-            self._dropped += events
+        self._dropped += events
 
     def wants(self, level: int) -> bool:
         """Whether an event of this level (as of `logging`) would be written at all. Never raises."""

@@ -1,13 +1,13 @@
 """The counters of one system, and the picture of them.
 
-Rule 1: whoever counts takes a lock for as long as one addition takes; a cached get is counted where its record waits.
+Rule 1: any thread counts, and a signal handler in the middle of counting: there is no lock. An addition in place is no
+        call, so nobody comes between its reading and its writing. A cached get is counted where its record waits.
 Rule 2: no metric has more than `MAX_SERIES` series; what would be the next one counts as `other`.
 Rule 3: gauges are asked for when somebody looks. One who cannot answer is left out.
 """
 
 from __future__ import annotations
 
-import threading
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable
 from itertools import accumulate
@@ -51,27 +51,26 @@ class Meters:
 
     def forget(self) -> None:
         """In the child of a fork: nothing has been counted yet."""
-        self._lock = threading.Lock()
         self._counts: dict[str, dict[Labels, float]] = {}  # by the metrics' names
         self._spreads: dict[str, dict[Labels, _Spread]] = {}
 
     def count(self, metric: Metric, *labels: str, by: int = 1) -> None:
         """*by* more."""
-        with self._lock:
-            series = self._counts.setdefault(metric.name, {})
-            if labels not in series:
-                labels = _admitted(metric, labels, series)
-            series[labels] = series.get(labels, 0) + by
+        series = self._counts.setdefault(metric.name, {})
+        if labels not in series:
+            labels = _admitted(metric, labels, series)
+            series.setdefault(labels, 0)
+        series[labels] += by  # rule 1
 
     def observe(self, metric: Metric, seconds: float, *labels: str) -> None:
         """One that took *seconds*."""
-        with self._lock:
-            series = self._spreads.setdefault(metric.name, {})
-            if labels not in series:
-                labels = _admitted(metric, labels, series)
-            spread = series.setdefault(labels, _Spread(metric))
-            spread.counts[bisect_left(metric.bounds, seconds)] += 1
-            spread.seconds += seconds
+        series = self._spreads.setdefault(metric.name, {})
+        if labels not in series:
+            labels = _admitted(metric, labels, series)
+            series.setdefault(labels, _Spread(metric))
+        spread, at = series[labels], bisect_left(metric.bounds, seconds)
+        spread.counts[at] += 1  # rule 1
+        spread.seconds += seconds
 
     def watch(self, owner: str, read: Read) -> None:
         """Ask *read* whenever somebody looks."""
@@ -79,12 +78,11 @@ class Meters:
 
     def picture(self) -> Metrics:
         """All of it, as it is now."""
-        with self._lock:
-            sums = {name: dict(series) for name, series in self._counts.items()}
-            spread = {
-                name: tuple(_sample(labels, one) for labels, one in sorted(series.items()))
-                for name, series in self._spreads.items()
-            }
+        sums = {name: series.copy() for name, series in self._counts.copy().items()}
+        spread = {
+            name: tuple(_sample(labels, one) for labels, one in sorted(series.copy().items()))
+            for name, series in self._spreads.copy().items()
+        }
         for metric, labels, value in self._readings():
             series = sums.setdefault(metric.name, {})
             admitted = _admitted(metric, labels, series)
@@ -121,5 +119,5 @@ def _samples(metric: Metric, series: dict[Labels, float]) -> tuple[MetricSample,
 
 
 def _sample(labels: Labels, spread: _Spread) -> MetricSample:
-    upto = tuple(accumulate(spread.counts))
+    upto = tuple(accumulate(spread.counts.copy()))
     return MetricSample(labels, upto[-1], spread.seconds, upto)

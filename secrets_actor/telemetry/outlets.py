@@ -42,6 +42,10 @@ class Outlet(Protocol):
     def colours(self) -> bool:
         """Whether a person looks at it on a terminal."""
 
+    @property
+    def runs_code_of_others(self) -> bool:
+        """Whether writing may call code of the program."""
+
 
 class Unheard(Exception):
     """The host's logging takes no line of ours; the text says why, and what to do."""
@@ -65,6 +69,7 @@ class HostLogging:
     """
 
     colours: bool = False
+    runs_code_of_others: bool = True
 
     def __init__(self) -> None:
         self._logger = logging.getLogger(LOGGER_NAME)
@@ -114,6 +119,8 @@ class HostLogging:
 
 class StandardError:
     """Writes to standard error, whatever that is at the moment."""
+
+    runs_code_of_others: bool = True  # whatever `sys.stderr` is
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -169,6 +176,7 @@ class AppendedFile:
     """
 
     colours: bool = False
+    runs_code_of_others: bool = False
 
     def __init__(self, path: Path) -> None:
         self._path = path

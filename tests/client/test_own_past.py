@@ -93,28 +93,21 @@ def test_an_answer_to_who_came_first_says_nothing_of_a_write_behind_him(system: 
     shelf.put("b", "b")
     getting = in_background(lambda: system.secrets.get("b"))
     hold.wait()
-    held = busy(system)
+    first = busy(system)
+    hold.go.set()
+    eventually(lambda: len(process(system, "secrets").mailbox) == 1)  # the worker's answer
+    second = Busy()
+    process(system, "secrets").post(second)
     try:
         failure(lambda: system.secrets.set("a", "new", timeout=0.0))
-        face = getattr(system.secrets, "_secrets", system.secrets)  # the face itself, where it is awaited for us
-        asked = face._deliver(_get("b"), 5.0)
-        face._answered(asked)  # it came behind the set
-        assert face._unanswered == {}
-        failure(lambda: system.secrets.set("a", "new", timeout=0.0))
-        asked.behind = ()  # as if it had been there before the set
-        face._answered(asked)
-        assert list(face._unanswered.values()) == [("a",)]
+        first.go.set()
+        assert getting.result(SECONDS).reveal() == "b"
+        assert second.begun.wait(SECONDS)
+
         assert type(failure(lambda: system.secrets.get("a", timeout=0.05))) is DeadlineExceeded
     finally:
-        held.go.set()
-        hold.go.set()
-    getting.result(SECONDS)
-
-
-def _get(name: str) -> Any:
-    from secrets_actor import Get
-
-    return Get(name)
+        first.go.set()
+        second.go.set()
 
 
 def test_what_was_set_is_read_from_memory_and_is_what_the_store_has() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from secrets_actor.otp import CallTimeout, From, GenServer, ManualClock, Reply, TimerServer, answer_all, call
 from secrets_actor.otp.gen_server import HURRY
-from secrets_actor.otp.reply import _PENDING, AWAKE
+from secrets_actor.otp.reply import AWAKE
 from tests.otp.conftest import PATIENCE, Echo, TestNode, eventually
 
 
@@ -52,23 +52,6 @@ class Unlucky(From[int]):
         self._is_in = waits or (leaves and not self._says_so)
         if leaves:
             raise Hit
-
-
-class Answering(From[int]):
-    """One whose answer is there at the third look."""
-
-    def __init__(self) -> None:
-        self._looks = 0
-        super().__init__()
-
-    @property
-    def _value(self) -> Any:  # type: ignore[override]
-        self._looks += 1
-        return 7 if self._looks > 2 else _PENDING
-
-    @_value.setter
-    def _value(self, value: Any) -> None:
-        """As it is."""
 
 
 def stuck() -> list[From[int]]:
@@ -207,8 +190,8 @@ def test_whose_time_is_up_does_not_wait_for_his_turn_and_wakes_the_next() -> Non
 
 
 def test_whose_time_is_up_just_as_his_answer_comes_takes_it() -> None:
-    caller = Answering()
-    caller._claim.acquire()  # somebody is about to answer
+    caller: From[int] = From()
+    caller._outcomes.append((7, None))  # somebody has answered, and is about to wake him
 
     assert caller.wait(0.0) == 7
 

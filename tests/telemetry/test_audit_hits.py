@@ -139,14 +139,12 @@ def test_a_write_while_the_process_writes_keeps_its_place(caplog: pytest.LogCapt
         def filter(self, record: logging.LogRecord) -> bool:
             if '"source": "cache"' in record.getMessage() and not written:
                 written.append(record)
-                asked.wait(10)
-                system.secrets.set("a", "w")
-                system.secrets.get("a")
-                done.set()
+                writes.set()
+                done.wait(10)
             return True
 
     written: list[logging.LogRecord] = []
-    asked, done = threading.Event(), threading.Event()
+    writes, done = threading.Event(), threading.Event()
     late, host = Late(), logging.getLogger("secrets_actor")
     caplog.set_level(logging.INFO, "secrets_actor")
     host.addFilter(late)
@@ -155,9 +153,12 @@ def test_a_write_while_the_process_writes_keeps_its_place(caplog: pytest.LogCapt
             store.put("a", "v")
             for _ in range(601):
                 system.secrets.get("a")
-            asked.set()
-            assert done.wait(10)
+            assert writes.wait(10)
+            system.secrets.set("a", "w")
+            system.secrets.get("a")
+            done.set()
     finally:
+        done.set()
         host.removeFilter(late)
 
     lines = [json.loads(record.getMessage()) for record in caplog.records]

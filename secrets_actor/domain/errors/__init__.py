@@ -14,6 +14,7 @@ from secrets_actor.domain.errors.base import (
     SecretsError,
 )
 from secrets_actor.domain.errors.service import (
+    CalledFromWithin,
     DeadlineExceeded,
     ForkedProcess,
     Overloaded,
@@ -68,6 +69,7 @@ __all__ = [
     "AccessDenied",
     "BackendTimeout",
     "BodyReadFailed",
+    "CalledFromWithin",
     "CircuitOpen",
     "ConfigurationError",
     "ConnectionFailed",

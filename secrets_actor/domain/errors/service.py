@@ -32,6 +32,13 @@ class ServerDown(ServiceError):
         self.token = token
 
 
+class CalledFromWithin(ServiceError):
+    """The call was made in a thread of the system itself, by a log handler or a finalizer that came to run there: the
+    system would wait for itself. Nothing was done: have a thread of your own do it."""
+
+    code = "called_from_within"
+
+
 class ForkedProcess(ServerDown):
     """This process was forked from the one that runs the system, which has no threads here."""
 
