@@ -6,6 +6,7 @@ into being in a folder of that name in the working directory, or at the root of 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -25,11 +26,10 @@ def expanded(path: str | os.PathLike[str]) -> Path:
         return Path(text)
     user = text[1:].partition("/")[0]
     home = os.environ.get("HOME")
-    if not user and home is not None and not os.path.isabs(home):
-        what = "no absolute path" if home else "empty"
-        raise NoPlace(f"begins with ~, and the environment variable HOME is {what}; set HOME, or give an absolute path")
+    if not user and home == "":
+        raise NoPlace("begins with ~, and the environment variable HOME is empty; set HOME, or give an absolute path")
     found = os.path.expanduser(text)
-    if os.path.isabs(found):
+    if not found.startswith("~"):
         return Path(found)
     if user:
         raise NoPlace("begins with ~ and the name of a user that this machine does not know; give an absolute path")
@@ -42,3 +42,13 @@ def expanded(path: str | os.PathLike[str]) -> Path:
 def absolute(path: str | os.PathLike[str]) -> Path:
     """As `expanded`; a relative one is taken from the working directory as it is now. Raises `NoPlace`."""
     return Path(os.path.abspath(expanded(path)))
+
+
+def give(made: Path | int, like: Path) -> None:
+    """Let what was *made*, a path or an open file, belong to whom *like* belongs to, if we are root. A user's program
+    must be able to use what root made in the user's folder."""
+    if os.geteuid() == 0:
+        with contextlib.suppress(OSError):  # a file system that knows no owners
+            owner = os.stat(like)
+            if owner.st_uid != 0:
+                os.chown(made, owner.st_uid, owner.st_gid)

@@ -7,6 +7,7 @@ But `wants` never does: it takes no lock, for a host that configures its logging
 import errno
 import logging
 import os
+import stat
 import sys
 import threading
 import warnings
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from secrets_actor.domain.errors import ConfigurationError
-from secrets_actor.paths import NoPlace, expanded
+from secrets_actor.paths import NoPlace, expanded, give
 
 LOGGER_NAME: Final = "secrets_actor"
 FILE_MODE: Final = 0o600  # names of secrets are nobody else's business
@@ -224,12 +225,20 @@ class AppendedFile:
 
     def _open(self) -> None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe's open may wait forever
-        self._descriptor = os.open(self._path, flags, FILE_MODE)
+        try:
+            self._descriptor = os.open(self._path, flags | os.O_EXCL, FILE_MODE)
+            os.fchmod(self._descriptor, FILE_MODE)  # whatever the umask took away
+            give(self._descriptor, self._path.parent)
+        except FileExistsError:
+            self._descriptor = os.open(self._path, flags | _check_link(self._path), FILE_MODE)
         os.set_blocking(self._descriptor, True)
         self._close = weakref.finalize(self, os.close, self._descriptor)
         self._close.atexit = False  # threads may log until the very end
         state = os.fstat(self._descriptor)
         self._file = state.st_dev, state.st_ino
+        if stat.S_ISREG(state.st_mode) and _is_strangers(state.st_uid, self._path.parent):
+            self._close()
+            raise _not_ours(f"it belongs to another user, {state.st_uid}")
 
     def _moved(self) -> bool:
         try:
@@ -237,6 +246,26 @@ class AppendedFile:
         except FileNotFoundError:
             return True
         return (state.st_dev, state.st_ino) != self._file
+
+
+def _check_link(path: Path) -> int:
+    """What to open *path* with. Raises `OSError` for a link of another user, in a place where anybody may put one: it
+    may lead to any file of ours."""
+    state = os.lstat(path)
+    if not stat.S_ISLNK(state.st_mode):
+        return os.O_NOFOLLOW
+    if _is_strangers(state.st_uid, path.parent):
+        raise _not_ours(f"it is a link of another user, {state.st_uid}")
+    return 0
+
+
+def _is_strangers(uid: int, folder: Path) -> bool:
+    """Whether another user than us and root may have put a file into *folder*, where others may write."""
+    return uid not in (0, os.geteuid()) and bool(os.stat(folder).st_mode & 0o022)
+
+
+def _not_ours(why: str) -> PermissionError:
+    return PermissionError(errno.EPERM, f"{why}, in a folder that others can write to")
 
 
 def outlet_for(output: str) -> Outlet:

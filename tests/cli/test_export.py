@@ -91,14 +91,14 @@ def test_what_does_not_open_is_told_apart(program: Program, words: str, tmp_path
     damaged.write_bytes(file.read_bytes()[:-1])
     loose = tmp_path / "loose"
     loose.write_bytes(os.urandom(32))
-    loose.chmod(0o640)
+    loose.chmod(0o644)
     told = {
         (str(file), "--key-file", private(tmp_path / "another", os.urandom(32))): (1, "is sealed with another key"),
         (str(file), "--passphrase-file", words): (1, "is sealed with a key: give that"),
         (str(damaged), "--key-file", key): (1, "is damaged: it is cut off, changed"),
         (words, "--key-file", key): (1, "does not begin as an export does"),
         (str(tmp_path / "none"), "--key-file", key): (1, "cannot be read (No such file or directory)"),
-        (str(file), "--key-file", str(loose)): (6, f"(mode 0640); run: chmod 600 {loose}"),
+        (str(file), "--key-file", str(loose)): (6, f"(mode 0644); run: chmod 600 {loose}"),
         (str(file), "--key-file", words): (6, "holds no key: allowed are 32 bytes as base64 or hex"),
         (str(file), "--key-file", str(tmp_path)): (6, "is not a plain file"),
         (str(file), "--key-file", os.devnull): (6, "is not a plain file"),

@@ -14,6 +14,7 @@ from secrets_actor.backends.local import opening, store_keys
 from secrets_actor.backends.local.keys.finding import key_finding
 from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
 from secrets_actor.backends.local.master_key import MasterKeySource
+from secrets_actor.backends.local.ownership import doubts, folder_objection
 from secrets_actor.backends.local.rows import foreign
 from secrets_actor.domain.errors import SecretsError, StoreDamaged, StoreUnavailable
 from secrets_actor.domain.findings import Finding, Verdict
@@ -39,27 +40,42 @@ def examine(
         if lost is not None:
             yield Finding("folder", Verdict.FAULT, lost)
             return
-        yield Finding(
-            "folder", Verdict.OK, f"no store yet: {folder} is not there yet; the first set makes it, or {_INIT}"
-        )
+        yield from _openness(folder, None)
         if key is not None:
             yield key_finding(key, has_data=False)[0]
         return
     except OSError as error:
         yield Finding("folder", Verdict.FAULT, f"{folder}: {error.strerror}", "give this user the right to it")
         return
-    if mode & 0o077:
-        verdict = Verdict.FAULT if mode & 0o022 else Verdict.WARNING
-        yield Finding("folder", verdict, f"{folder} is open to others (mode {mode:04o})", f"chmod 700 {folder}")
-    else:
-        yield Finding("folder", Verdict.OK, f"{folder}, mode {mode:04o}")
+    yield from _openness(folder, mode)
     yield _room(folder)
     found, go_on = key_finding(source, has_data=there)
     yield found
+    if isinstance(source, KeyFile) and source.names > 1:
+        text = f"{source} has {source.names} names (hard links): who has one has the key"
+        yield Finding("key", Verdict.WARNING, text, "find the others by `find / -xdev -samefile` and remove them")
     if lost is not None:
         yield Finding("data", Verdict.FAULT, lost)
     elif go_on:
         yield from _data(folder, now, deadline, source, there=there)
+
+
+def _openness(folder: Path, mode: int | None) -> Iterator[Finding]:
+    """What others can do to the folder, of this *mode* (None: it is not there)."""
+    objection = folder_objection(folder)
+    if objection is not None:
+        what, _, remedy = objection.rpartition("; ")
+        yield Finding("folder", Verdict.FAULT, f"{folder} {what}", remedy.removeprefix("run: "))
+    elif mode is None:
+        yield Finding(
+            "folder", Verdict.OK, f"no store yet: {folder} is not there yet; the first set makes it, or {_INIT}"
+        )
+    elif mode & 0o077:
+        yield Finding("folder", Verdict.WARNING, f"{folder} is open to others (mode {mode:04o})", f"chmod 700 {folder}")
+    else:
+        yield Finding("folder", Verdict.OK, f"{folder}, mode {mode:04o}")
+    for what, remedy in doubts(folder):
+        yield Finding("owner", Verdict.WARNING, what, remedy)
 
 
 def _is_there(folder: Path, source: MasterKeySource) -> tuple[bool, str | None]:

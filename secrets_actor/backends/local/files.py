@@ -8,16 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from secrets_actor.paths import give
+
 FILE_MODE: Final = 0o600
 OTHERS: Final = 0o077
 
 
-def create_once(path: Path, content: Callable[[], bytes]) -> None:
-    """Bring a file with *content* into place, mode 0600, durably; nothing to do when there is one.
+def create_once(path: Path, content: Callable[[], bytes], like: Path | None = None) -> None:
+    """Bring a file with *content* into place, mode 0600, durably; nothing to do when there is one. Root makes it for
+    whom *like* belongs to (None: the folder).
 
     Raises `OSError`.
     """
-    bring_into_place(path, lambda fresh: _write(fresh, content))
+    bring_into_place(path, lambda fresh: _write(fresh, content, like or path.parent))
 
 
 def bring_into_place(path: Path, write: Callable[[Path], object]) -> None:
@@ -37,14 +40,20 @@ def bring_into_place(path: Path, write: Callable[[Path], object]) -> None:
     sync_folder(path.parent)
 
 
-def _write(path: Path, content: Callable[[], bytes]) -> None:
+def _write(path: Path, content: Callable[[], bytes], like: Path) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
     try:
-        os.fchmod(descriptor, FILE_MODE)  # whatever the umask took away
+        make_ours(descriptor, like)
         _write_all(descriptor, content())
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_ours(descriptor: int, like: Path) -> None:
+    """Give a new file its mode, whatever the umask took away; and the owner of *like*, if we are root."""
+    os.fchmod(descriptor, FILE_MODE)
+    give(descriptor, like)
 
 
 def _write_all(descriptor: int, content: bytes) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from secrets_actor.backends.local.files import FILE_MODE
+from secrets_actor.backends.local.files import FILE_MODE, make_ours
 from secrets_actor.domain.errors import ExportFileError
 
 _TAKEN: Final = "is there already: give another name, or move it away"
@@ -66,6 +66,7 @@ def _beside(path: Path) -> Iterator[BinaryIO]:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
         with open(os.open(fresh, flags, FILE_MODE), "wb") as file:
+            make_ours(file.fileno(), path.parent)
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -26,7 +26,7 @@ from typing import Final
 
 from secrets_actor.backends.local import schema, store_keys, upgrade
 from secrets_actor.backends.local.failures import passes
-from secrets_actor.backends.local.files import FILE_MODE, bring_into_place, sync_folder
+from secrets_actor.backends.local.files import FILE_MODE, bring_into_place, make_ours, sync_folder
 from secrets_actor.backends.local.keys.private_file import check_folder, prepare_folder
 from secrets_actor.backends.local.master_key import MasterKeySource
 from secrets_actor.backends.local.opened import Opened, is_known
@@ -55,7 +55,7 @@ def open_store(
             raise no_store(folder)
         made = _make(folder, source, deadline, closed)
     _forget_making(folder)
-    database = folder / DATABASE_NAME
+    database = _database(folder)
     store = Store(database, deadline=deadline, closed=closed)
     try:
         if store.read(version, deadline) == schema.FORMER:
@@ -74,7 +74,7 @@ def is_there(folder: Path, source: MasterKeySource) -> bool:
     """
     check_folder(folder)
     database = folder / DATABASE_NAME
-    if has_data(database) or database.is_symlink():
+    if has_data(database) or os.path.islink(database):
         return True
     if not _is_missing(database):
         raise _lost(database, "is empty")
@@ -107,6 +107,17 @@ def no_store(folder: Path) -> StoreUnavailable:
         path=str(folder),
         retryable=False,
     )
+
+
+def _database(folder: Path) -> Path:
+    """The database, where a link in its place leads to another folder: SQLite puts the log there. Raises as
+    `check_folder` for that one."""
+    database = folder / DATABASE_NAME
+    if not os.path.islink(database):
+        return database
+    real = Path(os.path.realpath(database))
+    check_folder(real.parent, "the folder of the store's database")
+    return real
 
 
 def is_former(folder: Path, *, deadline: float) -> bool:
@@ -188,6 +199,7 @@ def _making(folder: Path, deadline: float, closed: threading.Event) -> Iterator[
         descriptor = -1
         try:
             descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+            make_ours(descriptor, folder)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Who had the lock may have come to the end and removed the file.
             if os.path.samestat(os.fstat(descriptor), os.lstat(place)):

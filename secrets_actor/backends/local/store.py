@@ -14,6 +14,7 @@ Rule 7: nobody but SQLite opens the database file, not even to look: closing any
 """
 
 import contextlib
+import os
 import sqlite3
 import stat
 import threading
@@ -24,9 +25,10 @@ from typing import Final, TypeVar
 from secrets_actor.backends.local import schema
 from secrets_actor.backends.local.failures import Meaning, may_pass, meaning, passes, remedy
 from secrets_actor.backends.local.files import FILE_MODE, OTHERS, create_once
+from secrets_actor.backends.local.ownership import is_trusted
 from secrets_actor.backends.local.rows import Row, Rows, check_before_writing, size_of, whole_version
 from secrets_actor.clock import now
-from secrets_actor.domain.errors import BackendTimeout, SecretsError, StoreDamaged, StoreUnavailable
+from secrets_actor.domain.errors import BackendTimeout, KeyFileError, SecretsError, StoreDamaged, StoreUnavailable
 
 T = TypeVar("T")
 
@@ -61,6 +63,7 @@ class Store:
         self._connection = self._connect(path.as_uri() + "?mode=rw")  # rw: never create
         try:
             self.read(lambda rows: whole_version(rows, self.path), deadline)
+            self._close_to_others()
             self._go_wal(deadline)
             for pragma in ("synchronous = FULL", "secure_delete = ON", "cell_size_check = ON"):
                 self.outside(f"PRAGMA {pragma}", deadline)
@@ -203,18 +206,30 @@ class Store:
     # --- opening --------------------------------------------------------------------------------------------------
 
     def _check_file(self) -> None:
-        # SQLite gives its -wal and -shm files the mode of this one.
         problem, passing = None, False
         try:
-            mode = self.path.stat().st_mode
-            if not stat.S_ISREG(mode):
+            state = self.path.stat()
+            if not stat.S_ISREG(state.st_mode):
                 problem = "it is not a plain file"
-            elif mode & OTHERS:
-                self.path.chmod(FILE_MODE)
+            elif not is_trusted(state.st_uid, self.path.parent):
+                raise KeyFileError(
+                    f"the local store {self.path} belongs to another user ({state.st_uid}), who can exchange it; run: "
+                    f"chown {os.geteuid()} {self.path}",
+                    path=str(self.path),
+                )
         except OSError as exc:
             problem, passing = exc.strerror, passes(exc)
         if problem is not None:
             raise self._unopened(problem, passing)
+
+    def _close_to_others(self) -> None:
+        """Take from others what they may do to a file of ours: it has been seen to be one. SQLite gives its log and its
+        index the mode of the database."""
+        for end in ("", "-wal", "-shm"):
+            with contextlib.suppress(OSError):
+                path = self.path.with_name(self.path.name + end)
+                if path.lstat().st_mode & OTHERS and stat.S_ISREG(path.lstat().st_mode):
+                    path.chmod(FILE_MODE)
 
     def _unopened(self, problem: str | None, passing: bool) -> StoreUnavailable:
         return StoreUnavailable(

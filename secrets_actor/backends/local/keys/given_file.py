@@ -18,13 +18,14 @@ _PREFIXES: Final = (f"${CREDENTIALS}/", f"${{{CREDENTIALS}}}/")
 
 
 class GivenFile:
-    """The file *path* (`~` and `$CREDENTIALS_DIRECTORY` go), wherever that is from here and now. Its repr and messages
+    """The file *path* (`~` and `$CREDENTIALS_DIRECTORY` go), wherever that is from here and now; for the store in the
+    folder *store*. Its repr and messages
     show the path only if it looks like one."""
 
     kind: Final = "file"
 
-    def __init__(self, path: str) -> None:
-        self._given = path
+    def __init__(self, path: str, store: Path | None = None) -> None:
+        self._given, self._store = path, store
         self._inherited = path.startswith(_PREFIXES)
         self._path = absolute(path)
 
@@ -70,7 +71,7 @@ class GivenFile:
             return (
                 f"is nowhere: {CREDENTIALS} is not set, for it was not systemd that started this; give the whole path"
             )
-        found = private_file.read(path, MAX_BYTES, given=True)
+        found = private_file.read(path, MAX_BYTES, given=True, store=self._store)
         if isinstance(found, bytes) and len(found) > MAX_BYTES:
             return f"is too long: more than {MAX_BYTES:,} bytes; give the file that holds the key and nothing else"
         return found

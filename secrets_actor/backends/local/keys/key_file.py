@@ -22,12 +22,14 @@ NEXT: Final = ".next"
 
 
 class KeyFile:
-    """The key in the file *path*, made on first use, in a folder that is ours alone."""
+    """The key in the file *path*, made on first use, in a folder that is ours alone; for the store in the folder
+    *store* (None: in the same)."""
 
     kind: Final = "key_file"
     makes: Final = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, store: Path | None = None) -> None:
+        self._store = store
         self._path, self._next = path, path.with_name(path.name + NEXT)
 
     def __str__(self) -> str:
@@ -42,7 +44,15 @@ class KeyFile:
 
     def present(self) -> bool:
         """Whether there is a key. Raises `KeyFileError` for a file that will not do."""
-        return _load(self._path) is not None
+        return _load(self._path, self._store) is not None
+
+    @property
+    def names(self) -> int:
+        """How many names the file has; 0 where there is none."""
+        try:
+            return os.stat(self._path).st_nlink
+        except OSError:
+            return 0
 
     def missing(self) -> KeyFileError:
         """The error for data whose key is gone."""
@@ -55,20 +65,20 @@ class KeyFile:
     def load(self, derivation: Derivation | None = None) -> bytes | None:  # noqa: ARG002  the port's
         """The key; None when there is no such file. Raises `KeyFileError` for a file that will not do: short, long, not
         a plain file, unreadable, or open to group or others."""
-        return _load(self._path)
+        return _load(self._path, self._store)
 
     def load_next(self, derivation: Derivation | None = None) -> bytes | None:  # noqa: ARG002  the port's
         """The key beside it, as `load`."""
-        return _load(self._next)
+        return _load(self._next, self._store)
 
     def create(self) -> tuple[bytes, None]:
         """A new key, or that of who was quicker. Raises `KeyFileError`, and `StoreUnavailable` for a folder that cannot
         be made."""
-        return _made(self._path), None
+        return _made(self._path, self._path.parent, self._store), None
 
     def replace(self) -> tuple[bytes, None]:
         """The key in `NAME.next`, which is made if it is not there. Raises as `create`."""
-        return _made(self._next), None
+        return _made(self._next, self._path, self._store), None
 
     def replaced(self) -> None:
         """`NAME.next` becomes `NAME`, durably. Raises `KeyFileError`."""
@@ -88,8 +98,8 @@ class KeyFile:
             )
 
 
-def _load(path: Path) -> bytes | None:
-    found = private_file.read(path, KEY_BYTES, given=False)
+def _load(path: Path, store: Path | None) -> bytes | None:
+    found = private_file.read(path, KEY_BYTES, given=False, store=store)
     if isinstance(found, bytes) and len(found) != KEY_BYTES:
         found = _wrong_length(path, len(found))
     if not isinstance(found, str):
@@ -104,16 +114,16 @@ def _wrong_length(path: Path, read: int) -> str:
     return f"is too {length}: {size} bytes, not {KEY_BYTES}; put the key back from a copy"
 
 
-def _made(path: Path) -> bytes:
-    """The key in *path*, made unless there is one."""
+def _made(path: Path, like: Path, store: Path | None) -> bytes:
+    """The key in *path*, made unless there is one; root makes it for whom *like* belongs to."""
     private_file.prepare_folder(path.parent, "the key's folder")
     problem: str | None = "vanished as soon as it was made"
     try:
-        create_once(path, lambda: os.urandom(KEY_BYTES))
+        create_once(path, lambda: os.urandom(KEY_BYTES), like)
     except OSError as exc:
         problem = f"cannot be made ({exc.strerror})"
     else:
-        key = _load(path)
+        key = _load(path, store)
         if key is not None:
             return key
     raise KeyFileError(

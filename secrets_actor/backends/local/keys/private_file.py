@@ -11,18 +11,16 @@ from typing import Final
 
 from secrets_actor.backends.local.failures import passes
 from secrets_actor.backends.local.files import OTHERS
+from secrets_actor.backends.local.ownership import OTHERS_WRITE, folder_objection, is_trusted, make_folder
 from secrets_actor.domain.errors import KeyFileError, StoreUnavailable
 
-FOLDER_MODE: Final = 0o700
-_OTHERS_WRITE: Final = 0o022
-_ANYBODY_WRITES: Final = 0o222
 _GROUP_READS: Final = 0o040
 
 
-def read(path: Path, limit: int, *, given: bool) -> bytes | str | None:
+def read(path: Path, limit: int, *, given: bool, store: Path | None = None) -> bytes | str | None:
     """What is in *path*, *limit* bytes and one more at most; or what is wrong with it; None when there is no such file.
 
-    *given*: by somebody else, such as systemd; else made by us.
+    *given*: by somebody else, such as systemd; else made by us. *store*: the folder of the store that it is for.
     """
     try:
         folder = os.stat(path.parent)
@@ -35,6 +33,8 @@ def read(path: Path, limit: int, *, given: bool) -> bytes | str | None:
     try:
         state = os.fstat(descriptor)
         problem = objection(path, state.st_mode, folder.st_mode, roots=state.st_uid == 0, given=given)
+        if problem is None and not is_trusted(state.st_uid, store or path.parent):
+            problem = f"belongs to another user ({state.st_uid}), who can exchange it; run: chown {os.geteuid()} {path}"
         return os.read(descriptor, limit + 1) if problem is None else problem
     except OSError as exc:
         return f"cannot be read ({exc.strerror}); check the disk, or put the file back from a copy"
@@ -47,18 +47,23 @@ def objection(path: Path, mode: int, folder: int, *, roots: bool, given: bool) -
 
     What systemd makes of a credential passes (exec-credential.c): 0400, belonging to the service's user; or, where the
     file system knows access lists, 0400 of root with an entry for the user, whose right `stat` shows as the group's. So
-    does a file of a Kubernetes secret with mode 0440.
+    does a file of a Kubernetes secret with mode 0440 or 0640, root's for the group of the pod's volumes.
     """
     shown = stat.S_IMODE(mode)
     if not stat.S_ISREG(mode):
         return "is not a plain file; put it back from a copy"
-    if given and roots and shown & OTHERS == _GROUP_READS and not shown & _ANYBODY_WRITES:
+    if given and roots and shown & OTHERS == _GROUP_READS:
         pass
     elif shown & OTHERS:
-        also = f" (root's for a group: chmod 440 {path})" if given and roots else ""
-        return f"is open to group or others (mode {shown:04o}); run: chmod 600 {path}{also}"
+        told = f"is open to group or others (mode {shown:04o}); run: chmod 600 {path}"
+        if not (given and roots):
+            return told
+        return (
+            f"{told}, or, for a group that reads it, chmod 440. It is root's: one that is mounted gets its mode there "
+            "(Kubernetes: defaultMode: 0440; Docker: mode: 0440)"
+        )
     # In a folder that is sticky, as /tmp is, nobody can exchange a file of another.
-    if folder & _OTHERS_WRITE and not (given and folder & stat.S_ISVTX):
+    if folder & OTHERS_WRITE and not (given and folder & stat.S_ISVTX):
         loose = f"{stat.S_IMODE(folder):04o}"
         return f"lies in a folder that others can write to (mode {loose}); run: chmod go-w {path.parent}"
     return None
@@ -74,38 +79,35 @@ def identity(path: Path) -> tuple[int, int, int, int] | None:
 
 
 def prepare_folder(folder: Path, what: str = "the store's folder") -> None:
-    """Make *folder* with mode 0700 unless it is there. Raises as `check_folder`."""
+    """Make *folder* and what is missing above it, with mode 0700. Raises as `check_folder`."""
+    check_folder(folder, what)
     problem, passing = None, False
     try:
-        folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as exc:
         problem, passing = exc.strerror, passes(exc)
     if problem is not None:
         raise _unavailable(folder, what, problem, passing)
-    check_folder(folder, what)
+    check_folder(folder, what, must_be=True)
 
 
-def check_folder(folder: Path, what: str = "the store's folder") -> None:
-    """Look at *folder*, if it is there.
+def check_folder(folder: Path, what: str = "the store's folder", *, must_be: bool = False) -> None:
+    """Look at *folder*, if it is there or *must_be*, and at those above it.
 
-    Raises `StoreUnavailable` when it cannot be read, `KeyFileError` when others may write to it: they could exchange
-    the key.
+    Raises `StoreUnavailable` when it cannot be read, `KeyFileError` when others could exchange what is in it.
     """
-    problem, passing, mode = None, False, 0
+    problem = objection = None
+    passing = False
     try:
-        mode = folder.stat().st_mode
-        problem = None if stat.S_ISDIR(mode) else os.strerror(errno.ENOTDIR)
-    except FileNotFoundError:
-        return
+        objection = folder_objection(folder)
+        if must_be or os.path.lexists(folder):
+            problem = None if stat.S_ISDIR(folder.stat().st_mode) else os.strerror(errno.ENOTDIR)
     except OSError as exc:
         problem, passing = exc.strerror, passes(exc)
     if problem is not None:
         raise _unavailable(folder, what, problem, passing)
-    if mode & _OTHERS_WRITE:
-        raise KeyFileError(
-            f"{what} {folder} can be written to by others (mode {stat.S_IMODE(mode):04o}); run: chmod 700 {folder}",
-            path=str(folder),
-        )
+    if objection is not None:
+        raise KeyFileError(f"{what} {folder} {objection}", path=str(folder))
 
 
 def _unavailable(folder: Path, what: str, problem: str | None, passing: bool) -> StoreUnavailable:

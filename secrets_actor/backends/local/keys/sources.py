@@ -25,15 +25,15 @@ def source_for(place: KeyPlace, path: Path) -> MasterKeySource:
     if place.kind in ("env", "file"):
         from secrets_actor.backends.local.keys.given import GivenKey
 
-        return GivenKey(_reader(place))
+        return GivenKey(_reader(place, folder))
     if place.kind in ("passphrase_env", "passphrase_file"):
         from secrets_actor.backends.local.keys.passphrase import Passphrase
 
-        return Passphrase(_reader(place))
+        return Passphrase(_reader(place, folder))
     from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
 
     if place.kind == "made_at":
-        return KeyFile(absolute(place.reveal()))
+        return KeyFile(absolute(place.reveal()), folder)
     return KeyFile(folder / KEY_NAME)
 
 
@@ -45,8 +45,8 @@ def typed_passphrase(ask: Callable[[], str]) -> MasterKeySource:
     return Passphrase(Prompt(ask))
 
 
-def _reader(place: KeyPlace) -> Reader:
+def _reader(place: KeyPlace, folder: Path) -> Reader:
     from secrets_actor.backends.local.keys.given_file import GivenFile
     from secrets_actor.backends.local.keys.variable import Variable
 
-    return Variable(place.reveal()) if place.kind in ("env", "passphrase_env") else GivenFile(place.reveal())
+    return Variable(place.reveal()) if place.kind in ("env", "passphrase_env") else GivenFile(place.reveal(), folder)

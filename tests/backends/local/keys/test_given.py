@@ -143,7 +143,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
             file_key(tmp_path / name).load()
 
 
-@pytest.mark.parametrize("bits", [0o640, 0o604, 0o444, 0o460, 0o601, 0o610])
+@pytest.mark.parametrize("bits", [0o660, 0o604, 0o444, 0o460, 0o601, 0o610])
 def test_a_loose_mode_is_refused_with_the_remedy(path: Path, bits: int) -> None:
     path.chmod(bits)
 
@@ -173,7 +173,11 @@ def test_a_folder_where_others_could_exchange_it_is_refused(path: Path, bits: in
         (0o600, False, True, True),
         (0o440, False, True, False),  # another group, whoever that is
         (0o440, True, False, False),  # a key file of ours is never the group's
-        (0o640, True, True, False),
+        (0o640, True, True, True),  # Kubernetes: root's, for the group of the pod's volumes
+        (0o640, False, True, False),
+        (0o640, True, False, False),
+        (0o644, True, True, False),
+        (0o660, True, True, False),
         (0o460, True, True, False),
         (0o444, True, True, False),
         (0o450, True, True, False),
@@ -184,7 +188,9 @@ def test_what_systemd_makes_passes_and_no_more(bits: int, roots: bool, given: bo
 
     assert (found is None) == passes
     assert passes or "chmod 600 /run/k" in str(found)
-    assert ("chmod 440 /run/k" in str(found)) == (roots and given and not passes)
+    assert ("chmod 440. It is root's: one that is mounted gets its mode there" in str(found)) == (
+        roots and given and not passes
+    )
 
 
 def test_a_credential_of_systemd_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,129 @@
+"""Whose the files of a store are, and who could exchange them: looked at as ssh looks at a user's keys (StrictModes).
+
+Rule 1: folder, key and database belong to this user or to root. Nobody else can make such files: an exchange is seen.
+Rule 2: root may look after the store of another user. It stays that user's: what root makes there is given to whom the
+        folder belongs to. But not where anybody could have put a folder, as in /tmp: somebody may have waited for root.
+Rule 3: no folder above may be open to everybody, unless it is sticky, as /tmp is. What a group may write, and what
+        belongs to another user, is told by `doctor`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from secrets_actor.paths import give
+
+FOLDER_MODE: Final = 0o700
+OTHERS_WRITE: Final = 0o022
+_ALL_WRITE: Final = 0o002
+_GROUP_WRITES: Final = 0o020
+
+
+def make_folder(folder: Path) -> None:
+    """Make *folder*, and those above it that are missing, with mode 0700, whatever the umask. Raises `OSError`."""
+    missing = []
+    while not folder.is_dir() and not os.path.lexists(folder):
+        missing.append(folder)
+        folder = folder.parent
+    for one in reversed(missing):
+        with contextlib.suppress(FileExistsError):  # somebody was quicker
+            os.mkdir(one, FOLDER_MODE)
+            give(one, one.parent)
+            os.chmod(one, FOLDER_MODE)
+
+
+def is_trusted(uid: int, folder: Path) -> bool:
+    """Whether a file in the store's *folder* may belong to the user *uid*."""
+    return uid in _trusted() or (os.geteuid() == 0 and uid == _owner(folder))
+
+
+def folder_objection(folder: Path) -> str | None:
+    """Why *folder*, which may be missing, is not to be used: to be said after its name, with what to do."""
+    try:
+        state = os.stat(folder)
+    except FileNotFoundError:
+        state = None
+    if state is not None:
+        mode = stat.S_IMODE(state.st_mode)
+        if mode & OTHERS_WRITE:
+            return f"can be written to by others (mode {mode:04o}); run: chmod 700 {folder}"
+        if state.st_uid not in _trusted():
+            whose = f"belongs to another user ({state.st_uid})"
+            if os.geteuid() != 0:
+                return f"{whose}, who reads what is put there; give a folder of your own"
+            place = _first_of(state.st_uid, folder)
+            if os.stat(place.parent).st_mode & OTHERS_WRITE:
+                return f"{whose}, and lies in {place.parent}, where anybody could have put it; give another path"
+        links = [one for one in _parts(folder) if os.path.islink(one)]
+        for link in links:
+            if not is_trusted(os.lstat(link).st_uid, folder):
+                return f"is behind {link}, a link of another user, who can exchange it; give the path it leads to"
+    for above in _above(folder):
+        mode = os.stat(above).st_mode
+        if mode & _ALL_WRITE and not mode & stat.S_ISVTX:
+            return f"lies below {above}, which everybody can write to, and so exchange it; run: chmod o-w {above}"
+    return None
+
+
+def doubts(folder: Path) -> Iterator[tuple[str, str]]:
+    """What an operator should know of *folder* and those above it, though it may be used: what, and what to do."""
+    owner = _owner(folder)
+    if owner not in (None, *_trusted()):
+        yield f"the store belongs to user {owner}, who reads what root puts there", "use it as that user"
+    for above in _above(folder):
+        state = os.stat(above)
+        if state.st_uid not in (*_trusted(), owner):
+            yield f"{above} belongs to user {state.st_uid}, who can exchange what is below", f"chown root {above}"
+        if state.st_mode & _GROUP_WRITES and not state.st_mode & stat.S_ISVTX and not _is_private(state.st_gid):
+            yield f"the group {state.st_gid} can write to {above}, and exchange what is below", f"chmod g-w {above}"
+
+
+def _trusted() -> tuple[int, ...]:
+    """Us, and root: whoever has the root folder, where a user namespace shows root as somebody else."""
+    return 0, os.geteuid(), os.stat("/").st_uid
+
+
+def _owner(folder: Path) -> int | None:
+    try:
+        return os.stat(folder).st_uid
+    except OSError:
+        return None
+
+
+def _parts(folder: Path) -> Iterator[Path]:
+    """*folder* and all above it, as it is named and as it really is."""
+    seen = set()
+    for path in (folder, Path(os.path.realpath(folder))):
+        for one in (path, *path.parents):
+            if one not in seen:
+                seen.add(one)
+                yield one
+
+
+def _above(folder: Path) -> Iterator[Path]:
+    """The folders above that are there."""
+    itself = {folder, Path(os.path.realpath(folder))}
+    return (one for one in _parts(folder) if one not in itself and one.is_dir())
+
+
+def _first_of(uid: int, folder: Path) -> Path:
+    """The uppermost of the folders from the root on that belongs to *uid*."""
+    real = Path(os.path.realpath(folder))
+    return next(one for one in (*reversed(real.parents), real) if os.stat(one).st_uid == uid)
+
+
+def _is_private(gid: int) -> bool:
+    """Whether the group is this user's own, as many systems give each user one: nobody else is in it."""
+    import grp
+    import pwd
+
+    try:
+        group, user = grp.getgrgid(gid), pwd.getpwuid(os.geteuid())
+    except KeyError:
+        return False
+    return group.gr_gid == user.pw_gid and set(group.gr_mem) <= {user.pw_name}
