@@ -13,6 +13,7 @@ Rule 3: two answers of moto have an id where AWS has the ARN: the name, or what 
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, Self
 
 from secrets_actor.records import dataclass
@@ -51,19 +52,17 @@ class Asked:
     def of(cls, action: str, payload: Json) -> Self:
         """What AWS's operation *action* asks for with the members *payload*."""
         secret_id = payload.get("SecretId", payload.get("Name"))
+        if not isinstance(secret_id, str):
+            secret_id = None
         if action == _READS_VALUE:
             version_id, stage = _text(payload.get("VersionId")), _text(payload.get("VersionStage"))
             if version_id is None and stage is None:
                 stage = _DEFAULT_STAGE
-            return cls(_text(secret_id), version_id, stage, reads=True)
+            return cls(secret_id, version_id, stage, (), None, True)
         token = payload.get("ClientRequestToken") if action == _MAKES_VERSION else None
-        among, length = payload.get("SecretIdList"), payload.get("PasswordLength")
-        return cls(
-            _text(secret_id),
-            _text(token),
-            among=tuple(filter(_text, among)) if isinstance(among, list) else (),
-            length=length if isinstance(length, int) else None,
-        )
+        listed, length = payload.get("SecretIdList"), payload.get("PasswordLength")
+        among = tuple(filter(_text, listed)) if isinstance(listed, list) else ()
+        return cls(secret_id, _text(token), None, among, length if isinstance(length, int) else None, False)
 
     def is_answered_by(self, answer: Json) -> bool:
         """Whether *answer*, the members of a JSON object, can be one to this."""
@@ -86,6 +85,9 @@ class Asked:
 
     def _fits_batch(self, answer: Json) -> bool:
         """Whether a batch tells of no other secret. Entries that do not say of which they are, are left aside."""
+        for name in ("SecretValues", "Errors"):
+            if len(_objects(answer.get(name))) > len(self.among):
+                return False
         for entry in _objects(answer.get("SecretValues")):
             said = entry.get("Name"), entry.get("ARN")
             if said != (None, None) and not any(is_about(one, *said) for one in self.among):
@@ -129,6 +131,7 @@ def is_same(asked: str, said: str) -> bool:
     return said == name_in(asked) or asked.endswith(f":secret:{said}")
 
 
+@lru_cache(1024)
 def name_in(arn: str) -> str | None:
     """The name in a whole ARN; None when it is none."""
     found = _ARN.fullmatch(arn) if len(arn) <= MAX_ARN_LENGTH else None

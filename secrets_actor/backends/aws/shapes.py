@@ -17,11 +17,13 @@ from secrets_actor.backends.aws.asked import ANYTHING, MAX_ARN_LENGTH, Asked, Js
 from secrets_actor.backends.aws.protocol import parse_object
 from secrets_actor.domain.errors import InvalidAnswer
 from secrets_actor.domain.names import MAX_NAME_LENGTH
+from secrets_actor.domain.operations.base import AWSCURRENT
 from secrets_actor.domain.operations.checks import MAX_STAGE_LENGTH, MAX_STAGES
 
 T = TypeVar("T")
 # AWS's service model, SecretVersionIdType. A cached version's block has room for 255 bytes.
 MAX_VERSION_ID_LENGTH: Final = 64
+_CURRENT: Final = [AWSCURRENT]
 _MAX_NUMBER: Final = 2**31 - 1
 
 
@@ -64,10 +66,10 @@ def member(answer: Json, name: str, kind: type[T], default: T | None) -> T:
 
 def text(answer: Json, name: str, most: int | None = None) -> str:
     """A text that has to be there; of *most* characters, where that matters, and one at least."""
-    found = member(answer, name, str, None)
-    if most is not None and not 1 <= len(found) <= most:
+    found = answer.get(name)
+    if not isinstance(found, str) or (most is not None and not 1 <= len(found) <= most):
         raise Misshapen
-    return _valid(found)
+    return found if found.isascii() else _valid(found)
 
 
 def text_if_any(answer: Json, name: str) -> str | None:
@@ -85,16 +87,17 @@ def texts(answer: Json, name: str) -> tuple[str, ...]:
 
 def _valid(found: str) -> str:
     """*found*, which is Unicode: JSON can hold halves of a pair of surrogates, and nothing that we do with text can."""
-    if not found.isascii():
-        try:
-            found.encode()
-        except UnicodeEncodeError:
-            raise Misshapen from None
+    try:
+        found.encode()
+    except UnicodeEncodeError:
+        raise Misshapen from None
     return found
 
 
 def stages(answer: Json, name: str) -> tuple[str, ...]:
     """The staging labels of a version; none where they are absent."""
+    if answer.get(name) == _CURRENT:  # nearly all
+        return (AWSCURRENT,)
     found = texts(answer, name)
     if len(found) > MAX_STAGES or not all(1 <= len(one) <= MAX_STAGE_LENGTH for one in found):
         raise Misshapen

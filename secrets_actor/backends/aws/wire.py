@@ -249,7 +249,9 @@ class Wire:
                 self._await(used, select.POLLIN)
 
     def is_readable(self, used: socket.socket) -> bool:
-        """Whether *used*, while idle, has something to read: then the server has closed it."""
+        """Whether *used*, while idle, has something to read: then the server has closed it, or it is out of step."""
+        if isinstance(used, ssl.SSLSocket) and used.pending():  # decrypted already: a poll does not see it
+            return True
         return bool(self._poll_for(used, select.POLLIN).poll(0))
 
     def _await(self, used: socket.socket, event: int) -> None:

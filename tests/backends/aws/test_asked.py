@@ -138,7 +138,7 @@ ENTRY: Final = {"Name": "a", "ARN": PLACE + "a-AbCdEf"}
         (BATCH, {"SecretValues": None, "Errors": 7}),
         (
             BATCH,
-            {"SecretValues": [ENTRY, {}, None, {"SecretString": "s"}], "Errors": [{"SecretId": "b"}, {"SecretId": 7}]},
+            {"SecretValues": [ENTRY, None, {"SecretString": "s"}], "Errors": [{"SecretId": "b"}, {"SecretId": 7}]},
         ),
         (Asked.of("BatchGetSecretValue", {"SecretIdList": "a"}), {"SecretValues": [ENTRY]}),
     ],
@@ -165,6 +165,8 @@ def test_an_answer_that_fits(asked: Asked, answer: Any) -> None:
         (BATCH, {"SecretValues": [ENTRY, ENTRY | {"Name": "c"}]}),
         (BATCH, {"SecretValues": [{"ARN": PLACE + "c-AbCdEf"}]}),
         (BATCH, {"Errors": [{"SecretId": "c"}]}),
+        (BATCH, {"SecretValues": [ENTRY] * 3}),
+        (BATCH, {"Errors": [{"SecretId": "a"}] * 3}),
     ],
 )
 def test_an_answer_that_does_not(asked: Asked, answer: Any) -> None:
