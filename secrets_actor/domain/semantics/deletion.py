@@ -40,7 +40,8 @@ def delete(case: Case, operation: Delete) -> DeleteReceipt:
         return DeleteReceipt(entry.name, entry.arn, entry.deletion_date)
     case.alive(entry)
     window = case.recovery_window if operation.recovery_window is None else operation.recovery_window
-    ends = case.now + timedelta(days=window)
+    # A wall clock that is before the last change is behind: the window would be over when somebody sets it right.
+    ends = max(case.now, entry.changed_at) + timedelta(days=window)
     case.shelf.keep(replace(entry, changed_at=case.now, deletion_date=ends))
     return DeleteReceipt(entry.name, entry.arn, ends)
 

@@ -68,3 +68,12 @@ def test_a_secret_is_there_until_its_window_has_ended_for_sure() -> None:
     assert ask(ops.List(include_deleted=True), ends) == ()
     ask(ops.Set("b", "v"), ends)
     assert [one.name for one in rig.shelf.every()] == ["b"]
+
+
+def test_a_window_that_begins_at_a_clock_that_is_behind_is_counted_from_the_last_change() -> None:
+    rig = Rig()
+    rig.ask(ops.Set("a", "v"))
+    changed = rig.now
+    rig.later(days=-20_000)
+
+    assert rig.ask(ops.Delete("a", 7)).deletion_date == changed + timedelta(days=7)
