@@ -186,7 +186,7 @@ class Front(Subscribing):
         if holds_up(self._server):
             caller.fail(CallingSelf("others wait for the process that asks"))
         elif server is None:
-            caller.fail(self._server.registry.nobody())
+            caller.fail(self._server.registry.nobody(self._server.name))
         else:
             secret_id = getattr(operation, "secret_id", None)
             if operation.writes and secret_id is not None:

@@ -80,7 +80,7 @@ def stop(server: Address, reason: ExitReason = NORMAL, timeout: float | None = N
     notice_fork()
     pid = server.resolve()
     if pid is None:
-        raise NoProcess(NOPROC)
+        raise NoProcess(NOPROC, getattr(server, "name", ""))
     if pid is current():
         raise CallingSelf("a server that waits for its own end waits forever: return Stop")
     ended: From[ExitReason] = From()
@@ -98,7 +98,7 @@ def stop(server: Address, reason: ExitReason = NORMAL, timeout: float | None = N
     finally:
         pid.demonitor(ref)
     if found == NOPROC and not request.taken:
-        raise NoProcess(NOPROC)
+        raise NoProcess(NOPROC, pid.label)
     if not request.taken:
         raise EndedFirst(found)
     if found != reason:

@@ -23,7 +23,14 @@ class CallFailed(OtpError):
 
 
 class NoProcess(CallFailed):
-    """There is no such process: its name is not registered, or it has ended."""
+    """There is no such process: its name is not registered, or it has ended. `who` is that name, or its label."""
+
+    def __init__(self, reason: ExitReason, who: str = "") -> None:
+        super().__init__(reason)
+        self.who = who
+
+    def __str__(self) -> str:
+        return f"there is no process {self.who or 'there'}: {self.reason}"
 
 
 class EndedFirst(CallFailed):

@@ -32,7 +32,8 @@ class ProcessEnded(LifecycleEvent):
 @dataclass(frozen=True, slots=True)
 class ProcessCrashed(LifecycleEvent):
     """The crash report: what it died of, the type of the message it was handling, the label of its supervisor (None: it
-    has no parent), and how often that one had restarted it before.
+    has no parent), and how often that one had restarted it before. *traceback* is there, and the exception's text in
+    *reason*, if the process explains itself (see `Node`); the message itself never is.
     """
 
     serial: int
@@ -40,6 +41,7 @@ class ProcessCrashed(LifecycleEvent):
     last_message: str
     supervisor: str | None = None
     restarts: int = 0
+    traceback: str = ""
 
 
 @dataclass(frozen=True, slots=True)

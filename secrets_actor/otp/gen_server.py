@@ -87,6 +87,7 @@ class GenServer:
 
     trap_exit: bool = False
     may_wait: bool = True
+    explains: bool | None = None  # False: its errors may quote what nobody is to read. None: as the node has it
     me: Pid
     node: Node
     parent: Pid | None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from secrets_actor.clock import Clock, SystemClock
 from secrets_actor.forks import notice_fork, on_fork
 from secrets_actor.otp.errors import ForkedProcess
-from secrets_actor.otp.events import LifecycleEvent, Observer, ProcessCrashed, TooManyDisowned
+from secrets_actor.otp.events import LifecycleEvent, Observer, ProcessCrashed, SupervisorGaveUp, TooManyDisowned
 from secrets_actor.otp.reasons import FORKED, TOO_MANY_DISOWNED
 from secrets_actor.otp.registry import Name, Registry
 from secrets_actor.otp.timers import TimerTable
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 
 class Node:
-    """One per tree. *observer* is told of every start, end, crash and restart.
+    """One per tree. *observer* is told of every start, end, crash and restart. Without one, crashes, and supervisors
+    that give up, are errors in the log of the standard library's logger `secrets_actor.otp`.
+
+    *explains*: whether the processes of this node show what their callbacks raise, text and traceback: in exit reasons,
+    in what waiting callers and starters get, and in crash reports. A server's own `explains` goes before it. The node
+    of a program does; that of a `System` does not, for there an exception may quote a secret.
 
     *max_disowned*: how many busy threads may outlive their processes. With one more, the supervisor of the process cut
     off last is told to end, with `TOO_MANY_DISOWNED`: its own supervisor restarts it, until that is too often.
@@ -29,8 +34,13 @@ class Node:
     """
 
     def __init__(
-        self, observer: Observer | None = None, clock: Clock | None = None, max_disowned: int | None = None
+        self,
+        observer: Observer | None = None,
+        clock: Clock | None = None,
+        max_disowned: int | None = None,
+        explains: bool = True,
     ) -> None:
+        self.explains = explains
         self.clock: Clock = clock or SystemClock()
         self.registry = Registry()
         self.timers = TimerTable(self.clock)
@@ -55,6 +65,9 @@ class Node:
         if self._observer is not None:
             with contextlib.suppress(BaseException):  # an observer cannot be allowed to end a process
                 self._observer(event)
+        elif isinstance(event, (ProcessCrashed, SupervisorGaveUp)):
+            with contextlib.suppress(BaseException):
+                _log(event)
 
     def ended(self, pid: Pid, reason: ExitReason) -> None:
         """Hook for harnesses that record ends where they happen, before links and monitors hear of them."""
@@ -119,3 +132,16 @@ class Node:
         self._observer = observer or self._observer
         self.forked = False
         self.registry.forked = False
+
+
+def _log(event: ProcessCrashed | SupervisorGaveUp) -> None:
+    import logging  # only for trouble: the kernel is there without it
+
+    logger = logging.getLogger("secrets_actor.otp")
+    if isinstance(event, SupervisorGaveUp):
+        text = "%s gave up on %s after more than %d restarts in %g s, the last one for: %s"
+        logger.error(text, event.process, event.child, event.intensity, event.period, event.reason)
+        return
+    trace = f"\n{event.traceback.rstrip()}" if event.traceback else ""
+    text = "%s#%d crashed over a message of type %s: %s%s"
+    logger.error(text, event.process, event.serial, event.last_message, event.reason, trace)

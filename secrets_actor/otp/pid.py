@@ -119,7 +119,7 @@ class Pid:
         except BaseException:  # of a signal handler: nobody waits any more, whether it was pushed or not
             caller.fail(CallTimeout("cut off"))
             raise
-        caller.fail(ForkedProcess(FORKED) if self.reason is FORKED else NoProcess(NOPROC))
+        caller.fail(ForkedProcess(FORKED, self.label) if self.reason is FORKED else NoProcess(NOPROC, self.label))
 
     def _owes(self, caller: From[Any]) -> bool:
         """Whether the end of this process will fail *caller*; if not, it has ended, and he may have been told."""
@@ -179,7 +179,7 @@ class Pid:
         other._links[self] = None
         if other.reason is not None and other._links.pop(self, _TOLD) is not _TOLD:
             if not self.trap_exit:
-                raise NoProcess(NOPROC)
+                raise NoProcess(NOPROC, other.label)
             self.post(ExitSignal(other, NOPROC))
             return
         self._links[other] = None

@@ -37,7 +37,7 @@ from secrets_actor.otp.errors import (
 from secrets_actor.otp.events import ProcessCrashed, ProcessStarted
 from secrets_actor.otp.gate import Gate
 from secrets_actor.otp.mailbox import CLOSED, Mailbox
-from secrets_actor.otp.messages import Ask, StopRequest
+from secrets_actor.otp.messages import Ask, Call, Cast, StopRequest
 from secrets_actor.otp.node import Node
 from secrets_actor.otp.pid import Pid, current, enter
 from secrets_actor.otp.reasons import IGNORE, KILLED, NO_THREAD, SHUTDOWN, TIMEOUT, Crashed, ExitReason, Stopped
@@ -91,7 +91,7 @@ class _Actor(pykka.ThreadingActor):
         except Exit as exit_:
             ending = Ending(exit_.reason)
         except BaseException as error:  # noqa: BLE001  # rule 2
-            ending = Ending(Crashed.by(error))
+            ending = Ending(self._crashed(error))
         if ending is not None:
             self._finish(ending.reason, None)  # fails `started`, too
         elif pid.is_alive():
@@ -119,11 +119,15 @@ class _Actor(pykka.ThreadingActor):
                 except Exit as exit_:
                     ending = Ending(exit_.reason)
                 except BaseException as error:  # noqa: BLE001  # rule 2
-                    ending = Ending(Crashed.by(error))
+                    ending = Ending(self._crashed(error))
                 if ending is not None:
                     self._end(ending, message)
             del message  # do not hold on to it while waiting
         self.actor_stopped.set()
+
+    def _crashed(self, error: BaseException) -> Crashed:
+        explains = getattr(self._behaviour, "explains", None)
+        return Crashed.by(error, explains=self.pid.node.explains if explains is None else explains)
 
     def _guarded(self, step: Callable[[], Ending | None]) -> None:
         try:
@@ -131,7 +135,7 @@ class _Actor(pykka.ThreadingActor):
         except Exit as exit_:
             ending = Ending(exit_.reason)
         except BaseException as error:  # noqa: BLE001  # rule 2
-            ending = Ending(Crashed.by(error))
+            ending = Ending(self._crashed(error))
         if ending is not None:
             self._end(ending)
 
@@ -143,7 +147,7 @@ class _Actor(pykka.ThreadingActor):
             except Exit as exit_:
                 reason = exit_.reason
             except BaseException as error:  # noqa: BLE001  # rule 2
-                reason = Crashed.by(error)
+                reason = self._crashed(error)
             if ending.last_words is not None:
                 ending.last_words()
         self._finish(reason, message)
@@ -157,8 +161,8 @@ class _Actor(pykka.ThreadingActor):
         supervisor = None if pid.parent is None else pid.parent.label
         restarts = restarts_of(pid)  # before its supervisor hears of it
         if pid.finish(reason):
-            report = ProcessCrashed(pid.label, pid.serial, str(reason), type(message).__name__, supervisor, restarts)
-            pid.node.observe(report)
+            kind, trace = _kind_of(message), reason.traceback if isinstance(reason, Crashed) else ""
+            pid.node.observe(ProcessCrashed(pid.label, pid.serial, str(reason), kind, supervisor, restarts, trace))
 
     def _on_envelope(self, envelope: Any) -> None:
         """What pykka's refs put becomes ours, in the sender's thread."""
@@ -179,6 +183,15 @@ class _Actor(pykka.ThreadingActor):
 
     def _translate(self, error: BaseException) -> BaseException:
         return error if self._behaviour is None else self._behaviour.translate(error)
+
+
+def _kind_of(message: Any) -> str:
+    """The type of what a callback was given, without the kernel's own wrapping."""
+    if isinstance(message, Call):
+        message = message.request
+    elif isinstance(message, Cast):
+        message = message.message
+    return "none" if message is None else type(message).__name__
 
 
 class _NameInbox:
@@ -205,9 +218,9 @@ class _NameInbox:
             if isinstance(envelope.message, _ActorStop):
                 envelope.reply_to.set(None)
             else:
-                fail(envelope.reply_to, self._translate(self._node.registry.nobody()))
+                fail(envelope.reply_to, self._translate(self._node.registry.nobody(self._name)))
         elif isinstance(envelope.message, Ask):
-            answer_by_tell(envelope.message, self._translate).fail(self._node.registry.nobody())
+            answer_by_tell(envelope.message, self._translate).fail(self._node.registry.nobody(self._name))
 
     def empty(self) -> bool:
         return True

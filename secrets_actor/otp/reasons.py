@@ -6,6 +6,26 @@ from typing import Final
 
 from secrets_actor.records import dataclass, field
 
+# Characters of what an exception says that go into a reason.
+MAX_TEXT: Final = 1000
+
+
+def _text(thing: object) -> str:
+    """What *thing* says of itself. That may be anybody's code, and whoever asks must not end by it."""
+    try:
+        return str(thing)
+    except BaseException:  # noqa: BLE001
+        return f"<{type(thing).__name__} that cannot be printed>"
+
+
+def _printed(error: BaseException) -> str:
+    import traceback  # only for a crash
+
+    try:
+        return "".join(traceback.format_exception(error))
+    except BaseException:  # noqa: BLE001
+        return ""
+
 
 class ExitReason:
     """Base of all reasons."""
@@ -43,7 +63,7 @@ class Shutdown(ExitReason):
         return True
 
     def __str__(self) -> str:
-        return f"shutdown: {self.detail}"
+        return f"shutdown: {_text(self.detail)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,32 +73,38 @@ class Stopped(ExitReason):
     term: object
 
     def __str__(self) -> str:
-        return f"stopped: {self.term}"
+        return f"stopped: {_text(self.term)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Crashed(ExitReason):
     """A callback raised. `where` is file and line of the frame that raised.
 
-    The exception is kept without its traceback: frames hold arguments, and arguments may be secret.
+    `text` is what the exception says, and `traceback` where it came from, as Python prints it, causes and all: of a
+    process that explains itself (`Node`), else both are empty. The exception is kept without its traceback: frames hold
+    arguments, and arguments may be secret.
     """
 
     error_type: str
     where: str
     error: BaseException = field(repr=False, compare=False)
+    text: str = field(default="", compare=False)
+    traceback: str = field(default="", repr=False, compare=False)
 
     @classmethod
-    def by(cls, error: BaseException) -> Crashed:
+    def by(cls, error: BaseException, *, explains: bool = False) -> Crashed:
         """The reason for *error*, which loses its traceback, cause and context."""
+        text, printed = (_text(error)[:MAX_TEXT], _printed(error)) if explains else ("", "")
         trace, where = error.__traceback__, "unknown"
         while trace is not None:
             where = f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}"
             trace = trace.tb_next
-        error.__traceback__ = error.__cause__ = error.__context__ = None
-        return cls(type(error).__name__, where, error)
+        for name in ("__traceback__", "__cause__", "__context__"):
+            BaseException.__dict__[name].__set__(error, None)  # its class may not let itself be written to
+        return cls(type(error).__name__, where, error, text, printed)
 
     def __str__(self) -> str:
-        return f"{self.error_type} at {self.where}"
+        return f"{self.error_type} at {self.where}" + (f": {self.text}" if self.text else "")
 
 
 @dataclass(frozen=True, slots=True)

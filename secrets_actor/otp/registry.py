@@ -30,9 +30,9 @@ class Registry:
         self.forked = True
         self._lines, self._expected = {}, {}
 
-    def nobody(self) -> NoProcess:
-        """The error for a name that nobody has."""
-        return ForkedProcess(FORKED) if self.forked else NoProcess(NOPROC)
+    def nobody(self, name: str) -> NoProcess:
+        """The error for *name*, which nobody has."""
+        return ForkedProcess(FORKED, name) if self.forked else NoProcess(NOPROC, name)
 
     def register(self, name: str, pid: Pid) -> None:
         """Give *name* to *pid*. Raises `NameTaken` while a live process has it."""
@@ -119,7 +119,7 @@ class Name:
         """Put a call into the mailbox; the caller gets `NoProcess` if there is nobody."""
         pid = self.resolve()
         if pid is None:
-            caller.fail(self.registry.nobody())
+            caller.fail(self.registry.nobody(self.name))
         else:
             pid.deliver(request, caller)
 

@@ -67,7 +67,7 @@ def assemble(
     configured store."""
     logger, meters = make_logger(format=settings.log.format, output=settings.log.output), Meters()
     observe = Reports(EventCounter(meters), logger, observer, meters)
-    node, audit_log = Node(observe, clock), AuditLog(logger, meters)
+    node, audit_log = Node(observe, clock, explains=False), AuditLog(logger, meters)
     cache = Cache(cache_rules(settings), random.random)
     subscriptions = Subscriptions()
     watch(meters, node, cache, subscriptions)

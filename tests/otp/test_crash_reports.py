@@ -1,4 +1,5 @@
-"""A crash report says who, of what and where, and never quotes a message, a state or an exception's arguments."""
+"""A crash report says who, of what and where; what was raised, too, unless the node or the server keeps that to itself:
+then it quotes no message, no state and no exception's arguments."""
 
 from dataclasses import asdict
 from typing import Any
@@ -13,15 +14,22 @@ from secrets_actor.otp import (
     GenServer,
     Handled,
     InitResult,
+    Node,
+    NoProcess,
     Ok,
+    StartError,
+    Stop,
+    Stopped,
     Supervisor,
     call,
     cast,
     draw,
     snapshot,
+    spawn,
+    stop,
 )
 from secrets_actor.otp.events import ChildRestarted, ProcessCrashed, SupervisorGaveUp
-from tests.otp.conftest import TestNode
+from tests.otp.conftest import Echo, TestNode, eventually
 
 CANARY = "canary-4711"
 
@@ -46,9 +54,17 @@ class Leaky(GenServer):
         raise RuntimeError(message)
 
 
+class Closed(Leaky):
+    """The same on a node that explains."""
+
+    explains = False
+
+
 @pytest.mark.parametrize("way", ["call", "cast", "info"])
-def test_no_content_is_in_events_reasons_or_the_tree(node: TestNode, way: str) -> None:
-    root = node.spawn(lambda: Supervisor(Flags(), [ChildSpec("leaky", Leaky, name="leaky")]), "root")
+@pytest.mark.parametrize("server", [Leaky, Closed])
+def test_no_content_is_in_events_reasons_or_the_tree(node: TestNode, way: str, server: type[Leaky]) -> None:
+    node.explains = server is Closed
+    root = node.spawn(lambda: Supervisor(Flags(), [ChildSpec("leaky", server, name="leaky")]), "root")
     for _ in range(2):
         leaky = node.registry.wait_for("leaky", 5.0)
         assert leaky is not None
@@ -73,4 +89,103 @@ def test_no_content_is_in_events_reasons_or_the_tree(node: TestNode, way: str) -
     assert {ProcessCrashed, ChildRestarted, SupervisorGaveUp} <= kinds
     crash = node.recorder.of(ProcessCrashed)[0]
     assert [(one.supervisor, one.restarts) for one in node.recorder.of(ProcessCrashed)] == [("root", 0), ("root", 1)]
-    assert (crash.process, crash.last_message) == ("leaky", {"call": "Call", "cast": "Cast", "info": "str"}[way])
+    assert (crash.process, crash.last_message) == ("leaky", "str")
+
+
+class Explicit(GenServer):
+    """Says what it means."""
+
+    def __init__(self, fails: str = "") -> None:
+        self.fails = fails
+
+    def init(self) -> InitResult:
+        if self.fails:
+            raise RuntimeError(self.fails)
+        return None
+
+    def handle_call(self, request: Any, caller: Any) -> Handled:
+        try:
+            raise KeyError("the cause")
+        except KeyError as error:
+            raise RuntimeError("the text that I need") from error
+
+    def handle_info(self, message: Any) -> Handled:
+        return message  # type: ignore[no-any-return]
+
+
+def test_a_program_s_own_process_says_what_it_died_of(node: TestNode) -> None:
+    pid = node.spawn(Explicit)
+    with pytest.raises(CallFailed, match="the text that I need") as caught:
+        call(pid, ("q", 1))
+    reason = caught.value.reason
+    assert isinstance(reason, Crashed)
+    assert (reason.text, reason.error_type) == ("the text that I need", "RuntimeError")
+    for part in ("Traceback", "KeyError: 'the cause'", "in handle_call", "RuntimeError: the text that I need"):
+        assert part in reason.traceback
+    (crash,) = node.recorder.wait_for(ProcessCrashed)
+    assert crash.last_message == "tuple"
+    assert crash.traceback == reason.traceback
+    assert "the text that I need" in crash.reason
+
+
+def test_so_do_a_start_that_fails_and_a_return_that_is_none(node: TestNode) -> None:
+    with pytest.raises(StartError, match="no such file"):
+        node.spawn(lambda: Explicit("no such file"))
+    with pytest.raises(StartError, match=r"child a failed to start: RuntimeError at .*: no such file"):
+        node.spawn(lambda: Supervisor(Flags(), [ChildSpec("a", lambda: Explicit("no such file"))]))
+    pid = node.spawn(Explicit)
+    pid.send({"what": "is this"})
+    assert "a callback returned a dict" in str(pid.wait(5.0))
+    silent = node.spawn(GenServer)
+    cast(silent, "x")
+    assert "handles no casts of type str" in str(silent.wait(5.0))
+
+
+class Unprintable(Exception):
+    """Frozen, and of no help."""
+
+    def __str__(self) -> str:
+        raise SystemExit
+
+    __repr__ = __str__
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(name)
+
+
+def test_what_cannot_be_printed_ends_its_own_process_and_no_other(node: TestNode) -> None:
+    def raises(me: Any, caller: Any) -> Handled:
+        raise Unprintable
+
+    def stops(me: Any, caller: Any) -> Handled:
+        return Stop(Stopped(Unprintable()))
+
+    root = node.spawn(lambda: Supervisor(Flags(intensity=5), [ChildSpec("e", Echo, name="e")]), "root")
+    for request in (raises, stops):
+        with pytest.raises(CallFailed, match="<Unprintable that cannot be printed>"):
+            call(node.name("e"), request)
+        assert node.registry.wait_for("e", 5.0) is not None
+    assert root.is_alive()
+
+
+def test_without_an_observer_a_crash_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    node = Node()
+    top = spawn(node, lambda: Supervisor(Flags(intensity=0), [ChildSpec("e", Explicit, name="e")]), label="top")
+    with pytest.raises(CallFailed):
+        call(node.name("e"), 1)
+    assert top.wait(5.0) is not None
+    texts = {record.name: record.getMessage() for record in caplog.records[:1]}
+    assert "crashed over a message of type int: RuntimeError at test_crash_reports.py" in texts["secrets_actor.otp"]
+    assert "the text that I need" in texts["secrets_actor.otp"]
+    assert "Traceback" in texts["secrets_actor.otp"]
+    eventually(lambda: any("gave up on e" in record.getMessage() for record in caplog.records))
+
+
+def test_who_is_not_there_is_named(node: TestNode) -> None:
+    for ask in (lambda: call(node.name("ghost"), 1), lambda: stop(node.name("ghost"))):
+        with pytest.raises(NoProcess, match="there is no process ghost: noproc"):
+            ask()
+    pid = node.spawn(Echo, "spirit")
+    stop(pid)
+    with pytest.raises(NoProcess, match="there is no process spirit"):
+        call(pid, 1)

@@ -80,7 +80,7 @@ class World(Node):
     """A node that records."""
 
     def __init__(self, quiet: float = QUIET) -> None:
-        super().__init__()
+        super().__init__(lambda _event: None, explains=False)  # crashes by the hundred: nobody wants to read of them
         self._quiet = quiet
         self.trace: list[Event] = []
         self.supervisors: dict[str, dict[str, Any]] = {}  # the scripts of those that were to be started, by id
