@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final, NoReturn
 
-from secrets_actor.actor.cache_rules import CacheRules, Key, id_in, is_version, key_for, key_of, places
+from secrets_actor.actor.cache_rules import CacheRules, Key, all_versions, id_in, is_version, key_for, key_of, places
 from secrets_actor.actor.sweeping import SLICE, steps
 from secrets_actor.domain.block import ASKED, DUE, TIMES, USED, arn_of, version_of
 from secrets_actor.domain.errors import SecretNotFound
@@ -37,6 +37,7 @@ from secrets_actor.domain.secret import Secret, block_of, put_block
 _OVERHEAD: Final = 200
 _times, _due = TIMES.unpack_from, DUE.unpack_from
 _new: Final = Secret.__new__
+_NEVER: Final = (-math.inf, None)
 
 
 class Cache:
@@ -47,6 +48,8 @@ class Cache:
         self._table: dict[Key, bytearray] = {}
         self._shown: dict[Key, bytearray] = {}  # the table, while there is a tree behind it
         self._missing: dict[Key, float] = {}
+        # When an answer about a version last came, and with which version id; None: with a no.
+        self._heard: dict[Key, tuple[float, str | None]] = {}
         self._lanes: dict[str, set[Key]] = {}  # the keys in a lane, beside the lane itself
         self._ring: deque[Key] = deque()  # in the order they came; a used one gets a second chance (CLOCK)
         self._gone: set[Key] = set()  # the keys in the ring that have no entry
@@ -150,10 +153,11 @@ class Cache:
 
     # --- writing, under the lock ----------------------------------------------------------------------------------
 
-    def _store(self, get: Get, secret: Secret, now: float, kept: bool = True) -> None:
+    def _store(self, get: Get, secret: Secret, now: float, kept: bool = True, came_at: float = -math.inf) -> None:
         rules, name = self.rules, secret.name
-        key = self._place(get, secret, now if kept else -math.inf)
-        if key is None or not kept:
+        key = self._place(get, secret, kept and not self._is_overtaken(get, name, now, secret.version_id))
+        self._hear(key_for(name, get), came_at, secret.version_id)
+        if key is None:
             return
         ends = now + rules.ttl * (1.0 - rules.jitter * self._chance())
         entry = bytearray(block_of(secret))
@@ -170,17 +174,28 @@ class Cache:
             self._ring.append(key)
         self._note(name, key)
 
-    def _place(self, get: Get, secret: Secret, asked_at: float) -> Key | None:
-        """The one key for *secret*, which the store was asked for at *asked_at*. What else there is of it in this
-        version, and of an earlier secret in its place, is forgotten. None if it is not to be kept: it is not what was
-        asked for, nobody could find it, or the store was asked again and has answered before."""
+    def _is_overtaken(self, get: Get, name: str, asked_at: float, version_id: str | None) -> bool:
+        """Whether the store was asked at *asked_at*, before another answer came that is not the same: nobody knows
+        which of the two is the newer one."""
+        heard = (self._heard.get(key, _NEVER) for key in (key_for(name, get), all_versions(name)))
+        return any(asked_at < came_at and known != version_id for came_at, known in heard)
+
+    def _hear(self, key: Key, came_at: float, version_id: str | None) -> None:
+        self._heard.pop(key, None)
+        if len(self._heard) >= self.rules.max_entries:
+            self._heard.pop(next(iter(self._heard)))
+        self._heard[key] = came_at, version_id
+
+    def _place(self, get: Get, secret: Secret, kept: bool) -> Key | None:
+        """The one key for *secret*, if it is to be *kept*. What else there is of it in this version, and of an earlier
+        secret in its place, is forgotten. None if it is not kept, is not what was asked for, or could not be found."""
         asked, name, arn = SecretId(get.secret_id), secret.name, secret.arn
         partial = without_suffix(arn)
         if not asked.fits(name, arn):
             return None
         by_name = key_for(name, get)
         place = key_of(get) if not asked.is_arn or asked.means(arn) else None
-        overtaken, others = False, list[Key]()
+        others: list[Key] = []
         for key in (name, *self._lanes.get(name, ())):
             same_version = is_version(key, get)
             if same_version and key in self._missing and SecretId(id_in(key)).fits(name, arn):
@@ -192,17 +207,15 @@ class Cache:
             in_its_place = without_suffix(known) == partial is not None or (not asked.is_arn and id_in(key) == name)
             if not in_its_place or (known == arn and not same_version):
                 continue
-            if _times(entry)[0] > asked_at:
-                overtaken = True
-                if known == arn and version_of(bytes(entry)) == secret.version_id:
-                    continue
+            if not kept and known == arn and version_of(bytes(entry)) == secret.version_id:
+                continue
             if known == arn and asked.is_arn and (key == by_name or place is None):
                 place = key
             others.append(key)
         for key in others:
-            if key != place or overtaken:
+            if key != place or not kept:
                 self._remove(key)
-        return None if overtaken else place
+        return place if kept else None
 
     def _make_room(self, key: Key, size: int) -> None:
         """For an entry of so many bytes."""
@@ -253,20 +266,22 @@ class Cache:
                 self._remove(key)
         self._tidy()
 
-    def _refuse(self, get: Get, asked_at: float, whole: bool) -> bool:
-        asked, younger = SecretId(get.secret_id), False
+    def _refuse(self, get: Get, asked_at: float, whole: bool, came_at: float) -> bool:
+        asked = SecretId(get.secret_id)
+        overtaken = any(self._is_overtaken(get, lane, asked_at, None) for lane in asked.lanes)
         for lane in asked.lanes:
+            self._hear(all_versions(lane) if whole else key_for(lane, get), came_at, None)
             for key in (lane, *self._lanes.get(lane, ())):
                 entry = self._table.get(key)
                 if entry is None or not (whole or is_version(key, get)):
                     continue
                 if not asked.is_arn or asked.may_mean(arn_of(entry, lane)):
-                    younger = younger or _times(entry)[0] > asked_at
                     self._remove(key)
         self._tidy()
-        return younger
+        return overtaken
 
-    def _hide(self, name: str, arn: str) -> None:
+    def _hide(self, name: str, arn: str, came_at: float) -> None:
+        self._hear(all_versions(name), came_at, None)
         for key in (name, *self._lanes.get(name, ())):
             entry = self._table.get(key)
             if entry is not None and arn_of(entry, name) == arn:
@@ -289,7 +304,7 @@ class Cache:
         for entry in self._table.values():
             self._wipe(entry)
         self._table.clear()
-        self._missing, self._lanes = {}, {}
+        self._missing, self._heard, self._lanes = {}, {}, {}
         self._ring.clear()
         self._gone.clear()
         self._bytes = 0
@@ -315,12 +330,12 @@ class Pen:
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
 
-    def store(self, get: Get, secret: Secret, now: float, *, kept: bool = True) -> None:
-        """Keep *secret*, fetched at *now* for *get*; or, where it is not to be *kept*, see that nothing else is served
-        after it. So it is with what the store was asked for earlier than for what is here: nobody knows which is the
-        newer one, and neither is served."""
+    def store(self, get: Get, secret: Secret, now: float, *, kept: bool = True, came_at: float = -math.inf) -> None:
+        """Keep *secret*, for which the store was asked at *now* for *get*, and which it gave at *came_at*; or, where it
+        is not to be *kept*, see that nothing else is served after it. So it is, too, if another answer came after the
+        store was asked: nobody knows which of the two is the newer one, and neither is served."""
         if self._cache.rules.ttl > 0:
-            self._write(lambda cache: cache._store(get, secret, now, kept))
+            self._write(lambda cache: cache._store(get, secret, now, kept, came_at))
 
     def store_missing(self, get: Get, now: float) -> None:
         """Remember that there is none for *get*, as the store said at *now*."""
@@ -335,16 +350,16 @@ class Pen:
         """Forget all versions of the secrets in *lanes*, and that there are none."""
         self._write(lambda cache: cache._drop(lanes))
 
-    def refuse(self, get: Get, asked_at: float, *, whole: bool) -> bool:
-        """The store was asked at *asked_at*, and has said no: forget what *get* asks for, and with *whole* all other
-        versions of any secret that its id may mean. Whether none of that was younger than the no."""
-        younger: list[bool] = []
-        self._write(lambda cache: younger.append(cache._refuse(get, asked_at, whole)))
-        return not any(younger)
+    def refuse(self, get: Get, asked_at: float, *, whole: bool, came_at: float) -> bool:
+        """The store was asked at *asked_at*, and has said no at *came_at*: forget what *get* asks for, and with *whole*
+        all other versions of any secret that its id may mean. Whether no other answer has come meanwhile."""
+        overtaken: list[bool] = []
+        self._write(lambda cache: overtaken.append(cache._refuse(get, asked_at, whole, came_at)))
+        return not any(overtaken)
 
-    def gone(self, name: str, arn: str) -> None:
-        """The secret with this *name* and *arn* cannot be read."""
-        self._write(lambda cache: cache._hide(name, arn))
+    def gone(self, name: str, arn: str, came_at: float) -> None:
+        """The secret with this *name* and *arn* cannot be read, the store said at *came_at*."""
+        self._write(lambda cache: cache._hide(name, arn, came_at))
 
     def age(self, seconds: float) -> None:
         """All is older by so many *seconds* than it seemed."""

@@ -20,6 +20,7 @@ from secrets_actor.records import dataclass
 # is such a key, with name or ARN, version id and stage.
 Key = str | tuple[object, str, str | None, str | None]
 _MARK: Final = object()
+_ALL: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,11 @@ def key_for(secret_id: str, get: Get) -> Key:
     if version_id is None and stage == AWSCURRENT and not secret_id.startswith("arn:"):
         return str(secret_id)
     return _MARK, str(secret_id), version_id, stage
+
+
+def all_versions(name: str) -> Key:
+    """What stands for all versions of the secrets with this *name*; no entry lies there."""
+    return _ALL, name, None, None
 
 
 def places(get: Get) -> tuple[str, tuple[Key, ...]]:

@@ -54,21 +54,22 @@ class Keeper:
     def __init__(self, pen: Pen, lanes: Lanes, wall_clock: Callable[[], datetime]) -> None:
         self._pen, self._lanes, self._wall_clock = pen, lanes, wall_clock
 
-    def done(self, flight: Flight, value: Any) -> bool:
+    def done(self, flight: Flight, value: Any, now: float) -> bool:
         """The store answered *flight* with *value*. Whether no write has come since."""
         operation, then, kept = flight.operation, flight.sent_at, self._keeps(flight)
         if isinstance(operation, Get):
-            self._pen.store(operation, value, then, kept=kept)
+            self._pen.store(operation, value, then, kept=kept, came_at=now)
         elif isinstance(operation, Set) and kept and operation.minted and not flight.repeated:
-            self._pen.store(Get(operation.secret_id), operation.written(value, self._wall_clock()), then)
+            written = operation.written(value, self._wall_clock())
+            self._pen.store(Get(operation.secret_id), written, then, came_at=now)
         elif isinstance(operation, GetMany):
             for secret_id, secret in value.found.items():
-                self._pen.store(Get(secret_id), secret, then, kept=kept)
+                self._pen.store(Get(secret_id), secret, then, kept=kept, came_at=now)
             for secret_id, error in value.errors.items():
-                self._refused(Get(secret_id), error, then, kept=kept)
+                self._refused(Get(secret_id), error, then, now, kept=kept)
         for known in _told(value):
             if known.deleted_at is not None:
-                self._pen.gone(known.name, known.arn)
+                self._pen.gone(known.name, known.arn, now)
         return kept
 
     def failed(self, flight: Flight, error: SecretsError, now: float) -> bool:
@@ -77,17 +78,19 @@ class Keeper:
         asked_at = now if isinstance(error, CredentialsError) else flight.sent_at  # without keys it was never sent
         if isinstance(operation, GetMany):
             for secret_id in operation.secret_ids:
-                self._refused(Get(secret_id), error, asked_at, kept=False)
+                self._refused(Get(secret_id), error, asked_at, now, kept=False)
         elif flight.lanes and not operation.writes:
-            self._refused(operation, error, asked_at, kept=kept)
+            self._refused(operation, error, asked_at, now, kept=kept)
         return kept
 
-    def _refused(self, operation: Operation[Any], error: SecretsError, asked_at: float, *, kept: bool) -> None:
+    def _refused(
+        self, operation: Operation[Any], error: SecretsError, asked_at: float, now: float, *, kept: bool
+    ) -> None:
         scope = scope_of(operation, error)
         if scope is Scope.NOTHING:
             return
         get = operation if isinstance(operation, Get) else Get(getattr(operation, "secret_id"))  # noqa: B009
-        undisputed = self._pen.refuse(get, asked_at, whole=scope is Scope.SECRET)
+        undisputed = self._pen.refuse(get, asked_at, whole=scope is Scope.SECRET, came_at=now)
         if kept and undisputed and get is operation and isinstance(error, SecretNotFound):
             self._pen.store_missing(get, asked_at)
 

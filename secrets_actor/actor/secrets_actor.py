@@ -302,7 +302,7 @@ class SecretsActor(GenServer):
 
     def done(self, flight: Flight, answer: Answer[Any]) -> None:
         """The store answered *flight*."""
-        self._watch.done(flight, answer.value, self._keeper.done(flight, answer.value))
+        self._watch.done(flight, answer.value, self._keeper.done(flight, answer.value, self.node.clock.now()))
         self._desk.settle(flight, answer.value, Source.BACKEND, answer.request_id)
         self._land(flight)
 

@@ -223,11 +223,11 @@ def test_of_two_answers_of_which_nobody_knows_which_is_newer_none_is_served(aske
     """What was asked for earlier comes later, and somebody else has written meanwhile: before the one or the other."""
     cache = Cache(CacheRules(ttl=10.0))
     pen = cache.pen()
-    pen.store(Get("a"), secret("a", "one"), 2.0)
-    pen.store(Get(asked), secret("a", "one"), at, kept=kept)
+    pen.store(Get("a"), secret("a", "one"), 1.0, came_at=2.0)
+    pen.store(Get(asked), secret("a", "one"), at, kept=kept, came_at=3.0)
     assert revealed(cache, "a", 3.0) == "one", "they say the same"
 
-    pen.store(Get(asked), secret("a", "other", version="2" * 32), at, kept=kept)
+    pen.store(Get(asked), secret("a", "other", version="2" * 32), at, kept=kept, came_at=3.0)
     assert [revealed(cache, one, 3.0) for one in ("a", ARN.format("a"))] == [None, None]
 
 

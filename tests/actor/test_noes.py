@@ -238,6 +238,33 @@ def test_a_get_that_another_one_has_overtaken_is_not_followed_by_what_that_one_f
     assert system.secrets.get("a").reveal() == "new"
 
 
+@pytest.mark.parametrize("deleted", [True, False])
+def test_what_was_asked_for_before_another_answer_came_is_not_kept_after_it(
+    system: System, store: FakeStore, elsewhere: System, deleted: bool
+) -> None:
+    """The answer that comes last is the older one: it was made before somebody wrote or deleted, and was on its way."""
+    assert isinstance(store.clock, ManualClock)
+    arn = system.secrets.get("a").arn
+    with store.hold("get", times=1) as before, store.hold("get", times=1, when="after") as after:
+        newer = in_background(lambda: system.secrets.get("a", refresh=True))
+        before.wait_until_held()
+        older = in_background(lambda: system.secrets.get(arn, refresh=True))
+        after.wait_until_held()
+        elsewhere.secrets.delete("a") if deleted else store.put("a", "new")
+        store.clock.advance(1.0)
+        before.release()
+        newest = failure(lambda: newer.result(10.0)) if deleted else newer.result(10.0).reveal()
+        after.release()
+        assert older.result(10.0).reveal() == "old"
+    assert (type(newest) is errors.SecretDeleted) if deleted else (newest == "new")
+
+    for secret_id in ("a", arn):
+        if deleted:
+            assert type(failure(lambda secret_id=secret_id: system.secrets.get(secret_id))) is errors.SecretDeleted
+        else:
+            assert system.secrets.get(secret_id).reveal() == "new"
+
+
 CURRENT, BY_STAGE, BY_ID = ops.Get("a"), ops.Get("a", stage="mine"), ops.Get("a", TOKEN)
 OTHERS = [ops.Describe("a"), ops.ListVersions("a"), ops.GetPolicy("a")]
 
