@@ -258,7 +258,7 @@ def test_what_was_asked_for_before_another_answer_came_is_not_kept_after_it(
         assert older.result(10.0).reveal() == "old"
     assert (type(newest) is errors.SecretDeleted) if deleted else (newest == "new")
 
-    for secret_id in ("a", arn):
+    for secret_id in (arn, "a"):
         if deleted:
             assert type(failure(lambda secret_id=secret_id: system.secrets.get(secret_id))) is errors.SecretDeleted
         else:
