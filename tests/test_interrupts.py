@@ -41,7 +41,7 @@ def test_a_call_that_is_cut_off_leaves_nothing(what: str) -> None:
 @pytest.mark.parametrize("meanwhile", MEANWHILE)
 @pytest.mark.parametrize("what", WHAT)
 def test_at_many_more_places(what: str, meanwhile: str) -> None:
-    every = (409 if what in LONG_ONES else 11) if meanwhile != "cut_off" else (31 if what in LONG_ONES else 1)
+    every = (409 if what in LONG_ONES else 11) if meanwhile != "cut_off" else (101 if what in LONG_ONES else 1)
     done = interrupted(what, meanwhile, every, 5)
     assert done.returncode == 0, done.stderr
 
