@@ -4,6 +4,7 @@
 import asyncio
 import json
 import os
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,11 @@ from secrets_actor.backends.local.opening import DATABASE_NAME
 from secrets_actor.otp import GenServer, Node, Reply, call, spawn
 from tests.actor.rig import eventually, failure, in_background, process, running, settings
 from tests.forking import PATIENCE, in_child, unheard_fork
+
+# Seen on 3.13.0: a child of such a fork crashes or hangs within the interpreter now and then, whoever is at work there.
+pytestmark = pytest.mark.skipif(
+    sys.version_info >= (3, 13), reason="CPython 3.13 does not reliably survive a fork without its hooks"
+)
 
 
 def quiet(system: System) -> None:
@@ -91,24 +97,37 @@ def test_parent_and_child_write_to_the_local_store_and_nothing_is_lost(tmp_path:
     delete the log that its child writes to."""
     system = System(settings(tmp_path, ttl_seconds=0))
     to_child, to_parent = os.pipe(), os.pipe()
+    forked = threading.Event()
 
-    def stay() -> str:
+    def fork() -> int:  # by the main thread, as uWSGI does: another one is none in the child
+        child = unheard_fork()
+        if child:
+            forked.set()
+        return child
+
+    def child() -> str:
         system.secrets.set("of-the-child-1", "c")
         os.write(to_parent[1], b"x")
         os.read(to_child[0], 1)
         system.secrets.set("of-the-child-2", "c")
         return "set"
 
-    with running(system):
-        system.secrets.set("a", "v")
-        quiet(system)
-        child = in_background(lambda: in_child(stay, unheard_fork))
+    def parent() -> bool:
+        assert forked.wait(PATIENCE)
         os.read(to_parent[0], 1)
         system.secrets.set("of-the-parent", "p")
-    log = next(tmp_path.rglob(DATABASE_NAME)).with_name(f"{DATABASE_NAME}-wal")
-    assert log.exists(), "the parent has left, and the child is still there"
-    os.write(to_child[1], b"x")
-    assert child.result(PATIENCE) == "set"
+        system.stop()
+        log = next(tmp_path.rglob(DATABASE_NAME)).with_name(f"{DATABASE_NAME}-wal")
+        is_there = log.exists()
+        os.write(to_child[1], b"x")
+        return is_there
+
+    with running(system):
+        system.secrets.set("a", "v")
+        left = in_background(parent)
+        quiet(system)
+        assert in_child(child, fork) == "set"
+        assert left.result(PATIENCE), "the parent has left while the child was there, and took the log along"
     for end in (*to_child, *to_parent):
         os.close(end)
     with running(system):
