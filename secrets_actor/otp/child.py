@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from secrets_actor.clock import sleep
 from secrets_actor.otp.child_spec import BrutalKill, ChildSpec
-from secrets_actor.otp.errors import NameTaken, StartError
+from secrets_actor.otp.errors import InvalidTree, NameTaken, StartError
 from secrets_actor.otp.pid import Pid
 from secrets_actor.otp.process import spawn
 from secrets_actor.otp.reasons import IGNORE, SHUTDOWN
@@ -22,11 +22,15 @@ NAP: Final = 0.25
 
 
 def start_child(node: Node, spec: ChildSpec) -> Pid | None:
-    """Start *spec*, linked to the calling process. None if its init ignored. Raises `StartError`, `NameTaken`.
+    """Start *spec*, linked to the calling process. None if its init ignored. Raises `StartError`, `NameTaken`, and
+    `InvalidTree` for a spec that needs a timer where there is no `TimerServer`.
 
     If its name still belongs to an orphan, a process below a killed supervisor, which is ending for that reason,
     the orphan gets its shutdown time first: else a single kill would count as several failed restarts.
     """
+    if node.timers.keeper is None and (spec.backoff is not None or spec.callback_deadline is not None):
+        text = f"{spec.id}: backoff and callback_deadline are timers: start a TimerServer on this node first"
+        raise InvalidTree(text, "child", ("no_timer_server", spec.id))
     while True:
         try:
             limit = spec.callback_deadline

@@ -81,6 +81,13 @@ class InvalidTree(OtpError, ValueError):
         self.part, self.problem = part, problem
 
 
+class NoTimerServer(OtpError):
+    """A delayed message was to be sent, and no `TimerServer` was ever started on this node to send it."""
+
+    def __init__(self) -> None:
+        super().__init__("no TimerServer runs on this node: start one first, such as the first child of the tree")
+
+
 class ChildError(OtpError):
     """A supervisor refused a request about a child. `problem` is OTP's word for it: not_found, running, restarting,
     already_started (then `pid` is its process), already_present, max_children, simple_one_for_one."""

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from secrets_actor.otp.behaviour import Ending
 from secrets_actor.otp.calls import CALL_TIMEOUT, Address, call, cast, stop
-from secrets_actor.otp.errors import BadReturn
+from secrets_actor.otp.errors import BadReturn, NoTimerServer
 from secrets_actor.otp.messages import Call, Cast, Down, ExitSignal, IdleTimeout
 from secrets_actor.otp.node import Node
 from secrets_actor.otp.pid import MonitorRef, Pid, current
@@ -135,13 +135,17 @@ class GenServer:
     # --- for use in callbacks -------------------------------------------------------------------------------------
 
     def send_after(self, delay: float, message: Any) -> Timer:
-        """Have *message* come to `handle_info` in *delay* seconds."""
+        """Have *message* come to `handle_info` in *delay* seconds. Raises `NoTimerServer`."""
+        if self.node.timers.keeper is None:
+            raise NoTimerServer
         return self.node.timers.send_after(delay, self.me, message)
 
     def reply_all(self, callers: Sequence[From[T]], value: T) -> None:
         """Answer all of *callers* with *value*: a crowd of threads one by one, but within HURRY seconds."""
         crowd = answer_all(callers, value)
-        if crowd is not None:
+        if crowd is not None and self.node.timers.keeper is None:
+            crowd.post()
+        elif crowd is not None:
             self.node.timers.send_after(HURRY, crowd, None)
 
     def cancel_timer(self, timer: Timer) -> float | None:

@@ -34,7 +34,7 @@ from secrets_actor.otp.child_requests import (
 from secrets_actor.otp.child_spec import ChildSpec, Flags, Kind, Restart, check_child, check_children, check_flags
 from secrets_actor.otp.child_table import Child, ChildTable, State
 from secrets_actor.otp.deadline import Overdue
-from secrets_actor.otp.errors import ChildError, NameTaken, StartError
+from secrets_actor.otp.errors import ChildError, InvalidTree, NameTaken, StartError
 from secrets_actor.otp.events import ChildRestarted, ChildStartFailed, SupervisorGaveUp, SupervisorShutDown
 from secrets_actor.otp.gen_server import GenServer, Handled, InitResult, NoReply, Ok, Reply, Stop
 from secrets_actor.otp.messages import ExitSignal
@@ -76,6 +76,9 @@ class Supervisor(GenServer):
             except StartError as error:
                 self._stop_all()
                 return Stop(Shutdown(FailedToStart(spec.id, error.reason)))
+            except InvalidTree:
+                self._stop_all()
+                raise
         return Ok()
 
     def handle_call(self, request: Any, caller: From[Any]) -> Handled:

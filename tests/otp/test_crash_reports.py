@@ -7,20 +7,27 @@ from typing import Any
 import pytest
 
 from secrets_actor.otp import (
+    Backoff,
     CallFailed,
     ChildSpec,
     Crashed,
+    DynamicSupervisor,
     Flags,
     GenServer,
     Handled,
     InitResult,
+    InvalidTree,
     Node,
     NoProcess,
+    NoTimerServer,
     Ok,
+    Reply,
+    StartChild,
     StartError,
     Stop,
     Stopped,
     Supervisor,
+    TimerServer,
     call,
     cast,
     draw,
@@ -189,3 +196,25 @@ def test_who_is_not_there_is_named(node: TestNode) -> None:
     stop(pid)
     with pytest.raises(NoProcess, match="there is no process spirit"):
         call(pid, 1)
+
+
+@pytest.mark.parametrize("needs", [{"backoff": Backoff()}, {"callback_deadline": 1.0}])
+def test_what_needs_a_timer_says_at_once_that_there_is_none(node: TestNode, needs: Any) -> None:
+    specs = [ChildSpec("a", Echo, name="a"), ChildSpec("b", Echo, **needs)]
+    with pytest.raises(StartError, match="InvalidTree at .*: b: .* start a TimerServer") as caught:  # noqa: RUF043
+        node.spawn(lambda: Supervisor(Flags(), specs))
+    assert isinstance(caught.value.reason, Crashed)
+    assert isinstance(caught.value.reason.error, InvalidTree)
+    assert node.live == ()
+    for top in (lambda: Supervisor(Flags(), []), lambda: DynamicSupervisor(Flags())):
+        with pytest.raises(InvalidTree, match="TimerServer"):
+            call(node.spawn(top), StartChild(specs[1]))
+
+    def delays(me: Any, caller: Any) -> Handled:
+        with pytest.raises(NoTimerServer, match="start one first"):
+            me.send_after(0.0, "x")
+        return Reply("told")
+
+    assert call(node.spawn(Echo), delays) == "told"
+    node.spawn(TimerServer)
+    assert node.spawn(lambda: Supervisor(Flags(), specs)).is_alive()

@@ -22,6 +22,7 @@ from secrets_actor.otp import (
     StartChild,
     StartError,
     Supervisor,
+    TimerServer,
     call,
 )
 from secrets_actor.otp.child_spec import check_child
@@ -108,6 +109,7 @@ def test_an_init_that_hangs_is_a_start_that_failed(node: TestNode) -> None:
         def init(self) -> None:
             gate.wait(PATIENCE)
 
+    node.spawn(TimerServer, "timers")
     child = ChildSpec("child", Hangs, callback_deadline=0.02)
     sup = node.spawn(lambda: DynamicSupervisor(Flags()), "pool")
     with pytest.raises(StartError) as refused:
