@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 
 from secrets_actor.cli.output import as_json
+from secrets_actor.cli.store.given import asked_for
 from secrets_actor.clock import now
 from secrets_actor.domain.errors import ConfigurationError, SecretsError
 from secrets_actor.domain.findings import Finding, Verdict
@@ -24,21 +25,21 @@ WIDTH: Final = 100  # columns of a finding
 CHECK: Final = len("GetSecretValue")  # columns of its name: the longest
 
 
-def report(config: Path | None, prefix: str | None, seconds: float, json: bool) -> bool:
+def report(config: Path | None, prefix: str | None, seconds: float, json: bool, ask_passphrase: bool = False) -> bool:
     """Print the findings as they come, for *seconds* at most; whether there is no fault. Permissions are tried on a
     name that begins with *prefix*; None: as the names of the configured prefetch do, or those of
-    config/iam-policy.json."""
+    config/iam-policy.json. *ask_passphrase*: the key of the local store is made of what is typed."""
     healthy = True
-    for finding in _findings(config, prefix, now() + seconds):
+    for finding in _findings(config, prefix, now() + seconds, ask_passphrase):
         healthy = healthy and finding.verdict is not Verdict.FAULT
         click.echo(as_json(facts(finding)) if json else drawn(finding))
     return healthy
 
 
-def _findings(config: Path | None, prefix: str | None, deadline: float) -> Iterable[Finding]:
+def _findings(config: Path | None, prefix: str | None, deadline: float, ask_passphrase: bool) -> Iterable[Finding]:
     try:
-        settings = load(config)
-        kit = kit_for(settings)
+        settings, key = asked_for(config) if ask_passphrase else (load(config), None)
+        kit = kit_for(settings, key=key)
     except ConfigurationError as error:
         yield Finding("configuration", Verdict.FAULT, str(error))
         return

@@ -15,12 +15,15 @@ from secrets_actor.cli import output, values
 from secrets_actor.cli.caller import caller
 from secrets_actor.cli.failures import EPILOG, FAILED, PROGRAM, USAGE, run, written
 from secrets_actor.cli.store import store
+from secrets_actor.cli.store.given import ask_option, asked_for
 from secrets_actor.client.secrets import Secrets
 from secrets_actor.domain.names import SecretId
-from secrets_actor.otp import LifecycleEvent
+from secrets_actor.domain.ports import BackendKit
+from secrets_actor.otp import LifecycleEvent, Observer
 from secrets_actor.records import dataclass
+from secrets_actor.runtime.settings import Settings
 from secrets_actor.runtime.system import System
-from secrets_actor.runtime.wiring import StoreMade
+from secrets_actor.runtime.wiring import StoreMade, kit_for
 from secrets_actor.telemetry.redaction import printable
 
 
@@ -30,6 +33,7 @@ class Options:
 
     config: Path | None
     as_json: bool
+    ask_passphrase: bool = False
 
     @contextmanager
     def secrets(self) -> Iterator[Secrets]:
@@ -47,8 +51,9 @@ class Options:
             if isinstance(event, StoreMade):
                 made.append(event)
 
+        settings, kit = self.store(note)
         try:
-            with System(self.config, observer=note) as system:
+            with System(settings, observer=note, kit=kit) as system:
                 try:
                     yield system
                 except KeyboardInterrupt:
@@ -57,6 +62,13 @@ class Options:
         finally:
             for event in made:
                 click.echo(self._told(event), err=True)
+
+    def store(self, observe: Observer | None = None) -> tuple[Path | Settings | None, BackendKit | None]:
+        """Where the settings are, and the store, if it is not the one that they name: one under a typed passphrase."""
+        if not self.ask_passphrase:
+            return self.config, None
+        settings, key = asked_for(self.config)
+        return settings, kit_for(settings, observe, key)
 
     def _told(self, event: StoreMade) -> str:
         if self.as_json:
@@ -115,6 +127,7 @@ def cli(context: click.Context, config: Path | None, as_json: bool, verbose: boo
 )
 @click.option("--binary", is_flag=True, help="Keep the value as bytes even if it is text.")
 @click.option("--description", help="What the secret is for; AWS keeps it unencrypted.")
+@ask_option
 @click.pass_context
 def set_(context: click.Context, name: str, value_file: Path | None, binary: bool, description: str | None) -> None:
     """Store a value as the current version of NAME.
@@ -139,6 +152,7 @@ def set_(context: click.Context, name: str, value_file: Path | None, binary: boo
 @click.option("--raw", is_flag=True, help="Print only the value: its bytes, without a newline.")
 @click.option("--version-id", help="This version instead of the current one.")
 @click.option("--stage", help="The version with this stage, such as AWSPREVIOUS.")
+@ask_option
 @click.pass_obj
 def get(options: Options, name: str, reveal: bool, raw: bool, version_id: str | None, stage: str | None) -> None:
     """Show what is known of NAME; its value only with --reveal or --raw."""
@@ -153,6 +167,7 @@ def get(options: Options, name: str, reveal: bool, raw: bool, version_id: str | 
 
 @cli.command("list", epilog=EPILOG)
 @click.option("--include-deleted", is_flag=True, help="Also those that are scheduled for deletion.")
+@ask_option
 @click.pass_obj
 def list_(options: Options, include_deleted: bool) -> None:
     """List all secrets, without values."""
@@ -168,6 +183,7 @@ def list_(options: Options, include_deleted: bool) -> None:
 @click.argument("name")
 @click.option("--recovery-window", type=int, metavar="DAYS", help="Restorable for 7 to 30 days; 30 if not configured.")
 @click.option("--force", is_flag=True, help="At once and for good.")
+@ask_option
 @click.pass_obj
 def delete(options: Options, name: str, recovery_window: int | None, force: bool) -> None:
     """Delete NAME; 'restore' brings it back while its recovery window lasts."""
@@ -178,6 +194,7 @@ def delete(options: Options, name: str, recovery_window: int | None, force: bool
 
 @cli.command(epilog=EPILOG)
 @click.argument("name")
+@ask_option
 @click.pass_obj
 def restore(options: Options, name: str) -> None:
     """Call off the deletion of NAME."""
@@ -196,6 +213,7 @@ def restore(options: Options, name: str) -> None:
     metavar="SECONDS",
     help="How often --watch draws.",
 )
+@ask_option
 @click.pass_obj
 def tree(options: Options, watching: bool, every: float) -> None:
     """Start the configured system and draw its supervision tree."""
@@ -219,6 +237,7 @@ def tree(options: Options, watching: bool, every: float) -> None:
     help="Permissions are tried on a name that begins with this and that no secret has. Without it: as the names of "
     "the configured prefetch begin, or app/.",
 )
+@ask_option
 @click.pass_context
 def doctor(context: click.Context, seconds: float, prefix: str | None) -> None:
     """Look at all that the configured store needs, and tell what to mend.
@@ -228,7 +247,7 @@ def doctor(context: click.Context, seconds: float, prefix: str | None) -> None:
     from secrets_actor.cli.doctor import report
 
     options: Options = context.obj
-    if not report(options.config, prefix, seconds, options.as_json):
+    if not report(options.config, prefix, seconds, options.as_json, options.ask_passphrase):
         context.exit(FAILED)
 
 

@@ -6,6 +6,7 @@ import os
 import random
 from collections.abc import Callable
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.cache_rules import CacheRules
@@ -24,6 +25,9 @@ from secrets_actor.telemetry.audit_trail import AuditRules, AuditTrail
 from secrets_actor.telemetry.logs import make_logger
 from secrets_actor.telemetry.meters import Meters
 from secrets_actor.telemetry.reports import Reports
+
+if TYPE_CHECKING:
+    from secrets_actor.backends.local.master_key import MasterKeySource
 
 AUDIT, WORKERS, SECRETS, SUBSCRIBERS, ERRANDS = "audit", "workers", "secrets", "subscribers", "errands"
 
@@ -126,16 +130,17 @@ def assemble_afresh(parts: Parts, *, observer: Observer | None = None, kit: Back
     )
 
 
-def kit_for(settings: Settings, observe: Observer | None = None) -> BackendKit:
-    """The configured store; *observe* is told what it finds out about this machine. Nothing is opened yet.
+def kit_for(settings: Settings, observe: Observer | None = None, key: MasterKeySource | None = None) -> BackendKit:
+    """The configured store; *observe* is told what it finds out about this machine. Nothing is opened yet. *key*: where
+    the master key of a local store is, whatever the settings say.
 
     Raises `ConfigurationError`.
     """
     if settings.backend == "local_encrypted":
         from secrets_actor.backends.local.backend import kit as local_kit
 
-        local, key = settings.local, None
-        if local.key != KeyPlace():
+        local = settings.local
+        if key is None and local.key != KeyPlace():
             from secrets_actor.backends.local.keys.sources import source_for
 
             key = source_for(place_of(local.key), local.path)

@@ -129,7 +129,7 @@ def test_a_backup_while_others_write_has_all_that_was_acknowledged_and_comes_bac
     (there / "key").write_bytes((folder / "key").read_bytes())
     back = quiet(other("store", "restore", str(file), "--json"))
 
-    assert (again.status, no_key.status, back.status) == (5, 6, 0)
+    assert (again.status, no_key.status, back.status) == (1, 6, 0)
     assert "is there already" in again.complaint
     assert "put the key back" in no_key.complaint
     found = values(there)
@@ -215,3 +215,59 @@ def test_an_emptied_database_stays_a_loss_after_doctor(program: Program) -> None
     assert [one.status for one in told] == [1, 1, 1, 1]
     assert "the file is empty; bring it back from a copy" in told[2].complaint
     assert database.read_bytes() == b""
+
+
+def on_terminal(program: Program, *arguments: str, times: int = 1, words: str = f"{CANARY} of five words") -> str:
+    """What is to be seen of a command for which a passphrase is typed so many times; it must end well."""
+    with program.on_terminal(*arguments, "--ask-passphrase") as terminal:
+        for _ in range(times):
+            terminal.wait_for("assphrase" if _ == 0 else "epeat", 1)
+            terminal.type(f"{words}\n")
+        status = terminal.wait_for_end()
+        assert CANARY not in terminal.transcript
+        return f"{status}: {terminal.transcript}"
+
+
+def test_a_store_under_a_typed_passphrase_is_used_by_every_command(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "value").write_text("of the secret")
+    first = on_terminal(program, "set", "a", "--value-file", str(tmp_path / "value"), times=2)
+    assert first.startswith("0: "), first
+    assert [path.name for path in (program.home / FOLDER).iterdir()] == ["secrets.db"]
+
+    for arguments, seen in (
+        (("get", "a", "--raw"), "of the secret"),
+        (("list",), "a "),
+        (("doctor",), "the key fits; 1 live secrets"),
+        (("store", "verify"), "damaged   0"),
+        (("delete", "a"), "gone_on"),
+        (("restore", "a"), "restored"),
+    ):
+        ended = on_terminal(program, *arguments)
+        assert ended.startswith("0: "), ended
+        assert seen in ended
+    assert "(another passphrase)" in on_terminal(program, "get", "a", words=f"other {CANARY}")
+
+
+def test_a_wrong_key_says_what_the_store_is_sealed_with(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "words").touch(0o600)
+    (tmp_path / "words").write_text(CANARY)
+    by_words = {"SECRETS_ACTOR_LOCAL__KEY": json.dumps({"passphrase": {"file": str(tmp_path / "words")}})}
+    program.with_settings(**by_words)("set", "a", stdin=b"v")
+
+    told = program("get", "a").complaint
+    assert "this store is sealed with a passphrase" in told
+    assert "--ask-passphrase" in told
+
+    other = Program(tmp_path / "other")
+    other("set", "a", stdin=b"v")
+    told = other.with_settings(**by_words)("get", "a").complaint
+    assert "this store is sealed with a key, and not with a passphrase" in told
+    (other.home / FOLDER / "key").write_bytes(bytes(32))
+    assert "sealed with (another key of 32 bytes); put the right key back" in other("get", "a").complaint
+
+
+def test_a_passphrase_that_nobody_can_be_asked_for_is_told(program: Program) -> None:
+    for arguments in (("get", "a"), ("set", "a"), ("list",)):
+        done = program(*arguments, "--ask-passphrase")
+        assert done.status == 2
+        assert "no terminal to ask for a passphrase" in done.complaint

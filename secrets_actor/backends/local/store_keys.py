@@ -88,7 +88,7 @@ def unlock(lock: Lock, source: MasterKeySource) -> Keys:
     if master is None:
         if lock.damaged:
             raise DamagedRow
-        raise wrong_key(source)
+        raise wrong_key(source, lock)
     return unlocked(lock, master)
 
 
@@ -114,6 +114,9 @@ def still(known: Keys, lock: Lock) -> Keys | None:
 def master_of(lock: Lock, source: MasterKeySource) -> Master | None:
     """The master key that is in *source*; None for one that has wrapped no key of this store. Raises what the source
     raises, and `KeyFileError` where it has none."""
+    kinds = {key.derivation is not None for key in lock.keys}
+    if (source.kind == "passphrase") not in kinds:  # nothing from there can be right, whether it is there or not
+        raise wrong_key(source, lock)
     there = False
     for load in (source.load, source.load_next):  # the next one: a change of keys broke off
         for derivation in lock.derivations:
@@ -187,9 +190,28 @@ def unfinished(lock: Lock) -> str | None:
     return None
 
 
-def wrong_key(source: MasterKeySource) -> WrongKey:
-    """The error for a key that does not fit."""
-    return WrongKey(
-        f"the key in {source} is not the one this store was sealed with; put the right key back (nothing was changed)",
-        path=str(source),
-    )
+def wrong_key(source: MasterKeySource, lock: Lock | None = None) -> WrongKey:
+    """The error for a key that does not fit; *lock*: what it does not fit."""
+    sealed, given = _sealed_with(lock), source.kind == "passphrase"
+    if sealed == {True} and not given:
+        told = (
+            f"this store is sealed with a passphrase, and the key is looked for in {source}: type the passphrase with "
+            "--ask-passphrase, or name its place in local.key (nothing was changed)"
+        )
+    elif sealed == {False} and given:
+        told = (
+            f"this store is sealed with a key, and not with a passphrase as {source}: name the place of the key in "
+            "local.key, such as a key file (nothing was changed)"
+        )
+    else:
+        other = " (another passphrase)" if sealed == {True} else " (another key of 32 bytes)" if sealed else ""
+        told = (
+            f"the key in {source} is not the one this store was sealed with{other}; put the right key back "
+            "(nothing was changed)"
+        )
+    return WrongKey(told, path=str(source))
+
+
+def _sealed_with(lock: Lock | None) -> set[bool]:
+    """Whether by a passphrase, by a key, or while that is changed, by both."""
+    return set() if lock is None else {key.derivation is not None for key in lock.keys}

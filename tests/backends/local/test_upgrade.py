@@ -157,14 +157,15 @@ def test_an_empty_store_of_the_earlier_release_becomes_an_empty_one(old: Path, c
 
 
 @pytest.mark.parametrize(
-    ("name", "turn", "event"), [("_carry_over", 1, "call"), ("_carry_over", 4, "return"), ("Store.outside", 5, "call")]
+    ("name", "turn", "event"),
+    [("_carry_over", 1, "call"), ("_carry_over", 4, "return"), ("Store.clear_log", 1, "call")],
 )
 def test_a_crash_in_the_middle_leaves_the_old_store_or_the_new(
     old: Path, connect: Connect, name: str, turn: int, event: str
 ) -> None:
     assert run_killed(OPEN + LIST, old, name, turn, event)
 
-    assert version_of(old) == (2 if name == "Store.outside" else 1)
+    assert version_of(old) == (2 if name == "Store.clear_log" else 1)
     assert_all_is_there(connect())
 
 

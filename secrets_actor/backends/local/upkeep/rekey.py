@@ -164,7 +164,7 @@ def _batches(store: Opened, batch: Batch, deadline: float) -> Iterator[tuple[int
 def _present(store: Opened) -> Master:
     master = store_keys.master_of(store.keys.lock, store.source)
     if master is None:
-        raise store_keys.wrong_key(store.source)
+        raise store_keys.wrong_key(store.source, store.keys.lock)
     return master
 
 
