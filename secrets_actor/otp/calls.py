@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Final, Protocol
 
 from secrets_actor.forks import notice_fork
 from secrets_actor.otp.errors import CallFailed, CallingSelf, CallTimeout, EndedFirst, ForkedProcess, NoProcess
+from secrets_actor.otp.events import AnswerForgotten
 from secrets_actor.otp.messages import Cast, Down, StopRequest
 from secrets_actor.otp.pid import Pid, current
 from secrets_actor.otp.reasons import FORKED, NOPROC, NORMAL, ExitReason
@@ -54,9 +56,25 @@ def call(server: Address, request: Any, timeout: float | None = CALL_TIMEOUT) ->
     try:
         server.deliver(request, caller)
         return caller.wait(caller.patience)
+    except CallTimeout as error:
+        error.__traceback__ = None  # its frames hold the handle, too
+        if sys.getrefcount(caller) == _MINE:
+            _tell_forgotten(server, request)
+        raise
     finally:
         if not caller.settled:  # cut off in the middle: nothing stays behind
             caller.fail(CallTimeout("nobody waits any more"))
+
+
+# References to a handle that only `call` has left: its own, and that of the count itself.
+_MINE: Final = 2
+
+
+def _tell_forgotten(server: Address, request: Any) -> None:
+    """Nobody has kept the handle of a call whose time is up, so nobody can have meant to answer it."""
+    pid = server.resolve()
+    if pid is not None and pid.is_alive():
+        pid.node.observe(AnswerForgotten(pid.label, pid.serial, type(request).__name__))
 
 
 def holds_up(server: Address) -> bool:

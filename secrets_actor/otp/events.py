@@ -45,6 +45,15 @@ class ProcessCrashed(LifecycleEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerForgotten(LifecycleEvent):
+    """A call ran into its time, and the process had let go of its handle without an answer: it returned `NoReply` and
+    kept no `From`. *request* is the type of what was asked."""
+
+    serial: int
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessDisowned(LifecycleEvent):
     """A process was cut off from outside; its thread ends when what it is doing ends."""
 

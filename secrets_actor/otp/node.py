@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 from secrets_actor.clock import Clock, SystemClock
 from secrets_actor.forks import notice_fork, on_fork
 from secrets_actor.otp.errors import ForkedProcess
-from secrets_actor.otp.events import LifecycleEvent, Observer, ProcessCrashed, SupervisorGaveUp, TooManyDisowned
+from secrets_actor.otp.events import (
+    AnswerForgotten,
+    LifecycleEvent,
+    Observer,
+    ProcessCrashed,
+    SupervisorGaveUp,
+    TooManyDisowned,
+)
 from secrets_actor.otp.reasons import FORKED, TOO_MANY_DISOWNED
 from secrets_actor.otp.registry import Name, Registry
 from secrets_actor.otp.timers import TimerTable
@@ -19,8 +26,8 @@ if TYPE_CHECKING:
 
 
 class Node:
-    """One per tree. *observer* is told of every start, end, crash and restart. Without one, crashes, and supervisors
-    that give up, are errors in the log of the standard library's logger `secrets_actor.otp`.
+    """One per tree. *observer* is told of every start, end, crash and restart. Without one, crashes, supervisors
+    that give up and answers that were forgotten are errors in the log of the standard library's logger `secrets_actor.otp`.
 
     *explains*: whether the processes of this node show what their callbacks raise, text and traceback: in exit reasons,
     in what waiting callers and starters get, and in crash reports. A server's own `explains` goes before it. The node
@@ -65,7 +72,7 @@ class Node:
         if self._observer is not None:
             with contextlib.suppress(BaseException):  # an observer cannot be allowed to end a process
                 self._observer(event)
-        elif isinstance(event, (ProcessCrashed, SupervisorGaveUp)):
+        elif isinstance(event, (AnswerForgotten, ProcessCrashed, SupervisorGaveUp)):
             with contextlib.suppress(BaseException):
                 _log(event)
 
@@ -134,10 +141,14 @@ class Node:
         self.registry.forked = False
 
 
-def _log(event: ProcessCrashed | SupervisorGaveUp) -> None:
+def _log(event: AnswerForgotten | ProcessCrashed | SupervisorGaveUp) -> None:
     import logging  # only for trouble: the kernel is there without it
 
     logger = logging.getLogger("secrets_actor.otp")
+    if isinstance(event, AnswerForgotten):
+        text = "%s#%d has forgotten to answer a call of type %s: NoReply was returned, and nobody kept the From"
+        logger.error(text, event.process, event.serial, event.request)
+        return
     if isinstance(event, SupervisorGaveUp):
         text = "%s gave up on %s after more than %d restarts in %g s, the last one for: %s"
         logger.error(text, event.process, event.child, event.intensity, event.period, event.reason)

@@ -19,7 +19,7 @@ from secrets_actor.telemetry.courier import Courier
 from secrets_actor.telemetry.logs import Log, stamp
 
 # What somebody on call wants to see.
-_TROUBLE: Final = ("Crash", "Fail", "GaveUp", "Disowned", "Restarted", "Skew", "StoreMade")
+_TROUBLE: Final = ("Forgotten", "Crash", "Fail", "GaveUp", "Disowned", "Restarted", "Skew", "StoreMade")
 _LOSS: Final = "Lost"
 # Once for every process or job, so of use to developers only.
 _ROUTINE: Final = frozenset({"ProcessStarted", "ProcessEnded", "JobStarted"})

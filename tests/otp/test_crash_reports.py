@@ -9,6 +9,7 @@ import pytest
 from secrets_actor.otp import (
     Backoff,
     CallFailed,
+    CallTimeout,
     ChildSpec,
     Crashed,
     DynamicSupervisor,
@@ -35,7 +36,7 @@ from secrets_actor.otp import (
     spawn,
     stop,
 )
-from secrets_actor.otp.events import ChildRestarted, ProcessCrashed, SupervisorGaveUp
+from secrets_actor.otp.events import AnswerForgotten, ChildRestarted, ProcessCrashed, SupervisorGaveUp
 from tests.otp.conftest import Echo, TestNode, eventually
 
 CANARY = "canary-4711"
@@ -218,3 +219,14 @@ def test_what_needs_a_timer_says_at_once_that_there_is_none(node: TestNode, need
     assert call(node.spawn(Echo), delays) == "told"
     node.spawn(TimerServer)
     assert node.spawn(lambda: Supervisor(Flags(), specs)).is_alive()
+
+
+def test_an_answer_that_was_forgotten_is_told_and_one_that_is_late_is_not(node: TestNode) -> None:
+    kept: list[Any] = []
+    pid = node.spawn(Echo)
+    for request in (lambda _me, caller: kept.append(caller), lambda _me, _caller: None):
+        with pytest.raises(CallTimeout):
+            call(pid, request, 0.1)
+    (told,) = node.recorder.wait_for(AnswerForgotten)
+    assert (told.process, told.serial, told.request) == (pid.label, pid.serial, "function")
+    assert len(kept) == 1
