@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 class Node:
     """One per tree. *observer* is told of every start, end, crash and restart. Without one, crashes, supervisors
-    that give up and answers that were forgotten are errors in the log of the standard library's logger `secrets_actor.otp`.
+    that give up, and answers that were forgotten are errors in the log of the logger `secrets_actor.otp`.
 
     *explains*: whether the processes of this node show what their callbacks raise, text and traceback: in exit reasons,
     in what waiting callers and starters get, and in crash reports. A server's own `explains` goes before it. The node
