@@ -72,7 +72,7 @@ def look(environment: dict[str, str]) -> tuple[str, str]:
     os.environ.update(environment, AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
     ours = DefaultChain().fetch(clock_now() + 10)
     theirs = botocore.session.Session().get_credentials().get_frozen_credentials()
-    return ours.access_key_id, theirs.access_key
+    return ours.reveal_id(), theirs.access_key
 
 
 def main(folder: Path) -> int:

@@ -30,7 +30,7 @@ import sys, time
 from secrets_actor.backends.aws.credentials.chain import DefaultChain
 assert "botocore" not in sys.modules
 found = DefaultChain().fetch(time.clock_gettime(time.CLOCK_BOOTTIME) + 20)
-print(found.access_key_id, found.secret_key.reveal(), found.session_token.reveal(), int(found.expires_at.timestamp()))
+print(found.reveal_id(), found.secret_key.reveal(), found.session_token.reveal(), int(found.expires_at.timestamp()))
 """
 
 

@@ -98,7 +98,7 @@ def test_a_long_chain_is_followed(world: World) -> None:
     world.machine.set(AWS_PROFILE="p0", AWS_REGION=REGION)
     world.machine.config(chained(MAX_ROLES))
 
-    assert fetch(DefaultChain()).access_key_id.startswith("AssumeRole.r0.by.AssumeRole.r1.by.")
+    assert fetch(DefaultChain()).reveal_id().startswith("AssumeRole.r0.by.AssumeRole.r1.by.")
     assert len(world.sts.requests) == MAX_ROLES
 
 
