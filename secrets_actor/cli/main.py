@@ -74,9 +74,7 @@ class Options:
         if self.as_json:
             facts = {"folder": event.folder, "key": event.sealed_by, "next": event.advice}
             return output.as_json({"event": "store_made", **facts})
-        return printable(
-            f"{PROGRAM}: made a store in {event.folder}, under the key in {event.sealed_by}: {event.advice}"
-        )
+        return printable(f"{PROGRAM}: made a store in {event.folder}; its key is in {event.sealed_by}: {event.advice}")
 
     def show(self, facts: dict[str, Any]) -> None:
         """Print facts."""
