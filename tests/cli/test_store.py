@@ -257,6 +257,7 @@ def test_a_wrong_key_says_what_the_store_is_sealed_with(program: Program, tmp_pa
     told = program("get", "a").complaint
     assert "this store is sealed with a passphrase" in told
     assert "--ask-passphrase" in told
+    assert "this store is sealed with a passphrase" in " ".join(program("doctor").text.split())
 
     other = Program(tmp_path / "other")
     other("set", "a", stdin=b"v")

@@ -16,7 +16,7 @@ from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
 from secrets_actor.backends.local.master_key import MasterKeySource
 from secrets_actor.backends.local.ownership import doubts, folder_objection
 from secrets_actor.backends.local.rows import foreign
-from secrets_actor.domain.errors import SecretsError, StoreDamaged, StoreUnavailable
+from secrets_actor.domain.errors import SecretsError, StoreDamaged, StoreUnavailable, WrongKey
 from secrets_actor.domain.findings import Finding, Verdict
 
 # Bytes of free space below which the next writes may fail: SQLite's log grows to 4 MB before it is folded in.
@@ -58,6 +58,13 @@ def examine(
         yield Finding("data", Verdict.FAULT, lost)
     elif go_on:
         yield from _data(folder, now, deadline, source, there=there)
+    elif there:  # the key may be of another kind than what the store is sealed with, and not missing at all
+        try:
+            opening.open_store(folder, source, deadline=deadline, closed=threading.Event()).store.close()
+        except WrongKey as error:
+            yield Finding("data", Verdict.FAULT, str(error))
+        except SecretsError:
+            pass  # it has been told
 
 
 def _openness(folder: Path, mode: int | None) -> Iterator[Finding]:
