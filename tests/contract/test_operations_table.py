@@ -26,8 +26,8 @@ TABLE: Final = {message: (method, actions) for method, message, actions, *_ in R
 # What each emulator does, in the order of EMULATORS; see test_emulators_table.py.
 EMULATOR_CELLS: Final[dict[str, list[str]]] = {message: cells for _, message, _, *cells in ROWS}
 ARN: Final = "arn:aws:secretsmanager:us-east-1:123456789012:secret:a-AbCdEf"
-# Enough of an answer for every operation that is about one secret and brings no value.
-SUITS_MANY: Final = {"Name": "a", "ARN": ARN, "DeletionDate": 1}
+# Enough of an answer for most operations that are about one secret and bring no value.
+SUITS_MANY: Final = {"Name": "a", "ARN": ARN}
 VALUE: Final = {"Name": "a", "ARN": ARN, "VersionId": "v" * 32, "VersionStages": ["AWSCURRENT"], "CreatedDate": 1} | {
     "SecretString": "v"
 }
@@ -46,7 +46,7 @@ ASKED: Final[list[tuple[ops.Operation[Any], tuple[Behaviour, ...]]]] = [
     (ops.Update("a", "v"), (WRITTEN,)),
     (ops.Set("a", "v"), (aws_error("ResourceExistsException", last=True), WRITTEN)),
     (ops.Set("a", "v", restore_on_set=True), (aws_error("InvalidRequestException", last=True), DELETED, OK, WRITTEN)),
-    (ops.Delete("a"), (OK,)),
+    (ops.Delete("a"), (answer_json(SUITS_MANY | {"DeletionDate": 1}, last=True),)),
     (ops.Restore("a"), (OK,)),
     (ops.List(), (LISTED,)),
     (ops.ListPage(), (LISTED,)),

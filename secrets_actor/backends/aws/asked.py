@@ -8,7 +8,9 @@ Rule 1: what an answer says of its secret is compared whole: the name letter by 
         what AWS always says.
 Rule 2: AWS makes an ARN of the name, a hyphen, and six letters and digits; a partial ARN lacks these seven. An ARN that
         was asked by may be either, for a name may end like that, too: the answer tells which.
-Rule 3: two answers of moto have an id where AWS has the ARN: the name, or what was asked by. It is taken for a name.
+Rule 3: which operation an answer is one to, its members tell, as far as they can: those of some belong to few. A member
+        that is in none of AWS's answers today may come tomorrow, and says nothing.
+Rule 4: two answers of moto have an id where AWS has the ARN: the name, or what was asked by. It is taken for a name.
 """
 
 import re
@@ -27,10 +29,43 @@ _ARN: Final = re.compile(
     r"arn:[a-z0-9-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:(.+)-[A-Za-z0-9]{6}", re.DOTALL | re.ASCII
 )
 _READS_VALUE: Final = "GetSecretValue"
-# Its ClientRequestToken becomes the VersionId. AWS promises that for CreateSecret and UpdateSecret, too, but ministack
-# does not keep it there: see `writing.py`.
-_MAKES_VERSION: Final = "PutSecretValue"
+# Their ClientRequestToken becomes the VersionId. AWS promises that for CreateSecret and UpdateSecret, too, but
+# ministack does not keep it there: see `writing.py`.
+_MAKE_VERSION: Final = ("PutSecretValue", "RotateSecret")
 _DEFAULT_STAGE: Final = "AWSCURRENT"
+# The telling members of each operation's answer, from AWS's service model. Not those that all have, and not those of a
+# secret's description: AWS may well tell these elsewhere, too, one day. Emulators tell of replicas where AWS does not.
+_TELLING: Final[Mapping[str, frozenset[str]]] = {
+    action: frozenset(members.split())
+    for action, members in {
+        "BatchGetSecretValue": "SecretValues Errors",
+        "CancelRotateSecret": "VersionId",
+        "CreateSecret": "VersionId ReplicationStatus",
+        "DeleteResourcePolicy": "",
+        "DeleteSecret": "DeletionDate",
+        "DescribeSecret": "VersionIdsToStages ReplicationStatus",
+        "GetRandomPassword": "RandomPassword",
+        "GetResourcePolicy": "ResourcePolicy",
+        "GetSecretValue": "VersionId VersionStages SecretString SecretBinary",
+        "ListSecretVersionIds": "Versions",
+        "ListSecrets": "SecretList",
+        "PutResourcePolicy": "",
+        "PutSecretValue": "VersionId VersionStages",
+        "RemoveRegionsFromReplication": "ReplicationStatus",
+        "ReplicateSecretToRegions": "ReplicationStatus",
+        "RestoreSecret": "",
+        "RotateSecret": "VersionId",
+        "StopReplicationToReplica": "ReplicationStatus",
+        "TagResource": "",
+        "UntagResource": "",
+        "UpdateSecret": "VersionId",
+        "UpdateSecretVersionStage": "",
+        "ValidateResourcePolicy": "PolicyValidationPassed ValidationErrors",
+    }.items()
+}
+_FOREIGN: Final[Mapping[str, frozenset[str]]] = {
+    action: frozenset[str]().union(*_TELLING.values()) - members for action, members in _TELLING.items()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +73,8 @@ class Asked:
     """What the answer to one call has to fit. None: nothing that could be compared.
 
     `secret_id` is a name or an ARN, `among` are those of a batch. `version_id` and `stage` are those of the version
-    that is read, or made; `length` is the length of a password. `reads`: whether the answer may hold a value at all.
+    that is read, or made; `length` is the length of a password. `foreign` members are those
+    of other operations' answers.
     """
 
     secret_id: str | None = None
@@ -46,7 +82,7 @@ class Asked:
     stage: str | None = None
     among: tuple[str, ...] = ()
     length: int | None = None
-    reads: bool = False
+    foreign: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, action: str, payload: Json) -> Self:
@@ -54,19 +90,24 @@ class Asked:
         secret_id = payload.get("SecretId", payload.get("Name"))
         if not isinstance(secret_id, str):
             secret_id = None
+        foreign = _FOREIGN.get(action, frozenset())
         if action == _READS_VALUE:
             version_id, stage = _text(payload.get("VersionId")), _text(payload.get("VersionStage"))
             if version_id is None and stage is None:
                 stage = _DEFAULT_STAGE
-            return cls(secret_id, version_id, stage, (), None, True)
-        token = payload.get("ClientRequestToken") if action == _MAKES_VERSION else None
+            return cls(secret_id, version_id, stage, (), None, foreign)
+        # What RotateSecret tells when it only tries a rotation out, AWS does not say.
+        makes = action in _MAKE_VERSION and payload.get("RotateImmediately") is not False
+        token = payload.get("ClientRequestToken") if makes else None
         listed, length = payload.get("SecretIdList"), payload.get("PasswordLength")
         among = tuple(filter(_text, listed)) if isinstance(listed, list) else ()
-        return cls(secret_id, _text(token), None, among, length if isinstance(length, int) else None, False)
+        return cls(secret_id, _text(token), None, among, length if isinstance(length, int) else None, foreign)
 
     def is_answered_by(self, answer: Json) -> bool:
         """Whether *answer*, the members of a JSON object, can be one to this."""
         said = answer.get("Name"), answer.get("ARN")
+        if not self.foreign.isdisjoint(answer):
+            return False
         if self.secret_id is not None and not is_about(self.secret_id, *said):
             return False
         if self.version_id is not None and answer.get("VersionId", self.version_id) != self.version_id:
@@ -75,8 +116,6 @@ class Asked:
             stages = answer.get("VersionStages")
             if not isinstance(stages, list) or self.stage not in stages:
                 return False
-        if not self.reads and ("SecretString" in answer or "SecretBinary" in answer):
-            return False
         if self.length is not None:
             password = answer.get("RandomPassword")
             if not isinstance(password, str) or len(password) != self.length:
@@ -100,7 +139,7 @@ class Asked:
 
 
 # A call of which nothing is known.
-ANYTHING: Final = Asked(reads=True)
+ANYTHING: Final = Asked()
 
 
 def is_about(asked: str, name: object, arn: object) -> bool:
@@ -112,7 +151,7 @@ def is_about(asked: str, name: object, arn: object) -> bool:
         return name is None or is_same(asked, name)
     if not isinstance(arn, str):
         return False
-    if not arn.startswith("arn:"):  # rule 3
+    if not arn.startswith("arn:"):  # rule 4
         return arn in (asked, name) and (name is None or is_same(asked, name))
     inside = name_in(arn)
     if inside is None or (name is not None and name != inside):

@@ -40,7 +40,6 @@ from secrets_actor.domain.operations import (
     ValidatePolicy,
 )
 from secrets_actor.domain.secret import SecretValue
-from secrets_actor.records import replace
 
 _ORDER: Final = {None: None, False: "asc", True: "desc"}
 
@@ -255,8 +254,7 @@ def validate_policy_call(operation: ValidatePolicy) -> Call:
 
 def raw_call(operation: Request) -> Call:
     """Whatever was asked for, null members included."""
-    call = json_call(operation.operation, operation.payload.reveal(), drop_null=False)
-    return replace(call, asked=replace(call.asked, reads=True))  # what AWS adds tomorrow may bring values, too
+    return json_call(operation.operation, operation.payload.reveal(), drop_null=False)
 
 
 def _is_ours(secret_id: str) -> bool:

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+import botocore.session
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -124,6 +125,13 @@ ENTRY: Final = {"Name": "a", "ARN": PLACE + "a-AbCdEf"}
     ("asked", "answer"),
     [
         (ANYTHING, {"any": 1, "SecretString": "s", "Name": 7}),
+        (Asked.of("GetNewThing", {"SecretId": "a"}), ENTRY | {"SecretString": "s", "Versions": []}),
+        (Asked.of("RestoreSecret", {"SecretId": "a"}), ENTRY | {"New": 1, "Tags": [], "CreatedDate": 1}),
+        (Asked.of("RotateSecret", {"SecretId": "a", "ClientRequestToken": TOKEN}), ENTRY | {"VersionId": TOKEN}),
+        (
+            Asked.of("RotateSecret", {"SecretId": "a", "ClientRequestToken": TOKEN, "RotateImmediately": False}),
+            ENTRY | {"VersionId": OTHER},
+        ),
         (GET, ENTRY | {"VersionStages": ["AWSCURRENT", "mine"], "SecretString": "s"}),
         (Asked.of("GetSecretValue", {"SecretId": "a", "VersionId": TOKEN}), ENTRY | {"VersionId": TOKEN}),
         (Asked.of("GetSecretValue", {"SecretId": "a", "VersionStage": "s"}), ENTRY | {"VersionStages": ["s"]}),
@@ -157,6 +165,13 @@ def test_an_answer_that_fits(asked: Asked, answer: Any) -> None:
         (Asked.of("GetSecretValue", {"SecretId": "a", "VersionId": TOKEN}), ENTRY | {"VersionId": OTHER}),
         (Asked.of("GetSecretValue", {"SecretId": "a", "VersionId": TOKEN}), ENTRY | {"VersionId": None}),
         (Asked.of("PutSecretValue", {"SecretId": "a", "ClientRequestToken": TOKEN}), ENTRY | {"VersionId": OTHER}),
+        (Asked.of("RotateSecret", {"SecretId": "a", "ClientRequestToken": TOKEN}), ENTRY | {"VersionId": OTHER}),
+        (
+            Asked.of("RotateSecret", {"SecretId": "a", "ClientRequestToken": TOKEN, "RotateImmediately": True}),
+            ENTRY | {"VersionId": OTHER},
+        ),
+        (Asked.of("RestoreSecret", {"SecretId": "a"}), ENTRY | {"VersionId": TOKEN}),
+        (Asked.of("DescribeSecret", {"SecretId": "a"}), ENTRY | {"DeletionDate": 1}),
         (Asked.of("CreateSecret", {"Name": "b"}), ENTRY),
         (Asked.of("DescribeSecret", {"SecretId": "a"}), ENTRY | {"SecretString": "s"}),
         (Asked.of("TagResource", {"SecretId": "a"}), {"SecretBinary": "cw=="}),
@@ -171,3 +186,18 @@ def test_an_answer_that_fits(asked: Asked, answer: Any) -> None:
 )
 def test_an_answer_that_does_not(asked: Asked, answer: Any) -> None:
     assert not asked.is_answered_by(answer)
+
+
+def test_the_members_that_tell_operations_apart_are_those_of_the_service_model() -> None:
+    model = botocore.session.get_session().get_service_model("secretsmanager")
+    outputs = {name: model.operation_model(name).output_shape for name in model.operation_names}
+    members = {name: set() if shape is None else set(shape.members) for name, shape in outputs.items()}
+    shared = {"ARN", "Name", "NextToken", "CreatedDate", *members["DescribeSecret"]}
+
+    for action, own in members.items():
+        for member in set().union(*members.values()):
+            fits = Asked.of(action, {}).is_answered_by({member: None})
+            if member in own or member in shared - {"VersionIdsToStages", "ReplicationStatus"}:
+                assert fits or Asked.of(action, {}).stage, (action, member)
+            elif (action, member) != ("StopReplicationToReplica", "ReplicationStatus"):
+                assert not fits, (action, member)

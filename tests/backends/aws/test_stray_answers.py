@@ -81,7 +81,7 @@ CASES: Final[list[tuple[ops.Operation[Any], Answer, list[Answer]]]] = [
     (ops.MoveStage(ARN, "s", TOKEN), NAMED, [*elsewhere(NAMED), VALUE, {}]),
     (ops.Tag("a", {"k": "v"}), {}, [VALUE, NAMED, PASSWORD]),
     (ops.Untag("a", ["k"]), {}, [VALUE, NAMED, PASSWORD]),
-    (ops.Rotate(ARN, token=TOKEN), WRITTEN, [*elsewhere(WRITTEN), VALUE, {}]),
+    (ops.Rotate(ARN, token=TOKEN), WRITTEN, [*elsewhere(WRITTEN), WRITTEN | {"VersionId": OTHER}, VALUE, {}]),
     (ops.CancelRotation(ARN), NAMED, [*elsewhere(NAMED), VALUE, {}]),
     (ops.RandomPassword(), PASSWORD, [{"RandomPassword": "p" * 31}, VALUE, {}]),
     (ops.Replicate("a", ["eu-central-1"]), REPLICATED, [of_another_name(REPLICATED), VALUE, {}]),
@@ -155,6 +155,40 @@ def test_nothing_but_stray_answers_is_an_error_that_says_so(operation: ops.Opera
         assert type(error) is errors.InvalidAnswer
         assert "aws.endpoint_url" in str(error)
         assert (error.retryable, server.connections) == (True, 3)
+
+
+# --- answers of other operations ----------------------------------------------------------------------------------
+
+# About the same secret, with what tells them from each other, and who may answer so.
+TELLING: Final[list[tuple[Answer, set[type[ops.Operation[Any]]]]]] = [
+    (VALUE, {ops.Get}),
+    (WRITTEN, {ops.Create, ops.Update, ops.Set, ops.Rotate, ops.CancelRotation, ops.Put}),
+    (WRITTEN | {"VersionStages": ["AWSCURRENT"]}, {ops.Put}),
+    (NAMED | {"DeletionDate": 1}, {ops.Delete}),
+    (NAMED | {"VersionIdsToStages": {TOKEN: ["AWSCURRENT"]}}, {ops.Describe}),
+    (NAMED | {"Versions": [{"VersionId": TOKEN}]}, {ops.ListVersions}),
+    (NAMED | {"ResourcePolicy": "{}"}, {ops.GetPolicy}),
+    (NAMED | REPLICATED, {ops.Replicate, ops.RemoveRegions, ops.StopReplication, ops.Describe, ops.Create}),
+]
+ABOUT_A: Final = {
+    type(operation): operation
+    for operation, right, _ in CASES
+    if "ARN" in right and not isinstance(operation, ops.Request)
+}
+FOREIGN: Final = [
+    (operation, answer) for answer, theirs in TELLING for kind, operation in ABOUT_A.items() if kind not in theirs
+]
+
+
+@pytest.mark.parametrize(("operation", "answer"), FOREIGN, ids=lambda one: getattr(one, "kind", None))
+def test_an_answer_of_another_operation_about_the_secret_is_none(operation: ops.Operation[Any], answer: Answer) -> None:
+    right = next(right for one, right, _ in CASES if one is operation)
+    with FaultyServer(answer_json(dict(answer)), answer_json(dict(right))) as server:
+        backend = connect(server.url)
+        do(backend, operation)
+        backend.close()
+
+        assert server.connections == 2
 
 
 # --- receipts of versions -----------------------------------------------------------------------------------------
@@ -264,7 +298,7 @@ def test_a_refusal_in_a_batch_is_that_of_its_secret_whatever_it_is_called(asked:
 
 
 def test_a_raw_answer_may_bring_what_aws_adds_tomorrow() -> None:
-    new = {"Name": "a", "SecretString": "v", "New": 1}
+    new = {"Name": "a", "SecretString": "v", "New": 1, "Tags": []}
     with FaultyServer(answer_json(new)) as server:
         backend = connect(server.url)
         assert do(backend, ops.Request("GetNewThing", {"SecretId": "a"})) == MaskedObject(new)
