@@ -19,9 +19,19 @@ def get_many(exchange: Conversation, operation: GetMany) -> Answer[SecretBatch]:
     found: dict[str, Secret] = {}
     errors: dict[str, SecretsError] = {}
     request_id = None
-    for start in range(0, len(operation.secret_ids), BATCH_SIZE):
-        request_id = _get_batch(exchange, operation.secret_ids[start : start + BATCH_SIZE], found, errors)
-    return Answer(SecretBatch(found, errors), request_id)
+    for ids in _told_apart(operation.secret_ids):
+        for start in range(0, len(ids), BATCH_SIZE):
+            request_id = _get_batch(exchange, ids[start : start + BATCH_SIZE], found, errors)
+    in_order: dict[str, Secret] = {one: found[one] for one in operation.secret_ids if one in found}
+    return Answer(SecretBatch(in_order, errors), request_id)
+
+
+def _told_apart(ids: tuple[SecretId, ...]) -> tuple[tuple[SecretId, ...], tuple[SecretId, ...]]:
+    """*ids* in two parts: a name is not asked for together with an ARN that has it and may be another account's. An
+    answer tells a secret's name and ARN, but not by which of them it was asked for."""
+    in_arns = {lane for one in ids if one.is_arn for lane in one.lanes}
+    apart = tuple(one for one in ids if one in in_arns)
+    return tuple(one for one in ids if one not in in_arns), apart
 
 
 def _get_batch(
@@ -30,7 +40,7 @@ def _get_batch(
     """Read *ids* into *found* and *errors*; the request id. AWS names a secret by its name and whole ARN, and what it
     cannot read by its name or an ARN."""
     by_id: dict[str, Secret] = {}
-    by_partial: dict[str, Secret] = {}  # apart: it may read like the whole ARN of another one of them
+    by_partial: dict[str, Secret] = {}  # apart: it may read like the whole ARN of another one, found or refused
     refused: dict[str, str] = {}
     token: str | None = None
     for _ in ids:  # as many pages at most: each has something
@@ -43,7 +53,9 @@ def _get_batch(
         if token is None:
             break
     for secret_id in ids:
-        answered = by_id.get(secret_id) or by_partial.get(secret_id)
+        answered = by_id.get(secret_id)
+        if answered is None and secret_id not in refused:
+            answered = by_partial.get(secret_id)
         if answered is not None:
             found[secret_id] = answered
         elif (code := _code_for(secret_id, refused)) is not None:

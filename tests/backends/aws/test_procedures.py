@@ -294,7 +294,7 @@ def test_a_secret_that_is_gone_is_not_set_by_its_arn() -> None:
         (ops.Update("a", "v"), Receipt(NAMED, last=True)),
         (ops.Update("a", description="d"), last(NAMED)),
         (ops.Set("a", "v"), Receipt(NAMED, last=True)),
-        (ops.Rotate("a"), last(VERSIONED)),
+        (ops.Rotate("a"), Receipt(NAMED, last=True)),
         (ops.Regenerate("a", "bytes"), Receipt(NAMED, last=True)),
     ],
 )
@@ -364,7 +364,7 @@ def test_many_are_asked_for_20_at_a_time() -> None:
         assert (list(batch.found), batch.errors) == (names, {})
 
 
-def test_secrets_are_found_by_name_arn_and_partial_arn_and_what_is_left_out_is_told() -> None:
+def test_secrets_are_found_by_arn_and_partial_arn_and_what_is_left_out_is_told() -> None:
     partial = ARN[: -len("-AbCdEf")]
     refused = [
         {"SecretId": "gone", "ErrorCode": "InvalidRequestException", "Message": "canary"},
@@ -373,10 +373,10 @@ def test_secrets_are_found_by_name_arn_and_partial_arn_and_what_is_left_out_is_t
     ]
     pages = (last({"NextToken": "n", "Errors": refused}), last({"SecretValues": [value_of("a")]}))
     with served(*pages) as (backend, server):
-        batch = do(backend, ops.GetMany(["a", ARN, partial, "gone", "denied", "odd", "lost"])).value
+        batch = do(backend, ops.GetMany([ARN, partial, "gone", "denied", "odd", "lost"])).value
 
         assert sent(server)[1][1]["NextToken"] == "n"
-        assert list(batch.found) == ["a", ARN, partial]
+        assert list(batch.found) == [ARN, partial]
         assert {name: type(error) for name, error in batch.errors.items()} == {
             "gone": errors.SecretDeleted,
             "denied": errors.AccessDenied,
@@ -393,22 +393,45 @@ def test_of_two_that_an_arn_may_mean_it_finds_the_one_whose_whole_arn_it_is(last
     both = [value_of("prod") | {"ARN": whole}, value_of("prod-apikey") | {"ARN": f"{whole}-AbCdEf"}]
     values = both[::-1] if last_of_all else both
     with served(last({"SecretValues": values})) as (backend, _):
-        found = do(backend, ops.GetMany([whole, "prod-apikey"])).value.found
+        found = do(backend, ops.GetMany([whole, f"{whole}-AbCdEf"])).value.found
 
-    assert {secret_id: one.name for secret_id, one in found.items()} == {whole: "prod", "prod-apikey": "prod-apikey"}
+    assert [one.name for one in found.values()] == ["prod", "prod-apikey"]
+
+
+def test_an_arn_that_is_refused_is_not_found_by_what_it_may_mean_besides() -> None:
+    whole = ARN.replace(":a-AbCdEf", ":prod-apikey")
+    values = [value_of("prod-apikey") | {"ARN": f"{whole}-AbCdEf"}]
+    refused = [{"SecretId": whole, "ErrorCode": "ResourceNotFoundException"}]
+    with served(last({"SecretValues": values, "Errors": refused})) as (backend, _):
+        batch = do(backend, ops.GetMany([whole, f"{whole}-AbCdEf"])).value
+
+    assert list(batch.found) == [f"{whole}-AbCdEf"]
+    assert type(batch.errors[whole]) is errors.SecretNotFound
+
+
+@pytest.mark.parametrize("by", ["whole", "partial"])
+def test_a_name_is_not_found_by_another_accounts_secret_of_that_name(by: str) -> None:
+    theirs = ARN.replace("123456789012", "999999999999")
+    asked = theirs if by == "whole" else theirs[:-7]
+    answers = last({"SecretValues": [value_of("a") | {"ARN": theirs}]}), last({"SecretValues": [value_of("a")]})
+    with served(*answers) as (backend, server):
+        found = do(backend, ops.GetMany(["a", asked, "b"])).value.found
+
+        assert [body["SecretIdList"] for _, body in sent(server)] == [[asked, "b"], ["a"]]
+        assert [(one, secret.arn) for one, secret in found.items()] == [("a", ARN), (asked, theirs)]
 
 
 def test_of_two_that_an_arn_may_mean_each_has_its_own_refusal() -> None:
     whole = ARN.replace(":a-AbCdEf", ":prod-apikey")
     refused = [
-        {"SecretId": "prod-apikey", "ErrorCode": "AccessDeniedException"},
+        {"SecretId": f"{whole}-AbCdEf", "ErrorCode": "AccessDeniedException"},
         {"SecretId": whole, "ErrorCode": "ResourceNotFoundException"},
     ]
     with served(last({"Errors": refused})) as (backend, _):
-        told = do(backend, ops.GetMany(["prod-apikey", whole])).value.errors
+        told = do(backend, ops.GetMany([f"{whole}-AbCdEf", whole])).value.errors
 
     assert {secret_id: type(error) for secret_id, error in told.items()} == {
-        "prod-apikey": errors.AccessDenied,
+        f"{whole}-AbCdEf": errors.AccessDenied,
         whole: errors.SecretNotFound,
     }
 
