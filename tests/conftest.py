@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from secrets_actor.clock import now as clock_now
 from tests.servers.ministack import Ministack
@@ -17,6 +18,10 @@ LEAVE_SECONDS: Final = 5.0
 # Removed from the environment: keys and settings of whoever runs the tests.
 FOREIGN: Final = ("AWS_", "SECRETS_ACTOR_")
 
+
+# How long an example takes is the machine's business: it may be busy, or make hypothesis's tables for the first time.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 # Ours for the whole run, collection included.
 _patch: Final = pytest.MonkeyPatch()
