@@ -18,7 +18,6 @@ LEAVE_SECONDS: Final = 5.0
 # Removed from the environment: keys and settings of whoever runs the tests.
 FOREIGN: Final = ("AWS_", "SECRETS_ACTOR_")
 
-
 # How long an example takes is the machine's business: it may be busy, or make hypothesis's tables for the first time.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")

@@ -2,7 +2,8 @@
 
 Rule 1: the file's keys are those of the Settings; SECRETS_ACTOR_TTL_SECONDS stands over `ttl_seconds`, and
         SECRETS_ACTOR_AWS__REGION over `region` in `[aws]`.
-Rule 2: an unknown key is a mistake, in the file and in the environment, where Kubernetes' own variables pass.
+Rule 2: an unknown key is a mistake, in the file and in the environment, where what Kubernetes and Docker set of
+        themselves passes.
 Rule 3: a mistake names its key and what is allowed, and never what was given: that may be a key put in the wrong place.
 Rule 4: pydantic is imported only when there is something that is not right at a glance (plain_settings.py).
 Rule 5: mistakes are returned up to `load`, whose frame holds no key, and raised there: a traceback may show locals.
@@ -46,14 +47,14 @@ _PIPE_SECONDS: Final = 10.0
 # Names with our prefix that are not settings: where the file is, and what tests against a real account need.
 RESERVED: Final = frozenset({"CONFIG", "LIVE_PREFIX"})
 # What Kubernetes sets in each pod for a service called secrets-actor, or secrets-actor-WORD: unless a pod says
-# `enableServiceLinks: false`, it has them all. A service's name ends in a letter or a digit (RFC 1035, labels).
-# Source: kubernetes, pkg/kubelet/envvars/envvars.go.
-_SERVICE: Final = rf"{PREFIX[:-1]}(_[A-Z0-9_]*[A-Z0-9])?"
-_SERVICE_LINK: Final = re.compile(
-    rf"{_SERVICE}_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?)"
-)
-_SERVICE_PORT: Final = re.compile(rf"{_SERVICE}_PORT")
-_LINK_URL: Final = re.compile(r"(tcp|udp|sctp)://.+", re.IGNORECASE)
+# `enableServiceLinks: false`, it has them all. A service's name ends in a letter or a digit (RFC 1035, labels). And
+# what `docker run --link` sets for a container of such a name: among it all variables of that container.
+# Sources: kubernetes, pkg/kubelet/envvars/envvars.go; moby, daemon/links/links.go.
+_SERVICE: Final = rf"{PREFIX[:-1]}(_[A-Z0-9_.]*[A-Z0-9])?"
+_PORT_LINK: Final = r"PORT_[0-9]+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR|_START|_END|_PORT_START|_PORT_END)?"
+_LINK: Final = re.compile(rf"{_SERVICE}_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|{_PORT_LINK}|ENV_.+)", re.DOTALL)
+# These two may be somebody's mistake, unless their values are those of a link.
+_LINK_BY_VALUE: Final = re.compile(rf"{_SERVICE}_(PORT=(?i:tcp|udp|sctp)://.+|NAME=/.+)")
 
 
 def load(source: str | os.PathLike[str] | Settings | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -137,7 +138,7 @@ def _overlay(raw: dict[str, Any], environ: Mapping[str, str]) -> list[str]:
             continue
         *sections, key = name.removeprefix(PREFIX).lower().split("__")
         if key not in _keys_of(sections):
-            if _is_service_link(name, value):
+            if _is_link(name, value):
                 continue
             mistakes.append(f"{name}: unknown; the names are {PREFIX}KEY and {PREFIX}SECTION__KEY")
             continue
@@ -149,12 +150,9 @@ def _overlay(raw: dict[str, Any], environ: Mapping[str, str]) -> list[str]:
     return mistakes
 
 
-def _is_service_link(name: str, value: str) -> bool:
-    """Whether a variable is none of ours, though it has our prefix. A port by itself may be somebody's mistake, and is
-    looked at."""
-    if _SERVICE_LINK.fullmatch(name):
-        return True
-    return bool(_SERVICE_PORT.fullmatch(name) and _LINK_URL.fullmatch(value))
+def _is_link(name: str, value: str) -> bool:
+    """Whether a variable that has our prefix was set for a service or a container beside us, and not for us."""
+    return bool(_LINK.fullmatch(name) or _LINK_BY_VALUE.fullmatch(f"{name}={value}"))
 
 
 def _keys_of(sections: list[str]) -> frozenset[str]:

@@ -262,10 +262,31 @@ def test_the_service_links_of_kubernetes_are_not_for_us(
     assert found.aws.region == "eu-west-1"
 
 
+@pytest.mark.parametrize("alias", ["secrets-actor", "secrets_actor_1", "secrets-actor-aws", "secrets-actor-v1.2"])
+def test_what_docker_sets_for_a_linked_container_is_not_for_us(file: Callable[[str], Path], alias: str) -> None:
+    """links.go, `ToEnv`: each port, the ports in a row as one, the container's name and all of its own variables."""
+    prefix = alias.upper().replace("-", "_")
+    ports = {
+        f"{prefix}_PORT_{port}_{protocol.upper()}{what}": "x"
+        for port in (53, 8080)
+        for protocol in ("tcp", "udp", "sctp")
+        for what in ("", "_ADDR", "_PORT", "_PROTO", "_START", "_END", "_PORT_START", "_PORT_END")
+    }
+    own = {f"{prefix}_ENV_{name}": "x" for name in ("LANG", "http_proxy", "SECRETS_ACTOR_AWS__REGION", "a.b", "A-B")}
+    name = {f"{prefix}_PORT": "udp://172.17.0.5:53", f"{prefix}_NAME": f"/web/{alias}"}
+
+    assert load(file("ttl_seconds = 5\n"), {**ports, **own, **name}).ttl_seconds == 5
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("SECRETS_ACTOR_PORT", "8080"),
+        ("SECRETS_ACTOR_NAME", "web"),
+        ("SECRETS_ACTOR_AWS__NAME", "/web/db"),
+        ("SECRETS_ACTOR_ENV", "prod"),
+        ("SECRETS_ACTOR_ENV_", "prod"),
+        ("SECRETS_ACTOR_AWS__ENV_REGION", "eu-west-1"),
         ("SECRETS_ACTOR_AWS__SERVICE_HOST", "10.0.0.1"),  # no service's name ends in a hyphen
         ("SECRETS_ACTOR_AWS__PORT", "tcp://10.0.0.1:80"),
         ("SECRETS_ACTOR_AWS_REGION", "eu-west-1"),
