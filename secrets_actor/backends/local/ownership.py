@@ -34,7 +34,9 @@ def make_folder(folder: Path) -> None:
         with contextlib.suppress(FileExistsError):  # somebody was quicker
             os.mkdir(one, FOLDER_MODE)
             give(one, one.parent)
-            os.chmod(one, FOLDER_MODE)
+            # By its name, for one that a umask has closed to its owner cannot be opened. So only where it must be.
+            if stat.S_IMODE(os.lstat(one).st_mode) != FOLDER_MODE:
+                os.chmod(one, FOLDER_MODE)
 
 
 def is_trusted(uid: int, folder: Path) -> bool:
