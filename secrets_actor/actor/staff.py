@@ -37,6 +37,7 @@ from secrets_actor.otp import (
     WhichChildren,
     cast,
     lacks_thread,
+    no_more,
 )
 from secrets_actor.records import dataclass, field
 
@@ -84,6 +85,7 @@ class Staff:
         self._call_timeout, self._refuse, self._patience = call_timeout, refuse, patience
         self._nudged = self._looks = False
         self._pauses = 0  # how many in a row, without a worker that was started
+        self._pause_length = 0.0
 
     def adopt(self) -> None:
         """Ask the supervisor who is there already."""
@@ -158,20 +160,19 @@ class Staff:
 
     def _wait_for_thread(self) -> None:
         text = f"no thread could be started for a worker: {NO_THREAD_HELP}"
-        self._pause(0.0, WorkerCrashed(text, error_type="no thread"))
+        self._pause(math.inf if no_more() else 0.0, WorkerCrashed(text, error_type="no thread"))
 
     def _pause(self, patience: float, error: SecretsError) -> None:
         """Start nobody for a while. If there is no worker at all, those jobs get *error* that cannot, or are not to,
         wait for longer than *patience* seconds more."""
-        if not self._pool.hires:
-            return  # one of several that were asked for at once
-        self._pool.hires = False
-        self._pauses += 1
-        delay = PAUSES.delay(self._pauses, random())  # noqa: S311
-        self._server.send_after(delay, HireAgain())
+        if self._pool.hires:  # else it is one of several that were asked for at once
+            self._pool.hires = False
+            self._pauses += 1
+            self._pause_length = PAUSES.delay(self._pauses, random())  # noqa: S311
+            self._server.send_after(self._pause_length, HireAgain())
         if self._pool.empty:
             for job in self._pool.waiting:
-                if self._patience(job) <= delay + max(patience, HEADROOM):
+                if self._patience(job) <= self._pause_length + max(patience, HEADROOM):
                     self._pool.withdraw(job)
                     self._refuse(job, error.clone())
 

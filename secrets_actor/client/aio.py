@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from secrets_actor.domain.callbacks import is_async
 from secrets_actor.domain.errors import InvalidParameter
-from secrets_actor.otp import CallTimeout, From
+from secrets_actor.otp import CallTimeout, From, begin
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -49,9 +49,7 @@ async def in_a_thread(work: Callable[[], T]) -> T:
         else:
             handle.reply(answer)
 
-    try:
-        threading.Thread(target=run, name="secrets_actor, for a coroutine", daemon=True).start()
-    except RuntimeError:
+    if not begin(threading.Thread(target=run, name="secrets_actor, for a coroutine", daemon=True)):
         run()
     return await settled(handle, None)
 

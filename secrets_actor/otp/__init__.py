@@ -81,7 +81,7 @@ from secrets_actor.otp.supervisor import (
     WhichChildren,
     supervisor_spec,
 )
-from secrets_actor.otp.threads import begin
+from secrets_actor.otp.threads import alone, begin, no_more
 from secrets_actor.otp.timer_server import TimerServer
 from secrets_actor.otp.timers import Timer
 from secrets_actor.otp.tree import Tree, TreeNode, draw, snapshot
@@ -171,6 +171,7 @@ __all__ = [
     "Tree",
     "TreeNode",
     "WhichChildren",
+    "alone",
     "answer_all",
     "begin",
     "call",
@@ -179,6 +180,7 @@ __all__ = [
     "draw",
     "holds_up",
     "lacks_thread",
+    "no_more",
     "snapshot",
     "spawn",
     "stop",

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from secrets_actor.clock import now
+from secrets_actor.otp.threads import alone
 
 _Lock: Final = threading.Lock
 
@@ -45,6 +46,8 @@ class Bell:
     def wait_for(self, there: Callable[[], bool], timeout: float | None = None, glance: float | None = None) -> bool:
         """Wait until *there* says so; False after *timeout* seconds (None: as long as it takes). With *glance*, it is
         asked every so many seconds, rung or not: for `ring_one` may have rung somebody who was cut off."""
+        if alone():
+            timeout = 0.0
         end = None if timeout is None else now() + timeout
         while not there():
             left = None if end is None else end - now()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from typing import TYPE_CHECKING
 
 from secrets_actor.clock import Clock, SystemClock
@@ -56,6 +57,7 @@ class Node:
         self._max_disowned = max_disowned
         self._disowned: dict[Pid, bool] = {}  # whether it was busy when it was cut off
         self._live: set[Pid] = set()
+        self.to_abandon: deque[Pid] = deque()  # cut off when there was no thread to call their hooks in
         on_fork(self)
 
     def name(self, name: str) -> Name:
@@ -108,6 +110,12 @@ class Node:
         """The thread of *pid* is about to end: it counts no more."""
         self._disowned.pop(pid, None)
 
+    def has_threads(self) -> None:
+        """A thread could be started: there may be more, for the hooks that wait for one."""
+        for _ in range(len(self.to_abandon)):
+            with contextlib.suppress(IndexError):  # somebody else was faster
+                self.to_abandon.popleft().call_abandon()
+
     def gone(self, pid: Pid) -> None:
         """*pid* has ended, and everybody has been told."""
         self._live.discard(pid)
@@ -128,6 +136,7 @@ class Node:
         """In the child of a fork, where no thread of ours is and any lock may be held forever."""
         self.forked = True
         live, self._live, self._disowned = self._live, set(), {}
+        self.to_abandon = deque()
         self.registry.forget()
         self.timers.forget()
         for pid in live:

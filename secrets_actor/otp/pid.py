@@ -266,7 +266,7 @@ class Pid:
             event = ProcessDisowned if busy else ProcessEnded
             self.node.observe(event(self.label, self.serial, str(reason)))
         if cut_off:
-            self._call_abandon()
+            self.call_abandon()
         return True
 
     def _tell(self, ref: MonitorRef, reason: ExitReason) -> None:
@@ -292,14 +292,15 @@ class Pid:
         self.mailbox.forget()
         self._terminated.open()
 
-    def _call_abandon(self) -> None:
-        """In a thread of its own: what it closes may be what hangs, and the killer has more to do."""
+    def call_abandon(self) -> None:
+        """In a thread of its own: what it closes may be what hangs, and the killer has more to do. Where there is no
+        thread, whoever next has one started sees to it."""
         if self.abandon is not None:
             thread = threading.Thread(target=self._abandon, name=f"{self.label}#{self.serial} abandon", daemon=True)
             if begin(thread):
                 thread.join(MOMENT)
             else:
-                self._abandon()
+                self.node.to_abandon.append(self)
 
     def _abandon(self) -> None:
         if self.abandon is not None:

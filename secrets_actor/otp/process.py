@@ -284,6 +284,8 @@ def spawn(
             pid.parent = starter
             pid.link(starter)
         actor._start_actor_loop()
+        if node.to_abandon:
+            node.has_threads()
         return actor.started.wait(timeout)
     except (NameTaken, ForkedProcess):
         node.gone(pid)

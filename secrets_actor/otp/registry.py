@@ -12,6 +12,7 @@ from secrets_actor.forks import notice_fork
 from secrets_actor.otp.errors import CallTimeout, ForkedProcess, NameTaken, NoProcess
 from secrets_actor.otp.reasons import FORKED, NOPROC
 from secrets_actor.otp.reply import From
+from secrets_actor.otp.threads import alone
 
 if TYPE_CHECKING:
     from secrets_actor.otp.pid import Pid
@@ -59,10 +60,10 @@ class Registry:
             line.pop(pid, None)
 
     def whereis(self, name: str) -> Pid | None:
-        """The process that has *name* now."""
+        """The process that has *name* now; none any more when Python takes itself down."""
         notice_fork()
         line = self._lines.get(name)
-        if line:
+        if line and not alone():
             for pid in tuple(line):
                 if pid.reason is None:
                     return pid

@@ -21,6 +21,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from secrets_actor.otp.errors import CallTimeout
 from secrets_actor.otp.gate import clamped, let_go
+from secrets_actor.otp.threads import alone
 
 T = TypeVar("T")
 _Lock: Final = threading.Lock
@@ -126,6 +127,8 @@ class From(Generic[T]):
         """The answer. Raises the error it failed with, or `CallTimeout` after *timeout* seconds: the caller has then
         given up, and a later answer is dropped."""
         gate = self._gate
+        if alone():
+            timeout = 0.0
         try:
             self._waits = True
             if timeout is None:

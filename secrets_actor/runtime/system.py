@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -44,6 +43,7 @@ from secrets_actor.otp import (
     OtpError,
     Pid,
     StartError,
+    alone,
     begin,
     call,
     current,
@@ -243,8 +243,8 @@ class System(AsyncFace, Looking):
         if self._is_starting and self._coming is None:
             self._stopping = True
             return
-        if root is None or self._told_by is threading.current_thread() or sys.is_finalizing():
-            return  # in the last, there is no other thread any more
+        if root is None or self._told_by is threading.current_thread() or alone():
+            return
         if not self._is_within():
             self._stop(root, timeout, drain)
             return
@@ -301,7 +301,7 @@ class System(AsyncFace, Looking):
 
     def _is_up(self) -> bool:
         notice_fork()
-        return self._root is not None and self._root.is_alive()
+        return self._root is not None and self._root.is_alive() and not alone()
 
     # --- forks ----------------------------------------------------------------------------------------------------
 
@@ -316,8 +316,7 @@ class System(AsyncFace, Looking):
         self._reason = FORKED if self._reason is None else self._reason
         self._ended.open()
         if self._parts.subscriptions.numbers and self._root is not None:
-            with contextlib.suppress(RuntimeError):  # no thread to be had: the first use has to do, then
-                threading.Thread(target=self._go_on, name="after a fork", daemon=True).start()
+            begin(threading.Thread(target=self._go_on, name="after a fork", daemon=True))  # if not, the first use does
 
     def _go_on(self) -> None:
         """Subscriptions are a use that nobody repeats: they have the tree brought up by themselves. A while after the

@@ -11,6 +11,7 @@ from secrets_actor.otp import (
     ChildSpec,
     DynamicSupervisor,
     Flags,
+    GenServer,
     Reply,
     Restart,
     StartChild,
@@ -21,6 +22,7 @@ from secrets_actor.otp import (
     TimerServer,
     WhichChildren,
     call,
+    cast,
     lacks_thread,
     snapshot,
     spawn,
@@ -50,6 +52,36 @@ def test_who_starts_a_process_outlives_that_there_is_no_thread_for_it(node: Test
     pid = node.spawn(Echo)
     assert call(pid, starts) == "lives"
     assert call(pid, 1) == 1
+
+
+class Stuck(GenServer):
+    """Waits in a callback until its hook lets it go."""
+
+    def __init__(self) -> None:
+        self.free, self.let_go = threading.Event(), threading.Event()
+
+    def handle_cast(self, message: threading.Event) -> None:
+        message.set()
+        self.free.wait(PATIENCE)
+
+    def abandon(self) -> None:
+        self.let_go.wait(PATIENCE)  # what it closes hangs, too
+        self.free.set()
+
+
+def test_a_hook_that_hangs_holds_up_nobody_where_there_is_no_thread_for_it_and_is_called_when_there_is(
+    node: TestNode,
+) -> None:
+    stuck, busy = Stuck(), threading.Event()
+    pid = node.spawn(lambda: stuck)
+    cast(pid, busy)
+    assert busy.wait(PATIENCE)
+    with no_threads():
+        pid.kill()  # comes back
+    assert node.disowned == (pid,)
+    stuck.let_go.set()
+    assert call(node.spawn(Echo), 1) == 1
+    assert stuck.free.wait(PATIENCE)
 
 
 def comes_back(node: TestNode, top: Any, killed: str, there: str) -> None:

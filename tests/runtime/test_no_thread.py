@@ -1,5 +1,6 @@
 """At the machine's limit of threads, and while Python shuts down: a system waits, says what it wants, and ends."""
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -28,6 +29,16 @@ def test_a_call_for_which_there_is_no_worker_hears_why_in_time_and_the_next_is_s
     assert error.error_type == "no thread"
     assert "pids.max" in str(error)
     assert system.secrets.get("a").reveal() == "v"
+
+
+def test_so_do_several_calls_at_once(system: System) -> None:
+    async def tried() -> list[Any]:
+        ask = system.async_secrets.get
+        return await asyncio.gather(*(ask(name, timeout=0.5) for name in "abc"), return_exceptions=True)
+
+    with no_threads():
+        errors = asyncio.run(tried())
+    assert [type(error) for error in errors] == [WorkerCrashed] * 3
 
 
 def test_a_call_waits_within_its_time_for_a_thread(system: System, shelf: Shelf) -> None:
@@ -127,7 +138,7 @@ def test_a_hosts_supervisor_waits_for_a_thread_for_the_tree_below_it(tmp_path: P
 
 
 PROGRAM = """
-import atexit, logging, sys, threading
+import atexit, logging, sys, threading, time
 from secrets_actor import SecretsError, Settings, System
 from secrets_actor.testing import FakeStore
 
@@ -145,8 +156,13 @@ def tried(what):
         pass
 
 def end(system):
-    tried(lambda: system.secrets.get("a", refresh=True, timeout=0.5))
+    begun = time.monotonic()
+    tried(lambda: system.secrets.get("a", refresh=True, timeout=20))
+    tried(lambda: system.secrets.get_many([str(number) for number in range(50)], timeout=20))
+    tried(lambda: system.secrets.set("b", "v", timeout=20))
     tried(made().start)
+    if time.monotonic() - begun > 10:
+        print("waited in vain", flush=True)
     system.stop()
     system.stop()
     print("stopped", flush=True)
