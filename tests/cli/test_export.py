@@ -136,7 +136,7 @@ def test_a_passphrase_is_asked_for_and_a_store_that_is_not_there_is_not_made(
     done = nobody("store", "export", str(tmp_path / "nothing"), "--key-file", key)
 
     assert other("get", "app", "--raw").stdout == b"hunter1"
-    assert done.status == 5
+    assert done.status == 1
     assert "there is no store in" in done.complaint
     assert not (tmp_path / "nothing").exists()
     assert not (nobody.home / ".local").exists()
