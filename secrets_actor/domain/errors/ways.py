@@ -90,6 +90,7 @@ class StoreUnavailable(LocalStoreError):
     whether that may pass by itself, as a full disk may, and a missing permission does not."""
 
     code = "store_unavailable"
+    retryable = True
 
     def __init__(self, message: str, *, path: str, retryable: bool = True) -> None:
         super().__init__(message, path=path)
