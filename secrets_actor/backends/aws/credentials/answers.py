@@ -19,7 +19,7 @@ from secrets_actor.domain.secret import SecretValue
 _FLAGS: Final = re.ASCII | re.IGNORECASE
 _ZONE: Final = r"(?P<zone>Z|UTC|GMT|[+-]\d{2}(:?\d{2})?)"
 _ISO: Final = re.compile(rf"(?P<day>\d{{4}}([/-]?)\d\d\2\d\d)[T ](?P<time>[\d:.,]+) ?{_ZONE}", _FLAGS)
-_MAIL: Final = re.compile(rf"[A-Z]{{3,9}}, \d{{1,2}}[ -][A-Z]{{3}}[ -]\d{{2,4}} [\d:]+ {_ZONE}", _FLAGS)
+_MAIL: Final = re.compile(rf"([A-Z]{{3,9}}, )?\d{{1,2}}[ -][A-Z]{{3}}[ -]\d{{2,4}} [\d:]+ {_ZONE}", _FLAGS)
 # What `date` prints: the year comes last, after the zone.
 _DATE: Final = re.compile(rf"(?P<day>[A-Z]{{3}} [A-Z]{{3}} +\d{{1,2}} [\d:]+) {_ZONE} (?P<year>\d{{4}})", _FLAGS)
 _INVARIANT: Final = re.compile(

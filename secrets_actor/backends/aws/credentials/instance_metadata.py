@@ -197,10 +197,8 @@ def options_from(environ: Mapping[str, str], profile: Mapping[str, str]) -> Opti
         return (own, variable) if own else (profile.get(key, "").strip(), f"{key} of the profile")
 
     url, source = stated(ENDPOINT_VARIABLE, "ec2_metadata_service_endpoint")
-    if not url:
-        mode, _ = stated("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ec2_metadata_service_endpoint_mode")
-        url = IPV6_ENDPOINT if mode.lower() == "ipv6" else DEFAULT_ENDPOINT
     try:
+        url = url or _usual_url(*stated("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ec2_metadata_service_endpoint_mode"))
         endpoint = parse_url(url, "", source)
         timeout = _number(*stated(TIMEOUT_VARIABLE, "metadata_service_timeout"), REQUEST_TIMEOUT)
         attempts = _number(*stated(ATTEMPTS_VARIABLE, "metadata_service_num_attempts"), ATTEMPTS)
@@ -209,6 +207,13 @@ def options_from(environ: Mapping[str, str], profile: Mapping[str, str]) -> Opti
     except ConfigurationError as exc:
         text = str(exc)
     raise MetadataServiceError(text)
+
+
+def _usual_url(mode: str, source: str) -> str:
+    found = {"": DEFAULT_ENDPOINT, "ipv4": DEFAULT_ENDPOINT, "ipv6": IPV6_ENDPOINT}.get(mode.lower())
+    if found is None:
+        raise ConfigurationError((f"{source}: IPv4 or IPv6",))
+    return found
 
 
 def _number(text: str, source: str, default: float) -> float:

@@ -53,6 +53,17 @@ def test_a_number_that_is_none_is_told_by_its_variable(
     assert str(failing(InstanceMetadataCredentials())) == f"{name}: a number, more than 0 and 300 at most"
 
 
+@pytest.mark.parametrize("mode", ["IPv5", "6", "true"])
+def test_a_mode_that_is_none_is_told_by_who_states_it(machine: Machine, metadata: MetadataServer, mode: str) -> None:
+    machine.unset("AWS_EC2_METADATA_SERVICE_ENDPOINT")
+    of_the_profile = {"ec2_metadata_service_endpoint_mode": mode}
+    error = failing(InstanceMetadataCredentials(of_the_profile))
+    assert str(error) == "ec2_metadata_service_endpoint_mode of the profile: IPv4 or IPv6"
+
+    machine.set(AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE=mode)
+    assert str(failing(InstanceMetadataCredentials())) == "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE: IPv4 or IPv6"
+
+
 def test_the_options_have_botocores_defaults_but_for_version_1() -> None:
     options = options_from({}, {})
 
