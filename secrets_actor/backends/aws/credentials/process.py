@@ -102,6 +102,8 @@ def _output(process: "subprocess.Popen[bytes]", deadline: float) -> tuple[bytes,
         if status == 0 and (not is_open or parsed(output) is not None):
             return output, None
         left = deadline - now()
+        if left <= 0 and status == 0:
+            return b"", "the program ended without a whole answer, and what it has started gave none in time either"
         if left <= 0:
             return b"", "the program did not end in time; allow more, or see what it waits for"
         if is_open:

@@ -106,6 +106,13 @@ def test_a_program_that_hangs_is_ended_with_all_it_has_started(tmp_path: Path) -
         gone(pid)
 
 
+@pytest.mark.parametrize("printed", ["", "hello", '{"Version": 1'])
+def test_a_program_that_left_the_answer_to_a_silent_child_is_not_said_to_hang(printed: str) -> None:
+    error = failing(ProcessCredentials(f"sh -c 'sleep 60 & printf %s {json.dumps(printed)}'"), within=0.5)
+
+    assert "the program ended without a whole answer" in str(error)
+
+
 def test_a_program_that_closes_its_output_and_stays_is_ended_too(tmp_path: Path) -> None:
     note = tmp_path / "pid"
     code = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); os.close(1); time.sleep(60)"
