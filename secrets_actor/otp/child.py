@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 NAP: Final = 0.25
 
 
+def check_timers(node: Node, spec: ChildSpec) -> None:
+    """Raises `InvalidTree` if *spec* needs a timer where there is no `TimerServer`."""
+    if node.timers.keeper is None and (spec.backoff is not None or spec.callback_deadline is not None):
+        text = f"{spec.id}: backoff and callback_deadline are timers: start a TimerServer on this node first"
+        raise InvalidTree(text, "child", ("no_timer_server", spec.id))
+
+
 def start_child(node: Node, spec: ChildSpec) -> Pid | None:
     """Start *spec*, linked to the calling process. None if its init ignored. Raises `StartError`, `NameTaken`, and
     `InvalidTree` for a spec that needs a timer where there is no `TimerServer`.
@@ -28,9 +35,7 @@ def start_child(node: Node, spec: ChildSpec) -> Pid | None:
     If its name still belongs to an orphan, a process below a killed supervisor, which is ending for that reason,
     the orphan gets its shutdown time first: else a single kill would count as several failed restarts.
     """
-    if node.timers.keeper is None and (spec.backoff is not None or spec.callback_deadline is not None):
-        text = f"{spec.id}: backoff and callback_deadline are timers: start a TimerServer on this node first"
-        raise InvalidTree(text, "child", ("no_timer_server", spec.id))
+    check_timers(node, spec)
     while True:
         try:
             limit = spec.callback_deadline

@@ -13,7 +13,7 @@ from random import random
 from typing import Any
 
 from secrets_actor.otp import strategy
-from secrets_actor.otp.child import start_child, stop_children, tell_later
+from secrets_actor.otp.child import check_timers, start_child, stop_children, tell_later
 from secrets_actor.otp.child_requests import (
     CountChildren,
     Counts,
@@ -96,6 +96,8 @@ class DynamicSupervisor(GenServer):
 
     def init(self) -> None:
         """No children yet."""
+        if self._template is not None:
+            check_timers(self.node, self._template)
         self._publish()
 
     def handle_call(self, request: Any, caller: From[Any]) -> Handled:

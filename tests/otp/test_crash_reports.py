@@ -202,11 +202,12 @@ def test_who_is_not_there_is_named(node: TestNode) -> None:
 @pytest.mark.parametrize("needs", [{"backoff": Backoff()}, {"callback_deadline": 1.0}])
 def test_what_needs_a_timer_says_at_once_that_there_is_none(node: TestNode, needs: Any) -> None:
     specs = [ChildSpec("a", Echo, name="a"), ChildSpec("b", Echo, **needs)]
-    with pytest.raises(StartError, match="InvalidTree at .*: b: .* start a TimerServer") as caught:  # noqa: RUF043
-        node.spawn(lambda: Supervisor(Flags(), specs))
-    assert isinstance(caught.value.reason, Crashed)
-    assert isinstance(caught.value.reason.error, InvalidTree)
-    assert node.live == ()
+    for top in (lambda: Supervisor(Flags(), specs), lambda: DynamicSupervisor(Flags(), template=specs[1])):
+        with pytest.raises(StartError, match="InvalidTree at .*: b: .* start a TimerServer") as caught:  # noqa: RUF043
+            node.spawn(top)
+        assert isinstance(caught.value.reason, Crashed)
+        assert isinstance(caught.value.reason.error, InvalidTree)
+        assert node.live == ()
     for top in (lambda: Supervisor(Flags(), []), lambda: DynamicSupervisor(Flags())):
         with pytest.raises(InvalidTree, match="TimerServer"):
             call(node.spawn(top), StartChild(specs[1]))
