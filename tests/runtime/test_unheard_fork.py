@@ -18,9 +18,11 @@ from secrets_actor.otp import GenServer, Node, Reply, call, spawn
 from tests.actor.rig import eventually, failure, in_background, process, running, settings
 from tests.forking import PATIENCE, in_child, unheard_fork
 
-# Seen on 3.13.0: a child of such a fork crashes or hangs within the interpreter now and then, whoever is at work there.
+# Since 3.13 threads that wait in a SimpleQueue stand in a list of the interpreter's, whose members lie on their stacks.
+# Only `PyOS_AfterFork_Child` empties it: without that, a new thread of the child overwrites such a stack, and whoever
+# comes to that part of the list hangs or crashes, whether the fork was made with the interpreter's lock or without it.
 pytestmark = pytest.mark.skipif(
-    sys.version_info >= (3, 13), reason="CPython 3.13 does not reliably survive a fork without its hooks"
+    sys.version_info >= (3, 13), reason="CPython 3.13 needs its hooks in a child if any thread waited in a SimpleQueue"
 )
 
 
