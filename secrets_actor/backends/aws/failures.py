@@ -81,6 +81,13 @@ _MALFORMED: Final = _Meaning(
 )
 _NO_ACTION: Final = _Meaning(InvalidRequest, "Secrets Manager does not know {action}: check its name and the region")
 _FAILURE: Final = _Meaning(StoreFailure, "Secrets Manager failed on its side (HTTP {status}): try again")
+# Of who does not do such a thing, or speaks no such HTTP: not a failure that passes (RFC 9110, 15.6.2 and 15.6.6).
+_NEVER: Final = frozenset((501, 505))
+_UNABLE: Final = _Meaning(
+    StoreFailure,
+    "{action} is not to be had where the answer comes from (HTTP {status}): check aws.endpoint_url, and what stands "
+    "between",
+)
 _THROTTLED: Final = _Meaning(Throttled, "Secrets Manager gets too many requests from this account: ask less often")
 _REFUSED: Final = _Meaning(InvalidRequest, "Secrets Manager refuses the parameters of {action}")
 _DELETED: Final = _Meaning(
@@ -193,7 +200,12 @@ def error_for(call: Call, status: int, headers: Mapping[str, str], body: bytes) 
         meaning = _MEANINGS.get(code, _FAILURE if status >= 500 else _UNKNOWN)
     else:
         meaning = _FAILURE if status >= 500 else _THROTTLED if status == 429 else _ALIEN
-    return _error(meaning, call.action, status, code, request_id(headers))
+    if meaning is _FAILURE and status in _NEVER:
+        meaning = _UNABLE
+    error = _error(meaning, call.action, status, code, request_id(headers))
+    if meaning is _UNABLE:
+        error.retryable = False
+    return error
 
 
 def refusal(action: str, code: str, request_id: str | None, *, deleted_if_invalid: bool) -> StoreError:

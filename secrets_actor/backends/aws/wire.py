@@ -185,7 +185,9 @@ class Wire:
             return self._no_tunnel(proxy, "broke off, or is no HTTP proxy; check its host and port")
         if 200 <= status < 300:
             return None
-        return self._no_tunnel(proxy, f"does not let us through (HTTP {status}); may it reach AWS?")
+        refused = self._no_tunnel(proxy, f"does not let us through (HTTP {status}); may it reach AWS?")
+        refused.retryable = status >= 500 or status in (408, 429)  # else it is a rule of the proxy's
+        return refused
 
     def _no_tunnel(self, proxy: Proxy, problem: str) -> ConnectionFailed:
         return ConnectionFailed(f"{self._name}: the proxy {proxy.name} {problem}", endpoint=self._name)

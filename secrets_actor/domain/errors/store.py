@@ -68,7 +68,8 @@ class CopyUnverified(StoreError):
 
 
 class StoreFailure(StoreError):
-    """The store failed on its side (AWS: InternalServiceError, any 5xx)."""
+    """The store failed on its side (AWS: InternalServiceError, any 5xx). `retryable`, but for HTTP 501 and 505: what is
+    not done there will not be done later."""
 
     code = "store_failure"
     retryable = True

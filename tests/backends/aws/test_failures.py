@@ -228,3 +228,14 @@ def test_one_secret_of_many_is_refused_by_awss_code(code: str, expected: type, k
     assert "canary" not in str(error)
     if code == "InvalidRequestException":
         assert type(refusal("GetSecretValue", code, None, deleted_if_invalid=False)) is errors.InvalidRequest
+
+
+@pytest.mark.parametrize(
+    ("status", "may_help"), [(500, True), (502, True), (503, True), (504, True), (501, False), (505, False)]
+)
+def test_another_try_is_promised_only_where_it_may_help(status: int, may_help: bool) -> None:
+    for body in (b"", encoded({"__type": "NeverHeardOfException"})):
+        error = error_for(GET, status, {}, body)
+
+        assert error.retryable is may_help
+        assert ("try again" in str(error)) is may_help

@@ -86,16 +86,20 @@ def test_a_proxy_that_wants_to_know_who_asks_is_a_matter_of_configuration(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "told"),
+    ("behaviour", "told", "may_help"),
     [
-        (Answer(b"<html>canary</html>", 403), "does not let us through (HTTP 403)"),
-        (Answer(b"", 502), "does not let us through (HTTP 502)"),
-        (Reset(), "broke off, or is no HTTP proxy"),
-        (HangUp(), "broke off, or is no HTTP proxy"),
-        (Hang(), "does not answer in time"),
+        (Answer(b"<html>canary</html>", 403), "does not let us through (HTTP 403)", False),
+        (Answer(b"", 404), "does not let us through (HTTP 404)", False),
+        (Answer(b"", 429), "does not let us through (HTTP 429)", True),
+        (Answer(b"", 502), "does not let us through (HTTP 502)", True),
+        (Reset(), "broke off, or is no HTTP proxy", True),
+        (HangUp(), "broke off, or is no HTTP proxy", True),
+        (Hang(), "does not answer in time", True),
     ],
 )
-def test_a_proxy_that_does_not_let_through_is_named(tmp_path: Path, behaviour: Behaviour, told: str) -> None:
+def test_a_proxy_that_does_not_let_through_is_named(
+    tmp_path: Path, behaviour: Behaviour, told: str, may_help: bool
+) -> None:
     with FaultyServer(behaviour) as proxy:
         transport = through(proxy.port, Secured(tmp_path).ca, "me:hunter2@")
         error = failing(transport, 0.5)
@@ -103,6 +107,7 @@ def test_a_proxy_that_does_not_let_through_is_named(tmp_path: Path, behaviour: B
         transport.close()
 
     assert type(error) is errors.ConnectionFailed
+    assert error.retryable is may_help
     assert error.endpoint == "secrets.example:443"
     assert "hunter2" not in f"{error!r}{error.__dict__}"
     assert "canary" not in str(error)
