@@ -48,10 +48,26 @@ def test_loose_modes_are_told_with_the_command_that_mends_them(program: Program)
     folder.chmod(0o755)
     assert findings(program)["folder"] == ("warning", f"{folder} is open to others (mode 0755) chmod 700 {folder}")
     folder.chmod(0o777)
-    assert findings(program, status=1)["folder"][0] == "fault"
+    refused = findings(program, status=1)
+    assert refused["folder"][0] == "fault"
+    assert list(refused) == ["configuration", "folder"], "nothing is known of a key in a folder that is not looked into"
     folder.chmod(0o700)
     (folder / "key").chmod(0o644)
     assert findings(program, status=1)["key"][0] == "fault"
+
+
+def test_a_folder_that_is_none_is_told_as_such(program: Program, tmp_path: Path) -> None:
+    place = program.home / STORE
+    place.parent.mkdir(parents=True)
+    place.touch(0o600)
+    found = findings(program, status=1)
+    assert list(found) == ["configuration", "folder"]
+    assert "(Not a directory)" in found["folder"][1]
+
+    place.unlink()
+    place.symlink_to(tmp_path / "of a disk")
+    told = findings(program, status=1)["folder"][1]
+    assert f"it is a link to {tmp_path / 'of a disk'}, which is not there: mount its disk" in told
 
 
 def test_a_missing_and_a_wrong_key_are_told_apart_and_nothing_is_changed(program: Program) -> None:

@@ -13,15 +13,17 @@ from typing import Final
 from secrets_actor.backends.local import opening, store_keys
 from secrets_actor.backends.local.keys.finding import key_finding
 from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
+from secrets_actor.backends.local.keys.private_file import check_folder
 from secrets_actor.backends.local.master_key import MasterKeySource
-from secrets_actor.backends.local.ownership import doubts, folder_objection
+from secrets_actor.backends.local.ownership import cannot_write, doubts, folder_objection
 from secrets_actor.backends.local.rows import foreign
-from secrets_actor.domain.errors import SecretsError, StoreDamaged, StoreUnavailable, WrongKey
+from secrets_actor.domain.errors import KeyFileError, SecretsError, StoreDamaged, StoreUnavailable, WrongKey
 from secrets_actor.domain.findings import Finding, Verdict
 
 # Bytes of free space below which the next writes may fail: SQLite's log grows to 4 MB before it is folded in.
 LITTLE_ROOM: Final = 16 * 1024 * 1024
 _INIT: Final = "secrets-actor store init"
+_RIGHT: Final = "give this user the right to it, or name another folder in local.path"
 _VERIFY: Final = "to open every value, too, run: secrets-actor store verify"
 
 
@@ -40,14 +42,21 @@ def examine(
         if lost is not None:
             yield Finding("folder", Verdict.FAULT, lost)
             return
-        yield from _openness(folder, None)
+        yield from _openness(folder, None, there=False)
         if key is not None:
             yield key_finding(key, has_data=False)[0]
         return
-    except OSError as error:
-        yield Finding("folder", Verdict.FAULT, f"{folder}: {error.strerror}", "give this user the right to it")
+    except OSError:
+        mode = 0
+    try:
+        check_folder(folder)
+    except StoreUnavailable as error:
+        yield Finding("folder", Verdict.FAULT, str(error))
         return
-    yield from _openness(folder, mode)
+    except KeyFileError:  # every command refuses it, and looks no further
+        yield from _openness(folder, mode, there=there)
+        return
+    yield from _openness(folder, mode, there=there)
     yield _room(folder)
     found, go_on = key_finding(source, has_data=there)
     yield found
@@ -67,12 +76,16 @@ def examine(
             pass  # it has been told
 
 
-def _openness(folder: Path, mode: int | None) -> Iterator[Finding]:
-    """What others can do to the folder, of this *mode* (None: it is not there)."""
+def _openness(folder: Path, mode: int | None, *, there: bool) -> Iterator[Finding]:
+    """What others can do to the folder, of this *mode* (None: it is not there), and whether we can do what is needed.
+    *there*: whether there is a store."""
     objection = folder_objection(folder)
     if objection is not None:
         what, _, remedy = objection.rpartition("; ")
         yield Finding("folder", Verdict.FAULT, f"{folder} {what}", remedy.removeprefix("run: "))
+    elif not there and (closed := cannot_write(folder)) is not None:
+        text = f"no store yet, and none can be made: this user may not write to {closed}"
+        yield Finding("folder", Verdict.FAULT, text, _RIGHT)
     elif mode is None:
         yield Finding(
             "folder", Verdict.OK, f"no store yet: {folder} is not there yet; the first set makes it, or {_INIT}"

@@ -24,8 +24,9 @@ _ALL_WRITE: Final = 0o002
 _GROUP_WRITES: Final = 0o020
 
 
-def make_folder(folder: Path) -> None:
-    """Make *folder*, and those above it that are missing, with mode 0700, whatever the umask. Raises `OSError`."""
+def make_folder(folder: Path, like: Path | None = None) -> None:
+    """Make *folder*, and those above it that are missing, with mode 0700, whatever the umask. If we are root, they
+    belong to whom *like* belongs to (None: the folder above). Raises `OSError`."""
     missing = []
     while not folder.is_dir() and not os.path.lexists(folder):
         missing.append(folder)
@@ -33,7 +34,7 @@ def make_folder(folder: Path) -> None:
     for one in reversed(missing):
         with contextlib.suppress(FileExistsError):  # somebody was quicker
             os.mkdir(one, FOLDER_MODE)
-            give(one, one.parent)
+            give(one, like or one.parent)
             # By its name, for one that a umask has closed to its owner cannot be opened. So only where it must be.
             if stat.S_IMODE(os.lstat(one).st_mode) != FOLDER_MODE:
                 os.chmod(one, FOLDER_MODE)
@@ -42,6 +43,21 @@ def make_folder(folder: Path) -> None:
 def is_trusted(uid: int, folder: Path) -> bool:
     """Whether a file in the store's *folder* may belong to the user *uid*."""
     return uid in _trusted() or (os.geteuid() == 0 and uid == _owner(folder))
+
+
+def rightful(folder: Path) -> int:
+    """The user to whom the files of the store in *folder* are to belong: us, or, if we are root, the folder's owner."""
+    owner = _owner(folder)
+    return owner if owner is not None and os.geteuid() == 0 else os.geteuid()
+
+
+def cannot_write(folder: Path) -> Path | None:
+    """The folder that this user may not write to, so that no store can be made in *folder*: that one, or the last one
+    above it that is there. None: it can be made, as far as can be told."""
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    may = os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
+    return None if may else folder
 
 
 def folder_objection(folder: Path) -> str | None:

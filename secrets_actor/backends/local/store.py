@@ -14,7 +14,6 @@ Rule 7: nobody but SQLite opens the database file, not even to look: closing any
 """
 
 import contextlib
-import os
 import sqlite3
 import stat
 import threading
@@ -25,7 +24,7 @@ from typing import Final, TypeVar
 from secrets_actor.backends.local import schema
 from secrets_actor.backends.local.failures import Meaning, may_pass, meaning, passes, remedy
 from secrets_actor.backends.local.files import FILE_MODE, OTHERS, create_once
-from secrets_actor.backends.local.ownership import is_trusted
+from secrets_actor.backends.local.ownership import is_trusted, rightful
 from secrets_actor.backends.local.rows import Row, Rows, check_before_writing, size_of, whole_version
 from secrets_actor.clock import now
 from secrets_actor.domain.errors import BackendTimeout, KeyFileError, SecretsError, StoreDamaged, StoreUnavailable
@@ -214,7 +213,7 @@ class Store:
             elif not is_trusted(state.st_uid, self.path.parent):
                 raise KeyFileError(
                     f"the local store {self.path} belongs to another user ({state.st_uid}), who can exchange it; run: "
-                    f"chown {os.geteuid()} {self.path}",
+                    f"chown {rightful(self.path.parent)} {self.path}",
                     path=str(self.path),
                 )
         except OSError as exc:

@@ -242,7 +242,7 @@ def test_a_new_store_where_none_may_be_made_is_told(open_place: Path, mode: int)
     said = as_another(lambda: outcome(parent / "deep" / "store", Set("a", "one")))
 
     assert said.startswith("StoreUnavailable: ")
-    assert "give another path" in said
+    assert "name another one" in said
     parent.chmod(0o700)
     assert list(parent.iterdir()) == []
     assert as_another(lambda: outcome(parent / "deep" / "store", Set("a", "one"))) == "fine"

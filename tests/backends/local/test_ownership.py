@@ -236,6 +236,42 @@ def test_a_service_s_store_is_the_service_s_after_root_has_looked_after_it(
 
 
 @needs_root
+def test_a_key_that_root_makes_elsewhere_for_a_service_is_the_service_s(place: Path) -> None:
+    folder, keys = home_of(SERVICE, place) / "store", place / "etc"
+    key = {"file": str(keys / "made" / "key"), "make": True}
+    keys.mkdir(mode=0o755)
+
+    ask(folder, Set("a", "of root"), key)
+
+    assert owners(keys / "made") == {SERVICE}
+    assert keys.stat().st_uid == 0
+    assert as_user(SERVICE, lambda: ask(folder, Get("a"), key)) == "of root"
+
+
+@needs_root
+@pytest.mark.parametrize("which", ["key", "secrets.db"])
+def test_root_is_not_told_to_take_a_service_s_file_for_itself(place: Path, which: str) -> None:
+    folder = home_of(SERVICE, place) / "store"
+    ask(folder, Set("a", "of root"))
+    os.chown(folder / which, MALLORY, MALLORY)
+
+    with pytest.raises(KeyFileError, match=f"run: chown {SERVICE} {folder / which}"):
+        ask(folder, Get("a"))
+
+
+@needs_root
+@pytest.mark.parametrize("below", ["", "store", "not/there"])
+def test_doctor_tells_who_could_not_make_a_store(place: Path, below: str) -> None:
+    folder = place / "roots" / below
+    (place / "roots").mkdir(mode=0o700)
+    (place / "roots").chmod(0o755)
+    told = as_user(SERVICE, lambda: [one.fact for one in findings(folder) if one.verdict is Verdict.FAULT])
+
+    assert told == f"['no store yet, and none can be made: this user may not write to {place / 'roots'}']"
+    assert Verdict.FAULT not in {one.verdict for one in findings(folder)}, "root may"
+
+
+@needs_root
 def test_root_uses_no_folder_that_anybody_could_have_put_there(place: Path) -> None:
     tmp = place / "tmp"
     tmp.mkdir()

@@ -74,7 +74,7 @@ class KeyFile:
     def create(self) -> tuple[bytes, None]:
         """A new key, or that of who was quicker. Raises `KeyFileError`, and `StoreUnavailable` for a folder that cannot
         be made."""
-        return _made(self._path, self._path.parent, self._store), None
+        return _made(self._path, self._store or self._path.parent, self._store), None
 
     def replace(self) -> tuple[bytes, None]:
         """The key in `NAME.next`, which is made if it is not there. Raises as `create`."""
@@ -116,7 +116,7 @@ def _wrong_length(path: Path, read: int) -> str:
 
 def _made(path: Path, like: Path, store: Path | None) -> bytes:
     """The key in *path*, made unless there is one; root makes it for whom *like* belongs to."""
-    private_file.prepare_folder(path.parent, "the key's folder")
+    private_file.prepare_folder(path.parent, "the key's folder", store)
     problem: str | None = "vanished as soon as it was made"
     try:
         create_once(path, lambda: os.urandom(KEY_BYTES), like)

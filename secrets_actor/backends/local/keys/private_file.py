@@ -11,7 +11,7 @@ from typing import Final
 
 from secrets_actor.backends.local.failures import passes
 from secrets_actor.backends.local.files import OTHERS
-from secrets_actor.backends.local.ownership import OTHERS_WRITE, folder_objection, is_trusted, make_folder
+from secrets_actor.backends.local.ownership import OTHERS_WRITE, folder_objection, is_trusted, make_folder, rightful
 from secrets_actor.domain.errors import KeyFileError, StoreUnavailable
 
 _GROUP_READS: Final = 0o040
@@ -34,7 +34,8 @@ def read(path: Path, limit: int, *, given: bool, store: Path | None = None) -> b
         state = os.fstat(descriptor)
         problem = objection(path, state.st_mode, folder.st_mode, roots=state.st_uid == 0, given=given)
         if problem is None and not is_trusted(state.st_uid, store or path.parent):
-            problem = f"belongs to another user ({state.st_uid}), who can exchange it; run: chown {os.geteuid()} {path}"
+            whose = rightful(store or path.parent)
+            problem = f"belongs to another user ({state.st_uid}), who can exchange it; run: chown {whose} {path}"
         return os.read(descriptor, limit + 1) if problem is None else problem
     except OSError as exc:
         return f"cannot be read ({exc.strerror}); check the disk, or put the file back from a copy"
@@ -78,12 +79,13 @@ def identity(path: Path) -> tuple[int, int, int, int] | None:
     return state.st_dev, state.st_ino, state.st_mtime_ns, state.st_size
 
 
-def prepare_folder(folder: Path, what: str = "the store's folder") -> None:
-    """Make *folder* and what is missing above it, with mode 0700. Raises as `check_folder`."""
+def prepare_folder(folder: Path, what: str = "the store's folder", like: Path | None = None) -> None:
+    """Make *folder* and what is missing above it, with mode 0700, for whom *like* belongs to (None: the folder above).
+    Raises as `check_folder`."""
     check_folder(folder, what)
     problem, passing = None, False
     try:
-        make_folder(folder)
+        make_folder(folder, like)
     except OSError as exc:
         problem, passing = exc.strerror, passes(exc)
     if problem is not None:
@@ -102,6 +104,9 @@ def check_folder(folder: Path, what: str = "the store's folder", *, must_be: boo
         objection = folder_objection(folder)
         if must_be or os.path.lexists(folder):
             problem = None if stat.S_ISDIR(folder.stat().st_mode) else os.strerror(errno.ENOTDIR)
+    except FileNotFoundError:
+        problem = f"it is a link to {os.path.realpath(folder)}, which is not there: mount its disk"
+        problem = problem if os.path.islink(folder) else os.strerror(errno.ENOENT)
     except OSError as exc:
         problem, passing = exc.strerror, passes(exc)
     if problem is not None:
@@ -112,7 +117,7 @@ def check_folder(folder: Path, what: str = "the store's folder", *, must_be: boo
 
 def _unavailable(folder: Path, what: str, problem: str | None, passing: bool) -> StoreUnavailable:
     return StoreUnavailable(
-        f"{what} {folder} cannot be made or read ({problem}); give another path, or its permissions",
+        f"{what} {folder} cannot be made or read ({problem}); name another one, or give this user the right to it",
         path=str(folder),
         retryable=passing,
     )
