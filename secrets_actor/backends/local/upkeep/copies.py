@@ -1,6 +1,7 @@
 """Consistent copies of a store that others may be using, and their way back.
 
-Rule 1: a copy is a snapshot, sealed as the store is, and needs no key to be made; the key is not in it.
+Rule 1: a copy is a snapshot, sealed as the store is, and needs no key to be made; the key is not in it. But a key file
+        of ours that is lost is told: copies made day after day, without it, would be worth nothing.
 Rule 2: it comes into place whole, with mode 0600, and never over a file that is there.
 Rule 3: nothing is restored but a copy that the configured key opens and in which nothing is damaged. It takes the
         place of what was in one transaction: a crash leaves the one or the other, and those who have the store open see
@@ -18,16 +19,17 @@ from pathlib import Path
 from secrets_actor.backends.local import schema
 from secrets_actor.backends.local.failures import passes
 from secrets_actor.backends.local.files import bring_into_place, sync_folder
-from secrets_actor.backends.local.keys.private_file import prepare_folder
+from secrets_actor.backends.local.keys.key_file import KeyFile
+from secrets_actor.backends.local.keys.private_file import check_folder, prepare_folder
 from secrets_actor.backends.local.master_key import MasterKeySource
 from secrets_actor.backends.local.opened import Opened, forget_known
 from secrets_actor.backends.local.opening import DATABASE_NAME, INDEX, LOG, has_data
 from secrets_actor.backends.local.rows import Rows, version
 from secrets_actor.backends.local.store import Blank, Copy, Store
-from secrets_actor.backends.local.upkeep.place import database_of
+from secrets_actor.backends.local.upkeep.place import check_key, database_of
 from secrets_actor.backends.local.upkeep.verify import Verification, look_through
 from secrets_actor.clock import utc_now
-from secrets_actor.domain.errors import InvalidRequest, StoreDamaged, StoreUnavailable, WrongKey
+from secrets_actor.domain.errors import InvalidRequest, KeyFileError, StoreDamaged, StoreUnavailable, WrongKey
 from secrets_actor.records import dataclass
 
 
@@ -42,12 +44,14 @@ class Restored:
 def backup(folder: Path, source: MasterKeySource, path: Path, *, deadline: float) -> int:
     """Copy the store in *folder* into the new file *path*; its size in bytes.
 
-    Raises `StoreUnavailable` when there is no store, when the file is there already or cannot be made, `StoreDamaged`
-    and `BackendTimeout`.
+    Raises `StoreUnavailable` when there is no store, when the file is there already or cannot be made, `KeyFileError`
+    when the store's key file is lost, `StoreDamaged` and `BackendTimeout`.
     """
     path = Path(os.path.abspath(path))
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    store = Store(database_of(folder, source), deadline=deadline, closed=threading.Event())
+    database = database_of(folder, source)
+    check_key(source)
+    store = Store(database, deadline=deadline, closed=threading.Event())
     problem: str | None = "is there already"
     passing = False
     try:
@@ -87,7 +91,7 @@ def restore(folder: Path, source: MasterKeySource, path: Path, *, replace: bool 
     the store has secrets or is damaged and *replace* does not say so, and as `open_store`.
     """
     path = Path(os.path.abspath(path))
-    prepare_folder(folder)
+    check_folder(folder)
     copy = _opened_copy(path, deadline)
     try:
         verification = look_through(_unlocked(copy, source, deadline), deadline)
@@ -96,6 +100,7 @@ def restore(folder: Path, source: MasterKeySource, path: Path, *, replace: bool 
                 f"the copy {path} is damaged, and nothing was restored ({verification.damage[0]}); take another copy",
                 path=str(path),
             )
+        prepare_folder(folder)
         database = folder / DATABASE_NAME
         live, aside = _live(database, replace, deadline)
         if live is None:
@@ -129,6 +134,12 @@ def _bring(copy: Copy, database: Path, deadline: float) -> None:
 
 
 def _unlocked(copy: Copy, source: MasterKeySource, deadline: float) -> Opened:
+    if source.kind == KeyFile.kind and not source.present():
+        raise KeyFileError(
+            f"{source} is missing, and nothing was restored: {copy.path} opens with the key of its time alone; put "
+            "that one there from a copy, in a folder of mode 0700, and restore again",
+            path=str(copy.path),
+        )
     try:
         return Opened(copy, source, None, deadline)
     except WrongKey as exc:
