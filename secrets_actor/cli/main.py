@@ -15,16 +15,15 @@ from secrets_actor.cli import output, values
 from secrets_actor.cli.caller import caller
 from secrets_actor.cli.failures import EPILOG, FAILED, PROGRAM, USAGE, run, written
 from secrets_actor.cli.store import store
-from secrets_actor.cli.store.given import ask_option, asked_for
+from secrets_actor.cli.store.given import ask_option, asked_for, made_told
 from secrets_actor.client.secrets import Secrets
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.ports import BackendKit
-from secrets_actor.otp import LifecycleEvent, Observer
+from secrets_actor.otp import Observer
 from secrets_actor.records import dataclass
 from secrets_actor.runtime.settings import Settings
 from secrets_actor.runtime.system import System
-from secrets_actor.runtime.wiring import StoreMade, kit_for
-from secrets_actor.telemetry.redaction import printable
+from secrets_actor.runtime.wiring import kit_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +44,14 @@ class Options:
     def system(self) -> Iterator[System]:
         """A running system. Ctrl-C cuts off what is under way: who interrupts does not want to wait for it. A store
         that is made on the way is told."""
-        made: list[StoreMade] = []
-
-        def note(event: LifecycleEvent) -> None:
-            if isinstance(event, StoreMade):
-                made.append(event)
-
-        settings, kit = self.store(note)
-        try:
+        with made_told(self) as note:
+            settings, kit = self.store(note)
             with System(settings, observer=note, kit=kit) as system:
                 try:
                     yield system
                 except KeyboardInterrupt:
                     system.stop(0)
                     raise
-        finally:
-            for event in made:
-                click.echo(self._told(event), err=True)
 
     def store(self, observe: Observer | None = None) -> tuple[Path | Settings | None, BackendKit | None]:
         """Where the settings are, and the store, if it is not the one that they name: one under a typed passphrase."""
@@ -69,12 +59,6 @@ class Options:
             return self.config, None
         settings, key = asked_for(self.config)
         return settings, kit_for(settings, observe, key)
-
-    def _told(self, event: StoreMade) -> str:
-        if self.as_json:
-            facts = {"folder": event.folder, "key": event.sealed_by, "next": event.advice}
-            return output.as_json({"event": "store_made", **facts})
-        return printable(f"{PROGRAM}: made a store in {event.folder}; its key is in {event.sealed_by}: {event.advice}")
 
     def show(self, facts: dict[str, Any]) -> None:
         """Print facts."""
@@ -171,10 +155,15 @@ def list_(options: Options, include_deleted: bool) -> None:
     """List all secrets, without values."""
     with options.secrets() as secrets:
         infos = secrets.list(include_deleted=include_deleted)
+        deleted = 0 if infos or include_deleted or options.as_json else len(secrets.list(include_deleted=True))
     if options.as_json:
         click.echo(output.as_json([output.info_facts(info) for info in infos]))
+    elif infos:
+        click.echo(output.info_table(infos))
+    elif deleted:
+        click.echo(f"no live secrets, and {deleted} scheduled for deletion: see '{PROGRAM} list --include-deleted'")
     else:
-        click.echo(output.info_table(infos) if infos else f"no secrets yet: make one with '{PROGRAM} set NAME'")
+        click.echo(f"no secrets yet: make one with '{PROGRAM} set NAME'")
 
 
 @cli.command(epilog=EPILOG)

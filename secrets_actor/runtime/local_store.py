@@ -14,7 +14,7 @@ from typing import Final
 
 from secrets_actor.backends.key_place import KeyPlace, place_of
 from secrets_actor.backends.local import export
-from secrets_actor.backends.local.backend import LocalBackend, kit
+from secrets_actor.backends.local.backend import LocalBackend
 from secrets_actor.backends.local.keys.sources import source_for
 from secrets_actor.backends.local.master_key import MasterKeySource
 from secrets_actor.backends.local.sealed_lock import Lock
@@ -22,12 +22,14 @@ from secrets_actor.backends.local.upkeep import copies, place, rekey, salvage, v
 from secrets_actor.clock import now, utc_now
 from secrets_actor.domain.errors import ConfigurationError, SecretsError
 from secrets_actor.domain.operations import AWSCURRENT
-from secrets_actor.domain.ports import AuditRecord
+from secrets_actor.domain.ports import AuditRecord, BackendKit
 from secrets_actor.domain.semantics.entry import Entry
 from secrets_actor.domain.semantics.shelf import Shelf
+from secrets_actor.otp import Observer
 from secrets_actor.paths import absolute
 from secrets_actor.records import dataclass, replace
 from secrets_actor.runtime.settings import Settings
+from secrets_actor.runtime.wiring import kit_for
 from secrets_actor.telemetry.audit import AuditLog
 from secrets_actor.telemetry.logs import make_logger
 
@@ -38,12 +40,13 @@ SECONDS: Final = 3600.0
 @dataclass(frozen=True, slots=True)
 class LocalStore:
     """The store in *folder*, whose master key is in *source*: opened by what is done to it, which raises the store's
-    errors. *key*: the place of that in the configuration. *caller*: who does it, as the audit log tells it."""
+    errors. *key*: the place of that in the configuration. *kit* opens it for a client. *caller*: who does it, as the
+    audit log tells it."""
 
     folder: Path
     source: MasterKeySource
     key: KeyPlace
-    recovery_window: int
+    kit: BackendKit
     audit: AuditLog
     caller: str | None = None
 
@@ -130,21 +133,28 @@ class LocalStore:
         self.audit.record(replace(record, caller=self.caller), utc_now().timestamp())
 
     def _backend(self) -> LocalBackend:
-        backend = kit(path=self.folder, recovery_window=self.recovery_window, key=self.source).connect()
+        backend = self.kit.connect()
         assert isinstance(backend, LocalBackend)
         return backend
 
 
-def local_store(settings: Settings, source: MasterKeySource | None = None, *, caller: str | None = None) -> LocalStore:
-    """The store; with its master key in *source*, whatever the settings say, if that is given. Raises
-    `ConfigurationError` for a store that is not local, and for a log that cannot be written."""
+def local_store(
+    settings: Settings,
+    source: MasterKeySource | None = None,
+    *,
+    caller: str | None = None,
+    observe: Observer | None = None,
+) -> LocalStore:
+    """The store; with its master key in *source*, whatever the settings say, if that is given. *observe* is told of a
+    store that an import makes. Raises `ConfigurationError` for a store that is not local, and for a log that cannot be
+    written."""
     if settings.backend != "local_encrypted":
         raise ConfigurationError(('backend: "local_encrypted" for this; from and to others by `store migrate`',))
     local, key = settings.local, place_of(settings.local.key)
     folder = absolute(local.path)
     log = make_logger(format=settings.log.format, output=settings.log.output)
     found = source or source_for(key, folder)
-    return LocalStore(folder, found, key, local.recovery_window, AuditLog(log), caller)
+    return LocalStore(folder, found, key, kit_for(settings, observe, found), AuditLog(log), caller)
 
 
 def _deadline() -> float:

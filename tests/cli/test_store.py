@@ -125,13 +125,14 @@ def test_a_backup_while_others_write_has_all_that_was_acknowledged_and_comes_bac
     assert CANARY.encode() not in file.read_bytes()
 
     again, no_key = program("store", "backup", str(file)), quiet(other("store", "restore", str(file)))
+    there.mkdir(0o700, parents=True)
     (there / "key").touch(0o600)
     (there / "key").write_bytes((folder / "key").read_bytes())
     back = quiet(other("store", "restore", str(file), "--json"))
 
     assert (again.status, no_key.status, back.status) == (1, 6, 0)
     assert "is there already" in again.complaint
-    assert "put the key back" in no_key.complaint
+    assert "put that one there from a copy" in no_key.complaint
     found = values(there)
     assert back.json["secrets"] == len(found)
     assert all_of_it().items() <= found.items()
@@ -165,6 +166,10 @@ def test_looking_makes_no_store_and_the_first_set_says_where_the_key_is(program:
     for arguments in (("list",), ("get", "a"), ("tree",), ("doctor",), ("delete", "a"), ("delete", "a", "--force")):
         program(*arguments)
     assert program("store", "verify").status != 0
+    (program.home / "to.toml").write_text('[local]\npath = "~/to"\n')
+    migrated = program("store", "migrate", "--to", str(program.home / "to.toml"))
+    assert (migrated.status, "there is no store in" in migrated.complaint) == (1, True), "not: all of nothing is there"
+    assert not (program.home / "to").exists()
     assert not (program.home / FOLDER).exists()
 
     first, second = program("set", "a", stdin=b"v"), program("--json", "set", "b", stdin=b"v")
@@ -193,15 +198,16 @@ def test_a_part_of_a_store_is_damage_for_every_command(program: Program, tmp_pat
         ("get", "a"), ("list",), ("delete", "a"), ("doctor",), ("store", "init"), ("store", "verify"),
         ("store", "rekey"), ("store", "rekey", "--deep"),
         ("store", "export", str(tmp_path / "e"), "--key-file", str(tmp_path / "k")),
+        ("store", "backup", str(tmp_path / "saved")), ("store", "migrate", "--to", str(tmp_path / "to.toml")),
     ]  # fmt: skip
-    if lost == "secrets.db":
-        commands.append(("store", "backup", str(tmp_path / "copy")))
+    (tmp_path / "to.toml").write_text('[local]\npath = "~/to"\n')
 
     ends = [*program.at_once(*commands), program("set", "a", stdin=b"w")]
 
     assert [one.status for one in ends if one.status in (0, 3)] == []
     for one in ends:
-        assert "copy" in one.stderr + one.text or "already" in one.stderr, one
+        assert "from a copy" in " ".join((one.stderr + one.text).split()), one
+    assert not (tmp_path / "saved").exists()
     assert [path.name for path in (program.home / FOLDER).iterdir()] == [{"key": "secrets.db"}.get(lost, "key")]
 
 
@@ -215,6 +221,51 @@ def test_an_emptied_database_stays_a_loss_after_doctor(program: Program) -> None
     assert [one.status for one in told] == [1, 1, 1, 1]
     assert "the file is empty; bring it back from a copy" in told[2].complaint
     assert database.read_bytes() == b""
+
+
+def test_a_backup_does_not_come_back_without_its_key_and_leaves_nothing(program: Program, tmp_path: Path) -> None:
+    program("set", "a", stdin=b"v")
+    program("store", "backup", str(tmp_path / "saved"))
+    other = Program(tmp_path / "other")
+
+    done = other("store", "restore", str(tmp_path / "saved"))
+
+    assert done.status == 6
+    assert "put that one there from a copy" in done.complaint
+    assert not (other.home / FOLDER).exists()
+
+
+def test_a_backup_asks_for_no_key_that_others_look_after(program: Program, tmp_path: Path) -> None:
+    key = {"SECRETS_ACTOR_LOCAL__KEY": json.dumps({"env": "OURS"})}
+    program.with_settings(**key, OURS="ab" * 32)("set", "a", stdin=b"v")
+
+    assert program.with_settings(**key, OURS="cd" * 32)("store", "backup", str(tmp_path / "saved")).status == 0
+
+
+def test_an_import_that_makes_a_store_says_where_its_key_is(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "k").touch(0o600)
+    (tmp_path / "k").write_text("0" * 64)
+    key = ("--key-file", str(tmp_path / "k"))
+    program("set", "a", stdin=b"v")
+    program("store", "export", str(tmp_path / "e"), *key)
+    other = Program(tmp_path / "other")
+    never = other.with_settings(SECRETS_ACTOR_LOCAL__MAKE="never")
+
+    assert "there is no store in" in never("store", "import", str(tmp_path / "e"), *key).complaint
+    first = other("store", "import", str(tmp_path / "e"), *key)
+    second = other("store", "import", str(tmp_path / "e"), *key, "--overwrite")
+
+    assert first.status == second.status == 0
+    assert f"the key file {other.home / FOLDER / 'key'}: keep a copy" in first.complaint
+    assert second.stderr == ""
+
+
+def test_a_list_of_what_is_scheduled_for_deletion_alone_is_not_called_empty(program: Program) -> None:
+    program("set", "a", stdin=b"v")
+    program("delete", "a")
+
+    assert "no live secrets, and 1 scheduled for deletion: see 'secrets-actor list --inc" in program("list").text
+    assert program("--json", "list").json == []
 
 
 def on_terminal(program: Program, *arguments: str, times: int = 1, words: str = f"{CANARY} of five words") -> str:
@@ -246,6 +297,32 @@ def test_a_store_under_a_typed_passphrase_is_used_by_every_command(program: Prog
         assert ended.startswith("0: "), ended
         assert seen in ended
     assert "(another passphrase)" in on_terminal(program, "get", "a", words=f"other {CANARY}")
+
+
+def test_a_migration_asks_for_the_passphrase_of_each_side(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "value").write_text("of the secret")
+    on_terminal(program, "set", "a", "--value-file", str(tmp_path / "value"), times=2)
+    for side in ("by_file", "by_words"):
+        (tmp_path / f"{side}.toml").write_text(f'[local]\npath = "~/{side}"\n')
+    by_file, by_words = (str(tmp_path / f"{side}.toml") for side in ("by_file", "by_words"))
+
+    assert "--ask-passphrase" in program("store", "migrate", "--to", by_file).complaint
+    ended = on_terminal(program, "store", "migrate", "--to", by_file)
+    assert ended.startswith("0: "), ended
+    assert "passphrase of the source" in ended
+    assert "its key is in the key file" in ended
+    assert program("--config", by_file, "get", "a", "--raw").text == "of the secret"
+
+    with program.on_terminal("store", "migrate", "--from", by_file, "--to", by_words, "--to-passphrase") as terminal:
+        for seen in ("passphrase of the target", "epeat"):
+            terminal.wait_for(seen, 1)
+            terminal.type(f"other {CANARY}\n")
+        assert terminal.wait_for_end() == 0, terminal.transcript
+    assert "of the secret" in on_terminal(program, "--config", by_words, "get", "a", "--raw", words=f"other {CANARY}")
+
+    (tmp_path / "aws.toml").write_text('backend = "aws_secrets_manager"\n[aws]\nregion = "us-east-1"\n')
+    told = program("store", "migrate", "--to", str(tmp_path / "aws.toml"), "--to-passphrase").complaint
+    assert "--to-passphrase is for a local store, and the target is none" in told
 
 
 def test_a_wrong_key_says_what_the_store_is_sealed_with(program: Program, tmp_path: Path) -> None:

@@ -8,20 +8,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from secrets_actor.backends.local.master_key import MasterKeySource
 from secrets_actor.domain.errors import ConfigurationError
+from secrets_actor.otp import Observer
 from secrets_actor.paths import expanded
 from secrets_actor.records import replace
 from secrets_actor.runtime.settings import PrefetchSettings, Settings, region_of
-from secrets_actor.runtime.settings_source import load
 from secrets_actor.runtime.system import System
+from secrets_actor.runtime.wiring import kit_for
 
 
-def settings_for(source: Path | None, target: Path) -> tuple[Settings, Settings]:
+def for_both(source: Settings, target: Settings) -> tuple[Settings, Settings]:
     """The settings of both sides, with caches that keep nothing: all is asked of the stores, and once.
 
-    Raises `ConfigurationError`; also for one store that is both.
+    Raises `ConfigurationError` for one store that is both.
     """
-    both = _fresh(load(source)), _fresh(load(target))
+    both = _fresh(source), _fresh(target)
     if _place(both[0]) == _place(both[1]):
         mistake = (
             "source and target are the same store: name another by --to (SECRETS_ACTOR_ variables rule both files)"
@@ -36,9 +38,11 @@ def is_there(settings: Settings) -> bool:
 
 
 @contextmanager
-def running(settings: Settings) -> Iterator[System]:
-    """A system; cut off by what is raised: who interrupts does not want to wait."""
-    with System(settings) as system:
+def running(settings: Settings, observe: Observer, key: MasterKeySource | None = None) -> Iterator[System]:
+    """A system; cut off by what is raised: who interrupts does not want to wait. *key*: that of a local store, whatever
+    the settings say."""
+    kit = None if key is None else kit_for(settings, observe, key)
+    with System(settings, observer=observe, kit=kit) as system:
         try:
             yield system
         except BaseException:

@@ -11,7 +11,7 @@ import click
 from secrets_actor.cli.failures import EPILOG, FAILED
 from secrets_actor.cli.store.attention import attended
 from secrets_actor.cli.store.damage import told
-from secrets_actor.cli.store.given import PATH, json_option, local_store, passphrase_option
+from secrets_actor.cli.store.given import PATH, json_option, local_store, made_told, passphrase_option
 
 if TYPE_CHECKING:
     from secrets_actor.cli.main import Options
@@ -89,7 +89,7 @@ def import_(
     """
     from secrets_actor.cli import sealing
 
-    local = local_store(options, ask_passphrase)
-    with attended("interrupted; all of it was imported, or nothing"):
+    with made_told(options) as note, attended("interrupted; all of it was imported, or nothing"):
+        local = local_store(options, ask_passphrase, observe=note)
         done = local.import_from(file, sealing.lock(passphrase_file, key_file, new=False), overwrite=overwrite)
     options.show({"file": str(file), "secrets": done.secrets, "replaced": done.replaced, "expired": done.expired})

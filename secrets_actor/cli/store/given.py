@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from secrets_actor.cli import output
 from secrets_actor.cli.caller import caller
 from secrets_actor.cli.failures import PROGRAM
 from secrets_actor.cli.values import PlacePath
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
 
     from secrets_actor.backends.local.master_key import MasterKeySource
     from secrets_actor.cli.main import Options
+    from secrets_actor.otp import LifecycleEvent, Observer
     from secrets_actor.runtime.local_store import LocalStore
     from secrets_actor.runtime.settings import Settings
+    from secrets_actor.runtime.wiring import StoreMade
 
 PATH: Final = PlacePath()
 Command = Callable[..., None]
@@ -61,24 +65,54 @@ ask_option = click.option(
 )
 
 
-def asked_for(config: Path | None) -> tuple[Settings, MasterKeySource]:
-    """The settings, and the key of the local store made of what is typed: now, for a call does not wait for a person;
-    and twice where there is no store yet. Raises `UsageError`, and `ConfigurationError` if the store is not local."""
-    from secrets_actor.backends.local.opening import DATABASE_NAME, has_data
+@contextmanager
+def made_told(options: Options) -> Iterator[Observer]:
+    """An observer for what is done here. In the end the user is told of a store that was made on the way: where it is,
+    and where its key is."""
+    from secrets_actor.runtime.wiring import StoreMade
 
-    local = _local_store(config, True, False)
-    source = local.source
-    if not has_data(local.folder / DATABASE_NAME):
-        source = typed(_STORES, new=True)
+    made: list[StoreMade] = []
+
+    def note(event: LifecycleEvent) -> None:
+        if isinstance(event, StoreMade):
+            made.append(event)
+
+    try:
+        yield note
+    finally:
+        for event in made:
+            click.echo(_told(event, as_json=options.as_json), err=True)
+
+
+def _told(event: StoreMade, *, as_json: bool) -> str:
+    if as_json:
+        facts = {"folder": event.folder, "key": event.sealed_by, "next": event.advice}
+        return output.as_json({"event": "store_made", **facts})
+    return printable(f"{PROGRAM}: made a store in {event.folder}; its key is in {event.sealed_by}: {event.advice}")
+
+
+def asked_for(config: Path | None, what: str = _STORES) -> tuple[Settings, MasterKeySource]:
+    """The settings, and the key of the local store made of what is typed: now, for a call does not wait for a person;
+    and twice where there is no store yet. *what* is asked for. Raises `UsageError`, and `ConfigurationError` if the
+    store is not local."""
+    from secrets_actor.backends.local.opening import DATABASE_NAME, has_data
+    from secrets_actor.runtime import local_store as runtime
+
+    settings = without_key(config)
+    folder = runtime.local_store(settings).folder
+    source = typed(what, new=not has_data(folder / DATABASE_NAME))
     if not source.present():
         raise source.missing()
-    return _without_key(config), source
+    return settings, source
 
 
-def local_store(options: Options, ask_passphrase: bool = False, *, new: bool = False) -> LocalStore:
-    """The configured store. *ask_passphrase*: its key is made of what is typed, twice for a *new* one. When the command
-    ends and the audit log has not taken its records, the user is told."""
-    store = _local_store(options.config, ask_passphrase, new)
+def local_store(
+    options: Options, ask_passphrase: bool = False, *, new: bool = False, observe: Observer | None = None
+) -> LocalStore:
+    """The configured store. *ask_passphrase*: its key is made of what is typed, twice for a *new* one. *observe* is
+    told of a store that an import makes. When the command ends and the audit log has not taken its records, the user
+    is told."""
+    store = _local_store(options.config, ask_passphrase, new, observe)
     click.get_current_context().call_on_close(lambda: _tell_unaudited(store))
     return store
 
@@ -91,16 +125,17 @@ def _tell_unaudited(store: LocalStore) -> None:
         )
 
 
-def _local_store(config: Path | None, ask_passphrase: bool, new: bool) -> LocalStore:
+def _local_store(config: Path | None, ask_passphrase: bool, new: bool, observe: Observer | None) -> LocalStore:
     from secrets_actor.runtime import local_store as runtime
     from secrets_actor.runtime.settings_source import load
 
     if not ask_passphrase:
-        return runtime.local_store(load(config), caller=caller())
-    return runtime.local_store(_without_key(config), typed(_STORES, new=new), caller=caller())
+        return runtime.local_store(load(config), caller=caller(), observe=observe)
+    source = typed(_STORES, new=new)
+    return runtime.local_store(without_key(config), source, caller=caller(), observe=observe)
 
 
-def _without_key(config: Path | None) -> Settings:
+def without_key(config: Path | None) -> Settings:
     """The settings, whatever they say of the key: its place need not even be there."""
     from secrets_actor.runtime.settings_source import load
 

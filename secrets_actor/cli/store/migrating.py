@@ -11,10 +11,13 @@ from secrets_actor.cli import output
 from secrets_actor.cli.caller import caller
 from secrets_actor.cli.failures import EPILOG, FAILED, exit_code
 from secrets_actor.cli.store.attention import bar
-from secrets_actor.cli.store.given import PATH, json_option
+from secrets_actor.cli.store.given import PATH, asked_for, json_option, made_told, without_key
+from secrets_actor.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from secrets_actor.backends.local.master_key import MasterKeySource
     from secrets_actor.cli.main import Options
+    from secrets_actor.runtime.settings import Settings
 
 
 @click.command(epilog=EPILOG)
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 @click.option("--prefix", "prefixes", multiple=True, help="Only names that begin so; may be given several times.")
 @click.option("--dry-run", is_flag=True, help="Read both stores and tell what would be done; write nothing.")
 @click.option("--overwrite", is_flag=True, help="Put the source's values in the place of others at the target.")
+@click.option("--ask-passphrase", is_flag=True, help="Type the passphrase of the source, a local store.")
+@click.option("--to-passphrase", is_flag=True, help="Type the passphrase of the target, a local store.")
 @json_option
 @click.pass_context
 def migrate(
@@ -32,6 +37,8 @@ def migrate(
     prefixes: tuple[str, ...],
     dry_run: bool,
     overwrite: bool,
+    ask_passphrase: bool,
+    to_passphrase: bool,
 ) -> None:
     """Copy all live secrets to another store, and compare.
 
@@ -40,10 +47,19 @@ def migrate(
     another value is a conflict: told by name, and never overwritten unless you say so.
     """
     from secrets_actor.cli.migration import run, stores
+    from secrets_actor.runtime import local_store as runtime
 
     options: Options = context.obj
-    here, there = stores.settings_for(source or options.config, target)
-    with stores.running(here) as old, stores.running(there) as new:
+    here, key = _store(source or options.config, "source", "--ask-passphrase", asked=ask_passphrase)
+    there, new_key = _store(target, "target", "--to-passphrase", asked=to_passphrase)
+    here, there = stores.for_both(here, there)
+    if here.backend == "local_encrypted":  # a client finds nothing where nothing is; who migrates has something there
+        runtime.local_store(here, key).check_is_there()
+    with (
+        made_told(options) as note,
+        stores.running(here, note, key) as old,
+        stores.running(there, note, new_key) as new,
+    ):
         source_secrets, target_secrets = (one.secrets.for_caller(caller()) for one in (old, new))
         names = run.names_of(source_secrets, prefixes)
         seen = 0
@@ -66,3 +82,14 @@ def migrate(
     click.echo(output.as_json(report.facts()) if options.as_json else "\n".join(report.lines()))
     if not report.is_good:
         context.exit(FAILED if report.stopped_by is None else exit_code(report.stopped_by))
+
+
+def _store(config: Path | None, side: str, option: str, *, asked: bool) -> tuple[Settings, MasterKeySource | None]:
+    """The settings of one *side*, and the key made of what is typed, if that is *asked* for, by *option*."""
+    from secrets_actor.runtime.settings_source import load
+
+    if not asked:
+        return load(config), None
+    if without_key(config).backend != "local_encrypted":
+        raise ConfigurationError((f"backend: {option} is for a local store, and the {side} is none",))
+    return asked_for(config, f"The passphrase of the {side}")
