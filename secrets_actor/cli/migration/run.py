@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from threading import Event
+from collections.abc import Callable, Collection, Iterator
+from queue import SimpleQueue
+from threading import Event, Thread
 from typing import Final
 
+from secrets_actor.actor.failures import NO_THREAD_HELP
 from secrets_actor.cli.migration.copying import Copier
 from secrets_actor.cli.migration.plan import Result
 from secrets_actor.cli.migration.report import Report
@@ -16,11 +17,13 @@ from secrets_actor.domain.errors import (
     ConfigurationError,
     CredentialsError,
     KeyFileError,
+    StartFailed,
     StoreUnavailable,
     Unreachable,
 )
 from secrets_actor.domain.operations import Filter
 from secrets_actor.domain.operations.listing import MAX_FILTER_VALUES
+from secrets_actor.otp import begin
 
 # What every other secret would meet, too.
 _ENDS_ALL: Final = (Unreachable, CredentialsError, ConfigurationError, KeyFileError, StoreUnavailable)
@@ -53,31 +56,43 @@ def migrate(
     """
     report, ended = Report(len(names), dry_run), Event()
     copier = Copier(source, target, ended.wait, overwrite, dry_run)
-    pool = ThreadPoolExecutor(workers, "migration")
     try:
-        for result in _results(pool, copier.copy, names, workers, ended):
+        for result in _results(copier.copy, names, workers, ended):
             report.add(result)
             seen(result)
             if isinstance(result.error, _ENDS_ALL):
                 report.stopped_by = report.stopped_by or result.error
-                ended.set()
     finally:  # whoever interrupts does not wait: the systems are cut off next
         ended.set()
-        pool.shutdown(wait=False, cancel_futures=True)
     return report
 
 
-def _results(
-    pool: ThreadPoolExecutor, copy: Callable[[str], Result], names: Iterable[str], workers: int, ended: Event
-) -> Iterator[Result]:
-    waiting: set[Future[Result]] = set()
-    for name in names:
-        if ended.is_set():
-            break
-        waiting.add(pool.submit(copy, name))
-        if len(waiting) >= workers:
-            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            yield from (one.result() for one in done)
-    while waiting:
-        done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-        yield from (one.result() for one in done)
+def _results(copy: Callable[[str], Result], names: Collection[str], workers: int, ended: Event) -> Iterator[Result]:
+    """What becomes of each of *names*, by as many threads as can be had, *workers* at most. Raises `StartFailed`."""
+    todo, found = iter(tuple(names)), SimpleQueue[Result | BaseException | None]()
+
+    def work() -> None:
+        try:
+            for name in todo:  # each thread takes the next one
+                if ended.is_set():
+                    break
+                result = copy(name)
+                if isinstance(result.error, _ENDS_ALL):
+                    ended.set()
+                found.put(result)
+        except BaseException as error:  # noqa: BLE001  it is raised to whoever waits for the results
+            found.put(error)
+        found.put(None)
+
+    threads = (Thread(target=work, name="migration", daemon=True) for _ in range(min(workers, len(names))))
+    running = sum(map(begin, threads))
+    if names and not running:
+        raise StartFailed(f"no thread could be started to copy with: {NO_THREAD_HELP}")
+    while running:
+        result = found.get()
+        if result is None:
+            running -= 1
+        elif isinstance(result, BaseException):
+            raise result
+        else:
+            yield result

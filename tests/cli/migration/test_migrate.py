@@ -1,7 +1,13 @@
 """`store migrate` between two accounts: what is there after, as boto3 sees it."""
 
+import pytest
+
+from secrets_actor import StartFailed
+from secrets_actor.cli.migration.run import migrate
+from secrets_actor.testing import fake_system
 from tests.cli.migration.sides import AwsSide, LocalSide, Side
 from tests.cli.program import Done, Program
+from tests.threadless import no_threads
 
 Sides = tuple[Side, Side]
 
@@ -194,3 +200,11 @@ def test_a_progress_bar_is_drawn_on_a_terminal(program: Program, sides: Sides) -
 
     assert "12/12" in terminal.transcript
     assert "copied         12" in terminal.transcript
+
+
+def test_where_there_is_no_thread_to_copy_with_it_says_so_and_copies_when_there_is() -> None:
+    with fake_system() as (system, store):
+        store.put("a", "v")
+        with no_threads(), pytest.raises(StartFailed, match=r"pids\.max"):
+            migrate(system.secrets, None, ["a"], workers=2)
+        assert migrate(system.secrets, system.secrets, ["a"], workers=2).counts["already_there"] == 1
