@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from os import PathLike, fspath
 from typing import Any, Final, Literal
 
 from secrets_actor.backends.places import shown_path, shown_variable, shown_word
 from secrets_actor.domain.masked import MaskedText
+from secrets_actor.json_text import read_json
 from secrets_actor.records import dataclass, field
 
 Kind = Literal["made", "made_at", "env", "file", "passphrase_env", "passphrase_file", "keyring", "none"]
@@ -114,6 +114,6 @@ def _wrong(*mistakes: str) -> KeyPlace:
 
 def _from_json(text: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return read_json(text)
+    except ValueError:
         return None

@@ -8,7 +8,6 @@ Rule 4: errors raised here never hold the value, and no frame that raises them h
 """
 
 import hmac
-import json
 from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
@@ -17,6 +16,7 @@ from typing import Any, Final, NoReturn, Self
 from secrets_actor.domain import block
 from secrets_actor.domain.errors import InvalidSecretValue
 from secrets_actor.domain.hidden import hide
+from secrets_actor.json_text import NestedTooDeeply, read_json
 from secrets_actor.records import dataclass
 
 MASK: Final = "****"
@@ -63,14 +63,14 @@ class SecretValue:
     def json(self) -> Any:
         """The value parsed as JSON; a byte order mark before it is no part of it, in text as in bytes.
 
-        Raises `InvalidSecretValue` when it is not JSON, or nested too deeply for Python.
+        Raises `InvalidSecretValue` when it is not JSON, or nested more than 500 deep.
         """
         try:
-            return json.loads(_without_mark(_clear(self)))
+            return read_json(_without_mark(_clear(self)))
+        except NestedTooDeeply:
+            problem = "is JSON that is nested too deeply to be read here"
         except ValueError:
             problem = "is not JSON"  # the decoder's own error quotes the document
-        except RecursionError:
-            problem = "is JSON that is nested too deeply to be read here"
         raise InvalidSecretValue(f"this secret's value {problem}; read it with reveal()")
 
     @property

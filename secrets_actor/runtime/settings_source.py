@@ -12,7 +12,6 @@ Rule 5: mistakes are returned up to `load`, whose frame holds no key, and raised
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import typing
@@ -24,6 +23,7 @@ from secrets_actor.backends.key_place import KeyPlace, place_of
 from secrets_actor.backends.places import shown_word
 from secrets_actor.domain.errors import ConfigurationError, InvalidInput, InvalidParameter
 from secrets_actor.domain.masked import MaskedText
+from secrets_actor.json_text import read_json
 from secrets_actor.paths import NoPlace, expanded
 from secrets_actor.records import fields, is_dataclass
 from secrets_actor.runtime.aws_way import way_for
@@ -295,8 +295,8 @@ def _from_json(given: Any) -> Any:
 
     if not isinstance(given, str):
         return given
-    with contextlib.suppress(ValueError, RecursionError):
-        if isinstance(found := json.loads(given), dict):
+    with contextlib.suppress(ValueError):
+        if isinstance(found := read_json(given), dict):
             return found
     raise PydanticCustomError("no_table", "Input should be a table; in the environment, a JSON object")
 

@@ -4,6 +4,7 @@ import json
 from typing import Final
 
 from secrets_actor.backends.aws.asked import ANYTHING, Asked, Json
+from secrets_actor.json_text import read_json
 from secrets_actor.records import dataclass, field
 
 TARGET_PREFIX: Final = "secretsmanager."
@@ -38,7 +39,7 @@ def json_call(action: str, payload: Json, *, deleted_if_invalid: bool = False, d
 def parse_object(body: bytes) -> Json | None:
     """*body* as a JSON object, or None when it is none."""
     try:
-        parsed = json.loads(body)
-    except (ValueError, RecursionError):
+        parsed = read_json(body)
+    except ValueError:
         return None
     return parsed if isinstance(parsed, dict) else None

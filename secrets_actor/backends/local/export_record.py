@@ -23,6 +23,7 @@ from secrets_actor.domain.operations.checks import (
 )
 from secrets_actor.domain.secret import MAX_VALUE_BYTES, SecretValue
 from secrets_actor.domain.semantics.entry import Entry, Version
+from secrets_actor.json_text import read_json
 from secrets_actor.records import dataclass
 
 # Bytes of a head. A secret with a hundred versions of twenty labels of 256 characters each is far below.
@@ -74,8 +75,8 @@ def decode(read: Callable[[int], bytes], arn_prefix: str) -> Record:
     if size > MAX_HEAD:
         raise NoRecord
     try:
-        return _record(json.loads(read(size)), read, arn_prefix)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return _record(read_json(read(size)), read, arn_prefix)
+    except (ValueError, TypeError, KeyError, AttributeError):
         pass  # their texts quote what is not as it should be, and their frames hold it
     raise NoRecord
 

@@ -5,7 +5,6 @@ Rule: what botocore takes is taken, as far as AWS could take it from there; what
       headers, `date`, and .NET's invariant one. An end without a time zone is none, to botocore as well.
 """
 
-import json
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -15,6 +14,7 @@ from secrets_actor.backends.aws.credentials.static import unsendable
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.secret import SecretValue
+from secrets_actor.json_text import read_json
 
 _FLAGS: Final = re.ASCII | re.IGNORECASE
 _ZONE: Final = r"(?P<zone>Z|UTC|GMT|[+-]\d{2}(:?\d{2})?)"
@@ -33,8 +33,8 @@ _MOMENT: Final = "no moment with a time zone, such as 2026-01-31T12:00:00Z"
 def parsed(body: bytes) -> dict[str, Any] | None:
     """The JSON object in *body*; None when there is none."""
     try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):  # bad Unicode is a ValueError
+        found = read_json(body)
+    except ValueError:  # bad Unicode is a ValueError
         return None
     return found if isinstance(found, dict) else None
 
