@@ -42,6 +42,12 @@ class Problem:
         return self._text
 
 
+class Unreadable(Problem):
+    """The file is there, and this user cannot read it."""
+
+    __slots__ = ()
+
+
 def read(path: str | os.PathLike[str], limit: int, *, pipe_seconds: float | None = None) -> bytes | Problem | None:
     """What is in *path* (`~` goes), *limit* bytes at most; None when there is no such file.
 
@@ -116,6 +122,6 @@ def _from_pipe(descriptor: int, limit: int, until: float) -> bytes:
     return content
 
 
-def _unreadable(error: OSError | ValueError) -> Problem:
+def _unreadable(error: OSError | ValueError) -> Unreadable:
     reason = (error.strerror if isinstance(error, OSError) else None) or "no path"
-    return Problem(f"cannot be read ({reason})")
+    return Unreadable(f"cannot be read ({reason})")

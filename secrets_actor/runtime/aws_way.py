@@ -51,7 +51,7 @@ def way_for(aws: AwsSettings, region: str, environ: Mapping[str, str]) -> Way:
     """The way in force. Raises `ConfigurationError` with all mistakes, which names settings, variables and the profile,
     and quotes no URL."""
     mistakes: list[str] = []
-    profile = profile_of(aws, environ)
+    profile = _or_mistake(mistakes, lambda: profile_of(aws, environ)) or NO_PROFILE
     url = _or_mistake(mistakes, lambda: _url(aws, environ, profile))
     # A choice of the settings beside a URL is a contradiction; any other one is for whoever has no URL.
     fips, dual = aws.use_fips, aws.use_dualstack

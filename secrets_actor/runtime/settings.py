@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 from secrets_actor.backends.aws.configured import NO_PROFILE, ProfileSettings
 from secrets_actor.backends.aws.credentials.static import KeySource
 from secrets_actor.backends.key_place import KeyPlace, place_of
+from secrets_actor.domain.errors import ConfigurationError, CredentialsError
 from secrets_actor.domain.masked import MaskedText
 from secrets_actor.records import dataclass, field
 
@@ -166,13 +167,23 @@ def region_of(aws: AwsSettings, environ: Mapping[str, str]) -> str | None:
 
 
 def _profile_region(aws: AwsSettings, environ: Mapping[str, str]) -> str | None:
-    return profile_of(aws, environ).text("region") or None
+    try:
+        return profile_of(aws, environ).text("region") or None
+    except ConfigurationError:
+        return None
 
 
 def profile_of(aws: AwsSettings, environ: Mapping[str, str]) -> ProfileSettings:
-    """What the profile in force says of the way to AWS: nothing where the keys are not looked for in one, either."""
+    """What the profile in force says of the way to AWS: nothing where the keys are not looked for in one, either.
+
+    Raises `ConfigurationError` for a file that is not of the form, as botocore does: it may ask for another endpoint.
+    """
     if aws.auth_method != "default":
         return NO_PROFILE
     from secrets_actor.backends.aws.credentials.shared_files import profile_settings  # reads files, and rarely
 
-    return profile_settings(environ, aws.profile)
+    try:
+        return profile_settings(environ, aws.profile)
+    except CredentialsError as exc:
+        text = str(exc)
+    raise ConfigurationError((text,))

@@ -29,7 +29,7 @@ from secrets_actor.records import fields, is_dataclass
 from secrets_actor.runtime.aws_way import way_for
 from secrets_actor.runtime.key_settings import APART, Keys, take_keys
 from secrets_actor.runtime.plain_settings import plain
-from secrets_actor.runtime.settings import AwsSettings, PrefetchSettings, Settings, region_of
+from secrets_actor.runtime.settings import AwsSettings, PrefetchSettings, Settings, profile_of, region_of
 from secrets_actor.small_files import Problem, read_text
 
 if TYPE_CHECKING:
@@ -174,8 +174,7 @@ def _build(raw: dict[str, Any], mistakes: list[str], environ: Mapping[str, str])
     settings = plain(Settings, raw, keys) or _checked(raw, keys, mistakes)
     if settings is not None:
         mistakes += _unusable(settings, environ)
-    if _lacks_region(raw, environ):
-        mistakes.append("aws.region: required with backend aws_secrets_manager, such as us-east-1 (or set AWS_REGION)")
+    mistakes += _without_region(raw, environ)
     return (None if mistakes else settings), mistakes
 
 
@@ -191,19 +190,26 @@ def _checked(raw: dict[str, Any], keys: Keys, mistakes: list[str]) -> Settings |
     return None
 
 
-def _lacks_region(raw: Mapping[str, Any], environ: Mapping[str, str]) -> bool:
+def _without_region(raw: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[str, ...]:
+    """What is wrong where a region is needed and none is to be found."""
     if raw.get("backend") != "aws_secrets_manager":
-        return False
+        return ()
     aws = raw.get("aws")
     aws = aws if isinstance(aws, dict) else {}
     if "region" in aws:  # good or not: the model has looked at it
-        return False
+        return ()
     profile, method = aws.get("profile"), aws.get("auth_method")
     source = AwsSettings(
         profile=profile if isinstance(profile, str) else None,
         auth_method=method if method in ("access_key", "iam_role") else "default",
     )
-    return region_of(source, environ) is None
+    if region_of(source, environ) is not None:
+        return ()
+    try:
+        profile_of(source, environ)
+    except ConfigurationError as error:  # it may be there
+        return error.mistakes
+    return ("aws.region: required with backend aws_secrets_manager, such as us-east-1 (or set AWS_REGION)",)
 
 
 def _unusable(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ What is compared is what botocore sends: the request is caught before it leaves,
 import os
 import re
 import tempfile
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import botocore.awsrequest
 import botocore.session
 import pytest
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ConfigParseError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -278,7 +279,28 @@ def test_an_empty_variable_means_the_usual_cas() -> None:
         assert way_for(AwsSettings(), "us-east-1", whole).ca_bundle is None
 
 
-def test_files_that_cannot_be_read_say_nothing_of_the_way() -> None:
+@pytest.mark.parametrize("environ", [{"AWS_REGION": "us-east-1"}, {}])
+@pytest.mark.parametrize("config", ["canary", "[profile p]\nendpoint_url = http://h\nendpoint_url = http://canary"])
+def test_a_file_that_is_not_of_the_form_is_a_mistake_to_botocore_too(config: str, environ: dict[str, str]) -> None:
+    """It may ask for another endpoint, or for FIPS; and without a region it is not the region that is missing."""
+    with machine(config, environ) as whole:
+        with pytest.raises(ConfigParseError):
+            botocore.session.Session().create_client("secretsmanager", "us-east-1")
+        with pytest.raises(ConfigurationError) as caught:
+            load(Settings(backend="aws_secrets_manager"), whole)
+        keys = AwsSettings(auth_method="access_key", region="us-east-1")
+        assert load(Settings(backend="aws_secrets_manager", aws=keys), whole).aws == keys
+
+    (mistake,) = caught.value.mistakes
+    assert mistake.startswith(
+        "AWS's shared file ~/.aws/config (or where AWS_CONFIG_FILE points) is not understood from"
+    )
+    assert "canary" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_file_that_cannot_be_read_says_nothing_of_the_way_as_for_botocore() -> None:
     """Who looks for keys there tells it."""
-    with machine("canary", {"AWS_REGION": "us-east-1"}) as whole:
+    file = "/proc/self/mem"  # to root, too
+    with machine("", {"AWS_REGION": "us-east-1", "AWS_CONFIG_FILE": file, "AWS_PROFILE": "default"}) as whole:
+        assert botocore.session.Session().full_config["profiles"] == {}
         assert way_for(AwsSettings(), "us-east-1", whole).endpoint_url is None

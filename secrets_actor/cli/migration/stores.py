@@ -13,7 +13,7 @@ from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.otp import Observer
 from secrets_actor.paths import expanded
 from secrets_actor.records import replace
-from secrets_actor.runtime.settings import PrefetchSettings, Settings, region_of
+from secrets_actor.runtime.settings import PrefetchSettings, Settings, profile_of, region_of
 from secrets_actor.runtime.system import System
 from secrets_actor.runtime.wiring import kit_for
 
@@ -59,9 +59,12 @@ def _fresh(settings: Settings) -> Settings:
 def _paced(settings: Settings, environ: Mapping[str, str]) -> Settings:
     """At AWS, with a send rate that follows its throttling: many writes are more than its 50 a second (service quotas:
     CreateSecret, PutSecretValue and UpdateSecret)."""
-    if settings.backend == "local_encrypted" or settings.aws.retry_mode or environ.get("AWS_RETRY_MODE"):
+    aws = settings.aws
+    if settings.backend == "local_encrypted" or aws.retry_mode or environ.get("AWS_RETRY_MODE"):
         return settings
-    return replace(settings, aws=replace(settings.aws, retry_mode="adaptive"))
+    if profile_of(aws, environ).text("retry_mode"):
+        return settings
+    return replace(settings, aws=replace(aws, retry_mode="adaptive"))
 
 
 def _folder(settings: Settings) -> Path:

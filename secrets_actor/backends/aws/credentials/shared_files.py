@@ -4,11 +4,11 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-from secrets_actor.backends.aws.configured import NO_PROFILE, ProfileSettings, Value
+from secrets_actor.backends.aws.configured import ProfileSettings, Value
 from secrets_actor.backends.aws.credentials.profiles import Profiles, Unparsable, combine, parse
 from secrets_actor.domain.errors import CredentialsError
 from secrets_actor.paths import NoPlace, expanded
-from secrets_actor.small_files import Problem, read_text
+from secrets_actor.small_files import Problem, Unreadable, read_text
 
 CONFIG_VARIABLE: Final = "AWS_CONFIG_FILE"
 CREDENTIALS_VARIABLE: Final = "AWS_SHARED_CREDENTIALS_FILE"
@@ -18,10 +18,11 @@ DEFAULT_PROFILE: Final = "default"
 _MAX_FILE: Final = 1_048_576  # bytes
 
 
-def read_profiles(environ: Mapping[str, str]) -> Profiles:
-    """What both files say now. A file that is not there is empty. Raises `CredentialsError`."""
-    config = _sections(environ, CONFIG_VARIABLE, "~/.aws/config")
-    return combine(config, _sections(environ, CREDENTIALS_VARIABLE, "~/.aws/credentials"))
+def read_profiles(environ: Mapping[str, str], *, readable: bool = True) -> Profiles:
+    """What both files say now. A file that is not there is empty; so is one that this user cannot read, unless it has
+    to be *readable*. Raises `CredentialsError`."""
+    config = _sections(environ, CONFIG_VARIABLE, "~/.aws/config", readable)
+    return combine(config, _sections(environ, CREDENTIALS_VARIABLE, "~/.aws/credentials", readable))
 
 
 def profile_name(environ: Mapping[str, str]) -> str | None:
@@ -36,20 +37,20 @@ def profile_variable(environ: Mapping[str, str]) -> str | None:
 
 
 def profile_settings(environ: Mapping[str, str], profile: str | None = None) -> ProfileSettings:
-    """What *profile* says, or the one in force. Nothing, when the files cannot be read: who looks for keys there says
-    so."""
-    try:
-        return read_profiles(environ).settings(profile or profile_name(environ) or DEFAULT_PROFILE)
-    except CredentialsError:
-        return NO_PROFILE
+    """What *profile* says, or the one in force. Who looks for keys in a file that this user cannot read says
+    so; here it says nothing, as to botocore. Raises `CredentialsError` for one that is not of the form."""
+    return read_profiles(environ, readable=False).settings(profile or profile_name(environ) or DEFAULT_PROFILE)
 
 
 def profile_region(environ: Mapping[str, str], profile: str | None = None) -> str | None:
-    """The region of *profile*, or of the one in force."""
-    return profile_settings(environ, profile).text("region") or None
+    """The region of *profile*, or of the one in force. None, too, when a file does not hold."""
+    try:
+        return profile_settings(environ, profile).text("region") or None
+    except CredentialsError:
+        return None
 
 
-def _sections(environ: Mapping[str, str], variable: str, usual: str) -> dict[str, dict[str, Value]]:
+def _sections(environ: Mapping[str, str], variable: str, usual: str, readable: bool) -> dict[str, dict[str, Value]]:
     path = environ.get(variable)
     if not path and "HOME" not in environ and environ is not os.environ:
         return {}  # an environment without a home has no usual place
@@ -66,6 +67,6 @@ def _sections(environ: Mapping[str, str], variable: str, usual: str) -> dict[str
             return parse(found.replace("\r\n", "\n").replace("\r", "\n"))
         except Unparsable as exc:
             found = Problem(f"is {exc}")
-    if found is None:
+    if found is None or (isinstance(found, Unreadable) and not readable):
         return {}
     raise CredentialsError(f"AWS's shared file {usual} (or where {variable} points) {found}; mend or move it")
