@@ -123,7 +123,7 @@ def moment(when: datetime | None) -> str | None:
 
 def drawing(tree: Tree) -> str:
     """The tree, one line a process."""
-    return "\n".join([printable(line) for line in str(tree).splitlines()])
+    return "\n".join([printable(line) for line in str(tree).split("\n")])
 
 
 def tree_facts(tree: Tree) -> dict[str, Any]:

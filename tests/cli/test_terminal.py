@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from secrets_actor.cli.output import drawing, info_table
+from secrets_actor.domain.secret import SecretInfo
+from secrets_actor.otp.tree import Tree, TreeNode
 from tests.cli.program import Done, Program, finished
 from tests.servers.account import Keys
 from tests.servers.behaviours import answer_json, aws_error
@@ -31,6 +34,12 @@ VERSION = {
 def is_harmless(text: str, lines: int) -> bool:
     """Whether it is so many lines of what prints."""
     return all(line.isprintable() for line in text.split("\n")) and text.count("\n") == lines
+
+
+def test_names_in_a_table_and_a_status_in_the_tree_are_told_in_lines_that_print() -> None:
+    status = EVIL.replace("\n", "")
+    assert is_harmless(info_table([SecretInfo(f"db{EVIL}", ARN)]), lines=1)
+    assert is_harmless(drawing(Tree(TreeNode("db", "worker", "running", "permanent", status=status))), lines=0)
 
 
 def test_what_a_server_says_is_told_in_lines_that_print(program: Program) -> None:
