@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from secrets_actor import InvalidParameter, Request
 from secrets_actor.json_text import MAX_DEPTH, NestedTooDeeply, read_json
 
 LETTERS: Final = st.text(st.sampled_from('[]{}"\\:,a\u20ac'), max_size=8)
@@ -102,3 +103,13 @@ def test_a_thread_with_a_small_stack_lives_through_what_is_nested_without_end() 
     done = subprocess.run([sys.executable, "-c", SMALL_STACK], capture_output=True, text=True, timeout=60, check=False)
 
     assert (done.returncode, done.stdout.split()) == (0, ["InvalidSecretValue", "InvalidSecretValue", "list"])
+
+
+@pytest.mark.parametrize("levels", [MAX_DEPTH, 900, 970, 985, 2000])
+def test_a_payload_that_is_nested_too_deeply_is_refused_where_it_is_given(levels: int) -> None:
+    payload: list[Any] = []
+    for _ in range(levels - 1):
+        payload = [payload]
+
+    with pytest.raises(InvalidParameter):
+        Request("GetNewThing", {"a": payload})

@@ -8,6 +8,7 @@ from typing import Any, NoReturn, Self
 from secrets_actor.domain.errors import InvalidParameter
 from secrets_actor.domain.hidden import hide
 from secrets_actor.domain.secret import MASK
+from secrets_actor.json_text import read_json
 
 
 class MaskedObject:
@@ -101,6 +102,8 @@ def _encoded(members: Mapping[str, Any]) -> str:
     if not isinstance(members, Mapping):
         return ""
     try:
-        return json.dumps(dict(members), allow_nan=False)
+        text = json.dumps(dict(members), allow_nan=False)
+        read_json(text)  # else whoever reveals it, a worker for one, could be the first to find that it cannot be read
     except (TypeError, ValueError, RecursionError):
         return ""
+    return text
