@@ -5,12 +5,13 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from secrets_actor.clock import now as clock_now
+from tests import tallies
 from tests.servers.ministack import Ministack
 from tests.servers.moto import MotoServer
 
@@ -38,6 +39,22 @@ def pytest_configure() -> None:
     _patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     for name in ("NO_PROXY", "no_proxy"):
         _patch.setenv(name, ",".join(filter(None, [os.environ.get(name), "127.0.0.1", "localhost"])))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """The end of a process of tests."""
+    tallies.hand_on(session.config)
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_testnodedown(node: Any) -> None:
+    """One of several processes of tests has ended."""
+    tallies.take_in(getattr(node, "workeroutput", {}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What the whole run has counted."""
+    tallies.tell(terminalreporter)
 
 
 def pytest_unconfigure() -> None:

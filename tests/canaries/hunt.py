@@ -30,12 +30,12 @@ from secrets_actor import System
 from secrets_actor.extras.opentelemetry import Tracing
 from secrets_actor.extras.prometheus import SystemCollector
 from tests.canaries.forms import forms
+from tests.tallies import SEARCHED
 
 TESTS: Final = str(Path(__file__).resolve().parents[1])
 NOT_OURS: Final = ("botocore", "boto3", "urllib3", "s3transfer")
 # Instances of these packages' classes are asked for their repr, wherever they are.
 SHOWN_PACKAGES: Final = frozenset({"secrets_actor", "pykka"})
-TOTALS: Final[Counter[str]] = Counter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +215,7 @@ class Hunt:
 
     def nothing_was_found(self, **at_least: int) -> None:
         """Fail if a canary was found, or if too little was searched: *at_least* so many of each kind."""
-        TOTALS.update(self.counts)
+        SEARCHED.update(self.counts)
         assert self.counts["half made"] < 10, "objects of ours that cannot be shown"
         found = self.leaks()
         places = {(leak.what, leak.where): leak for leak in found}.values()

@@ -1,4 +1,4 @@
-"""The store of each test: one for every backend. And the list of known divergences at the end of a run."""
+"""The store of each test: one for every backend."""
 
 import uuid
 from collections.abc import Iterator
@@ -8,9 +8,9 @@ from typing import Final
 import pytest
 
 from secrets_actor.domain.ports import BackendKit
-from tests.contract.divergences import BACKENDS, DIVERGENCES, EMULATORS, FAKE, LIVE, LOCAL, MINISTACK, MOTO
+from tests.contract.divergences import BACKENDS, EMULATORS, FAKE, LIVE, LOCAL, MINISTACK, MOTO
 from tests.contract.live import initial_environment, live_account
-from tests.contract.store import LIVE_PATIENCE, OBSERVED, RECOVERY_WINDOW, Store, aws_kit
+from tests.contract.store import LIVE_PATIENCE, RECOVERY_WINDOW, Store, aws_kit
 from tests.servers.account import allow_everything
 from tests.servers.ministack import Ministack
 from tests.servers.moto import MotoServer
@@ -74,13 +74,3 @@ def _live_store() -> Iterator[Store]:
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """An empty store with an open backend, for each backend in turn."""
     yield from opened_store(request.param, request)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say where the emulators are known to differ from AWS, and which of these this run has met."""
-    if not OBSERVED:
-        return
-    terminalreporter.section("known divergences of the emulators")
-    for (where, topic), known in sorted(DIVERGENCES.items()):
-        met = "met" if (where, topic) in OBSERVED else "not met in this run"
-        terminalreporter.line(f"{where} {topic} ({met}): {known.instead}; AWS: {known.aws}")

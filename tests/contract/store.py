@@ -25,6 +25,7 @@ from secrets_actor.domain.ports import Answer, Backend, BackendKit, CallContext,
 from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, Secret, SecretInfo, SecretValue, SetReceipt
 from tests.contract.divergences import BACKENDS, DIVERGENCES, LIVE
 from tests.servers.account import REGION, Keys
+from tests.tallies import MET
 
 T = TypeVar("T")
 SECONDS: Final = 15.0
@@ -32,7 +33,6 @@ RECOVERY_WINDOW: Final = 12
 # Seconds. ListSecrets may miss what happened in the last five minutes (AWS's API reference).
 LIVE_PATIENCE: Final = 600.0
 _GLANCE: Final = 5.0
-OBSERVED: Final[set[tuple[str, str]]] = set()
 
 
 def static_source(keys: Keys) -> CredentialSource:
@@ -100,7 +100,7 @@ class Store:
         """Whether this emulator is known to differ in *topic*. Notes that the topic was met."""
         known = (self.where, topic) in DIVERGENCES
         if known:
-            OBSERVED.add((self.where, topic))
+            MET.add((self.where, topic))
         return known
 
     def ask(self, operation: Operation[T], *, seconds: float = SECONDS) -> Answer[T]:

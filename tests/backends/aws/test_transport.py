@@ -97,7 +97,7 @@ def test_two_members_of_gzip_are_one_body() -> None:
         (b"body", "br"),
         (b"body", "gzip, gzip"),
         (b"body", "gzip"),
-        (gzip.compress(b"body")[:-9], "gzip"),
+        (gzip.compress(b"body", mtime=0)[:-9], "gzip"),
         (b"", "gzip"),
     ],
 )
