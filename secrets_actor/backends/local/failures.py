@@ -18,7 +18,7 @@ _UNAVAILABLE: Final = {
     23: _PERMISSION,  # SQLITE_AUTH
     14: "cannot be opened; give this user the right to read and write the file and its folder",  # SQLITE_CANTOPEN
     8: "cannot be written; give this user the right to write the file, those beside it that end in -wal and -shm, "
-    "and their folder; if he has it, the file is damaged: bring it back from a copy",  # SQLITE_READONLY
+    "and their folder; where that right is there, the file is damaged: bring it back from a copy",  # SQLITE_READONLY
     7: "cannot be used: memory ran out; try again",  # SQLITE_NOMEM
 }
 # They last until somebody mends them: another try meets them again.

@@ -18,7 +18,9 @@ class OneAtATime:
 
     def missing(self) -> KeySourceError:
         """The error for a place that has nothing."""
-        return self._error(f"holds nothing; {self._reader.remedy}")
+        return self._error(
+            f"holds nothing; {self._reader.remedy}. A store that is there already opens with its own key alone"
+        )
 
     def load_next(self, derivation: Derivation | None = None) -> None:
         """There is none."""
