@@ -44,7 +44,11 @@ def test_the_tree_on_the_page_is_the_running_one() -> None:
         system.subscribe("db/password", print)
         system.secrets.prefetch(["db/password"])
         gate.wait_until_held()
-        for supervisor in ("workers", "subscribers", "errands"):  # a child is at work before its supervisor has noted it
+        for supervisor in (
+            "workers",
+            "subscribers",
+            "errands",
+        ):  # a child is at work before its supervisor has noted it
             call(system.whereis(supervisor), WhichChildren())
         found = running(system.tree().root)
 

@@ -21,31 +21,36 @@ def served(face: Callable[[System], System], *script: Behaviour) -> Iterator[tup
             yield face(system).secrets, server
 
 
-def page(token: str | None) -> Behaviour:
-    """One page of either list, and the end of the connection."""
-    listed = {"SecretList": [{"Name": "a", "ARN": ARN}], "Versions": [{"VersionId": "v" * 32}]}
-    return answer_json({"Name": "a", "ARN": ARN, "NextToken": token, **listed}, last=True)
+SECRETS: Final = {"SecretList": [{"Name": "a", "ARN": ARN}]}
+VERSIONS: Final = {"Name": "a", "ARN": ARN, "Versions": [{"VersionId": "v" * 32}]}
 
 
-LISTS: Final[list[Callable[[Secrets], list[Any]]]] = [
-    lambda secrets: list(secrets.iterate()),
-    lambda secrets: list(secrets.versions("a")),
+def page(token: str | None, content: dict[str, Any]) -> Behaviour:
+    """One page of a list, and the end of the connection."""
+    return answer_json({**content, "NextToken": token}, last=True)
+
+
+Listed = Callable[[Secrets], list[Any]]
+# What is asked for, and what is on each page.
+LISTS: Final[list[tuple[Listed, dict[str, Any]]]] = [
+    (lambda secrets: list(secrets.iterate()), SECRETS),
+    (lambda secrets: list(secrets.versions("a")), VERSIONS),
 ]
 
 
-@pytest.mark.parametrize("listed", LISTS, ids=["iterate", "versions"])
+@pytest.mark.parametrize(("listed", "content"), LISTS, ids=["iterate", "versions"])
 @pytest.mark.parametrize("tokens", ["AA", "ABA", "ABCDBCDBCD"])
 def test_a_list_that_goes_round_in_circles_is_told(
-    listed: Callable[[Secrets], list[Any]], tokens: str, face: Callable[[System], System]
+    listed: Listed, content: dict[str, Any], tokens: str, face: Callable[[System], System]
 ) -> None:
-    with served(face, *map(page, tokens), page(None)) as (secrets, server):
+    with served(face, *(page(token, content) for token in tokens), page(None, content)) as (secrets, server):
         with pytest.raises(InvalidAnswer, match="in circles"):
             listed(secrets)
 
         assert len(server.requests) <= len(tokens)
 
 
-@pytest.mark.parametrize("listed", LISTS, ids=["iterate", "versions"])
-def test_a_list_that_ends_is_whole(listed: Callable[[Secrets], list[Any]], face: Callable[[System], System]) -> None:
-    with served(face, *map(page, "ABCDEFG"), page(None)) as (secrets, _):
+@pytest.mark.parametrize(("listed", "content"), LISTS, ids=["iterate", "versions"])
+def test_a_list_that_ends_is_whole(listed: Listed, content: dict[str, Any], face: Callable[[System], System]) -> None:
+    with served(face, *(page(token, content) for token in "ABCDEFG"), page(None, content)) as (secrets, _):
         assert len(listed(secrets)) == 8
