@@ -205,7 +205,7 @@ class System(AsyncFace, Looking):
         if differing:
             remedy = "not while the system runs: stop it, and start one with the new settings"
             raise ConfigurationError(tuple(f"{name}: {remedy}" for name in differing))
-        found = kit or kit_for(settings, self._parts.node.observe)
+        found = kit or kit_for(settings, self._parts.reports.from_worker)
         if self._is_ready():
             self._tell(UseStore(found))
         else:

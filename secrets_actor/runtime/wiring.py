@@ -78,7 +78,7 @@ def assemble(
     return Parts(
         settings=settings,
         node=node,
-        present=PresentKit(kit or kit_for(settings, observe)),
+        present=PresentKit(kit or kit_for(settings, observe.from_worker)),
         cache=cache,
         subscriptions=subscriptions,
         trail=AuditTrail(node.name(AUDIT), node.clock, audit_rules(settings), meters, audit_log.is_wanted),
@@ -124,7 +124,7 @@ def assemble_afresh(parts: Parts, *, observer: Observer | None = None, kit: Back
     parts.node.start_afresh(observe)
     return replace(
         parts,
-        present=PresentKit(kit or kit_for(settings, observe)),
+        present=PresentKit(kit or kit_for(settings, observe.from_worker)),
         audit_log=AuditLog(logger, parts.meters),
         reports=observe,
     )

@@ -9,6 +9,7 @@ Rule 3: logging never raises into a caller. What could not be written is counted
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, Literal
@@ -55,6 +56,17 @@ class Log:
         except Exception:  # noqa: BLE001 - rule 3; the event will tell
             return True
 
+    def load(self, level: int) -> None:
+        """Load what writes an event of this level, if one would be written: it takes a moment. Never raises."""
+        if self.wants(level):
+            with suppress(Exception):  # rule 3; the event will tell
+                self._writer()
+
+    def _writer(self) -> Any:
+        if self._bound is None:
+            self._bound = self._bind(_Lines(self._outlet))  # two threads may both do it: they are equal
+        return self._bound
+
     def debug(self, event: str, /, **facts: object) -> None:
         """For developers; written only through the host's logging, when that asks for it."""
         self.log(logging.DEBUG, event, **facts)
@@ -82,9 +94,7 @@ class Log:
     def _write(self, level: int, event: str, facts: dict[str, object]) -> bool:
         try:
             if self._outlet.wants(level):
-                if self._bound is None:
-                    self._bound = self._bind(_Lines(self._outlet))  # two threads may both do it: they are equal
-                self._bound.log(level, event, **facts)
+                self._writer().log(level, event, **facts)
                 self._problem = None
         except Exception as error:  # noqa: BLE001 - rule 3: whatever a stream or a host's handler raises
             self._problem = _in_words(error)

@@ -63,6 +63,13 @@ class Reports:
         if self._tells is not None:
             self._tells.post(event)
 
+    def from_worker(self, event: LifecycleEvent, /) -> None:
+        """Take note of *event*, and load here what the log needs for it. A worker's caller waits for libraries anyway.
+        A courier would load it behind everybody's back, and a fork that Python does not hear of would leave it half
+        loaded in the child."""
+        self._log.load(level_of(type(event).__name__))
+        self(event)
+
     def close(self, patience: float) -> None:
         """Have all that was told delivered, and the log give up what it holds; wait up to *patience* seconds for that.
         What comes later is delivered all the same."""

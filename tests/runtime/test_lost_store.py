@@ -19,6 +19,7 @@ from secrets_actor import (
 )
 from secrets_actor.actor.prefetcher import PrefetchDone
 from secrets_actor.otp import LifecycleEvent
+from tests.backends.local.helpers import run_python
 
 
 @pytest.fixture
@@ -126,3 +127,21 @@ def test_a_store_that_may_never_be_made_is_missed_by_all(folder: Path) -> None:
             with pytest.raises(StoreUnavailable, match="mount its disk"):
                 deed()
     assert not folder.exists()
+
+
+def test_the_library_that_tells_of_a_new_store_is_loaded_by_the_worker_of_the_set(folder: Path) -> None:
+    """Not behind everybody's back: a fork that Python does not hear of would leave it half loaded in the child."""
+    ran = run_python(
+        "import sys, threading, secrets_actor\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'structlog':\n"
+        "            print(threading.current_thread().name.partition('#')[0], flush=True)\n"
+        "settings = secrets_actor.Settings(local=secrets_actor.LocalSettings(path=sys.argv[1]))\n"
+        "with secrets_actor.start(settings) as system:\n"
+        "    sys.meta_path.insert(0, Finder())\n"
+        "    system.secrets.set('a', 'one')\n",
+        str(folder),
+    )
+
+    assert ran.stdout.split() == ["worker"], ran.stderr
