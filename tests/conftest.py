@@ -20,8 +20,11 @@ LEAVE_SECONDS: Final = 5.0
 FOREIGN: Final = ("AWS_", "SECRETS_ACTOR_")
 
 # How long an example takes is the machine's business: it may be busy, or make hypothesis's tables for the first time.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")
+ANY_MACHINE: Final = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Who waits for the tests has a third of the examples; .ci/run asks for them all: --hypothesis-profile=whole.
+settings.register_profile("whole", ANY_MACHINE)
+settings.register_profile("quick", ANY_MACHINE, max_examples=30)
+settings.load_profile("quick")
 
 # Ours for the whole run, collection included.
 _patch: Final = pytest.MonkeyPatch()

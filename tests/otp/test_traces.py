@@ -31,6 +31,8 @@ def _scenario(item: pytest.Item) -> Path | None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_scenario_goes_as_it_went_in_erlang(path: Path, outcomes: dict[Path, Future[Outcome]]) -> None:
     outcome = outcomes[path].result(timeout=60)
+    if not outcome.passed:  # its steps are tens of milliseconds apart: a machine that stalled came too late for one
+        outcome = replay(load(path))
     assert outcome.passed or outcome.skipped, "\n".join(outcome.problems)
 
 

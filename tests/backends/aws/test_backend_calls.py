@@ -67,7 +67,7 @@ def test_a_set_by_arn_updates_at_once() -> None:
 
 
 def test_a_delete_that_names_no_window_gets_the_configured_one() -> None:
-    with FaultyServer(answer_json({**NAMED, "DeletionDate": 1})) as server:
+    with FaultyServer(answer_json({"Name": "a", "ARN": ARN, "DeletionDate": 1})) as server:
         backend = connect(server.url, window=12)
         do(backend, Delete("a"))
         backend.close()
