@@ -151,10 +151,10 @@ class Secret:
             self._source = source
         put_block(self, block.pack(self._name, arn, value, version_id, stages, created_at))
 
-    @classmethod
-    def seen(cls, name: str, kept: bytes, now: float) -> "Secret":
+    @staticmethod
+    def seen(name: str, kept: bytes, now: float) -> "Secret":
         """The secret in a copy of a table's block, as it is at clock time *now*."""
-        found = _new(cls)
+        found: Secret = BlankSecret()
         found._name, found._seen_at = name, now
         put_block(found, kept)
         return found
@@ -244,7 +244,15 @@ class Secret:
         raise TypeError("a Secret cannot be pickled; pass its name and get it where it is needed")
 
 
-_new: Final = Secret.__new__
+class BlankSecret(Secret):
+    """A `Secret` whose making takes no arguments: a third cheaper, which a cached get notices. In all else it is one,
+    down to the name of its class."""
+
+    __slots__ = ()
+    __init__ = object.__init__
+
+
+BlankSecret.__name__ = BlankSecret.__qualname__ = Secret.__name__
 # All but the name, in clear: for the cache table, and who counts what it gave.
 block_of: Callable[[Secret], bytes]
 put_block: Callable[[Secret, bytes], None]

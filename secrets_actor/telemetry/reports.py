@@ -59,7 +59,8 @@ class Reports:
     def __call__(self, event: LifecycleEvent, /) -> None:
         """Take note of *event*."""
         self._counter(event)
-        self._writes.post(event)
+        if self._log.wants(level_of(type(event).__name__)):  # each job makes one that hardly any log wants
+            self._writes.post(event)
         if self._tells is not None:
             self._tells.post(event)
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from secrets_actor.otp import events
 from secrets_actor.otp.events import LifecycleEvent
 from secrets_actor.telemetry.logs import Log, make_logger
-from secrets_actor.telemetry.reports import LifecycleReporter, event_name, facts_of, level_of
+from secrets_actor.telemetry.reports import LifecycleReporter, Reports, event_name, facts_of, level_of
 from tests.telemetry.conftest import Lines
 
 KINDS = [one for one in vars(events).values() if isinstance(one, type) and issubclass(one, LifecycleEvent)]
@@ -94,3 +95,12 @@ def test_an_event_that_cannot_be_read_is_counted_and_raises_nothing(log: Log) ->
     LifecycleReporter(log)(Spiteful())
 
     assert log.dropped == 1
+
+
+def test_an_event_that_the_log_does_not_want_wakes_nobody() -> None:
+    logging.getLogger("secrets_actor").setLevel(logging.NOTSET)  # the root's level, which is WARNING, is in force
+    reports = Reports(lambda _event: None, make_logger(format="json", output="logging"), None)
+
+    reports(events.ProcessStarted("worker", 1))
+    assert "log courier" not in {thread.name for thread in threading.enumerate()}
+    reports.close(1.0)
