@@ -52,6 +52,7 @@ def test_all_secrets_go_from_store_to_store(program: Program, other: Program, wo
     assert {**theirs, "age": 0} == {**ours, "age": 0}
 
 
+@pytest.mark.slow
 def test_nothing_is_overwritten_unless_asked_for(program: Program, other: Program, words: str, tmp_path: Path) -> None:
     file = str(tmp_path / "export")
     program("set", "app", stdin=b"hunter1")
@@ -83,6 +84,7 @@ def test_a_key_in_any_form_opens(program: Program, other: Program, tmp_path: Pat
     assert other("get", "app", "--raw").stdout == b"hunter1"
 
 
+@pytest.mark.slow
 def test_what_does_not_open_is_told_apart(program: Program, words: str, tmp_path: Path) -> None:
     file, key = tmp_path / "export", private(tmp_path / "key", os.urandom(32))
     program("set", "app", stdin=b"hunter1")

@@ -279,6 +279,7 @@ def on_terminal(program: Program, *arguments: str, times: int = 1, words: str = 
         return f"{status}: {terminal.transcript}"
 
 
+@pytest.mark.slow
 def test_a_store_under_a_typed_passphrase_is_used_by_every_command(program: Program, tmp_path: Path) -> None:
     (tmp_path / "value").write_text("of the secret")
     first = on_terminal(program, "set", "a", "--value-file", str(tmp_path / "value"), times=2)
@@ -299,6 +300,7 @@ def test_a_store_under_a_typed_passphrase_is_used_by_every_command(program: Prog
     assert "(another passphrase)" in on_terminal(program, "get", "a", words=f"other {CANARY}")
 
 
+@pytest.mark.slow
 def test_a_migration_asks_for_the_passphrase_of_each_side(program: Program, tmp_path: Path) -> None:
     (tmp_path / "value").write_text("of the secret")
     on_terminal(program, "set", "a", "--value-file", str(tmp_path / "value"), times=2)

@@ -70,6 +70,7 @@ def config(path: Path, folder: Path, key: str) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 def test_the_key_moves_to_another_place(user: Program, tmp_path: Path) -> None:
     folder, words = user.home / FOLDER, private(tmp_path / "words", f"{CANARY} correct\n".encode())
     new = config(tmp_path / "new.toml", folder, f'{{ passphrase = {{ file = "{words}" }} }}')
@@ -112,6 +113,7 @@ def test_the_key_moves_to_another_place(user: Program, tmp_path: Path) -> None:
     assert values(folder) == all_of_it()
 
 
+@pytest.mark.slow
 def test_passphrases_are_typed_and_never_shown(user: Program, tmp_path: Path) -> None:
     folder, words = user.home / FOLDER, private(tmp_path / "words", f"{CANARY} typed".encode())
     unset = user.with_settings(SECRETS_ACTOR_LOCAL__KEY='{"passphrase": {"env": "NOT_SET"}}')
