@@ -297,11 +297,12 @@ def test_the_host_s_structlog_configuration_is_neither_read_nor_changed(log: Log
 
 
 def test_making_a_logger_configures_nothing() -> None:
-    make_logger(format="json", output="logging")
+    ours = logging.getLogger("secrets_actor")
+    before = [*ours.handlers], ours.level, ours.disabled, ours.propagate
+    make_logger(format="json", output="logging").warning("told")
 
     assert not structlog.is_configured()
-    assert logging.getLogger("secrets_actor").handlers == []
-    assert logging.getLogger("secrets_actor").level == logging.NOTSET
+    assert ([*ours.handlers], ours.level, ours.disabled, ours.propagate) == before
 
 
 def test_importing_telemetry_does_not_load_structlog() -> None:
