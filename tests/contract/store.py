@@ -149,6 +149,7 @@ class Store:
         return left
 
     def _delete_for_good(self, name: str) -> None:
+        perform(self.backend, self.kit, Describe(name))  # where there is none, moto's delete names another one
         delete = Delete(name, force=True)
         try:
             perform(self.backend, self.kit, delete)

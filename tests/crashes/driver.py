@@ -89,7 +89,8 @@ class Driver:
 
     def _one(self, aim: str) -> None:
         plan, states = self._planned(rekeys=aim != "beside")
-        if aim == "rekey":
+        # A first child may have been killed before it had made a store: there is nothing to rekey then.
+        if aim == "rekey" and is_there(self._folder, KeyFile(self._folder / KEY_NAME)):
             plan.insert(0, Rekey(self._chance.random() < 0.7))
             states.insert(0, states[0])
         with contextlib.ExitStack() as stack:
