@@ -59,17 +59,26 @@ class CredentialState:
 
     def phase(self, now: datetime) -> Phase:
         """How good the keys are at *now*."""
-        if self.credentials is None or self.fetched_at is None:
+        fresh_until = self.fresh_until()
+        if self.credentials is None or self.fetched_at is None or fresh_until is None:
             return Phase.ABSENT
+        if now < fresh_until:
+            return Phase.FRESH
         end = self.credentials.expires_at
         if end is None:
-            return Phase.FRESH if now < self.fetched_at + RECHECK else Phase.DUE
+            return Phase.DUE
         if now >= end:
             return Phase.EXPIRED
-        life = end - self.fetched_at
-        if now >= end - min(MANDATORY, life / MANDATORY_SHARE):
-            return Phase.URGENT
-        return Phase.DUE if now >= end - min(ADVISORY, life / ADVISORY_SHARE) else Phase.FRESH
+        return Phase.URGENT if now >= end - min(MANDATORY, (end - self.fetched_at) / MANDATORY_SHARE) else Phase.DUE
+
+    def fresh_until(self) -> datetime | None:
+        """When the keys stop being fresh; None without any. Keys that had ended when they came never were."""
+        if self.credentials is None or self.fetched_at is None:
+            return None
+        end = self.credentials.expires_at
+        if end is None:
+            return self.fetched_at + RECHECK
+        return end - min(ADVISORY, max(end - self.fetched_at, timedelta()) / ADVISORY_SHARE)
 
     def usable(self, now: datetime) -> Credentials | None:
         """The keys, if a request may be signed with them."""

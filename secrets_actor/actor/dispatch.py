@@ -118,7 +118,7 @@ class Dispatcher:
         if refusal is not None:
             self._outcomes.failed(flight, refusal)
             return
-        if self._kit.credentials is not None:
+        if self._kit.credentials is not None and not self._keys.are_fresh():
             if self._keys.must_wait():
                 self._fetches.lock_out(flight)
                 self._assign()

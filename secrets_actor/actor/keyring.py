@@ -44,18 +44,26 @@ class Keyring:
         self._anchor = at = wall_clock()
         self._looked = at, seconds()
         self._state = CredentialState()
+        self._fresh_until: tuple[datetime, float] | None = None  # by the one clock and by the other
         self._locked_out: list[Flight] = []
+
+    def are_fresh(self) -> bool:
+        """Whether there are keys, and nothing is to be done about them: the common case, told quickly."""
+        if self._fresh_until is None:
+            return False
+        wall, seconds = self._fresh_until
+        return self._seconds() < seconds and self._wall_clock() < wall
 
     def start_fetch(self) -> bool:
         """Whether a fetch must be started now; from then on it counts as under way."""
         if not self._state.wants_fetch(self._now()):
             return False
-        self._state = self._state.fetching()
+        self._become(self._state.fetching())
         return True
 
     def current(self) -> Credentials | None:
         """The keys, if a request may be signed with them."""
-        return self._state.usable(self._now())
+        return self._state.credentials if self.are_fresh() else self._state.usable(self._now())
 
     def must_wait(self) -> bool:
         """Whether a new flight has to wait for a fetch, though there may be keys still."""
@@ -81,7 +89,7 @@ class Keyring:
         passed = self._anchor + timedelta(seconds=seconds - self._looked[1])
         self._anchor = passed if end is not None and passed < end <= wall else wall
         self._looked = wall, seconds
-        self._state = self._state.fetched(credentials, self._anchor)
+        self._become(self._state.fetched(credentials, self._anchor))
         return self._release()
 
     def rests(self) -> bool:
@@ -90,11 +98,11 @@ class Keyring:
 
     def go_on(self) -> None:
         """The fetch that hung has ended after all."""
-        self._state = replace(self._state, hung=False)
+        self._become(replace(self._state, hung=False))
 
     def failed(self, hung: bool = False) -> list[Flight]:
         """The fetch came to nothing, because it *hung* or otherwise; those who waited for it."""
-        self._state = self._state.failed(self._now(), hung)
+        self._become(self._state.failed(self._now(), hung))
         return self._release()
 
     def refused(self, flight: Flight, credentials: Credentials | None, error: SecretsError) -> bool:
@@ -103,7 +111,7 @@ class Keyring:
         if not isinstance(error, CredentialsError):
             return False
         if self._state.credentials is credentials:
-            self._state = self._state.rejected()
+            self._become(self._state.rejected())
         if flight.refused is not None or not isinstance(error, REFUSALS):
             return False
         flight.refused = credentials, error
@@ -111,8 +119,16 @@ class Keyring:
 
     def start_over(self) -> list[Flight]:
         """The keys are for another store now: none is known. Those who waited for the fetch."""
-        self._state = CredentialState()
+        self._become(CredentialState())
         return self._release()
+
+    def _become(self, state: CredentialState) -> None:
+        self._state, until = state, state.fresh_until()
+        if until is None:
+            self._fresh_until = None
+        else:
+            (wall, seconds), left = self._looked, until - self._anchor
+            self._fresh_until = wall + left, seconds + left.total_seconds()
 
     def _now(self) -> datetime:
         """The present, counted from the last look at both clocks."""

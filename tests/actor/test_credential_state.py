@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from secrets_actor.actor.credential_state import FIRST_PAUSE, CredentialState, Phase
 from secrets_actor.actor.flights import Flight
@@ -310,3 +312,23 @@ def test_a_wall_clock_that_was_wrong_at_the_start_is_forgotten_with_the_first_ke
     ring.fetched(new := keys(NOW + HOUR))
 
     assert ring.current() is new
+
+
+@given(
+    life=st.integers(-100, 40_000) | st.none(),
+    by_wall=st.integers(-40_000, 40_000),
+    by_seconds=st.integers(0, 40_000),
+)
+def test_keys_are_fresh_as_long_as_nothing_is_to_be_done_about_them(
+    life: int | None, by_wall: int, by_seconds: int
+) -> None:
+    machine = Machine()
+    ring = machine.ring()
+    ring.fetched(used := keys(None if life is None else NOW + timedelta(seconds=life)))
+
+    machine.wall += timedelta(seconds=by_wall)
+    machine.passed += by_seconds
+
+    fresh = ring.are_fresh()
+    assert fresh is not ring.start_fetch()
+    assert not fresh or ring.current() is used

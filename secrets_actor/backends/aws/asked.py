@@ -90,18 +90,22 @@ class Asked:
         secret_id = payload.get("SecretId", payload.get("Name"))
         if not isinstance(secret_id, str):
             secret_id = None
-        foreign = _FOREIGN.get(action, frozenset())
         if action == _READS_VALUE:
-            version_id, stage = _text(payload.get("VersionId")), _text(payload.get("VersionStage"))
-            if version_id is None and stage is None:
-                stage = _DEFAULT_STAGE
-            return cls(secret_id, version_id, stage, (), None, foreign)
+            return cls._value(secret_id, _text(payload.get("VersionId")), _text(payload.get("VersionStage")))
+        foreign = _FOREIGN.get(action, frozenset())
         # What RotateSecret tells when it only tries a rotation out, AWS does not say.
         makes = action in _MAKE_VERSION and payload.get("RotateImmediately") is not False
         token = payload.get("ClientRequestToken") if makes else None
         listed, length = payload.get("SecretIdList"), payload.get("PasswordLength")
         among = tuple(filter(_text, listed)) if isinstance(listed, list) else ()
         return cls(secret_id, _text(token), None, among, length if isinstance(length, int) else None, foreign)
+
+    @classmethod
+    @lru_cache(1024)  # the same few are asked for again and again
+    def _value(cls, secret_id: str | None, version_id: str | None, stage: str | None) -> Self:
+        if version_id is None and stage is None:
+            stage = _DEFAULT_STAGE
+        return cls(secret_id, version_id, stage, (), None, _FOREIGN[_READS_VALUE])
 
     def is_answered_by(self, answer: Json) -> bool:
         """Whether *answer*, the members of a JSON object, can be one to this."""
