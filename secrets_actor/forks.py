@@ -12,6 +12,7 @@ Rule 5: Python does not hear of a fork that is made in C, as by uWSGI's master. 
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import weakref
@@ -23,6 +24,8 @@ from secrets_actor.clock import now
 
 # Seconds.
 PATIENCE: Final = 5.0
+# Those that died are looked for when so many are known, and then each time that their number has doubled.
+_FIRST_SWEEP: Final = 64
 
 
 class Forgets(Protocol):
@@ -46,8 +49,34 @@ class Pauses(Protocol):
         """Whether it is in the middle of its work, or was when this process was forked."""
 
 
-_forgetful: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
-_pausing: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
+class _Known:
+    """Objects that are known for as long as they live.
+
+    A `weakref.WeakSet` does not do: it runs Python code when one of them dies, in the middle of whatever the thread is
+    at. There Python drops what a signal handler raises, such as KeyboardInterrupt, and a program runs on that was told
+    to end. And no lock is held here, for a handler may come in between.
+    """
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count()
+        self._refs: dict[int, weakref.ref[Any]] = {}
+        self._sweep_at = _FIRST_SWEEP
+
+    def add(self, one: Any) -> None:
+        self._refs[next(self._numbers)] = weakref.ref(one)
+        if len(self._refs) >= self._sweep_at:
+            for number, ref in tuple(self._refs.items()):
+                if ref() is None:
+                    self._refs.pop(number, None)  # a number is given once, so this is the one that was looked at
+            self._sweep_at = _FIRST_SWEEP + 2 * len(self._refs)
+
+    def __iter__(self) -> Iterator[Any]:
+        found = (ref() for ref in tuple(self._refs.values()))
+        return iter({id(one): one for one in found if one is not None}.values())
+
+
+_forgetful: Final = _Known()
+_pausing: Final = _Known()
 
 
 class _Fork:
@@ -64,7 +93,7 @@ class _Fork:
     def before(self) -> None:
         end = now() + PATIENCE
         self.held = self.lock.acquire(timeout=PATIENCE)
-        for one in tuple(_pausing):
+        for one in _pausing:
             self.paused.append((one, one.pause(max(0.0, end - now()))))
 
     def after(self, child: bool) -> None:
@@ -78,7 +107,7 @@ class _Fork:
 
     def forget_all(self) -> None:
         self.lock = threading.RLock()
-        for each in tuple(_forgetful):
+        for each in _forgetful:
             each.forget()
         self.process = os.getpid()
 
@@ -90,8 +119,8 @@ class _Fork:
             try:
                 # What was inherited is let go of here, for want of a better place. Not while somebody was at work
                 # with anything of the kind: he may hold locks of a library, and is not here to release them.
-                self.paused, idle = [], not any(one.busy for one in tuple(_pausing))
-                for one in tuple(_pausing):
+                self.paused, idle = [], not any(one.busy for one in _pausing)
+                for one in _pausing:
                     one.resume(child=True, paused=idle and one.pause(0.0))
                 self.forget_all()
             finally:

@@ -1,8 +1,11 @@
 """A fork waits for what it must not cut through, but not forever."""
 
+import gc
 import os
 import sqlite3
+import sys
 import threading
+import weakref
 from pathlib import Path
 
 import pytest
@@ -39,6 +42,36 @@ def test_a_fork_waits_for_a_library_that_is_being_loaded() -> None:
     forker.join(PATIENCE)
     loader.join(PATIENCE)
     assert forked.is_set()
+
+
+class Forgetful:
+    def __init__(self) -> None:
+        self.forgot = 0
+
+    def forget(self) -> None:
+        self.forgot += 1
+
+
+def test_no_code_of_ours_runs_in_the_middle_of_whatever_lets_go_of_something_that_is_known() -> None:
+    one, ran = Forgetful(), list[str]()
+    forks.on_fork(one)
+
+    sys.setprofile(lambda frame, event, _: ran.append(frame.f_code.co_qualname) if event == "call" else None)
+    del one
+    sys.setprofile(None)
+
+    assert ran == []
+
+
+def test_of_many_that_are_gone_little_is_kept_and_those_that_are_there_forget_once() -> None:
+    here = Forgetful()
+    forks.on_fork(here)
+    for _ in range(10_000):
+        forks.on_fork(Forgetful())
+    forks.on_fork(here)
+
+    assert sum(type(ref) is weakref.ref and ref() is None for ref in gc.get_objects()) < 1000
+    assert in_child(lambda: str(here.forgot)) == "1"
 
 
 def test_a_thread_that_forks_while_it_loads_a_library_does_not_wait_for_itself() -> None:
