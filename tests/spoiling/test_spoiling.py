@@ -22,7 +22,7 @@ from tests.spoiling.cases import DATABASE, KINDS, LOG, PAGE, Prepared, Tally, pr
 from tests.spoiling.known import ask, known_backend, verified
 
 CASES: Final = [20, pytest.param(200, marks=pytest.mark.slow)]
-BYTES: Final = [30, pytest.param(2000, marks=pytest.mark.slow)]
+BYTES: Final = [30, pytest.param(1000, marks=pytest.mark.slow)]
 
 
 @pytest.fixture
