@@ -108,6 +108,10 @@ class Breaker:
         self._silence = 0.0
         return self.failed(operation, begun, now)
 
+    def hears_nothing(self, begun: float, now: float) -> bool:
+        """Whether it is closed, and an operation that was sent at *begun* has met as much silence as is a failure."""
+        return self._until is None and now - max(begun, self._heard_until) >= self._rules.fair
+
     def withdrawn(self, operation: int) -> None:
         """*operation* came to nothing without a word about the endpoint: if it was the probe, the next one is."""
         if self._probe == operation:

@@ -30,6 +30,7 @@ from secrets_actor.actor.failures import out_of_time, workers_crashed
 from secrets_actor.actor.flights import Flight, Outcomes
 from secrets_actor.actor.jobs import (
     FetchCredentials,
+    GaveUp,
     HireAgain,
     Hurry,
     Job,
@@ -166,6 +167,8 @@ class Dispatcher:
                     self._outcomes.hurried(flight, trouble)
                 elif waits_for_keys is not None and self._fetches.trouble is not None:
                     self._outcomes.hurried(waits_for_keys, self._fetches.trouble)
+            case GaveUp():
+                self._gave_up()
             case Down(_, Pid() as worker, reason):
                 self._worker_gone(worker, reason)
             case Overdue():
@@ -289,13 +292,22 @@ class Dispatcher:
         self._lost(flight, error)
         self._outcomes.failed(flight, error)
 
-    def _lost(self, flight: Flight, error: SecretsError) -> None:
-        """*flight* met *error*, which may speak against the store's endpoint."""
+    def _lost(self, flight: Flight, error: SecretsError, *, goes_on: bool = False) -> None:
+        """*flight* met *error*, which may speak against the store's endpoint. *goes_on*: its answer may come yet."""
         if self.watch.failed(flight, error, flight.latest):
             self._refuse_all()
             for other in tuple(self._flights.values()):
-                if other is not flight:
+                if goes_on or other is not flight:
                     self._outcomes.hurried(other, error)
+
+    def _gave_up(self) -> None:
+        """A caller has given up. If the store has been silent for long, that counts as if the caller's deadline had
+        passed: the flight's own may be much later."""
+        if self.watch.hears_nothing():
+            for flight in tuple(self._flights.values()):
+                if flight.started and self.watch.hears_nothing(flight) and any(one.gone for one in flight.waiters):
+                    self._lost(flight, out_of_time(flight.operation), goes_on=True)
+                    return
 
     def _refuse_all(self) -> None:
         """The breaker has opened: whoever waits for a worker hears it now."""

@@ -1,7 +1,8 @@
 """The breaker of the store in force, and what is told of it. Part of the dispatcher; the rules are breaker.py's.
 
 Rule 1: a lost way, a failure of the store and a time-out speak against the endpoint. A time-out as much as there was
-        time: that one caller was in a hurry says little.
+        time: that one caller was in a hurry says little. A caller that gives up before its deadline, because it was
+        cancelled, counts as if its deadline had passed.
 Rule 2: a store without an endpoint, such as the local one, has no breaker.
 Rule 3: what was sent to the store before says nothing about the present one.
 """
@@ -114,6 +115,14 @@ class EndpointWatch:
         pause = round(self._breaker.pause(now), 3)
         self._server.node.observe(BreakerOpened(self._server.me.label, self._endpoint, error.code, pause))
         return True
+
+    def hears_nothing(self, flight: Flight | None = None) -> bool:
+        """Whether the store, thought to be well, has been silent for longer than is fair: since *flight* was sent, or
+        at all."""
+        if self._endpoint is None or (flight is not None and flight.kit is not self._kit):
+            return False
+        begun = float("-inf") if flight is None else flight.sent_at
+        return self._breaker.hears_nothing(begun, self._server.node.clock.now())
 
     def withdrawn(self, flight: Flight) -> None:
         """*flight* came to nothing before the store could say anything."""

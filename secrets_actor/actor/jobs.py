@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from secrets_actor.actor.flights import Waiter
 from secrets_actor.domain.credentials import Credentials
@@ -96,6 +96,15 @@ class GiveUp:
     """Timer: a caller without a deadline of his own has waited for as long as the configuration lets him."""
 
     waiter: Waiter
+
+
+@dataclass(frozen=True, slots=True)
+class GaveUp:
+    """From a client: a caller waits no longer, because it was cancelled or its time was up. Nobody else tells: a
+    program that bounds its waiting itself, as by `asyncio.wait_for`, gives a deadline that is much later."""
+
+
+GAVE_UP: Final = GaveUp()
 
 
 @dataclass(frozen=True, slots=True)

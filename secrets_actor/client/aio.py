@@ -3,7 +3,8 @@ running a coroutine of the program's on its loop for a thread of ours; and waiti
 
 Rule 1: for a call no thread is started, and the loop is never blocked: whoever settles the handle rings the waiter's
         loop.
-Rule 2: who stops waiting, cancelled or out of time, says so: he settles the handle, and nobody begins his work.
+Rule 2: a caller whose time is up settles the handle, and nobody begins his work. A caller that is cancelled leaves here
+        with the handle open: whoever made the handle settles it (rule 6 of front.py), for there is more to do.
 Rule 3: a loop that was closed meanwhile is no trouble to who settles. What was asked there stands until its deadline.
 """
 
@@ -119,8 +120,6 @@ async def _rung(handle: From[T], seconds: float | None) -> None:
     finally:
         if alarm is not None:
             alarm.cancel()
-        if not handle.settled:
-            handle.fail(CallTimeout("the caller was cancelled"))
 
 
 def _late(seconds: float | None) -> CallTimeout:

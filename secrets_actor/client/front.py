@@ -24,6 +24,7 @@ from weakref import ref
 from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.failures import out_of_time, translated
 from secrets_actor.actor.fallback import STALE
+from secrets_actor.actor.jobs import GAVE_UP
 from secrets_actor.client.background import Background, Subscribing
 from secrets_actor.client.journeys import arrive, set_out
 from secrets_actor.domain.asker import Asker
@@ -203,6 +204,7 @@ class Front(Subscribing):
     def _cut_off(self, asked: Asked[Any]) -> None:
         """Whoever asked does not wait any more, whatever it is that he has been hit with."""
         withdraw(asked.caller)
+        self._server.send(GAVE_UP)
         if asked.caller.note is not None:
             arrive(asked.caller, self._now())
 
@@ -225,6 +227,8 @@ class Front(Subscribing):
         """What the cache may serve stale when time is up. Raises what *error* means to callers, audited."""
         operation = asked.operation
         timed_out, failure = isinstance(error, CallTimeout), translated(error, operation)
+        if timed_out:
+            self._server.send(GAVE_UP)
         may_be_stale = timed_out or isinstance(error, CallingSelf)
         if may_be_stale and isinstance(operation, Get) and not self._has_written(operation):
             stale = self._cache.stale(operation, self._now())

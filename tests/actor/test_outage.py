@@ -196,6 +196,11 @@ def _open_calls(system: System) -> int:
     return 0 if pid is None else pid.open_calls
 
 
+def _has_read_all(system: System) -> bool:
+    pid = system.whereis("secrets")
+    return pid is not None and pid.mailbox_idle()
+
+
 def test_that_a_caller_was_in_a_hurry_says_nothing_about_the_store() -> None:
     with far_away() as (system, store, _):
         store.put("a", "v")
@@ -422,6 +427,73 @@ def test_a_question_that_callers_join_again_and_again_is_not_asked_for_ever() ->
             assert first.result(SECONDS).stale
             assert second.result(SECONDS).stale
             assert "breaker open" in str(system.tree())
+
+
+def test_callers_who_bound_their_wait_themselves_do_not_wait_it_out_for_ever() -> None:
+    async def run(system: System, clock: ManualClock, silent: Any) -> None:
+        loop = asyncio.get_running_loop()
+        asked = asyncio.ensure_future(system.async_secrets.get("a"))  # as by wait_for: its deadline is 30 s away
+        await loop.run_in_executor(None, silent.wait_until_held)
+        clock.advance(0.5)
+        asked.cancel()
+        assert isinstance((await asyncio.gather(asked, return_exceptions=True))[0], asyncio.CancelledError)
+        eventually(lambda: _has_read_all(system))
+        assert "breaker closed" in str(system.tree())
+        again = asyncio.ensure_future(system.async_secrets.get("a"))
+        await loop.run_in_executor(None, lambda: eventually(lambda: _open_calls(system) == 1))
+        clock.advance(0.5)
+        again.cancel()
+        await asyncio.gather(again, return_exceptions=True)
+        eventually(lambda: _has_read_all(system))
+
+        assert "breaker open" in str(system.tree())
+        assert [(await system.async_secrets.get("a")).stale for _ in range(3)] == [True] * 3
+        silent.release()
+
+    with far_away() as (system, store, clock):
+        store.put("a", "v")
+        system.secrets.get("a")
+        clock.advance(90)
+        with store.hold("get") as silent:
+            asyncio.run(run(system, clock, silent))
+        settled(system)
+        assert "breaker closed" in str(system.tree())
+        assert store.calls["get"] == 2
+
+
+def test_who_joins_a_patient_caller_and_gives_up_is_the_only_one_who_waits_in_vain() -> None:
+    with far_away() as (system, store, clock), ThreadPoolExecutor(2) as callers:
+        store.put("a", "v")
+        system.secrets.get("a")
+        clock.advance(90)
+        with store.hold("get") as silent:
+            patient = callers.submit(system.secrets.get, "a", timeout=30, allow_stale=False)
+            silent.wait_until_held()
+            clock.advance(1)
+            hasty = callers.submit(system.secrets.get, "a", timeout=0.01)
+            assert hasty.result(SECONDS).stale
+            eventually(lambda: _has_read_all(system))
+
+            assert "breaker open" in str(system.tree())
+            assert system.secrets.get("a").stale
+            silent.release()
+            assert not patient.result(SECONDS).stale
+
+
+def test_who_gives_up_before_the_store_could_answer_says_nothing_about_it() -> None:
+    async def run(system: System, clock: ManualClock, silent: Any) -> None:
+        for number in range(4):
+            asked = asyncio.ensure_future(system.async_secrets.get(f"k{number}"))
+            await asyncio.get_running_loop().run_in_executor(None, silent.wait_until_held, number + 1)
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
+        eventually(lambda: _has_read_all(system))
+        assert "breaker closed" in str(system.tree())
+
+    with far_away() as (system, store, clock):
+        clock.advance(90)
+        with store.hold("get") as silent:
+            asyncio.run(run(system, clock, silent))
 
 
 def test_when_the_breaker_opens_who_waits_for_an_answer_and_takes_a_stale_one_has_it() -> None:

@@ -294,3 +294,17 @@ def test_the_face_for_asyncio_is_traced_alike(spans: Spans) -> None:
         ("secrets_actor.get", "request", "ok"),
         ("secrets_actor.get", None, SecretNotFound.code),
     ]
+
+
+def test_a_coroutine_that_is_cancelled_ends_its_span(spans: Spans) -> None:
+    async def run(system: System, held: Callable[[], object]) -> None:
+        asked = asyncio.ensure_future(system.async_secrets.get(NAME))
+        await asyncio.get_running_loop().run_in_executor(None, held)
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+
+    with fake_system(tracer=spans.tracing) as (system, store):
+        with store.hold("get") as gate:
+            asyncio.run(run(system, gate.wait_until_held))
+            ended = {one.name: said(one, "outcome") for one in spans.take()}
+            assert ended["secrets_actor.get"] == "deadline_exceeded"  # it says nothing of who bounded the time
