@@ -127,8 +127,7 @@ class From(Generic[T]):
         """The answer. Raises the error it failed with, or `CallTimeout` after *timeout* seconds: the caller has then
         given up, and a later answer is dropped."""
         gate = self._gate
-        if alone():
-            timeout = 0.0
+        timeout = 0.0 if alone() else timeout  # the last thread of all: nobody is left who could answer
         try:
             self._waits = True
             if timeout is None:

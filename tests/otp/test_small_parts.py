@@ -1,5 +1,6 @@
 """From, names, timers, clocks and the mailbox, each by itself."""
 
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -77,6 +78,51 @@ def test_open_calls_know_what_they_owe() -> None:
     assert owed == {caller: None}
     caller.reply(1)
     assert owed == {}
+
+
+LAST_MOMENT = """
+import sys, time
+from secrets_actor.otp import CallTimeout, From
+
+class Last:
+    def __del__(self, ask=From, timeout=CallTimeout, now=time.monotonic, out=sys.stdout):
+        begun = now()
+        for seconds in (20, None):
+            try:
+                ask().wait(seconds)
+            except timeout as error:
+                out.write(f"{error}\\n")
+        out.write("at once\\n" if now() - begun < 10 else "in vain\\n")
+        out.flush()
+
+sys.modules["last"] = Last()
+"""
+
+
+def test_who_waits_when_no_other_thread_runs_any_more_is_told_at_once() -> None:
+    """Python runs this finalizer while it takes itself down. Coverage has written its data by then."""
+    command = [sys.executable, "-c", LAST_MOMENT]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE * 3, check=False)
+    assert (ran.stdout, ran.stderr) == ("no answer within 0 seconds\n" * 2 + "at once\n", "")
+
+
+def test_an_answer_stays_the_first_if_somebody_settles_it_in_the_middle_of_settling() -> None:
+    seen: list[int] = []
+
+    class CutIn(dict[Any, Any]):
+        """What a process owes. It is told that an answer is given, and a signal handler gives up at that moment."""
+
+        def __delitem__(self, caller: Any) -> None:
+            assert not caller.fail(CallTimeout("given up"))
+            assert seen == [1], "the one who comes later does the rest"
+            super().__delitem__(caller)
+
+    caller: From[int] = From()
+    owed = CutIn()
+    caller.owed_by(owed)
+    caller.on_settled(lambda done: seen.append(done.result()))
+    assert caller.reply(1)
+    assert (caller.wait(0.0), caller.error, owed, seen) == (1, None, {}, [1])
 
 
 def test_a_name_passes_on_and_can_be_waited_for(node: TestNode) -> None:
