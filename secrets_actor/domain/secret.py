@@ -146,9 +146,7 @@ class Secret:
         created_at: datetime,
         source: Source = Source.BACKEND,
     ) -> None:
-        self._name, self._seen_at = str(name), 0.0
-        if source is not Source.CACHE:
-            self._source = source
+        self._name, self._seen_at, self._source = str(name), 0.0, source
         put_block(self, block.pack(self._name, arn, value, version_id, stages, created_at))
 
     @staticmethod

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.descriptions import SecretDescription
 from secrets_actor.domain.errors import InvalidSecretValue
-from secrets_actor.domain.secret import MASK, MAX_VALUE_BYTES, Secret, SecretValue
+from secrets_actor.domain.secret import MASK, MAX_VALUE_BYTES, Secret, SecretValue, Source
 
 HIDDEN = "hunter2-in-clear"
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
@@ -213,3 +213,12 @@ def test_credentials_show_none_of_their_keys() -> None:
 )
 def test_a_secret_whose_primary_region_is_another_is_a_replica(arn: str, primary: str | None, replica: bool) -> None:
     assert SecretDescription("a", arn, primary_region=primary).is_replica is replica
+
+
+@pytest.mark.parametrize("source", Source)
+def test_a_secret_that_a_program_makes_comes_from_where_it_says(source: Source) -> None:
+    made = Secret("a", "arn", SecretValue("v"), "v", (), datetime(2026, 1, 1, tzinfo=UTC), source)
+
+    assert made.source is source
+    assert secret().source is Source.BACKEND
+    assert (made == Secret("a", "arn", SecretValue("v"), "v", (), made.created_at)) is (source is Source.BACKEND)
