@@ -26,7 +26,7 @@ from typing import Any, Final
 from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.counting import told
 from secrets_actor.actor.desk import Desk
-from secrets_actor.actor.dispatch import Dispatcher
+from secrets_actor.actor.dispatch import HEADROOM_SHARE, Dispatcher
 from secrets_actor.actor.failures import out_of_time, translated
 from secrets_actor.actor.fallback import STALE, stale_answer
 from secrets_actor.actor.flights import Flight, Flights, Waiter
@@ -225,11 +225,13 @@ class SecretsActor(GenServer):
             self._admit(get, told(self._meter, get))
 
     def _waiter(self, operation: Operation[Any], caller: From[Any]) -> Waiter:
-        now, deadline = self.node.clock.now(), caller.deadline
+        now, deadline, allowed = self.node.clock.now(), caller.deadline, self._limits.call_timeout
         if deadline is not None:
-            return Waiter(caller, operation, now, deadline)
-        waiter = Waiter(caller, operation, now, now + self._limits.call_timeout)
-        alarm = self.send_after(self._limits.call_timeout, GiveUp(waiter))
+            if caller.note is not None:  # a client of ours, which sees to it itself
+                return Waiter(caller, operation, now, deadline)
+            allowed = min(allowed, (deadline - now) * (1.0 - HEADROOM_SHARE))  # before pykka gives up, which tells less
+        waiter = Waiter(caller, operation, now, now + allowed)
+        alarm = self.send_after(allowed, GiveUp(waiter))
         caller.on_settled(lambda _: self.cancel_timer(alarm))
         return waiter
 

@@ -18,7 +18,7 @@ def fail(future: Any, error: BaseException) -> None:
 
 
 def answer_to_future(future: Any, translate: Translator) -> From[Any]:
-    """A From whose answer goes into a pykka future."""
+    """A From whose answer goes into a pykka future. Its deadline is the future's, if that has one (`NamedRef.ask`)."""
 
     def settle(caller: From[Any]) -> None:
         with contextlib.suppress(BaseException):  # whoever holds it may have set it
@@ -27,7 +27,7 @@ def answer_to_future(future: Any, translate: Translator) -> From[Any]:
             else:
                 fail(future, translate(caller.error))
 
-    caller: From[Any] = From()
+    caller: From[Any] = From(getattr(future, "deadline", None))
     caller.on_settled(settle)
     return caller
 

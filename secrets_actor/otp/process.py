@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pykka
+from pykka._envelope import Envelope
 from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 
 from secrets_actor.otp.answers import Translator, answer_by_tell, answer_to_future, fail
@@ -241,7 +242,17 @@ class NamedRef(pykka.ActorRef[Any]):
         self.actor_urn = f"urn:secrets-actor:{name}"
         self.actor_inbox = _NameInbox(node, name, translate, wake)
         self.actor_stopped = Gate()  # type: ignore[assignment]
-        self._name = name
+        self._node, self._name = node, name
+
+    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
+        """As pykka's. Who blocks for *timeout* seconds is a caller with that deadline: pykka itself tells the process
+        nothing of it, which then works for callers that have long gone."""
+        if not block or timeout is None:
+            return super().ask(message, block=block, timeout=timeout)
+        future: Any = _Actor._create_future()
+        future.deadline = self._node.clock.now() + timeout
+        self.actor_inbox.put(Envelope(message, reply_to=future))
+        return future.get(timeout=timeout)
 
     def __str__(self) -> str:
         return f"named process ({self._name})"

@@ -496,6 +496,21 @@ def test_who_gives_up_before_the_store_could_answer_says_nothing_about_it() -> N
             asyncio.run(run(system, clock, silent))
 
 
+def test_an_ask_of_pykkas_with_a_timeout_is_a_caller_with_that_deadline() -> None:
+    with far_away() as (system, store, clock), ThreadPoolExecutor(1) as callers:
+        store.put("a", "v")
+        system.secrets.get("a")
+        clock.advance(90)
+        with store.hold("get") as silent:
+            asked = callers.submit(system.ref.ask, Get("a"), timeout=SECONDS)
+            silent.wait_until_held()
+            clock.advance(SECONDS)
+
+            assert asked.result(SECONDS).stale
+            eventually(lambda: "breaker open" in str(system.tree()))
+            assert system.ref.ask(Get("a"), timeout=SECONDS).stale
+
+
 def test_when_the_breaker_opens_who_waits_for_an_answer_and_takes_a_stale_one_has_it() -> None:
     with far_away() as (system, store, clock), ThreadPoolExecutor(3) as callers:
         for name in "ab":
