@@ -212,3 +212,12 @@ def test_it_is_shut_for_the_pause_and_while_a_probe_is_under_way() -> None:
     breaker = opened()
 
     assert [breaker.shut(at) for at in (10.0, 10.999, 11.0)] == [True, True, False]
+
+
+def test_silence_is_heard_while_it_is_closed_from_the_sending_or_the_last_answer_on() -> None:
+    breaker = Breaker(RULES, lambda: 0.0)
+
+    assert [breaker.hears_nothing(10.0, at) for at in (10.0, 10.5, 11.0)] == [False, False, True]
+    breaker.succeeded(10.75)
+    assert [breaker.hears_nothing(10.0, at) for at in (11.0, 12.0)] == [False, True]
+    assert not opened().hears_nothing(10.0, 99.0), "it is known already"
