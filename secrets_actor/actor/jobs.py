@@ -93,7 +93,7 @@ class Overdue:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Timer: a caller without a deadline of his own has waited for as long as the configuration lets him."""
+    """Timer: a caller that is no client of ours has waited for as long as the configuration, or pykka, lets it."""
 
     waiter: Waiter
 

@@ -14,6 +14,8 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from inspect import CORO_CREATED, getcoroutinestate
+from types import CoroutineType
 from typing import Any, Final, TypeVar
 
 from secrets_actor.domain.callbacks import is_async
@@ -86,6 +88,8 @@ def _on_loop(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, obj
     task.add_done_callback(lambda _: ended.set())
     while not ended.wait(_LOOK):
         if loop.is_closed():
+            if isinstance(coroutine, CoroutineType) and getcoroutinestate(coroutine) == CORO_CREATED:
+                coroutine.close()  # it never began: Python would warn that nobody awaited it, too
             raise RuntimeError("the loop that was to await it was closed")
     return task.result()
 

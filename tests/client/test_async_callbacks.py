@@ -1,6 +1,7 @@
 """A coroutine function as a callback is awaited on the loop that subscribed, or refused: never dropped unsaid."""
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -147,6 +148,30 @@ def test_a_loop_that_was_closed_is_reported_and_holds_up_nobody(system: System, 
     system.secrets.set("a", "two")
     eventually(lambda: watch.count("SubscriberFailed"))
     assert system.secrets.get("a").reveal() == "two"
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_coroutine_that_waits_for_a_loop_which_is_closed_instead_is_told_once(
+    system: System, shelf: Shelf, watch: Watch
+) -> None:
+    made, reloads, loop = threading.Event(), Reloads(), asyncio.new_event_loop()
+
+    def callback(change: NewVersion) -> object:
+        made.set()
+        return reloads.method(change)
+
+    async def subscribe() -> None:
+        system.async_secrets.subscribe("a", callback)
+
+    shelf.put("a", "one")
+    system.secrets.get("a")
+    loop.run_until_complete(subscribe())
+    system.secrets.set("a", "two")
+    assert made.wait(PATIENCE)
+    loop.close()
+    eventually(lambda: watch.count("SubscriberFailed"))
+    gc.collect()  # Python tells of a coroutine that nobody awaited when it is thrown away
+    assert reloads.heard == []
 
 
 def test_a_coroutine_function_is_no_attempt_of_a_thread_and_no_judge_of_errors() -> None:
