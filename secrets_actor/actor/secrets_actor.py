@@ -26,7 +26,7 @@ from typing import Any, Final
 from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.counting import told
 from secrets_actor.actor.desk import Desk
-from secrets_actor.actor.dispatch import HEADROOM_SHARE, Dispatcher
+from secrets_actor.actor.dispatch import HEADROOM, HEADROOM_SHARE, Dispatcher
 from secrets_actor.actor.failures import out_of_time, translated
 from secrets_actor.actor.fallback import STALE, stale_answer
 from secrets_actor.actor.flights import Flight, Flights, Waiter
@@ -225,13 +225,15 @@ class SecretsActor(GenServer):
             self._admit(get, told(self._meter, get))
 
     def _waiter(self, operation: Operation[Any], caller: From[Any]) -> Waiter:
-        now, deadline, allowed = self.node.clock.now(), caller.deadline, self._limits.call_timeout
+        now, deadline, allowed, early = self.node.clock.now(), caller.deadline, self._limits.call_timeout, 0.0
         if deadline is not None:
             if caller.note is not None:  # a client of ours, which sees to it itself
                 return Waiter(caller, operation, now, deadline)
-            allowed = min(allowed, (deadline - now) * (1.0 - HEADROOM_SHARE))  # before pykka gives up, which tells less
+            if deadline - now < allowed:  # pykka's own error would tell less: ours comes a little before it
+                allowed = deadline - now
+                early = min(HEADROOM, allowed * HEADROOM_SHARE) / 2
         waiter = Waiter(caller, operation, now, now + allowed)
-        alarm = self.send_after(allowed, GiveUp(waiter))
+        alarm = self.send_after(allowed - early, GiveUp(waiter))
         caller.on_settled(lambda _: self.cancel_timer(alarm))
         return waiter
 
