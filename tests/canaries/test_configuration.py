@@ -147,6 +147,7 @@ def test_good_keys_do_not_show_in_settings_and_parts(
     hunt.nothing_was_found(object=100, log_of_httpcore=10)
 
 
+@pytest.mark.slow
 def test_the_command_line_lets_nothing_out(hunt: Hunt, tmp_path: Path) -> None:
     values, keys = Values.planted(hunt), some_keys()
     plant_keys(hunt, keys)

@@ -155,7 +155,9 @@ def test_a_key_ring_that_quotes_is_not_repeated(hunt: Hunt, tmp_path: Path, ring
     hunt.nothing_was_found(source=5, error=20, frames=10)
 
 
-@pytest.mark.parametrize("where", ["file", "env", "given", "phrase", "keyring"])
+@pytest.mark.parametrize(
+    "where", ["file", "env", *(pytest.param(one, marks=pytest.mark.slow) for one in ("given", "phrase", "keyring"))]
+)
 def test_a_system_lets_no_key_out(
     hunt: Hunt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ring: Locking, where: str
 ) -> None:

@@ -41,7 +41,7 @@ def aws(url: str, keys: Keys, **more: object) -> AwsSettings:
     )
 
 
-@pytest.mark.parametrize("format", ["json", "console"])
+@pytest.mark.parametrize("format", ["json", pytest.param("console", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("output", ["logging", "stderr", "file"])
 def test_the_local_store_lets_nothing_out(
     hunt: Hunt, tmp_path: Path, capfd: pytest.CaptureFixture[str], format: str, output: str

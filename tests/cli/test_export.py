@@ -71,7 +71,12 @@ def test_nothing_is_overwritten_unless_asked_for(program: Program, other: Progra
 
 
 @pytest.mark.parametrize(
-    "form", [bytes, lambda key: key.hex().encode(), base64.b64encode], ids=["raw", "hex", "base64"]
+    "form",
+    [
+        pytest.param(bytes, id="raw"),
+        pytest.param(lambda key: key.hex().encode(), id="hex", marks=pytest.mark.slow),
+        pytest.param(base64.b64encode, id="base64", marks=pytest.mark.slow),
+    ],
 )
 def test_a_key_in_any_form_opens(program: Program, other: Program, tmp_path: Path, form: object) -> None:
     program("set", "app", stdin=b"hunter1")

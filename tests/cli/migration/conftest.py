@@ -32,7 +32,7 @@ def local_side(tmp_path: Path) -> Iterator[LocalSide]:
 @pytest.fixture(
     params=[
         "local-ministack",
-        "ministack-local",
+        pytest.param("ministack-local", marks=pytest.mark.slow),
         pytest.param("ministack-moto", marks=pytest.mark.slow),
         pytest.param("moto-ministack", marks=pytest.mark.slow),
     ]
