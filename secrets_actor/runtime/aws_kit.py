@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from secrets_actor.backends.aws import backend
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
-from secrets_actor.backends.aws.endpoint import Endpoint
-from secrets_actor.backends.aws.proxy import Proxy, proxy_for
+from secrets_actor.backends.aws.endpoint import PROXY_SETTING, Endpoint
+from secrets_actor.backends.http.proxy import Proxy, proxy_for
 from secrets_actor.domain.ports import BackendKit, CredentialSource
 from secrets_actor.forks import loading
 from secrets_actor.otp import LifecycleEvent, Observer
@@ -80,7 +80,7 @@ def sts_of(aws: AwsSettings, way: Way, clock: CorrectedClock) -> Callable[[str |
     same profile as on the way to the store."""
 
     def proxy_of(endpoint: Endpoint) -> Proxy | None:
-        return proxy_for(endpoint, proxy_url_of(aws), os.environ) if endpoint.scheme == "https" else None
+        return proxy_for(endpoint, proxy_url_of(aws), os.environ, PROXY_SETTING) if endpoint.scheme == "https" else None
 
     def make(region: str | None) -> Sts:
         with loading():

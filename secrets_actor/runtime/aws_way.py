@@ -20,9 +20,9 @@ from secrets_actor.backends.aws.configured import (
     fips_chosen,
     stated,
 )
-from secrets_actor.backends.aws.endpoint import Endpoint, endpoint_for
-from secrets_actor.backends.aws.proxy import Proxy, proxy_for
+from secrets_actor.backends.aws.endpoint import PROXY_SETTING, Endpoint, endpoint_for
 from secrets_actor.backends.aws.retry import MAX_ATTEMPTS, RetryPolicy
+from secrets_actor.backends.http.proxy import Proxy, proxy_for
 from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.records import dataclass, field
 from secrets_actor.runtime.settings import AwsSettings, profile_of, proxy_url_of, region_of
@@ -70,7 +70,11 @@ def way_for(aws: AwsSettings, region: str, environ: Mapping[str, str]) -> Way:
             region_setting=_region_setting(aws, region, environ, profile),
         ),
     )
-    proxy = None if endpoint is None else _or_mistake(mistakes, lambda: proxy_for(endpoint, proxy_url_of(aws), environ))
+    proxy = (
+        None
+        if endpoint is None
+        else _or_mistake(mistakes, lambda: proxy_for(endpoint, proxy_url_of(aws), environ, PROXY_SETTING))
+    )
     retries = _or_mistake(mistakes, lambda: _retries(aws, environ, profile))
     if mistakes or retries is None:
         raise ConfigurationError(tuple(mistakes))

@@ -9,13 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
 import pytest
 import trustme
 
 from secrets_actor import AwsSettings, SecretsError, Settings, System, start
-from secrets_actor.backends.aws.discretion import watch
-from tests.backends.aws.tls_server import TlsServer, certificate_files
+from tests.backends.http.tls_server import TlsServer, certificate_files
 from tests.canaries.forms import canary, plain_canary
 from tests.canaries.hunt import Hunt
 from tests.canaries.planted import Values, plant_keys, some_keys
@@ -124,18 +122,10 @@ def ask_all(hunt: Hunt, where: str, system: System, value: str) -> int:
     return failed
 
 
-@pytest.mark.parametrize(
-    ("level", "logged"),
-    [
-        pytest.param(logging.DEBUG, 500, id="as httpcore", marks=pytest.mark.slow),
-        pytest.param(logging.INFO, 0, id="as we"),
-    ],
-)
 def test_no_piece_of_a_bad_answer_is_let_out(
-    hunt: Hunt, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, level: int, logged: int
+    hunt: Hunt, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Read as httpcore reads it, which it does where its log is on, and as we do."""
-    caplog.set_level(level, "httpcore")
+    caplog.set_level(logging.DEBUG, "secrets_actor.http")
     values, keys = Values.planted(hunt), some_keys()
     plant_keys(hunt, keys)
     hunt.plant("quoted", QUOTED)
@@ -156,7 +146,7 @@ def test_no_piece_of_a_bad_answer_is_let_out(
     hunt.text("standard output and error", "bad answers", "".join(capfd.readouterr()))
 
     assert failed >= 2 * len(BAD_ANSWERS)
-    hunt.nothing_was_found(texts=5000, error=400, frames=200, log_of_httpcore=logged, log_of_secrets_actor=100)
+    hunt.nothing_was_found(texts=5000, error=400, frames=200, log_of_secrets_actor=100)
 
 
 @pytest.mark.slow
@@ -190,7 +180,7 @@ def test_a_store_that_cannot_be_reached_costs_no_secret(hunt: Hunt, tmp_path: Pa
     asked("no authority", "https://127.0.0.1:1", ca_bundle=tmp_path / "missing.pem")
     asked("no such host", "http://no-such-host.invalid")
 
-    hunt.nothing_was_found(texts=1000, error=100, frames=50, log_of_httpcore=20, log_of_secrets_actor=30)
+    hunt.nothing_was_found(texts=1000, error=100, frames=50, log_of_secrets_actor=30)
 
 
 class MetadataService:
@@ -253,16 +243,7 @@ def test_what_the_metadata_service_says_is_not_let_out(hunt: Hunt, monkeypatch: 
                     assert ask_all(hunt, name, system, values.text) == 3
                     hunt.objects(name, system)
 
-    hunt.nothing_was_found(texts=1000, error=100, frames=50, log_of_httpcore=100, log_of_secrets_actor=30)
-
-
-def test_what_httpcore_logs_for_the_host_program_stays_whole(hunt: Hunt) -> None:
-    watch()
-    hunt.plant("key-like", KEY_LIKE)
-    with FaultyServer(BAD_ANSWERS["a redirection"]) as server:
-        httpx.get(server.url, trust_env=False)
-
-    assert "log_of_httpcore: httpcore.http11 DEBUG" in {leak.where for leak in hunt.leaks()}
+    hunt.nothing_was_found(texts=1000, error=100, frames=50, log_of_secrets_actor=30)
 
 
 def test_the_bad_answers_reach_who_asks() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from secrets_actor import Settings
-from secrets_actor.backends.aws.proxy import Proxy
 from secrets_actor.backends.aws.retry import RetryPolicy
+from secrets_actor.backends.http.proxy import Proxy
 from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.runtime.aws_way import Way, way_for
 from secrets_actor.runtime.settings import AwsSettings

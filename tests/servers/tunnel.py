@@ -17,12 +17,14 @@ _AUTHORIZATION = re.compile(rb"^Proxy-Authorization: Basic (\S+)\r$", re.MULTILI
 class Tunnel:
     """Connects its clients with whom they name. With *user* (`name:password`) only those who tell it.
 
-    *port*: connect with that port of this machine, whomever they name.
+    *port*: connect with that port of this machine, whomever they name. *opened* is the answer that
+    opens the tunnel.
     """
 
     user: str | None = None
     port: int | None = None
     seen: bytearray | None = None
+    opened: bytes = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
     def serve(self, connection: Connection) -> None:
         """Relay until one side ends. *seen* gets all that the client sends through the tunnel."""
@@ -39,7 +41,7 @@ class Tunnel:
         upstream = socket.create_connection((host, port), timeout=10.0)
         connection.adopt(upstream)
         try:
-            connection.client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            connection.client.sendall(self.opened)
             self._relay(connection.client, upstream)
         finally:
             hang_up(upstream)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from secrets_actor.backends.aws.conversation import Conversation
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.static import checked
-from secrets_actor.backends.aws.endpoint import endpoint_for
+from secrets_actor.backends.aws.endpoint import SETTING_NAMES, endpoint_for
 from secrets_actor.backends.aws.exchange import Line
 from secrets_actor.backends.aws.json_post import JsonPost
 from secrets_actor.backends.aws.pace import Pace
-from secrets_actor.backends.aws.proxy import Proxy
 from secrets_actor.backends.aws.retry import RetryPolicy
 from secrets_actor.backends.aws.sigv4 import Scope, SigningKeys
+from secrets_actor.backends.http.proxy import Proxy
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import MissingAccessKey
 from secrets_actor.domain.findings import Finding
@@ -63,12 +63,13 @@ def kit(
 
     def line() -> Line:
         with loading():
-            from secrets_actor.backends.aws.transport import Tls, Transport
+            from secrets_actor.backends.http.transport import Tls, Transport
 
         with lock:
             if not shared:
                 shared.append(Tls(ca_bundle, ca_setting))
-        return Line(endpoint, Transport(endpoint, shared[0], proxy), signer, timeout, time_told, pace)
+        transport = Transport(endpoint, shared[0], SETTING_NAMES, proxy)
+        return Line(endpoint, transport, signer, timeout, time_told, pace)
 
     def connect() -> Backend:
         return AwsBackend(line(), recovery_window)

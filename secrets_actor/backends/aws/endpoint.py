@@ -2,8 +2,8 @@
 
 import re
 from typing import Final
-from urllib.parse import urlsplit
 
+from secrets_actor.backends.http.origin import Origin, SettingNames, parse_origin
 from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.records import dataclass
 
@@ -22,36 +22,22 @@ _SUFFIXES: Final = (
     ("", "amazonaws.com", "amazonaws.com", "amazonaws.com"),
 )
 _REGION: Final = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,20}){1,4}")
-_HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}")
-_PORTS: Final = {"https": 443, "http": 80}
+PROXY_SETTING: Final = "aws.proxy_url"
+# What the remedies in errors of a connection to AWS name.
+SETTING_NAMES: Final = SettingNames(
+    endpoint="region, endpoint URL",
+    endpoint_url="aws.endpoint_url",
+    ca_bundle="aws.ca_bundle",
+    proxy=f"{PROXY_SETTING}, HTTPS_PROXY",
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One server. `url` is its root without a slash at the end; `region` and `service` are what requests are signed
-    for."""
+class Endpoint(Origin):
+    """One server of AWS's: `region` and `service` are what requests to it are signed for."""
 
-    scheme: str
-    host: str
-    port: int
     region: str
     service: str = SERVICE
-
-    @property
-    def authority(self) -> str:
-        """The Host header: an IPv6 address in brackets, the port unless it is the scheme's own."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
-
-    @property
-    def url(self) -> str:
-        """Such as `https://secretsmanager.us-east-1.amazonaws.com`."""
-        return f"{self.scheme}://{self.authority}"
-
-    @property
-    def name(self) -> str:
-        """`host:port`, for errors and logs."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def endpoint_for(
@@ -87,19 +73,5 @@ def endpoint_for(
 
 def parse_url(url: str, region: str, setting: str) -> Endpoint:
     """*url* as an endpoint. Raises `ConfigurationError` naming *setting*, and not quoting *url*."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        host, port = "", None
-    if (
-        _HOST.fullmatch(host) is None
-        or parts.scheme not in _PORTS
-        or port == 0
-        or parts.path not in ("", "/")
-        or "@" in parts.netloc
-        or "?" in url
-        or "#" in url
-    ):
-        raise ConfigurationError((f"{setting}: http:// or https://, a host, a port if need be, and nothing more",))
-    return Endpoint(parts.scheme, host, port or _PORTS[parts.scheme], region)
+    found = parse_origin(url, setting)
+    return Endpoint(found.scheme, found.host, found.port, region)

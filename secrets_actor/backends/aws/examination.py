@@ -9,7 +9,6 @@ Rule 4: the verdict on reading is the one that a get will give. A role that only
 from __future__ import annotations
 
 import json
-import socket
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
@@ -19,6 +18,7 @@ from secrets_actor.backends.aws.credentials.sts import Sts
 from secrets_actor.backends.aws.exchange import Exchange, Line
 from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.backends.aws.skew import TOLERATED, http_date, in_words
+from secrets_actor.backends.http.abortable_socket import resolve
 from secrets_actor.clock import now
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import (
@@ -110,9 +110,8 @@ def _keys(patient: Patient, deadline: float) -> tuple[Credentials | None, Findin
 
 def _name(line: Line) -> Finding:
     host = line.endpoint.host
-    try:
-        found = socket.getaddrinfo(host, line.endpoint.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
+    found = resolve(host, line.endpoint.port)
+    if not found:
         remedy = "check aws.region and aws.endpoint_url, and this machine's DNS"
         return Finding("name", Verdict.FAULT, f"{host} has no address here", remedy)
     addresses = sorted({str(address[0]) for *_, address in found})

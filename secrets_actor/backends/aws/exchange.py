@@ -34,7 +34,7 @@ from secrets_actor.domain.ports import Answer
 from secrets_actor.records import dataclass, field
 
 if TYPE_CHECKING:
-    from secrets_actor.backends.aws.transport import HttpAnswer, Transport
+    from secrets_actor.backends.http.transport import HttpAnswer, Transport
 
 R = TypeVar("R")
 # What reads the body of an answer with success: the request id, and what was asked, come with it.

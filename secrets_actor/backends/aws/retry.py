@@ -34,7 +34,8 @@ MAX_PAUSE: Final = 20.0
 GOING_PAUSE: Final = 0.5
 # Seconds a server's hint may add to our own pause.
 MAX_HINT: Final = 5.0
-_TRANSIENT_STATUS: Final = frozenset({200, 500, 502, 503, 504})
+# None: an answer that is no sound HTTP, and so is not Secrets Manager's word.
+_TRANSIENT_STATUS: Final = frozenset({None, 200, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from tests.backends.aws.backend_rig import (
     failing,
     once,
 )
-from tests.backends.aws.tls_server import TlsServer, certificate_files
+from tests.backends.http.tls_server import TlsServer, certificate_files
 from tests.servers.account import Keys
 from tests.servers.behaviours import (
     Hang,
@@ -159,7 +159,7 @@ def test_no_value_key_or_token_is_logged_or_shown(caplog: pytest.LogCaptureFixtu
         backend.close()
 
     text = f"{shown} {error!r} {error.__dict__} {caplog.text}".lower()
-    assert "httpcore" in text
+    assert "secrets_actor.http" in text
     assert "canary" not in text
 
 

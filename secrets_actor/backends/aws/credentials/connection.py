@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from secrets_actor.backends.aws.endpoint import Endpoint
-from secrets_actor.backends.aws.proxy import Proxy
+from secrets_actor.backends.aws.endpoint import SETTING_NAMES, Endpoint
+from secrets_actor.backends.http.proxy import Proxy
 from secrets_actor.forks import loading
 
 if TYPE_CHECKING:
-    from secrets_actor.backends.aws.transport import Transport
+    from secrets_actor.backends.http.transport import Transport
 
 Connect = Callable[[Endpoint], "Transport"]
 
@@ -26,8 +26,8 @@ def through(
 
     def connect(endpoint: Endpoint) -> "Transport":
         with loading():
-            from secrets_actor.backends.aws.transport import Tls, Transport
+            from secrets_actor.backends.http.transport import Tls, Transport
 
-        return Transport(endpoint, Tls(ca_bundle, ca_setting), proxy_of(endpoint))
+        return Transport(endpoint, Tls(ca_bundle, ca_setting), SETTING_NAMES, proxy_of(endpoint))
 
     return connect

@@ -25,7 +25,7 @@ from secrets_actor.domain.errors import CredentialsError, MetadataServiceError, 
 from secrets_actor.small_files import Problem, read_text
 
 if TYPE_CHECKING:
-    from secrets_actor.backends.aws.transport import Transport
+    from secrets_actor.backends.http.transport import Transport
 
 NAME: Final = "container"
 RELATIVE: Final = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"

@@ -30,7 +30,7 @@ from secrets_actor.domain.errors import BackendTimeout, ConfigurationError, Meta
 from secrets_actor.records import dataclass, replace
 
 if TYPE_CHECKING:
-    from secrets_actor.backends.aws.transport import HttpAnswer, Transport
+    from secrets_actor.backends.http.transport import HttpAnswer, Transport
 
 DEFAULT_ENDPOINT: Final = "http://169.254.169.254"
 IPV6_ENDPOINT: Final = "http://[fd00:ec2::254]"

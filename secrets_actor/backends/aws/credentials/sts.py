@@ -56,7 +56,7 @@ from secrets_actor.domain.secret import SecretValue
 from secrets_actor.records import dataclass, replace
 
 if TYPE_CHECKING:
-    from secrets_actor.backends.aws.transport import HttpAnswer, Transport
+    from secrets_actor.backends.http.transport import HttpAnswer, Transport
 
 SERVICE: Final = "sts"
 VERSION: Final = "2011-06-15"

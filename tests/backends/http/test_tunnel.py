@@ -10,16 +10,16 @@ import trustme
 
 from secrets_actor.backends.aws.backend import kit
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
-from secrets_actor.backends.aws.endpoint import Endpoint, endpoint_for
-from secrets_actor.backends.aws.proxy import Proxy, parse_proxy
-from secrets_actor.backends.aws.transport import Tls, Transport
+from secrets_actor.backends.aws.endpoint import SETTING_NAMES, Endpoint, endpoint_for
+from secrets_actor.backends.http.proxy import Proxy, parse_proxy
+from secrets_actor.backends.http.transport import Tls, Transport
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.operations import List
 from secrets_actor.domain.ports import CallContext
 from secrets_actor.domain.secret import SecretValue
-from tests.backends.aws.tls_server import TlsServer, certificate_files
+from tests.backends.http.tls_server import TlsServer, certificate_files
 from tests.servers.behaviours import Answer, Behaviour, Hang, HangUp, Reset
 from tests.servers.faulty import FaultyServer
 from tests.servers.tunnel import Tunnel
@@ -51,7 +51,8 @@ def failing(transport: Transport, within: float = LONG) -> Any:
 
 def through(proxy_port: int, ca: Path, user: str = "", host: str = "secrets.example") -> Transport:
     endpoint = Endpoint("https", host, 443, "us-east-1")
-    return Transport(endpoint, Tls(str(ca)), parse_proxy(f"http://{user}127.0.0.1:{proxy_port}", "aws.proxy_url"))
+    proxy = parse_proxy(f"http://{user}127.0.0.1:{proxy_port}", "aws.proxy_url")
+    return Transport(endpoint, Tls(str(ca)), SETTING_NAMES, proxy)
 
 
 def test_requests_go_over_one_tunnel_in_which_the_proxy_sees_nothing(
@@ -89,6 +90,7 @@ def test_a_proxy_that_wants_to_know_who_asks_is_a_matter_of_configuration(tmp_pa
     ("behaviour", "told", "may_help"),
     [
         (Answer(b"<html>canary</html>", 403), "does not let us through (HTTP 403)", False),
+        (Answer(b"x", 403, headers=(("Content-Encoding", "gzip"),)), "does not let us through (HTTP 403)", False),
         (Answer(b"", 404), "does not let us through (HTTP 404)", False),
         (Answer(b"", 429), "does not let us through (HTTP 429)", True),
         (Answer(b"", 502), "does not let us through (HTTP 502)", True),
@@ -113,7 +115,16 @@ def test_a_proxy_that_does_not_let_through_is_named(
     assert "canary" not in str(error)
 
 
-@pytest.mark.parametrize("noise", [b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000])
+@pytest.mark.parametrize(
+    "noise",
+    [
+        b"SSH-2.0-x\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000,
+        b"HTTP/1.1 999 X\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\nthe server, before it is asked",
+        b"HTTP/1.1 101 Y\r\n\r\n",
+    ],
+)
 def test_what_is_no_http_proxy_is_told(tmp_path: Path, noise: bytes) -> None:
     class Noise:
         def serve(self, connection: Any) -> None:
@@ -130,11 +141,27 @@ def test_what_is_no_http_proxy_is_told(tmp_path: Path, noise: bytes) -> None:
     assert "is no HTTP proxy" in str(error)
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.0 200\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 Connection established\r\n\r\n",
+        b"HTTP/1.1 204 X\r\nContent-Length: 7\r\n\r\n",  # RFC 9110, 9.3.6: a length of it means nothing
+    ],
+)
+def test_a_tunnel_begins_behind_the_head_of_any_success(tmp_path: Path, head: bytes) -> None:
+    secured = Secured(tmp_path)
+    with secured.server, FaultyServer(Tunnel(port=secured.server.port, opened=head)) as proxy:
+        transport = through(proxy.port, secured.ca)
+        assert ask(transport).body == b"{}"
+        transport.close()
+
+
 def test_a_proxy_that_is_not_there_is_named_and_not_aws(tmp_path: Path) -> None:
     with FaultyServer(Hang()) as proxy:
         port = proxy.port
     down = through(port, Secured(tmp_path).ca)
-    unknown = Transport(AWS, Tls(), Proxy("no-such-host.invalid", 3128))
+    unknown = Transport(AWS, Tls(), SETTING_NAMES, Proxy("no-such-host.invalid", 3128))
 
     assert "amazonaws.com:443: the proxy no-such-host.invalid:3128: its name is not known here" in str(failing(unknown))
     assert f"the proxy 127.0.0.1:{port}: connection refused" in str(failing(down))

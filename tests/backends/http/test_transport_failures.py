@@ -1,13 +1,15 @@
 """Each way in which a connection fails is an error of its own."""
 
 import logging
+import subprocess
+import sys
 
 import pytest
 
-from secrets_actor.backends.aws.transport import MAX_BODY
+from secrets_actor.backends.http.response_parser import MAX_BODY
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
-from tests.backends.aws.transport_rig import (
+from tests.backends.http.transport_rig import (
     SLACK,
     SOON,
     Raw,
@@ -145,9 +147,17 @@ def test_a_connection_that_breaks_while_a_large_request_goes_out_is_a_request_fa
             ask(transport, body=b"x" * 64 * 1024 * 1024)
 
 
+class AnswersAtTheFirstByte:
+    """Answers when it has seen the first byte of a request, and reads no more."""
+
+    def serve(self, connection: object) -> None:
+        connection.client.recv(1)  # type: ignore[attr-defined]
+        connection.client.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")  # type: ignore[attr-defined]
+        connection.ended.wait()  # type: ignore[attr-defined]
+
+
 def test_an_answer_given_before_the_request_was_read_is_heard() -> None:
-    early = b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"
-    with FaultyServer(Raw(early)) as server, transport_to(server.port) as transport:
+    with FaultyServer(AnswersAtTheFirstByte()) as server, transport_to(server.port) as transport:
         assert ask(transport).status == 413
 
 
@@ -165,6 +175,18 @@ def test_nothing_that_is_sent_or_received_is_logged(caplog: pytest.LogCaptureFix
     caplog.set_level(logging.DEBUG)
     with FaultyServer(Answer(b'{"SecretString":"canary"}')) as server, transport_to(server.port) as transport:
         assert b"canary" in ask(transport, body=b"canary", token=b"canary").body
+        port = server.port
 
-    assert "receive_response_body.complete" in caplog.text
+    (record,) = [record for record in caplog.records if record.name == "secrets_actor.http"]
+    assert record.getMessage().startswith(f"POST to 127.0.0.1:{port}: HTTP 200 in ")
     assert "canary" not in caplog.text
+
+
+def test_no_module_and_no_logger_of_the_program_is_touched() -> None:
+    code = (
+        "import logging, sys, secrets_actor.backends.http.transport; "
+        "loggers = [one for one in logging.root.manager.loggerDict.values() if isinstance(one, logging.Logger)]; "
+        "print([one for one in loggers if one.filters], [name for name in sys.modules if sys.modules[name] is None])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout == "[] []\n"

@@ -7,10 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secrets_actor.backends.aws.endpoint import Endpoint, endpoint_for
-from secrets_actor.backends.aws.proxy import (
+from secrets_actor.backends.http.proxy import (
     Proxy,
     connect_request,
-    connect_status,
     is_spared,
     parse_proxy,
     proxy_for,
@@ -71,7 +70,7 @@ def test_a_proxys_password_is_in_no_repr() -> None:
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
 def test_a_mistake_names_the_variable_that_it_is_in(name: str) -> None:
     with pytest.raises(errors.ConfigurationError, match=f"^{name}: http://"):
-        proxy_for(AWS, None, {name: "socks5://hunter2@p"})
+        proxy_for(AWS, None, {name: "socks5://hunter2@p"}, "aws.proxy_url")
 
 
 LOCAL = endpoint_for("us-east-1", "http://127.0.0.1:4566")
@@ -98,12 +97,12 @@ P, Q = "http://p.example:1", "http://q.example:2"
 def test_the_setting_comes_before_the_environment_and_plain_http_goes_straight(
     endpoint: Endpoint, url: str | None, environ: dict[str, str], expected: Proxy | None
 ) -> None:
-    assert proxy_for(endpoint, url, environ) == expected
+    assert proxy_for(endpoint, url, environ, "aws.proxy_url") == expected
 
 
 def test_a_proxy_for_plain_http_is_a_mistake() -> None:
     with pytest.raises(errors.ConfigurationError, match=r"aws\.proxy_url: only for an https endpoint"):
-        proxy_for(LOCAL, P, {})
+        proxy_for(LOCAL, P, {}, "aws.proxy_url")
 
 
 @pytest.mark.parametrize(
@@ -159,17 +158,3 @@ def test_a_tunnel_is_asked_for_in_the_words_of_http() -> None:
     assert connect_request(Proxy("p", 1, b"Basic eA=="), "::1", 8443) == (
         b"CONNECT [::1]:8443 HTTP/1.1\r\nHost: [::1]:8443\r\nProxy-Authorization: Basic eA==\r\n\r\n"
     )
-
-
-@pytest.mark.parametrize(
-    ("head", "status"),
-    [
-        (b"HTTP/1.1 200 Connection established\r\n\r\n", 200),
-        (b"HTTP/1.0 200\r\n\r\n", 200),
-        (b"HTTP/1.1 999 X\r\n", None),
-        (b"SSH-2.0", None),
-        (b"", None),
-    ],
-)
-def test_its_answer_is_a_status_or_nothing(head: bytes, status: int | None) -> None:
-    assert connect_status(head) == status

@@ -2,13 +2,16 @@
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
-from secrets_actor.backends.aws.transport import Transport
+from secrets_actor.backends.http.transport import Transport
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
-from tests.backends.aws.transport_rig import LONG, SLACK, Raw, ask, failing, nobody_accepts, transport_to
+from tests.backends.http.transport_rig import LONG, SLACK, Raw, ask, failing, nobody_accepts, transport_to
 from tests.servers.behaviours import Answer, Hang
 from tests.servers.faulty import FaultyServer
+
+SYN_SENT = "02"
 
 
 def close_while_it_waits(transport: Transport, ready: Callable[[], object]) -> tuple[errors.SecretsError, float]:
@@ -33,6 +36,12 @@ def close_while_it_waits(transport: Transport, ready: Callable[[], object]) -> t
     return caught[0], spent
 
 
+def connects(port: int) -> bool:
+    """Whether a socket of this process, which nobody accepts, asks *port* for a connection. Source: proc(5)."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(line[2] == f"0100007F:{port:04X}" and line[3] == SYN_SENT for line in lines)
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     deadline, pause = clock_now() + LONG, threading.Event()
     while not condition():
@@ -51,7 +60,7 @@ def test_close_ends_a_request_that_waits_for_its_answer() -> None:
 
 def test_close_ends_a_request_that_still_connects() -> None:
     with nobody_accepts() as port, transport_to(port) as transport:
-        error, spent = close_while_it_waits(transport, lambda: wait_until(lambda: transport._wire._waker is not None))
+        error, spent = close_while_it_waits(transport, lambda: wait_until(lambda: connects(port)))
 
     assert type(error) is errors.ConnectionFailed
     assert "given up" in str(error)

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from secrets_actor.backends.aws.endpoint import Endpoint
-from secrets_actor.backends.aws.transport import HttpAnswer, Tls, Transport
+from secrets_actor.backends.aws.endpoint import SETTING_NAMES, Endpoint
+from secrets_actor.backends.http.transport import HttpAnswer, Tls, Transport
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
 
@@ -24,7 +24,7 @@ def endpoint(port: int, scheme: str = "http", host: str = "127.0.0.1") -> Endpoi
 def transport_to(
     port: int, scheme: str = "http", host: str = "127.0.0.1", tls: Tls | None = None
 ) -> Iterator[Transport]:
-    transport = Transport(endpoint(port, scheme, host), tls or Tls())
+    transport = Transport(endpoint(port, scheme, host), tls or Tls(setting="aws.ca_bundle"), SETTING_NAMES)
     try:
         yield transport
     finally:

@@ -15,12 +15,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from secrets_actor.backends.aws.transport import Tls
-from secrets_actor.backends.aws.wire import Wire
+from secrets_actor.backends.aws.endpoint import SETTING_NAMES
+from secrets_actor.backends.http.abortable_socket import AbortableSocket
+from secrets_actor.backends.http.origin import Origin
+from secrets_actor.backends.http.transport import Tls
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
-from tests.backends.aws.tls_server import TlsServer, certificate_files
-from tests.backends.aws.transport_rig import (
+from tests.backends.http.tls_server import TlsServer, certificate_files
+from tests.backends.http.transport_rig import (
     LONG,
     Raw,
     ask,
@@ -58,17 +60,19 @@ def test_what_is_large_goes_over_tls_both_ways(tmp_path: Path) -> None:
 
 
 def test_what_is_decrypted_already_is_not_waited_for(tmp_path: Path) -> None:
-    authority, wire = trustme.CA(), Wire("here")
+    authority = trustme.CA()
     ca, chain, key = certificate_files(tmp_path, authority, authority.issue_cert("127.0.0.1"))
     with TlsServer(chain, key, Answer(b"0123456789")) as server:
-        wire.begin(clock_now() + LONG)
-        used = wire.start_tls(wire.connect("127.0.0.1", server.port), Tls(str(ca)).context(), "127.0.0.1")
-        wire.write(used, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        used = AbortableSocket(Origin("https", "127.0.0.1", server.port), SETTING_NAMES)
+        used.begin(clock_now() + LONG)
+        used.connect(Tls(str(ca)).context())
+        assert not used.has_data()
+        used.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
         came = b""
         while not came.endswith(b"0123456789"):
-            came += wire.read(used, 4)
-        wire.release(used)
-        wire.end()
+            came += used.read(4)
+        used.disconnect()
+        used.end()
 
     assert came.startswith(b"HTTP/1.1 200 ")
 
@@ -292,7 +296,10 @@ def test_a_ca_bundle_that_cannot_be_read_is_a_configuration_error(
     bundle = tmp_path / "ca.pem"
     if content is not None:
         bundle.write_bytes(content)
-    with FaultyServer(Answer()) as server, transport_to(server.port, "https", tls=Tls(str(bundle))) as transport:
+    with (
+        FaultyServer(Answer()) as server,
+        transport_to(server.port, "https", tls=Tls(str(bundle), "aws.ca_bundle")) as transport,
+    ):
         error = failing(transport)
         assert server.connections == 0
 

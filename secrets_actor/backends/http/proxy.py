@@ -1,24 +1,21 @@
-"""Which proxy a connection to AWS goes through, and the words it is asked with. PURE.
+"""Which proxy a connection goes through, and the request for a tunnel. PURE.
 
-Rule 1: TLS is between us and AWS: the proxy is asked for a tunnel (CONNECT) and sees a host, a port and bytes.
-Rule 2: plain http, as to an emulator, never goes through a proxy; nor do metadata services, whoever asks them.
+Rule 1: TLS is between us and the server: the proxy is asked for a tunnel (CONNECT) and sees a host, a port and bytes.
+Rule 2: plain http, as to an emulator, never goes through a proxy.
 Rule 3: user and password of a proxy are in no repr, no error, no log.
 """
 
 import base64
-import re
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from secrets_actor.backends.aws.endpoint import Endpoint
+from secrets_actor.backends.http.origin import HOST, Origin
 from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.records import dataclass, field
 
 # What proxies listen on is stated as a rule; this is for those who do not. Source: RFC 9110 for http.
 DEFAULT_PORT: Final = 80
-_HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}")
-_STATUS: Final = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})[ \r]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +32,20 @@ class Proxy:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def proxy_for(endpoint: Endpoint, proxy_url: str | None, environ: Mapping[str, str]) -> Proxy | None:
-    """The proxy on the way to *endpoint*: *proxy_url*, whatever NO_PROXY says (an empty one means none at all); without
+def proxy_for(origin: Origin, proxy_url: str | None, environ: Mapping[str, str], setting: str) -> Proxy | None:
+    """The proxy on the way to *origin*: *proxy_url*, whatever NO_PROXY says (an empty one means none at all); without
     it HTTPS_PROXY, unless NO_PROXY has the host. As elsewhere, names in small letters come first.
 
-    Raises `ConfigurationError`, which quotes no URL.
+    Raises `ConfigurationError`, which names *setting*, where *proxy_url* is from, and quotes no URL.
     """
     if proxy_url is not None:
-        if proxy_url and endpoint.scheme != "https":
-            raise ConfigurationError(("aws.proxy_url: only for an https endpoint; plain http goes straight",))
-        return parse_proxy(proxy_url, "aws.proxy_url") if proxy_url else None
+        if proxy_url and origin.scheme != "https":
+            raise ConfigurationError((f"{setting}: only for an https endpoint; plain http goes straight",))
+        return parse_proxy(proxy_url, setting) if proxy_url else None
     variable = "https_proxy" if environ.get("https_proxy") else "HTTPS_PROXY"
     found = environ.get(variable)
     spared = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
-    if not found or endpoint.scheme != "https" or is_spared(endpoint.host, endpoint.port, spared):
+    if not found or origin.scheme != "https" or is_spared(origin.host, origin.port, spared):
         return None
     return parse_proxy(found, variable)
 
@@ -61,7 +58,7 @@ def parse_proxy(url: str, setting: str) -> Proxy:
     except ValueError:
         host, port = "", None
     if (
-        _HOST.fullmatch(host) is None
+        HOST.fullmatch(host) is None
         or parts.scheme != "http"
         or port == 0
         or parts.path not in ("", "/")
@@ -116,9 +113,3 @@ def connect_request(proxy: Proxy, host: str, port: int) -> bytes:
     if proxy.authorization is not None:
         lines.append(b"Proxy-Authorization: " + proxy.authorization)
     return b"\r\n".join(lines) + b"\r\n\r\n"
-
-
-def connect_status(head: bytes) -> int | None:
-    """The status of the answer that begins with *head*; None when it is no answer of HTTP."""
-    found = _STATUS.match(head)
-    return None if found is None else int(found[1])

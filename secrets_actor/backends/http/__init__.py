@@ -1,0 +1,1 @@
+"""HTTP/1.1 for all backends: the one door to sockets, TLS, httpx and httptools."""

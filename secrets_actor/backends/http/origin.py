@@ -1,0 +1,71 @@
+"""Which server a connection is made to, and what its user calls the settings that say so. PURE."""
+
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+from secrets_actor.domain.errors import ConfigurationError
+from secrets_actor.records import dataclass
+
+# A host is ASCII: a name, an IPv4 address, or an IPv6 address without its brackets.
+HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}")
+_PORTS: Final = {"https": 443, "http": 80}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One server: scheme (`http` or `https`), host (IPv6 without brackets) and port."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def authority(self) -> str:
+        """The Host header: an IPv6 address in brackets, the port unless it is the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """Scheme and authority, without a slash at the end."""
+        return f"{self.scheme}://{self.authority}"
+
+    @property
+    def name(self) -> str:
+        """`host:port`, for errors and logs."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class SettingNames:
+    """How the remedies in errors call the settings of a connection, such as `aws.ca_bundle`. *endpoint* is everything
+    that decides which host is asked; *endpoint_url* is the one setting that names it."""
+
+    endpoint: str
+    endpoint_url: str
+    ca_bundle: str
+    proxy: str
+
+
+def parse_origin(url: str, setting: str) -> Origin:
+    """*url* as an origin: `http` or `https`, a host, a port if need be, and nothing more.
+
+    Raises `ConfigurationError`, which names *setting* and does not quote *url*: a URL may hold a password.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        host, port = "", None
+    if (
+        HOST.fullmatch(host) is None
+        or parts.scheme not in _PORTS
+        or port == 0
+        or parts.path not in ("", "/")
+        or "@" in parts.netloc
+        or "?" in url
+        or "#" in url
+    ):
+        raise ConfigurationError((f"{setting}: http:// or https://, a host, a port if need be, and nothing more",))
+    return Origin(parts.scheme, host, port or _PORTS[parts.scheme])

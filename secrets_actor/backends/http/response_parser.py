@@ -1,0 +1,228 @@
+"""Answers of HTTP/1.1: bytes in, one answer out, or the rule that it breaks. PURE, and the door to httptools (llhttp).
+
+Rule 1: llhttp parses every byte, in its strict mode: a lone line feed, a folded or nameless header, a blank before a
+        colon, a NUL, two lengths, or a length beside a transfer coding are errors there already. What is here is what
+        llhttp does not look at: limits, and what is sound HTTP but not an answer to our request.
+Rule 2: one parser reads one answer. A byte after the end of it is refused, whatever it is: who sends more than was
+        asked for is out of step, and the next request would get what was left.
+Rule 3: nothing here depends on how the network cut the bytes: sizes are counted from the bytes, not from the reads.
+        Where a head ends must be known exactly, because llhttp does not tell how far it came; no header holds a lone
+        CR or LF (rule 1), so the first CR LF CR LF is that place.
+Rule 4: an error tells a rule. It quotes nothing of the answer, for that may hold a secret. (llhttp's own reasons are
+        constants of its source.)
+"""
+
+from typing import Final, NamedTuple
+
+import httptools
+
+# Bytes of all heads of an answer, those of interim answers (1xx) too. Precedent: Python's http.client, for one line.
+MAX_HEAD: Final = 65_536
+# Headers, trailers too. Precedent: Python's http.client.
+MAX_HEADERS: Final = 100
+# Bytes. A full page of a list of secrets is 100 entries of some 5 KiB at most; a value has 64 KiB, escaped six times
+# that.
+MAX_BODY: Final = 8 * 1024 * 1024
+# Bytes of chunk sizes, chunk extensions and trailers, which are read and dropped.
+MAX_FRAMING: Final = 1024 * 1024
+# The versions that are spoken here, as an answer begins. llhttp knows others, and begins of other protocols.
+_VERSION_1_1: Final = b"HTTP/1.1 "
+_STARTS: Final = (_VERSION_1_1, b"HTTP/1.0 ")
+_START: Final = len(_VERSION_1_1)
+_HEAD_END: Final = b"\r\n\r\n"
+# RFC 9110, 15.3.5 and 15.4.5: answers that never have a body.
+_WITHOUT_BODY: Final = frozenset({204, 304})
+_AS_IT_IS: Final = frozenset({b"", b"identity"})
+_OTHER_PROTOCOL: Final = "it changes to another protocol, which nobody asked for"
+_TOO_MUCH: Final = "more came than the answer to the request"
+
+
+class RefusedAnswer(Exception):
+    """The answer breaks a rule, which the text tells. *is_http* is false when it does not even begin as HTTP/1 does.
+    For the caller in this package: it never leaves as it is."""
+
+    def __init__(self, text: str, *, is_http: bool = True) -> None:
+        super().__init__(text)
+        self.text, self.is_http = text, is_http
+
+
+class ParsedAnswer(NamedTuple):
+    """A whole answer. Names of `headers` are in small letters. `keeps_alive`: the server keeps the connection."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    keeps_alive: bool
+
+
+class _Heard:
+    """What llhttp calls. Apart from `ResponseParser`, which holds llhttp's parser: else the two would hold each other,
+    and every answer would wait for the garbage collector."""
+
+    __slots__ = ("complete", "headers", "messages", "parts", "size")
+
+    def __init__(self) -> None:
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.parts: list[bytes] = []
+        self.messages, self.size, self.complete = 0, 0, False
+
+    def on_message_begin(self) -> None:
+        self.messages += 1
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value.rstrip(b" \t")))
+
+    def on_body(self, part: bytes) -> None:
+        self.size += len(part)
+        self.parts.append(part)
+
+    def on_message_complete(self) -> None:
+        self.complete = True
+
+
+class ResponseParser:
+    """Reads the answer to one request made by *method*. `feed` what comes in until `complete`; `end` when nothing more
+    comes; then `answer`.
+
+    `status` is None until the head of the final answer is whole.
+    """
+
+    __slots__ = (
+        *("_chunked", "_head_bytes", "_heads", "_headers", "_heard", "_in_head", "_keeps_alive", "_llhttp", "_method"),
+        *("_start", "_tail", "_until_end", "_wire_bytes", "complete", "status"),
+    )
+
+    def __init__(self, method: str) -> None:
+        self._method = method
+        self._heard = _Heard()
+        self._llhttp = httptools.HttpResponseParser(self._heard)
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._in_head = True
+        self._heads, self._head_bytes = 1, 0
+        self._start = self._tail = b""  # of the head: its first bytes, and its last three
+        self._wire_bytes = 0  # of the body, as it is framed
+        self._chunked = self._until_end = self._keeps_alive = False
+        self.status: int | None = None
+        self.complete = False
+
+    def feed(self, data: bytes) -> None:
+        """Take in what came, at least one byte. Raises `RefusedAnswer`."""
+        while data and self._in_head:
+            data = self._feed_head(data)
+        if data:
+            self._feed_body(data)
+
+    def end(self) -> bool:
+        """The server has ended the connection: whether the answer is whole by that."""
+        if self._until_end:
+            self.complete = True
+        return self.complete
+
+    def answer(self) -> ParsedAnswer:
+        """The answer, once it is `complete`."""
+        assert self.complete and self.status is not None  # noqa: PT018
+        parts = self._heard.parts
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        return ParsedAnswer(self.status, self._headers, body, self._keeps_alive)
+
+    def _feed_head(self, data: bytes) -> bytes:
+        """What is left of *data* behind the end of this head."""
+        if len(self._start) < _START:
+            self._start = (self._start + data)[:_START]
+            if not self._start.startswith(_STARTS) and not any(one.startswith(self._start) for one in _STARTS):
+                raise RefusedAnswer("it does not begin as HTTP/1.1 does", is_http=False)
+        seen = self._tail + data
+        at = seen.find(_HEAD_END)
+        used = len(data) if at < 0 else at + len(_HEAD_END) - len(self._tail)
+        self._head_bytes += used
+        if self._head_bytes > MAX_HEAD:
+            raise RefusedAnswer(f"its headers are longer than {MAX_HEAD} bytes")
+        self._parse(data[:used])
+        if at < 0:
+            self._tail = seen[1 - len(_HEAD_END) :]
+            return b""
+        self._end_head()
+        return data[used:]
+
+    def _end_head(self) -> None:
+        status, heard = self._llhttp.get_status_code(), self._heard
+        if not 100 <= status < 600:
+            raise RefusedAnswer("its status is not one of HTTP's, 100 to 599")
+        if status == 101:
+            raise RefusedAnswer(_OTHER_PROTOCOL)
+        if status < 200:  # an interim answer: the one to the request is still to come
+            heard.headers.clear()
+            heard.complete = False
+            self._heads += 1
+            self._start = self._tail = b""
+            return
+        self.status, self._in_head, self._tail = status, False, b""
+        self._headers, heard.headers = heard.headers, []  # what comes later is a trailer
+        self._check_headers(status)
+
+    def _check_headers(self, status: int) -> None:
+        bodiless = (
+            status in _WITHOUT_BODY
+            or self._method == "HEAD"
+            or (self._method == "CONNECT" and status < 300)  # RFC 9110, 9.3.6: a tunnel begins behind the head
+        )
+        length: bytes | None = None
+        self._keeps_alive = self._start == _VERSION_1_1
+        if len(self._headers) > MAX_HEADERS:
+            raise RefusedAnswer(f"it has more than {MAX_HEADERS} headers")
+        for name, value in self._headers:
+            if name == b"content-length":
+                length = value
+            elif name == b"transfer-encoding" and not bodiless:
+                # RFC 9112, 6.1: no coding but chunked was asked for, and HTTP/1.0 has none.
+                if self._chunked or value.lower() != b"chunked" or self._start != _VERSION_1_1:
+                    raise RefusedAnswer("it has a transfer coding that nobody asked for")
+                self._chunked = True
+            elif name == b"content-encoding" and value.lower() not in _AS_IT_IS:
+                raise RefusedAnswer("it is compressed, which nobody asked for")
+            elif name == b"connection" and b"close" in [one.strip() for one in value.lower().split(b",")]:
+                self._keeps_alive = False
+        if bodiless:
+            self.complete = True
+        elif length is not None:
+            if int(length) > MAX_BODY:
+                raise _too_long()
+            self.complete = self._heard.complete  # at once, where the length is 0
+        elif not self._chunked:
+            self._until_end, self._keeps_alive = True, False
+
+    def _feed_body(self, data: bytes) -> None:
+        if self.complete:
+            raise RefusedAnswer(_TOO_MUCH)
+        heard = self._heard
+        self._wire_bytes += len(data)
+        self._parse(data)
+        framing = self._wire_bytes - heard.size
+        if heard.size > MAX_BODY:
+            raise _too_long()
+        if framing > MAX_FRAMING or len(heard.headers) > MAX_HEADERS:
+            raise RefusedAnswer(f"its chunks and trailers take more than {MAX_FRAMING} bytes")
+        if self._chunked:
+            # llhttp passes over line ends behind a message, and takes more for the next one.
+            self._tail = (self._tail + data)[-len(_HEAD_END) - 1 :]
+            more = heard.complete and (self._tail[1:] != _HEAD_END or self._tail[:1] in b"\r\n")
+        else:
+            more = framing > 0
+        if more or heard.messages > self._heads:
+            raise RefusedAnswer(_TOO_MUCH)
+        self.complete = heard.complete
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self._llhttp.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            text = _OTHER_PROTOCOL
+        except httptools.HttpParserError as exc:
+            text = _TOO_MUCH if self._heard.complete else f"llhttp says: {exc}"
+        else:
+            return
+        raise RefusedAnswer(text)
+
+
+def _too_long() -> RefusedAnswer:
+    return RefusedAnswer(f"it is longer than {MAX_BODY} bytes")
