@@ -169,7 +169,8 @@ class Hunt:
         gc.collect()  # only what somebody still holds
         for found in gc.get_objects():
             kind = type(found)
-            if kind.__module__.partition(".")[0] not in SHOWN_PACKAGES:
+            # Cython (in httptools) makes types whose `__module__` is a descriptor.
+            if str(kind.__module__).partition(".")[0] not in SHOWN_PACKAGES:
                 continue
             try:
                 shown = repr(found), str(found), f"{found}"

@@ -144,7 +144,7 @@ def test_good_keys_do_not_show_in_settings_and_parts(
                 hunt.text("settings", "file", f"{system.settings!r} {system.settings}")
                 hunt.objects("file", system)
 
-    hunt.nothing_was_found(object=100, log_of_httpcore=10)
+    hunt.nothing_was_found(object=100)
 
 
 @pytest.mark.slow

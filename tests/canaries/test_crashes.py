@@ -173,7 +173,7 @@ def test_who_is_killed_in_the_middle_of_a_set_takes_the_value_along(
             hunt.attempt("again", lambda: system.secrets.set("canaries/one", values.other, token=error.token))
             hunt.objects("after", system)
 
-    hunt.nothing_was_found(texts=500, error=5, log_of_secrets_actor=20, log_of_httpcore=20)
+    hunt.nothing_was_found(texts=500, error=5, log_of_secrets_actor=20)
 
 
 def test_a_job_that_ends_three_workers_is_told_by_type_only(hunt: Hunt) -> None:

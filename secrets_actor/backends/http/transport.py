@@ -5,8 +5,8 @@ Rule 2: only `SecretsError`s leave, without context: a library's error may quote
 Rule 3: through the proxy that it was given and no other, never a redirect, HTTP/1.1 only, and no retries in here.
 Rule 4: an answer is whole, sound and asked for, or it is an error and the connection is closed: what is left on it can
         then answer no later request. A connection that something comes in on while it is idle is not used again.
-Rule 5: what is logged, at DEBUG by the logger `secrets_actor.http`, is method, server, status and time of whole answers.
-        No header, no path, no body, and no length of one, which may be that of a secret.
+Rule 5: what is logged, at DEBUG by the logger `secrets_actor.http`, is method, server, status and time of whole
+        answers. No header, no path, no body, and no length of one, which may be that of a secret.
 
 Why a transport of our own under httpx's requests and responses (`httpx.BaseTransport` is its public hook), and neither
 its Client nor its pool: a worker has one connection only; only who holds the socket can break it off from another
