@@ -87,23 +87,20 @@ class ResponseParser:
     `status` is None until the head of the final answer is whole.
     """
 
-    __slots__ = (
-        *("_chunked", "_head_bytes", "_heads", "_headers", "_heard", "_in_head", "_keeps_alive", "_llhttp", "_method"),
-        *("_start", "_tail", "_until_end", "_wire_bytes", "complete", "status"),
-    )
+    # What holds of most answers until they end; an instance has only what differs, for it is made for every answer.
+    status: int | None = None
+    complete = False
+    _in_head = True
+    _heads, _head_bytes = 1, 0
+    _start = _tail = b""  # of the head: its first bytes, and its last three
+    _wire_bytes = 0  # of the body, as it is framed
+    _chunked = _until_end = _keeps_alive = False
 
     def __init__(self, method: str) -> None:
         self._method = method
         self._heard = _Heard()
         self._llhttp = httptools.HttpResponseParser(self._heard)
         self._headers: list[tuple[bytes, bytes]] = []
-        self._in_head = True
-        self._heads, self._head_bytes = 1, 0
-        self._start = self._tail = b""  # of the head: its first bytes, and its last three
-        self._wire_bytes = 0  # of the body, as it is framed
-        self._chunked = self._until_end = self._keeps_alive = False
-        self.status: int | None = None
-        self.complete = False
 
     def feed(self, data: bytes) -> None:
         """Take in what came, at least one byte. Raises `RefusedAnswer`."""

@@ -15,11 +15,9 @@ thread; and httpcore's time-outs are for each read alone. An exchange also costs
 
 import logging
 import os
-import re
 import ssl
 import threading
 from collections.abc import Iterable, Sequence
-from itertools import chain
 from typing import Final, cast
 
 import httpx
@@ -47,8 +45,8 @@ MAX_BUNDLE: Final = 16 * 1024 * 1024
 KEEP_ALIVE: Final = 60.0
 # Not signed: whoever stands between may change it.
 _AS_IT_IS: Final = (b"Accept-Encoding", b"identity")
-_SENDABLE: Final = re.compile(rb"[ -~]*")
-_TARGET: Final = re.compile(rb"[!-~]+")
+_PRINTABLE: Final = bytes(range(ord(" "), ord("~") + 1))
+_VISIBLE: Final = _PRINTABLE[1:]
 _LOG: Final = logging.getLogger("secrets_actor.http")
 
 
@@ -174,10 +172,11 @@ class Transport(httpx.BaseTransport):
     def _head(self, request: httpx.Request) -> bytes | None:
         """The request up to its body; None if it holds what would end a line, or what is not ASCII."""
         headers, target = request.headers.raw, request.extensions.get("target") or request.url.raw_path
-        if _SENDABLE.fullmatch(b"".join(chain.from_iterable(headers))) is None or _TARGET.fullmatch(target) is None:
+        lines = b"\r\n".join([b"%b %b HTTP/1.1" % (request.method.encode(), target), *map(b": ".join, headers)])
+        # What is not printable is the line ends that were put in here, and nothing more.
+        if lines.translate(None, _PRINTABLE) != b"\r\n" * len(headers) or target.translate(None, _VISIBLE):
             return None
-        lines = b"".join([b"%b: %b\r\n" % pair for pair in headers])
-        return b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method.encode(), target, lines)
+        return lines + b"\r\n\r\n"
 
     def _exchange(self, method: str, sent: bytes, allowed: float) -> ParsedAnswer:
         parser, failure = ResponseParser(method), None
