@@ -33,7 +33,6 @@ _HEAD_END: Final = b"\r\n\r\n"
 # RFC 9110, 15.3.5 and 15.4.5: answers that never have a body.
 _WITHOUT_BODY: Final = frozenset({204, 304})
 _AS_IT_IS: Final = frozenset({b"", b"identity"})
-_OTHER_PROTOCOL: Final = "it changes to another protocol, which nobody asked for"
 _TOO_MUCH: Final = "more came than the answer to the request"
 
 
@@ -143,10 +142,8 @@ class ResponseParser:
 
     def _end_head(self) -> None:
         status, heard = self._llhttp.get_status_code(), self._heard
-        if not 100 <= status < 600:
-            raise RefusedAnswer("its status is not one of HTTP's, 100 to 599")
-        if status == 101:
-            raise RefusedAnswer(_OTHER_PROTOCOL)
+        if not 100 <= status < 600 or status == 101:  # llhttp stops at a 101 itself, today
+            raise RefusedAnswer("its status is one that answers no request of ours")
         if status < 200:  # an interim answer: the one to the request is still to come
             heard.headers.clear()
             heard.complete = False
@@ -213,7 +210,7 @@ class ResponseParser:
         try:
             self._llhttp.feed_data(data)
         except httptools.HttpParserUpgrade:
-            text = _OTHER_PROTOCOL
+            text = "it changes to another protocol, which nobody asked for"
         except httptools.HttpParserError as exc:
             text = _TOO_MUCH if self._heard.complete else f"llhttp says: {exc}"
         else:

@@ -203,10 +203,9 @@ class Transport(httpx.BaseTransport):
         """Have a connection: the kept one if it can be used again, else a new one. Raises `ConnectionFailed`,
         `TlsFailed`, `ConfigurationError`, and `RefusedAnswer` for a server that answers before it is asked."""
         kept_until, self._kept_until = self._kept_until, 0.0
-        if kept_until:
-            if now() < kept_until and not self._socket.is_readable():
-                return
-            self._socket.disconnect()
+        if kept_until and now() < kept_until and not self._socket.is_readable():
+            return
+        self._socket.disconnect()
         self._socket.connect(self._tls.context() if self._origin.scheme == "https" else None)
         if self._socket.has_data():
             raise RefusedAnswer("it came before the request")

@@ -120,6 +120,7 @@ def test_what_does_not_begin_as_http_is_refused_at_its_first_wrong_byte(data: by
         (b"200 OK", b"2000 OK"),
         (b"200 OK", b"+20 OK"),
         (b"200 OK", b"101 OK"),
+        (b"200 OK", b"101 OK\r\nConnection: upgrade\r\nUpgrade: h2c"),
         (b"Content-Length: 2", b"Content-Length: +2"),
         (b"Content-Length: 2", b"Content-Length: -2"),
         (b"Content-Length: 2", b"Content-Length: 0x2"),
