@@ -14,7 +14,19 @@ import pytest
 import secrets_actor
 from tests.architecture.house import PACKAGE, ROOT
 
-HEAVY = ("httpx", "httpcore", "cryptography", "sqlite3", "asyncio", "pydantic", "boto3", "click", "structlog", "ssl")
+HEAVY = (
+    "httpx",
+    "httpcore",
+    "httptools",
+    "cryptography",
+    "sqlite3",
+    "asyncio",
+    "pydantic",
+    "boto3",
+    "click",
+    "structlog",
+    "ssl",
+)
 
 
 def test_the_public_names_are_sorted_and_each_is_said_once() -> None:

@@ -171,7 +171,7 @@ from secrets_actor.backends.aws import backend
 from secrets_actor.backends.aws.credentials import instance_metadata, static
 kit = backend.kit(region="us-east-1", endpoint_url=None, ca_bundle=None, timeout=5.0, recovery_window=30,
                   credentials=static.StaticCredentials())
-heavy = {"httpx", "httpcore", "asyncio", "cryptography", "sqlite3", "pydantic", "ssl"}
+heavy = {"httpx", "httpcore", "httptools", "asyncio", "cryptography", "sqlite3", "pydantic", "ssl"}
 print(sorted(heavy & (set(sys.modules) - before)))
 kit.connect().close()
 print("httpx" in sys.modules)

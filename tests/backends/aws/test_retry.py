@@ -24,6 +24,7 @@ BROKEN = errors.RequestFailed("b")
         (errors.StoreFailure("x", status=501), Kind.FINAL),
         (errors.StoreFailure("x", status=400, aws_code="RequestTimeoutException"), Kind.TRANSIENT),
         (errors.InvalidAnswer("x", status=200), Kind.TRANSIENT),
+        (errors.InvalidAnswer("no sound HTTP"), Kind.TRANSIENT),
         (errors.InvalidAnswer("x", status=403), Kind.FINAL),
         (errors.LimitExceeded("x", status=400), Kind.FINAL),
         (errors.SecretNotFound("x", status=400), Kind.FINAL),
