@@ -269,18 +269,17 @@ class AbortableSocket:
             return True
         return bool(self._poll_for(used, select.POLLIN).poll(0))
 
-    def has_data(self) -> bool:
-        """Whether data came already, on a connection that nothing was asked on yet. A byte of it is lost. Raises
-        `OSError`.
+    def read_now(self, max_bytes: int) -> bytes:
+        """What has come in, without waiting for it; nothing if there is nothing, or the end. Raises `OSError`.
 
-        Not `is_readable`: TLS 1.3 sends session tickets right after its handshake, and the end is not data.
+        `is_readable` does not tell as much: TLS 1.3 sends session tickets right after its handshake.
         """
         if not self.is_readable():
-            return False
+            return b""
         try:
-            return bool(self._connected().recv(1))
+            return self._connected().recv(max_bytes)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return False
+            return b""
 
     def disconnect(self) -> None:
         """Close the connection, if there is one. Not during an exchange of another thread."""

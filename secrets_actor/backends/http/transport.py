@@ -197,7 +197,9 @@ class Transport(httpx.BaseTransport):
             return
         self._socket.disconnect()
         self._socket.connect(self._tls.context() if self._origin.scheme == "https" else None)
-        if self._socket.has_data():
+        early = self._socket.read_now(READ_BYTES)
+        if early:
+            ResponseParser("").feed(early)  # it may be no HTTP at all: SSH and SMTP greet whoever connects
             raise RefusedAnswer("it came before the request")
 
     def _send_and_read(self, sent: bytes, parser: ResponseParser) -> None:

@@ -83,8 +83,8 @@ def test_an_answer_that_breaks_off_is_a_body_read_failure() -> None:
         Hang(),
         Hang(read_first=False),
         Answer(b"x" * 1000, drip=0.02),
-        Raw(b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 1000, drip=0.02),
-        Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"),
+        Raw(b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 1000, drip=0.02, read_first=True),
+        Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", read_first=True),
     ],
     ids=["hangs", "reads nothing", "drips its body", "drips its headers", "hangs before its body"],
 )
