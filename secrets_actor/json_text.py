@@ -36,6 +36,12 @@ def read_json(found: str | bytes) -> Any:
         raise NestedTooDeeply from None
 
 
+def refuse_deep(body: bytes) -> None:
+    """Raise `NestedTooDeeply` for JSON in UTF-8 that is, for another parser than Python's: each goes down the stack."""
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deep(body.decode(errors="replace")):
+        raise NestedTooDeeply
+
+
 def _is_deep(text: str) -> bool:
     brackets = _BESIDE.sub("", text).translate(_DOWN).encode()
     return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > MAX_DEPTH

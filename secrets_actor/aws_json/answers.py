@@ -1,0 +1,322 @@
+"""What the 26 operations answer with success. PURE. Limits: `fields.py`; errors: `errors.py`.
+
+Rule 1: a member that AWS always says has to be there, although AWS's model calls none of them required but one. Each
+        other member may be absent: AWS leaves out what there is not.
+Rule 2: a member that AWS adds tomorrow is ignored. An answer that says nothing but that it is done has no members: one
+        with any is the answer to another request.
+Rule 3: three members are not AWS's, and are said so: emulators tell them.
+
+Each shape is called as its operation, with `Answer` behind it. Moments are seconds since 1970 (UTC).
+"""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from secrets_actor.aws_json import fields
+from secrets_actor.aws_json.fields import Shape
+
+
+class _Named(Shape, frozen=True, kw_only=True):
+    """An answer that says which secret it is about."""
+
+    ARN: fields.AnsweredArn
+    Name: fields.AnsweredName
+
+
+class _Done(Shape, frozen=True, forbid_unknown_fields=True):
+    """An answer without members."""
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+
+
+class SecretValueEntry(_Named, frozen=True, kw_only=True):
+    """A version with its value: one of the two members that hold it."""
+
+    VersionId: fields.AnsweredVersionId
+    SecretBinary: fields.SecretBinary | None = None
+    SecretString: fields.SecretString | None = None
+    VersionStages: fields.AnsweredStages | None = None
+    CreatedDate: fields.Moment
+
+
+class GetSecretValueAnswer(SecretValueEntry, frozen=True, kw_only=True):
+    """GetSecretValue."""
+
+
+class BatchError(Shape, frozen=True, kw_only=True):
+    """Why a batch has no value of one secret."""
+
+    SecretId: str
+    ErrorCode: str
+    Message: fields.MessageText | None = None
+
+
+class BatchGetSecretValueAnswer(Shape, frozen=True, kw_only=True):
+    """BatchGetSecretValue."""
+
+    SecretValues: tuple[SecretValueEntry, ...] | None = None
+    NextToken: str | None = None
+    Errors: tuple[BatchError, ...] | None = None
+
+
+class ReplicaEntry(Shape, frozen=True, kw_only=True):
+    """A copy in another region."""
+
+    Region: str
+    KmsKeyId: str | None = None
+    Status: str | None = None
+    StatusMessage: str | None = None
+    LastAccessedDate: fields.Moment | None = None
+
+
+Replicas = tuple[ReplicaEntry, ...]
+
+
+class CreateSecretAnswer(_Named, frozen=True, kw_only=True):
+    """CreateSecret. Without a value there is no version."""
+
+    VersionId: fields.VersionIdIfAny | None = None
+    ReplicationStatus: Replicas | None = None
+
+
+class UpdateSecretAnswer(_Named, frozen=True, kw_only=True):
+    """UpdateSecret. Without a value there is no version."""
+
+    VersionId: fields.VersionIdIfAny | None = None
+
+
+class PutSecretValueAnswer(_Named, frozen=True, kw_only=True):
+    """PutSecretValue."""
+
+    VersionId: fields.AnsweredVersionId
+    VersionStages: fields.AnsweredStages | None = None
+
+
+class GetRandomPasswordAnswer(Shape, frozen=True, kw_only=True):
+    """GetRandomPassword."""
+
+    RandomPassword: fields.RandomPassword
+
+
+# --- life of a secret -------------------------------------------------------------------------------------------------
+
+
+class DeleteSecretAnswer(_Named, frozen=True, kw_only=True):
+    """DeleteSecret. `DeletionDate` is when the recovery window ends."""
+
+    DeletionDate: fields.Moment
+
+
+class RestoreSecretAnswer(_Named, frozen=True, kw_only=True):
+    """RestoreSecret."""
+
+
+class AnsweredTag(Shape, frozen=True, kw_only=True):
+    """A tag, or a fact that the rotation of a partner's secret needs."""
+
+    Key: str
+    Value: str | None = None
+
+
+class AnsweredRotationRules(Shape, frozen=True, kw_only=True):
+    """When a secret is rotated."""
+
+    AutomaticallyAfterDays: fields.AnsweredDays | None = None
+    Duration: str | None = None
+    ScheduleExpression: str | None = None
+
+
+class _Described(_Named, frozen=True, kw_only=True):
+    """What is told of a secret but its value. `DeletedDate` is when its delete was asked for."""
+
+    Type: str | None = None
+    Description: str | None = None
+    KmsKeyId: str | None = None
+    RotationEnabled: bool | None = None
+    RotationLambdaARN: str | None = None
+    RotationRules: AnsweredRotationRules | None = None
+    ExternalSecretRotationMetadata: tuple[AnsweredTag, ...] | None = None
+    ExternalSecretRotationRoleArn: str | None = None
+    LastRotatedDate: fields.Moment | None = None
+    LastChangedDate: fields.Moment | None = None
+    LastAccessedDate: fields.Moment | None = None
+    DeletedDate: fields.Moment | None = None
+    NextRotationDate: fields.Moment | None = None
+    Tags: tuple[AnsweredTag, ...] | None = None
+    OwningService: str | None = None
+    CreatedDate: fields.Moment | None = None
+    PrimaryRegion: str | None = None
+    # AWS has the first of these in a description and the second in a list, emulators either in both; AWS tells of
+    # replicas in a description only.
+    VersionIdsToStages: dict[fields.AnsweredVersionId, fields.AnsweredStages] | None = None
+    SecretVersionsToStages: dict[fields.AnsweredVersionId, fields.AnsweredStages] | None = None
+    ReplicationStatus: Replicas | None = None
+
+
+class PrimarySecret(Shape, frozen=True, kw_only=True):
+    """The secret of another account that this one is a copy of."""
+
+    PrimarySecretARN: str | None = None
+    ReplicationStatus: str | None = None
+    StatusMessage: str | None = None
+
+
+class ReplicaSecret(Shape, frozen=True, kw_only=True):
+    """A copy in another account."""
+
+    ReplicaSecretARN: str | None = None
+    ReplicationRoleARN: str | None = None
+    ReplicationStatus: str | None = None
+    StatusMessage: str | None = None
+
+
+class DescribeSecretAnswer(_Described, frozen=True, kw_only=True):
+    """DescribeSecret."""
+
+    CrossAccountPrimary: PrimarySecret | None = None
+    CrossAccountReplicas: tuple[ReplicaSecret, ...] | None = None
+
+
+class SecretListEntry(_Described, frozen=True, kw_only=True):
+    """A secret in a list."""
+
+
+class ListSecretsAnswer(Shape, frozen=True, kw_only=True):
+    """ListSecrets. `NextToken` is absent, or empty, on the last page."""
+
+    SecretList: tuple[SecretListEntry, ...]
+    NextToken: str | None = None
+
+
+class TagResourceAnswer(_Done, frozen=True):
+    """TagResource."""
+
+
+class UntagResourceAnswer(_Done, frozen=True):
+    """UntagResource."""
+
+
+# --- versions and rotation --------------------------------------------------------------------------------------------
+
+
+class VersionEntry(Shape, frozen=True, kw_only=True):
+    """A version without its value. One without stages is deprecated."""
+
+    VersionId: fields.AnsweredVersionId
+    VersionStages: fields.AnsweredStages | None = None
+    LastAccessedDate: fields.Moment | None = None
+    CreatedDate: fields.Moment | None = None
+    KmsKeyIds: tuple[str, ...] | None = None
+
+
+class ListSecretVersionIdsAnswer(_Named, frozen=True, kw_only=True):
+    """ListSecretVersionIds."""
+
+    Versions: tuple[VersionEntry, ...] | None = None
+    NextToken: str | None = None
+
+
+class UpdateSecretVersionStageAnswer(_Named, frozen=True, kw_only=True):
+    """UpdateSecretVersionStage."""
+
+
+class RotateSecretAnswer(_Named, frozen=True, kw_only=True):
+    """RotateSecret."""
+
+    VersionId: fields.VersionIdIfAny | None = None
+
+
+class CancelRotateSecretAnswer(_Named, frozen=True, kw_only=True):
+    """CancelRotateSecret."""
+
+    VersionId: fields.VersionIdIfAny | None = None
+
+
+# --- replicas ---------------------------------------------------------------------------------------------------------
+
+
+class ReplicateSecretToRegionsAnswer(Shape, frozen=True, kw_only=True):
+    """ReplicateSecretToRegions."""
+
+    ARN: fields.AnsweredArn
+    ReplicationStatus: Replicas | None = None
+
+
+class RemoveRegionsFromReplicationAnswer(Shape, frozen=True, kw_only=True):
+    """RemoveRegionsFromReplication."""
+
+    ARN: fields.AnsweredArn
+    ReplicationStatus: Replicas | None = None
+
+
+class StopReplicationToReplicaAnswer(Shape, frozen=True, kw_only=True):
+    """StopReplicationToReplica. AWS tells no replicas here, emulators do."""
+
+    ARN: fields.AnsweredArn
+    ReplicationStatus: Replicas | None = None
+
+
+class AssociateCrossAccountReplicaAnswer(Shape, frozen=True, kw_only=True):
+    """AssociateCrossAccountReplica."""
+
+    ARN: fields.AnsweredArn
+    CrossAccountReplicaARN: fields.AnsweredArn
+    ReplicationStatus: str | None = None
+
+
+class DisassociateCrossAccountReplicaAnswer(Shape, frozen=True, kw_only=True):
+    """DisassociateCrossAccountReplica."""
+
+    ARN: fields.AnsweredArn
+    CrossAccountReplicaARN: fields.AnsweredArn
+
+
+# --- resource policies ------------------------------------------------------------------------------------------------
+
+
+class GetResourcePolicyAnswer(_Named, frozen=True, kw_only=True):
+    """GetResourcePolicy. Without a policy there is none."""
+
+    ResourcePolicy: fields.PolicyText | None = None
+    PolicyName: str | None = None
+
+
+class PutResourcePolicyAnswer(_Named, frozen=True, kw_only=True):
+    """PutResourcePolicy."""
+
+    PolicyName: str | None = None
+
+
+class DeleteResourcePolicyAnswer(_Named, frozen=True, kw_only=True):
+    """DeleteResourcePolicy."""
+
+    PolicyName: str | None = None
+
+
+class ResourcePolicySummary(Shape, frozen=True, kw_only=True):
+    """The name of one policy."""
+
+    PolicyName: str | None = None
+
+
+class ListResourcePoliciesAnswer(Shape, frozen=True, kw_only=True):
+    """ListResourcePolicies."""
+
+    ResourcePolicies: Annotated[tuple[ResourcePolicySummary, ...], Meta(max_length=100)]
+    NextToken: str | None = None
+
+
+class PolicyFinding(Shape, frozen=True, kw_only=True):
+    """What AWS minds about a policy. The message may quote it."""
+
+    CheckName: str | None = None
+    ErrorMessage: fields.MessageText | None = None
+
+
+class ValidateResourcePolicyAnswer(Shape, frozen=True, kw_only=True):
+    """ValidateResourcePolicy."""
+
+    PolicyValidationPassed: bool
+    ValidationErrors: tuple[PolicyFinding, ...] | None = None

@@ -1,0 +1,70 @@
+"""AWS's error answers, both ways. PURE.
+
+Rule 1: the code is in the body's `__type`: bare, behind `prefix#`, or before `:suffix`. A client also looks into `code`
+        and the header x-amzn-errortype, as AWS's own clients do.
+Rule 2: errors of the service's model carry `Message`, those of the front door before it `message`. Either is read.
+Rule 3: all mistakes of a client have status 400, AccessDeniedException among them.
+"""
+
+from typing import Final
+
+from msgspec import Struct, field
+
+from secrets_actor.aws_json.codec import encode_answer, members_in
+from secrets_actor.aws_json.fields import MessageText, Shape
+
+# The errors of AWS's service model.
+MODELLED: Final = frozenset(
+    {
+        "DecryptionFailure",
+        "EncryptionFailure",
+        "InternalServiceError",
+        "InvalidNextTokenException",
+        "InvalidParameterException",
+        "InvalidRequestException",
+        "LimitExceededException",
+        "MalformedPolicyDocumentException",
+        "PreconditionNotMetException",
+        "PublicPolicyException",
+        "ResourceExistsException",
+        "ResourceNotFoundException",
+    }
+)
+# Source: AWS's API reference of Secrets Manager, "Common Error Types", and what botocore tries again.
+_STATUS: Final = {"InternalServiceError": 500, "InternalFailure": 500, "ServiceUnavailable": 503}
+
+
+class ErrorAnswer(Struct, frozen=True, kw_only=True):
+    """An error: the codes that it may have, the likeliest first, and AWS's text, masked: it may quote what was sent."""
+
+    codes: tuple[str, ...]
+    message: MessageText | None = None
+
+
+class _ErrorBody(Shape, frozen=True, kw_only=True):
+    type: str = field(name="__type")
+    Message: MessageText | None = None
+    message: MessageText | None = None
+
+
+def status_of(code: str) -> int:
+    """The HTTP status of an error with this *code*."""
+    return _STATUS.get(code, 400)
+
+
+def encode_error(code: str, message: str | None = None) -> bytes:
+    """The body of an error answer."""
+    text = None if message is None else MessageText(message)
+    body = _ErrorBody(type=code, Message=text) if code in MODELLED else _ErrorBody(type=code, message=text)
+    return encode_answer(body)
+
+
+def decode_error(body: bytes, header: str | None = None) -> ErrorAnswer:
+    """What is told by the *body* of an error answer, and by its *header* x-amzn-errortype: whatever it is."""
+    members = members_in(body) or {}
+    told = (members.get("__type"), members.get("code"), header)
+    message = members.get("message") or members.get("Message")
+    return ErrorAnswer(
+        codes=tuple(one.rpartition("#")[2].partition(":")[0] for one in told if isinstance(one, str)),
+        message=MessageText(message) if isinstance(message, str) else None,
+    )
