@@ -38,6 +38,8 @@ def read_json(found: str | bytes) -> Any:
 
 def refuse_deep(body: bytes) -> None:
     """Raise `NestedTooDeeply` for JSON in UTF-8 that is, for another parser than Python's: each goes down the stack."""
+    if len(body) <= MAX_DEPTH:  # most answers: each level takes a byte at least
+        return
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deep(body.decode(errors="replace")):
         raise NestedTooDeeply
 

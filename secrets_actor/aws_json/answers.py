@@ -17,7 +17,7 @@ from secrets_actor.aws_json import fields
 from secrets_actor.aws_json.fields import Shape
 
 
-class _Named(Shape, frozen=True, kw_only=True):
+class Named(Shape, frozen=True, kw_only=True):
     """An answer that says which secret it is about."""
 
     ARN: fields.AnsweredArn
@@ -31,7 +31,7 @@ class _Done(Shape, frozen=True, forbid_unknown_fields=True):
 # --- values -----------------------------------------------------------------------------------------------------------
 
 
-class SecretValueEntry(_Named, frozen=True, kw_only=True):
+class SecretValueEntry(Named, frozen=True, kw_only=True):
     """A version with its value: one of the two members that hold it."""
 
     VersionId: fields.AnsweredVersionId
@@ -74,20 +74,20 @@ class ReplicaEntry(Shape, frozen=True, kw_only=True):
 Replicas = tuple[ReplicaEntry, ...]
 
 
-class CreateSecretAnswer(_Named, frozen=True, kw_only=True):
+class CreateSecretAnswer(Named, frozen=True, kw_only=True):
     """CreateSecret. Without a value there is no version."""
 
     VersionId: fields.VersionIdIfAny | None = None
     ReplicationStatus: Replicas | None = None
 
 
-class UpdateSecretAnswer(_Named, frozen=True, kw_only=True):
+class UpdateSecretAnswer(Named, frozen=True, kw_only=True):
     """UpdateSecret. Without a value there is no version."""
 
     VersionId: fields.VersionIdIfAny | None = None
 
 
-class PutSecretValueAnswer(_Named, frozen=True, kw_only=True):
+class PutSecretValueAnswer(Named, frozen=True, kw_only=True):
     """PutSecretValue."""
 
     VersionId: fields.AnsweredVersionId
@@ -103,13 +103,13 @@ class GetRandomPasswordAnswer(Shape, frozen=True, kw_only=True):
 # --- life of a secret -------------------------------------------------------------------------------------------------
 
 
-class DeleteSecretAnswer(_Named, frozen=True, kw_only=True):
+class DeleteSecretAnswer(Named, frozen=True, kw_only=True):
     """DeleteSecret. `DeletionDate` is when the recovery window ends."""
 
     DeletionDate: fields.Moment
 
 
-class RestoreSecretAnswer(_Named, frozen=True, kw_only=True):
+class RestoreSecretAnswer(Named, frozen=True, kw_only=True):
     """RestoreSecret."""
 
 
@@ -128,7 +128,7 @@ class AnsweredRotationRules(Shape, frozen=True, kw_only=True):
     ScheduleExpression: str | None = None
 
 
-class _Described(_Named, frozen=True, kw_only=True):
+class Described(Named, frozen=True, kw_only=True):
     """What is told of a secret but its value. `DeletedDate` is when its delete was asked for."""
 
     Type: str | None = None
@@ -172,14 +172,14 @@ class ReplicaSecret(Shape, frozen=True, kw_only=True):
     StatusMessage: str | None = None
 
 
-class DescribeSecretAnswer(_Described, frozen=True, kw_only=True):
+class DescribeSecretAnswer(Described, frozen=True, kw_only=True):
     """DescribeSecret."""
 
     CrossAccountPrimary: PrimarySecret | None = None
     CrossAccountReplicas: tuple[ReplicaSecret, ...] | None = None
 
 
-class SecretListEntry(_Described, frozen=True, kw_only=True):
+class SecretListEntry(Described, frozen=True, kw_only=True):
     """A secret in a list."""
 
 
@@ -211,24 +211,24 @@ class VersionEntry(Shape, frozen=True, kw_only=True):
     KmsKeyIds: tuple[str, ...] | None = None
 
 
-class ListSecretVersionIdsAnswer(_Named, frozen=True, kw_only=True):
+class ListSecretVersionIdsAnswer(Named, frozen=True, kw_only=True):
     """ListSecretVersionIds."""
 
     Versions: tuple[VersionEntry, ...] | None = None
     NextToken: str | None = None
 
 
-class UpdateSecretVersionStageAnswer(_Named, frozen=True, kw_only=True):
+class UpdateSecretVersionStageAnswer(Named, frozen=True, kw_only=True):
     """UpdateSecretVersionStage."""
 
 
-class RotateSecretAnswer(_Named, frozen=True, kw_only=True):
+class RotateSecretAnswer(Named, frozen=True, kw_only=True):
     """RotateSecret."""
 
     VersionId: fields.VersionIdIfAny | None = None
 
 
-class CancelRotateSecretAnswer(_Named, frozen=True, kw_only=True):
+class CancelRotateSecretAnswer(Named, frozen=True, kw_only=True):
     """CancelRotateSecret."""
 
     VersionId: fields.VersionIdIfAny | None = None
@@ -276,20 +276,20 @@ class DisassociateCrossAccountReplicaAnswer(Shape, frozen=True, kw_only=True):
 # --- resource policies ------------------------------------------------------------------------------------------------
 
 
-class GetResourcePolicyAnswer(_Named, frozen=True, kw_only=True):
+class GetResourcePolicyAnswer(Named, frozen=True, kw_only=True):
     """GetResourcePolicy. Without a policy there is none."""
 
     ResourcePolicy: fields.PolicyText | None = None
     PolicyName: str | None = None
 
 
-class PutResourcePolicyAnswer(_Named, frozen=True, kw_only=True):
+class PutResourcePolicyAnswer(Named, frozen=True, kw_only=True):
     """PutResourcePolicy."""
 
     PolicyName: str | None = None
 
 
-class DeleteResourcePolicyAnswer(_Named, frozen=True, kw_only=True):
+class DeleteResourcePolicyAnswer(Named, frozen=True, kw_only=True):
     """DeleteResourcePolicy."""
 
     PolicyName: str | None = None

@@ -62,6 +62,8 @@ def _revealed(member: object) -> str:
             return base64.b64encode(found).decode()
         if isinstance(found, str) and not isinstance(member, fields.SecretBinary):
             return found
+    if isinstance(member, str):  # such as a `SecretId`: msgspec takes a plain `str` only
+        return str.__str__(member)
     raise TypeError(f"{type(member).__name__} is no member of a request or an answer")
 
 

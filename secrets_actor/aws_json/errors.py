@@ -65,6 +65,11 @@ def decode_error(body: bytes, header: str | None = None) -> ErrorAnswer:
     told = (members.get("__type"), members.get("code"), header)
     message = members.get("message") or members.get("Message")
     return ErrorAnswer(
-        codes=tuple(one.rpartition("#")[2].partition(":")[0] for one in told if isinstance(one, str)),
+        codes=tuple(bare_code(one) for one in told if isinstance(one, str)),
         message=MessageText(message) if isinstance(message, str) else None,
     )
+
+
+def bare_code(told: str) -> str:
+    """The code in *told*, without what may be before it and behind."""
+    return told.rpartition("#")[2].partition(":")[0]

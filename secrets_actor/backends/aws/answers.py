@@ -1,32 +1,21 @@
-"""AWS's answers as domain types. PURE. Each raises `InvalidAnswer` for a body of another shape; see `shapes.py`.
+"""AWS's answers as domain types. PURE.
 
-Source of names and shapes: botocore's `secretsmanager/2017-10-17/service-2.json`.
+Rule 1: an answer that is not what the API reference says, or one to another question (`asked.py`), is one typed error,
+        `InvalidAnswer`, and quotes nothing.
+Rule 2: no exception leaves here with a body in its cause or context: a decoder's own error may hold the document.
+Rule 3: whoever answers cannot end a worker: what nobody has thought of is an `InvalidAnswer`, too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
 
-from secrets_actor.backends.aws.asked import ANYTHING, Asked, Json
-from secrets_actor.backends.aws.shapes import (
-    Misshapen,
-    arn_of,
-    member,
-    name_of,
-    number,
-    objects,
-    read,
-    stages,
-    strings,
-    text,
-    text_if_any,
-    texts,
-    time,
-    time_if_any,
-    value,
-    version_id,
-    version_id_if_any,
-    version_id_in,
-)
+from secrets_actor.aws_json import answers as shapes
+from secrets_actor.aws_json import codec
+from secrets_actor.aws_json.fields import Shape
+from secrets_actor.aws_json.operations import OPERATIONS
+from secrets_actor.backends.aws.asked import ANYTHING, Asked, Json, name_in
 from secrets_actor.domain.descriptions import (
     NamedReceipt,
     PolicyFinding,
@@ -43,10 +32,19 @@ from secrets_actor.domain.descriptions import (
     VersionPage,
     VersionReceipt,
 )
+from secrets_actor.domain.errors import InvalidAnswer
 from secrets_actor.domain.masked import MaskedObject
 from secrets_actor.domain.operations import AWSCURRENT
 from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, Secret, SecretInfo, SecretValue, SetReceipt
 from secrets_actor.records import dataclass
+
+T = TypeVar("T")
+S = TypeVar("S", bound=Shape)
+_CURRENT: Final = (AWSCURRENT,)
+
+
+class Misshapen(Exception):
+    """An answer says what no secret of AWS's is. Carries nothing; `_told` keeps it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,86 +69,98 @@ class Batch:
 
 def secret(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> Secret:
     """GetSecretValue's answer."""
-    return read(body, _secret, request_id, asked)
+    return _told(body, request_id, asked, shapes.GetSecretValueAnswer, _secret)
 
 
 def batch(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> Batch:
     """BatchGetSecretValue's answer."""
-    return read(body, _batch, request_id, asked)
+    return _members(body, request_id, asked, _batch)
 
 
 def password(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> SecretValue:
     """GetRandomPassword's answer."""
-    return read(body, lambda answer: SecretValue(text(answer, "RandomPassword")), request_id, asked)
+    return _told(body, request_id, asked, shapes.GetRandomPasswordAnswer, lambda a: SecretValue(a.RandomPassword))
 
 
 def masked(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> MaskedObject:
     """Any answer, as it is; an empty body is an answer without members."""
-    return read(body or b"{}", MaskedObject, request_id, asked)
+    return _members(body or b"{}", request_id, asked, MaskedObject)
 
 
 def nothing(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> None:
     """An answer that says nothing but that it is done: TagResource, UntagResource. With members it is one to another
     call."""
-    return read(body or b"{}", _nothing, request_id, asked)
+    return _told(body, request_id, asked, shapes.TagResourceAnswer, lambda _: None)
 
 
 # --- receipts -----------------------------------------------------------------------------------------------------
 
 
-def set_receipt(body: bytes, *, created: bool, request_id: str | None = None, asked: Asked = ANYTHING) -> SetReceipt:
-    """CreateSecret's (*created*) or UpdateSecret's answer."""
-    return read(body, lambda a: SetReceipt(name_of(a), arn_of(a), version_id(a), created), request_id, asked)
-
-
 def create_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> SetReceipt:
     """CreateSecret's answer."""
-    return set_receipt(body, created=True, request_id=request_id, asked=asked)
+    return _told(body, request_id, asked, shapes.CreateSecretAnswer, lambda a: _set_receipt(a, created=True))
 
 
 def replace_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> SetReceipt:
     """UpdateSecret's answer, when it brought a value."""
-    return set_receipt(body, created=False, request_id=request_id, asked=asked)
+    return _told(body, request_id, asked, shapes.UpdateSecretAnswer, lambda a: _set_receipt(a, created=False))
 
 
 def version_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> VersionReceipt:
     """PutSecretValue's answer."""
-    return read(
-        body,
-        lambda a: VersionReceipt(name_of(a), arn_of(a), version_id(a), stages(a, "VersionStages")),
-        request_id,
-        asked,
-    )
+
+    def receipt(answer: shapes.PutSecretValueAnswer) -> VersionReceipt:
+        return VersionReceipt(answer.Name, _arn(answer), answer.VersionId, answer.VersionStages or ())
+
+    return _told(body, request_id, asked, shapes.PutSecretValueAnswer, receipt)
 
 
 def update_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> UpdateReceipt:
     """UpdateSecret's answer, whatever was changed."""
-    return read(body, lambda a: UpdateReceipt(name_of(a), arn_of(a), version_id_if_any(a)), request_id, asked)
+
+    def receipt(answer: shapes.UpdateSecretAnswer) -> UpdateReceipt:
+        return UpdateReceipt(answer.Name, _arn(answer), answer.VersionId or None)
+
+    return _told(body, request_id, asked, shapes.UpdateSecretAnswer, receipt)
 
 
 def rotation_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> RotationReceipt:
     """RotateSecret's and CancelRotateSecret's answer."""
-    return read(body, lambda a: RotationReceipt(name_of(a), arn_of(a), version_id_if_any(a)), request_id, asked)
+
+    def receipt(answer: shapes.RotateSecretAnswer) -> RotationReceipt:
+        return RotationReceipt(answer.Name, _arn(answer), answer.VersionId or None)
+
+    return _told(body, request_id, asked, shapes.RotateSecretAnswer, receipt)
 
 
 def delete_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> DeleteReceipt:
     """DeleteSecret's answer."""
-    return read(body, lambda a: DeleteReceipt(name_of(a), arn_of(a), time(a, "DeletionDate")), request_id, asked)
+
+    def receipt(answer: shapes.DeleteSecretAnswer) -> DeleteReceipt:
+        return DeleteReceipt(answer.Name, _arn(answer), _time(answer.DeletionDate))
+
+    return _told(body, request_id, asked, shapes.DeleteSecretAnswer, receipt)
 
 
 def restore_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> RestoreReceipt:
     """RestoreSecret's answer."""
-    return read(body, lambda a: RestoreReceipt(name_of(a), arn_of(a)), request_id, asked)
+    return _told(body, request_id, asked, shapes.RestoreSecretAnswer, lambda a: RestoreReceipt(a.Name, _arn(a)))
 
 
 def named_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> NamedReceipt:
     """The answer of UpdateSecretVersionStage and of what changes resource policies."""
-    return read(body, lambda a: NamedReceipt(name_of(a), arn_of(a)), request_id, asked)
+    return _told(
+        body, request_id, asked, shapes.UpdateSecretVersionStageAnswer, lambda a: NamedReceipt(a.Name, _arn(a))
+    )
 
 
 def replication_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> ReplicationReceipt:
     """The answer of the three calls about replicas."""
-    return read(body, lambda a: ReplicationReceipt(text(a, "ARN"), _replicas(a)), request_id, asked)
+
+    def receipt(answer: shapes.ReplicateSecretToRegionsAnswer) -> ReplicationReceipt:
+        return ReplicationReceipt(answer.ARN, _replicas(answer.ReplicationStatus))
+
+    return _told(body, request_id, asked, shapes.ReplicateSecretToRegionsAnswer, receipt)
 
 
 # --- what is known ------------------------------------------------------------------------------------------------
@@ -158,174 +168,213 @@ def replication_receipt(body: bytes, request_id: str | None = None, asked: Asked
 
 def page(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> Page:
     """ListSecrets' answer. AWS's `DeletedDate` is when the delete was asked for, not when the secret is gone."""
-    return read(body, _page, request_id, asked)
+
+    def told(answer: shapes.ListSecretsAnswer) -> Page:
+        return Page(tuple(map(_info, answer.SecretList)), answer.NextToken or None)
+
+    return _told(body, request_id, asked, shapes.ListSecretsAnswer, told)
 
 
 def described_page(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> SecretPage:
     """ListSecrets' answer, with all that it tells."""
-    return read(body, _described_page, request_id, asked)
+
+    def told(answer: shapes.ListSecretsAnswer) -> SecretPage:
+        return SecretPage(tuple(map(_description, answer.SecretList)), answer.NextToken or None)
+
+    return _told(body, request_id, asked, shapes.ListSecretsAnswer, told)
 
 
 def description(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> SecretDescription:
     """DescribeSecret's answer."""
-    return read(body, _description, request_id, asked)
+    return _told(body, request_id, asked, shapes.DescribeSecretAnswer, _description)
 
 
 def versions(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> VersionPage:
     """ListSecretVersionIds' answer."""
-    return read(body, _versions, request_id, asked)
+    return _told(body, request_id, asked, shapes.ListSecretVersionIdsAnswer, _versions)
 
 
 def policy(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> ResourcePolicy:
     """GetResourcePolicy's answer."""
-    return read(
-        body, lambda a: ResourcePolicy(name_of(a), arn_of(a), text_if_any(a, "ResourcePolicy")), request_id, asked
-    )
+
+    def told(answer: shapes.GetResourcePolicyAnswer) -> ResourcePolicy:
+        text = None if answer.ResourcePolicy is None else answer.ResourcePolicy.reveal()
+        return ResourcePolicy(answer.Name, _arn(answer), text)
+
+    return _told(body, request_id, asked, shapes.GetResourcePolicyAnswer, told)
 
 
 def verdict(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> PolicyVerdict:
     """ValidateResourcePolicy's answer."""
-    return read(body, _verdict, request_id, asked)
+    return _told(body, request_id, asked, shapes.ValidateResourcePolicyAnswer, _verdict)
 
+
+# --- how they are read --------------------------------------------------------------------------------------------
+
+
+def _told(body: bytes, request_id: str | None, asked: Asked, shape: type[S], build: Callable[[S], T]) -> T:
+    """What *build* makes of *body*, an answer of this *shape* to what was *asked*."""
+    operation = asked.operation or _OPERATION_OF[shape]
+    stray = False
+    try:
+        answer: Any = codec.decode_answer(operation, body)
+        stray = not asked.fits(answer) or (asked is not ANYTHING and codec.is_foreign(operation, body))
+        if not stray:
+            return build(answer)
+    except Exception:  # noqa: BLE001, S110  rule 3; `AnswerUnreadable`, and what domain types refuse, among them
+        pass
+    raise _invalid(request_id, stray=stray)
+
+
+def _members(body: bytes, request_id: str | None, asked: Asked, build: Callable[[Json], T]) -> T:
+    """What *build* makes of the members of *body*, an answer to what was *asked*."""
+    answer = codec.members_in(body)
+    stray = answer is not None and not asked.is_answered_by(answer)
+    if answer is not None and not stray:
+        with suppress(Exception):  # rule 3
+            return build(answer)
+    raise _invalid(request_id, stray=stray)
+
+
+def _invalid(request_id: str | None, *, stray: bool) -> InvalidAnswer:
+    text = (
+        "Secrets Manager's answer is one to another question, such as about another secret: try again, and if it stays "
+        "so, see what stands between you and aws.endpoint_url, for it mixes answers up"
+        if stray
+        else "Secrets Manager answered with success but not as its API reference says; try again, and if it stays so, "
+        "see what stands between you and aws.endpoint_url"
+    )
+    return InvalidAnswer(text, status=200, request_id=request_id)
+
+
+_OPERATION_OF: Final = {told.answer: name for name, told in OPERATIONS.items()}
 
 # --- their parts --------------------------------------------------------------------------------------------------
 
 
-def _nothing(answer: Json) -> None:
-    if answer:
+def _arn(answer: shapes.Named) -> str:
+    """The whole ARN of the secret, made of its Name."""
+    if name_in(answer.ARN) != answer.Name:
         raise Misshapen
+    return answer.ARN
 
 
-def _secret(answer: Json) -> Secret:
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _time_if_any(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def _secret(answer: shapes.SecretValueEntry) -> Secret:
+    value = answer.SecretString or answer.SecretBinary
+    if value is None:
+        raise Misshapen
     return Secret(
-        name=name_of(answer),
-        arn=arn_of(answer),
-        value=SecretValue(value(answer)),
-        version_id=version_id(answer),
-        stages=stages(answer, "VersionStages"),
-        created_at=time(answer, "CreatedDate"),
+        answer.Name, _arn(answer), value, answer.VersionId, answer.VersionStages or (), _time(answer.CreatedDate)
     )
 
 
-def _batch(answer: Json) -> Batch:
-    """An entry that cannot be read does not spoil the others: it is as if it had been left out."""
-    if answer.keys().isdisjoint(("SecretValues", "Errors", "NextToken")):
+def _set_receipt(answer: shapes.CreateSecretAnswer | shapes.UpdateSecretAnswer, *, created: bool) -> SetReceipt:
+    if not answer.VersionId:
         raise Misshapen
-    found, refused = [], []
-    for entry in member(answer, "SecretValues", list, []):
-        with suppress(Exception):  # as `read` has it
+    return SetReceipt(answer.Name, _arn(answer), answer.VersionId, created)
+
+
+def _batch(members: Json) -> Batch:
+    """An entry that cannot be read does not spoil the others: it is as if it had been left out."""
+    answer, found = codec.read_batch(members), []
+    for entry in answer.SecretValues or ():
+        with suppress(Exception):  # rule 3
             secret = _secret(entry)
             if AWSCURRENT in secret.stages:  # a batch is asked for no others
                 found.append(secret)
-    for entry in member(answer, "Errors", list, []):
-        with suppress(Exception):
-            refused.append((text(entry, "SecretId"), text(entry, "ErrorCode")))
-    return Batch(tuple(found), tuple(refused), text_if_any(answer, "NextToken"))
+    refused = tuple((one.SecretId, one.ErrorCode) for one in answer.Errors or ())
+    return Batch(tuple(found), refused, answer.NextToken or None)
 
 
-def _page(answer: Json) -> Page:
-    return Page(tuple(map(_info, _secret_list(answer))), text_if_any(answer, "NextToken"))
-
-
-def _described_page(answer: Json) -> SecretPage:
-    return SecretPage(tuple(map(_description, _secret_list(answer))), text_if_any(answer, "NextToken"))
-
-
-def _secret_list(answer: Json) -> list[Json]:
-    if answer.get("SecretList") is None:
-        raise Misshapen
-    return objects(answer, "SecretList")
-
-
-def _info(entry: Json) -> SecretInfo:
+def _info(entry: shapes.Described) -> SecretInfo:
     return SecretInfo(
-        name=name_of(entry),
-        arn=arn_of(entry),
-        description=text_if_any(entry, "Description"),
-        created_at=time_if_any(entry, "CreatedDate"),
-        changed_at=time_if_any(entry, "LastChangedDate"),
-        deleted_at=time_if_any(entry, "DeletedDate"),
+        name=entry.Name,
+        arn=_arn(entry),
+        description=entry.Description or None,
+        created_at=_time_if_any(entry.CreatedDate),
+        changed_at=_time_if_any(entry.LastChangedDate),
+        deleted_at=_time_if_any(entry.DeletedDate),
     )
 
 
-def _description(entry: Json) -> SecretDescription:
+def _description(entry: shapes.Described) -> SecretDescription:
+    versions = entry.SecretVersionsToStages if entry.VersionIdsToStages is None else entry.VersionIdsToStages
     return SecretDescription(
-        name=name_of(entry),
-        arn=arn_of(entry),
-        description=text_if_any(entry, "Description"),
-        kms_key_id=text_if_any(entry, "KmsKeyId"),
-        created_at=time_if_any(entry, "CreatedDate"),
-        changed_at=time_if_any(entry, "LastChangedDate"),
-        accessed_at=time_if_any(entry, "LastAccessedDate"),
-        deleted_at=time_if_any(entry, "DeletedDate"),
-        tags=_pairs(entry, "Tags"),
-        versions=_stages(entry),
-        rotation_enabled=member(entry, "RotationEnabled", bool, False),
-        rotation_lambda_arn=text_if_any(entry, "RotationLambdaARN"),
-        rotation_rules=_rules(entry),
-        rotated_at=time_if_any(entry, "LastRotatedDate"),
-        next_rotation_at=time_if_any(entry, "NextRotationDate"),
-        owning_service=text_if_any(entry, "OwningService"),
-        primary_region=text_if_any(entry, "PrimaryRegion"),
-        replicas=_replicas(entry),
-        type=text_if_any(entry, "Type"),
-        external_rotation_role_arn=text_if_any(entry, "ExternalSecretRotationRoleArn"),
-        external_rotation_metadata=_pairs(entry, "ExternalSecretRotationMetadata"),
+        name=entry.Name,
+        arn=_arn(entry),
+        description=entry.Description or None,
+        kms_key_id=entry.KmsKeyId or None,
+        created_at=_time_if_any(entry.CreatedDate),
+        changed_at=_time_if_any(entry.LastChangedDate),
+        accessed_at=_time_if_any(entry.LastAccessedDate),
+        deleted_at=_time_if_any(entry.DeletedDate),
+        tags=_pairs(entry.Tags),
+        versions=versions or {},
+        rotation_enabled=entry.RotationEnabled or False,
+        rotation_lambda_arn=entry.RotationLambdaARN or None,
+        rotation_rules=_rules(entry.RotationRules),
+        rotated_at=_time_if_any(entry.LastRotatedDate),
+        next_rotation_at=_time_if_any(entry.NextRotationDate),
+        owning_service=entry.OwningService or None,
+        primary_region=entry.PrimaryRegion or None,
+        replicas=_replicas(entry.ReplicationStatus),
+        type=entry.Type or None,
+        external_rotation_role_arn=entry.ExternalSecretRotationRoleArn or None,
+        external_rotation_metadata=_pairs(entry.ExternalSecretRotationMetadata),
     )
 
 
-def _pairs(entry: Json, name: str) -> Mapping[str, str]:
-    """A list of keys and values as a map."""
-    return {text(one, "Key"): text_if_any(one, "Value") or "" for one in objects(entry, name)}
+def _pairs(pairs: tuple[shapes.AnsweredTag, ...] | None) -> Mapping[str, str]:
+    return {one.Key: one.Value or "" for one in pairs or ()}
 
 
-def _stages(entry: Json) -> Mapping[str, tuple[str, ...]]:
-    """DescribeSecret and ListSecrets have two names for one map."""
-    name = "VersionIdsToStages" if "VersionIdsToStages" in entry else "SecretVersionsToStages"
-    found = strings(entry, name)
-    return {version_id_in(one): stages(found, one) for one in found}
-
-
-def _rules(entry: Json) -> RotationRules | None:
-    rules = strings(entry, "RotationRules")
+def _rules(rules: shapes.AnsweredRotationRules | None) -> RotationRules | None:
+    if rules is None:
+        return None
     found = RotationRules(
-        number(rules, "AutomaticallyAfterDays") or None,
-        text_if_any(rules, "ScheduleExpression"),
-        text_if_any(rules, "Duration"),
+        rules.AutomaticallyAfterDays or None, rules.ScheduleExpression or None, rules.Duration or None
     )
     return None if found == RotationRules() else found
 
 
-def _replicas(answer: Json) -> tuple[Replica, ...]:
+def _replicas(replicas: tuple[shapes.ReplicaEntry, ...] | None) -> tuple[Replica, ...]:
     return tuple(
         Replica(
-            text(one, "Region"),
-            text_if_any(one, "Status"),
-            text_if_any(one, "StatusMessage"),
-            text_if_any(one, "KmsKeyId"),
-            time_if_any(one, "LastAccessedDate"),
+            one.Region,
+            one.Status or None,
+            one.StatusMessage or None,
+            one.KmsKeyId or None,
+            _time_if_any(one.LastAccessedDate),
         )
-        for one in objects(answer, "ReplicationStatus")
+        for one in replicas or ()
     )
 
 
-def _versions(answer: Json) -> VersionPage:
+def _versions(answer: shapes.ListSecretVersionIdsAnswer) -> VersionPage:
     found = tuple(
         VersionInfo(
-            version_id(one),
-            stages(one, "VersionStages"),
-            time_if_any(one, "CreatedDate"),
-            time_if_any(one, "LastAccessedDate"),
-            texts(one, "KmsKeyIds"),
+            one.VersionId,
+            one.VersionStages or (),
+            _time_if_any(one.CreatedDate),
+            _time_if_any(one.LastAccessedDate),
+            one.KmsKeyIds or (),
         )
-        for one in objects(answer, "Versions")
+        for one in answer.Versions or ()
     )
-    return VersionPage(name_of(answer), text(answer, "ARN"), found, text_if_any(answer, "NextToken"))
+    return VersionPage(answer.Name, answer.ARN, found, answer.NextToken or None)
 
 
-def _verdict(answer: Json) -> PolicyVerdict:
+def _verdict(answer: shapes.ValidateResourcePolicyAnswer) -> PolicyVerdict:
     findings = tuple(
-        PolicyFinding(text_if_any(one, "CheckName") or "", text_if_any(one, "ErrorMessage") or "")
-        for one in objects(answer, "ValidationErrors")
+        PolicyFinding(one.CheckName or "", "" if one.ErrorMessage is None else one.ErrorMessage.reveal())
+        for one in answer.ValidationErrors or ()
     )
-    return PolicyVerdict(member(answer, "PolicyValidationPassed", bool, None), findings)
+    return PolicyVerdict(answer.PolicyValidationPassed, findings)

@@ -8,17 +8,22 @@ Rule 1: what an answer says of its secret is compared whole: the name letter by 
         what AWS always says.
 Rule 2: AWS makes an ARN of the name, a hyphen, and six letters and digits; a partial ARN lacks these seven. An ARN that
         was asked by may be either, for a name may end like that, too: the answer tells which.
-Rule 3: which operation an answer is one to, its members tell, as far as they can: those of some belong to few. A member
-        that is in none of AWS's answers today may come tomorrow, and says nothing.
+Rule 3: which operation an answer is one to, its members tell, as far as they can: those of some belong to few (see
+        `FOREIGN` in aws_json/operations.py). A member that is in none of AWS's answers today may come tomorrow, and
+        says nothing.
 Rule 4: two answers of moto have an id where AWS has the ARN: the name, or what was asked by. It is taken for a name.
 """
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final, Self
 
-from secrets_actor.records import dataclass
+from msgspec import Struct
+
+from secrets_actor.aws_json.fields import Shape
+from secrets_actor.aws_json.operations import FOREIGN
+from secrets_actor.domain.secret import SecretValue
 
 Json = Mapping[str, Any]
 
@@ -33,48 +38,13 @@ _READS_VALUE: Final = "GetSecretValue"
 # ministack does not keep it there: see `writing.py`.
 _MAKE_VERSION: Final = ("PutSecretValue", "RotateSecret")
 _DEFAULT_STAGE: Final = "AWSCURRENT"
-# The telling members of each operation's answer, from AWS's service model. Not those that all have, and not those of a
-# secret's description: AWS may well tell these elsewhere, too, one day. Emulators tell of replicas where AWS does not.
-_TELLING: Final[Mapping[str, frozenset[str]]] = {
-    action: frozenset(members.split())
-    for action, members in {
-        "BatchGetSecretValue": "SecretValues Errors",
-        "CancelRotateSecret": "VersionId",
-        "CreateSecret": "VersionId ReplicationStatus",
-        "DeleteResourcePolicy": "",
-        "DeleteSecret": "DeletionDate",
-        "DescribeSecret": "VersionIdsToStages ReplicationStatus",
-        "GetRandomPassword": "RandomPassword",
-        "GetResourcePolicy": "ResourcePolicy",
-        "GetSecretValue": "VersionId VersionStages SecretString SecretBinary",
-        "ListSecretVersionIds": "Versions",
-        "ListSecrets": "SecretList",
-        "PutResourcePolicy": "",
-        "PutSecretValue": "VersionId VersionStages",
-        "RemoveRegionsFromReplication": "ReplicationStatus",
-        "ReplicateSecretToRegions": "ReplicationStatus",
-        "RestoreSecret": "",
-        "RotateSecret": "VersionId",
-        "StopReplicationToReplica": "ReplicationStatus",
-        "TagResource": "",
-        "UntagResource": "",
-        "UpdateSecret": "VersionId",
-        "UpdateSecretVersionStage": "",
-        "ValidateResourcePolicy": "PolicyValidationPassed ValidationErrors",
-    }.items()
-}
-_FOREIGN: Final[Mapping[str, frozenset[str]]] = {
-    action: frozenset[str]().union(*_TELLING.values()) - members for action, members in _TELLING.items()
-}
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What the answer to one call has to fit. None: nothing that could be compared.
 
     `secret_id` is a name or an ARN, `among` are those of a batch. `version_id` and `stage` are those of the version
-    that is read, or made; `length` is the length of a password. `foreign` members are those
-    of other operations' answers.
+    that is read, or made; `length` is the length of a password. `operation` is AWS's name of what is asked for.
     """
 
     secret_id: str | None = None
@@ -82,49 +52,50 @@ class Asked:
     stage: str | None = None
     among: tuple[str, ...] = ()
     length: int | None = None
-    foreign: frozenset[str] = frozenset()
+    operation: str | None = None
 
     @classmethod
-    def of(cls, action: str, payload: Json) -> Self:
-        """What AWS's operation *action* asks for with the members *payload*."""
-        secret_id = payload.get("SecretId", payload.get("Name"))
-        if not isinstance(secret_id, str):
-            secret_id = None
+    def of(cls, action: str, request: Json | Shape) -> Self:
+        """What AWS's operation *action* asks for with the members of *request*."""
+        told = _teller(request)
+        secret_id = _text(told("SecretId", told("Name", None)))
         if action == _READS_VALUE:
-            return cls._value(secret_id, _text(payload.get("VersionId")), _text(payload.get("VersionStage")))
-        foreign = _FOREIGN.get(action, frozenset())
+            version_id, stage = _text(told("VersionId", None)), _text(told("VersionStage", None))
+            if version_id is None and stage is None:
+                stage = _DEFAULT_STAGE
+            return cls(secret_id, version_id, stage, (), None, action)
         # What RotateSecret tells when it only tries a rotation out, AWS does not say.
-        makes = action in _MAKE_VERSION and payload.get("RotateImmediately") is not False
-        token = payload.get("ClientRequestToken") if makes else None
-        listed, length = payload.get("SecretIdList"), payload.get("PasswordLength")
-        among = tuple(filter(_text, listed)) if isinstance(listed, list) else ()
-        return cls(secret_id, _text(token), None, among, length if isinstance(length, int) else None, foreign)
-
-    @classmethod
-    @lru_cache(1024)  # the same few are asked for again and again
-    def _value(cls, secret_id: str | None, version_id: str | None, stage: str | None) -> Self:
-        if version_id is None and stage is None:
-            stage = _DEFAULT_STAGE
-        return cls(secret_id, version_id, stage, (), None, _FOREIGN[_READS_VALUE])
+        makes = action in _MAKE_VERSION and told("RotateImmediately", None) is not False
+        token = told("ClientRequestToken", None) if makes else None
+        listed, length = told("SecretIdList", None), told("PasswordLength", None)
+        among = tuple(filter(_text, listed)) if isinstance(listed, list | tuple) else ()
+        return cls(secret_id, _text(token), None, among, length if isinstance(length, int) else None, action)
 
     def is_answered_by(self, answer: Json) -> bool:
-        """Whether *answer*, the members of a JSON object, can be one to this."""
-        said = answer.get("Name"), answer.get("ARN")
-        if not self.foreign.isdisjoint(answer):
+        """Whether *answer*, the members of a JSON object, can be one to this: for what has no shape, and for a batch,
+        in which even an entry that cannot be read tells whose it is."""
+        if not FOREIGN.get(self.operation or "", frozenset()).isdisjoint(answer):
             return False
-        if self.secret_id is not None and not is_about(self.secret_id, *said):
+        if answer.get("VersionId", "") is None and self.version_id is not None:  # a shape takes null for absent
             return False
-        if self.version_id is not None and answer.get("VersionId", self.version_id) != self.version_id:
+        return self.fits(answer) and (not self.among or self._fits_batch(answer))
+
+    def fits(self, answer: Json | Shape) -> bool:
+        """Whether what *answer* says of its secret, its version and its password is what was asked for."""
+        told = _teller(answer)
+        if self.secret_id is not None and not is_about(self.secret_id, told("Name", None), told("ARN", None)):
+            return False
+        if self.version_id is not None and told("VersionId", None) not in (None, self.version_id):
             return False
         if self.stage is not None:
-            stages = answer.get("VersionStages")
-            if not isinstance(stages, list) or self.stage not in stages:
+            stages = told("VersionStages", None)
+            if not isinstance(stages, list | tuple) or self.stage not in stages:
                 return False
         if self.length is not None:
-            password = answer.get("RandomPassword")
-            if not isinstance(password, str) or len(password) != self.length:
-                return False
-        return not self.among or self._fits_batch(answer)
+            password = told("RandomPassword", None)
+            clear = password.reveal() if isinstance(password, SecretValue) else password
+            return isinstance(clear, str) and len(clear) == self.length
+        return True
 
     def _fits_batch(self, answer: Json) -> bool:
         """Whether a batch tells of no other secret. Entries that do not say of which they are, are left aside."""
@@ -179,6 +150,11 @@ def name_in(arn: str) -> str | None:
     """The name in a whole ARN; None when it is none."""
     found = _ARN.fullmatch(arn) if len(arn) <= MAX_ARN_LENGTH else None
     return None if found is None else found[1]
+
+
+def _teller(found: Json | Shape) -> Any:
+    """What tells a member by its name, or else what it is given."""
+    return partial(getattr, found) if isinstance(found, Shape) else found.get
 
 
 def _text(found: object) -> str | None:

@@ -15,7 +15,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from secrets_actor.backends.aws.protocol import Call, parse_object
+from secrets_actor.aws_json.errors import bare_code, decode_error
+from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.domain.errors import (
     AccessDenied,
     DecryptionFailed,
@@ -210,7 +211,8 @@ def error_for(call: Call, status: int, headers: Mapping[str, str], body: bytes) 
 
 def refusal(action: str, code: str, request_id: str | None, *, deleted_if_invalid: bool) -> StoreError:
     """The error for one secret of many: AWS's *code* for it, in an answer that is none itself."""
-    known = _known(code)
+    bare = bare_code(code)
+    known = bare if _is_code(bare) else None
     deleted = deleted_if_invalid and known == "InvalidRequestException"
     meaning = _DELETED if deleted else _MEANINGS.get(known or "", _UNKNOWN)
     return _error(meaning, action, 200, known, request_id)
@@ -229,15 +231,10 @@ def request_id(headers: Mapping[str, str]) -> str | None:
 
 
 def _code(headers: Mapping[str, str], body: bytes) -> str | None:
-    """The error code: in the body's `__type` or `code`, or in a header; behind `prefix#`, before `:suffix`, or bare."""
-    answer = parse_object(body) or {}
-    for found in (answer.get("__type"), answer.get("code"), headers.get("x-amzn-errortype")):
-        known = _known(found) if isinstance(found, str) else None
-        if known is not None:
-            return known
-    return None
+    """AWS's code: the first that is told and looks like one."""
+    told = decode_error(body, headers.get("x-amzn-errortype")).codes
+    return next((code for code in told if _is_code(code)), None)
 
 
-def _known(found: str) -> str | None:
-    code = found.rpartition("#")[2].partition(":")[0]
-    return code if code in _MEANINGS or _CODE_SHAPE.fullmatch(code) else None
+def _is_code(code: str) -> bool:
+    return code in _MEANINGS or _CODE_SHAPE.fullmatch(code) is not None

@@ -1,13 +1,14 @@
-"""A call of Secrets Manager's API, and JSON as it comes. PURE. What is in them: `requests.py`, `answers.py`."""
+"""A call of Secrets Manager's API. PURE. What is in it: `requests.py`, `answers.py`."""
 
 import json
 from typing import Final
 
+from secrets_actor.aws_json.codec import encode_request
+from secrets_actor.aws_json.fields import Shape
+from secrets_actor.aws_json.operations import OPERATION_OF, target_of
 from secrets_actor.backends.aws.asked import ANYTHING, Asked, Json
-from secrets_actor.json_text import read_json
 from secrets_actor.records import dataclass, field
 
-TARGET_PREFIX: Final = "secretsmanager."
 _ENCODE: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -25,21 +26,16 @@ class Call:
     @property
     def target(self) -> str:
         """The X-Amz-Target header."""
-        return TARGET_PREFIX + self.action
+        return target_of(self.action)
 
 
-def json_call(action: str, payload: Json, *, deleted_if_invalid: bool = False, drop_null: bool = True) -> Call:
-    """The call with *payload*, without the members that are None if *drop_null*."""
-    if drop_null:
-        payload = {name: member for name, member in payload.items() if member is not None}
+def call_of(request: Shape, *, deleted_if_invalid: bool = False) -> Call:
+    """The call that sends *request*."""
+    action = OPERATION_OF[type(request)]
+    return Call(action, encode_request(request), deleted_if_invalid, Asked.of(action, request))
+
+
+def raw_call(action: str, payload: Json) -> Call:
+    """The call of any operation, AWS's of tomorrow among them, with *payload* as it is."""
     body = _ENCODE(payload).encode(errors="surrogatepass")
-    return Call(action, body, deleted_if_invalid, Asked.of(action, payload))
-
-
-def parse_object(body: bytes) -> Json | None:
-    """*body* as a JSON object, or None when it is none."""
-    try:
-        parsed = read_json(body)
-    except ValueError:
-        return None
-    return parsed if isinstance(parsed, dict) else None
+    return Call(action, body, False, Asked.of(action, payload))

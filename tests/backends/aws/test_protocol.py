@@ -130,7 +130,7 @@ def test_a_binary_secret_is_read() -> None:
 def test_receipts_are_read() -> None:
     answer = encoded({**SECRET, "DeletionDate": WHEN.timestamp()})
 
-    made = answers.set_receipt(answer, created=True)
+    made = answers.create_receipt(answer)
     deleted, restored = answers.delete_receipt(answer), answers.restore_receipt(answer)
 
     assert (made.name, made.arn, made.version_id, made.created) == ("db/password", ARN, TOKEN, True)
