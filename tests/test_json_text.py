@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secrets_actor import InvalidParameter, Request
-from secrets_actor.json_text import MAX_DEPTH, NestedTooDeeply, read_json
+from secrets_actor.json_text import MAX_DEPTH, NestedTooDeeply, read_json, refuse_deep
 
 LETTERS: Final = st.text(st.sampled_from('[]{}"\\:,a\u20ac'), max_size=8)
 DOCUMENTS: Final = st.recursive(
@@ -72,6 +72,17 @@ def test_a_caller_that_is_far_down_itself_hears_the_same() -> None:
             down(sys.getrecursionlimit() - 200 - len_of_stack())
     else:
         assert isinstance(down(sys.getrecursionlimit() - 200 - len_of_stack()), list)
+
+
+@pytest.mark.parametrize("within", [b"{}", b"[" * MAX_DEPTH, b"[]" * 2000, b'"' + b"[" * 2000 + b'"', b"\xff" * 2000])
+def test_another_parser_is_given_what_is_not_too_deep(within: bytes) -> None:
+    refuse_deep(within)
+
+
+@pytest.mark.parametrize("deep", [b"[" * (MAX_DEPTH + 1), b'{"a":' * 2000, b"\xff" + b"[" * 2000])
+def test_and_nothing_that_is(deep: bytes) -> None:
+    with pytest.raises(NestedTooDeeply):
+        refuse_deep(deep)
 
 
 def len_of_stack() -> int:

@@ -14,7 +14,7 @@ import binascii
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Final, TypeVar, get_args
+from typing import Any, Final, TypeVar, cast, get_args
 
 import msgspec
 
@@ -82,30 +82,28 @@ def decode_request(operation: str, body: bytes) -> fields.Shape:
         return _decoder(OPERATIONS[operation].request).decode(body or b"{}")
     except msgspec.ValidationError as error:
         refused = _refused(str(error))
-    except (ValueError, RecursionError):
+    except _UNREADABLE:
         refused = RequestRefused("SerializationException", _NO_OBJECT)
     raise refused
 
 
-def decode_answer(operation: str, body: bytes) -> fields.Shape:
-    """The answer to *operation*, one of `OPERATIONS`. Raises `AnswerUnreadable`."""
+def decode_answer(operation: str, body: bytes, *, alone: bool = False) -> fields.Shape:
+    """The answer to *operation*, one of `OPERATIONS`. *alone*: it has no member that only answers to other operations
+    have. Raises `AnswerUnreadable`."""
     try:
         refuse_deep(body)
         if operation == _BATCH:
             return read_batch(msgspec.json.decode(body))
-        return _decoder(OPERATIONS[operation].answer).decode(body or b"{}")
+        shape = OPERATIONS[operation].answer
+        return _decoder(_without_foreign(operation, shape) if alone else shape).decode(body or b"{}")
     except Exception:  # noqa: BLE001, S110  rule 4
         pass
     raise AnswerUnreadable
 
 
 def is_foreign(operation: str, body: bytes) -> bool:
-    """Whether *body*, a JSON object that was read before, has a member that only answers to other operations have."""
-    try:
-        _foreign_decoder(operation).decode(body or b"{}")
-    except msgspec.ValidationError:
-        return True
-    return False
+    """Whether *body* is a JSON object with a member that only answers to other operations have."""
+    return not FOREIGN.get(operation, frozenset()).isdisjoint(members_in(body) or ())
 
 
 def members_in(body: bytes) -> Mapping[str, Any] | None:
@@ -113,7 +111,7 @@ def members_in(body: bytes) -> Mapping[str, Any] | None:
     try:
         refuse_deep(body)
         found = msgspec.json.decode(body)
-    except (ValueError, RecursionError):
+    except _UNREADABLE:
         return None
     return found if isinstance(found, dict) else None
 
@@ -140,7 +138,7 @@ def _readable(entries: object, shape: type[ShapeT]) -> tuple[ShapeT, ...] | None
     for entry in entries:
         try:
             found.append(msgspec.convert(entry, shape, dec_hook=_masked))
-        except (ValueError, RecursionError):  # msgspec's, and what a masked type minds
+        except _UNREADABLE:
             continue
     return tuple(found)
 
@@ -157,21 +155,26 @@ def _masked(kind: type[Any], text: object) -> Any:
     return fields.masked(kind, text)
 
 
+# What msgspec raises (its errors are no `ValueError` before 0.20), what a masked type minds, and too deep a nesting.
+_UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 _BATCH: Final = "BatchGetSecretValue"
 _JSON_TYPES: Final = {bool: "bool", int: "int", float: "float", list: "array", dict: "object"}
 
 
-# A decoder is made when it is first needed: to make them all takes longer than a program that reads one secret runs.
+# Each is made when it is first needed: a program that reads secrets needs few.
 @lru_cache
 def _decoder(shape: type[fields.Shape]) -> msgspec.json.Decoder[fields.Shape]:
     return msgspec.json.Decoder(shape, dec_hook=_masked)
 
 
 @lru_cache
-def _foreign_decoder(operation: str) -> msgspec.json.Decoder[Any]:
-    # No value is `UNSET`: a member that is there is refused, whatever it is.
-    absent = [(member, msgspec.UnsetType, msgspec.UNSET) for member in sorted(FOREIGN.get(operation, ()))]
-    return msgspec.json.Decoder(msgspec.defstruct("Foreign", absent))
+def _without_foreign(operation: str, shape: type[fields.Shape]) -> type[fields.Shape]:
+    """*shape*, but one that refuses foreign members while it is decoded: to look for them beside takes as long again.
+    No value is `UNSET`, so a member that is there is refused whatever it is; and what is unset is not written."""
+    absent = [(member, msgspec.UnsetType, msgspec.UNSET) for member in sorted(FOREIGN[operation])]
+    return cast(
+        "type[fields.Shape]", msgspec.defstruct(shape.__name__, absent, bases=(shape,), kw_only=True, frozen=True)
+    )
 
 
 # --- AWS's words for what is minded -----------------------------------------------------------------------------------

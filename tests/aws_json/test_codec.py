@@ -87,6 +87,8 @@ def test_an_answer_of_ours_is_what_botocore_reads(name: str, data: st.DataObject
     assert type(found) is OPERATIONS[name].answer
     assert parsed(name, codec.encode_answer(found)) == told
     assert codec.decode_answer(name, codec.encode_answer(found)) == found
+    alone = codec.decode_answer(name, codec.encode_answer(found), alone=True)
+    assert codec.encode_answer(alone) == codec.encode_answer(found)
     assert not codec.is_foreign(name, codec.encode_answer(found))
 
 
@@ -324,8 +326,15 @@ def test_a_batch_that_is_none_is_refused(body: bytes) -> None:
 
 @pytest.mark.parametrize("told", [None, 1, "s", [1], {"a": {}}])
 def test_a_member_of_anothers_answer_is_found_whatever_it_is(told: Any) -> None:
-    assert codec.is_foreign("RestoreSecret", json.dumps({"Name": "a", "SecretString": told}).encode())
-    assert not codec.is_foreign("RestoreSecret", json.dumps({"Name": "a", "Tomorrow": told}).encode())
+    foreign = json.dumps({"Name": "a", "ARN": "a", "SecretString": told}).encode()
+    new = json.dumps({"Name": "a", "ARN": "a", "Tomorrow": told}).encode()
+
+    assert codec.is_foreign("RestoreSecret", foreign)
+    assert not codec.is_foreign("RestoreSecret", new)
+    assert codec.decode_answer("RestoreSecret", foreign) == codec.decode_answer("RestoreSecret", new)
+    assert isinstance(codec.decode_answer("RestoreSecret", new, alone=True), answers.RestoreSecretAnswer)
+    with pytest.raises(codec.AnswerUnreadable):
+        codec.decode_answer("RestoreSecret", foreign, alone=True)
     assert not codec.is_foreign("MakeCoffee", json.dumps({"SecretString": told}).encode())
 
 

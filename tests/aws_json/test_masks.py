@@ -84,7 +84,7 @@ WAYS: Final[list[Callable[[Any], Any]]] = [
 def test_no_way_shows_a_value(shape: fields.Shape, way: int) -> None:
     try:
         shown = WAYS[way](shape)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, msgspec.MsgspecError) as error:
         shown = error
 
     for found in (shown if isinstance(shown, bytes) else repr(shown).encode(), repr(shape).encode()):

@@ -215,14 +215,13 @@ def verdict(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING)
 def _told(body: bytes, request_id: str | None, asked: Asked, shape: type[S], build: Callable[[S], T]) -> T:
     """What *build* makes of *body*, an answer of this *shape* to what was *asked*."""
     operation = asked.operation or _OPERATION_OF[shape]
-    stray = False
     try:
-        answer: Any = codec.decode_answer(operation, body)
-        stray = not asked.fits(answer) or (asked is not ANYTHING and codec.is_foreign(operation, body))
+        answer: Any = codec.decode_answer(operation, body, alone=asked is not ANYTHING)
+        stray = not asked.fits(answer)
         if not stray:
             return build(answer)
-    except Exception:  # noqa: BLE001, S110  rule 3; `AnswerUnreadable`, and what domain types refuse, among them
-        pass
+    except Exception:  # noqa: BLE001  rule 3; `AnswerUnreadable`, and what domain types refuse, among them
+        stray = asked is not ANYTHING and codec.is_foreign(operation, body)
     raise _invalid(request_id, stray=stray)
 
 
