@@ -208,6 +208,16 @@ def test_what_is_no_json_object_is_no_request(body: bytes) -> None:
     assert refusal("CreateSecret", body).code == "SerializationException"
 
 
+def test_what_is_nested_too_deeply_is_refused_before_a_parser_goes_down_there() -> None:
+    """msgspec reads as much as this, and goes down the stack for it; a thread may have a small one."""
+    body = b'{"Name":"a","ARN":"a","Tomorrow":' + b"[" * 600 + b"]" * 600 + b"}"
+
+    assert refusal("ListSecrets", body).code == "SerializationException"
+    assert codec.members_in(body) is None
+    with pytest.raises(codec.AnswerUnreadable):
+        codec.decode_answer("RestoreSecret", body)
+
+
 def test_a_request_that_is_too_large_is_refused() -> None:
     largest = b" " * (codec.MAX_REQUEST_BYTES - 2) + b"{}"
 
