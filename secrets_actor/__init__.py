@@ -4,25 +4,6 @@ from typing import TYPE_CHECKING
 
 from secrets_actor.client.background import Subscription
 from secrets_actor.client.secrets import Secrets
-from secrets_actor.domain.changes import NewVersion
-from secrets_actor.domain.descriptions import (
-    NamedReceipt,
-    PolicyFinding,
-    PolicyVerdict,
-    Replica,
-    ReplicaRegion,
-    ReplicationReceipt,
-    ResourcePolicy,
-    RotationReceipt,
-    RotationRules,
-    SecretBatch,
-    SecretDescription,
-    SecretPage,
-    UpdateReceipt,
-    VersionInfo,
-    VersionPage,
-    VersionReceipt,
-)
 from secrets_actor.domain.errors import (
     AccessDenied,
     BackendTimeout,
@@ -112,8 +93,27 @@ from secrets_actor.domain.operations import (
     Update,
     ValidatePolicy,
 )
+from secrets_actor.domain.results import (
+    NamedReceipt,
+    PolicyFinding,
+    PolicyVerdict,
+    Replica,
+    ReplicaRegion,
+    ReplicationReceipt,
+    ResourcePolicy,
+    RotationReceipt,
+    RotationRules,
+    SecretBatch,
+    SecretDescription,
+    SecretPage,
+    UpdateReceipt,
+    VersionInfo,
+    VersionPage,
+    VersionReceipt,
+)
 from secrets_actor.domain.secret import (
     DeleteReceipt,
+    NewVersion,
     RestoreReceipt,
     Secret,
     SecretInfo,
@@ -122,7 +122,7 @@ from secrets_actor.domain.secret import (
     Source,
 )
 from secrets_actor.otp import Answered, Ask
-from secrets_actor.runtime.hosted import SystemSpec, child_spec
+from secrets_actor.runtime.hosted_system import SystemSpec, child_spec
 from secrets_actor.runtime.settings import AwsSettings, LocalSettings, LogSettings, PrefetchSettings, Settings
 from secrets_actor.runtime.system import System, start
 

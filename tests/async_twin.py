@@ -47,14 +47,14 @@ TWINS: Final = (
         "secrets.py",
         "async_secrets.py",
         (
-            ("The face for threads:", "The face for asyncio:"),
+            ("The client for threads:", "The client for asyncio:"),
             ("in the caller's own thread, waits for answers", "without leaving the coroutine, awaits answers"),
             (
                 "_callback = _attempt = staticmethod(plain)",
                 "_callback, _attempt = staticmethod(awaited), staticmethod(awaitable)",
             ),
             ("from secrets_actor.domain.callbacks import plain\n", ""),
-            ("What it shares with the face for asyncio", "What it shares with the face for threads"),
+            ("What it shares with the client for asyncio", "What it shares with the client for threads"),
             ("What a program holds to get and set secrets. Any number of threads may share one.", FOR_LOOPS),
             (
                 "from secrets_actor.client.administration import Administration",

@@ -1,4 +1,4 @@
-"""Both faces with one shape, so that the same tests run over either."""
+"""Both clients with one shape, so that the same tests run over either."""
 
 import asyncio
 import inspect

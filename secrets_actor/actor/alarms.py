@@ -7,7 +7,7 @@ from secrets_actor.otp import GenServer, Timer
 
 
 class Alarms:
-    """Sends *server* an `Overdue` for each job that is not done in time."""
+    """Sends *server* an `CallbackOverdue` for each job that is not done in time."""
 
     def __init__(self, server: GenServer) -> None:
         self._server = server

@@ -26,10 +26,10 @@ from typing import Final, NoReturn
 
 from secrets_actor.actor.cache_rules import CacheRules, Key, all_versions, id_in, is_version, key_for, key_of, places
 from secrets_actor.actor.sweeping import SLICE, steps
-from secrets_actor.domain.block import ASKED, DUE, TIMES, USED, arn_of, version_of
 from secrets_actor.domain.errors import SecretNotFound
 from secrets_actor.domain.names import SecretId, without_suffix
 from secrets_actor.domain.operations import Get
+from secrets_actor.domain.packed_secret import ASKED, DUE, TIMES, USED, arn_of, version_of
 from secrets_actor.domain.ports import TakesHit
 from secrets_actor.domain.secret import BlankSecret, Secret, block_of, put_block
 

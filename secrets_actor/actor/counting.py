@@ -13,7 +13,7 @@ from secrets_actor.domain import metrics
 from secrets_actor.domain.errors import SecretsError, Throttled
 from secrets_actor.domain.metrics import Meter, Reading
 from secrets_actor.domain.operations import Get, Operation
-from secrets_actor.domain.steps import retries
+from secrets_actor.domain.tracing import retries
 from secrets_actor.otp import From, GenServer
 
 

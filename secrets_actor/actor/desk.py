@@ -7,9 +7,9 @@ from typing import Any
 
 from secrets_actor.actor.failures import with_token_of
 from secrets_actor.actor.flights import Flight, Waiter
-from secrets_actor.domain.descriptions import SecretBatch
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.ports import AuditRecord, AuditSink
+from secrets_actor.domain.results import SecretBatch
 from secrets_actor.otp import From, answer_all
 
 
@@ -75,8 +75,8 @@ class Desk:
     ) -> None:
         operation, asker = waiter.operation, waiter.asker
         asker.recorded = True
-        if asker.journey is not None:
-            asker.journey.source = source
+        if asker.trace is not None:
+            asker.trace.source = source
         if waiter.gone and outcome == "ok":
             outcome = "too_late"
         shown = secret_id or getattr(operation, "secret_id", None)

@@ -78,7 +78,7 @@ class Dispatcher:
         chance: Callable[[], float] = random,
     ) -> None:
         self._server, self._outcomes, self._present = server, outcomes, present
-        self._number, self._kit = present.now
+        self._number, self._factory = present.now
         self._call_timeout, self._meter = call_timeout, meter
         self._clock = server.node.clock
         self._pool = Pool[Pid](crew.max_workers)
@@ -87,7 +87,7 @@ class Dispatcher:
         self._staff = Staff(server, crew, self._pool, call_timeout, self._failed, self._patience)
         self._keys = Keyring(wall_clock, self._clock.now)
         self._fetches = KeyFetches(server, self, self._pool, self._keys, call_timeout, meter)
-        self.watch = EndpointWatch(server, crew.breaker, chance, self._kit)
+        self.watch = EndpointWatch(server, crew.breaker, chance, self._factory)
         meter.watch("dispatcher", gauges(server, self._pool, self.watch))
         self._leaving: set[Pid] = set()  # workers of a store that is not in force any more
 
@@ -97,8 +97,8 @@ class Dispatcher:
 
     def store_changed(self) -> None:
         """Another store is in force: workers of the old one get no new jobs, and its keys are nobody's."""
-        self._number, self._kit = self._present.now
-        self.watch.store_changed(self._kit)
+        self._number, self._factory = self._present.now
+        self.watch.store_changed(self._factory)
         self._leaving.update(self._pool.workers)
         self._dismiss()
         self._fetches.store_changed(self._number)
@@ -119,7 +119,7 @@ class Dispatcher:
         if refusal is not None:
             self._outcomes.failed(flight, refusal)
             return
-        if self._kit.credentials is not None and not self._keys.are_fresh():
+        if self._factory.credentials is not None and not self._keys.are_fresh():
             if self._keys.must_wait():
                 self._fetches.lock_out(flight)
                 self._assign()
@@ -210,7 +210,7 @@ class Dispatcher:
             latest, keys = flight.deadline, self._keys.current()
             if latest is None or latest <= now:
                 return self._turned_away(worker, job, self._cancel)
-            if keys is None and self._kit.credentials is not None:  # refused or expired since it was submitted
+            if keys is None and self._factory.credentials is not None:  # refused or expired since it was submitted
                 return self._turned_away(worker, job, self._fetches.lock_out)
             if (refused := flight.refused) is not None and refused[0] == keys:
                 return self._turned_away(worker, job, lambda flight: self.refuse(flight, refused[1]))

@@ -23,7 +23,7 @@ from secrets_actor.domain.errors import (
     Unreachable,
 )
 from secrets_actor.domain.operations import token_of
-from secrets_actor.domain.ports import BackendKit
+from secrets_actor.domain.ports import BackendFactory
 from secrets_actor.otp import GenServer, LifecycleEvent
 from secrets_actor.records import dataclass
 
@@ -52,13 +52,15 @@ class BreakerClosed(LifecycleEvent):
 class EndpointWatch:
     """Runs in the secrets actor's thread. *chance* gives numbers from 0 to 1."""
 
-    def __init__(self, server: GenServer, rules: BreakerRules, chance: Callable[[], float], kit: BackendKit) -> None:
+    def __init__(
+        self, server: GenServer, rules: BreakerRules, chance: Callable[[], float], factory: BackendFactory
+    ) -> None:
         self._server, self._rules, self._chance = server, rules, chance
-        self.store_changed(kit)
+        self.store_changed(factory)
 
-    def store_changed(self, kit: BackendKit) -> None:
+    def store_changed(self, factory: BackendFactory) -> None:
         """Another endpoint, of which nothing is known."""
-        self._kit, self._endpoint = kit, kit.endpoint
+        self._factory, self._endpoint = factory, factory.endpoint
         self._breaker = Breaker(self._rules, self._chance)
 
     @property
@@ -89,18 +91,18 @@ class EndpointWatch:
 
     def sent(self, flight: Flight) -> None:
         """*flight* is on its way to the present store."""
-        flight.kit, flight.sent_at = self._kit, self._server.node.clock.now()
+        flight.factory, flight.sent_at = self._factory, self._server.node.clock.now()
 
     def answered(self, flight: Flight) -> None:
         """The store has said something about *flight*, be it no."""
-        if self._endpoint is None or flight.kit is not self._kit:
+        if self._endpoint is None or flight.factory is not self._factory:
             return
         if self._breaker.succeeded(self._server.node.clock.now()):
             self._server.node.observe(BreakerClosed(self._server.me.label, self._endpoint))
 
     def failed(self, flight: Flight, error: SecretsError, deadline: float) -> bool:
         """*flight*, which had until *deadline*, met *error*. Whether that opens the breaker."""
-        if self._endpoint is None or flight.kit is not self._kit:
+        if self._endpoint is None or flight.factory is not self._factory:
             return False
         now, breaker = self._server.node.clock.now(), self._breaker
         if isinstance(error, _TIMEOUTS):
@@ -119,7 +121,7 @@ class EndpointWatch:
     def hears_nothing(self, flight: Flight | None = None) -> bool:
         """Whether the store, thought to be well, has been silent for longer than is fair: since *flight* was sent, or
         at all."""
-        if self._endpoint is None or (flight is not None and flight.kit is not self._kit):
+        if self._endpoint is None or (flight is not None and flight.factory is not self._factory):
             return False
         begun = float("-inf") if flight is None else flight.sent_at
         return self._breaker.hears_nothing(begun, self._server.node.clock.now())

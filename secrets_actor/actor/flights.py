@@ -13,12 +13,11 @@ import itertools
 from collections.abc import Hashable, Iterable
 from typing import Any, Protocol
 
-from secrets_actor.domain.asker import Asker
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import SecretsError
-from secrets_actor.domain.journey import Sending
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import Answer
+from secrets_actor.domain.tracing import Caller, Sending
 from secrets_actor.records import dataclass, field
 
 # Shared by all incarnations of the actor: an answer to an earlier one's question must not pass for ours.
@@ -38,10 +37,10 @@ class Waiter:
         self.caller, self.operation, self.arrived, self.deadline = caller, operation, arrived, deadline
 
     @property
-    def asker(self) -> Asker:
+    def asker(self) -> Caller:
         """Who he is."""
         if self.caller.note is None:
-            self.caller.note = Asker()
+            self.caller.note = Caller()
         return self.caller.note  # type: ignore[no-any-return]
 
     @property
@@ -63,7 +62,7 @@ class Flight:
     queued: bool  # it had to wait in its lane
     started: bool
     sent_at: float  # the last time
-    kit: object  # the store it was sent to then
+    factory: object  # the store it was sent to then
     latest: float  # when the last of those who waited then would give up
     crashes: int
     repeated: bool  # it was sent before, and nobody heard what became of it
@@ -86,7 +85,7 @@ class Flight:
         self.waiters, self.sendings = [*waiters], []
         self.queued = self.started = self.repeated = self.superseded = self.hurried = False
         self.sent_at = self.latest = 0.0
-        self.kit = self.doubt = self.refused = None
+        self.factory = self.doubt = self.refused = None
         self.crashes = 0
 
     @property
@@ -150,8 +149,8 @@ class Flights:
     def board(self, flight: Flight, waiter: Waiter) -> None:
         """Let *waiter* wait for *flight*."""
         flight.waiters.append(waiter)
-        if (journey := waiter.asker.journey) is not None:
-            journey.admitted, journey.sendings = waiter.arrived, flight.sendings
+        if (trace := waiter.asker.trace) is not None:
+            trace.admitted, trace.sendings = waiter.arrived, flight.sendings
         self._waiting += 1
 
     def disembark(self, flight: Flight) -> list[Waiter]:

@@ -9,7 +9,7 @@ from secrets_actor.actor.flights import Waiter
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import Operation
-from secrets_actor.domain.ports import Answer, BackendKit, CallContext
+from secrets_actor.domain.ports import Answer, BackendFactory, CallContext
 from secrets_actor.otp import LifecycleEvent, Pid
 from secrets_actor.records import dataclass, field
 
@@ -59,18 +59,18 @@ class JobFailed:
 
 @dataclass(frozen=True, slots=True)
 class WorkerReady:
-    """A worker has nothing to do: it has just started, or was asked by a new actor. *kit* is the number of the kit
-    that it was made for."""
+    """A worker has nothing to do: it has just started, or was asked by a new actor. *factory* is the number of the
+    factory that it was made for."""
 
     worker: Pid
-    kit: int
+    factory: int
 
 
 @dataclass(frozen=True, slots=True)
 class UseStore:
-    """To the actor, as a call: use the store of *kit* from now on."""
+    """To the actor, as a call: use the store of *factory* from now on."""
 
-    kit: BackendKit
+    factory: BackendFactory
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,9 +42,9 @@ from secrets_actor.actor.cache import Pen
 from secrets_actor.actor.fallback import Scope, scope_of
 from secrets_actor.actor.flights import Flight
 from secrets_actor.actor.lanes import Lanes
-from secrets_actor.domain.descriptions import SecretDescription, SecretPage
 from secrets_actor.domain.errors import CredentialsError, SecretNotFound, SecretsError
 from secrets_actor.domain.operations import Get, GetMany, Operation, Set
+from secrets_actor.domain.results import SecretDescription, SecretPage
 from secrets_actor.domain.secret import SecretInfo
 
 

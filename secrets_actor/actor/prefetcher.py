@@ -13,8 +13,8 @@ from typing import Any, Final
 from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.failures import translated
 from secrets_actor.actor.prefetch_plan import Plan, Wanted
-from secrets_actor.domain.asker import Asker
 from secrets_actor.domain.operations import Get, Operation
+from secrets_actor.domain.tracing import Caller
 from secrets_actor.otp import (
     Backoff,
     From,
@@ -101,7 +101,7 @@ class Prefetcher(GenServer):
             self.node.observe(PrefetchDone(self.me.label, plan.found, plan.missed, plan.left_out))
             return Stop()
         caller: From[Any] = From()
-        caller.note = Asker(LABEL)
+        caller.note = Caller(LABEL)
         me = self.me
         caller.on_settled(lambda done: me.post(_Answered(asked, done)))
         self._secrets.deliver(asked, caller)

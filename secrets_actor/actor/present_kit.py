@@ -6,28 +6,28 @@ of an earlier store. So a change drains the old workers, and nobody's call is lo
 
 from __future__ import annotations
 
-from secrets_actor.domain.ports import BackendKit
+from secrets_actor.domain.ports import BackendFactory
 
 
 class PresentKit:
-    """The kit in force, and its number. Any thread reads; only a change of the configuration writes."""
+    """The factory in force, and its number. Any thread reads; only a change of the configuration writes."""
 
-    def __init__(self, kit: BackendKit) -> None:
-        self._now = (0, kit)
+    def __init__(self, factory: BackendFactory) -> None:
+        self._now = (0, factory)
 
     @property
-    def now(self) -> tuple[int, BackendKit]:
-        """The number of the kit, which grows with every change, and the kit."""
+    def now(self) -> tuple[int, BackendFactory]:
+        """The number of the factory, which grows with every change, and the factory."""
         return self._now
 
     @property
-    def kit(self) -> BackendKit:
-        """The kit."""
+    def factory(self) -> BackendFactory:
+        """The factory."""
         return self._now[1]
 
-    def replace(self, kit: BackendKit) -> None:
-        """From now on *kit*."""
-        self._now = (self._now[0] + 1, kit)
+    def replace(self, factory: BackendFactory) -> None:
+        """From now on *factory*."""
+        self._now = (self._now[0] + 1, factory)
 
     def __repr__(self) -> str:
-        return f"<PresentKit [{self.kit.name}, number {self._now[0]}]>"
+        return f"<PresentKit [{self.factory.name}, number {self._now[0]}]>"

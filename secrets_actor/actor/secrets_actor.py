@@ -41,7 +41,7 @@ from secrets_actor.domain.errors import Overloaded, SecretsError, ServerDown, Un
 from secrets_actor.domain.metrics import JOINED, NO_METER, WAITING, Meter
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import MESSAGES, Get, Operation, with_token
-from secrets_actor.domain.ports import Answer, AuditSink, BackendKit
+from secrets_actor.domain.ports import Answer, AuditSink, BackendFactory
 from secrets_actor.domain.secret import Source
 from secrets_actor.otp import From, GenServer, Handled, LifecycleEvent, Reply
 from secrets_actor.records import dataclass
@@ -129,7 +129,7 @@ class SecretsActor(GenServer):
             if caller.note is not None:
                 caller.note.taken = True
         elif isinstance(request, UseStore):
-            self._use_store(request.kit)
+            self._use_store(request.factory)
             return Reply(None)
         elif isinstance(request, Drain):
             self._drained_by.append(caller)
@@ -177,9 +177,9 @@ class SecretsActor(GenServer):
         else:
             self._desk.answer(waiter, stale, STALE)
 
-    def _use_store(self, kit: BackendKit) -> None:
+    def _use_store(self, factory: BackendFactory) -> None:
         """Jobs that are under way are finished by the store before; what they read is not kept."""
-        self._present.replace(kit)
+        self._present.replace(factory)
         self._cache.clear()
         self._lanes.outdate_all()
         self._watch.store_changed()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from secrets_actor.domain.changes import NewVersion
+from secrets_actor.domain.secret import NewVersion
 from secrets_actor.records import dataclass, replace
 
 # Changes that wait for one subscriber. A rotation a minute, and a callback that has hung for an hour and a half.

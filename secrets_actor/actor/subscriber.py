@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from secrets_actor.actor.sightings import NEVER
 from secrets_actor.actor.subscriptions import ASKING, Entry, Look, Subscriptions
-from secrets_actor.domain.asker import Asker
 from secrets_actor.domain.callbacks import done
 from secrets_actor.domain.errors import SecretNotFound, SecretsError
 from secrets_actor.domain.operations import Get
+from secrets_actor.domain.tracing import Caller
 from secrets_actor.otp import (
     Backoff,
     From,
@@ -139,6 +139,6 @@ class Subscriber(GenServer):
     def _ask(self) -> None:
         self._asking, me = True, self.me
         caller: From[Any] = From()
-        caller.note = Asker(LABEL)
+        caller.note = Caller(LABEL)
         caller.on_settled(lambda done: me.post(_Heard(done.error)))
         self._secrets.deliver(Get(self._entry.secret_id, refresh=True), caller)

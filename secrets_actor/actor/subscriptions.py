@@ -20,9 +20,8 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from secrets_actor.actor.sightings import NEVER, Known, Line
-from secrets_actor.domain.changes import NewVersion
 from secrets_actor.domain.names import SecretId, without_suffix
-from secrets_actor.domain.secret import Secret, SetReceipt
+from secrets_actor.domain.secret import NewVersion, Secret, SetReceipt
 from secrets_actor.otp import Pid
 from secrets_actor.records import dataclass, field, replace
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from secrets_actor.domain.block import TIMES
+from secrets_actor.domain.packed_secret import TIMES
 
 if TYPE_CHECKING:
     from secrets_actor.actor.cache import Cache

@@ -29,18 +29,18 @@ from secrets_actor.domain.metrics import NO_METER, Meter
 from secrets_actor.domain.operations import Get, Operation
 from secrets_actor.domain.ports import Answer, Backend
 from secrets_actor.domain.secret import Secret
-from secrets_actor.domain.steps import WORKER, Step
+from secrets_actor.domain.tracing import WORKER, Attempt
 from secrets_actor.otp import ExitReason, GenServer, Handled, Name
 
 
 class Worker(GenServer):
-    """One connection to the store of the *present* kit; reports to whoever is *owner*."""
+    """One connection to the store of the *present* factory; reports to whoever is *owner*."""
 
     trap_exit = True
     may_wait = False
 
     def __init__(self, present: PresentKit, owner: Name, meter: Meter = NO_METER) -> None:
-        self._number, self._kit = present.now
+        self._number, self._factory = present.now
         self._owner, self._meter = owner, meter
         self._backend: Backend | None = None
 
@@ -71,17 +71,17 @@ class Worker(GenServer):
             ended = self.node.clock.now()
             count_job(self._meter, job, outcome, ended - began)
             if isinstance(job, Job):
-                job.context.attempts.append(Step(WORKER, began, ended, outcome))
+                job.context.attempts.append(Attempt(WORKER, began, ended, outcome))
         return JobFailed(self.me, job, failure)
 
     def _perform(self, job: Job | FetchCredentials) -> Answer[Any] | Credentials:
         self.node.observe(JobStarted(self.me.label, self.me.serial, kind_of(job)))
         if isinstance(job, FetchCredentials):
-            if self._kit.credentials is None:
+            if self._factory.credentials is None:
                 raise TypeError("this store takes no credentials")
-            return _checked_keys(self._kit.credentials.fetch(job.deadline))
+            return _checked_keys(self._factory.credentials.fetch(job.deadline))
         if self._backend is None:
-            self._backend = self._kit.connect()
+            self._backend = self._factory.connect()
             if not self.me.is_alive():  # cut off meanwhile, when `abandon` found nothing to close
                 self._backend.close()
         return _checked(self._backend.perform(job.operation, job.context), job.operation)

@@ -18,12 +18,12 @@ from secrets_actor.cli import output
 from secrets_actor.clock import now, sleep
 from secrets_actor.domain.errors import ServiceError
 from secrets_actor.domain.operations import Get, Operation
-from secrets_actor.domain.ports import Answer, Backend, BackendKit, CallContext
+from secrets_actor.domain.ports import Answer, Backend, BackendFactory, CallContext
 from secrets_actor.otp import Pid, Tree
 from secrets_actor.records import replace
 from secrets_actor.runtime.settings import LocalSettings, Settings
 from secrets_actor.runtime.system import System
-from secrets_actor.runtime.wiring import kit_for
+from secrets_actor.runtime.wiring import factory_for
 
 T = TypeVar("T")
 NAME: Final = "demo/db-password"
@@ -70,8 +70,8 @@ class _Assassin:
     """Stands between the workers and the store, and holds the next worker that comes with a get, so that it can be
     killed with the get in its hands."""
 
-    def __init__(self, kit: BackendKit) -> None:
-        self.kit = replace(kit, connect=lambda: _Watched(kit.connect(), self))
+    def __init__(self, factory: BackendFactory) -> None:
+        self.factory = replace(factory, connect=lambda: _Watched(factory.connect(), self))
         self._armed = False
         self.caught = threading.Event()
         self._killed = threading.Event()
@@ -110,9 +110,9 @@ def perform(teller: Teller) -> None:
     """Run it all. Raises a SecretsError if anything is not as it should be."""
     with tempfile.TemporaryDirectory(prefix="secrets-actor-demo-") as folder:
         settings = Settings(local=LocalSettings(path=Path(folder)))
-        assassin = _Assassin(kit_for(settings))
+        assassin = _Assassin(factory_for(settings))
         begun = now()
-        system = System(settings, kit=assassin.kit).start()
+        system = System(settings, factory=assassin.factory).start()
         try:
             _play(teller, system, assassin, (now() - begun) * 1000)
         finally:

@@ -11,13 +11,13 @@ from typing import Any, Final
 import click
 
 from secrets_actor.cli.output import as_json
-from secrets_actor.cli.store.given import asked_for
+from secrets_actor.cli.store.options import asked_for
 from secrets_actor.clock import now
+from secrets_actor.domain.diagnosis import Finding, Verdict
 from secrets_actor.domain.errors import ConfigurationError, SecretsError
-from secrets_actor.domain.findings import Finding, Verdict
 from secrets_actor.runtime.settings import Settings
-from secrets_actor.runtime.settings_source import CONFIG_VARIABLE, load
-from secrets_actor.runtime.wiring import kit_for
+from secrets_actor.runtime.settings_loader import CONFIG_VARIABLE, load
+from secrets_actor.runtime.wiring import factory_for
 from secrets_actor.telemetry.redaction import printable
 
 POLICY_PREFIX: Final = "app/"  # of the names that config/iam-policy.json is for
@@ -39,16 +39,16 @@ def report(config: Path | None, prefix: str | None, seconds: float, json: bool, 
 def _findings(config: Path | None, prefix: str | None, deadline: float, ask_passphrase: bool) -> Iterable[Finding]:
     try:
         settings, key = asked_for(config) if ask_passphrase else (load(config), None)
-        kit = kit_for(settings, key=key)
+        factory = factory_for(settings, key=key)
     except ConfigurationError as error:
         yield Finding("configuration", Verdict.FAULT, str(error))
         return
     place = config or os.environ.get(CONFIG_VARIABLE) or "the defaults"
     yield Finding("configuration", Verdict.OK, f"{settings.backend}, from {place} and the environment")
-    if kit.examine is None:
+    if factory.examine is None:
         return
     try:
-        yield from kit.examine(deadline, _prefix_of(settings) if prefix is None else prefix)
+        yield from factory.examine(deadline, _prefix_of(settings) if prefix is None else prefix)
     except SecretsError as error:
         yield Finding("examination", Verdict.FAULT, str(error))
 

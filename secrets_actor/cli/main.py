@@ -11,19 +11,19 @@ from typing import Any, NoReturn
 
 import click
 
-from secrets_actor.cli import output, values
+from secrets_actor.cli import output, value_io
 from secrets_actor.cli.caller import caller
-from secrets_actor.cli.failures import EPILOG, FAILED, PROGRAM, USAGE, run, written
+from secrets_actor.cli.exit_codes import EPILOG, FAILED, PROGRAM, USAGE, run, written
 from secrets_actor.cli.store import store
-from secrets_actor.cli.store.given import ask_option, asked_for, made_told
+from secrets_actor.cli.store.options import ask_option, asked_for, made_told
 from secrets_actor.client.secrets import Secrets
 from secrets_actor.domain.names import SecretId
-from secrets_actor.domain.ports import BackendKit
+from secrets_actor.domain.ports import BackendFactory
 from secrets_actor.otp import Observer
 from secrets_actor.records import dataclass
 from secrets_actor.runtime.settings import Settings
 from secrets_actor.runtime.system import System
-from secrets_actor.runtime.wiring import kit_for
+from secrets_actor.runtime.wiring import factory_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +45,20 @@ class Options:
         """A running system. Ctrl-C cuts off what is under way: who interrupts does not want to wait for it. A store
         that is made on the way is told."""
         with made_told(self) as note:
-            settings, kit = self.store(note)
-            with System(settings, observer=note, kit=kit) as system:
+            settings, factory = self.store(note)
+            with System(settings, observer=note, factory=factory) as system:
                 try:
                     yield system
                 except KeyboardInterrupt:
                     system.stop(0)
                     raise
 
-    def store(self, observe: Observer | None = None) -> tuple[Path | Settings | None, BackendKit | None]:
+    def store(self, observe: Observer | None = None) -> tuple[Path | Settings | None, BackendFactory | None]:
         """Where the settings are, and the store, if it is not the one that they name: one under a typed passphrase."""
         if not self.ask_passphrase:
             return self.config, None
         settings, key = asked_for(self.config)
-        return settings, kit_for(settings, observe, key)
+        return settings, factory_for(settings, observe, key)
 
     def show(self, facts: dict[str, Any]) -> None:
         """Print facts."""
@@ -104,7 +104,7 @@ def cli(context: click.Context, config: Path | None, as_json: bool, verbose: boo
 @click.argument("name")
 @click.option(
     "--value-file",
-    type=values.PlacePath(exists=True, dir_okay=False),
+    type=value_io.PlacePath(exists=True, dir_okay=False),
     help="Take the value from this file, byte for byte.",
 )
 @click.option("--binary", is_flag=True, help="Keep the value as bytes even if it is text.")
@@ -124,7 +124,7 @@ def set_(context: click.Context, name: str, value_file: Path | None, binary: boo
     options: Options = context.obj
     with options.secrets() as secrets:
         secret_id = SecretId(name)  # before anybody is asked for a value
-        receipt = secrets.set(secret_id, values.read(value_file, binary), description=description)
+        receipt = secrets.set(secret_id, value_io.read(value_file, binary), description=description)
     options.show({"name": receipt.name, "version_id": receipt.version_id, "created": receipt.created})
 
 
@@ -141,7 +141,7 @@ def get(options: Options, name: str, reveal: bool, raw: bool, version_id: str | 
     with options.secrets() as secrets:
         secret = secrets.get(name, version_id=version_id, stage=stage)
     if raw:
-        values.write(secret.value)
+        value_io.write(secret.value)
         return
     facts = output.secret_facts(secret)
     options.show({**facts, **output.value_of(secret)} if reveal else facts)

@@ -1,1 +1,1 @@
-"""The faces for callers."""
+"""What a program calls."""

@@ -4,7 +4,7 @@ running a coroutine of the program's on its loop for a thread of ours; and waiti
 Rule 1: for a call no thread is started, and the loop is never blocked: whoever settles the handle rings the waiter's
         loop.
 Rule 2: a caller whose time is up settles the handle, and nobody begins his work. A caller that is cancelled leaves here
-        with the handle open: whoever made the handle settles it (rule 6 of front.py), for there is more to do.
+        with the handle open: whoever made the handle settles it (rule 6 of base_client.py), for there is more to do.
 Rule 3: a loop that was closed meanwhile is no trouble to who settles. What was asked there stands until its deadline.
 """
 

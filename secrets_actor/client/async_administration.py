@@ -11,19 +11,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, Literal, TypeVar, overload
 
-from secrets_actor.domain.descriptions import (
-    NamedReceipt,
-    PolicyVerdict,
-    ReplicaRegion,
-    ReplicationReceipt,
-    ResourcePolicy,
-    RotationReceipt,
-    RotationRules,
-    SecretDescription,
-    UpdateReceipt,
-    VersionInfo,
-    VersionReceipt,
-)
 from secrets_actor.domain.errors import InvalidParameter
 from secrets_actor.domain.masked import MaskedObject
 from secrets_actor.domain.operations import (
@@ -51,6 +38,19 @@ from secrets_actor.domain.operations import (
     ValidatePolicy,
 )
 from secrets_actor.domain.paging import Trail
+from secrets_actor.domain.results import (
+    NamedReceipt,
+    PolicyVerdict,
+    ReplicaRegion,
+    ReplicationReceipt,
+    ResourcePolicy,
+    RotationReceipt,
+    RotationRules,
+    SecretDescription,
+    UpdateReceipt,
+    VersionInfo,
+    VersionReceipt,
+)
 from secrets_actor.domain.secret import SecretValue, SetReceipt
 
 T = TypeVar("T")

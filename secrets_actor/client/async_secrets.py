@@ -1,8 +1,8 @@
 # Made from secrets.py by `python -m tests.async_twin`. Change that file, not this one.
-"""The face for asyncio: builds the messages, reads the cache without leaving the coroutine, awaits answers.
+"""The client for asyncio: builds the messages, reads the cache without leaving the coroutine, awaits answers.
 
-What it shares with the face for threads, and the rules, are front.py's. A raw value is masked before anything can
-raise: no frame of ours shows it in a traceback.
+What it shares with the client for threads, and the rules, are base_client.py's. A raw value is masked before anything
+can raise: no frame of ours shows it in a traceback.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Final, Self, TypeVar
 from secrets_actor.actor.failures import translated
 from secrets_actor.client.aio import awaitable, awaited, settled
 from secrets_actor.client.async_administration import AsyncAdministration
-from secrets_actor.client.front import Asked, Front, withdraw
-from secrets_actor.domain.descriptions import SecretBatch, SecretDescription
+from secrets_actor.client.base_client import Asked, BaseClient, withdraw
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import Delete, Filter, Get, List, ListPage, Operation, Restore, Set, SortBy
 from secrets_actor.domain.paging import Trail
+from secrets_actor.domain.results import SecretBatch, SecretDescription
 from secrets_actor.domain.rotation_retry import LoginError, RotationRetry, note_failure
 from secrets_actor.domain.secret import (
     DeleteReceipt,
@@ -35,7 +35,7 @@ T = TypeVar("T")
 _RESTART_GLANCE: Final = 0.05
 
 
-class AsyncSecrets(Front, AsyncAdministration):
+class AsyncSecrets(BaseClient, AsyncAdministration):
     """What a coroutine holds to get and set secrets. Any number of event loops may share one.
 
     A call that is cancelled or out of time is withdrawn: what has not been sent to the store is not sent. A write that

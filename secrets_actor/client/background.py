@@ -1,4 +1,5 @@
-"""What a face has done in the background: subscriptions and prefetches. Nothing here waits, so both faces share it."""
+"""What a client has done in the background: subscriptions and prefetches. Nothing here waits, so both clients share
+it."""
 
 from __future__ import annotations
 
@@ -12,10 +13,10 @@ from secrets_actor.actor.prefetch_plan import Wanted
 from secrets_actor.actor.prefetcher import LABEL, PrefetchFailed
 from secrets_actor.actor.sightings import NEVER
 from secrets_actor.actor.subscriptions import Entry, Subscriptions
-from secrets_actor.domain.changes import NewVersion
 from secrets_actor.domain.errors import InvalidParameter
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import Get
+from secrets_actor.domain.secret import NewVersion
 from secrets_actor.forks import notice_fork
 from secrets_actor.otp import (
     ChildError,
@@ -42,7 +43,7 @@ class Background:
     subscriptions: Subscriptions
     subscribers: Name
     subscriber: Callable[[int], ChildSpec]
-    errands: Name
+    prefetches: Name
     prefetcher: Callable[[Wanted], ChildSpec]
     observe: Observer
     cache: Cache
@@ -74,7 +75,7 @@ class Background:
         """See `Subscribing.prefetch`."""
         self.running()
         answer: From[Any] = From()
-        self.errands.deliver(StartChild(self.prefetcher(wanted)), answer)
+        self.prefetches.deliver(StartChild(self.prefetcher(wanted)), answer)
         if isinstance(answer.error, NoProcess):
             raise translated(answer.error)
         answer.on_settled(self._report)
@@ -121,7 +122,7 @@ class Subscription:
 
 
 class Subscribing:
-    """The part of a face that sets things going in the background."""
+    """The part of a client that sets things going in the background."""
 
     _background: Background
     _callback: Callable[[str, Any], Any]  # what is made of a callback: who awaits it, or that nobody does

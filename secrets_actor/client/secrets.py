@@ -1,7 +1,7 @@
-"""The face for threads: builds the messages, reads the cache in the caller's own thread, waits for answers.
+"""The client for threads: builds the messages, reads the cache in the caller's own thread, waits for answers.
 
-What it shares with the face for asyncio, and the rules, are front.py's. A raw value is masked before anything can
-raise: no frame of ours shows it in a traceback.
+What it shares with the client for asyncio, and the rules, are base_client.py's. A raw value is masked before anything
+can raise: no frame of ours shows it in a traceback.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Final, Self, TypeVar
 
 from secrets_actor.actor.failures import translated
 from secrets_actor.client.administration import Administration
-from secrets_actor.client.front import Asked, Front, withdraw
+from secrets_actor.client.base_client import Asked, BaseClient, withdraw
 from secrets_actor.domain.callbacks import plain
-from secrets_actor.domain.descriptions import SecretBatch, SecretDescription
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import Delete, Filter, Get, List, ListPage, Operation, Restore, Set, SortBy
 from secrets_actor.domain.paging import Trail
+from secrets_actor.domain.results import SecretBatch, SecretDescription
 from secrets_actor.domain.rotation_retry import LoginError, RotationRetry, note_failure
 from secrets_actor.domain.secret import (
     DeleteReceipt,
@@ -34,7 +34,7 @@ T = TypeVar("T")
 _RESTART_GLANCE: Final = 0.05
 
 
-class Secrets(Front, Administration):
+class Secrets(BaseClient, Administration):
     """What a program holds to get and set secrets. Any number of threads may share one.
 
     Every method takes *timeout* in seconds (0 to 86,400; None: as configured) and raises `DeadlineExceeded` when it is

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, Self
 
 from secrets_actor.domain.errors import InvalidParameter
-from secrets_actor.domain.hidden import hide
-from secrets_actor.domain.secret import MASK
+from secrets_actor.domain.secret import MASK, hide
 from secrets_actor.json_text import read_json
 
 

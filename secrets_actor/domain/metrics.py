@@ -18,7 +18,7 @@ OTHER: Final = "other"
 _WORD: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
-class Kind(StrEnum):
+class MetricKind(StrEnum):
     """Counters only grow, gauges come and go, histograms count how long something took."""
 
     COUNTER = "counter"
@@ -32,7 +32,7 @@ class Metric:
     *bounds* of a histogram: the upper ends of its buckets but the last, in seconds."""
 
     name: str
-    kind: Kind
+    kind: MetricKind
     help: str
     labels: tuple[str, ...] = ()
     bounds: tuple[float, ...] = ()
@@ -118,11 +118,11 @@ BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2
 
 
 def _counter(name: str, help: str, *labels: str) -> Metric:
-    return Metric(f"secrets_actor_{name}", Kind.COUNTER, help, labels)
+    return Metric(f"secrets_actor_{name}", MetricKind.COUNTER, help, labels)
 
 
 def _gauge(name: str, help: str, *labels: str) -> Metric:
-    return Metric(f"secrets_actor_{name}", Kind.GAUGE, help, labels)
+    return Metric(f"secrets_actor_{name}", MetricKind.GAUGE, help, labels)
 
 
 ANSWERS: Final = _counter("answers", "Operations answered, cached gets among them", "operation", "outcome")
@@ -133,7 +133,7 @@ STALE: Final = _counter("stale_answers", "Gets answered past the TTL since the s
 JOINED: Final = _counter("flights_joined", "Gets that joined one that was under way")
 UPSTREAM: Final = _counter("upstream_calls", "What workers had the store do", "operation", "outcome")
 UPSTREAM_SECONDS: Final = Metric(
-    "secrets_actor_upstream_duration_seconds", Kind.HISTOGRAM, "How long that took", ("operation",), BOUNDS
+    "secrets_actor_upstream_duration_seconds", MetricKind.HISTOGRAM, "How long that took", ("operation",), BOUNDS
 )
 RETRIES: Final = _counter("retries", "Attempts after one that failed, by its outcome", "outcome")
 THROTTLES: Final = _counter("throttles", "Attempts that the store throttled")

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable
 from typing import Generic, Protocol, TypeVar
 
 from secrets_actor.domain.credentials import Credentials
-from secrets_actor.domain.findings import Finding
+from secrets_actor.domain.diagnosis import Finding
 from secrets_actor.domain.operations import Operation
-from secrets_actor.domain.steps import Step
+from secrets_actor.domain.tracing import Attempt
 from secrets_actor.records import dataclass, field
 
 T = TypeVar("T")
@@ -17,12 +17,12 @@ T_co = TypeVar("T_co", covariant=True)
 class CallContext:
     """What travels with an operation to a backend: until when (clock seconds: `secrets_actor.clock.now()`
     tells them), with which keys, and whether it may have taken effect already, for a worker ended over it. A backend
-    that tries several times adds a `Step` to *attempts* for each; its worker adds one for the whole."""
+    that tries several times adds a `Action` to *attempts* for each; its worker adds one for the whole."""
 
     deadline: float
     credentials: Credentials | None = None
     repeated: bool = False
-    attempts: list[Step] = field(default_factory=list, compare=False, repr=False)
+    attempts: list[Attempt] = field(default_factory=list, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,11 @@ class CredentialSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class BackendKit:
+class BackendFactory:
     """What runtime hands to the actor: how to open a connection, and the source of keys if the store wants any.
 
     `endpoint` is its host and port, for a store that has one: a breaker then guards it.
-    `examine` looks at everything that the store needs, by a deadline (clock seconds), and changes nothing;
+    `diagnose` looks at everything that the store needs, by a deadline (clock seconds), and changes nothing;
     the text is what names begin with that it may ask for. `prepare` is called by each start of a system, before
     anything else, with a deadline; it raises only `SecretsError`s.
     """

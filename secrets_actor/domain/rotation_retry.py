@@ -1,4 +1,4 @@
-"""When an attempt that a rotated secret may have spoilt is made once more. PURE, for both faces.
+"""When an attempt that a rotated secret may have spoilt is made once more. PURE, for both clients.
 
 Rule 1: only the caller's login error counts; whatever else an attempt raises is none of our business.
 Rule 2: the store is asked anew at most once between two attempts, and there are *attempts* of them at most.
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from secrets_actor.domain.callbacks import done, plain
 from secrets_actor.domain.errors import InvalidParameter, SecretsError
-from secrets_actor.domain.operations.checks import check_number
+from secrets_actor.domain.operations.limits import check_number
 from secrets_actor.domain.secret import Secret
 from secrets_actor.records import dataclass
 

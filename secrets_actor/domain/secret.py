@@ -2,10 +2,18 @@
 
 Rule 1: a value has one type, `SecretValue`. Every printable form of it is the mask.
 Rule 2: it cannot be pickled, and a copy of it is itself: no second holder comes about unseen.
-Rule 3: `reveal()` and `json()` are the only ways in: what holds the value has no name (hidden.py). What they return is
+Rule 3: `reveal()` and `json()` are the only ways in: what holds the value has no name (secret.py). What they return is
         the caller's to guard.
 Rule 4: errors raised here never hold the value, and no frame that raises them has it as a local of ours.
+
+Slots that no name leads to. PURE.
+
+What walks over an object (an inspector, a serialiser, a debugger, `vars`, `asdict`, `inspect.getmembers`) finds its
+attributes by their names: those in `dir`, in `__slots__`, in the class. A value must not be among them. Out of reach
+are only those who ask the interpreter itself, such as `gc.get_referents`.
 """
+
+from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
@@ -13,11 +21,31 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NoReturn, Self
 
-from secrets_actor.domain import block
+from secrets_actor.domain import packed_secret
 from secrets_actor.domain.errors import InvalidSecretValue
-from secrets_actor.domain.hidden import hide
 from secrets_actor.json_text import NestedTooDeeply, read_json
 from secrets_actor.records import dataclass
+
+
+def hide(cls: type, name: str) -> tuple[Callable[[Any], Any], Callable[[Any, Any], None]]:
+    """Take the slot *name* from *cls*. What reads it in an object, and what sets it, for the module that keeps them.
+    One that was never set raises `AttributeError`."""
+    slot = cls.__dict__[name]
+    delattr(cls, name)
+    slots: Any = cls.__dict__["__slots__"]
+    cls.__slots__ = tuple(one for one in slots if one != name)  # type: ignore[attr-defined]
+    return slot.__get__, slot.__set__
+
+
+@dataclass(frozen=True, slots=True)
+class NewVersion:
+    """Another version of the secret *name* (as it was subscribed to) is the current one, AWSCURRENT. Never a value: get
+    it. *old_version_id* is None if there was no such secret before."""
+
+    name: str
+    old_version_id: str | None
+    new_version_id: str
+
 
 MASK: Final = "****"
 # AWS Secrets Manager: SecretString and SecretBinary hold 65,536 bytes at most (quota "Secret value size").
@@ -33,7 +61,7 @@ class SecretValue:
 
     __slots__ = ("_value",)
 
-    def __init__(self, value: "str | bytes | bytearray | SecretValue") -> None:
+    def __init__(self, value: str | bytes | bytearray | SecretValue) -> None:
         if isinstance(value, SecretValue):
             value = _clear(value)
         _put_clear(self, bytes(value) if isinstance(value, bytearray) else value)
@@ -147,10 +175,10 @@ class Secret:
         source: Source = Source.BACKEND,
     ) -> None:
         self._name, self._seen_at, self._source = str(name), 0.0, source
-        put_block(self, block.pack(self._name, arn, value, version_id, stages, created_at))
+        put_block(self, packed_secret.pack(self._name, arn, value, version_id, stages, created_at))
 
     @staticmethod
-    def seen(name: str, kept: bytes, now: float) -> "Secret":
+    def seen(name: str, kept: bytes, now: float) -> Secret:
         """The secret in a copy of a table's block, as it is at clock time *now*."""
         found: Secret = BlankSecret()
         found._name, found._seen_at = name, now
@@ -170,42 +198,42 @@ class Secret:
     @property
     def arn(self) -> str:
         """The ARN."""
-        return block.arn_of(block_of(self), self._name)
+        return packed_secret.arn_of(block_of(self), self._name)
 
     @property
     def value(self) -> SecretValue:
         """The masked value."""
-        return SecretValue(block.value_of(block_of(self)))
+        return SecretValue(packed_secret.value_of(block_of(self)))
 
     @property
     def version_id(self) -> str:
         """The id of this version."""
-        return block.version_of(block_of(self))
+        return packed_secret.version_of(block_of(self))
 
     @property
     def stages(self) -> tuple[str, ...]:
         """The labels of this version."""
-        return block.stages_of(block_of(self))
+        return packed_secret.stages_of(block_of(self))
 
     @property
     def created_at(self) -> datetime:
         """When this version was made (UTC)."""
-        return block.created_of(block_of(self))
+        return packed_secret.created_of(block_of(self))
 
     @property
     def age(self) -> float:
         """Seconds since the store said so; 0 for an answer of the store."""
-        fetched_at: float = block.TIMES.unpack_from(block_of(self))[0]
+        fetched_at: float = packed_secret.TIMES.unpack_from(block_of(self))[0]
         return max(0.0, self._seen_at - fetched_at)
 
     @property
     def stale(self) -> bool:
         """Whether it is older than the cache's TTL."""
-        return self._seen_at > 0.0 and self._seen_at >= block.TIMES.unpack_from(block_of(self))[2]
+        return self._seen_at > 0.0 and self._seen_at >= packed_secret.TIMES.unpack_from(block_of(self))[2]
 
     def reveal(self) -> str | bytes:
         """The value itself: `str` for a text secret, `bytes` for a binary one."""
-        return block.value_of(block_of(self))
+        return packed_secret.value_of(block_of(self))
 
     def json(self) -> Any:
         """The value parsed as JSON. Raises `InvalidSecretValue` when it is not JSON."""

@@ -24,10 +24,9 @@ from opentelemetry import context, metrics, trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from secrets_actor.clock import wall_time
-from secrets_actor.domain.journey import Journey
-from secrets_actor.domain.metrics import Kind, Metric
-from secrets_actor.domain.steps import OK, WORKER, Step
-from secrets_actor.runtime.looking import Looking
+from secrets_actor.domain.metrics import Metric, MetricKind
+from secrets_actor.domain.tracing import OK, WORKER, Attempt, CallTrace
+from secrets_actor.runtime.system import System
 
 NAME: Final = "secrets_actor"
 _BREAKER: Final = "circuit_open"  # the code of errors.CircuitOpen
@@ -42,42 +41,42 @@ class Tracing:
         self._tracer = trace.get_tracer(NAME, tracer_provider=provider)
         self._names = names
 
-    def begin(self, journey: Journey) -> Callable[[], None]:
+    def begin(self, call: CallTrace) -> Callable[[], None]:
         """In the caller's thread: his current span is the parent of all."""
-        offset = int((wall_time() - journey.began) * 1e9)
-        return partial(self._tell, journey, context.get_current(), offset)
+        offset = int((wall_time() - call.began) * 1e9)
+        return partial(self._tell, call, context.get_current(), offset)
 
-    def _tell(self, journey: Journey, parent: context.Context, offset: int) -> None:
+    def _tell(self, call: CallTrace, parent: context.Context, offset: int) -> None:
         at: Callable[[float], int] = lambda seconds: int(seconds * 1e9) + offset  # noqa: E731
-        root = self._span(f"{NAME}.{journey.operation}", parent, at(journey.began), journey.outcome)
-        facts = {"operation": journey.operation, "source": journey.source, "caller": journey.caller}
+        root = self._span(f"{NAME}.{call.operation}", parent, at(call.began), call.outcome)
+        facts = {"operation": call.operation, "source": call.source, "caller": call.caller}
         if self._names:
-            facts["secret_id"] = journey.secret_id
+            facts["secret_id"] = call.secret_id
         root.set_attributes({f"{NAME}.{key}": str(fact) for key, fact in facts.items() if fact})
-        if journey.problem == _BREAKER:
-            root.add_event("breaker_open", timestamp=at(journey.ended))
-        if journey.source == _STALE:
-            root.add_event(_STALE, {f"{NAME}.problem": journey.problem or ""}, at(journey.ended))
+        if call.problem == _BREAKER:
+            root.add_event("breaker_open", timestamp=at(call.ended))
+        if call.source == _STALE:
+            root.add_event(_STALE, {f"{NAME}.problem": call.problem or ""}, at(call.ended))
         below = trace.set_span_in_context(root, parent)
-        first = min((sent for sent, _ in journey.sendings), default=journey.ended)
-        if journey.admitted is not None and first > journey.admitted:
-            self._span(f"{NAME}.queue", below, at(journey.admitted)).end(at(first))
-        for sent, steps in tuple(journey.sendings):
-            self._tell_job(sent, tuple(steps), journey.ended, below, at)
-        root.end(at(journey.ended))
+        first = min((sent for sent, _ in call.sendings), default=call.ended)
+        if call.admitted is not None and first > call.admitted:
+            self._span(f"{NAME}.queue", below, at(call.admitted)).end(at(first))
+        for sent, parts in tuple(call.sendings):
+            self._tell_job(sent, tuple(parts), call.ended, below, at)
+        root.end(at(call.ended))
 
     def _tell_job(
-        self, sent: float, steps: tuple[Step, ...], now: float, below: context.Context, at: Callable[[float], int]
+        self, sent: float, parts: tuple[Attempt, ...], now: float, below: context.Context, at: Callable[[float], int]
     ) -> None:
         """A worker that has not come back, for it hangs or was ended, has an open end."""
-        done = next((step for step in steps if step.name == WORKER), None)
+        done = next((part for part in parts if part.name == WORKER), None)
         outcome, ended = (_UNFINISHED, now) if done is None else (done.outcome, done.ended)
         job = self._span(f"{NAME}.worker", below, at(sent), outcome)
         inside = trace.set_span_in_context(job, below)
-        for step in steps:
-            if step is not done:
-                attempt = self._span(step.name, inside, at(step.began), step.outcome, kind=SpanKind.CLIENT)
-                attempt.end(at(step.ended))
+        for part in parts:
+            if part is not done:
+                attempt = self._span(part.name, inside, at(part.began), part.outcome, kind=SpanKind.CLIENT)
+                attempt.end(at(part.ended))
         job.end(at(ended))
 
     def _span(
@@ -95,14 +94,14 @@ class Tracing:
         return span
 
 
-def observe(system: Looking, provider: metrics.MeterProvider | None = None) -> None:
+def observe(system: System, provider: metrics.MeterProvider | None = None) -> None:
     """Have *provider* (None: the program's own) collect *system*'s metrics. A histogram is its count and sum."""
     meter = metrics.get_meter(NAME, meter_provider=provider)
     for family in system.metrics():
         metric = family.metric
-        if metric.kind is Kind.GAUGE:
+        if metric.kind is MetricKind.GAUGE:
             meter.create_observable_gauge(metric.name, [partial(_read, system, metric, "value")], "", metric.help)
-        elif metric.kind is Kind.COUNTER:
+        elif metric.kind is MetricKind.COUNTER:
             meter.create_observable_counter(metric.name, [partial(_read, system, metric, "value")], "", metric.help)
         else:
             for part, unit in (("value", ""), ("sum", "s")):
@@ -111,7 +110,7 @@ def observe(system: Looking, provider: metrics.MeterProvider | None = None) -> N
 
 
 def _read(
-    system: Looking, metric: Metric, part: str, _options: metrics.CallbackOptions
+    system: System, metric: Metric, part: str, _options: metrics.CallbackOptions
 ) -> Iterable[metrics.Observation]:
     for family in system.metrics():
         if family.metric is metric:

@@ -13,15 +13,15 @@ from collections.abc import Iterable
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from secrets_actor.domain.metrics import Kind, MetricFamily
-from secrets_actor.runtime.looking import Looking
+from secrets_actor.domain.metrics import MetricFamily, MetricKind
+from secrets_actor.runtime.system import System
 
 
 class SystemCollector(Collector):
     """A collector of *system*'s metrics. With several systems in one program give each of them a registry of its own,
     for their series have the same names."""
 
-    def __init__(self, system: Looking) -> None:
+    def __init__(self, system: System) -> None:
         self._system = system
 
     def describe(self) -> Iterable[Metric]:
@@ -35,13 +35,13 @@ class SystemCollector(Collector):
 
 def _translated(family: MetricFamily) -> Metric:
     metric = family.metric
-    if metric.kind is Kind.HISTOGRAM:
+    if metric.kind is MetricKind.HISTOGRAM:
         histogram = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
         ends = [*map(str, metric.bounds), "+Inf"]
         for sample in family.samples:
             histogram.add_metric(sample.labels, list(zip(ends, sample.buckets, strict=True)), sample.sum)
         return histogram
-    made = (CounterMetricFamily if metric.kind is Kind.COUNTER else GaugeMetricFamily)(
+    made = (CounterMetricFamily if metric.kind is MetricKind.COUNTER else GaugeMetricFamily)(
         metric.name, metric.help, labels=metric.labels
     )
     for sample in family.samples:

@@ -23,7 +23,6 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from secrets_actor.client.secrets import Secrets
-from secrets_actor.domain.descriptions import SecretBatch
 from secrets_actor.domain.errors import (
     ConfigurationError,
     InvalidParameter,
@@ -32,6 +31,7 @@ from secrets_actor.domain.errors import (
     SecretNotFound,
 )
 from secrets_actor.domain.names import SecretId
+from secrets_actor.domain.results import SecretBatch
 from secrets_actor.domain.secret import MASK, Secret
 from secrets_actor.records import dataclass
 

@@ -3,7 +3,6 @@
 from secrets_actor.clock import Clock, ManualClock, SystemClock
 from secrets_actor.otp.backoff import Backoff
 from secrets_actor.otp.calls import holds_up
-from secrets_actor.otp.child_requests import CountChildren, Counts, GetChildSpec
 from secrets_actor.otp.child_spec import (
     BRUTAL_KILL,
     INFINITY,
@@ -34,7 +33,6 @@ from secrets_actor.otp.errors import (
     StartError,
 )
 from secrets_actor.otp.events import LifecycleEvent, Observer
-from secrets_actor.otp.gate import Bell, Gate
 from secrets_actor.otp.gen_server import (
     Address,
     CallDone,
@@ -72,6 +70,7 @@ from secrets_actor.otp.reasons import (
 )
 from secrets_actor.otp.registry import Name, Registry
 from secrets_actor.otp.reply import From, answer_all
+from secrets_actor.otp.signal_safe import Latch, Notifier
 from secrets_actor.otp.supervisor import (
     DeleteChild,
     RestartChild,
@@ -81,10 +80,11 @@ from secrets_actor.otp.supervisor import (
     WhichChildren,
     supervisor_spec,
 )
+from secrets_actor.otp.supervisor_requests import CountChildren, Counts, GetChildSpec
 from secrets_actor.otp.threads import alone, begin, no_more
 from secrets_actor.otp.timer_server import TimerServer
 from secrets_actor.otp.timers import Timer
-from secrets_actor.otp.tree import Tree, TreeNode, draw, snapshot
+from secrets_actor.otp.tree_snapshot import Tree, TreeNode, draw, snapshot
 
 __all__ = [
     "BRUTAL_KILL",
@@ -105,7 +105,6 @@ __all__ = [
     "Backoff",
     "BadReturn",
     "Behaviour",
-    "Bell",
     "CallDone",
     "CallFailed",
     "CallTimeout",
@@ -128,7 +127,6 @@ __all__ = [
     "Flags",
     "ForkedProcess",
     "From",
-    "Gate",
     "GenServer",
     "GetChildSpec",
     "Handled",
@@ -136,6 +134,7 @@ __all__ = [
     "InitResult",
     "InvalidTree",
     "Kind",
+    "Latch",
     "LifecycleEvent",
     "MailboxLimit",
     "ManualClock",
@@ -147,6 +146,7 @@ __all__ = [
     "NoReply",
     "NoTimerServer",
     "Node",
+    "Notifier",
     "Observer",
     "Ok",
     "OtpError",

@@ -13,8 +13,19 @@ from random import random
 from typing import Any
 
 from secrets_actor.otp import strategy
-from secrets_actor.otp.child import check_timers, start_child, stop_children, tell_later
-from secrets_actor.otp.child_requests import (
+from secrets_actor.otp.callback_deadline import CallbackOverdue
+from secrets_actor.otp.child_lifecycle import check_timers, start_child, stop_children, tell_later
+from secrets_actor.otp.child_spec import AutoShutdown, ChildSpec, Flags, check_child, check_children, check_flags
+from secrets_actor.otp.child_table import Child, State
+from secrets_actor.otp.errors import ChildError, NameTaken, StartError
+from secrets_actor.otp.events import ChildRestarted, ChildStartFailed, SupervisorGaveUp, SupervisorShutDown
+from secrets_actor.otp.gen_server import GenServer, Handled, NoReply, Reply, Stop
+from secrets_actor.otp.messages import ExitSignal
+from secrets_actor.otp.pid import Pid
+from secrets_actor.otp.reasons import SHUTDOWN, ExitReason, Stopped, lacks_thread
+from secrets_actor.otp.reply import From
+from secrets_actor.otp.strategy import RestartWindow
+from secrets_actor.otp.supervisor_requests import (
     CountChildren,
     Counts,
     DeleteChild,
@@ -26,17 +37,6 @@ from secrets_actor.otp.child_requests import (
     WhichChildren,
     count,
 )
-from secrets_actor.otp.child_spec import AutoShutdown, ChildSpec, Flags, check_child, check_children, check_flags
-from secrets_actor.otp.child_table import Child, State
-from secrets_actor.otp.deadline import Overdue
-from secrets_actor.otp.errors import ChildError, NameTaken, StartError
-from secrets_actor.otp.events import ChildRestarted, ChildStartFailed, SupervisorGaveUp, SupervisorShutDown
-from secrets_actor.otp.gen_server import GenServer, Handled, NoReply, Reply, Stop
-from secrets_actor.otp.messages import ExitSignal
-from secrets_actor.otp.pid import Pid
-from secrets_actor.otp.reasons import SHUTDOWN, ExitReason, Stopped, lacks_thread
-from secrets_actor.otp.reply import From
-from secrets_actor.otp.restart_window import RestartWindow
 from secrets_actor.records import dataclass, replace
 
 
@@ -136,7 +136,7 @@ class DynamicSupervisor(GenServer):
             pid = message.sender
             if pid is not None and pid in self._children and self._children[pid].pid is pid:
                 return self._child_ended(pid, self._children[pid], message.reason)
-        elif isinstance(message, Overdue):
+        elif isinstance(message, CallbackOverdue):
             message.watch.judge()
         elif isinstance(message, _TryAgain) and message.pid in self._children:
             return self._restart(message.pid, self._children[message.pid], message.reason, counts=message.counts)

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
-from secrets_actor.otp.gate import Bell
 from secrets_actor.otp.messages import IdleTimeout
+from secrets_actor.otp.signal_safe import Notifier
 
 if TYPE_CHECKING:
     from secrets_actor.otp.child_spec import MailboxLimit
@@ -40,13 +40,13 @@ class Mailbox:
         self.push = _counted(self._queue.put, self._pushed)  # bound once: the hottest call of the kernel
         self._limit: MailboxLimit | None = None
         self.unlimited = True
-        self._room: Bell | None = None  # with a limit that lets callers wait
+        self._room: Notifier | None = None  # with a limit that lets callers wait
 
     def limit(self, limit: MailboxLimit | None) -> None:
         """Let no more calls wait than *limit* says."""
         self._limit = limit
         self.unlimited = limit is None
-        self._room = Bell() if limit is not None and limit.wait else None
+        self._room = Notifier() if limit is not None and limit.wait else None
 
     @property
     def full(self) -> bool:
@@ -96,7 +96,7 @@ class Mailbox:
     def forget(self) -> None:
         """In the child of a fork: closed."""
         self._closed = True
-        self._room = None if self._room is None else Bell()
+        self._room = None if self._room is None else Notifier()
 
     def empty(self) -> bool:
         """Whether pykka's loop has nothing to drain; when closed it has not: `Pid.finish` has answered every call."""

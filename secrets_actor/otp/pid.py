@@ -26,11 +26,11 @@ from typing import TYPE_CHECKING, Any, Final
 from secrets_actor.clock import now
 from secrets_actor.otp.errors import CallFailed, CallTimeout, ForkedProcess, NoProcess, Overloaded
 from secrets_actor.otp.events import ProcessDisowned, ProcessEnded
-from secrets_actor.otp.gate import Gate
-from secrets_actor.otp.links import as_told
+from secrets_actor.otp.exit_order import exit_order
 from secrets_actor.otp.messages import Call, Down, ExitSignal
 from secrets_actor.otp.reasons import FORKED, IGNORE, KILL, KILLED, NOPROC, NORMAL, ExitReason
 from secrets_actor.otp.reply import From
+from secrets_actor.otp.signal_safe import Latch
 from secrets_actor.otp.threads import begin
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Pid:
         self.started_at = node.clock.now()
         self._ends: list[list[ExitReason]] = []  # of all who end it; the first one counts
         self.reason: ExitReason | None = None  # why it ended; None while it lives. Only `finish` and `forget` set it
-        self._terminated = Gate()
+        self._terminated = Latch()
         self._links: dict[Pid, None] = {}  # a set in order
         self._awaiting: dict[From[Any] | MonitorRef, Callable[[Down], object] | None] = {}  # a monitor has a listener
 
@@ -279,12 +279,12 @@ class Pid:
             raise
 
     def _as_told(self, links: Iterable[Pid]) -> list[Pid]:
-        order = as_told(sorted(links, key=lambda pid: pid.serial))
+        order = exit_order(sorted(links, key=lambda pid: pid.serial))
         return sorted(order, key=lambda pid: pid is self.parent)  # stable
 
     def forget(self) -> None:
         """In the child of a fork: dead, without a word, for all who could be told are threads of the parent."""
-        self._terminated = Gate()
+        self._terminated = Latch()
         self.reason = FORKED
         if _here.pid is self:  # the fork was made in a callback
             _here.pid = None

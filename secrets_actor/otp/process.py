@@ -19,12 +19,10 @@ import pykka
 from pykka._envelope import Envelope
 from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 
-from secrets_actor.otp.answers import Translator, answer_by_tell, answer_to_future, fail
 from secrets_actor.otp.behaviour import Behaviour, Ending
+from secrets_actor.otp.callback_deadline import CallbackDeadline
 from secrets_actor.otp.calls import holds_up
-from secrets_actor.otp.child_requests import restarts_of
 from secrets_actor.otp.child_spec import MailboxLimit
-from secrets_actor.otp.deadline import Watch
 from secrets_actor.otp.errors import (
     BadReturn,
     CallFailed,
@@ -36,13 +34,15 @@ from secrets_actor.otp.errors import (
     StartError,
 )
 from secrets_actor.otp.events import ProcessCrashed, ProcessStarted
-from secrets_actor.otp.gate import Gate
 from secrets_actor.otp.mailbox import CLOSED, Mailbox
 from secrets_actor.otp.messages import Ask, Call, Cast, StopRequest
 from secrets_actor.otp.node import Node
 from secrets_actor.otp.pid import Pid, current, enter
+from secrets_actor.otp.pykka_answers import Translator, answer_by_tell, answer_to_future, fail
 from secrets_actor.otp.reasons import IGNORE, KILLED, NO_THREAD, SHUTDOWN, TIMEOUT, Crashed, ExitReason, Stopped
 from secrets_actor.otp.reply import From
+from secrets_actor.otp.signal_safe import Latch
+from secrets_actor.otp.supervisor_requests import restarts_of
 from secrets_actor.otp.threads import begin
 
 
@@ -54,11 +54,11 @@ class _Actor(pykka.ThreadingActor):
         super().__init__()
         self.pid = Pid(node, label, self.actor_inbox, name)
         self.pid.ref = self.actor_ref
-        self.actor_stopped = self.actor_ref.actor_stopped = Gate()  # type: ignore[assignment]  # for lack of a lock
+        self.actor_stopped = self.actor_ref.actor_stopped = Latch()  # type: ignore[assignment]  # for lack of a lock
         self.started: From[Pid] = From()
         self._factory = factory
         self._behaviour: Behaviour | None = None
-        self.watch: Watch | None = None
+        self.watch: CallbackDeadline | None = None
         self.actor_inbox.on_envelope = self._on_envelope
 
     @staticmethod
@@ -241,7 +241,7 @@ class NamedRef(pykka.ActorRef[Any]):
         self.actor_class = _Actor
         self.actor_urn = f"urn:secrets-actor:{name}"
         self.actor_inbox = _NameInbox(node, name, translate, wake)
-        self.actor_stopped = Gate()  # type: ignore[assignment]
+        self.actor_stopped = Latch()  # type: ignore[assignment]
         self._node, self._name = node, name
 
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
@@ -282,7 +282,7 @@ def spawn(
     pid = actor.pid
     pid.mailbox.limit(mailbox)
     if deadline is not None:
-        actor.watch = Watch(pid, deadline)
+        actor.watch = CallbackDeadline(pid, deadline)
     starter = current() if link else None
     pid.owe(actor.started)
     try:

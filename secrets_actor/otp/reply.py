@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 from secrets_actor.otp.errors import CallTimeout
-from secrets_actor.otp.gate import clamped, let_go
+from secrets_actor.otp.signal_safe import clamped, let_go
 from secrets_actor.otp.threads import alone
 
 T = TypeVar("T")

@@ -22,15 +22,37 @@ from secrets_actor.otp.backoff import Backoff
 from secrets_actor.otp.child_spec import AutoShutdown, ChildSpec, Restart, Strategy
 from secrets_actor.otp.child_table import Child, ChildTable, State
 from secrets_actor.otp.reasons import ExitReason
-from secrets_actor.otp.restart_window import RestartWindow
-from secrets_actor.records import dataclass
+from secrets_actor.records import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class RestartWindow:
+    """The restarts of one supervisor in the last *period* seconds; more than *intensity* are too many."""
+
+    intensity: int
+    period: float
+    times: tuple[float, ...] = ()
+
+    def record(self, now: float) -> RestartWindow:
+        """With one more restart, at *now*, and without those that have left the window."""
+        return replace(self, times=(*self.recent(now), now))
+
+    def recent(self, now: float) -> tuple[float, ...]:
+        """Those that are in the window at *now*."""
+        return tuple(t for t in self.times if now - t <= self.period)
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether the supervisor must give up."""
+        return len(self.times) > self.intensity
+
 
 # Between two tries to start a process for which there is no thread.
 NO_THREAD_WAITS: Final = Backoff(initial=0.02, factor=2.0, maximum=1.0, jitter=0.25)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RestartPlan:
     """Stop *stop* in that order, then start *start* in that order; or *give_up*, or *shut_down*, both of which end the
     supervisor; or, all empty, only take note."""
 
@@ -65,25 +87,25 @@ def on_end(
     window: RestartWindow,
     now: float,
     auto_shutdown: AutoShutdown = AutoShutdown.NEVER,
-) -> Plan:
+) -> RestartPlan:
     """The plan for *child*, whose process ended with *reason*."""
     if not wants_restart(child.spec, reason):
-        return Plan(window, shut_down=_ends_all(table, child, auto_shutdown))
+        return RestartPlan(window, shut_down=_ends_all(table, child, auto_shutdown))
     return restart(table, child, strategy, window, now)
 
 
 def restart(
     table: ChildTable, child: Child, strategy: Strategy, window: RestartWindow, now: float, *, counts: bool = True
-) -> Plan:
+) -> RestartPlan:
     """The plan for a child that must be started again; *counts*: unless the last try only wanted a thread."""
     if counts:
         window = window.record(now)
         if window.exceeded:
-            return Plan(window, give_up=True)
+            return RestartPlan(window, give_up=True)
     if strategy is Strategy.ONE_FOR_ONE:
-        return Plan(window, start=(child.spec.id,))
+        return RestartPlan(window, start=(child.spec.id,))
     group = table.rows if strategy is Strategy.ONE_FOR_ALL else table.following(child.spec.id)
-    return Plan(
+    return RestartPlan(
         window,
         stop=tuple(row.spec.id for row in reversed(group) if row.process is not State.STOPPED and row is not child),
         start=tuple(row.spec.id for row in group if row.spec.restart is not Restart.TEMPORARY),

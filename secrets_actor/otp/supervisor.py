@@ -18,8 +18,19 @@ from random import random
 from typing import Any
 
 from secrets_actor.otp import strategy
-from secrets_actor.otp.child import start_child, stop_children, tell_later
-from secrets_actor.otp.child_requests import (
+from secrets_actor.otp.callback_deadline import CallbackOverdue
+from secrets_actor.otp.child_lifecycle import start_child, stop_children, tell_later
+from secrets_actor.otp.child_spec import ChildSpec, Flags, Kind, Restart, check_child, check_children, check_flags
+from secrets_actor.otp.child_table import Child, ChildTable, State
+from secrets_actor.otp.errors import ChildError, InvalidTree, NameTaken, StartError
+from secrets_actor.otp.events import ChildRestarted, ChildStartFailed, SupervisorGaveUp, SupervisorShutDown
+from secrets_actor.otp.gen_server import GenServer, Handled, InitResult, NoReply, Ok, Reply, Stop
+from secrets_actor.otp.messages import ExitSignal
+from secrets_actor.otp.pid import Pid
+from secrets_actor.otp.reasons import SHUTDOWN, ExitReason, FailedToStart, Shutdown, Stopped, lacks_thread
+from secrets_actor.otp.reply import From
+from secrets_actor.otp.strategy import RestartWindow
+from secrets_actor.otp.supervisor_requests import (
     CountChildren,
     Counts,
     DeleteChild,
@@ -31,17 +42,6 @@ from secrets_actor.otp.child_requests import (
     WhichChildren,
     count,
 )
-from secrets_actor.otp.child_spec import ChildSpec, Flags, Kind, Restart, check_child, check_children, check_flags
-from secrets_actor.otp.child_table import Child, ChildTable, State
-from secrets_actor.otp.deadline import Overdue
-from secrets_actor.otp.errors import ChildError, InvalidTree, NameTaken, StartError
-from secrets_actor.otp.events import ChildRestarted, ChildStartFailed, SupervisorGaveUp, SupervisorShutDown
-from secrets_actor.otp.gen_server import GenServer, Handled, InitResult, NoReply, Ok, Reply, Stop
-from secrets_actor.otp.messages import ExitSignal
-from secrets_actor.otp.pid import Pid
-from secrets_actor.otp.reasons import SHUTDOWN, ExitReason, FailedToStart, Shutdown, Stopped, lacks_thread
-from secrets_actor.otp.reply import From
-from secrets_actor.otp.restart_window import RestartWindow
 from secrets_actor.records import dataclass
 
 
@@ -112,7 +112,7 @@ class Supervisor(GenServer):
             row = self._table.by_pid(message.sender)
             if row is not None:
                 return self._child_ended(row, message.reason)
-        elif isinstance(message, Overdue):
+        elif isinstance(message, CallbackOverdue):
             message.watch.judge()
         elif isinstance(message, _TryAgain):
             row = self._table.get(message.child)
@@ -142,7 +142,7 @@ class Supervisor(GenServer):
             self._set(self._table.stopped(child))
         return self._carry_out(plan, row, reason)
 
-    def _carry_out(self, plan: strategy.Plan, row: Child, reason: ExitReason) -> Handled:
+    def _carry_out(self, plan: strategy.RestartPlan, row: Child, reason: ExitReason) -> Handled:
         child = row.spec.id
         self._window = plan.window
         if plan.give_up:

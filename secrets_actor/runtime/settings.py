@@ -1,4 +1,4 @@
-"""The settings: frozen, with their defaults and limits. Reading and checking them is settings_source.py's.
+"""The settings: frozen, with their defaults and limits. Reading and checking them is settings_loader.py's.
 
 A field's metadata holds its limits in the words of `pydantic.Field`; nothing here imports pydantic, for a program that
 starts on the defaults shall not pay for it.
@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from secrets_actor.backends.aws.configured import NO_PROFILE, ProfileSettings
 from secrets_actor.backends.aws.credentials.static import KeySource
-from secrets_actor.backends.key_place import KeyPlace, place_of
+from secrets_actor.backends.aws.sdk_settings import NO_PROFILE, ProfileSettings
+from secrets_actor.backends.master_key_setting import KeyPlace, place_of
 from secrets_actor.domain.errors import ConfigurationError, CredentialsError
 from secrets_actor.domain.masked import MaskedText
 from secrets_actor.records import dataclass, field
@@ -59,7 +59,8 @@ class AwsSettings:
     *role_arn*, all that only serves to assume that role, for *session_duration* seconds (900 to 43200), with
     *role_tags* on the session (50 at most, none by default; in the environment a JSON object).
     What is None of *endpoint_url*, *use_fips*, *use_dualstack*, *ca_bundle*, *proxy_url*, *retry_mode* and
-    *max_attempts* (1 to 100, the first one too) is as AWS's own variables have it, or the profile; see `aws_way.py`.
+    *max_attempts* (1 to 100, the first one too) is as AWS's own variables have it, or the profile;
+    see `aws_connection.py`.
     """
 
     region: str | None = _limits(None, min_length=1)

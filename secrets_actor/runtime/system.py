@@ -7,6 +7,11 @@ Rule 2: a signal handler, a finalizer or a log handler may call any of this in t
 Rule 3: in the child of a fork there is no thread of ours. What callers hold goes on working: its first use starts a
         tree there, with an empty cache, or raises `ForkedProcess`, as `after_fork` says. A subscription is a use. A
         tree that another program's supervisor has started is that program's to start again.
+
+The client for asyncio of a system: made when it is first named, so that a program of threads never loads asyncio.
+
+What blocks runs in a thread of its own, and the loop goes on. Who is cancelled while he waits for it waits no longer; a
+start or a stop that has begun is carried to its end all the same.
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ import os
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from secrets_actor.actor.failures import NO_THREAD_HELP, translated
 from secrets_actor.actor.jobs import Drain, UseStore
@@ -24,11 +29,12 @@ from secrets_actor.client.background import Subscription
 from secrets_actor.client.secrets import Secrets
 from secrets_actor.clock import now, sleep
 from secrets_actor.domain.callbacks import done, plain
-from secrets_actor.domain.changes import NewVersion
 from secrets_actor.domain.errors import ConfigurationError, SecretsError, StartFailed
-from secrets_actor.domain.journey import Tracer
-from secrets_actor.domain.ports import BackendKit
-from secrets_actor.forks import notice_fork, on_fork
+from secrets_actor.domain.metrics import Metrics
+from secrets_actor.domain.ports import BackendFactory
+from secrets_actor.domain.secret import NewVersion
+from secrets_actor.domain.tracing import Tracer
+from secrets_actor.forks import loading, notice_fork, on_fork
 from secrets_actor.otp import (
     FORKED,
     SHUTDOWN,
@@ -36,28 +42,32 @@ from secrets_actor.otp import (
     Clock,
     Down,
     ExitReason,
-    Gate,
+    Latch,
     LifecycleEvent,
     NamedRef,
     Observer,
     OtpError,
     Pid,
     StartError,
+    Tree,
     alone,
     begin,
     call,
     current,
     lacks_thread,
+    snapshot,
     spawn,
 )
 from secrets_actor.records import dataclass, fields, replace
 from secrets_actor.runtime import tree
-from secrets_actor.runtime.async_face import AsyncFace
-from secrets_actor.runtime.face import face_of
-from secrets_actor.runtime.looking import Looking
 from secrets_actor.runtime.settings import OF_THE_STORE, Settings
-from secrets_actor.runtime.settings_source import load
-from secrets_actor.runtime.wiring import SECRETS, assemble, assemble_afresh, kit_for
+from secrets_actor.runtime.settings_loader import load
+from secrets_actor.runtime.tree import client_parts
+from secrets_actor.runtime.wiring import SECRETS, assemble, assemble_afresh, factory_for
+
+if TYPE_CHECKING:
+    from secrets_actor.client.async_secrets import AsyncSecrets
+
 
 Source = str | os.PathLike[str] | Settings | None
 # Seconds that a forked child has to become another program, before what is subscribed to is asked for there.
@@ -73,12 +83,14 @@ class CallbackFailed(LifecycleEvent):
     error_type: str
 
 
-class System(AsyncFace, Looking):
+class System:
     """One supervision tree with its clients. Make it with `start` or `child_spec`.
 
     `secrets` is the client for threads, `async_secrets` that for asyncio, `ref` what other pykka actors `ask` and
     `tell`. They hold names, so they go on working after any restart.
     """
+
+    _async_secrets: AsyncSecrets | None = None
 
     def __init__(
         self,
@@ -87,7 +99,7 @@ class System(AsyncFace, Looking):
         observer: Observer | None = None,
         on_give_up: Callable[[ExitReason], object] | None = None,
         clock: Clock | None = None,
-        kit: BackendKit | None = None,
+        factory: BackendFactory | None = None,
         tracer: Tracer | None = None,
     ) -> None:
         plain("observer", observer)
@@ -95,19 +107,19 @@ class System(AsyncFace, Looking):
         plain("tracer", getattr(tracer, "begin", None))
         self._root: Pid | None = None
         self._coming: Pid | None = None  # a root that is being started
-        self._observer, self._kit = observer, kit
+        self._observer, self._factory = observer, factory
         self.settings = load(settings)
-        self._parts = assemble(self.settings, observer=observer, clock=clock, kit=kit, tracer=tracer)
+        self._parts = assemble(self.settings, observer=observer, clock=clock, factory=factory, tracer=tracer)
         self._on_give_up = on_give_up
         self._stopping = self._draining = False
         self._told_by: threading.Thread | None = None  # who runs on_give_up
-        self._ended = Gate()
+        self._ended = Latch()
         self._reason: ExitReason | None = None
         self._hosted = False
         self._starting = threading.RLock()  # a signal handler may start it while its thread does
         self._is_starting = False
         on_fork(self)
-        self._face = face_of(self._parts, self._takes_calls)
+        self._face = client_parts(self._parts, self._takes_calls)
         self.secrets = Secrets(self._face)
         self.ref = NamedRef(self._parts.node, SECRETS, translated, self._wake)
 
@@ -134,13 +146,13 @@ class System(AsyncFace, Looking):
 
     def _start_root(self, *, link: bool) -> Pid:
         if self._parts.node.forked:
-            self._parts = assemble_afresh(self._parts, observer=self._observer, kit=self._kit)
+            self._parts = assemble_afresh(self._parts, observer=self._observer, factory=self._factory)
         parts = self._parts
         self._ended.shut()
         self._stopping = self._draining = False
         self._is_starting, lack = True, None
         try:
-            if (prepare := parts.present.kit.prepare) is not None:
+            if (prepare := parts.present.factory.prepare) is not None:
                 prepare(now() + self.settings.call_timeout_seconds)
             if self._stopping:  # by a signal handler, or another thread
                 raise StartFailed("it was stopped before it was there")
@@ -192,11 +204,11 @@ class System(AsyncFace, Looking):
                 self._parts.reports.close(_THREADS_GRACE)  # whoever waits may leave the program at once
             self._ended.open()
 
-    def configure(self, source: Source, *, kit: BackendKit | None = None) -> None:
+    def configure(self, source: Source, *, factory: BackendFactory | None = None) -> None:
         """Use the store of another configuration, such as another region or other keys, without losing a call.
 
         Calls under way are finished by the store before, with its workers; the cache is emptied. Only `backend`,
-        `local` and `aws` may differ from the present settings. *kit* takes the place of the configured store.
+        `local` and `aws` may differ from the present settings. *factory* takes the place of the configured store.
         Raises `ConfigurationError`, and `ServerDown` if the secrets actor is just being restarted: nothing has changed.
         """
         settings = load(source)
@@ -205,14 +217,14 @@ class System(AsyncFace, Looking):
         if differing:
             remedy = "not while the system runs: stop it, and start one with the new settings"
             raise ConfigurationError(tuple(f"{name}: {remedy}" for name in differing))
-        found = kit or kit_for(settings, self._parts.reports.from_worker)
+        found = factory or factory_for(settings, self._parts.reports.from_worker)
         if self._is_ready():
             self._tell(UseStore(found))
         else:
             self._parts.present.replace(found)
             self._parts.cache.forget()
             self._parts.subscriptions.doubt()
-        self.settings, self._kit = settings, kit
+        self.settings, self._factory = settings, factory
         self._parts = replace(self._parts, settings=settings)
 
     def subscribe(self, secret_id: str, callback: Callable[[NewVersion], object]) -> Subscription:
@@ -310,7 +322,7 @@ class System(AsyncFace, Looking):
         self._parts.cache.forget()
         self._parts.trail.forget()
         self._parts.subscriptions.forget()
-        self._starting, self._ended = threading.RLock(), Gate()
+        self._starting, self._ended = threading.RLock(), Latch()
         self._is_starting = False
         self._told_by = self._coming = None
         self._reason = FORKED if self._reason is None else self._reason
@@ -354,6 +366,57 @@ class System(AsyncFace, Looking):
     def __repr__(self) -> str:
         settings = getattr(self, "settings", None)  # none yet, if it is shown in the traceback of a bad configuration
         return f"<System {settings and settings.backend} {'running' if self._is_up() else 'stopped'}>"
+
+    def tree(self) -> Tree:
+        """The tree as it is now; its `str` is a drawing. Raises `StartFailed` if it was never started."""
+        if self._root is None:
+            raise StartFailed("the system has not been started")
+        self._is_ready()
+        return snapshot(self._root)
+
+    def whereis(self, name: str) -> Pid | None:
+        """The process that is registered as *name* now: `secrets`, `workers`, `audit`, `timers`."""
+        self._is_ready()
+        return self._parts.node.registry.whereis(name)
+
+    def metrics(self) -> Metrics:
+        """What was counted since the system was made, and what its gauges show now, as in
+        `metrics().value("secrets_actor_cache_hits")`. The names are those of `domain/metrics.py`."""
+        notice_fork()
+        return self._parts.meters.picture()
+
+    @property
+    def async_secrets(self) -> AsyncSecrets:
+        """The client for coroutines; any number of event loops may share it."""
+        if self._async_secrets is None:
+            with loading():
+                from secrets_actor.client.async_secrets import AsyncSecrets
+
+                self._async_secrets = self._async_secrets or AsyncSecrets(self._face)
+        return self._async_secrets
+
+    async def start_async(self) -> Self:
+        """As `start`, without blocking the loop."""
+        with loading():
+            from secrets_actor.client.aio import in_a_thread
+
+        return await in_a_thread(self.start)
+
+    async def stop_async(self, timeout: float = 10.0, *, drain: float = 0.0) -> None:
+        """As `stop`, without blocking the loop: what is under way on it is finished within *drain* seconds. If it is
+        cancelled, the system is stopped all the same."""
+        with loading():
+            from secrets_actor.client.aio import in_a_thread
+
+        await in_a_thread(lambda: self.stop(timeout, drain=drain))
+
+    async def __aenter__(self) -> Self:
+        return await self.start_async()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop_async()
 
 
 def _is_below(root: Pid, pid: Pid | None) -> bool:

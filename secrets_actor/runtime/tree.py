@@ -7,7 +7,7 @@ a child that cannot live must, within seconds, for then only the embedding progr
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from secrets_actor.actor.breaker import BreakerRules
@@ -18,6 +18,8 @@ from secrets_actor.actor.secrets_actor import Limits, SecretsActor
 from secrets_actor.actor.staff import Crew
 from secrets_actor.actor.subscriber import Rhythm, Subscriber
 from secrets_actor.actor.worker import Worker
+from secrets_actor.client.background import Background
+from secrets_actor.client.base_client import ClientParts
 from secrets_actor.clock import wall_time
 from secrets_actor.otp import (
     Backoff,
@@ -31,8 +33,8 @@ from secrets_actor.otp import (
     TimerServer,
     supervisor_spec,
 )
-from secrets_actor.runtime.wiring import AUDIT, ERRANDS, SECRETS, SUBSCRIBERS, WORKERS, Parts
-from secrets_actor.telemetry.audit_server import AuditServer
+from secrets_actor.runtime.wiring import AUDIT, PREFETCHES, SECRETS, SUBSCRIBERS, WORKERS, SystemParts
+from secrets_actor.telemetry.audit_process import AuditProcess
 
 ROOT: Final = "secrets_actor"
 ROOT_FLAGS: Final = Flags(Strategy.REST_FOR_ONE, intensity=3, period=60.0)
@@ -42,13 +44,13 @@ CORE_FLAGS: Final = Flags(Strategy.REST_FOR_ONE, intensity=10, period=10.0)
 # several times within one outage before that means that the process itself is sick.
 WORKERS_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=100, period=10.0)
 # What works for callers in the background must not take down what they all lean on.
-FACES_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=10, period=10.0)
+BACKGROUND_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=10, period=10.0)
 SUBSCRIBERS_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=100, period=10.0)
-ERRANDS_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=10, period=10.0)
+PREFETCHES_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=10, period=10.0)
 # Seconds a subscriber has when the system stops; a callback that is under way is cut off.
 SUBSCRIBER_SHUTDOWN: Final = 1.0
 # Prefetches under way at a time: each has a thread, and one question out.
-MAX_ERRANDS: Final = 16
+MAX_PREFETCHES: Final = 16
 # Seconds within which the prefetch of the start begins.
 PREFETCH_SPREAD: Final = 1.0
 # Seconds a worker has to finish its exchange when the system stops.
@@ -58,7 +60,7 @@ WORKER_SHUTDOWN: Final = 2.0
 WORKER_BACKOFF: Final = Backoff(initial=0.02, factor=2.0, maximum=5.0, jitter=0.5, stable=30.0, at_once=2)
 
 
-def worker_spec(parts: Parts) -> ChildSpec:
+def worker_spec(parts: SystemParts) -> ChildSpec:
     """One worker. Transient: one that was told to go is not started again."""
     present, owner, meter = parts.present, parts.node.name(SECRETS), parts.meters
     return ChildSpec(
@@ -70,7 +72,7 @@ def worker_spec(parts: Parts) -> ChildSpec:
     )
 
 
-def secrets_actor(parts: Parts) -> SecretsActor:
+def secrets_actor(parts: SystemParts) -> SecretsActor:
     """The secrets actor."""
     settings = parts.settings
     return SecretsActor(
@@ -92,7 +94,7 @@ def secrets_actor(parts: Parts) -> SecretsActor:
     )
 
 
-def subscriber_spec(parts: Parts, number: int) -> ChildSpec:
+def subscriber_spec(parts: SystemParts, number: int) -> ChildSpec:
     """The process of subscription *number*. Transient: one whose subscription was cancelled is not started again."""
     settings, table, secrets = parts.settings, parts.subscriptions, parts.node.name(SECRETS)
     rhythm = Rhythm(settings.ttl_seconds, settings.ttl_jitter, random.random)
@@ -104,7 +106,7 @@ def subscriber_spec(parts: Parts, number: int) -> ChildSpec:
     )
 
 
-def prefetch_spec(parts: Parts, wanted: Wanted, spread: float = 0.0) -> ChildSpec:
+def prefetch_spec(parts: SystemParts, wanted: Wanted, spread: float = 0.0) -> ChildSpec:
     """The process of one prefetch. Transient: one that is done is not started again."""
     secrets, cache = parts.node.name(SECRETS), parts.cache
     return ChildSpec(
@@ -115,14 +117,14 @@ def prefetch_spec(parts: Parts, wanted: Wanted, spread: float = 0.0) -> ChildSpe
     )
 
 
-def _first_prefetch(parts: Parts) -> Iterator[ChildSpec]:
+def _first_prefetch(parts: SystemParts) -> Iterator[ChildSpec]:
     section = parts.settings.prefetch
     wanted = Wanted(section.names, section.prefixes, section.tags)
     if wanted:
         yield prefetch_spec(parts, wanted, PREFETCH_SPREAD)
 
 
-def _faces(parts: Parts) -> tuple[ChildSpec, ...]:
+def _background(parts: SystemParts) -> tuple[ChildSpec, ...]:
     table = parts.subscriptions
     subscribers = ChildSpec(
         SUBSCRIBERS,
@@ -132,18 +134,18 @@ def _faces(parts: Parts) -> tuple[ChildSpec, ...]:
         kind=Kind.SUPERVISOR,
         name=SUBSCRIBERS,
     )
-    errands = ChildSpec(
-        ERRANDS,
-        lambda: RefilledSupervisor(ERRANDS_FLAGS, lambda: _first_prefetch(parts), MAX_ERRANDS),
+    prefetches = ChildSpec(
+        PREFETCHES,
+        lambda: RefilledSupervisor(PREFETCHES_FLAGS, lambda: _first_prefetch(parts), MAX_PREFETCHES),
         kind=Kind.SUPERVISOR,
-        name=ERRANDS,
+        name=PREFETCHES,
     )
-    return subscribers, errands
+    return subscribers, prefetches
 
 
-def children(parts: Parts) -> tuple[ChildSpec, ...]:
+def children(parts: SystemParts) -> tuple[ChildSpec, ...]:
     """The children of the root."""
-    audit = ChildSpec(AUDIT, lambda: AuditServer(parts.trail, parts.audit_log, wall_time), name=AUDIT)
+    audit = ChildSpec(AUDIT, lambda: AuditProcess(parts.trail, parts.audit_log, wall_time), name=AUDIT)
     workers = ChildSpec(
         WORKERS,
         lambda: DynamicSupervisor(WORKERS_FLAGS, parts.settings.max_workers),
@@ -153,10 +155,37 @@ def children(parts: Parts) -> tuple[ChildSpec, ...]:
     return (
         supervisor_spec("infra", INFRA_FLAGS, [ChildSpec("timers", TimerServer, name="timers"), audit]),
         supervisor_spec("core", CORE_FLAGS, [workers, ChildSpec(SECRETS, lambda: secrets_actor(parts), name=SECRETS)]),
-        supervisor_spec("faces", FACES_FLAGS, _faces(parts)),
+        supervisor_spec("background", BACKGROUND_FLAGS, _background(parts)),
     )
 
 
-def root(parts: Parts) -> Supervisor:
+def root(parts: SystemParts) -> Supervisor:
     """The root supervisor."""
     return Supervisor(ROOT_FLAGS, children(parts))
+
+
+def client_parts(parts: SystemParts, running: Callable[[], bool]) -> ClientParts:
+    """What the clients of a system of *parts* are made of. *running*: whether its tree is up, or could be brought
+    up."""
+    node = parts.node
+    background = Background(
+        subscriptions=parts.subscriptions,
+        subscribers=node.name(SUBSCRIBERS),
+        subscriber=lambda number: subscriber_spec(parts, number),
+        prefetches=node.name(PREFETCHES),
+        prefetcher=lambda wanted: prefetch_spec(parts, wanted),
+        observe=node.observe,
+        cache=parts.cache,
+        clock=node.clock,
+        running=running,
+    )
+    return ClientParts(
+        server=node.name(SECRETS),
+        cache=parts.cache,
+        audit=parts.trail,
+        clock=node.clock,
+        call_timeout=parts.settings.call_timeout_seconds,
+        running=running,
+        background=background,
+        tracer=parts.tracer,
+    )

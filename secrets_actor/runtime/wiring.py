@@ -12,28 +12,28 @@ from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.cache_rules import CacheRules
 from secrets_actor.actor.present_kit import PresentKit
 from secrets_actor.actor.subscriptions import Subscriptions
-from secrets_actor.backends.key_place import KeyPlace, place_of
+from secrets_actor.backends.master_key_setting import KeyPlace, place_of
 from secrets_actor.clock import SystemClock, WallLeaps, utc_now
-from secrets_actor.domain.journey import Tracer
-from secrets_actor.domain.ports import BackendKit
+from secrets_actor.domain.ports import BackendFactory
+from secrets_actor.domain.tracing import Tracer
 from secrets_actor.otp import Clock, LifecycleEvent, Node, Observer
 from secrets_actor.records import dataclass, replace
-from secrets_actor.runtime.counted import EventCounter, watch
 from secrets_actor.runtime.settings import Settings
-from secrets_actor.telemetry.audit import AuditLog
-from secrets_actor.telemetry.audit_trail import AuditRules, AuditTrail
+from secrets_actor.runtime.tree_metrics import EventCounter, register_gauges
+from secrets_actor.telemetry.audit_buffer import AuditBuffer, AuditRules
+from secrets_actor.telemetry.audit_log import AuditLog
+from secrets_actor.telemetry.lifecycle_log import Reports
 from secrets_actor.telemetry.logs import make_logger
 from secrets_actor.telemetry.meters import Meters
-from secrets_actor.telemetry.reports import Reports
 
 if TYPE_CHECKING:
     from secrets_actor.backends.local.master_key import MasterKeySource
 
-AUDIT, WORKERS, SECRETS, SUBSCRIBERS, ERRANDS = "audit", "workers", "secrets", "subscribers", "errands"
+AUDIT, WORKERS, SECRETS, SUBSCRIBERS, PREFETCHES = "audit", "workers", "secrets", "subscribers", "prefetches"
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class SystemParts:
     """What the processes of one system share."""
 
     settings: Settings
@@ -41,7 +41,7 @@ class Parts:
     present: PresentKit
     cache: Cache
     subscriptions: Subscriptions
-    trail: AuditTrail
+    trail: AuditBuffer
     audit_log: AuditLog
     reports: Reports
     meters: Meters
@@ -64,24 +64,24 @@ def assemble(
     *,
     observer: Observer | None = None,
     clock: Clock | None = None,
-    kit: BackendKit | None = None,
+    factory: BackendFactory | None = None,
     tracer: Tracer | None = None,
-) -> Parts:
-    """The parts for *settings*. *observer* hears of life-cycle events beside the log; *kit* takes the place of the
+) -> SystemParts:
+    """The parts for *settings*. *observer* hears of life-cycle events beside the log; *factory* takes the place of the
     configured store."""
     logger, meters = make_logger(format=settings.log.format, output=settings.log.output), Meters()
     observe = Reports(EventCounter(meters), logger, observer, meters)
     node, audit_log = Node(observe, clock, explains=False), AuditLog(logger, meters)
     cache = Cache(cache_rules(settings), random.random)
     subscriptions = Subscriptions()
-    watch(meters, node, cache, subscriptions)
-    return Parts(
+    register_gauges(meters, node, cache, subscriptions)
+    return SystemParts(
         settings=settings,
         node=node,
-        present=PresentKit(kit or kit_for(settings, observe.from_worker)),
+        present=PresentKit(factory or factory_for(settings, observe.from_worker)),
         cache=cache,
         subscriptions=subscriptions,
-        trail=AuditTrail(node.name(AUDIT), node.clock, audit_rules(settings), meters, audit_log.is_wanted),
+        trail=AuditBuffer(node.name(AUDIT), node.clock, audit_rules(settings), meters, audit_log.is_wanted),
         audit_log=audit_log,
         reports=observe,
         meters=meters,
@@ -115,7 +115,9 @@ def audit_rules(settings: Settings) -> AuditRules:
     )
 
 
-def assemble_afresh(parts: Parts, *, observer: Observer | None = None, kit: BackendKit | None = None) -> Parts:
+def assemble_afresh(
+    parts: SystemParts, *, observer: Observer | None = None, factory: BackendFactory | None = None
+) -> SystemParts:
     """*parts* in the child of a fork. What callers hold stays: node, cache, subscriptions, trail; they have
     forgotten. What may hold a connection, a file, or the lock of a thread that is not here is made anew."""
     settings = parts.settings
@@ -124,20 +126,22 @@ def assemble_afresh(parts: Parts, *, observer: Observer | None = None, kit: Back
     parts.node.start_afresh(observe)
     return replace(
         parts,
-        present=PresentKit(kit or kit_for(settings, observe.from_worker)),
+        present=PresentKit(factory or factory_for(settings, observe.from_worker)),
         audit_log=AuditLog(logger, parts.meters),
         reports=observe,
     )
 
 
-def kit_for(settings: Settings, observe: Observer | None = None, key: MasterKeySource | None = None) -> BackendKit:
+def factory_for(
+    settings: Settings, observe: Observer | None = None, key: MasterKeySource | None = None
+) -> BackendFactory:
     """The configured store; *observe* is told what it finds out about this machine. Nothing is opened yet. *key*: where
     the master key of a local store is, whatever the settings say.
 
     Raises `ConfigurationError`.
     """
     if settings.backend == "local_encrypted":
-        from secrets_actor.backends.local.backend import kit as local_kit
+        from secrets_actor.backends.local.backend import local_backend_factory as local_kit
 
         local = settings.local
         if key is None and local.key != KeyPlace():
@@ -152,6 +156,6 @@ def kit_for(settings: Settings, observe: Observer | None = None, key: MasterKeyS
         return local_kit(
             path=local.path, recovery_window=local.recovery_window, key=key, makes=local.make, on_made=made
         )
-    from secrets_actor.runtime.aws_kit import aws_kit_for
+    from secrets_actor.runtime.aws_factory import aws_factory_for
 
-    return aws_kit_for(settings.aws, os.environ, observe)
+    return aws_factory_for(settings.aws, os.environ, observe)

@@ -22,7 +22,7 @@ from secrets_actor.clock import now, wall_time
 from secrets_actor.domain import metrics
 from secrets_actor.domain.metrics import NO_METER, Meter
 from secrets_actor.forks import on_fork
-from secrets_actor.otp import Gate, LifecycleEvent, begin
+from secrets_actor.otp import Latch, LifecycleEvent, begin
 from secrets_actor.records import dataclass
 
 # Events that may wait; a kilobyte each at most.
@@ -69,7 +69,7 @@ class Courier:
     def close(self, patience: float, last: Callable[[], object] = lambda: None) -> bool:
         """Have all that was posted delivered, then *last* called, and the thread ended. Waits up to *patience* seconds
         for that; whether it came about. What is posted later is delivered all the same."""
-        done = Gate()
+        done = Latch()
         self._waiting.put((last, done))
         if not self._see_to_it():
             return False
@@ -125,7 +125,7 @@ class Courier:
         with contextlib.suppress(Empty):
             while True:
                 what, detail = waiting.get(timeout=_IDLE)
-                if isinstance(detail, Gate):
+                if isinstance(detail, Latch):
                     with contextlib.suppress(BaseException):  # somebody else's code
                         what()
                     detail.set()

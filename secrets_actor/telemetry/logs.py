@@ -15,8 +15,8 @@ from functools import lru_cache
 from typing import Any, Final, Literal
 
 from secrets_actor.forks import loading
-from secrets_actor.telemetry.outlets import Outlet, Unheard, outlet_for
 from secrets_actor.telemetry.redaction import in_order, redact
+from secrets_actor.telemetry.sinks import Sink, Unheard, sink_for
 
 _TAKEN: Final = frozenset({"self", "level", "event", "timestamp"})
 _NO_TIME: Final = "0000-00-00T00:00:00.000000Z"
@@ -28,10 +28,10 @@ Template = tuple[str, str]
 class Log:
     """Writes events with facts: `log.info("audit", operation="get")`. For any thread; never raises."""
 
-    def __init__(self, bind: Callable[[Any], Any], outlet: Outlet) -> None:
-        self._bind, self._outlet = bind, outlet
+    def __init__(self, bind: Callable[[Any], Any], sink: Sink) -> None:
+        self._bind, self._sink = bind, sink
         self._bound: Any = None
-        self.runs_code_of_others = outlet.runs_code_of_others
+        self.runs_code_of_others = sink.runs_code_of_others
         self._dropped = 0
         self._problem: str | None = None
 
@@ -52,7 +52,7 @@ class Log:
     def wants(self, level: int) -> bool:
         """Whether an event of this level (as of `logging`) would be written at all. Never raises."""
         try:
-            return self._outlet.wants(level)
+            return self._sink.wants(level)
         except Exception:  # noqa: BLE001 - rule 3; the event will tell
             return True
 
@@ -64,7 +64,7 @@ class Log:
 
     def _writer(self) -> Any:
         if self._bound is None:
-            self._bound = self._bind(_Lines(self._outlet))  # two threads may both do it: they are equal
+            self._bound = self._bind(_Lines(self._sink))  # two threads may both do it: they are equal
         return self._bound
 
     def debug(self, event: str, /, **facts: object) -> None:
@@ -93,7 +93,7 @@ class Log:
 
     def _write(self, level: int, event: str, facts: dict[str, object]) -> bool:
         try:
-            if self._outlet.wants(level):
+            if self._sink.wants(level):
                 self._writer().log(level, event, **facts)
                 self._problem = None
         except Exception as error:  # noqa: BLE001 - rule 3: whatever a stream or a host's handler raises
@@ -114,7 +114,7 @@ class Log:
     def write(self, level: int, lines: Sequence[str]) -> int:
         """Write *lines* made of templates; how many of them were written."""
         try:
-            lost = self._outlet.write_all(level, lines)
+            lost = self._sink.write_all(level, lines)
             self._problem = _CUT_SHORT if lost else None
         except Exception as error:  # noqa: BLE001 - rule 3
             lost, self._problem = len(lines), _in_words(error)
@@ -125,7 +125,7 @@ class Log:
     def close(self) -> None:
         """Give up what is held, such as an open file; an event that comes later opens it anew."""
         try:
-            self._outlet.close()
+            self._sink.close()
         except Exception:  # noqa: BLE001 - rule 3; what the system could not write it says now, of lines that were counted
             self.drop()
 
@@ -145,22 +145,22 @@ def _free(name: str) -> str:
 class _Lines:
     """What structlog takes for a logger: gets each rendered line under its level's name."""
 
-    __slots__ = ("_outlet",)
+    __slots__ = ("_sink",)
 
-    def __init__(self, outlet: Outlet) -> None:
-        self._outlet = outlet
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
 
     def debug(self, line: str) -> None:
-        self._outlet.write(logging.DEBUG, line)
+        self._sink.write(logging.DEBUG, line)
 
     def info(self, line: str) -> None:
-        self._outlet.write(logging.INFO, line)
+        self._sink.write(logging.INFO, line)
 
     def warning(self, line: str) -> None:
-        self._outlet.write(logging.WARNING, line)
+        self._sink.write(logging.WARNING, line)
 
     def error(self, line: str) -> None:
-        self._outlet.write(logging.ERROR, line)
+        self._sink.write(logging.ERROR, line)
 
 
 class _Kept:
@@ -190,17 +190,17 @@ def make_logger(*, format: Literal["json", "console"], output: str) -> Log:
     path of a file to append to (made with mode 0600), take INFO and up. Times are ISO 8601, UTC.
     Raises `ConfigurationError` for a file that cannot be opened.
     """
-    outlet = outlet_for(output)
-    return Log(lambda logger: _bound_logger(format, outlet, logger), outlet)
+    sink = sink_for(output)
+    return Log(lambda logger: _bound_logger(format, sink, logger), sink)
 
 
-def _bound_logger(format: str, outlet: Outlet, logger: Any) -> Any:
+def _bound_logger(format: str, sink: Sink, logger: Any) -> Any:
     with loading():
         import structlog
 
     renderer: Any = structlog.processors.JSONRenderer()
     if format == "console":
-        renderer = structlog.dev.ConsoleRenderer(colors=outlet.colours, sort_keys=False)
+        renderer = structlog.dev.ConsoleRenderer(colors=sink.colours, sort_keys=False)
     wrapped = structlog.wrap_logger(
         logger,
         processors=[

@@ -16,9 +16,9 @@ from typing import Final
 from secrets_actor.domain.metrics import (
     ALL,
     OTHER,
-    Kind,
     Metric,
     MetricFamily,
+    MetricKind,
     Metrics,
     MetricSample,
     Reading,
@@ -90,7 +90,7 @@ class Meters:
         return Metrics(
             tuple(
                 MetricFamily(metric, spread.get(metric.name, ()))
-                if metric.kind is Kind.HISTOGRAM
+                if metric.kind is MetricKind.HISTOGRAM
                 else MetricFamily(metric, _samples(metric, sums.get(metric.name, {})))
                 for metric in ALL
             )

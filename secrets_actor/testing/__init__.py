@@ -23,7 +23,7 @@ the store said: slow down
 [1]
 3
 
-Hold an operation in the middle, and let go when the test has done its worst (`Gate`):
+Hold an operation in the middle, and let go when the test has done its worst (`Latch`):
 
 >>> from concurrent.futures import ThreadPoolExecutor
 >>> with fake_system() as (system, store), ThreadPoolExecutor(1) as caller:

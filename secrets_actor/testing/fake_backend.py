@@ -1,6 +1,6 @@
 """The fake store: a backend in memory that fails, hangs and counts when a test tells it to.
 
-Rule 1: all connections of one store share its shelf, its switches and one lock. An operation takes effect as a whole.
+Rule 1: all connections of one store share its records, its switches and one lock. An operation takes effect as a whole.
 Rule 2: an operation arrives and is counted; then come the gates, then the faults set for `before`; then it takes
         effect; then come the gates and the faults set for `after`.
 Rule 3: what is held ends as with a real store: by its deadline, or when its connection is closed, with a typed error.
@@ -20,12 +20,12 @@ from typing import Final, TypeVar, get_args
 from secrets_actor.clock import utc_now
 from secrets_actor.domain.errors import BackendTimeout, RequestFailed, SecretsError, StoreError
 from secrets_actor.domain.operations import Operation, Set
-from secrets_actor.domain.ports import Answer, BackendKit, CallContext, CredentialSource
+from secrets_actor.domain.ports import Answer, BackendFactory, CallContext, CredentialSource
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.otp import Clock, SystemClock
 from secrets_actor.records import dataclass
 from secrets_actor.testing.gate import Gate, When
-from secrets_actor.testing.shelf import KINDS, Shelf
+from secrets_actor.testing.memory_records import KINDS, MemoryRecords
 
 T = TypeVar("T")
 
@@ -68,28 +68,28 @@ class FakeStore:
         self.clock: Clock = SystemClock() if clock is None else clock
         self._wall_clock = wall_clock
         self._changed = threading.Condition()
-        self._shelf = Shelf(recovery_window, secrets.randbelow)
+        self._records = MemoryRecords(recovery_window, secrets.randbelow)
         self._switches: list[_Switch] = []
         self._calls: Counter[str] = Counter()
         self._exchanges = 0
         self.clock.on_jump(self._wake)
 
-    def kit(self, *, credentials: CredentialSource | None = None, endpoint: str | None = None) -> BackendKit:
-        """For `System(kit=...)`. *credentials*: where workers fetch keys first; the store does not look at them.
+    def factory(self, *, credentials: CredentialSource | None = None, endpoint: str | None = None) -> BackendFactory:
+        """For `System(factory=...)`. *credentials*: where workers fetch keys first; the store does not look at them.
         *endpoint*: a host and port, as if it were far away: a breaker guards the way there then."""
-        return BackendKit(NAME, lambda: _Connection(self), credentials, endpoint=endpoint)
+        return BackendFactory(NAME, lambda: _Connection(self), credentials, endpoint=endpoint)
 
     # --- what is in it --------------------------------------------------------------------------------------------
 
     def put(self, name: str, value: str | bytes | SecretValue) -> None:
         """Set a secret past the system: not counted, not held, never failing for a switch. Raises as a set does."""
         with self._changed:
-            self._shelf.perform(Set(name, SecretValue(value)), self._wall_clock(), str(uuid.uuid4()))
+            self._records.perform(Set(name, SecretValue(value)), self._wall_clock(), str(uuid.uuid4()))
 
     def version_ids(self, name: str) -> tuple[str, ...]:
         """The ids of all versions kept of a secret, the oldest first; none when there is no such secret."""
         with self._changed:
-            return self._shelf.version_ids(name)
+            return self._records.version_ids(name)
 
     @property
     def calls(self) -> Counter[str]:
@@ -99,7 +99,7 @@ class FakeStore:
 
     def __repr__(self) -> str:
         with self._changed:
-            return f"<FakeStore [{len(self._shelf)} secrets, {self._calls.total()} calls]>"
+            return f"<FakeStore [{len(self._records)} secrets, {self._calls.total()} calls]>"
 
     # --- switches -------------------------------------------------------------------------------------------------
 
@@ -159,7 +159,7 @@ class FakeStore:
             request_id = f"fake-{self._exchanges}"
             self._pass(connection, operation.kind, deadline, "before")
             try:
-                value = self._shelf.perform(operation, self._wall_clock(), new_id, repeated=context.repeated)
+                value = self._records.perform(operation, self._wall_clock(), new_id, repeated=context.repeated)
             except StoreError as refusal:
                 refusal.request_id = request_id
                 raise

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from secrets_actor.domain.journey import Tracer
+from secrets_actor.domain.tracing import Tracer
 from secrets_actor.otp import Observer
 from secrets_actor.runtime.settings import Settings
 from secrets_actor.runtime.system import System
@@ -29,5 +29,7 @@ def fake_system(
     setting that there is not.
     """
     store = FakeStore() if store is None else store
-    with System(Settings(**settings), observer=observer, clock=store.clock, kit=store.kit(), tracer=tracer) as system:
+    with System(
+        Settings(**settings), observer=observer, clock=store.clock, factory=store.factory(), tracer=tracer
+    ) as system:
         yield system, store

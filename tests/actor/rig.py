@@ -18,7 +18,7 @@ from secrets_actor import LocalSettings, LogSettings, Settings, System
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.errors import SecretNotFound
 from secrets_actor.domain.operations import Delete, Get, List, Operation, Set
-from secrets_actor.domain.ports import Answer, Backend, BackendKit, CallContext, CredentialSource
+from secrets_actor.domain.ports import Answer, Backend, BackendFactory, CallContext, CredentialSource
 from secrets_actor.domain.secret import DeleteReceipt, Secret, SecretInfo, SecretValue, SetReceipt
 from secrets_actor.otp import LifecycleEvent, Pid
 
@@ -92,9 +92,9 @@ class Shelf:
         self.holds: list[Hold] = []
         self.before: Callable[[Operation[Any], CallContext], None] = lambda _operation, _context: None
 
-    def kit(self, credentials: CredentialSource | None = None) -> BackendKit:
+    def factory(self, credentials: CredentialSource | None = None) -> BackendFactory:
         """How the runtime opens it."""
-        return BackendKit("shelf", lambda: _Connection(self), credentials)
+        return BackendFactory("shelf", lambda: _Connection(self), credentials)
 
     def hold(self, kind: str, name: str | None = None, *, after: bool = False) -> Hold:
         """Catch operations from now on, until its `go` is set."""

@@ -19,8 +19,8 @@ from secrets_actor import (
 )
 from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.cache_rules import CacheRules
-from secrets_actor.domain.descriptions import SecretBatch
 from secrets_actor.domain.operations import Get, GetMany
+from secrets_actor.domain.results import SecretBatch
 from secrets_actor.records import replace
 from secrets_actor.testing import settled
 from tests.actor.rig import ARN, Shelf, eventually, failure, in_background, process, running, settings
@@ -140,7 +140,7 @@ def test_what_is_read_meanwhile_with_many_others_is_not_kept(system: System, she
 def test_that_there_is_none_is_forgotten_when_it_is_written(
     tmp_path: Path, shelf: Shelf, asked: str, written: str
 ) -> None:
-    with running(System(settings(tmp_path, missing_ttl_seconds=60), kit=shelf.kit()), shelf) as system:
+    with running(System(settings(tmp_path, missing_ttl_seconds=60), factory=shelf.factory()), shelf) as system:
         for _ in range(2):
             assert type(failure(lambda: system.secrets.get(asked))) is SecretNotFound
         assert shelf.count("get") == 1

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from secrets_actor.actor.prefetch_plan import Plan, Wanted
-from secrets_actor.domain.descriptions import SecretBatch, SecretDescription, SecretPage
 from secrets_actor.domain.errors import (
     AccessDenied,
     InvalidParameter,
@@ -16,6 +15,7 @@ from secrets_actor.domain.errors import (
     UnknownMessage,
 )
 from secrets_actor.domain.operations import BATCH_SIZE, Filter, GetMany, List, ListPage
+from secrets_actor.domain.results import SecretBatch, SecretDescription, SecretPage
 from secrets_actor.domain.secret import Secret, SecretInfo, SecretValue
 
 ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:a-AbCdEf"

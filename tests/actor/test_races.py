@@ -54,7 +54,7 @@ class Spy(Shelf):
 
 
 def started(tmp_path: Path, spy: Spy, **more: Any) -> System:
-    return System(settings(tmp_path, **more), kit=spy.kit())
+    return System(settings(tmp_path, **more), factory=spy.factory())
 
 
 def test_an_answer_that_comes_behind_its_workers_death_is_taken_while_the_job_waits(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_an_answer_of_a_worker_whose_job_another_has_is_left_to_that_other(tmp_p
 def test_an_alarm_for_a_job_that_came_back_or_was_sent_anew_cuts_nobody_off(tmp_path: Path, watch: Watch) -> None:
     spy = Spy()
     spy.put("a", "v")
-    with running(System(settings(tmp_path), kit=spy.kit(), observer=watch), spy) as system:
+    with running(System(settings(tmp_path), factory=spy.factory(), observer=watch), spy) as system:
         hold = spy.hold("get")
         getting = in_background(lambda: system.secrets.get("a").reveal())
         hold.wait().kill()
@@ -137,7 +137,7 @@ def test_an_earlier_actors_credentials_and_jobs_mean_nothing_to_the_next(tmp_pat
 
     spy = Spy()
     spy.put("a", "v")
-    with running(System(settings(tmp_path), kit=spy.kit(Keys())), spy) as system:
+    with running(System(settings(tmp_path), factory=spy.factory(Keys())), spy) as system:
         system.secrets.get("a")
         eventually(lambda: workers(system))
         stranger = some_worker(system)

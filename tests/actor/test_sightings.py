@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secrets_actor.actor.sightings import MAX_WAITING, NEVER, Known, Line
-from secrets_actor.domain.changes import NewVersion
+from secrets_actor.domain.secret import NewVersion
 
 
 def told(line: Line) -> list[NewVersion]:

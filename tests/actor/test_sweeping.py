@@ -9,8 +9,8 @@ from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.cache_rules import CacheRules
 from secrets_actor.actor.secrets_actor import SWEEP
 from secrets_actor.actor.sweeping import SLICE, steps
-from secrets_actor.domain.block import TIMES
 from secrets_actor.domain.operations import Get
+from secrets_actor.domain.packed_secret import TIMES
 from secrets_actor.domain.secret import Secret, SecretValue
 from secrets_actor.testing import FakeStore, ManualClock, fake_system
 from tests.actor.rig import eventually

@@ -10,8 +10,8 @@ from typing import Any, get_args
 import pytest
 
 from secrets_actor import AwsSettings, Settings, start
-from secrets_actor.backends.key_place import KeyPlace, Kind
-from secrets_actor.runtime.settings_source import load
+from secrets_actor.backends.master_key_setting import KeyPlace, KeyPlaceKind
+from secrets_actor.runtime.settings_loader import load
 from tests.architecture.house import ROOT
 from tests.servers.behaviours import Forward
 from tests.servers.faulty import FaultyServer
@@ -64,7 +64,7 @@ def test_each_key_source_that_is_explained_holds(tmp_path: Path) -> None:
         path.write_text(f"[local]\nkey = {one}\n")
         kinds.append(load(path, environment).local.key.kind)
 
-    assert sorted(kinds) == sorted(set(get_args(Kind)) - {"none"})
+    assert sorted(kinds) == sorted(set(get_args(KeyPlaceKind)) - {"none"})
 
 
 def test_the_aws_example_loads_and_goes_to_aws() -> None:

@@ -47,7 +47,7 @@ def test_the_tree_on_the_page_is_the_running_one() -> None:
         for supervisor in (
             "workers",
             "subscribers",
-            "errands",
+            "prefetches",
         ):  # a child is at work before its supervisor has noted it
             call(system.whereis(supervisor), WhichChildren())
         found = running(system.tree().root)
@@ -71,15 +71,15 @@ def test_the_intensities_on_the_page_are_those_in_force() -> None:
         "infra": specs.INFRA_FLAGS,
         "core": specs.CORE_FLAGS,
         "workers": specs.WORKERS_FLAGS,
-        "faces": specs.FACES_FLAGS,
+        "background": specs.BACKGROUND_FLAGS,
         "subscribers": specs.SUBSCRIBERS_FLAGS,
-        "errands": specs.ERRANDS_FLAGS,
+        "prefetches": specs.PREFETCHES_FLAGS,
     }
 
     assert {name for name, *_ in rows} == flags.keys()
     for name, strategy, intensity, period in rows:
         assert (flags[name].intensity, flags[name].period) == (int(intensity), float(period)), name
-        dynamic = name in ("workers", "subscribers", "errands")
+        dynamic = name in ("workers", "subscribers", "prefetches")
         assert strategy == ("dynamic" if dynamic else flags[name].strategy), name
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import secrets_actor
-from secrets_actor.domain.block import USED
+from secrets_actor.domain.packed_secret import USED
 from secrets_actor.runtime.settings import AwsSettings
 from tests.bench.aws import KEY, REGION, SECRET, Stub
 from tests.bench.peers import Get, has, powertools

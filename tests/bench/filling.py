@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
-from secrets_actor.backends.local.opening import open_store
-from secrets_actor.backends.local.shelf import LocalShelf
+from secrets_actor.backends.local.open_store import open_store
+from secrets_actor.backends.local.sqlite_records import SqliteRecords
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.operations import Set
 from secrets_actor.domain.semantics import perform
@@ -24,10 +24,10 @@ def fill(folder: Path, names: Sequence[str], value: str) -> None:
     for start in range(0, len(names), AT_ONCE):
         part = names[start : start + AT_ONCE]
 
-        def put(shelf: LocalShelf, part: Sequence[str] = part) -> None:
+        def put(records: SqliteRecords, part: Sequence[str] = part) -> None:
             for name in part:
                 perform(
-                    shelf,
+                    records,
                     Set(name, value),
                     datetime.now(UTC),
                     new_id=str(uuid.uuid4()),

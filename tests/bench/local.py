@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import secrets_actor
-from secrets_actor.backends.local.backend import kit
+from secrets_actor.backends.local.backend import local_backend_factory
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.operations import Get, List, Set
 from secrets_actor.domain.ports import Backend, CallContext
@@ -68,8 +68,8 @@ def stores(folder: Path) -> Iterator[dict[str, tuple[Pair, Callable[[], Any]]]]:
     with ExitStack() as opened:
         opened.callback(plain.close)
         ours = opened.enter_context(System(settings(folder / "ours")))
-        same = opened.enter_context(System(settings(folder / "ours"), kit=plain_kit(folder / "plain.db")))
-        backend = kit(path=folder / "ours", recovery_window=30).connect()
+        same = opened.enter_context(System(settings(folder / "ours"), factory=plain_kit(folder / "plain.db")))
+        backend = local_backend_factory(path=folder / "ours", recovery_window=30).connect()
         opened.callback(backend.close)
         yield {
             "tree": ((ours.secrets.get, ours.secrets.set), ours.secrets.list),
@@ -116,7 +116,7 @@ def first_list(_stub: Any, rounds: int, share: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder, stores(Path(folder)) as made:
         _, heads = made["sqlite3"]
         for _ in range(max(1, rounds // share)):
-            backend = kit(path=Path(folder, "ours"), recovery_window=30).connect()
+            backend = local_backend_factory(path=Path(folder, "ours"), recovery_window=30).connect()
             backend_pair(backend)[0]("bench/000007")
             context = CallContext(clock_now() + TIMEOUT)
             listed = p50(lambda _, backend=backend, context=context: backend.perform(List(), context), ["all"])
@@ -141,7 +141,7 @@ def opening(_stub: Any, rounds: int, share: int) -> list[Row]:
 
 
 def _opened(folder: Path) -> float:
-    backend = kit(path=folder, recovery_window=30).connect()
+    backend = local_backend_factory(path=folder, recovery_window=30).connect()
     began = time.perf_counter()
     backend_pair(backend)[0]("bench/000007")
     took = (time.perf_counter() - began) * 1e6

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from secrets_actor.domain.operations import Get, List, Set
-from secrets_actor.domain.ports import Answer, BackendKit
+from secrets_actor.domain.ports import Answer, BackendFactory
 from secrets_actor.domain.secret import Secret, SecretInfo, SecretValue, SetReceipt
 
 Pair = tuple[Callable[[str], Any], Callable[[str, str], Any]]
@@ -116,9 +116,9 @@ class PlainBackend:
         self._plain.close()
 
 
-def plain_kit(path: Path) -> BackendKit:
+def plain_kit(path: Path) -> BackendFactory:
     """What `System` starts over."""
-    return BackendKit("plain", lambda: PlainBackend(path))
+    return BackendFactory("plain", lambda: PlainBackend(path))
 
 
 def missing() -> list[str]:

@@ -12,13 +12,13 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 
-from secrets_actor.backends.aws.json_post import JSON_CONTENT_TYPE, JsonPost
 from secrets_actor.backends.aws.sigv4 import (
     HttpRequest,
     Scope,
     SigningKeys,
     sign_headers,
 )
+from secrets_actor.backends.aws.sigv4_json import JSON_CONTENT_TYPE, JsonPost
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.secret import SecretValue
 from tests.bench.kernel import timed

@@ -21,7 +21,7 @@ from secrets_actor import (
 )
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.operations import Operation
-from secrets_actor.domain.ports import Answer, Backend, BackendKit, CallContext
+from secrets_actor.domain.ports import Answer, Backend, BackendFactory, CallContext
 from secrets_actor.domain.secret import SecretValue
 from tests.canaries.hunt import Hunt
 from tests.canaries.planted import Values, plant_keys, some_keys
@@ -115,11 +115,15 @@ def test_a_worker_that_dies_of_an_error_full_of_secrets(hunt: Hunt, fail: Callab
     def connect() -> Backend:
         return Careless(fail, values.text)
 
-    def fetch_fails() -> BackendKit:
-        return BackendKit("careless", connect, Careless(fail, values.other))
+    def fetch_fails() -> BackendFactory:
+        return BackendFactory("careless", connect, Careless(fail, values.other))
 
-    for kit in (BackendKit("careless", connect), fetch_fails(), BackendKit("careless", lambda: fail(values.text))):
-        with System(Settings(call_timeout_seconds=2), kit=kit) as system:
+    for factory in (
+        BackendFactory("careless", connect),
+        fetch_fails(),
+        BackendFactory("careless", lambda: fail(values.text)),
+    ):
+        with System(Settings(call_timeout_seconds=2), factory=factory) as system:
             hunt.failure("get", SecretsError, lambda: system.secrets.get("canaries/one"))
             hunt.failure("set", SecretsError, lambda: system.secrets.set("canaries/one", values.other))
             hunt.failure("ask", SecretsError, lambda: system.ref.ask(_set(values.other)))
@@ -178,9 +182,9 @@ def test_who_is_killed_in_the_middle_of_a_set_takes_the_value_along(
 
 def test_a_job_that_ends_three_workers_is_told_by_type_only(hunt: Hunt) -> None:
     values = Values.planted(hunt)
-    kit = BackendKit("careless", lambda: Careless(with_arguments, values.text))
+    factory = BackendFactory("careless", lambda: Careless(with_arguments, values.text))
 
-    with System(Settings(), kit=kit) as system, pytest.raises(WorkerCrashed) as caught:
+    with System(Settings(), factory=factory) as system, pytest.raises(WorkerCrashed) as caught:
         system.secrets.set("canaries/one", values.other)
 
     assert caught.value.error_type == "RuntimeError"

@@ -12,14 +12,14 @@ from keyring.errors import KeyringLocked
 from keyrings.alt.file import PlaintextKeyring
 
 from secrets_actor import KeyFileError, LocalSettings, LogSettings, Settings, StoreDamaged, WrongKey, start
-from secrets_actor.backends.key_place import place_of
 from secrets_actor.backends.local.keys.key_file import KeyFile
-from secrets_actor.backends.local.keys.key_ring import PRESENT, RingKey
+from secrets_actor.backends.local.keys.keyring_key import PRESENT, KeyringKey
 from secrets_actor.backends.local.keys.passphrase import Passphrase
+from secrets_actor.backends.local.keys.readers import VariableReader
 from secrets_actor.backends.local.keys.sources import source_for, typed_passphrase
-from secrets_actor.backends.local.keys.variable import Variable
 from secrets_actor.backends.local.master_key import Derivation, MasterKeySource
-from secrets_actor.backends.local.opening import MAKING
+from secrets_actor.backends.local.open_store import MAKING
+from secrets_actor.backends.master_key_setting import place_of
 from tests.backends.local.helpers import no_file_grows
 from tests.canaries.forms import canary
 from tests.canaries.hunt import Hunt
@@ -113,7 +113,7 @@ def test_a_passphrase_and_its_key_are_not_repeated(hunt: Hunt, tmp_path: Path, m
     phrase = canary()
     hunt.plant("passphrase", phrase)
     monkeypatch.setenv("PHRASE", phrase)
-    source = Passphrase(Variable("PHRASE"), n=2**14)
+    source = Passphrase(VariableReader("PHRASE"), n=2**14)
     key, derivation = source.create()
     hunt.plant("key", key)
     typed = typed_passphrase(lambda: phrase)
@@ -137,7 +137,7 @@ def test_a_passphrase_and_its_key_are_not_repeated(hunt: Hunt, tmp_path: Path, m
 
 
 def test_a_key_ring_that_quotes_is_not_repeated(hunt: Hunt, tmp_path: Path, ring: Locking) -> None:
-    source = RingKey("my-daemon", tmp_path / "store")
+    source = KeyringKey("my-daemon", tmp_path / "store")
     old, _ = source.create()
     new, _ = source.replace()
     hunt.plant("key", old)
@@ -146,7 +146,7 @@ def test_a_key_ring_that_quotes_is_not_repeated(hunt: Hunt, tmp_path: Path, ring
 
     ring.locked = True
     hunt.failure("locked", KeyFileError, source.replaced)
-    hunt.failure("locked", KeyFileError, RingKey("other", tmp_path / "store").create)
+    hunt.failure("locked", KeyFileError, KeyringKey("other", tmp_path / "store").create)
     ring.locked = False
     keyring.set_password("my-daemon", PRESENT, base64.b64encode(old).decode() + "!")
     for call in (source.load, source.present, source.create):

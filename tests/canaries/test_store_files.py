@@ -155,7 +155,7 @@ def audit(event, arguments):
     elif event == "open" and isinstance(arguments[0], str) and sys.argv[1] in arguments[0]:
         opened.append(arguments[0])
 sys.addaudithook(audit)
-from secrets_actor.backends.local.backend import kit
+from secrets_actor.backends.local.backend import local_backend_factory
 from secrets_actor.backends.local.keys.key_file import KeyFile
 from secrets_actor.backends.local.upkeep.copies import backup
 from secrets_actor.backends.local.upkeep.rekey import rekey
@@ -166,7 +166,7 @@ for turn in range(4):
     folder = pathlib.Path(sys.argv[1]) / f"store{turn}"
     if sys.argv[2] == "777":
         folder.mkdir(); os.system(f"chmod 700 {folder}")
-    backend = kit(path=folder, recovery_window=30).connect()
+    backend = local_backend_factory(path=folder, recovery_window=30).connect()
     for name in "ab":
         backend.perform(Set(name, "x" * 9000), CallContext(time.clock_gettime(time.CLOCK_BOOTTIME) + 30))
     rekey(folder, KeyFile(folder / "key"), deep=True, deadline=time.clock_gettime(time.CLOCK_BOOTTIME) + 30)

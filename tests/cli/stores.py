@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from secrets_actor.backends.local.backend import LocalBackend, kit
+from secrets_actor.backends.local.backend import LocalBackend, local_backend_factory
 from secrets_actor.backends.local.master_key import MasterKeySource
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.operations import Set
@@ -31,18 +31,18 @@ def fill(folder: Path) -> None:
     """Make a store with `MANY` secrets, in one transaction."""
     with open_store(folder) as backend:
 
-        def work(shelf: object) -> None:
+        def work(records: object) -> None:
             for number in range(MANY):
                 operation = Set(name(number), f"{CANARY} {number}")
                 new_id, now = f"{number:032}", datetime.now(UTC)
-                perform(shelf, operation, now, new_id=new_id, recovery_window=30, choose=lambda _below: 0)  # type: ignore[arg-type]
+                perform(records, operation, now, new_id=new_id, recovery_window=30, choose=lambda _below: 0)  # type: ignore[arg-type]
 
-        backend.on_shelf(work, clock_now() + 30, writes=True)
+        backend.with_records(work, clock_now() + 30, writes=True)
 
 
 @contextmanager
 def open_store(folder: Path, key: MasterKeySource | None = None) -> Iterator[LocalBackend]:
-    backend = kit(path=folder, recovery_window=30, key=key).connect()
+    backend = local_backend_factory(path=folder, recovery_window=30, key=key).connect()
     assert isinstance(backend, LocalBackend)
     with closing(backend):
         yield backend
@@ -51,10 +51,10 @@ def open_store(folder: Path, key: MasterKeySource | None = None) -> Iterator[Loc
 def values(folder: Path, key: MasterKeySource | None = None) -> dict[str, str | bytes]:
     """All that the store holds, by name."""
     with open_store(folder, key) as backend:
-        return backend.on_shelf(
-            lambda shelf: {
-                one.name: shelf.value(one, one.stages["AWSCURRENT"]).reveal()  # type: ignore[union-attr]
-                for one in shelf.every()
+        return backend.with_records(
+            lambda records: {
+                one.name: records.value(one, one.stages["AWSCURRENT"]).reveal()  # type: ignore[union-attr]
+                for one in records.every()
             },
             clock_now() + 30,
             writes=False,

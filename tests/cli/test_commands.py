@@ -81,7 +81,7 @@ def test_the_life_of_a_secret_as_scripts_get_it(program: Program) -> None:
 
     tree = asked("tree")
     assert (tree["root"]["id"], tree["root"]["strategy"], tree["disowned"]) == ("secrets_actor", "rest_for_one", [])
-    assert [child["id"] for child in tree["root"]["children"]] == ["infra", "core", "faces"]
+    assert [child["id"] for child in tree["root"]["children"]] == ["infra", "core", "background"]
 
 
 def test_the_tree_is_drawn_when_it_has_come_to_rest(program: Program) -> None:
@@ -95,9 +95,9 @@ def test_the_tree_is_drawn_when_it_has_come_to_rest(program: Program) -> None:
         "core",
         "workers",
         "secrets",
-        "faces",
+        "background",
         "subscribers",
-        "errands",
+        "prefetches",
     ]
     told = lines.pop(6)
     assert re.search(r"restarts 0  0 of \d+ waiting, 0 cached, breaker closed$", told)

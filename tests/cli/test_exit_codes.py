@@ -10,7 +10,7 @@ from typing import Final
 import click
 import pytest
 
-from secrets_actor.cli.failures import EXIT_CODES
+from secrets_actor.cli.exit_codes import EXIT_CODES
 from secrets_actor.cli.main import cli
 from tests.cli.program import Program
 from tests.servers.account import Keys, allow_everything

@@ -13,10 +13,10 @@ from tests.servers.process import ROOT
 
 WRITER = f"""
 import itertools, pathlib, sys, time
-from secrets_actor.backends.local.backend import kit
+from secrets_actor.backends.local.backend import local_backend_factory
 from secrets_actor.domain.operations import Set
 from secrets_actor.domain.ports import CallContext
-backend = kit(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
+backend = local_backend_factory(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
 for number in itertools.count():
     context = CallContext(time.clock_gettime(time.CLOCK_BOOTTIME) + 30)
     backend.perform(Set(f"new/{{number}}", f"{CANARY} {{number}}"), context)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from secrets_actor.backends.key_place import KeyPlace
 from secrets_actor.backends.local.keys.sources import source_for
+from secrets_actor.backends.master_key_setting import KeyPlace
 from tests.cli.program import Program, finished
 from tests.cli.stores import CANARY, FOLDER, MANY, all_of_it, copy_of, fill, quiet, stopped_halfway, values
 from tests.cli.test_export import private

@@ -10,7 +10,7 @@ import pytest
 
 from secrets_actor.cli.output import drawing, info_table
 from secrets_actor.domain.secret import SecretInfo
-from secrets_actor.otp.tree import Tree, TreeNode
+from secrets_actor.otp.tree_snapshot import Tree, TreeNode
 from tests.cli.program import Done, Program, finished
 from tests.servers.account import Keys
 from tests.servers.behaviours import answer_json, aws_error

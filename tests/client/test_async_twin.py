@@ -1,4 +1,4 @@
-"""The face for asyncio is made from the one for threads, and is the same but for the waiting."""
+"""The client for asyncio is made from the one for threads, and is the same but for the waiting."""
 
 import ast
 import inspect

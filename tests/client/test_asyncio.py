@@ -1,4 +1,4 @@
-"""What only the face for asyncio can do: be cancelled, and serve many at once without a thread for each."""
+"""What only the client for asyncio can do: be cancelled, and serve many at once without a thread for each."""
 
 import asyncio
 import threading
@@ -113,7 +113,7 @@ def test_what_is_cancelled_before_it_was_sent_is_never_sent(tmp_path: Path, shel
         hold.go.set()
         await asyncio.gather(first, secrets.list(), return_exceptions=True)
 
-    with running(System(settings(tmp_path, max_workers=1), kit=shelf.kit()), shelf) as system:
+    with running(System(settings(tmp_path, max_workers=1), factory=shelf.factory()), shelf) as system:
         asyncio.run(cancel(system))
         eventually(process(system, "secrets").mailbox_idle)
 

@@ -1,4 +1,4 @@
-"""Both faces: what they refuse, what they wait for, and what their errors show."""
+"""Both clients: what they refuse, what they wait for, and what their errors show."""
 
 import math
 import threading
@@ -177,7 +177,7 @@ class Odd(str):
 @pytest.mark.parametrize("hits", ["each", "summary"])
 def test_a_text_of_a_class_of_its_own_is_a_text_like_any_other(tmp_path: Path, shelf: Shelf, hits: Any) -> None:
     log = LogSettings(output=str(tmp_path / "log"), audit_hits=hits)
-    with running(System(replace(settings(tmp_path), log=log), kit=shelf.kit())) as system:
+    with running(System(replace(settings(tmp_path), log=log), factory=shelf.factory())) as system:
         system.secrets.set("a", "v")
         mine = system.secrets.for_caller(Odd("me"))
         for _ in range(2):

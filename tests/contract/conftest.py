@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from secrets_actor.domain.ports import BackendKit
+from secrets_actor.domain.ports import BackendFactory
 from tests.contract.divergences import BACKENDS, EMULATORS, FAKE, LIVE, LOCAL, MINISTACK, MOTO
 from tests.contract.live import initial_environment, live_account
 from tests.contract.store import LIVE_PATIENCE, RECOVERY_WINDOW, Store, aws_kit
@@ -22,16 +22,16 @@ AWS: Final = (*EMULATORS, REAL)
 WHOLE: Final = (LOCAL, FAKE)
 
 
-def _kit(where: str, request: pytest.FixtureRequest) -> BackendKit:
+def _factory(where: str, request: pytest.FixtureRequest) -> BackendFactory:
     if where == LOCAL:
-        from secrets_actor.backends.local.backend import kit
+        from secrets_actor.backends.local.backend import local_backend_factory
 
         path: Path = request.getfixturevalue("tmp_path")
-        return kit(path=path / "store", recovery_window=RECOVERY_WINDOW)
+        return local_backend_factory(path=path / "store", recovery_window=RECOVERY_WINDOW)
     if where == FAKE:
         from secrets_actor.testing import FakeStore
 
-        return FakeStore(recovery_window=RECOVERY_WINDOW).kit()
+        return FakeStore(recovery_window=RECOVERY_WINDOW).factory()
     server: Ministack | MotoServer = request.getfixturevalue({MINISTACK: "fresh_ministack", MOTO: "fresh_moto"}[where])
     # A user's keys: ministack never checks a signature of root's.
     return aws_kit(server.url, server.account.user(allow_everything()))
@@ -42,10 +42,10 @@ def opened_store(where: str, request: pytest.FixtureRequest) -> Iterator[Store]:
     if where == LIVE:
         yield from _live_store()
         return
-    kit = _kit(where, request)
-    backend = kit.connect()
+    factory = _factory(where, request)
+    backend = factory.connect()
     try:
-        yield Store(where, kit, backend)
+        yield Store(where, factory, backend)
     finally:
         backend.close()
 
@@ -54,14 +54,14 @@ def _live_store() -> Iterator[Store]:
     account = live_account(initial_environment())
     if isinstance(account, str):
         pytest.skip(account)
-    kit = aws_kit(account.endpoint_url, account.keys, region=account.region)
+    factory = aws_kit(account.endpoint_url, account.keys, region=account.region)
     prefix = f"{account.prefix}/{uuid.uuid4().hex[:10]}"
-    store = Store(LIVE, kit, kit.connect(), prefix, patience=LIVE_PATIENCE)
+    store = Store(LIVE, factory, factory.connect(), prefix, patience=LIVE_PATIENCE)
     try:
         yield store
     finally:
         # By a connection of its own: a test may have closed the store's.
-        own = Store(LIVE, kit, kit.connect(), prefix, store.written, LIVE_PATIENCE)
+        own = Store(LIVE, factory, factory.connect(), prefix, store.written, LIVE_PATIENCE)
         left = own.clean_up()
         own.backend.close()
         store.backend.close()

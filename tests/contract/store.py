@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from secrets_actor.clock import now as clock_now
-from secrets_actor.domain.descriptions import SecretDescription
 from secrets_actor.domain.errors import InvalidRequest, SecretDeleted, SecretNotFound, SecretsError
 from secrets_actor.domain.operations import (
     Delete,
@@ -21,7 +20,8 @@ from secrets_actor.domain.operations import (
     Restore,
     Set,
 )
-from secrets_actor.domain.ports import Answer, Backend, BackendKit, CallContext, CredentialSource
+from secrets_actor.domain.ports import Answer, Backend, BackendFactory, CallContext, CredentialSource
+from secrets_actor.domain.results import SecretDescription
 from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, Secret, SecretInfo, SecretValue, SetReceipt
 from tests.contract.divergences import BACKENDS, DIVERGENCES, LIVE
 from tests.servers.account import REGION, Keys
@@ -46,11 +46,11 @@ def static_source(keys: Keys) -> CredentialSource:
     )
 
 
-def aws_kit(url: str | None, keys: Keys, *, region: str = REGION, timeout: float = 5.0) -> BackendKit:
+def aws_kit(url: str | None, keys: Keys, *, region: str = REGION, timeout: float = 5.0) -> BackendFactory:
     """The aws backend against the emulator at *url*; None: against AWS."""
-    from secrets_actor.backends.aws.backend import kit
+    from secrets_actor.backends.aws.backend import aws_backend_factory
 
-    return kit(
+    return aws_backend_factory(
         region=region,
         endpoint_url=url,
         ca_bundle=None,
@@ -60,10 +60,12 @@ def aws_kit(url: str | None, keys: Keys, *, region: str = REGION, timeout: float
     )
 
 
-def perform(backend: Backend, kit: BackendKit, operation: Operation[T], *, seconds: float = SECONDS) -> Answer[T]:
+def perform(
+    backend: Backend, factory: BackendFactory, operation: Operation[T], *, seconds: float = SECONDS
+) -> Answer[T]:
     """Carry *operation* out as a worker does: with fresh credentials and a deadline."""
     deadline = clock_now() + seconds
-    credentials = None if kit.credentials is None else kit.credentials.fetch(deadline)
+    credentials = None if factory.credentials is None else factory.credentials.fetch(deadline)
     return backend.perform(operation, CallContext(deadline, credentials))
 
 
@@ -81,7 +83,7 @@ class Store:
     """
 
     where: str
-    kit: BackendKit
+    factory: BackendFactory
     backend: Backend
     prefix: str = field(default_factory=lambda: f"contract/{uuid.uuid4().hex[:10]}")
     written: set[str] = field(default_factory=set)
@@ -106,7 +108,7 @@ class Store:
     def ask(self, operation: Operation[T], *, seconds: float = SECONDS) -> Answer[T]:
         """The whole answer to *operation*."""
         self._note(operation)
-        return perform(self.backend, self.kit, operation, seconds=seconds)
+        return perform(self.backend, self.factory, operation, seconds=seconds)
 
     def _note(self, operation: Operation[Any]) -> None:
         if operation.writes and getattr(operation, "secret_id", None):
@@ -149,16 +151,16 @@ class Store:
         return left
 
     def _delete_for_good(self, name: str) -> None:
-        perform(self.backend, self.kit, Describe(name))  # where there is none, moto's delete names another one
+        perform(self.backend, self.factory, Describe(name))  # where there is none, moto's delete names another one
         delete = Delete(name, force=True)
         try:
-            perform(self.backend, self.kit, delete)
+            perform(self.backend, self.factory, delete)
         except InvalidRequest:  # copies in other regions go first
-            copies = perform(self.backend, self.kit, Describe(name)).value.replicas
+            copies = perform(self.backend, self.factory, Describe(name)).value.replicas
             if not copies:
                 raise
-            perform(self.backend, self.kit, RemoveRegions(name, [copy.region for copy in copies]))
-            self._patiently(lambda: perform(self.backend, self.kit, delete), InvalidRequest)
+            perform(self.backend, self.factory, RemoveRegions(name, [copy.region for copy in copies]))
+            self._patiently(lambda: perform(self.backend, self.factory, delete), InvalidRequest)
 
     def set(
         self, name: str, value: str | bytes, *, token: str | None = None, description: str | None = None
@@ -218,10 +220,10 @@ class Store:
         answers: list[T | BaseException] = [TimeoutError("never answered")] * len(operations)
 
         def one(position: int, operation: Operation[T]) -> None:
-            backend = self.kit.connect()
+            backend = self.factory.connect()
             try:
                 start.wait(SECONDS)
-                answers[position] = perform(backend, self.kit, operation).value
+                answers[position] = perform(backend, self.factory, operation).value
             except BaseException as error:
                 answers[position] = error
             finally:

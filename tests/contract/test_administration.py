@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from secrets_actor.domain import operations as ops
-from secrets_actor.domain.descriptions import SecretDescription
 from secrets_actor.domain.errors import InvalidRequest
 from secrets_actor.domain.operations import AWSPREVIOUS, Filter, SortBy
+from secrets_actor.domain.results import SecretDescription
 from tests.contract.conftest import AWS, WHOLE, opened_store
 from tests.contract.store import Store, failure, new_token, outcome
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 import pytest
 
 from secrets_actor.domain import operations as ops
-from secrets_actor.domain.descriptions import RotationRules, SecretDescription
 from secrets_actor.domain.errors import InvalidRequest, StoreError
+from secrets_actor.domain.results import RotationRules, SecretDescription
 from tests.contract.conftest import AWS, opened_store
 from tests.contract.store import Store, failure, new_token
 

@@ -48,7 +48,7 @@ def test_the_deletion_date_is_the_end_of_the_recovery_window(store: Store, windo
 def test_a_delete_repeated_after_its_worker_ended_is_done_though_the_secret_is_scheduled(store: Store) -> None:
     """The first time may have taken effect, or not: a refusal would tell its caller that it had not."""
     store.set(store.name(), "hunter2")
-    source, deadline = store.kit.credentials, clock_now() + SECONDS
+    source, deadline = store.factory.credentials, clock_now() + SECONDS
     again = CallContext(deadline, None if source is None else source.fetch(deadline), repeated=True)
 
     receipts = [store.backend.perform(Delete(store.name()), again).value for _ in range(2)]

@@ -72,7 +72,7 @@ def carried_out(store: Store) -> set[str]:
 def is_made_a_secret_of_its_own(server: Ministack | MotoServer, keys: Keys) -> bool:
     """Whether a copy can be: it is asked where the copy is."""
     here, there = aws_kit(server.url, keys), aws_kit(server.url, keys, region=ELSEWHERE)
-    backends = [(kit, kit.connect()) for kit in (here, there)]
+    backends = [(factory, factory.connect()) for factory in (here, there)]
     try:
         perform(backends[0][1], here, ops.Create("copied", "v", new_token()))
         perform(backends[0][1], here, ops.Replicate("copied", [ELSEWHERE]))

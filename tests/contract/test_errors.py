@@ -79,7 +79,7 @@ def test_no_error_shows_a_value_or_hides_another_error(store: Store) -> None:
 
 def test_an_operation_whose_deadline_has_passed_fails_at_once(store: Store) -> None:
     store.set(store.name(), "hunter2")
-    credentials = store.kit.credentials.fetch(clock_now() + 5) if store.kit.credentials else None
+    credentials = store.factory.credentials.fetch(clock_now() + 5) if store.factory.credentials else None
     context = CallContext(clock_now() - 1, credentials)
     started = clock_now()
 
@@ -103,18 +103,18 @@ def test_a_backend_may_be_closed_twice_and_stays_closed(store: Store) -> None:
 
 
 def test_a_backend_may_be_closed_before_its_first_use_and_from_another_thread(store: Store) -> None:
-    backend = store.kit.connect()
+    backend = store.factory.connect()
 
     closer = threading.Thread(target=backend.close)
     closer.start()
     closer.join(5)
 
     assert not closer.is_alive()
-    assert isinstance(failure(lambda: Store(store.where, store.kit, backend).get(store.name())), SecretsError)
+    assert isinstance(failure(lambda: Store(store.where, store.factory, backend).get(store.name())), SecretsError)
 
 
 def test_closing_one_connection_leaves_the_others_alone(store: Store) -> None:
-    other = store.kit.connect()
+    other = store.factory.connect()
     other.close()
 
     store.set(store.name(), "hunter2")

@@ -11,7 +11,7 @@ from secrets_actor import LogSettings, Settings, System
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import Answer
 from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, Secret, SetReceipt
-from tests.contract.conftest import _kit
+from tests.contract.conftest import _factory
 from tests.contract.divergences import FAKE, LOCAL
 from tests.contract.store import SECONDS, Store, outcome
 from tests.contract.test_delete_restore import *  # noqa: F403  # their tests, with the store below
@@ -63,17 +63,17 @@ class FacedStore(Store):
 
 def faced(where: str, face: str, request: pytest.FixtureRequest) -> Iterator[Store]:
     """An empty store behind a tree without a cache."""
-    kit = _kit(where, request)
-    backend = kit.connect()
-    with System(Settings(ttl_seconds=0, log=LogSettings(output="logging")), kit=kit) as system:
+    factory = _factory(where, request)
+    backend = factory.connect()
+    with System(Settings(ttl_seconds=0, log=LogSettings(output="logging")), factory=factory) as system:
         with seen_through(face) as seen:
-            yield FacedStore(where, kit, backend, secrets=seen(system).secrets)
+            yield FacedStore(where, factory, backend, secrets=seen(system).secrets)
     backend.close()
 
 
 @pytest.fixture(params=[(FAKE, THREADS), (FAKE, ASYNCIO), (LOCAL, ASYNCIO)], ids=" through ".join)
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """Each of our own stores; both faces."""
+    """Each of our own stores; both clients."""
     yield from faced(*request.param, request)
 
 

@@ -16,7 +16,7 @@ from tests.faces import ASYNCIO, THREADS
 
 @pytest.fixture(params=[(where, face) for where in WHOLE for face in (THREADS, ASYNCIO)], ids=" through ".join)
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """Each store that knows them; both faces."""
+    """Each store that knows them; both clients."""
     yield from faced(*request.param, request)
 
 

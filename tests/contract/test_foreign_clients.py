@@ -25,9 +25,9 @@ def keys(fresh_ministack: Ministack) -> Keys:
 
 @pytest.fixture
 def ours(fresh_ministack: Ministack, keys: Keys) -> Iterator[Store]:
-    kit = aws_kit(fresh_ministack.url, keys)
-    backend = kit.connect()
-    yield Store(MINISTACK, kit, backend)
+    factory = aws_kit(fresh_ministack.url, keys)
+    backend = factory.connect()
+    yield Store(MINISTACK, factory, backend)
     backend.close()
 
 

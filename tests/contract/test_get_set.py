@@ -216,10 +216,10 @@ def test_readers_beside_a_writer_see_whole_values(store: Store) -> None:
 
 
 def test_connections_of_one_kit_see_each_others_writes(store: Store) -> None:
-    other = store.kit.connect()
+    other = store.factory.connect()
     try:
         store.set(store.name(), "hunter2")
-        theirs = Store(store.where, store.kit, other, store.prefix)
+        theirs = Store(store.where, store.factory, other, store.prefix)
         assert theirs.get(store.name()).reveal() == "hunter2"
 
         theirs.set(store.name(), "changed")

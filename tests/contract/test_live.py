@@ -58,9 +58,9 @@ def test_the_initial_environment_is_that_of_the_process() -> None:
 def patient(looks: int) -> tuple[Store, FakeStore]:
     """A store on the fake that looks so many times more, by a clock that only a pause moves."""
     fake, pauses = FakeStore(), list[float]()
-    kit = fake.kit()
+    factory = fake.factory()
     return Store(
-        FAKE, kit, kit.connect(), patience=float(looks), clock=lambda: float(len(pauses)), pause=pauses.append
+        FAKE, factory, factory.connect(), patience=float(looks), clock=lambda: float(len(pauses)), pause=pauses.append
     ), fake
 
 
@@ -90,8 +90,8 @@ def test_what_could_not_be_deleted_is_told_and_the_rest_is_deleted() -> None:
 
 
 def test_copies_in_other_regions_go_before_the_secret(fresh_moto: MotoServer) -> None:
-    kit = aws_kit(fresh_moto.url, fresh_moto.account.user(allow_everything()))
-    store = Store(MOTO, kit, kit.connect())
+    factory = aws_kit(fresh_moto.url, fresh_moto.account.user(allow_everything()))
+    store = Store(MOTO, factory, factory.connect())
     try:
         store.set(store.name(), "v")
         store.ask(Replicate(store.name(), ["eu-central-1"]))

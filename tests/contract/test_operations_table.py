@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 import secrets_actor
-from secrets_actor.backends.aws.backend import kit
+from secrets_actor.backends.aws.backend import aws_backend_factory
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
 from secrets_actor.client.secrets import Secrets
 from secrets_actor.clock import now as clock_now
@@ -72,7 +72,7 @@ ASKED: Final[list[tuple[ops.Operation[Any], tuple[Behaviour, ...]]]] = [
 def sent(operation: ops.Operation[Any], script: tuple[Behaviour, ...]) -> set[str]:
     """The actions that *operation* calls for."""
     with FaultyServer(*script) as server:
-        backend = kit(
+        backend = aws_backend_factory(
             region="us-east-1",
             endpoint_url=server.url,
             ca_bundle=None,

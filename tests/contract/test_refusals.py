@@ -59,8 +59,8 @@ def connect(server: Server, where: str) -> Iterator[Callable[..., Store]]:
     opened: list[Store] = []
 
     def connect(keys: Keys, url: str | None = None) -> Store:
-        kit = aws_kit(url or server.url, keys)
-        opened.append(Store(where, kit, kit.connect()))
+        factory = aws_kit(url or server.url, keys)
+        opened.append(Store(where, factory, factory.connect()))
         return opened[-1]
 
     yield connect
@@ -194,8 +194,8 @@ def test_a_request_meant_for_another_operation_is_an_invalid_signature(
 @pytest.mark.parametrize("seconds", [-LATE, LATE], ids=["server-behind", "server-ahead"])
 def test_a_clock_that_is_wrong_is_corrected_by_the_servers(fresh_moto: MotoServer, seconds: int) -> None:
     fresh_moto.client("secretsmanager").create_secret(Name=NAME, SecretString="hunter2")
-    kit = aws_kit(fresh_moto.url, fresh_moto.account.user(allow_everything()))
-    store = Store(MOTO, kit, kit.connect())
+    factory = aws_kit(fresh_moto.url, fresh_moto.account.user(allow_everything()))
+    store = Store(MOTO, factory, factory.connect())
 
     fresh_moto.move_clock(seconds)
     assert store.get(NAME).reveal() == "hunter2"
@@ -208,8 +208,8 @@ def test_a_clock_that_is_wrong_is_corrected_by_the_servers(fresh_moto: MotoServe
 def test_keys_that_expire_between_two_gets_are_told_so(fresh_moto: MotoServer) -> None:
     fresh_moto.client("secretsmanager").create_secret(Name=NAME, SecretString="hunter2")
     keys = fresh_moto.account.role_session(allow_everything(), seconds=200)
-    kit = aws_kit(fresh_moto.url, keys)
-    store = Store(MOTO, kit, kit.connect())
+    factory = aws_kit(fresh_moto.url, keys)
+    store = Store(MOTO, factory, factory.connect())
     assert store.get(NAME).reveal() == "hunter2"
 
     fresh_moto.move_clock(250)

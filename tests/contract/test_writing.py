@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from secrets_actor.domain import operations as ops
-from secrets_actor.domain.descriptions import SecretDescription, VersionInfo
 from secrets_actor.domain.errors import InvalidRequest, SecretDeleted, SecretExists, SecretNotFound
 from secrets_actor.domain.operations import AWSCURRENT, AWSPENDING, AWSPREVIOUS
+from secrets_actor.domain.results import SecretDescription, VersionInfo
 from tests.contract.conftest import AWS, WHOLE, opened_store
 from tests.contract.store import Store, failure, new_token, outcome
 

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Final
 
 from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
-from secrets_actor.backends.local.opening import is_there
+from secrets_actor.backends.local.open_store import is_there
 from secrets_actor.backends.local.upkeep.rekey import rekey
 from secrets_actor.backends.local.upkeep.verify import verify
 from secrets_actor.clock import now as clock_now
-from secrets_actor.testing.shelf import Shelf
+from secrets_actor.testing.memory_records import MemoryRecords
 from tests.crashes.plan import SECONDS, WINDOW, Deed, Rekey, State, carry_out, child, deeds, known, stored
 
 PER_STORE: Final = 25
@@ -70,7 +70,7 @@ class Driver:
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        self._model = Shelf(WINDOW, random.Random(1).randrange)
+        self._model = MemoryRecords(WINDOW, random.Random(1).randrange)
         self._folder = self._scratch / f"store-{self.report.stores}"
         self.report.stores += 1
 
@@ -109,7 +109,7 @@ class Driver:
         self.report.kills[f"{phase} beside a rekey" if aim == "beside" else phase] += 1
         self._check(plan, states, done, begun)
 
-    def _planned(self, *, rekeys: bool) -> tuple[list[Deed], list[Shelf]]:
+    def _planned(self, *, rekeys: bool) -> tuple[list[Deed], list[MemoryRecords]]:
         """What a child is to do, and what the store is after each (and before the first)."""
         model = copy.deepcopy(self._model)
         plan, states = [], [copy.deepcopy(model)]
@@ -129,7 +129,7 @@ class Driver:
                 return "idle"
         return f"begin {self._chance.randrange(DEEDS)}"
 
-    def _check(self, plan: list[Deed], states: list[Shelf], done: int, begun: int) -> None:
+    def _check(self, plan: list[Deed], states: list[MemoryRecords], done: int, begun: int) -> None:
         report, found = self.report, self._found()
         if found is None:
             return

@@ -10,15 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from secrets_actor.backends.local.backend import kit
+from secrets_actor.backends.local.backend import local_backend_factory
 from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
-from secrets_actor.backends.local.opening import open_store
+from secrets_actor.backends.local.open_store import open_store
 from secrets_actor.backends.local.upkeep.rekey import rekey
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.operations import Delete, List, MoveStage, Operation, Put, Restore, Set, Tag, Update
 from secrets_actor.domain.ports import CallContext
-from secrets_actor.domain.semantics.shelf import Shelf as AnyShelf
-from secrets_actor.testing.shelf import Shelf
+from secrets_actor.domain.semantics.records_port import Records as AnyShelf
+from secrets_actor.testing.memory_records import MemoryRecords
 
 SECONDS: Final = 60.0
 MOST_SECRETS: Final = 24
@@ -38,17 +38,17 @@ class Rekey:
 Deed = Operation[Any] | Rekey
 
 
-def known(shelf: AnyShelf) -> State:
+def known(records: AnyShelf) -> State:
     """All that a store tells of what is in it, but for moments."""
     return {
         one.name: (
             one.description,
             dict(one.tags),
             one.deletion_date is not None,
-            [(version.id, shelf.value(one, version.id).reveal()) for version in one.versions],
+            [(version.id, records.value(one, version.id).reveal()) for version in one.versions],
             dict(one.stages),
         )
-        for one in shelf.every()
+        for one in records.every()
     }
 
 
@@ -62,19 +62,19 @@ def stored(folder: Path) -> State:
         opened.store.close()
 
 
-def carry_out(model: Shelf, deed: Deed) -> None:
+def carry_out(model: MemoryRecords, deed: Deed) -> None:
     """Do to *model* what a store does."""
     if not isinstance(deed, Rekey):
         model.perform(deed, datetime.now(UTC), "no token was given")
 
 
-def deeds(model: Shelf, chance: random.Random, *, rekeys: bool) -> Iterator[Deed]:
+def deeds(model: MemoryRecords, chance: random.Random, *, rekeys: bool) -> Iterator[Deed]:
     """Something that can be done to the store as it is in *model*; and so on, each after the one before."""
     while True:
         yield _deed(model, chance, rekeys)
 
 
-def _deed(model: Shelf, chance: random.Random, rekeys: bool) -> Deed:
+def _deed(model: MemoryRecords, chance: random.Random, rekeys: bool) -> Deed:
     entries = sorted(model.every(), key=lambda one: one.name)
     live = [one for one in entries if one.deletion_date is None]
     token = str(uuid.UUID(int=chance.getrandbits(128), version=4))
@@ -115,7 +115,7 @@ def child(folder: Path, plan: list[Deed], told: int) -> None:
         os.write(told, f"{what}\n".encode())
 
     say("opening")
-    backend = kit(path=folder, recovery_window=WINDOW).connect()
+    backend = local_backend_factory(path=folder, recovery_window=WINDOW).connect()
     backend.perform(List(), CallContext(clock_now() + SECONDS))
     say("opened")
     for number, deed in enumerate(plan):

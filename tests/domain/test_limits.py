@@ -8,9 +8,9 @@ import pytest
 from botocore.model import ServiceModel
 
 from secrets_actor.domain import operations as ops
-from secrets_actor.domain.descriptions import ReplicaRegion, RotationRules
 from secrets_actor.domain.errors import InvalidParameter
-from secrets_actor.domain.operations import checks, listing, policy, raw, rotation
+from secrets_actor.domain.operations import administration, limits, listing
+from secrets_actor.domain.results import ReplicaRegion, RotationRules
 from secrets_actor.domain.secret import MAX_VALUE_BYTES
 
 MODEL: Final = ServiceModel(
@@ -127,25 +127,25 @@ def test_what_aws_would_refuse_is_refused_by_the_name_of_its_parameter(
 # --- the numbers are AWS's ----------------------------------------------------------------------------------------
 
 NUMBERS: Final = [
-    ("DescriptionType", "max", checks.MAX_DESCRIPTION_LENGTH),
-    ("KmsKeyIdType", "max", checks.MAX_KMS_KEY_LENGTH),
-    ("SecretVersionStageType", "max", checks.MAX_STAGE_LENGTH),
-    ("SecretVersionStagesType", "max", checks.MAX_STAGES),
-    ("MaxResultsType", "max", checks.MAX_PAGE_SIZE),
-    ("NextTokenType", "max", checks.MAX_PAGE_TOKEN_LENGTH),
-    ("TagKeyType", "max", checks.MAX_TAG_KEY_LENGTH),
-    ("TagValueType", "max", checks.MAX_TAG_VALUE_LENGTH),
-    ("RegionType", "max", checks.MAX_REGION_LENGTH),
-    ("AutomaticallyRotateAfterDaysType", "max", checks.MAX_ROTATION_DAYS),
+    ("DescriptionType", "max", limits.MAX_DESCRIPTION_LENGTH),
+    ("KmsKeyIdType", "max", limits.MAX_KMS_KEY_LENGTH),
+    ("SecretVersionStageType", "max", limits.MAX_STAGE_LENGTH),
+    ("SecretVersionStagesType", "max", limits.MAX_STAGES),
+    ("MaxResultsType", "max", limits.MAX_PAGE_SIZE),
+    ("NextTokenType", "max", limits.MAX_PAGE_TOKEN_LENGTH),
+    ("TagKeyType", "max", limits.MAX_TAG_KEY_LENGTH),
+    ("TagValueType", "max", limits.MAX_TAG_VALUE_LENGTH),
+    ("RegionType", "max", limits.MAX_REGION_LENGTH),
+    ("AutomaticallyRotateAfterDaysType", "max", limits.MAX_ROTATION_DAYS),
     ("FiltersListType", "max", listing.MAX_FILTERS),
     ("FilterValuesStringList", "max", listing.MAX_FILTER_VALUES),
     ("FilterValueStringType", "max", listing.MAX_FILTER_VALUE_LENGTH),
     ("FilterNameStringType", "enum", list(listing.FilterKey)),
     ("SortByType", "enum", sorted(listing.SortBy)),
-    ("RotationLambdaARNType", "max", rotation.MAX_LAMBDA_ARN_LENGTH),
-    ("PasswordLengthType", "max", rotation.MAX_PASSWORD_LENGTH),
-    ("ExcludeCharactersType", "max", rotation.MAX_EXCLUDED),
-    ("NonEmptyResourcePolicyType", "max", policy.MAX_POLICY_LENGTH),
+    ("RotationLambdaARNType", "max", administration.MAX_LAMBDA_ARN_LENGTH),
+    ("PasswordLengthType", "max", administration.MAX_PASSWORD_LENGTH),
+    ("ExcludeCharactersType", "max", administration.MAX_EXCLUDED),
+    ("NonEmptyResourcePolicyType", "max", administration.MAX_POLICY_LENGTH),
     ("SecretIdListType", "max", ops.BATCH_SIZE),
     ("SecretStringType", "max", MAX_VALUE_BYTES),
     ("SecretBinaryType", "max", MAX_VALUE_BYTES),
@@ -161,4 +161,4 @@ def test_our_numbers_are_those_of_awss_model(shape: str, limit: str, ours: objec
 
 def test_raw_requests_take_every_name_that_aws_has() -> None:
     for name in MODEL.operation_names:
-        assert raw.Request(name).operation == name
+        assert administration.Request(name).operation == name

@@ -7,9 +7,9 @@ from typing import Any, Final
 import pytest
 
 from secrets_actor.domain import operations as ops
-from secrets_actor.domain.descriptions import ReplicaRegion, RotationRules
 from secrets_actor.domain.errors import InvalidInput, InvalidParameter, InvalidSecretName, InvalidSecretValue
 from secrets_actor.domain.names import SecretId
+from secrets_actor.domain.results import ReplicaRegion, RotationRules
 from secrets_actor.domain.secret import SecretValue
 
 TOKEN: Final = "0123456789abcdef0123456789ABCDEF"

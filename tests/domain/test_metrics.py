@@ -9,14 +9,14 @@ from secrets_actor.domain.metrics import (
     ALL,
     NO_METER,
     OTHER,
-    Kind,
     Metric,
     MetricFamily,
+    MetricKind,
     Metrics,
     MetricSample,
     word,
 )
-from secrets_actor.domain.steps import Step, retries
+from secrets_actor.domain.tracing import Attempt, retries
 
 
 def test_the_metrics_have_names_of_their_own_and_say_what_they_are() -> None:
@@ -27,7 +27,7 @@ def test_the_metrics_have_names_of_their_own_and_say_what_they_are() -> None:
         assert re.fullmatch(r"secrets_actor_[a-z_]+", metric.name)
         assert not metric.name.endswith("_total")
         assert metric.help
-        assert (metric.kind is Kind.HISTOGRAM) == bool(metric.bounds)
+        assert (metric.kind is MetricKind.HISTOGRAM) == bool(metric.bounds)
         assert list(metric.bounds) == sorted(metric.bounds)
 
 
@@ -48,7 +48,7 @@ def test_anything_else_is_other(label: object) -> None:
 
 
 def test_a_picture_is_asked_by_name_and_by_the_first_labels() -> None:
-    calls = Metric("calls", Kind.COUNTER, "x", ("operation", "outcome"))
+    calls = Metric("calls", MetricKind.COUNTER, "x", ("operation", "outcome"))
     samples = (MetricSample(("get", "ok"), 3), MetricSample(("get", "denied"), 2), MetricSample(("set", "ok"), 7))
     picture = Metrics((MetricFamily(calls, samples),))
 
@@ -69,7 +69,7 @@ def test_who_counts_nothing_takes_everything() -> None:
 
 def test_a_retry_is_the_same_action_after_a_failure() -> None:
     outcomes = [("Put", "resource_not_found"), ("Create", "throttled"), ("Create", "unreachable"), ("Create", "ok")]
-    attempts = [Step(name, 1.0, 2.0, outcome) for name, outcome in [*outcomes, ("Create", "ok")]]
+    attempts = [Attempt(name, 1.0, 2.0, outcome) for name, outcome in [*outcomes, ("Create", "ok")]]
 
     assert retries(attempts) == ["throttled", "unreachable"]
     assert retries([]) == []

@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from secrets_actor.domain.changes import NewVersion
 from secrets_actor.domain.errors import InvalidParameter, Throttled
 from secrets_actor.domain.rotation_retry import RotationRetry, note_failure
-from secrets_actor.domain.secret import Secret, SecretValue
+from secrets_actor.domain.secret import NewVersion, Secret, SecretValue
 
 
 def version(version_id: str) -> Secret:

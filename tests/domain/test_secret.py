@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secrets_actor.domain.credentials import Credentials
-from secrets_actor.domain.descriptions import SecretDescription
 from secrets_actor.domain.errors import InvalidSecretValue
+from secrets_actor.domain.results import SecretDescription
 from secrets_actor.domain.secret import MASK, MAX_VALUE_BYTES, Secret, SecretValue, Source
 
 HIDDEN = "hunter2-in-clear"

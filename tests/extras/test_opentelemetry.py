@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from secrets_actor import DeadlineExceeded, SecretNotFound, ServerDown, Settings, System, Unreachable
-from secrets_actor.domain.journey import Journey
+from secrets_actor.domain.tracing import CallTrace
 from secrets_actor.extras.opentelemetry import Tracing, observe
 from secrets_actor.runtime.settings import AwsSettings
 from secrets_actor.testing import FakeStore, ManualClock, fake_system
@@ -221,7 +221,7 @@ def test_names_can_be_left_out(spans: Spans) -> None:
 
 def test_without_a_provider_it_goes_to_the_programs_own() -> None:
     tracing = Tracing()
-    finish = tracing.begin(Journey("get", NAME, None, 1.0))
+    finish = tracing.begin(CallTrace("get", NAME, None, 1.0))
 
     assert isinstance(trace.get_current_span(), trace.NonRecordingSpan)
     assert finish() is None
@@ -233,7 +233,7 @@ class Spiteful:
     def __init__(self, begins: bool) -> None:
         self.begins, self.ended = begins, 0
 
-    def begin(self, journey: Journey) -> Callable[[], object]:
+    def begin(self, call: CallTrace) -> Callable[[], object]:
         if not self.begins:
             raise RuntimeError("no")
         return self.end

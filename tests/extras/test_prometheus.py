@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from secrets_actor import SecretNotFound
-from secrets_actor.domain.metrics import ALL, Kind
+from secrets_actor.domain.metrics import ALL, MetricKind
 from secrets_actor.extras.prometheus import SystemCollector
 from secrets_actor.testing import fake_system
 
@@ -28,7 +28,7 @@ def test_a_scrape_tells_what_the_system_counted() -> None:
     for family in metrics:
         read, kind = families[family.metric.name], family.metric.kind
         assert (read.type, read.documentation) == (kind.value, family.metric.help)
-        if kind is not Kind.HISTOGRAM:
+        if kind is not MetricKind.HISTOGRAM:
             told = {tuple(one.labels.values()): one.value for one in read.samples}
             assert told == {one.labels: one.value for one in family.samples}
     assert registry.get_sample_value("secrets_actor_cache_hits_total") == 3

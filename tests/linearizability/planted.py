@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from secrets_actor.domain.operations import Get, Operation, Set
-from secrets_actor.domain.ports import Answer, Backend, BackendKit, CallContext
+from secrets_actor.domain.ports import Answer, Backend, BackendFactory, CallContext
 from secrets_actor.domain.secret import Secret, SetReceipt
 
 T = TypeVar("T")
@@ -15,13 +15,13 @@ EVERY: Final = 12
 
 
 class Fault:
-    """Wraps the connections of a kit. What they share is in here, under `lock`."""
+    """Wraps the connections of a backend. What they share is in here, under `lock`."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.chances = self.played = 0
 
-    def kit(self, inner: BackendKit) -> BackendKit:
+    def factory(self, inner: BackendFactory) -> BackendFactory:
         """*inner*, with the fault."""
         return replace(inner, connect=lambda: _Connection(inner.connect(), self))
 

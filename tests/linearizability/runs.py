@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from secrets_actor import AwsSettings, LocalSettings, LogSettings, RequestFailed, Settings, System
-from secrets_actor.domain.ports import BackendKit
+from secrets_actor.domain.ports import BackendFactory
 from secrets_actor.testing import FakeStore
 from tests.linearizability.planted import Distance
 from tests.linearizability.traffic import Mix, Report, Traffic
@@ -58,7 +58,7 @@ def over_fake(folder: Path, operations: int, seed: int) -> Report:
             lost = RequestFailed("the connection broke", endpoint="fake")
             store.fail_next(lost, when=dice.choice(["before", "after"]))
 
-    with System(of(folder), clock=store.clock, kit=far.kit(store.kit())) as system:
+    with System(of(folder), clock=store.clock, factory=far.factory(store.factory())) as system:
         return Traffic(system, operations=operations, seed=seed, also=mishap).run()
 
 
@@ -68,9 +68,9 @@ def over_local(folder: Path, operations: int, seed: int) -> Report:
         return Traffic(system, operations=operations, seed=seed).run()
 
 
-def in_peace(kit: BackendKit, folder: Path, operations: int, seed: int) -> Report:
+def in_peace(factory: BackendFactory, folder: Path, operations: int, seed: int) -> Report:
     """Nobody is killed, nothing lost: what is found is the store's."""
-    with System(of(folder), kit=kit) as system:
+    with System(of(folder), factory=factory) as system:
         return Traffic(system, operations=operations, seed=seed, mix=PEACE).run()
 
 

@@ -56,7 +56,7 @@ def test_over_the_local_store(operations: int, seed: int, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("fault", [StaleReads(), Reordering()], ids=lambda fault: type(fault).__name__)
 def test_a_planted_fault_is_caught(fault: Fault, tmp_path: Path) -> None:
-    report = in_peace(fault.kit(FakeStore().kit()), tmp_path, 1_500, 7)
+    report = in_peace(fault.factory(FakeStore().factory()), tmp_path, 1_500, 7)
 
     assert report.problems == []
     assert fault.played > 0
@@ -64,4 +64,4 @@ def test_a_planted_fault_is_caught(fault: Fault, tmp_path: Path) -> None:
 
 
 def test_without_a_fault_the_same_traffic_is_good(tmp_path: Path) -> None:
-    check_all(in_peace(Fault().kit(FakeStore().kit()), tmp_path, 1_500, 7), "no fault")
+    check_all(in_peace(Fault().factory(FakeStore().factory()), tmp_path, 1_500, 7), "no fault")

@@ -18,10 +18,10 @@ SLOW = Climate(mishap=0.0, breeze=0.0, calm=1.0)
 def test_a_token_makes_one_write(fresh_ministack: Ministack) -> None:
     weather = Weather(fresh_ministack.process.port, 1, FAIR)
     with FaultyServer(weather) as proxy:
-        kit = aws_kit(proxy.url, fresh_ministack.account.user(allow_everything()))
-        backend = kit.connect()
+        factory = aws_kit(proxy.url, fresh_ministack.account.user(allow_everything()))
+        backend = factory.connect()
         write, other = Set("a", "v", new_token()), Set("a", "w", new_token())
-        first, second, again = (perform(backend, kit, one).value for one in (write, other, write))
+        first, second, again = (perform(backend, factory, one).value for one in (write, other, write))
         backend.close()
 
     assert again.version_id == first.version_id != second.version_id

@@ -25,8 +25,7 @@ from secrets_actor.otp import (
 )
 from secrets_actor.otp.child_spec import check_child, check_children, check_flags
 from secrets_actor.otp.child_table import Child, ChildTable, State
-from secrets_actor.otp.restart_window import RestartWindow
-from secrets_actor.otp.strategy import on_end, restart, wants_restart
+from secrets_actor.otp.strategy import RestartWindow, on_end, restart, wants_restart
 from tests.otp.conftest import Echo
 
 RUNNING: Any = object()  # stands for a pid: the pure modules only compare it

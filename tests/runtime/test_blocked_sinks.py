@@ -17,7 +17,7 @@ import pytest
 from secrets_actor import ConfigurationError, LogSettings, System, Unreachable
 from secrets_actor.clock import now as clock_now
 from secrets_actor.otp import LifecycleEvent
-from secrets_actor.telemetry.audit_server import AuditLogFails, AuditRecordsLost
+from secrets_actor.telemetry.audit_process import AuditLogFails, AuditRecordsLost
 from secrets_actor.testing import fake_system
 from tests.actor.rig import PATIENCE, Watch, eventually, failure, process, settings
 from tests.forking import in_child

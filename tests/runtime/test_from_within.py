@@ -50,7 +50,7 @@ class Visitor:
 def within(system: System, where: str, visit: Callable[[], Any]) -> Any:
     """What *visit* finds in the process *where*."""
     visitor = Visitor(visit)
-    pid = supervisor(system, where) if where in ("core", "infra", "faces") else process(system, where)
+    pid = supervisor(system, where) if where in ("core", "infra", "background") else process(system, where)
     began = time.monotonic()
     pid.post(visitor)
     assert visitor.done.wait(SECONDS)
@@ -73,7 +73,7 @@ def test_what_waits_is_refused_and_what_is_in_memory_is_given(where: str) -> Non
             lambda: secrets.get_many(["b"]),
             lambda: asyncio.run(system.async_secrets.get("b")),
             lambda: system.ref.ask(Get("b"), timeout=SECONDS),
-            lambda: system.configure(system.settings, kit=store.kit()),
+            lambda: system.configure(system.settings, factory=store.factory()),
             system.wait,
         ]
         for call in refused:

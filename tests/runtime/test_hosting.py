@@ -10,7 +10,7 @@ import secrets_actor
 from secrets_actor import ServerDown, System
 from secrets_actor.clock import now as clock_now
 from secrets_actor.otp import SHUTDOWN, ChildSpec, Flags, GenServer, Kind, Node, Pid, Reply, Supervisor, call, spawn
-from secrets_actor.runtime.hosted import SystemSpec
+from secrets_actor.runtime.hosted_system import SystemSpec
 from tests.actor.rig import eventually, failure, kill, process, settings, supervisor, whole
 
 Host = Callable[..., tuple[Pid, SystemSpec]]

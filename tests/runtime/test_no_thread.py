@@ -60,7 +60,7 @@ def test_a_call_waits_within_its_time_for_a_thread(system: System, shelf: Shelf)
     assert answer.result(10) == "v"
 
 
-@pytest.mark.parametrize("who", ["timers", "audit", "workers", "secrets", "subscribers", "errands"])
+@pytest.mark.parametrize("who", ["timers", "audit", "workers", "secrets", "subscribers", "prefetches"])
 def test_whoever_ends_while_there_is_no_thread_is_there_again_when_there_is(
     system: System, shelf: Shelf, watch: Watch, who: str
 ) -> None:
@@ -101,7 +101,7 @@ def test_a_start_without_threads_says_so_and_leaves_nothing(tmp_path: Path) -> N
 
 
 def test_a_stop_without_threads_is_a_stop(tmp_path: Path, shelf: Shelf) -> None:
-    with running(System(settings(tmp_path), kit=shelf.kit()), shelf) as system:
+    with running(System(settings(tmp_path), factory=shelf.factory()), shelf) as system:
         shelf.put("a", "v")
         assert system.secrets.get("a").reveal() == "v"
         with no_threads():
@@ -147,7 +147,7 @@ store = FakeStore()
 store.put("a", "v")
 
 def made():
-    return System(Settings(), kit=store.kit())
+    return System(Settings(), factory=store.factory())
 
 def tried(what):
     try:

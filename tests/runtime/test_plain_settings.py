@@ -7,10 +7,9 @@ import pytest
 
 from secrets_actor import AwsSettings, LocalSettings, LogSettings, Settings
 from secrets_actor.records import fields
-from secrets_actor.runtime.key_settings import APART
 from secrets_actor.runtime.plain_settings import plain
 from secrets_actor.runtime.settings import PrefetchSettings
-from secrets_actor.runtime.settings_source import _from_model, _model
+from secrets_actor.runtime.settings_loader import APART, _from_model, _model
 
 GIVEN: list[Any] = [
     *(0, 1, -1, 7, 30, 31, 299, 300, 301, 899, 900, 86_400, 86_401, 10**9, 10**400, True, False),

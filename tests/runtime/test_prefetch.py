@@ -20,7 +20,7 @@ from secrets_actor import (
 from secrets_actor.actor.prefetcher import PrefetchDone, PrefetchFailed
 from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.runtime import tree
-from secrets_actor.runtime.settings_source import load
+from secrets_actor.runtime.settings_loader import load
 from secrets_actor.testing import FakeStore, ManualClock, fake_system, kill, settled
 from tests.actor.rig import Watch, audit_log, eventually, failure, running, settings
 from tests.servers.account import allow_everything
@@ -171,7 +171,7 @@ def test_a_no_is_final(system: System, store: FakeStore, watch: Watch) -> None:
     assert store.calls == {"get_many": 1}
 
 
-@pytest.mark.parametrize("who", ["prefetch", "secrets", "errands"])
+@pytest.mark.parametrize("who", ["prefetch", "secrets", "prefetches"])
 def test_whoever_dies_the_configured_one_is_carried_out(store: FakeStore, watch: Watch, who: str) -> None:
     section = PrefetchSettings(names=tuple(NAMES))
     with (
@@ -190,7 +190,7 @@ def test_whoever_dies_the_configured_one_is_carried_out(store: FakeStore, watch:
 
 def test_more_at_a_time_than_there_may_be_are_reported(system: System, store: FakeStore, watch: Watch) -> None:
     with store.hold("get_many"):
-        for _ in range(tree.MAX_ERRANDS + 1):
+        for _ in range(tree.MAX_PREFETCHES + 1):
             system.secrets.prefetch(["db/00"])
         eventually(lambda: failed(watch))
 
@@ -198,7 +198,7 @@ def test_more_at_a_time_than_there_may_be_are_reported(system: System, store: Fa
 
 
 def test_without_a_system_there_is_none(tmp_path: Path) -> None:
-    system = System(settings(tmp_path), kit=FakeStore().kit())
+    system = System(settings(tmp_path), factory=FakeStore().factory())
 
     assert isinstance(failure(lambda: system.secrets.prefetch(["a"])), ServerDown)
     with running(system):
@@ -259,7 +259,7 @@ def test_the_audit_log_says_who_asks_in_the_background(tmp_path: Path) -> None:
     store = FakeStore()
     for name in NAMES[:2]:
         store.put(name, "v")
-    with running(System(settings(tmp_path), kit=store.kit())) as system:
+    with running(System(settings(tmp_path), factory=store.factory())) as system:
         system.secrets.prefetch(NAMES[:1])
         system.subscribe(NAMES[1], print)
         eventually(lambda: store.calls == {"get_many": 1, "get": 1})

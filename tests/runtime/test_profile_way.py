@@ -24,9 +24,9 @@ from secrets_actor.backends.aws.credentials.sts import sts_endpoint
 from secrets_actor.backends.aws.endpoint import endpoint_for
 from secrets_actor.backends.aws.retry import RetryPolicy
 from secrets_actor.domain.errors import ConfigurationError, CredentialsError
-from secrets_actor.runtime.aws_way import way_for
+from secrets_actor.runtime.aws_connection import aws_connection_for
 from secrets_actor.runtime.settings import AwsSettings, region_of
-from secrets_actor.runtime.settings_source import load
+from secrets_actor.runtime.settings_loader import load
 
 LOADER = botocore.session.get_session().get_component("data_loader")
 # For a service: scheme, host and port, and the region of the signature; None: refused. Then CAs and tries.
@@ -151,7 +151,7 @@ def of_ours(environ: dict[str, str]) -> Found:
     bundle, attempts = None, None
     found: dict[str, tuple[str, str] | None] = {"secretsmanager": None, "sts": None}
     try:
-        way = way_for(AwsSettings(), region, environ)
+        way = aws_connection_for(AwsSettings(), region, environ)
     except ConfigurationError:
         return found, bundle, attempts
     store = endpoint_for(region, way.endpoint_url, use_fips=way.use_fips, use_dualstack=way.use_dualstack)
@@ -245,7 +245,7 @@ def test_a_mistake_names_who_made_it_and_quotes_nothing(config: str, environ: di
 def test_a_mistake_about_sts_is_told_to_who_asks_it(config: str, environ: dict[str, str], told: str) -> None:
     text = f"[profile p]\n{config}\n[services u]\nsts =\n  endpoint_url = hunter2"
     with machine(text, {"AWS_REGION": "us-east-1", **environ}) as whole:
-        way = way_for(AwsSettings(), "us-east-1", whole)
+        way = aws_connection_for(AwsSettings(), "us-east-1", whole)
         with pytest.raises(CredentialsError) as caught:
             sts_endpoint("us-east-1", whole, profile=way.profile)
 
@@ -262,9 +262,9 @@ def test_a_setting_stands_over_all_of_it() -> None:
         region="us-east-1", endpoint_url="https://own", ca_bundle=Path("/b"), max_attempts=2, retry_mode="standard"
     )
     with machine(text, {}) as whole:
-        way = way_for(aws, "us-east-1", whole)
-        other = way_for(AwsSettings(), "eu-west-1", whole)
-        keys = way_for(AwsSettings(auth_method="access_key"), "eu-west-1", whole)
+        way = aws_connection_for(aws, "us-east-1", whole)
+        other = aws_connection_for(AwsSettings(), "eu-west-1", whole)
+        keys = aws_connection_for(AwsSettings(auth_method="access_key"), "eu-west-1", whole)
 
     assert (way.endpoint_url, way.ca_bundle, way.ca_setting) == ("https://own", "/b", "aws.ca_bundle")
     assert way.retries == RetryPolicy(2)
@@ -276,7 +276,7 @@ def test_a_setting_stands_over_all_of_it() -> None:
 def test_an_empty_variable_means_the_usual_cas() -> None:
     """To botocore it is a mistake."""
     with machine("[profile p]\nca_bundle = /a", {"AWS_CA_BUNDLE": ""}) as whole:
-        assert way_for(AwsSettings(), "us-east-1", whole).ca_bundle is None
+        assert aws_connection_for(AwsSettings(), "us-east-1", whole).ca_bundle is None
 
 
 @pytest.mark.parametrize("environ", [{"AWS_REGION": "us-east-1"}, {}])
@@ -303,4 +303,4 @@ def test_a_file_that_cannot_be_read_says_nothing_of_the_way_as_for_botocore() ->
     file = "/proc/self/mem"  # to root, too
     with machine("", {"AWS_REGION": "us-east-1", "AWS_CONFIG_FILE": file, "AWS_PROFILE": "default"}) as whole:
         assert botocore.session.Session().full_config["profiles"] == {}
-        assert way_for(AwsSettings(), "us-east-1", whole).endpoint_url is None
+        assert aws_connection_for(AwsSettings(), "us-east-1", whole).endpoint_url is None

@@ -12,7 +12,7 @@ import pytest
 from secrets_actor import AwsSettings, ConfigurationError, LocalSettings, LogSettings, Settings
 from secrets_actor.backends.aws.credentials.static import KeySource
 from secrets_actor.runtime.settings import region_of
-from secrets_actor.runtime.settings_source import load
+from secrets_actor.runtime.settings_loader import load
 
 CANARY = "hunter2-must-not-show"
 
@@ -47,7 +47,7 @@ def test_without_file_and_variables_the_defaults_hold() -> None:
 def test_plain_settings_cost_no_pydantic(file: Callable[[str], Path]) -> None:
     path = file('ttl_seconds = 60\nbackend = "aws_secrets_manager"\n[aws]\naccess_key = "AKIDEXAMPLE"')
     code = (
-        "import sys, secrets_actor; from secrets_actor.runtime.settings_source import load; load(None, {});"
+        "import sys, secrets_actor; from secrets_actor.runtime.settings_loader import load; load(None, {});"
         "aws = secrets_actor.AwsSettings(region='eu-central-1'); load(secrets_actor.Settings(aws=aws), {});"
         f"load({str(path)!r}, {{'SECRETS_ACTOR_AWS__REGION': 'eu-central-1'}});"
         "print(*{'pydantic', 'httpx', 'cryptography'} & set(sys.modules))"

@@ -11,7 +11,7 @@ import pytest
 import secrets_actor
 from secrets_actor import DeadlineExceeded, ServerDown, StartFailed, System, Unreachable
 from secrets_actor.clock import now as clock_now
-from secrets_actor.domain.ports import BackendKit
+from secrets_actor.domain.ports import BackendFactory
 from secrets_actor.otp import LifecycleEvent
 from secrets_actor.runtime.settings import LogSettings
 from tests.actor.rig import (
@@ -68,15 +68,15 @@ def test_a_system_that_never_ran_has_no_tree_and_stops_at_once(tmp_path: Path) -
 
 
 def test_a_tree_that_cannot_come_up_says_which_child_and_why(tmp_path: Path, shelf: Shelf) -> None:
-    import secrets_actor.telemetry.audit_server as module
+    import secrets_actor.telemetry.audit_process as module
 
-    init = module.AuditServer.init
-    system = System(settings(tmp_path), kit=shelf.kit())
+    init = module.AuditProcess.init
+    system = System(settings(tmp_path), factory=shelf.factory())
     try:
-        module.AuditServer.init = lambda self: 1 / 0  # type: ignore[assignment,method-assign,return-value]
+        module.AuditProcess.init = lambda self: 1 / 0  # type: ignore[assignment,method-assign,return-value]
         error = failure(system.start)
     finally:
-        module.AuditServer.init = init  # type: ignore[method-assign]
+        module.AuditProcess.init = init  # type: ignore[method-assign]
     assert type(error) is StartFailed
     assert "child infra failed to start" in str(error)
     assert "child audit failed to start: ZeroDivisionError" in str(error)
@@ -100,9 +100,9 @@ def test_the_tree_is_that_of_the_design(system: System, shelf: Shelf) -> None:
         ("workers", "dynamic"),
         ("worker", "transient"),
         ("secrets", "permanent"),
-        ("faces", "one_for_one"),
+        ("background", "one_for_one"),
         ("subscribers", "dynamic"),
-        ("errands", "dynamic"),
+        ("prefetches", "dynamic"),
     ]
 
 
@@ -113,7 +113,7 @@ def test_an_owner_may_stop_the_system_when_it_gives_up(tmp_path: Path, shelf: Sh
         system.stop()
         called.set()
 
-    system = System(settings(tmp_path), kit=shelf.kit(), on_give_up=on_give_up).start()
+    system = System(settings(tmp_path), factory=shelf.factory(), on_give_up=on_give_up).start()
     root = supervisor(system, "secrets_actor")
     killing = in_background(root.kill)
 
@@ -124,7 +124,7 @@ def test_an_owner_may_stop_the_system_when_it_gives_up(tmp_path: Path, shelf: Sh
 
 
 def test_an_owner_may_start_the_system_anew_when_it_gives_up(tmp_path: Path, shelf: Shelf) -> None:
-    system = System(settings(tmp_path), kit=shelf.kit(), on_give_up=lambda _reason: system.start())
+    system = System(settings(tmp_path), factory=shelf.factory(), on_give_up=lambda _reason: system.start())
     with running(system, shelf):
         system.secrets.set("a", "v")
         supervisor(system, "secrets_actor").kill()
@@ -141,7 +141,7 @@ def test_an_owner_whose_callback_raises_is_told_so_and_the_end_goes_on(
     def on_give_up(_reason: object) -> None:
         raise RuntimeError("hunter2")
 
-    system = System(settings(tmp_path), kit=shelf.kit(), observer=watch, on_give_up=on_give_up).start()
+    system = System(settings(tmp_path), factory=shelf.factory(), observer=watch, on_give_up=on_give_up).start()
     root = supervisor(system, "secrets_actor")
     root.kill()
 
@@ -154,7 +154,7 @@ def test_an_owner_whose_callback_raises_is_told_so_and_the_end_goes_on(
 
 def test_stopping_is_no_giving_up(tmp_path: Path, shelf: Shelf) -> None:
     reasons: list[object] = []
-    with running(System(settings(tmp_path), kit=shelf.kit(), on_give_up=reasons.append), shelf):
+    with running(System(settings(tmp_path), factory=shelf.factory(), on_give_up=reasons.append), shelf):
         pass
     assert reasons == []
 
@@ -166,7 +166,7 @@ def test_an_observer_hears_of_every_event_and_may_raise(tmp_path: Path, shelf: S
         seen.append(event)
         raise RuntimeError("no")
 
-    with running(System(settings(tmp_path), kit=shelf.kit(), observer=observe), shelf) as system:
+    with running(System(settings(tmp_path), factory=shelf.factory(), observer=observe), shelf) as system:
         system.secrets.set("a", "v")
         kill(system, "secrets")
         assert system.secrets.get("a").reveal() == "v"
@@ -262,7 +262,7 @@ def test_of_several_threads_that_start_it_at_once_each_finds_it_running(tmp_path
 def test_a_stop_keeps_its_time_however_many_threads_hang(tmp_path: Path, shelf: Shelf, timeout: float) -> None:
     shelf.put("a", "v")
     hold, calls = shelf.hold("get"), 12
-    with running(System(settings(tmp_path, max_workers=calls), kit=shelf.kit()), shelf) as system:
+    with running(System(settings(tmp_path, max_workers=calls), factory=shelf.factory()), shelf) as system:
         asked = [in_background(lambda n=n: failure(lambda: system.secrets.get(f"a{n}"))) for n in range(calls)]
         for _ in range(calls):
             hold.wait()
@@ -296,7 +296,7 @@ def test_a_connection_that_cannot_be_closed_holds_up_nobody(tmp_path: Path) -> N
     go = threading.Event()
     system = System(
         settings(tmp_path, call_timeout_seconds=0.2, max_workers=3, breaker_failures=0),
-        kit=BackendKit("stuck", lambda: Stuck(go)),  # type: ignore[arg-type,return-value]
+        factory=BackendFactory("stuck", lambda: Stuck(go)),  # type: ignore[arg-type,return-value]
     )
     try:
         system.start()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from secrets_actor import ForkedProcess, Get, LogSettings, System, clock
-from secrets_actor.backends.local.opening import DATABASE_NAME
+from secrets_actor.backends.local.open_store import DATABASE_NAME
 from secrets_actor.otp import GenServer, Node, Reply, call, spawn
 from tests.actor.rig import eventually, failure, in_background, process, running, settings
 from tests.forking import PATIENCE, in_child, unheard_fork
@@ -34,7 +34,7 @@ def quiet(system: System) -> None:
     threading.Event().wait(0.2)  # the log is being written; nothing tells when its thread is idle
 
 
-PROCESSES = ("secrets", "workers", "timers", "subscribers", "errands")
+PROCESSES = ("secrets", "workers", "timers", "subscribers", "prefetches")
 WAYS: dict[str, Callable[[System], Any]] = {
     "get": lambda system: system.secrets.get("a", refresh=True).reveal(),
     "version": lambda system: system.secrets.get("a", stage="AWSCURRENT").reveal(),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from secrets_actor.backends.local.backend import kit
+from secrets_actor.backends.local.backend import local_backend_factory
 from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
 from secrets_actor.backends.local.upkeep.verify import verify
 from secrets_actor.clock import now as clock_now
@@ -35,7 +35,7 @@ NEW, MISSING = "new/", "never/there"
 
 def known_backend(folder: Path) -> Backend:
     """A connection to the store."""
-    return kit(path=folder, recovery_window=30).connect()
+    return local_backend_factory(path=folder, recovery_window=30).connect()
 
 
 def ask(backend: Backend, operation: Operation[T]) -> T:

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from secrets_actor import Secret, SecretValue
-from secrets_actor.domain.block import version_bytes
+from secrets_actor.domain.packed_secret import version_bytes
 from secrets_actor.domain.ports import AuditRecord
 from secrets_actor.domain.secret import block_of
 from secrets_actor.otp import LifecycleEvent
 from secrets_actor.runtime.settings import LogSettings
-from secrets_actor.telemetry.audit import MAX_TEMPLATES, AuditLog
-from secrets_actor.telemetry.audit_server import MAX_SUMS, AuditRecordsLost
+from secrets_actor.telemetry.audit_log import MAX_TEMPLATES, AuditLog
+from secrets_actor.telemetry.audit_process import MAX_SUMS, AuditRecordsLost
 from secrets_actor.telemetry.logs import Log, make_logger, stamp
 from secrets_actor.testing import FakeStore, ManualClock, fake_system
 from tests.actor.rig import eventually

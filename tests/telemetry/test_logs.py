@@ -310,7 +310,8 @@ def test_importing_telemetry_does_not_load_structlog() -> None:
         [
             sys.executable,
             "-c",
-            "import sys, secrets_actor.telemetry.logs, secrets_actor.telemetry.audit, secrets_actor.telemetry.reports;"
+            "import sys, secrets_actor.telemetry.logs, secrets_actor.telemetry.audit_log;"
+            "import secrets_actor.telemetry.lifecycle_log;"
             "print([name for name in ('structlog', 'asyncio', 'rich') if name in sys.modules])",
         ],
         capture_output=True,

@@ -38,7 +38,7 @@ def ask(backend: Backend, operation: Operation[T], *, until: float | None = None
 
 
 def get(store: FakeStore) -> str | bytes:
-    return ask(store.kit().connect(), Get(NAME)).reveal()
+    return ask(store.factory().connect(), Get(NAME)).reveal()
 
 
 def test_a_failure_comes_as_often_as_asked_and_each_is_an_error_of_its_own(store: FakeStore) -> None:
@@ -59,7 +59,7 @@ def test_a_failure_for_one_operation_leaves_the_others_alone(store: FakeStore) -
 
     assert get(store) == "hunter2"
     with pytest.raises(Throttled):
-        ask(store.kit().connect(), List())
+        ask(store.factory().connect(), List())
 
 
 def test_failures_come_in_the_order_in_which_they_were_set(store: FakeStore) -> None:
@@ -76,7 +76,7 @@ def test_an_answer_can_be_lost_after_the_operation_took_effect(store: FakeStore)
     store.fail_next(RequestFailed("the line broke"), operation="set", when="after")
 
     with pytest.raises(RequestFailed):
-        ask(store.kit().connect(), Set(NAME, SecretValue("changed"), TOKEN))
+        ask(store.factory().connect(), Set(NAME, SecretValue("changed"), TOKEN))
 
     assert get(store) == "changed"
     assert store.version_ids(NAME)[-1] == TOKEN
@@ -87,7 +87,7 @@ def test_an_outage_lasts_as_long_as_its_with(store: FakeStore) -> None:
         for _ in range(5):
             with pytest.raises(RequestFailed):
                 get(store)
-        assert len(ask(store.kit().connect(), List())) == 1
+        assert len(ask(store.factory().connect(), List())) == 1
 
     assert get(store) == "hunter2"
 
@@ -128,7 +128,7 @@ def test_a_gate_for_one_operation_lets_the_others_pass_and_one_for_the_first_the
         held = pool.submit(get, store)
         gate.wait_until_held()
 
-        assert len(ask(store.kit().connect(), List())) == 1
+        assert len(ask(store.factory().connect(), List())) == 1
         assert get(store) == "hunter2"
         assert not held.done()
     assert held.result(SECONDS) == "hunter2"
@@ -137,11 +137,11 @@ def test_a_gate_for_one_operation_lets_the_others_pass_and_one_for_the_first_the
 def test_held_before_nothing_has_happened_and_held_after_it_has(store: FakeStore, pool: ThreadPoolExecutor) -> None:
     for when, seen in (("before", "hunter2"), ("after", "changed")):
         with store.hold("set", when=when) as gate:
-            answer = pool.submit(ask, store.kit().connect(), Set(NAME, SecretValue("changed"), TOKEN))
+            answer = pool.submit(ask, store.factory().connect(), Set(NAME, SecretValue("changed"), TOKEN))
             gate.wait_until_held()
             assert get(store) == seen
         assert answer.result(SECONDS).version_id == TOKEN
-        ask(store.kit().connect(), Delete(NAME, force=True))
+        ask(store.factory().connect(), Delete(NAME, force=True))
         store.put(NAME, "hunter2")
 
 
@@ -155,7 +155,7 @@ def test_a_failure_set_while_an_operation_is_held_is_what_it_meets(store: FakeSt
 
 
 def test_a_close_from_another_thread_ends_what_is_held(store: FakeStore, pool: ThreadPoolExecutor) -> None:
-    backend = store.kit().connect()
+    backend = store.factory().connect()
     with store.hold() as gate:
         answer = pool.submit(ask, backend, Get(NAME))
         gate.wait_until_held()
@@ -171,7 +171,7 @@ def test_a_close_from_another_thread_ends_what_is_held(store: FakeStore, pool: T
 
 def test_the_deadline_ends_what_is_held(store: FakeStore) -> None:
     with store.hold(), pytest.raises(BackendTimeout):
-        ask(store.kit().connect(), Get(NAME), until=clock_now() + 0.02)
+        ask(store.factory().connect(), Get(NAME), until=clock_now() + 0.02)
 
 
 def test_the_deadline_is_that_of_the_clock_given(pool: ThreadPoolExecutor) -> None:
@@ -179,7 +179,7 @@ def test_the_deadline_is_that_of_the_clock_given(pool: ThreadPoolExecutor) -> No
     store = FakeStore(clock=clock)
     store.put(NAME, "hunter2")
     with store.hold() as gate:
-        answer = pool.submit(lambda: ask(store.kit().connect(), Get(NAME), until=clock.now() + 3600))
+        answer = pool.submit(lambda: ask(store.factory().connect(), Get(NAME), until=clock.now() + 3600))
         gate.wait_until_held()
 
         clock.advance(3600)
@@ -222,7 +222,7 @@ def test_calls_are_counted_by_kind_and_what_a_test_puts_is_not(store: FakeStore)
     with pytest.raises(Throttled):
         get(store)
     get(store)
-    ask(store.kit().connect(), List())
+    ask(store.factory().connect(), List())
 
     calls = store.calls
     get(store)
@@ -235,12 +235,12 @@ def test_it_prints_counts_and_no_value(store: FakeStore) -> None:
     get(store)
 
     assert repr(store) == "<FakeStore [1 secrets, 1 calls]>"
-    assert (store.kit().name, store.kit().connect().name) == ("fake", "fake")
-    assert repr(store.kit().connect()) == "<connection to the fake store [open]>"
+    assert (store.factory().name, store.factory().connect().name) == ("fake", "fake")
+    assert repr(store.factory().connect()) == "<connection to the fake store [open]>"
 
 
 def test_a_close_on_release_still_ends_what_was_held(store: FakeStore, pool: ThreadPoolExecutor) -> None:
-    backend = store.kit().connect()
+    backend = store.factory().connect()
     with store.hold("get", when="after") as gate:
         answer = pool.submit(ask, backend, Get(NAME))
         gate.wait_until_held()
@@ -251,7 +251,7 @@ def test_a_close_on_release_still_ends_what_was_held(store: FakeStore, pool: Thr
 
 
 def test_what_a_test_puts_obeys_the_rules_too(store: FakeStore) -> None:
-    ask(store.kit().connect(), Delete(NAME))
+    ask(store.factory().connect(), Delete(NAME))
 
     with pytest.raises(SecretDeleted):
         store.put(NAME, "anew")

@@ -1,1 +1,1 @@
-"""AWS Secrets Manager behind the Backend port. The way in is `backend.kit`."""
+"""AWS Secrets Manager behind the Backend port. The way in is `backend.aws_backend_factory`."""

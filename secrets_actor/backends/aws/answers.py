@@ -16,7 +16,10 @@ from secrets_actor.aws_json import codec
 from secrets_actor.aws_json.fields import Shape
 from secrets_actor.aws_json.operations import OPERATIONS
 from secrets_actor.backends.aws.asked import ANYTHING, Asked, Json, name_in
-from secrets_actor.domain.descriptions import (
+from secrets_actor.domain.errors import InvalidAnswer
+from secrets_actor.domain.masked import MaskedObject
+from secrets_actor.domain.operations import AWSCURRENT
+from secrets_actor.domain.results import (
     NamedReceipt,
     PolicyFinding,
     PolicyVerdict,
@@ -32,9 +35,6 @@ from secrets_actor.domain.descriptions import (
     VersionPage,
     VersionReceipt,
 )
-from secrets_actor.domain.errors import InvalidAnswer
-from secrets_actor.domain.masked import MaskedObject
-from secrets_actor.domain.operations import AWSCURRENT
 from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, Secret, SecretInfo, SecretValue, SetReceipt
 from secrets_actor.records import dataclass
 

@@ -35,7 +35,7 @@ _ARN: Final = re.compile(
 )
 _READS_VALUE: Final = "GetSecretValue"
 # Their ClientRequestToken becomes the VersionId. AWS promises that for CreateSecret and UpdateSecret, too, but
-# ministack does not keep it there: see `writing.py`.
+# ministack does not keep it there: see `writes.py`.
 _MAKE_VERSION: Final = ("PutSecretValue", "RotateSecret")
 _DEFAULT_STAGE: Final = "AWSCURRENT"
 

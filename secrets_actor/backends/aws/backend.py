@@ -1,4 +1,4 @@
-"""The AWS backend: composes the pure parts with one transport. Signing, sending and retries are exchange.py's.
+"""The AWS backend: composes the pure parts with one transport. Signing, sending and retries are call_runner.py's.
 
 Rule 1: `close` from any thread ends a request and a pause alike.
 Rule 2: httpx, and what writes and reads messages, is loaded by `connect`, not by this file.
@@ -8,21 +8,20 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from secrets_actor.backends.aws.conversation import Conversation
+from secrets_actor.backends.aws.call_runner import Connection, OperationRunner
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.static import checked
 from secrets_actor.backends.aws.endpoint import SETTING_NAMES, endpoint_for
-from secrets_actor.backends.aws.exchange import Line
-from secrets_actor.backends.aws.json_post import JsonPost
-from secrets_actor.backends.aws.pace import Pace
 from secrets_actor.backends.aws.retry import RetryPolicy
+from secrets_actor.backends.aws.retry_state import RetryState
 from secrets_actor.backends.aws.sigv4 import Scope, SigningKeys
+from secrets_actor.backends.aws.sigv4_json import JsonPost
 from secrets_actor.backends.http.proxy import Proxy
 from secrets_actor.domain.credentials import Credentials
+from secrets_actor.domain.diagnosis import Finding
 from secrets_actor.domain.errors import MissingAccessKey
-from secrets_actor.domain.findings import Finding
 from secrets_actor.domain.operations import Operation
-from secrets_actor.domain.ports import Answer, Backend, BackendKit, CallContext, CredentialSource
+from secrets_actor.domain.ports import Answer, Backend, BackendFactory, CallContext, CredentialSource
 from secrets_actor.forks import loading
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ NAME: Final = "aws_secrets_manager"
 T = TypeVar("T")
 
 
-def kit(
+def aws_backend_factory(
     *,
     region: str,
     endpoint_url: str | None,
@@ -47,7 +46,7 @@ def kit(
     use_dualstack: bool = False,
     proxy: Proxy | None = None,
     sts: "Callable[[str | None], Sts] | None" = None,
-) -> BackendKit:
+) -> BackendFactory:
     """What opens connections to Secrets Manager in *region*, or at *endpoint_url*, through *proxy* if there is one.
 
     *ca_setting* is who names the *ca_bundle*, for errors. *timeout* is seconds an attempt, *recovery_window* days for
@@ -57,11 +56,11 @@ def kit(
     """
     endpoint = endpoint_for(region, endpoint_url, use_fips=use_fips, use_dualstack=use_dualstack)
     signer = JsonPost(endpoint.authority, Scope(endpoint.region, endpoint.service), SigningKeys())
-    time_told, pace = clock or CorrectedClock(), Pace(retries)
+    time_told, pace = clock or CorrectedClock(), RetryState(retries)
     lock = threading.Lock()
     shared: list[Any] = []
 
-    def line() -> Line:
+    def line() -> Connection:
         with loading():
             from secrets_actor.backends.http.transport import Tls, Transport
 
@@ -69,28 +68,28 @@ def kit(
             if not shared:
                 shared.append(Tls(ca_bundle, ca_setting))
         transport = Transport(endpoint, shared[0], SETTING_NAMES, proxy)
-        return Line(endpoint, transport, signer, timeout, time_told, pace)
+        return Connection(endpoint, transport, signer, timeout, time_told, pace)
 
     def connect() -> Backend:
         return AwsBackend(line(), recovery_window)
 
     def examine(deadline: float, prefix: str) -> Iterable[Finding]:
         with loading():
-            from secrets_actor.backends.aws import examination
+            from secrets_actor.backends.aws import diagnose
             from secrets_actor.backends.aws.credentials.sts import Sts
 
-        patient = examination.Patient(line, credentials, (sts or Sts)(region), time_told.here, looks_up=proxy is None)
-        return examination.examine(patient, prefix, deadline)
+        target = diagnose.Target(line, credentials, (sts or Sts)(region), time_told.here, looks_up=proxy is None)
+        return diagnose.diagnose(target, prefix, deadline)
 
-    return BackendKit(NAME, connect, credentials, examine, endpoint.authority)
+    return BackendFactory(NAME, connect, credentials, examine, endpoint.authority)
 
 
 class AwsBackend:
     """One connection to Secrets Manager, for one worker (the Backend port)."""
 
-    def __init__(self, line: Line, recovery_window: int) -> None:
+    def __init__(self, line: Connection, recovery_window: int) -> None:
         with loading():
-            from secrets_actor.backends.aws.operations import carry_out
+            from secrets_actor.backends.aws.carry_out import carry_out
         self._line, self._recovery_window, self._carry_out = line, recovery_window, carry_out
         self._checked: Credentials | None = None
 
@@ -105,7 +104,7 @@ class AwsBackend:
             raise MissingAccessKey("no AWS keys were given to this call: set aws.auth_method and its keys")
         if context.credentials is not self._checked:
             self._checked = checked(context.credentials)
-        exchange = Conversation(self._line, context.deadline, context.credentials)
+        exchange = OperationRunner(self._line, context.deadline, context.credentials)
         exchange.in_doubt, exchange.attempts = context.repeated, context.attempts
         return self._carry_out(operation, exchange, self._recovery_window)
 

@@ -1,11 +1,11 @@
-"""The wall clock of a kit's signatures, those for its store and those for STS: a clock that is given, and what AWS has
-told about it. A thin shell."""
+"""The wall clock of a backend's signatures, those for its store and those for STS: a clock that is given, and what AWS
+has told about it. A thin shell."""
 
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from secrets_actor.backends.aws.skew import TOLERATED, set_back
+from secrets_actor.backends.aws.clock_skew import TOLERATED, set_back
 from secrets_actor.clock import utc_now
 
 

@@ -18,7 +18,7 @@ class Call:
 
     action: str
     body: bytes = field(repr=False)
-    # Whether InvalidRequestException can only mean that the secret is scheduled for deletion; see `failures.py`.
+    # Whether InvalidRequestException can only mean that the secret is scheduled for deletion; see `error_codes.py`.
     deleted_if_invalid: bool = False
     # What its answer has to fit.
     asked: Asked = ANYTHING

@@ -1,4 +1,4 @@
-"""Operations as calls, in the shapes of `aws_json`. PURE. Answers are told in `answers.py`, errors in `failures.py`.
+"""Operations as calls, in the shapes of `aws_json`. PURE. Answers are told in `answers.py`, errors in `error_codes.py`.
 
 Rule 1: a get always says which version it wants; a value is sent as text or as bytes, as it is.
 Rule 2: what was not asked for is not sent: AWS's own defaults hold, but for the recovery window, which is configured.
@@ -12,7 +12,6 @@ from secrets_actor.aws_json import requests as shapes
 from secrets_actor.aws_json.fields import PolicyText, SecretBinary, SecretString
 from secrets_actor.backends.aws import protocol
 from secrets_actor.backends.aws.protocol import Call, call_of
-from secrets_actor.domain.descriptions import ReplicaRegion
 from secrets_actor.domain.names import SecretId, plain
 from secrets_actor.domain.operations import (
     CancelRotation,
@@ -40,6 +39,7 @@ from secrets_actor.domain.operations import (
     Update,
     ValidatePolicy,
 )
+from secrets_actor.domain.results import ReplicaRegion
 from secrets_actor.domain.secret import SecretValue
 
 _ORDER: Final[Mapping[bool | None, Literal["asc", "desc"] | None]] = {None: None, False: "asc", True: "desc"}

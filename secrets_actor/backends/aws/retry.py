@@ -2,7 +2,7 @@
 
 The schedule is that of AWS's standard retry mode of 2026: full jitter over a doubling ceiling, a twentieth of a second
 at first after a transient failure and a second after throttling; three attempts in all unless told otherwise; a bucket
-of tries that all calls share (`quota.py`). Source: botocore's retries/standard.py, with which the tests compare.
+of tries that all calls share (`retry_budget.py`). Source: botocore's retries/standard.py, with which the tests compare.
 
 Where we part from botocore: TLS that is not accepted is final, for the certificate will be no better; a used-up quota
 of the account (LimitExceededException) is final, for Secrets Manager means it; an HTTP 429 without a code is
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
-from secrets_actor.backends.aws.failures import TRANSIENT_CODES
+from secrets_actor.backends.aws.error_codes import TRANSIENT_CODES
 from secrets_actor.domain.errors import (
     BackendTimeout,
     BodyReadFailed,
@@ -46,7 +46,7 @@ class RetryPolicy:
     adaptive: bool = False
 
 
-class Kind(Enum):
+class FailureKind(Enum):
     """How a failure is met. The value is the first ceiling of the pause, in seconds."""
 
     TRANSIENT = 0.05
@@ -55,22 +55,22 @@ class Kind(Enum):
 
 
 # What another try takes from the quota.
-COSTS: Final[Mapping[Kind, int]] = {Kind.TRANSIENT: 14, Kind.THROTTLING: 5}
+COSTS: Final[Mapping[FailureKind, int]] = {FailureKind.TRANSIENT: 14, FailureKind.THROTTLING: 5}
 
 
-def classify(error: SecretsError) -> Kind:
+def classify(error: SecretsError) -> FailureKind:
     """TRANSIENT, THROTTLING or FINAL (another try would end alike)."""
     if isinstance(error, Throttled):
-        return Kind.THROTTLING
+        return FailureKind.THROTTLING
     if isinstance(error, TlsFailed):
-        return Kind.FINAL
+        return FailureKind.FINAL
     if isinstance(error, ConnectionFailed | RequestFailed | BodyReadFailed | BackendTimeout):
-        return Kind.TRANSIENT
+        return FailureKind.TRANSIENT
     if isinstance(error, StoreFailure | InvalidAnswer) and (
         error.status in _TRANSIENT_STATUS or error.aws_code in TRANSIENT_CODES
     ):
-        return Kind.TRANSIENT
-    return Kind.FINAL
+        return FailureKind.TRANSIENT
+    return FailureKind.FINAL
 
 
 def pause_before(
@@ -90,7 +90,7 @@ def pause_before(
     could not end before *deadline*, on the clock of *now*, if it takes *needs* seconds.
     """
     kind = classify(error)
-    if kind is Kind.FINAL or attempt >= max_attempts:
+    if kind is FailureKind.FINAL or attempt >= max_attempts:
         return None
     pause = _jittered(kind.value, attempt, dice)
     # int() reads other alphabets' digits too, and `isdecimal` lets only those through that it can read.

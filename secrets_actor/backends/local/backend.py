@@ -26,19 +26,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
 from secrets_actor.clock import now, utc_now
+from secrets_actor.domain.diagnosis import Finding
 from secrets_actor.domain.errors import SecretsError, StoreUnavailable
-from secrets_actor.domain.findings import Finding
 from secrets_actor.domain.operations import Operation
-from secrets_actor.domain.ports import Answer, BackendKit, CallContext
+from secrets_actor.domain.ports import Answer, BackendFactory, CallContext
 from secrets_actor.domain.semantics import Look, perform
 from secrets_actor.forks import loading, pauses
 from secrets_actor.paths import absolute
 
 if TYPE_CHECKING:
     from secrets_actor.backends.local.master_key import MasterKeySource
-    from secrets_actor.backends.local.opened import Opened
-    from secrets_actor.backends.local.shelf import LocalShelf
-    from secrets_actor.domain.semantics.shelf import Shelf
+    from secrets_actor.backends.local.open_store import OpenStore
+    from secrets_actor.backends.local.sqlite_records import SqliteRecords
+    from secrets_actor.domain.semantics.records_port import Records
 
 T = TypeVar("T")
 # Who makes a store where there is none: the first operation that has something to keep, the start of the system, or
@@ -53,7 +53,7 @@ SWEEP: Final = 0.1
 _inherited: Final[set[Path]] = set()
 
 
-def kit(
+def local_backend_factory(
     *,
     path: Path,
     recovery_window: int,
@@ -62,7 +62,7 @@ def kit(
     seconds: Callable[[], float] = now,
     makes: Makes = "first_write",
     on_made: OnMade = lambda _folder, _key: None,
-) -> BackendKit:
+) -> BackendFactory:
     """How runtime opens the local store: *path* is its folder (`~` goes), *recovery_window* the days a soft delete
     lasts unless it says otherwise, *key* where its master key comes from (None: the key file in the folder). Touches no
     file; the folder's place is fixed now, whatever becomes of the working directory. *wall_clock* dates what is
@@ -87,11 +87,11 @@ def kit(
 
     def examine(deadline: float, _prefix: str) -> Iterable[Finding]:
         with loading():
-            from secrets_actor.backends.local import examination
+            from secrets_actor.backends.local import diagnose
 
-        return examination.examine(folder, wall_clock(), deadline, key, makes=makes != "never")
+        return diagnose.diagnose(folder, wall_clock(), deadline, key, makes=makes != "never")
 
-    return BackendKit(NAME, connect, examine=examine, prepare=prepare if makes == "start" else None)
+    return BackendFactory(NAME, connect, examine=examine, prepare=prepare if makes == "start" else None)
 
 
 class LocalBackend:
@@ -110,17 +110,17 @@ class LocalBackend:
     ) -> None:
         # Here and not at the top: sqlite3 and cryptography are loaded by who connects, not by who imports.
         with loading():
-            from secrets_actor.backends.local import opening, shelf
+            from secrets_actor.backends.local import open_store, sqlite_records
             from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
 
-        self._opening, self._shelves, self._key = opening, shelf, key or KeyFile(folder / KEY_NAME)
+        self._opening, self._records_module, self._key = open_store, sqlite_records, key or KeyFile(folder / KEY_NAME)
         self._makes, self._on_made = makes, on_made
         self._folder, self._recovery_window = folder, recovery_window
         self._wall_clock, self._seconds = wall_clock, seconds
-        self._database = folder / opening.DATABASE_NAME
+        self._database = folder / open_store.DATABASE_NAME
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        self._opened: Opened | None = None
+        self._opened: OpenStore | None = None
         pauses(self)
 
     @property
@@ -141,7 +141,7 @@ class LocalBackend:
             if self._closed.is_set():
                 self.close()
 
-    def on_shelf(self, work: Callable[[LocalShelf], T], deadline: float, *, writes: bool) -> T:
+    def with_records(self, work: Callable[[SqliteRecords], T], deadline: float, *, writes: bool) -> T:
         """What *work* returns, in one transaction: for who looks after the whole store. It may be run twice, should the
         keys change. Raises what `perform` raises."""
         with self._lock:
@@ -207,9 +207,9 @@ class LocalBackend:
         opened = self._open(deadline)
         new_id = str(uuid.uuid4()) if operation.writes else ""  # a read makes no version
 
-        def work(shelf: Shelf, over: datetime | None = None) -> object:
+        def work(records: Records, over: datetime | None = None) -> object:
             return perform(
-                shelf,
+                records,
                 operation,
                 look.at,
                 new_id=new_id,
@@ -220,19 +220,19 @@ class LocalBackend:
             )
 
         if opened is None:
-            with contextlib.suppress(self._shelves.NothingToKeepIn):
-                return work(self._shelves.NoShelf())
+            with contextlib.suppress(self._records_module.NothingToKeepIn):
+                return work(self._records_module.NoRecords())
             opened = self._open(deadline, makes=True)
             assert opened is not None
         carry_out = opened.write if operation.writes else opened.read
         try:
-            return carry_out(lambda shelf: work(shelf, shelf.over(look)), deadline)
+            return carry_out(lambda records: work(records, records.over(look)), deadline)
         finally:
             # The operation has its answer already, so failing here is no error.
             with contextlib.suppress(SecretsError):
                 opened.sweep(look, min(deadline, now() + SWEEP))
 
-    def _open(self, deadline: float, *, makes: bool = False) -> Opened | None:
+    def _open(self, deadline: float, *, makes: bool = False) -> OpenStore | None:
         """The store; None when there is none, and it is not to be made now."""
         opening, folder, key = self._opening, self._folder, self._key
         if self._opened is not None and self._opened.identity != opening.identity(self._database, key):

@@ -2,10 +2,10 @@
 
 Rule 1: the whole file is read and verified before anything is changed, and then read again: a file that is damaged
         at its end has changed nothing.
-Rule 2: an import is all or nothing: it runs in the one transaction that the shelf is.
+Rule 2: an import is all or nothing: it runs in the one transaction that the records are.
 Rule 3: a secret that is there is replaced only if that is asked for; all that are in the way are told at once.
 Rule 4: what is past its recovery window is not exported, nor imported. Where it is there still it is in the way as any
-        other: the wall clock may be wrong (`domain/semantics/deletion.py`).
+        other: the wall clock may be wrong (`domain/semantics/values.py`).
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
-from secrets_actor.backends.local.export_record import NoRecord, Record, decode, encode
-from secrets_actor.backends.local.new_file import existing_file, new_file
+from secrets_actor.backends.local.export_format import NoRecord, Record, decode, encode
+from secrets_actor.backends.local.export_key import ExportKey
+from secrets_actor.backends.local.files import existing_file, new_file
 from secrets_actor.backends.local.sealed_file import Sealed, Sealing
-from secrets_actor.backends.local.sealed_lock import Lock
 from secrets_actor.domain.errors import SecretExists
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.domain.semantics.entry import Entry
-from secrets_actor.domain.semantics.shelf import Shelf
+from secrets_actor.domain.semantics.records_port import Records
 from secrets_actor.records import dataclass
 
 # How many names a message tells.
@@ -41,7 +41,7 @@ class Imported:
 
 
 class Readable(Protocol):
-    """What an export reads: a shelf, or what can be read of one. Values are asked for entry by entry."""
+    """What an export reads: records, or what can be read of one. Values are asked for entry by entry."""
 
     def every(self) -> Iterable[Entry]:
         """All entries."""
@@ -57,60 +57,62 @@ def tell_nobody(_entry: Entry) -> None:
     """For those who need not hear of each secret."""
 
 
-def export(shelf: Readable, sink: BinaryIO, lock: Lock, now: datetime, path: str, told: Told = tell_nobody) -> int:
-    """Write all secrets to *sink*, sealed; how many. *told* hears of each. Raises what the shelf raises, and what
+def export(
+    records: Readable, sink: BinaryIO, export_key: ExportKey, now: datetime, path: str, told: Told = tell_nobody
+) -> int:
+    """Write all secrets to *sink*, sealed; how many. *told* hears of each. Raises what the records raise, and what
     `Sealing` does."""
-    sealing, count = Sealing(sink, lock, path), 0
-    for entry in shelf.every():
+    sealing, count = Sealing(sink, export_key, path), 0
+    for entry in records.every():
         if not _is_over(entry, now):
-            sealing.write(encode(entry, lambda version_id, of=entry: shelf.value(of, version_id)))  # type: ignore[misc]
+            sealing.write(encode(entry, lambda version_id, of=entry: records.value(of, version_id)))  # type: ignore[misc]
             told(entry)
             count += 1
     sealing.finish()
     return count
 
 
-def export_to(path: Path, shelf: Readable, lock: Lock, now: datetime, told: Told = tell_nobody) -> int:
+def export_to(path: Path, records: Readable, export_key: ExportKey, now: datetime, told: Told = tell_nobody) -> int:
     """Export to a new file at *path*, which is there when all is in it. Raises `ExportFileError`, too."""
     with new_file(path) as sink:
-        return export(shelf, sink, lock, now, str(path), told)
+        return export(records, sink, export_key, now, str(path), told)
 
 
 @contextmanager
-def opened(path: Path, lock: Lock) -> Iterator[Sealed]:
+def opened_export(path: Path, export_key: ExportKey) -> Iterator[Sealed]:
     """The export at *path*. Raises `ExportFileError`, `ExportDamaged`, `WrongExportKey`."""
     with existing_file(path) as source:
-        yield Sealed(source, lock, str(path))
+        yield Sealed(source, export_key, str(path))
 
 
 def import_(
-    source: Sealed, shelf: Shelf, now: datetime, *, overwrite: bool = False, told: Told = tell_nobody
+    source: Sealed, records: Records, now: datetime, *, overwrite: bool = False, told: Told = tell_nobody
 ) -> Imported:
-    """Put all secrets of *source* on the shelf; can be run again, should the transaction be. *told* hears of each.
+    """Put all secrets of *source* into the records; can be run again, should the transaction be. *told* hears of each.
     Raises `ExportDamaged`, and `SecretExists` if there are any of these names and they are not to be *overwrite*-n."""
-    names = [one.entry.name for one in _records(source, shelf.arn_prefix)]
+    names = [one.entry.name for one in _records(source, records.arn_prefix)]
     if len(set(names)) != len(names):
         raise source.damaged("it has a secret twice")
     if not overwrite:
-        _refuse_present([name for name in names if _present(shelf, name)])
+        _refuse_present([name for name in names if _present(records, name)])
     replaced = expired = 0
-    for record in _records(source, shelf.arn_prefix):
+    for record in _records(source, records.arn_prefix):
         if _is_over(record.entry, now):
             expired += 1
             continue
-        replaced += _put(shelf, record, now)
+        replaced += _put(records, record, now)
         told(record.entry)
     return Imported(len(names) - expired, replaced, expired)
 
 
-def _put(shelf: Shelf, record: Record, now: datetime) -> bool:
+def _put(records: Records, record: Record, now: datetime) -> bool:
     """Put it there; whether another one was."""
-    found = shelf.find(record.entry.name)
+    found = records.find(record.entry.name)
     if found is not None:
-        shelf.remove(found)
-    shelf.keep(record.entry)
+        records.remove(found)
+    records.keep(record.entry)
     for version_id, value in record.values.items():
-        shelf.put_value(record.entry, version_id, value)
+        records.put_value(record.entry, version_id, value)
     return found is not None and not _is_over(found, now)
 
 
@@ -125,9 +127,9 @@ def _records(source: Sealed, arn_prefix: str) -> Iterator[Record]:
         yield record
 
 
-def _present(shelf: Shelf, name: str) -> bool:
+def _present(records: Records, name: str) -> bool:
     """Whether it is there, its window over or not: the clock may be wrong, and what is replaced is gone."""
-    return shelf.find(name) is not None
+    return records.find(name) is not None
 
 
 def _is_over(entry: Entry, now: datetime) -> bool:

@@ -1,13 +1,18 @@
 """Files that come into being once, whole, and for us alone."""
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import os
 import secrets
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
+from secrets_actor.domain.errors import ExportFileError
 from secrets_actor.paths import give
 
 FILE_MODE: Final = 0o600
@@ -70,3 +75,70 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+_TAKEN: Final = "is there already: give another name, or move it away"
+
+
+def check_is_new(path: Path) -> None:
+    """Raise `ExportFileError` for a name that is taken."""
+    if os.path.lexists(path):
+        raise ExportFileError(f"{path} {_TAKEN}", path=str(path))
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, mode 0600 from its creation, under another name in the same folder; when the `with` ends well
+    it is synced and linked to *path*, which fails when that name is taken. Else nothing is left of it.
+
+    Raises `ExportFileError` for a name that is taken, and for a folder or disk that does not take it.
+    """
+    problem: str | None = None
+    try:
+        check_is_new(path)  # before the work is done
+        with _beside(path) as file:
+            yield file
+    except FileExistsError:
+        problem = _TAKEN
+    except OSError as error:
+        problem = f"cannot be written ({error.strerror}); give a path on a disk with room that this user may write to"
+    if problem is not None:
+        raise ExportFileError(f"{path} {problem}", path=str(path))
+
+
+@contextmanager
+def existing_file(path: Path) -> Iterator[BinaryIO]:
+    """The plain file at *path*, to read. Raises `ExportFileError`."""
+    problem: str | None = None
+    try:
+        # Not blocking, so that a FIFO cannot hang us.
+        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                yield file
+            else:
+                problem = "it is no plain file"
+    except OSError as error:
+        problem = error.strerror
+    if problem is not None:
+        raise ExportFileError(f"{path} cannot be read ({problem}); give the path of an export", path=str(path))
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[BinaryIO]:
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        with open(os.open(fresh, flags, FILE_MODE), "wb") as file:
+            make_ours(file.fileno(), path.parent)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(fresh, path)
+    finally:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

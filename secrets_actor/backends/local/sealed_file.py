@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from secrets_actor.backends.local.keys import costs
+from secrets_actor.backends.local.export_key import KEY, KINDS, PASSPHRASE, ExportKey
+from secrets_actor.backends.local.keys import scrypt
 from secrets_actor.backends.local.master_key import KEY_BYTES, Derivation
-from secrets_actor.backends.local.sealed_lock import KEY, KINDS, PASSPHRASE, Lock
 from secrets_actor.domain.errors import ExportDamaged, ExportFileError, WrongExportKey
 
 MAGIC: Final = b"secrets_actor sealed file\n"
@@ -47,11 +47,11 @@ class Sealing:
     """Writes a sealed file to *sink*, which is none before `finish`; *path* is for messages. Raises `OSError`s of the
     sink, and `ExportFileError` where there is no memory for scrypt."""
 
-    def __init__(self, sink: BinaryIO, lock: Lock, path: str) -> None:
+    def __init__(self, sink: BinaryIO, export_key: ExportKey, path: str) -> None:
         self._sink, self._number, self._rest = sink, 0, bytearray()
-        n, r, p = lock.costs if lock.kind == PASSPHRASE else (0, 0, 0)
+        n, r, p = export_key.costs if export_key.kind == PASSPHRASE else (0, 0, 0)
         derivation = Derivation(os.urandom(_SALT_BYTES), n, r, p)
-        begun = _begun(lock, derivation)
+        begun = _begun(export_key, derivation)
         if begun is None:
             raise _starved(path, derivation)
         header, self._aead = begun
@@ -79,13 +79,13 @@ class Sealed:
     """A sealed file in *source*, which can seek; *path* is for messages. Unlocked when it is made: raises
     `ExportDamaged`, `WrongExportKey`, `ExportFileError` for a newer format, and `OSError`s of the source."""
 
-    def __init__(self, source: BinaryIO, lock: Lock, path: str) -> None:
+    def __init__(self, source: BinaryIO, export_key: ExportKey, path: str) -> None:
         self._source, self.path = source, path
         header = source.read(HEADER_BYTES)
         kind, derivation, check = self._how(header)
-        if kind != lock.kind:
+        if kind != export_key.kind:
             raise WrongExportKey(f"{path} is sealed with {KINDS[kind]}: give that", path=path)
-        aead = _unlocked(lock, derivation, check, header)
+        aead = _unlocked(export_key, derivation, check, header)
         if aead is _WRONG:
             raise WrongExportKey(f"{path} is sealed with another {KINDS[kind][2:]}: give that one", path=path)
         if aead is _NO_MEMORY:
@@ -106,7 +106,7 @@ class Sealed:
         if len(header) != HEADER_BYTES or not hmac.compare_digest(hashlib.sha256(above).digest(), total):
             raise self.damaged("its header is cut off or changed")
         kind, n, r, p, salt, check = _HOW.unpack_from(above, start + 1)
-        if kind not in KINDS or (kind == PASSPHRASE and costs.objection(Derivation(salt, n, r, p)) is not None):
+        if kind not in KINDS or (kind == PASSPHRASE and scrypt.objection(Derivation(salt, n, r, p)) is not None):
             raise self.damaged("its header asks for what no header of ours does")
         return kind, Derivation(salt, n, r, p), check
 
@@ -160,30 +160,30 @@ def _nonce(number: int, last: bool) -> bytes:
     return number.to_bytes(_NONCE_BYTES - 1, "big") + bytes((last,))
 
 
-def _outer_key(lock: Lock, derivation: Derivation) -> bytes | None:
+def _outer_key(export_key: ExportKey, derivation: Derivation) -> bytes | None:
     """The key that wraps; None where there is no memory to make it."""
-    if lock.kind == KEY:
-        return hmac.digest(lock.secret, b"secrets_actor export 1: " + derivation.salt, "sha256")
+    if export_key.kind == KEY:
+        return hmac.digest(export_key.secret, b"secrets_actor export 1: " + derivation.salt, "sha256")
     n, r, p = derivation.n, derivation.r, derivation.p
-    room = costs.memory(derivation)
+    room = scrypt.memory(derivation)
     try:
-        return hashlib.scrypt(lock.secret, salt=derivation.salt, n=n, r=r, p=p, maxmem=room, dklen=KEY_BYTES)
+        return hashlib.scrypt(export_key.secret, salt=derivation.salt, n=n, r=r, p=p, maxmem=room, dklen=KEY_BYTES)
     except (ValueError, MemoryError):  # OpenSSL's word for no memory is a ValueError
         return None
 
 
 def _starved(path: str, derivation: Derivation) -> ExportFileError:
-    wanted = f"scrypt wants {costs.memory(derivation) // 2**20:,} MiB of memory to make a key of the passphrase"
+    wanted = f"scrypt wants {scrypt.memory(derivation) // 2**20:,} MiB of memory to make a key of the passphrase"
     return ExportFileError(f"{path} cannot be sealed or opened: {wanted}; give this process as much", path=path)
 
 
-def _begun(lock: Lock, derivation: Derivation) -> tuple[bytes, AESGCM] | None:
+def _begun(export_key: ExportKey, derivation: Derivation) -> tuple[bytes, AESGCM] | None:
     """The header of a new file, and what seals its chunks; None without memory. Raises nothing: rule 4."""
-    outer, file_key = _outer_key(lock, derivation), os.urandom(KEY_BYTES)
+    outer, file_key = _outer_key(export_key, derivation), os.urandom(KEY_BYTES)
     if outer is None:
         return None
     n, r, p = derivation.n, derivation.r, derivation.p
-    how = MAGIC + bytes((FORMAT,)) + _HOW.pack(lock.kind, n, r, p, derivation.salt, _check(outer))
+    how = MAGIC + bytes((FORMAT,)) + _HOW.pack(export_key.kind, n, r, p, derivation.salt, _check(outer))
     nonce = os.urandom(_NONCE_BYTES)
     above = how + _WRAPPED.pack(nonce, AESGCM(_derived(outer, b"wrap")).encrypt(nonce, file_key, how))
     header = above + hashlib.sha256(above).digest()
@@ -202,9 +202,9 @@ def _stream(file_key: bytes, header: bytes) -> AESGCM:
     return AESGCM(HKDF(SHA256(), KEY_BYTES, None, b"secrets_actor export 1: chunks" + header).derive(file_key))
 
 
-def _unlocked(lock: Lock, derivation: Derivation, check: bytes, header: bytes) -> AESGCM | str:
+def _unlocked(export_key: ExportKey, derivation: Derivation, check: bytes, header: bytes) -> AESGCM | str:
     """What opens the chunks, or what is wrong. Raises nothing: rule 4."""
-    outer = _outer_key(lock, derivation)
+    outer = _outer_key(export_key, derivation)
     if outer is None:
         return _NO_MEMORY
     if not hmac.compare_digest(_check(outer), check):

@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from secrets_actor.backends.local.envelope import Master, StoreKey
-from secrets_actor.backends.local.header import (
+from secrets_actor.backends.local.schema import DamagedRow
+from secrets_actor.backends.local.store_header import (
     STORE_ID_BYTES,
     WrappedKey,
     header,
@@ -24,17 +25,16 @@ from secrets_actor.backends.local.header import (
     store_id_in,
     wrapped_key,
 )
-from secrets_actor.backends.local.schema import DamagedRow
 from secrets_actor.domain.errors import WrongKey
 from secrets_actor.records import dataclass
 
 if TYPE_CHECKING:
     from secrets_actor.backends.local.master_key import Derivation, MasterKeySource
-    from secrets_actor.backends.local.rows import Rows
+    from secrets_actor.backends.local.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True)
-class Lock:
+class WrappedKeys:
     """What is needed to open a store, but for the master key. `damaged` rows of keys are left out of `keys`."""
 
     store_id: bytes
@@ -52,76 +52,78 @@ class Lock:
 @dataclass(frozen=True, slots=True)
 class Keys:
     """A store's keys, unlocked: the newest first, which seals; all open. `master` is the check value of what unlocked
-    them, `lock` what they were unlocked from."""
+    them, `wrapped_keys` what they were unlocked from."""
 
     store_id: bytes
     epoch: int
     master: bytes
     newest: StoreKey
     all: Mapping[int, StoreKey]
-    lock: Lock
+    wrapped_keys: WrappedKeys
 
 
-def read_lock(rows: Rows) -> Lock:
+def read_wrapped_keys(transaction: Transaction) -> WrappedKeys:
     """What is in the store. Raises `DamagedRow` and `NotOurs`."""
-    found = rows.one("SELECT value FROM meta WHERE name = 'header'")
+    found = transaction.one("SELECT value FROM meta WHERE name = 'header'")
     store_id = store_id_in(None if found is None else found[0])
-    keys = [wrapped_key(row) for row in rows.all("SELECT id, master, derivation, wrapped, sum FROM keys ORDER BY id")]
+    keys = [
+        wrapped_key(row) for row in transaction.all("SELECT id, master, derivation, wrapped, sum FROM keys ORDER BY id")
+    ]
     good = tuple(key for key in keys if key is not None)
-    if not good or rows.one("SELECT value FROM meta WHERE name = 'keys'") != (_which(rows),):
+    if not good or transaction.one("SELECT value FROM meta WHERE name = 'keys'") != (_which(transaction),):
         raise DamagedRow  # without one of the keys, what it finds would seem not to be there
-    return Lock(store_id, read_epoch(rows), good, len(keys) - len(good))
+    return WrappedKeys(store_id, read_epoch(transaction), good, len(keys) - len(good))
 
 
-def read_epoch(rows: Rows) -> int:
+def read_epoch(transaction: Transaction) -> int:
     """The epoch. Raises `DamagedRow`."""
-    match rows.one("SELECT value FROM meta WHERE name = 'epoch'"):
+    match transaction.one("SELECT value FROM meta WHERE name = 'epoch'"):
         case (int(epoch),):
             return epoch
     raise DamagedRow
 
 
-def unlock(lock: Lock, source: MasterKeySource) -> Keys:
+def unlock(wrapped_keys: WrappedKeys, source: MasterKeySource) -> Keys:
     """The keys, by what is in *source*. Raises what that raises, `KeyFileError` where it has none, `WrongKey`, and
     `DamagedRow`."""
-    master = master_of(lock, source)
+    master = master_of(wrapped_keys, source)
     if master is None:
-        if lock.damaged:
+        if wrapped_keys.damaged:
             raise DamagedRow
-        raise wrong_key(source, lock)
-    return unlocked(lock, master)
+        raise wrong_key(source, wrapped_keys)
+    return unlocked(wrapped_keys, master)
 
 
-def unlocked(lock: Lock, master: Master) -> Keys:
+def unlocked(wrapped_keys: WrappedKeys, master: Master) -> Keys:
     """The keys, by a master key that has wrapped some of them. Raises `DamagedRow`."""
-    opened = {key.id: master.unwrap(key.id, key.wrapped) for key in lock.keys if key.master == master.check}
+    opened = {key.id: master.unwrap(key.id, key.wrapped) for key in wrapped_keys.keys if key.master == master.check}
     keys = {key_id: key for key_id, key in opened.items() if key is not None}
-    if len(keys) != len({key.id for key in lock.keys}):
+    if len(keys) != len({key.id for key in wrapped_keys.keys}):
         raise DamagedRow
     newest_first = dict(sorted(keys.items(), reverse=True))
-    return Keys(lock.store_id, lock.epoch, master.check, keys[max(keys)], newest_first, lock)
+    return Keys(wrapped_keys.store_id, wrapped_keys.epoch, master.check, keys[max(keys)], newest_first, wrapped_keys)
 
 
-def still(known: Keys, lock: Lock) -> Keys | None:
+def still(known: Keys, wrapped_keys: WrappedKeys) -> Keys | None:
     """The keys of a store whose keys have changed, without a master key: None when one of them is not *known*."""
-    ids = {key.id for key in lock.keys}
-    if lock.store_id != known.store_id or lock.damaged or not ids <= known.all.keys():
+    ids = {key.id for key in wrapped_keys.keys}
+    if wrapped_keys.store_id != known.store_id or wrapped_keys.damaged or not ids <= known.all.keys():
         return None
     left = {key_id: key for key_id, key in known.all.items() if key_id in ids}
-    return Keys(lock.store_id, lock.epoch, known.master, left[max(ids)], left, lock)
+    return Keys(wrapped_keys.store_id, wrapped_keys.epoch, known.master, left[max(ids)], left, wrapped_keys)
 
 
-def master_of(lock: Lock, source: MasterKeySource) -> Master | None:
+def master_of(wrapped_keys: WrappedKeys, source: MasterKeySource) -> Master | None:
     """The master key that is in *source*; None for one that has wrapped no key of this store. Raises what the source
     raises, and `KeyFileError` where it has none."""
-    kinds = {key.derivation is not None for key in lock.keys}
+    kinds = {key.derivation is not None for key in wrapped_keys.keys}
     if (source.kind == "passphrase") not in kinds:  # nothing from there can be right, whether it is there or not
-        raise wrong_key(source, lock)
+        raise wrong_key(source, wrapped_keys)
     there = False
     for load in (source.load, source.load_next):  # the next one: a change of keys broke off
-        for derivation in lock.derivations:
-            master = _master(load, derivation, lock.store_id)
-            if master is not None and any(one.master == master.check for one in lock.keys):
+        for derivation in wrapped_keys.derivations:
+            master = _master(load, derivation, wrapped_keys.store_id)
+            if master is not None and any(one.master == master.check for one in wrapped_keys.keys):
                 return master
             there = there or master is not None
     if not there:
@@ -152,10 +154,10 @@ def new_store(key: bytes, derivation: Derivation | None) -> NewStore:
     return NewStore(header(store_id), master, new_key(master, derivation, after=0))
 
 
-def make(rows: Rows, made: NewStore) -> None:
+def make(transaction: Transaction, made: NewStore) -> None:
     """Put the header and the first key of a new store into its empty tables."""
-    rows.do("INSERT INTO meta (name, value) VALUES ('header', ?)", made.header)
-    add(rows, made.key)
+    transaction.do("INSERT INTO meta (name, value) VALUES ('header', ?)", made.header)
+    add(transaction, made.key)
 
 
 def new_key(master: Master, derivation: Derivation | None, *, after: int) -> WrappedKey:
@@ -164,35 +166,37 @@ def new_key(master: Master, derivation: Derivation | None, *, after: int) -> Wra
     return WrappedKey(key_id, master.check, derivation, master.new_key(key_id))
 
 
-def add(rows: Rows, *keys: WrappedKey) -> None:
+def add(transaction: Transaction, *keys: WrappedKey) -> None:
     """Put wrapped keys into the store, in the place of those of the same id and master."""
     for key in keys:
-        rows.do("INSERT OR REPLACE INTO keys (id, master, derivation, wrapped, sum) VALUES (?, ?, ?, ?, ?)", *key.row())
-    new_epoch(rows)
+        transaction.do(
+            "INSERT OR REPLACE INTO keys (id, master, derivation, wrapped, sum) VALUES (?, ?, ?, ?, ?)", *key.row()
+        )
+    new_epoch(transaction)
 
 
-def new_epoch(rows: Rows) -> None:
+def new_epoch(transaction: Transaction) -> None:
     """Let all who have the store open look at its keys again, and note which there are."""
-    for name, value in (("epoch", secrets.randbits(62)), ("keys", _which(rows))):
-        rows.do("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", name, value)
+    for name, value in (("epoch", secrets.randbits(62)), ("keys", _which(transaction))):
+        transaction.do("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", name, value)
 
 
-def _which(rows: Rows) -> bytes:
-    return ids_sum([key_id for (key_id,) in rows.all("SELECT DISTINCT id FROM keys")])
+def _which(transaction: Transaction) -> bytes:
+    return ids_sum([key_id for (key_id,) in transaction.all("SELECT DISTINCT id FROM keys")])
 
 
-def unfinished(lock: Lock) -> str | None:
+def unfinished(wrapped_keys: WrappedKeys) -> str | None:
     """What change of keys is under way, or broke off: what to do about it."""
-    if len({key.master for key in lock.keys}) > 1:
+    if len({key.master for key in wrapped_keys.keys}) > 1:
         return "a change of the master key: run secrets-actor store rekey again"
-    if len({key.id for key in lock.keys}) > 1:
+    if len({key.id for key in wrapped_keys.keys}) > 1:
         return "a change of all keys: run secrets-actor store rekey --deep again"
     return None
 
 
-def wrong_key(source: MasterKeySource, lock: Lock | None = None) -> WrongKey:
-    """The error for a key that does not fit; *lock*: what it does not fit."""
-    sealed, given = _sealed_with(lock), source.kind == "passphrase"
+def wrong_key(source: MasterKeySource, wrapped_keys: WrappedKeys | None = None) -> WrongKey:
+    """The error for a key that does not fit; *wrapped_keys*: what it does not fit."""
+    sealed, given = _sealed_with(wrapped_keys), source.kind == "passphrase"
     if sealed == {True} and not given:
         told = (
             f"this store is sealed with a passphrase, and the key is looked for in {source}: type the passphrase with "
@@ -212,6 +216,6 @@ def wrong_key(source: MasterKeySource, lock: Lock | None = None) -> WrongKey:
     return WrongKey(told, path=str(source))
 
 
-def _sealed_with(lock: Lock | None) -> set[bool]:
+def _sealed_with(wrapped_keys: WrappedKeys | None) -> set[bool]:
     """Whether by a passphrase, by a key, or while that is changed, by both."""
-    return set() if lock is None else {key.derivation is not None for key in lock.keys}
+    return set() if wrapped_keys is None else {key.derivation is not None for key in wrapped_keys.keys}

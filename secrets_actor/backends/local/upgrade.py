@@ -10,20 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from secrets_actor.backends.local import head, schema, store_keys
+from secrets_actor.backends.local import entry_codec, schema, store_keys
+from secrets_actor.backends.local.entry_cache import EntryCache
 from secrets_actor.backends.local.envelope import Cipher
-from secrets_actor.backends.local.heads import Heads
-from secrets_actor.backends.local.rows import version
 from secrets_actor.backends.local.schema import DamagedRow
-from secrets_actor.backends.local.shelf import LocalShelf
+from secrets_actor.backends.local.sqlite_records import SqliteRecords
+from secrets_actor.backends.local.transaction import version
 from secrets_actor.domain.errors import DecryptionFailed, InvalidSecretValue, KeySourceError
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.domain.semantics.entry import Entry, Version
 
 if TYPE_CHECKING:
     from secrets_actor.backends.local.master_key import MasterKeySource
-    from secrets_actor.backends.local.rows import Rows
-    from secrets_actor.backends.local.store import Store
+    from secrets_actor.backends.local.sqlite_store import Store
+    from secrets_actor.backends.local.transaction import Transaction
 
 _FORMAT: Final = 1
 _OLD: Final = ("meta", "secrets", "versions", "stages")
@@ -40,7 +40,7 @@ def upgrade(store: Store, source: MasterKeySource, deadline: float) -> None:
     made = _made(source)
     if made is None:
         raise source.missing()
-    if store.write(lambda rows: _upgrade(rows, *made, source), deadline):
+    if store.write(lambda transaction: _upgrade(transaction, *made, source), deadline):
         store.clear_log(deadline)
 
 
@@ -56,60 +56,64 @@ def _made(source: MasterKeySource) -> tuple[Cipher, store_keys.NewStore] | None:
     return None if key is None else (Cipher(key, _FORMAT), store_keys.new_store(key, None))
 
 
-def _upgrade(rows: Rows, cipher: Cipher, made: store_keys.NewStore, source: MasterKeySource) -> bool:
-    if version(rows) != schema.FORMER:
+def _upgrade(transaction: Transaction, cipher: Cipher, made: store_keys.NewStore, source: MasterKeySource) -> bool:
+    if version(transaction) != schema.FORMER:
         return False
-    check = rows.one("SELECT value FROM meta WHERE name = 'key_check'")
-    if check is None and rows.one("SELECT 1 FROM secrets LIMIT 1") is not None:
+    check = transaction.one("SELECT value FROM meta WHERE name = 'key_check'")
+    if check is None and transaction.one("SELECT 1 FROM secrets LIMIT 1") is not None:
         raise DamagedRow
     if check is not None and cipher.open(check[0], _bound_to("key check")) != _KNOWN:
         raise store_keys.wrong_key(source)
     for index in ("scheduled", "labels"):
-        rows.do(f"DROP INDEX {index}")
+        transaction.do(f"DROP INDEX {index}")
     for table in _OLD:
-        rows.do(f"ALTER TABLE {table} RENAME TO old_{table}")
+        transaction.do(f"ALTER TABLE {table} RENAME TO old_{table}")
     for statement in schema.TABLES:
-        rows.do(statement)
-    store_keys.make(rows, made)
-    shelf = LocalShelf(rows, store_keys.unlocked(store_keys.read_lock(rows), made.master), Heads())
-    for secret in rows.each(
+        transaction.do(statement)
+    store_keys.make(transaction, made)
+    records = SqliteRecords(
+        transaction, store_keys.unlocked(store_keys.read_wrapped_keys(transaction), made.master), EntryCache()
+    )
+    for secret in transaction.each(
         "SELECT id, name, suffix, description, created_at, changed_at, deletion_date FROM old_secrets"
     ):
-        _carry_over(rows, cipher, shelf, secret)
+        _carry_over(transaction, cipher, records, secret)
     for table in reversed(_OLD):  # those that point to others first
-        rows.do(f"DROP TABLE old_{table}")
+        transaction.do(f"DROP TABLE old_{table}")
     return True
 
 
-def _carry_over(rows: Rows, cipher: Cipher, shelf: LocalShelf, row: tuple[object, ...]) -> None:
+def _carry_over(transaction: Transaction, cipher: Cipher, records: SqliteRecords, row: tuple[object, ...]) -> None:
     match row:
         case (int(secret), str(name), str(suffix), None | str() as description, created, changed, deletion):
             versions, values, ids = [], {}, {}
-            for number, one, value in _versions(rows, cipher, secret, name):
+            for number, one, value in _versions(transaction, cipher, secret, name):
                 versions.append(one)
                 values[one.id], ids[number] = value, one.id
             entry = Entry(
                 name,
-                head.arn(name, suffix),
-                head.moment(created),
-                head.moment(changed),
+                entry_codec.arn(name, suffix),
+                entry_codec.moment(created),
+                entry_codec.moment(changed),
                 description,
                 {},
-                None if deletion is None else head.moment(deletion),
+                None if deletion is None else entry_codec.moment(deletion),
                 None,
                 tuple(versions),
-                _stages(rows, secret, ids),
+                _stages(transaction, secret, ids),
             )
         case _:
             raise DamagedRow
-    shelf.keep(entry)
+    records.keep(entry)
     for version_id, value in values.items():
-        shelf.put_value(entry, version_id, value)
+        records.put_value(entry, version_id, value)
 
 
-def _versions(rows: Rows, cipher: Cipher, secret: int, name: str) -> Iterator[tuple[int, Version, SecretValue]]:
+def _versions(
+    transaction: Transaction, cipher: Cipher, secret: int, name: str
+) -> Iterator[tuple[int, Version, SecretValue]]:
     """Number, version and value of each, the oldest first."""
-    found = rows.all(
+    found = transaction.all(
         "SELECT id, version_id, kind, sealed, created_at, made_secret FROM old_versions WHERE secret = ? ORDER BY id",
         secret,
     )
@@ -123,14 +127,14 @@ def _versions(rows: Rows, cipher: Cipher, secret: int, name: str) -> Iterator[tu
                         "exchanged; the store stays as the earlier release wrote it: delete or set the secret with "
                         "that one, or bring the store back from a copy"
                     )
-                yield number, Version(version_id, head.moment(created), bool(made_secret)), value
+                yield number, Version(version_id, entry_codec.moment(created), bool(made_secret)), value
             case _:
                 raise DamagedRow
 
 
-def _stages(rows: Rows, secret: int, ids: dict[int, str]) -> dict[str, str]:
+def _stages(transaction: Transaction, secret: int, ids: dict[int, str]) -> dict[str, str]:
     stages = {}
-    for stage, number in rows.all("SELECT stage, version FROM old_stages WHERE secret = ?", secret):
+    for stage, number in transaction.all("SELECT stage, version FROM old_stages WHERE secret = ?", secret):
         if not isinstance(stage, str) or number not in ids:
             raise DamagedRow
         stages[stage] = ids[number]

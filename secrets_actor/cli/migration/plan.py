@@ -37,7 +37,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Snapshot:
     """A secret as it was seen in a store. `current` is None for one that was made without a value."""
 
     current: Held | None
@@ -95,7 +95,7 @@ class Write:
 
 
 @dataclass(frozen=True, slots=True)
-class Unlabel:
+class RemoveStage:
     """Take *stage* off the version of this id: who puts it on another must not leave it on two."""
 
     version_id: str
@@ -103,49 +103,49 @@ class Unlabel:
 
 
 @dataclass(frozen=True, slots=True)
-class Describe:
+class SetDescription:
     """Set the description."""
 
     description: str
 
 
 @dataclass(frozen=True, slots=True)
-class Tag:
+class SetTags:
     """Set these tags."""
 
     tags: Mapping[str, str]
 
 
-Step = Make | Write | Unlabel | Describe | Tag
+Action = Make | Write | RemoveStage | SetDescription | SetTags
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CopyPlan:
     """The steps, and what they come to. *differs*: what is another at the target than at the source."""
 
     outcome: Outcome
-    steps: tuple[Step, ...] = ()
+    actions: tuple[Action, ...] = ()
     differs: tuple[str, ...] = ()
 
 
-def plan(current: Held, wanted: Sight, there: Sight | None, *, overwrite: bool = False) -> Plan:
+def plan(current: Held, wanted: Snapshot, there: Snapshot | None, *, overwrite: bool = False) -> CopyPlan:
     """The way from what is *there* (None: nothing) to what is *wanted*, whose *current* version there is."""
     previous, tags = wanted.previous, _portable(wanted.tags)
     if there is None:
         first, *rest = (current,) if previous is None else (previous, current)
         made = Make(first, wanted.description or None, tags)
-        return Plan(Outcome.COPIED, (made, *map(Write, rest)))
-    steps, differs = _values(current, previous, there)
+        return CopyPlan(Outcome.COPIED, (made, *map(Write, rest)))
+    actions, differs = _values(current, previous, there)
     more_steps, more_differs = _facts(wanted.description or None, tags, there)
-    steps, differs = steps + more_steps, differs + more_differs
+    actions, differs = actions + more_steps, differs + more_differs
     if differs and not overwrite:
-        return Plan(Outcome.CONFLICT, (), differs)
+        return CopyPlan(Outcome.CONFLICT, (), differs)
     if differs:
-        return Plan(Outcome.OVERWRITTEN, steps, differs)
-    return Plan(Outcome.COMPLETED if steps else Outcome.THERE, steps)
+        return CopyPlan(Outcome.OVERWRITTEN, actions, differs)
+    return CopyPlan(Outcome.COMPLETED if actions else Outcome.THERE, actions)
 
 
-def _values(current: Held, previous: Held | None, there: Sight) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+def _values(current: Held, previous: Held | None, there: Snapshot) -> tuple[tuple[Action, ...], tuple[str, ...]]:
     """The steps for the versions, and which of them are others."""
     both = (Write(current),) if previous is None else (Write(previous), Write(current))
     if there.current is None and there.previous is None:
@@ -160,25 +160,27 @@ def _values(current: Held, previous: Held | None, there: Sight) -> tuple[tuple[S
     write = Write(previous, AWSPREVIOUS)
     if there.previous is None:
         return (write,), ()
-    return (Unlabel(there.previous.id, AWSPREVIOUS), write), (PREVIOUS,)
+    return (RemoveStage(there.previous.id, AWSPREVIOUS), write), (PREVIOUS,)
 
 
 def _same(one: Held | None, other: Held | None) -> bool:
     return one is not None and other is not None and one.value == other.value
 
 
-def _facts(description: str | None, tags: Mapping[str, str], there: Sight) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+def _facts(
+    description: str | None, tags: Mapping[str, str], there: Snapshot
+) -> tuple[tuple[Action, ...], tuple[str, ...]]:
     """The steps for description and tags, and which of them are others."""
-    steps: tuple[Step, ...] = ()
+    actions: tuple[Action, ...] = ()
     differs: tuple[str, ...] = ()
     if description is not None and description != there.description:
-        steps += (Describe(description),)
+        actions += (SetDescription(description),)
         differs += (DESCRIPTION,) if there.description else ()
     missing = {key: value for key, value in tags.items() if there.tags.get(key) != value}
     if missing:
-        steps += (Tag(missing),)
+        actions += (SetTags(missing),)
         differs += (TAGS,) if missing.keys() & there.tags.keys() else ()
-    return steps, differs
+    return actions, differs
 
 
 def _portable(tags: Mapping[str, str]) -> dict[str, str]:

@@ -8,10 +8,10 @@ from threading import Event, Thread
 from typing import Final
 
 from secrets_actor.actor.failures import NO_THREAD_HELP
-from secrets_actor.cli.migration.copying import Copier
+from secrets_actor.cli.migration.copier import Copier
 from secrets_actor.cli.migration.plan import Result
 from secrets_actor.cli.migration.report import Report
-from secrets_actor.cli.migration.sighting import CALL_SECONDS
+from secrets_actor.cli.migration.snapshot import CALL_SECONDS
 from secrets_actor.client.secrets import Secrets
 from secrets_actor.domain.errors import (
     ConfigurationError,

@@ -15,7 +15,7 @@ from secrets_actor.paths import expanded
 from secrets_actor.records import replace
 from secrets_actor.runtime.settings import PrefetchSettings, Settings, profile_of, region_of
 from secrets_actor.runtime.system import System
-from secrets_actor.runtime.wiring import kit_for
+from secrets_actor.runtime.wiring import factory_for
 
 
 def for_both(source: Settings, target: Settings) -> tuple[Settings, Settings]:
@@ -41,8 +41,8 @@ def is_there(settings: Settings) -> bool:
 def running(settings: Settings, observe: Observer, key: MasterKeySource | None = None) -> Iterator[System]:
     """A system; cut off by what is raised: who interrupts does not want to wait. *key*: that of a local store, whatever
     the settings say."""
-    kit = None if key is None else kit_for(settings, observe, key)
-    with System(settings, observer=observe, kit=kit) as system:
+    factory = None if key is None else factory_for(settings, observe, key)
+    with System(settings, observer=observe, factory=factory) as system:
         try:
             yield system
         except BaseException:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import click
 
-from secrets_actor.cli.failures import EPILOG
-from secrets_actor.cli.store.copying import backup, restore
-from secrets_actor.cli.store.exporting import export, import_
-from secrets_actor.cli.store.making import init, verify
-from secrets_actor.cli.store.migrating import migrate
-from secrets_actor.cli.store.rekeying import rekey
+from secrets_actor.cli.exit_codes import EPILOG
+from secrets_actor.cli.store.commands import backup, export, import_, init, restore, verify
+from secrets_actor.cli.store.migrate_command import migrate
+from secrets_actor.cli.store.rekey_command import rekey
 
 
 @click.group(epilog=EPILOG)

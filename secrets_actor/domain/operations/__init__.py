@@ -5,7 +5,36 @@ Whoever makes one gets the error for bad input at once, in his own thread: nothi
 
 from typing import Any, Final
 
-from secrets_actor.domain.operations.base import (
+from secrets_actor.domain.operations.administration import (
+    GENERATED_BYTES,
+    CancelRotation,
+    DeletePolicy,
+    Generated,
+    GetPolicy,
+    PutPolicy,
+    RandomPassword,
+    Regenerate,
+    RemoveRegions,
+    Replicate,
+    Request,
+    Rotate,
+    StopReplication,
+    Tag,
+    Untag,
+    ValidatePolicy,
+)
+from secrets_actor.domain.operations.limits import MAX_RECOVERY_WINDOW, MAX_STAGE_LENGTH, MIN_RECOVERY_WINDOW
+from secrets_actor.domain.operations.listing import (
+    Describe,
+    Filter,
+    FilterKey,
+    List,
+    ListPage,
+    ListVersions,
+    MoveStage,
+    SortBy,
+)
+from secrets_actor.domain.operations.operation import (
     AWSCURRENT,
     AWSPENDING,
     AWSPREVIOUS,
@@ -13,28 +42,7 @@ from secrets_actor.domain.operations.base import (
     token_of,
     with_token,
 )
-from secrets_actor.domain.operations.checks import (
-    MAX_RECOVERY_WINDOW,
-    MAX_STAGE_LENGTH,
-    MIN_RECOVERY_WINDOW,
-)
-from secrets_actor.domain.operations.deletion import Delete, Restore
-from secrets_actor.domain.operations.listing import Describe, Filter, FilterKey, List, ListPage, SortBy
-from secrets_actor.domain.operations.policy import DeletePolicy, GetPolicy, PutPolicy, ValidatePolicy
-from secrets_actor.domain.operations.raw import Request
-from secrets_actor.domain.operations.reading import BATCH_SIZE, Get, GetMany
-from secrets_actor.domain.operations.replication import RemoveRegions, Replicate, StopReplication
-from secrets_actor.domain.operations.rotation import (
-    GENERATED_BYTES,
-    CancelRotation,
-    Generated,
-    RandomPassword,
-    Regenerate,
-    Rotate,
-)
-from secrets_actor.domain.operations.tags import Tag, Untag
-from secrets_actor.domain.operations.versions import ListVersions, MoveStage
-from secrets_actor.domain.operations.writing import Create, Put, Set, Update
+from secrets_actor.domain.operations.values import BATCH_SIZE, Create, Delete, Get, GetMany, Put, Restore, Set, Update
 
 # All messages there are.
 MESSAGES: Final[tuple[type[Operation[Any]], ...]] = (

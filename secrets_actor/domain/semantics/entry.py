@@ -22,7 +22,7 @@ class Entry:
     """A secret with all its versions, the oldest first. `stages`: each label and the id of the version that has it.
 
     `deletion_date` is set while the secret is scheduled for deletion: when its recovery window ends. `accessed_at` is
-    the day on which a value was last read; the shelf keeps it.
+    the day on which a value was last read; the records keep it.
     """
 
     name: str

@@ -2,22 +2,76 @@
 
 What we read out of AWS's silence: a list of pages is sorted by creation unless asked otherwise (documented), the oldest
 first, and by name where that is equal; a secret that was never read is before those that were.
+
+Which secrets a filter leaves. PURE.
+
+Source: AWS's service model, ListSecrets `Filters`: one of a filter's values must fit, and all filters. A name, tag key,
+tag value, region and service fit a value that they begin with, as written. `all` breaks a value into words, each of
+which some word of what is known of the secret must begin with, in any case of letters. A description is told to be
+matched by its beginning in any case; what moto's authors found by trying is that it is matched as `all` is, which is
+that and more.
+
+What we read out of AWS's silence: `!` leaves those that the rest of the value does not fit, also for having no such
+attribute; a value without a letter or digit fits nothing where words are looked for.
 """
 
 from __future__ import annotations
 
 import heapq
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
-from secrets_actor.domain.descriptions import SecretDescription, SecretPage
-from secrets_actor.domain.operations import Describe, List, ListPage, SortBy
+from secrets_actor.domain.operations import Describe, Filter, FilterKey, List, ListPage, SortBy
+from secrets_actor.domain.results import SecretDescription, SecretPage
 from secrets_actor.domain.secret import SecretInfo
-from secrets_actor.domain.semantics import pages
-from secrets_actor.domain.semantics.case import Case
+from secrets_actor.domain.semantics import page_tokens
+from secrets_actor.domain.semantics.context import Context
 from secrets_actor.domain.semantics.entry import Entry
-from secrets_actor.domain.semantics.filters import fits
+
+_WORD: Final = re.compile(r"[^\W_]+")
+# Where a word begins: after what is no letter or digit, and at a capital after a small letter.
+_BEGINNING: Final = re.compile(r"(?<![^\W_])[^\W_]|(?<=[a-z])[A-Z]")
 
 
-def list_all(case: Case, operation: List) -> tuple[SecretInfo, ...]:
+def fits(entry: Entry, filters: Iterable[Filter]) -> bool:
+    """Whether all *filters* leave the secret."""
+    return all(any(_fits_value(entry, one.key, value) for value in one.values) for one in filters)
+
+
+def _fits_value(entry: Entry, key: FilterKey, value: str) -> bool:
+    texts = [text for text in _ATTRIBUTES[key](entry) if text is not None]
+    wanted = value.removeprefix("!")
+    if key in (FilterKey.ALL, FilterKey.DESCRIPTION):
+        found = _has_words(texts, wanted)
+    else:
+        found = any(text.startswith(wanted) for text in texts)
+    return found is not value.startswith("!")
+
+
+def _has_words(texts: list[str], wanted: str) -> bool:
+    words = [word.lower() for word in _WORD.findall(wanted)]
+    beginnings = [text[found.start() :].lower() for text in texts for found in _BEGINNING.finditer(text)]
+    return bool(words) and all(any(one.startswith(word) for one in beginnings) for word in words)
+
+
+def _nothing(_entry: Entry) -> Iterable[str | None]:
+    return ()
+
+
+_ATTRIBUTES: Final[Mapping[FilterKey, Callable[[Entry], Iterable[str | None]]]] = {
+    FilterKey.NAME: lambda entry: (entry.name,),
+    FilterKey.DESCRIPTION: lambda entry: (entry.description,),
+    FilterKey.TAG_KEY: lambda entry: entry.tags,
+    FilterKey.TAG_VALUE: lambda entry: entry.tags.values(),
+    # No secret of ours is a copy, or another service's.
+    FilterKey.PRIMARY_REGION: _nothing,
+    FilterKey.OWNING_SERVICE: _nothing,
+    FilterKey.ALL: lambda entry: (entry.name, entry.description, *entry.tags, *entry.tags.values()),
+}
+
+
+def list_all(case: Context, operation: List) -> tuple[SecretInfo, ...]:
     """All secrets by name."""
     return tuple(
         SecretInfo(one.name, one.arn, one.description, one.created_at, one.changed_at, one.deleted_at)
@@ -25,25 +79,25 @@ def list_all(case: Case, operation: List) -> tuple[SecretInfo, ...]:
     )
 
 
-def list_page(case: Case, operation: ListPage) -> SecretPage:
+def list_page(case: Context, operation: ListPage) -> SecretPage:
     """One page, filtered and sorted."""
     descending, by = bool(operation.descending), operation.sort_by or SortBy.CREATED
     filters = [(str(one.key), one.values) for one in operation.filters]
-    this_list = ("secrets", case.shelf.arn_prefix, filters, str(by), descending, operation.include_deleted)
+    this_list = ("secrets", case.records.arn_prefix, filters, str(by), descending, operation.include_deleted)
     fitting = (one for one in case.every(include_deleted=operation.include_deleted) if fits(one, operation.filters))
     if operation.next_token is not None:
-        place = pages.place(this_list, operation.next_token)
+        place = page_tokens.place(this_list, operation.next_token)
         if place is None:
             raise case.misplaced()
         fitting = (one for one in fitting if (_key(one, by) < place if descending else _key(one, by) > place))
     first = heapq.nlargest if descending else heapq.nsmallest
     found = first(operation.page_size + 1, fitting, key=lambda entry: _key(entry, by))
     page, more = found[: operation.page_size], len(found) > operation.page_size
-    token = pages.token(this_list, *_key(page[-1], by)) if more else None
+    token = page_tokens.token(this_list, *_key(page[-1], by)) if more else None
     return SecretPage(tuple(map(described, page)), token)
 
 
-def describe(case: Case, operation: Describe) -> SecretDescription:
+def describe(case: Context, operation: Describe) -> SecretDescription:
     """All that is known of a secret, scheduled for deletion or not."""
     return described(case.there(operation.secret_id))
 
@@ -72,4 +126,4 @@ def _key(entry: Entry, by: SortBy) -> tuple[str, str]:
         SortBy.CHANGED: entry.changed_at,
         SortBy.ACCESSED: entry.accessed_at,
     }
-    return pages.sortable(moments[by]), entry.name
+    return page_tokens.sortable(moments[by]), entry.name

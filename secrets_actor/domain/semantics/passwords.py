@@ -12,10 +12,10 @@ from collections.abc import Callable
 from secrets_actor.domain.errors import InvalidRequest
 from secrets_actor.domain.operations import GENERATED_BYTES, Generated, RandomPassword, Regenerate
 from secrets_actor.domain.secret import SecretValue
-from secrets_actor.domain.semantics.case import Case
+from secrets_actor.domain.semantics.context import Context
 
 
-def random_password(case: Case, operation: RandomPassword) -> SecretValue:
+def random_password(case: Context, operation: RandomPassword) -> SecretValue:
     """A password, each that fits as likely as any other. Raises `InvalidRequest` if *exclude* leaves too little."""
     kinds = _kinds(operation)
     alphabet = "".join(kinds)
@@ -27,7 +27,7 @@ def random_password(case: Case, operation: RandomPassword) -> SecretValue:
             return SecretValue(drawn)
 
 
-def generated(case: Case, operation: Regenerate) -> SecretValue:
+def generated(case: Context, operation: Regenerate) -> SecretValue:
     """What `Regenerate` asks for."""
     if operation.generate is Generated.PASSWORD:
         return random_password(case, operation.password)

@@ -1,31 +1,40 @@
-"""The versions of a secret, and moving the labels on them. PURE.
-
-AWS's rules for a move (service model, UpdateSecretVersionStage): a label that is on another version is taken off it
-only by who names that version, AWSCURRENT is moved and never taken off, and AWSPREVIOUS follows it.
-
-What we read out of AWS's silence: AWSPREVIOUS is not put on the current version; versions are listed the oldest first.
+"""The versions of a secret, moving the stages on them, and its tags. A store on one machine has no rotation by AWS
+Lambda. PURE.
 """
 
 from __future__ import annotations
 
-from secrets_actor.domain.descriptions import NamedReceipt, VersionInfo, VersionPage
+from collections.abc import Mapping
+from typing import NoReturn
+
 from secrets_actor.domain.errors import InvalidRequest, SecretNotFound
-from secrets_actor.domain.operations import AWSCURRENT, AWSPREVIOUS, ListVersions, MoveStage
-from secrets_actor.domain.semantics import pages
-from secrets_actor.domain.semantics.case import Case
+from secrets_actor.domain.operations import (
+    AWSCURRENT,
+    AWSPREVIOUS,
+    CancelRotation,
+    ListVersions,
+    MoveStage,
+    Rotate,
+    Tag,
+    Untag,
+)
+from secrets_actor.domain.operations.limits import MAX_TAGS
+from secrets_actor.domain.results import NamedReceipt, VersionInfo, VersionPage
+from secrets_actor.domain.semantics import page_tokens
+from secrets_actor.domain.semantics.context import Context
 from secrets_actor.domain.semantics.entry import Entry, Version
-from secrets_actor.domain.semantics.labels import moved
-from secrets_actor.domain.semantics.writing import check_labels
+from secrets_actor.domain.semantics.stages import moved
+from secrets_actor.domain.semantics.values import check_stages
 from secrets_actor.records import replace
 
 
-def list_versions(case: Case, operation: ListVersions) -> VersionPage:
+def list_versions(case: Context, operation: ListVersions) -> VersionPage:
     """One page of the versions of a secret, scheduled for deletion or not."""
     entry = case.there(operation.secret_id)
     this_list = ("versions", entry.arn, operation.include_deprecated)
     left = entry.versions
     if operation.next_token is not None:
-        place = pages.place(this_list, operation.next_token)
+        place = page_tokens.place(this_list, operation.next_token)
         if place is None:
             raise case.misplaced()
         left = _after(entry, *place)
@@ -33,7 +42,7 @@ def list_versions(case: Case, operation: ListVersions) -> VersionPage:
     listed = [one for one in infos if one.stages or operation.include_deprecated]
     page, more = listed[: operation.page_size], len(listed) > operation.page_size
     last = next((one for one in left if more and one.id == page[-1].version_id), None)
-    token = None if last is None else pages.token(this_list, _moment(last), last.id)
+    token = None if last is None else page_tokens.token(this_list, _moment(last), last.id)
     return VersionPage(entry.name, entry.arn, tuple(page), token)
 
 
@@ -46,10 +55,10 @@ def _after(entry: Entry, moment: str, version_id: str) -> tuple[Version, ...]:
 
 
 def _moment(version: Version) -> str:
-    return pages.sortable(version.created_at)
+    return page_tokens.sortable(version.created_at)
 
 
-def move_stage(case: Case, operation: MoveStage) -> NamedReceipt:
+def move_stage(case: Context, operation: MoveStage) -> NamedReceipt:
     """Move a label, put it on or take it off. One that may have taken effect already (`repeated`), and has, is done."""
     entry = case.live(operation.secret_id)
     receipt = NamedReceipt(entry.name, entry.arn)
@@ -62,7 +71,7 @@ def move_stage(case: Case, operation: MoveStage) -> NamedReceipt:
     else:
         stages = moved(entry.stages, (stage,), to)
     if stages != entry.stages:
-        case.shelf.keep(replace(entry, stages=stages, changed_at=case.now))
+        case.records.keep(replace(entry, stages=stages, changed_at=case.now))
     return receipt
 
 
@@ -71,13 +80,13 @@ def _is_done(entry: Entry, operation: MoveStage) -> bool:
     return holder == operation.to if operation.to is not None else holder != operation.remove_from
 
 
-def _check_move(case: Case, entry: Entry, operation: MoveStage) -> None:
+def _check_move(case: Context, entry: Entry, operation: MoveStage) -> None:
     """Raise `SecretNotFound` for a version that is not there, `InvalidRequest` and `LimitExceeded` for a move that
     does not go."""
     stage, to, remove_from = operation.stage, operation.to, operation.remove_from
     for version_id in (to, remove_from):
         if version_id is not None and entry.version(version_id) is None:
-            raise SecretNotFound(f"secret {entry.name} has no version {version_id} in {case.shelf.label}")
+            raise SecretNotFound(f"secret {entry.name} has no version {version_id} in {case.records.store_name}")
     holder = entry.stages.get(stage)
     if remove_from is not None and remove_from != holder:
         raise InvalidRequest(f"version {remove_from} of secret {entry.name} does not have stage {stage}; see versions")
@@ -91,4 +100,39 @@ def _check_move(case: Case, entry: Entry, operation: MoveStage) -> None:
         )
     if stage == AWSPREVIOUS and to == entry.stages[AWSCURRENT]:
         raise InvalidRequest(f"version {to} of secret {entry.name} is the current one; it cannot be {AWSPREVIOUS} too")
-    check_labels(entry, (stage,))
+    check_stages(entry, (stage,))
+
+
+def tag(case: Context, operation: Tag) -> None:
+    """Set tags beside those there are. Raises `InvalidRequest` when they are too many."""
+    entry = case.live(operation.secret_id)
+    tags = {**entry.tags, **operation.tags}
+    if len(tags) > MAX_TAGS:
+        raise InvalidRequest(f"secret {entry.name} would have more than {MAX_TAGS} tags: take some off first")
+    _keep(case, entry, tags)
+
+
+def untag(case: Context, operation: Untag) -> None:
+    """Take tags off; those that are not there make no difference."""
+    entry = case.live(operation.secret_id)
+    _keep(case, entry, {key: value for key, value in entry.tags.items() if key not in operation.keys})
+
+
+def _keep(case: Context, entry: Entry, tags: Mapping[str, str]) -> None:
+    if tags != entry.tags:
+        case.records.keep(replace(entry, tags=tags, changed_at=case.now))
+
+
+def rotate(case: Context, operation: Rotate) -> NoReturn:
+    """Refused, as AWS refuses it for a secret without rotation function."""
+    entry = case.live(operation.secret_id)
+    raise InvalidRequest(
+        f"secret {entry.name} has no rotation function, and {case.records.store_name} runs none: regenerate it instead "
+        "(rotate with generate), or set a value that you made"
+    )
+
+
+def cancel_rotation(case: Context, operation: CancelRotation) -> NoReturn:
+    """Refused, as AWS refuses it for a secret without rotation function."""
+    entry = case.live(operation.secret_id)
+    raise InvalidRequest(f"secret {entry.name} has no rotation function: there is no rotation to cancel")

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from secrets_actor.backends.aws.backend import kit
+from secrets_actor.backends.aws.backend import aws_backend_factory
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
 from secrets_actor.clock import now as clock_now
@@ -30,7 +30,7 @@ FOUND = answer_json(SECRET, headers=(("x-amzn-RequestId", "r-1"),))
 
 
 def connect(url: str, *, timeout: float = 5.0, clock: Any = utc_now, window: int = 30) -> Backend:
-    return kit(
+    return aws_backend_factory(
         region="us-east-1",
         endpoint_url=url,
         ca_bundle=None,

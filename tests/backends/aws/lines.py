@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from secrets_actor.backends.aws.backend import kit
+from secrets_actor.backends.aws.backend import aws_backend_factory
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
 from secrets_actor.backends.aws.retry import RetryPolicy
@@ -15,7 +15,7 @@ from secrets_actor.clock import utc_now
 from secrets_actor.domain import errors
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.operations import Get
-from secrets_actor.domain.ports import Backend, BackendKit, CallContext
+from secrets_actor.domain.ports import Backend, BackendFactory, CallContext
 from secrets_actor.domain.secret import SecretValue
 from tests.servers.behaviours import Answer, answer_json, aws_error
 
@@ -35,8 +35,8 @@ def kit_of(
     clock: Callable[[], datetime] = utc_now,
     on_skew: Any = None,
     timeout: float = 5.0,
-) -> BackendKit:
-    return kit(
+) -> BackendFactory:
+    return aws_backend_factory(
         region="us-east-1",
         endpoint_url=server_url,
         ca_bundle=None,

@@ -9,7 +9,9 @@ from typing import Any, Final
 import pytest
 
 from secrets_actor.backends.aws import answers
-from secrets_actor.domain.descriptions import (
+from secrets_actor.domain.errors import InvalidAnswer
+from secrets_actor.domain.masked import MaskedObject
+from secrets_actor.domain.results import (
     NamedReceipt,
     PolicyFinding,
     PolicyVerdict,
@@ -25,8 +27,6 @@ from secrets_actor.domain.descriptions import (
     VersionPage,
     VersionReceipt,
 )
-from secrets_actor.domain.errors import InvalidAnswer
-from secrets_actor.domain.masked import MaskedObject
 from secrets_actor.domain.secret import SecretValue
 
 ARN: Final = "arn:aws:secretsmanager:us-east-1:123456789012:secret:a-AbCdEf"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from secrets_actor.backends.aws.backend import kit
+from secrets_actor.backends.aws.backend import aws_backend_factory
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
@@ -125,7 +125,7 @@ def test_all_connections_of_a_kit_share_one_tls_context(tmp_path: Path) -> None:
     authority = trustme.CA()
     ca, chain, key = certificate_files(tmp_path, authority, authority.issue_cert("127.0.0.1"))
     with TlsServer(chain, key) as server:
-        made = kit(
+        made = aws_backend_factory(
             region="us-east-1",
             endpoint_url=f"https://127.0.0.1:{server.port}",
             ca_bundle=str(ca),
@@ -169,11 +169,12 @@ import sys
 before = set(sys.modules)  # such as what a measurement of coverage brought
 from secrets_actor.backends.aws import backend
 from secrets_actor.backends.aws.credentials import instance_metadata, static
-kit = backend.kit(region="us-east-1", endpoint_url=None, ca_bundle=None, timeout=5.0, recovery_window=30,
+make = backend.aws_backend_factory
+factory = make(region="us-east-1", endpoint_url=None, ca_bundle=None, timeout=5.0, recovery_window=30,
                   credentials=static.StaticCredentials())
 heavy = {"httpx", "httpcore", "httptools", "asyncio", "cryptography", "sqlite3", "pydantic", "ssl"}
 print(sorted(heavy & (set(sys.modules) - before)))
-kit.connect().close()
+factory.connect().close()
 print("httpx" in sys.modules)
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

@@ -1,4 +1,4 @@
-"""A wrong clock over a real wire: set right once for all workers of a kit, and told."""
+"""A wrong clock over a real wire: set right once for all workers of a backend, and told."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

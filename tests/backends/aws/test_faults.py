@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from secrets_actor.backends.aws.backend import kit
+from secrets_actor.backends.aws.backend import aws_backend_factory
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
 from secrets_actor.backends.aws.retry import RetryPolicy
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.operations import Get, Set
-from secrets_actor.domain.ports import BackendKit, CallContext
+from secrets_actor.domain.ports import BackendFactory, CallContext
 from secrets_actor.domain.secret import SecretValue
 from tests.servers.account import allow_everything
 from tests.servers.behaviours import aws_error
@@ -110,8 +110,8 @@ REFUSALS = {
 QUICK = ("500", "503", "reset", "lost", "truncate", "corrupt", "half head")
 
 
-def kit_to(url: str, retries: RetryPolicy | None = None) -> BackendKit:
-    return kit(
+def kit_to(url: str, retries: RetryPolicy | None = None) -> BackendFactory:
+    return aws_backend_factory(
         region="us-east-1",
         endpoint_url=url,
         ca_bundle=None,

@@ -11,7 +11,7 @@ from botocore.validate import ParamValidator
 from secrets_actor.backends.aws import requests
 from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.domain import operations as ops
-from secrets_actor.domain.descriptions import ReplicaRegion, RotationRules
+from secrets_actor.domain.results import ReplicaRegion, RotationRules
 from secrets_actor.domain.secret import SecretValue
 
 MODEL: Final = ServiceModel(

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secrets_actor.backends.aws.retry import MAX_ATTEMPTS, Kind, classify, pause_before, pause_while_going, sdk_request
+from secrets_actor.backends.aws.retry import (
+    MAX_ATTEMPTS,
+    FailureKind,
+    classify,
+    pause_before,
+    pause_while_going,
+    sdk_request,
+)
 from secrets_actor.domain import errors
 
 THROTTLED = errors.Throttled("t")
@@ -14,25 +21,25 @@ BROKEN = errors.RequestFailed("b")
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (THROTTLED, Kind.THROTTLING),
-        (BROKEN, Kind.TRANSIENT),
-        (errors.BodyReadFailed("x"), Kind.TRANSIENT),
-        (errors.ConnectionFailed("x"), Kind.TRANSIENT),
-        (errors.BackendTimeout("x"), Kind.TRANSIENT),
-        (errors.TlsFailed("x"), Kind.FINAL),
-        *((errors.StoreFailure("x", status=status), Kind.TRANSIENT) for status in (500, 502, 503, 504)),
-        (errors.StoreFailure("x", status=501), Kind.FINAL),
-        (errors.StoreFailure("x", status=400, aws_code="RequestTimeoutException"), Kind.TRANSIENT),
-        (errors.InvalidAnswer("x", status=200), Kind.TRANSIENT),
-        (errors.InvalidAnswer("no sound HTTP"), Kind.TRANSIENT),
-        (errors.InvalidAnswer("x", status=403), Kind.FINAL),
-        (errors.LimitExceeded("x", status=400), Kind.FINAL),
-        (errors.SecretNotFound("x", status=400), Kind.FINAL),
-        (errors.ExpiredToken("x", status=400), Kind.FINAL),
-        (errors.AccessDenied("x", status=500), Kind.FINAL),
+        (THROTTLED, FailureKind.THROTTLING),
+        (BROKEN, FailureKind.TRANSIENT),
+        (errors.BodyReadFailed("x"), FailureKind.TRANSIENT),
+        (errors.ConnectionFailed("x"), FailureKind.TRANSIENT),
+        (errors.BackendTimeout("x"), FailureKind.TRANSIENT),
+        (errors.TlsFailed("x"), FailureKind.FINAL),
+        *((errors.StoreFailure("x", status=status), FailureKind.TRANSIENT) for status in (500, 502, 503, 504)),
+        (errors.StoreFailure("x", status=501), FailureKind.FINAL),
+        (errors.StoreFailure("x", status=400, aws_code="RequestTimeoutException"), FailureKind.TRANSIENT),
+        (errors.InvalidAnswer("x", status=200), FailureKind.TRANSIENT),
+        (errors.InvalidAnswer("no sound HTTP"), FailureKind.TRANSIENT),
+        (errors.InvalidAnswer("x", status=403), FailureKind.FINAL),
+        (errors.LimitExceeded("x", status=400), FailureKind.FINAL),
+        (errors.SecretNotFound("x", status=400), FailureKind.FINAL),
+        (errors.ExpiredToken("x", status=400), FailureKind.FINAL),
+        (errors.AccessDenied("x", status=500), FailureKind.FINAL),
     ],
 )
-def test_a_failure_is_classified(error: errors.SecretsError, kind: Kind) -> None:
+def test_a_failure_is_classified(error: errors.SecretsError, kind: FailureKind) -> None:
     assert classify(error) is kind
 
 

@@ -13,12 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secrets_actor.backends.aws import retry
-from secrets_actor.backends.aws.failures import error_for
-from secrets_actor.backends.aws.pace import Pace
+from secrets_actor.backends.aws.error_codes import error_for
 from secrets_actor.backends.aws.protocol import Call
-from secrets_actor.backends.aws.quota import CAPACITY, Quota
-from secrets_actor.backends.aws.retry import Kind, RetryPolicy, classify, pause_before
-from secrets_actor.backends.aws.send_rate import SendRate
+from secrets_actor.backends.aws.retry import FailureKind, RetryPolicy, classify, pause_before
+from secrets_actor.backends.aws.retry_budget import CAPACITY, Quota, SendRate
+from secrets_actor.backends.aws.retry_state import RetryState
 from secrets_actor.domain import errors
 
 CALL = Call("GetSecretValue", b"{}")
@@ -66,17 +65,17 @@ def our_error(code: str | None, status: int) -> errors.SecretsError:
 @pytest.mark.parametrize("code", CODES)
 def test_an_answer_is_classified_as_botocore_does(code: str | None, status: int) -> None:
     theirs = context(code, status)
-    expected = Kind.FINAL
+    expected = FailureKind.FINAL
     if DETECTOR.is_throttling_error_from_context(theirs):
-        expected = Kind.THROTTLING
+        expected = FailureKind.THROTTLING
     elif standard.StandardRetryConditions().is_retryable(theirs):
-        expected = Kind.TRANSIENT
+        expected = FailureKind.TRANSIENT
     ours = classify(our_error(code, status))
 
     if code == "LimitExceededException":  # a quota of the account here, and no throttling
-        assert (ours, expected) == (Kind.FINAL, Kind.THROTTLING)
+        assert (ours, expected) == (FailureKind.FINAL, FailureKind.THROTTLING)
     elif code in WORDS:  # the service's word counts for more than the status that it came with
-        assert ours is Kind.FINAL
+        assert ours is FailureKind.FINAL
     else:
         assert ours is expected
 
@@ -95,7 +94,7 @@ def test_a_lost_way_is_transient_here_and_there(theirs: Exception, ours: errors.
     met = standard.RetryContext(attempt_number=1, operation_model=MODEL, caught_exception=theirs)
 
     assert standard.StandardRetryConditions().is_retryable(met)
-    assert classify(ours) is Kind.TRANSIENT
+    assert classify(ours) is FailureKind.TRANSIENT
 
 
 @given(
@@ -125,8 +124,8 @@ def test_the_same_constants_are_meant() -> None:
     assert retry.MAX_ATTEMPTS == standard.DEFAULT_MAX_ATTEMPTS
     assert quota.RetryQuota.INITIAL_CAPACITY == CAPACITY
     assert retry.COSTS == {
-        Kind.TRANSIENT: standard.RetryQuotaChecker._RETRY_COST_V2,
-        Kind.THROTTLING: standard.RetryQuotaChecker._THROTTLING_RETRY_COST,
+        FailureKind.TRANSIENT: standard.RetryQuotaChecker._RETRY_COST_V2,
+        FailureKind.THROTTLING: standard.RetryQuotaChecker._THROTTLING_RETRY_COST,
     }
 
 
@@ -136,9 +135,9 @@ outcomes = st.sampled_from(["ok", "transient", "throttled", "refused"])
 @given(calls=st.lists(st.lists(outcomes, min_size=1, max_size=4), max_size=120))
 @settings(max_examples=200, deadline=None)
 def test_the_quota_pays_for_the_same_tries_as_botocores(calls: list[list[str]]) -> None:
-    kinds = {"transient": Kind.TRANSIENT, "throttled": Kind.THROTTLING}
+    kinds = {"transient": FailureKind.TRANSIENT, "throttled": FailureKind.THROTTLING}
     theirs = quota.RetryQuota()
-    checker, pace = standard.RetryQuotaChecker(theirs, DETECTOR), Pace()
+    checker, pace = standard.RetryQuotaChecker(theirs, DETECTOR), RetryState()
     for attempts in calls:
         request_context: dict[str, Any] = {}
         paid = None
@@ -218,5 +217,5 @@ def test_the_send_rate_goes_up_and_down_with_botocores(start: float, steps: list
 
 
 def test_a_policy_says_what_is_shared() -> None:
-    assert "500 of 500" in repr(Pace())
+    assert "500 of 500" in repr(RetryState())
     assert RetryPolicy() == RetryPolicy(max_attempts=3, adaptive=False)

@@ -13,7 +13,6 @@ from botocore.credentials import Credentials as BotocoreCredentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secrets_actor.backends.aws.json_post import JSON_CONTENT_TYPE, JsonPost
 from secrets_actor.backends.aws.sigv4 import (
     HttpRequest,
     Scope,
@@ -21,6 +20,7 @@ from secrets_actor.backends.aws.sigv4 import (
     sign_headers,
     sign_query,
 )
+from secrets_actor.backends.aws.sigv4_json import JSON_CONTENT_TYPE, JsonPost
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.secret import SecretValue
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from secrets_actor.backends.aws.json_post import JsonPost
 from secrets_actor.backends.aws.sigv4 import (
     MAX_SIGNING_KEYS,
     HttpRequest,
@@ -19,6 +18,7 @@ from secrets_actor.backends.aws.sigv4 import (
     sign_headers,
     sign_query,
 )
+from secrets_actor.backends.aws.sigv4_json import JsonPost
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.secret import SecretValue
 

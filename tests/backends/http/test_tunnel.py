@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trustme
 
-from secrets_actor.backends.aws.backend import kit
+from secrets_actor.backends.aws.backend import aws_backend_factory
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
 from secrets_actor.backends.aws.endpoint import SETTING_NAMES, Endpoint, endpoint_for
 from secrets_actor.backends.http.proxy import Proxy, parse_proxy
@@ -198,7 +198,7 @@ def test_close_ends_the_wait_for_a_tunnel(tmp_path: Path) -> None:
 def test_a_kit_opens_all_its_connections_through_its_proxy(tmp_path: Path) -> None:
     secured = Secured(tmp_path, "secretsmanager.us-east-1.amazonaws.com")
     with secured.server, FaultyServer(Tunnel(port=secured.server.port)) as proxy:
-        opened = kit(
+        opened = aws_backend_factory(
             region="us-east-1",
             endpoint_url=None,
             ca_bundle=str(secured.ca),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from secrets_actor.backends.local.backend import LocalBackend, kit
+from secrets_actor.backends.local.backend import LocalBackend, local_backend_factory
 from secrets_actor.domain.operations import Delete, Set
 from tests.backends.local.helpers import SECRETS, WallClock, do
 
@@ -28,7 +28,9 @@ def connect(folder: Path, clock: WallClock) -> Iterator[Connect]:
     opened: list[LocalBackend] = []
 
     def one_more() -> LocalBackend:
-        backend = kit(path=folder, recovery_window=30, wall_clock=clock, seconds=clock.read_seconds).connect()
+        backend = local_backend_factory(
+            path=folder, recovery_window=30, wall_clock=clock, seconds=clock.read_seconds
+        ).connect()
         assert isinstance(backend, LocalBackend)
         opened.append(backend)
         return backend
@@ -47,7 +49,7 @@ def backend(connect: Connect) -> LocalBackend:
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with `SECRETS` secrets, `s0` with three versions, and nobody at it: to be copied."""
     folder = tmp_path_factory.mktemp("filled") / "store"
-    backend = kit(path=folder, recovery_window=30, wall_clock=WallClock()).connect()
+    backend = local_backend_factory(path=folder, recovery_window=30, wall_clock=WallClock()).connect()
     for number in range(SECRETS):
         do(backend, Set(f"s{number}", f"value {number}", description="about it"))
     for number in (1, 2):

@@ -8,39 +8,39 @@ from typing import Final
 import pytest
 
 from secrets_actor.backends.local.export import Imported, export, import_
+from secrets_actor.backends.local.export_key import KEY, PASSPHRASE, ExportKey
 from secrets_actor.backends.local.sealed_file import Sealed
-from secrets_actor.backends.local.sealed_lock import KEY, PASSPHRASE, Lock
 from secrets_actor.domain.errors import ExportFileError
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.domain.semantics.entry import Entry, Version
-from tests.backends.local.dict_shelf import DictShelf
+from tests.backends.local.dict_records import DictShelf
 
 NOW: Final = datetime(2024, 2, 29, 12, tzinfo=UTC)
 
 
-LOCK: Final = Lock(KEY, bytes(range(32)))
+LOCK: Final = ExportKey(KEY, bytes(range(32)))
 
 
-CHEAP: Final = Lock(PASSPHRASE, b"correct horse", costs=(2**14, 1, 1))
+CHEAP: Final = ExportKey(PASSPHRASE, b"correct horse", costs=(2**14, 1, 1))
 
 
 def shelf_of(secrets: Iterable[tuple[Entry, dict[str, SecretValue]]]) -> DictShelf:
-    shelf = DictShelf("arn:there:secretsmanager:there:000000000000:secret:")
+    records = DictShelf("arn:there:secretsmanager:there:000000000000:secret:")
     for entry, values in secrets:
-        shelf.keep(entry)
+        records.keep(entry)
         for version_id, value in values.items():
-            shelf.put_value(entry, version_id, value)
-    return shelf
+            records.put_value(entry, version_id, value)
+    return records
 
 
-def exported(shelf: DictShelf, lock: Lock = LOCK) -> bytes:
+def exported(records: DictShelf, lock: ExportKey = LOCK) -> bytes:
     sink = io.BytesIO()
-    export(shelf, sink, lock, NOW, "FILE")
+    export(records, sink, lock, NOW, "FILE")
     return sink.getvalue()
 
 
-def imported(file: bytes, shelf: DictShelf, lock: Lock = LOCK, *, overwrite: bool = False) -> Imported:
-    return import_(Sealed(io.BytesIO(file), lock, "FILE"), shelf, NOW, overwrite=overwrite)
+def imported(file: bytes, records: DictShelf, lock: ExportKey = LOCK, *, overwrite: bool = False) -> Imported:
+    return import_(Sealed(io.BytesIO(file), lock, "FILE"), records, NOW, overwrite=overwrite)
 
 
 def made(
@@ -56,12 +56,12 @@ def made(
 SMALL: Final = exported(shelf_of([made("db/password", "hunter1", b"hunter2"), made("app", "hunter3")]))
 
 
-def refused(file: bytes, lock: Lock = LOCK) -> ExportFileError:
+def refused(file: bytes, lock: ExportKey = LOCK) -> ExportFileError:
     """How *file* is refused; nothing has been changed by then."""
-    shelf = shelf_of([made("here", "before")])
-    before = dict(shelf.entries), dict(shelf.values)
+    records = shelf_of([made("here", "before")])
+    before = dict(records.entries), dict(records.values)
     with pytest.raises(ExportFileError, match="FILE is") as caught:
-        imported(file, shelf, lock, overwrite=True)
-    assert (shelf.entries, shelf.values) == before
+        imported(file, records, lock, overwrite=True)
+    assert (records.entries, records.values) == before
     assert "hunter" not in str(caught.value)
     return caught.value

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from secrets_actor.backends.local.backend import LocalBackend
-from secrets_actor.backends.local.rows import Rows
-from secrets_actor.backends.local.store import Blank
+from secrets_actor.backends.local.sqlite_store import Blank
+from secrets_actor.backends.local.transaction import Transaction
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.errors import BackendTimeout, SecretsError, StoreUnavailable
 from secrets_actor.domain.operations import Get, List, Set
@@ -58,10 +58,10 @@ def test_eight_writers_that_start_on_an_empty_folder_lose_nothing(connect: Conne
 def test_processes_that_make_the_store_at_once_end_with_one_key_and_all_data(folder: Path, connect: Connect) -> None:
     script = """
 import pathlib, sys, time
-from secrets_actor.backends.local.backend import kit
+from secrets_actor.backends.local.backend import local_backend_factory
 from secrets_actor.domain.operations import Set
 from secrets_actor.domain.ports import CallContext
-backend = kit(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
+backend = local_backend_factory(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
 print("ready", flush=True)
 sys.stdin.readline()
 backend.perform(Set(f"from/{sys.argv[2]}", sys.argv[2]), CallContext(time.clock_gettime(time.CLOCK_BOOTTIME) + 30))
@@ -107,10 +107,10 @@ def test_opening_a_second_connection_does_not_give_up_the_first_one_s_locks(conn
     other = run_python(
         """
 import pathlib, sys, time
-from secrets_actor.backends.local.backend import kit
+from secrets_actor.backends.local.backend import local_backend_factory
 from secrets_actor.domain.operations import Set
 from secrets_actor.domain.ports import CallContext
-backend = kit(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
+backend = local_backend_factory(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
 backend.perform(Set("a", "two"), CallContext(time.clock_gettime(time.CLOCK_BOOTTIME) + 30))
 backend.close()
 """,
@@ -179,7 +179,7 @@ def test_a_close_from_another_thread_ends_a_statement_under_way(tmp_path: Path, 
     closed, running = threading.Event(), threading.Event()
     store = Blank(tmp_path / "secrets.db", deadline=within().deadline, closed=closed)
 
-    def work(rows: Rows) -> None:
+    def work(rows: Transaction) -> None:
         running.set()
         rows.one(ENDLESS)
 
@@ -198,7 +198,7 @@ def test_a_close_from_another_thread_ends_a_statement_under_way(tmp_path: Path, 
 def test_a_statement_past_the_deadline_is_cut_off(tmp_path: Path) -> None:
     store = Blank(tmp_path / "secrets.db", deadline=within().deadline, closed=threading.Event())
     try:
-        for ask in (Rows.one, Rows.readable):
+        for ask in (Transaction.one, Transaction.readable):
             with pytest.raises(BackendTimeout):
                 store.read(lambda rows, ask=ask: ask(rows, ENDLESS), within(0.1).deadline)
         assert store.read(lambda rows: rows.one("SELECT 1"), within().deadline) == (1,)

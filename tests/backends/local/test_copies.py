@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from secrets_actor.backends.local.backend import kit
+from secrets_actor.backends.local.backend import local_backend_factory
 from secrets_actor.backends.local.upkeep.copies import backup, restore
 from secrets_actor.backends.local.upkeep.rekey import rekey
 from secrets_actor.backends.local.upkeep.verify import verify
@@ -42,10 +42,10 @@ from tests.backends.local.test_upgrade import DATA
 
 WRITER: Final = """
 import pathlib, sys, time
-from secrets_actor.backends.local.backend import kit
+from secrets_actor.backends.local.backend import local_backend_factory
 from secrets_actor.domain.operations import Set
 from secrets_actor.domain.ports import CallContext
-backend = kit(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
+backend = local_backend_factory(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
 for turn in range(10_000):
     for name in "xy":
         backend.perform(Set(name, str(turn)), CallContext(time.clock_gettime(time.CLOCK_BOOTTIME) + 30))
@@ -138,7 +138,7 @@ def test_a_copy_made_under_load_is_as_the_store_was_at_one_moment(store: Path) -
         shutil.copytree(store, folder, ignore=shutil.ignore_patterns("secrets.db*"))
         bring_back(folder, store.with_name(f"copy{number}"))
         assert verify(folder, key_of(folder), deadline=within().deadline).clean
-        with closing(kit(path=folder, recovery_window=30).connect()) as backend:
+        with closing(local_backend_factory(path=folder, recovery_window=30).connect()) as backend:
             x, y = (int(str(do(backend, Get(name)).reveal())) for name in "xy")
         assert before <= x
         assert y in (x, x - 1)

@@ -16,7 +16,7 @@ from secrets_actor.domain.errors import (
 )
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import Delete, Get, List, Restore, Set
-from secrets_actor.domain.semantics.labels import MAX_VERSIONS
+from secrets_actor.domain.semantics.stages import MAX_VERSIONS
 from tests.backends.local.conftest import Connect
 from tests.backends.local.helpers import START, WallClock, ask, do, files, key_of, run_killed, tamper, within
 
@@ -299,10 +299,10 @@ def test_a_kill_before_the_log_was_cleared_is_made_up_for_by_who_opens_next(fold
     backend.close()
     script = """
 import pathlib, time
-from secrets_actor.backends.local.backend import kit
+from secrets_actor.backends.local.backend import local_backend_factory
 from secrets_actor.domain.operations import Delete, Set
 from secrets_actor.domain.ports import CallContext
-backend = kit(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
+backend = local_backend_factory(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
 backend.perform(Delete("doomed", force=True), CallContext(time.clock_gettime(time.CLOCK_BOOTTIME) + 20))
 """
     with closing(sqlite3.connect(folder / "secrets.db", isolation_level=None)) as other:

@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from secrets_actor.backends.local.backend import kit
+from secrets_actor.backends.local.backend import local_backend_factory
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import Get, List, Operation, Set
 from tests.backends.local.conftest import Connect
@@ -23,7 +23,7 @@ NOBODY: Final = 65534
 # Runs in a mount namespace of its own, where the disk is mounted at the folder above the store's.
 BEGINNING: Final = """
 import os, pathlib, subprocess, sys, time
-from secrets_actor.backends.local.backend import kit
+from secrets_actor.backends.local.backend import local_backend_factory
 from secrets_actor.backends.local.keys.key_file import KeyFile
 from secrets_actor.backends.local.upkeep.verify import verify
 from secrets_actor.domain.errors import KeyFileError, SecretsError, StoreUnavailable
@@ -34,7 +34,7 @@ folder = disk / "store"
 def mount(*arguments):
     subprocess.run(["mount", *arguments], check=True)
 def ask(operation, backend=None):
-    own = backend or kit(path=folder, recovery_window=30).connect()
+    own = backend or local_backend_factory(path=folder, recovery_window=30).connect()
     try:
         return own.perform(operation, CallContext(time.clock_gettime(time.CLOCK_BOOTTIME) + 20)).value
     finally:
@@ -79,7 +79,7 @@ def test_a_full_disk_loses_nothing_and_works_again_when_there_is_room(disk: Path
     said = mounted(
         """
 mount("-t", "tmpfs", "-o", "size=1m", "none", str(disk))
-backend = kit(path=folder, recovery_window=30).connect()
+backend = local_backend_factory(path=folder, recovery_window=30).connect()
 ask(Set("first", "one"), backend)
 (disk / "ballast").write_bytes(bytes(400_000))
 done, why = [], None
@@ -144,7 +144,7 @@ for kind, sizes in (("size", (4, 12, 24, 60, 120, 400)), ("nr_inodes", (2, 3, 4,
 
 
 def test_a_disk_mounted_for_reading_is_told_and_left_as_it_is(disk: Path, connect: Connect) -> None:
-    backend = kit(path=disk / "store", recovery_window=30).connect()
+    backend = local_backend_factory(path=disk / "store", recovery_window=30).connect()
     do(backend, Set("a", "one"))
     backend.close()
     before = files(disk / "store")
@@ -210,7 +210,7 @@ def test_files_and_folders_without_permission_are_told_and_left_as_they_are(
     open_place: Path, which: str, mode: int, reads: bool
 ) -> None:
     folder = open_place / "store"
-    backend = kit(path=folder, recovery_window=30).connect()
+    backend = local_backend_factory(path=folder, recovery_window=30).connect()
     do(backend, Set("a", "one"))
     backend.close()
     before = files(folder)
@@ -251,7 +251,7 @@ def test_a_new_store_where_none_may_be_made_is_told(open_place: Path, mode: int)
 
 def outcome(folder: Path, operation: Operation[object]) -> str:
     """`fine`, or the error."""
-    backend = kit(path=folder, recovery_window=30).connect()
+    backend = local_backend_factory(path=folder, recovery_window=30).connect()
     try:
         do(backend, operation)
     except SecretsError as exc:

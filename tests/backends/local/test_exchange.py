@@ -6,9 +6,9 @@ from typing import Final
 
 import pytest
 
-from secrets_actor.backends.local.backend import kit
-from secrets_actor.backends.local.keys.given import GivenKey
-from secrets_actor.backends.local.keys.given_file import GivenFile
+from secrets_actor.backends.local.backend import local_backend_factory
+from secrets_actor.backends.local.keys.external_key import ExternalKey
+from secrets_actor.backends.local.keys.readers import FileReader
 from secrets_actor.backends.local.upkeep.verify import verify
 from secrets_actor.domain.errors import DecryptionFailed, SecretNotFound, StoreDamaged, WrongKey
 from secrets_actor.domain.operations import Delete, Get, List, Restore, Set
@@ -148,8 +148,8 @@ def test_rows_of_another_store_do_not_open_even_under_the_same_master_key(
     other.mkdir(mode=0o700)
     shutil.copyfile(two / "key", other / "key")
     (other / "key").chmod(0o600)
-    given = GivenKey(GivenFile(str(other / "key")))
-    backend = kit(path=other, recovery_window=30, key=given).connect()
+    given = ExternalKey(FileReader(str(other / "key")))
+    backend = local_backend_factory(path=other, recovery_window=30, key=given).connect()
     do(backend, Set("mine", "of another store", token=OLD))
     backend.close()
     attach = f"ATTACH '{other / 'secrets.db'}' AS other"

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secrets_actor.backends.local.export import Imported, import_
-from secrets_actor.backends.local.export_record import NoRecord, decode, encode
+from secrets_actor.backends.local.export_format import NoRecord, decode, encode
+from secrets_actor.backends.local.export_key import ExportKey
 from secrets_actor.backends.local.sealed_file import Sealed, Sealing
-from secrets_actor.backends.local.sealed_lock import Lock
 from secrets_actor.domain.errors import SecretExists
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.domain.semantics.entry import Entry, Version
-from tests.backends.local.dict_shelf import DictShelf
+from tests.backends.local.dict_records import DictShelf
 from tests.backends.local.exports import CHEAP, LOCK, NOW, SMALL, exported, imported, made, refused, shelf_of
 
 NAMES: Final = st.text("abcDEF/_+=.@-", min_size=1, max_size=12).filter(lambda name: not name.startswith("arn:"))
@@ -47,7 +47,9 @@ def secrets(draw: st.DrawFn) -> tuple[Entry, dict[str, SecretValue]]:
 
 
 @given(st.lists(secrets(), max_size=4, unique_by=lambda one: one[0].name), st.sampled_from([LOCK, CHEAP]))
-def test_what_was_exported_is_imported(given_secrets: list[tuple[Entry, dict[str, SecretValue]]], lock: Lock) -> None:
+def test_what_was_exported_is_imported(
+    given_secrets: list[tuple[Entry, dict[str, SecretValue]]], lock: ExportKey
+) -> None:
     there, here = shelf_of(given_secrets), DictShelf()
 
     done = imported(exported(there, lock), here, lock)
@@ -122,7 +124,7 @@ def test_a_file_with_a_secret_twice_is_none_of_ours() -> None:
 def test_nothing_is_in_clear_in_the_file() -> None:
     canary = "canary-91f3c2"
     entry, values = made(f"name-{canary}", f"value-{canary}", f"bytes-{canary}".encode())
-    shelf = shelf_of(
+    records = shelf_of(
         [
             (
                 Entry(
@@ -142,10 +144,10 @@ def test_nothing_is_in_clear_in_the_file() -> None:
         ]
     )
 
-    file = exported(shelf)
+    file = exported(records)
 
     assert not any(piece in file for piece in (canary.encode(), b"canary", b"AWSCURRENT", b"arn:", b"tag"))
-    assert exported(shelf) != file  # nor does it tell that it is the same again
+    assert exported(records) != file  # nor does it tell that it is the same again
 
 
 HEAD: Final = json.loads(encode(*(lambda one: (one[0], one[1].__getitem__))(made("a", "hunter1")))[4:-7])

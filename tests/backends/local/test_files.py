@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from secrets_actor.backends.local.backend import LocalBackend, kit
-from secrets_actor.backends.local.store import Blank
+from secrets_actor.backends.local.backend import LocalBackend, local_backend_factory
+from secrets_actor.backends.local.sqlite_store import Blank
 from secrets_actor.domain.errors import (
     SecretExists,
     StoreUnavailable,
@@ -138,12 +138,12 @@ def test_a_disk_that_takes_no_more_is_told_and_loses_nothing(folder: Path, conne
     ran = run_python(
         """
 import pathlib, resource, sys, time
-from secrets_actor.backends.local.backend import kit
+from secrets_actor.backends.local.backend import local_backend_factory
 from secrets_actor.domain.errors import StoreUnavailable
 from secrets_actor.domain.operations import Get, Set
 from secrets_actor.domain.ports import CallContext
 resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
-backend = kit(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
+backend = local_backend_factory(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
 context = CallContext(time.clock_gettime(time.CLOCK_BOOTTIME) + 30)
 done = 0
 try:
@@ -173,7 +173,9 @@ def test_the_folder_is_found_through_home_and_stays_when_the_working_directory_c
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    at_home, here = (kit(path=Path(path), recovery_window=30).connect() for path in ("~/at-home", "here"))
+    at_home, here = (
+        local_backend_factory(path=Path(path), recovery_window=30).connect() for path in ("~/at-home", "here")
+    )
     monkeypatch.chdir("/")
     try:
         do(at_home, Set("a", "one"))
@@ -190,9 +192,9 @@ def test_importing_the_backend_loads_neither_sqlite_nor_cryptography() -> None:
     ran = run_python(
         """
 import pathlib, sys
-from secrets_actor.backends.local.backend import kit
-doors = ("cryptography", "secrets_actor.backends.local.store", "secrets_actor.backends.local.envelope")
-made = kit(path=pathlib.Path("/nonexistent"), recovery_window=30)
+from secrets_actor.backends.local.backend import local_backend_factory
+doors = ("cryptography", "secrets_actor.backends.local.sqlite_store", "secrets_actor.backends.local.envelope")
+made = local_backend_factory(path=pathlib.Path("/nonexistent"), recovery_window=30)
 print([name in sys.modules for name in doors])
 made.connect()
 print([name in sys.modules for name in doors])

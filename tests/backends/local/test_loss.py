@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from secrets_actor.backends.key_place import place_of
-from secrets_actor.backends.local.backend import LocalBackend, Makes, kit
+from secrets_actor.backends.local.backend import LocalBackend, Makes, local_backend_factory
 from secrets_actor.backends.local.keys.sources import source_for
 from secrets_actor.backends.local.master_key import MasterKeySource
-from secrets_actor.backends.local.opening import MAKING, is_there
-from secrets_actor.backends.local.upkeep import copies, place, rekey, verify
-from secrets_actor.domain.descriptions import SecretBatch
+from secrets_actor.backends.local.open_store import MAKING, is_there
+from secrets_actor.backends.local.upkeep import copies, existing_store, rekey, verify
+from secrets_actor.backends.master_key_setting import place_of
+from secrets_actor.domain.diagnosis import Verdict
 from secrets_actor.domain.errors import (
     InvalidRequest,
     KeyFileError,
@@ -26,7 +26,6 @@ from secrets_actor.domain.errors import (
     StoreDamaged,
     StoreUnavailable,
 )
-from secrets_actor.domain.findings import Verdict
 from secrets_actor.domain.operations import (
     Create,
     Delete,
@@ -42,6 +41,7 @@ from secrets_actor.domain.operations import (
     Tag,
     Update,
 )
+from secrets_actor.domain.results import SecretBatch
 from tests.backends.local.conftest import Connect
 from tests.backends.local.helpers import KILLER, ask, do, files, key_of, run_python, tamper, within
 from tests.forking import in_child
@@ -61,7 +61,7 @@ def backends(folder: Path) -> Iterator[Callable[..., LocalBackend]]:
     opened: list[LocalBackend] = []
 
     def one(key: MasterKeySource | None = None, makes: Makes = "first_write", **more: Any) -> LocalBackend:
-        backend = kit(path=folder, recovery_window=30, key=key, makes=makes, **more).connect()
+        backend = local_backend_factory(path=folder, recovery_window=30, key=key, makes=makes, **more).connect()
         assert isinstance(backend, LocalBackend)
         opened.append(backend)
         return backend
@@ -81,7 +81,7 @@ def test_who_has_nothing_to_keep_makes_nothing(
 ) -> None:
     if there:
         folder.mkdir(mode=0o700)
-    backend, full = connect(), kit(path=folder.with_name("full"), recovery_window=30).connect()
+    backend, full = connect(), local_backend_factory(path=folder.with_name("full"), recovery_window=30).connect()
     do(full, Set("other", "one"))
     do(full, Delete("other", force=True))
 
@@ -122,14 +122,14 @@ def test_never_makes_none_and_tells_the_way(folder: Path, backends: Callable[...
             do(backend, operation)
     assert not folder.exists()
 
-    place.init(folder, key_of(folder), deadline=within().deadline)
+    existing_store.init(folder, key_of(folder), deadline=within().deadline)
     do(backend, Set("a", "one"))
     assert do(backend, Get("a")).reveal() == "one"
 
 
 def test_the_start_makes_one_where_the_setting_says_so(folder: Path) -> None:
-    made = kit(path=folder, recovery_window=30, makes="start")
-    assert kit(path=folder, recovery_window=30).prepare is None
+    made = local_backend_factory(path=folder, recovery_window=30, makes="start")
+    assert local_backend_factory(path=folder, recovery_window=30).prepare is None
     assert made.prepare is not None
     made.prepare(within().deadline)
     made.prepare(within().deadline)
@@ -166,10 +166,10 @@ def test_a_first_write_that_was_killed_is_gone_on_with(folder: Path, connect: Co
 
 FIRST_SET = """
 import pathlib, time
-from secrets_actor.backends.local.backend import kit
+from secrets_actor.backends.local.backend import local_backend_factory
 from secrets_actor.domain.operations import Set
 from secrets_actor.domain.ports import CallContext
-backend = kit(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
+backend = local_backend_factory(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
 backend.perform(Set("a", "one"), CallContext(time.clock_gettime(time.CLOCK_BOOTTIME) + 20))
 """
 
@@ -259,7 +259,7 @@ def filled_here(folder: Path) -> Path:
     """A store that another process has made and filled: this one has not seen it."""
 
     def make() -> str:
-        with closing(kit(path=folder, recovery_window=30).connect()) as backend:
+        with closing(local_backend_factory(path=folder, recovery_window=30).connect()) as backend:
             do(backend, Set("a", "one"))
         return ""
 
@@ -276,7 +276,7 @@ def test_a_loss_is_told_by_everything_and_stays_as_it_is(
     end = within().deadline
     deeds: list[Callable[[], object]] = [
         *[lambda one=one: do(connect(), one) for one in (*LOOKS[:-1], *CHANGES, Set("a", "b"), Create("b", "c"))],
-        lambda: place.init(filled_here, key, deadline=end),
+        lambda: existing_store.init(filled_here, key, deadline=end),
         lambda: verify.verify(filled_here, key, deadline=end),
         lambda: rekey.rekey(filled_here, key, deadline=end),
         lambda: rekey.rekey(filled_here, key, deep=True, deadline=end),
@@ -287,7 +287,7 @@ def test_a_loss_is_told_by_everything_and_stays_as_it_is(
             deed()
         if not isinstance(caught.value, InvalidRequest):  # there is a store already
             assert "copy" in str(caught.value), str(caught.value)
-    examine = kit(path=filled_here, recovery_window=30).examine
+    examine = local_backend_factory(path=filled_here, recovery_window=30).examine
     assert examine is not None
     findings = list(examine(end, ""))
 
@@ -301,7 +301,7 @@ def test_a_key_elsewhere_misses_its_database(folder: Path, backends: Callable[..
     source = source_for(place_of({"file": str(key), "make": True}), folder)
 
     def make() -> str:
-        with closing(kit(path=folder, recovery_window=30, key=source).connect()) as backend:
+        with closing(local_backend_factory(path=folder, recovery_window=30, key=source).connect()) as backend:
             do(backend, Set("a", "one"))
         return ""
 
@@ -357,7 +357,7 @@ def test_another_store_in_its_place_is_neither_read_nor_written(folder: Path, co
     backend = connect()
     do(backend, Set("a", "one"))
     other = folder.with_name("other")
-    with closing(kit(path=other, recovery_window=30).connect()) as theirs:
+    with closing(local_backend_factory(path=other, recovery_window=30).connect()) as theirs:
         do(theirs, Set("a", "of another store"))
     folder.rename(folder.with_name("away"))
     shutil.copytree(other, folder)
@@ -380,7 +380,7 @@ def test_another_store_that_is_restored_in_its_place_is_not_taken_for_it(
     """By another process, into the same file: the header has another id from one transaction to the next."""
     backend, other = connect(), folder.with_name("other")
     do(backend, Set("a", "one"))
-    with closing(kit(path=other, recovery_window=30).connect()) as theirs:
+    with closing(local_backend_factory(path=other, recovery_window=30).connect()) as theirs:
         do(theirs, Set("a", "of another store"))
     copies.backup(other, key_of(other), tmp_path / "copy", deadline=within().deadline)
 
@@ -397,7 +397,7 @@ def test_what_this_process_restores_itself_is_its_store(folder: Path, connect: C
     backend, other = connect(), folder.with_name("other")
     do(backend, Set("a", "one"))
     backend.close()
-    with closing(kit(path=other, recovery_window=30).connect()) as theirs:
+    with closing(local_backend_factory(path=other, recovery_window=30).connect()) as theirs:
         do(theirs, Set("a", "of another store"))
     copies.backup(other, key_of(other), tmp_path / "copy", deadline=within().deadline)
     (folder / "key").write_bytes((other / "key").read_bytes())
@@ -467,10 +467,13 @@ def test_a_log_that_is_removed_in_use_takes_nothing_along(
 def test_many_who_begin_at_once_make_one_store(folder: Path) -> None:
     script = """
 import pathlib, sys, time
-from secrets_actor.backends.local.backend import kit
+from secrets_actor.backends.local.backend import local_backend_factory
 from secrets_actor.domain.operations import Get, Set
 from secrets_actor.domain.ports import CallContext
-backend = kit(path=pathlib.Path(sys.argv[1]), recovery_window=30, on_made=lambda *_: print("made")).connect()
+factory = local_backend_factory(
+    path=pathlib.Path(sys.argv[1]), recovery_window=30, on_made=lambda *_: print("made")
+)
+backend = factory.connect()
 sys.stdin.readline()
 for number in range(3):
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from secrets_actor.backends.local.new_file import existing_file, new_file
+from secrets_actor.backends.local.files import existing_file, new_file
 from secrets_actor.domain.errors import ExportFileError
 from tests.architecture.house import ROOT
 
@@ -74,7 +74,7 @@ def test_of_what_fails_nothing_is_left(tmp_path: Path) -> None:
 def test_a_full_disk_is_told(tmp_path: Path) -> None:
     full = (
         "import resource, sys, signal, pathlib\n"
-        "from secrets_actor.backends.local.new_file import *\n"
+        "from secrets_actor.backends.local.files import *\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "try:\n"

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from secrets_actor import LogSettings
-from secrets_actor.backends.key_place import place_of
-from secrets_actor.backends.local.backend import kit
+from secrets_actor.backends.local.backend import local_backend_factory
 from secrets_actor.backends.local.keys.sources import source_for
 from secrets_actor.backends.local.upkeep import copies, rekey
+from secrets_actor.backends.master_key_setting import place_of
+from secrets_actor.domain.diagnosis import Finding, Verdict
 from secrets_actor.domain.errors import ConfigurationError, KeyFileError, SecretsError, StoreDamaged
-from secrets_actor.domain.findings import Finding, Verdict
 from secrets_actor.domain.operations import Get, List, Operation, Set
 from secrets_actor.telemetry.logs import make_logger
 from tests.backends.local.conftest import Connect
@@ -54,7 +54,7 @@ def as_user(uid: int, question: Callable[[], object]) -> str:
 def ask(folder: Path, operation: Operation[Any], key: object = None) -> object:
     """The answer of a backend that is opened for it; of a get the value."""
     source = None if key is None else source_for(place_of(key), folder)
-    backend = kit(path=folder, recovery_window=30, key=source).connect()
+    backend = local_backend_factory(path=folder, recovery_window=30, key=source).connect()
     try:
         answer = do(backend, operation)
     finally:
@@ -63,7 +63,7 @@ def ask(folder: Path, operation: Operation[Any], key: object = None) -> object:
 
 
 def findings(folder: Path) -> list[Finding]:
-    examine = kit(path=folder, recovery_window=30).examine
+    examine = local_backend_factory(path=folder, recovery_window=30).examine
     assert examine is not None
     return list(examine(within().deadline, ""))
 

@@ -9,7 +9,7 @@ import pytest
 
 from secrets_actor.backends.local.upkeep.verify import verify
 from secrets_actor.domain.operations import Get, List, ListVersions
-from secrets_actor.domain.semantics.labels import MAX_VERSIONS
+from secrets_actor.domain.semantics.stages import MAX_VERSIONS
 from tests.backends.local.conftest import Connect
 from tests.backends.local.helpers import do, key_of, within
 
@@ -17,11 +17,11 @@ PROCESSES, NAMES = 4, 8
 # Sets by turns, reads each back by its version at once, and says which were acknowledged: name and token.
 WRITER: Final = """
 import pathlib, sys, time
-from secrets_actor.backends.local.backend import kit
+from secrets_actor.backends.local.backend import local_backend_factory
 from secrets_actor.domain.operations import Get, Set
 from secrets_actor.domain.ports import CallContext
 folder, me, sets, names = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-backend = kit(path=folder, recovery_window=30).connect()
+backend = local_backend_factory(path=folder, recovery_window=30).connect()
 def ask(operation):
     return backend.perform(operation, CallContext(time.clock_gettime(time.CLOCK_BOOTTIME) + 120)).value
 print("ready", flush=True)

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from secrets_actor.backends.local.keys.key_file import KeyFile
-from secrets_actor.backends.local.upkeep.place import opened
+from secrets_actor.backends.local.upkeep.existing_store import opened_store
 from secrets_actor.backends.local.upkeep.rekey import change_all, change_master, rekey
 from secrets_actor.backends.local.upkeep.verify import verify
 from secrets_actor.domain.errors import InvalidRequest, StoreDamaged, StoreUnavailable, WrongKey
@@ -173,10 +173,10 @@ def test_what_is_unfinished_is_told(store: Path) -> None:
 def test_others_that_write_meanwhile_lose_nothing(store: Path, connect: Connect) -> None:
     script = """
 import pathlib, sys, time
-from secrets_actor.backends.local.backend import kit
+from secrets_actor.backends.local.backend import local_backend_factory
 from secrets_actor.domain.operations import Set
 from secrets_actor.domain.ports import CallContext
-backend = kit(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
+backend = local_backend_factory(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
 done = 0
 while not done or sys.stdin.readline().strip() == "go on":
     for name in ("s2", "s3", f"new/{done}"):
@@ -237,14 +237,14 @@ def test_what_does_not_open_is_left_with_its_key_and_told(store: Path, connect: 
 def test_all_keys_are_not_changed_in_the_middle_of_a_change_of_the_master_key(store: Path, connect: Connect) -> None:
     assert run_killed(REKEY, store, "KeyFile.replaced", 1, "call")
 
-    with opened(store, key_of(store), within().deadline) as half:
+    with opened_store(store, key_of(store), within().deadline) as half:
         with pytest.raises(InvalidRequest, match="somebody else"):
             change_all(half, within().deadline)
     assert_filled(connect())
 
 
 def test_a_key_that_was_exchanged_meanwhile_is_told(store: Path) -> None:
-    with opened(store, key_of(store), within().deadline) as half:
+    with opened_store(store, key_of(store), within().deadline) as half:
         key = (store / "key").read_bytes()
         (store / "key").write_bytes(key[::-1])
         for change in (
@@ -259,7 +259,7 @@ def test_a_key_that_was_exchanged_meanwhile_is_told(store: Path) -> None:
 
 def test_damaged_rows_of_keys_go_with_a_change_of_the_master_key(store: Path, connect: Connect) -> None:
     tamper(store, "INSERT INTO keys SELECT id, zeroblob(16), derivation, wrapped, sum FROM keys")
-    with opened(store, key_of(store), within().deadline) as half:
+    with opened_store(store, key_of(store), within().deadline) as half:
         with pytest.raises(StoreDamaged):
             change_all(half, within().deadline)
 

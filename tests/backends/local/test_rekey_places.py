@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from secrets_actor.backends.local.envelope import Master
-from secrets_actor.backends.local.keys.given import GivenKey
-from secrets_actor.backends.local.keys.given_file import GivenFile
+from secrets_actor.backends.local.keys.external_key import ExternalKey
+from secrets_actor.backends.local.keys.readers import FileReader
 from secrets_actor.backends.local.master_key import MasterKeySource
-from secrets_actor.backends.local.upkeep.place import opened
+from secrets_actor.backends.local.upkeep.existing_store import opened_store
 from secrets_actor.backends.local.upkeep.rekey import Rekeyed, _wrap, rekey
 from secrets_actor.backends.local.upkeep.verify import verify
 from secrets_actor.domain.errors import KeySourceError, WrongKey
@@ -18,11 +18,11 @@ from tests.backends.local.helpers import SECRETS, key_of, within
 from tests.backends.local.test_rekey import assert_whole
 
 
-def given(path: Path) -> GivenKey:
+def given(path: Path) -> ExternalKey:
     """A key that somebody else made: a place that holds one at a time."""
     path.touch(0o600)
     path.write_text(os.urandom(32).hex())
-    return GivenKey(GivenFile(str(path)))
+    return ExternalKey(FileReader(str(path)))
 
 
 def broken_off(store: Path, to: MasterKeySource, after: int) -> None:
@@ -60,10 +60,10 @@ def test_what_broke_off_behind_the_change_of_place_goes_on_from_either_place(sto
 def test_two_master_keys_are_one_again_for_a_place_that_holds_one(store: Path, tmp_path: Path) -> None:
     source = given(tmp_path / "given")
     rekey(store, key_of(store), to=source, deadline=within().deadline)
-    with opened(store, source, within().deadline) as halfway:
+    with opened_store(store, source, within().deadline) as halfway:
         other = Master(os.urandom(32), halfway.keys.store_id)
         present = Master(source.load() or b"", halfway.keys.store_id)
-        halfway.write_rows(lambda rows, _shelf: _wrap(rows, present, other, None), within().deadline)
+        halfway.write_transaction(lambda rows, _records: _wrap(rows, present, other, None), within().deadline)
     assert "master key" in (verify(store, source, deadline=within().deadline).unfinished or "")
 
     assert not rekey(store, source, deadline=within().deadline).master

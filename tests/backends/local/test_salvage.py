@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from secrets_actor.backends.local import export
-from secrets_actor.backends.local.backend import kit
-from secrets_actor.backends.local.sealed_lock import KEY, Lock
-from secrets_actor.backends.local.upkeep.place import opened
+from secrets_actor.backends.local.backend import local_backend_factory
+from secrets_actor.backends.local.export_key import KEY, ExportKey
+from secrets_actor.backends.local.upkeep.existing_store import opened_store
 from secrets_actor.backends.local.upkeep.salvage import Salvaged, salvage_to
 from secrets_actor.domain.errors import SecretDeleted, SecretNotFound
 from secrets_actor.domain.operations import Get, ListVersions
 from tests.backends.local.helpers import SECRETS, START, ask, do, files, key_of, tamper, within
 
-LOCK = Lock(KEY, bytes(range(32)))
+LOCK = ExportKey(KEY, bytes(range(32)))
 OF = "(SELECT secret FROM versions WHERE id = {})"
 # The ids of versions: s0's first, s4's, and s0's second and third.
 FIRST, OF_S4, SECOND, THIRD = 1, 5, SECRETS + 1, SECRETS + 2
@@ -21,7 +21,7 @@ FIRST, OF_S4, SECOND, THIRD = 1, 5, SECRETS + 1, SECRETS + 2
 
 def salvaged(store: Path, file: Path) -> Salvaged:
     deadline = within().deadline
-    with opened(store, key_of(store), deadline) as damaged:
+    with opened_store(store, key_of(store), deadline) as damaged:
         return salvage_to(file, damaged, LOCK, START, deadline)
 
 
@@ -56,9 +56,9 @@ def test_what_does_not_open_is_told_and_the_rest_is_saved(
     assert done.secrets == SECRETS - 1
     assert [told in str(one) for one in done.left] == [True]
     assert files(store) == before
-    backend = kit(path=tmp_path / "new", recovery_window=30, wall_clock=lambda: START).connect()
-    with export.opened(tmp_path / "file", LOCK) as source:
-        backend.on_shelf(lambda shelf: export.import_(source, shelf, START), within().deadline, writes=True)
+    backend = local_backend_factory(path=tmp_path / "new", recovery_window=30, wall_clock=lambda: START).connect()
+    with export.opened_export(tmp_path / "file", LOCK) as source:
+        backend.with_records(lambda records: export.import_(source, records, START), within().deadline, writes=True)
     for name in {f"s{number}" for number in range(SECRETS)} - {"s0", "s1", gone}:
         assert do(backend, Get(name)).value.reveal() == f"value {name[1:]}"
     with pytest.raises(SecretNotFound):
@@ -76,9 +76,9 @@ def test_an_older_version_that_does_not_open_stays_behind_with_its_labels(store:
 
     assert done.secrets == SECRETS
     assert [str(one) for one in done.left] == [f"secret s0: version {second} does not open"]
-    backend = kit(path=tmp_path / "new", recovery_window=30, wall_clock=lambda: START).connect()
-    with export.opened(tmp_path / "file", LOCK) as source:
-        backend.on_shelf(lambda shelf: export.import_(source, shelf, START), within().deadline, writes=True)
+    backend = local_backend_factory(path=tmp_path / "new", recovery_window=30, wall_clock=lambda: START).connect()
+    with export.opened_export(tmp_path / "file", LOCK) as source:
+        backend.with_records(lambda records: export.import_(source, records, START), within().deadline, writes=True)
     assert do(backend, Get("s0")).value.reveal() == "value 2 of s0"
     versions = do(backend, ListVersions("s0", include_deprecated=True)).versions
     assert [one.stages for one in versions] == [(), ("AWSCURRENT",)]

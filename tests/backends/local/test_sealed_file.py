@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from secrets_actor.backends.local.export_key import KEY, PASSPHRASE, ExportKey
 from secrets_actor.backends.local.sealed_file import CHUNK, HEADER_BYTES, Sealed, Sealing
-from secrets_actor.backends.local.sealed_lock import KEY, PASSPHRASE, Lock
 from secrets_actor.domain.errors import ExportDamaged, ExportFileError, WrongExportKey
 from tests.architecture.house import ROOT
-from tests.backends.local.dict_shelf import DictShelf
+from tests.backends.local.dict_records import DictShelf
 from tests.backends.local.exports import CHEAP, LOCK, SMALL, exported, imported, made, refused, shelf_of
 
 
@@ -37,7 +37,7 @@ def test_the_ends_of_the_pieces_are_no_ends(size: int) -> None:
 
 
 @pytest.mark.parametrize("lock", [LOCK, CHEAP])
-def test_each_flipped_bit_of_each_byte_is_an_error_of_its_type(lock: Lock) -> None:
+def test_each_flipped_bit_of_each_byte_is_an_error_of_its_type(lock: ExportKey) -> None:
     file = exported(shelf_of([made("db/password", "hunter1", b"hunter2")]), lock)
 
     for place in range(len(file)):
@@ -90,8 +90,8 @@ def test_pieces_of_another_file_of_the_same_key_do_not_fit(pieces: list[bytes]) 
 def test_a_wrong_key_is_told_from_damage() -> None:
     with_words = exported(shelf_of([made("a", "hunter1")]), CHEAP)
 
-    assert type(refused(SMALL, Lock(KEY, bytes(32)))) is WrongExportKey
-    assert type(refused(with_words, Lock(PASSPHRASE, b"correct house"))) is WrongExportKey
+    assert type(refused(SMALL, ExportKey(KEY, bytes(32)))) is WrongExportKey
+    assert type(refused(with_words, ExportKey(PASSPHRASE, b"correct house"))) is WrongExportKey
     assert "sealed with a passphrase: give that" in str(refused(with_words, LOCK))
     assert "sealed with a key: give that" in str(refused(SMALL, CHEAP))
     newer = bytearray(SMALL)
@@ -131,14 +131,14 @@ def test_the_last_piece_is_not_empty_but_alone() -> None:
 
 def test_scrypt_without_memory_is_told(tmp_path: Path) -> None:
     path = tmp_path / "export"
-    path.write_bytes(exported(shelf_of([made("a", "hunter1")]), Lock(PASSPHRASE, b"correct horse")))
+    path.write_bytes(exported(shelf_of([made("a", "hunter1")]), ExportKey(PASSPHRASE, b"correct horse")))
     starved = (
         "import resource, sys, io\n"
         "from secrets_actor.backends.local.sealed_file import *\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (used + 2**26, used + 2**26))\n"
         "for kind, file in ((Sealed, open(sys.argv[1], 'rb')), (Sealing, None)):\n"
-        "    try: kind(file, Lock(PASSPHRASE, b'correct horse'), 'FILE')\n"
+        "    try: kind(file, ExportKey(PASSPHRASE, b'correct horse'), 'FILE')\n"
         "    except ExportFileError as error: print(error)\n"
     )
 
@@ -151,6 +151,6 @@ def test_scrypt_without_memory_is_told(tmp_path: Path) -> None:
 def test_locks_are_of_the_right_size_and_show_nothing() -> None:
     for kind, secret in ((KEY, b"hunter1"), (KEY, b""), (PASSPHRASE, b"")):
         with pytest.raises(ValueError, match="a key has 32 bytes, a passphrase one at least") as caught:
-            Lock(kind, secret)
+            ExportKey(kind, secret)
         assert "hunter1" not in repr(caught.traceback[-1].locals)
     assert "correct" not in repr(CHEAP)

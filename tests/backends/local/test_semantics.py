@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from secrets_actor.backends.local.backend import LocalBackend
-from secrets_actor.backends.local.head import ARN_PREFIX
+from secrets_actor.backends.local.entry_codec import ARN_PREFIX
 from secrets_actor.domain.errors import (
     InvalidRequest,
     SecretExists,
@@ -16,7 +16,7 @@ from secrets_actor.domain.errors import (
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import Delete, Get, List, Operation, Restore, Set
 from secrets_actor.domain.secret import SecretInfo, SetReceipt, Source
-from secrets_actor.domain.semantics.labels import MAX_VERSIONS
+from secrets_actor.domain.semantics.stages import MAX_VERSIONS
 from tests.backends.local.conftest import Connect
 from tests.backends.local.helpers import START, WallClock, do, run_python
 
@@ -96,10 +96,10 @@ def test_a_set_repeated_after_a_crash_between_commit_and_answer_writes_once(
     died = run_python(
         """
 import os, pathlib, signal, sys, time
-from secrets_actor.backends.local.backend import kit
+from secrets_actor.backends.local.backend import local_backend_factory
 from secrets_actor.domain.operations import Set
 from secrets_actor.domain.ports import CallContext
-backend = kit(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
+backend = local_backend_factory(path=pathlib.Path(sys.argv[1]), recovery_window=30).connect()
 backend.perform(Set("a", "one", token=sys.argv[2]), CallContext(time.clock_gettime(time.CLOCK_BOOTTIME) + 30))
 os.kill(os.getpid(), signal.SIGKILL)
 """,

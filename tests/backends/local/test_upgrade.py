@@ -10,11 +10,11 @@ from typing import Final
 
 import pytest
 
-from secrets_actor.backends.local import examination, head
+from secrets_actor.backends.local import diagnose, entry_codec
 from secrets_actor.backends.local.backend import LocalBackend
 from secrets_actor.clock import utc_now
+from secrets_actor.domain.diagnosis import Verdict
 from secrets_actor.domain.errors import DecryptionFailed, KeyFileError, SecretDeleted, StoreDamaged, WrongKey
-from secrets_actor.domain.findings import Verdict
 from secrets_actor.domain.operations import Get, List, Restore, Set
 from secrets_actor.domain.secret import SecretInfo
 from tests.backends.local.conftest import Connect
@@ -26,12 +26,12 @@ NAMES: Final = (b"db/password", b"certificate", b"unused", b"going", "für alle"
 OPEN: Final = """
 import pathlib, time
 from datetime import UTC, datetime
-from secrets_actor.backends.local.backend import kit
+from secrets_actor.backends.local.backend import local_backend_factory
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import List
 from secrets_actor.domain.ports import CallContext
 at = datetime(2026, 1, 2, tzinfo=UTC)
-backend = kit(path=pathlib.Path(sys.argv[1]), recovery_window=30, wall_clock=lambda: at).connect()
+backend = local_backend_factory(path=pathlib.Path(sys.argv[1]), recovery_window=30, wall_clock=lambda: at).connect()
 """
 LIST: Final = "backend.perform(List(), CallContext(time.clock_gettime(time.CLOCK_BOOTTIME) + 30))\n"
 
@@ -56,7 +56,7 @@ def version_of(folder: Path) -> int:
 
 def assert_all_is_there(backend: LocalBackend) -> None:
     at = [START + timedelta(hours=hours) for hours in range(40)]
-    arns = [f"{head.ARN_PREFIX}{name}" for name in ("certificate-Lbnqus", "db/password-73yPZm", "unused-cARlnL")]
+    arns = [f"{entry_codec.ARN_PREFIX}{name}" for name in ("certificate-Lbnqus", "db/password-73yPZm", "unused-cARlnL")]
     assert do(backend, List()) == (
         SecretInfo("certificate", arns[0], None, at[4], at[4], None),
         SecretInfo("db/password", arns[1], "the database's", at[1], at[3], None),
@@ -210,7 +210,7 @@ def test_those_who_open_it_at_once_all_find_all(old: Path, connect: Connect) -> 
 def test_an_examination_does_not_change_it(old: Path) -> None:
     before = files(old)
 
-    findings = list(examination.examine(old, utc_now(), within(LONG).deadline))
+    findings = list(diagnose.diagnose(old, utc_now(), within(LONG).deadline))
 
     assert findings[-1].verdict is Verdict.OK
     assert "earlier release" in findings[-1].fact

@@ -7,12 +7,12 @@ from typing import Final
 
 import pytest
 
-from secrets_actor.backends.local.backend import kit
+from secrets_actor.backends.local.backend import local_backend_factory
 from secrets_actor.backends.local.keys.key_file import KeyFile
-from secrets_actor.backends.local.upkeep.place import init, opened
-from secrets_actor.backends.local.upkeep.verify import Damage, Verification, label_faults, look_through, verify
+from secrets_actor.backends.local.upkeep.existing_store import init, opened_store
+from secrets_actor.backends.local.upkeep.verify import Damage, Verification, look_through, stage_faults, verify
+from secrets_actor.domain.diagnosis import Verdict
 from secrets_actor.domain.errors import InvalidRequest, StoreDamaged, StoreUnavailable, WrongKey
-from secrets_actor.domain.findings import Verdict
 from secrets_actor.domain.operations import Get, List, Set
 from secrets_actor.domain.semantics.entry import Entry, Version
 from tests.backends.local.conftest import Connect
@@ -126,7 +126,7 @@ def test_tables_that_are_gone_are_told(store: Path) -> None:
 
 
 def test_keys_that_are_damaged_while_the_store_is_open_are_told(store: Path) -> None:
-    with opened(store, key_of(store), within().deadline) as one:
+    with opened_store(store, key_of(store), within().deadline) as one:
         tamper(store, "UPDATE keys SET wrapped = zeroblob(61)")
         found = look_through(one, within().deadline)
 
@@ -164,7 +164,7 @@ def entry(stages: dict[str, str]) -> Entry:
     ],
 )
 def test_labels_that_do_not_go_together_are_told(stages: dict[str, str], faults: list[str]) -> None:
-    assert list(label_faults(entry(stages))) == faults
+    assert list(stage_faults(entry(stages))) == faults
 
 
 def test_damage_reads_as_a_line() -> None:
@@ -215,7 +215,7 @@ def test_what_is_not_of_our_making_is_told(store: Path, statement: str, told: st
     found = verify(store, key_of(store), deadline=within().deadline)
 
     assert [str(one).partition(",")[0] for one in found.damage] == ([] if told is None else [f"there is {told}"])
-    examine = kit(path=store, recovery_window=30).examine
+    examine = local_backend_factory(path=store, recovery_window=30).examine
     assert examine is not None
     verdicts = {one.check: one.verdict for one in examine(within().deadline, "")}
     assert verdicts.get("schema") == (None if told is None else Verdict.FAULT)

@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secrets_actor.cli.migration.plan import (
-    Describe,
+    Action,
     Held,
     Make,
     Outcome,
-    Sight,
-    Step,
-    Tag,
-    Unlabel,
+    RemoveStage,
+    SetDescription,
+    SetTags,
+    Snapshot,
     Write,
     plan,
     token_for,
@@ -31,14 +31,14 @@ class Target:
         self.description: str | None = None
         self.tags: dict[str, str] = {}
 
-    def seen(self) -> Sight | None:
+    def seen(self) -> Snapshot | None:
         if not self.exists:
             return None
         held = {stage: Held(at, self.versions[at]) for stage, at in self.stages.items()}
-        return Sight(held.get("AWSCURRENT"), held.get("AWSPREVIOUS"), self.description, dict(self.tags))
+        return Snapshot(held.get("AWSCURRENT"), held.get("AWSPREVIOUS"), self.description, dict(self.tags))
 
-    def take(self, step: Step) -> None:
-        match step:
+    def take(self, action: Action) -> None:
+        match action:
             case Make(version, description, tags):
                 assert not self.exists
                 self.exists, self.description, self.tags = True, description, dict(tags)
@@ -49,11 +49,11 @@ class Target:
                 assert stage not in self.stages, "the label would be on two versions"
                 token = token_for(version, self.versions)
                 self.versions[token], self.stages[stage] = version.value, token
-            case Unlabel(version_id, stage):
+            case RemoveStage(version_id, stage):
                 assert self.stages.pop(stage) == version_id
-            case Describe(description):
+            case SetDescription(description):
                 self.description = description
-            case Tag(tags):
+            case SetTags(tags):
                 self.tags |= tags
 
     def add(self, token: str, value: SecretValue) -> None:
@@ -68,9 +68,9 @@ def same(one: Held | None, other: Held | None) -> bool:
     return one is not None and other is not None and one.value == other.value
 
 
-def carry_out(steps: Iterable[Step], target: Target) -> None:
-    for step in steps:
-        target.take(step)
+def carry_out(actions: Iterable[Action], target: Target) -> None:
+    for action in actions:
+        target.take(action)
 
 
 VALUES = st.sampled_from(["a", "b", b"a"]).map(SecretValue)
@@ -79,11 +79,11 @@ FACTS = st.tuples(st.sampled_from([None, "", "x", "y"]), st.dictionaries(st.samp
 
 
 @st.composite
-def sources(draw: st.DrawFn) -> tuple[Held, Sight]:
+def sources(draw: st.DrawFn) -> tuple[Held, Snapshot]:
     ids = draw(st.lists(IDS, min_size=2, max_size=2, unique=True))
     current, before = (Held(one, draw(VALUES)) for one in ids)
     description, tags = draw(FACTS)
-    return current, Sight(current, before if draw(st.booleans()) else None, description, tags)
+    return current, Snapshot(current, before if draw(st.booleans()) else None, description, tags)
 
 
 @st.composite
@@ -102,27 +102,27 @@ def targets(draw: st.DrawFn) -> Target:
 
 @given(sources(), st.integers(0, 3))
 def test_a_copy_that_was_cut_off_anywhere_is_completed_without_overwriting(
-    source: tuple[Held, Sight], cut: int
+    source: tuple[Held, Snapshot], cut: int
 ) -> None:
     current, wanted = source
     target = Target()
     first = plan(current, wanted, None)
     assert first.outcome is Outcome.COPIED
 
-    carry_out(first.steps[:cut], target)
-    carry_out(plan(current, wanted, target.seen()).steps, target)
+    carry_out(first.actions[:cut], target)
+    carry_out(plan(current, wanted, target.seen()).actions, target)
 
     assert plan(current, wanted, target.seen()).outcome is Outcome.THERE
 
 
 @given(sources(), targets(), st.integers(0, 4))
 def test_with_overwriting_any_target_becomes_as_the_source_is(
-    source: tuple[Held, Sight], target: Target, cut: int
+    source: tuple[Held, Snapshot], target: Target, cut: int
 ) -> None:
     current, wanted = source
-    carry_out(plan(current, wanted, target.seen(), overwrite=True).steps[:cut], target)
+    carry_out(plan(current, wanted, target.seen(), overwrite=True).actions[:cut], target)
 
-    carry_out(plan(current, wanted, target.seen(), overwrite=True).steps, target)
+    carry_out(plan(current, wanted, target.seen(), overwrite=True).actions, target)
 
     assert plan(current, wanted, target.seen()).outcome is Outcome.THERE
     there = target.seen()
@@ -134,11 +134,11 @@ def test_with_overwriting_any_target_becomes_as_the_source_is(
 
 
 @given(sources(), targets())
-def test_without_it_nothing_that_is_another_is_touched(source: tuple[Held, Sight], target: Target) -> None:
+def test_without_it_nothing_that_is_another_is_touched(source: tuple[Held, Snapshot], target: Target) -> None:
     current, wanted = source
     before = target.seen()
     found = plan(current, wanted, before)
-    carry_out(found.steps, target)
+    carry_out(found.actions, target)
     after = target.seen()
 
     assert (found.outcome is Outcome.CONFLICT) == bool(found.differs)
@@ -147,7 +147,7 @@ def test_without_it_nothing_that_is_another_is_touched(source: tuple[Held, Sight
         return
     assert after is not None
     if found.outcome in (Outcome.CONFLICT, Outcome.THERE):
-        assert found.steps == ()
+        assert found.actions == ()
         return
     assert found.outcome is Outcome.COMPLETED
     kept = [after.current, after.previous]
@@ -158,9 +158,9 @@ def test_without_it_nothing_that_is_another_is_touched(source: tuple[Held, Sight
 
 def test_tags_that_are_awss_own_stay_where_they_are() -> None:
     current = Held("1" * 32, SecretValue("v"))
-    wanted = Sight(current, tags={"aws:cloudformation:stack-name": "x", "AWS:y": "z", "mine": "1"})
+    wanted = Snapshot(current, tags={"aws:cloudformation:stack-name": "x", "AWS:y": "z", "mine": "1"})
 
-    assert plan(current, wanted, None).steps == (Make(current, None, {"mine": "1"}),)
+    assert plan(current, wanted, None).actions == (Make(current, None, {"mine": "1"}),)
 
 
 def test_a_token_is_the_id_until_that_is_taken() -> None:

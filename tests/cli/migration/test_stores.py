@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from secrets_actor.cli.migration.stores import for_both
-from secrets_actor.runtime.settings_source import load
+from secrets_actor.runtime.settings_loader import load
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from secrets_actor.domain import operations as ops
 from secrets_actor.domain.semantics import Entry
-from secrets_actor.testing.shelf import Shelf
+from secrets_actor.testing.memory_records import MemoryRecords
 
 T = TypeVar("T")
 
@@ -22,31 +22,31 @@ def token(number: int) -> str:
 
 
 class Rig:
-    """The shelf, and the moment that it is."""
+    """The records, and the moment that it is."""
 
     def __init__(self, choose: Callable[[int], int] = secrets.randbelow) -> None:
-        self.shelf, self.now, self.made = Shelf(WINDOW, choose), NOW, 0
+        self.records, self.now, self.made = MemoryRecords(WINDOW, choose), NOW, 0
 
     def ask(self, operation: ops.Operation[T], *, repeated: bool = False) -> T:
         """The answer to *operation*. One that brings no token makes a version with an id by number."""
         self.made += 1
-        return self.shelf.perform(operation, self.now, token(1000 + self.made), repeated=repeated)
+        return self.records.perform(operation, self.now, token(1000 + self.made), repeated=repeated)
 
     def later(self, **time: float) -> None:
         self.now += timedelta(**time)
 
     def entry(self, name: str) -> Entry:
-        found = self.shelf.find(name)
+        found = self.records.find(name)
         assert found is not None
         return found
 
     def picture(self) -> dict[str, Any]:
-        """All that is on the shelf."""
+        """All that is into the records."""
         return {
-            one.name: (one, {version.id: self.shelf.value(one, version.id).reveal() for version in one.versions})
-            for one in self.shelf.every()
+            one.name: (one, {version.id: self.records.value(one, version.id).reveal() for version in one.versions})
+            for one in self.records.every()
         }
 
     def valued(self, entry: Entry) -> set[str]:
         """The versions that have a value."""
-        return set(self.shelf._values[entry.name])
+        return set(self.records._values[entry.name])

@@ -199,7 +199,7 @@ def test_a_page_of_versions_goes_on_behind_one_that_is_gone(rig: Rig) -> None:
     for number in range(100, 104):
         rig.later(minutes=1)
         rig.ask(ops.Set("a", "v", token(number)))
-    assert rig.shelf.version_ids("a")[0] == token(4)
+    assert rig.records.version_ids("a")[0] == token(4)
 
     rest = rig.ask(ListVersions("a", True, page_size=1, next_token=page.next_token))
 

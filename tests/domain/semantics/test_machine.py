@@ -11,7 +11,7 @@ from secrets_actor.domain import operations as ops
 from secrets_actor.domain.errors import StoreError
 from secrets_actor.domain.operations import AWSCURRENT, AWSPREVIOUS
 from secrets_actor.domain.semantics import purge
-from secrets_actor.domain.semantics.labels import MAX_LABELS, MAX_VERSIONS
+from secrets_actor.domain.semantics.stages import MAX_STAGES, MAX_VERSIONS
 from tests.contract.store import outcome
 from tests.domain.semantics.rig import Rig, token
 
@@ -31,7 +31,7 @@ class Machine(RuleBasedStateMachine):
 
     def ask(self, operation: ops.Operation[Any], *, repeated: bool = False) -> None:
         self.rig.later(seconds=1)
-        purge(self.rig.shelf, self.rig.now)
+        purge(self.rig.records, self.rig.now)
         before = self.rig.picture()
         answer: Any = outcome(lambda: self.rig.ask(operation, repeated=repeated))
         if isinstance(answer, Exception):
@@ -78,7 +78,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(name=names, stage=st.sampled_from((AWSCURRENT, "label 1")), to=tokens)
     def move_rightly(self, name: str, stage: str, to: str) -> None:
-        entry = self.rig.shelf.find(name)
+        entry = self.rig.records.find(name)
         if entry is not None:
             self.ask(ops.MoveStage(name, stage, to, entry.stages.get(stage)))
 
@@ -100,7 +100,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def what_is_kept_fits_together(self) -> None:
-        for entry in self.rig.shelf.every():
+        for entry in self.rig.records.every():
             ids = [version.id for version in entry.versions]
             labelled = set(entry.stages.values())
             assert len(set(ids)) == len(ids)
@@ -108,7 +108,7 @@ class Machine(RuleBasedStateMachine):
             assert AWSCURRENT in entry.stages
             assert entry.stages.get(AWSPREVIOUS) != entry.stages[AWSCURRENT]
             assert len(ids) <= MAX_VERSIONS + len(labelled)
-            assert len(entry.stages) <= MAX_LABELS + 1  # a set that moves AWSPREVIOUS is not refused
+            assert len(entry.stages) <= MAX_STAGES + 1  # a set that moves AWSPREVIOUS is not refused
             assert [one.created_at for one in entry.versions] == sorted(one.created_at for one in entry.versions)
             assert self.rig.valued(entry) == set(ids)
 

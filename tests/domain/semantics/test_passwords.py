@@ -75,4 +75,4 @@ def test_bytes_are_made_of_the_numbers_from_outside() -> None:
 
     rig.ask(Regenerate("a", "bytes"))
 
-    assert rig.picture()["a"][1][rig.shelf.version_ids("a")[-1]] == "/" * 42 + "8="
+    assert rig.picture()["a"][1][rig.records.version_ids("a")[-1]] == "/" * 42 + "8="

@@ -55,7 +55,7 @@ def test_a_secret_is_there_until_its_window_has_ended_for_sure() -> None:
 
     def ask(operation: ops.Operation[object], over: object) -> object:
         given = {"new_id": "x", "recovery_window": 7, "choose": lambda below: 0, "over": over}
-        return perform(rig.shelf, operation, rig.now, **given)  # type: ignore[arg-type]
+        return perform(rig.records, operation, rig.now, **given)  # type: ignore[arg-type]
 
     before = ends - timedelta(seconds=1)
     with pytest.raises(SecretDeleted):
@@ -67,7 +67,7 @@ def test_a_secret_is_there_until_its_window_has_ended_for_sure() -> None:
         ask(ops.Get("a"), ends)
     assert ask(ops.List(include_deleted=True), ends) == ()
     ask(ops.Set("b", "v"), ends)
-    assert [one.name for one in rig.shelf.every()] == ["b"]
+    assert [one.name for one in rig.records.every()] == ["b"]
 
 
 def test_a_window_that_begins_at_a_clock_that_is_behind_is_counted_from_the_last_change() -> None:

@@ -12,7 +12,7 @@ from secrets_actor.domain.errors import (
     UnknownMessage,
 )
 from secrets_actor.domain.operations import AWSCURRENT, AWSPREVIOUS, Operation
-from secrets_actor.domain.semantics.labels import MAX_LABELS, MAX_VERSIONS
+from secrets_actor.domain.semantics.stages import MAX_STAGES, MAX_VERSIONS
 from tests.domain.semantics.rig import NOW, Rig, token
 
 
@@ -31,7 +31,7 @@ def test_a_write_without_a_token_takes_the_new_id(rig: Rig) -> None:
     ]
 
     assert made == [token(1001 + number) for number in range(5)]
-    assert rig.shelf.version_ids("a") == tuple(made)
+    assert rig.records.version_ids("a") == tuple(made)
 
 
 def test_old_versions_without_a_label_go_and_the_others_stay(rig: Rig) -> None:
@@ -41,8 +41,8 @@ def test_old_versions_without_a_label_go_and_the_others_stay(rig: Rig) -> None:
     for number in range(2, MAX_VERSIONS + 5):
         rig.ask(ops.Set("a", "v", token(number)))
 
-    assert rig.shelf.version_ids("a") == (token(0), token(1), *map(token, range(5, MAX_VERSIONS + 5)))
-    assert rig.valued(rig.entry("a")) == set(rig.shelf.version_ids("a"))
+    assert rig.records.version_ids("a") == (token(0), token(1), *map(token, range(5, MAX_VERSIONS + 5)))
+    assert rig.valued(rig.entry("a")) == set(rig.records.version_ids("a"))
     assert rig.ask(ops.Get("a", stage="mine")).version_id == token(0)
 
 
@@ -57,7 +57,7 @@ def test_a_put_of_current_and_previous_leaves_previous_where_current_came_from(r
 
 def test_labels_are_no_more_than_aws_allows_but_a_set_goes_always(rig: Rig) -> None:
     made = rig.ask(ops.Create("a", "v")).version_id
-    rig.ask(ops.Put("a", "w", [f"label {number}" for number in range(MAX_LABELS - 1)]))
+    rig.ask(ops.Put("a", "w", [f"label {number}" for number in range(MAX_STAGES - 1)]))
 
     for refused in (ops.Put("a", "x", ["one more"]), ops.MoveStage("a", "one more", to=made)):
         with pytest.raises(LimitExceeded, match="take some off first"):
@@ -65,7 +65,7 @@ def test_labels_are_no_more_than_aws_allows_but_a_set_goes_always(rig: Rig) -> N
     rig.ask(ops.Put("a", "x", ["label 1", "label 2"]))
     rig.ask(ops.Set("a", "y"))
 
-    assert len(rig.entry("a").stages) == MAX_LABELS + 1
+    assert len(rig.entry("a").stages) == MAX_STAGES + 1
 
 
 def test_tags_are_no_more_than_aws_allows(rig: Rig) -> None:
@@ -143,7 +143,7 @@ def test_neither_an_arn_nor_a_name_that_aws_gives_is_created_by_a_set(rig: Rig, 
     with pytest.raises(SecretNotFound):
         rig.ask(ops.Set(name, "v"))
 
-    assert len(rig.shelf) == 0
+    assert len(rig.records) == 0
 
 
 def test_a_move_that_may_have_taken_effect_and_has_is_done(rig: Rig) -> None:

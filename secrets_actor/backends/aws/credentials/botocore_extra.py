@@ -44,8 +44,8 @@ def _loaded(session: Any, method: str) -> Credentials:
     found = session.get_component("credential_provider").get_provider(method).load()
     if found is None:
         raise CredentialsError("botocore finds no keys")
-    keys = found.get_frozen_credentials()
+    credentials = found.get_frozen_credentials()
     end: datetime | None = getattr(found, "_expiry_time", None)  # it has no public name
-    token = None if keys.token is None else SecretValue(keys.token)
+    token = None if credentials.token is None else SecretValue(credentials.token)
     expires_at = None if end is None else end.astimezone(UTC)
-    return checked(Credentials(keys.access_key, SecretValue(keys.secret_key), token, expires_at))
+    return checked(Credentials(credentials.access_key, SecretValue(credentials.secret_key), token, expires_at))

@@ -19,7 +19,7 @@ from typing import Final
 from secrets_actor.backends.aws.credentials.container import ContainerCredentials
 from secrets_actor.backends.aws.credentials.environment import EnvironmentCredentials
 from secrets_actor.backends.aws.credentials.instance_metadata import InstanceMetadataCredentials
-from secrets_actor.backends.aws.credentials.profile import ProfileSteps, Step, first_of
+from secrets_actor.backends.aws.credentials.profile_providers import ProfileProviders, Provider, first_of
 from secrets_actor.backends.aws.credentials.shared_files import (
     DEFAULT_PROFILE,
     profile_name,
@@ -45,14 +45,14 @@ class DefaultChain:
 
     def fetch(self, deadline: float) -> Credentials:
         """The keys, by *deadline* (clock seconds). Raises `NoCredentials`, or a step's `SecretsError`."""
-        return first_of(self.steps(), deadline)
+        return first_of(self.providers(), deadline)
 
-    def steps(self) -> list[Step]:
+    def providers(self) -> list[Provider]:
         """The steps as they are now: (name, fetch). Files that cannot be read, and a profile that is named and in none
         of them, are steps that fail."""
         named = self._profile or profile_name(os.environ)
         profile = named or DEFAULT_PROFILE
-        environment: list[Step] = [] if self._profile else [("environment", EnvironmentCredentials().fetch)]
+        environment: list[Provider] = [] if self._profile else [("environment", EnvironmentCredentials().fetch)]
         try:
             profiles = read_profiles(os.environ)
         except CredentialsError as exc:
@@ -71,9 +71,9 @@ class DefaultChain:
         region = self._region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
         make = self._sts or partial(Sts, profile=profiles.settings(profile))
         sts = make(region or profiles.text(profile, "region"))
-        inner = ProfileSteps(profiles, sts, sources, from_environment=not self._profile)
-        rest: list[Step] = [("container", ContainerCredentials().fetch), (METADATA, metadata.fetch)]
-        return [*environment, *inner.steps(profile), *rest]
+        inner = ProfileProviders(profiles, sts, sources, from_environment=not self._profile)
+        rest: list[Provider] = [("container", ContainerCredentials().fetch), (METADATA, metadata.fetch)]
+        return [*environment, *inner.providers(profile), *rest]
 
     def __repr__(self) -> str:
         return "<DefaultChain>" if self._profile is None else "<DefaultChain of a profile>"

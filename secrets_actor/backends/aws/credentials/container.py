@@ -16,8 +16,8 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from secrets_actor.backends.aws.credentials.answers import keys_in, parsed
-from secrets_actor.backends.aws.credentials.connection import connect
+from secrets_actor.backends.aws.credentials.connect import connect
+from secrets_actor.backends.aws.credentials.json_credentials import credentials_in, parsed
 from secrets_actor.backends.aws.endpoint import Endpoint
 from secrets_actor.clock import now, sleep
 from secrets_actor.domain.credentials import Credentials
@@ -82,10 +82,10 @@ def _ask(
         failure: CredentialsError
         try:
             answer = transport.request("GET", headers, b"", until=min(deadline, begun + REQUEST_TIMEOUT), path=path)
-            keys = keys_in(parsed(answer.body), bare=True) if answer.status == 200 else ""
-            if isinstance(keys, Credentials):
-                return keys
-            failure = _refused(endpoint, answer.status, keys)
+            credentials = credentials_in(parsed(answer.body), bare=True) if answer.status == 200 else ""
+            if isinstance(credentials, Credentials):
+                return credentials
+            failure = _refused(endpoint, answer.status, credentials)
             final = 400 <= answer.status < 500 and answer.status != 429
         except SecretsError as exc:
             failure, final = MetadataServiceError(f"{exc} (asked for the container's keys)"), False

@@ -3,7 +3,7 @@
 import os
 from typing import Final
 
-from secrets_actor.backends.aws.credentials.answers import moment
+from secrets_actor.backends.aws.credentials.json_credentials import moment
 from secrets_actor.backends.aws.credentials.static import unsendable
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError, MissingSecretKey, NoCredentials
@@ -35,12 +35,12 @@ class EnvironmentCredentials:
                 "AWS_CREDENTIAL_EXPIRATION is no moment in ISO 8601 with a time zone, as 2026-01-31T12:00Z: mend it"
             )
         value = None if token is None else SecretValue(token)
-        keys = Credentials(access_key, SecretValue(secret_key), value, expires_at)
-        what = unsendable(keys)
+        credentials = Credentials(access_key, SecretValue(secret_key), value, expires_at)
+        what = unsendable(credentials)
         if what is not None:
             named = {"access key id": "AWS_ACCESS_KEY_ID", "secret key": "AWS_SECRET_ACCESS_KEY"}.get(what, by)
             raise CredentialsError(f"{named}: it holds what no key has (blanks, other than ASCII): set it anew")
-        return keys
+        return credentials
 
     def __repr__(self) -> str:
         return "<EnvironmentCredentials>"

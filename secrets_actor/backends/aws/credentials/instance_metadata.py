@@ -21,8 +21,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from secrets_actor.backends.aws.credentials.answers import keys_in, parsed
-from secrets_actor.backends.aws.credentials.connection import connect
+from secrets_actor.backends.aws.credentials.connect import connect
+from secrets_actor.backends.aws.credentials.json_credentials import credentials_in, parsed
 from secrets_actor.backends.aws.endpoint import Endpoint, parse_url
 from secrets_actor.clock import now, utc_now
 from secrets_actor.domain.credentials import Credentials
@@ -104,8 +104,8 @@ class _Exchange:
     def credentials(self) -> Credentials:
         token = self._token()
         role = self._role(token)
-        keys = _parse(self._get(ROLE_PATH + role, token, "the role's keys").body)
-        return extended(keys, utc_now(), random.random())  # noqa: S311  jitter
+        credentials = _parse(self._get(ROLE_PATH + role, token, "the role's keys").body)
+        return extended(credentials, utc_now(), random.random())  # noqa: S311  jitter
 
     def _token(self) -> bytes | None:
         """The token; None: go on by version 1."""
@@ -226,11 +226,11 @@ def _number(text: str, source: str, default: float) -> float:
     return found
 
 
-def extended(keys: Credentials, now: datetime, dice: float) -> Credentials:
-    """*keys*, with a later end if they should have been replaced by *now*. *dice*: 0 to 1."""
-    if keys.expires_at is None or keys.expires_at - now > OVERDUE:
-        return keys
-    return replace(keys, expires_at=now + EXTENSION + EXTENSION_JITTER * dice)
+def extended(credentials: Credentials, now: datetime, dice: float) -> Credentials:
+    """*credentials*, with a later end if they should have been replaced by *now*. *dice*: 0 to 1."""
+    if credentials.expires_at is None or credentials.expires_at - now > OVERDUE:
+        return credentials
+    return replace(credentials, expires_at=now + EXTENSION + EXTENSION_JITTER * dice)
 
 
 def _parse(body: bytes) -> Credentials:
@@ -242,8 +242,8 @@ def _parse(body: bytes) -> Credentials:
             f"the metadata service has no keys for the role ({told}): see its trust policy and instance profile",
             status=200,
         )
-    keys = keys_in(answer)
-    if isinstance(keys, Credentials):
-        return keys
-    text = f"the metadata service's answer holds no keys ({keys}): ask again, and see what answers there"
+    credentials = credentials_in(answer)
+    if isinstance(credentials, Credentials):
+        return credentials
+    text = f"the metadata service's answer holds no keys ({credentials}): ask again, and see what answers there"
     raise MetadataServiceError(text, status=200)

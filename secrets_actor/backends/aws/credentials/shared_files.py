@@ -4,8 +4,8 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-from secrets_actor.backends.aws.configured import ProfileSettings, Value
-from secrets_actor.backends.aws.credentials.profiles import Profiles, Unparsable, combine, parse
+from secrets_actor.backends.aws.credentials.profile_parser import Profiles, Unparsable, combine, parse
+from secrets_actor.backends.aws.sdk_settings import ProfileSettings, Value
 from secrets_actor.domain.errors import CredentialsError
 from secrets_actor.paths import NoPlace, expanded
 from secrets_actor.small_files import Problem, Unreadable, read_text

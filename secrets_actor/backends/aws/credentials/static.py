@@ -4,7 +4,7 @@ import os
 import re
 from typing import Final, Literal
 
-from secrets_actor.backends.places import shown_path, shown_variable
+from secrets_actor.backends.setting_masking import shown_path, shown_variable
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError, MissingAccessKey, MissingSecretKey
 from secrets_actor.domain.masked import MaskedText
@@ -96,10 +96,10 @@ class StaticCredentials:
         token = None if self._session_token is None else _read("session_token", self._session_token)
         if token is None and self._session_token is not None and self._session_token.kind == "file":
             raise CredentialsError(f"no session token in {self._session_token.description}: write it, or unset it")
-        keys = Credentials(access_key, SecretValue(secret_key), None if token is None else SecretValue(token))
-        what = unsendable(keys)
+        credentials = Credentials(access_key, SecretValue(secret_key), None if token is None else SecretValue(token))
+        what = unsendable(credentials)
         if what is None:
-            return keys
+            return credentials
         del access_key, secret_key, token  # a traceback may show what a frame holds
         sources = {"access key id": self._access_key, "secret key": self._secret_key}
         source = sources.get(what, self._session_token)

@@ -20,7 +20,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlencode
 from xml.etree import ElementTree
 
-from secrets_actor.backends.aws.configured import (
+from secrets_actor.backends.aws.clock_skew import http_date, may_be_skew, too_far
+from secrets_actor.backends.aws.corrected_clock import CorrectedClock
+from secrets_actor.backends.aws.credentials.connect import Connect, connect
+from secrets_actor.backends.aws.credentials.json_credentials import moment
+from secrets_actor.backends.aws.credentials.static import checked
+from secrets_actor.backends.aws.endpoint import Endpoint, endpoint_for, parse_url
+from secrets_actor.backends.aws.error_codes import THROTTLING_CODES, TRANSIENT_CODES
+from secrets_actor.backends.aws.sdk_settings import (
     NO_PROFILE,
     STS,
     ProfileSettings,
@@ -29,14 +36,7 @@ from secrets_actor.backends.aws.configured import (
     fips_chosen,
     stated,
 )
-from secrets_actor.backends.aws.corrected_clock import CorrectedClock
-from secrets_actor.backends.aws.credentials.answers import moment
-from secrets_actor.backends.aws.credentials.connection import Connect, connect
-from secrets_actor.backends.aws.credentials.static import checked
-from secrets_actor.backends.aws.endpoint import Endpoint, endpoint_for, parse_url
-from secrets_actor.backends.aws.failures import THROTTLING_CODES, TRANSIENT_CODES
 from secrets_actor.backends.aws.sigv4 import HttpRequest, Scope, SigningKeys, sign_headers
-from secrets_actor.backends.aws.skew import http_date, may_be_skew, too_far
 from secrets_actor.clock import now, sleep
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import (
@@ -84,7 +84,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class CallerIdentity:
     """Whom STS sees behind keys (GetCallerIdentity)."""
 
     account: str
@@ -120,7 +120,7 @@ class Sts:
         """AssumeRoleWithWebIdentity, unsigned. Likewise."""
         return self._call("AssumeRoleWithWebIdentity", parameters, None, deadline, self._keys_in)
 
-    def caller_identity(self, signer: Credentials, deadline: float) -> Caller:
+    def caller_identity(self, signer: Credentials, deadline: float) -> CallerIdentity:
         """Who *signer* is. Needs no permission. Likewise."""
         return self._call("GetCallerIdentity", (), signer, deadline, _caller_in)
 
@@ -264,8 +264,8 @@ def _text(tree: ElementTree.Element, name: str) -> str | None:
     return None if found is None or found.text is None else found.text.strip()
 
 
-def _caller_in(tree: ElementTree.Element, _server: datetime | None) -> Caller:
-    return Caller(*(_text(tree, name) or "" for name in ("Account", "Arn", "UserId")))
+def _caller_in(tree: ElementTree.Element, _server: datetime | None) -> CallerIdentity:
+    return CallerIdentity(*(_text(tree, name) or "" for name in ("Account", "Arn", "UserId")))
 
 
 def _refusal(endpoint: Endpoint, action: str, answer: "HttpAnswer", tree: ElementTree.Element | None) -> StoreError:

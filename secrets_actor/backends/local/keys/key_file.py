@@ -1,6 +1,6 @@
 """The key file: 32 random bytes that nobody else can read. POSIX only; Windows has no file modes to rely on.
 
-Rule 1: a key is made only where there is neither a key nor data (`opening.py`).
+Rule 1: a key is made only where there is neither a key nor data (`open_store.py`).
 Rule 2: the key comes into place whole or not at all, and once: written and synced under another name, then linked,
         which fails when the name is taken. Of two processes that start at once, one links and both read the same file.
 Rule 3: the key exists, durably, before any data does.

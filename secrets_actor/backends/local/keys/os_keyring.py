@@ -1,6 +1,6 @@
 """THE door to the package keyring, an extra: the key rings of GNOME, KDE, macOS and others.
 
-Its errors are told as what to do, its texts are not: they may quote. Nothing is raised; see `key_ring.py`, rule 4.
+Its errors are told as what to do, its texts are not: they may quote. Nothing is raised; see `keyring_key.py`, rule 4.
 """
 
 from __future__ import annotations

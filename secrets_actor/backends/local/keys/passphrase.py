@@ -11,10 +11,10 @@ import os
 import threading
 from typing import Final
 
-from secrets_actor.backends.local.keys import costs
-from secrets_actor.backends.local.keys.forms import passphrase_of
-from secrets_actor.backends.local.keys.given import OneAtATime
-from secrets_actor.backends.local.keys.reading import Reader
+from secrets_actor.backends.local.keys import scrypt
+from secrets_actor.backends.local.keys.external_key import OneAtATime
+from secrets_actor.backends.local.keys.key_formats import passphrase_of
+from secrets_actor.backends.local.keys.readers import Reader
 from secrets_actor.backends.local.master_key import KEY_BYTES, Derivation
 from secrets_actor.domain.errors import StoreDamaged
 from secrets_actor.records import dataclass, field
@@ -34,7 +34,7 @@ class Passphrase(OneAtATime):
 
     kind: Final = "passphrase"
 
-    def __init__(self, reader: Reader, *, n: int = costs.N) -> None:
+    def __init__(self, reader: Reader, *, n: int = scrypt.N) -> None:
         super().__init__(reader)
         self._n = n
         self._kept: _Kept | None = None
@@ -62,7 +62,7 @@ class Passphrase(OneAtATime):
         """The key; None without a passphrase, or without a *derivation*. Raises `KeySourceError`, `StoreDamaged`."""
         if derivation is None:
             return None
-        problem = costs.objection(derivation)
+        problem = scrypt.objection(derivation)
         if problem is not None:
             raise StoreDamaged(
                 f"the store's header asks for what no header of ours does to derive the key ({problem}); put the store "
@@ -76,7 +76,7 @@ class Passphrase(OneAtATime):
 
     def create(self) -> tuple[bytes, Derivation]:
         """The key under a new salt, and how it was derived. Raises `KeySourceError` when there is no passphrase."""
-        derivation = Derivation(os.urandom(costs.SALT_BYTES), self._n, costs.R, costs.P)
+        derivation = Derivation(os.urandom(scrypt.SALT_BYTES), self._n, scrypt.R, scrypt.P)
         key = self.load(derivation)
         if key is not None:
             return key, derivation
@@ -105,7 +105,7 @@ class Passphrase(OneAtATime):
 
 
 def _scrypt(passphrase: bytes, derivation: Derivation) -> bytes | str:
-    room = costs.memory(derivation)
+    room = scrypt.memory(derivation)
     try:
         return hashlib.scrypt(
             passphrase,

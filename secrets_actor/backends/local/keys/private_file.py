@@ -9,9 +9,9 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from secrets_actor.backends.local.failures import passes
 from secrets_actor.backends.local.files import OTHERS
 from secrets_actor.backends.local.ownership import OTHERS_WRITE, folder_objection, is_trusted, make_folder, rightful
+from secrets_actor.backends.local.sqlite_errors import passes
 from secrets_actor.domain.errors import KeyFileError, StoreUnavailable
 
 _GROUP_READS: Final = 0o040

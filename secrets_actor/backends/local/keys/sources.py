@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from secrets_actor.backends.key_place import KeyPlace
 from secrets_actor.backends.local.master_key import MasterKeySource
+from secrets_actor.backends.master_key_setting import KeyPlace
 from secrets_actor.paths import absolute
 
 if TYPE_CHECKING:
-    from secrets_actor.backends.local.keys.reading import Reader
+    from secrets_actor.backends.local.keys.readers import Reader
 
 
 def source_for(place: KeyPlace, path: Path) -> MasterKeySource:
@@ -19,13 +19,13 @@ def source_for(place: KeyPlace, path: Path) -> MasterKeySource:
     becomes of the working directory. Raises `NoPlace`."""
     folder = absolute(path)
     if place.kind == "keyring":
-        from secrets_actor.backends.local.keys.key_ring import RingKey
+        from secrets_actor.backends.local.keys.keyring_key import KeyringKey
 
-        return RingKey(place.reveal(), folder)
+        return KeyringKey(place.reveal(), folder)
     if place.kind in ("env", "file"):
-        from secrets_actor.backends.local.keys.given import GivenKey
+        from secrets_actor.backends.local.keys.external_key import ExternalKey
 
-        return GivenKey(_reader(place, folder))
+        return ExternalKey(_reader(place, folder))
     if place.kind in ("passphrase_env", "passphrase_file"):
         from secrets_actor.backends.local.keys.passphrase import Passphrase
 
@@ -40,13 +40,16 @@ def source_for(place: KeyPlace, path: Path) -> MasterKeySource:
 def typed_passphrase(ask: Callable[[], str]) -> MasterKeySource:
     """The source that has its passphrase from *ask*, which is called once: for the command line."""
     from secrets_actor.backends.local.keys.passphrase import Passphrase
-    from secrets_actor.backends.local.keys.prompt import Prompt
+    from secrets_actor.backends.local.keys.readers import PromptReader
 
-    return Passphrase(Prompt(ask))
+    return Passphrase(PromptReader(ask))
 
 
 def _reader(place: KeyPlace, folder: Path) -> Reader:
-    from secrets_actor.backends.local.keys.given_file import GivenFile
-    from secrets_actor.backends.local.keys.variable import Variable
+    from secrets_actor.backends.local.keys.readers import FileReader, VariableReader
 
-    return Variable(place.reveal()) if place.kind in ("env", "passphrase_env") else GivenFile(place.reveal(), folder)
+    return (
+        VariableReader(place.reveal())
+        if place.kind in ("env", "passphrase_env")
+        else FileReader(place.reveal(), folder)
+    )

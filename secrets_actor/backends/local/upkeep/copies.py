@@ -17,16 +17,15 @@ import threading
 from pathlib import Path
 
 from secrets_actor.backends.local import schema
-from secrets_actor.backends.local.failures import passes
 from secrets_actor.backends.local.files import bring_into_place, sync_folder
 from secrets_actor.backends.local.keys.key_file import KeyFile
 from secrets_actor.backends.local.keys.private_file import check_folder, prepare_folder
 from secrets_actor.backends.local.master_key import MasterKeySource
-from secrets_actor.backends.local.opened import Opened, forget_known
-from secrets_actor.backends.local.opening import DATABASE_NAME, INDEX, LOG, has_data
-from secrets_actor.backends.local.rows import Rows, version
-from secrets_actor.backends.local.store import Blank, Copy, Store
-from secrets_actor.backends.local.upkeep.place import check_key, database_of
+from secrets_actor.backends.local.open_store import DATABASE_NAME, INDEX, LOG, OpenStore, forget_known, has_data
+from secrets_actor.backends.local.sqlite_errors import passes
+from secrets_actor.backends.local.sqlite_store import Blank, Copy, Store
+from secrets_actor.backends.local.transaction import Transaction, version
+from secrets_actor.backends.local.upkeep.existing_store import check_key, database_of
 from secrets_actor.backends.local.upkeep.verify import Verification, look_through
 from secrets_actor.clock import utc_now
 from secrets_actor.domain.errors import InvalidRequest, KeyFileError, StoreDamaged, StoreUnavailable, WrongKey
@@ -133,7 +132,7 @@ def _bring(copy: Copy, database: Path, deadline: float) -> None:
         )
 
 
-def _unlocked(copy: Copy, source: MasterKeySource, deadline: float) -> Opened:
+def _unlocked(copy: Copy, source: MasterKeySource, deadline: float) -> OpenStore:
     if source.kind == KeyFile.kind and not source.present():
         raise KeyFileError(
             f"{source} is missing, and nothing was restored: {copy.path} opens with the key of its time alone; put "
@@ -141,7 +140,7 @@ def _unlocked(copy: Copy, source: MasterKeySource, deadline: float) -> Opened:
             path=str(copy.path),
         )
     try:
-        return Opened(copy, source, None, deadline)
+        return OpenStore(copy, source, None, deadline)
     except WrongKey as exc:
         place = exc.path
     raise WrongKey(
@@ -207,6 +206,6 @@ def _in_the_way(database: Path, *, damaged: bool) -> InvalidRequest:
     return InvalidRequest(f"the store {database} {what}: restore with --replace if it may go, or move the folder away")
 
 
-def _count(rows: Rows) -> int:
+def _count(transaction: Transaction) -> int:
     """How many secrets there are, in a store of this or an earlier release."""
-    return int((rows.one("SELECT count(*) FROM secrets") or (0,))[0])
+    return int((transaction.one("SELECT count(*) FROM secrets") or (0,))[0])

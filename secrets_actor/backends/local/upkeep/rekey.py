@@ -18,16 +18,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from secrets_actor.backends.local import head, store_keys
+from secrets_actor.backends.local import entry_codec, store_keys
 from secrets_actor.backends.local.envelope import Master
-from secrets_actor.backends.local.header import WrappedKey
 from secrets_actor.backends.local.master_key import Derivation, MasterKeySource
-from secrets_actor.backends.local.opened import Opened
-from secrets_actor.backends.local.rows import Rows
+from secrets_actor.backends.local.open_store import OpenStore
 from secrets_actor.backends.local.schema import DamagedRow
-from secrets_actor.backends.local.shelf import HEADS, head_row, open_head, open_value
+from secrets_actor.backends.local.sqlite_records import HEADS, head_row, open_head, open_value
+from secrets_actor.backends.local.store_header import WrappedKey
 from secrets_actor.backends.local.store_keys import Keys
-from secrets_actor.backends.local.upkeep.place import opened
+from secrets_actor.backends.local.transaction import Transaction
+from secrets_actor.backends.local.upkeep.existing_store import opened_store
 from secrets_actor.domain.errors import DecryptionFailed, InvalidRequest, KeyFileError, SecretsError
 from secrets_actor.records import dataclass
 
@@ -54,7 +54,7 @@ class Rekeyed:
 Told = Callable[[Rekeyed], object]
 # Of rows behind one, in a transaction: the id of the last one (None: there was none), how many were sealed anew, how
 # many could not be opened.
-Batch = Callable[[Rows, Keys, int], tuple[int | None, int, int]]
+Batch = Callable[[Transaction, Keys, int], tuple[int | None, int, int]]
 
 
 def rekey(
@@ -88,54 +88,57 @@ def rekey(
 
 def _entered(
     stack: ExitStack, folder: Path, source: MasterKeySource, to: MasterKeySource | None, deadline: float
-) -> tuple[Opened, bool]:
+) -> tuple[OpenStore, bool]:
     """The store, and whether it is *to* that opens it: an earlier run came so far."""
     try:
-        return stack.enter_context(opened(folder, source, deadline)), False
+        return stack.enter_context(opened_store(folder, source, deadline)), False
     except KeyFileError as exc:
         failure = exc.clone()
     if to is not None:
         try:
-            return stack.enter_context(opened(folder, to, deadline)), True
+            return stack.enter_context(opened_store(folder, to, deadline)), True
         except SecretsError:
             pass
     raise failure
 
 
-def _is_unfinished(store: Opened, deep: bool) -> bool:
+def _is_unfinished(store: OpenStore, deep: bool) -> bool:
     """Whether there is something left to do for which a place that holds one key at a time need not hold two."""
-    lock = store.keys.lock
-    return len({key.master for key in lock.keys}) > 1 or (deep and len(store.keys.all) > 1)
+    wrapped_keys = store.keys.wrapped_keys
+    return len({key.master for key in wrapped_keys.keys}) > 1 or (deep and len(store.keys.all) > 1)
 
 
-def _settle_master(store: Opened, deadline: float) -> None:
+def _settle_master(store: OpenStore, deadline: float) -> None:
     """Let the present master key be the only one."""
     present = _present(store)
-    store.write_rows(lambda rows, _shelf: _drop_others(rows, present), deadline)
+    store.write_transaction(lambda transaction, _records: _drop_others(transaction, present), deadline)
     store.reload(deadline)
 
 
-def change_master(store: Opened, to: MasterKeySource | None, deadline: float) -> None:
+def change_master(store: OpenStore, to: MasterKeySource | None, deadline: float) -> None:
     """Rule 1. The store's source is *to* after it, if that is given. Raises as `rekey`."""
     source = store.source
     present = _present(store)
     master, derivation = _next(source, to, store.keys.store_id)
     if master.check == present.check:
         raise InvalidRequest(f"the key in {to or source} is this store's master key already; put a new one there")
-    store.write_rows(lambda rows, _shelf: _wrap(rows, present, master, derivation), deadline)
+    store.write_transaction(lambda transaction, _records: _wrap(transaction, present, master, derivation), deadline)
     if to is None:
         source.replaced()
-    store.write_rows(lambda rows, _shelf: _drop_others(rows, master), deadline)
+    store.write_transaction(lambda transaction, _records: _drop_others(transaction, master), deadline)
     store.source = to or source
     store.reload(deadline)
 
 
-def change_all(store: Opened, deadline: float, told: Told = lambda _so_far: None) -> Rekeyed:
+def change_all(store: OpenStore, deadline: float, told: Told = lambda _so_far: None) -> Rekeyed:
     """Rule 2. Raises as `rekey`."""
     present = _present(store)
-    resumed = store.write_rows(lambda rows, _shelf: _begin(rows, present), deadline)
+    resumed = store.write_transaction(lambda transaction, _records: _begin(transaction, present), deadline)
     store.reload(deadline)
-    done = Rekeyed(total=store.read_rows(lambda rows, _shelf: _left_to_do(rows, store.keys), deadline), resumed=resumed)
+    done = Rekeyed(
+        total=store.read_transaction(lambda transaction, _records: _left_to_do(transaction, store.keys), deadline),
+        resumed=resumed,
+    )
     told(done)
     for batch in (_heads, _values):
         for sealed, left in _batches(store, batch, deadline):
@@ -143,28 +146,28 @@ def change_all(store: Opened, deadline: float, told: Told = lambda _so_far: None
             done.versions += sealed if batch is _values else 0
             done.left += left
             told(done)
-    store.write_rows(lambda rows, _shelf: _end(rows, store.keys), deadline)
+    store.write_transaction(lambda transaction, _records: _end(transaction, store.keys), deadline)
     store.reload(deadline)
     return done
 
 
-def _batches(store: Opened, batch: Batch, deadline: float) -> Iterator[tuple[int, int]]:
+def _batches(store: OpenStore, batch: Batch, deadline: float) -> Iterator[tuple[int, int]]:
     """Run *batch* to the end of its table, each time in a transaction: how many were sealed, how many not."""
     last: int | None = -(2**63)
     while last is not None:
 
-        def work(rows: Rows, _shelf: object, after: int = last) -> tuple[int | None, int, int]:
-            return batch(rows, store.keys, after)
+        def work(transaction: Transaction, _records: object, after: int = last) -> tuple[int | None, int, int]:
+            return batch(transaction, store.keys, after)
 
-        last, sealed, left = store.write_rows(work, deadline)
+        last, sealed, left = store.write_transaction(work, deadline)
         store.forget()
         yield sealed, left
 
 
-def _present(store: Opened) -> Master:
-    master = store_keys.master_of(store.keys.lock, store.source)
+def _present(store: OpenStore) -> Master:
+    master = store_keys.master_of(store.keys.wrapped_keys, store.source)
     if master is None:
-        raise store_keys.wrong_key(store.source, store.keys.lock)
+        raise store_keys.wrong_key(store.source, store.keys.wrapped_keys)
     return master
 
 
@@ -173,63 +176,65 @@ def _next(source: MasterKeySource, to: MasterKeySource | None, store_id: bytes) 
     return Master(key, store_id), derivation
 
 
-def _wrap(rows: Rows, present: Master, master: Master, derivation: Derivation | None) -> None:
+def _wrap(transaction: Transaction, present: Master, master: Master, derivation: Derivation | None) -> None:
     """Wrap the store's keys by *master* as well."""
-    lock = store_keys.read_lock(rows)
+    wrapped_keys = store_keys.read_wrapped_keys(transaction)
     fresh = []
-    for key in lock.keys:
+    for key in wrapped_keys.keys:
         if key.master == present.check:
             wrapped = present.rewrap(key.id, key.wrapped, master)
             if wrapped is None:
                 raise DamagedRow
             fresh.append(WrappedKey(key.id, master.check, derivation, wrapped))
-    if {key.id for key in fresh} == {key.id for key in lock.keys}:
-        store_keys.add(rows, *fresh)
-    elif not _opens_all(lock, master):
+    if {key.id for key in fresh} == {key.id for key in wrapped_keys.keys}:
+        store_keys.add(transaction, *fresh)
+    elif not _opens_all(wrapped_keys, master):
         raise InvalidRequest(_BUSY)
 
 
-def _drop_others(rows: Rows, master: Master) -> None:
+def _drop_others(transaction: Transaction, master: Master) -> None:
     """Leave only the wraps by *master*, which opens them all."""
-    if not _opens_all(store_keys.read_lock(rows), master):
+    if not _opens_all(store_keys.read_wrapped_keys(transaction), master):
         raise InvalidRequest(_BUSY)
-    rows.do("DELETE FROM keys WHERE master <> ?", master.check)
-    store_keys.new_epoch(rows)
+    transaction.do("DELETE FROM keys WHERE master <> ?", master.check)
+    store_keys.new_epoch(transaction)
 
 
-def _opens_all(lock: store_keys.Lock, master: Master) -> bool:
+def _opens_all(wrapped_keys: store_keys.WrappedKeys, master: Master) -> bool:
     try:
-        store_keys.unlocked(lock, master)
+        store_keys.unlocked(wrapped_keys, master)
     except DamagedRow:
         return False
     return True
 
 
-def _begin(rows: Rows, present: Master) -> bool:
+def _begin(transaction: Transaction, present: Master) -> bool:
     """Put a new store key beside the present one, unless an earlier run has: whether it has."""
-    lock = store_keys.read_lock(rows)
-    if lock.damaged:
+    wrapped_keys = store_keys.read_wrapped_keys(transaction)
+    if wrapped_keys.damaged:
         raise DamagedRow
-    if {key.master for key in lock.keys} != {present.check}:
+    if {key.master for key in wrapped_keys.keys} != {present.check}:
         raise InvalidRequest(_BUSY)
-    if len(lock.keys) == 1:
-        store_keys.add(rows, store_keys.new_key(present, lock.keys[0].derivation, after=lock.keys[0].id))
+    if len(wrapped_keys.keys) == 1:
+        store_keys.add(
+            transaction, store_keys.new_key(present, wrapped_keys.keys[0].derivation, after=wrapped_keys.keys[0].id)
+        )
         return False
     return True
 
 
-def _left_to_do(rows: Rows, keys: Keys) -> int:
+def _left_to_do(transaction: Transaction, keys: Keys) -> int:
     """How many rows are sealed by older keys; 0 where that cannot be counted."""
     found = 0
     for table in ("secrets", "versions"):
-        counted = rows.readable(f"SELECT count(*) FROM {table} WHERE key <> ?", keys.newest.id)  # noqa: S608
+        counted = transaction.readable(f"SELECT count(*) FROM {table} WHERE key <> ?", keys.newest.id)  # noqa: S608
         found += counted[0][0] if counted else 0
     return found
 
 
-def _heads(rows: Rows, keys: Keys, after: int) -> tuple[int | None, int, int]:
+def _heads(transaction: Transaction, keys: Keys, after: int) -> tuple[int | None, int, int]:
     """Seal the next heads anew."""
-    found = rows.all(f"{HEADS} WHERE id > ? AND key <> ? ORDER BY id LIMIT {BATCH}", after, keys.newest.id)
+    found = transaction.all(f"{HEADS} WHERE id > ? AND key <> ? ORDER BY id LIMIT {BATCH}", after, keys.newest.id)
     sealed = 0
     for row in found:
         try:
@@ -238,21 +243,23 @@ def _heads(rows: Rows, keys: Keys, after: int) -> tuple[int | None, int, int]:
         except (DecryptionFailed, DamagedRow):
             continue
         locator = keys.newest.locator(entry.name)
-        anew = keys.newest.seal_head(head.encode(entry), secret=secret, locator=locator)
-        rows.do("UPDATE secrets SET locator = ?, key = ?, head = ? WHERE id = ?", locator, keys.newest.id, anew, secret)
+        anew = keys.newest.seal_head(entry_codec.encode(entry), secret=secret, locator=locator)
+        transaction.do(
+            "UPDATE secrets SET locator = ?, key = ?, head = ? WHERE id = ?", locator, keys.newest.id, anew, secret
+        )
         sealed += 1
     return (found[-1][0] if found else None), sealed, len(found) - sealed
 
 
-def _values(rows: Rows, keys: Keys, after: int) -> tuple[int | None, int, int]:
+def _values(transaction: Transaction, keys: Keys, after: int) -> tuple[int | None, int, int]:
     """Seal the next values anew."""
-    found = rows.all(f"{_VERSIONS} WHERE id > ? AND key <> ? ORDER BY id LIMIT {BATCH}", after, keys.newest.id)
+    found = transaction.all(f"{_VERSIONS} WHERE id > ? AND key <> ? ORDER BY id LIMIT {BATCH}", after, keys.newest.id)
     sealed = 0
     for number, secret, version_id, *record in found:
         value = open_value(keys, secret, version_id, tuple(record)) if isinstance(version_id, str) else None
         if value is not None:
             wrapped, anew = keys.newest.seal_value(value, secret=secret, version_id=version_id)
-            rows.do(
+            transaction.do(
                 "UPDATE versions SET key = ?, wrapped = ?, sealed = ? WHERE id = ?",
                 *(keys.newest.id, wrapped, anew, number),
             )
@@ -260,10 +267,10 @@ def _values(rows: Rows, keys: Keys, after: int) -> tuple[int | None, int, int]:
     return (found[-1][0] if found else None), sealed, len(found) - sealed
 
 
-def _end(rows: Rows, keys: Keys) -> None:
+def _end(transaction: Transaction, keys: Keys) -> None:
     """Let the old store keys go, if nothing is left that they open."""
     for table in ("secrets", "versions"):
-        if rows.one(f"SELECT 1 FROM {table} WHERE key <> ? LIMIT 1", keys.newest.id) is not None:  # noqa: S608
+        if transaction.one(f"SELECT 1 FROM {table} WHERE key <> ? LIMIT 1", keys.newest.id) is not None:  # noqa: S608
             return
-    rows.do("DELETE FROM keys WHERE id <> ?", keys.newest.id)
-    store_keys.new_epoch(rows)
+    transaction.do("DELETE FROM keys WHERE id <> ?", keys.newest.id)
+    store_keys.new_epoch(transaction)

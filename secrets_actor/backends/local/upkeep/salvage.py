@@ -13,11 +13,11 @@ from datetime import datetime
 from pathlib import Path
 
 from secrets_actor.backends.local import export
-from secrets_actor.backends.local.opened import Opened
-from secrets_actor.backends.local.rows import Rows
-from secrets_actor.backends.local.sealed_lock import Lock
-from secrets_actor.backends.local.shelf import open_value
+from secrets_actor.backends.local.export_key import ExportKey
+from secrets_actor.backends.local.open_store import OpenStore
+from secrets_actor.backends.local.sqlite_records import open_value
 from secrets_actor.backends.local.store_keys import Keys
+from secrets_actor.backends.local.transaction import Transaction
 from secrets_actor.backends.local.upkeep.verify import Damage, entry_of, ids_of, missing
 from secrets_actor.domain.operations import AWSCURRENT
 from secrets_actor.domain.secret import SecretValue
@@ -34,31 +34,36 @@ class Salvaged:
 
 
 def salvage_to(
-    path: Path, store: Opened, lock: Lock, now: datetime, deadline: float, told: export.Told = export.tell_nobody
+    path: Path,
+    store: OpenStore,
+    export_key: ExportKey,
+    now: datetime,
+    deadline: float,
+    told: export.Told = export.tell_nobody,
 ) -> Salvaged:
     """Export what can be read to a new file at *path*; *told* hears of each secret. Raises as `export_to`, and what
     `Store.read` raises."""
 
-    def work(rows: Rows, _shelf: object) -> Salvaged:
-        readable = Readable(rows, store.keys)
-        count = export.export_to(path, readable, lock, now, told)
+    def work(transaction: Transaction, _records: object) -> Salvaged:
+        readable = Readable(transaction, store.keys)
+        count = export.export_to(path, readable, export_key, now, told)
         return Salvaged(count, tuple(readable.left))
 
-    return store.read_rows(work, deadline)
+    return store.read_transaction(work, deadline)
 
 
 class Readable:
     """The secrets that can be read, one after the other: `value` is for the one that came last."""
 
-    def __init__(self, rows: Rows, keys: Keys) -> None:
-        self._rows, self._keys = rows, keys
+    def __init__(self, transaction: Transaction, keys: Keys) -> None:
+        self._transaction, self._keys = transaction, keys
         self._values: dict[str, SecretValue] = {}
         self.left: list[Damage] = []
 
     def every(self) -> Iterator[Entry]:
         """Rule 2."""
         seen: set[str] = set()  # a damaged page may show a row twice
-        ids = ids_of(self._rows)
+        ids = ids_of(self._transaction)
         if ids is None:
             self.left.append(Damage("the table of the secrets cannot be read"))
         for secret in ids or ():
@@ -66,14 +71,14 @@ class Readable:
             if entry is not None and entry.name not in seen:
                 seen.add(entry.name)
                 yield entry
-        self.left += missing(self._rows)
+        self.left += missing(self._transaction)
 
     def value(self, _entry: Entry, version_id: str) -> SecretValue:
         """The value of a version."""
         return self._values[version_id]
 
     def _readable(self, secret: int) -> Entry | None:
-        entry, fault = entry_of(self._rows, self._keys, secret)
+        entry, fault = entry_of(self._transaction, self._keys, secret)
         if entry is None or fault:
             self.left.append(Damage(fault, None if entry is None else entry.name, secret if entry is None else None))
             return None
@@ -90,8 +95,10 @@ class Readable:
         )
 
     def _opened(self, secret: int) -> Iterator[tuple[str, SecretValue]]:
-        rows = self._rows.readable("SELECT version_id, key, wrapped, sealed FROM versions WHERE secret = ?", secret)
-        for version_id, *row in rows or ():
+        transaction = self._transaction.readable(
+            "SELECT version_id, key, wrapped, sealed FROM versions WHERE secret = ?", secret
+        )
+        for version_id, *row in transaction or ():
             value = open_value(self._keys, secret, version_id, tuple(row)) if isinstance(version_id, str) else None
             if value is not None:
                 yield version_id, value

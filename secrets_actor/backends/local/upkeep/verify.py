@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from secrets_actor.backends.local import store_keys
+from secrets_actor.backends.local.entry_cache import HeadRow
 from secrets_actor.backends.local.envelope import Master
-from secrets_actor.backends.local.heads import HeadRow
 from secrets_actor.backends.local.master_key import MasterKeySource
-from secrets_actor.backends.local.opened import Opened
-from secrets_actor.backends.local.rows import Rows, as_made, foreign
+from secrets_actor.backends.local.open_store import OpenStore
 from secrets_actor.backends.local.schema import MARK_BYTES, DamagedRow
-from secrets_actor.backends.local.shelf import HEADS, head_row, open_head, open_value
+from secrets_actor.backends.local.sqlite_records import HEADS, head_row, open_head, open_value
 from secrets_actor.backends.local.store_keys import Keys
-from secrets_actor.backends.local.upkeep.place import opened
+from secrets_actor.backends.local.transaction import Transaction, as_made, foreign
+from secrets_actor.backends.local.upkeep.existing_store import opened_store
 from secrets_actor.domain.errors import DecryptionFailed
 from secrets_actor.domain.operations import AWSCURRENT, AWSPREVIOUS
 from secrets_actor.domain.semantics.entry import Entry
@@ -60,81 +60,83 @@ class Verification:
 def verify(folder: Path, source: MasterKeySource, *, deadline: float) -> Verification:
     """All that is in the store in *folder*. Changes nothing, but for a store of an earlier release, which it brings to
     the present form. Raises as `open_store` for a store that cannot be opened at all."""
-    with opened(folder, source, deadline) as store:
+    with opened_store(folder, source, deadline) as store:
         return look_through(store, deadline)
 
 
-def look_through(store: Opened, deadline: float) -> Verification:
+def look_through(store: OpenStore, deadline: float) -> Verification:
     """All that is in an open store. Raises what `Store.read` raises, but for damage."""
-    master = store_keys.master_of(store.keys.lock, store.source)
-    return store.read_rows(lambda rows, _shelf: _look_through(rows, store.keys, master), deadline)
+    master = store_keys.master_of(store.keys.wrapped_keys, store.source)
+    return store.read_transaction(
+        lambda transaction, _records: _look_through(transaction, store.keys, master), deadline
+    )
 
 
-def _look_through(rows: Rows, keys: Keys, master: Master | None) -> Verification:
+def _look_through(transaction: Transaction, keys: Keys, master: Master | None) -> Verification:
     found = Verification()
-    if rows.readable("PRAGMA integrity_check(1)") != [("ok",)]:
+    if transaction.readable("PRAGMA integrity_check(1)") != [("ok",)]:
         found.damage.append(Damage(_SQLITE))
-    if not as_made(rows):
+    if not as_made(transaction):
         found.damage.append(Damage("the tables are not those that were made: bring the store back from a copy"))
     found.damage += [
         Damage(
             f"there is {'an' if kind == 'index' else 'a'} {kind} {name} on {table}, which is not of this program's "
             "making: it may change or swallow what is written; drop it, or bring the store back from a copy"
         )
-        for kind, name, table in foreign(rows)
+        for kind, name, table in foreign(transaction)
     ]
-    found.damage += _of_keys(rows, master, found)
-    ids = ids_of(rows)
+    found.damage += _of_keys(transaction, master, found)
+    ids = ids_of(transaction)
     if ids is None:
         found.damage.append(Damage("the table of the secrets cannot be read"))
         return found
     for secret in ids:
         found.secrets += 1
-        found.damage += _of_secret(rows, keys, secret, found)
-    found.damage += missing(rows)
+        found.damage += _of_secret(transaction, keys, secret, found)
+    found.damage += missing(transaction)
     return found
 
 
-def missing(rows: Rows) -> Iterator[Damage]:
+def missing(transaction: Transaction) -> Iterator[Damage]:
     """The secrets that have a mark or versions, and no row."""
-    lost = rows.readable("SELECT count(*) FROM marks WHERE locator NOT IN (SELECT locator FROM secrets)")
+    lost = transaction.readable("SELECT count(*) FROM marks WHERE locator NOT IN (SELECT locator FROM secrets)")
     if lost != [(0,)]:
         yield Damage(f"{'some' if lost is None else lost[0][0]} of the secrets are missing")
-    strays = rows.readable("SELECT DISTINCT secret FROM versions WHERE secret NOT IN (SELECT id FROM secrets)")
+    strays = transaction.readable("SELECT DISTINCT secret FROM versions WHERE secret NOT IN (SELECT id FROM secrets)")
     if strays is None:
         yield Damage("the table of the versions cannot be read to its end")
     for (secret,) in strays or ():
         yield Damage("there are versions of it, and it is gone", row=secret)
 
 
-def ids_of(rows: Rows) -> list[int] | None:
+def ids_of(transaction: Transaction) -> list[int] | None:
     """The ids of all secrets: out of the table, or where that is broken, out of the index on it; or None."""
     for order in ("id", "locator"):
-        found = rows.readable(f"SELECT id FROM secrets ORDER BY {order}")  # noqa: S608  two words of ours
+        found = transaction.readable(f"SELECT id FROM secrets ORDER BY {order}")  # noqa: S608  two words of ours
         if found is not None:
             return [secret for (secret,) in found]
     return None
 
 
-def _of_keys(rows: Rows, master: Master | None, found: Verification) -> Iterator[Damage]:
+def _of_keys(transaction: Transaction, master: Master | None, found: Verification) -> Iterator[Damage]:
     try:
-        lock = store_keys.read_lock(rows)
+        wrapped_keys = store_keys.read_wrapped_keys(transaction)
         if master is not None:
-            store_keys.unlocked(lock, master)
+            store_keys.unlocked(wrapped_keys, master)
     except DamagedRow:
         yield Damage("a key of the store does not open: it is damaged or was exchanged")
         return
-    if lock.damaged:
-        yield Damage(f"{lock.damaged} of the rows that hold the store's keys are damaged")
-    found.unfinished = store_keys.unfinished(lock)
+    if wrapped_keys.damaged:
+        yield Damage(f"{wrapped_keys.damaged} of the rows that hold the store's keys are damaged")
+    found.unfinished = store_keys.unfinished(wrapped_keys)
 
 
-def _of_secret(rows: Rows, keys: Keys, secret: int, found: Verification) -> Iterator[Damage]:
-    entry, fault = entry_of(rows, keys, secret)
+def _of_secret(transaction: Transaction, keys: Keys, secret: int, found: Verification) -> Iterator[Damage]:
+    entry, fault = entry_of(transaction, keys, secret)
     name = None if entry is None else entry.name
-    faults = ([fault] if fault else []) + ([] if entry is None else list(label_faults(entry)))
+    faults = ([fault] if fault else []) + ([] if entry is None else list(stage_faults(entry)))
     left = set() if entry is None else {one.id for one in entry.versions}
-    versions = rows.readable("SELECT version_id, key, wrapped, sealed FROM versions WHERE secret = ?", secret)
+    versions = transaction.readable("SELECT version_id, key, wrapped, sealed FROM versions WHERE secret = ?", secret)
     if versions is None:
         faults.append("its versions cannot be read to the end")
         left.clear()
@@ -149,25 +151,25 @@ def _of_secret(rows: Rows, keys: Keys, secret: int, found: Verification) -> Iter
     return (Damage(one, name, None if entry else secret) for one in faults)
 
 
-def entry_of(rows: Rows, keys: Keys, secret: int) -> tuple[Entry | None, str]:
+def entry_of(transaction: Transaction, keys: Keys, secret: int) -> tuple[Entry | None, str]:
     """The secret in a row as far as its head opens, and what is wrong with it."""
-    row = rows.readable(HEADS + " WHERE id = ?", secret)
+    row = transaction.readable(HEADS + " WHERE id = ?", secret)
     if not row:
         return None, "its row cannot be read"
     try:
         entry = open_head(keys, head_row(row[0]))
-        return entry, "" if _marked(rows, head_row(row[0])) else "its head is not the one that was written last"
+        return entry, "" if _marked(transaction, head_row(row[0])) else "its head is not the one that was written last"
     except DecryptionFailed:
         return None, f"its head {_EXCHANGED}"
     except DamagedRow:
         return None, "its row is not as it was written, or does not fit to what is sealed in it"
 
 
-def _marked(rows: Rows, row: HeadRow) -> bool:
-    return rows.readable("SELECT mark FROM marks WHERE locator = ?", row[1]) == [(row[3][-MARK_BYTES:],)]
+def _marked(transaction: Transaction, row: HeadRow) -> bool:
+    return transaction.readable("SELECT mark FROM marks WHERE locator = ?", row[1]) == [(row[3][-MARK_BYTES:],)]
 
 
-def label_faults(entry: Entry) -> Iterator[str]:
+def stage_faults(entry: Entry) -> Iterator[str]:
     """What is wrong with the labels: AWSCURRENT is on one version always, and AWSPREVIOUS never on the same."""
     current = entry.stages.get(AWSCURRENT)
     if entry.versions and current is None:

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secrets_actor import AwsSettings, CredentialsError, LogSettings, SecretsError, Settings, System
-from secrets_actor.backends.aws.credentials.answers import keys_in, moment, parsed
 from secrets_actor.backends.aws.credentials.assume_role import AssumeRoleCredentials
 from secrets_actor.backends.aws.credentials.chain import DefaultChain
-from secrets_actor.backends.aws.credentials.profile import MAX_ROLES
+from secrets_actor.backends.aws.credentials.json_credentials import credentials_in, moment, parsed
+from secrets_actor.backends.aws.credentials.profile_providers import MAX_ROLES
 from secrets_actor.backends.aws.credentials.sts import Sts
 from tests.actor.rig import Watch, eventually, whole
 from tests.backends.aws.credentials.conftest import Machine, failing, fetch
@@ -37,7 +37,9 @@ OUT_OF_TIME: Final = ("0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00")
 @pytest.mark.parametrize("member", [None, *KEYS])
 def test_an_odd_member_makes_keys_or_none(member: str | None, from_process: bool) -> None:
     for odd in (*ODD, *(json.dumps(text) for text in OUT_OF_TIME)):
-        found = keys_in(parsed(with_odd(KEYS, () if member is None else (member,), odd)), from_process=from_process)
+        found = credentials_in(
+            parsed(with_odd(KEYS, () if member is None else (member,), odd)), from_process=from_process
+        )
         if not isinstance(found, str):
             assert found.expires_at is None or found.expires_at.tzinfo is UTC
 

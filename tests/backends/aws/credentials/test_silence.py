@@ -13,8 +13,8 @@ import pytest
 from secrets_actor.backends.aws.credentials.assume_role import AssumeRoleCredentials, Role
 from secrets_actor.backends.aws.credentials.chain import DefaultChain
 from secrets_actor.backends.aws.credentials.container import ContainerCredentials
+from secrets_actor.backends.aws.credentials.credential_process import ProcessCredentials
 from secrets_actor.backends.aws.credentials.instance_metadata import InstanceMetadataCredentials
-from secrets_actor.backends.aws.credentials.process import ProcessCredentials
 from secrets_actor.backends.aws.credentials.sts import Sts
 from secrets_actor.backends.aws.credentials.web_identity import WebIdentityCredentials
 from secrets_actor.domain.errors import SecretsError

@@ -13,8 +13,8 @@ import pytest
 from secrets_actor import AwsSettings, ConfigurationError, LogSettings, NoCredentials, SecretsError, Settings, start
 from secrets_actor.clock import now as clock_now
 from secrets_actor.runtime.settings import region_of
-from secrets_actor.runtime.settings_source import load
-from secrets_actor.runtime.wiring import kit_for
+from secrets_actor.runtime.settings_loader import load
+from secrets_actor.runtime.wiring import factory_for
 from tests.backends.aws.credentials.conftest import Machine
 from tests.backends.aws.credentials.test_sts import GOOD, ROLE, role_of
 from tests.servers.account import REGION, Account, Keys, allow_everything
@@ -245,7 +245,7 @@ def test_the_tags_of_the_settings_are_those_of_the_session(machine: Machine, fil
     )
     with FaultyServer(GOOD) as sts:
         machine.set(AWS_ENDPOINT_URL_STS=sts.url)
-        source = kit_for(load(load(file))).credentials
+        source = factory_for(load(load(file))).credentials
         assert source is not None
         source.fetch(clock_now() + 10)
         [request] = sts.requests
@@ -266,7 +266,7 @@ def test_sts_is_asked_through_the_proxy_and_metadata_services_are_not(
     role = "arn:aws:iam::123456789012:role/r"
     with FaultyServer(Answer(b"", 403)) as proxy:
         machine.set(HTTPS_PROXY=proxy.url, HTTP_PROXY=proxy.url, ALL_PROXY=proxy.url)
-        source = kit_for(settings(account, machine.home, role_arn=role)).credentials
+        source = factory_for(settings(account, machine.home, role_arn=role)).credentials
         assert source is not None
         with pytest.raises(SecretsError):
             source.fetch(clock_now() + 10)

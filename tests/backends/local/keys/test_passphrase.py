@@ -5,16 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from secrets_actor.backends.local.keys import costs
-from secrets_actor.backends.local.keys.given_file import GivenFile
+from secrets_actor.backends.local.keys import scrypt
 from secrets_actor.backends.local.keys.passphrase import Passphrase
+from secrets_actor.backends.local.keys.readers import FileReader, VariableReader
 from secrets_actor.backends.local.keys.sources import typed_passphrase
-from secrets_actor.backends.local.keys.variable import Variable
 from secrets_actor.backends.local.master_key import Derivation
 from secrets_actor.domain.errors import KeySourceError, StoreDamaged
 from tests.backends.local.helpers import run_python
 
-CHEAP = costs.LEAST_N
+CHEAP = scrypt.LEAST_N
 # RFC 7914, 12, the third vector (N = 16384, r = 8, p = 1), its first 32 bytes.
 PHRASE = "pleaseletmein"
 SALT = b"SodiumChloride"
@@ -24,7 +23,7 @@ KNOWN = bytes.fromhex("7023bdcb3afd7348461c06cd81fd38ebfda8fbba904f8e3ea9b543f65
 @pytest.fixture
 def source(monkeypatch: pytest.MonkeyPatch) -> Passphrase:
     monkeypatch.setenv("PHRASE", "correct horse")
-    return Passphrase(Variable("PHRASE"), n=CHEAP)
+    return Passphrase(VariableReader("PHRASE"), n=CHEAP)
 
 
 def test_it_is_scrypt_as_others_have_it() -> None:
@@ -40,7 +39,7 @@ def test_a_new_store_has_a_salt_of_its_own_and_the_key_comes_back_by_it(source: 
     assert (len(key), len(derivation.salt), derivation.n, derivation.r, derivation.p) == (32, 16, CHEAP, 8, 1)
     assert key != other
     assert derivation.salt != another.salt
-    afresh = Passphrase(Variable("PHRASE"))
+    afresh = Passphrase(VariableReader("PHRASE"))
     assert (afresh.load(derivation), afresh.load(another)) == (key, other)
     assert (source.kind, source.makes, source.load(None), source.load_next(derivation)) == (
         "passphrase",
@@ -73,14 +72,14 @@ def test_a_file_and_a_prompt_hold_the_same_passphrase(source: Passphrase, tmp_pa
     path.touch(0o600)
     path.write_bytes(content)
 
-    assert Passphrase(GivenFile(str(path))).load(derivation) == key
+    assert Passphrase(FileReader(str(path))).load(derivation) == key
     assert typed_passphrase(lambda: "correct horse").load(derivation) == key
 
 
 def test_a_passphrase_in_an_open_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "phrase").write_text("correct horse")
     (tmp_path / "phrase").chmod(0o644)
-    source = Passphrase(GivenFile(str(tmp_path / "phrase")))
+    source = Passphrase(FileReader(str(tmp_path / "phrase")))
 
     for call in (source.present, source.create):
         with pytest.raises(KeySourceError, match=r"the passphrase in the file .* is open to group or others"):
@@ -93,12 +92,12 @@ def test_an_empty_passphrase_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "phrase").write_bytes(content)
 
     with pytest.raises(KeySourceError, match="empty passphrase: give at least one character"):
-        Passphrase(GivenFile(str(tmp_path / "phrase"))).present()
+        Passphrase(FileReader(str(tmp_path / "phrase"))).present()
 
 
 def test_a_passphrase_that_is_not_there_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PHRASE", raising=False)
-    source = Passphrase(Variable("PHRASE"), n=CHEAP)
+    source = Passphrase(VariableReader("PHRASE"), n=CHEAP)
 
     assert (source.present(), source.load(Derivation(b"s" * 16, CHEAP, 8, 1))) == (False, None)
     for call in (source.create, typed_passphrase(lambda: "").create):
@@ -145,13 +144,13 @@ def test_too_little_memory_is_told() -> None:
         """
 import os, resource
 from secrets_actor.backends.local.keys.passphrase import Passphrase
-from secrets_actor.backends.local.keys.variable import Variable
+from secrets_actor.backends.local.keys.readers import VariableReader
 from secrets_actor.domain.errors import KeySourceError
 os.environ["PHRASE"] = "hunter2"
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 64 * 2**20,) * 2)
 try:
-    Passphrase(Variable("PHRASE")).create()
+    Passphrase(VariableReader("PHRASE")).create()
 except KeySourceError as exc:
     print(exc)
 """

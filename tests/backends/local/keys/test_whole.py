@@ -9,14 +9,14 @@ import pytest
 from keyrings.alt.file import PlaintextKeyring
 
 from secrets_actor import KeyFileError, LocalSettings, LogSettings, Settings, WrongKey, start
-from secrets_actor.backends.key_place import place_of
-from secrets_actor.backends.local.keys.finding import key_finding
+from secrets_actor.backends.local.diagnose import key_finding
 from secrets_actor.backends.local.keys.key_file import KeyFile
 from secrets_actor.backends.local.keys.sources import source_for
+from secrets_actor.backends.master_key_setting import place_of
 from secrets_actor.clock import now as clock_now
-from secrets_actor.domain.findings import Finding, Verdict
-from secrets_actor.runtime.settings_source import load
-from secrets_actor.runtime.wiring import kit_for
+from secrets_actor.domain.diagnosis import Finding, Verdict
+from secrets_actor.runtime.settings_loader import load
+from secrets_actor.runtime.wiring import factory_for
 
 TEXT = base64.b64encode(bytes(range(32))).decode()
 OTHER = base64.b64encode(bytes(range(1, 33))).decode()
@@ -38,7 +38,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any],
 
 
 def findings(settings: Settings) -> list[Finding]:
-    examine = kit_for(load(settings)).examine
+    examine = factory_for(load(settings)).examine
     assert examine is not None
     return list(examine(clock_now() + 30, ""))
 

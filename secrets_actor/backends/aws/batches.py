@@ -1,0 +1,92 @@
+"""Operations about many secrets: in as many calls as it takes."""
+
+from collections.abc import Mapping
+
+from secrets_actor.backends.aws import answers, requests
+from secrets_actor.backends.aws.asked import SUFFIX_LENGTH, is_same
+from secrets_actor.backends.aws.call_runner import OperationRunner
+from secrets_actor.backends.aws.error_codes import refusal
+from secrets_actor.domain.errors import InvalidAnswer, SecretsError
+from secrets_actor.domain.names import SecretId
+from secrets_actor.domain.operations import BATCH_SIZE, GetMany, List
+from secrets_actor.domain.ports import Answer
+from secrets_actor.domain.results import SecretBatch
+from secrets_actor.domain.secret import Secret, SecretInfo
+
+
+def get_many(exchange: OperationRunner, operation: GetMany) -> Answer[SecretBatch]:
+    """BatchGetSecretValue, 20 at a time."""
+    found: dict[str, Secret] = {}
+    errors: dict[str, SecretsError] = {}
+    request_id = None
+    for ids in _told_apart(operation.secret_ids):
+        for start in range(0, len(ids), BATCH_SIZE):
+            request_id = _get_batch(exchange, ids[start : start + BATCH_SIZE], found, errors)
+    in_order: dict[str, Secret] = {one: found[one] for one in operation.secret_ids if one in found}
+    return Answer(SecretBatch(in_order, errors), request_id)
+
+
+def _told_apart(ids: tuple[SecretId, ...]) -> tuple[tuple[SecretId, ...], tuple[SecretId, ...]]:
+    """*ids* in two parts: a name is not asked for together with an ARN that has it and may be another account's. An
+    answer tells a secret's name and ARN, but not by which of them it was asked for."""
+    in_arns = {lane for one in ids if one.is_arn for lane in one.lanes}
+    apart = tuple(one for one in ids if one in in_arns)
+    return tuple(one for one in ids if one not in in_arns), apart
+
+
+def _get_batch(
+    exchange: OperationRunner, ids: tuple[SecretId, ...], found: dict[str, Secret], errors: dict[str, SecretsError]
+) -> str | None:
+    """Read *ids* into *found* and *errors*; the request id. AWS names a secret by its name and whole ARN, and what it
+    cannot read by its name or an ARN."""
+    by_id: dict[str, Secret] = {}
+    by_partial: dict[str, Secret] = {}  # apart: it may read like the whole ARN of another one, found or refused
+    refused: dict[str, str] = {}
+    token: str | None = None
+    for _ in ids:  # as many pages at most: each has something
+        answer = exchange.run(requests.batch_call(ids, token), answers.batch)
+        for secret in answer.value.found:
+            by_id |= {secret.arn: secret, secret.name: secret}
+            by_partial[secret.arn[:-SUFFIX_LENGTH]] = secret
+        refused |= dict(answer.value.refused)
+        token = answer.value.next_token
+        if token is None:
+            break
+    for secret_id in ids:
+        answered = by_id.get(secret_id)
+        if answered is None and secret_id not in refused:
+            answered = by_partial.get(secret_id)
+        if answered is not None:
+            found[secret_id] = answered
+        elif (code := _code_for(secret_id, refused)) is not None:
+            errors[secret_id] = refusal(
+                "GetSecretValue", code, answer.request_id, deleted_if_invalid=not secret_id.is_managed
+            )
+        else:
+            text = "Secrets Manager left this secret, or its value, out of its answer: get it by itself"
+            errors[secret_id] = InvalidAnswer(text, status=200, request_id=answer.request_id)
+    return answer.request_id
+
+
+def _code_for(secret_id: SecretId, refused: Mapping[str, str]) -> str | None:
+    """AWS's code for *secret_id*, under whatever id it was told; rather under the very one, for an ARN may mean two."""
+    if secret_id in refused:
+        return refused[secret_id]
+    return next((code for told, code in refused.items() if is_same(secret_id, told)), None)
+
+
+def list_secrets(exchange: OperationRunner, operation: List) -> Answer[tuple[SecretInfo, ...]]:
+    """All pages, in order. A page may be empty and still not the last; a token seen before would mean no end."""
+    infos: list[SecretInfo] = []
+    token: str | None = None
+    seen: set[str] = set()
+    while True:
+        answer = exchange.run(requests.list_call(operation, token), answers.page)
+        infos += answer.value.infos
+        token = answer.value.next_token
+        if token is None:
+            return Answer(tuple(infos), answer.request_id)
+        if token in seen:
+            text = "Secrets Manager's list goes round in circles: list again"
+            raise InvalidAnswer(text, status=200, request_id=answer.request_id)
+        seen.add(token)

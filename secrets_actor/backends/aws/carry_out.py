@@ -1,0 +1,93 @@
+"""Which calls carry an operation out: one for most, a procedure for the rest."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar, cast
+
+from secrets_actor.backends.aws import answers, batches, multi_call, requests, writes
+from secrets_actor.backends.aws.call_runner import OperationRunner, Read
+from secrets_actor.backends.aws.protocol import Call
+from secrets_actor.domain.errors import UnknownMessage
+from secrets_actor.domain.operations import (
+    CancelRotation,
+    Create,
+    Delete,
+    DeletePolicy,
+    Describe,
+    Get,
+    GetMany,
+    GetPolicy,
+    List,
+    ListPage,
+    ListVersions,
+    MoveStage,
+    Operation,
+    Put,
+    PutPolicy,
+    RandomPassword,
+    Regenerate,
+    RemoveRegions,
+    Replicate,
+    Request,
+    Restore,
+    Rotate,
+    Set,
+    StopReplication,
+    Tag,
+    Untag,
+    Update,
+    ValidatePolicy,
+)
+from secrets_actor.domain.ports import Answer
+
+T = TypeVar("T")
+
+# One call each: how it is asked, and how its answer is read.
+_CALLS: Final[Mapping[type[Operation[Any]], tuple[Callable[[Any], Call], Read[Any]]]] = {
+    Get: (requests.get_call, answers.secret),
+    ListPage: (requests.page_call, answers.described_page),
+    Describe: (requests.describe_call, answers.description),
+    ListVersions: (requests.versions_call, answers.versions),
+    Tag: (requests.tag_call, answers.nothing),
+    Untag: (requests.untag_call, answers.nothing),
+    RandomPassword: (requests.password_call, answers.password),
+    GetPolicy: (requests.get_policy_call, answers.policy),
+    PutPolicy: (requests.put_policy_call, answers.named_receipt),
+    DeletePolicy: (requests.delete_policy_call, answers.named_receipt),
+    ValidatePolicy: (requests.validate_policy_call, answers.verdict),
+    Request: (requests.raw_call, answers.masked),
+}
+_PROCEDURES: Final[Mapping[type[Operation[Any]], Callable[[OperationRunner, Any], Answer[Any]]]] = {
+    GetMany: batches.get_many,
+    Create: writes.create,
+    Put: writes.put,
+    Update: writes.update,
+    Set: writes.set_secret,
+    Restore: multi_call.restore,
+    List: batches.list_secrets,
+    MoveStage: multi_call.move_stage,
+    Rotate: multi_call.rotate,
+    Regenerate: multi_call.regenerate,
+    Replicate: multi_call.replicate,
+    RemoveRegions: multi_call.remove_regions,
+    CancelRotation: multi_call.cancel_rotation,
+    StopReplication: multi_call.stop_replication,
+}
+
+
+def carry_out(operation: Operation[T], exchange: OperationRunner, recovery_window: int) -> Answer[T]:
+    """Have *operation* done over *exchange*. *recovery_window*: days for a delete that names none.
+
+    Raises `UnknownMessage` for an operation that is none of ours, and else what the exchange raises.
+    """
+    answer: Answer[Any]
+    simple, procedure = _CALLS.get(type(operation)), _PROCEDURES.get(type(operation))
+    if simple is not None:
+        ask, read = simple
+        answer = exchange.run(ask(operation), read)
+    elif procedure is not None:
+        answer = procedure(exchange, operation)
+    elif isinstance(operation, Delete):
+        answer = multi_call.delete(exchange, operation, recovery_window)
+    else:
+        raise UnknownMessage(f"the AWS backend does not know {type(operation).__name__}: use another operation")
+    return cast("Answer[T]", answer)

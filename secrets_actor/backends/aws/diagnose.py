@@ -1,0 +1,278 @@
+"""Looks at everything that stands between this machine and its secrets: keys, name, connection, clock, permissions.
+
+Rule 1: it changes nothing. What writes is tried on a secret that cannot exist, for AWS looks at permissions first.
+Rule 2: one finding leads to the next: what cannot be tried because of a fault before is skipped, and said to be.
+Rule 3: no finding quotes a key, a token or an answer's body.
+Rule 4: the verdict on reading is the one that a get will give. A role that only reads is a healthy role.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from secrets_actor.backends.aws.call_runner import CallRunner, Connection
+from secrets_actor.backends.aws.clock_skew import TOLERATED, http_date, in_words
+from secrets_actor.backends.aws.credentials.sts import Sts
+from secrets_actor.backends.aws.protocol import Call
+from secrets_actor.backends.http.abortable_socket import resolve
+from secrets_actor.clock import now
+from secrets_actor.domain.credentials import Credentials
+from secrets_actor.domain.diagnosis import Finding, Verdict
+from secrets_actor.domain.errors import (
+    AccessDenied,
+    DeadlineExceeded,
+    InvalidAnswer,
+    SecretNotFound,
+    SecretsError,
+    Unreachable,
+)
+from secrets_actor.domain.ports import CredentialSource
+from secrets_actor.records import dataclass
+
+# Below this a clock is right enough; a Date header has whole seconds, and is as old as the answer's way.
+NOTICEABLE: Final = timedelta(seconds=30)
+# Seconds each step may take, within the time for all.
+STEP: Final = 10.0
+READ: Final = "GetSecretValue"
+UNTRIED: Final = "CreateSecret"
+# The other actions that config/iam-policy.json gives, by what they are for.
+READ_MANY: Final = ("BatchGetSecretValue", "ListSecrets")
+WRITE: Final = ("DescribeSecret", "UpdateSecret", "PutSecretValue", "DeleteSecret", "RestoreSecret")
+# Two regions of a partition, by how its regions begin: the calls that name a region name another of the same partition.
+_REGIONS: Final = (
+    ("cn-", ("cn-north-1", "cn-northwest-1")),
+    ("us-gov-", ("us-gov-west-1", "us-gov-east-1")),
+    ("", ("us-east-1", "us-west-2")),
+)
+# A resource policy that would let nobody in.
+_DENY: Final = {"Effect": "Deny", "Principal": "*", "Action": "secretsmanager:GetSecretValue", "Resource": "*"}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is examined. *line* makes a connection; *looks_up* is whether this machine resolves the endpoint's name
+    itself, and not a proxy."""
+
+    line: Callable[[], Connection]
+    credentials: CredentialSource
+    sts: Sts
+    wall_clock: Callable[[], datetime]
+    looks_up: bool = True
+
+
+def diagnose(target: Target, prefix: str, deadline: float) -> Iterator[Finding]:
+    """The findings, by *deadline* (clock seconds). Names that are tried begin with *prefix*."""
+    credentials, finding = _credentials(target, deadline)
+    yield finding
+    line = target.line()
+    try:
+        if target.looks_up:
+            yield (finding := _name(line))
+        reached = False
+        if finding.check != "name" or finding.verdict is Verdict.OK:
+            for finding in _connection(line, target.wall_clock, deadline):
+                reached = reached or (finding.check, finding.verdict) == ("connection", Verdict.OK)
+                yield finding
+        if credentials is None or not reached:
+            why = "there are no keys" if credentials is None else "there is no connection"
+            yield Finding("permissions", Verdict.SKIPPED, f"not tried: {why}")
+            return
+        yield (finding := _identity(target, credentials, deadline))
+        if finding.verdict is Verdict.FAULT:
+            yield Finding("permissions", Verdict.SKIPPED, "not tried: AWS does not accept the keys")
+            return
+        yield from _permissions(line, credentials, prefix, deadline)
+    finally:
+        line.close()
+
+
+def _by(deadline: float) -> float:
+    return min(deadline, now() + STEP)
+
+
+def _credentials(target: Target, deadline: float) -> tuple[Credentials | None, Finding]:
+    try:
+        credentials = target.credentials.fetch(_by(deadline))
+    except SecretsError as error:
+        return None, Finding("keys", Verdict.FAULT, str(error))
+    if credentials.expires_at is None:
+        return credentials, Finding("keys", Verdict.OK, "found; they do not expire")
+    left = (credentials.expires_at - target.wall_clock()).total_seconds()
+    if left <= 0:
+        text = f"they expired {-left:.0f} s ago, as this machine's clock has it"
+        return credentials, Finding("keys", Verdict.FAULT, text, "see who gives them, and this machine's clock")
+    return credentials, Finding("keys", Verdict.OK, f"found; temporary, for another {left:.0f} s")
+
+
+def _name(line: Connection) -> Finding:
+    host = line.endpoint.host
+    found = resolve(host, line.endpoint.port)
+    if not found:
+        remedy = "check aws.region and aws.endpoint_url, and this machine's DNS"
+        return Finding("name", Verdict.FAULT, f"{host} has no address here", remedy)
+    addresses = sorted({str(address[0]) for *_, address in found})
+    return Finding("name", Verdict.OK, f"{host} is {', '.join(addresses[:3])}{' ...' if len(addresses) > 3 else ''}")
+
+
+def _connection(line: Connection, wall_clock: Callable[[], datetime], deadline: float) -> Iterator[Finding]:
+    headers = [(b"Host", line.endpoint.authority.encode())]
+    before = wall_clock()
+    try:
+        answer = line.transport.request("GET", headers, b"", until=_by(deadline))
+    except SecretsError as error:
+        yield Finding("connection", Verdict.FAULT, str(error))
+        return
+    secure = "TLS, and the certificate is accepted" if line.endpoint.scheme == "https" else "without TLS"
+    yield Finding("connection", Verdict.OK, f"{line.endpoint.name} answers; {secure}")
+    yield _clock(before, http_date(answer.headers.get("date")))
+
+
+def _clock(ours: datetime, theirs: datetime | None) -> Finding:
+    if theirs is None:
+        return Finding("clock", Verdict.SKIPPED, "the answer does not say what time it is there")
+    skew = theirs - ours
+    if abs(skew) < NOTICEABLE:
+        return Finding("clock", Verdict.OK, "as the server's")
+    if abs(skew) < TOLERATED:
+        return Finding("clock", Verdict.WARNING, in_words(skew), "see that it is kept right (NTP)")
+    remedy = f"set it right (NTP): AWS refuses what is signed {TOLERATED.seconds // 60} minutes off or more"
+    return Finding("clock", Verdict.FAULT, in_words(skew), remedy)
+
+
+def _identity(target: Target, credentials: Credentials, deadline: float) -> Finding:
+    try:
+        caller = target.sts.caller_identity(credentials, _by(deadline))
+    except (Unreachable, DeadlineExceeded, InvalidAnswer) as error:
+        remedy = "only this check needs STS; a network with an endpoint for Secrets Manager alone works without it"
+        return Finding("identity", Verdict.WARNING, str(error), remedy)
+    except SecretsError as error:
+        return Finding("identity", Verdict.FAULT, str(error))
+    return Finding("identity", Verdict.OK, f"{caller.arn} of account {caller.account}")
+
+
+def probes(name: str, region: str) -> Iterator[Call]:
+    """One harmless call an IAM action: on the secret *name*, which is not there. All is in them that AWS asks for, lest
+    it speaks of what is missing before it looks at permissions."""
+    secret: dict[str, Any] = {"SecretId": name}
+    token = str(uuid.uuid4())
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [_DENY]})
+    pair = next(pair for begin, pair in _REGIONS if region.startswith(begin))
+    elsewhere = next(one for one in pair if one != region)
+    payloads: dict[str, dict[str, Any]] = {
+        READ: secret,
+        "BatchGetSecretValue": {"SecretIdList": [name]},
+        "DescribeSecret": secret,
+        "ListSecrets": {"MaxResults": 1},
+        "ListSecretVersionIds": secret,
+        "UpdateSecret": {**secret, "Description": "-", "ClientRequestToken": token},
+        "PutSecretValue": {**secret, "SecretString": "-", "ClientRequestToken": token},
+        "UpdateSecretVersionStage": {**secret, "VersionStage": "AWSCURRENT", "MoveToVersionId": token},
+        "DeleteSecret": {**secret, "RecoveryWindowInDays": 30},
+        "RestoreSecret": secret,
+        "TagResource": {**secret, "Tags": [{"Key": "doctor", "Value": "-"}]},
+        "UntagResource": {**secret, "TagKeys": ["doctor"]},
+        "RotateSecret": {**secret, "ClientRequestToken": token},
+        "CancelRotateSecret": secret,
+        "GetRandomPassword": {},
+        "ReplicateSecretToRegions": {**secret, "AddReplicaRegions": [{"Region": elsewhere}]},
+        "RemoveRegionsFromReplication": {**secret, "RemoveReplicaRegions": [elsewhere]},
+        "StopReplicationToReplica": secret,
+        "GetResourcePolicy": secret,
+        "PutResourcePolicy": {**secret, "ResourcePolicy": policy},
+        "DeleteResourcePolicy": secret,
+        "ValidateResourcePolicy": {**secret, "ResourcePolicy": policy},
+    }
+    for action, payload in payloads.items():
+        yield Call(action, json.dumps(payload).encode())
+
+
+def _permissions(line: Connection, credentials: Credentials, prefix: str, deadline: float) -> Iterator[Finding]:
+    yield Finding("permissions", Verdict.OK, f"tried on a name that begins with {prefix} and that no secret has")
+    name = f"{prefix}{uuid.uuid4()}"
+    denied: set[str] = set()
+    untold: dict[str, str] = {}
+    for call in probes(name, line.endpoint.region):
+        error = _tried(CallRunner(line, _by(deadline), credentials), call)
+        if call.action == READ:
+            yield _reading(error, prefix)
+            if error is not None and not isinstance(error, AccessDenied):
+                yield Finding("others", Verdict.SKIPPED, "not tried: a get fails, and so would they")
+                return
+        elif isinstance(error, AccessDenied):
+            denied.add(call.action)
+        elif error is not None:
+            untold[call.action] = getattr(error, "aws_code", None) or error.code
+    yield _many(denied, untold)
+    yield _writing(denied, untold)
+    yield _further(denied, untold)
+
+
+def _tried(exchange: CallRunner, call: Call) -> SecretsError | None:
+    """The error that *call* ended with. None if it may be made: AWS carried it out, or looked for the secret."""
+    try:
+        exchange.run(call, lambda _body, _request_id, _asked: None)
+    except SecretNotFound:
+        return None
+    except SecretsError as error:
+        return error
+    return None
+
+
+def _reading(error: SecretsError | None, prefix: str) -> Finding:
+    """The verdict is the one that a get will give: any error is a fault."""
+    if error is None:
+        return Finding(READ, Verdict.OK, "allowed")
+    if isinstance(error, AccessDenied):
+        remedy = (
+            f"allow secretsmanager:{READ} in the policy of this user or role; if it is for names that do not begin "
+            f"with {prefix}, say with what they begin: --prefix"
+        )
+        return Finding(READ, Verdict.FAULT, "denied", remedy)
+    return Finding(READ, Verdict.FAULT, f"a get fails: {error}")
+
+
+def _many(denied: Collection[str], untold: Mapping[str, str]) -> Finding:
+    refused = [action for action in READ_MANY if action in denied]
+    if refused:
+        remedy = f"get_many, prefetch, list and iterate need it: allow {_in_policy(refused)}"
+        return Finding("reading many", Verdict.WARNING, f"denied: {', '.join(refused)}", remedy)
+    return _allowed_or_untold("reading many", READ_MANY, untold)
+
+
+def _writing(denied: Collection[str], untold: Mapping[str, str]) -> Finding:
+    refused = [action for action in WRITE if action in denied]
+    if len(refused) == len(WRITE):
+        return Finding("writing", Verdict.OK, "denied, as is right for a program that only reads")
+    if refused:
+        remedy = f"if this program writes, allow {_in_policy(refused)}"
+        return Finding("writing", Verdict.WARNING, f"denied: {', '.join(refused)}; the rest is allowed", remedy)
+    return _allowed_or_untold("writing", WRITE, untold, f"; {UNTRIED} cannot be tried without making a secret")
+
+
+def _further(denied: Collection[str], untold: Mapping[str, str]) -> Finding:
+    """Permissions that few programs need, and that config/iam-policy.json does not give: told, without a verdict."""
+    named = {READ, *READ_MANY, *WRITE}
+    rest = [call.action for call in probes("", "us-east-1") if call.action not in named]
+    parts = {
+        "allowed": [action for action in rest if action not in denied and action not in untold],
+        "denied": [action for action in rest if action in denied],
+        "could not be told": [f"{action} ({untold[action]})" for action in rest if action in untold],
+    }
+    return Finding(
+        "further", Verdict.OK, "; ".join(f"{word}: {', '.join(all_)}" for word, all_ in parts.items() if all_)
+    )
+
+
+def _allowed_or_untold(check: str, actions: Iterable[str], untold: Mapping[str, str], more: str = "") -> Finding:
+    unclear = [f"{action} ({untold[action]})" for action in actions if action in untold]
+    if unclear:
+        return Finding(check, Verdict.WARNING, f"could not be told, AWS answers something else: {', '.join(unclear)}")
+    return Finding(check, Verdict.OK, f"allowed: {', '.join(actions)}{more}")
+
+
+def _in_policy(actions: Iterable[str]) -> str:
+    return ", ".join(f"secretsmanager:{action}" for action in actions)

@@ -1,0 +1,208 @@
+"""Operations that take more than one call. Those that write a value are in `writes.py`, those about many
+secrets in `batches.py`.
+
+Rule 1: all attempts of one write carry one token: whatever was lost on the way, at most one version results.
+Rule 2: a write without token that is repeated after a lost answer may be refused because it took effect. Then AWS is
+        asked how things stand (DescribeSecret), and if they stand as wished, that is the answer. Without doubt about an
+        earlier attempt a refusal is a refusal.
+"""
+
+import base64
+import secrets
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TypeVar
+from uuid import uuid4
+
+from secrets_actor.backends.aws import answers, requests
+from secrets_actor.backends.aws.call_runner import OperationRunner, Read
+from secrets_actor.backends.aws.protocol import Call
+from secrets_actor.clock import utc_now
+from secrets_actor.domain.errors import (
+    InvalidRequest,
+    SecretExists,
+    SecretNotFound,
+    SecretsError,
+    StoreError,
+)
+from secrets_actor.domain.operations import (
+    GENERATED_BYTES,
+    CancelRotation,
+    Delete,
+    Generated,
+    MoveStage,
+    Regenerate,
+    RemoveRegions,
+    Replicate,
+    Restore,
+    Rotate,
+    Set,
+    StopReplication,
+)
+from secrets_actor.domain.ports import Answer
+from secrets_actor.domain.results import (
+    NamedReceipt,
+    ReplicationReceipt,
+    RotationReceipt,
+    SecretDescription,
+    VersionReceipt,
+)
+from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, SecretValue
+
+T = TypeVar("T")
+
+
+# --- writes with a token ------------------------------------------------------------------------------------------
+
+
+def rotate(exchange: OperationRunner, operation: Rotate) -> Answer[object]:
+    """RotateSecret."""
+    return exchange.run(requests.rotate_call(operation, operation.token or new_token()), answers.rotation_receipt)
+
+
+def regenerate(exchange: OperationRunner, operation: Regenerate) -> Answer[VersionReceipt]:
+    """GetRandomPassword, or random bytes of our own; then PutSecretValue.
+
+    Whoever repeats it with its token makes another value, which AWS refuses: the version is there already.
+    """
+    token = operation.token or new_token()
+    if operation.generate is Generated.PASSWORD:
+        value = exchange.run(requests.password_call(operation.password), answers.password).value
+    else:
+        value = SecretValue(base64.b64encode(secrets.token_bytes(GENERATED_BYTES)).decode())
+    call = requests.put_call(operation.secret_id, value, token)
+
+    def made(known: SecretDescription) -> VersionReceipt | None:
+        stages = known.versions.get(token)
+        return None if stages is None else VersionReceipt(known.name, known.arn, token, stages)
+
+    return _or_as_wished(exchange, operation, call, answers.version_receipt, made, refused=SecretExists, always=True)
+
+
+# --- writes without -----------------------------------------------------------------------------------------------
+
+
+def delete(exchange: OperationRunner, operation: Delete, recovery_window: int) -> Answer[DeleteReceipt]:
+    """DeleteSecret, with *recovery_window* days if the operation names none."""
+    days = recovery_window if operation.recovery_window is None else operation.recovery_window
+    call = requests.delete_call(operation, days)
+    if not operation.force:
+
+        def scheduled(known: SecretDescription) -> DeleteReceipt | None:
+            # The attempt that was not heard of had the same window. AWS tells when it was, not when it ends.
+            ends = None if known.deleted_at is None else _later(known.deleted_at, days)
+            return None if ends is None else DeleteReceipt(known.name, known.arn, ends)
+
+        return _or_as_wished(exchange, operation, call, answers.delete_receipt, scheduled)
+    try:
+        return exchange.run(call, answers.delete_receipt)
+    except SecretNotFound as error:
+        if not exchange.in_doubt:
+            raise
+        request_id = error.request_id
+    return Answer(DeleteReceipt(operation.secret_id, operation.secret_id, utc_now()), request_id)
+
+
+def restore(exchange: OperationRunner, operation: Restore | Set) -> Answer[RestoreReceipt]:
+    """RestoreSecret."""
+    call = requests.restore_call(operation)
+    return _or_as_wished(exchange, operation, call, answers.restore_receipt, _not_scheduled)
+
+
+def move_stage(exchange: OperationRunner, operation: MoveStage) -> Answer[NamedReceipt]:
+    """UpdateSecretVersionStage."""
+
+    def moved(known: SecretDescription) -> NamedReceipt | None:
+        holders = {version_id for version_id, stages in known.versions.items() if operation.stage in stages}
+        wished = {operation.to} if operation.to is not None else holders - {operation.remove_from}
+        return NamedReceipt(known.name, known.arn) if holders == wished else None
+
+    call = requests.move_stage_call(operation)
+    return _or_as_wished(exchange, operation, call, answers.named_receipt, moved)
+
+
+def replicate(exchange: OperationRunner, operation: Replicate) -> Answer[ReplicationReceipt]:
+    """ReplicateSecretToRegions."""
+    wanted = {one.region for one in operation.regions}
+
+    def there(known: SecretDescription) -> ReplicationReceipt | None:
+        regions = {one.region for one in known.replicas}
+        return ReplicationReceipt(known.arn, known.replicas) if wanted <= regions else None
+
+    call = requests.replicate_call(operation)
+    return _or_as_wished(exchange, operation, call, answers.replication_receipt, there)
+
+
+def remove_regions(exchange: OperationRunner, operation: RemoveRegions) -> Answer[ReplicationReceipt]:
+    """RemoveRegionsFromReplication."""
+
+    def gone(known: SecretDescription) -> ReplicationReceipt | None:
+        regions = {one.region for one in known.replicas}
+        return None if regions & set(operation.regions) else ReplicationReceipt(known.arn, known.replicas)
+
+    call = requests.remove_regions_call(operation)
+    return _or_as_wished(exchange, operation, call, answers.replication_receipt, gone)
+
+
+def cancel_rotation(exchange: OperationRunner, operation: CancelRotation) -> Answer[RotationReceipt]:
+    """CancelRotateSecret."""
+
+    def called_off(known: SecretDescription) -> RotationReceipt | None:
+        return None if known.rotation_enabled else RotationReceipt(known.name, known.arn)
+
+    call = requests.cancel_rotation_call(operation)
+    return _or_as_wished(exchange, operation, call, answers.rotation_receipt, called_off)
+
+
+def stop_replication(exchange: OperationRunner, operation: StopReplication) -> Answer[ReplicationReceipt]:
+    """StopReplicationToReplica."""
+
+    def its_own(known: SecretDescription) -> ReplicationReceipt | None:
+        return None if known.is_replica else ReplicationReceipt(known.arn, known.replicas)
+
+    call = requests.stop_replication_call(operation)
+    return _or_as_wished(exchange, operation, call, answers.replication_receipt, its_own)
+
+
+def _later(moment: datetime, days: int) -> datetime:
+    try:
+        return moment + timedelta(days=days)
+    except OverflowError:  # the end of time, as a server may say
+        return moment
+
+
+def _not_scheduled(known: SecretDescription) -> RestoreReceipt | None:
+    return RestoreReceipt(known.name, known.arn) if known.deleted_at is None else None
+
+
+def _or_as_wished(
+    exchange: OperationRunner,
+    operation: object,
+    call: Call,
+    read: Read[T],
+    as_wished: Callable[[SecretDescription], T | None],
+    *,
+    refused: type[StoreError] = InvalidRequest,
+    always: bool = False,
+) -> Answer[T]:
+    """*call*'s answer; if it is *refused* in doubt (or *always*), what *as_wished* makes of how things stand. None of
+    it: the refusal."""
+    try:
+        return exchange.run(call, read)
+    except refused as error:
+        if not (exchange.in_doubt or always):
+            raise
+        first = error.clone()
+    try:
+        known = exchange.run(requests.describe_call(operation), answers.description)
+        found = as_wished(known.value)
+    except SecretsError:
+        found = None
+    if found is None:
+        raise first
+    return Answer(found, first.request_id)
+
+
+def new_token() -> str:
+    """A token for a write that came without one: by itself, not through the client."""
+    return str(uuid4())

@@ -1,0 +1,182 @@
+"""Writing values: create, put, update, and the set that is made of them.
+
+Rule 1: all attempts of one write carry one token: whatever was lost on the way, at most one version results.
+Rule 2: on AWS the token becomes the version id. A receipt that names another version is that of another write, or is
+        from a store that makes up its own ids (ministack). So it is looked up over another connection: if the version
+        of the token has the value that was written, or the one that the receipt names has it, that is the answer; else
+        the write is repeated.
+Rule 3: AWS refuses a write to a deleted secret, to a replica, and to a name whose secret was deleted by force a moment
+        ago, with one code. It is asked which it is (DescribeSecret): only a deleted secret is restored, and only for
+        the last is there another try, by the caller's deadline.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from secrets_actor.backends.aws import answers, requests
+from secrets_actor.backends.aws.call_runner import OperationRunner, Read
+from secrets_actor.backends.aws.multi_call import new_token, restore
+from secrets_actor.backends.aws.protocol import Call
+from secrets_actor.backends.aws.retry import MAX_ATTEMPTS
+from secrets_actor.domain.errors import (
+    InvalidAnswer,
+    InvalidRequest,
+    SecretDeleted,
+    SecretExists,
+    SecretNotFound,
+    SecretsError,
+    StoreError,
+)
+from secrets_actor.domain.names import SecretId
+from secrets_actor.domain.operations import Create, Get, Put, Set, Update
+from secrets_actor.domain.ports import Answer
+from secrets_actor.domain.results import SecretDescription, UpdateReceipt, VersionReceipt
+from secrets_actor.domain.secret import SecretValue, SetReceipt
+from secrets_actor.records import replace
+
+T = TypeVar("T")
+Receipt = TypeVar("Receipt", SetReceipt, UpdateReceipt)
+
+
+def set_secret(exchange: OperationRunner, operation: Set) -> Answer[SetReceipt]:
+    """CreateSecret; if the name is taken, UpdateSecret; if by a deleted secret, RestoreSecret before, where allowed."""
+    token = operation.token or new_token()
+    return _once_gone(exchange, lambda: _set(exchange, operation, token))
+
+
+def _set(exchange: OperationRunner, operation: Set, token: str) -> Answer[SetReceipt]:
+    # An ARN, or a name as only AWS's services give them, is of a secret that exists: straight to the update.
+    secret_id = SecretId(operation.secret_id)
+    creates = not (secret_id.is_arn or secret_id.is_managed)
+    update_call = requests.update_call(operation, token)
+    try:
+        if creates:
+            with suppress(SecretExists):
+                create_call = requests.create_call(operation, token)
+                return _of_this_write(exchange, operation, token, create_call, answers.create_receipt)
+        return _of_this_write(exchange, operation, token, update_call, answers.replace_receipt)
+    except SecretDeleted as error:
+        refused = error.clone()
+    known = _restored(exchange, operation) if operation.restore_on_set else _how_it_stands(exchange, operation)
+    told = _told(refused, known, creates=creates)
+    if told is not refused or not operation.restore_on_set:
+        raise told
+    if isinstance(known, SecretsError):
+        raise known
+    return _of_this_write(exchange, operation, token, update_call, answers.replace_receipt)
+
+
+def _of_this_write(
+    exchange: OperationRunner, operation: Set | Create | Update, token: str, call: Call, read: Read[Receipt]
+) -> Answer[Receipt]:
+    """*call*'s answer, once it is known to be the receipt of this very write (rule 2)."""
+    attempt = 1
+    while True:
+        answer = exchange.run(call, read)
+        found = answer.value.version_id
+        if operation.value is None or found == token:
+            return answer
+        exchange.reconnect()
+        for one in (token, found):
+            if one is not None and _has_value(exchange, operation.secret_id, one, operation.value):
+                return Answer(replace(answer.value, version_id=one), answer.request_id)
+        exchange.in_doubt = True
+        if attempt == MAX_ATTEMPTS or not exchange.rest(attempt):
+            text = "the receipt is that of another write: see what stands between you and aws.endpoint_url"
+            raise InvalidAnswer(text, status=200, request_id=answer.request_id)
+        attempt += 1
+
+
+def _has_value(exchange: OperationRunner, secret_id: str, version_id: str, value: SecretValue) -> bool:
+    """Whether this version of the secret is there and has this value."""
+    try:
+        return exchange.run(requests.get_call(Get(secret_id, version_id)), answers.secret).value.value == value
+    except SecretsError:
+        return False
+
+
+def _restored(exchange: OperationRunner, operation: Set) -> SecretDescription | SecretsError:
+    """How the secret stood, restored since if it had to be; or what it failed of."""
+    known = _how_it_stands(exchange, operation)
+    if isinstance(known, SecretDescription) and known.deleted_at is not None:
+        try:
+            restore(exchange, operation)
+        except SecretsError as error:
+            return error.clone()
+    return known
+
+
+def create(exchange: OperationRunner, operation: Create) -> Answer[SetReceipt]:
+    """CreateSecret."""
+    token = operation.token or new_token()
+    call = requests.create_call(operation, token)
+
+    def write() -> Answer[SetReceipt]:
+        return _of_this_write(exchange, operation, token, call, answers.create_receipt)
+
+    return _once_gone(exchange, lambda: _explained(exchange, operation, write, creates=True))
+
+
+def put(exchange: OperationRunner, operation: Put) -> Answer[VersionReceipt]:
+    """PutSecretValue."""
+    call = requests.put_call(operation.secret_id, operation.value, operation.token or new_token(), operation.stages)
+    return _explained(exchange, operation, lambda: exchange.run(call, answers.version_receipt))
+
+
+def update(exchange: OperationRunner, operation: Update) -> Answer[UpdateReceipt]:
+    """UpdateSecret."""
+    token = operation.token or new_token()
+    call = requests.update_call(operation, token)
+    return _explained(
+        exchange, operation, lambda: _of_this_write(exchange, operation, token, call, answers.update_receipt)
+    )
+
+
+def _explained(
+    exchange: OperationRunner, operation: object, write: Callable[[], Answer[T]], *, creates: bool = False
+) -> Answer[T]:
+    """*write*'s answer; or, where AWS refuses it for the state of the secret, the error that says which state."""
+    try:
+        return write()
+    except SecretDeleted as error:
+        refused = error.clone()
+    raise _told(refused, _how_it_stands(exchange, operation), creates=creates)
+
+
+def _how_it_stands(exchange: OperationRunner, operation: object) -> SecretDescription | SecretsError:
+    try:
+        return exchange.run(requests.describe_call(operation), answers.description).value
+    except SecretsError as error:
+        return error.clone()
+
+
+def _told(refused: SecretDeleted, known: SecretDescription | SecretsError, *, creates: bool) -> StoreError:
+    """*refused*, or what is meant by it given what is *known*."""
+    if isinstance(known, SecretDescription):
+        if known.deleted_at is None and known.is_replica:
+            text = f"the secret is a replica: write it in its primary region, {known.primary_region}"
+            return _instead_of(refused, InvalidRequest, text)
+    elif creates and isinstance(known, SecretNotFound):
+        text = "a secret of this name was deleted by force and is not gone yet: try again soon"
+        going = _instead_of(refused, SecretDeleted, text)
+        going.retryable = True
+        return going
+    return refused
+
+
+def _instead_of(refused: StoreError, kind: type[StoreError], text: str) -> StoreError:
+    return kind(text, aws_code=refused.aws_code, status=refused.status, request_id=refused.request_id)
+
+
+def _once_gone(exchange: OperationRunner, write: Callable[[], Answer[T]]) -> Answer[T]:
+    """*write*'s answer; again and again by the deadline, while a secret that was deleted by force is in its way."""
+    attempt = 1
+    while True:
+        try:
+            return write()
+        except SecretDeleted as error:
+            refused = error.clone()
+        if not refused.retryable or not exchange.rest(attempt):
+            raise refused
+        attempt += 1

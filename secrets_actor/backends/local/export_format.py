@@ -1,0 +1,140 @@
+"""A secret with all its versions and values as bytes, for an export. PURE.
+
+Rule 1: a record is the length of its head (4 bytes, big-endian), the head, and the values one after the other. The head
+        is JSON: all that an `Entry` says, and the kind and length of each value.
+Rule 2: an export goes from store to store, so only the end of an ARN goes with it: the beginning is the store's own.
+Rule 3: nothing is tolerated: what is not as `encode` writes it is refused (`NoRecord`), and never quoted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from secrets_actor.domain.names import SecretId
+from secrets_actor.domain.operations.limits import (
+    MAX_DESCRIPTION_LENGTH,
+    check_stage,
+    check_text,
+    check_token,
+    checked_tags,
+)
+from secrets_actor.domain.secret import MAX_VALUE_BYTES, SecretValue
+from secrets_actor.domain.semantics.entry import Entry, Version
+from secrets_actor.json_text import read_json
+from secrets_actor.records import dataclass
+
+# Bytes of a head. A secret with a hundred versions of twenty labels of 256 characters each is far below.
+MAX_HEAD: Final = 2**24
+_LENGTH_BYTES: Final = 4
+_KINDS: Final = {True: "text", False: "binary"}
+
+
+class NoRecord(Exception):
+    """What was read is no record of ours. Whoever reads turns it into `ExportDamaged`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A secret, and the values of its versions by their ids."""
+
+    entry: Entry
+    values: Mapping[str, SecretValue]
+
+
+def encode(entry: Entry, value: Callable[[str], SecretValue]) -> bytes:
+    """The record of *entry*; *value* gives the value of each of its versions."""
+    held = [value(one.id) for one in entry.versions]  # masked, until none can fail to open any more
+    values = [_as_bytes(one) for one in held]
+    versions = [
+        [one.id, _text(one.created_at), one.made_secret, _KINDS[kept.is_text], len(inside)]
+        for one, kept, inside in zip(entry.versions, held, values, strict=True)
+    ]
+    head = json.dumps(
+        {
+            "name": entry.name,
+            "suffix": entry.arn.rpartition("-")[2],
+            "created_at": _text(entry.created_at),
+            "changed_at": _text(entry.changed_at),
+            "description": entry.description,
+            "tags": dict(entry.tags),
+            "deletion_date": _text(entry.deletion_date),
+            "accessed_at": _text(entry.accessed_at),
+            "versions": versions,
+            "stages": dict(entry.stages),
+        }
+    ).encode()
+    return b"".join((len(head).to_bytes(_LENGTH_BYTES, "big"), head, *values))
+
+
+def decode(read: Callable[[int], bytes], arn_prefix: str) -> Record:
+    """The next record of what *read* reads; *arn_prefix* begins the ARNs of the store it is for. Raises `NoRecord`."""
+    size = int.from_bytes(read(_LENGTH_BYTES), "big")
+    if size > MAX_HEAD:
+        raise NoRecord
+    try:
+        return _record(read_json(read(size)), read, arn_prefix)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        pass  # their texts quote what is not as it should be, and their frames hold it
+    raise NoRecord
+
+
+def _record(head: Any, read: Callable[[int], bytes], arn_prefix: str) -> Record:
+    name, suffix = SecretId(head["name"]), head["suffix"]
+    if name.is_arn or not (isinstance(suffix, str) and suffix.isascii() and suffix.isalnum() and len(suffix) == 6):
+        raise ValueError
+    if head["description"] is not None:
+        check_text("description", head["description"], MAX_DESCRIPTION_LENGTH)
+    versions, values = [], {}
+    for version_id, created, made_secret, kind, length in head["versions"]:
+        check_token("version", version_id)
+        if not (isinstance(made_secret, bool) and isinstance(length, int) and 0 < length <= MAX_VALUE_BYTES):
+            raise ValueError
+        versions.append(Version(version_id, _moment(created), made_secret))
+        values[version_id] = _value(read(length), kind)
+    stages = dict(head["stages"])
+    for stage in stages:
+        check_stage("stage", stage)
+    if len(values) != len(versions) or not values.keys() >= set(stages.values()):
+        raise ValueError
+    entry = Entry(
+        str(name),
+        f"{arn_prefix}{name}-{suffix}",
+        _moment(head["created_at"]),
+        _moment(head["changed_at"]),
+        head["description"],
+        checked_tags(head["tags"]),
+        _moment_or_none(head["deletion_date"]),
+        _moment_or_none(head["accessed_at"]),
+        tuple(versions),
+        stages,
+    )
+    return Record(entry, values)
+
+
+def _value(inside: bytes, kind: str) -> SecretValue:
+    if kind not in _KINDS.values():
+        raise ValueError
+    return SecretValue(inside.decode() if kind == _KINDS[True] else inside)
+
+
+def _as_bytes(value: SecretValue) -> bytes:
+    inside = value.reveal()
+    return inside.encode() if isinstance(inside, str) else inside
+
+
+def _text(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
+
+
+def _moment(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    if found.utcoffset() != timedelta(0):
+        raise ValueError
+    return found
+
+
+def _moment_or_none(text: str | None) -> datetime | None:
+    return None if text is None else _moment(text)

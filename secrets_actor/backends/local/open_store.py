@@ -1,0 +1,436 @@
+"""An open store: transactions on it, each with the keys that are the store's at that time.
+
+Rule 1: each transaction looks first whether anybody else has written (`PRAGMA data_version`), and if so, whether the
+        keys are still those: nothing is ever sealed under a key that the store has given up.
+Rule 2: keys that have changed are unlocked anew outside of the transaction, and the work is run again. What is known
+        of a key stays known: a change of the master key alone asks for no master key.
+Rule 3: the store in a folder is known by its id as long as the process lives (also in the child of a fork): another
+        one that is found there is none of ours, and neither read nor written.
+
+From a folder to an open store: key first, then data, then the proof that they belong together.
+
+Rule 1: a key is made only where there is no data, and is durable before any data is there.
+Rule 2: the key is proven against the store before anything is sealed or opened. A wrong key changes nothing.
+Rule 3: what was opened is known by the identity of its key and its files: when one is moved, deleted or put in from a
+        copy, the next operation opens anew rather than write into a file that nobody will ever read.
+Rule 4: a store comes into being whole, under another name first; its new form, when an earlier release made it, in one
+        transaction. So an empty file has lost what was in it, and is no new store.
+Rule 5: only who says so makes a store (`makes`), and only where there is nothing of one. A part of a store, such as a
+        key of ours without its database, is what a loss leaves, and is damage for everybody. While a store is being
+        made, MAKING lies in its folder, and is locked: with it, a key without a database is a beginning.
+Rule 6: a store that this process has opened is not made anew, and no other one is taken in its place: its folder may
+        be the place where a disk was mounted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from secrets_actor.backends.local import schema, store_keys, upgrade
+from secrets_actor.backends.local.entry_cache import EntryCache
+from secrets_actor.backends.local.entry_codec import micros
+from secrets_actor.backends.local.files import FILE_MODE, bring_into_place, make_ours, sync_folder
+from secrets_actor.backends.local.keys.private_file import check_folder, prepare_folder
+from secrets_actor.backends.local.master_key import MasterKeySource
+from secrets_actor.backends.local.schema import DamagedRow
+from secrets_actor.backends.local.sqlite_errors import passes
+from secrets_actor.backends.local.sqlite_records import SqliteRecords
+from secrets_actor.backends.local.sqlite_store import PAUSE, Blank, Store
+from secrets_actor.backends.local.transaction import Transaction, version
+from secrets_actor.clock import now
+from secrets_actor.domain.errors import BackendTimeout, StoreDamaged, StoreUnavailable, WrongKey
+from secrets_actor.domain.semantics import Look, next_first
+
+if TYPE_CHECKING:
+    from secrets_actor.backends.local.store_keys import Keys
+
+
+T = TypeVar("T")
+
+# The id of the store that this process has opened in each folder.
+_known: Final[dict[Path, bytes]] = {}
+
+
+def is_known(folder: Path) -> bool:
+    """Whether this process has opened a store there."""
+    return folder in _known
+
+
+def forget_known(folder: Path) -> None:
+    """Take what is in *folder* from now on: somebody has put another store there through this process."""
+    _known.pop(folder, None)
+
+
+class _KeysChanged(Exception):
+    """The keys are others than those that were unlocked."""
+
+
+class OpenStore:
+    """A store, the keys that open it, and the files they came from. Its methods raise what `Store.read` raises, what
+    `store_keys.unlock` raises when the keys have changed, and `StoreUnavailable` for another store.
+
+    *place* is its folder, for a store that is to be known (rule 3); `made`: whether it was made for this.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        source: MasterKeySource,
+        identity: object,
+        deadline: float,
+        place: Path | None = None,
+        *,
+        made: bool = False,
+    ) -> None:
+        self.made = made
+        self._removed = False  # whether values were deleted by the last write
+        self.store, self.source, self.identity, self._place = store, source, identity, place
+        self._entry_cache = EntryCache()
+        self.keys = self._unlock(None, deadline)
+
+    def read(self, work: Callable[[SqliteRecords], T], deadline: float) -> T:
+        """What *work* returns, run on a snapshot. The days of access that it notes are written after it, where nothing
+        is in the way."""
+        answer, accesses = self.read_transaction(
+            lambda _transaction, records: (work(records), records.accesses), deadline
+        )
+        if accesses:
+            self._note(accesses, deadline)
+        return answer
+
+    def write(self, work: Callable[[SqliteRecords], T], deadline: float) -> T:
+        """What *work* returns, committed and on the disk."""
+        return self.write_transaction(lambda _transaction, records: work(records), deadline)
+
+    def read_transaction(self, work: Callable[[Transaction, SqliteRecords], T], deadline: float) -> T:
+        """As `read`, for work that wants the rows too."""
+        return self._run(lambda inside: self.store.read(inside, deadline), work, deadline)
+
+    def write_transaction(self, work: Callable[[Transaction, SqliteRecords], T], deadline: float) -> T:
+        """As `write`, for work that wants the rows too; see `forget`."""
+        self._removed = False
+        answer = self._run(lambda inside: self.store.write(inside, deadline), work, deadline)
+        self._entry_cache.dirty = False
+        if self._removed:
+            self.store.clear_log(deadline)
+        return answer
+
+    def sweep(self, now: Look, deadline: float) -> None:
+        """Clear away what is past its recovery window for sure, and take note of what seems to be."""
+        entry_cache = self._entry_cache
+        if entry_cache.due is not None and not self._wants_sweep(now, entry_cache.due <= micros(now.at)):
+            return
+        if self.read(lambda records: self._wants_sweep(now, records.is_overdue(now)), deadline):
+            self.write(lambda records: records.clear_away(now), deadline)
+
+    def _wants_sweep(self, now: Look, overdue: bool) -> bool:
+        first = self._entry_cache.first_look
+        return next_first(first, now, overdue) != first
+
+    def forget(self) -> None:
+        """Forget what was opened: rows were changed through this connection, and not by the records."""
+        self._entry_cache.forget()
+
+    def reload(self, deadline: float) -> None:
+        """Look at the keys again, and forget what was opened: they were changed through this connection."""
+        self._entry_cache = EntryCache()
+        self.keys = self._unlock(self.keys, deadline)
+
+    def _run(
+        self,
+        run: Callable[[Callable[[Transaction], T]], T],
+        work: Callable[[Transaction, SqliteRecords], T],
+        deadline: float,
+    ) -> T:
+        def inside(transaction: Transaction) -> T:
+            data_version = transaction.data_version()
+            if not self._entry_cache.are_at(data_version):
+                # Only then is it taken note of: keys that could not be unlocked are looked for again, each time.
+                if store_keys.read_epoch(transaction) != self.keys.epoch:
+                    raise _KeysChanged
+                self._entry_cache.look(data_version)
+            records = SqliteRecords(transaction, self.keys, self._entry_cache)
+            records.due()
+            answer = work(transaction, records)
+            self._removed = records.removed
+            return answer
+
+        while True:
+            try:
+                return run(inside)
+            except _KeysChanged:
+                pass
+            self.reload(deadline)
+
+    def _unlock(self, known: Keys | None, deadline: float) -> Keys:
+        while True:
+            before = self.source.identity()
+            wrapped_keys = self.store.read(store_keys.read_wrapped_keys, deadline)
+            if self._place is not None and _known.get(self._place, wrapped_keys.store_id) != wrapped_keys.store_id:
+                raise StoreUnavailable(
+                    f"another store has taken the place of {self._place}, which this process uses: bring that one "
+                    "back. Nothing is read or written meanwhile; should the other one be used, start this program anew",
+                    path=str(self._place),
+                )
+            keys = None if known is None else store_keys.still(known, wrapped_keys)
+            if keys is not None:
+                return keys
+            try:
+                keys = store_keys.unlock(wrapped_keys, self.source)
+                if self._place is not None:
+                    _known[self._place] = keys.store_id
+                return keys
+            except WrongKey:
+                if self.source.identity() == before:  # else it was changed between the two looks
+                    raise
+            except DamagedRow:
+                break
+        raise self.store.damaged()
+
+    def _note(self, accesses: dict[int, int], deadline: float) -> None:
+        statement = "UPDATE secrets SET accessed_day = ? WHERE id = ? AND ifnull(accessed_day, -1) < ?"
+
+        def put_down(transaction: Transaction) -> None:
+            for secret, day in accesses.items():
+                transaction.do(statement, day, secret, day)
+
+        if self.store.write_lightly(put_down, deadline):
+            for secret, day in accesses.items():
+                self._entry_cache.noted(secret, day)
+
+
+DATABASE_NAME: Final = "secrets.db"
+MAKING: Final = ".making"
+# What SQLite puts beside the database.
+LOG, INDEX = "-wal", "-shm"
+
+
+def open_store(
+    folder: Path, source: MasterKeySource, *, deadline: float, closed: threading.Event, makes: bool = False
+) -> OpenStore:
+    """The store in *folder*; made first if there is none and the caller *makes* one.
+
+    Raises `KeyFileError`, `WrongKey`, `StoreUnavailable` (also when there is no store), `StoreDamaged`,
+    `DecryptionFailed` for a store of an earlier release with a damaged record, and `BackendTimeout` past *deadline*.
+    """
+    made = False
+    if not is_there(folder, source):
+        if not makes:
+            raise no_store(folder)
+        made = _make(folder, source, deadline, closed)
+    _forget_making(folder)
+    database = _database(folder)
+    store = Store(database, deadline=deadline, closed=closed)
+    try:
+        if store.read(version, deadline) == schema.FORMER:
+            upgrade.upgrade(store, source, deadline)
+        return OpenStore(store, source, identity(database, source), deadline, place=folder, made=made)
+    except BaseException:
+        store.close()
+        raise
+
+
+def is_there(folder: Path, source: MasterKeySource) -> bool:
+    """Whether there is a store in *folder*; not where there has never been one, or one is still being made.
+
+    Raises `StoreDamaged` where a part of a store is, `StoreUnavailable` where this process has seen one, and
+    `KeyFileError` where the key is not as it should be, or is not there and not ours to make.
+    """
+    check_folder(folder)
+    database = folder / DATABASE_NAME
+    if has_data(database) or os.path.islink(database):
+        return True
+    if not _is_missing(database):
+        raise _lost(database, "is empty")
+    if not _is_missing(database.with_name(DATABASE_NAME + LOG)):
+        raise _lost(database, "is gone, and its log is there")
+    if is_known(folder):
+        raise StoreUnavailable(
+            f"the local store {folder} was there and is gone: mount its disk or bring the folder back. Nothing is "
+            "written meanwhile; should an empty store begin there, start this program anew",
+            path=str(folder),
+        )
+    present = source.present()
+    if present and source.makes and _is_missing(folder / MAKING):
+        if not _is_missing(database):  # another process has made it meanwhile
+            return True
+        raise StoreDamaged(
+            f"the local store {database} is gone, and its key is there, {source}: mount its disk, or bring it back "
+            "from a copy (secrets-actor store restore FILE). Should an empty store begin there, move the key away",
+            path=str(database),
+        )
+    if not present and not source.makes:
+        raise source.missing()
+    return False
+
+
+def no_store(folder: Path) -> StoreUnavailable:
+    """The error for a folder without a store."""
+    return StoreUnavailable(
+        f"there is no store in {folder}; give its folder, or make one: secrets-actor store init",
+        path=str(folder),
+        retryable=False,
+    )
+
+
+def _database(folder: Path) -> Path:
+    """The database, where a link in its place leads to another folder: SQLite puts the log there. Raises as
+    `check_folder` for that one."""
+    database = folder / DATABASE_NAME
+    if not os.path.islink(database):
+        return database
+    real = Path(os.path.realpath(database))
+    check_folder(real.parent, "the folder of the store's database")
+    return real
+
+
+def is_former(folder: Path, *, deadline: float) -> bool:
+    """Whether an earlier release made the store in *folder*, whose file is there: opening it will bring it to the
+    present form. Raises as `open_store`."""
+    store = Store(folder / DATABASE_NAME, deadline=deadline, closed=threading.Event())
+    try:
+        return store.read(version, deadline) == schema.FORMER
+    finally:
+        store.close()
+
+
+def identity(database: Path, source: MasterKeySource) -> object:
+    """Which key and which database there are now, and which log and index beside it while it is open."""
+    path = str(database)
+    return source.identity(), _inode(path), _inode(path + LOG), _inode(path + INDEX)
+
+
+def has_lost_its_log(database: Path) -> bool:
+    """Whether the database is there, and the log that an open connection writes to is not."""
+    return _inode(str(database)) is not None and _inode(str(database) + LOG) is None
+
+
+def has_data(database: Path) -> bool:
+    """Whether there may be data in the file."""
+    try:
+        return database.stat().st_size > 1  # SQLite takes one byte for none
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # unknown: better no new key
+
+
+def _inode(path: str) -> tuple[int, int] | None:
+    try:
+        state = os.stat(path)
+    except OSError:
+        return None
+    return state.st_dev, state.st_ino
+
+
+def _lost(database: Path, what: str) -> StoreDamaged:
+    return StoreDamaged(
+        f"the local store {database} has lost what was in it: the file {what}; bring it back from a copy "
+        "(secrets-actor store restore FILE), or move the whole folder away to start an empty one",
+        path=str(database),
+    )
+
+
+def _is_missing(path: Path) -> bool:
+    """Whether there surely is no such file."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+# --- making -----------------------------------------------------------------------------------------------------------
+
+
+def _make(folder: Path, source: MasterKeySource, deadline: float, closed: threading.Event) -> bool:
+    """Make the store in *folder*; False if another process or thread was quicker."""
+    prepare_folder(folder)
+    with _making(folder, deadline, closed):
+        if is_there(folder, source):
+            return False
+        make_whole(folder / DATABASE_NAME, store_keys.new_store(*source.create()), deadline, closed)
+    return True
+
+
+@contextmanager
+def _making(folder: Path, deadline: float, closed: threading.Event) -> Iterator[None]:
+    """MAKING is in *folder*, durably, and is locked by us alone. It stays when that is broken off."""
+    place, problem, passing = folder / MAKING, None, False
+    while True:
+        descriptor = -1
+        try:
+            descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+            make_ours(descriptor, folder)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Who had the lock may have come to the end and removed the file.
+            if os.path.samestat(os.fstat(descriptor), os.lstat(place)):
+                sync_folder(folder)
+                break
+        except (BlockingIOError, FileNotFoundError):
+            pass
+        except OSError as exc:
+            problem, passing = exc.strerror, passes(exc)
+        if descriptor >= 0:
+            os.close(descriptor)
+        if problem is not None:
+            raise StoreUnavailable(
+                f"the local store cannot be made in {folder} ({problem}); give a path on a disk with room that this "
+                "user may write to",
+                path=str(folder),
+                retryable=passing,
+            )
+        if now() >= deadline or closed.wait(PAUSE):
+            raise BackendTimeout(
+                f"another process was making the local store in {folder} until the deadline; ask again with more time",
+                endpoint=str(folder),
+            )
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _forget_making(folder: Path) -> None:
+    """There is a store, so none is being made: a key without it is a loss from now on."""
+    with contextlib.suppress(OSError):
+        os.unlink(folder / MAKING)
+        sync_folder(folder)
+
+
+def make_whole(database: Path, made: store_keys.NewStore, deadline: float, closed: threading.Event) -> None:
+    """Bring an empty store into place, unless there is one. Raises as `open_store`."""
+
+    def make(transaction: Transaction) -> None:
+        for statement in schema.TABLES:
+            transaction.do(statement)
+        store_keys.make(transaction, made)
+
+    def write(fresh: Path) -> None:
+        blank = Blank(fresh, deadline=deadline, closed=closed)
+        try:
+            blank.write(make, deadline)
+        finally:
+            blank.close()
+
+    problem, passing = None, False
+    try:
+        bring_into_place(database, write)
+    except OSError as exc:
+        problem, passing = exc.strerror, passes(exc)
+    if problem is not None:
+        raise StoreUnavailable(
+            f"the local store {database} cannot be made ({problem}); give a path on a disk with room that this user "
+            "may write to and that knows hard links",
+            path=str(database),
+            retryable=passing,
+        )

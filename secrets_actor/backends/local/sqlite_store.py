@@ -1,0 +1,361 @@
+"""THE door to sqlite3: one connection, its transactions, and the translation of what SQLite raises.
+
+Rule 1: work runs as a whole inside one transaction: BEGIN IMMEDIATE for writes, BEGIN for reads (WAL gives those a
+        snapshot). What is raised inside rolls back, so work may be run again when the database was busy.
+Rule 2: waiting for a lock is done in slices, with a look at the deadline and at `closed` between them. Statements
+        look at both through SQLite's progress handler.
+Rule 3: a file that is not ours is told by its header, and left as it is, before anything is written.
+Rule 4: only `SecretsError`s leave, and what work raises, raised where no exception of SQLite is being handled.
+Rule 5: one thread works; `interrupt` may be called by any.
+Rule 6: what was deleted goes out of the log, too (`clear_log`). Where a reader is in the way, or a crash came between,
+        the connection owes it, and pays with one of its next transactions.
+Rule 7: nobody but SQLite opens the database file, not even to look: closing any descriptor of it takes away the locks
+        that all connections of this process hold on it (POSIX), and another process would remove the log under us.
+"""
+
+import contextlib
+import sqlite3
+import stat
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+from secrets_actor.backends.local import schema
+from secrets_actor.backends.local.files import FILE_MODE, OTHERS, create_once
+from secrets_actor.backends.local.ownership import is_trusted, rightful
+from secrets_actor.backends.local.sqlite_errors import Meaning, may_pass, meaning, passes, remedy
+from secrets_actor.backends.local.transaction import Row, Transaction, check_before_writing, size_of, whole_version
+from secrets_actor.clock import now
+from secrets_actor.domain.errors import BackendTimeout, KeyFileError, SecretsError, StoreDamaged, StoreUnavailable
+
+T = TypeVar("T")
+
+# The second one: of a damaged file, SQLite's text may be none, and Python's module fails over it.
+_FAILURES: Final = (sqlite3.Error, UnicodeDecodeError)
+_READ, _WRITE = "BEGIN", "BEGIN IMMEDIATE"
+# Seconds SQLite itself waits for a lock before we look at the deadline again: how late a close may be noticed.
+BUSY_SLICE: Final = 0.05
+# Seconds that a deletion waits for readers, to take what it deleted out of the log. Ours read for some milliseconds.
+CLEARING: Final = 1.0
+_READ_ONLY: Final = 8  # SQLITE_READONLY
+_BUSY_MILLISECONDS: Final = int(1000 * BUSY_SLICE)
+# Seconds between two tries where SQLite does not wait by itself (while another process recovers or switches to WAL).
+PAUSE: Final = 0.002
+# Virtual machine steps between two looks: under a millisecond of work.
+PROGRESS_STEPS: Final = 10_000
+
+
+class Store:
+    """The database in *path*, which is there. What is in it is the caller's matter.
+
+    Once *closed* is set, all work fails. Raises what `read` and `write` raise.
+    """
+
+    _light = False  # whether the next commit would not be waited for; see `write_lightly`
+    _owes = False  # whether the log may hold what was deleted
+    _looked_through = False  # whether it was looked for damage before the first write
+
+    def __init__(self, path: Path, *, deadline: float, closed: threading.Event) -> None:
+        self.path, self._closed, self._deadline = path, closed, deadline
+        self._check_file()
+        self._connection = self._connect(path.as_uri() + "?mode=rw")  # rw: never create
+        try:
+            self.read(lambda transaction: whole_version(transaction, self.path), deadline)
+            self._close_to_others()
+            self._go_wal(deadline)
+            for pragma in ("synchronous = FULL", "secure_delete = ON", "cell_size_check = ON"):
+                self.outside(f"PRAGMA {pragma}", deadline)
+            self._owes = size_of(self._log) > 0  # who wrote it last may not have come to clear it
+        except BaseException:
+            self.close()
+            raise
+
+    def read(self, work: Callable[[Transaction], T], deadline: float) -> T:
+        """What *work* returns, run on a snapshot.
+
+        Raises what *work* raises, `BackendTimeout` past *deadline* (clock seconds), `StoreUnavailable`
+        for a full disk, missing permissions and a closed connection, `StoreDamaged` for a file that is not as ours.
+        """
+        return self._run(_READ, work, deadline)
+
+    def write(self, work: Callable[[Transaction], T], deadline: float) -> T:
+        """What *work* returns, run with the write lock, then committed and on the disk. Raises as `read` does."""
+        if not self._looked_through:
+            self.read(check_before_writing, deadline)
+            self._looked_through = True
+        if self._light:
+            self.outside("PRAGMA synchronous = FULL", deadline)
+            self.outside(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}", deadline)
+            self._light = False
+        return self._run(_WRITE, work, deadline)
+
+    def write_lightly(self, work: Callable[[Transaction], object], deadline: float) -> bool:
+        """Run *work* unless somebody else is writing, and do not wait until it is on the disk: a crash may undo it.
+        Whether it was committed; raises nothing of SQLite's."""
+        self._deadline = deadline
+        try:
+            if not self._looked_through:
+                self._attempt(_READ, check_before_writing)
+                self._looked_through = True
+            if not self._light:
+                self._light = True
+                for pragma in ("synchronous = NORMAL", "busy_timeout = 0"):
+                    self._connection.execute(f"PRAGMA {pragma}")
+            self._attempt(_WRITE, work)
+        except (*_FAILURES, schema.DamagedRow):
+            return False
+        return True
+
+    def copy_to(self, other: "Store", deadline: float) -> None:
+        """Make *other* what this one is now: one snapshot, whoever writes meanwhile, and one transaction there."""
+        self._deadline = other._deadline = deadline
+        other._copied_from(self._connection)
+
+    def clear_log(self, deadline: float) -> None:
+        """Take what was deleted out of the log: its pages go into the database, where they have been overwritten, and
+        the log is cut to nothing. Waits for readers, `CLEARING` seconds at most; see rule 6. Raises nothing."""
+        self._owes, self._deadline = True, deadline
+        end = min(deadline, now() + CLEARING)
+        while self._owes and not self._clear() and now() < end and not self._closed.wait(PAUSE):
+            pass
+
+    def fold_log(self) -> None:
+        """Bring into the database what is in the log, as far as nobody is in the way. For a log whose file was removed:
+        what was committed would be gone with the last connection."""
+        self._clear()
+
+    def _clear(self) -> bool:
+        """Whether the log is empty now."""
+        try:
+            busy = Transaction(self._connection).one("PRAGMA wal_checkpoint(TRUNCATE)")
+        except _FAILURES as exc:
+            self._owes = _code(exc) != _READ_ONLY  # another user's to clear
+            return False
+        self._owes = busy is None or busy[0] != 0
+        return not self._owes
+
+    def _pay(self) -> None:
+        """As `_clear`, without waiting for anybody."""
+        with contextlib.suppress(*_FAILURES):
+            self._connection.execute("PRAGMA busy_timeout = 0")
+            self._clear()
+            self._connection.execute(f"PRAGMA busy_timeout = {0 if self._light else _BUSY_MILLISECONDS}")
+
+    def interrupt(self) -> None:
+        """Make a statement under way fail. Any thread may call this."""
+        with contextlib.suppress(sqlite3.Error):  # closed meanwhile
+            self._connection.interrupt()
+
+    def close(self) -> None:
+        """Give the connection up. The worker's thread only, or nobody else working."""
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.set_progress_handler(None, 0)
+            # A statement takes back an interrupt that came too late, which would keep the log from being folded in.
+            self._connection.execute("SELECT 1").fetchone()
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.close()
+
+    def _run(self, begin: str, work: Callable[[Transaction], T], deadline: float) -> T:
+        self._deadline = deadline
+        while True:
+            self._look()
+            failure: SecretsError | None
+            try:
+                answer = self._attempt(begin, work)
+                if self._owes:
+                    self._pay()
+                return answer
+            except _FAILURES as exc:
+                failure = None if meaning(_code(exc)) is Meaning.BUSY else self._translated(exc)
+            except schema.DamagedRow:
+                failure = self.damaged()
+            except schema.NotOurs as exc:
+                failure = self._not_ours(exc)
+            if failure is not None:
+                raise failure
+            self._closed.wait(PAUSE)
+
+    def _attempt(self, begin: str, work: Callable[[Transaction], T]) -> T:
+        self._connection.execute(begin)
+        try:
+            answer = work(Transaction(self._connection))
+            if begin != _READ:  # nothing to commit; and SQLite commits nothing, not even that, over a damaged page
+                self._connection.execute("COMMIT")
+        finally:
+            if self._connection.in_transaction:
+                with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
+                    self._connection.execute("ROLLBACK")
+        return answer
+
+    @property
+    def _log(self) -> Path:
+        return self.path.with_name(self.path.name + "-wal")
+
+    def _look(self) -> None:
+        """Raise when there is no point in going on."""
+        if self._closed.is_set():
+            raise self._closed_error()
+        if now() >= self._deadline:
+            raise self._late()
+
+    def _should_stop(self) -> bool:
+        return self._closed.is_set() or now() >= self._deadline
+
+    # --- opening --------------------------------------------------------------------------------------------------
+
+    def _check_file(self) -> None:
+        problem, passing = None, False
+        try:
+            state = self.path.stat()
+            if not stat.S_ISREG(state.st_mode):
+                problem = "it is not a plain file"
+            elif not is_trusted(state.st_uid, self.path.parent):
+                raise KeyFileError(
+                    f"the local store {self.path} belongs to another user ({state.st_uid}), who can exchange it; run: "
+                    f"chown {rightful(self.path.parent)} {self.path}",
+                    path=str(self.path),
+                )
+        except OSError as exc:
+            problem, passing = exc.strerror, passes(exc)
+        if problem is not None:
+            raise self._unopened(problem, passing)
+
+    def _close_to_others(self) -> None:
+        """Take from others what they may do to a file of ours: it has been seen to be one. SQLite gives its log and its
+        index the mode of the database."""
+        for end in ("", "-wal", "-shm"):
+            with contextlib.suppress(OSError):
+                path = self.path.with_name(self.path.name + end)
+                if path.lstat().st_mode & OTHERS and stat.S_ISREG(path.lstat().st_mode):
+                    path.chmod(FILE_MODE)
+
+    def _unopened(self, problem: str | None, passing: bool) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"the local store {self.path} cannot be opened ({problem}); give this user the right to read and "
+            "write the file and its folder, and room on the disk",
+            path=str(self.path),
+            retryable=passing,
+        )
+
+    def _connect(self, uri: str) -> sqlite3.Connection:
+        try:
+            # No statement begins a transaction by itself. Another thread may interrupt and close.
+            connection = sqlite3.connect(
+                uri, uri=True, timeout=BUSY_SLICE, isolation_level=None, check_same_thread=False
+            )
+        except _FAILURES as exc:
+            failure = self._translated(exc)
+        else:
+            connection.set_progress_handler(self._should_stop, PROGRESS_STEPS)
+            return connection
+        raise failure
+
+    def _go_wal(self, deadline: float) -> None:
+        """Switch to the write-ahead log; nothing to do when the file is in that mode already."""
+        mode = self.outside("PRAGMA journal_mode = WAL", deadline)
+        if mode != ("wal",):
+            raise StoreUnavailable(
+                f"the local store {self.path} is on a file system without shared memory; give a path on a local disk",
+                path=str(self.path),
+                retryable=False,
+            )
+
+    def outside(self, statement: str, deadline: float) -> Row | None:
+        """Run *statement* outside of a transaction."""
+        self._deadline = deadline
+        while True:
+            self._look()
+            try:
+                return Transaction(self._connection).one(statement)
+            except _FAILURES as exc:
+                failure = None if meaning(_code(exc)) is Meaning.BUSY else self._translated(exc)
+            if failure is not None:
+                raise failure
+            self._closed.wait(PAUSE)
+
+    def _copied_from(self, source: sqlite3.Connection) -> None:
+        while True:
+            self._look()
+            try:
+                source.backup(self._connection, pages=-1, progress=self._told, sleep=PAUSE)
+                return
+            except _FAILURES as exc:
+                failure = None if meaning(_code(exc)) is Meaning.BUSY else self._translated(exc)
+            if failure is not None:
+                raise failure
+
+    def _told(self, _status: int, _left: int, _all: int) -> None:
+        self._look()
+
+    # --- errors ---------------------------------------------------------------------------------------------------
+
+    def _translated(self, exc: Exception) -> SecretsError:
+        code = _code(exc)
+        what = meaning(code)
+        if self._closed.is_set() and (what is Meaning.LATE or isinstance(exc, sqlite3.ProgrammingError)):
+            return self._closed_error()
+        if what is Meaning.LATE:
+            return self._late()
+        if what is Meaning.DAMAGED:
+            return self.damaged()
+        name = getattr(exc, "sqlite_errorname", "unknown")
+        return StoreUnavailable(
+            f"the local store {self.path} {remedy(code, name)}", path=str(self.path), retryable=may_pass(code)
+        )
+
+    def _not_ours(self, exc: schema.NotOurs) -> StoreDamaged:
+        return StoreDamaged(f"the file {self.path} {exc}", path=str(self.path))
+
+    def damaged(self) -> StoreDamaged:
+        """The error for a file that is not as we wrote it."""
+        return StoreDamaged(
+            f"the local store {self.path} is damaged or not a database of ours; bring it back from a copy, or move "
+            "it away to start an empty one",
+            path=str(self.path),
+        )
+
+    def _late(self) -> BackendTimeout:
+        return BackendTimeout(
+            f"the local store {self.path} was locked or busy until the deadline; ask again with more time",
+            endpoint=str(self.path),
+        )
+
+    def _closed_error(self) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"the connection to the local store {self.path} was closed; ask again", path=str(self.path)
+        )
+
+
+class Blank(Store):
+    """A new and empty file, mode 0600, for a new store and for `copy_to`: plain, without a log beside it."""
+
+    def __init__(self, path: Path, *, deadline: float, closed: threading.Event) -> None:
+        self.path, self._closed, self._deadline = path, closed, deadline
+        problem, passing = None, False
+        try:
+            create_once(path, bytes)  # SQLite would make it open to all
+        except OSError as exc:
+            problem, passing = exc.strerror, passes(exc)
+        if problem is not None:
+            raise self._unopened(problem, passing)
+        self._connection = self._connect(path.as_uri() + "?mode=rw")
+
+
+class Copy(Store):
+    """A file that nobody writes to, such as a backup: read as it is, and nothing is put beside it."""
+
+    def __init__(self, path: Path, *, deadline: float, closed: threading.Event) -> None:
+        self.path, self._closed, self._deadline = path, closed, deadline
+        self._connection = self._connect(path.as_uri() + "?mode=ro&immutable=1")
+        try:
+            self.read(lambda transaction: whole_version(transaction, self.path), deadline)
+        except BaseException:
+            self.close()
+            raise
+
+
+def _code(exc: Exception) -> int | None:
+    """SQLite's primary result code; the extended one has it in its low byte."""
+    code: int | None = getattr(exc, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF

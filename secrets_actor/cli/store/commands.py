@@ -1,0 +1,221 @@
+"""`secrets-actor store init, verify, backup, restore, export and import`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from secrets_actor.cli import output
+from secrets_actor.cli.exit_codes import EPILOG, FAILED
+from secrets_actor.cli.store.options import (
+    PATH,
+    facts_without_none,
+    json_option,
+    local_store,
+    made_told,
+    passphrase_option,
+)
+from secrets_actor.cli.store.progress import attended
+from secrets_actor.telemetry.redaction import printable
+
+if TYPE_CHECKING:
+    from secrets_actor.backends.local.upkeep.verify import Damage
+    from secrets_actor.cli.main import Options
+
+
+# Of what a file that somebody else wrote has for a version's id, no more than this is shown.
+_SHOWN: Final = 200
+
+
+def damage_lines(damage: Iterable[Damage], *, as_json: bool) -> dict[str, Any]:
+    """Print a line for each, or give it *as_json*: to be told with the rest."""
+    if as_json:
+        return {"damage": [{"secret": one.secret, "row": one.row, "what": _one_line(one.what)} for one in damage]}
+    for one in damage:
+        click.echo(_one_line(str(one)))
+    return {}
+
+
+def _one_line(text: str) -> str:
+    """A part of *text* may come from a file that was tampered with."""
+    shown = printable(text[: _SHOWN + 1])
+    return shown if len(text) <= _SHOWN else shown[:_SHOWN] + "..."
+
+
+_REMEDY = (
+    "bring it back from a backup: secrets-actor store restore FILE --replace; or take along what is whole: "
+    "secrets-actor store export FILE --salvage"
+)
+
+
+@click.command(epilog=EPILOG)
+@passphrase_option
+@json_option
+@click.pass_obj
+def init(options: Options, ask_passphrase: bool) -> None:
+    """Make an empty local store, and its key if that is ours to make; tell where they are.
+
+    The first 'set' makes one, too: this is for who wants to see it, to copy the key, or to make it under a passphrase
+    that is typed.
+    """
+    local = local_store(options, ask_passphrase, new=True)
+    with attended("interrupted; run it again"):
+        local.init()
+    options.show(
+        {
+            "folder": str(local.folder),
+            "key": str(local.source),
+            "next": "keep a copy of the key in another place: without it nobody can read the store or a backup of it",
+        }
+    )
+
+
+@click.command(epilog=EPILOG)
+@passphrase_option
+@json_option
+@click.pass_context
+def verify(context: click.Context, ask_passphrase: bool) -> None:
+    """Open every key, secret and value of the local store, and tell what is damaged, by name.
+
+    Reads one moment of the store and changes nothing. Ends with 1 if anything is damaged. What is whole can
+    still be read and set.
+    """
+    options: Options = context.obj
+    local = local_store(options, ask_passphrase)
+    with attended("interrupted; nothing was changed"):
+        found = local.verify()
+    counts = {"secrets": found.secrets, "versions": found.versions}
+    remedy = None if found.clean else _REMEDY
+    damage = damage_lines(found.damage, as_json=options.as_json)
+    if options.as_json:
+        click.echo(output.as_json({**counts, "unfinished": found.unfinished, **damage}))
+    else:
+        facts = {**counts, "damaged": len(found.damage), "unfinished": found.unfinished, "next": remedy}
+        click.echo(output.as_lines(facts_without_none(facts)))
+    if not found.clean:
+        context.exit(FAILED)
+
+
+@click.command(epilog=EPILOG)
+@click.argument("file", type=PATH)
+@json_option
+@click.pass_obj
+def backup(options: Options, file: Path) -> None:
+    """Copy the local store to the new file FILE, as it is at one moment, whoever writes meanwhile.
+
+    The copy is sealed as the store is, and needs no key to be made. The key is not in it: keep a copy of that
+    elsewhere. For a file that opens with a key or passphrase of its own, see 'export'.
+    """
+    local = local_store(options, ask_passphrase=False)
+    with attended(f"interrupted; {file} is there whole, or not at all"):
+        size = local.backup(file)
+    options.show({"file": str(file), "bytes": size, "key": f"not in it: {local.source}"})
+
+
+@click.command(epilog=EPILOG)
+@click.argument("file", type=PATH)
+@click.option("--replace", is_flag=True, help="What is in the store now may go.")
+@passphrase_option
+@json_option
+@click.pass_obj
+def restore(options: Options, file: Path, replace: bool, ask_passphrase: bool) -> None:
+    """Make the local store what it was when FILE, which 'store backup' wrote, was copied.
+
+    The key that FILE was sealed under must be where local.key says. The whole copy is verified first, and comes in at
+    once or not at all; programs that use the store see it when their cache asks again. A store that
+    has secrets, or is damaged, is only replaced with --replace; a damaged file is put aside, and you are told where.
+    """
+    local = local_store(options, ask_passphrase)
+    with attended("interrupted; the store is as it was, or as the copy is, and nothing in between"):
+        done = local.restore(file, replace=replace)
+    facts = {
+        "folder": str(local.folder),
+        "secrets": done.verification.secrets,
+        "versions": done.verification.versions,
+        "unfinished": done.verification.unfinished,
+        "put_aside": None if done.aside is None else str(done.aside),
+    }
+    options.show(facts if options.as_json else facts_without_none(facts))
+
+
+def _key_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say with what an export is sealed and opened."""
+    for name, what in (
+        ("--key-file", "The key of the export, 32 bytes: as they are, hex or base64."),
+        ("--passphrase-file", "The passphrase of the export."),
+    ):
+        command = click.option(name, type=PATH, help=f"{what} The file must be open to you alone.")(command)
+    return command
+
+
+@click.command(epilog=EPILOG)
+@click.argument("file", type=PATH)
+@_key_options
+@click.option("--salvage", is_flag=True, help="Of a damaged store, leave out what does not open, and tell it.")
+@passphrase_option
+@json_option
+@click.pass_context
+def export(
+    context: click.Context,
+    file: Path,
+    passphrase_file: Path | None,
+    key_file: Path | None,
+    salvage: bool,
+    ask_passphrase: bool,
+) -> None:
+    """Write all secrets of the local store to FILE, sealed.
+
+    All their versions and values are in it, as they are at one moment, and what is scheduled for deletion. It is sealed
+    with a passphrase, which is asked for, or with a key, and opens without the store's. FILE must not be there yet.
+
+    With --salvage it ends with 1 if anything was left out. Import FILE into a new store then.
+    """
+    from secrets_actor.backends.local.files import check_is_new
+    from secrets_actor.cli.store import export_keys
+
+    options: Options = context.obj
+    local = local_store(options, ask_passphrase)
+    check_is_new(file)  # before anybody is asked for a passphrase
+    local.check_is_there()
+    with attended(f"interrupted; {file} is there whole, or not at all"):
+        export_key = export_keys.export_key(passphrase_file, key_file, new=True)
+        if not salvage:
+            options.show({"file": str(file), "secrets": local.export_to(file, export_key)})
+            return
+        done = local.salvage_to(file, export_key)
+    damage = damage_lines(done.left, as_json=options.as_json)
+    options.show({"file": str(file), "secrets": done.secrets, "left": len(done.left), **damage})
+    if done.left:
+        context.exit(FAILED)
+
+
+@click.command("import", epilog=EPILOG)
+@click.argument("file", type=PATH)
+@_key_options
+@click.option("--overwrite", is_flag=True, help="Replace secrets of the same names.")
+@passphrase_option
+@json_option
+@click.pass_obj
+def import_(
+    options: Options,
+    file: Path,
+    passphrase_file: Path | None,
+    key_file: Path | None,
+    overwrite: bool,
+    ask_passphrase: bool,
+) -> None:
+    """Put all secrets of FILE, which 'store export' wrote, into the local store: all of them, or none.
+
+    The whole file is verified first. Secrets that are there already are in the way, unless they are to be replaced.
+    """
+    from secrets_actor.cli.store import export_keys
+
+    with made_told(options) as note, attended("interrupted; all of it was imported, or nothing"):
+        local = local_store(options, ask_passphrase, observe=note)
+        done = local.import_from(
+            file, export_keys.export_key(passphrase_file, key_file, new=False), overwrite=overwrite
+        )
+    options.show({"file": str(file), "secrets": done.secrets, "replaced": done.replaced, "expired": done.expired})

@@ -1,0 +1,164 @@
+"""What the commands on a whole store are given: which store it is, and its key."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from secrets_actor.cli import output
+from secrets_actor.cli.caller import caller
+from secrets_actor.cli.exit_codes import PROGRAM
+from secrets_actor.cli.value_io import PlacePath
+from secrets_actor.records import replace
+from secrets_actor.telemetry.redaction import printable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from secrets_actor.backends.local.master_key import MasterKeySource
+    from secrets_actor.cli.main import Options
+    from secrets_actor.otp import LifecycleEvent, Observer
+    from secrets_actor.runtime.local_maintenance import LocalMaintenance
+    from secrets_actor.runtime.settings import Settings
+    from secrets_actor.runtime.wiring import StoreMade
+
+PATH: Final = PlacePath()
+Command = Callable[..., None]
+_STORES: Final = "The store's passphrase"
+
+
+def _print_json(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        context.obj = replace(context.obj, as_json=True)
+
+
+json_option = click.option(
+    "--json",
+    is_flag=True,
+    expose_value=False,
+    callback=_print_json,
+    help="Print JSON, as with --json before the command.",
+)
+passphrase_option = click.option(
+    "--ask-passphrase",
+    is_flag=True,
+    help="Type the passphrase that the store's key is made of, whatever local.key says.",
+)
+
+
+def _ask_passphrase(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        context.obj = replace(context.obj, ask_passphrase=True)
+
+
+ask_option = click.option(
+    "--ask-passphrase",
+    is_flag=True,
+    expose_value=False,
+    callback=_ask_passphrase,
+    help="Type the passphrase that the local store's key is made of, whatever local.key says.",
+)
+
+
+@contextmanager
+def made_told(options: Options) -> Iterator[Observer]:
+    """An observer for what is done here. In the end the user is told of a store that was made on the way: where it is,
+    and where its key is."""
+    from secrets_actor.runtime.wiring import StoreMade
+
+    made: list[StoreMade] = []
+
+    def note(event: LifecycleEvent) -> None:
+        if isinstance(event, StoreMade):
+            made.append(event)
+
+    try:
+        yield note
+    finally:
+        for event in made:
+            click.echo(_told(event, as_json=options.as_json), err=True)
+
+
+def _told(event: StoreMade, *, as_json: bool) -> str:
+    if as_json:
+        facts = {"folder": event.folder, "key": event.sealed_by, "next": event.advice}
+        return output.as_json({"event": "store_made", **facts})
+    return printable(f"{PROGRAM}: made a store in {event.folder}; its key is in {event.sealed_by}: {event.advice}")
+
+
+def asked_for(config: Path | None, what: str = _STORES) -> tuple[Settings, MasterKeySource]:
+    """The settings, and the key of the local store made of what is typed: now, for a call does not wait for a person;
+    and twice where there is no store yet. *what* is asked for. Raises `UsageError`, and `ConfigurationError` if the
+    store is not local."""
+    from secrets_actor.backends.local.open_store import DATABASE_NAME, has_data
+    from secrets_actor.runtime import local_maintenance as runtime
+
+    settings = without_key(config)
+    folder = runtime.local_maintenance(settings).folder
+    source = typed(what, new=not has_data(folder / DATABASE_NAME))
+    if not source.present():
+        raise source.missing()
+    return settings, source
+
+
+def local_store(
+    options: Options, ask_passphrase: bool = False, *, new: bool = False, observe: Observer | None = None
+) -> LocalMaintenance:
+    """The configured store. *ask_passphrase*: its key is made of what is typed, twice for a *new* one. *observe* is
+    told of a store that an import makes. When the command ends and the audit log has not taken its records, the user
+    is told."""
+    store = _local_store(options.config, ask_passphrase, new, observe)
+    click.get_current_context().call_on_close(lambda: _tell_unaudited(store))
+    return store
+
+
+def _tell_unaudited(store: LocalMaintenance) -> None:
+    if store.audit.problem is not None:
+        click.echo(
+            f"{PROGRAM}: warning: the audit record could not be written: {printable(str(store.audit.problem))}",
+            err=True,
+        )
+
+
+def _local_store(config: Path | None, ask_passphrase: bool, new: bool, observe: Observer | None) -> LocalMaintenance:
+    from secrets_actor.runtime import local_maintenance as runtime
+    from secrets_actor.runtime.settings_loader import load
+
+    if not ask_passphrase:
+        return runtime.local_maintenance(load(config), caller=caller(), observe=observe)
+    source = typed(_STORES, new=new)
+    return runtime.local_maintenance(without_key(config), source, caller=caller(), observe=observe)
+
+
+def without_key(config: Path | None) -> Settings:
+    """The settings, whatever they say of the key: its place need not even be there."""
+    from secrets_actor.runtime.settings_loader import load
+
+    return load(config, {**os.environ, "SECRETS_ACTOR_LOCAL__KEY": "file"})
+
+
+def typed(what: str, *, new: bool) -> MasterKeySource:
+    """The key made of a passphrase that is asked for when it is needed: twice if it is *new*. Raises `UsageError` where
+    nobody can be asked."""
+    from secrets_actor.backends.local.keys.sources import typed_passphrase
+
+    if not (sys.stdin and sys.stdin.isatty()):
+        raise click.UsageError(
+            "There is no terminal to ask for a passphrase: have the configuration name its place in local.key."
+        )
+
+    def ask() -> str:
+        answer: str = click.prompt(what, hide_input=True, confirmation_prompt=new, err=True)
+        return answer
+
+    return typed_passphrase(ask)
+
+
+def facts_without_none(facts: dict[str, Any]) -> dict[str, Any]:
+    """What there is to tell."""
+    return {name: fact for name, fact in facts.items() if fact is not None}

@@ -1,0 +1,332 @@
+"""What both clients share: everything but the waiting.
+
+Rule 1: bad input is refused here, in the caller's thread, before anything is sent.
+Rule 2: a hit never leaves the caller's thread, and is audited like any other answer.
+Rule 3: nobody sees his own past: while a write of ours is on its way, or was given up on, a get of that secret goes
+        through the mailbox, behind it, until the actor has taken that write up, or will not any more. That is seen from
+        outside, so it makes no difference where and by what the one who wrote was cut off.
+Rule 4: a request that did not reach the actor, because it was being restarted, is sent again; so is, once, a read whose
+        actor died over it. A write whose actor died is the caller's to repeat, with the token that the error carries.
+        What the actor could not answer, and so not audit, is audited here.
+Rule 5: whose time is up while the store has not answered gets what the cache may serve stale; so does whoever may not
+        wait, for he is called by a process of ours that others wait for.
+Rule 6: a call that is cut off, by a signal handler that raises or by a cancellation, is withdrawn: nothing of it stays.
+
+Traces of a client's calls: begun before a call is sent, ended when its asker goes on. A tracer that raises is its
+own affair."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Generic, TypeVar
+from weakref import ref
+
+from secrets_actor.actor.cache import Cache
+from secrets_actor.actor.failures import out_of_time, translated
+from secrets_actor.actor.fallback import STALE
+from secrets_actor.actor.jobs import GAVE_UP
+from secrets_actor.client.background import Background, Subscribing
+from secrets_actor.domain.errors import InvalidParameter, SecretsError
+from secrets_actor.domain.names import SecretId, plain
+from secrets_actor.domain.operations import BATCH_SIZE, Get, GetMany, Operation, with_token
+from secrets_actor.domain.operations.limits import check_text
+from secrets_actor.domain.ports import AuditRecord, AuditTrail
+from secrets_actor.domain.results import SecretBatch
+from secrets_actor.domain.secret import Secret, Source, block_of
+from secrets_actor.domain.tracing import Caller, CallTrace, Tracer
+from secrets_actor.otp import CallingSelf, CallTimeout, Clock, From, Name, NoProcess, Pid, holds_up
+from secrets_actor.records import dataclass, field
+
+
+def begin_trace(tracer: Tracer, operation: Operation[Any], label: str | None, now: float) -> CallTrace:
+    """The trace of *operation*, which begins *now*."""
+    trace = CallTrace(operation.kind, getattr(operation, "secret_id", None), label, now)
+    with contextlib.suppress(Exception):
+        trace.on_end(tracer.begin(trace))
+    return trace
+
+
+def end_trace(caller: From[Any], now: float, source: str | None = None) -> None:
+    """What *caller* waits for is here, or will not come any more. With *source*, he was helped in another way."""
+    trace: CallTrace | None = caller.note.trace
+    if trace is None:
+        return
+    error = caller.error
+    code = "ok" if error is None else translated(error).code
+    if source is not None:
+        trace.problem, trace.source, code = code, source, "ok"
+    with contextlib.suppress(Exception):
+        trace.end(code, now)
+
+
+T = TypeVar("T")
+# Seconds. Longer than anybody waits, and within what every timer and lock can do.
+MAX_TIMEOUT: Final = 86_400.0
+MAX_LABEL_LENGTH: Final = 256
+_order: Final = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientParts:
+    """What a client is made of. *running*: whether the tree is up, or could be brought up. *tracer*: who is told of the
+    way of each call, if anybody."""
+
+    server: Name
+    cache: Cache
+    audit: AuditTrail
+    clock: Clock
+    call_timeout: float
+    running: Callable[[], bool]
+    background: Background
+    tracer: Tracer | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Asked(Generic[T]):
+    """A question on its way. *arrived* and *deadline* are in clock seconds; *number* says what was sent before what."""
+
+    operation: Operation[T]
+    arrived: float
+    deadline: float
+    caller: From[T]
+    number: int
+    again: bool
+
+    def __init__(self, operation: Operation[T], arrived: float, deadline: float, caller: From[T], number: int) -> None:
+        self.operation, self.arrived, self.deadline = operation, arrived, deadline
+        self.caller, self.number, self.again = caller, number, False
+
+
+class Written:
+    """A write to a secret in *lanes* that was, or is about to be, sent to the actor *server*."""
+
+    __slots__ = ("_caller", "_server", "lanes")
+
+    def __init__(self, lanes: tuple[str, ...], server: Pid, caller: Caller) -> None:
+        self.lanes, self._server = lanes, server
+        self._caller = ref(caller)  # the actor's, its mailbox's and the caller's: if all have dropped it, it is over
+
+    @property
+    def over(self) -> bool:
+        """Whether the actor has taken it up, or will not."""
+        caller = self._caller()
+        return caller is None or caller.taken or not self._server.is_alive()
+
+
+@dataclass(slots=True, eq=False)
+class Batches:
+    """A get of many that is under way: what is found so far, and a question for each twenty of the rest."""
+
+    asked: tuple[SecretId, ...]
+    found: dict[str, Secret]
+    chunks: list[tuple[GetMany, Asked[SecretBatch]]] = field(default_factory=list)
+    errors: dict[str, SecretsError] = field(default_factory=dict)
+    failures: list[SecretsError] = field(default_factory=list)
+
+    def arrived(self, batch: SecretBatch) -> None:
+        """One call has been answered."""
+        self.found |= batch.found
+        self.errors |= batch.errors
+
+    def failed(self, chunk: GetMany, error: SecretsError) -> None:
+        """One call has failed as a whole: so has each of its names."""
+        self.failures.append(error)
+        self.errors |= {secret_id: error.clone() for secret_id in chunk.secret_ids}
+
+    def withdraw(self) -> None:
+        """Whoever asked waits no longer, as when he is interrupted: what has not been begun is not to be."""
+        for _, asked in self.chunks:
+            withdraw(asked.caller)
+
+    def result(self) -> SecretBatch:
+        """All of it. Raises what every call met, if nothing was found."""
+        if self.failures and not self.found and len(self.failures) == len(self.chunks):
+            raise self.failures[0]
+        return SecretBatch({one: self.found[one] for one in self.asked if one in self.found}, self.errors)
+
+
+class BaseClient(Subscribing):
+    """Base of both clients. *label* is what the audit log calls this caller."""
+
+    def __init__(self, parts: ClientParts, label: str | None = None) -> None:
+        self._parts, self._label = parts, None if label is None else _checked_label(label)
+        self._server, self._cache, self._audit = parts.server, parts.cache, parts.audit
+        self._background = parts.background
+        self._now, self._hit, self._note_hit = parts.clock.now, parts.cache.hit, parts.audit.hit
+        self._unanswered: dict[int, Written] = {}  # by number
+
+    # --- from memory ----------------------------------------------------------------------------------------------
+
+    def _recall(self, get: Get) -> Secret | None:
+        """The answer that the cache has for *get*. Raises `SecretNotFound` if it knows that there is none."""
+        now = self._now()
+        if not self._may_recall(get):
+            return None
+        found = self._cache.read(get, now)
+        if found is not None:
+            self._note_hit(found.name, block_of(found), now, self._label)
+            if self._cache.asks_refresh(get, now):
+                self._server.send(get.refreshed())
+            return found
+        missing = self._cache.missing(get, now)
+        if missing is not None:
+            self._record(get, missing.code, Source.CACHE, now)
+            raise missing
+        return None
+
+    def _may_recall(self, get: Get) -> bool:
+        return not self._has_written(get) and self._parts.running()
+
+    def _has_written(self, get: Get) -> bool:
+        """Whether a write to this secret is on its way, or was given up on."""
+        if not self._unanswered:
+            return False
+        self._forget_what_is_over()
+        written = tuple(self._unanswered.values())
+        return any(lane in write.lanes for lane in SecretId(get.secret_id).lanes for write in written)
+
+    def _forget_what_is_over(self) -> None:
+        for number, write in tuple(self._unanswered.items()):
+            if write.over:
+                self._unanswered.pop(number, None)
+
+    # --- asking ---------------------------------------------------------------------------------------------------
+
+    def _asked(self, operation: Operation[T], timeout: float | None) -> Asked[T]:
+        """The question, of which nobody knows yet."""
+        arrived = self._now()
+        deadline = arrived + (self._parts.call_timeout if timeout is None else _checked(timeout))
+        return Asked(with_token(operation, _new_token), arrived, deadline, From(deadline), next(_order))
+
+    def _send(self, asked: Asked[T]) -> None:
+        operation, caller = asked.operation, asked.caller
+        tracer = self._parts.tracer
+        trace = None if tracer is None else begin_trace(tracer, operation, self._label, self._now())
+        caller.note = Caller(self._label, trace)
+        server = self._server.resolve()
+        if holds_up(self._server):
+            caller.fail(CallingSelf("others wait for the process that asks"))
+        elif server is None:
+            caller.fail(self._server.registry.nobody(self._server.name))
+        else:
+            secret_id = getattr(operation, "secret_id", None)
+            if operation.writes and secret_id is not None:
+                self._unanswered[asked.number] = Written(SecretId(secret_id).lanes, server, caller.note)
+            server.deliver(operation, caller)
+
+    def _answered(self, asked: Asked[Any]) -> None:
+        """The actor has answered, or has ended."""
+        end_trace(asked.caller, self._now())
+        if self._unanswered:
+            self._unanswered.pop(asked.number, None)
+            self._forget_what_is_over()
+
+    def _cut_off(self, asked: Asked[Any]) -> None:
+        """Whoever asked does not wait any more, whatever it is that he has been hit with."""
+        withdraw(asked.caller)
+        self._server.send(GAVE_UP)
+        if asked.caller.note is not None:
+            end_trace(asked.caller, self._now())
+
+    def _sends_again(self, asked: Asked[T], error: BaseException) -> bool:
+        """After *error* of the kernel: whether to wait for the actor and ask again; else this raises what it means."""
+        if isinstance(error, CallTimeout | CallingSelf):
+            return False
+        self._answered(asked)
+        lost = isinstance(error, NoProcess)
+        if lost or not (asked.operation.writes or asked.again):
+            asked.again = asked.again or not lost
+            return True
+        return False
+
+    def _ask_anew(self, asked: Asked[T]) -> None:
+        asked.caller, asked.number = From(asked.deadline), next(_order)
+        self._send(asked)
+
+    def _last_resort(self, asked: Asked[T], error: BaseException) -> Secret:
+        """What the cache may serve stale when time is up. Raises what *error* means to callers, audited."""
+        operation = asked.operation
+        timed_out, failure = isinstance(error, CallTimeout), translated(error, operation)
+        if timed_out:
+            self._server.send(GAVE_UP)
+        may_be_stale = timed_out or isinstance(error, CallingSelf)
+        if may_be_stale and isinstance(operation, Get) and not self._has_written(operation):
+            stale = self._cache.stale(operation, self._now())
+            if stale is not None:
+                self._record(operation, "ok", STALE, asked.arrived, stale.version_id, asked)
+                end_trace(asked.caller, self._now(), STALE)
+                return stale
+        end_trace(asked.caller, self._now())
+        if not timed_out:  # else the actor has it still, and audits it
+            self._record(operation, failure.code, "client", asked.arrived)
+        raise failure
+
+    def _gone(self, asked: Asked[T], failure: SecretsError | None = None) -> SecretsError:
+        """The error for who has waited in vain for an actor, audited: *failure*, or that the time is up."""
+        problem = failure or out_of_time(asked.operation)
+        self._record(asked.operation, problem.code, "client", asked.arrived)
+        return problem
+
+    def _batches(self, secret_ids: Iterable[str], refresh: bool, timeout: float | None) -> Batches:
+        asked = GetMany(secret_ids).secret_ids
+        found: dict[str, Secret] = {}
+        now = self._now()
+        for request in map(Get, () if refresh else asked):
+            cached = self._cache.read(request, now) if self._may_recall(request) else None
+            if cached is not None:
+                found[request.secret_id] = cached
+                self._note_hit(cached.name, block_of(cached), now, self._label)
+        batches = Batches(asked, found)
+        rest = [secret_id for secret_id in asked if secret_id not in found]
+        try:
+            for start in range(0, len(rest), BATCH_SIZE):
+                chunk = GetMany(rest[start : start + BATCH_SIZE])
+                batches.chunks.append((chunk, self._asked(chunk, timeout)))
+                self._send(batches.chunks[-1][1])
+        except BaseException:
+            batches.withdraw()
+            raise
+        return batches
+
+    def _record(
+        self,
+        operation: Operation[Any],
+        outcome: str,
+        source: str,
+        arrived: float,
+        version_id: str | None = None,
+        asked: Asked[Any] | None = None,
+    ) -> None:
+        if asked is not None:
+            asked.caller.note.recorded = True
+        secret_id, duration = getattr(operation, "secret_id", None), self._now() - arrived
+        record = AuditRecord(operation.kind, secret_id, outcome, source, duration, version_id, caller=self._label)
+        self._audit.record(record)
+
+    def __repr__(self) -> str:
+        label = "" if self._label is None else f" for {self._label}"
+        return f"<{type(self).__name__} of {self._server.name}{label}>"
+
+
+def withdraw(caller: From[Any]) -> None:
+    """*caller* does not wait any more: what has not been begun for him is not to be."""
+    caller.fail(CallTimeout("withdrawn"))
+
+
+def _checked(timeout: float) -> float:
+    if isinstance(timeout, (int, float)) and 0 <= timeout <= MAX_TIMEOUT:
+        return timeout
+    raise InvalidParameter("timeout", f"seconds, 0 to {MAX_TIMEOUT:,.0f}")
+
+
+def _checked_label(label: object) -> str:
+    text = plain(label) if isinstance(label, str) else None
+    check_text("label", text, MAX_LABEL_LENGTH, 1)
+    return text or ""
+
+
+def _new_token() -> str:
+    return str(uuid.uuid4())

@@ -1,0 +1,171 @@
+"""The limits of Secrets Manager's requests, checked where a message is made.
+
+Source of every number and pattern, unless noted: AWS's service model of Secrets Manager, version 2017-10-17 (botocore's
+`secretsmanager/2017-10-17/service-2.json`). Each check raises `InvalidParameter`, which names the parameter and its
+limit and quotes nothing of what was given.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+from unicodedata import category
+
+from secrets_actor.domain.errors import InvalidParameter, InvalidSecretName
+from secrets_actor.domain.names import SecretId, plain
+from secrets_actor.domain.results import MAX_REGION_LENGTH, ReplicaRegion, RotationRules
+
+# API reference, DeleteSecret `RecoveryWindowInDays`: days, 30 when not given.
+MIN_RECOVERY_WINDOW: Final = 7
+MAX_RECOVERY_WINDOW: Final = 30
+MAX_STAGE_LENGTH: Final = 256
+MAX_STAGES: Final = 20
+MAX_DESCRIPTION_LENGTH: Final = 2048
+MAX_KMS_KEY_LENGTH: Final = 2048
+MAX_PAGE_SIZE: Final = 100
+MAX_PAGE_TOKEN_LENGTH: Final = 4096
+MAX_TAG_KEY_LENGTH: Final = 128
+MAX_TAG_VALUE_LENGTH: Final = 256
+MAX_TAGS: Final = 50  # API reference, TagResource: tags per secret
+# The model has the lengths only; the API reference says that a UUID is meant.
+_TOKEN: Final = re.compile(r"[A-Za-z0-9-]{32,64}")
+_REGION: Final = re.compile(r"([a-z]+-)+\d+")
+MAX_ROTATION_DAYS: Final = 1000
+_DURATION: Final = re.compile(r"[0-9]{1,2}h")
+_SCHEDULE: Final = re.compile(r"[0-9A-Za-z()#?*\-/, ]{1,256}")
+# API reference, TagResource: letters, digits and spaces of any language, and + - = . _ : / @. In AWS's own pattern for
+# tags these are the Unicode categories L, N and Z: a line end is none of them.
+_TAG_MARKS: Final = frozenset("+-=._:/@")
+_TAG_CATEGORIES: Final = ("L", "N", "Z")
+
+
+def check_secret_id(operation: object) -> None:
+    """Have the message's `secret_id` be a `SecretId`. Raises `InvalidSecretName`."""
+    object.__setattr__(operation, "secret_id", SecretId(getattr(operation, "secret_id")))  # noqa: B009
+
+
+def check_new_name(operation: object) -> None:
+    """Have the message's `secret_id` be a name, for a secret that is not there yet. Raises `InvalidSecretName`."""
+    check_secret_id(operation)
+    secret_id = SecretId(getattr(operation, "secret_id"))  # noqa: B009
+    if secret_id.is_arn:
+        raise InvalidSecretName("a new secret is given a name; AWS makes its ARN")
+    if secret_id.is_managed:
+        raise InvalidSecretName("a new secret has no ! in its name: AWS keeps it for secrets that its services manage")
+
+
+def is_text(text: object) -> bool:
+    """Whether *text* is a `str` that UTF-8 can encode."""
+    return isinstance(text, str) and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def check_text(what: str, text: object, longest: int, shortest: int = 0) -> None:
+    """*text* has *shortest* to *longest* characters of valid Unicode."""
+    if not is_text(text) or not isinstance(text, str) or not shortest <= len(text) <= longest:
+        least = f"{shortest} to {longest:,} characters of valid Unicode"
+        raise InvalidParameter(what, least if shortest else f"{longest:,} characters of valid Unicode at most")
+
+
+def check_number(what: str, number: object, least: int, most: int, unit: str = "") -> None:
+    """*number* is a whole number from *least* to *most*."""
+    if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
+        raise InvalidParameter(what, f"{least} to {most:,}{unit}")
+
+
+def check_seconds(what: str, seconds: object) -> None:
+    """*seconds* is a number of seconds, not below 0."""
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < float("inf"):
+        raise InvalidParameter(what, "seconds, 0 or more")
+
+
+def check_token(what: str, token: object) -> None:
+    """A ClientRequestToken, or a version id: 32 to 64 characters."""
+    if not isinstance(token, str) or _TOKEN.fullmatch(token) is None:
+        raise InvalidParameter(what, "32 to 64 characters: letters, digits and hyphens, such as a UUID")
+
+
+def check_stage(what: str, stage: object) -> None:
+    """A staging label."""
+    if not isinstance(stage, str) or not is_text(stage) or not 1 <= len(stage) <= MAX_STAGE_LENGTH:
+        raise InvalidParameter(what, f"1 to {MAX_STAGE_LENGTH} characters of valid Unicode")
+
+
+def checked_stages(stages: Iterable[str]) -> tuple[str, ...]:
+    """A list of staging labels, each said once."""
+    if isinstance(stages, str):
+        raise InvalidParameter("stages", "a list of labels, not one text")
+    given = tuple(stages)
+    for stage in given:
+        check_stage("stages", stage)
+    found = tuple(dict.fromkeys(map(plain, given)))
+    if not 1 <= len(found) <= MAX_STAGES:
+        raise InvalidParameter("stages", f"1 to {MAX_STAGES} labels")
+    return found
+
+
+def check_kms_key(key: object) -> None:
+    """A KMS key: its id, ARN or alias. Empty means AWS's own key for Secrets Manager."""
+    check_text("kms_key_id", key, MAX_KMS_KEY_LENGTH)
+
+
+def check_page(page_size: object, next_token: object) -> None:
+    """MaxResults and NextToken."""
+    check_number("page_size", page_size, 1, MAX_PAGE_SIZE)
+    if next_token is not None:
+        check_text("next_token", next_token, MAX_PAGE_TOKEN_LENGTH, 1)
+
+
+def check_region(what: str, region: object) -> None:
+    """A region such as eu-central-1."""
+    fits = isinstance(region, str) and len(region) <= MAX_REGION_LENGTH and _REGION.fullmatch(region) is not None
+    if not fits:
+        raise InvalidParameter(what, "a region such as eu-central-1")
+
+
+def checked_regions(regions: Iterable[ReplicaRegion | str]) -> tuple[ReplicaRegion, ...]:
+    """Where copies go, each region said once."""
+    if isinstance(regions, str):
+        raise InvalidParameter("regions", "a list of regions, not one text")
+    found = tuple(map(ReplicaRegion.of, regions))
+    if len({one.region for one in found}) < len(found):
+        raise InvalidParameter("regions", "each region once")
+    return found
+
+
+def check_rules(rules: object) -> None:
+    """When to rotate."""
+    if not isinstance(rules, RotationRules):
+        raise InvalidParameter("rules", "a RotationRules")
+    if rules.after_days is not None:
+        check_number("after_days", rules.after_days, 1, MAX_ROTATION_DAYS, " days")
+        if rules.schedule is not None:
+            raise InvalidParameter("schedule", "no schedule together with after_days")
+    if rules.schedule is not None and _SCHEDULE.fullmatch(rules.schedule) is None:
+        raise InvalidParameter("schedule", "rate(...) or cron(...), 256 characters at most")
+    if rules.duration is not None and _DURATION.fullmatch(rules.duration) is None:
+        raise InvalidParameter("duration", "hours, such as 3h")
+
+
+def check_tag_key(what: str, key: object) -> None:
+    """A tag's key: 1 to 128 characters, not AWS's own."""
+    check_text(what, key, MAX_TAG_KEY_LENGTH, 1)
+    _check_tag_characters(what, key)
+    if str(key).lower().startswith("aws:"):
+        raise InvalidParameter(what, "no key that begins with aws: (AWS keeps those for itself)")
+
+
+def checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags as a dictionary of their own."""
+    if not isinstance(tags, Mapping):
+        raise InvalidParameter("tags", "a mapping of keys to values")
+    if len(tags) > MAX_TAGS:
+        raise InvalidParameter("tags", f"{MAX_TAGS} tags at most")
+    for key, value in tags.items():
+        check_tag_key("tags", key)
+        check_text("tags", value, MAX_TAG_VALUE_LENGTH)
+        _check_tag_characters("tags", value)
+    return {plain(key): plain(value) for key, value in tags.items()}
+
+
+def _check_tag_characters(what: str, text: object) -> None:
+    if not all(one in _TAG_MARKS or category(one).startswith(_TAG_CATEGORIES) for one in str(text)):
+        raise InvalidParameter(what, "letters, digits, spaces and + - = . _ : / @ only")

@@ -1,0 +1,288 @@
+"""Reading, writing and deleting values. Each write can be repeated with its token: at most one version results."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import ClassVar, Final
+
+from secrets_actor.domain.errors import InvalidParameter
+from secrets_actor.domain.names import SecretId, plain
+from secrets_actor.domain.operations.limits import (
+    MAX_DESCRIPTION_LENGTH,
+    MAX_RECOVERY_WINDOW,
+    MIN_RECOVERY_WINDOW,
+    check_kms_key,
+    check_new_name,
+    check_number,
+    check_seconds,
+    check_secret_id,
+    check_stage,
+    check_text,
+    check_token,
+    checked_regions,
+    checked_stages,
+    checked_tags,
+)
+from secrets_actor.domain.operations.operation import AWSCURRENT, Operation, assign
+from secrets_actor.domain.results import ReplicaRegion, SecretBatch, UpdateReceipt, VersionReceipt
+from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, Secret, SecretValue, SetReceipt
+from secrets_actor.records import dataclass, field, replace
+
+# AWS's service model, BatchGetSecretValue `SecretIdList`.
+BATCH_SIZE: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Get(Operation[Secret]):
+    """Read one version of a secret: AWSCURRENT unless *version_id* or *stage* says otherwise.
+
+    *refresh* asks the store even when the cache could answer; *max_age* (seconds) does, when what the cache has is
+    older. *allow_stale*: whether a value past its TTL will do when the store cannot answer (None: unless *refresh*).
+    """
+
+    kind: ClassVar[str] = "get"
+    secret_id: str
+    version_id: str | None = None
+    stage: str | None = None
+    refresh: bool = False
+    max_age: float | None = None
+    allow_stale: bool | None = None
+
+    def __post_init__(self) -> None:
+        check_secret_id(self)
+        if self.max_age is not None:
+            check_seconds("max_age", self.max_age)
+        if self.version_id is not None:
+            check_token("version_id", self.version_id)
+            assign(self, version_id=plain(self.version_id))
+        if self.stage is not None:
+            check_stage("stage", self.stage)
+            assign(self, stage=plain(self.stage))
+
+    @property
+    def version(self) -> tuple[str | None, str | None]:
+        """(version id, stage) as the cache and the flights tell versions apart."""
+        return self.version_id, self.stage or (AWSCURRENT if self.version_id is None else None)
+
+    def refreshed(self) -> "Get":
+        """The same, asked of the store."""
+        return replace(self, refresh=True, max_age=None)
+
+    @property
+    def takes_stale(self) -> bool:
+        """Whether a value past its TTL will do."""
+        return not self.refresh if self.allow_stale is None else self.allow_stale
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class GetMany(Operation[SecretBatch]):
+    """Read the AWSCURRENT versions of several secrets, 20 a call. What cannot be read is told for each of them.
+
+    It does not wait for writes to these secrets that are still under way, as a `Get` does.
+    """
+
+    kind: ClassVar[str] = "get_many"
+    secret_ids: tuple[SecretId, ...]
+
+    def __init__(self, secret_ids: Iterable[str]) -> None:
+        assign(self, secret_ids=())
+        if isinstance(secret_ids, str):
+            raise InvalidParameter("secret_ids", "a list of names, not one text")
+        found = tuple(dict.fromkeys(SecretId(one) for one in secret_ids))
+        if not found:
+            raise InvalidParameter("secret_ids", "one name at least")
+        assign(self, secret_ids=found)
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Set(Operation[SetReceipt]):
+    """Make *value* the current version of a secret, creating the secret if there is none.
+
+    *token* makes the set idempotent (AWS: ClientRequestToken): a second set with the same token and value changes
+    nothing, one with another value is refused. It becomes the version id. The client fills it in when it is None.
+    *tags* and *kms_key_id* are for a secret that this set creates. A secret that is scheduled for deletion is refused,
+    unless *restore_on_set*: then it is restored first. *minted*: the token was made for this message, so that nobody
+    can have used it before.
+    """
+
+    kind: ClassVar[str] = "set"
+    writes: ClassVar[bool] = True
+    secret_id: str
+    value: SecretValue = field(repr=False)
+    token: str | None = None
+    description: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    kms_key_id: str | None = None
+    restore_on_set: bool = False
+    minted: bool = field(default=False, repr=False, compare=False)
+
+    def __init__(
+        self,
+        secret_id: str,
+        value: str | bytes | SecretValue,
+        token: str | None = None,
+        description: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        kms_key_id: str | None = None,
+        restore_on_set: bool = False,
+        minted: bool = False,
+    ) -> None:
+        assign(self, secret_id=secret_id, token=token, description=description, tags={}, kms_key_id=kms_key_id)
+        assign(self, restore_on_set=restore_on_set, minted=minted)
+        try:
+            assign(self, value=SecretValue(value))
+        finally:
+            del value
+        check_secret_id(self)
+        _check_facts(token, description, kms_key_id)
+        assign(self, tags=checked_tags({} if tags is None else tags))
+
+    def written(self, receipt: SetReceipt, at: datetime) -> Secret:
+        """The secret as it is once this set has taken effect, answered by *receipt* at *at* (UTC): so its `created_at`
+        is right to within the exchange."""
+        return Secret(receipt.name, receipt.arn, self.value, receipt.version_id, (AWSCURRENT,), at)
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Create(Operation[SetReceipt]):
+    """Make a new secret. One that is there is refused (`SecretExists`), unless this very create made it.
+
+    *replicas*: regions that get a copy; *overwrite_replicas* lets the copy replace a secret of that name there.
+    """
+
+    kind: ClassVar[str] = "create"
+    writes: ClassVar[bool] = True
+    secret_id: str
+    value: SecretValue = field(repr=False)
+    token: str | None = None
+    description: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    kms_key_id: str | None = None
+    replicas: tuple[ReplicaRegion, ...] = ()
+    overwrite_replicas: bool = False
+
+    def __init__(
+        self,
+        secret_id: str,
+        value: str | bytes | SecretValue,
+        token: str | None = None,
+        description: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        kms_key_id: str | None = None,
+        replicas: Iterable[ReplicaRegion | str] = (),
+        overwrite_replicas: bool = False,
+    ) -> None:
+        assign(self, secret_id=secret_id, token=token, description=description, tags={}, kms_key_id=kms_key_id)
+        assign(self, replicas=(), overwrite_replicas=overwrite_replicas)
+        try:
+            assign(self, value=SecretValue(value))
+        finally:
+            del value
+        check_new_name(self)
+        _check_facts(token, description, kms_key_id)
+        assign(self, tags=checked_tags({} if tags is None else tags), replicas=checked_regions(replicas))
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Put(Operation[VersionReceipt]):
+    """Add a version to a secret that is there.
+
+    Without *stages* it becomes AWSCURRENT, and the one before AWSPREVIOUS; with them it gets those labels, and only
+    those move.
+    """
+
+    kind: ClassVar[str] = "put"
+    writes: ClassVar[bool] = True
+    secret_id: str
+    value: SecretValue = field(repr=False)
+    stages: tuple[str, ...] = ()
+    token: str | None = None
+
+    def __init__(
+        self,
+        secret_id: str,
+        value: str | bytes | SecretValue,
+        stages: Iterable[str] | None = None,
+        token: str | None = None,
+    ) -> None:
+        given = stages is not None and stages != ()  # a copy of a message brings the empty tuple
+        assign(self, secret_id=secret_id, stages=(), token=token)
+        try:
+            assign(self, value=SecretValue(value))
+        finally:
+            del value
+        check_secret_id(self)
+        _check_facts(token)
+        if given:
+            assign(self, stages=checked_stages(stages or ()))
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Update(Operation[UpdateReceipt]):
+    """Change what is given of a secret that is there: its description, its KMS key (empty: AWS's own), its value."""
+
+    kind: ClassVar[str] = "update"
+    writes: ClassVar[bool] = True
+    secret_id: str
+    value: SecretValue | None = field(default=None, repr=False)
+    description: str | None = None
+    kms_key_id: str | None = None
+    token: str | None = None
+
+    def __init__(
+        self,
+        secret_id: str,
+        value: str | bytes | SecretValue | None = None,
+        description: str | None = None,
+        kms_key_id: str | None = None,
+        token: str | None = None,
+    ) -> None:
+        assign(self, secret_id=secret_id, description=description, kms_key_id=kms_key_id, token=token)
+        try:
+            assign(self, value=None if value is None else SecretValue(value))
+        finally:
+            del value
+        check_secret_id(self)
+        _check_facts(token, description, kms_key_id)
+        if self.value is None and description is None and kms_key_id is None:
+            raise InvalidParameter("update", "a value, a description or a kms_key_id at least")
+
+
+def _check_facts(token: str | None, description: str | None = None, kms_key_id: str | None = None) -> None:
+    if token is not None:
+        check_token("token", token)
+    if description is not None:
+        check_text("description", description, MAX_DESCRIPTION_LENGTH)
+    if kms_key_id is not None:
+        check_kms_key(kms_key_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Delete(Operation[DeleteReceipt]):
+    """Delete a secret: softly, restorable for *recovery_window* days (7 to 30; None: as configured), or by *force* at
+    once and for good."""
+
+    kind: ClassVar[str] = "delete"
+    writes: ClassVar[bool] = True
+    secret_id: str
+    recovery_window: int | None = None
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        check_secret_id(self)
+        if self.recovery_window is None:
+            return
+        if self.force:
+            raise InvalidParameter("recovery_window", "no recovery window together with force")
+        check_number("recovery_window", self.recovery_window, MIN_RECOVERY_WINDOW, MAX_RECOVERY_WINDOW, " days")
+
+
+@dataclass(frozen=True, slots=True)
+class Restore(Operation[RestoreReceipt]):
+    """Call off a soft delete while its recovery window lasts."""
+
+    kind: ClassVar[str] = "restore"
+    writes: ClassVar[bool] = True
+    secret_id: str
+
+    def __post_init__(self) -> None:
+        check_secret_id(self)

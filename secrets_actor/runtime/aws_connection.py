@@ -1,0 +1,156 @@
+"""The way to AWS: what the settings, AWS's own variables and the profile say together about endpoint, proxy, CAs and
+tries.
+
+A setting stands over a variable, a variable over the profile; what is configured, and who said so, goes on together.
+Source of the names: botocore's configprovider.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
+
+from secrets_actor.backends.aws.endpoint import PROXY_SETTING, Endpoint, endpoint_for
+from secrets_actor.backends.aws.retry import MAX_ATTEMPTS, RetryPolicy
+from secrets_actor.backends.aws.sdk_settings import (
+    NO_PROFILE,
+    SECRETS_MANAGER,
+    ProfileSettings,
+    Stated,
+    configured_url,
+    dualstack_chosen,
+    fips_chosen,
+    stated,
+)
+from secrets_actor.backends.http.proxy import Proxy, proxy_for
+from secrets_actor.domain.errors import ConfigurationError
+from secrets_actor.records import dataclass, field
+from secrets_actor.runtime.settings import AwsSettings, profile_of, proxy_url_of, region_of
+
+T = TypeVar("T")
+# AWS's oldest mode is not had here; programs beside us may want it, and get what they ask for.
+_MODES: Final = {"standard": False, "legacy": False, "adaptive": True}
+
+
+@dataclass(frozen=True, slots=True)
+class AwsConnection:
+    """What `backends.aws.backend.aws_backend_factory` takes; the URL None where the region alone decides. *ca_setting*
+    is who names the *ca_bundle*; *profile* what the profile says to STS, too."""
+
+    endpoint_url: str | None
+    use_fips: bool
+    use_dualstack: bool
+    ca_bundle: str | None
+    retries: RetryPolicy
+    proxy: Proxy | None
+    ca_setting: str = "aws.ca_bundle"
+    profile: ProfileSettings = field(default=NO_PROFILE, compare=False)
+
+
+def aws_connection_for(aws: AwsSettings, region: str, environ: Mapping[str, str]) -> AwsConnection:
+    """The way in force. Raises `ConfigurationError` with all mistakes, which names settings, variables and the profile,
+    and quotes no URL."""
+    mistakes: list[str] = []
+    profile = _or_mistake(mistakes, lambda: profile_of(aws, environ)) or NO_PROFILE
+    url = _or_mistake(mistakes, lambda: _url(aws, environ, profile))
+    # A choice of the settings beside a URL is a contradiction; any other one is for whoever has no URL.
+    fips, dual = aws.use_fips, aws.use_dualstack
+    if fips is None:
+        fips = url is None and fips_chosen(environ, profile) is not None
+    if dual is None:
+        dual = url is None and dualstack_chosen(environ, profile) is not None
+    endpoint: Endpoint | None = _or_mistake(
+        mistakes,
+        lambda: endpoint_for(
+            region,
+            None if url is None else url.value,
+            use_fips=fips,
+            use_dualstack=dual,
+            setting="" if url is None else url.source,
+            region_setting=_region_setting(aws, region, environ, profile),
+        ),
+    )
+    proxy = (
+        None
+        if endpoint is None
+        else _or_mistake(mistakes, lambda: proxy_for(endpoint, proxy_url_of(aws), environ, PROXY_SETTING))
+    )
+    retries = _or_mistake(mistakes, lambda: _retries(aws, environ, profile))
+    if mistakes or retries is None:
+        raise ConfigurationError(tuple(mistakes))
+    bundle = _bundle(aws, environ, profile)
+    return AwsConnection(
+        None if url is None else url.value,
+        fips,
+        dual,
+        bundle.value or None,
+        retries,
+        proxy,
+        bundle.source if bundle.value else "aws.ca_bundle",
+        profile,
+    )
+
+
+def _url(aws: AwsSettings, environ: Mapping[str, str], profile: ProfileSettings) -> Stated | None:
+    if aws.endpoint_url is not None:
+        return Stated(aws.endpoint_url, "aws.endpoint_url")
+    return configured_url(SECRETS_MANAGER, environ, profile)
+
+
+def _region_setting(aws: AwsSettings, region: str, environ: Mapping[str, str], profile: ProfileSettings) -> str:
+    """Who says that *region* is the one."""
+    if aws.region or region != region_of(aws, environ):
+        return "aws.region"
+    return next((name for name in ("AWS_REGION", "AWS_DEFAULT_REGION") if environ.get(name)), profile.source("region"))
+
+
+def _bundle(aws: AwsSettings, environ: Mapping[str, str], profile: ProfileSettings) -> Stated:
+    if aws.ca_bundle is None:
+        # An empty variable means the usual CAs. (To botocore, a mistake.) The last is another library's variable, which
+        # botocore takes, too: where a proxy looks into TLS it is often the only one that is set.
+        found = stated(environ, "AWS_CA_BUNDLE", profile, "ca_bundle")
+        return found or Stated(environ.get("REQUESTS_CA_BUNDLE", ""), "REQUESTS_CA_BUNDLE")
+    own, path = "SECRETS_ACTOR_AWS__CA_BUNDLE", str(aws.ca_bundle)
+    return Stated(path, f"aws.ca_bundle ({own})" if environ.get(own) == path else "aws.ca_bundle")
+
+
+def _retries(aws: AwsSettings, environ: Mapping[str, str], profile: ProfileSettings) -> RetryPolicy:
+    mistakes = []
+    mode: str = aws.retry_mode or "standard"
+    attempts = aws.max_attempts or MAX_ATTEMPTS
+    found = None if aws.retry_mode else _filled(environ, "AWS_RETRY_MODE", profile, "retry_mode")
+    if found is not None:
+        mode = found.value.lower()
+        if mode not in _MODES:
+            mistakes.append(f"{found.source}: standard or adaptive")
+    found = None if aws.max_attempts else _filled(environ, "AWS_MAX_ATTEMPTS", profile, "max_attempts")
+    if found is not None:
+        attempts = _whole(found.value)
+        if not 1 <= attempts <= 100:
+            mistakes.append(f"{found.source}: a whole number from 1 to 100")
+    if mistakes:
+        raise ConfigurationError(tuple(mistakes))
+    return RetryPolicy(attempts, _MODES[mode])
+
+
+def _whole(text: str) -> int:
+    """The number that *text* is, in any way that Python, and so botocore, reads one; 0 for what is none."""
+    try:
+        return int(text) if len(text) < 20 else 0
+    except ValueError:
+        return 0
+
+
+def _filled(environ: Mapping[str, str], variable: str, profile: ProfileSettings, key: str) -> Stated | None:
+    """As `stated`, passing over what is empty: botocore cannot go on with it."""
+    filled = {name: value for name, value in environ.items() if name == variable and value}
+    found = stated(filled, variable, profile, key)
+    return found if found is not None and found.value else None
+
+
+def _or_mistake(mistakes: list[str], make: Callable[[], T]) -> T | None:
+    try:
+        return make()
+    except ConfigurationError as error:
+        mistakes += error.mistakes
+        return None

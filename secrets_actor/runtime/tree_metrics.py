@@ -1,0 +1,49 @@
+"""What is counted of a tree: its life-cycle events, and what can be read of its processes and its cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from secrets_actor.actor.cache import Cache
+from secrets_actor.actor.endpoint_watch import BreakerOpened
+from secrets_actor.actor.subscriptions import Subscriptions
+from secrets_actor.domain import metrics
+from secrets_actor.domain.metrics import Meter, Reading
+from secrets_actor.otp import LifecycleEvent, Node
+from secrets_actor.otp.events import ChildRestarted, ProcessCrashed
+
+# The processes that have names. A hosted tree has the same.
+_NAMES: Final = ("audit", "prefetches", "secrets", "subscribers", "timers", "workers")
+
+
+class EventCounter:
+    """An observer that counts on *meter*."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+
+    def __call__(self, event: LifecycleEvent, /) -> None:
+        """Count *event*, if it is one of those."""
+        if isinstance(event, ChildRestarted):
+            self._meter.count(metrics.RESTARTS, event.child)
+        elif isinstance(event, ProcessCrashed):
+            self._meter.count(metrics.CRASHES, event.process)
+        elif isinstance(event, BreakerOpened):
+            self._meter.count(metrics.BREAKER_OPENED)
+
+
+def register_gauges(meter: Meter, node: Node, cache: Cache, subscriptions: Subscriptions) -> None:
+    """Have *meter* read what there is to read whenever somebody looks."""
+
+    def read() -> Iterable[Reading]:
+        yield metrics.ENTRIES, (), len(cache)
+        yield metrics.BYTES, (), cache.size
+        yield metrics.SUBSCRIPTIONS, (), len(subscriptions.numbers)
+        yield metrics.DISOWNED, (), len(node.disowned)
+        for name in _NAMES:
+            pid = node.registry.whereis(name)
+            if pid is not None:
+                yield metrics.MAILBOX, (name,), len(pid.mailbox)
+
+    meter.watch("tree", read)

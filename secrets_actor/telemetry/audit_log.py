@@ -1,0 +1,125 @@
+"""The audit log: one event an operation, always of the same shape, never a value, key or token.
+
+Rule: cached gets differ in little but their time, so their lines are rendered once for each version and caller, through
+the same door as all others, and written with their time filled in.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from secrets_actor.domain import metrics
+from secrets_actor.domain.metrics import NO_METER, Meter
+from secrets_actor.domain.names import plain
+from secrets_actor.domain.packed_secret import version_text
+from secrets_actor.domain.ports import AuditRecord
+from secrets_actor.telemetry.audit_buffer import Hit
+from secrets_actor.telemetry.logs import Log, Template, stamp
+from secrets_actor.telemetry.redaction import Scalar
+
+EVENT: Final = "audit"
+# Some kilobytes each. When there are more they are made anew, the ones in use first.
+MAX_TEMPLATES: Final = 2048
+# What is the same for all gets of one version by one caller.
+Alike = tuple[str, bytes, str | None]
+
+
+class AuditLog:
+    """Writes audit records to *log* at INFO. For any thread, but `hits` for one at a time; never raises. Times are
+    seconds since the epoch."""
+
+    def __init__(self, log: Log, meter: Meter = NO_METER) -> None:
+        self._log, self._meter = log, meter
+        self._templates: dict[Alike, Template] = {}
+        self._unwritten = 0
+
+    def is_wanted(self) -> bool:
+        """Whether a record would be written at all, as the host's logging has it now."""
+        return self._log.wants(logging.INFO)
+
+    @property
+    def runs_code_of_others(self) -> bool:
+        """Whether writing may call code of the program, such as handlers of its logging."""
+        return self._log.runs_code_of_others
+
+    def record(self, record: AuditRecord, at: float) -> None:
+        """Write *record*, handed over at *at*."""
+        try:
+            facts = facts_of(record)
+        except Exception:  # noqa: BLE001 - a record that is none must not end who hands it over
+            self._log.drop()
+            self._count(1, 0)
+        else:
+            self._write(at, facts)
+
+    def hits(self, hits: Sequence[Hit], offset: float) -> None:
+        """Write a record for each of *hits*, whose times are *offset* seconds behind."""
+        if not hits or not self.is_wanted():
+            return
+        templates, lines = self._templates, []
+        try:
+            for given, version, now, caller in hits:
+                alike = given if type(given) is str else plain(given), version, caller
+                template = templates.get(alike)
+                if template is None:
+                    template = self._template(alike)
+                lines.append(f"{template[0]}{stamp(now + offset)}{template[1]}")
+        except Exception:  # noqa: BLE001 - as above
+            self._log.drop(len(hits) - len(lines))
+        self._count(len(hits), self._log.write(logging.INFO, lines))
+
+    def sum(self, alike: Alike, count: int, first: float, last: float) -> None:
+        """Write one record for *count* cached gets, the first of them at *first* and the last at *last*."""
+        if self.is_wanted():
+            self._write(last, {**facts_of(_record(alike)), "count": count, "since": stamp(first)})
+
+    @property
+    def problem(self) -> str | None:
+        """Why records cannot be written at present; None if they can."""
+        return self._log.problem if self._unwritten else None
+
+    def take_unwritten(self) -> int:
+        """How many records could not be written since the last time."""
+        unwritten, self._unwritten = self._unwritten, 0
+        return unwritten
+
+    def lost(self, count: int) -> None:
+        """Count records that there was no room for."""
+        self._meter.count(metrics.AUDIT, "dropped", by=count)
+
+    def _template(self, alike: Alike) -> Template:
+        if len(self._templates) >= MAX_TEMPLATES:
+            self._templates.clear()
+        made = self._templates[alike] = self._log.template(logging.INFO, EVENT, **facts_of(_record(alike)))
+        return made
+
+    def _write(self, at: float, facts: dict[str, Scalar]) -> None:
+        self._count(1, int(self._log.log_at(stamp(at), logging.INFO, EVENT, **facts)))
+
+    def _count(self, records: int, written: int) -> None:
+        if written:
+            self._meter.count(metrics.AUDIT, "written", by=written)
+        if written < records:
+            self._unwritten += records - written
+            self._meter.count(metrics.AUDIT, "dropped", by=records - written)
+
+
+def _record(alike: Alike) -> AuditRecord:
+    name, version, caller = alike
+    return AuditRecord("get", name, "ok", "cache", 0.0, version_text(version), caller=caller)
+
+
+def facts_of(record: AuditRecord) -> dict[str, Scalar]:
+    """The record as an event tells it: all fields always there but `place`, which only work on a whole store has; the
+    duration in milliseconds to the microsecond."""
+    facts: dict[str, Scalar] = {
+        "operation": record.operation,
+        "secret_id": record.secret_id,
+        "outcome": record.outcome,
+        "source": record.source,
+        "duration_ms": round(record.duration * 1000, 3),
+        "version_id": record.version_id,
+        "request_id": record.request_id,
+        "caller": record.caller,
+    }
+    return facts if record.place is None else {**facts, "place": record.place}

@@ -1,0 +1,131 @@
+"""What the fake store knows: records in dictionaries, over which the semantics of all our own stores decide. PURE.
+
+Rule 1: what an operation means is not decided here (`domain/semantics`): only the codes that go with a refusal are.
+Rule 2: a refused operation has changed nothing: the semantics refuse before they change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Final, TypeVar
+
+from secrets_actor.domain.errors import (
+    InvalidRequest,
+    LimitExceeded,
+    SecretDeleted,
+    SecretExists,
+    SecretNotFound,
+    SecretsError,
+    StoreError,
+)
+from secrets_actor.domain.operations import MESSAGES, Operation
+from secrets_actor.domain.results import SecretBatch
+from secrets_actor.domain.secret import SecretValue
+from secrets_actor.domain.semantics import Entry, perform, purge
+from secrets_actor.records import replace
+
+T = TypeVar("T")
+
+# The AWS form, with a partition and region that AWS does not have.
+ARN_PREFIX: Final = "arn:fake:secretsmanager:fake:000000000000:secret:"
+KINDS: Final = frozenset(operation.kind for operation in MESSAGES)
+_AWS_CODES: Final[dict[type[StoreError], str]] = {
+    SecretNotFound: "ResourceNotFoundException",
+    SecretExists: "ResourceExistsException",
+    SecretDeleted: "InvalidRequestException",
+    InvalidRequest: "InvalidRequestException",
+    LimitExceeded: "LimitExceededException",
+}
+
+
+class MemoryRecords:
+    """All secrets of one store. *recovery_window*: the days a soft delete lasts unless it says otherwise. *choose*: a
+    random number below the one it is given."""
+
+    def __init__(self, recovery_window: int, choose: Callable[[int], int]) -> None:
+        self.store_name = "the fake store"
+        self.arn_prefix: str = ARN_PREFIX
+        self._recovery_window, self._choose = recovery_window, choose
+        self._entries: dict[str, Entry] = {}
+        self._values: dict[str, dict[str, SecretValue]] = {}
+        self._made = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def perform(self, operation: Operation[T], now: datetime, new_id: str, *, repeated: bool = False) -> T:
+        """The answer to *operation* at *now*; see `domain.semantics.perform`, which tells what it raises."""
+        purge(self, now)
+        try:
+            answer = perform(
+                self,
+                operation,
+                now,
+                new_id=new_id,
+                recovery_window=self._recovery_window,
+                choose=self._choose,
+                repeated=repeated,
+            )
+        except SecretsError as refusal:
+            _say_as_aws(refusal)
+            raise
+        if isinstance(answer, SecretBatch):
+            for error in answer.errors.values():
+                _say_as_aws(error)
+        return answer
+
+    def version_ids(self, secret_id: str) -> tuple[str, ...]:
+        """The ids of all versions kept of a secret, the oldest first; none when there is no such secret."""
+        entries = self._entries.values()
+        return next((tuple(v.id for v in one.versions) for one in entries if secret_id in (one.name, one.arn)), ())
+
+    # --- the port -------------------------------------------------------------------------------------------------
+
+    def find(self, name: str) -> Entry | None:
+        """The entry of this name."""
+        return self._entries.get(name)
+
+    def every(self) -> Iterable[Entry]:
+        """All entries."""
+        return self._entries.values()
+
+    def overdue(self, now: datetime) -> Iterable[Entry]:
+        """The entries whose recovery window has ended."""
+        return [one for one in self.every() if one.deletion_date is not None and one.deletion_date <= now]
+
+    def new_suffix(self) -> str:
+        """What ends a new ARN: how many there were."""
+        self._made += 1
+        return f"{self._made:06}"
+
+    def keep(self, entry: Entry) -> None:
+        """Keep the entry."""
+        self._entries[entry.name] = entry
+
+    def remove(self, entry: Entry) -> None:
+        """Remove it with its values."""
+        del self._entries[entry.name], self._values[entry.name]
+
+    def value(self, entry: Entry, version_id: str) -> SecretValue:
+        """The value of a version."""
+        return self._values[entry.name][version_id]
+
+    def put_value(self, entry: Entry, version_id: str, value: SecretValue) -> None:
+        """Keep the value of a version."""
+        self._values.setdefault(entry.name, {})[version_id] = value
+
+    def drop_values(self, entry: Entry, version_ids: Iterable[str]) -> None:
+        """Forget the values of versions."""
+        for version_id in version_ids:
+            del self._values[entry.name][version_id]
+
+    def accessed(self, entry: Entry, now: datetime) -> None:
+        """Note the day on which a value was read."""
+        day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        self._entries[entry.name] = replace(entry, accessed_at=day)
+
+
+def _say_as_aws(refusal: SecretsError) -> None:
+    if isinstance(refusal, StoreError):
+        refusal.aws_code, refusal.status = _AWS_CODES[type(refusal)], 400
