@@ -122,9 +122,6 @@ def _data(folder: Path, now: datetime, deadline: float, source: MasterKeySource,
         )
         return
     try:
-        if open_store.is_former(folder, deadline=deadline):
-            yield Finding("data", Verdict.OK, "made by an earlier release: the first use brings it to the present form")
-            return
         opened = open_store.open_store(folder, source, deadline=deadline, closed=threading.Event())
         try:
             dates = opened.read(lambda records: [one.deletion_date for one in records.every()], deadline)

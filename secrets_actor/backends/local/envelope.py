@@ -27,6 +27,7 @@ from secrets_actor.domain.errors import InvalidSecretValue
 from secrets_actor.domain.secret import SecretValue
 
 FORMAT: Final = 2
+_FORM: Final = bytes((FORMAT,))
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
@@ -40,14 +41,12 @@ _ONE: Final = Struct(">q")
 
 
 class Cipher:
-    """Seals and opens under one key of 32 bytes; raises `ValueError` for another length. *form* is the first byte of
-    its records."""
+    """Seals and opens under one key of 32 bytes; raises `ValueError` for another length."""
 
-    __slots__ = ("_aead", "_form")
+    __slots__ = ("_aead",)
 
-    def __init__(self, key: bytes, form: int = FORMAT) -> None:
+    def __init__(self, key: bytes) -> None:
         size = len(key)
-        self._form = bytes((form,))
         if size == KEY_BYTES:
             self._aead = AESGCM(key)
             return
@@ -57,11 +56,11 @@ class Cipher:
     def seal(self, clear: bytes, bound_to: bytes) -> bytes:
         """The sealed record of *clear*, which opens only with the same *bound_to*."""
         nonce = os.urandom(NONCE_BYTES)
-        return self._form + nonce + self._aead.encrypt(nonce, clear, bound_to)
+        return _FORM + nonce + self._aead.encrypt(nonce, clear, bound_to)
 
     def open(self, sealed: object, bound_to: bytes) -> bytes | None:
         """What `seal` sealed; None for a record that is damaged, or was sealed for another place or by another key."""
-        if not isinstance(sealed, bytes) or len(sealed) < 1 + NONCE_BYTES + TAG_BYTES or sealed[:1] != self._form:
+        if not isinstance(sealed, bytes) or len(sealed) < 1 + NONCE_BYTES + TAG_BYTES or sealed[:1] != _FORM:
             return None
         try:
             return self._aead.decrypt(sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :], bound_to)

@@ -13,8 +13,8 @@ Rule 1: a key is made only where there is no data, and is durable before any dat
 Rule 2: the key is proven against the store before anything is sealed or opened. A wrong key changes nothing.
 Rule 3: what was opened is known by the identity of its key and its files: when one is moved, deleted or put in from a
         copy, the next operation opens anew rather than write into a file that nobody will ever read.
-Rule 4: a store comes into being whole, under another name first; its new form, when an earlier release made it, in one
-        transaction. So an empty file has lost what was in it, and is no new store.
+Rule 4: a store comes into being whole, under another name first. So an empty file has lost what was in it,
+        and is no new store.
 Rule 5: only who says so makes a store (`makes`), and only where there is nothing of one. A part of a store, such as a
         key of ours without its database, is what a loss leaves, and is damage for everybody. While a store is being
         made, MAKING lies in its folder, and is locked: with it, a key without a database is a beginning.
@@ -33,7 +33,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from secrets_actor.backends.local import schema, store_keys, upgrade
+from secrets_actor.backends.local import schema, store_keys
 from secrets_actor.backends.local.entry_cache import EntryCache
 from secrets_actor.backends.local.entry_codec import micros
 from secrets_actor.backends.local.files import FILE_MODE, bring_into_place, make_ours, sync_folder
@@ -217,8 +217,8 @@ def open_store(
 ) -> OpenStore:
     """The store in *folder*; made first if there is none and the caller *makes* one.
 
-    Raises `KeyFileError`, `WrongKey`, `StoreUnavailable` (also when there is no store), `StoreDamaged`,
-    `DecryptionFailed` for a store of an earlier release with a damaged record, and `BackendTimeout` past *deadline*.
+    Raises `KeyFileError`, `WrongKey`, `StoreUnavailable` (also when there is no store), `StoreDamaged`, and
+    `BackendTimeout` past *deadline*.
     """
     made = False
     if not is_there(folder, source):
@@ -229,8 +229,7 @@ def open_store(
     database = _database(folder)
     store = Store(database, deadline=deadline, closed=closed)
     try:
-        if store.read(version, deadline) == schema.FORMER:
-            upgrade.upgrade(store, source, deadline)
+        store.read(version, deadline)  # SQLite makes log and index at the first look; they are part of the identity
         return OpenStore(store, source, identity(database, source), deadline, place=folder, made=made)
     except BaseException:
         store.close()
@@ -289,16 +288,6 @@ def _database(folder: Path) -> Path:
     real = Path(os.path.realpath(database))
     check_folder(real.parent, "the folder of the store's database")
     return real
-
-
-def is_former(folder: Path, *, deadline: float) -> bool:
-    """Whether an earlier release made the store in *folder*, whose file is there: opening it will bring it to the
-    present form. Raises as `open_store`."""
-    store = Store(folder / DATABASE_NAME, deadline=deadline, closed=threading.Event())
-    try:
-        return store.read(version, deadline) == schema.FORMER
-    finally:
-        store.close()
 
 
 def identity(database: Path, source: MasterKeySource) -> object:

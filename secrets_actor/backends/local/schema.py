@@ -19,8 +19,6 @@ from typing import Final
 # The header's application id tells our files from other programs' SQLite files: "SecA" in ASCII.
 APPLICATION_ID: Final = 0x53656341
 VERSION: Final = 2
-# The version before: what it kept in which tables is known to `upgrade`.
-FORMER: Final = 1
 # Bytes at the end of a head that are its mark: the tag of the seal, another one each time.
 MARK_BYTES: Final = 16
 TABLES: Final = (
@@ -71,7 +69,7 @@ def objection(application_id: int, version: int, tables: int) -> str | None:
     if application_id == APPLICATION_ID:
         if version > VERSION:
             return NEWER
-        return None if version >= FORMER else "has lost its version; bring it back from a copy"
+        return None if version == VERSION else "has lost its version; bring it back from a copy"
     if application_id == 0 and version == 0 and tables == 0:
         return None
     return "belongs to another program; give another path, or move the file away"

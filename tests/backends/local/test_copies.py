@@ -38,7 +38,6 @@ from tests.backends.local.helpers import (
     tamper,
     within,
 )
-from tests.backends.local.test_upgrade import DATA
 
 WRITER: Final = """
 import pathlib, sys, time
@@ -273,8 +272,8 @@ def test_what_is_no_copy_does_not_come_back(store: Path, copy: Path, connect: Co
         bring_back(tmp_path / "new", store / "secrets.db")
     with pytest.raises(StoreUnavailable, match="there is no file"):
         bring_back(store, tmp_path / "nothing", replace=True)
-    shutil.copyfile(DATA / "format1.db", tmp_path / "old")
-    with pytest.raises(StoreDamaged, match="an earlier release"):
+    (tmp_path / "old").touch()
+    with pytest.raises(StoreDamaged):
         bring_back(store, tmp_path / "old", replace=True)
     with pytest.raises(KeyFileError, match="is missing"):
         bring_back(tmp_path / "new", copy)

@@ -98,7 +98,7 @@ def test_key_ids_count_on_and_are_nobody_else_s() -> None:
     ("file", "says"),
     [
         ((schema.APPLICATION_ID, 2, 5), None),
-        ((schema.APPLICATION_ID, 1, 4), None),
+        ((schema.APPLICATION_ID, 1, 4), "lost its version"),
         ((0, 0, 0), None),
         ((schema.APPLICATION_ID, 3, 9), "newer release"),
         ((schema.APPLICATION_ID, 0, 4), "lost its version"),

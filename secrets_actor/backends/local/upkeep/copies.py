@@ -167,8 +167,7 @@ def _opened_copy(path: Path, deadline: float) -> Copy:
         return copy
     copy.close()
     raise StoreDamaged(
-        f"the copy {path} was made of a store of an earlier release, or of none; put it into an empty folder as "
-        f"{DATABASE_NAME}, with its key, use the store once, and make a new copy",
+        f"{path} is no copy of a store: give one that backup has made",
         path=str(path),
     )
 
@@ -207,5 +206,5 @@ def _in_the_way(database: Path, *, damaged: bool) -> InvalidRequest:
 
 
 def _count(transaction: Transaction) -> int:
-    """How many secrets there are, in a store of this or an earlier release."""
+    """How many secrets there are."""
     return int((transaction.one("SELECT count(*) FROM secrets") or (0,))[0])

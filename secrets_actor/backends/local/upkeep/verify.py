@@ -58,8 +58,8 @@ class Verification:
 
 
 def verify(folder: Path, source: MasterKeySource, *, deadline: float) -> Verification:
-    """All that is in the store in *folder*. Changes nothing, but for a store of an earlier release, which it brings to
-    the present form. Raises as `open_store` for a store that cannot be opened at all."""
+    """All that is in the store in *folder*. Changes nothing. Raises as `open_store` for a store that cannot be opened
+    at all."""
     with opened_store(folder, source, deadline) as store:
         return look_through(store, deadline)
 
