@@ -2,7 +2,8 @@
 
 from secrets_actor.clock import Clock, ManualClock, SystemClock
 from secrets_actor.otp.backoff import Backoff
-from secrets_actor.otp.calls import holds_up
+from secrets_actor.otp.behaviour import Behaviour
+from secrets_actor.otp.calls import Address, call, cast, holds_up, stop
 from secrets_actor.otp.child_spec import (
     BRUTAL_KILL,
     INFINITY,
@@ -33,27 +34,14 @@ from secrets_actor.otp.errors import (
     StartError,
 )
 from secrets_actor.otp.events import LifecycleEvent, Observer
-from secrets_actor.otp.gen_server import (
-    Address,
-    CallDone,
-    GenServer,
-    Handled,
-    Ignore,
-    InitResult,
-    NoReply,
-    Ok,
-    Reply,
-    Stop,
-    call,
-    cast,
-    stop,
-)
+from secrets_actor.otp.gen_server import CallDone, GenServer, Handled, Ignore, InitResult, NoReply, Ok, Reply, Stop
 from secrets_actor.otp.messages import Answered, Ask, Cast, Down, ExitSignal
 from secrets_actor.otp.node import Node
 from secrets_actor.otp.pid import MonitorRef, Pid, current
-from secrets_actor.otp.process import IGNORE, Behaviour, NamedRef, spawn
+from secrets_actor.otp.process import NamedRef, spawn
 from secrets_actor.otp.reasons import (
     FORKED,
+    IGNORE,
     KILL,
     KILLED,
     NO_THREAD,
@@ -71,16 +59,17 @@ from secrets_actor.otp.reasons import (
 from secrets_actor.otp.registry import Name, Registry
 from secrets_actor.otp.reply import From, answer_all
 from secrets_actor.otp.signal_safe import Latch, Notifier
-from secrets_actor.otp.supervisor import (
+from secrets_actor.otp.supervisor import Supervisor, supervisor_spec
+from secrets_actor.otp.supervisor_requests import (
+    CountChildren,
+    Counts,
     DeleteChild,
+    GetChildSpec,
     RestartChild,
     StartChild,
-    Supervisor,
     TerminateChild,
     WhichChildren,
-    supervisor_spec,
 )
-from secrets_actor.otp.supervisor_requests import CountChildren, Counts, GetChildSpec
 from secrets_actor.otp.threads import alone, begin, no_more
 from secrets_actor.otp.timer_server import TimerServer
 from secrets_actor.otp.timers import Timer

@@ -12,7 +12,7 @@ from secrets_actor.otp.errors import InvalidTree
 from secrets_actor.records import dataclass, replace
 
 if TYPE_CHECKING:
-    from secrets_actor.otp.process import Behaviour
+    from secrets_actor.otp.behaviour import Behaviour
 
 
 class Restart(StrEnum):

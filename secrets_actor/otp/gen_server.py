@@ -13,13 +13,12 @@ from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
 from secrets_actor.otp.behaviour import Ending
-from secrets_actor.otp.calls import CALL_TIMEOUT, Address, call, cast, stop
+from secrets_actor.otp.calls import Address
 from secrets_actor.otp.errors import BadReturn, NoTimerServer
 from secrets_actor.otp.messages import Call, Cast, Down, ExitSignal, IdleTimeout
 from secrets_actor.otp.node import Node
 from secrets_actor.otp.pid import MonitorRef, Pid, current
 from secrets_actor.otp.reasons import IGNORE, NORMAL, ExitReason
-from secrets_actor.otp.registry import Name
 from secrets_actor.otp.reply import From, answer_all
 from secrets_actor.otp.timers import Timer
 from secrets_actor.records import dataclass
@@ -265,22 +264,3 @@ class CallDone:
 
     tag: object
     done: From[Any]
-
-
-__all__ = [
-    "CALL_TIMEOUT",
-    "Address",
-    "CallDone",
-    "GenServer",
-    "Handled",
-    "Ignore",
-    "InitResult",
-    "Name",
-    "NoReply",
-    "Ok",
-    "Reply",
-    "Stop",
-    "call",
-    "cast",
-    "stop",
-]

@@ -39,7 +39,7 @@ from secrets_actor.otp.messages import Ask, Call, Cast, StopRequest
 from secrets_actor.otp.node import Node
 from secrets_actor.otp.pid import Pid, current, enter
 from secrets_actor.otp.pykka_answers import Translator, answer_by_tell, answer_to_future, fail
-from secrets_actor.otp.reasons import IGNORE, KILLED, NO_THREAD, SHUTDOWN, TIMEOUT, Crashed, ExitReason, Stopped
+from secrets_actor.otp.reasons import KILLED, NO_THREAD, SHUTDOWN, TIMEOUT, Crashed, ExitReason, Stopped
 from secrets_actor.otp.reply import From
 from secrets_actor.otp.signal_safe import Latch
 from secrets_actor.otp.supervisor_requests import restarts_of
@@ -320,6 +320,3 @@ def _undo(pid: Pid, starter: Pid | None, reason: ExitReason = KILLED) -> None:
     if starter is not None:
         starter.unlink(pid)
     pid.finish(reason)
-
-
-__all__ = ["IGNORE", "Behaviour", "Ending", "NameTaken", "NamedRef", "spawn"]

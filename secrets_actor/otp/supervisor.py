@@ -32,7 +32,6 @@ from secrets_actor.otp.reply import From
 from secrets_actor.otp.strategy import RestartWindow
 from secrets_actor.otp.supervisor_requests import (
     CountChildren,
-    Counts,
     DeleteChild,
     GetChildSpec,
     Published,
@@ -263,18 +262,3 @@ def supervisor_spec(
     """The spec of a supervisor as a child of another."""
     specs = tuple(children)
     return ChildSpec(child, lambda: Supervisor(flags, specs), restart=restart, kind=Kind.SUPERVISOR, name=name)
-
-
-__all__ = [
-    "CountChildren",
-    "Counts",
-    "DeleteChild",
-    "GetChildSpec",
-    "Published",
-    "RestartChild",
-    "StartChild",
-    "Supervisor",
-    "TerminateChild",
-    "WhichChildren",
-    "supervisor_spec",
-]

@@ -8,7 +8,7 @@ from secrets_actor.otp.child_spec import Kind
 from secrets_actor.otp.child_table import Child, State
 from secrets_actor.otp.node import Node
 from secrets_actor.otp.pid import Pid
-from secrets_actor.otp.supervisor import Published
+from secrets_actor.otp.supervisor_requests import Published
 from secrets_actor.records import dataclass, replace
 
 
