@@ -17,6 +17,11 @@ MAX_REGION_LENGTH: Final = 128
 MAX_KMS_KEY_LENGTH: Final = 2048
 
 
+def is_region(region: object) -> bool:
+    """Whether it has the shape of a region's name, such as eu-central-1."""
+    return isinstance(region, str) and len(region) <= MAX_REGION_LENGTH and _REGION.fullmatch(region) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class SecretBatch:
     """Many secrets at once, under the ids by which they were asked for: those that were `found`, and for each other one
@@ -44,8 +49,7 @@ class ReplicaRegion:
     kms_key_id: str | None = None
 
     def __post_init__(self) -> None:
-        region = self.region
-        if not isinstance(region, str) or len(region) > MAX_REGION_LENGTH or _REGION.fullmatch(region) is None:
+        if not is_region(self.region):
             raise InvalidParameter("region", "a region such as eu-central-1")
         key = self.kms_key_id
         if key is not None and not (isinstance(key, str) and len(key) <= MAX_KMS_KEY_LENGTH):

@@ -8,6 +8,7 @@ import pytest
 from botocore.model import ServiceModel
 
 from secrets_actor.domain import operations as ops
+from secrets_actor.domain import results
 from secrets_actor.domain.errors import InvalidParameter
 from secrets_actor.domain.operations import administration, limits, listing
 from secrets_actor.domain.results import ReplicaRegion, RotationRules
@@ -135,7 +136,7 @@ NUMBERS: Final = [
     ("NextTokenType", "max", limits.MAX_PAGE_TOKEN_LENGTH),
     ("TagKeyType", "max", limits.MAX_TAG_KEY_LENGTH),
     ("TagValueType", "max", limits.MAX_TAG_VALUE_LENGTH),
-    ("RegionType", "max", limits.MAX_REGION_LENGTH),
+    ("RegionType", "max", results.MAX_REGION_LENGTH),
     ("AutomaticallyRotateAfterDaysType", "max", limits.MAX_ROTATION_DAYS),
     ("FiltersListType", "max", listing.MAX_FILTERS),
     ("FilterValuesStringList", "max", listing.MAX_FILTER_VALUES),

@@ -23,12 +23,12 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from secrets_actor.backends.local.master_key import KEY_BYTES
 from secrets_actor.domain.errors import InvalidSecretValue
 from secrets_actor.domain.secret import SecretValue
 
 FORMAT: Final = 2
 _FORM: Final = bytes((FORMAT,))
-KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
 LOCATOR_BYTES: Final = 16

@@ -137,8 +137,4 @@ def _beside(path: Path) -> Iterator[BinaryIO]:
     finally:
         with contextlib.suppress(OSError):
             fresh.unlink()
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)

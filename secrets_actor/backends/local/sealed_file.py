@@ -164,12 +164,7 @@ def _outer_key(export_key: ExportKey, derivation: Derivation) -> bytes | None:
     """The key that wraps; None where there is no memory to make it."""
     if export_key.kind == KEY:
         return hmac.digest(export_key.secret, b"secrets_actor export 1: " + derivation.salt, "sha256")
-    n, r, p = derivation.n, derivation.r, derivation.p
-    room = scrypt.memory(derivation)
-    try:
-        return hashlib.scrypt(export_key.secret, salt=derivation.salt, n=n, r=r, p=p, maxmem=room, dklen=KEY_BYTES)
-    except (ValueError, MemoryError):  # OpenSSL's word for no memory is a ValueError
-        return None
+    return scrypt.derived(export_key.secret, derivation)
 
 
 def _starved(path: str, derivation: Derivation) -> ExportFileError:

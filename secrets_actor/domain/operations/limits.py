@@ -12,7 +12,7 @@ from unicodedata import category
 
 from secrets_actor.domain.errors import InvalidParameter, InvalidSecretName
 from secrets_actor.domain.names import SecretId, plain
-from secrets_actor.domain.results import MAX_REGION_LENGTH, ReplicaRegion, RotationRules
+from secrets_actor.domain.results import MAX_KMS_KEY_LENGTH, ReplicaRegion, RotationRules, is_region
 
 # API reference, DeleteSecret `RecoveryWindowInDays`: days, 30 when not given.
 MIN_RECOVERY_WINDOW: Final = 7
@@ -20,7 +20,6 @@ MAX_RECOVERY_WINDOW: Final = 30
 MAX_STAGE_LENGTH: Final = 256
 MAX_STAGES: Final = 20
 MAX_DESCRIPTION_LENGTH: Final = 2048
-MAX_KMS_KEY_LENGTH: Final = 2048
 MAX_PAGE_SIZE: Final = 100
 MAX_PAGE_TOKEN_LENGTH: Final = 4096
 MAX_TAG_KEY_LENGTH: Final = 128
@@ -28,7 +27,6 @@ MAX_TAG_VALUE_LENGTH: Final = 256
 MAX_TAGS: Final = 50  # API reference, TagResource: tags per secret
 # The model has the lengths only; the API reference says that a UUID is meant.
 _TOKEN: Final = re.compile(r"[A-Za-z0-9-]{32,64}")
-_REGION: Final = re.compile(r"([a-z]+-)+\d+")
 MAX_ROTATION_DAYS: Final = 1000
 _DURATION: Final = re.compile(r"[0-9]{1,2}h")
 _SCHEDULE: Final = re.compile(r"[0-9A-Za-z()#?*\-/, ]{1,256}")
@@ -116,8 +114,7 @@ def check_page(page_size: object, next_token: object) -> None:
 
 def check_region(what: str, region: object) -> None:
     """A region such as eu-central-1."""
-    fits = isinstance(region, str) and len(region) <= MAX_REGION_LENGTH and _REGION.fullmatch(region) is not None
-    if not fits:
+    if not is_region(region):
         raise InvalidParameter(what, "a region such as eu-central-1")
 
 

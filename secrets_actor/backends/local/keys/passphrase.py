@@ -6,7 +6,6 @@ Rule 2: a derivation is dear. It is made once for a passphrase, by one thread at
 Rule 3: no frame that raises has a key or a passphrase among its locals.
 """
 
-import hashlib
 import os
 import threading
 from typing import Final
@@ -15,7 +14,7 @@ from secrets_actor.backends.local.keys import scrypt
 from secrets_actor.backends.local.keys.external_key import OneAtATime
 from secrets_actor.backends.local.keys.key_formats import passphrase_of
 from secrets_actor.backends.local.keys.readers import Reader
-from secrets_actor.backends.local.master_key import KEY_BYTES, Derivation
+from secrets_actor.backends.local.master_key import Derivation
 from secrets_actor.domain.errors import StoreDamaged
 from secrets_actor.records import dataclass, field
 
@@ -90,9 +89,11 @@ class Passphrase(OneAtATime):
             passphrase = self._passphrase()
             if not isinstance(passphrase, bytes):
                 return passphrase
-            key = _scrypt(passphrase, derivation)
-            if isinstance(key, bytes):
-                self._kept = _Kept(derivation, identity, key)
+            key = scrypt.derived(passphrase, derivation)
+            if key is None:
+                room = scrypt.memory(derivation) // 2**20
+                return f"cannot be made a key of: scrypt wants {room:,} MiB of memory; give this process as much"
+            self._kept = _Kept(derivation, identity, key)
             return key
 
     def _looked_at(self) -> bool | str:
@@ -102,19 +103,3 @@ class Passphrase(OneAtATime):
     def _passphrase(self) -> bytes | str | None:
         content = self._reader.read()
         return passphrase_of(content, from_file=self._reader.kind == "file") if isinstance(content, bytes) else content
-
-
-def _scrypt(passphrase: bytes, derivation: Derivation) -> bytes | str:
-    room = scrypt.memory(derivation)
-    try:
-        return hashlib.scrypt(
-            passphrase,
-            salt=derivation.salt,
-            n=derivation.n,
-            r=derivation.r,
-            p=derivation.p,
-            maxmem=room,
-            dklen=KEY_BYTES,
-        )
-    except (ValueError, MemoryError):  # OpenSSL's word for no memory is a ValueError
-        return f"cannot be made a key of: scrypt wants {room // 2**20:,} MiB of memory; give this process as much"

@@ -27,9 +27,7 @@ def source(monkeypatch: pytest.MonkeyPatch) -> Passphrase:
 
 
 def test_it_is_scrypt_as_others_have_it() -> None:
-    from secrets_actor.backends.local.keys.passphrase import _scrypt
-
-    assert _scrypt(PHRASE.encode(), Derivation(SALT, 16384, 8, 1)) == KNOWN
+    assert scrypt.derived(PHRASE.encode(), Derivation(SALT, 16384, 8, 1)) == KNOWN
 
 
 def test_a_new_store_has_a_salt_of_its_own_and_the_key_comes_back_by_it(source: Passphrase) -> None:
