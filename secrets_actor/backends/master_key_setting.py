@@ -1,4 +1,4 @@
-"""Where the configuration says that the master key is. PURE, but for a look at whether a path is one."""
+"""Where the configuration says that the master key is. It reads no file and no variable itself."""
 
 from __future__ import annotations
 

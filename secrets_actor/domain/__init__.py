@@ -1,1 +1,1 @@
-"""What a secret is: names, masked values, operations, answers, errors, ports. Standard library only, no actors."""
+"""What a secret is: names, masked values, operations, answers, errors, ports. No actors. PURE."""

@@ -1,4 +1,4 @@
-"""Keys for a backend that wants them. Masked like values."""
+"""Keys for a backend that wants them. Masked like values. PURE."""
 
 from datetime import datetime
 

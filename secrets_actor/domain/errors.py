@@ -1,4 +1,4 @@
-"""One tree of errors. Facts are attributes; the text says what happened and what to do."""
+"""One tree of errors. Facts are attributes; the text says what happened and what to do. PURE."""
 
 from typing import ClassVar, Self
 

@@ -1,4 +1,4 @@
-"""Secret identifiers: parsed once where they enter, trusted after.
+"""Secret identifiers: parsed once where they enter, trusted after. PURE.
 
 Rule 1: which secret an id means, only the store's answer tells: it has the name and the whole ARN. A name means another
         secret in each account.

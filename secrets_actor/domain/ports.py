@@ -1,4 +1,4 @@
-"""The ports through which the floors meet: the actor asks a Backend and a CredentialSource, and tells an AuditSink."""
+"""The ports where the floors meet: the actor asks a Backend and a CredentialSource, and tells an AuditSink. PURE."""
 
 from collections.abc import Callable, Iterable
 from typing import Generic, Protocol, TypeVar

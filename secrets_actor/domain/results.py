@@ -1,4 +1,4 @@
-"""What is known of secrets but their values, and what administration answers. Times are UTC.
+"""What is known of secrets but their values, and what administration answers. Times are UTC. PURE.
 
 Sources of the limits checked here: AWS's service model of Secrets Manager, version 2017-10-17.
 """

@@ -1,4 +1,4 @@
-"""What a supervisor is told of a child, and the check of it all before anything starts."""
+"""What a supervisor is told of a child, and the check of it all before anything starts. PURE."""
 
 from __future__ import annotations
 

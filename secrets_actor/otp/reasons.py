@@ -1,4 +1,4 @@
-"""Exit reasons: why a process ended, as its supervisor, its monitors and its waiting callers see it."""
+"""Exit reasons: why a process ended, as its supervisor, its monitors and its waiting callers see it. PURE."""
 
 from __future__ import annotations
 

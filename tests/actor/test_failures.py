@@ -2,11 +2,23 @@
 
 import pytest
 
-from secrets_actor.actor.failures import out_of_time, translated, workers_crashed
-from secrets_actor.domain.errors import DeadlineExceeded, SecretNotFound, SecretsError, ServerDown, ServiceError
+from secrets_actor import otp
+from secrets_actor.actor.failures import out_of_time, translated, with_token_of, workers_crashed
+from secrets_actor.domain.errors import (
+    CalledFromWithin,
+    CircuitOpen,
+    DeadlineExceeded,
+    ForkedProcess,
+    Overloaded,
+    SecretNotFound,
+    SecretsError,
+    ServerDown,
+    ServiceError,
+    Throttled,
+)
 from secrets_actor.domain.operations import Get, Operation, Set
 from secrets_actor.domain.secret import SecretValue
-from secrets_actor.otp import KILLED, NOPROC, CallFailed, CallTimeout, Crashed, NoProcess
+from secrets_actor.otp import KILLED, NOPROC, CallFailed, CallingSelf, CallTimeout, Crashed, NoProcess
 
 TOKEN = "22222222-2222-4222-8222-222222222222"
 WRITE = Set("a", SecretValue("hunter2"), TOKEN)
@@ -18,6 +30,8 @@ WRITE = Set("a", SecretValue("hunter2"), TOKEN)
         (NoProcess(NOPROC), ServerDown, "not running"),
         (CallFailed(KILLED), ServerDown, "ended before it answered: killed"),
         (CallTimeout("x"), DeadlineExceeded, "no answer within the time given"),
+        (otp.ForkedProcess(NOPROC), ForkedProcess, "this process was forked"),
+        (CallingSelf("x"), CalledFromWithin, "in a thread of the system itself"),
         (ValueError("hunter2"), ServiceError, "failed: ValueError"),
     ],
 )
@@ -30,7 +44,7 @@ def test_kernel_errors_become_ours_and_a_write_keeps_its_token(
     assert type(ours) is kind
     assert text in str(ours)
     assert "hunter2" not in str(ours)
-    if kind is not ServiceError:
+    if kind not in (ServiceError, CalledFromWithin):
         assert getattr(ours, "token", None) == (TOKEN if operation is WRITE else None)
 
 
@@ -41,6 +55,15 @@ def test_an_error_of_ours_becomes_a_copy_of_the_callers_own() -> None:
 
     assert copy is not error
     assert (type(copy), str(copy), copy.request_id) == (SecretNotFound, "no such secret", "r-1")
+
+
+@pytest.mark.parametrize(
+    ("error", "token"),
+    [(Throttled("x"), TOKEN), (CircuitOpen("x"), None), (Overloaded("x"), None), (SecretNotFound("x"), None)],
+)
+def test_an_error_of_a_write_that_may_have_been_tried_takes_its_token(error: SecretsError, token: str | None) -> None:
+    assert with_token_of(WRITE, error) is error
+    assert getattr(error, "token", None) == token
 
 
 def test_what_may_have_happened_is_said_of_a_write_only() -> None:

@@ -8,18 +8,11 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PACKAGE: Final = ROOT / "secrets_actor"
-# What reads a clock, throws dice, starts a thread, or looks at the machine.
-IMPURE_IMPORTS: Final = (
-    *("time", "threading", "_thread", "concurrent", "asyncio", "multiprocessing", "signal", "select"),
-    *("random", "secrets", "os", "socket", "ssl", "subprocess", "tempfile", "http", "urllib.request", "logging"),
-    *("pykka", "httpx", "httpcore", "structlog", "sqlite3", "cryptography", "pydantic", "click"),
-)
+# What a pure module must not call, beside what pyproject's contract forbids it to import.
 IMPURE_CALLS: Final = (
     *("datetime.now", "datetime.utcnow", "datetime.today", "date.today"),
     *("uuid1", "uuid4", "uuid.uuid1", "uuid.uuid4", "open", "print", "input", "Path.home", "Path.cwd"),
 )
-# A lock makes a handle safe to share; it starts nothing and reads no clock.
-ALLOWED: Final = {"secrets_actor.otp.reply": frozenset({"threading"})}
 
 
 def files() -> list[Path]:
@@ -58,31 +51,41 @@ def project() -> dict[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
-def pure_files() -> list[Path]:
-    """The modules that pyproject's contract and `.ci/pure-modules` call pure."""
+def pure_contract() -> dict[str, Any]:
+    """pyproject's import contract for pure modules: the one place where they are listed."""
     contracts = project()["tool"]["importlinter"]["contracts"]
     [contract] = [one for one in contracts if one["name"].startswith("Pure modules")]
-    names = {
-        ROOT / name
-        for line in (ROOT / ".ci" / "pure-modules").read_text().splitlines()
-        if not line.startswith("#")
-        for name in map(str, [one.relative_to(ROOT) for one in ROOT.glob(line)])
-    }
-    for dotted in contract["source_modules"]:
+    return contract
+
+
+def pure_files() -> list[Path]:
+    """The files of the modules that the contract lists; a folder stands for all that is in it."""
+    names = set[Path]()
+    for dotted in pure_contract()["source_modules"]:
         place = ROOT.joinpath(*dotted.split("."))
-        names |= set(place.glob("*.py")) if place.is_dir() else {place.with_suffix(".py")}
+        names |= set(place.rglob("*.py")) if place.is_dir() else {place.with_suffix(".py")}
     return sorted(names)
+
+
+def says_pure(path: Path) -> bool:
+    """Whether the docstring of a file says that it is pure."""
+    return "PURE" in (ast.get_docstring(ast.parse(path.read_text())) or "")
 
 
 def impurities(path: Path) -> list[tuple[str, int]]:
     """What a pure module must not import or call, with the lines."""
+    forbidden = (*pure_contract()["forbidden_modules"], "urllib.request")  # the linter knows no part of a library
     found = [
         (impure, line)
         for name, line in imported(path)
-        for impure in IMPURE_IMPORTS
+        for impure in forbidden
         if name == impure or name.startswith(f"{impure}.")
     ]
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call) and ast.unparse(node.func) in IMPURE_CALLS:
             found.append((ast.unparse(node.func), node.lineno))
     return found
+
+
+if __name__ == "__main__":  # for the coverage report of .ci/run
+    print(",".join(str(path.relative_to(ROOT)) for path in pure_files()))

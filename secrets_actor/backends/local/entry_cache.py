@@ -1,4 +1,4 @@
-"""The heads of a store that were opened lately, so that a list does not open ten thousand anew. One connection's.
+"""The entries that one connection opened lately, so that a list does not open ten thousand anew. PURE.
 
 Rule 1: what is here was in the database at some time. It is as it is now if nobody else has written since
         (`PRAGMA data_version`, looked at in each transaction); else it counts only for a row that is still the same,

@@ -1,4 +1,4 @@
-"""The public messages: frozen, checked when made, typed by their answer.
+"""The public messages: frozen, checked when made, typed by their answer. PURE.
 
 Whoever makes one gets the error for bad input at once, in his own thread: nothing malformed enters the tree.
 """

@@ -1,4 +1,4 @@
-"""Rotation, copies in other regions, tags, resource policies, and requests by AWS's own names."""
+"""Rotation, copies in other regions, tags, resource policies, and requests by AWS's own names. PURE."""
 
 import json
 import re

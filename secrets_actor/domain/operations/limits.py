@@ -1,4 +1,4 @@
-"""The limits of Secrets Manager's requests, checked where a message is made.
+"""The limits of Secrets Manager's requests, checked where a message is made. PURE.
 
 Source of every number and pattern, unless noted: AWS's service model of Secrets Manager, version 2017-10-17 (botocore's
 `secretsmanager/2017-10-17/service-2.json`). Each check raises `InvalidParameter`, which names the parameter and its

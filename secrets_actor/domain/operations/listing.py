@@ -1,4 +1,4 @@
-"""Which secrets there are, and what is known of them but their values."""
+"""Which secrets there are, and what is known of them but their values. PURE."""
 
 import re
 from collections.abc import Iterable

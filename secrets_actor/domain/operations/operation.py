@@ -1,4 +1,4 @@
-"""What all public messages share."""
+"""What all public messages share. PURE."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Final, Generic, TypeVar

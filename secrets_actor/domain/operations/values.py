@@ -1,4 +1,4 @@
-"""Reading, writing and deleting values. Each write can be repeated with its token: at most one version results."""
+"""Reading, writing and deleting values. A write repeated with its token makes at most one version. PURE."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""A secret as a store of our own knows it, without its values. Times are aware and in UTC."""
+"""A secret as a store of our own knows it, without its values. Times are aware and in UTC. PURE."""
 
 from __future__ import annotations
 

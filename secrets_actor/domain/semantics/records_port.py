@@ -1,4 +1,4 @@
-"""The port between meaning and storage: what a store shows and takes inside one transaction."""
+"""The port between meaning and storage: what a store shows and takes inside one transaction. PURE."""
 
 from __future__ import annotations
 
