@@ -1,4 +1,4 @@
-"""The README's examples run, each in a fresh interpreter with a home of its own; the tests that it names are there."""
+"""The README's examples run, each in a fresh interpreter with a home of its own; what the pages name is there."""
 
 import os
 import re
@@ -13,7 +13,10 @@ from click.testing import CliRunner
 from secrets_actor.cli.main import cli
 from tests.servers.process import ROOT
 
-TEXT = (ROOT / "README.md").read_text()
+PAGES = {
+    name: (ROOT / name).read_text() for name in ("README.md", "config/README.md", "tests/README.md", "supervision.md")
+}
+TEXT = PAGES["README.md"]
 EXAMPLES = dict(re.findall(r"<!-- example: ([\w-]+) -->\n```python\n(.*?)```", TEXT, re.S))
 
 
@@ -22,8 +25,8 @@ def test_every_python_block_is_an_example_that_is_run() -> None:
     assert {"embedding", "errors", "asyncio", "actors", "supervision"} <= EXAMPLES.keys()
 
 
-def test_the_tests_that_are_said_to_try_each_place_of_keys_are_there() -> None:
-    rows = re.search(r"how it is tested, in `([\w/]+)` \|\n\|[-|]+\n((?:\|.*\n)+)", TEXT)
+def test_the_tests_that_are_said_to_try_each_place_of_credentials_are_there() -> None:
+    rows = re.search(r"how it is tested, in `([\w/]+)` \|\n\|[-|]+\n((?:\|.*\n)+)", PAGES["tests/README.md"])
     assert rows
     folder, lines = ROOT / rows[1], rows[2].splitlines()
     named = [re.findall(r"`(test_\w+)`", line) for line in lines]
@@ -31,6 +34,46 @@ def test_the_tests_that_are_said_to_try_each_place_of_keys_are_there() -> None:
     assert len(lines) == 7
     assert all(named)
     assert [name for names in named for name in names if not (folder / f"{name}.py").is_file()] == []
+    places = r"^\| place \|.*\n\|[-|]+\n((?:\|.*\n)+)"
+    read = re.search(places, PAGES["config/README.md"], re.M)
+    assert read
+    assert [line.split("|")[1] for line in read[1].splitlines()] == [line.split("|")[1] for line in lines]
+
+
+def test_the_folders_of_tests_are_those_of_their_page() -> None:
+    table = PAGES["tests/README.md"].partition("## What runs against what")[2].partition("## ")[0]
+    told = {
+        name
+        for row in table.splitlines()
+        if row.startswith("| `")
+        for name in re.findall(r"`([\w/]+)`", row.split("|")[1])
+    }
+    folders = {path.name for path in (ROOT / "tests").iterdir() if (path / "__init__.py").is_file()}
+
+    assert {name for name in told if not (ROOT / "tests" / name).is_dir()} == set()
+    assert folders - {name.split("/")[0] for name in told} == {"servers"}  # told of below the table
+    assert "The servers are in `servers`" in table
+
+
+def anchor(heading: str) -> str:
+    """The name by which GitHub links to a heading."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_link_leads_to_a_file_and_a_heading_that_are_there(page: str) -> None:
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]):
+        if "://" in link:
+            continue
+        path, _, heading = link.partition("#")
+        target = (ROOT / page).parent / path if path else ROOT / page
+        if not target.is_file() or (
+            heading and heading not in map(anchor, re.findall(r"^#+ (.*)$", target.read_text(), re.M))
+        ):
+            broken.append(link)
+
+    assert broken == []
 
 
 def test_the_commands_are_those_of_the_program() -> None:

@@ -1,24 +1,32 @@
-"""The README's table says what each emulator knows, and where it differs from AWS: as it is tried here.
+"""The table in tests/README.md says what each emulator knows, and where it differs from AWS: as it is tried here.
 
 A cell has a tick if the emulator carries the operation out, a cross if it does not, and the names of the divergences
 that are about it, out of `divergences.py`.
 """
 
+import re
 from typing import Any, Final
 
 import pytest
 
 from secrets_actor.domain import operations as ops
 from secrets_actor.domain.errors import SecretsError
+from tests.architecture.house import ROOT
 from tests.contract.conftest import opened_store
 from tests.contract.divergences import DIVERGENCES, EMULATORS, MINISTACK, MOTO
 from tests.contract.store import Store, aws_kit, new_token, perform
-from tests.contract.test_operations_table import EMULATOR_CELLS
 from tests.servers.account import Keys, allow_everything
 from tests.servers.ministack import Ministack
 from tests.servers.moto import MotoServer
 
 ELSEWHERE: Final = "eu-central-1"
+# What each emulator does with a message, in the order of EMULATORS.
+CELLS: Final[dict[str, list[str]]] = {
+    message: cells
+    for message, *cells in re.findall(
+        r"^\| `(\w+)` \| ([✓✗][^|]*) \| ([✓✗][^|]*) \|$", (ROOT / "tests" / "README.md").read_text(), re.M
+    )
+}
 
 
 def operations(a: str, b: str, version: str) -> list[ops.Operation[Any]]:
@@ -100,7 +108,7 @@ def test_the_columns_of_the_emulators_are_what_they_do(where: str, request: pyte
         if is_made_a_secret_of_its_own(server, server.account.user(allow_everything())):
             known.add("StopReplication")
 
-    told = {message: cells[EMULATORS.index(where)] for message, cells in EMULATOR_CELLS.items()}
+    told = {message: cells[EMULATORS.index(where)] for message, cells in CELLS.items()}
 
     assert told == {
         message.__name__: cell(where, message.__name__, message.__name__ in known) for message in ops.MESSAGES

@@ -1,4 +1,4 @@
-"""The README's table of operations is what the program does: every message a row, and its actions what is sent."""
+"""The table in config/README.md is what the program does: every message a row, and its actions what is sent."""
 
 import inspect
 import re
@@ -20,11 +20,9 @@ from tests.architecture.house import ROOT
 from tests.servers.behaviours import Behaviour, Receipt, answer_json, aws_error
 from tests.servers.faulty import FaultyServer
 
-ROW: Final = re.compile(r"^\| [^|]+ \| `(\w+)(?:\(.*\))?` \| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.M)
-ROWS: Final = ROW.findall((ROOT / "README.md").read_text())
-TABLE: Final = {message: (method, actions) for method, message, actions, *_ in ROWS}
-# What each emulator does, in the order of EMULATORS; see test_emulators_table.py.
-EMULATOR_CELLS: Final[dict[str, list[str]]] = {message: cells for _, message, _, *cells in ROWS}
+ROW: Final = re.compile(r"^\| [^|]+ \| `(\w+)(?:\(.*\))?` \| `(\w+)` \| ([^|]+) \|$", re.M)
+ROWS: Final = ROW.findall((ROOT / "config" / "README.md").read_text())
+TABLE: Final = {message: (method, actions) for method, message, actions in ROWS}
 ARN: Final = "arn:aws:secretsmanager:us-east-1:123456789012:secret:a-AbCdEf"
 # Enough of an answer for most operations that are about one secret and bring no value.
 SUITS_MANY: Final = {"Name": "a", "ARN": ARN}
