@@ -45,10 +45,10 @@ def _findings(config: Path | None, prefix: str | None, deadline: float, ask_pass
         return
     place = config or os.environ.get(CONFIG_VARIABLE) or "the defaults"
     yield Finding("configuration", Verdict.OK, f"{settings.backend}, from {place} and the environment")
-    if factory.examine is None:
+    if factory.diagnose is None:
         return
     try:
-        yield from factory.examine(deadline, _prefix_of(settings) if prefix is None else prefix)
+        yield from factory.diagnose(deadline, _prefix_of(settings) if prefix is None else prefix)
     except SecretsError as error:
         yield Finding("examination", Verdict.FAULT, str(error))
 

@@ -53,7 +53,7 @@ from secrets_actor.domain.results import (
 from secrets_actor.domain.secret import SecretValue, SetReceipt
 
 T = TypeVar("T")
-Way = Generated | Literal["password", "bytes"]
+Generate = Generated | Literal["password", "bytes"]
 
 
 class Administration(ABC):
@@ -177,7 +177,7 @@ class Administration(ABC):
         self,
         secret_id: str,
         *,
-        generate: Way,
+        generate: Generate,
         password: RandomPassword | None = ...,
         token: str | None = ...,
         timeout: float | None = ...,
@@ -190,7 +190,7 @@ class Administration(ABC):
         lambda_arn: str | None = None,
         rules: RotationRules | None = None,
         immediately: bool = True,
-        generate: Way | None = None,
+        generate: Generate | None = None,
         password: RandomPassword | None = None,
         token: str | None = None,
         timeout: float | None = None,

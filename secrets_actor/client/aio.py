@@ -118,12 +118,12 @@ async def _rung(handle: From[T], seconds: float | None) -> None:
             loop.call_soon_threadsafe(wake)
 
     handle.on_settled(ring)
-    alarm = None if seconds is None else loop.call_later(seconds, lambda: handle.fail(_late(seconds)))
+    timer = None if seconds is None else loop.call_later(seconds, lambda: handle.fail(_late(seconds)))
     try:
         await awake
     finally:
-        if alarm is not None:
-            alarm.cancel()
+        if timer is not None:
+            timer.cancel()
 
 
 def _late(seconds: float | None) -> CallTimeout:

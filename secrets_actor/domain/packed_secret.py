@@ -1,12 +1,12 @@
 """One version of a secret as one block of bytes: small, quick to copy, and in a table that can be wiped. PURE.
 
-Rule 1: a block is a head of fixed size, then version id, ARN, labels, value. Nothing in it is an object of its own: ten
+Rule 1: a block is a head of fixed size, then version id, ARN, stages, value. Nothing in it is an object of its own: ten
         thousand secrets are ten thousand blocks, and a value is in memory once.
 Rule 2: the first three fields are the holder's: when it was fetched, from when on it is due for a refresh, when it
         ends (clock seconds; all 0 in a block that nobody keeps, or that was wiped). `USED` and `ASKED` are marks that a
         reader may set in a table's block.
 Rule 3: what nearly all have in common is left out: the beginning of the ARN is kept once (`_beginnings`), the name in
-        the ARN is the name, a UUID takes 16 bytes, and the labels of a current version are none. Other labels each have
+        the ARN is the name, a UUID takes 16 bytes, and the stages of a current version are none. Other stages each have
         their length before them, for any character may be in them.
 Rule 4: blocks are read by whoever holds a copy. A table wipes its own only.
 """
@@ -23,7 +23,7 @@ HEAD: Final = _HEAD.size
 # The first byte of those that are the version's own, and the one that says how long its id is.
 USED, ASKED, KIND, VERSION = 24, 25, 26, 28
 DUE: Final = Struct("<8xd")
-_LENGTH: Final = Struct("<H")  # of a label
+_LENGTH: Final = Struct("<H")  # of a stage
 _TEXT, _UUID, _NAMED, _CURRENT = 1, 2, 4, 8
 _UUID_LENGTH, _UUID_BYTES = 36, 16
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -53,7 +53,7 @@ def pack(
     """The block. *version_id* has 255 bytes at most. The value is in clear only where nothing is raised any more."""
     version, is_uuid = _version(version_id)
     beginning, tail, named = _parts(name, arn)
-    stage_bytes = b"" if stages == _AWSCURRENT else _labels(stages)
+    stage_bytes = b"" if stages == _AWSCURRENT else _packed_stages(stages)
     kind = _TEXT * value.is_text | _UUID * is_uuid | _NAMED * named | _CURRENT * (stages == _AWSCURRENT)
     created = (created_at - _EPOCH) // _MICROSECOND
     head = _HEAD.pack(0.0, 0.0, 0.0, 0, 0, kind, beginning, len(version), len(tail), len(stage_bytes), created)
@@ -80,7 +80,7 @@ def version_of(block: bytes) -> str:
 
 def version_bytes(block: bytes) -> bytes:
     """The version id, and how to read it: for whoever is to be told that, and must not have the value. The same
-    whenever the version was fetched, unless its labels have changed."""
+    whenever the version was fetched, unless its stages have changed."""
     return block[KIND : HEAD + block[VERSION]]
 
 
@@ -102,16 +102,16 @@ def arn_of(block: bytes | bytearray, name: str) -> str:
 
 
 def stages_of(block: bytes) -> tuple[str, ...]:
-    """The labels."""
+    """The stages."""
     _, _, _, _, _, kind, _, version, tail, length, _ = _HEAD.unpack_from(block)
     if kind & _CURRENT:
         return _AWSCURRENT
     at = _HEAD.size + version + tail
     end, stage_bytes = at + length, list[str]()
     while at < end:
-        label = at + _LENGTH.size
-        at = label + _LENGTH.unpack_from(block, at)[0]
-        stage_bytes.append(block[label:at].decode())
+        start = at + _LENGTH.size
+        at = start + _LENGTH.unpack_from(block, at)[0]
+        stage_bytes.append(block[start:at].decode())
     return tuple(stage_bytes)
 
 
@@ -121,9 +121,9 @@ def created_of(block: bytes) -> datetime:
     return _EPOCH + created * _MICROSECOND
 
 
-def _labels(stages: tuple[str, ...]) -> bytes:
+def _packed_stages(stages: tuple[str, ...]) -> bytes:
     written = [stage.encode() for stage in stages]
-    return b"".join([part for label in written for part in (_LENGTH.pack(len(label)), label)])
+    return b"".join([part for stage in written for part in (_LENGTH.pack(len(stage)), stage)])
 
 
 def _version(version_id: str) -> tuple[bytes, bool]:

@@ -70,7 +70,7 @@ class BackendFactory:
     name: str
     connect: Callable[[], Backend]
     credentials: CredentialSource | None = None
-    examine: Callable[[float, str], Iterable[Finding]] | None = None
+    diagnose: Callable[[float, str], Iterable[Finding]] | None = None
     endpoint: str | None = None
     prepare: Callable[[float], None] | None = None
 

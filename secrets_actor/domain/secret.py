@@ -212,7 +212,7 @@ class Secret:
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The labels of this version."""
+        """The stages of this version."""
         return packed_secret.stages_of(block_of(self))
 
     @property

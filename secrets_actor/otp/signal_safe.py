@@ -81,16 +81,16 @@ class Latch:
     """Shut until somebody opens it: what `threading.Event` is, for a part of the price. Every process has one, and most
     are never waited for."""
 
-    __slots__ = ("_bell", "is_open")
+    __slots__ = ("_notifier", "is_open")
 
     def __init__(self) -> None:
         self.is_open = False
-        self._bell = Notifier()
+        self._notifier = Notifier()
 
     def open(self) -> None:
         """Let everybody through. Nothing, if it is open."""
         self.is_open = True
-        self._bell.ring()
+        self._notifier.ring()
 
     def shut(self) -> None:
         """Let nobody through from now on."""
@@ -98,7 +98,7 @@ class Latch:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it opens; False if that takes longer than *timeout* seconds (None: as long as it takes)."""
-        return self.is_open or self._bell.wait_for(lambda: self.is_open, timeout)
+        return self.is_open or self._notifier.wait_for(lambda: self.is_open, timeout)
 
     # --- as pykka knows an event ----------------------------------------------------------------------------------
 

@@ -119,8 +119,8 @@ class System:
         self._starting = threading.RLock()  # a signal handler may start it while its thread does
         self._is_starting = False
         on_fork(self)
-        self._face = client_parts(self._parts, self._takes_calls)
-        self.secrets = Secrets(self._face)
+        self._client_parts = client_parts(self._parts, self._takes_calls)
+        self.secrets = Secrets(self._client_parts)
         self.ref = NamedRef(self._parts.node, SECRETS, translated, self._wake)
 
     # --- life -----------------------------------------------------------------------------------------------------
@@ -392,7 +392,7 @@ class System:
             with loading():
                 from secrets_actor.client.async_secrets import AsyncSecrets
 
-                self._async_secrets = self._async_secrets or AsyncSecrets(self._face)
+                self._async_secrets = self._async_secrets or AsyncSecrets(self._client_parts)
         return self._async_secrets
 
     async def start_async(self) -> Self:

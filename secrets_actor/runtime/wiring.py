@@ -141,7 +141,7 @@ def factory_for(
     Raises `ConfigurationError`.
     """
     if settings.backend == "local_encrypted":
-        from secrets_actor.backends.local.backend import local_backend_factory as local_kit
+        from secrets_actor.backends.local.backend import local_backend_factory
 
         local = settings.local
         if key is None and local.key != KeyPlace():
@@ -153,7 +153,7 @@ def factory_for(
             if observe is not None:
                 observe(StoreMade("local", folder, sealed_by))
 
-        return local_kit(
+        return local_backend_factory(
             path=local.path, recovery_window=local.recovery_window, key=key, makes=local.make, on_made=made
         )
     from secrets_actor.runtime.aws_factory import aws_factory_for

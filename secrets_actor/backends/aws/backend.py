@@ -73,7 +73,7 @@ def aws_backend_factory(
     def connect() -> Backend:
         return AwsBackend(line(), recovery_window)
 
-    def examine(deadline: float, prefix: str) -> Iterable[Finding]:
+    def findings(deadline: float, prefix: str) -> Iterable[Finding]:
         with loading():
             from secrets_actor.backends.aws import diagnose
             from secrets_actor.backends.aws.credentials.sts import Sts
@@ -81,7 +81,7 @@ def aws_backend_factory(
         target = diagnose.Target(line, credentials, (sts or Sts)(region), time_told.here, looks_up=proxy is None)
         return diagnose.diagnose(target, prefix, deadline)
 
-    return BackendFactory(NAME, connect, credentials, examine, endpoint.authority)
+    return BackendFactory(NAME, connect, credentials, findings, endpoint.authority)
 
 
 class AwsBackend:

@@ -85,13 +85,13 @@ def local_backend_factory(
         with contextlib.closing(connect()) as backend:
             backend.make(deadline)
 
-    def examine(deadline: float, _prefix: str) -> Iterable[Finding]:
+    def findings(deadline: float, _prefix: str) -> Iterable[Finding]:
         with loading():
             from secrets_actor.backends.local import diagnose
 
         return diagnose.diagnose(folder, wall_clock(), deadline, key, makes=makes != "never")
 
-    return BackendFactory(NAME, connect, examine=examine, prepare=prepare if makes == "start" else None)
+    return BackendFactory(NAME, connect, diagnose=findings, prepare=prepare if makes == "start" else None)
 
 
 class LocalBackend:

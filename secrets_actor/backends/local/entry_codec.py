@@ -1,8 +1,8 @@
 """A secret's entry as bytes, for its sealed head. PURE.
 
-Rule 1: format, flags, times, how many texts, versions and labels; the lengths of the texts; the texts as UTF-8; a
-        record of fixed size for each version, the oldest first; and for each label the place of its version.
-Rule 2: the texts are name, ARN suffix, description, keys and values of the tags by turns, labels, and the ids of the
+Rule 1: format, flags, times, how many texts, versions and stages; the lengths of the texts; the texts as UTF-8; a
+        record of fixed size for each version, the oldest first; and for each stage the place of its version.
+Rule 2: the texts are name, ARN suffix, description, keys and values of the tags by turns, stages, and the ids of the
         versions that are no UUID. A UUID takes 16 bytes in its version's record.
 Rule 3: nothing is tolerated: what is not as `encode` writes it is damage.
 Rule 4: times are microseconds since 1970 (UTC). The day of the last access is none of the head's.
@@ -41,7 +41,7 @@ _NO_UUID: Final = bytes(16)
 
 
 def encode(entry: Entry) -> bytes:
-    """The bytes. Raises `ValueError` for what no `Entry` of ours is, such as a label on a version that is not there."""
+    """The bytes. Raises `ValueError` for what no `Entry` of ours is, such as a stage on a version that is not there."""
     suffix = entry.arn.removeprefix(f"{ARN_PREFIX}{entry.name}-")
     if arn(entry.name, suffix) != entry.arn:
         raise ValueError("an ARN of another store")
@@ -51,7 +51,7 @@ def encode(entry: Entry) -> bytes:
         texts += (key, tag)
     places = {one.id: place for place, one in enumerate(entry.versions)}
     if len(places) != len(entry.versions) or not places.keys() >= set(entry.stages.values()):
-        raise ValueError("a label on a version that is not there, or a version that is there twice")
+        raise ValueError("a stage on a version that is not there, or a version that is there twice")
     texts += entry.stages
     records = []
     for one in entry.versions:
@@ -73,8 +73,8 @@ def encode(entry: Entry) -> bytes:
         len(texts),
     )
     lengths = _numbers(len(written)).pack(*map(len, written))
-    labels = _numbers(len(entry.stages)).pack(*[places[version] for version in entry.stages.values()])
-    return b"".join((fixed, lengths, *written, *records, labels))
+    stage_versions = _numbers(len(entry.stages)).pack(*[places[version] for version in entry.stages.values()])
+    return b"".join((fixed, lengths, *written, *records, stage_versions))
 
 
 def decode(head: bytes, accessed_day: int | None = None) -> Entry:
@@ -87,24 +87,24 @@ def decode(head: bytes, accessed_day: int | None = None) -> Entry:
 
 
 def _decoded(head: bytes, accessed_day: int | None) -> Entry:
-    form, flags, created, changed, deletion, tags, labels, versions, count = _FIXED.unpack_from(head)
-    if form != FORMAT or flags > _DESCRIBED | _SCHEDULED or count < 3 + 2 * tags + labels:
+    form, flags, created, changed, deletion, tags, stage_count, versions, count = _FIXED.unpack_from(head)
+    if form != FORMAT or flags > _DESCRIBED | _SCHEDULED or count < 3 + 2 * tags + stage_count:
         raise DamagedRow
     texts, end = _texts(head, count)
     records_end = end + versions * _VERSION.size
-    if len(head) != records_end + 2 * labels:
+    if len(head) != records_end + 2 * stage_count:
         raise DamagedRow
     name, suffix, description = texts[:3]
-    first_label = 3 + 2 * tags
-    long_ids = iter(texts[first_label + labels :])
+    first_stage = 3 + 2 * tags
+    long_ids = iter(texts[first_stage + stage_count :])
     found = tuple([_version(record, long_ids) for record in _VERSION.iter_unpack(head[end:records_end])])
-    places = _numbers(labels).unpack_from(head, records_end)
-    stages = {label: found[place].id for label, place in zip(texts[first_label:], places, strict=False)}
-    named = dict(zip(texts[3:first_label:2], texts[4:first_label:2], strict=True)) if tags else {}
+    places = _numbers(stage_count).unpack_from(head, records_end)
+    stages = {stage: found[place].id for stage, place in zip(texts[first_stage:], places, strict=False)}
+    named = dict(zip(texts[3:first_stage:2], texts[4:first_stage:2], strict=True)) if tags else {}
     ids = {one.id for one in found}
     if (description and not flags & _DESCRIBED) or (deletion and not flags & _SCHEDULED):
         raise DamagedRow
-    if next(long_ids, None) is not None or (len(stages), len(named), len(ids)) != (labels, tags, versions):
+    if next(long_ids, None) is not None or (len(stages), len(named), len(ids)) != (stage_count, tags, versions):
         raise DamagedRow
     at = moment(created)
     return Entry(

@@ -26,7 +26,7 @@ from secrets_actor.domain.semantics.entry import Entry, Version
 from secrets_actor.json_text import read_json
 from secrets_actor.records import dataclass
 
-# Bytes of a head. A secret with a hundred versions of twenty labels of 256 characters each is far below.
+# Bytes of a head. A secret with a hundred versions of twenty stages of 256 characters each is far below.
 MAX_HEAD: Final = 2**24
 _LENGTH_BYTES: Final = 4
 _KINDS: Final = {True: "text", False: "binary"}

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from secrets_actor.backends.local.store_keys import Keys
     from secrets_actor.backends.local.transaction import Transaction
 
-LABEL: Final = "the local store"
+STORE_NAME: Final = "the local store"
 SUFFIX_LENGTH: Final = 6
 _SUFFIX_ALPHABET: Final = string.ascii_letters + string.digits
 # What SQLite gives for a row of `HEADS`; the dates may be there or not.
@@ -47,7 +47,7 @@ class SqliteRecords:
     """One transaction; see the port. `accesses` are the secrets whose day of access is to be noted: id and day.
     `removed`: whether values were deleted."""
 
-    store_name = LABEL
+    store_name = STORE_NAME
     arn_prefix = entry_codec.ARN_PREFIX
 
     def __init__(self, transaction: Transaction, keys: Keys, entry_cache: EntryCache) -> None:
@@ -243,7 +243,7 @@ class NoRecords:
     """A store that is not there yet, as the semantics see it: an empty one. What is put on it raises
     `NothingToKeepIn`: then it is to be made."""
 
-    store_name = LABEL
+    store_name = STORE_NAME
     arn_prefix = entry_codec.ARN_PREFIX
 
     def find(self, name: str) -> None:

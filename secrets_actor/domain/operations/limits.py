@@ -82,13 +82,13 @@ def check_token(what: str, token: object) -> None:
 
 
 def check_stage(what: str, stage: object) -> None:
-    """A staging label."""
+    """A stage."""
     if not isinstance(stage, str) or not is_text(stage) or not 1 <= len(stage) <= MAX_STAGE_LENGTH:
         raise InvalidParameter(what, f"1 to {MAX_STAGE_LENGTH} characters of valid Unicode")
 
 
 def checked_stages(stages: Iterable[str]) -> tuple[str, ...]:
-    """A list of staging labels, each said once."""
+    """A list of stages, each said once."""
     if isinstance(stages, str):
         raise InvalidParameter("stages", "a list of labels, not one text")
     given = tuple(stages)

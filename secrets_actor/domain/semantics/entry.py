@@ -19,7 +19,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A secret with all its versions, the oldest first. `stages`: each label and the id of the version that has it.
+    """A secret with all its versions, the oldest first. `stages`: each stage and the id of the version that has it.
 
     `deletion_date` is set while the secret is scheduled for deletion: when its recovery window ends. `accessed_at` is
     the day on which a value was last read; the records keep it.
@@ -47,5 +47,5 @@ class Entry:
         return next((one for one in self.versions if one.id == version_id), None)
 
     def stages_of(self, version_id: str) -> tuple[str, ...]:
-        """The labels of a version, sorted."""
+        """The stages of a version, sorted."""
         return tuple(sorted(stage for stage, at in self.stages.items() if at == version_id))

@@ -71,24 +71,24 @@ _ATTRIBUTES: Final[Mapping[FilterKey, Callable[[Entry], Iterable[str | None]]]] 
 }
 
 
-def list_all(case: Context, operation: List) -> tuple[SecretInfo, ...]:
+def list_all(context: Context, operation: List) -> tuple[SecretInfo, ...]:
     """All secrets by name."""
     return tuple(
         SecretInfo(one.name, one.arn, one.description, one.created_at, one.changed_at, one.deleted_at)
-        for one in sorted(case.every(include_deleted=operation.include_deleted), key=lambda entry: entry.name)
+        for one in sorted(context.every(include_deleted=operation.include_deleted), key=lambda entry: entry.name)
     )
 
 
-def list_page(case: Context, operation: ListPage) -> SecretPage:
+def list_page(context: Context, operation: ListPage) -> SecretPage:
     """One page, filtered and sorted."""
     descending, by = bool(operation.descending), operation.sort_by or SortBy.CREATED
     filters = [(str(one.key), one.values) for one in operation.filters]
-    this_list = ("secrets", case.records.arn_prefix, filters, str(by), descending, operation.include_deleted)
-    fitting = (one for one in case.every(include_deleted=operation.include_deleted) if fits(one, operation.filters))
+    this_list = ("secrets", context.records.arn_prefix, filters, str(by), descending, operation.include_deleted)
+    fitting = (one for one in context.every(include_deleted=operation.include_deleted) if fits(one, operation.filters))
     if operation.next_token is not None:
         place = page_tokens.place(this_list, operation.next_token)
         if place is None:
-            raise case.misplaced()
+            raise context.misplaced()
         fitting = (one for one in fitting if (_key(one, by) < place if descending else _key(one, by) > place))
     first = heapq.nlargest if descending else heapq.nsmallest
     found = first(operation.page_size + 1, fitting, key=lambda entry: _key(entry, by))
@@ -97,9 +97,9 @@ def list_page(case: Context, operation: ListPage) -> SecretPage:
     return SecretPage(tuple(map(described, page)), token)
 
 
-def describe(case: Context, operation: Describe) -> SecretDescription:
+def describe(context: Context, operation: Describe) -> SecretDescription:
     """All that is known of a secret, scheduled for deletion or not."""
-    return described(case.there(operation.secret_id))
+    return described(context.there(operation.secret_id))
 
 
 def described(entry: Entry) -> SecretDescription:

@@ -15,23 +15,23 @@ from secrets_actor.domain.secret import SecretValue
 from secrets_actor.domain.semantics.context import Context
 
 
-def random_password(case: Context, operation: RandomPassword) -> SecretValue:
+def random_password(context: Context, operation: RandomPassword) -> SecretValue:
     """A password, each that fits as likely as any other. Raises `InvalidRequest` if *exclude* leaves too little."""
     kinds = _kinds(operation)
     alphabet = "".join(kinds)
     if not alphabet or (operation.require_each and not all(kinds)):
         raise InvalidRequest("no characters are left of a kind that is asked for: exclude fewer, or leave the kind out")
     while True:
-        drawn = _drawn(alphabet, operation.length, case.choose)
+        drawn = _drawn(alphabet, operation.length, context.choose)
         if not operation.require_each or all(not kind.isdisjoint(drawn) for kind in map(set, kinds)):
             return SecretValue(drawn)
 
 
-def generated(case: Context, operation: Regenerate) -> SecretValue:
+def generated(context: Context, operation: Regenerate) -> SecretValue:
     """What `Regenerate` asks for."""
     if operation.generate is Generated.PASSWORD:
-        return random_password(case, operation.password)
-    return SecretValue(base64.b64encode(bytes(case.choose(256) for _ in range(GENERATED_BYTES))).decode())
+        return random_password(context, operation.password)
+    return SecretValue(base64.b64encode(bytes(context.choose(256) for _ in range(GENERATED_BYTES))).decode())
 
 
 def _kinds(operation: RandomPassword) -> list[str]:

@@ -68,5 +68,5 @@ def perform(
         raise UnknownMessage(f"{records.store_name} does not know the operation {name}: ask for it where there is AWS")
     if operation.writes:
         values.purge(records, now if over is None else over)
-    case = Context(records, now, new_id, recovery_window, repeated, choose, now if over is None else over)
-    return cast(T, carry_out(case, operation))
+    context = Context(records, now, new_id, recovery_window, repeated, choose, now if over is None else over)
+    return cast(T, carry_out(context, operation))

@@ -1,11 +1,11 @@
-"""The labels on the versions of a secret, and which versions are kept. PURE.
+"""The stages of the versions of a secret, and which versions are kept. PURE.
 
-Rule 1: a label is on one version at a time. AWSCURRENT is on one always; whenever it moves, AWSPREVIOUS goes to the
+Rule 1: a stage is on one version at a time. AWSCURRENT is on one always; whenever it moves, AWSPREVIOUS goes to the
         version that it comes from (AWS's service model, UpdateSecretVersionStage and PutSecretValue).
-Rule 2: what has a label is kept.
-Rule 3: a new version that becomes the current one takes AWSPENDING off the version before it. That label may stay there
+Rule 2: what has a stage is kept.
+Rule 3: a new version that becomes the current one takes AWSPENDING off the version before it. That stage may stay there
         after a rotation; on a version that is not current it would mean a rotation under way, and be in the way of the
-        next one (AWS's service model, RotateSecret). Other labels stay where they are: they are the user's.
+        next one (AWS's service model, RotateSecret). Other stages stay where they are: they are the user's.
 
 What we read out of AWS's silence: moving AWSCURRENT to a version that is there already leaves AWSPENDING where it is.
 """
@@ -22,7 +22,7 @@ from secrets_actor.records import replace
 # AWS Secrets Manager keeps about 100 versions and removes unlabelled ones first (user guide, "Quotas"). It spares those
 # younger than a day; we do not, so that a store stays small however often a program sets.
 MAX_VERSIONS: Final = 100
-# User guide, "Quotas": labels across all versions of a secret.
+# User guide, "Quotas": stages across all versions of a secret.
 MAX_STAGES: Final = 20
 
 
@@ -44,7 +44,7 @@ def moved_to_new(stages: Mapping[str, str], new_stages: Iterable[str], to: str) 
 
 
 def pruned(entry: Entry) -> tuple[Entry, tuple[str, ...]]:
-    """*entry* without the oldest versions past `MAX_VERSIONS`, except those with a label; and which went."""
+    """*entry* without the oldest versions past `MAX_VERSIONS`, except those with a stage; and which went."""
     labelled = set(entry.stages.values())
     gone = tuple(one.id for one in entry.versions[:-MAX_VERSIONS] if one.id not in labelled)
     if not gone:

@@ -37,9 +37,9 @@ from secrets_actor.domain.semantics.stages import MAX_STAGES, moved_to_new, prun
 from secrets_actor.records import dataclass, replace
 
 
-def get(case: Context, operation: Get) -> Secret:
+def get(context: Context, operation: Get) -> Secret:
     """One version of a secret."""
-    entry = case.live(operation.secret_id)
+    entry = context.live(operation.secret_id)
     version_id, stage = operation.version_id, operation.stage
     if version_id is None:
         stage = stage or AWSCURRENT
@@ -47,23 +47,23 @@ def get(case: Context, operation: Get) -> Secret:
     else:
         version, sought = entry.version(version_id), f"version {version_id}"
     if version is None:
-        raise SecretNotFound(f"secret {entry.name} has no {sought} in {case.records.store_name}")
+        raise SecretNotFound(f"secret {entry.name} has no {sought} in {context.records.store_name}")
     stages = entry.stages_of(version.id)
     if stage is not None and stage not in stages:
         raise InvalidRequest(f"{sought} of secret {entry.name} does not have stage {stage}; give only one")
-    value = case.records.value(entry, version.id)
-    if entry.accessed_at is None or entry.accessed_at.date() < case.now.date():
-        case.records.accessed(entry, case.now)
+    value = context.records.value(entry, version.id)
+    if entry.accessed_at is None or entry.accessed_at.date() < context.now.date():
+        context.records.accessed(entry, context.now)
     return Secret(entry.name, entry.arn, value, version.id, stages, version.created_at)
 
 
-def get_many(case: Context, operation: GetMany) -> SecretBatch:
+def get_many(context: Context, operation: GetMany) -> SecretBatch:
     """Many secrets, each as a get of it would answer."""
     found: dict[str, Secret] = {}
     errors: dict[str, SecretsError] = {}
     for secret_id in operation.secret_ids:
         try:
-            found[secret_id] = get(case, Get(secret_id))
+            found[secret_id] = get(context, Get(secret_id))
         except StoreError as error:
             errors[secret_id] = error.clone()
     return SecretBatch(found, errors)
@@ -73,69 +73,71 @@ def get_many(case: Context, operation: GetMany) -> SecretBatch:
 OF_THE_STORE: Final = frozenset({None, "", "alias/aws/secretsmanager"})
 
 
-def set_secret(case: Context, operation: Set) -> SetReceipt:
+def set_secret(context: Context, operation: Set) -> SetReceipt:
     """Make a value the current one, of a new secret if there is none."""
-    _refuse_key(case, operation.kms_key_id)
-    secret_id, version_id = SecretId(operation.secret_id), operation.token or case.new_id
-    found = case.find(secret_id)
+    _refuse_key(context, operation.kms_key_id)
+    secret_id, version_id = SecretId(operation.secret_id), operation.token or context.new_id
+    found = context.find(secret_id)
     if found is None:
         if secret_id.is_arn or secret_id.is_managed:
-            raise case.missing(secret_id)
-        return _make(case, operation, version_id)
+            raise context.missing(secret_id)
+        return _make(context, operation, version_id)
     if operation.restore_on_set and found.deletion_date is not None:
-        entry = replace(found, deletion_date=None, changed_at=case.now)
+        entry = replace(found, deletion_date=None, changed_at=context.now)
     else:
-        entry = case.alive(found)
-    earlier = _earlier(case, found, version_id, operation.value)
+        entry = context.alive(found)
+    earlier = _earlier(context, found, version_id, operation.value)
     if earlier is None:
-        _add(case, _described(entry, operation.description), version_id, operation.value, (AWSCURRENT,))
+        _add(context, _described(entry, operation.description), version_id, operation.value, (AWSCURRENT,))
     elif entry is not found:
-        case.records.keep(entry)
+        context.records.keep(entry)
     return SetReceipt(entry.name, entry.arn, version_id, created=earlier is not None and earlier.made_secret)
 
 
-def create(case: Context, operation: Create) -> SetReceipt:
+def create(context: Context, operation: Create) -> SetReceipt:
     """Make a new secret."""
-    _refuse_key(case, operation.kms_key_id)
+    _refuse_key(context, operation.kms_key_id)
     if operation.replicas:
-        raise InvalidRequest(f"{case.records.store_name} has no other regions: create the secret without replicas")
-    version_id = operation.token or case.new_id
-    entry = case.find(operation.secret_id)
+        raise InvalidRequest(f"{context.records.store_name} has no other regions: create the secret without replicas")
+    version_id = operation.token or context.new_id
+    entry = context.find(operation.secret_id)
     if entry is None:
-        return _make(case, operation, version_id)
-    case.alive(entry)
-    if _earlier(case, entry, version_id, operation.value) is None:
-        raise SecretExists(f"there is a secret {entry.name} in {case.records.store_name}: set it, or take another name")
+        return _make(context, operation, version_id)
+    context.alive(entry)
+    if _earlier(context, entry, version_id, operation.value) is None:
+        raise SecretExists(
+            f"there is a secret {entry.name} in {context.records.store_name}: set it, or take another name"
+        )
     return SetReceipt(entry.name, entry.arn, version_id, created=True)
 
 
-def put(case: Context, operation: Put) -> VersionReceipt:
-    """Add a version: current, or with the labels asked for."""
-    entry, version_id = case.live(operation.secret_id), operation.token or case.new_id
-    if _earlier(case, entry, version_id, operation.value) is None:
+def put(context: Context, operation: Put) -> VersionReceipt:
+    """Add a version: current, or with the stages asked for."""
+    entry, version_id = context.live(operation.secret_id), operation.token or context.new_id
+    if _earlier(context, entry, version_id, operation.value) is None:
         check_stages(entry, operation.stages)
-        entry = _add(case, entry, version_id, operation.value, operation.stages or (AWSCURRENT,))
+        entry = _add(context, entry, version_id, operation.value, operation.stages or (AWSCURRENT,))
     return VersionReceipt(entry.name, entry.arn, version_id, entry.stages_of(version_id))
 
 
-def update(case: Context, operation: Update) -> UpdateReceipt:
+def update(context: Context, operation: Update) -> UpdateReceipt:
     """Change what is given."""
-    _refuse_key(case, operation.kms_key_id)
-    entry, version_id = case.live(operation.secret_id), operation.token or case.new_id
+    _refuse_key(context, operation.kms_key_id)
+    entry, version_id = context.live(operation.secret_id), operation.token or context.new_id
     described = _described(entry, operation.description)
     if operation.value is None:
-        case.records.keep(replace(described, changed_at=case.now))
+        context.records.keep(replace(described, changed_at=context.now))
         return UpdateReceipt(entry.name, entry.arn)
-    if _earlier(case, entry, version_id, operation.value) is None:
-        _add(case, described, version_id, operation.value, (AWSCURRENT,))
+    if _earlier(context, entry, version_id, operation.value) is None:
+        _add(context, described, version_id, operation.value, (AWSCURRENT,))
     return UpdateReceipt(entry.name, entry.arn, version_id)
 
 
-def regenerate(case: Context, operation: Regenerate) -> VersionReceipt:
+def regenerate(context: Context, operation: Regenerate) -> VersionReceipt:
     """Make a value here, and make it current. With a token that was used, the version is there already."""
-    entry, version_id = case.live(operation.secret_id), operation.token or case.new_id
+    entry, version_id = context.live(operation.secret_id), operation.token or context.new_id
     if entry.version(version_id) is None:
-        entry = _add(case, entry, version_id, generated(case, operation), (AWSCURRENT,))
+        entry = _add(context, entry, version_id, generated(context, operation), (AWSCURRENT,))
     return VersionReceipt(entry.name, entry.arn, version_id, entry.stages_of(version_id))
 
 
@@ -144,20 +146,20 @@ def check_stages(entry: Entry, new_stages: Iterable[str]) -> None:
     new = set(new_stages) - set(entry.stages)
     if new and len(entry.stages) + len(new) > MAX_STAGES:
         raise LimitExceeded(
-            f"secret {entry.name} would have more than {MAX_STAGES} labels on its versions: take some off first"
+            f"secret {entry.name} would have more than {MAX_STAGES} stages on its versions: take some off first"
         )
 
 
-def _make(case: Context, operation: Set | Create, version_id: str) -> SetReceipt:
+def _make(context: Context, operation: Set | Create, version_id: str) -> SetReceipt:
     name = str(operation.secret_id)
-    arn = f"{case.records.arn_prefix}{name}-{case.records.new_suffix()}"
-    entry = Entry(name, arn, case.now, case.now, operation.description or None, operation.tags)
-    _add(case, entry, version_id, operation.value, (AWSCURRENT,), made_secret=True)
+    arn = f"{context.records.arn_prefix}{name}-{context.records.new_suffix()}"
+    entry = Entry(name, arn, context.now, context.now, operation.description or None, operation.tags)
+    _add(context, entry, version_id, operation.value, (AWSCURRENT,), made_secret=True)
     return SetReceipt(name, arn, version_id, created=True)
 
 
 def _add(
-    case: Context,
+    context: Context,
     entry: Entry,
     version_id: str,
     value: SecretValue,
@@ -169,22 +171,22 @@ def _add(
     entry, dropped = pruned(
         replace(
             entry,
-            versions=(*entry.versions, Version(version_id, case.now, made_secret)),
+            versions=(*entry.versions, Version(version_id, context.now, made_secret)),
             stages=moved_to_new(entry.stages, new_stages, version_id),
-            changed_at=case.now,
+            changed_at=context.now,
         )
     )
-    case.records.keep(entry)
-    case.records.put_value(entry, version_id, value)
+    context.records.keep(entry)
+    context.records.put_value(entry, version_id, value)
     if dropped:
-        case.records.drop_values(entry, dropped)
+        context.records.drop_values(entry, dropped)
     return entry
 
 
-def _earlier(case: Context, entry: Entry, version_id: str, value: SecretValue) -> Version | None:
+def _earlier(context: Context, entry: Entry, version_id: str, value: SecretValue) -> Version | None:
     """The version that the token has made before; None if there is none. Raises `SecretExists` if by another value."""
     earlier = entry.version(version_id)
-    if earlier is not None and case.records.value(entry, version_id) != value:
+    if earlier is not None and context.records.value(entry, version_id) != value:
         raise SecretExists(
             f"token {version_id} was used before to set another value of secret {entry.name}; take a new token"
         )
@@ -195,41 +197,41 @@ def _described(entry: Entry, description: str | None) -> Entry:
     return entry if description is None else replace(entry, description=description or None)
 
 
-def _refuse_key(case: Context, kms_key_id: str | None) -> None:
+def _refuse_key(context: Context, kms_key_id: str | None) -> None:
     if kms_key_id not in OF_THE_STORE:
-        raise InvalidRequest(f"{case.records.store_name} has no KMS keys: ask without kms_key_id")
+        raise InvalidRequest(f"{context.records.store_name} has no KMS keys: ask without kms_key_id")
 
 
 # Seconds between the two looks. A clock that was wrong at the start is right long before.
 APART: Final = 3600.0
 
 
-def delete(case: Context, operation: Delete) -> DeleteReceipt:
+def delete(context: Context, operation: Delete) -> DeleteReceipt:
     """Softly or by force. One that may have taken effect (`repeated`) and finds the secret scheduled, is done."""
     secret_id = SecretId(operation.secret_id)
     if operation.force:
-        entry = case.find(secret_id)
+        entry = context.find(secret_id)
         if entry is None:
-            arn = secret_id if secret_id.is_arn else case.records.arn_prefix + secret_id
-            return DeleteReceipt(secret_id, arn, case.now)
-        case.records.remove(entry)
-        return DeleteReceipt(entry.name, entry.arn, case.now)
-    entry = case.there(secret_id)
-    if case.repeated and entry.deletion_date is not None:
+            arn = secret_id if secret_id.is_arn else context.records.arn_prefix + secret_id
+            return DeleteReceipt(secret_id, arn, context.now)
+        context.records.remove(entry)
+        return DeleteReceipt(entry.name, entry.arn, context.now)
+    entry = context.there(secret_id)
+    if context.repeated and entry.deletion_date is not None:
         return DeleteReceipt(entry.name, entry.arn, entry.deletion_date)
-    case.alive(entry)
-    window = case.recovery_window if operation.recovery_window is None else operation.recovery_window
+    context.alive(entry)
+    window = context.recovery_window if operation.recovery_window is None else operation.recovery_window
     # A wall clock that is before the last change is behind: the window would be over when somebody sets it right.
-    ends = max(case.now, entry.changed_at) + timedelta(days=window)
-    case.records.keep(replace(entry, changed_at=case.now, deletion_date=ends))
+    ends = max(context.now, entry.changed_at) + timedelta(days=window)
+    context.records.keep(replace(entry, changed_at=context.now, deletion_date=ends))
     return DeleteReceipt(entry.name, entry.arn, ends)
 
 
-def restore(case: Context, operation: Restore) -> RestoreReceipt:
+def restore(context: Context, operation: Restore) -> RestoreReceipt:
     """Call a soft delete off."""
-    entry = case.there(operation.secret_id)
+    entry = context.there(operation.secret_id)
     if entry.deletion_date is not None:
-        case.records.keep(replace(entry, changed_at=case.now, deletion_date=None))
+        context.records.keep(replace(entry, changed_at=context.now, deletion_date=None))
     return RestoreReceipt(entry.name, entry.arn)
 
 

@@ -28,15 +28,15 @@ from secrets_actor.domain.semantics.values import check_stages
 from secrets_actor.records import replace
 
 
-def list_versions(case: Context, operation: ListVersions) -> VersionPage:
+def list_versions(context: Context, operation: ListVersions) -> VersionPage:
     """One page of the versions of a secret, scheduled for deletion or not."""
-    entry = case.there(operation.secret_id)
+    entry = context.there(operation.secret_id)
     this_list = ("versions", entry.arn, operation.include_deprecated)
     left = entry.versions
     if operation.next_token is not None:
         place = page_tokens.place(this_list, operation.next_token)
         if place is None:
-            raise case.misplaced()
+            raise context.misplaced()
         left = _after(entry, *place)
     infos = [VersionInfo(one.id, entry.stages_of(one.id), one.created_at) for one in left]
     listed = [one for one in infos if one.stages or operation.include_deprecated]
@@ -58,20 +58,20 @@ def _moment(version: Version) -> str:
     return page_tokens.sortable(version.created_at)
 
 
-def move_stage(case: Context, operation: MoveStage) -> NamedReceipt:
-    """Move a label, put it on or take it off. One that may have taken effect already (`repeated`), and has, is done."""
-    entry = case.live(operation.secret_id)
+def move_stage(context: Context, operation: MoveStage) -> NamedReceipt:
+    """Move a stage, put it on or take it off. One that may have taken effect already (`repeated`), and has, is done."""
+    entry = context.live(operation.secret_id)
     receipt = NamedReceipt(entry.name, entry.arn)
-    if case.repeated and _is_done(entry, operation):
+    if context.repeated and _is_done(entry, operation):
         return receipt
-    _check_move(case, entry, operation)
+    _check_move(context, entry, operation)
     stage, to = operation.stage, operation.to
     if to is None:
-        stages = {label: at for label, at in entry.stages.items() if label != stage}
+        stages = {one: at for one, at in entry.stages.items() if one != stage}
     else:
         stages = moved(entry.stages, (stage,), to)
     if stages != entry.stages:
-        case.records.keep(replace(entry, stages=stages, changed_at=case.now))
+        context.records.keep(replace(entry, stages=stages, changed_at=context.now))
     return receipt
 
 
@@ -80,13 +80,13 @@ def _is_done(entry: Entry, operation: MoveStage) -> bool:
     return holder == operation.to if operation.to is not None else holder != operation.remove_from
 
 
-def _check_move(case: Context, entry: Entry, operation: MoveStage) -> None:
+def _check_move(context: Context, entry: Entry, operation: MoveStage) -> None:
     """Raise `SecretNotFound` for a version that is not there, `InvalidRequest` and `LimitExceeded` for a move that
     does not go."""
     stage, to, remove_from = operation.stage, operation.to, operation.remove_from
     for version_id in (to, remove_from):
         if version_id is not None and entry.version(version_id) is None:
-            raise SecretNotFound(f"secret {entry.name} has no version {version_id} in {case.records.store_name}")
+            raise SecretNotFound(f"secret {entry.name} has no version {version_id} in {context.records.store_name}")
     holder = entry.stages.get(stage)
     if remove_from is not None and remove_from != holder:
         raise InvalidRequest(f"version {remove_from} of secret {entry.name} does not have stage {stage}; see versions")
@@ -103,36 +103,36 @@ def _check_move(case: Context, entry: Entry, operation: MoveStage) -> None:
     check_stages(entry, (stage,))
 
 
-def tag(case: Context, operation: Tag) -> None:
+def tag(context: Context, operation: Tag) -> None:
     """Set tags beside those there are. Raises `InvalidRequest` when they are too many."""
-    entry = case.live(operation.secret_id)
+    entry = context.live(operation.secret_id)
     tags = {**entry.tags, **operation.tags}
     if len(tags) > MAX_TAGS:
         raise InvalidRequest(f"secret {entry.name} would have more than {MAX_TAGS} tags: take some off first")
-    _keep(case, entry, tags)
+    _keep(context, entry, tags)
 
 
-def untag(case: Context, operation: Untag) -> None:
+def untag(context: Context, operation: Untag) -> None:
     """Take tags off; those that are not there make no difference."""
-    entry = case.live(operation.secret_id)
-    _keep(case, entry, {key: value for key, value in entry.tags.items() if key not in operation.keys})
+    entry = context.live(operation.secret_id)
+    _keep(context, entry, {key: value for key, value in entry.tags.items() if key not in operation.keys})
 
 
-def _keep(case: Context, entry: Entry, tags: Mapping[str, str]) -> None:
+def _keep(context: Context, entry: Entry, tags: Mapping[str, str]) -> None:
     if tags != entry.tags:
-        case.records.keep(replace(entry, tags=tags, changed_at=case.now))
+        context.records.keep(replace(entry, tags=tags, changed_at=context.now))
 
 
-def rotate(case: Context, operation: Rotate) -> NoReturn:
+def rotate(context: Context, operation: Rotate) -> NoReturn:
     """Refused, as AWS refuses it for a secret without rotation function."""
-    entry = case.live(operation.secret_id)
+    entry = context.live(operation.secret_id)
     raise InvalidRequest(
-        f"secret {entry.name} has no rotation function, and {case.records.store_name} runs none: regenerate it instead "
-        "(rotate with generate), or set a value that you made"
+        f"secret {entry.name} has no rotation function, and {context.records.store_name} runs none: regenerate it "
+        "instead (rotate with generate), or set a value that you made"
     )
 
 
-def cancel_rotation(case: Context, operation: CancelRotation) -> NoReturn:
+def cancel_rotation(context: Context, operation: CancelRotation) -> NoReturn:
     """Refused, as AWS refuses it for a secret without rotation function."""
-    entry = case.live(operation.secret_id)
+    entry = context.live(operation.secret_id)
     raise InvalidRequest(f"secret {entry.name} has no rotation function: there is no rotation to cancel")

@@ -49,8 +49,8 @@ def examined(fresh_ministack: Ministack, monkeypatch: pytest.MonkeyPatch) -> Exa
         factory = backend.aws_backend_factory(
             endpoint_url=url or fresh_ministack.url, **{"credentials": source, **parts}
         )
-        assert factory.examine is not None
-        found = list(factory.examine(clock_now() + seconds, "doctor/"))
+        assert factory.diagnose is not None
+        found = list(factory.diagnose(clock_now() + seconds, "doctor/"))
         by_check = {finding.check: finding for finding in found}
         assert len(by_check) == len(found)
         assert not any(keys.secret_key in f"{finding}" or keys.access_key_id in f"{finding}" for finding in found)
@@ -272,7 +272,7 @@ def test_sts_that_cannot_be_reached_is_a_warning_and_the_rest_is_tried(
         credentials=source,
     )
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9")
-    assert factory.examine is not None
-    found = {finding.check: finding for finding in factory.examine(clock_now() + SECONDS, "doctor/")}
+    assert factory.diagnose is not None
+    found = {finding.check: finding for finding in factory.diagnose(clock_now() + SECONDS, "doctor/")}
     assert found["identity"].verdict is Verdict.WARNING
     assert found["GetSecretValue"].verdict is Verdict.OK

@@ -108,7 +108,7 @@ def change(position: int, to: int, entry: Entry = FULL) -> bytes:
 VERSIONED: Final = replace(SMALL, versions=FULL.versions[:1], stages={"AWSCURRENT": IDS[0]})
 TWINS: Final = replace(SMALL, versions=(Version(IDS[1], AT), Version(IDS[1][:-1] + "3", AT)))
 TWICE: Final = entry_codec.encode(TWINS)
-LABELS: Final = replace(VERSIONED, stages={"A": IDS[0], "B": IDS[0]})
+STAGED: Final = replace(VERSIONED, stages={"A": IDS[0], "B": IDS[0]})
 RECORD: Final = len(entry_codec.encode(VERSIONED)) - 2 - 25
 
 
@@ -121,7 +121,7 @@ RECORD: Final = len(entry_codec.encode(VERSIONED)) - 2 - 25
         pytest.param(change(27, 9), id="more tags than texts"),
         pytest.param(change(RECORD, 4, VERSIONED), id="a version of a kind we do not have"),
         pytest.param(change(RECORD, 1, VERSIONED), id="an id for no version"),
-        pytest.param(change(len(entry_codec.encode(VERSIONED)) - 1, 1, VERSIONED), id="a label on a version not there"),
+        pytest.param(change(len(entry_codec.encode(VERSIONED)) - 1, 1, VERSIONED), id="a stage on a version not there"),
         pytest.param(TWICE[:-25] + b"\0" + TWICE[-24:-16] + bytes(16), id="no id for a version"),
         pytest.param(change(RECORD + 9, 7, VERSIONED), id="two ids for a version"),
         pytest.param(change(25, 7, SMALL), id="a date for what is not scheduled"),
@@ -129,7 +129,7 @@ RECORD: Final = len(entry_codec.encode(VERSIONED)) - 2 - 25
             entry_codec.encode(replace(SMALL, description="?")).replace(b"\1\1", b"\1\0", 1), id="a text for none"
         ),
         pytest.param(TWICE[:-1] + b"\xb2", id="a version twice"),
-        pytest.param(entry_codec.encode(LABELS).replace(b"AB0", b"AA0"), id="a label twice"),
+        pytest.param(entry_codec.encode(STAGED).replace(b"AB0", b"AA0"), id="a stage twice"),
         pytest.param(
             entry_codec.encode(replace(SMALL, tags={"k": "", "l": ""})).replace(b"kl", b"kk"), id="a tag twice"
         ),

@@ -287,9 +287,9 @@ def test_a_loss_is_told_by_everything_and_stays_as_it_is(
             deed()
         if not isinstance(caught.value, InvalidRequest):  # there is a store already
             assert "copy" in str(caught.value), str(caught.value)
-    examine = local_backend_factory(path=filled_here, recovery_window=30).examine
-    assert examine is not None
-    findings = list(examine(end, ""))
+    diagnose = local_backend_factory(path=filled_here, recovery_window=30).diagnose
+    assert diagnose is not None
+    findings = list(diagnose(end, ""))
 
     assert Verdict.FAULT in {one.verdict for one in findings}
     assert files(filled_here) == before

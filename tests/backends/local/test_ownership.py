@@ -63,9 +63,9 @@ def ask(folder: Path, operation: Operation[Any], key: object = None) -> object:
 
 
 def findings(folder: Path) -> list[Finding]:
-    examine = local_backend_factory(path=folder, recovery_window=30).examine
-    assert examine is not None
-    return list(examine(within().deadline, ""))
+    diagnose = local_backend_factory(path=folder, recovery_window=30).diagnose
+    assert diagnose is not None
+    return list(diagnose(within().deadline, ""))
 
 
 def owners(folder: Path) -> set[int]:

@@ -215,7 +215,7 @@ def test_what_is_not_of_our_making_is_told(store: Path, statement: str, told: st
     found = verify(store, key_of(store), deadline=within().deadline)
 
     assert [str(one).partition(",")[0] for one in found.damage] == ([] if told is None else [f"there is {told}"])
-    examine = local_backend_factory(path=store, recovery_window=30).examine
-    assert examine is not None
-    verdicts = {one.check: one.verdict for one in examine(within().deadline, "")}
+    diagnose = local_backend_factory(path=store, recovery_window=30).diagnose
+    assert diagnose is not None
+    verdicts = {one.check: one.verdict for one in diagnose(within().deadline, "")}
     assert verdicts.get("schema") == (None if told is None else Verdict.FAULT)

@@ -38,9 +38,9 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any],
 
 
 def findings(settings: Settings) -> list[Finding]:
-    examine = factory_for(load(settings)).examine
-    assert examine is not None
-    return list(examine(clock_now() + 30, ""))
+    diagnose = factory_for(load(settings)).diagnose
+    assert diagnose is not None
+    return list(diagnose(clock_now() + 30, ""))
 
 
 def key_findings(settings: Settings) -> list[Finding]:
