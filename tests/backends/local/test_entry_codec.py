@@ -156,5 +156,5 @@ def test_a_day_that_is_none_is_damage(day: object) -> None:
     ],
 )
 def test_what_is_no_entry_of_ours_is_refused(entry: Entry) -> None:
-    with pytest.raises(ValueError, match=r"another store|a label on"):
+    with pytest.raises(ValueError, match=r"another store|a stage on"):
         entry_codec.encode(entry)
