@@ -1,35 +1,36 @@
-"""The settings: frozen, with their defaults and limits. Reading and checking them is settings_loader.py's.
+"""The settings: frozen, with their defaults and limits.
 
-A field's metadata holds its limits in the words of `pydantic.Field`; nothing here imports pydantic, for a program that
-starts on the defaults shall not pay for it.
+Rule 1: a field's type says all that is allowed there: the validator checks by it, and its messages are made of it.
+Rule 2: a class made in code takes whatever it is given, as any class does; `load` checks it as it checks a file.
+Rule 3: a key, and what may hold a password, is masked as soon as the class has it.
 """
 
-from __future__ import annotations
-
+# Without `from __future__ import annotations`: the validator reads the types, and would have to evaluate each text.
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
+
+from msgspec import Meta, Struct
+from msgspec.structs import force_setattr
 
 from secrets_actor.backends.aws.credentials.static import KeySource
 from secrets_actor.backends.aws.sdk_settings import NO_PROFILE, ProfileSettings
 from secrets_actor.backends.master_key_setting import KeyPlace, place_of
 from secrets_actor.domain.errors import ConfigurationError, CredentialsError
 from secrets_actor.domain.masked import MaskedText
-from secrets_actor.records import dataclass, field
 
 # The settings that may change while a system runs.
 OF_THE_STORE: Final = ("backend", "local", "aws")
-# The settings that hold a key or say where one is.
-KEYS: Final = ("access_key", "secret_key", "session_token")
-MASTER_KEY: Final = "key"
+
+Days = Annotated[int, Meta(ge=7, le=30)]
+Text = Annotated[str, Meta(min_length=1)]
 
 
-def _limits(default: Any, **limits: Any) -> Any:
-    return field(default=default, metadata=limits)
+class Section(Struct, frozen=True):
+    """A table of the configuration, with keys of its own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalSettings:
+class LocalSettings(Section, frozen=True, kw_only=True):
     """[local]: the encrypted store in a folder of its own. *recovery_window* in days, 7 to 30.
 
     *key*: where the master key comes from: `"file"`, a key file in the folder; or a table, `{"env": "NAME"}` and
@@ -40,17 +41,16 @@ class LocalSettings:
 
     path: Path = Path("~/.local/share/secrets-actor")
     make: Literal["first_write", "start", "never"] = "first_write"
-    recovery_window: int = _limits(30, ge=7, le=30)
+    recovery_window: Days = 30
     key: KeyPlace | str | Mapping[str, Any] = KeyPlace()
 
     def __post_init__(self) -> None:
-        """What is no place may be a key, and is dropped at once."""
+        """What names no place may be a key, and is dropped at once."""
         if not isinstance(self.key, KeyPlace):
-            object.__setattr__(self, "key", place_of(self.key))
+            force_setattr(self, "key", place_of(self.key))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AwsSettings:
+class AwsSettings(Section, frozen=True, kw_only=True):
     """[aws]: Secrets Manager. *timeout* in seconds for one attempt, *recovery_window* in days, 7 to 30.
 
     *region* None: AWS_REGION, AWS_DEFAULT_REGION, or the profile's. *auth_method* `default`: the three keys if one of
@@ -63,36 +63,36 @@ class AwsSettings:
     see `aws_connection.py`.
     """
 
-    region: str | None = _limits(None, min_length=1)
+    region: Text | None = None
     auth_method: Literal["default", "access_key", "iam_role"] = "default"
-    profile: str | None = _limits(None, min_length=1)
+    profile: Text | None = None
     access_key: KeySource | None = None
     secret_key: KeySource | None = None
     session_token: KeySource | None = None
     role_arn: str | None = None
     external_id: str | None = None
     role_session_name: str | None = None
-    session_duration: int | None = _limits(None, ge=900, le=43_200)
+    session_duration: Annotated[int, Meta(ge=900, le=43_200)] | None = None
     role_tags: Mapping[str, str] | None = None
-    timeout: float = _limits(5.0, gt=0, le=300)
-    recovery_window: int = _limits(30, ge=7, le=30)
+    timeout: Annotated[float, Meta(gt=0, le=300)] = 5.0
+    recovery_window: Days = 30
     endpoint_url: str | None = None
     use_fips: bool | None = None
     use_dualstack: bool | None = None
     ca_bundle: Path | None = None
     # It may hold a password.
-    proxy_url: MaskedText | str | None = field(default=None, repr=False)
+    proxy_url: MaskedText | str | None = None
     retry_mode: Literal["standard", "adaptive"] | None = None
-    max_attempts: int | None = _limits(None, ge=1, le=100)
+    max_attempts: Annotated[int, Meta(ge=1, le=100)] | None = None
 
     def __post_init__(self) -> None:
         """A key given as text is masked at once, and so is a URL that may hold a password."""
         if isinstance(self.proxy_url, str):
-            object.__setattr__(self, "proxy_url", MaskedText(self.proxy_url))
-        for name in KEYS:
+            force_setattr(self, "proxy_url", MaskedText(self.proxy_url))
+        for name in ("access_key", "secret_key", "session_token"):
             given = getattr(self, name)
             if isinstance(given, str):
-                object.__setattr__(self, name, KeySource("text", given))
+                force_setattr(self, name, KeySource("text", given))
 
 
 def proxy_url_of(aws: AwsSettings) -> str | None:
@@ -100,8 +100,7 @@ def proxy_url_of(aws: AwsSettings) -> str | None:
     return None if aws.proxy_url is None else MaskedText(aws.proxy_url).reveal()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogSettings:
+class LogSettings(Section, frozen=True, kw_only=True):
     """[log]: *output* `logging` hands records to the standard library's logger `secrets_actor`, `stderr` writes them
     there, anything else is a file's path. *audit_hits*: a record for each cached get, one `summary` for all of the
     same version and caller in *audit_summary_seconds*, or none. *audit_buffer*: how many cached gets, and how many
@@ -109,15 +108,14 @@ class LogSettings:
     most (`block`), or goes unrecorded and is counted (`drop`)."""
 
     format: Literal["json", "console"] = "json"
-    output: str = _limits("logging", min_length=1)
+    output: Text = "logging"
     audit_hits: Literal["each", "summary", "off"] = "each"
-    audit_summary_seconds: float = _limits(60.0, ge=1, le=86_400)
-    audit_buffer: int = _limits(100_000, ge=1, le=10_000_000)
+    audit_summary_seconds: Annotated[float, Meta(ge=1, le=86_400)] = 60.0
+    audit_buffer: Annotated[int, Meta(ge=1, le=10_000_000)] = 100_000
     audit_full: Literal["block", "drop"] = "drop"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrefetchSettings:
+class PrefetchSettings(Section, frozen=True, kw_only=True):
     """[prefetch]: what the cache is filled with, in the background, when the system starts: secrets by their *names*,
     those whose names begin with one of *prefixes*, those that have one of *tags*, each a key or `key=value`. In the
     environment a list's members are parted by commas."""
@@ -127,8 +125,7 @@ class PrefetchSettings:
     tags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Section, frozen=True, kw_only=True):
     """All of it. *ttl_seconds*: how long the cache answers (0: never), less a random share of *ttl_jitter* (0 to 0.5);
     in its last *refresh_ahead* share a hit is served and the secret fetched anew in the background;
     *max_stale_seconds*: how old a value may be that is served, marked stale, when the store cannot answer (0: none is);
@@ -143,18 +140,18 @@ class Settings:
     backend: Literal["local_encrypted", "aws_secrets_manager"] = "local_encrypted"
     # Precedent for 300 s: the AWS Secrets Manager Agent. The AWS caching client's 3600 s would serve a rotated password
     # for an hour.
-    ttl_seconds: float = _limits(300.0, ge=0, le=86_400)
-    ttl_jitter: float = _limits(0.1, ge=0, le=0.5)
-    refresh_ahead: float = _limits(0.2, ge=0, le=0.9)
-    max_stale_seconds: float = _limits(3600.0, ge=0, le=86_400)
-    missing_ttl_seconds: float = _limits(5.0, ge=0, le=300)
-    cache_entries: int = _limits(1024, ge=1, le=1_000_000)
-    cache_bytes: int = _limits(64 * 2**20, ge=65_536 * 2, le=2**36)
-    call_timeout_seconds: float = _limits(10.0, gt=0, le=3600)
-    max_workers: int = _limits(16, ge=1, le=256)
-    worker_idle_seconds: float = _limits(60.0, gt=0, le=86_400)
-    breaker_failures: int = _limits(1, ge=0, le=100)
-    max_pending: int = _limits(10_000, ge=1, le=1_000_000)
+    ttl_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 300.0
+    ttl_jitter: Annotated[float, Meta(ge=0, le=0.5)] = 0.1
+    refresh_ahead: Annotated[float, Meta(ge=0, le=0.9)] = 0.2
+    max_stale_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 3600.0
+    missing_ttl_seconds: Annotated[float, Meta(ge=0, le=300)] = 5.0
+    cache_entries: Annotated[int, Meta(ge=1, le=1_000_000)] = 1024
+    cache_bytes: Annotated[int, Meta(ge=65_536 * 2, le=2**36)] = 64 * 2**20
+    call_timeout_seconds: Annotated[float, Meta(gt=0, le=3600)] = 10.0
+    max_workers: Annotated[int, Meta(ge=1, le=256)] = 16
+    worker_idle_seconds: Annotated[float, Meta(gt=0, le=86_400)] = 60.0
+    breaker_failures: Annotated[int, Meta(ge=0, le=100)] = 1
+    max_pending: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
     after_fork: Literal["restart", "refuse"] = "restart"
     local: LocalSettings = LocalSettings()
     aws: AwsSettings = AwsSettings()

@@ -1,92 +1,27 @@
-"""The settings that hold a key, or say where one is: looked at before all others, and by nobody else.
-
-THE pydantic door: a TOML file and the environment become Settings, all mistakes told at once.
+"""A TOML file and the environment become Settings; all mistakes are told at once.
 
 Rule 1: the file's keys are those of the Settings; SECRETS_ACTOR_TTL_SECONDS stands over `ttl_seconds`, and
         SECRETS_ACTOR_AWS__REGION over `region` in `[aws]`.
 Rule 2: an unknown key is a mistake, in the file and in the environment, where what Kubernetes and Docker set of
         themselves passes.
 Rule 3: a mistake names its key and what is allowed, and never what was given: that may be a key put in the wrong place.
-Rule 4: pydantic is imported only when there is something that is not right at a glance (plain_settings.py).
-Rule 5: mistakes are returned up to `load`, whose frame holds no key, and raised there: a traceback may show locals.
+Rule 4: mistakes are returned up to `load`, whose frame holds no key, and raised there: a traceback may show locals.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import typing
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
-from secrets_actor.backends.aws.credentials.static import KeySource
-from secrets_actor.backends.master_key_setting import KeyPlace, place_of
-from secrets_actor.backends.setting_masking import shown_variable, shown_word
+from secrets_actor.backends.master_key_setting import place_of
 from secrets_actor.domain.errors import ConfigurationError, InvalidInput, InvalidParameter
-from secrets_actor.domain.masked import MaskedText
-from secrets_actor.json_text import read_json
 from secrets_actor.paths import NoPlace, expanded
-from secrets_actor.records import fields, is_dataclass
 from secrets_actor.runtime.aws_connection import aws_connection_for
-from secrets_actor.runtime.plain_settings import plain
-from secrets_actor.runtime.settings import (
-    KEYS,
-    MASTER_KEY,
-    AwsSettings,
-    PrefetchSettings,
-    Settings,
-    profile_of,
-    region_of,
-)
+from secrets_actor.runtime.settings import AwsSettings, PrefetchSettings, Section, Settings, profile_of, region_of
+from secrets_actor.runtime.settings_validator import sections_of, validated
 from secrets_actor.small_files import Problem, read_text
-
-if TYPE_CHECKING:
-    from pydantic import BaseModel
-
-
-Keys = dict[str, KeySource | KeyPlace]
-
-APART: Final = (*KEYS, MASTER_KEY)
-_ALLOWED_KEY: Final = 'text, { env = "NAME" } or { file = "PATH" }'
-
-
-def take_keys(raw: Mapping[str, Any], environ: Mapping[str, str], mistakes: list[str]) -> Keys:
-    """The keys of *raw*, whose sections are without them afterwards; what is wrong with one goes to *mistakes*."""
-    keys: Keys = {}
-    aws, local = raw.get("aws"), raw.get("local")
-    for name in KEYS:
-        if isinstance(aws, dict) and name in aws:
-            key = _key_source(aws.pop(name), environ)
-            if isinstance(key, str):
-                mistakes.append(f"aws.{name}: {key}")
-            else:
-                keys[name] = key
-    if isinstance(local, dict) and MASTER_KEY in local:
-        place = keys[MASTER_KEY] = place_of(local.pop(MASTER_KEY))
-        mistakes += [f"local.{MASTER_KEY}{mistake}" for mistake in (*place.mistakes, *_not_set(place, environ))]
-    return keys
-
-
-def _not_set(place: KeyPlace, environ: Mapping[str, str]) -> tuple[str, ...]:
-    if place.kind not in ("env", "passphrase_env") or environ.get(place.reveal()):
-        return ()
-    inner = ".passphrase" if place.kind == "passphrase_env" else ""
-    return (f"{inner}: the environment variable {shown_variable(place.reveal())} is not set",)
-
-
-def _key_source(given: Any, environ: Mapping[str, str]) -> KeySource | str:
-    """The key source, or what is wrong with it."""
-    match given:
-        case str() if given.strip():
-            return KeySource("text", given)
-        case {"env": str(name), **rest} if not rest and name:
-            found = KeySource("env", name)
-            return found if environ.get(name) else f"the {found.description} is not set"
-        case {"file": str(name), **rest} if not rest and name:
-            return KeySource("file", name)
-    return f"allowed: {_ALLOWED_KEY}"
-
 
 # The settings, or what is wrong.
 Loaded = tuple[Settings | None, list[str]]
@@ -117,7 +52,7 @@ def load(source: str | os.PathLike[str] | Settings | None = None, environ: Mappi
     Raises `ConfigurationError` with every mistake.
     """
     settings, mistakes = _loaded(source, os.environ if environ is None else environ)
-    del environ  # rule 5
+    del environ  # rule 4
     if settings is None:
         raise ConfigurationError(tuple(mistakes))
     return settings
@@ -144,21 +79,10 @@ def _with_variable(mistake: str, environ: Mapping[str, str]) -> str:
     return mistake if variable is None else f"{mistake} (from {variable})"
 
 
-def _as_raw(section: Any) -> dict[str, Any]:
-    raw: dict[str, Any] = {}
-    for field in fields(section):
-        value = getattr(section, field.name)
-        if isinstance(value, KeySource):
-            raw[field.name] = value.reveal() if value.kind == "text" else {value.kind: value.reveal()}
-        elif isinstance(value, MaskedText):
-            raw[field.name] = value.reveal()
-        elif isinstance(value, KeyPlace):
-            raw[field.name] = value
-        elif is_dataclass(value):
-            raw[field.name] = _as_raw(value)
-        elif value is not None:
-            raw[field.name] = value
-    return raw
+def _as_raw(section: Section) -> dict[str, Any]:
+    """A section made in code as a table."""
+    values = {name: getattr(section, name) for name in section.__struct_fields__}
+    return {name: _as_raw(value) if isinstance(value, Section) else value for name, value in values.items()}
 
 
 def _read(source: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> dict[str, Any] | str:
@@ -208,39 +132,24 @@ def _is_link(name: str, value: str) -> bool:
     return bool(_LINK.fullmatch(name) or _LINK_BY_VALUE.fullmatch(f"{name}={value}"))
 
 
-def _keys_of(sections: list[str]) -> frozenset[str]:
-    found: Any = Settings()
-    for section in sections:
-        found = getattr(found, section, None)
-    return frozenset(f.name for f in fields(found)) if is_dataclass(found) else frozenset()
+def _keys_of(names: list[str]) -> tuple[str, ...]:
+    """The keys of the section below *names*; none if there is no such section."""
+    found: type[Section] | None = Settings
+    for name in names:
+        found = None if found is None else sections_of(found).get(name)
+    return () if found is None else found.__struct_fields__
 
 
 def _build(raw: dict[str, Any], mistakes: list[str], environ: Mapping[str, str]) -> Loaded:
     if not raw and not mistakes:
         mistakes = list(_unusable_places(Settings()))
         return (None if mistakes else Settings()), mistakes
-    raw = dict(raw)
-    for section in ("aws", "local"):
-        if isinstance(raw.get(section), dict):
-            raw[section] = dict(raw[section])
-    keys = take_keys(raw, environ, mistakes)
-    settings = plain(Settings, raw, keys) or _checked(raw, keys, mistakes)
+    settings, told = validated(Settings, raw, environ)
+    mistakes += told
     if settings is not None:
         mistakes += _unusable(settings, environ)
     mistakes += _without_region(raw, environ)
     return (None if mistakes else settings), mistakes
-
-
-def _checked(raw: dict[str, Any], keys: Keys, mistakes: list[str]) -> Settings | None:
-    """By pydantic, which tells what is wrong, and makes of numbers in texts what they are meant to be."""
-    from pydantic import ValidationError  # rule 4
-
-    try:
-        checked: Settings = _from_model(_model(Settings)(**raw), Settings, keys)
-        return checked
-    except ValidationError as error:
-        mistakes += [_told(problem) for problem in error.errors(include_input=False, include_url=False)]
-    return None
 
 
 def _without_region(raw: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -249,7 +158,7 @@ def _without_region(raw: Mapping[str, Any], environ: Mapping[str, str]) -> tuple
         return ()
     aws = raw.get("aws")
     aws = aws if isinstance(aws, dict) else {}
-    if "region" in aws:  # good or not: the model has looked at it
+    if aws.get("region") is not None:  # good or not: the validator has looked at it
         return ()
     profile, method = aws.get("profile"), aws.get("auth_method")
     source = AwsSettings(
@@ -319,76 +228,3 @@ def _unusable_prefetch(section: PrefetchSettings) -> Iterator[str]:
         except InvalidInput as error:
             allowed = error.allowed if isinstance(error, InvalidParameter) else str(error)
             yield f"prefetch.{name}: {allowed}"
-
-
-def _model(section: type) -> type[BaseModel]:
-    """A pydantic model with the fields, types and limits of a settings class; the keys are handled apart."""
-    from pydantic import BeforeValidator, ConfigDict, Field, create_model  # rule 4
-
-    hints = typing.get_type_hints(section)
-    found: dict[str, Any] = {}
-    for field in fields(section):
-        if field.name in APART:
-            continue
-        hint = hints[field.name]
-        hint = str | None if MaskedText in typing.get_args(hint) else hint  # the section masks it
-        if is_dataclass(hint):
-            found[field.name] = (_model(typing.cast("type", hint)), Field(default_factory=dict, validate_default=True))
-        else:
-            limits: dict[str, Any] = {**field.metadata, **({"allow_inf_nan": False} if hint is float else {})}
-            given = Annotated[hint, BeforeValidator(_BEFORE[hint])] if hint in _BEFORE else hint
-            found[field.name] = (given, Field(default=field.default, **limits))
-    return create_model(section.__name__, __config__=ConfigDict(extra="forbid", hide_input_in_errors=True), **found)
-
-
-def _no_bool(given: Any) -> Any:
-    from pydantic_core import PydanticCustomError  # rule 4
-
-    if isinstance(given, bool):
-        raise PydanticCustomError("no_bool", "Input should be a number")
-    return given
-
-
-def _from_json(given: Any) -> Any:
-    from pydantic_core import PydanticCustomError  # rule 4
-
-    if not isinstance(given, str):
-        return given
-    with contextlib.suppress(ValueError):
-        if isinstance(found := read_json(given), dict):
-            return found
-    raise PydanticCustomError("no_table", "Input should be a table; in the environment, a JSON object")
-
-
-def _from_list(given: Any) -> Any:
-    return [one.strip() for one in given.split(",") if one.strip()] if isinstance(given, str) else given
-
-
-# What looks at a setting of a type before pydantic does.
-_BEFORE: Final[Mapping[Any, Callable[[Any], Any]]] = {
-    int: _no_bool,
-    float: _no_bool,
-    Mapping[str, str] | None: _from_json,
-    tuple[str, ...]: _from_list,
-}
-
-
-def _from_model(model: BaseModel, section: type, keys: Keys) -> Any:
-    values: dict[str, Any] = {}
-    for field in fields(section):
-        if field.name in APART:
-            values[field.name] = keys.get(field.name, field.default)
-        else:
-            value = getattr(model, field.name)
-            inner = type(field.default)
-            values[field.name] = _from_model(value, inner, keys) if is_dataclass(inner) else value
-    return section(**values)
-
-
-def _told(problem: Any) -> str:
-    key = ".".join(shown_word(str(part)) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        return f"{key}: unknown key"
-    if problem["type"] == "model_type":
-        return f"{key}: a table, with keys of its own"
-    return f"{key}: {problem['msg'][0].lower()}{problem['msg'][1:]}"

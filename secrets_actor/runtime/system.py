@@ -58,7 +58,7 @@ from secrets_actor.otp import (
     snapshot,
     spawn,
 )
-from secrets_actor.records import dataclass, fields, replace
+from secrets_actor.records import dataclass, replace
 from secrets_actor.runtime import tree
 from secrets_actor.runtime.settings import OF_THE_STORE, Settings
 from secrets_actor.runtime.settings_loader import load
@@ -212,7 +212,7 @@ class System:
         Raises `ConfigurationError`, and `ServerDown` if the secrets actor is just being restarted: nothing has changed.
         """
         settings = load(source)
-        fixed = (name for name in (field.name for field in fields(Settings)) if name not in OF_THE_STORE)
+        fixed = (name for name in Settings.__struct_fields__ if name not in OF_THE_STORE)
         differing = [name for name in fixed if getattr(settings, name) != getattr(self.settings, name)]
         if differing:
             remedy = "not while the system runs: stop it, and start one with the new settings"

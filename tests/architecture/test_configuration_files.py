@@ -10,7 +10,8 @@ from typing import Any, get_args
 import pytest
 
 from secrets_actor import AwsSettings, Settings, start
-from secrets_actor.backends.master_key_setting import KeyPlace, KeyPlaceKind
+from secrets_actor.backends.master_key_setting import KeyPlaceKind
+from secrets_actor.runtime.settings import Section
 from secrets_actor.runtime.settings_loader import load
 from tests.architecture.house import ROOT
 from tests.servers.behaviours import Forward
@@ -34,12 +35,11 @@ def test_the_annotated_file_leaves_no_setting_out() -> None:
     } == expected
 
 
-def _names(section: Any, prefix: str = "") -> set[str]:
+def _names(section: Section, prefix: str = "") -> set[str]:
     found = set()
-    for name in section.__dataclass_fields__:
+    for name in section.__struct_fields__:
         value = getattr(section, name)
-        is_section = hasattr(value, "__dataclass_fields__") and not isinstance(value, KeyPlace)
-        found |= _names(value, f"{name}.") if is_section else {prefix + name}
+        found |= _names(value, f"{name}.") if isinstance(value, Section) else {prefix + name}
     return found
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from secrets_actor import DeadlineExceeded, InvalidParameter, LogSettings, SecretsError, ServerDown, System
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.otp import SHUTDOWN
-from secrets_actor.records import replace
 from tests.actor.rig import Shelf, audit_log, eventually, failure, in_background, kill, process, running, settings
 
 VALUE = "hunter2-must-not-show"

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from secrets_actor.backends.local.master_key import MasterKeySource
 from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.otp import Observer
 from secrets_actor.paths import expanded
-from secrets_actor.records import replace
 from secrets_actor.runtime.settings import PrefetchSettings, Settings, profile_of, region_of
 from secrets_actor.runtime.system import System
 from secrets_actor.runtime.wiring import factory_for

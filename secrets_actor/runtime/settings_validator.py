@@ -1,0 +1,210 @@
+"""A table of a configuration becomes a section of the settings, or every mistake in it is told. PURE.
+
+Rule 1: msgspec says whether a value fits its field, and makes it of the field's type: one conversion for each field,
+        for it stops at the first mistake that it finds.
+Rule 2: a mistake is the key and what is allowed there, which is read off the field's type. It never holds what was
+        given: that may be a key put in the wrong place. So msgspec's own messages are not passed on.
+Rule 3: a text may stand for a number, for true or false, for a list and for a table, because the environment holds
+        nothing but texts.
+Rule 4: a field that holds a key, or says where one is, is known by its type, in the section that declares it.
+Rule 5: nothing is raised. A frame of this file holds what was given, and the traceback of an error shows frames.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePath
+from types import NoneType
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
+
+import msgspec
+
+from secrets_actor.backends.aws.credentials.static import KeySource
+from secrets_actor.backends.master_key_setting import KeyPlace, place_of
+from secrets_actor.backends.setting_masking import shown_variable, shown_word
+from secrets_actor.domain.masked import MaskedText
+from secrets_actor.json_text import read_json
+from secrets_actor.runtime.settings import Section
+
+S = TypeVar("S", bound=Section)
+
+_UNFIT: Final[Any] = object()
+# The words for a switch that shells, YAML and INI files are full of; msgspec takes true, false, 1 and 0 only.
+_SWITCHES: Final = {
+    **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "off", "0"), False),
+}
+_ALLOWED_KEY: Final = 'text, { env = "NAME" } or { file = "PATH" }'
+
+
+def validated(
+    section: type[S], table: Mapping[str, Any], environ: Mapping[str, str], where: str = ""
+) -> tuple[S | None, list[str]]:
+    """The *section* that *table* describes, and no mistakes; or None and all mistakes, each as `KEY: what is allowed`.
+
+    What *table* leaves out has its default. *environ*: the variables that a key may be in. *where*: what stands before
+    the keys in a mistake, such as `aws.`.
+    """
+    declared = {field.name: field.type for field in msgspec.structs.fields(section)}
+    found: dict[str, Any] = {}
+    mistakes: list[str] = []
+    for name, given in table.items():
+        key = where + shown_word(str(name))
+        if name not in declared:
+            mistakes.append(f"{key}: unknown key")
+            continue
+        found[name], told = _field(declared[name], given, environ, key)
+        mistakes += told
+    return (None if mistakes else section(**found)), mistakes
+
+
+def sections_of(section: type[Section]) -> dict[str, type[Section]]:
+    """The fields of *section* that are sections themselves."""
+    return {field.name: field.type for field in msgspec.structs.fields(section) if _is_section(field.type)}
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Section)
+
+
+def _field(declared: Any, given: Any, environ: Mapping[str, str], key: str) -> tuple[Any, list[str]]:
+    """The value of one field, and what is wrong with it."""
+    if _is_section(declared):
+        if isinstance(given, Mapping):
+            return validated(declared, given, environ, f"{key}.")
+        return None, [f"{key}: a table, with keys of its own"]
+    kinds = _kinds(declared)
+    if given is None and NoneType in get_args(declared):
+        return None, []
+    if KeyPlace in kinds:
+        place = place_of(given)
+        return place, [f"{key}{mistake}" for mistake in (*place.mistakes, *_not_set(place, environ))]
+    if KeySource in kinds:
+        source = _key_source(given, environ)
+        return source, [f"{key}: {source}"] if isinstance(source, str) else []
+    if MaskedText in kinds and isinstance(given, MaskedText):
+        given = given.reveal()
+    kind = kinds[-1]
+    value = _converted(kind, given)
+    return value, [f"{key}: {_allowed(kind)}"] if value is _UNFIT else []
+
+
+def _kinds(declared: Any) -> tuple[Any, ...]:
+    """The types of a field, without None. One that its section masks has MaskedText first."""
+    is_one = not get_args(declared) or get_origin(declared) in (Annotated, Literal, tuple, Mapping)
+    kinds = (declared,) if is_one else get_args(declared)
+    return tuple(kind for kind in kinds if kind is not NoneType)
+
+
+# --- keys -------------------------------------------------------------------------------------------------------------
+
+
+def _not_set(place: KeyPlace, environ: Mapping[str, str]) -> tuple[str, ...]:
+    if place.kind not in ("env", "passphrase_env") or environ.get(place.reveal()):
+        return ()
+    inner = ".passphrase" if place.kind == "passphrase_env" else ""
+    return (f"{inner}: the environment variable {shown_variable(place.reveal())} is not set",)
+
+
+def _key_source(given: Any, environ: Mapping[str, str]) -> KeySource | str:
+    """The key source, or what is wrong with it."""
+    if isinstance(given, KeySource):
+        given = given.reveal() if given.kind == "text" else {given.kind: given.reveal()}
+    match given:
+        case str() if given.strip():
+            return KeySource("text", given)
+        case {"env": str(name), **rest} if not rest and name:
+            found = KeySource("env", name)
+            return found if environ.get(name) else f"the {found.description} is not set"
+        case {"file": str(name), **rest} if not rest and name:
+            return KeySource("file", name)
+    return f"allowed: {_ALLOWED_KEY}"
+
+
+# --- all other values -------------------------------------------------------------------------------------------------
+
+
+def _converted(kind: Any, given: Any) -> Any:
+    """*given* as a value of *kind*, or `_UNFIT`."""
+    if isinstance(given, str):
+        given = _from_text(kind, given)
+    if kind is not Path and not all(map(_is_unicode, _texts(given))):
+        return _UNFIT
+    try:
+        # Not strict: "60" is a number, and 2.0 is a whole one.
+        return msgspec.convert(given, kind, strict=False, dec_hook=_path)
+    except msgspec.ValidationError:
+        return _UNFIT
+
+
+def _from_text(kind: Any, text: str) -> Any:
+    """What *text* says to a field of *kind*, as far as msgspec does not know it."""
+    if kind is bool:
+        return _SWITCHES.get(text.strip().lower(), _UNFIT)
+    if _base(kind) in (int, float):
+        return text.strip()
+    if get_origin(kind) is tuple:
+        return [one.strip() for one in text.split(",") if one.strip()]
+    if get_origin(kind) is Mapping:
+        try:
+            return read_json(text)
+        except ValueError:
+            return _UNFIT
+    return text
+
+
+def _base(kind: Any) -> Any:
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
+
+
+def _texts(given: Any) -> Iterator[str]:
+    """The texts in a value of any type that a field may have."""
+    inner = (*given, *given.values()) if isinstance(given, Mapping) else given
+    members = inner if isinstance(inner, (tuple, list, set, frozenset)) else (inner,)
+    return (one for one in members if isinstance(one, str))
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether *text* can be written as UTF-8. Python reads a variable that is not UTF-8 as a text that cannot; the name
+    of a file may be such a text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _path(kind: type, given: Any) -> Any:
+    """msgspec asks for a value of the one type that it does not know: Path. A TypeError tells it that there is none."""
+    if not isinstance(given, (str, PurePath)):
+        raise TypeError
+    return kind(given)
+
+
+# --- what is allowed --------------------------------------------------------------------------------------------------
+
+
+def _allowed(kind: Any) -> str:
+    """What a field of *kind* takes, in words."""
+    if get_origin(kind) is Literal:
+        *others, last = [f'"{one}"' for one in get_args(kind)]
+        return f"{', '.join(others)} or {last}"
+    if get_origin(kind) is Annotated:
+        base, limits = get_args(kind)
+        return "a text that is not empty" if base is str else f"{_WORDS[base]} {_range(limits)}"
+    return _WORDS[get_origin(kind) or kind]
+
+
+_WORDS: Final[Mapping[Any, str]] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a text",
+    Path: "a path, as text",
+    tuple: "a list of texts; in the environment, one text with commas between them",
+    Mapping: "a table of texts; in the environment, a JSON object",
+}
+
+
+def _range(limits: msgspec.Meta) -> str:
+    if limits.gt is not None:
+        return f"greater than {limits.gt}, and {limits.le} at most"
+    return f"from {limits.ge} to {limits.le}"
