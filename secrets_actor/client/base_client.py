@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import uuid
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Generic, TypeVar
 from weakref import ref
@@ -39,6 +38,7 @@ from secrets_actor.domain.secret import Secret, Source, block_of
 from secrets_actor.domain.tracing import Caller, CallTrace, Tracer
 from secrets_actor.otp import CallingSelf, CallTimeout, Clock, From, Name, NoProcess, Pid, holds_up
 from secrets_actor.records import dataclass, field
+from secrets_actor.uuids import new_uuid
 
 
 def begin_trace(tracer: Tracer, operation: Operation[Any], label: str | None, now: float) -> CallTrace:
@@ -199,7 +199,7 @@ class BaseClient(Subscribing):
         """The question, of which nobody knows yet."""
         arrived = self._now()
         deadline = arrived + (self._parts.call_timeout if timeout is None else _checked(timeout))
-        return Asked(with_token(operation, _new_token), arrived, deadline, From(deadline), next(_order))
+        return Asked(with_token(operation, new_uuid), arrived, deadline, From(deadline), next(_order))
 
     def _send(self, asked: Asked[T]) -> None:
         operation, caller = asked.operation, asked.caller
@@ -326,7 +326,3 @@ def _checked_label(label: object) -> str:
     text = plain(label) if isinstance(label, str) else None
     check_text("label", text, MAX_LABEL_LENGTH, 1)
     return text or ""
-
-
-def _new_token() -> str:
-    return str(uuid.uuid4())

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import secrets
 import threading
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from secrets_actor.otp import Clock, SystemClock
 from secrets_actor.records import dataclass
 from secrets_actor.testing.gate import Gate, When
 from secrets_actor.testing.memory_records import KINDS, MemoryRecords
+from secrets_actor.uuids import new_uuid
 
 T = TypeVar("T")
 
@@ -84,7 +84,7 @@ class FakeStore:
     def put(self, name: str, value: str | bytes | SecretValue) -> None:
         """Set a secret past the system: not counted, not held, never failing for a switch. Raises as a set does."""
         with self._changed:
-            self._records.perform(Set(name, SecretValue(value)), self._wall_clock(), str(uuid.uuid4()))
+            self._records.perform(Set(name, SecretValue(value)), self._wall_clock(), new_uuid())
 
     def version_ids(self, name: str) -> tuple[str, ...]:
         """The ids of all versions kept of a secret, the oldest first; none when there is no such secret."""
@@ -152,7 +152,7 @@ class FakeStore:
     # --- connections ----------------------------------------------------------------------------------------------
 
     def _perform(self, connection: _Connection, operation: Operation[T], context: CallContext) -> Answer[T]:
-        deadline, new_id = context.deadline, str(uuid.uuid4())
+        deadline, new_id = context.deadline, new_uuid()
         with self._changed:
             self._exchanges += 1
             self._calls[operation.kind] += 1

@@ -11,7 +11,7 @@ PACKAGE: Final = ROOT / "secrets_actor"
 # What a pure module must not call, beside what pyproject's contract forbids it to import.
 IMPURE_CALLS: Final = (
     *("datetime.now", "datetime.utcnow", "datetime.today", "date.today"),
-    *("uuid1", "uuid4", "uuid.uuid1", "uuid.uuid4", "open", "print", "input", "Path.home", "Path.cwd"),
+    *("uuid1", "uuid4", "uuid.uuid1", "uuid.uuid4", "new_uuid", "open", "print", "input", "Path.home", "Path.cwd"),
 )
 
 

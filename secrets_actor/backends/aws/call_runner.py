@@ -11,7 +11,6 @@ Rule 6: when AWS refuses the time of a signature the clock is corrected for all 
         at once, beside the attempts that it has.
 """
 
-import os
 import random
 import threading
 from collections.abc import Callable, Mapping
@@ -42,6 +41,7 @@ from secrets_actor.domain.errors import (
 from secrets_actor.domain.ports import Answer
 from secrets_actor.domain.tracing import Attempt
 from secrets_actor.records import dataclass, field
+from secrets_actor.uuids import new_uuid
 
 if TYPE_CHECKING:
     from secrets_actor.backends.http.transport import HttpAnswer, Transport
@@ -90,7 +90,7 @@ class CallRunner:
 
     def run(self, call: protocol.Call, read: Read[R]) -> Answer[R]:
         """*call*'s answer, read by *read*; tried again as `retry.py` has it. Raises only `SecretsError`s."""
-        pace, invocation, attempt = self._line.pace, _new_invocation(), 1
+        pace, invocation, attempt = self._line.pace, new_uuid().encode(), 1
         paid: FailureKind | None = None
         ttl: str | None = None
         clock_tried = False
@@ -221,12 +221,6 @@ class _Failed:
     @property
     def server_time(self) -> datetime | None:
         return http_date(self.headers.get("date"))
-
-
-def _new_invocation() -> bytes:
-    """A random UUID (version 4), in a third of the time that uuid.uuid4 and its text take."""
-    text = os.urandom(16).hex()
-    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-8{text[17:20]}-{text[20:]}".encode()
 
 
 # After these, AWS may have done what it was asked for.

@@ -9,7 +9,6 @@ Rule 4: the verdict on reading is the one that a get will give. A role that only
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -32,6 +31,7 @@ from secrets_actor.domain.errors import (
 )
 from secrets_actor.domain.ports import CredentialSource
 from secrets_actor.records import dataclass
+from secrets_actor.uuids import new_uuid
 
 # Below this a clock is right enough; a Date header has whole seconds, and is as old as the answer's way.
 NOTICEABLE: Final = timedelta(seconds=30)
@@ -158,7 +158,7 @@ def probes(name: str, region: str) -> Iterator[Call]:
     """One harmless call an IAM action: on the secret *name*, which is not there. All is in them that AWS asks for, lest
     it speaks of what is missing before it looks at permissions."""
     secret: dict[str, Any] = {"SecretId": name}
-    token = str(uuid.uuid4())
+    token = new_uuid()
     policy = json.dumps({"Version": "2012-10-17", "Statement": [_DENY]})
     pair = next(pair for begin, pair in _REGIONS if region.startswith(begin))
     elsewhere = next(one for one in pair if one != region)
@@ -192,7 +192,7 @@ def probes(name: str, region: str) -> Iterator[Call]:
 
 def _permissions(line: Connection, credentials: Credentials, prefix: str, deadline: float) -> Iterator[Finding]:
     yield Finding("permissions", Verdict.OK, f"tried on a name that begins with {prefix} and that no secret has")
-    name = f"{prefix}{uuid.uuid4()}"
+    name = f"{prefix}{new_uuid()}"
     denied: set[str] = set()
     untold: dict[str, str] = {}
     for call in probes(name, line.endpoint.region):

@@ -12,7 +12,6 @@ import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
-from uuid import uuid4
 
 from secrets_actor.backends.aws import answers, requests
 from secrets_actor.backends.aws.call_runner import OperationRunner, Read
@@ -48,6 +47,7 @@ from secrets_actor.domain.results import (
     VersionReceipt,
 )
 from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, SecretValue
+from secrets_actor.uuids import new_uuid
 
 T = TypeVar("T")
 
@@ -57,7 +57,7 @@ T = TypeVar("T")
 
 def rotate(exchange: OperationRunner, operation: Rotate) -> Answer[object]:
     """RotateSecret."""
-    return exchange.run(requests.rotate_call(operation, operation.token or new_token()), answers.rotation_receipt)
+    return exchange.run(requests.rotate_call(operation, operation.token or new_uuid()), answers.rotation_receipt)
 
 
 def regenerate(exchange: OperationRunner, operation: Regenerate) -> Answer[VersionReceipt]:
@@ -65,7 +65,7 @@ def regenerate(exchange: OperationRunner, operation: Regenerate) -> Answer[Versi
 
     Whoever repeats it with its token makes another value, which AWS refuses: the version is there already.
     """
-    token = operation.token or new_token()
+    token = operation.token or new_uuid()
     if operation.generate is Generated.PASSWORD:
         value = exchange.run(requests.password_call(operation.password), answers.password).value
     else:
@@ -201,8 +201,3 @@ def _or_as_wished(
     if found is None:
         raise first
     return Answer(found, first.request_id)
-
-
-def new_token() -> str:
-    """A token for a write that came without one: by itself, not through the client."""
-    return str(uuid4())

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from secrets_actor.backends.aws import answers, requests
 from secrets_actor.backends.aws.call_runner import OperationRunner, Read
-from secrets_actor.backends.aws.multi_call import new_token, restore
+from secrets_actor.backends.aws.multi_call import restore
 from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.backends.aws.retry import MAX_ATTEMPTS
 from secrets_actor.domain.errors import (
@@ -34,6 +34,7 @@ from secrets_actor.domain.ports import Answer
 from secrets_actor.domain.results import SecretDescription, UpdateReceipt, VersionReceipt
 from secrets_actor.domain.secret import SecretValue, SetReceipt
 from secrets_actor.records import replace
+from secrets_actor.uuids import new_uuid
 
 T = TypeVar("T")
 Receipt = TypeVar("Receipt", SetReceipt, UpdateReceipt)
@@ -41,7 +42,7 @@ Receipt = TypeVar("Receipt", SetReceipt, UpdateReceipt)
 
 def set_secret(exchange: OperationRunner, operation: Set) -> Answer[SetReceipt]:
     """CreateSecret; if the name is taken, UpdateSecret; if by a deleted secret, RestoreSecret before, where allowed."""
-    token = operation.token or new_token()
+    token = operation.token or new_uuid()
     return _once_gone(exchange, lambda: _set(exchange, operation, token))
 
 
@@ -109,7 +110,7 @@ def _restored(exchange: OperationRunner, operation: Set) -> SecretDescription | 
 
 def create(exchange: OperationRunner, operation: Create) -> Answer[SetReceipt]:
     """CreateSecret."""
-    token = operation.token or new_token()
+    token = operation.token or new_uuid()
     call = requests.create_call(operation, token)
 
     def write() -> Answer[SetReceipt]:
@@ -120,13 +121,13 @@ def create(exchange: OperationRunner, operation: Create) -> Answer[SetReceipt]:
 
 def put(exchange: OperationRunner, operation: Put) -> Answer[VersionReceipt]:
     """PutSecretValue."""
-    call = requests.put_call(operation.secret_id, operation.value, operation.token or new_token(), operation.stages)
+    call = requests.put_call(operation.secret_id, operation.value, operation.token or new_uuid(), operation.stages)
     return _explained(exchange, operation, lambda: exchange.run(call, answers.version_receipt))
 
 
 def update(exchange: OperationRunner, operation: Update) -> Answer[UpdateReceipt]:
     """UpdateSecret."""
-    token = operation.token or new_token()
+    token = operation.token or new_uuid()
     call = requests.update_call(operation, token)
     return _explained(
         exchange, operation, lambda: _of_this_write(exchange, operation, token, call, answers.update_receipt)

@@ -19,7 +19,6 @@ from __future__ import annotations
 import contextlib
 import secrets
 import threading
-import uuid
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
@@ -33,6 +32,7 @@ from secrets_actor.domain.ports import Answer, BackendFactory, CallContext
 from secrets_actor.domain.semantics import Look, perform
 from secrets_actor.forks import loading, pauses
 from secrets_actor.paths import absolute
+from secrets_actor.uuids import new_uuid
 
 if TYPE_CHECKING:
     from secrets_actor.backends.local.master_key import MasterKeySource
@@ -205,7 +205,7 @@ class LocalBackend:
             )
         deadline, look = context.deadline, Look(self._wall_clock(), self._seconds())
         opened = self._open(deadline)
-        new_id = str(uuid.uuid4()) if operation.writes else ""  # a read makes no version
+        new_id = new_uuid() if operation.writes else ""  # a read makes no version
 
         def work(records: Records, over: datetime | None = None) -> object:
             return perform(

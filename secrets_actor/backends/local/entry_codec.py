@@ -11,7 +11,6 @@ Rule 4: times are microseconds since 1970 (UTC). The day of the last access is n
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from math import isfinite
@@ -22,6 +21,7 @@ from typing import Final
 from secrets_actor.backends.local.schema import DamagedRow
 from secrets_actor.domain.semantics import Look
 from secrets_actor.domain.semantics.entry import Entry, Version
+from secrets_actor.uuids import uuid_bytes, uuid_text
 
 FORMAT: Final = 1
 # An ARN of our own: the AWS form, with a partition, region and account that AWS does not have.
@@ -55,7 +55,7 @@ def encode(entry: Entry) -> bytes:
     texts += entry.stages
     records = []
     for one in entry.versions:
-        short = _uuid_bytes(one.id)
+        short = uuid_bytes(one.id)
         if short is None:
             texts.append(one.id)
         kind = _UUID * (short is not None) | _MADE_SECRET * one.made_secret
@@ -142,26 +142,11 @@ def _version(record: tuple[int, int, bytes], long_ids: Iterator[str]) -> Version
     if kind > _UUID | _MADE_SECRET:
         raise DamagedRow
     if kind & _UUID:
-        return Version(_uuid_text(short), moment(created), kind >= _MADE_SECRET)
+        return Version(uuid_text(short), moment(created), kind >= _MADE_SECRET)
     version_id = next(long_ids, "")
     if not version_id or short != _NO_UUID:
         raise DamagedRow
     return Version(version_id, moment(created), kind >= _MADE_SECRET)
-
-
-def _uuid_bytes(text: str) -> bytes | None:
-    """The bytes of a UUID written as is usual; None for any other text."""
-    if len(text) == 36:
-        with suppress(ValueError):
-            found = bytes.fromhex(text.replace("-", ""))
-            if len(found) == 16 and _uuid_text(found) == text:
-                return found
-    return None
-
-
-def _uuid_text(found: bytes) -> str:
-    digits = found.hex()
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def arn(name: str, suffix: str) -> str:

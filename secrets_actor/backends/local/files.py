@@ -31,14 +31,26 @@ def create_once(path: Path, content: Callable[[], bytes], like: Path | None = No
 def bring_into_place(path: Path, write: Callable[[Path], object]) -> None:
     """Bring a file that *write* makes, mode 0600 and synced, into place; nothing to do when there is one.
 
-    It is written under another name and then linked, which fails when the name is taken: nobody ever sees a part of
-    it, and of several who try at once one succeeds. Raises `OSError`, and what *write* raises.
+    Raises `OSError`, and what *write* raises.
+    """
+    try:
+        with written_beside(path) as fresh:
+            write(fresh)
+    except FileExistsError:  # another was quicker, and theirs it is: as durable as ours would be
+        sync_folder(path.parent)
+
+
+@contextmanager
+def written_beside(path: Path) -> Iterator[Path]:
+    """A name in the folder of *path*, for a new file; when the `with` ends well that file is linked to *path*, durably.
+
+    A link fails when the name is taken: nobody ever sees a part of the file, and of several who try at once one
+    succeeds. The other name is gone in any case. Raises `OSError`: `FileExistsError` where there is a file.
     """
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        write(fresh)
-        with contextlib.suppress(FileExistsError):  # theirs it is
-            os.link(fresh, path)
+        yield fresh
+        os.link(fresh, path)
     finally:
         with contextlib.suppress(OSError):
             fresh.unlink()
@@ -96,8 +108,12 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
     problem: str | None = None
     try:
         check_is_new(path)  # before the work is done
-        with _beside(path) as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with written_beside(path) as fresh, open(os.open(fresh, flags, FILE_MODE), "wb") as file:
+            make_ours(file.fileno(), path.parent)
             yield file
+            file.flush()
+            os.fsync(file.fileno())
     except FileExistsError:
         problem = _TAKEN
     except OSError as error:
@@ -121,20 +137,3 @@ def existing_file(path: Path) -> Iterator[BinaryIO]:
         problem = error.strerror
     if problem is not None:
         raise ExportFileError(f"{path} cannot be read ({problem}); give the path of an export", path=str(path))
-
-
-@contextmanager
-def _beside(path: Path) -> Iterator[BinaryIO]:
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    try:
-        with open(os.open(fresh, flags, FILE_MODE), "wb") as file:
-            make_ours(file.fileno(), path.parent)
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(fresh, path)
-    finally:
-        with contextlib.suppress(OSError):
-            fresh.unlink()
-    sync_folder(path.parent)

@@ -13,6 +13,7 @@ from hashlib import sha256
 from struct import Struct
 from typing import Final
 
+from secrets_actor.backends.local.keys import scrypt
 from secrets_actor.backends.local.master_key import Derivation
 from secrets_actor.backends.local.schema import NEWER, DamagedRow, NotOurs
 from secrets_actor.records import dataclass
@@ -22,9 +23,6 @@ STORE_ID_BYTES: Final = 16
 CHECK_BYTES: Final = 16
 _SUM_BYTES: Final = 32
 _RANDOM_BITS: Final = 32
-# The most that a derivation may cost: 1 GiB of memory (scrypt takes 128 * n * r bytes), so many times.
-_MOST_MEMORY: Final = 1 << 30
-_MOST_TIMES: Final = 16
 _DERIVATION: Final = Struct(">QIIB")
 
 
@@ -92,15 +90,14 @@ def packed(derivation: Derivation) -> bytes:
 
 
 def unpacked(found: bytes) -> Derivation:
-    """The derivation in these bytes. Raises `DamagedRow`, also for costs that nobody should bear."""
+    """The derivation in these bytes. Raises `DamagedRow`, also for costs or a salt that `keys/scrypt.py` objects to."""
     if len(found) < _DERIVATION.size:
         raise DamagedRow
     n, r, p, length = _DERIVATION.unpack_from(found)
-    salt = found[_DERIVATION.size :]
-    bearable = n > 1 and n & (n - 1) == 0 and r > 0 and 128 * n * r <= _MOST_MEMORY and 0 < p <= _MOST_TIMES
-    if not bearable or len(salt) != length:
+    derivation = Derivation(found[_DERIVATION.size :], n, r, p)
+    if len(derivation.salt) != length or scrypt.objection(derivation) is not None:
         raise DamagedRow
-    return Derivation(salt, n, r, p)
+    return derivation
 
 
 def _sum(key_id: int, master: bytes, derivation: bytes | None, wrapped: bytes) -> bytes:

@@ -22,7 +22,8 @@ from secrets_actor.backends.local.store_header import (
 )
 
 STORE: Final = bytes(range(16))
-KEY: Final = WrappedKey(1 << 32, b"m" * 16, Derivation(b"salt" * 4, 2**17, 8, 1), b"wrapped")
+SALT: Final = b"salt" * 4
+KEY: Final = WrappedKey(1 << 32, b"m" * 16, Derivation(SALT, 2**17, 8, 1), b"wrapped")
 
 
 def summed(body: bytes) -> bytes:
@@ -75,9 +76,13 @@ def test_a_row_whose_sum_fits_to_what_we_never_write_is_damage() -> None:
     "wrong",
     [
         b"",
-        packed(Derivation(b"salt", 2**17, 8, 1))[:-1],
-        *(packed(Derivation(b"salt", *costs)) for costs in [(1, 8, 1), (3, 8, 1), (2**10, 0, 1), (2**10, 8, 0)]),
-        *(packed(Derivation(b"salt", *costs)) for costs in [(2**21, 8, 1), (2**10, 8, 17)]),
+        packed(Derivation(SALT, 2**17, 8, 1))[:-1],
+        packed(Derivation(b"salt", 2**17, 8, 1)),
+        *(
+            packed(Derivation(SALT, *costs))
+            for costs in [(2**13, 8, 1), (2**17 + 1, 8, 1), (2**17, 0, 1), (2**17, 8, 0)]
+        ),
+        *(packed(Derivation(SALT, *costs)) for costs in [(2**21, 8, 1), (2**17, 8, 33)]),
     ],
 )
 def test_costs_that_nobody_should_bear_are_damage(wrong: bytes) -> None:

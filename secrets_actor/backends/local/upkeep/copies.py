@@ -17,7 +17,7 @@ import threading
 from pathlib import Path
 
 from secrets_actor.backends.local import schema
-from secrets_actor.backends.local.files import bring_into_place, sync_folder
+from secrets_actor.backends.local.files import bring_into_place, written_beside
 from secrets_actor.backends.local.keys.key_file import KeyFile
 from secrets_actor.backends.local.keys.private_file import check_folder, prepare_folder
 from secrets_actor.backends.local.master_key import MasterKeySource
@@ -47,7 +47,6 @@ def backup(folder: Path, source: MasterKeySource, path: Path, *, deadline: float
     when the store's key file is lost, `StoreDamaged` and `BackendTimeout`.
     """
     path = Path(os.path.abspath(path))
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     database = database_of(folder, source)
     check_key(source)
     store = Store(database, deadline=deadline, closed=threading.Event())
@@ -55,17 +54,14 @@ def backup(folder: Path, source: MasterKeySource, path: Path, *, deadline: float
     passing = False
     try:
         if not os.path.lexists(path):
-            _copy(store, fresh, deadline)
-            os.link(fresh, path)
-            sync_folder(path.parent)
+            with written_beside(path) as fresh:
+                _copy(store, fresh, deadline)
             return path.stat().st_size
     except OSError as exc:
         problem = problem if isinstance(exc, FileExistsError) else f"cannot be made ({exc.strerror})"
         passing = passes(exc)
     finally:
         store.close()
-        with contextlib.suppress(OSError):
-            fresh.unlink()
     raise StoreUnavailable(
         f"{path} {problem}; give the name of a new file on a disk that this user may write to",
         path=str(path),
