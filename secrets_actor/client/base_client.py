@@ -2,18 +2,18 @@
 
 Rule 1: bad input is refused here, in the caller's thread, before anything is sent.
 Rule 2: a hit never leaves the caller's thread, and is audited like any other answer.
-Rule 3: nobody sees his own past: while a write of ours is on its way, or was given up on, a get of that secret goes
+Rule 3: a caller reads what it wrote: while a write of ours is on its way, or was given up on, a get of that secret goes
         through the mailbox, behind it, until the actor has taken that write up, or will not any more. That is seen from
-        outside, so it makes no difference where and by what the one who wrote was cut off.
+        outside, so it makes no difference where and by what the writing caller was cut off.
 Rule 4: a request that did not reach the actor, because it was being restarted, is sent again; so is, once, a read whose
         actor died over it. A write whose actor died is the caller's to repeat, with the token that the error carries.
         What the actor could not answer, and so not audit, is audited here.
-Rule 5: whose time is up while the store has not answered gets what the cache may serve stale; so does whoever may not
-        wait, for he is called by a process of ours that others wait for.
+Rule 5: a caller whose time is up while the store has not answered gets what the cache may serve stale; so does one that
+        may not wait, for it is called by a process of ours that others wait for.
 Rule 6: a call that is cut off, by a signal handler that raises or by a cancellation, is withdrawn: nothing of it stays.
-
-Traces of a client's calls: begun before a call is sent, ended when its asker goes on. A tracer that raises is its
-own affair."""
+Rule 7: the trace of a call begins before it is sent, and ends when its caller goes on. An error that a tracer raises is
+        its own affair.
+"""
 
 from __future__ import annotations
 

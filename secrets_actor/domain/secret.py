@@ -1,16 +1,12 @@
-"""The masked value, and the Secret that callers get.
+"""The masked value, and the Secret that callers get. PURE.
 
 Rule 1: a value has one type, `SecretValue`. Every printable form of it is the mask.
 Rule 2: it cannot be pickled, and a copy of it is itself: no second holder comes about unseen.
-Rule 3: `reveal()` and `json()` are the only ways in: what holds the value has no name (secret.py). What they return is
-        the caller's to guard.
-Rule 4: errors raised here never hold the value, and no frame that raises them has it as a local of ours.
-
-Slots that no name leads to. PURE.
-
-What walks over an object (an inspector, a serialiser, a debugger, `vars`, `asdict`, `inspect.getmembers`) finds its
-attributes by their names: those in `dir`, in `__slots__`, in the class. A value must not be among them. Out of reach
-are only those who ask the interpreter itself, such as `gc.get_referents`.
+Rule 3: `reveal()` and `json()` are the only ways in. What they return is the caller's to guard.
+Rule 4: what holds the value has no name. An inspector, a serialiser or a debugger finds the attributes of an object by
+        their names (`dir`, `__slots__`, the class): a value must not be among them. Only a program that asks the
+        interpreter itself, such as by `gc.get_referents`, can reach it.
+Rule 5: errors raised here never hold the value, and no frame that raises them has it as a local of ours.
 """
 
 from __future__ import annotations

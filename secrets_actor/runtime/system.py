@@ -1,17 +1,16 @@
 """A running system: start, stop, wait, look.
 
-Rule 1: a tree that has ended by itself is not started again by us: that is for `on_give_up`, or who called `wait`.
+Rule 1: a tree that has ended by itself is not started again by us: that is for `on_give_up`, or for whoever called
+        `wait`.
 Rule 2: a signal handler, a finalizer or a log handler may call any of this in the middle of any of it. A stop finds the
         tree that is being started; one from a process of the tree has another thread do it, for it would wait for
         itself. A start that is cut off leaves no tree.
 Rule 3: in the child of a fork there is no thread of ours. What callers hold goes on working: its first use starts a
         tree there, with an empty cache, or raises `ForkedProcess`, as `after_fork` says. A subscription is a use. A
         tree that another program's supervisor has started is that program's to start again.
-
-The client for asyncio of a system: made when it is first named, so that a program of threads never loads asyncio.
-
-What blocks runs in a thread of its own, and the loop goes on. Who is cancelled while he waits for it waits no longer; a
-start or a stop that has begun is carried to its end all the same.
+Rule 4: the client for asyncio is made when it is first named, so that a program of threads never loads asyncio. What
+        blocks runs in a thread of its own, and the loop goes on. A coroutine that is cancelled waits no longer; a start
+        or a stop that has begun is carried to its end all the same.
 """
 
 from __future__ import annotations

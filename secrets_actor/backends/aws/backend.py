@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from secrets_actor.backends.aws.call_runner import Connection, OperationRunner
+from secrets_actor.backends.aws.call_runner import CallRunner, Connection
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.static import checked
 from secrets_actor.backends.aws.endpoint import SETTING_NAMES, endpoint_for
@@ -60,7 +60,7 @@ def aws_backend_factory(
     lock = threading.Lock()
     shared: list[Any] = []
 
-    def line() -> Connection:
+    def new_connection() -> Connection:
         with loading():
             from secrets_actor.backends.http.transport import Tls, Transport
 
@@ -71,14 +71,16 @@ def aws_backend_factory(
         return Connection(endpoint, transport, signer, timeout, time_told, pace)
 
     def connect() -> Backend:
-        return AwsBackend(line(), recovery_window)
+        return AwsBackend(new_connection(), recovery_window)
 
     def findings(deadline: float, prefix: str) -> Iterable[Finding]:
         with loading():
             from secrets_actor.backends.aws import diagnose
             from secrets_actor.backends.aws.credentials.sts import Sts
 
-        target = diagnose.Target(line, credentials, (sts or Sts)(region), time_told.here, looks_up=proxy is None)
+        target = diagnose.Target(
+            new_connection, credentials, (sts or Sts)(region), time_told.here, looks_up=proxy is None
+        )
         return diagnose.diagnose(target, prefix, deadline)
 
     return BackendFactory(NAME, connect, credentials, findings, endpoint.authority)
@@ -87,10 +89,10 @@ def aws_backend_factory(
 class AwsBackend:
     """One connection to Secrets Manager, for one worker (the Backend port)."""
 
-    def __init__(self, line: Connection, recovery_window: int) -> None:
+    def __init__(self, connection: Connection, recovery_window: int) -> None:
         with loading():
             from secrets_actor.backends.aws.carry_out import carry_out
-        self._line, self._recovery_window, self._carry_out = line, recovery_window, carry_out
+        self._connection, self._recovery_window, self._carry_out = connection, recovery_window, carry_out
         self._checked: Credentials | None = None
 
     @property
@@ -104,13 +106,19 @@ class AwsBackend:
             raise MissingAccessKey("no AWS keys were given to this call: set aws.auth_method and its keys")
         if context.credentials is not self._checked:
             self._checked = checked(context.credentials)
-        exchange = OperationRunner(self._line, context.deadline, context.credentials)
-        exchange.in_doubt, exchange.attempts = context.repeated, context.attempts
-        return self._carry_out(operation, exchange, self._recovery_window)
+        runner = CallRunner(
+            self._connection,
+            context.deadline,
+            context.credentials,
+            in_doubt=context.repeated,
+            attempts=context.attempts,
+        )
+        return self._carry_out(operation, runner, self._recovery_window)
 
     def close(self) -> None:
         """Give the connection up. Any thread, any number of times; a `perform` under way fails soon."""
-        self._line.close()
+        self._connection.close()
 
     def __repr__(self) -> str:
-        return f"<AwsBackend [{self._line.endpoint.name}{', closed' if self._line.closed.is_set() else ''}]>"
+        closed = ", closed" if self._connection.closed.is_set() else ""
+        return f"<AwsBackend [{self._connection.endpoint.name}{closed}]>"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from secrets_actor.backends.aws import answers, requests
 from secrets_actor.backends.aws.asked import SUFFIX_LENGTH, is_same
-from secrets_actor.backends.aws.call_runner import OperationRunner
+from secrets_actor.backends.aws.call_runner import CallRunner
 from secrets_actor.backends.aws.error_codes import refusal
 from secrets_actor.domain.errors import InvalidAnswer, SecretsError
 from secrets_actor.domain.names import SecretId
@@ -14,14 +14,14 @@ from secrets_actor.domain.results import SecretBatch
 from secrets_actor.domain.secret import Secret, SecretInfo
 
 
-def get_many(exchange: OperationRunner, operation: GetMany) -> Answer[SecretBatch]:
+def get_many(runner: CallRunner, operation: GetMany) -> Answer[SecretBatch]:
     """BatchGetSecretValue, 20 at a time."""
     found: dict[str, Secret] = {}
     errors: dict[str, SecretsError] = {}
     request_id = None
     for ids in _told_apart(operation.secret_ids):
         for start in range(0, len(ids), BATCH_SIZE):
-            request_id = _get_batch(exchange, ids[start : start + BATCH_SIZE], found, errors)
+            request_id = _get_batch(runner, ids[start : start + BATCH_SIZE], found, errors)
     in_order: dict[str, Secret] = {one: found[one] for one in operation.secret_ids if one in found}
     return Answer(SecretBatch(in_order, errors), request_id)
 
@@ -35,7 +35,7 @@ def _told_apart(ids: tuple[SecretId, ...]) -> tuple[tuple[SecretId, ...], tuple[
 
 
 def _get_batch(
-    exchange: OperationRunner, ids: tuple[SecretId, ...], found: dict[str, Secret], errors: dict[str, SecretsError]
+    runner: CallRunner, ids: tuple[SecretId, ...], found: dict[str, Secret], errors: dict[str, SecretsError]
 ) -> str | None:
     """Read *ids* into *found* and *errors*; the request id. AWS names a secret by its name and whole ARN, and what it
     cannot read by its name or an ARN."""
@@ -44,7 +44,7 @@ def _get_batch(
     refused: dict[str, str] = {}
     token: str | None = None
     for _ in ids:  # as many pages at most: each has something
-        answer = exchange.run(requests.batch_call(ids, token), answers.batch)
+        answer = runner.run(requests.batch_call(ids, token), answers.batch)
         for secret in answer.value.found:
             by_id |= {secret.arn: secret, secret.name: secret}
             by_partial[secret.arn[:-SUFFIX_LENGTH]] = secret
@@ -75,13 +75,13 @@ def _code_for(secret_id: SecretId, refused: Mapping[str, str]) -> str | None:
     return next((code for told, code in refused.items() if is_same(secret_id, told)), None)
 
 
-def list_secrets(exchange: OperationRunner, operation: List) -> Answer[tuple[SecretInfo, ...]]:
+def list_secrets(runner: CallRunner, operation: List) -> Answer[tuple[SecretInfo, ...]]:
     """All pages, in order. A page may be empty and still not the last; a token seen before would mean no end."""
     infos: list[SecretInfo] = []
     token: str | None = None
     seen: set[str] = set()
     while True:
-        answer = exchange.run(requests.list_call(operation, token), answers.page)
+        answer = runner.run(requests.list_call(operation, token), answers.page)
         infos += answer.value.infos
         token = answer.value.next_token
         if token is None:

@@ -15,9 +15,9 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from secrets_actor.backends.aws import error_codes, protocol
+from secrets_actor.backends.aws import error_codes
 from secrets_actor.backends.aws.asked import Asked
 from secrets_actor.backends.aws.clock_skew import TOLERATED, http_date, in_words, may_be_skew, too_far
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
@@ -53,6 +53,8 @@ Read = Callable[[bytes, str | None, Asked], R]
 _INVOCATION: Final = b"amz-sdk-invocation-id"
 _REQUEST: Final = b"amz-sdk-request"
 _NO_HEADERS: Final[Mapping[str, str]] = {}
+# After these, AWS may have done what it was asked for.
+_UNTOLD: Final = (Unreachable, StoreFailure, InvalidAnswer)
 
 
 @dataclass(slots=True)
@@ -76,21 +78,34 @@ class Connection:
         self.transport.close()
 
     def pause(self, seconds: float) -> None:
-        """Wait. Raises `ConnectionFailed` when the line is closed."""
+        """Wait. Raises `ConnectionFailed` when it is closed."""
         if self.closed.wait(seconds):
             name = self.endpoint.name
             raise ConnectionFailed(f"{name}: this connection was given up; ask again", endpoint=name)
 
 
 class CallRunner:
-    """The calls of one operation, over one line, with one set of keys, by one deadline."""
+    """The calls of one operation, over one *connection*, with one set of *credentials*, by one *deadline*.
 
-    def __init__(self, line: Connection, deadline: float, credentials: Credentials) -> None:
-        self._line, self._deadline, self._credentials = line, deadline, credentials
+    `in_doubt`: an attempt may have taken effect, and we have not heard of it. Each attempt is put down in *attempts*,
+    if there is such a list.
+    """
 
-    def run(self, call: protocol.Call, read: Read[R]) -> Answer[R]:
+    def __init__(
+        self,
+        connection: Connection,
+        deadline: float,
+        credentials: Credentials,
+        *,
+        in_doubt: bool = False,
+        attempts: list[Attempt] | None = None,
+    ) -> None:
+        self._connection, self._deadline, self._credentials = connection, deadline, credentials
+        self.in_doubt, self._attempts = in_doubt, attempts
+
+    def run(self, call: Call, read: Read[R]) -> Answer[R]:
         """*call*'s answer, read by *read*; tried again as `retry.py` has it. Raises only `SecretsError`s."""
-        pace, invocation, attempt = self._line.pace, new_uuid().encode(), 1
+        pace, invocation, attempt = self._connection.pace, new_uuid().encode(), 1
         paid: FailureKind | None = None
         ttl: str | None = None
         clock_tried = False
@@ -111,7 +126,7 @@ class CallRunner:
 
     def reconnect(self) -> None:
         """Have the next attempt made on a connection of its own."""
-        self._line.transport.hang_up()
+        self._connection.transport.hang_up()
 
     def rest(self, attempt: int) -> bool:
         """Wait before what was refused *attempt* times, for a time only, is asked for again; False, at once, when that
@@ -121,17 +136,26 @@ class CallRunner:
             dice=random.random(),  # noqa: S311  jitter
             now=now(),
             deadline=self._deadline,
-            needs=self._line.quickest or 0.0,
+            needs=self._connection.quickest or 0.0,
         )
         if pause is not None:
-            self._line.pause(pause)
+            self._connection.pause(pause)
         return pause is not None
 
-    def _attempt(
-        self, call: protocol.Call, read: Read[R], headers: tuple[tuple[bytes, bytes], ...]
+    def _attempt(self, call: Call, read: Read[R], headers: tuple[tuple[bytes, bytes], ...]) -> "Answer[R] | _Failed":
+        at, started = self._connection.clock.now(), now()
+        outcome = self._outcome(call, read, headers, at, started)
+        error = outcome.error if isinstance(outcome, _Failed) else None
+        if error is not None and untold(error):
+            self.in_doubt = True
+        if self._attempts is not None:
+            self._attempts.append(Attempt(call.action, started, now(), "ok" if error is None else error.code))
+        return outcome
+
+    def _outcome(
+        self, call: Call, read: Read[R], headers: tuple[tuple[bytes, bytes], ...], at: datetime, started: float
     ) -> "Answer[R] | _Failed":
         answer: HttpAnswer | None = None
-        at, started = self._line.clock.now(), now()
         try:
             answer = self._send(call, at, headers, started)
             request_id = error_codes.request_id(answer.headers)
@@ -144,21 +168,20 @@ class CallRunner:
             self.reconnect()
         return _Failed(error, at, _NO_HEADERS if answer is None else answer.headers)
 
-    def _send(
-        self, call: protocol.Call, at: datetime, more: tuple[tuple[bytes, bytes], ...], started: float
-    ) -> "HttpAnswer":
-        line = self._line
-        headers = line.signer.headers(call.target, call.body, self._credentials, at)
+    def _send(self, call: Call, at: datetime, more: tuple[tuple[bytes, bytes], ...], started: float) -> "HttpAnswer":
+        connection = self._connection
+        headers = connection.signer.headers(call.target, call.body, self._credentials, at)
         headers += more
-        answer = line.transport.request("POST", headers, call.body, until=min(self._deadline, started + line.timeout))
+        until = min(self._deadline, started + connection.timeout)
+        answer = connection.transport.request("POST", headers, call.body, until=until)
         taken = now() - started
-        if line.quickest is None or taken < line.quickest:
-            line.quickest = taken
+        if connection.quickest is None or taken < connection.quickest:
+            connection.quickest = taken
         return answer
 
     def _pause_after(self, failed: "_Failed", attempt: int) -> FailureKind:
         """Wait until the next attempt, and tell what it was paid for. Raises the error when there is to be none."""
-        line = self._line
+        connection = self._connection
         pause = pause_before(
             failed.error,
             attempt,
@@ -166,36 +189,36 @@ class CallRunner:
             now=now(),
             deadline=self._deadline,
             hint=failed.headers.get("x-amz-retry-after"),
-            max_attempts=line.pace.policy.max_attempts,
-            needs=line.quickest or 0.0,
+            max_attempts=connection.pace.policy.max_attempts,
+            needs=connection.quickest or 0.0,
         )
         kind = classify(failed.error)
-        if pause is None or line.closed.is_set() or not line.pace.pay(kind):
+        if pause is None or connection.closed.is_set() or not connection.pace.pay(kind):
             raise self._told(failed)
-        line.pause(pause)
+        connection.pause(pause)
         return kind
 
     def _wait_for_turn(self) -> None:
         """In adaptive mode, until the send rate lets a request go."""
-        while (seconds := self._line.pace.hold()) > 0:
+        while (seconds := self._connection.pace.hold()) > 0:
             if now() + seconds >= self._deadline:
                 raise Throttled("AWS throttles this account, and its turn would come too late: ask less often")
-            self._line.pause(seconds)
+            self._connection.pause(seconds)
 
     def _corrects_clock(self, failed: "_Failed") -> bool:
         """Whether the signature's time was wrong, and another try would have a better one."""
         server = failed.server_time
         if server is None or not may_be_skew(failed.error) or not too_far(failed.signed_at, server):
             return False
-        self._line.clock.learn(server)
-        return not self._line.closed.is_set() and now() + (self._line.quickest or 0.0) < self._deadline
+        self._connection.clock.learn(server)
+        return not self._connection.closed.is_set() and now() + (self._connection.quickest or 0.0) < self._deadline
 
     def _told(self, failed: "_Failed") -> SecretsError:
         """The error as it is; or, where the clock is to blame for it, one that says so."""
         error, server = failed.error, failed.server_time
         if server is None or not isinstance(error, InvalidSignature) or not too_far(failed.signed_at, server):
             return error
-        skew = self._line.clock.skew(server)
+        skew = self._connection.clock.skew(server)
         if abs(skew) < TOLERATED:  # the signature alone grew old on the way
             return error
         text = f"AWS does not accept the time of the signature: {in_words(skew)}; set it"
@@ -206,7 +229,7 @@ class CallRunner:
         server = failed.server_time
         if server is None:
             return None
-        left = min(self._line.timeout, self._deadline - now())
+        left = min(self._connection.timeout, self._deadline - now())
         return amz_date(server + timedelta(seconds=max(left, 0.0)))
 
 
@@ -221,29 +244,6 @@ class _Failed:
     @property
     def server_time(self) -> datetime | None:
         return http_date(self.headers.get("date"))
-
-
-# After these, AWS may have done what it was asked for.
-_UNTOLD: Final = (Unreachable, StoreFailure, InvalidAnswer)
-
-
-class OperationRunner(CallRunner):
-    """The calls of one operation. `in_doubt`: an attempt may have taken effect, and we have not heard of it. Each
-    attempt is put down in `attempts`, if there is such a list."""
-
-    in_doubt = False
-    attempts: list[Attempt] | None = None
-
-    def _attempt(self, call: Call, read: Read[R], *rest: Any) -> Any:
-        began = now()
-        outcome = super()._attempt(call, read, *rest)
-        told = "ok"
-        if not isinstance(outcome, Answer):
-            self.in_doubt = self.in_doubt or untold(outcome.error)
-            told = outcome.error.code
-        if self.attempts is not None:
-            self.attempts.append(Attempt(call.action, began, now(), told))
-        return outcome
 
 
 def untold(error: SecretsError) -> bool:

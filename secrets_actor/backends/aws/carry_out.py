@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, cast
 
 from secrets_actor.backends.aws import answers, batches, multi_call, requests, writes
-from secrets_actor.backends.aws.call_runner import OperationRunner, Read
+from secrets_actor.backends.aws.call_runner import CallRunner, Read
 from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.domain.errors import UnknownMessage
 from secrets_actor.domain.operations import (
@@ -56,7 +56,7 @@ _CALLS: Final[Mapping[type[Operation[Any]], tuple[Callable[[Any], Call], Read[An
     ValidatePolicy: (requests.validate_policy_call, answers.verdict),
     Request: (requests.raw_call, answers.masked),
 }
-_PROCEDURES: Final[Mapping[type[Operation[Any]], Callable[[OperationRunner, Any], Answer[Any]]]] = {
+_PROCEDURES: Final[Mapping[type[Operation[Any]], Callable[[CallRunner, Any], Answer[Any]]]] = {
     GetMany: batches.get_many,
     Create: writes.create,
     Put: writes.put,
@@ -74,20 +74,20 @@ _PROCEDURES: Final[Mapping[type[Operation[Any]], Callable[[OperationRunner, Any]
 }
 
 
-def carry_out(operation: Operation[T], exchange: OperationRunner, recovery_window: int) -> Answer[T]:
-    """Have *operation* done over *exchange*. *recovery_window*: days for a delete that names none.
+def carry_out(operation: Operation[T], runner: CallRunner, recovery_window: int) -> Answer[T]:
+    """Have *operation* done over *runner*. *recovery_window*: days for a delete that names none.
 
-    Raises `UnknownMessage` for an operation that is none of ours, and else what the exchange raises.
+    Raises `UnknownMessage` for an operation that is none of ours, and else what the runner raises.
     """
     answer: Answer[Any]
     simple, procedure = _CALLS.get(type(operation)), _PROCEDURES.get(type(operation))
     if simple is not None:
         ask, read = simple
-        answer = exchange.run(ask(operation), read)
+        answer = runner.run(ask(operation), read)
     elif procedure is not None:
-        answer = procedure(exchange, operation)
+        answer = procedure(runner, operation)
     elif isinstance(operation, Delete):
-        answer = multi_call.delete(exchange, operation, recovery_window)
+        answer = multi_call.delete(runner, operation, recovery_window)
     else:
         raise UnknownMessage(f"the AWS backend does not know {type(operation).__name__}: use another operation")
     return cast("Answer[T]", answer)

@@ -54,10 +54,10 @@ _DENY: Final = {"Effect": "Deny", "Principal": "*", "Action": "secretsmanager:Ge
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is examined. *line* makes a connection; *looks_up* is whether this machine resolves the endpoint's name
+    """What is diagnosed. *connect* makes a connection; *looks_up* is whether this machine resolves the endpoint's name
     itself, and not a proxy."""
 
-    line: Callable[[], Connection]
+    connect: Callable[[], Connection]
     credentials: CredentialSource
     sts: Sts
     wall_clock: Callable[[], datetime]
@@ -68,13 +68,13 @@ def diagnose(target: Target, prefix: str, deadline: float) -> Iterator[Finding]:
     """The findings, by *deadline* (clock seconds). Names that are tried begin with *prefix*."""
     credentials, finding = _credentials(target, deadline)
     yield finding
-    line = target.line()
+    connection = target.connect()
     try:
         if target.looks_up:
-            yield (finding := _name(line))
+            yield (finding := _name(connection))
         reached = False
         if finding.check != "name" or finding.verdict is Verdict.OK:
-            for finding in _connection(line, target.wall_clock, deadline):
+            for finding in _connection(connection, target.wall_clock, deadline):
                 reached = reached or (finding.check, finding.verdict) == ("connection", Verdict.OK)
                 yield finding
         if credentials is None or not reached:
@@ -85,9 +85,9 @@ def diagnose(target: Target, prefix: str, deadline: float) -> Iterator[Finding]:
         if finding.verdict is Verdict.FAULT:
             yield Finding("permissions", Verdict.SKIPPED, "not tried: AWS does not accept the keys")
             return
-        yield from _permissions(line, credentials, prefix, deadline)
+        yield from _permissions(connection, credentials, prefix, deadline)
     finally:
-        line.close()
+        connection.close()
 
 
 def _by(deadline: float) -> float:
@@ -108,9 +108,9 @@ def _credentials(target: Target, deadline: float) -> tuple[Credentials | None, F
     return credentials, Finding("keys", Verdict.OK, f"found; temporary, for another {left:.0f} s")
 
 
-def _name(line: Connection) -> Finding:
-    host = line.endpoint.host
-    found = resolve(host, line.endpoint.port)
+def _name(connection: Connection) -> Finding:
+    host = connection.endpoint.host
+    found = resolve(host, connection.endpoint.port)
     if not found:
         remedy = "check aws.region and aws.endpoint_url, and this machine's DNS"
         return Finding("name", Verdict.FAULT, f"{host} has no address here", remedy)
@@ -118,16 +118,16 @@ def _name(line: Connection) -> Finding:
     return Finding("name", Verdict.OK, f"{host} is {', '.join(addresses[:3])}{' ...' if len(addresses) > 3 else ''}")
 
 
-def _connection(line: Connection, wall_clock: Callable[[], datetime], deadline: float) -> Iterator[Finding]:
-    headers = [(b"Host", line.endpoint.authority.encode())]
+def _connection(connection: Connection, wall_clock: Callable[[], datetime], deadline: float) -> Iterator[Finding]:
+    headers = [(b"Host", connection.endpoint.authority.encode())]
     before = wall_clock()
     try:
-        answer = line.transport.request("GET", headers, b"", until=_by(deadline))
+        answer = connection.transport.request("GET", headers, b"", until=_by(deadline))
     except SecretsError as error:
         yield Finding("connection", Verdict.FAULT, str(error))
         return
-    secure = "TLS, and the certificate is accepted" if line.endpoint.scheme == "https" else "without TLS"
-    yield Finding("connection", Verdict.OK, f"{line.endpoint.name} answers; {secure}")
+    secure = "TLS, and the certificate is accepted" if connection.endpoint.scheme == "https" else "without TLS"
+    yield Finding("connection", Verdict.OK, f"{connection.endpoint.name} answers; {secure}")
     yield _clock(before, http_date(answer.headers.get("date")))
 
 
@@ -190,13 +190,13 @@ def probes(name: str, region: str) -> Iterator[Call]:
         yield Call(action, json.dumps(payload).encode())
 
 
-def _permissions(line: Connection, credentials: Credentials, prefix: str, deadline: float) -> Iterator[Finding]:
+def _permissions(connection: Connection, credentials: Credentials, prefix: str, deadline: float) -> Iterator[Finding]:
     yield Finding("permissions", Verdict.OK, f"tried on a name that begins with {prefix} and that no secret has")
     name = f"{prefix}{new_uuid()}"
     denied: set[str] = set()
     untold: dict[str, str] = {}
-    for call in probes(name, line.endpoint.region):
-        error = _tried(CallRunner(line, _by(deadline), credentials), call)
+    for call in probes(name, connection.endpoint.region):
+        error = _tried(CallRunner(connection, _by(deadline), credentials), call)
         if call.action == READ:
             yield _reading(error, prefix)
             if error is not None and not isinstance(error, AccessDenied):
@@ -211,10 +211,10 @@ def _permissions(line: Connection, credentials: Credentials, prefix: str, deadli
     yield _further(denied, untold)
 
 
-def _tried(exchange: CallRunner, call: Call) -> SecretsError | None:
+def _tried(runner: CallRunner, call: Call) -> SecretsError | None:
     """The error that *call* ended with. None if it may be made: AWS carried it out, or looked for the secret."""
     try:
-        exchange.run(call, lambda _body, _request_id, _asked: None)
+        runner.run(call, lambda _body, _request_id, _asked: None)
     except SecretNotFound:
         return None
     except SecretsError as error:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from secrets_actor.backends.aws import answers, requests
-from secrets_actor.backends.aws.call_runner import OperationRunner, Read
+from secrets_actor.backends.aws.call_runner import CallRunner, Read
 from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.clock import utc_now
 from secrets_actor.domain.errors import (
@@ -55,19 +55,19 @@ T = TypeVar("T")
 # --- writes with a token ------------------------------------------------------------------------------------------
 
 
-def rotate(exchange: OperationRunner, operation: Rotate) -> Answer[object]:
+def rotate(runner: CallRunner, operation: Rotate) -> Answer[object]:
     """RotateSecret."""
-    return exchange.run(requests.rotate_call(operation, operation.token or new_uuid()), answers.rotation_receipt)
+    return runner.run(requests.rotate_call(operation, operation.token or new_uuid()), answers.rotation_receipt)
 
 
-def regenerate(exchange: OperationRunner, operation: Regenerate) -> Answer[VersionReceipt]:
+def regenerate(runner: CallRunner, operation: Regenerate) -> Answer[VersionReceipt]:
     """GetRandomPassword, or random bytes of our own; then PutSecretValue.
 
     Whoever repeats it with its token makes another value, which AWS refuses: the version is there already.
     """
     token = operation.token or new_uuid()
     if operation.generate is Generated.PASSWORD:
-        value = exchange.run(requests.password_call(operation.password), answers.password).value
+        value = runner.run(requests.password_call(operation.password), answers.password).value
     else:
         value = SecretValue(base64.b64encode(secrets.token_bytes(GENERATED_BYTES)).decode())
     call = requests.put_call(operation.secret_id, value, token)
@@ -76,13 +76,13 @@ def regenerate(exchange: OperationRunner, operation: Regenerate) -> Answer[Versi
         stages = known.versions.get(token)
         return None if stages is None else VersionReceipt(known.name, known.arn, token, stages)
 
-    return _or_as_wished(exchange, operation, call, answers.version_receipt, made, refused=SecretExists, always=True)
+    return _or_as_wished(runner, operation, call, answers.version_receipt, made, refused=SecretExists, always=True)
 
 
 # --- writes without -----------------------------------------------------------------------------------------------
 
 
-def delete(exchange: OperationRunner, operation: Delete, recovery_window: int) -> Answer[DeleteReceipt]:
+def delete(runner: CallRunner, operation: Delete, recovery_window: int) -> Answer[DeleteReceipt]:
     """DeleteSecret, with *recovery_window* days if the operation names none."""
     days = recovery_window if operation.recovery_window is None else operation.recovery_window
     call = requests.delete_call(operation, days)
@@ -93,23 +93,23 @@ def delete(exchange: OperationRunner, operation: Delete, recovery_window: int) -
             ends = None if known.deleted_at is None else _later(known.deleted_at, days)
             return None if ends is None else DeleteReceipt(known.name, known.arn, ends)
 
-        return _or_as_wished(exchange, operation, call, answers.delete_receipt, scheduled)
+        return _or_as_wished(runner, operation, call, answers.delete_receipt, scheduled)
     try:
-        return exchange.run(call, answers.delete_receipt)
+        return runner.run(call, answers.delete_receipt)
     except SecretNotFound as error:
-        if not exchange.in_doubt:
+        if not runner.in_doubt:
             raise
         request_id = error.request_id
     return Answer(DeleteReceipt(operation.secret_id, operation.secret_id, utc_now()), request_id)
 
 
-def restore(exchange: OperationRunner, operation: Restore | Set) -> Answer[RestoreReceipt]:
+def restore(runner: CallRunner, operation: Restore | Set) -> Answer[RestoreReceipt]:
     """RestoreSecret."""
     call = requests.restore_call(operation)
-    return _or_as_wished(exchange, operation, call, answers.restore_receipt, _not_scheduled)
+    return _or_as_wished(runner, operation, call, answers.restore_receipt, _not_scheduled)
 
 
-def move_stage(exchange: OperationRunner, operation: MoveStage) -> Answer[NamedReceipt]:
+def move_stage(runner: CallRunner, operation: MoveStage) -> Answer[NamedReceipt]:
     """UpdateSecretVersionStage."""
 
     def moved(known: SecretDescription) -> NamedReceipt | None:
@@ -118,10 +118,10 @@ def move_stage(exchange: OperationRunner, operation: MoveStage) -> Answer[NamedR
         return NamedReceipt(known.name, known.arn) if holders == wished else None
 
     call = requests.move_stage_call(operation)
-    return _or_as_wished(exchange, operation, call, answers.named_receipt, moved)
+    return _or_as_wished(runner, operation, call, answers.named_receipt, moved)
 
 
-def replicate(exchange: OperationRunner, operation: Replicate) -> Answer[ReplicationReceipt]:
+def replicate(runner: CallRunner, operation: Replicate) -> Answer[ReplicationReceipt]:
     """ReplicateSecretToRegions."""
     wanted = {one.region for one in operation.regions}
 
@@ -130,10 +130,10 @@ def replicate(exchange: OperationRunner, operation: Replicate) -> Answer[Replica
         return ReplicationReceipt(known.arn, known.replicas) if wanted <= regions else None
 
     call = requests.replicate_call(operation)
-    return _or_as_wished(exchange, operation, call, answers.replication_receipt, there)
+    return _or_as_wished(runner, operation, call, answers.replication_receipt, there)
 
 
-def remove_regions(exchange: OperationRunner, operation: RemoveRegions) -> Answer[ReplicationReceipt]:
+def remove_regions(runner: CallRunner, operation: RemoveRegions) -> Answer[ReplicationReceipt]:
     """RemoveRegionsFromReplication."""
 
     def gone(known: SecretDescription) -> ReplicationReceipt | None:
@@ -141,27 +141,27 @@ def remove_regions(exchange: OperationRunner, operation: RemoveRegions) -> Answe
         return None if regions & set(operation.regions) else ReplicationReceipt(known.arn, known.replicas)
 
     call = requests.remove_regions_call(operation)
-    return _or_as_wished(exchange, operation, call, answers.replication_receipt, gone)
+    return _or_as_wished(runner, operation, call, answers.replication_receipt, gone)
 
 
-def cancel_rotation(exchange: OperationRunner, operation: CancelRotation) -> Answer[RotationReceipt]:
+def cancel_rotation(runner: CallRunner, operation: CancelRotation) -> Answer[RotationReceipt]:
     """CancelRotateSecret."""
 
     def called_off(known: SecretDescription) -> RotationReceipt | None:
         return None if known.rotation_enabled else RotationReceipt(known.name, known.arn)
 
     call = requests.cancel_rotation_call(operation)
-    return _or_as_wished(exchange, operation, call, answers.rotation_receipt, called_off)
+    return _or_as_wished(runner, operation, call, answers.rotation_receipt, called_off)
 
 
-def stop_replication(exchange: OperationRunner, operation: StopReplication) -> Answer[ReplicationReceipt]:
+def stop_replication(runner: CallRunner, operation: StopReplication) -> Answer[ReplicationReceipt]:
     """StopReplicationToReplica."""
 
     def its_own(known: SecretDescription) -> ReplicationReceipt | None:
         return None if known.is_replica else ReplicationReceipt(known.arn, known.replicas)
 
     call = requests.stop_replication_call(operation)
-    return _or_as_wished(exchange, operation, call, answers.replication_receipt, its_own)
+    return _or_as_wished(runner, operation, call, answers.replication_receipt, its_own)
 
 
 def _later(moment: datetime, days: int) -> datetime:
@@ -176,7 +176,7 @@ def _not_scheduled(known: SecretDescription) -> RestoreReceipt | None:
 
 
 def _or_as_wished(
-    exchange: OperationRunner,
+    runner: CallRunner,
     operation: object,
     call: Call,
     read: Read[T],
@@ -188,13 +188,13 @@ def _or_as_wished(
     """*call*'s answer; if it is *refused* in doubt (or *always*), what *as_wished* makes of how things stand. None of
     it: the refusal."""
     try:
-        return exchange.run(call, read)
+        return runner.run(call, read)
     except refused as error:
-        if not (exchange.in_doubt or always):
+        if not (runner.in_doubt or always):
             raise
         first = error.clone()
     try:
-        known = exchange.run(requests.describe_call(operation), answers.description)
+        known = runner.run(requests.describe_call(operation), answers.description)
         found = as_wished(known.value)
     except SecretsError:
         found = None

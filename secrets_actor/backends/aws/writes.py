@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from secrets_actor.backends.aws import answers, requests
-from secrets_actor.backends.aws.call_runner import OperationRunner, Read
+from secrets_actor.backends.aws.call_runner import CallRunner, Read
 from secrets_actor.backends.aws.multi_call import restore
 from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.backends.aws.retry import MAX_ATTEMPTS
@@ -40,13 +40,13 @@ T = TypeVar("T")
 Receipt = TypeVar("Receipt", SetReceipt, UpdateReceipt)
 
 
-def set_secret(exchange: OperationRunner, operation: Set) -> Answer[SetReceipt]:
+def set_secret(runner: CallRunner, operation: Set) -> Answer[SetReceipt]:
     """CreateSecret; if the name is taken, UpdateSecret; if by a deleted secret, RestoreSecret before, where allowed."""
     token = operation.token or new_uuid()
-    return _once_gone(exchange, lambda: _set(exchange, operation, token))
+    return _once_gone(runner, lambda: _set(runner, operation, token))
 
 
-def _set(exchange: OperationRunner, operation: Set, token: str) -> Answer[SetReceipt]:
+def _set(runner: CallRunner, operation: Set, token: str) -> Answer[SetReceipt]:
     # An ARN, or a name as only AWS's services give them, is of a secret that exists: straight to the update.
     secret_id = SecretId(operation.secret_id)
     creates = not (secret_id.is_arn or secret_id.is_managed)
@@ -55,99 +55,97 @@ def _set(exchange: OperationRunner, operation: Set, token: str) -> Answer[SetRec
         if creates:
             with suppress(SecretExists):
                 create_call = requests.create_call(operation, token)
-                return _of_this_write(exchange, operation, token, create_call, answers.create_receipt)
-        return _of_this_write(exchange, operation, token, update_call, answers.replace_receipt)
+                return _of_this_write(runner, operation, token, create_call, answers.create_receipt)
+        return _of_this_write(runner, operation, token, update_call, answers.replace_receipt)
     except SecretDeleted as error:
         refused = error.clone()
-    known = _restored(exchange, operation) if operation.restore_on_set else _how_it_stands(exchange, operation)
+    known = _restored(runner, operation) if operation.restore_on_set else _how_it_stands(runner, operation)
     told = _told(refused, known, creates=creates)
     if told is not refused or not operation.restore_on_set:
         raise told
     if isinstance(known, SecretsError):
         raise known
-    return _of_this_write(exchange, operation, token, update_call, answers.replace_receipt)
+    return _of_this_write(runner, operation, token, update_call, answers.replace_receipt)
 
 
 def _of_this_write(
-    exchange: OperationRunner, operation: Set | Create | Update, token: str, call: Call, read: Read[Receipt]
+    runner: CallRunner, operation: Set | Create | Update, token: str, call: Call, read: Read[Receipt]
 ) -> Answer[Receipt]:
     """*call*'s answer, once it is known to be the receipt of this very write (rule 2)."""
     attempt = 1
     while True:
-        answer = exchange.run(call, read)
+        answer = runner.run(call, read)
         found = answer.value.version_id
         if operation.value is None or found == token:
             return answer
-        exchange.reconnect()
+        runner.reconnect()
         for one in (token, found):
-            if one is not None and _has_value(exchange, operation.secret_id, one, operation.value):
+            if one is not None and _has_value(runner, operation.secret_id, one, operation.value):
                 return Answer(replace(answer.value, version_id=one), answer.request_id)
-        exchange.in_doubt = True
-        if attempt == MAX_ATTEMPTS or not exchange.rest(attempt):
+        runner.in_doubt = True
+        if attempt == MAX_ATTEMPTS or not runner.rest(attempt):
             text = "the receipt is that of another write: see what stands between you and aws.endpoint_url"
             raise InvalidAnswer(text, status=200, request_id=answer.request_id)
         attempt += 1
 
 
-def _has_value(exchange: OperationRunner, secret_id: str, version_id: str, value: SecretValue) -> bool:
+def _has_value(runner: CallRunner, secret_id: str, version_id: str, value: SecretValue) -> bool:
     """Whether this version of the secret is there and has this value."""
     try:
-        return exchange.run(requests.get_call(Get(secret_id, version_id)), answers.secret).value.value == value
+        return runner.run(requests.get_call(Get(secret_id, version_id)), answers.secret).value.value == value
     except SecretsError:
         return False
 
 
-def _restored(exchange: OperationRunner, operation: Set) -> SecretDescription | SecretsError:
+def _restored(runner: CallRunner, operation: Set) -> SecretDescription | SecretsError:
     """How the secret stood, restored since if it had to be; or what it failed of."""
-    known = _how_it_stands(exchange, operation)
+    known = _how_it_stands(runner, operation)
     if isinstance(known, SecretDescription) and known.deleted_at is not None:
         try:
-            restore(exchange, operation)
+            restore(runner, operation)
         except SecretsError as error:
             return error.clone()
     return known
 
 
-def create(exchange: OperationRunner, operation: Create) -> Answer[SetReceipt]:
+def create(runner: CallRunner, operation: Create) -> Answer[SetReceipt]:
     """CreateSecret."""
     token = operation.token or new_uuid()
     call = requests.create_call(operation, token)
 
     def write() -> Answer[SetReceipt]:
-        return _of_this_write(exchange, operation, token, call, answers.create_receipt)
+        return _of_this_write(runner, operation, token, call, answers.create_receipt)
 
-    return _once_gone(exchange, lambda: _explained(exchange, operation, write, creates=True))
+    return _once_gone(runner, lambda: _explained(runner, operation, write, creates=True))
 
 
-def put(exchange: OperationRunner, operation: Put) -> Answer[VersionReceipt]:
+def put(runner: CallRunner, operation: Put) -> Answer[VersionReceipt]:
     """PutSecretValue."""
     call = requests.put_call(operation.secret_id, operation.value, operation.token or new_uuid(), operation.stages)
-    return _explained(exchange, operation, lambda: exchange.run(call, answers.version_receipt))
+    return _explained(runner, operation, lambda: runner.run(call, answers.version_receipt))
 
 
-def update(exchange: OperationRunner, operation: Update) -> Answer[UpdateReceipt]:
+def update(runner: CallRunner, operation: Update) -> Answer[UpdateReceipt]:
     """UpdateSecret."""
     token = operation.token or new_uuid()
     call = requests.update_call(operation, token)
-    return _explained(
-        exchange, operation, lambda: _of_this_write(exchange, operation, token, call, answers.update_receipt)
-    )
+    return _explained(runner, operation, lambda: _of_this_write(runner, operation, token, call, answers.update_receipt))
 
 
 def _explained(
-    exchange: OperationRunner, operation: object, write: Callable[[], Answer[T]], *, creates: bool = False
+    runner: CallRunner, operation: object, write: Callable[[], Answer[T]], *, creates: bool = False
 ) -> Answer[T]:
     """*write*'s answer; or, where AWS refuses it for the state of the secret, the error that says which state."""
     try:
         return write()
     except SecretDeleted as error:
         refused = error.clone()
-    raise _told(refused, _how_it_stands(exchange, operation), creates=creates)
+    raise _told(refused, _how_it_stands(runner, operation), creates=creates)
 
 
-def _how_it_stands(exchange: OperationRunner, operation: object) -> SecretDescription | SecretsError:
+def _how_it_stands(runner: CallRunner, operation: object) -> SecretDescription | SecretsError:
     try:
-        return exchange.run(requests.describe_call(operation), answers.description).value
+        return runner.run(requests.describe_call(operation), answers.description).value
     except SecretsError as error:
         return error.clone()
 
@@ -170,7 +168,7 @@ def _instead_of(refused: StoreError, kind: type[StoreError], text: str) -> Store
     return kind(text, aws_code=refused.aws_code, status=refused.status, request_id=refused.request_id)
 
 
-def _once_gone(exchange: OperationRunner, write: Callable[[], Answer[T]]) -> Answer[T]:
+def _once_gone(runner: CallRunner, write: Callable[[], Answer[T]]) -> Answer[T]:
     """*write*'s answer; again and again by the deadline, while a secret that was deleted by force is in its way."""
     attempt = 1
     while True:
@@ -178,6 +176,6 @@ def _once_gone(exchange: OperationRunner, write: Callable[[], Answer[T]]) -> Ans
             return write()
         except SecretDeleted as error:
             refused = error.clone()
-        if not refused.retryable or not exchange.rest(attempt):
+        if not refused.retryable or not runner.rest(attempt):
             raise refused
         attempt += 1

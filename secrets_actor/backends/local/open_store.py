@@ -1,25 +1,26 @@
-"""An open store: transactions on it, each with the keys that are the store's at that time.
+"""From a folder to an open store, and the transactions on it.
 
-Rule 1: each transaction looks first whether anybody else has written (`PRAGMA data_version`), and if so, whether the
-        keys are still those: nothing is ever sealed under a key that the store has given up.
-Rule 2: keys that have changed are unlocked anew outside of the transaction, and the work is run again. What is known
-        of a key stays known: a change of the master key alone asks for no master key.
-Rule 3: the store in a folder is known by its id as long as the process lives (also in the child of a fork): another
-        one that is found there is none of ours, and neither read nor written.
-
-From a folder to an open store: key first, then data, then the proof that they belong together.
+To open one: key first, then data, then the proof that they belong together.
 
 Rule 1: a key is made only where there is no data, and is durable before any data is there.
 Rule 2: the key is proven against the store before anything is sealed or opened. A wrong key changes nothing.
-Rule 3: what was opened is known by the identity of its key and its files: when one is moved, deleted or put in from a
+Rule 3: an open store is known by the identity of its key and its files: when one is moved, deleted or put in from a
         copy, the next operation opens anew rather than write into a file that nobody will ever read.
-Rule 4: a store comes into being whole, under another name first. So an empty file has lost what was in it,
-        and is no new store.
-Rule 5: only who says so makes a store (`makes`), and only where there is nothing of one. A part of a store, such as a
+Rule 4: a store comes into being whole, under another name first. So an empty file has lost what was in it, and is no
+        new store.
+Rule 5: a store is made only where `makes` says so, and only where there is nothing of one. A part of a store, such as a
         key of ours without its database, is what a loss leaves, and is damage for everybody. While a store is being
         made, MAKING lies in its folder, and is locked: with it, a key without a database is a beginning.
 Rule 6: a store that this process has opened is not made anew, and no other one is taken in its place: its folder may
-        be the place where a disk was mounted.
+        be the place where a disk was mounted. It is known by its id as long as the process lives, also in the child of
+        a fork.
+
+In an open one each transaction has the keys that are the store's at that time.
+
+Rule 7: each transaction looks first whether anybody else has written (`PRAGMA data_version`), and if so, whether the
+        keys are still those: nothing is ever sealed under a key that the store has given up.
+Rule 8: keys that have changed are unlocked anew outside of the transaction, and the work is run again. What is known
+        of a key stays known: a change of the master key alone asks for no master key.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class OpenStore:
     """A store, the keys that open it, and the files they came from. Its methods raise what `Store.read` raises, what
     `store_keys.unlock` raises when the keys have changed, and `StoreUnavailable` for another store.
 
-    *place* is its folder, for a store that is to be known (rule 3); `made`: whether it was made for this.
+    *place* is its folder, for a store that is to be known (rule 6); `made`: whether it was made for this.
     """
 
     def __init__(

@@ -1,18 +1,15 @@
-"""Which secrets there are, and what is known of them but their values. PURE.
-
-What we read out of AWS's silence: a list of pages is sorted by creation unless asked otherwise (documented), the oldest
-first, and by name where that is equal; a secret that was never read is before those that were.
-
-Which secrets a filter leaves. PURE.
+"""Which secrets there are, what is known of them but their values, and which of them a filter leaves. PURE.
 
 Source: AWS's service model, ListSecrets `Filters`: one of a filter's values must fit, and all filters. A name, tag key,
 tag value, region and service fit a value that they begin with, as written. `all` breaks a value into words, each of
-which some word of what is known of the secret must begin with, in any case of letters. A description is told to be
-matched by its beginning in any case; what moto's authors found by trying is that it is matched as `all` is, which is
-that and more.
+which some word of what is known of the secret must begin with, in any case of letters. A description, as documented, is
+matched by its beginning in any case; moto's authors found by trying that it is matched as `all` is, which is that and
+more.
 
-What we read out of AWS's silence: `!` leaves those that the rest of the value does not fit, also for having no such
-attribute; a value without a letter or digit fits nothing where words are looked for.
+Where AWS's documentation says nothing, we decided: a list of pages is sorted by creation unless asked otherwise
+(documented), the oldest first, and by name where that is equal; a secret that was never read is before those that were.
+`!` leaves those that the rest of the value does not fit, also for having no such attribute; a value without a letter or
+digit fits nothing where words are looked for.
 """
 
 from __future__ import annotations
