@@ -15,6 +15,9 @@ from collections.abc import Callable
 from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from msgspec import Struct
+from msgspec.structs import replace as replace_struct
+
 _NONE: Final[Any] = object()  # no default
 
 
@@ -70,7 +73,8 @@ def _record(
     if not slots:
         raise TypeError("a class without slots is none for this module")
     options = {"frozen": frozen, "init": init, "repr": repr, "eq": eq, "kw_only": kw_only}
-    return lambda cls: _made(cls, options)
+    # One with a Struct for its base is one already, frozen as that is.
+    return lambda cls: cls if issubclass(cls, Struct) else _made(cls, options)
 
 
 def _made(cls: type, options: dict[str, Any]) -> Any:
@@ -276,6 +280,8 @@ def _is_record(record: Any) -> bool:
 
 
 def _replace(record: Any, /, **changes: Any) -> Any:
+    if isinstance(record, Struct):
+        return replace_struct(record, **changes)
     for one in _fields(record):
         changes.setdefault(one.name, getattr(record, one.name))
     return type(record)(**changes)

@@ -25,7 +25,6 @@ from secrets_actor.domain.errors import (
 from secrets_actor.domain.operations import token_of
 from secrets_actor.domain.ports import BackendFactory
 from secrets_actor.otp import GenServer, LifecycleEvent
-from secrets_actor.records import dataclass
 
 # What an answer of 5xx counts: a quarter, for a store may fail at one operation and be well. Exact in binary.
 _UNWELL: Final = 0.25
@@ -33,8 +32,7 @@ _LOST: Final = (Unreachable, StoreFailure, DeadlineExceeded)
 _TIMEOUTS: Final = (BackendTimeout, DeadlineExceeded)
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerOpened(LifecycleEvent):
+class BreakerOpened(LifecycleEvent, frozen=True):
     """Nothing is sent to *endpoint* for *pause* seconds: the last operation met *problem* (an error's code)."""
 
     endpoint: str
@@ -42,8 +40,7 @@ class BreakerOpened(LifecycleEvent):
     pause: float
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerClosed(LifecycleEvent):
+class BreakerClosed(LifecycleEvent, frozen=True):
     """*endpoint* answers again."""
 
     endpoint: str

@@ -148,8 +148,7 @@ class Unadopted:
     workers: tuple[Pid, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class JobStarted(LifecycleEvent):
+class JobStarted(LifecycleEvent, frozen=True):
     """A worker has taken up a job; observed in the worker's own thread, before the job is done."""
 
     serial: int

@@ -17,14 +17,13 @@ from secrets_actor.domain.errors import (
     UnrecognizedClient,
 )
 from secrets_actor.otp import LifecycleEvent
-from secrets_actor.records import dataclass, replace
+from secrets_actor.records import replace
 
 # After these, other keys may do: those that were used have ended, or were replaced where they came from.
 REFUSALS: Final = (ExpiredToken, InvalidSignature, UnrecognizedClient)
 
 
-@dataclass(frozen=True, slots=True)
-class RenewalFailed(LifecycleEvent):
+class RenewalFailed(LifecycleEvent, frozen=True):
     """New keys were not to be had, for the reason in *problem*. The old ones are good for a while yet."""
 
     problem: str

@@ -35,16 +35,14 @@ _PAUSES: Final = Backoff(1.0, maximum=30.0, jitter=0.5)
 _TRIES: Final = 6
 
 
-@dataclass(frozen=True, slots=True)
-class PrefetchFailed(LifecycleEvent):
+class PrefetchFailed(LifecycleEvent, frozen=True):
     """*subject*, one secret or several, was not prefetched; *code* is the error's."""
 
     subject: str
     code: str
 
 
-@dataclass(frozen=True, slots=True)
-class PrefetchDone(LifecycleEvent):
+class PrefetchDone(LifecycleEvent, frozen=True):
     """A prefetch is over: how many secrets were fetched, how many could not be, and for how many the cache has no
     room."""
 

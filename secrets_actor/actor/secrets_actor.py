@@ -53,8 +53,7 @@ SWEEP: Final = 30.0
 GLANCE: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class ClockLeapt(LifecycleEvent):
+class ClockLeapt(LifecycleEvent, frozen=True):
     """The wall clock is *seconds* ahead at once: the machine slept and does not know of it, or the clock was set. What
     is in memory counts as so much older."""
 

@@ -60,8 +60,7 @@ class Rhythm:
         return Backoff(_AT_LEAST, maximum=self.interval(), jitter=0.5).delay(tries, self.chance())
 
 
-@dataclass(frozen=True, slots=True)
-class SubscriberFailed(LifecycleEvent):
+class SubscriberFailed(LifecycleEvent, frozen=True):
     """The callback of a subscription to *secret_id* raised; `error_type` is what. The subscription goes on."""
 
     secret_id: str

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from os import PathLike, fspath
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
+
+from msgspec.structs import force_setattr
 
 from secrets_actor.backends.setting_masking import shown_path, shown_variable, shown_word
 from secrets_actor.domain.masked import MaskedText
 from secrets_actor.json_text import read_json
-from secrets_actor.records import dataclass, field
+from secrets_actor.structs import SelectiveStruct
 
 KeyPlaceKind = Literal["made", "made_at", "env", "file", "passphrase_env", "passphrase_file", "keyring", "none"]
 
@@ -20,8 +22,7 @@ ALLOWED: Final = (
 _NOT_HERE: Final = "does not belong into a configuration, which is copied, shown and logged"
 
 
-@dataclass(frozen=True, slots=True)
-class KeyPlace:
+class KeyPlace(SelectiveStruct, frozen=True):
     """The place of the master key: `made` by us in the store's folder, `made_at` another path, a variable, a file, a
     passphrase in one of those, the system's key ring; `none` where *mistakes* say what is wrong, each to be told after
     `local.key`.
@@ -29,13 +30,15 @@ class KeyPlace:
     Its repr shows a name or a path only if it looks like one: it may be the key, put in the wrong place.
     """
 
+    HIDDEN: ClassVar = frozenset({"value"})
+
     kind: KeyPlaceKind = "made"
-    value: MaskedText | str = field(default="", repr=False)
+    value: MaskedText | str = ""
     mistakes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Masked at once, whatever it is."""
-        object.__setattr__(self, "value", MaskedText(self.value))
+        force_setattr(self, "value", MaskedText(self.value))
 
     def reveal(self) -> str:
         """The name or the path."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 import click
+from msgspec.structs import replace
 
 from secrets_actor.cli import output
 from secrets_actor.clock import now, sleep
@@ -20,7 +21,6 @@ from secrets_actor.domain.errors import ServiceError
 from secrets_actor.domain.operations import Get, Operation
 from secrets_actor.domain.ports import Answer, Backend, BackendFactory, CallContext
 from secrets_actor.otp import Pid, Tree
-from secrets_actor.records import replace
 from secrets_actor.runtime.settings import LocalSettings, Settings
 from secrets_actor.runtime.system import System
 from secrets_actor.runtime.wiring import factory_for

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Final, TextIO
 
 import click
+from msgspec import Struct
 
 from secrets_actor.cli.output import as_json
 from secrets_actor.domain.errors import (
@@ -24,7 +25,6 @@ from secrets_actor.domain.errors import (
     SecretNotFound,
     SecretsError,
 )
-from secrets_actor.records import dataclass
 from secrets_actor.telemetry.redaction import printable
 
 PROGRAM: Final = "secrets-actor"
@@ -73,8 +73,7 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl-C where more can be said of how things stand: its text is told."""
 
 
-@dataclass(frozen=True, slots=True)
-class Complaint:
+class Complaint(Struct, frozen=True):
     """What is told of an error. `code` is a SecretsError's own, or usage, interrupted, output, internal; stable too."""
 
     code: str

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+from msgspec import Struct
 
 from secrets_actor.cli import output, value_io
 from secrets_actor.cli.caller import caller
@@ -20,14 +21,12 @@ from secrets_actor.client.secrets import Secrets
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.ports import BackendFactory
 from secrets_actor.otp import Observer
-from secrets_actor.records import dataclass
 from secrets_actor.runtime.settings import Settings
 from secrets_actor.runtime.system import System
 from secrets_actor.runtime.wiring import factory_for
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """What stands before the command."""
 
     config: Path | None

@@ -132,7 +132,7 @@ def tree_facts(tree: Tree) -> dict[str, Any]:
 
 
 def _node_facts(node: TreeNode) -> dict[str, Any]:
-    facts: dict[str, Any] = {name: getattr(node, name) for name in node.__slots__ if name != "children"}
+    facts: dict[str, Any] = {name: getattr(node, name) for name in node.__struct_fields__ if name != "children"}
     facts["uptime"] = round(node.uptime, 3)
     facts["children"] = [_node_facts(child) for child in node.children]
     return facts

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Final, Self, TypeVar
 
+from msgspec.structs import replace
+
 from secrets_actor.actor.failures import translated
 from secrets_actor.client.aio import awaitable, awaited, settled
 from secrets_actor.client.async_administration import AsyncAdministration
@@ -28,7 +30,6 @@ from secrets_actor.domain.secret import (
     SetReceipt,
 )
 from secrets_actor.otp import CallTimeout, From, OtpError, Pid
-from secrets_actor.records import replace
 
 T = TypeVar("T")
 # Seconds between two looks at whether an actor that is being restarted, or its whole tree, is there (again).

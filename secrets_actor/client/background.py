@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Final, Self
 
+from msgspec import Struct
+
 from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.failures import translated
 from secrets_actor.actor.prefetch_plan import Wanted
@@ -31,13 +33,11 @@ from secrets_actor.otp import (
     StartError,
     lacks_thread,
 )
-from secrets_actor.records import dataclass
 
 _TOO_MANY: Final = "too_many"
 
 
-@dataclass(frozen=True, slots=True)
-class Background:
+class Background(Struct, frozen=True):
     """The table of subscriptions, and how to start processes: under which supervisor, and by which spec."""
 
     subscriptions: Subscriptions

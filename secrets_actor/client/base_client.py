@@ -23,6 +23,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, Generic, TypeVar
 from weakref import ref
 
+from msgspec import Struct, field
+
 from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.failures import out_of_time, translated
 from secrets_actor.actor.fallback import STALE
@@ -37,7 +39,6 @@ from secrets_actor.domain.results import SecretBatch
 from secrets_actor.domain.secret import Secret, Source, block_of
 from secrets_actor.domain.tracing import Caller, CallTrace, Tracer
 from secrets_actor.otp import CallingSelf, CallTimeout, Clock, From, Name, NoProcess, Pid, holds_up
-from secrets_actor.records import dataclass, field
 from secrets_actor.uuids import new_uuid
 
 
@@ -69,8 +70,7 @@ MAX_LABEL_LENGTH: Final = 256
 _order: Final = itertools.count(1)
 
 
-@dataclass(frozen=True, slots=True)
-class ClientParts:
+class ClientParts(Struct, frozen=True):
     """What a client is made of. *running*: whether the tree is up, or could be brought up. *tracer*: who is told of the
     way of each call, if anybody."""
 
@@ -84,8 +84,7 @@ class ClientParts:
     tracer: Tracer | None = None
 
 
-@dataclass(slots=True, eq=False)
-class Asked(Generic[T]):
+class Asked(Struct, Generic[T], eq=False):
     """A question on its way. *arrived* and *deadline* are in clock seconds; *number* says what was sent before what."""
 
     operation: Operation[T]
@@ -93,11 +92,7 @@ class Asked(Generic[T]):
     deadline: float
     caller: From[T]
     number: int
-    again: bool
-
-    def __init__(self, operation: Operation[T], arrived: float, deadline: float, caller: From[T], number: int) -> None:
-        self.operation, self.arrived, self.deadline = operation, arrived, deadline
-        self.caller, self.number, self.again = caller, number, False
+    again: bool = False
 
 
 class Written:
@@ -116,8 +111,7 @@ class Written:
         return caller is None or caller.taken or not self._server.is_alive()
 
 
-@dataclass(slots=True, eq=False)
-class Batches:
+class Batches(Struct, eq=False):
     """A get of many that is under way: what is found so far, and a question for each twenty of the rest."""
 
     asked: tuple[SecretId, ...]

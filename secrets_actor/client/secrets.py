@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, Self, TypeVar
 
+from msgspec.structs import replace
+
 from secrets_actor.actor.failures import translated
 from secrets_actor.client.administration import Administration
 from secrets_actor.client.base_client import Asked, BaseClient, withdraw
@@ -27,7 +29,6 @@ from secrets_actor.domain.secret import (
     SetReceipt,
 )
 from secrets_actor.otp import CallTimeout, From, OtpError, Pid
-from secrets_actor.records import replace
 
 T = TypeVar("T")
 # Seconds between two looks at whether an actor that is being restarted, or its whole tree, is there (again).

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from secrets_actor.records import dataclass
+from msgspec import Struct
 
 
 class Verdict(StrEnum):
@@ -14,8 +14,7 @@ class Verdict(StrEnum):
     SKIPPED = "skipped"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One line of the report: what was looked at, how it is, and what to do, if anything."""
 
     check: str

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from typing import Final, Protocol
 
-from secrets_actor.records import dataclass
+from msgspec import Struct
 
 OTHER: Final = "other"
 _WORD: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -26,8 +26,7 @@ class MetricKind(StrEnum):
     HISTOGRAM = "histogram"
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(Struct, frozen=True):
     """One that there is: its name, without the ending `_total` of a counter, and the names of its labels.
     *bounds* of a histogram: the upper ends of its buckets but the last, in seconds."""
 
@@ -38,8 +37,7 @@ class Metric:
     bounds: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class MetricSample:
+class MetricSample(Struct, frozen=True):
     """One series: a value for each of its metric's labels, and what it stands at. For a histogram `value` is how many
     there were, `sum` seconds in all, and `buckets` how many took no longer than each bound."""
 
@@ -49,16 +47,14 @@ class MetricSample:
     buckets: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class MetricFamily:
+class MetricFamily(Struct, frozen=True):
     """All series of one metric, by their labels."""
 
     metric: Metric
     samples: tuple[MetricSample, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Metrics:
+class Metrics(Struct, frozen=True):
     """All metrics of a system at one moment, in the order of `ALL`."""
 
     families: tuple[MetricFamily, ...]

@@ -2,14 +2,14 @@
 
 from typing import Final
 
+from msgspec import Struct, field
+
 from secrets_actor.domain.errors import InvalidAnswer
-from secrets_actor.records import dataclass, field
 
 _CIRCLE: Final = "the store's list goes round in circles: list again"
 
 
-@dataclass(slots=True)
-class Trail:
+class Trail(Struct):
     """The tokens of one list, from page to page: a store that gives one twice would be asked for ever."""
 
     _seen: set[str] = field(default_factory=set)

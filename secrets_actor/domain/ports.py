@@ -1,32 +1,35 @@
 """The ports where the floors meet: the actor asks a Backend and a CredentialSource, and tells an AuditSink. PURE."""
 
 from collections.abc import Callable, Iterable
-from typing import Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
+
+from msgspec import Struct, field
 
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.diagnosis import Finding
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.tracing import Attempt
-from secrets_actor.records import dataclass, field
+from secrets_actor.structs import SelectiveStruct
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class CallContext:
+class CallContext(SelectiveStruct, frozen=True):
     """What travels with an operation to a backend: until when (clock seconds: `secrets_actor.clock.now()`
     tells them), with which keys, and whether it may have taken effect already, for a worker ended over it. A backend
     that tries several times adds a `Action` to *attempts* for each; its worker adds one for the whole."""
 
+    HIDDEN: ClassVar = frozenset({"attempts"})
+    UNCOMPARED: ClassVar = frozenset({"attempts"})
+
     deadline: float
     credentials: Credentials | None = None
     repeated: bool = False
-    attempts: list[Attempt] = field(default_factory=list, compare=False, repr=False)
+    attempts: list[Attempt] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer(Generic[T_co]):
+class Answer(Struct, Generic[T_co], frozen=True):
     """A backend's answer, with the request id under which the backend knows the exchange."""
 
     value: T_co
@@ -57,8 +60,7 @@ class CredentialSource(Protocol):
         """Fresh credentials, by *deadline* (clock seconds). Raises only `SecretsError`s."""
 
 
-@dataclass(frozen=True, slots=True)
-class BackendFactory:
+class BackendFactory(Struct, frozen=True):
     """What runtime hands to the actor: how to open a connection, and the source of keys if the store wants any.
 
     `endpoint` is its host and port, for a store that has one: a breaker then guards it.
@@ -75,8 +77,7 @@ class BackendFactory:
     prepare: Callable[[float], None] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AuditRecord:
+class AuditRecord(Struct, frozen=True):
     """One operation as the audit log tells it: never a value, key or token.
 
     `caller` is what the asking part of the program calls itself; `outcome` is `ok` or the error's code; `duration` is

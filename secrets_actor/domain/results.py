@@ -6,11 +6,13 @@ Sources of the limits checked here: AWS's service model of Secrets Manager, vers
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import ClassVar, Final
+
+from msgspec import Struct, field
 
 from secrets_actor.domain.errors import InvalidParameter, SecretsError
 from secrets_actor.domain.secret import Secret
-from secrets_actor.records import dataclass, field
+from secrets_actor.structs import SelectiveStruct
 
 _REGION: Final = re.compile(r"([a-z]+-)+\d+")
 MAX_REGION_LENGTH: Final = 128
@@ -22,17 +24,17 @@ def is_region(region: object) -> bool:
     return isinstance(region, str) and len(region) <= MAX_REGION_LENGTH and _REGION.fullmatch(region) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class SecretBatch:
+class SecretBatch(SelectiveStruct, frozen=True):
     """Many secrets at once, under the ids by which they were asked for: those that were `found`, and for each other one
     the error that a get of it would have raised."""
 
-    found: Mapping[str, Secret] = field(hash=False)
-    errors: Mapping[str, SecretsError] = field(hash=False)
+    UNHASHED: ClassVar = frozenset({"found", "errors"})
+
+    found: Mapping[str, Secret]
+    errors: Mapping[str, SecretsError]
 
 
-@dataclass(frozen=True, slots=True)
-class RotationRules:
+class RotationRules(Struct, frozen=True):
     """When AWS rotates: every *after_days* (1 to 1,000), or by a *schedule* such as `rate(10 days)` or a cron
     expression; within a window of *duration*, such as `3h`. What AWS tells may have both: the days until the next."""
 
@@ -41,8 +43,7 @@ class RotationRules:
     duration: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReplicaRegion:
+class ReplicaRegion(Struct, frozen=True):
     """Where a copy goes, and the KMS key for it there (None: AWS's own)."""
 
     region: str
@@ -61,8 +62,7 @@ class ReplicaRegion:
         return region if isinstance(region, cls) else cls(str(region))
 
 
-@dataclass(frozen=True, slots=True)
-class Replica:
+class Replica(Struct, frozen=True):
     """A copy in another region. `status`: InSync, InProgress or Failed, and `message` why. `accessed_at` is the day
     (UTC) on which its value was last read in that region."""
 
@@ -73,8 +73,7 @@ class Replica:
     accessed_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SecretDescription:
+class SecretDescription(SelectiveStruct, frozen=True):
     """A secret without its values. `versions` has the stages of each version id that has any. Times are UTC.
 
     `changed_at` is its last change of any kind; `accessed_at` the day on which a value was last read in this region,
@@ -87,6 +86,8 @@ class SecretDescription:
     is in the two members after it.
     """
 
+    UNHASHED: ClassVar = frozenset({"tags", "versions", "external_rotation_metadata"})
+
     name: str
     arn: str
     description: str | None = None
@@ -95,8 +96,8 @@ class SecretDescription:
     changed_at: datetime | None = None
     accessed_at: datetime | None = None
     deleted_at: datetime | None = None
-    tags: Mapping[str, str] = field(default_factory=dict, hash=False)
-    versions: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     rotation_enabled: bool = False
     rotation_lambda_arn: str | None = None
     rotation_rules: RotationRules | None = None
@@ -107,7 +108,7 @@ class SecretDescription:
     replicas: tuple[Replica, ...] = ()
     type: str | None = None
     external_rotation_role_arn: str | None = None
-    external_rotation_metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+    external_rotation_metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_replica(self) -> bool:
@@ -115,16 +116,14 @@ class SecretDescription:
         return self.primary_region is not None and self.arn.split(":")[3:4] != [self.primary_region]
 
 
-@dataclass(frozen=True, slots=True)
-class SecretPage:
+class SecretPage(Struct, frozen=True):
     """One page of a list. `next_token` is None on the last; a page may be empty and not the last."""
 
     secrets: tuple[SecretDescription, ...]
     next_token: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class VersionInfo:
+class VersionInfo(Struct, frozen=True):
     """One version of a secret. `accessed_at` is the day (UTC) on which it was last read, None if it never was."""
 
     version_id: str
@@ -134,8 +133,7 @@ class VersionInfo:
     kms_key_ids: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class VersionPage:
+class VersionPage(Struct, frozen=True):
     """One page of the versions of a secret. `next_token` is None on the last."""
 
     name: str
@@ -144,16 +142,14 @@ class VersionPage:
     next_token: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NamedReceipt:
+class NamedReceipt(Struct, frozen=True):
     """It took effect on this secret."""
 
     name: str
     arn: str
 
 
-@dataclass(frozen=True, slots=True)
-class VersionReceipt:
+class VersionReceipt(Struct, frozen=True):
     """A version was added, with these stages."""
 
     name: str
@@ -162,8 +158,7 @@ class VersionReceipt:
     stages: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class UpdateReceipt:
+class UpdateReceipt(Struct, frozen=True):
     """An update took effect. `version_id` is that of the new version, None when the value stayed."""
 
     name: str
@@ -171,8 +166,7 @@ class UpdateReceipt:
     version_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RotationReceipt:
+class RotationReceipt(Struct, frozen=True):
     """A rotation has begun, or was called off. `version_id` is that of the version it is about, if there is one."""
 
     name: str
@@ -180,33 +174,33 @@ class RotationReceipt:
     version_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReplicationReceipt:
+class ReplicationReceipt(Struct, frozen=True):
     """What is known of the copies after the change."""
 
     arn: str
     replicas: tuple[Replica, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ResourcePolicy:
+class ResourcePolicy(SelectiveStruct, frozen=True):
     """Who else may use the secret: a JSON document, None when there is none. Not in the repr."""
+
+    HIDDEN: ClassVar = frozenset({"policy"})
 
     name: str
     arn: str
-    policy: str | None = field(default=None, repr=False)
+    policy: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyFinding:
+class PolicyFinding(SelectiveStruct, frozen=True):
     """What AWS minds about a policy: the check that failed, and why. The reason may quote the policy."""
 
+    HIDDEN: ClassVar = frozenset({"reason"})
+
     check: str
-    reason: str = field(repr=False)
+    reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyVerdict:
+class PolicyVerdict(Struct, frozen=True):
     """Whether AWS would take a policy, and what it minds."""
 
     passed: bool

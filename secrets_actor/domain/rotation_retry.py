@@ -8,19 +8,19 @@ Rule 3: with the version that was just refused, nobody tries again, unless told 
 from collections.abc import Callable
 from typing import Any, Final
 
+from msgspec import Struct
+
 from secrets_actor.domain.callbacks import done, plain
 from secrets_actor.domain.errors import InvalidParameter, SecretsError
 from secrets_actor.domain.operations.limits import check_number
 from secrets_actor.domain.secret import Secret
-from secrets_actor.records import dataclass
 
 # More would be a loop around a wrong password.
 MAX_ATTEMPTS: Final = 10
 LoginError = type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class RotationRetry:
+class RotationRetry(Struct, frozen=True):
     """*login_error*: the type or types of what a refused login raises, or a function that tells. *attempts*: 1 to 10.
     *same_version*: whether to try again with the version that was refused. Raises `InvalidParameter`."""
 

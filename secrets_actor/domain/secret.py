@@ -17,10 +17,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NoReturn, Self
 
+from msgspec import Struct
+
 from secrets_actor.domain import packed_secret
 from secrets_actor.domain.errors import InvalidSecretValue
 from secrets_actor.json_text import NestedTooDeeply, read_json
-from secrets_actor.records import dataclass
 
 
 def hide(cls: type, name: str) -> tuple[Callable[[Any], Any], Callable[[Any, Any], None]]:
@@ -33,8 +34,7 @@ def hide(cls: type, name: str) -> tuple[Callable[[Any], Any], Callable[[Any, Any
     return slot.__get__, slot.__set__
 
 
-@dataclass(frozen=True, slots=True)
-class NewVersion:
+class NewVersion(Struct, frozen=True):
     """Another version of the secret *name* (as it was subscribed to) is the current one, AWSCURRENT. Never a value: get
     it. *old_version_id* is None if there was no such secret before."""
 
@@ -281,8 +281,7 @@ put_block: Callable[[Secret, bytes], None]
 block_of, put_block = hide(Secret, "_block")
 
 
-@dataclass(frozen=True, slots=True)
-class SecretInfo:
+class SecretInfo(Struct, frozen=True):
     """What a list tells of a secret. Times are UTC.
 
     `changed_at` is its last change of any kind. `deleted_at` is set while the secret is scheduled for deletion: when
@@ -297,8 +296,7 @@ class SecretInfo:
     deleted_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SetReceipt:
+class SetReceipt(Struct, frozen=True):
     """A set took effect. `created` tells a new secret from a new version of one that was there."""
 
     name: str
@@ -307,8 +305,7 @@ class SetReceipt:
     created: bool
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteReceipt:
+class DeleteReceipt(Struct, frozen=True):
     """A delete took effect. `deletion_date` (UTC) is when its recovery window ends: until then `restore` works, and
     soon after it the secret is gone for good."""
 
@@ -317,8 +314,7 @@ class DeleteReceipt:
     deletion_date: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class RestoreReceipt:
+class RestoreReceipt(Struct, frozen=True):
     """A deletion was called off: the secret is as it was before it."""
 
     name: str

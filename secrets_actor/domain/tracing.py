@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Final, Protocol
 
+from msgspec import Struct
+
 from secrets_actor.domain.callbacks import done
-from secrets_actor.records import dataclass
 
 OK: Final = "ok"
 WORKER: Final = "worker"
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """One part of the way: an attempt of a backend (*name* is the action, in the store's words), or a `worker` on a
     job. *outcome* is `ok` or an error's code."""
 

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
+from msgspec import Struct
 from pydantic import AliasChoices, AliasPath, BaseModel, SecretBytes, SecretStr, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
 from pydantic.fields import FieldInfo
@@ -33,11 +34,9 @@ from secrets_actor.domain.errors import (
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.results import SecretBatch
 from secrets_actor.domain.secret import MASK, Secret
-from secrets_actor.records import dataclass
 
 
-@dataclass(frozen=True, slots=True)
-class InSecret:
+class InSecret(Struct, frozen=True):
     """Where a field's value is, in its annotation: `Annotated[SecretStr, InSecret("payments/api", key="token")]`.
 
     *name*: the secret's name or ARN, as it is. *key*: a member of it, for a secret that is a JSON object.
@@ -47,8 +46,7 @@ class InSecret:
     key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(Struct, frozen=True):
     """A secret for a field, a member of it by the first of *members* that it has (without any, its whole), and under
     which key pydantic wants the value."""
 

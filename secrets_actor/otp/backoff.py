@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
-from secrets_actor.records import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Backoff:
+class Backoff(Struct, frozen=True):
     """Wait *initial* seconds before the first restart, *factor* times longer before each next, at most *maximum*.
     The first *at_once* restarts are not delayed at all, and not counted here.
 

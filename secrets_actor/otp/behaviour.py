@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from msgspec import Struct
+
 from secrets_actor.otp.reasons import ExitReason
-from secrets_actor.records import dataclass
 
 if TYPE_CHECKING:
     from secrets_actor.otp.pid import Pid
 
 
-@dataclass(slots=True)
-class Ending:
+class Ending(Struct):
     """A behaviour wants its process to end. *last_words* run after terminate, whether or not it raised."""
 
     reason: ExitReason

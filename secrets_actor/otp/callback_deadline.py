@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from secrets_actor.records import dataclass
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from secrets_actor.otp.pid import Pid
@@ -62,8 +62,7 @@ class CallbackDeadline:
             self._arm(left)
 
 
-@dataclass(frozen=True, slots=True)
-class CallbackOverdue:
+class CallbackOverdue(Struct, frozen=True):
     """To a supervisor: it may be that a child is over its time."""
 
     watch: CallbackDeadline

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from secrets_actor.otp.backoff import Backoff
 from secrets_actor.otp.errors import InvalidTree
-from secrets_actor.records import dataclass, replace
 
 if TYPE_CHECKING:
     from secrets_actor.otp.behaviour import Behaviour
@@ -67,8 +69,7 @@ BRUTAL_KILL: Final = BrutalKill()
 DEFAULT_SHUTDOWN: Final = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class MailboxLimit:
+class MailboxLimit(Struct, frozen=True):
     """At most *size* messages wait. A call beyond that fails with `Overloaded`: at once, or, with *wait*, when the
     caller has waited in vain for room as long as he would have for the answer. A pykka `ask` never waits for room.
     Casts and other messages are not refused: their senders could not be told.
@@ -78,8 +79,7 @@ class MailboxLimit:
     wait: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ChildSpec:
+class ChildSpec(Struct, frozen=True):
     """How to run one child. *start* makes the behaviour (a GenServer or a supervisor), in the child's own thread.
 
     *shutdown*: seconds to terminate before it is killed, `INFINITY`, or `BRUTAL_KILL`; None is 5 s for a worker and
@@ -111,8 +111,7 @@ class ChildSpec:
         return replace(self, shutdown=shutdown)
 
 
-@dataclass(frozen=True, slots=True)
-class Flags:
+class Flags(Struct, frozen=True):
     """How a supervisor treats its children: at most *intensity* restarts within *period* seconds.
 
     Defaults as in supervisor(3).

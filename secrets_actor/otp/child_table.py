@@ -6,8 +6,10 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from secrets_actor.otp.child_spec import ChildSpec, Restart
-from secrets_actor.records import dataclass, replace
 
 if TYPE_CHECKING:
     from secrets_actor.otp.pid import Pid
@@ -20,8 +22,7 @@ class State(Enum):
     RESTARTING = "restarting"
 
 
-@dataclass(frozen=True, slots=True)
-class Child:
+class Child(Struct, frozen=True):
     """One row: the spec, its process or what it is instead, and how often it was restarted."""
 
     spec: ChildSpec
@@ -35,8 +36,7 @@ class Child:
         return None if isinstance(self.process, State) else self.process
 
 
-@dataclass(frozen=True, slots=True)
-class ChildTable:
+class ChildTable(Struct, frozen=True):
     """Rows in start order."""
 
     rows: tuple[Child, ...] = ()

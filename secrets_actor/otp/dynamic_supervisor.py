@@ -12,6 +12,9 @@ from __future__ import annotations
 from random import random
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from secrets_actor.otp import strategy
 from secrets_actor.otp.callback_deadline import CallbackOverdue
 from secrets_actor.otp.child_lifecycle import check_timers, start_child, stop_children, tell_later
@@ -37,18 +40,15 @@ from secrets_actor.otp.supervisor_requests import (
     WhichChildren,
     count,
 )
-from secrets_actor.records import dataclass, replace
 
 
-@dataclass(frozen=True, slots=True)
-class TerminatePid:
+class TerminatePid(Struct, frozen=True):
     """Call or cast: stop this child for good. A call raises `ChildError` (not_found) for a stranger that lives."""
 
     pid: Pid
 
 
-@dataclass(frozen=True, slots=True)
-class _TryAgain:
+class _TryAgain(Struct, frozen=True):
     pid: Pid
     reason: ExitReason
     counts: bool = True

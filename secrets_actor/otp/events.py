@@ -4,33 +4,29 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from secrets_actor.records import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class LifecycleEvent:
+class LifecycleEvent(Struct, frozen=True):
     """Base of the events; `process` is the label of the process it is about."""
 
     process: str
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessStarted(LifecycleEvent):
+class ProcessStarted(LifecycleEvent, frozen=True):
     """A process has finished its init."""
 
     serial: int
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessEnded(LifecycleEvent):
+class ProcessEnded(LifecycleEvent, frozen=True):
     """A process has ended for an expected reason, or was killed."""
 
     serial: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessCrashed(LifecycleEvent):
+class ProcessCrashed(LifecycleEvent, frozen=True):
     """The crash report: what it died of, the type of the message it was handling, the label of its supervisor (None: it
     has no parent), and how often that one had restarted it before. *traceback* is there, and the exception's text in
     *reason*, if the process explains itself (see `Node`); the message itself never is.
@@ -44,8 +40,7 @@ class ProcessCrashed(LifecycleEvent):
     traceback: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerForgotten(LifecycleEvent):
+class AnswerForgotten(LifecycleEvent, frozen=True):
     """A call ran into its time, and the process had let go of its handle without an answer: it returned `NoReply` and
     kept no `From`. *request* is the type of what was asked."""
 
@@ -53,24 +48,21 @@ class AnswerForgotten(LifecycleEvent):
     request: str
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessDisowned(LifecycleEvent):
+class ProcessDisowned(LifecycleEvent, frozen=True):
     """A process was cut off from outside; its thread ends when what it is doing ends."""
 
     serial: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class TooManyDisowned(LifecycleEvent):
+class TooManyDisowned(LifecycleEvent, frozen=True):
     """More threads than allowed outlive their processes: the supervisor of *process*, the latest, is told to end."""
 
     disowned: int
     allowed: int
 
 
-@dataclass(frozen=True, slots=True)
-class ChildRestarted(LifecycleEvent):
+class ChildRestarted(LifecycleEvent, frozen=True):
     """A supervisor restarted a child (and, by its strategy, others with it)."""
 
     child: str
@@ -79,16 +71,14 @@ class ChildRestarted(LifecycleEvent):
     restarts_total: int
 
 
-@dataclass(frozen=True, slots=True)
-class ChildStartFailed(LifecycleEvent):
+class ChildStartFailed(LifecycleEvent, frozen=True):
     """A supervisor could not start a child."""
 
     child: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class SupervisorGaveUp(LifecycleEvent):
+class SupervisorGaveUp(LifecycleEvent, frozen=True):
     """More restarts than the intensity allows: the supervisor ends."""
 
     child: str
@@ -97,8 +87,7 @@ class SupervisorGaveUp(LifecycleEvent):
     period: float
 
 
-@dataclass(frozen=True, slots=True)
-class SupervisorShutDown(LifecycleEvent):
+class SupervisorShutDown(LifecycleEvent, frozen=True):
     """A significant child ended, and by its auto_shutdown the supervisor ends with it: no failure."""
 
     child: str

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
+from msgspec import Struct
+
 from secrets_actor.otp.behaviour import Ending
 from secrets_actor.otp.calls import Address
 from secrets_actor.otp.errors import BadReturn, NoTimerServer
@@ -21,7 +23,6 @@ from secrets_actor.otp.pid import MonitorRef, Pid, current
 from secrets_actor.otp.reasons import IGNORE, NORMAL, ExitReason
 from secrets_actor.otp.reply import From, answer_all
 from secrets_actor.otp.timers import Timer
-from secrets_actor.records import dataclass
 
 T = TypeVar("T")
 _NOTHING: Final = object()
@@ -29,8 +30,7 @@ _NOTHING: Final = object()
 HURRY: Final = 0.25
 
 
-@dataclass(frozen=True, slots=True)
-class Ok:
+class Ok(Struct, frozen=True):
     """init went well. *then* goes to `handle_continue`; *timeout* seconds of silence end in `handle_timeout`; *info* is
     for the starter, who finds it in `pid.info`."""
 
@@ -39,33 +39,26 @@ class Ok:
     info: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class Ignore:
+class Ignore(Struct, frozen=True):
     """init decided that the process is not needed: no error, no process."""
 
 
-@dataclass(slots=True)
-class Reply:
+class Reply(Struct):
     """Answer the call with *value*."""
 
     value: Any
     then: Any = _NOTHING
     timeout: float | None = None
 
-    def __init__(self, value: Any, then: Any = _NOTHING, timeout: float | None = None) -> None:
-        self.value, self.then, self.timeout = value, then, timeout
 
-
-@dataclass(slots=True)
-class NoReply:
+class NoReply(Struct):
     """Nothing to answer, or not yet."""
 
     then: Any = _NOTHING
     timeout: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(Struct, frozen=True):
     """End the process. With *reply* in a call, answer it first: after terminate, before the end."""
 
     reason: ExitReason = NORMAL
@@ -258,8 +251,7 @@ def _ending(result: Stop, caller: From[Any] | None) -> Ending:
     return Ending(result.reason, lambda: caller.reply(result.reply))
 
 
-@dataclass(frozen=True, slots=True)
-class CallDone:
+class CallDone(Struct, frozen=True):
     """What `call_async` yields: `done.result()` is the answer, or raises."""
 
     tag: object

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from msgspec import Struct
+
 from secrets_actor.otp.reasons import ExitReason
 from secrets_actor.otp.reply import From
-from secrets_actor.records import dataclass
 
 if TYPE_CHECKING:
     from secrets_actor.otp.pid import MonitorRef, Pid
@@ -30,24 +31,21 @@ class Cast:
         self.message = message
 
 
-@dataclass(slots=True, eq=False)
-class StopRequest:
+class StopRequest(Struct, eq=False):
     """End with *reason* when it is this message's turn; `taken` says that it was."""
 
     reason: ExitReason
     taken: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ExitSignal:
+class ExitSignal(Struct, frozen=True):
     """A linked process ended, or *sender* (None: the starter outside any process) asks a trapping process to end."""
 
     sender: Pid | None
     reason: ExitReason
 
 
-@dataclass(frozen=True, slots=True)
-class Down:
+class Down(Struct, frozen=True):
     """A monitored process has ended."""
 
     ref: MonitorRef
@@ -55,8 +53,7 @@ class Down:
     reason: ExitReason
 
 
-@dataclass(frozen=True, slots=True)
-class IdleTimeout:
+class IdleTimeout(Struct, frozen=True):
     """No message came within the time that the last callback asked for."""
 
 
@@ -67,8 +64,7 @@ class Tellable(Protocol):
         """Take *message*, without waiting for anything to come of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Struct, frozen=True):
     """`ref.tell(Ask(request, reply_to=me, tag=...))`: ask without blocking; an `Answered` is told to *reply_to*."""
 
     request: Any
@@ -76,8 +72,7 @@ class Ask:
     tag: object = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(Struct, frozen=True):
     """The answer to an `Ask` with this *tag*: a value, or an error."""
 
     tag: object

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
-from secrets_actor.records import dataclass, field
+from msgspec import Struct
+
+from secrets_actor.structs import SelectiveStruct
 
 # Characters of what an exception says that go into a reason.
 MAX_TEXT: Final = 1000
@@ -38,8 +40,7 @@ class ExitReason:
         return False
 
 
-@dataclass(frozen=True, slots=True)
-class Plain(ExitReason):
+class Plain(ExitReason, Struct, frozen=True):
     """A reason that is only a word."""
 
     word: str
@@ -52,8 +53,7 @@ class Plain(ExitReason):
         return self.word
 
 
-@dataclass(frozen=True, slots=True)
-class Shutdown(ExitReason):
+class Shutdown(ExitReason, Struct, frozen=True):
     """An orderly end with a detail, as Erlang's `{shutdown, Detail}`."""
 
     detail: object
@@ -66,8 +66,7 @@ class Shutdown(ExitReason):
         return f"shutdown: {_text(self.detail)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Stopped(ExitReason):
+class Stopped(ExitReason, Struct, frozen=True):
     """A server ended itself with a reason of its own, as Erlang's `{stop, Term, State}`."""
 
     term: object
@@ -76,8 +75,7 @@ class Stopped(ExitReason):
         return f"stopped: {_text(self.term)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Crashed(ExitReason):
+class Crashed(ExitReason, SelectiveStruct, frozen=True):
     """A callback raised. `where` is file and line of the frame that raised.
 
     `text` is what the exception says, and `traceback` where it came from, as Python prints it, causes and all: of a
@@ -85,11 +83,14 @@ class Crashed(ExitReason):
     arguments, and arguments may be secret.
     """
 
+    HIDDEN: ClassVar = frozenset({"error", "traceback"})
+    UNCOMPARED: ClassVar = frozenset({"error", "text", "traceback"})
+
     error_type: str
     where: str
-    error: BaseException = field(repr=False, compare=False)
-    text: str = field(default="", compare=False)
-    traceback: str = field(default="", repr=False, compare=False)
+    error: BaseException
+    text: str = ""
+    traceback: str = ""
 
     @classmethod
     def by(cls, error: BaseException, *, explains: bool = False) -> Crashed:
@@ -107,8 +108,7 @@ class Crashed(ExitReason):
         return f"{self.error_type} at {self.where}" + (f": {self.text}" if self.text else "")
 
 
-@dataclass(frozen=True, slots=True)
-class FailedToStart(ExitReason):
+class FailedToStart(ExitReason, Struct, frozen=True):
     """A supervisor could not start a child, as Erlang's `{failed_to_start_child, Id, Reason}` inside a shutdown."""
 
     child: str

@@ -18,15 +18,16 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from secrets_actor.otp.backoff import Backoff
 from secrets_actor.otp.child_spec import AutoShutdown, ChildSpec, Restart, Strategy
 from secrets_actor.otp.child_table import Child, ChildTable, State
 from secrets_actor.otp.reasons import ExitReason
-from secrets_actor.records import dataclass, replace
 
 
-@dataclass(frozen=True, slots=True)
-class RestartWindow:
+class RestartWindow(Struct, frozen=True):
     """The restarts of one supervisor in the last *period* seconds; more than *intensity* are too many."""
 
     intensity: int
@@ -51,8 +52,7 @@ class RestartWindow:
 NO_THREAD_WAITS: Final = Backoff(initial=0.02, factor=2.0, maximum=1.0, jitter=0.25)
 
 
-@dataclass(frozen=True, slots=True)
-class RestartPlan:
+class RestartPlan(Struct, frozen=True):
     """Stop *stop* in that order, then start *start* in that order; or *give_up*, or *shut_down*, both of which end the
     supervisor; or, all empty, only take note."""
 

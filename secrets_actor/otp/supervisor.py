@@ -17,6 +17,8 @@ from collections.abc import Iterable
 from random import random
 from typing import Any
 
+from msgspec import Struct
+
 from secrets_actor.otp import strategy
 from secrets_actor.otp.callback_deadline import CallbackOverdue
 from secrets_actor.otp.child_lifecycle import start_child, stop_children, tell_later
@@ -41,11 +43,9 @@ from secrets_actor.otp.supervisor_requests import (
     WhichChildren,
     count,
 )
-from secrets_actor.records import dataclass
 
 
-@dataclass(frozen=True, slots=True)
-class _TryAgain:
+class _TryAgain(Struct, frozen=True):
     child: str
     wait: object = None
     counts: bool = True

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec import Struct
+
 from secrets_actor.otp.child_spec import ChildSpec, Kind
 from secrets_actor.otp.child_table import Child
 from secrets_actor.otp.strategy import RestartWindow
-from secrets_actor.records import dataclass
 
 if TYPE_CHECKING:
     from secrets_actor.otp.pid import Pid
 
 
-@dataclass(frozen=True, slots=True)
-class StartChild:
+class StartChild(Struct, frozen=True):
     """Call: add a child as the last one and start it. Answer: its pid, None if it ignored.
 
     Raises `ChildError` (already_started, already_present), `StartError`, `InvalidTree`.
@@ -24,39 +24,33 @@ class StartChild:
     spec: ChildSpec
 
 
-@dataclass(frozen=True, slots=True)
-class TerminateChild:
+class TerminateChild(Struct, frozen=True):
     """Call: stop a child without a restart; its spec stays, unless it is temporary. Raises `ChildError` (not_found)."""
 
     child: str
 
 
-@dataclass(frozen=True, slots=True)
-class RestartChild:
+class RestartChild(Struct, frozen=True):
     """Call: start a stopped child. Answer: its pid. Raises `ChildError` (not_found, running, restarting)."""
 
     child: str
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteChild:
+class DeleteChild(Struct, frozen=True):
     """Call: forget a stopped child. Raises `ChildError` (not_found, running, restarting)."""
 
     child: str
 
 
-@dataclass(frozen=True, slots=True)
-class WhichChildren:
+class WhichChildren(Struct, frozen=True):
     """Call: the children in start order, as a tuple of `Child`."""
 
 
-@dataclass(frozen=True, slots=True)
-class CountChildren:
+class CountChildren(Struct, frozen=True):
     """Call: the children as `Counts`."""
 
 
-@dataclass(frozen=True, slots=True)
-class GetChildSpec:
+class GetChildSpec(Struct, frozen=True):
     """Call: the `ChildSpec` of a child, with its defaults filled in. Raises `ChildError` (not_found).
 
     A dynamic supervisor knows its children by their pids.
@@ -65,8 +59,7 @@ class GetChildSpec:
     child: str | Pid
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(Struct, frozen=True):
     """How many children there are: all specs, those with a live process, and by kind, alive or not."""
 
     specs: int
@@ -86,8 +79,7 @@ class ChildRows(Protocol):
         """The one of this process."""
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(Struct, frozen=True):
     """What a supervisor shows of itself. *table* is never changed, or is a view that any thread may read."""
 
     strategy: str

@@ -16,8 +16,9 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from msgspec import Struct
+
 from secrets_actor.clock import Clock
-from secrets_actor.records import dataclass
 
 if TYPE_CHECKING:
     from secrets_actor.otp.pid import Pid
@@ -33,17 +34,13 @@ class Target(Protocol):
         """Take *message*."""
 
 
-@dataclass(slots=True, eq=False)
-class Timer:
+class Timer(Struct, eq=False):
     """One delayed message: handle for `cancel`. `due` is in clock seconds."""
 
     due: float
     target: Target
     message: Any
-    pending: bool
-
-    def __init__(self, due: float, target: Target, message: Any) -> None:
-        self.due, self.target, self.message, self.pending = due, target, message, True
+    pending: bool = True
 
 
 _Entry = tuple[float, int, Timer]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from secrets_actor.otp.child_spec import Kind
 from secrets_actor.otp.child_table import Child, State
 from secrets_actor.otp.node import Node
 from secrets_actor.otp.pid import Pid
 from secrets_actor.otp.supervisor_requests import Published
-from secrets_actor.records import dataclass, replace
 
 
-@dataclass(frozen=True, slots=True)
-class TreeNode:
+class TreeNode(Struct, frozen=True):
     """One process, or a child that has none now.
 
     `state` is running, stopped or restarting; `uptime` in seconds; `restarts` counts since its supervisor started;
@@ -43,8 +44,7 @@ class TreeNode:
             yield from child.walk()
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(Struct, frozen=True):
     """The whole, and the threads that outlive their processes."""
 
     root: TreeNode

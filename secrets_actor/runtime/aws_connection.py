@@ -8,7 +8,7 @@ Source of the names: botocore's configprovider.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 from secrets_actor.backends.aws.endpoint import PROXY_SETTING, Endpoint, endpoint_for
 from secrets_actor.backends.aws.retry import MAX_ATTEMPTS, RetryPolicy
@@ -24,18 +24,19 @@ from secrets_actor.backends.aws.sdk_settings import (
 )
 from secrets_actor.backends.http.proxy import Proxy, proxy_for
 from secrets_actor.domain.errors import ConfigurationError
-from secrets_actor.records import dataclass, field
 from secrets_actor.runtime.settings import AwsSettings, profile_of, proxy_url_of, region_of
+from secrets_actor.structs import SelectiveStruct
 
 T = TypeVar("T")
 # AWS's oldest mode is not had here; programs beside us may want it, and get what they ask for.
 _MODES: Final = {"standard": False, "legacy": False, "adaptive": True}
 
 
-@dataclass(frozen=True, slots=True)
-class AwsConnection:
+class AwsConnection(SelectiveStruct, frozen=True):
     """What `backends.aws.backend.aws_backend_factory` takes; the URL None where the region alone decides. *ca_setting*
     is who names the *ca_bundle*; *profile* what the profile says to STS, too."""
+
+    UNCOMPARED: ClassVar = frozenset({"profile"})
 
     endpoint_url: str | None
     use_fips: bool
@@ -44,7 +45,7 @@ class AwsConnection:
     retries: RetryPolicy
     proxy: Proxy | None
     ca_setting: str = "aws.ca_bundle"
-    profile: ProfileSettings = field(default=NO_PROFILE, compare=False)
+    profile: ProfileSettings = NO_PROFILE
 
 
 def aws_connection_for(aws: AwsSettings, region: str, environ: Mapping[str, str]) -> AwsConnection:

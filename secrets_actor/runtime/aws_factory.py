@@ -15,7 +15,6 @@ from secrets_actor.backends.http.proxy import Proxy, proxy_for
 from secrets_actor.domain.ports import BackendFactory, CredentialSource
 from secrets_actor.forks import loading
 from secrets_actor.otp import LifecycleEvent, Observer
-from secrets_actor.records import dataclass
 from secrets_actor.runtime.aws_connection import AwsConnection, aws_connection_for
 from secrets_actor.runtime.settings import AwsSettings, proxy_url_of, region_of
 
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
     from secrets_actor.backends.aws.credentials.sts import Sts
 
 
-@dataclass(frozen=True, slots=True)
-class ClockSkewed(LifecycleEvent):
+class ClockSkewed(LifecycleEvent, frozen=True):
     """This machine's clock is off: AWS's is *seconds* ahead. Signatures are made by AWS's from now on; 0: no more."""
 
     seconds: float

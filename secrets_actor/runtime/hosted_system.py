@@ -17,7 +17,6 @@ from secrets_actor.otp import (
     StartError,
     Stop,
 )
-from secrets_actor.records import dataclass
 from secrets_actor.runtime.system import Source, System
 
 
@@ -50,8 +49,7 @@ class Hosted(GenServer):
         self._root.wait()
 
 
-@dataclass(frozen=True, slots=True)
-class SystemSpec(ChildSpec):
+class SystemSpec(ChildSpec, frozen=True):
     """A child spec for our tree; `system` is the System that it runs."""
 
     system: System | None = None

@@ -12,6 +12,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from secrets_actor.backends.local import export
 from secrets_actor.backends.local.backend import LocalBackend
 from secrets_actor.backends.local.export_key import ExportKey
@@ -27,7 +30,6 @@ from secrets_actor.domain.semantics.entry import Entry
 from secrets_actor.domain.semantics.records_port import Records
 from secrets_actor.otp import Observer
 from secrets_actor.paths import absolute
-from secrets_actor.records import dataclass, replace
 from secrets_actor.runtime.settings import Settings
 from secrets_actor.runtime.wiring import factory_for
 from secrets_actor.telemetry.audit_log import AuditLog
@@ -37,8 +39,7 @@ from secrets_actor.telemetry.logs import make_logger
 SECONDS: Final = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class LocalMaintenance:
+class LocalMaintenance(Struct, frozen=True):
     """The store in *folder*, whose master key is in *source*: opened by what is done to it, which raises the store's
     errors. *key*: the place of that in the configuration. *factory* opens it for a client. *caller*: who does it, as
     the audit log tells it."""

@@ -22,6 +22,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from msgspec.structs import replace
+
 from secrets_actor.actor.failures import NO_THREAD_HELP, translated
 from secrets_actor.actor.jobs import Drain, UseStore
 from secrets_actor.client.background import Subscription
@@ -57,7 +59,6 @@ from secrets_actor.otp import (
     snapshot,
     spawn,
 )
-from secrets_actor.records import dataclass, replace
 from secrets_actor.runtime import tree
 from secrets_actor.runtime.settings import OF_THE_STORE, Settings
 from secrets_actor.runtime.settings_loader import load
@@ -75,8 +76,7 @@ _EXEC_GRACE: Final = 0.2
 _THREADS_GRACE = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class CallbackFailed(LifecycleEvent):
+class CallbackFailed(LifecycleEvent, frozen=True):
     """`on_give_up` raised; `error_type` is what."""
 
     error_type: str

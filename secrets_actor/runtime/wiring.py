@@ -8,6 +8,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.cache_rules import CacheRules
 from secrets_actor.actor.present_kit import PresentKit
@@ -17,7 +20,6 @@ from secrets_actor.clock import SystemClock, WallLeaps, utc_now
 from secrets_actor.domain.ports import BackendFactory
 from secrets_actor.domain.tracing import Tracer
 from secrets_actor.otp import Clock, LifecycleEvent, Node, Observer
-from secrets_actor.records import dataclass, replace
 from secrets_actor.runtime.settings import Settings
 from secrets_actor.runtime.tree_metrics import EventCounter, register_gauges
 from secrets_actor.telemetry.audit_buffer import AuditBuffer, AuditRules
@@ -32,8 +34,7 @@ if TYPE_CHECKING:
 AUDIT, WORKERS, SECRETS, SUBSCRIBERS, PREFETCHES = "audit", "workers", "secrets", "subscribers", "prefetches"
 
 
-@dataclass(frozen=True, slots=True)
-class SystemParts:
+class SystemParts(Struct, frozen=True):
     """What the processes of one system share."""
 
     settings: Settings
@@ -50,8 +51,7 @@ class SystemParts:
     tracer: Tracer | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StoreMade(LifecycleEvent):
+class StoreMade(LifecycleEvent, frozen=True):
     """An empty local store was made in *folder*, under the master key in *sealed_by*."""
 
     folder: str

@@ -27,6 +27,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Literal
 
+from msgspec import Struct
+
 from secrets_actor.domain import metrics
 from secrets_actor.domain.metrics import NO_METER, Meter, Reading
 from secrets_actor.domain.operations import MESSAGES
@@ -34,7 +36,6 @@ from secrets_actor.domain.packed_secret import HEAD, KIND, VERSION
 from secrets_actor.domain.ports import AuditRecord, TakesHit
 from secrets_actor.forks import notice_fork
 from secrets_actor.otp import Clock, Name, Notifier
-from secrets_actor.records import dataclass
 
 # Seconds between two looks while there is something to write.
 PERIOD: Final = 0.05
@@ -49,8 +50,7 @@ _READS: Final = frozenset(one.kind for one in MESSAGES if not one.writes)
 Hit = tuple[str, bytes, float, str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class AuditRules:
+class AuditRules(Struct, frozen=True):
     """*hits*: a record for each cached get, one for all of the same version and caller in *summary_seconds*, or none.
     *buffer*: how many may wait. *full*: what is done with one more; *patience*: seconds it waits at most."""
 

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from secrets_actor.domain.names import plain
 from secrets_actor.otp import ExitReason, GenServer, Handled, LifecycleEvent, NoReply, Ok
-from secrets_actor.records import dataclass
 from secrets_actor.telemetry.audit_buffer import PERIOD, SOON, AuditBuffer, Hit
 from secrets_actor.telemetry.audit_log import AuditLog
 
@@ -25,16 +24,14 @@ MAX_SUMS: Final = 10_000
 _SUMS: Final = "sums"
 
 
-@dataclass(frozen=True, slots=True)
-class AuditRecordsLost(LifecycleEvent):
+class AuditRecordsLost(LifecycleEvent, frozen=True):
     """So many audit records are lost: there was no room for them, for writing them is slower than making them (see
     `audit_buffer`), or they could not be written (`AuditLogFails` was told then)."""
 
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class AuditLogFails(LifecycleEvent):
+class AuditLogFails(LifecycleEvent, frozen=True):
     """From now on audit records cannot be written, and are lost; *problem* says why. How many those were,
     `AuditRecordsLost` tells when the log takes records again."""
 

@@ -23,7 +23,6 @@ from secrets_actor.domain import metrics
 from secrets_actor.domain.metrics import NO_METER, Meter
 from secrets_actor.forks import on_fork
 from secrets_actor.otp import Latch, LifecycleEvent, begin
-from secrets_actor.records import dataclass
 
 # Events that may wait; a kilobyte each at most.
 ROOM: Final = 10_000
@@ -31,8 +30,7 @@ ROOM: Final = 10_000
 _IDLE: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class EventsLost(LifecycleEvent):
+class EventsLost(LifecycleEvent, frozen=True):
     """So many life-cycle events did not reach `process`, which is `log` or `observer`: it was too slow, or failed."""
 
     count: int

@@ -7,14 +7,13 @@ program's own observer, is told by a courier, each by one of its own.
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from secrets_actor.clock import now, wall_time
 from secrets_actor.domain.callbacks import done
 from secrets_actor.domain.metrics import NO_METER, Meter
 from secrets_actor.otp import LifecycleEvent, Observer
-from secrets_actor.records import fields, is_dataclass
 from secrets_actor.telemetry.courier import Courier
 from secrets_actor.telemetry.logs import Log, stamp
 
@@ -33,7 +32,7 @@ class LifecycleReporter:
         self._log = log
 
     def __call__(self, event: object, at: float | None = None, /) -> bool:
-        """Write *event*, a frozen dataclass, of the time *at* (seconds since the epoch; None: now). False if that
+        """Write *event*, a frozen Struct, of the time *at* (seconds since the epoch; None: now). False if that
         failed."""
         kind = type(event).__name__
         level = level_of(kind)
@@ -90,10 +89,9 @@ def _telling(observer: Observer) -> Callable[[LifecycleEvent, float], bool]:
 
 
 def facts_of(event: object) -> dict[str, object]:
-    """The fields of a dataclass; none for anything else. The log redacts them."""
-    if not is_dataclass(event):
-        return {}
-    return {field.name: getattr(event, field.name) for field in fields(event)}
+    """The fields of a Struct; none for anything else. The log redacts them."""
+    names: Iterable[str] = getattr(event, "__struct_fields__", ())
+    return {name: getattr(event, name) for name in names}
 
 
 def event_name(kind: str) -> str:

@@ -16,13 +16,14 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Final, TypeVar, get_args
 
+from msgspec import Struct
+
 from secrets_actor.clock import utc_now
 from secrets_actor.domain.errors import BackendTimeout, RequestFailed, SecretsError, StoreError
 from secrets_actor.domain.operations import Operation, Set
 from secrets_actor.domain.ports import Answer, BackendFactory, CallContext, CredentialSource
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.otp import Clock, SystemClock
-from secrets_actor.records import dataclass
 from secrets_actor.testing.gate import Gate, When
 from secrets_actor.testing.memory_records import KINDS, MemoryRecords
 from secrets_actor.uuids import new_uuid
@@ -32,8 +33,7 @@ T = TypeVar("T")
 NAME: Final = "fake"
 
 
-@dataclass(eq=False, slots=True)
-class _Switch:
+class _Switch(Struct, eq=False):
     """A gate or a fault, and what it is for. *left* of a fault: how many more it makes; None: no end."""
 
     what: Gate | BaseException

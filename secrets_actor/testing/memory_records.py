@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Final, TypeVar
 
+from msgspec.structs import replace
+
 from secrets_actor.domain.errors import (
     InvalidRequest,
     LimitExceeded,
@@ -23,7 +25,6 @@ from secrets_actor.domain.operations import MESSAGES, Operation
 from secrets_actor.domain.results import SecretBatch
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.domain.semantics import Entry, perform, purge
-from secrets_actor.records import replace
 
 T = TypeVar("T")
 

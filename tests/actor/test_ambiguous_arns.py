@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from secrets_actor import (
     AwsSettings,
@@ -21,7 +22,6 @@ from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.cache_rules import CacheRules
 from secrets_actor.domain.operations import Get, GetMany
 from secrets_actor.domain.results import SecretBatch
-from secrets_actor.records import replace
 from secrets_actor.testing import settled
 from tests.actor.rig import ARN, Shelf, eventually, failure, in_background, process, running, settings
 from tests.actor.test_cache import VERSION, revealed

@@ -1,9 +1,9 @@
 """A write that was sent, and whose worker ended, may have taken effect: no later refusal says that it was not done."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from secrets_actor import CircuitOpen, Delete, Operation, RequestFailed, Set, System, WorkerCrashed
 from secrets_actor.testing import FakeStore, ManualClock

@@ -2,10 +2,10 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from secrets_actor import DeadlineExceeded, Get, Overloaded, RequestFailed, SecretNotFound, ServerDown, System
 from secrets_actor.actor.jobs import Drain

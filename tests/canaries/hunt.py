@@ -8,7 +8,6 @@ Rule 3: loggers of boto3, which is the test's own, are left out; all others are 
 """
 
 import contextlib
-import dataclasses
 import gc
 import json
 import logging
@@ -22,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+import msgspec
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -156,7 +156,7 @@ class Hunt:
         for shown in (
             str(tree),
             repr(tree),
-            repr(dataclasses.asdict(tree)),
+            repr(msgspec.to_builtins(tree, enc_hook=repr)),
             repr(vars(system)),
             repr(vars(system.ref)),
         ):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from secrets_actor import (
@@ -159,6 +160,11 @@ WAYS: dict[str, Callable[[Any], object]] = {
     "pickle": _pickled,
     "vars": lambda found: getattr(found, "__dict__", None),
     "vars of the class": lambda found: vars(type(found)),
+    "asdict of a Struct": lambda found: msgspec.structs.asdict(found) if isinstance(found, msgspec.Struct) else "",
+    "astuple": lambda found: msgspec.structs.astuple(found) if isinstance(found, msgspec.Struct) else "",
+    "builtins": lambda found: msgspec.to_builtins({"a": found}, enc_hook=repr),
+    "json by msgspec": lambda found: msgspec.json.encode([found], enc_hook=repr),
+    "msgpack": lambda found: msgspec.msgpack.encode([found], enc_hook=repr),
     "asdict": lambda found: dataclasses.asdict(found) if dataclasses.is_dataclass(found) else "",  # type: ignore[call-overload]
     "json": lambda found: json.dumps(found, default=_plain),
     "json as text": lambda found: json.dumps({"a": found}, default=str),
@@ -200,5 +206,5 @@ def test_settings_with_keys_go_nowhere_and_are_what_they_were() -> None:
         pickle.dumps(_SETTINGS)
     again = AwsSettings(access_key=KEY, secret_key=KEY, session_token=TOKEN, proxy_url=f"http://me:{KEY}@p.example")  # type: ignore[arg-type]
     assert again == _SETTINGS.aws
-    assert dataclasses.replace(again, region="x").secret_key == again.secret_key
-    assert again != dataclasses.replace(again, proxy_url="http://p.example")
+    assert msgspec.structs.replace(again, region="x").secret_key == again.secret_key
+    assert again != msgspec.structs.replace(again, proxy_url="http://p.example")

@@ -3,8 +3,10 @@
 import threading
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
+
+from msgspec.structs import replace
 
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.errors import InvalidRequest, SecretDeleted, SecretNotFound, SecretsError

@@ -69,7 +69,7 @@ def test_each_message_has_a_kind_of_its_own_and_those_with_a_token_write() -> No
     kinds = [message.kind for message in ops.MESSAGES]
 
     assert len(set(kinds)) == len(kinds) == 27
-    with_tokens = [message for message in ops.MESSAGES if "token" in message.__dataclass_fields__]
+    with_tokens = [message for message in ops.MESSAGES if "token" in message.__struct_fields__]
     assert {message.kind for message in with_tokens} == {"create", "put", "update", "set", "rotate", "regenerate"}
     assert all(message.writes for message in with_tokens)
 

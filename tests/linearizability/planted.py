@@ -2,8 +2,9 @@
 
 import random
 import threading
-from dataclasses import replace
 from typing import Any, Final, TypeVar
+
+from msgspec.structs import replace
 
 from secrets_actor.domain.operations import Get, Operation, Set
 from secrets_actor.domain.ports import Answer, Backend, BackendFactory, CallContext

@@ -1,10 +1,9 @@
 """What OTP does not have: restarts that wait."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from secrets_actor.otp import (
     Backoff,

@@ -1,10 +1,10 @@
 """A crash report says who, of what and where; what was raised, too, unless the node or the server keeps that to itself:
 then it quotes no message, no state and no exception's arguments."""
 
-from dataclasses import asdict
 from typing import Any
 
 import pytest
+from msgspec import to_builtins
 
 from secrets_actor.otp import (
     Backoff,
@@ -90,7 +90,7 @@ def test_no_content_is_in_events_reasons_or_the_tree(node: TestNode, way: str, s
         assert (error.__traceback__, error.__context__, error.__cause__) == (None, None, None)
         assert "test_crash_reports.py" in reason.where
     assert root.wait(5.0) is not None
-    told = [asdict(event) for event in node.recorder.events]
+    told = [to_builtins(event, enc_hook=repr) for event in node.recorder.events]
     assert CANARY not in str(told)
     assert CANARY not in draw(snapshot(root))
     kinds = {type(event) for event in node.recorder.events}

@@ -1,11 +1,11 @@
 """The pure modules: specs, table, window, strategy."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from secrets_actor.otp import (
     BRUTAL_KILL,

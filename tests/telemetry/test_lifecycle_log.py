@@ -1,13 +1,13 @@
 """The kernel's events in the log: a name, plain fields, and a level that wakes the right people."""
 
-import dataclasses
 import json
 import logging
 import threading
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from msgspec import Struct
+from msgspec.structs import fields
 
 from secrets_actor.otp import events
 from secrets_actor.otp.events import LifecycleEvent
@@ -18,8 +18,7 @@ from tests.telemetry.conftest import Lines
 KINDS = [one for one in vars(events).values() if isinstance(one, type) and issubclass(one, LifecycleEvent)]
 
 
-@dataclass(frozen=True, slots=True)
-class ChildBroken:
+class ChildBroken(Struct, frozen=True):
     """An event whose fields are not plain."""
 
     child: str
@@ -29,13 +28,13 @@ class ChildBroken:
 
 
 class Spiteful:
-    __dataclass_fields__ = property(lambda self: 1 / 0)
+    __struct_fields__ = property(lambda self: 1 / 0)
 
 
 def an_event(kind: type[Any]) -> Any:
     """One of *kind*, its fields filled by their annotations."""
-    values = {"str": "text", "int": 3, "float": 1.5}
-    return kind(**{field.name: values.get(str(field.type), "text") for field in dataclasses.fields(kind)})
+    values = {str: "text", int: 3, float: 1.5}
+    return kind(**{field.name: values.get(field.type, "text") for field in fields(kind)})
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -83,7 +82,7 @@ def test_fields_that_are_not_plain_are_redacted(log: Log, lines: Lines) -> None:
     assert "canary" not in json.dumps(line)
 
 
-def test_what_is_no_dataclass_is_told_by_its_name_alone(log: Log, lines: Lines) -> None:
+def test_what_is_no_struct_is_told_by_its_name_alone(log: Log, lines: Lines) -> None:
     LifecycleReporter(log)(object())
 
     (line,) = lines()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Struct
 
 from secrets_actor.backends.local.backend import local_backend_factory as local_kit
 from secrets_actor.clock import now as clock_now
@@ -135,8 +136,8 @@ class Asked:
                 return answer.version_id, answer.stages
             case Secret():
                 fields = SHOWN
-            case _ if hasattr(answer, "__dataclass_fields__"):
-                fields = tuple(answer.__dataclass_fields__)
+            case _ if isinstance(answer, Struct):
+                fields = answer.__struct_fields__
             case _:
                 return answer
         known = {name: self.facts(getattr(answer, name)) for name in fields}

@@ -11,6 +11,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
+from msgspec import Struct
+
 from secrets_actor.aws_json import answers as shapes
 from secrets_actor.aws_json import codec
 from secrets_actor.aws_json.fields import Shape
@@ -36,7 +38,6 @@ from secrets_actor.domain.results import (
     VersionReceipt,
 )
 from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, Secret, SecretInfo, SecretValue, SetReceipt
-from secrets_actor.records import dataclass
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Shape)
@@ -47,16 +48,14 @@ class Misshapen(Exception):
     """An answer says what no secret of AWS's is. Carries nothing; `_told` keeps it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """One page of a list. `next_token` is None on the last."""
 
     infos: tuple[SecretInfo, ...]
     next_token: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """One BatchGetSecretValue: what was found, (id, AWS's code) for what was not, and how to go on."""
 
     found: tuple[Secret, ...]

@@ -15,7 +15,9 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
+
+from msgspec import Struct, field
 
 from secrets_actor.backends.aws import error_codes
 from secrets_actor.backends.aws.asked import Asked
@@ -40,7 +42,7 @@ from secrets_actor.domain.errors import (
 )
 from secrets_actor.domain.ports import Answer
 from secrets_actor.domain.tracing import Attempt
-from secrets_actor.records import dataclass, field
+from secrets_actor.structs import SelectiveStruct
 from secrets_actor.uuids import new_uuid
 
 if TYPE_CHECKING:
@@ -57,8 +59,7 @@ _NO_HEADERS: Final[Mapping[str, str]] = {}
 _UNTOLD: Final = (Unreachable, StoreFailure, InvalidAnswer)
 
 
-@dataclass(slots=True)
-class Connection:
+class Connection(Struct):
     """One worker's connection, and what its exchanges need beside it. *timeout* is seconds an attempt; *clock* and
     *pace* are those of all workers."""
 
@@ -233,13 +234,14 @@ class CallRunner:
         return amz_date(server + timedelta(seconds=max(left, 0.0)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Failed:
+class _Failed(SelectiveStruct, frozen=True):
     """One attempt's error, when it was signed, and the headers of the answer if there was one."""
+
+    HIDDEN: ClassVar = frozenset({"headers"})
 
     error: SecretsError
     signed_at: datetime
-    headers: Mapping[str, str] = field(repr=False)
+    headers: Mapping[str, str]
 
     @property
     def server_time(self) -> datetime | None:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from msgspec import Struct
+
 from secrets_actor.backends.aws.call_runner import CallRunner, Connection
 from secrets_actor.backends.aws.clock_skew import TOLERATED, http_date, in_words
 from secrets_actor.backends.aws.credentials.sts import Sts
@@ -30,7 +32,6 @@ from secrets_actor.domain.errors import (
     Unreachable,
 )
 from secrets_actor.domain.ports import CredentialSource
-from secrets_actor.records import dataclass
 from secrets_actor.uuids import new_uuid
 
 # Below this a clock is right enough; a Date header has whole seconds, and is as old as the answer's way.
@@ -52,8 +53,7 @@ _REGIONS: Final = (
 _DENY: Final = {"Effect": "Deny", "Principal": "*", "Action": "secretsmanager:GetSecretValue", "Resource": "*"}
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """What is diagnosed. *connect* makes a connection; *looks_up* is whether this machine resolves the endpoint's name
     itself, and not a proxy."""
 

@@ -5,7 +5,6 @@ from typing import Final
 
 from secrets_actor.backends.http.origin import Origin, SettingNames, parse_origin
 from secrets_actor.domain.errors import ConfigurationError
-from secrets_actor.records import dataclass
 
 SERVICE: Final = "secretsmanager"
 # By region prefix: the DNS suffix, that of dual-stack endpoints, and that of dual-stack FIPS endpoints. In the first
@@ -32,8 +31,7 @@ SETTING_NAMES: Final = SettingNames(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint(Origin):
+class Endpoint(Origin, frozen=True):
     """One server of AWS's: `region` and `service` are what requests to it are signed for."""
 
     region: str

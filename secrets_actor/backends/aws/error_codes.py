@@ -15,6 +15,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from msgspec import Struct
+
 from secrets_actor.aws_json.errors import bare_code, decode_error
 from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.domain.errors import (
@@ -33,7 +35,6 @@ from secrets_actor.domain.errors import (
     Throttled,
     UnrecognizedClient,
 )
-from secrets_actor.records import dataclass
 
 # Source: botocore's retries/standard.py, less LimitExceededException, which is a quota here and no throttling.
 THROTTLING_CODES: Final = frozenset(
@@ -56,8 +57,7 @@ THROTTLING_CODES: Final = frozenset(
 TRANSIENT_CODES: Final = frozenset({"RequestTimeout", "RequestTimeoutException"})
 
 
-@dataclass(frozen=True, slots=True)
-class _Meaning:
+class _Meaning(Struct, frozen=True):
     error: type[StoreError]
     text: str
 

@@ -1,27 +1,32 @@
 """A call of Secrets Manager's API. PURE. What is in it: `requests.py`, `answers.py`."""
 
 import json
-from typing import Final
+from typing import ClassVar, Final
 
 from secrets_actor.aws_json.codec import encode_request
 from secrets_actor.aws_json.fields import Shape
 from secrets_actor.aws_json.operations import OPERATION_OF, target_of
 from secrets_actor.backends.aws.asked import ANYTHING, Asked, Json
-from secrets_actor.records import dataclass, field
+from secrets_actor.structs import Opaque
 
 _ENCODE: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One API call: its action, such as `GetSecretValue`, and its JSON body."""
+class Call(Opaque):
+    """One API call: its *action*, such as `GetSecretValue`, and its JSON *body*. Its answer has to fit *asked*.
 
-    action: str
-    body: bytes = field(repr=False)
-    # Whether InvalidRequestException can only mean that the secret is scheduled for deletion; see `error_codes.py`.
-    deleted_if_invalid: bool = False
-    # What its answer has to fit.
-    asked: Asked = ANYTHING
+    *deleted_if_invalid*: whether InvalidRequestException can only mean that the secret is scheduled for deletion; see
+    `error_codes.py`.
+    """
+
+    __slots__ = ("action", "asked", "body", "deleted_if_invalid")
+    SHOWN: ClassVar = ("action", "deleted_if_invalid", "asked")
+
+    def __init__(self, action: str, body: bytes, deleted_if_invalid: bool = False, asked: Asked = ANYTHING) -> None:
+        self.action = action
+        self.body = body
+        self.deleted_if_invalid = deleted_if_invalid
+        self.asked = asked
 
     @property
     def target(self) -> str:

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
+from msgspec import Struct
+
 from secrets_actor.backends.aws.error_codes import TRANSIENT_CODES
 from secrets_actor.domain.errors import (
     BackendTimeout,
@@ -25,7 +27,6 @@ from secrets_actor.domain.errors import (
     Throttled,
     TlsFailed,
 )
-from secrets_actor.records import dataclass
 
 MAX_ATTEMPTS: Final = 3
 # Seconds.
@@ -38,8 +39,7 @@ MAX_HINT: Final = 5.0
 _TRANSIENT_STATUS: Final = frozenset({None, 200, 500, 502, 503, 504})
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(Struct, frozen=True):
     """*max_attempts* in all, the first one too; *adaptive* also holds requests back once AWS throttles them."""
 
     max_attempts: int = MAX_ATTEMPTS

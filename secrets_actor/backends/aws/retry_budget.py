@@ -5,15 +5,15 @@ adaptive mode. PURE: the clock's reading is an argument.
 import math
 from typing import Final
 
-from secrets_actor.records import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 CAPACITY: Final = 500
 # What a call gives back that went well at once.
 REFUND: Final = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Quota:
+class Quota(Struct, frozen=True):
     """A bucket with *available* of `CAPACITY`."""
 
     available: int = CAPACITY
@@ -38,8 +38,7 @@ MIN_RATE: Final = 0.5
 HEADROOM: Final = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class SendRate:
+class SendRate(Struct, frozen=True):
     """One account's requests. Rates in requests a second; times in seconds, on the clock of *now*."""
 
     on: bool

@@ -14,13 +14,17 @@ Source: botocore's configprovider.py, with which the tests compare over generate
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from types import MappingProxyType
+from typing import Any, ClassVar, Final
+
+from msgspec import Struct
 
 from secrets_actor.domain.errors import ConfigurationError
-from secrets_actor.records import dataclass, field
+from secrets_actor.structs import Opaque
 
 Value = str | dict[str, str]
 Section = Mapping[str, Value]
+NO_SECTIONS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 # The services as AWS names them, in small letters in the files and in capitals in variables.
 SECRETS_MANAGER: Final = "secrets_manager"
@@ -29,13 +33,18 @@ ENDPOINT_VARIABLE: Final = "AWS_ENDPOINT_URL"
 IGNORE_VARIABLE: Final = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileSettings:
+class ProfileSettings(Opaque):
     """What the profile *name* says in both files, and the `services` sections of the config file."""
 
-    name: str = ""
-    section: Section = field(default_factory=dict, repr=False)
-    services: Mapping[str, Section] = field(default_factory=dict, repr=False)
+    __slots__ = ("name", "section", "services")
+    SHOWN: ClassVar = ("name",)
+
+    def __init__(
+        self, name: str = "", section: Section = NO_SECTIONS, services: Mapping[str, Section] = NO_SECTIONS
+    ) -> None:
+        self.name = name
+        self.section = section
+        self.services = services
 
     def text(self, key: str) -> str | None:
         """The value of *key*, if it is there and a plain one."""
@@ -50,8 +59,7 @@ class ProfileSettings:
 NO_PROFILE: Final = ProfileSettings()
 
 
-@dataclass(frozen=True, slots=True)
-class Stated:
+class Stated(Struct, frozen=True):
     """A value, and who says it."""
 
     value: str

@@ -13,12 +13,14 @@ import hashlib
 import hmac
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Final
+from typing import ClassVar, Final
 from urllib.parse import quote, unquote
+
+from msgspec import Struct
 
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.secret import SecretValue
-from secrets_actor.records import dataclass, field
+from secrets_actor.structs import Opaque
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 # Proxies and HTTP libraries add or change these on the way. Precedents: botocore's and aws-c-auth's lists.
@@ -29,35 +31,55 @@ UNSIGNED_HEADERS: Final = frozenset(
 MAX_SIGNING_KEYS: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """For which region and service a signature counts."""
 
     region: str
     service: str
 
 
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
+class HttpRequest(Opaque):
     """What is to be signed. `path` and `query` (without `?`) as on the wire or unencoded; `headers` must hold Host."""
 
-    method: str
-    path: str = "/"
-    query: str = ""
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = field(default=b"", repr=False)
+    __slots__ = ("body", "headers", "method", "path", "query")
+    SHOWN: ClassVar = ("method", "path", "query", "headers")
+
+    def __init__(
+        self,
+        method: str,
+        path: str = "/",
+        query: str = "",
+        headers: tuple[tuple[str, str], ...] = (),
+        body: bytes = b"",
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.body = body
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
+class Signed(Opaque):
     """A signature and its steps. `headers` are to be added (header form); `query` replaces the query (query form)."""
 
-    signed_headers: str
-    canonical_request: str = field(repr=False)
-    string_to_sign: str = field(repr=False)
-    signature: str = field(repr=False)
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    query: str = field(default="", repr=False)
+    __slots__ = ("canonical_request", "headers", "query", "signature", "signed_headers", "string_to_sign")
+    SHOWN: ClassVar = ("signed_headers",)
+
+    def __init__(
+        self,
+        signed_headers: str,
+        canonical_request: str,
+        string_to_sign: str,
+        signature: str,
+        headers: tuple[tuple[str, str], ...] = (),
+        query: str = "",
+    ) -> None:
+        self.signed_headers = signed_headers
+        self.canonical_request = canonical_request
+        self.string_to_sign = string_to_sign
+        self.signature = signature
+        self.headers = headers
+        self.query = query
 
 
 class SigningKeys:

@@ -3,11 +3,11 @@
 import hashlib
 import hmac
 from datetime import datetime
-from typing import Final
+from typing import ClassVar, Final
 
 from secrets_actor.backends.aws.sigv4 import ALGORITHM, Scope, SigningKeys, amz_date, as_bytes, authorization_of
 from secrets_actor.domain.credentials import Credentials
-from secrets_actor.records import dataclass
+from secrets_actor.structs import Opaque
 
 JSON_CONTENT_TYPE: Final = "application/x-amz-json-1.1"
 
@@ -61,15 +61,28 @@ class JsonPost:
         return _Ready(credentials, day, key, scope, headers, token_line, names, authorization)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class _Ready:
+class _Ready(Opaque):
     """What is the same in all signatures of a day with the same credentials."""
 
-    credentials: Credentials
-    day: str
-    key: bytes
-    scope: str
-    headers: tuple[tuple[bytes, bytes], ...]
-    token_line: str
-    names: str
-    authorization: str
+    __slots__ = ("authorization", "credentials", "day", "headers", "key", "names", "scope", "token_line")
+    SHOWN: ClassVar = ("day",)
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        day: str,
+        key: bytes,
+        scope: str,
+        headers: tuple[tuple[bytes, bytes], ...],
+        token_line: str,
+        names: str,
+        authorization: str,
+    ) -> None:
+        self.credentials = credentials
+        self.day = day
+        self.key = key
+        self.scope = scope
+        self.headers = headers
+        self.token_line = token_line
+        self.names = names
+        self.authorization = authorization

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from secrets_actor.backends.aws import answers, requests
 from secrets_actor.backends.aws.call_runner import CallRunner, Read
 from secrets_actor.backends.aws.multi_call import restore
@@ -33,7 +35,6 @@ from secrets_actor.domain.operations import Create, Get, Put, Set, Update
 from secrets_actor.domain.ports import Answer
 from secrets_actor.domain.results import SecretDescription, UpdateReceipt, VersionReceipt
 from secrets_actor.domain.secret import SecretValue, SetReceipt
-from secrets_actor.records import replace
 from secrets_actor.uuids import new_uuid
 
 T = TypeVar("T")

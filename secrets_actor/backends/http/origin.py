@@ -4,16 +4,16 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
+from msgspec import Struct
+
 from secrets_actor.domain.errors import ConfigurationError
-from secrets_actor.records import dataclass
 
 # A host is ASCII: a name, an IPv4 address, or an IPv6 address without its brackets.
 HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}")
 _PORTS: Final = {"https": 443, "http": 80}
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """One server: scheme (`http` or `https`), host (IPv6 without brackets) and port."""
 
     scheme: str
@@ -37,8 +37,7 @@ class Origin:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class SettingNames:
+class SettingNames(Struct, frozen=True):
     """How the remedies in errors call the settings of a connection, such as `aws.ca_bundle`. *endpoint* is everything
     that decides which host is asked; *endpoint_url* is the one setting that names it."""
 

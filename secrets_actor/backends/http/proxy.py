@@ -7,24 +7,27 @@ Rule 3: user and password of a proxy are in no repr, no error, no log.
 
 import base64
 from collections.abc import Mapping
-from typing import Final
+from typing import ClassVar, Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from secrets_actor.backends.http.origin import HOST, Origin
 from secrets_actor.domain.errors import ConfigurationError
-from secrets_actor.records import dataclass, field
+from secrets_actor.structs import Opaque
 
 # What proxies listen on is stated as a rule; this is for those who do not. Source: RFC 9110 for http.
 DEFAULT_PORT: Final = 80
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(Opaque):
     """An HTTP proxy. *authorization* is a whole Proxy-Authorization header's value."""
 
-    host: str
-    port: int
-    authorization: bytes | None = field(default=None, repr=False)
+    __slots__ = ("authorization", "host", "port")
+    SHOWN: ClassVar = ("host", "port")
+
+    def __init__(self, host: str, port: int, authorization: bytes | None = None) -> None:
+        self.host = host
+        self.port = port
+        self.authorization = authorization
 
     @property
     def name(self) -> str:

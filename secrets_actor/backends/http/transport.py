@@ -20,7 +20,7 @@ import os
 import ssl
 import threading
 from collections.abc import Iterable, Sequence
-from typing import Final, cast
+from typing import ClassVar, Final, cast
 
 import httpx
 
@@ -38,8 +38,8 @@ from secrets_actor.domain.errors import (
     SecretsError,
 )
 from secrets_actor.paths import expanded
-from secrets_actor.records import dataclass, field
 from secrets_actor.small_files import is_marked, read
+from secrets_actor.structs import Opaque
 
 # Bytes. certifi's file, with all CAs of the world, has some 300 KiB.
 MAX_BUNDLE: Final = 16 * 1024 * 1024
@@ -52,13 +52,16 @@ _VISIBLE: Final = _PRINTABLE[1:]
 _LOG: Final = logging.getLogger("secrets_actor.http")
 
 
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
+class HttpAnswer(Opaque):
     """An answer of any status. `headers` have names in small letters; a name that comes twice keeps its last value."""
 
-    status: int
-    headers: dict[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
+    __slots__ = ("body", "headers", "status")
+    SHOWN: ClassVar = ("status",)
+
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
 
 
 class Tls:

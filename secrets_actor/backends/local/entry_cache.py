@@ -14,10 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from secrets_actor.backends.local.entry_codec import day
 from secrets_actor.domain.semantics import Look
 from secrets_actor.domain.semantics.entry import Entry
-from secrets_actor.records import dataclass, replace
 
 # Some 2 KB each: 40 MB at most.
 MOST: Final = 20_000
@@ -28,8 +30,7 @@ NEVER: Final = 1 << 63
 HeadRow = tuple[int, bytes, int, bytes, int | None, int | None]
 
 
-@dataclass(slots=True)
-class Kept:
+class Kept(Struct):
     """An opened head, and the row that it was opened from. `seen`: at which state of the database."""
 
     row: HeadRow

@@ -16,6 +16,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
+from msgspec import Struct
+
 from secrets_actor.backends.local.export_format import NoRecord, Record, decode, encode
 from secrets_actor.backends.local.export_key import ExportKey
 from secrets_actor.backends.local.files import existing_file, new_file
@@ -24,14 +26,12 @@ from secrets_actor.domain.errors import SecretExists
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.domain.semantics.entry import Entry
 from secrets_actor.domain.semantics.records_port import Records
-from secrets_actor.records import dataclass
 
 # How many names a message tells.
 _NAMES: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Imported:
+class Imported(Struct, frozen=True):
     """How many secrets came, how many of them in the place of others; and how many did not, for they were deleted and
     their recovery window has ended since."""
 

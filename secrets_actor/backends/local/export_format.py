@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from msgspec import Struct
+
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations.limits import (
     MAX_DESCRIPTION_LENGTH,
@@ -24,7 +26,6 @@ from secrets_actor.domain.operations.limits import (
 from secrets_actor.domain.secret import MAX_VALUE_BYTES, SecretValue
 from secrets_actor.domain.semantics.entry import Entry, Version
 from secrets_actor.json_text import read_json
-from secrets_actor.records import dataclass
 
 # Bytes of a head. A secret with a hundred versions of twenty stages of 256 characters each is far below.
 MAX_HEAD: Final = 2**24
@@ -36,8 +37,7 @@ class NoRecord(Exception):
     """What was read is no record of ours. Whoever reads turns it into `ExportDamaged`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """A secret, and the values of its versions by their ids."""
 
     entry: Entry

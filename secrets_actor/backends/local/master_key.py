@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from msgspec import Struct
+
 from secrets_actor.domain.errors import KeyFileError
-from secrets_actor.records import dataclass
 
 KEY_BYTES = 32  # AES-256
 
 
-@dataclass(frozen=True, slots=True)
-class Derivation:
+class Derivation(Struct, frozen=True):
     """How a master key is made of a passphrase: scrypt with these costs (RFC 7914). Kept in the store's header."""
 
     salt: bytes

@@ -10,20 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import sha256
-from struct import Struct
+from struct import Struct as Layout
 from typing import Final
+
+from msgspec import Struct
 
 from secrets_actor.backends.local.keys import scrypt
 from secrets_actor.backends.local.master_key import Derivation
 from secrets_actor.backends.local.schema import NEWER, DamagedRow, NotOurs
-from secrets_actor.records import dataclass
 
 FORMAT: Final = 2
 STORE_ID_BYTES: Final = 16
 CHECK_BYTES: Final = 16
 _SUM_BYTES: Final = 32
 _RANDOM_BITS: Final = 32
-_DERIVATION: Final = Struct(">QIIB")
+_DERIVATION: Final = Layout(">QIIB")
 
 
 def header(store_id: bytes) -> bytes:
@@ -51,8 +52,7 @@ def next_key_id(newest: int, random_bits: int) -> int:
     return ((newest >> _RANDOM_BITS) + 1 << _RANDOM_BITS) | (random_bits & (1 << _RANDOM_BITS) - 1)
 
 
-@dataclass(frozen=True, slots=True)
-class WrappedKey:
+class WrappedKey(Struct, frozen=True):
     """A store key as it lies in the store: `wrapped` by the master key whose check value is `master`, which
     `derivation` tells how to make of a passphrase."""
 

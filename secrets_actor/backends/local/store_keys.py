@@ -14,6 +14,8 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from secrets_actor.backends.local.envelope import Master, StoreKey
 from secrets_actor.backends.local.schema import DamagedRow
 from secrets_actor.backends.local.store_header import (
@@ -26,15 +28,13 @@ from secrets_actor.backends.local.store_header import (
     wrapped_key,
 )
 from secrets_actor.domain.errors import WrongKey
-from secrets_actor.records import dataclass
 
 if TYPE_CHECKING:
     from secrets_actor.backends.local.master_key import Derivation, MasterKeySource
     from secrets_actor.backends.local.transaction import Transaction
 
 
-@dataclass(frozen=True, slots=True)
-class WrappedKeys:
+class WrappedKeys(Struct, frozen=True):
     """What is needed to open a store, but for the master key. `damaged` rows of keys are left out of `keys`."""
 
     store_id: bytes
@@ -49,8 +49,7 @@ class WrappedKeys:
         return tuple(found) or (None,)
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
+class Keys(Struct, frozen=True):
     """A store's keys, unlocked: the newest first, which seals; all open. `master` is the check value of what unlocked
     them, `wrapped_keys` what they were unlocked from."""
 
@@ -138,8 +137,7 @@ def _master(
     return None if key is None else Master(key, store_id)
 
 
-@dataclass(frozen=True, slots=True)
-class NewStore:
+class NewStore(Struct, frozen=True):
     """The header of a store to be made, and its first key, wrapped by `master`."""
 
     header: bytes

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from msgspec import Struct
+
 from secrets_actor.cli.migration import snapshot
 from secrets_actor.cli.migration.plan import (
     Action,
@@ -29,14 +31,12 @@ from secrets_actor.cli.migration.plan import (
 from secrets_actor.cli.migration.snapshot import CALL_SECONDS, look
 from secrets_actor.client.secrets import Secrets
 from secrets_actor.domain.errors import CircuitOpen, CopyUnverified, SecretNotFound, SecretsError
-from secrets_actor.records import dataclass
 
 # Seconds before each further try with a secret, after those of the backend.
 PATIENCE: Final = (0.5, 2.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Copier:
+class Copier(Struct, frozen=True):
     """What copies secrets. *target* is None for a store that is not there yet, and that a dry run must not make.
     *pause* waits for some seconds, and says whether all is to end now."""
 
@@ -61,8 +61,7 @@ class Copier:
         return failed
 
 
-@dataclass(slots=True, eq=False)
-class _Tries:
+class _Tries(Struct, eq=False):
     """The tries with one secret. *began*: what the first set out to do, which a later one may find half done."""
 
     copier: Copier

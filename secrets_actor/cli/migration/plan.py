@@ -15,10 +15,11 @@ from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Final
 
+from msgspec import Struct, field
+
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import AWSPREVIOUS
 from secrets_actor.domain.secret import SecretValue
-from secrets_actor.records import dataclass, field
 
 # API reference, TagResource: keys that begin so are AWS's own, and nobody else can set them.
 _RESERVED: Final = "aws:"
@@ -28,16 +29,14 @@ DESCRIPTION: Final = "description"
 TAGS: Final = "tags"
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """A version with its value."""
 
     id: str
     value: SecretValue
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """A secret as it was seen in a store. `current` is None for one that was made without a value."""
 
     current: Held | None
@@ -65,8 +64,7 @@ class Side(StrEnum):
     TARGET = "target"
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """How it went, or in a dry run would go, with one secret. *differs*: what a conflict is about. *error* and *side*:
     what failed, and where."""
 
@@ -77,8 +75,7 @@ class Result:
     side: Side | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Make:
+class Make(Struct, frozen=True):
     """Make the secret, with this version."""
 
     version: Held
@@ -86,31 +83,27 @@ class Make:
     tags: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(Struct, frozen=True):
     """Add this version: as the current one, or, with a *stage*, as the one that has it."""
 
     version: Held
     stage: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveStage:
+class RemoveStage(Struct, frozen=True):
     """Take *stage* off the version of this id: who puts it on another must not leave it on two."""
 
     version_id: str
     stage: str
 
 
-@dataclass(frozen=True, slots=True)
-class SetDescription:
+class SetDescription(Struct, frozen=True):
     """Set the description."""
 
     description: str
 
 
-@dataclass(frozen=True, slots=True)
-class SetTags:
+class SetTags(Struct, frozen=True):
     """Set these tags."""
 
     tags: Mapping[str, str]
@@ -119,8 +112,7 @@ class SetTags:
 Action = Make | Write | RemoveStage | SetDescription | SetTags
 
 
-@dataclass(frozen=True, slots=True)
-class CopyPlan:
+class CopyPlan(Struct, frozen=True):
     """The steps, and what they come to. *differs*: what is another at the target than at the source."""
 
     outcome: Outcome

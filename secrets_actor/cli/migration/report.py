@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Final
 
+from msgspec import Struct, field
+
 from secrets_actor.cli.migration.plan import Outcome, Result
 from secrets_actor.domain.errors import SecretsError
-from secrets_actor.records import dataclass, field
 from secrets_actor.telemetry.redaction import printable
 
 _TITLES: Final = {
@@ -25,8 +26,7 @@ _RARE: Final = frozenset({Outcome.OVERWRITTEN, Outcome.GONE})
 _TOLD: Final = frozenset({Outcome.COPIED, Outcome.COMPLETED, Outcome.OVERWRITTEN})
 
 
-@dataclass(slots=True, eq=False)
-class Report:
+class Report(Struct, eq=False):
     """The results of a migration of *asked* secrets, as they come. `stopped_by`: what ended it before its time."""
 
     asked: int

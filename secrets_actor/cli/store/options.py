@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from msgspec.structs import replace
 
 from secrets_actor.cli import output
 from secrets_actor.cli.caller import caller
 from secrets_actor.cli.exit_codes import PROGRAM
 from secrets_actor.cli.value_io import PlacePath
-from secrets_actor.records import replace
 from secrets_actor.telemetry.redaction import printable
 
 if TYPE_CHECKING:

@@ -71,7 +71,7 @@ def rekey(options: Options, deep: bool, to: Path | None, to_passphrase: bool, as
 
 def _target(options: Options, local: LocalMaintenance, to: Path) -> MasterKeySource:
     """The source that the file *to* names, for the same store. Raises `ConfigurationError`."""
-    from secrets_actor.records import replace
+    from msgspec.structs import replace
 
     there = local_store(replace(options, config=to))
     if os.path.realpath(there.folder) != os.path.realpath(local.folder):

@@ -4,7 +4,9 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from msgspec import Struct
 
 from secrets_actor.domain.errors import InvalidParameter, InvalidSecretName
 from secrets_actor.domain.masked import MaskedObject
@@ -33,7 +35,7 @@ from secrets_actor.domain.results import (
     VersionReceipt,
 )
 from secrets_actor.domain.secret import SecretValue
-from secrets_actor.records import dataclass, field
+from secrets_actor.structs import SelectiveStruct
 
 # AWS's service model: RotationLambdaARN, PasswordLength, ExcludeCharacters.
 MAX_LAMBDA_ARN_LENGTH: Final = 2048
@@ -43,8 +45,7 @@ MAX_EXCLUDED: Final = 4096
 GENERATED_BYTES: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Rotate(Operation[RotationReceipt]):
+class Rotate(Operation[RotationReceipt], Struct, frozen=True):
     """Have AWS rotate the secret with its rotation function (*lambda_arn*, where it is to be set or changed).
 
     *rules* set the schedule; with *immediately* false nothing happens before its next date. *token* becomes the id of
@@ -69,8 +70,7 @@ class Rotate(Operation[RotationReceipt]):
             check_token("token", self.token)
 
 
-@dataclass(frozen=True, slots=True)
-class CancelRotation(Operation[RotationReceipt]):
+class CancelRotation(Operation[RotationReceipt], Struct, frozen=True):
     """Turn automatic rotation off, and call off one that is under way."""
 
     kind: ClassVar[str] = "cancel_rotation"
@@ -81,14 +81,15 @@ class CancelRotation(Operation[RotationReceipt]):
         check_secret_id(self)
 
 
-@dataclass(frozen=True, slots=True)
-class RandomPassword(Operation[SecretValue]):
+class RandomPassword(Operation[SecretValue], SelectiveStruct, frozen=True):
     """A password by the store's generator: of *length* characters (1 to 4,096), with each kind that is not left out,
     and with *require_each*, at least one of each."""
 
+    HIDDEN: ClassVar = frozenset({"exclude"})
+
     kind: ClassVar[str] = "random_password"
     length: int = 32
-    exclude: str = field(default="", repr=False)
+    exclude: str = ""
     lowercase: bool = True
     uppercase: bool = True
     numbers: bool = True
@@ -120,8 +121,7 @@ class Generated(StrEnum):
         return cls(name)
 
 
-@dataclass(frozen=True, slots=True)
-class Regenerate(Operation[VersionReceipt]):
+class Regenerate(Operation[VersionReceipt], Struct, frozen=True):
     """Give a secret without rotation function a new value that is made here, and make it current.
 
     *password* says how, for `Generated.PASSWORD`. Repeated with its *token*, it makes one version.
@@ -143,8 +143,7 @@ class Regenerate(Operation[VersionReceipt]):
             check_token("token", self.token)
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class Replicate(Operation[ReplicationReceipt]):
+class Replicate(Operation[ReplicationReceipt], Struct, frozen=True):
     """Copy the secret to *regions*, and keep them alike. *overwrite*: a copy may replace a secret of that name."""
 
     kind: ClassVar[str] = "replicate"
@@ -153,16 +152,18 @@ class Replicate(Operation[ReplicationReceipt]):
     regions: tuple[ReplicaRegion, ...]
     overwrite: bool = False
 
-    def __init__(self, secret_id: str, regions: Iterable[ReplicaRegion | str], overwrite: bool = False) -> None:
-        assign(self, secret_id=secret_id, regions=(), overwrite=overwrite)
+    if TYPE_CHECKING:
+
+        def __init__(self, secret_id: str, regions: Iterable[ReplicaRegion | str], overwrite: bool = False) -> None: ...
+
+    def __post_init__(self) -> None:
         check_secret_id(self)
-        assign(self, regions=checked_regions(regions))
+        assign(self, regions=checked_regions(self.regions))
         if not self.regions:
             raise InvalidParameter("regions", "one region at least")
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class RemoveRegions(Operation[ReplicationReceipt]):
+class RemoveRegions(Operation[ReplicationReceipt], Struct, frozen=True):
     """Remove the copies in *regions*."""
 
     kind: ClassVar[str] = "remove_regions"
@@ -170,10 +171,13 @@ class RemoveRegions(Operation[ReplicationReceipt]):
     secret_id: str
     regions: tuple[str, ...]
 
-    def __init__(self, secret_id: str, regions: Iterable[str]) -> None:
-        assign(self, secret_id=secret_id, regions=())
+    if TYPE_CHECKING:
+
+        def __init__(self, secret_id: str, regions: Iterable[str]) -> None: ...
+
+    def __post_init__(self) -> None:
         check_secret_id(self)
-        given = () if isinstance(regions, str) else tuple(regions)
+        given = () if isinstance(self.regions, str) else tuple(self.regions)
         if not given:
             raise InvalidParameter("regions", "a list of one region at least")
         for region in given:
@@ -181,8 +185,7 @@ class RemoveRegions(Operation[ReplicationReceipt]):
         assign(self, regions=tuple(dict.fromkeys(map(plain, given))))
 
 
-@dataclass(frozen=True, slots=True)
-class StopReplication(Operation[ReplicationReceipt]):
+class StopReplication(Operation[ReplicationReceipt], Struct, frozen=True):
     """Make a copy a secret of its own. Asked in the copy's region."""
 
     kind: ClassVar[str] = "stop_replication"
@@ -193,8 +196,7 @@ class StopReplication(Operation[ReplicationReceipt]):
         check_secret_id(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Tag(Operation[None]):
+class Tag(Operation[None], Struct, frozen=True):
     """Set these tags; others stay as they are."""
 
     kind: ClassVar[str] = "tag"
@@ -209,8 +211,7 @@ class Tag(Operation[None]):
             raise InvalidParameter("tags", "one tag at least")
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class Untag(Operation[None]):
+class Untag(Operation[None], Struct, frozen=True):
     """Take the tags with these keys off."""
 
     kind: ClassVar[str] = "untag"
@@ -218,12 +219,15 @@ class Untag(Operation[None]):
     secret_id: str
     keys: tuple[str, ...]
 
-    def __init__(self, secret_id: str, keys: Iterable[str]) -> None:
-        assign(self, secret_id=secret_id, keys=())
+    if TYPE_CHECKING:
+
+        def __init__(self, secret_id: str, keys: Iterable[str]) -> None: ...
+
+    def __post_init__(self) -> None:
         check_secret_id(self)
-        if isinstance(keys, str):
+        if isinstance(self.keys, str):
             raise InvalidParameter("keys", "a list of keys, not one text")
-        given = tuple(keys)
+        given = tuple(self.keys)
         for key in given:
             check_tag_key("keys", key)
         found = tuple(dict.fromkeys(map(plain, given)))
@@ -236,8 +240,7 @@ class Untag(Operation[None]):
 MAX_POLICY_LENGTH: Final = 20_480
 
 
-@dataclass(frozen=True, slots=True)
-class GetPolicy(Operation[ResourcePolicy]):
+class GetPolicy(Operation[ResourcePolicy], Struct, frozen=True):
     """The resource policy of a secret, if it has one."""
 
     kind: ClassVar[str] = "get_policy"
@@ -247,24 +250,29 @@ class GetPolicy(Operation[ResourcePolicy]):
         check_secret_id(self)
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class PutPolicy(Operation[NamedReceipt]):
+class PutPolicy(Operation[NamedReceipt], SelectiveStruct, frozen=True):
     """Attach *policy*, as JSON text or as a mapping. *block_public* has AWS refuse one that lets everybody in."""
+
+    HIDDEN: ClassVar = frozenset({"policy"})
 
     kind: ClassVar[str] = "put_policy"
     writes: ClassVar[bool] = True
     secret_id: str
-    policy: str = field(repr=False)
+    policy: str
     block_public: bool | None = None
 
-    def __init__(self, secret_id: str, policy: str | Mapping[str, Any], block_public: bool | None = None) -> None:
-        assign(self, secret_id=secret_id, policy="", block_public=block_public)
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, secret_id: str, policy: str | Mapping[str, Any], block_public: bool | None = None
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
         check_secret_id(self)
-        assign(self, policy=_checked_policy(policy))
+        assign(self, policy=_checked_policy(self.policy))
 
 
-@dataclass(frozen=True, slots=True)
-class DeletePolicy(Operation[NamedReceipt]):
+class DeletePolicy(Operation[NamedReceipt], Struct, frozen=True):
     """Take the resource policy off."""
 
     kind: ClassVar[str] = "delete_policy"
@@ -275,17 +283,23 @@ class DeletePolicy(Operation[NamedReceipt]):
         check_secret_id(self)
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class ValidatePolicy(Operation[PolicyVerdict]):
+class ValidatePolicy(Operation[PolicyVerdict], SelectiveStruct, frozen=True):
     """Have AWS look a policy over, for a secret or for none. Nothing changes."""
 
+    HIDDEN: ClassVar = frozenset({"policy"})
+
     kind: ClassVar[str] = "validate_policy"
-    policy: str = field(repr=False)
+    policy: str
     secret_id: str | None = None
 
-    def __init__(self, policy: str | Mapping[str, Any], secret_id: str | None = None) -> None:
-        assign(self, policy="", secret_id=None)
-        assign(self, policy=_checked_policy(policy), secret_id=None if secret_id is None else SecretId(secret_id))
+    if TYPE_CHECKING:
+
+        def __init__(self, policy: str | Mapping[str, Any], secret_id: str | None = None) -> None: ...
+
+    def __post_init__(self) -> None:
+        assign(self, policy=_checked_policy(self.policy))
+        if self.secret_id is not None:
+            check_secret_id(self)
 
 
 def _checked_policy(policy: str | Mapping[str, Any]) -> str:
@@ -303,31 +317,39 @@ def _checked_policy(policy: str | Mapping[str, Any]) -> str:
 
 # As AWS names its operations.
 _OPERATION: Final = re.compile(r"[A-Z][A-Za-z0-9]{1,63}")
+_NO_PAYLOAD: Final = MaskedObject({})
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class Request(Operation[MaskedObject]):
+class Request(Operation[MaskedObject], SelectiveStruct, frozen=True):
     """Any operation by AWS's name for it, with the members of its request; the answer is the answer's members.
 
     Bytes go as base64 text. It counts as a write, and takes its turn among the operations of the secret that `SecretId`
     or `Name` tells. Nothing is filled in: whoever wants to repeat a write gives it a ClientRequestToken.
     """
 
+    HIDDEN: ClassVar = frozenset({"payload"})
+
     kind: ClassVar[str] = "request"
     writes: ClassVar[bool] = True
     operation: str
-    payload: MaskedObject = field(repr=False)
-    secret_id: str | None = None
+    payload: MaskedObject = _NO_PAYLOAD
+    secret_id: str | None = None  # found in the payload
 
-    def __init__(self, operation: str, payload: Mapping[str, Any] | MaskedObject | None = None) -> None:
-        assign(self, operation="", secret_id=None)
+    if TYPE_CHECKING:
+
+        def __init__(self, operation: str, payload: Mapping[str, Any] | MaskedObject | None = None) -> None: ...
+
+    def __post_init__(self) -> None:
+        given: Any = self.payload
+        assign(self, payload=None)  # what cannot be masked is in no frame of what is raised
         try:
-            masked = MaskedObject({} if payload is None else payload)
+            assign(self, payload=MaskedObject({} if given is None else given))
         finally:
-            del payload
-        if not isinstance(operation, str) or _OPERATION.fullmatch(operation) is None:
+            del given
+        if not isinstance(self.operation, str) or _OPERATION.fullmatch(self.operation) is None:
+            assign(self, operation="")
             raise InvalidParameter("operation", "AWS's name of an operation, such as GetSecretValue")
-        assign(self, operation=operation, payload=masked, secret_id=_secret_of(masked))
+        assign(self, secret_id=_secret_of(self.payload))
 
 
 def _secret_of(payload: MaskedObject) -> SecretId | None:

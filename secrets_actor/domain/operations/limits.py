@@ -10,6 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 from unicodedata import category
 
+from msgspec import Struct
+from msgspec.structs import force_setattr
+
 from secrets_actor.domain.errors import InvalidParameter, InvalidSecretName
 from secrets_actor.domain.names import SecretId, plain
 from secrets_actor.domain.results import MAX_KMS_KEY_LENGTH, ReplicaRegion, RotationRules, is_region
@@ -36,12 +39,12 @@ _TAG_MARKS: Final = frozenset("+-=._:/@")
 _TAG_CATEGORIES: Final = ("L", "N", "Z")
 
 
-def check_secret_id(operation: object) -> None:
+def check_secret_id(operation: Struct) -> None:
     """Have the message's `secret_id` be a `SecretId`. Raises `InvalidSecretName`."""
-    object.__setattr__(operation, "secret_id", SecretId(getattr(operation, "secret_id")))  # noqa: B009
+    force_setattr(operation, "secret_id", SecretId(getattr(operation, "secret_id")))  # noqa: B009
 
 
-def check_new_name(operation: object) -> None:
+def check_new_name(operation: Struct) -> None:
     """Have the message's `secret_id` be a name, for a secret that is not there yet. Raises `InvalidSecretName`."""
     check_secret_id(operation)
     secret_id = SecretId(getattr(operation, "secret_id"))  # noqa: B009

@@ -3,14 +3,16 @@
 import re
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from secrets_actor.domain.errors import InvalidParameter
 from secrets_actor.domain.operations.limits import check_page, check_secret_id, check_stage, check_token
 from secrets_actor.domain.operations.operation import Operation, assign
 from secrets_actor.domain.results import NamedReceipt, SecretDescription, SecretPage, VersionPage
 from secrets_actor.domain.secret import SecretInfo
-from secrets_actor.records import dataclass
 
 # AWS's service model, ListSecrets `Filters`, and the pattern of their values.
 MAX_FILTERS: Final = 10
@@ -40,18 +42,22 @@ class SortBy(StrEnum):
     NAME = "name"
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class Filter:
+class Filter(Struct, frozen=True):
     """Secrets whose *key* begins with one of *values*; a value that begins with `!` stands for those that do not."""
 
     key: FilterKey
     values: tuple[str, ...]
 
-    def __init__(self, key: FilterKey | str, values: Iterable[str] | str) -> None:
-        assign(self, key=key, values=())
+    if TYPE_CHECKING:
+
+        def __init__(self, key: FilterKey | str, values: Iterable[str] | str) -> None: ...
+
+    def __post_init__(self) -> None:
+        key, given = self.key, self.values
+        assign(self, values=())
         if key not in list(FilterKey):
             raise InvalidParameter("filters", f"a key of {', '.join(FilterKey)}")
-        found = (values,) if isinstance(values, str) else tuple(values)
+        found = (given,) if isinstance(given, str) else tuple(given)
         if not 1 <= len(found) <= MAX_FILTER_VALUES:
             raise InvalidParameter("filters", f"1 to {MAX_FILTER_VALUES} values each")
         for value in found:
@@ -66,8 +72,7 @@ class Filter:
         assign(self, key=FilterKey(key), values=found)
 
 
-@dataclass(frozen=True, slots=True)
-class List(Operation[tuple[SecretInfo, ...]]):
+class List(Operation[tuple[SecretInfo, ...]], Struct, frozen=True):
     """All secrets, through all pages, without values; those scheduled for deletion only when asked for.
 
     *page_size* (1 to 100) is how many the backend is asked for at a time.
@@ -81,8 +86,7 @@ class List(Operation[tuple[SecretInfo, ...]]):
         check_page(self.page_size, None)
 
 
-@dataclass(frozen=True, slots=True)
-class ListPage(Operation[SecretPage]):
+class ListPage(Operation[SecretPage], Struct, frozen=True):
     """One page of a list: the first, or the one after *next_token*. All *filters* must fit a secret."""
 
     kind: ClassVar[str] = "list_page"
@@ -95,17 +99,16 @@ class ListPage(Operation[SecretPage]):
 
     def __post_init__(self) -> None:
         check_page(self.page_size, self.next_token)
-        object.__setattr__(self, "filters", tuple(self.filters))
+        force_setattr(self, "filters", tuple(self.filters))
         if len(self.filters) > MAX_FILTERS or not all(isinstance(one, Filter) for one in self.filters):
             raise InvalidParameter("filters", f"{MAX_FILTERS} Filters at most")
         if self.sort_by is not None:
             if self.sort_by not in list(SortBy):
                 raise InvalidParameter("sort_by", ", ".join(SortBy))
-            object.__setattr__(self, "sort_by", SortBy(self.sort_by))
+            force_setattr(self, "sort_by", SortBy(self.sort_by))
 
 
-@dataclass(frozen=True, slots=True)
-class Describe(Operation[SecretDescription]):
+class Describe(Operation[SecretDescription], Struct, frozen=True):
     """All that is known of a secret but its values; one that is scheduled for deletion, too."""
 
     kind: ClassVar[str] = "describe"
@@ -115,8 +118,7 @@ class Describe(Operation[SecretDescription]):
         check_secret_id(self)
 
 
-@dataclass(frozen=True, slots=True)
-class ListVersions(Operation[VersionPage]):
+class ListVersions(Operation[VersionPage], Struct, frozen=True):
     """One page of the versions of a secret; with *include_deprecated* those without a label, too."""
 
     kind: ClassVar[str] = "list_versions"
@@ -130,8 +132,7 @@ class ListVersions(Operation[VersionPage]):
         check_page(self.page_size, self.next_token)
 
 
-@dataclass(frozen=True, slots=True)
-class MoveStage(Operation[NamedReceipt]):
+class MoveStage(Operation[NamedReceipt], Struct, frozen=True):
     """Put the label *stage* on the version *to*, taking it off the version *remove_from*; either may be left out."""
 
     kind: ClassVar[str] = "move_stage"

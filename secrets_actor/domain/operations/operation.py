@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
-from secrets_actor.records import replace
+from msgspec import Struct
+from msgspec.structs import force_setattr, replace
+
+from secrets_actor.domain.secret import SecretValue
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -25,11 +28,21 @@ class Operation(Generic[T_co]):
     writes: ClassVar[bool] = False
 
 
-def assign(message: object, **fields: object) -> None:
-    """Set *fields* of a frozen message that is being made; all of them at first, so that its repr holds whatever is
-    raised after."""
+def assign(message: Struct, **fields: object) -> None:
+    """Set *fields* of a frozen message that is being made."""
     for name, value in fields.items():
-        object.__setattr__(message, name, value)
+        force_setattr(message, name, value)
+
+
+def mask_value(message: Struct) -> None:
+    """Have the message's `value` be a `SecretValue`. A message whose value is refused loses it: the frames of what is
+    raised hold the message. Raises `InvalidSecretValue`."""
+    given: Any = getattr(message, "value")  # noqa: B009
+    assign(message, value=None)
+    try:
+        assign(message, value=SecretValue(given))
+    finally:
+        del given
 
 
 def token_of(operation: object) -> str | None:

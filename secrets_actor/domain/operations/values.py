@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from secrets_actor.domain.errors import InvalidParameter
 from secrets_actor.domain.names import SecretId, plain
@@ -22,17 +25,16 @@ from secrets_actor.domain.operations.limits import (
     checked_stages,
     checked_tags,
 )
-from secrets_actor.domain.operations.operation import AWSCURRENT, Operation, assign
+from secrets_actor.domain.operations.operation import AWSCURRENT, Operation, assign, mask_value
 from secrets_actor.domain.results import ReplicaRegion, SecretBatch, UpdateReceipt, VersionReceipt
 from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, Secret, SecretValue, SetReceipt
-from secrets_actor.records import dataclass, field, replace
+from secrets_actor.structs import SelectiveStruct
 
 # AWS's service model, BatchGetSecretValue `SecretIdList`.
 BATCH_SIZE: Final = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Get(Operation[Secret]):
+class Get(Operation[Secret], Struct, frozen=True):
     """Read one version of a secret: AWSCURRENT unless *version_id* or *stage* says otherwise.
 
     *refresh* asks the store even when the cache could answer; *max_age* (seconds) does, when what the cache has is
@@ -73,8 +75,7 @@ class Get(Operation[Secret]):
         return not self.refresh if self.allow_stale is None else self.allow_stale
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class GetMany(Operation[SecretBatch]):
+class GetMany(Operation[SecretBatch], Struct, frozen=True):
     """Read the AWSCURRENT versions of several secrets, 20 a call. What cannot be read is told for each of them.
 
     It does not wait for writes to these secrets that are still under way, as a `Get` does.
@@ -83,18 +84,22 @@ class GetMany(Operation[SecretBatch]):
     kind: ClassVar[str] = "get_many"
     secret_ids: tuple[SecretId, ...]
 
-    def __init__(self, secret_ids: Iterable[str]) -> None:
+    if TYPE_CHECKING:
+
+        def __init__(self, secret_ids: Iterable[str]) -> None: ...
+
+    def __post_init__(self) -> None:
+        given: object = self.secret_ids
         assign(self, secret_ids=())
-        if isinstance(secret_ids, str):
+        if isinstance(given, str):
             raise InvalidParameter("secret_ids", "a list of names, not one text")
-        found = tuple(dict.fromkeys(SecretId(one) for one in secret_ids))
+        found = tuple(dict.fromkeys(map(SecretId, given)))  # type: ignore[call-overload]
         if not found:
             raise InvalidParameter("secret_ids", "one name at least")
         assign(self, secret_ids=found)
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class Set(Operation[SetReceipt]):
+class Set(Operation[SetReceipt], SelectiveStruct, frozen=True):
     """Make *value* the current version of a secret, creating the secret if there is none.
 
     *token* makes the set idempotent (AWS: ClientRequestToken): a second set with the same token and value changes
@@ -104,37 +109,39 @@ class Set(Operation[SetReceipt]):
     can have used it before.
     """
 
+    HIDDEN: ClassVar = frozenset({"value", "minted"})
+    UNCOMPARED: ClassVar = frozenset({"minted"})
+
     kind: ClassVar[str] = "set"
     writes: ClassVar[bool] = True
     secret_id: str
-    value: SecretValue = field(repr=False)
+    value: SecretValue
     token: str | None = None
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     kms_key_id: str | None = None
     restore_on_set: bool = False
-    minted: bool = field(default=False, repr=False, compare=False)
+    minted: bool = False
 
-    def __init__(
-        self,
-        secret_id: str,
-        value: str | bytes | SecretValue,
-        token: str | None = None,
-        description: str | None = None,
-        tags: Mapping[str, str] | None = None,
-        kms_key_id: str | None = None,
-        restore_on_set: bool = False,
-        minted: bool = False,
-    ) -> None:
-        assign(self, secret_id=secret_id, token=token, description=description, tags={}, kms_key_id=kms_key_id)
-        assign(self, restore_on_set=restore_on_set, minted=minted)
-        try:
-            assign(self, value=SecretValue(value))
-        finally:
-            del value
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            secret_id: str,
+            value: str | bytes | SecretValue,
+            token: str | None = None,
+            description: str | None = None,
+            tags: Mapping[str, str] | None = None,
+            kms_key_id: str | None = None,
+            restore_on_set: bool = False,
+            minted: bool = False,
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        mask_value(self)
         check_secret_id(self)
-        _check_facts(token, description, kms_key_id)
-        assign(self, tags=checked_tags({} if tags is None else tags))
+        _check_facts(self.token, self.description, self.kms_key_id)
+        assign(self, tags=checked_tags({} if self.tags is None else self.tags))
 
     def written(self, receipt: SetReceipt, at: datetime) -> Secret:
         """The secret as it is once this set has taken effect, answered by *receipt* at *at* (UTC): so its `created_at`
@@ -142,17 +149,18 @@ class Set(Operation[SetReceipt]):
         return Secret(receipt.name, receipt.arn, self.value, receipt.version_id, (AWSCURRENT,), at)
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class Create(Operation[SetReceipt]):
+class Create(Operation[SetReceipt], SelectiveStruct, frozen=True):
     """Make a new secret. One that is there is refused (`SecretExists`), unless this very create made it.
 
     *replicas*: regions that get a copy; *overwrite_replicas* lets the copy replace a secret of that name there.
     """
 
+    HIDDEN: ClassVar = frozenset({"value"})
+
     kind: ClassVar[str] = "create"
     writes: ClassVar[bool] = True
     secret_id: str
-    value: SecretValue = field(repr=False)
+    value: SecretValue
     token: str | None = None
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -160,90 +168,92 @@ class Create(Operation[SetReceipt]):
     replicas: tuple[ReplicaRegion, ...] = ()
     overwrite_replicas: bool = False
 
-    def __init__(
-        self,
-        secret_id: str,
-        value: str | bytes | SecretValue,
-        token: str | None = None,
-        description: str | None = None,
-        tags: Mapping[str, str] | None = None,
-        kms_key_id: str | None = None,
-        replicas: Iterable[ReplicaRegion | str] = (),
-        overwrite_replicas: bool = False,
-    ) -> None:
-        assign(self, secret_id=secret_id, token=token, description=description, tags={}, kms_key_id=kms_key_id)
-        assign(self, replicas=(), overwrite_replicas=overwrite_replicas)
-        try:
-            assign(self, value=SecretValue(value))
-        finally:
-            del value
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            secret_id: str,
+            value: str | bytes | SecretValue,
+            token: str | None = None,
+            description: str | None = None,
+            tags: Mapping[str, str] | None = None,
+            kms_key_id: str | None = None,
+            replicas: Iterable[ReplicaRegion | str] = (),
+            overwrite_replicas: bool = False,
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        mask_value(self)
         check_new_name(self)
-        _check_facts(token, description, kms_key_id)
-        assign(self, tags=checked_tags({} if tags is None else tags), replicas=checked_regions(replicas))
+        _check_facts(self.token, self.description, self.kms_key_id)
+        assign(self, tags=checked_tags({} if self.tags is None else self.tags))
+        assign(self, replicas=checked_regions(self.replicas))
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class Put(Operation[VersionReceipt]):
+class Put(Operation[VersionReceipt], SelectiveStruct, frozen=True):
     """Add a version to a secret that is there.
 
     Without *stages* it becomes AWSCURRENT, and the one before AWSPREVIOUS; with them it gets those labels, and only
     those move.
     """
 
+    HIDDEN: ClassVar = frozenset({"value"})
+
     kind: ClassVar[str] = "put"
     writes: ClassVar[bool] = True
     secret_id: str
-    value: SecretValue = field(repr=False)
+    value: SecretValue
     stages: tuple[str, ...] = ()
     token: str | None = None
 
-    def __init__(
-        self,
-        secret_id: str,
-        value: str | bytes | SecretValue,
-        stages: Iterable[str] | None = None,
-        token: str | None = None,
-    ) -> None:
-        given = stages is not None and stages != ()  # a copy of a message brings the empty tuple
-        assign(self, secret_id=secret_id, stages=(), token=token)
-        try:
-            assign(self, value=SecretValue(value))
-        finally:
-            del value
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            secret_id: str,
+            value: str | bytes | SecretValue,
+            stages: Iterable[str] | None = None,
+            token: str | None = None,
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        mask_value(self)
         check_secret_id(self)
-        _check_facts(token)
-        if given:
-            assign(self, stages=checked_stages(stages or ()))
+        _check_facts(self.token)
+        given = self.stages is not None and self.stages != ()  # a copy of a message brings the empty tuple
+        assign(self, stages=checked_stages(self.stages) if given else ())
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class Update(Operation[UpdateReceipt]):
+class Update(Operation[UpdateReceipt], SelectiveStruct, frozen=True):
     """Change what is given of a secret that is there: its description, its KMS key (empty: AWS's own), its value."""
+
+    HIDDEN: ClassVar = frozenset({"value"})
 
     kind: ClassVar[str] = "update"
     writes: ClassVar[bool] = True
     secret_id: str
-    value: SecretValue | None = field(default=None, repr=False)
+    value: SecretValue | None = None
     description: str | None = None
     kms_key_id: str | None = None
     token: str | None = None
 
-    def __init__(
-        self,
-        secret_id: str,
-        value: str | bytes | SecretValue | None = None,
-        description: str | None = None,
-        kms_key_id: str | None = None,
-        token: str | None = None,
-    ) -> None:
-        assign(self, secret_id=secret_id, description=description, kms_key_id=kms_key_id, token=token)
-        try:
-            assign(self, value=None if value is None else SecretValue(value))
-        finally:
-            del value
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            secret_id: str,
+            value: str | bytes | SecretValue | None = None,
+            description: str | None = None,
+            kms_key_id: str | None = None,
+            token: str | None = None,
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        if self.value is not None:
+            mask_value(self)
         check_secret_id(self)
-        _check_facts(token, description, kms_key_id)
-        if self.value is None and description is None and kms_key_id is None:
+        _check_facts(self.token, self.description, self.kms_key_id)
+        if self.value is None and self.description is None and self.kms_key_id is None:
             raise InvalidParameter("update", "a value, a description or a kms_key_id at least")
 
 
@@ -256,8 +266,7 @@ def _check_facts(token: str | None, description: str | None = None, kms_key_id: 
         check_kms_key(kms_key_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Delete(Operation[DeleteReceipt]):
+class Delete(Operation[DeleteReceipt], Struct, frozen=True):
     """Delete a secret: softly, restorable for *recovery_window* days (7 to 30; None: as configured), or by *force* at
     once and for good."""
 
@@ -276,8 +285,7 @@ class Delete(Operation[DeleteReceipt]):
         check_number("recovery_window", self.recovery_window, MIN_RECOVERY_WINDOW, MAX_RECOVERY_WINDOW, " days")
 
 
-@dataclass(frozen=True, slots=True)
-class Restore(Operation[RestoreReceipt]):
+class Restore(Operation[RestoreReceipt], Struct, frozen=True):
     """Call off a soft delete while its recovery window lasts."""
 
     kind: ClassVar[str] = "restore"

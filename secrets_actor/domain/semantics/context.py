@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
+from msgspec import Struct
+
 from secrets_actor.domain.errors import InvalidRequest, SecretDeleted, SecretNotFound
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.semantics.entry import Entry
 from secrets_actor.domain.semantics.records_port import Records
-from secrets_actor.records import dataclass
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True):
     """One operation's circumstances; see `perform`."""
 
     records: Records

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from secrets_actor.records import dataclass, field
+from msgspec import Struct, field
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(Struct, frozen=True):
     """A version without its value. `made_secret`: the secret was created with it."""
 
     id: str
@@ -17,8 +16,7 @@ class Version:
     made_secret: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A secret with all its versions, the oldest first. `stages`: each stage and the id of the version that has it.
 
     `deletion_date` is set while the secret is scheduled for deletion: when its recovery window ends. `accessed_at` is

@@ -15,9 +15,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from msgspec.structs import replace
+
 from secrets_actor.domain.operations import AWSCURRENT, AWSPENDING, AWSPREVIOUS
 from secrets_actor.domain.semantics.entry import Entry
-from secrets_actor.records import replace
 
 # AWS Secrets Manager keeps about 100 versions and removes unlabelled ones first (user guide, "Quotas"). It spares those
 # younger than a day; we do not, so that a store stays small however often a program sets.

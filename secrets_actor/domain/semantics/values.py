@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from secrets_actor.domain.errors import (
     InvalidRequest,
     LimitExceeded,
@@ -34,7 +37,6 @@ from secrets_actor.domain.semantics.entry import Entry, Version
 from secrets_actor.domain.semantics.passwords import generated
 from secrets_actor.domain.semantics.records_port import Records
 from secrets_actor.domain.semantics.stages import MAX_STAGES, moved_to_new, pruned
-from secrets_actor.records import dataclass, replace
 
 
 def get(context: Context, operation: Get) -> Secret:
@@ -241,8 +243,7 @@ def purge(records: Records, over: datetime) -> None:
         records.remove(entry)
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Struct, frozen=True):
     """A look at the clocks: the date by the wall clock, and *seconds* since the machine came up (`clock.now`)."""
 
     at: datetime

@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NoReturn
 
+from msgspec.structs import replace
+
 from secrets_actor.domain.errors import InvalidRequest, SecretNotFound
 from secrets_actor.domain.operations import (
     AWSCURRENT,
@@ -25,7 +27,6 @@ from secrets_actor.domain.semantics.context import Context
 from secrets_actor.domain.semantics.entry import Entry, Version
 from secrets_actor.domain.semantics.stages import moved
 from secrets_actor.domain.semantics.values import check_stages
-from secrets_actor.records import replace
 
 
 def list_versions(context: Context, operation: ListVersions) -> VersionPage:

@@ -7,11 +7,11 @@ from typing import Final
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from secrets_actor.backends.local import entry_codec
 from secrets_actor.backends.local.schema import DamagedRow
 from secrets_actor.domain.semantics.entry import Entry, Version
-from secrets_actor.records import replace
 
 AT: Final = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
 IDS: Final = ("0" * 32, "3f0b8c54-7d0a-4f0e-9a53-0d6d0ad8c1b2", "3F0B8C54-7D0A-4F0E-9A53-0D6D0AD8C1B2", "t" * 36)

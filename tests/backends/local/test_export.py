@@ -60,7 +60,7 @@ def test_what_was_exported_is_imported(
 
 
 def _moved(entry: Entry) -> Entry:
-    fields = {name: getattr(entry, name) for name in Entry.__slots__}
+    fields = {name: getattr(entry, name) for name in Entry.__struct_fields__}
     return Entry(**fields | {"arn": entry.arn.replace(":here:", ":there:")})
 
 

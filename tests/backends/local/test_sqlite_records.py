@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from secrets_actor.backends.local import entry_codec, open_store
 from secrets_actor.backends.local.open_store import OpenStore
@@ -13,7 +14,6 @@ from secrets_actor.backends.local.sqlite_records import SqliteRecords
 from secrets_actor.domain.errors import DecryptionFailed, StoreDamaged
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.domain.semantics.entry import Entry, Version
-from secrets_actor.records import replace
 from tests.backends.local.helpers import START, ask, key_of, tamper, within
 
 

@@ -1,12 +1,13 @@
 """The stores of a migration: each with a file that names it, and a boto3 that looks into it past our code."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from secrets_actor import SecretNotFound, Secrets, System
-from secrets_actor.records import replace
 from tests.servers.account import REGION, allow_everything
 from tests.servers.ministack import Ministack
 from tests.servers.moto import MotoServer
@@ -15,8 +16,7 @@ from tests.servers.moto import MotoServer
 _READS: Final = ("LastAccessedDate", "ResponseMetadata")
 
 
-@dataclass(frozen=True, slots=True)
-class AwsSide:
+class AwsSide(Struct, frozen=True):
     """An emulated account."""
 
     config: Path
@@ -73,8 +73,7 @@ class AwsSide:
         return json.dumps(found, default=str, sort_keys=True)
 
 
-@dataclass(frozen=True, slots=True)
-class LocalSide:
+class LocalSide(Struct, frozen=True):
     """A local store, looked into by our own client, which the contract suite holds to boto3's meaning."""
 
     config: Path

@@ -2,8 +2,9 @@
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from secrets_actor.otp import (
     BRUTAL_KILL,

@@ -5,14 +5,16 @@ Source: AWS STS API reference, AssumeRole: limits of the parameters, and one hou
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import ClassVar, Final
+
+from msgspec import field
 
 from secrets_actor.backends.aws.credentials.sts import Sts
 from secrets_actor.clock import wall_time
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError
 from secrets_actor.domain.ports import CredentialSource
-from secrets_actor.records import dataclass, field
+from secrets_actor.structs import SelectiveStruct
 
 # Seconds.
 SHORTEST: Final = 900
@@ -23,14 +25,15 @@ _SESSION_NAME: Final = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
 _EXTERNAL_ID: Final = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Role:
+class Role(SelectiveStruct, frozen=True):
     """The role *arn*, and how to assume it. *duration* in seconds; None: AWS's own, an hour. *session_name* None: one
     that tells the time. *tags* are those of the session."""
 
+    HIDDEN: ClassVar = frozenset({"external_id"})
+
     arn: str
     session_name: str | None = None
-    external_id: str | None = field(default=None, repr=False)
+    external_id: str | None = None
     duration: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 

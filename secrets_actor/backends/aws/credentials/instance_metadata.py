@@ -21,13 +21,15 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from secrets_actor.backends.aws.credentials.connect import connect
 from secrets_actor.backends.aws.credentials.json_credentials import credentials_in, parsed
 from secrets_actor.backends.aws.endpoint import Endpoint, parse_url
 from secrets_actor.clock import now, utc_now
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import BackendTimeout, ConfigurationError, MetadataServiceError, SecretsError
-from secrets_actor.records import dataclass, replace
 
 if TYPE_CHECKING:
     from secrets_actor.backends.http.transport import HttpAnswer, Transport
@@ -60,8 +62,7 @@ _VERSION_1: Final = "if the service knows version 1 only, allow that: AWS_EC2_ME
 _KNOWN_CODES: Final = frozenset({"AssumeRoleUnauthorizedAccess", "Failed", "InstanceProfileNotFound"})
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """How to ask: the endpoint, seconds a request, attempts, and whether version 1 will do."""
 
     endpoint: Endpoint

@@ -9,9 +9,10 @@ Rule 3: a file that cannot be parsed is told with its line and without its text:
 import configparser
 import shlex
 from collections.abc import Mapping
+from typing import ClassVar
 
-from secrets_actor.backends.aws.sdk_settings import ProfileSettings, Section, Value
-from secrets_actor.records import dataclass, field
+from secrets_actor.backends.aws.sdk_settings import NO_SECTIONS, ProfileSettings, Section, Value
+from secrets_actor.structs import Opaque
 
 
 class Unparsable(ValueError):
@@ -22,15 +23,24 @@ class Unparsable(ValueError):
         self.line = line
 
 
-@dataclass(frozen=True, slots=True)
-class Profiles:
+class Profiles(Opaque):
     """`config` and `credentials` are each file's own profiles, `merged` those of both; `services` are sections of the
     config file that profiles may name."""
 
-    config: Mapping[str, Section] = field(default_factory=dict, repr=False)
-    credentials: Mapping[str, Section] = field(default_factory=dict, repr=False)
-    merged: Mapping[str, Section] = field(default_factory=dict, repr=False)
-    services: Mapping[str, Section] = field(default_factory=dict, repr=False)
+    __slots__ = ("config", "credentials", "merged", "services")
+    SHOWN: ClassVar = ()
+
+    def __init__(
+        self,
+        config: Mapping[str, Section] = NO_SECTIONS,
+        credentials: Mapping[str, Section] = NO_SECTIONS,
+        merged: Mapping[str, Section] = NO_SECTIONS,
+        services: Mapping[str, Section] = NO_SECTIONS,
+    ) -> None:
+        self.config = config
+        self.credentials = credentials
+        self.merged = merged
+        self.services = services
 
     def text(self, profile: str, key: str) -> str | None:
         """The value of *key* in the merged *profile*, if it is there and a plain one."""

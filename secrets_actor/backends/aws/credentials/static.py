@@ -2,15 +2,17 @@
 
 import os
 import re
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
+
+from msgspec.structs import force_setattr
 
 from secrets_actor.backends.setting_masking import shown_path, shown_variable
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError, MissingAccessKey, MissingSecretKey
 from secrets_actor.domain.masked import MaskedText
 from secrets_actor.domain.secret import MASK, SecretValue
-from secrets_actor.records import dataclass, field
 from secrets_actor.small_files import Problem, read_text
+from secrets_actor.structs import SelectiveStruct
 
 # Bytes. An STS session token has no promised length; 64 KiB is what a value may have, and far more than any seen.
 _MAX_FILE: Final = 65_536
@@ -18,19 +20,20 @@ _MAX_FILE: Final = 65_536
 _KEY: Final = re.compile(rb"[!-~]+")
 
 
-@dataclass(frozen=True, slots=True)
-class KeySource:
+class KeySource(SelectiveStruct, frozen=True):
     """Where one key is to be read, each time anew: the text itself, an environment variable, or a file.
 
     Its repr shows a variable's or a file's name only if it looks like one: it may be the key, put in the wrong place.
     """
 
+    HIDDEN: ClassVar = frozenset({"value"})
+
     kind: Literal["text", "env", "file"]
-    value: MaskedText | str = field(repr=False)
+    value: MaskedText | str
 
     def __post_init__(self) -> None:
         """Masked at once, whatever it is."""
-        object.__setattr__(self, "value", MaskedText(self.value))
+        force_setattr(self, "value", MaskedText(self.value))
 
     def reveal(self) -> str:
         """The text, or the name of the variable or the file."""

@@ -20,6 +20,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlencode
 from xml.etree import ElementTree
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from secrets_actor.backends.aws.clock_skew import http_date, may_be_skew, too_far
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.connect import Connect, connect
@@ -53,7 +56,6 @@ from secrets_actor.domain.errors import (
     UnrecognizedClient,
 )
 from secrets_actor.domain.secret import SecretValue
-from secrets_actor.records import dataclass, replace
 
 if TYPE_CHECKING:
     from secrets_actor.backends.http.transport import HttpAnswer, Transport
@@ -83,8 +85,7 @@ _RETRYABLE: Final = THROTTLING_CODES | TRANSIENT_CODES | {"IDPCommunicationError
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class CallerIdentity:
+class CallerIdentity(Struct, frozen=True):
     """Whom STS sees behind keys (GetCallerIdentity)."""
 
     account: str

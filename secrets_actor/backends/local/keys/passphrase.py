@@ -8,7 +8,7 @@ Rule 3: no frame that raises has a key or a passphrase among its locals.
 
 import os
 import threading
-from typing import Final
+from typing import ClassVar, Final
 
 from secrets_actor.backends.local.keys import scrypt
 from secrets_actor.backends.local.keys.external_key import OneAtATime
@@ -16,16 +16,19 @@ from secrets_actor.backends.local.keys.key_formats import passphrase_of
 from secrets_actor.backends.local.keys.readers import Reader
 from secrets_actor.backends.local.master_key import Derivation
 from secrets_actor.domain.errors import StoreDamaged
-from secrets_actor.records import dataclass, field
+from secrets_actor.structs import Opaque
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
+class _Kept(Opaque):
     """A key, and what it was made of."""
 
-    derivation: Derivation
-    identity: object
-    key: bytes = field(repr=False)
+    __slots__ = ("derivation", "identity", "key")
+    SHOWN: ClassVar = ("derivation", "identity")
+
+    def __init__(self, derivation: Derivation, identity: object, key: bytes) -> None:
+        self.derivation = derivation
+        self.identity = identity
+        self.key = key
 
 
 class Passphrase(OneAtATime):

@@ -16,6 +16,8 @@ import secrets
 import threading
 from pathlib import Path
 
+from msgspec import Struct
+
 from secrets_actor.backends.local import schema
 from secrets_actor.backends.local.files import bring_into_place, written_beside
 from secrets_actor.backends.local.keys.key_file import KeyFile
@@ -29,11 +31,9 @@ from secrets_actor.backends.local.upkeep.existing_store import check_key, databa
 from secrets_actor.backends.local.upkeep.verify import Verification, look_through
 from secrets_actor.clock import utc_now
 from secrets_actor.domain.errors import InvalidRequest, KeyFileError, StoreDamaged, StoreUnavailable, WrongKey
-from secrets_actor.records import dataclass
 
 
-@dataclass(frozen=True, slots=True)
-class Restored:
+class Restored(Struct, frozen=True):
     """What was restored. `aside`: where the damaged file is that was in its place."""
 
     verification: Verification

@@ -18,6 +18,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+from msgspec import Struct
+
 from secrets_actor.backends.local import entry_codec, store_keys
 from secrets_actor.backends.local.envelope import Master
 from secrets_actor.backends.local.master_key import Derivation, MasterKeySource
@@ -29,7 +31,6 @@ from secrets_actor.backends.local.store_keys import Keys
 from secrets_actor.backends.local.transaction import Transaction
 from secrets_actor.backends.local.upkeep.existing_store import opened_store
 from secrets_actor.domain.errors import DecryptionFailed, InvalidRequest, KeyFileError, SecretsError
-from secrets_actor.records import dataclass
 
 # Rows in one transaction: others wait for it, some milliseconds.
 BATCH: Final = 64
@@ -37,8 +38,7 @@ _VERSIONS: Final = "SELECT id, secret, version_id, key, wrapped, sealed FROM ver
 _BUSY: Final = "somebody else changes the keys of this store; wait until that is done, and run rekey again"
 
 
-@dataclass(slots=True)
-class Rekeyed:
+class Rekeyed(Struct):
     """What was sealed anew by a deep change, and what was left as it was, for it does not open; of so many rows in all
     (`total`). `master`: whether the master key is another now. `resumed`: whether all this is the rest of a deep change
     that had been begun before."""

@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from secrets_actor.backends.local import export
 from secrets_actor.backends.local.export_key import ExportKey
 from secrets_actor.backends.local.open_store import OpenStore
@@ -22,11 +25,9 @@ from secrets_actor.backends.local.upkeep.verify import Damage, entry_of, ids_of,
 from secrets_actor.domain.operations import AWSCURRENT
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.domain.semantics.entry import Entry
-from secrets_actor.records import dataclass, replace
 
 
-@dataclass(frozen=True, slots=True)
-class Salvaged:
+class Salvaged(Struct, frozen=True):
     """How many secrets went along, and what stayed behind."""
 
     secrets: int

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from msgspec import Struct, field
+
 from secrets_actor.backends.local import store_keys
 from secrets_actor.backends.local.entry_cache import HeadRow
 from secrets_actor.backends.local.envelope import Master
@@ -22,14 +24,12 @@ from secrets_actor.backends.local.upkeep.existing_store import opened_store
 from secrets_actor.domain.errors import DecryptionFailed
 from secrets_actor.domain.operations import AWSCURRENT, AWSPREVIOUS
 from secrets_actor.domain.semantics.entry import Entry
-from secrets_actor.records import dataclass, field
 
 _SQLITE = "SQLite's own check finds the file damaged: bring the store back from a copy"
 _EXCHANGED = "is damaged or was exchanged"
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
+class Damage(Struct, frozen=True):
     """One thing that is not as it should be: of a secret, by its name or its row; or of the store as a whole."""
 
     what: str
@@ -42,8 +42,7 @@ class Damage:
         return self.what if self.row is None else f"the secret in row {self.row}: {self.what}"
 
 
-@dataclass(slots=True)
-class Verification:
+class Verification(Struct):
     """What was looked at, and what was found. `unfinished`: a rekey that somebody must run again."""
 
     secrets: int = 0
