@@ -2,7 +2,8 @@
 
 Rule 1: ages, deadlines and lengths of time go by `now`, which goes on while the machine sleeps (CLOCK_BOOTTIME). So a
         value is as old as it is, and a deadline is a moment: it may pass while the machine sleeps. What the system
-        waits by stands still then; who waits for a moment so looks at the clock again now and then (timers.py).
+        waits by stands still then; so a process that waits for a moment looks at the clock again now and then
+        (timers.py).
 Rule 2: dates go by `wall_time`. It may be wrong, and be set while we look. Nothing is measured by it.
 Rule 3: nobody else asks the `time` module. What stops or moves its clocks for a program's tests (freezegun,
         time-machine) puts other functions in the place of those of `time`, and knows nothing of these clocks: our
@@ -90,7 +91,7 @@ class Clock(Protocol):
         """Seconds since some moment; never goes back."""
 
     def on_jump(self, callback: Callable[[], None]) -> None:
-        """Have *callback* run whenever the time jumps, so that who waits on it can look again."""
+        """Have *callback* run whenever the time jumps, so that a process that waits on it can look again."""
 
 
 class SystemClock:

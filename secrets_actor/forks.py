@@ -117,8 +117,8 @@ class _Fork:
                 return False
             self.forgetting = threading.get_ident()
             try:
-                # What was inherited is let go of here, for want of a better place. Not while somebody was at work
-                # with anything of the kind: he may hold locks of a library, and is not here to release them.
+                # What was inherited is let go of here, for want of a better place. Not while a thread was at work
+                # with anything of the kind: it may hold locks of a library, and is not here to release them.
                 self.paused, idle = [], not any(one.busy for one in _pausing)
                 for one in _pausing:
                     one.resume(child=True, paused=idle and one.pause(0.0))

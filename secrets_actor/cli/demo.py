@@ -148,7 +148,7 @@ def _play(teller: Teller, system: System, assassin: _Assassin, milliseconds: flo
     teller.say(
         "killed",
         f"{assassin.worker} with a get in its hands: another one took over,",
-        "and the caller has his value without having noticed",
+        "and the caller has its value without having noticed",
     )
 
     actor = system.whereis("secrets")

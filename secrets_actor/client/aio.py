@@ -3,9 +3,10 @@ running a coroutine of the program's on its loop for a thread of ours; and waiti
 
 Rule 1: for a call no thread is started, and the loop is never blocked: whoever settles the handle rings the waiter's
         loop.
-Rule 2: a caller whose time is up settles the handle, and nobody begins his work. A caller that is cancelled leaves here
+Rule 2: a caller whose time is up settles the handle, and nobody begins its work. A caller that is cancelled leaves here
         with the handle open: whoever made the handle settles it (rule 6 of base_client.py), for there is more to do.
-Rule 3: a loop that was closed meanwhile is no trouble to who settles. What was asked there stands until its deadline.
+Rule 3: a loop that was closed meanwhile is no trouble to the thread that settles. What was asked there stands until its
+        deadline.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ async def settled(handle: From[T], seconds: float | None) -> T:
 
 
 async def in_a_thread(work: Callable[[], T]) -> T:
-    """What *work* returns, in a thread of its own; or here, blocking the loop, where no thread is to be had. Who is
-    cancelled waits for it no longer, and it goes on. Raises what it raises."""
+    """What *work* returns, in a thread of its own; or here, blocking the loop, where no thread is to be had. A
+    coroutine that is cancelled waits no longer, and the work goes on. Raises what it raises."""
     handle: From[T] = From()
 
     def run() -> None:

@@ -51,7 +51,7 @@ def begin_trace(tracer: Tracer, operation: Operation[Any], label: str | None, no
 
 
 def end_trace(caller: From[Any], now: float, source: str | None = None) -> None:
-    """What *caller* waits for is here, or will not come any more. With *source*, he was helped in another way."""
+    """What *caller* waits for is here, or will not come any more. With *source*, it was answered from elsewhere."""
     trace: CallTrace | None = caller.note.trace
     if trace is None:
         return
@@ -71,8 +71,8 @@ _order: Final = itertools.count(1)
 
 
 class ClientParts(Struct, frozen=True):
-    """What a client is made of. *running*: whether the tree is up, or could be brought up. *tracer*: who is told of the
-    way of each call, if anybody."""
+    """What a client is made of. *running*: whether the tree is up, or could be brought up. *tracer*: what hears of the
+    way of each call, if there is one."""
 
     server: Name
     cache: Cache
@@ -131,7 +131,7 @@ class Batches(Struct, eq=False):
         self.errors |= {secret_id: error.clone() for secret_id in chunk.secret_ids}
 
     def withdraw(self) -> None:
-        """Whoever asked waits no longer, as when he is interrupted: what has not been begun is not to be."""
+        """The caller waits no longer, as when it is interrupted: what has not been begun is not to be."""
         for _, asked in self.chunks:
             withdraw(asked.caller)
 
@@ -219,7 +219,7 @@ class BaseClient(Subscribing):
             self._forget_what_is_over()
 
     def _cut_off(self, asked: Asked[Any]) -> None:
-        """Whoever asked does not wait any more, whatever it is that he has been hit with."""
+        """The caller does not wait any more, whatever exception it has been hit with."""
         withdraw(asked.caller)
         self._server.send(GAVE_UP)
         if asked.caller.note is not None:
@@ -259,7 +259,7 @@ class BaseClient(Subscribing):
         raise failure
 
     def _gone(self, asked: Asked[T], failure: SecretsError | None = None) -> SecretsError:
-        """The error for who has waited in vain for an actor, audited: *failure*, or that the time is up."""
+        """The error for a caller that has waited in vain for an actor, audited: *failure*, or that the time is up."""
         problem = failure or out_of_time(asked.operation)
         self._record(asked.operation, problem.code, "client", asked.arrived)
         return problem
@@ -306,7 +306,7 @@ class BaseClient(Subscribing):
 
 
 def withdraw(caller: From[Any]) -> None:
-    """*caller* does not wait any more: what has not been begun for him is not to be."""
+    """*caller* does not wait any more: what has not been begun for it is not to be."""
     caller.fail(CallTimeout("withdrawn"))
 
 

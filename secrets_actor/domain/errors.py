@@ -191,7 +191,7 @@ class Throttled(StoreError):
 
 
 class CopyUnverified(StoreError):
-    """What was written to a store, or is to be read from it, does not come to rest: it cannot be compared."""
+    """A copy cannot be compared with its source: what one of the two stores says of it goes on changing."""
 
     code = "copy_unverified"
 

@@ -124,20 +124,28 @@ def _gauge(name: str, help: str, *labels: str) -> Metric:
 ANSWERS: Final = _counter("answers", "Operations answered, cached gets among them", "operation", "outcome")
 HITS: Final = _counter("cache_hits", "Gets answered from the cache")
 MISSES: Final = _counter("cache_misses", "Gets that the store had to answer")
-NEGATIVE_HITS: Final = _counter("cache_negative_hits", "Gets refused since the store said lately there is none")
-STALE: Final = _counter("stale_answers", "Gets answered past the TTL since the store could not")
-JOINED: Final = _counter("flights_joined", "Gets that joined one that was under way")
-UPSTREAM: Final = _counter("upstream_calls", "What workers had the store do", "operation", "outcome")
-UPSTREAM_SECONDS: Final = Metric(
-    "secrets_actor_upstream_duration_seconds", MetricKind.HISTOGRAM, "How long that took", ("operation",), BOUNDS
+NEGATIVE_HITS: Final = _counter(
+    "cache_negative_hits", "Gets refused from memory: the store said lately that there is no such secret"
 )
-RETRIES: Final = _counter("retries", "Attempts after one that failed, by its outcome", "outcome")
+STALE: Final = _counter("stale_answers", "Gets answered with a value past its TTL, as the store could not answer")
+JOINED: Final = _counter("flights_joined", "Gets that joined another get of the same secret that was under way")
+UPSTREAM: Final = _counter("upstream_calls", "Operations that workers asked of the store", "operation", "outcome")
+UPSTREAM_SECONDS: Final = Metric(
+    "secrets_actor_upstream_duration_seconds",
+    MetricKind.HISTOGRAM,
+    "Seconds that an operation took at the store",
+    ("operation",),
+    BOUNDS,
+)
+RETRIES: Final = _counter(
+    "retries", "Attempts made after an attempt that failed, by the outcome of that one", "outcome"
+)
 THROTTLES: Final = _counter("throttles", "Attempts that the store throttled")
 RESENT: Final = _counter("jobs_resent", "Jobs that went to a worker once more")
 BREAKER: Final = _gauge("breaker_state", "1 for the state that the circuit breaker is in", "state")
 BREAKER_OPENED: Final = _counter("breaker_opened", "Times the circuit breaker opened")
 REFRESHES: Final = _counter(
-    "refreshes", "Refreshes of secrets ahead of their end, and of credentials", "what", "outcome"
+    "refreshes", "Refreshes of secrets before their TTL is over, and of credentials", "what", "outcome"
 )
 RESTARTS: Final = _counter("restarts", "Restarts by supervisors", "process")
 CRASHES: Final = _counter("crashes", "Processes that crashed", "process")
@@ -147,10 +155,10 @@ WORKERS: Final = _gauge("workers", "Workers", "state")
 MAILBOX: Final = _gauge("mailbox", "Messages that wait", "process")
 DISOWNED: Final = _gauge("disowned_threads", "Threads that outlive their processes")
 ENTRIES: Final = _gauge("cache_entries", "Secrets in the cache")
-BYTES: Final = _gauge("cache_bytes", "Bytes in the cache, about")
+BYTES: Final = _gauge("cache_bytes", "Bytes in the cache, approximately")
 AUDIT: Final = _counter("audit_records", "Audit records", "fate")
 AUDIT_WAITING: Final = _gauge("audit_waiting", "Audit records that wait to be written")
-EVENTS_LOST: Final = _counter("events_lost", "Life-cycle events that could not be told", "receiver")
+EVENTS_LOST: Final = _counter("events_lost", "Life-cycle events that did not reach their receiver", "receiver")
 SUBSCRIPTIONS: Final = _gauge("subscriptions", "Subscriptions to secrets")
 
 ALL: Final = (

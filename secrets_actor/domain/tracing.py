@@ -90,6 +90,6 @@ class Caller:
         self.recorded = self.taken = False
 
     def meets(self, problem: str) -> None:
-        """An error with this code is in his way, even if there is something stale instead."""
+        """The caller meets an error with this code, even if there is something stale instead."""
         if self.trace is not None:
             self.trace.problem = problem

@@ -42,7 +42,7 @@ class Tracing:
         self._names = names
 
     def begin(self, call: CallTrace) -> Callable[[], None]:
-        """In the caller's thread: his current span is the parent of all."""
+        """In the caller's thread: its current span is the parent of all."""
         offset = int((wall_time() - call.began) * 1e9)
         return partial(self._tell, call, context.get_current(), offset)
 

@@ -71,7 +71,7 @@ DEFAULT_SHUTDOWN: Final = 5.0
 
 class MailboxLimit(Struct, frozen=True):
     """At most *size* messages wait. A call beyond that fails with `Overloaded`: at once, or, with *wait*, when the
-    caller has waited in vain for room as long as he would have for the answer. A pykka `ask` never waits for room.
+    caller has waited in vain for room as long as it would have for the answer. A pykka `ask` never waits for room.
     Casts and other messages are not refused: their senders could not be told.
     """
 

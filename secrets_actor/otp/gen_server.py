@@ -222,7 +222,7 @@ class GenServer:
         if kind is ExitSignal and (
             message.sender is self.parent or (self.parent is None and message.sender is self.me)
         ):
-            return Ending(message.reason)  # as in OTP, who was started without a link is his own parent
+            return Ending(message.reason)  # as in OTP, a process started without a link is its own parent
         return self._do(self.handle_info(message), None)
 
     def _do(self, result: Handled, caller: From[Any] | None) -> Ending | None:

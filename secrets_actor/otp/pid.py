@@ -9,11 +9,11 @@ Rule 3: an exit signal reaches a trapping process as a message in its turn, and 
 Rule 4: a thread cannot be killed. Cut off, it is disowned: counted by the node until it ends, its `abandon` hook called
         so that it can be cut loose from whatever it waits for.
 Rule 5: there is no lock: whoever holds one may be interrupted by a signal handler or a finalizer, which calls us again
-        in the same thread. Whoever enters himself into a table looks then whether the process has ended; whoever ends
-        it says so first and then looks into the tables. So either sees the other; and to take an entry out is one step,
-        so that exactly one of them does what is to be done about it.
-Rule 6: whoever ends a process may be cut off by a handler that raises. Then he does the rest all the same: others count
-        on it. Each part of it may be done twice.
+        in the same thread. A thread that enters something into a table looks then whether the process has ended; one
+        that ends the process says so first and then looks into the tables. So either sees the other; and to take an
+        entry out is one step, so that exactly one of them does what is to be done about it.
+Rule 6: a thread that ends a process may be cut off by a handler that raises. It does the rest all the same: others
+        count on it. Each part of it may be done twice.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Pid:
     def deliver(self, request: Any, caller: From[Any]) -> None:
         """Put a call into the mailbox. It will be settled whatever happens to this process.
 
-        If the mailbox is full, *caller* is failed with `Overloaded`, after waiting for room if he can.
+        If the mailbox is full, *caller* is failed with `Overloaded`, after waiting for room if it can.
         """
         mailbox = self.mailbox
         while not (mailbox.unlimited or self.reason is not None) and mailbox.full:
@@ -122,7 +122,8 @@ class Pid:
         caller.fail(ForkedProcess(FORKED, self.label) if self.reason is FORKED else NoProcess(NOPROC, self.label))
 
     def _owes(self, caller: From[Any]) -> bool:
-        """Whether the end of this process will fail *caller*; if not, it has ended, and he may have been told."""
+        """Whether the end of this process will fail *caller*; if not, the process has ended, and the caller may have
+        been told."""
         if self.reason is not None:
             return False
         caller.owed_by(self._awaiting)
@@ -255,7 +256,7 @@ class Pid:
             except BaseException:
                 self._links[other] = None  # rule 6
                 raise
-        for one in list(self._awaiting):  # who enters himself later sees that it has ended
+        for one in list(self._awaiting):  # a thread that enters one later sees that it has ended
             if isinstance(one, MonitorRef):
                 self._tell(one, reason)
             else:

@@ -71,7 +71,9 @@ class _Actor(pykka.ThreadingActor):
             raise StartError(NO_THREAD)
 
     def _run(self) -> None:
-        self.pid.thread = threading.current_thread()  # not before: whoever starts it may be cut off as he does
+        self.pid.thread = (
+            threading.current_thread()
+        )  # not before: the thread that starts it may be cut off while it does
         enter(self.pid)
         try:
             if self.pid.is_alive():  # else it was killed before it began

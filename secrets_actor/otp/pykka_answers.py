@@ -33,7 +33,7 @@ def answer_to_future(future: Any, translate: Translator) -> From[Any]:
 
 
 def answer_by_tell(ask: Ask, translate: Translator) -> From[Any]:
-    """A From whose answer is told to the one who asked, as an `Answered` with his tag."""
+    """A From whose answer is told to the actor that asked, as an `Answered` with the tag of *ask*."""
 
     def settle(caller: From[Any]) -> None:
         error = caller.error

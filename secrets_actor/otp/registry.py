@@ -1,7 +1,8 @@
-"""Names of processes: who has one now, and waiting for who has it next.
+"""Names of processes: which process has a name now, and waiting for the next one that has it.
 
 Rule: there is no lock (rule 5 of pid.py). Those who claim a name stand in line for it; the first of them that lives has
-it. Whoever waits for somebody adds himself first and looks then; whoever comes enters the line first and looks then.
+it. A thread that waits for a name adds itself first and looks then; a process that comes enters the line first
+and looks then.
 """
 
 from __future__ import annotations
@@ -70,8 +71,8 @@ class Registry:
         return None
 
     def expect(self, name: str, expected: From[Pid] | None = None) -> From[Pid]:
-        """A handle that settles with the process that has *name*, now or next, as after a restart. Who gives up is not
-        waited for: let it fail, if you go on without it."""
+        """A handle that settles with the process that has *name*, now or next, as after a restart. Let the
+        handle fail if you go on without it."""
         expected = From() if expected is None else expected
         notice_fork()
         waiting = None

@@ -4,13 +4,15 @@ Rule 1: it settles exactly once; whoever comes later is told so and changes noth
 Rule 2: anyone may settle it: the server, the server's end, or the caller who stops waiting.
 Rule 3: it can be waited on by a thread and watched by a callback, which runs once, in the thread that settles it or,
         if it was settled before, in the one that came to watch.
-Rule 4: who settles it adds his outcome to a list, of which the first one counts, and opens the gate then. Who watches
-        adds himself first and looks for an outcome then: so either side sees the other, and taking a callback off the
-        list is atomic. Who settles may be cut off by a signal handler that raises: whoever comes later does the rest.
+Rule 4: a thread that settles it adds its outcome to a list, of which the first one counts, and opens the gate then. One
+        that watches adds its callback first and looks for an outcome then: so either side sees the other, and taking a
+        callback off the list is atomic. A thread that settles may be cut off by a signal handler that raises: the next
+        one that comes does the rest.
 Rule 5: of a crowd that gets one answer (`answer_all`) a few are woken, and each thread wakes the next as it leaves, for
         whatever reason. A thousand woken at once fight for the interpreter, and each comes round every few milliseconds
-        for nothing. Who leaves says so first and then wakes the next of his crowd; who wakes him looks then whether he
-        has left, and goes on to another if so. Nobody depends on that for long: see `Crowd.post`.
+        for nothing. A thread that leaves says so first and then wakes the next of its crowd; a thread that wakes
+        another looks then whether that one has left, and goes on to the next if so. Nobody depends on that for long:
+        see `Crowd.post`.
 """
 
 from __future__ import annotations
@@ -165,15 +167,15 @@ class Crowd:
 
     def gathered(self) -> bool:
         """All are there: wake the first of them. Whether others are left."""
-        members, self.members = self.members, []  # whoever is awake drops the crowd, and the crowd drops him
-        # To find the next and to open his gate is one step, which no interrupt can part.
+        members, self.members = self.members, []  # the awake drop the crowd, and the crowd drops them
+        # To find the next and to open its gate is one step, which no interrupt can part.
         self._waking = zip(members, map(_open, [one._gate for one in members]))  # noqa: B905  of one length
         for _ in range(AWAKE):
             self.wake_one()
         return len(members) > AWAKE
 
     def wake_one(self) -> None:
-        """Wake the next who has not left."""
+        """Wake the next that has not left."""
         for one, _ in self._waking:
             if one._waits:
                 return

@@ -38,7 +38,7 @@ class Notifier:
             let_go(sleeper)
 
     def ring_one(self) -> None:
-        """Have one look, who has not been told to yet."""
+        """Have one sleeper look that has not been told to yet."""
         for sleeper in tuple(self._sleepers):
             if let_go(sleeper):
                 return
@@ -78,8 +78,8 @@ def let_go(lock: Any) -> bool:
 
 
 class Latch:
-    """Shut until somebody opens it: what `threading.Event` is, for a part of the price. Every process has one, and most
-    are never waited for."""
+    """Shut until somebody opens it: what `threading.Event` is, but made in a part of the time. Every process has one,
+    and most are never waited for."""
 
     __slots__ = ("_notifier", "is_open")
 

@@ -1,5 +1,7 @@
-"""The AWS store from the settings: its way, its keys, and STS on the same way. Loaded by who uses AWS; what only some
-ways to keys need is loaded by who goes them."""
+"""The AWS store from the settings: the connection, the credentials, and STS by the same connection.
+
+Loaded only when the settings say AWS; what only some places of credentials need is loaded only where they are used.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The tree as data: the same as in supervision.md, where the reasons stand.
 
-Who is leaned on starts first and stops last. Intensities: a kill by hand now and then must never take the system down;
-a child that cannot live must, within seconds, for then only the embedding program can help.
+What others lean on starts first and stops last. Intensities: a kill by hand now and then must never take the system
+down; a child that cannot live must, within seconds, for then only the embedding program can help.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class AuditLog:
         """Write *record*, handed over at *at*."""
         try:
             facts = facts_of(record)
-        except Exception:  # noqa: BLE001 - a record that is none must not end who hands it over
+        except Exception:  # noqa: BLE001 - a bad record must not end the process that hands it over
             self._log.drop()
             self._count(1, 0)
         else:

@@ -40,7 +40,7 @@ class LifecycleReporter:
             return True
         try:
             facts = facts_of(event)
-        except Exception:  # noqa: BLE001 - whoever observes must not end who acts
+        except Exception:  # noqa: BLE001 - a log that fails must not end the process that it tells of
             self._log.drop()
             return False
         return self._log.log_at(stamp(wall_time() if at is None else at), level, event_name(kind), **facts)

@@ -109,3 +109,10 @@ def test_a_word_that_is_not_used_is_found(code: str) -> None:
     names = [name for node in ast.walk(ast.parse(code)) for name in vars(node).values() if isinstance(name, str)]
 
     assert any(words(name) & set(words_that_are_not_used()) for name in names)
+
+
+def test_a_program_is_an_it() -> None:
+    masculine = re.compile(r"\b(?:he|him|his|himself)\b", re.IGNORECASE)
+    texts = [*(path for path in files() if path.parent.name != "actor"), *ROOT.glob("*.md"), *ROOT.glob("config/*")]
+
+    assert [str(path.relative_to(ROOT)) for path in texts if masculine.search(path.read_text())] == []

@@ -82,7 +82,7 @@ _MALFORMED: Final = _Meaning(
 )
 _NO_ACTION: Final = _Meaning(InvalidRequest, "Secrets Manager does not know {action}: check its name and the region")
 _FAILURE: Final = _Meaning(StoreFailure, "Secrets Manager failed on its side (HTTP {status}): try again")
-# Of who does not do such a thing, or speaks no such HTTP: not a failure that passes (RFC 9110, 15.6.2 and 15.6.6).
+# Of a server that does not do such a thing, or speaks no such HTTP: no failure that passes (RFC 9110, 15.6.2, 15.6.6).
 _NEVER: Final = frozenset((501, 505))
 _UNABLE: Final = _Meaning(
     StoreFailure,
@@ -173,7 +173,7 @@ _STATES: Final[Mapping[str, str]] = {
     "RemoveRegionsFromReplication": "see whether it is replicated to these regions, and asked in its own",
     "StopReplicationToReplica": "see whether it is a replica, and asked in the replica's region",
 }
-# What else a denial may be about, by action: AWS uses the secret's KMS key with the keys of who asks.
+# What else a denial may be about, by action: AWS uses the secret's KMS key with the credentials of the caller.
 _ON_ITS_KEY: Final[Mapping[str, str]] = {
     "GetSecretValue": " (and kms:Decrypt on its KMS key, if it has one of its own)",
     **dict.fromkeys(
@@ -210,7 +210,7 @@ def error_for(call: Call, status: int, headers: Mapping[str, str], body: bytes) 
 
 
 def refusal(action: str, code: str, request_id: str | None, *, deleted_if_invalid: bool) -> StoreError:
-    """The error for one secret of many: AWS's *code* for it, in an answer that is none itself."""
+    """The error for one secret of many: AWS's *code* for it, in an answer that is no error as a whole."""
     bare = bare_code(code)
     known = bare if _is_code(bare) else None
     deleted = deleted_if_invalid and known == "InvalidRequestException"

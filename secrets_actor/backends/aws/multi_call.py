@@ -185,8 +185,8 @@ def _or_as_wished(
     refused: type[StoreError] = InvalidRequest,
     always: bool = False,
 ) -> Answer[T]:
-    """*call*'s answer; if it is *refused* in doubt (or *always*), what *as_wished* makes of how things stand. None of
-    it: the refusal."""
+    """*call*'s answer. If it is *refused* while in doubt (or *always*), the secret is described, and *as_wished* makes
+    an answer of that; where it makes None, the refusal is raised."""
     try:
         return runner.run(call, read)
     except refused as error:

@@ -108,7 +108,7 @@ class LocalBackend:
         makes: Makes = "first_write",
         on_made: OnMade = lambda _folder, _key: None,
     ) -> None:
-        # Here and not at the top: sqlite3 and cryptography are loaded by who connects, not by who imports.
+        # Here and not at the top: sqlite3 and cryptography are loaded with the first connection, not by the import.
         with loading():
             from secrets_actor.backends.local import open_store, sqlite_records
             from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
@@ -142,8 +142,8 @@ class LocalBackend:
                 self.close()
 
     def with_records(self, work: Callable[[SqliteRecords], T], deadline: float, *, writes: bool) -> T:
-        """What *work* returns, in one transaction: for who looks after the whole store. It may be run twice, should the
-        keys change. Raises what `perform` raises."""
+        """What *work* returns, in one transaction: for the maintenance of a whole store. It may be run twice, should
+        the keys change. Raises what `perform` raises."""
         with self._lock:
             opened = self._open(deadline, makes=writes)
             if opened is None:

@@ -60,7 +60,7 @@ def diagnose(
     found, go_on = key_finding(source, has_data=there)
     yield found
     if isinstance(source, KeyFile) and source.names > 1:
-        text = f"{source} has {source.names} names (hard links): who has one has the key"
+        text = f"{source} has {source.names} names (hard links): whoever has one has the key"
         yield Finding("key", Verdict.WARNING, text, "find the others by `find / -xdev -samefile` and remove them")
     if lost is not None:
         yield Finding("data", Verdict.FAULT, lost)

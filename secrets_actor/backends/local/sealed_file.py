@@ -44,8 +44,8 @@ HEADER_BYTES: Final = len(MAGIC) + 1 + _HOW.size + _WRAPPED.size + _SUM_BYTES
 
 
 class Sealing:
-    """Writes a sealed file to *sink*, which is none before `finish`; *path* is for messages. Raises `OSError`s of the
-    sink, and `ExportFileError` where there is no memory for scrypt."""
+    """Writes a sealed file to *sink*. It is not whole, and opens nowhere, before `finish`. *path* is for messages.
+    Raises `OSError`s of the sink, and `ExportFileError` where there is no memory for scrypt."""
 
     def __init__(self, sink: BinaryIO, export_key: ExportKey, path: str) -> None:
         self._sink, self._number, self._rest = sink, 0, bytearray()

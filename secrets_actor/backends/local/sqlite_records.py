@@ -75,7 +75,7 @@ class SqliteRecords:
 
     def due(self) -> int:
         """When the next secret goes for good: microseconds since 1970. What is not as we write it is due at once, and
-        is met by who looks for it."""
+        the one that looks for it meets the damage."""
         if self._entry_cache.due is None:
             found = self._transaction.readable(_DUE)
             date = found[0][0] if found else 0

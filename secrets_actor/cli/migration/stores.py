@@ -34,7 +34,7 @@ def for_both(source: Settings, target: Settings) -> tuple[Settings, Settings]:
 
 
 def is_there(settings: Settings) -> bool:
-    """Whether the store is there already. A local one is made by who opens it first; what is far away, is."""
+    """Whether the store is there already. A local store is made when it is first opened; one on a server always is."""
     return settings.backend != "local_encrypted" or _folder(settings).exists()
 
 

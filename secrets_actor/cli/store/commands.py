@@ -58,8 +58,8 @@ _REMEDY = (
 def init(options: Options, ask_passphrase: bool) -> None:
     """Make an empty local store, and its key if that is ours to make; tell where they are.
 
-    The first 'set' makes one, too: this is for who wants to see it, to copy the key, or to make it under a passphrase
-    that is typed.
+    The first 'set' makes one, too. Use this to see where it is, to copy the key before there are secrets, or to make it
+    under a passphrase that is typed.
     """
     local = local_store(options, ask_passphrase, new=True)
     with attended("interrupted; run it again"):

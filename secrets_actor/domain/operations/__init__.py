@@ -1,6 +1,6 @@
 """The public messages: frozen, checked when made, typed by their answer. PURE.
 
-Whoever makes one gets the error for bad input at once, in his own thread: nothing malformed enters the tree.
+Bad input is an error at once, in the thread that makes the message: nothing malformed enters the tree.
 """
 
 from typing import Any, Final

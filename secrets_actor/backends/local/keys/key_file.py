@@ -72,8 +72,8 @@ class KeyFile:
         return _load(self._next, self._store)
 
     def create(self) -> tuple[bytes, None]:
-        """A new key, or that of who was quicker. Raises `KeyFileError`, and `StoreUnavailable` for a folder that cannot
-        be made."""
+        """A new key, or the one that another process made meanwhile. Raises `KeyFileError`, and `StoreUnavailable` for
+        a folder that cannot be made."""
         return _made(self._path, self._store or self._path.parent, self._store), None
 
     def replace(self) -> tuple[bytes, None]:

@@ -71,7 +71,8 @@ class KeyringKey:
         return self._sound(self._read(NEXT))
 
     def create(self) -> tuple[bytes, None]:
-        """A new key, or that of who was quicker. Raises `KeySourceError`, and `StoreUnavailable` for the folder."""
+        """A new key, or the one that another process made meanwhile. Raises `KeySourceError`, and `StoreUnavailable`
+        for the folder."""
         with self._alone():
             return self._made(PRESENT), None
 

@@ -14,8 +14,8 @@ N: Final = 2**17
 R: Final = 8
 P: Final = 1
 SALT_BYTES: Final = 16
-# A header is in clear, who can write the file can write it: not less than scrypt's paper has for a login (2009), and
-# no more than a machine bears.
+# A header is in clear, and anybody who can write the file can write it: not less than scrypt's paper has for a login
+# (2009), and no more than a machine bears.
 LEAST_N: Final = 2**14
 MOST_MEMORY: Final = 2**30
 MOST_WORK: Final = 2**32
