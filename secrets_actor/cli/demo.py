@@ -21,9 +21,9 @@ from secrets_actor.domain.errors import ServiceError
 from secrets_actor.domain.operations import Get, Operation
 from secrets_actor.domain.ports import Answer, Backend, BackendFactory, CallContext
 from secrets_actor.otp import Pid, Tree
+from secrets_actor.runtime.local_factory import local_factory_for
 from secrets_actor.runtime.settings import LocalSettings, Settings
 from secrets_actor.runtime.system import System
-from secrets_actor.runtime.wiring import factory_for
 
 T = TypeVar("T")
 NAME: Final = "demo/db-password"
@@ -110,7 +110,7 @@ def perform(teller: Teller) -> None:
     """Run it all. Raises a SecretsError if anything is not as it should be."""
     with tempfile.TemporaryDirectory(prefix="secrets-actor-demo-") as folder:
         settings = Settings(local=LocalSettings(path=Path(folder)))
-        assassin = _Assassin(factory_for(settings))
+        assassin = _Assassin(local_factory_for(settings.local))
         begun = now()
         system = System(settings, factory=assassin.factory).start()
         try:

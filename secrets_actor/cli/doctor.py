@@ -15,9 +15,9 @@ from secrets_actor.cli.store.options import asked_for
 from secrets_actor.clock import now
 from secrets_actor.domain.diagnosis import Finding, Verdict
 from secrets_actor.domain.errors import ConfigurationError, SecretsError
+from secrets_actor.runtime.local_factory import local_factory_for
 from secrets_actor.runtime.settings import Settings
 from secrets_actor.runtime.settings_loader import CONFIG_VARIABLE, load
-from secrets_actor.runtime.wiring import factory_for
 from secrets_actor.telemetry.redaction import printable
 
 POLICY_PREFIX: Final = "app/"  # of the names that config/iam-policy.json is for
@@ -38,8 +38,12 @@ def report(config: Path | None, prefix: str | None, seconds: float, json: bool, 
 
 def _findings(config: Path | None, prefix: str | None, deadline: float, ask_passphrase: bool) -> Iterable[Finding]:
     try:
-        settings, key = asked_for(config) if ask_passphrase else (load(config), None)
-        factory = factory_for(settings, key=key)
+        if ask_passphrase:
+            settings, key = asked_for(config)
+            factory = local_factory_for(settings.local, key=key)
+        else:
+            settings, make_factory = load(config)
+            factory = make_factory(None)
     except ConfigurationError as error:
         yield Finding("configuration", Verdict.FAULT, str(error))
         return

@@ -21,9 +21,9 @@ from secrets_actor.client.secrets import Secrets
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.ports import BackendFactory
 from secrets_actor.otp import Observer
+from secrets_actor.runtime.local_factory import local_factory_for
 from secrets_actor.runtime.settings import Settings
 from secrets_actor.runtime.system import System
-from secrets_actor.runtime.wiring import factory_for
 
 
 class Options(Struct, frozen=True):
@@ -57,7 +57,7 @@ class Options(Struct, frozen=True):
         if not self.ask_passphrase:
             return self.config, None
         settings, key = asked_for(self.config)
-        return settings, factory_for(settings, observe, key)
+        return settings, local_factory_for(settings.local, observe, key)
 
     def show(self, facts: dict[str, Any]) -> None:
         """Print facts."""

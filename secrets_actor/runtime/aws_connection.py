@@ -33,14 +33,12 @@ _MODES: Final = {"standard": False, "legacy": False, "adaptive": True}
 
 
 class AwsConnection(SelectiveStruct, frozen=True):
-    """What `backends.aws.backend.aws_backend_factory` takes; the URL None where the region alone decides. *ca_setting*
-    is who names the *ca_bundle*; *profile* what the profile says to STS, too."""
+    """What `backends.aws.backend.aws_backend_factory` takes. *ca_setting* is the setting or variable that names the
+    *ca_bundle*; *profile* what the profile says to STS, too."""
 
     UNCOMPARED: ClassVar = frozenset({"profile"})
 
-    endpoint_url: str | None
-    use_fips: bool
-    use_dualstack: bool
+    endpoint: Endpoint
     ca_bundle: str | None
     retries: RetryPolicy
     proxy: Proxy | None
@@ -77,13 +75,11 @@ def aws_connection_for(aws: AwsSettings, region: str, environ: Mapping[str, str]
         else _or_mistake(mistakes, lambda: proxy_for(endpoint, proxy_url_of(aws), environ, PROXY_SETTING))
     )
     retries = _or_mistake(mistakes, lambda: _retries(aws, environ, profile))
-    if mistakes or retries is None:
+    if mistakes or endpoint is None or retries is None:
         raise ConfigurationError(tuple(mistakes))
     bundle = _bundle(aws, environ, profile)
     return AwsConnection(
-        None if url is None else url.value,
-        fips,
-        dual,
+        endpoint,
         bundle.value or None,
         retries,
         proxy,

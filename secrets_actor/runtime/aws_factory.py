@@ -6,7 +6,7 @@ Loaded only when the settings say AWS; what only some places of credentials need
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from secrets_actor.backends.aws import backend
@@ -17,8 +17,8 @@ from secrets_actor.backends.http.proxy import Proxy, proxy_for
 from secrets_actor.domain.ports import BackendFactory, CredentialSource
 from secrets_actor.forks import loading
 from secrets_actor.otp import LifecycleEvent, Observer
-from secrets_actor.runtime.aws_connection import AwsConnection, aws_connection_for
-from secrets_actor.runtime.settings import AwsSettings, proxy_url_of, region_of
+from secrets_actor.runtime.aws_connection import AwsConnection
+from secrets_actor.runtime.settings import AwsSettings, proxy_url_of
 
 if TYPE_CHECKING:
     from secrets_actor.backends.aws.credentials.sts import Sts
@@ -30,24 +30,19 @@ class ClockSkewed(LifecycleEvent, frozen=True):
     seconds: float
 
 
-def aws_factory_for(aws: AwsSettings, environ: Mapping[str, str], observe: Observer | None = None) -> BackendFactory:
-    """What opens connections to the configured store. Raises `ConfigurationError`."""
-    region = region_of(aws, environ) or ""
-    connection = aws_connection_for(aws, region, environ)
+def aws_factory_for(aws: AwsSettings, connection: AwsConnection, observe: Observer | None = None) -> BackendFactory:
+    """What opens connections to the configured store, by *connection*."""
     clock = CorrectedClock(on_skew=None if observe is None else lambda seconds: observe(ClockSkewed("aws", seconds)))
     sts = sts_of(aws, connection, clock)
     return backend.aws_backend_factory(
-        region=region,
-        endpoint_url=connection.endpoint_url,
+        endpoint=connection.endpoint,
         ca_bundle=connection.ca_bundle,
         ca_setting=connection.ca_setting,
         timeout=aws.timeout,
         recovery_window=aws.recovery_window,
-        credentials=_credentials(aws, region, sts),
+        credentials=_credentials(aws, connection.endpoint.region, sts),
         clock=clock,
         retries=connection.retries,
-        use_fips=connection.use_fips,
-        use_dualstack=connection.use_dualstack,
         proxy=connection.proxy,
         sts=sts,
     )

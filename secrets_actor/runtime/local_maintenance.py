@@ -30,8 +30,8 @@ from secrets_actor.domain.semantics.entry import Entry
 from secrets_actor.domain.semantics.records_port import Records
 from secrets_actor.otp import Observer
 from secrets_actor.paths import absolute
+from secrets_actor.runtime.local_factory import local_factory_for
 from secrets_actor.runtime.settings import Settings
-from secrets_actor.runtime.wiring import factory_for
 from secrets_actor.telemetry.audit_log import AuditLog
 from secrets_actor.telemetry.logs import make_logger
 
@@ -155,7 +155,7 @@ def local_maintenance(
     folder = absolute(local.path)
     log = make_logger(format=settings.log.format, output=settings.log.output)
     found = source or source_for(key, folder)
-    return LocalMaintenance(folder, found, key, factory_for(settings, observe, found), AuditLog(log), caller)
+    return LocalMaintenance(folder, found, key, local_factory_for(local, observe, found), AuditLog(log), caller)
 
 
 def _deadline() -> float:

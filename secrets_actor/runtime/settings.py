@@ -8,7 +8,7 @@ Rule 3: a key, and what may hold a password, is masked as soon as the class has 
 # Without `from __future__ import annotations`: the validator reads the types, and would have to evaluate each text.
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
@@ -18,9 +18,6 @@ from secrets_actor.backends.aws.sdk_settings import NO_PROFILE, ProfileSettings
 from secrets_actor.backends.master_key_setting import KeyPlace, place_of
 from secrets_actor.domain.errors import ConfigurationError, CredentialsError
 from secrets_actor.domain.masked import MaskedText
-
-# The settings that may change while a system runs.
-OF_THE_STORE: Final = ("backend", "local", "aws")
 
 Days = Annotated[int, Meta(ge=7, le=30)]
 Text = Annotated[str, Meta(min_length=1)]

@@ -13,18 +13,26 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from secrets_actor.backends.master_key_setting import place_of
 from secrets_actor.domain.errors import ConfigurationError, InvalidInput, InvalidParameter
 from secrets_actor.paths import NoPlace, expanded
-from secrets_actor.runtime.aws_connection import aws_connection_for
-from secrets_actor.runtime.settings import AwsSettings, PrefetchSettings, Section, Settings, profile_of, region_of
+from secrets_actor.runtime.backends import BACKENDS, MakeFactory, path_mistakes
+from secrets_actor.runtime.settings import PrefetchSettings, Section, Settings
 from secrets_actor.runtime.settings_validator import sections_of, validated
 from secrets_actor.small_files import Problem, read_text
 
-# The settings, or what is wrong.
-Loaded = tuple[Settings | None, list[str]]
+
+class Loaded(NamedTuple):
+    """The *settings*, and a function that makes the factory of their backend, of what was found out while they were
+    checked: nothing of it is looked up again."""
+
+    settings: Settings
+    make_factory: MakeFactory
+
+
+# What was loaded, or what is wrong.
+Result = tuple[Loaded | None, list[str]]
 
 PREFIX: Final = "SECRETS_ACTOR_"
 # Says which file to read, where the program says none.
@@ -45,20 +53,20 @@ _LINK: Final = re.compile(rf"{_SERVICE}_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?
 _LINK_BY_VALUE: Final = re.compile(rf"{_SERVICE}_(PORT=(?i:tcp|udp|sctp)://.+|NAME=/.+)")
 
 
-def load(source: str | os.PathLike[str] | Settings | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+def load(source: str | os.PathLike[str] | Settings | None = None, environ: Mapping[str, str] | None = None) -> Loaded:
     """The settings of a TOML file (its path; None: SECRETS_ACTOR_CONFIG, or the defaults), under those of *environ*.
 
     `Settings` made in code are checked, and each is made of its type: a path given as text is a Path, and so on.
     Raises `ConfigurationError` with every mistake.
     """
-    settings, mistakes = _loaded(source, os.environ if environ is None else environ)
+    loaded, mistakes = _loaded(source, os.environ if environ is None else environ)
     del environ  # rule 4
-    if settings is None:
+    if loaded is None:
         raise ConfigurationError(tuple(mistakes))
-    return settings
+    return loaded
 
 
-def _loaded(source: str | os.PathLike[str] | Settings | None, environ: Mapping[str, str]) -> Loaded:
+def _loaded(source: str | os.PathLike[str] | Settings | None, environ: Mapping[str, str]) -> Result:
     if isinstance(source, Settings):
         raw = {} if source == Settings() else _as_raw(source)
         return _build(raw, [], environ)
@@ -66,8 +74,8 @@ def _loaded(source: str | os.PathLike[str] | Settings | None, environ: Mapping[s
     if isinstance(found, str):
         return None, [found]
     mistakes = _overlay(found, environ)
-    settings, mistakes = _build(found, mistakes, environ)
-    return settings, [_with_variable(mistake, environ) for mistake in mistakes]
+    loaded, mistakes = _build(found, mistakes, environ)
+    return loaded, [_with_variable(mistake, environ) for mistake in mistakes]
 
 
 def _with_variable(mistake: str, environ: Mapping[str, str]) -> str:
@@ -140,81 +148,27 @@ def _keys_of(names: list[str]) -> tuple[str, ...]:
     return () if found is None else found.__struct_fields__
 
 
-def _build(raw: dict[str, Any], mistakes: list[str], environ: Mapping[str, str]) -> Loaded:
-    if not raw and not mistakes:
-        mistakes = list(_unusable_places(Settings()))
-        return (None if mistakes else Settings()), mistakes
+def _build(raw: dict[str, Any], mistakes: list[str], environ: Mapping[str, str]) -> Result:
     settings, told = validated(Settings, raw, environ)
     mistakes += told
-    if settings is not None:
-        mistakes += _unusable(settings, environ)
-    mistakes += _without_region(raw, environ)
-    return (None if mistakes else settings), mistakes
-
-
-def _without_region(raw: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[str, ...]:
-    """What is wrong where a region is needed and none is to be found."""
-    if raw.get("backend") != "aws_secrets_manager":
-        return ()
-    aws = raw.get("aws")
-    aws = aws if isinstance(aws, dict) else {}
-    if aws.get("region") is not None:  # good or not: the validator has looked at it
-        return ()
-    profile, method = aws.get("profile"), aws.get("auth_method")
-    source = AwsSettings(
-        profile=profile if isinstance(profile, str) else None,
-        auth_method=method if method in ("access_key", "iam_role") else "default",
-    )
-    if region_of(source, environ) is not None:
-        return ()
-    try:
-        profile_of(source, environ)
-    except ConfigurationError as error:  # it may be there
-        return error.mistakes
-    return ("aws.region: required with backend aws_secrets_manager, such as us-east-1 (or set AWS_REGION)",)
-
-
-def _unusable(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """What is wrong with the way to the store. Said here, and not when it is opened: the settings show a URL."""
-    aws = settings.aws
-    mistakes: list[str] = []
-    region = region_of(aws, environ) if settings.backend == "aws_secrets_manager" else None
-    if region is not None:
+    known = {mistake.partition(":")[0] for mistake in mistakes}
+    found: list[str] = []
+    make_factory = None
+    if "backend" not in known:
         try:
-            aws_connection_for(aws, region, environ)
+            make_factory = BACKENDS[settings.backend].prepare(settings, environ)
         except ConfigurationError as error:
-            mistakes += error.mistakes
-    if aws.profile is not None and aws.auth_method != "default":
-        mistakes.append('aws.profile: only with auth_method "default"')
-    if aws.role_arn is not None:
-        from secrets_actor.backends.aws.credentials.assume_role import Role
-
-        role = Role(aws.role_arn, aws.role_session_name, aws.external_id, aws.session_duration, aws.role_tags or {})
-        mistakes += [f"aws.{mistake}" for mistake in role.mistakes()]
-    mistakes += _unusable_prefetch(settings.prefetch)
-    mistakes += _unusable_places(settings)
-    return tuple(mistakes)
-
-
-def _unusable_places(settings: Settings) -> Iterator[str]:
-    """Paths that are none. A `~` without a home would be a folder in the working directory."""
-    places: list[tuple[str, str | os.PathLike[str]]] = []
+            found += error.mistakes
+    for row in BACKENDS.values():
+        found += row.check(settings)
+    found += _unusable_prefetch(settings.prefetch)
     if settings.log.output not in ("logging", "stderr"):
-        places.append(("log.output", settings.log.output))
-    if settings.backend == "local_encrypted":
-        places.append(("local.path", settings.local.path))
-        key = place_of(settings.local.key)
-        if key.kind in ("made_at", "file", "passphrase_file"):
-            places.append(("local.key", key.reveal()))
-    elif settings.aws.ca_bundle is not None:
-        places.append(("aws.ca_bundle", settings.aws.ca_bundle))
-    for setting, path in places:
-        try:
-            expanded(path)
-        except NoPlace as error:
-            yield f"{setting}: {error}"
-        if "\0" in os.fspath(path):
-            yield f"{setting}: holds a NUL character; give a path"
+        found += path_mistakes("log.output", settings.log.output)
+    # A setting that is wrong has its default in `settings`: what is told of that is no news.
+    mistakes += [mistake for mistake in found if mistake.partition(":")[0] not in known]
+    if mistakes or make_factory is None:
+        return None, mistakes
+    return Loaded(settings, make_factory), mistakes
 
 
 def _unusable_prefetch(section: PrefetchSettings) -> Iterator[str]:

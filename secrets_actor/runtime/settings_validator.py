@@ -1,4 +1,4 @@
-"""A table of a configuration becomes a section of the settings, or every mistake in it is told. PURE.
+"""A table of a configuration becomes a section of the settings, and every mistake in it is told. PURE.
 
 Rule 1: msgspec says whether a value fits its field, and makes it of the field's type: one conversion for each field,
         for it stops at the first mistake that it finds.
@@ -37,23 +37,32 @@ _ALLOWED_KEY: Final = 'text, { env = "NAME" } or { file = "PATH" }'
 
 def validated(
     section: type[S], table: Mapping[str, Any], environ: Mapping[str, str], where: str = ""
-) -> tuple[S | None, list[str]]:
-    """The *section* that *table* describes, and no mistakes; or None and all mistakes, each as `KEY: what is allowed`.
+) -> tuple[S, list[str]]:
+    """The *section* that *table* describes, and all mistakes, each as `KEY: what is allowed`.
 
-    What *table* leaves out has its default. *environ*: the variables that a key may be in. *where*: what stands before
-    the keys in a mistake, such as `aws.`.
+    What *table* leaves out has its default, and so has what is wrong in it: then the section serves to look for further
+    mistakes. *environ*: the variables that a key may be in. *where*: what stands before the keys in a mistake, such as
+    `aws.`.
     """
+    if not table:
+        return section(), []
     declared = {field.name: field.type for field in msgspec.structs.fields(section)}
     found: dict[str, Any] = {}
     mistakes: list[str] = []
     for name, given in table.items():
-        key = where + shown_word(str(name))
-        if name not in declared:
-            mistakes.append(f"{key}: unknown key")
-            continue
-        found[name], told = _field(declared[name], given, environ, key)
+        key, kind = where + shown_word(str(name)), declared.get(name)
+        if kind is None:
+            told = [f"{key}: unknown key"]
+        elif not _is_section(kind):
+            value, told = _field(kind, given, environ, key)
+            if not told:
+                found[name] = value
+        elif isinstance(given, Mapping):
+            found[name], told = validated(kind, given, environ, f"{key}.")
+        else:
+            told = [f"{key}: a table, with keys of its own"]
         mistakes += told
-    return (None if mistakes else section(**found)), mistakes
+    return section(**found), mistakes
 
 
 def sections_of(section: type[Section]) -> dict[str, type[Section]]:
@@ -67,10 +76,6 @@ def _is_section(kind: Any) -> bool:
 
 def _field(declared: Any, given: Any, environ: Mapping[str, str], key: str) -> tuple[Any, list[str]]:
     """The value of one field, and what is wrong with it."""
-    if _is_section(declared):
-        if isinstance(given, Mapping):
-            return validated(declared, given, environ, f"{key}.")
-        return None, [f"{key}: a table, with keys of its own"]
     kinds = _kinds(declared)
     if given is None and NoneType in get_args(declared):
         return None, []

@@ -60,10 +60,11 @@ from secrets_actor.otp import (
     spawn,
 )
 from secrets_actor.runtime import tree
-from secrets_actor.runtime.settings import OF_THE_STORE, Settings
+from secrets_actor.runtime.backends import OF_THE_BACKEND
+from secrets_actor.runtime.settings import Settings
 from secrets_actor.runtime.settings_loader import load
 from secrets_actor.runtime.tree import client_parts
-from secrets_actor.runtime.wiring import SECRETS, assemble, assemble_afresh, factory_for
+from secrets_actor.runtime.wiring import SECRETS, assemble, assemble_afresh
 
 if TYPE_CHECKING:
     from secrets_actor.client.async_secrets import AsyncSecrets
@@ -107,8 +108,9 @@ class System:
         self._root: Pid | None = None
         self._coming: Pid | None = None  # a root that is being started
         self._observer, self._factory = observer, factory
-        self.settings = load(settings)
-        self._parts = assemble(self.settings, observer=observer, clock=clock, factory=factory, tracer=tracer)
+        loaded = load(settings)
+        self.settings = loaded.settings
+        self._parts = assemble(loaded, observer=observer, clock=clock, factory=factory, tracer=tracer)
         self._on_give_up = on_give_up
         self._stopping = self._draining = False
         self._told_by: threading.Thread | None = None  # who runs on_give_up
@@ -210,13 +212,14 @@ class System:
         `local` and `aws` may differ from the present settings. *factory* takes the place of the configured store.
         Raises `ConfigurationError`, and `ServerDown` if the secrets actor is just being restarted: nothing has changed.
         """
-        settings = load(source)
-        fixed = (name for name in Settings.__struct_fields__ if name not in OF_THE_STORE)
+        loaded = load(source)
+        settings = loaded.settings
+        fixed = (name for name in Settings.__struct_fields__ if name not in OF_THE_BACKEND)
         differing = [name for name in fixed if getattr(settings, name) != getattr(self.settings, name)]
         if differing:
             remedy = "not while the system runs: stop it, and start one with the new settings"
             raise ConfigurationError(tuple(f"{name}: {remedy}" for name in differing))
-        found = factory or factory_for(settings, self._parts.reports.from_worker)
+        found = factory or loaded.make_factory(self._parts.reports.from_worker)
         if self._is_ready():
             self._tell(UseStore(found))
         else:
@@ -224,7 +227,7 @@ class System:
             self._parts.cache.forget()
             self._parts.subscriptions.doubt()
         self.settings, self._factory = settings, factory
-        self._parts = replace(self._parts, settings=settings)
+        self._parts = replace(self._parts, loaded=loaded)
 
     def subscribe(self, secret_id: str, callback: Callable[[NewVersion], object]) -> Subscription:
         """As `Secrets.subscribe`."""

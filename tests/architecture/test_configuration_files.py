@@ -22,7 +22,7 @@ CONFIG = ROOT / "config"
 
 
 def test_the_annotated_file_is_the_defaults() -> None:
-    assert load(CONFIG / "secrets_actor.toml", {}) == Settings()
+    assert load(CONFIG / "secrets_actor.toml", {}).settings == Settings()
 
 
 def test_the_annotated_file_leaves_no_setting_out() -> None:
@@ -50,7 +50,7 @@ def test_each_line_that_is_commented_out_holds_if_it_is_not(line: str, tmp_path:
     path = tmp_path / "config.toml"
     path.write_text(f"[aws]\n{line.removeprefix('# ')}\n")
 
-    assert load(path, {"AWS_SECRET_ACCESS_KEY": "x"}) != Settings()
+    assert load(path, {"AWS_SECRET_ACCESS_KEY": "x"}).settings != Settings()
 
 
 def test_each_key_source_that_is_explained_holds(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_each_key_source_that_is_explained_holds(tmp_path: Path) -> None:
     kinds = []
     for one in named:
         path.write_text(f"[local]\nkey = {one}\n")
-        kinds.append(load(path, environment).local.key.kind)
+        kinds.append(load(path, environment).settings.local.key.kind)
 
     assert sorted(kinds) == sorted(set(get_args(KeyPlaceKind)) - {"none"})
 
@@ -70,7 +70,7 @@ def test_each_key_source_that_is_explained_holds(tmp_path: Path) -> None:
 def test_the_aws_example_loads_and_goes_to_aws() -> None:
     keys = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "x"}
 
-    found = load(CONFIG / "aws.toml", keys)
+    found = load(CONFIG / "aws.toml", keys).settings
 
     assert (found.backend, found.aws.region, found.aws.auth_method) == (
         "aws_secrets_manager",
@@ -84,7 +84,7 @@ def test_the_readmes_configuration_loads() -> None:
     [block] = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     environment = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
 
-    assert tomllib.loads(block)["backend"] == load(CONFIG / "aws.toml", environment).backend
+    assert tomllib.loads(block)["backend"] == load(CONFIG / "aws.toml", environment).settings.backend
 
 
 def policy_file() -> dict[str, Any]:

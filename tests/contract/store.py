@@ -51,10 +51,10 @@ def static_source(keys: Keys) -> CredentialSource:
 def aws_kit(url: str | None, keys: Keys, *, region: str = REGION, timeout: float = 5.0) -> BackendFactory:
     """The aws backend against the emulator at *url*; None: against AWS."""
     from secrets_actor.backends.aws.backend import aws_backend_factory
+    from secrets_actor.backends.aws.endpoint import endpoint_for
 
     return aws_backend_factory(
-        region=region,
-        endpoint_url=url,
+        endpoint=endpoint_for(region, url),
         ca_bundle=None,
         timeout=timeout,
         recovery_window=RECOVERY_WINDOW,

@@ -9,6 +9,7 @@ import pytest
 import secrets_actor
 from secrets_actor.backends.aws.backend import aws_backend_factory
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
+from secrets_actor.backends.aws.endpoint import endpoint_for
 from secrets_actor.client.secrets import Secrets
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import operations as ops
@@ -71,8 +72,7 @@ def sent(operation: ops.Operation[Any], script: tuple[Behaviour, ...]) -> set[st
     """The actions that *operation* calls for."""
     with FaultyServer(*script) as server:
         backend = aws_backend_factory(
-            region="us-east-1",
-            endpoint_url=server.url,
+            endpoint=endpoint_for("us-east-1", server.url),
             ca_bundle=None,
             timeout=5.0,
             recovery_window=30,

@@ -6,15 +6,17 @@ from typing import Any
 import pytest
 
 from secrets_actor import Settings
+from secrets_actor.backends.aws.endpoint import endpoint_for
 from secrets_actor.backends.aws.retry import RetryPolicy
 from secrets_actor.backends.http.proxy import Proxy
 from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.runtime.aws_connection import AwsConnection, aws_connection_for
 from secrets_actor.runtime.settings import AwsSettings
 from secrets_actor.runtime.settings_loader import load
-from secrets_actor.runtime.wiring import factory_for
 
-PLAIN = AwsConnection(None, False, False, None, RetryPolicy(), None)
+PLAIN = AwsConnection(endpoint_for("us-east-1"), None, RetryPolicy(), None)
+AT_URL = endpoint_for("us-east-1", "https://vpce-1.example")
+FIPS, DUALSTACK = endpoint_for("us-east-1", use_fips=True), endpoint_for("us-east-1", use_dualstack=True)
 URL = "https://vpce-1.example"
 SPECIFIC, GENERAL = "AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL"
 
@@ -26,18 +28,18 @@ def test_where_nothing_is_said_aws_is_asked_in_the_usual_way() -> None:
 @pytest.mark.parametrize(
     ("settings", "environ", "name", "expected"),
     [
-        ({}, {GENERAL: URL}, "endpoint_url", URL),
-        ({}, {GENERAL: "http://other", SPECIFIC: URL}, "endpoint_url", URL),
-        ({"endpoint_url": URL}, {GENERAL: "http://other", SPECIFIC: "http://another"}, "endpoint_url", URL),
-        ({}, {GENERAL: URL, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "True"}, "endpoint_url", None),
-        ({}, {GENERAL: ""}, "endpoint_url", None),
-        ({}, {"AWS_USE_FIPS_ENDPOINT": "True"}, "use_fips", True),
-        ({"use_fips": False}, {"AWS_USE_FIPS_ENDPOINT": "true"}, "use_fips", False),
-        ({"use_fips": True}, {}, "use_fips", True),
-        ({}, {"AWS_USE_DUALSTACK_ENDPOINT": "true"}, "use_dualstack", True),
-        ({"use_dualstack": True}, {"AWS_USE_DUALSTACK_ENDPOINT": "false"}, "use_dualstack", True),
-        ({}, {GENERAL: URL, "AWS_USE_FIPS_ENDPOINT": "true"}, "use_fips", False),  # as botocore has it
-        ({}, {GENERAL: URL, "AWS_USE_DUALSTACK_ENDPOINT": "true"}, "use_dualstack", False),
+        ({}, {GENERAL: URL}, "endpoint", AT_URL),
+        ({}, {GENERAL: "http://other", SPECIFIC: URL}, "endpoint", AT_URL),
+        ({"endpoint_url": URL}, {GENERAL: "http://other", SPECIFIC: "http://another"}, "endpoint", AT_URL),
+        ({}, {GENERAL: URL, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "True"}, "endpoint", PLAIN.endpoint),
+        ({}, {GENERAL: ""}, "endpoint", PLAIN.endpoint),
+        ({}, {"AWS_USE_FIPS_ENDPOINT": "True"}, "endpoint", FIPS),
+        ({"use_fips": False}, {"AWS_USE_FIPS_ENDPOINT": "true"}, "endpoint", PLAIN.endpoint),
+        ({"use_fips": True}, {}, "endpoint", FIPS),
+        ({}, {"AWS_USE_DUALSTACK_ENDPOINT": "true"}, "endpoint", DUALSTACK),
+        ({"use_dualstack": True}, {"AWS_USE_DUALSTACK_ENDPOINT": "false"}, "endpoint", DUALSTACK),
+        ({}, {GENERAL: URL, "AWS_USE_FIPS_ENDPOINT": "true"}, "endpoint", AT_URL),  # as botocore has it
+        ({}, {GENERAL: URL, "AWS_USE_DUALSTACK_ENDPOINT": "true"}, "endpoint", AT_URL),
         ({}, {"AWS_CA_BUNDLE": "/etc/ca.pem"}, "ca_bundle", "/etc/ca.pem"),
         ({"ca_bundle": Path("/my/ca.pem")}, {"AWS_CA_BUNDLE": "/etc/ca.pem"}, "ca_bundle", "/my/ca.pem"),
         ({}, {"AWS_CA_BUNDLE": ""}, "ca_bundle", None),
@@ -113,7 +115,13 @@ def test_a_proxys_password_is_in_no_repr_of_the_settings() -> None:
     assert "hunter2" not in repr(settings)
 
 
-def test_the_store_is_wired_with_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "none")
+def test_the_backend_gets_what_was_found_out_when_the_settings_were_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(backend="aws_secrets_manager", aws=AwsSettings(region="us-east-1"))
     with pytest.raises(ConfigurationError, match="AWS_MAX_ATTEMPTS"):
-        factory_for(Settings(backend="aws_secrets_manager", aws=AwsSettings(region="us-east-1")))
+        load(settings, {"AWS_MAX_ATTEMPTS": "none"})
+    loaded = load(settings, {GENERAL: URL})
+
+    monkeypatch.setenv(GENERAL, "http://other.example")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "none")  # whoever looked again would find a mistake
+
+    assert loaded.make_factory(None).endpoint == "vpce-1.example"

@@ -223,7 +223,7 @@ def test_the_environment_and_the_file_have_lists(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text('[prefetch]\nnames = ["a", "b"]\ntags = ["team=red"]\n')
 
-    found = load(file, {"SECRETS_ACTOR_PREFETCH__PREFIXES": "db/, smtp/"}).prefetch
+    found = load(file, {"SECRETS_ACTOR_PREFETCH__PREFIXES": "db/, smtp/"}).settings.prefetch
 
     assert found == PrefetchSettings(names=("a", "b"), prefixes=("db/", "smtp/"), tags=("team=red",))
     with pytest.raises(ConfigurationError, match=r"prefetch\.names"):

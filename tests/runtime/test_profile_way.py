@@ -154,8 +154,7 @@ def of_ours(environ: dict[str, str]) -> Found:
         way = aws_connection_for(AwsSettings(), region, environ)
     except ConfigurationError:
         return found, bundle, attempts
-    store = endpoint_for(region, way.endpoint_url, use_fips=way.use_fips, use_dualstack=way.use_dualstack)
-    found["secretsmanager"] = store.url, store.region
+    found["secretsmanager"] = way.endpoint.url, way.endpoint.region
     try:
         sts = sts_endpoint(region, environ, profile=way.profile)
         found["sts"] = sts.url, sts.region
@@ -266,11 +265,13 @@ def test_a_setting_stands_over_all_of_it() -> None:
         other = aws_connection_for(AwsSettings(), "eu-west-1", whole)
         keys = aws_connection_for(AwsSettings(auth_method="access_key"), "eu-west-1", whole)
 
-    assert (way.endpoint_url, way.ca_bundle, way.ca_setting) == ("https://own", "/b", "aws.ca_bundle")
+    assert (way.endpoint.url, way.ca_bundle, way.ca_setting) == ("https://own", "/b", "aws.ca_bundle")
     assert way.retries == RetryPolicy(2)
-    assert (other.endpoint_url, other.ca_bundle, other.ca_setting) == ("https://h", "/a", "ca_bundle of profile p")
+    assert (other.endpoint.url, other.ca_bundle, other.ca_setting) == ("https://h", "/a", "ca_bundle of profile p")
     assert other.retries == RetryPolicy(7, adaptive=True)
-    assert keys.endpoint_url is keys.ca_bundle is None, "where the keys are in no profile, nothing else is"
+    assert (keys.endpoint, keys.ca_bundle) == (endpoint_for("eu-west-1"), None), (
+        "where the keys are in no profile, nothing else is"
+    )
 
 
 def test_an_empty_variable_means_the_usual_cas() -> None:
@@ -289,7 +290,7 @@ def test_a_file_that_is_not_of_the_form_is_a_mistake_to_botocore_too(config: str
         with pytest.raises(ConfigurationError) as caught:
             load(Settings(backend="aws_secrets_manager"), whole)
         keys = AwsSettings(auth_method="access_key", region="us-east-1")
-        assert load(Settings(backend="aws_secrets_manager", aws=keys), whole).aws == keys
+        assert load(Settings(backend="aws_secrets_manager", aws=keys), whole).settings.aws == keys
 
     (mistake,) = caught.value.mistakes
     assert mistake.startswith(
@@ -303,4 +304,4 @@ def test_a_file_that_cannot_be_read_says_nothing_of_the_way_as_for_botocore() ->
     file = "/proc/self/mem"  # to root, too
     with machine("", {"AWS_REGION": "us-east-1", "AWS_CONFIG_FILE": file, "AWS_PROFILE": "default"}) as whole:
         assert botocore.session.Session().full_config["profiles"] == {}
-        assert aws_connection_for(AwsSettings(), "us-east-1", whole).endpoint_url is None
+        assert aws_connection_for(AwsSettings(), "us-east-1", whole).endpoint == endpoint_for("us-east-1")

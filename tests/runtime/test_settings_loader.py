@@ -35,11 +35,11 @@ def test_the_master_key_has_a_place(file: Callable[[str], Path], given: str, pla
     in_environment = table if isinstance(table, str) else json.dumps(table)
     environ = {"STORE_KEY": CANARY}
 
-    assert load(file(f"[local]\nkey = {given}\n"), environ).local.key == place
-    assert load(None, environ | {"SECRETS_ACTOR_LOCAL__KEY": in_environment}).local.key == place
-    made = load(Settings(local=LocalSettings(key=table)), environ)
+    assert load(file(f"[local]\nkey = {given}\n"), environ).settings.local.key == place
+    assert load(None, environ | {"SECRETS_ACTOR_LOCAL__KEY": in_environment}).settings.local.key == place
+    made = load(Settings(local=LocalSettings(key=table)), environ).settings
     assert made.local.key == place
-    assert load(made, environ) == made
+    assert load(made, environ).settings == made
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,9 @@ def test_a_master_key_without_a_place_is_a_mistake(file: Callable[[str], Path], 
 
 
 def test_a_path_may_be_given_in_code_and_nonsense_in_the_environment() -> None:
-    assert load(Settings(local=LocalSettings(key={"file": Path("/a/key")})), {}).local.key == KeyPlace("file", "/a/key")
+    assert load(Settings(local=LocalSettings(key={"file": Path("/a/key")})), {}).settings.local.key == KeyPlace(
+        "file", "/a/key"
+    )
     for text in (f"{{{CANARY}", "{" * 100_000):
         (told,) = mistakes(None, {"SECRETS_ACTOR_LOCAL__KEY": text})
         assert told.startswith("local.key: allowed: ")

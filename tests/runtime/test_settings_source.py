@@ -41,7 +41,7 @@ def mistakes(source: Any, environ: dict[str, str] | None = None) -> list[str]:
 
 
 def test_without_file_and_variables_the_defaults_hold() -> None:
-    assert load(None, {}) == Settings()
+    assert load(None, {}).settings == Settings()
 
 
 def test_settings_cost_nothing_heavy(file: Callable[[str], Path]) -> None:
@@ -76,7 +76,7 @@ def test_a_file_sets_what_it_names_and_leaves_the_rest(file: Callable[[str], Pat
         output = "stderr"
         """
     )
-    assert load(path, {}) == Settings(
+    assert load(path, {}).settings == Settings(
         backend="aws_secrets_manager",
         ttl_seconds=60.0,
         max_workers=2,
@@ -90,13 +90,13 @@ def test_a_file_sets_what_it_names_and_leaves_the_rest(file: Callable[[str], Pat
         ),
         log=LogSettings(format="console", output="stderr"),
     )
-    assert load(str(path), {}) == load(path, {})
-    assert load(None, {"SECRETS_ACTOR_CONFIG": str(path)}) == load(path, {})
+    assert load(str(path), {}).settings == load(path, {}).settings
+    assert load(None, {"SECRETS_ACTOR_CONFIG": str(path)}).settings == load(path, {}).settings
 
 
 def test_keys_come_from_text_a_variable_or_a_file(file: Callable[[str], Path]) -> None:
     path = file(f'[aws]\naccess_key = "{CANARY}"\nsecret_key = {{ env = "KEY" }}\nsession_token = {{ file = "/t" }}\n')
-    aws = load(path, {"KEY": CANARY}).aws
+    aws = load(path, {"KEY": CANARY}).settings.aws
 
     assert aws.access_key == KeySource("text", CANARY)
     assert aws.secret_key == KeySource("env", "KEY")
@@ -116,7 +116,7 @@ def test_the_environment_stands_over_the_file(file: Callable[[str], Path]) -> No
             "SECRETS_ACTOR_LIVE_PREFIX": "not a setting",
             "OTHER": "x",
         },
-    )
+    ).settings
 
     assert (found.ttl_seconds, found.max_workers) == (2.5, 3)
     assert (found.local.path, found.local.recovery_window) == (Path("/b"), 8)
@@ -256,9 +256,11 @@ def test_the_service_links_of_kubernetes_are_not_for_us(
 ) -> None:
     path = file("ttl_seconds = 5\n[local]\npath = '/p'\n")
 
-    found = load(path, {**links(service, 8080, address, "metrics-http"), "SECRETS_ACTOR_AWS__REGION": "eu-west-1"})
+    found = load(
+        path, {**links(service, 8080, address, "metrics-http"), "SECRETS_ACTOR_AWS__REGION": "eu-west-1"}
+    ).settings
 
-    assert found == load(path, {"SECRETS_ACTOR_AWS__REGION": "eu-west-1"})
+    assert found == load(path, {"SECRETS_ACTOR_AWS__REGION": "eu-west-1"}).settings
     assert found.aws.region == "eu-west-1"
 
 
@@ -275,7 +277,7 @@ def test_what_docker_sets_for_a_linked_container_is_not_for_us(file: Callable[[s
     own = {f"{prefix}_ENV_{name}": "x" for name in ("LANG", "http_proxy", "SECRETS_ACTOR_AWS__REGION", "a.b", "A-B")}
     name = {f"{prefix}_PORT": "udp://172.17.0.5:53", f"{prefix}_NAME": f"/web/{alias}"}
 
-    assert load(file("ttl_seconds = 5\n"), {**ports, **own, **name}).ttl_seconds == 5
+    assert load(file("ttl_seconds = 5\n"), {**ports, **own, **name}).settings.ttl_seconds == 5
 
 
 @pytest.mark.parametrize(
@@ -362,7 +364,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_bytes(b"\xef\xbb\xbfttl_seconds = 5\r\n")
 
-    assert load(tmp_path / "c.toml", {}).ttl_seconds == 5
+    assert load(tmp_path / "c.toml", {}).settings.ttl_seconds == 5
 
 
 def test_a_file_may_be_what_a_shell_pipes_in_and_nobody_waits_for_another(tmp_path: Path) -> None:
@@ -370,7 +372,7 @@ def test_a_file_may_be_what_a_shell_pipes_in_and_nobody_waits_for_another(tmp_pa
     os.write(sink, b"ttl_seconds = 5\n")
     os.close(sink)
 
-    assert load(f"/dev/fd/{source}", {}).ttl_seconds == 5
+    assert load(f"/dev/fd/{source}", {}).settings.ttl_seconds == 5
     [told] = mistakes(f"/dev/fd/{source}")
     os.close(source)
     assert "is a pipe that gave nothing" in told
@@ -386,7 +388,7 @@ def test_aws_needs_a_region_from_somewhere(file: Callable[[str], Path]) -> None:
     assert [line.partition(":")[0] for line in mistakes(path, {"AWS_REGION": "eu-west-1"})] == ["max_workers"]
     good = file('backend = "aws_secrets_manager"\n')
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
-        assert region_of(load(good, {name: "eu-west-1"}).aws, {name: "eu-west-1"}) == "eu-west-1"
+        assert region_of(load(good, {name: "eu-west-1"}).settings.aws, {name: "eu-west-1"}) == "eu-west-1"
     assert region_of(AwsSettings(region="us-east-2"), {"AWS_REGION": "eu-west-1"}) == "us-east-2"
     assert region_of(AwsSettings(), {}) is None
 
@@ -400,9 +402,24 @@ def test_a_profiles_region_counts_only_where_its_keys_do(
     path = file(f'backend = "aws_secrets_manager"\n[aws]\nauth_method = "{method}"\n')
 
     if enough:
-        assert region_of(load(path, environment).aws, environment) == "eu-west-1"
+        assert region_of(load(path, environment).settings.aws, environment) == "eu-west-1"
     else:
         assert [line.partition(":")[0] for line in mistakes(path, environment)] == ["aws.region"]
+
+
+def test_the_way_to_the_store_is_looked_at_even_if_other_settings_are_wrong_and_no_key_is_told_twice(
+    file: Callable[[str], Path],
+) -> None:
+    text = (
+        'backend = "aws_secrets_manager"\nttl_seconds = -1\n[aws]\nregion = ""\ntimeout = 0\n'
+        'profile = "p"\nauth_method = "iam_role"\n[log]\noutput = "~no-such-user/log"\n'
+    )
+    of_region = mistakes(file(text))
+    of_url = mistakes(file(text.replace('region = ""', 'region = "eu-west-1"\nendpoint_url = "ftp://h"')))
+
+    common = ["ttl_seconds", "aws.timeout", "aws.profile", "log.output"]
+    assert sorted(one.partition(":")[0] for one in of_region) == sorted([*common, "aws.region"])
+    assert sorted(one.partition(":")[0] for one in of_url) == sorted([*common, "aws.endpoint_url"])
 
 
 def test_an_endpoint_that_is_none_is_a_mistake_of_the_configuration(file: Callable[[str], Path]) -> None:
@@ -438,11 +455,11 @@ def test_settings_made_in_code_may_give_text_where_a_path_or_a_key_is_meant() ->
     )
     assert CANARY not in repr(made), "masked from the start"
 
-    found = load(made, {})
+    found = load(made, {}).settings
     assert found.local.path == Path("/a")
     assert found.aws.secret_key == KeySource("text", CANARY)
     assert found.aws.session_token == KeySource("file", "/t")
-    assert load(found, {}) == found
+    assert load(found, {}).settings == found
 
 
 NOWHERE = ["", " ", ".", "~nobody-of-this-name/store", "a\\u0000b"]
@@ -471,7 +488,7 @@ def test_the_default_store_without_a_home_is_a_mistake(monkeypatch: pytest.Monke
     assert [one.partition(": ")[0] for one in mistakes(None)] == ["local.path"]
     assert [one.partition(": ")[0] for one in mistakes(Settings())] == ["local.path"]
     aws = AwsSettings(region="eu-central-1")
-    assert load(Settings(backend="aws_secrets_manager", aws=aws)).aws == aws  # it has no use for the folder
+    assert load(Settings(backend="aws_secrets_manager", aws=aws)).settings.aws == aws  # it has no use for the folder
 
 
 def test_a_variable_for_the_file_that_is_set_to_nothing_is_named() -> None:

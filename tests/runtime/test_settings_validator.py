@@ -37,10 +37,10 @@ def table(where: str, name: str, value: Any) -> dict[str, Any]:
 def read(where: str, name: str, value: Any) -> Any:
     """What the settings have when a table says *value*; the mistake, if it is one."""
     found, mistakes = validated(Settings, table(where, name, value), {})
-    if found is None:
+    if mistakes:
         [told] = mistakes
+        assert found == Settings()
         return told
-    assert not mistakes
     return getattr(getattr(found, where) if where else found, name)
 
 
@@ -149,11 +149,20 @@ def test_what_a_table_leaves_out_has_its_default() -> None:
     assert validated(Settings, {section: {} for section in SECTIONS if section}, {}) == (Settings(), [])
 
 
+def test_what_is_right_is_kept_where_something_else_is_wrong() -> None:
+    raw = {"ttl_seconds": -1, "max_workers": 2, "log": 5, "aws": {"region": "eu-west-1", "timeout": 0, "access_key": 5}}
+
+    found, mistakes = validated(Settings, raw, {})
+
+    assert found == Settings(max_workers=2, aws=AwsSettings(region="eu-west-1"))
+    assert [one.partition(":")[0] for one in mistakes] == ["ttl_seconds", "log", "aws.timeout", "aws.access_key"]
+
+
 def test_a_key_that_nobody_knows_is_named_if_it_looks_like_one() -> None:
     raw = {"frobnicate": 1, CANARY: 1, "aws": {"colour": CANARY, CANARY: 1}, "local": {"ttl_seconds": 1}}
 
     assert validated(Settings, raw, {}) == (
-        None,
+        Settings(),
         [f"{key}: unknown key" for key in ("frobnicate", "****", "aws.colour", "aws.****", "local.ttl_seconds")],
     )
 
@@ -163,7 +172,7 @@ def test_a_variable_that_holds_a_key_has_to_be_set() -> None:
 
     assert validated(Settings, raw, {"KEY": "x", "PHRASE": "y"})[1] == []
     assert validated(Settings, raw, {"KEY": ""}) == (
-        None,
+        Settings(),
         [
             "aws.secret_key: the environment variable KEY is not set",
             "local.key.passphrase: the environment variable PHRASE is not set",
@@ -197,7 +206,7 @@ def test_a_key_is_known_by_its_section_and_not_by_its_name_alone() -> None:
         vault=OtherSettings(key="k", session_token=5, token=KeySource("file", "/t")),
     )
     assert validated(AllSettings, {"session_token": "a", "vault": {"key": ""}, "aws": {"key": "file"}}, {}) == (
-        None,
+        AllSettings(),
         ["session_token: unknown key", "vault.key: a text that is not empty", "aws.key: unknown key"],
     )
 
@@ -218,8 +227,13 @@ def test_any_table_is_settings_or_mistakes_and_no_mistake_holds_what_was_given(
 ) -> None:
     found, mistakes = validated(Settings, {**top, **sections}, {})
 
-    assert (found is None) is bool(mistakes)
+    assert validated(Settings, as_table(found), {}) == (found, []), "what is kept is right"
     assert CANARY not in " ".join(mistakes)
+
+
+def as_table(section: Section) -> dict[str, Any]:
+    values = structs.asdict(section)
+    return {name: as_table(value) if isinstance(value, Section) else value for name, value in values.items()}
 
 
 def test_settings_show_no_key_whoever_takes_them_apart() -> None:

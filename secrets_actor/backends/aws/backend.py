@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from secrets_actor.backends.aws.call_runner import CallRunner, Connection
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.static import checked
-from secrets_actor.backends.aws.endpoint import SETTING_NAMES, endpoint_for
+from secrets_actor.backends.aws.endpoint import SETTING_NAMES, Endpoint
 from secrets_actor.backends.aws.retry import RetryPolicy
 from secrets_actor.backends.aws.retry_state import RetryState
 from secrets_actor.backends.aws.sigv4 import Scope, SigningKeys
@@ -33,8 +33,7 @@ T = TypeVar("T")
 
 def aws_backend_factory(
     *,
-    region: str,
-    endpoint_url: str | None,
+    endpoint: Endpoint,
     ca_bundle: str | None,
     ca_setting: str = "aws.ca_bundle",
     timeout: float,
@@ -42,19 +41,16 @@ def aws_backend_factory(
     credentials: CredentialSource,
     clock: CorrectedClock | None = None,
     retries: RetryPolicy | None = None,
-    use_fips: bool = False,
-    use_dualstack: bool = False,
     proxy: Proxy | None = None,
     sts: "Callable[[str | None], Sts] | None" = None,
 ) -> BackendFactory:
-    """What opens connections to Secrets Manager in *region*, or at *endpoint_url*, through *proxy* if there is one.
+    """What opens connections to Secrets Manager at *endpoint*, through *proxy* if there is one.
 
     *ca_setting* is who names the *ca_bundle*, for errors. *timeout* is seconds an attempt, *recovery_window* days for
     deletes that name none. All connections share one TLS context, the signing keys, the quota of tries (*retries*) and
     the *clock*, which is STS's, too, where *credentials* are had from there. *sts* makes what an examination asks whose
     the keys are. Raises `ConfigurationError` for a region or a URL that is none.
     """
-    endpoint = endpoint_for(region, endpoint_url, use_fips=use_fips, use_dualstack=use_dualstack)
     signer = JsonPost(endpoint.authority, Scope(endpoint.region, endpoint.service), SigningKeys())
     time_told, pace = clock or CorrectedClock(), RetryState(retries)
     lock = threading.Lock()
@@ -79,7 +75,7 @@ def aws_backend_factory(
             from secrets_actor.backends.aws.credentials.sts import Sts
 
         target = diagnose.Target(
-            new_connection, credentials, (sts or Sts)(region), time_told.here, looks_up=proxy is None
+            new_connection, credentials, (sts or Sts)(endpoint.region), time_told.here, looks_up=proxy is None
         )
         return diagnose.diagnose(target, prefix, deadline)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
@@ -13,10 +12,10 @@ from msgspec.structs import replace
 from secrets_actor.backends.local.master_key import MasterKeySource
 from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.otp import Observer
-from secrets_actor.paths import expanded
-from secrets_actor.runtime.settings import PrefetchSettings, Settings, profile_of, region_of
+from secrets_actor.runtime.backends import BACKENDS
+from secrets_actor.runtime.local_factory import local_factory_for
+from secrets_actor.runtime.settings import PrefetchSettings, Settings
 from secrets_actor.runtime.system import System
-from secrets_actor.runtime.wiring import factory_for
 
 
 def for_both(source: Settings, target: Settings) -> tuple[Settings, Settings]:
@@ -30,19 +29,19 @@ def for_both(source: Settings, target: Settings) -> tuple[Settings, Settings]:
             "source and target are the same store: name another by --to (SECRETS_ACTOR_ variables rule both files)"
         )
         raise ConfigurationError((mistake,))
-    return both[0], _paced(both[1], os.environ)
+    return both[0], BACKENDS[both[1].backend].paced(both[1], os.environ)
 
 
 def is_there(settings: Settings) -> bool:
     """Whether the store is there already. A local store is made when it is first opened; one on a server always is."""
-    return settings.backend != "local_encrypted" or _folder(settings).exists()
+    return BACKENDS[settings.backend].is_there(settings)
 
 
 @contextmanager
 def running(settings: Settings, observe: Observer, key: MasterKeySource | None = None) -> Iterator[System]:
     """A system; cut off by what is raised: who interrupts does not want to wait. *key*: that of a local store, whatever
     the settings say."""
-    factory = None if key is None else factory_for(settings, observe, key)
+    factory = None if key is None else local_factory_for(settings.local, observe, key)
     with System(settings, observer=observe, factory=factory) as system:
         try:
             yield system
@@ -57,24 +56,5 @@ def _fresh(settings: Settings) -> Settings:
     )
 
 
-def _paced(settings: Settings, environ: Mapping[str, str]) -> Settings:
-    """At AWS, with a send rate that follows its throttling: many writes are more than its 50 a second (service quotas:
-    CreateSecret, PutSecretValue and UpdateSecret)."""
-    aws = settings.aws
-    if settings.backend == "local_encrypted" or aws.retry_mode or environ.get("AWS_RETRY_MODE"):
-        return settings
-    if profile_of(aws, environ).text("retry_mode"):
-        return settings
-    return replace(settings, aws=replace(aws, retry_mode="adaptive"))
-
-
-def _folder(settings: Settings) -> Path:
-    return Path(os.path.realpath(expanded(settings.local.path)))
-
-
 def _place(settings: Settings) -> tuple[Any, ...]:
-    if settings.backend == "local_encrypted":
-        return settings.backend, _folder(settings)
-    aws = settings.aws
-    who = aws.profile, aws.role_arn, aws.access_key
-    return settings.backend, region_of(aws, os.environ), aws.endpoint_url, who
+    return settings.backend, *BACKENDS[settings.backend].identity(settings, os.environ)

@@ -89,7 +89,7 @@ def _store(config: Path | None, side: str, option: str, *, asked: bool) -> tuple
     from secrets_actor.runtime.settings_loader import load
 
     if not asked:
-        return load(config), None
+        return load(config).settings, None
     if without_key(config).backend != "local_encrypted":
         raise ConfigurationError((f"backend: {option} is for a local store, and the {side} is none",))
     return asked_for(config, f"The passphrase of the {side}")

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from secrets_actor.backends.local.master_key import MasterKeySource
     from secrets_actor.cli.main import Options
     from secrets_actor.otp import LifecycleEvent, Observer
+    from secrets_actor.runtime.local_factory import StoreMade
     from secrets_actor.runtime.local_maintenance import LocalMaintenance
     from secrets_actor.runtime.settings import Settings
-    from secrets_actor.runtime.wiring import StoreMade
 
 PATH: Final = PlacePath()
 Command = Callable[..., None]
@@ -69,7 +69,7 @@ ask_option = click.option(
 def made_told(options: Options) -> Iterator[Observer]:
     """An observer for what is done here. In the end the user is told of a store that was made on the way: where it is,
     and where its key is."""
-    from secrets_actor.runtime.wiring import StoreMade
+    from secrets_actor.runtime.local_factory import StoreMade
 
     made: list[StoreMade] = []
 
@@ -130,7 +130,7 @@ def _local_store(config: Path | None, ask_passphrase: bool, new: bool, observe: 
     from secrets_actor.runtime.settings_loader import load
 
     if not ask_passphrase:
-        return runtime.local_maintenance(load(config), caller=caller(), observe=observe)
+        return runtime.local_maintenance(load(config).settings, caller=caller(), observe=observe)
     source = typed(_STORES, new=new)
     return runtime.local_maintenance(without_key(config), source, caller=caller(), observe=observe)
 
@@ -139,7 +139,7 @@ def without_key(config: Path | None) -> Settings:
     """The settings, whatever they say of the key: its place need not even be there."""
     from secrets_actor.runtime.settings_loader import load
 
-    return load(config, {**os.environ, "SECRETS_ACTOR_LOCAL__KEY": "file"})
+    return load(config, {**os.environ, "SECRETS_ACTOR_LOCAL__KEY": "file"}).settings
 
 
 def typed(what: str, *, new: bool) -> MasterKeySource:

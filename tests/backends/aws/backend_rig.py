@@ -8,6 +8,7 @@ import pytest
 from secrets_actor.backends.aws.backend import aws_backend_factory
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
+from secrets_actor.backends.aws.endpoint import endpoint_for
 from secrets_actor.clock import now as clock_now
 from secrets_actor.clock import utc_now
 from secrets_actor.domain import errors
@@ -31,8 +32,7 @@ FOUND = answer_json(SECRET, headers=(("x-amzn-RequestId", "r-1"),))
 
 def connect(url: str, *, timeout: float = 5.0, clock: Any = utc_now, window: int = 30) -> Backend:
     return aws_backend_factory(
-        region="us-east-1",
-        endpoint_url=url,
+        endpoint=endpoint_for("us-east-1", url),
         ca_bundle=None,
         timeout=timeout,
         recovery_window=window,

@@ -9,6 +9,7 @@ import pytest
 from secrets_actor.backends.aws.backend import aws_backend_factory
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
+from secrets_actor.backends.aws.endpoint import endpoint_for
 from secrets_actor.backends.aws.retry import RetryPolicy
 from secrets_actor.clock import now as clock_now
 from secrets_actor.clock import utc_now
@@ -37,8 +38,7 @@ def kit_of(
     timeout: float = 5.0,
 ) -> BackendFactory:
     return aws_backend_factory(
-        region="us-east-1",
-        endpoint_url=server_url,
+        endpoint=endpoint_for("us-east-1", server_url),
         ca_bundle=None,
         timeout=timeout,
         recovery_window=30,

@@ -11,6 +11,7 @@ import trustme
 
 from secrets_actor.backends.aws.backend import aws_backend_factory
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
+from secrets_actor.backends.aws.endpoint import endpoint_for
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
 from secrets_actor.domain.operations import Get, Operation, Set
@@ -126,8 +127,7 @@ def test_all_connections_of_a_kit_share_one_tls_context(tmp_path: Path) -> None:
     ca, chain, key = certificate_files(tmp_path, authority, authority.issue_cert("127.0.0.1"))
     with TlsServer(chain, key) as server:
         made = aws_backend_factory(
-            region="us-east-1",
-            endpoint_url=f"https://127.0.0.1:{server.port}",
+            endpoint=endpoint_for("us-east-1", f"https://127.0.0.1:{server.port}"),
             ca_bundle=str(ca),
             timeout=5.0,
             recovery_window=30,
@@ -167,10 +167,10 @@ def test_httpx_is_not_loaded_before_the_first_connection() -> None:
     code = """
 import sys
 before = set(sys.modules)  # such as what a measurement of coverage brought
-from secrets_actor.backends.aws import backend
+from secrets_actor.backends.aws import backend, endpoint
 from secrets_actor.backends.aws.credentials import instance_metadata, static
 make = backend.aws_backend_factory
-factory = make(region="us-east-1", endpoint_url=None, ca_bundle=None, timeout=5.0, recovery_window=30,
+factory = make(endpoint=endpoint.endpoint_for("us-east-1"), ca_bundle=None, timeout=5.0, recovery_window=30,
                   credentials=static.StaticCredentials())
 heavy = {"httpx", "httpcore", "httptools", "asyncio", "cryptography", "sqlite3", "pydantic", "ssl"}
 print(sorted(heavy & (set(sys.modules) - before)))

@@ -13,6 +13,7 @@ from secrets_actor.backends.aws import backend
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.static import KeySource, StaticCredentials
 from secrets_actor.backends.aws.diagnose import READ, READ_MANY, UNTRIED, WRITE, probes
+from secrets_actor.backends.aws.endpoint import endpoint_for
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.diagnosis import Finding, Verdict
@@ -45,9 +46,9 @@ def examined(fresh_ministack: Ministack, monkeypatch: pytest.MonkeyPatch) -> Exa
         keys = keys or fresh_ministack.account.user(allow_everything() if allowed is None else allowed)
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", fresh_ministack.url)
         source = StaticCredentials(KeySource("text", keys.access_key_id), KeySource("text", keys.secret_key))
-        parts: dict[str, Any] = {"region": REGION, "ca_bundle": None, "timeout": 5.0, "recovery_window": 30} | more
+        parts: dict[str, Any] = {"ca_bundle": None, "timeout": 5.0, "recovery_window": 30} | more
         factory = backend.aws_backend_factory(
-            endpoint_url=url or fresh_ministack.url, **{"credentials": source, **parts}
+            endpoint=endpoint_for(REGION, url or fresh_ministack.url), **{"credentials": source, **parts}
         )
         assert factory.diagnose is not None
         found = list(factory.diagnose(clock_now() + seconds, "doctor/"))
@@ -264,8 +265,7 @@ def test_sts_that_cannot_be_reached_is_a_warning_and_the_rest_is_tried(
     keys = fresh_ministack.account.user(allow_everything())
     source = StaticCredentials(KeySource("text", keys.access_key_id), KeySource("text", keys.secret_key))
     factory = backend.aws_backend_factory(
-        region=REGION,
-        endpoint_url=fresh_ministack.url,
+        endpoint=endpoint_for(REGION, fresh_ministack.url),
         ca_bundle=None,
         timeout=5.0,
         recovery_window=30,

@@ -16,6 +16,7 @@ import pytest
 
 from secrets_actor.backends.aws.backend import aws_backend_factory
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
+from secrets_actor.backends.aws.endpoint import endpoint_for
 from secrets_actor.backends.aws.retry import RetryPolicy
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
@@ -112,8 +113,7 @@ QUICK = ("500", "503", "reset", "lost", "truncate", "corrupt", "half head")
 
 def kit_to(url: str, retries: RetryPolicy | None = None) -> BackendFactory:
     return aws_backend_factory(
-        region="us-east-1",
-        endpoint_url=url,
+        endpoint=endpoint_for("us-east-1", url),
         ca_bundle=None,
         timeout=0.5,
         recovery_window=30,

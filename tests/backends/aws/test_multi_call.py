@@ -10,6 +10,7 @@ import pytest
 
 from secrets_actor.backends.aws.backend import aws_backend_factory
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
+from secrets_actor.backends.aws.endpoint import endpoint_for
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
 from secrets_actor.domain import operations as ops
@@ -42,8 +43,7 @@ def last(content: Any) -> Behaviour:
 def served(*script: Behaviour) -> Iterator[tuple[Backend, FaultyServer]]:
     with FaultyServer(*script) as server:
         backend = aws_backend_factory(
-            region="us-east-1",
-            endpoint_url=server.url,
+            endpoint=endpoint_for("us-east-1", server.url),
             ca_bundle=None,
             timeout=5.0,
             recovery_window=30,

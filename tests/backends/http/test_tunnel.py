@@ -199,8 +199,7 @@ def test_a_kit_opens_all_its_connections_through_its_proxy(tmp_path: Path) -> No
     secured = Secured(tmp_path, "secretsmanager.us-east-1.amazonaws.com")
     with secured.server, FaultyServer(Tunnel(port=secured.server.port)) as proxy:
         opened = aws_backend_factory(
-            region="us-east-1",
-            endpoint_url=None,
+            endpoint=endpoint_for("us-east-1", None),
             ca_bundle=str(secured.ca),
             timeout=5.0,
             recovery_window=30,

@@ -27,4 +27,4 @@ def test_writes_follow_the_throttling_of_aws_unless_somebody_says_otherwise(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
 
-    assert for_both(load(source), load(target))[1].aws.retry_mode == mode
+    assert for_both(load(source).settings, load(target).settings)[1].aws.retry_mode == mode

@@ -1,13 +1,11 @@
 """Roles that profiles name: over which sources, by which parameters, and in which region."""
 
-import os
-
 import pytest
 
+from secrets_actor import Settings
 from secrets_actor.backends.aws.credentials.chain import DefaultChain
 from secrets_actor.domain.errors import StoreFailure
-from secrets_actor.runtime.aws_factory import aws_factory_for
-from secrets_actor.runtime.settings import AwsSettings
+from secrets_actor.runtime.settings_loader import load
 from tests.backends.aws.credentials.conftest import failing, fetch, of_botocore, plain
 from tests.backends.aws.credentials.world import ARN, PROCESS, World, ours
 from tests.servers.behaviours import Answer
@@ -112,7 +110,7 @@ def test_sts_is_asked_where_the_profile_has_it_and_not_where_its_source_has(worl
         f"[services s]\nsts =\n  endpoint_url = {world.sts.url}\n[services other]\nsts =\n  endpoint_url = {ELSEWHERE}"
     )
     machine.set(AWS_PROFILE="p")
-    wired = aws_factory_for(AwsSettings(), os.environ).credentials
+    wired = load(Settings(backend="aws_secrets_manager")).make_factory(None).credentials
 
     assert wired is not None
     assert ours(None) == of_botocore() == plain(fetch(wired))
@@ -126,7 +124,7 @@ def test_as_many_attempts_are_made_as_the_profile_says(world: World, attempts: i
     )
     with FaultyServer(Answer(b"", 503)) as sts:
         world.machine.set(AWS_ENDPOINT_URL_STS=sts.url)
-        wired = aws_factory_for(AwsSettings(), os.environ).credentials
+        wired = load(Settings(backend="aws_secrets_manager")).make_factory(None).credentials
         assert wired is not None
         with pytest.raises(StoreFailure):
             fetch(wired)

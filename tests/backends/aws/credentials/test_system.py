@@ -14,7 +14,6 @@ from secrets_actor import AwsSettings, ConfigurationError, LogSettings, NoCreden
 from secrets_actor.clock import now as clock_now
 from secrets_actor.runtime.settings import region_of
 from secrets_actor.runtime.settings_loader import load
-from secrets_actor.runtime.wiring import factory_for
 from tests.backends.aws.credentials.conftest import Machine
 from tests.backends.aws.credentials.test_sts import GOOD, ROLE, role_of
 from tests.servers.account import REGION, Account, Keys, allow_everything
@@ -210,10 +209,10 @@ def test_settings_that_make_no_sense_are_told_without_being_quoted(file: Path, l
 def test_the_region_of_the_profile_is_enough(machine: Machine, file: Path) -> None:
     machine.config("[default]\nregion = eu-north-1\n[profile dev]\nregion = eu-south-1")
     file.write_text('backend = "aws_secrets_manager"\n')
-    assert region_of(load(file, os.environ).aws, os.environ) == "eu-north-1"
+    assert region_of(load(file, os.environ).settings.aws, os.environ) == "eu-north-1"
 
     file.write_text('backend = "aws_secrets_manager"\n[aws]\nprofile = "dev"\n')
-    assert region_of(load(file, os.environ).aws, os.environ) == "eu-south-1"
+    assert region_of(load(file, os.environ).settings.aws, os.environ) == "eu-south-1"
     with pytest.raises(ConfigurationError, match=r"aws\.region: required"):
         load(file, {})
     assert region_of(AwsSettings(auth_method="access_key"), os.environ) is None
@@ -227,7 +226,7 @@ def test_the_new_settings_come_from_the_environment_too() -> None:
         "SECRETS_ACTOR_AWS__ROLE_TAGS": '{"team": "payments", "cost centre": "b/1"}',
     }
 
-    found = load(None, environ).aws
+    found = load(None, environ).settings.aws
 
     assert (found.profile, found.session_duration, found.auth_method) == ("dev", 1800, "default")
     assert found.role_tags == {"team": "payments", "cost centre": "b/1"}
@@ -245,7 +244,7 @@ def test_the_tags_of_the_settings_are_those_of_the_session(machine: Machine, fil
     )
     with FaultyServer(GOOD) as sts:
         machine.set(AWS_ENDPOINT_URL_STS=sts.url)
-        source = factory_for(load(load(file))).credentials
+        source = load(load(file).settings).make_factory(None).credentials
         assert source is not None
         source.fetch(clock_now() + 10)
         [request] = sts.requests
@@ -266,7 +265,7 @@ def test_sts_is_asked_through_the_proxy_and_metadata_services_are_not(
     role = "arn:aws:iam::123456789012:role/r"
     with FaultyServer(Answer(b"", 403)) as proxy:
         machine.set(HTTPS_PROXY=proxy.url, HTTP_PROXY=proxy.url, ALL_PROXY=proxy.url)
-        source = factory_for(settings(account, machine.home, role_arn=role)).credentials
+        source = load(settings(account, machine.home, role_arn=role)).make_factory(None).credentials
         assert source is not None
         with pytest.raises(SecretsError):
             source.fetch(clock_now() + 10)

@@ -16,7 +16,6 @@ from secrets_actor.backends.master_key_setting import place_of
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.diagnosis import Finding, Verdict
 from secrets_actor.runtime.settings_loader import load
-from secrets_actor.runtime.wiring import factory_for
 
 TEXT = base64.b64encode(bytes(range(32))).decode()
 OTHER = base64.b64encode(bytes(range(1, 33))).decode()
@@ -38,7 +37,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any],
 
 
 def findings(settings: Settings) -> list[Finding]:
-    diagnose = factory_for(load(settings)).diagnose
+    diagnose = load(settings).make_factory(None).diagnose
     assert diagnose is not None
     return list(diagnose(clock_now() + 30, ""))
 

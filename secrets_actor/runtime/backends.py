@@ -1,0 +1,164 @@
+"""The backends that the settings can name. To add one: its folder, its section in settings.py, and a row in `BACKENDS`.
+
+Rule 1: `prepare` finds out, once, all that can be known without opening anything, and tells every mistake. What it
+        found goes on to the backend factory: nothing is computed a second time.
+Rule 2: what only one backend needs is loaded by the functions of its row, not by this file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from secrets_actor.backends.master_key_setting import place_of
+from secrets_actor.domain.errors import ConfigurationError
+from secrets_actor.domain.ports import BackendFactory
+from secrets_actor.otp import Observer
+from secrets_actor.paths import NoPlace, expanded
+from secrets_actor.runtime.settings import Settings, profile_of, region_of
+
+Environ = Mapping[str, str]
+# Makes the backend factory, and opens nothing. The observer is told what the backend finds out about this machine, such
+# as a clock that is wrong.
+MakeFactory = Callable[[Observer | None], BackendFactory]
+
+
+class BackendRow(Struct, frozen=True):
+    """One backend: *section* is the name of its table in the settings.
+
+    *check* gives the mistakes in its section that are mistakes even while another backend is in use. *prepare* raises
+    `ConfigurationError` with all those that count only while this one is. For a migration: *identity* is equal for two
+    settings of one store; *is_there* tells whether the store is there, and does not open it; *paced* gives the settings
+    for writing many secrets in a row.
+    """
+
+    section: str
+    check: Callable[[Settings], Iterator[str]]
+    prepare: Callable[[Settings, Environ], MakeFactory]
+    identity: Callable[[Settings, Environ], tuple[Any, ...]]
+    is_there: Callable[[Settings], bool]
+    paced: Callable[[Settings, Environ], Settings]
+
+
+def path_mistakes(setting: str, path: str | os.PathLike[str]) -> Iterator[str]:
+    """What is wrong with a path. A `~` without a home would be a folder in the working directory."""
+    try:
+        expanded(path)
+    except NoPlace as error:
+        yield f"{setting}: {error}"
+    if "\0" in os.fspath(path):
+        yield f"{setting}: holds a NUL character; give a path"
+
+
+# --- the local store --------------------------------------------------------------------------------------------------
+
+
+def _local_check(_settings: Settings) -> Iterator[str]:
+    return iter(())
+
+
+def _local_prepare(settings: Settings, _environ: Environ) -> MakeFactory:
+    local = settings.local
+    mistakes = [*path_mistakes("local.path", local.path)]
+    key = place_of(local.key)
+    if key.kind in ("made_at", "file", "passphrase_file"):
+        mistakes += path_mistakes("local.key", key.reveal())
+    if mistakes:
+        raise ConfigurationError(tuple(mistakes))
+
+    def make(observe: Observer | None) -> BackendFactory:
+        from secrets_actor.runtime.local_factory import local_factory_for
+
+        return local_factory_for(local, observe)
+
+    return make
+
+
+def _local_folder(settings: Settings) -> Path:
+    return Path(os.path.realpath(expanded(settings.local.path)))
+
+
+# --- AWS --------------------------------------------------------------------------------------------------------------
+
+
+_NO_REGION: Final = "aws.region: required with backend aws_secrets_manager, such as us-east-1 (or set AWS_REGION)"
+
+
+def _aws_check(settings: Settings) -> Iterator[str]:
+    aws = settings.aws
+    if aws.profile is not None and aws.auth_method != "default":
+        yield 'aws.profile: only with auth_method "default"'
+    if aws.role_arn is not None:
+        from secrets_actor.backends.aws.credentials.assume_role import Role
+
+        role = Role(aws.role_arn, aws.role_session_name, aws.external_id, aws.session_duration, aws.role_tags or {})
+        yield from (f"aws.{mistake}" for mistake in role.mistakes())
+
+
+def _aws_prepare(settings: Settings, environ: Environ) -> MakeFactory:
+    from secrets_actor.runtime.aws_connection import aws_connection_for
+
+    aws, connection = settings.aws, None
+    mistakes = [] if aws.ca_bundle is None else [*path_mistakes("aws.ca_bundle", aws.ca_bundle)]
+    try:
+        region = region_of(aws, environ)
+        if region is None:
+            profile_of(aws, environ)  # raises what keeps it from being read: the region may be there
+            mistakes.append(
+                "aws.region: required with backend aws_secrets_manager, such as us-east-1 (or set AWS_REGION)"
+            )
+        else:
+            connection = aws_connection_for(aws, region, environ)
+    except ConfigurationError as error:
+        mistakes += error.mistakes
+    if mistakes or connection is None:
+        raise ConfigurationError(tuple(mistakes))
+    known = connection
+
+    def make(observe: Observer | None) -> BackendFactory:
+        from secrets_actor.runtime.aws_factory import aws_factory_for
+
+        return aws_factory_for(aws, known, observe)
+
+    return make
+
+
+def _aws_identity(settings: Settings, environ: Environ) -> tuple[Any, ...]:
+    aws = settings.aws
+    return region_of(aws, environ), aws.endpoint_url, aws.profile, aws.role_arn, aws.access_key
+
+
+def _aws_paced(settings: Settings, environ: Environ) -> Settings:
+    """With a send rate that follows AWS's throttling, unless somebody has chosen another: many writes are more than its
+    50 a second (service quotas: CreateSecret, PutSecretValue and UpdateSecret)."""
+    aws = settings.aws
+    if aws.retry_mode or environ.get("AWS_RETRY_MODE") or profile_of(aws, environ).text("retry_mode"):
+        return settings
+    return replace(settings, aws=replace(aws, retry_mode="adaptive"))
+
+
+BACKENDS: Final[Mapping[str, BackendRow]] = {
+    "local_encrypted": BackendRow(
+        section="local",
+        check=_local_check,
+        prepare=_local_prepare,
+        identity=lambda settings, _environ: (_local_folder(settings),),
+        is_there=lambda settings: _local_folder(settings).exists(),
+        paced=lambda settings, _environ: settings,
+    ),
+    "aws_secrets_manager": BackendRow(
+        section="aws",
+        check=_aws_check,
+        prepare=_aws_prepare,
+        identity=_aws_identity,
+        is_there=lambda _settings: True,
+        paced=_aws_paced,
+    ),
+}
+# The settings that may change while a system runs.
+OF_THE_BACKEND: Final = ("backend", *(row.section for row in BACKENDS.values()))

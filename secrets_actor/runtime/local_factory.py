@@ -1,0 +1,42 @@
+"""The local store from the settings. The backend itself is loaded by whoever uses it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from secrets_actor.backends.master_key_setting import KeyPlace, place_of
+from secrets_actor.domain.ports import BackendFactory
+from secrets_actor.otp import LifecycleEvent, Observer
+from secrets_actor.runtime.settings import LocalSettings
+
+if TYPE_CHECKING:
+    from secrets_actor.backends.local.master_key import MasterKeySource
+
+
+class StoreMade(LifecycleEvent, frozen=True):
+    """An empty local store was made in *folder*, under the master key in *sealed_by*."""
+
+    folder: str
+    sealed_by: str
+    advice: str = "keep a copy of the key in another place: without it nobody can read the store or a backup of it"
+
+
+def local_factory_for(
+    local: LocalSettings, observe: Observer | None = None, key: MasterKeySource | None = None
+) -> BackendFactory:
+    """What opens the store; *observe* is told of one that is made. *key*: where its master key is, whatever the
+    settings say. Nothing is opened yet."""
+    from secrets_actor.backends.local.backend import local_backend_factory
+
+    if key is None and local.key != KeyPlace():
+        from secrets_actor.backends.local.keys.sources import source_for
+
+        key = source_for(place_of(local.key), local.path)
+
+    def made(folder: str, sealed_by: str) -> None:
+        if observe is not None:
+            observe(StoreMade("local", folder, sealed_by))
+
+    return local_backend_factory(
+        path=local.path, recovery_window=local.recovery_window, key=key, makes=local.make, on_made=made
+    )
