@@ -88,8 +88,10 @@ def _field(declared: Any, given: Any, environ: Mapping[str, str], key: str) -> t
     if MaskedText in kinds and isinstance(given, MaskedText):
         given = given.reveal()
     kind = kinds[-1]
+    if isinstance(given, str):
+        given = _from_text(kind, given)
     value = _converted(kind, given)
-    return value, [f"{key}: {_allowed(kind)}"] if value is _UNFIT else []
+    return value, _told(kind, given, key) if value is _UNFIT else []
 
 
 def _kinds(declared: Any) -> tuple[Any, ...]:
@@ -129,8 +131,6 @@ def _key_source(given: Any, environ: Mapping[str, str]) -> KeySource | str:
 
 def _converted(kind: Any, given: Any) -> Any:
     """*given* as a value of *kind*, or `_UNFIT`."""
-    if isinstance(given, str):
-        given = _from_text(kind, given)
     if kind is not Path and not all(map(_is_unicode, _texts(given))):
         return _UNFIT
     try:
@@ -185,6 +185,17 @@ def _path(kind: type, given: Any) -> Any:
 
 
 # --- what is allowed --------------------------------------------------------------------------------------------------
+
+
+def _told(kind: Any, given: Any, key: str) -> list[str]:
+    """The mistakes of a field: those of its members, where they can be told apart."""
+    members: list[tuple[str, Any]] = []
+    if get_origin(kind) is Mapping and isinstance(given, Mapping):
+        members = [(shown_word(str(name)), one) for name, one in given.items()]
+    elif get_origin(kind) is tuple and isinstance(given, (list, tuple)):
+        members = [(str(index), one) for index, one in enumerate(given)]
+    wrong = [name for name, one in members if _converted(str, one) is _UNFIT]
+    return [f"{key}.{name}: {_WORDS[str]}" for name in wrong] or [f"{key}: {_allowed(kind)}"]
 
 
 def _allowed(kind: Any) -> str:

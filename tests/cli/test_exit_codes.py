@@ -142,7 +142,7 @@ def test_a_certificate_that_is_not_accepted_is_1_for_another_try_meets_it_again(
 BAD_CONFIGURATIONS: Final = {
     "backend = blue": "is not TOML: at line 1, column 11",
     "colour = 'blue'": "colour: unknown key",
-    "ttl_seconds = -1\nmax_workers = 0": "ttl_seconds: input should be greater than or equal to 0; max_workers:",
+    "ttl_seconds = -1\nmax_workers = 0": "ttl_seconds: a number from 0 to 86400; max_workers:",
 }
 
 
