@@ -52,6 +52,7 @@ from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.backends.aws.sdk_settings import ProfileSettings
 from secrets_actor.backends.aws.sigv4 import HttpRequest, Signed
 from secrets_actor.backends.http.proxy import Proxy
+from secrets_actor.backends.http.response_parser import ParsedAnswer
 from secrets_actor.backends.http.transport import HttpAnswer
 from secrets_actor.backends.local.export_key import KEY, ExportKey
 from secrets_actor.backends.master_key_setting import KeyPlace
@@ -213,6 +214,8 @@ def test_what_holds_a_value_in_clear_is_no_struct() -> None:
             if VALUES.fullmatch(name) and re.search(r"\b(str|Any|object)\b", hint):
                 called_so.add(f"{cls.__name__}.{name}")
 
+    for cls in (one for one in classes_below(tuple).values() if hasattr(one, "_fields")):
+        assert not re.search(r"\b(bytes|bytearray|memoryview)\b", str(vars(cls)["__annotations__"])), cls
     assert bytes_in == IN_CLEAR
     assert called_so == NO_VALUE
 
@@ -223,6 +226,7 @@ IN_THE_OPEN: Final[dict[str, Callable[[], Any]]] = {
     "signed": lambda: Signed("host", CANARY, CANARY, CANARY, (("Authorization", CANARY),), CANARY),
     "proxy": lambda: Proxy("p.example", 1, CANARY.encode()),
     "answer": lambda: HttpAnswer(200, {"a": CANARY}, CANARY.encode()),
+    "parsed answer": lambda: ParsedAnswer(200, [(b"a", CANARY.encode())], CANARY.encode(), True),
     "profile": lambda: ProfileSettings("p", {"aws_secret_access_key": CANARY}, {"s": {"a": CANARY}}),
     "export key": lambda: ExportKey(KEY, CANARY.encode()),
 }

@@ -12,9 +12,11 @@ Rule 4: an error tells a rule. It quotes nothing of the answer, for that may hol
         constants of its source.)
 """
 
-from typing import Final, NamedTuple
+from typing import ClassVar, Final
 
 import httptools
+
+from secrets_actor.structs import Opaque
 
 # Bytes of all heads of an answer, those of interim answers (1xx) too. Precedent: Python's http.client, for one line.
 MAX_HEAD: Final = 65_536
@@ -45,13 +47,17 @@ class RefusedAnswer(Exception):
         self.text, self.is_http = text, is_http
 
 
-class ParsedAnswer(NamedTuple):
+class ParsedAnswer(Opaque):
     """A whole answer. Names of `headers` are in small letters. `keeps_alive`: the server keeps the connection."""
 
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
-    keeps_alive: bool
+    __slots__ = ("body", "headers", "keeps_alive", "status")
+    SHOWN: ClassVar = ("status", "keeps_alive")
+
+    def __init__(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes, keeps_alive: bool) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.keeps_alive = keeps_alive
 
 
 class _Heard:
