@@ -80,6 +80,8 @@ def failing(url: str, monkeypatch: pytest.MonkeyPatch, within: float = 10.0) -> 
 def test_ministack_gives_role_credentials_to_who_asks_by_version_2(
     version_2_only: Ministack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("AWS_METADATA_SERVICE_TIMEOUT", "30")  # its first answer is slow: it loads what it needs for it
+
     found = fetch(version_2_only.url, monkeypatch)
 
     assert found.access_key_id
