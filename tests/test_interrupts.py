@@ -81,7 +81,8 @@ def no_collection() -> Iterator[None]:
         gc.enable()
 
 
-def gets_until_it_is_cut_off(system: System) -> None:
+def gets_until_it_is_cut_off(system: System, alarm: Alarm, seconds: float) -> None:
+    alarm.soon(seconds)
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         with contextlib.suppress(SecretsError):
@@ -104,8 +105,7 @@ def test_a_stop_in_a_signal_handler_ends_within_its_time(seconds: float) -> None
         with fake_system(ttl_seconds=0) as (system, store), no_collection(), Alarm(terminate) as alarm:
             store.put("a", "v")
             with pytest.raises(CutOff):
-                alarm.soon(chance.uniform(0.001, 0.01))
-                gets_until_it_is_cut_off(system)
+                gets_until_it_is_cut_off(system, alarm, chance.uniform(0.001, 0.01))
     assert max(took) < 4.0
 
 
