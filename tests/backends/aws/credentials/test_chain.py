@@ -62,7 +62,7 @@ def test_nothing_found_lists_what_was_tried_and_why_each_declined(world: World) 
 
     assert isinstance(error, errors.NoCredentials)
     assert [place for place, _ in error.tried] == ORDER
-    assert [name for name, _ in DefaultChain().steps()] == ORDER
+    assert [name for name, _ in DefaultChain().providers()] == ORDER
     assert all(f"{place}: {reason}" in str(error) for place, reason in error.tried)
     assert "AWS_ACCESS_KEY_ID is not set" in str(error)
     assert "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI" in str(error)
