@@ -24,11 +24,11 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[1]
 CLIENT: Final = ROOT / "secrets_actor" / "client"
 HEAD: Final = "# Made from {} by `python -m tests.async_twin`. Change that file, not this one.\n"
-FOR_LOOPS: Final = """What a coroutine holds to get and set secrets. Any number of event loops may share one.
+FOR_LOOPS: Final = """Gets and sets secrets for coroutines. Any number of event loops may share one client.
 
-    A call that is cancelled or out of time is withdrawn: what has not been sent to the store is not sent. A write that
-    was on its way may have taken effect all the same. What takes a raw value refuses bad input when it is called, all
-    else when it is awaited."""
+    A call that is cancelled, or whose time is over, is withdrawn: a request that has not been sent to the store is not
+    sent. A write that was under way may have taken effect all the same. Methods that take a raw value refuse bad input
+    when they are called; all other methods refuse it when they are awaited."""
 RENAMED: Final = {"Secrets": "AsyncSecrets", "Administration": "AsyncAdministration", "Iterator": "AsyncIterator"}
 
 
@@ -54,8 +54,15 @@ TWINS: Final = (
                 "_callback, _attempt = staticmethod(awaited), staticmethod(awaitable)",
             ),
             ("from secrets_actor.domain.callbacks import plain\n", ""),
-            ("What it shares with the client for asyncio", "What it shares with the client for threads"),
-            ("What a program holds to get and set secrets. Any number of threads may share one.", FOR_LOOPS),
+            ("shares with the one for asyncio", "shares with the one for threads"),
+            (
+                "Gets and sets secrets for the threads of a program. Any number of threads may share one client.",
+                FOR_LOOPS,
+            ),
+            (
+                "    # `plain` refuses coroutine functions: nobody would await a coroutine here.\n",
+                "    # Callbacks and attempts may be plain functions or coroutine functions here.\n",
+            ),
             (
                 "from secrets_actor.client.administration import Administration",
                 "from secrets_actor.client.aio import awaitable, awaited, settled\n"

@@ -1,1 +1,1 @@
-"""What a program calls."""
+"""The clients that a program calls: `Secrets` for threads, `AsyncSecrets` for coroutines."""

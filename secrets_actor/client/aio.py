@@ -1,12 +1,14 @@
-"""THE door to asyncio: waiting in a coroutine for a handle that a process of ours will settle, in a thread of its own;
-running a coroutine of the program's on its loop for a thread of ours; and waiting for what blocks.
+"""THE door to asyncio, for both directions and for blocking work.
 
-Rule 1: for a call no thread is started, and the loop is never blocked: whoever settles the handle rings the waiter's
-        loop.
-Rule 2: a caller whose time is up settles the handle, and nobody begins its work. A caller that is cancelled leaves here
-        with the handle open: whoever made the handle settles it (rule 6 of base_client.py), for there is more to do.
-Rule 3: a loop that was closed meanwhile is no trouble to the thread that settles. What was asked there stands until its
-        deadline.
+`settled`: a coroutine waits for an answer that comes from a thread of ours. `awaited`: a thread of ours has a coroutine
+of the program run on the program's loop. `in_a_thread`: a coroutine waits for a function that blocks.
+
+Rule 1: a call starts no thread and never blocks the loop. The thread that settles the handle wakes the waiter's loop.
+Rule 2: when a caller's time is over, the timer on its loop fails the handle, so that nobody begins its work. When a
+        caller is cancelled, the handle stays open here: the client that made the handle fails it (rule 6 of
+        base_client.py), because it also has to tell the actor and to end the trace.
+Rule 3: if the waiter's loop has been closed meanwhile, the thread that settles the handle goes on untroubled. A request
+        of that loop that is not settled yet stands until its deadline.
 """
 
 from __future__ import annotations
@@ -25,13 +27,16 @@ from secrets_actor.otp import CallTimeout, From, begin
 
 S = TypeVar("S")
 T = TypeVar("T")
-# Seconds between two looks at whether a loop that is to run a callback has been closed.
+# Seconds between two checks whether a loop that is to run a callback has been closed: asyncio does not settle the
+# futures of a loop that is closed, so a thread that only waited for one would wait for ever.
 _LOOK: Final = 1.0
 
 
 async def settled(handle: From[T], seconds: float | None) -> T:
-    """The answer. Raises the error that *handle* failed with, or `CallTimeout` after *seconds* (None: never), as
-    `From.wait` does."""
+    """Wait for *handle* and return its answer, as `From.wait` does for threads.
+
+    Raises the error that *handle* failed with, or `CallTimeout` after *seconds* (None: no limit).
+    """
     if not handle.settled:
         if seconds is None or seconds > 0:
             await _rung(handle, seconds)
@@ -41,8 +46,12 @@ async def settled(handle: From[T], seconds: float | None) -> T:
 
 
 async def in_a_thread(work: Callable[[], T]) -> T:
-    """What *work* returns, in a thread of its own; or here, blocking the loop, where no thread is to be had. A
-    coroutine that is cancelled waits no longer, and the work goes on. Raises what it raises."""
+    """Run *work* in a thread of its own, and return or raise what it does.
+
+    If the machine has no thread left, *work* runs here and blocks the loop. If the coroutine is cancelled, it waits no
+    longer, and the work goes on. The thread is a daemon and not one of the loop's executor: a work that hangs would
+    keep the program from ending.
+    """
     handle: From[T] = From()
 
     def run() -> None:
@@ -59,9 +68,11 @@ async def in_a_thread(work: Callable[[], T]) -> T:
 
 
 def awaited(name: str, callback: Callable[..., Any]) -> Callable[..., Any]:
-    """*callback*, the parameter *name*, for a thread of ours: it comes back when the coroutine that *callback* makes
-    has ended on the loop that runs now. What a plain function does is done in that thread. Raises `InvalidParameter`
-    for a coroutine function where no loop runs."""
+    """Return a function that a thread of ours can call in the place of *callback*, the argument for parameter *name*.
+
+    That function calls *callback* in the thread. If this makes a coroutine, the coroutine runs on the loop that runs
+    now, and the thread waits until it has ended. Raises `InvalidParameter` for a coroutine function if no loop runs.
+    """
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
@@ -79,24 +90,26 @@ def awaited(name: str, callback: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _on_loop(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, object]) -> object:
-    """What *coroutine* returns on *loop*. Raises what it raises, and `RuntimeError` when the loop is closed before."""
+    """Run *coroutine* on *loop*, wait, and return or raise what it does. Raises `RuntimeError` if the loop is closed
+    before the coroutine has ended."""
     ended = threading.Event()
     try:
         task = asyncio.run_coroutine_threadsafe(coroutine, loop)
-    except RuntimeError:  # closed
+    except RuntimeError:  # the loop is closed already
         coroutine.close()
         raise
     task.add_done_callback(lambda _: ended.set())
     while not ended.wait(_LOOK):
         if loop.is_closed():
             if isinstance(coroutine, CoroutineType) and getcoroutinestate(coroutine) == CORO_CREATED:
-                coroutine.close()  # it never began: Python would warn that nobody awaited it, too
+                coroutine.close()  # it never began: Python would warn, besides our error, that nobody awaited it
             raise RuntimeError("the loop that was to await it was closed")
     return task.result()
 
 
 def awaitable(_name: str, attempt: Callable[[S], Awaitable[T]]) -> Callable[[S], Awaitable[T]]:
-    """*attempt* as a coroutine function, which it is mostly."""
+    """Return *attempt* as a coroutine function, so that the client can await it. It may be a plain function that
+    returns its answer at once."""
 
     async def call(given: S) -> T:
         result: Any = attempt(given)
@@ -107,15 +120,16 @@ def awaitable(_name: str, attempt: Callable[[S], Awaitable[T]]) -> Callable[[S],
 
 
 async def _rung(handle: From[T], seconds: float | None) -> None:
+    """Wait until *handle* is settled; after *seconds* a timer of the loop settles it."""
     loop = asyncio.get_running_loop()
     awake = loop.create_future()
 
     def wake() -> None:
-        if not awake.done():
+        if not awake.done():  # a waiter that was cancelled has ended this future already
             awake.set_result(None)
 
     def ring(_: From[T]) -> None:
-        with suppress(RuntimeError):  # the loop is closed, and nobody waits there
+        with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
             loop.call_soon_threadsafe(wake)
 
     handle.on_settled(ring)

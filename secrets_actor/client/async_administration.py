@@ -1,8 +1,12 @@
 # Made from administration.py by `python -m tests.async_twin`. Change that file, not this one.
-"""What `AsyncSecrets` has for those who look after secrets: one method a message.
+"""The methods of a client that administer secrets: versions, stages, tags, rotation, replicas, resource policies.
 
-Every method takes *timeout* in seconds, and raises what `AsyncSecrets.ask` raises. A raw value is masked before anything can
-raise. A write whose outcome is unknown raises an error with a `token`: repeat it with that, where it takes one.
+Each method sends one message to the secrets actor and waits for the answer; `versions` sends one for each page. Every
+method takes *timeout* in seconds, and raises what `ask` raises.
+
+Rule 1: a raw value is masked before anything can raise, so that no traceback shows it in a frame of ours.
+Rule 2: a write whose outcome is unknown raises an error with a `token`. To repeat that write, give the token to the
+        method, if the method takes one: then the write takes effect once.
 """
 
 from __future__ import annotations
@@ -58,11 +62,11 @@ Generate = Generated | Literal["password", "bytes"]
 
 
 class AsyncAdministration(ABC):
-    """The part of `AsyncSecrets` that looks after secrets."""
+    """The part of `AsyncSecrets` that administers secrets: versions, stages, tags, rotation, replicas, policies."""
 
     @abstractmethod
     async def ask(self, operation: Operation[T], *, timeout: float | None = None) -> T:
-        """Have the secrets actor perform *operation*, and wait for its answer."""
+        """Have the secrets actor perform *operation*, wait, and return its answer."""
 
     # --- secrets and versions -------------------------------------------------------------------------------------
 
@@ -79,7 +83,15 @@ class AsyncAdministration(ABC):
         overwrite_replicas: bool = False,
         timeout: float | None = None,
     ) -> Coroutine[None, None, SetReceipt]:
-        """Make a new secret. Raises `SecretExists` for one that is there."""
+        """Create a secret named *secret_id* with this first value.
+
+        *token* (32 to 64 characters; None: a new UUID) makes a repetition safe, and becomes the version id.
+        *kms_key_id*: the KMS key that encrypts the value (None: AWS's own). *replicas*: the regions that get a copy;
+        with *overwrite_replicas* a copy may replace a secret of the same name there.
+
+        Raises `SecretExists` if there is a secret of this name, `SecretDeleted` if that one is scheduled for deletion,
+        and `InvalidRequest` for a KMS key or replicas that the store does not have.
+        """
         try:
             masked = SecretValue(value)
         finally:
@@ -96,7 +108,15 @@ class AsyncAdministration(ABC):
         token: str | None = None,
         timeout: float | None = None,
     ) -> Coroutine[None, None, VersionReceipt]:
-        """Add a version to a secret that is there; with *stages* it gets those labels and not AWSCURRENT."""
+        """Add a version to an existing secret.
+
+        Without *stages* the version becomes AWSCURRENT, and the one before it AWSPREVIOUS. With *stages* (20 at most)
+        the version gets those stages and no other. *token* (32 to 64 characters; None: a new UUID) makes a repetition
+        safe, and becomes the version id.
+
+        Raises `SecretNotFound`; `SecretDeleted`; `SecretExists` if the token was used before with another value; and
+        `LimitExceeded` for too many stages.
+        """
         try:
             masked = SecretValue(value)
         finally:
@@ -113,7 +133,12 @@ class AsyncAdministration(ABC):
         token: str | None = None,
         timeout: float | None = None,
     ) -> Coroutine[None, None, UpdateReceipt]:
-        """Change what is given of a secret that is there."""
+        """Change an existing secret: its value, its description, its KMS key. What is None stays as it is.
+
+        A new *value* becomes the AWSCURRENT version; *token* (32 to 64 characters; None: a new UUID) is its version id
+        and makes a repetition safe. An empty *kms_key_id* means AWS's own key. The answer's `version_id` is None if the
+        value stayed. Raises `SecretNotFound`, `SecretDeleted`, and `InvalidParameter` if nothing is to be changed.
+        """
         try:
             masked = None if value is None else SecretValue(value)
         finally:
@@ -121,14 +146,18 @@ class AsyncAdministration(ABC):
         return self.ask(Update(secret_id, masked, description, kms_key_id, token), timeout=timeout)
 
     async def describe(self, secret_id: str, *, timeout: float | None = None) -> SecretDescription:
-        """All that is known of the secret but its values; of one that is scheduled for deletion, too."""
+        """Return all that the store knows of the secret, except its values. A secret that is scheduled for deletion is
+        described, too. Raises `SecretNotFound`."""
         return await self.ask(Describe(secret_id), timeout=timeout)
 
     async def versions(
         self, secret_id: str, *, include_deprecated: bool = False, timeout: float | None = None
     ) -> tuple[VersionInfo, ...]:
-        """All versions of the secret that have a label; with *include_deprecated* the others, too. *timeout* is for
-        each page of 100."""
+        """Return all versions of the secret that have a stage; with *include_deprecated* also those without one.
+
+        The store is asked for pages of 100, and *timeout* is for each page. Raises `SecretNotFound`, and
+        `InvalidAnswer` if the pages of the store go round in circles.
+        """
         found: tuple[VersionInfo, ...] = ()
         token, trail = None, Trail()
         while True:
@@ -147,15 +176,22 @@ class AsyncAdministration(ABC):
         remove_from: str | None = None,
         timeout: float | None = None,
     ) -> NamedReceipt:
-        """Put the label *stage* on the version *to*, and take it off the version *remove_from*."""
+        """Move *stage* from the version *remove_from* to the version *to*; both are version ids.
+
+        Without *remove_from* the stage must not be on another version yet; without *to* it is only taken off. When
+        AWSCURRENT moves, AWSPREVIOUS goes to the version that it comes from.
+
+        Raises `SecretNotFound` for a version that does not exist, and `InvalidRequest` if the stage is on another
+        version than *remove_from* says.
+        """
         return await self.ask(MoveStage(secret_id, stage, to, remove_from), timeout=timeout)
 
     async def tag(self, secret_id: str, tags: Mapping[str, str], *, timeout: float | None = None) -> None:
-        """Set these tags; others stay."""
+        """Add these tags to the secret, or change their values. Its other tags stay as they are."""
         await self.ask(Tag(secret_id, tags), timeout=timeout)
 
     async def untag(self, secret_id: str, keys: Iterable[str], *, timeout: float | None = None) -> None:
-        """Take the tags with these keys off."""
+        """Remove the tags with these *keys* from the secret. A key that it does not have makes no difference."""
         await self.ask(Untag(secret_id, keys), timeout=timeout)
 
     # --- rotation -------------------------------------------------------------------------------------------------
@@ -196,8 +232,20 @@ class AsyncAdministration(ABC):
         token: str | None = None,
         timeout: float | None = None,
     ) -> RotationReceipt | VersionReceipt:
-        """Have AWS rotate the secret by its rotation function; or, for one that has none, *generate* a value: a
-        `"password"` as *password* has it, or 32 random `"bytes"` in base64. Then the answer is the new version."""
+        """Rotate the secret: by its rotation function in AWS, or, with *generate*, to a value that is made for it.
+
+        Without *generate*, AWS runs the rotation function, and the answer says that the rotation has begun.
+        *lambda_arn* sets that function, *rules* set its schedule; with *immediately* false, the next rotation is the
+        next one of the schedule.
+
+        With *generate*, the secret needs no rotation function: it gets a new current value, and the answer names the
+        new version. `"password"` is a random password as *password* describes it (None: 32 characters); `"bytes"` is 32
+        random bytes, as base64 text.
+
+        *token* (32 to 64 characters; None: a new UUID) makes a repetition safe. Raises `SecretNotFound`;
+        `InvalidRequest` without *generate* if the secret has no rotation function; and `InvalidParameter` for arguments
+        that do not go together.
+        """
         if generate is None:
             if password is not None:
                 raise InvalidParameter("password", "only together with generate")
@@ -208,11 +256,11 @@ class AsyncAdministration(ABC):
         return await self.ask(Regenerate(secret_id, Generated.of(generate), how, token), timeout=timeout)
 
     async def cancel_rotation(self, secret_id: str, *, timeout: float | None = None) -> RotationReceipt:
-        """Turn automatic rotation off."""
+        """Turn automatic rotation off, and cancel a rotation that is under way. Raises `SecretNotFound`."""
         return await self.ask(CancelRotation(secret_id), timeout=timeout)
 
     async def random_password(self, password: RandomPassword | None = None, *, timeout: float | None = None) -> SecretValue:
-        """A password by the store's generator; kept nowhere."""
+        """Return a random password from the store's generator (None: 32 characters). The store does not keep it."""
         return await self.ask(RandomPassword() if password is None else password, timeout=timeout)
 
     # --- replicas -------------------------------------------------------------------------------------------------
@@ -225,23 +273,25 @@ class AsyncAdministration(ABC):
         overwrite: bool = False,
         timeout: float | None = None,
     ) -> ReplicationReceipt:
-        """Copy the secret to *regions*, and keep the copies alike."""
+        """Have AWS copy the secret to *regions*, and keep the copies up to date. With *overwrite*, a copy may replace a
+        secret of the same name there. The answer has the state of each copy."""
         return await self.ask(Replicate(secret_id, regions, overwrite), timeout=timeout)
 
     async def remove_regions(
         self, secret_id: str, regions: Iterable[str], *, timeout: float | None = None
     ) -> ReplicationReceipt:
-        """Remove the copies in *regions*."""
+        """Delete the copies of the secret in *regions*. The answer has the copies that are left."""
         return await self.ask(RemoveRegions(secret_id, regions), timeout=timeout)
 
     async def stop_replication(self, secret_id: str, *, timeout: float | None = None) -> ReplicationReceipt:
-        """Make a copy a secret of its own; asked in the copy's region."""
+        """Turn a copy into a secret of its own. The system must be configured for the region of that copy: AWS takes
+        this request there only."""
         return await self.ask(StopReplication(secret_id), timeout=timeout)
 
     # --- resource policies ----------------------------------------------------------------------------------------
 
     async def get_policy(self, secret_id: str, *, timeout: float | None = None) -> ResourcePolicy:
-        """The resource policy of the secret, if it has one."""
+        """Return the resource policy of the secret; its `policy` is None if the secret has none."""
         return await self.ask(GetPolicy(secret_id), timeout=timeout)
 
     async def put_policy(
@@ -252,17 +302,18 @@ class AsyncAdministration(ABC):
         block_public: bool | None = None,
         timeout: float | None = None,
     ) -> NamedReceipt:
-        """Attach *policy*, as JSON text or as a mapping."""
+        """Attach a resource policy to the secret, as JSON text or as a mapping. It replaces the one before. With
+        *block_public*, AWS refuses a policy that lets everybody in."""
         return await self.ask(PutPolicy(secret_id, policy, block_public), timeout=timeout)
 
     async def delete_policy(self, secret_id: str, *, timeout: float | None = None) -> NamedReceipt:
-        """Take the resource policy off."""
+        """Remove the resource policy from the secret."""
         return await self.ask(DeletePolicy(secret_id), timeout=timeout)
 
     async def validate_policy(
         self, policy: str | Mapping[str, Any], secret_id: str | None = None, *, timeout: float | None = None
     ) -> PolicyVerdict:
-        """Have AWS look *policy* over."""
+        """Have AWS check a resource policy without attaching it; *secret_id* names the secret that it is meant for."""
         return await self.ask(ValidatePolicy(policy, secret_id), timeout=timeout)
 
     # --- anything -------------------------------------------------------------------------------------------------
@@ -270,7 +321,12 @@ class AsyncAdministration(ABC):
     def request(
         self, operation: str, payload: Mapping[str, Any] | MaskedObject | None = None, *, timeout: float | None = None
     ) -> Coroutine[None, None, MaskedObject]:
-        """Any operation by AWS's name for it. Its answer is masked: `reveal()` gives the members."""
+        """Send any operation of AWS Secrets Manager by AWS's name for it, such as `"DescribeSecret"`.
+
+        *payload* has the members of the request; bytes go as base64 text. Nothing is added to it: a write that is to be
+        safe to repeat needs its own `ClientRequestToken`. The answer is masked; `reveal()` returns its members. Raises
+        `UnknownMessage` with a store that is not AWS.
+        """
         try:
             message = Request(operation, payload)
         finally:

@@ -1,5 +1,7 @@
-"""What a client has done in the background: subscriptions and prefetches. Nothing here waits, so both clients share
-it."""
+"""Subscriptions and prefetches: the work that a client has done in the background.
+
+Nothing here waits for the store, so the clients for threads and for asyncio share this code as it is.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,11 @@ _TOO_MANY: Final = "too_many"
 
 
 class Background(Struct, frozen=True):
-    """The table of subscriptions, and how to start processes: under which supervisor, and by which spec."""
+    """What starts background work: the table of subscriptions, the two supervisors, and the child specs for them.
+
+    *subscriber* makes the spec for the subscription of a number, *prefetcher* that for one prefetch. *observe* is told
+    of prefetches that could not be started. *running*: whether the tree is up, or could be brought up.
+    """
 
     subscriptions: Subscriptions
     subscribers: Name
@@ -48,10 +54,10 @@ class Background(Struct, frozen=True):
     observe: Observer
     cache: Cache
     clock: Clock
-    running: Callable[[], bool]  # after a fork this starts a tree
+    running: Callable[[], bool]  # in the child of a fork, calling it starts a tree
 
     def subscribe(self, secret_id: str, callback: Callable[[NewVersion], object]) -> Subscription:
-        """See `Subscribing.subscribe`."""
+        """Do what `Subscribing.subscribe` says."""
         known = SecretId(secret_id)
         if not callable(callback):
             raise InvalidParameter("callback", "a function of a NewVersion")
@@ -62,17 +68,19 @@ class Background(Struct, frozen=True):
         entry = self.subscriptions.new(known, callback)
         try:
             self.subscriptions.add(entry, *seen)
-            answer: From[Any] = From()  # nobody there: whoever comes next finds it in the table
+            # If the supervisor is just being restarted, this is lost, which does no harm: a supervisor that starts
+            # makes a process for each entry of the table.
+            answer: From[Any] = From()
             self.subscribers.deliver(StartChild(self.subscriber(entry.number)), answer)
             if isinstance(answer.error, ForkedProcess):
                 raise translated(answer.error)
             return Subscription(self.subscriptions, entry)
-        except BaseException:  # nobody could ever cancel it
+        except BaseException:  # the caller has no Subscription, so it could never cancel the entry
             self.subscriptions.remove(entry)
             raise
 
     def prefetch(self, wanted: Wanted) -> None:
-        """See `Subscribing.prefetch`."""
+        """Do what `Subscribing.prefetch` says."""
         self.running()
         answer: From[Any] = From()
         self.prefetches.deliver(StartChild(self.prefetcher(wanted)), answer)
@@ -82,31 +90,34 @@ class Background(Struct, frozen=True):
 
     def _report(self, answer: From[Any]) -> None:
         if isinstance(answer.error, StartError) and lacks_thread(answer.error.reason):
-            return  # it begins as soon as there is one
+            return  # no failure: the prefetch begins as soon as a thread is to be had
         if answer.error is not None:
             code = _TOO_MANY if isinstance(answer.error, ChildError) else translated(answer.error).code
             self.observe(PrefetchFailed(LABEL, "a prefetch", code))
 
 
 class Subscription:
-    """Goes on until it is cancelled, or its `with` ends."""
+    """A subscription to one secret. It goes on until `cancel` is called, or until the end of its `with` block."""
 
     def __init__(self, table: Subscriptions, entry: Entry) -> None:
         self._table, self._entry = table, entry
 
     @property
     def name(self) -> str:
-        """The name or ARN that was subscribed to."""
+        """The name or ARN of the secret, as it was given to `subscribe`."""
         return self._entry.secret_id
 
     @property
     def active(self) -> bool:
-        """Whether it has not been cancelled."""
+        """Whether the subscription goes on: true until it is cancelled."""
         return not self._entry.cancelled
 
     def cancel(self) -> None:
-        """Have no more calls of the callback begin; one that is under way goes on. Nothing if cancelled before."""
-        notice_fork()
+        """End the subscription. No call of the callback begins after this; a call that is under way goes on.
+
+        May be called more than once, and from the callback itself.
+        """
+        notice_fork()  # a child that Python did not tell of its fork has to forget the parent's locks first
         self._table.remove(self._entry)
 
     def __enter__(self) -> Self:
@@ -122,31 +133,41 @@ class Subscription:
 
 
 class Subscribing:
-    """The part of a client that sets things going in the background."""
+    """The part of both clients that starts work in the background: subscriptions and prefetches."""
 
     _background: Background
-    _callback: Callable[[str, Any], Any]  # what is made of a callback: who awaits it, or that nobody does
+    # Takes the name and the value of a callback parameter; returns the function that a thread of ours calls. The client
+    # for threads refuses coroutine functions here, the one for asyncio awaits them on its loop.
+    _callback: Callable[[str, Any], Any]
 
     def subscribe(self, secret_id: str, callback: Callable[[NewVersion], object]) -> Subscription:
-        """Have *callback* called with a `NewVersion` whenever another version of this secret is the current one: once
-        for each, in order, in a thread of its own, whatever other callbacks do.
+        """Have *callback* called with a `NewVersion` whenever the secret gets another current version.
 
-        It is heard of with a set of ours, with any get that asks the store, and, if nobody asks, about every TTL (300 s
-        if the cache is off, a second at least). The version that the cache serves now, or that the store names first,
-        is no news; if there is no such secret yet, its first version is. What the callback raises is reported, as a
-        life-cycle event, and stops nothing. Does not wait for the store.
+        The callback is called once for each new version, in order, in a thread of the subscription's own: a slow
+        callback delays no other subscription. Returns at once, without waiting for the store.
 
-        A coroutine function goes with `async_secrets` only: it is awaited on the event loop that subscribes, and the
-        next change waits for it. Raises `InvalidSecretName`, `InvalidParameter`, `ForkedProcess`.
+        A new version is noticed when this system sets the secret, when any get asks the store, and otherwise about once
+        a TTL (every 300 seconds if the cache is off; once a second at most). The version that the cache has now, or
+        that the store names first, is not reported. If the secret does not exist yet, its first version is.
+
+        An error that the callback raises is reported as a life-cycle event, and the subscription goes on. Only
+        `async_secrets` takes a coroutine function: it is awaited on the event loop that subscribes, and the next change
+        waits for it.
+
+        Raises `InvalidSecretName`, `InvalidParameter`, and `ForkedProcess` in the child of a fork that may not use the
+        system.
         """
         return self._background.subscribe(secret_id, self._callback("callback", callback))
 
     def prefetch(self, names: Iterable[str] = (), *, prefixes: Iterable[str] = (), tags: Iterable[str] = ()) -> None:
-        """Fill the cache in the background: with the secrets of these *names*, those whose names begin with one of
-        *prefixes*, and those that have one of *tags*, each a key or `key=value`. What the cache has is not fetched.
+        """Fill the cache in the background, and return at once.
 
-        Does not wait. What cannot be fetched is reported as a life-cycle event (`prefetch_failed` in the log), and so
-        is the end (`prefetch_done`). Raises `InvalidSecretName`, `InvalidParameter`, `ServerDown`.
+        Fetched are the secrets with these *names*, those whose names begin with one of *prefixes*, and those that have
+        one of *tags*, each a key or `key=value`. A secret that the cache has is not fetched again.
+
+        A secret that cannot be fetched is reported as a life-cycle event (`prefetch_failed` in the log), and so is the
+        end of the prefetch (`prefetch_done`). Raises `InvalidSecretName`, `InvalidParameter`, and `ServerDown` if the
+        system does not run.
         """
         wanted = Wanted(names, prefixes, tags)
         if wanted:

@@ -1,18 +1,20 @@
-"""What both clients share: everything but the waiting.
+"""The base of both clients: all that they share, which is everything except the waiting.
 
 Rule 1: bad input is refused here, in the caller's thread, before anything is sent.
-Rule 2: a hit never leaves the caller's thread, and is audited like any other answer.
-Rule 3: a caller reads what it wrote: while a write of ours is on its way, or was given up on, a get of that secret goes
-        through the mailbox, behind it, until the actor has taken that write up, or will not any more. That is seen from
-        outside, so it makes no difference where and by what the writing caller was cut off.
-Rule 4: a request that did not reach the actor, because it was being restarted, is sent again; so is, once, a read whose
-        actor died over it. A write whose actor died is the caller's to repeat, with the token that the error carries.
-        What the actor could not answer, and so not audit, is audited here.
-Rule 5: a caller whose time is up while the store has not answered gets what the cache may serve stale; so does one that
-        may not wait, for it is called by a process of ours that others wait for.
+Rule 2: a cached answer is read in the caller's thread, and is audited like any other answer.
+Rule 3: a caller reads what it wrote. While a write of this client is on its way, or its caller has given up on it, a
+        get of that secret does not look into the cache: it goes through the actor's mailbox, behind the write. This
+        ends when the actor has taken the write up, or when it never will. The client tells that from the state of the
+        write, so it does not matter where and by what the writing caller was cut off.
+Rule 4: a request that did not reach the actor, because the actor was being restarted, is sent again. A read whose actor
+        died over it is sent again once. A write whose actor died is the caller's to repeat, with the token that the
+        error carries: the client does not know whether it took effect. A request that the actor could not answer, and
+        so did not audit, is audited here.
+Rule 5: if a caller's time is over and the store has not answered, the caller gets the stale value that the cache may
+        serve. So does a caller that must not wait: it runs in a process of the system that others wait for.
 Rule 6: a call that is cut off, by a signal handler that raises or by a cancellation, is withdrawn: nothing of it stays.
-Rule 7: the trace of a call begins before it is sent, and ends when its caller goes on. An error that a tracer raises is
-        its own affair.
+Rule 7: the trace of a call begins before the call is sent, and ends when its caller goes on. An error that a tracer
+        raises is dropped: it must not spoil the call.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ from secrets_actor.uuids import new_uuid
 
 
 def begin_trace(tracer: Tracer, operation: Operation[Any], label: str | None, now: float) -> CallTrace:
-    """The trace of *operation*, which begins *now*."""
+    """Return the trace of *operation*, which begins *now* (clock seconds), and tell *tracer* of it."""
     trace = CallTrace(operation.kind, getattr(operation, "secret_id", None), label, now)
     with contextlib.suppress(Exception):
         trace.on_end(tracer.begin(trace))
@@ -51,7 +53,11 @@ def begin_trace(tracer: Tracer, operation: Operation[Any], label: str | None, no
 
 
 def end_trace(caller: From[Any], now: float, source: str | None = None) -> None:
-    """What *caller* waits for is here, or will not come any more. With *source*, it was answered from elsewhere."""
+    """End the trace of *caller*, if it has one: its answer is here, or will not come any more.
+
+    With *source* the caller got an answer from elsewhere, such as a stale value: then the trace is `ok`, and keeps the
+    error that the caller was spared.
+    """
     trace: CallTrace | None = caller.note.trace
     if trace is None:
         return
@@ -64,15 +70,19 @@ def end_trace(caller: From[Any], now: float, source: str | None = None) -> None:
 
 
 T = TypeVar("T")
-# Seconds. Longer than anybody waits, and within what every timer and lock can do.
+# Seconds: one day. That is longer than any caller waits, and short enough for every timer and lock.
 MAX_TIMEOUT: Final = 86_400.0
 MAX_LABEL_LENGTH: Final = 256
+# Numbers requests. `next` on it is atomic, so threads need no lock for it.
 _order: Final = itertools.count(1)
 
 
 class ClientParts(Struct, frozen=True):
-    """What a client is made of. *running*: whether the tree is up, or could be brought up. *tracer*: what hears of the
-    way of each call, if there is one."""
+    """The objects of one system that a client uses.
+
+    *server*: the name of the secrets actor. *call_timeout*: seconds that a caller waits by default. *running*: whether
+    the tree is up, or could be brought up. *tracer* is told of each call that the cache could not answer.
+    """
 
     server: Name
     cache: Cache
@@ -85,7 +95,11 @@ class ClientParts(Struct, frozen=True):
 
 
 class Asked(Struct, Generic[T], eq=False):
-    """A question on its way. *arrived* and *deadline* are in clock seconds; *number* says what was sent before what."""
+    """A request on its way to the actor.
+
+    *arrived* and *deadline* are clock seconds. *caller* is the handle on which the answer comes. *number* tells
+    requests apart. *again*: a read that was sent a second time, because an actor died over it.
+    """
 
     operation: Operation[T]
     arrived: float
@@ -96,23 +110,25 @@ class Asked(Struct, Generic[T], eq=False):
 
 
 class Written:
-    """A write to a secret in *lanes* that was, or is about to be, sent to the actor *server*."""
+    """A write to a secret in *lanes* that was, or is about to be, sent to the actor *server* (rule 3)."""
 
     __slots__ = ("_caller", "_server", "lanes")
 
     def __init__(self, lanes: tuple[str, ...], server: Pid, caller: Caller) -> None:
         self.lanes, self._server = lanes, server
-        self._caller = ref(caller)  # the actor's, its mailbox's and the caller's: if all have dropped it, it is over
+        # A weak reference: the actor, its mailbox and the waiting caller hold the object. When all of them have dropped
+        # it, nobody can take the write up any more.
+        self._caller = ref(caller)
 
     @property
     def over(self) -> bool:
-        """Whether the actor has taken it up, or will not."""
+        """Whether the actor has taken the write up, or never will: then a get may look into the cache again."""
         caller = self._caller()
         return caller is None or caller.taken or not self._server.is_alive()
 
 
 class Batches(Struct, eq=False):
-    """A get of many that is under way: what is found so far, and a question for each twenty of the rest."""
+    """A get of many secrets that is under way: the secrets found so far, and a request for each 20 of the rest."""
 
     asked: tuple[SecretId, ...]
     found: dict[str, Secret]
@@ -121,41 +137,43 @@ class Batches(Struct, eq=False):
     failures: list[SecretsError] = field(default_factory=list)
 
     def arrived(self, batch: SecretBatch) -> None:
-        """One call has been answered."""
+        """Take in the answer to one request."""
         self.found |= batch.found
         self.errors |= batch.errors
 
     def failed(self, chunk: GetMany, error: SecretsError) -> None:
-        """One call has failed as a whole: so has each of its names."""
+        """Note that one request failed as a whole: each of its ids gets the error, in a copy of its own."""
         self.failures.append(error)
         self.errors |= {secret_id: error.clone() for secret_id in chunk.secret_ids}
 
     def withdraw(self) -> None:
-        """The caller waits no longer, as when it is interrupted: what has not been begun is not to be."""
+        """The caller waits no longer, perhaps because it was interrupted: work that has not begun does not begin."""
         for _, asked in self.chunks:
             withdraw(asked.caller)
 
     def result(self) -> SecretBatch:
-        """All of it. Raises what every call met, if nothing was found."""
+        """Return all answers together. Raises the first error if nothing was found and every request failed."""
         if self.failures and not self.found and len(self.failures) == len(self.chunks):
             raise self.failures[0]
         return SecretBatch({one: self.found[one] for one in self.asked if one in self.found}, self.errors)
 
 
 class BaseClient(Subscribing):
-    """Base of both clients. *label* is what the audit log calls this caller."""
+    """Base of both clients. *label* is the name of this caller in the audit log."""
 
     def __init__(self, parts: ClientParts, label: str | None = None) -> None:
         self._parts, self._label = parts, None if label is None else _checked_label(label)
         self._server, self._cache, self._audit = parts.server, parts.cache, parts.audit
         self._background = parts.background
+        # Bound methods, looked up once: a cached get is so short that each look-up counts.
         self._now, self._hit, self._note_hit = parts.clock.now, parts.cache.hit, parts.audit.hit
         self._unanswered: dict[int, Written] = {}  # by number
 
     # --- from memory ----------------------------------------------------------------------------------------------
 
     def _recall(self, get: Get) -> Secret | None:
-        """The answer that the cache has for *get*. Raises `SecretNotFound` if it knows that there is none."""
+        """Return the cache's answer to *get*, or None if the actor has to answer. Raises `SecretNotFound` if the cache
+        remembers that there is no such secret."""
         now = self._now()
         if not self._may_recall(get):
             return None
@@ -175,7 +193,7 @@ class BaseClient(Subscribing):
         return not self._has_written(get) and self._parts.running()
 
     def _has_written(self, get: Get) -> bool:
-        """Whether a write to this secret is on its way, or was given up on."""
+        """Whether a write to this secret is on its way, or its caller has given up on it (rule 3)."""
         if not self._unanswered:
             return False
         self._forget_what_is_over()
@@ -183,6 +201,7 @@ class BaseClient(Subscribing):
         return any(lane in write.lanes for lane in SecretId(get.secret_id).lanes for write in written)
 
     def _forget_what_is_over(self) -> None:
+        # Other threads add and remove entries meanwhile: hence the copy, and the default of `pop`.
         for number, write in tuple(self._unanswered.items()):
             if write.over:
                 self._unanswered.pop(number, None)
@@ -190,7 +209,8 @@ class BaseClient(Subscribing):
     # --- asking ---------------------------------------------------------------------------------------------------
 
     def _asked(self, operation: Operation[T], timeout: float | None) -> Asked[T]:
-        """The question, of which nobody knows yet."""
+        """Return the request for *operation*, which has not been sent yet. A write gets its token here: it stays the
+        same however often the request is sent."""
         arrived = self._now()
         deadline = arrived + (self._parts.call_timeout if timeout is None else _checked(timeout))
         return Asked(with_token(operation, new_uuid), arrived, deadline, From(deadline), next(_order))
@@ -208,25 +228,26 @@ class BaseClient(Subscribing):
         else:
             secret_id = getattr(operation, "secret_id", None)
             if operation.writes and secret_id is not None:
+                # Before it is sent: a get that another thread begins from now on may be meant to see this write.
                 self._unanswered[asked.number] = Written(SecretId(secret_id).lanes, server, caller.note)
             server.deliver(operation, caller)
 
     def _answered(self, asked: Asked[Any]) -> None:
-        """The actor has answered, or has ended."""
+        """Note that the actor has answered, or has ended: the trace ends, and the write is no longer under way."""
         end_trace(asked.caller, self._now())
         if self._unanswered:
             self._unanswered.pop(asked.number, None)
             self._forget_what_is_over()
 
     def _cut_off(self, asked: Asked[Any]) -> None:
-        """The caller does not wait any more, whatever exception it has been hit with."""
+        """Withdraw a request whose caller was hit by an exception, whichever it is (rule 6)."""
         withdraw(asked.caller)
         self._server.send(GAVE_UP)
-        if asked.caller.note is not None:
+        if asked.caller.note is not None:  # None if the exception came before anything was sent
             end_trace(asked.caller, self._now())
 
     def _sends_again(self, asked: Asked[T], error: BaseException) -> bool:
-        """After *error* of the kernel: whether to wait for the actor and ask again; else this raises what it means."""
+        """Whether to wait for the actor and send the request again, after *error* of the OTP layer (rule 4)."""
         if isinstance(error, CallTimeout | CallingSelf):
             return False
         self._answered(asked)
@@ -241,7 +262,10 @@ class BaseClient(Subscribing):
         self._send(asked)
 
     def _last_resort(self, asked: Asked[T], error: BaseException) -> Secret:
-        """What the cache may serve stale when time is up. Raises what *error* means to callers, audited."""
+        """Return the stale value that the cache may serve, if the caller's time is over or it must not wait (rule 5).
+
+        Otherwise raises the `SecretsError` that *error* means, after it was audited.
+        """
         operation = asked.operation
         timed_out, failure = isinstance(error, CallTimeout), translated(error, operation)
         if timed_out:
@@ -254,12 +278,13 @@ class BaseClient(Subscribing):
                 end_trace(asked.caller, self._now(), STALE)
                 return stale
         end_trace(asked.caller, self._now())
-        if not timed_out:  # else the actor has it still, and audits it
+        if not timed_out:  # if it timed out, the actor still has the request, and writes the audit record
             self._record(operation, failure.code, "client", asked.arrived)
         raise failure
 
     def _gone(self, asked: Asked[T], failure: SecretsError | None = None) -> SecretsError:
-        """The error for a caller that has waited in vain for an actor, audited: *failure*, or that the time is up."""
+        """Return, after it was audited, the error for a caller that has waited in vain for an actor: *failure*, or else
+        `DeadlineExceeded`."""
         problem = failure or out_of_time(asked.operation)
         self._record(asked.operation, problem.code, "client", asked.arrived)
         return problem
@@ -294,7 +319,7 @@ class BaseClient(Subscribing):
         version_id: str | None = None,
         asked: Asked[Any] | None = None,
     ) -> None:
-        if asked is not None:
+        if asked is not None:  # the actor still has this request: it must not write a second record
             asked.caller.note.recorded = True
         secret_id, duration = getattr(operation, "secret_id", None), self._now() - arrived
         record = AuditRecord(operation.kind, secret_id, outcome, source, duration, version_id, caller=self._label)
@@ -306,7 +331,7 @@ class BaseClient(Subscribing):
 
 
 def withdraw(caller: From[Any]) -> None:
-    """*caller* does not wait any more: what has not been begun for it is not to be."""
+    """Fail the handle *caller*, because nobody waits for it any more: work that has not begun for it does not begin."""
     caller.fail(CallTimeout("withdrawn"))
 
 

@@ -1,7 +1,7 @@
 """The client for threads: builds the messages, reads the cache in the caller's own thread, waits for answers.
 
-What it shares with the client for asyncio, and the rules, are base_client.py's. A raw value is masked before anything
-can raise: no frame of ours shows it in a traceback.
+base_client.py has the rules, and the code that this client shares with the one for asyncio. A raw value is masked
+before anything can raise: no frame of ours shows it in a traceback.
 """
 
 from __future__ import annotations
@@ -31,24 +31,38 @@ from secrets_actor.domain.secret import (
 from secrets_actor.otp import CallTimeout, From, OtpError, Pid
 
 T = TypeVar("T")
-# Seconds between two looks at whether an actor that is being restarted, or its whole tree, is there (again).
+# Seconds between two checks while the actor is being restarted. The registry tells of an actor that comes, but nothing
+# tells of a tree that has ended for good.
 _RESTART_GLANCE: Final = 0.05
 
 
 class Secrets(BaseClient, Administration):
-    """What a program holds to get and set secrets. Any number of threads may share one.
+    """Gets and sets secrets for the threads of a program. Any number of threads may share one client.
 
-    Every method takes *timeout* in seconds (0 to 86,400; None: as configured) and raises `DeadlineExceeded` when it is
-    over; every error is a `SecretsError`.
+    Every method that asks the store takes *timeout*, a number of seconds from 0 to 86,400 (None: the setting
+    `call_timeout_seconds`), and raises `DeadlineExceeded` when that time is over. Every error is a `SecretsError`:
+
+    - `InvalidInput`: an argument is wrong, and nothing was sent;
+    - `StoreError`: the store answered, and refused (`SecretNotFound`, `AccessDenied`, `Throttled`, ...);
+    - `Unreachable`: there was no answer from the store;
+    - `LocalStoreError`: the files or the master key of the local store cannot be used;
+    - `ServiceError`: the system itself could not answer (`DeadlineExceeded`, `ServerDown`, `Overloaded`, ...).
+
+    A write may have taken effect although it raised. If that is possible, the error has a `token`: repeat the write
+    with that token, and it takes effect once.
     """
 
+    # `plain` refuses coroutine functions: nobody would await a coroutine here.
     _callback = _attempt = staticmethod(plain)
 
     def for_caller(self, label: str | None) -> Self:
-        """The same, under a name of its own in the audit log: *label* is what a part of the program calls itself, in
-        1 to 256 characters. Raises `InvalidParameter`."""
+        """Return this client under another name in the audit log, such as the name of a part of the program.
+
+        *label* has 1 to 256 characters; None: no name. Raises `InvalidParameter`.
+        """
         twin = type(self)(self._parts, label)
-        twin._unanswered = self._unanswered  # still the same client
+        # Shared: a program that writes under one name and reads under another is to read what it wrote, too.
+        twin._unanswered = self._unanswered
         return twin
 
     def get(
@@ -62,13 +76,19 @@ class Secrets(BaseClient, Administration):
         allow_stale: bool | None = None,
         timeout: float | None = None,
     ) -> Secret:
-        """The secret with this name or ARN: its AWSCURRENT version unless *version_id* or *stage* says otherwise.
+        """Return the secret with this name or ARN: its AWSCURRENT version, or that of *version_id* or *stage*.
 
-        *refresh* asks the store even when the cache could answer, and so does *max_age* (seconds) when what the cache
-        has is older. When the store cannot answer, a value past its TTL will do, marked `stale`, unless *allow_stale*
-        is false or *refresh* is asked for. Raises `SecretNotFound`, `SecretDeleted`, `AccessDenied`, `Unreachable` and
-        the other `SecretsError`s.
+        The answer comes from the cache if the cache has the secret and its TTL is not over; else the store is asked.
+        *refresh*: ask the store in any case. *max_age*: ask the store if the cached answer is older than this many
+        seconds. *allow_stale*: whether a cached value past its TTL may be returned, with `stale` true, if the store
+        cannot answer (None: yes, except with *refresh*).
+
+        Raises `InvalidSecretName`, `SecretNotFound` (no such secret, or no such version), `SecretDeleted` (scheduled
+        for deletion), `AccessDenied`, `DecryptionFailed`, `CredentialsError`, `Unreachable`, `DeadlineExceeded`, and
+        other `SecretsError`s.
         """
+        # A plain get of a cached secret is the hot path: it makes no message. While a write is under way, the actor may
+        # have to answer instead (rule 3 of base_client.py): `_recall` finds that out.
         if version_id is None and stage is None and max_age is None and not (refresh or self._unanswered):
             hit = self._hit(secret_id, self._now(), self._note_hit, self._label)
             if hit is not None:
@@ -80,10 +100,14 @@ class Secrets(BaseClient, Administration):
     def get_many(
         self, secret_ids: Iterable[str], *, refresh: bool = False, timeout: float | None = None
     ) -> SecretBatch:
-        """The AWSCURRENT versions of many secrets, 20 a call, several calls at a time: those that were found, and for
-        each other one its error. *refresh* asks the store even for those that the cache has.
+        """Return the AWSCURRENT versions of many secrets at once.
 
-        Raises what a call as a whole meets, such as `AccessDenied` and `Unreachable`.
+        The answer has `found`, the secrets by the ids they were asked for, and `errors`, the error for each other id.
+        The store is asked for 20 secrets a call, in several calls at a time, and only for those that the cache does not
+        have; with *refresh* for all of them. *timeout* is for all calls together.
+
+        Raises an error only if nothing was found and every call failed as a whole, such as with `AccessDenied` or
+        `Unreachable`; and `InvalidParameter` for an empty list.
         """
         batches = self._batches(secret_ids, refresh, timeout)
         try:
@@ -108,11 +132,18 @@ class Secrets(BaseClient, Administration):
         restore_on_set: bool = False,
         timeout: float | None = None,
     ) -> SetReceipt:
-        """Make *value* the current version of the secret, creating the secret if there is none.
+        """Make *value* the current version of the secret; create the secret if there is none.
 
-        *token* (32 to 64 characters, a new UUID when None) makes it idempotent: repeat a set whose outcome is unknown
-        with the token of its error. *tags* and *kms_key_id* are for a secret that is new. Raises `SecretDeleted` for a
-        secret that is scheduled for deletion, unless *restore_on_set*: then it is restored first.
+        *value*: text or bytes, 65,536 bytes at most. *description* is set, too, unless it is None. *tags* and
+        *kms_key_id* (a KMS key's id, ARN or alias) are used only if this set creates the secret. *restore_on_set*: if
+        the secret is scheduled for deletion, restore it first.
+
+        *token* (32 to 64 characters; None: a new UUID) makes the set idempotent, and becomes the version id. If a set
+        ends in an error and its outcome is unknown, that error has the `token`: set again with it.
+
+        Raises `InvalidSecretName`; `InvalidSecretValue`; `SecretDeleted` for a secret that is scheduled for deletion,
+        unless *restore_on_set*; `SecretExists` if the token was used before with another value; `AccessDenied`,
+        `LimitExceeded`, `Unreachable`, `DeadlineExceeded`, and other `SecretsError`s.
         """
         try:
             masked = SecretValue(value)
@@ -129,16 +160,28 @@ class Secrets(BaseClient, Administration):
         force: bool = False,
         timeout: float | None = None,
     ) -> DeleteReceipt:
-        """Delete the secret softly, restorable for *recovery_window* days (7 to 30; None: as configured), or, with
-        *force*, at once and for good."""
+        """Schedule the secret for deletion, or, with *force*, delete it at once and for good.
+
+        Until *recovery_window* days (7 to 30; None: as configured) are over, `restore` brings the secret back; the
+        answer's `deletion_date` is when that time ends. With *force*, a secret that does not exist is no error, as in
+        AWS. Raises `SecretNotFound`, `SecretDeleted` if it is scheduled already, `AccessDenied`, and other
+        `SecretsError`s.
+        """
         return self.ask(Delete(secret_id, recovery_window=recovery_window, force=force), timeout=timeout)
 
     def restore(self, secret_id: str, *, timeout: float | None = None) -> RestoreReceipt:
-        """Call off a soft delete."""
+        """Cancel the scheduled deletion of the secret; if none is scheduled, change nothing.
+
+        Raises `SecretNotFound`, also when the recovery window is over.
+        """
         return self.ask(Restore(secret_id), timeout=timeout)
 
     def list(self, *, include_deleted: bool = False, timeout: float | None = None) -> tuple[SecretInfo, ...]:
-        """All secrets, without values; those scheduled for deletion only with *include_deleted*."""
+        """Return all secrets, without values; those that are scheduled for deletion only with *include_deleted*.
+
+        All pages are read before this returns. For very many secrets, or for a choice of them, see `iterate`. AWS may
+        miss changes of the last five minutes.
+        """
         return self.ask(List(include_deleted=include_deleted), timeout=timeout)
 
     def iterate(
@@ -151,8 +194,14 @@ class Secrets(BaseClient, Administration):
         page_size: int = 100,
         timeout: float | None = None,
     ) -> Iterator[SecretDescription]:
-        """Secrets that fit all *filters*, without values, page by page as they are asked for: one page is held at a
-        time. *timeout* is for each page."""
+        """Iterate over the secrets that fit all *filters*, without values.
+
+        A page is asked for when the loop comes to it, and one page is in memory at a time. *sort_by*: the order (None:
+        the store's own); *descending*: the other way round. *page_size*: 1 to 100 secrets. *timeout* is for each page.
+
+        Raises, where a page is asked for, what `list` raises, and `InvalidAnswer` if the pages of the store go round in
+        circles.
+        """
         first = ListPage(tuple(filters), sort_by, descending, include_deleted, page_size)
         return self._pages(first, timeout)
 
@@ -166,12 +215,15 @@ class Secrets(BaseClient, Administration):
         same_version: bool = False,
         timeout: float | None = None,
     ) -> T:
-        """What `attempt(secret)` returns. If it raises a *login_error* (a type, several, or a function that tells), the
-        secret may have been rotated: the store is asked anew, and the attempt is made again if there is another version
-        (with *same_version* in any case), *attempts* times in all at most (1 to 10).
+        """Return `attempt(secret)`, and try again with a fresh secret if the attempt is refused because of a rotation.
 
-        Raises what the last attempt raised; a note on it says when the store could not be asked. *timeout* is for each
-        get, and for no attempt. Raises `InvalidParameter`, and what the first get raises.
+        *login_error* says which errors of the attempt mean a refused login: a type of exception, a tuple of types, or a
+        function that takes the exception and returns a bool. After such an error the store is asked for the secret. If
+        it has another version, or with *same_version* in any case, the attempt is made again with that, *attempts*
+        times (1 to 10) altogether. *timeout* is for each get of the secret; an attempt may take as long as it likes.
+
+        Raises what the last attempt raised, with a note on it if the store could not be asked; what the first get
+        raises; and `InvalidParameter`.
         """
         attempt = self._attempt("attempt", attempt)
         rules = RotationRetry(login_error, attempts, same_version)
@@ -202,7 +254,11 @@ class Secrets(BaseClient, Administration):
             asked = replace(first, next_token=trail.on_to(page.next_token))
 
     def ask(self, operation: Operation[T], *, timeout: float | None = None) -> T:
-        """Have the secrets actor perform *operation*, and wait for its answer. Does not look into the cache first."""
+        """Have the secrets actor perform *operation*, wait, and return its answer.
+
+        The client's cache is not looked at first. Every operation that has a method here is also a message, such as
+        `Get` and `Describe`; most programs use the methods. Raises `SecretsError`s.
+        """
         asked = self._asked(operation, timeout)
         try:
             self._send(asked)
@@ -224,12 +280,12 @@ class Secrets(BaseClient, Administration):
                 self._answered(asked)
                 return answer
             if not self._sends_again(asked, ended):
-                return self._last_resort(asked, ended)  # type: ignore[return-value]  # it is a Get, then
+                return self._last_resort(asked, ended)  # type: ignore[return-value]  # it returns for a Get only
             self._await_restart(asked, ended)
             self._ask_anew(asked)
 
     def _await_restart(self, asked: Asked[T], ended: OtpError) -> None:
-        """Wait until the actor is there. Raises the error if the tree is gone, or the time is up."""
+        """Wait until the actor runs again. Raises the caller's error if the tree has ended, or if the time is over."""
         while self._parts.running():
             left = asked.deadline - self._now()
             if left <= 0:
