@@ -1,1 +1,1 @@
-"""AWS Secrets Manager behind the Backend port. The way in is `backend.aws_backend_factory`."""
+"""The AWS Secrets Manager backend, behind the Backend port. Start reading at `backend.aws_backend_factory`."""

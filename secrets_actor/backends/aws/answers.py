@@ -1,9 +1,12 @@
-"""AWS's answers as domain types. PURE.
+"""Turns AWS's answers into domain types. PURE.
 
-Rule 1: an answer that is not what the API reference says, or one to another question (`asked.py`), is one typed error,
-        `InvalidAnswer`, and quotes nothing.
-Rule 2: no exception leaves here with a body in its cause or context: a decoder's own error may hold the document.
-Rule 3: whoever answers cannot end a worker: what nobody has thought of is an `InvalidAnswer`, too.
+Rule 1: an answer that differs from the API reference, or that belongs to another question (`asked.py`), raises one
+        typed error, `InvalidAnswer`. The error quotes nothing from the answer.
+Rule 2: no exception leaves this file with a body in its cause or context: a decoder's own error may hold the document.
+Rule 3: no answer can crash a worker: an answer that fails in a way that nobody foresaw raises `InvalidAnswer`, too.
+
+Each public reader takes the *body* of an answer with status 200, AWS's *request_id* for the error, and what was
+*asked*. Each raises `InvalidAnswer`.
 """
 
 from collections.abc import Callable, Mapping
@@ -45,18 +48,24 @@ _CURRENT: Final = (AWSCURRENT,)
 
 
 class Misshapen(Exception):
-    """An answer says what no secret of AWS's is. Carries nothing; `_told` keeps it."""
+    """Raised when an answer contradicts itself, such as a name that differs from the name in the ARN.
+
+    It carries nothing, and never leaves this file: `_told` and `_batch` catch it.
+    """
 
 
 class Page(Struct, frozen=True):
-    """One page of a list. `next_token` is None on the last."""
+    """One page of a list. `next_token` is None on the last page."""
 
     infos: tuple[SecretInfo, ...]
     next_token: str | None
 
 
 class Batch(Struct, frozen=True):
-    """One BatchGetSecretValue: what was found, (id, AWS's code) for what was not, and how to go on."""
+    """One answer of BatchGetSecretValue: the secrets `found`, and (id, AWS's code) for each one `refused`.
+
+    `next_token` asks for the next page; it is None on the last page.
+    """
 
     found: tuple[Secret, ...]
     refused: tuple[tuple[str, str], ...]
@@ -67,28 +76,30 @@ class Batch(Struct, frozen=True):
 
 
 def secret(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> Secret:
-    """GetSecretValue's answer."""
+    """Read GetSecretValue's answer."""
     return _told(body, request_id, asked, shapes.GetSecretValueAnswer, _secret)
 
 
 def batch(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> Batch:
-    """BatchGetSecretValue's answer."""
+    """Read BatchGetSecretValue's answer. An entry that cannot be read is left out."""
     return _members(body, request_id, asked, _batch)
 
 
 def password(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> SecretValue:
-    """GetRandomPassword's answer."""
+    """Read GetRandomPassword's answer."""
     return _told(body, request_id, asked, shapes.GetRandomPasswordAnswer, lambda a: SecretValue(a.RandomPassword))
 
 
 def masked(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> MaskedObject:
-    """Any answer, as it is; an empty body is an answer without members."""
+    """Read any answer as a masked JSON object. An empty body counts as an object without members."""
     return _members(body or b"{}", request_id, asked, MaskedObject)
 
 
 def nothing(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> None:
-    """An answer that says nothing but that it is done: TagResource, UntagResource. With members it is one to another
-    call."""
+    """Read the answer of TagResource or UntagResource, which has no members.
+
+    An answer with members belongs to another call, and is refused.
+    """
     return _told(body, request_id, asked, shapes.TagResourceAnswer, lambda _: None)
 
 
@@ -96,17 +107,17 @@ def nothing(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING)
 
 
 def create_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> SetReceipt:
-    """CreateSecret's answer."""
+    """Read CreateSecret's answer."""
     return _told(body, request_id, asked, shapes.CreateSecretAnswer, lambda a: _set_receipt(a, created=True))
 
 
 def replace_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> SetReceipt:
-    """UpdateSecret's answer, when it brought a value."""
+    """Read UpdateSecret's answer to a request that brought a value, and so made a version."""
     return _told(body, request_id, asked, shapes.UpdateSecretAnswer, lambda a: _set_receipt(a, created=False))
 
 
 def version_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> VersionReceipt:
-    """PutSecretValue's answer."""
+    """Read PutSecretValue's answer."""
 
     def receipt(answer: shapes.PutSecretValueAnswer) -> VersionReceipt:
         return VersionReceipt(answer.Name, _arn(answer), answer.VersionId, answer.VersionStages or ())
@@ -115,7 +126,7 @@ def version_receipt(body: bytes, request_id: str | None = None, asked: Asked = A
 
 
 def update_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> UpdateReceipt:
-    """UpdateSecret's answer, whatever was changed."""
+    """Read UpdateSecret's answer. `version_id` is None when the request brought no value."""
 
     def receipt(answer: shapes.UpdateSecretAnswer) -> UpdateReceipt:
         return UpdateReceipt(answer.Name, _arn(answer), answer.VersionId or None)
@@ -124,7 +135,7 @@ def update_receipt(body: bytes, request_id: str | None = None, asked: Asked = AN
 
 
 def rotation_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> RotationReceipt:
-    """RotateSecret's and CancelRotateSecret's answer."""
+    """Read the answer of RotateSecret or CancelRotateSecret."""
 
     def receipt(answer: shapes.RotateSecretAnswer) -> RotationReceipt:
         return RotationReceipt(answer.Name, _arn(answer), answer.VersionId or None)
@@ -133,7 +144,7 @@ def rotation_receipt(body: bytes, request_id: str | None = None, asked: Asked = 
 
 
 def delete_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> DeleteReceipt:
-    """DeleteSecret's answer."""
+    """Read DeleteSecret's answer."""
 
     def receipt(answer: shapes.DeleteSecretAnswer) -> DeleteReceipt:
         return DeleteReceipt(answer.Name, _arn(answer), _time(answer.DeletionDate))
@@ -142,19 +153,19 @@ def delete_receipt(body: bytes, request_id: str | None = None, asked: Asked = AN
 
 
 def restore_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> RestoreReceipt:
-    """RestoreSecret's answer."""
+    """Read RestoreSecret's answer."""
     return _told(body, request_id, asked, shapes.RestoreSecretAnswer, lambda a: RestoreReceipt(a.Name, _arn(a)))
 
 
 def named_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> NamedReceipt:
-    """The answer of UpdateSecretVersionStage and of what changes resource policies."""
+    """Read the answer of UpdateSecretVersionStage, PutResourcePolicy or DeleteResourcePolicy."""
     return _told(
         body, request_id, asked, shapes.UpdateSecretVersionStageAnswer, lambda a: NamedReceipt(a.Name, _arn(a))
     )
 
 
 def replication_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> ReplicationReceipt:
-    """The answer of the three calls about replicas."""
+    """Read the answer of ReplicateSecretToRegions, RemoveRegionsFromReplication or StopReplicationToReplica."""
 
     def receipt(answer: shapes.ReplicateSecretToRegionsAnswer) -> ReplicationReceipt:
         return ReplicationReceipt(answer.ARN, _replicas(answer.ReplicationStatus))
@@ -166,7 +177,10 @@ def replication_receipt(body: bytes, request_id: str | None = None, asked: Asked
 
 
 def page(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> Page:
-    """ListSecrets' answer. AWS's `DeletedDate` is when the delete was asked for, not when the secret is gone."""
+    """Read ListSecrets' answer, with the few facts of each secret that a `List` shows.
+
+    AWS's `DeletedDate` is when the delete was asked for, not when the secret is gone.
+    """
 
     def told(answer: shapes.ListSecretsAnswer) -> Page:
         return Page(tuple(map(_info, answer.SecretList)), answer.NextToken or None)
@@ -175,7 +189,7 @@ def page(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) ->
 
 
 def described_page(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> SecretPage:
-    """ListSecrets' answer, with all that it tells."""
+    """Read ListSecrets' answer, with all facts of each secret."""
 
     def told(answer: shapes.ListSecretsAnswer) -> SecretPage:
         return SecretPage(tuple(map(_description, answer.SecretList)), answer.NextToken or None)
@@ -184,17 +198,17 @@ def described_page(body: bytes, request_id: str | None = None, asked: Asked = AN
 
 
 def description(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> SecretDescription:
-    """DescribeSecret's answer."""
+    """Read DescribeSecret's answer."""
     return _told(body, request_id, asked, shapes.DescribeSecretAnswer, _description)
 
 
 def versions(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> VersionPage:
-    """ListSecretVersionIds' answer."""
+    """Read ListSecretVersionIds' answer."""
     return _told(body, request_id, asked, shapes.ListSecretVersionIdsAnswer, _versions)
 
 
 def policy(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> ResourcePolicy:
-    """GetResourcePolicy's answer."""
+    """Read GetResourcePolicy's answer. The policy is None when the secret has none."""
 
     def told(answer: shapes.GetResourcePolicyAnswer) -> ResourcePolicy:
         text = None if answer.ResourcePolicy is None else answer.ResourcePolicy.reveal()
@@ -204,7 +218,7 @@ def policy(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) 
 
 
 def verdict(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> PolicyVerdict:
-    """ValidateResourcePolicy's answer."""
+    """Read ValidateResourcePolicy's answer."""
     return _told(body, request_id, asked, shapes.ValidateResourcePolicyAnswer, _verdict)
 
 
@@ -212,20 +226,23 @@ def verdict(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING)
 
 
 def _told(body: bytes, request_id: str | None, asked: Asked, shape: type[S], build: Callable[[S], T]) -> T:
-    """What *build* makes of *body*, an answer of this *shape* to what was *asked*."""
+    """Decode *body* as an answer of this *shape* to what was *asked*, and return what *build* makes of it."""
+    # Operations whose answers have the same members share a reader, so *shape* may be that of a sister operation. The
+    # question names the true one; *shape* is for tests, which ask nothing.
     operation = asked.operation or _OPERATION_OF[shape]
     try:
         answer: Any = codec.decode_answer(operation, body, alone=asked is not ANYTHING)
         stray = not asked.fits(answer)
         if not stray:
             return build(answer)
-    except Exception:  # noqa: BLE001  rule 3; `AnswerUnreadable`, and what domain types refuse, among them
+    except Exception:  # noqa: BLE001  rule 3; `AnswerUnreadable` and the errors of domain types are among them
         stray = asked is not ANYTHING and codec.is_foreign(operation, body)
+    # Raised outside the handler, so that the error has no context (rule 2).
     raise _invalid(request_id, stray=stray)
 
 
 def _members(body: bytes, request_id: str | None, asked: Asked, build: Callable[[Json], T]) -> T:
-    """What *build* makes of the members of *body*, an answer to what was *asked*."""
+    """Decode *body* as a JSON object that answers what was *asked*, and return what *build* makes of its members."""
     answer = codec.members_in(body)
     stray = answer is not None and not asked.is_answered_by(answer)
     if answer is not None and not stray:
@@ -251,7 +268,7 @@ _OPERATION_OF: Final = {told.answer: name for name, told in OPERATIONS.items()}
 
 
 def _arn(answer: shapes.Named) -> str:
-    """The whole ARN of the secret, made of its Name."""
+    """Return the whole ARN of the secret. Raises `Misshapen` when the name in it is not the answer's Name."""
     if name_in(answer.ARN) != answer.Name:
         raise Misshapen
     return answer.ARN
@@ -281,12 +298,12 @@ def _set_receipt(answer: shapes.CreateSecretAnswer | shapes.UpdateSecretAnswer, 
 
 
 def _batch(members: Json) -> Batch:
-    """An entry that cannot be read does not spoil the others: it is as if it had been left out."""
+    """Read a batch. An entry that cannot be read does not spoil the others: it counts as left out."""
     answer, found = codec.read_batch(members), []
     for entry in answer.SecretValues or ():
         with suppress(Exception):  # rule 3
             secret = _secret(entry)
-            if AWSCURRENT in secret.stages:  # a batch is asked for no others
+            if AWSCURRENT in secret.stages:  # a batch can only ask for current versions
                 found.append(secret)
     refused = tuple((one.SecretId, one.ErrorCode) for one in answer.Errors or ())
     return Batch(tuple(found), refused, answer.NextToken or None)

@@ -1,17 +1,20 @@
-"""What a call asks for, and whether an answer is one to that. PURE.
+"""Records what a call asks for, and decides whether an answer belongs to that question. PURE.
 
-A connection can get out of step: something between us and AWS sends an answer twice, or one that was meant for another
-request. From then on every answer is well formed, and one to another question. So each is held against its question.
+A connection can get out of step: a proxy between this machine and AWS sends an answer twice, or sends the answer to
+another request. From then on every answer is well formed, but belongs to another question. So each answer is compared
+with its question.
 
-Rule 1: what an answer says of its secret is compared whole: the name letter by letter, the ARN with partition, region
-        and account, and name and ARN with each other. What it leaves out is not compared here: `answers.py` demands
-        what AWS always says.
-Rule 2: AWS makes an ARN of the name, a hyphen, and six letters and digits; a partial ARN lacks these seven. An ARN that
-        was asked by may be either, for a name may end like that, too: the answer tells which.
-Rule 3: which operation an answer is one to, its members tell, as far as they can: those of some belong to few (see
-        `FOREIGN` in aws_json/operations.py). A member that is in none of AWS's answers today may come tomorrow, and
-        says nothing.
-Rule 4: two answers of moto have an id where AWS has the ARN: the name, or what was asked by. It is taken for a name.
+Rule 1: an answer's words about its secret are compared whole: the name letter by letter, the ARN with partition, region
+        and account, and name and ARN with each other. A member that is absent is not compared here: `answers.py`
+        demands the members that AWS always sends.
+Rule 2: AWS makes an ARN of the name, a hyphen, and six letters or digits; a partial ARN lacks these seven characters.
+        An ARN in a question may be whole or partial, for a name may end in such seven characters, too. The answer
+        tells which of the two it was.
+Rule 3: the members of an answer tell, as far as they can, which operation it belongs to: some members occur in few
+        operations (see `FOREIGN` in aws_json/operations.py). A member that occurs in none of AWS's answers today may
+        be added by AWS tomorrow, and tells nothing.
+Rule 4: two answers of moto have an id where AWS has the ARN: the name, or the id from the question. Such an id is
+        taken for a name.
 """
 
 import re
@@ -27,24 +30,24 @@ from secrets_actor.domain.secret import SecretValue
 
 Json = Mapping[str, Any]
 
-# What AWS appends to the name in an ARN: a hyphen, and six letters and digits.
+# AWS appends this many characters to the name in an ARN: a hyphen, and six letters or digits.
 SUFFIX_LENGTH: Final = 7
 MAX_ARN_LENGTH: Final = 2048
 _ARN: Final = re.compile(
     r"arn:[a-z0-9-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:(.+)-[A-Za-z0-9]{6}", re.DOTALL | re.ASCII
 )
 _READS_VALUE: Final = "GetSecretValue"
-# Their ClientRequestToken becomes the VersionId. AWS promises that for CreateSecret and UpdateSecret, too, but
-# ministack does not keep it there: see `writes.py`.
+# The ClientRequestToken of these two becomes the VersionId. AWS promises that for CreateSecret and UpdateSecret, too,
+# but ministack does not keep that promise: see rule 2 of `writes.py`.
 _MAKE_VERSION: Final = ("PutSecretValue", "RotateSecret")
 _DEFAULT_STAGE: Final = "AWSCURRENT"
 
 
 class Asked(Struct, frozen=True):
-    """What the answer to one call has to fit. None: nothing that could be compared.
+    """One question, as far as its answer can be compared with it. A field that is None is not compared.
 
-    `secret_id` is a name or an ARN, `among` are those of a batch. `version_id` and `stage` are those of the version
-    that is read, or made; `length` is the length of a password. `operation` is AWS's name of what is asked for.
+    `secret_id` is a name or an ARN; `among` are the ids of a batch. `version_id` and `stage` are those of the version
+    that is read or made; `length` is the length of a password. `operation` is AWS's name of the operation.
     """
 
     secret_id: str | None = None
@@ -56,7 +59,7 @@ class Asked(Struct, frozen=True):
 
     @classmethod
     def of(cls, action: str, request: Json | Shape) -> Self:
-        """What AWS's operation *action* asks for with the members of *request*."""
+        """Return the question that AWS's operation *action* asks with the members of *request*."""
         told = _teller(request)
         secret_id = _text(told("SecretId", told("Name", None)))
         if action == _READS_VALUE:
@@ -64,7 +67,8 @@ class Asked(Struct, frozen=True):
             if version_id is None and stage is None:
                 stage = _DEFAULT_STAGE
             return cls(secret_id, version_id, stage, (), None, action)
-        # What RotateSecret tells when it only tries a rotation out, AWS does not say.
+        # With RotateImmediately false, RotateSecret only tests the rotation. AWS does not document the VersionId of
+        # that answer, so it is not compared.
         makes = action in _MAKE_VERSION and told("RotateImmediately", None) is not False
         token = told("ClientRequestToken", None) if makes else None
         listed, length = told("SecretIdList", None), told("PasswordLength", None)
@@ -72,16 +76,19 @@ class Asked(Struct, frozen=True):
         return cls(secret_id, _text(token), None, among, length if isinstance(length, int) else None, action)
 
     def is_answered_by(self, answer: Json) -> bool:
-        """Whether *answer*, the members of a JSON object, can be one to this: for what has no shape, and for a batch,
-        in which even an entry that cannot be read tells whose it is."""
+        """Whether *answer*, the members of a JSON object, can belong to this question.
+
+        For answers without a shape, and for a batch, in which even an entry that cannot be read names its secret.
+        """
         if not FOREIGN.get(self.operation or "", frozenset()).isdisjoint(answer):
             return False
-        if answer.get("VersionId", "") is None and self.version_id is not None:  # a shape takes null for absent
+        # `fits` takes None for absent, as a shape does. Here null was really sent, and no version is called that.
+        if answer.get("VersionId", "") is None and self.version_id is not None:
             return False
         return self.fits(answer) and (not self.among or self._fits_batch(answer))
 
     def fits(self, answer: Json | Shape) -> bool:
-        """Whether what *answer* says of its secret, its version and its password is what was asked for."""
+        """Whether the secret, the version and the password in *answer* are those that were asked for."""
         told = _teller(answer)
         if self.secret_id is not None and not is_about(self.secret_id, told("Name", None), told("ARN", None)):
             return False
@@ -98,7 +105,7 @@ class Asked(Struct, frozen=True):
         return True
 
     def _fits_batch(self, answer: Json) -> bool:
-        """Whether a batch tells of no other secret. Entries that do not say of which they are, are left aside."""
+        """Whether a batch names only secrets that were asked for. Entries that name no secret are passed over."""
         for name in ("SecretValues", "Errors"):
             if len(_objects(answer.get(name))) > len(self.among):
                 return False
@@ -113,13 +120,15 @@ class Asked(Struct, frozen=True):
         return True
 
 
-# A call of which nothing is known.
+# The question of a call of which nothing is known: every answer fits.
 ANYTHING: Final = Asked()
 
 
 def is_about(asked: str, name: object, arn: object) -> bool:
-    """Whether an answer with this *name* and *arn* is about the secret that was *asked* for by its name or ARN. None of
-    the two is as good as any: it is not said."""
+    """Whether an answer with this *name* and *arn* is about the secret that was *asked* for by its name or ARN.
+
+    A *name* or *arn* of None was not told, and is not compared.
+    """
     if name is not None and not isinstance(name, str):
         return False
     if arn is None:
@@ -135,7 +144,7 @@ def is_about(asked: str, name: object, arn: object) -> bool:
 
 
 def is_same(asked: str, said: str) -> bool:
-    """Whether two ids, each a name or an ARN, can be of one secret."""
+    """Whether two ids, each a name or an ARN, can belong to the same secret."""
     if asked == said:
         return True
     if said.startswith("arn:"):
@@ -147,13 +156,13 @@ def is_same(asked: str, said: str) -> bool:
 
 @lru_cache(1024)
 def name_in(arn: str) -> str | None:
-    """The name in a whole ARN; None when it is none."""
+    """Return the name in a whole ARN, or None when *arn* is not a whole ARN of a secret."""
     found = _ARN.fullmatch(arn) if len(arn) <= MAX_ARN_LENGTH else None
     return None if found is None else found[1]
 
 
 def _teller(found: Json | Shape) -> Any:
-    """What tells a member by its name, or else what it is given."""
+    """Return a function (member, default) -> value: like `dict.get`, for a shape as well."""
     return partial(getattr, found) if isinstance(found, Shape) else found.get
 
 

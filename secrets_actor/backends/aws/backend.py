@@ -1,7 +1,10 @@
-"""The AWS backend: composes the pure parts with one transport. Signing, sending and retries are call_runner.py's.
+"""The AWS backend and its factory: they put the pure parts and one transport together.
 
-Rule 1: `close` from any thread ends a request and a pause alike.
-Rule 2: httpx, and what writes and reads messages, is loaded by `connect`, not by this file.
+`call_runner.py` signs, sends and retries; `carry_out.py` knows which calls an operation takes.
+
+Rule 1: `close` may be called from any thread, and ends a request as well as a pause.
+Rule 2: `connect` loads httpx and the modules that write and read messages. Importing this file loads none of them, so
+        that a program can start before it pays for them.
 """
 
 import threading
@@ -44,12 +47,13 @@ def aws_backend_factory(
     proxy: Proxy | None = None,
     sts: "Callable[[str | None], Sts] | None" = None,
 ) -> BackendFactory:
-    """What opens connections to Secrets Manager at *endpoint*, through *proxy* if there is one.
+    """Return the factory of connections to Secrets Manager at *endpoint*, through *proxy* if there is one.
 
-    *ca_setting* is who names the *ca_bundle*, for errors. *timeout* is seconds an attempt, *recovery_window* days for
-    deletes that name none. All connections share one TLS context, the signing keys, the quota of tries (*retries*) and
-    the *clock*, which is STS's, too, where *credentials* are had from there. *sts* makes what an examination asks whose
-    the keys are. Raises `ConfigurationError` for a region or a URL that is none.
+    *ca_setting* is the setting that names *ca_bundle*; errors quote it. *timeout* is in seconds for each attempt;
+    *recovery_window* is in days, for deletes that name no window. All connections share one TLS context, the signing
+    keys, the retry quota (*retries*) and the *clock*. Where *credentials* come from STS, pass the clock that STS uses,
+    so that a correction counts for both. *sts* makes the STS client for a region; the doctor asks it who the
+    credentials belong to.
     """
     signer = JsonPost(endpoint.authority, Scope(endpoint.region, endpoint.service), SigningKeys())
     time_told, pace = clock or CorrectedClock(), RetryState(retries)
@@ -60,6 +64,8 @@ def aws_backend_factory(
         with loading():
             from secrets_actor.backends.http.transport import Tls, Transport
 
+        # Loading the CA certificates takes milliseconds, so the first connection does it for all. Several workers may
+        # connect at once, hence the lock.
         with lock:
             if not shared:
                 shared.append(Tls(ca_bundle, ca_setting))
@@ -97,9 +103,13 @@ class AwsBackend:
         return NAME
 
     def perform(self, operation: Operation[T], context: CallContext) -> Answer[T]:
-        """Carry *operation* out by `context.deadline`, in up to three attempts a call. Raises only `SecretsError`s."""
+        """Carry *operation* out by `context.deadline`, and return its answer.
+
+        Each call has as many attempts as the retry policy allows. Raises only `SecretsError`s.
+        """
         if context.credentials is None:
             raise MissingAccessKey("no AWS keys were given to this call: set aws.auth_method and its keys")
+        # Compared by identity: the actor passes the same object until it has fetched new credentials.
         if context.credentials is not self._checked:
             self._checked = checked(context.credentials)
         runner = CallRunner(
@@ -112,7 +122,7 @@ class AwsBackend:
         return self._carry_out(operation, runner, self._recovery_window)
 
     def close(self) -> None:
-        """Give the connection up. Any thread, any number of times; a `perform` under way fails soon."""
+        """Close the connection. From any thread, any number of times; a `perform` under way fails soon."""
         self._connection.close()
 
     def __repr__(self) -> str:

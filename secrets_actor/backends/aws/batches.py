@@ -1,4 +1,4 @@
-"""Operations about many secrets: in as many calls as it takes."""
+"""Carries out the operations about many secrets, GetMany and List, in as many calls as they take."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ from secrets_actor.domain.secret import Secret, SecretInfo
 
 
 def get_many(runner: CallRunner, operation: GetMany) -> Answer[SecretBatch]:
-    """BatchGetSecretValue, 20 at a time."""
+    """Read many secrets by BatchGetSecretValue, 20 a call. A secret that cannot be read has an error in its place."""
     found: dict[str, Secret] = {}
     errors: dict[str, SecretsError] = {}
     request_id = None
@@ -27,8 +27,11 @@ def get_many(runner: CallRunner, operation: GetMany) -> Answer[SecretBatch]:
 
 
 def _told_apart(ids: tuple[SecretId, ...]) -> tuple[tuple[SecretId, ...], tuple[SecretId, ...]]:
-    """*ids* in two parts: a name is not asked for together with an ARN that has it and may be another account's. An
-    answer tells a secret's name and ARN, but not by which of them it was asked for."""
+    """Split *ids* into two parts, so that no name is in one call with an ARN that has this name.
+
+    The ARN may be of another account, and so of another secret. An answer tells a secret's name and ARN, but not by
+    which of them the secret was asked for.
+    """
     in_arns = {lane for one in ids if one.is_arn for lane in one.lanes}
     apart = tuple(one for one in ids if one in in_arns)
     return tuple(one for one in ids if one not in in_arns), apart
@@ -37,13 +40,18 @@ def _told_apart(ids: tuple[SecretId, ...]) -> tuple[tuple[SecretId, ...], tuple[
 def _get_batch(
     runner: CallRunner, ids: tuple[SecretId, ...], found: dict[str, Secret], errors: dict[str, SecretsError]
 ) -> str | None:
-    """Read *ids* into *found* and *errors*; the request id. AWS names a secret by its name and whole ARN, and what it
-    cannot read by its name or an ARN."""
+    """Read *ids* into *found* and *errors*, and return the request id of the last call.
+
+    AWS names a secret that it found by name and whole ARN, and one that it refused by name or ARN.
+    """
     by_id: dict[str, Secret] = {}
-    by_partial: dict[str, Secret] = {}  # apart: it may read like the whole ARN of another one, found or refused
+    # Apart from `by_id`: a partial ARN may read like the whole ARN of another secret, found or refused.
+    by_partial: dict[str, Secret] = {}
     refused: dict[str, str] = {}
     token: str | None = None
-    for _ in ids:  # as many pages at most: each has something
+    # Each page tells of at least one secret, so there are as many pages at most. The bound is for a server that goes on
+    # sending tokens.
+    for _ in ids:
         answer = runner.run(requests.batch_call(ids, token), answers.batch)
         for secret in answer.value.found:
             by_id |= {secret.arn: secret, secret.name: secret}
@@ -69,14 +77,22 @@ def _get_batch(
 
 
 def _code_for(secret_id: SecretId, refused: Mapping[str, str]) -> str | None:
-    """AWS's code for *secret_id*, under whatever id it was told; rather under the very one, for an ARN may mean two."""
+    """Return AWS's code for *secret_id*, or None when AWS refused no such secret.
+
+    AWS may name the secret by another id than the one that was asked for. The very same id goes first, for a partial
+    ARN may fit two secrets.
+    """
     if secret_id in refused:
         return refused[secret_id]
     return next((code for told, code in refused.items() if is_same(secret_id, told)), None)
 
 
 def list_secrets(runner: CallRunner, operation: List) -> Answer[tuple[SecretInfo, ...]]:
-    """All pages, in order. A page may be empty and still not the last; a token seen before would mean no end."""
+    """Read all pages of ListSecrets, in order.
+
+    A page may be empty without being the last. Raises `InvalidAnswer` for a token that came before: the list would
+    have no end.
+    """
     infos: list[SecretInfo] = []
     token: str | None = None
     seen: set[str] = set()

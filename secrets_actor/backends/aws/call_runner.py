@@ -1,14 +1,14 @@
-"""The calls of one operation: signed, sent, read, tried again. The only place of this backend that waits.
+"""Runs the calls of one operation: signs, sends, reads and retries. The only file of this backend that waits.
 
-Rule 1: a call is signed anew for each attempt, and all its attempts end by the caller's deadline.
-Rule 2: what to try again, and when, is decided in `retry.py`; whether the tries of all calls together allow it, in
-        `retry_state.py`. This file carries it out.
-Rule 3: once `Connection.closed` is set a request and a pause end alike, and nothing is tried again.
-Rule 4: only `SecretsError`s leave, without context: a frame of the attempt before holds what was sent.
-Rule 5: an answer that cannot be understood, or is one to another question, ends its connection: the next attempt has
-        one of its own, for what comes on this one may be out of step from now on.
-Rule 6: when AWS refuses the time of a signature the clock is corrected for all workers, and the call is tried once more
-        at once, beside the attempts that it has.
+Rule 1: each attempt of a call is signed anew, and all attempts end by the caller's deadline.
+Rule 2: `retry.py` decides which errors are worth another attempt, and when. `retry_state.py` decides whether all calls
+        together have attempts left. This file carries these decisions out.
+Rule 3: once `Connection.closed` is set, a request or a pause ends, and there is no further attempt.
+Rule 4: only `SecretsError`s leave this file, and without context: a frame of an earlier attempt holds what was sent.
+Rule 5: an answer that cannot be understood, or that belongs to another question, ends its connection. The next attempt
+        opens a new one, for all further answers on the old one may be out of step.
+Rule 6: when AWS refuses the time of a signature, the clock is corrected for all workers, and the call is tried once
+        more at once. This does not count as one of its attempts.
 """
 
 import random
@@ -50,18 +50,20 @@ if TYPE_CHECKING:
 
 
 R = TypeVar("R")
-# What reads the body of an answer with success: the request id, and what was asked, come with it.
+# A reader of an answer with success: (body, request id, what was asked) -> the value.
 Read = Callable[[bytes, str | None, Asked], R]
 _INVOCATION: Final = b"amz-sdk-invocation-id"
 _REQUEST: Final = b"amz-sdk-request"
 _NO_HEADERS: Final[Mapping[str, str]] = {}
-# After these, AWS may have done what it was asked for.
+# After these errors, AWS may have done what it was asked for.
 _UNTOLD: Final = (Unreachable, StoreFailure, InvalidAnswer)
 
 
 class Connection(Struct):
-    """One worker's connection, and what its exchanges need beside it. *timeout* is seconds an attempt; *clock* and
-    *pace* are those of all workers."""
+    """One worker's connection, and what its calls need beside it.
+
+    *timeout* is in seconds for each attempt. All workers of a backend share *clock* and *pace*.
+    """
 
     endpoint: Endpoint
     transport: "Transport"
@@ -70,26 +72,26 @@ class Connection(Struct):
     clock: CorrectedClock
     pace: RetryState
     closed: threading.Event = field(default_factory=threading.Event)
-    # Seconds of the quickest answer so far: an attempt with less than this left is none.
+    # Seconds of the quickest answer so far. With less time than this left, an attempt is not worth starting.
     quickest: float | None = None
 
     def close(self) -> None:
-        """Give it up. Any thread, any number of times; an exchange under way fails soon."""
+        """Close the connection. From any thread, any number of times; a request or a pause under way fails soon."""
         self.closed.set()
         self.transport.close()
 
     def pause(self, seconds: float) -> None:
-        """Wait. Raises `ConnectionFailed` when it is closed."""
+        """Wait for *seconds*. Raises `ConnectionFailed` when the connection is or gets closed."""
         if self.closed.wait(seconds):
             name = self.endpoint.name
             raise ConnectionFailed(f"{name}: this connection was given up; ask again", endpoint=name)
 
 
 class CallRunner:
-    """The calls of one operation, over one *connection*, with one set of *credentials*, by one *deadline*.
+    """Runs the calls of one operation over one *connection*, with one set of *credentials*, by one *deadline*.
 
-    `in_doubt`: an attempt may have taken effect, and we have not heard of it. Each attempt is put down in *attempts*,
-    if there is such a list.
+    `in_doubt` is true once an attempt may have taken effect without an answer that says so. Each attempt is appended
+    to *attempts*, if there is such a list.
     """
 
     def __init__(
@@ -105,7 +107,10 @@ class CallRunner:
         self.in_doubt, self._attempts = in_doubt, attempts
 
     def run(self, call: Call, read: Read[R]) -> Answer[R]:
-        """*call*'s answer, read by *read*; tried again as `retry.py` has it. Raises only `SecretsError`s."""
+        """Send *call*, retry it as `retry.py` decides, and return the answer as *read* reads it.
+
+        Raises only `SecretsError`s.
+        """
         pace, invocation, attempt = self._connection.pace, new_uuid().encode(), 1
         paid: FailureKind | None = None
         ttl: str | None = None
@@ -117,6 +122,7 @@ class CallRunner:
             if isinstance(outcome, Answer):
                 pace.succeeded(paid)
                 return outcome
+            # Each failure counts for the send rate, also one that is not retried.
             pace.failed(classify(outcome.error))
             if not clock_tried and self._corrects_clock(outcome):
                 clock_tried = True
@@ -126,12 +132,14 @@ class CallRunner:
             attempt += 1
 
     def reconnect(self) -> None:
-        """Have the next attempt made on a connection of its own."""
+        """Hang up, so that the next attempt opens a new connection."""
         self._connection.transport.hang_up()
 
     def rest(self, attempt: int) -> bool:
-        """Wait before what was refused *attempt* times, for a time only, is asked for again; False, at once, when that
-        could not end by the deadline."""
+        """Wait before a request is repeated that AWS refused *attempt* times, for a reason that will pass.
+
+        Returns False at once, without waiting, when the repeated request could not end by the deadline.
+        """
         pause = pause_while_going(
             attempt,
             dice=random.random(),  # noqa: S311  jitter
@@ -181,7 +189,10 @@ class CallRunner:
         return answer
 
     def _pause_after(self, failed: "_Failed", attempt: int) -> FailureKind:
-        """Wait until the next attempt, and tell what it was paid for. Raises the error when there is to be none."""
+        """Wait until the next attempt, and return the kind of failure that it was paid for.
+
+        Raises the error of *failed* when there is to be no further attempt.
+        """
         connection = self._connection
         pause = pause_before(
             failed.error,
@@ -200,14 +211,14 @@ class CallRunner:
         return kind
 
     def _wait_for_turn(self) -> None:
-        """In adaptive mode, until the send rate lets a request go."""
+        """In adaptive mode, wait until the send rate admits a request."""
         while (seconds := self._connection.pace.hold()) > 0:
             if now() + seconds >= self._deadline:
                 raise Throttled("AWS throttles this account, and its turn would come too late: ask less often")
             self._connection.pause(seconds)
 
     def _corrects_clock(self, failed: "_Failed") -> bool:
-        """Whether the signature's time was wrong, and another try would have a better one."""
+        """Correct the clock if the signature's time was wrong. Returns whether there is time to try once more."""
         server = failed.server_time
         if server is None or not may_be_skew(failed.error) or not too_far(failed.signed_at, server):
             return False
@@ -215,18 +226,21 @@ class CallRunner:
         return not self._connection.closed.is_set() and now() + (self._connection.quickest or 0.0) < self._deadline
 
     def _told(self, failed: "_Failed") -> SecretsError:
-        """The error as it is; or, where the clock is to blame for it, one that says so."""
+        """Return the error as it is, or, where this machine's clock caused it, one that says so."""
         error, server = failed.error, failed.server_time
         if server is None or not isinstance(error, InvalidSignature) or not too_far(failed.signed_at, server):
             return error
         skew = self._connection.clock.skew(server)
-        if abs(skew) < TOLERATED:  # the signature alone grew old on the way
+        if abs(skew) < TOLERATED:  # the clock is right: the request was on its way for too long
             return error
         text = f"AWS does not accept the time of the signature: {in_words(skew)}; set it"
         return InvalidSignature(text, aws_code=error.aws_code, status=error.status, request_id=error.request_id)
 
     def _ttl(self, failed: "_Failed") -> str | None:
-        """By when the server's answer to the next attempt is of use, on the server's clock."""
+        """Return the moment, on the server's clock, after which an answer to the next attempt is of no use.
+
+        None when the last answer did not tell the server's time.
+        """
         server = failed.server_time
         if server is None:
             return None
@@ -235,7 +249,7 @@ class CallRunner:
 
 
 class _Failed(SelectiveStruct, frozen=True):
-    """One attempt's error, when it was signed, and the headers of the answer if there was one."""
+    """A failed attempt: its error, when it was signed, and the headers of the answer if there was one."""
 
     HIDDEN: ClassVar = frozenset({"headers"})
 
@@ -249,5 +263,5 @@ class _Failed(SelectiveStruct, frozen=True):
 
 
 def untold(error: SecretsError) -> bool:
-    """Whether the call that *error* ended may have taken effect."""
+    """Whether the call that ended in *error* may have taken effect."""
     return isinstance(error, _UNTOLD) and not isinstance(error, ConnectionFailed)

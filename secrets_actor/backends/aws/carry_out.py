@@ -1,4 +1,4 @@
-"""Which calls carry an operation out: one for most, a procedure for the rest."""
+"""Maps each operation to the AWS calls that carry it out: one call for most, a procedure of several for the rest."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, cast
@@ -41,7 +41,7 @@ from secrets_actor.domain.ports import Answer
 
 T = TypeVar("T")
 
-# One call each: how it is asked, and how its answer is read.
+# One call each: the function that makes the call, and the function that reads its answer.
 _CALLS: Final[Mapping[type[Operation[Any]], tuple[Callable[[Any], Call], Read[Any]]]] = {
     Get: (requests.get_call, answers.secret),
     ListPage: (requests.page_call, answers.described_page),
@@ -75,9 +75,10 @@ _PROCEDURES: Final[Mapping[type[Operation[Any]], Callable[[CallRunner, Any], Ans
 
 
 def carry_out(operation: Operation[T], runner: CallRunner, recovery_window: int) -> Answer[T]:
-    """Have *operation* done over *runner*. *recovery_window*: days for a delete that names none.
+    """Carry *operation* out over *runner*, and return its answer.
 
-    Raises `UnknownMessage` for an operation that is none of ours, and else what the runner raises.
+    *recovery_window* is in days, for a delete that names no window. Raises `UnknownMessage` for an operation that this
+    backend does not know, and the `SecretsError`s that the runner raises.
     """
     answer: Answer[Any]
     simple, procedure = _CALLS.get(type(operation)), _PROCEDURES.get(type(operation))

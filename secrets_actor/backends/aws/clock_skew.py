@@ -1,8 +1,8 @@
-"""How far this machine's clock is from AWS's. PURE.
+"""Compares this machine's clock with AWS's. PURE.
 
-AWS refuses what was signed more than five minutes off. An answer's Date header tells the server's time; when a
-signature was refused and the two clocks differ that much, all workers of a backend sign by the server's from then on
-(`corrected_clock.py`).
+AWS refuses a signature whose time is more than five minutes off. An answer's Date header tells the server's time. When
+a signature was refused and the two clocks differ that much, all workers of the backend sign by the server's clock from
+then on (`corrected_clock.py`).
 """
 
 import re
@@ -11,9 +11,10 @@ from typing import Final
 
 from secrets_actor.domain.errors import InvalidSignature, SecretsError
 
-# What AWS tolerates; it says so in its refusals ("5 min.").
+# AWS tolerates this much; it says so in its refusals ("5 min.").
 TOLERATED: Final = timedelta(minutes=5)
-# With these AWS may mean the time, though the first two also come of a wrong key. Precedent: the AWS SDKs' lists.
+# With these codes AWS may mean the time, though a wrong secret key causes the first two as well. So the two clocks are
+# compared before ours is corrected. Precedent: the lists of the AWS SDKs.
 SKEW_CODES: Final = frozenset(
     {
         "InvalidSignatureException",
@@ -24,7 +25,8 @@ SKEW_CODES: Final = frozenset(
     }
 )
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-# No server's clock is there, and moments that are counted on from such a time would have no date.
+# A year from which on a Date header is not believed: a `datetime` ends with the year 9999, and moments are added to
+# this one.
 _END: Final = 9000
 _DATE: Final = re.compile(r"[A-Z][a-z]{2}, ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT")
 
@@ -35,7 +37,10 @@ def may_be_skew(error: SecretsError) -> bool:
 
 
 def http_date(text: str | None) -> datetime | None:
-    """A Date header, in the one form that servers may send (RFC 9110, 5.6.7); None when it is none."""
+    """Return the moment in a Date header, or None when there is none.
+
+    Only the one form is read that servers may send (RFC 9110, 5.6.7). `email.utils` would read many more.
+    """
     found = None if text is None else _DATE.fullmatch(text)
     if found is None or found[2] not in _MONTHS:
         return None
@@ -49,19 +54,22 @@ def http_date(text: str | None) -> datetime | None:
 
 
 def too_far(one: datetime, other: datetime) -> bool:
-    """Whether AWS would refuse *one* where it is *other*."""
+    """Whether AWS would refuse a signature of the time *one* at the time *other*."""
     return abs(one - other) >= TOLERATED
 
 
 def set_back(at: datetime, skew: timedelta) -> datetime:
-    """*at*, which a clock tells that is *skew* ahead, by the clock that it is ahead of."""
+    """Convert *at* from a clock that is *skew* ahead to the clock that it is ahead of."""
     try:
         return at - skew
-    except OverflowError:  # the end of time, at whatever hour
+    except OverflowError:  # *at* is at the end of what a `datetime` can hold, where a skew does not matter
         return at
 
 
 def in_words(skew: timedelta) -> str:
-    """*skew* of the server's clock against ours, as an operator reads it: `this machine's clock is 7200 s slow`."""
+    """Return *skew* as text for an operator: `this machine's clock is 7200 s slow`.
+
+    *skew* is positive when the server's clock is ahead of this machine's.
+    """
     seconds = round(skew.total_seconds())
     return f"this machine's clock is {abs(seconds)} s {'slow' if seconds > 0 else 'fast'}"

@@ -1,5 +1,5 @@
-"""The wall clock of a backend's signatures, those for its store and those for STS: a clock that is given, and what AWS
-has told about it. A thin shell."""
+"""The wall clock that a backend signs by, for its store and for STS: this machine's clock, corrected by AWS's. A thin
+shell."""
 
 import threading
 from collections.abc import Callable
@@ -10,10 +10,10 @@ from secrets_actor.clock import utc_now
 
 
 class CorrectedClock:
-    """Set right when AWS says that it is wrong. For any thread.
+    """A wall clock that is corrected when AWS says that it is wrong. For any thread.
 
-    *on_skew* is told the seconds by which AWS's clock is ahead of this machine's, each time the correction changes; it
-    is called outside the lock by the worker that found out.
+    *on_skew* is called with the seconds by which AWS's clock is ahead of this machine's, each time the correction
+    changes. The worker that found the skew calls it, outside the lock, so that it may read this clock.
     """
 
     def __init__(
@@ -24,27 +24,29 @@ class CorrectedClock:
         self._offset = timedelta()
 
     def now(self) -> datetime:
-        """The time to sign with."""
+        """Return the time to sign with."""
+        # Without the lock: one reference is read, and an old one is corrected by the next refusal.
         return self._wall_clock() + self._offset
 
     def here(self) -> datetime:
-        """This machine's time, as it is."""
+        """Return this machine's time, uncorrected."""
         return self._wall_clock()
 
     def as_here(self, theirs: datetime, server: datetime) -> datetime:
-        """When it will be *theirs* on the server's clock, by this machine's; *server* is the server's time now."""
+        """Convert the moment *theirs* from the server's clock to this machine's. *server* is the server's time now."""
         return set_back(theirs, self.skew(server))
 
     def skew(self, server: datetime) -> timedelta:
-        """By how much *server*, the server's time now, is ahead of this machine's clock."""
+        """Return by how much *server*, the server's time now, is ahead of this machine's clock."""
         return server - self._wall_clock()
 
     def learn(self, server: datetime) -> None:
-        """The server's time is *server* now: corrects the clock if it is too far off."""
+        """Correct the clock if it is too far from *server*, the server's time now."""
         with self._lock:
             skew = self.skew(server)
             if abs(skew - self._offset) < TOLERATED:  # another worker may have corrected it meanwhile
                 return
+            # Back to no correction once somebody has set this machine's clock right.
             self._offset = skew if abs(skew) >= TOLERATED else timedelta()
         if self._on_skew is not None:
             self._on_skew(self._offset.total_seconds())

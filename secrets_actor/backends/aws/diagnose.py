@@ -1,9 +1,11 @@
-"""Looks at everything that stands between this machine and its secrets: keys, name, connection, clock, permissions.
+"""The AWS part of the doctor: checks credentials, host name, connection, clock, identity and permissions in turn.
 
-Rule 1: it changes nothing. What writes is tried on a secret that cannot exist, for AWS looks at permissions first.
-Rule 2: one finding leads to the next: what cannot be tried because of a fault before is skipped, and said to be.
-Rule 3: no finding quotes a key, a token or an answer's body.
-Rule 4: the verdict on reading is the one that a get will give. A role that only reads is a healthy role.
+Rule 1: the doctor changes nothing. Writes are tried on a secret that cannot exist, for AWS checks permissions before
+        it looks for the secret.
+Rule 2: one check builds on the one before. A check that cannot be made because of an earlier fault is reported as
+        skipped.
+Rule 3: no finding quotes credentials, a token or an answer's body.
+Rule 4: the verdict on reading is that of a real get. A role that only reads is a healthy role.
 """
 
 from __future__ import annotations
@@ -34,28 +36,32 @@ from secrets_actor.domain.errors import (
 from secrets_actor.domain.ports import CredentialSource
 from secrets_actor.uuids import new_uuid
 
-# Below this a clock is right enough; a Date header has whole seconds, and is as old as the answer's way.
+# A smaller skew is not reported: a Date header has whole seconds, and is as old as the answer's time on the way.
 NOTICEABLE: Final = timedelta(seconds=30)
-# Seconds each step may take, within the time for all.
+# Seconds that each check may take, within the time for all of them.
 STEP: Final = 10.0
 READ: Final = "GetSecretValue"
 UNTRIED: Final = "CreateSecret"
-# The other actions that config/iam-policy.json gives, by what they are for.
+# The other actions that config/iam-policy.json allows, by their purpose.
 READ_MANY: Final = ("BatchGetSecretValue", "ListSecrets")
 WRITE: Final = ("DescribeSecret", "UpdateSecret", "PutSecretValue", "DeleteSecret", "RestoreSecret")
-# Two regions of a partition, by how its regions begin: the calls that name a region name another of the same partition.
+# Two regions of each partition, by the prefix of its regions. A probe about replicas names the one that is not ours: a
+# region of another partition would be refused before permissions are checked.
 _REGIONS: Final = (
     ("cn-", ("cn-north-1", "cn-northwest-1")),
     ("us-gov-", ("us-gov-west-1", "us-gov-east-1")),
     ("", ("us-east-1", "us-west-2")),
 )
-# A resource policy that would let nobody in.
+# A resource policy that lets nobody in: should AWS ever take it, it grants nothing.
 _DENY: Final = {"Effect": "Deny", "Principal": "*", "Action": "secretsmanager:GetSecretValue", "Resource": "*"}
 
 
 class Target(Struct, frozen=True):
-    """What is diagnosed. *connect* makes a connection; *looks_up* is whether this machine resolves the endpoint's name
-    itself, and not a proxy."""
+    """The parts that are diagnosed.
+
+    *connect* makes a connection. *looks_up* says whether this machine resolves the endpoint's name; with a proxy, the
+    proxy does.
+    """
 
     connect: Callable[[], Connection]
     credentials: CredentialSource
@@ -65,7 +71,7 @@ class Target(Struct, frozen=True):
 
 
 def diagnose(target: Target, prefix: str, deadline: float) -> Iterator[Finding]:
-    """The findings, by *deadline* (clock seconds). Names that are tried begin with *prefix*."""
+    """Yield the findings, by *deadline* (clock seconds). Names of secrets that are tried begin with *prefix*."""
     credentials, finding = _credentials(target, deadline)
     yield finding
     connection = target.connect()
@@ -155,8 +161,10 @@ def _identity(target: Target, credentials: Credentials, deadline: float) -> Find
 
 
 def probes(name: str, region: str) -> Iterator[Call]:
-    """One harmless call an IAM action: on the secret *name*, which is not there. All is in them that AWS asks for, lest
-    it speaks of what is missing before it looks at permissions."""
+    """Yield one harmless call for each IAM action, on the secret *name*, which does not exist.
+
+    Each call has all parameters that AWS requires: AWS would complain of a missing one before it checks permissions.
+    """
     secret: dict[str, Any] = {"SecretId": name}
     token = new_uuid()
     policy = json.dumps({"Version": "2012-10-17", "Statement": [_DENY]})
@@ -212,7 +220,7 @@ def _permissions(connection: Connection, credentials: Credentials, prefix: str, 
 
 
 def _tried(runner: CallRunner, call: Call) -> SecretsError | None:
-    """The error that *call* ended with. None if it may be made: AWS carried it out, or looked for the secret."""
+    """Return the error of *call*, or None if the call is allowed: AWS carried it out, or looked for the secret."""
     try:
         runner.run(call, lambda _body, _request_id, _asked: None)
     except SecretNotFound:
@@ -223,7 +231,7 @@ def _tried(runner: CallRunner, call: Call) -> SecretsError | None:
 
 
 def _reading(error: SecretsError | None, prefix: str) -> Finding:
-    """The verdict is the one that a get will give: any error is a fault."""
+    """Return the verdict of a get (rule 4): any error is a fault."""
     if error is None:
         return Finding(READ, Verdict.OK, "allowed")
     if isinstance(error, AccessDenied):
@@ -254,7 +262,7 @@ def _writing(denied: Collection[str], untold: Mapping[str, str]) -> Finding:
 
 
 def _further(denied: Collection[str], untold: Mapping[str, str]) -> Finding:
-    """Permissions that few programs need, and that config/iam-policy.json does not give: told, without a verdict."""
+    """List the permissions that few programs need and that config/iam-policy.json does not allow, without a verdict."""
     named = {READ, *READ_MANY, *WRITE}
     rest = [call.action for call in probes("", "us-east-1") if call.action not in named]
     parts = {

@@ -1,4 +1,4 @@
-"""Where Secrets Manager answers for a region. PURE."""
+"""The endpoint of Secrets Manager for a region, or the one of a configured URL. PURE."""
 
 import re
 from typing import Final
@@ -7,9 +7,10 @@ from secrets_actor.backends.http.origin import Origin, SettingNames, parse_origi
 from secrets_actor.domain.errors import ConfigurationError
 
 SERVICE: Final = "secretsmanager"
-# By region prefix: the DNS suffix, that of dual-stack endpoints, and that of dual-stack FIPS endpoints. In the first
-# partitions Secrets Manager answers on IPv6 under its old names. Source: botocore's rule set and partitions.json, which
-# the tests compare with region by region. What no prefix fits belongs to the `aws` partition, as in the rule set.
+# By region prefix: the DNS suffix, that of dual-stack endpoints, and that of dual-stack FIPS endpoints. In the oldest
+# partitions Secrets Manager answers on IPv6 under its old names, so the suffixes are alike. Source: botocore's rule set
+# and partitions.json; the tests compare region by region. A region that fits no prefix belongs to the `aws` partition,
+# as in the rule set.
 _SUFFIXES: Final = (
     ("cn-", "amazonaws.com.cn", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
     ("us-gov-", "amazonaws.com", "amazonaws.com", "amazonaws.com"),
@@ -22,7 +23,7 @@ _SUFFIXES: Final = (
 )
 _REGION: Final = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,20}){1,4}")
 PROXY_SETTING: Final = "aws.proxy_url"
-# What the remedies in errors of a connection to AWS name.
+# The settings that errors of a connection to AWS name as remedies.
 SETTING_NAMES: Final = SettingNames(
     endpoint="region, endpoint URL",
     endpoint_url="aws.endpoint_url",
@@ -32,7 +33,7 @@ SETTING_NAMES: Final = SettingNames(
 
 
 class Endpoint(Origin, frozen=True):
-    """One server of AWS's: `region` and `service` are what requests to it are signed for."""
+    """One server of AWS. Requests to it are signed for its `region` and `service`."""
 
     region: str
     service: str = SERVICE
@@ -47,13 +48,12 @@ def endpoint_for(
     setting: str = "aws.endpoint_url",
     region_setting: str = "aws.region",
 ) -> Endpoint:
-    """The endpoint of *region*, or *endpoint_url* in its place: `http` or `https`, a host, a port if need be. Either is
-    signed for *region*.
+    """Return the endpoint of *region*, or that of *endpoint_url* if there is one. Both are signed for *region*.
 
-    *use_fips*: the one with validated cryptography; *use_dualstack*: the one that has IPv6, too. Raises
-    `ConfigurationError` for what is no region or no such URL, and for a URL together with either choice, which would
-    not be heard; it names the *setting* of the URL and does not quote it, for it may hold a password; likewise
-    *region_setting*.
+    *endpoint_url* has `http` or `https`, a host, and a port if need be. *use_fips* chooses the endpoint with validated
+    cryptography; *use_dualstack* the one that has IPv6 as well. Raises `ConfigurationError` for a malformed region or
+    URL, and for a URL together with either choice, for the choice would have no effect. The error names the *setting*
+    of the URL, or *region_setting*, and quotes neither value: a URL may hold a password.
     """
     if _REGION.fullmatch(region) is None:
         raise ConfigurationError((f"{region_setting}: the name of an AWS region, such as us-east-1",))
@@ -70,6 +70,6 @@ def endpoint_for(
 
 
 def parse_url(url: str, region: str, setting: str) -> Endpoint:
-    """*url* as an endpoint. Raises `ConfigurationError` naming *setting*, and not quoting *url*."""
+    """Return *url* as an endpoint. Raises `ConfigurationError`, which names *setting* and does not quote *url*."""
     found = parse_origin(url, setting)
     return Endpoint(found.scheme, found.host, found.port, region)

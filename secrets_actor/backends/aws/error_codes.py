@@ -1,14 +1,14 @@
-"""AWS's error answers as our errors. PURE.
+"""Turns AWS's error answers into our errors. PURE.
 
-Rule 1: decided by AWS's code and the HTTP status, never by AWS's text, which is dropped: it may quote what was sent.
-Rule 2: the code is kept as a fact only when it looks like one; a request id likewise.
-Rule 3: what is not an error of the API at all (a proxy's HTML, half a JSON) is told by its status alone, and is worth
-        another try only where the status says so.
+Rule 1: AWS's code and the HTTP status decide, never AWS's text. The text is dropped: it may quote what was sent.
+Rule 2: the code is kept as a fact only when it looks like a code; a request id likewise.
+Rule 3: an answer that is not an error of the API at all (a proxy's HTML, half a JSON) is judged by its status alone,
+        and is worth another attempt only where the status says so.
 
-InvalidRequestException has three causes in the API reference: scheduled for deletion, rotation without a function, and
-a secret managed by another service. Managed secrets carry a `!` in their names. So on a get (but one by version id and
-stage together, which may not match), create, put and update of any other it is `SecretDeleted`; elsewhere
-`InvalidRequest`, its base.
+InvalidRequestException has three causes in the API reference: the secret is scheduled for deletion, it is rotated
+without a function, or another service manages it. Managed secrets have a `!` in their names. So for any other secret
+the exception means `SecretDeleted` on a get, create, put and update. It means `InvalidRequest`, the base class, on all
+other calls, and on a get by version id and stage together, which may not match.
 """
 
 import re
@@ -36,7 +36,8 @@ from secrets_actor.domain.errors import (
     UnrecognizedClient,
 )
 
-# Source: botocore's retries/standard.py, less LimitExceededException, which is a quota here and no throttling.
+# Source: botocore's retries/standard.py, without LimitExceededException: in Secrets Manager that is a hard quota, which
+# no waiting lifts.
 THROTTLING_CODES: Final = frozenset(
     {
         "BandwidthLimitExceeded",
@@ -82,7 +83,7 @@ _MALFORMED: Final = _Meaning(
 )
 _NO_ACTION: Final = _Meaning(InvalidRequest, "Secrets Manager does not know {action}: check its name and the region")
 _FAILURE: Final = _Meaning(StoreFailure, "Secrets Manager failed on its side (HTTP {status}): try again")
-# Of a server that does not do such a thing, or speaks no such HTTP: no failure that passes (RFC 9110, 15.6.2, 15.6.6).
+# Not Implemented, HTTP Version Not Supported: the server will never do this (RFC 9110, 15.6.2, 15.6.6).
 _NEVER: Final = frozenset((501, 505))
 _UNABLE: Final = _Meaning(
     StoreFailure,
@@ -162,7 +163,7 @@ _MEANINGS: Final[Mapping[str, _Meaning]] = {
     **dict.fromkeys(TRANSIENT_CODES, _FAILURE),
     **dict.fromkeys(THROTTLING_CODES, _THROTTLED),
 }
-# What stands in the way, by action.
+# Where to look when the state of a secret forbids an action, by action.
 _STATES: Final[Mapping[str, str]] = {
     "GetSecretValue": "see whether version id and stage belong together, and whether it is deleted",
     "DeleteSecret": "see whether it is deleted already, or has replicas",
@@ -173,7 +174,7 @@ _STATES: Final[Mapping[str, str]] = {
     "RemoveRegionsFromReplication": "see whether it is replicated to these regions, and asked in its own",
     "StopReplicationToReplica": "see whether it is a replica, and asked in the replica's region",
 }
-# What else a denial may be about, by action: AWS uses the secret's KMS key with the credentials of the caller.
+# What else may be denied, by action: AWS uses the secret's KMS key with the credentials of the caller.
 _ON_ITS_KEY: Final[Mapping[str, str]] = {
     "GetSecretValue": " (and kms:Decrypt on its KMS key, if it has one of its own)",
     **dict.fromkeys(
@@ -187,13 +188,13 @@ _ALIEN: Final = _Meaning(
     "the answer to {action} (HTTP {status}) is none of Secrets Manager's: check aws.endpoint_url, and "
     "what stands between",
 )
-# A code outside the table is kept only when its ending says that it is one: the rest could be anything.
+# A code outside the table is kept only when it ends like a code: any other text could be anything, even a secret.
 _CODE_SHAPE: Final = re.compile(r"[A-Z][A-Za-z0-9]{2,80}(Exception|Error|Failure|Fault)")
 _REQUEST_ID_SHAPE: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
 def error_for(call: Call, status: int, headers: Mapping[str, str], body: bytes) -> StoreError:
-    """The error that AWS's answer to *call* means: any answer whose *status* is not 200."""
+    """Return the error for AWS's answer to *call*, an answer whose *status* is not 200."""
     code = _code(headers, body)
     if code == "InvalidRequestException" and call.deleted_if_invalid:
         meaning = _DELETED
@@ -210,7 +211,7 @@ def error_for(call: Call, status: int, headers: Mapping[str, str], body: bytes) 
 
 
 def refusal(action: str, code: str, request_id: str | None, *, deleted_if_invalid: bool) -> StoreError:
-    """The error for one secret of many: AWS's *code* for it, in an answer that is no error as a whole."""
+    """Return the error for one secret of a batch, for which AWS gave *code* in an answer with status 200."""
     bare = bare_code(code)
     known = bare if _is_code(bare) else None
     deleted = deleted_if_invalid and known == "InvalidRequestException"
@@ -225,13 +226,13 @@ def _error(meaning: _Meaning, action: str, status: int, code: str | None, reques
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:
-    """AWS's request id in *headers* (names in small letters), if it looks like one."""
+    """Return AWS's request id in *headers* (names in lower case), or None if there is nothing that looks like one."""
     found = headers.get("x-amzn-requestid", "")
     return found if _REQUEST_ID_SHAPE.fullmatch(found) else None
 
 
 def _code(headers: Mapping[str, str], body: bytes) -> str | None:
-    """AWS's code: the first that is told and looks like one."""
+    """Return AWS's code: the first that the answer tells and that looks like a code."""
     told = decode_error(body, headers.get("x-amzn-errortype")).codes
     return next((code for code in told if _is_code(code)), None)
 

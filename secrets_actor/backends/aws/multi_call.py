@@ -1,10 +1,10 @@
-"""Operations that take more than one call. Those that write a value are in `writes.py`, those about many
+"""Carries out operations that may take more than one call. Writes of a value are in `writes.py`, operations about many
 secrets in `batches.py`.
 
-Rule 1: all attempts of one write carry one token: whatever was lost on the way, at most one version results.
-Rule 2: a write without token that is repeated after a lost answer may be refused because it took effect. Then AWS is
-        asked how things stand (DescribeSecret), and if they stand as wished, that is the answer. Without doubt about an
-        earlier attempt a refusal is a refusal.
+Rule 1: all attempts of one write carry the same token, so at most one version results, whatever was lost on the way.
+Rule 2: a write without a token that is repeated after a lost answer may be refused because the first attempt took
+        effect. Then AWS is asked for the state of the secret (DescribeSecret). If it is the wished one, the operation
+        has succeeded. When no earlier attempt is in doubt, a refusal is an error.
 """
 
 import base64
@@ -56,14 +56,15 @@ T = TypeVar("T")
 
 
 def rotate(runner: CallRunner, operation: Rotate) -> Answer[object]:
-    """RotateSecret."""
+    """Call RotateSecret."""
     return runner.run(requests.rotate_call(operation, operation.token or new_uuid()), answers.rotation_receipt)
 
 
 def regenerate(runner: CallRunner, operation: Regenerate) -> Answer[VersionReceipt]:
-    """GetRandomPassword, or random bytes of our own; then PutSecretValue.
+    """Make a value by GetRandomPassword, or of random bytes of our own, and write it by PutSecretValue.
 
-    Whoever repeats it with its token makes another value, which AWS refuses: the version is there already.
+    A repetition with the same token makes another value. AWS refuses that value, because the version of the token
+    exists; then the version that exists is the answer.
     """
     token = operation.token or new_uuid()
     if operation.generate is Generated.PASSWORD:
@@ -83,20 +84,21 @@ def regenerate(runner: CallRunner, operation: Regenerate) -> Answer[VersionRecei
 
 
 def delete(runner: CallRunner, operation: Delete, recovery_window: int) -> Answer[DeleteReceipt]:
-    """DeleteSecret, with *recovery_window* days if the operation names none."""
+    """Call DeleteSecret, with a window of *recovery_window* days if the operation names none."""
     days = recovery_window if operation.recovery_window is None else operation.recovery_window
     call = requests.delete_call(operation, days)
     if not operation.force:
 
         def scheduled(known: SecretDescription) -> DeleteReceipt | None:
-            # The attempt that was not heard of had the same window. AWS tells when it was, not when it ends.
+            # The attempt without an answer had the same window. AWS tells when the delete was asked for, not when the
+            # window ends.
             ends = None if known.deleted_at is None else _later(known.deleted_at, days)
             return None if ends is None else DeleteReceipt(known.name, known.arn, ends)
 
         return _or_as_wished(runner, operation, call, answers.delete_receipt, scheduled)
     try:
         return runner.run(call, answers.delete_receipt)
-    except SecretNotFound as error:
+    except SecretNotFound as error:  # after a lost answer it means that the delete took effect
         if not runner.in_doubt:
             raise
         request_id = error.request_id
@@ -104,13 +106,13 @@ def delete(runner: CallRunner, operation: Delete, recovery_window: int) -> Answe
 
 
 def restore(runner: CallRunner, operation: Restore | Set) -> Answer[RestoreReceipt]:
-    """RestoreSecret."""
+    """Call RestoreSecret."""
     call = requests.restore_call(operation)
     return _or_as_wished(runner, operation, call, answers.restore_receipt, _not_scheduled)
 
 
 def move_stage(runner: CallRunner, operation: MoveStage) -> Answer[NamedReceipt]:
-    """UpdateSecretVersionStage."""
+    """Call UpdateSecretVersionStage."""
 
     def moved(known: SecretDescription) -> NamedReceipt | None:
         holders = {version_id for version_id, stages in known.versions.items() if operation.stage in stages}
@@ -122,7 +124,7 @@ def move_stage(runner: CallRunner, operation: MoveStage) -> Answer[NamedReceipt]
 
 
 def replicate(runner: CallRunner, operation: Replicate) -> Answer[ReplicationReceipt]:
-    """ReplicateSecretToRegions."""
+    """Call ReplicateSecretToRegions."""
     wanted = {one.region for one in operation.regions}
 
     def there(known: SecretDescription) -> ReplicationReceipt | None:
@@ -134,7 +136,7 @@ def replicate(runner: CallRunner, operation: Replicate) -> Answer[ReplicationRec
 
 
 def remove_regions(runner: CallRunner, operation: RemoveRegions) -> Answer[ReplicationReceipt]:
-    """RemoveRegionsFromReplication."""
+    """Call RemoveRegionsFromReplication."""
 
     def gone(known: SecretDescription) -> ReplicationReceipt | None:
         regions = {one.region for one in known.replicas}
@@ -145,7 +147,7 @@ def remove_regions(runner: CallRunner, operation: RemoveRegions) -> Answer[Repli
 
 
 def cancel_rotation(runner: CallRunner, operation: CancelRotation) -> Answer[RotationReceipt]:
-    """CancelRotateSecret."""
+    """Call CancelRotateSecret."""
 
     def called_off(known: SecretDescription) -> RotationReceipt | None:
         return None if known.rotation_enabled else RotationReceipt(known.name, known.arn)
@@ -155,7 +157,7 @@ def cancel_rotation(runner: CallRunner, operation: CancelRotation) -> Answer[Rot
 
 
 def stop_replication(runner: CallRunner, operation: StopReplication) -> Answer[ReplicationReceipt]:
-    """StopReplicationToReplica."""
+    """Call StopReplicationToReplica."""
 
     def its_own(known: SecretDescription) -> ReplicationReceipt | None:
         return None if known.is_replica else ReplicationReceipt(known.arn, known.replicas)
@@ -167,7 +169,7 @@ def stop_replication(runner: CallRunner, operation: StopReplication) -> Answer[R
 def _later(moment: datetime, days: int) -> datetime:
     try:
         return moment + timedelta(days=days)
-    except OverflowError:  # the end of time, as a server may say
+    except OverflowError:  # a server may name a day at the end of what a `datetime` can hold
         return moment
 
 
@@ -185,14 +187,18 @@ def _or_as_wished(
     refused: type[StoreError] = InvalidRequest,
     always: bool = False,
 ) -> Answer[T]:
-    """*call*'s answer. If it is *refused* while in doubt (or *always*), the secret is described, and *as_wished* makes
-    an answer of that; where it makes None, the refusal is raised."""
+    """Run *call*, and return its answer; see rule 2.
+
+    If AWS raises *refused* while an attempt is in doubt (or in any case, with *always*), the secret is described, and
+    *as_wished* makes the answer from the description. If *as_wished* returns None, the refusal is raised.
+    """
     try:
         return runner.run(call, read)
     except refused as error:
         if not (runner.in_doubt or always):
             raise
         first = error.clone()
+    # A failed description changes nothing: the refusal is what the caller has to hear of.
     try:
         known = runner.run(requests.describe_call(operation), answers.description)
         found = as_wished(known.value)

@@ -1,4 +1,7 @@
-"""A call of Secrets Manager's API. PURE. What is in it: `requests.py`, `answers.py`."""
+"""One call of Secrets Manager's API: its action, its body, and its question. PURE.
+
+`requests.py` makes calls of operations; `answers.py` reads their answers.
+"""
 
 import json
 from typing import ClassVar, Final
@@ -15,8 +18,8 @@ _ENCODE: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).enc
 class Call(Opaque):
     """One API call: its *action*, such as `GetSecretValue`, and its JSON *body*. Its answer has to fit *asked*.
 
-    *deleted_if_invalid*: whether InvalidRequestException can only mean that the secret is scheduled for deletion; see
-    `error_codes.py`.
+    *deleted_if_invalid* says whether InvalidRequestException can only mean that the secret is scheduled for deletion;
+    see `error_codes.py`. The repr leaves the body out: it may hold a secret.
     """
 
     __slots__ = ("action", "asked", "body", "deleted_if_invalid")
@@ -30,17 +33,19 @@ class Call(Opaque):
 
     @property
     def target(self) -> str:
-        """The X-Amz-Target header."""
+        """The value of the X-Amz-Target header, such as `secretsmanager.GetSecretValue`."""
         return target_of(self.action)
 
 
 def call_of(request: Shape, *, deleted_if_invalid: bool = False) -> Call:
-    """The call that sends *request*."""
+    """Return the call that sends *request*."""
     action = OPERATION_OF[type(request)]
     return Call(action, encode_request(request), deleted_if_invalid, Asked.of(action, request))
 
 
 def raw_call(action: str, payload: Json) -> Call:
-    """The call of any operation, AWS's of tomorrow among them, with *payload* as it is."""
+    """Return the call of any operation, even one that this package does not know, with *payload* as it is."""
+    # A lone surrogate is sent on as JSON may hold it. AWS then refuses the request with a typed error, where a strict
+    # encoder would raise an error that quotes the payload.
     body = _ENCODE(payload).encode(errors="surrogatepass")
     return Call(action, body, False, Asked.of(action, payload))

@@ -1,8 +1,9 @@
-"""Operations as calls, in the shapes of `aws_json`. PURE. Answers are told in `answers.py`, errors in `error_codes.py`.
+"""Turns operations into calls, in the shapes of `aws_json`. PURE.
 
-Rule 1: a get always says which version it wants; a value is sent as text or as bytes, as it is.
-Rule 2: what was not asked for is not sent: AWS's own defaults hold, but for the recovery window, which is configured.
-Rule 3: no limit is looked at here: each operation has its own looked at where it is made.
+Rule 1: a get always says which version it wants; a text is sent as SecretString, bytes as SecretBinary.
+Rule 2: a member that the operation does not set is not sent, so AWS's own defaults hold. The one exception is the
+        recovery window, which is configured.
+Rule 3: no limit is checked here: each operation has checked its own when it was made.
 """
 
 from collections.abc import Iterable, Mapping
@@ -46,23 +47,24 @@ _ORDER: Final[Mapping[bool | None, Literal["asc", "desc"] | None]] = {None: None
 
 
 def get_call(operation: Get) -> Call:
-    """GetSecretValue: by stage (AWSCURRENT unless another is asked for), by version id, or by both."""
+    """Return the call GetSecretValue: by stage (AWSCURRENT by default), by version id, or by both."""
     version_id, stage = operation.version
-    # As a plain `str`: msgspec takes no other by itself, and the codec's hook would double the price of this one.
+    # As a plain `str`: msgspec encodes no subclass of it by itself, and the codec's hook would double the time that
+    # this call takes.
     secret_id = plain(operation.secret_id)
     request = shapes.GetSecretValueRequest(SecretId=secret_id, VersionId=version_id, VersionStage=stage)
-    # Asked for by both, AWS refuses a pair that does not match with the same code as a deleted secret.
+    # AWS refuses a version id and a stage that do not match with the same code as a deleted secret.
     told = _is_ours(operation.secret_id) and (version_id is None or stage is None)
     return call_of(request, deleted_if_invalid=told)
 
 
 def batch_call(secret_ids: Iterable[str], next_token: str | None = None) -> Call:
-    """BatchGetSecretValue."""
+    """Return the call BatchGetSecretValue."""
     return call_of(shapes.BatchGetSecretValueRequest(SecretIdList=tuple(secret_ids), NextToken=next_token))
 
 
 def create_call(operation: Set | Create, token: str) -> Call:
-    """CreateSecret under the idempotency *token*."""
+    """Return the call CreateSecret with the idempotency *token*."""
     replicas = operation.replicas if isinstance(operation, Create) else ()
     overwrite = isinstance(operation, Create) and operation.overwrite_replicas
     request = shapes.CreateSecretRequest(
@@ -80,8 +82,11 @@ def create_call(operation: Set | Create, token: str) -> Call:
 
 
 def update_call(operation: Set | Update, token: str) -> Call:
-    """UpdateSecret under the same *token*: a new current version of a secret that is there, or other facts of it. The
-    KMS key of a `Set` is for a secret that it creates."""
+    """Return the call UpdateSecret with the idempotency *token*.
+
+    It gives a secret that exists a new current version, another description or another KMS key. The KMS key of a `Set`
+    is left out: it is meant for a secret that the `Set` creates.
+    """
     request = shapes.UpdateSecretRequest(
         SecretId=operation.secret_id,
         ClientRequestToken=token,
@@ -94,7 +99,7 @@ def update_call(operation: Set | Update, token: str) -> Call:
 
 
 def put_call(secret_id: str, value: SecretValue, token: str, stages: tuple[str, ...] = ()) -> Call:
-    """PutSecretValue under the idempotency *token*."""
+    """Return the call PutSecretValue with the idempotency *token*."""
     request = shapes.PutSecretValueRequest(
         SecretId=secret_id,
         ClientRequestToken=token,
@@ -106,7 +111,10 @@ def put_call(secret_id: str, value: SecretValue, token: str, stages: tuple[str, 
 
 
 def delete_call(operation: Delete, recovery_window: int) -> Call:
-    """DeleteSecret: by force, or with the operation's recovery window, or else with *recovery_window* days."""
+    """Return the call DeleteSecret: by force, or with the operation's recovery window, or else *recovery_window* days.
+
+    AWS refuses a request that has both force and a window.
+    """
     if operation.force:
         return call_of(shapes.DeleteSecretRequest(SecretId=operation.secret_id, ForceDeleteWithoutRecovery=True))
     window = recovery_window if operation.recovery_window is None else operation.recovery_window
@@ -114,12 +122,12 @@ def delete_call(operation: Delete, recovery_window: int) -> Call:
 
 
 def restore_call(operation: Restore | Set) -> Call:
-    """RestoreSecret."""
+    """Return the call RestoreSecret."""
     return call_of(shapes.RestoreSecretRequest(SecretId=operation.secret_id))
 
 
 def list_call(operation: List, next_token: str | None) -> Call:
-    """ListSecrets: the first page, or the one after *next_token*."""
+    """Return the call ListSecrets: for the first page, or for the page that *next_token* names."""
     request = shapes.ListSecretsRequest(
         MaxResults=operation.page_size,
         IncludePlannedDeletion=operation.include_deleted or None,
@@ -129,7 +137,7 @@ def list_call(operation: List, next_token: str | None) -> Call:
 
 
 def page_call(operation: ListPage) -> Call:
-    """ListSecrets: one page, filtered and sorted."""
+    """Return the call ListSecrets: for one page, filtered and sorted."""
     filters = tuple(shapes.Filter(Key=one.key.value, Values=one.values) for one in operation.filters)
     request = shapes.ListSecretsRequest(
         MaxResults=operation.page_size,
@@ -143,12 +151,12 @@ def page_call(operation: ListPage) -> Call:
 
 
 def describe_call(operation: Describe | Any) -> Call:
-    """DescribeSecret of whatever secret *operation* is about."""
+    """Return the call DescribeSecret, for the secret that *operation*, of any kind, is about."""
     return call_of(shapes.DescribeSecretRequest(SecretId=operation.secret_id))
 
 
 def versions_call(operation: ListVersions) -> Call:
-    """ListSecretVersionIds."""
+    """Return the call ListSecretVersionIds."""
     request = shapes.ListSecretVersionIdsRequest(
         SecretId=operation.secret_id,
         MaxResults=operation.page_size,
@@ -159,7 +167,7 @@ def versions_call(operation: ListVersions) -> Call:
 
 
 def move_stage_call(operation: MoveStage) -> Call:
-    """UpdateSecretVersionStage."""
+    """Return the call UpdateSecretVersionStage."""
     request = shapes.UpdateSecretVersionStageRequest(
         SecretId=operation.secret_id,
         VersionStage=operation.stage,
@@ -170,17 +178,17 @@ def move_stage_call(operation: MoveStage) -> Call:
 
 
 def tag_call(operation: Tag) -> Call:
-    """TagResource."""
+    """Return the call TagResource."""
     return call_of(shapes.TagResourceRequest(SecretId=operation.secret_id, Tags=_tags(operation.tags)))
 
 
 def untag_call(operation: Untag) -> Call:
-    """UntagResource."""
+    """Return the call UntagResource."""
     return call_of(shapes.UntagResourceRequest(SecretId=operation.secret_id, TagKeys=tuple(operation.keys)))
 
 
 def rotate_call(operation: Rotate, token: str) -> Call:
-    """RotateSecret under the idempotency *token*."""
+    """Return the call RotateSecret with the idempotency *token*."""
     rules = operation.rules
     told = None if rules is None else shapes.Rules(
         AutomaticallyAfterDays=rules.after_days,
@@ -198,12 +206,15 @@ def rotate_call(operation: Rotate, token: str) -> Call:
 
 
 def cancel_rotation_call(operation: CancelRotation) -> Call:
-    """CancelRotateSecret."""
+    """Return the call CancelRotateSecret."""
     return call_of(shapes.CancelRotateSecretRequest(SecretId=operation.secret_id))
 
 
 def password_call(operation: RandomPassword) -> Call:
-    """GetRandomPassword. Which kinds are left out is said the other way round there."""
+    """Return the call GetRandomPassword.
+
+    The operation says which kinds of characters the password has; AWS wants to know which ones it has not.
+    """
     request = shapes.GetRandomPasswordRequest(
         PasswordLength=operation.length,
         ExcludeCharacters=operation.exclude or None,
@@ -218,7 +229,7 @@ def password_call(operation: RandomPassword) -> Call:
 
 
 def replicate_call(operation: Replicate) -> Call:
-    """ReplicateSecretToRegions."""
+    """Return the call ReplicateSecretToRegions."""
     request = shapes.ReplicateSecretToRegionsRequest(
         SecretId=operation.secret_id,
         AddReplicaRegions=_regions(operation.regions),
@@ -228,7 +239,7 @@ def replicate_call(operation: Replicate) -> Call:
 
 
 def remove_regions_call(operation: RemoveRegions) -> Call:
-    """RemoveRegionsFromReplication."""
+    """Return the call RemoveRegionsFromReplication."""
     regions = tuple(operation.regions)
     return call_of(
         shapes.RemoveRegionsFromReplicationRequest(SecretId=operation.secret_id, RemoveReplicaRegions=regions)
@@ -236,17 +247,17 @@ def remove_regions_call(operation: RemoveRegions) -> Call:
 
 
 def stop_replication_call(operation: StopReplication) -> Call:
-    """StopReplicationToReplica."""
+    """Return the call StopReplicationToReplica."""
     return call_of(shapes.StopReplicationToReplicaRequest(SecretId=operation.secret_id))
 
 
 def get_policy_call(operation: GetPolicy) -> Call:
-    """GetResourcePolicy."""
+    """Return the call GetResourcePolicy."""
     return call_of(shapes.GetResourcePolicyRequest(SecretId=operation.secret_id))
 
 
 def put_policy_call(operation: PutPolicy) -> Call:
-    """PutResourcePolicy."""
+    """Return the call PutResourcePolicy."""
     request = shapes.PutResourcePolicyRequest(
         SecretId=operation.secret_id,
         ResourcePolicy=PolicyText(operation.policy),
@@ -256,23 +267,23 @@ def put_policy_call(operation: PutPolicy) -> Call:
 
 
 def delete_policy_call(operation: DeletePolicy) -> Call:
-    """DeleteResourcePolicy."""
+    """Return the call DeleteResourcePolicy."""
     return call_of(shapes.DeleteResourcePolicyRequest(SecretId=operation.secret_id))
 
 
 def validate_policy_call(operation: ValidatePolicy) -> Call:
-    """ValidateResourcePolicy."""
+    """Return the call ValidateResourcePolicy."""
     policy = PolicyText(operation.policy)
     return call_of(shapes.ValidateResourcePolicyRequest(SecretId=operation.secret_id, ResourcePolicy=policy))
 
 
 def raw_call(operation: Request) -> Call:
-    """Whatever was asked for, null members included."""
+    """Return the call of the operation that a `Request` names, with its payload as it is, null members included."""
     return protocol.raw_call(operation.operation, operation.payload.reveal())
 
 
 def _is_ours(secret_id: str) -> bool:
-    """Whether no service manages the secret, which may be another reason to refuse."""
+    """Whether no AWS service manages the secret. For a managed one, AWS has another reason to refuse a request."""
     return not SecretId(secret_id).is_managed
 
 

@@ -1,5 +1,8 @@
-"""How much trying again all workers of one backend may do together: the retry quota, and the send rate of AWS's
-adaptive mode. PURE: the clock's reading is an argument.
+"""The retry quota and the send rate of AWS's adaptive mode, which limit all workers of one backend together. PURE: the
+clock's reading is an argument.
+
+Both keep an outage from becoming worse: without them, each call that fails would become three. Source of all numbers:
+botocore's retries/quota.py and standard.py, and adaptive.py with throttling.py and bucket.py.
 """
 
 import math
@@ -9,44 +12,50 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 CAPACITY: Final = 500
-# What a call gives back that went well at once.
+# A call that succeeds at its first attempt gives this back.
 REFUND: Final = 1
 
 
 class Quota(Struct, frozen=True):
-    """A bucket with *available* of `CAPACITY`."""
+    """The retry quota: *available* of `CAPACITY` are left. A further attempt takes some, a success returns some."""
 
     available: int = CAPACITY
 
     def take(self, cost: int) -> "Quota | None":
-        """The bucket less *cost*; None when it holds less."""
+        """Return the quota less *cost*, or None when less than *cost* is left."""
         return Quota(self.available - cost) if cost <= self.available else None
 
     def give(self, amount: int) -> "Quota":
-        """The bucket with *amount* more, and never more than it holds."""
+        """Return the quota with *amount* more, `CAPACITY` at most."""
         return self if self.available >= CAPACITY else Quota(min(CAPACITY, self.available + amount))
 
 
+# CUBIC, the congestion control of TCP (RFC 9438): after throttling the rate falls to this share of itself ...
 BETA: Final = 0.7
+# ... and then grows along a cubic curve, as steep as this says.
 SCALE: Final = 0.4
 # The share of the newest half second in the measured rate.
 SMOOTHING: Final = 0.8
 HALF_SECOND: Final = 0.5
 # Requests a second.
 MIN_RATE: Final = 0.5
-# The rate may be this many times what is measured.
+# The rate may be this many times the measured one, so that it does not grow while a program is idle.
 HEADROOM: Final = 2.0
 
 
 class SendRate(Struct, frozen=True):
-    """One account's requests. Rates in requests a second; times in seconds, on the clock of *now*."""
+    """The rate at which requests may be sent: a token bucket whose rate follows AWS's throttling.
+
+    Rates are in requests a second; times in seconds, on the clock of *now*. It is off, and holds nothing back, until
+    AWS throttles for the first time.
+    """
 
     on: bool
-    # What is really sent: answers counted since `counted_from`, and the smoothed rate before it.
+    # The rate of real requests: the answers counted since `counted_from`, and the smoothed rate before that.
     measured: float
     counted: int
     counted_from: float
-    # CUBIC: the rate that was too much, when, and how long until the curve is there again.
+    # CUBIC: the rate at which AWS throttled, when it did, and the seconds until the curve reaches that rate again.
     too_much: float
     throttled_at: float
     way_back: float
@@ -58,12 +67,15 @@ class SendRate(Struct, frozen=True):
 
     @classmethod
     def at(cls, now: float) -> "SendRate":
-        """Off, nothing measured yet."""
+        """Return a rate that is off and has measured nothing yet."""
         return cls(False, 0.0, 0, math.floor(now), 0.0, now, 0.0, 1.0, 1.0, 0.0, now)
 
     def admit(self, now: float) -> "tuple[SendRate, float]":
-        """(the rate after it, 0.0) when a request may go now; else (the rate, the seconds until it may be asked
-        again)."""
+        """Ask for leave to send a request.
+
+        Returns (the rate after the request, 0.0) when it may be sent now, and else (the rate, the seconds after which
+        to ask again).
+        """
         if not self.on:
             return self, 0.0
         filled = self._filled(now)
@@ -72,7 +84,7 @@ class SendRate(Struct, frozen=True):
         return filled, (1.0 - filled.tokens) / filled.rate
 
     def answered(self, now: float, *, throttled: bool) -> "SendRate":
-        """A request ended, in an answer or not; *throttled*: AWS said that it was too much."""
+        """Return the rate after a request has ended, with an answer or without. *throttled*: AWS throttled it."""
         counted = self._counted(now)
         if throttled:
             sent = min(counted.measured, counted.rate) if counted.on else counted.measured

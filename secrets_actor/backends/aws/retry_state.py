@@ -1,6 +1,6 @@
-"""What all workers of a backend share about trying again: the quota, and the send rate in adaptive mode.
+"""The retry state that all workers of a backend share: the retry quota, and the send rate in adaptive mode.
 
-A thin shell: one lock around two pure values. Nothing waits in here; whoever is to wait is told for how long.
+A thin shell: one lock around two pure values. Nothing waits in here: `hold` tells its caller how long to wait.
 """
 
 import threading
@@ -12,7 +12,7 @@ from secrets_actor.clock import now
 
 
 class RetryState:
-    """For any thread. *clock* gives seconds."""
+    """The retry quota and the send rate under one retry *policy*. For any thread. *clock* returns seconds."""
 
     def __init__(self, policy: RetryPolicy | None = None, clock: Callable[[], float] = now) -> None:
         self.policy = policy or RetryPolicy()
@@ -22,7 +22,7 @@ class RetryState:
         self._rate = SendRate.at(clock()) if self.policy.adaptive else None
 
     def hold(self) -> float:
-        """0.0 when a request may be sent now, which then counts as sent; else the seconds until asking again."""
+        """Return 0.0 when a request may be sent now, and count it; else the seconds after which to ask again."""
         if self._rate is None:
             return 0.0
         with self._lock:
@@ -30,18 +30,22 @@ class RetryState:
         return seconds
 
     def failed(self, kind: FailureKind) -> None:
-        """An attempt ended in an error of *kind*."""
+        """Note that an attempt ended in an error of *kind*."""
         self._answered(throttled=kind is FailureKind.THROTTLING)
 
     def succeeded(self, paid: FailureKind | None) -> None:
-        """A call went well, on a try paid for after a failure of kind *paid*; None: at once."""
+        """Note that a call succeeded, at an attempt that was paid for after a failure of kind *paid*.
+
+        None: it succeeded at its first attempt. The quota gets back what was paid, or a little for a first attempt.
+        """
         self._answered(throttled=False)
+        # Read without the lock: usually the quota is full, and a call needs no lock. A stale reading costs one refund.
         if self._quota.available < CAPACITY:
             with self._lock:
                 self._quota = self._quota.give(REFUND if paid is None else COSTS[paid])
 
     def pay(self, kind: FailureKind) -> bool:
-        """Pay for another try after a failure of *kind*. False: the quota is used up, and there is to be none."""
+        """Pay for another attempt after a failure of *kind*. Returns False when the quota does not allow one."""
         with self._lock:
             left = self._quota.take(COSTS[kind])
             if left is not None:

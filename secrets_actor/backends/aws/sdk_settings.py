@@ -1,14 +1,14 @@
-"""What AWS's own variables and a profile of the shared files say of the way to AWS, as botocore reads them. PURE.
+"""Reads the endpoint settings of AWS's own SDKs, from environment variables and a profile, as botocore does. PURE.
 
-Rule 1: a variable stands over the profile, even an empty one, and an empty value means that nothing is chosen. Only an
-        empty endpoint URL is passed over, as if it were not there.
-Rule 2: an endpoint URL is that of the service by a variable, that of all services by a variable, that of the service in
-        the `services` section that the profile names, that of the profile. `ignore_configured_endpoint_urls` hides all
-        four.
-Rule 3: beside an endpoint URL nobody hears the choice of FIPS or dual stack that a variable or a profile makes.
-Rule 4: a value comes with who says it, for errors, which do not quote it.
+Rule 1: a variable goes before the profile, even an empty one, and an empty value means that nothing is chosen. Only an
+        empty endpoint URL is treated as if it were not there.
+Rule 2: an endpoint URL is looked for in this order: the variable for the service, the variable for all services, the
+        service in the `services` section that the profile names, the profile. `ignore_configured_endpoint_urls`
+        switches all four off.
+Rule 3: with an endpoint URL, a choice of FIPS or dual stack by a variable or a profile has no effect.
+Rule 4: a value comes with its source, which errors name instead of the value.
 
-Source: botocore's configprovider.py, with which the tests compare over generated files.
+Source: botocore's configprovider.py; the tests compare with it over generated files.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Value = str | dict[str, str]
 Section = Mapping[str, Value]
 NO_SECTIONS: Final[Mapping[str, Any]] = MappingProxyType({})
 
-# The services as AWS names them, in small letters in the files and in capitals in variables.
+# AWS's names of the services, in lower case in the files and in upper case in variables.
 SECRETS_MANAGER: Final = "secrets_manager"
 STS: Final = "sts"
 ENDPOINT_VARIABLE: Final = "AWS_ENDPOINT_URL"
@@ -34,7 +34,10 @@ IGNORE_VARIABLE: Final = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
 
 
 class ProfileSettings(Opaque):
-    """What the profile *name* says in both files, and the `services` sections of the config file."""
+    """The settings of the profile *name* in both files, and the `services` sections of the config file.
+
+    The repr shows the name only: a profile may hold credentials.
+    """
 
     __slots__ = ("name", "section", "services")
     SHOWN: ClassVar = ("name",)
@@ -47,12 +50,12 @@ class ProfileSettings(Opaque):
         self.services = services
 
     def text(self, key: str) -> str | None:
-        """The value of *key*, if it is there and a plain one."""
+        """Return the value of *key*, or None when it is absent or an indented table."""
         found = self.section.get(key)
         return found if isinstance(found, str) else None
 
     def source(self, key: str) -> str:
-        """How an error calls *key*."""
+        """Return the words by which an error names *key*."""
         return f"{key} of profile {self.name}"
 
 
@@ -60,14 +63,14 @@ NO_PROFILE: Final = ProfileSettings()
 
 
 class Stated(Struct, frozen=True):
-    """A value, and who says it."""
+    """A value, and its source: a variable, or a key of a profile."""
 
     value: str
     source: str
 
 
 def stated(environ: Mapping[str, str], variable: str, profile: ProfileSettings, key: str) -> Stated | None:
-    """What *variable* says, or *key* of *profile*."""
+    """Return the value of *variable*, or else of *key* in *profile*; None when neither is there."""
     if variable in environ:
         return Stated(environ[variable], variable)
     found = profile.text(key)
@@ -75,12 +78,12 @@ def stated(environ: Mapping[str, str], variable: str, profile: ProfileSettings, 
 
 
 def fips_chosen(environ: Mapping[str, str], profile: ProfileSettings) -> Stated | None:
-    """Who chooses endpoints with validated cryptography, if somebody does."""
+    """Return the setting that chooses endpoints with validated cryptography (FIPS), or None."""
     return _true(stated(environ, "AWS_USE_FIPS_ENDPOINT", profile, "use_fips_endpoint"))
 
 
 def dualstack_chosen(environ: Mapping[str, str], profile: ProfileSettings) -> Stated | None:
-    """Who chooses endpoints that have IPv6, too, likewise."""
+    """Return the setting that chooses endpoints with IPv6 as well (dual stack), or None."""
     return _true(stated(environ, "AWS_USE_DUALSTACK_ENDPOINT", profile, "use_dualstack_endpoint"))
 
 
@@ -89,8 +92,11 @@ def _true(found: Stated | None) -> Stated | None:
 
 
 def configured_url(service: str, environ: Mapping[str, str], profile: ProfileSettings) -> Stated | None:
-    """The endpoint URL of *service* that is configured. Raises `ConfigurationError` for a `services` section that is
-    needed and not there."""
+    """Return the configured endpoint URL of *service*, or None (rule 2).
+
+    Raises `ConfigurationError` when the profile names a `services` section that does not exist or has no table for the
+    service.
+    """
     if _true(stated(environ, IGNORE_VARIABLE, profile, "ignore_configured_endpoint_urls")) is not None:
         return None
     for variable in (f"{ENDPOINT_VARIABLE}_{service.upper()}", ENDPOINT_VARIABLE):

@@ -1,10 +1,11 @@
-"""AWS Signature Version 4, in header and in query (presigned) form. PURE: the time and the keys are arguments.
+"""Signs requests by AWS Signature Version 4, in header and in query (presigned) form. PURE: the time and the
+credentials are arguments.
 
-Rule 1: the same request, keys, scope and time give the same bytes.
-Rule 2: what is signed is what is sent: `Signed.headers` are added to the request, nothing in it is changed.
-Rule 3: a path is encoded once more than it is sent, as every AWS service but S3 wants it; a query is decoded and
-        encoded anew, so that it does not matter how it was written.
-Rule 4: no repr shows a key, a token or a signature. The key cache knows a secret key by its SHA-256 only.
+Rule 1: the same request, credentials, scope and time give the same bytes.
+Rule 2: the request is sent as it was signed: `Signed.headers` are added to it, and nothing in it is changed.
+Rule 3: for signing, a path is encoded once more than for sending, as every AWS service but S3 wants it. A query is
+        decoded and encoded anew, so that it does not matter how it was written.
+Rule 4: no repr shows a key, a token or a signature. `SigningKeys` stores the SHA-256 of a secret key, not the key.
 
 Source: AWS General Reference, "Create a signed AWS API request"; the vectors under `tests/backends/aws/data`.
 """
@@ -23,23 +24,24 @@ from secrets_actor.domain.secret import SecretValue
 from secrets_actor.structs import Opaque
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
-# Proxies and HTTP libraries add or change these on the way. Precedents: botocore's and aws-c-auth's lists.
+# Proxies and HTTP libraries add or change these headers on the way, which would break a signature over them.
+# Precedents: botocore's and aws-c-auth's lists.
 UNSIGNED_HEADERS: Final = frozenset(
     {"authorization", "connection", "expect", "transfer-encoding", "user-agent", "x-amzn-trace-id"}
 )
-# A worker signs with one key, region and service; around midnight and a change of keys with two or three.
+# Usually one secret key, day, region and service are in use; around midnight and a change of credentials, two or three.
 MAX_SIGNING_KEYS: Final = 16
 
 
 class Scope(Struct, frozen=True):
-    """For which region and service a signature counts."""
+    """The region and the service that a signature is valid for."""
 
     region: str
     service: str
 
 
 class HttpRequest(Opaque):
-    """What is to be signed. `path` and `query` (without `?`) as on the wire or unencoded; `headers` must hold Host."""
+    """A request to be signed. `path` and `query` (without `?`) as sent, or unencoded; `headers` must hold Host."""
 
     __slots__ = ("body", "headers", "method", "path", "query")
     SHOWN: ClassVar = ("method", "path", "query", "headers")
@@ -60,7 +62,10 @@ class HttpRequest(Opaque):
 
 
 class Signed(Opaque):
-    """A signature and its steps. `headers` are to be added (header form); `query` replaces the query (query form)."""
+    """A signature and the intermediate results that the test vectors check.
+
+    In header form, `headers` are to be added to the request; in query form, `query` replaces the request's query.
+    """
 
     __slots__ = ("canonical_request", "headers", "query", "signature", "signed_headers", "string_to_sign")
     SHOWN: ClassVar = ("signed_headers",)
@@ -83,9 +88,10 @@ class Signed(Opaque):
 
 
 class SigningKeys:
-    """Signing keys by (secret key, day, region, service): each costs four HMACs and lasts a day. Oldest out first.
+    """A cache of signing keys by (secret key, day, region, service). The oldest leaves first.
 
-    Any thread may ask: at worst two derive the same key at once.
+    A signing key takes four HMACs to derive and is valid for a day. For any thread, without a lock: at worst two of
+    them derive the same key at once.
     """
 
     __slots__ = ("_keys",)
@@ -94,7 +100,7 @@ class SigningKeys:
         self._keys: dict[tuple[bytes, str, str, str], bytes] = {}
 
     def get(self, secret_key: SecretValue, day: str, scope: Scope) -> bytes:
-        """The signing key for *day* (`YYYYMMDD`) and *scope*."""
+        """Return the signing key for *day* (`YYYYMMDD`) and *scope*."""
         secret = as_bytes(secret_key)
         entry = (hashlib.sha256(secret).digest(), day, scope.region, scope.service)
         found = self._keys.get(entry)
@@ -127,10 +133,9 @@ def sign_headers(
 ) -> Signed:
     """Sign *request* in header form.
 
-    *normalize_path* resolves `.`, `..` and doubled slashes. *sign_token* false adds the session token without signing
-    it; *content_sha256* adds and signs the body's hash as a header. An X-Amz-Date or X-Amz-Security-Token that the
-    request has already is signed as it is. Raises `ValueError` when Host is missing or *at*
-    has no time zone.
+    *normalize_path* resolves `.`, `..` and doubled slashes. With *sign_token* false, the session token is added but not
+    signed. *content_sha256* adds and signs the body's hash as a header. An X-Amz-Date or X-Amz-Security-Token that the
+    request has already is signed as it is. Raises `ValueError` when Host is missing or *at* has no time zone.
     """
     stamp = amz_date(at)
     digest = hashlib.sha256(request.body).hexdigest()
@@ -161,7 +166,10 @@ def sign_query(
     normalize_path: bool = True,
     sign_token: bool = True,
 ) -> Signed:
-    """Sign *request* in query form (a presigned URL), good for *expires* seconds. Options and errors as above."""
+    """Sign *request* in query form (a presigned URL), valid for *expires* seconds.
+
+    Options and errors are those of `sign_headers`.
+    """
     stamp = amz_date(at)
     names, canonical_headers = _canonical_headers(request.headers)
     parameters = [
@@ -182,7 +190,7 @@ def sign_query(
 
 
 def amz_date(at: datetime) -> str:
-    """*at* as AWS writes it: `20150830T123600Z`. Raises `ValueError` without a time zone."""
+    """Return *at* in AWS's form: `20150830T123600Z`. Raises `ValueError` when *at* has no time zone."""
     if at.tzinfo is None:
         raise ValueError("the time of signing needs a time zone")
     if at.tzinfo is not UTC:
@@ -191,7 +199,7 @@ def amz_date(at: datetime) -> str:
 
 
 def canonical_query(query: str) -> str:
-    """*query* decoded, encoded anew and sorted by name, then value."""
+    """Return *query* decoded, encoded anew, and sorted by name, then by value."""
     if not query:
         return ""
     pairs = (pair.partition("=") for pair in query.split("&") if pair)
@@ -199,7 +207,7 @@ def canonical_query(query: str) -> str:
 
 
 def canonical_path(path: str, *, normalize: bool) -> str:
-    """*path* encoded once more, with `.`, `..` and doubled slashes resolved if *normalize*."""
+    """Return *path* encoded once more (rule 3), with `.`, `..` and doubled slashes resolved if *normalize*."""
     if normalize:
         kept: list[str] = []
         for segment in path.split("/"):
@@ -222,8 +230,11 @@ def _with_parameters(query: str, parameters: Iterable[tuple[str, str]]) -> str:
 
 
 def _canonical_headers(headers: Iterable[tuple[str, str]]) -> tuple[str, str]:
-    """(names joined by `;`, lines each ended by a newline): names in small letters and sorted, values trimmed and of
-    one blank at a time, those of one name joined by commas in the order given."""
+    """Return (the names joined by `;`, the lines `name:value`, each ended by a newline).
+
+    Names are in lower case and sorted. Values are trimmed, with one blank at a time; the values of one name are joined
+    by commas in the order given. Raises `ValueError` when Host is missing.
+    """
     values: dict[str, list[str]] = {}
     for name, value in headers:
         if (lowered := name.lower()) not in UNSIGNED_HEADERS:
@@ -247,7 +258,7 @@ def _finish(canonical: str, credentials: Credentials, scope: Scope, stamp: str, 
 
 
 def authorization_of(credentials: Credentials, scope: Scope, day: str, names: str, signature: str) -> str:
-    """The Authorization header over the signed headers *names*."""
+    """Return the Authorization header for a *signature* over the signed headers *names*."""
     return (
         f"{ALGORITHM} Credential={credentials.reveal_id()}/{day}/{scope.region}/{scope.service}/aws4_request, "
         f"SignedHeaders={names}, Signature={signature}"
@@ -260,6 +271,6 @@ def _token_header(credentials: Credentials) -> list[tuple[str, str]]:
 
 
 def as_bytes(value: SecretValue) -> bytes:
-    """A key or a token as it is signed with or sent."""
+    """Return a secret key or a token as bytes, to sign with or to send."""
     text = value.reveal()
     return text.encode() if isinstance(text, str) else text

@@ -1,13 +1,13 @@
-"""Writing values: create, put, update, and the set that is made of them.
+"""Carries out the operations that write a value: Create, Put, Update, and Set, which combines create and update.
 
-Rule 1: all attempts of one write carry one token: whatever was lost on the way, at most one version results.
-Rule 2: on AWS the token becomes the version id. A receipt that names another version is that of another write, or is
-        from a store that makes up its own ids (ministack). So it is looked up over another connection: if the version
-        of the token has the value that was written, or the one that the receipt names has it, that is the answer; else
-        the write is repeated.
+Rule 1: all attempts of one write carry the same token, so at most one version results, whatever was lost on the way.
+Rule 2: on AWS the token becomes the version id. A receipt that names another version belongs to another write, or comes
+        from a store that makes its own ids (ministack). So both versions are read over a new connection. If the version
+        of the token, or the one in the receipt, has the value that was written, the write has succeeded; else it is
+        repeated.
 Rule 3: AWS refuses a write to a deleted secret, to a replica, and to a name whose secret was deleted by force a moment
-        ago, with one code. It is asked which it is (DescribeSecret): only a deleted secret is restored, and only for
-        the last is there another try, by the caller's deadline.
+        ago, all with the same code. DescribeSecret tells which it is. Only a deleted secret is restored, and only in
+        the last case is the write tried again, until the caller's deadline.
 """
 
 from collections.abc import Callable
@@ -42,13 +42,17 @@ Receipt = TypeVar("Receipt", SetReceipt, UpdateReceipt)
 
 
 def set_secret(runner: CallRunner, operation: Set) -> Answer[SetReceipt]:
-    """CreateSecret; if the name is taken, UpdateSecret; if by a deleted secret, RestoreSecret before, where allowed."""
+    """Call CreateSecret; if the name is taken, UpdateSecret.
+
+    If a deleted secret has the name, and the operation allows it, RestoreSecret comes before UpdateSecret.
+    """
     token = operation.token or new_uuid()
     return _once_gone(runner, lambda: _set(runner, operation, token))
 
 
 def _set(runner: CallRunner, operation: Set, token: str) -> Answer[SetReceipt]:
-    # An ARN, or a name as only AWS's services give them, is of a secret that exists: straight to the update.
+    # An ARN, and a name of the form that only AWS's services give, belongs to a secret that exists: only an update can
+    # succeed.
     secret_id = SecretId(operation.secret_id)
     creates = not (secret_id.is_arn or secret_id.is_managed)
     update_call = requests.update_call(operation, token)
@@ -72,7 +76,10 @@ def _set(runner: CallRunner, operation: Set, token: str) -> Answer[SetReceipt]:
 def _of_this_write(
     runner: CallRunner, operation: Set | Create | Update, token: str, call: Call, read: Read[Receipt]
 ) -> Answer[Receipt]:
-    """*call*'s answer, once it is known to be the receipt of this very write (rule 2)."""
+    """Run *call*, and return its answer once it is known to be the receipt of this very write (rule 2).
+
+    Raises `InvalidAnswer` when no attempt brings such a receipt.
+    """
     attempt = 1
     while True:
         answer = runner.run(call, read)
@@ -83,7 +90,7 @@ def _of_this_write(
         for one in (token, found):
             if one is not None and _has_value(runner, operation.secret_id, one, operation.value):
                 return Answer(replace(answer.value, version_id=one), answer.request_id)
-        runner.in_doubt = True
+        runner.in_doubt = True  # the write may have taken effect all the same, with its receipt lost
         if attempt == MAX_ATTEMPTS or not runner.rest(attempt):
             text = "the receipt is that of another write: see what stands between you and aws.endpoint_url"
             raise InvalidAnswer(text, status=200, request_id=answer.request_id)
@@ -91,7 +98,7 @@ def _of_this_write(
 
 
 def _has_value(runner: CallRunner, secret_id: str, version_id: str, value: SecretValue) -> bool:
-    """Whether this version of the secret is there and has this value."""
+    """Whether this version of the secret exists and has this value. False, too, when it cannot be read."""
     try:
         return runner.run(requests.get_call(Get(secret_id, version_id)), answers.secret).value.value == value
     except SecretsError:
@@ -99,7 +106,7 @@ def _has_value(runner: CallRunner, secret_id: str, version_id: str, value: Secre
 
 
 def _restored(runner: CallRunner, operation: Set) -> SecretDescription | SecretsError:
-    """How the secret stood, restored since if it had to be; or what it failed of."""
+    """Restore the secret if it is deleted. Returns its state before that, or the error of either call."""
     known = _how_it_stands(runner, operation)
     if isinstance(known, SecretDescription) and known.deleted_at is not None:
         try:
@@ -110,7 +117,7 @@ def _restored(runner: CallRunner, operation: Set) -> SecretDescription | Secrets
 
 
 def create(runner: CallRunner, operation: Create) -> Answer[SetReceipt]:
-    """CreateSecret."""
+    """Call CreateSecret."""
     token = operation.token or new_uuid()
     call = requests.create_call(operation, token)
 
@@ -121,13 +128,13 @@ def create(runner: CallRunner, operation: Create) -> Answer[SetReceipt]:
 
 
 def put(runner: CallRunner, operation: Put) -> Answer[VersionReceipt]:
-    """PutSecretValue."""
+    """Call PutSecretValue."""
     call = requests.put_call(operation.secret_id, operation.value, operation.token or new_uuid(), operation.stages)
     return _explained(runner, operation, lambda: runner.run(call, answers.version_receipt))
 
 
 def update(runner: CallRunner, operation: Update) -> Answer[UpdateReceipt]:
-    """UpdateSecret."""
+    """Call UpdateSecret."""
     token = operation.token or new_uuid()
     call = requests.update_call(operation, token)
     return _explained(runner, operation, lambda: _of_this_write(runner, operation, token, call, answers.update_receipt))
@@ -136,7 +143,7 @@ def update(runner: CallRunner, operation: Update) -> Answer[UpdateReceipt]:
 def _explained(
     runner: CallRunner, operation: object, write: Callable[[], Answer[T]], *, creates: bool = False
 ) -> Answer[T]:
-    """*write*'s answer; or, where AWS refuses it for the state of the secret, the error that says which state."""
+    """Return *write*'s answer. Where AWS refuses the state of the secret, raise the error that names this state."""
     try:
         return write()
     except SecretDeleted as error:
@@ -152,7 +159,7 @@ def _how_it_stands(runner: CallRunner, operation: object) -> SecretDescription |
 
 
 def _told(refused: SecretDeleted, known: SecretDescription | SecretsError, *, creates: bool) -> StoreError:
-    """*refused*, or what is meant by it given what is *known*."""
+    """Return the error that *refused* means, given the *known* state of the secret (rule 3)."""
     if isinstance(known, SecretDescription):
         if known.deleted_at is None and known.is_replica:
             text = f"the secret is a replica: write it in its primary region, {known.primary_region}"
@@ -170,7 +177,7 @@ def _instead_of(refused: StoreError, kind: type[StoreError], text: str) -> Store
 
 
 def _once_gone(runner: CallRunner, write: Callable[[], Answer[T]]) -> Answer[T]:
-    """*write*'s answer; again and again by the deadline, while a secret that was deleted by force is in its way."""
+    """Return *write*'s answer. Repeat it until the deadline while a secret that was deleted by force has the name."""
     attempt = 1
     while True:
         try:
