@@ -1,1 +1,1 @@
-"""The encrypted local store: SQLite for the records, AES-256-GCM for the values, one key file."""
+"""The encrypted local store: SQLite holds the records, AES-256-GCM seals the values, one master key opens them."""

@@ -1,17 +1,19 @@
-"""The local store as a backend: AWS Secrets Manager's semantics over our records.
+"""The local store as a backend: it gives the semantics of AWS Secrets Manager to the records of a local store.
 
-Rule 1: files are opened by the first `perform`, under its deadline, so a key that is missing today is an error of
-        today's call and not of the process. `connect` only loads the code. A store is made by the first operation that
-        has something to keep, unless `makes` says otherwise; for all others a store that is not there is an empty one.
+Rule 1: the first `perform` opens the files, under its own deadline, so a missing master key fails that call and not
+        the whole process. `connect` only loads the code. The first operation that has something to keep makes the
+        store, unless `makes` says otherwise; until then every operation sees an empty store.
 Rule 2: each operation is one transaction, in which `domain.semantics` decides. A repeated `Set` (same token) finds its
         version and changes nothing, so a crash between commit and answer cannot write twice; a repeated `Delete` finds
         the secret scheduled, and is done.
-Rule 3: `close` sets the flag first, then interrupts; whoever holds the lock last gives the connection up.
-Rule 4: no connection lives through a fork: SQLite takes the locks of an inherited one for its own, and data is lost. A
-        fork waits for the operation under way; where it could not, its child keeps off the store. Where nobody heard of
-        the fork, the child closes what it inherited. SQLite advises against that, for it would take back what another
-        process has begun; these connections have begun nothing. In the log's mode the last to leave folds it in only
-        if no process holds a lock, and locks are not inherited: the parent's are in its way.
+Rule 3: `close` sets the flag first and interrupts then. The last thread that holds the lock gives the connection up.
+Rule 4: no connection lives through a fork: SQLite would take the locks of an inherited connection for its own, and data
+        would be lost. So a fork waits until the operation under way has ended. If it could not wait that long, its
+        child never uses the store. If the fork was made without our knowledge, the child closes the connection that
+        it inherited. SQLite advises against that, because the close would roll back a transaction of the parent; our
+        connections have no transaction open at that time. The close does not fold the log in either: in WAL mode the
+        last connection does that only if no process holds a lock. The parent's locks prevent it, because locks are not
+        inherited.
 """
 
 from __future__ import annotations
@@ -41,13 +43,13 @@ if TYPE_CHECKING:
     from secrets_actor.domain.semantics.records_port import Records
 
 T = TypeVar("T")
-# Who makes a store where there is none: the first operation that has something to keep, the start of the system, or
-# nobody but `store init`.
+# When a missing store is made: by the first operation that has something to keep, at the start of the system, or
+# only by the command `store init`.
 Makes = Literal["first_write", "start", "never"]
 OnMade = Callable[[str, str], object]
 
 NAME: Final = "local_encrypted"
-# Seconds an operation may spend on clearing away what is past its recovery window.
+# Seconds that an operation may spend on removing secrets whose recovery window has ended. The caller waits for it.
 SWEEP: Final = 0.1
 # Folders of stores whose connections a fork could not close; see rule 4.
 _inherited: Final[set[Path]] = set()
@@ -63,11 +65,14 @@ def local_backend_factory(
     makes: Makes = "first_write",
     on_made: OnMade = lambda _folder, _key: None,
 ) -> BackendFactory:
-    """How runtime opens the local store: *path* is its folder (`~` goes), *recovery_window* the days a soft delete
-    lasts unless it says otherwise, *key* where its master key comes from (None: the key file in the folder). Touches no
-    file; the folder's place is fixed now, whatever becomes of the working directory. *wall_clock* dates what is
-    written; *seconds*, which nobody sets, tells whether it can be believed when a recovery window ends. *makes*: who
-    makes a store where there is none; *on_made* is told its folder and where its key is. Raises `NoPlace`."""
+    """Return the factory that opens connections to the local store. Touches no file.
+
+    *path* is the store's folder (a leading `~` is allowed). It is made absolute now, so a later change of the working
+    directory does not move the store. *recovery_window* is the number of days that a deleted secret can be restored,
+    unless the deletion says otherwise. *key* is the source of the master key (None: the key file in the folder).
+    *wall_clock* dates what is written. *seconds* is a clock that nobody can set; it tells whether the wall clock can be
+    believed when a recovery window ends. *makes* tells when a missing store is made, and *on_made* is then called with
+    its folder and the place of its master key. Raises `NoPlace`."""
     folder = absolute(path)
 
     def connect() -> LocalBackend:
@@ -138,12 +143,13 @@ class LocalBackend:
             with self._lock:
                 return Answer(cast(T, self._perform(operation, context)))
         finally:
+            # A `close` during the operation did not get the lock, so it left the connection to this thread.
             if self._closed.is_set():
                 self.close()
 
     def with_records(self, work: Callable[[SqliteRecords], T], deadline: float, *, writes: bool) -> T:
-        """What *work* returns, in one transaction: for the maintenance of a whole store. It may be run twice, should
-        the keys change. Raises what `perform` raises."""
+        """Run *work* in one transaction and return its result: for the maintenance of a whole store. *work* may run
+        twice if the store's keys change meanwhile. Raises what `perform` raises."""
         with self._lock:
             opened = self._open(deadline, makes=writes)
             if opened is None:
@@ -156,7 +162,7 @@ class LocalBackend:
             self._open(deadline, makes=True)
 
     def close(self) -> None:
-        """Give up the connection; a `perform` under way fails soon."""
+        """Give up the connection. A `perform` under way fails soon. Any thread may call this."""
         self._closed.set()
         if self._lock.acquire(blocking=False):
             try:
@@ -169,14 +175,16 @@ class LocalBackend:
             opened.store.interrupt()
 
     def pause(self, patience: float) -> bool:
-        """Before a fork: finish what is under way, and give the connection up."""
+        """Before a fork: wait *patience* seconds at most for the operation under way, then give the connection up.
+        Return whether that succeeded; the lock then stays taken until `resume`."""
         if not self._lock.acquire(timeout=patience):
             return False
         self._give_up()
         return True
 
     def resume(self, child: bool, paused: bool) -> None:
-        """After a fork: open anew when asked."""
+        """After a fork: the next operation opens the files anew. If `pause` failed, the *child* may not use the
+        store."""
         if paused:
             self._lock.release()
         elif child:
@@ -205,6 +213,7 @@ class LocalBackend:
             )
         deadline, look = context.deadline, Look(self._wall_clock(), self._seconds())
         opened = self._open(deadline)
+        # Made once, outside of `work`: a second run of `work` writes the same version.
         new_id = new_uuid() if operation.writes else ""  # a read makes no version
 
         def work(records: Records, over: datetime | None = None) -> object:
@@ -228,14 +237,17 @@ class LocalBackend:
         try:
             return carry_out(lambda records: work(records, records.over(look)), deadline)
         finally:
-            # The operation has its answer already, so failing here is no error.
+            # The operation has its answer already, so a sweep that fails is not the caller's concern. A later one
+            # removes what is left.
             with contextlib.suppress(SecretsError):
                 opened.sweep(look, min(deadline, now() + SWEEP))
 
     def _open(self, deadline: float, *, makes: bool = False) -> OpenStore | None:
-        """The store; None when there is none, and it is not to be made now."""
+        """Return the open store; None when there is no store and it is not to be made now."""
         opening, folder, key = self._opening, self._folder, self._key
         if self._opened is not None and self._opened.identity != opening.identity(self._database, key):
+            # Somebody removed the log, which we still hold open: what was committed to it must go into the database
+            # before the last connection closes, or it is lost.
             if opening.has_lost_its_log(self._database):
                 self._opened.store.fold_log()
             self._give_up()

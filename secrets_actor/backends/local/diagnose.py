@@ -1,4 +1,4 @@
-"""What an operator wants to know of a local store that does not work. Changes nothing; makes nothing."""
+"""The diagnosis of a local store, for an operator whose store does not work. It changes nothing and makes nothing."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _VERIFY: Final = "to open every value, too, run: secrets-actor store verify"
 def diagnose(
     folder: Path, now: datetime, deadline: float, key: MasterKeySource | None = None, *, makes: bool = True
 ) -> Iterator[Finding]:
-    """The findings on the store in *folder*, by *deadline* (clock seconds). *key*: where its master key
-    comes from (None: the key file in the folder). *makes*: whether a store is made where there is none."""
+    """Return the findings on the store in *folder*, before *deadline* (clock seconds). *key* is the source of its
+    master key (None: the key file in the folder). *makes* tells whether a missing store would be made."""
     source = key or KeyFile(folder / KEY_NAME)
     there, lost = _is_there(folder, source)
     if not (there or makes):
@@ -52,7 +52,7 @@ def diagnose(
     except StoreUnavailable as error:
         yield Finding("folder", Verdict.FAULT, str(error))
         return
-    except KeyFileError:  # every command refuses it, and looks no further
+    except KeyFileError:  # every command refuses such a folder, so the rest of it need not be looked at
         yield from _openness(folder, mode, there=there)
         return
     yield from _openness(folder, mode, there=there)
@@ -66,13 +66,15 @@ def diagnose(
         yield Finding("data", Verdict.FAULT, lost)
     elif go_on:
         yield from _data(folder, now, deadline, source, there=there)
-    elif there:  # the key may be of another kind than what the store is sealed with, and not missing at all
+    elif there:
+        # The key may not be missing at all: the store may be sealed with another kind of key, such as a passphrase.
+        # Only opening the store tells.
         try:
             open_store.open_store(folder, source, deadline=deadline, closed=threading.Event()).store.close()
         except WrongKey as error:
             yield Finding("data", Verdict.FAULT, str(error))
         except SecretsError:
-            pass  # it has been told
+            pass  # the finding on the key has told it
 
 
 def _openness(folder: Path, mode: int | None, *, there: bool) -> Iterator[Finding]:
@@ -98,12 +100,12 @@ def _openness(folder: Path, mode: int | None, *, there: bool) -> Iterator[Findin
 
 
 def _is_there(folder: Path, source: MasterKeySource) -> tuple[bool, str | None]:
-    """Whether there is a store, or a part of one; and what of it is lost."""
+    """Whether there is a store or a part of one, and a text that says which part is lost (None: no part)."""
     try:
         return open_store.is_there(folder, source), None
     except (StoreDamaged, StoreUnavailable) as error:
         return True, str(error)
-    except SecretsError:  # the folder or the key, which are looked at anyhow
+    except SecretsError:  # a fault of the folder or the key: each of them has a finding of its own
         return True, None
 
 
@@ -143,7 +145,8 @@ def _data(folder: Path, now: datetime, deadline: float, source: MasterKeySource,
 
 
 def key_finding(source: MasterKeySource, *, has_data: bool) -> tuple[Finding, bool]:
-    """The finding on the key from *source*, for a store that has data or not; and whether to look at the store."""
+    """Return the finding on the master key from *source*, and whether it makes sense to open the store with it.
+    *has_data*: whether there is a store, so that a missing key is a fault."""
     try:
         there = source.present()
     except SecretsError as error:

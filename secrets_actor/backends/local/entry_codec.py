@@ -1,11 +1,13 @@
-"""A secret's entry as bytes, for its sealed head. PURE.
+"""The encoding of a secret's entry as bytes: the clear text of its sealed head. PURE.
 
-Rule 1: format, flags, times, how many texts, versions and stages; the lengths of the texts; the texts as UTF-8; a
-        record of fixed size for each version, the oldest first; and for each stage the place of its version.
-Rule 2: the texts are name, ARN suffix, description, keys and values of the tags by turns, stages, and the ids of the
-        versions that are no UUID. A UUID takes 16 bytes in its version's record.
-Rule 3: nothing is tolerated: what is not as `encode` writes it is damage.
-Rule 4: times are microseconds since 1970 (UTC). The day of the last access is none of the head's.
+Rule 1: the parts of a head are, in this order: format, flags, times and the numbers of tags, stages, versions and
+        texts; the length of each text; the texts as UTF-8; a record of fixed size for each version, the oldest first;
+        and for each stage the index of its version.
+Rule 2: the texts are, in this order: name, ARN suffix, description, key and value of each tag, stages, and the ids of
+        those versions that are not UUIDs. A UUID takes 16 bytes in the record of its version.
+Rule 3: nothing is tolerated: bytes that `encode` would not write are damage.
+Rule 4: times are microseconds since 1970 (UTC). The day of the last access is not in the head but in a column beside
+        it, so that a read need not seal the head anew.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from secrets_actor.domain.semantics.entry import Entry, Version
 from secrets_actor.uuids import uuid_bytes, uuid_text
 
 FORMAT: Final = 1
-# An ARN of our own: the AWS form, with a partition, region and account that AWS does not have.
+# The beginning of the ARNs of local secrets: the form of AWS, with a partition, region and account that AWS does not
+# have. So nobody can take a local ARN for one of AWS.
 ARN_PREFIX: Final = "arn:local:secretsmanager:local:000000000000:secret:"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -33,7 +36,7 @@ _FARTHEST_DAY: Final = _FARTHEST // 86_400_000_000
 _FIXED: Final = Struct(">BBqqqHHHH")
 _VERSION: Final = Struct(">Bq16s")
 _LOOK: Final = Struct(">qd")
-# Before all recovery windows.
+# A moment before the end of any recovery window.
 LONG_AGO: Final = datetime(1, 1, 1, tzinfo=UTC)
 _DESCRIBED, _SCHEDULED = 1, 2
 _UUID, _MADE_SECRET = 1, 2
@@ -41,7 +44,8 @@ _NO_UUID: Final = bytes(16)
 
 
 def encode(entry: Entry) -> bytes:
-    """The bytes. Raises `ValueError` for what no `Entry` of ours is, such as a stage on a version that is not there."""
+    """Return the head of *entry*. Raises `ValueError` for an entry that the semantics never make, such as one with a
+    stage on a version that is not there."""
     suffix = entry.arn.removeprefix(f"{ARN_PREFIX}{entry.name}-")
     if arn(entry.name, suffix) != entry.arn:
         raise ValueError("an ARN of another store")
@@ -78,11 +82,11 @@ def encode(entry: Entry) -> bytes:
 
 
 def decode(head: bytes, accessed_day: int | None = None) -> Entry:
-    """The entry; *accessed_day* (days since 1970) is kept beside the head. Raises `DamagedRow`."""
+    """Return the entry in *head*. *accessed_day* (days since 1970) is kept beside the head. Raises `DamagedRow`."""
     try:
         return _decoded(head, accessed_day)
     except (ValueError, IndexError, StructError, OverflowError):
-        pass
+        pass  # raised outside: the texts of these errors may quote what is in the head
     raise DamagedRow
 
 
@@ -122,7 +126,7 @@ def _decoded(head: bytes, accessed_day: int | None) -> Entry:
 
 
 def _texts(head: bytes, count: int) -> tuple[list[str], int]:
-    """The texts, and where they end."""
+    """Return the texts, and the offset at which they end."""
     lengths = _numbers(count)
     texts, at = [], _FIXED.size + lengths.size
     for length in lengths.unpack_from(head, _FIXED.size):
@@ -133,7 +137,7 @@ def _texts(head: bytes, count: int) -> tuple[list[str], int]:
 
 @lru_cache(maxsize=64)
 def _numbers(count: int) -> Struct:
-    """So many numbers of two bytes."""
+    """Return the layout of *count* numbers of two bytes each."""
     return Struct(f">{count}H")
 
 
@@ -150,29 +154,30 @@ def _version(record: tuple[int, int, bytes], long_ids: Iterator[str]) -> Version
 
 
 def arn(name: str, suffix: str) -> str:
-    """The ARN of a secret."""
+    """Return the ARN of the secret *name* with this suffix."""
     return f"{ARN_PREFIX}{name}-{suffix}"
 
 
 def micros(at: datetime) -> int:
-    """Microseconds since 1970."""
+    """Return *at* in microseconds since 1970."""
     return (at - _EPOCH) // _MICROSECOND
 
 
 def moment(stored: object) -> datetime:
-    """The moment at so many microseconds. Raises `DamagedRow`."""
+    """Return the moment that is *stored* microseconds after 1970. Raises `DamagedRow`."""
     if isinstance(stored, int) and -_FARTHEST < stored < _FARTHEST:
         return _EPOCH + timedelta(0, 0, stored)
     raise DamagedRow
 
 
 def look_bytes(look: Look) -> bytes:
-    """A look at the clocks, as it is remembered."""
+    """Return a look at the clocks as the bytes that the store keeps."""
     return _LOOK.pack(micros(look.at), look.seconds)
 
 
 def look(rows: list[tuple[object, ...]] | None) -> Look | None:
-    """The look in *rows*; None where there is none, or none that we wrote: then there is a first one to come."""
+    """Return the look at the clocks in *rows*; None when there is none, or when we did not write it. The next look that
+    sees the end of a recovery window is then the first one."""
     match rows:
         case [(bytes(found),)] if len(found) == _LOOK.size:
             at, seconds = _LOOK.unpack(found)
@@ -182,12 +187,12 @@ def look(rows: list[tuple[object, ...]] | None) -> Look | None:
 
 
 def day_number(at: datetime) -> int:
-    """Days since 1970."""
+    """Return the day of *at* in days since 1970."""
     return (at - _EPOCH).days
 
 
 def day(number: object) -> datetime:
-    """When that day began. Raises `DamagedRow`."""
+    """Return the moment when the day *number* (days since 1970) began. Raises `DamagedRow`."""
     if isinstance(number, int) and -_FARTHEST_DAY < number < _FARTHEST_DAY:
         return _EPOCH + timedelta(number)
     raise DamagedRow

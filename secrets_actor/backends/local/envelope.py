@@ -1,16 +1,21 @@
-"""THE door to cryptography: everything is sealed and opened here, with AES-256-GCM, and names are hashed under a key.
+"""The envelope encryption of a store: it seals and opens records with AES-256-GCM, and hashes names under a key.
+
+THE door to cryptography for all that lies in a store.
 
 Rule 1: a sealed record is the format (1 byte), the nonce (12 bytes, fresh from the system for every seal), and the
         ciphertext with its tag (16 bytes).
-Rule 2: the master key wraps the store's keys; a store key seals heads and wraps data keys; a data key seals one value.
-        A key is used for one purpose: what one key seems to do, keys do that are derived from it (HMAC-SHA256).
-Rule 3: the associated data binds a record to its place: format, purpose, store, and then what the record is of. All
-        parts but the last have a fixed size, so no two places give the same bytes.
+Rule 2: the master key wraps the store keys; a store key seals heads and wraps data keys; a data key seals one value.
+        A key has one purpose only: neither the master key nor a store key is used itself, but keys that are derived
+        from it, one for each purpose (HMAC-SHA256).
+Rule 3: the associated data binds a record to its place: format, purpose, store, and then the key, secret, name or
+        version that the record belongs to. All parts but the last have a fixed size, so no two places give the same
+        bytes.
 Rule 4: keys are made, wrapped and unwrapped here and leave only wrapped. Cipher objects keep them, and no frame that
-        raises has a key or a value among its locals. What does not open is None; the caller says what that means.
+        raises has a key or a value among its locals. A record that does not open gives None; the calling code decides
+        what that means.
 
 Random 96-bit nonces are good for 2**32 seals under one key (NIST SP 800-38D, 8.3). A set seals one head and wraps one
-key: a century at one a second, and `rekey --deep` begins anew.
+data key. At one set a second that lasts a century, and `rekey --deep` begins anew.
 """
 
 from __future__ import annotations
@@ -34,14 +39,14 @@ TAG_BYTES: Final = 16
 LOCATOR_BYTES: Final = 16
 CHECK_BYTES: Final = 16
 _TEXT, _BINARY = b"t", b"b"
-# The format, and a purpose; all of one length.
+# The format and a purpose. All have the same length: rule 3.
 _STORE_KEY, _HEAD, _DATA_KEY, _VALUE = (bytes((FORMAT,)) + what for what in (b"skey", b"head", b"dkey", b"valu"))
 _TWO: Final = Struct(">qq")
 _ONE: Final = Struct(">q")
 
 
 class Cipher:
-    """Seals and opens under one key of 32 bytes; raises `ValueError` for another length."""
+    """A cipher under one key of 32 bytes. Raises `ValueError` for another length."""
 
     __slots__ = ("_aead",)
 
@@ -50,16 +55,17 @@ class Cipher:
         if size == KEY_BYTES:
             self._aead = AESGCM(key)
             return
-        del key
+        del key  # rule 4
         raise ValueError(f"a key has {KEY_BYTES} bytes, not {size}")
 
     def seal(self, clear: bytes, bound_to: bytes) -> bytes:
-        """The sealed record of *clear*, which opens only with the same *bound_to*."""
+        """Return the sealed record of *clear*, which opens only with the same *bound_to*."""
         nonce = os.urandom(NONCE_BYTES)
         return _FORM + nonce + self._aead.encrypt(nonce, clear, bound_to)
 
     def open(self, sealed: object, bound_to: bytes) -> bytes | None:
-        """What `seal` sealed; None for a record that is damaged, or was sealed for another place or by another key."""
+        """Return the clear bytes that `seal` sealed; None for a record that is damaged, or was sealed for another place
+        or by another key."""
         if not isinstance(sealed, bytes) or len(sealed) < 1 + NONCE_BYTES + TAG_BYTES or sealed[:1] != _FORM:
             return None
         try:
@@ -69,7 +75,7 @@ class Cipher:
 
 
 class StoreKey:
-    """One of a store's keys, ready for use."""
+    """A store key, ready for use: the keys that are derived from it, each in its cipher."""
 
     __slots__ = ("_heads", "_names", "_store_id", "_wraps", "id")
 
@@ -79,28 +85,29 @@ class StoreKey:
         self._names = hmac.new(_derived(key, b"names"), digestmod="sha256")
 
     def locator(self, name: str) -> bytes:
-        """Where the secret of this name is found: a keyed hash."""
-        hashed = self._names.copy()
+        """Return the keyed hash of *name* (16 bytes), by which its row is found: names are not in clear in the
+        store."""
+        hashed = self._names.copy()  # an HMAC that has its key already: cheaper than a new one
         hashed.update(name.encode())
         return hashed.digest()[:LOCATOR_BYTES]
 
     def seal_head(self, head: bytes, *, secret: int, locator: bytes) -> bytes:
-        """The sealed head of the secret of this id."""
+        """Return *head*, sealed for the secret of this id."""
         return self._heads.seal(head, self._place(_HEAD, secret, locator))
 
     def open_head(self, sealed: object, *, secret: int, locator: bytes) -> bytes | None:
-        """What `seal_head` sealed, or None."""
+        """Return the head that `seal_head` sealed; None when it does not open."""
         return self._heads.open(sealed, self._place(_HEAD, secret, locator))
 
     def seal_value(self, value: SecretValue, *, secret: int, version_id: str) -> tuple[bytes, bytes]:
-        """A fresh data key, wrapped, and the value sealed by it."""
+        """Return a fresh data key, wrapped, and *value* sealed by it."""
         name = version_id.encode()
         key = os.urandom(KEY_BYTES)
         wrapped = self._wraps.seal(key, self._place(_DATA_KEY, secret, name))
         return wrapped, Cipher(key).seal(_clear(value), self._place(_VALUE, secret, name))
 
     def open_value(self, wrapped: object, sealed: object, *, secret: int, version_id: str) -> SecretValue | None:
-        """What `seal_value` sealed, or None."""
+        """Return the value that `seal_value` sealed; None when it does not open."""
         name = version_id.encode()
         key = self._wraps.open(wrapped, self._place(_DATA_KEY, secret, name))
         if key is None or len(key) != KEY_BYTES:
@@ -112,32 +119,33 @@ class StoreKey:
 
 
 class Master:
-    """A master key, for the store of this id: it wraps store keys and does nothing else. Raises `ValueError` for a key
-    that has not 32 bytes."""
+    """The master key of the store with this id: it wraps store keys and does nothing else. Raises `ValueError` for a
+    key that does not have 32 bytes."""
 
     __slots__ = ("_cipher", "_store_id", "check")
 
     def __init__(self, key: bytes, store_id: bytes) -> None:
         size = len(key)
         if size != KEY_BYTES:
-            del key
+            del key  # rule 4
             raise ValueError(f"a key has {KEY_BYTES} bytes, not {size}")
         self._store_id = store_id
         self._cipher = Cipher(_derived(key, b"store keys"))
-        # Tells whether a store key was wrapped by this master key, and nothing about it.
+        # Lies in clear beside each store key: it tells whether this master key wrapped that one, and tells nothing
+        # about the master key itself.
         self.check = _derived(key, b"check" + store_id)[:CHECK_BYTES]
 
     def new_key(self, key_id: int) -> bytes:
-        """A new store key, wrapped."""
+        """Return a new store key, wrapped."""
         return self._cipher.seal(os.urandom(KEY_BYTES), self._place(key_id))
 
     def unwrap(self, key_id: int, wrapped: object) -> StoreKey | None:
-        """A store key that this master key has wrapped, or None."""
+        """Return the store key that this master key has wrapped; None when it does not open."""
         key = self._open(key_id, wrapped)
         return None if key is None else StoreKey(key, self._store_id, key_id)
 
     def rewrap(self, key_id: int, wrapped: object, other: Master) -> bytes | None:
-        """A store key that this master key has wrapped, wrapped by *other*; or None."""
+        """Return the store key that this master key has wrapped, now wrapped by *other*; None when it does not open."""
         key = self._open(key_id, wrapped)
         return None if key is None else other._cipher.seal(key, self._place(key_id))
 

@@ -1,11 +1,13 @@
-"""Export and import: all secrets of a store in one sealed file, and back.
+"""Export and import: all secrets of a store go into one sealed file, and come back from it.
 
-Rule 1: the whole file is read and verified before anything is changed, and then read again: a file that is damaged
-        at its end has changed nothing.
-Rule 2: an import is all or nothing: it runs in the one transaction that the records are.
-Rule 3: a secret that is there is replaced only if that is asked for; all that are in the way are told at once.
-Rule 4: what is past its recovery window is not exported, nor imported. Where it is there still it is in the way as any
-        other: the wall clock may be wrong (`domain/semantics/values.py`).
+Rule 1: an import reads and verifies the whole file before it changes anything, and then reads it again. So a file that
+        is damaged at its end changes nothing.
+Rule 2: an import is all or nothing: it runs in one transaction, that of the records it is given.
+Rule 3: a secret that is in the store already is replaced only on request. Otherwise one error names those that are in
+        the way, so that they need not be found one by one.
+Rule 4: a secret whose recovery window has ended is neither exported nor imported. If such a secret is still in the
+        store, it is in the way of an import like any other: the wall clock may be wrong, and what is replaced is gone
+        (`domain/semantics/values.py`).
 """
 
 from __future__ import annotations
@@ -27,13 +29,13 @@ from secrets_actor.domain.secret import SecretValue
 from secrets_actor.domain.semantics.entry import Entry
 from secrets_actor.domain.semantics.records_port import Records
 
-# How many names a message tells.
+# How many names an error text gives; a store may have ten thousand.
 _NAMES: Final = 5
 
 
 class Imported(Struct, frozen=True):
-    """How many secrets came, how many of them in the place of others; and how many did not, for they were deleted and
-    their recovery window has ended since."""
+    """The counts of an import: `secrets` that were imported, those of them that `replaced` others, and those that were
+    left out because their recovery window has `expired`."""
 
     secrets: int
     replaced: int
@@ -41,27 +43,28 @@ class Imported(Struct, frozen=True):
 
 
 class Readable(Protocol):
-    """What an export reads: records, or what can be read of one. Values are asked for entry by entry."""
+    """The part of the records that an export needs; a damaged store may offer no more. Values are asked for entry by
+    entry, so that only one secret's values are in memory."""
 
     def every(self) -> Iterable[Entry]:
-        """All entries."""
+        """Return all entries."""
 
     def value(self, entry: Entry, version_id: str, /) -> SecretValue:
-        """The value of a version."""
+        """Return the value of a version."""
 
 
 Told = Callable[[Entry], object]
 
 
 def tell_nobody(_entry: Entry) -> None:
-    """For those who need not hear of each secret."""
+    """Do nothing: the default for `told`, which is called with each secret."""
 
 
 def export(
     records: Readable, sink: BinaryIO, export_key: ExportKey, now: datetime, path: str, told: Told = tell_nobody
 ) -> int:
-    """Write all secrets to *sink*, sealed; how many. *told* hears of each. Raises what the records raise, and what
-    `Sealing` does."""
+    """Write all secrets to *sink*, sealed, and return how many. *told* is called with each entry. *path* is for
+    messages. Raises what the records raise, and what `Sealing` raises."""
     sealing, count = Sealing(sink, export_key, path), 0
     for entry in records.every():
         if not _is_over(entry, now):
@@ -73,14 +76,15 @@ def export(
 
 
 def export_to(path: Path, records: Readable, export_key: ExportKey, now: datetime, told: Told = tell_nobody) -> int:
-    """Export to a new file at *path*, which is there when all is in it. Raises `ExportFileError`, too."""
+    """Export to a new file and return how many secrets it has. The file appears at *path* only when it is complete.
+    Raises what `export` raises, and `ExportFileError`."""
     with new_file(path) as sink:
         return export(records, sink, export_key, now, str(path), told)
 
 
 @contextmanager
 def opened_export(path: Path, export_key: ExportKey) -> Iterator[Sealed]:
-    """The export at *path*. Raises `ExportFileError`, `ExportDamaged`, `WrongExportKey`."""
+    """Open the export at *path*. Raises `ExportFileError`, `ExportDamaged`, `WrongExportKey`."""
     with existing_file(path) as source:
         yield Sealed(source, export_key, str(path))
 
@@ -88,8 +92,8 @@ def opened_export(path: Path, export_key: ExportKey) -> Iterator[Sealed]:
 def import_(
     source: Sealed, records: Records, now: datetime, *, overwrite: bool = False, told: Told = tell_nobody
 ) -> Imported:
-    """Put all secrets of *source* into the records; can be run again, should the transaction be. *told* hears of each.
-    Raises `ExportDamaged`, and `SecretExists` if there are any of these names and they are not to be *overwrite*-n."""
+    """Put all secrets of *source* into *records*. Can be run again, as the transaction may be. *told* is called with
+    each entry. Raises `ExportDamaged`, and `SecretExists` when a name is taken and *overwrite* is not set."""
     names = [one.entry.name for one in _records(source, records.arn_prefix)]
     if len(set(names)) != len(names):
         raise source.damaged("it has a secret twice")
@@ -106,7 +110,7 @@ def import_(
 
 
 def _put(records: Records, record: Record, now: datetime) -> bool:
-    """Put it there; whether another one was."""
+    """Put *record* into *records*; return whether it replaced a secret that could still be read or restored."""
     found = records.find(record.entry.name)
     if found is not None:
         records.remove(found)
@@ -128,7 +132,7 @@ def _records(source: Sealed, arn_prefix: str) -> Iterator[Record]:
 
 
 def _present(records: Records, name: str) -> bool:
-    """Whether it is there, its window over or not: the clock may be wrong, and what is replaced is gone."""
+    """Whether there is a secret *name*, also one whose recovery window has ended: rule 4."""
     return records.find(name) is not None
 
 

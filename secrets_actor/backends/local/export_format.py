@@ -1,9 +1,10 @@
-"""A secret with all its versions and values as bytes, for an export. PURE.
+"""The encoding of a secret in an export: all its versions and values as bytes. PURE.
 
 Rule 1: a record is the length of its head (4 bytes, big-endian), the head, and the values one after the other. The head
-        is JSON: all that an `Entry` says, and the kind and length of each value.
-Rule 2: an export goes from store to store, so only the end of an ARN goes with it: the beginning is the store's own.
-Rule 3: nothing is tolerated: what is not as `encode` writes it is refused (`NoRecord`), and never quoted.
+        is JSON: all fields of an `Entry`, and the kind and length of each value.
+Rule 2: an export goes from store to store, so it holds only the end of an ARN. The store that imports it puts its own
+        beginning before that.
+Rule 3: nothing is tolerated: bytes that `encode` would not write are refused (`NoRecord`), and no error quotes them.
 """
 
 from __future__ import annotations
@@ -27,26 +28,28 @@ from secrets_actor.domain.secret import MAX_VALUE_BYTES, SecretValue
 from secrets_actor.domain.semantics.entry import Entry, Version
 from secrets_actor.json_text import read_json
 
-# Bytes of a head. A secret with a hundred versions of twenty stages of 256 characters each is far below.
+# The greatest number of bytes in a head, so that a damaged length cannot make us read without end. A secret with a
+# hundred versions of twenty stages of 256 characters each is far below.
 MAX_HEAD: Final = 2**24
 _LENGTH_BYTES: Final = 4
 _KINDS: Final = {True: "text", False: "binary"}
 
 
 class NoRecord(Exception):
-    """What was read is no record of ours. Whoever reads turns it into `ExportDamaged`."""
+    """The bytes that were read are not a record of ours. The import turns this into `ExportDamaged`."""
 
 
 class Record(Struct, frozen=True):
-    """A secret, and the values of its versions by their ids."""
+    """A secret's entry, and the values of its versions by version id."""
 
     entry: Entry
     values: Mapping[str, SecretValue]
 
 
 def encode(entry: Entry, value: Callable[[str], SecretValue]) -> bytes:
-    """The record of *entry*; *value* gives the value of each of its versions."""
-    held = [value(one.id) for one in entry.versions]  # masked, until none can fail to open any more
+    """Return the record of *entry*. *value* returns the value of a version by its id."""
+    # All values stay masked until the last one has opened: a frame that raises must not hold a clear one.
+    held = [value(one.id) for one in entry.versions]
     values = [_as_bytes(one) for one in held]
     versions = [
         [one.id, _text(one.created_at), one.made_secret, _KINDS[kept.is_text], len(inside)]
@@ -70,14 +73,15 @@ def encode(entry: Entry, value: Callable[[str], SecretValue]) -> bytes:
 
 
 def decode(read: Callable[[int], bytes], arn_prefix: str) -> Record:
-    """The next record of what *read* reads; *arn_prefix* begins the ARNs of the store it is for. Raises `NoRecord`."""
+    """Return the next record. *read* returns as many bytes as it is asked for, and *arn_prefix* is the beginning of the
+    ARNs in the store that imports. Raises `NoRecord`."""
     size = int.from_bytes(read(_LENGTH_BYTES), "big")
     if size > MAX_HEAD:
         raise NoRecord
     try:
         return _record(read_json(read(size)), read, arn_prefix)
     except (ValueError, TypeError, KeyError, AttributeError):
-        pass  # their texts quote what is not as it should be, and their frames hold it
+        pass  # not chained: their texts quote what they object to, and their frames hold it
     raise NoRecord
 
 

@@ -1,4 +1,4 @@
-"""What a sealed file is sealed with. PURE."""
+"""The export key: a key or a passphrase that seals and opens an export. PURE."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from secrets_actor.structs import Opaque
 
 KEY, PASSPHRASE = 1, 2
 KINDS: Final = {KEY: "a key", PASSPHRASE: "a passphrase"}
-# scrypt's N, r and p: those of a store.
+# scrypt's N, r and p: the same as for the passphrase of a store.
 COSTS: Final = (scrypt.N, scrypt.R, scrypt.P)
 
 
 class ExportKey(Opaque):
-    """What a file is sealed with, and opened: *kind* `KEY` with 32 bytes, or `PASSPHRASE` with one byte at least.
-    *costs*: scrypt's N, r and p for a new file. Raises `ValueError` for other lengths."""
+    """A key or passphrase that seals and opens a file: *kind* `KEY` with 32 bytes, or `PASSPHRASE` with at least one
+    byte. *costs* are scrypt's N, r and p for a new file. Raises `ValueError` for other lengths."""
 
     __slots__ = ("costs", "kind", "secret")
     SHOWN: ClassVar = ("kind", "costs")
@@ -24,6 +24,6 @@ class ExportKey(Opaque):
     def __init__(self, kind: int, secret: bytes, costs: tuple[int, int, int] = COSTS) -> None:
         good = len(secret) == KEY_BYTES if kind == KEY else len(secret) > 0
         self.kind, self.secret, self.costs = kind, secret if good else b"", costs
-        del secret
+        del secret  # the frame that raises must not hold it
         if not good:
             raise ValueError(f"a key has {KEY_BYTES} bytes, a passphrase one at least")

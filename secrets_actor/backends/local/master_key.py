@@ -1,4 +1,4 @@
-"""Where the master key comes from: the port. The master key opens nothing but the store's own keys."""
+"""The port to the places where a master key comes from. A master key opens nothing but the store keys."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ KEY_BYTES = 32  # AES-256
 
 
 class Derivation(Struct, frozen=True):
-    """How a master key is made of a passphrase: scrypt with these costs (RFC 7914). Kept in the store's header."""
+    """The way a master key is made of a passphrase: scrypt with this salt and these costs (RFC 7914). It is kept in the
+    store, beside each store key that such a master key wraps."""
 
     salt: bytes
     n: int
@@ -21,14 +22,16 @@ class Derivation(Struct, frozen=True):
 
 
 class MasterKeySource(Protocol):
-    """One place that a master key comes from. May block on a file, a key ring, or a costly derivation: only workers and
-    the command line ask it. Raises `KeyFileError` or a kin, whose text names the place and says what to do, and never
-    the key.
+    """One place that a master key comes from.
+
+    Its methods may block on a file, a key ring, or a costly derivation, so only workers and the command line call them.
+    They raise `KeyFileError` or a class of that family. The text names the place and says what to do; it never has the
+    key.
     """
 
     @property
     def kind(self) -> str:
-        """What sort of place it is, for the store's header: `key_file`, `env`, `file`, `passphrase`, `keyring`."""
+        """The kind of this place: `key_file`, `env`, `file`, `passphrase`, `keyring`."""
 
     @property
     def makes(self) -> bool:
@@ -38,31 +41,34 @@ class MasterKeySource(Protocol):
         """The place, for messages: `the key file /home/ann/.local/share/secrets-actor/key`."""
 
     def identity(self) -> object:
-        """Changes when the key may have been exchanged (such as the file's inode and time); cheap."""
+        """Return a value that differs once the key may have been exchanged, such as the file's inode and time. Cheap:
+        each operation asks for it."""
 
     def present(self) -> bool:
-        """Whether there is something at this place that will do for a key, as far as can be told without the store."""
+        """Whether this place has something that can serve as a key, as far as that can be told without the store."""
 
     def missing(self) -> KeyFileError:
-        """The error for a store that has data and no key at this place; says how to get it back."""
+        """Return the error for a store that has data but no key at this place. Its text says how to get the key
+        back."""
 
     def load(self, derivation: Derivation | None) -> bytes | None:
-        """The key of 32 bytes; None when there is none at this place. *derivation* is that of the store's header;
-        without one, a passphrase makes no key. Raises `StoreDamaged` for one that no store of ours has."""
+        """Return the key of 32 bytes; None when this place has none. *derivation* is the one kept in the store; without
+        it a passphrase makes no key. Raises `StoreDamaged` for a derivation that no store of ours has."""
 
     def load_next(self, derivation: Derivation | None) -> bytes | None:
-        """The key that `replace` wrote and `replaced` has not put in place yet; None when there is none. For a store
-        that the present key does not fit: the change of keys broke off."""
+        """Return the key that `replace` wrote and that `replaced` has not put in place yet; None when there is none.
+        For a store that the present key does not fit, because a change of keys broke off."""
 
     def create(self) -> tuple[bytes, Derivation | None]:
-        """The key for a new store, durably in place when this returns: made, where the place can hold one; else what is
-        there. Of two processes that create at once, both get the same; with a passphrase, whose header comes first
-        counts, and the other loads with that one's derivation."""
+        """Return the key for a new store, durably in place when this returns. A place that can hold a key makes one;
+        any other gives the key that is there. Two processes that call this at once get the same key. With a passphrase,
+        the store that is made first counts, and the other process loads with the derivation of that store."""
 
     def replace(self) -> tuple[bytes, Derivation | None]:
-        """The key that takes the present one's place, durably written beside it (a file: `NAME.next`), not yet in it. A
-        second call after a crash gives the same one. A place that cannot hold two raises an error that tells how to
-        rekey from one source to another."""
+        """Return the key that is to follow the present one. It is written durably beside that one (a file:
+        `NAME.next`), and not yet in its place. A second call after a crash returns the same key. A place that cannot
+        hold two keys raises an error that tells how to rekey from one source to another."""
 
     def replaced(self) -> None:
-        """The store knows the new key: let it take the present one's place. Nothing to do when it has."""
+        """Put the new key into the present one's place: the store knows it now. Does nothing when that has been
+        done."""

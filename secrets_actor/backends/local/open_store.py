@@ -1,26 +1,28 @@
-"""From a folder to an open store, and the transactions on it.
+"""The opening and making of a store in a folder, and the transactions on an open store.
 
-To open one: key first, then data, then the proof that they belong together.
+To open a store, the master key comes first, then the data, then the proof that they belong together.
 
-Rule 1: a key is made only where there is no data, and is durable before any data is there.
-Rule 2: the key is proven against the store before anything is sealed or opened. A wrong key changes nothing.
-Rule 3: an open store is known by the identity of its key and its files: when one is moved, deleted or put in from a
-        copy, the next operation opens anew rather than write into a file that nobody will ever read.
-Rule 4: a store comes into being whole, under another name first. So an empty file has lost what was in it, and is no
-        new store.
-Rule 5: a store is made only where `makes` says so, and only where there is nothing of one. A part of a store, such as a
-        key of ours without its database, is what a loss leaves, and is damage for everybody. While a store is being
-        made, MAKING lies in its folder, and is locked: with it, a key without a database is a beginning.
-Rule 6: a store that this process has opened is not made anew, and no other one is taken in its place: its folder may
-        be the place where a disk was mounted. It is known by its id as long as the process lives, also in the child of
-        a fork.
+Rule 1: a master key is made only where there is no data, and is durable before there is any data.
+Rule 2: the master key is proven against the store before anything is sealed or opened. A wrong key changes nothing.
+Rule 3: an open store is recognised by the identity of its key and its files. When one of them is moved, deleted or
+        replaced by a copy, the next operation opens the store anew. Otherwise it would write into a file that nobody
+        will ever read.
+Rule 4: a store is written as a whole under a temporary name, and only then gets its own. So an empty file is not a new
+        store, but one that has lost its contents.
+Rule 5: a store is made only where `makes` says so, and only where there is no part of one. A part of a store, such as
+        our key without its database, is what a loss leaves behind, so it counts as damage. While a store is being made,
+        the file MAKING is in its folder and is locked. If that file is there, a key without a database is a store that
+        has been begun.
+Rule 6: this process does not make a store anew where it has opened one, and takes no other store in its place: the
+        folder may be a mount point whose disk is gone. The process remembers the store by its id as long as it lives,
+        and so does the child of a fork.
 
-In an open one each transaction has the keys that are the store's at that time.
+Each transaction of an open store uses the keys that the store has at that time.
 
-Rule 7: each transaction looks first whether anybody else has written (`PRAGMA data_version`), and if so, whether the
-        keys are still those: nothing is ever sealed under a key that the store has given up.
-Rule 8: keys that have changed are unlocked anew outside of the transaction, and the work is run again. What is known
-        of a key stays known: a change of the master key alone asks for no master key.
+Rule 7: each transaction first looks whether another connection has written (`PRAGMA data_version`), and if so, whether
+        the store keys are still the same. So nothing is ever sealed under a key that the store has given up.
+Rule 8: changed keys are unlocked outside of the transaction, and then the work is run again. Store keys that are known
+        already stay known, so a change of the master key alone needs no new look at the master key.
 """
 
 from __future__ import annotations
@@ -60,24 +62,25 @@ _known: Final[dict[Path, bytes]] = {}
 
 
 def is_known(folder: Path) -> bool:
-    """Whether this process has opened a store there."""
+    """Whether this process has opened a store in *folder*."""
     return folder in _known
 
 
 def forget_known(folder: Path) -> None:
-    """Take what is in *folder* from now on: somebody has put another store there through this process."""
+    """Forget the store that was known in *folder*, because this process itself has put another one there: rule 6."""
     _known.pop(folder, None)
 
 
 class _KeysChanged(Exception):
-    """The keys are others than those that were unlocked."""
+    """The store keys differ from those that were unlocked."""
 
 
 class OpenStore:
-    """A store, the keys that open it, and the files they came from. Its methods raise what `Store.read` raises, what
-    `store_keys.unlock` raises when the keys have changed, and `StoreUnavailable` for another store.
+    """An open store: its connection, its unlocked keys, and the identity of the files they came from.
 
-    *place* is its folder, for a store that is to be known (rule 6); `made`: whether it was made for this.
+    Its methods raise what `Store.read` raises. When the keys have changed, they raise what `store_keys.unlock` raises;
+    and `StoreUnavailable` when another store has taken its place. *place* is the folder of a store that the process is
+    to remember (rule 6; None: it does not). `made` tells whether the store was made by this opening.
     """
 
     def __init__(
@@ -97,8 +100,8 @@ class OpenStore:
         self.keys = self._unlock(None, deadline)
 
     def read(self, work: Callable[[SqliteRecords], T], deadline: float) -> T:
-        """What *work* returns, run on a snapshot. The days of access that it notes are written after it, where nothing
-        is in the way."""
+        """Run *work* on a snapshot and return its result. The days of access that it notes are written after that, and
+        only if no other connection is writing: a read must not wait for a write lock."""
         answer, accesses = self.read_transaction(
             lambda _transaction, records: (work(records), records.accesses), deadline
         )
@@ -107,15 +110,15 @@ class OpenStore:
         return answer
 
     def write(self, work: Callable[[SqliteRecords], T], deadline: float) -> T:
-        """What *work* returns, committed and on the disk."""
+        """Run *work*, commit it to the disk, and return its result."""
         return self.write_transaction(lambda _transaction, records: work(records), deadline)
 
     def read_transaction(self, work: Callable[[Transaction, SqliteRecords], T], deadline: float) -> T:
-        """As `read`, for work that wants the rows too."""
+        """Like `read`, for work that needs the rows too. Days of access are not written."""
         return self._run(lambda inside: self.store.read(inside, deadline), work, deadline)
 
     def write_transaction(self, work: Callable[[Transaction, SqliteRecords], T], deadline: float) -> T:
-        """As `write`, for work that wants the rows too; see `forget`."""
+        """Like `write`, for work that needs the rows too. After work that changes rows by itself, call `forget`."""
         self._removed = False
         answer = self._run(lambda inside: self.store.write(inside, deadline), work, deadline)
         self._entry_cache.dirty = False
@@ -124,8 +127,10 @@ class OpenStore:
         return answer
 
     def sweep(self, now: Look, deadline: float) -> None:
-        """Clear away what is past its recovery window for sure, and take note of what seems to be."""
+        """Remove the secrets whose recovery window has surely ended, and note the first look at the clocks that saw one
+        end: a second look, later, confirms it (`domain/semantics/values.py`)."""
         entry_cache = self._entry_cache
+        # This runs after every operation, so it begins with a look that costs no transaction.
         if entry_cache.due is not None and not self._wants_sweep(now, entry_cache.due <= micros(now.at)):
             return
         if self.read(lambda records: self._wants_sweep(now, records.is_overdue(now)), deadline):
@@ -136,11 +141,13 @@ class OpenStore:
         return next_first(first, now, overdue) != first
 
     def forget(self) -> None:
-        """Forget what was opened: rows were changed through this connection, and not by the records."""
+        """Forget the opened entries: rows were changed through this connection without its records. `PRAGMA
+        data_version` tells only of other connections."""
         self._entry_cache.forget()
 
     def reload(self, deadline: float) -> None:
-        """Look at the keys again, and forget what was opened: they were changed through this connection."""
+        """Unlock the store keys again and forget the opened entries, because the keys were changed. Needs no master key
+        where all of them are known already."""
         self._entry_cache = EntryCache()
         self.keys = self._unlock(self.keys, deadline)
 
@@ -153,7 +160,8 @@ class OpenStore:
         def inside(transaction: Transaction) -> T:
             data_version = transaction.data_version()
             if not self._entry_cache.are_at(data_version):
-                # Only then is it taken note of: keys that could not be unlocked are looked for again, each time.
+                # The new data version is noted (`look`) only after this check. If the keys cannot be unlocked, the next
+                # transaction must check again.
                 if store_keys.read_epoch(transaction) != self.keys.epoch:
                     raise _KeysChanged
                 self._entry_cache.look(data_version)
@@ -168,7 +176,7 @@ class OpenStore:
                 return run(inside)
             except _KeysChanged:
                 pass
-            self.reload(deadline)
+            self.reload(deadline)  # outside of the transaction: rule 8
 
     def _unlock(self, known: Keys | None, deadline: float) -> Keys:
         while True:
@@ -189,10 +197,11 @@ class OpenStore:
                     _known[self._place] = keys.store_id
                 return keys
             except WrongKey:
-                if self.source.identity() == before:  # else it was changed between the two looks
+                # Otherwise the master key was changed between reading the store and loading the key: try again.
+                if self.source.identity() == before:
                     raise
             except DamagedRow:
-                break
+                break  # raised outside, so that the error has no context
         raise self.store.damaged()
 
     def _note(self, accesses: dict[int, int], deadline: float) -> None:
@@ -209,14 +218,14 @@ class OpenStore:
 
 DATABASE_NAME: Final = "secrets.db"
 MAKING: Final = ".making"
-# What SQLite puts beside the database.
+# The ends of the files that SQLite puts beside the database.
 LOG, INDEX = "-wal", "-shm"
 
 
 def open_store(
     folder: Path, source: MasterKeySource, *, deadline: float, closed: threading.Event, makes: bool = False
 ) -> OpenStore:
-    """The store in *folder*; made first if there is none and the caller *makes* one.
+    """Open the store in *folder*; if there is none, make it first where *makes* is set.
 
     Raises `KeyFileError`, `WrongKey`, `StoreUnavailable` (also when there is no store), `StoreDamaged`, and
     `BackendTimeout` past *deadline*.
@@ -230,7 +239,8 @@ def open_store(
     database = _database(folder)
     store = Store(database, deadline=deadline, closed=closed)
     try:
-        store.read(version, deadline)  # SQLite makes log and index at the first look; they are part of the identity
+        # SQLite makes log and index at the first read. They are part of the identity, which is taken after that.
+        store.read(version, deadline)
         return OpenStore(store, source, identity(database, source), deadline, place=folder, made=made)
     except BaseException:
         store.close()
@@ -238,10 +248,10 @@ def open_store(
 
 
 def is_there(folder: Path, source: MasterKeySource) -> bool:
-    """Whether there is a store in *folder*; not where there has never been one, or one is still being made.
+    """Whether there is a store in *folder*. False when there has never been one, or when it is still being made.
 
-    Raises `StoreDamaged` where a part of a store is, `StoreUnavailable` where this process has seen one, and
-    `KeyFileError` where the key is not as it should be, or is not there and not ours to make.
+    Raises `StoreDamaged` where only a part of a store is left, `StoreUnavailable` where this process has seen a store
+    that is gone, and `KeyFileError` where the key is not as it should be, or is missing and cannot be made by us.
     """
     check_folder(folder)
     database = folder / DATABASE_NAME
@@ -272,7 +282,7 @@ def is_there(folder: Path, source: MasterKeySource) -> bool:
 
 
 def no_store(folder: Path) -> StoreUnavailable:
-    """The error for a folder without a store."""
+    """Return the error for a folder without a store."""
     return StoreUnavailable(
         f"there is no store in {folder}; give its folder, or make one: secrets-actor store init",
         path=str(folder),
@@ -281,8 +291,8 @@ def no_store(folder: Path) -> StoreUnavailable:
 
 
 def _database(folder: Path) -> Path:
-    """The database, where a link in its place leads to another folder: SQLite puts the log there. Raises as
-    `check_folder` for that one."""
+    """Return the path of the database, with a link in its place followed: SQLite puts the log beside the real file, so
+    that folder must be as safe as ours. Raises what `check_folder` raises for it."""
     database = folder / DATABASE_NAME
     if not os.path.islink(database):
         return database
@@ -292,24 +302,24 @@ def _database(folder: Path) -> Path:
 
 
 def identity(database: Path, source: MasterKeySource) -> object:
-    """Which key and which database there are now, and which log and index beside it while it is open."""
+    """Return the identity of the master key, the database, its log and its index, as they are now (rule 3)."""
     path = str(database)
     return source.identity(), _inode(path), _inode(path + LOG), _inode(path + INDEX)
 
 
 def has_lost_its_log(database: Path) -> bool:
-    """Whether the database is there, and the log that an open connection writes to is not."""
+    """Whether the database is there while the log that an open connection writes to was removed."""
     return _inode(str(database)) is not None and _inode(str(database) + LOG) is None
 
 
 def has_data(database: Path) -> bool:
-    """Whether there may be data in the file."""
+    """Whether the file may have data."""
     try:
-        return database.stat().st_size > 1  # SQLite takes one byte for none
+        return database.stat().st_size > 1  # SQLite, too, treats a file of one byte as empty
     except FileNotFoundError:
         return False
     except OSError:
-        return True  # unknown: better no new key
+        return True  # unknown, and a wrong "no" would let a new key be made for old data
 
 
 def _inode(path: str) -> tuple[int, int] | None:
@@ -329,7 +339,7 @@ def _lost(database: Path, what: str) -> StoreDamaged:
 
 
 def _is_missing(path: Path) -> bool:
-    """Whether there surely is no such file."""
+    """Whether the file surely does not exist. False when that cannot be told."""
     try:
         os.lstat(path)
     except FileNotFoundError:
@@ -343,7 +353,7 @@ def _is_missing(path: Path) -> bool:
 
 
 def _make(folder: Path, source: MasterKeySource, deadline: float, closed: threading.Event) -> bool:
-    """Make the store in *folder*; False if another process or thread was quicker."""
+    """Make the store in *folder*; return False if another process or thread was quicker."""
     prepare_folder(folder)
     with _making(folder, deadline, closed):
         if is_there(folder, source):
@@ -354,7 +364,8 @@ def _make(folder: Path, source: MasterKeySource, deadline: float, closed: thread
 
 @contextmanager
 def _making(folder: Path, deadline: float, closed: threading.Event) -> Iterator[None]:
-    """MAKING is in *folder*, durably, and is locked by us alone. It stays when that is broken off."""
+    """Hold the lock of the file MAKING, which is durably in *folder* meanwhile. The file stays afterwards, also after a
+    crash; `_forget_making` removes it once there is a store (rule 5)."""
     place, problem, passing = folder / MAKING, None, False
     while True:
         descriptor = -1
@@ -362,7 +373,8 @@ def _making(folder: Path, deadline: float, closed: threading.Event) -> Iterator[
             descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
             make_ours(descriptor, folder)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Who had the lock may have come to the end and removed the file.
+            # The process that held the lock before us may have finished and removed the file: then we have locked a
+            # file that no longer has its name, and another process may lock the next one.
             if os.path.samestat(os.fstat(descriptor), os.lstat(place)):
                 sync_folder(folder)
                 break
@@ -391,14 +403,14 @@ def _making(folder: Path, deadline: float, closed: threading.Event) -> Iterator[
 
 
 def _forget_making(folder: Path) -> None:
-    """There is a store, so none is being made: a key without it is a loss from now on."""
+    """Remove MAKING, since there is a store now. From now on a key without a database is a loss (rule 5)."""
     with contextlib.suppress(OSError):
         os.unlink(folder / MAKING)
         sync_folder(folder)
 
 
 def make_whole(database: Path, made: store_keys.NewStore, deadline: float, closed: threading.Event) -> None:
-    """Bring an empty store into place, unless there is one. Raises as `open_store`."""
+    """Bring an empty store into place, unless there is one already. Raises what `open_store` raises."""
 
     def make(transaction: Transaction) -> None:
         for statement in schema.TABLES:

@@ -1,10 +1,14 @@
-"""Whose the files of a store are, and who could exchange them: looked at as ssh looks at a user's keys (StrictModes).
+"""The checks of the owners and modes of a store's files, as ssh checks a user's keys (StrictModes).
 
-Rule 1: folder, key and database belong to this user or to root. Nobody else can make such files: an exchange is seen.
-Rule 2: root may look after the store of another user. It stays that user's: what root makes there is given to whom the
-        folder belongs to. But not where anybody could have put a folder, as in /tmp: somebody may have waited for root.
-Rule 3: no folder above may be open to everybody, unless it is sticky, as /tmp is. What a group may write, and what
-        belongs to another user, is told by `doctor`.
+They answer two questions: to whom do the files belong, and who could exchange them?
+
+Rule 1: folder, key and database belong to this user or to root. Nobody else can make such files, so an exchange is
+        noticed.
+Rule 2: root may work on the store of another user. The store stays that user's: a file that root makes there gets the
+        owner of the folder. Root refuses a folder of another user where anybody could have put it, as in /tmp:
+        somebody may have prepared it for root.
+Rule 3: no folder above may be writable for everybody, unless it is sticky, as /tmp is. If a group can write to a folder
+        above, or it belongs to another user, `doctor` warns of it.
 """
 
 from __future__ import annotations
@@ -25,17 +29,18 @@ _GROUP_WRITES: Final = 0o020
 
 
 def make_folder(folder: Path, like: Path | None = None) -> None:
-    """Make *folder*, and those above it that are missing, with mode 0700, whatever the umask. If we are root, they
-    belong to whom *like* belongs to (None: the folder above). Raises `OSError`."""
+    """Make *folder* and the missing folders above it, with mode 0700, whatever the umask. If we are root, they get the
+    owner of *like* (None: of the folder above). Raises `OSError`."""
     missing = []
     while not folder.is_dir() and not os.path.lexists(folder):
         missing.append(folder)
         folder = folder.parent
     for one in reversed(missing):
-        with contextlib.suppress(FileExistsError):  # somebody was quicker
+        with contextlib.suppress(FileExistsError):  # another process was quicker: the folder is that one's
             os.mkdir(one, FOLDER_MODE)
             give(one, like or one.parent)
-            # By its name, for one that a umask has closed to its owner cannot be opened. So only where it must be.
+            # A mode is better changed by descriptor than by name, since a name may be exchanged. But a folder that the
+            # umask has closed to its owner cannot be opened. So this is done by name, and only where it must be.
             if stat.S_IMODE(os.lstat(one).st_mode) != FOLDER_MODE:
                 os.chmod(one, FOLDER_MODE)
 
@@ -46,14 +51,15 @@ def is_trusted(uid: int, folder: Path) -> bool:
 
 
 def rightful(folder: Path) -> int:
-    """The user to whom the files of the store in *folder* are to belong: us, or, if we are root, the folder's owner."""
+    """Return the id of the user to whom the store's files in *folder* are to belong: this user, or, if we are root, the
+    folder's owner."""
     owner = _owner(folder)
     return owner if owner is not None and os.geteuid() == 0 else os.geteuid()
 
 
 def cannot_write(folder: Path) -> Path | None:
-    """The folder that this user may not write to, so that no store can be made in *folder*: that one, or the last one
-    above it that is there. None: it can be made, as far as can be told."""
+    """Return the folder that this user would have to write to in order to make a store in *folder*, and may not:
+    *folder* itself, or the nearest one above it that exists. None when the store can be made, as far as can be told."""
     while not os.path.lexists(folder):
         folder = folder.parent
     may = os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
@@ -61,7 +67,8 @@ def cannot_write(folder: Path) -> Path | None:
 
 
 def folder_objection(folder: Path) -> str | None:
-    """Why *folder*, which may be missing, is not to be used: to be said after its name, with what to do."""
+    """Return why *folder*, which may be missing, must not be used: a text to follow the folder's name, which also says
+    what to do. None when there is no objection."""
     try:
         state = os.stat(folder)
     except FileNotFoundError:
@@ -89,7 +96,8 @@ def folder_objection(folder: Path) -> str | None:
 
 
 def doubts(folder: Path) -> Iterator[tuple[str, str]]:
-    """What an operator should know of *folder* and those above it, though it may be used: what, and what to do."""
+    """Return the doubts about *folder* and the folders above it, which may be used all the same: for each a text, and
+    what to do about it."""
     owner = _owner(folder)
     if owner not in (None, *_trusted()):
         yield f"the store belongs to user {owner}, who reads what root puts there", "use it as that user"
@@ -102,7 +110,8 @@ def doubts(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _trusted() -> tuple[int, ...]:
-    """Us, and root: whoever has the root folder, where a user namespace shows root as somebody else."""
+    """Return the ids of the users that are trusted: root and this user. In a user namespace root may be shown as
+    another user, the owner of the root folder; so that owner counts as root."""
     return 0, os.geteuid(), os.stat("/").st_uid
 
 
@@ -114,7 +123,8 @@ def _owner(folder: Path) -> int | None:
 
 
 def _parts(folder: Path) -> Iterator[Path]:
-    """*folder* and all above it, as it is named and as it really is."""
+    """Return *folder* and all folders above it, once as the path names them and once with links followed: either way
+    could be exchanged."""
     seen = set()
     for path in (folder, Path(os.path.realpath(folder))):
         for one in (path, *path.parents):
@@ -124,19 +134,19 @@ def _parts(folder: Path) -> Iterator[Path]:
 
 
 def _above(folder: Path) -> Iterator[Path]:
-    """The folders above that are there."""
+    """Return the existing folders above *folder*."""
     itself = {folder, Path(os.path.realpath(folder))}
     return (one for one in _parts(folder) if one not in itself and one.is_dir())
 
 
 def _first_of(uid: int, folder: Path) -> Path:
-    """The uppermost of the folders from the root on that belongs to *uid*."""
+    """Return the uppermost folder on the way from the root to *folder* that belongs to *uid*."""
     real = Path(os.path.realpath(folder))
     return next(one for one in (*reversed(real.parents), real) if os.stat(one).st_uid == uid)
 
 
 def _is_private(gid: int) -> bool:
-    """Whether the group is this user's own, as many systems give each user one: nobody else is in it."""
+    """Whether the group is this user's own and nobody else is in it. Many systems give each user such a group."""
     import grp
     import pwd
 

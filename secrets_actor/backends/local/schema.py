@@ -1,17 +1,19 @@
-"""The tables of format 2, and what a file must be before they are made in it. PURE: statements and decisions as data.
+"""The tables of format 2, and the decision whether a database file is ours. PURE: statements and decisions as data.
 
-    meta      the header (`header`), the epoch: a number that changes with every change of the keys, and which keys
-              there are: a checksum of their ids; and `first look`, when a recovery window seemed to have ended first
-    keys      the store's keys, each wrapped by a master key; by two while the master key is changed
-    secrets   one row for each: found by a keyed hash of the name, everything about it sealed in `head`
-    versions  a value each, sealed by a data key of its own, which is wrapped by a store's key
-    marks     which secrets there are once more, on other pages, with the end of each head: triggers keep it
+    meta      `header`, the header; `epoch`, a number that changes with every change of the store keys; `keys`, a
+              checksum of the ids of all store keys; `first look`, the first look at the clocks that saw a recovery
+              window end
+    keys      the store keys, each wrapped by a master key; by two while the master key is being changed
+    secrets   one row for each secret, found by a keyed hash of its name; everything about it is sealed in `head`
+    versions  one value for each version, sealed by a data key of its own, which a store key wraps
+    marks     a second list of all secrets, on other pages, with the last bytes of each head; triggers keep it
 
-SQLite has no checksums. A page that is damaged, or is as it was before, may hide a secret or bring an old head back,
-which is sealed as well as the present one; the mark tells. Who wants to deceive can exchange both.
+SQLite has no checksums. A damaged page, or an old one that came back, may hide a secret or bring an old head back. An
+old head opens as well as the present one, so only the mark shows the fault. The mark is no guard against an attacker,
+who can exchange both.
 
-In clear are: ids, how many secrets and versions there are and how long, which day a secret was last read, when one that
-is scheduled for deletion goes. The last is sealed as well, and must agree.
+In clear are: ids, the number of secrets and versions, their lengths, the day on which a secret was last read, and the
+date on which a deleted secret is to be removed. That date is sealed as well, and both must agree.
 """
 
 from typing import Final
@@ -19,7 +21,8 @@ from typing import Final
 # The header's application id tells our files from other programs' SQLite files: "SecA" in ASCII.
 APPLICATION_ID: Final = 0x53656341
 VERSION: Final = 2
-# Bytes at the end of a head that are its mark: the tag of the seal, another one each time.
+# The number of bytes at the end of a head that are its mark: the tag of the seal, which differs with every seal. The
+# triggers below have it as -16.
 MARK_BYTES: Final = 16
 TABLES: Final = (
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
@@ -57,15 +60,16 @@ TABLES: Final = (
 
 
 class DamagedRow(Exception):
-    """A row holds what we never write. The store turns it into `StoreDamaged`."""
+    """A row has contents that we never write. The store turns this into `StoreDamaged`."""
 
 
 class NotOurs(Exception):
-    """The file is none that this release may touch; the text says why. The store turns it into `StoreDamaged`."""
+    """This release must not touch the file; the text says why. The store turns this into `StoreDamaged`."""
 
 
 def objection(application_id: int, version: int, tables: int) -> str | None:
-    """Why a database with this header is none for us; None when it is ours, or empty."""
+    """Return why we must not use a database with this header; None when it is ours, or empty. *tables* is the number of
+    its tables, indexes and triggers."""
     if application_id == APPLICATION_ID:
         if version > VERSION:
             return NEWER

@@ -1,13 +1,18 @@
-"""THE second door to cryptography: a file that is sealed as a whole, piece by piece, in the manner of age.
+"""The sealed file: an export is sealed as a whole, chunk by chunk, in the manner of the tool age.
 
-Rule 1: a fresh file key seals the file. It is wrapped by a key that is given, or made of a passphrase by scrypt, and
-        each key that does something is derived for that alone (HMAC-SHA256, HKDF-SHA256).
-Rule 2: the header is in clear: what it is, how to make the key, a check that tells a wrong key, the wrapped file key,
-        and a SHA-256 over all of it, which tells damage. The key of the rest is bound to the header.
-Rule 3: the rest are chunks of 64 KiB, AES-256-GCM each. The nonce is the number of the chunk and whether it is the last
-        (STREAM; Hoang, Reyhanitabar, Rogaway, Vizar 2015), so that chunks that are lost, swapped, doubled or added do
-        not open. Nothing follows the last chunk, and it alone may be short; empty only if there is no other.
-Rule 4: no frame that raises has a key or a passphrase among its locals, and what does not open is never handed on.
+THE second door to cryptography.
+
+Rule 1: a fresh file key seals the file. The file key is wrapped by a key that the caller gives, or that scrypt makes of
+        a passphrase. Each key that is used is derived for one purpose alone (HMAC-SHA256, HKDF-SHA256).
+Rule 2: the header is in clear. It has the format, the way to make the wrapping key, a check value that tells a wrong
+        key, the wrapped file key, and a SHA-256 over all of that, which tells damage. The key of the chunks is bound to
+        the header.
+Rule 3: after the header come chunks of 64 KiB, each sealed with AES-256-GCM. The nonce is the number of the chunk and
+        whether it is the last (STREAM; Hoang, Reyhanitabar, Rogaway, Vizar 2015), so chunks that are lost, swapped,
+        doubled or added do not open. Nothing follows the last chunk. Only the last one may be short, and it may be
+        empty only if it is the only one. A counter as nonce is safe, because the file key is never used again.
+Rule 4: no frame that raises has a key or a passphrase among its locals, and a chunk that does not open is never handed
+        on.
 """
 
 from __future__ import annotations
@@ -35,7 +40,7 @@ TAG_BYTES: Final = 16
 _SALT_BYTES: Final = 16
 _CHECK_BYTES: Final = 16
 _NONCE_BYTES: Final = 12
-# After magic and format: kind, scrypt's N, r, p, salt, check; then nonce and wrapped file key, and the sum over all.
+# After magic and format come: kind, scrypt's N, r, p, salt and check value; nonce and wrapped file key; the checksum.
 _HOW: Final = Struct(f">BIII{_SALT_BYTES}s{_CHECK_BYTES}s")
 _WRAPPED: Final = Struct(f">{_NONCE_BYTES}s{KEY_BYTES + TAG_BYTES}s")
 _SUM_BYTES: Final = 32
@@ -44,8 +49,8 @@ HEADER_BYTES: Final = len(MAGIC) + 1 + _HOW.size + _WRAPPED.size + _SUM_BYTES
 
 
 class Sealing:
-    """Writes a sealed file to *sink*. It is not whole, and opens nowhere, before `finish`. *path* is for messages.
-    Raises `OSError`s of the sink, and `ExportFileError` where there is no memory for scrypt."""
+    """A sealed file that is being written to *sink*. It cannot be opened before `finish` has written its end. *path* is
+    for messages. Raises the sink's `OSError`s, and `ExportFileError` where there is not enough memory for scrypt."""
 
     def __init__(self, sink: BinaryIO, export_key: ExportKey, path: str) -> None:
         self._sink, self._number, self._rest = sink, 0, bytearray()
@@ -58,10 +63,10 @@ class Sealing:
         sink.write(header)
 
     def write(self, clear: bytes) -> None:
-        """Add *clear*."""
+        """Add *clear* to the file."""
         self._rest += clear
         del clear  # rule 4: the sink may raise
-        while len(self._rest) > CHUNK:  # a full chunk may be the last
+        while len(self._rest) > CHUNK:  # a chunk that is just full waits: it may be the last
             self._seal(last=False)
 
     def finish(self) -> None:
@@ -76,8 +81,10 @@ class Sealing:
 
 
 class Sealed:
-    """A sealed file in *source*, which can seek; *path* is for messages. Unlocked when it is made: raises
-    `ExportDamaged`, `WrongExportKey`, `ExportFileError` for a newer format, and `OSError`s of the source."""
+    """A sealed file to be read from *source*, which must be able to seek. *path* is for messages.
+
+    The constructor unlocks the file. It raises `ExportDamaged`, `WrongExportKey`, `ExportFileError` for a newer format
+    or too little memory, and the source's `OSError`s."""
 
     def __init__(self, source: BinaryIO, export_key: ExportKey, path: str) -> None:
         self._source, self.path = source, path
@@ -111,17 +118,17 @@ class Sealed:
         return kind, Derivation(salt, n, r, p), check
 
     def clear(self) -> Clear:
-        """What is in it, from the beginning."""
+        """Return the clear contents, from the beginning."""
         self._source.seek(HEADER_BYTES)
         return Clear(self._source, self._aead, self)
 
     def damaged(self, how: str) -> ExportDamaged:
-        """The error for a file that is not as it was written."""
+        """Return the error for a file that is not as it was written."""
         return ExportDamaged(f"{self.path} is damaged: {how}; use another copy of it", path=self.path)
 
 
 class Clear:
-    """What is in a sealed file, read once from beginning to end. Raises `ExportDamaged`."""
+    """The clear contents of a sealed file, read once from beginning to end. Raises `ExportDamaged`."""
 
     def __init__(self, source: BinaryIO, aead: AESGCM, file: Sealed) -> None:
         self._source, self._aead, self._file = source, aead, file
@@ -129,7 +136,7 @@ class Clear:
         self._open()
 
     def read(self, size: int) -> bytes:
-        """So many bytes. Raises `ExportDamaged` when there are fewer."""
+        """Return the next *size* bytes. Raises `ExportDamaged` when there are fewer."""
         while len(self._rest) < size:
             if not self._next:
                 raise self._file.damaged("it ends in the middle of a secret")
@@ -161,7 +168,7 @@ def _nonce(number: int, last: bool) -> bytes:
 
 
 def _outer_key(export_key: ExportKey, derivation: Derivation) -> bytes | None:
-    """The key that wraps; None where there is no memory to make it."""
+    """Return the key that wraps the file key; None when there is not enough memory to make it."""
     if export_key.kind == KEY:
         return hmac.digest(export_key.secret, b"secrets_actor export 1: " + derivation.salt, "sha256")
     return scrypt.derived(export_key.secret, derivation)
@@ -173,7 +180,8 @@ def _starved(path: str, derivation: Derivation) -> ExportFileError:
 
 
 def _begun(export_key: ExportKey, derivation: Derivation) -> tuple[bytes, AESGCM] | None:
-    """The header of a new file, and what seals its chunks; None without memory. Raises nothing: rule 4."""
+    """Return the header of a new file and the cipher of its chunks; None when there is not enough memory. Raises
+    nothing, because its frame holds keys: rule 4."""
     outer, file_key = _outer_key(export_key, derivation), os.urandom(KEY_BYTES)
     if outer is None:
         return None
@@ -198,7 +206,8 @@ def _stream(file_key: bytes, header: bytes) -> AESGCM:
 
 
 def _unlocked(export_key: ExportKey, derivation: Derivation, check: bytes, header: bytes) -> AESGCM | str:
-    """What opens the chunks, or what is wrong. Raises nothing: rule 4."""
+    """Return the cipher of the chunks, or one of `_WRONG`, `_NO_MEMORY`, `_CHANGED`. Raises nothing, because its frame
+    holds keys: rule 4."""
     outer = _outer_key(export_key, derivation)
     if outer is None:
         return _NO_MEMORY

@@ -1,6 +1,6 @@
-"""What SQLite's result codes mean for a store, and what to do about each (sqlite.org/rescode.html). PURE.
+"""The meaning of SQLite's result codes for a store, and what to do about each (sqlite.org/rescode.html). PURE.
 
-SQLite's texts are not quoted: some quote what is in a column.
+SQLite's own texts are not passed on: some of them quote the contents of a column.
 """
 
 import errno
@@ -21,22 +21,22 @@ _UNAVAILABLE: Final = {
     "and their folder; where that right is there, the file is damaged: bring it back from a copy",  # SQLITE_READONLY
     7: "cannot be used: memory ran out; try again",  # SQLITE_NOMEM
 }
-# They last until somebody mends them: another try meets them again.
+# These last until somebody mends them, so another attempt would fail, too.
 _LASTING: Final = frozenset({3, 8, 14, 23})
-# What a file system refuses for a while: it is full, busy, out of reach, or this process or machine at a limit.
+# Errors of a file system that may pass: it is full, busy or out of reach, or this process or machine is at a limit.
 _PASSING: Final = frozenset(
     {
         errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBUSY, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
         errno.ENOLCK, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.ENOTCONN,
     }
 )  # fmt: skip
-# SQLITE_ERROR is a statement that does not fit the tables: somebody changed them. The others: SQLITE_CORRUPT,
-# SQLITE_CONSTRAINT, SQLITE_MISMATCH, SQLITE_NOTADB.
+# SQLITE_ERROR is among them: our statements are fixed, so one that does not fit the tables means that somebody has
+# changed those. The others are SQLITE_CORRUPT, SQLITE_CONSTRAINT, SQLITE_MISMATCH, SQLITE_NOTADB.
 _DAMAGED: Final = frozenset({1, 11, 19, 20, 26})
 
 
 class Meaning(Enum):
-    """What becomes of a failure."""
+    """The kinds of failure, by what the store does about them."""
 
     BUSY = "try again"
     LATE = "the deadline has passed, or somebody closed the connection"
@@ -45,7 +45,8 @@ class Meaning(Enum):
 
 
 def meaning(code: int | None) -> Meaning:
-    """What primary result code *code* means; None is a failure without one: a column is not what its table says."""
+    """Return the meaning of the primary result code *code*. None stands for a failure without a code: the contents of a
+    column do not have the type that its table says, which is damage."""
     if code in _BUSY:
         return Meaning.BUSY
     if code == INTERRUPTED:
@@ -54,15 +55,16 @@ def meaning(code: int | None) -> Meaning:
 
 
 def may_pass(code: int | None) -> bool:
-    """Whether a store that is unavailable by primary result code *code* may be available at another try."""
+    """Whether another attempt may succeed with a store that is unavailable because of primary result code *code*."""
     return code not in _LASTING
 
 
 def passes(error: OSError) -> bool:
-    """Whether what a file system refused with *error* may go through at another try."""
+    """Whether another attempt may succeed after the file system refused one with *error*."""
     return error.errno in _PASSING
 
 
 def remedy(code: int | None, name: str) -> str:
-    """What happened to the store and what to do, for one that is unavailable by *code*, which SQLite calls *name*."""
+    """Return a text that says what happened to a store that is unavailable because of *code*, and what to do. *name* is
+    SQLite's name for the code."""
     return _UNAVAILABLE.get(code or 0, f"failed ({name}); try again, and look at the disk")

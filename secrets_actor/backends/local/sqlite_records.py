@@ -1,10 +1,11 @@
-"""The local store inside one transaction, as the semantics see it: rows are opened and sealed here.
+"""The records of a local store inside one transaction, as the semantics use them. Rows are opened and sealed here.
 
-Rule 1: what does not open is damage or was exchanged, and is told for the secret that it is of. What has another type
-        than we write, or does not fit to what is sealed, is a damaged store. A secret that is missing, or is as it was
-        before, is told by its mark.
-Rule 2: a write seals with the newest of the store's keys, whatever the row was sealed with before.
-Rule 3: the date of a deletion lies in clear, so that what is due is found; it counts only if it is the sealed one.
+Rule 1: a record that does not open is damaged or was exchanged, and the error names its secret. A column of a type that
+        we do not write, or that contradicts what is sealed, means a damaged store. A secret that is missing, or has an
+        old head, is found by its mark (`schema.py`).
+Rule 2: a write seals with the newest store key, whatever key sealed the row before.
+Rule 3: the date of a deletion is in clear, so that an index finds the secrets to be removed. It counts only if it is
+        the same as the sealed date.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 STORE_NAME: Final = "the local store"
 SUFFIX_LENGTH: Final = 6
 _SUFFIX_ALPHABET: Final = string.ascii_letters + string.digits
-# What SQLite gives for a row of `HEADS`; the dates may be there or not.
+# The types that a good row of `HEADS` has; each of the two dates may be missing.
 _NONE: Final = type(None)
 _TYPES: Final = frozenset((int, bytes, int, bytes, ends, day) for ends in (int, _NONE) for day in (int, _NONE))
 _COUNT: Final = "SELECT count(*) FROM marks"
@@ -44,8 +45,10 @@ _MARKED: Final = (
 
 
 class SqliteRecords:
-    """One transaction; see the port. `accesses` are the secrets whose day of access is to be noted: id and day.
-    `removed`: whether values were deleted."""
+    """The records inside one transaction; see the port for its methods.
+
+    `accesses` has the day of access (days since 1970) to be noted for each secret id. `removed` tells whether values
+    were deleted."""
 
     store_name = STORE_NAME
     arn_prefix = entry_codec.ARN_PREFIX
@@ -54,28 +57,30 @@ class SqliteRecords:
         self._transaction, self._keys, self._entry_cache = transaction, keys, entry_cache
         self.accesses: dict[int, int] = {}
         self.removed = False
-        self._to_come: dict[str, int] = {}  # ids of secrets whose values came before their entries
+        # Ids of secrets whose values are put here before their entries: a value is sealed for its secret's id, so the
+        # entry must get that one.
+        self._to_come: dict[str, int] = {}
 
     def find(self, name: str) -> Entry | None:
-        """The entry of this name."""
+        """Return the entry of this name; None when there is none."""
         kept = self._find(name)
         return None if kept is None else kept.entry
 
     def every(self) -> Iterator[Entry]:
-        """All entries."""
+        """Return all entries."""
         kept: Iterable[Kept] | None = self._entry_cache.every()
         if kept is None:
             kept = [self._opened(row) for row in self._transaction.all(_MARKED)]
             ids = {one.row[0] for one in kept}
-            # A damaged page may show a row twice and hide another.
+            # A damaged page may show a row twice and hide another one.
             if not len(kept) == len(ids) == (self._transaction.one(_COUNT) or (0,))[0]:
                 raise DamagedRow
             self._entry_cache.all_are(ids)
         return (one.entry for one in kept)
 
     def due(self) -> int:
-        """When the next secret goes for good: microseconds since 1970. What is not as we write it is due at once, and
-        the one that looks for it meets the damage."""
+        """Return when the next secret is to be removed for good (microseconds since 1970; `NEVER` for none). A date
+        that we would not write counts as due at once: the search for the secret then finds the damage."""
         if self._entry_cache.due is None:
             found = self._transaction.readable(_DUE)
             date = found[0][0] if found else 0
@@ -84,12 +89,13 @@ class SqliteRecords:
         return self._entry_cache.due
 
     def over(self, now: Look) -> datetime:
-        """Up to when recovery windows have ended, for sure."""
+        """Return the moment up to which recovery windows have surely ended, whatever the wall clock says."""
         self.due()
         return agreed(self._entry_cache.first_look, now) or entry_codec.LONG_AGO
 
     def clear_away(self, now: Look) -> None:
-        """Remove what is over, for sure; and remember this look, if it is the first that saw the end of a window."""
+        """Remove the secrets whose recovery window has surely ended, and remember *now* if it is the first look that
+        saw a window end."""
         first, over = self._entry_cache.first_look, self.over(now)
         purge(self, over)
         self.first_look_is(next_first(first, now, self.is_overdue(now)))
@@ -112,7 +118,8 @@ class SqliteRecords:
         self._entry_cache.first_look = look
 
     def overdue(self, now: datetime) -> Iterator[Entry]:
-        """The entries whose recovery window has ended, as far as they open: another one's damage is not told here."""
+        """Return the entries whose recovery window has ended by *now*. An entry that does not open is left out: whoever
+        asks here asks about another secret, and is not to fail because of this one's damage."""
         if self.due() > entry_codec.micros(now):
             return
         for row in self._transaction.all(_MARKED + " WHERE deletion_date <= ?", entry_codec.micros(now)):
@@ -120,16 +127,16 @@ class SqliteRecords:
                 entry = self._opened(row).entry
             except (DecryptionFailed, DamagedRow):
                 continue
-            # By what is sealed: the index may be damaged, too.
+            # The sealed date decides, since the index may be damaged, too.
             if entry.deletion_date is not None and entry.deletion_date <= now:
                 yield entry
 
     def new_suffix(self) -> str:
-        """Six random characters."""
+        """Return six random characters for the end of an ARN, as AWS has them."""
         return "".join(secrets.choice(_SUFFIX_ALPHABET) for _ in range(SUFFIX_LENGTH))
 
     def keep(self, entry: Entry) -> None:
-        """Seal *entry*, in the place of the one of its name or beside the others."""
+        """Seal *entry*; it replaces the entry of the same name, if there is one."""
         self._entry_cache.dirty = True
         former, key = self._find(entry.name), self._keys.newest
         secret = self._new_id(entry) if former is None else former.row[0]
@@ -144,7 +151,8 @@ class SqliteRecords:
             )
         else:
             accessed = former.row[5]
-            if former.row[1:3] == (locator, key.id):  # else its index would be written anew
+            # Only the columns that change are named: SQLite would write the index of the locator anew otherwise.
+            if former.row[1:3] == (locator, key.id):
                 self._transaction.do("UPDATE secrets SET head = ? WHERE id = ?", sealed, secret)
             else:
                 self._transaction.do(
@@ -157,7 +165,7 @@ class SqliteRecords:
         self._entry_cache.put((secret, locator, key.id, sealed, ends, accessed), entry)
 
     def remove(self, entry: Entry) -> None:
-        """Remove it with all its values."""
+        """Remove *entry* with all its values."""
         self._entry_cache.dirty = self.removed = True
         secret = self._id(entry)
         self._transaction.do("DELETE FROM versions WHERE secret = ?", secret)
@@ -166,7 +174,7 @@ class SqliteRecords:
         self._entry_cache.due = None
 
     def value(self, entry: Entry, version_id: str) -> SecretValue:
-        """The value of a version."""
+        """Return the value of a version. Raises `DecryptionFailed`."""
         secret = self._id(entry)
         row = self._transaction.one(
             "SELECT key, wrapped, sealed FROM versions WHERE secret = ? AND version_id = ?", secret, version_id
@@ -191,14 +199,14 @@ class SqliteRecords:
         )
 
     def drop_values(self, entry: Entry, version_ids: Iterable[str]) -> None:
-        """Forget the values of versions."""
+        """Delete the values of these versions."""
         self._entry_cache.dirty = self.removed = True
         secret = self._id(entry)
         for version_id in version_ids:
             self._transaction.do("DELETE FROM versions WHERE secret = ? AND version_id = ?", secret, version_id)
 
     def accessed(self, entry: Entry, now: datetime) -> None:
-        """Have the day noted, after the transaction."""
+        """Have the day of this access noted after the transaction, once a day: a read holds no write lock."""
         kept = self._find(entry.name)
         if kept is not None and kept.row[5] != entry_codec.day_number(now):
             self.accesses[kept.row[0]] = entry_codec.day_number(now)
@@ -207,7 +215,7 @@ class SqliteRecords:
         kept = self._entry_cache.of_name(name)
         if kept is not None:
             return kept
-        for key in self._keys.all.values():  # more than one only while they are changed
+        for key in self._keys.all.values():  # there is more than one only while the store keys are being changed
             locator = key.locator(name)
             row = self._transaction.one(_MARKED + " WHERE secrets.locator = ?", locator)
             if row is not None:
@@ -236,51 +244,52 @@ class SqliteRecords:
 
 
 class NothingToKeepIn(Exception):
-    """There is no store yet, and something is to be kept."""
+    """There is no store yet, and an operation has something to keep."""
 
 
 class NoRecords:
-    """A store that is not there yet, as the semantics see it: an empty one. What is put on it raises
-    `NothingToKeepIn`: then it is to be made."""
+    """The records of a store that is not there yet: none. Any change raises `NothingToKeepIn`, and then the store has
+    to be made."""
 
     store_name = STORE_NAME
     arn_prefix = entry_codec.ARN_PREFIX
 
     def find(self, name: str) -> None:
-        """There is none."""
+        """Return None: there is no entry."""
 
     def every(self) -> Iterable[Entry]:
-        """There are none."""
+        """Return nothing: there are no entries."""
         return ()
 
     def overdue(self, now: datetime) -> Iterable[Entry]:  # noqa: ARG002  the port's
-        """There are none."""
+        """Return nothing: there are no entries."""
         return ()
 
     def new_suffix(self) -> str:
-        """For an entry that is not kept here."""
+        """Return any suffix: the entry that it is for cannot be kept here."""
         return "A" * SUFFIX_LENGTH
 
     def value(self, entry: Entry, version_id: str) -> SecretValue:  # noqa: ARG002  the port's
-        """There are none."""
+        """Raise `NothingToKeepIn`: there are no values."""
         raise NothingToKeepIn
 
     def keep(self, *_what: object) -> None:
-        """Raises `NothingToKeepIn`."""
+        """Raise `NothingToKeepIn`."""
         raise NothingToKeepIn
 
     remove = put_value = drop_values = accessed = keep
 
 
 def head_row(row: tuple[Any, ...]) -> HeadRow:
-    """A row of `HEADS`, as far as its types go. Raises `DamagedRow`."""
+    """Return *row* as a row of `HEADS`, once its types are checked. Raises `DamagedRow`."""
     if tuple(map(type, row)) in _TYPES:  # a `match` of ten thousand rows takes longer
         return row
     raise DamagedRow
 
 
 def open_head(keys: Keys, row: HeadRow, name: str | None = None) -> Entry:
-    """The entry in a row; *name* is the secret's, where that is known. Raises `DecryptionFailed` and `DamagedRow`."""
+    """Return the entry in a row. *name* is the secret's name, for messages, where it is known. Raises
+    `DecryptionFailed` and `DamagedRow`."""
     secret, locator, key_id, sealed, ends, accessed_day = row
     key = keys.all.get(key_id)
     clear = None if key is None else key.open_head(sealed, secret=secret, locator=locator)
@@ -304,7 +313,8 @@ def _unreadable(which: str, what: str) -> str:
 
 
 def open_value(keys: Keys, secret: int, version_id: str, row: tuple[object, ...]) -> SecretValue | None:
-    """The value in a row of key, wrapped data key and sealed value; None when it does not open."""
+    """Return the value in *row*, which is store key id, wrapped data key and sealed value; None when it does not
+    open."""
     key_id, wrapped, sealed = row
     key = keys.all.get(key_id) if isinstance(key_id, int) else None
     return None if key is None else key.open_value(wrapped, sealed, secret=secret, version_id=version_id)

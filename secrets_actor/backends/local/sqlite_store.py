@@ -1,16 +1,18 @@
-"""THE door to sqlite3: one connection, its transactions, and the translation of what SQLite raises.
+"""THE door to sqlite3: one connection, its transactions, and the translation of SQLite's errors.
 
-Rule 1: work runs as a whole inside one transaction: BEGIN IMMEDIATE for writes, BEGIN for reads (WAL gives those a
-        snapshot). What is raised inside rolls back, so work may be run again when the database was busy.
-Rule 2: waiting for a lock is done in slices, with a look at the deadline and at `closed` between them. Statements
+Rule 1: work runs as a whole inside one transaction: BEGIN IMMEDIATE for writes, BEGIN for reads (in WAL mode these see
+        a snapshot). An exception inside rolls back, so work can be run again when the database was busy.
+Rule 2: the connection waits for a lock in slices, and between them looks at the deadline and at `closed`. Statements
         look at both through SQLite's progress handler.
-Rule 3: a file that is not ours is told by its header, and left as it is, before anything is written.
-Rule 4: only `SecretsError`s leave, and what work raises, raised where no exception of SQLite is being handled.
-Rule 5: one thread works; `interrupt` may be called by any.
-Rule 6: what was deleted goes out of the log, too (`clear_log`). Where a reader is in the way, or a crash came between,
-        the connection owes it, and pays with one of its next transactions.
-Rule 7: nobody but SQLite opens the database file, not even to look: closing any descriptor of it takes away the locks
-        that all connections of this process hold on it (POSIX), and another process would remove the log under us.
+Rule 3: a file that is not ours is recognised by its header before anything is written, and is left as it is.
+Rule 4: only `SecretsError`s leave, and the exceptions of the work. A `SecretsError` is raised where no exception of
+        SQLite is being handled, because that one's text may quote the contents of a column and would be its context.
+Rule 5: only one thread works with the connection at a time; `interrupt` may be called by any thread.
+Rule 6: deleted values are removed from the log, too (`clear_log`). If a reader is in the way, or a crash comes first,
+        one of the next transactions does it (`_owes`).
+Rule 7: only SQLite opens the database file; we do not open it even to look. Closing any descriptor of it would drop the
+        locks that all connections of this process hold on it (POSIX), and then another process would remove the log
+        that we are using.
 """
 
 import contextlib
@@ -31,30 +33,31 @@ from secrets_actor.domain.errors import BackendTimeout, KeyFileError, SecretsErr
 
 T = TypeVar("T")
 
-# The second one: of a damaged file, SQLite's text may be none, and Python's module fails over it.
+# UnicodeDecodeError: SQLite's message about a damaged file may not be UTF-8, and then Python's sqlite3 raises this.
 _FAILURES: Final = (sqlite3.Error, UnicodeDecodeError)
 _READ, _WRITE = "BEGIN", "BEGIN IMMEDIATE"
-# Seconds SQLite itself waits for a lock before we look at the deadline again: how late a close may be noticed.
+# Seconds that SQLite itself waits for a lock before we look at the deadline again. So late a close may be noticed.
 BUSY_SLICE: Final = 0.05
-# Seconds that a deletion waits for readers, to take what it deleted out of the log. Ours read for some milliseconds.
+# Seconds that a deletion waits for readers before it clears the log. Our own readers take some milliseconds.
 CLEARING: Final = 1.0
 _READ_ONLY: Final = 8  # SQLITE_READONLY
 _BUSY_MILLISECONDS: Final = int(1000 * BUSY_SLICE)
-# Seconds between two tries where SQLite does not wait by itself (while another process recovers or switches to WAL).
+# Seconds between two attempts where SQLite does not wait by itself (while another process recovers or switches to WAL).
 PAUSE: Final = 0.002
-# Virtual machine steps between two looks: under a millisecond of work.
+# Steps of SQLite's virtual machine between two looks at the deadline: less than a millisecond of work.
 PROGRESS_STEPS: Final = 10_000
 
 
 class Store:
-    """The database in *path*, which is there. What is in it is the caller's matter.
+    """One connection to the existing database at *path*. It knows nothing of secrets: the calling code knows what is in
+    the tables.
 
     Once *closed* is set, all work fails. Raises what `read` and `write` raise.
     """
 
-    _light = False  # whether the next commit would not be waited for; see `write_lightly`
-    _owes = False  # whether the log may hold what was deleted
-    _looked_through = False  # whether it was looked for damage before the first write
+    _light = False  # whether the next commit would not wait for the disk; see `write_lightly`
+    _owes = False  # whether the log may still have deleted values (rule 6)
+    _looked_through = False  # whether the file was checked for damage, as it is before the first write
 
     def __init__(self, path: Path, *, deadline: float, closed: threading.Event) -> None:
         self.path, self._closed, self._deadline = path, closed, deadline
@@ -66,21 +69,21 @@ class Store:
             self._go_wal(deadline)
             for pragma in ("synchronous = FULL", "secure_delete = ON", "cell_size_check = ON"):
                 self.outside(f"PRAGMA {pragma}", deadline)
-            self._owes = size_of(self._log) > 0  # who wrote it last may not have come to clear it
+            self._owes = size_of(self._log) > 0  # the process that wrote it last may have died before it cleared it
         except BaseException:
             self.close()
             raise
 
     def read(self, work: Callable[[Transaction], T], deadline: float) -> T:
-        """What *work* returns, run on a snapshot.
+        """Run *work* on a snapshot and return its result.
 
-        Raises what *work* raises, `BackendTimeout` past *deadline* (clock seconds), `StoreUnavailable`
-        for a full disk, missing permissions and a closed connection, `StoreDamaged` for a file that is not as ours.
+        Raises what *work* raises, `BackendTimeout` past *deadline* (clock seconds), `StoreUnavailable` for a full disk,
+        missing permissions or a closed connection, `StoreDamaged` for a file that we did not write like that.
         """
         return self._run(_READ, work, deadline)
 
     def write(self, work: Callable[[Transaction], T], deadline: float) -> T:
-        """What *work* returns, run with the write lock, then committed and on the disk. Raises as `read` does."""
+        """Run *work* with the write lock, commit it to the disk, and return its result. Raises what `read` raises."""
         if not self._looked_through:
             self.read(check_before_writing, deadline)
             self._looked_through = True
@@ -91,8 +94,8 @@ class Store:
         return self._run(_WRITE, work, deadline)
 
     def write_lightly(self, work: Callable[[Transaction], object], deadline: float) -> bool:
-        """Run *work* unless somebody else is writing, and do not wait until it is on the disk: a crash may undo it.
-        Whether it was committed; raises nothing of SQLite's."""
+        """Run *work* unless another connection is writing, and do not wait for the disk: a crash may undo it. Return
+        whether it was committed. Raises no error of SQLite's."""
         self._deadline = deadline
         try:
             if not self._looked_through:
@@ -108,50 +111,53 @@ class Store:
         return True
 
     def copy_to(self, other: "Store", deadline: float) -> None:
-        """Make *other* what this one is now: one snapshot, whoever writes meanwhile, and one transaction there."""
+        """Copy this database to *other*: one snapshot of this one, whoever writes meanwhile, in one transaction of
+        *other*. Raises what `read` raises."""
         self._deadline = other._deadline = deadline
         other._copied_from(self._connection)
 
     def clear_log(self, deadline: float) -> None:
-        """Take what was deleted out of the log: its pages go into the database, where they have been overwritten, and
-        the log is cut to nothing. Waits for readers, `CLEARING` seconds at most; see rule 6. Raises nothing."""
+        """Remove deleted values from the log: its pages go into the database, where SQLite has overwritten what was
+        deleted (`secure_delete`), and the log is cut to nothing. Waits for readers, `CLEARING` seconds at most; see
+        rule 6. Raises nothing."""
         self._owes, self._deadline = True, deadline
         end = min(deadline, now() + CLEARING)
         while self._owes and not self._clear() and now() < end and not self._closed.wait(PAUSE):
             pass
 
     def fold_log(self) -> None:
-        """Bring into the database what is in the log, as far as nobody is in the way. For a log whose file was removed:
-        what was committed would be gone with the last connection."""
+        """Bring the contents of the log into the database, as far as no reader is in the way. For a log whose file was
+        removed while we have it open: its commits would be lost with the last connection."""
         self._clear()
 
     def _clear(self) -> bool:
-        """Whether the log is empty now."""
+        """Clear the log if no reader is in the way; return whether it is empty now."""
         try:
             busy = Transaction(self._connection).one("PRAGMA wal_checkpoint(TRUNCATE)")
         except _FAILURES as exc:
-            self._owes = _code(exc) != _READ_ONLY  # another user's to clear
+            self._owes = _code(exc) != _READ_ONLY  # a log that we may not write to is for another user to clear
             return False
         self._owes = busy is None or busy[0] != 0
         return not self._owes
 
     def _pay(self) -> None:
-        """As `_clear`, without waiting for anybody."""
+        """Like `_clear`, but without waiting for a lock: the caller of the operation is waiting for its answer."""
         with contextlib.suppress(*_FAILURES):
             self._connection.execute("PRAGMA busy_timeout = 0")
             self._clear()
             self._connection.execute(f"PRAGMA busy_timeout = {0 if self._light else _BUSY_MILLISECONDS}")
 
     def interrupt(self) -> None:
-        """Make a statement under way fail. Any thread may call this."""
+        """Make the statement under way fail. Any thread may call this."""
         with contextlib.suppress(sqlite3.Error):  # closed meanwhile
             self._connection.interrupt()
 
     def close(self) -> None:
-        """Give the connection up. The worker's thread only, or nobody else working."""
+        """Give the connection up. Call this on the worker's thread, or when no other thread works with it."""
         with contextlib.suppress(sqlite3.Error):
             self._connection.set_progress_handler(None, 0)
-            # A statement takes back an interrupt that came too late, which would keep the log from being folded in.
+            # An interrupt that came too late stays set until a statement begins, and would keep SQLite from folding the
+            # log in as it closes. So run a statement of no consequence.
             self._connection.execute("SELECT 1").fetchone()
         with contextlib.suppress(sqlite3.Error):
             self._connection.close()
@@ -180,7 +186,9 @@ class Store:
         self._connection.execute(begin)
         try:
             answer = work(Transaction(self._connection))
-            if begin != _READ:  # nothing to commit; and SQLite commits nothing, not even that, over a damaged page
+            # A read has nothing to commit. It is rolled back instead, because SQLite refuses even an empty commit once
+            # it has met a damaged page.
+            if begin != _READ:
                 self._connection.execute("COMMIT")
         finally:
             if self._connection.in_transaction:
@@ -193,7 +201,7 @@ class Store:
         return self.path.with_name(self.path.name + "-wal")
 
     def _look(self) -> None:
-        """Raise when there is no point in going on."""
+        """Raise when the connection was closed or the deadline has passed."""
         if self._closed.is_set():
             raise self._closed_error()
         if now() >= self._deadline:
@@ -222,8 +230,8 @@ class Store:
             raise self._unopened(problem, passing)
 
     def _close_to_others(self) -> None:
-        """Take from others what they may do to a file of ours: it has been seen to be one. SQLite gives its log and its
-        index the mode of the database."""
+        """Take all rights to the store's files from other users. Only now, when the header has shown that the file is
+        ours. SQLite gives a new log and index the mode of the database, but those that are there keep theirs."""
         for end in ("", "-wal", "-shm"):
             with contextlib.suppress(OSError):
                 path = self.path.with_name(self.path.name + end)
@@ -240,7 +248,8 @@ class Store:
 
     def _connect(self, uri: str) -> sqlite3.Connection:
         try:
-            # No statement begins a transaction by itself. Another thread may interrupt and close.
+            # isolation_level=None: Python begins no transaction by itself, since `_attempt` does.
+            # check_same_thread=False: another thread may interrupt or close the connection.
             connection = sqlite3.connect(
                 uri, uri=True, timeout=BUSY_SLICE, isolation_level=None, check_same_thread=False
             )
@@ -252,7 +261,7 @@ class Store:
         raise failure
 
     def _go_wal(self, deadline: float) -> None:
-        """Switch to the write-ahead log; nothing to do when the file is in that mode already."""
+        """Switch to the write-ahead log (WAL). Does nothing when the file is in that mode already."""
         mode = self.outside("PRAGMA journal_mode = WAL", deadline)
         if mode != ("wal",):
             raise StoreUnavailable(
@@ -262,7 +271,7 @@ class Store:
             )
 
     def outside(self, statement: str, deadline: float) -> Row | None:
-        """Run *statement* outside of a transaction."""
+        """Run *statement* outside of a transaction and return its first row. Raises what `read` raises."""
         self._deadline = deadline
         while True:
             self._look()
@@ -308,7 +317,7 @@ class Store:
         return StoreDamaged(f"the file {self.path} {exc}", path=str(self.path))
 
     def damaged(self) -> StoreDamaged:
-        """The error for a file that is not as we wrote it."""
+        """Return the error for a file that is not as we wrote it."""
         return StoreDamaged(
             f"the local store {self.path} is damaged or not a database of ours; bring it back from a copy, or move "
             "it away to start an empty one",
@@ -328,13 +337,14 @@ class Store:
 
 
 class Blank(Store):
-    """A new and empty file, mode 0600, for a new store and for `copy_to`: plain, without a log beside it."""
+    """A connection to a new and empty file with mode 0600, for a new store and for `copy_to`. It has no log beside it,
+    so that the one file is the whole database and can be linked into place."""
 
     def __init__(self, path: Path, *, deadline: float, closed: threading.Event) -> None:
         self.path, self._closed, self._deadline = path, closed, deadline
         problem, passing = None, False
         try:
-            create_once(path, bytes)  # SQLite would make it open to all
+            create_once(path, bytes)  # SQLite itself would make a file that others can read
         except OSError as exc:
             problem, passing = exc.strerror, passes(exc)
         if problem is not None:
@@ -343,7 +353,8 @@ class Blank(Store):
 
 
 class Copy(Store):
-    """A file that nobody writes to, such as a backup: read as it is, and nothing is put beside it."""
+    """A connection to a file that nobody writes to, such as a backup. It is read as it is, and SQLite puts no log or
+    index beside it (`immutable`)."""
 
     def __init__(self, path: Path, *, deadline: float, closed: threading.Event) -> None:
         self.path, self._closed, self._deadline = path, closed, deadline
@@ -356,6 +367,6 @@ class Copy(Store):
 
 
 def _code(exc: Exception) -> int | None:
-    """SQLite's primary result code; the extended one has it in its low byte."""
+    """Return SQLite's primary result code, which is the low byte of the extended one; None for a failure without it."""
     code: int | None = getattr(exc, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF

@@ -1,9 +1,9 @@
-"""The header of a store, and its rows of wrapped keys, as bytes. PURE. Nothing here is secret, and all is in clear.
+"""The encoding of a store's header and of its rows of wrapped keys. PURE. Nothing here is secret, and all is in clear.
 
-Rule 1: each has a checksum (SHA-256), so that damage is told from a key that does not fit.
-Rule 2: a store key's id is a running number above 32 random bits: the newest has the greatest, and none has the id of
-        another, even where an old copy of the store was put back in between.
-Rule 3: the costs of a derivation are checked before anybody is made to bear them.
+Rule 1: the header and each row have a checksum (SHA-256), so that damage can be told from a key that does not fit.
+Rule 2: a store key's id is a running number, followed by 32 random bits. So the newest key has the greatest id, and no
+        two keys have the same id, even where an old copy of the store was put back in between.
+Rule 3: the costs of a derivation are checked before scrypt runs with them: damaged ones could take all memory or hours.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _DERIVATION: Final = Layout(">QIIB")
 
 
 def header(store_id: bytes) -> bytes:
-    """The header of the store with this id of 16 bytes."""
+    """Return the header of the store with this id of 16 bytes."""
     body = bytes((FORMAT,)) + store_id
     return body + sha256(body).digest()
 
 
 def store_id_in(found: object) -> bytes:
-    """The store's id, out of its header. Raises `DamagedRow`, and `NotOurs` for a newer format."""
+    """Return the store id in a header. Raises `DamagedRow`, and `NotOurs` for a newer format."""
     if not isinstance(found, bytes) or len(found) <= _SUM_BYTES:
         raise DamagedRow
     body, checksum = found[:-_SUM_BYTES], found[-_SUM_BYTES:]
@@ -48,13 +48,13 @@ def store_id_in(found: object) -> bytes:
 
 
 def next_key_id(newest: int, random_bits: int) -> int:
-    """The id of a store key that comes after *newest* (0: it is the first)."""
+    """Return the id of the store key that comes after *newest* (0: there is none yet)."""
     return ((newest >> _RANDOM_BITS) + 1 << _RANDOM_BITS) | (random_bits & (1 << _RANDOM_BITS) - 1)
 
 
 class WrappedKey(Struct, frozen=True):
-    """A store key as it lies in the store: `wrapped` by the master key whose check value is `master`, which
-    `derivation` tells how to make of a passphrase."""
+    """A store key as it is kept in the store: `wrapped` by the master key whose check value is `master`. `derivation`
+    tells how to make that master key of a passphrase (None: it is not made of one)."""
 
     id: int
     master: bytes
@@ -62,13 +62,13 @@ class WrappedKey(Struct, frozen=True):
     wrapped: bytes
 
     def row(self) -> tuple[int, bytes, bytes | None, bytes, bytes]:
-        """The row, in the order of the table's columns."""
+        """Return the row, in the order of the table's columns."""
         derivation = None if self.derivation is None else packed(self.derivation)
         return self.id, self.master, derivation, self.wrapped, _sum(self.id, self.master, derivation, self.wrapped)
 
 
 def wrapped_key(row: tuple[object, ...]) -> WrappedKey | None:
-    """What a row holds; None when it is not as we made it."""
+    """Return the wrapped key in a row; None when the row is damaged."""
     match row:
         case (int(key_id), bytes(master), None | bytes() as derivation, bytes(wrapped), bytes(checksum)):
             if len(master) == CHECK_BYTES and checksum == _sum(key_id, master, derivation, wrapped):
@@ -80,17 +80,19 @@ def wrapped_key(row: tuple[object, ...]) -> WrappedKey | None:
 
 
 def ids_sum(ids: Iterable[object]) -> bytes:
-    """A checksum of the ids of all keys, in any order, as they lie in the store."""
+    """Return a checksum of the ids of all store keys, given in any order. An id may be of any type, since the table may
+    be damaged."""
     return sha256(b"".join(sorted(repr(key_id).encode() + b"\n" for key_id in ids))).digest()
 
 
 def packed(derivation: Derivation) -> bytes:
-    """A derivation as bytes."""
+    """Return a derivation as bytes."""
     return _DERIVATION.pack(derivation.n, derivation.r, derivation.p, len(derivation.salt)) + derivation.salt
 
 
 def unpacked(found: bytes) -> Derivation:
-    """The derivation in these bytes. Raises `DamagedRow`, also for costs or a salt that `keys/scrypt.py` objects to."""
+    """Return the derivation in these bytes. Raises `DamagedRow`, also for costs or a salt that `keys/scrypt.py`
+    refuses."""
     if len(found) < _DERIVATION.size:
         raise DamagedRow
     n, r, p, length = _DERIVATION.unpack_from(found)

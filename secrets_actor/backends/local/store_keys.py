@@ -1,10 +1,10 @@
-"""The keys of a store: read from its header and rows, and unlocked by the master key.
+"""The store keys: read from the header and rows of a store, and unlocked by its master key.
 
-Rule 1: a key that opens nothing here is a wrong key; a row that is not as it was written is damage. Where both may be,
-        as when all rows are damaged, it is damage.
-Rule 2: during a change of the master key the store's keys are wrapped by two; either opens the store.
-Rule 3: `epoch` is random, anew with every change of the keys: equal epochs are equal keys, also after an old copy was
-        put back.
+Rule 1: a master key that has wrapped no key of this store is a wrong key. A row that is not as it was written is
+        damage. Where it could be either, as when all rows are damaged, it counts as damage.
+Rule 2: during a change of the master key, each store key is wrapped by both master keys, and either opens the store.
+Rule 3: `epoch` is a random number, drawn anew with every change of the keys. So equal epochs mean equal keys, even
+        after an old copy of the store was put back; a running number could not tell that.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 
 class WrappedKeys(Struct, frozen=True):
-    """What is needed to open a store, but for the master key. `damaged` rows of keys are left out of `keys`."""
+    """All that is needed to open a store, except the master key. `damaged` is the number of damaged rows of keys, which
+    are left out of `keys`."""
 
     store_id: bytes
     epoch: int
@@ -44,14 +45,16 @@ class WrappedKeys(Struct, frozen=True):
 
     @property
     def derivations(self) -> tuple[Derivation | None, ...]:
-        """The ways to make a master key of a passphrase, two while that is changed; of no passphrase, (None,)."""
+        """Return the derivations of the master key: two while the passphrase is being changed. (None,) when the master
+        key is not made of a passphrase."""
         found = dict.fromkeys(key.derivation for key in self.keys if key.derivation is not None)
         return tuple(found) or (None,)
 
 
 class Keys(Struct, frozen=True):
-    """A store's keys, unlocked: the newest first, which seals; all open. `master` is the check value of what unlocked
-    them, `wrapped_keys` what they were unlocked from."""
+    """The unlocked store keys. `newest` seals; `all` has every key by its id, the newest first, and each can open what
+    it sealed. `master` is the check value of the master key that unlocked them, `wrapped_keys` what they were unlocked
+    from."""
 
     store_id: bytes
     epoch: int
@@ -62,7 +65,7 @@ class Keys(Struct, frozen=True):
 
 
 def read_wrapped_keys(transaction: Transaction) -> WrappedKeys:
-    """What is in the store. Raises `DamagedRow` and `NotOurs`."""
+    """Return the wrapped keys in the store. Raises `DamagedRow` and `NotOurs`."""
     found = transaction.one("SELECT value FROM meta WHERE name = 'header'")
     store_id = store_id_in(None if found is None else found[0])
     keys = [
@@ -70,12 +73,12 @@ def read_wrapped_keys(transaction: Transaction) -> WrappedKeys:
     ]
     good = tuple(key for key in keys if key is not None)
     if not good or transaction.one("SELECT value FROM meta WHERE name = 'keys'") != (_which(transaction),):
-        raise DamagedRow  # without one of the keys, what it finds would seem not to be there
+        raise DamagedRow  # each key hashes names anew, so without one of them its secrets would seem not to be there
     return WrappedKeys(store_id, read_epoch(transaction), good, len(keys) - len(good))
 
 
 def read_epoch(transaction: Transaction) -> int:
-    """The epoch. Raises `DamagedRow`."""
+    """Return the epoch. Raises `DamagedRow`."""
     match transaction.one("SELECT value FROM meta WHERE name = 'epoch'"):
         case (int(epoch),):
             return epoch
@@ -83,8 +86,8 @@ def read_epoch(transaction: Transaction) -> int:
 
 
 def unlock(wrapped_keys: WrappedKeys, source: MasterKeySource) -> Keys:
-    """The keys, by what is in *source*. Raises what that raises, `KeyFileError` where it has none, `WrongKey`, and
-    `DamagedRow`."""
+    """Return the keys, unlocked by the master key from *source*. Raises what the source raises, `KeyFileError` where it
+    has no key, `WrongKey`, and `DamagedRow`."""
     master = master_of(wrapped_keys, source)
     if master is None:
         if wrapped_keys.damaged:
@@ -94,7 +97,7 @@ def unlock(wrapped_keys: WrappedKeys, source: MasterKeySource) -> Keys:
 
 
 def unlocked(wrapped_keys: WrappedKeys, master: Master) -> Keys:
-    """The keys, by a master key that has wrapped some of them. Raises `DamagedRow`."""
+    """Return the keys, unlocked by *master*. Raises `DamagedRow` when it does not open all of them."""
     opened = {key.id: master.unwrap(key.id, key.wrapped) for key in wrapped_keys.keys if key.master == master.check}
     keys = {key_id: key for key_id, key in opened.items() if key is not None}
     if len(keys) != len({key.id for key in wrapped_keys.keys}):
@@ -104,7 +107,8 @@ def unlocked(wrapped_keys: WrappedKeys, master: Master) -> Keys:
 
 
 def still(known: Keys, wrapped_keys: WrappedKeys) -> Keys | None:
-    """The keys of a store whose keys have changed, without a master key: None when one of them is not *known*."""
+    """Return the keys of a store whose keys have changed, without asking for a master key; None when one of them is not
+    *known*."""
     ids = {key.id for key in wrapped_keys.keys}
     if wrapped_keys.store_id != known.store_id or wrapped_keys.damaged or not ids <= known.all.keys():
         return None
@@ -113,13 +117,13 @@ def still(known: Keys, wrapped_keys: WrappedKeys) -> Keys | None:
 
 
 def master_of(wrapped_keys: WrappedKeys, source: MasterKeySource) -> Master | None:
-    """The master key that is in *source*; None for one that has wrapped no key of this store. Raises what the source
-    raises, and `KeyFileError` where it has none."""
+    """Return the master key from *source*; None when that key has wrapped no key of this store. Raises what the source
+    raises, `KeyFileError` where it has no key, and `WrongKey` where the store needs another kind of key."""
     kinds = {key.derivation is not None for key in wrapped_keys.keys}
-    if (source.kind == "passphrase") not in kinds:  # nothing from there can be right, whether it is there or not
+    if (source.kind == "passphrase") not in kinds:  # no key from there can fit; "it is missing" would mislead
         raise wrong_key(source, wrapped_keys)
     there = False
-    for load in (source.load, source.load_next):  # the next one: a change of keys broke off
+    for load in (source.load, source.load_next):  # the next key fits where a change of keys broke off
         for derivation in wrapped_keys.derivations:
             master = _master(load, derivation, wrapped_keys.store_id)
             if master is not None and any(one.master == master.check for one in wrapped_keys.keys):
@@ -146,7 +150,7 @@ class NewStore(Struct, frozen=True):
 
 
 def new_store(key: bytes, derivation: Derivation | None) -> NewStore:
-    """A new store under a master key."""
+    """Return a new store under the master *key*."""
     store_id = os.urandom(STORE_ID_BYTES)
     master = Master(key, store_id)
     return NewStore(header(store_id), master, new_key(master, derivation, after=0))
@@ -159,13 +163,13 @@ def make(transaction: Transaction, made: NewStore) -> None:
 
 
 def new_key(master: Master, derivation: Derivation | None, *, after: int) -> WrappedKey:
-    """A new store key, whose id comes after *after*."""
+    """Return a new store key, wrapped by *master*, whose id comes after the id *after*."""
     key_id = next_key_id(after, secrets.randbits(32))
     return WrappedKey(key_id, master.check, derivation, master.new_key(key_id))
 
 
 def add(transaction: Transaction, *keys: WrappedKey) -> None:
-    """Put wrapped keys into the store, in the place of those of the same id and master."""
+    """Put wrapped keys into the store. They replace those of the same id and master key."""
     for key in keys:
         transaction.do(
             "INSERT OR REPLACE INTO keys (id, master, derivation, wrapped, sum) VALUES (?, ?, ?, ?, ?)", *key.row()
@@ -174,7 +178,7 @@ def add(transaction: Transaction, *keys: WrappedKey) -> None:
 
 
 def new_epoch(transaction: Transaction) -> None:
-    """Let all who have the store open look at its keys again, and note which there are."""
+    """Draw a new epoch, so that every open connection looks at the keys again, and note which keys there are."""
     for name, value in (("epoch", secrets.randbits(62)), ("keys", _which(transaction))):
         transaction.do("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", name, value)
 
@@ -184,7 +188,8 @@ def _which(transaction: Transaction) -> bytes:
 
 
 def unfinished(wrapped_keys: WrappedKeys) -> str | None:
-    """What change of keys is under way, or broke off: what to do about it."""
+    """Return which change of keys is under way or broke off, and the command that finishes it; None when there is
+    none."""
     if len({key.master for key in wrapped_keys.keys}) > 1:
         return "a change of the master key: run secrets-actor store rekey again"
     if len({key.id for key in wrapped_keys.keys}) > 1:
@@ -193,7 +198,7 @@ def unfinished(wrapped_keys: WrappedKeys) -> str | None:
 
 
 def wrong_key(source: MasterKeySource, wrapped_keys: WrappedKeys | None = None) -> WrongKey:
-    """The error for a key that does not fit; *wrapped_keys*: what it does not fit."""
+    """Return the error for a master key that does not fit *wrapped_keys* (None: it is not known what they are)."""
     sealed, given = _sealed_with(wrapped_keys), source.kind == "passphrase"
     if sealed == {True} and not given:
         told = (
@@ -215,5 +220,6 @@ def wrong_key(source: MasterKeySource, wrapped_keys: WrappedKeys | None = None) 
 
 
 def _sealed_with(wrapped_keys: WrappedKeys | None) -> set[bool]:
-    """Whether by a passphrase, by a key, or while that is changed, by both."""
+    """Return {True} for a store that is sealed with a passphrase, {False} for one with a key, both while that is being
+    changed, and an empty set when it is not known."""
     return set() if wrapped_keys is None else {key.derivation is not None for key in wrapped_keys.keys}

@@ -1,4 +1,4 @@
-"""What work may do inside a transaction of the store."""
+"""A transaction of the store: the statements that work may run in it, and the checks of the database's tables."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Row = tuple[Any, ...]
-# Pages, 4 MiB, some thousand secrets: looked through in 4 ms (measured).
+# Pages of a small file (4 MiB, some thousand secrets): its check takes 4 ms (measured). In a greater file the check
+# would delay the first write too much.
 SMALL: Final = 1024
 _MADE: Final = frozenset(" ".join(one.split()) for one in TABLES if "CREATE" in one)
 
 
 class Transaction:
-    """One transaction."""
+    """One open transaction. Its methods raise SQLite's errors, which the store translates."""
 
     __slots__ = ("_connection",)
 
@@ -27,16 +28,16 @@ class Transaction:
         self._connection = connection
 
     def one(self, statement: str, *values: object) -> Row | None:
-        """The first row, None when there is none."""
+        """Return the first row; None when there is none."""
         row: Row | None = self._connection.execute(statement, values).fetchone()
         return row
 
     def all(self, statement: str, *values: object) -> list[Row]:
-        """All rows."""
+        """Return all rows."""
         return self._connection.execute(statement, values).fetchall()
 
     def readable(self, statement: str, *values: object) -> list[Row] | None:
-        """All rows; None when they lie where the file is damaged."""
+        """Return all rows; None when they are in a damaged part of the file."""
         try:
             return self.all(statement, *values)
         except (self._connection.DatabaseError, UnicodeDecodeError) as exc:
@@ -46,21 +47,21 @@ class Transaction:
         return None
 
     def each(self, statement: str, *values: object) -> Iterator[Row]:
-        """All rows, one after the other."""
+        """Return the rows one after the other, without having all of them in memory."""
         return iter(self._connection.execute(statement, values))
 
     def data_version(self) -> int:
-        """A number that is another one when another connection has committed anything since."""
+        """Return a number that changes when another connection commits anything."""
         found: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
         return found
 
     def do(self, statement: str, *values: object) -> int:
-        """Carry *statement* out; the id of the row it inserted last."""
+        """Carry *statement* out; return the id of the row that was inserted last."""
         return self._connection.execute(statement, values).lastrowid or 0
 
 
 def version(transaction: Transaction) -> int:
-    """The version of the tables; 0 for an empty file. Raises `NotOurs` and `DamagedRow`."""
+    """Return the version of the tables; 0 for an empty file. Raises `NotOurs` and `DamagedRow`."""
     application_id, found, tables = (
         int((transaction.one(question) or (0,))[0])
         for question in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
@@ -69,14 +70,14 @@ def version(transaction: Transaction) -> int:
     if why is not None:
         raise NotOurs(why)
     if transaction.one("PRAGMA auto_vacuum") != (0,):
-        raise DamagedRow  # SQLite would take some pages for tables of its own
+        raise DamagedRow  # a store of ours never has it, and SQLite would take some pages for its own pointer maps
     return found
 
 
 def whole_version(transaction: Transaction, path: Path) -> int:
-    """As `version`, for the file *path*. Raises `DamagedRow`, too, for an empty file, which has lost what was in it;
-    and when the header tells another length than the file has: what SQLite puts at the end would overwrite pages.
-    Where there is a log, that tells the length."""
+    """Like `version`, for the file *path*, but also raises `DamagedRow` for an empty file, which has lost its contents,
+    and when the header tells another length than the file has: what SQLite appends would then overwrite pages. Where
+    there is a log, the length is not checked: the log knows it, and the file may lag behind."""
     found = version(transaction)
     if not found:
         raise DamagedRow
@@ -88,8 +89,9 @@ def whole_version(transaction: Transaction, path: Path) -> int:
 
 
 def check_before_writing(transaction: Transaction) -> None:
-    """Raise `DamagedRow` when the tables are not those that were made, and, in a small file, when its pages do not fit
-    to each other. SQLite sees some damage only when it is asked, and what it writes then may take more away."""
+    """Raise `DamagedRow` when the tables differ from those that we make, and, in a small file, when its pages
+    contradict each other. SQLite notices some damage only when it is asked, and a write to a damaged file may destroy
+    more."""
     if version(transaction) == VERSION and not as_made(transaction):
         raise DamagedRow
     if (transaction.one("PRAGMA page_count") or (0,))[0] <= SMALL and transaction.all("PRAGMA integrity_check(1)") != [
@@ -99,14 +101,14 @@ def check_before_writing(transaction: Transaction) -> None:
 
 
 def as_made(transaction: Transaction) -> bool:
-    """Whether all tables, indexes and triggers are there as this release makes them."""
+    """Whether the file has all tables, indexes and triggers just as this release makes them."""
     found = transaction.readable("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
     return found is not None and {" ".join(str(sql).split()) for (sql,) in found} >= _MADE
 
 
 def foreign(transaction: Transaction) -> list[Row]:
-    """The tables, indexes, views and triggers that are not of this release's making: type, name, table of each. Those
-    that SQLite makes for itself are left out."""
+    """Return the tables, indexes, views and triggers that this release does not make: type, name and table of each.
+    Those that SQLite makes for itself are left out."""
     found = transaction.readable(
         "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
     )
@@ -119,7 +121,7 @@ def _is_made(sql: object) -> bool:
 
 
 def size_of(path: Path) -> int:
-    """Bytes; 0 for a file that is not there."""
+    """Return the size of a file in bytes; 0 when it does not exist."""
     try:
         return path.stat().st_size
     except OSError:
