@@ -5,10 +5,15 @@ Rule 1: a child is known by its pid. It is never replaced in its place: a perman
 Rule 2: a child whose restart failed is kept, as restarting, under the pid it had last: terminating that pid ends the
         tries. They are made by message to self, as the supervisor's are.
 Rule 3: shutdown is parallel: it takes as long as the slowest.
+Rule 4: with *initial*, the children that there are to be are remembered outside of the supervisor, and a fresh one
+        starts them again. A child for which there is no thread, asked for then or later, is started as soon as there
+        is one: nobody else would do it.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterable
 from random import random
 from typing import Any
 
@@ -54,6 +59,12 @@ class _TryAgain(Struct, frozen=True):
     counts: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class _StartLater:
+    spec: ChildSpec
+    tries: int
+
+
 class _Crowd:
     """The children for any thread to read, while their supervisor changes them. A copy after every change would make a
     start cost more the more children there are."""
@@ -80,25 +91,34 @@ class DynamicSupervisor(GenServer):
 
     *flags* give intensity, period and auto_shutdown (all_significant: when the last child is gone); the strategy is
     always one_for_one. *template*, if all children are of one spec: it is checked before the supervisor starts, and is
-    the one spec that `CountChildren` and `GetChildSpec` know.
+    the one spec that `CountChildren` and `GetChildSpec` know. *initial* gives the specs of the children that it starts
+    with, before it takes any message; one that cannot be started is left out (rule 4).
     """
 
     trap_exit = True
     may_wait = False
 
-    def __init__(self, flags: Flags, max_children: int | None = None, template: ChildSpec | None = None) -> None:
+    def __init__(
+        self,
+        flags: Flags,
+        max_children: int | None = None,
+        template: ChildSpec | None = None,
+        initial: Callable[[], Iterable[ChildSpec]] | None = None,
+    ) -> None:
         self.flags = check_flags(flags)
         self._template = None if template is None else check_children([template], flags.auto_shutdown)[0]
-        self._max_children = max_children
+        self._max_children, self._initial = max_children, initial
         self._children: dict[Pid, Child] = {}  # only changed by the process itself; shown to all by _Crowd
         self._window = RestartWindow(flags.intensity, flags.period)
         self._threadless: dict[Pid, int] = {}  # how many tries in a row wanted a thread
 
     def init(self) -> None:
-        """No children yet."""
+        """No children yet, but the initial ones."""
         if self._template is not None:
             check_timers(self.node, self._template)
         self._publish()
+        for spec in () if self._initial is None else self._initial():
+            self._try_start(spec)
 
     def handle_call(self, request: Any, caller: From[Any]) -> Handled:
         """The supervisor's requests; see their classes. Those that name a child by id are refused."""
@@ -109,7 +129,7 @@ class DynamicSupervisor(GenServer):
                 case CountChildren():
                     return Reply(self._counts())
                 case StartChild(spec):
-                    return Reply(self._start(Child(check_child(spec, self.flags.auto_shutdown))))
+                    return Reply(self._start_new(spec))
                 case TerminatePid(pid):
                     self._terminate(pid)
                     return Reply(None)
@@ -140,12 +160,28 @@ class DynamicSupervisor(GenServer):
             message.watch.judge()
         elif isinstance(message, _TryAgain) and message.pid in self._children:
             return self._restart(message.pid, self._children[message.pid], message.reason, counts=message.counts)
+        elif isinstance(message, _StartLater):
+            self._try_start(message.spec, message.tries)
         return None
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002
         """Stop all children at once."""
         stop_children(self.me, [(row.pid, row.spec) for row in self._children.values() if row.pid is not None])
         self._children.clear()
+
+    def _try_start(self, spec: ChildSpec, tries: int = 0) -> None:
+        """Nobody waits for the answer to this."""
+        with contextlib.suppress(ChildError, StartError, ValueError):
+            self._start_new(spec, tries)
+
+    def _start_new(self, spec: ChildSpec, tries: int = 0) -> Pid | None:
+        try:
+            return self._start(Child(check_child(spec, self.flags.auto_shutdown)))
+        except StartError as error:
+            if self._initial is not None and lacks_thread(error.reason):
+                delay = strategy.NO_THREAD_WAITS.delay(tries + 1, random())  # noqa: S311
+                tell_later(self.me, delay, _StartLater(spec, tries + 1))
+            raise
 
     def _start(self, child: Child) -> Pid | None:
         if self._max_children is not None and len(self._children) >= self._max_children:

@@ -13,7 +13,6 @@ from typing import Final
 from secrets_actor.actor.breaker import BreakerRules
 from secrets_actor.actor.prefetch_plan import Wanted
 from secrets_actor.actor.prefetcher import Prefetcher
-from secrets_actor.actor.refilled import RefilledSupervisor
 from secrets_actor.actor.secrets_actor import Limits, SecretsActor
 from secrets_actor.actor.staff import Crew
 from secrets_actor.actor.subscriber import Rhythm, Subscriber
@@ -128,15 +127,15 @@ def _background(parts: SystemParts) -> tuple[ChildSpec, ...]:
     table = parts.subscriptions
     subscribers = ChildSpec(
         SUBSCRIBERS,
-        lambda: RefilledSupervisor(
-            SUBSCRIBERS_FLAGS, lambda: (subscriber_spec(parts, number) for number in table.numbers)
+        lambda: DynamicSupervisor(
+            SUBSCRIBERS_FLAGS, initial=lambda: (subscriber_spec(parts, number) for number in table.numbers)
         ),
         kind=Kind.SUPERVISOR,
         name=SUBSCRIBERS,
     )
     prefetches = ChildSpec(
         PREFETCHES,
-        lambda: RefilledSupervisor(PREFETCHES_FLAGS, lambda: _first_prefetch(parts), MAX_PREFETCHES),
+        lambda: DynamicSupervisor(PREFETCHES_FLAGS, MAX_PREFETCHES, initial=lambda: _first_prefetch(parts)),
         kind=Kind.SUPERVISOR,
         name=PREFETCHES,
     )

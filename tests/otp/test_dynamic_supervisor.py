@@ -46,6 +46,18 @@ def pool(node: TestNode, **options: Any) -> Pid:
     return node.spawn(lambda: DynamicSupervisor(flags, **options), "pool")
 
 
+def test_a_supervisor_starts_with_its_initial_children_and_so_does_the_next(node: TestNode) -> None:
+    def fails() -> GenServer:
+        raise ValueError("not this one")
+
+    remembered = [ChildSpec("a", Echo), ChildSpec("bad", fails), ChildSpec("b", Echo), ChildSpec("one too many", Echo)]
+    for _ in range(2):
+        sup = pool(node, max_children=2, initial=lambda: iter(remembered))
+
+        assert [row.spec.id for row in call(sup, WhichChildren())] == ["a", "b"]
+        sup.kill()
+
+
 def test_children_come_up_to_the_limit_and_go_by_pid(node: TestNode) -> None:
     sup = pool(node, max_children=2)
     one, two = (call(sup, StartChild(ChildSpec("w", Echo))) for _ in range(2))

@@ -54,6 +54,23 @@ def test_who_starts_a_process_outlives_that_there_is_no_thread_for_it(node: Test
     assert call(pid, 1) == 1
 
 
+def test_a_child_that_is_remembered_outside_is_started_as_soon_as_there_is_a_thread(node: TestNode) -> None:
+    flags = Flags(intensity=2)
+    node.spawn(TimerServer, "timers")
+    forgetful = node.spawn(lambda: DynamicSupervisor(flags), "forgetful")
+    wanted: list[ChildSpec] = []
+    sup = node.spawn(lambda: DynamicSupervisor(flags, initial=lambda: wanted), "sup")
+    with no_threads():
+        for supervisor in (forgetful, sup):
+            with pytest.raises(StartError) as caught:
+                call(supervisor, StartChild(ChildSpec("later", Echo)))
+            assert caught.value.reason is NO_THREAD
+    eventually(lambda: len(call(sup, WhichChildren())) == 1)
+
+    assert [row.spec.id for row in call(sup, WhichChildren())] == ["later"]
+    assert call(forgetful, WhichChildren()) == ()
+
+
 class Stuck(GenServer):
     """Waits in a callback until its hook lets it go."""
 
