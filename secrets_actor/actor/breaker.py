@@ -6,8 +6,8 @@ Rule 2: open, nothing goes for a pause. Then it is half open: one operation goes
         is back. Its success closes the breaker; its failure opens it again, for twice as long, up to *longest* seconds.
 Rule 3: one whose caller was in a hurry had not time enough to say much. But silence adds up: when the operations that
         nobody answered have waited for *fair* seconds together since the last answer, that counts as one failure.
-Rule 4: any answer is a success, a refusal too: whoever says no is there. Who says that he has failed is there, but not
-        well: that may be this one operation's fault, and counts for less.
+Rule 4: any answer is a success, a refusal too: a store that says no is there. One that says that it has failed is
+        there, but not well: that may be this one operation's fault, and counts for less.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Circuit(StrEnum):
 class BreakerRules:
     """*failures*: operations in a row after which it opens (0: never). *first* and *longest*: seconds of a pause; each
     is made shorter by up to *jitter*, so that many programs do not probe at once. *fair*: seconds within which an
-    endpoint that is there has answered; AWS's answers take tens of milliseconds. A little less than a whole second, for
-    that is what callers give who give little, and some of it is over before anything is sent."""
+    endpoint that is there has answered; AWS's answers take tens of milliseconds. A little less than a whole second:
+    callers in a hurry give a second, and some of it is over before anything is sent."""
 
     failures: int = 1
     first: float = 0.5

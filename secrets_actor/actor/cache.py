@@ -4,15 +4,18 @@ Rule 1: only the secrets actor writes, with the pen of its incarnation: a pen ta
         thread of an actor that was cut off may go on for a while. Any thread reads, without a lock (an ETS `protected`
         table): each write is one dict operation, so a reader sees the entry before or after it, never half. Readers
         write two marks, of which any order is good enough: that it was used, and that a refresh was asked for.
-Rule 2: an entry answers for the secret whose name and ARN the store has answered with (cache_rules.py). A secret has
+Rule 2: an entry answers for the secret whose name and ARN the store has answered with (cache_keys.py). A secret has
         one entry for each version: what was asked for later takes the place of what was asked for before, under
-        whatever id, and the entries of an earlier secret of that name go. Who was given one is not given another from
-        here that may be older.
+        whatever id, and the entries of an earlier secret of that name go. A caller who was given one is not given
+        another from here that may be older.
 Rule 3: a write to a secret drops every entry in its lanes before it is sent, and nothing older is stored behind it.
 Rule 4: the table is made outside the actor and outlives its crashes; entries keep their deadlines.
 Rule 5: an entry is a block of bytes. What leaves the table is wiped; a reader works on a copy, and takes a wiped one
         for none, for its times are 0.
-Rule 6: past its TTL an entry is kept for as long as it may be served stale, and no longer.
+Rule 6: past its TTL an entry is kept for as long as it may be served stale, and no longer: the actor sweeps now and
+        then. A sweep is made of steps, each of which looks at one thing, and is done a slice at a time: a hundred
+        thousand entries at once would hold up the secrets actor for 50 ms. After each step the table is whole, so what
+        is stored, dropped or cleared between two of them is no trouble.
 """
 
 from __future__ import annotations
@@ -24,8 +27,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final, NoReturn
 
-from secrets_actor.actor.cache_rules import CacheRules, Key, all_versions, id_in, is_version, key_for, key_of, places
-from secrets_actor.actor.sweeping import SLICE, steps
+from secrets_actor.actor.cache_keys import CacheRules, Key, all_versions, id_in, is_version, key_for, key_of, places
 from secrets_actor.domain.errors import SecretNotFound
 from secrets_actor.domain.names import SecretId, without_suffix
 from secrets_actor.domain.operations import Get
@@ -35,6 +37,8 @@ from secrets_actor.domain.secret import BlankSecret, Secret, block_of, put_block
 
 # What a table keeps beside a block: its key, its place in the ring, the objects' own heads. Measured, about.
 _OVERHEAD: Final = 200
+# Steps in a slice of a sweep: about a millisecond.
+SLICE: Final = 1000
 _times, _due = TIMES.unpack_from, DUE.unpack_from
 _NEVER: Final = (-math.inf, None)
 
@@ -57,7 +61,7 @@ class Cache:
         self._pen: Pen | None = None
 
     def pen(self) -> Pen:
-        """The right to write; whoever had it before has it no more."""
+        """The right to write; it ends for the pen that had it before."""
         pen = Pen(self)
         with self._lock:
             self._pen = pen
@@ -308,6 +312,47 @@ class Cache:
         self._gone.clear()
         self._bytes = 0
 
+    # --- sweeping, under the lock ---------------------------------------------------------------------------------
+
+    def _sweep(self, now: float) -> Iterator[None]:
+        """The steps of a sweep at clock time *now*."""
+        yield from self._sweep_entries(now)
+        yield from self._sweep_missing(now)
+        yield from self._sweep_lanes()
+
+    def _sweep_entries(self, now: float) -> Iterator[None]:
+        """Once around the ring: so no key is left there that has no entry."""
+        for _ in range(len(self._ring)):
+            if not self._ring:
+                return
+            key = self._ring.popleft()
+            entry = self._table.get(key)
+            if entry is None:
+                self._gone.discard(key)
+            else:
+                fetched, _, ends = _times(entry)
+                if now >= ends and now - fetched > self.rules.max_stale:
+                    self._wipe(self._table.pop(key))
+                else:
+                    self._ring.append(key)
+            yield
+
+    def _sweep_missing(self, now: float) -> Iterator[None]:
+        for key in tuple(self._missing):
+            if now >= self._missing.get(key, now):
+                self._missing.pop(key, None)
+            yield
+
+    def _sweep_lanes(self) -> Iterator[None]:
+        for lane in tuple(self._lanes):
+            keys = self._lanes.get(lane, set())
+            keys.difference_update([key for key in keys if key not in self._table and key not in self._missing])
+            if not keys:
+                self._lanes.pop(lane, None)
+            yield
+
+    # --- to look at -----------------------------------------------------------------------------------------------
+
     @property
     def size(self) -> int:
         """Bytes of all entries, about."""
@@ -364,11 +409,12 @@ class Pen:
         """All is older by so many *seconds* than it seemed."""
         self._write(lambda cache: cache._age(seconds))
 
-    def sweep(self, now: float, begun: Iterator[None] | None = None) -> Iterator[None] | None:
-        """Forget what may not be served any more: a part of it, and what to go on with; None when all is done."""
-        left, taken = begun or steps(self._cache, now), list[None]()
-        self._write(lambda _: taken.extend(islice(left, SLICE)))
-        return left if len(taken) == SLICE else None
+    def sweep(self, now: float, begun: Iterator[None] | None = None, steps: int = SLICE) -> Iterator[None] | None:
+        """Forget what may not be served any more: so many *steps* of it, and what to go on with; None when all is
+        done."""
+        left, taken = begun or self._cache._sweep(now), list[None]()
+        self._write(lambda _: taken.extend(islice(left, steps)))
+        return left if len(taken) == steps else None
 
     def _write(self, change: Callable[[Cache], None]) -> None:
         cache = self._cache

@@ -1,9 +1,9 @@
 """What is served when the store could not answer, and what is not served any more when it said no. PURE.
 
 Rule 1: only a lost way, a time-out, throttling and a failure on the store's side count: then the store has not said
-        anything about the secret. So do keys that could not be fetched, and a local store that is damaged as a whole,
-        for that says nothing about it either.
-Rule 2: a no of the store is final: denied, deleted, not found, keys refused.
+        anything about the secret. So do credentials that could not be fetched, and a local store that is damaged as a
+        whole, for that says nothing about it either.
+Rule 2: a no of the store is final: denied, deleted, not found, credentials refused.
 Rule 3: a no is about what was asked: that one version or stage is not there, cannot be opened or does not fit says
         nothing of the current value, and that somebody may not describe a secret says nothing of reading it.
 """

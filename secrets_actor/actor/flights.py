@@ -1,57 +1,202 @@
-"""One flight per key for all who ask at once. PURE.
+"""The life of a flight: from the question of a caller to the answer of the store. PURE.
 
-Rule 1: a flight is one unit of work: an operation, those who wait for it, and how it has gone so far.
+A *flight* is one question to the store, with all who wait for its answer. What happens comes in (a caller asks, a
+worker answers, a timer fires) together with the time; what is to be done comes out, as a list of actions (actions.py),
+which the secrets actor carries out in that order. Nothing else changes a flight.
+
+Rule 1: TABLE says for each state of a flight, and each event in it, which state is next and what is done then. A pair
+        that is not in the table is a mistake in this program: `UnexpectedEvent`, and the flight stays as it was.
 Rule 2: reads of the same version in the same epoch of a lane share a flight, queued or under way. A write behind it
-        opens a new epoch, so a read behind that write gets a flight of its own.
-Rule 3: a read that insists on a fresh answer does not join one that has taken off already. It supersedes that one,
-        whose answer may come later and be older.
+        opens a new epoch, so a read behind that write gets a flight of its own. A read that insists on a fresh answer
+        does not join one that is with a worker already. It supersedes that one, whose answer may come later and be
+        older.
+Rule 3: nothing is sent that nobody waits for any more, nor without credentials if the store takes some. Credentials
+        that it refused are dropped and fetched anew, once for each flight, which is sent again if they are others.
+Rule 4: every job that is sent has a timer. A job that is not done by its deadline costs its worker its life. A job
+        whose worker ended goes to another worker, MAX_CRASHES times: a set keeps its token, so that it cannot write
+        twice.
+Rule 5: a job is known by the number of its sending. What comes from a worker that is not on the job any more (it was
+        cut off, or is an earlier actor's) is of use only while the flight waits for another worker.
+Rule 6: while the breaker of the store's endpoint is open, nothing is sent, and what waits is refused at once; a write
+        that was sent before is told what became of it then, for it may have taken effect.
+Rule 7: what is sent to a store that did not answer lately (the probe, and what is under way when the breaker opens)
+        goes on in the background, and so does what waits for credentials when the last fetch of them has failed: a
+        caller who waits for it and takes a stale value has that, after PATIENCE at most.
+Rule 8: a write that comes back, to whichever incarnation of the actor, drops its lanes from the cache. If it is an
+        earlier one's, what is being read in them is history, too.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Iterable
-from typing import Any, Protocol
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
 
+from secrets_actor.actor.actions import (
+    Action,
+    AskAnew,
+    Count,
+    CutOff,
+    Disarm,
+    Drop,
+    Fail,
+    NoteGone,
+    Observe,
+    Recall,
+    Refuse,
+    Send,
+    ServeStale,
+    SetTimer,
+    Settle,
+    StartWorkers,
+)
+from secrets_actor.actor.breaker import BreakerRules, Circuit
+from secrets_actor.actor.credential_refresh import EXPIRED, CredentialRefresh, Fetch, Moment, hangs
+from secrets_actor.actor.endpoint_breaker import BreakerClosed, BreakerOpened, EndpointBreaker, is_answer
+from secrets_actor.actor.error_translation import out_of_time, workers_crashed
+from secrets_actor.actor.lanes import Lanes
+from secrets_actor.actor.messages import CredentialsJob, Hurry, Job, JobDone, JobFailed, StoreJob, Waiter
+from secrets_actor.actor.worker_supply import WorkerSupply, no_thread
+from secrets_actor.domain import metrics
 from secrets_actor.domain.credentials import Credentials
-from secrets_actor.domain.errors import SecretsError
-from secrets_actor.domain.operations import Operation
-from secrets_actor.domain.ports import Answer
-from secrets_actor.domain.tracing import Caller, Sending
+from secrets_actor.domain.errors import ExpiredToken, SecretsError
+from secrets_actor.domain.names import SecretId
+from secrets_actor.domain.operations import Get, Operation, token_of
+from secrets_actor.domain.ports import Answer, BackendFactory, CallContext
+from secrets_actor.domain.tracing import Sending
+from secrets_actor.otp import ExitReason, LifecycleEvent, Pid
 from secrets_actor.records import dataclass, field
 
+# A job that ended this many workers will end the next one, too.
+MAX_CRASHES: Final = 3
+# A job ends this share of its time early, but at most this many seconds, so that the worker's own error, which knows
+# more than a timer, is there before the caller's time is up.
+HEADROOM_SHARE: Final = 0.1
+HEADROOM: Final = 0.05
+# Seconds that a probe has, if its caller has less: a store that is slow is to be heard of, too. Not a write, which is
+# not to take effect when nobody waits for it any more.
+PROBE_TIME: Final = 5.0
+# Seconds a worker may be late, on a busy machine, before that costs its life. Its callers do not wait for it.
+GRACE: Final = 0.2
+# Seconds for which a caller who takes a stale value waits for something fresh, where the last try came to nothing: what
+# is well again has answered by then.
+PATIENCE: Final = 0.25
 # Shared by all incarnations of the actor: an answer to an earlier one's question must not pass for ours.
-_ids = itertools.count(1)
+_numbers = itertools.count(1)
 
 
-@dataclass(slots=True, eq=False)
-class Waiter:
-    """One caller: `caller` is his From, `operation` what he asked; `arrived` and `deadline` are in clock seconds."""
+# --- the table ----------------------------------------------------------------------------------------------------
 
-    caller: Any
-    operation: Operation[Any]
-    arrived: float
-    deadline: float
 
-    def __init__(self, caller: Any, operation: Operation[Any], arrived: float, deadline: float) -> None:
-        self.caller, self.operation, self.arrived, self.deadline = caller, operation, arrived, deadline
+class State(StrEnum):
+    """Where a flight is."""
 
-    @property
-    def asker(self) -> Caller:
-        """Who he is."""
-        if self.caller.note is None:
-            self.caller.note = Caller()
-        return self.caller.note  # type: ignore[no-any-return]
+    QUEUED = "queued"  # its turn in its lanes has not come
+    READY = "ready"  # its turn has come, and it is being decided what is next
+    WAITING_FOR_CREDENTIALS = "waiting_for_credentials"
+    WAITING_FOR_WORKER = "waiting_for_worker"
+    SENT = "sent"  # a worker is on it
+    LANDED = "landed"  # all who waited for it have been answered
 
-    @property
-    def gone(self) -> bool:
-        """Whether he has his answer, or has given up."""
-        return bool(self.caller.settled)
+
+class Event(StrEnum):
+    """What happens to a flight."""
+
+    GRANTED = "granted"  # its lanes let it go at once
+    GRANTED_LATER = "granted_later"  # its lanes let it go, after what was before it: a write may have filled the cache
+    RECALLED = "recalled"  # all who wait have been answered from memory
+    NOT_RECALLED = "not_recalled"  # they could not be
+    ABANDONED = "abandoned"  # nobody waits any more
+    REFUSED = "refused"  # the breaker is open, there are no credentials, or there is no worker
+    LACKS_CREDENTIALS = "lacks_credentials"
+    CREDENTIALS_CAME = "credentials_came"  # or the old ones have to do
+    ADMITTED = "admitted"  # nothing is in its way but that no worker is on it
+    ASSIGNED = "assigned"  # a worker is to do it
+    RETURNED = "returned"  # it came back without an answer, and is to be sent once more
+    ANSWERED = "answered"
+    FAILED = "failed"  # it came to nothing, for all who wait
+    HURRIED = "hurried"  # it may take long: callers who take something stale are to have that now
+
+
+class Deed(StrEnum):
+    """What is done when an event has come."""
+
+    RECALL = "recall"
+    ADMIT = "admit"
+    AWAIT_CREDENTIALS = "await credentials"
+    AWAIT_WORKER = "await worker"
+    SEND = "send"
+    WITHDRAW = "withdraw"
+    LET_GONE_GO = "let gone go"
+    FREE_PROBE = "free probe"
+    SERVE_STALE = "serve stale"
+    SETTLE = "settle"
+    FAIL = "fail"
+    NOTE_GONE = "note gone"
+    LAND = "land"
+
+
+class Row(NamedTuple):
+    """The next state, and what is done, in that order."""
+
+    state: State
+    deeds: tuple[Deed, ...] = ()
+
+
+_ABANDONED: Final = Row(State.LANDED, (Deed.FREE_PROBE, Deed.NOTE_GONE, Deed.LAND))
+_REFUSED: Final = Row(State.LANDED, (Deed.FREE_PROBE, Deed.FAIL, Deed.LAND))
+_LACKS_CREDENTIALS: Final = Row(State.WAITING_FOR_CREDENTIALS, (Deed.AWAIT_CREDENTIALS,))
+TABLE: Final[Mapping[State, Mapping[Event, Row]]] = {
+    State.QUEUED: {
+        Event.GRANTED: Row(State.READY, (Deed.ADMIT,)),
+        Event.GRANTED_LATER: Row(State.READY, (Deed.RECALL,)),
+    },
+    State.READY: {
+        Event.RECALLED: Row(State.LANDED, (Deed.LAND,)),
+        Event.NOT_RECALLED: Row(State.READY, (Deed.ADMIT,)),
+        Event.ABANDONED: _ABANDONED,
+        Event.REFUSED: _REFUSED,
+        Event.LACKS_CREDENTIALS: _LACKS_CREDENTIALS,
+        Event.ADMITTED: Row(State.WAITING_FOR_WORKER, (Deed.AWAIT_WORKER,)),
+    },
+    State.WAITING_FOR_CREDENTIALS: {
+        Event.CREDENTIALS_CAME: Row(State.READY, (Deed.ADMIT,)),
+        Event.REFUSED: _REFUSED,
+        Event.HURRIED: Row(State.WAITING_FOR_CREDENTIALS, (Deed.SERVE_STALE,)),
+    },
+    State.WAITING_FOR_WORKER: {
+        Event.ASSIGNED: Row(State.SENT, (Deed.SEND,)),
+        Event.ANSWERED: Row(State.LANDED, (Deed.WITHDRAW, Deed.SETTLE, Deed.LAND)),  # its last worker ended right then
+        Event.ABANDONED: _ABANDONED,
+        Event.REFUSED: Row(State.LANDED, (Deed.WITHDRAW, *_REFUSED.deeds)),
+        Event.LACKS_CREDENTIALS: _LACKS_CREDENTIALS,  # they were refused, or ended, while it waited
+        Event.HURRIED: Row(State.WAITING_FOR_WORKER, (Deed.SERVE_STALE,)),
+    },
+    State.SENT: {
+        Event.ANSWERED: Row(State.LANDED, (Deed.SETTLE, Deed.LAND)),
+        Event.FAILED: Row(State.LANDED, (Deed.FAIL, Deed.LAND)),
+        Event.RETURNED: Row(State.READY, (Deed.LET_GONE_GO, Deed.ADMIT)),
+        Event.HURRIED: Row(State.SENT, (Deed.SERVE_STALE,)),
+    },
+    State.LANDED: {},
+}
+
+
+class UnexpectedEvent(Exception):  # as the other errors of this house, it says what has happened
+    """A flight in *state* can have no such *event*: a mistake in this program. Nothing has changed."""
+
+    def __init__(self, state: State, event: Event) -> None:
+        super().__init__(f"a flight that is {state} cannot be {event}")
+        self.state, self.event = state, event
+
+
+# --- one flight ---------------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True, eq=False)
 class Flight:
-    """One unit of work. What needs no order is in no `lanes`."""
+    """One question to the store. What needs no order is in no `lanes`. Only `Flights` changes it."""
 
     id: int
     operation: Operation[Any]
@@ -59,17 +204,17 @@ class Flight:
     epoch: int
     key: Hashable
     waiters: list[Waiter]
-    queued: bool  # it had to wait in its lane
-    started: bool
+    state: State
+    number: int  # of its last sending
     sent_at: float  # the last time
-    factory: object  # the store it was sent to then
+    breaker: EndpointBreaker | None  # that of the store it was sent to then
     latest: float  # when the last of those who waited then would give up
     crashes: int
     repeated: bool  # it was sent before, and nobody heard what became of it
     doubt: SecretsError | None  # what became of it then, if it may have taken effect
-    refused: tuple[Credentials | None, SecretsError] | None = field(repr=False)  # keys that the store refused, and how
+    refused: tuple[Credentials | None, SecretsError] | None = field(repr=False)  # what the store refused, and how
     superseded: bool
-    hurried: bool  # who waits for it and takes something stale has got that
+    hurried: bool  # those who wait for it and take something stale have got that
     sendings: list[Sending] = field(repr=False)
 
     def __init__(
@@ -83,97 +228,612 @@ class Flight:
     ) -> None:
         self.id, self.operation, self.lanes, self.epoch, self.key = id, operation, lanes, epoch, key
         self.waiters, self.sendings = [*waiters], []
-        self.queued = self.started = self.repeated = self.superseded = self.hurried = False
+        self.state = State.QUEUED
+        self.repeated = self.superseded = self.hurried = False
         self.sent_at = self.latest = 0.0
-        self.factory = self.doubt = self.refused = None
-        self.crashes = 0
+        self.breaker = self.doubt = self.refused = None
+        self.number = self.crashes = 0
 
     @property
     def deadline(self) -> float | None:
         """When the last of those who still wait gives up; None if nobody does."""
-        return max((waiter.deadline for waiter in self.waiters if not waiter.gone), default=None)
+        latest = None
+        for waiter in self.waiters:
+            if not waiter.gone and (latest is None or waiter.deadline > latest):
+                latest = waiter.deadline
+        return latest
 
 
-class Outcomes(Protocol):
-    """Who hears how a flight went: of each that was submitted, one of the first three, once."""
+# --- all of them --------------------------------------------------------------------------------------------------
 
-    def done(self, flight: Flight, answer: Answer[Any]) -> None:
-        """The store's answer."""
 
-    def failed(self, flight: Flight, error: SecretsError) -> None:
-        """It came to nothing, for all who wait."""
+class RenewalFailed(LifecycleEvent, frozen=True):
+    """New credentials were not to be had, for the reason in *problem*. The old ones are good for a while yet."""
 
-    def cancelled(self, flight: Flight) -> None:
-        """Nobody waited any more."""
-
-    def delayed(self, flight: Flight) -> None:
-        """It is to be sent once more."""
-
-    def hurried(self, flight: Flight, error: SecretsError) -> None:
-        """It may take long, as *error* says: who waits for it and takes something stale is to have that now."""
+    problem: str
 
 
 class Flights:
-    """All flights that have not landed."""
+    """All flights that have not landed, and what they wait for: lanes, credentials, workers, the breaker.
 
-    def __init__(self) -> None:
+    *factory* is the store in force, the *number*th one; *call_timeout* is in seconds. *chance* gives numbers from 0 to
+    1; *hangs* tells whether the thread of a worker that was cut off is still held up. *label* is the actor's, for
+    events.
+
+    Every method that takes the time returns what is to be done, in that order.
+    """
+
+    def __init__(
+        self,
+        factory: BackendFactory,
+        number: int,
+        supply: WorkerSupply[Flight | Fetch],
+        *,
+        call_timeout: float,
+        rules: BreakerRules,
+        chance: Callable[[], float],
+        hangs: Callable[[Pid], bool],
+        now: Moment,
+        label: str = "",
+    ) -> None:
+        self._factory, self._number, self._supply = factory, number, supply
+        self._call_timeout, self._rules, self._chance, self._hangs = call_timeout, rules, chance, hangs
+        self._label = label
+        self._breaker = EndpointBreaker(rules, chance, factory.endpoint)
+        self._refresh = CredentialRefresh(now)
+        self._lanes = Lanes()
         self._waiting = 0
         self._flights: dict[int, Flight] = {}
         self._open: dict[Hashable, Flight] = {}  # those that may be joined
+        self._sent: dict[int, tuple[Flight | Fetch, Pid]] = {}  # what each worker is on, by the number of the sending
+        self._without_credentials: list[Flight] = []
+        self._actions: list[Action] = []
+        self._deeds: dict[Deed, Callable[[Flight, Any, Moment], None]] = {
+            Deed.RECALL: self._recall,
+            Deed.ADMIT: self._admit,
+            Deed.AWAIT_CREDENTIALS: self._await_credentials,
+            Deed.AWAIT_WORKER: self._await_worker,
+            Deed.SEND: self._send,
+            Deed.WITHDRAW: self._withdraw,
+            Deed.LET_GONE_GO: self._let_gone_go,
+            Deed.FREE_PROBE: self._free_probe,
+            Deed.SERVE_STALE: self._serve_stale,
+            Deed.SETTLE: self._settle,
+            Deed.FAIL: self._fail,
+            Deed.NOTE_GONE: self._note_gone,
+            Deed.LAND: self._land,
+        }
 
-    def new(
-        self, operation: Operation[Any], lanes: tuple[str, ...] = (), epoch: int = 0, key: Hashable = None
-    ) -> Flight:
-        """A flight of its own; with a *key*, the one to join from now on, and one before it is superseded."""
-        flight = Flight(next(_ids), operation, lanes, epoch, key)
-        self._flights[flight.id] = flight
-        if key is not None:
-            if key in self._open:
-                self._open[key].superseded = True
-            self._open[key] = flight
-        return flight
-
-    def joinable(self, key: Hashable, *, fresh: bool) -> Flight | None:
-        """The flight to join for *key*; with *fresh*, only one that has not taken off."""
-        flight = self._open.get(key)
-        return None if flight is None or (fresh and flight.started) else flight
-
-    def under_way(self, key: Hashable) -> Flight | None:
-        """The flight for *key* that has not landed, whether or not it may be joined."""
-        return self._open.get(key)
-
-    def get(self, flight: int) -> Flight | None:
-        """The flight with this id, unless it has landed."""
-        return self._flights.get(flight)
-
-    def board(self, flight: Flight, waiter: Waiter) -> None:
-        """Let *waiter* wait for *flight*."""
-        flight.waiters.append(waiter)
-        if (trace := waiter.asker.trace) is not None:
-            trace.admitted, trace.sendings = waiter.arrived, flight.sendings
-        self._waiting += 1
-
-    def disembark(self, flight: Flight) -> list[Waiter]:
-        """Let those go who have given up on *flight* while others go on waiting."""
-        gone: list[Waiter] = []
-        left: list[Waiter] = []
-        for waiter in flight.waiters:
-            (gone if waiter.gone else left).append(waiter)
-        flight.waiters = left
-        self._waiting -= len(gone)
-        return gone
-
-    def land(self, flight: Flight) -> None:
-        """*flight* is over."""
-        if self._flights.pop(flight.id, None) is not None:
-            self._waiting -= len(flight.waiters)
-        if self._open.get(flight.key) is flight:
-            del self._open[flight.key]
+    # --- to look at -----------------------------------------------------------------------------------------------
 
     @property
     def waiting(self) -> int:
         """How many callers wait."""
         return self._waiting
 
+    @property
+    def circuit(self) -> Circuit:
+        """The state of the breaker. Any thread may ask."""
+        return self._breaker.state
+
+    @property
+    def supply(self) -> WorkerSupply[Flight | Fetch]:
+        """The workers, to be looked at by any thread."""
+        return self._supply
+
     def __len__(self) -> int:
         return len(self._flights)
+
+    def __iter__(self) -> Iterator[Flight]:
+        return iter(tuple(self._flights.values()))
+
+    def on(self, flight: Flight, event: Event, detail: Any, now: Moment) -> list[Action]:
+        """*event* has come to *flight*, of which *detail* says more, as its deeds want it. What comes from outside is
+        told by the methods below, which know which event it means. Raises `UnexpectedEvent`, and changes nothing, if
+        TABLE has no such pair."""
+        self._on(flight, event, detail, now)
+        return self._done(now)
+
+    # --- callers --------------------------------------------------------------------------------------------------
+
+    def asked(self, waiter: Waiter, now: Moment) -> list[Action]:
+        """A caller asks for what is not in memory."""
+        operation = waiter.operation
+        secret_id = getattr(operation, "secret_id", None)
+        if secret_id is None:
+            flight = self._new(waiter, (), self._lanes.changes, None)
+            self._on(flight, Event.GRANTED, None, now)
+        else:
+            self._queue(waiter, SecretId(secret_id), now)
+        return self._done(now)
+
+    def _queue(self, waiter: Waiter, secret_id: SecretId, now: Moment) -> None:
+        operation, lanes = waiter.operation, secret_id.lanes
+        epoch, key = self._lanes.epoch(lanes), None
+        if isinstance(operation, Get):
+            key = (str(secret_id), operation.version, epoch)
+            flight = self._open.get(key)
+            if flight is not None and self._joined(flight, waiter, operation, now):
+                return
+        flight = self._new(waiter, lanes, epoch, key)
+        if self._lanes.enter(lanes, flight.id, writes=operation.writes):
+            self._on(flight, Event.GRANTED, None, now)
+
+    def _joined(self, flight: Flight, waiter: Waiter, get: Get, now: Moment) -> bool:
+        """Whether no flight is needed but *flight*, which is for the same, or none at all: if it is on its way to a
+        store that does not answer, to join it is to wait long, and another one would be refused, and would supersede
+        it for nothing."""
+        is_sent = flight.state is State.SENT
+        too_old = is_sent and get.max_age is not None and now.clock - flight.sent_at > get.max_age
+        joins = not too_old and not (is_sent and get.refresh)
+        if flight.hurried or (is_sent and not joins):
+            if self._breaker.shut(now.clock):
+                self._actions.append(Refuse(waiter, self._breaker.circuit_open(now.clock)))
+                return True
+            trouble = self._refresh.trouble(now) if flight.hurried else None
+            if trouble is not None:
+                self._actions.append(ServeStale((waiter,), trouble))
+        if joins:
+            self._actions.append(Count(metrics.JOINED))
+            self._add(flight, waiter)
+        return joins
+
+    def _new(self, waiter: Waiter, lanes: tuple[str, ...], epoch: int, key: Hashable) -> Flight:
+        """A flight of its own; with a *key*, the one to join from now on, and one before it is superseded."""
+        flight = Flight(next(_numbers), waiter.operation, lanes, epoch, key)
+        self._flights[flight.id] = flight
+        if key is not None:
+            if key in self._open:
+                self._open[key].superseded = True
+            self._open[key] = flight
+        self._add(flight, waiter)
+        return flight
+
+    def _add(self, flight: Flight, waiter: Waiter) -> None:
+        flight.waiters.append(waiter)
+        if (trace := waiter.caller.trace) is not None:
+            trace.admitted, trace.sendings = waiter.arrived, flight.sendings
+        self._waiting += 1
+
+    def recalled(self, flight: Flight, found: bool, now: Moment) -> list[Action]:
+        """Whether all who wait for *flight* were *found* an answer in memory."""
+        self._on(flight, Event.RECALLED if found else Event.NOT_RECALLED, None, now)
+        return self._done(now)
+
+    def outdate_reads(self) -> None:
+        """What is being read anywhere is older than it seems: the clock has leapt. None of it is kept."""
+        self._lanes.outdate_all()
+
+    def hurry(self, message: Hurry, now: Moment) -> list[Action]:
+        """A flight has had PATIENCE to bring something fresh."""
+        flight = self._flights.get(message.flight)
+        if flight is None:
+            return []
+        trouble: SecretsError | None = None
+        if flight.state is State.WAITING_FOR_CREDENTIALS:
+            trouble = self._refresh.trouble(now)
+        elif flight.state in (State.SENT, State.WAITING_FOR_WORKER) and self._breaker.shut(now.clock):
+            trouble = self._breaker.circuit_open(now.clock)
+        if trouble is not None:
+            self._on(flight, Event.HURRIED, trouble, now)
+        return self._done(now)
+
+    # --- jobs that come back --------------------------------------------------------------------------------------
+
+    def job_done(self, done: JobDone, now: Moment) -> list[Action]:
+        """A worker has done a job."""
+        job = done.job
+        self._come_back(job)
+        item = self._back(job)
+        if isinstance(job, CredentialsJob):
+            if isinstance(item, Fetch):
+                self._fetched(item, done.answer, now)
+        else:
+            flight = item if isinstance(item, Flight) else self._flights.get(job.flight)
+            if flight is not None and (item is not None or flight.state is State.WAITING_FOR_WORKER):
+                self._answered(flight, now)
+                self._on(flight, Event.ANSWERED, done.answer, now)
+        return self._done(now)
+
+    def job_failed(self, failed: JobFailed, now: Moment) -> list[Action]:
+        """A job met an error that has a name."""
+        job, error = failed.job, failed.error
+        self._come_back(job)
+        item = self._back(job)
+        if isinstance(item, Fetch):
+            self._fetch_failed(item, error, now)
+        elif item is not None and isinstance(job, StoreJob):
+            self._met(item, job, error, now)
+        return self._done(now)
+
+    def _met(self, flight: Flight, job: StoreJob, error: SecretsError, now: Moment) -> None:
+        if is_answer(error):
+            self._answered(flight, now)
+        used = job.context.credentials
+        if self._refresh.refused(used, error) and flight.refused is None:
+            flight.refused = used, error
+            self._on(flight, Event.RETURNED, None, now)
+            return
+        self._lost(flight, error, now)
+        if now.clock >= job.context.deadline and (flight.deadline or 0.0) > now.clock + HEADROOM:
+            # Its time was up, but some callers joined later and have time left.
+            self._on(flight, Event.RETURNED, error, now)
+        else:
+            self._on(flight, Event.FAILED, error, now)
+
+    def _come_back(self, job: Job) -> None:
+        """Rule 8."""
+        if isinstance(job, StoreJob) and job.lanes and job.operation.writes:
+            self._actions.append(Drop(job.lanes))
+            if job.flight not in self._flights:
+                self._lanes.outdate(job.lanes)
+                self._actions.append(AskAnew(job.lanes))
+
+    def _back(self, job: Job) -> Flight | Fetch | None:
+        """What *job* was sent for, if it counts still (rule 5); its worker is idle now."""
+        sent = self._sent.pop(job.number, None)
+        if sent is None:
+            return None
+        item, worker = sent
+        self._supply.done(worker)
+        self._actions += self._supply.let_go()
+        self._actions.append(Disarm(job.number))
+        return item
+
+    def overdue(self, number: int, now: Moment) -> list[Action]:
+        """The job with this number is not done in time."""
+        sent = self._sent.pop(number, None)
+        if sent is None:
+            return []
+        item, worker = sent
+        self._supply.ended(worker, comes_back=False)
+        self._actions.append(CutOff(worker))
+        if isinstance(item, Fetch):
+            self._fetch_failed(item, hangs(), now, hung_in=worker)
+        else:
+            error = out_of_time(item.operation)
+            self._lost(item, error, now)
+            has_time = (item.deadline or 0.0) > now.clock
+            self._on(item, Event.RETURNED if has_time else Event.FAILED, error, now)
+        return self._done(now)
+
+    def worker_gone(self, worker: Pid, reason: ExitReason, now: Moment) -> list[Action]:
+        """A worker has ended."""
+        item = self._supply.ended(worker, comes_back=not reason.expected)
+        if item is not None:
+            del self._sent[item.number]
+            self._actions.append(Disarm(item.number))
+            item.crashes += 1
+            if isinstance(item, Fetch):
+                self._fetch_crashed(item, reason, now)
+            else:
+                self._crashed(item, reason, now)
+        return self._done(now)
+
+    def _crashed(self, flight: Flight, reason: ExitReason, now: Moment) -> None:
+        error = workers_crashed(reason, flight.crashes, flight.operation)
+        if flight.crashes < MAX_CRASHES:
+            self._on(flight, Event.RETURNED, error, now)
+        else:
+            self._lost(flight, error, now)
+            self._on(flight, Event.FAILED, error, now)
+
+    # --- the breaker ----------------------------------------------------------------------------------------------
+
+    def _answered(self, flight: Flight, now: Moment) -> None:
+        """The store has answered *flight*, if only to refuse it."""
+        if flight.breaker is self._breaker and self._breaker.succeeded(now.clock) and self._breaker.endpoint:
+            self._actions.append(Observe(BreakerClosed(self._label, self._breaker.endpoint)))
+
+    def gave_up(self, now: Moment) -> list[Action]:
+        """A caller has given up. If the store has been silent for long, that counts as if the caller's deadline had
+        passed: that of the flight may be much later."""
+        breaker, clock = self._breaker, now.clock
+        if breaker.hears_nothing(float("-inf"), clock):
+            for flight in self:
+                is_sent = flight.state is State.SENT and flight.breaker is breaker
+                if is_sent and breaker.hears_nothing(flight.sent_at, clock) and any(one.gone for one in flight.waiters):
+                    self._lost(flight, out_of_time(flight.operation), now, goes_on=True)
+                    break
+        return self._done(now)
+
+    def _lost(self, flight: Flight, error: SecretsError, now: Moment, *, goes_on: bool = False) -> None:
+        """*flight* met *error*, which may speak against the store's endpoint. *goes_on*: its answer may come yet."""
+        breaker = self._breaker
+        if flight.breaker is not breaker:
+            return
+        if not breaker.met(flight.id, error, flight.sent_at, flight.latest, now.clock):
+            return
+        pause = round(breaker.pause(now.clock), 3)
+        self._actions.append(Observe(BreakerOpened(self._label, breaker.endpoint or "", error.code, pause)))
+        for job in self._supply.waiting:
+            if isinstance(job, Flight) and (refusal := self._refusal(job, now)) is not None:
+                self._on(job, Event.REFUSED, refusal, now)
+        for other in tuple(self._flights.values()):
+            if (goes_on or other is not flight) and other.state in (State.SENT, State.WAITING_FOR_WORKER):
+                self._on(other, Event.HURRIED, error, now)
+
+    def _refusal(self, flight: Flight, now: Moment) -> SecretsError | None:
+        """The error for *flight*, if it must not go now (rule 6)."""
+        if self._breaker.admits(flight.id, now.clock):
+            return None
+        if flight.doubt is not None and flight.operation.writes:
+            return flight.doubt
+        error = self._breaker.circuit_open(now.clock)
+        if flight.repeated:
+            error.token = token_of(flight.operation)
+        return error
+
+    # --- credentials ----------------------------------------------------------------------------------------------
+
+    def _lacks_credentials(self, flight: Flight, now: Moment) -> None:
+        """Let *flight* wait for credentials; or refuse it, if a fetch hangs and the next is not to be tried yet."""
+        worker = self._refresh.resting_worker(now)
+        if worker is not None and self._hangs(worker):
+            trouble = self._refresh.trouble(now)
+            self._on(flight, Event.REFUSED, trouble and trouble.clone(), now)
+            return
+        if worker is not None:
+            self._refresh.hangs_no_more()
+        self._on(flight, Event.LACKS_CREDENTIALS, None, now)
+
+    def _fetch_if_due(self, now: Moment) -> None:
+        fetch = self._refresh.fetch_if_due(now)
+        if fetch is not None:
+            self._supply.submit(fetch, first=True)
+
+    def _fetched(self, fetch: Fetch, credentials: Any, now: Moment) -> None:
+        if self._refresh.is_present(fetch):
+            self._refresh.fetched(credentials, now)
+            self._actions.append(Count(metrics.REFRESHES, ("credentials", "ok")))
+            self._release(ExpiredToken(EXPIRED), now)
+
+    def _fetch_failed(self, fetch: Fetch, error: SecretsError, now: Moment, hung_in: Pid | None = None) -> None:
+        if not self._refresh.is_present(fetch):
+            return
+        self._actions.append(Count(metrics.REFRESHES, ("credentials", error.code)))
+        if self._refresh.current(now) is not None:
+            self._actions.append(Observe(RenewalFailed(self._label, str(error))))
+        self._refresh.failed(error, now, hung_in)
+        self._release(error, now)
+
+    def _fetch_crashed(self, fetch: Fetch, reason: ExitReason, now: Moment) -> None:
+        if fetch.crashes >= MAX_CRASHES:
+            self._fetch_failed(fetch, workers_crashed(reason, MAX_CRASHES), now)
+        elif self._refresh.is_present(fetch):
+            self._supply.submit(fetch, first=True)
+
+    def _release(self, error: SecretsError, now: Moment) -> None:
+        """Send those who wait on their way with the credentials there are, new or old; if there are none, *error* is
+        their answer."""
+        waiting, self._without_credentials = self._without_credentials, []
+        event = Event.REFUSED if self._refresh.current(now) is None else Event.CREDENTIALS_CAME
+        for flight in waiting:
+            self._on(flight, event, error, now)
+
+    # --- workers --------------------------------------------------------------------------------------------------
+
+    def worker_ready(self, worker: Pid, number: int, now: Moment) -> list[Action]:
+        """*worker*, which is for the *number*th store, has nothing to do."""
+        self._actions += self._supply.announced(worker, present=number == self._number)
+        return self._done(now)
+
+    def adopt(self, present: Iterable[tuple[Pid, bool]] | None, now: Moment) -> list[Action]:
+        """These workers are there, each idle or busy (None: the supervisor could not say)."""
+        self._actions += self._supply.adopt_all(present or (), self._call_timeout)
+        return self._done(now)
+
+    def worker_started(self, now: Moment) -> list[Action]:
+        """The supervisor has started a worker."""
+        self._supply.started()
+        return self._done(now)
+
+    def worker_not_started(self, error_type: str, now: Moment) -> list[Action]:
+        """The supervisor could not start a worker."""
+        self._refuse_jobs(self._supply.not_started(error_type), now)
+        return self._done(now)
+
+    def no_thread(self, now: Moment, *, final: bool) -> list[Action]:
+        """There was no thread for a worker; *final*: nor will there be one, for the program is ending."""
+        self._supply.expect(-1)
+        self._pause(no_thread(), now, final=final)
+        return self._done(now)
+
+    def hang(self, wanted: int, hung: int, now: Moment) -> list[Action] | None:
+        """*wanted* workers are to be started while *hung* ones hang: what to do instead; None: start them."""
+        error = self._supply.hang(wanted, hung)
+        if error is None:
+            return None
+        self._pause(error, now, final=True)
+        return self._done(now)
+
+    def _pause(self, error: SecretsError, now: Moment, *, final: bool) -> None:
+        timers, refused = self._supply.pause(error, lambda job: self._patience(job, now), self._chance(), final=final)
+        self._actions += timers
+        self._refuse_jobs(refused, now)
+
+    def _refuse_jobs(self, refused: Iterable[tuple[Flight | Fetch, SecretsError]], now: Moment) -> None:
+        for job, error in refused:
+            if isinstance(job, Flight):
+                self._on(job, Event.REFUSED, error, now)
+            else:
+                self._fetch_failed(job, error, now)
+
+    def _patience(self, job: Flight | Fetch, now: Moment) -> float:
+        """For how many seconds *job* can wait for a worker yet. A fetch: as long as the first who waits for it; 0 if
+        nobody does."""
+        if isinstance(job, Flight):
+            return (job.deadline or 0.0) - now.clock
+        deadlines = [flight.deadline or 0.0 for flight in self._without_credentials]
+        return min(deadlines, default=now.clock) - now.clock
+
+    def hire_again(self, now: Moment) -> list[Action]:
+        """The pause between two tries to start a worker is over."""
+        self._supply.hire_again()
+        return self._done(now)
+
+    def nudge(self, now: Moment) -> list[Action]:
+        """Workers that jobs wait for should have come by now."""
+        self._supply.nudge()
+        return self._done(now)
+
+    def rest(self, now: Moment) -> list[Action]:
+        """Time to let go workers that have had nothing to do."""
+        self._actions += self._supply.rest()
+        return self._done(now)
+
+    def end_strangers(self, workers: tuple[Pid, ...], now: Moment) -> list[Action]:
+        """Workers of an earlier actor should have announced themselves by now."""
+        self._actions += self._supply.end_strangers(workers)
+        return self._done(now)
+
+    def backend_changed(self, factory: BackendFactory, number: int, now: Moment) -> list[Action]:
+        """The store of *factory* is in force, the *number*th one. Jobs that are under way are finished by the store
+        before; what they read is history."""
+        self._factory, self._number = factory, number
+        self._lanes.outdate_all()
+        self._breaker = EndpointBreaker(self._rules, self._chance, factory.endpoint)
+        self._actions += self._supply.outdate()
+        fetch = self._refresh.start_over()
+        if fetch is not None:
+            self._supply.withdraw(fetch)
+        waiting, self._without_credentials = self._without_credentials, []
+        for flight in waiting:
+            self._on(flight, Event.CREDENTIALS_CAME, None, now)
+        return self._done(now)
+
+    def _done(self, now: Moment) -> list[Action]:
+        """Give jobs to workers, and tell all that is to be done."""
+        supply, actions = self._supply, self._actions
+        while (plan := supply.assign()).give or plan.start:
+            if plan.start:
+                actions.append(StartWorkers(plan.start))
+            if sum([self._assigned(worker, job, now) for worker, job in plan.give]) == len(plan.give):
+                break
+        actions += supply.timers()
+        self._actions = []
+        return actions
+
+    def _assigned(self, worker: Pid, job: Flight | Fetch, now: Moment) -> bool:
+        """Send *job* to *worker*. False, and the worker is idle again, if that is not to be any more."""
+        if isinstance(job, Fetch):
+            job.number = number = next(_numbers)
+            deadline = self._refresh.deadline(now, self._call_timeout)
+            self._sent[number] = job, worker
+            self._actions.append(Send(worker, CredentialsJob(number, deadline), deadline - now.clock + GRACE))
+            return True
+        latest = job.deadline
+        credentials = self._refresh.current(now)
+        if latest is None or latest <= now.clock:
+            self._supply.done(worker)
+            self._on(job, Event.ABANDONED, None, now)
+        elif credentials is None and self._factory.credentials is not None:  # refused or expired since it was admitted
+            self._supply.done(worker)
+            self._lacks_credentials(job, now)
+        elif job.refused is not None and job.refused[0] == credentials:
+            self._supply.done(worker)
+            self._on(job, Event.REFUSED, job.refused[1], now)
+        else:
+            job.latest = latest
+            self._on(job, Event.ASSIGNED, (worker, credentials), now)
+            return True
+        return False
+
+    # --- carrying the table out -----------------------------------------------------------------------------------
+
+    def _on(self, flight: Flight, event: Event, detail: Any, now: Moment) -> None:
+        """*event*, of which *detail* says more, has come to *flight*."""
+        row = TABLE[flight.state].get(event)
+        if row is None:
+            raise UnexpectedEvent(flight.state, event)
+        flight.state = row.state
+        for deed in row.deeds:
+            self._deeds[deed](flight, detail, now)
+
+    def _recall(self, flight: Flight, _: Any, now: Moment) -> None:  # noqa: ARG002
+        self._actions.append(Recall(flight))
+
+    def _admit(self, flight: Flight, _: Any, now: Moment) -> None:
+        """What is next for a flight whose turn has come."""
+        if flight.deadline is None:
+            self._on(flight, Event.ABANDONED, None, now)
+        elif (refusal := self._refusal(flight, now)) is not None:
+            self._on(flight, Event.REFUSED, refusal, now)
+        elif self._factory.credentials is None or self._refresh.is_fresh(now):
+            self._on(flight, Event.ADMITTED, None, now)
+        elif self._refresh.must_wait(now):
+            self._lacks_credentials(flight, now)
+        else:
+            self._fetch_if_due(now)
+            self._on(flight, Event.ADMITTED, None, now)
+
+    def _await_credentials(self, flight: Flight, _: Any, now: Moment) -> None:
+        self._without_credentials.append(flight)
+        self._fetch_if_due(now)
+        if self._refresh.trouble(now) is not None:
+            self._actions.append(SetTimer(PATIENCE, Hurry(flight.id)))
+
+    def _await_worker(self, flight: Flight, _: Any, now: Moment) -> None:  # noqa: ARG002
+        self._supply.submit(flight, first=flight.repeated)
+
+    def _send(self, flight: Flight, to: tuple[Pid, Credentials | None], now: Moment) -> None:
+        worker, credentials = to
+        clock, deadline = now.clock, flight.latest
+        if self._breaker.is_probe(flight.id):
+            if not flight.operation.writes:
+                deadline = flight.latest = max(deadline, clock + PROBE_TIME)
+            self._actions.append(SetTimer(PATIENCE, Hurry(flight.id)))
+        flight.number = number = next(_numbers)
+        flight.breaker, flight.sent_at = self._breaker, clock
+        left = deadline - clock
+        context = CallContext(deadline - min(HEADROOM, left * HEADROOM_SHARE), credentials, flight.repeated, [])
+        flight.sendings.append((clock, context.attempts))
+        self._sent[number] = flight, worker
+        job = StoreJob(number, flight.id, flight.operation, context, flight.lanes)
+        self._actions.append(Send(worker, job, left + GRACE))
+
+    def _withdraw(self, flight: Flight, _: Any, now: Moment) -> None:  # noqa: ARG002
+        self._supply.withdraw(flight)
+
+    def _let_gone_go(self, flight: Flight, doubt: SecretsError | None, now: Moment) -> None:  # noqa: ARG002
+        """*flight* is to be sent once more: those who have given up wait no longer, and count no longer."""
+        flight.repeated, flight.doubt = True, doubt or flight.doubt
+        gone = tuple(waiter for waiter in flight.waiters if waiter.gone)
+        if gone:
+            flight.waiters = [waiter for waiter in flight.waiters if not waiter.gone]
+            self._waiting -= len(gone)
+            self._actions.append(NoteGone(gone))
+        self._actions.append(Count(metrics.RESENT))
+
+    def _free_probe(self, flight: Flight, _: Any, now: Moment) -> None:  # noqa: ARG002
+        """It came to nothing before the store could say anything: if it was the probe, the next one is."""
+        self._breaker.withdrawn(flight.id)
+
+    def _serve_stale(self, flight: Flight, error: SecretsError, now: Moment) -> None:  # noqa: ARG002
+        flight.hurried = True
+        self._actions.append(ServeStale(tuple(flight.waiters), error))
+
+    def _settle(self, flight: Flight, answer: Answer[Any], now: Moment) -> None:  # noqa: ARG002
+        self._actions.append(Settle(flight, answer, self._keeps(flight)))
+
+    def _fail(self, flight: Flight, error: SecretsError, now: Moment) -> None:  # noqa: ARG002
+        self._actions.append(Fail(flight, error, self._keeps(flight)))
+
+    def _note_gone(self, flight: Flight, _: Any, now: Moment) -> None:  # noqa: ARG002
+        self._actions.append(NoteGone(tuple(flight.waiters)))
+
+    def _keeps(self, flight: Flight) -> bool:
+        """Whether no write has come since *flight* was asked for. A write opened an epoch itself when it entered."""
+        if not flight.lanes:
+            return flight.epoch == self._lanes.changes
+        own = len(flight.lanes) if flight.operation.writes else 0
+        return self._lanes.epoch(flight.lanes) == flight.epoch + own and not flight.superseded
+
+    def _land(self, flight: Flight, _: Any, now: Moment) -> None:
+        del self._flights[flight.id]
+        self._waiting -= len(flight.waiters)
+        if self._open.get(flight.key) is flight:
+            del self._open[flight.key]
+        if flight.lanes:
+            for ticket in self._lanes.leave(flight.lanes, flight.id):
+                self._on(self._flights[ticket], Event.GRANTED_LATER, None, now)

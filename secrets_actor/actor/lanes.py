@@ -101,7 +101,7 @@ class Lanes:
         return [ticket] if entered.starts() else []
 
     def outdate(self, lanes: Iterable[str]) -> None:
-        """A write that is none of ours has taken effect: what is being read in *lanes* may be older."""
+        """A write of an earlier actor has taken effect: what is being read in *lanes* may be older."""
         self._changes += 1
         for lane in lanes:
             if lane in self._lanes:

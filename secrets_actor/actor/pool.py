@@ -1,10 +1,10 @@
-"""Who does which job. PURE: it says what to do, the actor does it.
+"""Which worker does which job. PURE: it says what to do, the actor does it.
 
 Rule 1: workers are started on demand, up to *max_workers*; one that is on its way counts.
 Rule 2: a worker that ended abnormally is started again by its supervisor: it is on its way, too. One that was adopted
         takes up room; it is on its way if it has nothing to do, and if it is busy nobody counts on it.
 Rule 3: a job whose worker ended goes to the front of the queue.
-Rule 4: nobody is started while it is not known yet who is there to be adopted, nor for a while after one could not be.
+Rule 4: no worker is started until it is known which are there to be adopted, nor for a while after a start has failed.
 Rule 5: the worker that had something to do last is the first to get more, so that the others rest and can be let go.
 """
 
@@ -17,44 +17,45 @@ from typing import Any, Final, Generic, TypeVar
 from secrets_actor.records import dataclass
 
 W = TypeVar("W", bound=Hashable)
+J = TypeVar("J", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan(Generic[W]):
+class Plan(Generic[W, J]):
     """Give each of *give* (worker, job), and start *start* more workers."""
 
-    give: tuple[tuple[W, int], ...]
+    give: tuple[tuple[W, J], ...]
     start: int
 
 
-_NOTHING: Final[Plan[Any]] = Plan((), 0)
+_NOTHING: Final[Plan[Any, Any]] = Plan((), 0)
 
 
-class Pool(Generic[W]):
+class Pool(Generic[W, J]):
     """Idle and busy workers, and the jobs that wait for one."""
 
     def __init__(self, max_workers: int) -> None:
         self._max_workers = max_workers
         self._idle: list[W] = []
-        self._busy: dict[W, int] = {}
+        self._busy: dict[W, J] = {}
         self._adopted: dict[W, bool] = {}  # whether it is counted on
         self._expected = 0
         self.hires = True  # whether workers may be started now
-        self._queue: deque[int] = deque()
+        self._queue: deque[J] = deque()
         self._used: set[W] = set()  # since the last look
 
-    def submit(self, job: int, *, first: bool = False) -> None:
+    def submit(self, job: J, *, first: bool = False) -> None:
         """Queue a job."""
         (self._queue.appendleft if first else self._queue.append)(job)
 
-    def withdraw(self, job: int) -> bool:
+    def withdraw(self, job: J) -> bool:
         """Forget a job that waits for a worker. False if it does not."""
         if job not in self._queue:
             return False
         self._queue.remove(job)
         return True
 
-    def holder(self, job: int) -> W | None:
+    def holder(self, job: J) -> W | None:
         """The worker that is on this job."""
         return next((worker for worker, held in self._busy.items() if held == job), None)
 
@@ -82,7 +83,7 @@ class Pool(Generic[W]):
             self._idle.append(worker)
             self._used.add(worker)
 
-    def gone(self, worker: W, *, comes_back: bool) -> int | None:
+    def gone(self, worker: W, *, comes_back: bool) -> J | None:
         """A worker has ended; the job it was on."""
         if worker in self._idle:
             self._idle.remove(worker)
@@ -120,11 +121,11 @@ class Pool(Generic[W]):
         self._expected = 0
         self._adopted = dict.fromkeys(self._adopted, False)
 
-    def assign(self) -> Plan[W]:
+    def assign(self) -> Plan[W, J]:
         """Match waiting jobs with idle workers. Call it after any change."""
         if not self._queue:
             return _NOTHING
-        give: list[tuple[W, int]] = []
+        give: list[tuple[W, J]] = []
         while self._queue and self._idle:
             worker, job = self._idle.pop(), self._queue.popleft()
             self._busy[worker] = job
@@ -149,7 +150,7 @@ class Pool(Generic[W]):
         return bool(self._queue) and self._on_their_way > 0 and not self._idle
 
     @property
-    def waiting(self) -> tuple[int, ...]:
+    def waiting(self) -> tuple[J, ...]:
         """The jobs that wait for a worker, first one first."""
         return tuple(self._queue)
 

@@ -1,6 +1,6 @@
 """The process of one prefetch: fills the cache in the background, and ends.
 
-Rule 1: one question at a time: whoever waits for a secret is not to wait behind those that somebody may want.
+Rule 1: one question at a time: a caller who waits for a secret does not wait behind those that may be wanted one day.
 Rule 2: what is missing is reported, and is nobody's failure. During an outage it asks again, with growing pauses, and
         gives up in the end.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from secrets_actor.actor.cache import Cache
-from secrets_actor.actor.failures import translated
+from secrets_actor.actor.error_translation import translated
 from secrets_actor.actor.prefetch_plan import Plan, Wanted
 from secrets_actor.domain.operations import Get, Operation
 from secrets_actor.domain.tracing import Caller
@@ -28,7 +28,7 @@ from secrets_actor.otp import (
 )
 from secrets_actor.records import dataclass
 
-# What the audit log calls who asks.
+# The name of this caller in the audit log.
 LABEL: Final = "prefetch"
 # Pauses between questions in vain: 1, 2, 4, 8, 16 s, less up to half; half a minute in all, about.
 _PAUSES: Final = Backoff(1.0, maximum=30.0, jitter=0.5)

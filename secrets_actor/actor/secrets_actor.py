@@ -1,49 +1,86 @@
-"""The secrets actor: decides, sends, replies; never blocks.
+"""The secrets actor: takes messages, carries out what `flights.py` decides, and never blocks.
 
 Rule 1: operations of one secret take effect in the order in which they came (lanes.py); concurrent gets of one version
-        are one flight (flights.py). How a flight is carried out is the dispatcher's business (dispatch.py).
+        are one flight. What becomes of a flight is decided in flights.py, and nowhere else; here are the hands.
 Rule 2: a write drops its lanes from the cache before it is sent and after it is done. What is kept then, and what any
-        other answer does to the cache, keeper.py says.
-Rule 3: every caller is answered once, and every answer is audited (desk.py). A caller who names no deadline gets the
+        other answer does to the cache and to subscribers, outcome_effects.py says.
+Rule 3: every caller is answered once, and every answer is audited (replies.py). A caller who names no deadline gets the
         configured one.
 Rule 4: a value past its TTL is served, marked, only where the store could not answer (fallback.py), and never
         after the store has said no.
 Rule 5: a value is as old as the time at which the store was asked for it, for it may have changed right then.
 Rule 6: when the wall clock leaps, what is in memory is taken to be as much older: the machine may have slept without
         knowing (`clock.WallLeaps`).
-Rule 7: an answer to a question of an earlier incarnation, if it was a write, drops its lanes from the cache and
-        outdates what is being read in them. It does nothing else.
+Rule 7: actions are carried out in the order in which they were decided, those of one message before the next message is
+        looked at. One that calls for more (an entry is to be asked for anew) has them queued behind those that are
+        there: the loop, not the stack, takes that chain.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from random import random
 from typing import Any, Final
 
+from secrets_actor.actor import actions as do
+from secrets_actor.actor.breaker import Circuit
 from secrets_actor.actor.cache import Cache
-from secrets_actor.actor.counting import told
-from secrets_actor.actor.desk import Desk
-from secrets_actor.actor.dispatch import HEADROOM, HEADROOM_SHARE, Dispatcher
-from secrets_actor.actor.failures import out_of_time, translated
+from secrets_actor.actor.credential_refresh import Moment
+from secrets_actor.actor.current_backend import CurrentBackend
+from secrets_actor.actor.error_translation import out_of_time, translated
 from secrets_actor.actor.fallback import STALE, stale_answer
-from secrets_actor.actor.flights import Flight, Flights, Waiter
-from secrets_actor.actor.jobs import Drain, GiveUp, Glance, Job, JobDone, JobFailed, Sweep, UseStore
-from secrets_actor.actor.keeper import Keeper
-from secrets_actor.actor.lanes import Lanes
-from secrets_actor.actor.present_kit import PresentKit
-from secrets_actor.actor.staff import Crew
+from secrets_actor.actor.flights import HEADROOM, HEADROOM_SHARE, Flights
+from secrets_actor.actor.messages import (
+    Announce,
+    Drain,
+    GaveUp,
+    GiveUp,
+    Glance,
+    HireAgain,
+    Hurry,
+    JobDone,
+    JobFailed,
+    Nudge,
+    Overdue,
+    Rest,
+    Sweep,
+    Unadopted,
+    UseStore,
+    Waiter,
+    WorkerReady,
+)
+from secrets_actor.actor.outcome_effects import OutcomeEffects
+from secrets_actor.actor.replies import Replies
 from secrets_actor.actor.subscriptions import Subscriptions
-from secrets_actor.actor.version_watch import VersionWatch
+from secrets_actor.actor.worker_supply import HUNG, PoolOptions, WorkerSupply
+from secrets_actor.domain import metrics
 from secrets_actor.domain.errors import Overloaded, SecretsError, ServerDown, UnknownMessage
-from secrets_actor.domain.metrics import JOINED, NO_METER, WAITING, Meter
-from secrets_actor.domain.names import SecretId
+from secrets_actor.domain.metrics import NO_METER, Meter, Reading
 from secrets_actor.domain.operations import MESSAGES, Get, Operation, with_token
-from secrets_actor.domain.ports import Answer, AuditSink, BackendFactory
+from secrets_actor.domain.ports import AuditSink, BackendFactory
 from secrets_actor.domain.secret import Source
-from secrets_actor.otp import From, GenServer, Handled, LifecycleEvent, Reply
+from secrets_actor.otp import (
+    CallDone,
+    Down,
+    From,
+    GenServer,
+    Handled,
+    LifecycleEvent,
+    OtpError,
+    Pid,
+    Reply,
+    StartChild,
+    StartError,
+    TerminatePid,
+    Timer,
+    WhichChildren,
+    cast,
+    lacks_thread,
+    no_more,
+)
 from secrets_actor.records import dataclass
 
 _OPERATIONS: Final = MESSAGES
@@ -76,48 +113,75 @@ class SecretsActor(GenServer):
     def __init__(
         self,
         *,
-        present: PresentKit,
+        present: CurrentBackend,
         cache: Cache,
         audit: AuditSink,
-        crew: Crew,
+        pool: PoolOptions,
         limits: Limits,
         wall_clock: Callable[[], datetime],
         subscriptions: Subscriptions,
         meter: Meter = NO_METER,
         leaps: Callable[[], float] | None = None,
     ) -> None:
-        self._subscriptions, self._leaps = subscriptions, leaps
-        self._present, self._table, self._audit, self._crew = present, cache, audit, crew
+        self._present, self._table, self._audit, self._pool = present, cache, audit, pool
         self._limits, self._wall_clock, self._meter = limits, wall_clock, meter
-        self._lanes, self._flights = Lanes(), Flights()
-        self._startable: deque[int] = deque()
-        self._starting = False
-        self._drained_by: list[From[Any]] = []  # who waits for the end of all that is under way
+        self._subscriptions, self._leaps = subscriptions, leaps
+        self._drained_by: list[From[Any]] = []  # those who wait for the end of all that is under way
+        self._to_do: deque[do.Action] = deque()
+        self._is_at_it = False
+        self._overdue_timers: dict[int, Timer] = {}  # by the number of the job that was sent
 
     def init(self) -> None:
         """Take over the workers of an earlier incarnation, if there are any."""
-        self._cache = self._table.pen()
-        self._keeper = Keeper(self._cache, self._lanes, self._wall_clock)
-        self._desk = Desk(self._audit, self.node.clock.now, self.reply_all)
-        self._watch = VersionWatch(self._subscriptions, self.node.clock.now, self._ask_in_background)
-        call_timeout = self._limits.call_timeout
-        wall_clock, meter = self._wall_clock, self._meter
-        self._dispatcher = Dispatcher(self, self, self._present, self._crew, call_timeout, wall_clock, meter)
-        self._dispatcher.adopt()
-        meter.watch("secrets actor", lambda: ((WAITING, (), self._flights.waiting if self.me.is_alive() else 0),))
+        number, factory = self._present.now
+        pool = self._pool
+        self._effects = OutcomeEffects(self._table.pen(), self._subscriptions, self._wall_clock)
+        self._replies = Replies(self._audit, self.node.clock.now, self.reply_all)
+        supply = WorkerSupply[Any](pool.max_workers, pool.idle)
+        self._flights = Flights(
+            factory,
+            number,
+            supply,
+            call_timeout=self._limits.call_timeout,
+            rules=pool.breaker,
+            chance=random,
+            hangs=lambda worker: worker in self.node.disowned,
+            now=self._now(),
+            label=self.me.label,
+        )
+        supply.await_adoption()
+        self.call_async(pool.supervisor, WhichChildren(), self._found)
+        self._meter.watch("secrets actor", self._gauges)
         self.send_after(SWEEP, Sweep())
         if self._leaps is not None:
             self.send_after(GLANCE, Glance())
 
     def translate(self, error: BaseException) -> BaseException:
-        """Every error of ours is a SecretsError, for pykka's askers too."""
+        """Every error of ours is a SecretsError, for callers by pykka, too."""
         return translated(error)
 
     def status(self) -> str:
         """For the picture of the tree; any thread may ask."""
         draining = ", draining" if self._drained_by else ""
         waiting = f"{self._flights.waiting} of {self._limits.max_pending} waiting"
-        return f"{waiting}, {len(self._table)} cached, breaker {self._dispatcher.watch.state}{draining}"
+        return f"{waiting}, {len(self._table)} cached, breaker {self._flights.circuit}{draining}"
+
+    def _gauges(self) -> Iterable[Reading]:
+        """For the metrics; any thread may ask. Nothing of an actor that has ended, but that nobody waits for it."""
+        lives = self.me.is_alive()
+        yield metrics.WAITING, (), self._flights.waiting if lives else 0
+        if not lives:
+            return
+        supply, state = self._flights.supply, self._flights.circuit
+        idle = len(supply.idle)
+        yield metrics.QUEUE, (), len(supply.waiting)
+        yield metrics.WORKERS, ("idle",), idle
+        yield metrics.WORKERS, ("busy",), len(supply.workers) - idle
+        for circuit in Circuit:
+            yield metrics.BREAKER, (circuit.value,), float(circuit is state)
+
+    def _now(self) -> Moment:
+        return Moment(self.node.clock.now(), self._wall_clock())
 
     # --- messages -------------------------------------------------------------------------------------------------
 
@@ -138,33 +202,51 @@ class SecretsActor(GenServer):
         return None
 
     def handle_info(self, message: Any) -> Handled:
-        """What workers, timers and monitors say, and operations told by whoever wants no answer."""
-        if isinstance(message, (JobDone, JobFailed)):
-            job = message.job
-            if isinstance(job, Job) and job.lanes and job.operation.writes:
-                self._cache.drop(*job.lanes)
-                if self._flights.get(job.flight) is None:
-                    self._lanes.outdate(job.lanes)
-                    self._watch.ask_anew(job.lanes)
-        if self._dispatcher.handle(message):
-            return None
-        if isinstance(message, GiveUp):
-            self._give_up(message.waiter)
-        elif isinstance(message, Sweep):
-            left = self._cache.sweep(self.node.clock.now(), message.left)
-            self.send_after(0.0 if left else SWEEP, Sweep(left))
-        elif isinstance(message, Glance):
-            self._glance()
-        elif isinstance(message, _OPERATIONS):
-            self._admit(message, told(self._meter, message))
+        """What workers, timers and monitors say, and operations told by a caller who wants no answer."""
+        flights = self._flights
+        match message:
+            case JobDone():
+                self._carry_out(flights.job_done(message, self._now()))
+            case JobFailed():
+                self._carry_out(flights.job_failed(message, self._now()))
+            case WorkerReady(worker, number):
+                if worker.is_alive():
+                    self._carry_out(flights.worker_ready(worker, number, self._now()))
+            case Down(_, Pid() as worker, reason):
+                self._carry_out(flights.worker_gone(worker, reason, self._now()))
+            case Overdue(number):
+                self._overdue_timers.pop(number, None)
+                self._carry_out(flights.overdue(number, self._now()))
+            case Hurry():
+                self._carry_out(flights.hurry(message, self._now()))
+            case CallDone(tag, done) if callable(tag):
+                tag(done)
+            case Nudge():
+                self._carry_out(flights.nudge(self._now()))
+            case HireAgain():
+                self._carry_out(flights.hire_again(self._now()))
+            case Rest():
+                self._carry_out(flights.rest(self._now()))
+            case Unadopted(workers):
+                self._carry_out(flights.end_strangers(workers, self._now()))
+            case GiveUp(waiter):
+                self._give_up(waiter)
+            case GaveUp():
+                self._carry_out(flights.gave_up(self._now()))
+            case Sweep(left):
+                left = self._effects.sweep(self.node.clock.now(), left)
+                self.send_after(0.0 if left else SWEEP, Sweep(left))
+            case Glance():
+                self._glance()
+            case _ if isinstance(message, _OPERATIONS):
+                self._admit(message, self._nobody(message))
         return None
 
     def _glance(self) -> None:
         leapt = 0.0 if self._leaps is None else self._leaps()
         if leapt:
-            self._cache.age(leapt)
-            self._lanes.outdate_all()  # what is being read now is as old as that, too
-            self._subscriptions.age(leapt)
+            self._effects.leapt(leapt)
+            self._flights.outdate_reads()
             self.node.observe(ClockLeapt(self.me.label, round(leapt, 3)))
         self.send_after(GLANCE, Glance())
 
@@ -172,56 +254,61 @@ class SecretsActor(GenServer):
         error = out_of_time(waiter.operation)
         stale = stale_answer(self._table, waiter.operation, error, self.node.clock.now())
         if stale is None or waiter.gone:
-            waiter.caller.fail(error)  # the record is made when his flight lands
+            waiter.reply_to.fail(error)  # the record is made when the flight lands
         else:
-            self._desk.answer(waiter, stale, STALE)
+            self._replies.answer(waiter, stale, STALE)
 
     def _use_store(self, factory: BackendFactory) -> None:
-        """Jobs that are under way are finished by the store before; what they read is not kept."""
+        now = self._now()
         self._present.replace(factory)
-        self._cache.clear()
-        self._lanes.outdate_all()
-        self._watch.store_changed()
-        self._dispatcher.store_changed()
+        self._effects.backend_changed(now.clock)
+        self._carry_out(self._flights.backend_changed(factory, self._present.now[0], now))
 
-    # --- the way in -----------------------------------------------------------------------------------------------
+    # --- callers --------------------------------------------------------------------------------------------------
 
     def _admit(self, operation: Operation[Any], caller: From[Any]) -> None:
         operation = with_token(operation, _new_token)
         waiter = self._waiter(operation, caller)
         if self._drained_by:
-            self._desk.refuse(waiter, ServerDown("the system is being stopped: this was not begun"), "actor")
-            return
-        if isinstance(operation, Get) and self._answered_from_memory(operation, waiter):
-            return
-        if self._flights.waiting >= self._limits.max_pending:
+            self._replies.refuse(waiter, ServerDown("the system is being stopped: this was not begun"), "actor")
+        elif isinstance(operation, Get) and self._answered_from_memory(operation, waiter):
+            pass
+        elif self._flights.waiting >= self._limits.max_pending:
             error = Overloaded(f"{self._limits.max_pending} callers are waiting already; try again later")
-            self._desk.refuse(waiter, error, "actor")
-            return
-        secret_id = getattr(operation, "secret_id", None)
-        if secret_id is None:
-            flight = self._flights.new(operation, epoch=self._lanes.changes)
-            self._flights.board(flight, waiter)
-            self._dispatcher.submit(flight)
+            self._replies.refuse(waiter, error, "actor")
         else:
-            self._queue(operation, SecretId(secret_id), waiter)
+            if operation.writes:  # before anything is decided: its caller may give up while the cache is in use
+                self._effects.begun(operation)
+            self._carry_out(self._flights.asked(waiter, self._now()))
 
     def _answered_from_memory(self, get: Get, waiter: Waiter) -> bool:
         now = waiter.arrived
         cached = self._table.read(get, now)
         if cached is not None:
-            self._desk.answer(waiter, cached, Source.CACHE)
+            self._replies.answer(waiter, cached, Source.CACHE)
             if self._table.asks_refresh(get, now):
                 self._ask_in_background(get.refreshed())
             return True
         missing = self._table.missing(get, now)
         if missing is not None:
-            self._desk.refuse(waiter, missing, Source.CACHE)
+            self._replies.refuse(waiter, missing, Source.CACHE)
         return missing is not None
 
     def _ask_in_background(self, get: Get) -> None:
         if not self._drained_by:
-            self._admit(get, told(self._meter, get))
+            self._admit(get, self._nobody(get))
+
+    def _ask_anew(self, secret_ids: Iterable[str]) -> None:
+        for secret_id in secret_ids:
+            self._ask_in_background(Get(secret_id, refresh=True))
+
+    def _nobody(self, operation: Operation[Any]) -> From[Any]:
+        """The caller of *operation*, for whose answer nobody waits. How a refresh ends is counted."""
+        caller: From[Any] = From()
+        if isinstance(operation, Get) and operation.refresh:
+            meter = self._meter
+            caller.on_settled(lambda done: meter.count(metrics.REFRESHES, "ahead", _outcome(done.error)))
+        return caller
 
     def _waiter(self, operation: Operation[Any], caller: From[Any]) -> Waiter:
         now, deadline, allowed, early = self.node.clock.now(), caller.deadline, self._limits.call_timeout, 0.0
@@ -232,133 +319,155 @@ class SecretsActor(GenServer):
                 allowed = deadline - now
                 early = min(HEADROOM, allowed * HEADROOM_SHARE) / 2
         waiter = Waiter(caller, operation, now, now + allowed)
-        alarm = self.send_after(allowed - early, GiveUp(waiter))
-        caller.on_settled(lambda _: self.cancel_timer(alarm))
+        timer = self.send_after(allowed - early, GiveUp(waiter))
+        caller.on_settled(lambda _: self.cancel_timer(timer))
         return waiter
 
-    def _queue(self, operation: Operation[Any], secret_id: SecretId, waiter: Waiter) -> None:
-        lanes = secret_id.lanes
-        if operation.writes:
-            self._cache.drop(*lanes)
-        epoch = self._lanes.epoch(lanes)
-        key = None
-        if isinstance(operation, Get):
-            key = (str(secret_id), operation.version, epoch)
-            flight = self._flights.joinable(key, fresh=operation.refresh)
-            joins = flight is not None and not self._too_old(flight, operation)
-            if self._need_not_wait(waiter, self._flights.under_way(key), joins):
-                return
-            if flight is not None and joins:
-                self._meter.count(JOINED)
-                self._flights.board(flight, waiter)
-                return
-        flight = self._flights.new(operation, lanes, epoch, key)
-        self._flights.board(flight, waiter)
-        flight.queued = not (startable := self._lanes.enter(lanes, flight.id, writes=operation.writes))
-        self._start(startable)
+    # --- carrying actions out -------------------------------------------------------------------------------------
 
-    def _need_not_wait(self, waiter: Waiter, flight: Flight | None, joins: bool) -> bool:
-        """Whether *waiter* has his answer already, as *flight* for the same is on its way to a store that does not
-        answer: to join it is to wait long, and another one would be refused, and would supersede it for nothing."""
-        if flight is None or not (flight.hurried or (flight.started and not joins)):
-            return False
-        refusal = self._dispatcher.watch.refusal_of_another()
-        if refusal is not None:
-            self._fail(waiter, refusal, waiter.arrived)
-            return True
-        trouble = self._dispatcher.trouble_with_keys if flight.hurried else None
-        return trouble is not None and self._serve_stale(waiter, trouble, waiter.arrived)
-
-    def _too_old(self, flight: Flight, get: Get) -> bool:
-        """Whether what *flight* brings may be older than *get* takes."""
-        if get.max_age is None or not flight.started:
-            return False
-        return self.node.clock.now() - flight.sent_at > get.max_age
-
-    def _start(self, tickets: list[int]) -> None:
-        """Submit flights whose turn it is. A flight that nobody wants lands at once and makes room for the next: the
-        loop, not the stack, takes that chain."""
-        self._startable.extend(tickets)
-        if self._starting:
+    def _carry_out(self, actions: list[do.Action]) -> None:
+        """Carry *actions* out, and those that come of them (rule 7)."""
+        self._to_do.extend(actions)
+        if self._is_at_it:
             return
-        self._starting = True
+        self._is_at_it = True
         try:
-            while self._startable:
-                flight = self._flights.get(self._startable.popleft())
-                if flight is not None and not (flight.queued and self._answered_meanwhile(flight)):
-                    self._dispatcher.submit(flight)
+            while self._to_do:
+                self._act(self._to_do.popleft())
         finally:
-            self._starting = False
+            self._is_at_it = False
+        if self._drained_by:
+            self._tell_if_drained()
 
-    def _answered_meanwhile(self, flight: Flight) -> bool:
-        """Whether all who wait have their answer from the cache: a set that was before them has filled it."""
-        now = self.node.clock.now()
-        found = [isinstance(one.operation, Get) and self._table.read(one.operation, now) for one in flight.waiters]
-        if not flight.waiters or not all(found):
-            return False
-        for waiter, secret in zip(flight.waiters, found, strict=True):
-            self._desk.answer(waiter, secret, Source.CACHE)
-        self._land(flight)
-        return True
+    def _act(self, action: do.Action) -> None:
+        match action:
+            case do.Send(worker, job, seconds):
+                cast(worker, job)
+                self._overdue_timers[job.number] = self.send_after(seconds, Overdue(job.number))
+            case do.Disarm(number):
+                timer = self._overdue_timers.pop(number, None)
+                if timer is not None:
+                    self.cancel_timer(timer)
+            case do.Settle(flight, answer, kept):
+                now = self.node.clock.now()
+                anew = self._effects.answered(flight, answer.value, kept, now)
+                self._replies.settle(flight, answer.value, Source.BACKEND, answer.request_id)
+                self._ask_anew(anew)
+            case do.Fail(flight, error, kept):
+                now = self.node.clock.now()
+                anew = self._effects.failed(flight, error, kept, now)
+                for waiter in flight.waiters:
+                    self._refuse(waiter, error, now)
+                self._ask_anew(anew)
+            case do.Refuse(waiter, error):
+                self._refuse(waiter, error, waiter.arrived)
+            case do.ServeStale(waiters, error):
+                now = self.node.clock.now()
+                for waiter in waiters:
+                    if not waiter.gone:
+                        self._served_stale(waiter, error, now)
+            case do.NoteGone(waiters):
+                for waiter in waiters:
+                    self._replies.refuse(waiter, out_of_time(waiter.operation), "actor")
+            case do.Recall(flight):
+                found = self._recalled(flight.waiters)
+                self._carry_out(self._flights.recalled(flight, found, self._now()))
+            case do.Drop(lanes):
+                self._effects.drop(lanes)
+            case do.AskAnew(lanes):
+                self._ask_anew(self._effects.doubted(lanes))
+            case do.SetTimer(seconds, message):
+                self.send_after(seconds, message)
+            case do.Count(metric, labels):
+                self._meter.count(metric, *labels)
+            case do.Observe(event):
+                self.node.observe(event)
+            case _:
+                self._see_to_workers(action)
 
-    # --- the way back (called by the dispatcher) ------------------------------------------------------------------
+    def _see_to_workers(self, action: do.Action) -> None:
+        supervisor = self._pool.supervisor
+        match action:
+            case do.StartWorkers(count):
+                self._start_workers(count)
+            case do.Monitor(worker):
+                self.monitor(worker)
+            case do.Adopt(worker):
+                self.monitor(worker)
+                cast(worker, Announce())
+            case do.Dismiss(worker):
+                cast(supervisor, TerminatePid(worker))
+            case do.CutOff(worker):
+                worker.finish(HUNG)
+            case do.Kill(worker):
+                worker.kill()
 
-    def done(self, flight: Flight, answer: Answer[Any]) -> None:
-        """The store answered *flight*."""
-        self._watch.done(flight, answer.value, self._keeper.done(flight, answer.value, self.node.clock.now()))
-        self._desk.settle(flight, answer.value, Source.BACKEND, answer.request_id)
-        self._land(flight)
-
-    def failed(self, flight: Flight, error: SecretsError) -> None:
-        """*flight* came to nothing."""
-        now = self.node.clock.now()
-        self._watch.failed(flight, error, self._keeper.failed(flight, error, now))
-        for waiter in flight.waiters:
-            self._fail(waiter, error, now)
-        self._land(flight)
-
-    def _fail(self, waiter: Waiter, error: SecretsError, now: float) -> None:
+    def _refuse(self, waiter: Waiter, error: SecretsError, now: float) -> None:
         """Give *waiter* what may be served stale, or *error*."""
-        waiter.asker.meets(error.code)
-        if not self._serve_stale(waiter, error, now):
-            self._desk.refuse(waiter, error, Source.BACKEND)
+        waiter.caller.meets(error.code)
+        if not self._served_stale(waiter, error, now):
+            self._replies.refuse(waiter, error, Source.BACKEND)
 
-    def _serve_stale(self, waiter: Waiter, error: SecretsError, now: float) -> bool:
+    def _served_stale(self, waiter: Waiter, error: SecretsError, now: float) -> bool:
         stale = stale_answer(self._table, waiter.operation, error, now)
         if stale is None:
             return False
-        waiter.asker.meets(error.code)
-        self._desk.answer(waiter, stale, STALE)
+        waiter.caller.meets(error.code)
+        self._replies.answer(waiter, stale, STALE)
         return True
 
-    def hurried(self, flight: Flight, error: SecretsError) -> None:
-        """*flight* may take long: who takes something stale has it now."""
-        flight.hurried, now = True, self.node.clock.now()
-        for waiter in flight.waiters:
-            if not waiter.gone:
-                self._serve_stale(waiter, error, now)
-
-    def cancelled(self, flight: Flight) -> None:
-        """All who waited for *flight* have given up."""
-        self._desk.fail(flight, out_of_time(flight.operation), "actor")
-        self._land(flight)
-
-    def delayed(self, flight: Flight) -> None:
-        """*flight* is to be sent once more: those who have given up wait no longer, and count no longer."""
-        for waiter in self._flights.disembark(flight):
-            self._desk.refuse(waiter, out_of_time(flight.operation), "actor")
-
-    def _land(self, flight: Flight) -> None:
-        self._flights.land(flight)
-        if flight.lanes:
-            self._start(self._lanes.leave(flight.lanes, flight.id))
-        self._tell_if_drained()
+    def _recalled(self, waiters: list[Waiter]) -> bool:
+        """Whether all *waiters* have their answer from memory now: a set that was before them has filled the cache."""
+        now = self.node.clock.now()
+        found = [isinstance(one.operation, Get) and self._table.read(one.operation, now) for one in waiters]
+        if not waiters or not all(found):
+            return False
+        for waiter, secret in zip(waiters, found, strict=True):
+            self._replies.answer(waiter, secret, Source.CACHE)
+        return True
 
     def _tell_if_drained(self) -> None:
         if not len(self._flights):
             for caller in self._drained_by:
                 caller.reply(None)
 
+    # --- the supervisor of the workers ----------------------------------------------------------------------------
+
+    def _found(self, done: Any) -> None:
+        """Its answer to the question which workers there are."""
+        present: list[tuple[Pid, bool]] = []
+        if not isinstance(done.error, OtpError):
+            pids = [child.pid for child in done.result() if child.pid is not None]
+            present = [(pid, not pid.mailbox_idle()) for pid in pids]
+        self._carry_out(self._flights.adopt(present, self._now()))
+
+    def _start_workers(self, count: int) -> None:
+        label = self._pool.spec.id
+        hung = sum([pid.label == label for pid in self.node.disowned])
+        instead = self._flights.hang(count, hung, self._now())
+        if instead is not None:
+            self._carry_out(instead)
+            return
+        for _ in range(count):
+            self.call_async(self._pool.supervisor, StartChild(self._pool.spec), self._started)
+
+    def _started(self, done: Any) -> None:
+        """Its answer to the wish for one more. No room: the workers there are will announce themselves. No supervisor:
+        this actor is about to end with it."""
+        now = self._now()
+        if done.error is None:
+            self._carry_out(self._flights.worker_started(now))
+        elif isinstance(done.error, StartError):
+            if lacks_thread(done.error.reason):
+                self._carry_out(self._flights.no_thread(now, final=no_more()))
+            else:
+                self._carry_out(self._flights.worker_not_started(type(done.error).__name__, now))
+
 
 def _new_token() -> str:
     return str(uuid.uuid4())
+
+
+def _outcome(error: BaseException | None) -> str:
+    """The label of a counter for how something ended."""
+    return "ok" if error is None else error.code if isinstance(error, SecretsError) else "ended"

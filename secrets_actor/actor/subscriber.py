@@ -3,7 +3,7 @@
 Rule 1: it takes from the table what is for it, one change at a time. Whatever the callback raises is reported and goes
         no further; while it hangs, only this process waits.
 Rule 2: when nobody has heard of the secret's version for about a TTL, it asks the store, as anybody else would; of
-        several subscribers to one secret, whoever comes first.
+        several subscribers to one secret, the first that comes.
 Rule 3: an answer that says nothing about the secret (an outage, an actor that is being restarted) is asked for again
         sooner than that, with growing pauses.
 """
@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from secrets_actor.actor.sightings import NEVER
 from secrets_actor.actor.subscriptions import ASKING, Entry, Look, Subscriptions
+from secrets_actor.actor.version_tracking import NEVER
 from secrets_actor.domain.callbacks import done
 from secrets_actor.domain.errors import SecretNotFound, SecretsError
 from secrets_actor.domain.operations import Get
@@ -34,7 +34,7 @@ from secrets_actor.otp import (
 )
 from secrets_actor.records import dataclass
 
-# What the audit log calls who asks in the background.
+# The name of this caller in the audit log.
 LABEL: Final = "subscription"
 # Seconds between two questions where no TTL says how many (the cache is off): as the default TTL.
 _WITHOUT_TTL: Final = 300.0

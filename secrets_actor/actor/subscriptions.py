@@ -1,9 +1,9 @@
 """The table of subscriptions. It is made outside the processes and outlives them, as the cache does.
 
-Rule 1: any thread adds and cancels; the secrets actor says what it sees; each subscriber takes what is for him. Only
-        processes of ours take the lock, and nobody else's code runs under it. Whoever adds or cancels may be
-        interrupted, by a signal handler that waits for one of those processes, and so takes none: what he has to say
-        waits in a queue, and whoever takes the lock next sees to it first.
+Rule 1: any thread adds and cancels; the secrets actor says what it sees; each subscriber takes what is for it. Only
+        processes of ours take the lock, and nobody else's code runs under it. A thread that adds or cancels may be
+        interrupted, by a signal handler that waits for one of those processes, and so takes no lock: what it has to say
+        waits in a queue, and the next process that takes the lock sees to it first.
 Rule 2: each subscription has one process at a time: the one that claims it while no other serves it.
 Rule 3: a change leaves the table before the callback is called: whatever ends the process then, nobody is told twice.
 Rule 4: in the child of a fork all subscriptions are there, and what is known is to be asked for anew.
@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from secrets_actor.actor.sightings import NEVER, Known, Line
+from secrets_actor.actor.version_tracking import NEVER, ChangeQueue, Known
 from secrets_actor.domain.names import SecretId, without_suffix
 from secrets_actor.domain.secret import NewVersion, Secret, SetReceipt
 from secrets_actor.otp import Pid
@@ -47,7 +47,7 @@ class Entry:
     number: int
     secret_id: SecretId
     callback: Callback = field(repr=False)
-    line: Line = field(default_factory=Line)
+    queue: ChangeQueue = field(default_factory=ChangeQueue)
     pid: Pid | None = None
     cancelled: bool = False
 
@@ -112,9 +112,9 @@ class Subscriptions:
                 self._by_name.setdefault(name, {})[secret_id] = topic
         topic.entries[entry.number] = entry
         if topic.known != Known():
-            entry.line = entry.line.begin(topic.known.version_id)
+            entry.queue = entry.queue.begin(topic.known.version_id)
         elif found is not None:
-            entry.line = entry.line.begin(found.version_id)
+            entry.queue = entry.queue.begin(found.version_id)
             topic.known, topic.arn = Known(found.version_id, seen_at), found.arn
 
     def remove(self, entry: Entry) -> None:
@@ -164,7 +164,7 @@ class Subscriptions:
             self._hear()
             if entry.cancelled or entry.pid is not pid or not pid.is_alive():
                 return None
-            change, entry.line = entry.line.take()
+            change, entry.queue = entry.queue.take()
             return change
 
     def seen_at(self, entry: Entry) -> float:
@@ -226,9 +226,9 @@ class Subscriptions:
                     continue
                 topic.known = Known(version_id, now)
                 for entry in topic.entries.values():
-                    line = entry.line
-                    entry.line = line.on_to(entry.secret_id, version_id) if line.begun else line.begin(version_id)
-                concerned += [entry for entry in topic.entries.values() if entry.line.waiting]
+                    queue = entry.queue
+                    entry.queue = queue.on_to(entry.secret_id, version_id) if queue.begun else queue.begin(version_id)
+                concerned += [entry for entry in topic.entries.values() if entry.queue.waiting]
         _wake(concerned)
         return tuple(doubted)
 
@@ -245,7 +245,7 @@ class Subscriptions:
                 topic.known, topic.arn = Known(receipt.version_id, now), receipt.arn
                 concerned += topic.entries.values()
                 for entry in topic.entries.values():
-                    entry.line = entry.line.on_to(entry.secret_id, receipt.version_id)
+                    entry.queue = entry.queue.on_to(entry.secret_id, receipt.version_id)
         _wake(concerned)
         return tuple(doubted)
 
@@ -257,7 +257,7 @@ class Subscriptions:
             if topic is not None:
                 topic.known, topic.arn = Known(None, now), None
                 for entry in topic.entries.values():
-                    entry.line = entry.line.begin(None)
+                    entry.queue = entry.queue.begin(None)
 
     def doubt(self) -> None:
         """Another store is in force: what is known is to be asked for anew. For any thread."""

@@ -4,7 +4,7 @@ Rule 1: an error with a name is an answer; any other ends the worker, and a fres
 Rule 2: answers go to the actor's name, not its pid: an actor that was restarted meanwhile must hear of a write, too.
 Rule 3: an error leaves here without traceback, cause and context: their frames hold what only the worker may see.
 Rule 4: cut off from outside, it closes its connection, so that its thread comes free.
-Rule 5: an answer that is none ends the worker and not the actor: a port may be filled by code that nobody here wrote.
+Rule 5: an answer of the wrong type ends the worker and not the actor: the backend may be code that nobody here wrote.
 """
 
 from __future__ import annotations
@@ -12,34 +12,35 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from secrets_actor.actor.counting import count_job, kind_of
-from secrets_actor.actor.jobs import (
+from secrets_actor.actor.current_backend import CurrentBackend
+from secrets_actor.actor.messages import (
     Announce,
-    FetchCredentials,
+    CredentialsJob,
     Job,
     JobDone,
     JobFailed,
     JobStarted,
+    StoreJob,
     WorkerReady,
 )
-from secrets_actor.actor.present_kit import PresentKit
+from secrets_actor.domain import metrics
 from secrets_actor.domain.credentials import Credentials
-from secrets_actor.domain.errors import SecretsError
+from secrets_actor.domain.errors import SecretsError, Throttled
 from secrets_actor.domain.metrics import NO_METER, Meter
 from secrets_actor.domain.operations import Get, Operation
 from secrets_actor.domain.ports import Answer, Backend
 from secrets_actor.domain.secret import Secret
-from secrets_actor.domain.tracing import WORKER, Attempt
+from secrets_actor.domain.tracing import WORKER, Attempt, retries
 from secrets_actor.otp import ExitReason, GenServer, Handled, Name
 
 
 class Worker(GenServer):
-    """One connection to the store of the *present* factory; reports to whoever is *owner*."""
+    """One connection to the store that is in force when it is made; reports to the process of the name *owner*."""
 
     trap_exit = True
     may_wait = False
 
-    def __init__(self, present: PresentKit, owner: Name, meter: Meter = NO_METER) -> None:
+    def __init__(self, present: CurrentBackend, owner: Name, meter: Meter = NO_METER) -> None:
         self._number, self._factory = present.now
         self._owner, self._meter = owner, meter
         self._backend: Backend | None = None
@@ -49,9 +50,9 @@ class Worker(GenServer):
         self._owner.send(WorkerReady(self.me, self._number))
 
     def handle_cast(self, message: Any) -> Handled:
-        """A job, or a new actor's question who is there."""
+        """A job, or the question of a new actor which workers there are."""
         match message:
-            case Job() | FetchCredentials():
+            case StoreJob() | CredentialsJob():
                 self._owner.send(self._result(message))
             case Announce():
                 self._owner.send(WorkerReady(self.me, self._number))
@@ -59,7 +60,7 @@ class Worker(GenServer):
                 return super().handle_cast(message)
         return None
 
-    def _result(self, job: Job | FetchCredentials) -> JobDone | JobFailed:
+    def _result(self, job: Job) -> JobDone | JobFailed:
         began, outcome = self.node.clock.now(), "crashed"
         try:
             done = JobDone(self.me, job, self._perform(job))
@@ -69,17 +70,17 @@ class Worker(GenServer):
             failure, outcome = error.clone(), error.code
         finally:
             ended = self.node.clock.now()
-            count_job(self._meter, job, outcome, ended - began)
-            if isinstance(job, Job):
+            _count(self._meter, job, outcome, ended - began)
+            if isinstance(job, StoreJob):
                 job.context.attempts.append(Attempt(WORKER, began, ended, outcome))
         return JobFailed(self.me, job, failure)
 
-    def _perform(self, job: Job | FetchCredentials) -> Answer[Any] | Credentials:
-        self.node.observe(JobStarted(self.me.label, self.me.serial, kind_of(job)))
-        if isinstance(job, FetchCredentials):
+    def _perform(self, job: Job) -> Answer[Any] | Credentials:
+        self.node.observe(JobStarted(self.me.label, self.me.serial, _kind(job)))
+        if isinstance(job, CredentialsJob):
             if self._factory.credentials is None:
                 raise TypeError("this store takes no credentials")
-            return _checked_keys(self._factory.credentials.fetch(job.deadline))
+            return _checked_credentials(self._factory.credentials.fetch(job.deadline))
         if self._backend is None:
             self._backend = self._factory.connect()
             if not self.me.is_alive():  # cut off meanwhile, when `abandon` found nothing to close
@@ -103,7 +104,26 @@ def _checked(answer: Answer[Any], operation: Operation[Any]) -> Answer[Any]:
     return answer
 
 
-def _checked_keys(keys: Credentials) -> Credentials:
-    if not isinstance(keys, Credentials) or (keys.expires_at is not None and keys.expires_at.utcoffset() is None):
+def _checked_credentials(found: Credentials) -> Credentials:
+    if not isinstance(found, Credentials) or (found.expires_at is not None and found.expires_at.utcoffset() is None):
         raise TypeError("the credential source gave no Credentials, or an end without time zone")
-    return keys
+    return found
+
+
+def _kind(job: Job) -> str:
+    """What a worker does, in a word."""
+    return job.operation.kind if isinstance(job, StoreJob) else "fetch_credentials"
+
+
+def _count(meter: Meter, job: Job, ended: str, seconds: float) -> None:
+    """A worker has had the store do *job*, which *ended* so (`ok`, an error's code, `crashed`) after *seconds*."""
+    kind = _kind(job)
+    meter.count(metrics.UPSTREAM, kind, ended)
+    meter.observe(metrics.UPSTREAM_SECONDS, seconds, kind)
+    if isinstance(job, StoreJob):
+        attempts = job.context.attempts
+        for outcome in retries(attempts):
+            meter.count(metrics.RETRIES, outcome)
+        throttled = [one for one in attempts if one.outcome == Throttled.code]
+        if throttled:
+            meter.count(metrics.THROTTLES, by=len(throttled))

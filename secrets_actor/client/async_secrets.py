@@ -12,7 +12,7 @@ from typing import Final, Self, TypeVar
 
 from msgspec.structs import replace
 
-from secrets_actor.actor.failures import translated
+from secrets_actor.actor.error_translation import translated
 from secrets_actor.client.aio import awaitable, awaited, settled
 from secrets_actor.client.async_administration import AsyncAdministration
 from secrets_actor.client.base_client import Asked, BaseClient, withdraw

@@ -12,11 +12,11 @@ from typing import Any, Final, Self
 from msgspec import Struct
 
 from secrets_actor.actor.cache import Cache
-from secrets_actor.actor.failures import translated
+from secrets_actor.actor.error_translation import translated
 from secrets_actor.actor.prefetch_plan import Wanted
 from secrets_actor.actor.prefetcher import LABEL, PrefetchFailed
-from secrets_actor.actor.sightings import NEVER
 from secrets_actor.actor.subscriptions import Entry, Subscriptions
+from secrets_actor.actor.version_tracking import NEVER
 from secrets_actor.domain.errors import InvalidParameter
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import Get

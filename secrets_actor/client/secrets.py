@@ -11,7 +11,7 @@ from typing import Final, Self, TypeVar
 
 from msgspec.structs import replace
 
-from secrets_actor.actor.failures import translated
+from secrets_actor.actor.error_translation import translated
 from secrets_actor.client.administration import Administration
 from secrets_actor.client.base_client import Asked, BaseClient, withdraw
 from secrets_actor.domain.callbacks import plain

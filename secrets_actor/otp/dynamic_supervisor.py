@@ -59,8 +59,7 @@ class _TryAgain(Struct, frozen=True):
     counts: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class _StartLater:
+class _StartLater(Struct, frozen=True):
     spec: ChildSpec
     tries: int
 

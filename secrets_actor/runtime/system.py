@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 from msgspec.structs import replace
 
-from secrets_actor.actor.failures import NO_THREAD_HELP, translated
-from secrets_actor.actor.jobs import Drain, UseStore
+from secrets_actor.actor.error_translation import NO_THREAD_HELP, translated
+from secrets_actor.actor.messages import Drain, UseStore
 from secrets_actor.client.background import Subscription
 from secrets_actor.client.secrets import Secrets
 from secrets_actor.clock import now, sleep

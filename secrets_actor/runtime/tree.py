@@ -14,9 +14,9 @@ from secrets_actor.actor.breaker import BreakerRules
 from secrets_actor.actor.prefetch_plan import Wanted
 from secrets_actor.actor.prefetcher import Prefetcher
 from secrets_actor.actor.secrets_actor import Limits, SecretsActor
-from secrets_actor.actor.staff import Crew
 from secrets_actor.actor.subscriber import Rhythm, Subscriber
 from secrets_actor.actor.worker import Worker
+from secrets_actor.actor.worker_supply import PoolOptions
 from secrets_actor.client.background import Background
 from secrets_actor.client.base_client import ClientParts
 from secrets_actor.clock import wall_time
@@ -78,7 +78,7 @@ def secrets_actor(parts: SystemParts) -> SecretsActor:
         present=parts.present,
         cache=parts.cache,
         audit=parts.trail,
-        crew=Crew(
+        pool=PoolOptions(
             parts.node.name(WORKERS),
             worker_spec(parts),
             settings.max_workers,

@@ -10,8 +10,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from secrets_actor.actor.cache import Cache
-from secrets_actor.actor.cache_rules import CacheRules
-from secrets_actor.actor.present_kit import PresentKit
+from secrets_actor.actor.cache_keys import CacheRules
+from secrets_actor.actor.current_backend import CurrentBackend
 from secrets_actor.actor.subscriptions import Subscriptions
 from secrets_actor.clock import SystemClock, WallLeaps, utc_now
 from secrets_actor.domain.ports import BackendFactory
@@ -34,7 +34,7 @@ class SystemParts(Struct, frozen=True):
 
     loaded: Loaded
     node: Node
-    present: PresentKit
+    present: CurrentBackend
     cache: Cache
     subscriptions: Subscriptions
     trail: AuditBuffer
@@ -71,7 +71,7 @@ def assemble(
     return SystemParts(
         loaded=loaded,
         node=node,
-        present=PresentKit(factory or loaded.make_factory(observe.from_worker)),
+        present=CurrentBackend(factory or loaded.make_factory(observe.from_worker)),
         cache=cache,
         subscriptions=subscriptions,
         trail=AuditBuffer(node.name(AUDIT), node.clock, audit_rules(settings), meters, audit_log.is_wanted),
@@ -119,7 +119,7 @@ def assemble_afresh(
     parts.node.start_afresh(observe)
     return replace(
         parts,
-        present=PresentKit(factory or parts.loaded.make_factory(observe.from_worker)),
+        present=CurrentBackend(factory or parts.loaded.make_factory(observe.from_worker)),
         audit_log=AuditLog(logger, parts.meters),
         reports=observe,
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from secrets_actor import DeadlineExceeded, ServerDown, Source, System, WorkerCrashed
+from secrets_actor import DeadlineExceeded, ServerDown, Source, System
 from secrets_actor.domain.operations import Get, Set
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.otp import ChildSpec, CountChildren, GenServer, Restart, StartChild, TerminatePid, call
@@ -138,7 +138,8 @@ def test_while_there_is_no_room_for_a_worker_callers_wait_and_are_served_when_th
         supervisor_pid = process(system, "workers")
         squatter = call(supervisor_pid, StartChild(ChildSpec("squatter", GenServer, restart=Restart.TEMPORARY)))
         getting = in_background(lambda: system.secrets.get("a").reveal())
-        eventually(lambda: len(system._parts.node.timers) >= 2, "the alarm for workers, beside that of the sweep")
+        eventually(lambda: system.metrics().value("secrets_actor_pool_queue") == 1, "a job that waits for a worker")
+        eventually(process(system, "secrets").mailbox_idle)
         assert call(supervisor_pid, CountChildren()).active == 1, "it has been asked for a worker, and has refused"
         assert not getting.done()
         call(supervisor_pid, TerminatePid(squatter))
@@ -247,21 +248,3 @@ def test_when_the_root_is_killed_everybody_is_told(tmp_path: Path, shelf: Shelf)
         assert {type(caller.exception(10)) for caller in callers} == {ServerDown}
         assert not system.is_running()
         hold.go.set()
-
-
-def test_no_worker_to_be_had_is_an_error_and_no_wait(tmp_path: Path, shelf: Shelf) -> None:
-    """A worker that cannot begin: the supervisor says so, and the caller hears it at once."""
-    with running(System(settings(tmp_path), factory=shelf.factory()), shelf) as system:
-        actor_spec = process(system, "secrets")
-        assert actor_spec.is_alive()
-        import secrets_actor.actor.worker as module
-
-        init = module.Worker.init
-        try:
-            module.Worker.init = lambda self: 1 / 0  # type: ignore[assignment,method-assign,return-value]
-            error = failure(lambda: system.secrets.get("a", timeout=20))
-        finally:
-            module.Worker.init = init  # type: ignore[method-assign]
-        assert type(error) is WorkerCrashed
-        assert error.error_type == "StartError"
-        assert type(failure(lambda: system.secrets.get("a", timeout=20))).__name__ == "SecretNotFound"

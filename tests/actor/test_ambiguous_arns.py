@@ -19,7 +19,7 @@ from secrets_actor import (
     System,
 )
 from secrets_actor.actor.cache import Cache
-from secrets_actor.actor.cache_rules import CacheRules
+from secrets_actor.actor.cache_keys import CacheRules
 from secrets_actor.domain.operations import Get, GetMany
 from secrets_actor.domain.results import SecretBatch
 from secrets_actor.testing import settled

@@ -172,7 +172,7 @@ def test_who_was_in_a_hurry_says_little_and_silence_adds_up() -> None:
 def test_who_had_time_enough_is_a_failure_by_himself() -> None:
     breaker = Breaker(RULES, lambda: 0.0)
 
-    assert breaker.timed_out(1, 0.0, 0.95, 0.0), "his worker knows that his time is up before the clock says so"
+    assert breaker.timed_out(1, 0.0, 0.95, 0.0), "the worker knows that its time is up before the clock says so"
 
 
 def test_silence_that_two_share_counts_once_and_an_answer_ends_it() -> None:

@@ -33,7 +33,7 @@ class Clock:
 
 
 class Source:
-    """Gives keys for an hour by `clock`; `before` may raise or wait."""
+    """Gives credentials for an hour by `clock`; `before` may raise or wait."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock, self.fetched = clock, 0
@@ -66,9 +66,9 @@ def system_with(tmp_path: Path, shelf: Shelf, source: object, **more: object) ->
 
 
 def last_key(shelf: Shelf) -> str:
-    keys = shelf.contexts[-1].credentials
-    assert keys is not None
-    return str(keys.secret_key.reveal())
+    credentials = shelf.contexts[-1].credentials
+    assert credentials is not None
+    return str(credentials.secret_key.reveal())
 
 
 def log(folder: Path) -> list[dict[str, object]]:
@@ -77,10 +77,10 @@ def log(folder: Path) -> list[dict[str, object]]:
 
 
 def fail() -> None:
-    raise MetadataServiceError("no keys today")
+    raise MetadataServiceError("no credentials today")
 
 
-def test_keys_that_are_due_are_renewed_once_and_nobody_waits(
+def test_credentials_that_are_due_are_renewed_once_and_nobody_waits(
     tmp_path: Path, shelf: Shelf, source: Source, clock: Clock
 ) -> None:
     go = threading.Event()
@@ -97,7 +97,7 @@ def test_keys_that_are_due_are_renewed_once_and_nobody_waits(
         assert source.fetched == 2
 
 
-def test_urgent_keys_are_waited_for(tmp_path: Path, shelf: Shelf, source: Source, clock: Clock) -> None:
+def test_urgent_credentials_are_waited_for(tmp_path: Path, shelf: Shelf, source: Source, clock: Clock) -> None:
     go = threading.Event()
     with running(system_with(tmp_path, shelf, source), shelf) as system:
         system.secrets.get("a")
@@ -131,7 +131,7 @@ def test_a_renewal_that_fails_is_nobodys_failure_and_not_tried_with_every_call(
         assert last_key(shelf) == "key 1"
         told = [line for line in log(tmp_path) if line["event"] == "renewal_failed"]
         assert [(line["level"], line["process"], line["problem"]) for line in told] == [
-            ("warning", "secrets", "no keys today")
+            ("warning", "secrets", "no credentials today")
         ] * 2
 
         source.before = lambda: None
@@ -139,7 +139,7 @@ def test_a_renewal_that_fails_is_nobodys_failure_and_not_tried_with_every_call(
         eventually(lambda: system.secrets.get("a") and last_key(shelf) == "key 4")
 
 
-def test_a_renewal_that_hangs_leaves_those_who_wait_time_for_the_old_keys(
+def test_a_renewal_that_hangs_leaves_those_who_wait_time_for_the_old_credentials(
     tmp_path: Path, shelf: Shelf, source: Source, clock: Clock
 ) -> None:
     go = threading.Event()
@@ -154,7 +154,7 @@ def test_a_renewal_that_hangs_leaves_those_who_wait_time_for_the_old_keys(
             go.set()
 
 
-def test_when_the_old_keys_have_ended_the_failure_is_everybodys_and_every_call_asks_again(
+def test_when_the_old_credentials_have_ended_the_failure_is_everybodys_and_every_call_asks_again(
     tmp_path: Path, shelf: Shelf, source: Source, clock: Clock
 ) -> None:
     with running(system_with(tmp_path, shelf, source), shelf) as system:
@@ -166,7 +166,7 @@ def test_when_the_old_keys_have_ended_the_failure_is_everybodys_and_every_call_a
             assert source.fetched == fetches
 
 
-def test_keys_that_come_ended_leave_the_old_ones_in_use(
+def test_credentials_that_come_ended_leave_the_old_ones_in_use(
     tmp_path: Path, shelf: Shelf, source: Source, clock: Clock
 ) -> None:
     with running(system_with(tmp_path, shelf, source), shelf) as system:
@@ -177,7 +177,7 @@ def test_keys_that_come_ended_leave_the_old_ones_in_use(
         assert (source.fetched, last_key(shelf)) == (2, "key 1")
 
 
-def test_keys_without_an_end_are_looked_at_anew_every_minute(
+def test_credentials_without_an_end_are_looked_at_anew_every_minute(
     tmp_path: Path, shelf: Shelf, source: Source, clock: Clock
 ) -> None:
     source.life = None
@@ -193,7 +193,7 @@ def test_keys_without_an_end_are_looked_at_anew_every_minute(
 
 @pytest.mark.parametrize(("gets", "expiries"), [(2000, 4), pytest.param(20_000, 20, marks=pytest.mark.slow)])
 def test_many_gets_across_expiries_and_none_fails(tmp_path: Path, shelf: Shelf, gets: int, expiries: int) -> None:
-    """By the real clock: keys live for a quarter of a second, and the store refuses those that have ended."""
+    """By the real clock: credentials live for a quarter of a second, and the store refuses those that have ended."""
     life, callers = timedelta(seconds=0.25), 8
     ends: dict[str, datetime] = {}
 

@@ -19,7 +19,7 @@ from secrets_actor import (
     UnrecognizedClient,
     WorkerCrashed,
 )
-from secrets_actor.actor.keyring import REFUSALS
+from secrets_actor.actor.credential_refresh import REFUSALS
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.operations import Operation
@@ -56,12 +56,12 @@ def system_with(tmp_path: Path, shelf: Shelf, source: object, **more: object) ->
 
 
 def key_of(context: CallContext) -> str:
-    assert context.credentials is not None, "no request goes without keys"
+    assert context.credentials is not None, "no request goes without credentials"
     return str(context.credentials.secret_key.reveal())
 
 
 def refuse(shelf: Shelf, error: Exception, *refused: str) -> None:
-    """Have the store refuse these keys."""
+    """Have the store refuse these credentials."""
 
     def check(_operation: Operation[object], context: CallContext) -> None:
         if key_of(context) in refused:
@@ -129,7 +129,7 @@ def test_an_expired_token_costs_one_fetch_and_one_more_try_and_the_caller_nothin
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_keys_that_are_refused_again_are_an_error(
+def test_credentials_that_are_refused_again_are_an_error(
     tmp_path: Path, shelf: Shelf, source: Source, refusal: type[CredentialsError]
 ) -> None:
     refuse(shelf, refusal("wrong"), "key 1", "key 2", "key 3")
@@ -156,7 +156,7 @@ def test_many_whose_token_has_expired_share_the_one_new_fetch(tmp_path: Path, sh
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_refused_keys_that_were_replaced_meanwhile_cost_the_caller_nothing(
+def test_refused_credentials_that_were_replaced_meanwhile_cost_the_caller_nothing(
     tmp_path: Path, shelf: Shelf, source: Source, refusal: type[CredentialsError]
 ) -> None:
     shelf.put("a", "v")
@@ -168,7 +168,7 @@ def test_refused_keys_that_were_replaced_meanwhile_cost_the_caller_nothing(
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_refused_keys_that_are_still_the_same_are_not_tried_twice(
+def test_refused_credentials_that_are_still_the_same_are_not_tried_twice(
     tmp_path: Path, shelf: Shelf, source: Source, refusal: type[CredentialsError]
 ) -> None:
     source.fetch_now = lambda: Credentials("AKIA", SecretValue("old"))
@@ -180,7 +180,7 @@ def test_refused_keys_that_are_still_the_same_are_not_tried_twice(
             assert (len(shelf.contexts), source.fetched) == (calls, calls + 1)
 
 
-def test_refused_keys_for_which_there_are_no_others_are_an_error_of_who_gives_them(
+def test_refused_credentials_for_which_there_are_no_others_are_an_error_of_who_gives_them(
     tmp_path: Path, shelf: Shelf, source: Source
 ) -> None:
     shelf.put("a", "v")
@@ -197,10 +197,10 @@ def test_refused_keys_for_which_there_are_no_others_are_an_error_of_who_gives_th
     assert source.fetched == 3
 
 
-def test_many_whose_keys_were_replaced_share_the_one_new_fetch_though_one_was_refused_late(
+def test_many_whose_credentials_were_replaced_share_the_one_new_fetch_though_one_was_refused_late(
     tmp_path: Path, shelf: Shelf, source: Source
 ) -> None:
-    """The second is refused when the new keys are here already: it goes with them, and drops them not."""
+    """The second is refused when the new credentials are here already: it goes with them, and drops them not."""
     for name in "ab":
         shelf.put(name, name)
     held, go = threading.Event(), threading.Event()
@@ -222,7 +222,7 @@ def test_many_whose_keys_were_replaced_share_the_one_new_fetch_though_one_was_re
     assert source.fetched == 2
 
 
-def test_keys_that_were_not_refused_are_kept(tmp_path: Path, shelf: Shelf, source: Source) -> None:
+def test_credentials_that_were_not_refused_are_kept(tmp_path: Path, shelf: Shelf, source: Source) -> None:
     refuse(shelf, AccessDenied("no"), "key 1")
     with running(system_with(tmp_path, shelf, source), shelf) as system:
         for _ in range(3):
@@ -230,7 +230,7 @@ def test_keys_that_were_not_refused_are_kept(tmp_path: Path, shelf: Shelf, sourc
     assert source.fetched == 1
 
 
-def test_a_job_that_waited_for_a_worker_while_its_keys_were_refused_goes_with_new_ones(
+def test_a_job_that_waited_for_a_worker_while_its_credentials_were_refused_goes_with_new_ones(
     tmp_path: Path, shelf: Shelf, source: Source
 ) -> None:
     for name in "abc":
@@ -254,7 +254,7 @@ def test_a_job_that_waited_for_a_worker_while_its_keys_were_refused_goes_with_ne
     assert [key_of(context) for context in shelf.contexts] == ["key 1", "key 2", "key 2", "key 2"]
 
 
-def test_keys_that_are_expired_when_they_come_are_an_error_and_not_an_endless_fetch(
+def test_credentials_that_are_expired_when_they_come_are_an_error_and_not_an_endless_fetch(
     tmp_path: Path, shelf: Shelf, source: Source
 ) -> None:
     source.life = timedelta(seconds=-1)
@@ -264,8 +264,10 @@ def test_keys_that_are_expired_when_they_come_are_an_error_and_not_an_endless_fe
     assert shelf.seen == []
 
 
-def test_keys_that_are_due_are_used_while_new_ones_are_fetched(tmp_path: Path, shelf: Shelf, source: Source) -> None:
-    """A life so short that keys are due at once, for its last quarter begins after 0.15 s."""
+def test_credentials_that_are_due_are_used_while_new_ones_are_fetched(
+    tmp_path: Path, shelf: Shelf, source: Source
+) -> None:
+    """A life so short that credentials are due at once, for its last quarter begins after 0.15 s."""
     source.life = timedelta(seconds=0.2)
     shelf.put("a", "v")
     with running(system_with(tmp_path, shelf, source, ttl_seconds=0), shelf) as system:
@@ -291,7 +293,7 @@ NAIVE = datetime(2030, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 
 
 @pytest.mark.parametrize("given", ["text", Credentials("AKIA", SecretValue("k"), None, NAIVE)], ids=["text", "naive"])
-def test_what_is_no_set_of_keys_costs_workers_and_not_the_actor(
+def test_what_is_no_set_of_credentials_costs_workers_and_not_the_actor(
     tmp_path: Path, shelf: Shelf, source: Source, given: object, watch: Watch
 ) -> None:
     source.fetch_now = lambda: given

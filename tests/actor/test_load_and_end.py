@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from secrets_actor import DeadlineExceeded, Get, Overloaded, RequestFailed, SecretNotFound, ServerDown, System
-from secrets_actor.actor.jobs import Drain
+from secrets_actor.actor.messages import Drain
 from secrets_actor.actor.pool import Pool
 from secrets_actor.domain.ports import CallContext
 from secrets_actor.otp import CallTimeout, LifecycleEvent, call
@@ -149,7 +149,7 @@ def test_a_worker_with_nothing_to_do_is_let_go_and_one_that_works_is_not() -> No
 
 
 def test_the_pool_knows_who_has_rested() -> None:
-    pool = Pool[str](4)
+    pool = Pool[str, int](4)
     for worker in "ab":
         pool.ready(worker)
     assert pool.rested() == (), "they have just come"

@@ -35,7 +35,7 @@ from secrets_actor import (
     UnrecognizedClient,
     WorkerCrashed,
 )
-from secrets_actor.actor.endpoint_watch import BreakerClosed, BreakerOpened
+from secrets_actor.actor.endpoint_breaker import BreakerClosed, BreakerOpened
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.otp import LifecycleEvent
 from secrets_actor.testing import FakeStore, ManualClock, fake_system, settled

@@ -7,8 +7,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from secrets_actor.actor.pool import Plan, Pool
 
 
-def staffed(*workers: str, max_workers: int = 4) -> Pool[str]:
-    pool = Pool[str](max_workers)
+def staffed(*workers: str, max_workers: int = 4) -> Pool[str, int]:
+    pool = Pool[str, int](max_workers)
     for worker in workers:
         pool.ready(worker)
     return pool
@@ -27,7 +27,7 @@ def test_a_job_goes_to_an_idle_worker_or_has_one_started() -> None:
 
 
 def test_workers_on_their_way_count() -> None:
-    pool = Pool[str](2)
+    pool = Pool[str, int](2)
     for job in (1, 2, 3):
         pool.submit(job)
 
@@ -91,7 +91,7 @@ def test_a_waiting_job_can_be_withdrawn_and_no_other() -> None:
 
 
 def test_workers_that_do_not_come_are_counted_on_no_more() -> None:
-    pool = Pool[str](2)
+    pool = Pool[str, int](2)
     pool.submit(1)
     pool.assign()
     assert pool.stuck
@@ -105,7 +105,7 @@ def test_workers_that_do_not_come_are_counted_on_no_more() -> None:
 
 
 def test_nobody_is_started_before_it_is_known_who_is_there() -> None:
-    pool = Pool[str](4)
+    pool = Pool[str, int](4)
     pool.hires = False
     pool.submit(1)
     assert pool.assign() == Plan((), start=0)
@@ -122,7 +122,7 @@ def test_nobody_is_started_before_it_is_known_who_is_there() -> None:
 
 
 def test_an_adopted_worker_that_does_not_come_is_counted_on_no_more() -> None:
-    pool = Pool[str](4)
+    pool = Pool[str, int](4)
     pool.adopt("w1", busy=False)
     pool.submit(1)
     assert pool.assign().start == 0
@@ -150,7 +150,7 @@ class Model(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.max_workers = 3
-        self.pool = Pool[int](self.max_workers)
+        self.pool = Pool[int, int](self.max_workers)
         self.next_job = self.next_worker = 0
         self.open: set[int] = set()  # jobs submitted and not done
         self.held: dict[int, int] = {}  # worker -> job
@@ -267,7 +267,7 @@ TestAnyHistory = Model.TestCase
 
 @given(st.integers(1, 5), st.integers(0, 12))
 def test_it_starts_as_many_as_there_are_jobs_but_no_more_than_it_may(max_workers: int, jobs: int) -> None:
-    pool = Pool[str](max_workers)
+    pool = Pool[str, int](max_workers)
     for job in range(jobs):
         pool.submit(job)
 

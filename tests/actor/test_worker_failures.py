@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from secrets_actor import DeadlineExceeded, SecretNotFound, ServerDown, System, WorkerCrashed
-from secrets_actor.actor.staff import MAX_HUNG
+from secrets_actor.actor.worker_supply import MAX_HUNG
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.operations import Get, Operation
 from secrets_actor.domain.ports import Answer, BackendFactory, CallContext
@@ -55,7 +55,7 @@ def test_a_worker_killed_in_the_middle_of_a_set_leaves_one_version(system: Syste
     hold.go.set()
 
     receipt = setting.result(10)
-    eventually(lambda: threading.active_count() and not system._parts.node.disowned)
+    eventually(lambda: not system.tree().disowned)
     assert [token for token, _ in shelf.versions["a"]] == [receipt.version_id]
     assert system.secrets.get("a").reveal() == "v"
 

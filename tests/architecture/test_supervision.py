@@ -7,6 +7,7 @@ import secrets_actor
 from secrets_actor.otp import TreeNode, WhichChildren, call
 from secrets_actor.runtime import tree as specs
 from secrets_actor.testing import fake_system
+from tests.architecture.flight_diagram import diagram
 from tests.architecture.house import ROOT
 
 TEXT = (ROOT / "supervision.md").read_text()
@@ -94,3 +95,7 @@ def test_the_error_table_names_classes_that_are_public() -> None:
 
     assert len(named) > 25
     assert {name for name in named if not hasattr(secrets_actor, name)} == set()
+
+
+def test_the_life_of_a_flight_on_the_page_is_the_table() -> None:
+    assert re.findall(r"```mermaid\n(.*?)\n```", TEXT, re.S) == [diagram()]

@@ -7,7 +7,7 @@ from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Final
 
-from secrets_actor.actor.failures import NO_THREAD_HELP
+from secrets_actor.actor.error_translation import NO_THREAD_HELP
 from secrets_actor.cli.migration.copier import Copier
 from secrets_actor.cli.migration.plan import Result
 from secrets_actor.cli.migration.report import Report

@@ -1,11 +1,12 @@
-"""Every caller is answered with his own, and every answer is audited once."""
+"""Every caller is answered with its own, and every answer is audited once."""
 
 from typing import Any
 
 import pytest
 
-from secrets_actor.actor.desk import Desk
-from secrets_actor.actor.flights import Flight, Waiter
+from secrets_actor.actor.flights import Flight
+from secrets_actor.actor.messages import Waiter
+from secrets_actor.actor.replies import Replies
 from secrets_actor.domain.errors import SecretNotFound
 from secrets_actor.domain.operations import Get, List, Operation, Set
 from secrets_actor.domain.ports import AuditRecord
@@ -35,9 +36,9 @@ def test_all_who_wait_get_the_answer_and_each_leaves_a_record() -> None:
     flight = Flight(1, write, waiters=[waiter(write), waiter(write)])
     receipt = SetReceipt("a", "arn", TOKEN, created=True)
 
-    Desk(sink, lambda: 5.5).settle(flight, receipt, "backend", "r-1")
+    Replies(sink, lambda: 5.5).settle(flight, receipt, "backend", "r-1")
 
-    assert [one.caller.result() for one in flight.waiters] == [receipt, receipt]
+    assert [one.reply_to.result() for one in flight.waiters] == [receipt, receipt]
     assert sink.records == [AuditRecord("set", "a", "ok", "backend", 3.5, TOKEN, "r-1")] * 2
 
 
@@ -46,9 +47,11 @@ def test_each_gets_an_error_of_his_own() -> None:
     flight = Flight(1, Get("a"), waiters=[waiter(Get("a")), waiter(Get("a"))])
     error = SecretNotFound("no", request_id="r-2")
 
-    Desk(sink, lambda: 2.0).fail(flight, error, "backend")
+    replies = Replies(sink, lambda: 2.0)
+    for one in flight.waiters:
+        replies.refuse(one, error, "backend")
 
-    errors = [one.caller.error for one in flight.waiters]
+    errors = [one.reply_to.error for one in flight.waiters]
     assert [type(one) for one in errors] == [SecretNotFound, SecretNotFound]
     assert len({id(one) for one in (*errors, error)}) == 3
     assert sink.records == [AuditRecord("get", "a", "not_found", "backend", 0.0, None, "r-2")] * 2
@@ -56,10 +59,10 @@ def test_each_gets_an_error_of_his_own() -> None:
 
 def test_an_answer_that_came_too_late_says_so() -> None:
     sink, late = Sink(), waiter(List())
-    late.caller.fail(TimeoutError())
+    late.reply_to.fail(TimeoutError())
 
-    Desk(sink, lambda: 2.0).answer(late, (), "backend")
+    Replies(sink, lambda: 2.0).answer(late, (), "backend")
 
     assert [(one.operation, one.secret_id, one.outcome) for one in sink.records] == [("list", None, "too_late")]
     with pytest.raises(TimeoutError):
-        late.caller.result()
+        late.reply_to.result()

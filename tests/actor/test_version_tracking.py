@@ -3,11 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secrets_actor.actor.sightings import MAX_WAITING, NEVER, Known, Line
+from secrets_actor.actor.version_tracking import MAX_WAITING, NEVER, ChangeQueue, Known
 from secrets_actor.domain.secret import NewVersion
 
 
-def told(line: Line) -> list[NewVersion]:
+def told(line: ChangeQueue) -> list[NewVersion]:
     """All that is waiting, in order."""
     found: list[NewVersion] = []
     while True:
@@ -18,22 +18,22 @@ def told(line: Line) -> list[NewVersion]:
 
 
 def test_what_it_begins_with_is_no_news_and_it_begins_once() -> None:
-    line = Line().begin("v1").begin("v2")
+    line = ChangeQueue().begin("v1").begin("v2")
 
     assert (line.last, told(line)) == ("v1", [])
     assert line.on_to("n", "v1") is line
 
 
 def test_the_first_version_of_a_secret_that_was_not_there_is_news() -> None:
-    assert told(Line().begin(None).on_to("n", "v1")) == [NewVersion("n", None, "v1")]
+    assert told(ChangeQueue().begin(None).on_to("n", "v1")) == [NewVersion("n", None, "v1")]
 
 
 def test_a_write_of_ours_is_news_even_where_nothing_was_known() -> None:
-    assert told(Line().on_to("n", "v1")) == [NewVersion("n", None, "v1")]
+    assert told(ChangeQueue().on_to("n", "v1")) == [NewVersion("n", None, "v1")]
 
 
 def test_a_version_that_comes_back_is_news_again() -> None:
-    line = Line().begin("v1").on_to("n", "v2").on_to("n", "v1")
+    line = ChangeQueue().begin("v1").on_to("n", "v2").on_to("n", "v1")
 
     assert told(line) == [NewVersion("n", "v1", "v2"), NewVersion("n", "v2", "v1")]
 
@@ -48,7 +48,7 @@ def test_a_read_that_may_have_been_overtaken_decides_nothing() -> None:
 
 
 def test_who_is_far_behind_is_told_the_rest_as_one_change() -> None:
-    line = Line().begin("v0")
+    line = ChangeQueue().begin("v0")
     for number in range(1, MAX_WAITING + 11):
         line = line.on_to("n", f"v{number}")
 
@@ -59,7 +59,7 @@ def test_who_is_far_behind_is_told_the_rest_as_one_change() -> None:
 
 
 def test_a_change_there_and_back_that_he_missed_is_none() -> None:
-    line = Line().begin("v0")
+    line = ChangeQueue().begin("v0")
     for number in range(1, MAX_WAITING + 1):
         line = line.on_to("n", f"v{number}")
 
@@ -71,7 +71,7 @@ def test_a_change_there_and_back_that_he_missed_is_none() -> None:
 
 @given(seen=st.lists(st.sampled_from("abc"), max_size=3 * MAX_WAITING), taken=st.sets(st.integers(0, 3 * MAX_WAITING)))
 def test_the_changes_are_a_chain_from_the_first_version_to_the_last(seen: list[str], taken: set[int]) -> None:
-    line, changes = Line().begin("a"), list[NewVersion]()
+    line, changes = ChangeQueue().begin("a"), list[NewVersion]()
     for number, version in enumerate(seen):
         line = line.on_to("n", version)
         if number in taken:

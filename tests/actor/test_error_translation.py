@@ -3,7 +3,7 @@
 import pytest
 
 from secrets_actor import otp
-from secrets_actor.actor.failures import out_of_time, translated, with_token_of, workers_crashed
+from secrets_actor.actor.error_translation import out_of_time, translated, with_token_of, workers_crashed
 from secrets_actor.domain.errors import (
     CalledFromWithin,
     CircuitOpen,
@@ -78,3 +78,10 @@ def test_a_job_that_ends_workers_says_what_the_last_one_died_of() -> None:
     assert (died.error_type, died.token) == ("RuntimeError", TOKEN)
     assert (killed.error_type, killed.token) == ("killed", None)
     assert "hunter2" not in str(died)
+
+
+def test_a_call_from_within_did_nothing_and_has_no_token() -> None:
+    ours = translated(CallingSelf("x"), WRITE)
+
+    assert type(ours) is CalledFromWithin
+    assert getattr(ours, "token", None) is None

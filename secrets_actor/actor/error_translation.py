@@ -66,9 +66,9 @@ def out_of_time(operation: Operation[Any] | None) -> DeadlineExceeded:
 def workers_crashed(reason: ExitReason, times: int, operation: Operation[Any] | None = None) -> WorkerCrashed:
     """The error for a job that ended *times* workers, the last one with *reason*."""
     error_type = reason.error_type if isinstance(reason, Crashed) else str(reason)
-    who = "a worker ended on this job," if times == 1 else f"{times} workers ended on this job, the last one"
+    ended = "a worker ended on this job," if times == 1 else f"{times} workers ended on this job, the last one"
     return WorkerCrashed(
-        f"{who} of {error_type}; the crash reports in the log say where",
+        f"{ended} of {error_type}; the crash reports in the log say where",
         error_type=error_type,
         token=token_of(operation),
     )

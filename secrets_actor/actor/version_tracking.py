@@ -2,8 +2,8 @@
 
 Rule 1: what is seen first is no news, unless it had been seen that there is none, or it is a write of ours.
 Rule 2: a read that was sent before the last news came may be older than they are. It decides nothing: ask anew.
-Rule 3: what a subscriber is told is a chain: each change begins where the one before ended. One who is far behind is
-        told the oldest of what he missed one by one, and the rest as a single change.
+Rule 3: what a subscriber is told is a chain: each change begins where the one before ended. A subscriber who is far
+        behind is told the oldest changes one by one, and the rest as a single change.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """Of one subscriber: the *last* version that he was told of, or will be, once it has *begun* with one (None: there
-    was no such secret), and the changes that are *waiting* for him."""
+class ChangeQueue:
+    """What one subscriber is still to be told: the *last* version of the chain, once that has *begun* with one (None:
+    there was no such secret), and the changes that are *waiting*."""
 
     begun: bool = False
     last: str | None = None
     waiting: tuple[NewVersion, ...] = ()
 
-    def begin(self, version_id: str | None) -> Line:
+    def begin(self, version_id: str | None) -> ChangeQueue:
         """*version_id* is where it begins, if it has not."""
         return self if self.begun else replace(self, begun=True, last=version_id)
 
-    def on_to(self, name: str, version_id: str) -> Line:
+    def on_to(self, name: str, version_id: str) -> ChangeQueue:
         """With a change to *version_id* behind all that is waiting."""
         if self.begun and version_id == self.last:
             return self
@@ -52,10 +52,10 @@ class Line:
         if len(waiting) >= MAX_WAITING:
             waiting, old = waiting[:-1], waiting[-1].old_version_id
         added = () if old == version_id else (NewVersion(name, old, version_id),)
-        return Line(True, version_id, (*waiting, *added))
+        return ChangeQueue(True, version_id, (*waiting, *added))
 
-    def take(self) -> tuple[NewVersion | None, Line]:
-        """The change that he is told next, and the line without it."""
+    def take(self) -> tuple[NewVersion | None, ChangeQueue]:
+        """The change that is told next, and the queue without it."""
         if not self.waiting:
             return None, self
         return self.waiting[0], replace(self, waiting=self.waiting[1:])

@@ -1,19 +1,20 @@
-"""Where callers are answered: every answer is audited once, and every caller gets an error of his own."""
+"""Answers callers: every answer is audited once, and every caller gets an error object of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from secrets_actor.actor.failures import with_token_of
-from secrets_actor.actor.flights import Flight, Waiter
+from secrets_actor.actor.error_translation import with_token_of
+from secrets_actor.actor.flights import Flight
+from secrets_actor.actor.messages import Waiter
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.ports import AuditRecord, AuditSink
 from secrets_actor.domain.results import SecretBatch
 from secrets_actor.otp import From, answer_all
 
 
-class Desk:
+class Replies:
     """Answers waiters and tells the audit sink; *now* is the clock of `Waiter.arrived`, *reply_all* answers many."""
 
     def __init__(
@@ -30,35 +31,30 @@ class Desk:
 
     def refuse(self, waiter: Waiter, error: SecretsError, source: str) -> None:
         """Give a copy of *error* to *waiter*; a write's token goes with it where its outcome is not known."""
-        if waiter.asker.recorded:
+        if waiter.caller.recorded:
             return
         self._record(waiter, error.code, source, None, error.request_id)
-        waiter.caller.fail(with_token_of(waiter.operation, error.clone()))
+        waiter.reply_to.fail(with_token_of(waiter.operation, error.clone()))
 
     def settle(self, flight: Flight, value: Any, source: str, request_id: str | None) -> None:
         """Give *value* to all who wait for *flight*."""
         self._answer_all(flight.waiters, value, source, request_id)
 
-    def fail(self, flight: Flight, error: SecretsError, source: str) -> None:
-        """Give *error* to all who wait for *flight*; those whose time is up are told that."""
-        for waiter in flight.waiters:
-            self.refuse(waiter, error, source)
-
     def _answer_all(self, waiters: Iterable[Waiter], value: Any, source: str, request_id: str | None) -> None:
         version_id = getattr(value, "version_id", None)  # read from the block: once for all
-        callers: list[From[Any]] = []
+        waiting: list[From[Any]] = []
         for waiter in waiters:
-            if waiter.asker.recorded:
+            if waiter.caller.recorded:
                 continue
             if isinstance(value, SecretBatch):
                 self._record_each(waiter, value, source, request_id)
             else:
                 self._record(waiter, "ok", source, version_id, request_id)
-            callers.append(waiter.caller)
-        self._reply_all(callers, value)
+            waiting.append(waiter.reply_to)
+        self._reply_all(waiting, value)
 
     def _record_each(self, waiter: Waiter, batch: SecretBatch, source: str, request_id: str | None) -> None:
-        """Who reads many secrets leaves a record of each."""
+        """A caller who reads many secrets leaves a record of each."""
         for secret_id, secret in batch.found.items():
             self._record(waiter, "ok", source, secret.version_id, request_id, secret_id)
         for secret_id, error in batch.errors.items():
@@ -73,13 +69,13 @@ class Desk:
         request_id: str | None,
         secret_id: str | None = None,
     ) -> None:
-        operation, asker = waiter.operation, waiter.asker
-        asker.recorded = True
-        if asker.trace is not None:
-            asker.trace.source = source
+        operation, caller = waiter.operation, waiter.caller
+        caller.recorded = True
+        if caller.trace is not None:
+            caller.trace.source = source
         if waiter.gone and outcome == "ok":
             outcome = "too_late"
         shown = secret_id or getattr(operation, "secret_id", None)
         took = self._now() - waiter.arrived
-        label = asker.label
+        label = caller.label
         self._audit.record(AuditRecord(operation.kind, shown, outcome, source, took, version_id, request_id, label))

@@ -1,11 +1,11 @@
 """How secrets are kept, and under which keys. PURE.
 
-Rule 1: an entry lies under what was answered, in one version: under the secret's name if it was asked for by name, and
-        else, for a name means another secret in each account, under its ARN, or under that without suffix if it was
-        asked for so. Its ARN is in the entry.
-Rule 2: who looks for it by a whole ARN takes it for that very ARN only. An ARN that could be two secrets' is looked for
-        as the whole one; as the other's nobody knows it but the store.
-Rule 3: that there is none lies under what was asked: it is the answer to that question, and to no other.
+Rule 1: an entry is for one version of a secret, and its key depends on how the caller asked. Asked for by name, it lies
+        under the name. Asked for by ARN, it lies under the ARN, for a name means another secret in each account; or
+        under the ARN without its suffix, if the caller left that out. The whole ARN is in the entry.
+Rule 2: a caller who asks by a whole ARN is given the entry of that very ARN only. An ARN that may be a whole one or one
+        without suffix is looked for as a whole one; only the store knows whether it is the other.
+Rule 3: that there is no such secret lies under what was asked: it is the answer to that question, and to no other.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 from secrets_actor.domain.ports import BackendFactory
 
 
-class PresentKit:
+class CurrentBackend:
     """The factory in force, and its number. Any thread reads; only a change of the configuration writes."""
 
     def __init__(self, factory: BackendFactory) -> None:
@@ -30,4 +30,4 @@ class PresentKit:
         self._now = (self._now[0] + 1, factory)
 
     def __repr__(self) -> str:
-        return f"<PresentKit [{self.factory.name}, number {self._now[0]}]>"
+        return f"<CurrentBackend [{self.factory.name}, number {self._now[0]}]>"
