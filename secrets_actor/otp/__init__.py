@@ -1,4 +1,5 @@
-"""OTP behaviours on pykka: gen_server, supervisor, dynamic supervisor. Knows nothing of secrets."""
+"""OTP behaviours on pykka: gen_server, supervisor, dynamic supervisor, timers. This package knows nothing of
+secrets."""
 
 from secrets_actor.clock import Clock, ManualClock, SystemClock
 from secrets_actor.otp.backoff import Backoff

@@ -1,4 +1,4 @@
-"""How long to wait before a child is started again. PURE: time run, tries and chance come in."""
+"""The wait before a child is started again, as a rule with numbers. PURE: callers pass run time, tries and chance."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from msgspec import Struct
 
 
 class Backoff(Struct, frozen=True):
-    """Wait *initial* seconds before the first restart, *factor* times longer before each next, at most *maximum*.
-    The first *at_once* restarts are not delayed at all, and not counted here.
+    """The rule for the wait before a restart: *initial* seconds before the first one, *factor* times longer before each
+    next one, at most *maximum* seconds. The first *at_once* restarts are made without any wait and are not counted
+    here.
 
-    *jitter* takes up to that part off at random, 0 to 1. A child that ran *stable* seconds before it ended begins
-    anew. OTP has none of this: it restarts at once.
+    *jitter*, 0 to 1, is the share of the wait that chance may take off, so that children that failed together do not
+    all come back at the same moment. A child that ran for *stable* seconds before it ended starts again from the first
+    wait. OTP has no backoff: it restarts at once.
     """
 
     initial: float = 0.1
@@ -24,7 +26,7 @@ class Backoff(Struct, frozen=True):
 
     @property
     def problem(self) -> str | None:
-        """What does not hold; None if all does."""
+        """A text that says which fields are wrong and what they must be; None if all are right."""
         numbers = (self.initial, self.factor, self.maximum, self.jitter, self.stable, self.at_once)
         if any(isinstance(one, bool) or not isinstance(one, (int, float)) or not math.isfinite(one) for one in numbers):
             return "numbers"
@@ -37,15 +39,16 @@ class Backoff(Struct, frozen=True):
         return None if 0 <= self.jitter <= 1 else "jitter: 0 to 1"
 
     def next_try(self, tries: int, ran: float) -> int:
-        """Which try in a row the next one is, from 1, after *tries* without a stable time and *ran* seconds of life."""
+        """Return the number of the next try, from 1. *tries* were made in a row without a stable run; the last process
+        ran for *ran* seconds."""
         return 1 if ran >= self.stable else tries + 1
 
     def delay(self, tries: int, chance: float) -> float:
-        """Seconds to wait before try number *tries*, from 1; *chance* is 0 to 1."""
+        """Return the seconds to wait before try number *tries*, from 1; *chance* is a random number, 0 to 1."""
         if tries <= self.at_once:
             return 0.0
         try:
             full = min(self.initial * self.factor ** (tries - self.at_once - 1), self.maximum)
-        except OverflowError:
+        except OverflowError:  # a float power raises beyond 1e308, which a child that never comes up reaches one day
             full = self.maximum
         return full * (1 - self.jitter * chance)

@@ -1,4 +1,4 @@
-"""What runs inside a process, as the process sees it."""
+"""The interface between a process and the code that runs inside it, such as a gen_server."""
 
 from __future__ import annotations
 
@@ -14,23 +14,25 @@ if TYPE_CHECKING:
 
 
 class Ending(Struct):
-    """A behaviour wants its process to end. *last_words* run after terminate, whether or not it raised."""
+    """A behaviour's wish to end its process. *last_words* are called after terminate, even if terminate raised."""
 
     reason: ExitReason
     last_words: Callable[[], object] | None = None
 
 
 class Behaviour(Protocol):
-    """What runs inside a process. All but `abandon` and `translate` is called in the process's own thread."""
+    """The code that runs inside a process. The process calls it in its own thread, except for `abandon` and
+    `translate`, which any thread may call."""
 
     trap_exit: bool
     may_wait: bool
 
     def start(self, me: Pid) -> Ending | None:
-        """Initialise. An `Ending` means the process shall not come up: IGNORE for "ignore me"."""
+        """Initialise. Return an `Ending` if the process is not to come up; its reason is IGNORE if that is no error."""
 
     def after_start(self) -> Ending | None:
-        """Whatever follows init before the first message, when the starter has been told already."""
+        """Do the work that follows init and precedes the first message. The starter has been told already that the
+        process is up."""
 
     def dispatch(self, message: Any) -> Ending | None:
         """Handle one message."""
@@ -39,7 +41,8 @@ class Behaviour(Protocol):
         """Clean up."""
 
     def abandon(self) -> None:
-        """The process was cut off: from any thread, unblock whatever its own thread may be waiting for."""
+        """Unblock the process's own thread, whatever it waits for: the process was killed from outside. Called from
+        another thread."""
 
     def translate(self, error: BaseException) -> BaseException:
-        """What a plain pykka `ask` shall raise for *error*."""
+        """Return the exception that a plain pykka `ask` raises in place of *error*."""

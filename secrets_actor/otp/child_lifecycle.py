@@ -1,4 +1,4 @@
-"""Starting and stopping one child: what both kinds of supervisor do alike."""
+"""The start and the stop of a child, as both kinds of supervisor do them."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ if TYPE_CHECKING:
     from secrets_actor.otp.node import Node
 
 
-# Seconds.
+# The longest time in seconds that a supervisor itself sleeps where no timer process runs. While it sleeps it handles no
+# message, so it does not sleep for longer, even if the caller asked for that.
 NAP: Final = 0.25
 
 
 def check_timers(node: Node, spec: ChildSpec) -> None:
-    """Raises `InvalidTree` if *spec* needs a timer where there is no `TimerServer`."""
+    """Raise `InvalidTree` if *spec* needs a timer and the node has no `TimerServer`."""
     if node.timers.keeper is None and (spec.backoff is not None or spec.callback_deadline is not None):
         text = f"{spec.id}: backoff and callback_deadline are timers: start a TimerServer on this node first"
         raise InvalidTree(text, "child", ("no_timer_server", spec.id))
 
 
 def start_child(node: Node, spec: ChildSpec) -> Pid | None:
-    """Start *spec*, linked to the calling process. None if its init ignored. Raises `StartError`, `NameTaken`, and
-    `InvalidTree` for a spec that needs a timer where there is no `TimerServer`.
+    """Start the child of *spec*, linked to the calling process, and return its pid; None if its init returned `Ignore`.
+    Raises `StartError`, `NameTaken`, and `InvalidTree` for a spec that needs a timer where there is no `TimerServer`.
 
-    If its name still belongs to an orphan, a process below a killed supervisor, which is ending for that reason,
-    the orphan gets its shutdown time first: else a single kill would count as several failed restarts.
+    Its name may still belong to an orphan: a process below a killed supervisor, which is ending for that reason. The
+    orphan then gets its shutdown time first, or else a single kill would count as several failed restarts.
     """
     check_timers(node, spec)
     while True:
@@ -76,8 +77,9 @@ def _see_off(orphan: Pid, spec: ChildSpec) -> None:
 
 
 def tell_later(me: Pid, delay: float, message: object) -> None:
-    """Have the supervisor *me*, whose own thread this is, get *message* in *delay* seconds. Where no timer process is
-    (it may be the one to be started), the supervisor itself sleeps, but for a moment at a time."""
+    """Send *message* to the supervisor *me* in *delay* seconds. Called in the supervisor's own thread. Where no timer
+    process runs (it may be the very child that is to be started) the supervisor itself sleeps, at most `NAP`
+    seconds."""
     timers = me.node.timers
     if timers.kept:
         timers.send_after(delay, me, message)
@@ -87,12 +89,13 @@ def tell_later(me: Pid, delay: float, message: object) -> None:
 
 
 def stop_children(me: Pid, running: Iterable[tuple[Pid, ChildSpec]]) -> None:
-    """Stop *running* all at once, each within its own shutdown time; past it, it is killed and disowned."""
+    """Stop *running* all at once, each within the shutdown time of its spec. A child that takes longer is killed and
+    disowned."""
     waiting: list[tuple[Pid, float]] = []
     for pid, spec in running:
         if isinstance(spec.shutdown, BrutalKill):
             pid.kill()
-            waiting.append((pid, math.inf))  # it may be ending by itself: wait until all is told
+            waiting.append((pid, math.inf))  # it may be ending by itself just now: wait until all have been told
         else:
             pid.exit(SHUTDOWN, sender=me)
             grace = spec.shutdown if spec.shutdown is not None else math.inf

@@ -1,4 +1,4 @@
-"""What a supervisor is told of a child, and the check of it all before anything starts. PURE."""
+"""The specs of children and the flags of a supervisor, and their check before anything is started. PURE."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Restart(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a child is."""
+    """Whether a child is a supervisor itself."""
 
     WORKER = "worker"
     SUPERVISOR = "supervisor"
 
 
 class Strategy(StrEnum):
-    """Who is restarted with a child."""
+    """Which other children are restarted together with a child that ended."""
 
     ONE_FOR_ONE = "one_for_one"
     """Nobody."""
@@ -57,7 +57,7 @@ class AutoShutdown(StrEnum):
 
 
 class BrutalKill:
-    """Shutdown without a moment to clean up."""
+    """The shutdown of a child that gets no time to clean up."""
 
     def __repr__(self) -> str:
         return "BRUTAL_KILL"
@@ -65,14 +65,14 @@ class BrutalKill:
 
 INFINITY: Final = math.inf
 BRUTAL_KILL: Final = BrutalKill()
-# Seconds a worker has to terminate. Precedent: supervisor(3), shutdown defaults to 5000 ms, infinity for supervisors.
+# Seconds that a worker has to terminate. Precedent: supervisor(3): 5000 ms for workers, infinity for supervisors.
 DEFAULT_SHUTDOWN: Final = 5.0
 
 
 class MailboxLimit(Struct, frozen=True):
-    """At most *size* messages wait. A call beyond that fails with `Overloaded`: at once, or, with *wait*, when the
-    caller has waited in vain for room as long as it would have for the answer. A pykka `ask` never waits for room.
-    Casts and other messages are not refused: their senders could not be told.
+    """The limit of a mailbox: while *size* messages or more wait, a call fails with `Overloaded`. Without *wait* it
+    fails at once; with *wait* the caller first waits for room, up to the timeout of its call. A pykka `ask` never waits
+    for room. Casts and other messages are not refused, because their senders could not be told.
     """
 
     size: int
@@ -80,16 +80,19 @@ class MailboxLimit(Struct, frozen=True):
 
 
 class ChildSpec(Struct, frozen=True):
-    """How to run one child. *start* makes the behaviour (a GenServer or a supervisor), in the child's own thread.
+    """How to run one child. *start* makes the behaviour (a GenServer or a supervisor); it is called in the child's own
+    thread.
 
-    *shutdown*: seconds to terminate before it is killed, `INFINITY`, or `BRUTAL_KILL`; None is 5 s for a worker and
-    `INFINITY` for a supervisor. *name* registers the process in the tree's registry. *significant*: its end counts for
-    the supervisor's `auto_shutdown`; such a child is transient or temporary. *backoff* delays restarts, by a timer: the
-    node needs a `TimerServer`. *mailbox* bounds the calls that wait.
+    *shutdown*: the seconds that the child has to terminate before it is killed, or `INFINITY`, or `BRUTAL_KILL`; None
+    is 5 seconds for a worker and `INFINITY` for a supervisor. *name*: the name under which the process is registered in
+    the registry of its node. *significant*: the child's end counts for the supervisor's `auto_shutdown`; such a child
+    must be transient or temporary. *backoff*: the rule that delays restarts; it needs a `TimerServer` on the node.
+    *mailbox*: the limit of calls that wait.
 
-    *callback_deadline*: seconds for init and for any other callback, with the terminate in which it may end. Past them
-    the child is killed, its calls are failed, and its thread is disowned until it ends. This, too, is by a timer; a
-    supervisor that is busy looks later, and while it stops the child the shutdown time holds instead.
+    *callback_deadline*: the seconds that init may take, and each other callback together with the terminate in which it
+    may end. A child that takes longer is killed, its calls are failed, and its thread is disowned until it ends. This
+    needs a `TimerServer`, too. A supervisor that is busy looks later. While it stops the child, *shutdown* holds
+    instead.
     """
 
     id: str
@@ -104,7 +107,7 @@ class ChildSpec(Struct, frozen=True):
     callback_deadline: float | None = None
 
     def completed(self) -> ChildSpec:
-        """With its shutdown time filled in."""
+        """Return this spec with its shutdown time filled in."""
         if self.shutdown is not None:
             return self
         shutdown = INFINITY if self.kind is Kind.SUPERVISOR else DEFAULT_SHUTDOWN
@@ -112,9 +115,9 @@ class ChildSpec(Struct, frozen=True):
 
 
 class Flags(Struct, frozen=True):
-    """How a supervisor treats its children: at most *intensity* restarts within *period* seconds.
+    """How a supervisor treats its children: it makes at most *intensity* restarts within *period* seconds.
 
-    Defaults as in supervisor(3).
+    The defaults are those of supervisor(3).
     """
 
     strategy: Strategy = Strategy.ONE_FOR_ONE
@@ -124,7 +127,7 @@ class Flags(Struct, frozen=True):
 
 
 def check_flags(flags: Flags) -> Flags:
-    """*flags*, or `InvalidTree`."""
+    """Return *flags*. Raises `InvalidTree` if they are wrong."""
     _one_of(Strategy, flags.strategy, "flags", "strategy", "invalid_strategy")
     if not _whole(flags.intensity) or flags.intensity < 0:
         raise _invalid("flags", "intensity: a whole number, 0 or more", "invalid_intensity", flags.intensity)
@@ -135,7 +138,7 @@ def check_flags(flags: Flags) -> Flags:
 
 
 def check_child(spec: ChildSpec, auto_shutdown: AutoShutdown = AutoShutdown.NEVER) -> ChildSpec:
-    """*spec* completed, or `InvalidTree`."""
+    """Return *spec* with its defaults filled in. Raises `InvalidTree` if it is wrong."""
     if not spec.id:
         raise _invalid("child", "a child's id: some text", "missing_id")
     if not callable(spec.start):
@@ -171,7 +174,7 @@ def _check_significant(spec: ChildSpec, auto_shutdown: AutoShutdown) -> None:
 
 
 def check_children(specs: Iterable[ChildSpec], auto_shutdown: AutoShutdown = AutoShutdown.NEVER) -> Sequence[ChildSpec]:
-    """All specs completed, or `InvalidTree`."""
+    """Return all specs with their defaults filled in. Raises `InvalidTree` if one is wrong or an id is used twice."""
     checked: dict[str, ChildSpec] = {}
     for spec in (check_child(given, auto_shutdown) for given in specs):
         if spec.id in checked:

@@ -1,4 +1,7 @@
-"""The children of one supervisor, in start order. PURE: every change yields a new table."""
+"""The table of one supervisor's children, in start order. PURE: every change yields a new table.
+
+A table is never changed, so that any thread may read the one that a supervisor has published.
+"""
 
 from __future__ import annotations
 
@@ -16,52 +19,52 @@ if TYPE_CHECKING:
 
 
 class State(Enum):
-    """What a child without a live process is."""
+    """The state of a child that has no live process."""
 
     STOPPED = "stopped"
     RESTARTING = "restarting"
 
 
 class Child(Struct, frozen=True):
-    """One row: the spec, its process or what it is instead, and how often it was restarted."""
+    """One row: the child's spec, its process or the state it is in without one, and how often it was restarted."""
 
     spec: ChildSpec
     process: Pid | State = State.STOPPED
     restarts: int = 0
-    tries: int = 0  # restarts in a row without a stable time; only counted with a backoff
+    tries: int = 0  # restarts in a row without a stable run; counted only for a child with a backoff
 
     @property
     def pid(self) -> Pid | None:
-        """Its process, if it has one."""
+        """The child's process; None if it has none."""
         return None if isinstance(self.process, State) else self.process
 
 
 class ChildTable(Struct, frozen=True):
-    """Rows in start order."""
+    """All rows, in start order."""
 
     rows: tuple[Child, ...] = ()
 
     def get(self, child: str) -> Child | None:
-        """The row with this id."""
-        for row in self.rows:  # no generator: every start and stop looks
+        """Return the row with this id; None if there is none."""
+        for row in self.rows:  # not `next` over a generator, which is slower: every start and stop comes here
             if row.spec.id == child:
                 return row
         return None
 
     def by_pid(self, pid: object) -> Child | None:
-        """The row of this process."""
+        """Return the row of this process; None if there is none."""
         return next((row for row in self.rows if row.process is pid), None)
 
     def with_process(self, child: str, process: Pid | State) -> ChildTable:
-        """With another process for this id."""
+        """Return a table in which this id has another process or state."""
         return self._changed(child, lambda row: Child(row.spec, process, row.restarts, row.tries))
 
     def counted(self, child: str) -> ChildTable:
-        """With one more restart on the record of this id."""
+        """Return a table in which this id was restarted once more."""
         return self._changed(child, lambda row: replace(row, restarts=row.restarts + 1))
 
     def postponed(self, child: str, tries: int) -> ChildTable:
-        """With this id waiting for its next start."""
+        """Return a table in which this id waits for its next start, after *tries* in a row."""
         return self._changed(child, lambda row: replace(row, process=State.RESTARTING, tries=tries))
 
     def _changed(self, child: str, change: Callable[[Child], Child]) -> ChildTable:
@@ -72,21 +75,21 @@ class ChildTable(Struct, frozen=True):
         return self
 
     def appended(self, row: Child) -> ChildTable:
-        """With a new last row."""
+        """Return a table with *row* as its last one."""
         return ChildTable((*self.rows, row))
 
     def without(self, child: str) -> ChildTable:
-        """Without this id."""
+        """Return a table without this id."""
         return ChildTable(tuple(row for row in self.rows if row.spec.id != child))
 
     def stopped(self, child: str) -> ChildTable:
-        """With this id stopped: a temporary child is forgotten, any other keeps its spec."""
+        """Return a table in which this id is stopped: a temporary child is removed, any other keeps its row."""
         row = self.get(child)
         if row is not None and row.spec.restart is Restart.TEMPORARY:
             return self.without(child)
         return self.with_process(child, State.STOPPED)
 
     def following(self, child: str) -> tuple[Child, ...]:
-        """This row and those after it."""
+        """Return the row of this id and all rows after it; empty if there is no such row."""
         index = next((i for i, row in enumerate(self.rows) if row.spec.id == child), len(self.rows))
         return self.rows[index:]

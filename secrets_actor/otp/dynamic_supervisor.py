@@ -1,13 +1,15 @@
-"""Children that come and go: many of one kind, started by request, in no order (OTP: simple_one_for_one).
+"""The dynamic supervisor: its children are started by request, many of one kind, in no order (OTP:
+simple_one_for_one).
 
-Rule 1: a child is known by its pid. It is never replaced in its place: a permanent or crashed transient child is
-        started again as a new process; a temporary one is forgotten.
-Rule 2: a child whose restart failed is kept, as restarting, under the pid it had last: terminating that pid ends the
-        tries. They are made by message to self, as the supervisor's are.
-Rule 3: shutdown is parallel: it takes as long as the slowest.
-Rule 4: with *initial*, the children that there are to be are remembered outside of the supervisor, and a fresh one
-        starts them again. A child for which there is no thread, asked for then or later, is started as soon as there
-        is one: nobody else would do it.
+Rule 1: a child is known by its pid. A permanent child, and a transient one that crashed, is started again as a new
+        process with a new pid; a temporary one is forgotten.
+Rule 2: a child whose restart failed is kept, as restarting, under the last pid that it had. Terminating that pid ends
+        the tries. Each try is a message of the supervisor to itself, as in supervisor.py, so that requests that are
+        already in the mailbox come first.
+Rule 3: all children are shut down at the same time: that takes as long as the slowest one.
+Rule 4: with *initial*, a record outside of the supervisor says which children there are to be, and a supervisor that
+        was restarted starts them again. A child that fails to start because there is no thread is then started as soon
+        as there is one, whether it was among the first or asked for later: nobody else would do it.
 """
 
 from __future__ import annotations
@@ -48,7 +50,8 @@ from secrets_actor.otp.supervisor_requests import (
 
 
 class TerminatePid(Struct, frozen=True):
-    """Call or cast: stop this child for good. A call raises `ChildError` (not_found) for a stranger that lives."""
+    """Call or cast: stop this child for good. A call raises `ChildError` (not_found) for a live process that is no
+    child of this supervisor; for one that has ended it does nothing, since that may have been a child."""
 
     pid: Pid
 
@@ -65,8 +68,8 @@ class _StartLater(Struct, frozen=True):
 
 
 class _Crowd:
-    """The children for any thread to read, while their supervisor changes them. A copy after every change would make a
-    start cost more the more children there are."""
+    """A view of the children that any thread may read while their supervisor changes them. A copy after each change
+    would make each start cost more, the more children there are."""
 
     __slots__ = ("_children",)
 
@@ -78,7 +81,7 @@ class _Crowd:
         while True:
             try:
                 return tuple(self._children.values())
-            except RuntimeError:  # changed meanwhile
+            except RuntimeError:  # the dictionary changed its size while it was read
                 continue
 
     def by_pid(self, pid: Pid) -> Child | None:
@@ -86,12 +89,14 @@ class _Crowd:
 
 
 class DynamicSupervisor(GenServer):
-    """Starts children on request (`StartChild`), up to *max_children*; then `ChildError` (max_children).
+    """A supervisor that starts children on request (`StartChild`), at most *max_children* (None: any number); beyond
+    that a request raises `ChildError` (max_children).
 
     *flags* give intensity, period and auto_shutdown (all_significant: when the last child is gone); the strategy is
-    always one_for_one. *template*, if all children are of one spec: it is checked before the supervisor starts, and is
-    the one spec that `CountChildren` and `GetChildSpec` know. *initial* gives the specs of the children that it starts
-    with, before it takes any message; one that cannot be started is left out (rule 4).
+    always one_for_one. *template* is given if all children have one spec: it is checked before the supervisor starts,
+    and it is the one spec that `CountChildren` and `GetChildSpec` know. *initial* returns the specs of the children
+    that the supervisor starts with, before it handles any message; one that cannot be started is left out (but see rule
+    4).
     """
 
     trap_exit = True
@@ -107,12 +112,12 @@ class DynamicSupervisor(GenServer):
         self.flags = check_flags(flags)
         self._template = None if template is None else check_children([template], flags.auto_shutdown)[0]
         self._max_children, self._initial = max_children, initial
-        self._children: dict[Pid, Child] = {}  # only changed by the process itself; shown to all by _Crowd
+        self._children: dict[Pid, Child] = {}  # changed only by the process itself; `_Crowd` shows it to all threads
         self._window = RestartWindow(flags.intensity, flags.period)
-        self._threadless: dict[Pid, int] = {}  # how many tries in a row wanted a thread
+        self._threadless: dict[Pid, int] = {}  # by pid, how many tries in a row failed because there was no thread
 
     def init(self) -> None:
-        """No children yet, but the initial ones."""
+        """Check the template, publish that there are no children yet, and start the initial ones."""
         if self._template is not None:
             check_timers(self.node, self._template)
         self._publish()
@@ -120,7 +125,8 @@ class DynamicSupervisor(GenServer):
             self._try_start(spec)
 
     def handle_call(self, request: Any, caller: From[Any]) -> Handled:
-        """The supervisor's requests; see their classes. Those that name a child by id are refused."""
+        """Answer a request to the supervisor; see the classes of the requests. Those that name a child by its id raise
+        `ChildError` (simple_one_for_one)."""
         try:
             match request:
                 case WhichChildren():
@@ -142,7 +148,7 @@ class DynamicSupervisor(GenServer):
         return super().handle_call(request, caller)
 
     def handle_cast(self, message: Any) -> Handled:
-        """`TerminatePid` without an answer."""
+        """Carry out a `TerminatePid`; nothing happens if the pid is no child."""
         if isinstance(message, TerminatePid):
             if message.pid in self._children:
                 self._terminate(message.pid)
@@ -150,7 +156,7 @@ class DynamicSupervisor(GenServer):
         return super().handle_cast(message)
 
     def handle_info(self, message: Any) -> Handled:
-        """A child ended, may be over its time, or a failed restart is to be tried again."""
+        """React to a child that has ended, to one whose callback may take too long, or to a restart that is due."""
         if isinstance(message, ExitSignal):
             pid = message.sender
             if pid is not None and pid in self._children and self._children[pid].pid is pid:
@@ -164,12 +170,12 @@ class DynamicSupervisor(GenServer):
         return None
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002
-        """Stop all children at once."""
+        """Stop all children at the same time."""
         stop_children(self.me, [(row.pid, row.spec) for row in self._children.values() if row.pid is not None])
         self._children.clear()
 
     def _try_start(self, spec: ChildSpec, tries: int = 0) -> None:
-        """Nobody waits for the answer to this."""
+        """Start a child of *initial*, or drop the error: nobody waits for an answer."""
         with contextlib.suppress(ChildError, StartError, ValueError):
             self._start_new(spec, tries)
 
@@ -202,7 +208,8 @@ class DynamicSupervisor(GenServer):
         return Stop(SHUTDOWN) if self._ends_with(child, reason) else None
 
     def _ends_with(self, child: Child, reason: ExitReason) -> bool:
-        """Whether *child* ended for good and its supervisor with it: the first significant one, or the last of all."""
+        """Whether the supervisor ends because *child*, a significant one, has ended for good: with the first such
+        child, or with the last child of all, as `auto_shutdown` says."""
         kind = self.flags.auto_shutdown
         if not child.spec.significant or kind == AutoShutdown.NEVER:
             return False
@@ -261,7 +268,7 @@ class DynamicSupervisor(GenServer):
         if isinstance(child, Pid):
             if child in self._children:
                 return self._children[child].spec
-            known = not child.is_alive()  # the dead are taken for children of before, as by TerminatePid
+            known = not child.is_alive()  # a dead process may have been a child: taken for one, as by TerminatePid
         else:
             known = self._template is not None and child == self._template.id
         if self._template is None or not known:

@@ -1,4 +1,4 @@
-"""What the kernel raises to those who start, call and configure processes."""
+"""The errors that the kernel raises to code that starts, calls or configures processes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 class OtpError(Exception):
-    """Base of the kernel's errors; never raised itself."""
+    """The base of the kernel's errors. It is never raised itself."""
 
 
 class CallFailed(OtpError):
-    """A call got no answer. `reason` is the exit reason of the process that owed it."""
+    """A call got no answer, because the process that owed it has ended. `reason` is the exit reason of that process."""
 
     def __init__(self, reason: ExitReason) -> None:
         super().__init__(f"the process ended before it answered: {reason}")
@@ -23,7 +23,7 @@ class CallFailed(OtpError):
 
 
 class NoProcess(CallFailed):
-    """There is no such process: its name is not registered, or it has ended. `who` is that name, or its label."""
+    """There is no such process: its name is not registered, or it has ended. `who` is its name or its label."""
 
     def __init__(self, reason: ExitReason, who: str = "") -> None:
         super().__init__(reason)
@@ -34,20 +34,21 @@ class NoProcess(CallFailed):
 
 
 class EndedFirst(CallFailed):
-    """A process that was told to stop had ended by itself, whatever the reason, before it was this message's turn."""
+    """A process that was asked to stop ended by itself, for any reason, before it came to that request."""
 
 
 class ForkedProcess(NoProcess):
-    """The process lives in the program that this one was forked from: here there is none of its threads. Start a tree
+    """The process lives in the program that this one was forked from; a fork copies none of its threads. Start a tree
     of your own after the fork."""
 
 
 class CallTimeout(OtpError, TimeoutError):
-    """The answer did not come in time. The request is, or will be, carried out; a late answer is dropped."""
+    """The answer did not come in time. The server carries the request out all the same, unless it ends first; a late
+    answer is dropped."""
 
 
 class CallingSelf(OtpError):
-    """A process called itself, or another that waits for it, and would have waited forever."""
+    """A process called itself, or one that may be waiting for it, and would have waited forever."""
 
 
 class Overloaded(OtpError):
@@ -55,7 +56,7 @@ class Overloaded(OtpError):
 
 
 class StartError(OtpError):
-    """A process did not come up; `reason` says why."""
+    """A process could not be started; `reason` says why."""
 
     def __init__(self, reason: ExitReason) -> None:
         super().__init__(f"the process did not start: {reason}")
@@ -63,7 +64,7 @@ class StartError(OtpError):
 
 
 class NameTaken(OtpError):
-    """Another live process has the name; `holder` is it."""
+    """Another live process has the name; `holder` is that process."""
 
     def __init__(self, name: str, holder: object) -> None:
         super().__init__(f"the name {name} belongs to a live process")
@@ -71,9 +72,10 @@ class NameTaken(OtpError):
 
 
 class InvalidTree(OtpError, ValueError):
-    """A child spec or the flags of a supervisor do not hold; nothing was started.
+    """A child spec or the flags of a supervisor are wrong; nothing was started.
 
-    `part` is "flags" or "child"; `problem` is OTP's word for it and the culprits, as ("invalid_strategy", value).
+    `part` is "flags" or "child". `problem` is OTP's word for the mistake, followed by the wrong values, such as
+    ("invalid_strategy", value).
     """
 
     def __init__(self, text: str, part: str = "child", problem: tuple[object, ...] = ()) -> None:
@@ -82,15 +84,16 @@ class InvalidTree(OtpError, ValueError):
 
 
 class NoTimerServer(OtpError):
-    """A delayed message was to be sent, and no `TimerServer` was ever started on this node to send it."""
+    """A delayed message cannot be sent, because no `TimerServer` was ever started on this node."""
 
     def __init__(self) -> None:
         super().__init__("no TimerServer runs on this node: start one first, such as the first child of the tree")
 
 
 class ChildError(OtpError):
-    """A supervisor refused a request about a child. `problem` is OTP's word for it: not_found, running, restarting,
-    already_started (then `pid` is its process), already_present, max_children, simple_one_for_one."""
+    """A supervisor refused a request about a child. `problem` is OTP's word for the reason: not_found, running,
+    restarting, already_started (then `pid` is the child's process), already_present, max_children,
+    simple_one_for_one."""
 
     def __init__(self, child: str, problem: str, pid: Pid | None = None) -> None:
         super().__init__(f"child {child}: {problem}")
@@ -98,7 +101,8 @@ class ChildError(OtpError):
 
 
 class BadReturn(OtpError, TypeError):
-    """A callback returned something that is no answer; `value` is that thing, and is in no text."""
+    """A callback returned something that it may not return. `value` is that object; it is in no text, for it may hold a
+    secret."""
 
     def __init__(self, text: str, value: object = None) -> None:
         super().__init__(text)
@@ -106,7 +110,7 @@ class BadReturn(OtpError, TypeError):
 
 
 class Exit(Exception):  # Erlang's exit/1
-    """Raise it in a callback to end the process with *reason*."""
+    """An exception that a callback raises to end its process with *reason*."""
 
     def __init__(self, reason: ExitReason) -> None:
         super().__init__(str(reason))

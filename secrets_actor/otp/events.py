@@ -1,4 +1,7 @@
-"""Life-cycle events: frozen facts for an observer. The kernel knows no logger; no message's contents are in here."""
+"""Life-cycle events: frozen facts that a node tells its observer.
+
+There are events because the kernel knows no logger. No event holds the contents of a message, which may be secret.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from msgspec import Struct
 
 
 class LifecycleEvent(Struct, frozen=True):
-    """Base of the events; `process` is the label of the process it is about."""
+    """The base of all events. `process` is the label of the process that the event is about."""
 
     process: str
 
@@ -27,9 +30,11 @@ class ProcessEnded(LifecycleEvent, frozen=True):
 
 
 class ProcessCrashed(LifecycleEvent, frozen=True):
-    """The crash report: what it died of, the type of the message it was handling, the label of its supervisor (None: it
-    has no parent), and how often that one had restarted it before. *traceback* is there, and the exception's text in
-    *reason*, if the process explains itself (see `Node`); the message itself never is.
+    """The crash report of a process. *last_message* is the type of the message that it was handling, *supervisor* the
+    label of its supervisor (None: it has no parent), and *restarts* how often the supervisor had restarted it before.
+
+    If the process explains itself (see `Node`), *reason* has the text of the exception, and *traceback* is filled in.
+    The message itself is never in the report.
     """
 
     serial: int
@@ -41,22 +46,23 @@ class ProcessCrashed(LifecycleEvent, frozen=True):
 
 
 class AnswerForgotten(LifecycleEvent, frozen=True):
-    """A call ran into its time, and the process had let go of its handle without an answer: it returned `NoReply` and
-    kept no `From`. *request* is the type of what was asked."""
+    """A call timed out because the process can no longer answer it: the process returned `NoReply` and did not keep the
+    `From`. *request* is the type of the request."""
 
     serial: int
     request: str
 
 
 class ProcessDisowned(LifecycleEvent, frozen=True):
-    """A process was cut off from outside; its thread ends when what it is doing ends."""
+    """A process was killed from outside while its thread was busy. The thread ends when its present work does."""
 
     serial: int
     reason: str
 
 
 class TooManyDisowned(LifecycleEvent, frozen=True):
-    """More threads than allowed outlive their processes: the supervisor of *process*, the latest, is told to end."""
+    """More threads than allowed have outlived their processes: *disowned*, where *allowed* is the limit. *process* is
+    the latest of them, and its supervisor is told to end."""
 
     disowned: int
     allowed: int
@@ -79,7 +85,7 @@ class ChildStartFailed(LifecycleEvent, frozen=True):
 
 
 class SupervisorGaveUp(LifecycleEvent, frozen=True):
-    """More restarts than the intensity allows: the supervisor ends."""
+    """A supervisor ends because a child would have to be restarted more often than the intensity allows."""
 
     child: str
     reason: str
@@ -88,14 +94,15 @@ class SupervisorGaveUp(LifecycleEvent, frozen=True):
 
 
 class SupervisorShutDown(LifecycleEvent, frozen=True):
-    """A significant child ended, and by its auto_shutdown the supervisor ends with it: no failure."""
+    """A supervisor ends because a significant child has ended, as its `auto_shutdown` says. This is no failure."""
 
     child: str
     reason: str
 
 
 class Observer(Protocol):
-    """Called from any process's thread; must not block, unless it is a `System`'s. What it raises is dropped."""
+    """A function that is told of events. It is called in the thread of any process and must not block, unless it is the
+    observer of a `System`, which calls it in a thread of its own. An exception that it raises is dropped."""
 
     def __call__(self, event: LifecycleEvent, /) -> None:
         """Take note of *event*."""

@@ -1,9 +1,9 @@
-"""In which order the linked hear of an end. PURE.
+"""The order in which linked processes hear of the end of a process, which is the order of OTP. PURE.
 
-OTP keeps the links of a process in a red-black tree by pid, and tells them while it takes that tree apart, both sides
-of a node before the node. Of up to three children that is the newest first. Of more it looks like no order, but it is
-the same every time, and is what is seen when a supervisor is killed. Pids grow, so the tree is the one into which they
-came in ascending order.
+OTP keeps the links of a process in a red-black tree, ordered by pid. When the process ends, OTP takes the tree apart
+and sends the exit signals as it goes: both sides of a node come before the node itself. With up to three children that
+is the newest first. With more it looks like no order at all, but it is the same every time, and it can be seen when a
+supervisor is killed. Pids grow, so the tree is the one into which the pids were put in ascending order.
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ class _Node(Generic[T]):
 
 
 def exit_order(ascending: Iterable[T]) -> list[T]:
-    """*ascending* in the order in which they are told."""
-    spine: list[_Node[T]] = []  # from the root down to the greatest: where all that comes is added
+    """Return the items of *ascending* in the order in which they are told."""
+    spine: list[_Node[T]] = []  # the path from the root to the greatest key: every new key is added at its end
     for key in ascending:
         spine.append(_Node(key))
         at = len(spine) - 1
+        # The usual repair of a red-black tree after an insertion. The new key is always the greatest, so that of the
+        # usual cases only two are left: a rotation to the left, and a change of colours that goes on further up.
         while at > 1 and spine[at - 1].red:
             above, parent = spine[at - 2], spine[at - 1]
             if above.left is None or not above.left.red:

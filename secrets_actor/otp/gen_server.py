@@ -1,10 +1,13 @@
-"""The gen_server behaviour: callbacks that say what to do next, and the clients' call, cast and stop.
+"""The gen_server behaviour: a server is a class whose callbacks handle one message each and say what happens next.
 
-Rule 1: a callback returns what shall happen (`Reply`, `NoReply`, `Stop`; None is `NoReply()`); the shell does it.
-Rule 2: answering and returning are two things: keep the caller, return `NoReply`, `caller.reply` later from anywhere.
+Rule 1: a callback returns what is to happen (`Reply`, `NoReply`, `Stop`; None means `NoReply()`), and the methods under
+        "the shell" do it.
+Rule 2: a call need not be answered when its callback returns: keep the caller, return `NoReply`, and let
+        `caller.reply` be called later, from any thread.
 Rule 3: `Stop(reason, reply)` runs terminate first and replies then, even if terminate raises.
-Rule 4: a continuation runs before any message, and after the starter or caller has its answer.
-Rule 5: on an exit signal a trapping server terminates if it comes from its parent; any other's is for `handle_info`.
+Rule 4: a continuation (*then*) runs before any message, and after the starter or the caller has its answer.
+Rule 5: an exit signal from its parent ends a server that traps exits, after terminate. Exit signals from other
+        processes come to its `handle_info`.
 """
 
 from __future__ import annotations
@@ -26,13 +29,14 @@ from secrets_actor.otp.timers import Timer
 
 T = TypeVar("T")
 _NOTHING: Final = object()
-# Seconds that a thread of a crowd waits, with its answer there, for those before it.
+# The longest time in seconds that a thread whose answer is there waits until the threads before it have woken it. They
+# normally do so within milliseconds; this bounds the wait if one of them is held up.
 HURRY: Final = 0.25
 
 
 class Ok(Struct, frozen=True):
-    """init went well. *then* goes to `handle_continue`; *timeout* seconds of silence end in `handle_timeout`; *info* is
-    for the starter, who finds it in `pid.info`."""
+    """The result of an init that went well. *then* is passed to `handle_continue`. If no message comes for *timeout*
+    seconds, `handle_timeout` is called. *info* is for the starter, which finds it in `pid.info`."""
 
     then: Any = _NOTHING
     timeout: float | None = None
@@ -40,11 +44,11 @@ class Ok(Struct, frozen=True):
 
 
 class Ignore(Struct, frozen=True):
-    """init decided that the process is not needed: no error, no process."""
+    """The result of an init that finds the process not needed: it is not started, and that is no error."""
 
 
 class Reply(Struct):
-    """Answer the call with *value*."""
+    """The result of a callback that answers the call with *value*. *then* and *timeout* (seconds) are as in `Ok`."""
 
     value: Any
     then: Any = _NOTHING
@@ -52,14 +56,15 @@ class Reply(Struct):
 
 
 class NoReply(Struct):
-    """Nothing to answer, or not yet."""
+    """The result of a callback that has nothing to answer, or not yet. *then* and *timeout* are as in `Ok`."""
 
     then: Any = _NOTHING
     timeout: float | None = None
 
 
 class Stop(Struct, frozen=True):
-    """End the process. With *reply* in a call, answer it first: after terminate, before the end."""
+    """The result of a callback that ends the process. In a call, *reply* is the answer: it is sent after terminate and
+    before the process ends."""
 
     reason: ExitReason = NORMAL
     reply: Any = _NOTHING
@@ -70,16 +75,17 @@ Handled = Reply | NoReply | Stop | None
 
 
 class GenServer:
-    """Base of servers. Subclass it, override the callbacks; state lives in attributes.
+    """The base class of servers. Subclass it, override the callbacks, and keep the state in attributes.
 
     All callbacks run in the server's own thread, one at a time. `me`, `node` and `parent` are set before `init`.
-    Set `trap_exit` to have `terminate` run when the supervisor shuts the server down. Clear `may_wait` for one that
-    others of its node wait for: a call from its thread, by whatever code runs there, then raises `CallingSelf` at once.
+    Set `trap_exit` to have `terminate` run when the supervisor shuts the server down. Set `may_wait` to False for a
+    server that others of its node wait for: any call from its thread, even by a log handler that happens to run there,
+    then raises `CallingSelf` at once, where it might otherwise wait forever.
     """
 
     trap_exit: bool = False
     may_wait: bool = True
-    explains: bool | None = None  # False: its errors may quote what nobody is to read. None: as the node has it
+    explains: bool | None = None  # False: its exceptions may quote a secret. None: as its node says, see `Node`
     me: Pid
     node: Node
     parent: Pid | None
@@ -87,53 +93,57 @@ class GenServer:
     # --- callbacks ------------------------------------------------------------------------------------------------
 
     def init(self) -> InitResult:
-        """Set up; the starter waits for it. Touch no network here: a tree must come up during an outage."""
+        """Set the server up. The starter waits for it. Touch no network here: a tree must come up during an outage."""
         return None
 
     def handle_call(self, request: Any, caller: From[Any]) -> Handled:  # noqa: ARG002
-        """Answer *request* now (`Reply`) or later (`NoReply`, then `caller.reply`)."""
+        """Answer *request* now (`Reply`), or later (`NoReply`, and `caller.reply` when the answer is there)."""
         raise BadReturn(f"{type(self).__name__} handles no calls of type {type(request).__name__}")
 
     def handle_cast(self, message: Any) -> Handled:
-        """Take a message that wants no answer."""
+        """Handle a message that was sent by `cast`, which has no answer."""
         raise BadReturn(f"{type(self).__name__} handles no casts of type {type(message).__name__}")
 
     def handle_info(self, message: Any) -> Handled:  # noqa: ARG002
-        """Take any other message: timers, `Down`, `ExitSignal`, what foreign actors tell. Ignored by default."""
+        """Handle any other message: of a timer, `Down`, `ExitSignal`, or what a pykka actor tells. The default ignores
+        it."""
         return None
 
     def handle_continue(self, message: Any) -> Handled:
-        """Go on with what init or a callback asked for by *then*."""
+        """Go on with *message*, which init or a callback has returned as *then*."""
         raise BadReturn(f"{type(self).__name__} continues with nothing, not even {type(message).__name__}")
 
     def handle_timeout(self) -> Handled:
-        """No message came within the timeout that the last callback asked for."""
+        """React to silence: no message has come within the timeout that the last callback returned."""
         return None
 
     def terminate(self, reason: ExitReason) -> object:
-        """Clean up. Not called after a failed init, a kill, or a shutdown that is not trapped."""
+        """Clean up. It is not called after a failed init, after a kill, or for an exit signal that is not trapped."""
 
     def abandon(self) -> None:
-        """Called from a foreign thread when this process was cut off: unblock whatever it waits for."""
+        """Unblock the server's thread, whatever it waits for: the process was killed. Called in another thread."""
 
     def status(self) -> str:
-        """A few words for the picture of the tree. Called from any thread, at any time after init: change nothing."""
+        """Return a few words for the picture of the tree. Called in any thread, at any time after init: it must change
+        nothing."""
         return ""
 
     def translate(self, error: BaseException) -> BaseException:
-        """What a plain pykka `ask` of this server raises for *error*."""
+        """Return the exception that a plain pykka `ask` of this server raises in place of *error*."""
         return error
 
     # --- for use in callbacks -------------------------------------------------------------------------------------
 
     def send_after(self, delay: float, message: Any) -> Timer:
-        """Have *message* come to `handle_info` in *delay* seconds. Raises `NoTimerServer`."""
+        """Send *message* to this server's `handle_info` in *delay* seconds. Raises `NoTimerServer` if the node has
+        none."""
         if self.node.timers.keeper is None:
             raise NoTimerServer
         return self.node.timers.send_after(delay, self.me, message)
 
     def reply_all(self, callers: Sequence[From[T]], value: T) -> None:
-        """Answer all of *callers* with *value*: a crowd of threads one by one, but within HURRY seconds."""
+        """Answer all of *callers* with *value*. The threads of many callers wake one another, all within HURRY
+        seconds."""
         crowd = answer_all(callers, value)
         if crowd is not None and self.node.timers.keeper is None:
             crowd.post()
@@ -141,7 +151,7 @@ class GenServer:
             self.node.timers.send_after(HURRY, crowd, None)
 
     def cancel_timer(self, timer: Timer) -> float | None:
-        """Take a timer back: the seconds it had left, None if it has fired."""
+        """Cancel a timer. Return the seconds that it had left; None if it has fired or was cancelled before."""
         return self.node.timers.cancel(timer)
 
     def monitor(self, pid: Pid) -> MonitorRef:
@@ -149,23 +159,24 @@ class GenServer:
         me = self.me
 
         def hear(down: Down) -> None:
-            if current() is me:
+            if current() is me:  # this server has brought the Down about itself: see `demonitor`
                 down.ref.heard = me.waits
             me.post(down)
 
         return pid.monitor(hear)
 
     def demonitor(self, ref: MonitorRef, flush: bool = False) -> bool:
-        """Take a monitor back; *flush* drops a `Down` that has come already. False if it had fired.
+        """Take a monitor back. Return False if it had fired. *flush* drops a `Down` that is already in the mailbox.
 
-        One that this server made itself, by monitoring the dead or ending the living, has not come yet, as on OTP,
-        until the server waits for a message or an answer: it is dropped without *flush*, too.
+        On OTP a `Down` that the server brings about itself, by monitoring a dead process or by ending a live one, is
+        not there before the server next waits for a message or an answer. Ours is in the mailbox at once. So until the
+        server has waited, it is dropped even without *flush*.
         """
         ref.flushed = flush or ref.heard == self.me.waits
         return ref.pid.demonitor(ref)
 
     def call_async(self, server: Address, request: Any, tag: object) -> None:
-        """Call without waiting: a `CallDone` with *tag* comes to `handle_info`."""
+        """Call *server* without waiting: a `CallDone` with *tag* comes to `handle_info` when the answer is there."""
         me = self.me
         caller: From[Any] = From()
         caller.on_settled(lambda done: me.post(CallDone(tag, done)))
@@ -174,10 +185,10 @@ class GenServer:
     # --- the shell (called by the process) ------------------------------------------------------------------------
 
     def start(self, me: Pid) -> Ending | None:
-        """Run init."""
+        """Run init and carry out its result."""
         self.me, self.node, self.parent = me, me.node, me.parent
         if type(self).abandon is GenServer.abandon:
-            me.abandon = None  # nothing to call, and no thread to call it in
+            me.abandon = None  # the hook does nothing, so that a kill need not start a thread to call it in
         result = self.init()
         me.trap_exit = self.trap_exit
         self._then: Any = _NOTHING
@@ -195,7 +206,7 @@ class GenServer:
         raise BadReturn(f"init returned a {type(result).__name__}", result)
 
     def after_start(self) -> Ending | None:
-        """Run what init asked to continue with."""
+        """Run the continuation that init has asked for, if any."""
         then, self._then = self._then, _NOTHING
         return None if then is _NOTHING else self._do(self.handle_continue(then), None)
 
@@ -204,10 +215,11 @@ class GenServer:
         kind = type(message)
         mailbox = self.me.mailbox
         if kind is Call:
-            mailbox.idle_timeout = None  # any message ends a timeout
+            mailbox.idle_timeout = None  # as in OTP, any message ends the timeout that the callback before asked for
             caller = message.caller
             result = self.handle_call(message.request, caller)
-            if type(result) is Reply and result.then is _NOTHING and result.timeout is None:  # as nearly always
+            # Nearly every call ends here: this saves it the general `_do`.
+            if type(result) is Reply and result.then is _NOTHING and result.timeout is None:
                 caller.reply(result.value)
                 return None
             return self._do(result, caller)
@@ -215,7 +227,7 @@ class GenServer:
             mailbox.idle_timeout = None
             return self._do(self.handle_cast(message.message), None)
         if kind is Down and message.ref.flushed:
-            return None  # as if it had never come
+            return None  # `demonitor` has dropped it: it does not even end a timeout
         mailbox.idle_timeout = None
         if kind is IdleTimeout:
             return self._do(self.handle_timeout(), None)
@@ -252,7 +264,7 @@ def _ending(result: Stop, caller: From[Any] | None) -> Ending:
 
 
 class CallDone(Struct, frozen=True):
-    """What `call_async` yields: `done.result()` is the answer, or raises."""
+    """The message that ends a `call_async`: `done.result()` returns the answer, or raises the error."""
 
     tag: object
     done: From[Any]

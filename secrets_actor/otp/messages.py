@@ -1,4 +1,4 @@
-"""What the kernel itself puts into mailboxes. Anything else in a mailbox is for `handle_info`."""
+"""The messages that the kernel itself puts into mailboxes. Any other message goes to `handle_info` as it is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 class Call:
-    """A request that wants an answer. Plain, like Cast: freezing doubles the cost of the commonest message."""
+    """A request that wants an answer. A plain class, like Cast: a frozen one doubles the cost of the most frequent
+    message."""
 
     __slots__ = __match_args__ = ("request", "caller")
 
@@ -23,7 +24,7 @@ class Call:
 
 
 class Cast:
-    """A message that wants none."""
+    """A message that wants no answer."""
 
     __slots__ = __match_args__ = ("message",)
 
@@ -32,14 +33,15 @@ class Cast:
 
 
 class StopRequest(Struct, eq=False):
-    """End with *reason* when it is this message's turn; `taken` says that it was."""
+    """The request to end with *reason* when the process comes to this message. The process sets `taken` then."""
 
     reason: ExitReason
     taken: bool = False
 
 
 class ExitSignal(Struct, frozen=True):
-    """A linked process ended, or *sender* (None: the starter outside any process) asks a trapping process to end."""
+    """The message to a process that traps exits: the linked process *sender* has ended, or *sender* asks this one to
+    end. *sender* is None if the code that asks runs in no process."""
 
     sender: Pid | None
     reason: ExitReason
@@ -54,18 +56,19 @@ class Down(Struct, frozen=True):
 
 
 class IdleTimeout(Struct, frozen=True):
-    """No message came within the time that the last callback asked for."""
+    """The message that no other message has come within the timeout that the last callback returned."""
 
 
 class Tellable(Protocol):
-    """Whatever can be told something: a pykka ActorRef, for one."""
+    """An object that can be told a message, such as a pykka ActorRef."""
 
     def tell(self, message: Any) -> None:
-        """Take *message*, without waiting for anything to come of it."""
+        """Accept *message* and return at once, without an answer."""
 
 
 class Ask(Struct, frozen=True):
-    """`ref.tell(Ask(request, reply_to=me, tag=...))`: ask without blocking; an `Answered` is told to *reply_to*."""
+    """A request of a pykka actor that does not want to block: `ref.tell(Ask(request, reply_to=me, tag=...))`. The
+    answer is told to *reply_to* as an `Answered` with the same *tag*."""
 
     request: Any
     reply_to: Tellable
@@ -73,14 +76,14 @@ class Ask(Struct, frozen=True):
 
 
 class Answered(Struct, frozen=True):
-    """The answer to an `Ask` with this *tag*: a value, or an error."""
+    """The answer to the `Ask` with this *tag*: a value, or an error."""
 
     tag: object
     value: Any = None
     error: BaseException | None = None
 
     def result(self) -> Any:
-        """The value; raises the error if there is one."""
+        """Return the value; raise the error if there is one."""
         if self.error is not None:
             raise self.error
         return self.value

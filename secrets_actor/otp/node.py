@@ -1,4 +1,5 @@
-"""What the processes of one tree share: names, time, delayed messages, the observer. Erlang's node, in small."""
+"""The node: names, clock, delayed messages and observer, which the processes of one tree share. Erlang's node, in
+small."""
 
 from __future__ import annotations
 
@@ -27,18 +28,19 @@ if TYPE_CHECKING:
 
 
 class Node:
-    """One per tree. *observer* is told of every start, end, crash and restart. Without one, crashes, supervisors
-    that give up, and answers that were forgotten are errors in the log of the logger `secrets_actor.otp`.
+    """One node; each tree has its own. *observer* is told of every start, end, crash and restart. Without an observer,
+    crashes, supervisors that give up and forgotten answers are logged as errors by the logger `secrets_actor.otp`.
 
-    *explains*: whether the processes of this node show what their callbacks raise, text and traceback: in exit reasons,
-    in what waiting callers and starters get, and in crash reports. A server's own `explains` goes before it. The node
-    of a program does; that of a `System` does not, for there an exception may quote a secret.
+    *explains*: whether the text and the traceback of an exception that a callback raises are shown in exit reasons, in
+    the errors of waiting callers and starters, and in crash reports. The `explains` of a server overrides it. It is
+    True for the node of a program, and False for that of a `System`, where an exception may quote a secret.
 
-    *max_disowned*: how many busy threads may outlive their processes. With one more, the supervisor of the process cut
-    off last is told to end, with `TOO_MANY_DISOWNED`: its own supervisor restarts it, until that is too often.
+    *max_disowned*: how many busy threads may outlive their processes (None: any number). With one more, the supervisor
+    of the process that was killed last is told to end, with `TOO_MANY_DISOWNED`. Its own supervisor restarts it, until
+    the restarts are too many.
 
-    After a fork the node is empty in the child: every process of before is dead there, and `forked` is true until
-    `start_afresh`. Until then its use raises `ForkedProcess`.
+    In the child of a fork the node is empty: every process from before the fork is dead there, and `forked` is True
+    until `start_afresh`. Until then, use of the node raises `ForkedProcess`.
     """
 
     def __init__(
@@ -55,69 +57,71 @@ class Node:
         self._observer = observer
         self.forked = False
         self._max_disowned = max_disowned
-        self._disowned: dict[Pid, bool] = {}  # whether it was busy when it was cut off
+        self._disowned: dict[Pid, bool] = {}  # by process, whether it was busy when it was killed
         self._live: set[Pid] = set()
-        self.to_abandon: deque[Pid] = deque()  # cut off when there was no thread to call their hooks in
+        self.to_abandon: deque[Pid] = deque()  # killed when no thread could be started to call their `abandon` in
         on_fork(self)
 
     def name(self, name: str) -> Name:
-        """The address of whoever has *name*, now and after restarts."""
+        """Return the address of the process that has *name*, now and after restarts."""
         return Name(self.registry, name)
 
     @property
     def observed(self) -> bool:
-        """Whether anybody observes: if not, the events of every start and end need not be made."""
+        """Whether there is an observer. Without one, the events of starts and ends need not be made at all."""
         return self._observer is not None
 
     def observe(self, event: LifecycleEvent) -> None:
-        """Tell the observer. Its failures are its own."""
+        """Tell the observer of *event*. An exception that the observer raises is dropped."""
         if self._observer is not None:
-            with contextlib.suppress(BaseException):  # an observer cannot be allowed to end a process
+            with contextlib.suppress(BaseException):  # an observer must not end the process in whose thread it runs
                 self._observer(event)
         elif isinstance(event, (AnswerForgotten, ProcessCrashed, SupervisorGaveUp)):
             with contextlib.suppress(BaseException):
                 _log(event)
 
     def ended(self, pid: Pid, reason: ExitReason) -> None:
-        """Hook for harnesses that record ends where they happen, before links and monitors hear of them."""
+        """Do nothing: a hook for test harnesses, which record ends here before links and monitors hear of them."""
 
     def told(self, pid: Pid, ended: Pid) -> None:
-        """Hook for harnesses in which one thing happens at a time: *pid*, linked to *ended*, has heard of its end."""
+        """Do nothing: a hook for test harnesses, which let one thing happen at a time. *pid*, which was linked to
+        *ended*, has heard of its end."""
 
     def hook_failed(self, pid: Pid, error: BaseException) -> None:
         """Report an `abandon` hook that raised."""
         self.observe(ProcessCrashed(pid.label, pid.serial, f"{type(error).__name__} in abandon", "none"))
 
     def begins(self, pid: Pid) -> None:
-        """A process begins. Raises `ForkedProcess` after a fork."""
+        """Count a process that begins. Raises `ForkedProcess` after a fork."""
         notice_fork()
         if self.forked:
             raise ForkedProcess(FORKED)
         self._live.add(pid)
 
     def disown(self, pid: Pid, busy: bool) -> None:
-        """Count a process whose thread goes on after its end; a *busy* one may do so for long."""
+        """Count a process that was killed and whose thread goes on. Only a *busy* thread may do so for long: one that
+        waits for a message ends at once."""
         self._disowned[pid] = busy
         if not busy or self._max_disowned is None:
             return
-        count = sum(tuple(self._disowned.values()))
+        count = sum(tuple(self._disowned.values()))  # a copy, made in one step: other threads change the dictionary
         if count > self._max_disowned:
             self.observe(TooManyDisowned(pid.label, count, self._max_disowned))
             if pid.parent is not None:
                 pid.parent.exit(TOO_MANY_DISOWNED, sender=pid.parent.parent)
 
     def thread_ended(self, pid: Pid) -> None:
-        """The thread of *pid* is about to end: it counts no more."""
+        """Note that the thread of *pid* is about to end: it is no longer counted."""
         self._disowned.pop(pid, None)
 
     def has_threads(self) -> None:
-        """A thread could be started: there may be more, for the hooks that wait for one."""
+        """Note that a thread could be started, and start those for the `abandon` hooks that wait for one."""
         for _ in range(len(self.to_abandon)):
-            with contextlib.suppress(IndexError):  # somebody else was faster
+            with contextlib.suppress(IndexError):  # another thread has taken the last one meanwhile
                 self.to_abandon.popleft().call_abandon()
 
     def gone(self, pid: Pid) -> None:
-        """*pid* has ended, and everybody has been told."""
+        """Note that *pid* has ended and that everybody has been told."""
         self._live.discard(pid)
 
     @property
@@ -133,7 +137,7 @@ class Node:
     # --- fork -----------------------------------------------------------------------------------------------------
 
     def forget(self) -> None:
-        """In the child of a fork, where no thread of ours is and any lock may be held forever."""
+        """In the child of a fork: become empty. None of our threads is there, and any lock may be held forever."""
         self.forked = True
         live, self._live, self._disowned = self._live, set(), {}
         self.to_abandon = deque()
@@ -143,15 +147,15 @@ class Node:
             pid.forget()
 
     def start_afresh(self, observer: Observer | None = None) -> None:
-        """In the child of a fork: from now on a new tree may be started on this node. *observer* takes the place of the
-        one before, who may hold locks of threads that are not here."""
+        """In the child of a fork: allow a new tree to be started on this node. *observer* replaces the one from before,
+        which may wait for locks of threads that do not exist here."""
         self._observer = observer or self._observer
         self.forked = False
         self.registry.forked = False
 
 
 def _log(event: AnswerForgotten | ProcessCrashed | SupervisorGaveUp) -> None:
-    import logging  # only for trouble: the kernel is there without it
+    import logging  # not at the top of the file: most programs never come here, and start faster without it
 
     logger = logging.getLogger("secrets_actor.otp")
     if isinstance(event, AnswerForgotten):

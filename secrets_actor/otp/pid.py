@@ -1,19 +1,21 @@
-"""A process from outside: its mailbox, links, monitors, open calls, and its end.
+"""The pid: a process as other threads see it, with its mailbox, links, monitors and open calls, and with its end.
 
-Rule 1: a process ends once, in `finish`: by its own thread, or by any other that kills it. From then on it is dead to
-        everybody, even while its thread is still busy: its mailbox takes nothing, what it sends goes nowhere.
-Rule 2: at the end the name is free first, then links hear of it, then callers and monitors, first come first, and the
-        terminated event is set last: who waited for it finds all the rest done. Of the links the parent hears of it
-        last: children of one that was killed are told before it is replaced.
-Rule 3: an exit signal reaches a trapping process as a message in its turn, and ends any other at once.
-Rule 4: a thread cannot be killed. Cut off, it is disowned: counted by the node until it ends, its `abandon` hook called
-        so that it can be cut loose from whatever it waits for.
-Rule 5: there is no lock: whoever holds one may be interrupted by a signal handler or a finalizer, which calls us again
-        in the same thread. A thread that enters something into a table looks then whether the process has ended; one
-        that ends the process says so first and then looks into the tables. So either sees the other; and to take an
-        entry out is one step, so that exactly one of them does what is to be done about it.
-Rule 6: a thread that ends a process may be cut off by a handler that raises. It does the rest all the same: others
-        count on it. Each part of it may be done twice.
+Rule 1: a process ends once, in `finish`: in its own thread, or in any other thread that kills it. From then on it is
+        dead to everybody, even while its thread is still busy: its mailbox accepts nothing, and what it sends is
+        dropped.
+Rule 2: the end has an order. First the name is free, then links hear of it, then callers and monitors in the order in
+        which they came, and last the terminated event is set: a thread that waited for that finds all the rest done. Of
+        the links the parent comes last, so that the children of a killed supervisor are told before it is replaced.
+Rule 3: an exit signal reaches a process that traps exits as a message, after those before it. It ends any other process
+        at once.
+Rule 4: a thread cannot be killed. The thread of a killed process is disowned: the node counts it until it ends, and the
+        `abandon` hook is called, which can free it from whatever it waits for.
+Rule 5: there is no lock. A signal handler or a finalizer may interrupt a thread that holds one, and call us again in
+        that same thread, which would then wait for itself. Instead, a thread first enters something into a table and
+        then looks whether the process has ended; a thread that ends the process first says so and then looks into the
+        tables. So one of them sees the other. Taking an entry out is one step, so exactly one of them deals with it.
+Rule 6: a signal handler that raises may interrupt a thread that ends a process. The thread still does the rest before
+        it lets the exception through, because others count on it. So each part must bear being done twice.
 """
 
 from __future__ import annotations
@@ -39,10 +41,11 @@ if TYPE_CHECKING:
     from secrets_actor.otp.registry import Registry
 
 _serials = itertools.count(1)
-_TOLD: Final = object()  # not in a table any more: somebody else has told, or tells
+_TOLD: Final = object()  # the entry is no longer in its table: another thread has taken it out, and tells
 
 
-# Seconds that a killer waits for what is killed to be cut loose.
+# Seconds that a thread which kills a process waits for its `abandon` hook. Most hooks are done by then, so that the
+# killed process is free before the killer goes on. A hook that hangs must not hold up the killer for longer.
 MOMENT: Final = 0.01
 
 
@@ -54,48 +57,50 @@ _here = _Here()
 
 
 def current() -> Pid | None:
-    """The process whose thread this is; None in any other thread."""
+    """Return the process that this thread belongs to; None if it belongs to none."""
     return _here.pid
 
 
 class MonitorRef:
-    """One monitor; two on the same process are two."""
+    """One monitor. Two monitors on the same process are two of these."""
 
     __slots__ = ("flushed", "heard", "pid")
 
     def __init__(self, pid: Pid) -> None:
         self.pid = pid
         self.flushed = False  # a Down that is already in the mailbox is to be dropped
-        self.heard = -1  # `waits` of the process that monitors, when it made the Down itself
+        self.heard = -1  # `waits` of the monitoring process when it brought the Down about itself; -1: it did not
 
 
 class Pid:
-    """One incarnation of a process. `label` says what it is, `serial` which; `name` is registered."""
+    """One incarnation of a process: a restart makes a new one. `label` says what the process is, `serial` which
+    incarnation this is, and `name` is its registered name (None: it has none)."""
 
     def __init__(self, node: Node, label: str, mailbox: Mailbox, name: str | None = None) -> None:
         self.node, self.label, self.name, self.mailbox = node, label, name, mailbox
         self.serial = next(_serials)
         self.parent: Pid | None = None
         self.trap_exit = False
-        self.may_wait = True  # for another process of its node, in the middle of a callback
-        self.waits = 0  # how often it has waited for somebody's answer within a callback
+        self.may_wait = True  # whether a callback of it may wait for the answer of another process of its node
+        self.waits = 0  # how often it has waited for an answer within a callback
         self.abandon: Callable[[], None] | None = None
-        self.published: Any = None  # what the process shows of itself to any thread, such as a supervisor's table
+        self.published: Any = None  # an object that the process shows to any thread, such as a supervisor's table
         self.status: Callable[[], str] | None = None  # a few words about its state, for any thread
-        self.info: Any = None  # what init wanted its starter to know
+        self.info: Any = None  # the `info` that init returned for the starter
         self.ref: Any = None  # the pykka ActorRef of this incarnation
         self.thread: threading.Thread | None = None
         self.started_at = node.clock.now()
-        self._ends: list[list[ExitReason]] = []  # of all who end it; the first one counts
+        self._ends: list[list[ExitReason]] = []  # the reasons of all threads that end it; the first one counts
         self.reason: ExitReason | None = None  # why it ended; None while it lives. Only `finish` and `forget` set it
         self._terminated = Latch()
-        self._links: dict[Pid, None] = {}  # a set in order
-        self._awaiting: dict[From[Any] | MonitorRef, Callable[[Down], object] | None] = {}  # a monitor has a listener
+        self._links: dict[Pid, None] = {}  # used as a set that keeps its order
+        # Open calls (with None) and monitors (with their listeners) in one table, for they are told in one order.
+        self._awaiting: dict[From[Any] | MonitorRef, Callable[[Down], object] | None] = {}
 
     # --- sending --------------------------------------------------------------------------------------------------
 
     def send(self, message: Any) -> bool:
-        """Put *message* into the mailbox. False, and nothing happens, if this process or the sending one is dead."""
+        """Put *message* into the mailbox. Return False, and do nothing, if this process or the sending one is dead."""
         sender = _here.pid
         if self.reason is not None or (sender is not None and sender.reason is not None):
             return False
@@ -103,9 +108,10 @@ class Pid:
         return True
 
     def deliver(self, request: Any, caller: From[Any]) -> None:
-        """Put a call into the mailbox. It will be settled whatever happens to this process.
+        """Put a call into the mailbox. If this process ends before it answers, *caller* is failed.
 
-        If the mailbox is full, *caller* is failed with `Overloaded`, after waiting for room if it can.
+        If the mailbox is full, *caller* is failed with `Overloaded`. If the limit lets callers wait, this thread first
+        waits for room, up to the patience of *caller*.
         """
         mailbox = self.mailbox
         while not (mailbox.unlimited or self.reason is not None) and mailbox.full:
@@ -116,14 +122,14 @@ class Pid:
             if self._owes(caller):
                 mailbox.push(Call(request, caller))
                 return
-        except BaseException:  # of a signal handler: nobody waits any more, whether it was pushed or not
+        except BaseException:  # a signal handler raised: nobody waits any more, whether the call was pushed or not
             caller.fail(CallTimeout("cut off"))
             raise
         caller.fail(ForkedProcess(FORKED, self.label) if self.reason is FORKED else NoProcess(NOPROC, self.label))
 
     def _owes(self, caller: From[Any]) -> bool:
-        """Whether the end of this process will fail *caller*; if not, the process has ended, and the caller may have
-        been told."""
+        """Whether the end of this process will fail *caller*. If not, the process has ended already, and *caller* may
+        have been told of it or not."""
         if self.reason is not None:
             return False
         caller.owed_by(self._awaiting)
@@ -137,14 +143,15 @@ class Pid:
         return found
 
     def owe(self, caller: From[Any]) -> None:
-        """Have *caller* failed if this process ends before it is settled."""
+        """Fail *caller* when this process ends, unless it is settled before."""
         if not self._owes(caller):
             caller.fail(CallFailed(self.reason or KILLED))
 
     # --- signals --------------------------------------------------------------------------------------------------
 
     def exit(self, reason: ExitReason, sender: Pid | None = None) -> None:
-        """Send an exit signal: `KILL` ends it whatever it does; see rule 3 for any other reason. The dead send none."""
+        """Send an exit signal. `KILL` ends the process in any case; for other reasons see rule 3. A signal that a dead
+        process sends from its own thread is dropped."""
         if sender is not None and sender is _here.pid and sender.reason is not None:
             return
         if reason == KILL:
@@ -155,27 +162,28 @@ class Pid:
             self.finish(reason)
 
     def _linked_ended(self, other: Pid, reason: ExitReason) -> None:
-        """Through a link `KILL` is a reason like any other."""
+        """Take the exit signal of a link. Through a link, `KILL` is a reason like any other, as in OTP."""
         if self.trap_exit:
             self.post(ExitSignal(other, reason))
         elif reason != NORMAL:
             self.finish(reason)
 
     def post(self, message: Any) -> bool:
-        """Like `send`, whoever's thread this is: for signals, whose news is a death, and for timers."""
+        """Put *message* into the mailbox as `send` does, but even in the thread of a dead process. This is for timers
+        and for signals: news of an end is sent in the thread of the process that has just ended."""
         if self.reason is not None:
             return False
         self.mailbox.push(message)
         return True
 
     def kill(self) -> None:
-        """End it now, with the reason `killed`. Its thread is disowned (rule 4)."""
+        """End the process now, with the reason `killed`. Its thread is disowned (rule 4)."""
         self.finish(KILLED)
 
     def link(self, other: Pid) -> None:
-        """Let the end of either reach the other as an exit signal.
+        """Link this process and *other*: the end of either reaches the other as an exit signal.
 
-        If *other* has ended, a trapping process gets an `ExitSignal` (noproc), and any other raises `NoProcess`.
+        If *other* has ended, this process gets an `ExitSignal` (noproc) if it traps exits, else `NoProcess` is raised.
         """
         other._links[self] = None
         if other.reason is not None and other._links.pop(self, _TOLD) is not _TOLD:
@@ -193,9 +201,9 @@ class Pid:
         other._links.pop(self, None)
 
     def monitor(self, listener: Callable[[Down], object]) -> MonitorRef:
-        """Have *listener* run once with a `Down` when this process has ended: at once, with `noproc`, if it has.
+        """Call *listener* once with a `Down` when this process has ended; at once, with `noproc`, if it has already.
 
-        It runs in the thread that ends the process and must neither block nor raise.
+        It is called in the thread that ends the process, and must neither block nor raise.
         """
         ref = MonitorRef(self)
         if self.reason is None:
@@ -206,11 +214,11 @@ class Pid:
         return ref
 
     def demonitor(self, ref: MonitorRef) -> bool:
-        """Take a monitor back. False if it has fired."""
+        """Take a monitor back. Return False if it has fired."""
         return self._awaiting.pop(ref, None) is not None
 
     def mailbox_idle(self) -> bool:
-        """Whether it waits for a message and none is there; also when it has ended and everybody knows."""
+        """Whether the process waits for a message and none is there; also when it has ended and all have been told."""
         if self.reason is not None:
             return self._terminated.is_open
         return self.mailbox.idle
@@ -218,19 +226,19 @@ class Pid:
     # --- the end --------------------------------------------------------------------------------------------------
 
     def finish(self, reason: ExitReason) -> bool:
-        """End with *reason*. False if it had ended before. See rules 1, 2 and 6."""
+        """End the process with *reason*. Return False if it had ended before. See rules 1, 2 and 6."""
         if self.reason is not None:
             return False
-        mine = [reason]
+        mine = [reason]  # a list, and so an object of this thread's own: other threads may pass the same reason
         try:
             self._ends.append(mine)
             return self._end(mine)
-        except BaseException:
+        except BaseException:  # rule 6: a signal handler raised
             self._end(mine)
             raise
 
     def _end(self, mine: list[ExitReason]) -> bool:
-        if not self._ends:
+        if not self._ends:  # the second time, after an interruption before the append
             return False
         first = self._ends[0]
         self.reason = reason = first[0]
@@ -242,7 +250,7 @@ class Pid:
             self.node.disown(self, busy)
         self.mailbox.close()
         if self.ref is not None:
-            self.ref.actor_stopped.set()  # so that pykka, too, takes it for dead from now on
+            self.ref.actor_stopped.set()  # from now on pykka, too, must take the actor for dead
         if self.name is not None:
             self.node.registry.unregister(self.name, self)
         self.node.ended(self, reason)
@@ -254,9 +262,9 @@ class Pid:
                     other._linked_ended(self, NORMAL if reason is IGNORE else reason)
                     self.node.told(other, self)
             except BaseException:
-                self._links[other] = None  # rule 6
+                self._links[other] = None  # rule 6: the second time does this one again
                 raise
-        for one in list(self._awaiting):  # a thread that enters one later sees that it has ended
+        for one in list(self._awaiting):  # a copy is enough: a thread that enters one later sees that `reason` is set
             if isinstance(one, MonitorRef):
                 self._tell(one, reason)
             else:
@@ -273,29 +281,30 @@ class Pid:
     def _tell(self, ref: MonitorRef, reason: ExitReason) -> None:
         listener = self._awaiting.get(ref)
         try:
-            if self._awaiting.pop(ref, None) is not None and listener is not None:  # not taken back meanwhile
+            if self._awaiting.pop(ref, None) is not None and listener is not None:  # else `demonitor` was faster
                 listener(Down(ref, self, reason))
         except BaseException:
-            self._awaiting[ref] = listener  # rule 6
+            self._awaiting[ref] = listener  # rule 6: the second time does this one again
             raise
 
     def _as_told(self, links: Iterable[Pid]) -> list[Pid]:
         order = exit_order(sorted(links, key=lambda pid: pid.serial))
-        return sorted(order, key=lambda pid: pid is self.parent)  # stable
+        return sorted(order, key=lambda pid: pid is self.parent)  # sorting is stable: only the parent moves, to the end
 
     def forget(self) -> None:
-        """In the child of a fork: dead, without a word, for all who could be told are threads of the parent."""
+        """In the child of a fork: become dead and tell nobody, because all who wait are threads of the other
+        program."""
         self._terminated = Latch()
         self.reason = FORKED
-        if _here.pid is self:  # the fork was made in a callback
+        if _here.pid is self:  # the fork was made in a callback: its thread is an ordinary one in the child
             _here.pid = None
         self._links, self._awaiting = {}, {}
         self.mailbox.forget()
         self._terminated.open()
 
     def call_abandon(self) -> None:
-        """In a thread of its own: what it closes may be what hangs, and the killer has more to do. Where there is no
-        thread, whoever next has one started sees to it."""
+        """Call the `abandon` hook in a thread of its own, since the hook itself may hang while it closes something, and
+        the killer has more to do. If no thread can be started, the hook is called when the next one can."""
         if self.abandon is not None:
             thread = threading.Thread(target=self._abandon, name=f"{self.label}#{self.serial} abandon", daemon=True)
             if begin(thread):
@@ -307,24 +316,25 @@ class Pid:
         if self.abandon is not None:
             try:
                 self.abandon()
-            except BaseException as error:  # noqa: BLE001  # the killer must not suffer for the killed
+            except BaseException as error:  # noqa: BLE001  # else Python prints it, and it may quote a secret
                 self.node.hook_failed(self, error)
 
     @property
     def open_calls(self) -> int:
-        """How many calls it has been sent and has not answered."""
+        """How many calls the process has been sent and has not answered."""
         return list(self._awaiting.values()).count(None)
 
     def is_alive(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the process has not ended."""
         return self.reason is None
 
     def wait(self, timeout: float | None = None) -> ExitReason | None:
-        """Wait until it has ended and everybody has been told; None if that takes longer than *timeout* seconds."""
+        """Wait until the process has ended and everybody has been told. Return the exit reason; None if that takes
+        longer than *timeout* seconds (None: as long as it takes)."""
         return self.reason if self._terminated.wait(timeout) else None
 
     def resolve(self) -> Pid | None:
-        """Itself: so that a pid goes wherever a `Name` goes."""
+        """Return this pid itself, so that a pid can be used wherever a `Name` can."""
         return self
 
     @property
@@ -338,5 +348,5 @@ class Pid:
 
 
 def enter(pid: Pid) -> None:
-    """Mark this thread as *pid*'s own."""
+    """Note that this thread is the one of *pid*."""
     _here.pid = pid

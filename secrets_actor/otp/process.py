@@ -1,12 +1,14 @@
-"""THE door to pykka: a process is a pykka actor with a loop of our own; pykka's surprises end here.
+"""The door to pykka: runs each process as a pykka actor with a loop of our own. No other file knows pykka's surprises.
 
-Rule 1: init runs in the process's own thread and is acknowledged to the starter; a failed one frees the name first.
-Rule 2: every exception, SystemExit and KeyboardInterrupt too, ends this process and nothing else: pykka would stop
+Rule 1: init runs in the process's own thread, and the starter waits until it is done. An init that fails frees the name
+        before the starter hears of it.
+Rule 2: every exception, even SystemExit or KeyboardInterrupt, ends this process and nothing else. pykka would stop
         every actor of the program.
-Rule 3: our actors are not in pykka's registry: they are stopped by their supervisors, not by `stop_all`.
-Rule 4: nothing reaches pykka's own message handling: it logs what it does not expect, whole.
-Rule 5: a thread that cannot be started is a failed start like any other (`NO_THREAD`), and nothing is left of it.
-Rule 6: a plain `ask` becomes a Call, so that its answer can be deferred; its errors pass the process's translator.
+Rule 3: our actors are not in pykka's registry: their supervisors stop them, and `stop_all` of the program does not.
+Rule 4: no message reaches pykka's own message handling, which logs a message that it does not expect with its contents.
+Rule 5: a thread that cannot be started is a failed start like any other (`NO_THREAD`), and leaves nothing behind.
+Rule 6: a plain `ask` becomes a Call, so that it can be answered later. Its errors pass through the process's
+        `translate`.
 """
 
 from __future__ import annotations
@@ -48,13 +50,14 @@ from secrets_actor.otp.threads import begin
 
 class _Actor(pykka.ThreadingActor):
     use_daemon_thread = True
-    actor_inbox: Mailbox  # pykka wants its own Envelope; ours has the same shape
+    actor_inbox: Mailbox  # pykka declares an inbox of its own Envelopes; ours has the same shape
 
     def __init__(self, node: Node, factory: Callable[[], Behaviour], label: str, name: str | None) -> None:
         super().__init__()
         self.pid = Pid(node, label, self.actor_inbox, name)
         self.pid.ref = self.actor_ref
-        self.actor_stopped = self.actor_ref.actor_stopped = Latch()  # type: ignore[assignment]  # for lack of a lock
+        # In place of pykka's Event, which has a lock that an interrupted thread may hold (see signal_safe.py).
+        self.actor_stopped = self.actor_ref.actor_stopped = Latch()  # type: ignore[assignment]
         self.started: From[Pid] = From()
         self._factory = factory
         self._behaviour: Behaviour | None = None
@@ -73,10 +76,10 @@ class _Actor(pykka.ThreadingActor):
     def _run(self) -> None:
         self.pid.thread = (
             threading.current_thread()
-        )  # not before: the thread that starts it may be cut off while it does
+        )  # set here and not by the starter, which a signal handler may interrupt between the start and the assignment
         enter(self.pid)
         try:
-            if self.pid.is_alive():  # else it was killed before it began
+            if self.pid.is_alive():  # else the process was killed before its thread began
                 self._actor_loop()
         finally:
             self.pid.node.thread_ended(self.pid)
@@ -107,9 +110,11 @@ class _Actor(pykka.ThreadingActor):
             self._guarded(behaviour.after_start)
 
     def _actor_loop(self) -> None:
-        """Our own loop, for the sake of speed: pykka's looks at each message five times before we see it (measured: a
-        fifth of a round trip). What pykka's is for, drained mailboxes and answers to the unlucky, `Pid.finish` does.
-        It also closes the mailbox, so that there is always one more message to end the loop with."""
+        """Run the process: init, then one message after the other until it ends.
+
+        This replaces pykka's loop for speed: that looks at each message five times before we see it (measured: a fifth
+        of a round trip). pykka's loop also drains the mailbox at the end and answers those who still wait; `Pid.finish`
+        does that here. `finish` closes the mailbox, too, so there is always one more message that ends this loop."""
         self.on_start()
         take, pid = (self.watch or self.actor_inbox).take, self.pid
         while (message := take()) is not CLOSED and pid.reason is None:
@@ -125,7 +130,7 @@ class _Actor(pykka.ThreadingActor):
                     ending = Ending(self._crashed(error))
                 if ending is not None:
                     self._end(ending, message)
-            del message  # do not hold on to it while waiting
+            del message  # or the last message, which may hold a secret, would live until the next one comes
         self.actor_stopped.set()
 
     def _crashed(self, error: BaseException) -> Crashed:
@@ -162,13 +167,13 @@ class _Actor(pykka.ThreadingActor):
             pid.finish(reason)
             return
         supervisor = None if pid.parent is None else pid.parent.label
-        restarts = restarts_of(pid)  # before its supervisor hears of it
+        restarts = restarts_of(pid)  # before `finish`, by which the supervisor hears of the end and counts one more
         if pid.finish(reason):
             kind, trace = _kind_of(message), reason.traceback if isinstance(reason, Crashed) else ""
             pid.node.observe(ProcessCrashed(pid.label, pid.serial, str(reason), kind, supervisor, restarts, trace))
 
     def _on_envelope(self, envelope: Any) -> None:
-        """What pykka's refs put becomes ours, in the sender's thread."""
+        """Turn an envelope that a pykka ref puts into a message of ours. Called in the sender's thread."""
         message, future = envelope.message, envelope.reply_to
         if isinstance(message, _ActorStop):
             if future is not None:
@@ -189,7 +194,7 @@ class _Actor(pykka.ThreadingActor):
 
 
 def _kind_of(message: Any) -> str:
-    """The type of what a callback was given, without the kernel's own wrapping."""
+    """Return the name of the type of the message that a callback was given, without the kernel's own wrapping."""
     if isinstance(message, Call):
         message = message.request
     elif isinstance(message, Cast):
@@ -198,7 +203,7 @@ def _kind_of(message: Any) -> str:
 
 
 class _NameInbox:
-    """An inbox that forwards to whoever has the name when something is put."""
+    """An inbox that forwards each envelope to the process that has the name at that moment."""
 
     def __init__(self, node: Node, name: str, translate: Translator, wake: Callable[[], bool]) -> None:
         self._node, self._name, self._translate, self._wake = node, name, translate, wake
@@ -233,10 +238,11 @@ class _NameInbox:
 
 
 class NamedRef(pykka.ActorRef[Any]):
-    """A pykka ActorRef to a name: `ask` and `tell` reach whoever has it now, so it survives restarts.
+    """A pykka ActorRef to a name: `ask` and `tell` reach the process that has the name now, so the ref survives
+    restarts.
 
-    Raises what *translate* makes of the kernel's errors when there is nobody. *wake* is asked first whether it can
-    bring somebody up, as in the child of a fork; it must not raise.
+    If no process has it, *wake* is called first, which may start one, as in the child of a fork. It returns whether it
+    did, and must not raise. If there is still none, `ask` raises the kernel's error, as changed by *translate*.
     """
 
     def __init__(self, node: Node, name: str, translate: Translator, wake: Callable[[], bool] = lambda: False) -> None:
@@ -247,8 +253,8 @@ class NamedRef(pykka.ActorRef[Any]):
         self._node, self._name = node, name
 
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
-        """As pykka's. Who blocks for *timeout* seconds is a caller with that deadline: pykka itself tells the process
-        nothing of it, which then works for callers that have long gone."""
+        """Ask as pykka does. In addition, the *timeout* (seconds) of an `ask` that blocks becomes the deadline of the
+        call. pykka does not tell the process of it, which would go on working for callers that are long gone."""
         if not block or timeout is None:
             return super().ask(message, block=block, timeout=timeout)
         future: Any = _Actor._create_future()
@@ -272,13 +278,15 @@ def spawn(
     deadline: float | None = None,
     on_made: Callable[[Pid], object] | None = None,
 ) -> Pid:
-    """Start a process and wait for its init, up to *timeout* seconds (None: as long as it takes).
+    """Start a process, wait for its init up to *timeout* seconds (None: as long as it takes), and return its pid.
 
-    *link* ties it to the process that starts it, its parent; *mailbox* bounds its calls; *deadline* its callbacks, in
-    seconds, if its parent is a supervisor. *on_made* is told of it before its init, so that it can be stopped then.
-    Raises `StartError` when init fails, ignores (`error.reason is IGNORE`) or takes too long (`TIMEOUT`; it is then
-    killed), or when there is no thread for it (`NO_THREAD`); `NameTaken`; and `ForkedProcess` in a process of the
-    program that was forked from the node's.
+    *link* links it to the process that starts it, which becomes its parent. *mailbox* is the limit of its waiting
+    calls. *deadline* is the number of seconds that each callback may take, if its parent is a supervisor. *on_made* is
+    called with the pid before init runs, so that the process can be stopped during its init.
+
+    Raises `StartError` if init fails, returns `Ignore` (`error.reason is IGNORE`) or takes too long (`TIMEOUT`; the
+    process is then killed), or if no thread can be started (`NO_THREAD`); `NameTaken`; and `ForkedProcess` if this
+    program was forked from the one of the node.
     """
     actor = _Actor(node, factory, label, name)
     pid = actor.pid
@@ -304,12 +312,14 @@ def spawn(
         node.gone(pid)
         raise
     except CallFailed:
-        pid.kill()  # if it never began, for its starter is dead; else its end reaches the starter as any other's does
+        # This ends a process that never began because its starter is dead. One that ended by itself is not changed, and
+        # its end reaches the starter as an exit signal like any other's.
+        pid.kill()
         reason = pid.reason or KILLED
     except CallTimeout:
         reason = TIMEOUT
         _undo(pid, starter)
-    except StartError as error:  # no thread: there was no init to raise one
+    except StartError as error:  # only `_start_actor_loop` raises one, for want of a thread
         reason = error.reason
         _undo(pid, starter, reason)
     except BaseException:

@@ -1,4 +1,4 @@
-"""Answers on their way to those who asked as pykka has it: into a future, or by a message."""
+"""Answers to requests that came through pykka: they go into a pykka future, or are told to the actor that asked."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ def fail(future: Any, error: BaseException) -> None:
 
 
 def answer_to_future(future: Any, translate: Translator) -> From[Any]:
-    """A From whose answer goes into a pykka future. Its deadline is the future's, if that has one (`NamedRef.ask`)."""
+    """Return a From whose answer goes into a pykka future. Its deadline is that of the future, if `NamedRef.ask` has
+    set one."""
 
     def settle(caller: From[Any]) -> None:
-        with contextlib.suppress(BaseException):  # whoever holds it may have set it
+        with contextlib.suppress(BaseException):  # the program that holds the future may have set it already
             if caller.error is None:
                 future.set(caller.result())
             else:
@@ -33,14 +34,14 @@ def answer_to_future(future: Any, translate: Translator) -> From[Any]:
 
 
 def answer_by_tell(ask: Ask, translate: Translator) -> From[Any]:
-    """A From whose answer is told to the actor that asked, as an `Answered` with the tag of *ask*."""
+    """Return a From whose answer is told to the actor that asked, as an `Answered` with the tag of *ask*."""
 
     def settle(caller: From[Any]) -> None:
         error = caller.error
         answer = (
             Answered(ask.tag, value=caller.result()) if error is None else Answered(ask.tag, error=translate(error))
         )
-        with contextlib.suppress(BaseException):  # nobody may be left to hear it, or what was given cannot be told
+        with contextlib.suppress(BaseException):  # the actor may have ended, or *reply_to* may be no actor at all
             ask.reply_to.tell(answer)
 
     caller: From[Any] = From()

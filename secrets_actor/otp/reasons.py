@@ -8,12 +8,12 @@ from msgspec import Struct
 
 from secrets_actor.structs import SelectiveStruct
 
-# Characters of what an exception says that go into a reason.
+# How many characters of the text of an exception go into a reason.
 MAX_TEXT: Final = 1000
 
 
 def _text(thing: object) -> str:
-    """What *thing* says of itself. That may be anybody's code, and whoever asks must not end by it."""
+    """Return the text of *thing*. Its `__str__` may be anybody's code, and an exception in there must not end us."""
     try:
         return str(thing)
     except BaseException:  # noqa: BLE001
@@ -30,13 +30,14 @@ def _printed(error: BaseException) -> str:
 
 
 class ExitReason:
-    """Base of all reasons."""
+    """The base class of all reasons."""
 
     __slots__ = ()
 
     @property
     def expected(self) -> bool:
-        """Whether an end with this reason is no failure: normal, shutdown, or shutdown with a detail."""
+        """Whether an end with this reason is no failure: normal, shutdown, or shutdown with a detail. A transient child
+        is then not restarted."""
         return False
 
 
@@ -67,7 +68,7 @@ class Shutdown(ExitReason, Struct, frozen=True):
 
 
 class Stopped(ExitReason, Struct, frozen=True):
-    """A server ended itself with a reason of its own, as Erlang's `{stop, Term, State}`."""
+    """A server ended itself with a reason of its own choice, as by Erlang's `{stop, Term, State}`."""
 
     term: object
 
@@ -76,11 +77,11 @@ class Stopped(ExitReason, Struct, frozen=True):
 
 
 class Crashed(ExitReason, SelectiveStruct, frozen=True):
-    """A callback raised. `where` is file and line of the frame that raised.
+    """A callback raised. `where` is the file and the line of the frame that raised.
 
-    `text` is what the exception says, and `traceback` where it came from, as Python prints it, causes and all: of a
-    process that explains itself (`Node`), else both are empty. The exception is kept without its traceback: frames hold
-    arguments, and arguments may be secret.
+    If the process explains itself (see `Node`), `text` is the text of the exception, and `traceback` is its traceback
+    as Python prints it, with all causes; else both are empty. `error` is kept without its traceback, because frames
+    hold arguments, and arguments may be secret.
     """
 
     HIDDEN: ClassVar = frozenset({"error", "traceback"})
@@ -94,14 +95,14 @@ class Crashed(ExitReason, SelectiveStruct, frozen=True):
 
     @classmethod
     def by(cls, error: BaseException, *, explains: bool = False) -> Crashed:
-        """The reason for *error*, which loses its traceback, cause and context."""
+        """Return the reason for a crash by *error*, and take the traceback, cause and context off *error*."""
         text, printed = (_text(error)[:MAX_TEXT], _printed(error)) if explains else ("", "")
         trace, where = error.__traceback__, "unknown"
         while trace is not None:
             where = f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}"
             trace = trace.tb_next
         for name in ("__traceback__", "__cause__", "__context__"):
-            BaseException.__dict__[name].__set__(error, None)  # its class may not let itself be written to
+            BaseException.__dict__[name].__set__(error, None)  # not `setattr`, which the class of *error* may refuse
         return cls(type(error).__name__, where, error, text, printed)
 
     def __str__(self) -> str:
@@ -131,7 +132,8 @@ IGNORE: Final = Plain("ignore")  # init decided that no process is needed; compa
 
 
 def lacks_thread(reason: ExitReason | None) -> bool:
-    """Whether a start failed with *reason* because no thread was to be had, for the process or for one below it."""
+    """Whether *reason* says that a start failed because no thread could be started, for the process itself or for one
+    below it."""
     while isinstance(reason, Shutdown) and isinstance(reason.detail, FailedToStart):
         reason = reason.detail.reason
     return reason is NO_THREAD

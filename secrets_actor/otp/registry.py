@@ -1,8 +1,8 @@
-"""Names of processes: which process has a name now, and waiting for the next one that has it.
+"""The registry of names: tells which process has a name now, and lets threads wait for the next one that has it.
 
-Rule: there is no lock (rule 5 of pid.py). Those who claim a name stand in line for it; the first of them that lives has
-it. A thread that waits for a name adds itself first and looks then; a process that comes enters the line first
-and looks then.
+Rule: there is no lock (rule 5 of pid.py). The processes that claim a name stand in a line; the first live one in the
+line has the name. A thread that waits for a name first adds itself to those who wait and then looks into the line; a
+process that claims a name first joins the line and then looks who waits. So neither misses the other.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Registry:
-    """name -> live process, for one tree or several that know each other."""
+    """A table from names to live processes, for one node."""
 
     def __init__(self) -> None:
         self._lines: dict[str, dict[Pid, None]] = {}
@@ -28,16 +28,16 @@ class Registry:
         self.forked = False
 
     def forget(self) -> None:
-        """In the child of a fork: nobody has a name."""
+        """In the child of a fork: become empty, for no process lives here."""
         self.forked = True
         self._lines, self._expected = {}, {}
 
     def nobody(self, name: str) -> NoProcess:
-        """The error for *name*, which nobody has."""
+        """Return the error to raise when no process has *name*."""
         return ForkedProcess(FORKED, name) if self.forked else NoProcess(NOPROC, name)
 
     def register(self, name: str, pid: Pid) -> None:
-        """Give *name* to *pid*. Raises `NameTaken` while a live process has it."""
+        """Give *name* to *pid*. Raises `NameTaken` while another live process has it."""
         self._refuse_all_but(None, name)
         line = self._lines.setdefault(name, {})
         line[pid] = None
@@ -55,13 +55,14 @@ class Registry:
             raise NameTaken(name, holder)
 
     def unregister(self, name: str, pid: Pid) -> None:
-        """Take *name* from *pid*; nothing happens if it has passed on to another."""
+        """Take *name* from *pid*. Nothing happens if *pid* does not have it any more."""
         line = self._lines.get(name)
         if line is not None:
             line.pop(pid, None)
 
     def whereis(self, name: str) -> Pid | None:
-        """The process that has *name* now; none any more when Python takes itself down."""
+        """Return the process that has *name* now; None if there is none, and always None while Python shuts down, since
+        the threads of the processes no longer run then."""
         notice_fork()
         line = self._lines.get(name)
         if line and not alone():
@@ -71,12 +72,13 @@ class Registry:
         return None
 
     def expect(self, name: str, expected: From[Pid] | None = None) -> From[Pid]:
-        """A handle that settles with the process that has *name*, now or next, as after a restart. Let the
-        handle fail if you go on without it."""
+        """Return a handle that settles with the process that has *name*: at once, or when the next one comes, as after
+        a restart. A thread that no longer waits must fail the handle, or the registry keeps it."""
         expected = From() if expected is None else expected
         notice_fork()
         waiting = None
-        while waiting is None or self._expected.get(name) is not waiting:  # else whoever came has told all in there
+        # Again if `register` has taken the table away meanwhile: it may have told those in it before we joined them.
+        while waiting is None or self._expected.get(name) is not waiting:
             waiting = self._expected.setdefault(name, {})
             expected.owed_by(waiting)
         pid = self.whereis(name)
@@ -85,7 +87,7 @@ class Registry:
         return expected
 
     def wait_for(self, name: str, timeout: float) -> Pid | None:
-        """The process that has *name*, waiting up to *timeout* seconds for one."""
+        """Return the process that has *name*; wait up to *timeout* seconds for one. None if none comes."""
         expected: From[Pid] = From()
         try:
             return self.expect(name, expected).wait(timeout)
@@ -96,7 +98,8 @@ class Registry:
 
 
 class Name:
-    """A process by name: outlives restarts, as a pid does not. A name nobody has is like the dead."""
+    """The address of the process that has a name. It survives restarts, which a pid does not. A name that no process
+    has behaves as the pid of a dead process does."""
 
     __slots__ = ("name", "registry")
 
@@ -104,21 +107,21 @@ class Name:
         self.registry, self.name = registry, name
 
     def resolve(self) -> Pid | None:
-        """The process behind the name now."""
+        """Return the process that has the name now; None if there is none."""
         return self.registry.whereis(self.name)
 
     def send(self, message: Any) -> bool:
-        """Put *message* into the mailbox; False if there is nobody."""
+        """Put *message* into the mailbox. Return False if no process has the name."""
         pid = self.resolve()
         return pid is not None and pid.send(message)
 
     def post(self, message: Any) -> bool:
-        """As `Pid.post`."""
+        """Put *message* into the mailbox as `Pid.post` does. Return False if no process has the name."""
         pid = self.resolve()
         return pid is not None and pid.post(message)
 
     def deliver(self, request: Any, caller: From[Any]) -> None:
-        """Put a call into the mailbox; the caller gets `NoProcess` if there is nobody."""
+        """Put a call into the mailbox. *caller* is failed with `NoProcess` if no process has the name."""
         pid = self.resolve()
         if pid is None:
             caller.fail(self.registry.nobody(self.name))

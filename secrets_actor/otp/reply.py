@@ -1,18 +1,18 @@
 """From: the answer handle that travels with a call.
 
-Rule 1: it settles exactly once; whoever comes later is told so and changes nothing.
-Rule 2: anyone may settle it: the server, the server's end, or the caller who stops waiting.
-Rule 3: it can be waited on by a thread and watched by a callback, which runs once, in the thread that settles it or,
-        if it was settled before, in the one that came to watch.
-Rule 4: a thread that settles it adds its outcome to a list, of which the first one counts, and opens the gate then. One
-        that watches adds its callback first and looks for an outcome then: so either side sees the other, and taking a
-        callback off the list is atomic. A thread that settles may be cut off by a signal handler that raises: the next
-        one that comes does the rest.
-Rule 5: of a crowd that gets one answer (`answer_all`) a few are woken, and each thread wakes the next as it leaves, for
-        whatever reason. A thousand woken at once fight for the interpreter, and each comes round every few milliseconds
-        for nothing. A thread that leaves says so first and then wakes the next of its crowd; a thread that wakes
-        another looks then whether that one has left, and goes on to the next if so. Nobody depends on that for long:
-        see `Crowd.post`.
+Rule 1: a handle settles exactly once. A later attempt to settle it returns False and changes nothing.
+Rule 2: any thread may settle it: that of the server, one that ends the server, or the caller's, which stops waiting.
+Rule 3: a thread can wait on it, and a callback can watch it. The callback runs once: in the thread that settles the
+        handle or, if it was settled before, in the thread that adds the callback.
+Rule 4: a thread that settles the handle first adds its outcome to a list, of which the first entry counts, and then
+        opens the gate. A thread that watches first adds its callback and then looks for an outcome. So one of them sees
+        the other, and taking a callback off the list is one step. A signal handler that raises may interrupt the thread
+        that settles: the next thread that comes does the rest.
+Rule 5: if many threads get one answer (`answer_all`), only a few are woken at first, and each wakes the next one as it
+        leaves `wait`, for whatever reason. A thousand threads woken at once fight for the interpreter, and each runs
+        every few milliseconds for nothing. A thread that leaves first says so and then wakes the next; a thread that
+        wakes another then looks whether that one has left already, and if so goes on to the next. If a thread of the
+        chain is held up, `Crowd.post` wakes all the others a little later.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ from secrets_actor.otp.threads import alone
 T = TypeVar("T")
 _Lock: Final = threading.Lock
 _open: Final = type(_Lock()).release
-# How many of a crowd are woken at a time; a smaller one is woken as a whole. A thousand woken at once take 30 ms to
-# leave on one core, and a few at a time 14. More than one: a thread that is slow to come round holds up no other.
+# How many threads of a crowd are awake at a time; a crowd no larger than this is woken as a whole. A thousand threads
+# take 30 ms to leave on one core if all are woken at once, and 14 ms if a few are. It is more than one, so that a
+# thread that is slow to run does not hold up the others.
 AWAKE: Final = 4
 
 
 class From(Generic[T]):
-    """The right to answer one call. `deadline` (clock seconds) is when its caller stops waiting, None for never; `note`
-    is for whatever caller and server have agreed on beside the question."""
+    """The right to answer one call. `deadline` (clock seconds) is the moment at which its caller stops waiting, None
+    for never. `note` is free for a use that the caller and the server have agreed on."""
 
     __slots__ = (
         *("_callbacks", "_crowd", "_gate", "_outcomes", "_owing", "_waits"),
@@ -45,47 +46,49 @@ class From(Generic[T]):
     def __init__(self, deadline: float | None = None) -> None:
         self.deadline = deadline
         self.note: Any = None
-        self.patience: float | None = 0.0  # seconds its caller can wait for room in a mailbox; None: forever
-        self._gate = _Lock()  # held until settled: a lock is the cheapest thing a thread can wait on
+        self.patience: float | None = 0.0  # seconds that its caller can wait for room in a mailbox; None: forever
+        self._gate = (
+            _Lock()
+        )  # held until the handle is settled; nothing that a thread can wait on is cheaper than a lock
         self._gate.acquire()
-        self._outcomes: list[tuple[Any, BaseException | None]] = []  # value and error of whoever settled, or tried to
+        self._outcomes: list[tuple[Any, BaseException | None]] = []  # value and error of each thread that settles
         self._callbacks: list[Callable[[From[T]], object]] = []
         self._owing: dict[Any, Any] | None = None
         self._waits = False  # whether a thread is in `wait`
         self._crowd: Crowd | None = None
 
     def owed_by(self, owing: dict[Any, Any]) -> None:
-        """Enter this handle among those who wait for something of a process, as the last. Settling takes it out."""
+        """Add this handle to *owing*, the table of those who wait for a process, as the last. Settling takes it out."""
         self._owing = owing
         owing[self] = None
 
     def reply(self, value: T) -> bool:
-        """Answer with *value*. False if it was settled before."""
+        """Answer with *value*. Return False if the handle was settled before."""
         return self._settle(value, None)
 
     def fail(self, error: BaseException) -> bool:
-        """Answer with *error*, which `wait` raises. False if it was settled before."""
+        """Answer with *error*, which `wait` raises. Return False if the handle was settled before."""
         return self._settle(None, error)
 
     def _settle(self, value: Any, error: BaseException | None, crowd: Crowd | None = None) -> bool:
         if crowd is not None:
-            self._crowd = crowd  # before anything that could let go whoever waits
+            self._crowd = crowd  # first of all: a thread that stops waiting must find the crowd, to wake the next
         outcome = value, error
         self._outcomes.append(outcome)
         if self._outcomes[0] is not outcome:
-            del self._outcomes[1:]
+            del self._outcomes[1:]  # nobody reads them, and they may hold a secret
             self._do_the_rest()
             return False
         owing = self._owing
         if owing is not None:
-            try:  # noqa: SIM105 - no call: nothing comes between this and the gate
+            try:  # noqa: SIM105 - `suppress` is a call, and a signal handler runs between calls: none is wanted here
                 del owing[self]
             except KeyError:
                 pass
         if crowd is None or not self._waits:
             try:  # noqa: SIM105
                 self._gate.release()
-            except RuntimeError:  # somebody has done so for us
+            except RuntimeError:  # `_do_the_rest` in another thread has opened it already
                 pass
         else:
             crowd.members.append(self)
@@ -94,7 +97,7 @@ class From(Generic[T]):
         return True
 
     def _do_the_rest(self) -> None:
-        """What the one who settled it may not have come to."""
+        """Finish what the thread that settled the handle may have been kept from: rule 4."""
         if self._owing is not None:
             self._owing.pop(self, None)
         if self._crowd is None:
@@ -111,30 +114,31 @@ class From(Generic[T]):
 
     @property
     def settled(self) -> bool:
-        """Whether it has been answered, failed or given up."""
+        """Whether the handle has been answered or failed, or its caller has given up."""
         return bool(self._outcomes)
 
     @property
     def error(self) -> BaseException | None:
-        """The error it settled with; None while open or answered."""
+        """The error that the handle was settled with; None if it is not settled or was answered with a value."""
         return self._outcomes[0][1] if self._outcomes else None
 
     def on_settled(self, callback: Callable[[From[T]], object]) -> None:
-        """Run *callback* with this handle once it settles: now, if it has. The callback must not raise or block."""
+        """Call *callback* with this handle when it settles: now, if it has. The callback must not raise or block."""
         self._callbacks.append(callback)
         if self._outcomes:
             self._call_back()
 
     def wait(self, timeout: float | None = None) -> T:
-        """The answer. Raises the error it failed with, or `CallTimeout` after *timeout* seconds: the caller has then
-        given up, and a later answer is dropped."""
+        """Wait for the answer and return it. Raises the error that the handle was failed with, or `CallTimeout` after
+        *timeout* seconds (None: wait as long as it takes). The caller has then given up, and a later answer is
+        dropped."""
         gate = self._gate
-        timeout = 0.0 if alone() else timeout  # the last thread of all: nobody is left who could answer
+        timeout = 0.0 if alone() else timeout  # while Python shuts down no other thread runs that could answer
         try:
             self._waits = True
             if timeout is None:
                 gate.acquire()
-                let_go(gate)  # for others who wait
+                let_go(gate)  # for the next thread that waits on this handle
             elif gate.acquire(True, timeout if 0.0 <= timeout <= threading.TIMEOUT_MAX else clamped(timeout)):
                 let_go(gate)
             else:
@@ -146,7 +150,7 @@ class From(Generic[T]):
         return self.result()
 
     def result(self) -> T:
-        """The answer of a settled handle; raises the error it failed with."""
+        """Return the answer of a settled handle, or raise the error that it was failed with."""
         if not self._outcomes:
             raise RuntimeError("not settled yet")
         value, error = self._outcomes[0]
@@ -157,7 +161,7 @@ class From(Generic[T]):
 
 
 class Crowd:
-    """Those threads, of all who got one answer, that wait for those before them to wake them. For any thread."""
+    """The threads that have one answer and are still to be woken. Any thread may use it."""
 
     __slots__ = ("_waking", "members")
 
@@ -166,30 +170,32 @@ class Crowd:
         self._waking: Iterator[tuple[From[Any], None]] = iter(())
 
     def gathered(self) -> bool:
-        """All are there: wake the first of them. Whether others are left."""
-        members, self.members = self.members, []  # the awake drop the crowd, and the crowd drops them
-        # To find the next and to open its gate is one step, which no interrupt can part.
+        """Wake the first threads: all members have been added. Return whether others are left to be woken."""
+        members, self.members = self.members, []  # else crowd and handles would refer to each other: a cycle for the gc
+        # Finding the next thread and opening its gate is one step of this iterator, so that a signal handler that
+        # raises cannot come in between: that thread would never be woken.
         self._waking = zip(members, map(_open, [one._gate for one in members]))  # noqa: B905  of one length
         for _ in range(AWAKE):
             self.wake_one()
         return len(members) > AWAKE
 
     def wake_one(self) -> None:
-        """Wake the next that has not left."""
+        """Wake the next thread that has not left `wait`."""
         for one, _ in self._waking:
             if one._waits:
                 return
 
     def post(self, message: object = None) -> None:  # noqa: ARG002
-        """Wake all. To be sent a while later, as a delayed message: some threads may have been slow to come round, as
-        they had a signal handler to run, or those woken before them kept the interpreter busy."""
+        """Wake all threads that are left. This is the target of a delayed message (*message* is ignored): a thread of
+        the chain may be held up by a signal handler, or by busy threads that were woken before it."""
         for _ in self._waking:
             pass
 
 
 def answer_all(callers: Sequence[From[T]], value: T) -> Crowd | None:
-    """Answer all of *callers* with *value*; those that were settled before stay as they are. If not all of their
-    threads are awake now, the crowd: have it sent something in a while."""
+    """Answer all of *callers* with *value*; those that were settled before stay as they are. Return None if all of
+    their threads have been woken, else the crowd of the others. They wake each other; send the crowd a delayed message
+    all the same, see `Crowd.post`."""
     crowd = Crowd() if len(callers) > AWAKE else None
     try:
         for caller in callers:

@@ -1,8 +1,9 @@
-"""Waiting without a lock that somebody might hold.
+"""A notifier and a latch, which let threads wait without sharing a lock.
 
-A signal handler, a finalizer or a log handler runs in the middle of whatever its thread is doing, here too, and may ask
-for anything. What `threading.Event` and `threading.Condition` wait with is a lock that such a thread may hold already:
-it would wait for itself, and so would every other. Here each sleeper has a lock of its own, which nobody else takes.
+A signal handler, a finalizer or a log handler runs in the middle of whatever its thread is doing, even in here, and may
+call anything. `threading.Event` and `threading.Condition` share one lock among all who wait. If the interrupted thread
+holds that lock, the handler waits for its own thread, and every other thread waits for it, too. Here each sleeping
+thread has a lock of its own, which no other thread acquires.
 """
 
 from __future__ import annotations
@@ -19,34 +20,35 @@ _Lock: Final = threading.Lock
 
 
 def clamped(timeout: float) -> float:
-    """*timeout* as a lock takes it: seconds from 0 to the most that the platform knows."""
+    """Return *timeout* (seconds) within the limits of a lock: from 0 to the longest time that the platform allows."""
     return min(max(timeout, 0.0), threading.TIMEOUT_MAX)
 
 
 class Notifier:
-    """Wakes those who wait for something. Whoever brings it about does so first and rings then; whoever waits lies down
-    first and looks then: so neither misses the other."""
+    """A notifier wakes threads that wait until something is so. A thread that makes it so does that first and then
+    rings. A thread that waits first adds its lock to the sleepers and then looks. So neither misses the other."""
 
     __slots__ = ("_sleepers",)
 
     def __init__(self) -> None:
-        self._sleepers: list[Any] = []  # locks, each held until it is rung
+        self._sleepers: list[Any] = []  # one lock for each sleeping thread, held until the thread is woken
 
     def ring(self) -> None:
-        """Have all look."""
+        """Wake all sleepers, so that they look again."""
         for sleeper in tuple(self._sleepers):
             let_go(sleeper)
 
     def ring_one(self) -> None:
-        """Have one sleeper look that has not been told to yet."""
+        """Wake one sleeper that has not been woken yet."""
         for sleeper in tuple(self._sleepers):
             if let_go(sleeper):
                 return
 
     def wait_for(self, there: Callable[[], bool], timeout: float | None = None, glance: float | None = None) -> bool:
-        """Wait until *there* says so; False after *timeout* seconds (None: as long as it takes). With *glance*, it is
-        asked every so many seconds, rung or not: for `ring_one` may have rung somebody who was cut off."""
-        if alone():
+        """Wait until *there* returns True. Return False after *timeout* seconds (None: as long as it takes). With
+        *glance*, *there* is also called every so many seconds, because the thread that `ring_one` has woken may have
+        been interrupted for good before it could use what it waited for."""
+        if alone():  # while Python shuts down no other thread runs that could ring
             timeout = 0.0
         end = None if timeout is None else now() + timeout
         while not there():
@@ -64,12 +66,12 @@ class Notifier:
             if not there():
                 sleeper.acquire(timeout=-1 if seconds is None else clamped(seconds))
         finally:
-            with suppress(ValueError):  # cut off before it lay down
+            with suppress(ValueError):  # a signal handler raised before the lock was in the list
                 self._sleepers.remove(sleeper)
 
 
 def let_go(lock: Any) -> bool:
-    """Release *lock*, whoever holds it. False if nobody does."""
+    """Release *lock*, whichever thread has acquired it. Return False if none has."""
     try:
         lock.release()
     except RuntimeError:
@@ -78,8 +80,8 @@ def let_go(lock: Any) -> bool:
 
 
 class Latch:
-    """Shut until somebody opens it: what `threading.Event` is, but made in a part of the time. Every process has one,
-    and most are never waited for."""
+    """A latch is shut until a thread opens it, as a `threading.Event` is. It is made in a part of the time that an
+    Event takes: every process has one, and most are never waited for."""
 
     __slots__ = ("_notifier", "is_open")
 
@@ -88,16 +90,17 @@ class Latch:
         self._notifier = Notifier()
 
     def open(self) -> None:
-        """Let everybody through. Nothing, if it is open."""
+        """Open the latch and wake all threads that wait for it."""
         self.is_open = True
         self._notifier.ring()
 
     def shut(self) -> None:
-        """Let nobody through from now on."""
+        """Shut the latch again: threads that come from now on wait."""
         self.is_open = False
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it opens; False if that takes longer than *timeout* seconds (None: as long as it takes)."""
+        """Wait until the latch is open. Return False if that takes longer than *timeout* seconds (None: as long as it
+        takes)."""
         return self.is_open or self._notifier.wait_for(lambda: self.is_open, timeout)
 
     # --- as pykka knows an event ----------------------------------------------------------------------------------
@@ -105,5 +108,5 @@ class Latch:
     set = open
 
     def is_set(self) -> bool:
-        """Whether it is open."""
+        """Whether the latch is open."""
         return self.is_open

@@ -1,17 +1,21 @@
-"""What a supervisor does about a child that ended. PURE: table, window and time come in, a plan comes out.
+"""The decisions of a supervisor about a child that has ended. PURE: takes the table, the window and the time, and
+returns a plan.
 
 Rule 1: permanent children are always restarted, transient ones after an abnormal end, temporary ones never.
-Rule 2: an end that calls for no restart touches no sibling and no window.
-Rule 3: a restart, alone or in a group, counts once; one too many is not made: the supervisor gives up.
-Rule 4: a group restart stops the others in reverse start order, then starts all but the temporary in start order, also
-        those that had stopped before. One that waits for its next try waits no more: its try was for the old group.
-Rule 5: a try to start that failed is a restart of its own: under rest_for_one from the child that failed on, under
-        one_for_all from the first.
-Rule 6: with a backoff the restart, its place in the window and whom it affects are decided when the delay is over.
-Rule 7: a try that failed only because no thread was to be had is made again after a while that grows, with a backoff or
-        without, and takes no place in the window: the machine is at its limit, and no supervisor above could help.
-Rule 8: the end of a significant child that is not restarted can end the supervisor; being stopped cannot, though a
-        child so stopped counts as gone.
+Rule 2: an end that calls for no restart changes no sibling and no window.
+Rule 3: a restart counts once, whether it is of one child or of a group. If it is one too many, it is not made, and the
+        supervisor gives up.
+Rule 4: the restart of a group first stops the other children in reverse start order. Then it starts all but the
+        temporary ones in start order, also those that had stopped before. A child that waited for its next try does not
+        wait any more, because that try was for the old group.
+Rule 5: when a start fails, the next try is a restart of its own: under rest_for_one it begins with the child that
+        failed, under one_for_all with the first.
+Rule 6: with a backoff, whether the restart is one too many and which children it affects is decided when the delay is
+        over.
+Rule 7: a try that failed only because no thread could be started is made again after a wait that grows, with or without
+        a backoff. It takes no place in the window: the machine is at its limit, and no supervisor above could help.
+Rule 8: the end of a significant child that is not restarted can end the supervisor. Stopping such a child by request
+        does not end the supervisor, but the child then counts as gone.
 """
 
 from __future__ import annotations
@@ -28,18 +32,19 @@ from secrets_actor.otp.reasons import ExitReason
 
 
 class RestartWindow(Struct, frozen=True):
-    """The restarts of one supervisor in the last *period* seconds; more than *intensity* are too many."""
+    """The moments (clock seconds) of one supervisor's restarts in the last *period* seconds. More than *intensity* are
+    too many."""
 
     intensity: int
     period: float
     times: tuple[float, ...] = ()
 
     def record(self, now: float) -> RestartWindow:
-        """With one more restart, at *now*, and without those that have left the window."""
+        """Return a window with one more restart, at *now*, and without those that are too old by then."""
         return replace(self, times=(*self.recent(now), now))
 
     def recent(self, now: float) -> tuple[float, ...]:
-        """Those that are in the window at *now*."""
+        """Return the moments of the restarts that are in the window at *now*."""
         return tuple(t for t in self.times if now - t <= self.period)
 
     @property
@@ -48,13 +53,14 @@ class RestartWindow(Struct, frozen=True):
         return len(self.times) > self.intensity
 
 
-# Between two tries to start a process for which there is no thread.
+# The waits between two tries to start a process for which no thread could be started (rule 7).
 NO_THREAD_WAITS: Final = Backoff(initial=0.02, factor=2.0, maximum=1.0, jitter=0.25)
 
 
 class RestartPlan(Struct, frozen=True):
-    """Stop *stop* in that order, then start *start* in that order; or *give_up*, or *shut_down*, both of which end the
-    supervisor; or, all empty, only take note."""
+    """What a supervisor is to do: stop the children *stop* in that order, then start the children *start* in that
+    order. With *give_up* (too many restarts) or *shut_down* (a significant child ended) it ends instead. If all are
+    empty, it only notes the end."""
 
     window: RestartWindow
     stop: tuple[str, ...] = ()
@@ -71,7 +77,8 @@ def wants_restart(spec: ChildSpec, reason: ExitReason) -> bool:
 
 
 def postpone(child: Child, ran: float, chance: float) -> tuple[int, float] | None:
-    """With a backoff: which try in a row the next start of *child* is, and the seconds until then; else None."""
+    """Return the number of the next try to start *child*, from 1, and the seconds to wait before it; None if it has no
+    backoff. Its process ran for *ran* seconds; *chance* is a random number, 0 to 1."""
     backoff = child.spec.backoff
     if backoff is None:
         return None
@@ -88,7 +95,7 @@ def on_end(
     now: float,
     auto_shutdown: AutoShutdown = AutoShutdown.NEVER,
 ) -> RestartPlan:
-    """The plan for *child*, whose process ended with *reason*."""
+    """Return the plan for *child*, whose process ended with *reason*."""
     if not wants_restart(child.spec, reason):
         return RestartPlan(window, shut_down=_ends_all(table, child, auto_shutdown))
     return restart(table, child, strategy, window, now)
@@ -97,7 +104,8 @@ def on_end(
 def restart(
     table: ChildTable, child: Child, strategy: Strategy, window: RestartWindow, now: float, *, counts: bool = True
 ) -> RestartPlan:
-    """The plan for a child that must be started again; *counts*: unless the last try only wanted a thread."""
+    """Return the plan for a child that must be started again. *counts* is False if the last try failed only because no
+    thread could be started (rule 7)."""
     if counts:
         window = window.record(now)
         if window.exceeded:

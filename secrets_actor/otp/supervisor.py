@@ -1,13 +1,14 @@
 """The supervisor: a gen_server that starts, watches, restarts and stops its children.
 
 Rule 1: every restart decision is made in strategy.py; this file only carries plans out.
-Rule 2: children start left to right and stop right to left, one at a time, whatever the strategy.
-Rule 3: an exit signal of a process that is not in the table belongs to an earlier incarnation, or to a child stopped on
-        purpose: it is dropped.
-Rule 4: a start that fails during a restart is tried again by message to self, so that a shutdown or a request that is
-        already in the mailbox comes first. Each try counts as a restart.
-Rule 5: a restart with a backoff is the same message, delayed: meanwhile the child is restarting, the others run on. A
-        message for an earlier wait of the same child is dropped.
+Rule 2: children are started in the order of their specs and stopped in the reverse order, one at a time, whatever the
+        strategy.
+Rule 3: an exit signal of a process that is not in the table belongs to an earlier incarnation of a child, or to a child
+        that was stopped on purpose. It is dropped.
+Rule 4: a start that fails during a restart is tried again by a message of the supervisor to itself, so that a shutdown
+        or a request that is already in the mailbox comes first. Each try counts as a restart.
+Rule 5: a restart with a backoff is the same message, delayed. Meanwhile the child is restarting, and the others run on.
+        A message for an earlier wait of the same child is dropped.
 Rule 6: the table is published after every change, so that a picture of the tree never waits for a busy supervisor.
 """
 
@@ -52,7 +53,8 @@ class _TryAgain(Struct, frozen=True):
 
 
 class Supervisor(GenServer):
-    """Runs *children* under *flags*. All of it is checked before the first child starts: `InvalidTree`."""
+    """A supervisor that runs *children* under *flags*. Raises `InvalidTree` if a spec or a flag is wrong: all of them
+    are checked here, before the first child starts."""
 
     trap_exit = True
     may_wait = False
@@ -62,13 +64,13 @@ class Supervisor(GenServer):
         self._specs = check_children(children, flags.auto_shutdown)
         self._table = ChildTable()
         self._window = RestartWindow(flags.intensity, flags.period)
-        self._waits: dict[str, object] = {}  # by child, the wait before its next start
-        self._threadless: dict[str, int] = {}  # by child, how many tries in a row wanted a thread
+        self._waits: dict[str, object] = {}  # by child, a token for the wait before its next start: rule 5
+        self._threadless: dict[str, int] = {}  # by child, how many tries in a row failed for want of a thread
 
     # --- callbacks ------------------------------------------------------------------------------------------------
 
     def init(self) -> InitResult:
-        """Start all children; if one fails, stop those before it and fail with `FailedToStart`."""
+        """Start all children. If one fails, stop those before it and fail with `FailedToStart`."""
         for spec in self._specs:
             try:
                 self._append(spec)
@@ -81,7 +83,7 @@ class Supervisor(GenServer):
         return Ok()
 
     def handle_call(self, request: Any, caller: From[Any]) -> Handled:
-        """The supervisor's requests; see their classes."""
+        """Answer a request to the supervisor; see the classes of the requests."""
         try:
             match request:
                 case WhichChildren():
@@ -106,7 +108,7 @@ class Supervisor(GenServer):
         return super().handle_call(request, caller)
 
     def handle_info(self, message: Any) -> Handled:
-        """A child ended, may be over its time, or a failed restart is to be tried again."""
+        """React to a child that has ended, to one whose callback may take too long, or to a restart that is due."""
         if isinstance(message, ExitSignal):
             row = self._table.by_pid(message.sender)
             if row is not None:
@@ -124,7 +126,7 @@ class Supervisor(GenServer):
         return None
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002
-        """Stop all children, last one first."""
+        """Stop all children, the last one first."""
         self._stop_all()
 
     # --- carrying plans out ---------------------------------------------------------------------------------------
@@ -163,7 +165,9 @@ class Supervisor(GenServer):
                 self._start(starting.spec)
             except StartError as error:
                 self.node.observe(ChildStartFailed(self.me.label, each, str(error.reason)))
-                if each != child and self._row(child).pid is None:  # the one to try again is another
+                # From here on *each* is the one that is tried again, and *child* counts as stopped until that try
+                # restarts their group.
+                if each != child and self._row(child).pid is None:
                     self._set(self._table.with_process(child, State.STOPPED))
                 if lacks_thread(error.reason):
                     self._await_thread(each)
@@ -176,7 +180,8 @@ class Supervisor(GenServer):
         return None
 
     def _postpone(self, row: Child, now: float | None) -> bool:
-        """Delay the restart of *row*, whose process ended *now* or (None) did not come up. False: it has no backoff."""
+        """Delay the restart of *row*, whose process ended at *now*, or could not be started (None). Return False if it
+        has no backoff."""
         ran = 0.0 if now is None or row.pid is None else now - row.pid.started_at
         plan = strategy.postpone(row, ran, random())  # noqa: S311
         if plan is None:
@@ -196,7 +201,8 @@ class Supervisor(GenServer):
         tell_later(self.me, delay, _TryAgain(child, wait, counts=False))
 
     def _start(self, spec: ChildSpec) -> Pid | None:
-        """Start a child that is in the table. A start function's own mistakes count as failed starts."""
+        """Start a child that is in the table, and return its pid; None if its init returned `Ignore`. Raises
+        `StartError`, also when its name is taken."""
         try:
             pid = start_child(self.node, spec)
         except NameTaken as error:
@@ -259,6 +265,6 @@ def supervisor_spec(
     restart: Restart = Restart.PERMANENT,
     name: str | None = None,
 ) -> ChildSpec:
-    """The spec of a supervisor as a child of another."""
+    """Return the spec of a supervisor that is to be the child of another."""
     specs = tuple(children)
     return ChildSpec(child, lambda: Supervisor(flags, specs), restart=restart, kind=Kind.SUPERVISOR, name=name)

@@ -1,4 +1,4 @@
-"""What supervisors are asked, and what they show of themselves."""
+"""The requests that supervisors answer, and the table of children that they publish for any thread to read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class StartChild(Struct, frozen=True):
-    """Call: add a child as the last one and start it. Answer: its pid, None if it ignored.
+    """Call: add a child as the last one and start it. Answer: its pid; None if its init returned `Ignore`.
 
     Raises `ChildError` (already_started, already_present), `StartError`, `InvalidTree`.
     """
@@ -25,42 +25,46 @@ class StartChild(Struct, frozen=True):
 
 
 class TerminateChild(Struct, frozen=True):
-    """Call: stop a child without a restart; its spec stays, unless it is temporary. Raises `ChildError` (not_found)."""
+    """Call: stop a child without a restart. Its spec stays, unless it is temporary. Raises `ChildError` (not_found)."""
 
     child: str
 
 
 class RestartChild(Struct, frozen=True):
-    """Call: start a stopped child. Answer: its pid. Raises `ChildError` (not_found, running, restarting)."""
+    """Call: start a stopped child. Answer: its pid; None if its init returned `Ignore`.
+
+    Raises `ChildError` (not_found, running, restarting), `StartError`.
+    """
 
     child: str
 
 
 class DeleteChild(Struct, frozen=True):
-    """Call: forget a stopped child. Raises `ChildError` (not_found, running, restarting)."""
+    """Call: remove a stopped child and its spec. Raises `ChildError` (not_found, running, restarting)."""
 
     child: str
 
 
 class WhichChildren(Struct, frozen=True):
-    """Call: the children in start order, as a tuple of `Child`."""
+    """Call: list the children. Answer: a tuple of `Child`, in start order."""
 
 
 class CountChildren(Struct, frozen=True):
-    """Call: the children as `Counts`."""
+    """Call: count the children. Answer: `Counts`."""
 
 
 class GetChildSpec(Struct, frozen=True):
-    """Call: the `ChildSpec` of a child, with its defaults filled in. Raises `ChildError` (not_found).
+    """Call: look up a child's spec. Answer: its `ChildSpec` with the defaults filled in. Raises `ChildError`
+    (not_found).
 
-    A dynamic supervisor knows its children by their pids.
+    A supervisor knows its children by their ids, a dynamic supervisor by their pids.
     """
 
     child: str | Pid
 
 
 class Counts(Struct, frozen=True):
-    """How many children there are: all specs, those with a live process, and by kind, alive or not."""
+    """The numbers of children: all specs, those with a live process, and those of each kind, alive or not."""
 
     specs: int
     active: int
@@ -69,18 +73,18 @@ class Counts(Struct, frozen=True):
 
 
 class ChildRows(Protocol):
-    """Children, all or by process."""
+    """The children of a supervisor, all of them or by process."""
 
     @property
     def rows(self) -> tuple[Child, ...]:
-        """All of them, in start order."""
+        """All children, in start order."""
 
     def by_pid(self, pid: Pid) -> Child | None:
-        """The one of this process."""
+        """Return the child that has this process; None if there is none."""
 
 
 class Published(Struct, frozen=True):
-    """What a supervisor shows of itself. *table* is never changed, or is a view that any thread may read."""
+    """The object that a supervisor publishes. *table* never changes, or it is a view that any thread may read."""
 
     strategy: str
     table: ChildRows
@@ -93,7 +97,7 @@ class Published(Struct, frozen=True):
 
 
 def count(children: Iterable[Child]) -> Counts:
-    """The counts of *children*, each with its spec."""
+    """Return the counts of *children*."""
     rows = tuple(children)
     return Counts(
         specs=len(rows),
@@ -104,13 +108,14 @@ def count(children: Iterable[Child]) -> Counts:
 
 
 def restarts_of(pid: Pid) -> int:
-    """How often the supervisor of *pid* has restarted this child so far; 0 if it has no supervisor."""
+    """Return how often the supervisor of *pid* has restarted this child so far; 0 if it has no supervisor."""
     shown = None if pid.parent is None else pid.parent.published
     if not isinstance(shown, Published):
         return 0
     row = shown.table.by_pid(pid)
     if row is not None:
         return row.restarts
-    # it ended before its supervisor took note of its start
+    # The process ended before its supervisor entered it into the table: its row still has no process, or the one
+    # before.
     mine = [row for row in shown.children if row.spec.id == pid.label]
     return mine[0].restarts if len(mine) == 1 else 0

@@ -1,4 +1,4 @@
-"""Starting threads, where there may be none to be had; and whether there is anybody left to wait for."""
+"""Starting a thread where the machine may refuse one, and knowing when Python shuts down and no thread is left."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 import threading
 from typing import Final
 
-# Whether this is the last thread that runs, as Python is taking itself down: it waits for any other one in vain.
+# Whether Python is shutting down and only this thread still runs. It would wait for any other thread in vain.
 alone: Final = sys.is_finalizing
 
 
@@ -15,18 +15,20 @@ class _Python:
 
 
 def begin(thread: threading.Thread) -> bool:
-    """Start *thread*. False if there is none to be had: the machine, the user or the container is at its limit, or
-    Python is shutting down (where 3.11 would wait forever for it to begin)."""
+    """Start *thread*. Return False if it cannot be started: the machine, the user or the container is at its limit of
+    threads, or Python is shutting down (where Python 3.11 would wait forever for the thread to begin)."""
     if alone():
         return False
     try:
         thread.start()
     except (RuntimeError, MemoryError) as error:
-        _Python.ends = _Python.ends or "shutdown" in str(error)  # Python 3.12 says so as soon as the main thread ends
+        # From 3.12 on, Python refuses threads as soon as the main thread ends, earlier than `is_finalizing`. Only the
+        # text of the error ("can't create new thread at interpreter shutdown") tells that from a limit of the machine.
+        _Python.ends = _Python.ends or "shutdown" in str(error)
         return False
     return True
 
 
 def no_more() -> bool:
-    """Whether no thread can be started from now on, for Python is shutting down."""
+    """Whether no thread can be started any more, because Python is shutting down."""
     return _Python.ends or alone()

@@ -1,7 +1,7 @@
-"""The process that fires delayed messages. One for each node; put it early into the tree.
+"""The timer server: the process that sends delayed messages. Each node has one; put it early into the tree.
 
-What it waits by stands still while the machine sleeps, and the clock does not: so it looks at least every `LOOK`
-seconds, and no message is later than that after the machine has woken up.
+The wait for a message stands still while the machine sleeps, and the clock does not. So the timer server looks at the
+table at least every `LOOK` seconds: after the machine wakes up, no message is later than that.
 """
 
 from __future__ import annotations
@@ -10,25 +10,26 @@ from typing import Any, Final
 
 from secrets_actor.otp.gen_server import GenServer, Handled, InitResult, NoReply, Ok
 
-# Seconds. A look takes some 20 microseconds.
+# Seconds between two looks at the table. A look takes some 20 microseconds.
 LOOK: Final = 1.0
 
 
 class TimerServer(GenServer):
-    """Works the node's timer table. The table outlives it, so a restart takes over where it ended."""
+    """The process that sends the messages in its node's timer table. The table outlives it, so that after a restart no
+    timer is lost."""
 
     may_wait = False
 
     def init(self) -> InitResult:
-        """Take over the table as it is."""
+        """Take over the timers of the node, and look at them at once."""
         self.node.timers.keeper = self.me
         return Ok(timeout=0.0)
 
     def handle_timeout(self) -> Handled:
-        """The next one is due: fire, and sleep until the one after it."""
+        """Send all messages that are due, and sleep until the next one is."""
         left = self.node.timers.fire_due()
         return NoReply(timeout=None if left is None else min(left, LOOK))
 
     def handle_info(self, message: Any) -> Handled:  # noqa: ARG002
-        """Woken up: there is an earlier one, or the clock jumped."""
+        """Look at the table again: an earlier timer was set, the table is to be tidied, or the clock jumped."""
         return self.handle_timeout()

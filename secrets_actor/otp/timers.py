@@ -1,11 +1,11 @@
-"""Delayed messages: the table of those pending; `timer_server.py` is the process that fires them.
+"""The table of delayed messages. The process in timer_server.py sends them when they are due.
 
-Rule 1: the table outlives the process that works it (as an ETS table with an heir does): a crash loses no timer.
-Rule 2: a timer is pending, fired or cancelled. Whoever takes it out of the table of those pending decides which, and
-        that is one step, so `cancel` never lies.
-Rule 3: there is no lock (rule 5 of pid.py). Who sets a timer hands it over in a queue; the process alone puts them in
-        order. Who sets one hands it over first and looks then when the process will look; the process says so first and
-        looks then into the queue.
+Rule 1: the table outlives the process that works on it (as an ETS table with an heir does), so a crash loses no timer.
+Rule 2: a timer is pending, fired or cancelled. The thread that takes it out of `_pending` decides which. Taking it out
+        is one step, so the result of `cancel` is always true.
+Rule 3: there is no lock (rule 5 of pid.py). A thread that sets a timer puts it into a queue, and only the timer process
+        sorts them. The thread first puts its timer into the queue and then reads when the process will next look; the
+        process first writes that down and then looks into the queue. So no timer is missed.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ WAKE: Final = "wake"
 
 
 class Target(Protocol):
-    """Whom a delayed message is for: a `Pid`, a `Name`, or whoever else takes one in the thread of the timer process,
-    and neither blocks nor raises."""
+    """The receiver of a delayed message: a `Pid`, a `Name`, or another object with `post`. That is called in the thread
+    of the timer process and must neither block nor raise."""
 
     def post(self, message: Any) -> object:
-        """Take *message*."""
+        """Accept *message*."""
 
 
 class Timer(Struct, eq=False):
-    """One delayed message: handle for `cancel`. `due` is in clock seconds."""
+    """One delayed message, and the handle to `cancel` it. `due` is in clock seconds."""
 
     due: float
     target: Target
@@ -56,16 +56,16 @@ class TimerTable:
         clock.on_jump(self.wake)
 
     def forget(self) -> None:
-        """In the child of a fork: nothing is pending, and nobody keeps it."""
+        """Become empty, without a timer process: at first, and in the child of a fork."""
         self._pending: dict[Timer, bool] = {}
         self._new: deque[_Entry] = deque()
         self._heap: list[_Entry] = []
-        self._looks_at = -math.inf  # when the process will look, whoever wakes it
+        self._looks_at = -math.inf  # when the process will look next by itself; -inf: it is just looking
         self._dead_weight, self._untidy = 0, False
         self.keeper: Pid | None = None
 
     def send_after(self, delay: float, target: Target, message: Any) -> Timer:
-        """Send *message* to *target* in *delay* seconds; it goes nowhere if nobody is there by then."""
+        """Send *message* to *target* in *delay* seconds. It is dropped if the target has ended by then."""
         timer = Timer(self._clock.now() + delay, target, message)
         self._pending[timer] = True
         self._new.append((timer.due, next(self._order), timer))
@@ -74,10 +74,12 @@ class TimerTable:
         return timer
 
     def cancel(self, timer: Timer) -> float | None:
-        """Take a timer back: the seconds it had left, or None if it has fired or was cancelled before."""
+        """Cancel a timer. Return the seconds that it had left; None if it has fired or was cancelled before."""
         if not self._pending.pop(timer, False):
             return None
         timer.pending, timer.message = False, None
+        # A cancelled timer stays in the heap until its time. When most entries of the heap are such, the process takes
+        # them out; for a few of them (64) that is not worth its while.
         self._dead_weight += 1
         if not self._untidy and self._dead_weight > 64 and self._dead_weight * 2 > len(self._heap) + len(self._new):
             self._untidy = True
@@ -85,14 +87,15 @@ class TimerTable:
         return max(timer.due - self._clock.now(), 0.0)
 
     def read(self, timer: Timer) -> float | None:
-        """The seconds *timer* has left, None if it has fired or was cancelled."""
+        """Return the seconds that *timer* has left; None if it has fired or was cancelled."""
         return max(timer.due - self._clock.now(), 0.0) if timer in self._pending else None
 
     def fire_due(self) -> float | None:
-        """Send all that is due; the seconds until the next one is, None if there is none. In the timer process."""
+        """Send all messages that are due. Return the seconds until the next one is; None if none is pending. Called by
+        the timer process only."""
         heap, new = self._heap, self._new
         while True:
-            self._looks_at = -math.inf  # now
+            self._looks_at = -math.inf  # it looks now: a timer that is set meanwhile need not wake it
             while new:
                 heapq.heappush(heap, new.popleft())
             if self._untidy:
@@ -111,7 +114,7 @@ class TimerTable:
 
     @property
     def kept(self) -> bool:
-        """Whether a timer process works the table now."""
+        """Whether a timer process works on the table now."""
         keeper = self.keeper
         return keeper is not None and keeper.is_alive()
 

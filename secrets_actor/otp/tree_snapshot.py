@@ -1,4 +1,5 @@
-"""A picture of a running tree: as data, and as text. Reads what supervisors publish, so it waits for no process."""
+"""A picture of a running tree, as data and as text. It is made from the tables that supervisors publish, so it never
+waits for a process."""
 
 from __future__ import annotations
 
@@ -15,11 +16,11 @@ from secrets_actor.otp.supervisor_requests import Published
 
 
 class TreeNode(Struct, frozen=True):
-    """One process, or a child that has none now.
+    """One process, or a child that has no process now.
 
-    `state` is running, stopped or restarting; `uptime` in seconds; `restarts` counts since its supervisor started;
-    `restarts_in_window`, of a supervisor, those that count toward its intensity; `name` is the registered one;
-    `status` is what the process says of itself.
+    `state` is running, stopped or restarting. `uptime` is in seconds. `restarts` is the number of restarts since its
+    supervisor started. `restarts_in_window`, for a supervisor, is the number of those that now count toward its
+    intensity. `name` is its registered name. `status` is the text that the process returns about itself.
     """
 
     id: str
@@ -38,14 +39,14 @@ class TreeNode(Struct, frozen=True):
     status: str = ""
 
     def walk(self) -> Iterator[TreeNode]:
-        """This one and all below it, from the top."""
+        """Yield this node and all nodes below it, from the top."""
         yield self
         for child in self.children:
             yield from child.walk()
 
 
 class Tree(Struct, frozen=True):
-    """The whole, and the threads that outlive their processes."""
+    """A whole tree, and the labels of the threads that have outlived their processes."""
 
     root: TreeNode
     disowned: tuple[str, ...] = ()
@@ -55,9 +56,9 @@ class Tree(Struct, frozen=True):
 
 
 def snapshot(root: Pid) -> Tree:
-    """The tree under *root* as it is now. A process that has published a Pid stands for the tree under that one, which
-    may live on a node of its own."""
-    nodes = {root.node: None}  # in order of sight
+    """Return the tree under *root* as it is now. If a process has published a Pid, the tree under that one, which may
+    belong to another node, takes its place."""
+    nodes = {root.node: None}  # used as a set that keeps the order in which the nodes were met
     picture = _of_pid(root, "permanent", Kind.SUPERVISOR, 0, nodes)
     return Tree(picture, tuple(f"{pid.label}#{pid.serial}" for node in nodes for pid in node.disowned))
 
@@ -90,7 +91,7 @@ def _of_pid(pid: Pid, restart: str, kind: str, restarts: int, nodes: dict[Node, 
 def _status(pid: Pid) -> str:
     try:
         return "" if pid.status is None else str(pid.status())
-    except Exception as error:  # noqa: BLE001  # its state may change under the eyes of who looks
+    except Exception as error:  # noqa: BLE001  # the process may change its state while its `status` reads that
         return f"no status: {type(error).__name__}"
 
 
@@ -103,7 +104,7 @@ def _of_child(child: Child, nodes: dict[Node, None]) -> TreeNode:
 
 
 def draw(tree: Tree) -> str:
-    """The tree as text, one line a process."""
+    """Return the tree as text, with one line for each process."""
     rows = [("", tree.root), *_lines(tree.root, "")]
     width = max(len(stem) + len(node.id) for stem, node in rows) + 2
     lines = [f"{stem}{node.id}".ljust(width) + _facts(node) for stem, node in rows]
