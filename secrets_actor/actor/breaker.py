@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 
-from secrets_actor.records import dataclass
+from msgspec import Struct
 
 
 class Circuit(StrEnum):
@@ -26,8 +26,7 @@ class Circuit(StrEnum):
     HALF_OPEN = "half_open"
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerRules:
+class BreakerRules(Struct, frozen=True):
     """*failures*: operations in a row after which it opens (0: never). *first* and *longest*: seconds of a pause; each
     is made shorter by up to *jitter*, so that many programs do not probe at once. *fair*: seconds within which an
     endpoint that is there has answered; AWS's answers take tens of milliseconds. A little less than a whole second:

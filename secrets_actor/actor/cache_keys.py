@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec import Struct
+
 from secrets_actor.domain.names import SecretId, without_suffix
 from secrets_actor.domain.operations import AWSCURRENT, Get
-from secrets_actor.records import dataclass
 
 # The name alone for the current version, as nearly everybody asks; else a mark, so that nothing that a caller can make
 # is such a key, with name or ARN, version id and stage.
@@ -23,8 +24,7 @@ _MARK: Final = object()
 _ALL: Final = object()
 
 
-@dataclass(frozen=True, slots=True)
-class CacheRules:
+class CacheRules(Struct, frozen=True):
     """*ttl*: seconds an entry answers (0: no cache), less a random share of *jitter* so that what came together does
     not end together. In the last *ahead* share of it a hit is served and refreshed. *max_stale*: the oldest, in
     seconds, that may be served when the store cannot answer (0: none). *missing_ttl*: seconds for which "there is no

@@ -16,6 +16,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
+from msgspec.structs import replace
+
 from secrets_actor.actor.credential_state import CredentialState
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import (
@@ -26,7 +28,6 @@ from secrets_actor.domain.errors import (
     SecretsError,
     UnrecognizedClient,
 )
-from secrets_actor.records import replace
 
 # After these, other credentials may do: those that were used have ended, or were replaced where they came from.
 REFUSALS: Final = (ExpiredToken, InvalidSignature, UnrecognizedClient)

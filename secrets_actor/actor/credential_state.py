@@ -17,8 +17,10 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from secrets_actor.domain.credentials import Credentials
-from secrets_actor.records import dataclass, replace
 
 # Precedent: botocore refreshes 15 minutes before the end and, from 10 minutes before it on, lets nobody go before it
 # is done. Scaled down to shares of a short life, so that a token that lives for 15 minutes is not fetched anew on every
@@ -45,8 +47,7 @@ class Phase(Enum):
     EXPIRED = "expired"
 
 
-@dataclass(frozen=True, slots=True)
-class CredentialState:
+class CredentialState(Struct, frozen=True):
     """The credentials, when they came (UTC), whether new ones are being fetched, how many fetches failed since then,
     and before when the next one need not be tried."""
 

@@ -33,6 +33,8 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
+from msgspec import Struct
+
 from secrets_actor.actor.actions import (
     Action,
     AskAnew,
@@ -66,7 +68,6 @@ from secrets_actor.domain.operations import Get, Operation, token_of
 from secrets_actor.domain.ports import Answer, BackendFactory, CallContext
 from secrets_actor.domain.tracing import Sending
 from secrets_actor.otp import ExitReason, LifecycleEvent, Pid
-from secrets_actor.records import dataclass, field
 
 # A job that ended this many workers will end the next one, too.
 MAX_CRASHES: Final = 3
@@ -194,45 +195,27 @@ class UnexpectedEvent(Exception):  # as the other errors of this house, it says 
 # --- one flight ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True, eq=False)
-class Flight:
+class Flight(Struct, eq=False):
     """One question to the store. What needs no order is in no `lanes`. Only `Flights` changes it."""
 
     id: int
     operation: Operation[Any]
-    lanes: tuple[str, ...]
-    epoch: int
-    key: Hashable
-    waiters: list[Waiter]
-    state: State
-    number: int  # of its last sending
-    sent_at: float  # the last time
-    breaker: EndpointBreaker | None  # that of the store it was sent to then
-    latest: float  # when the last of those who waited then would give up
-    crashes: int
-    repeated: bool  # it was sent before, and nobody heard what became of it
-    doubt: SecretsError | None  # what became of it then, if it may have taken effect
-    refused: tuple[Credentials | None, SecretsError] | None = field(repr=False)  # what the store refused, and how
-    superseded: bool
-    hurried: bool  # those who wait for it and take something stale have got that
-    sendings: list[Sending] = field(repr=False)
-
-    def __init__(
-        self,
-        id: int,
-        operation: Operation[Any],
-        lanes: tuple[str, ...] = (),
-        epoch: int = 0,
-        key: Hashable = None,
-        waiters: Iterable[Waiter] = (),
-    ) -> None:
-        self.id, self.operation, self.lanes, self.epoch, self.key = id, operation, lanes, epoch, key
-        self.waiters, self.sendings = [*waiters], []
-        self.state = State.QUEUED
-        self.repeated = self.superseded = self.hurried = False
-        self.sent_at = self.latest = 0.0
-        self.breaker = self.doubt = self.refused = None
-        self.number = self.crashes = 0
+    lanes: tuple[str, ...] = ()
+    epoch: int = 0
+    key: Hashable = None
+    waiters: list[Waiter] = []
+    state: State = State.QUEUED
+    number: int = 0  # of its last sending
+    sent_at: float = 0.0  # the last time
+    breaker: EndpointBreaker | None = None  # that of the store it was sent to then
+    latest: float = 0.0  # when the last of those who waited then would give up
+    crashes: int = 0
+    repeated: bool = False  # it was sent before, and nobody heard what became of it
+    doubt: SecretsError | None = None  # what became of it then, if it may have taken effect
+    refused: tuple[Credentials | None, SecretsError] | None = None  # what the store refused, and how
+    superseded: bool = False
+    hurried: bool = False  # those who wait for it and take something stale have got that
+    sendings: list[Sending] = []
 
     @property
     def deadline(self) -> float | None:

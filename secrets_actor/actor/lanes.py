@@ -14,19 +14,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice, takewhile
 
-from secrets_actor.records import dataclass
+from msgspec import Struct
 
 
-@dataclass(slots=True, eq=False)
-class _Ticket:
+class _Ticket(Struct, eq=False):
     """One operation, and the lanes that it is in."""
 
     number: int
     writes: bool
     lanes: tuple[_Lane, ...]
-
-    def __init__(self, number: int, writes: bool, lanes: tuple[_Lane, ...]) -> None:
-        self.number, self.writes, self.lanes = number, writes, lanes
 
     def starts(self) -> bool:
         """Run, if the turn has come."""
@@ -38,15 +34,11 @@ class _Ticket:
         return True
 
 
-@dataclass(slots=True, eq=False)
-class _Lane:
+class _Lane(Struct, eq=False):
     name: str
-    epoch: int
-    running: dict[int, _Ticket]
-    waiting: dict[int, _Ticket]  # in the order they came
-
-    def __init__(self, name: str) -> None:
-        self.name, self.epoch, self.running, self.waiting = name, 0, {}, {}
+    epoch: int = 0
+    running: dict[int, _Ticket] = {}
+    waiting: dict[int, _Ticket] = {}  # in the order they came
 
     def admits(self, ticket: _Ticket) -> bool:
         """Whether *ticket*, which waits here, may run as far as this lane goes."""

@@ -8,19 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
+from msgspec import Struct
+
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import Answer, BackendFactory, CallContext
 from secrets_actor.domain.tracing import Caller
 from secrets_actor.otp import LifecycleEvent, Pid
-from secrets_actor.records import dataclass, field
 
 # --- callers ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True, eq=False)
-class Waiter:
+class Waiter(Struct, eq=False):
     """A caller who waits: `reply_to` is the `From` to answer, `operation` what was asked; `arrived` and
     `deadline` are in clock seconds."""
 
@@ -28,9 +28,6 @@ class Waiter:
     operation: Operation[Any]
     arrived: float
     deadline: float
-
-    def __init__(self, reply_to: Any, operation: Operation[Any], arrived: float, deadline: float) -> None:
-        self.reply_to, self.operation, self.arrived, self.deadline = reply_to, operation, arrived, deadline
 
     @property
     def caller(self) -> Caller:
@@ -45,26 +42,23 @@ class Waiter:
         return bool(self.reply_to.settled)
 
 
-@dataclass(frozen=True, slots=True)
-class UseStore:
+class UseStore(Struct, frozen=True):
     """To the actor, as a call: use the store of *factory* from now on."""
 
     factory: BackendFactory
 
 
-@dataclass(frozen=True, slots=True)
-class Drain:
+class Drain(Struct, frozen=True):
     """To the actor, as a call: take no new operations from now on; answered when all that were taken are done."""
 
 
 # --- workers ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True, eq=False)
-class StoreJob:
+class StoreJob(Struct, eq=False):
     """Perform *operation* in *context*, for the flight with the id *flight*. *number* is that of this one sending: an
     answer to an earlier one must not pass for the answer to this. All of it comes back with the answer, for whichever
-    incarnation of the actor reads it then. Plain, as JobDone is: freezing doubles the cost."""
+    incarnation of the actor reads it then."""
 
     number: int
     flight: int
@@ -72,14 +66,8 @@ class StoreJob:
     context: CallContext
     lanes: tuple[str, ...]
 
-    def __init__(
-        self, number: int, flight: int, operation: Operation[Any], context: CallContext, lanes: tuple[str, ...]
-    ) -> None:
-        self.number, self.flight, self.operation, self.context, self.lanes = number, flight, operation, context, lanes
 
-
-@dataclass(frozen=True, slots=True)
-class CredentialsJob:
+class CredentialsJob(Struct, frozen=True):
     """Fetch new credentials by *deadline* (clock seconds). *number* is that of this one sending."""
 
     number: int
@@ -89,20 +77,15 @@ class CredentialsJob:
 Job: TypeAlias = StoreJob | CredentialsJob
 
 
-@dataclass(slots=True, eq=False)
-class JobDone:
+class JobDone(Struct, eq=False):
     """A job went well."""
 
     worker: Pid
     job: Job
-    answer: Answer[Any] | Credentials = field(repr=False)
-
-    def __init__(self, worker: Pid, job: Job, answer: Answer[Any] | Credentials) -> None:
-        self.worker, self.job, self.answer = worker, job, answer
+    answer: Answer[Any] | Credentials
 
 
-@dataclass(frozen=True, slots=True)
-class JobFailed:
+class JobFailed(Struct, frozen=True):
     """A job met an error that has a name."""
 
     worker: Pid
@@ -110,8 +93,7 @@ class JobFailed:
     error: SecretsError
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerReady:
+class WorkerReady(Struct, frozen=True):
     """A worker has nothing to do: it has just started, or was asked by a new actor. *factory* is the number of the
     factory that it was made for."""
 
@@ -119,8 +101,7 @@ class WorkerReady:
     factory: int
 
 
-@dataclass(frozen=True, slots=True)
-class Announce:
+class Announce(Struct, frozen=True):
     """To a worker: say `WorkerReady` when your turn comes."""
 
 
@@ -134,22 +115,19 @@ class JobStarted(LifecycleEvent, frozen=True):
 # --- timers -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Overdue:
+class Overdue(Struct, frozen=True):
     """Timer: the job that was sent with this number should have been done."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUp:
+class GiveUp(Struct, frozen=True):
     """Timer: a caller that is no client of ours has waited for as long as the configuration, or pykka, lets it."""
 
     waiter: Waiter
 
 
-@dataclass(frozen=True, slots=True)
-class GaveUp:
+class GaveUp(Struct, frozen=True):
     """From a client: a caller waits no longer, because it was cancelled or its time was up. Nobody else tells: a
     program that bounds its waiting itself, as by `asyncio.wait_for`, gives a deadline that is much later."""
 
@@ -157,42 +135,35 @@ class GaveUp:
 GAVE_UP: Final = GaveUp()
 
 
-@dataclass(frozen=True, slots=True)
-class Hurry:
+class Hurry(Struct, frozen=True):
     """Timer: the flight with this id has had a moment to bring something fresh."""
 
     flight: int
 
 
-@dataclass(frozen=True, slots=True)
-class Nudge:
+class Nudge(Struct, frozen=True):
     """Timer: jobs wait for workers that should have come by now."""
 
 
-@dataclass(frozen=True, slots=True)
-class HireAgain:
+class HireAgain(Struct, frozen=True):
     """Timer: there may be a thread for a worker now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rest:
+class Rest(Struct, frozen=True):
     """Timer: look for workers that have had nothing to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unadopted:
+class Unadopted(Struct, frozen=True):
     """Timer: workers of an earlier actor should have announced themselves."""
 
     workers: tuple[Pid, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Sweep:
+class Sweep(Struct, frozen=True):
     """Timer: drop from the cache what may not be served any more, or go on with what is *left*."""
 
     left: Iterator[None] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Glance:
+class Glance(Struct, frozen=True):
     """Timer: look whether the wall clock has leapt."""

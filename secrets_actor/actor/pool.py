@@ -14,14 +14,13 @@ from collections import deque
 from collections.abc import Hashable
 from typing import Any, Final, Generic, TypeVar
 
-from secrets_actor.records import dataclass
+from msgspec import Struct
 
 W = TypeVar("W", bound=Hashable)
 J = TypeVar("J", bound=Hashable)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan(Generic[W, J]):
+class Plan(Struct, Generic[W, J], frozen=True):
     """Give each of *give* (worker, job), and start *start* more workers."""
 
     give: tuple[tuple[W, J], ...]

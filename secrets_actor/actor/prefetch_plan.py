@@ -11,39 +11,40 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, Self
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from secrets_actor.domain.errors import InvalidParameter, SecretsError, UnknownMessage
 from secrets_actor.domain.names import SecretId, plain
 from secrets_actor.domain.operations import BATCH_SIZE, Filter, FilterKey, GetMany, List, ListPage, Operation
 from secrets_actor.domain.paging import Trail
-from secrets_actor.records import dataclass, field, replace
 
 _TAG: Final = "a tag's key, or KEY=VALUE"
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """What to fetch: secrets by their *names* (or ARNs), those whose names begin with one of *prefixes*, and those that
     have one of *tags*, each a key or `key=value`. Raises `InvalidSecretName`, `InvalidParameter`."""
 
-    names: tuple[SecretId, ...]
-    searches: tuple[Search, ...]
+    names: tuple[SecretId, ...] = ()
+    searches: tuple[Search, ...] = ()
 
-    def __init__(self, names: Iterable[str] = (), prefixes: Iterable[str] = (), tags: Iterable[str] = ()) -> None:
+    @classmethod
+    def of(cls, names: Iterable[str] = (), prefixes: Iterable[str] = (), tags: Iterable[str] = ()) -> Self:
+        """Those *names*, *prefixes* and *tags*, each once."""
         for what, given in (("names", names), ("prefixes", prefixes), ("tags", tags)):
             if isinstance(given, str):
                 raise InvalidParameter(what, "a list, not one text")
-        object.__setattr__(self, "names", tuple(dict.fromkeys(map(SecretId, names))))
         searches = (*map(Search.of_prefix, prefixes), *map(Search.of_tag, tags))
-        object.__setattr__(self, "searches", tuple(dict.fromkeys(searches)))
+        return cls(tuple(dict.fromkeys(map(SecretId, names))), tuple(dict.fromkeys(searches)))
 
     def __bool__(self) -> bool:
         return bool(self.names or self.searches)
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
+class Search(Struct, frozen=True):
     """One list of secrets: by the *prefix* of their names, or by a *tag*'s key, with its value or any."""
 
     prefix: str = ""
@@ -89,8 +90,7 @@ class Search:
         return f"tag {self.tag[0]}" + ("" if self.tag[1] is None else f"={self.tag[1]}")
 
 
-@dataclass(slots=True)
-class _Way:
+class _Way(Struct):
     """A search, and how far it has come."""
 
     search: Search

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from msgspec import Struct
+
 from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.error_translation import translated
 from secrets_actor.actor.prefetch_plan import Plan, Wanted
@@ -26,7 +28,6 @@ from secrets_actor.otp import (
     Name,
     Stop,
 )
-from secrets_actor.records import dataclass
 
 # The name of this caller in the audit log.
 LABEL: Final = "prefetch"
@@ -51,13 +52,11 @@ class PrefetchDone(LifecycleEvent, frozen=True):
     left_out: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Go:
+class _Go(Struct, frozen=True):
     """The pause is over."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Answered:
+class _Answered(Struct, frozen=True):
     asked: Operation[Any]
     done: From[Any]
 

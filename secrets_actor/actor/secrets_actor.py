@@ -25,6 +25,8 @@ from datetime import datetime
 from random import random
 from typing import Any, Final
 
+from msgspec import Struct
+
 from secrets_actor.actor import actions as do
 from secrets_actor.actor.breaker import Circuit
 from secrets_actor.actor.cache import Cache
@@ -81,7 +83,6 @@ from secrets_actor.otp import (
     lacks_thread,
     no_more,
 )
-from secrets_actor.records import dataclass
 
 _OPERATIONS: Final = MESSAGES
 # Seconds between two looks for what may not be served any more: no value stays in memory for longer than that.
@@ -97,8 +98,7 @@ class ClockLeapt(LifecycleEvent, frozen=True):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """*call_timeout*: seconds for a caller who names no deadline. *max_pending*: callers who may wait at a time."""
 
     call_timeout: float

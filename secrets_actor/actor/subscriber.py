@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from msgspec import Struct
+
 from secrets_actor.actor.subscriptions import ASKING, Entry, Look, Subscriptions
 from secrets_actor.actor.version_tracking import NEVER
 from secrets_actor.domain.callbacks import done
@@ -32,7 +34,6 @@ from secrets_actor.otp import (
     Stop,
     Timer,
 )
-from secrets_actor.records import dataclass
 
 # The name of this caller in the audit log.
 LABEL: Final = "subscription"
@@ -42,8 +43,7 @@ _WITHOUT_TTL: Final = 300.0
 _AT_LEAST: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Rhythm:
+class Rhythm(Struct, frozen=True):
     """How often the store is asked: every *ttl* seconds, less a random share of *jitter*. *chance* gives numbers from 0
     to 1."""
 
@@ -67,8 +67,7 @@ class SubscriberFailed(LifecycleEvent, frozen=True):
     error_type: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Heard:
+class _Heard(Struct, frozen=True):
     """The store, or whoever answered in its place, has answered; None: well."""
 
     error: BaseException | None

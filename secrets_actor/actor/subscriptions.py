@@ -17,21 +17,22 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from secrets_actor.actor.version_tracking import NEVER, ChangeQueue, Known
 from secrets_actor.domain.names import SecretId, without_suffix
 from secrets_actor.domain.secret import NewVersion, Secret, SetReceipt
 from secrets_actor.otp import Pid
-from secrets_actor.records import dataclass, field, replace
 
 # Seconds for which a subscriber counts on the question of another one; its process may have ended over it.
 ASKING: Final = 10.0
 Callback = Callable[[NewVersion], object]
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Struct, frozen=True):
     """To a subscriber: something concerns you. *doubt*: what is known is nothing to go by."""
 
     doubt: bool = False
@@ -40,20 +41,24 @@ class Look:
 _LOOK: Final = Look()
 
 
-@dataclass(slots=True, eq=False)
-class Entry:
-    """One subscription. Only the table changes it."""
+class Entry(Struct, eq=False):
+    """One subscription. Only the table changes it. Its repr has no callback, whose own may show what it is made of."""
 
     number: int
     secret_id: SecretId
-    callback: Callback = field(repr=False)
+    callback: Callback
     queue: ChangeQueue = field(default_factory=ChangeQueue)
     pid: Pid | None = None
     cancelled: bool = False
 
+    def __repr__(self) -> str:
+        return f"Entry(number={self.number}, secret_id={self.secret_id!r})"
 
-@dataclass(slots=True, eq=False)
-class _Topic:
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("number", self.number), ("secret_id", self.secret_id)]
+
+
+class _Topic(Struct, eq=False):
     """The subscriptions to one id, and what is known of the secret that it means. *arn* is that secret's, once the
     store has answered with it."""
 

@@ -11,16 +11,17 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from secrets_actor.domain.secret import NewVersion
-from secrets_actor.records import dataclass, replace
 
 # Changes that wait for one subscriber. A rotation a minute, and a callback that has hung for an hour and a half.
 MAX_WAITING: Final = 100
 NEVER: Final = -math.inf
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """Of one secret: the current *version_id* (None: none is known), and when (clock seconds) the store said so."""
 
     version_id: str | None = None
@@ -31,8 +32,7 @@ class Known:
         return version_id != self.version_id and asked_at < self.seen_at
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeQueue:
+class ChangeQueue(Struct, frozen=True):
     """What one subscriber is still to be told: the *last* version of the chain, once that has *begun* with one (None:
     there was no such secret), and the changes that are *waiting*."""
 

@@ -19,6 +19,8 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from msgspec import Struct, field
+
 from secrets_actor.actor.actions import Action, Adopt, Dismiss, Kill, Monitor, SetTimer
 from secrets_actor.actor.breaker import BreakerRules
 from secrets_actor.actor.error_translation import NO_THREAD_HELP
@@ -26,7 +28,6 @@ from secrets_actor.actor.messages import HireAgain, Nudge, Rest, Unadopted
 from secrets_actor.actor.pool import J, Pool
 from secrets_actor.domain.errors import SecretsError, WorkerCrashed
 from secrets_actor.otp import Address, Backoff, ChildSpec, Pid, Shutdown
-from secrets_actor.records import dataclass, field
 
 # Seconds after which a worker that was to come, and did not, is no longer counted on.
 PATIENCE: Final = 1.0
@@ -43,8 +44,7 @@ _HANG: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PoolOptions:
+class PoolOptions(Struct, frozen=True):
     """Where workers come from: their supervisor, the spec of one, and how many there may be. One that has had nothing
     to do for *idle* seconds, and for twice that at most, is let go; *breaker* rules over what they send."""
 

@@ -169,6 +169,6 @@ class Subscribing:
         end of the prefetch (`prefetch_done`). Raises `InvalidSecretName`, `InvalidParameter`, and `ServerDown` if the
         system does not run.
         """
-        wanted = Wanted(names, prefixes, tags)
+        wanted = Wanted.of(names, prefixes, tags)
         if wanted:
             self._background.prefetch(wanted)

@@ -178,7 +178,7 @@ def _unusable_prefetch(section: PrefetchSettings) -> Iterator[str]:
 
     for name in ("names", "prefixes", "tags"):
         try:
-            Wanted(**{name: getattr(section, name)})
+            Wanted.of(**{name: getattr(section, name)})
         except InvalidInput as error:
             allowed = error.allowed if isinstance(error, InvalidParameter) else str(error)
             yield f"prefetch.{name}: {allowed}"

@@ -118,7 +118,7 @@ def prefetch_spec(parts: SystemParts, wanted: Wanted, spread: float = 0.0) -> Ch
 
 def _first_prefetch(parts: SystemParts) -> Iterator[ChildSpec]:
     section = parts.settings.prefetch
-    wanted = Wanted(section.names, section.prefixes, section.tags)
+    wanted = Wanted.of(section.names, section.prefixes, section.tags)
     if wanted:
         yield prefetch_spec(parts, wanted, PREFETCH_SPREAD)
 

@@ -43,7 +43,7 @@ def names(count: int) -> list[str]:
 
 
 def test_names_go_twenty_a_call_and_what_is_missing_is_told() -> None:
-    ours = plan(Wanted(names(BATCH_SIZE + 1)))
+    ours = plan(Wanted.of(names(BATCH_SIZE + 1)))
 
     first = ours.next()
     assert first == GetMany(names(BATCH_SIZE))
@@ -56,12 +56,12 @@ def test_names_go_twenty_a_call_and_what_is_missing_is_told() -> None:
 
 
 def test_what_the_cache_has_is_not_asked_for() -> None:
-    assert plan(Wanted(["a", "b"]), kept=lambda name: name == "a").next() == GetMany(["b"])
-    assert plan(Wanted(["a"]), kept=lambda _: True).next() is None
+    assert plan(Wanted.of(["a", "b"]), kept=lambda name: name == "a").next() == GetMany(["b"])
+    assert plan(Wanted.of(["a"]), kept=lambda _: True).next() is None
 
 
 def test_a_prefix_is_followed_page_by_page_and_only_what_fits_is_taken() -> None:
-    ours = plan(Wanted(["z"], prefixes=["db/"]))
+    ours = plan(Wanted.of(["z"], prefixes=["db/"]))
 
     first = ours.next()
     assert first == ListPage((Filter("name", "db/"),))
@@ -73,7 +73,7 @@ def test_a_prefix_is_followed_page_by_page_and_only_what_fits_is_taken() -> None
 
 
 def test_full_chunks_go_before_the_next_page() -> None:
-    ours = plan(Wanted(prefixes=["n"]))
+    ours = plan(Wanted.of(prefixes=["n"]))
 
     asked = ours.next()
     ours.answered(asked, page(*names(BATCH_SIZE), token="t1"))
@@ -91,7 +91,7 @@ def test_full_chunks_go_before_the_next_page() -> None:
     ],
 )
 def test_a_tag_is_a_key_with_its_value_or_any(tag: str, filters: tuple[Filter, ...], fitting: dict[str, str]) -> None:
-    ours = plan(Wanted(tags=[tag]))
+    ours = plan(Wanted.of(tags=[tag]))
 
     asked = ours.next()
     assert asked == ListPage(filters)
@@ -103,7 +103,7 @@ def test_a_tag_is_a_key_with_its_value_or_any(tag: str, filters: tuple[Filter, .
 
 
 def test_no_more_is_asked_for_than_the_cache_has_room_for() -> None:
-    ours = plan(Wanted(["a", "b", "c"], prefixes=["p"]), room=4)
+    ours = plan(Wanted.of(["a", "b", "c"], prefixes=["p"]), room=4)
 
     asked = ours.next()
     assert isinstance(asked, ListPage)
@@ -114,7 +114,7 @@ def test_no_more_is_asked_for_than_the_cache_has_room_for() -> None:
 
 
 def test_a_store_without_filters_is_asked_for_its_whole_list() -> None:
-    ours = plan(Wanted(prefixes=["p"], tags=["t"]))
+    ours = plan(Wanted.of(prefixes=["p"], tags=["t"]))
     unknown = UnknownMessage("no ListPage here")
 
     assert ours.failed(ours.next(), unknown) == []  # type: ignore[arg-type]
@@ -126,19 +126,19 @@ def test_a_store_without_filters_is_asked_for_its_whole_list() -> None:
 
 
 def test_what_fails_for_good_is_told_and_the_rest_goes_on() -> None:
-    ours = plan(Wanted(["a", "b"], prefixes=["p"], tags=["k=v"]))
+    ours = plan(Wanted.of(["a", "b"], prefixes=["p"], tags=["k=v"]))
     denied = AccessDenied("no")
 
     assert ours.failed(ours.next(), denied) == [("names that begin with p", "access_denied")]  # type: ignore[arg-type]
     assert ours.failed(ours.next(), denied) == [("tag k=v", "access_denied")]  # type: ignore[arg-type]
     assert ours.failed(ours.next(), denied) == [("a and 1 more", "access_denied")]  # type: ignore[arg-type]
     assert (ours.next(), ours.missed) == (None, 2)
-    alone = plan(Wanted(["a"]))
+    alone = plan(Wanted.of(["a"]))
     assert alone.failed(GetMany(["a"]), denied) == [("a", "access_denied")]
 
 
 def test_a_list_that_goes_round_in_circles_ends() -> None:
-    ours = plan(Wanted(prefixes=["p"]))
+    ours = plan(Wanted.of(prefixes=["p"]))
 
     told: list[tuple[str, str]] = []
     while isinstance(asked := ours.next(), ListPage):
@@ -166,14 +166,14 @@ def test_a_list_that_goes_round_in_circles_ends() -> None:
 )
 def test_what_cannot_be_searched_for_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidParameter):
-        Wanted(**wrong)
+        Wanted.of(**wrong)
 
 
 def test_a_bad_name_is_refused_and_nothing_is_nothing() -> None:
     with pytest.raises(InvalidSecretName):
-        Wanted(["no such name!?"])
+        Wanted.of(["no such name!?"])
     with pytest.raises(InvalidSecretName):
-        Wanted(prefixes=[""])
-    assert not Wanted()
-    assert Wanted(["a", "a"]).names == ("a",)
-    assert Wanted([ARN])
+        Wanted.of(prefixes=[""])
+    assert not Wanted.of()
+    assert Wanted.of(["a", "a"]).names == ("a",)
+    assert Wanted.of([ARN])
