@@ -1,1 +1,1 @@
-"""The places that the master key comes from, one file each; `sources.py` builds the one that is configured."""
+"""The places that a master key comes from, one file for each; `sources.py` builds the source that is configured."""

@@ -1,4 +1,4 @@
-"""Keys that somebody else makes and keeps, one at a time."""
+"""External keys: master keys that somebody else makes and keeps, in a place that holds one key at a time."""
 
 from typing import Final, Never
 
@@ -9,7 +9,8 @@ from secrets_actor.domain.errors import KeySourceError
 
 
 class OneAtATime:
-    """A place that we do not fill, and that cannot hold a next key beside the present one."""
+    """The part of the port that is the same for all places that we only read. Such a place cannot hold a next key
+    beside the present one."""
 
     makes: Final = False
 
@@ -17,30 +18,30 @@ class OneAtATime:
         self._reader = reader
 
     def missing(self) -> KeySourceError:
-        """The error for a place that has nothing."""
+        """Return the error for an empty place."""
         return self._error(
             f"holds nothing; {self._reader.remedy}. A store that is there already opens with its own key alone"
         )
 
     def load_next(self, derivation: Derivation | None = None) -> None:
-        """There is none."""
+        """Return None: there is no next key."""
 
     def replace(self) -> Never:
-        """Raises `KeySourceError`, which tells what to do instead."""
+        """Raise `KeySourceError`, whose text says how to rekey instead."""
         raise self._error(
             "holds one key at a time: put the new one in another place, let `secrets-actor store rekey` change over to "
             "it, and then name that place in local.key"
         )
 
     def replaced(self) -> None:
-        """Nothing to do."""
+        """Do nothing: the new key is in place already, since somebody else put it there."""
 
     def _error(self, problem: str) -> KeySourceError:
         return KeySourceError(f"{self} {problem}", path=self._reader.path)
 
 
 class ExternalKey(OneAtATime):
-    """The key that stands in a variable (base64 or hex) or in a file (its bytes, too)."""
+    """A master key in an environment variable (base64 or hex) or in a file (base64, hex, or the 32 bytes)."""
 
     @property
     def kind(self) -> str:
@@ -54,22 +55,23 @@ class ExternalKey(OneAtATime):
         return f"<GivenKey {self._reader!r}>"
 
     def identity(self) -> object:
-        """The reader's."""
+        """Return the identity of what the reader reads."""
         return self._reader.identity()
 
     def present(self) -> bool:
-        """Whether there is a key. Raises as `load`."""
+        """Whether there is a key. Raises what `load` raises."""
         return self.load() is not None
 
     def load(self, derivation: Derivation | None = None) -> bytes | None:  # noqa: ARG002  the port's
-        """The key; None when there is nothing. Raises `KeySourceError` for what is no key."""
+        """Return the key; None when the place is empty. Raises `KeySourceError` when its content is not a key."""
+        # A problem comes back as a text and is raised here, where no local has the key.
         found = self._read()
         if not isinstance(found, str):
             return found
         raise self._error(found)
 
     def create(self) -> tuple[bytes, None]:
-        """The key that is there. Raises `KeySourceError` when there is none."""
+        """Return the key that is there. Raises `KeySourceError` when there is none: we do not make one here."""
         key = self.load()
         if key is not None:
             return key, None

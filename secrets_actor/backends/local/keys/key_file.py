@@ -1,10 +1,14 @@
-"""The key file: 32 random bytes that nobody else can read. POSIX only; Windows has no file modes to rely on.
+"""The key file: a master key of 32 random bytes that nobody else can read.
+
+POSIX only, because Windows has no file modes to rely on.
 
 Rule 1: a key is made only where there is neither a key nor data (`open_store.py`).
-Rule 2: the key comes into place whole or not at all, and once: written and synced under another name, then linked,
-        which fails when the name is taken. Of two processes that start at once, one links and both read the same file.
-Rule 3: the key exists, durably, before any data does.
-Rule 4: the next key lies beside the present one as `NAME.next` until the store knows it, and then takes its name.
+Rule 2: the key appears as a whole or not at all, and only once. It is written and synced under a temporary name and
+        then linked, and a link fails when the name is taken. If two processes start at once, one of them links its
+        key, and both read the same file.
+Rule 3: the key is durable before there is any data: data without its key would be lost.
+Rule 4: the next key is beside the present one as `NAME.next` until the store knows it. Then it takes the name of the
+        present one.
 Rule 5: no frame that raises has key bytes among its locals.
 """
 
@@ -22,8 +26,8 @@ NEXT: Final = ".next"
 
 
 class KeyFile:
-    """The key in the file *path*, made on first use, in a folder that is ours alone; for the store in the folder
-    *store* (None: in the same)."""
+    """The master key in the file *path*, which is made on first use, in a folder of our own. It is for the store in the
+    folder *store* (None: the same folder)."""
 
     kind: Final = "key_file"
     makes: Final = True
@@ -39,23 +43,23 @@ class KeyFile:
         return f"<KeyFile {self._path}>"
 
     def identity(self) -> object:
-        """The file's device, inode, time and size."""
+        """Return the file's device, inode, time of change and size; None when there is no file."""
         return private_file.identity(self._path)
 
     def present(self) -> bool:
-        """Whether there is a key. Raises `KeyFileError` for a file that will not do."""
+        """Whether there is a key. Raises `KeyFileError` for a file that is not usable; see `load`."""
         return _load(self._path, self._store) is not None
 
     @property
     def names(self) -> int:
-        """How many names the file has; 0 where there is none."""
+        """How many names (hard links) the file has; 0 when there is no file."""
         try:
             return os.stat(self._path).st_nlink
         except OSError:
             return 0
 
     def missing(self) -> KeyFileError:
-        """The error for data whose key is gone."""
+        """Return the error for a store whose key is gone."""
         return KeyFileError(
             f"{self} is missing, but there is data sealed under it; put the key back from a copy "
             "(or move the whole folder away to start an empty store)",
@@ -63,31 +67,31 @@ class KeyFile:
         )
 
     def load(self, derivation: Derivation | None = None) -> bytes | None:  # noqa: ARG002  the port's
-        """The key; None when there is no such file. Raises `KeyFileError` for a file that will not do: short, long, not
-        a plain file, unreadable, or open to group or others."""
+        """Return the key; None when there is no such file. Raises `KeyFileError` for a file that is not usable: too
+        short, too long, not a plain file, unreadable, open to group or others, or of another user."""
         return _load(self._path, self._store)
 
     def load_next(self, derivation: Derivation | None = None) -> bytes | None:  # noqa: ARG002  the port's
-        """The key beside it, as `load`."""
+        """Return the key in `NAME.next`; None when there is no such file. Raises what `load` raises."""
         return _load(self._next, self._store)
 
     def create(self) -> tuple[bytes, None]:
-        """A new key, or the one that another process made meanwhile. Raises `KeyFileError`, and `StoreUnavailable` for
-        a folder that cannot be made."""
+        """Return a new key, or the one that another process made meanwhile. Raises `KeyFileError`, and
+        `StoreUnavailable` for a folder that cannot be made."""
         return _made(self._path, self._store or self._path.parent, self._store), None
 
     def replace(self) -> tuple[bytes, None]:
-        """The key in `NAME.next`, which is made if it is not there. Raises as `create`."""
+        """Return the key in `NAME.next`, which is made if it is not there. Raises what `create` raises."""
         return _made(self._next, self._path, self._store), None
 
     def replaced(self) -> None:
-        """`NAME.next` becomes `NAME`, durably. Raises `KeyFileError`."""
+        """Rename `NAME.next` to `NAME`, durably. Raises `KeyFileError`."""
         problem = None
         try:
             os.replace(self._next, self._path)
             sync_folder(self._path.parent)
         except FileNotFoundError:
-            return  # done before
+            return  # an earlier call has done it
         except OSError as exc:
             problem = exc.strerror
         if problem is not None:
@@ -115,7 +119,7 @@ def _wrong_length(path: Path, read: int) -> str:
 
 
 def _made(path: Path, like: Path, store: Path | None) -> bytes:
-    """The key in *path*, made unless there is one; root makes it for whom *like* belongs to."""
+    """Return the key in *path*, which is made unless there is one. If root makes it, it gets the owner of *like*."""
     private_file.prepare_folder(path.parent, "the key's folder", store)
     problem: str | None = "vanished as soon as it was made"
     try:

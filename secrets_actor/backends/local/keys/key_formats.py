@@ -1,7 +1,7 @@
-"""How a key and a passphrase may be written. PURE.
+"""The formats in which a key or a passphrase may be written. PURE.
 
-Rule: what is wrong is returned as a text and not raised, for a frame that raises may show its locals, and here they are
-keys. The text says what is allowed and never what was given.
+Rule: a fault is returned as a text and not raised, because a traceback may show the locals of a frame that raises, and
+here they are keys. The text says what is allowed, and never quotes what was given.
 """
 
 import base64
@@ -13,7 +13,7 @@ from typing import Final
 
 from secrets_actor.backends.local.master_key import KEY_BYTES
 
-# Bytes at most of what may be a key or a passphrase: enough for base64 with line ends, and for a sentence.
+# The most bytes that a key or a passphrase may have: enough for base64 with line ends, and for a sentence.
 MAX_BYTES: Final = 1024
 _ALLOWED: Final = f"allowed are {KEY_BYTES} bytes as base64 or hex, such as `openssl rand -base64 {KEY_BYTES}` makes"
 _HEX: Final = re.compile(rb"[0-9A-Fa-f]{64}")
@@ -22,8 +22,11 @@ _PRINTABLE: Final = re.compile(rb"[ -~]*")
 
 
 def key_of(content: bytes, *, raw: bool = False) -> bytes | str:
-    """The key in *content*, as hex, or as base64 (either alphabet, with or without padding), white space around it;
-    with *raw* as 32 bytes, too. Or what is wrong with it."""
+    """Return the key in *content*, or a text that says what is wrong with it.
+
+    The key may be written as hex or as base64 (either alphabet, with or without padding), with white space around it.
+    With *raw* it may also be the 32 bytes themselves."""
+    # 32 printable characters are more likely a text that was meant as something else than 32 random bytes.
     if raw and len(content) == KEY_BYTES and not _PRINTABLE.fullmatch(content):
         return content
     text = content.removeprefix(codecs.BOM_UTF8).strip()
@@ -51,10 +54,11 @@ def _from_base64(text: bytes) -> bytes:
 
 
 def passphrase_of(content: bytes, *, from_file: bool = False) -> bytes | str:
-    """The passphrase in *content*, or what is wrong with it. That of a file is without one line end before and after,
-    and without a byte order mark.
+    """Return the passphrase in *content*, or a text that says what is wrong with it. *from_file*: a byte order mark,
+    one line end before and one after are taken off, as editors add them.
 
-    A text is brought to the composed form (NFC; RFC 8265, 4.2.2), so that an accent counts the same from each keyboard.
+    A text is brought to its composed form (NFC; RFC 8265, 4.2.2), so that an accented letter gives the same bytes from
+    every keyboard.
     """
     if from_file:
         content = content.removeprefix(codecs.BOM_UTF8)

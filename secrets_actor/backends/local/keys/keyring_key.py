@@ -1,9 +1,11 @@
-"""The key in the system's key ring: made on first use, under one name of service for each store.
+"""The master key in the system's key ring: made on first use, under a service name of its own for each store.
 
-Rule 1: a key ring knows no "unless there is one": who makes or exchanges a key holds a lock on the store's folder.
-Rule 2: what was written is read back: there are key rings that keep nothing and do not say so.
-Rule 3: the next key has an entry of its own until the store knows it. Key rings know no renaming: it is written over
-        the present one and then deleted. Broken off in between, either entry, or both, hold the new key.
+Rule 1: a key ring cannot write an entry only if there is none. So a process that makes or exchanges a key holds a lock
+        on the store's folder.
+Rule 2: each key that was written is read back, because some key rings keep nothing and do not say so.
+Rule 3: the next key has an entry of its own until the store knows it. Key rings cannot rename an entry, so the next key
+        is written over the present one, and its own entry is then deleted. After a crash in between, either entry or
+        both have the new key.
 Rule 4: no frame that raises has key bytes among its locals.
 """
 
@@ -30,7 +32,7 @@ _KEEPS_NOTHING: Final = (
 
 
 class KeyringKey:
-    """The key under *service* in the user's key ring, for the store in *folder*."""
+    """The master key under *service* in the user's key ring, for the store in *folder*."""
 
     kind: Final = "keyring"
     makes: Final = True
@@ -45,7 +47,7 @@ class KeyringKey:
         return f"<RingKey {shown_word(self._service)}>"
 
     def identity(self) -> object:
-        """A key ring tells nothing of its changes: the store's epoch does."""
+        """Return None: a key ring does not tell of its changes. The store's epoch tells when the keys have changed."""
         return None
 
     def present(self) -> bool:
@@ -53,38 +55,39 @@ class KeyringKey:
         return self.load() is not None
 
     def missing(self) -> KeySourceError:
-        """The error for data whose key is gone."""
+        """Return the error for a store whose key is gone."""
         return self._error(
             "is missing, but there is data sealed under it; run as the user whose key ring has it, or put it back "
             "from a copy: `keyring set SERVICE master-key`, and then the key as base64"
         )
 
     def load(self, derivation: Derivation | None = None) -> bytes | None:  # noqa: ARG002  the port's
-        """The key; None when there is none. Raises `KeySourceError`."""
+        """Return the key; None when there is none. Raises `KeySourceError`."""
         found = self._read(PRESENT)
-        if found is None:  # a key ring that writes by deleting first
+        # Some key rings delete an entry before they write it. After a crash in between, only the next entry has a key.
+        if found is None:
             found = self._read(NEXT)
         return self._sound(found)
 
     def load_next(self, derivation: Derivation | None = None) -> bytes | None:  # noqa: ARG002  the port's
-        """The next key, as `load`."""
+        """Return the next key; None when there is none. Raises `KeySourceError`."""
         return self._sound(self._read(NEXT))
 
     def create(self) -> tuple[bytes, None]:
-        """A new key, or the one that another process made meanwhile. Raises `KeySourceError`, and `StoreUnavailable`
-        for the folder."""
+        """Return a new key, or the one that another process made meanwhile. Raises `KeySourceError`, and
+        `StoreUnavailable` when the folder cannot be made or locked."""
         with self._alone():
             return self._made(PRESENT), None
 
     def replace(self) -> tuple[bytes, None]:
-        """The next key, made if there is none. Raises as `create`."""
+        """Return the next key, which is made if there is none. Raises what `create` raises."""
         with self._alone():
-            if self._is_twice():
+            if self._is_twice():  # the rest of an earlier change, and not a new key
                 self._put(os_keyring.delete(self._service, NEXT))
             return self._made(NEXT), None
 
     def replaced(self) -> None:
-        """The next key takes the present one's place. Raises `KeySourceError`."""
+        """Move the next key into the present one's place. Raises `KeySourceError`."""
         with self._alone():
             self._put(self._moved())
 
@@ -97,17 +100,18 @@ class KeyringKey:
         raise self._error(_KEEPS_NOTHING)
 
     def _moved(self) -> str | None:
-        """Move the next key; what is wrong."""
+        """Move the next key to the present one's entry. Return a text that says what is wrong; None when it
+        succeeded."""
         found = self._read(NEXT)
         if not isinstance(found, bytes):
-            return found  # None: done before
+            return found  # None: an earlier call has done it
         problem = os_keyring.write(self._service, PRESENT, lambda: base64.b64encode(found).decode())
         if problem is None and self._read(PRESENT) != found:
             problem = _KEEPS_NOTHING
         return problem or os_keyring.delete(self._service, NEXT)
 
     def _is_twice(self) -> bool:
-        """Whether the next key is the present one: its deletion broke off."""
+        """Whether both entries have the same key: an earlier change broke off before it deleted the next one."""
         found = self._read(NEXT)
         return isinstance(found, bytes) and found == self._read(PRESENT)
 

@@ -1,6 +1,7 @@
-"""THE door to the package keyring, an extra: the key rings of GNOME, KDE, macOS and others.
+"""THE door to the package keyring, an extra: it reads and writes the key rings of GNOME, KDE, macOS and others.
 
-Its errors are told as what to do, its texts are not: they may quote. Nothing is raised; see `keyring_key.py`, rule 4.
+An error of the package becomes a text of ours that says what to do. Its own text is not passed on, because it may quote
+a key. Nothing is raised here; see `keyring_key.py`, rule 4.
 """
 
 from __future__ import annotations
@@ -12,22 +13,24 @@ from secrets_actor.forks import loading
 
 T = TypeVar("T")
 
-# Of secretstorage and its kin, which keyring lets through.
+# Exceptions of secretstorage and similar packages, which keyring lets through. Named as text, because those packages
+# may not be installed.
 _LOCKED: Final = frozenset({"LockedException", "PromptDismissedException"})
 
 
 def read(service: str, account: str) -> bytes | str | None:
-    """The entry's content; or what is wrong; None when there is no such entry."""
+    """Return the content of the entry (bytes), a text that says what is wrong, or None when there is no such entry."""
     return _asked(lambda keyring: _encoded(keyring.get_password(service, account)))
 
 
 def write(service: str, account: str, content: Callable[[], str]) -> str | None:
-    """Write the entry; what is wrong."""
+    """Write the entry. Return a text that says what is wrong; None when it succeeded. *content* is a function, so that
+    the key is made only when the key ring is there."""
     return _asked(lambda keyring: _nothing(keyring.set_password(service, account, content())))
 
 
 def delete(service: str, account: str) -> str | None:
-    """Delete the entry; what is wrong."""
+    """Delete the entry. Return a text that says what is wrong; None when it succeeded."""
     return _asked(lambda keyring: _nothing(keyring.delete_password(service, account)))
 
 
@@ -47,16 +50,16 @@ def _asked(ask: Callable[[Any], T]) -> T | str:
         return "needs the package keyring: pip install 'secrets-actor[keyring]'"
     try:
         with loading():
-            keyring.get_keyring()  # loads its backends
+            keyring.get_keyring()  # loads its backends, which are more imports: they belong inside of `loading`
         return ask(keyring)
-    except Exception as exc:  # noqa: BLE001  its backends raise what they like
+    except Exception as exc:  # noqa: BLE001  a backend of keyring may raise any exception
         return _told(exc)
 
 
 def _told(error: Exception) -> str:
     from keyring import errors
 
-    # Narrow before wide.
+    # Narrow before wide: some of these classes inherit from others.
     match error:
         case errors.NoKeyringError():
             return (

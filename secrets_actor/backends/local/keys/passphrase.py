@@ -1,8 +1,9 @@
-"""The master key made of a passphrase by scrypt.
+"""The passphrase as a source: scrypt makes the master key of it.
 
-Rule 1: the costs and the salt stand in the store's header, which is in clear: what it asks for is bounded first.
-Rule 2: a derivation is dear. It is made once for a passphrase, by one thread at a time, however many connections there
-        are; the key is kept as long as this source.
+Rule 1: the costs and the salt are kept in the store, in clear, where anybody who can write the file can change them. So
+        they are checked before scrypt runs with them.
+Rule 2: a derivation takes much time and memory. It is done once for a passphrase, by one thread at a time, however many
+        connections there are. This source keeps the key as long as it lives.
 Rule 3: no frame that raises has a key or a passphrase among its locals.
 """
 
@@ -20,7 +21,7 @@ from secrets_actor.structs import Opaque
 
 
 class _Kept(Opaque):
-    """A key, and what it was made of."""
+    """A derived key, with the derivation and the identity of the passphrase that it was made of."""
 
     __slots__ = ("derivation", "identity", "key")
     SHOWN: ClassVar = ("derivation", "identity")
@@ -32,7 +33,7 @@ class _Kept(Opaque):
 
 
 class Passphrase(OneAtATime):
-    """The key made of the passphrase that *reader* reads. *n*: scrypt's cost for a new store."""
+    """The master key that scrypt makes of the passphrase from *reader*. *n* is scrypt's cost N for a new store."""
 
     kind: Final = "passphrase"
 
@@ -49,19 +50,20 @@ class Passphrase(OneAtATime):
         return f"<Passphrase {self._reader!r}>"
 
     def identity(self) -> object:
-        """The reader's."""
+        """Return the identity of what the reader reads."""
         return self._reader.identity()
 
     def present(self) -> bool:
-        """Whether there is a passphrase; whether it is the right one, only the store knows. Raises `KeySourceError` for
-        one that will not do."""
+        """Whether there is a passphrase. Only the store can tell whether it is the right one. Raises `KeySourceError`
+        for one that is not allowed, such as an empty one."""
         found = self._looked_at()
         if isinstance(found, str):
             raise self._error(found)
         return found
 
     def load(self, derivation: Derivation | None = None) -> bytes | None:
-        """The key; None without a passphrase, or without a *derivation*. Raises `KeySourceError`, `StoreDamaged`."""
+        """Return the key; None without a passphrase or without a *derivation*. Raises `KeySourceError`, also when there
+        is not enough memory, and `StoreDamaged` for a *derivation* that no store of ours has."""
         if derivation is None:
             return None
         problem = scrypt.objection(derivation)
@@ -77,7 +79,7 @@ class Passphrase(OneAtATime):
         raise self._error(found)
 
     def create(self) -> tuple[bytes, Derivation]:
-        """The key under a new salt, and how it was derived. Raises `KeySourceError` when there is no passphrase."""
+        """Return the key under a new salt, and its derivation. Raises `KeySourceError` when there is no passphrase."""
         derivation = Derivation(os.urandom(scrypt.SALT_BYTES), self._n, scrypt.R, scrypt.P)
         key = self.load(derivation)
         if key is not None:

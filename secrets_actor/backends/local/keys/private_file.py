@@ -1,6 +1,7 @@
-"""Files that hold a key or a passphrase: read only if nobody else can.
+"""Private files: a file with a key or a passphrase is read only if no other user can read or exchange it.
 
-Rule: what was read or what is wrong is returned, never raised: no frame that raises has key bytes among its locals.
+Rule: a function that reads returns the content or a text that says what is wrong, and never raises: no frame that
+raises has key bytes among its locals.
 """
 
 import errno
@@ -18,19 +19,21 @@ _GROUP_READS: Final = 0o040
 
 
 def read(path: Path, limit: int, *, given: bool, store: Path | None = None) -> bytes | str | None:
-    """What is in *path*, *limit* bytes and one more at most; or what is wrong with it; None when there is no such file.
+    """Return the content of *path*, a text that says what is wrong with it, or None when there is no such file.
 
-    *given*: by somebody else, such as systemd; else made by us. *store*: the folder of the store that it is for.
+    At most *limit* + 1 bytes are read: the one more tells the caller that the file is too long. *given*: somebody else
+    provides the file, such as systemd; otherwise we made it. *store* is the folder of the store that the file is for.
     """
     try:
         folder = os.stat(path.parent)
-        # Not blocking, so that a FIFO in the key's place cannot hang us.
+        # Non-blocking, because opening a FIFO in the key's place would wait for somebody to write to it.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as exc:
         return f"cannot be read ({_reason(exc)}); give this user the right to read it, and no one else"
     try:
+        # By the descriptor: another file may have been put at the path since.
         state = os.fstat(descriptor)
         problem = objection(path, state.st_mode, folder.st_mode, roots=state.st_uid == 0, given=given)
         if problem is None and not is_trusted(state.st_uid, store or path.parent):
@@ -44,11 +47,13 @@ def read(path: Path, limit: int, *, given: bool, store: Path | None = None) -> b
 
 
 def objection(path: Path, mode: int, folder: int, *, roots: bool, given: bool) -> str | None:
-    """What is wrong with a file of this *mode* in a *folder* of that one. *roots*: whether it belongs to root.
+    """Return what is wrong with a file of this *mode* in a folder of the mode *folder*; None when it may be used.
+    *roots* tells whether the file belongs to root.
 
-    What systemd makes of a credential passes (exec-credential.c): 0400, belonging to the service's user; or, where the
-    file system knows access lists, 0400 of root with an entry for the user, whose right `stat` shows as the group's. So
-    does a file of a Kubernetes secret with mode 0440 or 0640, root's for the group of the pod's volumes.
+    Two kinds of file that root provides are allowed. systemd makes a credential (exec-credential.c) with mode 0400 for
+    the user of the service; or, where the file system has access lists, with mode 0400 for root and an entry for the
+    user, and `stat` shows that entry's right as the group's. Kubernetes mounts a file of a secret with mode 0440 or
+    0640 for root and the group of the pod's volumes.
     """
     shown = stat.S_IMODE(mode)
     if not stat.S_ISREG(mode):
@@ -63,7 +68,7 @@ def objection(path: Path, mode: int, folder: int, *, roots: bool, given: bool) -
             f"{told}, or, for a group that reads it, chmod 440. It is root's: one that is mounted gets its mode there "
             "(Kubernetes: defaultMode: 0440; Docker: mode: 0440)"
         )
-    # In a folder that is sticky, as /tmp is, nobody can exchange a file of another.
+    # In a sticky folder, as /tmp is, nobody can exchange another user's file.
     if folder & OTHERS_WRITE and not (given and folder & stat.S_ISVTX):
         loose = f"{stat.S_IMODE(folder):04o}"
         return f"lies in a folder that others can write to (mode {loose}); run: chmod go-w {path.parent}"
@@ -71,7 +76,8 @@ def objection(path: Path, mode: int, folder: int, *, roots: bool, given: bool) -
 
 
 def identity(path: Path) -> tuple[int, int, int, int] | None:
-    """Which file *path* is now; None when there is none."""
+    """Return which file is at *path* now (device, inode, time of change in nanoseconds, size in bytes); None when
+    there is none."""
     try:
         state = os.stat(path)
     except (OSError, ValueError):
@@ -80,8 +86,8 @@ def identity(path: Path) -> tuple[int, int, int, int] | None:
 
 
 def prepare_folder(folder: Path, what: str = "the store's folder", like: Path | None = None) -> None:
-    """Make *folder* and what is missing above it, with mode 0700, for whom *like* belongs to (None: the folder above).
-    Raises as `check_folder`."""
+    """Make *folder* and the missing folders above it, with mode 0700. If we are root, they get the owner of *like*
+    (None: of the folder above). *what* names the folder in messages. Raises what `check_folder` raises."""
     check_folder(folder, what)
     problem, passing = None, False
     try:
@@ -94,9 +100,10 @@ def prepare_folder(folder: Path, what: str = "the store's folder", like: Path | 
 
 
 def check_folder(folder: Path, what: str = "the store's folder", *, must_be: bool = False) -> None:
-    """Look at *folder*, if it is there or *must_be*, and at those above it.
+    """Check *folder* and those above it. *folder* itself may be missing, unless it *must_be* there.
 
-    Raises `StoreUnavailable` when it cannot be read, `KeyFileError` when others could exchange what is in it.
+    Raises `StoreUnavailable` when it cannot be read or is not a folder, and `KeyFileError` when others could exchange
+    its contents.
     """
     problem = objection = None
     passing = False

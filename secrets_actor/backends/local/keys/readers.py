@@ -1,4 +1,4 @@
-"""Where a key or a passphrase is read that somebody else provides: a file, an environment variable, a person."""
+"""The readers of a key or a passphrase that somebody else provides: in a file, in a variable, or typed by a person."""
 
 import hashlib
 import os
@@ -11,16 +11,16 @@ from secrets_actor.backends.local.keys.key_formats import MAX_BYTES
 from secrets_actor.backends.setting_masking import shown_path, shown_variable
 from secrets_actor.paths import absolute
 
-# Only this process can tell what stands behind a fingerprint.
+# The key of `fingerprint`, drawn anew by each process. Without it, nobody can try guesses against a fingerprint.
 _OURS: Final = os.urandom(16)
 
 
 class Reader(Protocol):
-    """A place that holds a text of few bytes: a variable, a file, a person."""
+    """A place that gives a short text: a file, a variable, or a person."""
 
     @property
     def kind(self) -> str:
-        """What sort of place it is."""
+        """The kind of place: `file`, `env` or `prompt`."""
 
     @property
     def path(self) -> str:
@@ -28,21 +28,21 @@ class Reader(Protocol):
 
     @property
     def remedy(self) -> str:
-        """How to fill it."""
+        """What to do when the place is empty, for messages."""
 
     def __str__(self) -> str:
         """The place, for messages."""
 
     def identity(self) -> object:
-        """Changes when the content may have; cheap."""
+        """Return a value that differs once the content may have changed. Cheap: each operation asks for it."""
 
     def read(self) -> bytes | str | None:
-        """The content; or what is wrong with the place, to be said after its name; None when there is nothing. Raises
-        nothing: no frame that raises shall have the content among its locals."""
+        """Return the content (bytes), a text that says what is wrong, to follow the place's name, or None when the
+        place is empty. Raises nothing: no frame that raises may have the content among its locals."""
 
 
 def fingerprint(content: bytes) -> bytes:
-    """Tells one content from another, and nothing else."""
+    """Return 8 bytes that differ for different contents and tell nothing else about them."""
     return hashlib.blake2b(content, key=_OURS, digest_size=8).digest()
 
 
@@ -51,9 +51,11 @@ _PREFIXES: Final = (f"${CREDENTIALS}/", f"${{{CREDENTIALS}}}/")
 
 
 class FileReader:
-    """The file *path* (`~` and `$CREDENTIALS_DIRECTORY` go), wherever that is from here and now; for the store in the
-    folder *store*. Its repr and messages
-    show the path only if it looks like one."""
+    """A reader of the file *path*, for the store in the folder *store*.
+
+    *path* may begin with `~` or `$CREDENTIALS_DIRECTORY`. It is made absolute now, so a later change of the working
+    directory does not matter. Repr and messages show it only if it looks like a path: somebody may have put the key
+    itself into the setting."""
 
     kind: Final = "file"
 
@@ -70,14 +72,14 @@ class FileReader:
 
     @property
     def path(self) -> str:
-        """The path."""
+        """The path, for an error's `path`."""
         if self._inherited:
-            return self._given  # its rest is a name in a folder of systemd's
+            return self._given  # safe to show: the rest is the name of a credential of systemd
         return shown_path(self._given)
 
     @property
     def remedy(self) -> str:
-        """How to fill it."""
+        """What to do when there is no file, for messages."""
         if self._inherited:
             return f"add LoadCredentialEncrypted={self._name} to the service's unit"
         return "make it, with mode 0600, or give another path"
@@ -93,12 +95,12 @@ class FileReader:
         return Path(folder) / self._name if folder else None
 
     def identity(self) -> object:
-        """The file's device, inode, time and size."""
+        """Return the file's device, inode, time of change and size; None when there is no file."""
         path = self._resolved()
         return None if path is None else private_file.identity(path)
 
     def read(self) -> bytes | str | None:
-        """What is in it, or what is wrong with it."""
+        """Return the file's content, or a text that says what is wrong with it; None when there is no file."""
         path = self._resolved()
         if path is None:
             return (
@@ -111,7 +113,8 @@ class FileReader:
 
 
 class VariableReader:
-    """The environment variable *name*. Its repr and messages show the name only if it looks like one."""
+    """A reader of the environment variable *name*. Repr and messages show the name only if it looks like one: somebody
+    may have put the key itself into the setting."""
 
     kind: Final = "env"
     remedy: Final = "set it where this program is started"
@@ -131,16 +134,16 @@ class VariableReader:
         return shown_variable(self._name)
 
     def identity(self) -> object:
-        """A fingerprint of what it holds."""
+        """Return a fingerprint of the variable's content."""
         return fingerprint(os.fsencode(os.environ.get(self._name, "")))
 
     def read(self) -> bytes | None:
-        """What it holds; None when it is not set or empty."""
+        """Return the variable's content; None when it is not set or empty."""
         return os.fsencode(os.environ.get(self._name, "")) or None
 
 
 class PromptReader:
-    """Who answers *ask*, once: the answer is kept."""
+    """A reader that calls *ask* once and keeps the answer, so that a person types it only once."""
 
     kind: Final = "prompt"
     path: Final = "prompt"
@@ -156,11 +159,11 @@ class PromptReader:
         return "<Prompt>"
 
     def identity(self) -> object:
-        """There is one answer."""
+        """Return None: there is only one answer, so it never changes."""
         return None
 
     def read(self) -> bytes | None:
-        """The answer; None for an empty one. Raises what *ask* raises."""
+        """Return the answer; None for an empty one. Raises what *ask* raises."""
         if not self._answer:
             self._answer = self._ask().encode(errors="surrogateescape")
         return self._answer or None

@@ -1,8 +1,9 @@
-"""scrypt, and what it may cost: the costs of a new store, and the bounds of those that a header asks for. PURE.
+"""scrypt and its costs: those of a new store, and the bounds for the costs that a store or an export asks for. PURE.
 
-N = 2**17, r = 8, p = 1 is what OWASP asks for (Password Storage Cheat Sheet): 128 MiB, and 0.3 to 0.4 s on one core of
-a server. A process pays it once, at its first operation, and so does each command: well within a call's ten seconds,
-and within the memory of a small container. age's 2**18 doubles both; RFC 7914's sample of 2**20 takes 1 GiB and 4 s.
+OWASP asks for N = 2**17, r = 8, p = 1 (Password Storage Cheat Sheet). That takes 128 MiB, and 0.3 to 0.4 s on one core
+of a server. A process pays that once, at its first operation, and so does each command. It is well within the ten
+seconds of an operation, and within the memory of a small container. The tool age takes 2**18, which doubles both. The
+example of RFC 7914 with 2**20 takes 1 GiB and 4 s.
 """
 
 import hashlib
@@ -14,8 +15,9 @@ N: Final = 2**17
 R: Final = 8
 P: Final = 1
 SALT_BYTES: Final = 16
-# A header is in clear, and anybody who can write the file can write it: not less than scrypt's paper has for a login
-# (2009), and no more than a machine bears.
+# Bounds for costs that were read: they are in clear, and anybody who can write the file can change them. The least N is
+# the one that scrypt's paper (2009) gives for a login. The most memory is in bytes, the most work in bytes that are
+# mixed; a machine of today can still bear both.
 LEAST_N: Final = 2**14
 MOST_MEMORY: Final = 2**30
 MOST_WORK: Final = 2**32
@@ -23,21 +25,22 @@ _SALTS: Final = range(SALT_BYTES, 65)
 
 
 def memory(derivation: Derivation) -> int:
-    """Bytes that scrypt takes (RFC 7914, 5: V, and B of p blocks of 128 r bytes each; OpenSSL has two more)."""
+    """Return how many bytes of memory scrypt takes: N blocks of 128 r bytes for V, p blocks for B (RFC 7914, 5), and
+    two more in OpenSSL."""
     return 128 * derivation.r * (derivation.n + derivation.p + 2)
 
 
 def derived(secret: bytes, derivation: Derivation) -> bytes | None:
-    """The key of 32 bytes that scrypt makes of *secret*; None where there is not the `memory` for it."""
+    """Return the key of 32 bytes that scrypt makes of *secret*; None when there is not enough `memory`."""
     n, r, p = derivation.n, derivation.r, derivation.p
     try:
         return hashlib.scrypt(secret, salt=derivation.salt, n=n, r=r, p=p, maxmem=memory(derivation), dklen=KEY_BYTES)
-    except (ValueError, MemoryError):  # OpenSSL's word for no memory is a ValueError
+    except (ValueError, MemoryError):  # ValueError is what Python makes of OpenSSL's "no memory"
         return None
 
 
 def objection(derivation: Derivation) -> str | None:
-    """What is wrong with the *derivation* of a header."""
+    """Return what is wrong with a *derivation* that was read; None when scrypt may run with it."""
     n, r, p = derivation.n, derivation.r, derivation.p
     if len(derivation.salt) not in _SALTS:
         return f"a salt of {len(derivation.salt)} bytes"

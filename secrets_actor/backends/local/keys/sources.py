@@ -1,4 +1,7 @@
-"""The configured place becomes a source."""
+"""The making of a master key source from the place that the settings name.
+
+Each source is imported only where it is used: a program that never uses the key ring need not load it.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,8 @@ if TYPE_CHECKING:
 
 
 def source_for(place: KeyPlace, path: Path) -> MasterKeySource:
-    """The source that *place* names, for the store in the folder *path*. Touches no file; paths are fixed now, whatever
-    becomes of the working directory. Raises `NoPlace`."""
+    """Return the source that *place* names, for the store in the folder *path*. Touches no file. Paths are made
+    absolute now, so a later change of the working directory does not matter. Raises `NoPlace`."""
     folder = absolute(path)
     if place.kind == "keyring":
         from secrets_actor.backends.local.keys.keyring_key import KeyringKey
@@ -38,7 +41,7 @@ def source_for(place: KeyPlace, path: Path) -> MasterKeySource:
 
 
 def typed_passphrase(ask: Callable[[], str]) -> MasterKeySource:
-    """The source that has its passphrase from *ask*, which is called once: for the command line."""
+    """Return the source whose passphrase comes from *ask*, which is called once: for the command line."""
     from secrets_actor.backends.local.keys.passphrase import Passphrase
     from secrets_actor.backends.local.keys.readers import PromptReader
 
