@@ -18,7 +18,6 @@ Rule 7: actions are carried out in the order in which they were decided, those o
 
 from __future__ import annotations
 
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -83,6 +82,7 @@ from secrets_actor.otp import (
     lacks_thread,
     no_more,
 )
+from secrets_actor.uuids import new_uuid
 
 _OPERATIONS: Final = MESSAGES
 # Seconds between two looks for what may not be served any more: no value stays in memory for longer than that.
@@ -267,7 +267,7 @@ class SecretsActor(GenServer):
     # --- callers --------------------------------------------------------------------------------------------------
 
     def _admit(self, operation: Operation[Any], caller: From[Any]) -> None:
-        operation = with_token(operation, _new_token)
+        operation = with_token(operation, new_uuid)
         waiter = self._waiter(operation, caller)
         if self._drained_by:
             self._replies.refuse(waiter, ServerDown("the system is being stopped: this was not begun"), "actor")
@@ -462,10 +462,6 @@ class SecretsActor(GenServer):
                 self._carry_out(self._flights.no_thread(now, final=no_more()))
             else:
                 self._carry_out(self._flights.worker_not_started(type(done.error).__name__, now))
-
-
-def _new_token() -> str:
-    return str(uuid.uuid4())
 
 
 def _outcome(error: BaseException | None) -> str:
