@@ -1,1 +1,4 @@
-"""What an operator does with a local store as a whole: make, verify, rekey, back up, restore. Nothing here prints."""
+"""The operations on a local store as a whole, for its operator: make, verify, rekey, back up, restore, salvage.
+
+Nothing here prints; the command line does.
+"""

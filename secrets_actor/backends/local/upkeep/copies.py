@@ -1,11 +1,12 @@
-"""Consistent copies of a store that others may be using, and their way back.
+"""Backup and restore: a consistent copy of a store that other processes may be using, and the way back from it.
 
-Rule 1: a copy is a snapshot, sealed as the store is, and needs no key to be made; the key is not in it. But a key file
-        of ours that is lost is told: copies made day after day, without it, would be worth nothing.
-Rule 2: it comes into place whole, with mode 0600, and never over a file that is there.
-Rule 3: nothing is restored but a copy that the configured key opens and in which nothing is damaged. It takes the
-        place of what was in one transaction: a crash leaves the one or the other, and those who have the store open see
-        it with their next operation.
+Rule 1: a copy is a snapshot and is sealed just as the store is. It is made without the master key, and does not contain
+        it. But a backup fails when our own key file is lost: copies made day after day would be worth nothing without
+        it.
+Rule 2: a copy appears as a whole, with mode 0600, and never replaces a file.
+Rule 3: a copy is restored only if the configured key opens it and nothing in it is damaged. It replaces the contents of
+        the store in one transaction. So a crash leaves either the old contents or the new ones, and a process that has
+        the store open sees the new ones with its next operation.
 """
 
 from __future__ import annotations
@@ -34,14 +35,15 @@ from secrets_actor.domain.errors import InvalidRequest, KeyFileError, StoreDamag
 
 
 class Restored(Struct, frozen=True):
-    """What was restored. `aside`: where the damaged file is that was in its place."""
+    """The result of a restore. `verification` is that of the copy. `aside` is the path of the damaged database that was
+    put aside; None when there was none."""
 
     verification: Verification
     aside: Path | None
 
 
 def backup(folder: Path, source: MasterKeySource, path: Path, *, deadline: float) -> int:
-    """Copy the store in *folder* into the new file *path*; its size in bytes.
+    """Copy the store in *folder* to the new file *path*; return the size of that file in bytes.
 
     Raises `StoreUnavailable` when there is no store, when the file is there already or cannot be made, `KeyFileError`
     when the store's key file is lost, `StoreDamaged` and `BackendTimeout`.
@@ -53,7 +55,7 @@ def backup(folder: Path, source: MasterKeySource, path: Path, *, deadline: float
     problem: str | None = "is there already"
     passing = False
     try:
-        if not os.path.lexists(path):
+        if not os.path.lexists(path):  # the link would fail too, but only after the whole copy
             with written_beside(path) as fresh:
                 _copy(store, fresh, deadline)
             return path.stat().st_size
@@ -78,12 +80,12 @@ def _copy(store: Store, fresh: Path, deadline: float) -> None:
 
 
 def restore(folder: Path, source: MasterKeySource, path: Path, *, replace: bool = False, deadline: float) -> Restored:
-    """Make the store in *folder* what it was when *path* was copied; the folder may be empty, or not be there.
-    *replace* says that what is in the store now may go; a file there that is damaged is put aside.
+    """Put the copy *path* in the place of the store in *folder*, which may be empty or missing. *replace* allows that
+    the secrets in the store now are lost; a damaged database is put aside.
 
-    Raises `StoreUnavailable` for a copy that is not there, `WrongKey` and `KeyFileError` when the key in *source* does
-    not open it, `StoreDamaged` when anything in it is damaged or it was made by another release, `InvalidRequest` when
-    the store has secrets or is damaged and *replace* does not say so, and as `open_store`.
+    Raises `StoreUnavailable` when there is no copy, `WrongKey` and `KeyFileError` when the key in *source* does not
+    open it, `StoreDamaged` when anything in it is damaged or another release made it, `InvalidRequest` when the store
+    has secrets or is damaged and *replace* is not set, and what `open_store` raises.
     """
     path = Path(os.path.abspath(path))
     check_folder(folder)
@@ -106,6 +108,7 @@ def restore(folder: Path, source: MasterKeySource, path: Path, *, replace: bool 
                 live.clear_log(deadline)
             finally:
                 live.close()
+        # This process may have known another store in the folder (`open_store.py`, rule 6); this change was intended.
         forget_known(folder)
         return Restored(verification, aside)
     finally:
@@ -113,7 +116,7 @@ def restore(folder: Path, source: MasterKeySource, path: Path, *, replace: bool 
 
 
 def _bring(copy: Copy, database: Path, deadline: float) -> None:
-    """Bring the copy into place where there is no database: whole, or not at all."""
+    """Bring the copy into place where there is no database, as a whole or not at all."""
     problem, passing = None, False
     try:
         bring_into_place(database, lambda fresh: _copy(copy, fresh, deadline))
@@ -169,7 +172,8 @@ def _opened_copy(path: Path, deadline: float) -> Copy:
 
 
 def _live(database: Path, replace: bool, deadline: float) -> tuple[Store | None, Path | None]:
-    """What the copy goes into (None: there is no database), and where the damaged file is that was there."""
+    """Return the database that the copy is to replace (None: there is none), and the path to which a damaged one was
+    put aside (None: there was no damaged one)."""
     log = database.with_name(database.name + LOG)
     live = None
     try:
@@ -190,7 +194,7 @@ def _live(database: Path, replace: bool, deadline: float) -> tuple[Store | None,
     if not replace:
         raise _in_the_way(database, damaged=live is None)
     aside = database.with_name(f"{database.name}.damaged-{utc_now():%Y%m%d-%H%M%S}-{secrets.token_hex(4)}")
-    for end in ("", LOG, INDEX):
+    for end in ("", LOG, INDEX):  # with its log, which has part of its contents
         with contextlib.suppress(FileNotFoundError):
             database.with_name(database.name + end).rename(aside.with_name(aside.name + end))
     return None, aside
@@ -202,5 +206,5 @@ def _in_the_way(database: Path, *, damaged: bool) -> InvalidRequest:
 
 
 def _count(transaction: Transaction) -> int:
-    """How many secrets there are."""
+    """Return the number of secrets."""
     return int((transaction.one("SELECT count(*) FROM secrets") or (0,))[0])

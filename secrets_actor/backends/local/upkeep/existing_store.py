@@ -1,4 +1,4 @@
-"""A store that must be there already, opened for a while; and one that must not."""
+"""The opening of a store that must exist already, and `init`, which makes one that must not."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from secrets_actor.domain.errors import InvalidRequest
 
 
 def database_of(folder: Path, source: MasterKeySource) -> Path:
-    """The database of the store in *folder*. Raises `StoreUnavailable` when there is none (none is made here), and as
-    `is_there`."""
+    """Return the path of the database in *folder*. Makes nothing. Raises `StoreUnavailable` when there is no store, and
+    what `is_there` raises."""
     if not is_there(folder, source):
         raise no_store(folder)
     return folder / DATABASE_NAME
 
 
 def check_key(source: MasterKeySource) -> None:
-    """Raise `KeyFileError` for a store whose key is a file of ours and is lost. Another place of a key may be known to
-    those only who need the key."""
+    """Raise `KeyFileError` when the store's key is a key file of our own and is lost. Other places are not looked at:
+    the operator who makes a backup may have no right to them, and needs none."""
     if source.kind == KeyFile.kind and not source.present():
         raise source.missing()
 
 
 @contextmanager
 def opened_store(folder: Path, source: MasterKeySource, deadline: float) -> Iterator[OpenStore]:
-    """The store in *folder*, brought to the present form if need be. Raises as `open_store`."""
+    """Open the store in *folder*, and close it at the end of the `with` block. Raises what `open_store` raises."""
     store = open_store(folder, source, deadline=deadline, closed=threading.Event())
     try:
         yield store
@@ -39,9 +39,11 @@ def opened_store(folder: Path, source: MasterKeySource, deadline: float) -> Iter
 
 
 def init(folder: Path, source: MasterKeySource, *, deadline: float) -> None:
-    """Make an empty store in *folder* whose master key is in *source*; the key too, where that is the source's matter.
+    """Make an empty store in *folder* with the master key from *source*, which is made, too, where the source makes
+    keys.
 
-    Raises `InvalidRequest` when there is one already, `KeyFileError` when that one's key is lost, and as `open_store`.
+    Raises `InvalidRequest` when there is a store already, `KeyFileError` when the key of that one is lost, and what
+    `open_store` raises.
     """
     if is_there(folder, source):
         check_key(source)

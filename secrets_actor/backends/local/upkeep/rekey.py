@@ -1,14 +1,16 @@
-"""New keys for a store that others may be using.
+"""The change of a store's keys, while other processes may be using the store.
 
-Rule 1: a new master key: the store's keys are wrapped by it too; then it takes the place of the old one where that
-        lies; then the wraps by the old one go. A crash at any point leaves a store that the key in its place opens, and
-        running it again comes to the same end: also when the key has gone over to another place already, and only the
-        rest is to be done.
-Rule 2: all keys anew (`deep`): a new store key is put beside the old one; then, some rows at a time, every head and
-        value is opened and sealed anew, the latter by a new data key; when nothing is left the old one goes. Rows tell
-        by `key` what is left, so it goes on after a crash. From the first moment others seal with the new key.
-Rule 3: what does not open is left as it is, told, and keeps the old key there.
-Rule 4: what was deleted is overwritten (`secure_delete`), and the log is folded in and emptied at the end.
+Rule 1: a new master key takes three steps. First it wraps the store keys, beside the old master key. Then it takes the
+        old one's place. Then what the old one wrapped is deleted. After a crash at any point, the key in the configured
+        place opens the store, and a second run completes the change. That is also so when the new key is in another
+        place already, and only the last step is left.
+Rule 2: a change of all keys (`deep`) puts a new store key beside the old one. Then, some rows at a time, it opens every
+        head and value and seals it anew, each value with a new data key. When no row is left, the old store key is
+        deleted. The column `key` of a row tells which key sealed it, so a second run goes on after a crash. From the
+        beginning other processes seal with the new key, so no old rows are added meanwhile.
+Rule 3: a row that does not open is left as it is and is counted. The old store key then stays, since a later repair may
+        need it.
+Rule 4: deleted keys and rows are overwritten (`secure_delete`), and the log is folded in and emptied at the end.
 """
 
 from __future__ import annotations
@@ -32,16 +34,16 @@ from secrets_actor.backends.local.transaction import Transaction
 from secrets_actor.backends.local.upkeep.existing_store import opened_store
 from secrets_actor.domain.errors import DecryptionFailed, InvalidRequest, KeyFileError, SecretsError
 
-# Rows in one transaction: others wait for it, some milliseconds.
+# Rows in one transaction. Other writers wait for it, some milliseconds.
 BATCH: Final = 64
 _VERSIONS: Final = "SELECT id, secret, version_id, key, wrapped, sealed FROM versions"
 _BUSY: Final = "somebody else changes the keys of this store; wait until that is done, and run rekey again"
 
 
 class Rekeyed(Struct):
-    """What was sealed anew by a deep change, and what was left as it was, for it does not open; of so many rows in all
-    (`total`). `master`: whether the master key is another now. `resumed`: whether all this is the rest of a deep change
-    that had been begun before."""
+    """The result of a change of keys. For a deep one: how many `secrets` (heads) and `versions` (values) were sealed
+    anew, how many rows were `left` because they do not open, and the `total` of the rows. `master` tells whether this
+    run changed the master key, `resumed` whether it went on with a deep change that an earlier run had begun."""
 
     secrets: int = 0
     versions: int = 0
@@ -52,8 +54,8 @@ class Rekeyed(Struct):
 
 
 Told = Callable[[Rekeyed], object]
-# Of rows behind one, in a transaction: the id of the last one (None: there was none), how many were sealed anew, how
-# many could not be opened.
+# Seals the next rows after a row id, inside a transaction. Returns the id of the last of them (None: there was none),
+# how many were sealed anew, and how many could not be opened.
 Batch = Callable[[Transaction, Keys, int], tuple[int | None, int, int]]
 
 
@@ -66,12 +68,12 @@ def rekey(
     deadline: float,
     told: Told = lambda _so_far: None,
 ) -> Rekeyed:
-    """Give the store in *folder* a new master key: at the place of the present one, which is in *source*, or at another
-    (*to*). With *deep* all other keys, too; *told* hears how far it is, first with nothing done, then after each
-    transaction.
+    """Give the store in *folder* a new master key: in the place of the present one (*source*), or in another one
+    (*to*). With *deep*, change all other keys, too. *told* is then called with the result so far: first with nothing
+    done, and again after each transaction.
 
-    Raises as `open_store`, what the sources raise, and `InvalidRequest` when *to* has the present key
-    or somebody else is changing the keys.
+    Raises what `open_store` and the sources raise, and `InvalidRequest` when *to* has the present key or another
+    process is changing the keys.
     """
     with ExitStack() as stack:
         store, is_there = _entered(stack, folder, source, to, deadline)
@@ -89,11 +91,11 @@ def rekey(
 def _entered(
     stack: ExitStack, folder: Path, source: MasterKeySource, to: MasterKeySource | None, deadline: float
 ) -> tuple[OpenStore, bool]:
-    """The store, and whether it is *to* that opens it: an earlier run came so far."""
+    """Return the open store, and whether only the key in *to* opens it, because an earlier run came that far."""
     try:
         return stack.enter_context(opened_store(folder, source, deadline)), False
     except KeyFileError as exc:
-        failure = exc.clone()
+        failure = exc.clone()  # without the frames of the first one, for it is raised after another attempt
     if to is not None:
         try:
             return stack.enter_context(opened_store(folder, to, deadline)), True
@@ -103,20 +105,22 @@ def _entered(
 
 
 def _is_unfinished(store: OpenStore, deep: bool) -> bool:
-    """Whether there is something left to do for which a place that holds one key at a time need not hold two."""
+    """Whether an earlier change was broken off and can be completed with the present key alone. That matters for a
+    place that holds one key at a time: a new change would be refused there."""
     wrapped_keys = store.keys.wrapped_keys
     return len({key.master for key in wrapped_keys.keys}) > 1 or (deep and len(store.keys.all) > 1)
 
 
 def _settle_master(store: OpenStore, deadline: float) -> None:
-    """Let the present master key be the only one."""
+    """Make the present master key the only one that opens the store."""
     present = _present(store)
     store.write_transaction(lambda transaction, _records: _drop_others(transaction, present), deadline)
     store.reload(deadline)
 
 
 def change_master(store: OpenStore, to: MasterKeySource | None, deadline: float) -> None:
-    """Rule 1. The store's source is *to* after it, if that is given. Raises as `rekey`."""
+    """Change the master key by rule 1. If *to* is given, it is the store's source from then on. Raises what `rekey`
+    raises."""
     source = store.source
     present = _present(store)
     master, derivation = _next(source, to, store.keys.store_id)
@@ -131,7 +135,7 @@ def change_master(store: OpenStore, to: MasterKeySource | None, deadline: float)
 
 
 def change_all(store: OpenStore, deadline: float, told: Told = lambda _so_far: None) -> Rekeyed:
-    """Rule 2. Raises as `rekey`."""
+    """Change all other keys by rule 2. Raises what `rekey` raises."""
     present = _present(store)
     resumed = store.write_transaction(lambda transaction, _records: _begin(transaction, present), deadline)
     store.reload(deadline)
@@ -152,7 +156,8 @@ def change_all(store: OpenStore, deadline: float, told: Told = lambda _so_far: N
 
 
 def _batches(store: OpenStore, batch: Batch, deadline: float) -> Iterator[tuple[int, int]]:
-    """Run *batch* to the end of its table, each time in a transaction: how many were sealed, how many not."""
+    """Run *batch* to the end of its table, each time in a transaction of its own. Give how many rows each run sealed
+    anew, and how many did not open."""
     last: int | None = -(2**63)
     while last is not None:
 
@@ -177,7 +182,7 @@ def _next(source: MasterKeySource, to: MasterKeySource | None, store_id: bytes) 
 
 
 def _wrap(transaction: Transaction, present: Master, master: Master, derivation: Derivation | None) -> None:
-    """Wrap the store's keys by *master* as well."""
+    """Wrap all store keys with *master*, too."""
     wrapped_keys = store_keys.read_wrapped_keys(transaction)
     fresh = []
     for key in wrapped_keys.keys:
@@ -188,12 +193,13 @@ def _wrap(transaction: Transaction, present: Master, master: Master, derivation:
             fresh.append(WrappedKey(key.id, master.check, derivation, wrapped))
     if {key.id for key in fresh} == {key.id for key in wrapped_keys.keys}:
         store_keys.add(transaction, *fresh)
-    elif not _opens_all(wrapped_keys, master):
+    elif not _opens_all(wrapped_keys, master):  # *present* no longer wraps all keys: another process has changed them
         raise InvalidRequest(_BUSY)
 
 
 def _drop_others(transaction: Transaction, master: Master) -> None:
-    """Leave only the wraps by *master*, which opens them all."""
+    """Delete the wrapped keys of all other master keys. Raises `InvalidRequest` when *master* does not open all store
+    keys: data would be lost."""
     if not _opens_all(store_keys.read_wrapped_keys(transaction), master):
         raise InvalidRequest(_BUSY)
     transaction.do("DELETE FROM keys WHERE master <> ?", master.check)
@@ -209,7 +215,7 @@ def _opens_all(wrapped_keys: store_keys.WrappedKeys, master: Master) -> bool:
 
 
 def _begin(transaction: Transaction, present: Master) -> bool:
-    """Put a new store key beside the present one, unless an earlier run has: whether it has."""
+    """Put a new store key beside the present one, unless an earlier run has done so; return whether it has."""
     wrapped_keys = store_keys.read_wrapped_keys(transaction)
     if wrapped_keys.damaged:
         raise DamagedRow
@@ -224,7 +230,7 @@ def _begin(transaction: Transaction, present: Master) -> bool:
 
 
 def _left_to_do(transaction: Transaction, keys: Keys) -> int:
-    """How many rows are sealed by older keys; 0 where that cannot be counted."""
+    """Return how many rows are sealed by older keys. A damaged table that cannot be counted adds none."""
     found = 0
     for table in ("secrets", "versions"):
         counted = transaction.readable(f"SELECT count(*) FROM {table} WHERE key <> ?", keys.newest.id)  # noqa: S608
@@ -233,7 +239,7 @@ def _left_to_do(transaction: Transaction, keys: Keys) -> int:
 
 
 def _heads(transaction: Transaction, keys: Keys, after: int) -> tuple[int | None, int, int]:
-    """Seal the next heads anew."""
+    """Seal the next heads anew, as a `Batch`."""
     found = transaction.all(f"{HEADS} WHERE id > ? AND key <> ? ORDER BY id LIMIT {BATCH}", after, keys.newest.id)
     sealed = 0
     for row in found:
@@ -252,7 +258,7 @@ def _heads(transaction: Transaction, keys: Keys, after: int) -> tuple[int | None
 
 
 def _values(transaction: Transaction, keys: Keys, after: int) -> tuple[int | None, int, int]:
-    """Seal the next values anew."""
+    """Seal the next values anew, as a `Batch`."""
     found = transaction.all(f"{_VERSIONS} WHERE id > ? AND key <> ? ORDER BY id LIMIT {BATCH}", after, keys.newest.id)
     sealed = 0
     for number, secret, version_id, *record in found:
@@ -268,7 +274,7 @@ def _values(transaction: Transaction, keys: Keys, after: int) -> tuple[int | Non
 
 
 def _end(transaction: Transaction, keys: Keys) -> None:
-    """Let the old store keys go, if nothing is left that they open."""
+    """Delete the old store keys, if no row is left that they sealed."""
     for table in ("secrets", "versions"):
         if transaction.one(f"SELECT 1 FROM {table} WHERE key <> ? LIMIT 1", keys.newest.id) is not None:  # noqa: S608
             return

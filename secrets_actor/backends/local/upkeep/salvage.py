@@ -1,9 +1,9 @@
-"""What can still be read of a damaged store, as an export: to be imported into a new one.
+"""Salvage: an export of all that can still be read of a damaged store, to be imported into a new one.
 
-Rule 1: nothing is changed in the damaged store: what is left out here, a later release or a patient hand may bring out.
-Rule 2: a secret goes along if its head opens and is the one that was written last, and the value of its current version
-        opens. Another version of it that does not open stays behind, and its labels with it.
-Rule 3: what stays behind is told, as verify tells it.
+Rule 1: the damaged store is not changed. A later release, or an expert, may be able to read what is left out here.
+Rule 2: a secret is exported if its head opens and is the one that was written last, and if the value of its current
+        version opens. Any other version whose value does not open is left out, together with its stages.
+Rule 3: each secret and version that is left out is reported, in the words of `verify`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from secrets_actor.domain.semantics.entry import Entry
 
 
 class Salvaged(Struct, frozen=True):
-    """How many secrets went along, and what stayed behind."""
+    """The result of a salvage: how many secrets were exported, and what was left out (`left`)."""
 
     secrets: int
     left: tuple[Damage, ...]
@@ -42,8 +42,8 @@ def salvage_to(
     deadline: float,
     told: export.Told = export.tell_nobody,
 ) -> Salvaged:
-    """Export what can be read to a new file at *path*; *told* hears of each secret. Raises as `export_to`, and what
-    `Store.read` raises."""
+    """Export all that can be read to a new file at *path*. *told* is called with each entry. Raises what `export_to`
+    and `Store.read` raise."""
 
     def work(transaction: Transaction, _records: object) -> Salvaged:
         readable = Readable(transaction, store.keys)
@@ -54,7 +54,8 @@ def salvage_to(
 
 
 class Readable:
-    """The secrets that can be read, one after the other: `value` is for the one that came last."""
+    """The readable secrets of a damaged store, for `export`. `value` gives only values of the entry that `every` gave
+    last."""
 
     def __init__(self, transaction: Transaction, keys: Keys) -> None:
         self._transaction, self._keys = transaction, keys
@@ -62,7 +63,7 @@ class Readable:
         self.left: list[Damage] = []
 
     def every(self) -> Iterator[Entry]:
-        """Rule 2."""
+        """Give the entries that can be exported, one after the other: rule 2."""
         seen: set[str] = set()  # a damaged page may show a row twice
         ids = ids_of(self._transaction)
         if ids is None:
@@ -75,7 +76,7 @@ class Readable:
         self.left += missing(self._transaction)
 
     def value(self, _entry: Entry, version_id: str) -> SecretValue:
-        """The value of a version."""
+        """Return the value of a version of the last entry."""
         return self._values[version_id]
 
     def _readable(self, secret: int) -> Entry | None:

@@ -1,7 +1,8 @@
-"""Whether all that a store holds is whole: every key, head and value opens, and they fit to each other.
+"""The verification of a whole store: every key, head and value must open, and they must agree with each other.
 
-Rule 1: one snapshot, whoever writes meanwhile. What cannot be read is told, and the rest is looked at all the same.
-Rule 2: damage has a name where the secret's head opens; else the number of its row.
+Rule 1: it looks at one snapshot, whoever writes meanwhile. A part that cannot be read is reported, and the rest is
+        still looked at.
+Rule 2: damage to a secret is reported with its name if the head opens, otherwise with the number of its row.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _EXCHANGED = "is damaged or was exchanged"
 
 
 class Damage(Struct, frozen=True):
-    """One thing that is not as it should be: of a secret, by its name or its row; or of the store as a whole."""
+    """One fault: of a secret, which has its name (`secret`) or else its `row`; or of the store as a whole (neither)."""
 
     what: str
     secret: str | None = None
@@ -43,7 +44,9 @@ class Damage(Struct, frozen=True):
 
 
 class Verification(Struct):
-    """What was looked at, and what was found. `unfinished`: a rekey that somebody must run again."""
+    """The result of a verification: how many secrets and versions were looked at, and the faults (`damage`).
+    `unfinished` names a change of keys that is not complete, and the command that completes it; None when there is
+    none."""
 
     secrets: int = 0
     versions: int = 0
@@ -57,14 +60,14 @@ class Verification(Struct):
 
 
 def verify(folder: Path, source: MasterKeySource, *, deadline: float) -> Verification:
-    """All that is in the store in *folder*. Changes nothing. Raises as `open_store` for a store that cannot be opened
+    """Verify the store in *folder*. Changes nothing. Raises what `open_store` raises for a store that cannot be opened
     at all."""
     with opened_store(folder, source, deadline) as store:
         return look_through(store, deadline)
 
 
 def look_through(store: OpenStore, deadline: float) -> Verification:
-    """All that is in an open store. Raises what `Store.read` raises, but for damage."""
+    """Verify an open store. Raises what `Store.read` raises; damage is in the result instead."""
     master = store_keys.master_of(store.keys.wrapped_keys, store.source)
     return store.read_transaction(
         lambda transaction, _records: _look_through(transaction, store.keys, master), deadline
@@ -97,7 +100,7 @@ def _look_through(transaction: Transaction, keys: Keys, master: Master | None) -
 
 
 def missing(transaction: Transaction) -> Iterator[Damage]:
-    """The secrets that have a mark or versions, and no row."""
+    """Give a fault for the secrets that have a mark or versions but no row."""
     lost = transaction.readable("SELECT count(*) FROM marks WHERE locator NOT IN (SELECT locator FROM secrets)")
     if lost != [(0,)]:
         yield Damage(f"{'some' if lost is None else lost[0][0]} of the secrets are missing")
@@ -109,8 +112,9 @@ def missing(transaction: Transaction) -> Iterator[Damage]:
 
 
 def ids_of(transaction: Transaction) -> list[int] | None:
-    """The ids of all secrets: out of the table, or where that is broken, out of the index on it; or None."""
-    for order in ("id", "locator"):
+    """Return the ids of all secrets, from the table, or from its index where the table is damaged; None when neither
+    can be read."""
+    for order in ("id", "locator"):  # ordered by locator, SQLite reads the index alone
         found = transaction.readable(f"SELECT id FROM secrets ORDER BY {order}")  # noqa: S608  two words of ours
         if found is not None:
             return [secret for (secret,) in found]
@@ -151,7 +155,7 @@ def _of_secret(transaction: Transaction, keys: Keys, secret: int, found: Verific
 
 
 def entry_of(transaction: Transaction, keys: Keys, secret: int) -> tuple[Entry | None, str]:
-    """The secret in a row as far as its head opens, and what is wrong with it."""
+    """Return the secret in a row (None: its head does not open), and a text that says what is wrong; "" for nothing."""
     row = transaction.readable(HEADS + " WHERE id = ?", secret)
     if not row:
         return None, "its row cannot be read"
@@ -169,7 +173,8 @@ def _marked(transaction: Transaction, row: HeadRow) -> bool:
 
 
 def stage_faults(entry: Entry) -> Iterator[str]:
-    """What is wrong with the labels: AWSCURRENT is on one version always, and AWSPREVIOUS never on the same."""
+    """Give what is wrong with the stages of *entry*: AWSCURRENT is always on one version, and AWSPREVIOUS never on the
+    same one."""
     current = entry.stages.get(AWSCURRENT)
     if entry.versions and current is None:
         yield f"no version of it has {AWSCURRENT}"
