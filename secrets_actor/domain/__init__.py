@@ -1,1 +1,1 @@
-"""What a secret is: names, masked values, operations, answers, errors, ports. No actors. PURE."""
+"""The secret itself: names, masked values, operations, answers, errors, ports. It knows no actors. PURE."""

@@ -1,10 +1,11 @@
-"""Functions that a program gives us to call: which of them want somebody to await them. PURE.
+"""Tells which of the functions that a program gives us are coroutine functions, and refuses them. PURE.
 
-Rule 1: a coroutine function is awaited where there is a loop to do it. Where there is none it is refused, when it is
-        given.
-Rule 2: what cannot be told from outside, such as a lambda that makes a coroutine, is told by what it returns. Nothing
-        is dropped without a word: a coroutine that nobody runs is an error of who gave the function.
-Rule 3: a future or a task that a function returns runs by itself, and is nobody's concern here.
+Rule 1: a coroutine function is awaited where a loop can do that. Where there is no loop, the function is refused as
+        soon as it is given.
+Rule 2: some functions do not show from outside that they make a coroutine, such as a lambda. They are recognised by
+        what they return. A coroutine that nobody would run is an error: dropped in silence, the program would think
+        that its callback has run.
+Rule 3: a future or a task that a function returns runs by itself. It is left alone.
 """
 
 from __future__ import annotations
@@ -16,16 +17,17 @@ from typing import Final, TypeVar
 from secrets_actor.domain.errors import InvalidParameter
 
 T = TypeVar("T")
-# Of a code object: made by `async def`, by `types.coroutine`, or by `async def` with a `yield` (inspect.CO_...).
+# Flags of a code object that `async def`, `types.coroutine`, or an `async def` with `yield` has made. The values are
+# those of CO_COROUTINE, CO_ITERABLE_COROUTINE and CO_ASYNC_GENERATOR in `inspect`.
 _ASYNC: Final = 0x80 | 0x100 | 0x200
 _REFUSED: Final = "a plain function: nobody would await a coroutine here (async_secrets awaits what can be awaited)"
 
 
 def is_async(given: object) -> bool:
-    """Whether *given* is a coroutine function: by itself, as a method, in a partial, or as an object that is called."""
+    """Whether *given* is a coroutine function, a method or partial of one, or an object whose `__call__` is one."""
     while isinstance(given, partial):
         given = given.func
-    for one in (given, getattr(type(given), "__call__", None)):  # noqa: B004  not whether it can be called: by what
+    for one in (given, getattr(type(given), "__call__", None)):  # noqa: B004  the method itself is looked at
         code = getattr(getattr(one, "__func__", one), "__code__", None)
         if code is not None and getattr(code, "co_flags", 0) & _ASYNC:
             return True
@@ -33,16 +35,16 @@ def is_async(given: object) -> bool:
 
 
 def plain(name: str, given: T) -> T:
-    """*given*, the parameter *name*. Raises `InvalidParameter` for a coroutine function."""
+    """Return *given*, the argument of parameter *name*. Raises `InvalidParameter` if it is a coroutine function."""
     if is_async(given):
         raise InvalidParameter(name, _REFUSED)
     return given
 
 
 def done(name: str, result: T) -> T:
-    """What the function *name* returned. Raises `InvalidParameter` if that has yet to be run."""
+    """Return *result*, which the function *name* returned. Raises `InvalidParameter` if it is a coroutine (rule 2)."""
     if not isinstance(result, (Coroutine, AsyncGenerator, Generator)):
         return result
     if not isinstance(result, AsyncGenerator):
-        result.close()  # so that Python does not tell as well that it was never awaited
+        result.close()  # else Python warns as well that it was never awaited
     raise InvalidParameter(name, _REFUSED)

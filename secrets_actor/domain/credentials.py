@@ -1,4 +1,4 @@
-"""Keys for a backend that wants them. Masked like values. PURE."""
+"""Credentials for a backend that needs them, masked like secret values. PURE."""
 
 from datetime import datetime
 from typing import ClassVar
@@ -11,7 +11,7 @@ from secrets_actor.structs import SelectiveStruct
 
 
 class Credentials(SelectiveStruct, frozen=True):
-    """An access key pair, with a session token and an end (UTC) when it is temporary. Its repr shows none of them."""
+    """An access key pair. A temporary pair has a session token and an end (UTC), too. The repr masks all of it."""
 
     HIDDEN: ClassVar = frozenset({"access_key_id"})
 
@@ -21,9 +21,9 @@ class Credentials(SelectiveStruct, frozen=True):
     expires_at: datetime | None = None
 
     def __post_init__(self) -> None:
-        """Masked at once: no secret to AWS, but whoever has it knows whose the others are."""
+        """Mask the access key id at once: AWS does not treat it as a secret, but it tells whose the other two are."""
         force_setattr(self, "access_key_id", MaskedText(self.access_key_id))
 
     def reveal_id(self) -> str:
-        """The access key id, in clear."""
+        """Return the access key id in clear."""
         return MaskedText(self.access_key_id).reveal()

@@ -1,4 +1,4 @@
-"""What an examination of a store finds. PURE."""
+"""The findings of a check of a store, as `secrets-actor doctor` shows them. PURE."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class Verdict(StrEnum):
-    """How bad it is: nothing, worth a look, or in the way. `SKIPPED`: could not be tried, because of another fault."""
+    """How bad a finding is. `FAULT`: the store cannot work so. `SKIPPED`: not checked, because of another fault."""
 
     OK = "ok"
     WARNING = "warning"
@@ -15,7 +15,7 @@ class Verdict(StrEnum):
 
 
 class Finding(Struct, frozen=True):
-    """One line of the report: what was looked at, how it is, and what to do, if anything."""
+    """One line of the report: what was checked, how bad it is, what was found, and what to do, if anything."""
 
     check: str
     verdict: Verdict

@@ -1,20 +1,31 @@
-"""One tree of errors. Facts are attributes; the text says what happened and what to do. PURE."""
+"""All errors of this package, as one tree under `SecretsError`. PURE.
+
+An error's text says what happened and what to do; the facts that a program may want are attributes. No error holds a
+value, a key or a token of credentials.
+"""
 
 from typing import ClassVar, Self
 
 
 class SecretsError(Exception):
-    """Base of every error of this package; never raised itself."""
+    """Base of every error of this package; it is never raised itself.
+
+    `code` is the error's word in the audit log and in metrics. `retryable`: whether the same request may succeed a
+    little later. `request_id`: AWS's id of the exchange, if there is one. `token`: the idempotency token of a write
+    that may have taken effect; the write is safe to repeat with it. The token is no secret.
+    """
 
     code: ClassVar[str] = "error"
     retryable: bool = False
     request_id: str | None = None
-    # Of a write that may have taken effect: asking again with this idempotency token is safe. No secret.
     token: str | None = None
 
     def clone(self) -> Self:
-        """An equal error without traceback, cause or context: one each for several callers, and free of frames
-        that hold what only the worker should see."""
+        """Return an equal error without traceback, cause and context.
+
+        Each of several callers gets one of its own, because raising an error changes it; and the frames of the worker,
+        which may hold credentials, are not passed on to callers.
+        """
         twin = self.__class__.__new__(self.__class__)
         twin.args = self.args
         twin.__dict__.update(self.__dict__)
@@ -22,7 +33,7 @@ class SecretsError(Exception):
 
 
 class InvalidInput(SecretsError, ValueError):
-    """The caller gave something that no backend would accept."""
+    """Base of errors in what the caller gave: no backend would accept it. Nothing was sent."""
 
     code = "invalid_input"
 
@@ -34,13 +45,13 @@ class InvalidSecretName(InvalidInput):
 
 
 class InvalidSecretValue(InvalidInput):
-    """The value is of the wrong type, empty, too large, or not what was asked of it."""
+    """The value is of the wrong type, empty or too large; or it was read as JSON, and is none."""
 
     code = "invalid_value"
 
 
 class InvalidParameter(InvalidInput):
-    """Another argument is out of its range. `parameter` names it, `allowed` says what goes."""
+    """Another argument is wrong. `parameter` is its name, `allowed` says what it may be."""
 
     code = "invalid_parameter"
 
@@ -50,7 +61,7 @@ class InvalidParameter(InvalidInput):
 
 
 class ConfigurationError(SecretsError):
-    """The configuration does not hold. `mistakes` has a line for each: its key, and what is allowed."""
+    """The configuration is wrong. `mistakes` has one line for each mistake: the key, and what is allowed there."""
 
     code = "bad_configuration"
 
@@ -60,14 +71,17 @@ class ConfigurationError(SecretsError):
 
 
 class ServiceError(SecretsError):
-    """Base of what the tree itself answers."""
+    """Base of the errors of the system itself: the store has not refused anything."""
 
     code = "service_error"
 
 
 class DeadlineExceeded(ServiceError, TimeoutError):
-    """No answer within the caller's time. `token` is a write's idempotency token: asking again with it is safe, and
-    needed to know, for the outcome of a write that ran into its deadline is unknown."""
+    """There was no answer within the caller's timeout.
+
+    A write that ran into its deadline may have taken effect or not. `token` is the idempotency token of that write:
+    repeating the write with it is safe, and is the way to find out.
+    """
 
     code = "deadline_exceeded"
     retryable = True
@@ -78,7 +92,7 @@ class DeadlineExceeded(ServiceError, TimeoutError):
 
 
 class ServerDown(ServiceError):
-    """The secrets actor ended, or is not running. `token` as in `DeadlineExceeded`."""
+    """The secrets actor has ended, or does not run. `token` as in `DeadlineExceeded`."""
 
     code = "server_down"
     retryable = True
@@ -89,21 +103,27 @@ class ServerDown(ServiceError):
 
 
 class CalledFromWithin(ServiceError):
-    """The call was made in a thread of the system itself, by a log handler or a finalizer that came to run there: the
-    system would wait for itself. Nothing was done: have a thread of your own do it."""
+    """The call was made in a thread of the system itself, where the system would wait for itself.
+
+    A log handler or a finalizer of the program can come to run there. Nothing was done: make the call in another
+    thread.
+    """
 
     code = "called_from_within"
 
 
 class ForkedProcess(ServerDown):
-    """This process was forked from the one that runs the system, which has no threads here."""
+    """This process was forked from the one that runs the system: the threads of the system do not exist here."""
 
     code = "forked_process"
     retryable = False
 
 
 class WorkerCrashed(ServiceError):
-    """The worker on the job ended, again and again. `error_type` is the type of what it died of. `token` as above."""
+    """The worker that had the job crashed, and so did those that were given the job after it.
+
+    `error_type` is the name of the exception's type. `token` as in `DeadlineExceeded`.
+    """
 
     code = "worker_crashed"
     retryable = True
@@ -114,28 +134,29 @@ class WorkerCrashed(ServiceError):
 
 
 class Overloaded(ServiceError):
-    """Too many calls are waiting already."""
+    """Too many callers are waiting already (setting `max_pending`)."""
 
     code = "overloaded"
     retryable = True
 
 
 class StartFailed(ServiceError):
-    """The tree did not come up. The text names the child that failed, and why."""
+    """The system could not be started. The text names the process that failed, and why."""
 
     code = "start_failed"
 
 
 class UnknownMessage(ServiceError, TypeError):
-    """The secrets actor was asked something that is none of its operations."""
+    """The secrets actor, or the store, does not know this operation."""
 
     code = "unknown_message"
 
 
 class StoreError(SecretsError):
-    """Base of what a store answered: it was reached, and it said no.
+    """Base of refusals by the store: it was reached, and it answered with an error.
 
-    `aws_code` and `status` are AWS's error code and HTTP status, `request_id` AWS's request id; None for other stores.
+    `aws_code` is AWS's error code, `status` the HTTP status, `request_id` AWS's request id. They are None with other
+    stores.
     """
 
     code = "store_error"
@@ -148,19 +169,19 @@ class StoreError(SecretsError):
 
 
 class SecretNotFound(StoreError):
-    """No such secret, or no such version of it (AWS: ResourceNotFoundException)."""
+    """There is no such secret, or no such version of it (AWS: ResourceNotFoundException)."""
 
     code = "not_found"
 
 
 class SecretExists(StoreError):
-    """The token was used before with another value, or the name is taken (AWS: ResourceExistsException)."""
+    """The name is taken, or the token was used before with another value (AWS: ResourceExistsException)."""
 
     code = "already_exists"
 
 
 class InvalidRequest(StoreError):
-    """The store cannot do this to the secret as it stands (AWS: InvalidRequestException, InvalidParameterException)."""
+    """The store cannot do this with the secret as it is (AWS: InvalidRequestException, InvalidParameterException)."""
 
     code = "invalid_request"
 
@@ -172,42 +193,45 @@ class SecretDeleted(InvalidRequest):
 
 
 class LimitExceeded(StoreError):
-    """A quota of the store is used up (AWS: LimitExceededException). Not cured by trying again."""
+    """A quota of the store is used up (AWS: LimitExceededException). Trying again does not help."""
 
     code = "limit_exceeded"
 
 
 class DecryptionFailed(StoreError):
-    """The store cannot open the value (AWS: DecryptionFailure; local: a damaged or exchanged record)."""
+    """The store cannot decrypt the value (AWS: DecryptionFailure; local store: a damaged or exchanged record)."""
 
     code = "decryption_failed"
 
 
 class Throttled(StoreError):
-    """Too many requests (AWS: ThrottlingException)."""
+    """The store gets too many requests (AWS: ThrottlingException)."""
 
     code = "throttled"
     retryable = True
 
 
 class CopyUnverified(StoreError):
-    """A copy cannot be compared with its source: what one of the two stores says of it goes on changing."""
+    """A copied secret cannot be compared with its source, because one of the two stores keeps changing its answer."""
 
     code = "copy_unverified"
 
 
 class StoreFailure(StoreError):
-    """The store failed on its side (AWS: InternalServiceError, any 5xx). `retryable`, but for HTTP 501 and 505: what is
-    not done there will not be done later."""
+    """The store failed on its side (AWS: InternalServiceError, any 5xx).
+
+    `retryable`, except for HTTP 501 and 505: a server that does not know a method or a version of HTTP will not learn
+    it.
+    """
 
     code = "store_failure"
     retryable = True
 
 
 class InvalidAnswer(StoreError):
-    """The store's answer could not be understood. It is not quoted: it may hold a value.
+    """The store's answer could not be understood. The error does not quote the answer, which may hold a value.
 
-    `retryable` for an answer with success and for a 5xx; another `status` would be met again.
+    `retryable` if the HTTP status was a success or a 5xx; any other `status` would come again.
     """
 
     code = "invalid_answer"
@@ -221,13 +245,13 @@ class InvalidAnswer(StoreError):
 
 
 class AccessDenied(StoreError):
-    """The keys are good, the permission is missing (AWS: AccessDeniedException)."""
+    """The credentials are good, but the permission is missing (AWS: AccessDeniedException)."""
 
     code = "access_denied"
 
 
 class CredentialsError(StoreError):
-    """Base of all that is wrong with the keys."""
+    """Base of the errors in getting or using credentials."""
 
     code = "credentials_error"
 
@@ -239,13 +263,13 @@ class MissingAccessKey(CredentialsError):
 
 
 class MissingSecretKey(CredentialsError):
-    """An access key id without its secret key."""
+    """An access key id is configured without its secret key."""
 
     code = "missing_secret_key"
 
 
 class NoCredentials(CredentialsError):
-    """No place that was looked at has any keys. `tried` tells each place, and why it has none."""
+    """No place that was looked at has credentials. `tried` has a pair for each: the place, and the reason."""
 
     code = "no_credentials"
 
@@ -264,13 +288,13 @@ class MetadataServiceError(CredentialsError):
 
 
 class InvalidSignature(CredentialsError):
-    """The signature does not verify: a wrong secret key, or a wrong clock (AWS: InvalidSignatureException)."""
+    """The signature is wrong because of a wrong secret key or a wrong clock (AWS: InvalidSignatureException)."""
 
     code = "invalid_signature"
 
 
 class UnrecognizedClient(CredentialsError):
-    """The access key id or the session token is not known (AWS: UnrecognizedClientException)."""
+    """AWS does not know the access key id or the session token (AWS: UnrecognizedClientException)."""
 
     code = "unrecognized_client"
 
@@ -282,7 +306,7 @@ class ExpiredToken(CredentialsError):
 
 
 class Unreachable(SecretsError):
-    """Base of a lost way to the store. `endpoint` is its host and port, or its path."""
+    """Base of errors of a store that gave no answer. `endpoint` is its host and port, or its path."""
 
     code = "unreachable"
     retryable = True
@@ -293,13 +317,13 @@ class Unreachable(SecretsError):
 
 
 class ConnectionFailed(Unreachable):
-    """No connection came about."""
+    """No connection to the store could be made."""
 
     code = "connection_failed"
 
 
 class TlsFailed(ConnectionFailed):
-    """The server's certificate was not accepted, or TLS did not come about."""
+    """The certificate of the server was not accepted, or the TLS handshake failed."""
 
     code = "tls_failed"
     retryable = False
@@ -312,7 +336,7 @@ class RequestFailed(Unreachable):
 
 
 class BodyReadFailed(Unreachable):
-    """The answer began and broke off."""
+    """The connection broke in the middle of the answer."""
 
     code = "body_read_failed"
 
@@ -324,8 +348,10 @@ class BackendTimeout(Unreachable):
 
 
 class CircuitOpen(Unreachable):
-    """The store did not answer lately, and is left alone for `retry_after` seconds (0: it is tried at this moment).
-    Nothing was sent."""
+    """The store has not answered lately, so nothing was sent: the circuit breaker is open.
+
+    The store is tried again in `retry_after` seconds; 0 means that it is being tried right now.
+    """
 
     code = "circuit_open"
 
@@ -335,7 +361,8 @@ class CircuitOpen(Unreachable):
 
 
 class LocalStoreError(SecretsError):
-    """Base of what goes wrong with the local store's files. `path` names the file, or the place of a key in none."""
+    """Base of errors with the files of the local store. `path` names the file; or the place of a master key that is in
+    no file."""
 
     code = "local_store_error"
 
@@ -345,27 +372,31 @@ class LocalStoreError(SecretsError):
 
 
 class KeyFileError(LocalStoreError):
-    """The key file is missing while data exists, too short, unreadable, or open to others."""
+    """The key file is missing although there is a store, or is too short, unreadable, or open to other users."""
 
     code = "key_file_error"
 
 
 class KeySourceError(KeyFileError):
-    """The master key is not to be had from where it is kept, and that is no key file of ours: a variable that is not
-    set, a passphrase that is empty, a key ring that is locked. `path` names the place."""
+    """The master key cannot be read from its place, and that place is no key file of ours. `path` names the place.
+
+    Examples: a variable that is not set, a passphrase that is empty, a key ring that is locked.
+    """
 
     code = "key_source_error"
 
 
 class WrongKey(KeyFileError):
-    """The master key is another one than the data was sealed with."""
+    """The data was sealed with another master key than the one that is configured."""
 
     code = "wrong_key"
 
 
 class StoreUnavailable(LocalStoreError):
-    """The database cannot be opened, read or written: permissions, a full disk, a lock held too long. `retryable` says
-    whether that may pass by itself, as a full disk may, and a missing permission does not."""
+    """The database cannot be opened, read or written: a missing permission, a full disk, a lock that is held too long.
+
+    `retryable` says whether the cause may go away by itself: a full disk may, a missing permission does not.
+    """
 
     code = "store_unavailable"
     retryable = True
@@ -376,24 +407,24 @@ class StoreUnavailable(LocalStoreError):
 
 
 class StoreDamaged(LocalStoreError):
-    """The file is not the database we wrote."""
+    """The file is not as we wrote it: it is damaged, was changed, or is no database of ours."""
 
     code = "store_damaged"
 
 
 class ExportFileError(LocalStoreError):
-    """The file of an export cannot be read or written, is there already, or is of a newer format."""
+    """The file of an export cannot be read or written, exists already, or has a newer format."""
 
     code = "export_file_error"
 
 
 class ExportDamaged(ExportFileError):
-    """The file is not as it was written: damaged, cut off, changed, or no export at all."""
+    """The file is not as it was written: it is damaged, cut off or changed, or is no export at all."""
 
     code = "export_damaged"
 
 
 class WrongExportKey(ExportFileError):
-    """The key or passphrase is another one than the file was sealed with."""
+    """The file was sealed with another key or passphrase."""
 
     code = "wrong_export_key"

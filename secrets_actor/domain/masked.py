@@ -1,5 +1,4 @@
-"""What prints as a mask, and is no secret's value: a JSON object that goes to AWS or comes from it when we do not know
-what is in it, and a text of the configuration. PURE."""
+"""Masked things that are no secret values: JSON objects for AWS whose content we do not know, and settings. PURE."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -11,9 +10,9 @@ from secrets_actor.json_text import read_json
 
 
 class MaskedObject:
-    """The members of a JSON object, masked in every printable form, and not to be changed.
+    """The members of a JSON object, masked in every printable form. It cannot be changed.
 
-    Raises `InvalidParameter` for what is no JSON object.
+    Raises `InvalidParameter` for members that JSON cannot hold.
     """
 
     __slots__ = ("_text",)
@@ -25,14 +24,14 @@ class MaskedObject:
             raise InvalidParameter("payload", "a mapping that JSON can hold; bytes go as base64 text")
 
     def reveal(self) -> dict[str, Any]:
-        """The members, as a dictionary of your own."""
+        """Return the members as a new dictionary, which is the caller's own."""
         members: dict[str, Any] = json.loads(_members(self))
         return members
 
     def __eq__(self, other: object) -> bool:
         return self.reveal() == other.reveal() if isinstance(other, MaskedObject) else NotImplemented
 
-    __hash__ = None  # type: ignore[assignment]  # a hash of little gives it away
+    __hash__ = None  # type: ignore[assignment]  # the hash of a short text could be guessed back
 
     def __repr__(self) -> str:
         return f"<MaskedObject {MASK}>"
@@ -53,8 +52,10 @@ class MaskedObject:
 
 
 class MaskedText:
-    """A text that prints as a mask: a key in the settings, or what may be one in the wrong place. It is equal to the
-    same text."""
+    """A text that prints as a mask: a key in the settings, or a text that may be a key in the wrong place.
+
+    It is equal to the same text, masked or plain.
+    """
 
     __slots__ = ("_text",)
 
@@ -62,7 +63,7 @@ class MaskedText:
         _put_text(self, _text(text) if isinstance(text, MaskedText) else text)
 
     def reveal(self) -> str:
-        """The text itself."""
+        """Return the text in clear."""
         return _text(self)
 
     def __eq__(self, other: object) -> bool:
@@ -102,7 +103,7 @@ def _encoded(members: Mapping[str, Any]) -> str:
         return ""
     try:
         text = json.dumps(dict(members), allow_nan=False)
-        read_json(text)  # else whoever reveals it, a worker for one, could be the first to find that it cannot be read
+        read_json(text)  # here, in the caller's thread: else a worker could be the first to find that it cannot be read
     except (TypeError, ValueError, RecursionError):
         return ""
     return text

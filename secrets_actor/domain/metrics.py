@@ -1,8 +1,9 @@
-"""What is counted: the metrics there are, and a picture of their values. PURE.
+"""The metrics of a system, the port that counts them, and a snapshot of their values. PURE.
 
-Rule 1: a label is an operation, an error's code, a state, a process of the tree: words of ours, of which there are few.
-        Names of secrets, values, keys and tokens are none, and what does not look like a word of ours shows as `other`.
-Rule 2: a picture is frozen, and told in the units of Prometheus: seconds, bytes, totals since the start of the process.
+Rule 1: a label's value is a word of ours: an operation, an error's code, a state, a process of the tree. There are few
+        of them. The name of a secret, a value, a key or a token is never one; a text that does not look like a word of
+        ours is shown as `other`.
+Rule 2: a snapshot is frozen. Its units are those of Prometheus: seconds, bytes, and totals since the system was made.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _WORD: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 class MetricKind(StrEnum):
-    """Counters only grow, gauges come and go, histograms count how long something took."""
+    """The kind of a metric: a counter only grows, a gauge goes up and down, a histogram counts durations."""
 
     COUNTER = "counter"
     GAUGE = "gauge"
@@ -27,8 +28,10 @@ class MetricKind(StrEnum):
 
 
 class Metric(Struct, frozen=True):
-    """One that there is: its name, without the ending `_total` of a counter, and the names of its labels.
-    *bounds* of a histogram: the upper ends of its buckets but the last, in seconds."""
+    """One metric: its name, without the ending `_total` of a counter, its help text, and the names of its labels.
+
+    *bounds* are the upper bounds of a histogram's buckets, in seconds, except the last bucket, which has none.
+    """
 
     name: str
     kind: MetricKind
@@ -38,8 +41,11 @@ class Metric(Struct, frozen=True):
 
 
 class MetricSample(Struct, frozen=True):
-    """One series: a value for each of its metric's labels, and what it stands at. For a histogram `value` is how many
-    there were, `sum` seconds in all, and `buckets` how many took no longer than each bound."""
+    """One series of a metric: the values of the metric's labels, and the number that it stands at.
+
+    For a histogram `value` is the number of observations, `sum` their seconds in all, and `buckets` how many of them
+    took no longer than each bound.
+    """
 
     labels: tuple[str, ...]
     value: float
@@ -48,7 +54,7 @@ class MetricSample(Struct, frozen=True):
 
 
 class MetricFamily(Struct, frozen=True):
-    """All series of one metric, by their labels."""
+    """All series of one metric, sorted by their labels."""
 
     metric: Metric
     samples: tuple[MetricSample, ...]
@@ -63,8 +69,10 @@ class Metrics(Struct, frozen=True):
         return iter(self.families)
 
     def value(self, name: str, *labels: str) -> float:
-        """What the metric *name* stands at: the sum of its series whose labels begin with *labels*. Raises `KeyError`
-        when there is no such metric."""
+        """Return the sum of the series of metric *name* whose labels begin with *labels*.
+
+        Raises `KeyError` if there is no such metric.
+        """
         for family in self.families:
             if family.metric.name == name:
                 return sum(one.value for one in family.samples if one.labels[: len(labels)] == labels)
@@ -72,30 +80,33 @@ class Metrics(Struct, frozen=True):
 
 
 def word(label: object) -> str:
-    """*label*, if it may be one."""
+    """Return *label* if it looks like a word of ours, else `other` (rule 1)."""
     text = str(label) if isinstance(label, str) else ""
     return text if _WORD.fullmatch(text) else OTHER
 
 
-# A gauge, its labels, and what it stands at.
+# A gauge, the values of its labels, and the number that it stands at.
 Reading = tuple[Metric, tuple[str, ...], float]
 
 
 class Meter(Protocol):
-    """Counts, from any thread. Never blocks, never raises."""
+    """The port that counts. Any thread may call it. It never blocks and never raises."""
 
     def count(self, metric: Metric, *labels: str, by: int = 1) -> None:
-        """*by* more of *metric*, a counter."""
+        """Add *by* to the counter *metric*."""
 
     def observe(self, metric: Metric, seconds: float, *labels: str) -> None:
-        """One that took *seconds*, for a histogram."""
+        """Add an observation of *seconds* to the histogram *metric*."""
 
     def watch(self, owner: str, read: Callable[[], Iterable[Reading]]) -> None:
-        """Ask *read* whenever somebody looks, in that one's thread. It takes the place of what *owner* said before."""
+        """Have *read* called whenever somebody reads the gauges, in the reader's thread.
+
+        It replaces the function that *owner* gave before: a restarted process registers its gauges again.
+        """
 
 
 class NoMeter:
-    """Counts nothing."""
+    """A meter that counts nothing."""
 
     def count(self, metric: Metric, *labels: str, by: int = 1) -> None:
         """Nothing."""

@@ -1,11 +1,12 @@
-"""Secret identifiers: parsed once where they enter, trusted after. PURE.
+"""Names and ARNs of secrets: checked once, where they enter, and trusted after that. PURE.
 
-Rule 1: which secret an id means, only the store's answer tells: it has the name and the whole ARN. A name means another
-        secret in each account.
-Rule 2: AWS appends a hyphen and six random characters to the name in an ARN, and finds a secret by its ARN without
-        them, too. An ARN that ends in a hyphen and six characters may therefore be the whole ARN of one secret, or that
-        of another one, whose name ends so, without its suffix. AWS takes it for whole (API reference, `SecretId`, and
-        user guide, "Finding a secret from a partial ARN"); other stores may not. So it has two lanes.
+Rule 1: only the store's answer tells which secret an id means: it has the name and the whole ARN. The same name means
+        another secret in each account and region.
+Rule 2: AWS appends a hyphen and six random characters, the suffix, to the name in an ARN, and also finds a secret by
+        its ARN without the suffix. So an ARN that ends in a hyphen and six characters may be the whole ARN of one
+        secret, or the ARN without suffix of another secret, whose name ends like that. AWS takes it for whole (API
+        reference, `SecretId`; user guide, "Finding a secret from a partial ARN"); other stores may not. Therefore such
+        an ARN has two lanes.
 """
 
 import re
@@ -13,8 +14,8 @@ from typing import Final, Self
 
 from secrets_actor.domain.errors import InvalidSecretName
 
-# Limits and alphabet: AWS Secrets Manager API reference, CreateSecret `Name` and GetSecretValue `SecretId`. The `!` is
-# in the names that AWS's services give to the secrets they manage (user guide, "Secrets managed by other services").
+# Limits and alphabet: AWS Secrets Manager API reference, CreateSecret `Name` and GetSecretValue `SecretId`. The `!`
+# occurs in the names of secrets that AWS's services manage (user guide, "Secrets managed by other services").
 MAX_NAME_LENGTH: Final = 512
 MAX_ID_LENGTH: Final = 2048
 _NAME: Final = re.compile(r"[A-Za-z0-9/_+=.@!-]+")
@@ -23,20 +24,24 @@ _ARN: Final = re.compile(
     r":secret:(?P<name>[A-Za-z0-9/_+=.@!-]+)"
 )
 _NAME_FOLLOWS: Final = ":secret:"
-# A hyphen and six characters: what AWS appends to the name in an ARN.
+# Characters: a hyphen and the six that AWS appends to the name in an ARN.
 SUFFIX_LENGTH: Final = 7
 
 
 def plain(text: str) -> str:
-    """*text* as a `str` and nothing else. A subclass may hash, compare and print as it likes, and what a caller gives
-    becomes a key, and a part of a line, in processes that everybody leans on."""
+    """Return *text* as a plain `str`.
+
+    A subclass of `str` may hash, compare and print as it likes. The caller's text becomes a dictionary key and a part
+    of log lines in processes that serve all callers, so it must not bring code of its own.
+    """
     return text if type(text) is str else str.__str__(text)
 
 
 class SecretId(str):
-    """The name or the ARN of a secret, checked. A `str`, so that it prints and serialises as what it is.
+    """The checked name or ARN of a secret. It is a `str`, so it prints and serialises like one.
 
-    `SecretId("db/password")` raises `InvalidSecretName` for anything that AWS would not accept.
+    Making one raises `InvalidSecretName` for a text that AWS would not accept. The error does not quote the text, which
+    may be a value in the wrong place.
     """
 
     __slots__ = ()
@@ -71,13 +76,16 @@ class SecretId(str):
 
     @property
     def is_managed(self) -> bool:
-        """Whether another service made this secret, such as rds!db-...: it can be read, but none is created so."""
+        """Whether a service of AWS made this secret, such as rds!db-...: it can be read, but such a name cannot be
+        created."""
         return "!" in self
 
     @property
     def lanes(self) -> tuple[str, ...]:
-        """The names that this may mean: operations on them are kept in order with those on this. One of a name; one or
-        two of an ARN, that of the whole ARN first."""
+        """The names that this id may mean; operations on one of these names keep their order with operations on this.
+
+        A name has one lane, itself. An ARN has one or two (rule 2); the name in it, taken as a whole ARN, comes first.
+        """
         if not self.is_arn:
             return (str(self),)
         tail = self.partition(_NAME_FOLLOWS)[2]
@@ -90,30 +98,30 @@ class SecretId(str):
         return self.is_arn and name_without_suffix(self.partition(_NAME_FOLLOWS)[2]) is not None
 
     def fits(self, name: str, arn: str) -> bool:
-        """Whether a store that answers with this *name* and this *arn* may have been asked for this: by that name, by
-        that ARN, or by that ARN without its suffix."""
+        """Whether the secret with this *name* and whole *arn* is a right answer to a request for this id: it is that
+        name, that ARN, or that ARN without its suffix."""
         if not self.is_arn:
             return name == self
         return self.may_mean(arn) and name_without_suffix(arn.partition(_NAME_FOLLOWS)[2]) == name
 
     def may_mean(self, arn: str) -> bool:
-        """Whether this is an ARN that may be meant for the secret with this whole *arn*: that ARN, with or without its
-        suffix."""
+        """Whether this is an ARN that may mean the secret with this whole *arn*: the ARN with or without its suffix."""
         return self in (arn, without_suffix(arn))
 
     def means(self, arn: str) -> bool:
-        """Whether this is an ARN of the secret with this whole *arn*, and no other secret's: that very ARN, or it
-        without its suffix, if it does not look whole then."""
+        """Whether this is an ARN that can only mean the secret with this whole *arn*: that very ARN, or the ARN without
+        its suffix, unless what is left looks like a whole ARN again."""
         return self == arn or (self == without_suffix(arn) and not self.looks_whole)
 
 
 def without_suffix(arn: str) -> str | None:
-    """The whole *arn* of a secret without what AWS appends; None if it does not end so."""
+    """Return the whole *arn* of a secret without its suffix; None if it has no suffix."""
     beginning, infix, tail = arn.partition(_NAME_FOLLOWS)
     name = name_without_suffix(tail)
     return None if name is None else f"{beginning}{infix}{name}"
 
 
 def name_without_suffix(tail: str) -> str | None:
-    """The name in the last part of a whole ARN; None if that does not end in a hyphen and six characters."""
+    """Return the name in the last part of a whole ARN; None if that part does not end in a hyphen and six
+    characters."""
     return tail[:-SUFFIX_LENGTH] if len(tail) > SUFFIX_LENGTH and tail[-SUFFIX_LENGTH] == "-" else None

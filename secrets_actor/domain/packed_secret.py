@@ -1,14 +1,15 @@
-"""One version of a secret as one block of bytes: small, quick to copy, and in a table that can be wiped. PURE.
+"""Packs one version of a secret into one block of bytes: small, quick to copy, and in a table that can be wiped. PURE.
 
-Rule 1: a block is a head of fixed size, then version id, ARN, stages, value. Nothing in it is an object of its own: ten
-        thousand secrets are ten thousand blocks, and a value is in memory once.
-Rule 2: the first three fields are the holder's: when it was fetched, from when on it is due for a refresh, when it
-        ends (clock seconds; all 0 in a block that nobody keeps, or that was wiped). `USED` and `ASKED` are marks that a
-        reader may set in a table's block.
-Rule 3: what nearly all have in common is left out: the beginning of the ARN is kept once (`_beginnings`), the name in
-        the ARN is the name, a UUID takes 16 bytes, and the stages of a current version are none. Other stages each have
-        their length before them, for any character may be in them.
-Rule 4: blocks are read by whoever holds a copy. A table wipes its own only.
+Rule 1: a block is a head of fixed size, then the version id, the ARN, the stages and the value. Nothing in it is an
+        object of its own: ten thousand secrets are ten thousand blocks, and each value is in memory once.
+Rule 2: the first three fields belong to the table that holds the block: when the secret was fetched, from when on a
+        refresh is due, and when its TTL ends. They are clock seconds; all are 0 in a block that is in no table, and in
+        one that was wiped. `USED` and `ASKED` are the places of two marks that a reader may set in a table's block.
+Rule 3: a block leaves out what nearly all secrets have in common. The beginning of the ARN is kept once
+        (`_beginnings`); the name in the ARN is not repeated; a UUID takes 16 bytes; and a version with AWSCURRENT alone
+        has no stages in its block. Other stages each have their length before them, because any character may be in
+        them.
+Rule 4: any holder of a copy may read it. A table wipes its own blocks only, not the copies.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from secrets_actor.uuids import uuid_bytes, uuid_text
 _HEAD: Final = Struct("<dddBBBBBHHq")
 TIMES: Final = Struct("<ddd")
 HEAD: Final = _HEAD.size
-# The first byte of those that are the version's own, and the one that says how long its id is.
+# Offsets of single bytes in the head. USED and ASKED are a reader's marks (rule 2), KIND begins the part that is the
+# version's own, and VERSION is the length of the version id.
 USED, ASKED, KIND, VERSION = 24, 25, 26, 28
 DUE: Final = Struct("<8xd")
 _LENGTH: Final = Struct("<H")  # of a stage
@@ -32,26 +34,30 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _INFIX: Final = ":secret:"
 _AWSCURRENT: Final = ("AWSCURRENT",)
 
-# The beginnings of ARNs seen so far: one for each account and region. The last number says that the ARN is whole.
+# The beginnings of ARNs that were seen so far, one for each account and region. A block has the index, in one byte; the
+# highest number says that the block has the whole ARN.
 _WHOLE: Final = 255
 _beginnings: list[str] = []
 
 
 class Revealing(Protocol):
-    """A masked value."""
+    """A masked value, as `SecretValue` is: secret.py imports this module, so this one cannot import it."""
 
     @property
     def is_text(self) -> bool:
-        """Whether it is text."""
+        """Whether the value is text."""
 
     def reveal(self) -> str | bytes:
-        """The value in clear."""
+        """Return the value in clear."""
 
 
 def pack(
     name: str, arn: str, value: Revealing, version_id: str, stages: tuple[str, ...], created_at: datetime
 ) -> bytes:
-    """The block. *version_id* has 255 bytes at most. The value is in clear only where nothing is raised any more."""
+    """Return the block of a version. *version_id* has 255 bytes at most.
+
+    The value is revealed last, when nothing can raise any more: no traceback shows it in a local variable.
+    """
     version, is_uuid = _version(version_id)
     beginning, tail, named = _parts(name, arn)
     stage_bytes = b"" if stages == _AWSCURRENT else _packed_stages(stages)
@@ -63,7 +69,7 @@ def pack(
 
 
 def value_of(block: bytes) -> str | bytes:
-    """The value: `str` for text."""
+    """Return the value in clear: `str` for text, else `bytes`."""
     _, _, _, _, _, kind, _, version, tail, stage_bytes, _ = _HEAD.unpack_from(block)
     value = block[_HEAD.size + version + tail + stage_bytes :]
     return value.decode() if kind & _TEXT else value
@@ -75,24 +81,26 @@ def is_text(block: bytes) -> bool:
 
 
 def version_of(block: bytes) -> str:
-    """The version id."""
+    """Return the version id."""
     return version_text(version_bytes(block))
 
 
 def version_bytes(block: bytes) -> bytes:
-    """The version id, and how to read it: for whoever is to be told that, and must not have the value. The same
-    whenever the version was fetched, unless its stages have changed."""
+    """Return the part of the block that holds the version id, and no value: for those who must not have the value.
+
+    The bytes are the same whenever the version was fetched, unless its stages have changed. `version_text` reads them.
+    """
     return block[KIND : HEAD + block[VERSION]]
 
 
 def version_text(kept: bytes) -> str:
-    """The version id in what `version_bytes` gave."""
+    """Return the version id in the bytes from `version_bytes`."""
     version = kept[HEAD - KIND :]
     return uuid_text(version) if kept[0] & _UUID else version.decode()
 
 
 def arn_of(block: bytes | bytearray, name: str) -> str:
-    """The ARN of the secret with this *name*."""
+    """Return the whole ARN; *name* is the secret's name, which the block leaves out."""
     _, _, _, _, _, kind, beginning, version, length, _, _ = _HEAD.unpack_from(block)
     start = _HEAD.size + version
     tail: str = block[start : start + length].decode()
@@ -103,7 +111,7 @@ def arn_of(block: bytes | bytearray, name: str) -> str:
 
 
 def stages_of(block: bytes) -> tuple[str, ...]:
-    """The stages."""
+    """Return the stages of the version."""
     _, _, _, _, _, kind, _, version, tail, length, _ = _HEAD.unpack_from(block)
     if kind & _CURRENT:
         return _AWSCURRENT
@@ -117,7 +125,7 @@ def stages_of(block: bytes) -> tuple[str, ...]:
 
 
 def created_of(block: bytes) -> datetime:
-    """When the version was made (UTC)."""
+    """Return when the version was made (UTC)."""
     created: int = _HEAD.unpack_from(block)[-1]
     return _EPOCH + created * _MICROSECOND
 
@@ -149,5 +157,6 @@ def _number(beginning: str) -> int:
         pass
     if len(_beginnings) >= _WHOLE:
         return _WHOLE
-    _beginnings.append(beginning)  # two threads may both do it: then there are two numbers for one beginning
+    # Without a lock: if two threads append the same beginning, it has two numbers, and both mean the same.
+    _beginnings.append(beginning)
     return _beginnings.index(beginning)

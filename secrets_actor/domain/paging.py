@@ -1,4 +1,4 @@
-"""Lists that come in pages. PURE."""
+"""Follows the pages of a list, and notices a list without an end. PURE."""
 
 from typing import Final
 
@@ -10,12 +10,12 @@ _CIRCLE: Final = "the store's list goes round in circles: list again"
 
 
 class Trail(Struct):
-    """The tokens of one list, from page to page: a store that gives one twice would be asked for ever."""
+    """The page tokens of one list so far. A store that gives the same token twice would be asked for ever."""
 
     _seen: set[str] = field(default_factory=set)
 
     def on_to(self, token: str) -> str:
-        """*token*, with which to ask for the next page. Raises `InvalidAnswer` when the list goes round in circles."""
+        """Return *token*, for the request of the next page. Raises `InvalidAnswer` if the list has given it before."""
         if token in self._seen:
             raise InvalidAnswer(_CIRCLE, status=200)
         self._seen.add(token)

@@ -1,4 +1,4 @@
-"""The ports where the floors meet: the actor asks a Backend and a CredentialSource, and tells an AuditSink. PURE."""
+"""The ports between the secrets actor and what it uses: backends, sources of credentials, the audit log. PURE."""
 
 from collections.abc import Callable, Iterable
 from typing import ClassVar, Generic, Protocol, TypeVar
@@ -16,9 +16,12 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class CallContext(SelectiveStruct, frozen=True):
-    """What travels with an operation to a backend: until when (clock seconds: `secrets_actor.clock.now()`
-    tells them), with which keys, and whether it may have taken effect already, for a worker ended over it. A backend
-    that tries several times adds a `Action` to *attempts* for each; its worker adds one for the whole."""
+    """The circumstances of an operation, as they travel with it to a backend.
+
+    *deadline* is in clock seconds (`secrets_actor.clock.now()`). *repeated*: the operation may have taken effect
+    already, because a worker ended over it. A backend adds an `Attempt` to *attempts* for each try; its worker adds one
+    for the whole job.
+    """
 
     HIDDEN: ClassVar = frozenset({"attempts"})
     UNCOMPARED: ClassVar = frozenset({"attempts"})
@@ -30,43 +33,46 @@ class CallContext(SelectiveStruct, frozen=True):
 
 
 class Answer(Struct, Generic[T_co], frozen=True):
-    """A backend's answer, with the request id under which the backend knows the exchange."""
+    """A backend's answer, with the id by which the store knows the exchange (AWS: the request id), if it has one."""
 
     value: T_co
     request_id: str | None = None
 
 
 class Backend(Protocol):
-    """One connection to a store, used by one worker at a time and by no other thread, except `close`."""
+    """One connection to a store. One worker at a time uses it, and no other thread does, except for `close`."""
 
     @property
     def name(self) -> str:
         """The backend's name in the configuration, such as `local_encrypted`."""
 
     def perform(self, operation: Operation[T], context: CallContext) -> Answer[T]:
-        """Carry *operation* out, blocking until it is done or `context.deadline` has passed.
+        """Carry out *operation* and return its answer. Blocks until it is done or `context.deadline` has passed.
 
-        Raises only `SecretsError`s. May be asked the same `Set` again with the same token: at most one version results.
+        Raises only `SecretsError`s. The same write may come again with the same token: it must make one version at
+        most.
         """
 
     def close(self) -> None:
-        """Give up the connection. Any thread may call this, more than once; a `perform` under way then fails soon."""
+        """Close the connection. Any thread may call this, more than once. A `perform` under way then fails soon."""
 
 
 class CredentialSource(Protocol):
-    """Where keys come from. Fetching may block, so only workers call it."""
+    """A place that credentials come from. Fetching may block, so only workers call it."""
 
     def fetch(self, deadline: float) -> Credentials:
-        """Fresh credentials, by *deadline* (clock seconds). Raises only `SecretsError`s."""
+        """Return fresh credentials; give up at *deadline* (clock seconds). Raises only `SecretsError`s."""
 
 
 class BackendFactory(Struct, frozen=True):
-    """What runtime hands to the actor: how to open a connection, and the source of keys if the store wants any.
+    """Opens connections to one store. The runtime makes it from the settings and gives it to the actor.
 
-    `endpoint` is its host and port, for a store that has one: a breaker then guards it.
-    `diagnose` looks at everything that the store needs, by a deadline (clock seconds), and changes nothing;
-    the text is what names begin with that it may ask for. `prepare` is called by each start of a system, before
-    anything else, with a deadline; it raises only `SecretsError`s.
+    `connect` returns a new connection. `credentials` is where the store's credentials come from, if it needs any.
+    `endpoint` is the store's host and port, if it has one: then a circuit breaker guards it.
+
+    `diagnose` checks everything that the store needs, and changes nothing. Its arguments are a deadline (clock seconds)
+    and a prefix: it may ask only for secrets whose names begin with that. `prepare` is called at each start of a
+    system, before anything else, with a deadline (clock seconds); it raises only `SecretsError`s.
     """
 
     name: str
@@ -78,10 +84,11 @@ class BackendFactory(Struct, frozen=True):
 
 
 class AuditRecord(Struct, frozen=True):
-    """One operation as the audit log tells it: never a value, key or token.
+    """One record of the audit log: one operation. It never holds a value, a key or a token.
 
-    `caller` is what the asking part of the program calls itself; `outcome` is `ok` or the error's code; `duration` is
-    seconds from the call's arrival to its answer. `place` is the file that a whole store went to, or came from.
+    `outcome` is `ok` or the error's code. `source` says where the answer came from. `duration` is the seconds from the
+    call's arrival to its answer. `caller` is the label of the part of the program that asked. `place` is the file that
+    a whole store was written to, or read from.
     """
 
     operation: str
@@ -96,22 +103,22 @@ class AuditRecord(Struct, frozen=True):
 
 
 class AuditSink(Protocol):
-    """Takes audit records from any thread. Never blocks, never raises."""
+    """The port to the audit log. Any thread may call it. It never blocks and never raises."""
 
     def record(self, record: AuditRecord) -> None:
-        """Hand *record* over."""
+        """Take *record*."""
 
 
 class TakesHit(Protocol):
-    """Takes note of a cached get, for less than a record costs. Keeps of it neither the block nor the value in it."""
+    """Notes a cached get, for less than a record costs. It keeps neither the secret's block nor the value in it."""
 
     def __call__(self, name: str, kept: bytes, now: float, caller: str | None, /) -> None:
-        """*caller* gets the secret *name* in the block *kept* at clock time *now*."""
+        """Note that *caller* got the secret *name*, whose packed block is *kept*, at clock time *now*."""
 
 
 class AuditTrail(AuditSink, Protocol):
-    """An AuditSink that takes hits, too."""
+    """An `AuditSink` that also takes cached gets."""
 
     @property
     def hit(self) -> TakesHit:
-        """For the cache."""
+        """The function that notes a cached get."""

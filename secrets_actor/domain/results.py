@@ -1,6 +1,6 @@
-"""What is known of secrets but their values, and what administration answers. Times are UTC. PURE.
+"""The answers of operations that return no secret value: descriptions, receipts, policies. Times are UTC. PURE.
 
-Sources of the limits checked here: AWS's service model of Secrets Manager, version 2017-10-17.
+Source of the limits checked here: AWS's service model of Secrets Manager, version 2017-10-17.
 """
 
 import re
@@ -20,13 +20,15 @@ MAX_KMS_KEY_LENGTH: Final = 2048
 
 
 def is_region(region: object) -> bool:
-    """Whether it has the shape of a region's name, such as eu-central-1."""
+    """Whether *region* has the shape of a region's name, such as eu-central-1. It need not exist."""
     return isinstance(region, str) and len(region) <= MAX_REGION_LENGTH and _REGION.fullmatch(region) is not None
 
 
 class SecretBatch(SelectiveStruct, frozen=True):
-    """Many secrets at once, under the ids by which they were asked for: those that were `found`, and for each other one
-    the error that a get of it would have raised."""
+    """The answer to a get of many secrets: `found` has the secrets, `errors` the error for each that could not be read.
+
+    Both are keyed by the ids that were asked for. An error is what a get of that one secret would have raised.
+    """
 
     UNHASHED: ClassVar = frozenset({"found", "errors"})
 
@@ -35,8 +37,12 @@ class SecretBatch(SelectiveStruct, frozen=True):
 
 
 class RotationRules(Struct, frozen=True):
-    """When AWS rotates: every *after_days* (1 to 1,000), or by a *schedule* such as `rate(10 days)` or a cron
-    expression; within a window of *duration*, such as `3h`. What AWS tells may have both: the days until the next."""
+    """When AWS rotates a secret.
+
+    Either every *after_days* days (1 to 1,000), or by a *schedule*, such as `rate(10 days)` or a `cron(...)`
+    expression. *duration* is how long the rotation window is, such as `3h`. In an answer of AWS both may be set: then
+    *after_days* is the number of days until the next rotation.
+    """
 
     after_days: int | None = None
     schedule: str | None = None
@@ -44,7 +50,10 @@ class RotationRules(Struct, frozen=True):
 
 
 class ReplicaRegion(Struct, frozen=True):
-    """Where a copy goes, and the KMS key for it there (None: AWS's own)."""
+    """A region that is to get a copy of a secret, and the KMS key for the copy there (None: AWS's own).
+
+    Raises `InvalidParameter`.
+    """
 
     region: str
     kms_key_id: str | None = None
@@ -58,13 +67,16 @@ class ReplicaRegion(Struct, frozen=True):
 
     @classmethod
     def of(cls, region: "ReplicaRegion | str") -> "ReplicaRegion":
-        """*region* itself, or made of its name."""
+        """Return *region* itself, or the `ReplicaRegion` of that name. Raises `InvalidParameter`."""
         return region if isinstance(region, cls) else cls(str(region))
 
 
 class Replica(Struct, frozen=True):
-    """A copy in another region. `status`: InSync, InProgress or Failed, and `message` why. `accessed_at` is the day
-    (UTC) on which its value was last read in that region."""
+    """A copy of a secret in another region.
+
+    `status` is InSync, InProgress or Failed, and `message` says why. `accessed_at` is the day (UTC) on which its value
+    was last read in that region.
+    """
 
     region: str
     status: str | None = None
@@ -74,16 +86,21 @@ class Replica(Struct, frozen=True):
 
 
 class SecretDescription(SelectiveStruct, frozen=True):
-    """A secret without its values. `versions` has the stages of each version id that has any. Times are UTC.
+    """All that the store knows of a secret, except its values. Times are UTC; a fact that the store does not have is
+    None.
 
-    `changed_at` is its last change of any kind; `accessed_at` the day on which a value was last read in this region,
-    None if none ever was. `deleted_at` is set while the secret is scheduled for deletion: when its delete was asked for
-    (when it is gone for good is in the delete's receipt: AWS tells it there alone). `rotated_at` is its last rotation
-    that succeeded; `next_rotation_at` is by when the next one is due: the latest moment, and a past one where rotation
-    fails. Without rotation, or while it is off, both are None; the rules and the function stay those it had.
+    `versions` maps the id of each version that has a stage to its stages. `changed_at` is the last change of any kind.
+    `accessed_at` is the day on which a value was last read in this region, None if none ever was.
 
-    `kms_key_id` is None for AWS's own key. `type` names the partner that holds an external secret; how that is rotated
-    is in the two members after it.
+    `deleted_at` is set while the secret is scheduled for deletion: it is when the deletion was asked for. When the
+    secret will be gone for good is in `DeleteReceipt` only, because AWS says it only there.
+
+    `rotated_at` is the last rotation that succeeded. `next_rotation_at` is the latest moment at which the next one is
+    due; it lies in the past if rotation fails. Both are None while rotation is off; the rules and the function stay as
+    they were.
+
+    `kms_key_id` is None for AWS's own key. `type` names the partner that holds an external secret, and the two
+    `external_rotation_...` members say how that one is rotated.
     """
 
     UNHASHED: ClassVar = frozenset({"tags", "versions", "external_rotation_metadata"})
@@ -112,19 +129,21 @@ class SecretDescription(SelectiveStruct, frozen=True):
 
     @property
     def is_replica(self) -> bool:
-        """Whether this is a copy of a secret in another region, where alone it can be written."""
+        """Whether this is a copy of a secret in another region. A copy can only be written through that other
+        region."""
         return self.primary_region is not None and self.arn.split(":")[3:4] != [self.primary_region]
 
 
 class SecretPage(Struct, frozen=True):
-    """One page of a list. `next_token` is None on the last; a page may be empty and not the last."""
+    """One page of a list of secrets. `next_token` is None on the last page; a page may be empty without being the
+    last."""
 
     secrets: tuple[SecretDescription, ...]
     next_token: str | None = None
 
 
 class VersionInfo(Struct, frozen=True):
-    """One version of a secret. `accessed_at` is the day (UTC) on which it was last read, None if it never was."""
+    """One version of a secret. `accessed_at` is the day (UTC) on which it was last read; None if it never was."""
 
     version_id: str
     stages: tuple[str, ...] = ()
@@ -134,7 +153,7 @@ class VersionInfo(Struct, frozen=True):
 
 
 class VersionPage(Struct, frozen=True):
-    """One page of the versions of a secret. `next_token` is None on the last."""
+    """One page of the versions of a secret. `next_token` is None on the last page."""
 
     name: str
     arn: str
@@ -143,14 +162,14 @@ class VersionPage(Struct, frozen=True):
 
 
 class NamedReceipt(Struct, frozen=True):
-    """It took effect on this secret."""
+    """The receipt of an operation that took effect: it names the secret."""
 
     name: str
     arn: str
 
 
 class VersionReceipt(Struct, frozen=True):
-    """A version was added, with these stages."""
+    """The receipt of a new version, with its stages."""
 
     name: str
     arn: str
@@ -159,7 +178,7 @@ class VersionReceipt(Struct, frozen=True):
 
 
 class UpdateReceipt(Struct, frozen=True):
-    """An update took effect. `version_id` is that of the new version, None when the value stayed."""
+    """The receipt of an update. `version_id` is that of the new version; None if the value stayed as it was."""
 
     name: str
     arn: str
@@ -167,7 +186,7 @@ class UpdateReceipt(Struct, frozen=True):
 
 
 class RotationReceipt(Struct, frozen=True):
-    """A rotation has begun, or was called off. `version_id` is that of the version it is about, if there is one."""
+    """The receipt of a rotation that has begun or was cancelled. `version_id` is its version, if there is one."""
 
     name: str
     arn: str
@@ -175,14 +194,14 @@ class RotationReceipt(Struct, frozen=True):
 
 
 class ReplicationReceipt(Struct, frozen=True):
-    """What is known of the copies after the change."""
+    """The copies of a secret after a change, in all regions."""
 
     arn: str
     replicas: tuple[Replica, ...] = ()
 
 
 class ResourcePolicy(SelectiveStruct, frozen=True):
-    """Who else may use the secret: a JSON document, None when there is none. Not in the repr."""
+    """The resource policy of a secret: a JSON document, or None if it has none. The repr does not show it."""
 
     HIDDEN: ClassVar = frozenset({"policy"})
 
@@ -192,7 +211,7 @@ class ResourcePolicy(SelectiveStruct, frozen=True):
 
 
 class PolicyFinding(SelectiveStruct, frozen=True):
-    """What AWS minds about a policy: the check that failed, and why. The reason may quote the policy."""
+    """One fault that AWS finds in a policy: the check that failed, and why. The reason may quote the policy."""
 
     HIDDEN: ClassVar = frozenset({"reason"})
 
@@ -201,7 +220,7 @@ class PolicyFinding(SelectiveStruct, frozen=True):
 
 
 class PolicyVerdict(Struct, frozen=True):
-    """Whether AWS would take a policy, and what it minds."""
+    """Whether AWS would accept a policy, and the faults that it finds."""
 
     passed: bool
     findings: tuple[PolicyFinding, ...] = ()

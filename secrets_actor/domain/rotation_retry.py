@@ -1,8 +1,9 @@
-"""When an attempt that a rotated secret may have spoilt is made once more. PURE, for both clients.
+"""Decides when a login that failed because of a rotated secret is tried again. PURE: both clients use it.
 
-Rule 1: only the caller's login error counts; whatever else an attempt raises is none of our business.
-Rule 2: the store is asked anew at most once between two attempts, and there are *attempts* of them at most.
-Rule 3: with the version that was just refused, nobody tries again, unless told to: it would lock the account at last.
+Rule 1: only the caller's login error counts. Any other error of an attempt goes to the caller as it is.
+Rule 2: the store is asked once between two attempts, and there are *attempts* attempts at most.
+Rule 3: the version that was just refused is not tried again, unless the caller wants that: repeated wrong passwords
+        lock accounts.
 """
 
 from collections.abc import Callable
@@ -21,8 +22,12 @@ LoginError = type[BaseException] | tuple[type[BaseException], ...] | Callable[[B
 
 
 class RotationRetry(Struct, frozen=True):
-    """*login_error*: the type or types of what a refused login raises, or a function that tells. *attempts*: 1 to 10.
-    *same_version*: whether to try again with the version that was refused. Raises `InvalidParameter`."""
+    """The rules of one retry.
+
+    *login_error*: the type or types of error that a refused login raises, or a function that takes an error and returns
+    whether it is one. *attempts*: 1 to 10. *same_version*: try again even with the version that was refused. Raises
+    `InvalidParameter`.
+    """
 
     login_error: LoginError
     attempts: int = 2
@@ -35,19 +40,19 @@ class RotationRetry(Struct, frozen=True):
         plain("login_error", self.login_error)
 
     def asks_anew(self, error: BaseException, attempt: int) -> bool:
-        """Whether *error* of this *attempt*, from 1, is worth a question to the store."""
+        """Whether to ask the store after *error* of this *attempt* (the first is 1)."""
         if attempt >= self.attempts:
             return False
         told: Any = self.login_error
         return isinstance(error, told) if _are_errors(told) else bool(done("login_error", told(error)))
 
     def goes_again(self, refused: Secret, fresh: Secret) -> bool:
-        """Whether to try with *fresh* what was refused with *refused*."""
+        """Whether to try again with the secret *fresh* after *refused* was refused (rule 3)."""
         return self.same_version or fresh.version_id != refused.version_id
 
 
 def note_failure(refused: BaseException, failure: SecretsError) -> None:
-    """Note on the login error *refused* that the store could not be asked anew, for *failure*."""
+    """Add a note to the login error *refused*: the store could not be asked, because of *failure*."""
     refused.add_note(f"whether the secret was rotated could not be found out: {failure.code}")
 
 

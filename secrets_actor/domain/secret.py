@@ -1,12 +1,13 @@
-"""The masked value, and the Secret that callers get. PURE.
+"""The masked value, and the `Secret` that callers get. PURE.
 
 Rule 1: a value has one type, `SecretValue`. Every printable form of it is the mask.
-Rule 2: it cannot be pickled, and a copy of it is itself: no second holder comes about unseen.
-Rule 3: `reveal()` and `json()` are the only ways in. What they return is the caller's to guard.
-Rule 4: what holds the value has no name. An inspector, a serialiser or a debugger finds the attributes of an object by
-        their names (`dir`, `__slots__`, the class): a value must not be among them. Only a program that asks the
+Rule 2: a value cannot be pickled, and its copy is the value itself: no second holder comes about unseen.
+Rule 3: `reveal()` and `json()` are the only ways to the clear value. The caller has to guard what they return.
+Rule 4: the attribute that holds the value has no name. Inspectors, serialisers and debuggers find the attributes of an
+        object by their names (`dir`, `__slots__`, the class), and must not find a value. Only a program that asks the
         interpreter itself, such as by `gc.get_referents`, can reach it.
-Rule 5: errors raised here never hold the value, and no frame that raises them has it as a local of ours.
+Rule 5: errors raised here never hold the value, and no frame of ours that raises them has it in a local variable: error
+        reporters print the locals of frames.
 """
 
 from __future__ import annotations
@@ -25,8 +26,12 @@ from secrets_actor.json_text import NestedTooDeeply, read_json
 
 
 def hide(cls: type, name: str) -> tuple[Callable[[Any], Any], Callable[[Any, Any], None]]:
-    """Take the slot *name* from *cls*. What reads it in an object, and what sets it, for the module that keeps them.
-    One that was never set raises `AttributeError`."""
+    """Remove the slot *name* from the class *cls*, and return two functions: one reads the slot of an object, the other
+    sets it (rule 4).
+
+    Only the module that keeps these functions can reach the slot. Reading one that was never set raises
+    `AttributeError`.
+    """
     slot = cls.__dict__[name]
     delattr(cls, name)
     slots: Any = cls.__dict__["__slots__"]
@@ -35,8 +40,10 @@ def hide(cls: type, name: str) -> tuple[Callable[[Any], Any], Callable[[Any, Any
 
 
 class NewVersion(Struct, frozen=True):
-    """Another version of the secret *name* (as it was subscribed to) is the current one, AWSCURRENT. Never a value: get
-    it. *old_version_id* is None if there was no such secret before."""
+    """The news that a subscribed secret has another current version. It never holds a value: get the secret for that.
+
+    *name* is the name or ARN as it was subscribed to. *old_version_id* is None if there was no such secret before.
+    """
 
     name: str
     old_version_id: str | None
@@ -49,10 +56,10 @@ MAX_VALUE_BYTES: Final = 65_536
 
 
 class SecretValue:
-    """A secret text or secret bytes that prints as a mask.
+    """A secret text, or secret bytes, that prints as a mask. `reveal()` returns it in clear.
 
-    Raises `InvalidSecretValue` for another type, for an empty value, for text that is not valid Unicode, and past
-    65,536 bytes (text counted in UTF-8).
+    Two values are equal if they have the same type and content. Raises `InvalidSecretValue` for another type, for an
+    empty value, for text that is not valid Unicode, and past 65,536 bytes (text counted in UTF-8).
     """
 
     __slots__ = ("_value",)
@@ -61,7 +68,7 @@ class SecretValue:
         if isinstance(value, SecretValue):
             value = _clear(value)
         _put_clear(self, bytes(value) if isinstance(value, bytearray) else value)
-        del value  # no frame of ours keeps it in clear while an error is raised
+        del value  # rule 5: from here on something may raise
         problem = self._problem()
         if problem:
             _put_clear(self, b"")
@@ -81,13 +88,13 @@ class SecretValue:
         return None
 
     def reveal(self) -> str | bytes:
-        """The value itself: `str` for a text secret, `bytes` for a binary one."""
+        """Return the value in clear: `str` for a text secret, `bytes` for a binary one."""
         return _clear(self)
 
     def json(self) -> Any:
-        """The value parsed as JSON; a byte order mark before it is no part of it, in text as in bytes.
+        """Return the value, text or bytes, parsed as JSON. A byte order mark before it is skipped.
 
-        Raises `InvalidSecretValue` when it is not JSON, or nested more than 500 deep.
+        Raises `InvalidSecretValue` if the value is not JSON, or is nested more than 500 deep.
         """
         try:
             return read_json(_without_mark(_clear(self)))
@@ -107,9 +114,10 @@ class SecretValue:
             return NotImplemented
         if self.is_text != other.is_text:
             return False
+        # In constant time: how long a comparison takes must not tell how much of a guess is right.
         return hmac.compare_digest(_as_bytes(_clear(self)), _as_bytes(_clear(other)))
 
-    __hash__ = None  # type: ignore[assignment]  # a hash of a short secret gives it away
+    __hash__ = None  # type: ignore[assignment]  # the hash of a short secret could be guessed back
 
     def __repr__(self) -> str:
         return f"<SecretValue {MASK}>"
@@ -143,21 +151,22 @@ def _as_bytes(value: str | bytes) -> bytes:
 
 
 class Source(StrEnum):
-    """Where an answer came from."""
+    """Where an answer came from: the store behind the backend, or the cache."""
 
     BACKEND = "backend"
     CACHE = "cache"
 
 
 class Secret:
-    """One version of a secret, as callers get it. Read only; made of its facts, and the same whoever gets it.
+    """One version of a secret. It cannot be changed, so threads may share it; `reveal()` returns the value in clear.
 
-    `created_at` is when this version was made (UTC); in an answer about many, AWS documents it as when the secret was.
-    `age` is how many seconds ago the store said so; `stale` is true when that is longer than the cache's TTL; `source`
-    is where it came from.
+    `created_at` is when this version was made (UTC). In the answer to a get of many, AWS documents it as when the
+    secret was made. `age` is how many seconds ago the store gave this answer; `stale` is true if that is longer than
+    the cache's TTL; `source` says whether it came from the store or from the cache. The repr masks the value.
     """
 
-    # A cached get makes one of these, and its block holds all but the name: the facts are read when they are asked for.
+    # A cached get makes one of these, so it has to be cheap: the block holds everything except the name, packed, and a
+    # fact is unpacked when somebody asks for it.
     __slots__ = ("_block", "_name", "_seen_at", "_source")
 
     def __init__(
@@ -175,7 +184,7 @@ class Secret:
 
     @staticmethod
     def seen(name: str, kept: bytes, now: float) -> Secret:
-        """The secret in a copy of a table's block, as it is at clock time *now*."""
+        """Return the secret whose packed block is *kept*, a copy of the cache's, as it is at clock time *now*."""
         found: Secret = BlankSecret()
         found._name, found._seen_at = name, now
         put_block(found, kept)
@@ -183,22 +192,22 @@ class Secret:
 
     @property
     def name(self) -> str:
-        """The name."""
+        """The name of the secret, such as `db/password`."""
         return self._name
 
     @property
     def source(self) -> Source:
-        """Where it came from."""
-        return getattr(self, "_source", Source.CACHE)  # a cached get has no time to say so
+        """Whether this came from the store (`backend`) or from the cache."""
+        return getattr(self, "_source", Source.CACHE)  # a cached get does not set it, to save that time
 
     @property
     def arn(self) -> str:
-        """The ARN."""
+        """The whole ARN of the secret."""
         return packed_secret.arn_of(block_of(self), self._name)
 
     @property
     def value(self) -> SecretValue:
-        """The masked value."""
+        """The value, masked."""
         return SecretValue(packed_secret.value_of(block_of(self)))
 
     @property
@@ -208,31 +217,32 @@ class Secret:
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The stages of this version."""
+        """The stages that this version has, such as AWSCURRENT."""
         return packed_secret.stages_of(block_of(self))
 
     @property
     def created_at(self) -> datetime:
-        """When this version was made (UTC)."""
+        """When this version was made (UTC); see the class."""
         return packed_secret.created_of(block_of(self))
 
     @property
     def age(self) -> float:
-        """Seconds since the store said so; 0 for an answer of the store."""
+        """Seconds since the store gave this answer; 0 if it comes from the store right now."""
         fetched_at: float = packed_secret.TIMES.unpack_from(block_of(self))[0]
         return max(0.0, self._seen_at - fetched_at)
 
     @property
     def stale(self) -> bool:
-        """Whether it is older than the cache's TTL."""
+        """Whether the TTL of the cache was over: a value for want of a better one, as the store could not answer."""
         return self._seen_at > 0.0 and self._seen_at >= packed_secret.TIMES.unpack_from(block_of(self))[2]
 
     def reveal(self) -> str | bytes:
-        """The value itself: `str` for a text secret, `bytes` for a binary one."""
+        """Return the value in clear: `str` for a text secret, `bytes` for a binary one."""
         return packed_secret.value_of(block_of(self))
 
     def json(self) -> Any:
-        """The value parsed as JSON. Raises `InvalidSecretValue` when it is not JSON."""
+        """Return the value parsed as JSON. Raises `InvalidSecretValue` if it is not JSON, or is nested more than 500
+        deep."""
         return self.value.json()
 
     def __eq__(self, other: object) -> bool:
@@ -240,7 +250,7 @@ class Secret:
             return NotImplemented
         return self.value == other.value and self._shown() == other._shown()
 
-    __hash__ = None  # type: ignore[assignment]  # as its value
+    __hash__ = None  # type: ignore[assignment]  # its value has none, either
 
     def _shown(self) -> tuple[object, ...]:
         shown = self.name, self.arn, self.version_id, self.stages, self.created_at
@@ -249,7 +259,7 @@ class Secret:
     def __repr__(self) -> str:
         try:
             name, arn, version_id, stages, created_at, age, stale, source = self._shown()
-        except AttributeError:  # its making has failed, and a traceback shows it
+        except AttributeError:  # __init__ has failed, and a traceback shows the half-made object
             return "<Secret that was not made>"
         return (
             f"Secret(name={name!r}, arn={arn!r}, value=<SecretValue {MASK}>, version_id={version_id!r}, "
@@ -267,25 +277,26 @@ class Secret:
 
 
 class BlankSecret(Secret):
-    """A `Secret` whose making takes no arguments: a third cheaper, which a cached get notices. In all else it is one,
-    down to the name of its class."""
+    """A `Secret` that is made without arguments. That takes two thirds of the time, which a cached get notices. In all
+    else it is a `Secret`, down to the name of its class."""
 
     __slots__ = ()
     __init__ = object.__init__
 
 
 BlankSecret.__name__ = BlankSecret.__qualname__ = Secret.__name__
-# All but the name, in clear: for the cache table, and who counts what it gave.
+# Read and set a secret's packed block, which has the value in clear: for the cache, and for the audit of cached gets.
 block_of: Callable[[Secret], bytes]
 put_block: Callable[[Secret, bytes], None]
 block_of, put_block = hide(Secret, "_block")
 
 
 class SecretInfo(Struct, frozen=True):
-    """What a list tells of a secret. Times are UTC.
+    """One secret in a list, without its value. Times are UTC.
 
-    `changed_at` is its last change of any kind. `deleted_at` is set while the secret is scheduled for deletion: when
-    that was asked for. When it is gone for good is in the delete's receipt: AWS tells it there alone.
+    `changed_at` is the last change of any kind. `deleted_at` is set while the secret is scheduled for deletion: it is
+    when the deletion was asked for. When the secret will be gone for good is in `DeleteReceipt` only, because AWS says
+    it only there.
     """
 
     name: str
@@ -297,7 +308,7 @@ class SecretInfo(Struct, frozen=True):
 
 
 class SetReceipt(Struct, frozen=True):
-    """A set took effect. `created` tells a new secret from a new version of one that was there."""
+    """The receipt of a set. `created`: whether the secret is new; if not, it got a new version."""
 
     name: str
     arn: str
@@ -306,7 +317,7 @@ class SetReceipt(Struct, frozen=True):
 
 
 class DeleteReceipt(Struct, frozen=True):
-    """A delete took effect. `deletion_date` (UTC) is when its recovery window ends: until then `restore` works, and
+    """The receipt of a delete. `deletion_date` (UTC) is when the recovery window ends: until then `restore` works, and
     soon after it the secret is gone for good."""
 
     name: str
@@ -315,7 +326,7 @@ class DeleteReceipt(Struct, frozen=True):
 
 
 class RestoreReceipt(Struct, frozen=True):
-    """A deletion was called off: the secret is as it was before it."""
+    """The receipt of a restore: the scheduled deletion was cancelled, and the secret can be read again."""
 
     name: str
     arn: str

@@ -1,9 +1,11 @@
-"""One call as a tracer sees it: who calls, when it is sent and answered, and each attempt in between. PURE: times come
-in, as clock seconds.
+"""The trace of one call, as a tracer gets it: the caller, the times, and each attempt. PURE: times are arguments.
 
-Rule 1: a trace is only made when there is a tracer. Whatever the call passes through writes down a time; only the
-        caller's own thread runs code of the tracer, when the call begins and when it ends.
-Rule 2: there is no value in it, no key and no token: a name as the audit log has it, words of ours, and times.
+All times are clock seconds.
+
+Rule 1: a trace is made only if there is a tracer. The actor and the workers only write times into it. The tracer's code
+        runs in the caller's own thread, when the call begins and when it ends: it may be slow, or raise.
+Rule 2: a trace holds no value, no credentials and no token: only names as the audit log has them, words of ours, and
+        times.
 """
 
 from __future__ import annotations
@@ -21,8 +23,11 @@ WORKER: Final = "worker"
 
 
 class Attempt(Struct, frozen=True):
-    """One part of the way: an attempt of a backend (*name* is the action, in the store's words), or a `worker` on a
-    job. *outcome* is `ok` or an error's code."""
+    """One attempt of a backend, or the whole time that a worker spent on a job.
+
+    *name* is the action in the store's words, such as GetSecretValue, or `worker`. *outcome* is `ok` or an error's
+    code.
+    """
 
     name: str
     began: float
@@ -31,19 +36,25 @@ class Attempt(Struct, frozen=True):
 
 
 def retries(attempts: Iterable[Attempt]) -> list[str]:
-    """What made each of *attempts* necessary that is of the same action as the one before, which had failed: its
-    outcome. Pages of a list are no retries."""
+    """Return, for each retry among *attempts*, the outcome of the attempt before it, which made the retry necessary.
+
+    An attempt is a retry if it has the name of the one before, and that one failed. The pages of a list have the same
+    name, but are no retries.
+    """
     return [one.outcome for one, other in pairwise(attempts) if one.name == other.name and one.outcome != OK]
 
 
-# When a job was sent to a worker, and what has become of it: attempts, and last the step `worker` when it is done.
+# When a job was sent to a worker, and its attempts so far. When the job is done, the attempt `worker` is the last one.
 Sending = tuple[float, list[Attempt]]
 
 
 class CallTrace:
-    """One call. All times are clock seconds. `admitted` is when the actor took it up; `sendings` are those of its
-    flight, which others may share; `problem` is the code of an error that it met, even if a stale value was the
-    answer; `source` is as in the audit log."""
+    """The trace of one call.
+
+    `admitted` is when the actor took the call up. `sendings` are the jobs of its flight, which other callers may share.
+    `problem` is the code of an error that the call met, even if it got a stale value as its answer. `source` is as in
+    the audit log.
+    """
 
     __slots__ = (
         "_finish", "admitted", "began", "caller", "ended", "operation", "outcome", "problem", "secret_id", "sendings",
@@ -60,11 +71,11 @@ class CallTrace:
         self._finish: Callable[[], object] | None = None
 
     def on_end(self, finish: Callable[[], object]) -> None:
-        """Have *finish* run once, when it ends."""
+        """Have *finish* called once, when the trace ends."""
         self._finish = finish
 
     def end(self, outcome: str, at: float) -> None:
-        """It has ended, in `ok` or an error's code. Nothing, if it had ended before."""
+        """End the trace with *outcome*: `ok`, or an error's code. Does nothing if it has ended before."""
         finish, self._finish = self._finish, None
         if finish is not None:
             self.outcome, self.ended = outcome, at
@@ -72,16 +83,20 @@ class CallTrace:
 
 
 class Tracer(Protocol):
-    """Tells somebody of traces."""
+    """The port to a tracer, such as that of OpenTelemetry (`extras/opentelemetry.py`)."""
 
     def begin(self, trace: CallTrace) -> Callable[[], object]:
-        """*trace* begins, in the caller's thread: what to call there once it has ended."""
+        """Note that *trace* begins, in the caller's thread. Returns a function that is called there when it has
+        ended."""
 
 
 class Caller:
-    """*label* is what the asking part of the program calls itself, for the audit log; `recorded` is set by whoever
-    writes the audit record of this call, so that it is written once; `taken` by the secrets actor when it has taken the
-    call up, and what was in memory of a secret that is written is gone; `trace` is there if somebody traces it."""
+    """The caller of one call, as it travels with the call.
+
+    *label* is the caller's name in the audit log. `recorded` is set by the part that writes the audit record of this
+    call, so that it is written once. `taken` is set by the secrets actor when it has taken the call up; if the call is
+    a write, the cache has forgotten the secret by then. `trace` is None without a tracer.
+    """
 
     __slots__ = ("__weakref__", "label", "recorded", "taken", "trace")
 
@@ -90,6 +105,7 @@ class Caller:
         self.recorded = self.taken = False
 
     def meets(self, problem: str) -> None:
-        """The caller meets an error with this code, even if there is something stale instead."""
+        """Note in the trace that the call met an error with this code, even if the caller gets a stale value
+        instead."""
         if self.trace is not None:
             self.trace.problem = problem

@@ -1,6 +1,6 @@
-"""The public messages: frozen, checked when made, typed by their answer. PURE.
+"""The public messages to the secrets actor: frozen, checked when they are made, typed by their answer. PURE.
 
-Bad input is an error at once, in the thread that makes the message: nothing malformed enters the tree.
+Bad input is an error at once, in the thread that makes the message, so nothing malformed enters the tree.
 """
 
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Rotation, copies in other regions, tags, resource policies, and requests by AWS's own names. PURE."""
+"""The messages for rotation, copies in other regions, tags, policies, and requests by AWS's own names. PURE."""
 
 import json
 import re
@@ -41,15 +41,15 @@ from secrets_actor.structs import SelectiveStruct
 MAX_LAMBDA_ARN_LENGTH: Final = 2048
 MAX_PASSWORD_LENGTH: Final = 4096
 MAX_EXCLUDED: Final = 4096
-# Bytes of a value that is made of bytes, before base64.
+# Random bytes in a generated value, before base64: as many as a key of AES-256 has.
 GENERATED_BYTES: Final = 32
 
 
 class Rotate(Operation[RotationReceipt], Struct, frozen=True):
-    """Have AWS rotate the secret with its rotation function (*lambda_arn*, where it is to be set or changed).
+    """Have AWS rotate the secret by its rotation function.
 
-    *rules* set the schedule; with *immediately* false nothing happens before its next date. *token* becomes the id of
-    the new version.
+    *lambda_arn* sets or changes that function, *rules* the schedule. With *immediately* false nothing is rotated before
+    the next date of the schedule. *token* becomes the id of the new version.
     """
 
     kind: ClassVar[str] = "rotate"
@@ -71,7 +71,7 @@ class Rotate(Operation[RotationReceipt], Struct, frozen=True):
 
 
 class CancelRotation(Operation[RotationReceipt], Struct, frozen=True):
-    """Turn automatic rotation off, and call off one that is under way."""
+    """Turn automatic rotation off, and cancel a rotation that is under way."""
 
     kind: ClassVar[str] = "cancel_rotation"
     writes: ClassVar[bool] = True
@@ -82,8 +82,11 @@ class CancelRotation(Operation[RotationReceipt], Struct, frozen=True):
 
 
 class RandomPassword(Operation[SecretValue], SelectiveStruct, frozen=True):
-    """A password by the store's generator: of *length* characters (1 to 4,096), with each kind that is not left out,
-    and with *require_each*, at least one of each."""
+    """Ask the store for a random password of *length* characters (1 to 4,096); the store does not keep it.
+
+    The five bools say which kinds of characters it may have, *exclude* which characters it must not have. With
+    *require_each* it has at least one character of each kind.
+    """
 
     HIDDEN: ClassVar = frozenset({"exclude"})
 
@@ -108,23 +111,23 @@ class RandomPassword(Operation[SecretValue], SelectiveStruct, frozen=True):
 
 
 class Generated(StrEnum):
-    """How a value is made: AWS's random password, or 32 random bytes in base64."""
+    """How a new value is generated: as a random password, or as 32 random bytes in base64."""
 
-    PASSWORD = "password"  # noqa: S105  the name of a way
+    PASSWORD = "password"  # noqa: S105  a word, no password
     BYTES = "bytes"
 
     @classmethod
     def of(cls, name: str) -> "Generated":
-        """The way of this name. Raises `InvalidParameter`."""
+        """Return the member with this name. Raises `InvalidParameter`."""
         if name not in list(cls):
             raise InvalidParameter("generate", " or ".join(cls))
         return cls(name)
 
 
 class Regenerate(Operation[VersionReceipt], Struct, frozen=True):
-    """Give a secret without rotation function a new value that is made here, and make it current.
+    """Give a secret a generated value, and make that the current one: a rotation without a rotation function.
 
-    *password* says how, for `Generated.PASSWORD`. Repeated with its *token*, it makes one version.
+    *password* describes the password, with `Generated.PASSWORD`. Repeated with the same *token*, it makes one version.
     """
 
     kind: ClassVar[str] = "regenerate"
@@ -144,7 +147,7 @@ class Regenerate(Operation[VersionReceipt], Struct, frozen=True):
 
 
 class Replicate(Operation[ReplicationReceipt], Struct, frozen=True):
-    """Copy the secret to *regions*, and keep them alike. *overwrite*: a copy may replace a secret of that name."""
+    """Copy the secret to *regions*, and keep the copies up to date. *overwrite*: replace secrets of that name there."""
 
     kind: ClassVar[str] = "replicate"
     writes: ClassVar[bool] = True
@@ -164,7 +167,7 @@ class Replicate(Operation[ReplicationReceipt], Struct, frozen=True):
 
 
 class RemoveRegions(Operation[ReplicationReceipt], Struct, frozen=True):
-    """Remove the copies in *regions*."""
+    """Delete the copies of the secret in *regions*."""
 
     kind: ClassVar[str] = "remove_regions"
     writes: ClassVar[bool] = True
@@ -186,7 +189,7 @@ class RemoveRegions(Operation[ReplicationReceipt], Struct, frozen=True):
 
 
 class StopReplication(Operation[ReplicationReceipt], Struct, frozen=True):
-    """Make a copy a secret of its own. Asked in the copy's region."""
+    """Turn a copy into a secret of its own. AWS takes this request in the region of the copy only."""
 
     kind: ClassVar[str] = "stop_replication"
     writes: ClassVar[bool] = True
@@ -197,7 +200,7 @@ class StopReplication(Operation[ReplicationReceipt], Struct, frozen=True):
 
 
 class Tag(Operation[None], Struct, frozen=True):
-    """Set these tags; others stay as they are."""
+    """Add these tags, or change their values. Other tags stay as they are."""
 
     kind: ClassVar[str] = "tag"
     writes: ClassVar[bool] = True
@@ -212,7 +215,7 @@ class Tag(Operation[None], Struct, frozen=True):
 
 
 class Untag(Operation[None], Struct, frozen=True):
-    """Take the tags with these keys off."""
+    """Remove the tags with these *keys*."""
 
     kind: ClassVar[str] = "untag"
     writes: ClassVar[bool] = True
@@ -241,7 +244,7 @@ MAX_POLICY_LENGTH: Final = 20_480
 
 
 class GetPolicy(Operation[ResourcePolicy], Struct, frozen=True):
-    """The resource policy of a secret, if it has one."""
+    """Ask for the resource policy of a secret."""
 
     kind: ClassVar[str] = "get_policy"
     secret_id: str
@@ -251,7 +254,7 @@ class GetPolicy(Operation[ResourcePolicy], Struct, frozen=True):
 
 
 class PutPolicy(Operation[NamedReceipt], SelectiveStruct, frozen=True):
-    """Attach *policy*, as JSON text or as a mapping. *block_public* has AWS refuse one that lets everybody in."""
+    """Attach *policy*: JSON text, or a mapping. With *block_public* AWS refuses a policy that lets everybody in."""
 
     HIDDEN: ClassVar = frozenset({"policy"})
 
@@ -273,7 +276,7 @@ class PutPolicy(Operation[NamedReceipt], SelectiveStruct, frozen=True):
 
 
 class DeletePolicy(Operation[NamedReceipt], Struct, frozen=True):
-    """Take the resource policy off."""
+    """Remove the resource policy of a secret."""
 
     kind: ClassVar[str] = "delete_policy"
     writes: ClassVar[bool] = True
@@ -284,7 +287,7 @@ class DeletePolicy(Operation[NamedReceipt], Struct, frozen=True):
 
 
 class ValidatePolicy(Operation[PolicyVerdict], SelectiveStruct, frozen=True):
-    """Have AWS look a policy over, for a secret or for none. Nothing changes."""
+    """Have AWS check a policy, for one secret or for none. Nothing changes."""
 
     HIDDEN: ClassVar = frozenset({"policy"})
 
@@ -315,16 +318,17 @@ def _checked_policy(policy: str | Mapping[str, Any]) -> str:
     return text
 
 
-# As AWS names its operations.
+# The shape of AWS's names of operations, such as GetSecretValue.
 _OPERATION: Final = re.compile(r"[A-Z][A-Za-z0-9]{1,63}")
 _NO_PAYLOAD: Final = MaskedObject({})
 
 
 class Request(Operation[MaskedObject], SelectiveStruct, frozen=True):
-    """Any operation by AWS's name for it, with the members of its request; the answer is the answer's members.
+    """Any operation by AWS's name for it. *payload* has the members of the request; the answer has those of the answer.
 
-    Bytes go as base64 text. It counts as a write, and takes its turn among the operations of the secret that `SecretId`
-    or `Name` tells. Nothing is filled in: whoever wants to repeat a write gives it a ClientRequestToken.
+    Bytes go as base64 text. We do not know what the operation does, so it counts as a write, and keeps its order among
+    the operations on the secret that the member `SecretId` or `Name` tells. Nothing is added to the payload: a write
+    that is to be safe to repeat needs its own ClientRequestToken.
     """
 
     HIDDEN: ClassVar = frozenset({"payload"})
@@ -333,7 +337,7 @@ class Request(Operation[MaskedObject], SelectiveStruct, frozen=True):
     writes: ClassVar[bool] = True
     operation: str
     payload: MaskedObject = _NO_PAYLOAD
-    secret_id: str | None = None  # found in the payload
+    secret_id: str | None = None  # from the payload, not from the caller
 
     if TYPE_CHECKING:
 
@@ -341,7 +345,7 @@ class Request(Operation[MaskedObject], SelectiveStruct, frozen=True):
 
     def __post_init__(self) -> None:
         given: Any = self.payload
-        assign(self, payload=None)  # what cannot be masked is in no frame of what is raised
+        assign(self, payload=None)  # a payload that cannot be masked must not be in the frames of the error's traceback
         try:
             assign(self, payload=MaskedObject({} if given is None else given))
         finally:
@@ -360,4 +364,4 @@ def _secret_of(payload: MaskedObject) -> SecretId | None:
     try:
         return SecretId(found)
     except InvalidSecretName:
-        return None  # AWS may have its own opinion
+        return None  # the operation goes out without a lane, and AWS refuses the name, or does not

@@ -1,8 +1,12 @@
-"""The limits of Secrets Manager's requests, checked where a message is made. PURE.
+"""The limits of requests to Secrets Manager, checked when a message is made. PURE.
 
 Source of every number and pattern, unless noted: AWS's service model of Secrets Manager, version 2017-10-17 (botocore's
-`secretsmanager/2017-10-17/service-2.json`). Each check raises `InvalidParameter`, which names the parameter and its
-limit and quotes nothing of what was given.
+`secretsmanager/2017-10-17/service-2.json`).
+
+Rule 1: a `check_...` function returns nothing, a `checked_...` function returns the argument in its final type. Both
+        raise `InvalidParameter`, unless they say otherwise.
+Rule 2: the error names the parameter and its limit. It never quotes the argument, which may be a secret in the wrong
+        place.
 """
 
 import re
@@ -17,7 +21,7 @@ from secrets_actor.domain.errors import InvalidParameter, InvalidSecretName
 from secrets_actor.domain.names import SecretId, plain
 from secrets_actor.domain.results import MAX_KMS_KEY_LENGTH, ReplicaRegion, RotationRules, is_region
 
-# API reference, DeleteSecret `RecoveryWindowInDays`: days, 30 when not given.
+# Days. API reference, DeleteSecret `RecoveryWindowInDays`; 30 if it is not given.
 MIN_RECOVERY_WINDOW: Final = 7
 MAX_RECOVERY_WINDOW: Final = 30
 MAX_STAGE_LENGTH: Final = 256
@@ -28,24 +32,25 @@ MAX_PAGE_TOKEN_LENGTH: Final = 4096
 MAX_TAG_KEY_LENGTH: Final = 128
 MAX_TAG_VALUE_LENGTH: Final = 256
 MAX_TAGS: Final = 50  # API reference, TagResource: tags per secret
-# The model has the lengths only; the API reference says that a UUID is meant.
+# The service model has only the lengths; the API reference says that a UUID is meant.
 _TOKEN: Final = re.compile(r"[A-Za-z0-9-]{32,64}")
 MAX_ROTATION_DAYS: Final = 1000
 _DURATION: Final = re.compile(r"[0-9]{1,2}h")
 _SCHEDULE: Final = re.compile(r"[0-9A-Za-z()#?*\-/, ]{1,256}")
-# API reference, TagResource: letters, digits and spaces of any language, and + - = . _ : / @. In AWS's own pattern for
-# tags these are the Unicode categories L, N and Z: a line end is none of them.
+# API reference, TagResource: letters, digits and spaces of any language, and + - = . _ : / @. AWS's own pattern for
+# tags says this in Unicode categories: L, N and Z. A line end is in none of them.
 _TAG_MARKS: Final = frozenset("+-=._:/@")
 _TAG_CATEGORIES: Final = ("L", "N", "Z")
 
 
 def check_secret_id(operation: Struct) -> None:
-    """Have the message's `secret_id` be a `SecretId`. Raises `InvalidSecretName`."""
+    """Replace the message's `secret_id` by a `SecretId` of it. Raises `InvalidSecretName`."""
     force_setattr(operation, "secret_id", SecretId(getattr(operation, "secret_id")))  # noqa: B009
 
 
 def check_new_name(operation: Struct) -> None:
-    """Have the message's `secret_id` be a name, for a secret that is not there yet. Raises `InvalidSecretName`."""
+    """Check that `secret_id` is the name of a secret that can be created: no ARN, no `!`. Raises
+    `InvalidSecretName`."""
     check_secret_id(operation)
     secret_id = SecretId(getattr(operation, "secret_id"))  # noqa: B009
     if secret_id.is_arn:
@@ -60,38 +65,38 @@ def is_text(text: object) -> bool:
 
 
 def check_text(what: str, text: object, longest: int, shortest: int = 0) -> None:
-    """*text* has *shortest* to *longest* characters of valid Unicode."""
+    """Check that *text* has *shortest* to *longest* characters of valid Unicode. *what* is the parameter's name."""
     if not is_text(text) or not isinstance(text, str) or not shortest <= len(text) <= longest:
         least = f"{shortest} to {longest:,} characters of valid Unicode"
         raise InvalidParameter(what, least if shortest else f"{longest:,} characters of valid Unicode at most")
 
 
 def check_number(what: str, number: object, least: int, most: int, unit: str = "") -> None:
-    """*number* is a whole number from *least* to *most*."""
+    """Check that *number* is an int from *least* to *most*. *unit* is a word for the error's text."""
     if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
         raise InvalidParameter(what, f"{least} to {most:,}{unit}")
 
 
 def check_seconds(what: str, seconds: object) -> None:
-    """*seconds* is a number of seconds, not below 0."""
+    """Check that *seconds* is a finite number, 0 or more."""
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < float("inf"):
         raise InvalidParameter(what, "seconds, 0 or more")
 
 
 def check_token(what: str, token: object) -> None:
-    """A ClientRequestToken, or a version id: 32 to 64 characters."""
+    """Check a ClientRequestToken or a version id: 32 to 64 characters."""
     if not isinstance(token, str) or _TOKEN.fullmatch(token) is None:
         raise InvalidParameter(what, "32 to 64 characters: letters, digits and hyphens, such as a UUID")
 
 
 def check_stage(what: str, stage: object) -> None:
-    """A stage."""
+    """Check a stage: 1 to 256 characters of valid Unicode."""
     if not isinstance(stage, str) or not is_text(stage) or not 1 <= len(stage) <= MAX_STAGE_LENGTH:
         raise InvalidParameter(what, f"1 to {MAX_STAGE_LENGTH} characters of valid Unicode")
 
 
 def checked_stages(stages: Iterable[str]) -> tuple[str, ...]:
-    """A list of stages, each said once."""
+    """Return *stages* as a tuple in which each occurs once; there are 1 to 20."""
     if isinstance(stages, str):
         raise InvalidParameter("stages", "a list of labels, not one text")
     given = tuple(stages)
@@ -104,25 +109,25 @@ def checked_stages(stages: Iterable[str]) -> tuple[str, ...]:
 
 
 def check_kms_key(key: object) -> None:
-    """A KMS key: its id, ARN or alias. Empty means AWS's own key for Secrets Manager."""
+    """Check a KMS key: its id, ARN or alias. An empty text means AWS's own key for Secrets Manager."""
     check_text("kms_key_id", key, MAX_KMS_KEY_LENGTH)
 
 
 def check_page(page_size: object, next_token: object) -> None:
-    """MaxResults and NextToken."""
+    """Check a page size (AWS: MaxResults) and the token of a page (AWS: NextToken; None: the first page)."""
     check_number("page_size", page_size, 1, MAX_PAGE_SIZE)
     if next_token is not None:
         check_text("next_token", next_token, MAX_PAGE_TOKEN_LENGTH, 1)
 
 
 def check_region(what: str, region: object) -> None:
-    """A region such as eu-central-1."""
+    """Check that *region* looks like a region, such as eu-central-1."""
     if not is_region(region):
         raise InvalidParameter(what, "a region such as eu-central-1")
 
 
 def checked_regions(regions: Iterable[ReplicaRegion | str]) -> tuple[ReplicaRegion, ...]:
-    """Where copies go, each region said once."""
+    """Return the regions that are to get copies. The same region twice is refused."""
     if isinstance(regions, str):
         raise InvalidParameter("regions", "a list of regions, not one text")
     found = tuple(map(ReplicaRegion.of, regions))
@@ -132,7 +137,7 @@ def checked_regions(regions: Iterable[ReplicaRegion | str]) -> tuple[ReplicaRegi
 
 
 def check_rules(rules: object) -> None:
-    """When to rotate."""
+    """Check the rules of a rotation: days or a schedule, not both."""
     if not isinstance(rules, RotationRules):
         raise InvalidParameter("rules", "a RotationRules")
     if rules.after_days is not None:
@@ -146,7 +151,7 @@ def check_rules(rules: object) -> None:
 
 
 def check_tag_key(what: str, key: object) -> None:
-    """A tag's key: 1 to 128 characters, not AWS's own."""
+    """Check the key of a tag: 1 to 128 characters, not beginning with `aws:`."""
     check_text(what, key, MAX_TAG_KEY_LENGTH, 1)
     _check_tag_characters(what, key)
     if str(key).lower().startswith("aws:"):
@@ -154,7 +159,7 @@ def check_tag_key(what: str, key: object) -> None:
 
 
 def checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Tags as a dictionary of their own."""
+    """Return *tags* as a new dictionary: the caller may change its own mapping later."""
     if not isinstance(tags, Mapping):
         raise InvalidParameter("tags", "a mapping of keys to values")
     if len(tags) > MAX_TAGS:

@@ -1,4 +1,4 @@
-"""Which secrets there are, and what is known of them but their values. PURE."""
+"""The messages that list and describe secrets and versions, and move stages. PURE."""
 
 import re
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ _FILTER_VALUE: Final = re.compile(r"!?[a-zA-Z0-9 :_@/+=.!-]*")
 
 
 class FilterKey(StrEnum):
-    """What a filter looks at. `ALL`: everything but the value."""
+    """The attribute that a filter looks at. `ALL`: every attribute except the value."""
 
     DESCRIPTION = "description"
     NAME = "name"
@@ -34,7 +34,7 @@ class FilterKey(StrEnum):
 
 
 class SortBy(StrEnum):
-    """By what a list is sorted."""
+    """The attribute by which a list is sorted."""
 
     CREATED = "created-date"
     ACCESSED = "last-accessed-date"
@@ -43,7 +43,11 @@ class SortBy(StrEnum):
 
 
 class Filter(Struct, frozen=True):
-    """Secrets whose *key* begins with one of *values*; a value that begins with `!` stands for those that do not."""
+    """A filter for lists: it fits secrets whose attribute *key* begins with one of *values* (1 to 10).
+
+    A value that begins with `!` fits the secrets whose attribute does not begin with the rest of it. `ALL` compares
+    word by word.
+    """
 
     key: FilterKey
     values: tuple[str, ...]
@@ -73,9 +77,10 @@ class Filter(Struct, frozen=True):
 
 
 class List(Operation[tuple[SecretInfo, ...]], Struct, frozen=True):
-    """All secrets, through all pages, without values; those scheduled for deletion only when asked for.
+    """List all secrets, through all pages, without values.
 
-    *page_size* (1 to 100) is how many the backend is asked for at a time.
+    *include_deleted*: also those that are scheduled for deletion. *page_size* (1 to 100): how many secrets the backend
+    asks the store for at a time.
     """
 
     kind: ClassVar[str] = "list"
@@ -87,7 +92,7 @@ class List(Operation[tuple[SecretInfo, ...]], Struct, frozen=True):
 
 
 class ListPage(Operation[SecretPage], Struct, frozen=True):
-    """One page of a list: the first, or the one after *next_token*. All *filters* must fit a secret."""
+    """List one page of the secrets that all *filters* (10 at most) fit: the first page, or the one of *next_token*."""
 
     kind: ClassVar[str] = "list_page"
     filters: tuple[Filter, ...] = ()
@@ -109,7 +114,7 @@ class ListPage(Operation[SecretPage], Struct, frozen=True):
 
 
 class Describe(Operation[SecretDescription], Struct, frozen=True):
-    """All that is known of a secret but its values; one that is scheduled for deletion, too."""
+    """Ask for all that the store knows of a secret, except its values; also of one that is scheduled for deletion."""
 
     kind: ClassVar[str] = "describe"
     secret_id: str
@@ -119,7 +124,7 @@ class Describe(Operation[SecretDescription], Struct, frozen=True):
 
 
 class ListVersions(Operation[VersionPage], Struct, frozen=True):
-    """One page of the versions of a secret; with *include_deprecated* those without a label, too."""
+    """List one page of the versions of a secret; with *include_deprecated* also those without a stage."""
 
     kind: ClassVar[str] = "list_versions"
     secret_id: str
@@ -133,7 +138,7 @@ class ListVersions(Operation[VersionPage], Struct, frozen=True):
 
 
 class MoveStage(Operation[NamedReceipt], Struct, frozen=True):
-    """Put the label *stage* on the version *to*, taking it off the version *remove_from*; either may be left out."""
+    """Move *stage* from the version *remove_from* to the version *to*. One of the two version ids may be None."""
 
     kind: ClassVar[str] = "move_stage"
     writes: ClassVar[bool] = True

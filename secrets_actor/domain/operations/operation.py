@@ -1,4 +1,4 @@
-"""What all public messages share. PURE."""
+"""The base of all public messages, and the functions that they share. PURE."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Final, Generic, TypeVar
@@ -17,10 +17,10 @@ AWSPENDING: Final = "AWSPENDING"
 
 
 class Operation(Generic[T_co]):
-    """Base of the public messages; the type argument is the answer's type.
+    """Base of the public messages to the secrets actor. The type argument is the type of the answer.
 
-    `kind` names it in the audit log; `writes` tells whether it changes a secret. One that is about a single secret has
-    a `secret_id`; one that can be repeated without harm by its token has a `token`.
+    `kind` is the operation's name in the audit log. `writes`: whether it changes a secret. An operation on a single
+    secret has a `secret_id`. An operation that is safe to repeat with the same idempotency token has a `token`.
     """
 
     __slots__ = ()
@@ -29,14 +29,17 @@ class Operation(Generic[T_co]):
 
 
 def assign(message: Struct, **fields: object) -> None:
-    """Set *fields* of a frozen message that is being made."""
+    """Set *fields* of a frozen message. Only for a message that is still being made: its owner does not see the
+    change."""
     for name, value in fields.items():
         force_setattr(message, name, value)
 
 
 def mask_value(message: Struct) -> None:
-    """Have the message's `value` be a `SecretValue`. A message whose value is refused loses it: the frames of what is
-    raised hold the message. Raises `InvalidSecretValue`."""
+    """Replace the message's `value` by a `SecretValue` of it. Raises `InvalidSecretValue`.
+
+    A message whose value is refused loses the value: the traceback of the error has frames that hold the message.
+    """
     given: Any = getattr(message, "value")  # noqa: B009
     assign(message, value=None)
     try:
@@ -46,13 +49,16 @@ def mask_value(message: Struct) -> None:
 
 
 def token_of(operation: object) -> str | None:
-    """The idempotency token of *operation*, if it has one."""
+    """Return the idempotency token of *operation*, or None."""
     token = getattr(operation, "token", None)
     return token if isinstance(token, str) else None
 
 
 def with_token(operation: Operation[T], new_token: Callable[[], str]) -> Operation[T]:
-    """*operation*; with a token by *new_token* where it takes one and has none yet."""
+    """Return *operation*; if it takes a token and has none, return a copy with a token from *new_token*.
+
+    A copy that can say so is marked as `minted`: nobody can have used this token before.
+    """
     if getattr(operation, "token", "") is not None:
         return operation
     untold: Any = operation

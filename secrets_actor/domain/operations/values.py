@@ -1,4 +1,4 @@
-"""Reading, writing and deleting values. A write repeated with its token makes at most one version. PURE."""
+"""The messages that read, write and delete values. A write that is repeated with its token makes one version. PURE."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -35,10 +35,11 @@ BATCH_SIZE: Final = 20
 
 
 class Get(Operation[Secret], Struct, frozen=True):
-    """Read one version of a secret: AWSCURRENT unless *version_id* or *stage* says otherwise.
+    """Read one version of a secret: AWSCURRENT, or the one with this *version_id* or *stage*.
 
-    *refresh* asks the store even when the cache could answer; *max_age* (seconds) does, when what the cache has is
-    older. *allow_stale*: whether a value past its TTL will do when the store cannot answer (None: unless *refresh*).
+    *refresh*: ask the store even if the cache could answer. *max_age*: ask the store if the cached answer is older than
+    this many seconds. *allow_stale*: whether a value past its TTL may be the answer if the store cannot answer (None:
+    yes, except with *refresh*).
     """
 
     kind: ClassVar[str] = "get"
@@ -62,23 +63,24 @@ class Get(Operation[Secret], Struct, frozen=True):
 
     @property
     def version(self) -> tuple[str | None, str | None]:
-        """(version id, stage) as the cache and the flights tell versions apart."""
+        """(version id, stage): the key by which the cache and the flights tell versions apart."""
         return self.version_id, self.stage or (AWSCURRENT if self.version_id is None else None)
 
     def refreshed(self) -> "Get":
-        """The same, asked of the store."""
+        """Return the same request with *refresh*: the store has to answer it."""
         return replace(self, refresh=True, max_age=None)
 
     @property
     def takes_stale(self) -> bool:
-        """Whether a value past its TTL will do."""
+        """Whether a value past its TTL may be the answer if the store cannot answer."""
         return not self.refresh if self.allow_stale is None else self.allow_stale
 
 
 class GetMany(Operation[SecretBatch], Struct, frozen=True):
-    """Read the AWSCURRENT versions of several secrets, 20 a call. What cannot be read is told for each of them.
+    """Read the AWSCURRENT versions of several secrets, 20 in each call to AWS. The answer has an error for each secret
+    that could not be read.
 
-    It does not wait for writes to these secrets that are still under way, as a `Get` does.
+    It does not wait for writes to these secrets that are still under way, although a `Get` does.
     """
 
     kind: ClassVar[str] = "get_many"
@@ -100,13 +102,13 @@ class GetMany(Operation[SecretBatch], Struct, frozen=True):
 
 
 class Set(Operation[SetReceipt], SelectiveStruct, frozen=True):
-    """Make *value* the current version of a secret, creating the secret if there is none.
+    """Make *value* the current version of a secret; create the secret if there is none.
 
     *token* makes the set idempotent (AWS: ClientRequestToken): a second set with the same token and value changes
-    nothing, one with another value is refused. It becomes the version id. The client fills it in when it is None.
-    *tags* and *kms_key_id* are for a secret that this set creates. A secret that is scheduled for deletion is refused,
-    unless *restore_on_set*: then it is restored first. *minted*: the token was made for this message, so that nobody
-    can have used it before.
+    nothing, and one with another value is refused. The token becomes the version id. The client makes a token if it is
+    None. *tags* and *kms_key_id* are used only if this set creates the secret. A secret that is scheduled for deletion
+    is refused, unless *restore_on_set*: then it is restored first. *minted*: the token was made for this message, so
+    nobody can have used it before.
     """
 
     HIDDEN: ClassVar = frozenset({"value", "minted"})
@@ -144,15 +146,17 @@ class Set(Operation[SetReceipt], SelectiveStruct, frozen=True):
         assign(self, tags=checked_tags({} if self.tags is None else self.tags))
 
     def written(self, receipt: SetReceipt, at: datetime) -> Secret:
-        """The secret as it is once this set has taken effect, answered by *receipt* at *at* (UTC): so its `created_at`
-        is right to within the exchange."""
+        """Return the secret as it is after this set, which was answered by *receipt* at *at* (UTC).
+
+        Its `created_at` is *at*, because a receipt has no time: it is off by the time of the exchange at most.
+        """
         return Secret(receipt.name, receipt.arn, self.value, receipt.version_id, (AWSCURRENT,), at)
 
 
 class Create(Operation[SetReceipt], SelectiveStruct, frozen=True):
-    """Make a new secret. One that is there is refused (`SecretExists`), unless this very create made it.
+    """Create a secret. An existing one is refused (`SecretExists`), unless an earlier try of this create made it.
 
-    *replicas*: regions that get a copy; *overwrite_replicas* lets the copy replace a secret of that name there.
+    *replicas*: the regions that get a copy. With *overwrite_replicas* a copy may replace a secret of that name there.
     """
 
     HIDDEN: ClassVar = frozenset({"value"})
@@ -191,10 +195,10 @@ class Create(Operation[SetReceipt], SelectiveStruct, frozen=True):
 
 
 class Put(Operation[VersionReceipt], SelectiveStruct, frozen=True):
-    """Add a version to a secret that is there.
+    """Add a version to an existing secret.
 
-    Without *stages* it becomes AWSCURRENT, and the one before AWSPREVIOUS; with them it gets those labels, and only
-    those move.
+    Without *stages* the version becomes AWSCURRENT, and the one before it AWSPREVIOUS. With *stages* the version gets
+    those stages, and no other stage moves.
     """
 
     HIDDEN: ClassVar = frozenset({"value"})
@@ -220,12 +224,12 @@ class Put(Operation[VersionReceipt], SelectiveStruct, frozen=True):
         mask_value(self)
         check_secret_id(self)
         _check_facts(self.token)
-        given = self.stages is not None and self.stages != ()  # a copy of a message brings the empty tuple
+        given = self.stages is not None and self.stages != ()  # (): a copy of a message that had none
         assign(self, stages=checked_stages(self.stages) if given else ())
 
 
 class Update(Operation[UpdateReceipt], SelectiveStruct, frozen=True):
-    """Change what is given of a secret that is there: its description, its KMS key (empty: AWS's own), its value."""
+    """Change the value, the description or the KMS key (empty: AWS's own) of an existing secret. None: no change."""
 
     HIDDEN: ClassVar = frozenset({"value"})
 
@@ -267,8 +271,10 @@ def _check_facts(token: str | None, description: str | None = None, kms_key_id: 
 
 
 class Delete(Operation[DeleteReceipt], Struct, frozen=True):
-    """Delete a secret: softly, restorable for *recovery_window* days (7 to 30; None: as configured), or by *force* at
-    once and for good."""
+    """Schedule a secret for deletion, or with *force* delete it at once and for good.
+
+    *recovery_window*: the days for which it can be restored (7 to 30; None: as configured).
+    """
 
     kind: ClassVar[str] = "delete"
     writes: ClassVar[bool] = True
@@ -286,7 +292,7 @@ class Delete(Operation[DeleteReceipt], Struct, frozen=True):
 
 
 class Restore(Operation[RestoreReceipt], Struct, frozen=True):
-    """Call off a soft delete while its recovery window lasts."""
+    """Cancel the scheduled deletion of a secret, as long as its recovery window lasts."""
 
     kind: ClassVar[str] = "restore"
     writes: ClassVar[bool] = True

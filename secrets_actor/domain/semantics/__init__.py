@@ -1,4 +1,4 @@
-"""What Secrets Manager's operations mean, over any records: decided here once, for every store of our own. PURE."""
+"""The meaning of Secrets Manager's operations, over any records: decided once, for all stores of our own. PURE."""
 
 from secrets_actor.domain.semantics.entry import Entry, Version
 from secrets_actor.domain.semantics.perform import perform

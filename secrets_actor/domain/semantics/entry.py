@@ -1,4 +1,4 @@
-"""A secret as a store of our own knows it, without its values. Times are aware and in UTC. PURE."""
+"""A secret and its versions as a store of our own keeps them, without the values. Times are aware, in UTC. PURE."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 
 class Version(Struct, frozen=True):
-    """A version without its value. `made_secret`: the secret was created with it."""
+    """A version without its value. `made_secret`: whether the secret was created with this version."""
 
     id: str
     created_at: datetime
@@ -17,10 +17,10 @@ class Version(Struct, frozen=True):
 
 
 class Entry(Struct, frozen=True):
-    """A secret with all its versions, the oldest first. `stages`: each stage and the id of the version that has it.
+    """A secret with all its versions, the oldest first. `stages` maps each stage to the id of the version that has it.
 
-    `deletion_date` is set while the secret is scheduled for deletion: when its recovery window ends. `accessed_at` is
-    the day on which a value was last read; the records keep it.
+    `deletion_date` is set while the secret is scheduled for deletion: it is when the recovery window ends.
+    `accessed_at` is the day on which a value was last read; the records maintain it (`Records.accessed`).
     """
 
     name: str
@@ -36,14 +36,16 @@ class Entry(Struct, frozen=True):
 
     @property
     def deleted_at(self) -> datetime | None:
-        """When its delete was asked for; None unless it is scheduled. Nothing changes a secret that is scheduled but
-        the restore that calls it off, so that is its last change."""
+        """When the deletion was asked for; None if the secret is not scheduled for deletion.
+
+        It is the last change: nothing else changes a secret that is scheduled, except the restore that cancels this.
+        """
         return None if self.deletion_date is None else self.changed_at
 
     def version(self, version_id: str) -> Version | None:
-        """The version of this id."""
+        """Return the version with this id, or None."""
         return next((one for one in self.versions if one.id == version_id), None)
 
     def stages_of(self, version_id: str) -> tuple[str, ...]:
-        """The stages of a version, sorted."""
+        """Return the stages of a version, sorted."""
         return tuple(sorted(stage for stage, at in self.stages.items() if at == version_id))

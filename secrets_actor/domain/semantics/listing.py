@@ -1,15 +1,20 @@
-"""Which secrets there are, what is known of them but their values, and which of them a filter leaves. PURE.
+"""Lists of secrets, their filters and orders, and descriptions. PURE.
 
-Source: AWS's service model, ListSecrets `Filters`: one of a filter's values must fit, and all filters. A name, tag key,
-tag value, region and service fit a value that they begin with, as written. `all` breaks a value into words, each of
-which some word of what is known of the secret must begin with, in any case of letters. A description, as documented, is
-matched by its beginning in any case; moto's authors found by trying that it is matched as `all` is, which is that and
-more.
+Source: AWS's service model, ListSecrets `Filters`. A secret must fit all filters, and of each filter at least one
+value.
 
-Where AWS's documentation says nothing, we decided: a list of pages is sorted by creation unless asked otherwise
-(documented), the oldest first, and by name where that is equal; a secret that was never read is before those that were.
-`!` leaves those that the rest of the value does not fit, also for having no such attribute; a value without a letter or
-digit fits nothing where words are looked for.
+Rule 1: a name, tag key, tag value, region or service fits a value that it begins with, in the same case of letters.
+Rule 2: `all` breaks a value into words. For each of them, some word of the secret's attributes must begin with it, in
+        any case of letters.
+Rule 3: a description is matched as `all` is. AWS documents that it is matched by its beginning in any case; the authors
+        of moto found by trial that it is matched by words, which includes that.
+
+Where AWS's documentation says nothing, we decided:
+
+Rule 4: a list in pages is sorted by the date of creation unless another order is asked for (documented), the oldest
+        first. Equal dates are sorted by name. A secret that was never read comes before those that were.
+Rule 5: a value that begins with `!` fits the secrets that the rest of the value does not fit, also those that have no
+        such attribute. Where words are compared, a value without a letter or digit fits nothing.
 """
 
 from __future__ import annotations
@@ -27,12 +32,12 @@ from secrets_actor.domain.semantics.context import Context
 from secrets_actor.domain.semantics.entry import Entry
 
 _WORD: Final = re.compile(r"[^\W_]+")
-# Where a word begins: after what is no letter or digit, and at a capital after a small letter.
+# The beginning of a word: a letter or digit behind neither, and a capital behind a small letter, as in camelCase.
 _BEGINNING: Final = re.compile(r"(?<![^\W_])[^\W_]|(?<=[a-z])[A-Z]")
 
 
 def fits(entry: Entry, filters: Iterable[Filter]) -> bool:
-    """Whether all *filters* leave the secret."""
+    """Whether the secret fits all *filters*."""
     return all(any(_fits_value(entry, one.key, value) for value in one.values) for one in filters)
 
 
@@ -61,7 +66,7 @@ _ATTRIBUTES: Final[Mapping[FilterKey, Callable[[Entry], Iterable[str | None]]]] 
     FilterKey.DESCRIPTION: lambda entry: (entry.description,),
     FilterKey.TAG_KEY: lambda entry: entry.tags,
     FilterKey.TAG_VALUE: lambda entry: entry.tags.values(),
-    # No secret of ours is a copy, or another service's.
+    # A store of our own has no copies from other regions, and no secrets that belong to a service of AWS.
     FilterKey.PRIMARY_REGION: _nothing,
     FilterKey.OWNING_SERVICE: _nothing,
     FilterKey.ALL: lambda entry: (entry.name, entry.description, *entry.tags, *entry.tags.values()),
@@ -69,7 +74,7 @@ _ATTRIBUTES: Final[Mapping[FilterKey, Callable[[Entry], Iterable[str | None]]]] 
 
 
 def list_all(context: Context, operation: List) -> tuple[SecretInfo, ...]:
-    """All secrets by name."""
+    """Return all secrets, sorted by name."""
     return tuple(
         SecretInfo(one.name, one.arn, one.description, one.created_at, one.changed_at, one.deleted_at)
         for one in sorted(context.every(include_deleted=operation.include_deleted), key=lambda entry: entry.name)
@@ -77,7 +82,7 @@ def list_all(context: Context, operation: List) -> tuple[SecretInfo, ...]:
 
 
 def list_page(context: Context, operation: ListPage) -> SecretPage:
-    """One page, filtered and sorted."""
+    """Return one page of the filtered and sorted list. Raises `InvalidRequest` for a token of another list."""
     descending, by = bool(operation.descending), operation.sort_by or SortBy.CREATED
     filters = [(str(one.key), one.values) for one in operation.filters]
     this_list = ("secrets", context.records.arn_prefix, filters, str(by), descending, operation.include_deleted)
@@ -87,6 +92,8 @@ def list_page(context: Context, operation: ListPage) -> SecretPage:
         if place is None:
             raise context.misplaced()
         fitting = (one for one in fitting if (_key(one, by) < place if descending else _key(one, by) > place))
+    # A heap keeps one page in memory, not the whole store. One more than a page is looked for, to know whether more
+    # follow.
     first = heapq.nlargest if descending else heapq.nsmallest
     found = first(operation.page_size + 1, fitting, key=lambda entry: _key(entry, by))
     page, more = found[: operation.page_size], len(found) > operation.page_size
@@ -95,12 +102,12 @@ def list_page(context: Context, operation: ListPage) -> SecretPage:
 
 
 def describe(context: Context, operation: Describe) -> SecretDescription:
-    """All that is known of a secret, scheduled for deletion or not."""
+    """Return all that is known of a secret, scheduled for deletion or not. Raises `SecretNotFound`."""
     return described(context.there(operation.secret_id))
 
 
 def described(entry: Entry) -> SecretDescription:
-    """A secret as `Describe` and `ListPage` tell it."""
+    """Return the description of a secret, as `Describe` and `ListPage` answer it."""
     labelled = {one.id: entry.stages_of(one.id) for one in entry.versions}
     return SecretDescription(
         name=entry.name,

@@ -1,4 +1,4 @@
-"""Random values. PURE: the random numbers come from outside.
+"""Generates random passwords and random values. PURE: the random numbers come from outside.
 
 Source of the kinds of characters: AWS's service model, GetRandomPassword.
 """
@@ -16,11 +16,14 @@ from secrets_actor.domain.semantics.context import Context
 
 
 def random_password(context: Context, operation: RandomPassword) -> SecretValue:
-    """A password, each that fits as likely as any other. Raises `InvalidRequest` if *exclude* leaves too little."""
+    """Return a random password. Raises `InvalidRequest` if `exclude` leaves no characters of a kind that is asked
+    for."""
     kinds = _kinds(operation)
     alphabet = "".join(kinds)
     if not alphabet or (operation.require_each and not all(kinds)):
         raise InvalidRequest("no characters are left of a kind that is asked for: exclude fewer, or leave the kind out")
+    # Drawn anew until every kind is in it: so each password that fits is as likely as any other. To put one of each
+    # kind in by force would not give that.
     while True:
         drawn = _drawn(alphabet, operation.length, context.choose)
         if not operation.require_each or all(not kind.isdisjoint(drawn) for kind in map(set, kinds)):
@@ -28,14 +31,14 @@ def random_password(context: Context, operation: RandomPassword) -> SecretValue:
 
 
 def generated(context: Context, operation: Regenerate) -> SecretValue:
-    """What `Regenerate` asks for."""
+    """Return the new value that `Regenerate` asks for."""
     if operation.generate is Generated.PASSWORD:
         return random_password(context, operation.password)
     return SecretValue(base64.b64encode(bytes(context.choose(256) for _ in range(GENERATED_BYTES))).decode())
 
 
 def _kinds(operation: RandomPassword) -> list[str]:
-    """The characters of each kind that is asked for."""
+    """Return the characters of each kind that is asked for, without the excluded ones."""
     kinds = (
         (operation.lowercase, string.ascii_lowercase),
         (operation.uppercase, string.ascii_uppercase),

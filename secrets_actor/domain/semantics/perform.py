@@ -1,4 +1,4 @@
-"""The one door to the semantics. PURE."""
+"""Carries out an operation on the records of a store: the one door to the semantics. PURE."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from secrets_actor.domain.semantics.records_port import Records
 
 T = TypeVar("T")
 
-# What makes no sense on one machine is not here: copies in other regions, resource policies, requests by AWS's name.
+# Operations that make no sense on one machine are left out: copies in other regions, policies, requests by AWS's name.
 _KNOWN: Final[Mapping[type[Operation[Any]], Callable[[Context, Any], object]]] = {
     ops.Get: values.get,
     ops.GetMany: values.get_many,
@@ -50,17 +50,16 @@ def perform(
     repeated: bool = False,
     over: datetime | None = None,
 ) -> T:
-    """The answer to *operation* at *now*, within one transaction of *records*: one that may write, if the operation
-    `writes`.
+    """Carry out *operation* at the moment *now*, within one transaction of *records*, and return its answer.
 
-    *new_id*: the id of the version that a write makes which brings no token. *recovery_window*: the days a soft delete
-    lasts unless it says otherwise. *choose*: a random number below the one it is given, as `secrets.randbelow`.
-    *repeated*: the operation may have taken effect before. *over*: recovery windows that end by then have ended (None:
-    by *now*).
+    The transaction must be able to write if the operation `writes`. *new_id*: the id of a new version whose operation
+    has no token. *recovery_window*: the days that a scheduled deletion takes if the operation does not say. *choose*
+    returns a random number from 0 to below its argument, as `secrets.randbelow` does. *repeated*: the operation may
+    have taken effect before. *over*: recovery windows that end at this moment or earlier have ended (None: *now*).
 
-    Raises `SecretNotFound`, `SecretDeleted`, `SecretExists`, `InvalidRequest` and `LimitExceeded`, `UnknownMessage` for
-    an operation that one machine does not know, and what the records raise. Whatever is raised by the semantics is
-    raised before anything is changed.
+    Raises `SecretNotFound`, `SecretDeleted`, `SecretExists`, `InvalidRequest`, `LimitExceeded`, `UnknownMessage` for an
+    operation that one machine does not know, and what the records raise. The semantics raise before anything is
+    changed.
     """
     carry_out = _KNOWN.get(type(operation))
     if carry_out is None:

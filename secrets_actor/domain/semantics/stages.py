@@ -1,13 +1,14 @@
-"""The stages of the versions of a secret, and which versions are kept. PURE.
+"""Moves stages between the versions of a secret, and decides which versions are kept. PURE.
 
-Rule 1: a stage is on one version at a time. AWSCURRENT is on one always; whenever it moves, AWSPREVIOUS goes to the
-        version that it comes from (AWS's service model, UpdateSecretVersionStage and PutSecretValue).
-Rule 2: what has a stage is kept.
-Rule 3: a new version that becomes the current one takes AWSPENDING off the version before it. That stage may stay there
-        after a rotation; on a version that is not current it would mean a rotation under way, and be in the way of the
-        next one (AWS's service model, RotateSecret). Other stages stay where they are: they are the user's.
-
-What we read out of AWS's silence: moving AWSCURRENT to a version that is there already leaves AWSPENDING where it is.
+Rule 1: a stage is on one version at a time. AWSCURRENT is always on a version. Whenever it moves, AWSPREVIOUS goes to
+        the version that it comes from (AWS's service model, UpdateSecretVersionStage and PutSecretValue).
+Rule 2: a version that has a stage is kept.
+Rule 3: when a new version becomes the current one, AWSPENDING is taken off the current version before it. AWSPENDING
+        may stay on a version after its rotation. On a version that is not current it would mean that a rotation is
+        under way, and would block the next one (AWS's service model, RotateSecret). Other stages stay where they are:
+        they are the user's.
+Rule 4: moving AWSCURRENT to a version that exists already leaves AWSPENDING where it is. AWS's documentation does not
+        say this; it says nothing of taking it off, either.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ from msgspec.structs import replace
 from secrets_actor.domain.operations import AWSCURRENT, AWSPENDING, AWSPREVIOUS
 from secrets_actor.domain.semantics.entry import Entry
 
-# AWS Secrets Manager keeps about 100 versions and removes unlabelled ones first (user guide, "Quotas"). It spares those
-# younger than a day; we do not, so that a store stays small however often a program sets.
+# AWS Secrets Manager keeps about 100 versions, and removes those without a stage first (user guide, "Quotas"). It
+# spares versions younger than a day; we do not, so that a store stays small however often a program sets.
 MAX_VERSIONS: Final = 100
 # User guide, "Quotas": stages across all versions of a secret.
 MAX_STAGES: Final = 20
 
 
 def moved(stages: Mapping[str, str], new_stages: Iterable[str], to: str) -> dict[str, str]:
-    """*stages* with *new_stages* on the version *to*."""
+    """Return *stages* with *new_stages* moved to the version *to* (rule 1)."""
     former = stages.get(AWSCURRENT)
     after = {**stages, **dict.fromkeys(new_stages, to)}
     if former is not None and after[AWSCURRENT] != former:
@@ -37,7 +38,7 @@ def moved(stages: Mapping[str, str], new_stages: Iterable[str], to: str) -> dict
 
 
 def moved_to_new(stages: Mapping[str, str], new_stages: Iterable[str], to: str) -> dict[str, str]:
-    """*stages* with *new_stages* on the new version *to*."""
+    """Return *stages* with *new_stages* moved to the new version *to* (rules 1 and 3)."""
     former, after = stages.get(AWSCURRENT), moved(stages, new_stages, to)
     if former is not None and after[AWSCURRENT] != former == after.get(AWSPENDING):
         del after[AWSPENDING]
@@ -45,7 +46,8 @@ def moved_to_new(stages: Mapping[str, str], new_stages: Iterable[str], to: str) 
 
 
 def pruned(entry: Entry) -> tuple[Entry, tuple[str, ...]]:
-    """*entry* without the oldest versions past `MAX_VERSIONS`, except those with a stage; and which went."""
+    """Return *entry* without its oldest versions beyond `MAX_VERSIONS`, except those with a stage; and the ids
+    removed."""
     labelled = set(entry.stages.values())
     gone = tuple(one.id for one in entry.versions[:-MAX_VERSIONS] if one.id not in labelled)
     if not gone:

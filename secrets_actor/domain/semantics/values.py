@@ -1,4 +1,9 @@
-"""Reading, writing and deleting values. PURE."""
+"""Reads, writes and deletes values; decides when a recovery window has ended. PURE.
+
+Rule 1: a write that is repeated with its token finds the version that it made before, and changes nothing.
+Rule 2: a recovery window has ended when two looks at the clocks, an hour apart, have both seen its end. One look may be
+        at a wall clock that is wrong, such as that of a machine that has just come up, and a purge cannot be undone.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +45,7 @@ from secrets_actor.domain.semantics.stages import MAX_STAGES, moved_to_new, prun
 
 
 def get(context: Context, operation: Get) -> Secret:
-    """One version of a secret."""
+    """Return one version of a secret, and note the access."""
     entry = context.live(operation.secret_id)
     version_id, stage = operation.version_id, operation.stage
     if version_id is None:
@@ -54,13 +59,14 @@ def get(context: Context, operation: Get) -> Secret:
     if stage is not None and stage not in stages:
         raise InvalidRequest(f"{sought} of secret {entry.name} does not have stage {stage}; give only one")
     value = context.records.value(entry, version.id)
+    # Once a day is enough, for `accessed_at` is a day: so most reads write nothing.
     if entry.accessed_at is None or entry.accessed_at.date() < context.now.date():
         context.records.accessed(entry, context.now)
     return Secret(entry.name, entry.arn, value, version.id, stages, version.created_at)
 
 
 def get_many(context: Context, operation: GetMany) -> SecretBatch:
-    """Many secrets, each as a get of it would answer."""
+    """Return many secrets, each as a get of it would answer, or with the error that it would raise."""
     found: dict[str, Secret] = {}
     errors: dict[str, SecretsError] = {}
     for secret_id in operation.secret_ids:
@@ -71,12 +77,12 @@ def get_many(context: Context, operation: GetMany) -> SecretBatch:
     return SecretBatch(found, errors)
 
 
-# No key of one's own: Secrets Manager's (AWS's service model, UpdateSecret `KmsKeyId`).
+# The values of `kms_key_id` that mean no key of the user's (AWS's service model, UpdateSecret `KmsKeyId`).
 OF_THE_STORE: Final = frozenset({None, "", "alias/aws/secretsmanager"})
 
 
 def set_secret(context: Context, operation: Set) -> SetReceipt:
-    """Make a value the current one, of a new secret if there is none."""
+    """Make a value the current one; create the secret if there is none."""
     _refuse_key(context, operation.kms_key_id)
     secret_id, version_id = SecretId(operation.secret_id), operation.token or context.new_id
     found = context.find(secret_id)
@@ -97,7 +103,7 @@ def set_secret(context: Context, operation: Set) -> SetReceipt:
 
 
 def create(context: Context, operation: Create) -> SetReceipt:
-    """Make a new secret."""
+    """Create a secret. Raises `SecretExists` for one that exists, unless this create made it before."""
     _refuse_key(context, operation.kms_key_id)
     if operation.replicas:
         raise InvalidRequest(f"{context.records.store_name} has no other regions: create the secret without replicas")
@@ -114,7 +120,7 @@ def create(context: Context, operation: Create) -> SetReceipt:
 
 
 def put(context: Context, operation: Put) -> VersionReceipt:
-    """Add a version: current, or with the stages asked for."""
+    """Add a version: the current one, or one with the stages that are asked for."""
     entry, version_id = context.live(operation.secret_id), operation.token or context.new_id
     if _earlier(context, entry, version_id, operation.value) is None:
         check_stages(entry, operation.stages)
@@ -123,7 +129,7 @@ def put(context: Context, operation: Put) -> VersionReceipt:
 
 
 def update(context: Context, operation: Update) -> UpdateReceipt:
-    """Change what is given."""
+    """Change the value and the description, if they are given."""
     _refuse_key(context, operation.kms_key_id)
     entry, version_id = context.live(operation.secret_id), operation.token or context.new_id
     described = _described(entry, operation.description)
@@ -136,7 +142,7 @@ def update(context: Context, operation: Update) -> UpdateReceipt:
 
 
 def regenerate(context: Context, operation: Regenerate) -> VersionReceipt:
-    """Make a value here, and make it current. With a token that was used, the version is there already."""
+    """Generate a value and make it current. If the token was used before, the version exists, and is not compared."""
     entry, version_id = context.live(operation.secret_id), operation.token or context.new_id
     if entry.version(version_id) is None:
         entry = _add(context, entry, version_id, generated(context, operation), (AWSCURRENT,))
@@ -144,7 +150,8 @@ def regenerate(context: Context, operation: Regenerate) -> VersionReceipt:
 
 
 def check_stages(entry: Entry, new_stages: Iterable[str]) -> None:
-    """Raise `LimitExceeded` when *new_stages* are too many beside those there are. Those that a set moves go always."""
+    """Raise `LimitExceeded` if *new_stages* are too many beside those that exist. Moving an existing one is no
+    problem."""
     new = set(new_stages) - set(entry.stages)
     if new and len(entry.stages) + len(new) > MAX_STAGES:
         raise LimitExceeded(
@@ -169,7 +176,7 @@ def _add(
     *,
     made_secret: bool = False,
 ) -> Entry:
-    """Keep *entry* with another version, and what has become too old dropped."""
+    """Store *entry* with another version and its value, and remove the versions that have become too old."""
     entry, dropped = pruned(
         replace(
             entry,
@@ -186,7 +193,7 @@ def _add(
 
 
 def _earlier(context: Context, entry: Entry, version_id: str, value: SecretValue) -> Version | None:
-    """The version that the token has made before; None if there is none. Raises `SecretExists` if by another value."""
+    """Return the version that this token made before, or None. Raises `SecretExists` if it made it of another value."""
     earlier = entry.version(version_id)
     if earlier is not None and context.records.value(entry, version_id) != value:
         raise SecretExists(
@@ -204,12 +211,16 @@ def _refuse_key(context: Context, kms_key_id: str | None) -> None:
         raise InvalidRequest(f"{context.records.store_name} has no KMS keys: ask without kms_key_id")
 
 
-# Seconds between the two looks. A clock that was wrong at the start is right long before.
+# Seconds between the two looks (rule 2). A clock that was wrong when the machine came up is set right long before.
 APART: Final = 3600.0
 
 
 def delete(context: Context, operation: Delete) -> DeleteReceipt:
-    """Softly or by force. One that may have taken effect (`repeated`) and finds the secret scheduled, is done."""
+    """Schedule a deletion, or delete by force.
+
+    If the operation may have taken effect before (`repeated`) and the secret is scheduled, it has: that is the answer.
+    A forced delete of a secret that does not exist succeeds, as in AWS.
+    """
     secret_id = SecretId(operation.secret_id)
     if operation.force:
         entry = context.find(secret_id)
@@ -223,14 +234,15 @@ def delete(context: Context, operation: Delete) -> DeleteReceipt:
         return DeleteReceipt(entry.name, entry.arn, entry.deletion_date)
     context.alive(entry)
     window = context.recovery_window if operation.recovery_window is None else operation.recovery_window
-    # A wall clock that is before the last change is behind: the window would be over when somebody sets it right.
+    # A wall clock that shows a time before the last change is slow. Without `max` the window could be over as soon as
+    # somebody sets the clock right.
     ends = max(context.now, entry.changed_at) + timedelta(days=window)
     context.records.keep(replace(entry, changed_at=context.now, deletion_date=ends))
     return DeleteReceipt(entry.name, entry.arn, ends)
 
 
 def restore(context: Context, operation: Restore) -> RestoreReceipt:
-    """Call a soft delete off."""
+    """Cancel a scheduled deletion, if there is one."""
     entry = context.there(operation.secret_id)
     if entry.deletion_date is not None:
         context.records.keep(replace(entry, changed_at=context.now, deletion_date=None))
@@ -238,31 +250,37 @@ def restore(context: Context, operation: Restore) -> RestoreReceipt:
 
 
 def purge(records: Records, over: datetime) -> None:
-    """Remove the secrets whose recovery window ends by then."""
+    """Remove the secrets whose recovery window ends at *over* or earlier."""
     for entry in tuple(records.overdue(over)):
         records.remove(entry)
 
 
 class Look(Struct, frozen=True):
-    """A look at the clocks: the date by the wall clock, and *seconds* since the machine came up (`clock.now`)."""
+    """One look at the clocks: *at* by the wall clock (UTC), and *seconds* since the machine came up (`clock.now`)."""
 
     at: datetime
     seconds: float
 
 
 def agreed(first: Look | None, now: Look) -> datetime | None:
-    """Up to when recovery windows have ended, by the wall clock of *first*, the look that saw the first end, and of
-    *now*: what both saw, if they lie APART. None: that is not sure yet, and nothing has ended."""
+    """Return the moment up to which recovery windows have ended, or None if that is not sure yet (rule 2).
+
+    *first* is the look that first saw the end of a window. If it and *now* are `APART` seconds apart, the answer is
+    what both have seen: the moment of *first*.
+    """
     if first is None or now.at < first.at:
         return None
-    # A machine that was started anew since has been up for that long at least since the first look.
+    # If the machine was restarted in between, `seconds` began anew: at least that much time has passed since.
     passed = now.seconds - first.seconds if now.seconds >= first.seconds else now.seconds
     return first.at if passed >= APART else None
 
 
 def next_first(first: Look | None, now: Look, overdue: bool) -> Look | None:
-    """The look to remember. *overdue*: whether *now* sees the end of a window that is not cleared away. A look that a
-    later one contradicts was at a wall clock that was wrong, and is forgotten."""
+    """Return the look to remember as the first one, or None.
+
+    *overdue*: whether *now* sees the end of a window whose secret has not been removed yet. If the wall clock of *now*
+    is before that of *first*, the first look was at a wrong clock, and is forgotten.
+    """
     if not overdue:
         return None
     return now if first is None or now.at < first.at or agreed(first, now) is not None else first

@@ -1,5 +1,6 @@
-"""The versions of a secret, moving the stages on them, and its tags. A store on one machine has no rotation by AWS
-Lambda. PURE.
+"""Lists the versions of a secret, moves their stages, changes tags, and refuses rotation by AWS Lambda. PURE.
+
+A store on one machine runs no rotation function. `Regenerate` (values.py) rotates a secret without one.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from secrets_actor.domain.semantics.values import check_stages
 
 
 def list_versions(context: Context, operation: ListVersions) -> VersionPage:
-    """One page of the versions of a secret, scheduled for deletion or not."""
+    """Return one page of the versions of a secret, scheduled for deletion or not. Raises `SecretNotFound`."""
     entry = context.there(operation.secret_id)
     this_list = ("versions", entry.arn, operation.include_deprecated)
     left = entry.versions
@@ -48,7 +49,7 @@ def list_versions(context: Context, operation: ListVersions) -> VersionPage:
 
 
 def _after(entry: Entry, moment: str, version_id: str) -> tuple[Version, ...]:
-    """The versions behind this one; behind its moment, when it is gone meanwhile."""
+    """Return the versions behind this one; if it has been removed meanwhile, those that were made after *moment*."""
     for position, one in enumerate(entry.versions):
         if one.id == version_id:
             return entry.versions[position + 1 :]
@@ -60,7 +61,10 @@ def _moment(version: Version) -> str:
 
 
 def move_stage(context: Context, operation: MoveStage) -> NamedReceipt:
-    """Move a stage, put it on or take it off. One that may have taken effect already (`repeated`), and has, is done."""
+    """Move a stage, or put it on a version, or take it off.
+
+    If the operation may have taken effect before (`repeated`), and the stage is where it should be, nothing is done.
+    """
     entry = context.live(operation.secret_id)
     receipt = NamedReceipt(entry.name, entry.arn)
     if context.repeated and _is_done(entry, operation):
@@ -82,8 +86,8 @@ def _is_done(entry: Entry, operation: MoveStage) -> bool:
 
 
 def _check_move(context: Context, entry: Entry, operation: MoveStage) -> None:
-    """Raise `SecretNotFound` for a version that is not there, `InvalidRequest` and `LimitExceeded` for a move that
-    does not go."""
+    """Raise `SecretNotFound` for a version that does not exist, and `InvalidRequest` or `LimitExceeded` for a move that
+    is not allowed."""
     stage, to, remove_from = operation.stage, operation.to, operation.remove_from
     for version_id in (to, remove_from):
         if version_id is not None and entry.version(version_id) is None:
@@ -105,7 +109,7 @@ def _check_move(context: Context, entry: Entry, operation: MoveStage) -> None:
 
 
 def tag(context: Context, operation: Tag) -> None:
-    """Set tags beside those there are. Raises `InvalidRequest` when they are too many."""
+    """Add tags, or change their values. Raises `InvalidRequest` if the secret would have too many."""
     entry = context.live(operation.secret_id)
     tags = {**entry.tags, **operation.tags}
     if len(tags) > MAX_TAGS:
@@ -114,7 +118,7 @@ def tag(context: Context, operation: Tag) -> None:
 
 
 def untag(context: Context, operation: Untag) -> None:
-    """Take tags off; those that are not there make no difference."""
+    """Remove tags. Keys that the secret does not have make no difference."""
     entry = context.live(operation.secret_id)
     _keep(context, entry, {key: value for key, value in entry.tags.items() if key not in operation.keys})
 
@@ -125,7 +129,7 @@ def _keep(context: Context, entry: Entry, tags: Mapping[str, str]) -> None:
 
 
 def rotate(context: Context, operation: Rotate) -> NoReturn:
-    """Refused, as AWS refuses it for a secret without rotation function."""
+    """Raise `InvalidRequest`, as AWS does for a secret without a rotation function."""
     entry = context.live(operation.secret_id)
     raise InvalidRequest(
         f"secret {entry.name} has no rotation function, and {context.records.store_name} runs none: regenerate it "
@@ -134,6 +138,6 @@ def rotate(context: Context, operation: Rotate) -> NoReturn:
 
 
 def cancel_rotation(context: Context, operation: CancelRotation) -> NoReturn:
-    """Refused, as AWS refuses it for a secret without rotation function."""
+    """Raise `InvalidRequest`, as AWS does for a secret without a rotation function."""
     entry = context.live(operation.secret_id)
     raise InvalidRequest(f"secret {entry.name} has no rotation function: there is no rotation to cancel")
