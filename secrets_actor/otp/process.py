@@ -74,9 +74,8 @@ class _Actor(pykka.ThreadingActor):
             raise StartError(NO_THREAD)
 
     def _run(self) -> None:
-        self.pid.thread = (
-            threading.current_thread()
-        )  # set here and not by the starter, which a signal handler may interrupt between the start and the assignment
+        # Set here and not by the starter, which a signal handler may interrupt between the start and the assignment.
+        self.pid.thread = threading.current_thread()
         enter(self.pid)
         try:
             if self.pid.is_alive():  # else the process was killed before its thread began

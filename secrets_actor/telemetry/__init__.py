@@ -1,1 +1,2 @@
-"""Structured logs, audit, life-cycle reports; and the redaction that all of them go through."""
+"""Structured logs, the audit log, the log of life-cycle events, metrics; and the redaction that every line goes
+through."""

@@ -1,21 +1,21 @@
-"""Where audit records wait for the audit process, so that no caller waits for a disk.
+"""The audit buffer: audit records wait in it for the audit process, so that no caller waits for a disk.
 
-Rule 1: the trail outlives the process: a crash loses none that has not been taken out.
+Rule 1: the buffer outlives the audit process: a crash loses no record that the process has not taken out.
 Rule 2: a cached get costs its caller one small tuple: name, version, time, caller. It makes no record, keeps no value,
-        and asks nobody whether it is wanted. The process is woken for it only when it sleeps; once awake, it comes by
-        itself every `PERIOD`, until it has found nothing for as long. So is it for the record of any other read that
-        went well: a thousand callers of one secret shall have their answers before their records are written. All
-        else, which is what changes a secret and what was refused, has it come at once.
-Rule 3: the trail is bounded, for gets from the cache and for all other records apart: so many cached gets can wait, and
-        as many of the rest, which come only as fast as the secrets actor can answer, and never wait for room.
-Rule 4: a cached get that finds no room waits for some (`block`), for *patience* at most, or goes unrecorded (`drop`).
-        What is not recorded is counted, and the next one written says how many those were.
-Rule 5: whoever appends looks then whether the process sleeps; the process says that it sleeps and looks then whether
-        there is something. So either sees the other.
-Rule 6: whoever writes a record may come upon code that gets a secret, as a handler that sends it somewhere does: that
-        get makes no record, or there would be no end to it. It is counted, as `omitted`.
-Rule 7: there is no lock: whoever holds one may be interrupted, and come here again. To add to a number in place is no
-        call, so nobody comes between; that a few more than *buffer* find room does no harm.
+        and does not ask whether a record is wanted. It wakes the audit process only if that sleeps; once awake, the
+        process comes by itself every `PERIOD`, until it has found nothing for as long. The record of any other read
+        that went well wakes it in the same way, so that a thousand callers of one secret have their answers before
+        their records are written. Every other record, of a change or of a refusal, makes the process come at once.
+Rule 3: the buffer is bounded: so many cached gets can wait, and as many other records. Those others come only as fast
+        as the secrets actor can answer. They never wait for room.
+Rule 4: a cached get that finds no room waits for it (`block`), *patience* seconds at most, or is not recorded (`drop`).
+        Records that are lost so are counted, and the audit process reports their number.
+Rule 5: a thread first appends and then looks whether the process sleeps; the process first says that it sleeps and then
+        looks whether there is anything. So one of them sees the other.
+Rule 6: while a record is written, code of the program may run that gets a secret: a log handler that sends the record
+        somewhere, for example. Such a get makes no record, or that would go on without end. It is counted as `omitted`.
+Rule 7: there is no lock: a signal handler may interrupt a thread that holds one and come here again. Adding to a number
+        in place contains no call, so no other thread comes in between. A few records more than *buffer* do no harm.
 """
 
 from __future__ import annotations
@@ -39,20 +39,22 @@ from secrets_actor.otp import Clock, Name, Notifier
 
 # Seconds between two looks while there is something to write.
 PERIOD: Final = 0.05
-# Seconds without a look after which a cached get looks itself whether the process is there at all.
+# When the audit process has not looked for this many seconds, a cached get checks whether the process is there at all.
 OVERDUE: Final = 1.0
-# A second of cached gets at full speed; about 25 MB.
+# Records that may wait: as many as the cached gets of a second at full speed; about 25 MB.
 BUFFER: Final = 100_000
-# To the audit process: there is something to be written within a PERIOD; there is something to be written now.
+# The messages to the audit process: write within a PERIOD; write now.
 SOON, NOW = "soon", "now"
 _READS: Final = frozenset(one.kind for one in MESSAGES if not one.writes)
-# A cached get: the secret's name, what `block.version_bytes` gives, clock seconds, the caller's label.
+# A cached get: the secret's name, its version as bytes (`packed_secret.version_bytes`), clock seconds, the caller's
+# label.
 Hit = tuple[str, bytes, float, str | None]
 
 
 class AuditRules(Struct, frozen=True):
-    """*hits*: a record for each cached get, one for all of the same version and caller in *summary_seconds*, or none.
-    *buffer*: how many may wait. *full*: what is done with one more; *patience*: seconds it waits at most."""
+    """The settings of the audit. *hits*: a record for each cached get; or one in *summary_seconds* for all of the same
+    version and caller; or none. *buffer*: how many records may wait. *full*: whether one more waits for room or is
+    dropped. *patience*: how many seconds it waits at most."""
 
     hits: Literal["each", "summary", "off"] = "each"
     buffer: int = BUFFER
@@ -62,12 +64,12 @@ class AuditRules(Struct, frozen=True):
 
 
 DEFAULT: Final = AuditRules()
-_ALWAYS: Final = -1  # of a mark: each cached get looks whether there is room
+_ALWAYS: Final = -1  # a value of `_mark` by which each cached get looks whether there is room
 
 
 class AuditBuffer:
-    """An AuditBuffer that any thread may tell; *server* is woken to write what is told. Records not *is_wanted*
-    are counted, and kept from it: waking it costs more than they do."""
+    """One buffer. Any thread may hand records over; *server* is the audit process, which is woken to write them. While
+    *is_wanted* returns False, records are only counted: waking the process would cost more than making them."""
 
     def __init__(
         self,
@@ -87,17 +89,17 @@ class AuditBuffer:
         meter.watch("audit trail", self._readings)
 
     def forget(self) -> None:
-        """In the child of a fork: empty, for what waits is the parent's to write. What callers hold stays as it is."""
-        self._hits.clear()
+        """Become empty: at first, and in the child of a fork, since the parent writes the records that wait."""
+        self._hits.clear()  # not a new one: callers hold the function `hit`, which refers to this deque
         self.sums.clear()
         self._room = Notifier()
         self._records: deque[tuple[AuditRecord, float]] = deque()
         self._lost = self._taken = self._lost_hits = 0
         self._off = 0
-        self._writer: int | None = None  # the thread that writes, while code of others may run in it
+        self._writer: int | None = None  # the id of the thread that writes, while the program's code may run in it
         self._asleep, self._pressed, self._mark = True, False, self._half
-        self._wake_at = -math.inf  # from when on (clock seconds) a hit sees to it that the process comes
-        self._urgent = False  # the process has been told to come now, and has not looked yet
+        self._wake_at = -math.inf  # clock seconds; a hit after it wakes the process, or checks that it is there
+        self._urgent = False  # whether the process has been told to come now and has not looked yet
 
     # --- telling --------------------------------------------------------------------------------------------------
 
@@ -126,8 +128,8 @@ class AuditBuffer:
         return hit
 
     def _wake_for(self, name: str, kept: bytes, now: float, caller: str | None) -> None:
-        """The process sleeps, or has not looked for long: it hangs, or this is the child of a fork, and it is not here.
-        Then the trail has forgotten this hit, too."""
+        """Wake the process, which sleeps or has not looked for long. In the second case it hangs, or this is the child
+        of a fork that Python did not notice: then the buffer has just been emptied, and the hit is made again."""
         self._wake_at = now + OVERDUE
         if notice_fork():
             self.hit(name, kept, now, caller)
@@ -139,7 +141,7 @@ class AuditBuffer:
         self._server.post(SOON)
 
     def _finds_room(self) -> bool:
-        """The trail is half full, or full: have the process come now. Whether there is room for one more."""
+        """Whether there is room for one more cached get. The buffer is half full or full: tell the process to come."""
         buffer = self.rules.buffer
         if self._writer is not None:
             if self._is_written_here():
@@ -160,15 +162,14 @@ class AuditBuffer:
         return False
 
     def _is_written_here(self) -> bool:
-        """Whether this call was made by a handler that is just writing a record: a record of it would have the handler
-        make another, without end. It is counted."""
+        """Whether this call comes from a handler that is just writing a record (rule 6). If so, count it as omitted."""
         if self._writer != threading.get_ident():
             return False
         self._meter.count(metrics.AUDIT, "omitted")
         return True
 
     def record(self, record: AuditRecord) -> None:
-        """Hand *record* over."""
+        """Hand *record* over to the audit process, and count it for the metrics."""
         self._tally(record)
         if not self._is_wanted() or (self._writer is not None and self._is_written_here()):
             return
@@ -199,19 +200,20 @@ class AuditBuffer:
 
     @property
     def waiting(self) -> tuple[int, int]:
-        """How many cached gets and how many other records wait."""
+        """The number of cached gets that wait, and the number of other records that wait."""
         return len(self._hits), len(self._records)
 
     def look(self) -> tuple[int, int]:
-        """The same. What comes from now on may not be among it: it can have the process come once more."""
+        """Return `waiting`, and note that the process looks now. A record that comes later may not be in these numbers,
+        so it may make the process come once more."""
         self._urgent, self._wake_at = False, self._clock.now() + OVERDUE
         return self.waiting
 
     def take_hits(self, most: int, until: float = math.inf) -> list[Hit]:
-        """Up to *most* cached gets, the oldest first, of those that were before *until*."""
+        """Take out and return up to *most* cached gets, the oldest first, of those that are not later than *until*."""
         hits, taken = self._hits, []
         take = hits.popleft
-        with contextlib.suppress(IndexError):  # no more, or the thread of an earlier incarnation takes them, too
+        with contextlib.suppress(IndexError):  # none left; the thread of a killed incarnation may take them, too
             for _ in range(most):
                 if hits[0][2] > until:
                     break
@@ -224,8 +226,8 @@ class AuditBuffer:
 
     @contextlib.contextmanager
     def written(self) -> Iterator[None]:
-        """While records are handed to code of others, such as handlers of the program's logging (rule 6)."""
-        before = self._writer
+        """Hold this while records go to code of the program, such as its log handlers (rule 6)."""
+        before = self._writer  # not None if this is entered again inside of itself
         self._writer, self._mark = threading.get_ident(), _ALWAYS
         try:
             yield
@@ -233,19 +235,20 @@ class AuditBuffer:
             self._writer, self._mark = before, self._half if before is None else _ALWAYS
 
     def take_record(self) -> tuple[AuditRecord, float] | None:
-        """The oldest of all other records, and when it was handed over."""
+        """Take out and return the oldest of the other records, with the clock seconds at which it was handed over; None
+        if there is none."""
         try:
             return self._records.popleft()
         except IndexError:
             return None
 
     def take_lost(self) -> int:
-        """How many went unrecorded since the last time."""
+        """Return how many records were lost for want of room since the last call."""
         lost, self._lost = self._lost, 0
         return lost
 
     def may_sleep(self) -> bool:
-        """Whether there is nothing: then the process is woken for the next one (rule 5)."""
+        """Whether no record waits, so that the process may sleep. The next record then wakes it (rule 5)."""
         self._asleep, self._wake_at = True, -math.inf
         if self._hits or self._records:
             self._asleep = False
@@ -255,7 +258,7 @@ class AuditBuffer:
 
     @property
     def hits(self) -> int:
-        """How many cached gets there were, recorded or not."""
+        """The number of all cached gets so far, recorded or not."""
         if self.rules.hits == "off":
             return self._off
         return self._taken + len(self._hits) + self._lost_hits

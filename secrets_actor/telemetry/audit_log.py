@@ -1,7 +1,8 @@
-"""The audit log: one event an operation, always of the same shape, never a value, key or token.
+"""The audit log: writes one event for each operation, always of the same shape, and never a value, key or token.
 
-Rule: cached gets differ in little but their time, so their lines are rendered once for each version and caller, through
-the same door as all others, and written with their time filled in.
+Rule: cached gets of one version by one caller differ only in their time. So their line is rendered once, through the
+        same
+redaction as every other line, and each get is written with its own time filled in.
 """
 
 import logging
@@ -18,15 +19,15 @@ from secrets_actor.telemetry.logs import Log, Template, stamp
 from secrets_actor.telemetry.redaction import Scalar
 
 EVENT: Final = "audit"
-# Some kilobytes each. When there are more they are made anew, the ones in use first.
+# How many rendered lines are kept, of some kilobytes each. When they are more, all are dropped; those in use come back.
 MAX_TEMPLATES: Final = 2048
-# What is the same for all gets of one version by one caller.
+# What all cached gets of one template have in common: the secret's name, its version, the caller.
 Alike = tuple[str, bytes, str | None]
 
 
 class AuditLog:
-    """Writes audit records to *log* at INFO. For any thread, but `hits` for one at a time; never raises. Times are
-    seconds since the epoch."""
+    """The writer of audit records to *log*, at level INFO. Any thread may use it, but only one at a time may call
+    `hits`. It never raises. Times are seconds since the epoch."""
 
     def __init__(self, log: Log, meter: Meter = NO_METER) -> None:
         self._log, self._meter = log, meter
@@ -34,16 +35,16 @@ class AuditLog:
         self._unwritten = 0
 
     def is_wanted(self) -> bool:
-        """Whether a record would be written at all, as the host's logging has it now."""
+        """Whether a record would be written at all, as the host's logging is configured now."""
         return self._log.wants(logging.INFO)
 
     @property
     def runs_code_of_others(self) -> bool:
-        """Whether writing may call code of the program, such as handlers of its logging."""
+        """Whether writing may call code of the program, such as its log handlers."""
         return self._log.runs_code_of_others
 
     def record(self, record: AuditRecord, at: float) -> None:
-        """Write *record*, handed over at *at*."""
+        """Write *record*, which was handed over at the time *at*."""
         try:
             facts = facts_of(record)
         except Exception:  # noqa: BLE001 - a bad record must not end the process that hands it over
@@ -53,7 +54,8 @@ class AuditLog:
             self._write(at, facts)
 
     def hits(self, hits: Sequence[Hit], offset: float) -> None:
-        """Write a record for each of *hits*, whose times are *offset* seconds behind."""
+        """Write a record for each of *hits*. *offset* is the number of seconds to add to their clock times, which gives
+        seconds since the epoch."""
         if not hits or not self.is_wanted():
             return
         templates, lines = self._templates, []
@@ -64,7 +66,7 @@ class AuditLog:
                 if template is None:
                     template = self._template(alike)
                 lines.append(f"{template[0]}{stamp(now + offset)}{template[1]}")
-        except Exception:  # noqa: BLE001 - as above
+        except Exception:  # noqa: BLE001 - as in `record`
             self._log.drop(len(hits) - len(lines))
         self._count(len(hits), self._log.write(logging.INFO, lines))
 
@@ -79,12 +81,12 @@ class AuditLog:
         return self._log.problem if self._unwritten else None
 
     def take_unwritten(self) -> int:
-        """How many records could not be written since the last time."""
+        """Return how many records could not be written since the last call."""
         unwritten, self._unwritten = self._unwritten, 0
         return unwritten
 
     def lost(self, count: int) -> None:
-        """Count records that there was no room for."""
+        """Count *count* records that were lost because there was no room for them in the buffer."""
         self._meter.count(metrics.AUDIT, "dropped", by=count)
 
     def _template(self, alike: Alike) -> Template:
@@ -110,8 +112,8 @@ def _record(alike: Alike) -> AuditRecord:
 
 
 def facts_of(record: AuditRecord) -> dict[str, Scalar]:
-    """The record as an event tells it: all fields always there but `place`, which only work on a whole store has; the
-    duration in milliseconds to the microsecond."""
+    """Return the fields of *record* for the log. All fields are always there except `place`, which only work on a whole
+    store has. The duration is in milliseconds, to the microsecond."""
     facts: dict[str, Scalar] = {
         "operation": record.operation,
         "secret_id": record.secret_id,

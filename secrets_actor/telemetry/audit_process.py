@@ -1,8 +1,9 @@
-"""The audit process: writes the records that others hand over to the trail (audit_buffer.py).
+"""The audit process: writes the records that wait in the audit buffer (audit_buffer.py).
 
-Rule 1: while it is awake it comes every `PERIOD`; when it has found nothing it sleeps, until it is woken.
-Rule 2: what waits is written in the order of its time, a part at a time: a crash loses a part at most.
-Rule 3: sums of cached gets are the trail's, as the rest; they are written every `summary_seconds`, and at the end.
+Rule 1: while it is awake it looks every `PERIOD`. When it has found nothing it sleeps until it is woken.
+Rule 2: records are written in the order of their times, a part at a time, so that a crash loses one part at most.
+Rule 3: sums of cached gets are kept in the buffer, too, so that they outlive this process. They are written every
+        `summary_seconds`, and at the end.
 """
 
 from __future__ import annotations
@@ -17,29 +18,30 @@ from secrets_actor.otp import ExitReason, GenServer, Handled, LifecycleEvent, No
 from secrets_actor.telemetry.audit_buffer import PERIOD, SOON, AuditBuffer, Hit
 from secrets_actor.telemetry.audit_log import AuditLog
 
-# Cached gets that are written in one go: about 128 KiB.
+# How many cached gets are written at once: about 128 KiB.
 PART: Final = 500
-# Different versions and callers that sums are kept of between two times; with one more they are written early.
+# How many sums, one for each version and caller, are kept at most. For one more, all are written before their time.
 MAX_SUMS: Final = 10_000
 _SUMS: Final = "sums"
 
 
 class AuditRecordsLost(LifecycleEvent, frozen=True):
-    """So many audit records are lost: there was no room for them, for writing them is slower than making them (see
-    `audit_buffer`), or they could not be written (`AuditLogFails` was told then)."""
+    """*count* audit records are lost: there was no room for them, because they were made faster than they are written
+    (see `audit_buffer`), or they could not be written (then there was an `AuditLogFails` before)."""
 
     count: int
 
 
 class AuditLogFails(LifecycleEvent, frozen=True):
-    """From now on audit records cannot be written, and are lost; *problem* says why. How many those were,
-    `AuditRecordsLost` tells when the log takes records again."""
+    """From now on audit records cannot be written, and are lost; *problem* says why. When they can be written again, an
+    `AuditRecordsLost` says how many were lost."""
 
     problem: str
 
 
 class AuditProcess(GenServer):
-    """Writes the *trail* to *log*. *wall_clock*: seconds since the epoch."""
+    """The process that writes the records of *trail*, the audit buffer, to *log*. *wall_clock* returns seconds since
+    the epoch."""
 
     trap_exit = True
     may_wait = False  # handlers of the program's logging run here
@@ -49,14 +51,14 @@ class AuditProcess(GenServer):
         self._failing = False
 
     def init(self) -> Ok:
-        """Write what an earlier incarnation left."""
+        """Write the records that an earlier incarnation has left."""
         if self._trail.rules.hits == "summary":
             self.send_after(self._trail.rules.summary_seconds, _SUMS)
         self._write()
         return Ok(timeout=PERIOD)
 
     def handle_info(self, message: Any) -> Handled:
-        """There are records."""
+        """React to a message: records are there, or it is time to write the sums."""
         if message == SOON:
             return NoReply(timeout=PERIOD)  # let more of them come
         if message == _SUMS:
@@ -65,19 +67,19 @@ class AuditProcess(GenServer):
         return self.handle_timeout()
 
     def handle_timeout(self) -> Handled:
-        """It is time to look."""
+        """Write what waits, and sleep if nothing did."""
         found = self._write()
         return NoReply(timeout=PERIOD if found or not self._trail.may_sleep() else None)
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002
-        """Write the last of them."""
+        """Write all that is left, and report how many records could not be written."""
         self._write()
         self._write_sums()
         self._tell_unwritten(last=True)
 
     def _write(self) -> bool:
-        """What waits now, and not what comes meanwhile: a stop must not wait for the callers to tire. Whether there
-        was, or is, something."""
+        """Write the records that wait now, and return whether there were any. Records that come meanwhile are left for
+        the next time, or callers that never pause would keep this process from ending."""
         with self._at_work():
             return self._write_all()
 
@@ -102,7 +104,8 @@ class AuditProcess(GenServer):
         return hits + records > 0
 
     def _tell_unwritten(self, *, last: bool = False) -> None:
-        """Of a log that fails it is told at once, for an observer may hear it; how much is lost, when it is over."""
+        """Report a log that fails at once, since an observer may do something about it; and report how many records
+        were lost when the failure is over, or at the end (*last*)."""
         problem = self._log.problem
         if problem is not None and not self._failing:
             self._failing = True
@@ -112,7 +115,8 @@ class AuditProcess(GenServer):
             self.node.observe(AuditRecordsLost(self.me.label, unwritten))
 
     def _write_hits(self, most: int, until: float, offset: float) -> int:
-        """Up to *most* cached gets, in parts, of those that were before *until*. How many those were."""
+        """Write up to *most* cached gets, in parts, of those that are not later than *until* (clock seconds). Return
+        how many there were."""
         for taken in range(0, most, PART):
             wanted = min(PART, most - taken)
             part = self._trail.take_hits(wanted, until)
@@ -127,7 +131,7 @@ class AuditProcess(GenServer):
     def _add_up(self, hits: list[Hit]) -> None:
         sums = self._trail.sums
         for given, version, now, caller in hits:
-            name = plain(given)  # as its reader has spelt it
+            name = plain(given)  # the caller may have given a subclass of str, whose methods are not to be called
             known = sums.get((name, version, caller))
             if known is None:
                 if len(sums) >= MAX_SUMS:
@@ -143,5 +147,5 @@ class AuditProcess(GenServer):
         with self._at_work():
             for key in tuple(sums):
                 known = sums.pop(key, None)
-                if known is not None:  # else the thread of an earlier incarnation has written it
+                if known is not None:  # else the thread of a killed incarnation has just written it
                     self._log.sum(key, int(known[0]), known[1] + offset, known[2] + offset)

@@ -1,12 +1,12 @@
-"""A courier hands on what others post, one after the other, in a thread of its own: whoever posts never waits for
-whoever takes it.
+"""The courier: delivers events to a receiver, one after the other, in a thread of its own. So a thread that posts an
+event never waits for the receiver.
 
-Rule 1: what waits is bounded. What there is no room for, and what could not be delivered, is counted; with the next
-        delivery that succeeds the receiver is told how much that was (`EventsLost`).
-Rule 2: to post takes no lock that a thread waits for: a signal handler may post while the same thread posts.
-Rule 3: the thread is there while there is something to do, and ends a moment later. If none is to be had, what waits
-        goes on waiting, and the next post tries again.
-Rule 4: a receiver that hangs holds up this thread and nobody else. `close` waits for it no longer than it is told to.
+Rule 1: the number of events that wait is bounded. Events for which there is no room, or that could not be delivered,
+        are counted. After the next delivery that succeeds the receiver is told how many they were (`EventsLost`).
+Rule 2: posting takes no lock that a thread could wait for: a signal handler may post while its own thread posts.
+Rule 3: the thread exists only while there is something to deliver, and ends a moment later. If no thread can be
+        started, the events go on waiting, and the next post tries again.
+Rule 4: a receiver that hangs holds up only this thread. `close` waits for it no longer than its *patience*.
 """
 
 from __future__ import annotations
@@ -24,25 +24,27 @@ from secrets_actor.domain.metrics import NO_METER, Meter
 from secrets_actor.forks import on_fork
 from secrets_actor.otp import Latch, LifecycleEvent, begin
 
-# Events that may wait; a kilobyte each at most.
+# How many events may wait; each takes a kilobyte at most.
 ROOM: Final = 10_000
 # Seconds without an event after which the thread ends.
 _IDLE: Final = 1.0
 
 
 class EventsLost(LifecycleEvent, frozen=True):
-    """So many life-cycle events did not reach `process`, which is `log` or `observer`: it was too slow, or failed."""
+    """*count* life-cycle events did not reach `process`, which is `log` or `observer`: it was too slow, or it
+    failed."""
 
     count: int
 
 
 _TAKEN: Final = "taken"
-# Takes an event, and when it was (seconds since the epoch). False: it could not be delivered.
+# A function that takes an event and its time (seconds since the epoch). It returns False if it could not deliver it.
 Deliver = Callable[[LifecycleEvent, float], bool]
 
 
 class Courier:
-    """Hands events to *deliver*. *receiver* is its name, for the metric and for `EventsLost`."""
+    """One courier, which passes events to *deliver*. *receiver* is the name of the receiver in the metric and in
+    `EventsLost`; *room* is how many events may wait."""
 
     def __init__(self, receiver: str, deliver: Deliver, meter: Meter = NO_METER, room: int = ROOM) -> None:
         self._receiver, self._deliver, self._meter, self._room = receiver, deliver, meter, room
@@ -50,14 +52,15 @@ class Courier:
         on_fork(self)
 
     def forget(self) -> None:
-        """In the child of a fork: nothing waits, for that is the parent's to deliver."""
-        self._waiting: SimpleQueue[Any] = SimpleQueue()  # its put may interrupt another one
-        self._turn: dict[str, object] = {}  # taken by the thread that delivers
+        """Become empty: at first, and in the child of a fork, since the parent delivers the events that wait."""
+        self._waiting: SimpleQueue[Any] = SimpleQueue()  # its put is reentrant: it may interrupt another put (rule 2)
+        # Has an entry while a thread delivers. `setdefault` takes the turn in one step.
+        self._turn: dict[str, object] = {}
         self._thread: threading.Thread | None = None
         self._losses, self._looks, self._told = itertools.count(), 0, 0
 
     def post(self, event: LifecycleEvent) -> None:
-        """Have *event* delivered. Never waits, never raises."""
+        """Have *event* delivered. It never waits and never raises."""
         if self._waiting.qsize() < self._room:
             self._waiting.put((event, wall_time()))
         else:
@@ -65,8 +68,8 @@ class Courier:
         self._see_to_it()
 
     def close(self, patience: float, last: Callable[[], object] = lambda: None) -> bool:
-        """Have all that was posted delivered, then *last* called, and the thread ended. Waits up to *patience* seconds
-        for that; whether it came about. What is posted later is delivered all the same."""
+        """Have all posted events delivered, then *last* called, and then the thread ended. Wait up to *patience*
+        seconds for that, and return whether it came about. Events that are posted later are delivered all the same."""
         done = Latch()
         self._waiting.put((last, done))
         if not self._see_to_it():
@@ -76,20 +79,20 @@ class Courier:
             return False
         if not done.wait(max(patience, 0.0)):
             return False
-        if thread is not None and thread.is_alive():  # another may be about to start it
+        if thread is not None and thread.is_alive():  # `join` raises for a thread that is not started yet
             thread.join(max(end - now(), 0.0))
         return True
 
     def _lose(self) -> None:
-        next(self._losses)  # one step, whoever else counts
+        next(self._losses)  # one step, so that no count is lost when several threads count
         self._meter.count(metrics.EVENTS_LOST, self._receiver)
 
     def _untold(self) -> int:
-        self._looks += 1
+        self._looks += 1  # a counter can be read only by advancing it: so the looks are taken off again
         return next(self._losses) + 1 - self._looks - self._told
 
     def _see_to_it(self) -> bool:
-        """Have a thread deliver. False if there is none to be had."""
+        """See to it that a thread delivers. Return False if none can be started."""
         turn, mine, thread = self._turn, object(), None
         if turn:
             return True
@@ -100,7 +103,7 @@ class Courier:
             thread = threading.Thread(target=self._run, args=work, name=f"{self._receiver} courier", daemon=True)
             if begin(thread):
                 return True
-        except BaseException:  # of a signal handler: the thread may be there all the same
+        except BaseException:  # a signal handler raised: if the thread has started all the same, it has the turn
             if turn.get(_TAKEN) is mine and (thread is None or thread.ident is None):
                 turn.pop(_TAKEN, None)
             raise
@@ -115,16 +118,17 @@ class Courier:
                 self._deliver_all(waiting)
             finally:
                 turn.pop(_TAKEN, None)
+            # A post between the last look and the end of the turn has started no thread: this one goes on with it.
             if waiting.empty() or turn.setdefault(_TAKEN, mine) is not mine:
                 return
 
     def _deliver_all(self, waiting: SimpleQueue[Any]) -> None:
-        """Until nothing has come for a while, or somebody closes."""
+        """Deliver events until none has come for a while, or until `close`."""
         with contextlib.suppress(Empty):
             while True:
                 what, detail = waiting.get(timeout=_IDLE)
                 if isinstance(detail, Latch):
-                    with contextlib.suppress(BaseException):  # somebody else's code
+                    with contextlib.suppress(BaseException):  # code of others: it must not keep `close` waiting
                         what()
                     detail.set()
                     return
@@ -141,5 +145,5 @@ class Courier:
     def _delivered(self, event: LifecycleEvent, at: float) -> bool:
         try:
             return self._deliver(event, at)
-        except BaseException:  # noqa: BLE001  # an observer's failures are its own
+        except BaseException:  # noqa: BLE001  # the event has reached the observer, whose failures are not ours
             return True

@@ -1,8 +1,8 @@
-"""Life-cycle events of the kernel: what becomes of them. In the log `ChildRestarted(...)` is `child_restarted` with its
-fields.
+"""The observer of a system: counts the life-cycle events of the kernel, logs them, and passes them to the program's own
+observer. In the log, a `ChildRestarted(...)` is the event `child_restarted` with its fields.
 
-Rule: events are made in the kernel's threads. They are counted there; whatever may block, which is the log and the
-program's own observer, is told by a courier, each by one of its own.
+Rule: events are made in the threads of processes. They are counted there. The log and the program's observer may block,
+so each of them is told by a courier of its own.
 """
 
 import logging
@@ -17,22 +17,22 @@ from secrets_actor.otp import LifecycleEvent, Observer
 from secrets_actor.telemetry.courier import Courier
 from secrets_actor.telemetry.logs import Log, stamp
 
-# What somebody on call wants to see.
+# Parts of the names of events that a person on call wants to see: they are warnings.
 _TROUBLE: Final = ("Forgotten", "Crash", "Fail", "GaveUp", "Disowned", "Restarted", "Skew", "StoreMade")
-_LOSS: Final = "Lost"
-# Once for every process or job, so of use to developers only.
+_LOSS: Final = "Lost"  # an event with this in its name is an error
+# These come once for every process or job, so they are of use to developers only.
 _ROUTINE: Final = frozenset({"ProcessStarted", "ProcessEnded", "JobStarted"})
 _WORD_START: Final = re.compile(r"(?<!^)(?<![A-Z])(?=[A-Z])")
 
 
 class LifecycleReporter:
-    """Writes each event to *log*. For any thread; never raises."""
+    """A function that writes each event to *log*. Any thread may call it; it never raises."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
 
     def __call__(self, event: object, at: float | None = None, /) -> bool:
-        """Write *event*, a frozen Struct, of the time *at* (seconds since the epoch; None: now). False if that
+        """Write *event*, a frozen Struct, with the time *at* (seconds since the epoch; None: now). Return False if that
         failed."""
         kind = type(event).__name__
         level = level_of(kind)
@@ -40,15 +40,15 @@ class LifecycleReporter:
             return True
         try:
             facts = facts_of(event)
-        except Exception:  # noqa: BLE001 - a log that fails must not end the process that it tells of
+        except Exception:  # noqa: BLE001 - a log that fails must not end the thread that writes to it
             self._log.drop()
             return False
         return self._log.log_at(stamp(wall_time() if at is None else at), level, event_name(kind), **facts)
 
 
 class Reports:
-    """The observer of a system: has *counter* count, writes to *log*, and tells *observer*, if there is one. For any
-    thread; never blocks, never raises."""
+    """The observer of a system: it passes each event to *counter*, to *log*, and to *observer*, if there is one. Any
+    thread may call it; it never blocks and never raises."""
 
     def __init__(self, counter: Observer, log: Log, observer: Observer | None, meter: Meter = NO_METER) -> None:
         self._counter, self._log = counter, log
@@ -56,23 +56,23 @@ class Reports:
         self._tells = None if observer is None else Courier("observer", _telling(observer), meter)
 
     def __call__(self, event: LifecycleEvent, /) -> None:
-        """Take note of *event*."""
+        """Count *event*, and have it logged and observed."""
         self._counter(event)
-        if self._log.wants(level_of(type(event).__name__)):  # each job makes one that hardly any log wants
+        if self._log.wants(level_of(type(event).__name__)):  # each job makes an event that hardly any log wants
             self._writes.post(event)
         if self._tells is not None:
             self._tells.post(event)
 
     def from_worker(self, event: LifecycleEvent, /) -> None:
-        """Take note of *event*, and load here what the log needs for it. A worker's caller waits for libraries anyway.
-        A courier would load it behind everybody's back, and a fork that Python does not hear of would leave it half
-        loaded in the child."""
+        """Do the same with an event of a worker, and before that load here the library that the log needs for it. A
+        caller of a worker waits for libraries to be loaded anyway. If the courier's thread loaded it, nobody would wait
+        for that, and a fork in the middle that Python does not notice would leave it half loaded in the child."""
         self._log.load(level_of(type(event).__name__))
         self(event)
 
     def close(self, patience: float) -> None:
-        """Have all that was told delivered, and the log give up what it holds; wait up to *patience* seconds for that.
-        What comes later is delivered all the same."""
+        """Have all events delivered and the log closed. Wait up to *patience* seconds for that. Events that come later
+        are delivered all the same."""
         end = now() + patience
         if self._tells is not None:
             self._tells.close(patience)
@@ -81,7 +81,8 @@ class Reports:
 
 def _telling(observer: Observer) -> Callable[[LifecycleEvent, float], bool]:
     def tell(event: LifecycleEvent, _at: float) -> bool:
-        result: object = observer(event)  # type: ignore[func-returns-value]  # so we are told
+        # An observer is declared to return nothing. One that returns a coroutine is a mistake: `done` closes it.
+        result: object = observer(event)  # type: ignore[func-returns-value]
         done("observer", result)
         return True
 
@@ -89,18 +90,18 @@ def _telling(observer: Observer) -> Callable[[LifecycleEvent, float], bool]:
 
 
 def facts_of(event: object) -> dict[str, object]:
-    """The fields of a Struct; none for anything else. The log redacts them."""
+    """Return the fields of a Struct by their names; an empty dictionary for anything else. The log redacts them."""
     names: Iterable[str] = getattr(event, "__struct_fields__", ())
     return {name: getattr(event, name) for name in names}
 
 
 def event_name(kind: str) -> str:
-    """`SupervisorGaveUp` -> `supervisor_gave_up`."""
+    """Return the name of an event in the log: `SupervisorGaveUp` becomes `supervisor_gave_up`."""
     return _WORD_START.sub("_", kind).lower()
 
 
 def level_of(kind: str) -> int:
-    """The level of `logging` for an event class."""
+    """Return the level (as of `logging`) for the name of an event class."""
     if kind in _ROUTINE:
         return logging.DEBUG
     if _LOSS in kind:

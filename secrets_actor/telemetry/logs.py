@@ -1,10 +1,12 @@
-"""THE door to structlog (with the processors of `redaction`). structlog is heavy and brings asyncio along, so it is
-loaded with the first event that somebody wants to see, and never in a program whose logging wants none.
+"""The door to structlog: makes our logger, whose lines are redacted by the processors of redaction.py.
 
-Rule 1: structlog's global configuration belongs to the host program: ours is a logger with a chain of its own, which
-        neither reads nor changes it.
+structlog is heavy and imports asyncio, so it is loaded only with the first event that is to be written. A program whose
+logging wants none of our events never loads it.
+
+Rule 1: structlog's global configuration belongs to the host program. Our logger has a chain of its own, which neither
+        reads nor changes that.
 Rule 2: nothing is logged that has not been through `redact`.
-Rule 3: logging never raises into a caller. What could not be written is counted.
+Rule 3: logging never raises into a caller. Events that could not be written are counted.
 """
 
 import logging
@@ -21,12 +23,13 @@ from secrets_actor.telemetry.sinks import Sink, Unheard, sink_for
 _TAKEN: Final = frozenset({"self", "level", "event", "timestamp"})
 _NO_TIME: Final = "0000-00-00T00:00:00.000000Z"
 _CUT_SHORT: Final = "some lines were cut short"
-# A line before its time and after it.
+# A rendered line in two parts: the text before its time and the text after it.
 Template = tuple[str, str]
 
 
 class Log:
-    """Writes events with facts: `log.info("audit", operation="get")`. For any thread; never raises."""
+    """A logger, which writes events with facts: `log.info("audit", operation="get")`. Any thread may use it; it never
+    raises."""
 
     def __init__(self, bind: Callable[[Any], Any], sink: Sink) -> None:
         self._bind, self._sink = bind, sink
@@ -37,12 +40,12 @@ class Log:
 
     @property
     def dropped(self) -> int:
-        """How many events could not be written."""
+        """The number of events that could not be written."""
         return self._dropped
 
     @property
     def problem(self) -> str | None:
-        """Why the latest event could not be written; None if it was."""
+        """Why the latest event could not be written; None if it was written."""
         return self._problem
 
     def drop(self, events: int = 1) -> None:
@@ -50,37 +53,37 @@ class Log:
         self._dropped += events
 
     def wants(self, level: int) -> bool:
-        """Whether an event of this level (as of `logging`) would be written at all. Never raises."""
+        """Whether an event of this level (as of `logging`) would be written at all. It never raises."""
         try:
             return self._sink.wants(level)
-        except Exception:  # noqa: BLE001 - rule 3; the event will tell
+        except Exception:  # noqa: BLE001 - rule 3; writing the event will fail, too, and be counted
             return True
 
     def load(self, level: int) -> None:
-        """Load what writes an event of this level, if one would be written: it takes a moment. Never raises."""
+        """Load structlog now, if an event of this level would be written. That takes a moment. It never raises."""
         if self.wants(level):
-            with suppress(Exception):  # rule 3; the event will tell
+            with suppress(Exception):  # rule 3; writing the event will fail, too, and be counted
                 self._writer()
 
     def _writer(self) -> Any:
         if self._bound is None:
-            self._bound = self._bind(_Lines(self._sink))  # two threads may both do it: they are equal
+            self._bound = self._bind(_Lines(self._sink))  # two threads may both do this; either result will do
         return self._bound
 
     def debug(self, event: str, /, **facts: object) -> None:
-        """For developers; written only through the host's logging, when that asks for it."""
+        """Log an event that only developers want. It is written only through the host's logging, if that wants it."""
         self.log(logging.DEBUG, event, **facts)
 
     def info(self, event: str, /, **facts: object) -> None:
-        """As expected."""
+        """Log an event that is as expected."""
         self.log(logging.INFO, event, **facts)
 
     def warning(self, event: str, /, **facts: object) -> None:
-        """Something broke and is being mended."""
+        """Log that something broke and is being mended."""
         self.log(logging.WARNING, event, **facts)
 
     def error(self, event: str, /, **facts: object) -> None:
-        """Something is lost."""
+        """Log that something is lost."""
         self.log(logging.ERROR, event, **facts)
 
     def log(self, level: int, event: str, /, **facts: object) -> None:
@@ -88,7 +91,7 @@ class Log:
         self._write(level, event, {_free(name): fact for name, fact in facts.items()})
 
     def log_at(self, at: str, level: int, event: str, /, **facts: object) -> bool:
-        """Write an *event* of the time *at*, as `stamp` tells it. False if that failed."""
+        """Write *event* with the time *at*, a text of `stamp`. Return False if that failed."""
         return self._write(level, event, {_free(name): fact for name, fact in facts.items()} | {"timestamp": at})
 
     def _write(self, level: int, event: str, facts: dict[str, object]) -> bool:
@@ -96,23 +99,23 @@ class Log:
             if self._sink.wants(level):
                 self._writer().log(level, event, **facts)
                 self._problem = None
-        except Exception as error:  # noqa: BLE001 - rule 3: whatever a stream or a host's handler raises
+        except Exception as error:  # noqa: BLE001 - rule 3: a stream or a log handler of the host may raise anything
             self._problem = _in_words(error)
             self.drop()
             return False
         return True
 
-    # --- the lean path: what many events have in common is rendered once -------------------------------------------
+    # --- the fast path: the common part of many lines is rendered once ---------------------------------------------
 
     def template(self, level: int, event: str, /, **facts: object) -> Template:
-        """The line of *event* but for its time: rendered as any other, so what may not be shown is not in it."""
+        """Return the line of *event* without its time. It is rendered as any other, and so it is redacted, too."""
         bound = self._bind(_Kept())
         line = bound.log(level, event, **{_free(name): fact for name, fact in facts.items()}, timestamp=_NO_TIME)
-        before, _, after = line.partition(_NO_TIME)  # the time comes first
+        before, _, after = line.partition(_NO_TIME)  # the time comes first in a line, so no fact is taken for it
         return before, after
 
     def write(self, level: int, lines: Sequence[str]) -> int:
-        """Write *lines* made of templates; how many of them were written."""
+        """Write *lines*, which were made of templates. Return how many of them were written."""
         try:
             lost = self._sink.write_all(level, lines)
             self._problem = _CUT_SHORT if lost else None
@@ -123,27 +126,28 @@ class Log:
         return len(lines) - lost
 
     def close(self) -> None:
-        """Give up what is held, such as an open file; an event that comes later opens it anew."""
+        """Close what is open, such as a file. An event that comes later opens it again."""
         try:
             self._sink.close()
-        except Exception:  # noqa: BLE001 - rule 3; what the system could not write it says now, of lines that were counted
+        except Exception:  # noqa: BLE001 - rule 3; only now the system says that it could not write some earlier lines
             self.drop()
 
 
 def _in_words(error: Exception) -> str:
-    """What may be told of *error*: of a stranger only its type, for its text may hold anything."""
+    """Return what may be shown of *error*. Of errors that are not ours only the type is, for their text may hold a
+    secret; of an `OSError` also the system's text for its number."""
     if isinstance(error, Unheard):
         return str(error)
     return type(error).__name__ + (f": {error.strerror}" if isinstance(error, OSError) and error.strerror else "")
 
 
 def _free(name: str) -> str:
-    """*name*, made another one where structlog has a use for it."""
+    """Return *name*, or another name if structlog uses this one itself."""
     return f"{name}_" if name in _TAKEN else name
 
 
 class _Lines:
-    """What structlog takes for a logger: gets each rendered line under its level's name."""
+    """The logger that structlog calls: it gets each rendered line by the method of its level, and writes it."""
 
     __slots__ = ("_sink",)
 
@@ -164,7 +168,7 @@ class _Lines:
 
 
 class _Kept:
-    """What structlog takes for a logger: gives each rendered line back."""
+    """A logger that structlog calls, and that returns each rendered line to the caller."""
 
     def info(self, line: str) -> str:
         return line
@@ -173,22 +177,24 @@ class _Kept:
 
 
 def stamp(at: float) -> str:
-    """The time *at* (seconds since the epoch) as in every line: ISO 8601, UTC, to the microsecond."""
+    """Return the time *at* (seconds since the epoch) as every line has it: ISO 8601, UTC, to the microsecond."""
     second = int(at)
     return f"{_second(second)}.{int((at - second) * 1e6):06d}Z"
 
 
+# Nearly all lines of one write are of the same second, or of the next one.
 @lru_cache(4)
 def _second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def make_logger(*, format: Literal["json", "console"], output: str) -> Log:
-    """A logger of our own. *format*: a JSON object a line, or a line for people, coloured on a terminal only.
+    """Return a logger of our own. *format* is `json`, one object in each line, or `console`, lines for people, which
+    are coloured only on a terminal.
 
-    *output*: `logging` hands each line to the standard library's logger `secrets_actor` at its level; `stderr`, or the
-    path of a file to append to (made with mode 0600), take INFO and up. Times are ISO 8601, UTC.
-    Raises `ConfigurationError` for a file that cannot be opened.
+    *output*: with `logging`, each line goes to the standard library's logger `secrets_actor` at its level. With
+    `stderr`, or with the path of a file, lines of level INFO and up are written there; the file is appended to, and is
+    made with mode 0600. Times are ISO 8601, UTC. Raises `ConfigurationError` for a file that cannot be opened.
     """
     sink = sink_for(output)
     return Log(lambda logger: _bound_logger(format, sink, logger), sink)

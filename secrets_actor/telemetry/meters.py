@@ -1,9 +1,10 @@
-"""The counters of one system, and the picture of them.
+"""The counters of one system, and the picture of them all that a program can read.
 
-Rule 1: any thread counts, and a signal handler in the middle of counting: there is no lock. An addition in place is no
-        call, so nobody comes between its reading and its writing. A cached get is counted where its record waits.
-Rule 2: no metric has more than `MAX_SERIES` series; what would be the next one counts as `other`.
-Rule 3: gauges are asked for when somebody looks. One who cannot answer is left out.
+Rule 1: there is no lock, since any thread counts, and a signal handler may count while its own thread does. An addition
+        in place contains no call, so no other thread comes between its reading and its writing. A cached get is not
+        counted here but in the audit buffer, where it is recorded anyway.
+Rule 2: no metric has more than `MAX_SERIES` series. Labels beyond that are counted in the series `other`.
+Rule 3: gauges are read only when a picture is made. A reader that raises is left out.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from secrets_actor.domain.metrics import (
 )
 from secrets_actor.forks import on_fork
 
-# Operations times error codes, and some.
+# More than the number of operations times the number of error codes.
 MAX_SERIES: Final = 1000
 Labels = tuple[str, ...]
 Read = Callable[[], Iterable[Reading]]
 
 
 class _Spread:
-    """One series of a histogram."""
+    """One series of a histogram: how many observations fell between the bounds, and the sum of their seconds."""
 
     __slots__ = ("counts", "seconds")
 
@@ -42,7 +43,7 @@ class _Spread:
 
 
 class Meters:
-    """The Meter of a system."""
+    """The `Meter` of a system."""
 
     def __init__(self) -> None:
         self._watched: dict[str, Read] = {}
@@ -50,12 +51,12 @@ class Meters:
         on_fork(self)
 
     def forget(self) -> None:
-        """In the child of a fork: nothing has been counted yet."""
+        """Start from zero: at first, and in the child of a fork."""
         self._counts: dict[str, dict[Labels, float]] = {}  # by the metrics' names
         self._spreads: dict[str, dict[Labels, _Spread]] = {}
 
     def count(self, metric: Metric, *labels: str, by: int = 1) -> None:
-        """*by* more."""
+        """Add *by* to the series of *metric* with these *labels*."""
         series = self._counts.setdefault(metric.name, {})
         if labels not in series:
             labels = _admitted(metric, labels, series)
@@ -63,7 +64,7 @@ class Meters:
         series[labels] += by  # rule 1
 
     def observe(self, metric: Metric, seconds: float, *labels: str) -> None:
-        """One that took *seconds*."""
+        """Add one observation of *seconds* to the histogram *metric* with these *labels*."""
         series = self._spreads.setdefault(metric.name, {})
         if labels not in series:
             labels = _admitted(metric, labels, series)
@@ -73,11 +74,12 @@ class Meters:
         spread.seconds += seconds
 
     def watch(self, owner: str, read: Read) -> None:
-        """Ask *read* whenever somebody looks."""
+        """Call *read* for every picture. It replaces an earlier reader of the same *owner*."""
         self._watched[owner] = read
 
     def picture(self) -> Metrics:
-        """All of it, as it is now."""
+        """Return all metrics as they are now."""
+        # Each `copy` is one step, so that threads which count meanwhile change no dictionary under this loop.
         sums = {name: series.copy() for name, series in self._counts.copy().items()}
         spread = {
             name: tuple(_sample(labels, one) for labels, one in sorted(series.copy().items()))
@@ -100,7 +102,7 @@ class Meters:
         for read in tuple(self._watched.values()):
             try:
                 yield from tuple(read())
-            except Exception:  # noqa: BLE001, S112 - rule 3: what it reads is another thread's, and may be changing
+            except Exception:  # noqa: BLE001, S112 - rule 3: another thread may be changing what the reader reads
                 continue
 
 
@@ -112,7 +114,7 @@ def _admitted(metric: Metric, labels: Labels, series: Collection[Labels]) -> Lab
 
 
 def _samples(metric: Metric, series: dict[Labels, float]) -> tuple[MetricSample, ...]:
-    """Sorted; one without labels is there from the start."""
+    """Return the samples of *series*, sorted. A metric without labels has a sample, 0, before anything was counted."""
     if not metric.labels:
         series = {(): 0, **series}
     return tuple(MetricSample(labels, value) for labels, value in sorted(series.items()))

@@ -1,10 +1,11 @@
-"""What may reach a log line. PURE.
+"""The redaction of log lines: lets only facts through that cannot hold a secret. PURE.
 
-Rule 1: only scalars pass, and flat lists of them. Anything else shows as its type's name: a mapping, a request, an
-        object with a chatty repr cannot bring a secret along.
-Rule 2: under a key that looks like a secret's, nothing passes, whatever it is.
-Rule 3: an exception shows as its type's name; tracebacks and stacks are left out. Texts and locals may hold anything.
-Rule 4: a text passes as one printable line, so that it cannot forge another line or steer a terminal.
+Rule 1: only scalars pass, and flat lists of them. Anything else is shown as the name of its type, so that a mapping, a
+        request, or an object with a talkative repr cannot bring a secret along.
+Rule 2: under a name that looks like the name of a secret, nothing passes, whatever it is.
+Rule 3: an exception is shown as the name of its type, and tracebacks and stacks are left out, because texts and local
+        variables may hold a secret.
+Rule 4: a text passes as one printable line, so that it can neither forge another line nor control a terminal.
 """
 
 import math
@@ -17,7 +18,7 @@ from secrets_actor.domain.secret import MASK
 Scalar = str | int | float | bool | None
 Fact = Scalar | list[Scalar]
 
-# Compared with what is left of a key without case and separators: SecretString, secret_string, secret-string.
+# Compared with a name in small letters and without separators: SecretString, secret_string and secret-string are alike.
 _FORBIDDEN_PARTS: Final = (
     "password",
     "passwd",
@@ -42,12 +43,12 @@ _SEPARATORS: Final = re.compile(r"[^a-z0-9]")
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A structlog processor: the event with nothing in it but what may be shown."""
+    """Return the event with only those facts in it that may be shown. This is a structlog processor."""
     return {name: shown(name, fact) for name, fact in event.items() if name not in _LEFT_OUT}
 
 
 def shown(name: str, fact: object) -> Fact:
-    """*fact* as it may be shown under *name*."""
+    """Return *fact* as it may be shown under *name*."""
     if looks_secret(name):
         return MASK
     if isinstance(fact, list | tuple):
@@ -56,7 +57,8 @@ def shown(name: str, fact: object) -> Fact:
 
 
 def scalar(fact: object) -> Scalar:
-    """A scalar as it is, plain and printable; anything else as its type's name."""
+    """Return a scalar as it is, plain and printable; for anything else return the name of its type."""
+    # The methods below are those of str, int and float themselves: a subclass may print anything it likes.
     if fact is None or isinstance(fact, bool):
         return fact
     if isinstance(fact, str):
@@ -72,19 +74,20 @@ def scalar(fact: object) -> Scalar:
 
 
 def printable(text: str) -> str:
-    """*text* with every character escaped that does not print: line ends, terminal controls, lone surrogates."""
+    """Return *text* with every character escaped that does not print: line ends, terminal controls, lone surrogates."""
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 def looks_secret(name: str) -> bool:
-    """Whether what is kept under *name* may be a value, a key or a token."""
+    """Whether a fact of this *name* may be a value, a key or a token."""
     bare = _SEPARATORS.sub("", name.lower())
     return bare.endswith(_FORBIDDEN_ENDINGS) or any(part in bare for part in _FORBIDDEN_PARTS)
 
 
 def in_order(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    """A structlog processor: timestamp, level and event first, then the facts as they were given."""
+    """Return the event with timestamp, level and event first, and then the facts in their order. This is a structlog
+    processor."""
     first = {name: event[name] for name in ("timestamp", "level", "event") if name in event}
     return {**first, **event}

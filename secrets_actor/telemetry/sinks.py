@@ -1,7 +1,8 @@
-"""Where log lines go: the host's logging, standard error, or a file. Errors are raised; `Log` counts them.
+"""The sinks of log lines: the host's logging, standard error, or a file. They raise errors, and `Log` counts them.
 
-Whatever is here may block, on a pipe that nobody reads or a disk that hangs: only the audit process and couriers write.
-But `wants` never does: it takes no lock, for a host that configures its logging may hold those of `logging` for long.
+A write may block, on a pipe that nobody reads or on a disk that hangs. So only the audit process and couriers write.
+But `wants` never blocks: it takes no lock, since a host that configures its logging may hold the locks of `logging` for
+long.
 """
 
 import errno
@@ -20,36 +21,36 @@ from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.paths import NoPlace, expanded, give
 
 LOGGER_NAME: Final = "secrets_actor"
-FILE_MODE: Final = 0o600  # names of secrets are nobody else's business
+FILE_MODE: Final = 0o600  # other users must not read the names of secrets
 
 
 class Sink(Protocol):
-    """Takes whole lines from any thread."""
+    """A destination of whole lines. Any thread may write to it."""
 
     def wants(self, level: int) -> bool:
         """Whether a record of this level (as of `logging`) would be written at all."""
 
     def write(self, level: int, line: str) -> None:
-        """Write one line, without its end. Raises what the stream raises."""
+        """Write *line*, which has no line end. Raises any error of the stream."""
 
     def write_all(self, level: int, lines: Sequence[str]) -> int:
-        """Write many lines for less than each would cost: how many could not be written. Raises what the stream raises
-        when none could be."""
+        """Write many lines at once, which costs less than one by one. Return how many could not be written. Raises the
+        error of the stream if none could be."""
 
     def close(self) -> None:
-        """Give up what is held. A line that comes later opens it anew."""
+        """Close what is open. A line that comes later opens it again."""
 
     @property
     def colours(self) -> bool:
-        """Whether a person looks at it on a terminal."""
+        """Whether lines may have colours, because they go to a terminal."""
 
     @property
     def runs_code_of_others(self) -> bool:
-        """Whether writing may call code of the program."""
+        """Whether writing may call code of the program, such as a log handler."""
 
 
 class Unheard(Exception):
-    """The host's logging takes no line of ours; the text says why, and what to do."""
+    """The host's logging drops our lines. The text says why, and what to do about it."""
 
 
 _DISABLED: Final = (
@@ -63,10 +64,12 @@ _NO_HANDLER: Final = (
 
 
 class HostLogging:
-    """Hands lines to the standard library's logger `secrets_actor`: the host program decides what becomes of them.
+    """The sink that passes lines to the standard library's logger `secrets_actor`. The host program decides what
+    becomes of them there.
 
-    A level that the host has set says what it wants. A logger that was disabled, or has no handler, says nothing: then
-    lines are lost, and raise `Unheard`. The first time Python warns of it, for no log can.
+    A level that the host has set is its decision: lines below it are not wanted. A logger that is disabled, or that has
+    no handler, is most likely an oversight: lines are lost then, and writing them raises `Unheard`. The first time
+    there is also a Python warning, because no log can show that the log is lost.
     """
 
     colours: bool = False
@@ -77,18 +80,18 @@ class HostLogging:
         self._warned = False
 
     def wants(self, level: int) -> bool:
-        """As the host's levels say now."""
+        """Whether the host's levels let this level through at the moment."""
         logger = self._logger
         return level >= logger.getEffectiveLevel() and level > logger.manager.disable
 
     def write(self, level: int, line: str) -> None:
-        """One record, its message the line."""
+        """Log one record, whose message is the line. Raises `Unheard`."""
         self._check_heard(level)
         self._logger.log(level, "%s", line)
 
     def write_all(self, level: int, lines: Sequence[str]) -> int:
-        """One record a line, as `write` makes them, without a look at the stack for each: that says nothing of who
-        asked."""
+        """Log one record for each line, as `write` does, but without the search of the stack for the code that logs.
+        That search takes time and would find only this file."""
         logger, lost = self._logger, 0
         if not self.wants(level):
             return 0
@@ -96,12 +99,12 @@ class HostLogging:
         for line in lines:
             try:
                 logger.handle(logger.makeRecord(LOGGER_NAME, level, __file__, 0, "%s", (line,), None, "write_all"))
-            except Exception:  # noqa: BLE001 - a host's handler
+            except Exception:  # noqa: BLE001 - a log handler of the host may raise anything
                 lost += 1
         return lost
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: this sink holds nothing open."""
 
     def _check_heard(self, level: int) -> None:
         logger, last = self._logger, logging.lastResort
@@ -119,9 +122,9 @@ class HostLogging:
 
 
 class StandardError:
-    """Writes to standard error, whatever that is at the moment."""
+    """The sink that writes to standard error: to the stream that `sys.stderr` is at that moment."""
 
-    runs_code_of_others: bool = True  # whatever `sys.stderr` is
+    runs_code_of_others: bool = True  # the program may have replaced `sys.stderr` by an object of its own
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -129,51 +132,53 @@ class StandardError:
 
     @property
     def colours(self) -> bool:
-        """Whether it is a terminal."""
+        """Whether standard error is a terminal."""
         return sys.stderr is not None and sys.stderr.isatty()
 
     def wants(self, level: int) -> bool:
-        """All but debug."""
+        """Whether the level is above DEBUG."""
         return level > logging.DEBUG
 
     def write(self, level: int, line: str) -> None:
-        """One write a line, so that lines of other writers do not get in between."""
+        """Write the line with one call of the system, so that lines of other writers do not come in between."""
         if self.write_all(level, (line,)):
             raise OSError("the line was cut short")
 
     def write_all(self, level: int, lines: Sequence[str]) -> int:  # noqa: ARG002
-        """One write for all of them."""
+        """Write all lines with one call of the system, if that takes them whole."""
         text = "".join([f"{line}\n" for line in lines])
         stream: Any = sys.stderr
         original = sys.__stderr__
         with self._lock:
             if original is None or stream is not original:
-                stream.write(text)  # the program's own; None raises, and is counted
+                stream.write(text)  # the program's own stream; if it is None, this raises, which is counted
                 stream.flush()
                 return 0
             return self._write_past(original.fileno(), text.encode(errors="backslashreplace"))
 
     def _write_past(self, descriptor: int, whole: bytes) -> int:
-        """Not through the stream: it has a lock, which the interpreter wants at its end, and whoever hangs here would
-        hold it."""
+        """Write *whole* to the file descriptor, and return how many lines were not written. It is not written through
+        the stream, which has a lock: the interpreter acquires that at its end, and would wait for a thread that hangs
+        here."""
         left = b"\n" + whole if self._torn else whole
         try:
             while left:
                 left = left[os.write(descriptor, left) :]
-        except BlockingIOError:  # somebody has made it a stream that never waits
-            if len(left) >= len(whole):
+        except BlockingIOError:  # another program with this terminal or pipe has made it non-blocking, and it is full
+            if len(left) >= len(whole):  # nothing was written: an error; else the rest is cut short
                 raise
         self._torn = bool(left)
         return left.count(b"\n")
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: this sink holds nothing open."""
 
 
 class AppendedFile:
-    """Appends to a file, made with mode 0600, and follows its name when the file is moved away (logrotate).
+    """The sink that appends to a file, which it makes with mode 0600. If the file is moved away (logrotate), it makes a
+    new one of the same name.
 
-    Raises `ConfigurationError` when it cannot be opened.
+    Raises `ConfigurationError` if the file cannot be opened.
     """
 
     colours: bool = False
@@ -183,7 +188,7 @@ class AppendedFile:
         self._path = path
         self._lock = threading.Lock()
         self._torn = False
-        self._file: tuple[int, int] | None = None  # closed
+        self._file: tuple[int, int] | None = None  # device and inode of the open file; None: it is closed
         problem = None
         try:
             self._open()
@@ -195,21 +200,24 @@ class AppendedFile:
             )
 
     def wants(self, level: int) -> bool:
-        """All but debug."""
+        """Whether the level is above DEBUG."""
         return level > logging.DEBUG
 
     def write(self, level: int, line: str) -> None:
-        """One write a line. After one that was cut short (a full disk) the next starts on a line of its own."""
+        """Write the line with one call of the system. If that is cut short (by a full disk), the next line still begins
+        on a line of its own."""
         if self.write_all(level, (line,)):
             raise OSError("the line was cut short")
 
     def write_all(self, level: int, lines: Sequence[str]) -> int:  # noqa: ARG002
-        """One write for all of them."""
+        """Write all lines with one call of the system, if that takes them whole."""
         whole = "".join([f"{line}\n" for line in lines]).encode(errors="backslashreplace")
         with self._lock:
             if self._moved():
                 close = self._close
-                self._open()  # first, so that a failure leaves an open descriptor and never a number that is reused
+                # Open the new file before the old one is closed: if that fails, `_descriptor` is still open. A closed
+                # one could be a number that another file of the program gets, and our lines would go there.
+                self._open()
                 close()
             if self._torn:
                 whole = b"\n" + whole
@@ -224,16 +232,17 @@ class AppendedFile:
             self._close()
 
     def _open(self) -> None:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe's open may wait forever
+        # Non-blocking, because opening a pipe that nobody reads would wait forever; set back below.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
         try:
             self._descriptor = os.open(self._path, flags | os.O_EXCL, FILE_MODE)
-            os.fchmod(self._descriptor, FILE_MODE)  # whatever the umask took away
+            os.fchmod(self._descriptor, FILE_MODE)  # the umask may have taken away some of it
             give(self._descriptor, self._path.parent)
         except FileExistsError:
             self._descriptor = os.open(self._path, flags | _check_link(self._path), FILE_MODE)
         os.set_blocking(self._descriptor, True)
         self._close = weakref.finalize(self, os.close, self._descriptor)
-        self._close.atexit = False  # threads may log until the very end
+        self._close.atexit = False  # threads may log until the very end of the program
         state = os.fstat(self._descriptor)
         self._file = state.st_dev, state.st_ino
         if stat.S_ISREG(state.st_mode) and _is_strangers(state.st_uid, self._path.parent):
@@ -249,18 +258,19 @@ class AppendedFile:
 
 
 def _check_link(path: Path) -> int:
-    """What to open *path* with. Raises `OSError` for a link of another user, in a place where anybody may put one: it
-    may lead to any file of ours."""
+    """Return the flag to open *path* with. Raises `OSError` for a link of another user in a folder that others can
+    write to: it may lead to any file of ours, and our lines would be appended there."""
     state = os.lstat(path)
     if not stat.S_ISLNK(state.st_mode):
-        return os.O_NOFOLLOW
+        return os.O_NOFOLLOW  # if it is replaced by a link before it is opened, opening it fails
     if _is_strangers(state.st_uid, path.parent):
         raise _not_ours(f"it is a link of another user, {state.st_uid}")
     return 0
 
 
 def _is_strangers(uid: int, folder: Path) -> bool:
-    """Whether another user than us and root may have put a file into *folder*, where others may write."""
+    """Whether *uid*, the owner of a file in *folder*, is neither root nor this user, and others can write to
+    *folder*."""
     return uid not in (0, os.geteuid()) and bool(os.stat(folder).st_mode & 0o022)
 
 
@@ -269,7 +279,8 @@ def _not_ours(why: str) -> PermissionError:
 
 
 def sink_for(output: str) -> Sink:
-    """`logging`, `stderr`, or the path of a file (`~` goes). Raises `ConfigurationError`."""
+    """Return the sink for *output*: `logging`, `stderr`, or the path of a file, in which `~` is expanded. Raises
+    `ConfigurationError`."""
     if output == "logging":
         return HostLogging()
     if output == "stderr":
