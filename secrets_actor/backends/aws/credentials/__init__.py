@@ -1,1 +1,1 @@
-"""Where AWS keys come from: one file a provider."""
+"""The places where AWS credentials come from: one file for each."""

@@ -1,4 +1,6 @@
-"""Keys of a role, had from STS for the keys of another source. Chained by giving it one of its own kind.
+"""Credentials of a role, which STS gives in exchange for the credentials of another source.
+
+The other source may itself be a role: so roles are chained.
 
 Source: AWS STS API reference, AssumeRole: limits of the parameters, and one hour at most for a role assumed by a role.
 """
@@ -16,7 +18,7 @@ from secrets_actor.domain.errors import CredentialsError
 from secrets_actor.domain.ports import CredentialSource
 from secrets_actor.structs import SelectiveStruct
 
-# Seconds.
+# Seconds that a session may last.
 SHORTEST: Final = 900
 LONGEST: Final = 43_200
 MAX_TAGS: Final = 50
@@ -26,8 +28,11 @@ _EXTERNAL_ID: Final = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
 
 
 class Role(SelectiveStruct, frozen=True):
-    """The role *arn*, and how to assume it. *duration* in seconds; None: AWS's own, an hour. *session_name* None: one
-    that tells the time. *tags* are those of the session."""
+    """The role *arn*, and how to assume it.
+
+    *duration* is in seconds; None means AWS's default, an hour. A *session_name* of None means one made of the time.
+    *tags* are tags of the session. The repr hides the external id, which some treat as a secret.
+    """
 
     HIDDEN: ClassVar = frozenset({"external_id"})
 
@@ -38,7 +43,7 @@ class Role(SelectiveStruct, frozen=True):
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def mistakes(self) -> tuple[str, ...]:
-        """What is wrong with it: a line for each field, with what is allowed, quoting nothing."""
+        """Return what is wrong: a line for each field, with what is allowed. The lines quote no value."""
         found = []
         if _ARN.fullmatch(self.arn) is None:
             found.append("role_arn: such as arn:aws:iam::123456789012:role/name")
@@ -53,7 +58,7 @@ class Role(SelectiveStruct, frozen=True):
         return tuple(found)
 
     def parameters(self) -> list[tuple[str, str]]:
-        """As STS wants them."""
+        """Return the parameters of AssumeRole: (name, value) pairs in STS's form."""
         name = self.session_name or f"secrets-actor-{int(wall_time())}"
         found = [("RoleArn", self.arn), ("RoleSessionName", name)]
         if self.external_id is not None:
@@ -66,7 +71,7 @@ class Role(SelectiveStruct, frozen=True):
 
 
 def checked_role(role: Role, place: str) -> Role:
-    """*role*, if STS would take it. Raises `CredentialsError` with what is wrong, named by *place*."""
+    """Return *role* if STS would accept it. Raises `CredentialsError`, which names *place* and what is wrong."""
     mistakes = role.mistakes()
     if mistakes:
         raise CredentialsError(f"{place}: {'; '.join(mistakes)}")
@@ -74,13 +79,16 @@ def checked_role(role: Role, place: str) -> Role:
 
 
 class AssumeRoleCredentials:
-    """The keys of *role* for those of *source*, which is asked at each fetch."""
+    """Fetches the credentials of *role*, with those of *source*, which is asked at each fetch."""
 
     def __init__(self, source: CredentialSource, role: Role, sts: Sts, place: str = "assume role") -> None:
         self._source, self._role, self._sts, self._place = source, role, sts, place
 
     def fetch(self, deadline: float) -> Credentials:
-        """The role's keys, by *deadline* (clock seconds). Raises `SecretsError`s: the source's, STS's."""
+        """Fetch the role's credentials, by *deadline* (clock seconds).
+
+        Raises `CredentialsError` for a malformed role, and the `SecretsError`s of the source and of STS.
+        """
         role = checked_role(self._role, self._place)
         return self._sts.assume_role(role.parameters(), self._source.fetch(deadline), deadline)
 

@@ -1,7 +1,7 @@
-"""THE door to botocore, an extra: it follows the few profiles that nothing else here does (SSO, login sessions).
+"""THE door to botocore, an extra, for the two kinds of profile that this package cannot follow: SSO and login sessions.
 
-botocore is imported when such a profile is met, and never otherwise. Its errors may quote an answer: their types are
-told, not their texts.
+botocore is imported when such a profile is met, and never otherwise. Its errors may quote an answer, so ours tell the
+type of such an error, and not its text.
 """
 
 from datetime import UTC, datetime
@@ -15,13 +15,13 @@ from secrets_actor.forks import loading
 
 
 class BotocoreCredentials:
-    """The keys of *profile* by botocore's provider *method*: `sso` or `login`."""
+    """Fetches the credentials of *profile* through botocore's provider *method*: `sso` or `login`."""
 
     def __init__(self, method: str, profile: str) -> None:
         self._method, self._profile = method, profile
 
     def fetch(self, deadline: float) -> Credentials:  # noqa: ARG002  botocore knows no deadline: the actor's alarm does
-        """The keys. Raises `CredentialsError`."""
+        """Fetch the credentials. Raises `CredentialsError`."""
         place, problem = f"profile {self._profile} ({self._method})", ""
         try:
             with loading():
@@ -32,7 +32,7 @@ class BotocoreCredentials:
             problem = "it needs botocore (pip install 'secrets-actor[botocore]')"
         except CredentialsError as exc:
             problem = str(exc)
-        except Exception as exc:  # noqa: BLE001  whatever it is, its text must not leave
+        except Exception as exc:  # noqa: BLE001  no text of a botocore error may leave
             problem = f"botocore says {type(exc).__name__}"
         raise CredentialsError(f"{place}: {problem}; try `aws {self._method} login`, or see the profile")
 

@@ -1,14 +1,15 @@
-"""The default chain: where AWS's own tools look for keys, in botocore's order.
+"""The default chain: looks for credentials where AWS's own tools look for them, in botocore's order.
 
 environment -> role of the profile -> web identity -> sso -> credentials file -> login -> credential_process ->
 config file -> container -> instance metadata
 
-Rule 1: the first that has keys gives them. One that is not configured declines; one that is, and fails, ends the search
-        with its error. Nothing found is `NoCredentials`, with why each declined.
-Rule 2: a profile that is named in the configuration leaves the environment out.
-Rule 3: the chain is walked anew at each fetch: files and variables count as they are then.
-Rule 4: a metadata service that nobody answers for, that is switched off or knows no role has declined; any other answer
-        of it that holds no keys is a failure.
+Rule 1: the first step that has credentials gives them. A step that is not configured declines; a step that is
+        configured and fails ends the search with its error. When all decline, the error is `NoCredentials`, with each
+        step's reason.
+Rule 2: with a profile named in the configuration, the environment is not asked.
+Rule 3: the chain is walked anew at each fetch, with the files and variables of that moment.
+Rule 4: the metadata service declines when nobody answers, when it is switched off, or when the instance has no role.
+        Any other answer without credentials is a failure.
 """
 
 import os
@@ -35,8 +36,11 @@ METADATA: Final = "instance metadata"
 
 
 class DefaultChain:
-    """Keys from wherever this machine has them. *region* is where STS is asked; None: that of AWS_REGION,
-    AWS_DEFAULT_REGION or the profile. *sts* makes the client for it; None: as the environment and the profile say."""
+    """Fetches credentials from wherever this machine has them.
+
+    *region* is the region of STS; None means that of AWS_REGION, AWS_DEFAULT_REGION or the profile. *sts* makes the
+    STS client for a region; None means one that is configured by the environment and the profile.
+    """
 
     def __init__(
         self, profile: str | None = None, region: str | None = None, sts: Callable[[str | None], Sts] | None = None
@@ -44,12 +48,15 @@ class DefaultChain:
         self._profile, self._region, self._sts = profile, region, sts
 
     def fetch(self, deadline: float) -> Credentials:
-        """The keys, by *deadline* (clock seconds). Raises `NoCredentials`, or a step's `SecretsError`."""
+        """Fetch the credentials, by *deadline* (clock seconds). Raises `NoCredentials`, or a step's `SecretsError`."""
         return first_of(self.providers(), deadline)
 
     def providers(self) -> list[Provider]:
-        """The steps as they are now: (name, fetch). Files that cannot be read, and a profile that is named and in none
-        of them, are steps that fail."""
+        """Return the steps as they are now: (name, fetch).
+
+        Files that cannot be read, and a named profile that is in neither file, become a step that fails, after the
+        environment: credentials there are found all the same.
+        """
         named = self._profile or profile_name(os.environ)
         profile = named or DEFAULT_PROFILE
         environment: list[Provider] = [] if self._profile else [("environment", EnvironmentCredentials().fetch)]
@@ -62,6 +69,7 @@ class DefaultChain:
             source = "aws.profile" if self._profile else profile_variable(os.environ)
             text = f"profile {named} ({source}) is in neither of AWS's shared files: mend that, or one of them"
             return [*environment, ("profile", lambda _: _fail(text))]
+        # What a profile may name as its `credential_source`.
         metadata = _Metadata(dict(profiles.merged.get(profile, {})))
         sources: dict[str, CredentialSource] = {
             "Environment": EnvironmentCredentials(),
@@ -84,7 +92,7 @@ def _fail(text: str) -> Credentials:
 
 
 class _Metadata:
-    """The instance's role, declining where there is none."""
+    """The instance metadata service as a step of the chain: it declines where there is no role (rule 4)."""
 
     def __init__(self, profile: dict[str, object]) -> None:
         self._source = InstanceMetadataCredentials({k: v for k, v in profile.items() if isinstance(v, str)})

@@ -1,4 +1,7 @@
-"""Opens the way to metadata services and to STS. httpx is loaded by the first who needs it."""
+"""Makes connections to metadata services and to STS.
+
+httpx is loaded when the first connection is made: credentials from the environment need none.
+"""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -14,15 +17,21 @@ Connect = Callable[[Endpoint], "Transport"]
 
 
 def connect(endpoint: Endpoint) -> "Transport":
-    """A connection to *endpoint*, without a proxy, trusting the CAs of the system."""
+    """Return a connection to *endpoint*, without a proxy, that trusts the default CAs.
+
+    For metadata services: they are link-local, and a proxy must not see their tokens.
+    """
     return through(None, lambda _: None)(endpoint)
 
 
 def through(
     ca_bundle: str | None, proxy_of: Callable[[Endpoint], Proxy | None], ca_setting: str = "aws.ca_bundle"
 ) -> Connect:
-    """What connects to an endpoint through the proxy that *proxy_of* names for it, trusting *ca_bundle*, which
-    *ca_setting* names, or the CAs of the system."""
+    """Return a function that connects to an endpoint, through the proxy that *proxy_of* returns for it.
+
+    The connection trusts *ca_bundle*, or the default CAs when that is None. *ca_setting* is the setting that names the
+    bundle; errors quote it.
+    """
 
     def connect(endpoint: Endpoint) -> "Transport":
         with loading():

@@ -1,9 +1,11 @@
-"""Keys that a container is given by its host: ECS tasks, EKS Pod Identity, Greengrass.
+"""Credentials that a host gives to its containers: ECS tasks, EKS Pod Identity, Greengrass.
 
-Rule 1: only `https` leaves the host; plain `http` goes to loopback and to the link-local addresses of ECS and EKS, and
-        nowhere else: whoever can set a variable must not get the authorization token.
-Rule 2: a token with a line break is refused: it would add headers of its own. The token file is read at each fetch.
-Rule 3: 2 s a request, up to 3 of them a second apart, all by the caller's deadline. A refusal is final.
+Rule 1: only `https` leaves the host. Plain `http` goes to loopback and to the link-local addresses of ECS and EKS, and
+        nowhere else: a variable that somebody else has set must not send the authorization token to a server of theirs.
+Rule 2: a token with a line break is refused: it would add headers of its own. The token file is read at each fetch,
+        because EKS renews it.
+Rule 3: each request has 2 s; there are up to 3 requests, a second apart, all by the caller's deadline. A refusal is
+        final.
 Rule 4: errors quote no answer, no token and no URL.
 
 Source: AWS SDKs and Tools Reference Guide, "Container credential provider"; times and hosts as in botocore's
@@ -33,11 +35,11 @@ FULL: Final = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
 TOKEN: Final = "AWS_CONTAINER_AUTHORIZATION_TOKEN"  # noqa: S105  a variable's name
 TOKEN_FILE: Final = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"  # noqa: S105  likewise
 ECS_HOST: Final = "169.254.170.2"
-# Hosts that may be asked over plain http, beside loopback addresses.
+# Hosts that may be asked over plain http, beside loopback addresses: those of ECS, and of EKS by IPv4 and IPv6.
 PLAIN_HOSTS: Final = frozenset({ECS_HOST, "169.254.170.23", "fd00:ec2::23", "localhost"})
-REQUEST_TIMEOUT: Final = 2.0
+REQUEST_TIMEOUT: Final = 2.0  # seconds
 ATTEMPTS: Final = 3
-PAUSE: Final = 1.0
+PAUSE: Final = 1.0  # seconds
 _MAX_TOKEN: Final = 65_536  # bytes
 _PATH: Final = re.compile(r"/[!-~]*")
 _TOKEN: Final = re.compile(r"[!-~]([ -~]*[!-~])?")
@@ -45,12 +47,13 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 
 class ContainerCredentials:
-    """The keys behind the container's URI. Reads the environment at each fetch."""
+    """Fetches the credentials behind the container's URI. Reads the environment at each fetch."""
 
     def fetch(self, deadline: float) -> Credentials:
-        """The keys, by *deadline* (clock seconds).
+        """Fetch the credentials, by *deadline* (clock seconds).
 
-        Raises `NoCredentials` when no URI is set, `MetadataServiceError`, `CredentialsError`.
+        Raises `NoCredentials` when no URI is set, `CredentialsError` for a URI or a token that cannot be used, and
+        `MetadataServiceError` for a service that does not answer, or not with credentials.
         """
         relative, full = os.environ.get(RELATIVE, "").strip(), os.environ.get(FULL, "").strip()
         if relative:
@@ -141,7 +144,10 @@ def _may_be_plain(host: str) -> bool:
 
 
 def _token() -> bytes | None:
-    """What to send as Authorization. Raises `CredentialsError`, quoting nothing."""
+    """Return the value of the Authorization header, or None when no token is configured.
+
+    The file goes before the variable, as with AWS's SDKs. Raises `CredentialsError`, which quotes no token.
+    """
     path = os.environ.get(TOKEN_FILE, "")
     found: str | Problem | None = os.environ.get(TOKEN, "")
     name = TOKEN
@@ -154,5 +160,5 @@ def _token() -> bytes | None:
         return None
     if isinstance(found, str) and _TOKEN.fullmatch(found) is not None:
         return found.encode()
-    del found  # a traceback may show what a frame holds
+    del found  # a traceback may show the variables of this frame
     raise CredentialsError(f"{name}: the token is empty, or holds a line break or what no header may: write it anew")

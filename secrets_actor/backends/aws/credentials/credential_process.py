@@ -1,10 +1,12 @@
-"""Keys from a program of the user's: `credential_process`.
+"""Credentials from a program of the user's: `credential_process`.
 
-Rule 1: no shell: the line is split as a shell would, and nothing in it is expanded.
-Rule 2: the program has a session of its own, and ends with all it has started by the deadline, or when we are done.
-Rule 3: its output is read up to `MAX_OUTPUT` bytes. What it says on its standard error is for nobody: it may be a key.
-Rule 4: it is done when it has ended and its output is whole. What it has started may keep the output open for ever, as
-        an agent does that it leaves behind; or give the answer a moment later.
+Rule 1: no shell runs: the command line is split as a shell would split it, and nothing in it is expanded.
+Rule 2: the program runs in a session of its own. It is killed, with all processes that it has started, at the deadline
+        or when its answer has been read.
+Rule 3: its output is read up to `MAX_OUTPUT` bytes. Its standard error is dropped: it may hold a key.
+Rule 4: the answer is complete when the program has ended and its output is a whole JSON object, or is closed. The end
+        of the output alone does not tell: a process that the program leaves behind, such as an agent, may keep it open
+        for ever, or may print the answer a moment later.
 
 Source: AWS SDKs and Tools Reference Guide, "Process credential provider".
 """
@@ -23,21 +25,21 @@ from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError
 
 MAX_OUTPUT: Final = 65_536
-# Seconds between two looks at whether a program has ended.
+# Seconds between two looks at whether the program has ended.
 _LOOK: Final = 0.01
 
 
 class ProcessCredentials:
-    """Runs *command* at each fetch. *place* is what errors call it, such as `credential_process of profile dev`.
+    """Runs *command* at each fetch. Errors call it *place*, such as `credential_process of profile dev`.
 
-    Keys without an `Expiration` are asked for anew as often as all keys without an end are.
+    Credentials without an `Expiration` are fetched again as often as any credentials that do not expire.
     """
 
     def __init__(self, command: str, place: str = "credential_process") -> None:
         self._command, self._place = command, place
 
     def fetch(self, deadline: float) -> Credentials:
-        """The keys, by *deadline* (clock seconds). Raises `CredentialsError`."""
+        """Run the program and return its credentials, by *deadline* (clock seconds). Raises `CredentialsError`."""
         output, problem = self._run(deadline)
         answer = None if problem else parsed(output)
         if answer is None:
@@ -52,7 +54,7 @@ class ProcessCredentials:
         raise CredentialsError(f"{self._place}: {problem}")
 
     def _run(self, deadline: float) -> tuple[bytes, str | None]:
-        """What the program printed, and what went wrong."""
+        """Run the program. Returns (its output, what went wrong or None)."""
         try:
             words = shlex.split(self._command)
         except ValueError:
@@ -67,12 +69,13 @@ class ProcessCredentials:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        except (OSError, ValueError):  # the latter from a zero byte
+        except (OSError, ValueError):  # ValueError: a zero byte in the command line
             return b"", "the program cannot be started; see that it is there, and may be run"
         try:
             return _output(process, deadline)
         finally:
-            # The group outlives its leader while a member lives, so that its number is nobody else's.
+            # Before `wait`: until then the number of the process, which is that of its group, cannot be given to
+            # another one. PermissionError: macOS says so of a group whose processes have all ended.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -84,13 +87,14 @@ class ProcessCredentials:
 
 
 def _output(process: "subprocess.Popen[bytes]", deadline: float) -> tuple[bytes, str | None]:
-    """Rule 4."""
+    """Read the output until it is complete (rule 4). Returns (the output, what went wrong or None)."""
     assert process.stdout is not None
     source, output, is_open = process.stdout.fileno(), b"", True
     poll = select.poll()
     poll.register(source, select.POLLIN)
     while True:
-        status = process.poll()  # first: what it printed last is there then
+        # The status goes first: of a program that has ended, all output is there to be read below.
+        status = process.poll()
         while is_open and poll.poll(0):
             part = os.read(source, MAX_OUTPUT)
             is_open, output = bool(part), output + part

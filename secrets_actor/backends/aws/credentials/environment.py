@@ -1,4 +1,7 @@
-"""Keys from the environment variables that every AWS tool reads. Names and their order: botocore's `EnvProvider`."""
+"""Credentials from the environment variables that every AWS tool reads.
+
+Source of the names and their order: botocore's `EnvProvider`.
+"""
 
 import os
 from typing import Final
@@ -10,16 +13,19 @@ from secrets_actor.domain.errors import CredentialsError, MissingSecretKey, NoCr
 from secrets_actor.domain.secret import SecretValue
 
 NAME: Final = "environment"
-# The first that is set. The older name still goes first, as it does for botocore.
+# The first of these that is set holds the token. The older name goes first, as in botocore.
 TOKENS: Final = ("AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
 
 
 class EnvironmentCredentials:
-    """AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_CREDENTIAL_EXPIRATION, read at each fetch."""
+    """Reads AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN and AWS_CREDENTIAL_EXPIRATION at each fetch."""
 
     def fetch(self, deadline: float) -> Credentials:  # noqa: ARG002  nothing here waits
-        """The keys. Raises `NoCredentials` when there is no AWS_ACCESS_KEY_ID, `MissingSecretKey` when there is nothing
-        else, `CredentialsError` for what cannot be a key or an end."""
+        """Return the credentials.
+
+        Raises `NoCredentials` without AWS_ACCESS_KEY_ID, `MissingSecretKey` with it alone, and `CredentialsError` for
+        a text that cannot be a key, a token or a moment.
+        """
         access_key = os.environ.get("AWS_ACCESS_KEY_ID", "").strip()
         if not access_key:
             raise NoCredentials((NAME, "AWS_ACCESS_KEY_ID is not set"))

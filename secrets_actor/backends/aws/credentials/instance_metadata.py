@@ -1,14 +1,15 @@
-"""Keys of the role attached to an EC2 instance, from its metadata service, version 2.
+"""Credentials of the role attached to an EC2 instance, from its metadata service, version 2.
 
-Rule 1: version 2. A fall-back to version 1 would undo what version 2 protects from: it is for whoever says
-        AWS_EC2_METADATA_V1_DISABLED=false, where the token is not to be had, and never after a 400.
-Rule 2: each request has its time (a second), and all of them end by the caller's deadline. There is one attempt, or as
-        many as AWS_METADATA_SERVICE_NUM_ATTEMPTS says; a token that does not come in time is not asked for again.
-Rule 3: whatever goes wrong is `MetadataServiceError`, says what to do, and quotes no answer. Its `status` is that of
-        the answer; None when there was none.
-Rule 4: keys that should have been replaced by now, and even ended ones, are good for a while yet (static stability):
-        the service promises new ones five minutes before the end of the old, and AWS takes the old ones on while its
-        own service is down.
+Rule 1: version 2 is used. A fall-back to version 1 would undo the protection that version 2 gives. So there is one only
+        with AWS_EC2_METADATA_V1_DISABLED=false, only where no token can be had, and never after a 400.
+Rule 2: each request has a second, and all requests end by the caller's deadline. There is one attempt, or as many as
+        AWS_METADATA_SERVICE_NUM_ATTEMPTS says. A token that does not come in time is not asked for again: in a
+        container behind the hop limit it will never come.
+Rule 3: every failure is a `MetadataServiceError`, which says what to do and quotes no answer. Its `status` is that of
+        the answer, or None when there was no answer.
+Rule 4: credentials that should have been replaced by now, and even expired ones, stay in use for a while (static
+        stability): the service promises new ones five minutes before the old ones expire, and AWS goes on accepting the
+        old ones while its own service is down.
 
 Source: Amazon EC2 User Guide, "Use the Instance Metadata Service", "IAM roles for Amazon EC2"; variables, profile keys
 and times as in botocore's `InstanceMetadataFetcher`, which allows version 1 unless it is told not to.
@@ -40,30 +41,31 @@ ENDPOINT_VARIABLE: Final = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
 TIMEOUT_VARIABLE: Final = "AWS_METADATA_SERVICE_TIMEOUT"
 ATTEMPTS_VARIABLE: Final = "AWS_METADATA_SERVICE_NUM_ATTEMPTS"
 LONGEST: Final = 300  # seconds, and attempts
-TOKEN: Final = "a token"  # noqa: S105  what errors call it
+TOKEN: Final = "a token"  # noqa: S105  the words for it in errors
 TOKEN_PATH: Final = "/latest/api/token"  # noqa: S105  a path
 ROLE_PATH: Final = "/latest/meta-data/iam/security-credentials/"
-# Seconds: the longest a token may live.
+# Seconds: the longest time that a token may live. botocore asks for the same.
 TOKEN_TTL: Final = 21_600
 # Seconds a request, and attempts.
 REQUEST_TIMEOUT: Final = 1.0
 ATTEMPTS: Final = 1
-# Keys with less time left are overdue. They are taken on for this long, and a random part of the second time.
+# Credentials with less time left than OVERDUE should have been replaced. They get this much more time, and a random
+# share of the jitter, so that not all instances ask again at once. botocore's numbers: 15 minutes, and 2 to 10 more.
 OVERDUE: Final = timedelta(minutes=5)
 EXTENSION: Final = timedelta(minutes=17)
 EXTENSION_JITTER: Final = timedelta(minutes=8)
 # IAM role names: IAM API reference, CreateRole `RoleName`.
 _ROLE: Final = re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}")
 _TOKEN: Final = re.compile(r"[!-~]{1,4096}")
-# What the service answers to a token request when it knows version 1 only, or is told to.
+# The service answers a token request so when it knows version 1 only, or is switched to it.
 _NO_TOKENS: Final = (403, 404, 405)
 _VERSION_1: Final = "if the service knows version 1 only, allow that: AWS_EC2_METADATA_V1_DISABLED=false"
-# The service's own codes that may be told; what else stands there is not ours to repeat.
+# The service's own codes. Any other text in that place is not repeated: it could be anything.
 _KNOWN_CODES: Final = frozenset({"AssumeRoleUnauthorizedAccess", "Failed", "InstanceProfileNotFound"})
 
 
 class Options(Struct, frozen=True):
-    """How to ask: the endpoint, seconds a request, attempts, and whether version 1 will do."""
+    """How to ask: the endpoint, the seconds for each request, the attempts, and whether version 1 may be used."""
 
     endpoint: Endpoint
     timeout: float
@@ -72,14 +74,16 @@ class Options(Struct, frozen=True):
 
 
 class InstanceMetadataCredentials:
-    """The role's keys, with their end. Reads the environment at each fetch; *profile* is what a profile of the shared
-    files says, where the environment is silent."""
+    """Fetches the credentials of the instance's role. Reads the environment at each fetch.
+
+    *profile* holds the settings of a profile of the shared files, for options that the environment does not set.
+    """
 
     def __init__(self, profile: Mapping[str, str] | None = None) -> None:
         self._profile = profile or {}
 
     def fetch(self, deadline: float) -> Credentials:
-        """The keys, by *deadline* (clock seconds). Raises `MetadataServiceError`."""
+        """Fetch the credentials, by *deadline* (clock seconds). Raises `MetadataServiceError`."""
         if os.environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
             raise MetadataServiceError(
                 "the instance metadata service is switched off: unset AWS_EC2_METADATA_DISABLED, or use access keys"
@@ -96,7 +100,7 @@ class InstanceMetadataCredentials:
 
 
 class _Exchange:
-    """A token, and what it opens."""
+    """One conversation with the service: it gets a token, then the role's name, then the role's credentials."""
 
     def __init__(self, transport: "Transport", options: Options, deadline: float) -> None:
         self._transport, self._options, self._deadline = transport, options, deadline
@@ -109,7 +113,7 @@ class _Exchange:
         return extended(credentials, utc_now(), random.random())  # noqa: S311  jitter
 
     def _token(self) -> bytes | None:
-        """The token; None: go on by version 1."""
+        """Return the token, or None to go on with version 1."""
         headers = [(b"x-aws-ec2-metadata-token-ttl-seconds", b"%d" % TOKEN_TTL), (b"Content-Length", b"0")]
         try:
             answer = self._request("PUT", TOKEN_PATH, headers, TOKEN)
@@ -182,7 +186,7 @@ class _Exchange:
 
 
 class _NoToken(Exception):
-    """There is no token to be had, which version 1 does not need. Never leaves this file."""
+    """Raised when no token can be had; version 1 needs none. Never leaves this file."""
 
     def __init__(self, error: MetadataServiceError) -> None:
         super().__init__()
@@ -190,10 +194,13 @@ class _NoToken(Exception):
 
 
 def options_from(environ: Mapping[str, str], profile: Mapping[str, str]) -> Options:
-    """The options in force. Raises `MetadataServiceError` for a variable or a profile that makes no sense."""
+    """Return the options that *environ* and *profile* set; a variable goes before the profile.
+
+    Raises `MetadataServiceError` for a value that is not allowed.
+    """
 
     def stated(variable: str, key: str) -> tuple[str, str]:
-        """What is said, and by whom."""
+        """Return (the value, its source for errors)."""
         own = (environ.get(variable) or "").strip()
         return (own, variable) if own else (profile.get(key, "").strip(), f"{key} of the profile")
 
@@ -228,7 +235,7 @@ def _number(text: str, source: str, default: float) -> float:
 
 
 def extended(credentials: Credentials, now: datetime, dice: float) -> Credentials:
-    """*credentials*, with a later end if they should have been replaced by *now*. *dice*: 0 to 1."""
+    """Return *credentials*, with a later end if they should have been replaced by *now* (rule 4). *dice*: 0 to 1."""
     if credentials.expires_at is None or credentials.expires_at - now > OVERDUE:
         return credentials
     return replace(credentials, expires_at=now + EXTENSION + EXTENSION_JITTER * dice)

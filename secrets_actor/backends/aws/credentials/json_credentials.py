@@ -1,8 +1,8 @@
-"""Keys in the JSON that metadata services and credential processes give. Quotes nothing of it.
+"""Reads credentials from the JSON that metadata services and credential processes give. Errors quote nothing of it.
 
-Rule: what botocore takes is taken, as far as AWS could take it from there; what is not, is told by the field's name.
-      Ends are read as botocore's `dateutil` reads them, in the forms that programs write: ISO 8601, mail and HTTP
-      headers, `date`, and .NET's invariant one. An end without a time zone is none, to botocore as well.
+Rule: JSON that botocore accepts is accepted, unless AWS could not accept the credentials in it. An error names the
+      field. The end is read as botocore's `dateutil` reads it, in the forms that programs write: ISO 8601, mail and
+      HTTP headers, `date`, and .NET's invariant form. An end without a time zone is refused, as by botocore.
 """
 
 import re
@@ -20,7 +20,7 @@ _FLAGS: Final = re.ASCII | re.IGNORECASE
 _ZONE: Final = r"(?P<zone>Z|UTC|GMT|[+-]\d{2}(:?\d{2})?)"
 _ISO: Final = re.compile(rf"(?P<day>\d{{4}}([/-]?)\d\d\2\d\d)[T ](?P<time>[\d:.,]+) ?{_ZONE}", _FLAGS)
 _MAIL: Final = re.compile(rf"([A-Z]{{3,9}}, )?\d{{1,2}}[ -][A-Z]{{3}}[ -]\d{{2,4}} [\d:]+ {_ZONE}", _FLAGS)
-# What `date` prints: the year comes last, after the zone.
+# The output of `date`: the year comes last, after the zone.
 _DATE: Final = re.compile(rf"(?P<day>[A-Z]{{3}} [A-Z]{{3}} +\d{{1,2}} [\d:]+) {_ZONE} (?P<year>\d{{4}})", _FLAGS)
 _INVARIANT: Final = re.compile(
     r"(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4}) (?P<hour>\d{1,2})(?P<rest>:\d\d:\d\d) ?(?P<half>[AP]M)? ?"
@@ -31,7 +31,7 @@ _MOMENT: Final = "no moment with a time zone, such as 2026-01-31T12:00:00Z"
 
 
 def parsed(body: bytes) -> dict[str, Any] | None:
-    """The JSON object in *body*; None when there is none."""
+    """Return the JSON object in *body*, or None when *body* is not one."""
     try:
         found = read_json(body)
     except ValueError:  # bad Unicode is a ValueError
@@ -42,10 +42,10 @@ def parsed(body: bytes) -> dict[str, Any] | None:
 def credentials_in(
     answer: dict[str, Any] | None, *, from_process: bool = False, bare: bool = False
 ) -> Credentials | str:
-    """The keys in *answer*; or what is wrong, if they are not whole or cannot be sent.
+    """Return the credentials in *answer*; or a text that says what is wrong, if they are incomplete or cannot be sent.
 
-    A credential process calls the token `SessionToken`, and may give neither a token nor an end (`Expiration`). *bare*:
-    the token may be empty, for keys that have none.
+    A credential process calls the token `SessionToken`, and may leave out the token and the end (`Expiration`). With
+    *bare*, the token may be empty, for credentials without one.
     """
     if answer is None:
         return "it is no JSON object"
@@ -69,19 +69,19 @@ def credentials_in(
         secret_key, token = SecretValue(answer["SecretAccessKey"]), SecretValue(session) if session else None
         credentials = Credentials(answer["AccessKeyId"], secret_key, token, expires_at)
         what = unsendable(credentials)
-    except (ValueError, SecretsError):  # a text that no UTF-8 has, or longer than a value may be
+    except (ValueError, SecretsError):  # a text that UTF-8 cannot encode, or that is longer than a value may be
         what = "secret key or session token"
     return credentials if what is None else f"the {what} holds what no key has (blanks, other than ASCII)"
 
 
 def moment(text: object) -> datetime | None:
-    """*text* as a moment (UTC), if it is one with a time zone."""
+    """Return the moment (UTC) that *text* tells, or None if it tells none, or none with a time zone."""
     if not isinstance(text, str) or len(text) > 100:
         return None
     try:
         found = _read(text.strip())
         return None if found is None or found.utcoffset() is None else found.astimezone(UTC)
-    except (ValueError, TypeError, OverflowError):  # the last from an hour before or after all time, in UTC
+    except (ValueError, TypeError, OverflowError):  # OverflowError: in UTC it is outside what a `datetime` can hold
         return None
 
 

@@ -1,9 +1,9 @@
-"""What AWS's shared files say: sections of keys and values, and the profiles that both files make together. PURE.
+"""Parses AWS's shared files into sections, and merges the profiles of both files. PURE.
 
-Rule 1: what botocore reads, this reads: the standard library's RawConfigParser, section names split as a shell would,
-        indented blocks as tables of their own. A differential test holds one against the other.
-Rule 2: the two files are merged key by key; the credentials file stands over the config file.
-Rule 3: a file that cannot be parsed is told with its line and without its text: it may hold keys.
+Rule 1: the files are read as botocore reads them: by the standard library's RawConfigParser, with section names split
+        as a shell would split them, and indented blocks as tables of their own. A test compares this with botocore.
+Rule 2: the two files are merged key by key; the credentials file goes before the config file.
+Rule 3: the error for a file that cannot be parsed tells the line number and not the text, which may hold credentials.
 """
 
 import configparser
@@ -16,7 +16,7 @@ from secrets_actor.structs import Opaque
 
 
 class Unparsable(ValueError):
-    """The text is not of the form. `line` is where, counted from 1, if that is known."""
+    """Raised for a text that is not an AWS configuration file. `line` counts from 1; None when it is not known."""
 
     def __init__(self, line: int | None) -> None:
         super().__init__("not an AWS configuration file" if line is None else f"not understood from line {line} on")
@@ -24,8 +24,11 @@ class Unparsable(ValueError):
 
 
 class Profiles(Opaque):
-    """`config` and `credentials` are each file's own profiles, `merged` those of both; `services` are sections of the
-    config file that profiles may name."""
+    """The profiles of the shared files. The repr shows none of them, for they hold credentials.
+
+    `config` and `credentials` are each file's own profiles, `merged` those of both together. `services` are the
+    `services` sections of the config file, which profiles may name.
+    """
 
     __slots__ = ("config", "credentials", "merged", "services")
     SHOWN: ClassVar = ()
@@ -43,17 +46,17 @@ class Profiles(Opaque):
         self.services = services
 
     def text(self, profile: str, key: str) -> str | None:
-        """The value of *key* in the merged *profile*, if it is there and a plain one."""
+        """Return the value of *key* in the merged *profile*, or None when it is absent or an indented table."""
         found = self.merged.get(profile, {}).get(key)
         return found if isinstance(found, str) else None
 
     def settings(self, profile: str) -> ProfileSettings:
-        """What *profile* says of the way to AWS."""
+        """Return the settings of *profile* for connections to AWS."""
         return ProfileSettings(profile, self.merged.get(profile, {}), self.services)
 
 
 def parse(text: str) -> dict[str, dict[str, Value]]:
-    """The sections of a file. Raises `Unparsable`."""
+    """Return the sections of a file: {section: {key: value}}. Raises `Unparsable`."""
     parser = configparser.RawConfigParser()
     line: int | None = None
     try:
@@ -61,19 +64,23 @@ def parse(text: str) -> dict[str, dict[str, Value]]:
         return {
             name: {key: _value(parser.get(name, key)) for key in parser.options(name)} for name in parser.sections()
         }
-    except configparser.ParsingError as exc:  # a missing header is one, too
+    except configparser.ParsingError as exc:  # also a MissingSectionHeaderError
         errors = getattr(exc, "errors", None)
         line = errors[0][0] if errors else getattr(exc, "lineno", None)
     except configparser.Error as exc:  # a section or key that comes twice
         line = getattr(exc, "lineno", None)
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError):  # ValueError: a line of a table without `=`; RawConfigParser may raise both
         pass
+    # Raised outside the handlers, so that it has no context: configparser's errors quote the text.
     raise Unparsable(line)
 
 
 def combine(config: Mapping[str, Section], credentials: Mapping[str, Section]) -> Profiles:
-    """The profiles of both files' sections. In the config file `[default]` and `[profile NAME]` are profiles, and
-    `[services NAME]` is what a profile may name."""
+    """Return the profiles of both files.
+
+    In the config file, `[default]` and `[profile NAME]` are profiles, and `[services NAME]` is a section that a profile
+    may name. In the credentials file every section is a profile.
+    """
     own: dict[str, Section] = {}
     services: dict[str, Section] = {}
     for title, section in config.items():

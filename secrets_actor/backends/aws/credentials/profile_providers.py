@@ -1,9 +1,9 @@
-"""The steps of the chain that a profile of the shared files stands for, in botocore's order.
+"""The steps of the default chain that a profile of the shared files brings, in botocore's order.
 
-Rule 1: a step that is not configured declines (`NoCredentials`); one that is and fails, fails the chain.
-Rule 2: `role_arn` has either a `source_profile` or a `credential_source`. A source profile is resolved like the first
-        one, without the environment; it may be a role again, but never one that led to it. The profile itself may be
-        its own source if it holds keys.
+Rule 1: a step that is not configured declines (`NoCredentials`). A step that is configured and fails ends the chain.
+Rule 2: `role_arn` needs either a `source_profile` or a `credential_source`. A source profile is resolved like the first
+        profile, without the environment. It may be a role again, but not one that led to it. A profile may be its own
+        source if it holds credentials.
 Rule 3: errors name the profile and the key of the file, and quote no value.
 
 Source: AWS SDKs and Tools Reference Guide; botocore's `AssumeRoleProvider`, `ProfileProviderBuilder`.
@@ -31,20 +31,24 @@ SECRET_KEY: Final = "aws_secret_access_key"  # noqa: S105  a key of the file
 TOKENS: Final = ("aws_security_token", "aws_session_token")
 WEB_TOKEN: Final = "web_identity_token_file"  # noqa: S105  likewise
 WEB_VARIABLE: Final = "AWS_WEB_IDENTITY_TOKEN_FILE"
-# What profiles say that only botocore can follow, and its name for the provider.
+# The profiles that only botocore can follow: botocore's name of the provider, and the keys that such a profile has.
 FOREIGN: Final = (("sso", ("sso_role_name", "sso_account_id")), ("login", ("login_session",)))
 
-# Roles by way of roles. Each costs a call of STS, and some frames of the stack, which is the only limit of botocore.
+# How many roles may follow one another. Each costs a call of STS and some frames of the stack, which are botocore's
+# only limit.
 MAX_ROLES: Final = 50
-# More than any duration has: it is too long then, too.
+# `int` is given no more digits than this: any longer number is too long for a duration as well.
 _MAX_DIGITS: Final = 9
 
 Provider = tuple[str, Callable[[float], Credentials]]
 
 
 class ProfileProviders:
-    """One look at the files: what *profiles* say, and *sources* for `credential_source`. *from_environment*: the
-    web identity variables count, too."""
+    """Makes the steps for a profile, from one reading of the files.
+
+    *sources* are the sources that `credential_source` may name. With *from_environment*, the web identity variables
+    count as well.
+    """
 
     def __init__(
         self, profiles: Profiles, sts: Sts, sources: dict[str, CredentialSource], *, from_environment: bool
@@ -53,7 +57,7 @@ class ProfileProviders:
         self._from_environment = from_environment
 
     def providers(self, profile: str) -> list[Provider]:
-        """The steps for *profile*: its role first, then what it holds itself."""
+        """Return the steps for *profile*: its role first, then the credentials that it holds itself."""
         return [
             ("role of the profile", lambda deadline: self._role(profile, [profile], deadline)),
             *self._own(profile, self._from_environment),
@@ -120,7 +124,7 @@ class ProfileProviders:
             )
         return _Required(lambda deadline: self._role(source, [*visited, source], deadline), place)
 
-    # --- what a profile holds itself ------------------------------------------------------------------------------
+    # --- credentials of the profile itself ------------------------------------------------------------------------
 
     def _web_identity(self, profile: str, from_environment: bool, deadline: float) -> Credentials:
         def setting(variable: str, key: str) -> str | None:
@@ -155,7 +159,7 @@ class ProfileProviders:
 
 
 class _Required:
-    """A source that must have keys: declining is failing."""
+    """A source that must have credentials: where it declines, this fails with *complaint*."""
 
     def __init__(self, fetch: Callable[[float], Credentials], complaint: str) -> None:
         self._fetch, self._complaint = fetch, complaint
@@ -170,8 +174,11 @@ class _Required:
 
 
 def first_of(providers: list[Provider], deadline: float) -> Credentials:
-    """The keys of the first step that has any. Raises `NoCredentials` with why each declined, or what a step raises
-    that is configured and fails."""
+    """Return the credentials of the first step that has any.
+
+    Raises `NoCredentials`, with each step's reason, when all decline, or the error of a step that is configured and
+    fails.
+    """
     tried: list[tuple[str, str]] = []
     for _, fetch in providers:
         try:

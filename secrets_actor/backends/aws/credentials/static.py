@@ -1,4 +1,4 @@
-"""Keys from the configuration, or from the environment variables that every AWS tool reads."""
+"""Credentials from the configuration, or from the environment variables that every AWS tool reads."""
 
 import os
 import re
@@ -14,16 +14,17 @@ from secrets_actor.domain.secret import MASK, SecretValue
 from secrets_actor.small_files import Problem, read_text
 from secrets_actor.structs import SelectiveStruct
 
-# Bytes. An STS session token has no promised length; 64 KiB is what a value may have, and far more than any seen.
+# Bytes. AWS promises no length for a session token. 64 KiB is far more than any that was seen.
 _MAX_FILE: Final = 65_536
-# Visible ASCII: all that AWS gives out, and all that may stand in a header.
+# Visible ASCII: AWS gives out no other characters, and a header may hold no others.
 _KEY: Final = re.compile(rb"[!-~]+")
 
 
 class KeySource(SelectiveStruct, frozen=True):
-    """Where one key is to be read, each time anew: the text itself, an environment variable, or a file.
+    """The place of one part of the credentials: the text itself, an environment variable, or a file.
 
-    Its repr shows a variable's or a file's name only if it looks like one: it may be the key, put in the wrong place.
+    It is read anew each time. The repr shows the name of a variable or a file only if it looks like one: somebody may
+    have put the key itself in the place of the name.
     """
 
     HIDDEN: ClassVar = frozenset({"value"})
@@ -32,11 +33,11 @@ class KeySource(SelectiveStruct, frozen=True):
     value: MaskedText | str
 
     def __post_init__(self) -> None:
-        """Masked at once, whatever it is."""
+        """Mask the value at once: the name of a variable or a file may be a key by mistake."""
         force_setattr(self, "value", MaskedText(self.value))
 
     def reveal(self) -> str:
-        """The text, or the name of the variable or the file."""
+        """Return the text, or the name of the variable or the file."""
         return MaskedText(self.value).reveal()
 
     def __repr__(self) -> str:
@@ -44,7 +45,7 @@ class KeySource(SelectiveStruct, frozen=True):
 
     @property
     def description(self) -> str:
-        """What an error may say of it."""
+        """The words by which an error names this place."""
         if self.kind == "text":
             return f"text {MASK}"
         if self.kind == "env":
@@ -52,7 +53,7 @@ class KeySource(SelectiveStruct, frozen=True):
         return f"file {shown_path(self.reveal())}"
 
     def read(self) -> str | Problem | None:
-        """The key without the white space around it; None when there is none; or what is wrong with its file."""
+        """Return the key without the white space around it, None when there is none, or the problem with its file."""
         if self.kind == "env":
             found = os.environ.get(self.reveal(), "")
         elif self.kind == "text":
@@ -66,11 +67,12 @@ class KeySource(SelectiveStruct, frozen=True):
 
 
 class StaticCredentials:
-    """One access key pair, read at each fetch: a changed file or variable counts from the next fetch on.
+    """One access key pair, with a session token if there is one. It is read at each fetch, so that a changed file or
+    variable counts from the next fetch on.
 
-    Without a configured access key, AWS_ACCESS_KEY_ID takes its place, and AWS_SECRET_ACCESS_KEY and
-    AWS_SESSION_TOKEN that of a secret key and a token that are not configured. A configured access key is never paired
-    with a secret key or a token from the environment that nobody named.
+    Without a configured access key, AWS_ACCESS_KEY_ID is read, and AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN stand in
+    for a secret key and a token that are not configured. A configured access key is never paired with a secret key or a
+    token from these variables: they may belong to another access key.
     """
 
     def __init__(
@@ -86,7 +88,10 @@ class StaticCredentials:
         self._access_key, self._secret_key, self._session_token = access_key, secret_key, session_token
 
     def fetch(self, deadline: float) -> Credentials:  # noqa: ARG002  nothing here waits
-        """The keys. Raises `MissingAccessKey`, `MissingSecretKey`, and `CredentialsError` for what cannot be a key."""
+        """Return the credentials.
+
+        Raises `MissingAccessKey`, `MissingSecretKey`, and `CredentialsError` for a text that cannot be a key.
+        """
         access_key = _read("access_key", self._access_key)
         if access_key is None:
             raise MissingAccessKey(
@@ -103,7 +108,7 @@ class StaticCredentials:
         what = unsendable(credentials)
         if what is None:
             return credentials
-        del access_key, secret_key, token  # a traceback may show what a frame holds
+        del access_key, secret_key, token  # a traceback may show the variables of this frame
         sources = {"access key id": self._access_key, "secret key": self._secret_key}
         source = sources.get(what, self._session_token)
         where = "" if source is None else f" in {source.description}"
@@ -121,7 +126,7 @@ def _read(name: str, source: KeySource) -> str | None:
 
 
 def checked(credentials: Credentials) -> Credentials:
-    """*credentials*, if each of them can go into a header. Raises `CredentialsError`, quoting none."""
+    """Return *credentials* if all parts can be sent in a header. Raises `CredentialsError`, which quotes none."""
     what = unsendable(credentials)
     if what is not None:
         raise CredentialsError(f"the {what} is empty or holds what no key has (blanks, other than ASCII): set it anew")
@@ -129,7 +134,10 @@ def checked(credentials: Credentials) -> Credentials:
 
 
 def unsendable(credentials: Credentials) -> str | None:
-    """Which of *credentials* cannot go into a header. Apart from who raises, whose frame a traceback may show."""
+    """Return the name of the part of *credentials* that cannot be sent in a header, or None.
+
+    It returns and does not raise: the frame of a function that raises may be shown by a traceback, with the key in it.
+    """
     for what, key in (
         ("access key id", credentials.reveal_id()),
         ("secret key", credentials.secret_key.reveal()),

@@ -1,11 +1,12 @@
-"""Asks STS for keys: AWS's query protocol, a form in and XML out.
+"""The client of STS, for temporary credentials: AWS's query protocol, with a form as request and XML as answer.
 
-Rule 1: signed with our own Signature V4, or not at all (a web identity is its own proof).
-Rule 2: up to `ATTEMPTS` attempts, or as many as are configured, by the deadline, each signed anew; only what may go
-        through is tried again.
-Rule 3: errors tell STS's code and what to do; its text is dropped.
-Rule 4: when STS refuses the time of a signature, it is signed once more by STS's clock.
-Rule 5: keys end when this machine's clock says so, however wrong it is: their end is told by that clock.
+Rule 1: a request is signed with our own Signature V4, or not at all (a web identity is its own proof).
+Rule 2: there are up to `ATTEMPTS` attempts, or as many as are configured, by the deadline, each signed anew. Only
+        errors that may pass are retried.
+Rule 3: errors tell STS's code and what to do. STS's own text is dropped.
+Rule 4: when STS refuses the time of a signature, the request is signed once more by STS's clock.
+Rule 5: the end of credentials is converted to this machine's clock, however wrong that is: the actor compares the end
+        with that clock.
 
 Source: AWS STS API reference; which codes may be tried again as in botocore's `retries/standard.py` and
 `data/sts/2011-06-15/service-2.json`.
@@ -66,8 +67,8 @@ CONTENT_TYPE: Final = "application/x-www-form-urlencoded; charset=utf-8"
 REQUEST_TIMEOUT: Final = 5.0  # seconds
 _REGION_SETTINGS: Final = "aws.region, AWS_REGION or region of the profile"
 ATTEMPTS: Final = 3
-FIRST_PAUSE: Final = 0.1  # seconds, doubled, times a random share
-# The regions that share an endpoint where `sts_regional_endpoints` is `legacy`. Source: botocore's args.py.
+FIRST_PAUSE: Final = 0.1  # seconds; doubled for each attempt, and multiplied by a random share
+# The regions that share one endpoint where `sts_regional_endpoints` is `legacy`. Source: botocore's args.py.
 _GLOBAL_ENDPOINT: Final = Endpoint("https", "sts.amazonaws.com", 443, "us-east-1", SERVICE)
 _GLOBAL_REGIONS: Final = frozenset(
     {
@@ -86,7 +87,7 @@ T = TypeVar("T")
 
 
 class CallerIdentity(Struct, frozen=True):
-    """Whom STS sees behind keys (GetCallerIdentity)."""
+    """The user or role that credentials belong to (GetCallerIdentity)."""
 
     account: str
     arn: str
@@ -94,9 +95,12 @@ class CallerIdentity(Struct, frozen=True):
 
 
 class Sts:
-    """STS of one *region*. *connect* makes the connection to an endpoint; *clock* tells the time of signatures, and is
-    corrected when STS says that it is wrong. *profile*: what tells the endpoint beside the environment.
-    *attempts* in all, the first one too."""
+    """A client of STS in one *region*.
+
+    *connect* makes a connection to an endpoint. *clock* gives the time of signatures, and is corrected when STS says
+    that it is wrong. *profile* may choose the endpoint, as the environment may. *use_fips* and *use_dualstack* of None
+    are as these two say. *attempts* counts all attempts of a call, with the first.
+    """
 
     def __init__(
         self,
@@ -114,15 +118,18 @@ class Sts:
         self._keys = SigningKeys()
 
     def assume_role(self, parameters: Sequence[tuple[str, str]], signer: Credentials, deadline: float) -> Credentials:
-        """AssumeRole with *parameters*, by *deadline* (clock seconds). Raises `SecretsError`s."""
+        """Call AssumeRole with *parameters*, by *deadline* (clock seconds). Raises `SecretsError`s."""
         return self._call("AssumeRole", parameters, signer, deadline, self._keys_in)
 
     def assume_role_with_web_identity(self, parameters: Sequence[tuple[str, str]], deadline: float) -> Credentials:
-        """AssumeRoleWithWebIdentity, unsigned. Likewise."""
+        """Call AssumeRoleWithWebIdentity, unsigned, by *deadline* (clock seconds). Raises `SecretsError`s."""
         return self._call("AssumeRoleWithWebIdentity", parameters, None, deadline, self._keys_in)
 
     def caller_identity(self, signer: Credentials, deadline: float) -> CallerIdentity:
-        """Who *signer* is. Needs no permission. Likewise."""
+        """Return the identity that *signer* belongs to, by *deadline* (clock seconds). AWS asks no permission for it.
+
+        Raises `SecretsError`s.
+        """
         return self._call("GetCallerIdentity", (), signer, deadline, _caller_in)
 
     def _call(
@@ -198,7 +205,7 @@ class Sts:
 
 
 class _Skewed(Exception):
-    """STS refuses the time of a signature, and tells its own. Never leaves this file."""
+    """Raised when STS refuses the time of a signature and tells its own time. Never leaves this file."""
 
     def __init__(self, error: StoreError, server: datetime) -> None:
         super().__init__()
@@ -213,9 +220,11 @@ def sts_endpoint(
     use_dualstack: bool | None = None,
     profile: ProfileSettings = NO_PROFILE,
 ) -> Endpoint:
-    """Where STS answers for *region*: at the URL that *environ* or *profile* has for it, or where AWS has it. What is
-    None of the choices is as these two have it, too. Raises `CredentialsError` without a region, and for what makes no
-    sense there."""
+    """Return the endpoint of STS for *region*: a URL that *environ* or *profile* configures, or else AWS's own.
+
+    *use_fips* and *use_dualstack* of None are as *environ* and *profile* say. Raises `CredentialsError` without a
+    region, and for a setting that is not allowed.
+    """
     if not region:
         raise CredentialsError("STS is asked in a region: set aws.region, AWS_REGION, or region in the profile")
     try:
@@ -230,17 +239,19 @@ def sts_endpoint(
     except ConfigurationError as exc:
         text = str(exc)
     else:
-        # AWS names the endpoints of its services alike in each partition, but for Secrets Manager's dual-stack ones.
+        # In each partition AWS names the endpoints of all services in the same way, so Secrets Manager's endpoint gives
+        # the suffix. The exception: Secrets Manager's dual-stack names have the plain suffix in the oldest partitions.
         suffix = like.host.removeprefix(f"{like.service}.{region}.")
         if dualstack:
             suffix = _DUAL_STACK.get(suffix, suffix)
+        # In GovCloud the plain endpoint of STS is the FIPS one; there is no `sts-fips`.
         fips = fips and (dualstack or not region.startswith("us-gov-"))
         return replace(like, host=f"{SERVICE}{'-fips' if fips else ''}.{region}.{suffix}", service=SERVICE)
     raise CredentialsError(text)
 
 
 def _is_global(region: str, environ: Mapping[str, str], profile: ProfileSettings) -> bool:
-    """Whether *region* is to be asked at the endpoint that was once everybody's."""
+    """Whether *region* uses the global endpoint, sts.amazonaws.com, because the settings ask for the legacy way."""
     found = stated(environ, "AWS_STS_REGIONAL_ENDPOINTS", profile, "sts_regional_endpoints")
     if found is None or found.value in ("", "regional"):
         return False
@@ -250,7 +261,10 @@ def _is_global(region: str, environ: Mapping[str, str], profile: ProfileSettings
 
 
 def _tree(body: bytes) -> ElementTree.Element | None:
-    """The XML in *body*. One with a document type is refused: STS sends none, and entities can be made to explode."""
+    """Return the XML in *body*, or None when it is malformed or too long.
+
+    XML with a document type is refused: STS sends none, and its entities can expand to any size (billion laughs).
+    """
     if len(body) > _MAX_ANSWER or b"<!" in body:
         return None
     try:
@@ -260,7 +274,7 @@ def _tree(body: bytes) -> ElementTree.Element | None:
 
 
 def _text(tree: ElementTree.Element, name: str) -> str | None:
-    """The text of the first element called *name*, in whatever namespace."""
+    """Return the text of the first element called *name*, in any namespace, or None."""
     found = next((one for one in tree.iter() if one.tag.rpartition("}")[2] == name), None)
     return None if found is None or found.text is None else found.text.strip()
 

@@ -1,6 +1,6 @@
-"""Keys of a role for a web identity: a token that somebody else keeps writing into a file, as EKS does.
+"""Credentials of a role for a web identity: a token in a file that another program, such as EKS, keeps renewing.
 
-The token goes to STS in an unsigned call; the file is read at each fetch. Names: botocore's
+The token goes to STS in an unsigned call. The file is read at each fetch. Source of the names: botocore's
 `AssumeRoleWithWebIdentityProvider`.
 """
 
@@ -17,8 +17,10 @@ _MAX_TOKEN: Final = 65_536
 
 
 class WebIdentityCredentials:
-    """The keys of *role* for the token in *token_file*. For errors: *place* is where these are configured, *setting*
-    what names the file."""
+    """Fetches the credentials of *role* for the token in *token_file*.
+
+    Errors name *place*, where the role is configured, and *setting*, which names the file.
+    """
 
     def __init__(
         self, token_file: str, role: Role, sts: Sts, place: str = "web identity", setting: str = "token file"
@@ -27,7 +29,10 @@ class WebIdentityCredentials:
         self._place, self._setting = place, setting
 
     def fetch(self, deadline: float) -> Credentials:
-        """The role's keys, by *deadline* (clock seconds). Raises `SecretsError`s: its own, STS's."""
+        """Fetch the role's credentials, by *deadline* (clock seconds).
+
+        Raises `CredentialsError` for a malformed role or an unusable token file, and the `SecretsError`s of STS.
+        """
         parameters = checked_role(self._role, self._place).parameters()
         return self._sts.assume_role_with_web_identity([*parameters, ("WebIdentityToken", self._token())], deadline)
 
