@@ -1,7 +1,8 @@
-"""For tests of programs that use secrets_actor: a whole supervised system over a store in memory, with switches.
+"""Help for tests of programs that use secrets_actor: a whole supervised system over a fake store in memory.
 
-The fake store passes the same contract suite as AWS and the local store, so what a test shows with it, it shows. It
-needs no file, no network and no account, and it fails, hangs and counts when told to:
+The fake store passes the same contract suite as AWS and the local store, so a test that passes with it says something
+about those, too. It needs no file, no network and no account. It counts operations, and it fails or hangs when a test
+tells it to:
 
 >>> import secrets_actor
 >>> from secrets_actor.testing import fake_system, kill, settled
@@ -23,7 +24,7 @@ the store said: slow down
 [1]
 3
 
-Hold an operation in the middle, and let go when the test has done its worst (`Latch`):
+Hold an operation in the middle, do some harm, and let it go on (`Gate`):
 
 >>> from concurrent.futures import ThreadPoolExecutor
 >>> with fake_system() as (system, store), ThreadPoolExecutor(1) as caller:
@@ -35,7 +36,7 @@ Hold an operation in the middle, and let go when the test has done its worst (`L
 ...     answer.result(10).reveal()
 'hunter2'
 
-Time stands still where a `ManualClock` is given: `fake_system(FakeStore(clock=ManualClock()))`.
+With a `ManualClock` time passes only when the test says so: `fake_system(FakeStore(clock=ManualClock()))`.
 """
 
 from secrets_actor.otp import ManualClock

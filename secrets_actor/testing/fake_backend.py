@@ -1,9 +1,10 @@
-"""The fake store: a backend in memory that fails, hangs and counts when a test tells it to.
+"""The fake store: a backend in memory that counts operations, and fails or hangs when a test tells it to.
 
 Rule 1: all connections of one store share its records, its switches and one lock. An operation takes effect as a whole.
-Rule 2: an operation arrives and is counted; then come the gates, then the faults set for `before`; then it takes
-        effect; then come the gates and the faults set for `after`.
-Rule 3: what is held ends as with a real store: by its deadline, or when its connection is closed, with a typed error.
+Rule 2: the order is always the same. An operation arrives and is counted. It passes the gates and then the faults that
+        are set for `before`. It takes effect. It passes the gates and then the faults that are set for `after`.
+Rule 3: an operation that is held ends as with a real store: at its deadline, or when its connection is closed, with a
+        typed error.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ NAME: Final = "fake"
 
 
 class _Switch(Struct, eq=False):
-    """A gate or a fault, and what it is for. *left* of a fault: how many more it makes; None: no end."""
+    """A gate or a fault (`what`), and the operations it is for: those of one kind (None: of any), `before` or `after`
+    they take effect. `left` is how many more operations a fault fails; None: without end."""
 
     what: Gate | BaseException
     operation: str | None
@@ -52,10 +54,11 @@ class _Switch(Struct, eq=False):
 
 
 class FakeStore:
-    """A store in memory with Secrets Manager's semantics. Any thread may work its switches at any time.
+    """A store in memory with the semantics of AWS Secrets Manager. Any thread may use its switches at any time.
 
-    *recovery_window*: days a soft delete lasts unless it says otherwise. *wall_clock* dates versions and ends recovery
-    windows. *clock* is what deadlines are measured by: the one of the system that uses the store.
+    *recovery_window* is the number of days that a deleted secret can be restored, unless the deletion says otherwise.
+    *wall_clock* dates versions and ends recovery windows. *clock* measures deadlines; the system that uses the store
+    must have the same one, as it has with `fake_system`.
     """
 
     def __init__(
@@ -72,28 +75,30 @@ class FakeStore:
         self._switches: list[_Switch] = []
         self._calls: Counter[str] = Counter()
         self._exchanges = 0
-        self.clock.on_jump(self._wake)
+        self.clock.on_jump(self._wake)  # so that held operations see a deadline that a moved clock has passed
 
     def factory(self, *, credentials: CredentialSource | None = None, endpoint: str | None = None) -> BackendFactory:
-        """For `System(factory=...)`. *credentials*: where workers fetch keys first; the store does not look at them.
-        *endpoint*: a host and port, as if it were far away: a breaker guards the way there then."""
+        """Return a backend factory, for `System(factory=...)`. *credentials* is a source from which the system has to
+        fetch credentials first; the store does not look at them. *endpoint* is a host and port, as if the store were
+        far away: the system then guards it with a breaker."""
         return BackendFactory(NAME, lambda: _Connection(self), credentials, endpoint=endpoint)
 
     # --- what is in it --------------------------------------------------------------------------------------------
 
     def put(self, name: str, value: str | bytes | SecretValue) -> None:
-        """Set a secret past the system: not counted, not held, never failing for a switch. Raises as a set does."""
+        """Set a secret without the system. This is not counted, and no switch holds it or fails it. Raises what a set
+        raises."""
         with self._changed:
             self._records.perform(Set(name, SecretValue(value)), self._wall_clock(), new_uuid())
 
     def version_ids(self, name: str) -> tuple[str, ...]:
-        """The ids of all versions kept of a secret, the oldest first; none when there is no such secret."""
+        """Return the ids of all versions of a secret, the oldest first; an empty tuple when there is no such secret."""
         with self._changed:
             return self._records.version_ids(name)
 
     @property
     def calls(self) -> Counter[str]:
-        """How many operations have arrived, by kind: get, set, delete, restore, list, get_many, ..."""
+        """The number of operations that have arrived, by kind: get, set, delete, restore, list, get_many, ..."""
         with self._changed:
             return self._calls.copy()
 
@@ -106,10 +111,11 @@ class FakeStore:
     def fail_next(
         self, error: BaseException, times: int = 1, operation: str | None = None, *, when: When = "before"
     ) -> None:
-        """Have the next *times* operations (of this kind, if given) raise *error*.
+        """Let the next *times* operations raise *error*. *operation* is their kind (None: any).
 
-        A `SecretsError` is the store's answer; anything else crashes the worker. *when* `after`: the operation takes
-        effect, and its answer is lost. Raises `ValueError` for an unknown kind or *when*, and for *times* below 1.
+        A `SecretsError` counts as the store's answer; any other exception crashes the worker. With *when* `after`, the
+        operation takes effect and only its answer is lost. Raises `ValueError` for an unknown kind or *when*, and for
+        *times* below 1.
         """
         if times < 1:
             raise ValueError(f"times: 1 at least, not {times}")
@@ -117,7 +123,8 @@ class FakeStore:
 
     @contextmanager
     def failing(self, error: BaseException, operation: str | None = None, *, when: When = "before") -> Iterator[None]:
-        """An outage: within the `with`, all operations (of this kind) raise *error*, as with `fail_next`."""
+        """Make an outage: within the `with` block, all operations (of this kind, if one is given) raise *error*, as
+        with `fail_next`."""
         switch = _Switch(error, operation, when)
         self._switch_on(switch)
         try:
@@ -127,10 +134,10 @@ class FakeStore:
 
     @contextmanager
     def hold(self, operation: str | None = None, *, times: int | None = None, when: When = "before") -> Iterator[Gate]:
-        """Within the `with`, operations (of this kind, if given; the first *times* of them) stop until released.
+        """Hold operations until the gate is released, or until the `with` block ends.
 
-        *when* `after`: they have taken effect, and only their answers are held. Raises `ValueError` for an unknown kind
-        or *when*.
+        *operation* is their kind (None: any). Only the first *times* of them are held (None: all). With *when* `after`,
+        they have taken effect, and only their answers are held. Raises `ValueError` for an unknown kind or *when*.
         """
         gate = Gate(self._changed, times=times)
         switch = _Switch(gate, operation, when)
@@ -175,13 +182,13 @@ class FakeStore:
             self._changed.notify_all()
 
     def _pass(self, connection: _Connection, operation: str, deadline: float, when: When) -> None:
-        """Wait at the gates, then meet the first fault."""
+        """Wait at the gates, then raise the first fault that fits."""
         self._look(connection, deadline)
         fitting = [switch for switch in self._switches if switch.fits(operation, when)]
         for switch in fitting:
             if isinstance(switch.what, Gate) and switch.what.admit(connection):
                 self._wait_at(switch.what, connection, deadline)
-        for switch in self._switches:  # anew: a test may have set one while this was held
+        for switch in self._switches:  # looked at again: a test may have set a fault while this operation was held
             if switch.fits(operation, when) and not isinstance(switch.what, Gate):
                 if switch.left is not None:
                     switch.left -= 1
@@ -192,13 +199,14 @@ class FakeStore:
     def _wait_at(self, gate: Gate, connection: _Connection, deadline: float) -> None:
         try:
             while not gate.is_open:
+                # Python refuses to wait longer than TIMEOUT_MAX, and a deadline may be infinitely far away.
                 self._changed.wait(min(max(deadline - self.clock.now(), 0.0), threading.TIMEOUT_MAX))
                 self._look(connection, deadline)
         finally:
             gate.forget(connection)
 
     def _look(self, connection: _Connection, deadline: float) -> None:
-        """Raise when there is no point in going on."""
+        """Raise when the connection was closed or the deadline has passed."""
         if connection.closed:
             raise RequestFailed("the connection to the fake store was closed; ask again", endpoint=NAME)
         if self.clock.now() >= deadline:
@@ -222,11 +230,12 @@ class _Connection:
         return NAME
 
     def perform(self, operation: Operation[T], context: CallContext) -> Answer[T]:
-        """Carry *operation* out, once the switches let it through. Raises `SecretsError`s, and what a test set."""
+        """Carry *operation* out, once the switches let it pass. Raises `SecretsError`s, and the errors that a test
+        set."""
         return self._store._perform(self, operation, context)
 
     def close(self) -> None:
-        """Give up the connection; a `perform` that is held fails now."""
+        """Give up the connection. A `perform` that is held fails now."""
         self._store._close(self)
 
     def __repr__(self) -> str:
@@ -234,5 +243,6 @@ class _Connection:
 
 
 def _own(error: BaseException) -> BaseException:
-    """The error for one operation: several threads must not share a traceback."""
+    """Return *error* for one operation. Each gets a copy of a `SecretsError`, because several threads must not add to
+    one traceback."""
     return error.clone() if isinstance(error, SecretsError) else error.with_traceback(None)

@@ -1,7 +1,7 @@
-"""What the fake store knows: records in dictionaries, over which the semantics of all our own stores decide. PURE.
+"""The records of the fake store, kept in dictionaries, with the semantics of all our own stores. PURE.
 
-Rule 1: what an operation means is not decided here (`domain/semantics`): only the codes that go with a refusal are.
-Rule 2: a refused operation has changed nothing: the semantics refuse before they change.
+Rule 1: the meaning of an operation is decided in `domain/semantics`. Only the AWS codes of a refusal are decided here.
+Rule 2: a refused operation changes nothing, because the semantics refuse before they change anything.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from secrets_actor.domain.semantics import Entry, perform, purge
 
 T = TypeVar("T")
 
-# The AWS form, with a partition and region that AWS does not have.
+# The beginning of the ARNs of the fake store: the form of AWS, with a partition and region that AWS does not have.
 ARN_PREFIX: Final = "arn:fake:secretsmanager:fake:000000000000:secret:"
 KINDS: Final = frozenset(operation.kind for operation in MESSAGES)
 _AWS_CODES: Final[dict[type[StoreError], str]] = {
@@ -41,8 +41,10 @@ _AWS_CODES: Final[dict[type[StoreError], str]] = {
 
 
 class MemoryRecords:
-    """All secrets of one store. *recovery_window*: the days a soft delete lasts unless it says otherwise. *choose*: a
-    random number below the one it is given."""
+    """All secrets of one fake store.
+
+    *recovery_window* is the number of days that a deleted secret can be restored, unless the deletion says otherwise.
+    *choose* returns a random number below the one that it is given."""
 
     def __init__(self, recovery_window: int, choose: Callable[[int], int]) -> None:
         self.store_name = "the fake store"
@@ -56,7 +58,8 @@ class MemoryRecords:
         return len(self._entries)
 
     def perform(self, operation: Operation[T], now: datetime, new_id: str, *, repeated: bool = False) -> T:
-        """The answer to *operation* at *now*; see `domain.semantics.perform`, which tells what it raises."""
+        """Carry *operation* out at the moment *now*; return its answer. Raises what `domain.semantics.perform`
+        raises."""
         purge(self, now)
         try:
             answer = perform(
@@ -77,39 +80,40 @@ class MemoryRecords:
         return answer
 
     def version_ids(self, secret_id: str) -> tuple[str, ...]:
-        """The ids of all versions kept of a secret, the oldest first; none when there is no such secret."""
+        """Return the ids of all versions of a secret, the oldest first; an empty tuple when there is no such secret."""
         entries = self._entries.values()
         return next((tuple(v.id for v in one.versions) for one in entries if secret_id in (one.name, one.arn)), ())
 
     # --- the port -------------------------------------------------------------------------------------------------
 
     def find(self, name: str) -> Entry | None:
-        """The entry of this name."""
+        """Return the entry of this name; None when there is none."""
         return self._entries.get(name)
 
     def every(self) -> Iterable[Entry]:
-        """All entries."""
+        """Return all entries."""
         return self._entries.values()
 
     def overdue(self, now: datetime) -> Iterable[Entry]:
-        """The entries whose recovery window has ended."""
+        """Return the entries whose recovery window has ended."""
         return [one for one in self.every() if one.deletion_date is not None and one.deletion_date <= now]
 
     def new_suffix(self) -> str:
-        """What ends a new ARN: how many there were."""
+        """Return the end of a new ARN: a running number, where AWS has random characters, so that tests can repeat
+        it."""
         self._made += 1
         return f"{self._made:06}"
 
     def keep(self, entry: Entry) -> None:
-        """Keep the entry."""
+        """Keep *entry*, in the place of the one of the same name."""
         self._entries[entry.name] = entry
 
     def remove(self, entry: Entry) -> None:
-        """Remove it with its values."""
+        """Remove *entry* with all its values."""
         del self._entries[entry.name], self._values[entry.name]
 
     def value(self, entry: Entry, version_id: str) -> SecretValue:
-        """The value of a version."""
+        """Return the value of a version."""
         return self._values[entry.name][version_id]
 
     def put_value(self, entry: Entry, version_id: str, value: SecretValue) -> None:
@@ -117,7 +121,7 @@ class MemoryRecords:
         self._values.setdefault(entry.name, {})[version_id] = value
 
     def drop_values(self, entry: Entry, version_ids: Iterable[str]) -> None:
-        """Forget the values of versions."""
+        """Forget the values of these versions."""
         for version_id in version_ids:
             del self._values[entry.name][version_id]
 

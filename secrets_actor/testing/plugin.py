@@ -1,12 +1,13 @@
-"""Fixtures for pytest: a whole supervised system over the fake store, by a clock that a test moves.
+"""Fixtures for pytest: a whole supervised system over the fake store, with a clock that the test moves.
 
-Opted into, so that nobody else's pytest pays for it, in the `conftest.py` at the top of your tests:
+Name the plugin in the `conftest.py` at the top of your tests. It does not load by itself, so that no other program's
+pytest has to import it:
 
     pytest_plugins = ["secrets_actor.testing.plugin"]
 
-`secrets_system` is the running system, `secrets_store` the `FakeStore` behind it with its switches, `secrets_clock` the
-`ManualClock` that both go by. The settings come from `secrets_settings`: override that fixture for a module, or
-parametrize it for one test.
+`secrets_system` is the running system, `secrets_store` is the `FakeStore` behind it with its switches, and
+`secrets_clock` is the `ManualClock` of both. The settings come from `secrets_settings`: override that fixture for a
+module, or parametrize it for one test.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from secrets_actor.testing.systems import fake_system
 
 @pytest.fixture
 def secrets_clock() -> ManualClock:
-    """The clock of `secrets_system`: it stands until `advance(seconds)` moves it."""
+    """The clock of `secrets_system`: it stands still until `advance(seconds)` moves it."""
     return ManualClock()
 
 
@@ -36,12 +37,13 @@ def secrets_store(secrets_clock: ManualClock) -> FakeStore:
 
 @pytest.fixture
 def secrets_settings() -> dict[str, Any]:
-    """Fields of `secrets_actor.Settings` for `secrets_system`, such as `{"ttl_seconds": 0}`. Yours to override."""
+    """The settings of `secrets_system`: fields of `secrets_actor.Settings`, such as `{"ttl_seconds": 0}`. Override this
+    fixture to change them."""
     return {}
 
 
 @pytest.fixture
 def secrets_system(secrets_store: FakeStore, secrets_settings: dict[str, Any]) -> Iterator[System]:
-    """A running system; stopped after the test. Everything but its store is real."""
+    """A running system, which is stopped after the test. Everything but its store is real."""
     with fake_system(secrets_store, **secrets_settings) as (system, _):
         yield system

@@ -1,4 +1,4 @@
-"""A whole system over the fake store."""
+"""`fake_system`: a whole running system over the fake store."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ def fake_system(
     tracer: Tracer | None = None,
     **settings: Any,
 ) -> Iterator[tuple[System, FakeStore]]:
-    """A running system over *store* (None: a new one), and the store; stopped at the end.
+    """Give a running system over *store* (None: a new one), and the store. The system stops at the end of the `with`
+    block.
 
-    Everything but the store is real. The system runs on the store's clock. *settings* are those of
-    `secrets_actor.Settings`, such as `ttl_seconds=0`; no file and no environment is read. *observer* is told every
-    life-cycle event, *tracer* of each call that goes to the actor. Raises `ConfigurationError`, and `TypeError` for a
-    setting that there is not.
+    Everything but the store is real. The system uses the store's clock. *settings* are fields of
+    `secrets_actor.Settings`, such as `ttl_seconds=0`; no file and no environment variable is read. *observer* is called
+    with every life-cycle event, and *tracer* with each call that goes to the actor. Raises `ConfigurationError`, and
+    `TypeError` for an unknown setting.
     """
     store = FakeStore() if store is None else store
     with System(

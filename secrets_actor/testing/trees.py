@@ -1,4 +1,4 @@
-"""Looking at a running tree, and doing harm to it."""
+"""Functions for tests that look at a running supervision tree, or kill a process in it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from secrets_actor.otp import Pid, Tree, TreeNode
 from secrets_actor.runtime.system import System
 from secrets_actor.testing.gate import PATIENCE
 
-# Seconds between two looks.
+# Seconds between two looks. These functions poll, because a tree as a whole sends no message when it is at rest.
 _GLANCE: Final = 0.002
-# Some are always there: one may be on its way back, and then its siblings are not.
+# Registered names of the tree, any of which leads to its top. Several, because one of these processes may be down just
+# now, on its way to a restart.
 _NAMED: Final = ("timers", "audit", "workers", "secrets")
 
 
 def settled(system: System, timeout: float = PATIENCE) -> Tree:
-    """The tree, once every process in it runs, owes no answer and waits for a message.
+    """Wait until every process of the tree runs, owes no answer and waits for a message; then return the tree.
 
-    Raises `TimeoutError`, naming who was not at rest, after *timeout* seconds.
+    Raises `TimeoutError` after *timeout* seconds; its text names the processes that were not at rest.
     """
     deadline = now() + timeout
     while True:
@@ -35,11 +36,11 @@ def settled(system: System, timeout: float = PATIENCE) -> Tree:
 
 
 def find(system: System, who: str | int | threading.Thread, timeout: float = PATIENCE) -> Pid:
-    """A living process of the tree: by its registered name (or, without one, its id in the tree), its serial, or its
-    thread. Of several with the same id the oldest.
+    """Return a living process of the tree. *who* is its registered name (or, if it has none, its id in the tree), its
+    serial number, or its thread. Of several processes with the same id, the oldest is returned.
 
-    Waits for one that is not there yet: a process may be at work before its supervisor shows it. Raises `LookupError`
-    after *timeout* seconds, and at once when the system does not run.
+    Waits for a process that is not there yet, because a process may be at work before its supervisor shows it. Raises
+    `LookupError` after *timeout* seconds, and at once when the system does not run.
     """
     deadline = now() + timeout
     while True:
@@ -52,9 +53,10 @@ def find(system: System, who: str | int | threading.Thread, timeout: float = PAT
 
 
 def kill(system: System, who: str | int | threading.Thread) -> Pid:
-    """Kill a process of the tree as `exit(Pid, kill)` does, and return it: ended, all who watch it told.
+    """Kill a process of the tree as `exit(Pid, kill)` does in Erlang. Return its pid once the process has ended and
+    every process that monitors it has been told.
 
-    *who* is as for `find`. What its supervisor makes of it takes its time: `settled` waits for that. Raises
+    *who* is as for `find`. The restart by its supervisor may take longer; `settled` waits for that. Raises
     `LookupError`.
     """
     pid = find(system, who)
@@ -75,10 +77,11 @@ def _look_for(system: System, who: str | int | threading.Thread) -> Pid | None:
 
 
 def _processes(system: System) -> list[Pid]:
-    """All processes of the tree, each after its supervisor."""
+    """Return all processes of the tree, each one after its supervisor."""
     for pid in filter(None, map(system.whereis, _NAMED)):
         top = pid
-        while top.parent is not None and top.parent.node is top.node:  # above may be another program's tree
+        # The system may hang in the tree of a host program, whose processes are none of ours.
+        while top.parent is not None and top.parent.node is top.node:
             top = top.parent
         return list(_below(top))
     return []
