@@ -1,1 +1,4 @@
-"""What ties the service to other libraries: each module wants the extra of its name, and is imported by its users."""
+"""The ties to other libraries, one module for each.
+
+A program imports the modules that it uses, and installs the extras that their docstrings name.
+"""

@@ -1,17 +1,17 @@
-"""THE door to OpenTelemetry: the way of each call as spans, and a system's metrics. Extra: `opentelemetry`.
+"""THE door to OpenTelemetry: it makes spans of each call, and offers a system's metrics. Extra: `opentelemetry`.
 
     system = secrets_actor.start(tracer=Tracing())
 
-secrets_actor.get                the call as its caller sees it; below the span that is current there
-├─ secrets_actor.queue           from the actor's mailbox to a worker: lane, keys, pool
-├─ secrets_actor.worker          a job with a worker; once more for each time that it was sent
-│   └─ GetSecretValue            an attempt; its name is the store's word
-└─ events: stale, breaker_open   what was answered instead, and why
+secrets_actor.get                the whole call, as its caller sees it; its parent is the caller's current span
+├─ secrets_actor.queue           the wait from the actor's mailbox to a worker: for the lane, credentials and the pool
+├─ secrets_actor.worker          a job with a worker; one span for each time that the job was sent
+│   └─ GetSecretValue            an attempt, under the store's name for it
+└─ events: stale, breaker_open   a stale answer, or a refusal by the breaker
 
-Rule 1: spans are made in the caller's own thread when the call has ended, with the times it took. So a slow exporter
-        costs who asked for it, and never the secrets actor.
-Rule 2: gets from the cache have no spans: a span costs many of them.
-Rule 3: no span holds a value, a key or a token. The name of the secret is left out with `names=False`.
+Rule 1: the spans are made when the call has ended, in the caller's own thread, with the times that were measured. So a
+        slow exporter delays only the caller, and never the secrets actor.
+Rule 2: a get that the cache answers has no spans: one span would take longer than many such gets.
+Rule 3: no span has a value, a key or a token. `names=False` leaves out the secret's name, too.
 """
 
 from __future__ import annotations
@@ -35,14 +35,17 @@ _UNFINISHED: Final = "unfinished"
 
 
 class Tracing:
-    """A Tracer for `start(tracer=...)`. *provider*: None for the program's own."""
+    """A tracer that makes spans, for `start(tracer=...)`. *provider*: None for the program's own. *names*: whether
+    spans have the names of secrets."""
 
     def __init__(self, provider: trace.TracerProvider | None = None, *, names: bool = True) -> None:
         self._tracer = trace.get_tracer(NAME, tracer_provider=provider)
         self._names = names
 
     def begin(self, call: CallTrace) -> Callable[[], None]:
-        """In the caller's thread: its current span is the parent of all."""
+        """Take note of the caller's current span, which becomes the parent of all; return the function that makes the
+        spans when the call has ended. Runs in the caller's thread."""
+        # Our times are seconds of a monotonic clock; spans want nanoseconds since 1970.
         offset = int((wall_time() - call.began) * 1e9)
         return partial(self._tell, call, context.get_current(), offset)
 
@@ -68,7 +71,8 @@ class Tracing:
     def _tell_job(
         self, sent: float, parts: tuple[Attempt, ...], now: float, below: context.Context, at: Callable[[float], int]
     ) -> None:
-        """A worker that has not come back, for it hangs or was ended, has an open end."""
+        """Make the span of one job and of its attempts. If the worker has not answered, because it hangs or was ended,
+        the span ends *now* with the outcome `unfinished`."""
         done = next((part for part in parts if part.name == WORKER), None)
         outcome, ended = (_UNFINISHED, now) if done is None else (done.outcome, done.ended)
         job = self._span(f"{NAME}.worker", below, at(sent), outcome)
@@ -95,7 +99,8 @@ class Tracing:
 
 
 def observe(system: System, provider: metrics.MeterProvider | None = None) -> None:
-    """Have *provider* (None: the program's own) collect *system*'s metrics. A histogram is its count and sum."""
+    """Let *provider* (None: the program's own) collect the metrics of *system*. A histogram becomes two counters, its
+    count and its sum: OpenTelemetry has no observable histogram."""
     meter = metrics.get_meter(NAME, meter_provider=provider)
     for family in system.metrics():
         metric = family.metric

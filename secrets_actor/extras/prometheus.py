@@ -1,9 +1,9 @@
-"""THE door to prometheus-client: a system's metrics for its registry. Extra: `prometheus`.
+"""THE door to prometheus-client: a collector of a system's metrics for its registry. Extra: `prometheus`.
 
     from prometheus_client import REGISTRY
     REGISTRY.register(SystemCollector(system))
 
-Each scrape takes one picture; nothing is kept between two of them.
+Each scrape reads the metrics anew; nothing is kept between two scrapes.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from secrets_actor.runtime.system import System
 
 
 class SystemCollector(Collector):
-    """A collector of *system*'s metrics. With several systems in one program give each of them a registry of its own,
-    for their series have the same names."""
+    """A collector of *system*'s metrics. If a program has several systems, give each of them a registry of its own,
+    because their series have the same names."""
 
     def __init__(self, system: System) -> None:
         self._system = system
 
     def describe(self) -> Iterable[Metric]:
-        """What `collect` tells, so that a registry need not collect to know."""
+        """Return the metrics that `collect` returns. The registry asks for them when the collector is registered, to
+        find names that are taken."""
         return self.collect()
 
     def collect(self) -> Iterable[Metric]:
-        """All metrics, as they are now."""
+        """Return all metrics with their present values."""
         return [_translated(family) for family in self._system.metrics()]
 
 

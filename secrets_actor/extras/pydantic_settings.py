@@ -1,13 +1,16 @@
-"""A source for pydantic-settings: fields of a settings class from secrets. THE pydantic_settings door.
+"""A source for pydantic-settings that fills the fields of a settings class from secrets. THE door to pydantic_settings.
 
-Rule 1: a field's secret is the one that it names with `InSecret`; else the member of the *document* with the field's
-        alias or name; else the secret whose name is *prefix* and the field's alias or name. A secret that is not there
-        leaves its field to other sources and to its default; any other trouble of the store is raised.
-Rule 2: members of a document are found as pydantic-settings finds variables: by all of a field's aliases, and by its
-        name where that is allowed; unless `case_sensitive` says otherwise in any case of letters, those of nested
-        models, too. An exact match comes first. A secret's name has one case: the store is asked for it as it is.
-Rule 3: what goes to pydantic prints as a mask, whatever the field's type: pydantic's errors quote what they were given.
-Rule 4: what does not fit its field is found out here, and told by the field's name, all of it at once.
+Rule 1: a field's value comes from the secret that the field names with `InSecret`. Otherwise it comes from the member
+        of *document* that has the field's alias or name, or, without a document, from the secret whose name is *prefix*
+        followed by the field's alias or name. If there is no such secret, the field is left to other sources and to its
+        default. Any other error of the store is raised.
+Rule 2: members of a document are found as pydantic-settings finds environment variables: by any alias of the field, and
+        by its name where that is allowed. Upper and lower case count as the same, in nested models, too, unless
+        `case_sensitive` says otherwise; an exact match comes first. The name of a secret is always taken as it is,
+        because stores distinguish upper and lower case.
+Rule 3: every value that goes to pydantic prints as a mask, whatever the field's type, because pydantic's errors quote
+        the values that they were given.
+Rule 4: a value that does not fit its field is found here. One error names all such fields at once, without the values.
 """
 
 from __future__ import annotations
@@ -37,9 +40,11 @@ from secrets_actor.domain.secret import MASK, Secret
 
 
 class InSecret(Struct, frozen=True):
-    """Where a field's value is, in its annotation: `Annotated[SecretStr, InSecret("payments/api", key="token")]`.
+    """The mark of a field that has its value in a certain secret, for the field's annotation:
+    `Annotated[SecretStr, InSecret("payments/api", key="token")]`.
 
-    *name*: the secret's name or ARN, as it is. *key*: a member of it, for a secret that is a JSON object.
+    *name* is the secret's full name or ARN; no prefix is put before it. *key* is a member of a secret that is a JSON
+    object (None: the whole secret).
     """
 
     name: str
@@ -47,37 +52,39 @@ class InSecret(Struct, frozen=True):
 
 
 class _Place(Struct, frozen=True):
-    """A secret for a field, a member of it by the first of *members* that it has (without any, its whole), and under
-    which key pydantic wants the value."""
+    """A place where a field's value may be: the secret `name`, and in it the first of `members` that it has (no
+    members: the whole secret). `key` is the key under which pydantic wants the value, `path` the way from there to the
+    field's part of it, for an `AliasPath`."""
 
     name: SecretId
     members: tuple[str, ...]
     key: str
     path: AliasPath | None = None
-    required: bool = False  # whether the member has this name and no other, and it is a mistake if it is not there
+    required: bool = False  # whether the member must be there, with exactly this name: the field names it (`InSecret`)
 
 
 class _Mistake(str):
-    """What is wrong with a field. Never a value."""
+    """A text that says what is wrong with a field. It never has the value."""
 
 
 _ABSENT: Final = object()
 
 
 class SecretsSource(PydanticBaseSettingsSource):
-    """Fields of *settings_cls* from *secrets*, for `settings_customise_sources`.
+    """A source of settings that fills fields of *settings_cls* from *secrets*, for `settings_customise_sources`.
 
-    *prefix* stands before the names of secrets that are made from a field's alias or name. *document*: one secret, a
-    JSON object with a member for each field, in place of a secret for each; a member's name may begin with the class's
-    `env_prefix`. *case_sensitive*: whether members have the case of letters that the class has (None: as the class is
-    configured, and without that they need not). *fields*: those to look for (None: all). What sources before this one
-    have is not looked for. *timeout* in seconds for all of it (None: as configured).
+    *prefix* comes before a field's alias or name to make the name of its secret. *document* is one secret for all
+    fields instead of a secret for each: a JSON object with a member for each field, whose name may begin with the
+    class's `env_prefix`. *case_sensitive* tells whether the case of members' names must match (None: as the class is
+    configured; if it is not, the case need not match). *fields* are the fields to look for (None: all); a field that
+    an earlier source has filled is not looked for. *timeout* is in seconds, for all fields together (None: as
+    configured).
 
-    Declare what is secret as `SecretStr` or `SecretBytes`. Fields of other types (`str`, `int`, models and lists, which
-    are read as JSON) are filled, too, and masked in pydantic's messages, but not in `ValidationError.json()`.
+    Declare a secret field as `SecretStr` or `SecretBytes`. Fields of other types are filled, too; models, lists and the
+    like are read as JSON. They are masked in pydantic's messages, but not in `ValidationError.json()`.
 
-    Raises `InvalidParameter`; when it is called, `ConfigurationError` with every field that does not hold, and the
-    store's errors, with a note that names the field.
+    The constructor raises `InvalidParameter`. The call raises `ConfigurationError` with every field whose value does
+    not fit, and the store's errors, with a note that names the field.
     """
 
     def __init__(
@@ -104,7 +111,7 @@ class SecretsSource(PydanticBaseSettingsSource):
         self._case_sensitive = configured if case_sensitive is None else case_sensitive
 
     def __call__(self) -> dict[str, Any]:
-        """The fields that were found, as pydantic takes them."""
+        """Return the values that were found, by the keys that pydantic takes."""
         mistakes: list[str] = []
         places: dict[str, list[_Place]] = {}
         for name, field in self._fields.items():
@@ -127,7 +134,8 @@ class SecretsSource(PydanticBaseSettingsSource):
         return data
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """As the base class has it: the value of one field (None: not found), and its key."""
+        """Return the value of one field (None: not found), its key, and whether pydantic-settings must still parse it
+        (never). The base class requires this method."""
         places = list(self._places(field_name, field))
         batch = self._fetched({field_name: places})
         for place in places:
@@ -139,7 +147,7 @@ class SecretsSource(PydanticBaseSettingsSource):
         return None, field_name, False
 
     def _open_places(self, name: str, field: FieldInfo) -> list[_Place]:
-        """The places of a field, unless another source has it already, under whichever of its keys."""
+        """Return the places of a field; an empty list when an earlier source has filled it, under any of its keys."""
         places, had = list(self._places(name, field)), self.current_state
         if any(place.key in had for place in places if place.path is None):
             return []
@@ -167,7 +175,7 @@ class SecretsSource(PydanticBaseSettingsSource):
         batch = self._secrets.get_many(names, timeout=self._timeout)
         for name, error in batch.errors.items():
             if not isinstance(error, SecretNotFound):
-                failure = error.clone()
+                failure = error.clone()  # the note is for this field alone, and changes the error that it is added to
                 failure.add_note(f"while the field {names[SecretId(name)]} of {self.settings_cls.__name__} was read")
                 raise failure
         return batch
@@ -177,7 +185,8 @@ class SecretsSource(PydanticBaseSettingsSource):
 
 
 def _keys(name: str, field: FieldInfo, config: Mapping[str, Any]) -> Iterator[tuple[str, AliasPath | None]]:
-    """The keys under which a class of this *config* takes a field, and the way from there where there is one."""
+    """Return the keys under which a class of this *config* takes a field, each with its `AliasPath` (None: it has
+    none)."""
     alias = field.validation_alias if config.get("validate_by_alias", True) else None
     for choice in alias.choices if isinstance(alias, AliasChoices) else [] if alias is None else [alias]:
         if isinstance(choice, AliasPath):
@@ -189,7 +198,7 @@ def _keys(name: str, field: FieldInfo, config: Mapping[str, Any]) -> Iterator[tu
 
 
 def _member(table: dict[str, Any], names: tuple[str, ...], case_sensitive: bool) -> Any:
-    """What *table* has under the first of *names*, or `_ABSENT`."""
+    """Return the member of *table* under the first of *names* that it has; `_ABSENT` when it has none of them."""
     folded = {} if case_sensitive else {key.lower(): value for key, value in table.items()}
     for name in names:
         found = table.get(name, folded.get(name.lower(), _ABSENT))
@@ -199,8 +208,8 @@ def _member(table: dict[str, Any], names: tuple[str, ...], case_sensitive: bool)
 
 
 def _renamed(annotation: Any, value: Any) -> Any:
-    """*value* for a field of this type; where that is a model, with the keys that it knows in whatever case of letters
-    they stand in *value*."""
+    """Return *value* for a field of this type. If the type is a model, keys that differ from its keys only in upper and
+    lower case are renamed to those."""
     model = _model_in(annotation)
     if model is None or not isinstance(value, dict):
         return value
@@ -217,7 +226,8 @@ def _renamed(annotation: Any, value: Any) -> Any:
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The model that *annotation* is, or is if it is not None."""
+    """Return the model that *annotation* is, also for `Model | None` and `Annotated[Model, ...]`; None when it is no
+    model."""
     if get_origin(annotation) is Annotated:
         return _model_in(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
@@ -229,7 +239,8 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 def _found(
     name: str, field: FieldInfo, place: _Place, batch: SecretBatch, is_complex: bool, case_sensitive: bool
 ) -> Any:
-    """The masked value of a field, `_ABSENT`, or a `_Mistake`. Raises nothing: here the value is in clear."""
+    """Return the masked value of a field, `_ABSENT`, or a `_Mistake`. Raises nothing, because this frame has the value
+    in clear."""
     secret = batch.found.get(place.name)
     if secret is None:
         return _ABSENT
@@ -248,7 +259,8 @@ def _found(
             return _Mistake(text) if place.required else _ABSENT
     if place.path is None and not case_sensitive:
         value = _renamed(field.annotation, value)
-    if place.path is not None:  # pydantic goes the way itself
+    if place.path is not None:
+        # pydantic follows the path itself, so it gets the whole. We follow it only to check the field's part.
         value = _masked(value)
         inner = place.path.search_dict_for_path({place.key: value})
         if inner is PydanticUndefined:
@@ -266,7 +278,8 @@ def _parsed(secret: Secret) -> Any:
 
 
 def _as_declared(annotation: Any, value: Any) -> Any:
-    """*value* in pydantic's own masked type where the field is of one, else masked by ours."""
+    """Return *value* in pydantic's masked type (`SecretStr`, `SecretBytes`) where the field has one, otherwise in
+    ours."""
     if isinstance(value, (str, bytes)):
         if _holds(annotation, SecretBytes):
             return SecretBytes(value.encode() if isinstance(value, str) else value)
@@ -284,17 +297,17 @@ def _text(value: bytes) -> str | None:
 
 
 def _holds(annotation: Any, kind: type) -> bool:
-    """Whether *annotation* is *kind*, or a union with it, or an annotated one."""
+    """Whether *annotation* is *kind*, or has it as a part, as a union or `Annotated` does."""
     return annotation is kind or any(_holds(one, kind) for one in get_args(annotation))
 
 
 def _misfit(name: str, field: FieldInfo, place: _Place, value: Any) -> _Mistake | None:
-    """What pydantic would have against *value*, without a word of it."""
+    """Return what pydantic would object to in *value*, without quoting it; None when it fits."""
     checked: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
     try:
         adapter = TypeAdapter[Any](checked)
     except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation):
-        return None  # a type that only its own model knows how to check
+        return None  # only the whole model can check this type, as where it refers to names that are not defined yet
     try:
         adapter.validate_python(value)
     except ValidationError as error:
@@ -303,7 +316,7 @@ def _misfit(name: str, field: FieldInfo, place: _Place, value: Any) -> _Mistake 
     return None
 
 
-# --- values of plain types that print as a mask, for pydantic's eyes --------------------------------------------------
+# --- values of plain types that print as a mask: pydantic takes them for those types ----------------------------------
 
 
 class _Text(str):
@@ -345,4 +358,4 @@ def _masked(value: Any) -> Any:
     if isinstance(value, list):
         return _Array([_masked(one) for one in value])
     kind = _MASKED.get(type(value))
-    return value if kind is None else kind(value)  # true, false and null tell nothing
+    return value if kind is None else kind(value)  # true, false and null stay: they tell next to nothing

@@ -199,7 +199,7 @@ class FakeStore:
     def _wait_at(self, gate: Gate, connection: _Connection, deadline: float) -> None:
         try:
             while not gate.is_open:
-                # Python refuses to wait longer than TIMEOUT_MAX, and a deadline may be infinitely far away.
+                # Python refuses to wait longer than TIMEOUT_MAX, and a test may set a deadline that is further away.
                 self._changed.wait(min(max(deadline - self.clock.now(), 0.0), threading.TIMEOUT_MAX))
                 self._look(connection, deadline)
         finally:
