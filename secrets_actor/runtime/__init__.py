@@ -1,1 +1,1 @@
-"""Settings -> objects -> child specs -> System: the only place that knows everybody."""
+"""Builds a system: settings -> objects -> child specs -> `System`. The only folder that knows all the others."""

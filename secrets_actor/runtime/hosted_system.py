@@ -1,4 +1,4 @@
-"""Our tree as a child of another program's supervisor."""
+"""Runs our tree as a child of another program's supervisor."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ from secrets_actor.runtime.system import Source, System
 
 
 class Hosted(GenServer):
-    """Stands for our root in another program's tree: ours has names, timers and an observer of its own."""
+    """The process that stands for our root in another program's tree.
+
+    Our tree is not simply a part of the other one, because it has a node of its own: names, timers, and an observer.
+    """
 
     trap_exit = True
 
@@ -29,36 +32,37 @@ class Hosted(GenServer):
         self._system = system
 
     def init(self) -> Any:
-        """Bring our tree up."""
+        """Start our tree, linked to this process."""
         try:
             self._root = self.me.published = self._system.start_linked()
-        except StartError as error:  # no thread: the supervisor knows what to do
+        except StartError as error:  # the machine had no thread: the supervisor may try again
             return Stop(error.reason)
         return None
 
     def handle_info(self, message: Any) -> Handled:
-        """Our root has given up: so does this, for the same reason."""
+        """Stop for the same reason if our root has given up."""
         if isinstance(message, ExitSignal) and message.sender is self._root:
             return Stop(message.reason)
         return None
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002
-        """Take our tree down."""
+        """Stop our tree, and wait for its end."""
         self._system.expect_end()
         self._root.exit(SHUTDOWN, sender=self.me)
         self._root.wait()
 
 
 class SystemSpec(ChildSpec, frozen=True):
-    """A child spec for our tree; `system` is the System that it runs."""
+    """A child spec for our tree. `system` is the `System` that it runs, with the clients."""
 
     system: System | None = None
 
 
 def child_spec(source: Source = None, *, id: str = "secrets_actor", observer: Observer | None = None) -> SystemSpec:
-    """Our tree as a child of another program's `otp.Supervisor`. The spec's `system` has the client and the ref.
+    """Return a child spec that runs our tree below another program's `otp.Supervisor`.
 
-    Raises `ConfigurationError`.
+    The spec's `system` has the clients and the ref. *source* and *observer* are as in `secrets_actor.start`; *id* is
+    the child's id in its supervisor. Raises `ConfigurationError`.
     """
     system = System(source, observer=observer)
     return SystemSpec(id, lambda: Hosted(system), restart=Restart.PERMANENT, kind=Kind.SUPERVISOR, system=system)

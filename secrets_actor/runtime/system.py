@@ -1,16 +1,17 @@
-"""A running system: start, stop, wait, look.
+"""The `System`: one supervision tree with its clients. It starts, stops and waits for the tree, and looks into it.
 
-Rule 1: a tree that has ended by itself is not started again by us: that is for `on_give_up`, or for whoever called
+Rule 1: a tree that has ended by itself is not started again here. The program decides that, in `on_give_up` or after
         `wait`.
-Rule 2: a signal handler, a finalizer or a log handler may call any of this in the middle of any of it. A stop finds the
-        tree that is being started; one from a process of the tree has another thread do it, for it would wait for
-        itself. A start that is cut off leaves no tree.
-Rule 3: in the child of a fork there is no thread of ours. What callers hold goes on working: its first use starts a
-        tree there, with an empty cache, or raises `ForkedProcess`, as `after_fork` says. A subscription is a use. A
-        tree that another program's supervisor has started is that program's to start again.
-Rule 4: the client for asyncio is made when it is first named, so that a program of threads never loads asyncio. What
-        blocks runs in a thread of its own, and the loop goes on. A coroutine that is cancelled waits no longer; a start
-        or a stop that has begun is carried to its end all the same.
+Rule 2: a signal handler, a finalizer or a log handler may call any method in the middle of any method. So a stop also
+        finds the tree that is just being started, and a start that is cut off leaves no tree behind. A stop that is
+        called in a process of the tree is done by another thread, because it would wait for itself.
+Rule 3: in the child of a fork there are no threads of ours. The clients and the ref that the program holds go on
+        working: their first use starts a tree there, with an empty cache, or raises `ForkedProcess`, as the setting
+        `after_fork` says. A subscription counts as a use. A tree below another program's supervisor is not started
+        here: that is the supervisor's work.
+Rule 4: the client for asyncio is made when it is first named, so that a program without asyncio never loads it. Methods
+        that block run in a thread of their own for a coroutine, and its loop goes on. A coroutine that is cancelled
+        waits no longer; the start or stop that it began is still carried to its end.
 """
 
 from __future__ import annotations
@@ -71,23 +72,32 @@ if TYPE_CHECKING:
 
 
 Source = str | os.PathLike[str] | Settings | None
-# Seconds that a forked child has to become another program, before what is subscribed to is asked for there.
+# Seconds that a forked child has to execute another program, before a tree is started there for its subscriptions. Most
+# children do nothing else, and do not need the tree.
 _EXEC_GRACE: Final = 0.2
-# Seconds that `stop` waits, within its time, for the threads of processes that were cut off.
+# Seconds that `stop` waits at most, within its timeout, for the threads of processes that were cut off.
 _THREADS_GRACE = 1.0
 
 
 class CallbackFailed(LifecycleEvent, frozen=True):
-    """`on_give_up` raised; `error_type` is what."""
+    """The life-cycle event of an `on_give_up` that raised. `error_type` is the name of the exception's type."""
 
     error_type: str
 
 
 class System:
-    """One supervision tree with its clients. Make it with `start` or `child_spec`.
+    """One supervision tree with its clients. `secrets_actor.start` and `child_spec` make it.
 
-    `secrets` is the client for threads, `async_secrets` that for asyncio, `ref` what other pykka actors `ask` and
-    `tell`. They hold names, so they go on working after any restart.
+    - `secrets` is the client for threads (`Secrets`), `async_secrets` the client for asyncio (`AsyncSecrets`).
+    - `ref` is a reference that other pykka actors can `ask` and `tell`, with messages such as `Get`.
+    - `settings` are the settings in force.
+
+    All three go on working after any restart of a process, because they find the secrets actor by its name. A System is
+    a context manager, for `with` and `async with`: it starts the tree, and stops it at the end of the block. Any thread
+    may call any method.
+
+    Arguments: see `secrets_actor.start`. *clock* replaces the machine's clock, and *factory* the configured store; both
+    are for tests. Raises `ConfigurationError`. The tree is not started yet.
     """
 
     _async_secrets: AsyncSecrets | None = None
@@ -106,18 +116,18 @@ class System:
         plain("on_give_up", on_give_up)
         plain("tracer", getattr(tracer, "begin", None))
         self._root: Pid | None = None
-        self._coming: Pid | None = None  # a root that is being started
+        self._coming: Pid | None = None  # the root process while it is being started (rule 2)
         self._observer, self._factory = observer, factory
         loaded = load(settings)
         self.settings = loaded.settings
         self._parts = assemble(loaded, observer=observer, clock=clock, factory=factory, tracer=tracer)
         self._on_give_up = on_give_up
         self._stopping = self._draining = False
-        self._told_by: threading.Thread | None = None  # who runs on_give_up
+        self._told_by: threading.Thread | None = None  # the thread that runs on_give_up, while it does
         self._ended = Latch()
         self._reason: ExitReason | None = None
         self._hosted = False
-        self._starting = threading.RLock()  # a signal handler may start it while its thread does
+        self._starting = threading.RLock()  # re-entrant: a signal handler may call start in the thread that is starting
         self._is_starting = False
         on_fork(self)
         self._client_parts = client_parts(self._parts, self._takes_calls)
@@ -127,22 +137,27 @@ class System:
     # --- life -----------------------------------------------------------------------------------------------------
 
     def start(self) -> Self:
-        """Start the tree; touches no network. Nothing if it runs already; of several threads
-        that start it at once, all return when it is up. Raises `StartFailed`."""
+        """Start the tree, and return this system. It opens no connection to the store.
+
+        Does nothing if the tree runs already. If several threads call it at once, one of them starts the tree, and all
+        return when it is up. Raises `StartFailed`.
+        """
         with self._starting:
             if not (self._is_up() or self._is_starting):
                 self._start_root(link=False)
         return self
 
     def start_linked(self) -> Pid:
-        """Start the tree linked to the calling process, which is its parent. Raises `StartFailed`, and `StartError` if
-        there was no thread for it: then a supervisor may try again."""
+        """Start the tree below the calling process, and return its root. `child_spec` uses this.
+
+        Raises `StartFailed`, and `StartError` if the machine had no thread for it: then a supervisor may try again.
+        """
         self._hosted = True
         with self._starting:
             return self._start_root(link=True)
 
     def expect_end(self) -> None:
-        """From now on the end of the tree is no news for `on_give_up`."""
+        """Announce that the tree will be ended on purpose: `on_give_up` is not called for it."""
         self._stopping = True
 
     def _start_root(self, *, link: bool) -> Pid:
@@ -155,7 +170,7 @@ class System:
         try:
             if (prepare := parts.present.factory.prepare) is not None:
                 prepare(now() + self.settings.call_timeout_seconds)
-            if self._stopping:  # by a signal handler, or another thread
+            if self._stopping:  # a signal handler or another thread has called stop meanwhile
                 raise StartFailed("it was stopped before it was there")
             self._root = root = spawn(
                 parts.node, lambda: tree.root(parts), label=tree.ROOT, link=link, on_made=self._comes
@@ -169,9 +184,9 @@ class System:
             problem = str(error.reason)
             if lacks_thread(error.reason):
                 problem, lack = f"{problem}: {NO_THREAD_HELP}", error
-        except OtpError as error:  # forked, or its processes are there already
+        except OtpError as error:  # this is the child of a fork, or the names are taken by a tree that runs
             problem = str(error)
-        except BaseException:  # of a signal handler
+        except BaseException:  # a signal handler has raised: leave no tree (rule 2)
             if self._coming is not None:
                 self._coming.kill()
             parts.cache.hide()
@@ -179,7 +194,7 @@ class System:
             raise
         finally:
             self._is_starting, self._coming = False, None
-        parts.reports.close(_THREADS_GRACE)  # what went wrong stands in there
+        parts.reports.close(_THREADS_GRACE)  # flushed: the reports say what went wrong
         self._ended.open()
         if link and lack is not None:
             raise lack
@@ -191,26 +206,31 @@ class System:
     def _on_end(self, down: Down) -> None:
         self._reason = down.reason if down.pid is None else down.pid.reason
         if down.pid is self._root:
-            self._parts.cache.hide()  # first, for on_give_up may take its time, or start another tree
+            # Before on_give_up, which may take long, or start another tree that needs the cache.
+            self._parts.cache.hide()
         if not self._stopping and self._on_give_up is not None:
             self._told_by = threading.current_thread()
             try:
                 done("on_give_up", self._on_give_up(down.reason))
-            except BaseException as error:  # noqa: BLE001  # the thread that ends the root has more to do
+            except BaseException as error:  # noqa: BLE001  # the thread that ends the root has to go on
                 self._parts.node.observe(CallbackFailed(tree.ROOT, type(error).__name__))
             finally:
                 self._told_by = None
-        if down.pid is self._root:  # else on_give_up has started another
+        if down.pid is self._root:  # if not, on_give_up has started another tree
             if not self._stopping:
-                self._parts.reports.close(_THREADS_GRACE)  # whoever waits may leave the program at once
+                # Before the latch opens: a program in `wait` may exit at once, and lose what is not written.
+                self._parts.reports.close(_THREADS_GRACE)
             self._ended.open()
 
     def configure(self, source: Source, *, factory: BackendFactory | None = None) -> None:
-        """Use the store of another configuration, such as another region or other keys, without losing a call.
+        """Change to the store of another configuration, such as another region or other credentials, and lose no call.
 
-        Calls under way are finished by the store before, with its workers; the cache is emptied. Only `backend`,
-        `local` and `aws` may differ from the present settings. *factory* takes the place of the configured store.
-        Raises `ConfigurationError`, and `ServerDown` if the secrets actor is just being restarted: nothing has changed.
+        Calls that are under way are finished by the workers of the former store. The cache is emptied. Only `backend`,
+        `local` and `aws` may differ from the present settings. *source* is as in `secrets_actor.start`; *factory*
+        replaces the configured store.
+
+        Raises `ConfigurationError`, and `ServerDown` if the secrets actor is just being restarted. If it raises,
+        nothing has changed.
         """
         loaded = load(source)
         settings = loaded.settings
@@ -230,7 +250,7 @@ class System:
         self._parts = replace(self._parts, loaded=loaded)
 
     def subscribe(self, secret_id: str, callback: Callable[[NewVersion], object]) -> Subscription:
-        """As `Secrets.subscribe`."""
+        """Have *callback* called with a `NewVersion` whenever the secret changes. The same as `Secrets.subscribe`."""
         return self.secrets.subscribe(secret_id, callback)
 
     def _tell(self, request: UseStore | Drain, timeout: float | None = None) -> None:
@@ -243,14 +263,16 @@ class System:
         raise failure
 
     def stop(self, timeout: float = 10.0, *, drain: float = 0.0) -> None:
-        """Stop the tree, last part first; what is not done in *timeout* seconds is cut off, and threads that hang are
-        left behind. Nothing if it has ended. Never raises.
+        """Stop the tree. Does nothing if it has ended; never raises.
 
-        With *drain*, new calls are refused at once (`ServerDown`), and those that are under way have so many seconds to
-        finish first; whoever is not done then is told.
+        Processes are stopped in the opposite order of their start. A process that has not ended after *timeout* seconds
+        is cut off; its thread, if it hangs, is left behind. Callers that still wait get `ServerDown`.
 
-        Called by code that runs in a process of the tree, such as a subscription's callback, it returns at once: the
-        tree ends as soon as that process lets it.
+        With *drain*, new calls are refused at once (`ServerDown`), and calls that are under way have that many seconds
+        to finish before the tree is stopped.
+
+        A stop that is called in a process of the tree, such as in a subscription's callback, returns at once: the tree
+        ends as soon as that process is done.
         """
         notice_fork()
         root = self._coming or self._root
@@ -263,12 +285,13 @@ class System:
             self._stop(root, timeout, drain)
             return
         work = threading.Thread(target=self._stop, args=(root, timeout, drain), name="secrets_actor stop", daemon=True)
-        if not begin(work):  # no thread is to be had: children have times of their own to end
+        if not begin(work):  # no thread is to be had: let the supervisors stop their children, without our timeout
             self._stopping = True
             root.exit(SHUTDOWN, sender=root.parent)
 
     def _is_within(self) -> bool:
-        """Whether this is the thread of a process of ours, which the end of the tree waits for."""
+        """Whether this thread belongs to a process of the tree. The end of the tree waits for it, so it must not
+        wait."""
         here = current()
         return here is not None and here.node is self._parts.node and here.is_alive()
 
@@ -276,14 +299,15 @@ class System:
         if drain > 0 and self._is_up():
             self._draining = True
             self._parts.cache.hide()
-            with contextlib.suppress(SecretsError):  # time is up, or nobody is there: it ends all the same
+            with contextlib.suppress(SecretsError):  # the time is over, or the actor is not there: stop all the same
                 self._tell(Drain(), drain)
         self._stopping = True
         node, deadline = self._parts.node, now() + timeout
         root.exit(SHUTDOWN, sender=root.parent)
         root.wait(timeout)
-        # None, unless time is up, or the root was killed: then orphans end by themselves. Supervisors come first. Those
-        # below another root are of the next tree, which a host may have started already.
+        # Usually no process is left here. Some are if the time is over, or if the root was killed. Supervisors are
+        # killed first: they have lower serials than their children, and would restart them. Processes below another
+        # root belong to the next tree, which a host may have started already.
         for pid in sorted((pid for pid in node.live if _is_below(root, pid)), key=lambda pid: pid.serial):
             if pid.wait(max(0.0, deadline - now())) is None:
                 pid.kill()
@@ -295,8 +319,10 @@ class System:
             self._parts.reports.close(min(max(0.0, deadline - now()), _THREADS_GRACE))
 
     def wait(self, timeout: float | None = None) -> ExitReason | None:
-        """Wait until the tree has ended: the reason, or None after *timeout* seconds. Raises `CalledFromWithin` in a
-        process of the tree."""
+        """Wait until the tree has ended, and return the reason; return None if it has not after *timeout* seconds.
+
+        Raises `CalledFromWithin` in a process of the tree, which would wait for itself.
+        """
         if self._told_by is threading.current_thread():
             return self._reason
         if self._is_within():
@@ -308,7 +334,8 @@ class System:
         return not self._draining and self._is_ready()
 
     def is_running(self) -> bool:
-        """Whether the tree is up. This is a use as any other: in the child of a fork a tree is brought up first."""
+        """Whether the tree is up. In the child of a fork this is a use like any other: it starts a tree first (rule
+        3)."""
         with contextlib.suppress(SecretsError):
             return self._is_ready()
         return False
@@ -320,7 +347,7 @@ class System:
     # --- forks ----------------------------------------------------------------------------------------------------
 
     def forget(self) -> None:
-        """In the child of a fork, before anything else runs there."""
+        """Forget what belongs to the parent. Runs in the child of a fork, before anything else of ours does."""
         self._parts.cache.forget()
         self._parts.trail.forget()
         self._parts.subscriptions.forget()
@@ -330,16 +357,20 @@ class System:
         self._reason = FORKED if self._reason is None else self._reason
         self._ended.open()
         if self._parts.subscriptions.numbers and self._root is not None:
-            begin(threading.Thread(target=self._go_on, name="after a fork", daemon=True))  # if not, the first use does
+            # If no thread is to be had, the first use starts the tree.
+            begin(threading.Thread(target=self._go_on, name="after a fork", daemon=True))
 
     def _go_on(self) -> None:
-        """Subscriptions are a use that nobody repeats: they have the tree brought up by themselves. A while after the
-        fork, for many a child does nothing but execute another program."""
+        """Start the tree in the child of a fork for the sake of its subscriptions.
+
+        A subscription is a use that nobody repeats, so it cannot wait for the next call. This waits a while first,
+        because many children only execute another program.
+        """
         sleep(_EXEC_GRACE)
         self._wake()
 
     def _is_ready(self) -> bool:
-        """Whether the tree is up; after a fork it is brought up first. Raises `StartFailed`."""
+        """Whether the tree is up. In the child of a fork it is started first. Raises `StartFailed`."""
         if self._is_orphaned():
             with self._starting:
                 if self._is_orphaned() and not self._is_starting:
@@ -353,7 +384,7 @@ class System:
         return forked and not self._hosted and not self._stopping and self.settings.after_fork == "restart"
 
     def _wake(self) -> bool:
-        with contextlib.suppress(SecretsError):  # whoever asks is told that nobody is there
+        with contextlib.suppress(SecretsError):  # the message that woke us then fails, because no actor is there
             return self._is_orphaned() and self._is_ready()
         return False
 
@@ -366,30 +397,33 @@ class System:
         self.stop()
 
     def __repr__(self) -> str:
-        settings = getattr(self, "settings", None)  # none yet, if it is shown in the traceback of a bad configuration
+        settings = getattr(self, "settings", None)  # None in the traceback of a bad configuration
         return f"<System {settings and settings.backend} {'running' if self._is_up() else 'stopped'}>"
 
     def tree(self) -> Tree:
-        """The tree as it is now; its `str` is a drawing. Raises `StartFailed` if it was never started."""
+        """Return a snapshot of the tree; its `str` is a drawing. Raises `StartFailed` if it was never started."""
         if self._root is None:
             raise StartFailed("the system has not been started")
         self._is_ready()
         return snapshot(self._root)
 
     def whereis(self, name: str) -> Pid | None:
-        """The process that is registered as *name* now: `secrets`, `workers`, `audit`, `timers`."""
+        """Return the process that is registered as *name* now, such as `secrets`, `workers`, `audit` or `timers`; or
+        None."""
         self._is_ready()
         return self._parts.node.registry.whereis(name)
 
     def metrics(self) -> Metrics:
-        """What was counted since the system was made, and what its gauges show now, as in
-        `metrics().value("secrets_actor_cache_hits")`. The names are those of `domain/metrics.py`."""
+        """Return a snapshot of all metrics: counts since the system was made, and gauges as they are now.
+
+        Read one with `metrics().value("secrets_actor_cache_hits")`. The names are in `domain/metrics.py`.
+        """
         notice_fork()
         return self._parts.meters.picture()
 
     @property
     def async_secrets(self) -> AsyncSecrets:
-        """The client for coroutines; any number of event loops may share it."""
+        """The client for asyncio. Any number of event loops may share it."""
         if self._async_secrets is None:
             with loading():
                 from secrets_actor.client.async_secrets import AsyncSecrets
@@ -398,15 +432,15 @@ class System:
         return self._async_secrets
 
     async def start_async(self) -> Self:
-        """As `start`, without blocking the loop."""
+        """Start the tree as `start` does, without blocking the event loop."""
         with loading():
             from secrets_actor.client.aio import in_a_thread
 
         return await in_a_thread(self.start)
 
     async def stop_async(self, timeout: float = 10.0, *, drain: float = 0.0) -> None:
-        """As `stop`, without blocking the loop: what is under way on it is finished within *drain* seconds. If it is
-        cancelled, the system is stopped all the same."""
+        """Stop the tree as `stop` does, without blocking the event loop: so calls of this loop can finish within
+        *drain* seconds. If the coroutine is cancelled, the tree is stopped all the same."""
         with loading():
             from secrets_actor.client.aio import in_a_thread
 
@@ -434,12 +468,16 @@ def start(
     on_give_up: Callable[[ExitReason], object] | None = None,
     tracer: Tracer | None = None,
 ) -> System:
-    """Start a system from a configuration file's path, from `Settings`, or (None) from SECRETS_ACTOR_CONFIG or the
-    defaults: the encrypted local store.
+    """Start a system and return it. It opens no connection to the store.
 
-    *observer* is told every life-cycle event of the tree, in a thread of its own, so it may block; *on_give_up* that
-    the root has given up, with the reason;
-    *tracer*, such as `extras.opentelemetry.Tracing()`, of each call that the cache could not answer.
-    Raises `ConfigurationError`, `StartFailed`.
+    *source*: the path of a configuration file, or `Settings`. None: the file that the variable SECRETS_ACTOR_CONFIG
+    names, or the defaults, which are the encrypted local store. Variables such as SECRETS_ACTOR_TTL_SECONDS stand over
+    the file.
+
+    *observer* is called with every life-cycle event of the tree, in a thread of its own, so it may block. *on_give_up*
+    is called with the reason if the tree ends by itself, because restarts did not help; it may start another tree.
+    *tracer*, such as `extras.opentelemetry.Tracing()`, is told of each call that the cache could not answer.
+
+    Raises `ConfigurationError` with all mistakes of the configuration, and `StartFailed`.
     """
     return System(source, observer=observer, on_give_up=on_give_up, tracer=tracer).start()

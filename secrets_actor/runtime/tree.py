@@ -1,7 +1,8 @@
-"""The tree as data: the same as in supervision.md, where the reasons stand.
+"""The supervision tree as data: specs and flags. supervision.md has the same tree, with the reasons.
 
-What others lean on starts first and stops last. Intensities: a kill by hand now and then must never take the system
-down; a child that cannot live must, within seconds, for then only the embedding program can help.
+Rule 1: processes that others depend on start first and stop last.
+Rule 2: a restart intensity is so high that a kill by hand now and then never takes the system down, and so low that a
+        child that cannot live does so within seconds: then only the embedding program can help.
 """
 
 from __future__ import annotations
@@ -39,28 +40,29 @@ ROOT: Final = "secrets_actor"
 ROOT_FLAGS: Final = Flags(Strategy.REST_FOR_ONE, intensity=3, period=60.0)
 INFRA_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=10, period=10.0)
 CORE_FLAGS: Final = Flags(Strategy.REST_FOR_ONE, intensity=10, period=10.0)
-# Workers end for reasons that lie outside: connections that hang are cut off with their workers. All of them may go
-# several times within one outage before that means that the process itself is sick.
+# Workers end for reasons that lie outside the process: a connection that hangs is cut off together with its worker. In
+# one outage all of them may end several times, and this does not mean that the process itself is sick.
 WORKERS_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=100, period=10.0)
-# What works for callers in the background must not take down what they all lean on.
+# Background work for single callers must not take down the core, which serves all callers.
 BACKGROUND_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=10, period=10.0)
 SUBSCRIBERS_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=100, period=10.0)
 PREFETCHES_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=10, period=10.0)
-# Seconds a subscriber has when the system stops; a callback that is under way is cut off.
+# Seconds that a subscriber has to end when the system stops. A callback that takes longer is cut off.
 SUBSCRIBER_SHUTDOWN: Final = 1.0
-# Prefetches under way at a time: each has a thread, and one question out.
+# Prefetches that may be under way at a time: each has a thread, and one request at the store.
 MAX_PREFETCHES: Final = 16
-# Seconds within which the prefetch of the start begins.
+# The prefetch at the start begins at a random moment within this many seconds: many programs that are started together
+# must not all ask the store at once.
 PREFETCH_SPREAD: Final = 1.0
-# Seconds a worker has to finish its exchange when the system stops.
+# Seconds that a worker has to finish its exchange when the system stops.
 WORKER_SHUTDOWN: Final = 2.0
-# A worker that ends again and again is started more and more slowly, for what ends it lies outside; but not the first
-# times, for somebody's job waits for it.
+# A worker that ends again and again is restarted more and more slowly, because the cause lies outside. The first
+# restarts come at once, because a caller's job waits for the worker.
 WORKER_BACKOFF: Final = Backoff(initial=0.02, factor=2.0, maximum=5.0, jitter=0.5, stable=30.0, at_once=2)
 
 
 def worker_spec(parts: SystemParts) -> ChildSpec:
-    """One worker. Transient: one that was told to go is not started again."""
+    """Return the spec of a worker. Transient: a worker that was told to end is not restarted."""
     present, owner, meter = parts.present, parts.node.name(SECRETS), parts.meters
     return ChildSpec(
         "worker",
@@ -72,7 +74,7 @@ def worker_spec(parts: SystemParts) -> ChildSpec:
 
 
 def secrets_actor(parts: SystemParts) -> SecretsActor:
-    """The secrets actor."""
+    """Make the secrets actor."""
     settings = parts.settings
     return SecretsActor(
         present=parts.present,
@@ -94,7 +96,7 @@ def secrets_actor(parts: SystemParts) -> SecretsActor:
 
 
 def subscriber_spec(parts: SystemParts, number: int) -> ChildSpec:
-    """The process of subscription *number*. Transient: one whose subscription was cancelled is not started again."""
+    """Return the spec for the process of subscription *number*. Transient: not restarted once that is cancelled."""
     settings, table, secrets = parts.settings, parts.subscriptions, parts.node.name(SECRETS)
     rhythm = Rhythm(settings.ttl_seconds, settings.ttl_jitter, random.random)
     return ChildSpec(
@@ -106,7 +108,10 @@ def subscriber_spec(parts: SystemParts, number: int) -> ChildSpec:
 
 
 def prefetch_spec(parts: SystemParts, wanted: Wanted, spread: float = 0.0) -> ChildSpec:
-    """The process of one prefetch. Transient: one that is done is not started again."""
+    """Return the spec for the process of one prefetch, which begins within *spread* seconds.
+
+    Transient: a prefetch that is done is not restarted.
+    """
     secrets, cache = parts.node.name(SECRETS), parts.cache
     return ChildSpec(
         "prefetch",
@@ -143,7 +148,7 @@ def _background(parts: SystemParts) -> tuple[ChildSpec, ...]:
 
 
 def children(parts: SystemParts) -> tuple[ChildSpec, ...]:
-    """The children of the root."""
+    """Return the specs of the root's children."""
     audit = ChildSpec(AUDIT, lambda: AuditProcess(parts.trail, parts.audit_log, wall_time), name=AUDIT)
     workers = ChildSpec(
         WORKERS,
@@ -159,13 +164,12 @@ def children(parts: SystemParts) -> tuple[ChildSpec, ...]:
 
 
 def root(parts: SystemParts) -> Supervisor:
-    """The root supervisor."""
+    """Make the root supervisor."""
     return Supervisor(ROOT_FLAGS, children(parts))
 
 
 def client_parts(parts: SystemParts, running: Callable[[], bool]) -> ClientParts:
-    """What the clients of a system of *parts* are made of. *running*: whether its tree is up, or could be brought
-    up."""
+    """Return the objects that the clients of a system use. *running*: whether its tree is up, or could be made so."""
     node = parts.node
     background = Background(
         subscriptions=parts.subscriptions,

@@ -1,4 +1,4 @@
-"""What is counted of a tree: its life-cycle events, and what can be read of its processes and its cache."""
+"""The metrics of a tree: counters of its life-cycle events, and gauges of its processes and its cache."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from secrets_actor.domain.metrics import Meter, Reading
 from secrets_actor.otp import LifecycleEvent, Node
 from secrets_actor.otp.events import ChildRestarted, ProcessCrashed
 
-# The processes that have names. A hosted tree has the same.
+# The processes whose mailboxes are measured: those that have names. A hosted tree has the same names.
 _NAMES: Final = ("audit", "prefetches", "secrets", "subscribers", "timers", "workers")
 
 
 class EventCounter:
-    """An observer that counts on *meter*."""
+    """An observer that counts life-cycle events on *meter*."""
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
 
     def __call__(self, event: LifecycleEvent, /) -> None:
-        """Count *event*, if it is one of those."""
+        """Count *event*, if it is a restart, a crash, or the opening of a breaker."""
         if isinstance(event, ChildRestarted):
             self._meter.count(metrics.RESTARTS, event.child)
         elif isinstance(event, ProcessCrashed):
@@ -34,7 +34,7 @@ class EventCounter:
 
 
 def register_gauges(meter: Meter, node: Node, cache: Cache, subscriptions: Subscriptions) -> None:
-    """Have *meter* read what there is to read whenever somebody looks."""
+    """Register the gauges of a tree with *meter*, which reads them whenever somebody asks for the metrics."""
 
     def read() -> Iterable[Reading]:
         yield metrics.ENTRIES, (), len(cache)

@@ -1,4 +1,4 @@
-"""Settings become objects: what a tree is made of."""
+"""Makes, from the settings, the objects that the processes of one system share."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ AUDIT, WORKERS, SECRETS, SUBSCRIBERS, PREFETCHES = "audit", "workers", "secrets"
 
 
 class SystemParts(Struct, frozen=True):
-    """What the processes of one system share."""
+    """The objects that the processes of one system share."""
 
     loaded: Loaded
     node: Node
@@ -42,7 +42,9 @@ class SystemParts(Struct, frozen=True):
     reports: Reports
     meters: Meters
     wall_clock: Callable[[], datetime]
-    leaps: Callable[[], float] | None  # of the wall clock; None where a test moves the time
+    # Seconds that the wall clock has leapt ahead since the last call: the machine slept, or its clock was set. None if
+    # a test moves the time.
+    leaps: Callable[[], float] | None
     tracer: Tracer | None = None
 
     @property
@@ -59,8 +61,10 @@ def assemble(
     factory: BackendFactory | None = None,
     tracer: Tracer | None = None,
 ) -> SystemParts:
-    """The parts for what was *loaded*. *observer* hears of life-cycle events beside the log; *factory* takes the place
-    of the configured store."""
+    """Make the parts of a system from the settings that were *loaded*.
+
+    *observer* is told of life-cycle events, as the log is. *factory* replaces the configured store.
+    """
     settings = loaded.settings
     logger, meters = make_logger(format=settings.log.format, output=settings.log.output), Meters()
     observe = Reports(EventCounter(meters), logger, observer, meters)
@@ -85,7 +89,7 @@ def assemble(
 
 
 def cache_rules(settings: Settings) -> CacheRules:
-    """How the cache keeps what it has."""
+    """Return the rules of the cache: times, sizes, refresh ahead."""
     return CacheRules(
         ttl=settings.ttl_seconds,
         max_entries=settings.cache_entries,
@@ -98,7 +102,7 @@ def cache_rules(settings: Settings) -> CacheRules:
 
 
 def audit_rules(settings: Settings) -> AuditRules:
-    """Which records there are of cached gets, and how many wait."""
+    """Return the rules of the audit log: which cached gets it records, and how many records may wait."""
     log = settings.log
     return AuditRules(
         hits=log.audit_hits,
@@ -111,8 +115,12 @@ def audit_rules(settings: Settings) -> AuditRules:
 def assemble_afresh(
     parts: SystemParts, *, observer: Observer | None = None, factory: BackendFactory | None = None
 ) -> SystemParts:
-    """*parts* in the child of a fork. What callers hold stays: node, cache, subscriptions, trail; they have
-    forgotten. What may hold a connection, a file, or the lock of a thread that is not here is made anew."""
+    """Return *parts* as the child of a fork needs them.
+
+    The objects that callers hold stay: node, cache, subscriptions and trail. They have already forgotten what was the
+    parent's. Objects that may hold a connection, a file, or the lock of a thread that does not exist here are made
+    anew.
+    """
     settings = parts.settings
     logger = make_logger(format=settings.log.format, output=settings.log.output)
     observe = Reports(EventCounter(parts.meters), logger, observer, parts.meters)
