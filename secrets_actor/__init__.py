@@ -131,12 +131,12 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> object:
-        """What is loaded when it is first named: it brings asyncio with it."""
+        """Load `AsyncSecrets` when it is first named, because it imports asyncio, which not every program needs."""
         if name != "AsyncSecrets":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from secrets_actor.client.async_secrets import AsyncSecrets
 
-        globals()[name] = AsyncSecrets
+        globals()[name] = AsyncSecrets  # so that the next access does not come here
         return AsyncSecrets
 
 

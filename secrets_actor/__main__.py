@@ -1,4 +1,4 @@
-"""`python -m secrets_actor`: the command line."""
+"""The entry of `python -m secrets_actor`: runs the command line."""
 
 from secrets_actor.cli.main import main
 

@@ -1,13 +1,14 @@
-"""What os.fork() does to a program with threads, and what is done about it.
+"""The handling of os.fork() in a program with threads.
 
-Rule 1: in the child no thread of ours is there, and any lock may be held forever by one that is not. Whoever is known
-        by `on_fork` forgets all it knows, before anybody there uses it.
-Rule 2: a fork waits for a library that is being loaded (`loading`): in the child it would stay half loaded and locked.
-Rule 3: it waits for those who must not be copied in the middle of their work (`Pauses`); they rest until it is done.
-Rule 4: no fork waits longer than `PATIENCE`: a disk that hangs must not hang the whole program.
-Rule 5: Python does not hear of a fork that is made in C, as by uWSGI's master. So whoever is asked anything there looks
-        first whether this is still the process that it was (`notice_fork`), and before it takes any lock. A cached get
-        is the exception, for a system call costs as much as half of it: it looks after a second at most.
+Rule 1: in the child none of our threads exists, and a lock that one of them held stays locked forever. So every object
+        that was given to `on_fork` forgets all it knows in the child, before any code there uses it.
+Rule 2: a fork waits until a library is loaded (`loading`): in the child it would stay half loaded and locked.
+Rule 3: a fork waits for objects that must not be copied in the middle of their work (`Pauses`). They rest until it is
+        over.
+Rule 4: a fork waits for `PATIENCE` seconds at most: a disk that hangs must not hang the whole program.
+Rule 5: Python does not notice a fork that is made in C, such as that of uWSGI's master. So every public entry first
+        looks whether this is still the same process (`notice_fork`), before it takes any lock. A cached get is the
+        exception, because that system call costs half as much as the get itself: it looks after a second at most.
 """
 
 from __future__ import annotations
@@ -22,39 +23,39 @@ from typing import Any, Final, Protocol
 
 from secrets_actor.clock import now
 
-# Seconds.
+# The longest time in seconds that a fork waits (rule 4).
 PATIENCE: Final = 5.0
-# Those that died are looked for when so many are known, and then each time that their number has doubled.
+# Dead references are swept out when so many are known, and then each time that the number of references has doubled.
 _FIRST_SWEEP: Final = 64
 
 
 class Forgets(Protocol):
-    """Somebody who knows threads, or locks that they may hold."""
+    """An object that has threads, or locks that threads may hold."""
 
     def forget(self) -> None:
-        """In the child: be as new."""
+        """In the child of a fork: become as new."""
 
 
 class Pauses(Protocol):
-    """Somebody who has what a child must not inherit."""
+    """An object that holds something that a child must not inherit, such as a database that is open."""
 
     def pause(self, patience: float) -> bool:
-        """Before a fork: let go of it, and rest. False if that takes longer than *patience* seconds."""
+        """Before a fork: let go of it, and rest. Return False if that takes longer than *patience* seconds."""
 
     def resume(self, child: bool, paused: bool) -> None:
-        """After the fork: go on. *paused* is what `pause` has said; *child* whether this is the forked process."""
+        """After the fork: go on. *paused* is the result of `pause`; *child* is whether this is the forked process."""
 
     @property
     def busy(self) -> bool:
-        """Whether it is in the middle of its work, or was when this process was forked."""
+        """Whether the object is in the middle of its work, or was when this process was forked."""
 
 
 class _Known:
-    """Objects that are known for as long as they live.
+    """A set of objects, each of which is in it for as long as it lives.
 
-    A `weakref.WeakSet` does not do: it runs Python code when one of them dies, in the middle of whatever the thread is
-    at. There Python drops what a signal handler raises, such as KeyboardInterrupt, and a program runs on that was told
-    to end. And no lock is held here, for a handler may come in between.
+    A `weakref.WeakSet` will not do. It runs Python code when one of its objects dies, in the middle of whatever the
+    thread does. If a signal handler raises there, such as KeyboardInterrupt, Python drops the exception, and a program
+    that was told to end runs on. There is no lock here, because a signal handler may come in between.
     """
 
     def __init__(self) -> None:
@@ -67,11 +68,12 @@ class _Known:
         if len(self._refs) >= self._sweep_at:
             for number, ref in tuple(self._refs.items()):
                 if ref() is None:
-                    self._refs.pop(number, None)  # a number is given once, so this is the one that was looked at
+                    self._refs.pop(number, None)  # a number is given once, so this is the reference just looked at
             self._sweep_at = _FIRST_SWEEP + 2 * len(self._refs)
 
     def __iter__(self) -> Iterator[Any]:
         found = (ref() for ref in tuple(self._refs.values()))
+        # By id: so an object that was added twice comes once, and objects need not be hashable.
         return iter({id(one): one for one in found if one is not None}.values())
 
 
@@ -80,15 +82,16 @@ _pausing: Final = _Known()
 
 
 class _Fork:
-    """One at a time; re-entrant, for a library that forks while it is loaded."""
+    """The handling of one fork at a time. Its lock is re-entrant, for a library that forks while it is loaded."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.held = False
         self.paused: list[tuple[Pauses, bool]] = []
         self.process = os.getpid()
-        self.noticed: dict[int, threading.RLock] = {}  # by process, the lock of who notices first there
-        self.forgetting = 0  # the thread that does
+        # By process id, a lock for the threads that notice the fork at the same time. One made before may be locked.
+        self.noticed: dict[int, threading.RLock] = {}
+        self.forgetting = 0  # the id of the thread that lets all objects forget; 0: none does
 
     def before(self) -> None:
         end = now() + PATIENCE
@@ -109,7 +112,7 @@ class _Fork:
         self.lock = threading.RLock()
         for each in _forgetful:
             each.forget()
-        self.process = os.getpid()
+        self.process = os.getpid()  # last: other threads wait in `unheard` until all have forgotten
 
     def unheard(self, process: int) -> bool:
         with self.noticed.setdefault(process, threading.RLock()):
@@ -117,8 +120,9 @@ class _Fork:
                 return False
             self.forgetting = threading.get_ident()
             try:
-                # What was inherited is let go of here, for want of a better place. Not while a thread was at work
-                # with anything of the kind: it may hold locks of a library, and is not here to release them.
+                # There was no pause before this fork, so inherited things are let go of here. This is not done if a
+                # thread of the parent was at work with one of them: it may hold locks of a library, and does not exist
+                # here to release them.
                 self.paused, idle = [], not any(one.busy for one in _pausing)
                 for one in _pausing:
                     one.resume(child=True, paused=idle and one.pause(0.0))
@@ -132,31 +136,31 @@ _fork: Final = _Fork()
 
 
 def on_fork(one: Forgets) -> None:
-    """Have *one* forget in every child, for as long as it lives."""
+    """Call `forget` of *one* in every child of a fork, for as long as *one* lives."""
     _forgetful.add(one)
 
 
 def pauses(one: Pauses) -> None:
-    """Have *one* paused over every fork, for as long as it lives."""
+    """Pause *one* during every fork, for as long as *one* lives."""
     _pausing.add(one)
 
 
 def notice_fork() -> bool:
-    """Look whether this process was forked, and Python did not hear of it: then all that were told by `on_fork` to
-    forget do so now. Whether it was. Half a microsecond at most."""
+    """Return whether this process was forked without Python noticing it. If so, all objects that were given to
+    `on_fork` forget now. It takes half a microsecond at most."""
     process = os.getpid()
     return process != _fork.process and _fork.unheard(process)
 
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Around an import in the middle of work."""
+    """Hold this around an import that is made after the start: a fork waits for it (rule 2)."""
     notice_fork()
     with _fork.lock:
         yield
 
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # Windows has no fork
     os.register_at_fork(
         before=_fork.before,
         after_in_parent=lambda: _fork.after(child=False),

@@ -1,9 +1,10 @@
-"""JSON that somebody else wrote. The one way to what is in it. PURE.
+"""The reader of JSON that other programs wrote. No other file parses such JSON. PURE.
 
-Rule 1: what is nested too deeply is refused before Python's parser sees it. The parser goes down a level of the
-        machine's stack for each level of the document, and not every Python knows how long the stack of a thread is:
-        3.13 writes past the end of one of 1 MB (Alpine's default), and the whole process dies.
-Rule 2: what cannot be read is a ValueError. It may hold the document: it is not to be passed on.
+Rule 1: a document that is nested too deeply is refused before Python's parser sees it. The parser goes down one level
+        of the machine's stack for each level of the document, and not every Python knows how long the stack of a thread
+        is: 3.13 writes past the end of a stack of 1 MB (Alpine's default), and the whole process dies.
+Rule 2: a document that cannot be read raises a ValueError. The exception may hold the document, which may be secret, so
+        callers must not pass it on.
 """
 
 import json
@@ -11,34 +12,37 @@ import re
 from itertools import accumulate
 from typing import Any, Final
 
-# Far more than anybody needs, and far less than a thread of 128 KB can go down.
+# How many levels a document may have: far more than any document of ours needs, and far fewer than a thread with a
+# stack of 128 KB can go down.
 MAX_DEPTH: Final = 500
-# All but the brackets: texts, in which a bracket is a letter like any other, and what stands between.
+# Everything but the brackets of lists and objects: texts, in which a bracket is an ordinary letter, and all other
+# letters.
 _BESIDE: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[^"\[\]{}]++', re.DOTALL)
-_DOWN: Final = str.maketrans("[{]}", "\1\1\0\0")
-_STEPS: Final = (-1, 1)
+_DOWN: Final = str.maketrans("[{]}", "\1\1\0\0")  # an opening bracket becomes byte 1, a closing one byte 0
+_STEPS: Final = (-1, 1)  # by these bytes, how the depth changes
 
 
 class NestedTooDeeply(ValueError):
-    """Lists and objects in each other, more than `MAX_DEPTH` of them. Quotes nothing."""
+    """A document has more than `MAX_DEPTH` lists and objects inside each other. The error quotes nothing of it."""
 
 
 def read_json(found: str | bytes) -> Any:
-    """The value that is written in *found*: text, or bytes in UTF-8, -16 or -32. Raises `ValueError`; `NestedTooDeeply`
-    is one."""
+    """Return the value of the document *found*: text, or bytes in UTF-8, UTF-16 or UTF-32. Raises `ValueError`;
+    `NestedTooDeeply` is one."""
     if not isinstance(found, str):
         found = found.decode(json.detect_encoding(found), "surrogatepass")
     if found.count("[") + found.count("{") > MAX_DEPTH and _is_deep(found):
         raise NestedTooDeeply
     try:
         return json.loads(found)
-    except RecursionError:  # its caller is far down, too
+    except RecursionError:  # the caller itself is so far down the stack that fewer levels are too many
         raise NestedTooDeeply from None
 
 
 def refuse_deep(body: bytes) -> None:
-    """Raise `NestedTooDeeply` for JSON in UTF-8 that is, for another parser than Python's: each goes down the stack."""
-    if len(body) <= MAX_DEPTH:  # most answers: each level takes a byte at least
+    """Raise `NestedTooDeeply` for JSON in UTF-8 that is nested too deeply. For use before another parser than Python's,
+    which goes down the stack in the same way."""
+    if len(body) <= MAX_DEPTH:  # each level takes a byte at least, so most answers need no search
         return
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deep(body.decode(errors="replace")):
         raise NestedTooDeeply

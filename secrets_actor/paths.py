@@ -1,7 +1,7 @@
-"""A path as somebody wrote it becomes a path that can be opened: `~` is expanded, or it is said why it cannot be.
+"""The expansion of paths that a user wrote: `~` becomes a home folder, or an error says why it cannot.
 
-Python's own `expanduser` leaves a `~` that it cannot expand as it is, and makes `/` of an empty HOME: files would come
-into being in a folder of that name in the working directory, or at the root of the disk.
+Python's own `expanduser` leaves a `~` that it cannot expand as it is, and takes an empty HOME for `/`. Files would be
+made in a folder named `~` in the working directory, or at the root of the disk.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from pathlib import Path
 
 
 class NoPlace(ValueError):
-    """The text is no place: it is empty, or its `~` has no meaning. Its text says what to do, and is to be told after
-    the name of the setting. It never repeats what was given: that may be a key put in the wrong place."""
+    """The given text is no path: it is empty, or its `~` cannot be expanded. The text of this error says what to do; it
+    is made to follow the name of the setting. It never repeats the given text, which may be a key in the wrong
+    place."""
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:
-    """*path* with its `~` expanded; a relative one stays relative. Raises `NoPlace`."""
+    """Return *path* with its `~` expanded. A relative path stays relative. Raises `NoPlace`."""
     text = os.fspath(path)
-    # "." is what pathlib makes of an empty text.
+    # An empty text that went through pathlib has become ".".
     if not text.strip() or os.path.normpath(text) == ".":
         raise NoPlace("is empty or the working directory itself; give a path")
     if not text.startswith("~"):
@@ -40,15 +41,16 @@ def expanded(path: str | os.PathLike[str]) -> Path:
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
-    """As `expanded`; a relative one is taken from the working directory as it is now. Raises `NoPlace`."""
+    """Return *path* as `expanded` does, but absolute: a relative path begins at the present working directory. Raises
+    `NoPlace`."""
     return Path(os.path.abspath(expanded(path)))
 
 
 def give(made: Path | int, like: Path) -> None:
-    """Let what was *made*, a path or an open file, belong to whom *like* belongs to, if we are root. A user's program
-    must be able to use what root made in the user's folder."""
+    """If this process is root, give *made*, a path or an open file, the owner of *like*. A user's program must be able
+    to use the files that root has made in the user's folder."""
     if os.geteuid() == 0:
-        with contextlib.suppress(OSError):  # a file system that knows no owners
+        with contextlib.suppress(OSError):  # the file system may know no owners
             owner = os.stat(like)
             if owner.st_uid != 0:
                 os.chown(made, owner.st_uid, owner.st_gid)

@@ -1,11 +1,12 @@
-"""Small files that somebody else writes: settings, keys, tokens, certificates. The one way to what is in them.
+"""The reader of small files that others write: settings, keys, tokens, certificates. No other file opens them.
 
-Rule 1: nobody waits for a file. It is opened without blocking and is a plain one, or it is refused: a FIFO, a terminal
-        or a device would hold its reader for as long as it likes. Only who says `pipe_seconds` reads a pipe, as a shell
-        makes of `<(command)`, and no longer than that.
-Rule 2: nobody reads without end: what is longer than it may be is refused.
-Rule 3: nothing is raised: what was read may be a key, and no frame that raises shall have it among its locals.
-Rule 4: text is UTF-8. The mark that Windows' editors put in front of it (a byte order mark) is no part of it.
+Rule 1: reading never hangs. A file is opened without blocking and must be a plain file, or else it is refused: a FIFO,
+        a terminal or a device could let its reader wait forever. A pipe, such as a shell makes of `<(command)`, is read
+        only with `pipe_seconds`, and for that long at most.
+Rule 2: reading has an end: a file that is longer than its limit is refused.
+Rule 3: nothing is raised; problems are returned. The content may be a key, and a traceback of an exception that is
+        raised here would hold it among the local variables of its frames.
+Rule 4: text is UTF-8. The byte order mark that editors on Windows put in front of a text is not part of the text.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Final
 from secrets_actor.clock import now
 from secrets_actor.paths import NoPlace, expanded
 
-# Bytes.
+# Bytes that are read from a pipe at once: as many as a pipe of Linux holds.
 _PART: Final = 65_536
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _KINDS: Final = (
@@ -31,7 +32,7 @@ _KINDS: Final = (
 
 
 class Problem:
-    """What is wrong with a file: words to be said after its name, such as `is a pipe, not a plain file`."""
+    """A problem with a file. Its text is made to follow the name of the file: `is a pipe, not a plain file`."""
 
     __slots__ = ("_text",)
 
@@ -43,15 +44,16 @@ class Problem:
 
 
 class Unreadable(Problem):
-    """The file is there, and this user cannot read it."""
+    """The problem that the file exists and this user cannot read it."""
 
     __slots__ = ()
 
 
 def read(path: str | os.PathLike[str], limit: int, *, pipe_seconds: float | None = None) -> bytes | Problem | None:
-    """What is in *path* (`~` goes), *limit* bytes at most; None when there is no such file.
+    """Return the content of the file *path*, in which `~` is expanded; None if there is no such file; a `Problem` if it
+    cannot be read or has more than *limit* bytes.
 
-    *pipe_seconds*: a pipe may stand there too, and has this long to come to its end.
+    With *pipe_seconds*, *path* may also be a pipe, which must come to its end within that time.
     """
     try:
         place = expanded(path)
@@ -82,13 +84,13 @@ def read(path: str | os.PathLike[str], limit: int, *, pipe_seconds: float | None
 
 
 def read_text(path: str | os.PathLike[str], limit: int, *, pipe_seconds: float | None = None) -> str | Problem | None:
-    """The text that is in *path*, as `read`, and without a byte order mark. Line ends are as they are."""
+    """Return the text of the file *path* without a byte order mark, else as `read`. Line ends are left as they are."""
     found = read(path, limit, pipe_seconds=pipe_seconds)
     return text_of(found) if isinstance(found, bytes) else found
 
 
 def text_of(content: bytes) -> str | Problem:
-    """*content* as text."""
+    """Return *content* as text without a byte order mark; a `Problem` if it is not UTF-8."""
     try:
         return content.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError:
@@ -102,14 +104,14 @@ def is_marked(content: bytes) -> bool:
 
 
 def _from_file(descriptor: int, limit: int) -> bytes:
-    content = b""
+    content = b""  # up to limit + 1 bytes are read, by which the caller sees that the file is too long
     while len(content) <= limit and (part := os.read(descriptor, limit + 1 - len(content))):
         content += part
     return content
 
 
 def _from_pipe(descriptor: int, limit: int, until: float) -> bytes:
-    """What comes until the pipe ends; nothing when that does not happen by *until*."""
+    """Return all bytes until the pipe ends; none if that does not happen by *until* (clock seconds)."""
     content, poll = b"", select.poll()
     poll.register(descriptor, select.POLLIN)
     while len(content) <= limit:

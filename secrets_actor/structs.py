@@ -1,7 +1,8 @@
-"""A `msgspec.Struct` of which not all fields are shown or compared; msgspec has no option for that. PURE.
+"""Base classes for records that do not show or compare all of their fields; msgspec has no option for that. PURE.
 
-Rule 1: what is hidden is in no repr and no tree that rich prints. msgspec's encoders see all fields: so what holds a
-        value in clear is no Struct, and a value that a Struct holds has a masked type, which no encoder takes.
+Rule 1: a hidden field is in no repr and in no tree that rich prints. msgspec's encoders still see all fields. So a
+        class that holds a value in clear must not be a Struct, and a value that a Struct holds has a masked type, which
+        no encoder accepts.
 """
 
 from typing import Any, ClassVar
@@ -10,8 +11,8 @@ from msgspec import Struct
 
 
 class SelectiveStruct(Struct, frozen=True):
-    """Base of Structs that leave fields out: of their repr what is HIDDEN, of `==` and the hash what is UNCOMPARED, and
-    of the hash alone what is UNHASHED, for it has none."""
+    """The base class of Structs that leave fields out: the fields HIDDEN from the repr, the fields UNCOMPARED from `==`
+    and the hash, and the fields UNHASHED from the hash only, because their values have no hash."""
 
     HIDDEN: ClassVar[frozenset[str]] = frozenset()
     UNCOMPARED: ClassVar[frozenset[str]] = frozenset()
@@ -35,8 +36,9 @@ class SelectiveStruct(Struct, frozen=True):
 
 
 class Opaque:
-    """Base of what holds a value in clear and is therefore no Struct. A subclass has `__slots__`, an `__init__` that
-    sets them, and the names that its repr shows. It is equal to one of its class with the same fields."""
+    """The base class of records that hold a value in clear and must therefore not be Structs. A subclass has
+    `__slots__`, an `__init__` that sets them, and in SHOWN the names of the fields that its repr shows. Two objects of
+    one class are equal if all their fields are."""
 
     __slots__ = ()
     SHOWN: ClassVar[tuple[str, ...]] = ()
@@ -50,4 +52,4 @@ class Opaque:
         names: tuple[str, ...] = type(self).__slots__
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
-    __hash__ = None  # type: ignore[assignment]  # a hash of little gives it away
+    __hash__ = None  # type: ignore[assignment]  # the hash of a short value would give the value away

@@ -1,30 +1,33 @@
-"""UUIDs as text: new ones, and their bytes. A write's token and a version's id are such texts.
+"""UUIDs as text: makes new ones, and turns them into bytes and back. The token of a write and the id of a version are
+such texts.
 
-`uuid.UUID` makes an object for each, and checks it: that takes three to five times as long as the text alone, and calls
-and cached entries are many.
+`uuid.UUID` makes and checks an object for each. That takes three to five times as long as the text alone, and there are
+many calls and many cached entries.
 """
 
 import os
 
-# As RFC 9562 has them.
+# The lengths are those of RFC 9562.
 UUID_BYTES = 16
 _TEXT_LENGTH = 36
 
 
 def new_uuid() -> str:
-    """A random UUID of version 4: 120 random bits, for two of its 122 are always the same here."""
+    """Return a random UUID of version 4. Of its 122 free bits 120 are random: the digit of the variant, which may be 8,
+    9, a or b, is always 8 here."""
     digits = os.urandom(UUID_BYTES).hex()
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
 
 
 def uuid_text(found: bytes) -> str:
-    """The usual text of a UUID's 16 bytes: five groups of small hexadecimal digits."""
+    """Return the usual text of a UUID's 16 bytes: five groups of small hexadecimal digits."""
     digits = found.hex()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def uuid_bytes(text: str) -> bytes | None:
-    """The 16 bytes of a UUID in its usual text; None for any other text, another spelling of a UUID among them."""
+    """Return the 16 bytes of a UUID that is given in its usual text. Return None for any other text, even for another
+    spelling of a UUID: the text could not be made from the bytes again."""
     if len(text) == _TEXT_LENGTH:
         try:
             found = bytes.fromhex(text.replace("-", ""))
