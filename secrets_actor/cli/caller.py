@@ -1,4 +1,4 @@
-"""Who uses the command line, as the audit log tells it."""
+"""Names the user of the command line, as the audit log records the caller."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from contextlib import suppress
 
 
 def caller() -> str:
-    """The user that this process acts as, with the number that the kernel knows; for root by sudo, also who it was."""
+    """Return the user that this process acts as, with the number that the kernel knows; under sudo, also who called it.
+
+    Names can be changed or reused; the number is what the kernel checks.
+    """
     me = _user(os.geteuid())
     before = os.environ.get("SUDO_UID", "")
-    if os.geteuid() == 0 and before.isascii() and before.isdigit():  # of anybody else it would be only a claim
+    # Only of root: any other user can set SUDO_UID to what they like.
+    if os.geteuid() == 0 and before.isascii() and before.isdigit():
         return f"{me}, by sudo from {_user(int(before))}"
     return me
 

@@ -1,7 +1,7 @@
-"""The demonstration: the main job on the default store, with two murders.
+"""The demonstration: sets, gets, lists and deletes a secret, and kills a worker and the secrets actor on the way.
 
-Nothing here is staged: the worker is killed while the get is in its hands, the actor by the same kill that a harness of
-ours uses, and what is printed afterwards is what the tree says.
+Nothing is staged. The worker is killed while it carries out a get, the actor by the kill that our chaos tests use, and
+the tree that is printed afterwards is the real one.
 """
 
 from __future__ import annotations
@@ -31,44 +31,44 @@ _PATIENCE: Final = 10.0
 
 
 class Teller(Protocol):
-    """Tells the story."""
+    """Prints the events of the demonstration."""
 
     def say(self, what: str, *why: str) -> None:
-        """One event: what happened, and why it matters."""
+        """Print one event: *what* happened, and *why* it matters."""
 
     def draw(self, tree: Tree) -> None:
-        """The tree as it is now."""
+        """Print the tree as it is now."""
 
 
 class TextTeller:
-    """For people; in colour on a terminal."""
+    """Prints for people, in colour on a terminal."""
 
     def say(self, what: str, *why: str) -> None:
-        """A line, and further ones under it."""
+        """Print one line, and further lines indented under it."""
         click.echo(f"{click.style(what.ljust(10), fg='red' if what == 'killed' else 'green')} {why[0]}")
         for more in why[1:]:
             click.echo(" " * 11 + more)
 
     def draw(self, tree: Tree) -> None:
-        """Indented, between empty lines."""
+        """Print the tree indented, between empty lines."""
         click.echo("\n" + "".join(f"    {line}\n" for line in output.drawing(tree).splitlines()))
 
 
 class JsonTeller:
-    """For scripts: an object a line."""
+    """Prints for scripts: one JSON object a line."""
 
     def say(self, what: str, *why: str) -> None:
-        """`event` and `message`."""
+        """Print an object with `event` and `message`."""
         click.echo(output.as_json({"event": what, "message": " ".join(why)}))
 
     def draw(self, tree: Tree) -> None:
-        """`event` "tree", and the tree's own keys."""
+        """Print an object with the `event` "tree", and the members of `output.tree_facts`."""
         click.echo(output.as_json({"event": "tree", **output.tree_facts(tree)}))
 
 
 class _Assassin:
-    """Stands between the workers and the store, and holds the next worker that comes with a get, so that it can be
-    killed with the get in its hands."""
+    """Stands between the workers and the store. Once armed, it holds up the next worker that comes with a get, so that
+    the worker can be killed before the get is answered."""
 
     def __init__(self, factory: BackendFactory) -> None:
         self.factory = replace(factory, connect=lambda: _Watched(factory.connect(), self))
@@ -78,15 +78,15 @@ class _Assassin:
         self.worker = ""  # its label and its serial number
 
     def arm(self) -> None:
-        """The next get is the one."""
+        """Hold up the next get."""
         self._armed = True
 
     def release(self) -> None:
-        """The deed is done: let the dead worker's thread run out."""
+        """The worker is killed: let its thread, which cannot be stopped from outside, run to its end."""
         self._killed.set()
 
     def comes(self, operation: Operation[Any]) -> None:
-        """A worker comes with *operation*."""
+        """Hold up the worker that calls this if its *operation* is the awaited get."""
         if self._armed and isinstance(operation, Get):
             self._armed, self.worker = False, threading.current_thread().name.replace("#", " #")
             self.caught.set()
@@ -94,20 +94,20 @@ class _Assassin:
 
 
 class _Watched:
-    """A connection to the store, past the assassin."""
+    """A connection to the store that shows each operation to the assassin first."""
 
     def __init__(self, backend: Backend, assassin: _Assassin) -> None:
         self._backend, self._assassin = backend, assassin
         self.name, self.close = backend.name, backend.close
 
     def perform(self, operation: Operation[T], context: CallContext) -> Answer[T]:
-        """As the store does."""
+        """Perform *operation* on the store, after the assassin let it pass."""
         self._assassin.comes(operation)
         return self._backend.perform(operation, context)
 
 
 def perform(teller: Teller) -> None:
-    """Run it all. Raises a SecretsError if anything is not as it should be."""
+    """Run the whole demonstration. Raises a `SecretsError` if anything goes another way than it tells."""
     with tempfile.TemporaryDirectory(prefix="secrets-actor-demo-") as folder:
         settings = Settings(local=LocalSettings(path=Path(folder)))
         assassin = _Assassin(local_factory_for(settings.local))
@@ -118,6 +118,7 @@ def perform(teller: Teller) -> None:
         finally:
             assassin.release()
             system.stop()
+        # All threads of the tree have a `#` and a serial number in their names.
         ours = [thread.name for thread in threading.enumerate() if "#" in thread.name]
         _check(not ours, "threads are left: " + ", ".join(ours))
         teller.say("stopped", "last part first; no thread is left, and the temporary store goes now")
@@ -180,7 +181,10 @@ def _worker(system: System, name: str) -> Pid:
 
 
 def settled(system: System) -> Tree:
-    """The tree once nothing in it is being restarted or asked, so that a picture shows a state and not a moment."""
+    """Return the tree once nothing in it is being restarted or asked, so that it looks the same each time.
+
+    After a second, return it as it is.
+    """
     for _ in range(100):
         tree = system.tree()
         if all(node.state == "running" and not node.open_calls and not node.mailbox for node in tree.root.walk()):

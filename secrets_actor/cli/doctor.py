@@ -1,4 +1,4 @@
-"""`doctor`: everything that has to hold for the configured store to work, looked at one by one."""
+"""`doctor`: checks one by one everything that the configured store needs to work, and prints each finding."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ from secrets_actor.runtime.settings import Settings
 from secrets_actor.runtime.settings_loader import CONFIG_VARIABLE, load
 from secrets_actor.telemetry.redaction import printable
 
-POLICY_PREFIX: Final = "app/"  # of the names that config/iam-policy.json is for
-WIDTH: Final = 100  # columns of a finding
-CHECK: Final = len("GetSecretValue")  # columns of its name: the longest
+POLICY_PREFIX: Final = "app/"  # config/iam-policy.json allows names that begin so
+WIDTH: Final = 100  # columns of a finding's text
+CHECK: Final = len("GetSecretValue")  # columns for the name of a check: this is the longest
 
 
 def report(config: Path | None, prefix: str | None, seconds: float, json: bool, ask_passphrase: bool = False) -> bool:
-    """Print the findings as they come, for *seconds* at most; whether there is no fault. Permissions are tried on a
-    name that begins with *prefix*; None: as the names of the configured prefetch do, or those of
-    config/iam-policy.json. *ask_passphrase*: the key of the local store is made of what is typed."""
+    """Print the findings as they come, for *seconds* at most. Returns whether none of them is a fault.
+
+    Permissions are tried on a name that begins with *prefix*. None means the prefix of the configured prefetch, or that
+    of config/iam-policy.json. With *ask_passphrase*, the local store's key is made of a passphrase that is typed.
+    """
     healthy = True
     for finding in _findings(config, prefix, now() + seconds, ask_passphrase):
         healthy = healthy and finding.verdict is not Verdict.FAULT
@@ -58,7 +60,7 @@ def _findings(config: Path | None, prefix: str | None, deadline: float, ask_pass
 
 
 def _prefix_of(settings: Settings) -> str:
-    """What the names of this configuration's secrets begin with, as far as it says so."""
+    """Return the prefix of the secrets in this configuration's prefetch, or `POLICY_PREFIX` if it names none."""
     prefetch = settings.prefetch
     if prefetch.prefixes:
         return prefetch.prefixes[0]
@@ -67,12 +69,12 @@ def _prefix_of(settings: Settings) -> str:
 
 
 def facts(finding: Finding) -> dict[str, Any]:
-    """A finding as data."""
+    """Return a finding as data, for JSON."""
     return {name: getattr(finding, name) for name in ("check", "verdict", "fact", "remedy")}
 
 
 def drawn(finding: Finding) -> str:
-    """A finding for people: check, verdict, what was found, and on a line of its own what to do."""
+    """Return a finding as text: the check, the verdict, the fact, and on a line of its own the remedy."""
     lines = textwrap.wrap(finding.fact, WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
     if finding.remedy is not None:
         lines += textwrap.wrap(f"-> {finding.remedy}", WIDTH, break_long_words=False, break_on_hyphens=False)

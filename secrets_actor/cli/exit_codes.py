@@ -1,7 +1,7 @@
-"""Every end of the program: one line on standard error that says what to do, and an exit code.
+"""The ways in which the program ends: an exit code, and for a failure one line on standard error that says what to do.
 
-Rule 1: nothing that was given for a value is repeated, and of an unforeseen error only its type and place are told.
-Rule 2: Ctrl-C, and a reader that went away, end the program as the shell expects it; neither leaves a traceback.
+Rule 1: no value is repeated; of an unforeseen error only its type and place are told, for its text may quote one.
+Rule 2: Ctrl-C, and a reader that goes away, end the program as the shell expects; neither leaves a traceback.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ NOT_FOUND: Final = 3
 DENIED: Final = 4
 UNREACHABLE: Final = 5
 BAD_CONFIGURATION: Final = 6
-# 128 and the signal's number, as shells have it.
+# 128 and the number of the signal (SIGINT, SIGPIPE), as shells report it.
 INTERRUPTED: Final = 130
 READER_GONE: Final = 141
 
@@ -54,7 +54,7 @@ EXIT_CODES: Final = {
 EPILOG: Final = "\b\nExit codes:\n" + "\n".join(f"  {code:<3}  {meaning}" for code, meaning in EXIT_CODES.items())
 
 # Narrow before wide: the first class that fits decides. An error that fits none ends with UNREACHABLE if trying again
-# may help, for that is what scripts take the code for; else with FAILED.
+# may help, for scripts try again after that code; else with FAILED.
 _BY_CLASS: Final = (
     (InvalidInput, USAGE),
     (SecretNotFound, NOT_FOUND),
@@ -65,35 +65,39 @@ _BY_CLASS: Final = (
 )
 
 
-# What a stream says that takes nothing: full, broken, closed, too long, or not to be waited for.
+# The errors of an output that takes nothing: disk full, quota, broken, closed, file too long, would block.
 _NOT_WRITTEN: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF, errno.EFBIG, errno.EAGAIN)
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C where more can be said of how things stand: its text is told."""
+    """A Ctrl-C whose text, which is printed, says how far the command has come."""
 
 
 class Complaint(Struct, frozen=True):
-    """What is told of an error. `code` is a SecretsError's own, or usage, interrupted, output, internal; stable too."""
+    """The report of an error.
+
+    `code` is that of a `SecretsError`, or `usage`, `interrupted`, `output` or `internal`. Scripts may rely on all of
+    them. `status` is the exit code.
+    """
 
     code: str
     message: str
     status: int
 
     def line(self, *, json: bool) -> str:
-        """The one line."""
+        """Return the report as one line, as text or as *json*."""
         message = printable(" ".join(self.message.split()))
         return as_json({"error": self.code, "message": message}) if json else f"{PROGRAM}: {message}"
 
 
 def exit_code(error: SecretsError) -> int:
-    """The exit code for *error*."""
+    """Return the exit code for *error*."""
     found = next((code for kind, code in _BY_CLASS if isinstance(error, kind)), None)
     return found or (UNREACHABLE if error.retryable else FAILED)
 
 
 def run(command: Callable[[], object], *, json: bool) -> int:
-    """Carry *command* out; tell what went wrong. The exit code."""
+    """Run *command*, print an error as one line on standard error, and return the exit code."""
     try:
         command()
         return OK
@@ -104,20 +108,22 @@ def run(command: Callable[[], object], *, json: bool) -> int:
         return READER_GONE
     except Interrupted as end:
         complaint = Complaint("interrupted", str(end), INTERRUPTED)
-    except (KeyboardInterrupt, EOFError, click.Abort):  # the second and third: at the prompt
+    except (KeyboardInterrupt, EOFError, click.Abort):  # EOFError, Abort: Ctrl-D and Ctrl-C at a prompt
         complaint = Complaint("interrupted", "interrupted; see with 'get' or 'list' what was done", INTERRUPTED)
-    except Exception as error:  # noqa: BLE001  # rule 1: an unforeseen one may quote anything
+    except Exception as error:  # noqa: BLE001  # rule 1: an unforeseen error may quote anything
         complaint = complaint_about(error)
     try:
         click.echo(complaint.line(json=json), err=True)
-    except OSError:  # nobody reads it: the exit code still says it
+    except OSError:  # standard error takes nothing: only the exit code is left to tell
         _stop_writing(sys.__stderr__)
     return complaint.status
 
 
 def written(status: int) -> int:
-    """The exit code, when all that was printed has left this process: *status*, unless that fails only now. The
-    interpreter would try once more at its end, and end with a code of its own."""
+    """Flush the output, and return the exit code: *status*, unless flushing fails.
+
+    The interpreter flushes at its end, too, but a failure there would bring a message and an exit code of its own.
+    """
     for stream, failed in ((sys.__stdout__, status or FAILED), (sys.__stderr__, status)):
         try:
             if stream is not None:
@@ -125,14 +131,14 @@ def written(status: int) -> int:
         except BrokenPipeError:
             _stop_writing(stream)
             status = status or (READER_GONE if stream is sys.__stdout__ else status)
-        except (OSError, ValueError):  # full; or closed
+        except (OSError, ValueError):  # OSError: no room; ValueError: closed
             _stop_writing(stream)
             status = failed
     return status
 
 
 def complaint_about(error: Exception) -> Complaint:
-    """What to tell of *error*."""
+    """Return the report of *error*."""
     match error:
         case SecretsError():
             return Complaint(error.code, str(error), exit_code(error))
@@ -161,7 +167,7 @@ def _place(error: Exception) -> str:
 
 
 def _stop_writing(stream: TextIO | None) -> None:
-    """Let what is still buffered go nowhere: the interpreter would try once more to write it, and complain."""
+    """Send what is still buffered to /dev/null: else the interpreter would try again to write it, and complain."""
     if stream is not None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

@@ -1,4 +1,7 @@
-"""`secrets-actor`: the commands. Each starts the tree, asks it one thing through the client, and stops it."""
+"""`secrets-actor`: the commands of the program.
+
+Most commands start the tree, send it one or two requests through the client, and stop it. `store` is in cli/store.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ from secrets_actor.runtime.system import System
 
 
 class Options(Struct, frozen=True):
-    """What stands before the command."""
+    """The options that stand before the command, which all commands share."""
 
     config: Path | None
     as_json: bool
@@ -35,14 +38,17 @@ class Options(Struct, frozen=True):
 
     @contextmanager
     def secrets(self) -> Iterator[Secrets]:
-        """The client of a running system, for the user of the command line."""
+        """Start a system, and give its client, with the user of the command line as caller."""
         with self.system() as system:
             yield system.secrets.for_caller(caller())
 
     @contextmanager
     def system(self) -> Iterator[System]:
-        """A running system. Ctrl-C cuts off what is under way: who interrupts does not want to wait for it. A store
-        that is made on the way is told."""
+        """Start a system, and stop it at the end.
+
+        After a Ctrl-C it is stopped at once, without waiting for operations under way: a user who interrupts does not
+        want to wait. If a store was made on the way, the user is told.
+        """
         with made_told(self) as note:
             settings, factory = self.store(note)
             with System(settings, observer=note, factory=factory) as system:
@@ -53,14 +59,17 @@ class Options(Struct, frozen=True):
                     raise
 
     def store(self, observe: Observer | None = None) -> tuple[Path | Settings | None, BackendFactory | None]:
-        """Where the settings are, and the store, if it is not the one that they name: one under a typed passphrase."""
+        """Return the settings, or the file of them, and a backend factory, or None for the one that they configure.
+
+        There is a factory only for a local store whose passphrase is typed.
+        """
         if not self.ask_passphrase:
             return self.config, None
         settings, key = asked_for(self.config)
         return settings, local_factory_for(settings.local, observe, key)
 
     def show(self, facts: dict[str, Any]) -> None:
-        """Print facts."""
+        """Print *facts*, as JSON or as lines."""
         click.echo(output.as_json(facts) if self.as_json else output.as_lines(facts))
 
 
@@ -90,7 +99,7 @@ def _show_version(context: click.Context, _parameter: click.Parameter, wanted: b
 def cli(context: click.Context, config: Path | None, as_json: bool, verbose: bool) -> None:
     """Keep secrets, through a supervised secrets actor.
 
-    Without a configuration they are kept in an encrypted store on this machine.
+    Without a configuration, they are kept in an encrypted store on this machine.
     """
     ours = logging.getLogger("secrets_actor")
     ours.addHandler(logging.StreamHandler() if verbose else logging.NullHandler())
@@ -114,7 +123,8 @@ def set_(context: click.Context, name: str, value_file: Path | None, binary: boo
     """Store a value as the current version of NAME.
 
     The value comes from a prompt, from --value-file, or from standard input (without one newline at its end). It is
-    never an argument: those show in the process list and the shell's history. What is not UTF-8 is kept as bytes.
+    never an argument: arguments show in the process list and in the shell's history. A value that is not UTF-8 is kept
+    as bytes.
     """
     if context.args:  # not quoted: it is a value, most likely
         raise click.UsageError(
@@ -122,7 +132,7 @@ def set_(context: click.Context, name: str, value_file: Path | None, binary: boo
         )
     options: Options = context.obj
     with options.secrets() as secrets:
-        secret_id = SecretId(name)  # before anybody is asked for a value
+        secret_id = SecretId(name)  # a bad name is refused before anybody types a value
         receipt = secrets.set(secret_id, value_io.read(value_file, binary), description=description)
     options.show({"name": receipt.name, "version_id": receipt.version_id, "created": receipt.created})
 
@@ -136,7 +146,7 @@ def set_(context: click.Context, name: str, value_file: Path | None, binary: boo
 @ask_option
 @click.pass_obj
 def get(options: Options, name: str, reveal: bool, raw: bool, version_id: str | None, stage: str | None) -> None:
-    """Show what is known of NAME; its value only with --reveal or --raw."""
+    """Show the facts of NAME; its value only with --reveal or --raw."""
     with options.secrets() as secrets:
         secret = secrets.get(name, version_id=version_id, stage=stage)
     if raw:
@@ -226,9 +236,9 @@ def tree(options: Options, watching: bool, every: float) -> None:
 @ask_option
 @click.pass_context
 def doctor(context: click.Context, seconds: float, prefix: str | None) -> None:
-    """Look at all that the configured store needs, and tell what to mend.
+    """Check everything that the configured store needs, and say what to mend.
 
-    Changes nothing. Ends with 1 if there is a fault. With --json, one object a line.
+    Changes nothing. Ends with 1 if there is a fault. With --json, prints one object a line.
     """
     from secrets_actor.cli.doctor import report
 
@@ -240,9 +250,9 @@ def doctor(context: click.Context, seconds: float, prefix: str | None) -> None:
 @cli.command(epilog=EPILOG)
 @click.pass_obj
 def demo(options: Options) -> None:
-    """Show the whole thing at work, on an encrypted store in a temporary folder.
+    """Show the whole system at work, on an encrypted store in a temporary folder.
 
-    With --json, one object a line.
+    With --json, prints one object a line.
     """
     from secrets_actor.cli.demo import JsonTeller, TextTeller, perform
 
@@ -253,7 +263,7 @@ cli.add_command(store)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """The program's entry point."""
+    """Run the program with *arguments* (None: those of the process), and end the process with the exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     output.ready_streams()
     status = run(lambda: _carry_out(given or ["--help"]), json="--json" in given)
@@ -261,6 +271,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _carry_out(arguments: list[str]) -> None:
-    # Not cli.main(): what that makes of a reader that went away differs from one version of click to the next.
-    with cli.make_context(PROGRAM, list(arguments)) as context:  # a copy: click takes it apart
+    # Not `cli.main()`: how that ends after a broken pipe differs from one version of click to the next.
+    with cli.make_context(PROGRAM, list(arguments)) as context:  # a copy: click removes what it has parsed
         cli.invoke(context)

@@ -1,8 +1,8 @@
-"""What the command line prints. Only `value_of` ever touches a value, and only when asked to reveal it.
+"""Formats what the command line prints. Only `value_of` touches a value, and only when the user asks to reveal it.
 
-Rule: a text that a server, a user or a file has given is told as one line that prints (`printable`): it can neither
-steer a terminal (escapes, other controls, marks that turn the direction of writing) nor forge a line of ours. JSON
-escapes these by itself. Only `get --raw` gives bytes as they are.
+Rule: a text that comes from a server, a user or a file is printed as one line of harmless characters (`printable`). So
+it can neither control the terminal (escapes, other controls, marks that turn the direction of writing) nor forge a line
+of ours. JSON escapes such characters by itself. Only `get --raw` prints bytes as they are.
 """
 
 from __future__ import annotations
@@ -23,22 +23,24 @@ from secrets_actor.telemetry.redaction import printable
 
 
 class ClosedOutput(io.TextIOBase):
-    """Stands for a standard output that was closed before we came, so that to print there is an error as any other:
-    what was asked for and not told is not done."""
+    """Stands for a standard output that was closed before the program began. Printing to it is an error.
+
+    Python leaves `sys.stdout` None then, and `print` drops the text in silence: a get would seem to have succeeded.
+    """
 
     def write(self, _text: object) -> int:
-        """Raises `OSError`."""
+        """Raise `OSError`, as a closed file descriptor does."""
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
     @property
     def buffer(self) -> Any:
-        """For bytes."""
+        """The stream for bytes, which is closed as well."""
         return self
 
 
 def ready_streams() -> None:
-    """Make of the standard streams what printing relies on."""
-    for number in range(3):  # a file of ours must not get the number of a stream that is closed
+    """Prepare the standard streams, so that a closed one does no harm and every text can be printed."""
+    for number in range(3):  # else the next file that we open, such as the store, would get a closed stream's number
         try:
             os.fstat(number)
         except OSError:
@@ -46,16 +48,16 @@ def ready_streams() -> None:
     if sys.stdout is None:
         sys.stdout = ClosedOutput()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show it all is no reason to fail
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without some character is no reason to fail
 
 
 def as_json(facts: Any) -> str:
-    """One line of JSON, in ASCII: any terminal and any pipe can take it."""
-    return json.dumps(facts).replace("\x7f", "\\u007f")  # the one control that JSON lets through
+    """Return one line of JSON, in ASCII, which any terminal and any pipe can take."""
+    return json.dumps(facts).replace("\x7f", "\\u007f")  # DEL: the one control character that JSON does not escape
 
 
 def as_lines(facts: Mapping[str, Any]) -> str:
-    """One line a fact, aligned."""
+    """Return one line for each fact, with the values aligned."""
     width = max(map(len, facts))
     return "\n".join(f"{name.ljust(width)}  {_in_words(fact)}" for name, fact in facts.items())
 
@@ -72,7 +74,7 @@ def _in_words(fact: Any) -> str:
 
 
 def secret_facts(secret: Secret) -> dict[str, Any]:
-    """What is told of a secret without its value."""
+    """Return the facts of a secret, without its value."""
     return {
         "name": secret.name,
         "arn": secret.arn,
@@ -87,7 +89,7 @@ def secret_facts(secret: Secret) -> dict[str, Any]:
 
 
 def value_of(secret: Secret) -> dict[str, str]:
-    """The value for JSON: as text, or in base64."""
+    """Return the value for JSON: as text, or bytes in base64."""
     value = secret.reveal()
     if isinstance(value, str):
         return {"value": value}
@@ -95,7 +97,7 @@ def value_of(secret: Secret) -> dict[str, str]:
 
 
 def info_facts(info: SecretInfo) -> dict[str, Any]:
-    """What a list tells of one secret."""
+    """Return the facts of one secret in a list."""
     return {
         "name": info.name,
         "arn": info.arn,
@@ -107,7 +109,7 @@ def info_facts(info: SecretInfo) -> dict[str, Any]:
 
 
 def info_table(infos: Iterable[SecretInfo]) -> str:
-    """A list as a table: name, last change, and when its deletion was asked for."""
+    """Return a list as a table: name, last change, and when the deletion was asked for."""
     rows = [("NAME", "CHANGED", "DELETED")]
     rows += [(printable(info.name), moment(info.changed_at) or "-", moment(info.deleted_at) or "") for info in infos]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
@@ -117,17 +119,17 @@ def info_table(infos: Iterable[SecretInfo]) -> str:
 
 
 def moment(when: datetime | None) -> str | None:
-    """A time as people and programs read it: UTC, whole seconds."""
+    """Return a moment as text that people and programs can read: UTC, in whole seconds. None stays None."""
     return None if when is None else when.isoformat(sep=" ", timespec="seconds")
 
 
 def drawing(tree: Tree) -> str:
-    """The tree, one line a process."""
+    """Return the tree as text, one line for each process."""
     return "\n".join([printable(line) for line in str(tree).split("\n")])
 
 
 def tree_facts(tree: Tree) -> dict[str, Any]:
-    """The tree as data."""
+    """Return the tree as data, for JSON."""
     return {"root": _node_facts(tree.root), "disowned": list(tree.disowned)}
 
 

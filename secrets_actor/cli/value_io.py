@@ -1,4 +1,4 @@
-"""The way of a value into the program and out of it. Nothing here holds one longer than it must."""
+"""Reads a secret's value from the user, and writes one out. No function here keeps a value longer than it must."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from secrets_actor.paths import NoPlace, expanded
 
 
 class PlacePath(click.Path):
-    """A path on the command line. A shell expands no `~` in `--value-file=~/x`: it is done here."""
+    """A click type for paths, which expands `~`: a shell does not in `--value-file=~/x`."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(path_type=Path, **options)
@@ -30,7 +30,10 @@ class PlacePath(click.Path):
 
 
 def read(value_file: Path | None, binary: bool) -> SecretValue:
-    """The value: of *value_file*, from a prompt, or from standard input. Raises `InvalidSecretValue`."""
+    """Read the value: from *value_file*, from a prompt on a terminal, or from standard input.
+
+    With *binary*, or when it is not UTF-8, it is kept as bytes. Raises `InvalidSecretValue`.
+    """
     if value_file is not None:
         return _masked(_read(lambda: value_file.open("rb"), f"the value file {value_file}"), binary)
     if sys.stdin is None:
@@ -41,7 +44,7 @@ def read(value_file: Path | None, binary: bool) -> SecretValue:
 
 
 def write(value: SecretValue) -> None:
-    """The value's bytes on standard output, and nothing else."""
+    """Write the value's bytes to standard output, and nothing else."""
     revealed = value.reveal()
     sys.stdout.buffer.write(revealed.encode() if isinstance(revealed, str) else revealed)
     sys.stdout.buffer.flush()
@@ -52,7 +55,7 @@ def _prompt() -> bytes:
         typed: str = click.prompt("Value", hide_input=True, confirmation_prompt=True, err=True)
         return typed.encode()
     except UnicodeError:
-        pass  # its text and attributes quote what was typed
+        pass  # not the context of our own error: its text and attributes quote what was typed
     raise InvalidSecretValue("what was typed is not valid text; give bytes with --value-file")
 
 
@@ -61,7 +64,7 @@ def _read(source: Callable[[], BinaryIO], what: str) -> bytes:
         with source() as file:
             value = file.read(
                 MAX_VALUE_BYTES + 3
-            )  # room for a line end, and one more: no end of input fills the memory
+            )  # room for a line end, and one byte to see that more comes: endless input must not fill the memory
     except OSError as error:
         problem = f"cannot be read: {error.strerror}; give one that can"
     else:

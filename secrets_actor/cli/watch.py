@@ -1,4 +1,7 @@
-"""`tree --watch`: the tree, drawn anew until Ctrl-C or until it has ended. THE door to rich, which is an extra."""
+"""`tree --watch`: draws the tree again and again, until Ctrl-C or until the tree has ended.
+
+THE door to rich, which is an extra.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,9 @@ from secrets_actor.runtime.system import System
 
 
 def watch(system: System, seconds: float, as_json_lines: bool) -> None:
-    """Redraw the tree of *system* every so many *seconds*; *as_json_lines*: print an object a line instead.
+    """Draw the tree of *system* every *seconds*; with *as_json_lines*, print one JSON object a line instead.
 
-    Raises `click.UsageError` without rich.
+    Raises `click.UsageError` if rich is needed and not installed.
     """
     if as_json_lines:
         _each(system, seconds, lambda: click.echo(as_json(tree_facts(system.tree()))))
@@ -36,6 +39,6 @@ def _each(system: System, seconds: float, show: Any) -> None:
         show()
         while system.wait(seconds) is None:
             show()
-    except KeyboardInterrupt:  # how one stops watching
+    except KeyboardInterrupt:  # the usual way to stop watching
         return
     show()

@@ -1,1 +1,1 @@
-"""Copying secrets from one store to another: what is to be done is planned in plan.py, and done by the others."""
+"""Copies secrets from one store to another. `plan.py` decides what is to be done; the other files do it."""

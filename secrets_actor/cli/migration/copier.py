@@ -1,7 +1,8 @@
-"""One secret from the source to the target: looked at in both, planned, written, and read back.
+"""Copies one secret from the source to the target: reads both, plans, writes, and reads back.
 
-Rule 1: nothing is believed to be written: the target is looked at again after, and compared with what the source held.
-Rule 2: what may go through later is tried again, from the look on: what was written meanwhile is then there.
+Rule 1: no write is taken on trust: afterwards the target is read again, and compared with what the source held.
+Rule 2: after an error that may pass, the secret is tried again from the first read on, so that the new plan starts from
+        what an earlier try has written.
 """
 
 from __future__ import annotations
@@ -32,13 +33,16 @@ from secrets_actor.cli.migration.snapshot import CALL_SECONDS, look
 from secrets_actor.client.secrets import Secrets
 from secrets_actor.domain.errors import CircuitOpen, CopyUnverified, SecretNotFound, SecretsError
 
-# Seconds before each further try with a secret, after those of the backend.
+# Seconds before each further try with a secret. The backend has used up its own attempts by then.
 PATIENCE: Final = (0.5, 2.0)
 
 
 class Copier(Struct, frozen=True):
-    """What copies secrets. *target* is None for a store that is not there yet, and that a dry run must not make.
-    *pause* waits for some seconds, and says whether all is to end now."""
+    """Copies secrets from *source* to *target*.
+
+    *target* is None for a store that does not exist yet, and that a dry run must not make. *pause* waits for the given
+    seconds, and returns whether the whole migration is to end now.
+    """
 
     source: Secrets
     target: Secrets | None
@@ -47,7 +51,7 @@ class Copier(Struct, frozen=True):
     dry_run: bool = False
 
     def copy(self, name: str) -> Result:
-        """Copy the secret of this name. What a store refuses is in the result; other errors are raised."""
+        """Copy the secret called *name*. The result holds a `SecretsError` of either store; other errors are raised."""
         tries = _Tries(self, name)
         for seconds in (*PATIENCE, None):
             try:
@@ -62,7 +66,11 @@ class Copier(Struct, frozen=True):
 
 
 class _Tries(Struct, eq=False):
-    """The tries with one secret. *began*: what the first set out to do, which a later one may find half done."""
+    """The tries with one secret.
+
+    *began* is the plan of the first try that wrote. A later try may find it half done, but the result has to tell what
+    the secret looked like before.
+    """
 
     copier: Copier
     name: str
@@ -70,7 +78,7 @@ class _Tries(Struct, eq=False):
     began: CopyPlan | None = None
 
     def result(self) -> Result:
-        """One try. Raises `SecretsError`s, of the store on *side*."""
+        """Try once, and return the result. Raises `SecretsError`s of the store on `side`."""
         copier, self.side = self.copier, Side.SOURCE
         wanted = look(copier.source, self.name, copier.pause)
         if wanted is None:

@@ -1,11 +1,12 @@
-"""What has to be done so that a secret at the target is as it is at the source. PURE.
+"""Plans the writes that make a secret at the target equal to the one at the source. PURE.
 
-Rule 1: what is there is compared by value. Ids are kept where the target lets us: they are the tokens of the writes.
-Rule 2: a copy can be cut off between any two steps, and what is there then is planned anew and completed: the version
-        before comes first, as the current one, and the present one after it.
-Rule 3: what is missing is added; what is there and is another is a conflict, and then nothing is done at all, unless
-        it is to be overwritten.
-Rule 4: what the target has more than the source stays: tags, and a version before where the source has none.
+Rule 1: versions are compared by value. Their ids are kept where the target allows it: an id becomes the token of a
+        write.
+Rule 2: a copy can be cut off between any two steps, and a new plan completes it. So the previous version is written
+        first, as the current one, and the current version after it: each state in between can be recognised.
+Rule 3: what is missing at the target is added. What differs is a conflict, and then nothing is written at all, unless
+        the user wants it overwritten.
+Rule 4: what only the target has stays there: tags, and a previous version where the source has none.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import AWSPREVIOUS
 from secrets_actor.domain.secret import SecretValue
 
-# API reference, TagResource: keys that begin so are AWS's own, and nobody else can set them.
+# Only AWS can set tags whose keys begin so, and it refuses a request with one. Source: API reference, TagResource.
 _RESERVED: Final = "aws:"
 CURRENT: Final = "current version"
 PREVIOUS: Final = "previous version"
@@ -37,7 +38,7 @@ class Held(Struct, frozen=True):
 
 
 class Snapshot(Struct, frozen=True):
-    """A secret as it was seen in a store. `current` is None for one that was made without a value."""
+    """A secret as it was read from a store. `current` is None for a secret that was made without a value."""
 
     current: Held | None
     previous: Held | None = None
@@ -46,7 +47,7 @@ class Snapshot(Struct, frozen=True):
 
 
 class Outcome(StrEnum):
-    """How it ends, or would end, with one secret. `GONE`: it was deleted at the source meanwhile."""
+    """How the copy of one secret ended, or in a dry run would end. `GONE`: it was deleted at the source meanwhile."""
 
     COPIED = "copied"
     THERE = "already_there"
@@ -65,8 +66,10 @@ class Side(StrEnum):
 
 
 class Result(Struct, frozen=True):
-    """How it went, or in a dry run would go, with one secret. *differs*: what a conflict is about. *error* and *side*:
-    what failed, and where."""
+    """The result for one secret, or in a dry run the expected one.
+
+    *differs* names the parts that are in conflict. *error* is what failed, on this *side*.
+    """
 
     name: str
     outcome: Outcome
@@ -91,7 +94,7 @@ class Write(Struct, frozen=True):
 
 
 class RemoveStage(Struct, frozen=True):
-    """Take *stage* off the version of this id: who puts it on another must not leave it on two."""
+    """Take *stage* off the version of this id, so that the next write, which gives it to another, leaves it on one."""
 
     version_id: str
     stage: str
@@ -113,7 +116,7 @@ Action = Make | Write | RemoveStage | SetDescription | SetTags
 
 
 class CopyPlan(Struct, frozen=True):
-    """The steps, and what they come to. *differs*: what is another at the target than at the source."""
+    """The actions, and the outcome that they lead to. *differs* names the parts that differ from the source."""
 
     outcome: Outcome
     actions: tuple[Action, ...] = ()
@@ -121,7 +124,10 @@ class CopyPlan(Struct, frozen=True):
 
 
 def plan(current: Held, wanted: Snapshot, there: Snapshot | None, *, overwrite: bool = False) -> CopyPlan:
-    """The way from what is *there* (None: nothing) to what is *wanted*, whose *current* version there is."""
+    """Return the plan that leads from *there*, the secret at the target (None: no secret), to *wanted*.
+
+    *current* is the current version of *wanted*, which must have one.
+    """
     previous, tags = wanted.previous, _portable(wanted.tags)
     if there is None:
         first, *rest = (current,) if previous is None else (previous, current)
@@ -138,14 +144,15 @@ def plan(current: Held, wanted: Snapshot, there: Snapshot | None, *, overwrite: 
 
 
 def _values(current: Held, previous: Held | None, there: Snapshot) -> tuple[tuple[Action, ...], tuple[str, ...]]:
-    """The steps for the versions, and which of them are others."""
+    """Return the actions for the versions, and the names of those that differ."""
     both = (Write(current),) if previous is None else (Write(previous), Write(current))
     if there.current is None and there.previous is None:
         return both, ()
     ahead = _same(there.current, current)
     if ahead and (previous is None or _same(there.previous, previous)):
         return (), ()
-    if _same(there.current, previous) and not (ahead and there.previous):  # rule 2: cut off in the middle
+    # Rule 2: an earlier copy was cut off after it had written the previous version.
+    if _same(there.current, previous) and not (ahead and there.previous):
         return (Write(current),), () if there.previous is None else (CURRENT,)
     if not ahead or previous is None:
         return both, (CURRENT,)
@@ -162,7 +169,7 @@ def _same(one: Held | None, other: Held | None) -> bool:
 def _facts(
     description: str | None, tags: Mapping[str, str], there: Snapshot
 ) -> tuple[tuple[Action, ...], tuple[str, ...]]:
-    """The steps for description and tags, and which of them are others."""
+    """Return the actions for description and tags, and the names of those that differ."""
     actions: tuple[Action, ...] = ()
     differs: tuple[str, ...] = ()
     if description is not None and description != there.description:
@@ -180,8 +187,11 @@ def _portable(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def token_for(version: Held, taken: Collection[str]) -> str:
-    """The token to write *version* with: its id, or, where the target has a version of that id (of which a write with
-    its token would change nothing), one made of it."""
+    """Return the token to write *version* with: its id, or, if the target has a version of that id, a hash of it.
+
+    A write with the token of an existing version would change nothing. A hash, and not a random token, so that a
+    repeated write has the same token.
+    """
     token = version.id
     while token in taken:
         token = hashlib.sha256(token.encode()).hexdigest()[:32]

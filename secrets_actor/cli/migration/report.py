@@ -1,4 +1,4 @@
-"""What a migration comes to, in words and as data. PURE. Names and codes are told, never a value or a tag."""
+"""The report of a migration, as text and as data. PURE. It tells names and error codes, never a value or a tag."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _TITLES: Final = {
     Outcome.FAILED: "failed",
     Outcome.GONE: "deleted meanwhile",
 }
-# Those are in the table only when there are any.
+# These rows are in the table only when their count is not 0.
 _RARE: Final = frozenset({Outcome.OVERWRITTEN, Outcome.GONE})
-# What a dry run tells of each secret by name.
+# A dry run lists the secrets with these outcomes by name.
 _TOLD: Final = frozenset({Outcome.COPIED, Outcome.COMPLETED, Outcome.OVERWRITTEN})
 
 
 class Report(Struct, eq=False):
-    """The results of a migration of *asked* secrets, as they come. `stopped_by`: what ended it before its time."""
+    """The results of a migration of *asked* secrets so far. `stopped_by` is the error that ended it early, or None."""
 
     asked: int
     dry_run: bool = False
@@ -35,27 +35,27 @@ class Report(Struct, eq=False):
     stopped_by: SecretsError | None = None
 
     def add(self, result: Result) -> None:
-        """One more."""
+        """Add one result."""
         self.results.append(result)
 
     @property
     def counts(self) -> Counter[Outcome]:
-        """How many ended how."""
+        """How many secrets ended in each outcome."""
         return Counter(one.outcome for one in self.results)
 
     @property
     def is_good(self) -> bool:
-        """Whether all that was asked for is at the target, or in a dry run would be."""
+        """Whether all secrets that were asked for are at the target, or in a dry run would be."""
         counts = self.counts
         return not (counts[Outcome.CONFLICT] or counts[Outcome.FAILED] or self.stopped_by)
 
     @property
     def codes(self) -> dict[str, int]:
-        """How many failed by which error's code, the most frequent first."""
+        """How many secrets failed with each error code, the most frequent first."""
         return dict(Counter(one.error.code for one in self.results if one.error is not None).most_common())
 
     def facts(self) -> dict[str, Any]:
-        """All of it, for JSON."""
+        """Return the whole report as data, for JSON."""
         counts = self.counts
         return {
             "dry_run": self.dry_run,
@@ -76,7 +76,7 @@ class Report(Struct, eq=False):
         }
 
     def lines(self) -> list[str]:
-        """All of it, for people: what is to be looked at by name, and the table of counts."""
+        """Return the whole report as lines of text: conflicts and failures by name, then the table of counts."""
         found = [f"would be {_TITLES[one.outcome]}: {one.name}" for one in self._told()] if self.dry_run else []
         for one in self._of(Outcome.CONFLICT):
             found.append(f"conflict: {one.name}: another {' and another '.join(one.differs)} at the target")

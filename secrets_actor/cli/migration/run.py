@@ -1,4 +1,4 @@
-"""Many secrets at once: as many as the target has workers for, and never more of them in memory than that."""
+"""Copies many secrets, several at a time: as many as the target has workers, and no more values in memory than that."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ from secrets_actor.domain.operations import Filter
 from secrets_actor.domain.operations.listing import MAX_FILTER_VALUES
 from secrets_actor.otp import begin
 
-# What every other secret would meet, too.
+# Errors that every other secret would meet as well.
 _ENDS_ALL: Final = (Unreachable, CredentialsError, ConfigurationError, KeyFileError, StoreUnavailable)
 
-# A filter's value that begins so stands for those that do not fit.
+# AWS takes a filter's value that begins so for its negation, so a prefix that does is filtered here.
 _NEGATION: Final = "!"
 
 
 def names_of(source: Secrets, prefixes: Collection[str]) -> list[str]:
-    """The names of all live secrets that begin with one of *prefixes*, or of all, page by page."""
+    """Return the names of all live secrets that begin with one of *prefixes*, or of all if there are no prefixes."""
     few = 0 < len(prefixes) <= MAX_FILTER_VALUES and not any(one.startswith(_NEGATION) for one in prefixes)
     filters = (Filter("name", tuple(prefixes)),) if few else ()
     listed = source.iterate(filters, timeout=CALL_SECONDS)
+    # Filtered here as well: with many prefixes, or one that begins with `!`, the store was asked for all names.
     return [one.name for one in listed if not prefixes or one.name.startswith(tuple(prefixes))]
 
 
@@ -50,9 +51,10 @@ def migrate(
     dry_run: bool = False,
     seen: Callable[[Result], object] = lambda _result: None,
 ) -> Report:
-    """Copy the secrets of these *names*, *workers* at a time; *seen* is told each result, in this thread.
+    """Copy the secrets of these *names*, *workers* at a time. *seen* is called with each result, in this thread.
 
-    A way to a store that is lost, or keys that are not good, end it: the rest would meet the same.
+    A store that cannot be reached, or credentials that are refused, end the migration: the rest would fail alike.
+    Raises `StartFailed` when no thread can be started.
     """
     report, ended = Report(len(names), dry_run), Event()
     copier = Copier(source, target, ended.wait, overwrite, dry_run)
@@ -62,25 +64,28 @@ def migrate(
             seen(result)
             if isinstance(result.error, _ENDS_ALL):
                 report.stopped_by = report.stopped_by or result.error
-    finally:  # whoever interrupts does not wait: the systems are cut off next
+    finally:  # after a Ctrl-C nobody waits for the threads: the caller stops both systems next, which ends their calls
         ended.set()
     return report
 
 
 def _results(copy: Callable[[str], Result], names: Collection[str], workers: int, ended: Event) -> Iterator[Result]:
-    """What becomes of each of *names*, by as many threads as can be had, *workers* at most. Raises `StartFailed`."""
+    """Yield the result for each of *names*, from as many threads as can be started, *workers* at most.
+
+    Raises `StartFailed` when none can.
+    """
     todo, found = iter(tuple(names)), SimpleQueue[Result | BaseException | None]()
 
     def work() -> None:
         try:
-            for name in todo:  # each thread takes the next one
+            for name in todo:  # all threads share this iterator: each takes the next name
                 if ended.is_set():
                     break
                 result = copy(name)
                 if isinstance(result.error, _ENDS_ALL):
                     ended.set()
                 found.put(result)
-        except BaseException as error:  # noqa: BLE001  it is raised to whoever waits for the results
+        except BaseException as error:  # noqa: BLE001  it is raised in the thread that reads the results
             found.put(error)
         found.put(None)
 

@@ -1,4 +1,4 @@
-"""A look at a secret in a store: always at the store, never at a cache, and at one moment of it."""
+"""Reads a secret from a store, never from a cache, with all its parts from one moment."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from secrets_actor.client.secrets import Secrets
 from secrets_actor.domain.errors import CopyUnverified, SecretDeleted, SecretNotFound
 from secrets_actor.domain.operations import AWSCURRENT, AWSPREVIOUS
 
-# Seconds before each further look at what has changed, or is not to be seen yet: AWS is eventually consistent.
+# Seconds before each further look at a secret that has changed, or whose change is not visible yet: AWS is eventually
+# consistent.
 PATIENCE: Final = (0.1, 0.5, 2.0)
-# Seconds for each call: nobody waits for one secret, and the backend's own tries are within it.
+# Seconds for each call: long, for nobody waits for a single secret, and the backend's own attempts have room in it.
 CALL_SECONDS: Final = 60.0
 
 
 def look(secrets: Secrets, name: str, pause: Callable[[float], bool]) -> Snapshot | None:
-    """The secret of this name; None when there is none. *pause* waits for some seconds, and says whether to end now.
+    """Read the secret called *name*. Returns None when there is no such secret.
 
-    Raises `SecretDeleted` for one that is scheduled for deletion, `CopyUnverified` for one that changes all the time.
+    *pause* waits for the given seconds, and returns whether to end now. Raises `SecretDeleted` for a secret that is
+    scheduled for deletion, `CopyUnverified` for one that keeps changing while it is read.
     """
     for seconds in (*PATIENCE, None):
         try:
@@ -33,7 +35,7 @@ def look(secrets: Secrets, name: str, pause: Callable[[float], bool]) -> Snapsho
 
 
 class _Changed(Exception):
-    """The versions are not those of the description."""
+    """Raised when the versions are not those of the description: the secret was changed between two reads."""
 
 
 def _glance(secrets: Secrets, name: str) -> Snapshot | None:

@@ -1,4 +1,4 @@
-"""The two stores of a migration: their settings, as a migration needs them, and their systems."""
+"""The two stores of a migration: adapts their settings to it, and starts a system for each."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from secrets_actor.runtime.system import System
 
 
 def for_both(source: Settings, target: Settings) -> tuple[Settings, Settings]:
-    """The settings of both sides, with caches that keep nothing: all is asked of the stores, and once.
+    """Return the settings of both sides, changed so that nothing is cached: each value is read from its store, once.
 
-    Raises `ConfigurationError` for one store that is both.
+    Raises `ConfigurationError` if both are the same store.
     """
     both = _fresh(source), _fresh(target)
     if _place(both[0]) == _place(both[1]):
@@ -33,14 +33,17 @@ def for_both(source: Settings, target: Settings) -> tuple[Settings, Settings]:
 
 
 def is_there(settings: Settings) -> bool:
-    """Whether the store is there already. A local store is made when it is first opened; one on a server always is."""
+    """Whether the store exists. A local store is made when it is first opened; a store on a server always exists."""
     return BACKENDS[settings.backend].is_there(settings)
 
 
 @contextmanager
 def running(settings: Settings, observe: Observer, key: MasterKeySource | None = None) -> Iterator[System]:
-    """A system; cut off by what is raised: who interrupts does not want to wait. *key*: that of a local store, whatever
-    the settings say."""
+    """Start a system, and stop it at the end.
+
+    After an exception, a Ctrl-C among them, it is stopped at once: a user who interrupts does not want to wait. *key*
+    is the master key of a local store; None means the one that the settings name.
+    """
     factory = None if key is None else local_factory_for(settings.local, observe, key)
     with System(settings, observer=observe, factory=factory) as system:
         try:

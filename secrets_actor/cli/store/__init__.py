@@ -1,4 +1,4 @@
-"""`secrets-actor store`: what is done to a whole store, and to all that is in it."""
+"""`secrets-actor store`: the commands on a whole store."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from secrets_actor.cli.store.rekey_command import rekey
 def store() -> None:
     """Look after a whole store.
 
-    All but 'migrate' are for the local store. Programs may go on using it meanwhile: no write is lost, and none is seen
-    in part; what each of these commands means for them, its --help says.
+    All commands but 'migrate' are for the local store. Programs may go on using it meanwhile: no write is lost, and
+    none is seen in part. The --help of each command says what it means for them.
     """
 
 

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from secrets_actor.cli.main import Options
 
 
-# Of what a file that somebody else wrote has for a version's id, no more than this is shown.
+# Characters: a damaged or forged file may have any text in the place of a version's id, so no more of it is shown.
 _SHOWN: Final = 200
 
 
 def damage_lines(damage: Iterable[Damage], *, as_json: bool) -> dict[str, Any]:
-    """Print a line for each, or give it *as_json*: to be told with the rest."""
+    """Print a line for each damage. With *as_json*, print nothing, and return the member that tells it."""
     if as_json:
         return {"damage": [{"secret": one.secret, "row": one.row, "what": _one_line(one.what)} for one in damage]}
     for one in damage:
@@ -40,7 +40,7 @@ def damage_lines(damage: Iterable[Damage], *, as_json: bool) -> dict[str, Any]:
 
 
 def _one_line(text: str) -> str:
-    """A part of *text* may come from a file that was tampered with."""
+    """Return *text* as one harmless line: a part of it may come from a file that was tampered with."""
     shown = printable(text[: _SHOWN + 1])
     return shown if len(text) <= _SHOWN else shown[:_SHOWN] + "..."
 
@@ -56,10 +56,10 @@ _REMEDY = (
 @json_option
 @click.pass_obj
 def init(options: Options, ask_passphrase: bool) -> None:
-    """Make an empty local store, and its key if that is ours to make; tell where they are.
+    """Make an empty local store, and its key if that is ours to make; say where they are.
 
-    The first 'set' makes one, too. Use this to see where it is, to copy the key before there are secrets, or to make it
-    under a passphrase that is typed.
+    The first 'set' makes one, too. Use this to see where it is, to copy the key before there are secrets, or to make
+    the store under a passphrase that you type.
     """
     local = local_store(options, ask_passphrase, new=True)
     with attended("interrupted; run it again"):
@@ -78,10 +78,10 @@ def init(options: Options, ask_passphrase: bool) -> None:
 @json_option
 @click.pass_context
 def verify(context: click.Context, ask_passphrase: bool) -> None:
-    """Open every key, secret and value of the local store, and tell what is damaged, by name.
+    """Open every key, secret and value of the local store, and list what is damaged, by name.
 
-    Reads one moment of the store and changes nothing. Ends with 1 if anything is damaged. What is whole can
-    still be read and set.
+    Reads the store as it is at one moment, and changes nothing. Ends with 1 if anything is damaged. Secrets that are
+    not damaged can still be read and set.
     """
     options: Options = context.obj
     local = local_store(options, ask_passphrase)
@@ -104,9 +104,9 @@ def verify(context: click.Context, ask_passphrase: bool) -> None:
 @json_option
 @click.pass_obj
 def backup(options: Options, file: Path) -> None:
-    """Copy the local store to the new file FILE, as it is at one moment, whoever writes meanwhile.
+    """Copy the local store to the new file FILE, as it is at one moment, even while programs write to it.
 
-    The copy is sealed as the store is, and needs no key to be made. The key is not in it: keep a copy of that
+    The copy is sealed as the store is, and no key is needed to make it. The key is not in it: keep a copy of the key
     elsewhere. For a file that opens with a key or passphrase of its own, see 'export'.
     """
     local = local_store(options, ask_passphrase=False)
@@ -122,11 +122,11 @@ def backup(options: Options, file: Path) -> None:
 @json_option
 @click.pass_obj
 def restore(options: Options, file: Path, replace: bool, ask_passphrase: bool) -> None:
-    """Make the local store what it was when FILE, which 'store backup' wrote, was copied.
+    """Bring the local store back to the state in FILE, which 'store backup' wrote.
 
-    The key that FILE was sealed under must be where local.key says. The whole copy is verified first, and comes in at
-    once or not at all; programs that use the store see it when their cache asks again. A store that
-    has secrets, or is damaged, is only replaced with --replace; a damaged file is put aside, and you are told where.
+    The key that FILE was sealed under must be where local.key says. The whole copy is verified first, and restored at
+    once or not at all; programs that use the store see it when their cache asks again. A store that has secrets, or is
+    damaged, is only replaced with --replace; a damaged file is put aside, and you are told where.
     """
     local = local_store(options, ask_passphrase)
     with attended("interrupted; the store is as it was, or as the copy is, and nothing in between"):
@@ -142,7 +142,7 @@ def restore(options: Options, file: Path, replace: bool, ask_passphrase: bool) -
 
 
 def _key_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say with what an export is sealed and opened."""
+    """Add the options for the key or passphrase that an export is sealed and opened with."""
     for name, what in (
         ("--key-file", "The key of the export, 32 bytes: as they are, hex or base64."),
         ("--passphrase-file", "The passphrase of the export."),
@@ -168,17 +168,18 @@ def export(
 ) -> None:
     """Write all secrets of the local store to FILE, sealed.
 
-    All their versions and values are in it, as they are at one moment, and what is scheduled for deletion. It is sealed
-    with a passphrase, which is asked for, or with a key, and opens without the store's. FILE must not be there yet.
+    FILE holds all versions and values, as they are at one moment, and the secrets that are scheduled for deletion. It
+    is sealed with a passphrase, which is asked for, or with a key, and opens without the store's key. FILE must not
+    exist yet.
 
-    With --salvage it ends with 1 if anything was left out. Import FILE into a new store then.
+    With --salvage, the command ends with 1 if anything was left out. Import FILE into a new store then.
     """
     from secrets_actor.backends.local.files import check_is_new
     from secrets_actor.cli.store import export_keys
 
     options: Options = context.obj
     local = local_store(options, ask_passphrase)
-    check_is_new(file)  # before anybody is asked for a passphrase
+    check_is_new(file)  # refused before anybody types a passphrase
     local.check_is_there()
     with attended(f"interrupted; {file} is there whole, or not at all"):
         export_key = export_keys.export_key(passphrase_file, key_file, new=True)
@@ -209,7 +210,8 @@ def import_(
 ) -> None:
     """Put all secrets of FILE, which 'store export' wrote, into the local store: all of them, or none.
 
-    The whole file is verified first. Secrets that are there already are in the way, unless they are to be replaced.
+    The whole file is verified first. If the store has secrets of the same names, nothing is imported unless --overwrite
+    is given.
     """
     from secrets_actor.cli.store import export_keys
 

@@ -1,6 +1,7 @@
-"""What exports are sealed with: a passphrase or a key, from a file or a prompt, and never from an argument.
+"""Reads the export key: a passphrase or a key, from a file or a prompt, and never from an argument.
 
-Rule: no frame that raises has a key or a passphrase among its locals.
+Rule: no frame that raises has a key or a passphrase among its variables: a traceback may show them. So the functions
+that read return a text for a problem, and do not raise.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from secrets_actor.domain.errors import KeyFileError
 
 
 def export_key(passphrase_file: Path | None, key_file: Path | None, *, new: bool) -> ExportKey:
-    """What is given; without a file a prompt asks for a passphrase, twice for a *new* one.
+    """Return the export key from the given file; without a file, ask for a passphrase, twice for a *new* export.
 
-    Raises `click.UsageError` for two files, or none where nobody can be asked; `KeyFileError` for what will not do.
+    Raises `click.UsageError` for two files, or for none where there is no terminal; `KeyFileError` for a key or a
+    passphrase that cannot be used.
     """
     if passphrase_file is not None and key_file is not None:
         raise click.UsageError("Give --passphrase-file or --key-file, not both.")
@@ -40,7 +42,7 @@ def _asked_for(new: bool) -> ExportKey | str:
 
 
 def _in_file(path: Path, kind: int) -> ExportKey | str:
-    """What the file holds, or what is wrong with it."""
+    """Return the key in the file, or a text that says what is wrong with it."""
     content = private_file.read(path, key_formats.MAX_BYTES, given=True)
     if content is None:
         return "is not there; give the path of one"

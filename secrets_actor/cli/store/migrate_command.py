@@ -1,4 +1,4 @@
-"""`store migrate`."""
+"""`secrets-actor store migrate`: its options, and the run from settings to report."""
 
 from __future__ import annotations
 
@@ -42,9 +42,10 @@ def migrate(
 ) -> None:
     """Copy all live secrets to another store, and compare.
 
-    Current and previous versions, descriptions and tags go; keys, rotation rules, policies and copies in other regions
-    do not. What is there already and equal is left alone, so after an interruption run it again. What is there with
-    another value is a conflict: told by name, and never overwritten unless you say so.
+    Current and previous versions, descriptions and tags are copied; keys, rotation rules, policies and copies in other
+    regions are not. A secret that is there already and equal is left alone, so after an interruption run it again. A
+    secret that is there with another value is a conflict: it is listed by name, and never overwritten without
+    --overwrite.
     """
     from secrets_actor.cli.migration import run, stores
     from secrets_actor.runtime import local_maintenance as runtime
@@ -53,7 +54,8 @@ def migrate(
     here, key = _store(source or options.config, "source", "--ask-passphrase", asked=ask_passphrase)
     there, new_key = _store(target, "target", "--to-passphrase", asked=to_passphrase)
     here, there = stores.for_both(here, there)
-    if here.backend == "local_encrypted":  # a client finds nothing where nothing is; who migrates has something there
+    # To a client, a source that does not exist is only empty. For a migration it is most likely a mistake in a path.
+    if here.backend == "local_encrypted":
         runtime.local_maintenance(here, key).check_is_there()
     with (
         made_told(options) as note,
@@ -85,7 +87,7 @@ def migrate(
 
 
 def _store(config: Path | None, side: str, option: str, *, asked: bool) -> tuple[Settings, MasterKeySource | None]:
-    """The settings of one *side*, and the key made of what is typed, if that is *asked* for, by *option*."""
+    """Return the settings of one *side*, and its master key if *option* *asked* for a passphrase to be typed."""
     from secrets_actor.runtime.settings_loader import load
 
     if not asked:

@@ -1,4 +1,4 @@
-"""What the commands on a whole store are given: which store it is, and its key."""
+"""The options that commands share, and how they lead to a store and its key."""
 
 from __future__ import annotations
 
@@ -67,8 +67,11 @@ ask_option = click.option(
 
 @contextmanager
 def made_told(options: Options) -> Iterator[Observer]:
-    """An observer for what is done here. In the end the user is told of a store that was made on the way: where it is,
-    and where its key is."""
+    """Give an observer, and at the end tell the user of any store that was made meanwhile: its folder and its key's
+    place.
+
+    On standard error: standard output is for the command's own answer.
+    """
     from secrets_actor.runtime.local_factory import StoreMade
 
     made: list[StoreMade] = []
@@ -92,9 +95,11 @@ def _told(event: StoreMade, *, as_json: bool) -> str:
 
 
 def asked_for(config: Path | None, what: str = _STORES) -> tuple[Settings, MasterKeySource]:
-    """The settings, and the key of the local store made of what is typed: now, for a call does not wait for a person;
-    and twice where there is no store yet. *what* is asked for. Raises `UsageError`, and `ConfigurationError` if the
-    store is not local."""
+    """Ask for the passphrase of the local store, and return the settings and the key made of it.
+
+    It is asked for now, for no call should wait for a person; and twice where there is no store yet. *what* is the text
+    of the prompt. Raises `UsageError` without a terminal, and `ConfigurationError` if the store is not local.
+    """
     from secrets_actor.backends.local.open_store import DATABASE_NAME, has_data
     from secrets_actor.runtime import local_maintenance as runtime
 
@@ -109,9 +114,11 @@ def asked_for(config: Path | None, what: str = _STORES) -> tuple[Settings, Maste
 def local_store(
     options: Options, ask_passphrase: bool = False, *, new: bool = False, observe: Observer | None = None
 ) -> LocalMaintenance:
-    """The configured store. *ask_passphrase*: its key is made of what is typed, twice for a *new* one. *observe* is
-    told of a store that an import makes. When the command ends and the audit log has not taken its records, the user
-    is told."""
+    """Return the configured local store.
+
+    With *ask_passphrase*, its key is made of a passphrase that is typed, twice for a *new* store. *observe* is called
+    when an import makes a store. If an audit record could not be written, the user is warned when the command ends.
+    """
     store = _local_store(options.config, ask_passphrase, new, observe)
     click.get_current_context().call_on_close(lambda: _tell_unaudited(store))
     return store
@@ -136,15 +143,18 @@ def _local_store(config: Path | None, ask_passphrase: bool, new: bool, observe: 
 
 
 def without_key(config: Path | None) -> Settings:
-    """The settings, whatever they say of the key: its place need not even be there."""
+    """Return the settings with any `local.key` replaced: a passphrase is typed, so the configured place does not matter
+    and need not exist."""
     from secrets_actor.runtime.settings_loader import load
 
     return load(config, {**os.environ, "SECRETS_ACTOR_LOCAL__KEY": "file"}).settings
 
 
 def typed(what: str, *, new: bool) -> MasterKeySource:
-    """The key made of a passphrase that is asked for when it is needed: twice if it is *new*. Raises `UsageError` where
-    nobody can be asked."""
+    """Return a source that makes the key of a passphrase, and asks for it when it is needed, twice if it is *new*.
+
+    Raises `UsageError` without a terminal.
+    """
     from secrets_actor.backends.local.keys.sources import typed_passphrase
 
     if not (sys.stdin and sys.stdin.isatty()):
@@ -160,5 +170,5 @@ def typed(what: str, *, new: bool) -> MasterKeySource:
 
 
 def facts_without_none(facts: dict[str, Any]) -> dict[str, Any]:
-    """What there is to tell."""
+    """Return *facts* without those that are None."""
     return {name: fact for name, fact in facts.items() if fact is not None}

@@ -1,4 +1,4 @@
-"""Long work, and who waits for it: a progress bar, and an end by Ctrl-C that says how things stand."""
+"""For long commands: a progress bar, and a Ctrl-C that ends with a word on how far the command has come."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ from secrets_actor.cli.exit_codes import Interrupted
 
 @contextmanager
 def attended(if_interrupted: str) -> Iterator[None]:
-    """Ctrl-C ends this with `Interrupted`, which tells *if_interrupted*. Also when it comes while SQLite calls back,
-    which swallows what is raised there and fails as if it were late."""
+    """Make a Ctrl-C raise `Interrupted` with the text *if_interrupted*.
+
+    A Ctrl-C may come while SQLite runs a callback of ours. SQLite swallows the exception there, and its call fails as
+    if it had taken too long. So a handler notes that the signal came, and any error after it counts as the
+    interruption.
+    """
     came = False
 
     def note(_signal: int, _frame: object) -> None:
@@ -25,7 +29,7 @@ def attended(if_interrupted: str) -> Iterator[None]:
         raise KeyboardInterrupt
 
     before = signal.getsignal(signal.SIGINT)
-    if before is signal.default_int_handler:
+    if before is signal.default_int_handler:  # else the program runs inside another one, which has its own handler
         signal.signal(signal.SIGINT, note)
     try:
         yield
@@ -42,7 +46,7 @@ def attended(if_interrupted: str) -> Iterator[None]:
 
 @contextmanager
 def bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on a terminal, and none elsewhere: what to call with how much is done, and of how much."""
+    """Give a function (done, total) that draws a progress bar on a terminal, and does nothing elsewhere."""
     drawn: list[Any] = []
     with ExitStack() as stack:
 

@@ -1,4 +1,4 @@
-"""`store rekey`."""
+"""`secrets-actor store rekey`: its options, its run, and what it tells the user."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def rekey(options: Options, deep: bool, to: Path | None, to_passphrase: bool, as
     Values are not touched unless --deep.
 
     Programs that use the store may go on meanwhile, and no write is lost. After --to they need the new configuration:
-    until they have it, each new connection of theirs (with --deep, each) ends in an error that says that the key is
-    wrong.
+    until they have it, each of their new connections (with --deep, each connection) ends in an error that says that
+    the key is wrong.
 
-    Whoever had the old key and a copy of the store can read that copy, whatever is done here. Backups open with the key
-    they were made under: keep it as long as them, or make new ones.
+    Anybody who had the old key and a copy of the store can still read that copy. Backups open with the key that they
+    were made under: keep that key as long as the backups, or make new ones.
 
-    What is interrupted or killed goes on when the same command is run again, and the store works in between.
+    If this command is interrupted or killed, run it again: it goes on where it was. The store works in between.
     """
     if to is not None and to_passphrase:
         raise click.UsageError("Give --to or --to-passphrase, not both.")
@@ -70,7 +70,10 @@ def rekey(options: Options, deep: bool, to: Path | None, to_passphrase: bool, as
 
 
 def _target(options: Options, local: LocalMaintenance, to: Path) -> MasterKeySource:
-    """The source that the file *to* names, for the same store. Raises `ConfigurationError`."""
+    """Return the source of the new key, which the file *to* names.
+
+    Raises `ConfigurationError` if *to* names another store, or the place where the key is now.
+    """
     from msgspec.structs import replace
 
     there = local_store(replace(options, config=to))
