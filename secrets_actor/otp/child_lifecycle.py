@@ -100,7 +100,7 @@ def stop_children(me: Pid, running: Iterable[tuple[Pid, ChildSpec]]) -> None:
             pid.exit(SHUTDOWN, sender=me)
             grace = spec.shutdown if spec.shutdown is not None else math.inf
             waiting.append((pid, grace))
-    begun = me.node.clock.now()
+    begun = me.node.clock.now()  # all children have been told by now, so their times run together
     for pid, grace in waiting:
         left = None if math.isinf(grace) else max(grace - (me.node.clock.now() - begun), 0.0)
         if pid.wait(left) is None:

@@ -203,7 +203,8 @@ class Pid:
     def monitor(self, listener: Callable[[Down], object]) -> MonitorRef:
         """Call *listener* once with a `Down` when this process has ended; at once, with `noproc`, if it has already.
 
-        It is called in the thread that ends the process, and must neither block nor raise.
+        It is called in the thread that ends the process, or in this one if that has ended, and must neither block nor
+        raise.
         """
         ref = MonitorRef(self)
         if self.reason is None:
@@ -242,7 +243,7 @@ class Pid:
             return False
         first = self._ends[0]
         self.reason = reason = first[0]
-        if first is not mine:
+        if first is not mine:  # another thread was first, and does all that follows
             return False
         cut_off = current() is not self and self.thread is not None
         busy = cut_off and not self.mailbox.waiting

@@ -65,7 +65,7 @@ class _Actor(pykka.ThreadingActor):
         self.actor_inbox.on_envelope = self._on_envelope
 
     @staticmethod
-    def _create_actor_inbox() -> Mailbox:
+    def _create_actor_inbox() -> Mailbox:  # pykka's hook for implementors of new actor types, as the next one
         return Mailbox()
 
     def _start_actor_loop(self) -> None:
@@ -87,7 +87,7 @@ class _Actor(pykka.ThreadingActor):
         pid = self.pid
         try:
             behaviour = self._factory()
-            if not hasattr(behaviour, "dispatch"):
+            if not hasattr(behaviour, "dispatch"):  # a `start` that returns None, for example, by a forgotten return
                 raise BadReturn(f"start made a {type(behaviour).__name__}, which is no behaviour", behaviour)
             self._behaviour = behaviour
             pid.trap_exit, pid.abandon = behaviour.trap_exit, behaviour.abandon
@@ -174,11 +174,11 @@ class _Actor(pykka.ThreadingActor):
     def _on_envelope(self, envelope: Any) -> None:
         """Turn an envelope that a pykka ref puts into a message of ours. Called in the sender's thread."""
         message, future = envelope.message, envelope.reply_to
-        if isinstance(message, _ActorStop):
+        if isinstance(message, _ActorStop):  # `ref.stop()`
             if future is not None:
                 self.pid.monitor(lambda _down: future.set(None))
             self.pid.post(StopRequest(SHUTDOWN))
-        elif isinstance(message, (ProxyCall, ProxyGetAttr, ProxySetAttr)):
+        elif isinstance(message, (ProxyCall, ProxyGetAttr, ProxySetAttr)):  # `ref.proxy()`
             if future is not None:
                 fail(future, TypeError(f"{self.pid.label} takes messages, not attribute access"))
         elif isinstance(message, Ask):
@@ -208,7 +208,7 @@ class _NameInbox:
         self._node, self._name, self._translate, self._wake = node, name, translate, wake
 
     def put(self, envelope: Any) -> None:
-        if envelope.reply_to is not None and holds_up(self._node.name(self._name)):
+        if envelope.reply_to is not None and holds_up(self._node.name(self._name)):  # it would wait forever
             if isinstance(envelope.message, _ActorStop):
                 self._node.name(self._name).post(StopRequest(SHUTDOWN))
                 envelope.reply_to.set(None)
@@ -229,7 +229,7 @@ class _NameInbox:
         elif isinstance(envelope.message, Ask):
             answer_by_tell(envelope.message, self._translate).fail(self._node.registry.nobody(self._name))
 
-    def empty(self) -> bool:
+    def empty(self) -> bool:  # a part of the shape of an inbox; this one holds nothing
         return True
 
     def get(self) -> Any:

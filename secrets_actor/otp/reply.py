@@ -27,7 +27,7 @@ from secrets_actor.otp.threads import alone
 
 T = TypeVar("T")
 _Lock: Final = threading.Lock
-_open: Final = type(_Lock()).release
+_open: Final = type(_Lock()).release  # the plain C function, which `map` calls without running Python code in between
 # How many threads of a crowd are awake at a time; a crowd no larger than this is woken as a whole. A thousand threads
 # take 30 ms to leave on one core if all are woken at once, and 14 ms if a few are. It is more than one, so that a
 # thread that is slow to run does not hold up the others.

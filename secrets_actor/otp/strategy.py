@@ -58,7 +58,7 @@ NO_THREAD_WAITS: Final = Backoff(initial=0.02, factor=2.0, maximum=1.0, jitter=0
 
 
 class RestartPlan(Struct, frozen=True):
-    """What a supervisor is to do: stop the children *stop* in that order, then start the children *start* in that
+    """A plan for a supervisor: stop the children *stop* in that order, then start the children *start* in that
     order. With *give_up* (too many restarts) or *shut_down* (a significant child ended) it ends instead. If all are
     empty, it only notes the end."""
 

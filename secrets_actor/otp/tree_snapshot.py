@@ -46,7 +46,7 @@ class TreeNode(Struct, frozen=True):
 
 
 class Tree(Struct, frozen=True):
-    """A whole tree, and the labels of the threads that have outlived their processes."""
+    """A whole tree, and the labels of the processes that have ended and whose threads still run."""
 
     root: TreeNode
     disowned: tuple[str, ...] = ()
