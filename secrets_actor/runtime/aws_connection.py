@@ -1,7 +1,8 @@
-"""The way to AWS: what the settings, AWS's own variables and the profile say together about endpoint, proxy, CAs and
-tries.
+"""Decides how AWS is reached: endpoint, proxy, CAs and retries, from the settings, AWS's own variables and the profile.
 
-A setting stands over a variable, a variable over the profile; what is configured, and who said so, goes on together.
+Rule 1: a setting stands over a variable, and a variable over the profile.
+Rule 2: a value is passed on together with its source, so that an error can name the place to mend.
+
 Source of the names: botocore's configprovider.py.
 """
 
@@ -28,13 +29,17 @@ from secrets_actor.runtime.settings import AwsSettings, profile_of, proxy_url_of
 from secrets_actor.structs import SelectiveStruct
 
 T = TypeVar("T")
-# AWS's oldest mode is not had here; programs beside us may want it, and get what they ask for.
+# Retry mode -> whether it is adaptive. AWS's oldest mode does not exist here, and becomes the standard one: the
+# variable may be set for other programs on the machine, and must not be an error.
 _MODES: Final = {"standard": False, "legacy": False, "adaptive": True}
 
 
 class AwsConnection(SelectiveStruct, frozen=True):
-    """What `backends.aws.backend.aws_backend_factory` takes. *ca_setting* is the setting or variable that names the
-    *ca_bundle*; *profile* what the profile says to STS, too."""
+    """How AWS is reached: arguments for `backends.aws.backend.aws_backend_factory`.
+
+    *ca_setting* is the setting or variable that names the *ca_bundle*. *profile* has the settings of the profile, which
+    also hold for STS.
+    """
 
     UNCOMPARED: ClassVar = frozenset({"profile"})
 
@@ -47,12 +52,15 @@ class AwsConnection(SelectiveStruct, frozen=True):
 
 
 def aws_connection_for(aws: AwsSettings, region: str, environ: Mapping[str, str]) -> AwsConnection:
-    """The way in force. Raises `ConfigurationError` with all mistakes, which names settings, variables and the profile,
-    and quotes no URL."""
+    """Return how AWS is reached. Raises `ConfigurationError` with all mistakes.
+
+    The mistakes name settings, variables and the profile. They quote no URL, which may hold a password.
+    """
     mistakes: list[str] = []
     profile = _or_mistake(mistakes, lambda: profile_of(aws, environ)) or NO_PROFILE
     url = _or_mistake(mistakes, lambda: _url(aws, environ, profile))
-    # A choice of the settings beside a URL is a contradiction; any other one is for whoever has no URL.
+    # A choice in our own settings beside a URL is a contradiction, and an error of `endpoint_for`. A variable or
+    # profile is meant for all programs, so a URL simply stands over it.
     fips, dual = aws.use_fips, aws.use_dualstack
     if fips is None:
         fips = url is None and fips_chosen(environ, profile) is not None
@@ -95,7 +103,7 @@ def _url(aws: AwsSettings, environ: Mapping[str, str], profile: ProfileSettings)
 
 
 def _region_setting(aws: AwsSettings, region: str, environ: Mapping[str, str], profile: ProfileSettings) -> str:
-    """Who says that *region* is the one."""
+    """Return the setting, variable or profile key that says *region*."""
     if aws.region or region != region_of(aws, environ):
         return "aws.region"
     return next((name for name in ("AWS_REGION", "AWS_DEFAULT_REGION") if environ.get(name)), profile.source("region"))
@@ -103,8 +111,8 @@ def _region_setting(aws: AwsSettings, region: str, environ: Mapping[str, str], p
 
 def _bundle(aws: AwsSettings, environ: Mapping[str, str], profile: ProfileSettings) -> Stated:
     if aws.ca_bundle is None:
-        # An empty variable means the usual CAs. (To botocore, a mistake.) The last is another library's variable, which
-        # botocore takes, too: where a proxy looks into TLS it is often the only one that is set.
+        # An empty variable means the usual CAs; to botocore it is a mistake. REQUESTS_CA_BUNDLE is another library's
+        # variable, which botocore takes, too: where a proxy inspects TLS, it is often the only one that is set.
         found = stated(environ, "AWS_CA_BUNDLE", profile, "ca_bundle")
         return found or Stated(environ.get("REQUESTS_CA_BUNDLE", ""), "REQUESTS_CA_BUNDLE")
     own, path = "SECRETS_ACTOR_AWS__CA_BUNDLE", str(aws.ca_bundle)
@@ -131,7 +139,7 @@ def _retries(aws: AwsSettings, environ: Mapping[str, str], profile: ProfileSetti
 
 
 def _whole(text: str) -> int:
-    """The number that *text* is, in any way that Python, and so botocore, reads one; 0 for what is none."""
+    """Return *text* as a number, in any form that Python, and so botocore, reads; 0 if it is none."""
     try:
         return int(text) if len(text) < 20 else 0
     except ValueError:
@@ -139,7 +147,7 @@ def _whole(text: str) -> int:
 
 
 def _filled(environ: Mapping[str, str], variable: str, profile: ProfileSettings, key: str) -> Stated | None:
-    """As `stated`, passing over what is empty: botocore cannot go on with it."""
+    """Return what `stated` returns, but ignore empty texts: botocore fails on them, so they cannot be meant."""
     filled = {name: value for name, value in environ.items() if name == variable and value}
     found = stated(filled, variable, profile, key)
     return found if found is not None and found.value else None

@@ -1,6 +1,7 @@
-"""The AWS store from the settings: the connection, the credentials, and STS by the same connection.
+"""Makes the backend factory of AWS Secrets Manager: endpoint, credentials, and a client of STS.
 
-Loaded only when the settings say AWS; what only some places of credentials need is loaded only where they are used.
+This module is loaded only if the settings name AWS. Modules that only some places of credentials need are loaded where
+those places are configured: a program that does not need them starts faster.
 """
 
 from __future__ import annotations
@@ -25,13 +26,16 @@ if TYPE_CHECKING:
 
 
 class ClockSkewed(LifecycleEvent, frozen=True):
-    """This machine's clock is off: AWS's is *seconds* ahead. Signatures are made by AWS's from now on; 0: no more."""
+    """The life-cycle event of a machine whose clock is wrong: AWS's clock is *seconds* ahead.
+
+    From now on, requests are signed by AWS's time. 0: the clocks agree again.
+    """
 
     seconds: float
 
 
 def aws_factory_for(aws: AwsSettings, connection: AwsConnection, observe: Observer | None = None) -> BackendFactory:
-    """What opens connections to the configured store, by *connection*."""
+    """Return the factory that opens connections to the configured store. *observe* is told of a clock that is wrong."""
     clock = CorrectedClock(on_skew=None if observe is None else lambda seconds: observe(ClockSkewed("aws", seconds)))
     sts = sts_of(aws, connection, clock)
     return backend.aws_backend_factory(
@@ -71,8 +75,11 @@ def _own_credentials(aws: AwsSettings, region: str, sts: Callable[[str | None], 
 
 
 def sts_of(aws: AwsSettings, connection: AwsConnection, clock: CorrectedClock) -> Callable[[str | None], Sts]:
-    """What makes the client of a region's STS: the same CAs, the same proxy, the same clock, as many attempts and the
-    same profile as on the way to the store."""
+    """Return a function that makes the STS client for a region.
+
+    The client has the CAs, the proxy, the clock, the number of attempts and the profile that are used for the store: a
+    machine that reaches the store only in this way reaches STS only in this way.
+    """
 
     def proxy_of(endpoint: Endpoint) -> Proxy | None:
         return proxy_for(endpoint, proxy_url_of(aws), os.environ, PROXY_SETTING) if endpoint.scheme == "https" else None

@@ -1,8 +1,11 @@
-"""The backends that the settings can name. To add one: its folder, its section in settings.py, and a row in `BACKENDS`.
+"""The table of the backends that the settings can name.
 
-Rule 1: `prepare` finds out, once, all that can be known without opening anything, and tells every mistake. What it
-        found goes on to the backend factory: nothing is computed a second time.
-Rule 2: what only one backend needs is loaded by the functions of its row, not by this file.
+To add a backend: write its folder, its section in settings.py, and a row in `BACKENDS`.
+
+Rule 1: `prepare` finds out, once, all that can be known without opening anything, and reports every mistake. Its
+        findings go on to the backend factory, so nothing is computed a second time.
+Rule 2: modules that only one backend needs are imported inside the functions of its row: a program with one backend
+        does not load the others.
 """
 
 from __future__ import annotations
@@ -23,18 +26,20 @@ from secrets_actor.paths import NoPlace, expanded
 from secrets_actor.runtime.settings import Settings, profile_of, region_of
 
 Environ = Mapping[str, str]
-# Makes the backend factory, and opens nothing. The observer is told what the backend finds out about this machine, such
-# as a clock that is wrong.
+# A function that makes the backend factory, and opens nothing. The observer is told what the backend finds out about
+# this machine, such as a clock that is wrong.
 MakeFactory = Callable[[Observer | None], BackendFactory]
 
 
 class BackendRow(Struct, frozen=True):
-    """One backend: *section* is the name of its table in the settings.
+    """One backend: *section* is the name of its table in the settings, and five functions of the settings.
 
-    *check* gives the mistakes in its section that are mistakes even while another backend is in use. *prepare* raises
-    `ConfigurationError` with all those that count only while this one is. For a migration: *identity* is equal for two
-    settings of one store; *is_there* tells whether the store is there, and does not open it; *paced* gives the settings
-    for writing many secrets in a row.
+    *check* yields the mistakes in the section that count even while another backend is in use. *prepare* returns the
+    function that makes the backend factory; it raises `ConfigurationError` with all mistakes that count only while this
+    backend is in use.
+
+    Three are for migrations. *identity* returns equal tuples for two settings that mean the same store. *is_there*
+    tells whether the store exists, without opening it. *paced* returns the settings for writing many secrets in a row.
     """
 
     section: str
@@ -46,7 +51,7 @@ class BackendRow(Struct, frozen=True):
 
 
 def path_mistakes(setting: str, path: str | os.PathLike[str]) -> Iterator[str]:
-    """What is wrong with a path. A `~` without a home would be a folder in the working directory."""
+    """Yield the mistakes in a path. A `~` without a home is one: it would become a folder in the working directory."""
     try:
         expanded(path)
     except NoPlace as error:
@@ -108,7 +113,7 @@ def _aws_prepare(settings: Settings, environ: Environ) -> MakeFactory:
     try:
         region = region_of(aws, environ)
         if region is None:
-            profile_of(aws, environ)  # raises what keeps it from being read: the region may be there
+            profile_of(aws, environ)  # if the profile cannot be read, this raises why: the region may be in it
             mistakes.append(
                 "aws.region: required with backend aws_secrets_manager, such as us-east-1 (or set AWS_REGION)"
             )
@@ -134,8 +139,10 @@ def _aws_identity(settings: Settings, environ: Environ) -> tuple[Any, ...]:
 
 
 def _aws_paced(settings: Settings, environ: Environ) -> Settings:
-    """With a send rate that follows AWS's throttling, unless somebody has chosen another: many writes are more than its
-    50 a second (service quotas: CreateSecret, PutSecretValue and UpdateSecret)."""
+    """Return the settings with adaptive retries, which follow AWS's throttling, unless a retry mode was chosen.
+
+    A migration writes faster than AWS allows: 50 a second (service quotas: CreateSecret, PutSecretValue, UpdateSecret).
+    """
     aws = settings.aws
     if aws.retry_mode or environ.get("AWS_RETRY_MODE") or profile_of(aws, environ).text("retry_mode"):
         return settings
@@ -160,5 +167,5 @@ BACKENDS: Final[Mapping[str, BackendRow]] = {
         paced=_aws_paced,
     ),
 }
-# The settings that may change while a system runs.
+# The settings that `System.configure` may change while a system runs.
 OF_THE_BACKEND: Final = ("backend", *(row.section for row in BACKENDS.values()))

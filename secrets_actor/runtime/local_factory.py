@@ -1,4 +1,4 @@
-"""The local store from the settings. The backend itself is loaded by whoever uses it."""
+"""Makes the backend factory of the local store from the settings. Loads the backend only when it is called."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class StoreMade(LifecycleEvent, frozen=True):
-    """An empty local store was made in *folder*, under the master key in *sealed_by*."""
+    """The life-cycle event of a new, empty local store in *folder*. *sealed_by* is the place of its master key."""
 
     folder: str
     sealed_by: str
@@ -24,8 +24,10 @@ class StoreMade(LifecycleEvent, frozen=True):
 def local_factory_for(
     local: LocalSettings, observe: Observer | None = None, key: MasterKeySource | None = None
 ) -> BackendFactory:
-    """What opens the store; *observe* is told of one that is made. *key*: where its master key is, whatever the
-    settings say. Nothing is opened yet."""
+    """Return the factory that opens the store. Nothing is opened yet.
+
+    *observe* is told if a store is made. *key*, if given, replaces the place of the master key in the settings.
+    """
     from secrets_actor.backends.local.backend import local_backend_factory
 
     if key is None and local.key != KeyPlace():

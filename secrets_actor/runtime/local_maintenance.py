@@ -1,7 +1,7 @@
-"""The configured local store as a whole, for the operator who looks after it: without a tree, by one connection.
+"""Maintains the configured local store as a whole, for its operator. It starts no tree, and opens one connection.
 
-Rule: what is done leaves an audit record, whether it succeeds or not; and so does each secret that an export or import
-takes along, for that is how its value gets to somebody.
+Rule 1: each action that changes or copies the store leaves an audit record, whether it succeeds or not.
+Rule 2: so does each secret that an export or import took along: that is how its value leaves or enters the store.
 """
 
 from __future__ import annotations
@@ -35,14 +35,17 @@ from secrets_actor.runtime.settings import Settings
 from secrets_actor.telemetry.audit_log import AuditLog
 from secrets_actor.telemetry.logs import make_logger
 
-# Seconds for work on a whole store.
+# Seconds: the timeout of one action on a whole store, which may be large.
 SECONDS: Final = 3600.0
 
 
 class LocalMaintenance(Struct, frozen=True):
-    """The store in *folder*, whose master key is in *source*: opened by what is done to it, which raises the store's
-    errors. *key*: the place of that in the configuration. *factory* opens it for a client. *caller*: who does it, as
-    the audit log tells it."""
+    """The actions on the store in *folder*, whose master key comes from *source*.
+
+    Each action opens the store, and raises the store's errors (`LocalStoreError`). *key* is the setting that names the
+    place of the master key. *factory* opens the store as a client would. *caller* is the label of the operator in the
+    audit log.
+    """
 
     folder: Path
     source: MasterKeySource
@@ -52,49 +55,49 @@ class LocalMaintenance(Struct, frozen=True):
     caller: str | None = None
 
     def init(self) -> None:
-        """Make it. Raises `InvalidRequest` when it is there."""
+        """Make the store. Raises `InvalidRequest` if it exists."""
         with self._audited("store_init"):
             existing_store.init(self.folder, self.source, deadline=_deadline())
 
     def verify(self) -> verify.Verification:
-        """Look at all that is in it."""
+        """Check all that is in the store, and return the report. Changes nothing, so it leaves no audit record."""
         return verify.verify(self.folder, self.source, deadline=_deadline())
 
     def rekey(
         self, to: MasterKeySource | None, *, deep: bool, told: Callable[[rekey.Rekeyed], object]
     ) -> rekey.Rekeyed:
-        """Change its keys; see `upkeep/rekey.py`."""
+        """Change the keys of the store; see `upkeep/rekey.py`. *told* is called as the work proceeds."""
         with self._audited("store_rekey"):
             return rekey.rekey(self.folder, self.source, to=to, deep=deep, deadline=_deadline(), told=told)
 
     def backup(self, path: Path) -> int:
-        """Copy it to a new file; the size in bytes."""
+        """Copy the store to a new file at *path*, and return the size in bytes."""
         with self._audited("store_backup", path):
             return copies.backup(self.folder, self.source, path, deadline=_deadline())
 
     def restore(self, path: Path, *, replace: bool) -> copies.Restored:
-        """Make it what it was when it was copied."""
+        """Make the store what it was when it was copied to *path*. With *replace*, a store that exists is replaced."""
         with self._audited("store_restore", path):
             return copies.restore(self.folder, self.source, path, replace=replace, deadline=_deadline())
 
     def check_is_there(self) -> None:
-        """Raise `StoreUnavailable` when there is none, before anybody is asked for a passphrase."""
+        """Raise `StoreUnavailable` if there is no store: checked before the operator is asked for a passphrase."""
         existing_store.database_of(self.folder, self.source)
 
     def export_to(self, path: Path, export_key: ExportKey) -> int:
-        """Export all secrets to a new file at *path*; how many. Raises `ExportFileError`."""
+        """Export all secrets to a new file at *path*, and return their number. Raises `ExportFileError`."""
         with self._audited("store_export", path) as taken:
             self.check_is_there()
 
             def work(records: Records) -> int:
-                taken.clear()  # of an earlier try
+                taken.clear()  # the store may run this more than once: drop what an earlier try took
                 return export.export_to(path, records, export_key, utc_now(), taken.append)
 
             with closing(self._backend()) as backend:
                 return backend.with_records(work, _deadline(), writes=False)
 
     def salvage_to(self, path: Path, export_key: ExportKey) -> salvage.Salvaged:
-        """Export all that can be read to a new file at *path*. Raises `ExportFileError`."""
+        """Export all secrets of a damaged store that can be read, to a new file at *path*. Raises `ExportFileError`."""
         with (
             self._audited("store_export", path) as taken,
             existing_store.opened_store(self.folder, self.source, _deadline()) as store,
@@ -102,19 +105,25 @@ class LocalMaintenance(Struct, frozen=True):
             return salvage.salvage_to(path, store, export_key, utc_now(), _deadline(), taken.append)
 
     def import_from(self, path: Path, export_key: ExportKey, *, overwrite: bool) -> export.Imported:
-        """Import all secrets of the export at *path*, or none. Raises `ExportFileError` and its kin, `SecretExists`."""
+        """Import all secrets of the export at *path*, or none.
+
+        Raises `ExportFileError`, `ExportDamaged`, `WrongExportKey`, and `SecretExists` without *overwrite*.
+        """
         with self._audited("store_import", path) as taken:
             with closing(self._backend()) as backend, export.opened_export(path, export_key) as source:
 
                 def work(records: Records) -> export.Imported:
-                    taken.clear()  # of an earlier try
+                    taken.clear()  # the store may run this more than once: drop what an earlier try took
                     return export.import_(source, records, utc_now(), overwrite=overwrite, told=taken.append)
 
                 return backend.with_records(work, _deadline(), writes=True)
 
     @contextmanager
     def _audited(self, operation: str, path: Path | None = None) -> Iterator[list[Entry]]:
-        """Leave a record of *operation*, which takes a store to or from *path*, and one for each secret in the list."""
+        """Leave an audit record of *operation*, which writes a store to *path* or reads it from there.
+
+        The block appends to the list the secrets that it takes along; if it succeeds, each gets a record of its own.
+        """
         begun, taken, outcome = now(), list[Entry](), "interrupted"
         try:
             yield taken
@@ -146,9 +155,11 @@ def local_maintenance(
     caller: str | None = None,
     observe: Observer | None = None,
 ) -> LocalMaintenance:
-    """The store; with its master key in *source*, whatever the settings say, if that is given. *observe* is told of a
-    store that an import makes. Raises `ConfigurationError` for a store that is not local, and for a log that cannot be
-    written."""
+    """Return the maintenance of the local store in *settings*.
+
+    *source*, if given, replaces the place of the master key in the settings. *observe* is told of a store that an
+    import makes. Raises `ConfigurationError` if the configured store is not local, and if the log cannot be written.
+    """
     if settings.backend != "local_encrypted":
         raise ConfigurationError(('backend: "local_encrypted" for this; from and to others by `store migrate`',))
     local, key = settings.local, place_of(settings.local.key)

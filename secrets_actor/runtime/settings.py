@@ -1,11 +1,12 @@
-"""The settings: frozen, with their defaults and limits.
+"""The settings, with their defaults and limits. They are frozen.
 
-Rule 1: a field's type says all that is allowed there: the validator checks by it, and its messages are made of it.
-Rule 2: a class made in code takes whatever it is given, as any class does; `load` checks it as it checks a file.
-Rule 3: a key, and what may hold a password, is masked as soon as the class has it.
+Rule 1: the type of a field says all that is allowed there. The validator checks by it, and words its messages by it.
+Rule 2: making one of these classes in code checks nothing. `load`, and so `start`, checks the object as it checks a
+        file.
+Rule 3: a key, and a text that may hold a password, is masked as soon as the object has it.
 """
 
-# Without `from __future__ import annotations`: the validator reads the types, and would have to evaluate each text.
+# Without `from __future__ import annotations`, which makes texts of the types: the validator reads the types.
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,16 +25,19 @@ Text = Annotated[str, Meta(min_length=1)]
 
 
 class Section(Struct, frozen=True):
-    """A table of the configuration, with keys of its own."""
+    """Base of the tables of a configuration. The fields of a section are the keys of its table."""
 
 
 class LocalSettings(Section, frozen=True, kw_only=True):
-    """[local]: the encrypted store in a folder of its own. *recovery_window* in days, 7 to 30.
+    """Table `[local]`: the encrypted store in a folder of its own.
 
-    *key*: where the master key comes from: `"file"`, a key file in the folder; or a table, `{"env": "NAME"}` and
-    others, as config/secrets_actor.toml explains them; in the environment a JSON object. A key itself is not kept.
-    *make*: who makes a store where there is none: the `first_write`, the `start` of the system, or `never` but by
-    `secrets-actor store init`.
+    - `path`: the folder.
+    - `make`: when a store that does not exist is made: at the `first_write`, at the `start` of the system, or `never`,
+      except by `secrets-actor store init`.
+    - `recovery_window`: days for which a deleted secret can be restored, 7 to 30.
+    - `key`: the place of the master key. `"file"` means a key file in the folder; a table such as `{"env": "NAME"}`
+      names another place (config/secrets_actor.toml explains them all; in the environment it is a JSON object). The key
+      itself is no setting.
     """
 
     path: Path = Path("~/.local/share/secrets-actor")
@@ -42,22 +46,25 @@ class LocalSettings(Section, frozen=True, kw_only=True):
     key: KeyPlace | str | Mapping[str, Any] = KeyPlace()
 
     def __post_init__(self) -> None:
-        """What names no place may be a key, and is dropped at once."""
+        """Keep only the place of the key: a text that names no place may be the key itself, and is dropped at once."""
         if not isinstance(self.key, KeyPlace):
             force_setattr(self, "key", place_of(self.key))
 
 
 class AwsSettings(Section, frozen=True, kw_only=True):
-    """[aws]: Secrets Manager. *timeout* in seconds for one attempt, *recovery_window* in days, 7 to 30.
+    """Table `[aws]`: AWS Secrets Manager.
 
-    *region* None: AWS_REGION, AWS_DEFAULT_REGION, or the profile's. *auth_method* `default`: the three keys if one of
-    them is given, else wherever AWS's own tools look, starting with *profile* if there is one; `access_key`: the three
-    keys, or the AWS_ variables when no access key is given; `iam_role`: the role of the instance this runs on. With
-    *role_arn*, all that only serves to assume that role, for *session_duration* seconds (900 to 43200), with
-    *role_tags* on the session (50 at most, none by default; in the environment a JSON object).
-    What is None of *endpoint_url*, *use_fips*, *use_dualstack*, *ca_bundle*, *proxy_url*, *retry_mode* and
-    *max_attempts* (1 to 100, the first one too) is as AWS's own variables have it, or the profile;
-    see `aws_connection.py`.
+    - `region` (None: AWS_REGION, AWS_DEFAULT_REGION, or that of the profile).
+    - `auth_method`: where credentials come from. `default`: `access_key`, `secret_key` and `session_token` if one of
+      them is given; else the places where AWS's own tools look, beginning with `profile` if it is given. `access_key`:
+      those three, or AWS's variables if no access key is given. `iam_role`: the role of the instance this runs on.
+    - `role_arn`: a role to assume with these credentials, with `external_id` and `role_session_name`, for
+      `session_duration` seconds (900 to 43,200), with `role_tags` on the session (50 at most; in the environment a JSON
+      object).
+    - `timeout`: seconds for one attempt.
+    - `recovery_window`: days for which a deleted secret can be restored, 7 to 30.
+    - `endpoint_url`, `use_fips`, `use_dualstack`, `ca_bundle`, `proxy_url`, `retry_mode`, `max_attempts` (1 to 100,
+    with the first one). None: as AWS's own variables or the profile say; see `aws_connection.py`.
     """
 
     region: Text | None = None
@@ -77,13 +84,13 @@ class AwsSettings(Section, frozen=True, kw_only=True):
     use_fips: bool | None = None
     use_dualstack: bool | None = None
     ca_bundle: Path | None = None
-    # It may hold a password.
+    # Masked (rule 3), because a URL may hold a password.
     proxy_url: MaskedText | str | None = None
     retry_mode: Literal["standard", "adaptive"] | None = None
     max_attempts: Annotated[int, Meta(ge=1, le=100)] | None = None
 
     def __post_init__(self) -> None:
-        """A key given as text is masked at once, and so is a URL that may hold a password."""
+        """Mask keys that are given as text, and the proxy's URL, which may hold a password (rule 3)."""
         if isinstance(self.proxy_url, str):
             force_setattr(self, "proxy_url", MaskedText(self.proxy_url))
         for name in ("access_key", "secret_key", "session_token"):
@@ -93,16 +100,22 @@ class AwsSettings(Section, frozen=True, kw_only=True):
 
 
 def proxy_url_of(aws: AwsSettings) -> str | None:
-    """The proxy's URL, in clear."""
+    """Return the proxy's URL in clear, or None."""
     return None if aws.proxy_url is None else MaskedText(aws.proxy_url).reveal()
 
 
 class LogSettings(Section, frozen=True, kw_only=True):
-    """[log]: *output* `logging` hands records to the standard library's logger `secrets_actor`, `stderr` writes them
-    there, anything else is a file's path. *audit_hits*: a record for each cached get, one `summary` for all of the
-    same version and caller in *audit_summary_seconds*, or none. *audit_buffer*: how many cached gets, and how many
-    other records, may wait to be written; *audit_full*: whether one more cached get waits for room, for a second at
-    most (`block`), or goes unrecorded and is counted (`drop`)."""
+    """Table `[log]`: the log and the audit log.
+
+    - `format`: `json`, or `console` for people.
+    - `output`: `logging` hands records to the standard library's logger `secrets_actor`; `stderr` writes them there;
+      any other text is the path of a file.
+    - `audit_hits`: which cached gets have audit records. `each`: every one. `summary`: one record for all gets of the
+      same version and caller within `audit_summary_seconds` (1 to 86,400). `off`: none.
+    - `audit_buffer`: how many cached gets, and how many other records, may wait to be written.
+    - `audit_full`: what a cached get does if no more may wait. `block`: wait for room, one second at most. `drop`: go
+      without a record; the metrics count it.
+    """
 
     format: Literal["json", "console"] = "json"
     output: Text = "logging"
@@ -113,9 +126,14 @@ class LogSettings(Section, frozen=True, kw_only=True):
 
 
 class PrefetchSettings(Section, frozen=True, kw_only=True):
-    """[prefetch]: what the cache is filled with, in the background, when the system starts: secrets by their *names*,
-    those whose names begin with one of *prefixes*, those that have one of *tags*, each a key or `key=value`. In the
-    environment a list's members are parted by commas."""
+    """Table `[prefetch]`: the secrets that are put into the cache, in the background, when the system starts.
+
+    - `names`: names of secrets.
+    - `prefixes`: beginnings of names.
+    - `tags`: tags that a secret has, each a key or `key=value`.
+
+    In the environment, commas separate the members of a list.
+    """
 
     names: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
@@ -123,20 +141,29 @@ class PrefetchSettings(Section, frozen=True, kw_only=True):
 
 
 class Settings(Section, frozen=True, kw_only=True):
-    """All of it. *ttl_seconds*: how long the cache answers (0: never), less a random share of *ttl_jitter* (0 to 0.5);
-    in its last *refresh_ahead* share a hit is served and the secret fetched anew in the background;
-    *max_stale_seconds*: how old a value may be that is served, marked stale, when the store cannot answer (0: none is);
-    *missing_ttl_seconds*: how long it is remembered that a secret does not exist; *cache_entries* and *cache_bytes*:
-    how much is kept, the least recently used going first;
-    *call_timeout_seconds*: how long a caller waits who does not say; *max_workers*: connections at most;
-    *worker_idle_seconds*: after how long without work one is let go, at the latest after twice that;
-    *breaker_failures*: operations in a row that find the store out before it is left alone for a while (0: it is not);
-    *max_pending*: callers that may wait at a time; *after_fork*: whether the first use in the child of a fork
-    starts a tree there (`restart`) or raises `ForkedProcess` (`refuse`)."""
+    """All settings of a system. Make them in code, or in a TOML file with the same keys.
+
+    - `backend`: which store.
+    - `ttl_seconds`: how long the cache answers (0: never). `ttl_jitter`: a random share of that, up to this much (0 to
+      0.5), is taken off for each secret. `refresh_ahead`: in this last share of the TTL (0 to 0.9), a cached get is
+      answered, and the secret is fetched again in the background.
+    - `max_stale_seconds`: how old a value may be that is returned, marked stale, if the store cannot answer (0: none
+      is). `missing_ttl_seconds`: how long the cache remembers that a secret does not exist.
+    - `cache_entries`, `cache_bytes`: how much the cache keeps. The least recently used secrets are dropped first.
+    - `call_timeout_seconds`: how long a caller waits that gives no timeout.
+    - `max_workers`: how many connections there are at most. `worker_idle_seconds`: a worker without work for this long
+      is let go, at the latest after twice this time.
+    - `breaker_failures`: after so many operations in a row that could not reach the store, the store is left alone for
+      a while (0: never).
+    - `max_pending`: how many callers may wait at a time; one more gets `Overloaded`.
+    - `after_fork`: whether the first use in the child of a fork starts a tree there (`restart`), or raises
+      `ForkedProcess` (`refuse`).
+    - `local`, `aws`, `log`, `prefetch`: the tables.
+    """
 
     backend: Literal["local_encrypted", "aws_secrets_manager"] = "local_encrypted"
-    # Precedent for 300 s: the AWS Secrets Manager Agent. The AWS caching client's 3600 s would serve a rotated password
-    # for an hour.
+    # 300 s as in the AWS Secrets Manager Agent. The 3600 s of AWS's caching client would serve a rotated password for
+    # an hour.
     ttl_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 300.0
     ttl_jitter: Annotated[float, Meta(ge=0, le=0.5)] = 0.1
     refresh_ahead: Annotated[float, Meta(ge=0, le=0.9)] = 0.2
@@ -157,7 +184,7 @@ class Settings(Section, frozen=True, kw_only=True):
 
 
 def region_of(aws: AwsSettings, environ: Mapping[str, str]) -> str | None:
-    """The region in force: the configured one, that of AWS's own variables, or that of the profile."""
+    """Return the region in force, from the settings, AWS's own variables, or the profile; None if none says one."""
     return aws.region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or _profile_region(aws, environ)
 
 
@@ -169,13 +196,16 @@ def _profile_region(aws: AwsSettings, environ: Mapping[str, str]) -> str | None:
 
 
 def profile_of(aws: AwsSettings, environ: Mapping[str, str]) -> ProfileSettings:
-    """What the profile in force says of the way to AWS: nothing where the keys are not looked for in one, either.
+    """Return what the profile in force says about reaching AWS. If credentials are not looked for in a profile, neither
+    is this: then the answer is empty.
 
-    Raises `ConfigurationError` for a file that is not of the form, as botocore does: it may ask for another endpoint.
+    Raises `ConfigurationError` for a file that cannot be parsed, as botocore does: the file may ask for another
+    endpoint, so to go on without it could send requests to the wrong one.
     """
     if aws.auth_method != "default":
         return NO_PROFILE
-    from secrets_actor.backends.aws.credentials.shared_files import profile_settings  # reads files, and rarely
+    # Loaded here, because few settings need it.
+    from secrets_actor.backends.aws.credentials.shared_files import profile_settings
 
     try:
         return profile_settings(environ, aws.profile)

@@ -1,11 +1,13 @@
-"""A TOML file and the environment become Settings; all mistakes are told at once.
+"""Loads the settings from a TOML file and the environment, and reports all mistakes at once.
 
-Rule 1: the file's keys are those of the Settings; SECRETS_ACTOR_TTL_SECONDS stands over `ttl_seconds`, and
-        SECRETS_ACTOR_AWS__REGION over `region` in `[aws]`.
-Rule 2: an unknown key is a mistake, in the file and in the environment, where what Kubernetes and Docker set of
-        themselves passes.
-Rule 3: a mistake names its key and what is allowed, and never what was given: that may be a key put in the wrong place.
-Rule 4: mistakes are returned up to `load`, whose frame holds no key, and raised there: a traceback may show locals.
+Rule 1: the keys of the file are the fields of `Settings`. A variable stands over the file: SECRETS_ACTOR_TTL_SECONDS
+        over `ttl_seconds`, SECRETS_ACTOR_AWS__REGION over `region` in `[aws]`.
+Rule 2: an unknown key is a mistake, in the file and in the environment. Exceptions are the variables that Kubernetes
+        and Docker set on their own account.
+Rule 3: a mistake names its key and what is allowed there. It never quotes the given value, which may be a key put in
+        the wrong place.
+Rule 4: mistakes are returned up to `load` and raised there, because a traceback may show locals, and the frame of
+        `load` holds no key.
 """
 
 from __future__ import annotations
@@ -24,40 +26,43 @@ from secrets_actor.small_files import Problem, read_text
 
 
 class Loaded(NamedTuple):
-    """The *settings*, and a function that makes the factory of their backend, of what was found out while they were
-    checked: nothing of it is looked up again."""
+    """The checked *settings*, and *make_factory*, a function that makes the factory of their backend.
+
+    That function uses what the check has found out, so nothing is looked up twice.
+    """
 
     settings: Settings
     make_factory: MakeFactory
 
 
-# What was loaded, or what is wrong.
+# What was loaded, or None; and the mistakes.
 Result = tuple[Loaded | None, list[str]]
 
 PREFIX: Final = "SECRETS_ACTOR_"
-# Says which file to read, where the program says none.
+# The variable that names the file to read, if the program names none.
 CONFIG_VARIABLE: Final = f"{PREFIX}CONFIG"
-# Bytes, and seconds for one that a shell pipes in.
+# Bytes of a configuration file, and the seconds to wait for one that a shell pipes in.
 _MAX_FILE: Final = 1_048_576
 _PIPE_SECONDS: Final = 10.0
-# Names with our prefix that are not settings: where the file is, and what tests against a real account need.
+# Variables with our prefix that are no settings: the path of the file, and one of the tests against a real account.
 RESERVED: Final = frozenset({"CONFIG", "LIVE_PREFIX"})
-# What Kubernetes sets in each pod for a service called secrets-actor, or secrets-actor-WORD: unless a pod says
-# `enableServiceLinks: false`, it has them all. A service's name ends in a letter or a digit (RFC 1035, labels). And
-# what `docker run --link` sets for a container of such a name: among it all variables of that container.
-# Sources: kubernetes, pkg/kubelet/envvars/envvars.go; moby, daemon/links/links.go.
+# Variables that Kubernetes sets in each pod for a service called secrets-actor, or secrets-actor-WORD, unless the pod
+# says `enableServiceLinks: false`. A service's name ends in a letter or a digit (RFC 1035, labels). Also the variables
+# that `docker run --link` sets for a container of such a name, which include all variables of that container. Sources:
+# kubernetes, pkg/kubelet/envvars/envvars.go; moby, daemon/links/links.go.
 _SERVICE: Final = rf"{PREFIX[:-1]}(_[A-Z0-9_.]*[A-Z0-9])?"
 _PORT_LINK: Final = r"PORT_[0-9]+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR|_START|_END|_PORT_START|_PORT_END)?"
 _LINK: Final = re.compile(rf"{_SERVICE}_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|{_PORT_LINK}|ENV_.+)", re.DOTALL)
-# These two may be somebody's mistake, unless their values are those of a link.
+# Two names that may also be a mistyped setting: they pass only if their values are those of a link.
 _LINK_BY_VALUE: Final = re.compile(rf"{_SERVICE}_(PORT=(?i:tcp|udp|sctp)://.+|NAME=/.+)")
 
 
 def load(source: str | os.PathLike[str] | Settings | None = None, environ: Mapping[str, str] | None = None) -> Loaded:
-    """The settings of a TOML file (its path; None: SECRETS_ACTOR_CONFIG, or the defaults), under those of *environ*.
+    """Load and check the settings. Raises `ConfigurationError` with every mistake.
 
-    `Settings` made in code are checked, and each is made of its type: a path given as text is a Path, and so on.
-    Raises `ConfigurationError` with every mistake.
+    *source*: the path of a TOML file; None: the file that SECRETS_ACTOR_CONFIG names, or the defaults. The variables in
+    *environ* (None: `os.environ`) stand over the file. `Settings` that were made in code are checked as a file is, and
+    their fields get their types: a path given as text becomes a `Path`. The environment does not change them.
     """
     loaded, mistakes = _loaded(source, os.environ if environ is None else environ)
     del environ  # rule 4
@@ -79,8 +84,10 @@ def _loaded(source: str | os.PathLike[str] | Settings | None, environ: Mapping[s
 
 
 def _with_variable(mistake: str, environ: Mapping[str, str]) -> str:
-    """*mistake*; with the variable that its setting came from, or the table that its setting is in: whoever runs the
-    program may not know that it is set."""
+    """Return *mistake*, with the name of the variable that the setting, or its table, came from, if one did.
+
+    The user may not know that this variable is set.
+    """
     parts = mistake.partition(": ")[0].upper().split(".")
     variables = (PREFIX + "__".join(parts[:count]) for count in range(len(parts), 0, -1))
     variable = next((name for name in variables if name in environ), None)
@@ -88,13 +95,13 @@ def _with_variable(mistake: str, environ: Mapping[str, str]) -> str:
 
 
 def _as_raw(section: Section) -> dict[str, Any]:
-    """A section made in code as a table."""
+    """Return a section that was made in code as the table that a file would have."""
     values = {name: getattr(section, name) for name in section.__struct_fields__}
     return {name: _as_raw(value) if isinstance(value, Section) else value for name, value in values.items()}
 
 
 def _read(source: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> dict[str, Any] | str:
-    """What is in the file, or what is wrong with it."""
+    """Return the tables of the file, or the mistake that keeps it from being read."""
     given = environ.get(CONFIG_VARIABLE) if source is None else source
     if given is None:
         return {}
@@ -102,14 +109,14 @@ def _read(source: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> 
         path = expanded(given)
     except NoPlace as error:
         return f"the path of the configuration file{'' if source is not None else f' in {CONFIG_VARIABLE}'} {error}"
-    import tomllib  # for who has a file
+    import tomllib  # here, because a program without a file does not need it
 
     found = read_text(path, _MAX_FILE, pipe_seconds=_PIPE_SECONDS)
     if isinstance(found, str):
         try:
             return tomllib.loads(found)
         except tomllib.TOMLDecodeError as error:
-            # The decoder's message tells line and column; its document must not travel with the error.
+            # Of the decoder's message, only line and column go on: the rest may quote the document (rule 3).
             found = Problem(f"is not TOML: {str(error).rpartition('(')[2].rstrip(')') or 'syntax error'}")
         except RecursionError:
             found = Problem("is not TOML: nested too deeply")
@@ -136,12 +143,12 @@ def _overlay(raw: dict[str, Any], environ: Mapping[str, str]) -> list[str]:
 
 
 def _is_link(name: str, value: str) -> bool:
-    """Whether a variable that has our prefix was set for a service or a container beside us, and not for us."""
+    """Whether Kubernetes or Docker set this variable: it is about a service or container with our prefix."""
     return bool(_LINK.fullmatch(name) or _LINK_BY_VALUE.fullmatch(f"{name}={value}"))
 
 
 def _keys_of(names: list[str]) -> tuple[str, ...]:
-    """The keys of the section below *names*; none if there is no such section."""
+    """Return the keys of the section at the path *names*; an empty tuple if there is no such section."""
     found: type[Section] | None = Settings
     for name in names:
         found = None if found is None else sections_of(found).get(name)
@@ -164,7 +171,7 @@ def _build(raw: dict[str, Any], mistakes: list[str], environ: Mapping[str, str])
     found += _unusable_prefetch(settings.prefetch)
     if settings.log.output not in ("logging", "stderr"):
         found += path_mistakes("log.output", settings.log.output)
-    # A setting that is wrong has its default in `settings`: what is told of that is no news.
+    # A wrong setting has its default in `settings`, so a mistake found there is none of the user's: it is dropped.
     mistakes += [mistake for mistake in found if mistake.partition(":")[0] not in known]
     if mistakes or make_factory is None:
         return None, mistakes

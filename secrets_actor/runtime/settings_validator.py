@@ -1,13 +1,13 @@
-"""A table of a configuration becomes a section of the settings, and every mistake in it is told. PURE.
+"""Checks a table of a configuration, and makes a section of the settings of it. PURE.
 
-Rule 1: msgspec says whether a value fits its field, and makes it of the field's type: one conversion for each field,
-        for it stops at the first mistake that it finds.
-Rule 2: a mistake is the key and what is allowed there, which is read off the field's type. It never holds what was
-        given: that may be a key put in the wrong place. So msgspec's own messages are not passed on.
-Rule 3: a text may stand for a number, for true or false, for a list and for a table, because the environment holds
-        nothing but texts.
-Rule 4: a field that holds a key, or says where one is, is known by its type, in the section that declares it.
-Rule 5: nothing is raised. A frame of this file holds what was given, and the traceback of an error shows frames.
+Rule 1: msgspec decides whether a value fits its field, and converts it to the field's type. Each field is converted by
+        itself, because msgspec stops at the first mistake, and we report all.
+Rule 2: a mistake is the key and what is allowed there; both come from the field's name and type. It never quotes the
+        given value, which may be a key put in the wrong place. So msgspec's own messages are not passed on.
+Rule 3: a text may stand for a number, a bool, a list or a table, because environment variables are texts.
+Rule 4: a field that holds a key, or the place of one, is recognised by its type.
+Rule 5: nothing is raised here. The frames of this file hold given values, and a traceback may show the locals of
+        frames.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ from secrets_actor.runtime.settings import Section
 S = TypeVar("S", bound=Section)
 
 _UNFIT: Final[Any] = object()
-# The words for a switch that shells, YAML and INI files are full of; msgspec takes true, false, 1 and 0 only.
+# The words for true and false that are usual in shells, YAML and INI files. msgspec takes only true, false, 1 and 0.
 _SWITCHES: Final = {
     **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True),
     **dict.fromkeys(("false", "f", "no", "n", "off", "0"), False),
@@ -38,11 +38,11 @@ _ALLOWED_KEY: Final = 'text, { env = "NAME" } or { file = "PATH" }'
 def validated(
     section: type[S], table: Mapping[str, Any], environ: Mapping[str, str], where: str = ""
 ) -> tuple[S, list[str]]:
-    """The *section* that *table* describes, and all mistakes, each as `KEY: what is allowed`.
+    """Return the *section* that *table* describes, and all mistakes, each as `KEY: what is allowed`.
 
-    What *table* leaves out has its default, and so has what is wrong in it: then the section serves to look for further
-    mistakes. *environ*: the variables that a key may be in. *where*: what stands before the keys in a mistake, such as
-    `aws.`.
+    A field that *table* leaves out has its default. So has a field that is wrong: the section then only serves to find
+    further mistakes. *environ*: the variables that a key may be in. *where*: the text before the keys in a mistake,
+    such as `aws.`.
     """
     if not table:
         return section(), []
@@ -66,7 +66,7 @@ def validated(
 
 
 def sections_of(section: type[Section]) -> dict[str, type[Section]]:
-    """The fields of *section* that are sections themselves."""
+    """Return the fields of *section* that are sections themselves, with their types."""
     return {field.name: field.type for field in msgspec.structs.fields(section) if _is_section(field.type)}
 
 
@@ -75,7 +75,7 @@ def _is_section(kind: Any) -> bool:
 
 
 def _field(declared: Any, given: Any, environ: Mapping[str, str], key: str) -> tuple[Any, list[str]]:
-    """The value of one field, and what is wrong with it."""
+    """Return the value of one field, and its mistakes."""
     kinds = _kinds(declared)
     if given is None and NoneType in get_args(declared):
         return None, []
@@ -95,7 +95,7 @@ def _field(declared: Any, given: Any, environ: Mapping[str, str], key: str) -> t
 
 
 def _kinds(declared: Any) -> tuple[Any, ...]:
-    """The types of a field, without None. One that its section masks has MaskedText first."""
+    """Return the types of a field, without None. The first is MaskedText if the section masks the field."""
     is_one = not get_args(declared) or get_origin(declared) in (Annotated, Literal, tuple, Mapping)
     kinds = (declared,) if is_one else get_args(declared)
     return tuple(kind for kind in kinds if kind is not NoneType)
@@ -112,7 +112,7 @@ def _not_set(place: KeyPlace, environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _key_source(given: Any, environ: Mapping[str, str]) -> KeySource | str:
-    """The key source, or what is wrong with it."""
+    """Return the key source, or the text of the mistake."""
     if isinstance(given, KeySource):
         given = given.reveal() if given.kind == "text" else {given.kind: given.reveal()}
     match given:
@@ -130,7 +130,7 @@ def _key_source(given: Any, environ: Mapping[str, str]) -> KeySource | str:
 
 
 def _converted(kind: Any, given: Any) -> Any:
-    """*given* as a value of *kind*, or `_UNFIT`."""
+    """Return *given* converted to *kind*, or `_UNFIT`."""
     if kind is not Path and not all(map(_is_unicode, _texts(given))):
         return _UNFIT
     try:
@@ -141,7 +141,7 @@ def _converted(kind: Any, given: Any) -> Any:
 
 
 def _from_text(kind: Any, text: str) -> Any:
-    """What *text* says to a field of *kind*, as far as msgspec does not know it."""
+    """Return what *text* means for a field of *kind*, where msgspec does not know that by itself (rule 3)."""
     if kind is bool:
         return _SWITCHES.get(text.strip().lower(), _UNFIT)
     if _base(kind) in (int, float):
@@ -161,15 +161,18 @@ def _base(kind: Any) -> Any:
 
 
 def _texts(given: Any) -> Iterator[str]:
-    """The texts in a value of any type that a field may have."""
+    """Yield the texts in a value of any type that a field may have."""
     inner = (*given, *given.values()) if isinstance(given, Mapping) else given
     members = inner if isinstance(inner, (tuple, list, set, frozenset)) else (inner,)
     return (one for one in members if isinstance(one, str))
 
 
 def _is_unicode(text: str) -> bool:
-    """Whether *text* can be written as UTF-8. Python reads a variable that is not UTF-8 as a text that cannot; the name
-    of a file may be such a text."""
+    """Whether *text* can be written as UTF-8.
+
+    Python reads a variable that is not UTF-8 as a text that cannot be written so. Such a text may be the name of a
+    file, but nothing else.
+    """
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -178,7 +181,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def _path(kind: type, given: Any) -> Any:
-    """msgspec asks for a value of the one type that it does not know: Path. A TypeError tells it that there is none."""
+    """Make a Path, the one type here that msgspec does not know. A TypeError tells it that *given* does not fit."""
     if not isinstance(given, (str, PurePath)):
         raise TypeError
     return kind(given)
@@ -188,7 +191,7 @@ def _path(kind: type, given: Any) -> Any:
 
 
 def _told(kind: Any, given: Any, key: str) -> list[str]:
-    """The mistakes of a field: those of its members, where they can be told apart."""
+    """Return the mistakes of a field: one for each wrong member of a list or table, else one for the whole field."""
     members: list[tuple[str, Any]] = []
     if get_origin(kind) is Mapping and isinstance(given, Mapping):
         members = [(shown_word(str(name)), one) for name, one in given.items()]
@@ -199,7 +202,7 @@ def _told(kind: Any, given: Any, key: str) -> list[str]:
 
 
 def _allowed(kind: Any) -> str:
-    """What a field of *kind* takes, in words."""
+    """Return in words what a field of *kind* takes."""
     if get_origin(kind) is Literal:
         *others, last = [f'"{one}"' for one in get_args(kind)]
         return f"{', '.join(others)} or {last}"
