@@ -80,7 +80,7 @@ def _processes(system: System) -> list[Pid]:
     """Return all processes of the tree, each one after its supervisor."""
     for pid in filter(None, map(system.whereis, _NAMED)):
         top = pid
-        # The system may hang in the tree of a host program, whose processes are none of ours.
+        # The system may be a part of a host program's tree: stop below the processes that are not ours.
         while top.parent is not None and top.parent.node is top.node:
             top = top.parent
         return list(_below(top))

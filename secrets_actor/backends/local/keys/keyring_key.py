@@ -1,7 +1,7 @@
 """The master key in the system's key ring: made on first use, under a service name of its own for each store.
 
-Rule 1: a key ring cannot write an entry only if there is none. So a process that makes or exchanges a key holds a lock
-        on the store's folder.
+Rule 1: a key ring cannot be told to write an entry only if it has none yet. So a process that makes or exchanges a key
+        holds a lock on the store's folder.
 Rule 2: each key that was written is read back, because some key rings keep nothing and do not say so.
 Rule 3: the next key has an entry of its own until the store knows it. Key rings cannot rename an entry, so the next key
         is written over the present one, and its own entry is then deleted. After a crash in between, either entry or
