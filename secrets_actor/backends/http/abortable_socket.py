@@ -1,19 +1,19 @@
-"""One TCP connection at a time, plain or TLS, that any thread can break off. THE door to socket, ssl and select.
+"""One TCP connection at a time, plain or with TLS, that any thread can abort. THE door to socket, ssl and select.
 
-Rule 1: every wait ends at the deadline, one moment for a whole exchange: a server that drips byte by byte gains no
-        time.
-Rule 2: one thread connects, reads and writes. `abort` may come from any: it shuts the socket down, and the waiting
+Rule 1: every wait ends at the deadline, which is one moment for a whole exchange. So a server that sends byte by byte
+        gains no time.
+Rule 2: one thread connects, reads and writes. Any thread may call `abort`: it shuts the socket down, and the waiting
         thread wakes at once.
-Rule 3: a descriptor is closed and shut down under one lock: else a shutdown could hit another connection, which the
-        system had meanwhile given the same number.
-Rule 4: connecting and TLS fail as our errors, with the endpoint; reading and writing as the OSErrors they are, because
-        only the caller knows how far the exchange was.
-Rule 5: with a proxy, a connection is one to the proxy and a tunnel through it; `host` and `port` stay the server's.
-Rule 6: sockets do not block. A wait is a poll, and there is none before a send: each call that could wait hands the
-        interpreter to another thread, and with many workers that is most of what an exchange costs.
+Rule 3: a descriptor is closed, and shut down, under the same lock. Otherwise a shutdown could hit another connection
+        to which the system has given the same number meanwhile.
+Rule 4: connecting and TLS raise our errors, with the endpoint. Reading and writing raise OSErrors as they are, because
+        only the caller knows how far the exchange has come.
+Rule 5: with a proxy, a connection is one to the proxy with a tunnel through it; `host` and `port` are the server's.
+Rule 6: sockets do not block. To wait is to poll, and there is no poll before a send: each call that could wait gives
+        the interpreter to another thread, and with many workers that is most of the time of an exchange.
 
-Not obvious: a name is resolved by the C library, which neither the deadline nor `abort` can stop. A socket that still
-connects is not woken by a shutdown, so a connect waits for a second socket as well, which `abort` closes.
+Not obvious: the C library resolves a name, and neither the deadline nor `abort` can stop it. A shutdown does not wake a
+socket that is still connecting, so a connect also waits for a second socket, which `abort` closes.
 """
 
 import contextlib
@@ -30,7 +30,8 @@ from secrets_actor.backends.http.response_parser import RefusedAnswer, ResponseP
 from secrets_actor.clock import now
 from secrets_actor.domain.errors import ConfigurationError, ConnectionFailed, SecretsError, TlsFailed
 
-# OpenSSL's X509_V_ERR_* numbers (x509_vfy.h) that an operator can do something about; in braces the names of settings.
+# OpenSSL's X509_V_ERR_* numbers (x509_vfy.h), as far as an operator can do something about them. The words in braces
+# stand for names of settings.
 _CERTIFICATE_PROBLEMS: Final = {
     9: "its certificate is not valid yet: check this machine's clock",
     10: "its certificate has expired",
@@ -43,8 +44,8 @@ _CERTIFICATE_PROBLEMS: Final = {
     62: "its certificate is for another host: check {endpoint_url}",
     64: "its certificate is for another address: check {endpoint_url}",
 }
-# What a certificate of the chain lacks or has too much, by RFC 5280. From Python 3.13 on this is looked at
-# (VERIFY_X509_STRICT); private CAs, and proxies that look into TLS, make such certificates.
+# Where a certificate of the chain breaks RFC 5280. Python checks this from 3.13 on (VERIFY_X509_STRICT). Private CAs,
+# and proxies that look into TLS, make such certificates.
 _STRICT_PROBLEMS: Final = {
     24: "its CA has no public key",
     25: "there are more CAs between it and the root than one of them allows (path length)",
@@ -77,12 +78,15 @@ _CONNECT_PROBLEMS: Final = {
 }
 
 
-# Bytes a read asks for.
+# Bytes that a read asks for.
 READ_BYTES: Final = 65_536
 
 
 class AbortableSocket:
-    """The socket of one worker, to *origin*, through *proxy* if there is one. *names*: for the remedies in errors."""
+    """The socket of one worker, to *origin*, through *proxy* if there is one.
+
+    Errors name the settings in *names* as remedies.
+    """
 
     def __init__(self, origin: Origin, names: SettingNames, proxy: Proxy | None = None) -> None:
         self._host, self._port, self._name = origin.host, origin.port, origin.name
@@ -97,21 +101,21 @@ class AbortableSocket:
         self.aborted = False
 
     def begin(self, deadline: float) -> None:
-        """An exchange begins, to end by *deadline* (clock seconds). Raises `ConnectionFailed` after an `abort`."""
+        """Begin an exchange that must end by *deadline* (clock seconds). Raises `ConnectionFailed` after an `abort`."""
         with self._lock:
             if self.aborted:
                 raise self._given_up()
             self._busy, self._deadline = True, deadline
 
     def end(self) -> None:
-        """The exchange is over."""
+        """End the exchange. After an `abort` this closes the socket, which the exchange may have used until now."""
         with self._lock:
             self._busy = False
             if self.aborted:
                 self._drop()
 
     def abort(self) -> None:
-        """Break off, now and for good. Any thread, any number of times."""
+        """End the connection, now and for good. From any thread, any number of times."""
         with self._lock:
             self.aborted = True
             if self._waker is not None:
@@ -121,14 +125,15 @@ class AbortableSocket:
             if not self._busy:
                 self._drop()
                 return
+            # During an exchange the socket is not closed: its thread still uses the descriptor (rule 3).
             with contextlib.suppress(OSError):  # not connected yet, or no longer
-                # Of the base class: SSLSocket's own also pulls the TLS state from under the reading thread.
+                # The base class's method: that of SSLSocket also drops the TLS object, which the other thread is using.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def connect(self, context: ssl.SSLContext | None) -> None:
         """Connect to the server, through the proxy if there is one, and with TLS if there is a *context*.
 
-        Raises `ConnectionFailed`, `TlsFailed`, and `ConfigurationError` for a proxy that wants to know the user.
+        Raises `ConnectionFailed`, `TlsFailed`, and `ConfigurationError` for a proxy that asks for a user and password.
         """
         proxy = self._proxy
         if proxy is None:
@@ -145,8 +150,10 @@ class AbortableSocket:
             self._start_tls(made, context)
 
     def _connect(self, host: str, port: int, who: str, problem: str) -> socket.socket:
-        """Of the host's addresses the first that answers, each given its share of the time. *problem* is that there is
-        none, and of *who*."""
+        """Connect to the first of the host's addresses that answers. Each has an equal share of the time left.
+
+        *problem* is the text for a host without addresses, and *who* the words before it. Raises `ConnectionFailed`.
+        """
         found = resolve(host, port)
         try:
             woken, waker = socket.socketpair()
@@ -158,6 +165,7 @@ class AbortableSocket:
                         made = self._keep(socket.socket(family, kind, protocol))
                     except OSError:  # such as a machine without IPv6
                         continue
+                    # Else a request's last part could wait for the acknowledgement of the part before (Nagle).
                     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     code = _try(made, address, self._left() / (len(found) - tried), woken)
                     if code == 0 and not self.aborted:
@@ -174,7 +182,7 @@ class AbortableSocket:
         raise ConnectionFailed(f"{self._name}: {who}{problem}", endpoint=self._name)
 
     def _tunnel(self, proxy: Proxy) -> SecretsError | None:
-        """Have *proxy* connect us with the server: None, or why it does not."""
+        """Ask *proxy* for a tunnel to the server. Returns None, or the error when there is none."""
         parser = ResponseParser("CONNECT")
         try:
             self.write(connect_request(proxy, self._host, self._port))
@@ -186,7 +194,7 @@ class AbortableSocket:
         except OSError:
             status = None
         except RefusedAnswer:
-            # Of a refusal only the status counts, not the page that comes with it.
+            # A proxy refuses with a page of any form: only its status counts.
             status = None if parser.status is not None and parser.status < 300 else parser.status
         if status == 407:
             text = f"{self._names.proxy}: the proxy {proxy.name} wants a user and a password, or others"
@@ -196,17 +204,17 @@ class AbortableSocket:
         if status < 300:
             return None
         refused = self._no_tunnel(proxy, f"does not let us through (HTTP {status}); may it reach {self._host}?")
-        refused.retryable = status >= 500 or status in (408, 429)  # else it is a rule of the proxy's
+        refused.retryable = status >= 500 or status in (408, 429)  # any other refusal is a rule of the proxy, and stays
         return refused
 
     def _no_tunnel(self, proxy: Proxy, problem: str) -> ConnectionFailed:
         return ConnectionFailed(f"{self._name}: the proxy {proxy.name} {problem}", endpoint=self._name)
 
     def _start_tls(self, plain: socket.socket, context: ssl.SSLContext) -> None:
-        """Speak TLS on *plain*, which is used up, whatever happens."""
+        """Begin TLS on *plain*, which nobody may use any more, whether this succeeds or fails."""
         kept = plain
         try:
-            # The handshake apart, so that the socket `abort` has to shut down is known before it begins.
+            # The handshake is a step of its own, so that `abort` knows the socket before the handshake begins.
             kept = context.wrap_socket(plain, server_hostname=self._host, do_handshake_on_connect=False)
             self._keep(kept)
             kept.settimeout(self._left_or_timeout())
@@ -233,10 +241,13 @@ class AbortableSocket:
         raise self._given_up() if self.aborted else failure
 
     def read(self, max_bytes: int) -> bytes:
-        """What has come in, waiting for it until the deadline; nothing at the end. Raises `TimeoutError`, `OSError`."""
+        """Wait for bytes until the deadline, and return them; empty when the server has ended the connection.
+
+        Raises `TimeoutError`, `OSError`.
+        """
         used = self._connected()
         awaited = select.POLLIN
-        if isinstance(used, ssl.SSLSocket) and used.pending():  # decrypted already: a poll does not see it
+        if isinstance(used, ssl.SSLSocket) and used.pending():  # decrypted already: a poll would not see it
             self._left_or_timeout()
             awaited = 0
         while True:
@@ -244,7 +255,7 @@ class AbortableSocket:
                 self._await(used, awaited)
             try:
                 return used.recv(max_bytes)
-            except (BlockingIOError, ssl.SSLWantReadError):  # not a whole record of TLS, or nothing after all
+            except (BlockingIOError, ssl.SSLWantReadError):  # only a part of a TLS record, or nothing after all
                 awaited = select.POLLIN
             except ssl.SSLWantWriteError:
                 awaited = select.POLLOUT
@@ -263,16 +274,17 @@ class AbortableSocket:
                 self._await(used, select.POLLIN)
 
     def is_readable(self) -> bool:
-        """Whether something came that nobody has read, be it the end of the connection."""
+        """Whether there is something to read: bytes, or the end of the connection."""
         used = self._connected()
-        if isinstance(used, ssl.SSLSocket) and used.pending():  # decrypted already: a poll does not see it
+        if isinstance(used, ssl.SSLSocket) and used.pending():  # decrypted already: a poll would not see it
             return True
         return bool(self._poll_for(used, select.POLLIN).poll(0))
 
     def read_now(self, max_bytes: int) -> bytes:
-        """What has come in, without waiting for it; nothing if there is nothing, or the end. Raises `OSError`.
+        """Return the bytes that are there, without waiting; empty if there are none, or at the end. Raises `OSError`.
 
-        `is_readable` does not tell as much: TLS 1.3 sends session tickets right after its handshake.
+        `is_readable` is no substitute: with TLS 1.3 a server sends session tickets right after the handshake, which are
+        readable, but are no bytes of an answer.
         """
         if not self.is_readable():
             return b""
@@ -282,12 +294,12 @@ class AbortableSocket:
             return b""
 
     def disconnect(self) -> None:
-        """Close the connection, if there is one. Not during an exchange of another thread."""
+        """Close the connection, if there is one. Must not be called during an exchange of another thread."""
         if self._socket is not None:
             self._release(self._socket)
 
     def _connected(self) -> socket.socket:
-        """The socket; an OSError if there is none, or none any more."""
+        """Return the socket. Raises `OSError` if there is none, or if it was closed."""
         used = self._socket
         if used is None:
             raise OSError(errno.ENOTCONN, "not connected")
@@ -298,7 +310,7 @@ class AbortableSocket:
             raise TimeoutError
 
     def _poll_for(self, used: socket.socket, event: int) -> select.poll:
-        """A poll of *used* for *event*. That for POLLIN is made once a socket."""
+        """Return a poll object of *used* for *event*. The one for POLLIN is made once a socket: each read needs it."""
         if event == select.POLLIN and self._polled is used:
             return self._poll
         poll = select.poll()
@@ -342,8 +354,10 @@ class AbortableSocket:
 
 
 def _certificate_problem(code: int, message: str, names: SettingNames) -> str:
-    """What is the matter with a certificate, and what to do. *message* is OpenSSL's own word, which it keeps to for a
-    code that is not known here."""
+    """Return what is wrong with a certificate, and what to do.
+
+    *message* is OpenSSL's own text, which is used for a *code* that is not known here.
+    """
     if code in _CERTIFICATE_PROBLEMS:
         problem = _CERTIFICATE_PROBLEMS[code]
         return problem.format(ca_bundle=names.ca_bundle, endpoint_url=names.endpoint_url)
@@ -356,7 +370,7 @@ def _certificate_problem(code: int, message: str, names: SettingNames) -> str:
 
 
 def _try(made: socket.socket, address: Any, seconds: float, woken: socket.socket) -> int:
-    """Connect *made* to *address* within *seconds*, or until *woken* is readable: 0 or an errno."""
+    """Connect *made* to *address* within *seconds*, or until *woken* is readable. Returns 0, or an errno."""
     made.setblocking(False)
     code = made.connect_ex(address)
     if code != errno.EINPROGRESS:
@@ -369,9 +383,9 @@ def _try(made: socket.socket, address: Any, seconds: float, woken: socket.socket
 
 
 def resolve(host: str, port: int) -> list[tuple[int, int, int, Any]]:
-    """(family, kind, protocol, address) of each of *host*'s addresses; none when there are none."""
+    """Return (family, kind, protocol, address) for each address of *host*; empty when its name is not known."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):  # the latter from a label that is too long for DNS
+    except (OSError, UnicodeError):  # UnicodeError: a part of the name is too long for DNS
         return []
     return [(family, kind, protocol, address) for family, kind, protocol, _, address in found]

@@ -1,4 +1,4 @@
-"""Which server a connection is made to, and what its user calls the settings that say so. PURE."""
+"""The server of a connection, and the names of the settings that decide about it. PURE."""
 
 import re
 from typing import Final
@@ -22,7 +22,7 @@ class Origin(Struct, frozen=True):
 
     @property
     def authority(self) -> str:
-        """The Host header: an IPv6 address in brackets, the port unless it is the scheme's own."""
+        """The Host header: an IPv6 address is in brackets, and the port is left out if it is the scheme's default."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
@@ -38,8 +38,10 @@ class Origin(Struct, frozen=True):
 
 
 class SettingNames(Struct, frozen=True):
-    """How the remedies in errors call the settings of a connection, such as `aws.ca_bundle`. *endpoint* is everything
-    that decides which host is asked; *endpoint_url* is the one setting that names it."""
+    """The names of a connection's settings, such as `aws.ca_bundle`, for the remedies in errors.
+
+    *endpoint* names all settings that decide about the host; *endpoint_url* is the one setting that names a URL.
+    """
 
     endpoint: str
     endpoint_url: str
@@ -48,7 +50,7 @@ class SettingNames(Struct, frozen=True):
 
 
 def parse_origin(url: str, setting: str) -> Origin:
-    """*url* as an origin: `http` or `https`, a host, a port if need be, and nothing more.
+    """Parse *url* as an origin: `http` or `https`, a host, a port if need be, and nothing more.
 
     Raises `ConfigurationError`, which names *setting* and does not quote *url*: a URL may hold a password.
     """

@@ -1,8 +1,9 @@
-"""Which proxy a connection goes through, and the request for a tunnel. PURE.
+"""Chooses the proxy of a connection, and writes the request for a tunnel through it. PURE.
 
-Rule 1: TLS is between us and the server: the proxy is asked for a tunnel (CONNECT) and sees a host, a port and bytes.
-Rule 2: plain http, as to an emulator, never goes through a proxy.
-Rule 3: user and password of a proxy are in no repr, no error, no log.
+Rule 1: TLS is spoken with the server. The proxy is asked for a tunnel (CONNECT), and sees a host, a port and encrypted
+        bytes.
+Rule 2: plain http, as to an emulator, never goes through a proxy: the proxy would see the secrets.
+Rule 3: the user and the password of a proxy are in no repr, no error and no log.
 """
 
 import base64
@@ -14,12 +15,12 @@ from secrets_actor.backends.http.origin import HOST, Origin
 from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.structs import Opaque
 
-# What proxies listen on is stated as a rule; this is for those who do not. Source: RFC 9110 for http.
+# The port of a proxy URL without one: the default port of http (RFC 9110, 4.2.1).
 DEFAULT_PORT: Final = 80
 
 
 class Proxy(Opaque):
-    """An HTTP proxy. *authorization* is a whole Proxy-Authorization header's value."""
+    """An HTTP proxy. *authorization* is the value of the Proxy-Authorization header, or None. No repr shows it."""
 
     __slots__ = ("authorization", "host", "port")
     SHOWN: ClassVar = ("host", "port")
@@ -36,10 +37,12 @@ class Proxy(Opaque):
 
 
 def proxy_for(origin: Origin, proxy_url: str | None, environ: Mapping[str, str], setting: str) -> Proxy | None:
-    """The proxy on the way to *origin*: *proxy_url*, whatever NO_PROXY says (an empty one means none at all); without
-    it HTTPS_PROXY, unless NO_PROXY has the host. As elsewhere, names in small letters come first.
+    """Return the proxy on the way to *origin*, or None.
 
-    Raises `ConfigurationError`, which names *setting*, where *proxy_url* is from, and quotes no URL.
+    It is *proxy_url*, whatever NO_PROXY says; an empty *proxy_url* means no proxy at all. Without a *proxy_url* it is
+    HTTPS_PROXY, unless NO_PROXY names the host. As in other programs, variables in lower case go first.
+
+    Raises `ConfigurationError`, which names *setting*, the source of *proxy_url*, and quotes no URL.
     """
     if proxy_url is not None:
         if proxy_url and origin.scheme != "https":
@@ -54,7 +57,10 @@ def proxy_for(origin: Origin, proxy_url: str | None, environ: Mapping[str, str],
 
 
 def parse_proxy(url: str, setting: str) -> Proxy:
-    """*url* as a proxy; without a scheme it is http. Raises `ConfigurationError` naming *setting* and not *url*."""
+    """Parse *url* as a proxy; a URL without a scheme counts as http.
+
+    Raises `ConfigurationError`, which names *setting* and does not quote *url*.
+    """
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         host, port = parts.hostname or "", parts.port
@@ -78,8 +84,11 @@ def parse_proxy(url: str, setting: str) -> Proxy:
 
 
 def is_spared(host: str, port: int, no_proxy: str) -> bool:
-    """Whether *no_proxy* has *host*: `*`; a name, which stands for all below it, too; an address; a network
-    (10.0.0.0/8); each with a port if it is for that alone. Separated by commas."""
+    """Whether *no_proxy*, a list separated by commas, names *host*.
+
+    An entry is `*` (every host), a name (which includes the names below it), an address, or a network (10.0.0.0/8). An
+    entry with a port is for that port alone.
+    """
     name = host.lower().rstrip(".")
     return any(_fits(entry.strip().lower(), name, port) for entry in no_proxy.split(","))
 
@@ -101,7 +110,7 @@ def _fits(entry: str, name: str, port: int) -> bool:
 
 
 def _within(name: str, network: str) -> bool:
-    import ipaddress  # for the few who need it
+    import ipaddress  # loaded here, for few programs need it
 
     try:
         return ipaddress.ip_address(name) in ipaddress.ip_network(network, strict=False)
@@ -110,7 +119,7 @@ def _within(name: str, network: str) -> bool:
 
 
 def connect_request(proxy: Proxy, host: str, port: int) -> bytes:
-    """The request for a tunnel to *host* and *port*."""
+    """Return the request to *proxy* for a tunnel to *host* and *port*, as bytes."""
     target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     lines = [f"CONNECT {target} HTTP/1.1".encode(), f"Host: {target}".encode()]
     if proxy.authorization is not None:

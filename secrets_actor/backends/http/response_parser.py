@@ -1,15 +1,15 @@
-"""Answers of HTTP/1.1: bytes in, one answer out, or the rule that it breaks. PURE, and the door to httptools (llhttp).
+"""Parses one HTTP/1.1 answer from bytes, or raises the rule that it breaks. PURE, and the door to httptools (llhttp).
 
-Rule 1: llhttp parses every byte, in its strict mode: a lone line feed, a folded or nameless header, a blank before a
-        colon, a NUL, two lengths, or a length beside a transfer coding are errors there already. What is here is what
-        llhttp does not look at: limits, and what is sound HTTP but not an answer to our request.
-Rule 2: one parser reads one answer. A byte after the end of it is refused, whatever it is: who sends more than was
-        asked for is out of step, and the next request would get what was left.
-Rule 3: nothing here depends on how the network cut the bytes: sizes are counted from the bytes, not from the reads.
-        Where a head ends must be known exactly, because llhttp does not tell how far it came; no header holds a lone
-        CR or LF (rule 1), so the first CR LF CR LF is that place.
-Rule 4: an error tells a rule. It quotes nothing of the answer, for that may hold a secret. (llhttp's own reasons are
-        constants of its source.)
+Rule 1: llhttp parses every byte, in its strict mode. There, a lone line feed, a folded or nameless header, a blank
+        before a colon, a NUL, two lengths, or a length beside a transfer coding are errors already. This file checks
+        what llhttp does not: limits, and answers that are sound HTTP but do not fit our request.
+Rule 2: one parser reads one answer. Any byte after its end is refused: a server that sends more than was asked for is
+        out of step, and the next request would get the rest.
+Rule 3: the result does not depend on how the network cut the bytes: sizes are counted in bytes, not in reads. The end
+        of a head must be known exactly, because llhttp does not tell how far it has come. No header holds a lone CR or
+        LF (rule 1), so the end is the first CR LF CR LF.
+Rule 4: an error names the broken rule. It quotes nothing of the answer, which may hold a secret. (llhttp's own reasons
+        are constants in its source.)
 """
 
 from typing import ClassVar, Final
@@ -18,29 +18,33 @@ import httptools
 
 from secrets_actor.structs import Opaque
 
-# Bytes of all heads of an answer, those of interim answers (1xx) too. Precedent: Python's http.client, for one line.
+# Bytes of all heads of an answer together, with those of interim answers (1xx). Precedent: Python's http.client has
+# this limit for one line.
 MAX_HEAD: Final = 65_536
-# Headers, trailers too. Precedent: Python's http.client.
+# Headers of an answer; the same limit holds for its trailers. Precedent: Python's http.client.
 MAX_HEADERS: Final = 100
-# Bytes. A full page of a list of secrets is 100 entries of some 5 KiB at most; a value has 64 KiB, escaped six times
-# that.
+# Bytes. The longest answers are well below it: a full page of a list has 100 entries of some 5 KiB at most, and a value
+# has 64 KiB, or six times as much when each character is escaped.
 MAX_BODY: Final = 8 * 1024 * 1024
-# Bytes of chunk sizes, chunk extensions and trailers, which are read and dropped.
+# Bytes of chunk sizes, chunk extensions and trailers. They are dropped, so only this limit ends an answer that goes on
+# sending them.
 MAX_FRAMING: Final = 1024 * 1024
-# The versions that are spoken here, as an answer begins. llhttp knows others, and begins of other protocols.
+# The versions that are accepted, as the first bytes of an answer. llhttp would accept others, and other protocols.
 _VERSION_1_1: Final = b"HTTP/1.1 "
 _STARTS: Final = (_VERSION_1_1, b"HTTP/1.0 ")
 _START: Final = len(_VERSION_1_1)
 _HEAD_END: Final = b"\r\n\r\n"
-# RFC 9110, 15.3.5 and 15.4.5: answers that never have a body.
+# Answers with these statuses never have a body (RFC 9110, 15.3.5 and 15.4.5).
 _WITHOUT_BODY: Final = frozenset({204, 304})
 _AS_IT_IS: Final = frozenset({b"", b"identity"})
 _TOO_MUCH: Final = "more came than the answer to the request"
 
 
 class RefusedAnswer(Exception):
-    """The answer breaks a rule, which the text tells. *is_http* is false when it does not even begin as HTTP/1 does.
-    For the caller in this package: it never leaves as it is."""
+    """Raised when an answer breaks a rule, which *text* tells.
+
+    *is_http* is false when the answer does not even begin as HTTP/1. `Transport` turns it into a `SecretsError`.
+    """
 
     def __init__(self, text: str, *, is_http: bool = True) -> None:
         super().__init__(text)
@@ -48,7 +52,10 @@ class RefusedAnswer(Exception):
 
 
 class ParsedAnswer(Opaque):
-    """A whole answer. Names of `headers` are in small letters. `keeps_alive`: the server keeps the connection."""
+    """A whole answer. The names of `headers` are in lower case. `keeps_alive`: the server keeps the connection open.
+
+    The repr shows neither headers nor body: they may hold a token or a secret.
+    """
 
     __slots__ = ("body", "headers", "keeps_alive", "status")
     SHOWN: ClassVar = ("status", "keeps_alive")
@@ -61,8 +68,11 @@ class ParsedAnswer(Opaque):
 
 
 class _Heard:
-    """What llhttp calls. Apart from `ResponseParser`, which holds llhttp's parser: else the two would hold each other,
-    and every answer would wait for the garbage collector."""
+    """Receives the callbacks of llhttp.
+
+    It is not `ResponseParser` itself, which refers to llhttp's parser: the two would refer to each other, and every
+    answer, with the secret in it, would stay in memory until the garbage collector runs.
+    """
 
     __slots__ = ("complete", "headers", "messages", "parts", "size")
 
@@ -86,19 +96,20 @@ class _Heard:
 
 
 class ResponseParser:
-    """Reads the answer to one request made by *method*. `feed` what comes in until `complete`; `end` when nothing more
-    comes; then `answer`.
+    """Parses the answer to one request with *method*.
 
-    `status` is None until the head of the final answer is whole.
+    Call `feed` with the bytes that come in until `complete` is true, or `end` when the server ends the connection; then
+    call `answer`. `status` is None until the head of the final answer is whole.
     """
 
-    # What holds of most answers until they end; an instance has only what differs, for it is made for every answer.
+    # The state at the beginning stands in the class, and an instance sets only what changes: a parser is made for every
+    # answer, and most answers change little of it.
     status: int | None = None
     complete = False
     _in_head = True
     _heads, _head_bytes = 1, 0
-    _start = _tail = b""  # of the head: its first bytes, and its last three
-    _wire_bytes = 0  # of the body, as it is framed
+    _start = _tail = b""  # the first bytes of the head, and the last three: the end of a head may be cut by a read
+    _wire_bytes = 0  # the bytes of the body with its framing
     _chunked = _until_end = _keeps_alive = False
 
     def __init__(self, method: str) -> None:
@@ -108,27 +119,30 @@ class ResponseParser:
         self._headers: list[tuple[bytes, bytes]] = []
 
     def feed(self, data: bytes) -> None:
-        """Take in what came, at least one byte. Raises `RefusedAnswer`."""
+        """Parse *data*, at least one byte. Raises `RefusedAnswer`."""
         while data and self._in_head:
             data = self._feed_head(data)
         if data:
             self._feed_body(data)
 
     def end(self) -> bool:
-        """The server has ended the connection: whether the answer is whole by that."""
+        """Note that the server has ended the connection, and return whether the answer is whole.
+
+        An answer without a length and without chunks ends with the connection (RFC 9112, 6.3).
+        """
         if self._until_end:
             self.complete = True
         return self.complete
 
     def answer(self) -> ParsedAnswer:
-        """The answer, once it is `complete`."""
+        """Return the answer. Only once it is `complete`."""
         assert self.complete and self.status is not None  # noqa: PT018
         parts = self._heard.parts
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         return ParsedAnswer(self.status, self._headers, body, self._keeps_alive)
 
     def _feed_head(self, data: bytes) -> bytes:
-        """What is left of *data* behind the end of this head."""
+        """Parse *data* up to the end of this head, and return the rest."""
         if len(self._start) < _START:
             self._start = (self._start + data)[:_START]
             if not self._start.startswith(_STARTS) and not any(one.startswith(self._start) for one in _STARTS):
@@ -148,23 +162,23 @@ class ResponseParser:
 
     def _end_head(self) -> None:
         status, heard = self._llhttp.get_status_code(), self._heard
-        if not 100 <= status < 600 or status == 101:  # llhttp stops at a 101 itself, today
+        if not 100 <= status < 600 or status == 101:  # llhttp stops at a 101 itself today, and may not tomorrow
             raise RefusedAnswer("its status is one that answers no request of ours")
-        if status < 200:  # an interim answer: the one to the request is still to come
+        if status < 200:  # an interim answer, such as 100 Continue: the final one is still to come
             heard.headers.clear()
             heard.complete = False
             self._heads += 1
             self._start = self._tail = b""
             return
         self.status, self._in_head, self._tail = status, False, b""
-        self._headers, heard.headers = heard.headers, []  # what comes later is a trailer
+        self._headers, heard.headers = heard.headers, []  # headers that come later are trailers
         self._check_headers(status)
 
     def _check_headers(self, status: int) -> None:
         bodiless = (
             status in _WITHOUT_BODY
             or self._method == "HEAD"
-            or (self._method == "CONNECT" and status < 300)  # RFC 9110, 9.3.6: a tunnel begins behind the head
+            or (self._method == "CONNECT" and status < 300)  # a tunnel begins after the head (RFC 9110, 9.3.6)
         )
         length: bytes | None = None
         self._keeps_alive = self._start == _VERSION_1_1
@@ -174,7 +188,7 @@ class ResponseParser:
             if name == b"content-length":
                 length = value
             elif name == b"transfer-encoding" and not bodiless:
-                # RFC 9112, 6.1: no coding but chunked was asked for, and HTTP/1.0 has none.
+                # We asked for no coding, so a server may only use chunked; HTTP/1.0 has no coding (RFC 9112, 6.1).
                 if self._chunked or value.lower() != b"chunked" or self._start != _VERSION_1_1:
                     raise RefusedAnswer("it has a transfer coding that nobody asked for")
                 self._chunked = True
@@ -187,7 +201,7 @@ class ResponseParser:
         elif length is not None:
             if int(length) > MAX_BODY:
                 raise _too_long()
-            self.complete = self._heard.complete  # at once, where the length is 0
+            self.complete = self._heard.complete  # true already if the length is 0
         elif not self._chunked:
             self._until_end, self._keeps_alive = True, False
 
@@ -203,7 +217,8 @@ class ResponseParser:
         if framing > MAX_FRAMING or len(heard.headers) > MAX_HEADERS:
             raise RefusedAnswer(f"its chunks and trailers take more than {MAX_FRAMING} bytes")
         if self._chunked:
-            # llhttp passes over line ends behind a message, and takes more for the next one.
+            # llhttp passes over line ends after a message, and takes further bytes for the next message. So the answer
+            # has to end in exactly one empty line.
             self._tail = (self._tail + data)[-len(_HEAD_END) - 1 :]
             more = heard.complete and (self._tail[1:] != _HEAD_END or self._tail[:1] in b"\r\n")
         else:

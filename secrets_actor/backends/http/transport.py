@@ -1,18 +1,20 @@
-"""THE door to httpx. One `Transport` a worker; many may share one `Tls`.
+"""HTTP requests over one kept connection. THE door to httpx. Each worker has one `Transport`; many share one `Tls`.
 
-Rule 1: an exchange ends by its deadline, come what may; `close`, from any thread, ends it sooner.
-Rule 2: only `SecretsError`s leave, without context: a library's error may quote a header, and so a token, or an answer.
-Rule 3: through the proxy that it was given and no other, never a redirect, HTTP/1.1 only, and no retries in here.
-Rule 4: an answer is whole, sound and asked for, or it is an error and the connection is closed: what is left on it can
-        then answer no later request. A connection that something comes in on while it is idle is not used again.
-Rule 5: what is logged, at DEBUG by the logger `secrets_actor.http`, is method, server, status and time of whole
-        answers. No header, no path, no body, and no length of one, which may be that of a secret.
+Rule 1: an exchange always ends by its deadline; `close`, from any thread, ends it sooner.
+Rule 2: only `SecretsError`s leave this file, and without context: a library's error may quote an answer, or a header
+        with a token.
+Rule 3: a request goes through the given proxy and no other, follows no redirect, speaks HTTP/1.1 only, and is not
+        retried here.
+Rule 4: an answer is whole, sound and asked for; otherwise it is an error, and the connection is closed, so that its
+        rest cannot answer a later request. A connection on which something arrives while it is idle is not used again.
+Rule 5: the logger `secrets_actor.http` logs at DEBUG the method, server, status and time of whole answers. It logs no
+        header, no path, no body, and no length of a body, which may be the length of a secret.
 
-Why a transport of our own under httpx's requests and responses (`httpx.BaseTransport` is its public hook), and neither
-its Client nor its pool: a worker has one connection only; only the holder of a socket can break it off from another
-thread; and httpcore's time-outs are for each read alone. Why `request` beside the hook: to make a Request and a
-Response costs as much as all the rest of an exchange (18 of 40 us), and the backends only want status, headers, body.
-Both are the same path.
+Why is this a transport of our own under httpx's requests and responses (`httpx.BaseTransport` is its public hook), and
+not httpx's Client with its pool? A worker has only one connection; only the owner of a socket can shut it down from
+another thread; and httpcore's timeouts count for each read alone. Why is there `request` beside the hook? To make a
+Request and a Response takes almost as long as all the rest of an exchange (18 of 40 us), and the backends need only
+status, headers and body. Both lead to the same code.
 """
 
 import logging
@@ -41,11 +43,12 @@ from secrets_actor.paths import expanded
 from secrets_actor.small_files import is_marked, read
 from secrets_actor.structs import Opaque
 
-# Bytes. certifi's file, with all CAs of the world, has some 300 KiB.
+# Bytes. certifi's file, with all public CAs, has some 300 KiB.
 MAX_BUNDLE: Final = 16 * 1024 * 1024
-# Seconds an idle connection is kept. AWS closes idle ones itself; botocore keeps them for as long as they live.
+# Seconds for which an idle connection is kept. AWS closes idle ones itself, and a request that is sent at that moment
+# fails; botocore keeps connections until they are closed.
 KEEP_ALIVE: Final = 60.0
-# Not signed: whoever stands between may change it.
+# Not among the signed headers, for a proxy may change it on the way.
 _AS_IT_IS: Final = (b"Accept-Encoding", b"identity")
 _PRINTABLE: Final = bytes(range(ord(" "), ord("~") + 1))
 _VISIBLE: Final = _PRINTABLE[1:]
@@ -53,7 +56,10 @@ _LOG: Final = logging.getLogger("secrets_actor.http")
 
 
 class HttpAnswer(Opaque):
-    """An answer of any status. `headers` have names in small letters; a name that comes twice keeps its last value."""
+    """An answer of any status. The names of `headers` are in lower case; a name that comes twice has its last value.
+
+    The repr shows neither headers nor body.
+    """
 
     __slots__ = ("body", "headers", "status")
     SHOWN: ClassVar = ("status",)
@@ -65,10 +71,10 @@ class HttpAnswer(Opaque):
 
 
 class Tls:
-    """One SSLContext for all connections of a backend, made when the first of them needs it: that takes some 25 ms.
+    """The SSLContext of all connections of a backend. The first connection makes it, which takes some 25 ms.
 
-    Trusts *ca_bundle* (a PEM file; `~` goes) and nothing else; without one, the CAs of certifi, or those that
-    SSL_CERT_FILE or SSL_CERT_DIR name. *setting* is the setting that names the bundle, for errors.
+    It trusts the CAs in *ca_bundle* (a PEM file; `~` is expanded) and no others; without a bundle, the CAs of certifi,
+    or those that SSL_CERT_FILE or SSL_CERT_DIR name. *setting* is the setting that names the bundle; errors quote it.
     """
 
     def __init__(self, ca_bundle: str | None = None, setting: str = "the CA bundle") -> None:
@@ -77,7 +83,7 @@ class Tls:
         self._context: ssl.SSLContext | None = None
 
     def context(self) -> ssl.SSLContext:
-        """The context. Raises `ConfigurationError` when the CA bundle cannot be read."""
+        """Return the context. Raises `ConfigurationError` when the CA bundle cannot be read."""
         with self._lock:
             if self._context is None:
                 self._context = self._make()
@@ -103,8 +109,11 @@ class Tls:
 
 
 def _objection(bundle: str) -> str | None:
-    """What keeps OpenSSL from reading *bundle*, which it would wait for if it were a pipe, and whose first certificate
-    it would pass over behind a byte order mark."""
+    """Return why *bundle* cannot be used, or None.
+
+    OpenSSL is not asked first: it would wait for ever for a pipe, and it would pass over the first certificate after a
+    byte order mark.
+    """
     found = read(bundle, MAX_BUNDLE)
     if isinstance(found, bytes):
         return "it begins with a byte order mark: save it without" if is_marked(found) else None
@@ -112,8 +121,10 @@ def _objection(bundle: str) -> str | None:
 
 
 class Transport(httpx.BaseTransport):
-    """HTTP to *origin* over one kept connection, through *proxy* if there is one. One thread at a time, except for
-    `close`. *names* are those of the settings, for the remedies in errors."""
+    """HTTP to *origin* over one kept connection, through *proxy* if there is one.
+
+    For one thread at a time, except for `close`. Errors name the settings in *names* as remedies.
+    """
 
     def __init__(self, origin: Origin, tls: Tls, names: SettingNames, proxy: Proxy | None = None) -> None:
         self._origin, self._tls, self._names, self._name = origin, tls, names, origin.name
@@ -124,7 +135,7 @@ class Transport(httpx.BaseTransport):
     def request(
         self, method: str, headers: Sequence[tuple[bytes, bytes]], body: bytes, *, until: float, path: str = "/"
     ) -> HttpAnswer:
-        """Send one request, as it is, and read its whole answer by *until* (clock seconds).
+        """Send one request as it is, and return its whole answer, by *until* (clock seconds).
 
         *headers* must hold Host, and Content-Length where there is a body. Raises `ConnectionFailed`, `TlsFailed`,
         `RequestFailed`, `BodyReadFailed`, `BackendTimeout`, `InvalidAnswer` (too long, or not sound),
@@ -135,8 +146,11 @@ class Transport(httpx.BaseTransport):
         return HttpAnswer(found.status, decoded, found.body)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send *request* and bring its answer, with its whole body: httpx's hook. The extension `deadline` (clock
-        seconds) must be there, and an Accept-Encoding can only be `identity`. Raises as `request` does."""
+        """Send *request*, and return its answer with its whole body. This is httpx's hook.
+
+        *request* must have the extension `deadline` (clock seconds). An Accept-Encoding in it can only be `identity`: a
+        compressed answer is refused. Raises what `request` raises.
+        """
         body = b"".join(cast("Iterable[bytes]", request.stream))
         found = self._ask(
             request.method, request.url.raw_path, request.headers.raw, body, request.extensions["deadline"]
@@ -144,12 +158,12 @@ class Transport(httpx.BaseTransport):
         return httpx.Response(found.status, headers=found.headers, stream=httpx.ByteStream(found.body))
 
     def hang_up(self) -> None:
-        """Close the kept connection, if there is one: the next request has another. Not during a request."""
+        """Close the kept connection, if there is one; the next request opens another. Must not be called during one."""
         self._kept_until = 0.0
         self._socket.disconnect()
 
     def close(self) -> None:
-        """Give the connection up, for good. Any thread; a request under way then fails at once."""
+        """Close the transport for good. From any thread; a request under way fails at once."""
         self._socket.abort()
 
     def _ask(
@@ -187,14 +201,17 @@ class Transport(httpx.BaseTransport):
             failure = self._refused(exc)
         except TimeoutError:
             failure = BackendTimeout(f"{self._name}: no whole answer within {allowed:.3g} s", endpoint=self._name)
-        except Exception:  # noqa: BLE001, S110  whatever it is, it must not leave: it may quote a header
+        except Exception:  # noqa: BLE001, S110  rule 2: any other error may quote a header
             pass
         self.hang_up()
         raise failure or self._broken(parser.status is not None)
 
     def _connect(self) -> None:
-        """Have a connection: the kept one if it can be used again, else a new one. Raises `ConnectionFailed`,
-        `TlsFailed`, `ConfigurationError`, and `RefusedAnswer` for a server that answers before it is asked."""
+        """Use the kept connection if it can be used again, or else open a new one.
+
+        Raises `ConnectionFailed`, `TlsFailed`, `ConfigurationError`, and `RefusedAnswer` for a server that sends
+        something before it is asked.
+        """
         kept_until, self._kept_until = self._kept_until, 0.0
         if kept_until and now() < kept_until and not self._socket.is_readable():
             return
@@ -202,11 +219,14 @@ class Transport(httpx.BaseTransport):
         self._socket.connect(self._tls.context() if self._origin.scheme == "https" else None)
         early = self._socket.read_now(READ_BYTES)
         if early:
-            ResponseParser("").feed(early)  # it may be no HTTP at all: SSH and SMTP greet whoever connects
+            ResponseParser("").feed(early)  # raises if it is not HTTP at all: SSH and SMTP servers speak first
             raise RefusedAnswer("it came before the request")
 
     def _send_and_read(self, sent: bytes, parser: ResponseParser) -> None:
-        """One exchange; not `complete` if the server hung up before. Raises `RefusedAnswer`, `OSError`."""
+        """Send the request and feed the answer to *parser*, which is not `complete` if the server hung up too early.
+
+        Raises `RefusedAnswer`, `OSError`.
+        """
         whole = True
         try:
             self._socket.write(sent)
@@ -240,9 +260,10 @@ class Transport(httpx.BaseTransport):
 
 
 def _head(method: str, target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
-    """A request up to its body; None if something in it would end a line, or is not ASCII."""
+    """Return the head of a request, or None if a part of it holds a line end, a control character or no ASCII."""
     lines = b"\r\n".join([b"%b %b HTTP/1.1" % (method.encode(), target), *map(b": ".join, headers)])
-    # What is not printable is the line ends that were put in here, and nothing more.
+    # All bytes that are not printable must be the line ends that were put in here. One pass over the whole head is much
+    # faster than a check of each header.
     if lines.translate(None, _PRINTABLE) != b"\r\n" * len(headers) or target.translate(None, _VISIBLE):
         return None
     return lines + b"\r\n\r\n"
