@@ -44,8 +44,8 @@ _serials = itertools.count(1)
 _TOLD: Final = object()  # the entry is no longer in its table: another thread has taken it out, and tells
 
 
-# Seconds that a thread which kills a process waits for its `abandon` hook. Most hooks are done by then, so that the
-# killed process is free before the killer goes on. A hook that hangs must not hold up the killer for longer.
+# Seconds that a thread which kills a process waits for its `abandon` hook. A hook that is quick is done by then, so
+# that the killed process is free before the killer goes on. A hook that hangs must not hold up the killer for longer.
 MOMENT: Final = 0.01
 
 

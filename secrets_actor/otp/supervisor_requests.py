@@ -57,7 +57,8 @@ class GetChildSpec(Struct, frozen=True):
     """Call: look up a child's spec. Answer: its `ChildSpec` with the defaults filled in. Raises `ChildError`
     (not_found).
 
-    A supervisor knows its children by their ids, a dynamic supervisor by their pids.
+    A supervisor knows its children by their ids. A dynamic supervisor knows them by their pids, and its template by its
+    id.
     """
 
     child: str | Pid
