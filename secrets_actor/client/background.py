@@ -40,7 +40,7 @@ _TOO_MANY: Final = "too_many"
 
 
 class Background(Struct, frozen=True):
-    """What starts background work: the table of subscriptions, the two supervisors, and the child specs for them.
+    """The means to start background work: the table of subscriptions, two supervisors, and child specs for them.
 
     *subscriber* makes the spec for the subscription of a number, *prefetcher* that for one prefetch. *observe* is told
     of prefetches that could not be started. *running*: whether the tree is up, or could be brought up.

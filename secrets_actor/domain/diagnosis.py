@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class Verdict(StrEnum):
-    """How bad a finding is. `FAULT`: the store cannot work so. `SKIPPED`: not checked, because of another fault."""
+    """How bad a finding is. `FAULT`: the store does not work. `SKIPPED`: not checked, because of another fault."""
 
     OK = "ok"
     WARNING = "warning"

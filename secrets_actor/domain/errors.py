@@ -45,7 +45,7 @@ class InvalidSecretName(InvalidInput):
 
 
 class InvalidSecretValue(InvalidInput):
-    """The value is of the wrong type, empty or too large; or it was read as JSON, and is none."""
+    """The value is of the wrong type, empty or too large; or it was read as JSON, and it is not JSON."""
 
     code = "invalid_value"
 

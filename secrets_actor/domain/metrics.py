@@ -109,13 +109,13 @@ class NoMeter:
     """A meter that counts nothing."""
 
     def count(self, metric: Metric, *labels: str, by: int = 1) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def observe(self, metric: Metric, seconds: float, *labels: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def watch(self, owner: str, read: Callable[[], Iterable[Reading]]) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 NO_METER: Final = NoMeter()

@@ -86,7 +86,7 @@ def version_of(block: bytes) -> str:
 
 
 def version_bytes(block: bytes) -> bytes:
-    """Return the part of the block that holds the version id, and no value: for those who must not have the value.
+    """Return the part of the block that holds the version id, and no value: for code that must not have the value.
 
     The bytes are the same whenever the version was fetched, unless its stages have changed. `version_text` reads them.
     """

@@ -233,7 +233,7 @@ class Secret:
 
     @property
     def stale(self) -> bool:
-        """Whether the TTL of the cache was over: a value for want of a better one, as the store could not answer."""
+        """Whether the cache's TTL was over: an old value, returned because the store could not answer."""
         return self._seen_at > 0.0 and self._seen_at >= packed_secret.TIMES.unpack_from(block_of(self))[2]
 
     def reveal(self) -> str | bytes:

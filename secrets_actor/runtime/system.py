@@ -277,8 +277,10 @@ class System:
         notice_fork()
         root = self._coming or self._root
         if self._is_starting and self._coming is None:
-            self._stopping = True
+            self._stopping = True  # there is no root yet: the start looks at this before it makes one
             return
+        # Nothing to do in on_give_up, which is called when the tree has ended. Nothing can be done while Python shuts
+        # down (`alone`): no other thread runs that could end.
         if root is None or self._told_by is threading.current_thread() or alone():
             return
         if not self._is_within():

@@ -3,7 +3,7 @@
 Rule 1: the next page begins behind that place, whatever has been added or removed meanwhile. So an item that exists all
         the time, and does not change its place, is listed exactly once.
 Rule 2: a token has a checksum over the list that it belongs to, so a damaged token, and one of another list, is
-        noticed. It guards against mistakes, not against forgers: who may list may see every place.
+        noticed. It guards against mistakes, not against forgers: any caller may list all places.
 """
 
 from __future__ import annotations
