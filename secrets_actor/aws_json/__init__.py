@@ -1,4 +1,4 @@
 """AWS Secrets Manager's JSON protocol, both ways: one typed shape for each request and each answer. PURE.
 
-The aws backend speaks it as a client. A server of the same API can decode requests and encode answers with it.
+The aws backend uses it as a client. A server of the same API can decode requests and encode answers with it.
 """

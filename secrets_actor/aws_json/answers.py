@@ -1,12 +1,12 @@
-"""What the 26 operations answer with success. PURE. Limits: `fields.py`; errors: `errors.py`.
+"""The shapes of the answers of the 26 operations, for success. PURE. Limits are in `fields.py`, errors in `errors.py`.
 
-Rule 1: a member that AWS always says has to be there, although AWS's model calls none of them required but one. Each
-        other member may be absent: AWS leaves out what there is not.
-Rule 2: a member that AWS adds tomorrow is ignored. An answer that says nothing but that it is done has no members: one
-        with any is the answer to another request.
-Rule 3: three members are not AWS's, and are said so: emulators tell them.
+Rule 1: a member that AWS always sends is required here, although AWS's model requires only one of them. All other
+        members may be absent: AWS leaves out what a secret does not have.
+Rule 2: a member that AWS adds later is ignored. But an answer that has no members at all may have none: one with
+        members belongs to another request.
+Rule 3: three members are not AWS's, but those of emulators. A comment or docstring says so.
 
-Each shape is called as its operation, with `Answer` behind it. Moments are seconds since 1970 (UTC).
+Each shape has the name of its operation, with `Answer` appended. Moments are seconds since 1970 (UTC).
 """
 
 from typing import Annotated
@@ -18,7 +18,7 @@ from secrets_actor.aws_json.fields import Shape
 
 
 class Named(Shape, frozen=True, kw_only=True):
-    """An answer that says which secret it is about."""
+    """An answer that names the secret that it is about."""
 
     ARN: fields.AnsweredArn
     Name: fields.AnsweredName
@@ -32,7 +32,7 @@ class _Done(Shape, frozen=True, forbid_unknown_fields=True):
 
 
 class SecretValueEntry(Named, frozen=True, kw_only=True):
-    """A version with its value: one of the two members that hold it."""
+    """A version with its value, which is in one of the two members SecretString and SecretBinary."""
 
     VersionId: fields.AnsweredVersionId
     SecretBinary: fields.SecretBinary | None = None
@@ -46,7 +46,7 @@ class GetSecretValueAnswer(SecretValueEntry, frozen=True, kw_only=True):
 
 
 class BatchError(Shape, frozen=True, kw_only=True):
-    """Why a batch has no value of one secret."""
+    """The error for one secret of a batch."""
 
     SecretId: str
     ErrorCode: str
@@ -75,14 +75,14 @@ Replicas = tuple[ReplicaEntry, ...]
 
 
 class CreateSecretAnswer(Named, frozen=True, kw_only=True):
-    """CreateSecret. Without a value there is no version."""
+    """CreateSecret. If the request has no value, the answer has no version."""
 
     VersionId: fields.VersionIdIfAny | None = None
     ReplicationStatus: Replicas | None = None
 
 
 class UpdateSecretAnswer(Named, frozen=True, kw_only=True):
-    """UpdateSecret. Without a value there is no version."""
+    """UpdateSecret. If the request has no value, the answer has no version."""
 
     VersionId: fields.VersionIdIfAny | None = None
 
@@ -114,7 +114,7 @@ class RestoreSecretAnswer(Named, frozen=True, kw_only=True):
 
 
 class AnsweredTag(Shape, frozen=True, kw_only=True):
-    """A tag, or a fact that the rotation of a partner's secret needs."""
+    """A tag; or one key and value that AWS needs to rotate a partner's secret."""
 
     Key: str
     Value: str | None = None
@@ -129,7 +129,7 @@ class AnsweredRotationRules(Shape, frozen=True, kw_only=True):
 
 
 class Described(Named, frozen=True, kw_only=True):
-    """What is told of a secret but its value. `DeletedDate` is when its delete was asked for."""
+    """The description of a secret, without its value. `DeletedDate` is when its deletion was asked for."""
 
     Type: str | None = None
     Description: str | None = None
@@ -148,15 +148,15 @@ class Described(Named, frozen=True, kw_only=True):
     OwningService: str | None = None
     CreatedDate: fields.Moment | None = None
     PrimaryRegion: str | None = None
-    # AWS has the first of these in a description and the second in a list, emulators either in both; AWS tells of
-    # replicas in a description only.
+    # AWS sends the first of these in a description and the second in a list; emulators send either in both. AWS sends
+    # ReplicationStatus in a description only; emulators send it in a list, too.
     VersionIdsToStages: dict[fields.AnsweredVersionId, fields.AnsweredStages] | None = None
     SecretVersionsToStages: dict[fields.AnsweredVersionId, fields.AnsweredStages] | None = None
     ReplicationStatus: Replicas | None = None
 
 
 class PrimarySecret(Shape, frozen=True, kw_only=True):
-    """The secret of another account that this one is a copy of."""
+    """The secret in another account of which this one is a copy."""
 
     PrimarySecretARN: str | None = None
     ReplicationStatus: str | None = None
@@ -180,7 +180,7 @@ class DescribeSecretAnswer(Described, frozen=True, kw_only=True):
 
 
 class SecretListEntry(Described, frozen=True, kw_only=True):
-    """A secret in a list."""
+    """One secret of a list."""
 
 
 class ListSecretsAnswer(Shape, frozen=True, kw_only=True):
@@ -202,7 +202,7 @@ class UntagResourceAnswer(_Done, frozen=True):
 
 
 class VersionEntry(Shape, frozen=True, kw_only=True):
-    """A version without its value. One without stages is deprecated."""
+    """A version without its value. A version without stages is deprecated."""
 
     VersionId: fields.AnsweredVersionId
     VersionStages: fields.AnsweredStages | None = None
@@ -252,7 +252,7 @@ class RemoveRegionsFromReplicationAnswer(Shape, frozen=True, kw_only=True):
 
 
 class StopReplicationToReplicaAnswer(Shape, frozen=True, kw_only=True):
-    """StopReplicationToReplica. AWS tells no replicas here, emulators do."""
+    """StopReplicationToReplica. AWS sends no ReplicationStatus here, emulators do."""
 
     ARN: fields.AnsweredArn
     ReplicationStatus: Replicas | None = None
@@ -277,7 +277,7 @@ class DisassociateCrossAccountReplicaAnswer(Shape, frozen=True, kw_only=True):
 
 
 class GetResourcePolicyAnswer(Named, frozen=True, kw_only=True):
-    """GetResourcePolicy. Without a policy there is none."""
+    """GetResourcePolicy. `ResourcePolicy` is absent when the secret has no policy."""
 
     ResourcePolicy: fields.PolicyText | None = None
     PolicyName: str | None = None
@@ -309,7 +309,7 @@ class ListResourcePoliciesAnswer(Shape, frozen=True, kw_only=True):
 
 
 class PolicyFinding(Shape, frozen=True, kw_only=True):
-    """What AWS minds about a policy. The message may quote it."""
+    """One objection of AWS to a policy. The message is masked, for it may quote the policy."""
 
     CheckName: str | None = None
     ErrorMessage: fields.MessageText | None = None

@@ -1,12 +1,14 @@
-"""Requests and answers as JSON, and back. PURE.
+"""Encodes requests and answers as JSON, and decodes them. PURE.
 
-Rule 1: only what is here reveals a masked member, and only into the JSON that it was asked for.
-Rule 2: a request is held against AWS's limits to the letter: what breaks one is `RequestRefused`, with AWS's code and
-        words. An answer is held against what a client depends on: what breaks that is `AnswerUnreadable`.
-Rule 3: no error quotes what was read, in its text, cause or context: msgspec's own quotes an unknown word where one of
-        a few is expected, and names unknown members. So its text is matched as a whole against what it may say, and
-        only numbers, patterns and members of ours are taken over.
-Rule 4: whatever is read, nothing but these two errors is raised.
+Rule 1: only this file reveals a masked member, and only into the JSON that a caller asks for.
+Rule 2: a decoded request keeps AWS's limits to the letter; one that breaks a limit raises `RequestRefused`, with AWS's
+        code and words. A decoded answer keeps the limits that a client depends on; one that breaks them raises
+        `AnswerUnreadable`.
+Rule 3: no error quotes the input, in its text, cause or context. msgspec's own errors quote an unknown word where one
+        of a few words is expected, and name unknown members. So the text of such an error is matched as a whole
+        against the texts that are known here, and only numbers, patterns and the names of our members are taken from
+        it.
+Rule 4: for any input whatsoever, no other errors than these two are raised.
 """
 
 import base64
@@ -23,15 +25,15 @@ from secrets_actor.aws_json.answers import BatchError, BatchGetSecretValueAnswer
 from secrets_actor.aws_json.operations import FOREIGN, OPERATIONS
 from secrets_actor.json_text import refuse_deep
 
-# A value of 65,536 bytes takes six times as much where every character is escaped; the rest is far smaller. A limit of
-# ours: AWS does not tell its own.
+# A value of 65,536 bytes takes six times as much when each character is escaped; all else is far smaller. This limit is
+# our own: AWS does not publish one.
 MAX_REQUEST_BYTES: Final = 1024 * 1024
 _NO_OBJECT: Final = "The request is not a JSON object."
 ShapeT = TypeVar("ShapeT", bound=fields.Shape)
 
 
 class RequestRefused(Exception):
-    """A request that AWS would refuse before it looks at any secret. `code` and `message` are AWS's."""
+    """Raised for a request that AWS would refuse before it looks at any secret. `code` and `message` are AWS's."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -39,19 +41,22 @@ class RequestRefused(Exception):
 
 
 class AnswerUnreadable(Exception):
-    """An answer that is not what AWS says to such a request. Carries nothing."""
+    """Raised for an answer that differs from the API reference. It carries nothing: the answer may hold a secret."""
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
 def encode_request(request: fields.Shape) -> bytes:
-    """*request* as JSON, its masked members in clear. Limits are not looked at: whoever makes it keeps them."""
+    """Return *request* as JSON, with its masked members in clear.
+
+    Limits are not checked here: the operation has checked its own when it was made.
+    """
     return _ENCODER.encode(request)
 
 
 def encode_answer(answer: fields.Shape) -> bytes:
-    """*answer* as JSON, its masked members in clear."""
+    """Return *answer* as JSON, with its masked members in clear."""
     return _ENCODER.encode(answer)
 
 
@@ -62,7 +67,7 @@ def _revealed(member: object) -> str:
             return base64.b64encode(found).decode()
         if isinstance(found, str) and not isinstance(member, fields.SecretBinary):
             return found
-    if isinstance(member, str):  # such as a `SecretId`: msgspec takes a plain `str` only
+    if isinstance(member, str):  # a subclass, such as `SecretId`: msgspec encodes only `str` itself
         return str.__str__(member)
     raise TypeError(f"{type(member).__name__} is no member of a request or an answer")
 
@@ -74,22 +79,26 @@ _ENCODER: Final = msgspec.json.Encoder(enc_hook=_revealed)
 
 
 def decode_request(operation: str, body: bytes) -> fields.Shape:
-    """The request for *operation*, one of `OPERATIONS`. Raises `RequestRefused`."""
+    """Decode the request for *operation*, one of `OPERATIONS`. Raises `RequestRefused`."""
     if len(body) > MAX_REQUEST_BYTES:
         raise RequestRefused("RequestEntityTooLargeException", f"A request has {MAX_REQUEST_BYTES} bytes at most.")
     try:
+        # First: msgspec goes down the stack for each level, too, and may pass its end; see `json_text.py`.
         refuse_deep(body)
         return _decoder(OPERATIONS[operation].request).decode(body or b"{}")
     except msgspec.ValidationError as error:
         refused = _refused(str(error))
     except _UNREADABLE:
         refused = RequestRefused("SerializationException", _NO_OBJECT)
+    # Raised outside the handlers, so that it has no context (rule 3).
     raise refused
 
 
 def decode_answer(operation: str, body: bytes, *, alone: bool = False) -> fields.Shape:
-    """The answer to *operation*, one of `OPERATIONS`. *alone*: it has no member that only answers to other operations
-    have. Raises `AnswerUnreadable`."""
+    """Decode the answer to *operation*, one of `OPERATIONS`. Raises `AnswerUnreadable`.
+
+    With *alone*, an answer with a member that only answers to other operations have is refused.
+    """
     try:
         refuse_deep(body)
         if operation == _BATCH:
@@ -107,7 +116,7 @@ def is_foreign(operation: str, body: bytes) -> bool:
 
 
 def members_in(body: bytes) -> Mapping[str, Any] | None:
-    """The members of the JSON object *body*, as they are; None when it is not one. They may hold secrets in clear."""
+    """Return the members of the JSON object *body*, or None when it is not one. They may hold secrets in clear."""
     try:
         refuse_deep(body)
         found = msgspec.json.decode(body)
@@ -117,8 +126,10 @@ def members_in(body: bytes) -> Mapping[str, Any] | None:
 
 
 def read_batch(members: Mapping[str, Any]) -> BatchGetSecretValueAnswer:
-    """BatchGetSecretValue's answer, of its *members*. An entry that cannot be read does not spoil the others: it is as
-    if it had been left out. Raises `AnswerUnreadable`."""
+    """Make BatchGetSecretValue's answer of its *members*. Raises `AnswerUnreadable`.
+
+    An entry that cannot be read does not spoil the others: it counts as left out.
+    """
     token = members.get("NextToken")
     if members.keys().isdisjoint(("SecretValues", "Errors", "NextToken")) or not isinstance(token, str | None):
         raise AnswerUnreadable
@@ -144,7 +155,7 @@ def _readable(entries: object, shape: type[ShapeT]) -> tuple[ShapeT, ...] | None
 
 
 def _masked(kind: type[Any], text: object) -> Any:
-    """A member of a masked type. What this raises, msgspec wraps."""
+    """Return *text* as a member of the masked type *kind*. msgspec turns its errors into a `ValidationError`."""
     if not isinstance(text, str):
         raise TypeError(f"Expected `str`, got `{_JSON_TYPES.get(type(text), 'null')}`")
     if kind is fields.SecretBinary:
@@ -155,13 +166,13 @@ def _masked(kind: type[Any], text: object) -> Any:
     return fields.masked(kind, text)
 
 
-# What msgspec raises (its errors are no `ValueError` before 0.20), what a masked type minds, and too deep a nesting.
+# msgspec's errors (which are not `ValueError`s before 0.20), those of a masked type, and that of too deep a nesting.
 _UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 _BATCH: Final = "BatchGetSecretValue"
 _JSON_TYPES: Final = {bool: "bool", int: "int", float: "float", list: "array", dict: "object"}
 
 
-# Each is made when it is first needed: a program that reads secrets needs few.
+# Each decoder is made when it is first needed: a program that only reads secrets needs few of them.
 @lru_cache
 def _decoder(shape: type[fields.Shape]) -> msgspec.json.Decoder[fields.Shape]:
     return msgspec.json.Decoder(shape, dec_hook=_masked)
@@ -169,17 +180,20 @@ def _decoder(shape: type[fields.Shape]) -> msgspec.json.Decoder[fields.Shape]:
 
 @lru_cache
 def _without_foreign(operation: str, shape: type[fields.Shape]) -> type[fields.Shape]:
-    """*shape*, but one that refuses foreign members while it is decoded: to look for them beside takes as long again.
-    No value is `UNSET`, so a member that is there is refused whatever it is; and what is unset is not written."""
+    """Return a copy of *shape* that refuses foreign members while it is decoded.
+
+    To look for them in a second pass would double the time of decoding. Each foreign member has the type of `UNSET`.
+    JSON has no such value, so msgspec refuses the member whatever it holds; and it writes no member that is unset.
+    """
     absent = [(member, msgspec.UnsetType, msgspec.UNSET) for member in sorted(FOREIGN[operation])]
     return cast(
         "type[fields.Shape]", msgspec.defstruct(shape.__name__, absent, bases=(shape,), kw_only=True, frozen=True)
     )
 
 
-# --- AWS's words for what is minded -----------------------------------------------------------------------------------
+# --- AWS's words for broken limits ------------------------------------------------------------------------------------
 
-# What msgspec says, and what AWS says then. Whatever else it says is not passed on.
+# The texts of msgspec, and AWS's texts for the same. Any other text of msgspec is not passed on (rule 3).
 _SAID: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
     (re.compile(said), meant)
     for said, meant in (
@@ -195,7 +209,7 @@ _NO_OTHER_WORD: Final = re.compile(r"Invalid enum value .*", re.DOTALL)
 _MISSING: Final = re.compile(r"Object missing required field `(\w+)`")
 _PLACE: Final = re.compile(r"(.*?)(?: - at `\$((?:\.\w+|\[\d+\])*)`)?", re.DOTALL)
 _STEP: Final = re.compile(r"\.(\w+)|\[(\d+)\]")
-# The members that are one word of a few.
+# The members whose value is one of a few words.
 _WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "Key": get_args(fields.FilterKey),
     "SortOrder": get_args(fields.SortOrder),
@@ -205,7 +219,7 @@ _WORDS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def _refused(said: str) -> RequestRefused:
-    """What AWS would say where msgspec has *said* so."""
+    """Return the refusal that AWS would give, for msgspec's text *said*."""
     match = _PLACE.fullmatch(said)
     told, path = (match[1], match[2] or "") if match is not None else ("", "")
     missing = _MISSING.fullmatch(told)
@@ -224,13 +238,13 @@ def _refused(said: str) -> RequestRefused:
 
 
 def _minded(path: str, constraint: str) -> RequestRefused:
-    """As AWS says it where the value is sensitive: without the value."""
+    """Return the refusal of the member at *path*. AWS leaves out a sensitive value; here all values are left out."""
     text = f"1 validation error detected: Value at '{_spelled(path)}' failed to satisfy constraint: {constraint}"
     return RequestRefused("ValidationException", text)
 
 
 def _spelled(path: str) -> str:
-    """*path* as AWS spells it: members begin with a small letter, and entries of a list are counted from 1."""
+    """Return *path* in AWS's spelling: a member begins with a small letter, and list entries are counted from 1."""
     steps = (
         f"{name[0].lower()}{name[1:]}" if name else f"{int(index) + 1}.member" for name, index in _STEP.findall(path)
     )

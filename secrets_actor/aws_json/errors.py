@@ -1,8 +1,9 @@
-"""AWS's error answers, both ways. PURE.
+"""Encodes and decodes AWS's error answers. PURE.
 
-Rule 1: the code is in the body's `__type`: bare, behind `prefix#`, or before `:suffix`. A client also looks into `code`
-        and the header x-amzn-errortype, as AWS's own clients do.
-Rule 2: errors of the service's model carry `Message`, those of the front door before it `message`. Either is read.
+Rule 1: the code is in the body's `__type`: bare, after `prefix#`, or before `:suffix`. A client also reads `code` and
+        the header x-amzn-errortype, as AWS's own clients do.
+Rule 2: errors of the service's model have a `Message`, those of AWS's gateway in front of it a `message`. Both are
+        read.
 Rule 3: all mistakes of a client have status 400, AccessDeniedException among them.
 """
 
@@ -30,12 +31,15 @@ MODELLED: Final = frozenset(
         "ResourceNotFoundException",
     }
 )
-# Source: AWS's API reference of Secrets Manager, "Common Error Types", and what botocore tries again.
+# Source: AWS's API reference of Secrets Manager, "Common Error Types", and the statuses that botocore retries.
 _STATUS: Final = {"InternalServiceError": 500, "InternalFailure": 500, "ServiceUnavailable": 503}
 
 
 class ErrorAnswer(Struct, frozen=True, kw_only=True):
-    """An error: the codes that it may have, the likeliest first, and AWS's text, masked: it may quote what was sent."""
+    """An error: the codes that it may have, the likeliest first, and AWS's text.
+
+    The text is masked, for it may quote what was sent.
+    """
 
     codes: tuple[str, ...]
     message: MessageText | None = None
@@ -48,19 +52,22 @@ class _ErrorBody(Shape, frozen=True, kw_only=True):
 
 
 def status_of(code: str) -> int:
-    """The HTTP status of an error with this *code*."""
+    """Return the HTTP status of an error with this *code*."""
     return _STATUS.get(code, 400)
 
 
 def encode_error(code: str, message: str | None = None) -> bytes:
-    """The body of an error answer."""
+    """Return the body of an error answer."""
     text = None if message is None else MessageText(message)
     body = _ErrorBody(type=code, Message=text) if code in MODELLED else _ErrorBody(type=code, message=text)
     return encode_answer(body)
 
 
 def decode_error(body: bytes, header: str | None = None) -> ErrorAnswer:
-    """What is told by the *body* of an error answer, and by its *header* x-amzn-errortype: whatever it is."""
+    """Decode the *body* of an error answer, and its *header* x-amzn-errortype.
+
+    A body of any other form gives an error without a message, and with the code of the header, if there is one.
+    """
     members = members_in(body) or {}
     told = (members.get("__type"), members.get("code"), header)
     message = members.get("message") or members.get("Message")
@@ -71,5 +78,5 @@ def decode_error(body: bytes, header: str | None = None) -> ErrorAnswer:
 
 
 def bare_code(told: str) -> str:
-    """The code in *told*, without what may be before it and behind."""
+    """Return the code in *told*, without a `prefix#` and a `:suffix`."""
     return told.rpartition("#")[2].partition(":")[0]

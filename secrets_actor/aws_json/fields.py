@@ -1,10 +1,10 @@
-"""The types of members, with AWS's limits; and the masked types. PURE.
+"""The types of the members of requests and answers, with AWS's limits, and the masked types among them. PURE.
 
-Rule 1: source of every number and pattern is botocore's `secretsmanager/2017-10-17/service-2.json` (1.44.8);
-        tests/aws_json/test_model.py holds ours against it.
-Rule 2: what may hold a secret has a masked type. No repr, copy, pickle or encoder shows it: only `codec.py`, which is
-        asked to write a request or an answer, reveals it.
-Rule 3: limits of a masked type stand in its class, for msgspec's own apply to plain types only.
+Rule 1: the source of all numbers and patterns is botocore's `secretsmanager/2017-10-17/service-2.json` (1.44.8);
+        tests/aws_json/test_model.py compares ours with it.
+Rule 2: a member that may hold a secret has a masked type. No repr, copy, pickle or encoder shows it. Only `codec.py`
+        reveals it, when it is asked to encode a request or an answer.
+Rule 3: the limits of a masked type stand in its class, for msgspec's own limits apply to plain types only.
 """
 
 import re
@@ -18,10 +18,10 @@ from secrets_actor.domain.secret import MAX_VALUE_BYTES, SecretValue
 
 
 class Shape(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Base of all shapes. Members are called as AWS calls them.
+    """The base of all shapes. Members have AWS's names.
 
-    AWS's JSON takes null for absent, so each member that may be absent is None then, and is not written. A member that
-    nobody knows is ignored, as AWS does.
+    A member that may be absent is None when it is, and is not written then: AWS's JSON takes null for absent. An
+    unknown member is ignored, as AWS ignores it.
     """
 
 
@@ -29,42 +29,42 @@ class Shape(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class SecretString(SecretValue):
-    """A value that is text: 65,536 bytes in UTF-8 at most."""
+    """A secret's value that is text: 65,536 bytes in UTF-8 at most."""
 
     __slots__ = ()
     LIMITS: ClassVar = (1, MAX_VALUE_BYTES, None)
 
 
 class SecretBinary(SecretValue):
-    """A value that is bytes, 65,536 at most: base64 in JSON."""
+    """A secret's value that is bytes: 65,536 at most, in base64 in JSON."""
 
     __slots__ = ()
     LIMITS: ClassVar = (1, MAX_VALUE_BYTES, None)
 
 
 class RandomPassword(SecretValue):
-    """A password that AWS has made. AWS's model lets it be empty, but one of `PasswordLength` never is."""
+    """A password that AWS has made. AWS's model allows an empty one, but `PasswordLength` is at least 1."""
 
     __slots__ = ()
     LIMITS: ClassVar = (1, 4096, None)
 
 
 class RotationToken(SecretValue):
-    """What proves that a rotation function writes for AWS."""
+    """The token by which a rotation function proves that it writes for AWS."""
 
     __slots__ = ()
     LIMITS: ClassVar = (36, 256, re.compile(r"^[a-zA-Z0-9\-]+\Z"))
 
 
 class PolicyText(MaskedText):
-    """A resource policy, a JSON document. No secret, but the house shows none either: it tells who is let in."""
+    """A resource policy, a JSON document. It is not a secret, but it tells who may read one, so it is masked, too."""
 
     __slots__ = ()
     LIMITS: ClassVar = (1, 20480, None)
 
 
 class MessageText(MaskedText):
-    """AWS's words about a mistake. They may quote what was sent."""
+    """AWS's text about an error. It is masked, for it may quote what was sent."""
 
     __slots__ = ()
     LIMITS: ClassVar[tuple[int, int | None, None]] = (0, None, None)
@@ -74,7 +74,10 @@ MASKED: Final = (SecretString, SecretBinary, RandomPassword, RotationToken, Poli
 
 
 def masked(kind: type[Any], text: str | bytes) -> Any:
-    """*text*, or bytes, as a masked type. Raises `ValueError` beyond its limits, in msgspec's words and without it."""
+    """Return *text*, or bytes, as the masked type *kind*.
+
+    Raises `ValueError` when it breaks a limit, in msgspec's words, which `codec.py` knows, and without the text itself.
+    """
     least, most, pattern = kind.LIMITS
     if len(text) < least:
         raise ValueError(f"Expected `str` of length >= {least}")
@@ -83,7 +86,7 @@ def masked(kind: type[Any], text: str | bytes) -> Any:
             raise ValueError(f"Expected `str` matching regex '{pattern.pattern}'")
         try:
             return kind(text)
-        except InvalidSecretValue:  # in UTF-8 it is longer
+        except InvalidSecretValue:  # its characters are within the limit, its bytes in UTF-8 are not
             pass
     raise ValueError(f"Expected `str` of length <= {most}")
 
@@ -109,7 +112,7 @@ PolicyName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[0-9A-Z
 PageToken = Annotated[str, Meta(min_length=1, max_length=4096)]
 PageSize = Annotated[int, Meta(ge=1, le=100)]
 BatchSize = Annotated[int, Meta(ge=1, le=20)]
-# AWS's model has no limits for a recovery window: the operation's own text has them, and the service looks after them.
+# AWS's model has no limits for a recovery window. The text of the API reference has them, and the service checks them.
 RecoveryWindow = int
 PasswordLength = Annotated[int, Meta(ge=1, le=4096)]
 ExcludedCharacters = Annotated[str, Meta(min_length=0, max_length=4096)]
@@ -126,19 +129,20 @@ ReplicaRestriction = Literal["SameOrg", "NoRestriction"]
 
 # --- limits of answers ------------------------------------------------------------------------------------------------
 
-# A client that held AWS to each limit of its model would fail on the day on which AWS raises one, or adds a status. So
-# an answer has those limits on which something here depends, and none below AWS's.
+# A client that insisted on each limit of AWS's model would fail on the day on which AWS raises one, or adds a status.
+# So answers have only the limits on which this package depends, and none is stricter than AWS's.
 
-# AWS's model says 256 here, and lets a secret be made with a name of 512.
+# AWS's model allows 256 characters here, but a secret can be created with a name of 512.
 AnsweredName = Annotated[str, Meta(min_length=1, max_length=512)]
-# AWS's have 20 at least. moto has an id here that is shorter.
+# AWS's ARNs have at least 20 characters. moto has an id in this place, which may be shorter.
 AnsweredArn = Annotated[str, Meta(min_length=1, max_length=2048)]
-# AWS's have 32 at least. A cached version's block has room for 255 bytes.
+# AWS's version ids have at least 32 characters, those of emulators may have fewer. The packed form of a cached secret
+# has room for 255 bytes.
 AnsweredVersionId = Annotated[str, Meta(min_length=1, max_length=64)]
-# Where there may be none, emulators say so with an empty text.
+# Where there may be no version, emulators send an empty text.
 VersionIdIfAny = Annotated[str, Meta(max_length=64)]
 AnsweredStages = Annotated[tuple[Stage, ...], Meta(max_length=20)]
-# 0 where there is no rule.
+# 0 means that there is no rule.
 AnsweredDays = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-# Seconds since 1970 (UTC), with a fraction, as AWS's JSON 1.1 has a moment. Limits: what a `datetime` can hold.
+# A moment in AWS's JSON 1.1: seconds since 1970 (UTC), with a fraction. The limits are those of a `datetime`.
 Moment = Annotated[float, Meta(ge=-62135596800, lt=253402300800)]

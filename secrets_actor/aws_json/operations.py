@@ -1,4 +1,4 @@
-"""The 26 operations: how each is asked and answered, and what tells their answers apart. PURE."""
+"""The 26 operations: the shapes of their requests and answers, and the members that tell their answers apart. PURE."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -10,7 +10,7 @@ TARGET_PREFIX: Final = "secretsmanager."
 
 
 class Shapes(NamedTuple):
-    """The two shapes of an operation."""
+    """The shapes of an operation's request and answer."""
 
     request: type[Shape]
     answer: type[Shape]
@@ -51,20 +51,20 @@ OPERATION_OF: Final[Mapping[type[Shape], str]] = {shapes.request: name for name,
 
 
 def target_of(operation: str) -> str:
-    """The X-Amz-Target header that asks for *operation*."""
+    """Return the X-Amz-Target header of a request for *operation*."""
     return TARGET_PREFIX + operation
 
 
 def operation_in(target: str) -> str | None:
-    """The operation that an X-Amz-Target header asks for; None if it is not one of ours."""
+    """Return the operation that an X-Amz-Target header names, or None if it is not one of `OPERATIONS`."""
     name = target.removeprefix(TARGET_PREFIX)
     return name if name in OPERATIONS and target == target_of(name) else None
 
 
 # --- answers that can be told apart -----------------------------------------------------------------------------------
 
-# Members that tell nothing: those of lists, and those of a secret's description, for AWS may well tell these elsewhere,
-# too, one day. Two of a description are not among them.
+# Members that do not tell which operation an answer belongs to: those of lists, and those of a secret's description,
+# which AWS may add to other answers one day. Two members of a description are so special that they do tell.
 _SHARED: Final = frozenset((*answers.DescribeSecretAnswer.__struct_fields__, "NextToken")) - {
     "VersionIdsToStages",
     "ReplicationStatus",

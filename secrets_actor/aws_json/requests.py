@@ -1,6 +1,6 @@
-"""What the 26 operations are asked with. PURE. Limits: `fields.py`.
+"""The shapes of the requests of the 26 operations. PURE. Limits are in `fields.py`.
 
-Each shape is called as its operation, with `Request` behind it; a part of several has a name of its own.
+Each shape has the name of its operation, with `Request` appended; a part that several requests share has its own name.
 """
 
 from typing import Annotated
@@ -21,14 +21,14 @@ class Tag(Shape, frozen=True, kw_only=True):
 
 
 class Filter(Shape, frozen=True, kw_only=True):
-    """Which secrets a list has: those with one of the values; `!` before a value turns it round."""
+    """A filter of a list, for secrets that match one of the values. `!` before a value negates it."""
 
     Key: fields.FilterKey | None = None
     Values: Annotated[tuple[fields.FilterValue, ...], Meta(min_length=1, max_length=10)] | None = None
 
 
 class ReplicaRegion(Shape, frozen=True, kw_only=True):
-    """Where a copy goes."""
+    """A region that a copy goes to, and the KMS key of the copy."""
 
     Region: fields.Region | None = None
     KmsKeyId: fields.KmsKeyId | None = None
@@ -43,7 +43,7 @@ class Rules(Shape, frozen=True, kw_only=True):
 
 
 class RotationMetadata(Shape, frozen=True, kw_only=True):
-    """One fact that the rotation of a partner's secret needs."""
+    """One key and value that AWS needs to rotate a partner's secret."""
 
     Key: fields.MetadataKey | None = None
     Value: fields.MetadataValue | None = None
@@ -71,7 +71,7 @@ class GetSecretValueRequest(_OfSecret, frozen=True, kw_only=True):
 
 
 class BatchGetSecretValueRequest(Shape, frozen=True, kw_only=True):
-    """BatchGetSecretValue: by ids, or by filters."""
+    """BatchGetSecretValue, by ids or by filters."""
 
     SecretIdList: Annotated[tuple[fields.SecretId, ...], Meta(min_length=1, max_length=20)] | None = None
     Filters: FilterList | None = None
@@ -269,7 +269,7 @@ class ListResourcePoliciesRequest(_OfSecret, frozen=True, kw_only=True):
 
 
 class ValidateResourcePolicyRequest(Shape, frozen=True, kw_only=True):
-    """ValidateResourcePolicy: of a secret, or of none yet."""
+    """ValidateResourcePolicy, for a secret that exists, or for none yet."""
 
     SecretId: fields.SecretId | None = None
     ResourcePolicy: fields.PolicyText
