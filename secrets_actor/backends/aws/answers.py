@@ -173,7 +173,7 @@ def replication_receipt(body: bytes, request_id: str | None = None, asked: Asked
     return _told(body, request_id, asked, shapes.ReplicateSecretToRegionsAnswer, receipt)
 
 
-# --- what is known ------------------------------------------------------------------------------------------------
+# --- descriptions, lists and policies -----------------------------------------------------------------------------
 
 
 def page(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> Page:
@@ -222,7 +222,7 @@ def verdict(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING)
     return _told(body, request_id, asked, shapes.ValidateResourcePolicyAnswer, _verdict)
 
 
-# --- how they are read --------------------------------------------------------------------------------------------
+# --- reading ------------------------------------------------------------------------------------------------------
 
 
 def _told(body: bytes, request_id: str | None, asked: Asked, shape: type[S], build: Callable[[S], T]) -> T:
@@ -264,7 +264,7 @@ def _invalid(request_id: str | None, *, stray: bool) -> InvalidAnswer:
 
 _OPERATION_OF: Final = {told.answer: name for name, told in OPERATIONS.items()}
 
-# --- their parts --------------------------------------------------------------------------------------------------
+# --- parts of answers ---------------------------------------------------------------------------------------------
 
 
 def _arn(answer: shapes.Named) -> str:

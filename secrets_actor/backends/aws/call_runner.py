@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 # A reader of an answer with success: (body, request id, what was asked) -> the value.
 Read = Callable[[bytes, str | None, Asked], R]
+# AWS's own clients send these two headers, unsigned: an id that all attempts of a call share, and which attempt it is.
 _INVOCATION: Final = b"amz-sdk-invocation-id"
 _REQUEST: Final = b"amz-sdk-request"
 _NO_HEADERS: Final[Mapping[str, str]] = {}
@@ -172,7 +173,7 @@ class CallRunner:
                 return Answer(read(answer.body, request_id, call.asked), request_id)
             error: SecretsError = error_codes.error_for(call, answer.status, answer.headers, answer.body)
         except SecretsError as exc:
-            error = exc.clone()
+            error = exc.clone()  # without traceback and context (rule 4)
         if isinstance(error, InvalidAnswer):
             self.reconnect()
         return _Failed(error, at, _NO_HEADERS if answer is None else answer.headers)

@@ -87,7 +87,7 @@ def carry_out(operation: Operation[T], runner: CallRunner, recovery_window: int)
         answer = runner.run(ask(operation), read)
     elif procedure is not None:
         answer = procedure(runner, operation)
-    elif isinstance(operation, Delete):
+    elif isinstance(operation, Delete):  # the only one that needs the configured window
         answer = multi_call.delete(runner, operation, recovery_window)
     else:
         raise UnknownMessage(f"the AWS backend does not know {type(operation).__name__}: use another operation")

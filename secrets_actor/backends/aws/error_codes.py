@@ -174,7 +174,7 @@ _STATES: Final[Mapping[str, str]] = {
     "RemoveRegionsFromReplication": "see whether it is replicated to these regions, and asked in its own",
     "StopReplicationToReplica": "see whether it is a replica, and asked in the replica's region",
 }
-# What else may be denied, by action: AWS uses the secret's KMS key with the credentials of the caller.
+# Further permissions that may be missing, by action: AWS uses the secret's KMS key with the credentials of the caller.
 _ON_ITS_KEY: Final[Mapping[str, str]] = {
     "GetSecretValue": " (and kms:Decrypt on its KMS key, if it has one of its own)",
     **dict.fromkeys(

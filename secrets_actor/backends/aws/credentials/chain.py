@@ -59,6 +59,7 @@ class DefaultChain:
         """
         named = self._profile or profile_name(os.environ)
         profile = named or DEFAULT_PROFILE
+        # Only a profile of the configuration: one that AWS_PROFILE names leaves the environment in, as in botocore.
         environment: list[Provider] = [] if self._profile else [("environment", EnvironmentCredentials().fetch)]
         try:
             profiles = read_profiles(os.environ)
@@ -69,7 +70,7 @@ class DefaultChain:
             source = "aws.profile" if self._profile else profile_variable(os.environ)
             text = f"profile {named} ({source}) is in neither of AWS's shared files: mend that, or one of them"
             return [*environment, ("profile", lambda _: _fail(text))]
-        # What a profile may name as its `credential_source`.
+        # A profile may name one of these as its `credential_source`.
         metadata = _Metadata(dict(profiles.merged.get(profile, {})))
         sources: dict[str, CredentialSource] = {
             "Environment": EnvironmentCredentials(),

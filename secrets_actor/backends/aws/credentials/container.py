@@ -89,7 +89,7 @@ def _ask(
             if isinstance(credentials, Credentials):
                 return credentials
             failure = _refused(endpoint, answer.status, credentials)
-            final = 400 <= answer.status < 500 and answer.status != 429
+            final = 400 <= answer.status < 500 and answer.status != 429  # 429: asked too often, which passes
         except SecretsError as exc:
             failure, final = MetadataServiceError(f"{exc} (asked for the container's keys)"), False
         if final or attempt == ATTEMPTS or now() + PAUSE >= deadline:

@@ -152,6 +152,7 @@ class _Exchange:
                 no_token = answer.status in _NO_TOKENS
             except SecretsError as exc:
                 late = isinstance(exc, BackendTimeout)
+                # A late token is not asked for again (rule 2).
                 error, again = self._unreachable(method, what, late), not (late and method == "PUT")
                 no_token = late
             if not again or attempt == self._options.attempts or now() >= self._deadline:

@@ -152,7 +152,7 @@ class Sts:
                     return read(*self._attempt(transport, endpoint, action, body, signer, deadline))
                 except _Skewed as exc:
                     error: SecretsError = exc.error
-                    if not clock_tried:
+                    if not clock_tried:  # rule 4; a second refusal is not the clock's fault
                         clock_tried = True
                         self._clock.learn(exc.server)
                         continue
