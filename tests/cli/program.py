@@ -19,7 +19,7 @@ from secrets_actor.clock import now as clock_now
 from tests.servers.account import REGION, Keys
 from tests.servers.process import ROOT
 
-SECONDS: Final = 30.0
+SECONDS: Final = 100.0
 # Makes our end of the terminal the controlling one of the child, as a login does, and then becomes the program.
 _ON_TERMINAL: Final = """
 import fcntl, os, sys, termios

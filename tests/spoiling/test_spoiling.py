@@ -21,7 +21,7 @@ from tests.spoiling import cases
 from tests.spoiling.cases import DATABASE, KINDS, LOG, PAGE, Prepared, Tally, prepare, run
 from tests.spoiling.known import ask, known_backend, verified
 
-CASES: Final = [20, pytest.param(200, marks=pytest.mark.slow)]
+CASES: Final = [20, pytest.param(100, marks=pytest.mark.slow)]
 BYTES: Final = [30, pytest.param(1000, marks=pytest.mark.slow)]
 
 
