@@ -114,9 +114,7 @@ def _aws_prepare(settings: Settings, environ: Environ) -> MakeFactory:
         region = region_of(aws, environ)
         if region is None:
             profile_of(aws, environ)  # if the profile cannot be read, this raises why: the region may be in it
-            mistakes.append(
-                "aws.region: required with backend aws_secrets_manager, such as us-east-1 (or set AWS_REGION)"
-            )
+            mistakes.append(_NO_REGION)
         else:
             connection = aws_connection_for(aws, region, environ)
     except ConfigurationError as error:

@@ -59,4 +59,4 @@ class RetryState:
 
     def __repr__(self) -> str:
         rate = "" if self._rate is None or not self._rate.on else f", {self._rate.rate:.3g} requests/s"
-        return f"<Pace [{self._quota.available} of {CAPACITY} left for tries{rate}]>"
+        return f"<RetryState [{self._quota.available} of {CAPACITY} left for tries{rate}]>"

@@ -41,7 +41,7 @@ def test_a_try_that_went_well_gives_its_cost_back_and_a_call_without_one_gives_b
     pace.succeeded(FailureKind.THROTTLING)
     pace.succeeded(None)
 
-    assert repr(pace) == "<Pace [487 of 500 left for tries]>"
+    assert repr(pace) == "<RetryState [487 of 500 left for tries]>"
 
 
 def test_many_threads_take_no_more_than_there_is() -> None:

@@ -52,7 +52,7 @@ class ExternalKey(OneAtATime):
         return str(self._reader)
 
     def __repr__(self) -> str:
-        return f"<GivenKey {self._reader!r}>"
+        return f"<ExternalKey {self._reader!r}>"
 
     def identity(self) -> object:
         """Return the identity of what the reader reads."""

@@ -44,7 +44,7 @@ class KeyringKey:
         return f"the key ring's entry {PRESENT} of {shown_word(self._service)}"
 
     def __repr__(self) -> str:
-        return f"<RingKey {shown_word(self._service)}>"
+        return f"<KeyringKey {shown_word(self._service)}>"
 
     def identity(self) -> object:
         """Return None: a key ring does not tell of its changes. The store's epoch tells when the keys have changed."""

@@ -68,7 +68,7 @@ class FileReader:
         return f"the file {self.path}"
 
     def __repr__(self) -> str:
-        return f"<GivenFile {self.path}>"
+        return f"<FileReader {self.path}>"
 
     @property
     def path(self) -> str:
@@ -126,7 +126,7 @@ class VariableReader:
         return f"the environment variable {shown_variable(self._name)}"
 
     def __repr__(self) -> str:
-        return f"<Variable {shown_variable(self._name)}>"
+        return f"<VariableReader {shown_variable(self._name)}>"
 
     @property
     def path(self) -> str:
@@ -156,7 +156,7 @@ class PromptReader:
         return "what was typed"
 
     def __repr__(self) -> str:
-        return "<Prompt>"
+        return "<PromptReader>"
 
     def identity(self) -> object:
         """Return None: there is only one answer, so it never changes."""

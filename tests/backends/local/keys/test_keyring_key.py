@@ -226,7 +226,7 @@ def test_it_shows_a_name_and_never_what_may_be_a_key(source: KeyringKey) -> None
     key = os.urandom(32).hex()
     misplaced = KeyringKey(key, Path("/nonexistent"))
 
-    assert (str(source), repr(source)) == ("the key ring's entry master-key of my-daemon", "<RingKey my-daemon>")
+    assert (str(source), repr(source)) == ("the key ring's entry master-key of my-daemon", "<KeyringKey my-daemon>")
     assert key not in f"{misplaced} {misplaced!r} {misplaced.missing()} {misplaced.missing().path}"
     assert "keyring set SERVICE master-key" in str(source.missing())
     assert source.missing().path == SERVICE
