@@ -1,5 +1,6 @@
 """Rules for the files of the package that no import contract can see."""
 
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -86,6 +87,16 @@ def test_the_import_contracts_are_kept() -> None:
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert f"Contracts: {len(names)} kept, 0 broken." in ended.stdout
+
+
+@pytest.mark.parametrize("script", [".ci/run", ".ci/matrix"])
+def test_the_tests_that_ci_names_are_there(script: str) -> None:
+    named = re.findall(r"(?<![\w/])tests/[\w/.{},*-]*\w[\w}]*", (ROOT / script).read_text())
+
+    for path in named:
+        beginning, braced, rest = re.fullmatch(r"([^{]*)(?:\{([^}]*)\})?(.*)", path).groups()  # type: ignore[union-attr]
+        for choice in (braced or "").split(","):
+            assert list(ROOT.glob(f"{beginning}{choice}{rest}")), path
 
 
 def test_the_top_level_is_as_it_was_planned() -> None:
