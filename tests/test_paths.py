@@ -47,7 +47,7 @@ def test_what_cannot_be_expanded_is_told_and_not_repeated() -> None:
 
 def test_a_user_whom_the_machine_does_not_know_has_no_home() -> None:
     if os.geteuid() != 0:
-        pytest.skip("only root can become another user")
+        pytest.skip("the kernel lets only root become a user without an entry; run the tests as root to see it")
 
     def asked() -> str:
         os.environ.pop("HOME", None)

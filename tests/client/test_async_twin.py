@@ -5,7 +5,6 @@ import inspect
 import re
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -139,7 +138,6 @@ secrets_actor.AsyncNonsense
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(find_spec("mypy") is None, reason="a tool for developers, not for tests; .ci/run has it")
 def test_a_type_checker_knows_what_is_awaited(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAM)
     command = [

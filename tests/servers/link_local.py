@@ -81,7 +81,7 @@ def main(folder: Path) -> int:
         leave_the_network()
         raise_loopback()
     except OSError as error:
-        print(f"no network namespace here: {error}")
+        print(f"the addresses need a network namespace, and this kernel lets this user make none: {error}")
         return NOT_ALLOWED
     from tests.servers.metadata import MetadataServer
 

@@ -56,7 +56,9 @@ def disk(tmp_path: Path) -> Path:
     """Where `mounted` may mount."""
     probe = subprocess.run(["unshare", "-rm", "true"], capture_output=True, text=True, check=False)
     if probe.returncode:
-        pytest.skip(f"no mount namespaces for this user: {probe.stderr.strip()}")
+        pytest.skip(
+            f"a full disk is a mount of its own, and this kernel lets this user make none: {probe.stderr.strip()}"
+        )
     place = tmp_path / "disk"
     place.mkdir(mode=0o700)
     return place

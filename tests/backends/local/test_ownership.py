@@ -24,7 +24,9 @@ from tests.backends.local.helpers import do, files, key_of, within
 from tests.forking import in_child
 
 SERVICE, MALLORY = 12_345, 65_534
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="the kernel lets only root make files of other users; run the tests as root to see it"
+)
 
 
 @pytest.fixture
