@@ -424,6 +424,14 @@ def make_whole(database: Path, made: store_keys.NewStore, deadline: float, close
         finally:
             blank.close()
 
+    place_database(database, write)
+
+
+def place_database(database: Path, write: Callable[[Path], object]) -> None:
+    """Have *write* make a database beside its place, and bring it there, as a whole or not at all, unless one is there.
+
+    Raises `StoreUnavailable` where the disk does not take it, and what *write* raises.
+    """
     problem, passing = None, False
     try:
         bring_into_place(database, write)

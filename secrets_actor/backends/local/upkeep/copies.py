@@ -20,11 +20,19 @@ from pathlib import Path
 from msgspec import Struct
 
 from secrets_actor.backends.local import schema
-from secrets_actor.backends.local.files import bring_into_place, written_beside
+from secrets_actor.backends.local.files import written_beside
 from secrets_actor.backends.local.keys.key_file import KeyFile
 from secrets_actor.backends.local.keys.private_file import check_folder, prepare_folder
 from secrets_actor.backends.local.master_key import MasterKeySource
-from secrets_actor.backends.local.open_store import DATABASE_NAME, INDEX, LOG, OpenStore, forget_known, has_data
+from secrets_actor.backends.local.open_store import (
+    DATABASE_NAME,
+    INDEX,
+    LOG,
+    OpenStore,
+    forget_known,
+    has_data,
+    place_database,
+)
 from secrets_actor.backends.local.sqlite_errors import passes
 from secrets_actor.backends.local.sqlite_store import Blank, Copy, Store
 from secrets_actor.backends.local.transaction import Transaction, version
@@ -101,7 +109,7 @@ def restore(folder: Path, source: MasterKeySource, path: Path, *, replace: bool 
         database = folder / DATABASE_NAME
         live, aside = _live(database, replace, deadline)
         if live is None:
-            _bring(copy, database, deadline)
+            place_database(database, lambda fresh: _copy(copy, fresh, deadline))
         else:
             try:
                 copy.copy_to(live, deadline)
@@ -113,22 +121,6 @@ def restore(folder: Path, source: MasterKeySource, path: Path, *, replace: bool 
         return Restored(verification, aside)
     finally:
         copy.close()
-
-
-def _bring(copy: Copy, database: Path, deadline: float) -> None:
-    """Bring the copy into place where there is no database, as a whole or not at all."""
-    problem, passing = None, False
-    try:
-        bring_into_place(database, lambda fresh: _copy(copy, fresh, deadline))
-    except OSError as exc:
-        problem, passing = exc.strerror, passes(exc)
-    if problem is not None:
-        raise StoreUnavailable(
-            f"the local store {database} cannot be made ({problem}); give a path on a disk with room that this user "
-            "may write to and that knows hard links",
-            path=str(database),
-            retryable=passing,
-        )
 
 
 def _unlocked(copy: Copy, source: MasterKeySource, deadline: float) -> OpenStore:
