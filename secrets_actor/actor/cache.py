@@ -269,6 +269,15 @@ class Cache:
                 self._remove(key)
         self._tidy()
 
+    def _outdate(self, lanes: Iterable[str], now: float) -> None:
+        for lane in lanes:
+            for key in (lane, *self._lanes.get(lane, ())):
+                self._missing.pop(key, None)
+                entry = self._table.get(key)
+                if entry is not None:
+                    fetched, due, ends = _times(entry)
+                    TIMES.pack_into(entry, 0, fetched, min(due, now), min(ends, now))
+
     def _refuse(self, get: Get, asked_at: float, whole: bool, came_at: float) -> bool:
         asked = SecretId(get.secret_id)
         overtaken = any(self._is_overtaken(get, lane, asked_at, None) for lane in asked.lanes)
@@ -393,6 +402,11 @@ class Pen:
     def drop(self, *lanes: str) -> None:
         """Forget all versions of the secrets in *lanes*, and that there are none."""
         self._write(lambda cache: cache._drop(lanes))
+
+    def outdate(self, *lanes: str, now: float) -> None:
+        """From *now* on, what there is of the secrets in *lanes* is past its TTL: it may be served stale, and marked
+        so. That there are none is forgotten."""
+        self._write(lambda cache: cache._outdate(lanes, now))
 
     def refuse(self, get: Get, asked_at: float, *, whole: bool, came_at: float) -> bool:
         """The store was asked at *asked_at*, and has said no at *came_at*: forget what *get* asks for, and with *whole*

@@ -387,6 +387,11 @@ class Flights:
         """What is being read anywhere is older than it seems: the clock has leapt. None of it is kept."""
         self._lanes.outdate_all()
 
+    def invalidated(self, lanes: Iterable[str]) -> None:
+        """Somebody has changed the secrets in *lanes*: what is being read there may be older, and none of it is kept.
+        Who asks from now on does not join it."""
+        self._lanes.outdate(lanes)
+
     def hurry(self, message: Hurry, now: Moment) -> list[Action]:
         """A flight has had PATIENCE to bring something fresh."""
         flight = self._flights.get(message.flight)

@@ -3,8 +3,8 @@
 Rule 1: operations of one lane take effect in the order they entered; different lanes never wait for each other, but for
         an operation that is in both.
 Rule 2: reads may run side by side; a write runs alone.
-Rule 3: the epoch of a lane counts the writes that have entered it, and those of an earlier actor that ended while it
-        was in use: what was read under an older epoch is history.
+Rule 3: the epoch of a lane counts the writes that have entered it, and those of others that were told while it was in
+        use: of an earlier actor, or of another program. What was read under an older epoch is history.
 Rule 4: an operation may be in several lanes, for an ARN may mean several secrets. It enters all of them at once, and
         runs when its turn has come in each; as all enter in one order, no two ever wait for each other.
 """
@@ -93,7 +93,7 @@ class Lanes:
         return [ticket] if entered.starts() else []
 
     def outdate(self, lanes: Iterable[str]) -> None:
-        """A write of an earlier actor has taken effect: what is being read in *lanes* may be older."""
+        """A write of somebody else has taken effect: what is being read in *lanes* may be older."""
         self._changes += 1
         for lane in lanes:
             if lane in self._lanes:

@@ -7,7 +7,8 @@ Rule 2: a set that can only have happened once is kept, and is news to subscribe
         sent once. After any other write, and after one whose outcome is unknown, the store is asked anew.
 Rule 3: what the store says no to is not to be served either, whether the no is an error or a part of an answer.
 Rule 4: a read is news if no write has come since it was sent. Nothing is asked anew for subscribers that do not exist.
-Rule 5: what was sent before another store came into force is not kept (flights.py says so), and is no news.
+Rule 5: what somebody else has changed (`Invalidate`) is past its TTL at once, and news to come for subscribers.
+Rule 6: what was sent before another store came into force is not kept (flights.py says so), and is no news.
 
 =====================  ==============================  ================================================================
 operation              outcome                         what it does to the cache
@@ -81,6 +82,12 @@ class OutcomeEffects:
         """Nobody knows what has become of the secrets in *lanes*."""
         return self._subscriptions.ids(lanes)
 
+    def invalidated(self, lanes: Iterable[str], now: float) -> None:
+        """Somebody has changed the secrets in *lanes*. Subscribers ask for them themselves: they go on trying while the
+        store does not answer."""
+        self._pen.outdate(*lanes, now=now)
+        self._subscriptions.outdate(lanes, now)
+
     def leapt(self, seconds: float) -> None:
         """All that is in memory is older than it seemed."""
         self._pen.age(seconds)
@@ -107,7 +114,11 @@ class OutcomeEffects:
                 written = operation.written(value, self._wall_clock())
                 self._pen.store(Get(operation.secret_id), written, then, came_at=now)
             fresh = then > self._since
-            anew = self._subscriptions.wrote(operation.secret_id, value, now) if fresh else self.doubted(flight.lanes)
+            anew = (
+                self._subscriptions.wrote(operation.secret_id, value, then, now)
+                if fresh
+                else self.doubted(flight.lanes)
+            )
         elif operation.writes:
             anew = self.doubted(flight.lanes)
         for known in _told(value):

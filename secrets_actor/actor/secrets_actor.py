@@ -60,7 +60,8 @@ from secrets_actor.actor.worker_supply import HUNG, PoolOptions, WorkerSupply
 from secrets_actor.domain import metrics
 from secrets_actor.domain.errors import Overloaded, SecretsError, ServerDown, UnknownMessage
 from secrets_actor.domain.metrics import NO_METER, Meter, Reading
-from secrets_actor.domain.operations import MESSAGES, Get, Operation, with_token
+from secrets_actor.domain.names import SecretId
+from secrets_actor.domain.operations import MESSAGES, Get, Invalidate, Operation, with_token
 from secrets_actor.domain.ports import AuditSink, BackendFactory
 from secrets_actor.domain.secret import Source
 from secrets_actor.otp import (
@@ -191,6 +192,8 @@ class SecretsActor(GenServer):
             self._admit(request, caller)
             if caller.note is not None:
                 caller.note.taken = True
+        elif isinstance(request, Invalidate):
+            self._invalidate(request, caller)
         elif isinstance(request, UseStore):
             self._use_store(request.factory)
             return Reply(None)
@@ -238,6 +241,8 @@ class SecretsActor(GenServer):
                 self.send_after(0.0 if left else SWEEP, Sweep(left))
             case Glance():
                 self._glance()
+            case Invalidate():
+                self._invalidate(message, self._nobody(message))
             case _ if isinstance(message, _OPERATIONS):
                 self._admit(message, self._nobody(message))
         return None
@@ -257,6 +262,13 @@ class SecretsActor(GenServer):
             waiter.reply_to.fail(error)  # the record is made when the flight lands
         else:
             self._replies.answer(waiter, stale, STALE)
+
+    def _invalidate(self, message: Invalidate, caller: From[Any]) -> None:
+        """Nothing waits for this, and it asks the store for nothing: it is done at once, whoever waits."""
+        lanes = SecretId(message.secret_id).lanes
+        self._flights.invalidated(lanes)
+        self._effects.invalidated(lanes, self.node.clock.now())
+        self._replies.answer(self._waiter(message, caller), None, "actor")
 
     def _use_store(self, factory: BackendFactory) -> None:
         now = self._now()

@@ -66,6 +66,7 @@ class _Topic(Struct, eq=False):
     known: Known = field(default_factory=Known)
     arn: str | None = None
     asked_at: float = NEVER  # when a subscriber asked the store, and has not heard
+    outdated_at: float = NEVER  # when somebody said that the secret has changed
     entries: dict[int, Entry] = field(default_factory=dict)
 
     def is_about(self, asked: str, arn: str) -> bool:
@@ -237,8 +238,8 @@ class Subscriptions:
         _wake(concerned)
         return tuple(doubted)
 
-    def wrote(self, asked: str, receipt: SetReceipt, now: float) -> tuple[str, ...]:
-        """A set of ours, to *asked*, has made a version the current one. The ids to ask for anew."""
+    def wrote(self, asked: str, receipt: SetReceipt, sent_at: float, now: float) -> tuple[str, ...]:
+        """A set of ours, to *asked*, sent at *sent_at*, has made a version the current one. The ids to ask for anew."""
         concerned: list[Entry] = []
         doubted: list[str] = []
         with self._lock:
@@ -247,7 +248,9 @@ class Subscriptions:
                 if not topic.is_about(asked, receipt.arn):
                     doubted += [topic.id] * (topic.arn is None or topic.may_be_about(receipt.arn))
                     continue
-                topic.known, topic.arn = Known(receipt.version_id, now), receipt.arn
+                # Somebody else's change was told after it was sent: nobody knows which of the two came later.
+                seen_at = now if sent_at > topic.outdated_at else NEVER
+                topic.known, topic.arn = Known(receipt.version_id, seen_at), receipt.arn
                 concerned += topic.entries.values()
                 for entry in topic.entries.values():
                     entry.queue = entry.queue.on_to(entry.secret_id, receipt.version_id)
@@ -272,6 +275,17 @@ class Subscriptions:
     def _doubt(self) -> None:
         for topic in self._topics.values():
             topic.known, topic.asked_at, topic.arn = replace(topic.known, seen_at=NEVER), NEVER, None
+
+    def outdate(self, names: Iterable[str], now: float) -> None:
+        """Secrets of these *names* have changed, somebody said *now*: who has subscribed to one asks for it anew."""
+        concerned: list[Entry] = []
+        with self._lock:
+            self._hear()
+            for topic in [topic for name in names for topic in self._by_name.get(name, {}).values()]:
+                topic.known, topic.asked_at = replace(topic.known, seen_at=NEVER), NEVER
+                topic.outdated_at = now
+                concerned += topic.entries.values()
+        _wake(concerned, Look(doubt=True))
 
     def age(self, seconds: float) -> None:
         """What is known was heard so many *seconds* earlier than it seemed."""

@@ -16,7 +16,18 @@ from secrets_actor.client.administration import Administration
 from secrets_actor.client.base_client import Asked, BaseClient, withdraw
 from secrets_actor.domain.callbacks import plain
 from secrets_actor.domain.errors import SecretsError
-from secrets_actor.domain.operations import Delete, Filter, Get, List, ListPage, Operation, Restore, Set, SortBy
+from secrets_actor.domain.operations import (
+    Delete,
+    Filter,
+    Get,
+    Invalidate,
+    List,
+    ListPage,
+    Operation,
+    Restore,
+    Set,
+    SortBy,
+)
 from secrets_actor.domain.paging import Trail
 from secrets_actor.domain.results import SecretBatch, SecretDescription
 from secrets_actor.domain.rotation_retry import LoginError, RotationRetry, note_failure
@@ -175,6 +186,15 @@ class Secrets(BaseClient, Administration):
         Raises `SecretNotFound`, also when the recovery window is over.
         """
         return self.ask(Restore(secret_id), timeout=timeout)
+
+    def invalidate(self, secret_id: str, *, timeout: float | None = None) -> None:
+        """Say that another program has changed the secret: what the cache has of it, in all versions, is outdated.
+
+        The store is asked for the secret when somebody wants it next, and those who have subscribed to it hear of a new
+        version. After this returns, no older value is served, but as a stale one if the store cannot answer. The store
+        is not asked for this. Raises `InvalidSecretName`, and `ServerDown` if the system does not run.
+        """
+        self.ask(Invalidate(secret_id), timeout=timeout)
 
     def list(self, *, include_deleted: bool = False, timeout: float | None = None) -> tuple[SecretInfo, ...]:
         """Return all secrets, without values; those that are scheduled for deletion only with *include_deleted*.

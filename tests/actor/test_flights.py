@@ -408,6 +408,18 @@ def test_what_needs_no_order_is_in_no_lane_and_joined_by_nobody() -> None:
     assert [one.kept for one in of_type(hands, Settle)] == [True, False]
 
 
+def test_what_was_sent_before_somebody_elses_change_was_told_is_not_kept_and_not_joined() -> None:
+    hands, _ = sent()
+    hands.ready("w2")
+    hands.flights.invalidated(("a",))
+    hands.ask(Get("a"))
+
+    assert len(hands.jobs) == 2
+    hands.answer()  # the later one
+    hands.answer()
+    assert [one.kept for one in of_type(hands, Settle)] == [True, False]
+
+
 def test_a_caller_for_whom_a_second_flight_would_be_refused_gets_that_at_once() -> None:
     hands, _ = sent()
     hands.ready("w2")

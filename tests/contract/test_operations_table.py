@@ -95,7 +95,7 @@ def test_every_message_has_a_row_and_every_row_a_message() -> None:
 def test_every_method_that_asks_has_a_row_and_every_row_a_method() -> None:
     methods = {name for name, _ in inspect.getmembers(Secrets, inspect.isfunction) if not name.startswith("_")}
 
-    of_ours = {"ask", "for_caller", "prefetch", "retry_on_rotation", "subscribe"}
+    of_ours = {"ask", "for_caller", "invalidate", "prefetch", "retry_on_rotation", "subscribe"}
     assert {method for method, _ in TABLE.values()} == methods - of_ours
 
 

@@ -42,9 +42,20 @@ from secrets_actor.domain.operations.operation import (
     token_of,
     with_token,
 )
-from secrets_actor.domain.operations.values import BATCH_SIZE, Create, Delete, Get, GetMany, Put, Restore, Set, Update
+from secrets_actor.domain.operations.values import (
+    BATCH_SIZE,
+    Create,
+    Delete,
+    Get,
+    GetMany,
+    Invalidate,
+    Put,
+    Restore,
+    Set,
+    Update,
+)
 
-# All messages there are.
+# All messages that a store answers. `Invalidate` is answered by the secrets actor alone.
 MESSAGES: Final[tuple[type[Operation[Any]], ...]] = (
     *(Get, GetMany),
     *(Create, Put, Update, Set),
@@ -79,6 +90,7 @@ __all__ = [
     "Get",
     "GetMany",
     "GetPolicy",
+    "Invalidate",
     "List",
     "ListPage",
     "ListVersions",

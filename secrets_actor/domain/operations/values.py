@@ -76,6 +76,20 @@ class Get(Operation[Secret], Struct, frozen=True):
         return not self.refresh if self.allow_stale is None else self.allow_stale
 
 
+class Invalidate(Operation[None], Struct, frozen=True):
+    """Somebody has changed this secret: what is in memory of it is outdated.
+
+    All its versions are asked for anew when they are wanted, and those who have subscribed to it hear of a new version.
+    The store itself is not asked for this, so it is none of `MESSAGES`.
+    """
+
+    kind: ClassVar[str] = "invalidate"
+    secret_id: str
+
+    def __post_init__(self) -> None:
+        check_secret_id(self)
+
+
 class GetMany(Operation[SecretBatch], Struct, frozen=True):
     """Read the AWSCURRENT versions of several secrets, 20 in each call to AWS. The answer has an error for each secret
     that could not be read.
