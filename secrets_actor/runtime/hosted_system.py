@@ -17,7 +17,7 @@ from secrets_actor.otp import (
     StartError,
     Stop,
 )
-from secrets_actor.runtime.system import Source, System
+from secrets_actor.runtime.system import Children, Source, System
 
 
 class Hosted(GenServer):
@@ -58,11 +58,17 @@ class SystemSpec(ChildSpec, frozen=True):
     system: System | None = None
 
 
-def child_spec(source: Source = None, *, id: str = "secrets_actor", observer: Observer | None = None) -> SystemSpec:
-    """Return a child spec that runs our tree below another program's `otp.Supervisor`.
+def child_spec(
+    source: Source = None,
+    *,
+    id: str = "secrets_actor",
+    observer: Observer | None = None,
+    children: Children | None = None,
+) -> SystemSpec:
+    """Our tree as a child of another program's `otp.Supervisor`. The spec's `system` has the client and the ref.
+    *source*, *observer* and *children* are as for `start`.
 
-    The spec's `system` has the clients and the ref. *source* and *observer* are as in `secrets_actor.start`; *id* is
-    the child's id in its supervisor. Raises `ConfigurationError`.
+    Raises `ConfigurationError`, `InvalidParameter`.
     """
-    system = System(source, observer=observer)
+    system = System(source, observer=observer, children=children)
     return SystemSpec(id, lambda: Hosted(system), restart=Restart.PERMANENT, kind=Kind.SUPERVISOR, system=system)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -41,6 +41,7 @@ from secrets_actor.otp import (
     FORKED,
     SHUTDOWN,
     CallingSelf,
+    ChildSpec,
     Clock,
     Down,
     ExitReason,
@@ -72,6 +73,8 @@ if TYPE_CHECKING:
 
 
 Source = str | os.PathLike[str] | Settings | None
+# Takes the client of the system, and returns what is to run in its tree.
+Children = Callable[[Secrets], Iterable[ChildSpec]]
 # Seconds that a forked child has to execute another program, before a tree is started there for its subscriptions. Most
 # children do nothing else, and do not need the tree.
 _EXEC_GRACE: Final = 0.2
@@ -111,10 +114,12 @@ class System:
         clock: Clock | None = None,
         factory: BackendFactory | None = None,
         tracer: Tracer | None = None,
+        children: Children | None = None,
     ) -> None:
         plain("observer", observer)
         plain("on_give_up", on_give_up)
         plain("tracer", getattr(tracer, "begin", None))
+        plain("children", children)
         self._root: Pid | None = None
         self._coming: Pid | None = None  # the root process while it is being started (rule 2)
         self._observer, self._factory = observer, factory
@@ -133,6 +138,8 @@ class System:
         self._client_parts = client_parts(self._parts, self._takes_calls)
         self.secrets = Secrets(self._client_parts)
         self.ref = NamedRef(self._parts.node, SECRETS, translated, self._wake)
+        # Asked for once, here: what is wrong with them is told in the thread of the program that gave them.
+        self._added = () if children is None else tree.checked_added(children(self.secrets))
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -173,7 +180,7 @@ class System:
             if self._stopping:  # a signal handler or another thread has called stop meanwhile
                 raise StartFailed("it was stopped before it was there")
             self._root = root = spawn(
-                parts.node, lambda: tree.root(parts), label=tree.ROOT, link=link, on_made=self._comes
+                parts.node, lambda: tree.root(parts, self._added), label=tree.ROOT, link=link, on_made=self._comes
             )
             parts.cache.show()
             root.monitor(self._on_end)
@@ -373,7 +380,8 @@ class System:
 
     def _is_ready(self) -> bool:
         """Whether the tree is up. In the child of a fork it is started first. Raises `StartFailed`."""
-        if self._is_orphaned():
+        # Not by a process of the tree that is just being brought up: its start is what the start of the tree waits for.
+        if self._is_orphaned() and not self._is_within():
             with self._starting:
                 if self._is_orphaned() and not self._is_starting:
                     self._start_root(link=False)
@@ -469,6 +477,7 @@ def start(
     observer: Observer | None = None,
     on_give_up: Callable[[ExitReason], object] | None = None,
     tracer: Tracer | None = None,
+    children: Children | None = None,
 ) -> System:
     """Start a system and return it. It opens no connection to the store.
 
@@ -480,6 +489,11 @@ def start(
     is called with the reason if the tree ends by itself, because restarts did not help; it may start another tree.
     *tracer*, such as `extras.opentelemetry.Tracing()`, is told of each call that the cache could not answer.
 
-    Raises `ConfigurationError` with all mistakes of the configuration, and `StartFailed`.
+
+    *children* is called once, with the client (`System.secrets`), and returns the `otp.ChildSpec`s of processes of the
+    program's own. They run under the supervisor `faces`, start after all of ours, and stop before them. Their factories
+    may be called many times: a process that ends is started again, as its spec says.
+
+    Raises `ConfigurationError` with all mistakes of the configuration, `InvalidParameter`, and `StartFailed`.
     """
-    return System(source, observer=observer, on_give_up=on_give_up, tracer=tracer).start()
+    return System(source, observer=observer, on_give_up=on_give_up, tracer=tracer, children=children).start()

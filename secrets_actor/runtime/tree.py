@@ -8,7 +8,7 @@ Rule 2: a restart intensity is so high that a kill by hand now and then never ta
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from secrets_actor.actor.breaker import BreakerRules
@@ -21,11 +21,13 @@ from secrets_actor.actor.worker_supply import PoolOptions
 from secrets_actor.client.background import Background
 from secrets_actor.client.base_client import ClientParts
 from secrets_actor.clock import wall_time
+from secrets_actor.domain.errors import InvalidParameter
 from secrets_actor.otp import (
     Backoff,
     ChildSpec,
     DynamicSupervisor,
     Flags,
+    InvalidTree,
     Kind,
     Restart,
     Strategy,
@@ -45,6 +47,8 @@ CORE_FLAGS: Final = Flags(Strategy.REST_FOR_ONE, intensity=10, period=10.0)
 WORKERS_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=100, period=10.0)
 # Background work for single callers must not take down the core, which serves all callers.
 BACKGROUND_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=10, period=10.0)
+# What a program has added: it ends by itself as often as our workers may, and less often than that takes the tree down.
+PROGRAM_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=10, period=10.0)
 SUBSCRIBERS_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=100, period=10.0)
 PREFETCHES_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=10, period=10.0)
 # Seconds that a subscriber has to end when the system stops. A callback that takes longer is cut off.
@@ -147,8 +151,22 @@ def _background(parts: SystemParts) -> tuple[ChildSpec, ...]:
     return subscribers, prefetches
 
 
-def children(parts: SystemParts) -> tuple[ChildSpec, ...]:
-    """Return the specs of the root's children."""
+def checked_added(given: Iterable[ChildSpec]) -> tuple[ChildSpec, ...]:
+    """The child specs that a program has *given*. Raises `InvalidParameter`."""
+    specs = tuple(given)
+    problem = next((f"not {type(one).__name__}" for one in specs if not isinstance(one, ChildSpec)), None)
+    try:
+        if problem is None:
+            Supervisor(PROGRAM_FLAGS, specs)  # it checks what it is to start
+            return specs
+    except InvalidTree as error:
+        problem = str(error)
+    raise InvalidParameter("children", f"a function that takes the client and returns otp.ChildSpecs: {problem}")
+
+
+def children(parts: SystemParts, added: tuple[ChildSpec, ...] = ()) -> tuple[ChildSpec, ...]:
+    """The children of the root. *added*: what a program adds; without any there is no supervisor for it, for that would
+    be one more thread to wait for at each start."""
     audit = ChildSpec(AUDIT, lambda: AuditProcess(parts.trail, parts.audit_log, wall_time), name=AUDIT)
     workers = ChildSpec(
         WORKERS,
@@ -160,12 +178,13 @@ def children(parts: SystemParts) -> tuple[ChildSpec, ...]:
         supervisor_spec("infra", INFRA_FLAGS, [ChildSpec("timers", TimerServer, name="timers"), audit]),
         supervisor_spec("core", CORE_FLAGS, [workers, ChildSpec(SECRETS, lambda: secrets_actor(parts), name=SECRETS)]),
         supervisor_spec("background", BACKGROUND_FLAGS, _background(parts)),
+        *([supervisor_spec("faces", PROGRAM_FLAGS, added)] if added else ()),
     )
 
 
-def root(parts: SystemParts) -> Supervisor:
-    """Make the root supervisor."""
-    return Supervisor(ROOT_FLAGS, children(parts))
+def root(parts: SystemParts, added: tuple[ChildSpec, ...] = ()) -> Supervisor:
+    """The root supervisor; with what a program has *added*."""
+    return Supervisor(ROOT_FLAGS, children(parts, added))
 
 
 def client_parts(parts: SystemParts, running: Callable[[], bool]) -> ClientParts:

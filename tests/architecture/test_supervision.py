@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 import secrets_actor
-from secrets_actor.otp import TreeNode, WhichChildren, call
+from secrets_actor.otp import ChildSpec, GenServer, TreeNode, WhichChildren, call
 from secrets_actor.runtime import tree as specs
 from secrets_actor.testing import fake_system
 from tests.architecture.flight_diagram import diagram
@@ -41,7 +41,11 @@ def running(node: TreeNode) -> Drawn:
 
 
 def test_the_tree_on_the_page_is_the_running_one() -> None:
-    with fake_system(max_workers=1) as (system, store), store.hold("get_many") as gate:
+    added = [ChildSpec("program", GenServer)]
+    with (
+        fake_system(max_workers=1, children=lambda _secrets: added) as (system, store),
+        store.hold("get_many") as gate,
+    ):
         system.subscribe("db/password", print)
         system.secrets.prefetch(["db/password"])
         gate.wait_until_held()
@@ -73,6 +77,7 @@ def test_the_intensities_on_the_page_are_those_in_force() -> None:
         "core": specs.CORE_FLAGS,
         "workers": specs.WORKERS_FLAGS,
         "background": specs.BACKGROUND_FLAGS,
+        "faces": specs.PROGRAM_FLAGS,
         "subscribers": specs.SUBSCRIBERS_FLAGS,
         "prefetches": specs.PREFETCHES_FLAGS,
     }
