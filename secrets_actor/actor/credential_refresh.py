@@ -20,17 +20,8 @@ from msgspec.structs import replace
 
 from secrets_actor.actor.credential_state import CredentialState
 from secrets_actor.domain.credentials import Credentials
-from secrets_actor.domain.errors import (
-    CredentialsError,
-    DeadlineExceeded,
-    ExpiredToken,
-    InvalidSignature,
-    SecretsError,
-    UnrecognizedClient,
-)
+from secrets_actor.domain.errors import CredentialsError, DeadlineExceeded, SecretsError
 
-# After these, other credentials may do: those that were used have ended, or were replaced where they came from.
-REFUSALS: Final = (ExpiredToken, InvalidSignature, UnrecognizedClient)
 # A fetch that is to replace good credentials has this share of the configured call time.
 RENEWAL_SHARE: Final = 0.5
 EXPIRED: Final = "the credentials that were fetched have expired already: check this machine's clock"
@@ -140,7 +131,7 @@ class CredentialRefresh:
             return False
         if self._state.credentials is used:
             self._become(self._state.rejected())
-        return isinstance(error, REFUSALS)
+        return error.refused
 
     def _become(self, state: CredentialState) -> None:
         self._state, until = state, state.fresh_until()

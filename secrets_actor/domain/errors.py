@@ -251,9 +251,15 @@ class AccessDenied(StoreError):
 
 
 class CredentialsError(StoreError):
-    """Base of the errors in getting or using credentials."""
+    """Base of the errors in getting or using credentials.
+
+    `refused`: whether the store has refused those that were used, so that others may do: they have ended, or were
+    replaced where they came from. Others are fetched then, and the operation is tried once more. A backend of one's own
+    sets it on a class of its own.
+    """
 
     code = "credentials_error"
+    refused: ClassVar[bool] = False
 
 
 class MissingAccessKey(CredentialsError):
@@ -291,18 +297,21 @@ class InvalidSignature(CredentialsError):
     """The signature is wrong because of a wrong secret key or a wrong clock (AWS: InvalidSignatureException)."""
 
     code = "invalid_signature"
+    refused = True
 
 
 class UnrecognizedClient(CredentialsError):
     """AWS does not know the access key id or the session token (AWS: UnrecognizedClientException)."""
 
     code = "unrecognized_client"
+    refused = True
 
 
 class ExpiredToken(CredentialsError):
     """The session token has expired (AWS: ExpiredTokenException)."""
 
     code = "expired_token"
+    refused = True
 
 
 class Unreachable(SecretsError):

@@ -19,13 +19,22 @@ from secrets_actor import (
     UnrecognizedClient,
     WorkerCrashed,
 )
-from secrets_actor.actor.credential_refresh import REFUSALS
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import CallContext
 from secrets_actor.domain.secret import SecretValue
 from tests.actor.rig import Shelf, Watch, eventually, failure, in_background, kill, process, running, settings, whole
+
+
+class LeaseEnded(CredentialsError):
+    """What a backend of somebody else's may say of its own credentials."""
+
+    code = "lease_ended"
+    refused = True
+
+
+REFUSALS = (ExpiredToken, InvalidSignature, UnrecognizedClient, LeaseEnded)
 
 
 class Source:
