@@ -94,6 +94,7 @@ from secrets_actor.domain.operations import (
     Update,
     ValidatePolicy,
 )
+from secrets_actor.domain.ports import Answer, Backend, BackendFactory, CallContext
 from secrets_actor.domain.results import (
     NamedReceipt,
     PolicyFinding,
@@ -143,12 +144,16 @@ else:
 
 __all__ = [
     "AccessDenied",
+    "Answer",
     "Answered",
     "Ask",
     "AsyncSecrets",
     "AwsSettings",
+    "Backend",
+    "BackendFactory",
     "BackendTimeout",
     "BodyReadFailed",
+    "CallContext",
     "CalledFromWithin",
     "CancelRotation",
     "CircuitOpen",

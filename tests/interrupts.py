@@ -112,7 +112,7 @@ def a_subscription(system: System) -> object:
 
 
 def a_configuration(system: System) -> object:
-    return system.configure(settings(), factory=stocked().factory())
+    return system.configure(settings(), backend=stocked().factory())
 
 
 def looks(system: System) -> object:
@@ -218,7 +218,7 @@ class Run:
         return interrupter
 
     def _made(self) -> System:
-        system = System(settings(), factory=stocked().factory()).start()
+        system = System(settings(), backend=stocked().factory()).start()
         system.secrets.get("cached")
         return system
 

@@ -112,7 +112,7 @@ def perform(teller: Teller) -> None:
         settings = Settings(local=LocalSettings(path=Path(folder)))
         assassin = _Assassin(local_factory_for(settings.local))
         begun = now()
-        system = System(settings, factory=assassin.factory).start()
+        system = System(settings, backend=assassin.factory).start()
         try:
             _play(teller, system, assassin, (now() - begun) * 1000)
         finally:

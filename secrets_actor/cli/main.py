@@ -51,7 +51,7 @@ class Options(Struct, frozen=True):
         """
         with made_told(self) as note:
             settings, factory = self.store(note)
-            with System(settings, observer=note, factory=factory) as system:
+            with System(settings, observer=note, backend=factory) as system:
                 try:
                     yield system
                 except KeyboardInterrupt:

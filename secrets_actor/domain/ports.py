@@ -65,7 +65,8 @@ class CredentialSource(Protocol):
 
 
 class BackendFactory(Struct, frozen=True):
-    """Opens connections to one store. The runtime makes it from the settings and gives it to the actor.
+    """Opens connections to one store. The runtime makes it from the settings; a program may give its own
+    to `start(backend=...)`.
 
     `connect` returns a new connection. `credentials` is where the store's credentials come from, if it needs any.
     `endpoint` is the store's host and port, if it has one: then a circuit breaker guards it.

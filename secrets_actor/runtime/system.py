@@ -112,7 +112,7 @@ class System:
         observer: Observer | None = None,
         on_give_up: Callable[[ExitReason], object] | None = None,
         clock: Clock | None = None,
-        factory: BackendFactory | None = None,
+        backend: BackendFactory | None = None,
         tracer: Tracer | None = None,
         children: Children | None = None,
     ) -> None:
@@ -122,10 +122,10 @@ class System:
         plain("children", children)
         self._root: Pid | None = None
         self._coming: Pid | None = None  # the root process while it is being started (rule 2)
-        self._observer, self._factory = observer, factory
+        self._observer, self._backend = observer, backend
         loaded = load(settings)
         self.settings = loaded.settings
-        self._parts = assemble(loaded, observer=observer, clock=clock, factory=factory, tracer=tracer)
+        self._parts = assemble(loaded, observer=observer, clock=clock, factory=backend, tracer=tracer)
         self._on_give_up = on_give_up
         self._stopping = self._draining = False
         self._told_by: threading.Thread | None = None  # the thread that runs on_give_up, while it does
@@ -169,7 +169,7 @@ class System:
 
     def _start_root(self, *, link: bool) -> Pid:
         if self._parts.node.forked:
-            self._parts = assemble_afresh(self._parts, observer=self._observer, factory=self._factory)
+            self._parts = assemble_afresh(self._parts, observer=self._observer, factory=self._backend)
         parts = self._parts
         self._ended.shut()
         self._stopping = self._draining = False
@@ -229,11 +229,11 @@ class System:
                 self._parts.reports.close(_THREADS_GRACE)
             self._ended.open()
 
-    def configure(self, source: Source, *, factory: BackendFactory | None = None) -> None:
+    def configure(self, source: Source, *, backend: BackendFactory | None = None) -> None:
         """Change to the store of another configuration, such as another region or other credentials, and lose no call.
 
         Calls that are under way are finished by the workers of the former store. The cache is emptied. Only `backend`,
-        `local` and `aws` may differ from the present settings. *source* is as in `secrets_actor.start`; *factory*
+        `local` and `aws` may differ from the present settings. *source* is as in `secrets_actor.start`; *backend*
         replaces the configured store.
 
         Raises `ConfigurationError`, and `ServerDown` if the secrets actor is just being restarted. If it raises,
@@ -246,14 +246,14 @@ class System:
         if differing:
             remedy = "not while the system runs: stop it, and start one with the new settings"
             raise ConfigurationError(tuple(f"{name}: {remedy}" for name in differing))
-        found = factory or loaded.make_factory(self._parts.reports.from_worker)
+        found = backend or loaded.make_factory(self._parts.reports.from_worker)
         if self._is_ready():
             self._tell(UseStore(found))
         else:
             self._parts.present.replace(found)
             self._parts.cache.forget()
             self._parts.subscriptions.doubt()
-        self.settings, self._factory = settings, factory
+        self.settings, self._backend = settings, backend
         self._parts = replace(self._parts, loaded=loaded)
 
     def subscribe(self, secret_id: str, callback: Callable[[NewVersion], object]) -> Subscription:
@@ -478,6 +478,7 @@ def start(
     on_give_up: Callable[[ExitReason], object] | None = None,
     tracer: Tracer | None = None,
     children: Children | None = None,
+    backend: BackendFactory | None = None,
 ) -> System:
     """Start a system and return it. It opens no connection to the store.
 
@@ -489,11 +490,13 @@ def start(
     is called with the reason if the tree ends by itself, because restarts did not help; it may start another tree.
     *tracer*, such as `extras.opentelemetry.Tracing()`, is told of each call that the cache could not answer.
 
-
     *children* is called once, with the client (`System.secrets`), and returns the `otp.ChildSpec`s of processes of the
     program's own. They run under the supervisor `faces`, start after all of ours, and stop before them. Their factories
     may be called many times: a process that ends is started again, as its spec says.
 
+    *backend* opens a store of the program's own in place of the configured one: see `BackendFactory`.
+
     Raises `ConfigurationError` with all mistakes of the configuration, `InvalidParameter`, and `StartFailed`.
     """
-    return System(source, observer=observer, on_give_up=on_give_up, tracer=tracer, children=children).start()
+    system = System(source, observer=observer, on_give_up=on_give_up, tracer=tracer, children=children, backend=backend)
+    return system.start()

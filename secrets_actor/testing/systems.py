@@ -35,7 +35,7 @@ def fake_system(
         Settings(**settings),
         observer=observer,
         clock=store.clock,
-        factory=store.factory(),
+        backend=store.factory(),
         tracer=tracer,
         children=children,
     ) as system:

@@ -37,7 +37,7 @@ def watch() -> Watch:
 @pytest.fixture
 def system(tmp_path: Path, shelf: Shelf, watch: Watch) -> Iterator[System]:
     """A system over `shelf`, running."""
-    with running(System(settings(tmp_path), factory=shelf.factory(), observer=watch), shelf) as started:
+    with running(System(settings(tmp_path), backend=shelf.factory(), observer=watch), shelf) as started:
         yield started
 
 

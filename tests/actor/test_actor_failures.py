@@ -118,7 +118,7 @@ def test_what_was_read_before_a_late_set_took_effect_is_not_kept_behind_it(syste
 
 def test_the_next_actor_takes_over_the_workers_and_the_cache(tmp_path: Path, shelf: Shelf) -> None:
     shelf.put("a", "v")
-    with running(System(settings(tmp_path, max_workers=1), factory=shelf.factory()), shelf) as system:
+    with running(System(settings(tmp_path, max_workers=1), backend=shelf.factory()), shelf) as system:
         system.secrets.get("a")
         eventually(lambda: workers(system))
         before = workers(system)
@@ -134,7 +134,7 @@ def test_while_there_is_no_room_for_a_worker_callers_wait_and_are_served_when_th
     tmp_path: Path, shelf: Shelf
 ) -> None:
     shelf.put("a", "v")
-    with running(System(settings(tmp_path, max_workers=1), factory=shelf.factory()), shelf) as system:
+    with running(System(settings(tmp_path, max_workers=1), backend=shelf.factory()), shelf) as system:
         supervisor_pid = process(system, "workers")
         squatter = call(supervisor_pid, StartChild(ChildSpec("squatter", GenServer, restart=Restart.TEMPORARY)))
         getting = in_background(lambda: system.secrets.get("a").reveal())
@@ -149,7 +149,7 @@ def test_while_there_is_no_room_for_a_worker_callers_wait_and_are_served_when_th
 
 def test_the_next_actor_waits_for_a_busy_worker_when_there_can_be_no_other(tmp_path: Path, shelf: Shelf) -> None:
     shelf.put("b", "v")
-    with running(System(settings(tmp_path, max_workers=1), factory=shelf.factory()), shelf) as system:
+    with running(System(settings(tmp_path, max_workers=1), backend=shelf.factory()), shelf) as system:
         hold = shelf.hold("list")
         listing = in_background(system.secrets.list)
         hold.wait()
@@ -168,7 +168,7 @@ def test_a_worker_that_the_next_actor_hears_nothing_from_is_ended(tmp_path: Path
     """A whole call's time is what it is given."""
     shelf.put("b", "v")
     system = System(
-        settings(tmp_path, max_workers=1, call_timeout_seconds=0.6), factory=shelf.factory(), observer=watch
+        settings(tmp_path, max_workers=1, call_timeout_seconds=0.6), backend=shelf.factory(), observer=watch
     )
     with running(system, shelf):
         hold = shelf.hold("set")
@@ -182,7 +182,7 @@ def test_a_worker_that_the_next_actor_hears_nothing_from_is_ended(tmp_path: Path
 
 
 def test_when_the_timers_die_deadlines_are_kept_by_their_successor(tmp_path: Path, shelf: Shelf, watch: Watch) -> None:
-    system = System(settings(tmp_path, call_timeout_seconds=0.5), factory=shelf.factory(), observer=watch)
+    system = System(settings(tmp_path, call_timeout_seconds=0.5), backend=shelf.factory(), observer=watch)
     with running(system, shelf):
         hold = shelf.hold("get")
         asked = system.ref.ask(Get("a"), block=False)
@@ -194,7 +194,7 @@ def test_when_the_timers_die_deadlines_are_kept_by_their_successor(tmp_path: Pat
 
 
 def test_when_the_audit_dies_no_record_is_lost(tmp_path: Path, shelf: Shelf) -> None:
-    with running(System(settings(tmp_path), factory=shelf.factory()), shelf) as system:
+    with running(System(settings(tmp_path), backend=shelf.factory()), shelf) as system:
         for number in range(30):
             system.secrets.set(f"k{number}", "v")
             if number % 10 == 5:
@@ -220,7 +220,7 @@ def test_a_supervisor_killed_over_a_busy_worker_is_restarted_when_that_worker_ha
     tmp_path: Path, shelf: Shelf, watch: Watch
 ) -> None:
     gave_up: list[object] = []
-    system = System(settings(tmp_path), factory=shelf.factory(), observer=watch, on_give_up=gave_up.append)
+    system = System(settings(tmp_path), backend=shelf.factory(), observer=watch, on_give_up=gave_up.append)
     with running(system, shelf):
         hold = shelf.hold("set")
         setting = in_background(lambda: system.secrets.set("a", "v"))
@@ -236,7 +236,7 @@ def test_a_supervisor_killed_over_a_busy_worker_is_restarted_when_that_worker_ha
 
 def test_when_the_root_is_killed_everybody_is_told(tmp_path: Path, shelf: Shelf) -> None:
     reasons: list[object] = []
-    system = System(settings(tmp_path), factory=shelf.factory(), on_give_up=reasons.append)
+    system = System(settings(tmp_path), backend=shelf.factory(), on_give_up=reasons.append)
     with running(system, shelf):
         hold = shelf.hold("get")
         callers = [in_background(lambda k=k: system.secrets.get(k, timeout=30)) for k in "abc"]

@@ -140,7 +140,7 @@ def test_what_is_read_meanwhile_with_many_others_is_not_kept(system: System, she
 def test_that_there_is_none_is_forgotten_when_it_is_written(
     tmp_path: Path, shelf: Shelf, asked: str, written: str
 ) -> None:
-    with running(System(settings(tmp_path, missing_ttl_seconds=60), factory=shelf.factory()), shelf) as system:
+    with running(System(settings(tmp_path, missing_ttl_seconds=60), backend=shelf.factory()), shelf) as system:
         for _ in range(2):
             assert type(failure(lambda: system.secrets.get(asked))) is SecretNotFound
         assert shelf.count("get") == 1

@@ -62,7 +62,7 @@ def source(clock: Clock) -> Source:
 
 def system_with(tmp_path: Path, shelf: Shelf, source: object, **more: object) -> System:
     shelf.put("a", "v")
-    return System(settings(tmp_path, ttl_seconds=0, **more), factory=shelf.factory(source))  # type: ignore[arg-type]
+    return System(settings(tmp_path, ttl_seconds=0, **more), backend=shelf.factory(source))  # type: ignore[arg-type]
 
 
 def last_key(shelf: Shelf) -> str:

@@ -61,7 +61,7 @@ def source() -> Source:
 
 
 def system_with(tmp_path: Path, shelf: Shelf, source: object, **more: object) -> System:
-    return System(settings(tmp_path, **more), factory=shelf.factory(source))  # type: ignore[arg-type]
+    return System(settings(tmp_path, **more), backend=shelf.factory(source))  # type: ignore[arg-type]
 
 
 def key_of(context: CallContext) -> str:
@@ -306,7 +306,7 @@ def test_what_is_no_set_of_credentials_costs_workers_and_not_the_actor(
     tmp_path: Path, shelf: Shelf, source: Source, given: object, watch: Watch
 ) -> None:
     source.fetch_now = lambda: given
-    with running(System(settings(tmp_path), factory=shelf.factory(source), observer=watch), shelf) as system:
+    with running(System(settings(tmp_path), backend=shelf.factory(source), observer=watch), shelf) as system:
         error = failure(lambda: system.secrets.get("a"))
         assert type(error) is WorkerCrashed
         assert error.error_type == "TypeError"

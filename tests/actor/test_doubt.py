@@ -19,7 +19,7 @@ def test_a_write_whose_worker_ended_is_not_told_that_nothing_was_sent(
     store = FakeStore(clock=ManualClock())
     store.put("a", "old")
     system = System(
-        settings(tmp_path, breaker_failures=1), clock=store.clock, factory=replace(store.factory(), endpoint="fake")
+        settings(tmp_path, breaker_failures=1), clock=store.clock, backend=replace(store.factory(), endpoint="fake")
     )
     with running(system):
         with store.hold(operation.kind, when="after") as gate:

@@ -86,7 +86,7 @@ def test_a_refresh_asks_the_store_and_renews_the_cache(system: System, shelf: Sh
 
 def test_an_entry_that_has_outlived_its_ttl_is_fetched_anew(tmp_path: Path, shelf: Shelf) -> None:
     shelf.put("a", "v")
-    with running(System(settings(tmp_path, ttl_seconds=0), factory=shelf.factory()), shelf) as system:
+    with running(System(settings(tmp_path, ttl_seconds=0), backend=shelf.factory()), shelf) as system:
         system.secrets.get("a")
         assert system.secrets.get("a").source == Source.BACKEND
     assert shelf.count("get") == 2
@@ -120,7 +120,7 @@ def test_bad_input_is_refused_in_the_callers_thread_and_reaches_nobody(system: S
 
 
 def test_each_operation_leaves_one_audit_record(tmp_path: Path, shelf: Shelf) -> None:
-    with running(System(settings(tmp_path), factory=shelf.factory()), shelf) as system:
+    with running(System(settings(tmp_path), backend=shelf.factory()), shelf) as system:
         token = system.secrets.set("a", "v").version_id
         system.secrets.get("a")
         system.secrets.get("a", refresh=True)
@@ -151,7 +151,7 @@ def test_each_operation_leaves_one_audit_record(tmp_path: Path, shelf: Shelf) ->
 
 def test_more_callers_than_may_wait_are_refused_at_once_and_cache_hits_are_not(tmp_path: Path, shelf: Shelf) -> None:
     shelf.put("cached", "v")
-    with running(System(settings(tmp_path, max_pending=3), factory=shelf.factory()), shelf) as system:
+    with running(System(settings(tmp_path, max_pending=3), backend=shelf.factory()), shelf) as system:
         system.secrets.get("cached")
         hold = shelf.hold("get")
         waiting = [in_background(lambda name=name: system.secrets.get(name)) for name in ("a", "a", "b")]
@@ -167,7 +167,7 @@ def test_more_callers_than_may_wait_are_refused_at_once_and_cache_hits_are_not(t
 
 def test_those_who_gave_up_make_room_when_their_flight_is_sent_once_more(tmp_path: Path, shelf: Shelf) -> None:
     shelf.put("b", "v")
-    with running(System(settings(tmp_path, max_pending=2), factory=shelf.factory()), shelf) as system:
+    with running(System(settings(tmp_path, max_pending=2), backend=shelf.factory()), shelf) as system:
         hold = shelf.hold("get", "a")
         hasty = in_background(lambda: system.secrets.get("a", timeout=0.2))
         hold.wait()

@@ -53,7 +53,7 @@ def far_away(events: list[LifecycleEvent] | None = None, **given: Any) -> Iterat
     store = FakeStore(clock=clock)
     found: list[LifecycleEvent] = [] if events is None else events
     settings = Settings(**{**PLAIN, "call_timeout_seconds": 30, **given})
-    with System(settings, clock=clock, factory=store.factory(endpoint=ENDPOINT), observer=found.append) as system:
+    with System(settings, clock=clock, backend=store.factory(endpoint=ENDPOINT), observer=found.append) as system:
         yield system, store, clock
 
 
@@ -258,7 +258,7 @@ def test_what_the_store_before_could_not_answer_does_not_count_against_the_next(
         with ThreadPoolExecutor(1) as callers, old.hold("get") as gate:
             asked = callers.submit(system.secrets.get, "a")
             gate.wait_until_held()
-            system.configure(system.settings, factory=new.factory(endpoint="other:443"))
+            system.configure(system.settings, backend=new.factory(endpoint="other:443"))
             clock.advance(2)
             gate.release()
             assert type(asked.exception(SECONDS)) is RequestFailed
@@ -622,7 +622,7 @@ def test_while_keys_cannot_be_had_nobody_waits_for_them_who_takes_something_stal
     clock, silent = ManualClock(), NoKeys()
     store = FakeStore(clock=clock)
     settings = Settings(**PLAIN)
-    with System(settings, clock=clock, factory=store.factory(credentials=Ends(silent))) as system:
+    with System(settings, clock=clock, backend=store.factory(credentials=Ends(silent))) as system:
         store.put("a", "v")
         system.secrets.get("a")
         clock.advance(90)

@@ -114,7 +114,7 @@ def test_a_backend_whose_answer_is_none_costs_workers_and_not_the_actor(
             raise RuntimeError("nor can it be closed")
 
     factory = BackendFactory("odd", Odd)  # type: ignore[arg-type]
-    with running(System(settings(tmp_path), factory=factory, observer=watch)) as system:
+    with running(System(settings(tmp_path), backend=factory, observer=watch)) as system:
         error = failure(lambda: system.secrets.get("a"))
         assert type(error) is WorkerCrashed
         assert error.error_type == "TypeError"
@@ -125,7 +125,7 @@ def test_a_backend_that_cannot_be_opened_costs_workers_and_not_the_actor(tmp_pat
     def connect() -> object:
         raise OSError("hunter2")
 
-    with running(System(settings(tmp_path), factory=BackendFactory("odd", connect), observer=watch)) as system:  # type: ignore[arg-type]
+    with running(System(settings(tmp_path), backend=BackendFactory("odd", connect), observer=watch)) as system:  # type: ignore[arg-type]
         error = failure(lambda: system.secrets.get("a"))
         assert type(error) is WorkerCrashed
         assert error.error_type == "OSError"
@@ -141,7 +141,7 @@ def test_a_worker_cut_off_while_it_connects_closes_what_it_then_opened(tmp_path:
         return shelf.factory().connect()
 
     shelf.put("a", "v")
-    with running(System(settings(tmp_path), factory=BackendFactory("slow", connect))) as system:  # type: ignore[arg-type]
+    with running(System(settings(tmp_path), backend=BackendFactory("slow", connect))) as system:  # type: ignore[arg-type]
         getting = in_background(lambda: system.secrets.get("a").reveal())
         assert connecting.acquire(timeout=10)
         eventually(lambda: len(workers(system)) == 1)
@@ -202,7 +202,7 @@ def test_callers_with_little_time_on_a_store_that_hangs_do_not_bring_the_tree_do
 
     shelf.before = hang
     gave_up: list[object] = []
-    system = System(settings(tmp_path), factory=shelf.factory(), observer=watch, on_give_up=gave_up.append)
+    system = System(settings(tmp_path), backend=shelf.factory(), observer=watch, on_give_up=gave_up.append)
     with running(system, shelf):
         callers = [
             in_background(lambda k=k: [failure(lambda: system.secrets.get(f"k{k}", timeout=0.03)) for _ in range(12)])
@@ -277,7 +277,7 @@ def test_killing_every_worker_again_and_again_loses_no_call(system: System, shel
 
 def test_a_tree_that_gives_up_answers_every_caller_and_tells_its_owner(tmp_path: Path, shelf: Shelf) -> None:
     reasons: list[object] = []
-    system = System(settings(tmp_path), factory=shelf.factory(), on_give_up=reasons.append).start()
+    system = System(settings(tmp_path), backend=shelf.factory(), on_give_up=reasons.append).start()
     hold = shelf.hold("get")
     callers = [in_background(lambda k=k: system.secrets.get(f"k{k}", timeout=30)) for k in range(8)]
     hold.wait()
@@ -313,7 +313,7 @@ def test_calls_that_hang_cost_a_bounded_number_of_threads_and_the_rest_hear_why(
     hold, most = shelf.hold("get"), 2
     bound = most * (1 + MAX_HUNG)
     system = System(
-        settings(tmp_path, call_timeout_seconds=0.2, max_workers=most, breaker_failures=0), factory=shelf.factory()
+        settings(tmp_path, call_timeout_seconds=0.2, max_workers=most, breaker_failures=0), backend=shelf.factory()
     )
     with running(system, shelf):
         errors = [failure(lambda n=n: system.secrets.get(f"a{n}", timeout=0.3)) for n in range(2 * bound)]  # type: ignore[misc]

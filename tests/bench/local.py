@@ -68,7 +68,7 @@ def stores(folder: Path) -> Iterator[dict[str, tuple[Pair, Callable[[], Any]]]]:
     with ExitStack() as opened:
         opened.callback(plain.close)
         ours = opened.enter_context(System(settings(folder / "ours")))
-        same = opened.enter_context(System(settings(folder / "ours"), factory=plain_kit(folder / "plain.db")))
+        same = opened.enter_context(System(settings(folder / "ours"), backend=plain_kit(folder / "plain.db")))
         backend = local_backend_factory(path=folder / "ours", recovery_window=30).connect()
         opened.callback(backend.close)
         yield {

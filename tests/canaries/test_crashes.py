@@ -123,7 +123,7 @@ def test_a_worker_that_dies_of_an_error_full_of_secrets(hunt: Hunt, fail: Callab
         fetch_fails(),
         BackendFactory("careless", lambda: fail(values.text)),
     ):
-        with System(Settings(call_timeout_seconds=2), factory=factory) as system:
+        with System(Settings(call_timeout_seconds=2), backend=factory) as system:
             hunt.failure("get", SecretsError, lambda: system.secrets.get("canaries/one"))
             hunt.failure("set", SecretsError, lambda: system.secrets.set("canaries/one", values.other))
             hunt.failure("ask", SecretsError, lambda: system.ref.ask(_set(values.other)))
@@ -184,7 +184,7 @@ def test_a_job_that_ends_three_workers_is_told_by_type_only(hunt: Hunt) -> None:
     values = Values.planted(hunt)
     factory = BackendFactory("careless", lambda: Careless(with_arguments, values.text))
 
-    with System(Settings(), factory=factory) as system, pytest.raises(WorkerCrashed) as caught:
+    with System(Settings(), backend=factory) as system, pytest.raises(WorkerCrashed) as caught:
         system.secrets.set("canaries/one", values.other)
 
     assert caught.value.error_type == "RuntimeError"

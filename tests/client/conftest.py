@@ -32,5 +32,5 @@ def face(request: pytest.FixtureRequest) -> Iterator[Callable[[System], Any]]:
 @pytest.fixture
 def system(tmp_path: Path, shelf: Shelf, watch: Watch, face: Callable[[System], Any]) -> Iterator[Any]:
     """A system over `shelf`, running."""
-    with running(System(settings(tmp_path), factory=shelf.factory(), observer=watch), shelf) as started:
+    with running(System(settings(tmp_path), backend=shelf.factory(), observer=watch), shelf) as started:
         yield face(started)

@@ -113,7 +113,7 @@ def test_what_is_cancelled_before_it_was_sent_is_never_sent(tmp_path: Path, shel
         hold.go.set()
         await asyncio.gather(first, secrets.list(), return_exceptions=True)
 
-    with running(System(settings(tmp_path, max_workers=1), factory=shelf.factory()), shelf) as system:
+    with running(System(settings(tmp_path, max_workers=1), backend=shelf.factory()), shelf) as system:
         asyncio.run(cancel(system))
         eventually(process(system, "secrets").mailbox_idle)
 

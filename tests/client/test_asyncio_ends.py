@@ -70,7 +70,7 @@ def test_a_child_goes_on_in_a_loop_of_its_own(tmp_path: Path) -> None:
 @multi_threaded
 def test_a_fork_while_calls_are_under_way_in_the_parents_loop(tmp_path: Path, shelf: Shelf) -> None:
     shelf.put("a", "v")
-    with running(System(settings(tmp_path), factory=shelf.factory()), shelf) as system, loop_thread() as loop:
+    with running(System(settings(tmp_path), backend=shelf.factory()), shelf) as system, loop_thread() as loop:
         hold = shelf.hold("get")
         asked = [asyncio.run_coroutine_threadsafe(system.async_secrets.get("a"), loop) for _ in range(3)]
         hold.wait()
@@ -84,7 +84,7 @@ def test_a_fork_while_calls_are_under_way_in_the_parents_loop(tmp_path: Path, sh
 
 @multi_threaded
 def test_a_child_that_may_not_start_a_tree_is_told(tmp_path: Path, shelf: Shelf) -> None:
-    with running(System(settings(tmp_path, after_fork="refuse"), factory=shelf.factory()), shelf) as system:
+    with running(System(settings(tmp_path, after_fork="refuse"), backend=shelf.factory()), shelf) as system:
         asyncio.run(system.async_secrets.list())
 
         said = in_child(lambda: type(failure(lambda: asyncio.run(system.async_secrets.get("a")))).__name__)

@@ -162,7 +162,7 @@ def test_an_asker_without_a_deadline_of_his_own_gets_the_configured_one(
     tmp_path: Path, shelf: Shelf, watch: Watch
 ) -> None:
     with running(
-        System(settings(tmp_path, call_timeout_seconds=0.3), factory=shelf.factory(), observer=watch), shelf
+        System(settings(tmp_path, call_timeout_seconds=0.3), backend=shelf.factory(), observer=watch), shelf
     ) as system:
         shelf.hold("set")
         begun = clock_now()

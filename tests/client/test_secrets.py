@@ -177,7 +177,7 @@ class Odd(str):
 @pytest.mark.parametrize("hits", ["each", "summary"])
 def test_a_text_of_a_class_of_its_own_is_a_text_like_any_other(tmp_path: Path, shelf: Shelf, hits: Any) -> None:
     log = LogSettings(output=str(tmp_path / "log"), audit_hits=hits)
-    with running(System(replace(settings(tmp_path), log=log), factory=shelf.factory())) as system:
+    with running(System(replace(settings(tmp_path), log=log), backend=shelf.factory())) as system:
         system.secrets.set("a", "v")
         mine = system.secrets.for_caller(Odd("me"))
         for _ in range(2):

@@ -65,7 +65,7 @@ def faced(where: str, face: str, request: pytest.FixtureRequest) -> Iterator[Sto
     """An empty store behind a tree without a cache."""
     factory = _factory(where, request)
     backend = factory.connect()
-    with System(Settings(ttl_seconds=0, log=LogSettings(output="logging")), factory=factory) as system:
+    with System(Settings(ttl_seconds=0, log=LogSettings(output="logging")), backend=factory) as system:
         with seen_through(face) as seen:
             yield FacedStore(where, factory, backend, secrets=seen(system).secrets)
     backend.close()

@@ -58,7 +58,7 @@ def over_fake(folder: Path, operations: int, seed: int) -> Report:
             lost = RequestFailed("the connection broke", endpoint="fake")
             store.fail_next(lost, when=dice.choice(["before", "after"]))
 
-    with System(of(folder), clock=store.clock, factory=far.factory(store.factory())) as system:
+    with System(of(folder), clock=store.clock, backend=far.factory(store.factory())) as system:
         return Traffic(system, operations=operations, seed=seed, also=mishap).run()
 
 
@@ -70,7 +70,7 @@ def over_local(folder: Path, operations: int, seed: int) -> Report:
 
 def in_peace(factory: BackendFactory, folder: Path, operations: int, seed: int) -> Report:
     """Nobody is killed, nothing lost: what is found is the store's."""
-    with System(of(folder), factory=factory) as system:
+    with System(of(folder), backend=factory) as system:
         return Traffic(system, operations=operations, seed=seed, mix=PEACE).run()
 
 

@@ -13,7 +13,7 @@ from tests.client.test_asyncio import comes_about
 
 
 def made(store: FakeStore, **more: Any) -> System:
-    return System(Settings(), factory=store.factory(), **more)
+    return System(Settings(), backend=store.factory(), **more)
 
 
 async def longest_silence_of_the_loop(meanwhile: Awaitable[object]) -> float:
@@ -72,7 +72,7 @@ def test_a_drain_lets_coroutines_of_the_same_loop_finish() -> None:
 
 def test_the_loop_goes_on_while_a_stop_waits_for_a_worker_that_hangs(shelf: Shelf) -> None:
     async def run() -> float:
-        system = await System(Settings(), factory=shelf.factory()).start_async()
+        system = await System(Settings(), backend=shelf.factory()).start_async()
         hold = shelf.hold("get", "a")
         getting = asyncio.ensure_future(system.async_secrets.get("a"))
         await comes_about(lambda: hold.workers)

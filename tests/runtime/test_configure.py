@@ -38,11 +38,11 @@ def shelf_with(value: str) -> Shelf:
 
 def test_the_next_get_asks_the_new_store_and_the_old_workers_go(tmp_path: Path) -> None:
     old, new = shelf_with("old"), shelf_with("new")
-    with running(System(settings(tmp_path), factory=old.factory()), old, new) as system:
+    with running(System(settings(tmp_path), backend=old.factory()), old, new) as system:
         assert system.secrets.get("a").reveal() == "old"
         before = workers(system)
 
-        system.configure(system.settings, factory=new.factory())
+        system.configure(system.settings, backend=new.factory())
 
         assert system.secrets.get("a").reveal() == "new"
         eventually(lambda: not any(pid.is_alive() for pid in before))
@@ -54,11 +54,11 @@ def test_the_next_get_asks_the_new_store_and_the_old_workers_go(tmp_path: Path) 
 
 def test_what_is_under_way_is_finished_by_the_old_store_and_not_kept(tmp_path: Path) -> None:
     old, new = shelf_with("old"), shelf_with("new")
-    with running(System(settings(tmp_path), factory=old.factory()), old, new) as system:
+    with running(System(settings(tmp_path), backend=old.factory()), old, new) as system:
         hold = old.hold("get")
         under_way = in_background(lambda: system.secrets.get("a", timeout=PATIENCE))
         hold.wait()
-        system.configure(system.settings, factory=new.factory())
+        system.configure(system.settings, backend=new.factory())
         assert system.secrets.get("a").reveal() == "new"
         hold.go.set()
         assert under_way.result(PATIENCE).reveal() == "old"
@@ -70,12 +70,12 @@ def test_with_one_worker_those_who_wait_get_the_new_store(tmp_path: Path) -> Non
     """By a clock that stands still: the worker that goes makes room at once, and not when a timer says so."""
     old, new = shelf_with("old"), shelf_with("new")
     one = settings(tmp_path, max_workers=1)
-    with running(System(one, factory=old.factory(), clock=ManualClock()), old, new) as system:
+    with running(System(one, backend=old.factory(), clock=ManualClock()), old, new) as system:
         hold = old.hold("get")
         under_way = in_background(lambda: system.secrets.get("a", timeout=PATIENCE))
         hold.wait()
         waiting = in_background(lambda: system.secrets.set("b", "v", timeout=PATIENCE))
-        system.configure(system.settings, factory=new.factory())
+        system.configure(system.settings, backend=new.factory())
         hold.go.set()
         assert under_way.result(PATIENCE).reveal() == "old"
         waiting.result(PATIENCE)
@@ -85,10 +85,10 @@ def test_with_one_worker_those_who_wait_get_the_new_store(tmp_path: Path) -> Non
 def test_keys_of_the_old_store_that_come_late_are_not_used_for_the_new_one(tmp_path: Path) -> None:
     old, new = shelf_with("old"), shelf_with("new")
     before, after = Keys("of-the-old"), Keys("of-the-new")
-    with running(System(settings(tmp_path), factory=old.factory(before)), old, new) as system:
+    with running(System(settings(tmp_path), backend=old.factory(before)), old, new) as system:
         waiting = in_background(lambda: system.secrets.get("a", timeout=PATIENCE))
         assert before.asked.wait(PATIENCE)
-        system.configure(system.settings, factory=new.factory(after))
+        system.configure(system.settings, backend=new.factory(after))
         assert after.asked.wait(PATIENCE)
         before.go.set()
         after.go.set()
@@ -114,13 +114,13 @@ def test_a_change_under_load_loses_no_call_and_serves_nothing_old_afterwards(tmp
             errors.append(error)
         done.append(made)
 
-    with running(System(settings(tmp_path, max_workers=4), factory=shelves[0].factory()), *shelves) as system:
+    with running(System(settings(tmp_path, max_workers=4), backend=shelves[0].factory()), *shelves) as system:
         threads = [threading.Thread(target=work, args=(system,)) for _ in range(8)]
         for thread in threads:
             thread.start()
         try:
             for change in range(1, 41):
-                system.configure(system.settings, factory=shelves[change % 2].factory())
+                system.configure(system.settings, backend=shelves[change % 2].factory())
                 assert system.secrets.get("a", timeout=PATIENCE).reveal() == str(change % 2)
         finally:
             over.set()

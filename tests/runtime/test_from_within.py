@@ -73,7 +73,7 @@ def test_what_waits_is_refused_and_what_is_in_memory_is_given(where: str) -> Non
             lambda: secrets.get_many(["b"]),
             lambda: asyncio.run(system.async_secrets.get("b")),
             lambda: system.ref.ask(Get("b"), timeout=SECONDS),
-            lambda: system.configure(system.settings, factory=store.factory()),
+            lambda: system.configure(system.settings, backend=store.factory()),
             system.wait,
         ]
         for call in refused:

@@ -129,7 +129,7 @@ def test_fetches_of_credentials_are_refreshes_too() -> None:
             return Credentials("AKIA", SecretValue("key"))
 
     store = FakeStore()
-    with System(Settings(), factory=store.factory(credentials=Source())) as system:
+    with System(Settings(), backend=store.factory(credentials=Source())) as system:
         store.put(NAME, "v")
         system.secrets.get(NAME)
         metrics = system.metrics()

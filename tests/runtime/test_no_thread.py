@@ -101,7 +101,7 @@ def test_a_start_without_threads_says_so_and_leaves_nothing(tmp_path: Path) -> N
 
 
 def test_a_stop_without_threads_is_a_stop(tmp_path: Path, shelf: Shelf) -> None:
-    with running(System(settings(tmp_path), factory=shelf.factory()), shelf) as system:
+    with running(System(settings(tmp_path), backend=shelf.factory()), shelf) as system:
         shelf.put("a", "v")
         assert system.secrets.get("a").reveal() == "v"
         with no_threads():

@@ -198,7 +198,7 @@ def test_more_at_a_time_than_there_may_be_are_reported(system: System, store: Fa
 
 
 def test_without_a_system_there_is_none(tmp_path: Path) -> None:
-    system = System(settings(tmp_path), factory=FakeStore().factory())
+    system = System(settings(tmp_path), backend=FakeStore().factory())
 
     assert isinstance(failure(lambda: system.secrets.prefetch(["a"])), ServerDown)
     with running(system):
@@ -259,7 +259,7 @@ def test_the_audit_log_says_who_asks_in_the_background(tmp_path: Path) -> None:
     store = FakeStore()
     for name in NAMES[:2]:
         store.put(name, "v")
-    with running(System(settings(tmp_path), factory=store.factory())) as system:
+    with running(System(settings(tmp_path), backend=store.factory())) as system:
         system.secrets.prefetch(NAMES[:1])
         system.subscribe(NAMES[1], print)
         eventually(lambda: store.calls == {"get_many": 1, "get": 1})

@@ -440,7 +440,7 @@ def test_another_store_is_heard_of_at_once(world: tuple[System, FakeStore]) -> N
     subscribed(system, heard)
     other.put(NAME, "of the other store")
 
-    system.configure(system.settings, factory=other.factory())
+    system.configure(system.settings, backend=other.factory())
     settled(system)
 
     assert heard.changes == [NewVersion(NAME, store.version_ids(NAME)[0], other.version_ids(NAME)[0])]
@@ -454,7 +454,7 @@ def test_a_set_of_the_store_before_is_not_taken_for_one_of_the_present(world: tu
     with ThreadPoolExecutor(1) as pool, store.hold("set", when="after") as gate:
         late = pool.submit(system.secrets.set, NAME, "late")
         gate.wait_until_held()
-        system.configure(system.settings, factory=other.factory())
+        system.configure(system.settings, backend=other.factory())
         gate.release()
         late.result(PATIENCE)
     settled(system)
@@ -464,7 +464,7 @@ def test_a_set_of_the_store_before_is_not_taken_for_one_of_the_present(world: tu
 
 def test_who_subscribes_before_the_start_is_told_after_it(tmp_path: Path) -> None:
     heard, store = Heard(), FakeStore()
-    system = System(settings(tmp_path), factory=store.factory())
+    system = System(settings(tmp_path), backend=store.factory())
     system.subscribe(NAME, heard)
     for number in range(2):
         with running(system):
@@ -479,11 +479,11 @@ def test_another_store_before_the_start_is_the_one_that_is_asked(tmp_path: Path)
     heard, stores = Heard(), [FakeStore(), FakeStore()]
     for store in stores:
         store.put(NAME, "v")
-    system = System(settings(tmp_path), factory=stores[0].factory())
+    system = System(settings(tmp_path), backend=stores[0].factory())
     system.subscribe(NAME, heard)
     with running(system):
         settled(system)
-    system.configure(system.settings, factory=stores[1].factory())
+    system.configure(system.settings, backend=stores[1].factory())
     with running(system):
         settled(system)
 

@@ -71,7 +71,7 @@ def test_a_tree_that_cannot_come_up_says_which_child_and_why(tmp_path: Path, she
     import secrets_actor.telemetry.audit_process as module
 
     init = module.AuditProcess.init
-    system = System(settings(tmp_path), factory=shelf.factory())
+    system = System(settings(tmp_path), backend=shelf.factory())
     try:
         module.AuditProcess.init = lambda self: 1 / 0  # type: ignore[assignment,method-assign,return-value]
         error = failure(system.start)
@@ -113,7 +113,7 @@ def test_an_owner_may_stop_the_system_when_it_gives_up(tmp_path: Path, shelf: Sh
         system.stop()
         called.set()
 
-    system = System(settings(tmp_path), factory=shelf.factory(), on_give_up=on_give_up).start()
+    system = System(settings(tmp_path), backend=shelf.factory(), on_give_up=on_give_up).start()
     root = supervisor(system, "secrets_actor")
     killing = in_background(root.kill)
 
@@ -124,7 +124,7 @@ def test_an_owner_may_stop_the_system_when_it_gives_up(tmp_path: Path, shelf: Sh
 
 
 def test_an_owner_may_start_the_system_anew_when_it_gives_up(tmp_path: Path, shelf: Shelf) -> None:
-    system = System(settings(tmp_path), factory=shelf.factory(), on_give_up=lambda _reason: system.start())
+    system = System(settings(tmp_path), backend=shelf.factory(), on_give_up=lambda _reason: system.start())
     with running(system, shelf):
         system.secrets.set("a", "v")
         supervisor(system, "secrets_actor").kill()
@@ -141,7 +141,7 @@ def test_an_owner_whose_callback_raises_is_told_so_and_the_end_goes_on(
     def on_give_up(_reason: object) -> None:
         raise RuntimeError("hunter2")
 
-    system = System(settings(tmp_path), factory=shelf.factory(), observer=watch, on_give_up=on_give_up).start()
+    system = System(settings(tmp_path), backend=shelf.factory(), observer=watch, on_give_up=on_give_up).start()
     root = supervisor(system, "secrets_actor")
     root.kill()
 
@@ -154,7 +154,7 @@ def test_an_owner_whose_callback_raises_is_told_so_and_the_end_goes_on(
 
 def test_stopping_is_no_giving_up(tmp_path: Path, shelf: Shelf) -> None:
     reasons: list[object] = []
-    with running(System(settings(tmp_path), factory=shelf.factory(), on_give_up=reasons.append), shelf):
+    with running(System(settings(tmp_path), backend=shelf.factory(), on_give_up=reasons.append), shelf):
         pass
     assert reasons == []
 
@@ -166,7 +166,7 @@ def test_an_observer_hears_of_every_event_and_may_raise(tmp_path: Path, shelf: S
         seen.append(event)
         raise RuntimeError("no")
 
-    with running(System(settings(tmp_path), factory=shelf.factory(), observer=observe), shelf) as system:
+    with running(System(settings(tmp_path), backend=shelf.factory(), observer=observe), shelf) as system:
         system.secrets.set("a", "v")
         kill(system, "secrets")
         assert system.secrets.get("a").reveal() == "v"
@@ -262,7 +262,7 @@ def test_of_several_threads_that_start_it_at_once_each_finds_it_running(tmp_path
 def test_a_stop_keeps_its_time_however_many_threads_hang(tmp_path: Path, shelf: Shelf, timeout: float) -> None:
     shelf.put("a", "v")
     hold, calls = shelf.hold("get"), 12
-    with running(System(settings(tmp_path, max_workers=calls), factory=shelf.factory()), shelf) as system:
+    with running(System(settings(tmp_path, max_workers=calls), backend=shelf.factory()), shelf) as system:
         asked = [in_background(lambda n=n: failure(lambda: system.secrets.get(f"a{n}"))) for n in range(calls)]
         for _ in range(calls):
             hold.wait()
@@ -296,7 +296,7 @@ def test_a_connection_that_cannot_be_closed_holds_up_nobody(tmp_path: Path) -> N
     go = threading.Event()
     system = System(
         settings(tmp_path, call_timeout_seconds=0.2, max_workers=3, breaker_failures=0),
-        factory=BackendFactory("stuck", lambda: Stuck(go)),  # type: ignore[arg-type,return-value]
+        backend=BackendFactory("stuck", lambda: Stuck(go)),  # type: ignore[arg-type,return-value]
     )
     try:
         system.start()

@@ -183,7 +183,7 @@ def test_a_kit_with_a_credential_source_has_workers_fetch_keys_first() -> None:
 
     store, keys = FakeStore(), Keys()
     store.put(NAME, "hunter2")
-    with System(Settings(), factory=store.factory(credentials=keys)) as system:
+    with System(Settings(), backend=store.factory(credentials=keys)) as system:
         assert system.secrets.get(NAME).reveal() == "hunter2"
     assert keys.fetched == 1
 
@@ -255,7 +255,7 @@ def test_a_process_that_is_being_restarted_is_waited_for() -> None:
 
 def test_a_system_that_was_never_started_has_no_tree_to_settle() -> None:
     with pytest.raises(StartFailed):
-        settled(System(Settings(), factory=FakeStore().factory()))
+        settled(System(Settings(), backend=FakeStore().factory()))
 
 
 def test_the_tree_of_a_hosted_system_ends_where_the_host_begins(tmp_path: Path) -> None:

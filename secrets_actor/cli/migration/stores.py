@@ -45,7 +45,7 @@ def running(settings: Settings, observe: Observer, key: MasterKeySource | None =
     is the master key of a local store; None means the one that the settings name.
     """
     factory = None if key is None else local_factory_for(settings.local, observe, key)
-    with System(settings, observer=observe, factory=factory) as system:
+    with System(settings, observer=observe, backend=factory) as system:
         try:
             yield system
         except BaseException:
