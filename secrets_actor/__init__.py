@@ -142,6 +142,9 @@ else:
         return AsyncSecrets
 
 
+# The version is written here and nowhere else: the build reads it from this file.
+__version__ = "0.1.0"
+
 __all__ = [
     "AccessDenied",
     "Answer",

@@ -116,7 +116,7 @@ def a_configuration(system: System) -> object:
 
 
 def looks(system: System) -> object:
-    return system.tree(), system.metrics(), system.whereis("secrets"), system.is_running()
+    return system.tree(), system.metrics(), system.whereis("secrets"), system.running
 
 
 def an_ask(system: System) -> object:
@@ -228,7 +228,7 @@ class Run:
         assert system is not None
         if self._meanwhile is stop or self._what in (a_stop, a_start):
             system.stop(LONG)
-            assert not system.is_running(), where
+            assert not system.running, where
             self._system = None
             if self._meanwhile is cut_off:
                 with system.start():

@@ -2,7 +2,9 @@
 
 Rule 1: a value has one type, `SecretValue`. Every printable form of it is the mask.
 Rule 2: a value cannot be pickled, and its copy is the value itself: no second holder comes about unseen.
-Rule 3: `reveal()` and `json()` are the only ways to the clear value. The caller has to guard what they return.
+Rule 3: `reveal()`, `text()`, `bytes()` and `json()` are the only ways to the clear value. Each is a call, because
+        inspectors and debuggers read every attribute of an object, and must not find the value in one. The caller has
+        to guard what they return.
 Rule 4: the attribute that holds the value has no name. Inspectors, serialisers and debuggers find the attributes of an
         object by their names (`dir`, `__slots__`, the class), and must not find a value. Only a program that asks the
         interpreter itself, such as by `gc.get_referents`, can reach it.
@@ -12,6 +14,7 @@ Rule 5: errors raised here never hold the value, and no frame of ours that raise
 
 from __future__ import annotations
 
+import builtins
 import hmac
 from collections.abc import Callable
 from datetime import datetime
@@ -64,10 +67,10 @@ class SecretValue:
 
     __slots__ = ("_value",)
 
-    def __init__(self, value: str | bytes | bytearray | SecretValue) -> None:
+    def __init__(self, value: str | builtins.bytes | bytearray | SecretValue) -> None:
         if isinstance(value, SecretValue):
             value = _clear(value)
-        _put_clear(self, bytes(value) if isinstance(value, bytearray) else value)
+        _put_clear(self, builtins.bytes(value) if isinstance(value, bytearray) else value)
         del value  # rule 5: from here on something may raise
         problem = self._problem()
         if problem:
@@ -75,7 +78,7 @@ class SecretValue:
             raise InvalidSecretValue(problem)
 
     def _problem(self) -> str | None:
-        if not isinstance(_clear(self), (str, bytes)):
+        if not isinstance(_clear(self), (str, builtins.bytes)):
             return f"a secret value is str or bytes, not {type(_clear(self)).__name__}; encode objects as JSON text"
         try:
             size = len(_as_bytes(_clear(self)))
@@ -87,9 +90,22 @@ class SecretValue:
             return f"a secret value has {MAX_VALUE_BYTES} bytes at most, this one {size}"
         return None
 
-    def reveal(self) -> str | bytes:
+    def reveal(self) -> str | builtins.bytes:
         """Return the value in clear: `str` for a text secret, `bytes` for a binary one."""
         return _clear(self)
+
+    def text(self) -> str:
+        """Return the value of a text secret. Raises `InvalidSecretValue` if the secret is binary: its bytes may be text
+        in any encoding, so none is guessed."""
+        value = _clear(self)
+        if isinstance(value, str):
+            return value
+        del value  # rule 5: the next line raises
+        raise InvalidSecretValue("this secret is binary: read it with bytes()")
+
+    def bytes(self) -> builtins.bytes:
+        """Return the value of a binary secret; of a text secret, its text in UTF-8."""
+        return _as_bytes(_clear(self))
 
     def json(self) -> Any:
         """Return the value, text or bytes, parsed as JSON. A byte order mark before it is skipped.
@@ -183,7 +199,7 @@ class Secret:
         put_block(self, packed_secret.pack(self._name, arn, value, version_id, stages, created_at))
 
     @staticmethod
-    def seen(name: str, kept: bytes, now: float) -> Secret:
+    def seen(name: str, kept: builtins.bytes, now: float) -> Secret:
         """Return the secret whose packed block is *kept*, a copy of the cache's, as it is at clock time *now*."""
         found: Secret = BlankSecret()
         found._name, found._seen_at = name, now
@@ -236,9 +252,17 @@ class Secret:
         """Whether the cache's TTL was over: an old value, returned because the store could not answer."""
         return self._seen_at > 0.0 and self._seen_at >= packed_secret.TIMES.unpack_from(block_of(self))[2]
 
-    def reveal(self) -> str | bytes:
+    def reveal(self) -> str | builtins.bytes:
         """Return the value in clear: `str` for a text secret, `bytes` for a binary one."""
         return packed_secret.value_of(block_of(self))
+
+    def text(self) -> str:
+        """Return the value of a text secret. Raises `InvalidSecretValue` if the secret is binary."""
+        return self.value.text()
+
+    def bytes(self) -> builtins.bytes:
+        """Return the value of a binary secret; of a text secret, its text in UTF-8."""
+        return self.value.bytes()
 
     def json(self) -> Any:
         """Return the value parsed as JSON. Raises `InvalidSecretValue` if it is not JSON, or is nested more than 500

@@ -47,6 +47,7 @@ from secrets_actor.otp import (
     ExitReason,
     Latch,
     LifecycleEvent,
+    Name,
     NamedRef,
     Observer,
     OtpError,
@@ -92,15 +93,16 @@ class System:
     """One supervision tree with its clients. `secrets_actor.start` and `child_spec` make it.
 
     - `secrets` is the client for threads (`Secrets`), `async_secrets` the client for asyncio (`AsyncSecrets`).
-    - `ref` is a reference that other pykka actors can `ask` and `tell`, with messages such as `Get`.
+    - `ref` is a reference that other pykka actors can `ask` and `tell`, with messages such as `Get`; `address` is what
+      servers of `secrets_actor.otp` `call`.
     - `settings` are the settings in force.
 
-    All three go on working after any restart of a process, because they find the secrets actor by its name. A System is
+    They all go on working after any restart of a process, because they find the secrets actor by its name. A System is
     a context manager, for `with` and `async with`: it starts the tree, and stops it at the end of the block. Any thread
     may call any method.
 
-    Arguments: see `secrets_actor.start`. *clock* replaces the machine's clock, and *factory* the configured store; both
-    are for tests. Raises `ConfigurationError`. The tree is not started yet.
+    Arguments: see `secrets_actor.start`. *clock* replaces the machine's clock; it is for tests. Raises
+    `ConfigurationError`. The tree is not started yet.
     """
 
     _async_secrets: AsyncSecrets | None = None
@@ -342,7 +344,8 @@ class System:
     def _takes_calls(self) -> bool:
         return not self._draining and self._is_ready()
 
-    def is_running(self) -> bool:
+    @property
+    def running(self) -> bool:
         """Whether the tree is up. In the child of a fork this is a use like any other: it starts a tree first (rule
         3)."""
         with contextlib.suppress(SecretsError):
@@ -417,6 +420,16 @@ class System:
         self._is_ready()
         return snapshot(self._root)
 
+    @property
+    def address(self) -> Name:
+        """The address of the secrets actor for `otp.call`, as in `otp.call(system.address, Get("a"))`.
+
+        It is a name: after a restart, it reaches the actor that has taken the place of the one before. Such a call asks
+        the actor, never the cache in the caller's thread, and raises otp's errors beside those of this package.
+        """
+        self._is_ready()
+        return self._parts.node.name(SECRETS)
+
     def whereis(self, name: str) -> Pid | None:
         """Return the process that is registered as *name* now, such as `secrets`, `workers`, `audit` or `timers`; or
         None."""
@@ -455,6 +468,20 @@ class System:
             from secrets_actor.client.aio import in_a_thread
 
         await in_a_thread(lambda: self.stop(timeout, drain=drain))
+
+    async def wait_async(self, timeout: float | None = None) -> ExitReason | None:
+        """As `wait`, without blocking the loop. If it is cancelled, the system goes on."""
+        with loading():
+            from secrets_actor.client.aio import in_a_thread
+
+        return await in_a_thread(lambda: self.wait(timeout))
+
+    async def configure_async(self, source: Source, *, factory: BackendFactory | None = None) -> None:
+        """As `configure`, without blocking the loop. If it is cancelled, the system is configured all the same."""
+        with loading():
+            from secrets_actor.client.aio import in_a_thread
+
+        await in_a_thread(lambda: self.configure(source, factory=factory))
 
     async def __aenter__(self) -> Self:
         return await self.start_async()

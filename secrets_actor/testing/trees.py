@@ -47,7 +47,7 @@ def find(system: System, who: str | int | threading.Thread, timeout: float = PAT
         found = _look_for(system, who)
         if found is not None:
             return found
-        if now() >= deadline or not system.is_running():
+        if now() >= deadline or not system.running:
             raise LookupError(f"there is no process {who!r} in the tree; str(system.tree()) shows those there are")
         sleep(_GLANCE)
 

@@ -246,5 +246,5 @@ def test_when_the_root_is_killed_everybody_is_told(tmp_path: Path, shelf: Shelf)
         assert str(system.wait(10)) == "killed"
         assert [str(reason) for reason in reasons] == ["killed"]
         assert {type(caller.exception(10)) for caller in callers} == {ServerDown}
-        assert not system.is_running()
+        assert not system.running
         hold.go.set()

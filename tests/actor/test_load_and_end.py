@@ -194,7 +194,7 @@ def test_a_drain_lets_those_finish_who_are_under_way_and_takes_no_new_ones() -> 
 
         assert (getting.result(0), queued.result(0)) == ("v", "v")
         assert setting.result(0).created
-        assert not system.is_running()
+        assert not system.running
         assert store.calls == {"get": 2, "set": 1}
 
 
@@ -210,14 +210,14 @@ def test_whoever_is_not_done_when_the_time_for_it_is_over_is_told_so() -> None:
             error = setting.exception(SECONDS)
             assert isinstance(error, ServerDown)
             assert error.token is not None
-        assert not system.is_running()
+        assert not system.running
 
 
 def test_a_drain_with_nothing_to_wait_for_ends_at_once_and_the_system_starts_again() -> None:
     with fake_system() as (system, store):
         store.put("a", "v")
         system.stop(drain=3600.0)
-        assert not system.is_running()
+        assert not system.running
         system.stop(drain=1.0)
 
         system.start()
@@ -264,4 +264,4 @@ def test_a_drain_whose_actor_dies_ends_all_the_same() -> None:
             process(system, "secrets").kill()
             ended.result(SECONDS)
         assert isinstance(getting.exception(SECONDS), (ServerDown, RequestFailed))
-        assert not system.is_running()
+        assert not system.running

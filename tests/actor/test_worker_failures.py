@@ -283,7 +283,7 @@ def test_a_tree_that_gives_up_answers_every_caller_and_tells_its_owner(tmp_path:
     hold.wait()
     core = supervisor(system, "core")
     deadline = clock_now() + 20
-    while system.is_running() and clock_now() < deadline:
+    while system.running and clock_now() < deadline:
         pid = system.whereis("secrets")
         if pid is not None:
             pid.kill()

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def test_nothing_else_is_public() -> None:
     kinds = [type(node).__name__ for node in tree.body]
 
     assert imported - {"TYPE_CHECKING"} == set(secrets_actor.__all__)
-    assert kinds == ["Expr", *["ImportFrom"] * (len(kinds) - 3), "If", "Assign"]
+    assert kinds == ["Expr", *["ImportFrom"] * (len(kinds) - 4), "If", "Assign", "Assign"]
     rooms = {path.name.removesuffix(".py") for path in PACKAGE.iterdir()}
     assert {name for name in vars(secrets_actor) if not name.startswith("_")} - imported <= rooms
 
@@ -127,3 +128,7 @@ def test_importing_a_backend_loads_neither_the_other_nor_its_libraries() -> None
 
 def test_the_type_marker_is_shipped() -> None:
     assert (PACKAGE / "py.typed").is_file()
+
+
+def test_the_version_is_that_of_the_package_that_is_installed() -> None:
+    assert secrets_actor.__version__ == metadata.version("secrets-actor")

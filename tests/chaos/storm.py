@@ -216,7 +216,7 @@ class Storm:
     def _check_health(self) -> None:
         report, secrets = self.report, self.system.secrets
         deadline = clock_now() + WHOLE_WITHIN
-        while not (self.system.is_running() and whole(self.system) and not self.system.tree().disowned):
+        while not (self.system.running and whole(self.system) and not self.system.tree().disowned):
             if clock_now() > deadline:
                 report.problems.append(f"the tree is not whole: {self.system.tree()}")
                 break

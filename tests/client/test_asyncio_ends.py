@@ -54,7 +54,7 @@ def test_a_child_goes_on_in_a_loop_of_its_own(tmp_path: Path) -> None:
         secrets = system.async_secrets
         await secrets.set("of-the-child", "c")
         found = await asyncio.gather(secrets.get("a"), secrets.get("of-the-child", refresh=True))
-        return f"{[secret.reveal() for secret in found]} {system.is_running()}"
+        return f"{[secret.reveal() for secret in found]} {system.running}"
 
     async def fork() -> str:
         return in_child(lambda: asyncio.run(use()))

@@ -222,3 +222,25 @@ def test_a_secret_that_a_program_makes_comes_from_where_it_says(source: Source) 
     assert made.source is source
     assert secret().source is Source.BACKEND
     assert (made == Secret("a", "arn", SecretValue("v"), "v", (), made.created_at)) is (source is Source.BACKEND)
+
+
+@given(texts)
+def test_the_text_of_a_text_secret_is_a_str_and_its_bytes_are_utf_8(value: str) -> None:
+    assert (SecretValue(value).text(), SecretValue(value).bytes()) == (value, value.encode())
+    assert (secret(value).text(), secret(value).bytes()) == (value, value.encode())
+
+
+@given(st.binary(min_size=1))
+def test_a_binary_secret_has_bytes_and_no_text(value: bytes) -> None:
+    assert (SecretValue(value).bytes(), secret(value).bytes()) == (value, value)
+    for held in (SecretValue(value), secret(value)):
+        with pytest.raises(InvalidSecretValue, match="read it with bytes"):
+            held.text()
+
+
+def test_the_error_of_a_binary_secret_does_not_show_it() -> None:
+    with pytest.raises(InvalidSecretValue) as raised:
+        secret(HIDDEN.encode()).text()
+
+    frames = "".join(traceback.TracebackException.from_exception(raised.value, capture_locals=True).format())
+    assert HIDDEN not in frames.replace("HIDDEN.encode()", "")

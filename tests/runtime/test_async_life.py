@@ -32,9 +32,9 @@ def test_the_context_starts_and_stops_it() -> None:
         store = FakeStore()
         store.put("a", "v")
         async with made(store) as system:
-            assert system.is_running()
+            assert system.running
             assert (await system.async_secrets.get("a")).reveal() == "v"
-        assert not system.is_running()
+        assert not system.running
         with pytest.raises(ServerDown):
             await system.async_secrets.get("a")
 
@@ -45,7 +45,7 @@ def test_one_that_was_started_before_may_be_entered(tmp_path: Any) -> None:
     async def run() -> None:
         async with start(Settings(local={"path": tmp_path})) as system:  # type: ignore[arg-type]
             await system.async_secrets.set("a", "v")
-        assert not system.is_running()
+        assert not system.running
 
     asyncio.run(run())
 
@@ -65,7 +65,7 @@ def test_a_drain_lets_coroutines_of_the_same_loop_finish() -> None:
             gate.release()
             assert (await getting).reveal() == "v"
             await stopping
-        assert not system.is_running()
+        assert not system.running
 
     asyncio.run(run())
 
@@ -79,7 +79,7 @@ def test_the_loop_goes_on_while_a_stop_waits_for_a_worker_that_hangs(shelf: Shel
         silence = await longest_silence_of_the_loop(system.stop_async())  # a worker has two seconds
         hold.go.set()
         assert isinstance((await asyncio.gather(getting, return_exceptions=True))[0], ServerDown)
-        assert not system.is_running()
+        assert not system.running
         return silence
 
     assert asyncio.run(run()) < 1.0
@@ -97,14 +97,14 @@ def test_a_stop_that_is_cancelled_is_carried_to_its_end_and_may_be_asked_for_aga
             stopping.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await stopping
-            assert system.is_running()
+            assert system.running
             gate.release()
             await asyncio.gather(getting, return_exceptions=True)
-            await comes_about(lambda: not system.is_running())
+            await comes_about(lambda: not system.running)
         await system.stop_async()
         async with system:
-            assert system.is_running()
-        assert not system.is_running()
+            assert system.running
+        assert not system.running
 
     asyncio.run(run())
 
@@ -118,11 +118,11 @@ def test_who_is_cancelled_within_the_context_has_it_stopped() -> None:
 
     async def cancel() -> None:
         running = asyncio.ensure_future(run())
-        await comes_about(system.is_running)
+        await comes_about(lambda: system.running)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-        assert not system.is_running()
+        assert not system.running
 
     asyncio.run(cancel())
 
@@ -151,3 +151,35 @@ def test_a_coroutine_that_on_give_up_makes_is_reported() -> None:
     eventually(lambda: any(type(one).__name__ == "CallbackFailed" for one in events))
     assert [one.error_type for one in events if type(one).__name__ == "CallbackFailed"] == ["InvalidParameter"]
     system.stop()
+
+
+def test_a_coroutine_waits_for_the_end_while_the_loop_goes_on() -> None:
+    async def run() -> None:
+        async with made(FakeStore()) as system:
+            assert await system.wait_async(0.0) is None
+            waiting = asyncio.ensure_future(system.wait_async(PATIENCE))
+            await system.stop_async()
+            assert str(await waiting) == "shutdown"
+
+    asyncio.run(run())
+
+
+def test_a_wait_that_is_cancelled_leaves_the_system_running() -> None:
+    async def run() -> None:
+        async with made(FakeStore()) as system:
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(system.wait_async(), 0.01)
+            assert system.running
+
+    asyncio.run(run())
+
+
+def test_a_coroutine_configures_another_store() -> None:
+    async def run() -> None:
+        store, other = FakeStore(), FakeStore()
+        other.put("a", "from the other")
+        async with made(store) as system:
+            await system.configure_async(Settings(), factory=other.factory())
+            assert (await system.async_secrets.get("a")).text() == "from the other"
+
+    asyncio.run(run())

@@ -113,7 +113,7 @@ def test_a_stop_does_not_wait_for_an_observer_that_blocks(blocks: Blocks) -> Non
         began = clock_now()
         system.stop(AT_ONCE)
         assert clock_now() - began < AT_ONCE
-        assert not system.is_running()
+        assert not system.running
 
 
 def test_an_observer_may_stop_the_system() -> None:
@@ -127,7 +127,7 @@ def test_an_observer_may_stop_the_system() -> None:
     with fake_system(observer=observe) as (system, _):
         process(system, "secrets").kill()
         assert stopped.wait(PATIENCE)
-        assert not system.is_running()
+        assert not system.running
 
 
 def test_a_fork_while_the_log_and_the_observer_block(handler: Blocks, tmp_path: Path) -> None:

@@ -54,11 +54,11 @@ def test_the_first_use_in_a_child_starts_a_tree_there(tmp_path: Path) -> None:
     system = System(settings(tmp_path))
 
     def use() -> str:
-        before = system.is_running()
+        before = system.running
         value = system.secrets.get("a").reveal()
         system.secrets.set("of-the-child", "c")
         asked = system.ref.ask(Get("of-the-child"), timeout=20)
-        facts = [before, value, asked.reveal(), asked.source, names(system), system.is_running()]
+        facts = [before, value, asked.reveal(), asked.source, names(system), system.running]
         system.stop()
         return json.dumps([*facts, type(failure(lambda: system.secrets.get("a"))).__name__])
 
@@ -83,8 +83,8 @@ def test_every_way_in_starts_the_tree(tmp_path: Path) -> None:
         "tree": lambda: system.tree().root.state,
         "whereis": lambda: system.whereis("secrets") is not None,
         "wait": lambda: system.wait(0.0),
-        "start": lambda: system.start().is_running(),
-        "is_running": system.is_running,
+        "start": lambda: system.start().running,
+        "running": lambda: system.running,
     }
     with running(system):
         system.secrets.set("a", "v")
@@ -97,7 +97,7 @@ def test_every_way_in_starts_the_tree(tmp_path: Path) -> None:
         "whereis": "True",
         "wait": "None",
         "start": "True",
-        "is_running": "True",
+        "running": "True",
     }
 
 
@@ -132,7 +132,7 @@ def test_a_child_that_shall_not_is_told_so_at_once(tmp_path: Path) -> None:
         )
         errors = [failure(way) for way in ways]
         assert all(isinstance(error, ForkedProcess) for error in errors)
-        assert not system.is_running()
+        assert not system.running
         facts = [error.code for error in errors] + [str(system.wait()), system.tree().root.state]
         return json.dumps([*facts, system.start().secrets.get("a").reveal()])
 

@@ -69,7 +69,7 @@ def test_when_our_root_gives_up_the_host_restarts_it_and_the_same_client_goes_on
         if pid is not None:
             pid.kill()
 
-    eventually(lambda: system._root is not root and system.is_running(), "another root")
+    eventually(lambda: system._root is not root and system.running, "another root")
     assert system.secrets.get("a").reveal() == "v"
     assert system.secrets.set("a", "2").created is False
     eventually(lambda: whole(system))
@@ -85,7 +85,7 @@ def test_when_one_end_of_the_link_is_killed_both_are_restarted(host: Host, who: 
     ours = next(row.pid for row in top.published.children if row.spec.id == "secrets_actor")
     (before if who == "our root" else ours).kill()
 
-    eventually(lambda: system._root is not before and system.is_running())
+    eventually(lambda: system._root is not before and system.running)
     eventually(lambda: system.secrets.get("a", timeout=5).reveal() == "v")
     eventually(lambda: whole(system))
     assert top.is_alive()
@@ -102,7 +102,7 @@ def test_when_the_host_shuts_down_ours_is_down_first(host: Host) -> None:
 
     assert top.wait(20) is not None
     assert not actor.is_alive()
-    assert not system.is_running()
+    assert not system.running
     assert type(failure(lambda: system.secrets.get("a"))) is ServerDown
     assert str(system.wait(0)) == "shutdown"
 
@@ -113,7 +113,7 @@ def test_a_host_that_is_killed_takes_ours_with_it(host: Host) -> None:
     system.secrets.set("a", "v")
     top.kill()
 
-    eventually(lambda: not system.is_running())
+    eventually(lambda: not system.running)
     eventually(lambda: system.whereis("secrets") is None)
 
 
@@ -125,7 +125,7 @@ def test_a_hosted_system_that_is_stopped_by_hand_is_restarted_by_its_host_as_any
     system.stop(timeout=10)
 
     assert clock_now() - begun < 5.0, "it was asked to stop, and not cut off"
-    eventually(lambda: system._root is not root and system.is_running())
+    eventually(lambda: system._root is not root and system.running)
     system.secrets.set("a", "v")
 
 

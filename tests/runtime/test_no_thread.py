@@ -108,7 +108,7 @@ def test_a_stop_without_threads_is_a_stop(tmp_path: Path, shelf: Shelf) -> None:
             process(system, "workers").kill()
             system.stop()
             system.stop()
-        assert not system.is_running()
+        assert not system.running
 
 
 def test_a_hosts_supervisor_waits_for_a_thread_for_the_tree_below_it(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_hosts_supervisor_waits_for_a_thread_for_the_tree_below_it(tmp_path: P
         with no_threads():
             hosted().kill()
             recorder.wait_for(ChildStartFailed, 4)
-        eventually(system.is_running)
+        eventually(lambda: system.running)
         assert system.secrets.get("a").reveal() == "v"
         assert recorder.of(SupervisorGaveUp) == []
     finally:

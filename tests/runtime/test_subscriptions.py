@@ -352,7 +352,7 @@ def test_a_system_with_a_callback_that_hangs_can_be_stopped(watch: Watch) -> Non
         system.secrets.set(NAME, "v")
         assert slow.began.acquire(timeout=PATIENCE)
         system.stop(5.0)
-        assert not system.is_running()
+        assert not system.running
         slow.go.set()
     eventually(lambda: not system._parts.node.disowned)
 

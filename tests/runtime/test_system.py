@@ -33,7 +33,7 @@ def test_a_with_block_starts_and_stops(tmp_path: Path) -> None:
     with secrets_actor.start(settings(tmp_path)) as system:
         system.secrets.set("a", "v")
         assert repr(system) == "<System local_encrypted running>"
-        assert system.is_running()
+        assert system.running
         assert system.wait(0.0) is None
     assert repr(system) == "<System local_encrypted stopped>"
     assert str(system.wait(0.0)) == "shutdown"
@@ -80,7 +80,7 @@ def test_a_tree_that_cannot_come_up_says_which_child_and_why(tmp_path: Path, she
     assert type(error) is StartFailed
     assert "child infra failed to start" in str(error)
     assert "child audit failed to start: ZeroDivisionError" in str(error)
-    assert not system.is_running()
+    assert not system.running
     with system:
         system.secrets.set("a", "v")
 
@@ -130,7 +130,7 @@ def test_an_owner_may_start_the_system_anew_when_it_gives_up(tmp_path: Path, she
         supervisor(system, "secrets_actor").kill()
 
         assert system.secrets.get("a", refresh=True).reveal() == "v"
-        assert system.is_running()
+        assert system.running
         assert system.wait(0.0) is None
         eventually(lambda: whole(system))
 
@@ -238,7 +238,7 @@ def test_a_stop_from_several_threads_at_once_is_one_stop(system: System) -> None
     stops = [in_background(system.stop) for _ in range(4)]
 
     assert [one.result(10) for one in stops] == [None] * 4
-    assert not system.is_running()
+    assert not system.running
 
 
 def test_of_several_threads_that_start_it_at_once_each_finds_it_running(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_of_several_threads_that_start_it_at_once_each_finds_it_running(tmp_path
 
         def start(system: System = system, at_once: threading.Barrier = at_once) -> object:
             at_once.wait(10)
-            return system.start().is_running(), system.wait(0.0)
+            return system.start().running, system.wait(0.0)
 
         starts = [in_background(start) for _ in range(8)]
         try:
@@ -269,7 +269,7 @@ def test_a_stop_keeps_its_time_however_many_threads_hang(tmp_path: Path, shelf: 
         begun = clock_now()
         system.stop(timeout)
         assert clock_now() - begun < timeout + 0.5
-        assert not system.is_running()
+        assert not system.running
         assert {type(one.result(10)) for one in asked} == {ServerDown}
         begun = clock_now()
         system.stop(timeout)

@@ -48,12 +48,12 @@ WAYS: dict[str, Callable[[System], Any]] = {
     "tree": lambda system: system.tree().root.state,
     "whereis": lambda system: system.whereis("secrets") is not None,
     "wait": lambda system: system.wait(0.0),
-    "start": lambda system: system.start().is_running(),
-    "is_running": lambda system: system.is_running(),
+    "start": lambda system: system.start().running,
+    "running": lambda system: system.running,
     "repr": repr,
     "metrics": lambda system: system.metrics().value("secrets_actor_answers"),
-    "stop": lambda system: system.stop(5) or system.is_running(),
-    "configure": lambda system: system.configure(system.settings) or system.is_running(),
+    "stop": lambda system: system.stop(5) or system.running,
+    "configure": lambda system: system.configure(system.settings) or system.running,
 }
 
 
@@ -81,7 +81,7 @@ def test_every_first_use_does_what_after_fork_says(tmp_path: Path, after_fork: A
         "whereis": "True",
         "wait": "None",
         "start": "True",
-        "is_running": "True",
+        "running": "True",
         "metrics": "0",
         "repr": "<System local_encrypted stopped>",
         "stop": "False",
@@ -90,7 +90,7 @@ def test_every_first_use_does_what_after_fork_says(tmp_path: Path, after_fork: A
     refuses = works | dict.fromkeys(
         ("get", "version", "set", "list", "many", "asyncio", "ask", "subscribe", "prefetch"), "refused"
     )
-    refuses |= {"tree": "stopped", "whereis": "False", "wait": "forked", "is_running": "False", "configure": "False"}
+    refuses |= {"tree": "stopped", "whereis": "False", "wait": "forked", "running": "False", "configure": "False"}
     assert found == (works if after_fork == "restart" else refuses)
 
 

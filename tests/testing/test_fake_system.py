@@ -11,6 +11,7 @@ import pytest
 from secrets_actor import (
     BackendTimeout,
     DeadlineExceeded,
+    Get,
     LocalSettings,
     RequestFailed,
     SecretsError,
@@ -22,7 +23,7 @@ from secrets_actor import (
     child_spec,
 )
 from secrets_actor.domain.credentials import Credentials
-from secrets_actor.otp import KILLED, Flags, LifecycleEvent, Node, Strategy, spawn, supervisor_spec
+from secrets_actor.otp import KILLED, Flags, LifecycleEvent, Node, Strategy, call, spawn, supervisor_spec
 from secrets_actor.testing import FakeStore, ManualClock, fake_system, find, kill, settled
 
 NAME = "db/password"
@@ -43,7 +44,7 @@ def test_a_system_sets_gets_lists_and_deletes_over_the_fake() -> None:
         system.secrets.delete(NAME)
 
         assert store.calls == {"set": 1, "list": 1, "delete": 1}  # the get was answered from what the set has written
-    assert not system.is_running()
+    assert not system.running
 
 
 def test_a_worker_killed_while_held_costs_the_caller_nothing(pool: ThreadPoolExecutor) -> None:
@@ -272,3 +273,18 @@ def test_the_tree_of_a_hosted_system_ends_where_the_host_begins(tmp_path: Path) 
     finally:
         host.kill()
         spec.system.stop()
+
+
+def test_an_otp_server_calls_the_secrets_actor_by_an_address_that_survives_its_restart() -> None:
+    with fake_system(ttl_seconds=0) as (system, store):
+        store.put("a", "v")
+        address = system.address
+        before = system.whereis("secrets")
+        assert before is not None
+        assert call(address, Get("a")).text() == "v"
+
+        kill(system, "secrets")
+        settled(system)
+
+        assert address.resolve() is not before
+        assert call(address, Get("a")).text() == "v"

@@ -79,10 +79,10 @@ def test_the_system_is_stopped_even_if_the_test_fails(suite: pytest.Pytester) ->
 
         def test_fails(secrets_system):
             systems.append(secrets_system)
-            assert secrets_system.is_running() is False
+            assert secrets_system.running is False
 
         def test_stopped():
-            assert not systems[0].is_running()
+            assert not systems[0].running
         """
     )
 
