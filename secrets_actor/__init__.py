@@ -1,42 +1,41 @@
-"""A supervised secrets service for Python daemons, in the manner of an Erlang/OTP gen_server."""
+"""A supervised secrets service for Python daemons, in the manner of an Erlang/OTP gen_server.
 
-from typing import TYPE_CHECKING
+    import secrets_actor
+
+    with secrets_actor.start() as system:          # or start("config/aws.toml"), or start(Settings(...))
+        system.secrets.set("db/password", "hunter2")
+        secret = system.secrets.get("db/password")
+        print(secret)                              # masked: only text(), bytes(), json() and reveal() show it
+        connect(password=secret.text())
+
+With asyncio, it is `async with secrets_actor.start() as system:` and `await system.async_secrets.get("db/password")`.
+
+| module | what is in it |
+|---|---|
+| `secrets_actor` | what most programs need: `start`, the clients, the settings, the errors that are caught |
+| `secrets_actor.errors` | all errors |
+| `secrets_actor.messages` | what other actors `ask` and `tell`, such as `Get` and `Set` |
+| `secrets_actor.results` | what the clients return: descriptions, pages, receipts, metrics |
+| `secrets_actor.events` | what an observer and a tracer are told |
+| `secrets_actor.otp` | gen_server, supervisor, timers: to run servers of your own beside ours |
+| `secrets_actor.testing` | a store in memory, for the tests of a program |
+| `secrets_actor.extras` | OpenTelemetry, Prometheus, pydantic-settings |
+"""
+
+from typing import TYPE_CHECKING, Any
 
 from secrets_actor.client.background import Subscription
 from secrets_actor.client.secrets import Secrets
 from secrets_actor.domain.errors import (
     AccessDenied,
-    BackendTimeout,
-    BodyReadFailed,
-    CalledFromWithin,
     CircuitOpen,
     ConfigurationError,
-    ConnectionFailed,
-    CopyUnverified,
     CredentialsError,
     DeadlineExceeded,
-    DecryptionFailed,
-    ExpiredToken,
-    ExportDamaged,
-    ExportFileError,
-    ForkedProcess,
-    InvalidAnswer,
     InvalidInput,
     InvalidParameter,
-    InvalidRequest,
-    InvalidSecretName,
-    InvalidSecretValue,
-    InvalidSignature,
-    KeyFileError,
-    KeySourceError,
-    LimitExceeded,
-    LocalStoreError,
-    MetadataServiceError,
-    MissingAccessKey,
-    MissingSecretKey,
     NoCredentials,
     Overloaded,
-    RequestFailed,
     SecretDeleted,
     SecretExists,
     SecretNotFound,
@@ -44,96 +43,32 @@ from secrets_actor.domain.errors import (
     ServerDown,
     ServiceError,
     StartFailed,
-    StoreDamaged,
     StoreError,
     StoreFailure,
-    StoreUnavailable,
     Throttled,
-    TlsFailed,
-    UnknownMessage,
     Unreachable,
-    UnrecognizedClient,
     WorkerCrashed,
-    WrongExportKey,
-    WrongKey,
-)
-from secrets_actor.domain.masked import MaskedObject
-from secrets_actor.domain.metrics import Metric, MetricFamily, Metrics, MetricSample
-from secrets_actor.domain.operations import (
-    CancelRotation,
-    Create,
-    Delete,
-    DeletePolicy,
-    Describe,
-    Filter,
-    FilterKey,
-    Generated,
-    Get,
-    GetMany,
-    GetPolicy,
-    Invalidate,
-    List,
-    ListPage,
-    ListVersions,
-    MoveStage,
-    Operation,
-    Put,
-    PutPolicy,
-    RandomPassword,
-    Regenerate,
-    RemoveRegions,
-    Replicate,
-    Request,
-    Restore,
-    Rotate,
-    Set,
-    SortBy,
-    StopReplication,
-    Tag,
-    Untag,
-    Update,
-    ValidatePolicy,
 )
 from secrets_actor.domain.ports import Answer, Backend, BackendFactory, CallContext
-from secrets_actor.domain.results import (
-    NamedReceipt,
-    PolicyFinding,
-    PolicyVerdict,
-    Replica,
-    ReplicaRegion,
-    ReplicationReceipt,
-    ResourcePolicy,
-    RotationReceipt,
-    RotationRules,
-    SecretBatch,
-    SecretDescription,
-    SecretPage,
-    UpdateReceipt,
-    VersionInfo,
-    VersionPage,
-    VersionReceipt,
-)
-from secrets_actor.domain.secret import (
-    DeleteReceipt,
-    NewVersion,
-    RestoreReceipt,
-    Secret,
-    SecretInfo,
-    SecretValue,
-    SetReceipt,
-    Source,
-)
-from secrets_actor.otp import Answered, Ask
+from secrets_actor.domain.secret import NewVersion, Secret, SecretValue
+from secrets_actor.domain.tracing import Tracer
+from secrets_actor.otp import ExitReason, Observer
 from secrets_actor.runtime.hosted_system import SystemSpec, child_spec
 from secrets_actor.runtime.settings import AwsSettings, LocalSettings, LogSettings, PrefetchSettings, Settings
 from secrets_actor.runtime.system import System, start
 
 if TYPE_CHECKING:
+    from secrets_actor import errors, events, messages, results
     from secrets_actor.client.async_secrets import AsyncSecrets
 else:
 
-    def __getattr__(name: str) -> object:
-        """Load `AsyncSecrets` when it is first named, because it imports asyncio, which not every program needs."""
+    def __getattr__(name: str) -> Any:
+        """Load a name when it is first used, for what not every program needs: `AsyncSecrets` imports asyncio, and
+        `events` imports both backends."""
+        import importlib
+
+        if name in ("errors", "events", "messages", "results"):
+            return importlib.import_module(f"{__name__}.{name}")
         if name != "AsyncSecrets":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from secrets_actor.client.async_secrets import AsyncSecrets
@@ -148,133 +83,49 @@ __version__ = "0.1.0"
 __all__ = [
     "AccessDenied",
     "Answer",
-    "Answered",
-    "Ask",
     "AsyncSecrets",
     "AwsSettings",
     "Backend",
     "BackendFactory",
-    "BackendTimeout",
-    "BodyReadFailed",
     "CallContext",
-    "CalledFromWithin",
-    "CancelRotation",
     "CircuitOpen",
     "ConfigurationError",
-    "ConnectionFailed",
-    "CopyUnverified",
-    "Create",
     "CredentialsError",
     "DeadlineExceeded",
-    "DecryptionFailed",
-    "Delete",
-    "DeletePolicy",
-    "DeleteReceipt",
-    "Describe",
-    "ExpiredToken",
-    "ExportDamaged",
-    "ExportFileError",
-    "Filter",
-    "FilterKey",
-    "ForkedProcess",
-    "Generated",
-    "Get",
-    "GetMany",
-    "GetPolicy",
-    "InvalidAnswer",
+    "ExitReason",
     "InvalidInput",
     "InvalidParameter",
-    "InvalidRequest",
-    "InvalidSecretName",
-    "InvalidSecretValue",
-    "InvalidSignature",
-    "Invalidate",
-    "KeyFileError",
-    "KeySourceError",
-    "LimitExceeded",
-    "List",
-    "ListPage",
-    "ListVersions",
     "LocalSettings",
-    "LocalStoreError",
     "LogSettings",
-    "MaskedObject",
-    "MetadataServiceError",
-    "Metric",
-    "MetricFamily",
-    "MetricSample",
-    "Metrics",
-    "MissingAccessKey",
-    "MissingSecretKey",
-    "MoveStage",
-    "NamedReceipt",
     "NewVersion",
     "NoCredentials",
-    "Operation",
+    "Observer",
     "Overloaded",
-    "PolicyFinding",
-    "PolicyVerdict",
     "PrefetchSettings",
-    "Put",
-    "PutPolicy",
-    "RandomPassword",
-    "Regenerate",
-    "RemoveRegions",
-    "Replica",
-    "ReplicaRegion",
-    "Replicate",
-    "ReplicationReceipt",
-    "Request",
-    "RequestFailed",
-    "ResourcePolicy",
-    "Restore",
-    "RestoreReceipt",
-    "Rotate",
-    "RotationReceipt",
-    "RotationRules",
     "Secret",
-    "SecretBatch",
     "SecretDeleted",
-    "SecretDescription",
     "SecretExists",
-    "SecretInfo",
     "SecretNotFound",
-    "SecretPage",
     "SecretValue",
     "Secrets",
     "SecretsError",
     "ServerDown",
     "ServiceError",
-    "Set",
-    "SetReceipt",
     "Settings",
-    "SortBy",
-    "Source",
     "StartFailed",
-    "StopReplication",
-    "StoreDamaged",
     "StoreError",
     "StoreFailure",
-    "StoreUnavailable",
     "Subscription",
     "System",
     "SystemSpec",
-    "Tag",
     "Throttled",
-    "TlsFailed",
-    "UnknownMessage",
+    "Tracer",
     "Unreachable",
-    "UnrecognizedClient",
-    "Untag",
-    "Update",
-    "UpdateReceipt",
-    "ValidatePolicy",
-    "VersionInfo",
-    "VersionPage",
-    "VersionReceipt",
     "WorkerCrashed",
-    "WrongExportKey",
-    "WrongKey",
     "child_spec",
+    "errors",
+    "events",
+    "messages",
+    "results",
     "start",
 ]

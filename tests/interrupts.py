@@ -120,7 +120,7 @@ def looks(system: System) -> object:
 
 
 def an_ask(system: System) -> object:
-    return system.ref.ask(secrets_actor.Get("a"), timeout=LONG)
+    return system.ref.ask(secrets_actor.messages.Get("a"), timeout=LONG)
 
 
 def a_stop(system: System) -> object:

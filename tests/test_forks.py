@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from secrets_actor import StoreUnavailable, System, forks
+from secrets_actor import System, forks
 from secrets_actor.backends.local.backend import LocalBackend
 from secrets_actor.backends.local.open_store import DATABASE_NAME
+from secrets_actor.errors import StoreUnavailable
 from tests.actor.rig import eventually, failure, in_background, running, settings
 from tests.forking import PATIENCE, in_child
 

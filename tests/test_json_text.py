@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secrets_actor import InvalidParameter, Request
+from secrets_actor import InvalidParameter
 from secrets_actor.json_text import MAX_DEPTH, NestedTooDeeply, read_json, refuse_deep
+from secrets_actor.messages import Request
 
 LETTERS: Final = st.text(st.sampled_from('[]{}"\\:,a\u20ac'), max_size=8)
 DOCUMENTS: Final = st.recursive(
@@ -94,7 +95,8 @@ def len_of_stack() -> int:
 
 SMALL_STACK: Final = """
 import sys, threading
-from secrets_actor import InvalidSecretValue, SecretValue
+from secrets_actor import SecretValue
+from secrets_actor.errors import InvalidSecretValue
 
 def read():
     for text in ("[" * 30_000, '{"a":' * 10_000, "[" * 499 + "]" * 499):

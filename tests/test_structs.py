@@ -18,35 +18,7 @@ from msgspec import Struct
 from rich.pretty import pretty_repr
 
 import secrets_actor
-from secrets_actor import (
-    CancelRotation,
-    Create,
-    Delete,
-    DeletePolicy,
-    Describe,
-    Get,
-    GetMany,
-    GetPolicy,
-    ListVersions,
-    MaskedObject,
-    MoveStage,
-    Put,
-    PutPolicy,
-    RandomPassword,
-    Regenerate,
-    RemoveRegions,
-    Replicate,
-    Request,
-    Restore,
-    Rotate,
-    SecretValue,
-    Set,
-    StopReplication,
-    Tag,
-    Untag,
-    Update,
-    ValidatePolicy,
-)
+from secrets_actor import SecretValue
 from secrets_actor.backends.aws.credentials.static import KeySource
 from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.backends.aws.sdk_settings import ProfileSettings
@@ -61,6 +33,34 @@ from secrets_actor.domain.masked import MaskedText
 from secrets_actor.domain.operations import Filter, List, ListPage
 from secrets_actor.domain.results import ReplicaRegion, ResourcePolicy, SecretBatch
 from secrets_actor.domain.rotation_retry import RotationRetry
+from secrets_actor.messages import (
+    CancelRotation,
+    Create,
+    Delete,
+    DeletePolicy,
+    Describe,
+    Get,
+    GetMany,
+    GetPolicy,
+    ListVersions,
+    MoveStage,
+    Put,
+    PutPolicy,
+    RandomPassword,
+    Regenerate,
+    RemoveRegions,
+    Replicate,
+    Request,
+    Restore,
+    Rotate,
+    Set,
+    StopReplication,
+    Tag,
+    Untag,
+    Update,
+    ValidatePolicy,
+)
+from secrets_actor.results import MaskedObject
 from secrets_actor.runtime.settings import AwsSettings, LocalSettings
 from secrets_actor.structs import Opaque, SelectiveStruct
 

@@ -76,9 +76,9 @@ class Options(Struct, frozen=True):
 def _show_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if not wanted or context.resilient_parsing:
         return
-    from secrets_actor import __version__
+    import secrets_actor
 
-    click.echo(f"{PROGRAM} {__version__}")
+    click.echo(f"{PROGRAM} {secrets_actor.__version__}")
     context.exit()
 
 

@@ -42,15 +42,14 @@ from secrets_actor.domain.operations import (
 )
 from secrets_actor.domain.paging import Trail
 from secrets_actor.domain.results import (
+    ChangeReceipt,
     NamedReceipt,
     PolicyVerdict,
     ReplicaRegion,
     ReplicationReceipt,
     ResourcePolicy,
-    RotationReceipt,
     RotationRules,
     SecretDescription,
-    UpdateReceipt,
     VersionInfo,
     VersionReceipt,
 )
@@ -131,7 +130,7 @@ class Administration(ABC):
         kms_key_id: str | None = None,
         token: str | None = None,
         timeout: float | None = None,
-    ) -> UpdateReceipt:
+    ) -> ChangeReceipt:
         """Change an existing secret: its value, its description, its KMS key. What is None stays as it is.
 
         A new *value* becomes the AWSCURRENT version; *token* (32 to 64 characters; None: a new UUID) is its version id
@@ -206,7 +205,7 @@ class Administration(ABC):
         generate: None = ...,
         token: str | None = ...,
         timeout: float | None = ...,
-    ) -> RotationReceipt: ...
+    ) -> ChangeReceipt: ...
 
     @overload
     def rotate(
@@ -230,7 +229,7 @@ class Administration(ABC):
         password: RandomPassword | None = None,
         token: str | None = None,
         timeout: float | None = None,
-    ) -> RotationReceipt | VersionReceipt:
+    ) -> ChangeReceipt | VersionReceipt:
         """Rotate the secret: by its rotation function in AWS, or, with *generate*, to a value that is made for it.
 
         Without *generate*, AWS runs the rotation function, and the answer says that the rotation has begun.
@@ -254,7 +253,7 @@ class Administration(ABC):
         how = RandomPassword() if password is None else password
         return self.ask(Regenerate(secret_id, Generated.of(generate), how, token), timeout=timeout)
 
-    def cancel_rotation(self, secret_id: str, *, timeout: float | None = None) -> RotationReceipt:
+    def cancel_rotation(self, secret_id: str, *, timeout: float | None = None) -> ChangeReceipt:
         """Turn automatic rotation off, and cancel a rotation that is under way. Raises `SecretNotFound`."""
         return self.ask(CancelRotation(secret_id), timeout=timeout)
 

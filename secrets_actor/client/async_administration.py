@@ -43,15 +43,14 @@ from secrets_actor.domain.operations import (
 )
 from secrets_actor.domain.paging import Trail
 from secrets_actor.domain.results import (
+    ChangeReceipt,
     NamedReceipt,
     PolicyVerdict,
     ReplicaRegion,
     ReplicationReceipt,
     ResourcePolicy,
-    RotationReceipt,
     RotationRules,
     SecretDescription,
-    UpdateReceipt,
     VersionInfo,
     VersionReceipt,
 )
@@ -132,7 +131,7 @@ class AsyncAdministration(ABC):
         kms_key_id: str | None = None,
         token: str | None = None,
         timeout: float | None = None,
-    ) -> Coroutine[None, None, UpdateReceipt]:
+    ) -> Coroutine[None, None, ChangeReceipt]:
         """Change an existing secret: its value, its description, its KMS key. What is None stays as it is.
 
         A new *value* becomes the AWSCURRENT version; *token* (32 to 64 characters; None: a new UUID) is its version id
@@ -207,7 +206,7 @@ class AsyncAdministration(ABC):
         generate: None = ...,
         token: str | None = ...,
         timeout: float | None = ...,
-    ) -> RotationReceipt: ...
+    ) -> ChangeReceipt: ...
 
     @overload
     async def rotate(
@@ -231,7 +230,7 @@ class AsyncAdministration(ABC):
         password: RandomPassword | None = None,
         token: str | None = None,
         timeout: float | None = None,
-    ) -> RotationReceipt | VersionReceipt:
+    ) -> ChangeReceipt | VersionReceipt:
         """Rotate the secret: by its rotation function in AWS, or, with *generate*, to a value that is made for it.
 
         Without *generate*, AWS runs the rotation function, and the answer says that the rotation has begun.
@@ -255,11 +254,13 @@ class AsyncAdministration(ABC):
         how = RandomPassword() if password is None else password
         return await self.ask(Regenerate(secret_id, Generated.of(generate), how, token), timeout=timeout)
 
-    async def cancel_rotation(self, secret_id: str, *, timeout: float | None = None) -> RotationReceipt:
+    async def cancel_rotation(self, secret_id: str, *, timeout: float | None = None) -> ChangeReceipt:
         """Turn automatic rotation off, and cancel a rotation that is under way. Raises `SecretNotFound`."""
         return await self.ask(CancelRotation(secret_id), timeout=timeout)
 
-    async def random_password(self, password: RandomPassword | None = None, *, timeout: float | None = None) -> SecretValue:
+    async def random_password(
+        self, password: RandomPassword | None = None, *, timeout: float | None = None
+    ) -> SecretValue:
         """Return a random password from the store's generator (None: 32 characters). The store does not keep it."""
         return await self.ask(RandomPassword() if password is None else password, timeout=timeout)
 

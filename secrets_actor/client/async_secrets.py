@@ -30,16 +30,9 @@ from secrets_actor.domain.operations import (
     SortBy,
 )
 from secrets_actor.domain.paging import Trail
-from secrets_actor.domain.results import SecretBatch, SecretDescription
+from secrets_actor.domain.results import NamedReceipt, SecretBatch, SecretDescription
 from secrets_actor.domain.rotation_retry import LoginError, RotationRetry, note_failure
-from secrets_actor.domain.secret import (
-    DeleteReceipt,
-    RestoreReceipt,
-    Secret,
-    SecretInfo,
-    SecretValue,
-    SetReceipt,
-)
+from secrets_actor.domain.secret import DeleteReceipt, Secret, SecretInfo, SecretValue, SetReceipt
 from secrets_actor.otp import CallTimeout, From, OtpError, Pid
 
 T = TypeVar("T")
@@ -185,7 +178,7 @@ class AsyncSecrets(BaseClient, AsyncAdministration):
         """
         return await self.ask(Delete(secret_id, recovery_window=recovery_window, force=force), timeout=timeout)
 
-    async def restore(self, secret_id: str, *, timeout: float | None = None) -> RestoreReceipt:
+    async def restore(self, secret_id: str, *, timeout: float | None = None) -> NamedReceipt:
         """Cancel the scheduled deletion of the secret; if none is scheduled, change nothing.
 
         Raises `SecretNotFound`, also when the recovery window is over.

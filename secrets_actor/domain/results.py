@@ -177,7 +177,7 @@ class VersionReceipt(Struct, frozen=True):
     stages: tuple[str, ...] = ()
 
 
-class UpdateReceipt(Struct, frozen=True):
+class ChangeReceipt(Struct, frozen=True):
     """The receipt of an update. `version_id` is that of the new version; None if the value stayed as it was."""
 
     name: str
@@ -185,7 +185,7 @@ class UpdateReceipt(Struct, frozen=True):
     version_id: str | None = None
 
 
-class RotationReceipt(Struct, frozen=True):
+class ChangeReceipt(Struct, frozen=True):
     """The receipt of a rotation that has begun or was cancelled. `version_id` is its version, if there is one."""
 
     name: str

@@ -349,7 +349,7 @@ class DeleteReceipt(Struct, frozen=True):
     deletion_date: datetime
 
 
-class RestoreReceipt(Struct, frozen=True):
+class NamedReceipt(Struct, frozen=True):
     """The receipt of a restore: the scheduled deletion was cancelled, and the secret can be read again."""
 
     name: str

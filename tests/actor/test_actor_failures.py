@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from secrets_actor import DeadlineExceeded, ServerDown, Source, System
+from secrets_actor import DeadlineExceeded, ServerDown, System
 from secrets_actor.domain.operations import Get, Set
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.otp import ChildSpec, CountChildren, GenServer, Restart, StartChild, TerminatePid, call
+from secrets_actor.results import Source
 from tests.actor.rig import (
     Shelf,
     Watch,

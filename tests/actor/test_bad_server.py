@@ -5,19 +5,9 @@ from typing import Any
 
 import pytest
 
-from secrets_actor import (
-    AwsSettings,
-    BackendTimeout,
-    BodyReadFailed,
-    ConnectionFailed,
-    DeadlineExceeded,
-    InvalidAnswer,
-    RequestFailed,
-    SecretsError,
-    StoreFailure,
-    System,
-)
+from secrets_actor import AwsSettings, DeadlineExceeded, SecretsError, StoreFailure, System
 from secrets_actor.clock import now as clock_now
+from secrets_actor.errors import BackendTimeout, BodyReadFailed, ConnectionFailed, InvalidAnswer, RequestFailed
 from tests.actor.rig import (
     Watch,
     eventually,

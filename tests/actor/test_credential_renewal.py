@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from secrets_actor import ExpiredToken, MetadataServiceError, System
+from secrets_actor import System
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import CallContext
 from secrets_actor.domain.secret import SecretValue
+from secrets_actor.errors import ExpiredToken, MetadataServiceError
 from secrets_actor.runtime import wiring
 from tests.actor.rig import Shelf, eventually, failure, in_background, running, settings
 

@@ -7,23 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from secrets_actor import (
-    AccessDenied,
-    CredentialsError,
-    DeadlineExceeded,
-    ExpiredToken,
-    InvalidSignature,
-    MetadataServiceError,
-    SecretNotFound,
-    System,
-    UnrecognizedClient,
-    WorkerCrashed,
-)
+from secrets_actor import AccessDenied, CredentialsError, DeadlineExceeded, SecretNotFound, System, WorkerCrashed
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import CallContext
 from secrets_actor.domain.secret import SecretValue
+from secrets_actor.errors import ExpiredToken, InvalidSignature, MetadataServiceError, UnrecognizedClient
 from tests.actor.rig import Shelf, Watch, eventually, failure, in_background, kill, process, running, settings, whole
 
 

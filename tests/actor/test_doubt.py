@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from secrets_actor import CircuitOpen, Delete, Operation, RequestFailed, Set, System, WorkerCrashed
+from secrets_actor import CircuitOpen, System, WorkerCrashed
+from secrets_actor.errors import RequestFailed
+from secrets_actor.messages import Delete, Operation, Set
 from secrets_actor.testing import FakeStore, ManualClock
 from tests.actor.rig import failure, in_background, running, settings, some_worker
 

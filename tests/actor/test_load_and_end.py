@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from secrets_actor import DeadlineExceeded, Get, Overloaded, RequestFailed, SecretNotFound, ServerDown, System
+from secrets_actor import DeadlineExceeded, Overloaded, SecretNotFound, ServerDown, System
 from secrets_actor.actor.messages import Drain
 from secrets_actor.actor.pool import Pool
 from secrets_actor.domain.ports import CallContext
+from secrets_actor.errors import RequestFailed
+from secrets_actor.messages import Get
 from secrets_actor.otp import CallTimeout, LifecycleEvent, call
 from secrets_actor.testing import FakeStore, ManualClock, fake_system, settled
 from tests.actor.rig import eventually, failure, in_background, process, some_worker, workers

@@ -10,15 +10,14 @@ import pytest
 from secrets_actor import (
     DeadlineExceeded,
     InvalidParameter,
-    InvalidSecretName,
-    InvalidSecretValue,
     Overloaded,
     SecretDeleted,
     SecretExists,
     SecretNotFound,
-    Source,
     System,
 )
+from secrets_actor.errors import InvalidSecretName, InvalidSecretValue
+from secrets_actor.results import Source
 from tests.actor.rig import Shelf, audit_log, eventually, failure, in_background, process, running, settings
 
 

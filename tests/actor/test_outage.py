@@ -15,15 +15,9 @@ import pytest
 
 from secrets_actor import (
     AccessDenied,
-    BackendTimeout,
     CircuitOpen,
-    ConnectionFailed,
     DeadlineExceeded,
-    DecryptionFailed,
-    Get,
     LogSettings,
-    MetadataServiceError,
-    RequestFailed,
     SecretDeleted,
     SecretNotFound,
     SecretsError,
@@ -32,11 +26,19 @@ from secrets_actor import (
     StoreFailure,
     System,
     Throttled,
-    UnrecognizedClient,
     WorkerCrashed,
 )
 from secrets_actor.actor.endpoint_breaker import BreakerClosed, BreakerOpened
 from secrets_actor.domain.credentials import Credentials
+from secrets_actor.errors import (
+    BackendTimeout,
+    ConnectionFailed,
+    DecryptionFailed,
+    MetadataServiceError,
+    RequestFailed,
+    UnrecognizedClient,
+)
+from secrets_actor.messages import Get
 from secrets_actor.otp import LifecycleEvent
 from secrets_actor.testing import FakeStore, ManualClock, fake_system, settled
 from tests.actor.rig import audit_log, eventually, failure

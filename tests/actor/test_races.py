@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from secrets_actor import Restore, SecretNotFound, Set, System, UnknownMessage, Unreachable, WorkerCrashed
+from secrets_actor import SecretNotFound, System, Unreachable, WorkerCrashed
 from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.cache_keys import CacheRules
 from secrets_actor.actor.current_backend import CurrentBackend
@@ -34,6 +34,8 @@ from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.operations import Get, Operation
 from secrets_actor.domain.ports import Answer, Backend, BackendFactory
 from secrets_actor.domain.secret import Secret, SecretValue, SetReceipt
+from secrets_actor.errors import UnknownMessage
+from secrets_actor.messages import Restore, Set
 from secrets_actor.otp import (
     Cast,
     ChildSpec,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from secrets_actor import InvalidAnswer
+from secrets_actor.errors import InvalidAnswer
 from tests.actor.rig import failure, running
 from tests.actor.test_bad_server import system_at
 from tests.servers.account import Keys

@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Any
 
-from secrets_actor import Get
+from secrets_actor.messages import Get
 from tests.bench.aws import CALLERS, LATENCY, Stub, at_once, boto, our_system, ours, sequential
 from tests.bench.cached import auditing_system
 from tests.bench.capo import capo

@@ -10,21 +10,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
-from secrets_actor import (
-    Ask,
-    Delete,
-    Get,
-    InvalidInput,
-    InvalidSecretName,
-    InvalidSecretValue,
-    List,
-    SecretDeleted,
-    SecretNotFound,
-    SecretsError,
-    Set,
-    System,
-    UnknownMessage,
-)
+from secrets_actor import InvalidInput, SecretDeleted, SecretNotFound, SecretsError, System
+from secrets_actor.errors import InvalidSecretName, InvalidSecretValue, UnknownMessage
+from secrets_actor.messages import Ask, Delete, Get, List, Set
 from tests.canaries.forms import canary, plain_canary
 from tests.canaries.hunt import Hunt
 from tests.servers.account import REGION, Keys

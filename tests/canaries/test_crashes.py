@@ -133,7 +133,7 @@ def test_a_worker_that_dies_of_an_error_full_of_secrets(hunt: Hunt, fail: Callab
 
 
 def _set(value: str) -> Operation[Any]:
-    from secrets_actor import Set
+    from secrets_actor.messages import Set
 
     return Set("canaries/one", value)
 

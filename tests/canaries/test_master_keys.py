@@ -11,7 +11,7 @@ import pytest
 from keyring.errors import KeyringLocked
 from keyrings.alt.file import PlaintextKeyring
 
-from secrets_actor import KeyFileError, LocalSettings, LogSettings, Settings, StoreDamaged, WrongKey, start
+from secrets_actor import LocalSettings, LogSettings, Settings, start
 from secrets_actor.backends.local.keys.key_file import KeyFile
 from secrets_actor.backends.local.keys.keyring_key import PRESENT, KeyringKey
 from secrets_actor.backends.local.keys.passphrase import Passphrase
@@ -20,6 +20,7 @@ from secrets_actor.backends.local.keys.sources import source_for, typed_passphra
 from secrets_actor.backends.local.master_key import Derivation, MasterKeySource
 from secrets_actor.backends.local.open_store import MAKING
 from secrets_actor.backends.master_key_setting import place_of
+from secrets_actor.errors import KeyFileError, StoreDamaged, WrongKey
 from tests.backends.local.helpers import no_file_grows
 from tests.canaries.forms import canary
 from tests.canaries.hunt import Hunt

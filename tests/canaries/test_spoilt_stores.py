@@ -9,17 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from secrets_actor import (
-    KeyFileError,
-    LocalSettings,
-    LogSettings,
-    SecretsError,
-    Settings,
-    StoreDamaged,
-    StoreUnavailable,
-    WrongKey,
-    start,
-)
+from secrets_actor import LocalSettings, LogSettings, SecretsError, Settings, start
+from secrets_actor.errors import KeyFileError, StoreDamaged, StoreUnavailable, WrongKey
 from tests.canaries.hunt import Hunt
 from tests.canaries.planted import Values
 

@@ -6,18 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from secrets_actor import (
-    AccessDenied,
-    AwsSettings,
-    ExpiredToken,
-    InvalidSignature,
-    LocalSettings,
-    LogSettings,
-    SecretsError,
-    Settings,
-    UnrecognizedClient,
-    start,
-)
+from secrets_actor import AccessDenied, AwsSettings, LocalSettings, LogSettings, SecretsError, Settings, start
+from secrets_actor.errors import ExpiredToken, InvalidSignature, UnrecognizedClient
 from tests.canaries.hunt import Hunt
 from tests.canaries.planted import Values, all_operations, plant_keys, some_keys
 from tests.servers.account import REGION, Account, Keys, allow_everything

@@ -16,22 +16,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from secrets_actor import (
-    AwsSettings,
-    LocalSettings,
-    Put,
-    Request,
-    Secret,
-    SecretBatch,
-    SecretValue,
-    Set,
-    Settings,
-    Update,
-)
+from secrets_actor import AwsSettings, LocalSettings, Secret, SecretValue, Settings
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.masked import MaskedObject, MaskedText
 from secrets_actor.domain.ports import Answer, CallContext
+from secrets_actor.messages import Put, Request, Set, Update
 from secrets_actor.otp import From
+from secrets_actor.results import SecretBatch
 from secrets_actor.testing import fake_system
 from tests.canaries.forms import canary
 from tests.canaries.hunt import Hunt

@@ -21,20 +21,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from secrets_actor import (
-    BackendTimeout,
     DeadlineExceeded,
-    Get,
     SecretDeleted,
     SecretNotFound,
     SecretsError,
     ServerDown,
-    Set,
-    StoreUnavailable,
     System,
     WorkerCrashed,
 )
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.secret import SecretValue
+from secrets_actor.errors import BackendTimeout, StoreUnavailable
+from secrets_actor.messages import Get, Set
 from secrets_actor.otp import Pid
 from tests.actor.rig import Watch, audit_log, settings, supervisor, whole, workers
 

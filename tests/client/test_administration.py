@@ -8,21 +8,18 @@ import pytest
 
 from secrets_actor import (
     AwsSettings,
-    Filter,
     InvalidParameter,
-    InvalidSecretValue,
-    RandomPassword,
-    RotationRules,
     SecretExists,
     Secrets,
     SecretValue,
     Settings,
-    SortBy,
     StoreError,
     System,
-    UnknownMessage,
     start,
 )
+from secrets_actor.errors import InvalidSecretValue, UnknownMessage
+from secrets_actor.messages import Filter, RandomPassword, SortBy
+from secrets_actor.results import RotationRules
 from secrets_actor.testing import fake_system
 from tests.actor.rig import failure
 from tests.servers.account import allow_everything

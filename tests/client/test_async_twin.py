@@ -126,7 +126,7 @@ async def main(secrets: secrets_actor.AsyncSecrets) -> None:
     reveal_type(await secrets.versions("a"))
     reveal_type(await secrets.rotate("a"))
     reveal_type(await secrets.rotate("a", generate="bytes"))
-    reveal_type(await secrets.ask(secrets_actor.Describe("a")))
+    reveal_type(await secrets.ask(secrets_actor.messages.Describe("a")))
     reveal_type(secrets.for_caller("me"))
     reveal_type((await asyncio.gather(secrets.get("a"), secrets.set("a", "v")))[1])
     secrets.nonsense()
@@ -156,7 +156,7 @@ def test_a_type_checker_knows_what_is_awaited(tmp_path: Path) -> None:
         'Revealed type is "SetReceipt"',
         'Revealed type is "list[SecretDescription]"',
         'Revealed type is "tuple[VersionInfo, ...]"',
-        'Revealed type is "RotationReceipt"',
+        'Revealed type is "ChangeReceipt"',
         'Revealed type is "VersionReceipt"',
         'Revealed type is "SecretDescription"',
         'Revealed type is "AsyncSecrets"',

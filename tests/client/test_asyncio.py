@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from secrets_actor import DeadlineExceeded, ServerDown, Source, System
+from secrets_actor import DeadlineExceeded, ServerDown, System
+from secrets_actor.results import Source
 from secrets_actor.testing import fake_system
 from tests.actor.rig import PATIENCE, Shelf, eventually, kill, process, running, settings, supervisor
 from tests.actor.test_races import occupied

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from secrets_actor import ForkedProcess, Secret, SecretNotFound, System
+from secrets_actor import Secret, SecretNotFound, System
+from secrets_actor.errors import ForkedProcess
 from tests.actor.rig import Shelf, Watch, eventually, failure, process, running, settings
 from tests.client.test_asyncio import comes_about, open_calls
 from tests.faces import loop_thread

@@ -8,21 +8,19 @@ import pytest
 
 from secrets_actor import (
     AccessDenied,
-    BackendTimeout,
-    GetMany,
     InvalidParameter,
     LocalSettings,
     LogSettings,
     Overloaded,
     SecretNotFound,
-    Set,
     Settings,
     StoreFailure,
     System,
     Throttled,
-    TlsFailed,
     Unreachable,
 )
+from secrets_actor.errors import BackendTimeout, TlsFailed
+from secrets_actor.messages import GetMany, Set
 from secrets_actor.testing import FakeStore, fake_system
 from tests.actor.rig import eventually, failure, in_background
 

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from secrets_actor import ConnectionFailed, Get, Invalidate, InvalidSecretName, NewVersion, SecretNotFound
+from secrets_actor import NewVersion, SecretNotFound
+from secrets_actor.errors import ConnectionFailed, InvalidSecretName
+from secrets_actor.messages import Get, Invalidate
 from secrets_actor.testing import FakeStore, ManualClock, fake_system, settled
 from tests.actor.rig import eventually, failure, in_background
 

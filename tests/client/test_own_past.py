@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from secrets_actor import DeadlineExceeded, RequestFailed, SecretNotFound, SetReceipt, System
+from secrets_actor import DeadlineExceeded, SecretNotFound, System
 from secrets_actor.actor.messages import Sweep
+from secrets_actor.errors import RequestFailed
+from secrets_actor.results import SetReceipt
 from secrets_actor.testing import FakeStore, ManualClock, fake_system
 from tests.actor.rig import Shelf, eventually, failure, in_background, process
 

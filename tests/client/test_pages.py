@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import pytest
 
-from secrets_actor import AwsSettings, InvalidAnswer, Secrets, Settings, System, start
+from secrets_actor import AwsSettings, Secrets, Settings, System, start
+from secrets_actor.errors import InvalidAnswer
 from tests.servers.behaviours import Behaviour, answer_json
 from tests.servers.faulty import FaultyServer
 

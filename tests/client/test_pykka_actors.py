@@ -8,25 +8,12 @@ from typing import Any
 import pykka
 import pytest
 
-from secrets_actor import (
-    Answered,
-    Ask,
-    DeadlineExceeded,
-    Delete,
-    Get,
-    List,
-    Secret,
-    SecretNotFound,
-    SecretsError,
-    ServerDown,
-    Set,
-    SetReceipt,
-    Source,
-    System,
-    UnknownMessage,
-)
+from secrets_actor import DeadlineExceeded, Secret, SecretNotFound, SecretsError, ServerDown, System
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.secret import SecretValue
+from secrets_actor.errors import UnknownMessage
+from secrets_actor.messages import Answered, Ask, Delete, Get, List, Set
+from secrets_actor.results import SetReceipt, Source
 from tests.actor.rig import Shelf, Watch, eventually, failure, kill, process, running, settings
 
 TOKEN = "44444444-4444-4444-8444-444444444444"

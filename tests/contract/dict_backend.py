@@ -4,24 +4,10 @@ import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from secrets_actor import (
-    Answer,
-    BackendFactory,
-    CallContext,
-    Delete,
-    DeleteReceipt,
-    Get,
-    List,
-    Operation,
-    Secret,
-    SecretExists,
-    SecretInfo,
-    SecretNotFound,
-    SecretValue,
-    Set,
-    SetReceipt,
-    UnknownMessage,
-)
+from secrets_actor import Answer, BackendFactory, CallContext, Secret, SecretExists, SecretNotFound, SecretValue
+from secrets_actor.errors import UnknownMessage
+from secrets_actor.messages import Delete, Get, List, Operation, Set
+from secrets_actor.results import DeleteReceipt, SecretInfo, SetReceipt
 
 T = TypeVar("T")
 Versions = dict[str, tuple[SecretValue, datetime]]  # by version id, the current one last

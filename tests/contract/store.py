@@ -23,8 +23,8 @@ from secrets_actor.domain.operations import (
     Set,
 )
 from secrets_actor.domain.ports import Answer, Backend, BackendFactory, CallContext, CredentialSource
-from secrets_actor.domain.results import SecretDescription
-from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, Secret, SecretInfo, SecretValue, SetReceipt
+from secrets_actor.domain.results import NamedReceipt, SecretDescription
+from secrets_actor.domain.secret import DeleteReceipt, Secret, SecretInfo, SecretValue, SetReceipt
 from tests.contract.divergences import BACKENDS, DIVERGENCES, LIVE
 from tests.servers.account import REGION, Keys
 from tests.tallies import MET
@@ -178,7 +178,7 @@ class Store:
         """Delete, softly unless by *force*."""
         return self.ask(Delete(name, window, force)).value
 
-    def restore(self, name: str) -> RestoreReceipt:
+    def restore(self, name: str) -> NamedReceipt:
         """Call a soft delete off."""
         return self.ask(Restore(name)).value
 

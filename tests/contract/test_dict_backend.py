@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 import secrets_actor
-from secrets_actor import Describe, SecretNotFound, UnknownMessage
+from secrets_actor import SecretNotFound
+from secrets_actor.errors import UnknownMessage
+from secrets_actor.messages import Describe
 from tests.actor.rig import failure
 from tests.contract.dict_backend import dict_backend_factory
 from tests.contract.store import Store

@@ -10,7 +10,8 @@ import pytest
 from secrets_actor import LogSettings, Settings, System
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import Answer
-from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, Secret, SetReceipt
+from secrets_actor.domain.results import NamedReceipt
+from secrets_actor.domain.secret import DeleteReceipt, Secret, SetReceipt
 from tests.contract.conftest import _factory
 from tests.contract.divergences import FAKE, LOCAL
 from tests.contract.store import SECONDS, Store, outcome
@@ -47,7 +48,7 @@ class FacedStore(Store):
         """Delete."""
         return self.secrets.delete(name, recovery_window=window, force=force)  # type: ignore[no-any-return]
 
-    def restore(self, name: str) -> RestoreReceipt:
+    def restore(self, name: str) -> NamedReceipt:
         """Restore."""
         return self.secrets.restore(name)  # type: ignore[no-any-return]
 

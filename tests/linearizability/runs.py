@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from secrets_actor import AwsSettings, LocalSettings, LogSettings, RequestFailed, Settings, System
+from secrets_actor import AwsSettings, LocalSettings, LogSettings, Settings, System
 from secrets_actor.domain.ports import BackendFactory
+from secrets_actor.errors import RequestFailed
 from secrets_actor.testing import FakeStore
 from tests.linearizability.planted import Distance
 from tests.linearizability.traffic import Mix, Report, Traffic

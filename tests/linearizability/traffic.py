@@ -16,21 +16,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from secrets_actor import (
-    CircuitOpen,
-    DeadlineExceeded,
-    Delete,
-    Get,
-    InvalidRequest,
-    Overloaded,
-    Restore,
-    SecretDeleted,
-    SecretNotFound,
-    SecretsError,
-    Set,
-    System,
-)
+from secrets_actor import CircuitOpen, DeadlineExceeded, Overloaded, SecretDeleted, SecretNotFound, SecretsError, System
 from secrets_actor.clock import now as clock_now
+from secrets_actor.errors import InvalidRequest
+from secrets_actor.messages import Delete, Get, Restore, Set
 from secrets_actor.otp import Pid
 from tests.actor.rig import workers
 from tests.linearizability.checker import Verdict, check

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 import secrets_actor
-from secrets_actor import ForkedProcess, Get, LogSettings, NewVersion, System
+from secrets_actor import LogSettings, NewVersion, System
+from secrets_actor.errors import ForkedProcess
+from secrets_actor.messages import Get
 from secrets_actor.otp import SHUTDOWN, Flags, GenServer, Node, Reply, Supervisor, call, spawn
 from tests.actor.rig import eventually, failure, in_background, running, settings
 from tests.forking import PATIENCE, in_child

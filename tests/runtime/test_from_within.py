@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 import secrets_actor
-from secrets_actor import CalledFromWithin, Get, LogSettings, ServerDown, System
+from secrets_actor import LogSettings, ServerDown, System
+from secrets_actor.errors import CalledFromWithin
+from secrets_actor.messages import Get
 from secrets_actor.testing import FakeStore, ManualClock, fake_system
 from tests.actor.rig import eventually, failure, process, supervisor
 
@@ -191,4 +193,4 @@ def test_a_log_handler_that_needs_a_secret_does_not_feed_itself(name: str, found
 
 
 def test_the_error_is_public() -> None:
-    assert secrets_actor.CalledFromWithin.code == "called_from_within"
+    assert secrets_actor.errors.CalledFromWithin.code == "called_from_within"

@@ -7,17 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from secrets_actor import (
-    LocalSettings,
-    SecretNotFound,
-    Settings,
-    StartFailed,
-    StoreDamaged,
-    StoreUnavailable,
-    System,
-    start,
-)
+from secrets_actor import LocalSettings, SecretNotFound, Settings, StartFailed, System, start
 from secrets_actor.actor.prefetcher import PrefetchDone
+from secrets_actor.errors import StoreDamaged, StoreUnavailable
 from secrets_actor.otp import LifecycleEvent
 from tests.backends.local.helpers import run_python
 

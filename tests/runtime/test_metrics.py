@@ -6,9 +6,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from secrets_actor import Metrics, SecretNotFound, System, Throttled, Unreachable
+from secrets_actor import SecretNotFound, System, Throttled, Unreachable
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.secret import SecretValue
+from secrets_actor.results import Metrics
 from secrets_actor.runtime.settings import AwsSettings, Settings
 from secrets_actor.testing import FakeStore, ManualClock, fake_system, find, kill, settled
 from tests.actor.rig import eventually

@@ -6,19 +6,10 @@ from typing import Any
 
 import pytest
 
-from secrets_actor import (
-    AccessDenied,
-    AwsSettings,
-    ConnectionFailed,
-    InvalidParameter,
-    PrefetchSettings,
-    ServerDown,
-    Settings,
-    System,
-    UnknownMessage,
-)
+from secrets_actor import AccessDenied, AwsSettings, InvalidParameter, PrefetchSettings, ServerDown, Settings, System
 from secrets_actor.actor.prefetcher import PrefetchDone, PrefetchFailed
 from secrets_actor.domain.errors import ConfigurationError
+from secrets_actor.errors import ConnectionFailed, UnknownMessage
 from secrets_actor.runtime import tree
 from secrets_actor.runtime.settings_loader import load
 from secrets_actor.testing import FakeStore, ManualClock, fake_system, kill, settled

@@ -8,17 +8,8 @@ from typing import Any
 
 import pytest
 
-from secrets_actor import (
-    AccessDenied,
-    ConnectionFailed,
-    ForkedProcess,
-    InvalidParameter,
-    InvalidSecretName,
-    NewVersion,
-    StoreFailure,
-    Subscription,
-    System,
-)
+from secrets_actor import AccessDenied, InvalidParameter, NewVersion, StoreFailure, Subscription, System
+from secrets_actor.errors import ConnectionFailed, ForkedProcess, InvalidSecretName
 from secrets_actor.testing import FakeStore, ManualClock, fake_system, kill, settled
 from tests.actor.rig import Watch, eventually, failure, running, settings
 from tests.forking import PATIENCE, in_child

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
-from secrets_actor import ForkedProcess, Get, LogSettings, System, clock
+from secrets_actor import LogSettings, System, clock
 from secrets_actor.backends.local.open_store import DATABASE_NAME
+from secrets_actor.errors import ForkedProcess
+from secrets_actor.messages import Get
 from secrets_actor.otp import GenServer, Node, Reply, call, spawn
 from tests.actor.rig import eventually, failure, in_background, process, running, settings
 from tests.forking import PATIENCE, in_child, unheard_fork

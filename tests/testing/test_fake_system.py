@@ -9,11 +9,8 @@ from pathlib import Path
 import pytest
 
 from secrets_actor import (
-    BackendTimeout,
     DeadlineExceeded,
-    Get,
     LocalSettings,
-    RequestFailed,
     SecretsError,
     Settings,
     StartFailed,
@@ -23,6 +20,8 @@ from secrets_actor import (
     child_spec,
 )
 from secrets_actor.domain.credentials import Credentials
+from secrets_actor.errors import BackendTimeout, RequestFailed
+from secrets_actor.messages import Get
 from secrets_actor.otp import KILLED, Flags, LifecycleEvent, Node, Strategy, call, spawn, supervisor_spec
 from secrets_actor.testing import FakeStore, ManualClock, fake_system, find, kill, settled
 

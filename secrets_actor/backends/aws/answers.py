@@ -25,22 +25,21 @@ from secrets_actor.domain.errors import InvalidAnswer
 from secrets_actor.domain.masked import MaskedObject
 from secrets_actor.domain.operations import AWSCURRENT
 from secrets_actor.domain.results import (
+    ChangeReceipt,
     NamedReceipt,
     PolicyFinding,
     PolicyVerdict,
     Replica,
     ReplicationReceipt,
     ResourcePolicy,
-    RotationReceipt,
     RotationRules,
     SecretDescription,
     SecretPage,
-    UpdateReceipt,
     VersionInfo,
     VersionPage,
     VersionReceipt,
 )
-from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, Secret, SecretInfo, SecretValue, SetReceipt
+from secrets_actor.domain.secret import DeleteReceipt, Secret, SecretInfo, SecretValue, SetReceipt
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Shape)
@@ -125,20 +124,20 @@ def version_receipt(body: bytes, request_id: str | None = None, asked: Asked = A
     return _told(body, request_id, asked, shapes.PutSecretValueAnswer, receipt)
 
 
-def update_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> UpdateReceipt:
+def update_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> ChangeReceipt:
     """Read UpdateSecret's answer. `version_id` is None when the request brought no value."""
 
-    def receipt(answer: shapes.UpdateSecretAnswer) -> UpdateReceipt:
-        return UpdateReceipt(answer.Name, _arn(answer), answer.VersionId or None)
+    def receipt(answer: shapes.UpdateSecretAnswer) -> ChangeReceipt:
+        return ChangeReceipt(answer.Name, _arn(answer), answer.VersionId or None)
 
     return _told(body, request_id, asked, shapes.UpdateSecretAnswer, receipt)
 
 
-def rotation_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> RotationReceipt:
+def rotation_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> ChangeReceipt:
     """Read the answer of RotateSecret or CancelRotateSecret."""
 
-    def receipt(answer: shapes.RotateSecretAnswer) -> RotationReceipt:
-        return RotationReceipt(answer.Name, _arn(answer), answer.VersionId or None)
+    def receipt(answer: shapes.RotateSecretAnswer) -> ChangeReceipt:
+        return ChangeReceipt(answer.Name, _arn(answer), answer.VersionId or None)
 
     return _told(body, request_id, asked, shapes.RotateSecretAnswer, receipt)
 
@@ -152,9 +151,9 @@ def delete_receipt(body: bytes, request_id: str | None = None, asked: Asked = AN
     return _told(body, request_id, asked, shapes.DeleteSecretAnswer, receipt)
 
 
-def restore_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> RestoreReceipt:
+def restore_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> NamedReceipt:
     """Read RestoreSecret's answer."""
-    return _told(body, request_id, asked, shapes.RestoreSecretAnswer, lambda a: RestoreReceipt(a.Name, _arn(a)))
+    return _told(body, request_id, asked, shapes.RestoreSecretAnswer, lambda a: NamedReceipt(a.Name, _arn(a)))
 
 
 def named_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> NamedReceipt:

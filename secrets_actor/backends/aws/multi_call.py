@@ -40,13 +40,13 @@ from secrets_actor.domain.operations import (
 )
 from secrets_actor.domain.ports import Answer
 from secrets_actor.domain.results import (
+    ChangeReceipt,
     NamedReceipt,
     ReplicationReceipt,
-    RotationReceipt,
     SecretDescription,
     VersionReceipt,
 )
-from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, SecretValue
+from secrets_actor.domain.secret import DeleteReceipt, SecretValue
 from secrets_actor.uuids import new_uuid
 
 T = TypeVar("T")
@@ -105,7 +105,7 @@ def delete(runner: CallRunner, operation: Delete, recovery_window: int) -> Answe
     return Answer(DeleteReceipt(operation.secret_id, operation.secret_id, utc_now()), request_id)
 
 
-def restore(runner: CallRunner, operation: Restore | Set) -> Answer[RestoreReceipt]:
+def restore(runner: CallRunner, operation: Restore | Set) -> Answer[NamedReceipt]:
     """Call RestoreSecret."""
     call = requests.restore_call(operation)
     return _or_as_wished(runner, operation, call, answers.restore_receipt, _not_scheduled)
@@ -146,11 +146,11 @@ def remove_regions(runner: CallRunner, operation: RemoveRegions) -> Answer[Repli
     return _or_as_wished(runner, operation, call, answers.replication_receipt, gone)
 
 
-def cancel_rotation(runner: CallRunner, operation: CancelRotation) -> Answer[RotationReceipt]:
+def cancel_rotation(runner: CallRunner, operation: CancelRotation) -> Answer[ChangeReceipt]:
     """Call CancelRotateSecret."""
 
-    def called_off(known: SecretDescription) -> RotationReceipt | None:
-        return None if known.rotation_enabled else RotationReceipt(known.name, known.arn)
+    def called_off(known: SecretDescription) -> ChangeReceipt | None:
+        return None if known.rotation_enabled else ChangeReceipt(known.name, known.arn)
 
     call = requests.cancel_rotation_call(operation)
     return _or_as_wished(runner, operation, call, answers.rotation_receipt, called_off)
@@ -173,8 +173,8 @@ def _later(moment: datetime, days: int) -> datetime:
         return moment
 
 
-def _not_scheduled(known: SecretDescription) -> RestoreReceipt | None:
-    return RestoreReceipt(known.name, known.arn) if known.deleted_at is None else None
+def _not_scheduled(known: SecretDescription) -> NamedReceipt | None:
+    return NamedReceipt(known.name, known.arn) if known.deleted_at is None else None
 
 
 def _or_as_wished(

@@ -33,12 +33,12 @@ from secrets_actor.domain.errors import (
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import Create, Get, Put, Set, Update
 from secrets_actor.domain.ports import Answer
-from secrets_actor.domain.results import SecretDescription, UpdateReceipt, VersionReceipt
+from secrets_actor.domain.results import ChangeReceipt, SecretDescription, VersionReceipt
 from secrets_actor.domain.secret import SecretValue, SetReceipt
 from secrets_actor.uuids import new_uuid
 
 T = TypeVar("T")
-Receipt = TypeVar("Receipt", SetReceipt, UpdateReceipt)
+Receipt = TypeVar("Receipt", SetReceipt, ChangeReceipt)
 
 
 def set_secret(runner: CallRunner, operation: Set) -> Answer[SetReceipt]:
@@ -133,7 +133,7 @@ def put(runner: CallRunner, operation: Put) -> Answer[VersionReceipt]:
     return _explained(runner, operation, lambda: runner.run(call, answers.version_receipt))
 
 
-def update(runner: CallRunner, operation: Update) -> Answer[UpdateReceipt]:
+def update(runner: CallRunner, operation: Update) -> Answer[ChangeReceipt]:
     """Call UpdateSecret."""
     token = operation.token or new_uuid()
     call = requests.update_call(operation, token)

@@ -25,12 +25,12 @@ from secrets_actor.domain.operations.limits import (
 )
 from secrets_actor.domain.operations.operation import Operation, assign
 from secrets_actor.domain.results import (
+    ChangeReceipt,
     NamedReceipt,
     PolicyVerdict,
     ReplicaRegion,
     ReplicationReceipt,
     ResourcePolicy,
-    RotationReceipt,
     RotationRules,
     VersionReceipt,
 )
@@ -45,7 +45,7 @@ MAX_EXCLUDED: Final = 4096
 GENERATED_BYTES: Final = 32
 
 
-class Rotate(Operation[RotationReceipt], Struct, frozen=True):
+class Rotate(Operation[ChangeReceipt], Struct, frozen=True):
     """Have AWS rotate the secret by its rotation function.
 
     *lambda_arn* sets or changes that function, *rules* the schedule. With *immediately* false nothing is rotated before
@@ -70,7 +70,7 @@ class Rotate(Operation[RotationReceipt], Struct, frozen=True):
             check_token("token", self.token)
 
 
-class CancelRotation(Operation[RotationReceipt], Struct, frozen=True):
+class CancelRotation(Operation[ChangeReceipt], Struct, frozen=True):
     """Turn automatic rotation off, and cancel a rotation that is under way."""
 
     kind: ClassVar[str] = "cancel_rotation"

@@ -26,8 +26,8 @@ from secrets_actor.domain.operations.limits import (
     checked_tags,
 )
 from secrets_actor.domain.operations.operation import AWSCURRENT, Operation, assign, mask_value
-from secrets_actor.domain.results import ReplicaRegion, SecretBatch, UpdateReceipt, VersionReceipt
-from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, Secret, SecretValue, SetReceipt
+from secrets_actor.domain.results import ChangeReceipt, NamedReceipt, ReplicaRegion, SecretBatch, VersionReceipt
+from secrets_actor.domain.secret import DeleteReceipt, Secret, SecretValue, SetReceipt
 from secrets_actor.structs import SelectiveStruct
 
 # AWS's service model, BatchGetSecretValue `SecretIdList`.
@@ -242,7 +242,7 @@ class Put(Operation[VersionReceipt], SelectiveStruct, frozen=True):
         assign(self, stages=checked_stages(self.stages) if given else ())
 
 
-class Update(Operation[UpdateReceipt], SelectiveStruct, frozen=True):
+class Update(Operation[ChangeReceipt], SelectiveStruct, frozen=True):
     """Change the value, the description or the KMS key (empty: AWS's own) of an existing secret. None: no change."""
 
     HIDDEN: ClassVar = frozenset({"value"})
@@ -305,7 +305,7 @@ class Delete(Operation[DeleteReceipt], Struct, frozen=True):
         check_number("recovery_window", self.recovery_window, MIN_RECOVERY_WINDOW, MAX_RECOVERY_WINDOW, " days")
 
 
-class Restore(Operation[RestoreReceipt], Struct, frozen=True):
+class Restore(Operation[NamedReceipt], Struct, frozen=True):
     """Cancel the scheduled deletion of a secret, as long as its recovery window lasts."""
 
     kind: ClassVar[str] = "restore"

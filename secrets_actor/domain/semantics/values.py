@@ -35,8 +35,8 @@ from secrets_actor.domain.operations import (
     Set,
     Update,
 )
-from secrets_actor.domain.results import SecretBatch, UpdateReceipt, VersionReceipt
-from secrets_actor.domain.secret import DeleteReceipt, RestoreReceipt, Secret, SecretValue, SetReceipt
+from secrets_actor.domain.results import ChangeReceipt, NamedReceipt, SecretBatch, VersionReceipt
+from secrets_actor.domain.secret import DeleteReceipt, Secret, SecretValue, SetReceipt
 from secrets_actor.domain.semantics.context import Context
 from secrets_actor.domain.semantics.entry import Entry, Version
 from secrets_actor.domain.semantics.passwords import generated
@@ -128,17 +128,17 @@ def put(context: Context, operation: Put) -> VersionReceipt:
     return VersionReceipt(entry.name, entry.arn, version_id, entry.stages_of(version_id))
 
 
-def update(context: Context, operation: Update) -> UpdateReceipt:
+def update(context: Context, operation: Update) -> ChangeReceipt:
     """Change the value and the description, if they are given."""
     _refuse_key(context, operation.kms_key_id)
     entry, version_id = context.live(operation.secret_id), operation.token or context.new_id
     described = _described(entry, operation.description)
     if operation.value is None:
         context.records.keep(replace(described, changed_at=context.now))
-        return UpdateReceipt(entry.name, entry.arn)
+        return ChangeReceipt(entry.name, entry.arn)
     if _earlier(context, entry, version_id, operation.value) is None:
         _add(context, described, version_id, operation.value, (AWSCURRENT,))
-    return UpdateReceipt(entry.name, entry.arn, version_id)
+    return ChangeReceipt(entry.name, entry.arn, version_id)
 
 
 def regenerate(context: Context, operation: Regenerate) -> VersionReceipt:
@@ -241,12 +241,12 @@ def delete(context: Context, operation: Delete) -> DeleteReceipt:
     return DeleteReceipt(entry.name, entry.arn, ends)
 
 
-def restore(context: Context, operation: Restore) -> RestoreReceipt:
+def restore(context: Context, operation: Restore) -> NamedReceipt:
     """Cancel a scheduled deletion, if there is one."""
     entry = context.there(operation.secret_id)
     if entry.deletion_date is not None:
         context.records.keep(replace(entry, changed_at=context.now, deletion_date=None))
-    return RestoreReceipt(entry.name, entry.arn)
+    return NamedReceipt(entry.name, entry.arn)
 
 
 def purge(records: Records, over: datetime) -> None:

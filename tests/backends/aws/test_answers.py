@@ -12,17 +12,16 @@ from secrets_actor.backends.aws import answers
 from secrets_actor.domain.errors import InvalidAnswer
 from secrets_actor.domain.masked import MaskedObject
 from secrets_actor.domain.results import (
+    ChangeReceipt,
     NamedReceipt,
     PolicyFinding,
     PolicyVerdict,
     Replica,
     ReplicationReceipt,
     ResourcePolicy,
-    RotationReceipt,
     RotationRules,
     SecretDescription,
     SecretPage,
-    UpdateReceipt,
     VersionInfo,
     VersionPage,
     VersionReceipt,
@@ -97,10 +96,10 @@ STAGES: Final = {TOKEN: ["AWSCURRENT", "mine"]}
 
 READ: Final[list[tuple[Callable[..., object], dict[str, Any], object]]] = [
     (answers.version_receipt, VERSIONED | {"VersionStages": ["s"]}, VersionReceipt("a", ARN, TOKEN, ("s",))),
-    (answers.update_receipt, VERSIONED, UpdateReceipt("a", ARN, TOKEN)),
-    (answers.update_receipt, NAMED, UpdateReceipt("a", ARN, None)),
-    (answers.rotation_receipt, VERSIONED, RotationReceipt("a", ARN, TOKEN)),
-    (answers.rotation_receipt, NAMED | {"VersionId": ""}, RotationReceipt("a", ARN, None)),
+    (answers.update_receipt, VERSIONED, ChangeReceipt("a", ARN, TOKEN)),
+    (answers.update_receipt, NAMED, ChangeReceipt("a", ARN, None)),
+    (answers.rotation_receipt, VERSIONED, ChangeReceipt("a", ARN, TOKEN)),
+    (answers.rotation_receipt, NAMED | {"VersionId": ""}, ChangeReceipt("a", ARN, None)),
     (answers.named_receipt, NAMED, NamedReceipt("a", ARN)),
     (answers.replication_receipt, {"ARN": ARN}, ReplicationReceipt(ARN, ())),
     (answers.replication_receipt, DESCRIBED, ReplicationReceipt(ARN, REPLICAS)),

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from keyrings.alt.file import PlaintextKeyring
 
-from secrets_actor import KeyFileError, LocalSettings, LogSettings, Settings, WrongKey, start
+from secrets_actor import LocalSettings, LogSettings, Settings, start
 from secrets_actor.backends.local.diagnose import key_finding
 from secrets_actor.backends.local.keys.key_file import KeyFile
 from secrets_actor.backends.local.keys.sources import source_for
 from secrets_actor.backends.master_key_setting import place_of
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.diagnosis import Finding, Verdict
+from secrets_actor.errors import KeyFileError, WrongKey
 from secrets_actor.runtime.settings_loader import load
 
 TEXT = base64.b64encode(bytes(range(32))).decode()

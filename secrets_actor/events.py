@@ -1,0 +1,66 @@
+"""What the hooks of a system are told, and the types that a hook of a program needs.
+
+An `Observer` is called with each `LifecycleEvent`: those of otp, such as `ProcessCrashed`, and those of this package,
+such as `BreakerOpened`. A `Tracer` is told of each call that the cache could not answer (`CallTrace`) and of each
+attempt of a worker (`Attempt`). `on_give_up` gets an `ExitReason`."""
+
+from secrets_actor.actor.endpoint_breaker import BreakerClosed, BreakerOpened
+from secrets_actor.actor.flights import RenewalFailed
+from secrets_actor.actor.messages import JobStarted
+from secrets_actor.actor.prefetcher import PrefetchDone, PrefetchFailed
+from secrets_actor.actor.secrets_actor import ClockLeapt
+from secrets_actor.actor.subscriber import SubscriberFailed
+from secrets_actor.domain.tracing import Attempt, CallTrace, Tracer
+from secrets_actor.otp import (
+    AnswerForgotten,
+    ChildRestarted,
+    ChildStartFailed,
+    ExitReason,
+    LifecycleEvent,
+    Observer,
+    ProcessCrashed,
+    ProcessDisowned,
+    ProcessEnded,
+    ProcessStarted,
+    SupervisorGaveUp,
+    SupervisorShutDown,
+    TooManyDisowned,
+)
+from secrets_actor.runtime.aws_factory import ClockSkewed
+from secrets_actor.runtime.local_factory import StoreMade
+from secrets_actor.runtime.system import CallbackFailed
+from secrets_actor.telemetry.audit_process import AuditLogFails, AuditRecordsLost
+from secrets_actor.telemetry.courier import EventsLost
+
+__all__ = [
+    "AnswerForgotten",
+    "Attempt",
+    "AuditLogFails",
+    "AuditRecordsLost",
+    "BreakerClosed",
+    "BreakerOpened",
+    "CallTrace",
+    "CallbackFailed",
+    "ChildRestarted",
+    "ChildStartFailed",
+    "ClockLeapt",
+    "ClockSkewed",
+    "EventsLost",
+    "ExitReason",
+    "JobStarted",
+    "LifecycleEvent",
+    "Observer",
+    "PrefetchDone",
+    "PrefetchFailed",
+    "ProcessCrashed",
+    "ProcessDisowned",
+    "ProcessEnded",
+    "ProcessStarted",
+    "RenewalFailed",
+    "StoreMade",
+    "SubscriberFailed",
+    "SupervisorGaveUp",
+    "SupervisorShutDown",
+    "TooManyDisowned",
+    "Tracer",
+]
