@@ -33,7 +33,7 @@ from secrets_actor.domain.names import SecretId, without_suffix
 from secrets_actor.domain.operations import Get
 from secrets_actor.domain.packed_secret import ASKED, DUE, TIMES, USED, arn_of, version_of
 from secrets_actor.domain.ports import TakesHit
-from secrets_actor.domain.secret import BlankSecret, Secret, block_of, put_block
+from secrets_actor.domain.secret import BlankSecret, Secret, block_of, put_block, secret_of_block
 
 # What a table keeps beside a block: its key, its place in the ring, the objects' own heads. Measured, about.
 _OVERHEAD: Final = 200
@@ -94,7 +94,7 @@ class Cache:
             return None
         entry[USED] = 1
         note(name, kept, now, caller)
-        secret: Secret = BlankSecret()  # Secret.seen, written out: a call would be a third of all this
+        secret: Secret = BlankSecret()  # secret_of_block, written out: a call would be a third of all this
         secret._name, secret._seen_at = name, now
         put_block(secret, kept)
         return secret
@@ -108,7 +108,7 @@ class Cache:
         fetched, _, ends = _times(kept)
         if now >= ends or (get.max_age is not None and now - fetched > get.max_age):
             return None
-        return Secret.seen(name, kept, now)
+        return secret_of_block(name, kept, now)
 
     def stale(self, get: Get, now: float) -> Secret | None:
         """The secret for *get* that may be served when the store cannot answer."""
@@ -117,7 +117,7 @@ class Cache:
         if found is None:
             return None
         name, _, kept = found
-        return Secret.seen(name, kept, now) if now - _times(kept)[0] <= oldest else None
+        return secret_of_block(name, kept, now) if now - _times(kept)[0] <= oldest else None
 
     def missing(self, get: Get, now: float) -> SecretNotFound | None:
         """The error for *get*, if the store said lately that there is no such secret."""

@@ -198,14 +198,6 @@ class Secret:
         self._name, self._seen_at, self._source = str(name), 0.0, source
         put_block(self, packed_secret.pack(self._name, arn, value, version_id, stages, created_at))
 
-    @staticmethod
-    def seen(name: str, kept: builtins.bytes, now: float) -> Secret:
-        """Return the secret whose packed block is *kept*, a copy of the cache's, as it is at clock time *now*."""
-        found: Secret = BlankSecret()
-        found._name, found._seen_at = name, now
-        put_block(found, kept)
-        return found
-
     @property
     def name(self) -> str:
         """The name of the secret, such as `db/password`."""
@@ -313,6 +305,17 @@ BlankSecret.__name__ = BlankSecret.__qualname__ = Secret.__name__
 block_of: Callable[[Secret], bytes]
 put_block: Callable[[Secret, bytes], None]
 block_of, put_block = hide(Secret, "_block")
+
+
+def secret_of_block(name: str, kept: bytes, now: float) -> Secret:
+    """Return the secret whose packed block is *kept*, a copy of the cache's, as it is at clock time *now*.
+
+    This is no method of `Secret`, because a program has no use for it.
+    """
+    found: Secret = BlankSecret()
+    found._name, found._seen_at = name, now
+    put_block(found, kept)
+    return found
 
 
 class SecretInfo(Struct, frozen=True):

@@ -17,7 +17,7 @@ from secrets_actor.otp import (
     StartError,
     Stop,
 )
-from secrets_actor.runtime.system import Children, Source, System
+from secrets_actor.runtime.system import Children, Source, System, expect_end, start_linked
 
 
 class Hosted(GenServer):
@@ -34,7 +34,7 @@ class Hosted(GenServer):
     def init(self) -> Any:
         """Start our tree, linked to this process."""
         try:
-            self._root = self.me.published = self._system.start_linked()
+            self._root = self.me.published = start_linked(self._system)
         except StartError as error:  # the machine had no thread: the supervisor may try again
             return Stop(error.reason)
         return None
@@ -47,7 +47,7 @@ class Hosted(GenServer):
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002
         """Stop our tree, and wait for its end."""
-        self._system.expect_end()
+        expect_end(self._system)
         self._root.exit(SHUTDOWN, sender=self.me)
         self._root.wait()
 

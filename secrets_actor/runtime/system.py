@@ -22,6 +22,7 @@ import threading
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
+from weakref import ref
 
 from msgspec.structs import replace
 
@@ -136,7 +137,8 @@ class System:
         self._hosted = False
         self._starting = threading.RLock()  # re-entrant: a signal handler may call start in the thread that is starting
         self._is_starting = False
-        on_fork(self)
+        self._in_child = _InChild(self)
+        on_fork(self._in_child)
         self._client_parts = client_parts(self._parts, self._takes_calls)
         self.secrets = Secrets(self._client_parts)
         self.ref = NamedRef(self._parts.node, SECRETS, translated, self._wake)
@@ -155,19 +157,6 @@ class System:
             if not (self._is_up() or self._is_starting):
                 self._start_root(link=False)
         return self
-
-    def start_linked(self) -> Pid:
-        """Start the tree below the calling process, and return its root. `child_spec` uses this.
-
-        Raises `StartFailed`, and `StartError` if the machine had no thread for it: then a supervisor may try again.
-        """
-        self._hosted = True
-        with self._starting:
-            return self._start_root(link=True)
-
-    def expect_end(self) -> None:
-        """Announce that the tree will be ended on purpose: `on_give_up` is not called for it."""
-        self._stopping = True
 
     def _start_root(self, *, link: bool) -> Pid:
         if self._parts.node.forked:
@@ -358,7 +347,7 @@ class System:
 
     # --- forks ----------------------------------------------------------------------------------------------------
 
-    def forget(self) -> None:
+    def _forget(self) -> None:
         """Forget what belongs to the parent. Runs in the child of a fork, before anything else of ours does."""
         self._parts.cache.forget()
         self._parts.trail.forget()
@@ -490,6 +479,35 @@ class System:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop_async()
+
+
+class _InChild:
+    """The object that hears of a fork in place of the system, so that `System` has no public method for it. The system
+    holds it, so it lives as long as the system does."""
+
+    def __init__(self, system: System) -> None:
+        self._system = ref(system)
+
+    def forget(self) -> None:
+        """Pass the news on. Runs in the child of a fork, before anything else of ours does."""
+        system = self._system()
+        if system is not None:
+            system._forget()
+
+
+def start_linked(system: System) -> Pid:
+    """Start the tree of *system* below the calling process, and return its root. `child_spec` uses this.
+
+    Raises `StartFailed`, and `StartError` if the machine had no thread for it: then a supervisor may try again.
+    """
+    system._hosted = True
+    with system._starting:
+        return system._start_root(link=True)
+
+
+def expect_end(system: System) -> None:
+    """Announce that the tree of *system* will be ended on purpose: `on_give_up` is not called for it."""
+    system._stopping = True
 
 
 def _is_below(root: Pid, pid: Pid | None) -> bool:

@@ -17,7 +17,7 @@ from secrets_actor.backends.aws.asked import Asked
 from secrets_actor.backends.aws.retry import RetryPolicy
 from secrets_actor.domain import operations as ops
 from secrets_actor.domain.errors import InvalidAnswer
-from secrets_actor.domain.secret import Secret, block_of
+from secrets_actor.domain.secret import Secret, block_of, secret_of_block
 from tests.actor.rig import Watch, eventually, running, whole
 from tests.actor.test_bad_server import system_at
 from tests.backends.aws.lines import failing, kit_of
@@ -171,7 +171,7 @@ READERS: Final[list[tuple[Callable[..., Any], dict[str, Any]]]] = [
 def sound(found: Any) -> None:
     """All that is in an answer can be shown, sent on, and put into a cache."""
     if isinstance(found, Secret):
-        assert Secret.seen(found.name, block_of(found), 0.0).version_id == found.version_id
+        assert secret_of_block(found.name, block_of(found), 0.0).version_id == found.version_id
         assert found.arn.encode()
         assert found.created_at.tzinfo is not None
     assert repr(found).encode()
