@@ -23,6 +23,7 @@ from secrets_actor.domain.results import (
 from secrets_actor.domain.secret import DeleteReceipt, NewVersion, Secret, SecretInfo, SecretValue, SetReceipt, Source
 
 __all__ = [
+    "ChangeReceipt",
     "DeleteReceipt",
     "MaskedObject",
     "Metric",
@@ -38,8 +39,6 @@ __all__ = [
     "ReplicaRegion",
     "ReplicationReceipt",
     "ResourcePolicy",
-    "NamedReceipt",
-    "ChangeReceipt",
     "RotationRules",
     "Secret",
     "SecretBatch",
@@ -49,7 +48,6 @@ __all__ = [
     "SecretValue",
     "SetReceipt",
     "Source",
-    "ChangeReceipt",
     "VersionInfo",
     "VersionPage",
     "VersionReceipt",

@@ -162,7 +162,8 @@ class VersionPage(Struct, frozen=True):
 
 
 class NamedReceipt(Struct, frozen=True):
-    """The receipt of an operation that took effect: it names the secret."""
+    """The receipt of an operation that took effect: it names the secret. After a restore, the secret is as it was
+    before it was deleted."""
 
     name: str
     arn: str
@@ -178,15 +179,11 @@ class VersionReceipt(Struct, frozen=True):
 
 
 class ChangeReceipt(Struct, frozen=True):
-    """The receipt of an update. `version_id` is that of the new version; None if the value stayed as it was."""
+    """The receipt of an update, or of a rotation that has begun or was cancelled.
 
-    name: str
-    arn: str
-    version_id: str | None = None
-
-
-class ChangeReceipt(Struct, frozen=True):
-    """The receipt of a rotation that has begun or was cancelled. `version_id` is its version, if there is one."""
+    `version_id` is the new version's, or that of the version which is being rotated. It is None if there is none, as
+    after an update that left the value as it was.
+    """
 
     name: str
     arn: str

@@ -350,10 +350,3 @@ class DeleteReceipt(Struct, frozen=True):
     name: str
     arn: str
     deletion_date: datetime
-
-
-class NamedReceipt(Struct, frozen=True):
-    """The receipt of a restore: the scheduled deletion was cancelled, and the secret can be read again."""
-
-    name: str
-    arn: str

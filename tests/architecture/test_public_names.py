@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import secrets_actor
@@ -213,3 +214,17 @@ def test_the_type_marker_is_shipped() -> None:
 
 def test_the_version_is_that_of_the_package_that_is_installed() -> None:
     assert secrets_actor.__version__ == metadata.version("secrets-actor")
+
+
+def test_no_internal_name_of_a_public_class_is_public() -> None:
+    internal = {"forget", "start_linked", "expect_end", "block", "seen"}
+
+    assert not internal & {*dir(secrets_actor.System), *dir(secrets_actor.Secret)}
+
+
+def test_no_two_results_are_equal_field_by_field() -> None:
+    results = importlib.import_module("secrets_actor.results")
+    receipts = [getattr(results, name) for name in PUBLIC["secrets_actor.results"] if name.endswith("Receipt")]
+    fields = [tuple((one.name, one.type) for one in msgspec.structs.fields(receipt)) for receipt in receipts]
+
+    assert len(receipts) == len(set(fields)) == 6
