@@ -52,10 +52,10 @@ class Hosted(GenServer):
         self._root.wait()
 
 
-class SystemSpec(ChildSpec, frozen=True):
+class SystemSpec(ChildSpec, frozen=True, kw_only=True):
     """A child spec for our tree. `system` is the `System` that it runs, with the clients."""
 
-    system: System | None = None
+    system: System
 
 
 def child_spec(
