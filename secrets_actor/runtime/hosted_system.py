@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from secrets_actor.domain.ports import BackendFactory
 from secrets_actor.otp import (
     SHUTDOWN,
     ChildSpec,
@@ -64,11 +65,12 @@ def child_spec(
     id: str = "secrets_actor",
     observer: Observer | None = None,
     children: Children | None = None,
+    backend: BackendFactory | None = None,
 ) -> SystemSpec:
     """Our tree as a child of another program's `otp.Supervisor`. The spec's `system` has the client and the ref.
-    *source*, *observer* and *children* are as for `start`.
+    *source*, *observer*, *children* and *backend* are as for `start`.
 
     Raises `ConfigurationError`, `InvalidParameter`.
     """
-    system = System(source, observer=observer, children=children)
+    system = System(source, observer=observer, children=children, backend=backend)
     return SystemSpec(id, lambda: Hosted(system), restart=Restart.PERMANENT, kind=Kind.SUPERVISOR, system=system)

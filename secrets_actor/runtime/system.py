@@ -465,12 +465,12 @@ class System:
 
         return await in_a_thread(lambda: self.wait(timeout))
 
-    async def configure_async(self, source: Source, *, factory: BackendFactory | None = None) -> None:
+    async def configure_async(self, source: Source, *, backend: BackendFactory | None = None) -> None:
         """As `configure`, without blocking the loop. If it is cancelled, the system is configured all the same."""
         with loading():
             from secrets_actor.client.aio import in_a_thread
 
-        await in_a_thread(lambda: self.configure(source, factory=factory))
+        await in_a_thread(lambda: self.configure(source, backend=backend))
 
     async def __aenter__(self) -> Self:
         return await self.start_async()

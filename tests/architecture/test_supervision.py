@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass, field
 
-import secrets_actor
 from secrets_actor.otp import ChildSpec, GenServer, TreeNode, WhichChildren, call
 from secrets_actor.runtime import tree as specs
 from secrets_actor.testing import fake_system

@@ -179,7 +179,7 @@ def test_a_coroutine_configures_another_store() -> None:
         store, other = FakeStore(), FakeStore()
         other.put("a", "from the other")
         async with made(store) as system:
-            await system.configure_async(Settings(), factory=other.factory())
+            await system.configure_async(Settings(), backend=other.factory())
             assert (await system.async_secrets.get("a")).text() == "from the other"
 
     asyncio.run(run())
