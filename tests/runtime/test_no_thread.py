@@ -147,7 +147,7 @@ store = FakeStore()
 store.put("a", "v")
 
 def made():
-    return System(Settings(), factory=store.factory())
+    return System(Settings(), backend=store.factory())
 
 def tried(what):
     try:

@@ -77,10 +77,10 @@ class Get(Operation[Secret], Struct, frozen=True):
 
 
 class Invalidate(Operation[None], Struct, frozen=True):
-    """Somebody has changed this secret: what is in memory of it is outdated.
+    """Tell that this secret was changed elsewhere, so that the cache's copy of it is outdated.
 
-    All its versions are asked for anew when they are wanted, and those who have subscribed to it hear of a new version.
-    The store itself is not asked for this, so it is none of `MESSAGES`.
+    All its versions are asked for anew when they are next wanted, and its subscribers hear of a new version. No call to
+    the store is made for this message, so `MESSAGES`, the table of the store's operations, does not have it.
     """
 
     kind: ClassVar[str] = "invalidate"
