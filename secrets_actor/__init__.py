@@ -17,6 +17,7 @@ With asyncio, it is `async with secrets_actor.start() as system:` and `await sys
 | `secrets_actor.messages` | what other actors `ask` and `tell`, such as `Get` and `Set` |
 | `secrets_actor.results` | what the clients return: descriptions, pages, receipts, metrics |
 | `secrets_actor.events` | what an observer and a tracer are told |
+| `secrets_actor.semantics` | what each operation means, for a store of your own |
 | `secrets_actor.otp` | gen_server, supervisor, timers: to run servers of your own beside ours |
 | `secrets_actor.testing` | a store in memory, for the tests of a program |
 | `secrets_actor.extras` | OpenTelemetry, Prometheus, pydantic-settings |
@@ -58,7 +59,7 @@ from secrets_actor.runtime.settings import AwsSettings, LocalSettings, LogSettin
 from secrets_actor.runtime.system import System, start
 
 if TYPE_CHECKING:
-    from secrets_actor import errors, events, messages, results
+    from secrets_actor import errors, events, messages, results, semantics
     from secrets_actor.client.async_secrets import AsyncSecrets
 else:
 
@@ -67,7 +68,7 @@ else:
         `events` imports both backends."""
         import importlib
 
-        if name in ("errors", "events", "messages", "results"):
+        if name in ("errors", "events", "messages", "results", "semantics"):
             return importlib.import_module(f"{__name__}.{name}")
         if name != "AsyncSecrets":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -127,5 +128,6 @@ __all__ = [
     "events",
     "messages",
     "results",
+    "semantics",
     "start",
 ]

@@ -18,9 +18,9 @@ T_co = TypeVar("T_co", covariant=True)
 class CallContext(SelectiveStruct, frozen=True):
     """The circumstances of an operation, as they travel with it to a backend.
 
-    *deadline* is in clock seconds (`secrets_actor.clock.now()`). *repeated*: the operation may have taken effect
-    already, because a worker ended over it. A backend adds an `Attempt` to *attempts* for each try; its worker adds one
-    for the whole job.
+    *deadline* is in clock seconds (`otp.SystemClock().now()`). *repeated*: the operation may have taken effect already,
+    because a worker ended over it. A backend adds an `Attempt` to *attempts* for each try; its worker adds one for the
+    whole job.
     """
 
     HIDDEN: ClassVar = frozenset({"attempts"})

@@ -50,6 +50,7 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
         "events",
         "messages",
         "results",
+        "semantics",
         "start",
     ),
     "secrets_actor.errors": (
@@ -175,6 +176,7 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
         "VersionPage",
         "VersionReceipt",
     ),
+    "secrets_actor.semantics": ("Entry", "Records", "Version", "perform"),
     "secrets_actor.events": (
         "AnswerForgotten",
         "Attempt",

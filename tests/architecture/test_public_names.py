@@ -72,7 +72,7 @@ def test_the_root_has_about_forty_names_and_none_that_shadows_a_builtin_or_a_typ
     assert not set(names) & set(typing.__all__)
 
 
-@pytest.mark.parametrize("door", ["errors", "events", "messages", "results", "otp"])
+@pytest.mark.parametrize("door", ["errors", "events", "messages", "results", "semantics", "otp"])
 def test_a_public_module_is_there_without_an_import_of_its_own(door: str) -> None:
     assert f"secrets_actor.{door}" in loaded_after(f"import secrets_actor; secrets_actor.{door}")
 

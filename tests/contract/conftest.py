@@ -2,39 +2,17 @@
 
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import pytest
 
-from secrets_actor.domain.ports import BackendFactory
-from tests.contract.divergences import BACKENDS, EMULATORS, FAKE, LIVE, LOCAL, MINISTACK, MOTO
+from tests.contract.backends import BACKENDS, EMULATORS, LIVE, ROWS
 from tests.contract.live import initial_environment, live_account
-from tests.contract.store import LIVE_PATIENCE, RECOVERY_WINDOW, Store, aws_kit
-from tests.servers.account import allow_everything
-from tests.servers.ministack import Ministack
-from tests.servers.moto import MotoServer
+from tests.contract.store import LIVE_PATIENCE, Store, aws_kit
 
 REAL: Final = pytest.param(LIVE, marks=pytest.mark.live)
 # What speaks AWS's whole language.
 AWS: Final = (*EMULATORS, REAL)
-# Our own stores that know all of it that makes sense on one machine.
-WHOLE: Final = (LOCAL, FAKE)
-
-
-def _factory(where: str, request: pytest.FixtureRequest) -> BackendFactory:
-    if where == LOCAL:
-        from secrets_actor.backends.local.backend import local_backend_factory
-
-        path: Path = request.getfixturevalue("tmp_path")
-        return local_backend_factory(path=path / "store", recovery_window=RECOVERY_WINDOW)
-    if where == FAKE:
-        from secrets_actor.testing import FakeStore
-
-        return FakeStore(recovery_window=RECOVERY_WINDOW).factory()
-    server: Ministack | MotoServer = request.getfixturevalue({MINISTACK: "fresh_ministack", MOTO: "fresh_moto"}[where])
-    # A user's keys: ministack never checks a signature of root's.
-    return aws_kit(server.url, server.account.user(allow_everything()))
 
 
 def opened_store(where: str, request: pytest.FixtureRequest) -> Iterator[Store]:
@@ -42,7 +20,7 @@ def opened_store(where: str, request: pytest.FixtureRequest) -> Iterator[Store]:
     if where == LIVE:
         yield from _live_store()
         return
-    factory = _factory(where, request)
+    factory = ROWS[where].factory(request)
     backend = factory.connect()
     try:
         yield Store(where, factory, backend)

@@ -1,80 +1,107 @@
-"""A backend of one's own, as a stranger would write it: secrets in a dictionary, and public names only."""
+"""A backend of one's own, as a stranger would write it: secrets in dictionaries, by public names only.
 
+What each operation means is in `secrets_actor.semantics`: a store that keeps entries and values needs no more. A store
+that has operations of its own, such as a server, answers the messages itself instead: it matches on `Get`, `Set` and
+the others in `perform`, and raises `UnknownMessage` for those that it does not have.
+"""
+
+import secrets
 import threading
-from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+import uuid
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TypeVar
 
-from secrets_actor import Answer, BackendFactory, CallContext, Secret, SecretExists, SecretNotFound, SecretValue
-from secrets_actor.errors import UnknownMessage
-from secrets_actor.messages import Delete, Get, List, Operation, Set
-from secrets_actor.results import DeleteReceipt, SecretInfo, SetReceipt
+from msgspec.structs import replace
+
+from secrets_actor import Answer, BackendFactory, CallContext, SecretValue, semantics
+from secrets_actor.errors import BackendTimeout, RequestFailed
+from secrets_actor.messages import Operation
+from secrets_actor.otp import SystemClock
+from secrets_actor.semantics import Entry
 
 T = TypeVar("T")
-Versions = dict[str, tuple[SecretValue, datetime]]  # by version id, the current one last
+
+
+class DictRecords:
+    """The records: an entry for each secret, and the values of its versions. It is a `semantics.Records`."""
+
+    store_name = "the dictionary"  # in the texts of errors
+    # The client takes ARNs apart: they have AWS's form.
+    arn_prefix = "arn:dict:secretsmanager:here:000000000000:secret:"
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Entry] = {}
+        self.values: dict[str, dict[str, SecretValue]] = {}
+        # Workers ask at the same time, each over its own connection. An operation is one transaction: under this lock.
+        self.lock = threading.Lock()
+
+    def find(self, name: str) -> Entry | None:
+        return self.entries.get(name)
+
+    def every(self) -> Iterable[Entry]:
+        return self.entries.values()
+
+    def overdue(self, now: datetime) -> Iterable[Entry]:
+        return [one for one in self.every() if one.deletion_date is not None and one.deletion_date <= now]
+
+    def new_suffix(self) -> str:
+        return secrets.token_hex(3)
+
+    def keep(self, entry: Entry) -> None:
+        self.entries[entry.name] = entry
+
+    def remove(self, entry: Entry) -> None:
+        del self.entries[entry.name], self.values[entry.name]
+
+    def value(self, entry: Entry, version_id: str) -> SecretValue:
+        return self.values[entry.name][version_id]
+
+    def put_value(self, entry: Entry, version_id: str, value: SecretValue) -> None:
+        self.values.setdefault(entry.name, {})[version_id] = value
+
+    def drop_values(self, entry: Entry, version_ids: Iterable[str]) -> None:
+        for version_id in version_ids:
+            del self.values[entry.name][version_id]
+
+    def accessed(self, entry: Entry, now: datetime) -> None:
+        self.keep(replace(entry, accessed_at=now.replace(hour=0, minute=0, second=0, microsecond=0)))
 
 
 class DictBackend:
-    """One connection. Several workers have one each, over the same *secrets*, and so they share a *lock*."""
+    """One connection to the records. A worker has one for itself, and `close` is called from any thread."""
 
     name = "dict"
 
-    def __init__(self, secrets: dict[str, Versions], lock: threading.Lock) -> None:
-        self.secrets, self.lock = secrets, lock
+    def __init__(self, records: DictRecords, recovery_window: int) -> None:
+        self.records, self.recovery_window = records, recovery_window
+        self.closed = False
 
     def perform(self, operation: Operation[T], context: CallContext) -> Answer[T]:
-        """The answer; what this store does not know is refused by the error that says so."""
-        with self.lock:
-            answer: Any
-            match operation:
-                case Get():
-                    answer = self.get(operation)
-                case Set():
-                    answer = self.set(operation)
-                case Delete():
-                    answer = self.delete(operation)
-                case List():
-                    answer = tuple(SecretInfo(name, arn(name)) for name in self.secrets)
-                case _:
-                    raise UnknownMessage(f"a dictionary has no operation {operation.kind}")
-            return Answer(answer, "no request id")
-
-    def get(self, get: Get) -> Secret:
-        """The current version, which is the last one, or the one asked for."""
-        versions = self.secrets.get(get.secret_id, {})
-        wanted = get.version_id or next(reversed(versions), "")
-        if wanted not in versions or get.stage not in (None, "AWSCURRENT"):
-            raise SecretNotFound(f"the dictionary has no {get.secret_id} in this version")
-        value, made = versions[wanted]
-        stages = ("AWSCURRENT",) if wanted == next(reversed(versions)) else ()
-        return Secret(get.secret_id, arn(get.secret_id), value, wanted, stages, made)
-
-    def set(self, new: Set) -> SetReceipt:
-        """A token makes one version, however often it comes: after a crash, the same set comes again."""
-        assert new.token is not None, "the client has made one"
-        created = new.secret_id not in self.secrets
-        versions = self.secrets.setdefault(new.secret_id, {})
-        value, _ = versions.setdefault(new.token, (new.value, datetime.now(UTC)))
-        if value != new.value:
-            raise SecretExists("this token was used for another value")
-        return SetReceipt(new.secret_id, arn(new.secret_id), new.token, created)
-
-    def delete(self, old: Delete) -> DeleteReceipt:
-        """A dictionary keeps nothing for later."""
-        if self.secrets.pop(old.secret_id, None) is None and not old.force:
-            raise SecretNotFound(f"the dictionary has no {old.secret_id}")
-        return DeleteReceipt(old.secret_id, arn(old.secret_id), datetime.now(UTC) + timedelta())
+        """Carry *operation* out. Every failure is a `SecretsError`."""
+        if self.closed:
+            raise RequestFailed("this connection to the dictionary is closed: ask again")
+        if SystemClock().now() >= context.deadline:
+            raise BackendTimeout("no time is left to look into the dictionary: ask again with more")
+        with self.records.lock:
+            answer = semantics.perform(
+                self.records,
+                operation,
+                datetime.now(UTC),
+                new_id=str(uuid.uuid4()),
+                recovery_window=self.recovery_window,
+                choose=secrets.randbelow,
+                repeated=context.repeated,
+            )
+        return Answer(answer)  # a store that gives its exchanges an id says it here
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Nothing to close, but a closed connection stays closed."""
+        self.closed = True
 
 
-def arn(name: str) -> str:
-    """The client parses it: it has AWS's form."""
-    return f"arn:dict:secretsmanager:here:000000000000:secret:{name}-000000"
-
-
-def dict_backend_factory() -> BackendFactory:
-    """For `start(backend=...)`: a store in a new dictionary."""
-    secrets: dict[str, Versions] = {}
-    lock = threading.Lock()
-    return BackendFactory("dict", lambda: DictBackend(secrets, lock))
+def dict_backend_factory(recovery_window: int = 30) -> BackendFactory:
+    """For `start(backend=...)`: a new store, with a connection for each worker. *recovery_window*: the days in which a
+    deleted secret can be restored."""
+    records = DictRecords()
+    return BackendFactory("dict", lambda: DictBackend(records, recovery_window))

@@ -1,8 +1,8 @@
 """Where an emulator differs from AWS, and what it does instead: by name, one line each.
 
 A test that meets such a topic asks `store.diverges(topic)` and then asserts what the emulator does, so that we notice
-when it is mended: the test fails, and the entry goes. Nothing is skipped. The local store and the fake have no entry
-and get none: they are ours to mend. The end of a run of this suite prints the list.
+when it is mended: the test fails, and the entry goes. Nothing is skipped. Our own stores, the example of a backend
+among them, have no entry and get none: they are ours to mend. The end of a run of this suite prints the list.
 
 Sources for AWS's side: botocore's model of Secrets Manager and AWS's API reference.
 """
@@ -10,15 +10,7 @@ Sources for AWS's side: botocore's model of Secrets Manager and AWS's API refere
 from dataclasses import dataclass
 from typing import Final
 
-MINISTACK: Final = "aws-on-ministack"
-MOTO: Final = "aws-on-moto"
-LOCAL: Final = "local"
-FAKE: Final = "fake"
-EMULATORS: Final = (MINISTACK, MOTO)
-OWN: Final = (LOCAL, FAKE)
-BACKENDS: Final = (*EMULATORS, *OWN)
-# A real account: no entry in the table, ever.
-LIVE: Final = "aws-live"
+from tests.contract.backends import MINISTACK, MOTO
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,13 +25,13 @@ from secrets_actor.domain.operations import (
 from secrets_actor.domain.ports import Answer, Backend, BackendFactory, CallContext, CredentialSource
 from secrets_actor.domain.results import NamedReceipt, SecretDescription
 from secrets_actor.domain.secret import DeleteReceipt, Secret, SecretInfo, SecretValue, SetReceipt
-from tests.contract.divergences import BACKENDS, DIVERGENCES, LIVE
+from tests.contract.backends import BACKENDS, LIVE, RECOVERY_WINDOW
+from tests.contract.divergences import DIVERGENCES
 from tests.servers.account import REGION, Keys
 from tests.tallies import MET
 
 T = TypeVar("T")
 SECONDS: Final = 15.0
-RECOVERY_WINDOW: Final = 12
 # Seconds. ListSecrets may miss what happened in the last five minutes (AWS's API reference).
 LIVE_PATIENCE: Final = 600.0
 _GLANCE: Final = 5.0

@@ -1,21 +1,12 @@
 """Lists, tags, passwords, rotation."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from secrets_actor.domain import operations as ops
 from secrets_actor.domain.errors import InvalidRequest
 from secrets_actor.domain.operations import AWSPREVIOUS, Filter, SortBy
 from secrets_actor.domain.results import SecretDescription
-from tests.contract.conftest import AWS, WHOLE, opened_store
 from tests.contract.store import Store, failure, new_token, outcome
-
-
-@pytest.fixture(params=(*AWS, *WHOLE))
-def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """An empty store with an open backend."""
-    yield from opened_store(request.param, request)
 
 
 def describe(store: Store, name: str | None = None) -> SecretDescription:

@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from tests.contract.divergences import BACKENDS, DIVERGENCES, FAKE, LOCAL
+from tests.contract.backends import BACKENDS, DICT, FAKE, LOCAL
+from tests.contract.divergences import DIVERGENCES
 
 ASKED = re.compile(r'\.diverges\("([a-z0-9-]+)"\)')
 
@@ -17,6 +18,6 @@ def test_every_topic_in_the_table_is_asserted_by_a_test_and_the_other_way_round(
     assert {topic for _, topic in DIVERGENCES} == topics_asked_for()
 
 
-def test_only_emulators_diverge_and_each_entry_says_both_sides() -> None:
-    assert {where for where, _ in DIVERGENCES} <= set(BACKENDS) - {LOCAL, FAKE}
+def test_no_store_of_ours_diverges_and_each_entry_says_both_sides() -> None:
+    assert {where for where, _ in DIVERGENCES} <= set(BACKENDS) - {LOCAL, FAKE, DICT}
     assert all(known.instead and known.aws and known.instead != known.aws for known in DIVERGENCES.values())

@@ -12,8 +12,9 @@ import pytest
 from secrets_actor.domain import operations as ops
 from secrets_actor.domain.errors import SecretsError
 from tests.architecture.house import ROOT
+from tests.contract.backends import EMULATORS, MINISTACK, MOTO
 from tests.contract.conftest import opened_store
-from tests.contract.divergences import DIVERGENCES, EMULATORS, MINISTACK, MOTO
+from tests.contract.divergences import DIVERGENCES
 from tests.contract.store import Store, aws_kit, new_token, perform
 from tests.servers.account import Keys, allow_everything
 from tests.servers.ministack import Ministack

@@ -16,10 +16,14 @@ from secrets_actor.domain.errors import (
 )
 from secrets_actor.domain.operations import Get
 from secrets_actor.domain.ports import CallContext
-from tests.contract.divergences import LOCAL
+from tests.contract.backends import LIVE, ROWS
 from tests.contract.store import Store, failure, new_token
 
 CANARY: Final = "canary-in-a-value-that-no-error-shows"
+
+
+def has_aws_facts(store: Store) -> bool:
+    return store.where == LIVE or ROWS[store.where].aws_facts
 
 
 def test_a_missing_secret_is_not_found(store: Store) -> None:
@@ -38,7 +42,7 @@ def test_a_refusal_carries_awss_facts_where_there_are_any(store: Store) -> None:
     refusal = failure(lambda: store.get(store.name()))
 
     assert isinstance(refusal, StoreError)
-    if store.where == LOCAL:
+    if not has_aws_facts(store):
         assert (refusal.aws_code, refusal.status, refusal.request_id) == (None, None, None)
     else:
         assert refusal.aws_code == "ResourceNotFoundException"
@@ -49,7 +53,7 @@ def test_a_refusal_carries_awss_facts_where_there_are_any(store: Store) -> None:
 def test_an_answer_carries_awss_request_id_where_there_is_one(store: Store) -> None:
     store.set(store.name(), "hunter2")
 
-    assert bool(store.ask(Get(store.name())).request_id) == (store.where != LOCAL)
+    assert bool(store.ask(Get(store.name())).request_id) == has_aws_facts(store)
 
 
 def test_no_error_shows_a_value_or_hides_another_error(store: Store) -> None:

@@ -12,8 +12,7 @@ from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import Answer
 from secrets_actor.domain.results import NamedReceipt
 from secrets_actor.domain.secret import DeleteReceipt, Secret, SetReceipt
-from tests.contract.conftest import _factory
-from tests.contract.divergences import FAKE, LOCAL
+from tests.contract.backends import DICT, FAKE, LOCAL, ROWS
 from tests.contract.store import SECONDS, Store, outcome
 from tests.contract.test_delete_restore import *  # noqa: F403  # their tests, with the store below
 from tests.contract.test_get_many import *  # noqa: F403
@@ -64,7 +63,7 @@ class FacedStore(Store):
 
 def faced(where: str, face: str, request: pytest.FixtureRequest) -> Iterator[Store]:
     """An empty store behind a tree without a cache."""
-    factory = _factory(where, request)
+    factory = ROWS[where].factory(request)
     backend = factory.connect()
     with System(Settings(ttl_seconds=0, log=LogSettings(output="logging")), backend=factory) as system:
         with seen_through(face) as seen:
@@ -72,9 +71,9 @@ def faced(where: str, face: str, request: pytest.FixtureRequest) -> Iterator[Sto
     backend.close()
 
 
-@pytest.fixture(params=[(FAKE, THREADS), (FAKE, ASYNCIO), (LOCAL, ASYNCIO)], ids=" through ".join)
+@pytest.fixture(params=[(FAKE, THREADS), (FAKE, ASYNCIO), (LOCAL, ASYNCIO), (DICT, THREADS)], ids=" through ".join)
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """Each of our own stores; both clients."""
+    """Each store of one's own; both clients."""
     yield from faced(*request.param, request)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.contract.conftest import WHOLE
+from tests.contract.backends import OWN
 from tests.contract.store import Store
 from tests.contract.test_administration import *  # noqa: F403  # their tests, with the store below
 from tests.contract.test_faces import FacedStore, faced
@@ -14,7 +14,7 @@ from tests.contract.test_writing import *  # noqa: F403
 from tests.faces import ASYNCIO, THREADS
 
 
-@pytest.fixture(params=[(where, face) for where in WHOLE for face in (THREADS, ASYNCIO)], ids=" through ".join)
+@pytest.fixture(params=[(where, face) for where in OWN for face in (THREADS, ASYNCIO)], ids=" through ".join)
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """Each store that knows them; both clients."""
     yield from faced(*request.param, request)

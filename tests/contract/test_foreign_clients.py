@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from secrets_actor.domain.errors import SecretDeleted, SecretNotFound
 from secrets_actor.domain.operations import AWSPREVIOUS
-from tests.contract.divergences import MINISTACK
+from tests.contract.backends import MINISTACK
 from tests.contract.store import Store, aws_kit, failure
 from tests.servers.account import Keys, allow_everything
 from tests.servers.ministack import Ministack

@@ -6,7 +6,7 @@ import pytest
 
 from secrets_actor.domain.operations import List, Set
 from secrets_actor.domain.secret import SecretValue
-from tests.contract.divergences import LIVE
+from tests.contract.backends import LIVE
 from tests.contract.store import RECOVERY_WINDOW, Store, new_token
 
 

@@ -13,7 +13,8 @@ import pytest
 from secrets_actor.domain.errors import AccessDenied, SecretDeleted
 from secrets_actor.domain.operations import Delete, Replicate, Set
 from secrets_actor.testing import FakeStore
-from tests.contract.divergences import DIVERGENCES, FAKE, MOTO
+from tests.contract.backends import FAKE, MOTO
+from tests.contract.divergences import DIVERGENCES
 from tests.contract.live import PREFIX_VARIABLE, LiveAccount, initial_environment, live_account
 from tests.contract.store import Store, aws_kit, new_token
 from tests.contract.test_divergences import ASKED

@@ -1,20 +1,11 @@
 """Moving labels from one version to another."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from secrets_actor.domain import operations as ops
 from secrets_actor.domain.errors import InvalidRequest, SecretNotFound, StoreError
 from secrets_actor.domain.operations import AWSCURRENT, AWSPENDING, AWSPREVIOUS
-from tests.contract.conftest import AWS, WHOLE, opened_store
 from tests.contract.store import Store, failure, new_token
-
-
-@pytest.fixture(params=(*AWS, *WHOLE))
-def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """An empty store with an open backend."""
-    yield from opened_store(request.param, request)
 
 
 def labels(store: Store) -> dict[str, tuple[str, ...]]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-import secrets_actor
+from secrets_actor import messages
 from secrets_actor.backends.aws.backend import aws_backend_factory
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
 from secrets_actor.backends.aws.endpoint import endpoint_for
@@ -89,7 +89,7 @@ def sent(operation: ops.Operation[Any], script: tuple[Behaviour, ...]) -> set[st
 
 def test_every_message_has_a_row_and_every_row_a_message() -> None:
     assert set(TABLE) == {message.__name__ for message in ops.MESSAGES}
-    assert {message.__name__ for message in ops.MESSAGES} <= set(secrets_actor.__all__)
+    assert {message.__name__ for message in ops.MESSAGES} <= set(messages.__all__)
 
 
 def test_every_method_that_asks_has_a_row_and_every_row_a_method() -> None:

@@ -6,13 +6,14 @@ import pytest
 
 from secrets_actor.domain import operations as ops
 from secrets_actor.domain.errors import InvalidRequest, SecretNotFound, UnknownMessage
-from tests.contract.conftest import WHOLE, opened_store
+from tests.contract.backends import OWN
+from tests.contract.conftest import opened_store
 from tests.contract.store import Store, failure, new_token
 
 KEY = "alias/mine"
 
 
-@pytest.fixture(params=WHOLE)
+@pytest.fixture(params=OWN)
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """An empty store of our own."""
     yield from opened_store(request.param, request)

@@ -20,7 +20,7 @@ from secrets_actor.domain.errors import (
 )
 from secrets_actor.domain.operations import Delete, Get, List, Operation, Restore, Set
 from secrets_actor.domain.secret import SecretValue
-from tests.contract.divergences import MINISTACK, MOTO
+from tests.contract.backends import MINISTACK, MOTO
 from tests.contract.store import Store, aws_kit, failure, new_token
 from tests.servers.account import Keys, allow_everything, allow_only_get, policy, statement
 from tests.servers.behaviours import Forward

@@ -1,6 +1,5 @@
 """Creating, adding versions, updating, describing."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,14 +8,7 @@ from secrets_actor.domain import operations as ops
 from secrets_actor.domain.errors import InvalidRequest, SecretDeleted, SecretExists, SecretNotFound
 from secrets_actor.domain.operations import AWSCURRENT, AWSPENDING, AWSPREVIOUS
 from secrets_actor.domain.results import SecretDescription, VersionInfo
-from tests.contract.conftest import AWS, WHOLE, opened_store
 from tests.contract.store import Store, failure, new_token, outcome
-
-
-@pytest.fixture(params=(*AWS, *WHOLE))
-def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """An empty store with an open backend."""
-    yield from opened_store(request.param, request)
 
 
 def describe(store: Store, name: str | None = None) -> SecretDescription:

@@ -1,0 +1,74 @@
+"""THE table of the backends that the suite runs over: a backend more is a row more."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from secrets_actor.domain.ports import BackendFactory
+from tests.contract.dict_backend import dict_backend_factory
+from tests.servers.account import allow_everything
+from tests.servers.ministack import Ministack
+from tests.servers.moto import MotoServer
+
+# Days that a deletion takes in the stores that are told so.
+RECOVERY_WINDOW: Final = 12
+MINISTACK: Final = "aws-on-ministack"
+MOTO: Final = "aws-on-moto"
+LOCAL: Final = "local"
+FAKE: Final = "fake"
+DICT: Final = "dict"
+# A real account. It has no row, since a run opens it only when told to (`-m live`), and no divergence, ever.
+LIVE: Final = "aws-live"
+
+
+def _emulated(fixture: str) -> Callable[[pytest.FixtureRequest], BackendFactory]:
+    def factory(request: pytest.FixtureRequest) -> BackendFactory:
+        from tests.contract.store import aws_kit  # the store looks into this table
+
+        server: Ministack | MotoServer = request.getfixturevalue(fixture)
+        # A user's keys: ministack never checks a signature of root's.
+        return aws_kit(server.url, server.account.user(allow_everything()))
+
+    return factory
+
+
+def _local(request: pytest.FixtureRequest) -> BackendFactory:
+    from secrets_actor.backends.local.backend import local_backend_factory
+
+    path: Path = request.getfixturevalue("tmp_path")
+    return local_backend_factory(path=path / "store", recovery_window=RECOVERY_WINDOW)
+
+
+def _fake(_request: pytest.FixtureRequest) -> BackendFactory:
+    from secrets_actor.testing import FakeStore
+
+    return FakeStore(recovery_window=RECOVERY_WINDOW).factory()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One backend. *factory* makes an empty store.
+
+    *emulator*: of AWS, so that it is asked for what one machine does not have, too; all others refuse that.
+    *aws_facts*: an answer carries a request id, and a refusal AWS's code and status.
+    """
+
+    factory: Callable[[pytest.FixtureRequest], BackendFactory]
+    emulator: bool = False
+    aws_facts: bool = False
+
+
+ROWS: Final[dict[str, Row]] = {
+    MINISTACK: Row(_emulated("fresh_ministack"), emulator=True, aws_facts=True),
+    MOTO: Row(_emulated("fresh_moto"), emulator=True, aws_facts=True),
+    LOCAL: Row(_local),
+    FAKE: Row(_fake, aws_facts=True),
+    DICT: Row(lambda _request: dict_backend_factory(RECOVERY_WINDOW)),
+}
+BACKENDS: Final = tuple(ROWS)
+EMULATORS: Final = tuple(name for name, row in ROWS.items() if row.emulator)
+# What knows all of AWS's language that makes sense on one machine.
+OWN: Final = tuple(name for name, row in ROWS.items() if not row.emulator)
