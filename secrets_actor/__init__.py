@@ -5,10 +5,12 @@
     with secrets_actor.start() as system:          # or start("config/aws.toml"), or start(Settings(...))
         system.secrets.set("db/password", "hunter2")
         secret = system.secrets.get("db/password")
-        print(secret)                              # masked: only text(), bytes(), json() and reveal() show it
-        connect(password=secret.text())
+        print(secret)                              # masked: only text(), bytes(), json() and reveal() show the value
+        password = secret.text()
 
-With asyncio, it is `async with secrets_actor.start() as system:` and `await system.async_secrets.get("db/password")`.
+`start()` keeps secrets in an encrypted store on this machine; a configuration names AWS Secrets Manager instead. Every
+error is a `SecretsError`. With asyncio, it is `async with secrets_actor.start() as system:` and
+`await system.async_secrets.get("db/password")`.
 
 | module | what is in it |
 |---|---|

@@ -1,28 +1,44 @@
-"""The README's examples run, each in a fresh interpreter with a home of its own; what the pages name is there."""
+"""The examples of the pages run, each in a fresh interpreter with a home of its own; what the pages name is there."""
 
 import os
 import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from secrets_actor.cli.main import cli
+from tests.examples import EXAMPLES, HELPED, PAGES, documentation
 from tests.servers.process import ROOT
-
-PAGES = {
-    name: (ROOT / name).read_text() for name in ("README.md", "config/README.md", "tests/README.md", "supervision.md")
-}
-TEXT = PAGES["README.md"]
-EXAMPLES = dict(re.findall(r"<!-- example: ([\w-]+) -->\n```python\n(.*?)```", TEXT, re.S))
 
 
 def test_every_python_block_is_an_example_that_is_run() -> None:
-    assert len(re.findall(r"^```python$", TEXT, re.M)) == len(EXAMPLES)
-    assert {"embedding", "errors", "asyncio", "actors", "supervision"} <= EXAMPLES.keys()
+    blocks = sum(len(re.findall(r"^```python$", text, re.M)) for text in PAGES.values())
+
+    assert len([name for name in EXAMPLES if name not in HELPED]) == blocks
+    assert {"embedding", "errors", "asyncio", "pytest"} <= EXAMPLES.keys()
+
+
+def test_every_docstring_that_more_is_said_in_has_an_example() -> None:
+    table = PAGES["README.md"].partition("## You want more")[2].partition("\n## ")[0]
+    named = [name for name in HELPED if f"help({name})" in table or f'help("{name}")' in table]
+    doctests = [name for name in named if ">>> " in documentation(name)]
+
+    assert len(named) > 10
+    assert doctests == ["secrets_actor.testing"]  # tests/testing runs them
+    assert [name for name in named if name not in EXAMPLES and name not in doctests] == []
+
+
+def test_the_dependencies_are_those_of_the_project() -> None:
+    [(number, told)] = re.findall(r"^\| dependencies \| (\d+) \| (.*) \|$", PAGES["README.md"], re.M)
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+
+    assert told.split(", ") == [re.split(r"[<>=]", one)[0] for one in declared]
+    assert int(number) == len(declared)
 
 
 def test_the_tests_that_are_said_to_try_each_place_of_credentials_are_there() -> None:
@@ -77,7 +93,7 @@ def test_a_link_leads_to_a_file_and_a_heading_that_are_there(page: str) -> None:
 
 
 def test_the_commands_are_those_of_the_program() -> None:
-    lines = re.findall(r"^secrets-actor (.*?)(?:  +#.*)?$", TEXT, re.M)
+    lines = [line for text in PAGES.values() for line in re.findall(r"^secrets-actor (.*?)(?:  +#.*)?$", text, re.M)]
     assert len(lines) >= 15
     for line in lines:
         told = CliRunner().invoke(cli, [*shlex.split(line), "--help"])

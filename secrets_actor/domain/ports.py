@@ -74,6 +74,34 @@ class BackendFactory(Struct, frozen=True):
     `diagnose` checks everything that the store needs, and changes nothing. Its arguments are a deadline (clock seconds)
     and a prefix: it may ask only for secrets whose names begin with that. `prepare` is called at each start of a
     system, before anything else, with a deadline (clock seconds); it raises only `SecretsError`s.
+
+    This is the smallest store there is. A whole one is `tests/contract/dict_backend.py` of the sources: it keeps
+    records, and `secrets_actor.semantics` says what each operation means.
+
+        from datetime import UTC, datetime
+        from typing import Any
+
+        import secrets_actor
+        from secrets_actor import Answer, BackendFactory, CallContext, Secret, SecretNotFound, SecretValue
+        from secrets_actor.errors import UnknownMessage
+        from secrets_actor.messages import Get, Operation
+
+        class Fixed:
+            name = "fixed"
+
+            def perform(self, operation: Operation[Any], context: CallContext) -> Answer[Any]:
+                if not isinstance(operation, Get):
+                    raise UnknownMessage(f"there is no {operation.kind} here")
+                if operation.secret_id != "db/password":
+                    raise SecretNotFound("there is only one secret")
+                arn = "arn:fixed:secretsmanager:here:000000000000:secret:db/password-000000"
+                value, made = SecretValue("hunter2"), datetime(2026, 1, 1, tzinfo=UTC)
+                return Answer(Secret("db/password", arn, value, "1" * 32, ("AWSCURRENT",), made))
+
+            def close(self) -> None: ...
+
+        with secrets_actor.start(backend=BackendFactory("fixed", Fixed)) as system:
+            print(system.secrets.get("db/password"))
     """
 
     name: str

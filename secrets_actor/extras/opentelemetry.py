@@ -1,6 +1,12 @@
 """THE door to OpenTelemetry: it makes spans of each call, and offers a system's metrics. Extra: `opentelemetry`.
 
-    system = secrets_actor.start(tracer=Tracing())
+    import secrets_actor
+    from secrets_actor.extras.opentelemetry import Tracing, observe
+
+    with secrets_actor.start(tracer=Tracing()) as system:  # Tracing(names=False): no secret's name in a span
+        observe(system)                                    # its metrics, too
+        system.secrets.set("db/password", "correct horse")
+        system.secrets.get("db/password", refresh=True)
 
 secrets_actor.get                the whole call, as its caller sees it; its parent is the caller's current span
 ├─ secrets_actor.queue           the wait from the actor's mailbox to a worker: for the lane, credentials and the pool

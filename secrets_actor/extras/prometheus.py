@@ -1,7 +1,14 @@
 """THE door to prometheus-client: a collector of a system's metrics for its registry. Extra: `prometheus`.
 
-    from prometheus_client import REGISTRY
-    REGISTRY.register(SystemCollector(system))
+    from prometheus_client import REGISTRY, generate_latest
+
+    import secrets_actor
+    from secrets_actor.extras.prometheus import SystemCollector
+
+    with secrets_actor.start() as system:
+        REGISTRY.register(SystemCollector(system))
+        system.secrets.set("db/password", "correct horse")
+        assert b"secrets_actor_answers_total" in generate_latest(REGISTRY)
 
 Each scrape reads the metrics anew; nothing is kept between two scrapes.
 """

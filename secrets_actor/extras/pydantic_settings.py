@@ -1,4 +1,36 @@
 """A source for pydantic-settings that fills the fields of a settings class from secrets. THE door to pydantic_settings.
+Extra: `pydantic-settings`.
+
+    from typing import Annotated
+
+    from pydantic import SecretStr
+    from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+    import secrets_actor
+    from secrets_actor.extras.pydantic_settings import InSecret, SecretsSource
+
+    system = secrets_actor.start()
+
+    class Settings(BaseSettings):
+        db_password: SecretStr                                         # the secret app/db_password
+        token: Annotated[SecretStr, InSecret("payments/api", key="token")]
+
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, SecretsSource(settings_cls, system.secrets, prefix="app/")
+
+    system.secrets.set("app/db_password", "hunter2")
+    system.secrets.set("payments/api", '{"token": "correct horse"}')
+    settings = Settings()
+    assert settings.token.get_secret_value() == "correct horse"
+    system.stop()
 
 Rule 1: a field's value comes from the secret that the field names with `InSecret`. Otherwise it comes from the member
         of *document* that has the field's alias or name, or, without a document, from the secret whose name is *prefix*

@@ -68,7 +68,29 @@ def child_spec(
     backend: BackendFactory | None = None,
 ) -> SystemSpec:
     """Our tree as a child of another program's `otp.Supervisor`. The spec's `system` has the client and the ref.
-    *source*, *observer*, *children* and *backend* are as for `start`.
+    *source*, *observer*, *children* and *backend* are as for `start`. If our tree gives up, that supervisor decides
+    what happens next.
+
+        import secrets_actor
+        from secrets_actor import otp
+
+        class Greeter(otp.GenServer):
+            def __init__(self, secrets: secrets_actor.Secrets) -> None:
+                self.secrets = secrets
+
+            def handle_call(self, request: str, caller: otp.From[str]) -> otp.Reply:
+                return otp.Reply(f"{request}, version {self.secrets.get('greeting/key').version_id[:8]}")
+
+        spec = secrets_actor.child_spec()              # or child_spec("config/aws.toml"), or child_spec(settings)
+        children = [spec, otp.ChildSpec("greeter", lambda: Greeter(spec.system.secrets), name="greeter")]
+        node = otp.Node()
+        flags = otp.Flags(otp.Strategy.REST_FOR_ONE)
+        host = otp.spawn(node, lambda: otp.Supervisor(flags, children), label="host")
+        spec.system.secrets.set("greeting/key", "s3cret")
+        print(otp.call(node.name("greeter"), "hello"))
+        print(otp.snapshot(host))                      # the whole tree: the program's, with ours in it
+        host.exit(otp.SHUTDOWN)
+        host.wait()
 
     Raises `ConfigurationError`, `InvalidParameter`.
     """

@@ -132,7 +132,15 @@ class PrefetchSettings(Section, frozen=True, kw_only=True):
     - `prefixes`: beginnings of names.
     - `tags`: tags that a secret has, each a key or `key=value`.
 
-    In the environment, commas separate the members of a list.
+    In the environment, commas separate the members of a list. A secret that cannot be fetched is reported in the log,
+    and nothing fails for it. `Secrets.prefetch` does the same at any time.
+
+        import secrets_actor
+        from secrets_actor import PrefetchSettings, Settings
+
+        settings = Settings(prefetch=PrefetchSettings(names=("db/password",), prefixes=("smtp/",)))
+        with secrets_actor.start(settings) as system:
+            system.secrets.prefetch(["api/key"], tags=["team=payments"])
     """
 
     names: tuple[str, ...] = ()

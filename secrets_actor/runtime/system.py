@@ -227,6 +227,14 @@ class System:
         `local` and `aws` may differ from the present settings. *source* is as in `secrets_actor.start`; *backend*
         replaces the configured store.
 
+            import secrets_actor
+            from secrets_actor import AwsSettings, Settings
+
+            with secrets_actor.start() as system:      # on the local store
+                aws = AwsSettings(region="eu-central-1")
+                system.configure(Settings(backend="aws_secrets_manager", aws=aws))
+                assert system.running
+
         Raises `ConfigurationError`, and `ServerDown` if the secrets actor is just being restarted. If it raises,
         nothing has changed.
         """
@@ -248,7 +256,30 @@ class System:
         self._parts = replace(self._parts, loaded=loaded)
 
     def subscribe(self, secret_id: str, callback: Callable[[NewVersion], object]) -> Subscription:
-        """Have *callback* called with a `NewVersion` whenever the secret changes. The same as `Secrets.subscribe`."""
+        """Have *callback* called with a `NewVersion` whenever the secret changes. The same as `Secrets.subscribe`.
+
+        With `retry_on_rotation`, a program also survives the moment between a rotation and its being noticed: a login
+        that is refused is tried again with the new version, if there is one.
+
+            import secrets_actor
+            from secrets_actor import NewVersion, Secret
+
+            class LoginRefused(Exception): ...
+
+            def connect(secret: Secret) -> str:
+                if secret.text() != "hunter2":
+                    raise LoginRefused
+                return "a connection"
+
+            def on_new_version(change: NewVersion) -> None:
+                # It never has a value: get the secret.
+                print(change.name, change.old_version_id, change.new_version_id)
+
+            with secrets_actor.start() as system:
+                with system.subscribe("db/password", on_new_version):      # or .cancel() what it returns
+                    system.secrets.set("db/password", "hunter2")
+                    system.secrets.retry_on_rotation("db/password", connect, login_error=LoginRefused)
+        """
         return self.secrets.subscribe(secret_id, callback)
 
     def _tell(self, request: UseStore | Drain, timeout: float | None = None) -> None:
@@ -540,6 +571,28 @@ def start(
     may be called many times: a process that ends is started again, as its spec says.
 
     *backend* opens a store of the program's own in place of the configured one: see `BackendFactory`.
+
+    A process of the program's own, which is told of rotations, such as by a message queue, and says so to the cache:
+
+        import secrets_actor
+        from secrets_actor import Secrets, otp
+
+        class Rotations(otp.GenServer):
+            def __init__(self, secrets: Secrets) -> None:
+                self.secrets = secrets
+
+            def handle_call(self, request: str, caller: otp.From[str]) -> otp.Reply:
+                self.secrets.invalidate(request)       # from now on, no older value is served
+                return otp.Reply("thanks")
+
+        def children(secrets: Secrets) -> list[otp.ChildSpec]:
+            return [otp.ChildSpec("rotations", lambda: Rotations(secrets), name="rotations")]
+
+        with secrets_actor.start(children=children) as system:
+            print(system.tree())
+            rotations = system.whereis("rotations")
+            assert rotations is not None
+            print(otp.call(rotations, "db/password"))
 
     Raises `ConfigurationError` with all mistakes of the configuration, `InvalidParameter`, and `StartFailed`.
     """

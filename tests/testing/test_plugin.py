@@ -1,16 +1,14 @@
 """The fixtures, in a test suite of somebody else's."""
 
-import re
 import subprocess
 import sys
 
 import pytest
 
-from tests.architecture.house import ROOT
+from tests.examples import EXAMPLES, PAGES
 
 pytest_plugins = ["pytester"]
 CONFTEST = 'pytest_plugins = ["secrets_actor.testing.plugin"]'
-README = (ROOT / "README.md").read_text()
 
 
 @pytest.fixture
@@ -21,9 +19,8 @@ def suite(pytester: pytest.Pytester) -> pytest.Pytester:
 
 
 def test_the_readmes_example_passes(suite: pytest.Pytester) -> None:
-    [example] = re.findall(r"<!-- example: pytest -->\n```python\n(.*?)```", README, re.S)
-    assert CONFTEST in README
-    suite.makepyfile(example)
+    assert f"`{CONFTEST}`" in PAGES["README.md"]
+    suite.makepyfile(EXAMPLES["pytest"])
 
     suite.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
 

@@ -1,0 +1,42 @@
+"""The examples of the pages and of the docstrings that the README sends its readers to: by name, as code to run."""
+
+import inspect
+import pydoc
+import re
+import textwrap
+from collections.abc import Iterator
+from typing import Final
+
+from tests.architecture.house import ROOT
+
+PAGES: Final = {
+    name: (ROOT / name).read_text() for name in ("README.md", "config/README.md", "tests/README.md", "supervision.md")
+}
+# What the README says `help(...)` of: names of modules in quotes, and names of objects.
+HELPED: Final = sorted(set(re.findall(r'`help\("?([\w.]+)"?\)`', PAGES["README.md"])))
+
+
+def documentation(name: str) -> str:
+    """The docstring that `help` shows for the object or module *name*."""
+    found = pydoc.locate(name)
+    assert found is not None, f"there is no {name}"
+    return inspect.getdoc(found) or ""
+
+
+def blocks(text: str) -> Iterator[str]:
+    """The indented blocks of a docstring that are whole programs: they begin with an import."""
+    for block in re.findall(r"^\n((?: {4}.*\n|\n)+)", f"\n{text}\n", re.M):
+        code = textwrap.dedent(block).strip("\n")
+        if code.startswith(("import ", "from ")):
+            yield f"{code}\n"
+
+
+def examples() -> Iterator[tuple[str, str]]:
+    """Each example with its name: that of its page, or that of the object with its docstring."""
+    for text in PAGES.values():
+        yield from re.findall(r"<!-- example: ([\w-]+) -->\n```python\n(.*?)```", text, re.S)
+    for name in HELPED:
+        yield from ((name, code) for code in blocks(documentation(name)))
+
+
+EXAMPLES: Final = dict(examples())
