@@ -258,9 +258,7 @@ class AsyncAdministration(ABC):
         """Turn automatic rotation off, and cancel a rotation that is under way. Raises `SecretNotFound`."""
         return await self.ask(CancelRotation(secret_id), timeout=timeout)
 
-    async def random_password(
-        self, password: RandomPassword | None = None, *, timeout: float | None = None
-    ) -> SecretValue:
+    async def random_password(self, password: RandomPassword | None = None, *, timeout: float | None = None) -> SecretValue:
         """Return a random password from the store's generator (None: 32 characters). The store does not keep it."""
         return await self.ask(RandomPassword() if password is None else password, timeout=timeout)
 
