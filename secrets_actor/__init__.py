@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from secrets_actor.client.background import Subscription
 from secrets_actor.client.secrets import Secrets
+from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import (
     AccessDenied,
     CircuitOpen,
@@ -52,7 +53,7 @@ from secrets_actor.domain.errors import (
     Unreachable,
     WorkerCrashed,
 )
-from secrets_actor.domain.ports import Answer, Backend, BackendFactory, CallContext
+from secrets_actor.domain.ports import Answer, Backend, BackendFactory, CallContext, CredentialSource
 from secrets_actor.domain.secret import NewVersion, Secret, SecretValue
 from secrets_actor.domain.tracing import Tracer
 from secrets_actor.otp import ExitReason, Observer
@@ -93,6 +94,8 @@ __all__ = [
     "CallContext",
     "CircuitOpen",
     "ConfigurationError",
+    "CredentialSource",
+    "Credentials",
     "CredentialsError",
     "DeadlineExceeded",
     "ExitReason",

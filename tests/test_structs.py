@@ -19,6 +19,7 @@ from rich.pretty import pretty_repr
 
 import secrets_actor
 from secrets_actor import SecretValue
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.credentials.static import KeySource
 from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.backends.aws.sdk_settings import ProfileSettings
@@ -28,7 +29,6 @@ from secrets_actor.backends.http.response_parser import ParsedAnswer
 from secrets_actor.backends.http.transport import HttpAnswer
 from secrets_actor.backends.local.export_key import KEY, ExportKey
 from secrets_actor.backends.master_key_setting import KeyPlace
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.masked import MaskedText
 from secrets_actor.domain.operations import Filter, List, ListPage
 from secrets_actor.domain.results import ReplicaRegion, ResourcePolicy, SecretBatch
@@ -94,7 +94,7 @@ CHECKED: Final[dict[type[Any], Callable[[], object]]] = {
     LocalSettings: lambda: LocalSettings(key=CANARY),
     CancelRotation: lambda: CancelRotation("a"),
     Create: lambda: Create("a", CANARY),
-    Credentials: lambda: Credentials(CANARY, SecretValue(CANARY), SecretValue(CANARY)),
+    AwsCredentials: lambda: AwsCredentials(CANARY, SecretValue(CANARY), SecretValue(CANARY)),
     Delete: lambda: Delete("a"),
     DeletePolicy: lambda: DeletePolicy("a"),
     Describe: lambda: Describe("a"),
@@ -340,4 +340,4 @@ def test_a_message_can_be_copied_changed_and_pickled() -> None:
     assert msgspec.structs.replace(Put("a", "v"), token="t" * 32) == Put("a", "v", token="t" * 32)
     assert msgspec.structs.replace(Request("A1", {"SecretId": "a"}), operation="B1").secret_id == "a"
     assert isinstance(Request("A1").payload, MaskedObject)
-    assert Credentials(MaskedText("a"), SecretValue("b")) == Credentials("a", SecretValue("b"))
+    assert AwsCredentials(MaskedText("a"), SecretValue("b")) == AwsCredentials("a", SecretValue("b"))

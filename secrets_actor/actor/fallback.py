@@ -20,7 +20,6 @@ from secrets_actor.domain.errors import (
     DecryptionFailed,
     InvalidAnswer,
     InvalidRequest,
-    MetadataServiceError,
     SecretDeleted,
     SecretNotFound,
     SecretsError,
@@ -42,7 +41,6 @@ _OUTAGES: Final = (
     Throttled,
     StoreFailure,
     DeadlineExceeded,
-    MetadataServiceError,
     StoreUnavailable,
     StoreDamaged,
     InvalidAnswer,
@@ -60,7 +58,7 @@ class Scope(Enum):
 
 def is_outage(error: SecretsError) -> bool:
     """Whether *error* says nothing about the secret."""
-    return isinstance(error, _OUTAGES)
+    return error.outage if isinstance(error, CredentialsError) else isinstance(error, _OUTAGES)
 
 
 def asks_for_current(operation: object) -> TypeGuard[Get]:

@@ -62,7 +62,7 @@ from secrets_actor.actor.messages import CredentialsJob, Hurry, Job, JobDone, Jo
 from secrets_actor.actor.worker_supply import WorkerSupply, no_thread
 from secrets_actor.domain import metrics
 from secrets_actor.domain.credentials import Credentials
-from secrets_actor.domain.errors import ExpiredToken, SecretsError
+from secrets_actor.domain.errors import CredentialsExpired, SecretsError
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import Get, Operation, token_of
 from secrets_actor.domain.ports import Answer, BackendFactory, CallContext
@@ -574,7 +574,7 @@ class Flights:
         if self._refresh.is_present(fetch):
             self._refresh.fetched(credentials, now)
             self._actions.append(Count(metrics.REFRESHES, ("credentials", "ok")))
-            self._release(ExpiredToken(EXPIRED), now)
+            self._release(CredentialsExpired(EXPIRED), now)
 
     def _fetch_failed(self, fetch: Fetch, error: SecretsError, now: Moment, hung_in: Pid | None = None) -> None:
         if not self._refresh.is_present(fetch):

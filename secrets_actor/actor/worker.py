@@ -10,6 +10,7 @@ Rule 5: an answer of the wrong type ends the worker and not the actor: the backe
 from __future__ import annotations
 
 import contextlib
+from datetime import datetime
 from typing import Any
 
 from secrets_actor.actor.current_backend import CurrentBackend
@@ -105,8 +106,10 @@ def _checked(answer: Answer[Any], operation: Operation[Any]) -> Answer[Any]:
 
 
 def _checked_credentials(found: Credentials) -> Credentials:
-    if not isinstance(found, Credentials) or (found.expires_at is not None and found.expires_at.utcoffset() is None):
-        raise TypeError("the credential source gave no Credentials, or an end without time zone")
+    """*found*; its end is all that the actor looks at, so no more than that is checked."""
+    end = found.expires_at if isinstance(found, Credentials) else ""
+    if end is not None and (not isinstance(end, datetime) or end.utcoffset() is None):
+        raise TypeError("the credential source gave no Credentials, or an end that is no time with a time zone")
     return found
 
 

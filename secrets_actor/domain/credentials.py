@@ -1,29 +1,25 @@
-"""Credentials for a backend that needs them, masked like secret values. PURE."""
+"""What a backend needs to be let in by its store: secret material with an end. PURE."""
 
 from datetime import datetime
-from typing import ClassVar
-
-from msgspec.structs import force_setattr
-
-from secrets_actor.domain.masked import MaskedText
-from secrets_actor.domain.secret import SecretValue
-from secrets_actor.structs import SelectiveStruct
 
 
-class Credentials(SelectiveStruct, frozen=True):
-    """An access key pair. A temporary pair has a session token and an end (UTC), too. The repr masks all of it."""
+class Credentials:
+    """The base class of a backend's credentials, such as a token or a pair of keys.
 
-    HIDDEN: ClassVar = frozenset({"access_key_id"})
+    The actor has them fetched, hands them to the backend, and fetches others in time. For that it reads `expires_at`,
+    and it compares two of them with `==`: credentials that the store has refused are not tried again if a fetch brings
+    them once more. It looks at nothing else. What they hold is the business of their source and their backend.
 
-    access_key_id: MaskedText | str
-    secret_key: SecretValue
-    session_token: SecretValue | None = None
-    expires_at: datetime | None = None
+    A subclass holds its material in `SecretValue`s, so that no repr shows it. It has an `expires_at` of its own if its
+    material ends, and an `__eq__` that tells old material from new. Objects of it never change.
+    """
 
-    def __post_init__(self) -> None:
-        """Mask the access key id at once: AWS does not treat it as a secret, but it tells whose the other two are."""
-        force_setattr(self, "access_key_id", MaskedText(self.access_key_id))
+    __slots__ = ()
 
-    def reveal_id(self) -> str:
-        """Return the access key id in clear."""
-        return MaskedText(self.access_key_id).reveal()
+    @property
+    def expires_at(self) -> datetime | None:
+        """When they end, with a time zone; None if they have no end."""
+        return None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(expires_at={self.expires_at!r})"

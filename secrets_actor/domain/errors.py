@@ -254,12 +254,17 @@ class CredentialsError(StoreError):
     """Base of the errors in getting or using credentials.
 
     `refused`: whether the store has refused those that were used, so that others may do: they have ended, or were
-    replaced where they came from. Others are fetched then, and the operation is tried once more. A backend of one's own
-    sets it on a class of its own.
+    replaced where they came from. Others are fetched then, and the operation is tried once more.
+
+    `outage`: whether the place that the credentials come from did not answer. The store has refused nobody then, so a
+    cached value may be served past its TTL (`max_stale`).
+
+    A backend of one's own sets either on an error class of its own.
     """
 
     code = "credentials_error"
     refused: ClassVar[bool] = False
+    outage: ClassVar[bool] = False
 
 
 class MissingAccessKey(CredentialsError):
@@ -291,6 +296,7 @@ class MetadataServiceError(CredentialsError):
     """The instance metadata service gave no role credentials."""
 
     code = "metadata_service_error"
+    outage = True
 
 
 class InvalidSignature(CredentialsError):
@@ -307,11 +313,17 @@ class UnrecognizedClient(CredentialsError):
     refused = True
 
 
-class ExpiredToken(CredentialsError):
+class CredentialsExpired(CredentialsError):
+    """The credentials had ended already when they were fetched: this machine's clock may be wrong."""
+
+    code = "credentials_expired"
+    refused = True
+
+
+class ExpiredToken(CredentialsExpired):
     """The session token has expired (AWS: ExpiredTokenException)."""
 
     code = "expired_token"
-    refused = True
 
 
 class Unreachable(SecretsError):

@@ -13,6 +13,7 @@ from secrets_actor.structs import SelectiveStruct
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+C_co = TypeVar("C_co", bound=Credentials, covariant=True)
 
 
 class CallContext(SelectiveStruct, frozen=True):
@@ -57,11 +58,12 @@ class Backend(Protocol):
         """Close the connection. Any thread may call this, more than once. A `perform` under way then fails soon."""
 
 
-class CredentialSource(Protocol):
-    """A place that credentials come from. Fetching may block, so only workers call it."""
+class CredentialSource(Protocol[C_co]):
+    """A place that credentials of one type come from. Fetching may block, so only workers call it."""
 
-    def fetch(self, deadline: float) -> Credentials:
-        """Return fresh credentials; give up at *deadline* (clock seconds). Raises only `SecretsError`s."""
+    def fetch(self, deadline: float) -> C_co:
+        """Return fresh credentials; give up at *deadline* (clock seconds). Raises only `SecretsError`s, and a
+        `CredentialsError` if the place has none."""
 
 
 class BackendFactory(Struct, frozen=True):
@@ -106,7 +108,7 @@ class BackendFactory(Struct, frozen=True):
 
     name: str
     connect: Callable[[], Backend]
-    credentials: CredentialSource | None = None
+    credentials: CredentialSource[Credentials] | None = None
     diagnose: Callable[[float, str], Iterable[Finding]] | None = None
     endpoint: str | None = None
     prepare: Callable[[float], None] | None = None

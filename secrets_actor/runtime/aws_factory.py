@@ -11,11 +11,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from secrets_actor.backends.aws import backend
+from secrets_actor.backends.aws.aws_credentials import AwsCredentialSource
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
 from secrets_actor.backends.aws.endpoint import PROXY_SETTING, Endpoint
 from secrets_actor.backends.http.proxy import Proxy, proxy_for
-from secrets_actor.domain.ports import BackendFactory, CredentialSource
+from secrets_actor.domain.ports import BackendFactory
 from secrets_actor.forks import loading
 from secrets_actor.otp import LifecycleEvent, Observer
 from secrets_actor.runtime.aws_connection import AwsConnection
@@ -52,7 +53,7 @@ def aws_factory_for(aws: AwsSettings, connection: AwsConnection, observe: Observ
     )
 
 
-def _credentials(aws: AwsSettings, region: str, sts: Callable[[str | None], Sts]) -> CredentialSource:
+def _credentials(aws: AwsSettings, region: str, sts: Callable[[str | None], Sts]) -> AwsCredentialSource:
     if aws.role_arn is None:
         return _own_credentials(aws, region, sts)
     from secrets_actor.backends.aws.credentials.assume_role import AssumeRoleCredentials, Role
@@ -61,7 +62,7 @@ def _credentials(aws: AwsSettings, region: str, sts: Callable[[str | None], Sts]
     return AssumeRoleCredentials(_own_credentials(aws, region, sts), role, sts(region), "[aws]")
 
 
-def _own_credentials(aws: AwsSettings, region: str, sts: Callable[[str | None], Sts]) -> CredentialSource:
+def _own_credentials(aws: AwsSettings, region: str, sts: Callable[[str | None], Sts]) -> AwsCredentialSource:
     given = any((aws.access_key, aws.secret_key, aws.session_token))
     if aws.auth_method == "access_key" or (given and aws.auth_method == "default"):
         return StaticCredentials(aws.access_key, aws.secret_key, aws.session_token)

@@ -20,6 +20,7 @@ from typing import Final, TypeVar, get_args
 from msgspec import Struct
 
 from secrets_actor.clock import utc_now
+from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import BackendTimeout, RequestFailed, SecretsError, StoreError
 from secrets_actor.domain.operations import Operation, Set
 from secrets_actor.domain.ports import Answer, BackendFactory, CallContext, CredentialSource
@@ -77,8 +78,10 @@ class FakeStore:
         self._exchanges = 0
         self.clock.on_jump(self._wake)  # so that held operations see a deadline that a moved clock has passed
 
-    def factory(self, *, credentials: CredentialSource | None = None, endpoint: str | None = None) -> BackendFactory:
-        """Return a backend factory, for `System(factory=...)`. *credentials* is a source from which the system has to
+    def factory(
+        self, *, credentials: CredentialSource[Credentials] | None = None, endpoint: str | None = None
+    ) -> BackendFactory:
+        """Return a backend factory, for `start(backend=...)`. *credentials* is a source from which the system has to
         fetch credentials first; the store does not look at them. *endpoint* is a host and port, as if the store were
         far away: the system then guards it with a breaker."""
         return BackendFactory(NAME, lambda: _Connection(self), credentials, endpoint=endpoint)

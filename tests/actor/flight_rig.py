@@ -27,12 +27,12 @@ from secrets_actor.actor.credential_refresh import Moment
 from secrets_actor.actor.flights import Flight, Flights, State
 from secrets_actor.actor.messages import CredentialsJob, Hurry, Job, JobDone, JobFailed, StoreJob, Waiter
 from secrets_actor.actor.worker_supply import WorkerSupply
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import Get, Operation, Set
 from secrets_actor.domain.ports import Answer, Backend, BackendFactory
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.otp import Crashed, From, Pid
+from tests.actor.token_credentials import Token
 
 START: Final = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 TOKEN: Final = "33333333-3333-4333-8333-333333333333"
@@ -40,7 +40,7 @@ CALL_TIMEOUT: Final = 30.0
 
 
 class _Source:
-    def fetch(self, deadline: float) -> Credentials:
+    def fetch(self, deadline: float) -> Token:
         raise AssertionError("no worker runs here")
 
 
@@ -135,10 +135,7 @@ class Hands:
     def answer(self, job: Job | None = None, value: Any = None) -> None:
         """A worker is done with *job*, or with the last one."""
         job = job or self.job
-        if isinstance(job, CredentialsJob):
-            value = value or Credentials("AKIA", SecretValue("secret"))
-        else:
-            value = Answer(value, "request-1")
+        value = value or Token("secret") if isinstance(job, CredentialsJob) else Answer(value, "request-1")
         self.carry_out(self.flights.job_done(JobDone(self.jobs[job.number][0], job, value), self.now))
 
     def fail(self, error: SecretsError, job: Job | None = None) -> None:

@@ -92,7 +92,7 @@ class Shelf:
         self.holds: list[Hold] = []
         self.before: Callable[[Operation[Any], CallContext], None] = lambda _operation, _context: None
 
-    def factory(self, credentials: CredentialSource | None = None) -> BackendFactory:
+    def factory(self, credentials: CredentialSource[Any] | None = None) -> BackendFactory:
         """How the runtime opens it."""
         return BackendFactory("shelf", lambda: _Connection(self), credentials)
 

@@ -6,7 +6,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from secrets_actor.actor.flights import State
 from secrets_actor.actor.messages import CredentialsJob, HireAgain, Hurry, JobDone, JobFailed, Nudge, Rest, Waiter
 from secrets_actor.actor.messages import Job as AnyJob
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import (
     AccessDenied,
     BackendTimeout,
@@ -18,8 +17,8 @@ from secrets_actor.domain.errors import (
 )
 from secrets_actor.domain.operations import Get, List
 from secrets_actor.domain.ports import Answer
-from secrets_actor.domain.secret import SecretValue
 from tests.actor.flight_rig import Hands, factory, write
+from tests.actor.token_credentials import Token
 
 NAMES = st.sampled_from(["a", "b"])
 SECONDS = st.sampled_from([10.0, 1.0, 0.02])
@@ -107,7 +106,7 @@ class AnyFlights(RuleBasedStateMachine):
     def a_job_is_done(self, data: st.DataObject) -> None:
         job = self._drawn(data)
         ended = data.draw(st.booleans(), "expired") and isinstance(job, CredentialsJob)
-        value = Credentials("AKIA", SecretValue("x"), None, self.hands.now.wall) if ended else None
+        value = Token("x", self.hands.now.wall) if ended else None
         self.hands.answer(job, value)
 
     @precondition(lambda self: self.hands.jobs)
@@ -135,7 +134,7 @@ class AnyFlights(RuleBasedStateMachine):
         hands = self.hands
         one, job = data.draw(st.sampled_from([each for each in hands.sent if each[1].number not in hands.jobs][-4:]))
         if well:
-            answer = Credentials("LATE", SecretValue("x")) if isinstance(job, CredentialsJob) else Answer("late")
+            answer = Token("x") if isinstance(job, CredentialsJob) else Answer("late")
             hands.carry_out(hands.flights.job_done(JobDone(one, job, answer), hands.now))
         else:
             hands.carry_out(hands.flights.job_failed(JobFailed(one, job, Unreachable("late")), hands.now))

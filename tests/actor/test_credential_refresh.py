@@ -17,14 +17,14 @@ from secrets_actor.domain.errors import (
     Throttled,
     UnrecognizedClient,
 )
-from secrets_actor.domain.secret import SecretValue
+from tests.actor.token_credentials import Token
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def credentials(end: datetime | None = None) -> Credentials:
-    return Credentials("AKIA", SecretValue("secret"), None, end)
+def credentials(end: datetime | None = None) -> Token:
+    return Token("secret", end)
 
 
 class Machine:

@@ -11,13 +11,12 @@ import pytest
 
 from secrets_actor import System
 from secrets_actor.clock import now as clock_now
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import CallContext
-from secrets_actor.domain.secret import SecretValue
 from secrets_actor.errors import ExpiredToken, MetadataServiceError
 from secrets_actor.runtime import wiring
 from tests.actor.rig import Shelf, eventually, failure, in_background, running, settings
+from tests.actor.token_credentials import Token
 
 START = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -41,12 +40,12 @@ class Source:
         self.life: timedelta | None = HOUR
         self.before: Callable[[], object] = lambda: None
 
-    def fetch(self, deadline: float) -> Credentials:
+    def fetch(self, deadline: float) -> Token:
         self.fetched += 1
         number = self.fetched
         self.before()
         end = None if self.life is None else self.clock.now + self.life
-        return Credentials("ASIA", SecretValue(f"key {number}"), None, end)
+        return Token(f"key {number}", end)
 
 
 @pytest.fixture
@@ -68,8 +67,8 @@ def system_with(tmp_path: Path, shelf: Shelf, source: object, **more: object) ->
 
 def last_key(shelf: Shelf) -> str:
     credentials = shelf.contexts[-1].credentials
-    assert credentials is not None
-    return str(credentials.secret_key.reveal())
+    assert isinstance(credentials, Token)
+    return str(credentials.text.reveal())
 
 
 def log(folder: Path) -> list[dict[str, object]]:
@@ -199,14 +198,14 @@ def test_many_gets_across_expiries_and_none_fails(tmp_path: Path, shelf: Shelf, 
     ends: dict[str, datetime] = {}
 
     class ShortLived:
-        def fetch(self, deadline: float) -> Credentials:
+        def fetch(self, deadline: float) -> Token:
             name, end = f"key {len(ends)}", datetime.now(UTC) + life
             ends[name] = end
-            return Credentials("ASIA", SecretValue(name), None, end)
+            return Token(name, end)
 
     def check(_operation: Operation[object], context: CallContext) -> None:
-        assert context.credentials is not None
-        if datetime.now(UTC) >= ends[str(context.credentials.secret_key.reveal())]:
+        assert isinstance(context.credentials, Token)
+        if datetime.now(UTC) >= ends[str(context.credentials.text.reveal())]:
             raise ExpiredToken("the store says so")
         shelf.contexts.clear()
         shelf.seen.clear()

@@ -5,15 +5,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from secrets_actor.actor.credential_state import FIRST_PAUSE, CredentialState, Phase
-from secrets_actor.domain.credentials import Credentials
-from secrets_actor.domain.secret import SecretValue
+from tests.actor.token_credentials import Token
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def credentials(end: datetime | None = None) -> Credentials:
-    return Credentials("AKIA", SecretValue("secret"), None, end)
+def credentials(end: datetime | None = None) -> Token:
+    return Token("secret", end)
 
 
 def test_credentials_are_absent_at_first_and_wanted() -> None:

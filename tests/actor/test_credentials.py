@@ -6,15 +6,29 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
 
-from secrets_actor import AccessDenied, CredentialsError, DeadlineExceeded, SecretNotFound, System, WorkerCrashed
+from secrets_actor import (
+    AccessDenied,
+    Credentials,
+    CredentialsError,
+    DeadlineExceeded,
+    SecretNotFound,
+    System,
+    WorkerCrashed,
+)
 from secrets_actor.clock import now as clock_now
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import CallContext
-from secrets_actor.domain.secret import SecretValue
-from secrets_actor.errors import ExpiredToken, InvalidSignature, MetadataServiceError, UnrecognizedClient
+from secrets_actor.errors import (
+    CredentialsExpired,
+    ExpiredToken,
+    InvalidSignature,
+    MetadataServiceError,
+    UnrecognizedClient,
+)
 from tests.actor.rig import Shelf, Watch, eventually, failure, in_background, kill, process, running, settings, whole
+from tests.actor.token_credentials import Token
 
 
 class LeaseEnded(CredentialsError):
@@ -35,14 +49,14 @@ class Source:
         self.life: timedelta | None = None
         self.fetch_now: Callable[[], object] = lambda: None
 
-    def fetch(self, deadline: float) -> Credentials:
+    def fetch(self, deadline: float) -> Token:
         self.fetched += 1
         number = self.fetched
         given = self.fetch_now()
         if given is not None:
             return given  # type: ignore[return-value]
         end = None if self.life is None else datetime.now(UTC) + self.life
-        return Credentials("AKIA", SecretValue(f"key {number}"), None, end)
+        return Token(f"key {number}", end)
 
 
 @pytest.fixture
@@ -55,8 +69,8 @@ def system_with(tmp_path: Path, shelf: Shelf, source: object, **more: object) ->
 
 
 def key_of(context: CallContext) -> str:
-    assert context.credentials is not None, "no request goes without credentials"
-    return str(context.credentials.secret_key.reveal())
+    assert isinstance(context.credentials, Token), "no request goes without credentials"
+    return str(context.credentials.text.reveal())
 
 
 def refuse(shelf: Shelf, error: Exception, *refused: str) -> None:
@@ -170,7 +184,7 @@ def test_refused_credentials_that_were_replaced_meanwhile_cost_the_caller_nothin
 def test_refused_credentials_that_are_still_the_same_are_not_tried_twice(
     tmp_path: Path, shelf: Shelf, source: Source, refusal: type[CredentialsError]
 ) -> None:
-    source.fetch_now = lambda: Credentials("AKIA", SecretValue("old"))
+    source.fetch_now = lambda: Token("old")
     refuse(shelf, refusal("wrong"), "old")
     with running(system_with(tmp_path, shelf, source), shelf) as system:
         for calls in (1, 2):
@@ -258,7 +272,10 @@ def test_credentials_that_are_expired_when_they_come_are_an_error_and_not_an_end
 ) -> None:
     source.life = timedelta(seconds=-1)
     with running(system_with(tmp_path, shelf, source), shelf) as system:
-        assert type(failure(lambda: system.secrets.get("a"))) is ExpiredToken
+        error = failure(lambda: system.secrets.get("a"))
+        assert type(error) is CredentialsExpired
+        assert error.refused
+        assert "clock" in str(error)
     assert source.fetched == 1
     assert shelf.seen == []
 
@@ -291,7 +308,7 @@ def test_a_source_that_crashes_its_worker_three_times_is_given_up(tmp_path: Path
 NAIVE = datetime(2030, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 
 
-@pytest.mark.parametrize("given", ["text", Credentials("AKIA", SecretValue("k"), None, NAIVE)], ids=["text", "naive"])
+@pytest.mark.parametrize("given", ["text", Token("k", NAIVE), Token("k", "soon")], ids=["text", "naive", "no time"])  # type: ignore[arg-type]
 def test_what_is_no_set_of_credentials_costs_workers_and_not_the_actor(
     tmp_path: Path, shelf: Shelf, source: Source, given: object, watch: Watch
 ) -> None:
@@ -345,3 +362,19 @@ def test_the_next_actor_fetches_its_own(tmp_path: Path, shelf: Shelf, source: So
         assert system.secrets.get("a", refresh=True).reveal() == "v"
         eventually(lambda: whole(system))
     assert source.fetched == 2
+
+
+def test_the_repr_of_credentials_of_anybody_shows_when_they_end_and_nothing_else() -> None:
+    class Careless(Credentials):
+        def __init__(self, text: str) -> None:
+            self.text = text
+
+    class Record(Struct, Credentials):
+        text: str
+        expires_at: datetime | None = None
+
+    end = datetime(2030, 1, 1, tzinfo=UTC)
+
+    assert repr(Careless("hunter2")) == "Careless(expires_at=None)"
+    assert repr(Token("hunter2", end)) == f"Token(expires_at={end!r})"
+    assert Record("a", end).expires_at is end

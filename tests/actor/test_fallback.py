@@ -26,7 +26,18 @@ OUTAGES = [
     errors.StoreUnavailable("x", path="p"),
     errors.StoreDamaged("x", path="p"),
 ]
+
+
+class VaultIsSealed(errors.CredentialsError):
+    """What somebody else's source of credentials may say: it is not the store that refuses."""
+
+    code = "vault_is_sealed"
+    outage = True
+
+
+OUTAGES.append(VaultIsSealed("x"))
 NOES = [
+    errors.CredentialsExpired("x"),
     errors.AccessDenied("x"),
     errors.SecretDeleted("x"),
     errors.SecretNotFound("x"),

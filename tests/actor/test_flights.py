@@ -24,10 +24,10 @@ from secrets_actor.actor.actions import (
 from secrets_actor.actor.endpoint_breaker import BreakerClosed, BreakerOpened
 from secrets_actor.actor.flights import MAX_CRASHES, TABLE, Event, RenewalFailed, State, UnexpectedEvent
 from secrets_actor.actor.messages import CredentialsJob, HireAgain, Hurry, JobDone, Nudge, StoreJob, Waiter
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import (
     BackendTimeout,
     CircuitOpen,
+    CredentialsExpired,
     DeadlineExceeded,
     ExpiredToken,
     SecretNotFound,
@@ -38,15 +38,15 @@ from secrets_actor.domain.errors import (
 )
 from secrets_actor.domain.operations import Get, List
 from secrets_actor.domain.ports import Answer
-from secrets_actor.domain.secret import SecretValue
 from secrets_actor.domain.tracing import Caller, CallTrace
 from secrets_actor.otp import From
 from tests.actor.flight_rig import START, Hands, factory, worker, write
+from tests.actor.token_credentials import Token
 
 
-def credentials(hands: Hands, seconds: float | None = None) -> Credentials:
+def credentials(hands: Hands, seconds: float | None = None) -> Token:
     end = None if seconds is None else START + timedelta(seconds=hands.clock + seconds)
-    return Credentials("AKIA", SecretValue("secret"), None, end)
+    return Token("secret", end)
 
 
 def with_credentials(**more: Any) -> Hands:
@@ -691,10 +691,10 @@ def test_credentials_that_are_due_are_renewed_beside_the_work_and_a_renewal_that
 
 def test_refused_credentials_are_fetched_anew_once_and_the_flight_goes_by_the_others() -> None:
     hands, waiter = waits_for_credentials()
-    hands.answer(value=Credentials("OLD", SecretValue("old")))
+    hands.answer(value=Token("old"))
     hands.fail(ExpiredToken("too old"))
     assert isinstance(hands.job, CredentialsJob)
-    hands.answer(value=Credentials("NEW", SecretValue("new")))
+    hands.answer(value=Token("new"))
 
     assert hands.store_job().context.repeated
     hands.fail(ExpiredToken("too old, too"))
@@ -703,7 +703,7 @@ def test_refused_credentials_are_fetched_anew_once_and_the_flight_goes_by_the_ot
 
 def test_a_flight_is_not_sent_again_by_the_credentials_that_were_refused() -> None:
     hands, waiter = waits_for_credentials()
-    same = Credentials("OLD", SecretValue("old"))
+    same = Token("old")
     hands.answer(value=same)
     hands.fail(ExpiredToken("too old"))
     hands.answer(value=same)
@@ -717,7 +717,7 @@ def test_credentials_that_have_ended_already_are_an_error_that_names_the_clock()
     hands.answer(value=credentials(hands, -1.0))
 
     error = outcome(hands, waiter)
-    assert isinstance(error, ExpiredToken)
+    assert type(error) is CredentialsExpired
     assert "clock" in str(error)
 
 

@@ -21,7 +21,6 @@ from secrets_actor import (
     SecretDeleted,
     SecretNotFound,
     SecretsError,
-    SecretValue,
     Settings,
     StoreFailure,
     System,
@@ -29,7 +28,6 @@ from secrets_actor import (
     WorkerCrashed,
 )
 from secrets_actor.actor.endpoint_breaker import BreakerClosed, BreakerOpened
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.errors import (
     BackendTimeout,
     ConnectionFailed,
@@ -42,6 +40,7 @@ from secrets_actor.messages import Get
 from secrets_actor.otp import LifecycleEvent
 from secrets_actor.testing import FakeStore, ManualClock, fake_system, settled
 from tests.actor.rig import audit_log, eventually, failure
+from tests.actor.token_credentials import Token
 
 SECONDS = 10.0
 ENDPOINT = "secretsmanager.us-east-1.amazonaws.com:443"
@@ -601,7 +600,7 @@ class NoKeys:
     def __init__(self) -> None:
         self.asked, self.go = threading.Semaphore(0), threading.Event()
 
-    def fetch(self, deadline: float) -> Credentials:
+    def fetch(self, deadline: float) -> Token:
         self.asked.release()
         self.go.wait(SECONDS)
         raise MetadataServiceError("no keys today")
@@ -613,11 +612,11 @@ class Ends:
     def __init__(self, then: NoKeys) -> None:
         self.then, self.given = then, False
 
-    def fetch(self, deadline: float) -> Credentials:
+    def fetch(self, deadline: float) -> Token:
         if self.given:
             return self.then.fetch(deadline)
         self.given = True
-        return Credentials("ASIA", SecretValue("key"))
+        return Token("key")
 
 
 def test_while_keys_cannot_be_had_nobody_waits_for_them_who_takes_something_stale() -> None:

@@ -30,7 +30,6 @@ from secrets_actor.actor.secrets_actor import Limits, SecretsActor
 from secrets_actor.actor.subscriptions import Subscriptions
 from secrets_actor.actor.worker_supply import PoolOptions
 from secrets_actor.clock import utc_now
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.operations import Get, Operation
 from secrets_actor.domain.ports import Answer, Backend, BackendFactory
 from secrets_actor.domain.secret import Secret, SecretValue, SetReceipt
@@ -68,6 +67,7 @@ from tests.actor.rig import (
     some_worker,
     workers,
 )
+from tests.actor.token_credentials import Token
 
 FLAGS: Final = Flags(Strategy.REST_FOR_ONE, intensity=10, period=10.0)
 
@@ -84,7 +84,7 @@ class NoAudit:
 class Source:
     """Credentials that no worker fetches."""
 
-    def fetch(self, deadline: float) -> Credentials:
+    def fetch(self, deadline: float) -> Token:
         raise AssertionError("no worker fetches here")
 
 
@@ -259,7 +259,7 @@ def test_a_timer_for_a_job_that_came_back_or_was_sent_anew_cuts_nobody_off() -> 
 
 
 def test_an_earlier_actors_credentials_and_jobs_mean_nothing_to_the_next() -> None:
-    ours, theirs = (Credentials("AKIA", SecretValue(whose)) for whose in ("ours", "theirs"))
+    ours, theirs = (Token(whose) for whose in ("ours", "theirs"))
     with Core(credentials=True).running() as core:
         getting = in_background(lambda: core.ask(Get("a")).reveal())
         worker, fetch = core.next_job()

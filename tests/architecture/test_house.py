@@ -9,7 +9,9 @@ from shutil import which
 
 import pytest
 
-from tests.architecture.house import ROOT, files, imported, impurities, module, project, pure_files, says_pure
+import secrets_actor.errors
+from secrets_actor import CredentialsError
+from tests.architecture.house import PACKAGE, ROOT, files, imported, impurities, module, project, pure_files, says_pure
 
 
 @pytest.mark.parametrize("path", pure_files(), ids=module)
@@ -57,6 +59,17 @@ def test_the_kernel_knows_nothing_of_secrets() -> None:
     }
 
     assert not ours
+
+
+def test_the_actor_names_nothing_of_the_credentials_of_one_store() -> None:
+    """What an error means, it says itself (`refused`, `outage`), so that the next store's are as good as AWS's."""
+    errors = [one for one in vars(secrets_actor.errors).values() if isinstance(one, type)]
+    of_aws = {one.__name__ for one in errors if issubclass(one, CredentialsError)}
+    of_aws -= {"CredentialsError", "CredentialsExpired"}
+    named = {word for path in (PACKAGE / "actor").glob("*.py") for word in re.findall(r"\w+", path.read_text())}
+
+    assert {"ExpiredToken", "MetadataServiceError", "NoCredentials"} <= of_aws
+    assert not named & {"AwsCredentials", *of_aws}
 
 
 def test_nobody_inside_imports_the_public_names() -> None:

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials as BotocoreCredentials
+from botocore.credentials import AwsCredentials as BotocoreCredentials
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.sigv4 import (
     HttpRequest,
     Scope,
@@ -19,7 +20,6 @@ from secrets_actor.backends.aws.sigv4 import (
     sign_headers,
 )
 from secrets_actor.backends.aws.sigv4_json import JSON_CONTENT_TYPE, JsonPost
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.secret import SecretValue
 from tests.bench.kernel import timed
 
@@ -33,7 +33,7 @@ MOST = 0.15
 
 def round_of(number: int) -> tuple[float, float, float]:
     """Seconds for *number* signatures: the JSON short cut, the general signer, botocore's."""
-    credentials = Credentials(KEYS[0], SecretValue(KEYS[1]), SecretValue(KEYS[2]))
+    credentials = AwsCredentials(KEYS[0], SecretValue(KEYS[1]), SecretValue(KEYS[2]))
     keys = SigningKeys()
     post = JsonPost(HOST, SCOPE, keys)
     foreign = SigV4Auth(BotocoreCredentials(*KEYS), SCOPE.service, SCOPE.region)

@@ -19,7 +19,7 @@ from secrets_actor import (
     WorkerCrashed,
     start,
 )
-from secrets_actor.domain.credentials import Credentials
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import Answer, Backend, BackendFactory, CallContext
 from secrets_actor.domain.secret import SecretValue
@@ -46,7 +46,7 @@ class Careless:
         local = [self._value, operation, context]
         return self._fail(local[0])
 
-    def fetch(self, deadline: float) -> Credentials:
+    def fetch(self, deadline: float) -> AwsCredentials:
         """Fail, too."""
         return self._fail(self._value)
 
@@ -204,7 +204,7 @@ def test_a_callback_of_the_hosts_that_fails_lets_nothing_out(hunt: Hunt, tmp_pat
 
     with start(Settings(local=LocalSettings(path=tmp_path / "store")), observer=observe) as system:
         hunt.attempt("set", lambda: system.secrets.set("canaries/one", values.text))
-        hunt.text("value", "credentials", repr(Credentials(keys.access_key_id, SecretValue(keys.secret_key))))
+        hunt.text("value", "credentials", repr(AwsCredentials(keys.access_key_id, SecretValue(keys.secret_key))))
         hunt.objects("observed", system)
 
     assert called.is_set()

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from secrets_actor import AwsSettings, LocalSettings, Secret, SecretValue, Settings
-from secrets_actor.domain.credentials import Credentials
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.domain.masked import MaskedObject, MaskedText
 from secrets_actor.domain.ports import Answer, CallContext
 from secrets_actor.messages import Put, Request, Set, Update
@@ -40,7 +40,7 @@ def _answered() -> From[Secret]:
     return handle
 
 
-_CREDENTIALS = Credentials(KEY, SecretValue(KEY), SecretValue(TOKEN), datetime.now(UTC) + timedelta(1))
+_CREDENTIALS = AwsCredentials(KEY, SecretValue(KEY), SecretValue(TOKEN), datetime.now(UTC) + timedelta(1))
 _SETTINGS = Settings(
     aws=AwsSettings(access_key=KEY, secret_key=KEY, session_token=TOKEN, proxy_url=f"http://me:{KEY}@p.example"),  # type: ignore[arg-type]
     local=LocalSettings(key={"env": KEY}),

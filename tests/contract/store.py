@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentialSource
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.errors import InvalidRequest, SecretDeleted, SecretNotFound, SecretsError
 from secrets_actor.domain.operations import (
@@ -22,7 +23,7 @@ from secrets_actor.domain.operations import (
     Restore,
     Set,
 )
-from secrets_actor.domain.ports import Answer, Backend, BackendFactory, CallContext, CredentialSource
+from secrets_actor.domain.ports import Answer, Backend, BackendFactory, CallContext
 from secrets_actor.domain.results import NamedReceipt, SecretDescription
 from secrets_actor.domain.secret import DeleteReceipt, Secret, SecretInfo, SecretValue, SetReceipt
 from tests.contract.backends import BACKENDS, LIVE, RECOVERY_WINDOW
@@ -37,7 +38,7 @@ LIVE_PATIENCE: Final = 600.0
 _GLANCE: Final = 5.0
 
 
-def static_source(keys: Keys) -> CredentialSource:
+def static_source(keys: Keys) -> AwsCredentialSource:
     """The package's own source of fixed keys."""
     from secrets_actor.backends.aws.credentials.static import KeySource, StaticCredentials
 

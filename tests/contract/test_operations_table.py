@@ -7,13 +7,13 @@ from typing import Any, Final
 import pytest
 
 from secrets_actor import messages
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.backend import aws_backend_factory
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
 from secrets_actor.backends.aws.endpoint import endpoint_for
 from secrets_actor.client.secrets import Secrets
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import operations as ops
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.ports import CallContext
 from secrets_actor.domain.secret import SecretValue
@@ -79,7 +79,7 @@ def sent(operation: ops.Operation[Any], script: tuple[Behaviour, ...]) -> set[st
             credentials=StaticCredentials(),
         ).connect()
         try:
-            keys = Credentials("AKIDEXAMPLE", SecretValue("secret"))
+            keys = AwsCredentials("AKIDEXAMPLE", SecretValue("secret"))
             backend.perform(operation, CallContext(clock_now() + 15, keys))
         finally:
             backend.close()

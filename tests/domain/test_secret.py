@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secrets_actor.domain.credentials import Credentials
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.domain.errors import InvalidSecretValue
 from secrets_actor.domain.results import SecretDescription
 from secrets_actor.domain.secret import MASK, MAX_VALUE_BYTES, Secret, SecretValue, Source
@@ -196,7 +196,7 @@ def test_a_value_is_not_serialised_to_json_by_accident() -> None:
 
 
 def test_credentials_show_none_of_their_keys() -> None:
-    keys = Credentials("AKIAHIDDEN", SecretValue(HIDDEN), SecretValue(HIDDEN + "token"))
+    keys = AwsCredentials("AKIAHIDDEN", SecretValue(HIDDEN), SecretValue(HIDDEN + "token"))
 
     assert HIDDEN not in repr(keys)
     assert "AKIAHIDDEN" not in repr(keys)

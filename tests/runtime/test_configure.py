@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from secrets_actor import AwsSettings, ConfigurationError, LocalSettings, Secret, Secrets, Settings, System
-from secrets_actor.domain.credentials import Credentials
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.otp import ManualClock
 from tests.actor.rig import Shelf, eventually, failure, in_background, kill, running, settings, workers
@@ -24,10 +24,10 @@ class Keys:
     def __init__(self, name: str) -> None:
         self.name, self.go, self.asked = name, threading.Event(), threading.Event()
 
-    def fetch(self, deadline: float) -> Credentials:
+    def fetch(self, deadline: float) -> AwsCredentials:
         self.asked.set()
         assert self.go.wait(PATIENCE)
-        return Credentials(self.name, SecretValue("s"))
+        return AwsCredentials(self.name, SecretValue("s"))
 
 
 def shelf_with(value: str) -> Shelf:

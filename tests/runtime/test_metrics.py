@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from secrets_actor import SecretNotFound, System, Throttled, Unreachable
-from secrets_actor.domain.credentials import Credentials
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.results import Metrics
 from secrets_actor.runtime.settings import AwsSettings, Settings
@@ -126,8 +126,8 @@ def test_crashes_and_restarts_are_counted_by_process() -> None:
 
 def test_fetches_of_credentials_are_refreshes_too() -> None:
     class Source:
-        def fetch(self, deadline: float) -> Credentials:
-            return Credentials("AKIA", SecretValue("key"))
+        def fetch(self, deadline: float) -> AwsCredentials:
+            return AwsCredentials("AKIA", SecretValue("key"))
 
     store = FakeStore()
     with System(Settings(), backend=store.factory(credentials=Source())) as system:

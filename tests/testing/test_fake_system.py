@@ -19,7 +19,7 @@ from secrets_actor import (
     WorkerCrashed,
     child_spec,
 )
-from secrets_actor.domain.credentials import Credentials
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.errors import BackendTimeout, RequestFailed
 from secrets_actor.messages import Get
 from secrets_actor.otp import KILLED, Flags, LifecycleEvent, Node, Strategy, call, spawn, supervisor_spec
@@ -177,9 +177,9 @@ def test_a_kit_with_a_credential_source_has_workers_fetch_keys_first() -> None:
     class Keys:
         fetched = 0
 
-        def fetch(self, deadline: float) -> Credentials:
+        def fetch(self, deadline: float) -> AwsCredentials:
             self.fetched += 1
-            return Credentials("AKIAIOSFODNN7EXAMPLE", "not-a-real-key")
+            return AwsCredentials("AKIAIOSFODNN7EXAMPLE", "not-a-real-key")
 
     store, keys = FakeStore(), Keys()
     store.put(NAME, "hunter2")

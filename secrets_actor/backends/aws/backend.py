@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials, AwsCredentialSource
 from secrets_actor.backends.aws.call_runner import CallRunner, Connection
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.static import checked
@@ -20,11 +21,10 @@ from secrets_actor.backends.aws.retry_state import RetryState
 from secrets_actor.backends.aws.sigv4 import Scope, SigningKeys
 from secrets_actor.backends.aws.sigv4_json import JsonPost
 from secrets_actor.backends.http.proxy import Proxy
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.diagnosis import Finding
 from secrets_actor.domain.errors import MissingAccessKey
 from secrets_actor.domain.operations import Operation
-from secrets_actor.domain.ports import Answer, Backend, BackendFactory, CallContext, CredentialSource
+from secrets_actor.domain.ports import Answer, Backend, BackendFactory, CallContext
 from secrets_actor.forks import loading
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def aws_backend_factory(
     ca_setting: str = "aws.ca_bundle",
     timeout: float,
     recovery_window: int,
-    credentials: CredentialSource,
+    credentials: AwsCredentialSource,
     clock: CorrectedClock | None = None,
     retries: RetryPolicy | None = None,
     proxy: Proxy | None = None,
@@ -95,7 +95,7 @@ class AwsBackend:
         with loading():
             from secrets_actor.backends.aws.carry_out import carry_out
         self._connection, self._recovery_window, self._carry_out = connection, recovery_window, carry_out
-        self._checked: Credentials | None = None
+        self._checked: AwsCredentials | None = None
 
     @property
     def name(self) -> str:
@@ -107,7 +107,7 @@ class AwsBackend:
 
         Each call has as many attempts as the retry policy allows. Raises only `SecretsError`s.
         """
-        if context.credentials is None:
+        if not isinstance(context.credentials, AwsCredentials):
             raise MissingAccessKey("no AWS keys were given to this call: set aws.auth_method and its keys")
         # Compared by identity: the actor passes the same object until it has fetched new credentials.
         if context.credentials is not self._checked:

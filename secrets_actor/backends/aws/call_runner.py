@@ -21,6 +21,7 @@ from msgspec import Struct, field
 
 from secrets_actor.backends.aws import error_codes
 from secrets_actor.backends.aws.asked import Asked
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.clock_skew import TOLERATED, http_date, in_words, may_be_skew, too_far
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.endpoint import Endpoint
@@ -30,7 +31,6 @@ from secrets_actor.backends.aws.retry_state import RetryState
 from secrets_actor.backends.aws.sigv4 import amz_date
 from secrets_actor.backends.aws.sigv4_json import JsonPost
 from secrets_actor.clock import now
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import (
     ConnectionFailed,
     InvalidAnswer,
@@ -99,7 +99,7 @@ class CallRunner:
         self,
         connection: Connection,
         deadline: float,
-        credentials: Credentials,
+        credentials: AwsCredentials,
         *,
         in_doubt: bool = False,
         attempts: list[Attempt] | None = None,

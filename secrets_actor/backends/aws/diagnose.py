@@ -17,13 +17,13 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials, AwsCredentialSource
 from secrets_actor.backends.aws.call_runner import CallRunner, Connection
 from secrets_actor.backends.aws.clock_skew import TOLERATED, http_date, in_words
 from secrets_actor.backends.aws.credentials.sts import Sts
 from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.backends.http.abortable_socket import resolve
 from secrets_actor.clock import now
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.diagnosis import Finding, Verdict
 from secrets_actor.domain.errors import (
     AccessDenied,
@@ -33,7 +33,6 @@ from secrets_actor.domain.errors import (
     SecretsError,
     Unreachable,
 )
-from secrets_actor.domain.ports import CredentialSource
 from secrets_actor.uuids import new_uuid
 
 # A smaller skew is not reported: a Date header has whole seconds, and is as old as the answer's time on the way.
@@ -64,7 +63,7 @@ class Target(Struct, frozen=True):
     """
 
     connect: Callable[[], Connection]
-    credentials: CredentialSource
+    credentials: AwsCredentialSource
     sts: Sts
     wall_clock: Callable[[], datetime]
     looks_up: bool = True
@@ -100,7 +99,7 @@ def _by(deadline: float) -> float:
     return min(deadline, now() + STEP)
 
 
-def _credentials(target: Target, deadline: float) -> tuple[Credentials | None, Finding]:
+def _credentials(target: Target, deadline: float) -> tuple[AwsCredentials | None, Finding]:
     try:
         credentials = target.credentials.fetch(_by(deadline))
     except SecretsError as error:
@@ -149,7 +148,7 @@ def _clock(ours: datetime, theirs: datetime | None) -> Finding:
     return Finding("clock", Verdict.FAULT, in_words(skew), remedy)
 
 
-def _identity(target: Target, credentials: Credentials, deadline: float) -> Finding:
+def _identity(target: Target, credentials: AwsCredentials, deadline: float) -> Finding:
     try:
         caller = target.sts.caller_identity(credentials, _by(deadline))
     except (Unreachable, DeadlineExceeded, InvalidAnswer) as error:
@@ -198,7 +197,9 @@ def probes(name: str, region: str) -> Iterator[Call]:
         yield Call(action, json.dumps(payload).encode())
 
 
-def _permissions(connection: Connection, credentials: Credentials, prefix: str, deadline: float) -> Iterator[Finding]:
+def _permissions(
+    connection: Connection, credentials: AwsCredentials, prefix: str, deadline: float
+) -> Iterator[Finding]:
     yield Finding("permissions", Verdict.OK, f"tried on a name that begins with {prefix} and that no secret has")
     name = f"{prefix}{new_uuid()}"
     denied: set[str] = set()

@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote
 
 from msgspec import Struct
 
-from secrets_actor.domain.credentials import Credentials
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.structs import Opaque
 
@@ -122,7 +122,7 @@ class SigningKeys:
 
 def sign_headers(
     request: HttpRequest,
-    credentials: Credentials,
+    credentials: AwsCredentials,
     scope: Scope,
     at: datetime,
     keys: SigningKeys,
@@ -157,7 +157,7 @@ def sign_headers(
 
 def sign_query(
     request: HttpRequest,
-    credentials: Credentials,
+    credentials: AwsCredentials,
     scope: Scope,
     at: datetime,
     keys: SigningKeys,
@@ -250,14 +250,16 @@ def _join(request: HttpRequest, normalize: bool, query: str, headers: str, names
     return f"{request.method}\n{path}\n{query}\n{headers}\n{names}\n{digest}"
 
 
-def _finish(canonical: str, credentials: Credentials, scope: Scope, stamp: str, keys: SigningKeys) -> tuple[str, str]:
+def _finish(
+    canonical: str, credentials: AwsCredentials, scope: Scope, stamp: str, keys: SigningKeys
+) -> tuple[str, str]:
     day = stamp[:8]
     digest = hashlib.sha256(canonical.encode()).hexdigest()
     to_sign = f"{ALGORITHM}\n{stamp}\n{day}/{scope.region}/{scope.service}/aws4_request\n{digest}"
     return to_sign, hmac.digest(keys.get(credentials.secret_key, day, scope), to_sign.encode(), "sha256").hex()
 
 
-def authorization_of(credentials: Credentials, scope: Scope, day: str, names: str, signature: str) -> str:
+def authorization_of(credentials: AwsCredentials, scope: Scope, day: str, names: str, signature: str) -> str:
     """Return the Authorization header for a *signature* over the signed headers *names*."""
     return (
         f"{ALGORITHM} Credential={credentials.reveal_id()}/{day}/{scope.region}/{scope.service}/aws4_request, "
@@ -265,7 +267,7 @@ def authorization_of(credentials: Credentials, scope: Scope, day: str, names: st
     )
 
 
-def _token_header(credentials: Credentials) -> list[tuple[str, str]]:
+def _token_header(credentials: AwsCredentials) -> list[tuple[str, str]]:
     token = credentials.session_token
     return [] if token is None else [("X-Amz-Security-Token", as_bytes(token).decode())]
 

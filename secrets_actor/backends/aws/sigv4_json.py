@@ -9,8 +9,8 @@ import hmac
 from datetime import datetime
 from typing import ClassVar, Final
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.sigv4 import ALGORITHM, Scope, SigningKeys, amz_date, as_bytes, authorization_of
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.structs import Opaque
 
 JSON_CONTENT_TYPE: Final = "application/x-amz-json-1.1"
@@ -35,7 +35,7 @@ class JsonPost:
         self._head = f"POST\n/\n\ncontent-type:{JSON_CONTENT_TYPE}\nhost:{authority}\nx-amz-date:"
         self._ready: _Ready | None = None
 
-    def headers(self, target: str, body: bytes, credentials: Credentials, at: datetime) -> list[tuple[bytes, bytes]]:
+    def headers(self, target: str, body: bytes, credentials: AwsCredentials, at: datetime) -> list[tuple[bytes, bytes]]:
         """Return all headers of the request with X-Amz-Target *target*, ready to be sent."""
         stamp = amz_date(at)
         # Read once: another thread may replace it meanwhile. A set of its own is complete, so no lock is needed.
@@ -55,7 +55,7 @@ class JsonPost:
             (b"Authorization", f"{ready.authorization}{signature}".encode()),
         ]
 
-    def _prepare(self, credentials: Credentials, day: str) -> "_Ready":
+    def _prepare(self, credentials: AwsCredentials, day: str) -> "_Ready":
         headers: tuple[tuple[bytes, bytes], ...] = self._fixed
         token_line, names = "", "content-type;host;x-amz-date;x-amz-target"
         if credentials.session_token is not None:
@@ -77,7 +77,7 @@ class _Ready(Opaque):
 
     def __init__(
         self,
-        credentials: Credentials,
+        credentials: AwsCredentials,
         day: str,
         key: bytes,
         scope: str,

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.backend import aws_backend_factory
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
@@ -12,7 +13,6 @@ from secrets_actor.backends.aws.endpoint import endpoint_for
 from secrets_actor.clock import now as clock_now
 from secrets_actor.clock import utc_now
 from secrets_actor.domain import errors
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import Backend, CallContext
 from secrets_actor.domain.secret import SecretValue
@@ -43,7 +43,7 @@ def connect(url: str, *, timeout: float = 5.0, clock: Any = utc_now, window: int
 
 def context(keys: Keys = FAKE, within: float = LONG) -> CallContext:
     token = None if keys.session_token is None else SecretValue(keys.session_token)
-    return CallContext(clock_now() + within, Credentials(keys.access_key_id, SecretValue(keys.secret_key), token))
+    return CallContext(clock_now() + within, AwsCredentials(keys.access_key_id, SecretValue(keys.secret_key), token))
 
 
 def do(backend: Backend, operation: Operation[T], keys: Keys = FAKE, within: float = LONG) -> T:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.backend import aws_backend_factory
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
@@ -14,14 +15,13 @@ from secrets_actor.backends.aws.retry import RetryPolicy
 from secrets_actor.clock import now as clock_now
 from secrets_actor.clock import utc_now
 from secrets_actor.domain import errors
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.operations import Get
 from secrets_actor.domain.ports import Backend, BackendFactory, CallContext
 from secrets_actor.domain.secret import SecretValue
 from tests.servers.behaviours import Answer, answer_json, aws_error
 
 LONG = 20.0
-KEYS = Credentials("AKIDEXAMPLE", SecretValue("secret"))
+KEYS = AwsCredentials("AKIDEXAMPLE", SecretValue("secret"))
 ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:a-AbCdEf"
 SECRET: dict[str, object] = {"Name": "a", "ARN": ARN, "VersionId": "v" * 32, "VersionStages": ["AWSCURRENT"]}
 SECRET |= {"CreatedDate": 1, "SecretString": "found"}

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.retry import RetryPolicy
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.operations import List
 from secrets_actor.domain.ports import CallContext
 from secrets_actor.domain.secret import SecretValue
@@ -64,7 +64,7 @@ def test_a_wrong_clock_is_set_right_by_a_server_that_checks_signatures(
     user = fresh_ministack.account.user(allow_everything())
     told: list[float] = []
     backend = kit_of(fresh_ministack.url, clock=lambda: datetime.now(UTC) + off, on_skew=told.append).connect()
-    keys = Credentials(user.access_key_id, SecretValue(user.secret_key))
+    keys = AwsCredentials(user.access_key_id, SecretValue(user.secret_key))
 
     for _ in range(2):
         assert backend.perform(List(), CallContext(clock_now() + LONG, keys)).value == ()

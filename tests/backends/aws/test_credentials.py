@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.credentials.static import KeySource, StaticCredentials, checked
 from secrets_actor.domain import errors
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.secret import SecretValue
 
 LATER = 1e12
@@ -31,7 +31,7 @@ def test_keys_are_read_from_texts_variables_and_files(tmp_path: Path, monkeypatc
 
     found = StaticCredentials(text("AKID"), KeySource("env", "MY_SECRET"), KeySource("file", str(file))).fetch(LATER)
 
-    assert found == Credentials("AKID", SecretValue("secret"), SecretValue("token"))
+    assert found == AwsCredentials("AKID", SecretValue("secret"), SecretValue("token"))
 
 
 def test_a_changed_file_counts_from_the_next_fetch_on(tmp_path: Path) -> None:
@@ -51,9 +51,11 @@ def test_without_a_configured_key_the_usual_variables_are_read(monkeypatch: pyte
     without_token = StaticCredentials().fetch(LATER)
     monkeypatch.setenv("AWS_SESSION_TOKEN", "token-env")
 
-    assert without_token == Credentials("AKIDENV", SecretValue("from-env"))
-    assert StaticCredentials().fetch(LATER) == Credentials("AKIDENV", SecretValue("from-env"), SecretValue("token-env"))
-    assert StaticCredentials(None, text("mine"), text("own")).fetch(LATER) == Credentials(
+    assert without_token == AwsCredentials("AKIDENV", SecretValue("from-env"))
+    assert StaticCredentials().fetch(LATER) == AwsCredentials(
+        "AKIDENV", SecretValue("from-env"), SecretValue("token-env")
+    )
+    assert StaticCredentials(None, text("mine"), text("own")).fetch(LATER) == AwsCredentials(
         "AKIDENV", SecretValue("mine"), SecretValue("own")
     )
 
@@ -124,9 +126,12 @@ def test_a_byte_order_mark_is_no_part_of_a_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize("bad", ["can ary", "can\nary", "canäry", "can\x00ary", "\ud800canary"])
 def test_what_cannot_be_a_key_is_refused_without_being_quoted(bad: str) -> None:
     good = SecretValue("good")
-    tries = [lambda: Credentials(bad, good)]
+    tries = [lambda: AwsCredentials(bad, good)]
     if "\ud800" not in bad:
-        tries += [lambda: Credentials("AKID", SecretValue(bad)), lambda: Credentials("AKID", good, SecretValue(bad))]
+        tries += [
+            lambda: AwsCredentials("AKID", SecretValue(bad)),
+            lambda: AwsCredentials("AKID", good, SecretValue(bad)),
+        ]
     for build in tries:
         with pytest.raises(errors.CredentialsError) as caught:
             checked(build())
@@ -150,13 +155,13 @@ def test_the_variable_that_holds_no_key_is_named(monkeypatch: pytest.MonkeyPatch
 
 
 def test_binary_keys_are_checked_alike() -> None:
-    fine = Credentials("AKID", SecretValue(b"secret"), SecretValue(b"token"))
+    fine = AwsCredentials("AKID", SecretValue(b"secret"), SecretValue(b"token"))
 
     assert checked(fine) is fine
     with pytest.raises(errors.CredentialsError, match="session token"):
-        checked(Credentials("AKID", SecretValue(b"secret"), SecretValue(b"\xff")))
+        checked(AwsCredentials("AKID", SecretValue(b"secret"), SecretValue(b"\xff")))
     with pytest.raises(errors.CredentialsError, match="access key id is empty"):
-        checked(Credentials("", SecretValue(b"secret")))
+        checked(AwsCredentials("", SecretValue(b"secret")))
 
 
 def test_no_repr_shows_a_key() -> None:

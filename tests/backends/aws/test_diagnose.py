@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from secrets_actor.backends.aws import backend
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.static import KeySource, StaticCredentials
 from secrets_actor.backends.aws.diagnose import READ, READ_MANY, UNTRIED, WRITE, probes
 from secrets_actor.backends.aws.endpoint import endpoint_for
 from secrets_actor.clock import now as clock_now
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.diagnosis import Finding, Verdict
 from secrets_actor.domain.secret import SecretValue
 from tests.servers.account import REGION, Keys, Policy, allow_everything, policy, statement
@@ -212,7 +212,7 @@ def test_another_authority_is_told_with_the_setting_that_names_it(examined: Exam
 
 def test_keys_that_nobody_has_end_the_examination_with_what_was_tried(examined: Examined) -> None:
     class Nothing:
-        def fetch(self, deadline: float) -> Credentials:
+        def fetch(self, deadline: float) -> AwsCredentials:
             return StaticCredentials(KeySource("env", "NO_SUCH_VARIABLE_HERE")).fetch(deadline)
 
     found = examined(credentials=Nothing())
@@ -235,9 +235,9 @@ def test_temporary_keys_say_how_long_they_last(
     user = fresh_ministack.account.user(allow_everything())
 
     class Temporary:
-        def fetch(self, deadline: float) -> Credentials:
+        def fetch(self, deadline: float) -> AwsCredentials:
             end = datetime.now(UTC) + timedelta(seconds=seconds)
-            return Credentials(user.access_key_id, SecretValue(user.secret_key), None, end)
+            return AwsCredentials(user.access_key_id, SecretValue(user.secret_key), None, end)
 
     found = examined(keys=user, credentials=Temporary())["keys"]
     assert found.verdict is verdict

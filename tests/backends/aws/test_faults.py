@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.backend import aws_backend_factory
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
 from secrets_actor.backends.aws.endpoint import endpoint_for
 from secrets_actor.backends.aws.retry import RetryPolicy
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.operations import Get, Set
 from secrets_actor.domain.ports import BackendFactory, CallContext
 from secrets_actor.domain.secret import SecretValue
@@ -139,16 +139,16 @@ def outcome_of(perform: Callable[[], Any], within: float) -> Any:
 
 
 @pytest.fixture
-def keys(fresh_ministack: Ministack) -> Credentials:
+def keys(fresh_ministack: Ministack) -> AwsCredentials:
     user = fresh_ministack.account.user(allow_everything())
-    return Credentials(user.access_key_id, SecretValue(user.secret_key))
+    return AwsCredentials(user.access_key_id, SecretValue(user.secret_key))
 
 
 @pytest.mark.parametrize(
     "harm", [*QUICK, *(pytest.param(harm, marks=pytest.mark.slow) for harm in ("throttle", "hang"))]
 )
 def test_under_each_trouble_every_get_ends_in_its_answer_or_a_typed_error(
-    fresh_ministack: Ministack, keys: Credentials, harm: str
+    fresh_ministack: Ministack, keys: AwsCredentials, harm: str
 ) -> None:
     weather = Weather(fresh_ministack.process.port, (harm,), 0.4)
     straight = kit_to(fresh_ministack.url).connect()
@@ -170,7 +170,7 @@ def test_under_each_trouble_every_get_ends_in_its_answer_or_a_typed_error(
 
 
 def test_in_foul_weather_eight_workers_write_each_value_once_or_say_that_they_do_not_know(
-    fresh_ministack: Ministack, keys: Credentials
+    fresh_ministack: Ministack, keys: AwsCredentials
 ) -> None:
     weather = Weather(fresh_ministack.process.port, QUICK, 0.25, seed=7)
     straight = kit_to(fresh_ministack.url).connect()

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.credentials.instance_metadata import InstanceMetadataCredentials
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
-from secrets_actor.domain.credentials import Credentials
 from tests.servers.behaviours import Answer, Behaviour, Hang, Reset
 from tests.servers.faulty import FaultyServer
 from tests.servers.ministack import Ministack
@@ -63,7 +63,7 @@ class Service:
             request = connection.next_request()
 
 
-def fetch(url: str, monkeypatch: pytest.MonkeyPatch, within: float = 10.0) -> Credentials:
+def fetch(url: str, monkeypatch: pytest.MonkeyPatch, within: float = 10.0) -> AwsCredentials:
     monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", url)
     return InstanceMetadataCredentials().fetch(clock_now() + within)
 

@@ -8,13 +8,13 @@ from typing import Any, Final
 
 import pytest
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.backend import aws_backend_factory
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
 from secrets_actor.backends.aws.endpoint import endpoint_for
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
 from secrets_actor.domain import operations as ops
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.ports import Answer, Backend, CallContext
 from secrets_actor.domain.secret import SecretValue
 from tests.servers.behaviours import Behaviour, HangUp, Receipt, answer_json, aws_error
@@ -25,7 +25,7 @@ TOKEN: Final = "0b8e9a34-6f0d-4a8e-9d5e-1d5b6a1f0c11"
 OTHER: Final = "1b8e9a34-6f0d-4a8e-9d5e-1d5b6a1f0c11"
 NAMED: Final = {"Name": "a", "ARN": ARN}
 VERSIONED: Final = NAMED | {"VersionId": TOKEN}
-KEYS: Final = Credentials("AKIDEXAMPLE", SecretValue("secret"))
+KEYS: Final = AwsCredentials("AKIDEXAMPLE", SecretValue("secret"))
 REFUSED: Final = aws_error("InvalidRequestException", last=True)
 DAY: Final = 86_400
 GONE: Final = aws_error("ResourceNotFoundException", last=True)

@@ -9,10 +9,11 @@ from urllib.parse import quote, urlsplit
 import pytest
 from botocore import auth
 from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials as BotocoreCredentials
+from botocore.credentials import AwsCredentials as BotocoreCredentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.sigv4 import (
     HttpRequest,
     Scope,
@@ -21,7 +22,6 @@ from secrets_actor.backends.aws.sigv4 import (
     sign_query,
 )
 from secrets_actor.backends.aws.sigv4_json import JSON_CONTENT_TYPE, JsonPost
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.secret import SecretValue
 
 VISIBLE = string.ascii_letters + string.digits + "+/=-_.~"
@@ -71,9 +71,9 @@ def foreign_request(request: HttpRequest) -> AWSRequest:
     return AWSRequest(request.method, url, dict(request.headers), request.body)
 
 
-def ours(made: tuple[str, str, str | None]) -> Credentials:
+def ours(made: tuple[str, str, str | None]) -> AwsCredentials:
     key_id, secret, token = made
-    return Credentials(key_id, SecretValue(secret), None if token is None else SecretValue(token))
+    return AwsCredentials(key_id, SecretValue(secret), None if token is None else SecretValue(token))
 
 
 def json_is_signed_alike(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.sigv4 import (
     MAX_SIGNING_KEYS,
     HttpRequest,
@@ -19,13 +20,12 @@ from secrets_actor.backends.aws.sigv4 import (
     sign_query,
 )
 from secrets_actor.backends.aws.sigv4_json import JsonPost
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.secret import SecretValue
 
 DATA = Path(__file__).parent / "data"
 AWS_C_AUTH = json.loads((DATA / "aws-signing-test-suite-v4.json").read_text(encoding="utf-8"))["cases"]
 BOTOCORE = json.loads((DATA / "aws4_testsuite.json").read_text(encoding="utf-8"))["cases"]
-KEYS = Credentials("AKIDEXAMPLE", SecretValue("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"))
+KEYS = AwsCredentials("AKIDEXAMPLE", SecretValue("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"))
 SCOPE = Scope("us-east-1", "service")
 AT = datetime(2015, 8, 30, 12, 36, tzinfo=UTC)
 
@@ -36,10 +36,10 @@ def request_of(case: dict[str, Any]) -> HttpRequest:
     return HttpRequest(request["method"], request["path"], request["query"] or "", headers, request["body"].encode())
 
 
-def keys_of(case: dict[str, Any]) -> Credentials:
+def keys_of(case: dict[str, Any]) -> AwsCredentials:
     given = case["credentials"]
     token = given.get("token")
-    return Credentials(
+    return AwsCredentials(
         given["access_key_id"],
         SecretValue(given["secret_access_key"]),
         None if token is None else SecretValue(token),
@@ -103,7 +103,7 @@ def test_a_request_is_signed_as_published_in_query_form(case: dict[str, Any]) ->
 
 
 def test_a_session_token_that_is_not_signed_is_still_sent() -> None:
-    keys = Credentials(KEYS.access_key_id, KEYS.secret_key, SecretValue("token+/="))
+    keys = AwsCredentials(KEYS.access_key_id, KEYS.secret_key, SecretValue("token+/="))
     request = HttpRequest("POST", headers=(("Host", "h"),))
 
     in_headers = sign_headers(request, keys, SCOPE, AT, SigningKeys(), sign_token=False)
@@ -117,7 +117,7 @@ def test_a_session_token_that_is_not_signed_is_still_sent() -> None:
 
 @pytest.mark.parametrize("token", [None, "IQoJb3JpZ2luX2VjE//////////wEaCXVzLWVhc3QtMSJHMEUCIQ=="])
 def test_the_json_short_cut_signs_as_the_general_form_does(token: str | None) -> None:
-    keys = Credentials(KEYS.access_key_id, KEYS.secret_key, None if token is None else SecretValue(token))
+    keys = AwsCredentials(KEYS.access_key_id, KEYS.secret_key, None if token is None else SecretValue(token))
     body, target = b'{"SecretId":"db/password"}', "secretsmanager.GetSecretValue"
     request = HttpRequest(
         "POST",
@@ -136,7 +136,7 @@ def test_the_json_short_cut_signs_as_the_general_form_does(token: str | None) ->
 
 def test_a_short_cut_that_is_used_again_signs_with_the_keys_and_the_day_of_each_request() -> None:
     post = JsonPost("h", SCOPE, SigningKeys())
-    others = Credentials("AKIDOTHER", SecretValue("other"), SecretValue("token"))
+    others = AwsCredentials("AKIDOTHER", SecretValue("other"), SecretValue("token"))
     for keys, at in [(KEYS, AT), (KEYS, AT), (others, AT), (others, AT + timedelta(days=1)), (KEYS, AT), (others, AT)]:
         afresh = JsonPost("h", SCOPE, SigningKeys()).headers("s.Op", b"{}", keys, at)
 
@@ -171,7 +171,7 @@ def test_every_part_of_the_cache_key_counts() -> None:
 
 def test_no_repr_shows_a_key_a_token_or_a_signature() -> None:
     keys = SigningKeys()
-    credentials = Credentials("AKIDCANARY", SecretValue("canary-secret"), SecretValue(b"canary-token"))
+    credentials = AwsCredentials("AKIDCANARY", SecretValue("canary-secret"), SecretValue(b"canary-token"))
     request = HttpRequest("POST", headers=(("Host", "h"),), body=b"canary-body")
 
     signed = sign_headers(request, credentials, SCOPE, AT, keys)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import trustme
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.backend import aws_backend_factory
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
 from secrets_actor.backends.aws.endpoint import SETTING_NAMES, Endpoint, endpoint_for
@@ -15,7 +16,6 @@ from secrets_actor.backends.http.proxy import Proxy, parse_proxy
 from secrets_actor.backends.http.transport import Tls, Transport
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.operations import List
 from secrets_actor.domain.ports import CallContext
 from secrets_actor.domain.secret import SecretValue
@@ -207,7 +207,7 @@ def test_a_kit_opens_all_its_connections_through_its_proxy(tmp_path: Path) -> No
             proxy=Proxy("127.0.0.1", proxy.port),
         )
         backend = opened.connect()
-        context = CallContext(clock_now() + LONG, Credentials("AKIDEXAMPLE", SecretValue("x")))
+        context = CallContext(clock_now() + LONG, AwsCredentials("AKIDEXAMPLE", SecretValue("x")))
         with pytest.raises(errors.InvalidAnswer):  # it answers `{}`, which is no list
             backend.perform(List(), context)
         backend.close()

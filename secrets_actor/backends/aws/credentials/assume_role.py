@@ -11,11 +11,10 @@ from typing import ClassVar, Final
 
 from msgspec import field
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials, AwsCredentialSource
 from secrets_actor.backends.aws.credentials.sts import Sts
 from secrets_actor.clock import wall_time
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError
-from secrets_actor.domain.ports import CredentialSource
 from secrets_actor.structs import SelectiveStruct
 
 # Seconds that a session may last.
@@ -81,10 +80,10 @@ def checked_role(role: Role, place: str) -> Role:
 class AssumeRoleCredentials:
     """Fetches the credentials of *role*, with those of *source*, which is asked at each fetch."""
 
-    def __init__(self, source: CredentialSource, role: Role, sts: Sts, place: str = "assume role") -> None:
+    def __init__(self, source: AwsCredentialSource, role: Role, sts: Sts, place: str = "assume role") -> None:
         self._source, self._role, self._sts, self._place = source, role, sts, place
 
-    def fetch(self, deadline: float) -> Credentials:
+    def fetch(self, deadline: float) -> AwsCredentials:
         """Fetch the role's credentials, by *deadline* (clock seconds).
 
         Raises `CredentialsError` for a malformed role, and the `SecretsError`s of the source and of STS.

@@ -7,8 +7,8 @@ type of such an error, and not its text.
 from datetime import UTC, datetime
 from typing import Any
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.credentials.static import checked
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.forks import loading
@@ -20,7 +20,7 @@ class BotocoreCredentials:
     def __init__(self, method: str, profile: str) -> None:
         self._method, self._profile = method, profile
 
-    def fetch(self, deadline: float) -> Credentials:  # noqa: ARG002  botocore knows no deadline: the actor's alarm does
+    def fetch(self, deadline: float) -> AwsCredentials:  # noqa: ARG002  botocore knows no deadline: the actor's alarm does
         """Fetch the credentials. Raises `CredentialsError`."""
         place, problem = f"profile {self._profile} ({self._method})", ""
         try:
@@ -40,7 +40,7 @@ class BotocoreCredentials:
         return f"<BotocoreCredentials [{self._method}]>"
 
 
-def _loaded(session: Any, method: str) -> Credentials:
+def _loaded(session: Any, method: str) -> AwsCredentials:
     found = session.get_component("credential_provider").get_provider(method).load()
     if found is None:
         raise CredentialsError("botocore finds no keys")
@@ -48,4 +48,4 @@ def _loaded(session: Any, method: str) -> Credentials:
     end: datetime | None = getattr(found, "_expiry_time", None)  # it has no public name
     token = None if credentials.token is None else SecretValue(credentials.token)
     expires_at = None if end is None else end.astimezone(UTC)
-    return checked(Credentials(credentials.access_key, SecretValue(credentials.secret_key), token, expires_at))
+    return checked(AwsCredentials(credentials.access_key, SecretValue(credentials.secret_key), token, expires_at))

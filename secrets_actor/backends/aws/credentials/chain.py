@@ -17,6 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials, AwsCredentialSource
 from secrets_actor.backends.aws.credentials.container import ContainerCredentials
 from secrets_actor.backends.aws.credentials.environment import EnvironmentCredentials
 from secrets_actor.backends.aws.credentials.instance_metadata import InstanceMetadataCredentials
@@ -28,9 +29,7 @@ from secrets_actor.backends.aws.credentials.shared_files import (
     read_profiles,
 )
 from secrets_actor.backends.aws.credentials.sts import Sts
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError, MetadataServiceError, NoCredentials
-from secrets_actor.domain.ports import CredentialSource
 
 METADATA: Final = "instance metadata"
 
@@ -47,7 +46,7 @@ class DefaultChain:
     ) -> None:
         self._profile, self._region, self._sts = profile, region, sts
 
-    def fetch(self, deadline: float) -> Credentials:
+    def fetch(self, deadline: float) -> AwsCredentials:
         """Fetch the credentials, by *deadline* (clock seconds). Raises `NoCredentials`, or a step's `SecretsError`."""
         return first_of(self.providers(), deadline)
 
@@ -72,7 +71,7 @@ class DefaultChain:
             return [*environment, ("profile", lambda _: _fail(text))]
         # A profile may name one of these as its `credential_source`.
         metadata = _Metadata(dict(profiles.merged.get(profile, {})))
-        sources: dict[str, CredentialSource] = {
+        sources: dict[str, AwsCredentialSource] = {
             "Environment": EnvironmentCredentials(),
             "EcsContainer": ContainerCredentials(),
             "Ec2InstanceMetadata": metadata,
@@ -88,7 +87,7 @@ class DefaultChain:
         return "<DefaultChain>" if self._profile is None else "<DefaultChain of a profile>"
 
 
-def _fail(text: str) -> Credentials:
+def _fail(text: str) -> AwsCredentials:
     raise CredentialsError(text)
 
 
@@ -98,7 +97,7 @@ class _Metadata:
     def __init__(self, profile: dict[str, object]) -> None:
         self._source = InstanceMetadataCredentials({k: v for k, v in profile.items() if isinstance(v, str)})
 
-    def fetch(self, deadline: float) -> Credentials:
+    def fetch(self, deadline: float) -> AwsCredentials:
         try:
             return self._source.fetch(deadline)
         except MetadataServiceError as exc:

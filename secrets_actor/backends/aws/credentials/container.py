@@ -18,11 +18,11 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.credentials.connect import connect
 from secrets_actor.backends.aws.credentials.json_credentials import credentials_in, parsed
 from secrets_actor.backends.aws.endpoint import Endpoint
 from secrets_actor.clock import now, sleep
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError, MetadataServiceError, NoCredentials, SecretsError
 from secrets_actor.small_files import Problem, read_text
 
@@ -49,7 +49,7 @@ _PORTS: Final = {"http": 80, "https": 443}
 class ContainerCredentials:
     """Fetches the credentials behind the container's URI. Reads the environment at each fetch."""
 
-    def fetch(self, deadline: float) -> Credentials:
+    def fetch(self, deadline: float) -> AwsCredentials:
         """Fetch the credentials, by *deadline* (clock seconds).
 
         Raises `NoCredentials` when no URI is set, `CredentialsError` for a URI or a token that cannot be used, and
@@ -78,7 +78,7 @@ class ContainerCredentials:
 
 def _ask(
     transport: "Transport", endpoint: Endpoint, path: str, headers: list[tuple[bytes, bytes]], deadline: float
-) -> Credentials:
+) -> AwsCredentials:
     attempt = 1
     while True:
         begun = now()
@@ -86,7 +86,7 @@ def _ask(
         try:
             answer = transport.request("GET", headers, b"", until=min(deadline, begun + REQUEST_TIMEOUT), path=path)
             credentials = credentials_in(parsed(answer.body), bare=True) if answer.status == 200 else ""
-            if isinstance(credentials, Credentials):
+            if isinstance(credentials, AwsCredentials):
                 return credentials
             failure = _refused(endpoint, answer.status, credentials)
             final = 400 <= answer.status < 500 and answer.status != 429  # 429: asked too often, which passes

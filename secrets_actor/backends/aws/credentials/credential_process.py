@@ -19,9 +19,9 @@ import signal
 import subprocess
 from typing import Final
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.credentials.json_credentials import credentials_in, parsed
 from secrets_actor.clock import now, sleep
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError
 
 MAX_OUTPUT: Final = 65_536
@@ -38,7 +38,7 @@ class ProcessCredentials:
     def __init__(self, command: str, place: str = "credential_process") -> None:
         self._command, self._place = command, place
 
-    def fetch(self, deadline: float) -> Credentials:
+    def fetch(self, deadline: float) -> AwsCredentials:
         """Run the program and return its credentials, by *deadline* (clock seconds). Raises `CredentialsError`."""
         output, problem = self._run(deadline)
         answer = None if problem else parsed(output)
@@ -48,7 +48,7 @@ class ProcessCredentials:
             problem = "its output is not of Version 1; run it by hand and see"
         else:
             credentials = credentials_in(answer, from_process=True)
-            if isinstance(credentials, Credentials):
+            if isinstance(credentials, AwsCredentials):
                 return credentials
             problem = f"its output holds no whole set of keys: {credentials}; run it by hand and see"
         raise CredentialsError(f"{self._place}: {problem}")

@@ -6,9 +6,9 @@ Source of the names and their order: botocore's `EnvProvider`.
 import os
 from typing import Final
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.credentials.json_credentials import moment
 from secrets_actor.backends.aws.credentials.static import unsendable
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError, MissingSecretKey, NoCredentials
 from secrets_actor.domain.secret import SecretValue
 
@@ -20,7 +20,7 @@ TOKENS: Final = ("AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
 class EnvironmentCredentials:
     """Reads AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN and AWS_CREDENTIAL_EXPIRATION at each fetch."""
 
-    def fetch(self, deadline: float) -> Credentials:  # noqa: ARG002  nothing here waits
+    def fetch(self, deadline: float) -> AwsCredentials:  # noqa: ARG002  nothing here waits
         """Return the credentials.
 
         Raises `NoCredentials` without AWS_ACCESS_KEY_ID, `MissingSecretKey` with it alone, and `CredentialsError` for
@@ -41,7 +41,7 @@ class EnvironmentCredentials:
                 "AWS_CREDENTIAL_EXPIRATION is no moment in ISO 8601 with a time zone, as 2026-01-31T12:00Z: mend it"
             )
         value = None if token is None else SecretValue(token)
-        credentials = Credentials(access_key, SecretValue(secret_key), value, expires_at)
+        credentials = AwsCredentials(access_key, SecretValue(secret_key), value, expires_at)
         what = unsendable(credentials)
         if what is not None:
             named = {"access key id": "AWS_ACCESS_KEY_ID", "secret key": "AWS_SECRET_ACCESS_KEY"}.get(what, by)

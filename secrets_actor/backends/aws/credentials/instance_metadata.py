@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.credentials.connect import connect
 from secrets_actor.backends.aws.credentials.json_credentials import credentials_in, parsed
 from secrets_actor.backends.aws.endpoint import Endpoint, parse_url
 from secrets_actor.clock import now, utc_now
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import BackendTimeout, ConfigurationError, MetadataServiceError, SecretsError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class InstanceMetadataCredentials:
     def __init__(self, profile: Mapping[str, str] | None = None) -> None:
         self._profile = profile or {}
 
-    def fetch(self, deadline: float) -> Credentials:
+    def fetch(self, deadline: float) -> AwsCredentials:
         """Fetch the credentials, by *deadline* (clock seconds). Raises `MetadataServiceError`."""
         if os.environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
             raise MetadataServiceError(
@@ -106,7 +106,7 @@ class _Exchange:
         self._transport, self._options, self._deadline = transport, options, deadline
         self._endpoint, self._name = options.endpoint, options.endpoint.name
 
-    def credentials(self) -> Credentials:
+    def credentials(self) -> AwsCredentials:
         token = self._token()
         role = self._role(token)
         credentials = _parse(self._get(ROLE_PATH + role, token, "the role's keys").body)
@@ -235,14 +235,14 @@ def _number(text: str, source: str, default: float) -> float:
     return found
 
 
-def extended(credentials: Credentials, now: datetime, dice: float) -> Credentials:
+def extended(credentials: AwsCredentials, now: datetime, dice: float) -> AwsCredentials:
     """Return *credentials*, with a later end if they should have been replaced by *now* (rule 4). *dice*: 0 to 1."""
     if credentials.expires_at is None or credentials.expires_at - now > OVERDUE:
         return credentials
     return replace(credentials, expires_at=now + EXTENSION + EXTENSION_JITTER * dice)
 
 
-def _parse(body: bytes) -> Credentials:
+def _parse(body: bytes) -> AwsCredentials:
     answer = parsed(body)
     code = "Success" if answer is None else answer.get("Code", "Success")
     if code != "Success":
@@ -252,7 +252,7 @@ def _parse(body: bytes) -> Credentials:
             status=200,
         )
     credentials = credentials_in(answer)
-    if isinstance(credentials, Credentials):
+    if isinstance(credentials, AwsCredentials):
         return credentials
     text = f"the metadata service's answer holds no keys ({credentials}): ask again, and see what answers there"
     raise MetadataServiceError(text, status=200)

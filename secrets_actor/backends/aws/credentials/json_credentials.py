@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.credentials.static import unsendable
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.json_text import read_json
@@ -41,7 +41,7 @@ def parsed(body: bytes) -> dict[str, Any] | None:
 
 def credentials_in(
     answer: dict[str, Any] | None, *, from_process: bool = False, bare: bool = False
-) -> Credentials | str:
+) -> AwsCredentials | str:
     """Return the credentials in *answer*; or a text that says what is wrong, if they are incomplete or cannot be sent.
 
     A credential process calls the token `SessionToken`, and may leave out the token and the end (`Expiration`). With
@@ -67,7 +67,7 @@ def credentials_in(
         return f"Expiration is {_MOMENT}"
     try:
         secret_key, token = SecretValue(answer["SecretAccessKey"]), SecretValue(session) if session else None
-        credentials = Credentials(answer["AccessKeyId"], secret_key, token, expires_at)
+        credentials = AwsCredentials(answer["AccessKeyId"], secret_key, token, expires_at)
         what = unsendable(credentials)
     except (ValueError, SecretsError):  # a text that UTF-8 cannot encode, or that is longer than a value may be
         what = "secret key or session token"

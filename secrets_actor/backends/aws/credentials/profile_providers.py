@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable
 from typing import Final
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials, AwsCredentialSource
 from secrets_actor.backends.aws.credentials.assume_role import AssumeRoleCredentials, Role
 from secrets_actor.backends.aws.credentials.botocore_extra import BotocoreCredentials
 from secrets_actor.backends.aws.credentials.credential_process import ProcessCredentials
@@ -21,9 +22,7 @@ from secrets_actor.backends.aws.credentials.static import checked
 from secrets_actor.backends.aws.credentials.sts import Sts
 from secrets_actor.backends.aws.credentials.web_identity import WebIdentityCredentials
 from secrets_actor.backends.aws.sdk_settings import Section
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError, MissingSecretKey, NoCredentials
-from secrets_actor.domain.ports import CredentialSource
 from secrets_actor.domain.secret import SecretValue
 
 ACCESS_KEY: Final = "aws_access_key_id"
@@ -40,7 +39,7 @@ MAX_ROLES: Final = 50
 # `int` is given no more digits than this: any longer number is too long for a duration as well.
 _MAX_DIGITS: Final = 9
 
-Provider = tuple[str, Callable[[float], Credentials]]
+Provider = tuple[str, Callable[[float], AwsCredentials]]
 
 
 class ProfileProviders:
@@ -51,7 +50,12 @@ class ProfileProviders:
     """
 
     def __init__(
-        self, profiles: Profiles, sts: Sts, sources: dict[str, CredentialSource], *, from_environment: bool
+        self,
+        profiles: Profiles,
+        sts: Sts,
+        sources: dict[str, AwsCredentialSource],
+        *,
+        from_environment: bool,
     ) -> None:
         self._profiles, self._sts, self._sources = profiles, sts, sources
         self._from_environment = from_environment
@@ -84,7 +88,7 @@ class ProfileProviders:
         section = self._profiles.merged.get(profile, {})
         return ACCESS_KEY in section or SECRET_KEY in section
 
-    def _role(self, profile: str, visited: list[str], deadline: float) -> Credentials:
+    def _role(self, profile: str, visited: list[str], deadline: float) -> AwsCredentials:
         if not self._is_role(profile):
             raise NoCredentials(("role of the profile", f"profile {profile} has no role_arn"))
         text, place = self._profiles.text, f"profile {profile}"
@@ -100,7 +104,7 @@ class ProfileProviders:
         source = self._source(profile, visited)
         return AssumeRoleCredentials(source, role, self._sts, place).fetch(deadline)
 
-    def _source(self, profile: str, visited: list[str]) -> CredentialSource:
+    def _source(self, profile: str, visited: list[str]) -> AwsCredentialSource:
         place = f"profile {profile}"
         named = self._profiles.text(profile, "credential_source")
         source = self._profiles.text(profile, "source_profile")
@@ -126,7 +130,7 @@ class ProfileProviders:
 
     # --- credentials of the profile itself ------------------------------------------------------------------------
 
-    def _web_identity(self, profile: str, from_environment: bool, deadline: float) -> Credentials:
+    def _web_identity(self, profile: str, from_environment: bool, deadline: float) -> AwsCredentials:
         def setting(variable: str, key: str) -> str | None:
             stated = os.environ.get(variable) if from_environment else None
             return stated or self._profiles.text(profile, key)
@@ -145,13 +149,13 @@ class ProfileProviders:
         place = f"web identity ({', '.join(named) if from_environment and named else f'profile {profile}'})"
         return WebIdentityCredentials(token_file, role, self._sts, place, source).fetch(deadline)
 
-    def _process(self, profile: str, deadline: float) -> Credentials:
+    def _process(self, profile: str, deadline: float) -> AwsCredentials:
         command = self._profiles.text(profile, "credential_process")
         if command is None:
             raise NoCredentials(("credential_process", f"profile {profile} has none"))
         return ProcessCredentials(command, f"credential_process of profile {profile}").fetch(deadline)
 
-    def _foreign(self, profile: str, which: int, deadline: float) -> Credentials:
+    def _foreign(self, profile: str, which: int, deadline: float) -> AwsCredentials:
         name, credentials = FOREIGN[which]
         if not any(key in self._profiles.merged.get(profile, {}) for key in credentials):
             raise NoCredentials((name, f"profile {profile} has no {' or '.join(credentials)}"))
@@ -161,10 +165,10 @@ class ProfileProviders:
 class _Required:
     """A source that must have credentials: where it declines, this fails with *complaint*."""
 
-    def __init__(self, fetch: Callable[[float], Credentials], complaint: str) -> None:
+    def __init__(self, fetch: Callable[[float], AwsCredentials], complaint: str) -> None:
         self._fetch, self._complaint = fetch, complaint
 
-    def fetch(self, deadline: float) -> Credentials:
+    def fetch(self, deadline: float) -> AwsCredentials:
         try:
             return self._fetch(deadline)
         except NoCredentials as exc:
@@ -173,7 +177,7 @@ class _Required:
         raise CredentialsError(f"{self._complaint}: {reasons}")
 
 
-def first_of(providers: list[Provider], deadline: float) -> Credentials:
+def first_of(providers: list[Provider], deadline: float) -> AwsCredentials:
     """Return the credentials of the first step that has any.
 
     Raises `NoCredentials`, with each step's reason, when all decline, or the error of a step that is configured and
@@ -188,7 +192,7 @@ def first_of(providers: list[Provider], deadline: float) -> Credentials:
     raise NoCredentials(*tried)
 
 
-def _keys(section: Section, profile: str, file: str) -> Credentials:
+def _keys(section: Section, profile: str, file: str) -> AwsCredentials:
     if ACCESS_KEY not in section:
         raise NoCredentials((file, f"no {ACCESS_KEY} for profile {profile}"))
     if SECRET_KEY not in section:
@@ -199,4 +203,4 @@ def _keys(section: Section, profile: str, file: str) -> Credentials:
         raise CredentialsError(f"profile {profile} of AWS's {file}: a key that is a table; set it anew")
     if not access_key or not secret_key:
         raise CredentialsError(f"profile {profile} of AWS's {file}: a key is empty; set it, or remove both")
-    return checked(Credentials(access_key, SecretValue(secret_key), SecretValue(token) if token else None))
+    return checked(AwsCredentials(access_key, SecretValue(secret_key), SecretValue(token) if token else None))

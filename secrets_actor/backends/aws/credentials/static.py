@@ -6,8 +6,8 @@ from typing import ClassVar, Final, Literal
 
 from msgspec.structs import force_setattr
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.setting_masking import shown_path, shown_variable
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError, MissingAccessKey, MissingSecretKey
 from secrets_actor.domain.masked import MaskedText
 from secrets_actor.domain.secret import MASK, SecretValue
@@ -87,7 +87,7 @@ class StaticCredentials:
             session_token = session_token or KeySource("env", "AWS_SESSION_TOKEN")
         self._access_key, self._secret_key, self._session_token = access_key, secret_key, session_token
 
-    def fetch(self, deadline: float) -> Credentials:  # noqa: ARG002  nothing here waits
+    def fetch(self, deadline: float) -> AwsCredentials:  # noqa: ARG002  nothing here waits
         """Return the credentials.
 
         Raises `MissingAccessKey`, `MissingSecretKey`, and `CredentialsError` for a text that cannot be a key.
@@ -104,7 +104,7 @@ class StaticCredentials:
         token = None if self._session_token is None else _read("session_token", self._session_token)
         if token is None and self._session_token is not None and self._session_token.kind == "file":
             raise CredentialsError(f"no session token in {self._session_token.description}: write it, or unset it")
-        credentials = Credentials(access_key, SecretValue(secret_key), None if token is None else SecretValue(token))
+        credentials = AwsCredentials(access_key, SecretValue(secret_key), None if token is None else SecretValue(token))
         what = unsendable(credentials)
         if what is None:
             return credentials
@@ -125,7 +125,7 @@ def _read(name: str, source: KeySource) -> str | None:
     return found
 
 
-def checked(credentials: Credentials) -> Credentials:
+def checked(credentials: AwsCredentials) -> AwsCredentials:
     """Return *credentials* if all parts can be sent in a header. Raises `CredentialsError`, which quotes none."""
     what = unsendable(credentials)
     if what is not None:
@@ -133,7 +133,7 @@ def checked(credentials: Credentials) -> Credentials:
     return credentials
 
 
-def unsendable(credentials: Credentials) -> str | None:
+def unsendable(credentials: AwsCredentials) -> str | None:
     """Return the name of the part of *credentials* that cannot be sent in a header, or None.
 
     It returns and does not raise: the frame of a function that raises may be shown by a traceback, with the key in it.

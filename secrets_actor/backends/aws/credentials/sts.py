@@ -24,6 +24,7 @@ from xml.etree import ElementTree
 from msgspec import Struct
 from msgspec.structs import replace
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.clock_skew import http_date, may_be_skew, too_far
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.connect import Connect, connect
@@ -42,7 +43,6 @@ from secrets_actor.backends.aws.sdk_settings import (
 )
 from secrets_actor.backends.aws.sigv4 import HttpRequest, Scope, SigningKeys, sign_headers
 from secrets_actor.clock import now, sleep
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import (
     AccessDenied,
     ConfigurationError,
@@ -117,15 +117,17 @@ class Sts:
         self._fips, self._dualstack, self._profile, self._attempts = use_fips, use_dualstack, profile, attempts
         self._keys = SigningKeys()
 
-    def assume_role(self, parameters: Sequence[tuple[str, str]], signer: Credentials, deadline: float) -> Credentials:
+    def assume_role(
+        self, parameters: Sequence[tuple[str, str]], signer: AwsCredentials, deadline: float
+    ) -> AwsCredentials:
         """Call AssumeRole with *parameters*, by *deadline* (clock seconds). Raises `SecretsError`s."""
         return self._call("AssumeRole", parameters, signer, deadline, self._keys_in)
 
-    def assume_role_with_web_identity(self, parameters: Sequence[tuple[str, str]], deadline: float) -> Credentials:
+    def assume_role_with_web_identity(self, parameters: Sequence[tuple[str, str]], deadline: float) -> AwsCredentials:
         """Call AssumeRoleWithWebIdentity, unsigned, by *deadline* (clock seconds). Raises `SecretsError`s."""
         return self._call("AssumeRoleWithWebIdentity", parameters, None, deadline, self._keys_in)
 
-    def caller_identity(self, signer: Credentials, deadline: float) -> CallerIdentity:
+    def caller_identity(self, signer: AwsCredentials, deadline: float) -> CallerIdentity:
         """Return the identity that *signer* belongs to, by *deadline* (clock seconds). AWS asks no permission for it.
 
         Raises `SecretsError`s.
@@ -136,7 +138,7 @@ class Sts:
         self,
         action: str,
         parameters: Sequence[tuple[str, str]],
-        signer: Credentials | None,
+        signer: AwsCredentials | None,
         deadline: float,
         read: Callable[[ElementTree.Element, datetime | None], T],
     ) -> T:
@@ -172,7 +174,7 @@ class Sts:
         endpoint: Endpoint,
         action: str,
         body: bytes,
-        signer: Credentials | None,
+        signer: AwsCredentials | None,
         deadline: float,
     ) -> tuple[ElementTree.Element, datetime | None]:
         headers: tuple[tuple[str, str], ...] = (("Host", endpoint.authority), ("Content-Type", CONTENT_TYPE))
@@ -193,14 +195,14 @@ class Sts:
             raise _Skewed(error, server)
         raise error
 
-    def _keys_in(self, tree: ElementTree.Element, server: datetime | None) -> Credentials:
+    def _keys_in(self, tree: ElementTree.Element, server: datetime | None) -> AwsCredentials:
         names = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
         access_key, secret_key, token, end = (_text(tree, name) for name in names)
         expires_at = moment(end)
         if access_key and secret_key and token and expires_at is not None:
             if server is not None:  # rule 5
                 expires_at = self._clock.as_here(expires_at, server)
-            return checked(Credentials(access_key, SecretValue(secret_key), SecretValue(token), expires_at))
+            return checked(AwsCredentials(access_key, SecretValue(secret_key), SecretValue(token), expires_at))
         raise InvalidAnswer("STS's answer holds no keys: see what answers there, and AWS_ENDPOINT_URL", status=200)
 
 

@@ -6,9 +6,9 @@ The token goes to STS in an unsigned call. The file is read at each fetch. Sourc
 
 from typing import Final
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.credentials.assume_role import Role, checked_role
 from secrets_actor.backends.aws.credentials.sts import Sts
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError
 from secrets_actor.small_files import Problem, read_text
 
@@ -28,7 +28,7 @@ class WebIdentityCredentials:
         self._token_file, self._role, self._sts = token_file, role, sts
         self._place, self._setting = place, setting
 
-    def fetch(self, deadline: float) -> Credentials:
+    def fetch(self, deadline: float) -> AwsCredentials:
         """Fetch the role's credentials, by *deadline* (clock seconds).
 
         Raises `CredentialsError` for a malformed role or an unusable token file, and the `SecretsError`s of STS.

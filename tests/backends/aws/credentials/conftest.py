@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 import pytest
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials, AwsCredentialSource
 from secrets_actor.clock import now as clock_now
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError
-from secrets_actor.domain.ports import CredentialSource
 from tests.backends.aws.credentials.sts_echo import StsEcho
 from tests.servers.faulty import FaultyServer
 from tests.servers.metadata import MetadataServer, keys_until
@@ -80,18 +79,18 @@ def metadata(machine: Machine) -> Iterator[MetadataServer]:
         yield server
 
 
-def fetch(source: CredentialSource, within: float = 10.0) -> Credentials:
+def fetch(source: AwsCredentialSource, within: float = 10.0) -> AwsCredentials:
     """The keys of *source*."""
     return source.fetch(clock_now() + within)
 
 
-def plain(keys: Credentials) -> Keys:
+def plain(keys: AwsCredentials) -> Keys:
     """*keys* to compare."""
     token = None if keys.session_token is None else str(keys.session_token.reveal())
     return keys.access_key_id, str(keys.secret_key.reveal()), token
 
 
-def failing(source: CredentialSource, within: float = 10.0) -> CredentialsError:
+def failing(source: AwsCredentialSource, within: float = 10.0) -> CredentialsError:
     """What *source* fails with: of the tree, in one line, quoting nothing, free of what it came from."""
     with pytest.raises(CredentialsError) as caught:
         fetch(source, within)

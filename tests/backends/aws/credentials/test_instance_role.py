@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from botocore.utils import InstanceMetadataFetcher
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.credentials.instance_metadata import (
     InstanceMetadataCredentials,
     extended,
     options_from,
 )
 from secrets_actor.clock import now as clock_now
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.secret import SecretValue
 from tests.backends.aws.credentials.conftest import Machine, failing, fetch, plain
 from tests.servers.metadata import MetadataServer, keys_until
@@ -111,8 +111,8 @@ def test_a_token_that_did_not_come_in_time_is_not_asked_for_again(machine: Machi
     assert clock_now() - started < 1.5
 
 
-def keys(end: datetime | None) -> Credentials:
-    return Credentials("ASIA", SecretValue("s"), SecretValue("t"), end)
+def keys(end: datetime | None) -> AwsCredentials:
+    return AwsCredentials("ASIA", SecretValue("s"), SecretValue("t"), end)
 
 
 def test_overdue_keys_are_good_for_another_17_to_25_minutes() -> None:

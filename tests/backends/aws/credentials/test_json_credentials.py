@@ -9,8 +9,8 @@ from botocore.credentials import RefreshableCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.credentials.json_credentials import credentials_in, moment
-from secrets_actor.domain.credentials import Credentials
 
 TAKEN = [
     "2086-01-02T03:04:05Z",
@@ -121,7 +121,7 @@ def test_a_token_may_be_empty_where_there_may_be_none(token: str | None) -> None
         credentials_in({**WHOLE, "SessionToken": token}, from_process=True),
         credentials_in({"AccessKeyId": "A", "SecretAccessKey": "s"}, from_process=True),
     ):
-        assert isinstance(found, Credentials)
+        assert isinstance(found, AwsCredentials)
         assert found.session_token is None
     assert (
         credentials_in({name: value for name, value in WHOLE.items() if name != "Token"}, bare=True)

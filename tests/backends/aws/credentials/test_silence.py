@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentialSource
 from secrets_actor.backends.aws.credentials.assume_role import AssumeRoleCredentials, Role
 from secrets_actor.backends.aws.credentials.chain import DefaultChain
 from secrets_actor.backends.aws.credentials.container import ContainerCredentials
@@ -18,7 +19,6 @@ from secrets_actor.backends.aws.credentials.instance_metadata import InstanceMet
 from secrets_actor.backends.aws.credentials.sts import Sts
 from secrets_actor.backends.aws.credentials.web_identity import WebIdentityCredentials
 from secrets_actor.domain.errors import SecretsError
-from secrets_actor.domain.ports import CredentialSource
 from tests.backends.aws.credentials.conftest import Machine, fetch
 from tests.backends.aws.credentials.test_sts import GOOD, ROLE, Fixed
 from tests.servers.behaviours import Answer, Hang, Reset
@@ -35,7 +35,7 @@ def told(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]
         yield caplog
 
 
-def silent(source: CredentialSource, told: pytest.LogCaptureFixture, *, good: bool) -> None:
+def silent(source: AwsCredentialSource, told: pytest.LogCaptureFixture, *, good: bool) -> None:
     """*source* gives keys or fails, and nothing that should not be heard is to be heard of either."""
     shown = [repr(source)]
     try:

@@ -10,13 +10,13 @@ import botocore.loaders
 import botocore.session
 import pytest
 
+from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.credentials.assume_role import AssumeRoleCredentials, Role
 from secrets_actor.backends.aws.credentials.chain import DefaultChain
 from secrets_actor.backends.aws.credentials.environment import EnvironmentCredentials
 from secrets_actor.backends.aws.credentials.sts import Sts
 from secrets_actor.backends.aws.credentials.web_identity import WebIdentityCredentials
 from secrets_actor.clock import now as clock_now
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.operations import Get
 from secrets_actor.domain.ports import CallContext
 from secrets_actor.domain.secret import SecretValue
@@ -34,20 +34,20 @@ XML = """<{0}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><{0}Resu
 </Credentials></{0}Result></{0}Response>""".format("AssumeRole")
 GOOD = Answer(XML.encode(), content_type="text/xml")
 ROLE = Role("arn:aws:iam::123456789012:role/reader")
-SIGNER = Credentials("AKIASIGNER", SecretValue("canary-signer"))
+SIGNER = AwsCredentials("AKIASIGNER", SecretValue("canary-signer"))
 
 
 class Fixed:
     """A source of the keys it was given."""
 
-    def __init__(self, keys: Keys | Credentials = SIGNER) -> None:
+    def __init__(self, keys: Keys | AwsCredentials = SIGNER) -> None:
         self.keys = keys
 
-    def fetch(self, deadline: float) -> Credentials:
-        if isinstance(self.keys, Credentials):
+    def fetch(self, deadline: float) -> AwsCredentials:
+        if isinstance(self.keys, AwsCredentials):
             return self.keys
         token = self.keys.session_token
-        return Credentials(
+        return AwsCredentials(
             self.keys.access_key_id,
             SecretValue(self.keys.secret_key),
             None if token is None else SecretValue(token),
@@ -83,7 +83,7 @@ def role_of(account: Account, name: str = "reader") -> str:
     return str(arn)
 
 
-def reads_with(account: Account, keys: Credentials) -> None:
+def reads_with(account: Account, keys: AwsCredentials) -> None:
     """The store takes *keys*."""
     secrets = account.client("secretsmanager")
     secrets.create_secret(Name="sts/one", SecretString="text")
@@ -124,7 +124,7 @@ def test_a_role_is_assumed_by_a_role(fresh_moto: MotoServer, machine: Machine) -
         inner = first.fetch
 
         class First:
-            def fetch(self, deadline: float) -> Credentials:
+            def fetch(self, deadline: float) -> AwsCredentials:
                 machine.set(AWS_ENDPOINT_URL_STS=fresh_moto.url)
                 try:
                     return inner(deadline)

@@ -1,0 +1,23 @@
+"""Credentials as somebody else's backend has them: a token, with public names only. All tests of the actor use them, so
+that the actor cannot come to know those of AWS."""
+
+from datetime import datetime
+
+from secrets_actor import Credentials, SecretValue
+
+
+class Token(Credentials):
+    """One secret *text*, good until *end*."""
+
+    def __init__(self, text: str, end: datetime | None = None) -> None:
+        self.text, self.end = SecretValue(text), end
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """The end."""
+        return self.end
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Token) and (self.text, self.end) == (other.text, other.end)
+
+    __hash__ = None  # type: ignore[assignment]  # as of a SecretValue
