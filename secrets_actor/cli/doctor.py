@@ -56,7 +56,7 @@ def _findings(config: Path | None, prefix: str | None, deadline: float, ask_pass
     try:
         yield from factory.diagnose(deadline, _prefix_of(settings) if prefix is None else prefix)
     except SecretsError as error:
-        yield Finding("examination", Verdict.FAULT, str(error))
+        yield Finding("diagnosis", Verdict.FAULT, str(error))
 
 
 def _prefix_of(settings: Settings) -> str:

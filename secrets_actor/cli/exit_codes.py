@@ -47,8 +47,8 @@ EXIT_CODES: Final = {
     NOT_FOUND: "no such secret, or no such version",
     DENIED: "access denied, or wrong or missing credentials",
     UNREACHABLE: "the store or the service could not be reached in time; try again",
-    BAD_CONFIGURATION: "the configuration or the key file does not hold",
-    INTERRUPTED: "interrupted (Ctrl-C); 141 if whoever read the output went away",
+    BAD_CONFIGURATION: "the configuration or the key file cannot be used",
+    INTERRUPTED: "interrupted (Ctrl-C); 141 if the program that read the output ended first",
 }
 
 EPILOG: Final = "\b\nExit codes:\n" + "\n".join(f"  {code:<3}  {meaning}" for code, meaning in EXIT_CODES.items())

@@ -19,7 +19,7 @@ from secrets_actor.cli import output, value_io
 from secrets_actor.cli.caller import caller
 from secrets_actor.cli.exit_codes import EPILOG, FAILED, PROGRAM, USAGE, run, written
 from secrets_actor.cli.store import store
-from secrets_actor.cli.store.options import ask_option, asked_for, made_told
+from secrets_actor.cli.store.options import asked_for, made_told, passphrase_option
 from secrets_actor.client.secrets import Secrets
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.ports import BackendFactory
@@ -84,7 +84,9 @@ def _show_version(context: click.Context, _parameter: click.Parameter, wanted: b
 
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False)
 @click.option(
-    "--config", type=click.Path(path_type=Path), help="TOML file; without it SECRETS_ACTOR_CONFIG or defaults."
+    "--config",
+    type=click.Path(path_type=Path),
+    help="TOML file of the configuration; without it, the file in SECRETS_ACTOR_CONFIG, or the defaults.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts; errors too.")
 @click.option("--verbose", is_flag=True, help="Show the audit and life-cycle records on standard error.")
@@ -113,14 +115,14 @@ def cli(context: click.Context, config: Path | None, as_json: bool, verbose: boo
 )
 @click.option("--binary", is_flag=True, help="Keep the value as bytes even if it is text.")
 @click.option("--description", help="What the secret is for; AWS keeps it unencrypted.")
-@ask_option
+@passphrase_option
 @click.pass_context
 def set_(context: click.Context, name: str, value_file: Path | None, binary: bool, description: str | None) -> None:
     """Store a value as the current version of NAME.
 
-    The value comes from a prompt, from --value-file, or from standard input (without one newline at its end). It is
-    never an argument: arguments show in the process list and in the shell's history. A value that is not UTF-8 is kept
-    as bytes.
+    The value comes from a prompt, from --value-file, or from standard input (one newline at its end is left
+    out). It is never an argument: arguments show in the process list and in the shell's history. A value that is not
+    UTF-8 is kept as bytes.
     """
     if context.args:  # not quoted: it is a value, most likely
         raise click.UsageError(
@@ -137,9 +139,9 @@ def set_(context: click.Context, name: str, value_file: Path | None, binary: boo
 @click.argument("name")
 @click.option("--reveal", is_flag=True, help="Print the value, too, on one line; --raw prints it as it is.")
 @click.option("--raw", is_flag=True, help="Print only the value: its bytes, without a newline.")
-@click.option("--version-id", help="This version instead of the current one.")
-@click.option("--stage", help="The version with this stage, such as AWSPREVIOUS.")
-@ask_option
+@click.option("--version-id", help="Get this version instead of the current one.")
+@click.option("--stage", help="Get the version with this stage, such as AWSPREVIOUS.")
+@passphrase_option
 @click.pass_obj
 def get(options: Options, name: str, reveal: bool, raw: bool, version_id: str | None, stage: str | None) -> None:
     """Show the facts of NAME; its value only with --reveal or --raw."""
@@ -153,8 +155,8 @@ def get(options: Options, name: str, reveal: bool, raw: bool, version_id: str | 
 
 
 @cli.command("list", epilog=EPILOG)
-@click.option("--include-deleted", is_flag=True, help="Also those that are scheduled for deletion.")
-@ask_option
+@click.option("--include-deleted", is_flag=True, help="List also the secrets that are scheduled for deletion.")
+@passphrase_option
 @click.pass_obj
 def list_(options: Options, include_deleted: bool) -> None:
     """List all secrets, without values."""
@@ -173,9 +175,14 @@ def list_(options: Options, include_deleted: bool) -> None:
 
 @cli.command(epilog=EPILOG)
 @click.argument("name")
-@click.option("--recovery-window", type=int, metavar="DAYS", help="Restorable for 7 to 30 days; 30 if not configured.")
-@click.option("--force", is_flag=True, help="At once and for good.")
-@ask_option
+@click.option(
+    "--recovery-window",
+    type=int,
+    metavar="DAYS",
+    help="How long it can be restored: 7 to 30 days; 30 if not configured.",
+)
+@click.option("--force", is_flag=True, help="Delete at once and for good.")
+@passphrase_option
 @click.pass_obj
 def delete(options: Options, name: str, recovery_window: int | None, force: bool) -> None:
     """Delete NAME; 'restore' brings it back while its recovery window lasts."""
@@ -186,7 +193,7 @@ def delete(options: Options, name: str, recovery_window: int | None, force: bool
 
 @cli.command(epilog=EPILOG)
 @click.argument("name")
-@ask_option
+@passphrase_option
 @click.pass_obj
 def restore(options: Options, name: str) -> None:
     """Call off the deletion of NAME."""
@@ -196,7 +203,7 @@ def restore(options: Options, name: str) -> None:
 
 
 @cli.command(epilog=EPILOG)
-@click.option("--watch", "watching", is_flag=True, help="Draw it anew until Ctrl-C.")
+@click.option("--watch", "watching", is_flag=True, help="Draw the tree again and again, until Ctrl-C.")
 @click.option(
     "--every",
     type=click.FloatRange(0.05, 3600),
@@ -205,7 +212,7 @@ def restore(options: Options, name: str) -> None:
     metavar="SECONDS",
     help="How often --watch draws.",
 )
-@ask_option
+@passphrase_option
 @click.pass_obj
 def tree(options: Options, watching: bool, every: float) -> None:
     """Start the configured system and draw its supervision tree."""
@@ -222,14 +229,18 @@ def tree(options: Options, watching: bool, every: float) -> None:
 
 @cli.command(epilog=EPILOG)
 @click.option(
-    "--seconds", type=click.FloatRange(1, 600), default=60.0, show_default=True, help="How long it may take in all."
+    "--seconds",
+    type=click.FloatRange(1, 600),
+    default=60.0,
+    show_default=True,
+    help="How long all the checks may take.",
 )
 @click.option(
     "--prefix",
-    help="Permissions are tried on a name that begins with this and that no secret has. Without it: as the names of "
-    "the configured prefetch begin, or app/.",
+    help="Try the permissions on a name that begins with this, and that no secret has. Without it: the prefix of the "
+    "names in the configured prefetch, or app/.",
 )
-@ask_option
+@passphrase_option
 @click.pass_context
 def doctor(context: click.Context, seconds: float, prefix: str | None) -> None:
     """Check everything that the configured store needs, and say what to mend.

@@ -287,7 +287,8 @@ class NoCredentials(CredentialsError):
     def __init__(self, *tried: tuple[str, str]) -> None:
         reasons = "; ".join(f"{place}: {reason}" for place, reason in tried)
         super().__init__(
-            f"no AWS keys: set aws.access_key or AWS_ACCESS_KEY_ID, or mend one of the places looked at: {reasons}"
+            "no AWS credentials: set aws.access_key or AWS_ACCESS_KEY_ID, or mend one of the places looked at: "
+            + reasons
         )
         self.tried = tried
 

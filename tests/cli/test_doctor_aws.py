@@ -56,7 +56,7 @@ def test_a_healthy_account_is_told_to_be(program: Program, fresh_ministack: Mini
     ours, keys = user(fresh_ministack, program, fresh_ministack.url, allow_everything())
     found = findings(ours)
 
-    looked_at = ["configuration", "keys", "name", "connection", "clock", "identity"]
+    looked_at = ["configuration", "credentials", "name", "connection", "clock", "identity"]
     assert list(found) == [*looked_at, "permissions", "GetSecretValue", "reading many", "writing", "further"]
     assert not_ok(found) == {}
     assert "begins with app/" in found["permissions"][1]

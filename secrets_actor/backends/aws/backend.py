@@ -108,7 +108,7 @@ class AwsBackend:
         Each call has as many attempts as the retry policy allows. Raises only `SecretsError`s.
         """
         if not isinstance(context.credentials, AwsCredentials):
-            raise MissingAccessKey("no AWS keys were given to this call: set aws.auth_method and its keys")
+            raise MissingAccessKey("no AWS credentials were given to this call: set aws.auth_method and what it needs")
         # Compared by identity: the actor passes the same object until it has fetched new credentials.
         if context.credentials is not self._checked:
             self._checked = checked(context.credentials)

@@ -83,12 +83,12 @@ def diagnose(target: Target, prefix: str, deadline: float) -> Iterator[Finding]:
                 reached = reached or (finding.check, finding.verdict) == ("connection", Verdict.OK)
                 yield finding
         if credentials is None or not reached:
-            why = "there are no keys" if credentials is None else "there is no connection"
+            why = "there are no credentials" if credentials is None else "there is no connection"
             yield Finding("permissions", Verdict.SKIPPED, f"not tried: {why}")
             return
         yield (finding := _identity(target, credentials, deadline))
         if finding.verdict is Verdict.FAULT:
-            yield Finding("permissions", Verdict.SKIPPED, "not tried: AWS does not accept the keys")
+            yield Finding("permissions", Verdict.SKIPPED, "not tried: AWS does not accept the credentials")
             return
         yield from _permissions(connection, credentials, prefix, deadline)
     finally:
@@ -103,14 +103,15 @@ def _credentials(target: Target, deadline: float) -> tuple[AwsCredentials | None
     try:
         credentials = target.credentials.fetch(_by(deadline))
     except SecretsError as error:
-        return None, Finding("keys", Verdict.FAULT, str(error))
+        return None, Finding("credentials", Verdict.FAULT, str(error))
     if credentials.expires_at is None:
-        return credentials, Finding("keys", Verdict.OK, "found; they do not expire")
+        return credentials, Finding("credentials", Verdict.OK, "found; they do not expire")
     left = (credentials.expires_at - target.wall_clock()).total_seconds()
     if left <= 0:
         text = f"they expired {-left:.0f} s ago, as this machine's clock has it"
-        return credentials, Finding("keys", Verdict.FAULT, text, "see who gives them, and this machine's clock")
-    return credentials, Finding("keys", Verdict.OK, f"found; temporary, for another {left:.0f} s")
+        remedy = "see what gives them out, and this machine's clock"
+        return credentials, Finding("credentials", Verdict.FAULT, text, remedy)
+    return credentials, Finding("credentials", Verdict.OK, f"found; temporary, for another {left:.0f} s")
 
 
 def _name(connection: Connection) -> Finding:

@@ -69,12 +69,13 @@ _SIGNATURE: Final = _Meaning(
 )
 _CLIENT: Final = _Meaning(
     UnrecognizedClient,
-    "AWS does not know these keys: check the access key id, that it is active, and the session token if there is one",
+    "AWS does not know these credentials: check the access key id, that it is active, and the session token if there "
+    "is one",
 )
-_EXPIRED: Final = _Meaning(ExpiredToken, "the session token has expired: get new temporary keys")
+_EXPIRED: Final = _Meaning(ExpiredToken, "the session token has expired: get new temporary credentials")
 _DENIED: Final = _Meaning(
     AccessDenied,
-    "the keys are good but may not do this: allow secretsmanager:{action} on this secret in their policy{kms}; "
+    "the credentials are good but may not do this: allow secretsmanager:{action} on this secret in their policy{kms}; "
     "see also the policies of the secret, of the endpoint and of the organisation",
 )
 _TOO_LARGE: Final = _Meaning(InvalidRequest, "the request for {action} is too large for Secrets Manager: send less")
@@ -119,11 +120,11 @@ _MEANINGS: Final[Mapping[str, _Meaning]] = {
     "InvalidNextTokenException": _Meaning(InvalidRequest, "Secrets Manager lost the place in the list: list again"),
     "EncryptionFailure": _Meaning(
         InvalidRequest,
-        "Secrets Manager cannot encrypt: see that the KMS key is there, enabled and allowed to these keys",
+        "Secrets Manager cannot encrypt: see that the KMS key is there, enabled and allowed to these credentials",
     ),
     "DecryptionFailure": _Meaning(
         DecryptionFailed,
-        "Secrets Manager cannot decrypt: see that the KMS key is there, enabled and allowed to these keys",
+        "Secrets Manager cannot decrypt: see that the KMS key is there, enabled and allowed to these credentials",
     ),
     "LimitExceededException": _Meaning(
         LimitExceeded, "a quota of Secrets Manager is used up: delete what is not needed, or ask AWS to raise it"

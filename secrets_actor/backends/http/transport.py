@@ -174,7 +174,7 @@ class Transport(httpx.BaseTransport):
             raise BackendTimeout(f"{self._name}: no time left to ask; allow more", endpoint=self._name)
         head = _head(method, target, headers)
         if head is None:
-            text = f"{self._name}: a header, maybe a key, holds what cannot be sent; set the keys anew"
+            text = f"{self._name}: a header holds what cannot be sent; it may come from the credentials: set them anew"
             raise RequestFailed(text, endpoint=self._name)
         self._socket.begin(deadline)
         try:

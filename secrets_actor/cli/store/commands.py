@@ -55,13 +55,13 @@ _REMEDY = (
 @passphrase_option
 @json_option
 @click.pass_obj
-def init(options: Options, ask_passphrase: bool) -> None:
-    """Make an empty local store, and its key if that is ours to make; say where they are.
+def init(options: Options) -> None:
+    """Make an empty local store, and its key unless local.key names one that you made; print where both are.
 
-    The first 'set' makes one, too. Use this to see where it is, to copy the key before there are secrets, or to make
-    the store under a passphrase that you type.
+    The first 'set' makes a store, too. Use this command to see where the store is, to copy its key before there are
+    secrets, or to make a store whose key comes from a passphrase that you type.
     """
-    local = local_store(options, ask_passphrase, new=True)
+    local = local_store(options, new=True)
     with attended("interrupted; run it again"):
         local.init()
     options.show(
@@ -77,14 +77,14 @@ def init(options: Options, ask_passphrase: bool) -> None:
 @passphrase_option
 @json_option
 @click.pass_context
-def verify(context: click.Context, ask_passphrase: bool) -> None:
+def verify(context: click.Context) -> None:
     """Open every key, secret and value of the local store, and list what is damaged, by name.
 
     Reads the store as it is at one moment, and changes nothing. Ends with 1 if anything is damaged. Secrets that are
     not damaged can still be read and set.
     """
     options: Options = context.obj
-    local = local_store(options, ask_passphrase)
+    local = local_store(options)
     with attended("interrupted; nothing was changed"):
         found = local.verify()
     counts = {"secrets": found.secrets, "versions": found.versions}
@@ -109,7 +109,7 @@ def backup(options: Options, file: Path) -> None:
     The copy is sealed as the store is, and no key is needed to make it. The key is not in it: keep a copy of the key
     elsewhere. For a file that opens with a key or passphrase of its own, see 'export'.
     """
-    local = local_store(options, ask_passphrase=False)
+    local = local_store(options)
     with attended(f"interrupted; {file} is there whole, or not at all"):
         size = local.backup(file)
     options.show({"file": str(file), "bytes": size, "key": f"not in it: {local.source}"})
@@ -117,18 +117,18 @@ def backup(options: Options, file: Path) -> None:
 
 @click.command(epilog=EPILOG)
 @click.argument("file", type=PATH)
-@click.option("--replace", is_flag=True, help="What is in the store now may go.")
+@click.option("--replace", is_flag=True, help="Replace the store even if it has secrets or is damaged.")
 @passphrase_option
 @json_option
 @click.pass_obj
-def restore(options: Options, file: Path, replace: bool, ask_passphrase: bool) -> None:
+def restore(options: Options, file: Path, replace: bool) -> None:
     """Bring the local store back to the state in FILE, which 'store backup' wrote.
 
-    The key that FILE was sealed under must be where local.key says. The whole copy is verified first, and restored at
-    once or not at all; programs that use the store see it when their cache asks again. A store that has secrets, or is
-    damaged, is only replaced with --replace; a damaged file is put aside, and you are told where.
+    The key that FILE was sealed under must be where local.key says. The whole copy is verified first, and restored in
+    one step or not at all; programs that use the store see it when their cache asks again. A store that has secrets,
+    or is damaged, is only replaced with --replace. A damaged file is kept under another name, which is printed.
     """
-    local = local_store(options, ask_passphrase)
+    local = local_store(options)
     with attended("interrupted; the store is as it was, or as the copy is, and nothing in between"):
         done = local.restore(file, replace=replace)
     facts = {
@@ -154,7 +154,7 @@ def _key_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.command(epilog=EPILOG)
 @click.argument("file", type=PATH)
 @_key_options
-@click.option("--salvage", is_flag=True, help="Of a damaged store, leave out what does not open, and tell it.")
+@click.option("--salvage", is_flag=True, help="Leave out, and list, what does not open in a damaged store.")
 @passphrase_option
 @json_option
 @click.pass_context
@@ -164,7 +164,6 @@ def export(
     passphrase_file: Path | None,
     key_file: Path | None,
     salvage: bool,
-    ask_passphrase: bool,
 ) -> None:
     """Write all secrets of the local store to FILE, sealed.
 
@@ -178,7 +177,7 @@ def export(
     from secrets_actor.cli.store import export_keys
 
     options: Options = context.obj
-    local = local_store(options, ask_passphrase)
+    local = local_store(options)
     check_is_new(file)  # refused before anybody types a passphrase
     local.check_is_there()
     with attended(f"interrupted; {file} is there whole, or not at all"):
@@ -196,7 +195,7 @@ def export(
 @click.command("import", epilog=EPILOG)
 @click.argument("file", type=PATH)
 @_key_options
-@click.option("--overwrite", is_flag=True, help="Replace secrets of the same names.")
+@click.option("--overwrite", is_flag=True, help="Replace secrets of the same names that the store has already.")
 @passphrase_option
 @json_option
 @click.pass_obj
@@ -206,7 +205,6 @@ def import_(
     passphrase_file: Path | None,
     key_file: Path | None,
     overwrite: bool,
-    ask_passphrase: bool,
 ) -> None:
     """Put all secrets of FILE, which 'store export' wrote, into the local store: all of them, or none.
 
@@ -216,7 +214,7 @@ def import_(
     from secrets_actor.cli.store import export_keys
 
     with made_told(options) as note, attended("interrupted; all of it was imported, or nothing"):
-        local = local_store(options, ask_passphrase, observe=note)
+        local = local_store(options, observe=note)
         done = local.import_from(
             file, export_keys.export_key(passphrase_file, key_file, new=False), overwrite=overwrite
         )

@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 
 @click.command(epilog=EPILOG)
 @click.option("--to", "target", type=PATH, required=True, help="TOML file of the store that the secrets are copied to.")
-@click.option("--from", "source", type=PATH, help="TOML file of the store they are in; without it as --config says.")
-@click.option("--prefix", "prefixes", multiple=True, help="Only names that begin so; may be given several times.")
-@click.option("--dry-run", is_flag=True, help="Read both stores and tell what would be done; write nothing.")
-@click.option("--overwrite", is_flag=True, help="Put the source's values in the place of others at the target.")
+@click.option("--from", "source", type=PATH, help="TOML file of the store they are in; without it, that of --config.")
+@click.option(
+    "--prefix", "prefixes", multiple=True, help="Only names that begin with this; may be given several times."
+)
+@click.option("--dry-run", is_flag=True, help="Read both stores, and print what would be done; write nothing.")
+@click.option("--overwrite", is_flag=True, help="Replace values of the target that differ from the source's.")
 @click.option("--ask-passphrase", is_flag=True, help="Type the passphrase of the source, a local store.")
 @click.option("--to-passphrase", is_flag=True, help="Type the passphrase of the target, a local store.")
 @json_option
@@ -40,12 +42,12 @@ def migrate(
     ask_passphrase: bool,
     to_passphrase: bool,
 ) -> None:
-    """Copy all live secrets to another store, and compare.
+    """Copy the secrets of one store to another, and compare. Secrets that are scheduled for deletion stay behind.
 
-    Current and previous versions, descriptions and tags are copied; keys, rotation rules, policies and copies in other
-    regions are not. A secret that is there already and equal is left alone, so after an interruption run it again. A
-    secret that is there with another value is a conflict: it is listed by name, and never overwritten without
-    --overwrite.
+    Current and previous versions, descriptions and tags are copied; KMS keys, rotation rules, policies and copies in
+    other regions are not. A secret that the target has already, with equal values, is left alone, so after an
+    interruption run it again. A secret that the target has with another value is a conflict: it is listed by name, and
+    never overwritten without --overwrite.
     """
     from secrets_actor.cli.migration import run, stores
     from secrets_actor.runtime import local_maintenance as runtime

@@ -32,36 +32,21 @@ Command = Callable[..., None]
 _STORES: Final = "The store's passphrase"
 
 
-def _print_json(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
-    if wanted:
-        context.obj = replace(context.obj, as_json=True)
+def _flag(option: str, field: str, what: str) -> Callable[[Command], Command]:
+    """Return a flag that sets *field* of the `Options`, so that no command has an argument for it."""
+
+    def note(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+        if wanted:  # a flag that is left out changes nothing: --json may stand before the command
+            context.obj = replace(context.obj, **{field: True})
+
+    return click.option(option, is_flag=True, expose_value=False, callback=note, help=what)
 
 
-json_option = click.option(
-    "--json",
-    is_flag=True,
-    expose_value=False,
-    callback=_print_json,
-    help="Print JSON, as with --json before the command.",
-)
-passphrase_option = click.option(
+json_option = _flag("--json", "as_json", "Print JSON, as with --json before the command.")
+passphrase_option = _flag(
     "--ask-passphrase",
-    is_flag=True,
-    help="Type the passphrase that the store's key is made of, whatever local.key says.",
-)
-
-
-def _ask_passphrase(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
-    if wanted:
-        context.obj = replace(context.obj, ask_passphrase=True)
-
-
-ask_option = click.option(
-    "--ask-passphrase",
-    is_flag=True,
-    expose_value=False,
-    callback=_ask_passphrase,
-    help="Type the passphrase that the local store's key is made of, whatever local.key says.",
+    "ask_passphrase",
+    "Type the passphrase that the local store's key is made from. Whatever local.key says is ignored.",
 )
 
 
@@ -111,15 +96,13 @@ def asked_for(config: Path | None, what: str = _STORES) -> tuple[Settings, Maste
     return settings, source
 
 
-def local_store(
-    options: Options, ask_passphrase: bool = False, *, new: bool = False, observe: Observer | None = None
-) -> LocalMaintenance:
+def local_store(options: Options, *, new: bool = False, observe: Observer | None = None) -> LocalMaintenance:
     """Return the configured local store.
 
-    With *ask_passphrase*, its key is made of a passphrase that is typed, twice for a *new* store. *observe* is called
+    With --ask-passphrase, its key is made from a passphrase that is typed, twice for a *new* store. *observe* is called
     when an import makes a store. If an audit record could not be written, the user is warned when the command ends.
     """
-    store = _local_store(options.config, ask_passphrase, new, observe)
+    store = _local_store(options.config, options.ask_passphrase, new, observe)
     click.get_current_context().call_on_close(lambda: _tell_unaudited(store))
     return store
 

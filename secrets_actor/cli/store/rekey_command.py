@@ -32,13 +32,13 @@ _RESUMED: Final = (
 @click.command(epilog=EPILOG)
 @click.option("--deep", is_flag=True, help="Seal everything anew, each value under a new key.")
 @click.option(
-    "--to", type=PATH, help="TOML file whose [local] names the same folder and, by its key, the new key's place."
+    "--to", type=PATH, help="TOML file whose [local] has the same `path`, and as `key` the place of the new key."
 )
-@click.option("--to-passphrase", is_flag=True, help="Make the new key of a passphrase that you type.")
+@click.option("--to-passphrase", is_flag=True, help="Make the new key from a passphrase that you type.")
 @passphrase_option
 @json_option
 @click.pass_obj
-def rekey(options: Options, deep: bool, to: Path | None, to_passphrase: bool, ask_passphrase: bool) -> None:
+def rekey(options: Options, deep: bool, to: Path | None, to_passphrase: bool) -> None:
     """Change the local store's master key, and with --deep all other keys.
 
     Without --to, a key that we made (a key file, a key ring's entry) is replaced where it lies. With --to, the key
@@ -57,7 +57,7 @@ def rekey(options: Options, deep: bool, to: Path | None, to_passphrase: bool, as
     """
     if to is not None and to_passphrase:
         raise click.UsageError("Give --to or --to-passphrase, not both.")
-    local = local_store(options, ask_passphrase)
+    local = local_store(options)
     target = _target(options, local, to) if to is not None else None
     if to_passphrase:
         target = typed("The new passphrase", new=True)
@@ -76,7 +76,8 @@ def _target(options: Options, local: LocalMaintenance, to: Path) -> MasterKeySou
     """
     from msgspec.structs import replace
 
-    there = local_store(replace(options, config=to))
+    # A passphrase that is typed is for the key of today: the new one is where *to* says.
+    there = local_store(replace(options, config=to, ask_passphrase=False))
     if os.path.realpath(there.folder) != os.path.realpath(local.folder):
         raise ConfigurationError((f"local.path: {to} must name the same folder, {local.folder}",))
     if there.key == local.key and local.source.kind == there.source.kind:

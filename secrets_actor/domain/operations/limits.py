@@ -98,13 +98,13 @@ def check_stage(what: str, stage: object) -> None:
 def checked_stages(stages: Iterable[str]) -> tuple[str, ...]:
     """Return *stages* as a tuple in which each occurs once; there are 1 to 20."""
     if isinstance(stages, str):
-        raise InvalidParameter("stages", "a list of labels, not one text")
+        raise InvalidParameter("stages", "a list of stages, not one text")
     given = tuple(stages)
     for stage in given:
         check_stage("stages", stage)
     found = tuple(dict.fromkeys(map(plain, given)))
     if not 1 <= len(found) <= MAX_STAGES:
-        raise InvalidParameter("stages", f"1 to {MAX_STAGES} labels")
+        raise InvalidParameter("stages", f"1 to {MAX_STAGES} stages")
     return found
 
 

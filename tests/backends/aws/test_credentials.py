@@ -146,7 +146,7 @@ def test_the_variable_that_holds_no_key_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv(variable, "can ary")
 
     with pytest.raises(
-        errors.CredentialsError, match=f"in environment variable {variable} holds what no key has"
+        errors.CredentialsError, match=f"in environment variable {variable} holds a character that no credential has"
     ) as caught:
         StaticCredentials().fetch(LATER)
     ours = [frame.f_locals for frame, _ in traceback.walk_tb(caught.value.__traceback__) if "self" in frame.f_locals]

@@ -67,7 +67,7 @@ def verdicts(found: dict[str, Finding]) -> dict[str, str]:
 def test_a_healthy_account_is_found_healthy_and_unchanged(examined: Examined, fresh_ministack: Ministack) -> None:
     found = examined()
 
-    expected = ["keys", "name", "connection", "clock", "identity", "permissions", READ]
+    expected = ["credentials", "name", "connection", "clock", "identity", "permissions", READ]
     assert list(found)[: len(expected)] == expected
     assert {finding.verdict for finding in found.values()} == {Verdict.OK}
     assert "CreateSecret cannot be tried" in found["writing"].fact
@@ -216,9 +216,9 @@ def test_keys_that_nobody_has_end_the_examination_with_what_was_tried(examined: 
             return StaticCredentials(KeySource("env", "NO_SUCH_VARIABLE_HERE")).fetch(deadline)
 
     found = examined(credentials=Nothing())
-    assert found["keys"].verdict is Verdict.FAULT
+    assert found["credentials"].verdict is Verdict.FAULT
     assert verdicts(found)["connection"] == "ok"
-    assert found["permissions"].fact == "not tried: there are no keys"
+    assert found["permissions"].fact == "not tried: there are no credentials"
 
 
 def test_keys_that_aws_does_not_know_are_told_and_nothing_is_tried_with_them(examined: Examined) -> None:
@@ -239,7 +239,7 @@ def test_temporary_keys_say_how_long_they_last(
             end = datetime.now(UTC) + timedelta(seconds=seconds)
             return AwsCredentials(user.access_key_id, SecretValue(user.secret_key), None, end)
 
-    found = examined(keys=user, credentials=Temporary())["keys"]
+    found = examined(keys=user, credentials=Temporary())["credentials"]
     assert found.verdict is verdict
     assert any(f" {near} s" in found.fact for near in range(88, 92))
 

@@ -155,22 +155,25 @@ def test_the_deadline_is_kept_when_it_comes_sooner_than_the_second(monkeypatch: 
         (Service(role=Answer(b"../../canary")), "attach an IAM role"),
         (Service(role=Answer(b"canary", status=401)), "ask again, the token ran out"),
         (Service(role=Hang()), "gave no answer in time, asked for the role's name; ask again"),
-        (Service(keys=Reset(read_first=False)), "cannot be reached, asked for the role's keys"),
+        (Service(keys=Reset(read_first=False)), "cannot be reached, asked for the role's credentials"),
         (Service(keys=Answer(b"canary", status=500)), r"keys \(HTTP 500\); ask again"),
-        (Service(keys=Answer(b"")), "holds no keys"),
-        (Service(keys=Answer(b"[]")), "holds no keys"),
-        (Service(keys=Answer(b"null")), "holds no keys"),
-        (Service(keys=Answer(b'{"AccessKeyId": "canary"')), "holds no keys"),
-        (Service(keys=Answer(b"[" * 100_000)), "holds no keys"),
+        (Service(keys=Answer(b"")), "holds no credentials"),
+        (Service(keys=Answer(b"[]")), "holds no credentials"),
+        (Service(keys=Answer(b"null")), "holds no credentials"),
+        (Service(keys=Answer(b'{"AccessKeyId": "canary"')), "holds no credentials"),
+        (Service(keys=Answer(b"[" * 100_000)), "holds no credentials"),
         (Service(keys=Answer(json.dumps({"Code": "Failed", "Message": "canary"}).encode())), r"\(Failed\)"),
         (Service(keys=Answer(json.dumps({"Code": "canary"}).encode())), r"\(a code unknown to us\)"),
         (Service(keys=Answer(json.dumps({"Code": ["canary"]}).encode())), r"\(a code unknown to us\)"),
         *(
-            (Service(keys=Answer(json.dumps({**KEYS, name: wrong}).encode())), "holds no keys")
+            (Service(keys=Answer(json.dumps({**KEYS, name: wrong}).encode())), "holds no credentials")
             for name in ("AccessKeyId", "SecretAccessKey", "Token", "Expiration")
             for wrong in (None, "", 7, "can ary")
         ),
-        (Service(keys=Answer(json.dumps({**KEYS, "Expiration": "2026-11-23T18:00:00"}).encode())), "holds no keys"),
+        (
+            Service(keys=Answer(json.dumps({**KEYS, "Expiration": "2026-11-23T18:00:00"}).encode())),
+            "holds no credentials",
+        ),
     ],
 )
 def test_whatever_goes_wrong_says_what_to_do_and_quotes_nothing(

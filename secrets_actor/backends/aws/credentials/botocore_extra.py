@@ -43,7 +43,7 @@ class BotocoreCredentials:
 def _loaded(session: Any, method: str) -> AwsCredentials:
     found = session.get_component("credential_provider").get_provider(method).load()
     if found is None:
-        raise CredentialsError("botocore finds no keys")
+        raise CredentialsError("botocore finds no credentials")
     credentials = found.get_frozen_credentials()
     end: datetime | None = getattr(found, "_expiry_time", None)  # it has no public name
     token = None if credentials.token is None else SecretValue(credentials.token)

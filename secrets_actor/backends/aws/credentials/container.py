@@ -91,7 +91,7 @@ def _ask(
             failure = _refused(endpoint, answer.status, credentials)
             final = 400 <= answer.status < 500 and answer.status != 429  # 429: asked too often, which passes
         except SecretsError as exc:
-            failure, final = MetadataServiceError(f"{exc} (asked for the container's keys)"), False
+            failure, final = MetadataServiceError(f"{exc} (asked for the container's credentials)"), False
         if final or attempt == ATTEMPTS or now() + PAUSE >= deadline:
             raise failure
         sleep(PAUSE)
@@ -100,7 +100,7 @@ def _ask(
 
 def _refused(endpoint: Endpoint, status: int, problem: str) -> MetadataServiceError:
     if status == 200:
-        text = f"the container's credential service gave no keys ({problem}); see what answers there"
+        text = f"the container's credential service gave no credentials ({problem}); see what answers there"
     elif status in (401, 403):
         text = f"the container's credential service refuses (HTTP {status}); see {TOKEN_FILE} and the task's role"
     elif status == 404:
@@ -155,7 +155,7 @@ def _token() -> bytes | None:
         name, found = TOKEN_FILE, read_text(path, _MAX_TOKEN)
         if not isinstance(found, str):
             problem = "cannot be read (No such file)" if found is None else str(found)
-            raise CredentialsError(f"{TOKEN_FILE}: the file {problem}; see who writes it, and who may read it")
+            raise CredentialsError(f"{TOKEN_FILE}: the file {problem}; see what writes it, and who may read it")
     if not found and not path:
         return None
     if isinstance(found, str) and _TOKEN.fullmatch(found) is not None:

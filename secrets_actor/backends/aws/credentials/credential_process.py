@@ -50,7 +50,7 @@ class ProcessCredentials:
             credentials = credentials_in(answer, from_process=True)
             if isinstance(credentials, AwsCredentials):
                 return credentials
-            problem = f"its output holds no whole set of keys: {credentials}; run it by hand and see"
+            problem = f"its output holds no whole set of credentials: {credentials}; run it by hand and see"
         raise CredentialsError(f"{self._place}: {problem}")
 
     def _run(self, deadline: float) -> tuple[bytes, str | None]:

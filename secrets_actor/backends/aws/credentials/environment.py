@@ -45,7 +45,9 @@ class EnvironmentCredentials:
         what = unsendable(credentials)
         if what is not None:
             named = {"access key id": "AWS_ACCESS_KEY_ID", "secret key": "AWS_SECRET_ACCESS_KEY"}.get(what, by)
-            raise CredentialsError(f"{named}: it holds what no key has (blanks, other than ASCII): set it anew")
+            raise CredentialsError(
+                f"{named}: it holds a character that no credential has (a blank, or one outside ASCII): set it anew"
+            )
         return credentials
 
     def __repr__(self) -> str:

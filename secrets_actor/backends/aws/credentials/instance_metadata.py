@@ -109,7 +109,7 @@ class _Exchange:
     def credentials(self) -> AwsCredentials:
         token = self._token()
         role = self._role(token)
-        credentials = _parse(self._get(ROLE_PATH + role, token, "the role's keys").body)
+        credentials = _parse(self._get(ROLE_PATH + role, token, "the role's credentials").body)
         return extended(credentials, utc_now(), random.random())  # noqa: S311  jitter
 
     def _token(self) -> bytes | None:
@@ -248,11 +248,11 @@ def _parse(body: bytes) -> AwsCredentials:
     if code != "Success":
         told = code if isinstance(code, str) and code in _KNOWN_CODES else "a code unknown to us"
         raise MetadataServiceError(
-            f"the metadata service has no keys for the role ({told}): see its trust policy and instance profile",
+            f"the metadata service has no credentials for the role ({told}): see its trust policy and instance profile",
             status=200,
         )
     credentials = credentials_in(answer)
     if isinstance(credentials, AwsCredentials):
         return credentials
-    text = f"the metadata service's answer holds no keys ({credentials}): ask again, and see what answers there"
+    text = f"the metadata service's answer holds no credentials ({credentials}): ask again, and see what answers there"
     raise MetadataServiceError(text, status=200)

@@ -71,7 +71,11 @@ def credentials_in(
         what = unsendable(credentials)
     except (ValueError, SecretsError):  # a text that UTF-8 cannot encode, or that is longer than a value may be
         what = "secret key or session token"
-    return credentials if what is None else f"the {what} holds what no key has (blanks, other than ASCII)"
+    return (
+        credentials
+        if what is None
+        else f"the {what} holds a character that no credential has (a blank, or one outside ASCII)"
+    )
 
 
 def moment(text: object) -> datetime | None:

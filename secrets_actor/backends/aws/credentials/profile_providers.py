@@ -113,7 +113,7 @@ class ProfileProviders:
         if named is not None:
             if named not in self._sources:
                 raise CredentialsError(f"{place}: credential_source is one of {', '.join(self._sources)}")
-            return _Required(self._sources[named].fetch, f"{place}: its credential_source {named} has no keys")
+            return _Required(self._sources[named].fetch, f"{place}: its credential_source {named} has no credentials")
         assert source is not None
         if source not in self._profiles.merged:
             raise CredentialsError(f"{place}: its source_profile is in neither of AWS's shared files")
@@ -121,7 +121,8 @@ class ProfileProviders:
             raise CredentialsError(f"{place}: its source_profile leads back to a profile on the way here")
         if self._has_keys(source) or not self._is_role(source):
             own = self._own(source, from_environment=False)
-            return _Required(lambda deadline: first_of(own, deadline), f"{place}: its source_profile has no keys")
+            complaint = f"{place}: its source_profile has no credentials"
+            return _Required(lambda deadline: first_of(own, deadline), complaint)
         if len(visited) >= MAX_ROLES:
             raise CredentialsError(
                 f"{place}: its source_profile is one role more than {MAX_ROLES} in a row; shorten them"

@@ -112,7 +112,9 @@ class StaticCredentials:
         sources = {"access key id": self._access_key, "secret key": self._secret_key}
         source = sources.get(what, self._session_token)
         where = "" if source is None else f" in {source.description}"
-        raise CredentialsError(f"the {what}{where} holds what no key has (blanks, other than ASCII): set it anew")
+        raise CredentialsError(
+            f"the {what}{where} holds a character that no credential has (a blank, or one outside ASCII): set it anew"
+        )
 
     def __repr__(self) -> str:
         return f"<StaticCredentials [{self._access_key.description}]>"
@@ -129,7 +131,10 @@ def checked(credentials: AwsCredentials) -> AwsCredentials:
     """Return *credentials* if all parts can be sent in a header. Raises `CredentialsError`, which quotes none."""
     what = unsendable(credentials)
     if what is not None:
-        raise CredentialsError(f"the {what} is empty or holds what no key has (blanks, other than ASCII): set it anew")
+        raise CredentialsError(
+            f"the {what} is empty, or holds a character that no credential has (a blank, or one outside ASCII): set it "
+            "anew"
+        )
     return credentials
 
 

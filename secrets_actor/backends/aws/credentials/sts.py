@@ -203,7 +203,8 @@ class Sts:
             if server is not None:  # rule 5
                 expires_at = self._clock.as_here(expires_at, server)
             return checked(AwsCredentials(access_key, SecretValue(secret_key), SecretValue(token), expires_at))
-        raise InvalidAnswer("STS's answer holds no keys: see what answers there, and AWS_ENDPOINT_URL", status=200)
+        text = "STS's answer holds no credentials: see what answers there, and AWS_ENDPOINT_URL"
+        raise InvalidAnswer(text, status=200)
 
 
 class _Skewed(Exception):
@@ -307,12 +308,15 @@ def _refusal(endpoint: Endpoint, action: str, answer: "HttpAnswer", tree: Elemen
 
 _UNKNOWN: Final[tuple[type[StoreError], str]] = (CredentialsError, "it refuses: see the role and its parameters")
 _MEANINGS: Final[Mapping[str, tuple[type[StoreError], str]]] = {
-    "AccessDenied": (AccessDenied, "these keys may not assume this role: see their policy and the role's trust policy"),
-    "ExpiredToken": (ExpiredToken, "the session token has expired: get new temporary keys"),
-    "ExpiredTokenException": (ExpiredToken, "the web identity token has expired: see who writes the token file"),
+    "AccessDenied": (
+        AccessDenied,
+        "these credentials may not assume this role: see their policy and the role's trust policy",
+    ),
+    "ExpiredToken": (ExpiredToken, "the session token has expired: get new temporary credentials"),
+    "ExpiredTokenException": (ExpiredToken, "the web identity token has expired: see what writes the token file"),
     "IDPRejectedClaim": (CredentialsError, "the identity provider rejects the web identity token: get a new one"),
     "InvalidIdentityToken": (CredentialsError, "the web identity token is not accepted: see the identity provider"),
-    "InvalidClientTokenId": (UnrecognizedClient, "AWS does not know these keys: check that they are active"),
+    "InvalidClientTokenId": (UnrecognizedClient, "AWS does not know these credentials: check that they are active"),
     "SignatureDoesNotMatch": (InvalidSignature, "the signature is not accepted: check secret key and clock"),
     **dict.fromkeys(
         ("RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"),

@@ -47,7 +47,7 @@ class WebIdentityCredentials:
             if found:
                 return found
         file = f"web identity token file ({self._setting})"
-        raise CredentialsError(f"{self._place}: no token in the {file}, which {problem}; see who writes it")
+        raise CredentialsError(f"{self._place}: no token in the {file}, which {problem}; see what writes it")
 
     def __repr__(self) -> str:
         return f"<WebIdentityCredentials [{self._place}]>"

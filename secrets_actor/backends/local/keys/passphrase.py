@@ -69,7 +69,7 @@ class Passphrase(OneAtATime):
         problem = scrypt.objection(derivation)
         if problem is not None:
             raise StoreDamaged(
-                f"the store's header asks for what no header of ours does to derive the key ({problem}); put the store "
+                f"the store's header asks for a key derivation that no store of ours uses ({problem}); put the store "
                 "back from a backup",
                 path=self._reader.path,
             )

@@ -76,7 +76,7 @@ def test_what_botocore_says_is_told_by_its_type_alone(machine: Machine) -> None:
 def test_a_provider_that_finds_nothing_and_one_that_is_unknown_are_failures(machine: Machine) -> None:
     machine.config("[default]\nregion = x")
 
-    assert "botocore finds no keys" in str(failing(BotocoreCredentials("sso", "default")))
+    assert "botocore finds no credentials" in str(failing(BotocoreCredentials("sso", "default")))
     assert "botocore says UnknownCredentialError" in str(failing(BotocoreCredentials("no-such", "default")))
     assert repr(BotocoreCredentials("sso", "canary")) == "<BotocoreCredentials [sso]>"
 

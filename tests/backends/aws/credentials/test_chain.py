@@ -185,10 +185,10 @@ def test_its_repr_tells_no_profile() -> None:
     [
         ("AWS_PROFILE", "nobody", "profile nobody (AWS_PROFILE) is in neither"),
         ("AWS_DEFAULT_PROFILE", "nobody", "profile nobody (AWS_DEFAULT_PROFILE) is in neither"),
-        ("AWS_ACCESS_KEY_ID", "can ary", "AWS_ACCESS_KEY_ID: it holds what no key has"),
-        ("AWS_SECRET_ACCESS_KEY", "can ary", "AWS_SECRET_ACCESS_KEY: it holds what no key has"),
-        ("AWS_SESSION_TOKEN", "can ary", "AWS_SESSION_TOKEN: it holds what no key has"),
-        ("AWS_SECURITY_TOKEN", "can ary", "AWS_SECURITY_TOKEN: it holds what no key has"),
+        ("AWS_ACCESS_KEY_ID", "can ary", "AWS_ACCESS_KEY_ID: it holds a character that no credential has"),
+        ("AWS_SECRET_ACCESS_KEY", "can ary", "AWS_SECRET_ACCESS_KEY: it holds a character that no credential has"),
+        ("AWS_SESSION_TOKEN", "can ary", "AWS_SESSION_TOKEN: it holds a character that no credential has"),
+        ("AWS_SECURITY_TOKEN", "can ary", "AWS_SECURITY_TOKEN: it holds a character that no credential has"),
         ("AWS_ROLE_ARN", "canary", "web identity (AWS_ROLE_ARN): role_arn: such as"),
         (
             "AWS_ROLE_SESSION_NAME",

@@ -156,7 +156,7 @@ def test_lost_answers_are_asked_for_again_up_to_three_times(machine: Machine, mo
             assert server.requests[0].head.startswith(b"GET /x?y=z HTTP/1.1\r\n")
     with FaultyServer(Reset()) as server:
         full(machine, server.url)
-        assert "asked for the container's keys" in str(failing(ContainerCredentials()))
+        assert "asked for the container's credentials" in str(failing(ContainerCredentials()))
         assert len(server.requests) == 3
 
 
@@ -203,7 +203,7 @@ def test_half_a_set_of_keys_is_none(machine: Machine, missing: str) -> None:
     with FaultyServer(Answer(json.dumps(answer).encode())) as server:
         full(machine, server.url)
 
-        assert f"gave no keys ({missing} is missing)" in str(failing(ContainerCredentials(), within=0.9))
+        assert f"gave no credentials ({missing} is missing)" in str(failing(ContainerCredentials(), within=0.9))
 
 
 @pytest.mark.parametrize("token", ["", None])

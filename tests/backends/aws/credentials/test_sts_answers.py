@@ -27,10 +27,10 @@ def refusal(code: str, status: int = 400, **more: bool) -> Answer:
 
 REFUSALS = [
     (refusal("AccessDenied", 403), errors.AccessDenied, "the role's trust policy"),
-    (refusal("ExpiredToken", 403), errors.ExpiredToken, "get new temporary keys"),
+    (refusal("ExpiredToken", 403), errors.ExpiredToken, "get new temporary credentials"),
     (refusal("ExpiredTokenException"), errors.ExpiredToken, "web identity token has expired"),
     (refusal("InvalidIdentityToken"), errors.CredentialsError, "identity provider"),
-    (refusal("InvalidClientTokenId", 403), errors.UnrecognizedClient, "does not know these keys"),
+    (refusal("InvalidClientTokenId", 403), errors.UnrecognizedClient, "does not know these credentials"),
     (refusal("SignatureDoesNotMatch", 403), errors.InvalidSignature, "secret key and clock"),
     (refusal("ValidationError"), errors.CredentialsError, "a parameter is not allowed"),
     (refusal("Unheard.Of"), errors.CredentialsError, "it refuses"),
@@ -39,8 +39,8 @@ REFUSALS = [
     (Answer(b"canary", 200), errors.InvalidAnswer, "none of STS's"),
     (Answer(b'<!DOCTYPE x [<!ENTITY e "canary">]><x>&e;</x>', 200), errors.InvalidAnswer, "none of STS's"),
     (Answer(b"<x>" + b"canary" * 20_000 + b"</x>", 200), errors.InvalidAnswer, "none of STS's"),
-    (Answer(b"<x/>", 200), errors.InvalidAnswer, "holds no keys"),
-    (Answer(XML.replace("2086-01-02T03:04:05Z", "canary").encode()), errors.InvalidAnswer, "holds no keys"),
+    (Answer(b"<x/>", 200), errors.InvalidAnswer, "holds no credentials"),
+    (Answer(XML.replace("2086-01-02T03:04:05Z", "canary").encode()), errors.InvalidAnswer, "holds no credentials"),
     (refusal("Throttling"), errors.Throttled, "ask less often"),
     (refusal("IDPCommunicationError"), errors.StoreFailure, "try again"),
     (refusal("InternalFailure", 500), errors.StoreFailure, "HTTP 500"),
