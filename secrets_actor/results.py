@@ -4,9 +4,12 @@ times are UTC."""
 from secrets_actor.domain.masked import MaskedObject
 from secrets_actor.domain.metrics import Metric, MetricFamily, MetricKind, Metrics, MetricSample
 from secrets_actor.domain.results import (
+    AccountReplicaReceipt,
     ChangeReceipt,
+    LinkedSecret,
     NamedReceipt,
     PolicyFinding,
+    PolicyPage,
     PolicyVerdict,
     Replica,
     ReplicaRegion,
@@ -23,8 +26,10 @@ from secrets_actor.domain.results import (
 from secrets_actor.domain.secret import DeleteReceipt, NewVersion, Secret, SecretInfo, SecretValue, SetReceipt, Source
 
 __all__ = [
+    "AccountReplicaReceipt",
     "ChangeReceipt",
     "DeleteReceipt",
+    "LinkedSecret",
     "MaskedObject",
     "Metric",
     "MetricFamily",
@@ -34,6 +39,7 @@ __all__ = [
     "NamedReceipt",
     "NewVersion",
     "PolicyFinding",
+    "PolicyPage",
     "PolicyVerdict",
     "Replica",
     "ReplicaRegion",

@@ -34,15 +34,18 @@ from secrets_actor.domain.operations import Filter, List, ListPage
 from secrets_actor.domain.results import ReplicaRegion, ResourcePolicy, SecretBatch
 from secrets_actor.domain.rotation_retry import RotationRetry
 from secrets_actor.messages import (
+    AssociateReplica,
     CancelRotation,
     Create,
     Delete,
     DeletePolicy,
     Describe,
+    DisassociateReplica,
     Get,
     GetMany,
     GetPolicy,
     Invalidate,
+    ListPolicies,
     ListVersions,
     MoveStage,
     Put,
@@ -68,6 +71,7 @@ from secrets_actor.structs import Opaque, SelectiveStruct
 CANARY: Final = "hunter2-canary-0123456789abcdefg"
 AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 A_REGION: Final = "eu-central-1"
+A_REPLICA: Final = "arn:aws:secretsmanager:us-east-1:210987654321:secret:b-AbCdEf"
 
 
 def modules() -> Iterator[ModuleType]:
@@ -92,12 +96,14 @@ OPAQUE: Final = classes_below(Opaque)
 CHECKED: Final[dict[type[Any], Callable[[], object]]] = {
     AwsSettings: lambda: AwsSettings(access_key=CANARY, secret_key=CANARY, session_token=CANARY, proxy_url=CANARY),
     LocalSettings: lambda: LocalSettings(key=CANARY),
+    AssociateReplica: lambda: AssociateReplica("a", A_REPLICA),
     CancelRotation: lambda: CancelRotation("a"),
     Create: lambda: Create("a", CANARY),
     AwsCredentials: lambda: AwsCredentials(CANARY, SecretValue(CANARY), SecretValue(CANARY)),
     Delete: lambda: Delete("a"),
     DeletePolicy: lambda: DeletePolicy("a"),
     Describe: lambda: Describe("a"),
+    DisassociateReplica: lambda: DisassociateReplica("a", A_REPLICA),
     Filter: lambda: Filter("name", "a"),
     Get: lambda: Get("a"),
     GetMany: lambda: GetMany(["a"]),
@@ -107,6 +113,7 @@ CHECKED: Final[dict[type[Any], Callable[[], object]]] = {
     KeySource: lambda: KeySource("text", CANARY),
     List: List,
     ListPage: ListPage,
+    ListPolicies: lambda: ListPolicies("a"),
     ListVersions: lambda: ListVersions("a"),
     MoveStage: lambda: MoveStage("a", "stage", "v" * 32),
     Put: lambda: Put("a", CANARY),

@@ -18,12 +18,15 @@ from typing import Any, Literal, TypeVar, overload
 from secrets_actor.domain.errors import InvalidParameter
 from secrets_actor.domain.masked import MaskedObject
 from secrets_actor.domain.operations import (
+    AssociateReplica,
     CancelRotation,
     Create,
     DeletePolicy,
     Describe,
+    DisassociateReplica,
     Generated,
     GetPolicy,
+    ListPolicies,
     ListVersions,
     MoveStage,
     Operation,
@@ -43,6 +46,7 @@ from secrets_actor.domain.operations import (
 )
 from secrets_actor.domain.paging import Trail
 from secrets_actor.domain.results import (
+    AccountReplicaReceipt,
     ChangeReceipt,
     NamedReceipt,
     PolicyVerdict,
@@ -287,11 +291,52 @@ class AsyncAdministration(ABC):
         this request there only."""
         return await self.ask(StopReplication(secret_id), timeout=timeout)
 
+    async def associate_replica(
+        self,
+        secret_id: str,
+        replica_arn: str,
+        *,
+        any_organization: bool = False,
+        role_arn: str | None = None,
+        timeout: float | None = None,
+    ) -> AccountReplicaReceipt:
+        """Have AWS copy the secret to *replica_arn*, a secret in another account, and keep that up to date.
+
+        That account has created the replica for this secret, in the same region (AWS: CreateSecret with
+        CrossAccountPrimaryARN). It has to belong to the same organization, unless *any_organization* is true. AWS
+        assumes the IAM role *role_arn* to replicate (None: it uses the credentials of whoever writes the secret).
+        Repeated, this repairs the replication.
+        """
+        return await self.ask(AssociateReplica(secret_id, replica_arn, any_organization, role_arn), timeout=timeout)
+
+    async def disassociate_replica(
+        self, secret_id: str, replica_arn: str, *, timeout: float | None = None
+    ) -> AccountReplicaReceipt:
+        """End the replication to *replica_arn*, a secret in another account. The replica stays there as it is; until
+        this is done, AWS does not delete the secret."""
+        return await self.ask(DisassociateReplica(secret_id, replica_arn), timeout=timeout)
+
     # --- resource policies ----------------------------------------------------------------------------------------
 
-    async def get_policy(self, secret_id: str, *, timeout: float | None = None) -> ResourcePolicy:
-        """Return the resource policy of the secret; its `policy` is None if the secret has none."""
-        return await self.ask(GetPolicy(secret_id), timeout=timeout)
+    async def policies(self, secret_id: str, *, timeout: float | None = None) -> tuple[str, ...]:
+        """Return the names of all resource policies of the secret: `default` first, the others sorted.
+
+        The store is asked for pages of 100, and *timeout* is for each page. Raises `SecretNotFound`, and
+        `InvalidAnswer` if the pages of the store go round in circles.
+        """
+        found: tuple[str, ...] = ()
+        token, trail = None, Trail()
+        while True:
+            page = await self.ask(ListPolicies(secret_id, next_token=token), timeout=timeout)
+            found += page.names
+            if page.next_token is None:
+                return found
+            token = trail.on_to(page.next_token)
+
+    async def get_policy(self, secret_id: str, name: str | None = None, *, timeout: float | None = None) -> ResourcePolicy:
+        """Return a resource policy of the secret by its *name* (None: `default`, the one that `put_policy` attaches);
+        its `policy` is None if the secret has none."""
+        return await self.ask(GetPolicy(secret_id, name), timeout=timeout)
 
     async def put_policy(
         self,

@@ -85,6 +85,19 @@ class Replica(Struct, frozen=True):
     accessed_at: datetime | None = None
 
 
+class LinkedSecret(Struct, frozen=True):
+    """A secret in another account, which a secret is replicated to or from.
+
+    `status` is InSync, InProgress, Failed, Pending or Detached, and `message` says why. `role_arn` is the IAM role that
+    AWS assumes to replicate (None: the credentials of whoever writes the primary secret).
+    """
+
+    arn: str
+    status: str | None = None
+    message: str | None = None
+    role_arn: str | None = None
+
+
 class SecretDescription(SelectiveStruct, frozen=True):
     """All that the store knows of a secret, except its values. Times are UTC; a fact that the store does not have is
     None.
@@ -101,6 +114,9 @@ class SecretDescription(SelectiveStruct, frozen=True):
 
     `kms_key_id` is None for AWS's own key. `type` names the partner that holds an external secret, and the two
     `external_rotation_...` members say how that one is rotated.
+
+    `account_replicas` are the replicas in other accounts, and `account_primary` is set if this is one itself. AWS says
+    both when it describes one secret, and not in lists.
     """
 
     UNHASHED: ClassVar = frozenset({"tags", "versions", "external_rotation_metadata"})
@@ -126,12 +142,15 @@ class SecretDescription(SelectiveStruct, frozen=True):
     type: str | None = None
     external_rotation_role_arn: str | None = None
     external_rotation_metadata: Mapping[str, str] = field(default_factory=dict)
+    account_replicas: tuple[LinkedSecret, ...] = ()
+    account_primary: LinkedSecret | None = None
 
     @property
     def is_replica(self) -> bool:
-        """Whether this is a copy of a secret in another region. A copy can only be written through that other
-        region."""
-        return self.primary_region is not None and self.arn.split(":")[3:4] != [self.primary_region]
+        """Whether this is a copy of a secret in another region or account. A copy can only be written through that
+        other secret."""
+        elsewhere = self.primary_region is not None and self.arn.split(":")[3:4] != [self.primary_region]
+        return elsewhere or self.account_primary is not None
 
 
 class SecretPage(Struct, frozen=True):
@@ -197,6 +216,17 @@ class ReplicationReceipt(Struct, frozen=True):
     replicas: tuple[Replica, ...] = ()
 
 
+class AccountReplicaReceipt(Struct, frozen=True):
+    """A replica in another account that was linked to the secret, or unlinked from it.
+
+    `status` is that of the replication that begins, such as Pending; None after the replica was unlinked.
+    """
+
+    arn: str
+    replica_arn: str
+    status: str | None = None
+
+
 class ResourcePolicy(SelectiveStruct, frozen=True):
     """The resource policy of a secret: a JSON document, or None if it has none. The repr does not show it."""
 
@@ -205,6 +235,13 @@ class ResourcePolicy(SelectiveStruct, frozen=True):
     name: str
     arn: str
     policy: str | None = None
+
+
+class PolicyPage(Struct, frozen=True):
+    """One page of the names of the resource policies of a secret. `next_token` is None on the last page."""
+
+    names: tuple[str, ...]
+    next_token: str | None = None
 
 
 class PolicyFinding(SelectiveStruct, frozen=True):

@@ -26,6 +26,7 @@ from tests.servers.account import allow_everything
 from tests.servers.moto import MotoServer
 
 POLICY = {"Version": "2012-10-17", "Statement": []}
+REPLICA = "arn:aws:secretsmanager:us-east-1:210987654321:secret:b-AbCdEf"
 VALUE = "hunter2-must-not-show"
 
 
@@ -110,6 +111,9 @@ def test_what_the_emulator_refuses_is_a_typed_error(secrets: Secrets) -> None:
         lambda: secrets.rotate("a", lambda_arn="arn:aws:lambda:us-east-1:1:function:f", rules=RotationRules(3)),
         lambda: secrets.stop_replication("a"),
         lambda: secrets.validate_policy(POLICY, "a"),
+        lambda: secrets.associate_replica("a", REPLICA, any_organization=True),
+        lambda: secrets.disassociate_replica("a", REPLICA),
+        lambda: secrets.policies("a"),
     ):
         assert isinstance(failure(ask), StoreError)
 

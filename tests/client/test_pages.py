@@ -24,6 +24,7 @@ def served(face: Callable[[System], System], *script: Behaviour) -> Iterator[tup
 
 SECRETS: Final = {"SecretList": [{"Name": "a", "ARN": ARN}]}
 VERSIONS: Final = {"Name": "a", "ARN": ARN, "Versions": [{"VersionId": "v" * 32}]}
+POLICIES: Final = {"ResourcePolicies": [{"PolicyName": "default"}]}
 
 
 def page(token: str | None, content: dict[str, Any]) -> Behaviour:
@@ -36,10 +37,11 @@ Listed = Callable[[Secrets], list[Any]]
 LISTS: Final[list[tuple[Listed, dict[str, Any]]]] = [
     (lambda secrets: list(secrets.iterate()), SECRETS),
     (lambda secrets: list(secrets.versions("a")), VERSIONS),
+    (lambda secrets: list(secrets.policies("a")), POLICIES),
 ]
 
 
-@pytest.mark.parametrize(("listed", "content"), LISTS, ids=["iterate", "versions"])
+@pytest.mark.parametrize(("listed", "content"), LISTS, ids=["iterate", "versions", "policies"])
 @pytest.mark.parametrize("tokens", ["AA", "ABA", "ABCDBCDBCD"])
 def test_a_list_that_goes_round_in_circles_is_told(
     listed: Listed, content: dict[str, Any], tokens: str, face: Callable[[System], System]
@@ -51,7 +53,7 @@ def test_a_list_that_goes_round_in_circles_is_told(
         assert len(server.requests) <= len(tokens)
 
 
-@pytest.mark.parametrize(("listed", "content"), LISTS, ids=["iterate", "versions"])
+@pytest.mark.parametrize(("listed", "content"), LISTS, ids=["iterate", "versions", "policies"])
 def test_a_list_that_ends_is_whole(listed: Listed, content: dict[str, Any], face: Callable[[System], System]) -> None:
     with served(face, *(page(token, content) for token in "ABCDEFG"), page(None, content)) as (secrets, _):
         assert len(listed(secrets)) == 8

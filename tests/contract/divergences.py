@@ -179,4 +179,20 @@ DIVERGENCES: Final[dict[tuple[str, str], Divergence]] = {
         ("List", "ListPage", "Describe"),
     ),
     (MOTO, "not-found-status"): Divergence("ResourceNotFoundException with status 404", "with status 400"),
+    (MINISTACK, "list-policies"): Divergence(
+        "ListResourcePolicies is not known", "the names of the policies are listed", ("ListPolicies",)
+    ),
+    (MINISTACK, "account-replicas"): Divergence(
+        "AssociateCrossAccountReplica and DisassociateCrossAccountReplica are not known",
+        "they look for the replica",
+        ("AssociateReplica", "DisassociateReplica"),
+    ),
+    (MOTO, "list-policies"): Divergence(
+        "ListResourcePolicies is not known", "the names of the policies are listed", ("ListPolicies",)
+    ),
+    (MOTO, "account-replicas"): Divergence(
+        "AssociateCrossAccountReplica and DisassociateCrossAccountReplica are not known",
+        "they look for the replica",
+        ("AssociateReplica", "DisassociateReplica"),
+    ),
 }

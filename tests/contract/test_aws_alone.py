@@ -8,10 +8,11 @@ import pytest
 
 from secrets_actor.domain import operations as ops
 from secrets_actor.domain.errors import InvalidRequest, StoreError
-from secrets_actor.domain.results import RotationRules, SecretDescription
+from secrets_actor.domain.results import PolicyPage, RotationRules, SecretDescription
 from tests.contract.conftest import AWS, opened_store
 from tests.contract.store import Store, failure, new_token
 
+REPLICA: Final = "arn:aws:secretsmanager:us-east-1:210987654321:secret:b-AbCdEf"
 LAMBDA: Final = "arn:aws:lambda:us-east-1:000000000000:function:rotator"
 
 
@@ -36,6 +37,13 @@ def policy_for(arn: str) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": [statement]}
 
 
+def is_unknown(store: Store, refusal: BaseException) -> bool:
+    """Whether an operation was refused as one that there is not."""
+    no_operation = failure(lambda: store.ask(ops.Request("MakeCoffee", {})))
+    assert isinstance(no_operation, StoreError)
+    return type(refusal) is type(no_operation) and getattr(refusal, "aws_code") == no_operation.aws_code  # noqa: B009
+
+
 def test_a_policy_is_put_read_and_deleted(store: Store) -> None:
     policy = policy_for(store.set(store.name(), "one").arn)
     assert store.ask(ops.GetPolicy(store.name())).value.policy is None
@@ -48,6 +56,17 @@ def test_a_policy_is_put_read_and_deleted(store: Store) -> None:
 
     store.ask(ops.DeletePolicy(store.name()))
     assert store.ask(ops.GetPolicy(store.name())).value.policy is None
+
+
+def test_the_names_of_the_policies_are_listed(store: Store) -> None:
+    made = store.set(store.name(), "one")
+    store.ask(ops.PutPolicy(store.name(), policy_for(made.arn)))
+
+    if store.diverges("list-policies"):
+        assert is_unknown(store, failure(lambda: store.ask(ops.ListPolicies(store.name()))))
+    else:
+        assert store.ask(ops.ListPolicies(store.name())).value == PolicyPage(("default",))
+        assert store.ask(ops.GetPolicy(store.name(), "default")).value.policy is not None
 
 
 def test_a_policy_is_validated(store: Store) -> None:
@@ -106,6 +125,15 @@ def test_a_secret_that_is_no_copy_is_not_made_one_of_its_own(store: Store) -> No
     store.set(store.name(), "one")
 
     assert isinstance(failure(lambda: store.ask(ops.StopReplication(store.name()))), StoreError)
+
+
+def test_a_replica_in_another_account_is_looked_for(store: Store) -> None:
+    store.set(store.name(), "one")
+    for asked in (ops.AssociateReplica(store.name(), REPLICA), ops.DisassociateReplica(store.name(), REPLICA)):
+        refusal = failure(lambda asked=asked: store.ask(asked))
+
+        assert isinstance(refusal, StoreError)
+        assert is_unknown(store, refusal) == store.diverges("account-replicas")
 
 
 def test_any_operation_goes_by_awss_name_and_its_answer_is_masked(store: Store) -> None:

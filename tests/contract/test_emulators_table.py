@@ -20,6 +20,7 @@ from tests.servers.account import Keys, allow_everything
 from tests.servers.ministack import Ministack
 from tests.servers.moto import MotoServer
 
+REPLICA: Final = "arn:aws:secretsmanager:us-east-1:210987654321:secret:b-AbCdEf"
 ELSEWHERE: Final = "eu-central-1"
 # What each emulator does with a message, in the order of EMULATORS.
 CELLS: Final[dict[str, list[str]]] = {
@@ -54,6 +55,9 @@ def operations(a: str, b: str, version: str) -> list[ops.Operation[Any]]:
         ops.ValidatePolicy("{}"),
         ops.Replicate(a, [ELSEWHERE]),
         ops.RemoveRegions(a, [ELSEWHERE]),
+        ops.AssociateReplica(a, REPLICA),
+        ops.DisassociateReplica(a, REPLICA),
+        ops.ListPolicies(a),
         ops.Request("DescribeSecret", {"SecretId": a}),
         ops.Rotate(b, token=new_token()),
         ops.CancelRotation(b),

@@ -25,6 +25,7 @@ ROW: Final = re.compile(r"^\| [^|]+ \| `(\w+)(?:\(.*\))?` \| `(\w+)` \| ([^|]+) 
 ROWS: Final = ROW.findall((ROOT / "config" / "README.md").read_text())
 TABLE: Final = {message: (method, actions) for method, message, actions in ROWS}
 ARN: Final = "arn:aws:secretsmanager:us-east-1:123456789012:secret:a-AbCdEf"
+REPLICA: Final = "arn:aws:secretsmanager:us-east-1:210987654321:secret:b-AbCdEf"
 # Enough of an answer for most operations that are about one secret and bring no value.
 SUITS_MANY: Final = {"Name": "a", "ARN": ARN}
 VALUE: Final = {"Name": "a", "ARN": ARN, "VersionId": "v" * 32, "VersionStages": ["AWSCURRENT"], "CreatedDate": 1} | {
@@ -33,6 +34,7 @@ VALUE: Final = {"Name": "a", "ARN": ARN, "VersionId": "v" * 32, "VersionStages":
 OK: Final = answer_json(SUITS_MANY, last=True)
 WRITTEN: Final = Receipt(SUITS_MANY, last=True)
 DONE: Final = answer_json({}, last=True)
+LINKED: Final = answer_json({"ARN": ARN, "CrossAccountReplicaARN": REPLICA}, last=True)
 LISTED: Final = answer_json({"SecretList": []}, last=True)
 PASSWORD: Final = answer_json({"RandomPassword": "p" * 32}, last=True)
 DELETED: Final = answer_json(SUITS_MANY | {"DeletedDate": 1}, last=True)
@@ -61,6 +63,9 @@ ASKED: Final[list[tuple[ops.Operation[Any], tuple[Behaviour, ...]]]] = [
     (ops.Replicate("a", ["eu-central-1"]), (OK,)),
     (ops.RemoveRegions("a", ["eu-central-1"]), (OK,)),
     (ops.StopReplication("a"), (OK,)),
+    (ops.AssociateReplica("a", REPLICA), (LINKED,)),
+    (ops.DisassociateReplica("a", REPLICA), (LINKED,)),
+    (ops.ListPolicies("a"), (answer_json({"ResourcePolicies": []}, last=True),)),
     (ops.GetPolicy("a"), (OK,)),
     (ops.PutPolicy("a", "{}"), (OK,)),
     (ops.DeletePolicy("a"), (OK,)),

@@ -10,6 +10,7 @@ from tests.contract.backends import OWN
 from tests.contract.conftest import opened_store
 from tests.contract.store import Store, failure, new_token
 
+REPLICA = "arn:aws:secretsmanager:us-east-1:210987654321:secret:b-AbCdEf"
 KEY = "alias/mine"
 
 
@@ -25,6 +26,9 @@ def test_a_store_of_our_own_says_which_operation_it_does_not_know(store: Store) 
         ops.Replicate(store.name(), ["eu-central-1"]),
         ops.RemoveRegions(store.name(), ["eu-central-1"]),
         ops.StopReplication(store.name()),
+        ops.AssociateReplica(store.name(), REPLICA),
+        ops.DisassociateReplica(store.name(), REPLICA),
+        ops.ListPolicies(store.name()),
         ops.GetPolicy(store.name()),
         ops.PutPolicy(store.name(), "{}"),
         ops.DeletePolicy(store.name()),

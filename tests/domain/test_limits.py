@@ -19,6 +19,7 @@ MODEL: Final = ServiceModel(
 )
 
 # What is refused, and the parameter that the error names.
+REPLICA: Final = "arn:aws:secretsmanager:us-east-1:210987654321:secret:b-AbCdEf"
 REFUSED: Final[list[tuple[Callable[[], object], str]]] = [
     (lambda: ops.GetMany([]), "secret_ids"),
     (lambda: ops.GetMany("abc"), "secret_ids"),
@@ -102,6 +103,16 @@ REFUSED: Final[list[tuple[Callable[[], object], str]]] = [
     (lambda: ops.RemoveRegions("a", "eu-central-1"), "regions"),
     (lambda: ops.RemoveRegions("a", ["x" * 128 + "-1"]), "regions"),
     (lambda: ops.RemoveRegions("a", ["Frankfurt"]), "regions"),
+    (lambda: ops.AssociateReplica("a", "b"), "replica_arn"),
+    (lambda: ops.AssociateReplica("a", f"{REPLICA}{'x' * 2048}"), "replica_arn"),
+    (lambda: ops.AssociateReplica("a", REPLICA, role_arn=REPLICA), "role_arn"),
+    (lambda: ops.AssociateReplica("a", 7), "replica_arn"),  # type: ignore[arg-type]
+    (lambda: ops.DisassociateReplica("a", "arn:aws:iam::210987654321:role/replicates"), "replica_arn"),
+    (lambda: ops.ListPolicies("a", page_size=0), "page_size"),
+    (lambda: ops.ListPolicies("a", next_token=""), "next_token"),
+    (lambda: ops.GetPolicy("a", ""), "name"),
+    (lambda: ops.GetPolicy("a", "no blanks"), "name"),
+    (lambda: ops.GetPolicy("a", "n" * 65), "name"),
     (lambda: ops.PutPolicy("a", ""), "policy"),
     (lambda: ops.PutPolicy("a", "p" * 20_481), "policy"),
     (lambda: ops.PutPolicy("a", {"a": object()}), "policy"),
@@ -133,6 +144,8 @@ NUMBERS: Final = [
     ("SecretVersionStageType", "max", limits.MAX_STAGE_LENGTH),
     ("SecretVersionStagesType", "max", limits.MAX_STAGES),
     ("MaxResultsType", "max", limits.MAX_PAGE_SIZE),
+    ("SecretARNType", "min", limits.MIN_ARN_LENGTH),
+    ("SecretARNType", "max", limits.MAX_ARN_LENGTH),
     ("NextTokenType", "max", limits.MAX_PAGE_TOKEN_LENGTH),
     ("TagKeyType", "max", limits.MAX_TAG_KEY_LENGTH),
     ("TagValueType", "max", limits.MAX_TAG_VALUE_LENGTH),

@@ -14,6 +14,7 @@ from secrets_actor.domain.secret import SecretValue
 
 TOKEN: Final = "0123456789abcdef0123456789ABCDEF"
 ARN: Final = "arn:aws:secretsmanager:us-east-1:123456789012:secret:a-AbCdEf"
+REPLICA: Final = "arn:aws:secretsmanager:us-east-1:210987654321:secret:b-AbCdEf"
 ON_A_SECRET: Final[list[Callable[[str], ops.Operation[Any]]]] = [
     ops.Get,
     lambda name: ops.Create(name, "v"),
@@ -33,6 +34,9 @@ ON_A_SECRET: Final[list[Callable[[str], ops.Operation[Any]]]] = [
     lambda name: ops.Replicate(name, ["eu-central-1"]),
     lambda name: ops.RemoveRegions(name, ["eu-central-1"]),
     ops.StopReplication,
+    lambda name: ops.AssociateReplica(name, REPLICA),
+    lambda name: ops.DisassociateReplica(name, REPLICA),
+    ops.ListPolicies,
     ops.GetPolicy,
     lambda name: ops.PutPolicy(name, "{}"),
     ops.DeletePolicy,
@@ -68,7 +72,7 @@ def test_a_value_is_masked_and_measured_in_bytes(make: Any) -> None:
 def test_each_message_has_a_kind_of_its_own_and_those_with_a_token_write() -> None:
     kinds = [message.kind for message in ops.MESSAGES]
 
-    assert len(set(kinds)) == len(kinds) == 27
+    assert len(set(kinds)) == len(kinds) == 30
     with_tokens = [message for message in ops.MESSAGES if "token" in message.__struct_fields__]
     assert {message.kind for message in with_tokens} == {"create", "put", "update", "set", "rotate", "regenerate"}
     assert all(message.writes for message in with_tokens)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.domain.errors import InvalidSecretValue
-from secrets_actor.domain.results import SecretDescription
+from secrets_actor.domain.results import LinkedSecret, SecretDescription
 from secrets_actor.domain.secret import MASK, MAX_VALUE_BYTES, Secret, SecretValue, Source
 
 HIDDEN = "hunter2-in-clear"
@@ -213,6 +213,13 @@ def test_credentials_show_none_of_their_keys() -> None:
 )
 def test_a_secret_whose_primary_region_is_another_is_a_replica(arn: str, primary: str | None, replica: bool) -> None:
     assert SecretDescription("a", arn, primary_region=primary).is_replica is replica
+
+
+def test_a_secret_whose_primary_is_in_another_account_is_a_replica() -> None:
+    primary = LinkedSecret("arn:aws:secretsmanager:us-east-1:210987654321:secret:a-AbCdEf", "InSync")
+
+    assert SecretDescription("a", "arn", account_primary=primary).is_replica
+    assert not SecretDescription("a", "arn", account_replicas=(primary,)).is_replica
 
 
 @pytest.mark.parametrize("source", Source)

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from secrets_actor.aws_json import answers as shapes
 from secrets_actor.aws_json import codec
@@ -25,9 +26,12 @@ from secrets_actor.domain.errors import InvalidAnswer
 from secrets_actor.domain.masked import MaskedObject
 from secrets_actor.domain.operations import AWSCURRENT
 from secrets_actor.domain.results import (
+    AccountReplicaReceipt,
     ChangeReceipt,
+    LinkedSecret,
     NamedReceipt,
     PolicyFinding,
+    PolicyPage,
     PolicyVerdict,
     Replica,
     ReplicationReceipt,
@@ -172,6 +176,24 @@ def replication_receipt(body: bytes, request_id: str | None = None, asked: Asked
     return _told(body, request_id, asked, shapes.ReplicateSecretToRegionsAnswer, receipt)
 
 
+def associated(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> AccountReplicaReceipt:
+    """Read AssociateCrossAccountReplica's answer."""
+
+    def receipt(answer: shapes.AssociateCrossAccountReplicaAnswer) -> AccountReplicaReceipt:
+        return AccountReplicaReceipt(answer.ARN, answer.CrossAccountReplicaARN, answer.ReplicationStatus or None)
+
+    return _told(body, request_id, asked, shapes.AssociateCrossAccountReplicaAnswer, receipt)
+
+
+def disassociated(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> AccountReplicaReceipt:
+    """Read DisassociateCrossAccountReplica's answer."""
+
+    def receipt(answer: shapes.DisassociateCrossAccountReplicaAnswer) -> AccountReplicaReceipt:
+        return AccountReplicaReceipt(answer.ARN, answer.CrossAccountReplicaARN)
+
+    return _told(body, request_id, asked, shapes.DisassociateCrossAccountReplicaAnswer, receipt)
+
+
 # --- descriptions, lists and policies -----------------------------------------------------------------------------
 
 
@@ -198,7 +220,27 @@ def described_page(body: bytes, request_id: str | None = None, asked: Asked = AN
 
 def description(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> SecretDescription:
     """Read DescribeSecret's answer."""
-    return _told(body, request_id, asked, shapes.DescribeSecretAnswer, _description)
+
+    def told(answer: shapes.DescribeSecretAnswer) -> SecretDescription:
+        primary = answer.CrossAccountPrimary
+        linked = tuple(
+            LinkedSecret(
+                one.ReplicaSecretARN,
+                one.ReplicationStatus or None,
+                one.StatusMessage or None,
+                one.ReplicationRoleARN or None,
+            )
+            for one in answer.CrossAccountReplicas or ()
+            if one.ReplicaSecretARN
+        )
+        origin = None
+        if primary is not None and primary.PrimarySecretARN:
+            origin = LinkedSecret(
+                primary.PrimarySecretARN, primary.ReplicationStatus or None, primary.StatusMessage or None
+            )
+        return replace(_description(answer), account_replicas=linked, account_primary=origin)
+
+    return _told(body, request_id, asked, shapes.DescribeSecretAnswer, told)
 
 
 def versions(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> VersionPage:
@@ -214,6 +256,16 @@ def policy(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) 
         return ResourcePolicy(answer.Name, _arn(answer), text)
 
     return _told(body, request_id, asked, shapes.GetResourcePolicyAnswer, told)
+
+
+def policy_names(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> PolicyPage:
+    """Read ListResourcePolicies' answer. An entry without a name, which AWS's model allows, is passed over."""
+
+    def told(answer: shapes.ListResourcePoliciesAnswer) -> PolicyPage:
+        names = tuple(one.PolicyName for one in answer.ResourcePolicies if one.PolicyName)
+        return PolicyPage(names, answer.NextToken or None)
+
+    return _told(body, request_id, asked, shapes.ListResourcePoliciesAnswer, told)
 
 
 def verdict(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> PolicyVerdict:

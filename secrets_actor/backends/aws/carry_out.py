@@ -8,16 +8,19 @@ from secrets_actor.backends.aws.call_runner import CallRunner, Read
 from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.domain.errors import UnknownMessage
 from secrets_actor.domain.operations import (
+    AssociateReplica,
     CancelRotation,
     Create,
     Delete,
     DeletePolicy,
     Describe,
+    DisassociateReplica,
     Get,
     GetMany,
     GetPolicy,
     List,
     ListPage,
+    ListPolicies,
     ListVersions,
     MoveStage,
     Operation,
@@ -50,6 +53,9 @@ _CALLS: Final[Mapping[type[Operation[Any]], tuple[Callable[[Any], Call], Read[An
     Tag: (requests.tag_call, answers.nothing),
     Untag: (requests.untag_call, answers.nothing),
     RandomPassword: (requests.password_call, answers.password),
+    # AWS's documentation calls it idempotent, so no lost answer has to be looked into.
+    AssociateReplica: (requests.associate_call, answers.associated),
+    ListPolicies: (requests.policies_call, answers.policy_names),
     GetPolicy: (requests.get_policy_call, answers.policy),
     PutPolicy: (requests.put_policy_call, answers.named_receipt),
     DeletePolicy: (requests.delete_policy_call, answers.named_receipt),
@@ -71,6 +77,7 @@ _PROCEDURES: Final[Mapping[type[Operation[Any]], Callable[[CallRunner, Any], Ans
     RemoveRegions: multi_call.remove_regions,
     CancelRotation: multi_call.cancel_rotation,
     StopReplication: multi_call.stop_replication,
+    DisassociateReplica: multi_call.disassociate,
 }
 
 

@@ -44,13 +44,15 @@ UNTRIED: Final = "CreateSecret"
 # The other actions that config/iam-policy.json allows, by their purpose.
 READ_MANY: Final = ("BatchGetSecretValue", "ListSecrets")
 WRITE: Final = ("DescribeSecret", "UpdateSecret", "PutSecretValue", "DeleteSecret", "RestoreSecret")
-# Two regions of each partition, by the prefix of its regions. A probe about replicas names the one that is not ours: a
-# region of another partition would be refused before permissions are checked.
+# A partition and two of its regions, by the prefix of its regions. A probe about replicas names the region that is not
+# ours, and an ARN of our partition: those of another one would be refused before permissions are checked.
 _REGIONS: Final = (
-    ("cn-", ("cn-north-1", "cn-northwest-1")),
-    ("us-gov-", ("us-gov-west-1", "us-gov-east-1")),
-    ("", ("us-east-1", "us-west-2")),
+    ("cn-", "aws-cn", ("cn-north-1", "cn-northwest-1")),
+    ("us-gov-", "aws-us-gov", ("us-gov-west-1", "us-gov-east-1")),
+    ("", "aws", ("us-east-1", "us-west-2")),
 )
+# An account of nobody.
+_NOBODY: Final = "000000000000"
 # A resource policy that lets nobody in: should AWS ever take it, it grants nothing.
 _DENY: Final = {"Effect": "Deny", "Principal": "*", "Action": "secretsmanager:GetSecretValue", "Resource": "*"}
 
@@ -168,8 +170,9 @@ def probes(name: str, region: str) -> Iterator[Call]:
     secret: dict[str, Any] = {"SecretId": name}
     token = new_uuid()
     policy = json.dumps({"Version": "2012-10-17", "Statement": [_DENY]})
-    pair = next(pair for begin, pair in _REGIONS if region.startswith(begin))
+    partition, pair = next((partition, pair) for begin, partition, pair in _REGIONS if region.startswith(begin))
     elsewhere = next(one for one in pair if one != region)
+    replica = f"arn:{partition}:secretsmanager:{region}:{_NOBODY}:secret:{name}-000000"
     payloads: dict[str, dict[str, Any]] = {
         READ: secret,
         "BatchGetSecretValue": {"SecretIdList": [name]},
@@ -189,6 +192,9 @@ def probes(name: str, region: str) -> Iterator[Call]:
         "ReplicateSecretToRegions": {**secret, "AddReplicaRegions": [{"Region": elsewhere}]},
         "RemoveRegionsFromReplication": {**secret, "RemoveReplicaRegions": [elsewhere]},
         "StopReplicationToReplica": secret,
+        "AssociateCrossAccountReplica": {**secret, "CrossAccountReplicaARN": replica},
+        "DisassociateCrossAccountReplica": {**secret, "CrossAccountReplicaARN": replica},
+        "ListResourcePolicies": secret,
         "GetResourcePolicy": secret,
         "PutResourcePolicy": {**secret, "ResourcePolicy": policy},
         "DeleteResourcePolicy": secret,

@@ -174,6 +174,8 @@ _STATES: Final[Mapping[str, str]] = {
     "ReplicateSecretToRegions": "see whether it is there already in these regions, or is itself a replica",
     "RemoveRegionsFromReplication": "see whether it is replicated to these regions, and asked in its own",
     "StopReplicationToReplica": "see whether it is a replica, and asked in the replica's region",
+    "AssociateCrossAccountReplica": "see whether the replica was created for it, or it has another replica already",
+    "DisassociateCrossAccountReplica": "see whether it has this replica",
 }
 # Further permissions that may be missing, by action: AWS uses the secret's KMS key with the credentials of the caller.
 _ON_ITS_KEY: Final[Mapping[str, str]] = {

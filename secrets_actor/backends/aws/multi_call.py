@@ -11,7 +11,7 @@ import base64
 import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from secrets_actor.backends.aws import answers, requests
 from secrets_actor.backends.aws.call_runner import CallRunner, Read
@@ -28,6 +28,7 @@ from secrets_actor.domain.operations import (
     GENERATED_BYTES,
     CancelRotation,
     Delete,
+    DisassociateReplica,
     Generated,
     MoveStage,
     Regenerate,
@@ -40,6 +41,7 @@ from secrets_actor.domain.operations import (
 )
 from secrets_actor.domain.ports import Answer
 from secrets_actor.domain.results import (
+    AccountReplicaReceipt,
     ChangeReceipt,
     NamedReceipt,
     ReplicationReceipt,
@@ -50,6 +52,9 @@ from secrets_actor.domain.secret import DeleteReceipt, SecretValue
 from secrets_actor.uuids import new_uuid
 
 T = TypeVar("T")
+
+# AWS's service model, StatusType: the replication was ended.
+_DETACHED: Final = "Detached"
 
 
 # --- writes with a token ------------------------------------------------------------------------------------------
@@ -164,6 +169,17 @@ def stop_replication(runner: CallRunner, operation: StopReplication) -> Answer[R
 
     call = requests.stop_replication_call(operation)
     return _or_as_wished(runner, operation, call, answers.replication_receipt, its_own)
+
+
+def disassociate(runner: CallRunner, operation: DisassociateReplica) -> Answer[AccountReplicaReceipt]:
+    """Call DisassociateCrossAccountReplica."""
+
+    def unlinked(known: SecretDescription) -> AccountReplicaReceipt | None:
+        linked = {one.arn for one in known.account_replicas if one.status != _DETACHED}
+        return None if operation.replica_arn in linked else AccountReplicaReceipt(known.arn, operation.replica_arn)
+
+    call = requests.disassociate_call(operation)
+    return _or_as_wished(runner, operation, call, answers.disassociated, unlinked)
 
 
 def _later(moment: datetime, days: int) -> datetime:

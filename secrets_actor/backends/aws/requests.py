@@ -15,15 +15,18 @@ from secrets_actor.backends.aws import protocol
 from secrets_actor.backends.aws.protocol import Call, call_of
 from secrets_actor.domain.names import SecretId, plain
 from secrets_actor.domain.operations import (
+    AssociateReplica,
     CancelRotation,
     Create,
     Delete,
     DeletePolicy,
     Describe,
+    DisassociateReplica,
     Get,
     GetPolicy,
     List,
     ListPage,
+    ListPolicies,
     ListVersions,
     MoveStage,
     PutPolicy,
@@ -251,9 +254,37 @@ def stop_replication_call(operation: StopReplication) -> Call:
     return call_of(shapes.StopReplicationToReplicaRequest(SecretId=operation.secret_id))
 
 
+def associate_call(operation: AssociateReplica) -> Call:
+    """Return the call AssociateCrossAccountReplica."""
+    request = shapes.AssociateCrossAccountReplicaRequest(
+        SecretId=operation.secret_id,
+        CrossAccountReplicaARN=operation.replica_arn,
+        ReplicaRestriction="NoRestriction" if operation.any_organization else None,
+        ReplicationRoleARN=operation.role_arn,
+    )
+    return call_of(request)
+
+
+def disassociate_call(operation: DisassociateReplica) -> Call:
+    """Return the call DisassociateCrossAccountReplica."""
+    return call_of(
+        shapes.DisassociateCrossAccountReplicaRequest(
+            SecretId=operation.secret_id, CrossAccountReplicaARN=operation.replica_arn
+        )
+    )
+
+
+def policies_call(operation: ListPolicies) -> Call:
+    """Return the call ListResourcePolicies."""
+    request = shapes.ListResourcePoliciesRequest(
+        SecretId=operation.secret_id, MaxResults=operation.page_size, NextToken=operation.next_token
+    )
+    return call_of(request)
+
+
 def get_policy_call(operation: GetPolicy) -> Call:
     """Return the call GetResourcePolicy."""
-    return call_of(shapes.GetResourcePolicyRequest(SecretId=operation.secret_id))
+    return call_of(shapes.GetResourcePolicyRequest(SecretId=operation.secret_id, PolicyName=operation.name))
 
 
 def put_policy_call(operation: PutPolicy) -> Call:

@@ -162,7 +162,9 @@ def _told(refused: SecretDeleted, known: SecretDescription | SecretsError, *, cr
     """Return the error that *refused* means, given the *known* state of the secret (rule 3)."""
     if isinstance(known, SecretDescription):
         if known.deleted_at is None and known.is_replica:
-            text = f"the secret is a replica: write it in its primary region, {known.primary_region}"
+            primary = known.account_primary
+            where = f"in its primary region, {known.primary_region}" if primary is None else f"through {primary.arn}"
+            text = f"the secret is a replica: write it {where}"
             return _instead_of(refused, InvalidRequest, text)
     elif creates and isinstance(known, SecretNotFound):
         text = "a secret of this name was deleted by force and is not gone yet: try again soon"

@@ -14,8 +14,12 @@ from secrets_actor.domain.names import SecretId, plain
 from secrets_actor.domain.operations.limits import (
     MAX_TAGS,
     check_number,
+    check_page,
+    check_policy_name,
     check_region,
+    check_role_arn,
     check_rules,
+    check_secret_arn,
     check_secret_id,
     check_tag_key,
     check_text,
@@ -25,8 +29,10 @@ from secrets_actor.domain.operations.limits import (
 )
 from secrets_actor.domain.operations.operation import Operation, assign
 from secrets_actor.domain.results import (
+    AccountReplicaReceipt,
     ChangeReceipt,
     NamedReceipt,
+    PolicyPage,
     PolicyVerdict,
     ReplicaRegion,
     ReplicationReceipt,
@@ -199,6 +205,42 @@ class StopReplication(Operation[ReplicationReceipt], Struct, frozen=True):
         check_secret_id(self)
 
 
+class AssociateReplica(Operation[AccountReplicaReceipt], Struct, frozen=True):
+    """Copy the secret to *replica_arn*, a secret in another account, and keep that up to date.
+
+    That account has created the replica for this secret, in the same region (AWS: CreateSecret with
+    CrossAccountPrimaryARN). It has to belong to the same organization, unless *any_organization* is true. AWS assumes
+    the IAM role *role_arn* to replicate (None: it uses the credentials of whoever writes the secret). Repeated, the
+    operation repairs the replication.
+    """
+
+    kind: ClassVar[str] = "associate_replica"
+    writes: ClassVar[bool] = True
+    secret_id: str
+    replica_arn: str
+    any_organization: bool = False
+    role_arn: str | None = None
+
+    def __post_init__(self) -> None:
+        check_secret_id(self)
+        check_secret_arn("replica_arn", self.replica_arn)
+        if self.role_arn is not None:
+            check_role_arn("role_arn", self.role_arn)
+
+
+class DisassociateReplica(Operation[AccountReplicaReceipt], Struct, frozen=True):
+    """End the replication to *replica_arn*, a secret in another account. The replica stays there as it is."""
+
+    kind: ClassVar[str] = "disassociate_replica"
+    writes: ClassVar[bool] = True
+    secret_id: str
+    replica_arn: str
+
+    def __post_init__(self) -> None:
+        check_secret_id(self)
+        check_secret_arn("replica_arn", self.replica_arn)
+
+
 class Tag(Operation[None], Struct, frozen=True):
     """Add these tags, or change their values. Other tags stay as they are."""
 
@@ -243,14 +285,30 @@ class Untag(Operation[None], Struct, frozen=True):
 MAX_POLICY_LENGTH: Final = 20_480
 
 
-class GetPolicy(Operation[ResourcePolicy], Struct, frozen=True):
-    """Ask for the resource policy of a secret."""
+class ListPolicies(Operation[PolicyPage], Struct, frozen=True):
+    """List one page of the names of a secret's resource policies: `default` first, the others sorted."""
 
-    kind: ClassVar[str] = "get_policy"
+    kind: ClassVar[str] = "list_policies"
     secret_id: str
+    page_size: int = 100
+    next_token: str | None = None
 
     def __post_init__(self) -> None:
         check_secret_id(self)
+        check_page(self.page_size, self.next_token)
+
+
+class GetPolicy(Operation[ResourcePolicy], Struct, frozen=True):
+    """Ask for a resource policy of a secret by its *name* (None: `default`, the only one that AWS lets be changed)."""
+
+    kind: ClassVar[str] = "get_policy"
+    secret_id: str
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        check_secret_id(self)
+        if self.name is not None:
+            check_policy_name("name", self.name)
 
 
 class PutPolicy(Operation[NamedReceipt], SelectiveStruct, frozen=True):

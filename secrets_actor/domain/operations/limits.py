@@ -34,6 +34,12 @@ MAX_TAG_VALUE_LENGTH: Final = 256
 MAX_TAGS: Final = 50  # API reference, TagResource: tags per secret
 # The service model has only the lengths; the API reference says that a UUID is meant.
 _TOKEN: Final = re.compile(r"[A-Za-z0-9-]{32,64}")
+# SecretARNType and RoleARNType have these lengths and no pattern.
+MIN_ARN_LENGTH: Final = 20
+MAX_ARN_LENGTH: Final = 2048
+_SECRET_ARN: Final = re.compile(r"arn:[^:\s]+:secretsmanager:[^:\s]+:[0-9]{12}:secret:[^:\s]+")
+_ROLE_ARN: Final = re.compile(r"arn:[^:\s]+:iam::[0-9]{12}:role/[^:\s]+")
+_POLICY_NAME: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
 MAX_ROTATION_DAYS: Final = 1000
 _DURATION: Final = re.compile(r"[0-9]{1,2}h")
 _SCHEDULE: Final = re.compile(r"[0-9A-Za-z()#?*\-/, ]{1,256}")
@@ -134,6 +140,28 @@ def checked_regions(regions: Iterable[ReplicaRegion | str]) -> tuple[ReplicaRegi
     if len({one.region for one in found}) < len(found):
         raise InvalidParameter("regions", "each region once")
     return found
+
+
+def check_secret_arn(what: str, arn: object) -> None:
+    """Check the ARN of a secret, which names its region and its account."""
+    _check_arn(what, arn, _SECRET_ARN, "arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME-SUFFIX")
+
+
+def check_role_arn(what: str, arn: object) -> None:
+    """Check the ARN of an IAM role."""
+    _check_arn(what, arn, _ROLE_ARN, "arn:aws:iam::ACCOUNT:role/NAME")
+
+
+def _check_arn(what: str, arn: object, form: re.Pattern[str], example: str) -> None:
+    fits = isinstance(arn, str) and MIN_ARN_LENGTH <= len(arn) <= MAX_ARN_LENGTH and form.fullmatch(arn) is not None
+    if not fits:
+        raise InvalidParameter(what, f"an ARN such as {example}, {MAX_ARN_LENGTH:,} characters at most")
+
+
+def check_policy_name(what: str, name: object) -> None:
+    """Check the name of a resource policy."""
+    if not isinstance(name, str) or _POLICY_NAME.fullmatch(name) is None:
+        raise InvalidParameter(what, "1 to 64 letters, digits, hyphens and underscores")
 
 
 def check_rules(rules: object) -> None:

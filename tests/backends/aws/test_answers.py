@@ -12,9 +12,12 @@ from secrets_actor.backends.aws import answers
 from secrets_actor.domain.errors import InvalidAnswer
 from secrets_actor.domain.masked import MaskedObject
 from secrets_actor.domain.results import (
+    AccountReplicaReceipt,
     ChangeReceipt,
+    LinkedSecret,
     NamedReceipt,
     PolicyFinding,
+    PolicyPage,
     PolicyVerdict,
     Replica,
     ReplicationReceipt,
@@ -39,6 +42,7 @@ def at(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
+REPLICA: Final = "arn:aws:secretsmanager:us-east-1:210987654321:secret:b-AbCdEf"
 DESCRIBED: Final = NAMED | {
     "Description": "d",
     "KmsKeyId": "key",
@@ -105,6 +109,33 @@ READ: Final[list[tuple[Callable[..., object], dict[str, Any], object]]] = [
     (answers.replication_receipt, DESCRIBED, ReplicationReceipt(ARN, REPLICAS)),
     (answers.description, DESCRIBED | {"VersionIdsToStages": STAGES}, DESCRIPTION),
     (answers.description, NAMED | {"Tags": None, "RotationRules": {}}, SecretDescription("a", ARN)),
+    (
+        answers.description,
+        NAMED | {
+            "CrossAccountPrimary": {"PrimarySecretARN": REPLICA, "ReplicationStatus": "InSync", "StatusMessage": "m"},
+            "CrossAccountReplicas": [
+                {"ReplicaSecretARN": REPLICA, "ReplicationStatus": "Failed", "ReplicationRoleARN": "arn:r"},
+                {"ReplicationStatus": "Failed"},
+            ],
+        },
+        SecretDescription(
+            "a", ARN, account_primary=LinkedSecret(REPLICA, "InSync", "m"),
+            account_replicas=(LinkedSecret(REPLICA, "Failed", None, "arn:r"),),
+        ),
+    ),
+    (answers.description, NAMED | {"CrossAccountPrimary": {}}, SecretDescription("a", ARN)),
+    (
+        answers.associated,
+        {"ARN": ARN, "CrossAccountReplicaARN": REPLICA, "ReplicationStatus": "Pending"},
+        AccountReplicaReceipt(ARN, REPLICA, "Pending"),
+    ),
+    (answers.disassociated, {"ARN": ARN, "CrossAccountReplicaARN": REPLICA}, AccountReplicaReceipt(ARN, REPLICA)),
+    (
+        answers.policy_names,
+        {"ResourcePolicies": [{"PolicyName": "default"}, {}, {"PolicyName": "audit"}], "NextToken": "next"},
+        PolicyPage(("default", "audit"), "next"),
+    ),
+    (answers.policy_names, {"ResourcePolicies": [], "NextToken": ""}, PolicyPage(())),
     (
         answers.described_page,
         {"SecretList": [DESCRIBED | {"SecretVersionsToStages": STAGES}], "NextToken": "next"},

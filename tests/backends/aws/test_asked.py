@@ -2,12 +2,12 @@
 
 from typing import Any, Final
 
-import botocore.session
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from secrets_actor.backends.aws.asked import ANYTHING, Asked, is_about, is_same, name_in
+from tests.aws_json.model import MODEL
 
 PLACE: Final = "arn:aws:secretsmanager:us-east-1:123456789012:secret:"
 ARN: Final = PLACE + "db/password-AbCdEf"
@@ -189,8 +189,7 @@ def test_an_answer_that_does_not(asked: Asked, answer: Any) -> None:
 
 
 def test_the_members_that_tell_operations_apart_are_those_of_the_service_model() -> None:
-    model = botocore.session.get_session().get_service_model("secretsmanager")
-    outputs = {name: model.operation_model(name).output_shape for name in model.operation_names}
+    outputs = {name: MODEL.operation_model(name).output_shape for name in MODEL.operation_names}
     members = {name: set() if shape is None else set(shape.members) for name, shape in outputs.items()}
     shared = {"ARN", "Name", "NextToken", "CreatedDate", *members["DescribeSecret"]}
 

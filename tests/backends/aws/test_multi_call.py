@@ -27,6 +27,7 @@ NAMED: Final = {"Name": "a", "ARN": ARN}
 VERSIONED: Final = NAMED | {"VersionId": TOKEN}
 KEYS: Final = AwsCredentials("AKIDEXAMPLE", SecretValue("secret"))
 REFUSED: Final = aws_error("InvalidRequestException", last=True)
+REPLICA: Final = "arn:aws:secretsmanager:us-east-1:210987654321:secret:b-AbCdEf"
 DAY: Final = 86_400
 GONE: Final = aws_error("ResourceNotFoundException", last=True)
 SCHEDULED: Final = NAMED | {"DeletedDate": 5}
@@ -72,6 +73,11 @@ def actions(server: FaultyServer) -> list[str]:
     return [action for action, _ in sent(server)]
 
 
+def linked(status: str) -> dict[str, Any]:
+    """What a description tells of a replica in another account."""
+    return {"CrossAccountReplicas": [{"ReplicaSecretARN": REPLICA, "ReplicationStatus": status}]}
+
+
 # What is asked for, how things stand when AWS is asked about it, and what is answered then.
 REPEATED: Final[list[tuple[ops.Operation[Any], dict[str, Any], Any]]] = [
     (ops.Delete("a"), NAMED | {"DeletedDate": 5}, lambda found: found.deletion_date.timestamp() == 5 + 30 * DAY),
@@ -93,6 +99,8 @@ REPEATED: Final[list[tuple[ops.Operation[Any], dict[str, Any], Any]]] = [
     (ops.CancelRotation("a"), NAMED | {"RotationEnabled": False}, lambda found: (found.name, found.arn) == ("a", ARN)),
     (ops.StopReplication("a"), NAMED, lambda found: found.arn == ARN),
     (ops.StopReplication("a"), NAMED | {"PrimaryRegion": "us-east-1"}, lambda found: found.replicas == ()),
+    (ops.DisassociateReplica("a", REPLICA), NAMED, lambda found: (found.arn, found.replica_arn) == (ARN, REPLICA)),
+    (ops.DisassociateReplica("a", REPLICA), NAMED | linked("Detached"), lambda found: found.status is None),
 ]  # fmt: skip
 UNDONE: Final[list[dict[str, Any]]] = [
     NAMED,
@@ -106,6 +114,8 @@ UNDONE: Final[list[dict[str, Any]]] = [
     NAMED | {"RotationEnabled": True},
     NAMED | ELSEWHERE,
     NAMED | ELSEWHERE,
+    NAMED | linked("InSync"),
+    NAMED | linked("Failed"),
 ]
 
 
@@ -219,9 +229,19 @@ WRITES: Final = [
 
 
 @pytest.mark.parametrize("operation", WRITES)
-def test_a_replica_is_told_as_one_and_not_restored(operation: ops.Operation[Any]) -> None:
-    with served(REFUSED, last(NAMED | ELSEWHERE)) as (backend, server):
-        with pytest.raises(errors.InvalidRequest, match="in its primary region") as caught:
+@pytest.mark.parametrize(
+    ("known", "where"),
+    [
+        (ELSEWHERE, "in its primary region, eu-central-1"),
+        ({"CrossAccountPrimary": {"PrimarySecretARN": REPLICA}}, f"through {REPLICA}"),
+    ],
+    ids=["region", "account"],
+)
+def test_a_replica_is_told_as_one_and_not_restored(
+    operation: ops.Operation[Any], known: dict[str, Any], where: str
+) -> None:
+    with served(REFUSED, last(NAMED | known)) as (backend, server):
+        with pytest.raises(errors.InvalidRequest, match=where) as caught:
             do(backend, operation)
 
         assert type(caught.value) is errors.InvalidRequest

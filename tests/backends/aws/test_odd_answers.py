@@ -27,6 +27,7 @@ from tests.servers.faulty import FaultyServer
 
 ARN: Final = "arn:aws:secretsmanager:us-east-1:123456789012:secret:a-AbCdEf"
 TOKEN: Final = "0b8e9a34-6f0d-4a8e-9d5e-1d5b6a1f0c11"
+REPLICA: Final = "arn:aws:secretsmanager:us-east-1:210987654321:secret:b-AbCdEf"
 NAMED: Final[dict[str, Any]] = {"Name": "a", "ARN": ARN}
 WRITTEN: Final = NAMED | {"VersionId": TOKEN, "VersionStages": ["AWSCURRENT"]}
 VALUE: Final = WRITTEN | {"CreatedDate": 1.5, "SecretString": "v"}
@@ -47,6 +48,7 @@ DESCRIBED: Final = NAMED | {
     "PrimaryRegion": "us-east-1",
     "VersionIdsToStages": {TOKEN: ["AWSCURRENT"]},
     "ReplicationStatus": [{"Region": "eu-central-1", "Status": "Failed", "StatusMessage": "w", "LastAccessedDate": 7}],
+    "CrossAccountReplicas": [{"ReplicaSecretARN": REPLICA, "ReplicationStatus": "Failed", "ReplicationRoleARN": "r"}],
 }
 VERSION: Final = {"VersionId": TOKEN, "VersionStages": ["s"], "KmsKeyIds": ["k"]} | {
     "CreatedDate": 1,
@@ -75,6 +77,11 @@ ANSWERS: Final[list[tuple[ops.Operation[Any], dict[str, Any]]]] = [
     (ops.CancelRotation("a"), WRITTEN),
     (ops.RandomPassword(), {"RandomPassword": "p" * 32}),
     (ops.Replicate("a", ["eu-central-1"]), DESCRIBED),
+    (
+        ops.AssociateReplica("a", REPLICA),
+        {"ARN": ARN, "CrossAccountReplicaARN": REPLICA, "ReplicationStatus": "Failed"},
+    ),
+    (ops.ListPolicies("a"), {"ResourcePolicies": [{"PolicyName": "default"}], "NextToken": "n"}),
     (ops.GetPolicy("a"), NAMED | {"ResourcePolicy": "{}"}),
     (ops.PutPolicy("a", "{}"), NAMED),
     (ops.ValidatePolicy("{}"), {"PolicyValidationPassed": False, "ValidationErrors": [FINDING]}),

@@ -3,9 +3,7 @@
 import json
 from typing import Any, Final
 
-import botocore.session
 import pytest
-from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
 from secrets_actor.backends.aws import requests
@@ -13,10 +11,8 @@ from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.domain import operations as ops
 from secrets_actor.domain.results import ReplicaRegion, RotationRules
 from secrets_actor.domain.secret import SecretValue
+from tests.aws_json.model import MODEL
 
-MODEL: Final = ServiceModel(
-    botocore.session.get_session().get_component("data_loader").load_service_model("secretsmanager", "service-2")
-)
 TOKEN: Final = "0b8e9a34-6f0d-4a8e-9d5e-1d5b6a1f0c11"
 OTHER: Final = "1b8e9a34-6f0d-4a8e-9d5e-1d5b6a1f0c11"
 A: Final = {"SecretId": "a"}
@@ -33,6 +29,7 @@ PASSWORD: Final = {
     "RequireEachIncludedType": True,
 }
 
+REPLICA: Final = "arn:aws:secretsmanager:us-east-1:210987654321:secret:b-AbCdEf"
 CALLS: Final[list[tuple[Call, str, dict[str, Any]]]] = [
     (requests.batch_call(["a", "b"]), "BatchGetSecretValue", {"SecretIdList": ["a", "b"]}),
     (requests.batch_call(["a"], "next"), "BatchGetSecretValue", {"SecretIdList": ["a"], "NextToken": "next"}),
@@ -140,7 +137,32 @@ CALLS: Final[list[tuple[Call, str, dict[str, Any]]]] = [
         A | {"RemoveReplicaRegions": ["eu-central-1"]},
     ),
     (requests.stop_replication_call(ops.StopReplication("a")), "StopReplicationToReplica", A),
+    (
+        requests.associate_call(ops.AssociateReplica("a", REPLICA)),
+        "AssociateCrossAccountReplica",
+        A | {"CrossAccountReplicaARN": REPLICA},
+    ),
+    (
+        requests.associate_call(ops.AssociateReplica("a", REPLICA, True, "arn:aws:iam::123456789012:role/replicates")),
+        "AssociateCrossAccountReplica",
+        A | {
+            "CrossAccountReplicaARN": REPLICA, "ReplicaRestriction": "NoRestriction",
+            "ReplicationRoleARN": "arn:aws:iam::123456789012:role/replicates",
+        },
+    ),
+    (
+        requests.disassociate_call(ops.DisassociateReplica("a", REPLICA)),
+        "DisassociateCrossAccountReplica",
+        A | {"CrossAccountReplicaARN": REPLICA},
+    ),
+    (requests.policies_call(ops.ListPolicies("a")), "ListResourcePolicies", A | {"MaxResults": 100}),
+    (
+        requests.policies_call(ops.ListPolicies("a", 5, "next")),
+        "ListResourcePolicies",
+        A | {"MaxResults": 5, "NextToken": "next"},
+    ),
     (requests.get_policy_call(ops.GetPolicy("a")), "GetResourcePolicy", A),
+    (requests.get_policy_call(ops.GetPolicy("a", "audit")), "GetResourcePolicy", A | {"PolicyName": "audit"}),
     (requests.put_policy_call(ops.PutPolicy("a", "{}")), "PutResourcePolicy", A | {"ResourcePolicy": "{}"}),
     (
         requests.put_policy_call(ops.PutPolicy("a", "{}", False)),

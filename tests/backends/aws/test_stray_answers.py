@@ -15,12 +15,15 @@ from tests.servers.behaviours import Behaviour, Connection, answer_json, aws_err
 from tests.servers.faulty import FaultyServer
 
 ARN: Final = "arn:aws:secretsmanager:us-east-1:123456789012:secret:a-AbCdEf"
+REPLICA: Final = "arn:aws:secretsmanager:us-east-1:210987654321:secret:b-AbCdEf"
 TOKEN: Final = "0b8e9a34-6f0d-4a8e-9d5e-1d5b6a1f0c11"
 OTHER: Final = "1b8e9a34-6f0d-4a8e-9d5e-1d5b6a1f0c11"
 NAMED: Final = {"Name": "a", "ARN": ARN}
 VALUE: Final = NAMED | {"VersionId": TOKEN, "VersionStages": ["AWSCURRENT", "s"], "CreatedDate": 1, "SecretString": "v"}
 WRITTEN: Final = NAMED | {"VersionId": TOKEN}
 REPLICATED: Final = {"ARN": ARN, "ReplicationStatus": []}
+LINK: Final = {"ARN": ARN, "CrossAccountReplicaARN": REPLICA}
+ASSOCIATED: Final = LINK | {"ReplicationStatus": "Pending"}
 PASSWORD: Final = {"RandomPassword": "p" * 32}
 BATCH: Final = {"SecretValues": [VALUE], "Errors": []}
 
@@ -87,6 +90,9 @@ CASES: Final[list[tuple[ops.Operation[Any], Answer, list[Answer]]]] = [
     (ops.Replicate("a", ["eu-central-1"]), REPLICATED, [of_another_name(REPLICATED), VALUE, {}]),
     (ops.RemoveRegions(ARN, ["eu-central-1"]), REPLICATED, [of_another_name(REPLICATED), VALUE, {}]),
     (ops.StopReplication(ARN), REPLICATED, [of_another_name(REPLICATED), VALUE, {}]),
+    (ops.AssociateReplica("a", REPLICA), ASSOCIATED, [of_another_name(ASSOCIATED), VALUE, {}]),
+    (ops.DisassociateReplica(ARN, REPLICA), LINK, [of_another_name(LINK), VALUE, {}]),
+    (ops.ListPolicies(ARN), {"ResourcePolicies": []}, [VALUE, NAMED, {}]),
     (ops.GetPolicy(ARN), NAMED, [*elsewhere(NAMED), VALUE, {}]),
     (ops.PutPolicy(ARN, "{}"), NAMED, [*elsewhere(NAMED), VALUE, {}]),
     (ops.DeletePolicy(ARN), NAMED, [*elsewhere(NAMED), VALUE, {}]),
