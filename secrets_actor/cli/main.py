@@ -100,7 +100,9 @@ def cli(context: click.Context, config: Path | None, as_json: bool, verbose: boo
     Without a configuration, they are kept in an encrypted store on this machine.
     """
     ours = logging.getLogger("secrets_actor")
-    ours.addHandler(logging.StreamHandler() if verbose else logging.NullHandler())
+    shown = logging.StreamHandler() if verbose else logging.NullHandler()
+    shown.setFormatter(output.LogLines(as_json))
+    ours.addHandler(shown)
     if verbose:
         ours.setLevel(logging.DEBUG)
     context.obj = Options(config, as_json)

@@ -11,6 +11,7 @@ import base64
 import errno
 import io
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -18,7 +19,9 @@ from datetime import datetime
 from typing import Any
 
 from secrets_actor.domain.secret import Secret, SecretInfo
+from secrets_actor.log_fields import PREFIX
 from secrets_actor.otp import Tree, TreeNode
+from secrets_actor.telemetry.logs import stamp
 from secrets_actor.telemetry.redaction import printable
 
 
@@ -54,6 +57,22 @@ def ready_streams() -> None:
 def as_json(facts: Any) -> str:
     """Return one line of JSON, in ASCII, which any terminal and any pipe can take."""
     return json.dumps(facts).replace("\x7f", "\\u007f")  # DEL: the one control character that JSON does not escape
+
+
+class LogLines(logging.Formatter):
+    """Formats the log records of `--verbose`: as one object of JSON each, or as lines for people."""
+
+    def __init__(self, as_json: bool) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
+        self._as_json = as_json
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of *record*. In JSON, the fields have their names without the prefix."""
+        if not self._as_json:
+            return super().format(record)
+        found = {name.removeprefix(PREFIX): fact for name, fact in vars(record).items() if name.startswith(PREFIX)}
+        facts = found or {"message": record.getMessage()}
+        return as_json({"timestamp": stamp(record.created), "level": record.levelname.lower(), **facts})
 
 
 def as_lines(facts: Mapping[str, Any]) -> str:

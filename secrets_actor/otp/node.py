@@ -7,8 +7,11 @@ import contextlib
 from collections import deque
 from typing import TYPE_CHECKING
 
+from msgspec.structs import asdict
+
 from secrets_actor.clock import Clock, SystemClock
 from secrets_actor.forks import notice_fork, on_fork
+from secrets_actor.log_fields import event_name, fields
 from secrets_actor.otp.errors import ForkedProcess
 from secrets_actor.otp.events import (
     AnswerForgotten,
@@ -29,7 +32,8 @@ if TYPE_CHECKING:
 
 class Node:
     """One node; each tree has its own. *observer* is told of every start, end, crash and restart. Without an observer,
-    crashes, supervisors that give up and forgotten answers are logged as errors by the logger `secrets_actor.otp`.
+    crashes, supervisors that give up and forgotten answers are logged as errors by the logger `secrets_actor.otp`, each
+    as a sentence; the event's fields are fields of the record, with the prefix `secrets_actor_`.
 
     *explains*: whether the text and the traceback of an exception that a callback raises are shown in exit reasons, in
     the errors of waiting callers and starters, and in crash reports. The `explains` of a server overrides it. It is
@@ -157,15 +161,15 @@ class Node:
 def _log(event: AnswerForgotten | ProcessCrashed | SupervisorGaveUp) -> None:
     import logging  # not at the top of the file: most programs never come here, and start faster without it
 
-    logger = logging.getLogger("secrets_actor.otp")
+    logger, extra = logging.getLogger("secrets_actor.otp"), fields(event_name(type(event).__name__), asdict(event))
     if isinstance(event, AnswerForgotten):
         text = "%s#%d has forgotten to answer a call of type %s: NoReply was returned, and nobody kept the From"
-        logger.error(text, event.process, event.serial, event.request)
+        logger.error(text, event.process, event.serial, event.request, extra=extra)
         return
     if isinstance(event, SupervisorGaveUp):
         text = "%s gave up on %s after more than %d restarts in %g s, the last one for: %s"
-        logger.error(text, event.process, event.child, event.intensity, event.period, event.reason)
+        logger.error(text, event.process, event.child, event.intensity, event.period, event.reason, extra=extra)
         return
     trace = f"\n{event.traceback.rstrip()}" if event.traceback else ""
     text = "%s#%d crashed over a message of type %s: %s%s"
-    logger.error(text, event.process, event.serial, event.last_message, event.reason, trace)
+    logger.error(text, event.process, event.serial, event.last_message, event.reason, trace, extra=extra)

@@ -107,9 +107,9 @@ def proxy_url_of(aws: AwsSettings) -> str | None:
 class LogSettings(Section, frozen=True, kw_only=True):
     """Table `[log]`: the log and the audit log.
 
-    - `format`: `json`, or `console` for people.
-    - `output`: `logging` hands records to the standard library's logger `secrets_actor`; `stderr` writes them there;
-      any other text is the path of a file.
+    - `format`: of lines on standard error or in a file: `json`, or `console` for people.
+    - `output`: `logging` hands records to the standard library's logger `secrets_actor`, with their facts as fields;
+      `stderr` writes them there; any other text is the path of a file.
     - `audit_hits`: which cached gets have audit records. `each`: every one. `summary`: one record for all gets of the
       same version and caller within `audit_summary_seconds` (1 to 86,400). `off`: none.
     - `audit_buffer`: how many cached gets, and how many other records, may wait to be written.

@@ -1,8 +1,7 @@
 """The audit log: writes one event for each operation, always of the same shape, and never a value, key or token.
 
-Rule: cached gets of one version by one caller differ only in their time. So their line is rendered once, through the
-        same
-redaction as every other line, and each get is written with its own time filled in.
+Rule: cached gets of one version by one caller differ only in their time. So the record of them is made once, through
+the same redaction as every other record, and each get is written with its own time filled in.
 """
 
 import logging
@@ -15,11 +14,12 @@ from secrets_actor.domain.names import plain
 from secrets_actor.domain.packed_secret import version_text
 from secrets_actor.domain.ports import AuditRecord
 from secrets_actor.telemetry.audit_buffer import Hit
-from secrets_actor.telemetry.logs import Log, Template, stamp
+from secrets_actor.telemetry.logs import Log, stamp
 from secrets_actor.telemetry.redaction import Scalar
+from secrets_actor.telemetry.sinks import Template
 
 EVENT: Final = "audit"
-# How many rendered lines are kept, of some kilobytes each. When they are more, all are dropped; those in use come back.
+# How many templates are kept, of some kilobytes each. When they are more, all are dropped; those in use come back.
 MAX_TEMPLATES: Final = 2048
 # What all cached gets of one template have in common: the secret's name, its version, the caller.
 Alike = tuple[str, bytes, str | None]
@@ -58,17 +58,17 @@ class AuditLog:
         seconds since the epoch."""
         if not hits or not self.is_wanted():
             return
-        templates, lines = self._templates, []
+        templates, records = self._templates, []
         try:
             for given, version, now, caller in hits:
                 alike = given if type(given) is str else plain(given), version, caller
                 template = templates.get(alike)
                 if template is None:
                     template = self._template(alike)
-                lines.append(f"{template[0]}{stamp(now + offset)}{template[1]}")
+                records.append((template, now + offset))
         except Exception:  # noqa: BLE001 - as in `record`
-            self._log.drop(len(hits) - len(lines))
-        self._count(len(hits), self._log.write(logging.INFO, lines))
+            self._log.drop(len(hits) - len(records))
+        self._count(len(hits), self._log.write(logging.INFO, records))
 
     def sum(self, alike: Alike, count: int, first: float, last: float) -> None:
         """Write one record for *count* cached gets, the first of them at *first* and the last at *last*."""
@@ -96,7 +96,7 @@ class AuditLog:
         return made
 
     def _write(self, at: float, facts: dict[str, Scalar]) -> None:
-        self._count(1, int(self._log.log_at(stamp(at), logging.INFO, EVENT, **facts)))
+        self._count(1, int(self._log.log_at(at, logging.INFO, EVENT, **facts)))
 
     def _count(self, records: int, written: int) -> None:
         if written:

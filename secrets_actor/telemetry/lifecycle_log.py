@@ -6,23 +6,22 @@ so each of them is told by a courier of its own.
 """
 
 import logging
-import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
 from secrets_actor.clock import now, wall_time
 from secrets_actor.domain.callbacks import done
 from secrets_actor.domain.metrics import NO_METER, Meter
+from secrets_actor.log_fields import event_name
 from secrets_actor.otp import LifecycleEvent, Observer
 from secrets_actor.telemetry.courier import Courier
-from secrets_actor.telemetry.logs import Log, stamp
+from secrets_actor.telemetry.logs import Log
 
 # Parts of the names of events that a person on call wants to see: they are warnings.
 _TROUBLE: Final = ("Forgotten", "Crash", "Fail", "GaveUp", "Disowned", "Restarted", "Skew", "StoreMade")
 _LOSS: Final = "Lost"  # an event with this in its name is an error
 # These come once for every process or job, so they are of use to developers only.
 _ROUTINE: Final = frozenset({"ProcessStarted", "ProcessEnded", "JobStarted"})
-_WORD_START: Final = re.compile(r"(?<!^)(?<![A-Z])(?=[A-Z])")
 
 
 class LifecycleReporter:
@@ -43,7 +42,7 @@ class LifecycleReporter:
         except Exception:  # noqa: BLE001 - a log that fails must not end the thread that writes to it
             self._log.drop()
             return False
-        return self._log.log_at(stamp(wall_time() if at is None else at), level, event_name(kind), **facts)
+        return self._log.log_at(wall_time() if at is None else at, level, event_name(kind), **facts)
 
 
 class Reports:
@@ -93,11 +92,6 @@ def facts_of(event: object) -> dict[str, object]:
     """Return the fields of a Struct by their names; an empty dictionary for anything else. The log redacts them."""
     names: Iterable[str] = getattr(event, "__struct_fields__", ())
     return {name: getattr(event, name) for name in names}
-
-
-def event_name(kind: str) -> str:
-    """Return the name of an event in the log: `SupervisorGaveUp` becomes `supervisor_gave_up`."""
-    return _WORD_START.sub("_", kind).lower()
 
 
 def level_of(kind: str) -> int:

@@ -1,7 +1,7 @@
-"""The door to structlog: makes our logger, whose lines are redacted by the processors of redaction.py.
+"""Our logger, and the door to structlog, which renders the lines that we write ourselves.
 
-structlog is heavy and imports asyncio, so it is loaded only with the first event that is to be written. A program whose
-logging wants none of our events never loads it.
+structlog is heavy and imports asyncio, so it is loaded only with the first line that is to be written. A program whose
+own logging gets our events never loads it: those are records with fields, and no lines.
 
 Rule 1: structlog's global configuration belongs to the host program. Our logger has a chain of its own, which neither
         reads nor changes that.
@@ -10,30 +10,27 @@ Rule 3: logging never raises into a caller. Events that could not be written are
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, Literal
 
 from secrets_actor.forks import loading
-from secrets_actor.telemetry.redaction import in_order, redact
-from secrets_actor.telemetry.sinks import Sink, Unheard, sink_for
+from secrets_actor.telemetry.redaction import Fact, in_order, printable, redact
+from secrets_actor.telemetry.sinks import Facts, HostLogging, LineSink, Sink, Template, Unheard, line_sink_for
 
 _TAKEN: Final = frozenset({"self", "level", "event", "timestamp"})
 _NO_TIME: Final = "0000-00-00T00:00:00.000000Z"
-_CUT_SHORT: Final = "some lines were cut short"
-# A rendered line in two parts: the text before its time and the text after it.
-Template = tuple[str, str]
+_SOME_LOST: Final = "some records could not be written"
 
 
 class Log:
     """A logger, which writes events with facts: `log.info("audit", operation="get")`. Any thread may use it; it never
     raises."""
 
-    def __init__(self, bind: Callable[[Any], Any], sink: Sink) -> None:
-        self._bind, self._sink = bind, sink
-        self._bound: Any = None
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
         self.runs_code_of_others = sink.runs_code_of_others
         self._dropped = 0
         self._problem: str | None = None
@@ -60,15 +57,11 @@ class Log:
             return True
 
     def load(self, level: int) -> None:
-        """Load structlog now, if an event of this level would be written. That takes a moment. It never raises."""
+        """Load now what writing needs, if an event of this level would be written. That takes a moment. It never
+        raises."""
         if self.wants(level):
             with suppress(Exception):  # rule 3; writing the event will fail, too, and be counted
-                self._writer()
-
-    def _writer(self) -> Any:
-        if self._bound is None:
-            self._bound = self._bind(_Lines(self._sink))  # two threads may both do this; either result will do
-        return self._bound
+                self._sink.load()
 
     def debug(self, event: str, /, **facts: object) -> None:
         """Log an event that only developers want. It is written only through the host's logging, if that wants it."""
@@ -88,16 +81,16 @@ class Log:
 
     def log(self, level: int, event: str, /, **facts: object) -> None:
         """Write *event* at one of the four levels of `logging` that have a method here."""
-        self._write(level, event, {_free(name): fact for name, fact in facts.items()})
+        self._write(None, level, event, facts)
 
-    def log_at(self, at: str, level: int, event: str, /, **facts: object) -> bool:
-        """Write *event* with the time *at*, a text of `stamp`. Return False if that failed."""
-        return self._write(level, event, {_free(name): fact for name, fact in facts.items()} | {"timestamp": at})
+    def log_at(self, at: float, level: int, event: str, /, **facts: object) -> bool:
+        """Write *event* with the time *at* (seconds since the epoch). Return False if that failed."""
+        return self._write(at, level, event, facts)
 
-    def _write(self, level: int, event: str, facts: dict[str, object]) -> bool:
+    def _write(self, at: float | None, level: int, event: str, facts: dict[str, object]) -> bool:
         try:
             if self._sink.wants(level):
-                self._writer().log(level, event, **facts)
+                self._sink.write(level, printable(event), _shown(facts), at)
                 self._problem = None
         except Exception as error:  # noqa: BLE001 - rule 3: a stream or a log handler of the host may raise anything
             self._problem = _in_words(error)
@@ -105,25 +98,22 @@ class Log:
             return False
         return True
 
-    # --- the fast path: the common part of many lines is rendered once ---------------------------------------------
+    # --- the fast path: the common part of many events is made once ------------------------------------------------
 
     def template(self, level: int, event: str, /, **facts: object) -> Template:
-        """Return the line of *event* without its time. It is rendered as any other, and so it is redacted, too."""
-        bound = self._bind(_Kept())
-        line = bound.log(level, event, **{_free(name): fact for name, fact in facts.items()}, timestamp=_NO_TIME)
-        before, _, after = line.partition(_NO_TIME)  # the time comes first in a line, so no fact is taken for it
-        return before, after
+        """Return what many events have in common that differ only in their time. It is redacted as any other event."""
+        return self._sink.template(level, printable(event), _shown(facts))
 
-    def write(self, level: int, lines: Sequence[str]) -> int:
-        """Write *lines*, which were made of templates. Return how many of them were written."""
+    def write(self, level: int, events: Sequence[tuple[Template, float]]) -> int:
+        """Write *events*, each a template and its time (seconds since the epoch). Return how many were written."""
         try:
-            lost = self._sink.write_all(level, lines)
-            self._problem = _CUT_SHORT if lost else None
+            lost = self._sink.write_all(level, events)
+            self._problem = _SOME_LOST if lost else None
         except Exception as error:  # noqa: BLE001 - rule 3
-            lost, self._problem = len(lines), _in_words(error)
+            lost, self._problem = len(events), _in_words(error)
         if lost:
             self.drop(lost)
-        return len(lines) - lost
+        return len(events) - lost
 
     def close(self) -> None:
         """Close what is open, such as a file. An event that comes later opens it again."""
@@ -141,34 +131,57 @@ def _in_words(error: Exception) -> str:
     return type(error).__name__ + (f": {error.strerror}" if isinstance(error, OSError) and error.strerror else "")
 
 
-def _free(name: str) -> str:
-    """Return *name*, or another name if structlog uses this one itself."""
-    return f"{name}_" if name in _TAKEN else name
+def _shown(facts: dict[str, object]) -> dict[str, Fact]:
+    """Return *facts* as they may be shown. A name that the event itself uses, or structlog, is replaced by another."""
+    return redact({f"{name}_" if name in _TAKEN else name: fact for name, fact in facts.items()})
 
 
-class _Lines:
-    """The logger that structlog calls: it gets each rendered line by the method of its level, and writes it."""
+class Lines:
+    """The sink that renders each event as one line, in the form *format*, and writes it to *lines*."""
 
-    __slots__ = ("_sink",)
+    def __init__(self, format: str, lines: LineSink) -> None:
+        self._format, self._lines = format, lines
+        self._bound: Any = None
+        self.runs_code_of_others = lines.runs_code_of_others
 
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
+    def wants(self, level: int) -> bool:
+        """Whether the level is above DEBUG, whose events only developers want."""
+        return level > logging.DEBUG
 
-    def debug(self, line: str) -> None:
-        self._sink.write(logging.DEBUG, line)
+    def load(self) -> None:
+        """Load structlog."""
+        self._renderer()
 
-    def info(self, line: str) -> None:
-        self._sink.write(logging.INFO, line)
+    def write(self, level: int, event: str, facts: Facts, at: float | None) -> None:
+        """Write one line. Raises any error of the stream."""
+        self._lines.write(self._line(level, event, facts, None if at is None else stamp(at)))
 
-    def warning(self, line: str) -> None:
-        self._sink.write(logging.WARNING, line)
+    def template(self, level: int, event: str, facts: Facts) -> Template:
+        """Return the line without its time: the text before it and the text after it."""
+        before, _, after = self._line(level, event, facts, _NO_TIME).partition(_NO_TIME)
+        return before, after  # the time comes first in a line, so no fact is taken for it
 
-    def error(self, line: str) -> None:
-        self._sink.write(logging.ERROR, line)
+    def write_all(self, level: int, events: Sequence[tuple[Template, float]]) -> int:  # noqa: ARG002
+        """Write one line for each event."""
+        return self._lines.write_all([f"{before}{stamp(at)}{after}" for (before, after), at in events])
+
+    def close(self) -> None:
+        """Close the file, if there is one."""
+        self._lines.close()
+
+    def _line(self, level: int, event: str, facts: Facts, timestamp: str | None) -> str:
+        when = {} if timestamp is None else {"timestamp": timestamp}
+        line: str = self._renderer().log(level, event, **facts, **when)
+        return line
+
+    def _renderer(self) -> Any:
+        if self._bound is None:  # two threads may both do this; either result will do
+            self._bound = _bound_logger(self._format, self._lines.colours)
+        return self._bound
 
 
-class _Kept:
-    """A logger that structlog calls, and that returns each rendered line to the caller."""
+class _Returned:
+    """The logger that structlog calls by the method of an event's level. It returns each rendered line."""
 
     def info(self, line: str) -> str:
         return line
@@ -189,28 +202,27 @@ def _second(second: int) -> str:
 
 
 def make_logger(*, format: Literal["json", "console"], output: str) -> Log:
-    """Return a logger of our own. *format* is `json`, one object in each line, or `console`, lines for people, which
-    are coloured only on a terminal.
+    """Return a logger of our own.
 
-    *output*: with `logging`, each line goes to the standard library's logger `secrets_actor` at its level. With
-    `stderr`, or with the path of a file, lines of level INFO and up are written there; the file is appended to, and is
-    made with mode 0600. Times are ISO 8601, UTC. Raises `ConfigurationError` for a file that cannot be opened.
+    *output*: with `logging`, each event is a record of the standard library's logger `secrets_actor`, with its facts as
+    fields (log_fields.py). With `stderr`, or with the path of a file, events of level INFO and up are lines there; the
+    file is appended to, and is made with mode 0600. *format* is that of the lines: `json`, one object in each line, or
+    `console`, lines for people, which are coloured only on a terminal. Times are ISO 8601, UTC. Raises
+    `ConfigurationError` for a file that cannot be opened.
     """
-    sink = sink_for(output)
-    return Log(lambda logger: _bound_logger(format, sink, logger), sink)
+    return Log(HostLogging() if output == "logging" else Lines(format, line_sink_for(output)))
 
 
-def _bound_logger(format: str, sink: Sink, logger: Any) -> Any:
+def _bound_logger(format: str, colours: bool) -> Any:
     with loading():
         import structlog
 
     renderer: Any = structlog.processors.JSONRenderer()
     if format == "console":
-        renderer = structlog.dev.ConsoleRenderer(colors=sink.colours, sort_keys=False)
+        renderer = structlog.dev.ConsoleRenderer(colors=colours, sort_keys=False)
     wrapped = structlog.wrap_logger(
-        logger,
+        _Returned(),
         processors=[
-            redact,
             structlog.processors.add_log_level,
             structlog.processors.MaybeTimeStamper(fmt="iso", utc=True),
             in_order,

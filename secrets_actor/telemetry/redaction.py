@@ -42,9 +42,9 @@ _LEFT_OUT: Final = frozenset({"exc_info", "exception", "stack_info", "stack"})
 _SEPARATORS: Final = re.compile(r"[^a-z0-9]")
 
 
-def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Return the event with only those facts in it that may be shown. This is a structlog processor."""
-    return {name: shown(name, fact) for name, fact in event.items() if name not in _LEFT_OUT}
+def redact(facts: Mapping[str, object]) -> dict[str, Fact]:
+    """Return those of the *facts* that may be shown, each as it may be shown."""
+    return {name: shown(name, fact) for name, fact in facts.items() if name not in _LEFT_OUT}
 
 
 def shown(name: str, fact: object) -> Fact:

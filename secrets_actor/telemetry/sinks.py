@@ -1,4 +1,5 @@
-"""The sinks of log lines: the host's logging, standard error, or a file. They raise errors, and `Log` counts them.
+"""The sinks of the log: the host's logging takes events; standard error and files take lines. They raise errors, and
+`Log` counts them.
 
 A write may block, on a pipe that nobody reads or on a disk that hangs. So only the audit process and couriers write.
 But `wants` never blocks: it takes no lock, since a host that configures its logging may hold the locks of `logging` for
@@ -13,44 +14,76 @@ import sys
 import threading
 import warnings
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from secrets_actor.domain.errors import ConfigurationError
+from secrets_actor.log_fields import fields, message
 from secrets_actor.paths import NoPlace, expanded, give
+from secrets_actor.telemetry.redaction import Fact
 
 LOGGER_NAME: Final = "secrets_actor"
 FILE_MODE: Final = 0o600  # other users must not read the names of secrets
 
 
+# What the records of an event have in common that differ only in their time; made by a sink, for itself.
+Template = Any
+Facts = Mapping[str, Fact]
+
+
 class Sink(Protocol):
-    """A destination of whole lines. Any thread may write to it."""
+    """A destination of events. Any thread may write to it. Facts may be shown as they are (redaction.py). Times are
+    seconds since the epoch."""
+
+    @property
+    def runs_code_of_others(self) -> bool:
+        """Whether writing may call code of the program, such as a log handler."""
 
     def wants(self, level: int) -> bool:
-        """Whether a record of this level (as of `logging`) would be written at all."""
+        """Whether an event of this level (as of `logging`) would be written at all."""
 
-    def write(self, level: int, line: str) -> None:
+    def load(self) -> None:
+        """Load the libraries that writing needs."""
+
+    def write(self, level: int, event: str, facts: Facts, at: float | None) -> None:
+        """Write an event of the time *at* (None: now). Raises any error of the destination."""
+
+    def template(self, level: int, event: str, facts: Facts) -> Template:
+        """Return what is needed to write many events that differ only in their time."""
+
+    def write_all(self, level: int, events: Sequence[tuple[Template, float]]) -> int:
+        """Write many events at once, each by its template and its time, which costs less than one by one. Return how
+        many could not be written. Raises the error of the destination if none could be."""
+
+    def close(self) -> None:
+        """Close what is open. An event that comes later opens it again."""
+
+
+class LineSink(Protocol):
+    """A destination of whole lines. Any thread may write to it."""
+
+    @property
+    def runs_code_of_others(self) -> bool:
+        """Whether writing may call code of the program, such as a stream of its own."""
+
+    @property
+    def colours(self) -> bool:
+        """Whether lines may have colours, because they go to a terminal."""
+
+    def write(self, line: str) -> None:
         """Write *line*, which has no line end. Raises any error of the stream."""
 
-    def write_all(self, level: int, lines: Sequence[str]) -> int:
+    def write_all(self, lines: Sequence[str]) -> int:
         """Write many lines at once, which costs less than one by one. Return how many could not be written. Raises the
         error of the stream if none could be."""
 
     def close(self) -> None:
         """Close what is open. A line that comes later opens it again."""
 
-    @property
-    def colours(self) -> bool:
-        """Whether lines may have colours, because they go to a terminal."""
-
-    @property
-    def runs_code_of_others(self) -> bool:
-        """Whether writing may call code of the program, such as a log handler."""
-
 
 class Unheard(Exception):
-    """The host's logging drops our lines. The text says why, and what to do about it."""
+    """The host's logging drops our records. The text says why, and what to do about it."""
 
 
 _DISABLED: Final = (
@@ -64,15 +97,14 @@ _NO_HANDLER: Final = (
 
 
 class HostLogging:
-    """The sink that passes lines to the standard library's logger `secrets_actor`. The host program decides what
-    becomes of them there.
+    """The sink that hands records to the standard library's logger `secrets_actor`. The host program decides what
+    becomes of them there. log_fields.py says what a record looks like.
 
-    A level that the host has set is its decision: lines below it are not wanted. A logger that is disabled, or that has
-    no handler, is most likely an oversight: lines are lost then, and writing them raises `Unheard`. The first time
-    there is also a Python warning, because no log can show that the log is lost.
+    A level that the host has set is its decision: events below it are not wanted. A logger that is disabled, or that
+    has no handler, is most likely an oversight: records are lost then, and writing them raises `Unheard`. The first
+    time there is also a Python warning, because no log can show that the log is lost.
     """
 
-    colours: bool = False
     runs_code_of_others: bool = True
 
     def __init__(self) -> None:
@@ -84,27 +116,42 @@ class HostLogging:
         logger = self._logger
         return level >= logger.getEffectiveLevel() and level > logger.manager.disable
 
-    def write(self, level: int, line: str) -> None:
-        """Log one record, whose message is the line. Raises `Unheard`."""
-        self._check_heard(level)
-        self._logger.log(level, "%s", line)
+    def load(self) -> None:
+        """Do nothing: this sink needs no library."""
 
-    def write_all(self, level: int, lines: Sequence[str]) -> int:
-        """Log one record for each line, as `write` does, but without the search of the stack for the code that logs.
-        That search takes time and would find only this file."""
-        logger, lost = self._logger, 0
+    def write(self, level: int, event: str, facts: Facts, at: float | None) -> None:
+        """Log one record. Raises `Unheard`, and any error of a filter or handler of the host."""
+        self._check_heard(level)
+        self._log(level, self.template(level, event, facts), at)
+
+    def template(self, level: int, event: str, facts: Facts) -> Template:  # noqa: ARG002
+        """Return the message, its arguments and the fields of a record."""
+        return *message(event, facts), fields(event, facts)
+
+    def write_all(self, level: int, events: Sequence[tuple[Template, float]]) -> int:
+        """Log one record for each event, as `write` does."""
+        lost = 0
         if not self.wants(level):
             return 0
         self._check_heard(level)
-        for line in lines:
+        for template, at in events:
             try:
-                logger.handle(logger.makeRecord(LOGGER_NAME, level, __file__, 0, "%s", (line,), None, "write_all"))
+                self._log(level, template, at)
             except Exception:  # noqa: BLE001 - a log handler of the host may raise anything
                 lost += 1
         return lost
 
     def close(self) -> None:
         """Do nothing: this sink holds nothing open."""
+
+    def _log(self, level: int, template: Template, at: float | None) -> None:
+        text, arguments, extra = template
+        # Not `Logger.log`, which searches the stack for the code that logs. That takes time, and would find this file.
+        record = self._logger.makeRecord(LOGGER_NAME, level, __file__, 0, text, arguments, None, "write", extra)
+        if at is not None:  # `asctime`, and all else that shows a time, is to show when the event was
+            record.relativeCreated += (at - record.created) * 1000
+            record.created, record.msecs = at, int(at % 1 * 1000) + 0.0
+        self._logger.handle(record)
 
     def _check_heard(self, level: int) -> None:
         logger, last = self._logger, logging.lastResort
@@ -135,16 +182,12 @@ class StandardError:
         """Whether standard error is a terminal."""
         return sys.stderr is not None and sys.stderr.isatty()
 
-    def wants(self, level: int) -> bool:
-        """Whether the level is above DEBUG."""
-        return level > logging.DEBUG
-
-    def write(self, level: int, line: str) -> None:
+    def write(self, line: str) -> None:
         """Write the line with one call of the system, so that lines of other writers do not come in between."""
-        if self.write_all(level, (line,)):
+        if self.write_all((line,)):
             raise OSError("the line was cut short")
 
-    def write_all(self, level: int, lines: Sequence[str]) -> int:  # noqa: ARG002
+    def write_all(self, lines: Sequence[str]) -> int:
         """Write all lines with one call of the system, if that takes them whole."""
         text = "".join([f"{line}\n" for line in lines])
         stream: Any = sys.stderr
@@ -199,17 +242,13 @@ class AppendedFile:
                 (f"log.output: cannot append to {path} ({problem}); allowed: logging, stderr, or a writable file",)
             )
 
-    def wants(self, level: int) -> bool:
-        """Whether the level is above DEBUG."""
-        return level > logging.DEBUG
-
-    def write(self, level: int, line: str) -> None:
+    def write(self, line: str) -> None:
         """Write the line with one call of the system. If that is cut short (by a full disk), the next line still begins
         on a line of its own."""
-        if self.write_all(level, (line,)):
+        if self.write_all((line,)):
             raise OSError("the line was cut short")
 
-    def write_all(self, level: int, lines: Sequence[str]) -> int:  # noqa: ARG002
+    def write_all(self, lines: Sequence[str]) -> int:
         """Write all lines with one call of the system, if that takes them whole."""
         whole = "".join([f"{line}\n" for line in lines]).encode(errors="backslashreplace")
         with self._lock:
@@ -278,11 +317,9 @@ def _not_ours(why: str) -> PermissionError:
     return PermissionError(errno.EPERM, f"{why}, in a folder that others can write to")
 
 
-def sink_for(output: str) -> Sink:
-    """Return the sink for *output*: `logging`, `stderr`, or the path of a file, in which `~` is expanded. Raises
+def line_sink_for(output: str) -> LineSink:
+    """Return the sink for *output*: `stderr`, or the path of a file, in which `~` is expanded. Raises
     `ConfigurationError`."""
-    if output == "logging":
-        return HostLogging()
     if output == "stderr":
         return StandardError()
     problem = ""

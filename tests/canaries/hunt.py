@@ -30,12 +30,16 @@ from secrets_actor import System
 from secrets_actor.extras.opentelemetry import Tracing
 from secrets_actor.extras.prometheus import SystemCollector
 from tests.canaries.forms import forms
+from tests.log_records import fields_of
 from tests.tallies import SEARCHED
 
 TESTS: Final = str(Path(__file__).resolve().parents[1])
 NOT_OURS: Final = ("botocore", "boto3", "urllib3", "s3transfer")
 # Instances of these packages' classes are asked for their repr, wherever they are.
 SHOWN_PACKAGES: Final = frozenset({"secrets_actor", "pykka"})
+
+# The types that a field of a log record may have.
+PLAIN: Final = (str, int, float, bool, type(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +94,15 @@ class Hunt:
             self._texts.setdefault(raw, f"{kind}: {where}")
 
     def log_record(self, record: logging.LogRecord) -> None:
-        """Look at a record: its message, its arguments, its exception."""
+        """Look at a record: its message, its arguments, its fields, its exception."""
         where = f"{record.name} {record.levelname}"
         self.text(f"log_of_{record.name.partition('.')[0]}", where, record.getMessage())
         self.text("log record", where, repr(record.__dict__))
+        for name, fact in fields_of(record).items():
+            # A formatter of the program shows a field as it likes. An object could show it what its repr hides.
+            parts = fact if isinstance(fact, list) else [fact]
+            self.counts["log fields with objects"] += any(type(part) not in PLAIN for part in parts)
+            self.text("log field", f"{where} {name}", str(fact))
         if record.exc_info and record.exc_info[1] is not None:
             self.error(where, record.exc_info[1])
 
@@ -218,6 +227,7 @@ class Hunt:
         """Fail if a canary was found, or if too little was searched: *at_least* so many of each kind."""
         SEARCHED.update(self.counts)
         assert self.counts["half made"] < 10, "objects of ours that cannot be shown"
+        assert not self.counts["log fields with objects"], "log records of ours must hold only texts and numbers"
         found = self.leaks()
         places = {(leak.what, leak.where): leak for leak in found}.values()
         assert not found, f"{len(found)} finds:\n" + "\n".join(map(str, places))

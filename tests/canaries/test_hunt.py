@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 import pytest
 
-from secrets_actor import start
+from secrets_actor import SecretValue, start
+from secrets_actor.log_fields import fields
 from secrets_actor.runtime.settings import LocalSettings, Settings
 from tests.canaries.forms import canary
 from tests.canaries.hunt import Hunt
@@ -64,6 +65,10 @@ def leak_by_arguments() -> None:
     logging.getLogger("httpcore.test").debug("%.0s", SECRET)
 
 
+def leak_by_a_field() -> None:
+    logging.getLogger("secrets_actor.test").debug("no word of it", extra=fields("x", {"secret_id": SECRET}))
+
+
 def leak_by_a_logged_exception() -> None:
     try:
         raise KeyError(SECRET)
@@ -90,7 +95,14 @@ def leak_at_the_end_of_an_object() -> None:
 
 @pytest.mark.parametrize(
     "leak",
-    [leak_to_the_log, leak_by_arguments, leak_by_a_logged_exception, leak_in_a_thread, leak_at_the_end_of_an_object],
+    [
+        leak_to_the_log,
+        leak_by_arguments,
+        leak_by_a_field,
+        leak_by_a_logged_exception,
+        leak_in_a_thread,
+        leak_at_the_end_of_an_object,
+    ],
 )
 def test_a_leak_is_found_on_each_way_out(hunt: Hunt, leak: Callable[[], None]) -> None:
     hunt.plant("planted", SECRET)
@@ -132,6 +144,15 @@ def test_an_object_of_ours_that_shows_too_much_is_found(hunt: Hunt, tmp_path: Pa
         hunt.objects("planted", system)
 
     assert {leak.where for leak in hunt.leaks()} == {f"object: planted: secrets_actor.test.{type(chatty).__name__}"}
+
+
+def test_a_field_that_holds_an_object_is_found(hunt: Hunt) -> None:
+    masked = SecretValue(SECRET)
+    logging.getLogger("secrets_actor.test").debug("no word of it", extra=fields("x", {"found": masked}))
+
+    assert hunt.leaks() == []
+    with pytest.raises(AssertionError, match="only texts and numbers"):
+        hunt.nothing_was_found()
 
 
 def test_a_file_with_a_canary_is_found(hunt: Hunt, tmp_path: Path) -> None:

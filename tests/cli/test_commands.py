@@ -1,5 +1,6 @@
 """Each command on the local store: what people see, and what scripts get."""
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -118,10 +119,12 @@ def test_a_configuration_file_says_where_secrets_are_kept(program: Program, tmp_
 
 def test_verbose_shows_the_audit_record_and_no_value(program: Program) -> None:
     done = program("--verbose", "set", "db/password", stdin=b"hunter2")
+    as_json = program("--verbose", "--json", "get", "db/password")
 
-    assert '"event": "audit"' in done.stderr
-    assert '"operation": "set"' in done.stderr
-    assert "hunter2" not in done.stderr + done.text
+    assert " INFO audit operation=set secret_id=db/password outcome=ok " in done.stderr
+    (audited,) = [one for one in map(json.loads, as_json.stderr.splitlines()) if one["event"] == "audit"]
+    assert (audited["operation"], audited["secret_id"], audited["level"]) == ("get", "db/password", "info")
+    assert "hunter2" not in done.stderr + done.text + as_json.stderr + as_json.text
 
 
 def test_questions_about_the_program_are_answered(program: Program) -> None:

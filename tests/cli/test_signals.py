@@ -12,15 +12,18 @@ from tests.servers.faulty import FaultyServer
 
 def test_an_interrupt_cuts_off_a_get_that_waits(program: Program) -> None:
     on_aws = program.on_aws
-    with FaultyServer(Hang()) as server, on_aws(server.url, SOME_KEYS).start("--verbose", "get", "a") as process:
+    with (
+        FaultyServer(Hang()) as server,
+        on_aws(server.url, SOME_KEYS).start("--json", "--verbose", "get", "a") as process,
+    ):
         server.wait_for_requests(1)
         process.send_signal(signal.SIGINT)
         done = finished(process)
 
     assert (done.status, done.stdout) == (130, b"")
-    lines = done.stderr.splitlines()
-    complaint = lines.index("secrets-actor: interrupted; see with 'get' or 'list' what was done")
-    before = [json.loads(line) for line in lines[:complaint]]
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    (complaint,) = [at for at, line in enumerate(lines) if line.get("error") == "interrupted"]
+    before = lines[:complaint]
     assert {"job_started"} <= {one["event"] for one in before}
     ends = {one["process"]: one["reason"] for one in before if one["event"] in ("process_ended", "process_disowned")}
     assert ends["secrets_actor"] == "killed"  # in peace it would have waited for the worker: shutdown

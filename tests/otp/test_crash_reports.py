@@ -1,6 +1,7 @@
 """A crash report says who, of what and where; what was raised, too, unless the node or the server keeps that to itself:
 then it quotes no message, no state and no exception's arguments."""
 
+import logging
 from typing import Any
 
 import pytest
@@ -37,6 +38,7 @@ from secrets_actor.otp import (
     stop,
 )
 from secrets_actor.otp.events import AnswerForgotten, ChildRestarted, ProcessCrashed, SupervisorGaveUp
+from tests.log_records import fields_of
 from tests.otp.conftest import Echo, TestNode, eventually
 
 CANARY = "canary-4711"
@@ -204,16 +206,21 @@ def test_without_an_observer_a_crash_is_in_the_log(caplog: pytest.LogCaptureFixt
         call(node.name("e"), 1)
     assert top.wait(5.0) is not None
 
-    def logged(words: str) -> list[str]:
+    def logged(words: str) -> list[logging.LogRecord]:
         ours = [record for record in caplog.records if record.name == "secrets_actor.otp"]
-        return [record.getMessage() for record in ours if words in record.getMessage()]
+        return [record for record in ours if words in record.getMessage()]
 
     # Two threads write them, in no certain order: the one that crashed, and its supervisor's.
     eventually(lambda: logged("crashed over") and logged("gave up on e"))
     (crash,) = logged("crashed over")
-    assert "crashed over a message of type int: RuntimeError at test_crash_reports.py" in crash
-    assert "the text that I need" in crash
-    assert "Traceback" in crash
+    text = crash.getMessage()
+    assert "crashed over a message of type int: RuntimeError at test_crash_reports.py" in text
+    assert "the text that I need" in text
+    assert "Traceback" in text
+    facts = fields_of(crash)
+    assert (facts["event"], facts["process"], facts["last_message"]) == ("process_crashed", "e", "int")
+    (end,) = logged("gave up on e")
+    assert (fields_of(end)["event"], fields_of(end)["child"]) == ("supervisor_gave_up", "e")
 
 
 def test_who_is_not_there_is_named(node: TestNode) -> None:

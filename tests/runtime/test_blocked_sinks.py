@@ -1,7 +1,6 @@
 """A log or an observer that blocks holds up neither the actor nor a worker, a supervisor, a fork or a stop. What is
 lost is counted, and told when it can be."""
 
-import json
 import logging
 import logging.config
 import os
@@ -21,6 +20,7 @@ from secrets_actor.telemetry.audit_process import AuditLogFails, AuditRecordsLos
 from secrets_actor.testing import fake_system
 from tests.actor.rig import PATIENCE, Watch, eventually, failure, process, settings
 from tests.forking import in_child
+from tests.log_records import fields_of
 
 LOGGER = "secrets_actor"
 # Seconds that no answer may take here, whoever blocks.
@@ -35,12 +35,12 @@ class Blocks(logging.Handler):
         super().__init__()
         self.go, self.reached = threading.Event(), threading.Event()
         self.events: list[LifecycleEvent] = []
-        self.lines: list[str] = []
+        self.records: list[logging.LogRecord] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         self.reached.set()
         self.go.wait(2 * PATIENCE)
-        self.lines.append(record.getMessage())
+        self.records.append(record)
 
     def __call__(self, event: LifecycleEvent) -> None:
         self.reached.set()
@@ -90,7 +90,7 @@ def test_a_host_s_handler_that_blocks_holds_nobody_up(handler: Blocks) -> None:
         assert handler.reached.wait(PATIENCE)
         outlive(system, store)
         handler.go.set()
-    told = [json.loads(line)["event"] for line in handler.lines]
+    told = [fields_of(record)["event"] for record in handler.records]
     assert {"child_restarted", "process_ended", "audit"} <= set(told)
 
 
@@ -236,7 +236,7 @@ def test_records_that_a_disabled_logger_swallows_are_counted_and_told(host: logg
     assert isinstance(fails, AuditLogFails)
     assert "disabled" in fails.problem
     assert lost == AuditRecordsLost("audit", 3)
-    told = [json.loads(line) for line in kept.lines]
+    told = [fields_of(record) for record in kept.records]
     assert [line["count"] for line in told if line["event"] == "audit_records_lost"] == [3]
 
 

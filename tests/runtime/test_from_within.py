@@ -16,6 +16,7 @@ from secrets_actor.errors import CalledFromWithin
 from secrets_actor.messages import Get
 from secrets_actor.testing import FakeStore, ManualClock, fake_system
 from tests.actor.rig import eventually, failure, process, supervisor
+from tests.log_records import fields_of
 
 SECONDS = 10.0
 
@@ -157,7 +158,7 @@ class Sends(logging.Handler):
         self._get, self.emitted, self.found = get, 0, list[Any]()
 
     def emit(self, record: logging.LogRecord) -> None:
-        if '"event": "audit"' not in record.getMessage():
+        if fields_of(record)["event"] != "audit":
             return
         self.emitted += 1
         try:

@@ -12,6 +12,7 @@ from secrets_actor.actor.prefetcher import PrefetchDone
 from secrets_actor.errors import StoreDamaged, StoreUnavailable
 from secrets_actor.otp import LifecycleEvent
 from tests.backends.local.helpers import run_python
+from tests.log_records import fields_of
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def test_the_first_set_warns_where_the_key_is(folder: Path, caplog: pytest.LogCa
         system.secrets.set("a", "one")
         system.secrets.set("b", "one")
 
-    [made] = [one for one in caplog.records if "store_made" in one.getMessage()]
+    [made] = [one for one in caplog.records if fields_of(one)["event"] == "store_made"]
     assert made.levelno == logging.WARNING
     assert str(folder / "key") in made.getMessage()
     assert "keep a copy of the key in another place" in made.getMessage()
@@ -129,7 +130,9 @@ def test_the_library_that_tells_of_a_new_store_is_loaded_by_the_worker_of_the_se
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name == 'structlog':\n"
         "            print(threading.current_thread().name.partition('#')[0], flush=True)\n"
-        "settings = secrets_actor.Settings(local=secrets_actor.LocalSettings(path=sys.argv[1]))\n"
+        "settings = secrets_actor.Settings(\n"
+        "    local=secrets_actor.LocalSettings(path=sys.argv[1]), log=secrets_actor.LogSettings(output='stderr')\n"
+        ")\n"
         "with secrets_actor.start(settings) as system:\n"
         "    sys.meta_path.insert(0, Finder())\n"
         "    system.secrets.set('a', 'one')\n",

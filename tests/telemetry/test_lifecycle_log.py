@@ -9,10 +9,12 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import fields
 
+from secrets_actor.log_fields import event_name
 from secrets_actor.otp import events
 from secrets_actor.otp.events import LifecycleEvent
-from secrets_actor.telemetry.lifecycle_log import LifecycleReporter, Reports, event_name, facts_of, level_of
+from secrets_actor.telemetry.lifecycle_log import LifecycleReporter, Reports, facts_of, level_of
 from secrets_actor.telemetry.logs import Log, make_logger
+from tests.log_records import fields_of
 from tests.telemetry.conftest import Lines
 
 KINDS = [one for one in vars(events).values() if isinstance(one, type) and issubclass(one, LifecycleEvent)]
@@ -47,10 +49,7 @@ def test_every_event_of_the_kernel_is_told_with_all_its_fields(
     LifecycleReporter(make_logger(format="json", output="logging"))(event)
 
     (record,) = caplog.records
-    line = json.loads(record.getMessage())
-    told = {name: fact for name, fact in line.items() if name not in {"timestamp", "level", "event"}}
-    assert line["event"] == event_name(kind.__name__)
-    assert told == facts_of(event)
+    assert fields_of(record) == {"event": event_name(kind.__name__), **facts_of(event)}
     assert record.levelno == level_of(kind.__name__)
 
 

@@ -1,5 +1,6 @@
 """Loggers of our own: where lines go, what they look like, and what happens when they cannot be written."""
 
+import contextlib
 import io
 import json
 import logging
@@ -8,16 +9,23 @@ import pty
 import subprocess
 import sys
 import threading
+import warnings
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
+from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 
 from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.telemetry.logs import Log, make_logger
+from tests.log_records import fields_of
 from tests.telemetry.conftest import Lines
 
+AT = datetime(2026, 11, 24, 0, 12, 3, 512_345, UTC).timestamp()
 ESCAPE = "\x1b["
 
 
@@ -232,13 +240,15 @@ def test_the_host_s_logging_gets_one_record_a_line_at_its_level(caplog: pytest.L
     caplog.set_level(logging.DEBUG, "secrets_actor")
     log = make_logger(format="json", output="logging")
     for write in (log.debug, log.info, log.warning, log.error):
-        write("percent %s", count=1)
+        write("percent %s", count=1, process="w", nothing=None, stages=("a", "b"), token="canary")
 
     assert [record.name for record in caplog.records] == ["secrets_actor"] * 4
     assert [record.levelno for record in caplog.records] == [10, 20, 30, 40]
-    told = [json.loads(record.getMessage()) for record in caplog.records]
-    assert [line["level"] for line in told] == ["debug", "info", "warning", "error"]
-    assert {line["event"] for line in told} == {"percent %s"}
+    facts = {"count": 1, "process": "w", "nothing": None, "stages": ["a", "b"], "token": "****"}
+    for record in caplog.records:
+        assert fields_of(record) == {"event": "percent %s", **facts}
+        assert record.getMessage() == "percent %s count=1 process=w stages=a,b token=****"
+        assert record.process == os.getpid(), "logging's own"
 
 
 def test_the_host_decides_what_is_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -249,15 +259,120 @@ def test_the_host_decides_what_is_logged(caplog: pytest.LogCaptureFixture) -> No
     caplog.set_level(logging.INFO, "secrets_actor")
     log.info("heard")
 
-    assert [json.loads(record.getMessage())["event"] for record in caplog.records] == ["loud", "heard"]
+    assert [fields_of(record)["event"] for record in caplog.records] == ["loud", "heard"]
 
 
-def test_the_console_form_in_the_host_s_logging_has_no_colour(caplog: pytest.LogCaptureFixture) -> None:
-    make_logger(format="console", output="logging").warning("x", child="w")
+@pytest.fixture
+def host() -> Iterator[logging.Logger]:
+    """The host's logger, at level INFO."""
+    host = logging.getLogger("secrets_actor")
+    level = host.level
+    host.setLevel(logging.INFO)
+    yield host
+    host.setLevel(level)
+
+
+@contextlib.contextmanager
+def formatted(host: logging.Logger, formatter: logging.Formatter) -> Iterator[io.StringIO]:
+    """What a handler of the host with this formatter writes."""
+    handler = logging.StreamHandler(io.StringIO())
+    handler.setFormatter(formatter)
+    host.addHandler(handler)
+    try:
+        yield handler.stream
+    finally:
+        host.removeHandler(handler)
+
+
+def a_get(log: Log) -> None:
+    log.log_at(AT, logging.INFO, "audit", operation="get", secret_id="db/pass word", request_id=None, duration_ms=1.5)
+
+
+def test_a_plain_formatter_of_the_host_shows_the_facts_in_the_message_and_each_by_its_name(
+    host: logging.Logger,
+) -> None:
+    shown = "%(asctime)s.%(msecs)03d %(levelname)s [%(secrets_actor_operation)s] %(message)s"
+    plain = logging.Formatter(shown, datefmt="%S")
+    with formatted(host, plain) as written:
+        a_get(make_logger(format="json", output="logging"))
+
+    # The time is that of the get.
+    assert written.getvalue() == '03.512 INFO [get] audit operation=get secret_id="db/pass word" duration_ms=1.5\n'
+
+
+def test_a_json_formatter_of_the_host_shows_the_facts_as_fields_of_its_own_object(host: logging.Logger) -> None:
+    """structlog's, as a program that uses structlog itself sets it up for the records of libraries."""
+    extra, json_ = structlog.stdlib.ExtraAdder(), structlog.processors.JSONRenderer()
+    with formatted(host, structlog.stdlib.ProcessorFormatter(json_, foreign_pre_chain=[extra])) as written:
+        a_get(make_logger(format="json", output="logging"))
+
+    found = json.loads(written.getvalue())
+    assert {name: fact for name, fact in found.items() if name.startswith("secrets_actor_")} == {
+        "secrets_actor_event": "audit",
+        "secrets_actor_operation": "get",
+        "secrets_actor_secret_id": "db/pass word",
+        "secrets_actor_request_id": None,
+        "secrets_actor_duration_ms": 1.5,
+    }
+
+
+def test_a_program_that_marks_its_records_itself_is_not_in_the_way(
+    host: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
+    """logging refuses fields that a record has already."""
+
+    def marks(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = before(*args, **kwargs)
+        record.request_id, record.operation = "the program's", "the program's"
+        return record
+
+    before = logging.getLogRecordFactory()
+    logging.setLogRecordFactory(marks)
+    try:
+        log = make_logger(format="json", output="logging")
+        a_get(log)
+    finally:
+        logging.setLogRecordFactory(before)
 
     (record,) = caplog.records
-    assert "child=w" in record.getMessage()
-    assert ESCAPE not in record.getMessage()
+    assert log.dropped == 0
+    assert (vars(record)["operation"], fields_of(record)["operation"]) == ("the program's", "get")
+
+
+def test_opentelemetry_gets_the_facts_as_attributes_and_the_time_of_the_event(host: logging.Logger) -> None:
+    kept = InMemoryLogRecordExporter()
+    provider = LoggerProvider()
+    provider.add_log_record_processor(SimpleLogRecordProcessor(kept))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # it is moving to another package
+        handler = LoggingHandler(logger_provider=provider)
+    host.addHandler(handler)
+    try:
+        a_get(make_logger(format="json", output="logging"))
+    finally:
+        host.removeHandler(handler)
+
+    (found,) = [one.log_record for one in kept.get_finished_logs()]
+    assert found.attributes is not None
+    assert found.attributes["secrets_actor_secret_id"] == "db/pass word"
+    assert found.timestamp == int(AT * 1e9)
+
+
+def test_structlog_is_not_loaded_where_the_host_logs() -> None:
+    ran = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import logging, sys; from secrets_actor.telemetry.logs import make_logger; logging.basicConfig(level=10);"
+            "make_logger(format='json', output='logging').info('x', a=1); print('structlog' in sys.modules)",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert (ran.stdout, ran.stderr) == ("False\n", "INFO:secrets_actor:x a=1\n")
 
 
 def test_a_host_s_handler_that_raises_is_counted() -> None:

@@ -50,7 +50,7 @@ names = st.text(st.sampled_from("abcdexyz_"), min_size=1)
 
 @given(st.dictionaries(names, st.one_of(scalars, others, st.lists(scalars))))
 def test_what_passes_is_json_and_holds_no_object_s_inside(event: dict[str, Any]) -> None:
-    passed = redact(None, "info", event)
+    passed = redact(event)
 
     text = json.dumps(passed, allow_nan=False)
     assert CANARY not in text
@@ -60,7 +60,7 @@ def test_what_passes_is_json_and_holds_no_object_s_inside(event: dict[str, Any])
 
 @given(st.one_of(scalars, others), st.sampled_from(["password", "DB_PASSWORD", "SecretString", "value", "key"]))
 def test_under_a_secret_s_key_nothing_passes(fact: object, name: str) -> None:
-    assert redact(None, "info", {name: fact}) == {name: MASK}
+    assert redact({name: fact}) == {name: MASK}
 
 
 @pytest.mark.parametrize(
@@ -189,12 +189,12 @@ def test_line_ends_terminal_controls_and_surrogates_are_escaped() -> None:
 def test_exceptions_and_stacks_are_left_out() -> None:
     event = {"event": "x", "exc_info": ValueError(CANARY), "exception": CANARY, "stack": CANARY, "stack_info": True}
 
-    assert redact(None, "info", event) == {"event": "x"}
+    assert redact(event) == {"event": "x"}
 
 
 def test_the_event_given_is_not_changed() -> None:
     event = {"event": "x", "password": CANARY}
-    redact(None, "info", event)
+    redact(event)
 
     assert event == {"event": "x", "password": CANARY}
 

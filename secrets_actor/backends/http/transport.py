@@ -39,6 +39,7 @@ from secrets_actor.domain.errors import (
     RequestFailed,
     SecretsError,
 )
+from secrets_actor.log_fields import fields
 from secrets_actor.paths import expanded
 from secrets_actor.small_files import is_marked, read
 from secrets_actor.structs import Opaque
@@ -181,7 +182,10 @@ class Transport:
         finally:
             self._socket.end()
         if _LOG.isEnabledFor(logging.DEBUG):
-            _LOG.debug("%s to %s: HTTP %d in %.1f ms", method, self._name, found.status, (now() - started) * 1000)
+            took = (now() - started) * 1000
+            facts = {"method": method, "endpoint": self._name, "status": found.status, "duration_ms": round(took, 3)}
+            text = "%s to %s: HTTP %d in %.1f ms"
+            _LOG.debug(text, method, self._name, found.status, took, extra=fields("http_answer", facts))
         return found
 
     def _send_and_take(self, method: str, sent: bytes, allowed: float) -> ParsedAnswer:

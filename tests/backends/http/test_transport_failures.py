@@ -18,6 +18,7 @@ from tests.backends.http.transport_rig import (
     nobody_accepts,
     transport_to,
 )
+from tests.log_records import fields_of
 from tests.servers.behaviours import Answer, Behaviour, Hang, HangUp, Reset, half_body
 from tests.servers.faulty import FaultyServer
 from tests.servers.process import reserve
@@ -179,6 +180,9 @@ def test_nothing_that_is_sent_or_received_is_logged(caplog: pytest.LogCaptureFix
 
     (record,) = [record for record in caplog.records if record.name == "secrets_actor.http"]
     assert record.getMessage().startswith(f"POST to 127.0.0.1:{port}: HTTP 200 in ")
+    facts = fields_of(record)
+    assert facts.pop("duration_ms") > 0
+    assert facts == {"event": "http_answer", "method": "POST", "endpoint": f"127.0.0.1:{port}", "status": 200}
     assert "canary" not in caplog.text
 
 
