@@ -51,6 +51,7 @@ from secrets_actor.actor.version_tracking import NEVER
 from secrets_actor.domain.errors import CredentialsError, SecretNotFound, SecretsError
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import Get, GetMany, Operation, Set
+from secrets_actor.domain.ports import Answer
 from secrets_actor.domain.results import SecretDescription, SecretPage
 from secrets_actor.domain.secret import SecretInfo
 
@@ -99,9 +100,9 @@ class OutcomeEffects:
         self._since = now
         self._subscriptions.doubt()
 
-    def answered(self, flight: Flight, value: Any, kept: bool, now: float) -> Iterable[str]:
-        """The store answered *flight* with *value*."""
-        operation, then = flight.operation, flight.sent_at
+    def answered(self, flight: Flight, answer: Answer[Any], kept: bool, now: float) -> Iterable[str]:
+        """The store gave *answer* to *flight*."""
+        operation, then, value = flight.operation, flight.sent_at, answer.value
         anew: Iterable[str] = ()
         if isinstance(operation, Get):
             self._pen.store(operation, value, then, kept=kept, came_at=now)
@@ -111,7 +112,7 @@ class OutcomeEffects:
             anew = self._answered_each(value, kept, then, now)
         elif isinstance(operation, Set) and operation.minted and not flight.repeated:  # rule 2
             if kept:
-                written = operation.written(value, self._wall_clock())
+                written = operation.written(value, self._wall_clock(), answer.origin)
                 self._pen.store(Get(operation.secret_id), written, then, came_at=now)
             fresh = then > self._since
             anew = (

@@ -9,8 +9,9 @@ from secrets_actor.actor.error_translation import with_token_of
 from secrets_actor.actor.flights import Flight
 from secrets_actor.actor.messages import Waiter
 from secrets_actor.domain.errors import SecretsError
-from secrets_actor.domain.ports import AuditRecord, AuditSink
+from secrets_actor.domain.ports import Answer, AuditRecord, AuditSink
 from secrets_actor.domain.results import SecretBatch
+from secrets_actor.domain.secret import Secret
 from secrets_actor.otp import From, answer_all
 
 
@@ -25,40 +26,44 @@ class Replies:
     ) -> None:
         self._audit, self._now, self._reply_all = audit, now, reply_all
 
-    def answer(self, waiter: Waiter, value: Any, source: str, request_id: str | None = None) -> None:
-        """Give *value* to *waiter*."""
-        self._answer_all([waiter], value, source, request_id)
+    def answer(self, waiter: Waiter, value: Any, source: str) -> None:
+        """Give *value*, which no store has just answered with, to *waiter*."""
+        origin = value.origin if isinstance(value, Secret) else None
+        self._answer_all([waiter], Answer(value, origin=origin), source)
 
     def refuse(self, waiter: Waiter, error: SecretsError, source: str) -> None:
         """Give a copy of *error* to *waiter*; a write's token goes with it where its outcome is not known."""
         if waiter.caller.recorded:
             return
-        self._record(waiter, error.code, source, None, error.request_id)
+        self._record(waiter, error.code, source, None, error.request_id, error.origin)
         waiter.reply_to.fail(with_token_of(waiter.operation, error.clone()))
 
-    def settle(self, flight: Flight, value: Any, source: str, request_id: str | None) -> None:
-        """Give *value* to all who wait for *flight*."""
-        self._answer_all(flight.waiters, value, source, request_id)
+    def settle(self, flight: Flight, answer: Answer[Any], source: str) -> None:
+        """Give *answer* to all who wait for *flight*."""
+        self._answer_all(flight.waiters, answer, source)
 
-    def _answer_all(self, waiters: Iterable[Waiter], value: Any, source: str, request_id: str | None) -> None:
+    def _answer_all(self, waiters: Iterable[Waiter], answer: Answer[Any], source: str) -> None:
+        value, request_id, origin = answer.value, answer.request_id, answer.origin
         version_id = getattr(value, "version_id", None)  # read from the block: once for all
         waiting: list[From[Any]] = []
         for waiter in waiters:
             if waiter.caller.recorded:
                 continue
             if isinstance(value, SecretBatch):
-                self._record_each(waiter, value, source, request_id)
+                self._record_each(waiter, value, source, request_id, origin)
             else:
-                self._record(waiter, "ok", source, version_id, request_id)
+                self._record(waiter, "ok", source, version_id, request_id, origin)
             waiting.append(waiter.reply_to)
         self._reply_all(waiting, value)
 
-    def _record_each(self, waiter: Waiter, batch: SecretBatch, source: str, request_id: str | None) -> None:
+    def _record_each(
+        self, waiter: Waiter, batch: SecretBatch, source: str, request_id: str | None, origin: str | None
+    ) -> None:
         """A caller who reads many secrets leaves a record of each."""
         for secret_id, secret in batch.found.items():
-            self._record(waiter, "ok", source, secret.version_id, request_id, secret_id)
+            self._record(waiter, "ok", source, secret.version_id, request_id, secret.origin, secret_id)
         for secret_id, error in batch.errors.items():
-            self._record(waiter, error.code, source, None, request_id, secret_id)
+            self._record(waiter, error.code, source, None, request_id, error.origin or origin, secret_id)
 
     def _record(
         self,
@@ -67,15 +72,18 @@ class Replies:
         source: str,
         version_id: str | None,
         request_id: str | None,
+        origin: str | None,
         secret_id: str | None = None,
     ) -> None:
         operation, caller = waiter.operation, waiter.caller
         caller.recorded = True
         if caller.trace is not None:
-            caller.trace.source = source
+            caller.trace.source, caller.trace.origin = source, origin
         if waiter.gone and outcome == "ok":
             outcome = "too_late"
         shown = secret_id or getattr(operation, "secret_id", None)
         took = self._now() - waiter.arrived
         label = caller.label
-        self._audit.record(AuditRecord(operation.kind, shown, outcome, source, took, version_id, request_id, label))
+        self._audit.record(
+            AuditRecord(operation.kind, shown, outcome, source, took, version_id, request_id, label, origin=origin)
+        )

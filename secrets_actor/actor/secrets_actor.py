@@ -362,8 +362,8 @@ class SecretsActor(GenServer):
                     self.cancel_timer(timer)
             case do.Settle(flight, answer, kept):
                 now = self.node.clock.now()
-                anew = self._effects.answered(flight, answer.value, kept, now)
-                self._replies.settle(flight, answer.value, Source.BACKEND, answer.request_id)
+                anew = self._effects.answered(flight, answer, kept, now)
+                self._replies.settle(flight, answer, Source.BACKEND)
                 self._ask_anew(anew)
             case do.Fail(flight, error, kept):
                 now = self.node.clock.now()

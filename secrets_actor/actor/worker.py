@@ -5,6 +5,8 @@ Rule 2: answers go to the actor's name, not its pid: an actor that was restarted
 Rule 3: an error leaves here without traceback, cause and context: their frames hold what only the worker may see.
 Rule 4: cut off from outside, it closes its connection, so that its thread comes free.
 Rule 5: an answer of the wrong type ends the worker and not the actor: the backend may be code that nobody here wrote.
+Rule 6: each answer, each secret in it and each error leaves here with its origin. A backend with one endpoint need not
+        say that it is the one.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from __future__ import annotations
 import contextlib
 from datetime import datetime
 from typing import Any
+
+from msgspec.structs import replace
 
 from secrets_actor.actor.current_backend import CurrentBackend
 from secrets_actor.actor.messages import (
@@ -30,7 +34,8 @@ from secrets_actor.domain.errors import SecretsError, Throttled
 from secrets_actor.domain.metrics import NO_METER, Meter
 from secrets_actor.domain.operations import Get, Operation
 from secrets_actor.domain.ports import Answer, Backend
-from secrets_actor.domain.secret import Secret
+from secrets_actor.domain.results import SecretBatch
+from secrets_actor.domain.secret import Secret, from_origin
 from secrets_actor.domain.tracing import WORKER, Attempt, retries
 from secrets_actor.otp import ExitReason, GenServer, Handled, Name
 
@@ -43,6 +48,8 @@ class Worker(GenServer):
 
     def __init__(self, present: CurrentBackend, owner: Name, meter: Meter = NO_METER) -> None:
         self._number, self._factory = present.now
+        endpoint = self._factory.endpoint
+        self._origin: str | None = self._factory.name if endpoint is None else endpoint
         self._owner, self._meter = owner, meter
         self._backend: Backend | None = None
 
@@ -69,6 +76,8 @@ class Worker(GenServer):
             return done
         except SecretsError as error:
             failure, outcome = error.clone(), error.code
+            if isinstance(job, StoreJob) and failure.origin is None:
+                failure.origin = self._origin
         finally:
             ended = self.node.clock.now()
             _count(self._meter, job, outcome, ended - began)
@@ -86,7 +95,7 @@ class Worker(GenServer):
             self._backend = self._factory.connect()
             if not self.me.is_alive():  # cut off meanwhile, when `abandon` found nothing to close
                 self._backend.close()
-        return _checked(self._backend.perform(job.operation, job.context), job.operation)
+        return _placed(_checked(self._backend.perform(job.operation, job.context), job.operation), self._origin)
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002
         """Give up the connection."""
@@ -103,6 +112,18 @@ def _checked(answer: Answer[Any], operation: Operation[Any]) -> Answer[Any]:
     if not isinstance(answer, Answer) or (isinstance(operation, Get) and not isinstance(answer.value, Secret)):
         raise TypeError(f"the backend's answer to a {operation.kind} is none")
     return answer
+
+
+def _placed(answer: Answer[Any], default: str | None) -> Answer[Any]:
+    """*answer*, and the secrets in it, with the origin that it names, or the *default* one (rule 6)."""
+    value, origin = answer.value, answer.origin or default
+    if origin is None:
+        return answer
+    if isinstance(value, Secret):
+        value = from_origin(value, origin)
+    elif isinstance(value, SecretBatch):
+        value = replace(value, found={one: from_origin(secret, origin) for one, secret in value.found.items()})
+    return Answer(value, answer.request_id, origin)
 
 
 def _checked_credentials(found: Credentials) -> Credentials:

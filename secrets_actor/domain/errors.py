@@ -12,13 +12,16 @@ class SecretsError(Exception):
 
     `code` is the error's word in the audit log and in metrics. `retryable`: whether the same request may succeed a
     little later. `request_id`: AWS's id of the exchange, if there is one. `token`: the idempotency token of a write
-    that may have taken effect; the write is safe to repeat with it. The token is no secret.
+    that may have taken effect; the write is safe to repeat with it. The token is no secret. `origin`: the endpoint that
+    refused, failed or did not answer, as in `Answer`; None if none had a part in it. A backend with several endpoints
+    sets it.
     """
 
     code: ClassVar[str] = "error"
     retryable: bool = False
     request_id: str | None = None
     token: str | None = None
+    origin: str | None = None
 
     def clone(self) -> Self:
         """Return an equal error without traceback, cause and context.

@@ -6,9 +6,10 @@ Rule 2: the first three fields belong to the table that holds the block: when th
         refresh is due, and when its TTL ends. They are clock seconds; all are 0 in a block that is in no table, and in
         one that was wiped. `USED` and `ASKED` are the places of two marks that a reader may set in a table's block.
 Rule 3: a block leaves out what nearly all secrets have in common. The beginning of the ARN is kept once
-        (`_beginnings`); the name in the ARN is not repeated; a UUID takes 16 bytes; and a version with AWSCURRENT alone
+        (`beginnings`); the name in the ARN is not repeated; a UUID takes 16 bytes; and a version with AWSCURRENT alone
         has no stages in its block. Other stages each have their length before them, because any character may be in
-        them.
+        them. Of the origin, the endpoint that gave this version, a block has a number as well (`origins`). It lies
+        among the bytes of the version, so that the record of a cached get names it, and costs no more.
 Rule 4: any holder of a copy may read it. A table wipes its own blocks only, not the copies.
 """
 
@@ -20,12 +21,13 @@ from typing import Final, Protocol
 
 from secrets_actor.uuids import uuid_bytes, uuid_text
 
-_HEAD: Final = Struct("<dddBBBBBHHq")
+_HEAD: Final = Struct("<dddBBBBBHHxxq")  # xx: the origin, which no reader of other parts has to unpack
 TIMES: Final = Struct("<ddd")
 HEAD: Final = _HEAD.size
-# Offsets of single bytes in the head. USED and ASKED are a reader's marks (rule 2), KIND begins the part that is the
-# version's own, and VERSION is the length of the version id.
-USED, ASKED, KIND, VERSION = 24, 25, 26, 28
+# Offsets in the head. USED and ASKED are a reader's marks (rule 2), KIND begins the part that is the version's own, and
+# VERSION is the length of the version id; these are single bytes. ORIGIN is the number of the origin.
+USED, ASKED, KIND, VERSION, ORIGIN = 24, 25, 26, 28, 33
+_NUMBER: Final = Struct("<H")
 DUE: Final = Struct("<8xd")
 _LENGTH: Final = Struct("<H")  # of a stage
 _TEXT, _UUID, _NAMED, _CURRENT = 1, 2, 4, 8
@@ -34,10 +36,34 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _INFIX: Final = ":secret:"
 _AWSCURRENT: Final = ("AWSCURRENT",)
 
-# The beginnings of ARNs that were seen so far, one for each account and region. A block has the index, in one byte; the
-# highest number says that the block has the whole ARN.
+
+class Numbered:
+    """Texts that are few and come often: a block has the number of one in its place. At most *most* of them have a
+    number, those that came first."""
+
+    def __init__(self, most: int, *texts: str) -> None:
+        self.most, self.texts = most, list(texts)
+
+    def number(self, text: str) -> int:
+        """Return the number of *text*; *most* if it has none, and there is none left."""
+        try:
+            return self.texts.index(text)
+        except ValueError:
+            pass
+        if len(self.texts) >= self.most:
+            return self.most
+        # Without a lock: if two threads append the same text, it has two numbers, and both mean the same.
+        self.texts.append(text)
+        return self.texts.index(text)
+
+
+# The beginnings of ARNs that were seen so far, one for each account and region. A block has the number, in one byte;
+# the highest number says that the block has the whole ARN.
 _WHOLE: Final = 255
-_beginnings: list[str] = []
+beginnings: Final = Numbered(_WHOLE)
+# The origins that were seen so far, one for each endpoint. The number 0 says that the origin is not known, and so does
+# the highest one.
+origins: Final = Numbered(65_535, "")
 
 
 class Revealing(Protocol):
@@ -75,6 +101,16 @@ def value_of(block: bytes) -> str | bytes:
     return value.decode() if kind & _TEXT else value
 
 
+def with_origin(block: bytes, origin: str) -> bytes:
+    """Return a copy of the block that has this origin."""
+    return b"".join((block[:ORIGIN], _NUMBER.pack(origins.number(origin)), block[ORIGIN + _NUMBER.size :]))
+
+
+def origin_of(block: bytes) -> str | None:
+    """Return the origin, if it is known."""
+    return _origin_at(block, ORIGIN)
+
+
 def is_text(block: bytes) -> bool:
     """Whether the value is text."""
     return bool(block[KIND] & _TEXT)
@@ -86,9 +122,11 @@ def version_of(block: bytes) -> str:
 
 
 def version_bytes(block: bytes) -> bytes:
-    """Return the part of the block that holds the version id, and no value: for code that must not have the value.
+    """Return the part of the block that holds the version id and the origin, and no value: for code that must not have
+    the value.
 
-    The bytes are the same whenever the version was fetched, unless its stages have changed. `version_text` reads them.
+    The bytes are the same whenever the version was fetched, unless its stages have changed, or another endpoint gave
+    it. `version_text` and `origin_text` read them.
     """
     return block[KIND : HEAD + block[VERSION]]
 
@@ -99,6 +137,11 @@ def version_text(kept: bytes) -> str:
     return uuid_text(version) if kept[0] & _UUID else version.decode()
 
 
+def origin_text(kept: bytes) -> str | None:
+    """Return the origin in the bytes from `version_bytes`, if it is known."""
+    return _origin_at(kept, ORIGIN - KIND)
+
+
 def arn_of(block: bytes | bytearray, name: str) -> str:
     """Return the whole ARN; *name* is the secret's name, which the block leaves out."""
     _, _, _, _, _, kind, beginning, version, length, _, _ = _HEAD.unpack_from(block)
@@ -106,7 +149,7 @@ def arn_of(block: bytes | bytearray, name: str) -> str:
     tail: str = block[start : start + length].decode()
     if beginning == _WHOLE:
         return tail
-    start_of_arn: str = _beginnings[beginning]
+    start_of_arn: str = beginnings.texts[beginning]
     return start_of_arn + (name + tail if kind & _NAMED else tail)
 
 
@@ -130,6 +173,11 @@ def created_of(block: bytes) -> datetime:
     return _EPOCH + created * _MICROSECOND
 
 
+def _origin_at(block: bytes, at: int) -> str | None:
+    number: int = _NUMBER.unpack_from(block, at)[0]
+    return None if number == origins.most else origins.texts[number] or None
+
+
 def _packed_stages(stages: tuple[str, ...]) -> bytes:
     written = [stage.encode() for stage in stages]
     return b"".join([part for stage in written for part in (_LENGTH.pack(len(stage)), stage)])
@@ -143,20 +191,8 @@ def _version(version_id: str) -> tuple[bytes, bool]:
 def _parts(name: str, arn: str) -> tuple[int, bytes, bool]:
     beginning, infix, rest = arn.partition(_INFIX)
     if infix:
-        number = _number(beginning + infix)
+        number = beginnings.number(beginning + infix)
         if number < _WHOLE:
             named = bool(name) and rest.startswith(name)
             return number, (rest[len(name) :] if named else rest).encode(), named
     return _WHOLE, arn.encode(), False
-
-
-def _number(beginning: str) -> int:
-    try:
-        return _beginnings.index(beginning)
-    except ValueError:
-        pass
-    if len(_beginnings) >= _WHOLE:
-        return _WHOLE
-    # Without a lock: if two threads append the same beginning, it has two numbers, and both mean the same.
-    _beginnings.append(beginning)
-    return _beginnings.index(beginning)

@@ -34,10 +34,17 @@ class CallContext(SelectiveStruct, frozen=True):
 
 
 class Answer(Struct, Generic[T_co], frozen=True):
-    """A backend's answer, with the id by which the store knows the exchange (AWS: the request id), if it has one."""
+    """A backend's answer, with the id by which the store knows the exchange (AWS: the request id), if it has one.
+
+    `origin` is the endpoint that answered: one of those that the factory names, and so without a user or a
+    password. A backend with one endpoint may leave it out. One without any may name the place of its store, as the
+    local store names its folder; else its `BackendFactory.name` stands here. The worker fills that in, and hands it on
+    to the `Secret`s in `value`; a backend that asks several endpoints for many secrets gives each its own.
+    """
 
     value: T_co
     request_id: str | None = None
+    origin: str | None = None
 
 
 class Backend(Protocol):
@@ -119,7 +126,8 @@ class AuditRecord(Struct, frozen=True):
 
     `outcome` is `ok` or the error's code. `source` says where the answer came from. `duration` is the seconds from the
     call's arrival to its answer. `caller` is the label of the part of the program that asked. `place` is the file that
-    a whole store was written to, or read from.
+    a whole store was written to, or read from. `origin` is the endpoint that gave the answer or the refusal, as in
+    `Answer`; None if none did.
     """
 
     operation: str
@@ -131,6 +139,7 @@ class AuditRecord(Struct, frozen=True):
     request_id: str | None = None
     caller: str | None = None
     place: str | None = None
+    origin: str | None = None
 
 
 class AuditSink(Protocol):

@@ -179,7 +179,8 @@ class Secret:
 
     `created_at` is when this version was made (UTC). In the answer to a get of many, AWS documents it as when the
     secret was made. `age` is how many seconds ago the store gave this answer; `stale` is true if that is longer than
-    the cache's TTL; `source` says whether it came from the store or from the cache. The repr masks the value.
+    the cache's TTL; `source` says whether it came from the store or from the cache, and `origin` which endpoint of the
+    store gave it. The repr masks the value.
     """
 
     # A cached get makes one of these, so it has to be cheap: the block holds everything except the name, packed, and a
@@ -195,9 +196,12 @@ class Secret:
         stages: tuple[str, ...],
         created_at: datetime,
         source: Source = Source.BACKEND,
+        origin: str | None = None,
     ) -> None:
         self._name, self._seen_at, self._source = str(name), 0.0, source
         put_block(self, packed_secret.pack(self._name, arn, value, version_id, stages, created_at))
+        if origin is not None:
+            put_block(self, packed_secret.with_origin(block_of(self), origin))
 
     @property
     def name(self) -> str:
@@ -208,6 +212,13 @@ class Secret:
     def source(self) -> Source:
         """Whether this came from the store (`backend`) or from the cache."""
         return getattr(self, "_source", Source.CACHE)  # a cached get does not set it, to save that time
+
+    @property
+    def origin(self) -> str | None:
+        """The endpoint that gave this answer, also if it comes from the cache now: host, and port unless it is that of
+        the scheme, such as `secretsmanager.eu-west-1.amazonaws.com` or `[::1]:4566`. For a local store it is its
+        folder; for another store without an endpoint, its name. None in a secret that no store has answered with."""
+        return packed_secret.origin_of(block_of(self))
 
     @property
     def arn(self) -> str:
@@ -265,6 +276,7 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
+        # Not by origin: the same version is the same secret, whichever endpoint of the store it comes from.
         return self.value == other.value and self._shown() == other._shown()
 
     __hash__ = None  # type: ignore[assignment]  # its value has none, either
@@ -280,7 +292,8 @@ class Secret:
             return "<Secret that was not made>"
         return (
             f"Secret(name={name!r}, arn={arn!r}, value=<SecretValue {MASK}>, version_id={version_id!r}, "
-            f"stages={stages!r}, created_at={created_at!r}, age={age!r}, stale={stale!r}, source={source!r})"
+            f"stages={stages!r}, created_at={created_at!r}, age={age!r}, stale={stale!r}, source={source!r}, "
+            f"origin={self.origin!r})"
         )
 
     def __copy__(self) -> Self:
@@ -306,6 +319,16 @@ BlankSecret.__name__ = BlankSecret.__qualname__ = Secret.__name__
 block_of: Callable[[Secret], bytes]
 put_block: Callable[[Secret, bytes], None]
 block_of, put_block = hide(Secret, "_block")
+
+
+def from_origin(secret: Secret, origin: str) -> Secret:
+    """Return *secret* as *origin* has given it. One that names its origin already is returned as it is."""
+    if secret.origin is not None:
+        return secret
+    found: Secret = BlankSecret()
+    found._name, found._seen_at, found._source = secret.name, 0.0, secret.source
+    put_block(found, packed_secret.with_origin(block_of(secret), origin))
+    return found
 
 
 def secret_of_block(name: str, kept: bytes, now: float) -> Secret:

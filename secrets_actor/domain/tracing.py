@@ -26,13 +26,14 @@ class Attempt(Struct, frozen=True):
     """One attempt of a backend, or the whole time that a worker spent on a job.
 
     *name* is the action in the store's words, such as GetSecretValue, or `worker`. *outcome* is `ok` or an error's
-    code.
+    code. *origin* is the endpoint that was tried, as in `Answer`; None: not said, or the whole job.
     """
 
     name: str
     began: float
     ended: float
     outcome: str
+    origin: str | None = None
 
 
 def retries(attempts: Iterable[Attempt]) -> list[str]:
@@ -52,13 +53,13 @@ class CallTrace:
     """The trace of one call.
 
     `admitted` is when the actor took the call up. `sendings` are the jobs of its flight, which other callers may share.
-    `problem` is the code of an error that the call met, even if it got a stale value as its answer. `source` is as in
-    the audit log.
+    `problem` is the code of an error that the call met, even if it got a stale value as its answer. `source` and
+    `origin` are as in the audit log.
     """
 
     __slots__ = (
-        "_finish", "admitted", "began", "caller", "ended", "operation", "outcome", "problem", "secret_id", "sendings",
-        "source",
+        "_finish", "admitted", "began", "caller", "ended", "operation", "origin", "outcome", "problem", "secret_id",
+        "sendings", "source",
     )  # fmt: skip
 
     def __init__(self, operation: str, secret_id: str | None, caller: str | None, began: float) -> None:
@@ -66,6 +67,7 @@ class CallTrace:
         self.admitted: float | None = None
         self.sendings: list[Sending] = []
         self.problem: str | None = None
+        self.origin: str | None = None
         self.source = self.outcome = ""
         self.ended = began
         self._finish: Callable[[], object] | None = None

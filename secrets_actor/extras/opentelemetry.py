@@ -58,7 +58,7 @@ class Tracing:
     def _tell(self, call: CallTrace, parent: context.Context, offset: int) -> None:
         at: Callable[[float], int] = lambda seconds: int(seconds * 1e9) + offset  # noqa: E731
         root = self._span(f"{NAME}.{call.operation}", parent, at(call.began), call.outcome)
-        facts = {"operation": call.operation, "source": call.source, "caller": call.caller}
+        facts = {"operation": call.operation, "source": call.source, "caller": call.caller, "origin": call.origin}
         if self._names:
             facts["secret_id"] = call.secret_id
         root.set_attributes({f"{NAME}.{key}": str(fact) for key, fact in facts.items() if fact})
@@ -86,6 +86,8 @@ class Tracing:
         for part in parts:
             if part is not done:
                 attempt = self._span(part.name, inside, at(part.began), part.outcome, kind=SpanKind.CLIENT)
+                if part.origin is not None:
+                    attempt.set_attribute(f"{NAME}.origin", part.origin)
                 attempt.end(at(part.ended))
         job.end(at(ended))
 

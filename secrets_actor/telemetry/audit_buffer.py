@@ -46,8 +46,8 @@ BUFFER: Final = 100_000
 # The messages to the audit process: write within a PERIOD; write now.
 SOON, NOW = "soon", "now"
 _READS: Final = frozenset(one.kind for one in MESSAGES if not one.writes)
-# A cached get: the secret's name, its version as bytes (`packed_secret.version_bytes`), clock seconds, the caller's
-# label.
+# A cached get: the secret's name, its version and origin as bytes (`packed_secret.version_bytes`), clock seconds,
+# the caller's label.
 Hit = tuple[str, bytes, float, str | None]
 
 

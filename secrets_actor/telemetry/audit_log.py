@@ -11,7 +11,7 @@ from typing import Final
 from secrets_actor.domain import metrics
 from secrets_actor.domain.metrics import NO_METER, Meter
 from secrets_actor.domain.names import plain
-from secrets_actor.domain.packed_secret import version_text
+from secrets_actor.domain.packed_secret import origin_text, version_text
 from secrets_actor.domain.ports import AuditRecord
 from secrets_actor.telemetry.audit_buffer import Hit
 from secrets_actor.telemetry.logs import Log, stamp
@@ -107,8 +107,8 @@ class AuditLog:
 
 
 def _record(alike: Alike) -> AuditRecord:
-    name, version, caller = alike
-    return AuditRecord("get", name, "ok", "cache", 0.0, version_text(version), caller=caller)
+    name, kept, caller = alike
+    return AuditRecord("get", name, "ok", "cache", 0.0, version_text(kept), caller=caller, origin=origin_text(kept))
 
 
 def facts_of(record: AuditRecord) -> dict[str, Scalar]:
@@ -123,5 +123,6 @@ def facts_of(record: AuditRecord) -> dict[str, Scalar]:
         "version_id": record.version_id,
         "request_id": record.request_id,
         "caller": record.caller,
+        "origin": record.origin,
     }
     return facts if record.place is None else {**facts, "place": record.place}

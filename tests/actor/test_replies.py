@@ -9,7 +9,7 @@ from secrets_actor.actor.messages import Waiter
 from secrets_actor.actor.replies import Replies
 from secrets_actor.domain.errors import SecretNotFound
 from secrets_actor.domain.operations import Get, List, Operation, Set
-from secrets_actor.domain.ports import AuditRecord
+from secrets_actor.domain.ports import Answer, AuditRecord
 from secrets_actor.domain.secret import SecretValue, SetReceipt
 from secrets_actor.otp import From
 
@@ -36,16 +36,17 @@ def test_all_who_wait_get_the_answer_and_each_leaves_a_record() -> None:
     flight = Flight(1, write, waiters=[waiter(write), waiter(write)])
     receipt = SetReceipt("a", "arn", TOKEN, created=True)
 
-    Replies(sink, lambda: 5.5).settle(flight, receipt, "backend", "r-1")
+    Replies(sink, lambda: 5.5).settle(flight, Answer(receipt, "r-1", "there:443"), "backend")
 
     assert [one.reply_to.result() for one in flight.waiters] == [receipt, receipt]
-    assert sink.records == [AuditRecord("set", "a", "ok", "backend", 3.5, TOKEN, "r-1")] * 2
+    assert sink.records == [AuditRecord("set", "a", "ok", "backend", 3.5, TOKEN, "r-1", origin="there:443")] * 2
 
 
 def test_each_gets_an_error_of_his_own() -> None:
     sink = Sink()
     flight = Flight(1, Get("a"), waiters=[waiter(Get("a")), waiter(Get("a"))])
     error = SecretNotFound("no", request_id="r-2")
+    error.origin = "there:443"
 
     replies = Replies(sink, lambda: 2.0)
     for one in flight.waiters:
@@ -54,7 +55,7 @@ def test_each_gets_an_error_of_his_own() -> None:
     errors = [one.reply_to.error for one in flight.waiters]
     assert [type(one) for one in errors] == [SecretNotFound, SecretNotFound]
     assert len({id(one) for one in (*errors, error)}) == 3
-    assert sink.records == [AuditRecord("get", "a", "not_found", "backend", 0.0, None, "r-2")] * 2
+    assert sink.records == [AuditRecord("get", "a", "not_found", "backend", 0.0, None, "r-2", origin="there:443")] * 2
 
 
 def test_an_answer_that_came_too_late_says_so() -> None:

@@ -57,9 +57,11 @@ def test_a_time_of_another_zone_is_the_same_moment() -> None:
 def test_the_version_is_told_without_the_value() -> None:
     packed = packed_secret.pack("a", "arn", SecretValue("hunter2"), VERSION, CURRENT, AT)
 
-    kept = packed_secret.version_bytes(packed)
+    kept = packed_secret.version_bytes(packed_secret.with_origin(packed, "there:443"))
 
     assert packed_secret.version_text(kept) == VERSION
+    assert packed_secret.origin_text(kept) == "there:443"
+    assert packed_secret.origin_text(packed_secret.version_bytes(packed)) is None
     assert b"hunter2" not in kept
     assert len(kept) < len(packed)
 
@@ -72,6 +74,32 @@ def test_what_nearly_all_have_in_common_takes_no_room() -> None:
     assert len(packed) <= 48 + 16 + 7 + 1024
 
 
+@given(
+    value=st.one_of(st.text(st.characters(codec="utf-8"), min_size=1), st.binary(min_size=1)),
+    version_id=versions,
+    stages=st.lists(words, max_size=3).map(tuple),
+    origin=st.sampled_from(["[::1]:4566", "there:443", "/a/\udcff/folder"]),
+)
+def test_an_origin_changes_no_other_part(
+    value: str | bytes, version_id: str, stages: tuple[str, ...], origin: str
+) -> None:
+    packed = packed_secret.pack("a", "arn", SecretValue(value), version_id, stages, AT)
+    placed = packed_secret.with_origin(packed, origin)
+    parts = (packed_secret.value_of, packed_secret.version_of, packed_secret.stages_of, packed_secret.created_of)
+
+    assert (packed_secret.origin_of(packed), packed_secret.origin_of(placed)) == (None, origin)
+    assert [part(placed) for part in parts] == [part(packed) for part in parts]
+    assert packed_secret.arn_of(placed, "a") == "arn"
+    assert len(placed) == len(packed)
+
+
+def test_texts_have_numbers_as_long_as_there_are_some_left() -> None:
+    numbered = packed_secret.Numbered(2, "")
+
+    assert [numbered.number(text) for text in ("", "a", "b", "a", "b")] == [0, 1, 2, 1, 2]
+    assert numbered.texts == ["", "a"]
+
+
 def test_a_version_id_of_another_shape_is_kept_as_it_is() -> None:
     for version_id in (f"{{{VERSION}}}", f"urn:uuid:{VERSION}", VERSION.replace("-", ""), "x" * 255):
         packed = packed_secret.pack("a", "arn", SecretValue("v"), version_id, CURRENT, AT)
@@ -79,16 +107,16 @@ def test_a_version_id_of_another_shape_is_kept_as_it_is() -> None:
 
 
 def test_more_beginnings_of_arns_than_there_are_numbers_are_kept_whole() -> None:
-    known = list(packed_secret._beginnings)
+    known = list(packed_secret.beginnings.texts)
     try:
         for number in range(300):
             arn = f"arn:aws:secretsmanager:us-east-1:{number:012}:secret:a-AbCdEf"
             assert (
                 packed_secret.arn_of(packed_secret.pack("a", arn, SecretValue("v"), VERSION, CURRENT, AT), "a") == arn
             )
-        assert len(packed_secret._beginnings) == 255
+        assert len(packed_secret.beginnings.texts) == 255
     finally:
-        packed_secret._beginnings[:] = known
+        packed_secret.beginnings.texts[:] = known
 
 
 def test_a_wrong_fact_is_refused_before_the_value_is_in_clear() -> None:

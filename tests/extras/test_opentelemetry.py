@@ -75,9 +75,10 @@ def test_a_get_is_a_call_a_wait_and_a_job_below_the_callers_span(spans: Spans) -
     assert set(exported) == {"request", root.name, queue.name, job.name}
     assert root.parent == request.get_span_context()
     assert queue.parent == job.parent == root.context
-    facts = {key: said(root, key) for key in ("operation", "secret_id", "outcome", "source", "caller")}
+    facts = {key: said(root, key) for key in ("operation", "secret_id", "outcome", "source", "caller", "origin")}
     assert facts == {
-        "operation": "get", "secret_id": NAME, "outcome": "ok", "source": "backend", "caller": "billing"
+        "operation": "get", "secret_id": NAME, "outcome": "ok", "source": "backend", "caller": "billing",
+        "origin": "fake",
     }  # fmt: skip
     asked = exported["request"]
     times = [asked.start_time, root.start_time, queue.start_time, queue.end_time, job.end_time, root.end_time]
@@ -106,6 +107,7 @@ def test_attempts_at_aws_are_below_their_job(spans: Spans, fresh_ministack: Mini
         ("ListSecrets", "throttled", SpanKind.CLIENT),
         ("ListSecrets", "ok", SpanKind.CLIENT),
     ]
+    assert [said(span, "origin") for span in attempts] == [str(aws.endpoint_url).removeprefix("http://")] * 2
     assert [span.status.status_code for span in attempts] == [StatusCode.ERROR, StatusCode.UNSET]
     assert keys.secret_key not in "".join(span.to_json() for span in exported)
 

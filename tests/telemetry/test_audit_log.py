@@ -11,7 +11,9 @@ from secrets_actor.telemetry.audit_log import AuditLog, facts_of
 from secrets_actor.telemetry.logs import Log
 from tests.telemetry.conftest import Lines
 
-RECORD = AuditRecord("get", SecretId("db/password"), "ok", Source.BACKEND, 0.0123456, "v-1", "r-1", "billing")
+RECORD = AuditRecord(
+    "get", SecretId("db/password"), "ok", Source.BACKEND, 0.0123456, "v-1", "r-1", "billing", origin="there:443"
+)
 AT = datetime(2026, 11, 24, 0, 12, 3, 512_000, UTC).timestamp()
 
 
@@ -31,6 +33,7 @@ def test_a_record_is_one_event_with_all_its_fields(log: Log, lines: Lines) -> No
         "version_id": "v-1",
         "request_id": "r-1",
         "caller": "billing",
+        "origin": "there:443",
     }
 
 
@@ -38,7 +41,8 @@ def test_what_is_not_known_is_null_and_not_left_out(log: Log, lines: Lines) -> N
     AuditLog(log).record(AuditRecord("list", None, "unreachable", "backend", 1.0), AT)
 
     (line,) = lines()
-    assert (line["secret_id"], line["version_id"], line["request_id"], line["duration_ms"]) == (None, None, None, 1000)
+    assert line["duration_ms"] == 1000
+    assert [line[key] for key in ("secret_id", "version_id", "request_id", "caller", "origin")] == [None] * 5
 
 
 def test_many_threads_record_each_their_own(log: Log, lines: Lines) -> None:

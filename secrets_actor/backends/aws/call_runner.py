@@ -159,7 +159,8 @@ class CallRunner:
         if error is not None and untold(error):
             self.in_doubt = True
         if self._attempts is not None:
-            self._attempts.append(Attempt(call.action, started, now(), "ok" if error is None else error.code))
+            outcome_code, origin = "ok" if error is None else error.code, self._connection.endpoint.authority
+            self._attempts.append(Attempt(call.action, started, now(), outcome_code, origin))
         return outcome
 
     def _outcome(

@@ -100,7 +100,7 @@ def local_backend_factory(
 
 
 class LocalBackend:
-    """One connection to the store in *folder*."""
+    """One connection to the store in *folder*, which is the origin of all its answers and refusals."""
 
     def __init__(
         self,
@@ -141,7 +141,10 @@ class LocalBackend:
         """Carry *operation* out. Raises only `SecretsError`s; see the port."""
         try:
             with self._lock:
-                return Answer(cast(T, self._perform(operation, context)))
+                return Answer(cast(T, self._perform(operation, context)), origin=str(self._folder))
+        except SecretsError as error:
+            error.origin = str(self._folder)
+            raise
         finally:
             # A `close` during the operation did not get the lock, so it left the connection to this thread.
             if self._closed.is_set():

@@ -159,12 +159,12 @@ class Set(Operation[SetReceipt], SelectiveStruct, frozen=True):
         _check_facts(self.token, self.description, self.kms_key_id)
         assign(self, tags=checked_tags({} if self.tags is None else self.tags))
 
-    def written(self, receipt: SetReceipt, at: datetime) -> Secret:
-        """Return the secret as it is after this set, which was answered by *receipt* at *at* (UTC).
+    def written(self, receipt: SetReceipt, at: datetime, origin: str | None = None) -> Secret:
+        """Return the secret as it is after this set, which *origin* answered by *receipt* at *at* (UTC).
 
         Its `created_at` is *at*, because a receipt has no time: it is off by the time of the exchange at most.
         """
-        return Secret(receipt.name, receipt.arn, self.value, receipt.version_id, (AWSCURRENT,), at)
+        return Secret(receipt.name, receipt.arn, self.value, receipt.version_id, (AWSCURRENT,), at, origin=origin)
 
 
 class Create(Operation[SetReceipt], SelectiveStruct, frozen=True):
