@@ -122,7 +122,7 @@ class OutcomeEffects:
             )
         elif operation.writes:
             anew = self.doubted(flight.lanes)
-        for known in _told(value):
+        for known in _descriptions_in(value):
             if known.deleted_at is not None:
                 self._pen.gone(known.name, known.arn, now)
         return anew
@@ -167,7 +167,7 @@ class OutcomeEffects:
             self._pen.store_missing(get, asked_at)
 
 
-def _told(value: Any) -> Iterable[SecretDescription | SecretInfo]:
+def _descriptions_in(value: Any) -> Iterable[SecretDescription | SecretInfo]:
     """The secrets that *value* tells of, if it is a description or a list."""
     found = value.secrets if isinstance(value, SecretPage) else value if isinstance(value, tuple) else (value,)
     return [one for one in found if isinstance(one, (SecretDescription, SecretInfo))]

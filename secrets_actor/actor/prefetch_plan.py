@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from secrets_actor.domain.errors import InvalidParameter, SecretsError, UnknownMessage
 from secrets_actor.domain.names import SecretId, plain
 from secrets_actor.domain.operations import BATCH_SIZE, Filter, FilterKey, GetMany, List, ListPage, Operation
-from secrets_actor.domain.paging import Trail
+from secrets_actor.domain.paging import SeenTokens
 
 _TAG: Final = "a tag's key, or KEY=VALUE"
 
@@ -95,7 +95,7 @@ class _Way(Struct):
 
     search: Search
     asked: Operation[Any]
-    trail: Trail = field(default_factory=Trail)
+    seen_tokens: SeenTokens = field(default_factory=SeenTokens)
 
 
 class Plan:
@@ -132,7 +132,7 @@ class Plan:
             self._ways.popleft()
             return []
         try:
-            way.asked = replace(way.search.page(), next_token=way.trail.on_to(answer.next_token))
+            way.asked = replace(way.search.page(), next_token=way.seen_tokens.first_seen(answer.next_token))
         except SecretsError as error:
             return self.failed(asked, error)
         return []

@@ -221,17 +221,17 @@ _WORDS: Final[Mapping[str, tuple[str, ...]]] = {
 def _refused(said: str) -> RequestRefused:
     """Return the refusal that AWS would give, for msgspec's text *said*."""
     match = _PLACE.fullmatch(said)
-    told, path = (match[1], match[2] or "") if match is not None else ("", "")
-    missing = _MISSING.fullmatch(told)
+    problem, path = (match[1], match[2] or "") if match is not None else ("", "")
+    missing = _MISSING.fullmatch(problem)
     if missing is not None:
         return _minded(f"{path}.{missing[1]}", "Member must not be null")
     if not path:
         return RequestRefused("SerializationException", _NO_OBJECT)
     for pattern, meant in _SAID:
-        found = pattern.fullmatch(told)
+        found = pattern.fullmatch(problem)
         if found is not None:
             return _minded(path, meant.format(*found.groups()))
-    if _NO_OTHER_WORD.fullmatch(told) is not None:
+    if _NO_OTHER_WORD.fullmatch(problem) is not None:
         words = ", ".join(_WORDS[path.rpartition(".")[2]])
         return _minded(path, f"Member must satisfy enum value set: [{words}]")
     return RequestRefused("SerializationException", f"The member '{_spelled(path)}' is not of its type.")

@@ -69,14 +69,14 @@ def decode_error(body: bytes, header: str | None = None) -> ErrorAnswer:
     A body of any other form gives an error without a message, and with the code of the header, if there is one.
     """
     members = members_in(body) or {}
-    told = (members.get("__type"), members.get("code"), header)
+    codes = (members.get("__type"), members.get("code"), header)
     message = members.get("message") or members.get("Message")
     return ErrorAnswer(
-        codes=tuple(bare_code(one) for one in told if isinstance(one, str)),
+        codes=tuple(bare_code(one) for one in codes if isinstance(one, str)),
         message=MessageText(message) if isinstance(message, str) else None,
     )
 
 
-def bare_code(told: str) -> str:
-    """Return the code in *told*, without a `prefix#` and a `:suffix`."""
-    return told.rpartition("#")[2].partition(":")[0]
+def bare_code(codes: str) -> str:
+    """Return the code in *codes*, without a `prefix#` and a `:suffix`."""
+    return codes.rpartition("#")[2].partition(":")[0]

@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 
 from secrets_actor.cli.output import as_json
-from secrets_actor.cli.store.options import asked_for
+from secrets_actor.cli.store.options import settings_with_typed_key
 from secrets_actor.clock import now
 from secrets_actor.domain.diagnosis import Finding, Verdict
 from secrets_actor.domain.errors import ConfigurationError, SecretsError
@@ -41,7 +41,7 @@ def report(config: Path | None, prefix: str | None, seconds: float, json: bool, 
 def _findings(config: Path | None, prefix: str | None, deadline: float, ask_passphrase: bool) -> Iterable[Finding]:
     try:
         if ask_passphrase:
-            settings, key = asked_for(config)
+            settings, key = settings_with_typed_key(config)
             factory = local_factory_for(settings.local, key=key)
         else:
             settings, make_factory = load(config)

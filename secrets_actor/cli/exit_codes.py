@@ -155,8 +155,8 @@ def complaint_about(error: Exception) -> Complaint:
         ):
             _stop_writing(sys.__stdout__)
             return Complaint("output", f"the output cannot be written: {error.strerror}; send it elsewhere", FAILED)
-    told = f"an error that should not be: {type(error).__name__}{_place(error)}; please report it"
-    return Complaint("internal", told, FAILED)
+    text = f"an error that should not be: {type(error).__name__}{_place(error)}; please report it"
+    return Complaint("internal", text, FAILED)
 
 
 def _place(error: Exception) -> str:

@@ -19,7 +19,7 @@ from secrets_actor.cli import output, value_io
 from secrets_actor.cli.caller import caller
 from secrets_actor.cli.exit_codes import EPILOG, FAILED, PROGRAM, USAGE, run, written
 from secrets_actor.cli.store import store
-from secrets_actor.cli.store.options import asked_for, made_told, passphrase_option
+from secrets_actor.cli.store.options import made_stores_shown, passphrase_option, settings_with_typed_key
 from secrets_actor.client.secrets import Secrets
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.ports import BackendFactory
@@ -49,7 +49,7 @@ class Options(Struct, frozen=True):
         After a Ctrl-C it is stopped at once, without waiting for operations under way: a user who interrupts does not
         want to wait. If a store was made on the way, the user is told.
         """
-        with made_told(self) as note:
+        with made_stores_shown(self) as note:
             settings, factory = self.store(note)
             with System(settings, observer=note, backend=factory) as system:
                 try:
@@ -65,7 +65,7 @@ class Options(Struct, frozen=True):
         """
         if not self.ask_passphrase:
             return self.config, None
-        settings, key = asked_for(self.config)
+        settings, key = settings_with_typed_key(self.config)
         return settings, local_factory_for(settings.local, observe, key)
 
     def show(self, facts: dict[str, Any]) -> None:

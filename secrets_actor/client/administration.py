@@ -43,7 +43,7 @@ from secrets_actor.domain.operations import (
     Update,
     ValidatePolicy,
 )
-from secrets_actor.domain.paging import Trail
+from secrets_actor.domain.paging import SeenTokens
 from secrets_actor.domain.results import (
     AccountReplicaReceipt,
     ChangeReceipt,
@@ -161,13 +161,13 @@ class Administration(ABC):
         `InvalidAnswer` if the pages of the store go round in circles.
         """
         found: tuple[VersionInfo, ...] = ()
-        token, trail = None, Trail()
+        token, seen_tokens = None, SeenTokens()
         while True:
             page = self.ask(ListVersions(secret_id, include_deprecated, next_token=token), timeout=timeout)
             found += page.versions
             if page.next_token is None:
                 return found
-            token = trail.on_to(page.next_token)
+            token = seen_tokens.first_seen(page.next_token)
 
     def move_stage(
         self,
@@ -324,13 +324,13 @@ class Administration(ABC):
         `InvalidAnswer` if the pages of the store go round in circles.
         """
         found: tuple[str, ...] = ()
-        token, trail = None, Trail()
+        token, seen_tokens = None, SeenTokens()
         while True:
             page = self.ask(ListPolicies(secret_id, next_token=token), timeout=timeout)
             found += page.names
             if page.next_token is None:
                 return found
-            token = trail.on_to(page.next_token)
+            token = seen_tokens.first_seen(page.next_token)
 
     def get_policy(self, secret_id: str, name: str | None = None, *, timeout: float | None = None) -> ResourcePolicy:
         """Return a resource policy of the secret by its *name* (None: `default`, the one that `put_policy` attaches);

@@ -29,7 +29,7 @@ from secrets_actor.domain.operations import (
     Set,
     SortBy,
 )
-from secrets_actor.domain.paging import Trail
+from secrets_actor.domain.paging import SeenTokens
 from secrets_actor.domain.results import NamedReceipt, SecretBatch, SecretDescription
 from secrets_actor.domain.rotation_retry import LoginError, RotationRetry, note_failure
 from secrets_actor.domain.secret import DeleteReceipt, Secret, SecretInfo, SecretValue, SetReceipt
@@ -263,14 +263,14 @@ class AsyncSecrets(BaseClient, AsyncAdministration):
             return None
 
     async def _pages(self, first: ListPage, timeout: float | None) -> AsyncIterator[SecretDescription]:
-        asked, trail = first, Trail()
+        asked, seen_tokens = first, SeenTokens()
         while True:
             page = await self.ask(asked, timeout=timeout)
             for each in page.secrets:
                 yield each
             if page.next_token is None:
                 return
-            asked = replace(first, next_token=trail.on_to(page.next_token))
+            asked = replace(first, next_token=seen_tokens.first_seen(page.next_token))
 
     async def ask(self, operation: Operation[T], *, timeout: float | None = None) -> T:
         """Have the secrets actor perform *operation*, wait, and return its answer.

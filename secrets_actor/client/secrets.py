@@ -28,7 +28,7 @@ from secrets_actor.domain.operations import (
     Set,
     SortBy,
 )
-from secrets_actor.domain.paging import Trail
+from secrets_actor.domain.paging import SeenTokens
 from secrets_actor.domain.results import NamedReceipt, SecretBatch, SecretDescription
 from secrets_actor.domain.rotation_retry import LoginError, RotationRetry, note_failure
 from secrets_actor.domain.secret import DeleteReceipt, Secret, SecretInfo, SecretValue, SetReceipt
@@ -258,13 +258,13 @@ class Secrets(BaseClient, Administration):
             return None
 
     def _pages(self, first: ListPage, timeout: float | None) -> Iterator[SecretDescription]:
-        asked, trail = first, Trail()
+        asked, seen_tokens = first, SeenTokens()
         while True:
             page = self.ask(asked, timeout=timeout)
             yield from page.secrets
             if page.next_token is None:
                 return
-            asked = replace(first, next_token=trail.on_to(page.next_token))
+            asked = replace(first, next_token=seen_tokens.first_seen(page.next_token))
 
     def ask(self, operation: Operation[T], *, timeout: float | None = None) -> T:
         """Have the secrets actor perform *operation*, wait, and return its answer.

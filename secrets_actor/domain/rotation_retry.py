@@ -43,8 +43,8 @@ class RotationRetry(Struct, frozen=True):
         """Whether to ask the store after *error* of this *attempt* (the first is 1)."""
         if attempt >= self.attempts:
             return False
-        told: Any = self.login_error
-        return isinstance(error, told) if _are_errors(told) else bool(done("login_error", told(error)))
+        test: Any = self.login_error
+        return isinstance(error, test) if _are_errors(test) else bool(done("login_error", test(error)))
 
     def goes_again(self, refused: Secret, fresh: Secret) -> bool:
         """Whether to try again with the secret *fresh* after *refused* was refused (rule 3)."""
@@ -56,6 +56,6 @@ def note_failure(refused: BaseException, failure: SecretsError) -> None:
     refused.add_note(f"whether the secret was rotated could not be found out: {failure.code}")
 
 
-def _are_errors(told: Any) -> bool:
-    kinds = told if isinstance(told, tuple) else (told,)
+def _are_errors(test: Any) -> bool:
+    kinds = test if isinstance(test, tuple) else (test,)
     return bool(kinds) and all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds)

@@ -99,8 +99,8 @@ class Tracing:
         outcome: str = "",
         kind: SpanKind = SpanKind.INTERNAL,
     ) -> Span:
-        told = {f"{NAME}.outcome": outcome} if outcome else {}
-        span = self._tracer.start_span(name, parent, kind, told, start_time=began)
+        attributes = {f"{NAME}.outcome": outcome} if outcome else {}
+        span = self._tracer.start_span(name, parent, kind, attributes, start_time=began)
         if outcome not in (OK, ""):
             span.set_status(Status(StatusCode.ERROR, outcome))
         return span

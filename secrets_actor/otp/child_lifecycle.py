@@ -24,8 +24,8 @@ NAP: Final = 0.25
 
 def check_timers(node: Node, spec: ChildSpec) -> None:
     """Raise `InvalidTree` if *spec* needs a timer and the node has no `TimerServer`."""
-    if node.timers.keeper is None and (spec.backoff is not None or spec.callback_deadline is not None):
-        text = f"{spec.id}: backoff and callback_deadline are timers: start a TimerServer on this node first"
+    if node.timers.keeper is None and (spec.backoff is not None or spec.callback_timeout is not None):
+        text = f"{spec.id}: backoff and callback_timeout are timers: start a TimerServer on this node first"
         raise InvalidTree(text, "child", ("no_timer_server", spec.id))
 
 
@@ -39,7 +39,7 @@ def start_child(node: Node, spec: ChildSpec) -> Pid | None:
     check_timers(node, spec)
     while True:
         try:
-            limit = spec.callback_deadline
+            limit = spec.callback_timeout
             return spawn(
                 node,
                 spec.start,

@@ -89,7 +89,7 @@ class ChildSpec(Struct, frozen=True):
     must be transient or temporary. *backoff*: the rule that delays restarts; it needs a `TimerServer` on the node.
     *mailbox*: the limit of calls that wait.
 
-    *callback_deadline*: the seconds that init may take, and each other callback together with the terminate in which it
+    *callback_timeout*: the seconds that init may take, and each other callback together with the terminate in which it
     may end. A child that takes longer is killed, its calls are failed, and its thread is disowned until it ends. This
     needs a `TimerServer`, too. A supervisor that is busy looks later. While it stops the child, *shutdown* holds
     instead.
@@ -104,7 +104,7 @@ class ChildSpec(Struct, frozen=True):
     significant: bool = False
     backoff: Backoff | None = None
     mailbox: MailboxLimit | None = None
-    callback_deadline: float | None = None
+    callback_timeout: float | None = None
 
     def completed(self) -> ChildSpec:
         """Return this spec with its shutdown time filled in."""
@@ -153,10 +153,10 @@ def check_child(spec: ChildSpec, auto_shutdown: AutoShutdown = AutoShutdown.NEVE
         raise _invalid("child", f"{spec.id}: backoff: {found}", "invalid_backoff", spec.backoff)
     if spec.mailbox is not None and (not _whole(spec.mailbox.size) or spec.mailbox.size < 1):
         raise _invalid("child", f"{spec.id}: mailbox: a size of 1 or more", "invalid_mailbox", spec.mailbox)
-    deadline = spec.callback_deadline
+    deadline = spec.callback_timeout
     if deadline is not None and not (_number(deadline) and deadline > 0):
-        text = f"{spec.id}: callback_deadline: seconds, more than 0, or None"
-        raise _invalid("child", text, "invalid_callback_deadline", deadline)
+        text = f"{spec.id}: callback_timeout: seconds, more than 0, or None"
+        raise _invalid("child", text, "invalid_callback_timeout", deadline)
     return spec.completed()
 
 

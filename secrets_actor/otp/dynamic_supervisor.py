@@ -23,7 +23,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from secrets_actor.otp import strategy
-from secrets_actor.otp.callback_deadline import CallbackOverdue
+from secrets_actor.otp.callback_timeout import CallbackOverdue
 from secrets_actor.otp.child_lifecycle import check_timers, start_child, stop_children, tell_later
 from secrets_actor.otp.child_spec import AutoShutdown, ChildSpec, Flags, check_child, check_children, check_flags
 from secrets_actor.otp.child_table import Child, State

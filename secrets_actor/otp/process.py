@@ -22,7 +22,7 @@ from pykka._envelope import Envelope
 from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 
 from secrets_actor.otp.behaviour import Behaviour, Ending
-from secrets_actor.otp.callback_deadline import CallbackDeadline
+from secrets_actor.otp.callback_timeout import CallbackTimeout
 from secrets_actor.otp.calls import holds_up
 from secrets_actor.otp.child_spec import MailboxLimit
 from secrets_actor.otp.errors import (
@@ -61,7 +61,7 @@ class _Actor(pykka.ThreadingActor):
         self.started: From[Pid] = From()
         self._factory = factory
         self._behaviour: Behaviour | None = None
-        self.watch: CallbackDeadline | None = None
+        self.watch: CallbackTimeout | None = None
         self.actor_inbox.on_envelope = self._on_envelope
 
     @staticmethod
@@ -291,7 +291,7 @@ def spawn(
     pid = actor.pid
     pid.mailbox.limit(mailbox)
     if deadline is not None:
-        actor.watch = CallbackDeadline(pid, deadline)
+        actor.watch = CallbackTimeout(pid, deadline)
     starter = current() if link else None
     pid.owe(actor.started)
     try:

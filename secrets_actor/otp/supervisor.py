@@ -21,7 +21,7 @@ from typing import Any
 from msgspec import Struct
 
 from secrets_actor.otp import strategy
-from secrets_actor.otp.callback_deadline import CallbackOverdue
+from secrets_actor.otp.callback_timeout import CallbackOverdue
 from secrets_actor.otp.child_lifecycle import start_child, stop_children, tell_later
 from secrets_actor.otp.child_spec import ChildSpec, Flags, Kind, Restart, check_child, check_children, check_flags
 from secrets_actor.otp.child_table import Child, ChildTable, State

@@ -64,11 +64,13 @@ class LocalMaintenance(Struct, frozen=True):
         return verify.verify(self.folder, self.source, deadline=_deadline())
 
     def rekey(
-        self, to: MasterKeySource | None, *, deep: bool, told: Callable[[rekey.Rekeyed], object]
+        self, to: MasterKeySource | None, *, deep: bool, on_progress: Callable[[rekey.Rekeyed], object]
     ) -> rekey.Rekeyed:
-        """Change the keys of the store; see `upkeep/rekey.py`. *told* is called as the work proceeds."""
+        """Change the keys of the store; see `upkeep/rekey.py`. *on_progress* is called as the work proceeds."""
         with self._audited("store_rekey"):
-            return rekey.rekey(self.folder, self.source, to=to, deep=deep, deadline=_deadline(), told=told)
+            return rekey.rekey(
+                self.folder, self.source, to=to, deep=deep, deadline=_deadline(), on_progress=on_progress
+            )
 
     def backup(self, path: Path) -> int:
         """Copy the store to a new file at *path*, and return the size in bytes."""
@@ -114,7 +116,7 @@ class LocalMaintenance(Struct, frozen=True):
 
                 def work(records: Records) -> export.Imported:
                     taken.clear()  # the store may run this more than once: drop what an earlier try took
-                    return export.import_(source, records, utc_now(), overwrite=overwrite, told=taken.append)
+                    return export.import_(source, records, utc_now(), overwrite=overwrite, on_entry=taken.append)
 
                 return backend.with_records(work, _deadline(), writes=True)
 

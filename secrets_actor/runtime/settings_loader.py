@@ -156,8 +156,8 @@ def _keys_of(names: list[str]) -> tuple[str, ...]:
 
 
 def _build(raw: dict[str, Any], mistakes: list[str], environ: Mapping[str, str]) -> Result:
-    settings, told = validated(Settings, raw, environ)
-    mistakes += told
+    settings, wrong = validated(Settings, raw, environ)
+    mistakes += wrong
     known = {mistake.partition(":")[0] for mistake in mistakes}
     found: list[str] = []
     make_factory = None

@@ -52,16 +52,16 @@ def validated(
     for name, given in table.items():
         key, kind = where + shown_word(str(name)), declared.get(name)
         if kind is None:
-            told = [f"{key}: unknown key"]
+            wrong = [f"{key}: unknown key"]
         elif not _is_section(kind):
-            value, told = _field(kind, given, environ, key)
-            if not told:
+            value, wrong = _field(kind, given, environ, key)
+            if not wrong:
                 found[name] = value
         elif isinstance(given, Mapping):
-            found[name], told = validated(kind, given, environ, f"{key}.")
+            found[name], wrong = validated(kind, given, environ, f"{key}.")
         else:
-            told = [f"{key}: a table, with keys of its own"]
-        mistakes += told
+            wrong = [f"{key}: a table, with keys of its own"]
+        mistakes += wrong
     return section(**found), mistakes
 
 
@@ -91,7 +91,7 @@ def _field(declared: Any, given: Any, environ: Mapping[str, str], key: str) -> t
     if isinstance(given, str):
         given = _from_text(kind, given)
     value = _converted(kind, given)
-    return value, _told(kind, given, key) if value is _UNFIT else []
+    return value, _mistake(kind, given, key) if value is _UNFIT else []
 
 
 def _kinds(declared: Any) -> tuple[Any, ...]:
@@ -190,7 +190,7 @@ def _path(kind: type, given: Any) -> Any:
 # --- what is allowed --------------------------------------------------------------------------------------------------
 
 
-def _told(kind: Any, given: Any, key: str) -> list[str]:
+def _mistake(kind: Any, given: Any, key: str) -> list[str]:
     """Return the mistakes of a field: one for each wrong member of a list or table, else one for the whole field."""
     members: list[tuple[str, Any]] = []
     if get_origin(kind) is Mapping and isinstance(given, Mapping):

@@ -381,7 +381,7 @@ class System:
     def _forget(self) -> None:
         """Forget what belongs to the parent. Runs in the child of a fork, before anything else of ours does."""
         self._parts.cache.forget()
-        self._parts.trail.forget()
+        self._parts.audit_buffer.forget()
         self._parts.subscriptions.forget()
         self._starting, self._ended = threading.RLock(), Latch()
         self._is_starting = False

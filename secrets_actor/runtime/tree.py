@@ -83,7 +83,7 @@ def secrets_actor(parts: SystemParts) -> SecretsActor:
     return SecretsActor(
         present=parts.present,
         cache=parts.cache,
-        audit=parts.trail,
+        audit=parts.audit_buffer,
         pool=PoolOptions(
             parts.node.name(WORKERS),
             worker_spec(parts),
@@ -167,7 +167,7 @@ def checked_added(given: Iterable[ChildSpec]) -> tuple[ChildSpec, ...]:
 def children(parts: SystemParts, added: tuple[ChildSpec, ...] = ()) -> tuple[ChildSpec, ...]:
     """The children of the root. *added*: what a program adds; without any there is no supervisor for it, for that would
     be one more thread to wait for at each start."""
-    audit = ChildSpec(AUDIT, lambda: AuditProcess(parts.trail, parts.audit_log, wall_time), name=AUDIT)
+    audit = ChildSpec(AUDIT, lambda: AuditProcess(parts.audit_buffer, parts.audit_log, wall_time), name=AUDIT)
     workers = ChildSpec(
         WORKERS,
         lambda: DynamicSupervisor(WORKERS_FLAGS, parts.settings.max_workers),
@@ -204,7 +204,7 @@ def client_parts(parts: SystemParts, running: Callable[[], bool]) -> ClientParts
     return ClientParts(
         server=node.name(SECRETS),
         cache=parts.cache,
-        audit=parts.trail,
+        audit=parts.audit_buffer,
         clock=node.clock,
         call_timeout=parts.settings.call_timeout_seconds,
         running=running,

@@ -37,7 +37,7 @@ class SystemParts(Struct, frozen=True):
     present: CurrentBackend
     cache: Cache
     subscriptions: Subscriptions
-    trail: AuditBuffer
+    audit_buffer: AuditBuffer
     audit_log: AuditLog
     reports: Reports
     meters: Meters
@@ -78,7 +78,7 @@ def assemble(
         present=CurrentBackend(factory or loaded.make_factory(observe.from_worker)),
         cache=cache,
         subscriptions=subscriptions,
-        trail=AuditBuffer(node.name(AUDIT), node.clock, audit_rules(settings), meters, audit_log.is_wanted),
+        audit_buffer=AuditBuffer(node.name(AUDIT), node.clock, audit_rules(settings), meters, audit_log.is_wanted),
         audit_log=audit_log,
         reports=observe,
         meters=meters,

@@ -181,7 +181,7 @@ def as_the_table_grows(stub: Stub, rounds: int, share: int) -> list[Row]:
 def written(systems: list[secrets_actor.System]) -> None:
     """Wait until all audit records are: whoever reads a hundred thousand names leaves seconds of work, and a get that
     finds no room for its own costs more."""
-    while any(sum(system._parts.trail.waiting) for system in systems):
+    while any(sum(system._parts.audit_buffer.waiting) for system in systems):
         time.sleep(0.01)
 
 

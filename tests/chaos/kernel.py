@@ -83,7 +83,7 @@ def tree() -> list[ChildSpec]:
             f"group {group}",
             Flags(strategy, CALM.intensity, CALM.period),
             [
-                ChildSpec(name, Server, shutdown=0.05, name=name, mailbox=limit, callback_deadline=DEADLINE)
+                ChildSpec(name, Server, shutdown=0.05, name=name, mailbox=limit, callback_timeout=DEADLINE)
                 for name in LEAVES
                 if name[0] == group
             ],

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secrets_actor.domain.errors import InvalidAnswer
-from secrets_actor.domain.paging import Trail
+from secrets_actor.domain.paging import SeenTokens
 
 
 def follow(tokens: Iterable[str], seen: list[str]) -> None:
-    trail = Trail()
+    seen_tokens = SeenTokens()
     for token in tokens:
-        seen.append(trail.on_to(token))
+        seen.append(seen_tokens.first_seen(token))
 
 
 @given(st.integers(0, 50), st.integers(1, 50))

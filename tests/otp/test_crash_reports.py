@@ -233,7 +233,7 @@ def test_who_is_not_there_is_named(node: TestNode) -> None:
         call(pid, 1)
 
 
-@pytest.mark.parametrize("needs", [{"backoff": Backoff()}, {"callback_deadline": 1.0}])
+@pytest.mark.parametrize("needs", [{"backoff": Backoff()}, {"callback_timeout": 1.0}])
 def test_what_needs_a_timer_says_at_once_that_there_is_none(node: TestNode, needs: Any) -> None:
     specs = [ChildSpec("a", Echo, name="a"), ChildSpec("b", Echo, **needs)]
     for top in (lambda: Supervisor(Flags(), specs), lambda: DynamicSupervisor(Flags(), template=specs[1])):

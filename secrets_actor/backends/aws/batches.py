@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from secrets_actor.backends.aws import answers, requests
-from secrets_actor.backends.aws.asked import SUFFIX_LENGTH, is_same
+from secrets_actor.backends.aws import answer_readers, request_builders
 from secrets_actor.backends.aws.call_runner import CallRunner
 from secrets_actor.backends.aws.error_codes import refusal
+from secrets_actor.backends.aws.question import SUFFIX_LENGTH, is_same
 from secrets_actor.domain.errors import InvalidAnswer, SecretsError
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import BATCH_SIZE, GetMany, List
@@ -19,14 +19,14 @@ def get_many(runner: CallRunner, operation: GetMany) -> Answer[SecretBatch]:
     found: dict[str, Secret] = {}
     errors: dict[str, SecretsError] = {}
     request_id = None
-    for ids in _told_apart(operation.secret_ids):
+    for ids in _without_ambiguous_names(operation.secret_ids):
         for start in range(0, len(ids), BATCH_SIZE):
             request_id = _get_batch(runner, ids[start : start + BATCH_SIZE], found, errors)
     in_order: dict[str, Secret] = {one: found[one] for one in operation.secret_ids if one in found}
     return Answer(SecretBatch(in_order, errors), request_id)
 
 
-def _told_apart(ids: tuple[SecretId, ...]) -> tuple[tuple[SecretId, ...], tuple[SecretId, ...]]:
+def _without_ambiguous_names(ids: tuple[SecretId, ...]) -> tuple[tuple[SecretId, ...], tuple[SecretId, ...]]:
     """Split *ids* into two parts, so that no name is in one call with an ARN that has this name.
 
     The ARN may be of another account, and so of another secret. An answer tells a secret's name and ARN, but not by
@@ -52,7 +52,7 @@ def _get_batch(
     # Each page tells of at least one secret, so there are as many pages at most. The bound is for a server that goes on
     # sending tokens.
     for _ in ids:
-        answer = runner.run(requests.batch_call(ids, token), answers.batch)
+        answer = runner.run(request_builders.batch_call(ids, token), answer_readers.batch)
         for secret in answer.value.found:
             by_id |= {secret.arn: secret, secret.name: secret}
             by_partial[secret.arn[:-SUFFIX_LENGTH]] = secret
@@ -84,7 +84,7 @@ def _code_for(secret_id: SecretId, refused: Mapping[str, str]) -> str | None:
     """
     if secret_id in refused:
         return refused[secret_id]
-    return next((code for told, code in refused.items() if is_same(secret_id, told)), None)
+    return next((code for answered_id, code in refused.items() if is_same(secret_id, answered_id)), None)
 
 
 def list_secrets(runner: CallRunner, operation: List) -> Answer[tuple[SecretInfo, ...]]:
@@ -97,7 +97,7 @@ def list_secrets(runner: CallRunner, operation: List) -> Answer[tuple[SecretInfo
     token: str | None = None
     seen: set[str] = set()
     while True:
-        answer = runner.run(requests.list_call(operation, token), answers.page)
+        answer = runner.run(request_builders.list_call(operation, token), answer_readers.page)
         infos += answer.value.infos
         token = answer.value.next_token
         if token is None:

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 from msgspec import Struct, field
 
 from secrets_actor.backends.aws import error_codes
-from secrets_actor.backends.aws.asked import Asked
 from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.clock_skew import TOLERATED, http_date, in_words, may_be_skew, too_far
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.endpoint import Endpoint
 from secrets_actor.backends.aws.protocol import Call
+from secrets_actor.backends.aws.question import Question
 from secrets_actor.backends.aws.retry import FailureKind, classify, pause_before, pause_while_going, sdk_request
 from secrets_actor.backends.aws.retry_state import RetryState
 from secrets_actor.backends.aws.sigv4 import amz_date
@@ -51,19 +51,19 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 # A reader of an answer with success: (body, request id, what was asked) -> the value.
-Read = Callable[[bytes, str | None, Asked], R]
+Read = Callable[[bytes, str | None, Question], R]
 # AWS's own clients send these two headers, unsigned: an id that all attempts of a call share, and which attempt it is.
 _INVOCATION: Final = b"amz-sdk-invocation-id"
 _REQUEST: Final = b"amz-sdk-request"
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 # After these errors, AWS may have done what it was asked for.
-_UNTOLD: Final = (Unreachable, StoreFailure, InvalidAnswer)
+_IN_DOUBT: Final = (Unreachable, StoreFailure, InvalidAnswer)
 
 
 class Connection(Struct):
     """One worker's connection, and what its calls need beside it.
 
-    *timeout* is in seconds for each attempt. All workers of a backend share *clock* and *pace*.
+    *timeout* is in seconds for each attempt. All workers of a backend share *clock* and *retry_state*.
     """
 
     endpoint: Endpoint
@@ -71,7 +71,7 @@ class Connection(Struct):
     signer: JsonPost
     timeout: float
     clock: CorrectedClock
-    pace: RetryState
+    retry_state: RetryState
     closed: threading.Event = field(default_factory=threading.Event)
     # Seconds of the quickest answer so far. With less time than this left, an attempt is not worth starting.
     quickest: float | None = None
@@ -112,19 +112,19 @@ class CallRunner:
 
         Raises only `SecretsError`s.
         """
-        pace, invocation, attempt = self._connection.pace, new_uuid().encode(), 1
+        retry_state, invocation, attempt = self._connection.retry_state, new_uuid().encode(), 1
         paid: FailureKind | None = None
         ttl: str | None = None
         clock_tried = False
         while True:
             self._wait_for_turn()
-            request = sdk_request(attempt, pace.policy.max_attempts, ttl)
+            request = sdk_request(attempt, retry_state.policy.max_attempts, ttl)
             outcome = self._attempt(call, read, ((_INVOCATION, invocation), (_REQUEST, request.encode())))
             if isinstance(outcome, Answer):
-                pace.succeeded(paid)
+                retry_state.succeeded(paid)
                 return outcome
             # Each failure counts for the send rate, also one that is not retried.
-            pace.failed(classify(outcome.error))
+            retry_state.failed(classify(outcome.error))
             if not clock_tried and self._corrects_clock(outcome):
                 clock_tried = True
                 continue
@@ -156,7 +156,7 @@ class CallRunner:
         at, started = self._connection.clock.now(), now()
         outcome = self._outcome(call, read, headers, at, started)
         error = outcome.error if isinstance(outcome, _Failed) else None
-        if error is not None and untold(error):
+        if error is not None and may_have_taken_effect(error):
             self.in_doubt = True
         if self._attempts is not None:
             outcome_code, origin = "ok" if error is None else error.code, self._connection.endpoint.authority
@@ -171,7 +171,7 @@ class CallRunner:
             answer = self._send(call, at, headers, started)
             request_id = error_codes.request_id(answer.headers)
             if answer.status == 200:
-                return Answer(read(answer.body, request_id, call.asked), request_id)
+                return Answer(read(answer.body, request_id, call.question), request_id)
             error: SecretsError = error_codes.error_for(call, answer.status, answer.headers, answer.body)
         except SecretsError as exc:
             error = exc.clone()  # without traceback and context (rule 4)
@@ -203,18 +203,18 @@ class CallRunner:
             now=now(),
             deadline=self._deadline,
             hint=failed.headers.get("x-amz-retry-after"),
-            max_attempts=connection.pace.policy.max_attempts,
+            max_attempts=connection.retry_state.policy.max_attempts,
             needs=connection.quickest or 0.0,
         )
         kind = classify(failed.error)
-        if pause is None or connection.closed.is_set() or not connection.pace.pay(kind):
-            raise self._told(failed)
+        if pause is None or connection.closed.is_set() or not connection.retry_state.pay(kind):
+            raise self._or_clock_error(failed)
         connection.pause(pause)
         return kind
 
     def _wait_for_turn(self) -> None:
         """In adaptive mode, wait until the send rate admits a request."""
-        while (seconds := self._connection.pace.hold()) > 0:
+        while (seconds := self._connection.retry_state.hold()) > 0:
             if now() + seconds >= self._deadline:
                 raise Throttled("AWS throttles this account, and its turn would come too late: ask less often")
             self._connection.pause(seconds)
@@ -227,7 +227,7 @@ class CallRunner:
         self._connection.clock.learn(server)
         return not self._connection.closed.is_set() and now() + (self._connection.quickest or 0.0) < self._deadline
 
-    def _told(self, failed: "_Failed") -> SecretsError:
+    def _or_clock_error(self, failed: "_Failed") -> SecretsError:
         """Return the error as it is, or, where this machine's clock caused it, one that says so."""
         error, server = failed.error, failed.server_time
         if server is None or not isinstance(error, InvalidSignature) or not too_far(failed.signed_at, server):
@@ -264,6 +264,6 @@ class _Failed(SelectiveStruct, frozen=True):
         return http_date(self.headers.get("date"))
 
 
-def untold(error: SecretsError) -> bool:
+def may_have_taken_effect(error: SecretsError) -> bool:
     """Whether the call that ended in *error* may have taken effect."""
-    return isinstance(error, _UNTOLD) and not isinstance(error, ConnectionFailed)
+    return isinstance(error, _IN_DOUBT) and not isinstance(error, ConnectionFailed)

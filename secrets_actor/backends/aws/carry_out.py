@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, cast
 
-from secrets_actor.backends.aws import answers, batches, multi_call, requests, writes
+from secrets_actor.backends.aws import answer_readers, batches, multi_call, request_builders, writes
 from secrets_actor.backends.aws.call_runner import CallRunner, Read
 from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.domain.errors import UnknownMessage
@@ -46,21 +46,21 @@ T = TypeVar("T")
 
 # One call each: the function that makes the call, and the function that reads its answer.
 _CALLS: Final[Mapping[type[Operation[Any]], tuple[Callable[[Any], Call], Read[Any]]]] = {
-    Get: (requests.get_call, answers.secret),
-    ListPage: (requests.page_call, answers.described_page),
-    Describe: (requests.describe_call, answers.description),
-    ListVersions: (requests.versions_call, answers.versions),
-    Tag: (requests.tag_call, answers.nothing),
-    Untag: (requests.untag_call, answers.nothing),
-    RandomPassword: (requests.password_call, answers.password),
+    Get: (request_builders.get_call, answer_readers.secret),
+    ListPage: (request_builders.page_call, answer_readers.described_page),
+    Describe: (request_builders.describe_call, answer_readers.description),
+    ListVersions: (request_builders.versions_call, answer_readers.versions),
+    Tag: (request_builders.tag_call, answer_readers.nothing),
+    Untag: (request_builders.untag_call, answer_readers.nothing),
+    RandomPassword: (request_builders.password_call, answer_readers.password),
     # AWS's documentation calls it idempotent, so no lost answer has to be looked into.
-    AssociateReplica: (requests.associate_call, answers.associated),
-    ListPolicies: (requests.policies_call, answers.policy_names),
-    GetPolicy: (requests.get_policy_call, answers.policy),
-    PutPolicy: (requests.put_policy_call, answers.named_receipt),
-    DeletePolicy: (requests.delete_policy_call, answers.named_receipt),
-    ValidatePolicy: (requests.validate_policy_call, answers.verdict),
-    Request: (requests.raw_call, answers.masked),
+    AssociateReplica: (request_builders.associate_call, answer_readers.associated),
+    ListPolicies: (request_builders.policies_call, answer_readers.policy_names),
+    GetPolicy: (request_builders.get_policy_call, answer_readers.policy),
+    PutPolicy: (request_builders.put_policy_call, answer_readers.named_receipt),
+    DeletePolicy: (request_builders.delete_policy_call, answer_readers.named_receipt),
+    ValidatePolicy: (request_builders.validate_policy_call, answer_readers.verdict),
+    Request: (request_builders.raw_call, answer_readers.masked),
 }
 _PROCEDURES: Final[Mapping[type[Operation[Any]], Callable[[CallRunner, Any], Answer[Any]]]] = {
     GetMany: batches.get_many,

@@ -97,13 +97,13 @@ def diagnose(target: Target, prefix: str, deadline: float) -> Iterator[Finding]:
         connection.close()
 
 
-def _by(deadline: float) -> float:
+def _step_deadline(deadline: float) -> float:
     return min(deadline, now() + STEP)
 
 
 def _credentials(target: Target, deadline: float) -> tuple[AwsCredentials | None, Finding]:
     try:
-        credentials = target.credentials.fetch(_by(deadline))
+        credentials = target.credentials.fetch(_step_deadline(deadline))
     except SecretsError as error:
         return None, Finding("credentials", Verdict.FAULT, str(error))
     if credentials.expires_at is None:
@@ -130,7 +130,7 @@ def _connection(connection: Connection, wall_clock: Callable[[], datetime], dead
     headers = [(b"Host", connection.endpoint.authority.encode())]
     before = wall_clock()
     try:
-        answer = connection.transport.request("GET", headers, b"", until=_by(deadline))
+        answer = connection.transport.request("GET", headers, b"", until=_step_deadline(deadline))
     except SecretsError as error:
         yield Finding("connection", Verdict.FAULT, str(error))
         return
@@ -153,7 +153,7 @@ def _clock(ours: datetime, theirs: datetime | None) -> Finding:
 
 def _identity(target: Target, credentials: AwsCredentials, deadline: float) -> Finding:
     try:
-        caller = target.sts.caller_identity(credentials, _by(deadline))
+        caller = target.sts.caller_identity(credentials, _step_deadline(deadline))
     except (Unreachable, DeadlineExceeded, InvalidAnswer) as error:
         remedy = "only this check needs STS; a network with an endpoint for Secrets Manager alone works without it"
         return Finding("identity", Verdict.WARNING, str(error), remedy)
@@ -210,9 +210,9 @@ def _permissions(
     yield Finding("permissions", Verdict.OK, f"tried on a name that begins with {prefix} and that no secret has")
     name = f"{prefix}{new_uuid()}"
     denied: set[str] = set()
-    untold: dict[str, str] = {}
+    unclear: dict[str, str] = {}
     for call in probes(name, connection.endpoint.region):
-        error = _tried(CallRunner(connection, _by(deadline), credentials), call)
+        error = _tried(CallRunner(connection, _step_deadline(deadline), credentials), call)
         if call.action == READ:
             yield _reading(error, prefix)
             if error is not None and not isinstance(error, AccessDenied):
@@ -221,10 +221,10 @@ def _permissions(
         elif isinstance(error, AccessDenied):
             denied.add(call.action)
         elif error is not None:
-            untold[call.action] = getattr(error, "aws_code", None) or error.code
-    yield _many(denied, untold)
-    yield _writing(denied, untold)
-    yield _further(denied, untold)
+            unclear[call.action] = getattr(error, "aws_code", None) or error.code
+    yield _reading_many(denied, unclear)
+    yield _writing(denied, unclear)
+    yield _rarely_needed(denied, unclear)
 
 
 def _tried(runner: CallRunner, call: Call) -> SecretsError | None:
@@ -251,42 +251,44 @@ def _reading(error: SecretsError | None, prefix: str) -> Finding:
     return Finding(READ, Verdict.FAULT, f"a get fails: {error}")
 
 
-def _many(denied: Collection[str], untold: Mapping[str, str]) -> Finding:
+def _reading_many(denied: Collection[str], unclear: Mapping[str, str]) -> Finding:
     refused = [action for action in READ_MANY if action in denied]
     if refused:
         remedy = f"get_many, prefetch, list and iterate need it: allow {_in_policy(refused)}"
         return Finding("reading many", Verdict.WARNING, f"denied: {', '.join(refused)}", remedy)
-    return _allowed_or_untold("reading many", READ_MANY, untold)
+    return _allowed_or_unclear("reading many", READ_MANY, unclear)
 
 
-def _writing(denied: Collection[str], untold: Mapping[str, str]) -> Finding:
+def _writing(denied: Collection[str], unclear: Mapping[str, str]) -> Finding:
     refused = [action for action in WRITE if action in denied]
     if len(refused) == len(WRITE):
         return Finding("writing", Verdict.OK, "denied, as is right for a program that only reads")
     if refused:
         remedy = f"if this program writes, allow {_in_policy(refused)}"
         return Finding("writing", Verdict.WARNING, f"denied: {', '.join(refused)}; the rest is allowed", remedy)
-    return _allowed_or_untold("writing", WRITE, untold, f"; {UNTRIED} cannot be tried without making a secret")
+    return _allowed_or_unclear("writing", WRITE, unclear, f"; {UNTRIED} cannot be tried without making a secret")
 
 
-def _further(denied: Collection[str], untold: Mapping[str, str]) -> Finding:
+def _rarely_needed(denied: Collection[str], unclear: Mapping[str, str]) -> Finding:
     """List the permissions that few programs need and that config/iam-policy.json does not allow, without a verdict."""
     named = {READ, *READ_MANY, *WRITE}
     rest = [call.action for call in probes("", "us-east-1") if call.action not in named]
     parts = {
-        "allowed": [action for action in rest if action not in denied and action not in untold],
+        "allowed": [action for action in rest if action not in denied and action not in unclear],
         "denied": [action for action in rest if action in denied],
-        "could not be told": [f"{action} ({untold[action]})" for action in rest if action in untold],
+        "could not be found out": [f"{action} ({unclear[action]})" for action in rest if action in unclear],
     }
     return Finding(
         "further", Verdict.OK, "; ".join(f"{word}: {', '.join(all_)}" for word, all_ in parts.items() if all_)
     )
 
 
-def _allowed_or_untold(check: str, actions: Iterable[str], untold: Mapping[str, str], more: str = "") -> Finding:
-    unclear = [f"{action} ({untold[action]})" for action in actions if action in untold]
-    if unclear:
-        return Finding(check, Verdict.WARNING, f"could not be told, AWS answers something else: {', '.join(unclear)}")
+def _allowed_or_unclear(check: str, actions: Iterable[str], unclear: Mapping[str, str], more: str = "") -> Finding:
+    listed = [f"{action} ({unclear[action]})" for action in actions if action in unclear]
+    if listed:
+        return Finding(
+            check, Verdict.WARNING, f"could not be found out, AWS answers something else: {', '.join(listed)}"
+        )
     return Finding(check, Verdict.OK, f"allowed: {', '.join(actions)}{more}")
 
 

@@ -19,7 +19,6 @@ from msgspec import Struct
 
 from secrets_actor.aws_json.errors import bare_code, decode_error
 from secrets_actor.backends.aws.protocol import Call
-from secrets_actor.backends.aws.retry import THROTTLING_CODES, TRANSIENT_CODES
 from secrets_actor.domain.errors import (
     AccessDenied,
     DecryptionFailed,
@@ -36,6 +35,27 @@ from secrets_actor.domain.errors import (
     Throttled,
     UnrecognizedClient,
 )
+
+# Source: botocore's retries/standard.py, without LimitExceededException: in Secrets Manager that is a hard quota, which
+# no waiting lifts.
+THROTTLING_CODES: Final = frozenset(
+    {
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
+    }
+)
+TRANSIENT_CODES: Final = frozenset({"RequestTimeout", "RequestTimeoutException"})
 
 
 class _Meaning(Struct, frozen=True):
@@ -216,8 +236,8 @@ def request_id(headers: Mapping[str, str]) -> str | None:
 
 def _code(headers: Mapping[str, str], body: bytes) -> str | None:
     """Return AWS's code: the first that the answer tells and that looks like a code."""
-    told = decode_error(body, headers.get("x-amzn-errortype")).codes
-    return next((code for code in told if _is_code(code)), None)
+    codes = decode_error(body, headers.get("x-amzn-errortype")).codes
+    return next((code for code in codes if _is_code(code)), None)
 
 
 def _is_code(code: str) -> bool:

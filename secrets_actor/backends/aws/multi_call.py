@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
-from secrets_actor.backends.aws import answers, requests
+from secrets_actor.backends.aws import answer_readers, request_builders
 from secrets_actor.backends.aws.call_runner import CallRunner, Read
 from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.clock import utc_now
@@ -62,7 +62,9 @@ _DETACHED: Final = "Detached"
 
 def rotate(runner: CallRunner, operation: Rotate) -> Answer[object]:
     """Call RotateSecret."""
-    return runner.run(requests.rotate_call(operation, operation.token or new_uuid()), answers.rotation_receipt)
+    return runner.run(
+        request_builders.rotate_call(operation, operation.token or new_uuid()), answer_readers.rotation_receipt
+    )
 
 
 def regenerate(runner: CallRunner, operation: Regenerate) -> Answer[VersionReceipt]:
@@ -73,16 +75,18 @@ def regenerate(runner: CallRunner, operation: Regenerate) -> Answer[VersionRecei
     """
     token = operation.token or new_uuid()
     if operation.generate is Generated.PASSWORD:
-        value = runner.run(requests.password_call(operation.password), answers.password).value
+        value = runner.run(request_builders.password_call(operation.password), answer_readers.password).value
     else:
         value = SecretValue(base64.b64encode(secrets.token_bytes(GENERATED_BYTES)).decode())
-    call = requests.put_call(operation.secret_id, value, token)
+    call = request_builders.put_call(operation.secret_id, value, token)
 
     def made(known: SecretDescription) -> VersionReceipt | None:
         stages = known.versions.get(token)
         return None if stages is None else VersionReceipt(known.name, known.arn, token, stages)
 
-    return _or_as_wished(runner, operation, call, answers.version_receipt, made, refused=SecretExists, always=True)
+    return _unless_done_already(
+        runner, operation, call, answer_readers.version_receipt, made, refused=SecretExists, always=True
+    )
 
 
 # --- writes without -----------------------------------------------------------------------------------------------
@@ -91,7 +95,7 @@ def regenerate(runner: CallRunner, operation: Regenerate) -> Answer[VersionRecei
 def delete(runner: CallRunner, operation: Delete, recovery_window: int) -> Answer[DeleteReceipt]:
     """Call DeleteSecret, with a window of *recovery_window* days if the operation names none."""
     days = recovery_window if operation.recovery_window is None else operation.recovery_window
-    call = requests.delete_call(operation, days)
+    call = request_builders.delete_call(operation, days)
     if not operation.force:
 
         def scheduled(known: SecretDescription) -> DeleteReceipt | None:
@@ -100,9 +104,9 @@ def delete(runner: CallRunner, operation: Delete, recovery_window: int) -> Answe
             ends = None if known.deleted_at is None else _later(known.deleted_at, days)
             return None if ends is None else DeleteReceipt(known.name, known.arn, ends)
 
-        return _or_as_wished(runner, operation, call, answers.delete_receipt, scheduled)
+        return _unless_done_already(runner, operation, call, answer_readers.delete_receipt, scheduled)
     try:
-        return runner.run(call, answers.delete_receipt)
+        return runner.run(call, answer_readers.delete_receipt)
     except SecretNotFound as error:  # after a lost answer it means that the delete took effect
         if not runner.in_doubt:
             raise
@@ -112,8 +116,8 @@ def delete(runner: CallRunner, operation: Delete, recovery_window: int) -> Answe
 
 def restore(runner: CallRunner, operation: Restore | Set) -> Answer[NamedReceipt]:
     """Call RestoreSecret."""
-    call = requests.restore_call(operation)
-    return _or_as_wished(runner, operation, call, answers.restore_receipt, _not_scheduled)
+    call = request_builders.restore_call(operation)
+    return _unless_done_already(runner, operation, call, answer_readers.restore_receipt, _not_scheduled)
 
 
 def move_stage(runner: CallRunner, operation: MoveStage) -> Answer[NamedReceipt]:
@@ -124,8 +128,8 @@ def move_stage(runner: CallRunner, operation: MoveStage) -> Answer[NamedReceipt]
         wished = {operation.to} if operation.to is not None else holders - {operation.remove_from}
         return NamedReceipt(known.name, known.arn) if holders == wished else None
 
-    call = requests.move_stage_call(operation)
-    return _or_as_wished(runner, operation, call, answers.named_receipt, moved)
+    call = request_builders.move_stage_call(operation)
+    return _unless_done_already(runner, operation, call, answer_readers.named_receipt, moved)
 
 
 def replicate(runner: CallRunner, operation: Replicate) -> Answer[ReplicationReceipt]:
@@ -136,8 +140,8 @@ def replicate(runner: CallRunner, operation: Replicate) -> Answer[ReplicationRec
         regions = {one.region for one in known.replicas}
         return ReplicationReceipt(known.arn, known.replicas) if wanted <= regions else None
 
-    call = requests.replicate_call(operation)
-    return _or_as_wished(runner, operation, call, answers.replication_receipt, there)
+    call = request_builders.replicate_call(operation)
+    return _unless_done_already(runner, operation, call, answer_readers.replication_receipt, there)
 
 
 def remove_regions(runner: CallRunner, operation: RemoveRegions) -> Answer[ReplicationReceipt]:
@@ -147,8 +151,8 @@ def remove_regions(runner: CallRunner, operation: RemoveRegions) -> Answer[Repli
         regions = {one.region for one in known.replicas}
         return None if regions & set(operation.regions) else ReplicationReceipt(known.arn, known.replicas)
 
-    call = requests.remove_regions_call(operation)
-    return _or_as_wished(runner, operation, call, answers.replication_receipt, gone)
+    call = request_builders.remove_regions_call(operation)
+    return _unless_done_already(runner, operation, call, answer_readers.replication_receipt, gone)
 
 
 def cancel_rotation(runner: CallRunner, operation: CancelRotation) -> Answer[ChangeReceipt]:
@@ -157,8 +161,8 @@ def cancel_rotation(runner: CallRunner, operation: CancelRotation) -> Answer[Cha
     def called_off(known: SecretDescription) -> ChangeReceipt | None:
         return None if known.rotation_enabled else ChangeReceipt(known.name, known.arn)
 
-    call = requests.cancel_rotation_call(operation)
-    return _or_as_wished(runner, operation, call, answers.rotation_receipt, called_off)
+    call = request_builders.cancel_rotation_call(operation)
+    return _unless_done_already(runner, operation, call, answer_readers.rotation_receipt, called_off)
 
 
 def stop_replication(runner: CallRunner, operation: StopReplication) -> Answer[ReplicationReceipt]:
@@ -167,8 +171,8 @@ def stop_replication(runner: CallRunner, operation: StopReplication) -> Answer[R
     def its_own(known: SecretDescription) -> ReplicationReceipt | None:
         return None if known.is_replica else ReplicationReceipt(known.arn, known.replicas)
 
-    call = requests.stop_replication_call(operation)
-    return _or_as_wished(runner, operation, call, answers.replication_receipt, its_own)
+    call = request_builders.stop_replication_call(operation)
+    return _unless_done_already(runner, operation, call, answer_readers.replication_receipt, its_own)
 
 
 def disassociate(runner: CallRunner, operation: DisassociateReplica) -> Answer[AccountReplicaReceipt]:
@@ -178,8 +182,8 @@ def disassociate(runner: CallRunner, operation: DisassociateReplica) -> Answer[A
         linked = {one.arn for one in known.account_replicas if one.status != _DETACHED}
         return None if operation.replica_arn in linked else AccountReplicaReceipt(known.arn, operation.replica_arn)
 
-    call = requests.disassociate_call(operation)
-    return _or_as_wished(runner, operation, call, answers.disassociated, unlinked)
+    call = request_builders.disassociate_call(operation)
+    return _unless_done_already(runner, operation, call, answer_readers.disassociated, unlinked)
 
 
 def _later(moment: datetime, days: int) -> datetime:
@@ -193,12 +197,12 @@ def _not_scheduled(known: SecretDescription) -> NamedReceipt | None:
     return NamedReceipt(known.name, known.arn) if known.deleted_at is None else None
 
 
-def _or_as_wished(
+def _unless_done_already(
     runner: CallRunner,
     operation: object,
     call: Call,
     read: Read[T],
-    as_wished: Callable[[SecretDescription], T | None],
+    answer_if_done: Callable[[SecretDescription], T | None],
     *,
     refused: type[StoreError] = InvalidRequest,
     always: bool = False,
@@ -206,7 +210,7 @@ def _or_as_wished(
     """Run *call*, and return its answer; see rule 2.
 
     If AWS raises *refused* while an attempt is in doubt (or in any case, with *always*), the secret is described, and
-    *as_wished* makes the answer from the description. If *as_wished* returns None, the refusal is raised.
+    *answer_if_done* makes the answer from the description. If *answer_if_done* returns None, the refusal is raised.
     """
     try:
         return runner.run(call, read)
@@ -216,8 +220,8 @@ def _or_as_wished(
         first = error.clone()
     # A failed description changes nothing: the refusal is what the caller has to hear of.
     try:
-        known = runner.run(requests.describe_call(operation), answers.description)
-        found = as_wished(known.value)
+        known = runner.run(request_builders.describe_call(operation), answer_readers.description)
+        found = answer_if_done(known.value)
     except SecretsError:
         found = None
     if found is None:

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from secrets_actor.backends.aws import answers, requests
+from secrets_actor.backends.aws import answer_readers, request_builders
 from secrets_actor.backends.aws.call_runner import CallRunner, Read
 from secrets_actor.backends.aws.multi_call import restore
 from secrets_actor.backends.aws.protocol import Call
@@ -47,7 +47,7 @@ def set_secret(runner: CallRunner, operation: Set) -> Answer[SetReceipt]:
     If a deleted secret has the name, and the operation allows it, RestoreSecret comes before UpdateSecret.
     """
     token = operation.token or new_uuid()
-    return _once_gone(runner, lambda: _set(runner, operation, token))
+    return _when_name_is_free(runner, lambda: _set(runner, operation, token))
 
 
 def _set(runner: CallRunner, operation: Set, token: str) -> Answer[SetReceipt]:
@@ -55,25 +55,25 @@ def _set(runner: CallRunner, operation: Set, token: str) -> Answer[SetReceipt]:
     # succeed.
     secret_id = SecretId(operation.secret_id)
     creates = not (secret_id.is_arn or secret_id.is_managed)
-    update_call = requests.update_call(operation, token)
+    update_call = request_builders.update_call(operation, token)
     try:
         if creates:
             with suppress(SecretExists):
-                create_call = requests.create_call(operation, token)
-                return _of_this_write(runner, operation, token, create_call, answers.create_receipt)
-        return _of_this_write(runner, operation, token, update_call, answers.replace_receipt)
+                create_call = request_builders.create_call(operation, token)
+                return _with_own_receipt(runner, operation, token, create_call, answer_readers.create_receipt)
+        return _with_own_receipt(runner, operation, token, update_call, answer_readers.replace_receipt)
     except SecretDeleted as error:
         refused = error.clone()
-    known = _restored(runner, operation) if operation.restore_on_set else _how_it_stands(runner, operation)
-    told = _told(refused, known, creates=creates)
-    if told is not refused or not operation.restore_on_set:
-        raise told
+    known = _restored(runner, operation) if operation.restore_on_set else _state_of(runner, operation)
+    failure = _error_for_state(refused, known, creates=creates)
+    if failure is not refused or not operation.restore_on_set:
+        raise failure
     if isinstance(known, SecretsError):
         raise known
-    return _of_this_write(runner, operation, token, update_call, answers.replace_receipt)
+    return _with_own_receipt(runner, operation, token, update_call, answer_readers.replace_receipt)
 
 
-def _of_this_write(
+def _with_own_receipt(
     runner: CallRunner, operation: Set | Create | Update, token: str, call: Call, read: Read[Receipt]
 ) -> Answer[Receipt]:
     """Run *call*, and return its answer once it is known to be the receipt of this very write (rule 2).
@@ -100,14 +100,17 @@ def _of_this_write(
 def _has_value(runner: CallRunner, secret_id: str, version_id: str, value: SecretValue) -> bool:
     """Whether this version of the secret exists and has this value. False, too, when it cannot be read."""
     try:
-        return runner.run(requests.get_call(Get(secret_id, version_id)), answers.secret).value.value == value
+        return (
+            runner.run(request_builders.get_call(Get(secret_id, version_id)), answer_readers.secret).value.value
+            == value
+        )
     except SecretsError:
         return False
 
 
 def _restored(runner: CallRunner, operation: Set) -> SecretDescription | SecretsError:
     """Restore the secret if it is deleted. Returns its state before that, or the error of either call."""
-    known = _how_it_stands(runner, operation)
+    known = _state_of(runner, operation)
     if isinstance(known, SecretDescription) and known.deleted_at is not None:
         try:
             restore(runner, operation)
@@ -119,28 +122,32 @@ def _restored(runner: CallRunner, operation: Set) -> SecretDescription | Secrets
 def create(runner: CallRunner, operation: Create) -> Answer[SetReceipt]:
     """Call CreateSecret."""
     token = operation.token or new_uuid()
-    call = requests.create_call(operation, token)
+    call = request_builders.create_call(operation, token)
 
     def write() -> Answer[SetReceipt]:
-        return _of_this_write(runner, operation, token, call, answers.create_receipt)
+        return _with_own_receipt(runner, operation, token, call, answer_readers.create_receipt)
 
-    return _once_gone(runner, lambda: _explained(runner, operation, write, creates=True))
+    return _when_name_is_free(runner, lambda: _with_state_explained(runner, operation, write, creates=True))
 
 
 def put(runner: CallRunner, operation: Put) -> Answer[VersionReceipt]:
     """Call PutSecretValue."""
-    call = requests.put_call(operation.secret_id, operation.value, operation.token or new_uuid(), operation.stages)
-    return _explained(runner, operation, lambda: runner.run(call, answers.version_receipt))
+    call = request_builders.put_call(
+        operation.secret_id, operation.value, operation.token or new_uuid(), operation.stages
+    )
+    return _with_state_explained(runner, operation, lambda: runner.run(call, answer_readers.version_receipt))
 
 
 def update(runner: CallRunner, operation: Update) -> Answer[ChangeReceipt]:
     """Call UpdateSecret."""
     token = operation.token or new_uuid()
-    call = requests.update_call(operation, token)
-    return _explained(runner, operation, lambda: _of_this_write(runner, operation, token, call, answers.update_receipt))
+    call = request_builders.update_call(operation, token)
+    return _with_state_explained(
+        runner, operation, lambda: _with_own_receipt(runner, operation, token, call, answer_readers.update_receipt)
+    )
 
 
-def _explained(
+def _with_state_explained(
     runner: CallRunner, operation: object, write: Callable[[], Answer[T]], *, creates: bool = False
 ) -> Answer[T]:
     """Return *write*'s answer. Where AWS refuses the state of the secret, raise the error that names this state."""
@@ -148,37 +155,37 @@ def _explained(
         return write()
     except SecretDeleted as error:
         refused = error.clone()
-    raise _told(refused, _how_it_stands(runner, operation), creates=creates)
+    raise _error_for_state(refused, _state_of(runner, operation), creates=creates)
 
 
-def _how_it_stands(runner: CallRunner, operation: object) -> SecretDescription | SecretsError:
+def _state_of(runner: CallRunner, operation: object) -> SecretDescription | SecretsError:
     try:
-        return runner.run(requests.describe_call(operation), answers.description).value
+        return runner.run(request_builders.describe_call(operation), answer_readers.description).value
     except SecretsError as error:
         return error.clone()
 
 
-def _told(refused: SecretDeleted, known: SecretDescription | SecretsError, *, creates: bool) -> StoreError:
+def _error_for_state(refused: SecretDeleted, known: SecretDescription | SecretsError, *, creates: bool) -> StoreError:
     """Return the error that *refused* means, given the *known* state of the secret (rule 3)."""
     if isinstance(known, SecretDescription):
         if known.deleted_at is None and known.is_replica:
             primary = known.account_primary
             where = f"in its primary region, {known.primary_region}" if primary is None else f"through {primary.arn}"
             text = f"the secret is a replica: write it {where}"
-            return _instead_of(refused, InvalidRequest, text)
+            return _reworded(refused, InvalidRequest, text)
     elif creates and isinstance(known, SecretNotFound):
         text = "a secret of this name was deleted by force and is not gone yet: try again soon"
-        going = _instead_of(refused, SecretDeleted, text)
+        going = _reworded(refused, SecretDeleted, text)
         going.retryable = True
         return going
     return refused
 
 
-def _instead_of(refused: StoreError, kind: type[StoreError], text: str) -> StoreError:
+def _reworded(refused: StoreError, kind: type[StoreError], text: str) -> StoreError:
     return kind(text, aws_code=refused.aws_code, status=refused.status, request_id=refused.request_id)
 
 
-def _once_gone(runner: CallRunner, write: Callable[[], Answer[T]]) -> Answer[T]:
+def _when_name_is_free(runner: CallRunner, write: Callable[[], Answer[T]]) -> Answer[T]:
     """Return *write*'s answer. Repeat it until the deadline while a secret that was deleted by force has the name."""
     attempt = 1
     while True:

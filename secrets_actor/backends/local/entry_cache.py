@@ -56,13 +56,14 @@ class EntryCache:
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def are_at(self, data_version: int) -> bool:
-        """Whether no other connection has written since the last `look`. To be called when a transaction begins."""
+    def is_current(self, data_version: int) -> bool:
+        """Whether no other connection has written since the last `note_other_writer`. To be called when a transaction
+        begins."""
         if self.dirty:  # the transaction before this one failed: rule 2
             self.forget()
         return data_version == self._data_version
 
-    def look(self, data_version: int) -> None:
+    def note_other_writer(self, data_version: int) -> None:
         """Take note that another connection has written and that the store's keys are still the same."""
         self._data_version, self._state, self.due = data_version, self._state + 1, None
 
@@ -94,13 +95,13 @@ class EntryCache:
         kept = Kept(row, entry, self._state)
         former = self._by_id.get(row[0])
         if former is None and len(self._by_id) >= MOST:
-            self.forget_but_dirt()
+            self.forget_in_transaction()
         elif former is not None:
             self._unname(former)
         self._by_id[row[0]] = self._by_name[entry.name] = kept
         return kept
 
-    def all_are(self, ids: set[int]) -> None:
+    def note_all_ids(self, ids: set[int]) -> None:
         """Take note that the store has the secrets of these ids and no others."""
         for gone in self._by_id.keys() - ids:
             self.drop(gone)
@@ -113,14 +114,14 @@ class EntryCache:
         if kept is not None:
             self._unname(kept)
 
-    def noted(self, secret: int, accessed_day: int) -> None:
+    def note_access(self, secret: int, accessed_day: int) -> None:
         """Take note that the secret of this id was last read on that day (days since 1970)."""
         kept = self._by_id.get(secret)
         if kept is not None:
             kept.row = (*kept.row[:5], accessed_day)
             kept.entry = replace(kept.entry, accessed_at=day(accessed_day))
 
-    def forget_but_dirt(self) -> None:
+    def forget_in_transaction(self) -> None:
         """Forget all entries in the middle of a transaction."""
         dirty = self.dirty  # rows may have been written already, so a failure must still be seen
         self.forget()

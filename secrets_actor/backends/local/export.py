@@ -53,33 +53,35 @@ class Readable(Protocol):
         """Return the value of a version."""
 
 
-Told = Callable[[Entry], object]
+OnEntry = Callable[[Entry], object]
 
 
-def tell_nobody(_entry: Entry) -> None:
-    """Do nothing: the default for `told`, which is called with each secret."""
+def ignore_entry(_entry: Entry) -> None:
+    """Do nothing: the default for `on_entry`, which is called with each secret."""
 
 
 def export(
-    records: Readable, sink: BinaryIO, export_key: ExportKey, now: datetime, path: str, told: Told = tell_nobody
+    records: Readable, sink: BinaryIO, export_key: ExportKey, now: datetime, path: str, on_entry: OnEntry = ignore_entry
 ) -> int:
-    """Write all secrets to *sink*, sealed, and return how many. *told* is called with each entry. *path* is for
+    """Write all secrets to *sink*, sealed, and return how many. *on_entry* is called with each entry. *path* is for
     messages. Raises what the records raise, and what `Sealing` raises."""
     sealing, count = Sealing(sink, export_key, path), 0
     for entry in records.every():
         if not _is_over(entry, now):
             sealing.write(encode(entry, lambda version_id, of=entry: records.value(of, version_id)))  # type: ignore[misc]
-            told(entry)
+            on_entry(entry)
             count += 1
     sealing.finish()
     return count
 
 
-def export_to(path: Path, records: Readable, export_key: ExportKey, now: datetime, told: Told = tell_nobody) -> int:
+def export_to(
+    path: Path, records: Readable, export_key: ExportKey, now: datetime, on_entry: OnEntry = ignore_entry
+) -> int:
     """Export to a new file and return how many secrets it has. The file appears at *path* only when it is complete.
     Raises what `export` raises, and `ExportFileError`."""
     with new_file(path) as sink:
-        return export(records, sink, export_key, now, str(path), told)
+        return export(records, sink, export_key, now, str(path), on_entry)
 
 
 @contextmanager
@@ -90,10 +92,10 @@ def opened_export(path: Path, export_key: ExportKey) -> Iterator[Sealed]:
 
 
 def import_(
-    source: Sealed, records: Records, now: datetime, *, overwrite: bool = False, told: Told = tell_nobody
+    source: Sealed, records: Records, now: datetime, *, overwrite: bool = False, on_entry: OnEntry = ignore_entry
 ) -> Imported:
-    """Put all secrets of *source* into *records*. Can be run again, as the transaction may be. *told* is called with
-    each entry. Raises `ExportDamaged`, and `SecretExists` when a name is taken and *overwrite* is not set."""
+    """Put all secrets of *source* into *records*. Can be run again, as the transaction may be. *on_entry* is called
+    with each entry. Raises `ExportDamaged`, and `SecretExists` when a name is taken and *overwrite* is not set."""
     names = [one.entry.name for one in _records(source, records.arn_prefix)]
     if len(set(names)) != len(names):
         raise source.damaged("it has a secret twice")
@@ -105,7 +107,7 @@ def import_(
             expired += 1
             continue
         replaced += _put(records, record, now)
-        told(record.entry)
+        on_entry(record.entry)
     return Imported(len(names) - expired, replaced, expired)
 
 
@@ -143,8 +145,8 @@ def _is_over(entry: Entry, now: datetime) -> bool:
 def _refuse_present(names: list[str]) -> None:
     if not names:
         return
-    told = ", ".join(sorted(names)[:_NAMES]) + (", ..." if len(names) > _NAMES else "")
+    some = ", ".join(sorted(names)[:_NAMES]) + (", ..." if len(names) > _NAMES else "")
     raise SecretExists(
-        f"{len(names)} of these secrets are there already ({told}); nothing was imported: import with --overwrite to "
+        f"{len(names)} of these secrets are there already ({some}); nothing was imported: import with --overwrite to "
         "replace them, or into an empty store"
     )

@@ -159,12 +159,12 @@ class OpenStore:
     ) -> T:
         def inside(transaction: Transaction) -> T:
             data_version = transaction.data_version()
-            if not self._entry_cache.are_at(data_version):
+            if not self._entry_cache.is_current(data_version):
                 # The new data version is noted (`look`) only after this check. If the keys cannot be unlocked, the next
                 # transaction must check again.
                 if store_keys.read_epoch(transaction) != self.keys.epoch:
                     raise _KeysChanged
-                self._entry_cache.look(data_version)
+                self._entry_cache.note_other_writer(data_version)
             records = SqliteRecords(transaction, self.keys, self._entry_cache)
             records.due()
             answer = work(transaction, records)
@@ -213,7 +213,7 @@ class OpenStore:
 
         if self.store.write_lightly(put_down, deadline):
             for secret, day in accesses.items():
-                self._entry_cache.noted(secret, day)
+                self._entry_cache.note_access(secret, day)
 
 
 DATABASE_NAME: Final = "secrets.db"

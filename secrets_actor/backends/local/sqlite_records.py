@@ -75,7 +75,7 @@ class SqliteRecords:
             # A damaged page may show a row twice and hide another one.
             if not len(kept) == len(ids) == (self._transaction.one(_COUNT) or (0,))[0]:
                 raise DamagedRow
-            self._entry_cache.all_are(ids)
+            self._entry_cache.note_all_ids(ids)
         return (one.entry for one in kept)
 
     def due(self) -> int:

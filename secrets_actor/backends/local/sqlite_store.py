@@ -287,14 +287,14 @@ class Store:
         while True:
             self._look()
             try:
-                source.backup(self._connection, pages=-1, progress=self._told, sleep=PAUSE)
+                source.backup(self._connection, pages=-1, progress=self._on_backup_step, sleep=PAUSE)
                 return
             except _FAILURES as exc:
                 failure = None if meaning(_code(exc)) is Meaning.BUSY else self._translated(exc)
             if failure is not None:
                 raise failure
 
-    def _told(self, _status: int, _left: int, _all: int) -> None:
+    def _on_backup_step(self, _status: int, _left: int, _all: int) -> None:
         self._look()
 
     # --- errors ---------------------------------------------------------------------------------------------------

@@ -201,22 +201,22 @@ def wrong_key(source: MasterKeySource, wrapped_keys: WrappedKeys | None = None) 
     """Return the error for a master key that does not fit *wrapped_keys* (None: it is not known what they are)."""
     sealed, given = _sealed_with(wrapped_keys), source.kind == "passphrase"
     if sealed == {True} and not given:
-        told = (
+        text = (
             f"this store is sealed with a passphrase, and the key is looked for in {source}: type the passphrase with "
             "--ask-passphrase, or name its place in local.key (nothing was changed)"
         )
     elif sealed == {False} and given:
-        told = (
+        text = (
             f"this store is sealed with a key, and not with a passphrase as {source}: name the place of the key in "
             "local.key, such as a key file (nothing was changed)"
         )
     else:
         other = " (another passphrase)" if sealed == {True} else " (another key of 32 bytes)" if sealed else ""
-        told = (
+        text = (
             f"the key in {source} is not the one this store was sealed with{other}; put the right key back "
             "(nothing was changed)"
         )
-    return WrongKey(told, path=str(source))
+    return WrongKey(text, path=str(source))
 
 
 def _sealed_with(wrapped_keys: WrappedKeys | None) -> set[bool]:

@@ -23,7 +23,7 @@ _TITLES: Final = {
 # These rows are in the table only when their count is not 0.
 _RARE: Final = frozenset({Outcome.OVERWRITTEN, Outcome.GONE})
 # A dry run lists the secrets with these outcomes by name.
-_TOLD: Final = frozenset({Outcome.COPIED, Outcome.COMPLETED, Outcome.OVERWRITTEN})
+_LISTED: Final = frozenset({Outcome.COPIED, Outcome.COMPLETED, Outcome.OVERWRITTEN})
 
 
 class Report(Struct, eq=False):
@@ -69,7 +69,7 @@ class Report(Struct, eq=False):
                 if one.error is not None
             ],
             **(
-                {"plan": [{"name": one.name, "would_be": str(one.outcome)} for one in self._told()]}
+                {"plan": [{"name": one.name, "would_be": str(one.outcome)} for one in self._listed()]}
                 if self.dry_run
                 else {}
             ),
@@ -77,7 +77,7 @@ class Report(Struct, eq=False):
 
     def lines(self) -> list[str]:
         """Return the whole report as lines of text: conflicts and failures by name, then the table of counts."""
-        found = [f"would be {_TITLES[one.outcome]}: {one.name}" for one in self._told()] if self.dry_run else []
+        found = [f"would be {_TITLES[one.outcome]}: {one.name}" for one in self._listed()] if self.dry_run else []
         for one in self._of(Outcome.CONFLICT):
             found.append(f"conflict: {one.name}: another {' and another '.join(one.differs)} at the target")
         found += [
@@ -105,8 +105,8 @@ class Report(Struct, eq=False):
     def _of(self, outcome: Outcome) -> list[Result]:
         return [one for one in self.results if one.outcome is outcome]
 
-    def _told(self) -> list[Result]:
-        return [one for one in self.results if one.outcome in _TOLD]
+    def _listed(self) -> list[Result]:
+        return [one for one in self.results if one.outcome in _LISTED]
 
 
 def _line(error: SecretsError) -> str:

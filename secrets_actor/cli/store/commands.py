@@ -15,7 +15,7 @@ from secrets_actor.cli.store.options import (
     facts_without_none,
     json_option,
     local_store,
-    made_told,
+    made_stores_shown,
     passphrase_option,
 )
 from secrets_actor.cli.store.progress import attended
@@ -213,7 +213,7 @@ def import_(
     """
     from secrets_actor.cli.store import export_keys
 
-    with made_told(options) as note, attended("interrupted; all of it was imported, or nothing"):
+    with made_stores_shown(options) as note, attended("interrupted; all of it was imported, or nothing"):
         local = local_store(options, observe=note)
         done = local.import_from(
             file, export_keys.export_key(passphrase_file, key_file, new=False), overwrite=overwrite

@@ -10,7 +10,7 @@ import click
 from secrets_actor.cli import output
 from secrets_actor.cli.caller import caller
 from secrets_actor.cli.exit_codes import EPILOG, FAILED, exit_code
-from secrets_actor.cli.store.options import PATH, asked_for, json_option, made_told, without_key
+from secrets_actor.cli.store.options import PATH, json_option, made_stores_shown, settings_with_typed_key, without_key
 from secrets_actor.cli.store.progress import bar
 from secrets_actor.domain.errors import ConfigurationError
 
@@ -60,7 +60,7 @@ def migrate(
     if here.backend == "local_encrypted":
         runtime.local_maintenance(here, key).check_is_there()
     with (
-        made_told(options) as note,
+        made_stores_shown(options) as note,
         stores.running(here, note, key) as old,
         stores.running(there, note, new_key) as new,
     ):
@@ -96,4 +96,4 @@ def _store(config: Path | None, side: str, option: str, *, asked: bool) -> tuple
         return load(config).settings, None
     if without_key(config).backend != "local_encrypted":
         raise ConfigurationError((f"backend: {option} is for a local store, and the {side} is none",))
-    return asked_for(config, f"The passphrase of the {side}")
+    return settings_with_typed_key(config, f"The passphrase of the {side}")

@@ -51,7 +51,7 @@ passphrase_option = _flag(
 
 
 @contextmanager
-def made_told(options: Options) -> Iterator[Observer]:
+def made_stores_shown(options: Options) -> Iterator[Observer]:
     """Give an observer, and at the end tell the user of any store that was made meanwhile: its folder and its key's
     place.
 
@@ -69,17 +69,17 @@ def made_told(options: Options) -> Iterator[Observer]:
         yield note
     finally:
         for event in made:
-            click.echo(_told(event, as_json=options.as_json), err=True)
+            click.echo(_store_made_text(event, as_json=options.as_json), err=True)
 
 
-def _told(event: StoreMade, *, as_json: bool) -> str:
+def _store_made_text(event: StoreMade, *, as_json: bool) -> str:
     if as_json:
         facts = {"folder": event.folder, "key": event.sealed_by, "next": event.advice}
         return output.as_json({"event": "store_made", **facts})
     return printable(f"{PROGRAM}: made a store in {event.folder}; its key is in {event.sealed_by}: {event.advice}")
 
 
-def asked_for(config: Path | None, what: str = _STORES) -> tuple[Settings, MasterKeySource]:
+def settings_with_typed_key(config: Path | None, what: str = _STORES) -> tuple[Settings, MasterKeySource]:
     """Ask for the passphrase of the local store, and return the settings and the key made of it.
 
     It is asked for now, for no call should wait for a person; and twice where there is no store yet. *what* is the text
@@ -90,7 +90,7 @@ def asked_for(config: Path | None, what: str = _STORES) -> tuple[Settings, Maste
 
     settings = without_key(config)
     folder = runtime.local_maintenance(settings).folder
-    source = typed(what, new=not has_data(folder / DATABASE_NAME))
+    source = typed_key(what, new=not has_data(folder / DATABASE_NAME))
     if not source.present():
         raise source.missing()
     return settings, source
@@ -103,11 +103,11 @@ def local_store(options: Options, *, new: bool = False, observe: Observer | None
     when an import makes a store. If an audit record could not be written, the user is warned when the command ends.
     """
     store = _local_store(options.config, options.ask_passphrase, new, observe)
-    click.get_current_context().call_on_close(lambda: _tell_unaudited(store))
+    click.get_current_context().call_on_close(lambda: _warn_of_lost_audit(store))
     return store
 
 
-def _tell_unaudited(store: LocalMaintenance) -> None:
+def _warn_of_lost_audit(store: LocalMaintenance) -> None:
     if store.audit.problem is not None:
         click.echo(
             f"{PROGRAM}: warning: the audit record could not be written: {printable(str(store.audit.problem))}",
@@ -121,7 +121,7 @@ def _local_store(config: Path | None, ask_passphrase: bool, new: bool, observe: 
 
     if not ask_passphrase:
         return runtime.local_maintenance(load(config).settings, caller=caller(), observe=observe)
-    source = typed(_STORES, new=new)
+    source = typed_key(_STORES, new=new)
     return runtime.local_maintenance(without_key(config), source, caller=caller(), observe=observe)
 
 
@@ -133,7 +133,7 @@ def without_key(config: Path | None) -> Settings:
     return load(config, {**os.environ, "SECRETS_ACTOR_LOCAL__KEY": "file"}).settings
 
 
-def typed(what: str, *, new: bool) -> MasterKeySource:
+def typed_key(what: str, *, new: bool) -> MasterKeySource:
     """Return a source that makes the key of a passphrase, and asks for it when it is needed, twice if it is *new*.
 
     Raises `UsageError` without a terminal.

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from secrets_actor.cli.exit_codes import EPILOG
-from secrets_actor.cli.store.options import PATH, facts_without_none, json_option, local_store, passphrase_option, typed
+from secrets_actor.cli.store.options import (
+    PATH,
+    facts_without_none,
+    json_option,
+    local_store,
+    passphrase_option,
+    typed_key,
+)
 from secrets_actor.cli.store.progress import attended, bar
 from secrets_actor.domain.errors import ConfigurationError
 
@@ -60,11 +67,13 @@ def rekey(options: Options, deep: bool, to: Path | None, to_passphrase: bool) ->
     local = local_store(options)
     target = _target(options, local, to) if to is not None else None
     if to_passphrase:
-        target = typed("The new passphrase", new=True)
+        target = typed_key("The new passphrase", new=True)
     was_there = target is not None and target.makes and target.present()
     with attended(_INTERRUPTED), bar("rows") as advance:
         done = local.rekey(
-            target, deep=deep, told=lambda so_far: advance(so_far.secrets + so_far.versions + so_far.left, so_far.total)
+            target,
+            deep=deep,
+            on_progress=lambda so_far: advance(so_far.secrets + so_far.versions + so_far.left, so_far.total),
         )
     options.show(facts_without_none(_facts(done, local.source, target, deep=deep, was_there=was_there)))
 

@@ -61,7 +61,7 @@ def with_token(operation: Operation[T], new_token: Callable[[], str]) -> Operati
     """
     if getattr(operation, "token", "") is not None:
         return operation
-    untold: Any = operation
+    typeless: Any = operation
     minted = {"minted": True} if hasattr(operation, "minted") else {}
-    filled: Operation[T] = replace(untold, token=new_token(), **minted)
+    filled: Operation[T] = replace(typeless, token=new_token(), **minted)
     return filled

@@ -78,7 +78,7 @@ def test_a_healthy_account_is_found_healthy_and_unchanged(examined: Examined, fr
     assert list(found)[: len(expected)] == expected
     assert {finding.verdict for finding in found.values()} == {Verdict.OK}
     assert "CreateSecret cannot be tried" in found["writing"].fact
-    told = found["further"].fact.partition("could not be told: ")[2]
+    told = found["further"].fact.partition("could not be found out: ")[2]
     assert {part.partition(" ")[0] for part in told.split(", ")} == UNKNOWN_TO_MINISTACK
     assert found["identity"].fact.startswith("arn:aws:iam::")
     assert fresh_ministack.account.client("secretsmanager").list_secrets()["SecretList"] == []

@@ -8,10 +8,9 @@ import botocore.session
 import pytest
 from botocore.model import ServiceModel
 
-from secrets_actor.backends.aws import requests
-from secrets_actor.backends.aws.error_codes import error_for, refusal, request_id
+from secrets_actor.backends.aws import request_builders
+from secrets_actor.backends.aws.error_codes import THROTTLING_CODES, error_for, refusal, request_id
 from secrets_actor.backends.aws.protocol import Call
-from secrets_actor.backends.aws.retry import THROTTLING_CODES
 from secrets_actor.domain import errors
 from secrets_actor.domain.operations import Delete, Get, List, Put, PutPolicy, Restore, Rotate, Set, Update
 from secrets_actor.domain.secret import SecretValue
@@ -21,7 +20,7 @@ MODEL = ServiceModel(
 )
 TOKEN = "0b8e9a34-6f0d-4a8e-9d5e-1d5b6a1f0c11"
 ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:"
-GET = requests.get_call(Get("db/password"))
+GET = request_builders.get_call(Get("db/password"))
 
 
 def encoded(content: Any) -> bytes:
@@ -108,17 +107,17 @@ def test_every_error_that_the_model_names_for_our_calls_has_a_class_of_its_own()
     ("call", "expected"),
     [
         (GET, errors.SecretDeleted),
-        (requests.get_call(Get("a", version_id=TOKEN)), errors.SecretDeleted),
-        (requests.get_call(Get("a", TOKEN, "AWSPREVIOUS")), errors.InvalidRequest),
-        (requests.create_call(Set("a", SecretValue("x")), TOKEN), errors.SecretDeleted),
-        (requests.update_call(Set("a", SecretValue("x")), TOKEN), errors.SecretDeleted),
-        (requests.get_call(Get("rds!db-1")), errors.InvalidRequest),
-        (requests.get_call(Get(f"{ARN}rds!db-1-AbCdEf")), errors.InvalidRequest),
-        (requests.put_call("rds!db-1", SecretValue("x"), TOKEN), errors.InvalidRequest),
-        (requests.update_call(Update("rds!db-1", "x"), TOKEN), errors.InvalidRequest),
-        (requests.delete_call(Delete("a"), 30), errors.InvalidRequest),
-        (requests.restore_call(Restore("a")), errors.InvalidRequest),
-        (requests.list_call(List(), None), errors.InvalidRequest),
+        (request_builders.get_call(Get("a", version_id=TOKEN)), errors.SecretDeleted),
+        (request_builders.get_call(Get("a", TOKEN, "AWSPREVIOUS")), errors.InvalidRequest),
+        (request_builders.create_call(Set("a", SecretValue("x")), TOKEN), errors.SecretDeleted),
+        (request_builders.update_call(Set("a", SecretValue("x")), TOKEN), errors.SecretDeleted),
+        (request_builders.get_call(Get("rds!db-1")), errors.InvalidRequest),
+        (request_builders.get_call(Get(f"{ARN}rds!db-1-AbCdEf")), errors.InvalidRequest),
+        (request_builders.put_call("rds!db-1", SecretValue("x"), TOKEN), errors.InvalidRequest),
+        (request_builders.update_call(Update("rds!db-1", "x"), TOKEN), errors.InvalidRequest),
+        (request_builders.delete_call(Delete("a"), 30), errors.InvalidRequest),
+        (request_builders.restore_call(Restore("a")), errors.InvalidRequest),
+        (request_builders.list_call(List(), None), errors.InvalidRequest),
     ],
 )
 def test_an_invalid_request_means_deleted_where_it_can_mean_nothing_else(
@@ -141,9 +140,9 @@ def test_a_missing_permission_is_named() -> None:
     ("call", "told"),
     [
         (GET, {"kms:Decrypt"}),
-        (requests.put_call("a", SecretValue("v"), TOKEN), {"kms:Decrypt", "kms:GenerateDataKey"}),
-        (requests.create_call(Set("a", "v"), TOKEN), {"kms:Decrypt", "kms:GenerateDataKey"}),
-        (requests.delete_call(Delete("a"), 30), set()),
+        (request_builders.put_call("a", SecretValue("v"), TOKEN), {"kms:Decrypt", "kms:GenerateDataKey"}),
+        (request_builders.create_call(Set("a", "v"), TOKEN), {"kms:Decrypt", "kms:GenerateDataKey"}),
+        (request_builders.delete_call(Delete("a"), 30), set()),
     ],
 )
 def test_a_denial_that_may_be_the_kms_keys_says_so(call: Call, told: set[str]) -> None:
@@ -194,7 +193,7 @@ def test_what_does_not_look_like_a_request_id_is_dropped(found: str) -> None:
     ],
 )
 def test_what_is_wrong_with_a_policy_is_told(code: str, told: str) -> None:
-    error = error_for(requests.put_policy_call(PutPolicy("a", "{}")), 400, {}, encoded({"__type": code}))
+    error = error_for(request_builders.put_policy_call(PutPolicy("a", "{}")), 400, {}, encoded({"__type": code}))
 
     assert (type(error), error.aws_code) == (errors.InvalidRequest, code)
     assert told in str(error)
@@ -203,11 +202,14 @@ def test_what_is_wrong_with_a_policy_is_told(code: str, told: str) -> None:
 def test_each_action_that_a_state_may_hinder_says_what_to_look_at() -> None:
     refused = encoded({"__type": "InvalidRequestException"})
 
-    error = error_for(requests.rotate_call(Rotate("a"), TOKEN), 400, {}, refused)
+    error = error_for(request_builders.rotate_call(Rotate("a"), TOKEN), 400, {}, refused)
 
     assert type(error) is errors.InvalidRequest
     assert "rotation function" in str(error)
-    for call in (requests.put_call("a", Put("a", "v").value, TOKEN), requests.update_call(Update("a", "v"), TOKEN)):
+    for call in (
+        request_builders.put_call("a", Put("a", "v").value, TOKEN),
+        request_builders.update_call(Update("a", "v"), TOKEN),
+    ):
         assert type(error_for(call, 400, {}, refused)) is errors.SecretDeleted
 
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secrets_actor import SecretsError
-from secrets_actor.backends.aws import answers
-from secrets_actor.backends.aws.asked import Asked
+from secrets_actor.backends.aws import answer_readers
+from secrets_actor.backends.aws.question import Question
 from secrets_actor.backends.aws.retry import RetryPolicy
 from secrets_actor.domain import operations as ops
 from secrets_actor.domain.errors import InvalidAnswer
@@ -153,25 +153,25 @@ def test_no_member_of_any_answer_ends_a_worker(tmp_path: Path) -> None:
 
 
 READERS: Final[list[tuple[Callable[..., Any], dict[str, Any]]]] = [
-    (answers.secret, VALUE),
-    (answers.batch, {"SecretValues": [VALUE, VALUE], "Errors": [REFUSED], "NextToken": "n"}),
-    (answers.create_receipt, WRITTEN),
-    (answers.version_receipt, WRITTEN),
-    (answers.update_receipt, WRITTEN),
-    (answers.rotation_receipt, WRITTEN),
-    (answers.delete_receipt, NAMED | {"DeletionDate": 1}),
-    (answers.restore_receipt, NAMED),
-    (answers.named_receipt, NAMED),
-    (answers.replication_receipt, DESCRIBED),
-    (answers.page, {"SecretList": [DESCRIBED], "NextToken": "n"}),
-    (answers.described_page, {"SecretList": [DESCRIBED], "NextToken": "n"}),
-    (answers.description, DESCRIBED),
-    (answers.versions, NAMED | {"Versions": [VERSION], "NextToken": "n"}),
-    (answers.policy, NAMED | {"ResourcePolicy": "{}"}),
-    (answers.verdict, {"PolicyValidationPassed": False, "ValidationErrors": [FINDING]}),
-    (answers.password, {"RandomPassword": "p"}),
-    (answers.masked, VALUE),
-    (answers.nothing, {}),
+    (answer_readers.secret, VALUE),
+    (answer_readers.batch, {"SecretValues": [VALUE, VALUE], "Errors": [REFUSED], "NextToken": "n"}),
+    (answer_readers.create_receipt, WRITTEN),
+    (answer_readers.version_receipt, WRITTEN),
+    (answer_readers.update_receipt, WRITTEN),
+    (answer_readers.rotation_receipt, WRITTEN),
+    (answer_readers.delete_receipt, NAMED | {"DeletionDate": 1}),
+    (answer_readers.restore_receipt, NAMED),
+    (answer_readers.named_receipt, NAMED),
+    (answer_readers.replication_receipt, DESCRIBED),
+    (answer_readers.page, {"SecretList": [DESCRIBED], "NextToken": "n"}),
+    (answer_readers.described_page, {"SecretList": [DESCRIBED], "NextToken": "n"}),
+    (answer_readers.description, DESCRIBED),
+    (answer_readers.versions, NAMED | {"Versions": [VERSION], "NextToken": "n"}),
+    (answer_readers.policy, NAMED | {"ResourcePolicy": "{}"}),
+    (answer_readers.verdict, {"PolicyValidationPassed": False, "ValidationErrors": [FINDING]}),
+    (answer_readers.password, {"RandomPassword": "p"}),
+    (answer_readers.masked, VALUE),
+    (answer_readers.nothing, {}),
 ]
 
 
@@ -212,7 +212,7 @@ def test_whatever_json_a_member_is(case: tuple[Callable[..., Any], dict[str, Any
 )
 def test_whatever_a_raw_request_asks_for_it_can_be_compared(asked: dict[str, Any]) -> None:
     for action in ("GetSecretValue", "PutSecretValue", "BatchGetSecretValue"):
-        assert Asked.of(action, asked).is_answered_by(VALUE | {"SecretValues": [VALUE], "Errors": [REFUSED]}) in (
+        assert Question.of(action, asked).is_answered_by(VALUE | {"SecretValues": [VALUE], "Errors": [REFUSED]}) in (
             True,
             False,
         )
@@ -238,7 +238,7 @@ def test_whatever_a_raw_request_asks_for_it_can_be_compared(asked: dict[str, Any
 )
 def test_a_value_beyond_the_models_limits_is_refused(name: str, odd: Any) -> None:
     with pytest.raises(InvalidAnswer):
-        answers.secret(json.dumps(VALUE | {name: odd}).encode())
+        answer_readers.secret(json.dumps(VALUE | {name: odd}).encode())
 
 
 def test_the_limits_themselves_are_within() -> None:
@@ -246,7 +246,7 @@ def test_the_limits_themselves_are_within() -> None:
     name = "x" * 512
     most = {"VersionId": "v" * 64, "VersionStages": stages, "Name": name, "ARN": ARN.replace(":a-", f":{name}-")}
 
-    found = answers.secret(json.dumps(VALUE | most | {"CreatedDate": -62135596800}).encode())
+    found = answer_readers.secret(json.dumps(VALUE | most | {"CreatedDate": -62135596800}).encode())
 
     assert (found.version_id, found.stages, found.name) == ("v" * 64, tuple(stages), name)
     assert found.created_at == datetime.fromisoformat("0001-01-01T00:00:00+00:00")
@@ -256,7 +256,7 @@ def test_the_limits_themselves_are_within() -> None:
 def test_days_that_are_none_are_refused(days: Any) -> None:
     rules = {"AutomaticallyAfterDays": days}
     with pytest.raises(InvalidAnswer):
-        answers.description(json.dumps(NAMED | {"RotationRules": rules}).encode())
+        answer_readers.description(json.dumps(NAMED | {"RotationRules": rules}).encode())
 
 
 HEADERS: Final = [

@@ -1,4 +1,5 @@
-"""Requests and answers for values: get, set, delete, restore, list. The others: test_requests.py, test_answers.py."""
+"""Requests and answers for values: get, set, delete, restore, list. For others see `test_request_builders.py` and
+`test_answer_readers.py`."""
 
 import json
 import traceback
@@ -10,7 +11,7 @@ import pytest
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
-from secrets_actor.backends.aws import answers, requests
+from secrets_actor.backends.aws import answer_readers, request_builders
 from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.domain import errors
 from secrets_actor.domain.operations import Delete, Get, List, Restore, Set
@@ -30,7 +31,7 @@ SECRET = {
     "CreatedDate": WHEN.timestamp(),
     "SecretString": "hunter2",
 }
-GET = requests.get_call(Get("db/password"))
+GET = request_builders.get_call(Get("db/password"))
 
 
 def body_of(call: Call) -> Any:
@@ -44,44 +45,56 @@ def encoded(content: Any) -> bytes:
 # --- requests -----------------------------------------------------------------------------------------------------
 
 REQUESTS = [
-    (requests.get_call(Get("db/p")), "GetSecretValue", {"SecretId": "db/p", "VersionStage": "AWSCURRENT"}),
-    (requests.get_call(Get("db/p", stage="mine")), "GetSecretValue", {"SecretId": "db/p", "VersionStage": "mine"}),
-    (requests.get_call(Get("db/p", version_id=TOKEN)), "GetSecretValue", {"SecretId": "db/p", "VersionId": TOKEN}),
+    (request_builders.get_call(Get("db/p")), "GetSecretValue", {"SecretId": "db/p", "VersionStage": "AWSCURRENT"}),
     (
-        requests.get_call(Get("db/p", TOKEN, "mine")),
+        request_builders.get_call(Get("db/p", stage="mine")),
+        "GetSecretValue",
+        {"SecretId": "db/p", "VersionStage": "mine"},
+    ),
+    (
+        request_builders.get_call(Get("db/p", version_id=TOKEN)),
+        "GetSecretValue",
+        {"SecretId": "db/p", "VersionId": TOKEN},
+    ),
+    (
+        request_builders.get_call(Get("db/p", TOKEN, "mine")),
         "GetSecretValue",
         {"SecretId": "db/p", "VersionId": TOKEN, "VersionStage": "mine"},
     ),
     (
-        requests.create_call(Set("db/p", SecretValue("pä$$")), TOKEN),
+        request_builders.create_call(Set("db/p", SecretValue("pä$$")), TOKEN),
         "CreateSecret",
         {"Name": "db/p", "ClientRequestToken": TOKEN, "SecretString": "pä$$"},
     ),
     (
-        requests.create_call(Set("db/p", SecretValue(b"\x00\xff"), description="why"), TOKEN),
+        request_builders.create_call(Set("db/p", SecretValue(b"\x00\xff"), description="why"), TOKEN),
         "CreateSecret",
         {"Name": "db/p", "ClientRequestToken": TOKEN, "SecretBinary": "AP8=", "Description": "why"},
     ),
     (
-        requests.update_call(Set(ARN, SecretValue("x")), TOKEN),
+        request_builders.update_call(Set(ARN, SecretValue("x")), TOKEN),
         "UpdateSecret",
         {"SecretId": ARN, "ClientRequestToken": TOKEN, "SecretString": "x"},
     ),
-    (requests.delete_call(Delete("db/p"), 30), "DeleteSecret", {"SecretId": "db/p", "RecoveryWindowInDays": 30}),
     (
-        requests.delete_call(Delete("db/p", recovery_window=7), 30),
+        request_builders.delete_call(Delete("db/p"), 30),
+        "DeleteSecret",
+        {"SecretId": "db/p", "RecoveryWindowInDays": 30},
+    ),
+    (
+        request_builders.delete_call(Delete("db/p", recovery_window=7), 30),
         "DeleteSecret",
         {"SecretId": "db/p", "RecoveryWindowInDays": 7},
     ),
     (
-        requests.delete_call(Delete("db/p", force=True), 30),
+        request_builders.delete_call(Delete("db/p", force=True), 30),
         "DeleteSecret",
         {"SecretId": "db/p", "ForceDeleteWithoutRecovery": True},
     ),
-    (requests.restore_call(Restore("db/p")), "RestoreSecret", {"SecretId": "db/p"}),
-    (requests.list_call(List(), None), "ListSecrets", {"MaxResults": 100}),
+    (request_builders.restore_call(Restore("db/p")), "RestoreSecret", {"SecretId": "db/p"}),
+    (request_builders.list_call(List(), None), "ListSecrets", {"MaxResults": 100}),
     (
-        requests.list_call(List(include_deleted=True, page_size=7), "next"),
+        request_builders.list_call(List(include_deleted=True, page_size=7), "next"),
         "ListSecrets",
         {"MaxResults": 7, "IncludePlannedDeletion": True, "NextToken": "next"},
     ),
@@ -105,14 +118,14 @@ def test_botocores_model_accepts_what_we_send(call: Call, action: str, body: Any
 
 
 def test_a_calls_repr_shows_no_value() -> None:
-    assert "hunter2" not in repr(requests.create_call(Set("db/p", SecretValue("hunter2")), TOKEN))
+    assert "hunter2" not in repr(request_builders.create_call(Set("db/p", SecretValue("hunter2")), TOKEN))
 
 
 # --- answers ------------------------------------------------------------------------------------------------------
 
 
 def test_a_text_secret_is_read() -> None:
-    secret = answers.secret(encoded(SECRET))
+    secret = answer_readers.secret(encoded(SECRET))
 
     assert secret.reveal() == "hunter2"
     assert (secret.name, secret.arn, secret.version_id) == ("db/password", ARN, TOKEN)
@@ -122,7 +135,7 @@ def test_a_text_secret_is_read() -> None:
 def test_a_binary_secret_is_read() -> None:
     answer = {**SECRET, "SecretString": None, "SecretBinary": "AP8=", "VersionStages": None}
 
-    secret = answers.secret(encoded(answer))
+    secret = answer_readers.secret(encoded(answer))
 
     assert (secret.reveal(), secret.stages) == (b"\x00\xff", ())
 
@@ -130,8 +143,8 @@ def test_a_binary_secret_is_read() -> None:
 def test_receipts_are_read() -> None:
     answer = encoded({**SECRET, "DeletionDate": WHEN.timestamp()})
 
-    made = answers.create_receipt(answer)
-    deleted, restored = answers.delete_receipt(answer), answers.restore_receipt(answer)
+    made = answer_readers.create_receipt(answer)
+    deleted, restored = answer_readers.delete_receipt(answer), answer_readers.restore_receipt(answer)
 
     assert (made.name, made.arn, made.version_id, made.created) == ("db/password", ARN, TOKEN, True)
     assert (deleted.name, deleted.arn, deleted.deletion_date) == ("db/password", ARN, WHEN)
@@ -149,7 +162,7 @@ def test_a_page_is_read() -> None:
         "LastAccessedDate": None,
     }
 
-    page = answers.page(
+    page = answer_readers.page(
         encoded({"SecretList": [full, {"Name": "b", "ARN": ARN.replace("db/password", "b")}], "NextToken": "next"})
     )
 
@@ -160,7 +173,7 @@ def test_a_page_is_read() -> None:
 
 @pytest.mark.parametrize("more", [{}, {"NextToken": None}, {"NextToken": ""}])
 def test_a_page_without_a_token_is_the_last(more: Any) -> None:
-    assert answers.page(encoded({"SecretList": [], **more})) == answers.Page((), None)
+    assert answer_readers.page(encoded({"SecretList": [], **more})) == answer_readers.Page((), None)
 
 
 NOT_OBJECTS = [
@@ -192,7 +205,7 @@ NOT_OBJECTS = [
 )
 def test_a_misshapen_secret_is_a_typed_error_that_quotes_nothing(body: bytes) -> None:
     with pytest.raises(errors.InvalidAnswer) as caught:
-        answers.secret(body, "request-7")
+        answer_readers.secret(body, "request-7")
 
     assert (caught.value.status, caught.value.request_id) == (200, "request-7")
     assert caught.value.__context__ is None
@@ -216,4 +229,4 @@ def test_a_misshapen_secret_is_a_typed_error_that_quotes_nothing(body: bytes) ->
 )
 def test_a_misshapen_page_is_a_typed_error(body: bytes) -> None:
     with pytest.raises(errors.InvalidAnswer):
-        answers.page(body)
+        answer_readers.page(body)

@@ -137,13 +137,13 @@ outcomes = st.sampled_from(["ok", "transient", "throttled", "refused"])
 def test_the_quota_pays_for_the_same_tries_as_botocores(calls: list[list[str]]) -> None:
     kinds = {"transient": FailureKind.TRANSIENT, "throttled": FailureKind.THROTTLING}
     theirs = quota.RetryQuota()
-    checker, pace = standard.RetryQuotaChecker(theirs, DETECTOR), RetryState()
+    checker, retry_state = standard.RetryQuotaChecker(theirs, DETECTOR), RetryState()
     for attempts in calls:
         request_context: dict[str, Any] = {}
         paid = None
         for outcome in attempts:
             if outcome == "ok":
-                pace.succeeded(paid)
+                retry_state.succeeded(paid)
                 checker.release_retry_quota(request_context, SimpleNamespace(status_code=200))
                 break
             if outcome == "refused":
@@ -152,11 +152,11 @@ def test_the_quota_pays_for_the_same_tries_as_botocores(calls: list[list[str]]) 
             paid = kinds[outcome]
             met = context("ThrottlingException" if outcome == "throttled" else "InternalFailure", 500)
             met.request_context = request_context
-            granted = pace.pay(paid)
+            granted = retry_state.pay(paid)
             assert granted == checker.acquire_retry_quota(met)
             if not granted:
                 break
-        assert pace._quota == Quota(theirs.available_capacity)
+        assert retry_state._quota == Quota(theirs.available_capacity)
 
 
 class TheirClock:

@@ -21,9 +21,9 @@ class Hand:
 
 def test_a_full_bucket_pays_for_thirty_five_tries_after_broken_connections_and_a_hundred_after_throttling() -> None:
     for kind, tries in ((FailureKind.TRANSIENT, 35), (FailureKind.THROTTLING, 100)):
-        pace = RetryState()
+        retry_state = RetryState()
 
-        assert [pace.pay(kind) for _ in range(tries + 1)] == [True] * tries + [False]
+        assert [retry_state.pay(kind) for _ in range(tries + 1)] == [True] * tries + [False]
 
 
 def test_what_went_well_pays_back_and_never_beyond_the_brim() -> None:
@@ -34,23 +34,23 @@ def test_what_went_well_pays_back_and_never_beyond_the_brim() -> None:
 
 
 def test_a_try_that_went_well_gives_its_cost_back_and_a_call_without_one_gives_back_one() -> None:
-    pace = RetryState()
-    assert pace.pay(FailureKind.TRANSIENT)
-    assert pace.pay(FailureKind.THROTTLING)
+    retry_state = RetryState()
+    assert retry_state.pay(FailureKind.TRANSIENT)
+    assert retry_state.pay(FailureKind.THROTTLING)
 
-    pace.succeeded(FailureKind.THROTTLING)
-    pace.succeeded(None)
+    retry_state.succeeded(FailureKind.THROTTLING)
+    retry_state.succeeded(None)
 
-    assert repr(pace) == "<RetryState [487 of 500 left for tries]>"
+    assert repr(retry_state) == "<RetryState [487 of 500 left for tries]>"
 
 
 def test_many_threads_take_no_more_than_there_is() -> None:
-    pace, granted = RetryState(), []
+    retry_state, granted = RetryState(), []
     barrier = threading.Barrier(8)
 
     def run() -> None:
         barrier.wait(10.0)
-        granted.extend(pace.pay(FailureKind.THROTTLING) for _ in range(50))
+        granted.extend(retry_state.pay(FailureKind.THROTTLING) for _ in range(50))
 
     threads = [threading.Thread(target=run) for _ in range(8)]
     for thread in threads:
@@ -62,27 +62,28 @@ def test_many_threads_take_no_more_than_there_is() -> None:
 
 
 def test_in_standard_mode_nothing_is_ever_held_back() -> None:
-    pace = RetryState()
+    retry_state = RetryState()
     for _ in range(100):
-        pace.failed(FailureKind.THROTTLING)
+        retry_state.failed(FailureKind.THROTTLING)
 
-    assert pace.hold() == 0.0
+    assert retry_state.hold() == 0.0
 
 
 def test_in_adaptive_mode_nothing_is_held_back_before_the_first_throttling_answer() -> None:
     clock = Hand()
-    pace = RetryState(RetryPolicy(adaptive=True), clock)
+    retry_state = RetryState(RetryPolicy(adaptive=True), clock)
     for _ in range(1000):
-        assert pace.hold() == 0.0
-        pace.succeeded(None)
-        pace.failed(FailureKind.TRANSIENT)
+        assert retry_state.hold() == 0.0
+        retry_state.succeeded(None)
+        retry_state.failed(FailureKind.TRANSIENT)
 
 
-def run_at(pace: RetryState, clock: Hand, seconds: float, limit: float) -> float:
-    """Send as fast as *pace* lets, to a server that throttles beyond *limit* requests a second: requests a second."""
+def run_at(retry_state: RetryState, clock: Hand, seconds: float, limit: float) -> float:
+    """Send as fast as *retry_state* lets, to a server that throttles beyond *limit* requests a second: requests a
+    second."""
     sent, end, window, in_window = 0, clock.now + seconds, clock.now, 0
     while clock.now < end:
-        wait = pace.hold()
+        wait = retry_state.hold()
         clock.now += max(wait, 0.002)
         if wait > 0:
             continue
@@ -91,31 +92,31 @@ def run_at(pace: RetryState, clock: Hand, seconds: float, limit: float) -> float
         in_window += 1
         sent += 1
         if in_window > limit:
-            pace.failed(FailureKind.THROTTLING)
+            retry_state.failed(FailureKind.THROTTLING)
         else:
-            pace.succeeded(None)
+            retry_state.succeeded(None)
     return sent / seconds
 
 
 def test_a_throttled_sender_slows_down_to_about_what_the_server_bears() -> None:
     clock = Hand()
-    pace = RetryState(RetryPolicy(adaptive=True), clock)
+    retry_state = RetryState(RetryPolicy(adaptive=True), clock)
 
-    unheld = run_at(pace, clock, 60.0, 1e9)
-    run_at(pace, clock, 10.0, 50)
-    held = run_at(pace, clock, 60.0, 50)
+    unheld = run_at(retry_state, clock, 60.0, 1e9)
+    run_at(retry_state, clock, 10.0, 50)
+    held = run_at(retry_state, clock, 60.0, 50)
 
     assert unheld > 400
     assert 20 < held < 60
-    assert "requests/s" in repr(pace)
+    assert "requests/s" in repr(retry_state)
 
 
 def test_once_the_throttling_ends_the_sender_becomes_fast_again() -> None:
     clock = Hand()
-    pace = RetryState(RetryPolicy(adaptive=True), clock)
-    slow = run_at(pace, clock, 30.0, 20)
+    retry_state = RetryState(RetryPolicy(adaptive=True), clock)
+    slow = run_at(retry_state, clock, 30.0, 20)
 
-    assert run_at(pace, clock, 60.0, 10_000) > 5 * slow
+    assert run_at(retry_state, clock, 60.0, 10_000) > 5 * slow
 
 
 @pytest.mark.parametrize("answers", [1, 50])

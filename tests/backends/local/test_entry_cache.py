@@ -22,12 +22,12 @@ def row(secret: int, head: bytes = b"head") -> HeadRow:
 @pytest.fixture
 def heads() -> EntryCache:
     heads = EntryCache()
-    assert not heads.are_at(1)
+    assert not heads.is_current(1)
     heads.look(1)
-    assert heads.are_at(1)
+    assert heads.is_current(1)
     for number, name in enumerate("ab"):
         heads.put(row(number), entry(name))
-    heads.all_are({0, 1})
+    heads.note_all_ids({0, 1})
     return heads
 
 
@@ -48,7 +48,7 @@ def test_what_is_sure_is_given_without_a_look_at_the_rows(heads: EntryCache) -> 
 
 
 def test_after_another_s_write_only_a_row_that_is_the_same_counts(heads: EntryCache) -> None:
-    assert not heads.are_at(2)
+    assert not heads.is_current(2)
     heads.look(2)
 
     assert names(heads) is None
@@ -73,14 +73,14 @@ def test_what_a_write_puts_takes_the_place_of_what_was(heads: EntryCache) -> Non
 def test_a_name_that_a_later_secret_has_stays_its_own(heads: EntryCache) -> None:
     heads.look(2)
     heads.put(row(7), entry("a"))
-    heads.all_are({1, 7})
+    heads.note_all_ids({1, 7})
 
     assert name_of(heads, "a") == 7
 
 
 def test_rows_that_are_not_here_leave_the_list_unsure(heads: EntryCache) -> None:
     heads.look(2)
-    heads.all_are({0, 1, 2})
+    heads.note_all_ids({0, 1, 2})
 
     assert names(heads) is None
 
@@ -89,7 +89,7 @@ def test_a_transaction_that_failed_leaves_nothing(heads: EntryCache) -> None:
     heads.dirty = True
     heads.put(row(2), entry("c"))
 
-    assert heads.are_at(1)
+    assert heads.is_current(1)
     assert len(heads) == 0
     assert names(heads) is None
     assert not heads.dirty
@@ -110,8 +110,8 @@ def test_no_more_than_most_are_kept(heads: EntryCache) -> None:
 
 
 def test_a_day_of_access_is_part_of_the_row(heads: EntryCache) -> None:
-    heads.noted(0, 20_000)
-    heads.noted(7, 20_000)
+    heads.note_access(0, 20_000)
+    heads.note_access(7, 20_000)
 
     kept = heads.of_name("a")
     assert kept is not None

@@ -84,7 +84,7 @@ def test_deep_seals_all_anew(store: Path, connect: Connect) -> None:
         key_of(store),
         deep=True,
         deadline=within().deadline,
-        told=lambda so_far: told.append((so_far.secrets, so_far.versions)),
+        on_entry=lambda so_far: told.append((so_far.secrets, so_far.versions)),
     )
 
     assert (done.secrets, done.versions, done.left) == (SECRETS, SECRETS + 2, 0)
@@ -199,7 +199,7 @@ while not done or sys.stdin.readline().strip() == "go on":
             process.stdin.flush()
             written = process.stdout.readline().strip()
 
-        done = rekey(store, key_of(store), deep=True, deadline=within().deadline, told=meanwhile)
+        done = rekey(store, key_of(store), deep=True, deadline=within().deadline, on_entry=meanwhile)
         process.stdin.close()
         assert process.wait(LONG) == 0
 

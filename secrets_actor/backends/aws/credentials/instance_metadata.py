@@ -246,9 +246,10 @@ def _parse(body: bytes) -> AwsCredentials:
     answer = parsed(body)
     code = "Success" if answer is None else answer.get("Code", "Success")
     if code != "Success":
-        told = code if isinstance(code, str) and code in _KNOWN_CODES else "a code unknown to us"
+        shown_code = code if isinstance(code, str) and code in _KNOWN_CODES else "a code unknown to us"
         raise MetadataServiceError(
-            f"the metadata service has no credentials for the role ({told}): see its trust policy and instance profile",
+            f"the metadata service has no credentials for the role ({shown_code}): see its trust policy and instance "
+            "profile",
             status=200,
         )
     credentials = credentials_in(answer)

@@ -53,10 +53,10 @@ def _asked(ask: Callable[[Any], T]) -> T | str:
             keyring.get_keyring()  # loads its backends, which are more imports: they belong inside of `loading`
         return ask(keyring)
     except Exception as exc:  # noqa: BLE001  a backend of keyring may raise any exception
-        return _told(exc)
+        return _problem_of(exc)
 
 
-def _told(error: Exception) -> str:
+def _problem_of(error: Exception) -> str:
     from keyring import errors
 
     # Narrow before wide: some of these classes inherit from others.

@@ -61,12 +61,12 @@ def objection(path: Path, mode: int, folder: int, *, roots: bool, given: bool) -
     if given and roots and shown & OTHERS == _GROUP_READS:
         pass
     elif shown & OTHERS:
-        told = f"is open to group or others (mode {shown:04o}); run: chmod 600 {path}"
+        problem = f"is open to group or others (mode {shown:04o}); run: chmod 600 {path}"
         if not (given and roots):
-            return told
+            return problem
         return (
-            f"{told}, or, for a group that reads it, chmod 440. It is root's: one that is mounted gets its mode there "
-            "(Kubernetes: defaultMode: 0440; Docker: mode: 0440)"
+            f"{problem}, or, for a group that reads it, chmod 440. It is root's: one that is mounted gets its mode "
+            "there (Kubernetes: defaultMode: 0440; Docker: mode: 0440)"
         )
     # In a sticky folder, as /tmp is, nobody can exchange another user's file.
     if folder & OTHERS_WRITE and not (given and folder & stat.S_ISVTX):

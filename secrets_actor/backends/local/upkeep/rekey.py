@@ -53,7 +53,7 @@ class Rekeyed(Struct):
     resumed: bool = False
 
 
-Told = Callable[[Rekeyed], object]
+OnProgress = Callable[[Rekeyed], object]
 # Seals the next rows after a row id, inside a transaction. Returns the id of the last of them (None: there was none),
 # how many were sealed anew, and how many could not be opened.
 Batch = Callable[[Transaction, Keys, int], tuple[int | None, int, int]]
@@ -66,11 +66,11 @@ def rekey(
     to: MasterKeySource | None = None,
     deep: bool = False,
     deadline: float,
-    told: Told = lambda _so_far: None,
+    on_progress: OnProgress = lambda _so_far: None,
 ) -> Rekeyed:
     """Give the store in *folder* a new master key: in the place of the present one (*source*), or in another one
-    (*to*). With *deep*, change all other keys, too. *told* is then called with the result so far: first with nothing
-    done, and again after each transaction.
+    (*to*). With *deep*, change all other keys, too. *on_progress* is then called with the result so far: first with
+    nothing done, and again after each transaction.
 
     Raises what `open_store` and the sources raise, and `InvalidRequest` when *to* has the present key or another
     process is changing the keys.
@@ -82,7 +82,7 @@ def rekey(
             _settle_master(store, deadline)
         else:
             change_master(store, to, deadline)
-        done = change_all(store, deadline, told) if deep else Rekeyed()
+        done = change_all(store, deadline, on_progress) if deep else Rekeyed()
         done.master = not goes_on
         store.store.clear_log(deadline)
         return done
@@ -134,7 +134,7 @@ def change_master(store: OpenStore, to: MasterKeySource | None, deadline: float)
     store.reload(deadline)
 
 
-def change_all(store: OpenStore, deadline: float, told: Told = lambda _so_far: None) -> Rekeyed:
+def change_all(store: OpenStore, deadline: float, on_progress: OnProgress = lambda _so_far: None) -> Rekeyed:
     """Change all other keys by rule 2. Raises what `rekey` raises."""
     present = _present(store)
     resumed = store.write_transaction(lambda transaction, _records: _begin(transaction, present), deadline)
@@ -143,13 +143,13 @@ def change_all(store: OpenStore, deadline: float, told: Told = lambda _so_far: N
         total=store.read_transaction(lambda transaction, _records: _left_to_do(transaction, store.keys), deadline),
         resumed=resumed,
     )
-    told(done)
+    on_progress(done)
     for batch in (_heads, _values):
         for sealed, left in _batches(store, batch, deadline):
             done.secrets += sealed if batch is _heads else 0
             done.versions += sealed if batch is _values else 0
             done.left += left
-            told(done)
+            on_progress(done)
     store.write_transaction(lambda transaction, _records: _end(transaction, store.keys), deadline)
     store.reload(deadline)
     return done

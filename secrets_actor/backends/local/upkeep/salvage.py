@@ -40,14 +40,14 @@ def salvage_to(
     export_key: ExportKey,
     now: datetime,
     deadline: float,
-    told: export.Told = export.tell_nobody,
+    on_entry: export.OnEntry = export.ignore_entry,
 ) -> Salvaged:
-    """Export all that can be read to a new file at *path*. *told* is called with each entry. Raises what `export_to`
-    and `Store.read` raise."""
+    """Export all that can be read to a new file at *path*. *on_entry* is called with each entry. Raises what
+    `export_to` and `Store.read` raise."""
 
     def work(transaction: Transaction, _records: object) -> Salvaged:
         readable = Readable(transaction, store.keys)
-        count = export.export_to(path, readable, export_key, now, told)
+        count = export.export_to(path, readable, export_key, now, on_entry)
         return Salvaged(count, tuple(readable.left))
 
     return store.read_transaction(work, deadline)

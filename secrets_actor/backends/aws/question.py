@@ -5,7 +5,7 @@ another request. From then on every answer is well formed, but belongs to anothe
 with its question.
 
 Rule 1: an answer's words about its secret are compared whole: the name letter by letter, the ARN with partition, region
-        and account, and name and ARN with each other. A member that is absent is not compared here: `answers.py`
+        and account, and name and ARN with each other. A member that is absent is not compared here: `answer_readers.py`
         demands the members that AWS always sends.
 Rule 2: AWS makes an ARN of the name, a hyphen, and six letters or digits; a partial ARN lacks these seven characters.
         An ARN in a question may be whole or partial, for a name may end in such seven characters, too. The answer
@@ -43,7 +43,7 @@ _MAKE_VERSION: Final = ("PutSecretValue", "RotateSecret")
 _DEFAULT_STAGE: Final = "AWSCURRENT"
 
 
-class Asked(Struct, frozen=True):
+class Question(Struct, frozen=True):
     """One question, as far as its answer can be compared with it. A field that is None is not compared.
 
     `secret_id` is a name or an ARN; `among` are the ids of a batch. `version_id` and `stage` are those of the version
@@ -60,18 +60,18 @@ class Asked(Struct, frozen=True):
     @classmethod
     def of(cls, action: str, request: Json | Shape) -> Self:
         """Return the question that AWS's operation *action* asks with the members of *request*."""
-        told = _teller(request)
-        secret_id = _text(told("SecretId", told("Name", None)))
+        get = _getter(request)
+        secret_id = _text(get("SecretId", get("Name", None)))
         if action == _READS_VALUE:
-            version_id, stage = _text(told("VersionId", None)), _text(told("VersionStage", None))
+            version_id, stage = _text(get("VersionId", None)), _text(get("VersionStage", None))
             if version_id is None and stage is None:
                 stage = _DEFAULT_STAGE
             return cls(secret_id, version_id, stage, (), None, action)
         # With RotateImmediately false, RotateSecret only tests the rotation. AWS does not document the VersionId of
         # that answer, so it is not compared.
-        makes = action in _MAKE_VERSION and told("RotateImmediately", None) is not False
-        token = told("ClientRequestToken", None) if makes else None
-        listed, length = told("SecretIdList", None), told("PasswordLength", None)
+        makes = action in _MAKE_VERSION and get("RotateImmediately", None) is not False
+        token = get("ClientRequestToken", None) if makes else None
+        listed, length = get("SecretIdList", None), get("PasswordLength", None)
         among = tuple(filter(_text, listed)) if isinstance(listed, list | tuple) else ()
         return cls(secret_id, _text(token), None, among, length if isinstance(length, int) else None, action)
 
@@ -89,17 +89,17 @@ class Asked(Struct, frozen=True):
 
     def fits(self, answer: Json | Shape) -> bool:
         """Whether the secret, the version and the password in *answer* are those that were asked for."""
-        told = _teller(answer)
-        if self.secret_id is not None and not is_about(self.secret_id, told("Name", None), told("ARN", None)):
+        get = _getter(answer)
+        if self.secret_id is not None and not is_about(self.secret_id, get("Name", None), get("ARN", None)):
             return False
-        if self.version_id is not None and told("VersionId", None) not in (None, self.version_id):
+        if self.version_id is not None and get("VersionId", None) not in (None, self.version_id):
             return False
         if self.stage is not None:
-            stages = told("VersionStages", None)
+            stages = get("VersionStages", None)
             if not isinstance(stages, list | tuple) or self.stage not in stages:
                 return False
         if self.length is not None:
-            password = told("RandomPassword", None)
+            password = get("RandomPassword", None)
             clear = password.reveal() if isinstance(password, SecretValue) else password
             return isinstance(clear, str) and len(clear) == self.length
         return True
@@ -121,7 +121,7 @@ class Asked(Struct, frozen=True):
 
 
 # The question of a call of which nothing is known: every answer fits.
-ANYTHING: Final = Asked()
+ANYTHING: Final = Question()
 
 
 def is_about(asked: str, name: object, arn: object) -> bool:
@@ -161,7 +161,7 @@ def name_in(arn: str) -> str | None:
     return None if found is None else found[1]
 
 
-def _teller(found: Json | Shape) -> Any:
+def _getter(found: Json | Shape) -> Any:
     """Return a function (member, default) -> value: like `dict.get`, for a shape as well."""
     return partial(getattr, found) if isinstance(found, Shape) else found.get
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from secrets_actor.otp.pid import Pid
 
 
-class CallbackDeadline:
+class CallbackTimeout:
     """The watch over the callbacks of *pid*: each may take *seconds*, the terminate in which it may end included."""
 
     __slots__ = ("_armed", "_pid", "_seconds", "_since", "_take")
@@ -67,4 +67,4 @@ class CallbackDeadline:
 class CallbackOverdue(Struct, frozen=True):
     """The message to a supervisor that a child's callback may have taken too long."""
 
-    watch: CallbackDeadline
+    watch: CallbackTimeout

@@ -1,12 +1,12 @@
 """Turns AWS's answers into domain types. PURE.
 
-Rule 1: an answer that differs from the API reference, or that belongs to another question (`asked.py`), raises one
+Rule 1: an answer that differs from the API reference, or that belongs to another question (`question.py`), raises one
         typed error, `InvalidAnswer`. The error quotes nothing from the answer.
 Rule 2: no exception leaves this file with a body in its cause or context: a decoder's own error may hold the document.
 Rule 3: no answer can crash a worker: an answer that fails in a way that nobody foresaw raises `InvalidAnswer`, too.
 
-Each public reader takes the *body* of an answer with status 200, AWS's *request_id* for the error, and what was
-*asked*. Each raises `InvalidAnswer`.
+Each public reader takes the *body* of an answer with status 200, AWS's *request_id* for the error, and the
+*question* that it answers. Each raises `InvalidAnswer`.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ from secrets_actor.aws_json import answers as shapes
 from secrets_actor.aws_json import codec
 from secrets_actor.aws_json.fields import Shape
 from secrets_actor.aws_json.operations import OPERATIONS
-from secrets_actor.backends.aws.asked import ANYTHING, Asked, Json, name_in
+from secrets_actor.backends.aws.question import ANYTHING, Json, Question, name_in
 from secrets_actor.domain.errors import InvalidAnswer
 from secrets_actor.domain.masked import MaskedObject
 from secrets_actor.domain.operations import AWSCURRENT
@@ -53,7 +53,7 @@ _CURRENT: Final = (AWSCURRENT,)
 class Misshapen(Exception):
     """Raised when an answer contradicts itself, such as a name that differs from the name in the ARN.
 
-    It carries nothing, and never leaves this file: `_told` and `_batch` catch it.
+    It carries nothing, and never leaves this file: `_read` and `_batch` catch it.
     """
 
 
@@ -78,150 +78,152 @@ class Batch(Struct, frozen=True):
 # --- values -------------------------------------------------------------------------------------------------------
 
 
-def secret(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> Secret:
+def secret(body: bytes, request_id: str | None = None, question: Question = ANYTHING) -> Secret:
     """Read GetSecretValue's answer."""
-    return _told(body, request_id, asked, shapes.GetSecretValueAnswer, _secret)
+    return _read(body, request_id, question, shapes.GetSecretValueAnswer, _secret)
 
 
-def batch(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> Batch:
+def batch(body: bytes, request_id: str | None = None, question: Question = ANYTHING) -> Batch:
     """Read BatchGetSecretValue's answer. An entry that cannot be read is left out."""
-    return _members(body, request_id, asked, _batch)
+    return _members(body, request_id, question, _batch)
 
 
-def password(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> SecretValue:
+def password(body: bytes, request_id: str | None = None, question: Question = ANYTHING) -> SecretValue:
     """Read GetRandomPassword's answer."""
-    return _told(body, request_id, asked, shapes.GetRandomPasswordAnswer, lambda a: SecretValue(a.RandomPassword))
+    return _read(body, request_id, question, shapes.GetRandomPasswordAnswer, lambda a: SecretValue(a.RandomPassword))
 
 
-def masked(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> MaskedObject:
+def masked(body: bytes, request_id: str | None = None, question: Question = ANYTHING) -> MaskedObject:
     """Read any answer as a masked JSON object. An empty body counts as an object without members."""
-    return _members(body or b"{}", request_id, asked, MaskedObject)
+    return _members(body or b"{}", request_id, question, MaskedObject)
 
 
-def nothing(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> None:
+def nothing(body: bytes, request_id: str | None = None, question: Question = ANYTHING) -> None:
     """Read the answer of TagResource or UntagResource, which has no members.
 
     An answer with members belongs to another call, and is refused.
     """
-    return _told(body, request_id, asked, shapes.TagResourceAnswer, lambda _: None)
+    return _read(body, request_id, question, shapes.TagResourceAnswer, lambda _: None)
 
 
 # --- receipts -----------------------------------------------------------------------------------------------------
 
 
-def create_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> SetReceipt:
+def create_receipt(body: bytes, request_id: str | None = None, question: Question = ANYTHING) -> SetReceipt:
     """Read CreateSecret's answer."""
-    return _told(body, request_id, asked, shapes.CreateSecretAnswer, lambda a: _set_receipt(a, created=True))
+    return _read(body, request_id, question, shapes.CreateSecretAnswer, lambda a: _set_receipt(a, created=True))
 
 
-def replace_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> SetReceipt:
+def replace_receipt(body: bytes, request_id: str | None = None, question: Question = ANYTHING) -> SetReceipt:
     """Read UpdateSecret's answer to a request that brought a value, and so made a version."""
-    return _told(body, request_id, asked, shapes.UpdateSecretAnswer, lambda a: _set_receipt(a, created=False))
+    return _read(body, request_id, question, shapes.UpdateSecretAnswer, lambda a: _set_receipt(a, created=False))
 
 
-def version_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> VersionReceipt:
+def version_receipt(body: bytes, request_id: str | None = None, question: Question = ANYTHING) -> VersionReceipt:
     """Read PutSecretValue's answer."""
 
     def receipt(answer: shapes.PutSecretValueAnswer) -> VersionReceipt:
         return VersionReceipt(answer.Name, _arn(answer), answer.VersionId, answer.VersionStages or ())
 
-    return _told(body, request_id, asked, shapes.PutSecretValueAnswer, receipt)
+    return _read(body, request_id, question, shapes.PutSecretValueAnswer, receipt)
 
 
-def update_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> ChangeReceipt:
+def update_receipt(body: bytes, request_id: str | None = None, question: Question = ANYTHING) -> ChangeReceipt:
     """Read UpdateSecret's answer. `version_id` is None when the request brought no value."""
 
     def receipt(answer: shapes.UpdateSecretAnswer) -> ChangeReceipt:
         return ChangeReceipt(answer.Name, _arn(answer), answer.VersionId or None)
 
-    return _told(body, request_id, asked, shapes.UpdateSecretAnswer, receipt)
+    return _read(body, request_id, question, shapes.UpdateSecretAnswer, receipt)
 
 
-def rotation_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> ChangeReceipt:
+def rotation_receipt(body: bytes, request_id: str | None = None, question: Question = ANYTHING) -> ChangeReceipt:
     """Read the answer of RotateSecret or CancelRotateSecret."""
 
     def receipt(answer: shapes.RotateSecretAnswer) -> ChangeReceipt:
         return ChangeReceipt(answer.Name, _arn(answer), answer.VersionId or None)
 
-    return _told(body, request_id, asked, shapes.RotateSecretAnswer, receipt)
+    return _read(body, request_id, question, shapes.RotateSecretAnswer, receipt)
 
 
-def delete_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> DeleteReceipt:
+def delete_receipt(body: bytes, request_id: str | None = None, question: Question = ANYTHING) -> DeleteReceipt:
     """Read DeleteSecret's answer."""
 
     def receipt(answer: shapes.DeleteSecretAnswer) -> DeleteReceipt:
         return DeleteReceipt(answer.Name, _arn(answer), _time(answer.DeletionDate))
 
-    return _told(body, request_id, asked, shapes.DeleteSecretAnswer, receipt)
+    return _read(body, request_id, question, shapes.DeleteSecretAnswer, receipt)
 
 
-def restore_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> NamedReceipt:
+def restore_receipt(body: bytes, request_id: str | None = None, question: Question = ANYTHING) -> NamedReceipt:
     """Read RestoreSecret's answer."""
-    return _told(body, request_id, asked, shapes.RestoreSecretAnswer, lambda a: NamedReceipt(a.Name, _arn(a)))
+    return _read(body, request_id, question, shapes.RestoreSecretAnswer, lambda a: NamedReceipt(a.Name, _arn(a)))
 
 
-def named_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> NamedReceipt:
+def named_receipt(body: bytes, request_id: str | None = None, question: Question = ANYTHING) -> NamedReceipt:
     """Read the answer of UpdateSecretVersionStage, PutResourcePolicy or DeleteResourcePolicy."""
-    return _told(
-        body, request_id, asked, shapes.UpdateSecretVersionStageAnswer, lambda a: NamedReceipt(a.Name, _arn(a))
+    return _read(
+        body, request_id, question, shapes.UpdateSecretVersionStageAnswer, lambda a: NamedReceipt(a.Name, _arn(a))
     )
 
 
-def replication_receipt(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> ReplicationReceipt:
+def replication_receipt(
+    body: bytes, request_id: str | None = None, question: Question = ANYTHING
+) -> ReplicationReceipt:
     """Read the answer of ReplicateSecretToRegions, RemoveRegionsFromReplication or StopReplicationToReplica."""
 
     def receipt(answer: shapes.ReplicateSecretToRegionsAnswer) -> ReplicationReceipt:
         return ReplicationReceipt(answer.ARN, _replicas(answer.ReplicationStatus))
 
-    return _told(body, request_id, asked, shapes.ReplicateSecretToRegionsAnswer, receipt)
+    return _read(body, request_id, question, shapes.ReplicateSecretToRegionsAnswer, receipt)
 
 
-def associated(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> AccountReplicaReceipt:
+def associated(body: bytes, request_id: str | None = None, question: Question = ANYTHING) -> AccountReplicaReceipt:
     """Read AssociateCrossAccountReplica's answer."""
 
     def receipt(answer: shapes.AssociateCrossAccountReplicaAnswer) -> AccountReplicaReceipt:
         return AccountReplicaReceipt(answer.ARN, answer.CrossAccountReplicaARN, answer.ReplicationStatus or None)
 
-    return _told(body, request_id, asked, shapes.AssociateCrossAccountReplicaAnswer, receipt)
+    return _read(body, request_id, question, shapes.AssociateCrossAccountReplicaAnswer, receipt)
 
 
-def disassociated(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> AccountReplicaReceipt:
+def disassociated(body: bytes, request_id: str | None = None, question: Question = ANYTHING) -> AccountReplicaReceipt:
     """Read DisassociateCrossAccountReplica's answer."""
 
     def receipt(answer: shapes.DisassociateCrossAccountReplicaAnswer) -> AccountReplicaReceipt:
         return AccountReplicaReceipt(answer.ARN, answer.CrossAccountReplicaARN)
 
-    return _told(body, request_id, asked, shapes.DisassociateCrossAccountReplicaAnswer, receipt)
+    return _read(body, request_id, question, shapes.DisassociateCrossAccountReplicaAnswer, receipt)
 
 
 # --- descriptions, lists and policies -----------------------------------------------------------------------------
 
 
-def page(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> Page:
+def page(body: bytes, request_id: str | None = None, question: Question = ANYTHING) -> Page:
     """Read ListSecrets' answer, with the few facts of each secret that a `List` shows.
 
     AWS's `DeletedDate` is when the delete was asked for, not when the secret is gone.
     """
 
-    def told(answer: shapes.ListSecretsAnswer) -> Page:
+    def build(answer: shapes.ListSecretsAnswer) -> Page:
         return Page(tuple(map(_info, answer.SecretList)), answer.NextToken or None)
 
-    return _told(body, request_id, asked, shapes.ListSecretsAnswer, told)
+    return _read(body, request_id, question, shapes.ListSecretsAnswer, build)
 
 
-def described_page(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> SecretPage:
+def described_page(body: bytes, request_id: str | None = None, question: Question = ANYTHING) -> SecretPage:
     """Read ListSecrets' answer, with all facts of each secret."""
 
-    def told(answer: shapes.ListSecretsAnswer) -> SecretPage:
+    def build(answer: shapes.ListSecretsAnswer) -> SecretPage:
         return SecretPage(tuple(map(_description, answer.SecretList)), answer.NextToken or None)
 
-    return _told(body, request_id, asked, shapes.ListSecretsAnswer, told)
+    return _read(body, request_id, question, shapes.ListSecretsAnswer, build)
 
 
-def description(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> SecretDescription:
+def description(body: bytes, request_id: str | None = None, question: Question = ANYTHING) -> SecretDescription:
     """Read DescribeSecret's answer."""
 
-    def told(answer: shapes.DescribeSecretAnswer) -> SecretDescription:
+    def build(answer: shapes.DescribeSecretAnswer) -> SecretDescription:
         primary = answer.CrossAccountPrimary
         linked = tuple(
             LinkedSecret(
@@ -240,62 +242,62 @@ def description(body: bytes, request_id: str | None = None, asked: Asked = ANYTH
             )
         return replace(_description(answer), account_replicas=linked, account_primary=origin)
 
-    return _told(body, request_id, asked, shapes.DescribeSecretAnswer, told)
+    return _read(body, request_id, question, shapes.DescribeSecretAnswer, build)
 
 
-def versions(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> VersionPage:
+def versions(body: bytes, request_id: str | None = None, question: Question = ANYTHING) -> VersionPage:
     """Read ListSecretVersionIds' answer."""
-    return _told(body, request_id, asked, shapes.ListSecretVersionIdsAnswer, _versions)
+    return _read(body, request_id, question, shapes.ListSecretVersionIdsAnswer, _versions)
 
 
-def policy(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> ResourcePolicy:
+def policy(body: bytes, request_id: str | None = None, question: Question = ANYTHING) -> ResourcePolicy:
     """Read GetResourcePolicy's answer. The policy is None when the secret has none."""
 
-    def told(answer: shapes.GetResourcePolicyAnswer) -> ResourcePolicy:
+    def build(answer: shapes.GetResourcePolicyAnswer) -> ResourcePolicy:
         text = None if answer.ResourcePolicy is None else answer.ResourcePolicy.reveal()
         return ResourcePolicy(answer.Name, _arn(answer), text)
 
-    return _told(body, request_id, asked, shapes.GetResourcePolicyAnswer, told)
+    return _read(body, request_id, question, shapes.GetResourcePolicyAnswer, build)
 
 
-def policy_names(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> PolicyPage:
+def policy_names(body: bytes, request_id: str | None = None, question: Question = ANYTHING) -> PolicyPage:
     """Read ListResourcePolicies' answer. An entry without a name, which AWS's model allows, is passed over."""
 
-    def told(answer: shapes.ListResourcePoliciesAnswer) -> PolicyPage:
+    def build(answer: shapes.ListResourcePoliciesAnswer) -> PolicyPage:
         names = tuple(one.PolicyName for one in answer.ResourcePolicies if one.PolicyName)
         return PolicyPage(names, answer.NextToken or None)
 
-    return _told(body, request_id, asked, shapes.ListResourcePoliciesAnswer, told)
+    return _read(body, request_id, question, shapes.ListResourcePoliciesAnswer, build)
 
 
-def verdict(body: bytes, request_id: str | None = None, asked: Asked = ANYTHING) -> PolicyVerdict:
+def verdict(body: bytes, request_id: str | None = None, question: Question = ANYTHING) -> PolicyVerdict:
     """Read ValidateResourcePolicy's answer."""
-    return _told(body, request_id, asked, shapes.ValidateResourcePolicyAnswer, _verdict)
+    return _read(body, request_id, question, shapes.ValidateResourcePolicyAnswer, _verdict)
 
 
 # --- reading ------------------------------------------------------------------------------------------------------
 
 
-def _told(body: bytes, request_id: str | None, asked: Asked, shape: type[S], build: Callable[[S], T]) -> T:
-    """Decode *body* as an answer of this *shape* to what was *asked*, and return what *build* makes of it."""
+def _read(body: bytes, request_id: str | None, question: Question, shape: type[S], build: Callable[[S], T]) -> T:
+    """Decode *body* as an answer of this *shape* to *question*, and return what *build* makes of it."""
     # Operations whose answers have the same members share a reader, so *shape* may be that of a sister operation. The
     # question names the true one; *shape* is for tests, which ask nothing.
-    operation = asked.operation or _OPERATION_OF[shape]
+    operation = question.operation or _OPERATION_OF[shape]
     try:
-        answer: Any = codec.decode_answer(operation, body, alone=asked is not ANYTHING)
-        stray = not asked.fits(answer)
+        answer: Any = codec.decode_answer(operation, body, alone=question is not ANYTHING)
+        stray = not question.fits(answer)
         if not stray:
             return build(answer)
     except Exception:  # noqa: BLE001  rule 3; `AnswerUnreadable` and the errors of domain types are among them
-        stray = asked is not ANYTHING and codec.is_foreign(operation, body)
+        stray = question is not ANYTHING and codec.is_foreign(operation, body)
     # Raised outside the handler, so that the error has no context (rule 2).
     raise _invalid(request_id, stray=stray)
 
 
-def _members(body: bytes, request_id: str | None, asked: Asked, build: Callable[[Json], T]) -> T:
-    """Decode *body* as a JSON object that answers what was *asked*, and return what *build* makes of its members."""
+def _members(body: bytes, request_id: str | None, question: Question, build: Callable[[Json], T]) -> T:
+    """Decode *body* as a JSON object that answers *question*, and return what *build* makes of its members."""
     answer = codec.members_in(body)
-    stray = answer is not None and not asked.is_answered_by(answer)
+    stray = answer is not None and not question.is_answered_by(answer)
     if answer is not None and not stray:
         with suppress(Exception):  # rule 3
             return build(answer)
@@ -313,7 +315,7 @@ def _invalid(request_id: str | None, *, stray: bool) -> InvalidAnswer:
     return InvalidAnswer(text, status=200, request_id=request_id)
 
 
-_OPERATION_OF: Final = {told.answer: name for name, told in OPERATIONS.items()}
+_OPERATION_OF: Final = {shapes_of.answer: name for name, shapes_of in OPERATIONS.items()}
 
 # --- parts of answers ---------------------------------------------------------------------------------------------
 

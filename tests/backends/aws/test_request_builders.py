@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 from botocore.validate import ParamValidator
 
-from secrets_actor.backends.aws import requests
+from secrets_actor.backends.aws import request_builders
 from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.domain import operations as ops
 from secrets_actor.domain.results import ReplicaRegion, RotationRules
@@ -31,15 +31,15 @@ PASSWORD: Final = {
 
 REPLICA: Final = "arn:aws:secretsmanager:us-east-1:210987654321:secret:b-AbCdEf"
 CALLS: Final[list[tuple[Call, str, dict[str, Any]]]] = [
-    (requests.batch_call(["a", "b"]), "BatchGetSecretValue", {"SecretIdList": ["a", "b"]}),
-    (requests.batch_call(["a"], "next"), "BatchGetSecretValue", {"SecretIdList": ["a"], "NextToken": "next"}),
+    (request_builders.batch_call(["a", "b"]), "BatchGetSecretValue", {"SecretIdList": ["a", "b"]}),
+    (request_builders.batch_call(["a"], "next"), "BatchGetSecretValue", {"SecretIdList": ["a"], "NextToken": "next"}),
     (
-        requests.create_call(ops.Set("a", "v", tags={"k": "v", "e": ""}, kms_key_id="key"), TOKEN),
+        request_builders.create_call(ops.Set("a", "v", tags={"k": "v", "e": ""}, kms_key_id="key"), TOKEN),
         "CreateSecret",
         {"Name": "a", "ClientRequestToken": TOKEN, "SecretString": "v", "KmsKeyId": "key", "Tags": TAGS},
     ),
     (
-        requests.create_call(
+        request_builders.create_call(
             ops.Create("a", b"\x00\xff", description="d", tags={"k": "v", "e": ""}, replicas=REGIONS,
                        overwrite_replicas=True),
             TOKEN,
@@ -51,29 +51,29 @@ CALLS: Final[list[tuple[Call, str, dict[str, Any]]]] = [
         },
     ),
     (
-        requests.update_call(ops.Set("a", "v", description="", tags={"k": "v"}, kms_key_id="key"), TOKEN),
+        request_builders.update_call(ops.Set("a", "v", description="", tags={"k": "v"}, kms_key_id="key"), TOKEN),
         "UpdateSecret",
         A | {"ClientRequestToken": TOKEN, "SecretString": "v", "Description": ""},
     ),
     (
-        requests.update_call(ops.Update("a", description="d", kms_key_id=""), TOKEN),
+        request_builders.update_call(ops.Update("a", description="d", kms_key_id=""), TOKEN),
         "UpdateSecret",
         A | {"ClientRequestToken": TOKEN, "Description": "d", "KmsKeyId": ""},
     ),
     (
-        requests.put_call("a", SecretValue("v"), TOKEN),
+        request_builders.put_call("a", SecretValue("v"), TOKEN),
         "PutSecretValue",
         A | {"ClientRequestToken": TOKEN, "SecretString": "v"},
     ),
     (
-        requests.put_call("a", SecretValue(b"\x00"), TOKEN, ("s", "t")),
+        request_builders.put_call("a", SecretValue(b"\x00"), TOKEN, ("s", "t")),
         "PutSecretValue",
         A | {"ClientRequestToken": TOKEN, "SecretBinary": "AA==", "VersionStages": ["s", "t"]},
     ),
-    (requests.restore_call(ops.Set("a", "v")), "RestoreSecret", A),
-    (requests.page_call(ops.ListPage()), "ListSecrets", {"MaxResults": 100}),
+    (request_builders.restore_call(ops.Set("a", "v")), "RestoreSecret", A),
+    (request_builders.page_call(ops.ListPage()), "ListSecrets", {"MaxResults": 100}),
     (
-        requests.page_call(
+        request_builders.page_call(
             ops.ListPage((ops.Filter("tag-key", ["x", "!y"]),), ops.SortBy.CHANGED, True, True, 7, "next")
         ),
         "ListSecrets",
@@ -82,43 +82,47 @@ CALLS: Final[list[tuple[Call, str, dict[str, Any]]]] = [
             "SortOrder": "desc", "Filters": [{"Key": "tag-key", "Values": ["x", "!y"]}],
         },
     ),
-    (requests.page_call(ops.ListPage(descending=False)), "ListSecrets", {"MaxResults": 100, "SortOrder": "asc"}),
-    (requests.describe_call(ops.Describe("a")), "DescribeSecret", A),
-    (requests.versions_call(ops.ListVersions("a")), "ListSecretVersionIds", A | {"MaxResults": 100}),
     (
-        requests.versions_call(ops.ListVersions("a", True, 5, "next")),
+        request_builders.page_call(ops.ListPage(descending=False)),
+        "ListSecrets",
+        {"MaxResults": 100, "SortOrder": "asc"},
+    ),
+    (request_builders.describe_call(ops.Describe("a")), "DescribeSecret", A),
+    (request_builders.versions_call(ops.ListVersions("a")), "ListSecretVersionIds", A | {"MaxResults": 100}),
+    (
+        request_builders.versions_call(ops.ListVersions("a", True, 5, "next")),
         "ListSecretVersionIds",
         A | {"MaxResults": 5, "NextToken": "next", "IncludeDeprecated": True},
     ),
     (
-        requests.move_stage_call(ops.MoveStage("a", "s", TOKEN, OTHER)),
+        request_builders.move_stage_call(ops.MoveStage("a", "s", TOKEN, OTHER)),
         "UpdateSecretVersionStage",
         A | {"VersionStage": "s", "MoveToVersionId": TOKEN, "RemoveFromVersionId": OTHER},
     ),
     (
-        requests.move_stage_call(ops.MoveStage("a", "s", remove_from=OTHER)),
+        request_builders.move_stage_call(ops.MoveStage("a", "s", remove_from=OTHER)),
         "UpdateSecretVersionStage",
         A | {"VersionStage": "s", "RemoveFromVersionId": OTHER},
     ),
-    (requests.tag_call(ops.Tag("a", {"k": "v", "e": ""})), "TagResource", A | {"Tags": TAGS}),
-    (requests.untag_call(ops.Untag("a", ["k", "e"])), "UntagResource", A | {"TagKeys": ["k", "e"]}),
+    (request_builders.tag_call(ops.Tag("a", {"k": "v", "e": ""})), "TagResource", A | {"Tags": TAGS}),
+    (request_builders.untag_call(ops.Untag("a", ["k", "e"])), "UntagResource", A | {"TagKeys": ["k", "e"]}),
     (
-        requests.rotate_call(ops.Rotate("a"), TOKEN),
+        request_builders.rotate_call(ops.Rotate("a"), TOKEN),
         "RotateSecret",
         A | {"ClientRequestToken": TOKEN, "RotateImmediately": True},
     ),
     (
-        requests.rotate_call(ops.Rotate("a", "arn:l", RotationRules(None, "rate(1 day)", "3h"), False), TOKEN),
+        request_builders.rotate_call(ops.Rotate("a", "arn:l", RotationRules(None, "rate(1 day)", "3h"), False), TOKEN),
         "RotateSecret",
         A | {
             "ClientRequestToken": TOKEN, "RotateImmediately": False, "RotationLambdaARN": "arn:l",
             "RotationRules": {"ScheduleExpression": "rate(1 day)", "Duration": "3h"},
         },
     ),
-    (requests.cancel_rotation_call(ops.CancelRotation("a")), "CancelRotateSecret", A),
-    (requests.password_call(ops.RandomPassword()), "GetRandomPassword", PASSWORD),
+    (request_builders.cancel_rotation_call(ops.CancelRotation("a")), "CancelRotateSecret", A),
+    (request_builders.password_call(ops.RandomPassword()), "GetRandomPassword", PASSWORD),
     (
-        requests.password_call(ops.RandomPassword(9, "xy", False, False, False, True, True, False)),
+        request_builders.password_call(ops.RandomPassword(9, "xy", False, False, False, True, True, False)),
         "GetRandomPassword",
         {
             "PasswordLength": 9, "ExcludeCharacters": "xy", "ExcludeLowercase": True, "ExcludeUppercase": True,
@@ -127,23 +131,25 @@ CALLS: Final[list[tuple[Call, str, dict[str, Any]]]] = [
         },
     ),
     (
-        requests.replicate_call(ops.Replicate("a", REGIONS, True)),
+        request_builders.replicate_call(ops.Replicate("a", REGIONS, True)),
         "ReplicateSecretToRegions",
         A | {"AddReplicaRegions": REPLICAS, "ForceOverwriteReplicaSecret": True},
     ),
     (
-        requests.remove_regions_call(ops.RemoveRegions("a", ["eu-central-1"])),
+        request_builders.remove_regions_call(ops.RemoveRegions("a", ["eu-central-1"])),
         "RemoveRegionsFromReplication",
         A | {"RemoveReplicaRegions": ["eu-central-1"]},
     ),
-    (requests.stop_replication_call(ops.StopReplication("a")), "StopReplicationToReplica", A),
+    (request_builders.stop_replication_call(ops.StopReplication("a")), "StopReplicationToReplica", A),
     (
-        requests.associate_call(ops.AssociateReplica("a", REPLICA)),
+        request_builders.associate_call(ops.AssociateReplica("a", REPLICA)),
         "AssociateCrossAccountReplica",
         A | {"CrossAccountReplicaARN": REPLICA},
     ),
     (
-        requests.associate_call(ops.AssociateReplica("a", REPLICA, True, "arn:aws:iam::123456789012:role/replicates")),
+        request_builders.associate_call(
+            ops.AssociateReplica("a", REPLICA, True, "arn:aws:iam::123456789012:role/replicates")
+        ),
         "AssociateCrossAccountReplica",
         A | {
             "CrossAccountReplicaARN": REPLICA, "ReplicaRestriction": "NoRestriction",
@@ -151,28 +157,32 @@ CALLS: Final[list[tuple[Call, str, dict[str, Any]]]] = [
         },
     ),
     (
-        requests.disassociate_call(ops.DisassociateReplica("a", REPLICA)),
+        request_builders.disassociate_call(ops.DisassociateReplica("a", REPLICA)),
         "DisassociateCrossAccountReplica",
         A | {"CrossAccountReplicaARN": REPLICA},
     ),
-    (requests.policies_call(ops.ListPolicies("a")), "ListResourcePolicies", A | {"MaxResults": 100}),
+    (request_builders.policies_call(ops.ListPolicies("a")), "ListResourcePolicies", A | {"MaxResults": 100}),
     (
-        requests.policies_call(ops.ListPolicies("a", 5, "next")),
+        request_builders.policies_call(ops.ListPolicies("a", 5, "next")),
         "ListResourcePolicies",
         A | {"MaxResults": 5, "NextToken": "next"},
     ),
-    (requests.get_policy_call(ops.GetPolicy("a")), "GetResourcePolicy", A),
-    (requests.get_policy_call(ops.GetPolicy("a", "audit")), "GetResourcePolicy", A | {"PolicyName": "audit"}),
-    (requests.put_policy_call(ops.PutPolicy("a", "{}")), "PutResourcePolicy", A | {"ResourcePolicy": "{}"}),
+    (request_builders.get_policy_call(ops.GetPolicy("a")), "GetResourcePolicy", A),
+    (request_builders.get_policy_call(ops.GetPolicy("a", "audit")), "GetResourcePolicy", A | {"PolicyName": "audit"}),
+    (request_builders.put_policy_call(ops.PutPolicy("a", "{}")), "PutResourcePolicy", A | {"ResourcePolicy": "{}"}),
     (
-        requests.put_policy_call(ops.PutPolicy("a", "{}", False)),
+        request_builders.put_policy_call(ops.PutPolicy("a", "{}", False)),
         "PutResourcePolicy",
         A | {"ResourcePolicy": "{}", "BlockPublicPolicy": False},
     ),
-    (requests.delete_policy_call(ops.DeletePolicy("a")), "DeleteResourcePolicy", A),
-    (requests.validate_policy_call(ops.ValidatePolicy("{}")), "ValidateResourcePolicy", {"ResourcePolicy": "{}"}),
+    (request_builders.delete_policy_call(ops.DeletePolicy("a")), "DeleteResourcePolicy", A),
     (
-        requests.validate_policy_call(ops.ValidatePolicy("{}", "a")),
+        request_builders.validate_policy_call(ops.ValidatePolicy("{}")),
+        "ValidateResourcePolicy",
+        {"ResourcePolicy": "{}"},
+    ),
+    (
+        request_builders.validate_policy_call(ops.ValidatePolicy("{}", "a")),
         "ValidateResourcePolicy",
         A | {"ResourcePolicy": "{}"},
     ),
@@ -202,7 +212,7 @@ def test_every_action_of_awss_model_is_called() -> None:
 
 
 def test_what_is_asked_for_by_awss_name_goes_as_it_is() -> None:
-    call = requests.raw_call(ops.Request("MakeCoffee", {"Sugar": None, "Cups": 2, "For": "Zoë"}))
+    call = request_builders.raw_call(ops.Request("MakeCoffee", {"Sugar": None, "Cups": 2, "For": "Zoë"}))
 
     assert call.target == "secretsmanager.MakeCoffee"
     assert json.loads(call.body) == {"Sugar": None, "Cups": 2, "For": "Zoë"}
@@ -215,6 +225,6 @@ def test_only_values_that_cannot_be_read_or_written_tell_of_a_deletion() -> None
 
 
 def test_no_call_shows_a_value() -> None:
-    call = requests.put_call("a", SecretValue("hunter2"), TOKEN)
+    call = request_builders.put_call("a", SecretValue("hunter2"), TOKEN)
 
     assert "hunter2" not in repr(call)

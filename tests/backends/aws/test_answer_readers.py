@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from secrets_actor.backends.aws import answers
+from secrets_actor.backends.aws import answer_readers
 from secrets_actor.domain.errors import InvalidAnswer
 from secrets_actor.domain.masked import MaskedObject
 from secrets_actor.domain.results import (
@@ -99,18 +99,18 @@ DESCRIPTION: Final = SecretDescription(
 STAGES: Final = {TOKEN: ["AWSCURRENT", "mine"]}
 
 READ: Final[list[tuple[Callable[..., object], dict[str, Any], object]]] = [
-    (answers.version_receipt, VERSIONED | {"VersionStages": ["s"]}, VersionReceipt("a", ARN, TOKEN, ("s",))),
-    (answers.update_receipt, VERSIONED, ChangeReceipt("a", ARN, TOKEN)),
-    (answers.update_receipt, NAMED, ChangeReceipt("a", ARN, None)),
-    (answers.rotation_receipt, VERSIONED, ChangeReceipt("a", ARN, TOKEN)),
-    (answers.rotation_receipt, NAMED | {"VersionId": ""}, ChangeReceipt("a", ARN, None)),
-    (answers.named_receipt, NAMED, NamedReceipt("a", ARN)),
-    (answers.replication_receipt, {"ARN": ARN}, ReplicationReceipt(ARN, ())),
-    (answers.replication_receipt, DESCRIBED, ReplicationReceipt(ARN, REPLICAS)),
-    (answers.description, DESCRIBED | {"VersionIdsToStages": STAGES}, DESCRIPTION),
-    (answers.description, NAMED | {"Tags": None, "RotationRules": {}}, SecretDescription("a", ARN)),
+    (answer_readers.version_receipt, VERSIONED | {"VersionStages": ["s"]}, VersionReceipt("a", ARN, TOKEN, ("s",))),
+    (answer_readers.update_receipt, VERSIONED, ChangeReceipt("a", ARN, TOKEN)),
+    (answer_readers.update_receipt, NAMED, ChangeReceipt("a", ARN, None)),
+    (answer_readers.rotation_receipt, VERSIONED, ChangeReceipt("a", ARN, TOKEN)),
+    (answer_readers.rotation_receipt, NAMED | {"VersionId": ""}, ChangeReceipt("a", ARN, None)),
+    (answer_readers.named_receipt, NAMED, NamedReceipt("a", ARN)),
+    (answer_readers.replication_receipt, {"ARN": ARN}, ReplicationReceipt(ARN, ())),
+    (answer_readers.replication_receipt, DESCRIBED, ReplicationReceipt(ARN, REPLICAS)),
+    (answer_readers.description, DESCRIBED | {"VersionIdsToStages": STAGES}, DESCRIPTION),
+    (answer_readers.description, NAMED | {"Tags": None, "RotationRules": {}}, SecretDescription("a", ARN)),
     (
-        answers.description,
+        answer_readers.description,
         NAMED | {
             "CrossAccountPrimary": {"PrimarySecretARN": REPLICA, "ReplicationStatus": "InSync", "StatusMessage": "m"},
             "CrossAccountReplicas": [
@@ -123,27 +123,31 @@ READ: Final[list[tuple[Callable[..., object], dict[str, Any], object]]] = [
             account_replicas=(LinkedSecret(REPLICA, "Failed", None, "arn:r"),),
         ),
     ),
-    (answers.description, NAMED | {"CrossAccountPrimary": {}}, SecretDescription("a", ARN)),
+    (answer_readers.description, NAMED | {"CrossAccountPrimary": {}}, SecretDescription("a", ARN)),
     (
-        answers.associated,
+        answer_readers.associated,
         {"ARN": ARN, "CrossAccountReplicaARN": REPLICA, "ReplicationStatus": "Pending"},
         AccountReplicaReceipt(ARN, REPLICA, "Pending"),
     ),
-    (answers.disassociated, {"ARN": ARN, "CrossAccountReplicaARN": REPLICA}, AccountReplicaReceipt(ARN, REPLICA)),
     (
-        answers.policy_names,
+        answer_readers.disassociated,
+        {"ARN": ARN, "CrossAccountReplicaARN": REPLICA},
+        AccountReplicaReceipt(ARN, REPLICA),
+    ),
+    (
+        answer_readers.policy_names,
         {"ResourcePolicies": [{"PolicyName": "default"}, {}, {"PolicyName": "audit"}], "NextToken": "next"},
         PolicyPage(("default", "audit"), "next"),
     ),
-    (answers.policy_names, {"ResourcePolicies": [], "NextToken": ""}, PolicyPage(())),
+    (answer_readers.policy_names, {"ResourcePolicies": [], "NextToken": ""}, PolicyPage(())),
     (
-        answers.described_page,
+        answer_readers.described_page,
         {"SecretList": [DESCRIBED | {"SecretVersionsToStages": STAGES}], "NextToken": "next"},
         SecretPage((DESCRIPTION,), "next"),
     ),
-    (answers.described_page, {"SecretList": []}, SecretPage((), None)),
+    (answer_readers.described_page, {"SecretList": []}, SecretPage((), None)),
     (
-        answers.versions,
+        answer_readers.versions,
         NAMED
         | {
             "Versions": [
@@ -154,18 +158,18 @@ READ: Final[list[tuple[Callable[..., object], dict[str, Any], object]]] = [
         },
         VersionPage("a", ARN, (VersionInfo(TOKEN, ("s",), at(1), at(2), ("k",)), VersionInfo(TOKEN[::-1])), None),
     ),
-    (answers.versions, NAMED | {"NextToken": "next"}, VersionPage("a", ARN, (), "next")),
-    (answers.policy, NAMED | {"ResourcePolicy": "{}"}, ResourcePolicy("a", ARN, "{}")),
-    (answers.policy, NAMED, ResourcePolicy("a", ARN, None)),
-    (answers.verdict, {"PolicyValidationPassed": True, "ValidationErrors": []}, PolicyVerdict(True, ())),
+    (answer_readers.versions, NAMED | {"NextToken": "next"}, VersionPage("a", ARN, (), "next")),
+    (answer_readers.policy, NAMED | {"ResourcePolicy": "{}"}, ResourcePolicy("a", ARN, "{}")),
+    (answer_readers.policy, NAMED, ResourcePolicy("a", ARN, None)),
+    (answer_readers.verdict, {"PolicyValidationPassed": True, "ValidationErrors": []}, PolicyVerdict(True, ())),
     (
-        answers.verdict,
+        answer_readers.verdict,
         {"PolicyValidationPassed": False, "ValidationErrors": [{"CheckName": "c", "ErrorMessage": "m"}, {}]},
         PolicyVerdict(False, (PolicyFinding("c", "m"), PolicyFinding("", ""))),
     ),
-    (answers.password, {"RandomPassword": "p"}, SecretValue("p")),
-    (answers.masked, {"any": [1]}, MaskedObject({"any": [1]})),
-    (answers.nothing, {}, None),
+    (answer_readers.password, {"RandomPassword": "p"}, SecretValue("p")),
+    (answer_readers.masked, {"any": [1]}, MaskedObject({"any": [1]})),
+    (answer_readers.nothing, {}, None),
 ]  # fmt: skip
 
 
@@ -175,40 +179,40 @@ def test_an_answer_is_read(read: Callable[..., object], answer: Any, expected: o
 
 
 def test_an_empty_body_is_an_answer_where_nothing_is_told() -> None:
-    assert answers.nothing(b"") is None  # type: ignore[func-returns-value]
-    assert answers.masked(b"") == MaskedObject({})
+    assert answer_readers.nothing(b"") is None  # type: ignore[func-returns-value]
+    assert answer_readers.masked(b"") == MaskedObject({})
 
 
 def test_a_batch_is_read() -> None:
     found = VERSIONED | {"SecretString": "v", "CreatedDate": 1, "VersionStages": ["AWSCURRENT"]}
     refused = {"SecretId": "b", "ErrorCode": "ResourceNotFoundException", "Message": CANARY}
 
-    batch = answers.batch(json.dumps({"SecretValues": [found], "Errors": [refused], "NextToken": "n"}).encode())
+    batch = answer_readers.batch(json.dumps({"SecretValues": [found], "Errors": [refused], "NextToken": "n"}).encode())
 
     assert [(one.name, one.reveal(), one.version_id) for one in batch.found] == [("a", "v", TOKEN)]
     assert (batch.refused, batch.next_token) == ((("b", "ResourceNotFoundException"),), "n")
-    assert answers.batch(b'{"NextToken": "n"}') == answers.Batch((), (), "n")
+    assert answer_readers.batch(b'{"NextToken": "n"}') == answer_readers.Batch((), (), "n")
 
 
 MISSHAPEN: Final[list[tuple[Callable[..., object], Any]]] = [
-    (answers.version_receipt, NAMED),
-    (answers.version_receipt, VERSIONED | {"VersionStages": [CANARY, 7]}),
-    (answers.update_receipt, {"Name": CANARY}),
-    (answers.description, DESCRIBED | {"Tags": {"Key": CANARY}}),
-    (answers.description, DESCRIBED | {"Tags": [CANARY]}),
-    (answers.description, DESCRIBED | {"VersionIdsToStages": {TOKEN: CANARY}}),
-    (answers.description, DESCRIBED | {"RotationRules": {"AutomaticallyAfterDays": CANARY}}),
-    (answers.description, DESCRIBED | {"LastRotatedDate": CANARY}),
-    (answers.described_page, {"Secrets": [CANARY]}),
-    (answers.described_page, {"SecretList": CANARY}),
-    (answers.versions, NAMED | {"Versions": [{"VersionStages": [CANARY]}]}),
-    (answers.batch, {}),
-    (answers.batch, {"SecretValues": CANARY}),
-    (answers.batch, {"Errors": {"SecretId": CANARY}}),
-    (answers.password, {"RandomPassword": ""}),
-    (answers.password, {"Password": CANARY}),
-    (answers.masked, [CANARY]),
-    (answers.nothing, [CANARY]),
+    (answer_readers.version_receipt, NAMED),
+    (answer_readers.version_receipt, VERSIONED | {"VersionStages": [CANARY, 7]}),
+    (answer_readers.update_receipt, {"Name": CANARY}),
+    (answer_readers.description, DESCRIBED | {"Tags": {"Key": CANARY}}),
+    (answer_readers.description, DESCRIBED | {"Tags": [CANARY]}),
+    (answer_readers.description, DESCRIBED | {"VersionIdsToStages": {TOKEN: CANARY}}),
+    (answer_readers.description, DESCRIBED | {"RotationRules": {"AutomaticallyAfterDays": CANARY}}),
+    (answer_readers.description, DESCRIBED | {"LastRotatedDate": CANARY}),
+    (answer_readers.described_page, {"Secrets": [CANARY]}),
+    (answer_readers.described_page, {"SecretList": CANARY}),
+    (answer_readers.versions, NAMED | {"Versions": [{"VersionStages": [CANARY]}]}),
+    (answer_readers.batch, {}),
+    (answer_readers.batch, {"SecretValues": CANARY}),
+    (answer_readers.batch, {"Errors": {"SecretId": CANARY}}),
+    (answer_readers.password, {"RandomPassword": ""}),
+    (answer_readers.password, {"Password": CANARY}),
+    (answer_readers.masked, [CANARY]),
+    (answer_readers.nothing, [CANARY]),
 ]
 
 
@@ -223,12 +227,12 @@ def test_an_answer_of_another_shape_is_refused_and_not_quoted(read: Callable[...
 
 def test_an_answer_with_a_number_that_json_does_not_have_is_refused() -> None:
     with pytest.raises(InvalidAnswer):
-        answers.masked(b'{"a": NaN}')
+        answer_readers.masked(b'{"a": NaN}')
 
 
 def test_policies_and_what_is_minded_about_them_show_in_no_repr() -> None:
     minded = {"PolicyValidationPassed": False, "ValidationErrors": [{"CheckName": "c", "ErrorMessage": CANARY}]}
 
-    assert CANARY not in repr(answers.policy(json.dumps(NAMED | {"ResourcePolicy": CANARY}).encode()))
-    assert CANARY not in repr(answers.verdict(json.dumps(minded).encode()))
-    assert CANARY not in repr(answers.password(json.dumps({"RandomPassword": CANARY}).encode()))
+    assert CANARY not in repr(answer_readers.policy(json.dumps(NAMED | {"ResourcePolicy": CANARY}).encode()))
+    assert CANARY not in repr(answer_readers.verdict(json.dumps(minded).encode()))
+    assert CANARY not in repr(answer_readers.password(json.dumps({"RandomPassword": CANARY}).encode()))

@@ -32,7 +32,7 @@ from tests.otp.family import hold, pid_of
 
 
 def spec(deadline: Any = 10.0, restart: Restart = Restart.PERMANENT) -> ChildSpec:
-    return ChildSpec("child", Echo, restart, callback_deadline=deadline)
+    return ChildSpec("child", Echo, restart, callback_timeout=deadline)
 
 
 def under_supervisor(node: TestNode) -> tuple[Pid, Pid]:
@@ -114,7 +114,7 @@ def test_an_init_that_hangs_is_a_start_that_failed(node: TestNode) -> None:
             gate.wait(PATIENCE)
 
     node.spawn(TimerServer, "timers")
-    child = ChildSpec("child", Hangs, callback_deadline=0.02)
+    child = ChildSpec("child", Hangs, callback_timeout=0.02)
     sup = node.spawn(lambda: DynamicSupervisor(Flags()), "pool")
     with pytest.raises(StartError) as refused:
         call(sup, StartChild(child))
@@ -139,7 +139,7 @@ def test_a_terminate_on_request_has_its_shutdown_time(timed: TestNode, clock: Ma
         def terminate(self, reason: Any) -> None:
             hold(entered, gate)
 
-    child = ChildSpec("child", Slow, shutdown=1000.0, callback_deadline=10.0)
+    child = ChildSpec("child", Slow, shutdown=1000.0, callback_timeout=10.0)
     sup = timed.spawn(lambda: Supervisor(Flags(), [child]), "root")
     pid = pid_of(sup, "child")
     sup.exit(KILLED)
@@ -152,7 +152,7 @@ def test_a_terminate_on_request_has_its_shutdown_time(timed: TestNode, clock: Ma
 
 @pytest.mark.parametrize("wrong", [0, -1.0, "soon", True])
 def test_a_deadline_is_a_number_of_seconds(wrong: Any) -> None:
-    with pytest.raises(InvalidTree, match="callback_deadline") as refused:
+    with pytest.raises(InvalidTree, match="callback_timeout") as refused:
         check_child(spec(wrong))
-    assert refused.value.problem == ("invalid_callback_deadline", wrong)
-    assert check_child(spec(0.5)).callback_deadline == 0.5
+    assert refused.value.problem == ("invalid_callback_timeout", wrong)
+    assert check_child(spec(0.5)).callback_timeout == 0.5

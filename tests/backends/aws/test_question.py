@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secrets_actor.backends.aws.asked import ANYTHING, Asked, is_about, is_same, name_in
+from secrets_actor.backends.aws.question import ANYTHING, Question, is_about, is_same, name_in
 from tests.aws_json.model import MODEL
 
 PLACE: Final = "arn:aws:secretsmanager:us-east-1:123456789012:secret:"
@@ -116,8 +116,8 @@ def test_whatever_the_name_it_is_found_in_its_arn(name: str, suffix: str) -> Non
     assert not is_about(name + "x", name, arn)
 
 
-GET: Final = Asked.of("GetSecretValue", {"SecretId": "a"})
-BATCH: Final = Asked.of("BatchGetSecretValue", {"SecretIdList": ["a", PLACE + "b-AbCdEf", 7]})
+GET: Final = Question.of("GetSecretValue", {"SecretId": "a"})
+BATCH: Final = Question.of("BatchGetSecretValue", {"SecretIdList": ["a", PLACE + "b-AbCdEf", 7]})
 ENTRY: Final = {"Name": "a", "ARN": PLACE + "a-AbCdEf"}
 
 
@@ -125,33 +125,33 @@ ENTRY: Final = {"Name": "a", "ARN": PLACE + "a-AbCdEf"}
     ("asked", "answer"),
     [
         (ANYTHING, {"any": 1, "SecretString": "s", "Name": 7}),
-        (Asked.of("GetNewThing", {"SecretId": "a"}), ENTRY | {"SecretString": "s", "Versions": []}),
-        (Asked.of("RestoreSecret", {"SecretId": "a"}), ENTRY | {"New": 1, "Tags": [], "CreatedDate": 1}),
-        (Asked.of("RotateSecret", {"SecretId": "a", "ClientRequestToken": TOKEN}), ENTRY | {"VersionId": TOKEN}),
+        (Question.of("GetNewThing", {"SecretId": "a"}), ENTRY | {"SecretString": "s", "Versions": []}),
+        (Question.of("RestoreSecret", {"SecretId": "a"}), ENTRY | {"New": 1, "Tags": [], "CreatedDate": 1}),
+        (Question.of("RotateSecret", {"SecretId": "a", "ClientRequestToken": TOKEN}), ENTRY | {"VersionId": TOKEN}),
         (
-            Asked.of("RotateSecret", {"SecretId": "a", "ClientRequestToken": TOKEN, "RotateImmediately": False}),
+            Question.of("RotateSecret", {"SecretId": "a", "ClientRequestToken": TOKEN, "RotateImmediately": False}),
             ENTRY | {"VersionId": OTHER},
         ),
         (GET, ENTRY | {"VersionStages": ["AWSCURRENT", "mine"], "SecretString": "s"}),
-        (Asked.of("GetSecretValue", {"SecretId": "a", "VersionId": TOKEN}), ENTRY | {"VersionId": TOKEN}),
-        (Asked.of("GetSecretValue", {"SecretId": "a", "VersionStage": "s"}), ENTRY | {"VersionStages": ["s"]}),
-        (Asked.of("PutSecretValue", {"SecretId": "a", "ClientRequestToken": TOKEN}), ENTRY | {"VersionId": TOKEN}),
-        (Asked.of("UpdateSecret", {"SecretId": "a", "ClientRequestToken": TOKEN}), ENTRY | {"VersionId": OTHER}),
-        (Asked.of("CreateSecret", {"Name": "a"}), ENTRY),
-        (Asked.of("CreateSecret", {"Name": 7}), ENTRY),
-        (Asked.of("GetRandomPassword", {"PasswordLength": 3}), {"RandomPassword": "abc"}),
-        (Asked.of("GetRandomPassword", {"PasswordLength": "3"}), {"RandomPassword": "abcd"}),
-        (Asked.of("ListSecrets", {}), {"SecretList": []}),
+        (Question.of("GetSecretValue", {"SecretId": "a", "VersionId": TOKEN}), ENTRY | {"VersionId": TOKEN}),
+        (Question.of("GetSecretValue", {"SecretId": "a", "VersionStage": "s"}), ENTRY | {"VersionStages": ["s"]}),
+        (Question.of("PutSecretValue", {"SecretId": "a", "ClientRequestToken": TOKEN}), ENTRY | {"VersionId": TOKEN}),
+        (Question.of("UpdateSecret", {"SecretId": "a", "ClientRequestToken": TOKEN}), ENTRY | {"VersionId": OTHER}),
+        (Question.of("CreateSecret", {"Name": "a"}), ENTRY),
+        (Question.of("CreateSecret", {"Name": 7}), ENTRY),
+        (Question.of("GetRandomPassword", {"PasswordLength": 3}), {"RandomPassword": "abc"}),
+        (Question.of("GetRandomPassword", {"PasswordLength": "3"}), {"RandomPassword": "abcd"}),
+        (Question.of("ListSecrets", {}), {"SecretList": []}),
         (BATCH, {}),
         (BATCH, {"SecretValues": None, "Errors": 7}),
         (
             BATCH,
             {"SecretValues": [ENTRY, None, {"SecretString": "s"}], "Errors": [{"SecretId": "b"}, {"SecretId": 7}]},
         ),
-        (Asked.of("BatchGetSecretValue", {"SecretIdList": "a"}), {"SecretValues": [ENTRY]}),
+        (Question.of("BatchGetSecretValue", {"SecretIdList": "a"}), {"SecretValues": [ENTRY]}),
     ],
 )
-def test_an_answer_that_fits(asked: Asked, answer: Any) -> None:
+def test_an_answer_that_fits(asked: Question, answer: Any) -> None:
     assert asked.is_answered_by(answer)
 
 
@@ -162,21 +162,21 @@ def test_an_answer_that_fits(asked: Asked, answer: Any) -> None:
         (GET, ENTRY | {"VersionStages": "AWSCURRENT"}),
         (GET, ENTRY | {"VersionStages": ["AWSPREVIOUS"]}),
         (GET, {"Name": "b", "VersionStages": ["AWSCURRENT"]}),
-        (Asked.of("GetSecretValue", {"SecretId": "a", "VersionId": TOKEN}), ENTRY | {"VersionId": OTHER}),
-        (Asked.of("GetSecretValue", {"SecretId": "a", "VersionId": TOKEN}), ENTRY | {"VersionId": None}),
-        (Asked.of("PutSecretValue", {"SecretId": "a", "ClientRequestToken": TOKEN}), ENTRY | {"VersionId": OTHER}),
-        (Asked.of("RotateSecret", {"SecretId": "a", "ClientRequestToken": TOKEN}), ENTRY | {"VersionId": OTHER}),
+        (Question.of("GetSecretValue", {"SecretId": "a", "VersionId": TOKEN}), ENTRY | {"VersionId": OTHER}),
+        (Question.of("GetSecretValue", {"SecretId": "a", "VersionId": TOKEN}), ENTRY | {"VersionId": None}),
+        (Question.of("PutSecretValue", {"SecretId": "a", "ClientRequestToken": TOKEN}), ENTRY | {"VersionId": OTHER}),
+        (Question.of("RotateSecret", {"SecretId": "a", "ClientRequestToken": TOKEN}), ENTRY | {"VersionId": OTHER}),
         (
-            Asked.of("RotateSecret", {"SecretId": "a", "ClientRequestToken": TOKEN, "RotateImmediately": True}),
+            Question.of("RotateSecret", {"SecretId": "a", "ClientRequestToken": TOKEN, "RotateImmediately": True}),
             ENTRY | {"VersionId": OTHER},
         ),
-        (Asked.of("RestoreSecret", {"SecretId": "a"}), ENTRY | {"VersionId": TOKEN}),
-        (Asked.of("DescribeSecret", {"SecretId": "a"}), ENTRY | {"DeletionDate": 1}),
-        (Asked.of("CreateSecret", {"Name": "b"}), ENTRY),
-        (Asked.of("DescribeSecret", {"SecretId": "a"}), ENTRY | {"SecretString": "s"}),
-        (Asked.of("TagResource", {"SecretId": "a"}), {"SecretBinary": "cw=="}),
-        (Asked.of("GetRandomPassword", {"PasswordLength": 3}), {"RandomPassword": "abcd"}),
-        (Asked.of("GetRandomPassword", {"PasswordLength": 3}), {"RandomPassword": ["a", "b", "c"]}),
+        (Question.of("RestoreSecret", {"SecretId": "a"}), ENTRY | {"VersionId": TOKEN}),
+        (Question.of("DescribeSecret", {"SecretId": "a"}), ENTRY | {"DeletionDate": 1}),
+        (Question.of("CreateSecret", {"Name": "b"}), ENTRY),
+        (Question.of("DescribeSecret", {"SecretId": "a"}), ENTRY | {"SecretString": "s"}),
+        (Question.of("TagResource", {"SecretId": "a"}), {"SecretBinary": "cw=="}),
+        (Question.of("GetRandomPassword", {"PasswordLength": 3}), {"RandomPassword": "abcd"}),
+        (Question.of("GetRandomPassword", {"PasswordLength": 3}), {"RandomPassword": ["a", "b", "c"]}),
         (BATCH, {"SecretValues": [ENTRY, ENTRY | {"Name": "c"}]}),
         (BATCH, {"SecretValues": [{"ARN": PLACE + "c-AbCdEf"}]}),
         (BATCH, {"Errors": [{"SecretId": "c"}]}),
@@ -184,7 +184,7 @@ def test_an_answer_that_fits(asked: Asked, answer: Any) -> None:
         (BATCH, {"Errors": [{"SecretId": "a"}] * 3}),
     ],
 )
-def test_an_answer_that_does_not(asked: Asked, answer: Any) -> None:
+def test_an_answer_that_does_not(asked: Question, answer: Any) -> None:
     assert not asked.is_answered_by(answer)
 
 
@@ -195,8 +195,8 @@ def test_the_members_that_tell_operations_apart_are_those_of_the_service_model()
 
     for action, own in members.items():
         for member in set().union(*members.values()):
-            fits = Asked.of(action, {}).is_answered_by({member: None})
+            fits = Question.of(action, {}).is_answered_by({member: None})
             if member in own or member in shared - {"VersionIdsToStages", "ReplicationStatus"}:
-                assert fits or Asked.of(action, {}).stage, (action, member)
+                assert fits or Question.of(action, {}).stage, (action, member)
             elif (action, member) != ("StopReplicationToReplica", "ReplicationStatus"):
                 assert not fits, (action, member)
