@@ -23,7 +23,7 @@ class Call(Opaque):
     """
 
     __slots__ = ("action", "body", "deleted_if_invalid", "question")
-    SHOWN: ClassVar = ("action", "deleted_if_invalid", "asked")
+    SHOWN: ClassVar = ("action", "deleted_if_invalid", "question")
 
     def __init__(
         self, action: str, body: bytes, deleted_if_invalid: bool = False, question: Question = ANYTHING

@@ -23,7 +23,7 @@ def row(secret: int, head: bytes = b"head") -> HeadRow:
 def heads() -> EntryCache:
     heads = EntryCache()
     assert not heads.is_current(1)
-    heads.look(1)
+    heads.note_other_writer(1)
     assert heads.is_current(1)
     for number, name in enumerate("ab"):
         heads.put(row(number), entry(name))
@@ -49,7 +49,7 @@ def test_what_is_sure_is_given_without_a_look_at_the_rows(heads: EntryCache) -> 
 
 def test_after_another_s_write_only_a_row_that_is_the_same_counts(heads: EntryCache) -> None:
     assert not heads.is_current(2)
-    heads.look(2)
+    heads.note_other_writer(2)
 
     assert names(heads) is None
     assert name_of(heads, "a") is None
@@ -71,7 +71,7 @@ def test_what_a_write_puts_takes_the_place_of_what_was(heads: EntryCache) -> Non
 
 
 def test_a_name_that_a_later_secret_has_stays_its_own(heads: EntryCache) -> None:
-    heads.look(2)
+    heads.note_other_writer(2)
     heads.put(row(7), entry("a"))
     heads.note_all_ids({1, 7})
 
@@ -79,7 +79,7 @@ def test_a_name_that_a_later_secret_has_stays_its_own(heads: EntryCache) -> None
 
 
 def test_rows_that_are_not_here_leave_the_list_unsure(heads: EntryCache) -> None:
-    heads.look(2)
+    heads.note_other_writer(2)
     heads.note_all_ids({0, 1, 2})
 
     assert names(heads) is None
