@@ -28,8 +28,8 @@ from secrets_actor.otp import (
 )
 from secrets_actor.runtime.aws_factory import ClockSkewed
 from secrets_actor.runtime.local_factory import StoreMade
-from secrets_actor.runtime.system import CallbackFailed
 from secrets_actor.telemetry.audit_process import AuditLogFails, AuditRecordsLost
+from secrets_actor.telemetry.callbacks import CallbackFailed
 from secrets_actor.telemetry.courier import EventsLost
 
 __all__ = [

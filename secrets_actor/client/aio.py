@@ -21,7 +21,7 @@ from inspect import CORO_CREATED, getcoroutinestate
 from types import CoroutineType
 from typing import Any, Final, TypeVar
 
-from secrets_actor.domain.callbacks import is_async
+from secrets_actor.coroutines import is_async
 from secrets_actor.domain.errors import InvalidParameter
 from secrets_actor.otp import CallTimeout, From, begin
 

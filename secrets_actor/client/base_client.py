@@ -14,7 +14,7 @@ Rule 5: if a caller's time is over and the store has not answered, the caller ge
         serve. So does a caller that must not wait: it runs in a process of the system that others wait for.
 Rule 6: a call that is cut off, by a signal handler that raises or by a cancellation, is withdrawn: nothing of it stays.
 Rule 7: the trace of a call begins before the call is sent, and ends when its caller goes on. An error that a tracer
-        raises is dropped: it must not spoil the call.
+        raises does not spoil the call; `ReportedTracer` has told of it.
 """
 
 from __future__ import annotations

@@ -102,7 +102,8 @@ class SupervisorShutDown(LifecycleEvent, frozen=True):
 
 class Observer(Protocol):
     """A function that is told of events. It is called in the thread of any process and must not block, unless it is the
-    observer of a `System`, which calls it in a thread of its own. An exception that it raises is dropped."""
+    observer of a `System`, which calls it in a thread of its own. An exception that it raises, or a coroutine that it
+    returns, ends nothing, and is logged."""
 
     def __call__(self, event: LifecycleEvent, /) -> None:
         """Take note of *event*."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import asdict
 
 from secrets_actor.clock import Clock, SystemClock
+from secrets_actor.coroutines import closed, is_async
 from secrets_actor.forks import notice_fork, on_fork
 from secrets_actor.log_fields import event_name, fields
-from secrets_actor.otp.errors import ForkedProcess
+from secrets_actor.otp.errors import BadReturn, ForkedProcess
 from secrets_actor.otp.events import (
     AnswerForgotten,
     LifecycleEvent,
@@ -21,7 +22,7 @@ from secrets_actor.otp.events import (
     SupervisorGaveUp,
     TooManyDisowned,
 )
-from secrets_actor.otp.reasons import FORKED, TOO_MANY_DISOWNED
+from secrets_actor.otp.reasons import FORKED, TOO_MANY_DISOWNED, Crashed
 from secrets_actor.otp.registry import Name, Registry
 from secrets_actor.otp.timers import TimerTable
 
@@ -30,10 +31,15 @@ if TYPE_CHECKING:
     from secrets_actor.otp.reasons import ExitReason
 
 
+_COROUTINE: Final = "the observer makes a coroutine, which nobody would await: give a plain function"
+
+
 class Node:
     """One node; each tree has its own. *observer* is told of every start, end, crash and restart. Without an observer,
     crashes, supervisors that give up and forgotten answers are logged as errors by the logger `secrets_actor.otp`, each
-    as a sentence; the event's fields are fields of the record, with the prefix `secrets_actor_`.
+    as a sentence; the event's fields are fields of the record, with the prefix `secrets_actor_`. An observer that fails
+    is logged, too, at the first failure in a row. It is a plain function: for a coroutine function `BadReturn` is
+    raised.
 
     *explains*: whether the text and the traceback of an exception that a callback raises are shown in exit reasons, in
     the errors of waiting callers and starters, and in crash reports. The `explains` of a server overrides it. It is
@@ -58,7 +64,8 @@ class Node:
         self.clock: Clock = clock or SystemClock()
         self.registry = Registry()
         self.timers = TimerTable(self.clock)
-        self._observer = observer
+        self._observer = _plain(observer)
+        self._observer_fails = False
         self.forked = False
         self._max_disowned = max_disowned
         self._disowned: dict[Pid, bool] = {}  # by process, whether it was busy when it was killed
@@ -76,13 +83,25 @@ class Node:
         return self._observer is not None
 
     def observe(self, event: LifecycleEvent) -> None:
-        """Tell the observer of *event*. An exception that the observer raises is dropped."""
+        """Tell the observer of *event*. An exception that the observer raises is logged."""
         if self._observer is not None:
-            with contextlib.suppress(BaseException):  # an observer must not end the process in whose thread it runs
-                self._observer(event)
+            try:
+                result: object = self._observer(event)
+                if result is not None and closed(result):
+                    raise BadReturn(_COROUTINE)
+            except BaseException as error:  # noqa: BLE001  # it must not end the process in whose thread it runs
+                self._failed(error)
+            else:
+                self._observer_fails = False
         elif isinstance(event, (AnswerForgotten, ProcessCrashed, SupervisorGaveUp)):
             with contextlib.suppress(BaseException):
                 _log(event)
+
+    def _failed(self, error: BaseException) -> None:
+        if not self._observer_fails:
+            self._observer_fails = True  # the next event may come at once, and fail in the same way
+            with contextlib.suppress(BaseException):
+                _log_failure(Crashed.by(error, explains=self.explains))
 
     def ended(self, pid: Pid, reason: ExitReason) -> None:
         """Do nothing: a hook for test harnesses, which record ends here before links and monitors hear of them."""
@@ -153,9 +172,23 @@ class Node:
     def start_afresh(self, observer: Observer | None = None) -> None:
         """In the child of a fork: allow a new tree to be started on this node. *observer* replaces the one from before,
         which may wait for locks of threads that do not exist here."""
-        self._observer = observer or self._observer
+        self._observer = _plain(observer) or self._observer
         self.forked = False
         self.registry.forked = False
+
+
+def _plain(observer: Observer | None) -> Observer | None:
+    if observer is not None and is_async(observer):
+        raise BadReturn(_COROUTINE)
+    return observer
+
+
+def _log_failure(reason: Crashed) -> None:
+    import logging  # as in `_log`
+
+    text = "the observer of a node has failed, and its next failures in a row are not logged: %s"
+    facts = fields("observer_failed", {"reason": str(reason)})
+    logging.getLogger("secrets_actor.otp").error(text, reason, extra=facts)
 
 
 def _log(event: AnswerForgotten | ProcessCrashed | SupervisorGaveUp) -> None:

@@ -47,7 +47,6 @@ from secrets_actor.otp import (
     Down,
     ExitReason,
     Latch,
-    LifecycleEvent,
     Name,
     NamedRef,
     Observer,
@@ -69,6 +68,7 @@ from secrets_actor.runtime.settings import Settings
 from secrets_actor.runtime.settings_loader import load
 from secrets_actor.runtime.tree import client_parts
 from secrets_actor.runtime.wiring import SECRETS, assemble, assemble_afresh
+from secrets_actor.telemetry.callbacks import CallbackFailed
 
 if TYPE_CHECKING:
     from secrets_actor.client.async_secrets import AsyncSecrets
@@ -82,12 +82,6 @@ Children = Callable[[Secrets], Iterable[ChildSpec]]
 _EXEC_GRACE: Final = 0.2
 # Seconds that `stop` waits at most, within its timeout, for the threads of processes that were cut off.
 _THREADS_GRACE = 1.0
-
-
-class CallbackFailed(LifecycleEvent, frozen=True):
-    """The life-cycle event of an `on_give_up` that raised. `error_type` is the name of the exception's type."""
-
-    error_type: str
 
 
 class System:
@@ -211,7 +205,7 @@ class System:
             try:
                 done("on_give_up", self._on_give_up(down.reason))
             except BaseException as error:  # noqa: BLE001  # the thread that ends the root has to go on
-                self._parts.node.observe(CallbackFailed(tree.ROOT, type(error).__name__))
+                self._parts.node.observe(CallbackFailed(tree.ROOT, "on_give_up", type(error).__name__))
             finally:
                 self._told_by = None
         if down.pid is self._root:  # if not, on_give_up has started another tree
@@ -564,7 +558,8 @@ def start(
 
     *observer* is called with every life-cycle event of the tree, in a thread of its own, so it may block. *on_give_up*
     is called with the reason if the tree ends by itself, because restarts did not help; it may start another tree.
-    *tracer*, such as `extras.opentelemetry.Tracing()`, is told of each call that the cache could not answer.
+    *tracer*, such as `extras.opentelemetry.Tracing()`, is told of each call that the cache could not answer. They are
+    plain functions; a coroutine function is refused. When one fails, the event `CallbackFailed` tells of it.
 
     *children* is called once, with the client (`System.secrets`), and returns the `otp.ChildSpec`s of processes of the
     program's own. They run under the supervisor `faces`, start after all of ours, and stop before them. Their factories

@@ -22,6 +22,7 @@ from secrets_actor.runtime.settings_loader import Loaded
 from secrets_actor.runtime.tree_metrics import EventCounter, register_gauges
 from secrets_actor.telemetry.audit_buffer import AuditBuffer, AuditRules
 from secrets_actor.telemetry.audit_log import AuditLog
+from secrets_actor.telemetry.callbacks import ReportedTracer
 from secrets_actor.telemetry.lifecycle_log import Reports
 from secrets_actor.telemetry.logs import make_logger
 from secrets_actor.telemetry.meters import Meters
@@ -84,7 +85,7 @@ def assemble(
         meters=meters,
         wall_clock=utc_now,
         leaps=WallLeaps() if clock is None or isinstance(clock, SystemClock) else None,
-        tracer=tracer,
+        tracer=None if tracer is None else ReportedTracer(tracer, node.observe),
     )
 
 

@@ -14,6 +14,7 @@ from secrets_actor.domain.callbacks import done
 from secrets_actor.domain.metrics import NO_METER, Meter
 from secrets_actor.log_fields import event_name
 from secrets_actor.otp import LifecycleEvent, Observer
+from secrets_actor.telemetry.callbacks import FailureReport
 from secrets_actor.telemetry.courier import Courier
 from secrets_actor.telemetry.logs import Log
 
@@ -52,7 +53,9 @@ class Reports:
     def __init__(self, counter: Observer, log: Log, observer: Observer | None, meter: Meter = NO_METER) -> None:
         self._counter, self._log = counter, log
         self._writes = Courier("log", LifecycleReporter(log), meter)
-        self._tells = None if observer is None else Courier("observer", _telling(observer), meter)
+        self._tells = None
+        if observer is not None:
+            self._tells = Courier("observer", _telling(observer, FailureReport("observer", self._log_only)), meter)
 
     def __call__(self, event: LifecycleEvent, /) -> None:
         """Count *event*, and have it logged and observed."""
@@ -61,6 +64,11 @@ class Reports:
             self._writes.post(event)
         if self._tells is not None:
             self._tells.post(event)
+
+    def _log_only(self, event: LifecycleEvent, /) -> None:
+        """Count *event* and have it logged. It is about the observer, which would fail again."""
+        self._counter(event)
+        self._writes.post(event)
 
     def from_worker(self, event: LifecycleEvent, /) -> None:
         """Do the same with an event of a worker, and before that load here the library that the log needs for it. A
@@ -78,12 +86,17 @@ class Reports:
         self._writes.close(end - now(), last=self._log.close)
 
 
-def _telling(observer: Observer) -> Callable[[LifecycleEvent, float], bool]:
+def _telling(observer: Observer, report: FailureReport) -> Callable[[LifecycleEvent, float], bool]:
     def tell(event: LifecycleEvent, _at: float) -> bool:
-        # An observer is declared to return nothing. One that returns a coroutine is a mistake: `done` closes it.
-        result: object = observer(event)  # type: ignore[func-returns-value]
-        done("observer", result)
-        return True
+        try:
+            # An observer is declared to return nothing. One that returns a coroutine is a mistake: `done` closes it.
+            result: object = observer(event)  # type: ignore[func-returns-value]
+            done("observer", result)
+        except BaseException as error:  # noqa: BLE001  # such as SystemExit, which would end only the courier's thread
+            report.failed(error)
+        else:
+            report.worked()
+        return True  # the event has reached the observer, whose failures are not ours
 
     return tell
 

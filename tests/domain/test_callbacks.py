@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from secrets_actor.domain.callbacks import done, is_async, plain
+from secrets_actor.coroutines import is_async
+from secrets_actor.domain.callbacks import done, plain
 from secrets_actor.domain.errors import InvalidParameter
 
 

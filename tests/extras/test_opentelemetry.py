@@ -16,6 +16,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from secrets_actor import DeadlineExceeded, SecretNotFound, ServerDown, Settings, System, Unreachable
 from secrets_actor.domain.tracing import CallTrace
+from secrets_actor.events import CallbackFailed, LifecycleEvent
 from secrets_actor.extras.opentelemetry import Tracing, observe
 from secrets_actor.runtime.settings import AwsSettings
 from secrets_actor.testing import FakeStore, ManualClock, fake_system
@@ -246,13 +247,34 @@ class Spiteful:
 
 
 @pytest.mark.parametrize("begins", [True, False])
-def test_a_tracer_that_raises_costs_nobody_his_answer(begins: bool) -> None:
-    tracer = Spiteful(begins)
-    with fake_system(tracer=tracer) as (system, store):
+def test_a_tracer_that_raises_costs_nobody_the_answer_and_is_told_of_once(begins: bool) -> None:
+    tracer, events = Spiteful(begins), list[LifecycleEvent]()
+    with fake_system(tracer=tracer, observer=events.append) as (system, store):
+        store.put(NAME, "v")
+        for _ in range(3):
+            assert system.secrets.get(NAME, refresh=True).reveal() == "v"
+
+    assert tracer.ended == 3 * begins
+    told = [one for one in events if isinstance(one, CallbackFailed)]
+    assert told == [CallbackFailed("secrets_actor", "tracer", "RuntimeError")]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_tracer_that_makes_a_coroutine_is_told_of() -> None:
+    async def begin(call: CallTrace) -> None:
+        """Nobody would await it."""
+
+    class Unsuspicious:
+        def begin(self, call: CallTrace) -> Any:
+            return begin(call)
+
+    events: list[LifecycleEvent] = []
+    with fake_system(tracer=Unsuspicious(), observer=events.append) as (system, store):
         store.put(NAME, "v")
         assert system.secrets.get(NAME).reveal() == "v"
 
-    assert tracer.ended == begins
+    told = [one for one in events if isinstance(one, CallbackFailed)]
+    assert told == [CallbackFailed("secrets_actor", "tracer", "InvalidParameter")]
 
 
 def test_metrics_are_collected_by_opentelemetry_too() -> None:

@@ -11,17 +11,21 @@ from secrets_actor.otp import (
     NOPROC,
     NORMAL,
     SHUTDOWN,
+    BadReturn,
     Down,
     ExitSignal,
+    Node,
     NoProcess,
     Reply,
     StartError,
     Stopped,
     call,
+    spawn,
     stop,
 )
 from secrets_actor.otp.events import ProcessCrashed, ProcessDisowned, ProcessEnded, ProcessStarted
 from secrets_actor.otp.pid import current
+from tests.log_records import fields_of
 from tests.otp.conftest import PATIENCE, Echo, Listener, TestNode, eventually
 from tests.otp.family import hold
 
@@ -167,12 +171,44 @@ def test_no_thread_but_a_process_s_own_is_the_current_process(node: TestNode) ->
     assert call(pid, lambda me, caller: Reply(current())) is pid
 
 
-def test_an_observer_that_fails_ends_nobody(node: TestNode) -> None:
-    def fails(event: Any) -> None:
-        raise SystemExit
+def fails(event: Any) -> None:
+    raise SystemExit("the text that I need")
 
-    node._observer = fails
-    assert call(node.spawn(Echo), 1) == 1
+
+def test_an_observer_that_fails_ends_nobody() -> None:
+    assert call(spawn(Node(fails), Echo, label="e"), 1) == 1
+
+
+def test_of_an_observer_s_failures_in_a_row_the_first_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    def observer(event: Any) -> None:
+        if event.serial != 3:
+            fails(event)
+
+    node = Node(observer)
+    for serial in range(1, 6):
+        node.observe(ProcessStarted("e", serial))
+
+    told = [record for record in caplog.records if record.name == "secrets_actor.otp"]
+    assert [fields_of(record)["event"] for record in told] == ["observer_failed"] * 2
+    assert "SystemExit at test_process.py" in told[0].getMessage()
+    assert "the text that I need" in told[0].getMessage()
+
+
+async def coroutine_function(event: Any) -> None:
+    """Nobody would await it."""
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_observer_that_makes_a_coroutine_is_refused_or_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(BadReturn, match="give a plain function"):
+        Node(coroutine_function)  # type: ignore[arg-type]
+
+    def unsuspicious(event: Any) -> Any:
+        return coroutine_function(event)
+
+    Node(unsuspicious).observe(ProcessStarted("e", 1))
+    (told,) = [record for record in caplog.records if record.name == "secrets_actor.otp"]
+    assert "give a plain function" in told.getMessage()
 
 
 def test_a_dead_process_starts_nothing_and_takes_no_name(node: TestNode) -> None:

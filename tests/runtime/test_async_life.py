@@ -1,13 +1,15 @@
 """Start, drain and stop from a coroutine: the loop goes on meanwhile."""
 
 import asyncio
+import json
 from collections.abc import Awaitable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from secrets_actor import InvalidParameter, ServerDown, Settings, System, start
-from secrets_actor.testing import FakeStore
+from secrets_actor import InvalidParameter, LogSettings, ServerDown, Settings, System, start
+from secrets_actor.testing import FakeStore, fake_system
 from tests.actor.rig import PATIENCE, Shelf, eventually, supervisor
 from tests.client.test_asyncio import comes_about
 
@@ -151,6 +153,46 @@ def test_a_coroutine_that_on_give_up_makes_is_reported() -> None:
     eventually(lambda: any(type(one).__name__ == "CallbackFailed" for one in events))
     assert [one.error_type for one in events if type(one).__name__ == "CallbackFailed"] == ["InvalidParameter"]
     system.stop()
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_observer_that_makes_coroutines_is_told_of_in_the_log(tmp_path: Path) -> None:
+    async def told(event: object) -> None:
+        """Nobody would await it."""
+
+    def unsuspicious(event: object) -> Any:
+        return told(event)
+
+    log = tmp_path / "log"
+    with fake_system(observer=unsuspicious, log=LogSettings(output=str(log))) as (system, store):
+        store.put("a", "v")
+        assert system.secrets.get("a", refresh=True).reveal() == "v"
+
+    failed = [line for line in map(json.loads, log.read_text().splitlines()) if line["event"] == "callback_failed"]
+    assert [(one["callback"], one["error_type"], one["level"]) for one in failed] == [
+        ("observer", "InvalidParameter", "warning")
+    ], "one event, though every event fails"
+
+
+def test_an_observer_that_fails_again_after_it_has_worked_is_told_of_again(tmp_path: Path) -> None:
+    observed: list[str] = []
+
+    def observer(event: object) -> None:
+        observed.append(type(event).__name__)
+        if type(event).__name__ != "JobStarted":
+            raise SystemExit
+
+    log = tmp_path / "log"
+    with fake_system(observer=observer, log=LogSettings(output=str(log))) as (system, store):
+        store.put("a", "v")
+        for _ in range(2):
+            system.secrets.get("a", refresh=True)
+
+    failed = [line for line in map(json.loads, log.read_text().splitlines()) if line["event"] == "callback_failed"]
+    rows = "".join("+" if one == "JobStarted" else "-" for one in observed)
+    assert {one["error_type"] for one in failed} == {"SystemExit"}
+    assert len(failed) == len([row for row in rows.split("+") if row]) > 1
+    assert "CallbackFailed" not in observed
 
 
 def test_a_coroutine_waits_for_the_end_while_the_loop_goes_on() -> None:
