@@ -8,8 +8,8 @@ Rule 1: TABLE says for each state of a flight, and each event in it, which state
         that is not in the table is a mistake in this program: `UnexpectedEvent`, and the flight stays as it was.
 Rule 2: reads of the same version in the same epoch of a lane share a flight, queued or under way. A write behind it
         opens a new epoch, so a read behind that write gets a flight of its own. A read that insists on a fresh answer
-        does not join one that is with a worker already. It supersedes that one, whose answer may come later and be
-        older.
+        does not join one that is with a worker already, and no read joins one that was sent to a store which has been
+        silent since. It supersedes that one, whose answer may come later and be older.
 Rule 3: nothing is sent that nobody waits for any more, nor without credentials if the store takes some. Credentials
         that it refused are dropped and fetched anew, once for each flight, which is sent again if they are others.
 Rule 4: every job that is sent has a timer. A job that is not done by its deadline costs its worker its life. A job
@@ -214,7 +214,7 @@ class Flight(Struct, eq=False):
     doubt: SecretsError | None = None  # what became of it then, if it may have taken effect
     refused: tuple[Credentials | None, SecretsError] | None = None  # what the store refused, and how
     superseded: bool = False
-    hurried: bool = False  # those who wait for it and take something stale have got that
+    hurried: bool = False  # those who waited for it, and take something stale, have got that: it may take long
     sendings: list[Sending] = []
 
     @property
@@ -343,12 +343,15 @@ class Flights:
             self._on(flight, Event.GRANTED, None, now)
 
     def _joined(self, flight: Flight, waiter: Waiter, get: Get, now: Moment) -> bool:
-        """Whether no flight is needed but *flight*, which is for the same, or none at all: if it is on its way to a
-        store that does not answer, to join it is to wait long, and another one would be refused, and would supersede
-        it for nothing."""
+        """Whether no flight is needed but *flight*, which is for the same, or none at all.
+
+        If it is on its way to a store that does not answer, to join it is to wait long. While the breaker is open,
+        another one would be refused, and would supersede it for nothing. After the pause another one is the probe, and
+        brings an answer as soon as the store is well: *flight* may never have one.
+        """
         is_sent = flight.state is State.SENT
         too_old = is_sent and get.max_age is not None and now.clock - flight.sent_at > get.max_age
-        joins = not too_old and not (is_sent and get.refresh)
+        joins = not too_old and not (is_sent and (get.refresh or flight.hurried))
         if flight.hurried or (is_sent and not joins):
             if self._breaker.shut(now.clock):
                 self._actions.append(Refuse(waiter, self._breaker.circuit_open(now.clock)))
@@ -773,6 +776,7 @@ class Flights:
             self._actions.append(SetTimer(PATIENCE, Hurry(flight.id)))
         flight.number = number = next(_numbers)
         flight.breaker, flight.sent_at = self._breaker, clock
+        flight.hurried = False  # that was said of what it waited for before, or of its last worker
         left = deadline - clock
         context = CallContext(deadline - min(HEADROOM, left * HEADROOM_SHARE), credentials, flight.repeated, [])
         flight.sendings.append((clock, context.attempts))

@@ -23,7 +23,7 @@ from typing import Any, Final, TypeVar
 
 from secrets_actor.coroutines import is_async
 from secrets_actor.domain.errors import InvalidParameter
-from secrets_actor.otp import CallTimeout, From, begin
+from secrets_actor.otp import CallTimeout, From, begin, process_waits
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -93,18 +93,19 @@ def _on_loop(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, obj
     """Run *coroutine* on *loop*, wait, and return or raise what it does. Raises `RuntimeError` if the loop is closed
     before the coroutine has ended."""
     ended = threading.Event()
-    try:
-        task = asyncio.run_coroutine_threadsafe(coroutine, loop)
-    except RuntimeError:  # the loop is closed already
-        coroutine.close()
-        raise
-    task.add_done_callback(lambda _: ended.set())
-    while not ended.wait(_LOOK):
-        if loop.is_closed():
-            if isinstance(coroutine, CoroutineType) and getcoroutinestate(coroutine) == CORO_CREATED:
-                coroutine.close()  # it never began: Python would warn, besides our error, that nobody awaited it
-            raise RuntimeError("the loop that was to await it was closed")
-    return task.result()
+    with process_waits():  # so that a coroutine which stops the system does not wait for the end of this thread
+        try:
+            task = asyncio.run_coroutine_threadsafe(coroutine, loop)
+        except RuntimeError:  # the loop is closed already
+            coroutine.close()
+            raise
+        task.add_done_callback(lambda _: ended.set())
+        while not ended.wait(_LOOK):
+            if loop.is_closed():
+                if isinstance(coroutine, CoroutineType) and getcoroutinestate(coroutine) == CORO_CREATED:
+                    coroutine.close()  # it never began: Python would warn, besides our error, that nobody awaited it
+                raise RuntimeError("the loop that was to await it was closed")
+        return task.result()
 
 
 def awaitable(_name: str, attempt: Callable[[S], Awaitable[T]]) -> Callable[[S], Awaitable[T]]:

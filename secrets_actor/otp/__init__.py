@@ -114,7 +114,7 @@ from secrets_actor.otp.events import (
 from secrets_actor.otp.gen_server import CallDone, GenServer, Handled, Ignore, InitResult, NoReply, Ok, Reply, Stop
 from secrets_actor.otp.messages import Answered, Ask, Cast, Down, ExitSignal
 from secrets_actor.otp.node import Node
-from secrets_actor.otp.pid import MonitorRef, Pid, current
+from secrets_actor.otp.pid import MonitorRef, Pid, current, process_waits, waiting_process
 from secrets_actor.otp.process import NamedRef, spawn
 from secrets_actor.otp.reasons import (
     FORKED,
@@ -259,8 +259,10 @@ __all__ = [
     "holds_up",
     "lacks_thread",
     "no_more",
+    "process_waits",
     "snapshot",
     "spawn",
     "stop",
     "supervisor_spec",
+    "waiting_process",
 ]

@@ -110,7 +110,7 @@ def stop(server: Address, reason: ExitReason = NORMAL, timeout: float | None = N
         ended.reply(down.reason)
 
     if pid.reason is FORKED:
-        raise ForkedProcess(FORKED)
+        raise ForkedProcess(FORKED, pid.label)
     ref = pid.monitor(settle)
     request = StopRequest(reason)
     pid.send(request)

@@ -23,14 +23,17 @@ class CallFailed(OtpError):
 
 
 class NoProcess(CallFailed):
-    """There is no such process: its name is not registered, or it has ended. `who` is its name or its label."""
+    """There is no such process: its name is not registered, or it has ended. `who` is its name or its label, "" if
+    neither is known."""
 
     def __init__(self, reason: ExitReason, who: str = "") -> None:
         super().__init__(reason)
         self.who = who
 
     def __str__(self) -> str:
-        return f"there is no process {self.who or 'there'}: {self.reason}"
+        return (
+            f"there is no process {self.who}: {self.reason}" if self.who else f"there is no such process: {self.reason}"
+        )
 
 
 class EndedFirst(CallFailed):
@@ -40,6 +43,10 @@ class EndedFirst(CallFailed):
 class ForkedProcess(NoProcess):
     """The process lives in the program that this one was forked from; a fork copies none of its threads. Start a tree
     of your own after the fork."""
+
+    def __str__(self) -> str:
+        what = f"the process {self.who}" if self.who else "the tree"
+        return f"{what} lives in the program that this one was forked from: {self.reason}"
 
 
 class CallTimeout(OtpError, TimeoutError):

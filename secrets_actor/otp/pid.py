@@ -22,7 +22,9 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from secrets_actor.clock import now
@@ -59,6 +61,39 @@ _here = _Here()
 def current() -> Pid | None:
     """Return the process that this thread belongs to; None if it belongs to none."""
     return _here.pid
+
+
+class _Wait:
+    """The wait of a process for code in another thread. `pid` is None when it is over, so that a task which that code
+    has begun, and which outlives it, holds nobody up."""
+
+    __slots__ = ("pid",)
+
+    def __init__(self, pid: Pid | None) -> None:
+        self.pid = pid
+
+
+_wait: Final[ContextVar[_Wait | None]] = ContextVar("secrets_actor wait", default=None)
+
+
+@contextmanager
+def process_waits() -> Iterator[None]:
+    """Within it, this process waits for code that runs elsewhere in a copy of this thread's context, such as a
+    coroutine that is handed to an event loop here: `waiting_process` tells that code so."""
+    wait = _Wait(current())
+    token = _wait.set(wait)
+    try:
+        yield
+    finally:
+        _wait.reset(token)
+        wait.pid = None
+
+
+def waiting_process() -> Pid | None:
+    """Return the process that goes on only when the code that calls this is done: the one that this thread belongs to,
+    or one that waits in `process_waits`; None if there is none."""
+    here, wait = current(), _wait.get()
+    return here if here is not None or wait is None else wait.pid
 
 
 class MonitorRef:

@@ -57,10 +57,10 @@ from secrets_actor.otp import (
     alone,
     begin,
     call,
-    current,
     lacks_thread,
     snapshot,
     spawn,
+    waiting_process,
 )
 from secrets_actor.runtime import tree
 from secrets_actor.runtime.backends import OF_THE_BACKEND
@@ -294,8 +294,8 @@ class System:
         With *drain*, new calls are refused at once (`ServerDown`), and calls that are under way have that many seconds
         to finish before the tree is stopped.
 
-        A stop that is called in a process of the tree, such as in a subscription's callback, returns at once: the tree
-        ends as soon as that process is done.
+        A stop that is called in a process of the tree, such as in a subscription's callback (a coroutine function,
+        too), returns at once: the tree ends as soon as that process is done.
         """
         notice_fork()
         root = self._coming or self._root
@@ -315,9 +315,9 @@ class System:
             root.exit(SHUTDOWN, sender=root.parent)
 
     def _is_within(self) -> bool:
-        """Whether this thread belongs to a process of the tree. The end of the tree waits for it, so it must not
-        wait."""
-        here = current()
+        """Whether a process of the tree waits for what is done here, in its own thread or in a coroutine that it has
+        awaited. The end of the tree waits for that process, so nothing here may wait for that end."""
+        here = waiting_process()
         return here is not None and here.node is self._parts.node and here.is_alive()
 
     def _stop(self, root: Pid, timeout: float, drain: float) -> None:
@@ -478,6 +478,9 @@ class System:
     async def stop_async(self, timeout: float = 10.0, *, drain: float = 0.0) -> None:
         """Stop the tree as `stop` does, without blocking the event loop: so calls of this loop can finish within
         *drain* seconds. If the coroutine is cancelled, the tree is stopped all the same."""
+        if self._is_within():  # seen here, for the thread below knows nothing of it
+            self.stop(timeout, drain=drain)
+            return
         with loading():
             from secrets_actor.client.aio import in_a_thread
 
@@ -485,6 +488,8 @@ class System:
 
     async def wait_async(self, timeout: float | None = None) -> ExitReason | None:
         """As `wait`, without blocking the loop. If it is cancelled, the system goes on."""
+        if self._is_within():
+            return self.wait(timeout)  # it raises
         with loading():
             from secrets_actor.client.aio import in_a_thread
 

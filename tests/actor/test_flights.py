@@ -434,6 +434,38 @@ def test_a_caller_for_whom_a_second_flight_would_be_refused_gets_that_at_once() 
     assert len(hands.flights) == 1
 
 
+def test_after_the_pause_a_get_is_the_probe_and_joins_no_flight_that_went_to_the_silent_store() -> None:
+    hands, first = sent()
+    hands.clock += 1.0
+    hands.give_up(first)
+    hands.tell_gave_up()
+    hands.ready("w2")
+    assert isinstance(outcome(hands, hands.ask(Get("a"))), CircuitOpen)
+    hands.clock += 0.5  # the first pause
+
+    probe = hands.ask(Get("a"))
+
+    assert hands.state(probe) is State.SENT
+    hands.answer(value="v")
+    assert outcome(hands, probe).value == "v"
+    hands.answer(value="late")
+    assert [one.kept for one in of_type(hands, Settle)] == [True, False]
+
+
+def test_a_flight_that_was_hurried_before_it_was_sent_is_joined_as_any_other() -> None:
+    hands, _ = waits_for_credentials()
+    hands.fail(Unreachable("nothing there"))
+    first = hands.ask(Get("a"), seconds=100.0)
+    hands.hurry()
+    hands.clock += 60.0
+    hands.ask(Get("b"))  # the next fetch is due
+    hands.ready("w2")
+    hands.answer()
+    assert hands.state(first) is State.SENT
+
+    assert hands.flight_of(hands.ask(Get("a"))) is hands.flight_of(first)
+
+
 def test_a_caller_who_joins_a_flight_that_waits_for_credentials_in_vain_gets_what_is_stale() -> None:
     hands, _ = waits_for_credentials()
     hands.fail(Unreachable("nothing there"))

@@ -8,6 +8,8 @@ import pytest
 from msgspec import to_builtins
 
 from secrets_actor.otp import (
+    FORKED,
+    NOPROC,
     Backoff,
     CallFailed,
     CallTimeout,
@@ -15,6 +17,7 @@ from secrets_actor.otp import (
     Crashed,
     DynamicSupervisor,
     Flags,
+    ForkedProcess,
     GenServer,
     Handled,
     InitResult,
@@ -221,6 +224,19 @@ def test_without_an_observer_a_crash_is_in_the_log(caplog: pytest.LogCaptureFixt
     assert (facts["event"], facts["process"], facts["last_message"]) == ("process_crashed", "e", "int")
     (end,) = logged("gave up on e")
     assert (fields_of(end)["event"], fields_of(end)["child"]) == ("supervisor_gave_up", "e")
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (NoProcess(NOPROC), "there is no such process: noproc"),
+        (NoProcess(NOPROC, "ghost"), "there is no process ghost: noproc"),
+        (ForkedProcess(FORKED), "the tree lives in the program that this one was forked from: forked"),
+        (ForkedProcess(FORKED, "a"), "the process a lives in the program that this one was forked from: forked"),
+    ],
+)
+def test_the_text_reads_well_whether_a_name_is_known_or_not(error: NoProcess, text: str) -> None:
+    assert str(error) == text
 
 
 def test_who_is_not_there_is_named(node: TestNode) -> None:

@@ -5,7 +5,7 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -14,8 +14,10 @@ import secrets_actor
 from secrets_actor import LogSettings, ServerDown, System
 from secrets_actor.errors import CalledFromWithin
 from secrets_actor.messages import Get
+from secrets_actor.otp import ChildSpec, GenServer
 from secrets_actor.testing import FakeStore, ManualClock, fake_system
 from tests.actor.rig import eventually, failure, process, supervisor
+from tests.client.test_asyncio import comes_about
 from tests.log_records import fields_of
 
 SECONDS = 10.0
@@ -148,6 +150,103 @@ def test_a_callback_may_get_and_may_stop() -> None:
         system.secrets.set("a", "new")
         assert str(system.wait(SECONDS)) == "shutdown"
         eventually(lambda: found == ["w", "returned"])
+
+
+class EndsWhenLet(GenServer):
+    """Holds up the end of its tree until it is let end."""
+
+    trap_exit = True
+
+    def __init__(self, go: threading.Event, was_let: list[bool]) -> None:
+        self._go, self._was_let = go, was_let
+
+    def terminate(self, reason: Any) -> None:
+        self._was_let.append(self._go.wait(SECONDS / 2))
+
+
+async def stop_blocking(system: System) -> None:
+    system.stop()
+
+
+async def stop_async(system: System) -> None:
+    await system.stop_async()
+
+
+async def stop_in_a_task(system: System) -> None:
+    await asyncio.create_task(system.stop_async(drain=SECONDS))
+
+
+async def leave_the_block(system: System) -> None:
+    await system.__aexit__(None, None, None)
+
+
+@pytest.mark.parametrize("stop", [stop_blocking, stop_async, stop_in_a_task, leave_the_block])
+def test_a_stop_in_a_callback_that_is_awaited_returns_before_the_tree_has_ended(
+    stop: Callable[[System], Awaitable[None]],
+) -> None:
+    go, was_let = threading.Event(), list[bool]()
+
+    async def run(system: System) -> None:
+        async def changed(_: object) -> None:
+            await stop(system)
+            go.set()
+
+        system.async_secrets.subscribe("a", changed)
+        await system.async_secrets.set("a", "new")
+        assert str(await system.wait_async(SECONDS)) == "shutdown"
+
+    children = [ChildSpec("last", lambda: EndsWhenLet(go, was_let), shutdown=SECONDS)]
+    with fake_system(children=lambda _: children) as (system, store):
+        store.put("a", "v")
+        system.secrets.get("a")
+        asyncio.run(run(system))
+    assert was_let == [True]
+
+
+def test_a_callback_that_is_awaited_does_not_wait_for_the_end_of_the_tree() -> None:
+    found = list[object]()
+
+    async def run(system: System) -> None:
+        async def changed(_: object) -> None:
+            found.append(failure(lambda: system.wait(SECONDS)))
+            found.extend(await asyncio.gather(system.wait_async(SECONDS), return_exceptions=True))
+
+        system.async_secrets.subscribe("a", changed)
+        await system.async_secrets.set("a", "new")
+        await comes_about(lambda: len(found) == 2)
+
+    with fake_system() as (system, store):
+        store.put("a", "v")
+        system.secrets.get("a")
+        asyncio.run(run(system))
+    assert [type(one) for one in found] == [CalledFromWithin] * 2
+
+
+def test_a_task_that_outlives_the_callback_which_began_it_waits_for_the_end_of_the_tree() -> None:
+    async def run(system: System) -> None:
+        over, tasks = asyncio.Event(), list[asyncio.Task[object]]()
+
+        async def stop_later() -> object:
+            await over.wait()
+            await system.stop_async()
+            return await system.wait_async(0.0)
+
+        async def changed(_: object) -> None:
+            if tasks:
+                over.set()  # the callback before is over
+            else:
+                tasks.append(asyncio.create_task(stop_later()))
+
+        system.async_secrets.subscribe("a", changed)
+        for number in range(2):
+            await system.async_secrets.set("a", f"new {number}")
+            await comes_about(lambda: tasks)
+        assert str(await asyncio.wait_for(tasks[0], SECONDS)) == "shutdown"
+
+    with fake_system() as (system, store):
+        store.put("a", "v")
+        system.secrets.get("a")
+        asyncio.run(run(system))
 
 
 class Sends(logging.Handler):
