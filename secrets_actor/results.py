@@ -23,7 +23,7 @@ from secrets_actor.domain.results import (
     VersionPage,
     VersionReceipt,
 )
-from secrets_actor.domain.secret import DeleteReceipt, NewVersion, Secret, SecretInfo, SecretValue, SetReceipt, Source
+from secrets_actor.domain.secret import DeleteReceipt, NewVersion, Secret, SecretValue, SetReceipt, Source
 
 __all__ = [
     "AccountReplicaReceipt",
@@ -49,7 +49,6 @@ __all__ = [
     "Secret",
     "SecretBatch",
     "SecretDescription",
-    "SecretInfo",
     "SecretPage",
     "SecretValue",
     "SetReceipt",

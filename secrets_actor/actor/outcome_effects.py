@@ -53,7 +53,6 @@ from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import Get, GetMany, Operation, Set
 from secrets_actor.domain.ports import Answer
 from secrets_actor.domain.results import SecretDescription, SecretPage
-from secrets_actor.domain.secret import SecretInfo
 
 
 class OutcomeEffects:
@@ -167,7 +166,7 @@ class OutcomeEffects:
             self._pen.store_missing(get, asked_at)
 
 
-def _descriptions_in(value: Any) -> Iterable[SecretDescription | SecretInfo]:
+def _descriptions_in(value: Any) -> Iterable[SecretDescription]:
     """The secrets that *value* tells of, if it is a description or a list."""
     found = value.secrets if isinstance(value, SecretPage) else value if isinstance(value, tuple) else (value,)
-    return [one for one in found if isinstance(one, (SecretDescription, SecretInfo))]
+    return [one for one in found if isinstance(one, SecretDescription)]

@@ -18,7 +18,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from secrets_actor.domain.secret import Secret, SecretInfo
+from secrets_actor.domain.results import SecretDescription
+from secrets_actor.domain.secret import Secret
 from secrets_actor.log_fields import PREFIX
 from secrets_actor.otp import Tree, TreeNode
 from secrets_actor.telemetry.logs import stamp
@@ -115,7 +116,7 @@ def value_of(secret: Secret) -> dict[str, str]:
     return {"value_base64": base64.b64encode(value).decode()}
 
 
-def info_facts(info: SecretInfo) -> dict[str, Any]:
+def info_facts(info: SecretDescription) -> dict[str, Any]:
     """Return the facts of one secret in a list."""
     return {
         "name": info.name,
@@ -127,7 +128,7 @@ def info_facts(info: SecretInfo) -> dict[str, Any]:
     }
 
 
-def info_table(infos: Iterable[SecretInfo]) -> str:
+def info_table(infos: Iterable[SecretDescription]) -> str:
     """Return a list as a table: name, last change, and when the deletion was asked for."""
     rows = [("NAME", "CHANGED", "DELETED")]
     rows += [(printable(info.name), moment(info.changed_at) or "-", moment(info.deleted_at) or "") for info in infos]

@@ -31,7 +31,7 @@ from secrets_actor.domain.operations import (
 from secrets_actor.domain.paging import SeenTokens
 from secrets_actor.domain.results import NamedReceipt, SecretBatch, SecretDescription
 from secrets_actor.domain.rotation_retry import LoginError, RotationRetry, note_failure
-from secrets_actor.domain.secret import DeleteReceipt, Secret, SecretInfo, SecretValue, SetReceipt
+from secrets_actor.domain.secret import DeleteReceipt, Secret, SecretValue, SetReceipt
 from secrets_actor.otp import CallTimeout, From, OtpError, Pid
 
 T = TypeVar("T")
@@ -189,7 +189,7 @@ class Secrets(BaseClient, Administration):
         """
         self.ask(Invalidate(secret_id), timeout=timeout)
 
-    def list(self, *, include_deleted: bool = False, timeout: float | None = None) -> tuple[SecretInfo, ...]:
+    def list(self, *, include_deleted: bool = False, timeout: float | None = None) -> tuple[SecretDescription, ...]:
         """Return all secrets, without values; those that are scheduled for deletion only with *include_deleted*.
 
         All pages are read before this returns. For very many secrets, or for a choice of them, see `iterate`. AWS may

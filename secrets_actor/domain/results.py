@@ -98,7 +98,7 @@ class LinkedSecret(Struct, frozen=True):
     role_arn: str | None = None
 
 
-class SecretDescription(SelectiveStruct, frozen=True):
+class SecretDescription(SelectiveStruct, frozen=True, gc=False):  # gc: as in semantics/entry.py, rule 1
     """All that the store knows of a secret, except its values. Times are UTC; a fact that the store does not have is
     None.
 

@@ -341,22 +341,6 @@ def secret_of_block(name: str, kept: bytes, now: float) -> Secret:
     return found
 
 
-class SecretInfo(Struct, frozen=True):
-    """One secret in a list, without its value. Times are UTC.
-
-    `changed_at` is the last change of any kind. `deleted_at` is set while the secret is scheduled for deletion: it is
-    when the deletion was asked for. When the secret will be gone for good is in `DeleteReceipt` only, because AWS says
-    it only there.
-    """
-
-    name: str
-    arn: str
-    description: str | None = None
-    created_at: datetime | None = None
-    changed_at: datetime | None = None
-    deleted_at: datetime | None = None
-
-
 class SetReceipt(Struct, frozen=True):
     """The receipt of a set. `created`: whether the secret is new; if not, it got a new version."""
 

@@ -19,7 +19,8 @@ from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.errors import SecretNotFound
 from secrets_actor.domain.operations import Delete, Get, List, Operation, Set
 from secrets_actor.domain.ports import Answer, Backend, BackendFactory, CallContext, CredentialSource
-from secrets_actor.domain.secret import DeleteReceipt, Secret, SecretInfo, SecretValue, SetReceipt
+from secrets_actor.domain.results import SecretDescription
+from secrets_actor.domain.secret import DeleteReceipt, Secret, SecretValue, SetReceipt
 from secrets_actor.otp import LifecycleEvent, Pid
 
 T = TypeVar("T")
@@ -143,7 +144,7 @@ class Shelf:
                 return DeleteReceipt(name, ARN.format(name), datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=30))
             case List():
                 with self.lock:
-                    return tuple(SecretInfo(name, ARN.format(name)) for name in sorted(self.versions))
+                    return tuple(SecretDescription(name, ARN.format(name)) for name in sorted(self.versions))
         raise AssertionError(f"the shelf knows no {operation.kind}")
 
 

@@ -16,7 +16,7 @@ from secrets_actor.domain.errors import (
 )
 from secrets_actor.domain.operations import BATCH_SIZE, Filter, GetMany, List, ListPage
 from secrets_actor.domain.results import SecretBatch, SecretDescription, SecretPage
-from secrets_actor.domain.secret import Secret, SecretInfo, SecretValue
+from secrets_actor.domain.secret import Secret, SecretValue
 
 ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:a-AbCdEf"
 
@@ -120,7 +120,7 @@ def test_a_store_without_filters_is_asked_for_its_whole_list() -> None:
     assert ours.failed(ours.next(), unknown) == []  # type: ignore[arg-type]
     asked = ours.next()
     assert asked == List()
-    ours.answered(asked, (SecretInfo("p1", ""), SecretInfo("q1", "")))
+    ours.answered(asked, (SecretDescription("p1", ""), SecretDescription("q1", "")))
     assert ours.failed(ours.next(), unknown) == [("tag t", "unknown_message")]  # type: ignore[arg-type]
     assert ours.next() == GetMany(["p1"])
 

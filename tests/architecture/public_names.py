@@ -176,7 +176,6 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
         "Secret",
         "SecretBatch",
         "SecretDescription",
-        "SecretInfo",
         "SecretPage",
         "SecretValue",
         "SetReceipt",

@@ -15,7 +15,8 @@ from typing import Any
 
 from secrets_actor.domain.operations import Get, List, Set
 from secrets_actor.domain.ports import Answer, BackendFactory
-from secrets_actor.domain.secret import Secret, SecretInfo, SecretValue, SetReceipt
+from secrets_actor.domain.results import SecretDescription
+from secrets_actor.domain.secret import Secret, SecretValue, SetReceipt
 
 Pair = tuple[Callable[[str], Any], Callable[[str, str], Any]]
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -107,7 +108,10 @@ class PlainBackend:
                 return Answer(SetReceipt(operation.secret_id, operation.secret_id, str(operation.token), False))
             case List():
                 return Answer(
-                    tuple(SecretInfo(head["name"], head["name"], None, AT, AT, None) for head in self._plain.heads())
+                    tuple(
+                        SecretDescription(head["name"], head["name"], created_at=AT, changed_at=AT)
+                        for head in self._plain.heads()
+                    )
                 )
         raise NotImplementedError(operation)
 

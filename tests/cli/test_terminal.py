@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from secrets_actor.cli.output import drawing, info_table
-from secrets_actor.domain.secret import SecretInfo
+from secrets_actor.domain.results import SecretDescription
 from secrets_actor.otp.tree_snapshot import Tree, TreeNode
 from tests.cli.program import Done, Program, finished
 from tests.servers.account import Keys
@@ -38,7 +38,7 @@ def is_harmless(text: str, lines: int) -> bool:
 
 def test_names_in_a_table_and_a_status_in_the_tree_are_told_in_lines_that_print() -> None:
     status = EVIL.replace("\n", "")
-    assert is_harmless(info_table([SecretInfo(f"db{EVIL}", ARN)]), lines=1)
+    assert is_harmless(info_table([SecretDescription(f"db{EVIL}", ARN)]), lines=1)
     assert is_harmless(drawing(Tree(TreeNode("db", "worker", "running", "permanent", status=status))), lines=0)
 
 

@@ -25,7 +25,7 @@ from secrets_actor.domain.operations import (
 )
 from secrets_actor.domain.ports import Answer, Backend, BackendFactory, CallContext
 from secrets_actor.domain.results import NamedReceipt, SecretDescription
-from secrets_actor.domain.secret import DeleteReceipt, Secret, SecretInfo, SecretValue, SetReceipt
+from secrets_actor.domain.secret import DeleteReceipt, Secret, SecretValue, SetReceipt
 from tests.contract.backends import BACKENDS, LIVE, RECOVERY_WINDOW
 from tests.contract.divergences import DIVERGENCES
 from tests.servers.account import REGION, Keys
@@ -183,15 +183,13 @@ class Store:
         """Call a soft delete off."""
         return self.ask(Restore(name)).value
 
-    def list(
-        self, *, include_deleted: bool = False, page_size: int = 100
-    ) -> "tuple[SecretInfo | SecretDescription, ...]":
+    def list(self, *, include_deleted: bool = False, page_size: int = 100) -> "tuple[SecretDescription, ...]":
         """All secrets of this test."""
         if self.where == LIVE:
             return tuple(self.pages(ListPage((self.ours(),), None, None, include_deleted, page_size)))
         return self.all(include_deleted=include_deleted, page_size=page_size)
 
-    def all(self, *, include_deleted: bool = False, page_size: int = 100) -> "tuple[SecretInfo, ...]":
+    def all(self, *, include_deleted: bool = False, page_size: int = 100) -> "tuple[SecretDescription, ...]":
         """All secrets of this test, out of a list of all that there are."""
         found = self.ask(List(include_deleted, page_size)).value
         return tuple(info for info in found if info.name.startswith(self.prefix))

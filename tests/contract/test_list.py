@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from secrets_actor.domain.operations import List, Set
+from secrets_actor.domain.operations import List, ListPage, Set
+from secrets_actor.domain.results import SecretDescription
 from secrets_actor.domain.secret import SecretValue
 from tests.contract.backends import LIVE
 from tests.contract.store import RECOVERY_WINDOW, Store, new_token
@@ -29,6 +30,24 @@ def test_a_list_tells_name_arn_description_and_times(store: Store) -> None:
         assert moment is not None
         assert moment.tzinfo is UTC
         assert abs(datetime.now(UTC) - moment) < timedelta(minutes=1)
+
+
+def test_a_list_tells_of_each_secret_what_its_pages_tell(store: Store) -> None:
+    for suffix in ("a", "b"):
+        name = store.name(suffix)
+        store.ask(Set(name, SecretValue("hunter2"), new_token(), f"of {suffix}", {"team": suffix}))
+    second = store.set(store.name("a"), "hunter3")
+
+    def both() -> "list[tuple[SecretDescription, ...]]":
+        pages = store.pages(ListPage((store.ours(),), page_size=1))
+        return [tuple(sorted(found, key=lambda one: one.name)) for found in (store.all(), pages)]
+
+    store.sees(lambda: [len(found) for found in both()], [2, 2])
+    listed, paged = both()
+
+    assert listed == paged
+    assert [one.tags for one in listed] == [{"team": "a"}, {"team": "b"}]
+    assert listed[0].versions[second.version_id] == ("AWSCURRENT",)
 
 
 def test_a_secret_without_a_description_lists_none(store: Store) -> None:

@@ -43,7 +43,7 @@ from secrets_actor.domain.results import (
     VersionPage,
     VersionReceipt,
 )
-from secrets_actor.domain.secret import DeleteReceipt, Secret, SecretInfo, SecretValue, SetReceipt
+from secrets_actor.domain.secret import DeleteReceipt, Secret, SecretValue, SetReceipt
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Shape)
@@ -55,13 +55,6 @@ class Misshapen(Exception):
 
     It carries nothing, and never leaves this file: `_read` and `_batch` catch it.
     """
-
-
-class Page(Struct, frozen=True):
-    """One page of a list. `next_token` is None on the last page."""
-
-    infos: tuple[SecretInfo, ...]
-    next_token: str | None
 
 
 class Batch(Struct, frozen=True):
@@ -199,20 +192,11 @@ def disassociated(body: bytes, request_id: str | None = None, question: Question
 # --- descriptions, lists and policies -----------------------------------------------------------------------------
 
 
-def page(body: bytes, request_id: str | None = None, question: Question = ANYTHING) -> Page:
-    """Read ListSecrets' answer, with the few facts of each secret that a `List` shows.
+def page(body: bytes, request_id: str | None = None, question: Question = ANYTHING) -> SecretPage:
+    """Read ListSecrets' answer.
 
     AWS's `DeletedDate` is when the delete was asked for, not when the secret is gone.
     """
-
-    def build(answer: shapes.ListSecretsAnswer) -> Page:
-        return Page(tuple(map(_info, answer.SecretList)), answer.NextToken or None)
-
-    return _read(body, request_id, question, shapes.ListSecretsAnswer, build)
-
-
-def described_page(body: bytes, request_id: str | None = None, question: Question = ANYTHING) -> SecretPage:
-    """Read ListSecrets' answer, with all facts of each secret."""
 
     def build(answer: shapes.ListSecretsAnswer) -> SecretPage:
         return SecretPage(tuple(map(_description, answer.SecretList)), answer.NextToken or None)
@@ -360,17 +344,6 @@ def _batch(members: Json) -> Batch:
                 found.append(secret)
     refused = tuple((one.SecretId, one.ErrorCode) for one in answer.Errors or ())
     return Batch(tuple(found), refused, answer.NextToken or None)
-
-
-def _info(entry: shapes.Described) -> SecretInfo:
-    return SecretInfo(
-        name=entry.Name,
-        arn=_arn(entry),
-        description=entry.Description or None,
-        created_at=_time_if_any(entry.CreatedDate),
-        changed_at=_time_if_any(entry.LastChangedDate),
-        deleted_at=_time_if_any(entry.DeletedDate),
-    )
 
 
 def _description(entry: shapes.Described) -> SecretDescription:

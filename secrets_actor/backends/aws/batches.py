@@ -10,8 +10,8 @@ from secrets_actor.domain.errors import InvalidAnswer, SecretsError
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import BATCH_SIZE, GetMany, List
 from secrets_actor.domain.ports import Answer
-from secrets_actor.domain.results import SecretBatch
-from secrets_actor.domain.secret import Secret, SecretInfo
+from secrets_actor.domain.results import SecretBatch, SecretDescription
+from secrets_actor.domain.secret import Secret
 
 
 def get_many(runner: CallRunner, operation: GetMany) -> Answer[SecretBatch]:
@@ -87,21 +87,21 @@ def _code_for(secret_id: SecretId, refused: Mapping[str, str]) -> str | None:
     return next((code for answered_id, code in refused.items() if is_same(secret_id, answered_id)), None)
 
 
-def list_secrets(runner: CallRunner, operation: List) -> Answer[tuple[SecretInfo, ...]]:
+def list_secrets(runner: CallRunner, operation: List) -> Answer[tuple[SecretDescription, ...]]:
     """Read all pages of ListSecrets, in order.
 
     A page may be empty without being the last. Raises `InvalidAnswer` for a token that came before: the list would
     have no end.
     """
-    infos: list[SecretInfo] = []
+    secrets: list[SecretDescription] = []
     token: str | None = None
     seen: set[str] = set()
     while True:
         answer = runner.run(request_builders.list_call(operation, token), answer_readers.page)
-        infos += answer.value.infos
+        secrets += answer.value.secrets
         token = answer.value.next_token
         if token is None:
-            return Answer(tuple(infos), answer.request_id)
+            return Answer(tuple(secrets), answer.request_id)
         if token in seen:
             text = "Secrets Manager's list goes round in circles: list again"
             raise InvalidAnswer(text, status=200, request_id=answer.request_id)

@@ -47,7 +47,7 @@ T = TypeVar("T")
 # One call each: the function that makes the call, and the function that reads its answer.
 _CALLS: Final[Mapping[type[Operation[Any]], tuple[Callable[[Any], Call], Read[Any]]]] = {
     Get: (request_builders.get_call, answer_readers.secret),
-    ListPage: (request_builders.page_call, answer_readers.described_page),
+    ListPage: (request_builders.page_call, answer_readers.page),
     Describe: (request_builders.describe_call, answer_readers.description),
     ListVersions: (request_builders.versions_call, answer_readers.versions),
     Tag: (request_builders.tag_call, answer_readers.nothing),

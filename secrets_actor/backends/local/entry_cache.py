@@ -22,7 +22,7 @@ from secrets_actor.backends.local.entry_codec import day
 from secrets_actor.domain.semantics import Look
 from secrets_actor.domain.semantics.entry import Entry
 
-# Some 2 KB each: 40 MB at most.
+# Some 3 KB each, with what a list tells of them: 60 MB at most.
 MOST: Final = 20_000
 
 NEVER: Final = 1 << 63
@@ -31,7 +31,7 @@ NEVER: Final = 1 << 63
 HeadRow = tuple[int, bytes, int, bytes, int | None, int | None]
 
 
-class Kept(Struct):
+class Kept(Struct, gc=False):  # gc: as in semantics/entry.py, rule 1
     """An opened head, and the row that it was opened from. `seen` is the state of the database, a running number, at
     which the row was last known to be the same."""
 

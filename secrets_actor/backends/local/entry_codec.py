@@ -101,7 +101,8 @@ def _decoded(head: bytes, accessed_day: int | None) -> Entry:
     name, suffix, description = texts[:3]
     first_stage = 3 + 2 * tags
     long_ids = iter(texts[first_stage + stage_count :])
-    found = tuple([_version(record, long_ids) for record in _VERSION.iter_unpack(head[end:records_end])])
+    at = moment(created)
+    found = tuple([_version(record, long_ids, created, at) for record in _VERSION.iter_unpack(head[end:records_end])])
     places = _numbers(stage_count).unpack_from(head, records_end)
     stages = {stage: found[place].id for stage, place in zip(texts[first_stage:], places, strict=False)}
     named = dict(zip(texts[3:first_stage:2], texts[4:first_stage:2], strict=True)) if tags else {}
@@ -110,7 +111,6 @@ def _decoded(head: bytes, accessed_day: int | None) -> Entry:
         raise DamagedRow
     if next(long_ids, None) is not None or (len(stages), len(named), len(ids)) != (stage_count, tags, versions):
         raise DamagedRow
-    at = moment(created)
     return Entry(
         name,
         arn(name, suffix),
@@ -141,16 +141,18 @@ def _numbers(count: int) -> Struct:
     return Struct(f">{count}H")
 
 
-def _version(record: tuple[int, int, bytes], long_ids: Iterator[str]) -> Version:
+def _version(record: tuple[int, int, bytes], long_ids: Iterator[str], first: int, at: datetime) -> Version:
     kind, created, short = record
+    if created != first:
+        at = moment(created)
     if kind > _UUID | _MADE_SECRET:
         raise DamagedRow
     if kind & _UUID:
-        return Version(uuid_text(short), moment(created), kind >= _MADE_SECRET)
+        return Version(uuid_text(short), at, kind >= _MADE_SECRET)
     version_id = next(long_ids, "")
     if not version_id or short != _NO_UUID:
         raise DamagedRow
-    return Version(version_id, moment(created), kind >= _MADE_SECRET)
+    return Version(version_id, at, kind >= _MADE_SECRET)
 
 
 def arn(name: str, suffix: str) -> str:

@@ -12,7 +12,6 @@ from secrets_actor.domain.errors import InvalidParameter
 from secrets_actor.domain.operations.limits import check_page, check_secret_id, check_stage, check_token
 from secrets_actor.domain.operations.operation import Operation, assign
 from secrets_actor.domain.results import NamedReceipt, SecretDescription, SecretPage, VersionPage
-from secrets_actor.domain.secret import SecretInfo
 
 # AWS's service model, ListSecrets `Filters`, and the pattern of their values.
 MAX_FILTERS: Final = 10
@@ -76,7 +75,7 @@ class Filter(Struct, frozen=True):
         assign(self, key=FilterKey(key), values=found)
 
 
-class List(Operation[tuple[SecretInfo, ...]], Struct, frozen=True):
+class List(Operation[tuple[SecretDescription, ...]], Struct, frozen=True):
     """List all secrets, through all pages, without values.
 
     *include_deleted*: also those that are scheduled for deletion. *page_size* (1 to 100): how many secrets the backend

@@ -26,7 +26,6 @@ from typing import Final
 
 from secrets_actor.domain.operations import Describe, Filter, FilterKey, List, ListPage, SortBy
 from secrets_actor.domain.results import SecretDescription, SecretPage
-from secrets_actor.domain.secret import SecretInfo
 from secrets_actor.domain.semantics import page_tokens
 from secrets_actor.domain.semantics.context import Context
 from secrets_actor.domain.semantics.entry import Entry
@@ -73,12 +72,10 @@ _ATTRIBUTES: Final[Mapping[FilterKey, Callable[[Entry], Iterable[str | None]]]] 
 }
 
 
-def list_all(context: Context, operation: List) -> tuple[SecretInfo, ...]:
+def list_all(context: Context, operation: List) -> tuple[SecretDescription, ...]:
     """Return all secrets, sorted by name."""
-    return tuple(
-        SecretInfo(one.name, one.arn, one.description, one.created_at, one.changed_at, one.deleted_at)
-        for one in sorted(context.every(include_deleted=operation.include_deleted), key=lambda entry: entry.name)
-    )
+    found = sorted(context.every(include_deleted=operation.include_deleted), key=lambda entry: entry.name)
+    return tuple([entry.described for entry in found])
 
 
 def list_page(context: Context, operation: ListPage) -> SecretPage:
@@ -98,28 +95,12 @@ def list_page(context: Context, operation: ListPage) -> SecretPage:
     found = first(operation.page_size + 1, fitting, key=lambda entry: _key(entry, by))
     page, more = found[: operation.page_size], len(found) > operation.page_size
     token = page_tokens.token(this_list, *_key(page[-1], by)) if more else None
-    return SecretPage(tuple(map(described, page)), token)
+    return SecretPage(tuple([entry.described for entry in page]), token)
 
 
 def describe(context: Context, operation: Describe) -> SecretDescription:
     """Return all that is known of a secret, scheduled for deletion or not. Raises `SecretNotFound`."""
-    return described(context.there(operation.secret_id))
-
-
-def described(entry: Entry) -> SecretDescription:
-    """Return the description of a secret, as `Describe` and `ListPage` answer it."""
-    labelled = {one.id: entry.stages_of(one.id) for one in entry.versions}
-    return SecretDescription(
-        name=entry.name,
-        arn=entry.arn,
-        description=entry.description,
-        created_at=entry.created_at,
-        changed_at=entry.changed_at,
-        accessed_at=entry.accessed_at,
-        deleted_at=entry.deleted_at,
-        tags=dict(entry.tags),
-        versions={version_id: stages for version_id, stages in labelled.items() if stages},
-    )
+    return context.there(operation.secret_id).described
 
 
 def _key(entry: Entry, by: SortBy) -> tuple[str, str]:

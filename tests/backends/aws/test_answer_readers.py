@@ -141,11 +141,11 @@ READ: Final[list[tuple[Callable[..., object], dict[str, Any], object]]] = [
     ),
     (answer_readers.policy_names, {"ResourcePolicies": [], "NextToken": ""}, PolicyPage(())),
     (
-        answer_readers.described_page,
+        answer_readers.page,
         {"SecretList": [DESCRIBED | {"SecretVersionsToStages": STAGES}], "NextToken": "next"},
         SecretPage((DESCRIPTION,), "next"),
     ),
-    (answer_readers.described_page, {"SecretList": []}, SecretPage((), None)),
+    (answer_readers.page, {"SecretList": []}, SecretPage((), None)),
     (
         answer_readers.versions,
         NAMED
@@ -203,8 +203,8 @@ MISSHAPEN: Final[list[tuple[Callable[..., object], Any]]] = [
     (answer_readers.description, DESCRIBED | {"VersionIdsToStages": {TOKEN: CANARY}}),
     (answer_readers.description, DESCRIBED | {"RotationRules": {"AutomaticallyAfterDays": CANARY}}),
     (answer_readers.description, DESCRIBED | {"LastRotatedDate": CANARY}),
-    (answer_readers.described_page, {"Secrets": [CANARY]}),
-    (answer_readers.described_page, {"SecretList": CANARY}),
+    (answer_readers.page, {"Secrets": [CANARY]}),
+    (answer_readers.page, {"SecretList": CANARY}),
     (answer_readers.versions, NAMED | {"Versions": [{"VersionStages": [CANARY]}]}),
     (answer_readers.batch, {}),
     (answer_readers.batch, {"SecretValues": CANARY}),

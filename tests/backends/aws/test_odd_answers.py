@@ -164,7 +164,6 @@ READERS: Final[list[tuple[Callable[..., Any], dict[str, Any]]]] = [
     (answer_readers.named_receipt, NAMED),
     (answer_readers.replication_receipt, DESCRIBED),
     (answer_readers.page, {"SecretList": [DESCRIBED], "NextToken": "n"}),
-    (answer_readers.described_page, {"SecretList": [DESCRIBED], "NextToken": "n"}),
     (answer_readers.description, DESCRIBED),
     (answer_readers.versions, NAMED | {"Versions": [VERSION], "NextToken": "n"}),
     (answer_readers.policy, NAMED | {"ResourcePolicy": "{}"}),

@@ -15,7 +15,8 @@ from secrets_actor.backends.aws import answer_readers, request_builders
 from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.domain import errors
 from secrets_actor.domain.operations import Delete, Get, List, Restore, Set
-from secrets_actor.domain.secret import SecretInfo, SecretValue
+from secrets_actor.domain.results import SecretDescription, SecretPage
+from secrets_actor.domain.secret import SecretValue
 
 MODEL = ServiceModel(
     botocore.session.get_session().get_component("data_loader").load_service_model("secretsmanager", "service-2")
@@ -166,14 +167,17 @@ def test_a_page_is_read() -> None:
         encoded({"SecretList": [full, {"Name": "b", "ARN": ARN.replace("db/password", "b")}], "NextToken": "next"})
     )
 
-    times = [datetime.fromtimestamp(seconds, UTC) for seconds in (1, 2.5, 3)]
-    assert page.infos == (SecretInfo("db/password", ARN, "d", *times), SecretInfo("b", ARN.replace("db/password", "b")))
+    created, changed, deleted = (datetime.fromtimestamp(seconds, UTC) for seconds in (1, 2.5, 3))
+    assert page.secrets == (
+        SecretDescription("db/password", ARN, "d", created_at=created, changed_at=changed, deleted_at=deleted),
+        SecretDescription("b", ARN.replace("db/password", "b")),
+    )
     assert page.next_token == "next"
 
 
 @pytest.mark.parametrize("more", [{}, {"NextToken": None}, {"NextToken": ""}])
 def test_a_page_without_a_token_is_the_last(more: Any) -> None:
-    assert answer_readers.page(encoded({"SecretList": [], **more})) == answer_readers.Page((), None)
+    assert answer_readers.page(encoded({"SecretList": [], **more})) == SecretPage((), None)
 
 
 NOT_OBJECTS = [

@@ -1,6 +1,6 @@
 """The local store means what AWS Secrets Manager means."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,8 @@ from secrets_actor.domain.errors import (
 )
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import Delete, Get, List, Operation, Restore, Set
-from secrets_actor.domain.secret import SecretInfo, SetReceipt, Source
+from secrets_actor.domain.results import SecretDescription
+from secrets_actor.domain.secret import SetReceipt, Source
 from secrets_actor.domain.semantics.stages import MAX_VERSIONS
 from tests.backends.local.conftest import Connect
 from tests.backends.local.helpers import START, WallClock, do, run_python
@@ -199,17 +200,31 @@ def test_old_versions_without_a_stage_are_pruned(backend: LocalBackend) -> None:
 
 
 def test_a_list_is_sorted_and_tells_all_but_the_value(backend: LocalBackend, clock: WallClock) -> None:
-    arns = {name: do(backend, Set(name, "hunter2", description=f"about {name}")).arn for name in ("c", "a", "b/b")}
+    made = {name: do(backend, Set(name, "hunter2", description=f"about {name}")) for name in ("c", "a", "b/b")}
     clock.advance(days=1)
-    do(backend, Set("a", "hunter3"))
-    do(backend, Set("b/b", "hunter3", description="anew"))
+    second = {"a": do(backend, Set("a", "hunter3")), "b/b": do(backend, Set("b/b", "hunter3", description="anew"))}
     do(backend, Delete("c", recovery_window=8))
 
     later = START + timedelta(days=1)
+
+    def told(name: str, description: str, deleted_at: datetime | None = None) -> SecretDescription:
+        first, versions = made[name], {made[name].version_id: ("AWSCURRENT",)}
+        if name in second:
+            versions = {first.version_id: ("AWSPREVIOUS",), second[name].version_id: ("AWSCURRENT",)}
+        return SecretDescription(
+            name,
+            first.arn,
+            description,
+            created_at=START,
+            changed_at=later,
+            deleted_at=deleted_at,
+            versions=versions,
+        )
+
     assert do(backend, List(include_deleted=True, page_size=1)) == (
-        SecretInfo("a", arns["a"], "about a", START, later, None),
-        SecretInfo("b/b", arns["b/b"], "anew", START, later, None),
-        SecretInfo("c", arns["c"], "about c", START, later, later),
+        told("a", "about a"),
+        told("b/b", "anew"),
+        told("c", "about c", later),
     )
     assert names(backend) == ["a", "b/b"]
 

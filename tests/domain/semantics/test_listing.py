@@ -213,3 +213,18 @@ def test_versions_of_a_deleted_secret_are_listed(rig: Rig) -> None:
     (only,) = rig.ask(ListVersions("a")).versions
 
     assert (only.version_id, only.stages) == (token(0), ("AWSCURRENT",))
+
+
+def test_a_list_follows_each_change_of_a_secret_and_tells_the_rest_as_the_same_objects(rig: Rig) -> None:
+    for name in ("a", "b"):
+        rig.ask(ops.Set(name, "v", token(0), "first"))
+    before = rig.ask(ops.List())
+
+    rig.ask(ops.Update("a", description="second"))
+    rig.ask(ops.Tag("a", {"team": "x"}))
+    after = rig.ask(ops.List())
+
+    assert [(one.description, one.tags) for one in before] == [("first", {}), ("first", {})]
+    assert [(one.description, one.tags) for one in after] == [("second", {"team": "x"}), ("first", {})]
+    assert rig.ask(ops.Describe("a")) == after[0]
+    assert after[1] is before[1]  # made once: ten thousand take as long as all the rest of a list
