@@ -112,9 +112,9 @@ from secrets_actor.otp.events import (
     TooManyDisowned,
 )
 from secrets_actor.otp.gen_server import CallDone, GenServer, Handled, Ignore, InitResult, NoReply, Ok, Reply, Stop
-from secrets_actor.otp.messages import Answered, Ask, Cast, Down, ExitSignal
+from secrets_actor.otp.messages import Answered, Ask, Cast
 from secrets_actor.otp.node import Node
-from secrets_actor.otp.pid import MonitorRef, Pid, current, process_waits, waiting_process
+from secrets_actor.otp.pid import Down, ExitSignal, MonitorRef, Pid, current, process_waits, waiting_process
 from secrets_actor.otp.process import NamedRef, spawn
 from secrets_actor.otp.reasons import (
     FORKED,

@@ -8,8 +8,8 @@ from typing import Any, Final, Protocol
 from secrets_actor.forks import notice_fork
 from secrets_actor.otp.errors import CallFailed, CallingSelf, CallTimeout, EndedFirst, ForkedProcess, NoProcess
 from secrets_actor.otp.events import AnswerForgotten
-from secrets_actor.otp.messages import Cast, Down, StopRequest
-from secrets_actor.otp.pid import Pid, current
+from secrets_actor.otp.messages import Cast, StopRequest
+from secrets_actor.otp.pid import Down, Pid, current
 from secrets_actor.otp.reasons import FORKED, NOPROC, NORMAL, ExitReason
 from secrets_actor.otp.registry import Registry
 from secrets_actor.otp.reply import From

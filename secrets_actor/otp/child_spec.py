@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from secrets_actor.otp.backoff import Backoff
+from secrets_actor.otp.behaviour import Behaviour
 from secrets_actor.otp.errors import InvalidTree
-
-if TYPE_CHECKING:
-    from secrets_actor.otp.behaviour import Behaviour
 
 
 class Restart(StrEnum):

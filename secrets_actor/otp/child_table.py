@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from secrets_actor.otp.child_spec import ChildSpec, Restart
-
-if TYPE_CHECKING:
-    from secrets_actor.otp.pid import Pid
+from secrets_actor.otp.pid import Pid
 
 
 class State(Enum):

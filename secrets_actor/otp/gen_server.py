@@ -20,9 +20,9 @@ from msgspec import Struct
 from secrets_actor.otp.behaviour import Ending
 from secrets_actor.otp.calls import Address
 from secrets_actor.otp.errors import BadReturn, NoTimerServer
-from secrets_actor.otp.messages import Call, Cast, Down, ExitSignal, IdleTimeout
+from secrets_actor.otp.messages import Call, Cast, IdleTimeout
 from secrets_actor.otp.node import Node
-from secrets_actor.otp.pid import MonitorRef, Pid, current
+from secrets_actor.otp.pid import Down, ExitSignal, MonitorRef, Pid, current
 from secrets_actor.otp.reasons import IGNORE, NORMAL, ExitReason
 from secrets_actor.otp.reply import From, answer_all
 from secrets_actor.otp.timers import Timer

@@ -1,16 +1,14 @@
-"""The messages that the kernel itself puts into mailboxes. Any other message goes to `handle_info` as it is."""
+"""The messages that the kernel itself puts into mailboxes, beside `ExitSignal` and `Down` of pid.py. Any other message
+goes to `handle_info` as it is."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
 from secrets_actor.otp.reasons import ExitReason
 from secrets_actor.otp.reply import From
-
-if TYPE_CHECKING:
-    from secrets_actor.otp.pid import MonitorRef, Pid
 
 
 class Call:
@@ -37,22 +35,6 @@ class StopRequest(Struct, eq=False):
 
     reason: ExitReason
     taken: bool = False
-
-
-class ExitSignal(Struct, frozen=True):
-    """The message to a process that traps exits: the linked process *sender* has ended, or *sender* asks this one to
-    end. *sender* is None if the code that asks runs in no process."""
-
-    sender: Pid | None
-    reason: ExitReason
-
-
-class Down(Struct, frozen=True):
-    """A monitored process has ended."""
-
-    ref: MonitorRef
-    pid: Pid | None
-    reason: ExitReason
 
 
 class IdleTimeout(Struct, frozen=True):

@@ -27,11 +27,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import Struct
+
 from secrets_actor.clock import now
 from secrets_actor.otp.errors import CallFailed, CallTimeout, ForkedProcess, NoProcess, Overloaded
 from secrets_actor.otp.events import ProcessDisowned, ProcessEnded
 from secrets_actor.otp.exit_order import exit_order
-from secrets_actor.otp.messages import Call, Down, ExitSignal
+from secrets_actor.otp.messages import Call
 from secrets_actor.otp.reasons import FORKED, IGNORE, KILL, KILLED, NOPROC, NORMAL, ExitReason
 from secrets_actor.otp.reply import From
 from secrets_actor.otp.signal_safe import Latch
@@ -105,6 +107,22 @@ class MonitorRef:
         self.pid = pid
         self.flushed = False  # a Down that is already in the mailbox is to be dropped
         self.heard = -1  # `waits` of the monitoring process when it brought the Down about itself; -1: it did not
+
+
+class ExitSignal(Struct, frozen=True):
+    """The message to a process that traps exits: the linked process *sender* has ended, or *sender* asks this one to
+    end. *sender* is None if the code that asks runs in no process."""
+
+    sender: Pid | None
+    reason: ExitReason
+
+
+class Down(Struct, frozen=True):
+    """A monitored process has ended."""
+
+    ref: MonitorRef
+    pid: Pid | None
+    reason: ExitReason
 
 
 class Pid:

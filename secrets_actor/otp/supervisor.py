@@ -28,8 +28,7 @@ from secrets_actor.otp.child_table import Child, ChildTable, State
 from secrets_actor.otp.errors import ChildError, InvalidTree, NameTaken, StartError
 from secrets_actor.otp.events import ChildRestarted, ChildStartFailed, SupervisorGaveUp, SupervisorShutDown
 from secrets_actor.otp.gen_server import GenServer, Handled, InitResult, NoReply, Ok, Reply, Stop
-from secrets_actor.otp.messages import ExitSignal
-from secrets_actor.otp.pid import Pid
+from secrets_actor.otp.pid import ExitSignal, Pid
 from secrets_actor.otp.reasons import SHUTDOWN, ExitReason, FailedToStart, Shutdown, Stopped, lacks_thread
 from secrets_actor.otp.reply import From
 from secrets_actor.otp.strategy import RestartWindow

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from msgspec import Struct
 
 from secrets_actor.otp.child_spec import ChildSpec, Kind
 from secrets_actor.otp.child_table import Child
+from secrets_actor.otp.pid import Pid
 from secrets_actor.otp.strategy import RestartWindow
-
-if TYPE_CHECKING:
-    from secrets_actor.otp.pid import Pid
 
 
 class StartChild(Struct, frozen=True):

@@ -6,6 +6,7 @@ import importlib
 import inspect
 import json
 import os
+import pydoc
 import subprocess
 import sys
 import typing
@@ -82,6 +83,17 @@ def test_help_shows_the_first_example_and_every_public_module() -> None:
 
     assert "with secrets_actor.start() as system:" in told
     assert all(f"`{module}`" in told for module in PUBLIC)
+
+
+# A frozen class of msgspec evaluates its annotations for `help`, in the names of its module as it runs: a name that is
+# there for type checkers only ends that with a NameError.
+@pytest.mark.parametrize("module", [*PUBLIC, "secrets_actor.otp"])
+def test_help_shows_a_public_module_and_every_name_in_it(module: str) -> None:
+    found = importlib.import_module(module)
+
+    assert inspect.cleandoc(found.__doc__ or "").splitlines()[0] in pydoc.render_doc(found, renderer=pydoc.plaintext)
+    for name in found.__all__:
+        assert pydoc.render_doc(f"{module}.{name}"), name
 
 
 def named_in(signature: object) -> Iterator[type]:
