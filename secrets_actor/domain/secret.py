@@ -15,7 +15,6 @@ Rule 5: errors raised here never hold the value, and no frame of ours that raise
 from __future__ import annotations
 
 import builtins
-import hmac
 from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
@@ -130,6 +129,8 @@ class SecretValue:
             return NotImplemented
         if self.is_text != other.is_text:
             return False
+        import hmac  # here, because it loads OpenSSL (3 ms), and few programs compare values
+
         # In constant time: how long a comparison takes must not tell how much of a guess is right.
         return hmac.compare_digest(_as_bytes(_clear(self)), _as_bytes(_clear(other)))
 

@@ -1,8 +1,6 @@
 """python -m tests.bench.newborn SUBJECT WHAT URL: a process that is measured from its execution on.
 
-It prints seconds of CPU, and bytes. Nothing is imported here that the subject need not have; nor are rich
-and pygments, which our extra `watch` brings along: httpx loads them for its command line where it finds them, and a
-program that only installs us has none.
+It prints seconds of CPU, and bytes. Nothing is imported here that the subject need not have.
 """
 
 import gc
@@ -67,7 +65,6 @@ def cpu() -> float:
 def main() -> None:
     """The measured process."""
     subject, what, url = sys.argv[1:]
-    sys.modules["rich"] = sys.modules["pygments"] = None  # type: ignore[assignment]
     get = globals()[subject](url, KEPT if what == "kept" else 0)
     if what == "ready":
         print(cpu(), resident())

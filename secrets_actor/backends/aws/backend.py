@@ -3,8 +3,8 @@
 `call_runner.py` signs, sends and retries; `carry_out.py` knows which calls an operation takes.
 
 Rule 1: `close` may be called from any thread, and ends a request as well as a pause.
-Rule 2: `connect` loads httpx and the modules that write and read messages. Importing this file loads none of them, so
-        that a program can start before it pays for them.
+Rule 2: `connect` loads TLS, the signature and the modules that write and read messages, a third of the package.
+        Importing this file loads none of them, so that a program can start before it pays for them.
 """
 
 import threading
@@ -12,14 +12,11 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from secrets_actor.backends.aws.aws_credentials import AwsCredentials, AwsCredentialSource
-from secrets_actor.backends.aws.call_runner import CallRunner, Connection
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.static import checked
 from secrets_actor.backends.aws.endpoint import SETTING_NAMES, Endpoint
 from secrets_actor.backends.aws.retry import RetryPolicy
 from secrets_actor.backends.aws.retry_state import RetryState
-from secrets_actor.backends.aws.sigv4 import Scope, SigningKeys
-from secrets_actor.backends.aws.sigv4_json import JsonPost
 from secrets_actor.backends.http.proxy import Proxy
 from secrets_actor.domain.diagnosis import Finding
 from secrets_actor.domain.errors import MissingAccessKey
@@ -28,6 +25,7 @@ from secrets_actor.domain.ports import Answer, Backend, BackendFactory, CallCont
 from secrets_actor.forks import loading
 
 if TYPE_CHECKING:
+    from secrets_actor.backends.aws.call_runner import Connection
     from secrets_actor.backends.aws.credentials.sts import Sts
 
 NAME: Final = "aws_secrets_manager"
@@ -55,21 +53,25 @@ def aws_backend_factory(
     so that a correction counts for both. *sts* makes the STS client for a region; the doctor asks it who the
     credentials belong to.
     """
-    signer = JsonPost(endpoint.authority, Scope(endpoint.region, endpoint.service), SigningKeys())
     time_told, pace = clock or CorrectedClock(), RetryState(retries)
     lock = threading.Lock()
     shared: list[Any] = []
 
-    def new_connection() -> Connection:
+    def new_connection() -> "Connection":
         with loading():
+            from secrets_actor.backends.aws.call_runner import Connection
+            from secrets_actor.backends.aws.sigv4 import Scope, SigningKeys
+            from secrets_actor.backends.aws.sigv4_json import JsonPost
             from secrets_actor.backends.http.transport import Tls, Transport
 
         # Loading the CA certificates takes milliseconds, so the first connection does it for all. Several workers may
         # connect at once, hence the lock.
         with lock:
             if not shared:
-                shared.append(Tls(ca_bundle, ca_setting))
-        transport = Transport(endpoint, shared[0], SETTING_NAMES, proxy)
+                signer = JsonPost(endpoint.authority, Scope(endpoint.region, endpoint.service), SigningKeys())
+                shared.append((Tls(ca_bundle, ca_setting), signer))
+        tls, signer = shared[0]
+        transport = Transport(endpoint, tls, SETTING_NAMES, proxy)
         return Connection(endpoint, transport, signer, timeout, time_told, pace)
 
     def connect() -> Backend:
@@ -91,10 +93,12 @@ def aws_backend_factory(
 class AwsBackend:
     """One connection to Secrets Manager, for one worker (the Backend port)."""
 
-    def __init__(self, connection: Connection, recovery_window: int) -> None:
+    def __init__(self, connection: "Connection", recovery_window: int) -> None:
         with loading():
+            from secrets_actor.backends.aws.call_runner import CallRunner
             from secrets_actor.backends.aws.carry_out import carry_out
-        self._connection, self._recovery_window, self._carry_out = connection, recovery_window, carry_out
+        self._connection, self._recovery_window = connection, recovery_window
+        self._carry_out, self._runner = carry_out, CallRunner
         self._checked: AwsCredentials | None = None
 
     @property
@@ -112,7 +116,7 @@ class AwsBackend:
         # Compared by identity: the actor passes the same object until it has fetched new credentials.
         if context.credentials is not self._checked:
             self._checked = checked(context.credentials)
-        runner = CallRunner(
+        runner = self._runner(
             self._connection,
             context.deadline,
             context.credentials,

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from secrets_actor.aws_json.errors import bare_code, decode_error
 from secrets_actor.backends.aws.protocol import Call
+from secrets_actor.backends.aws.retry import THROTTLING_CODES, TRANSIENT_CODES
 from secrets_actor.domain.errors import (
     AccessDenied,
     DecryptionFailed,
@@ -35,27 +36,6 @@ from secrets_actor.domain.errors import (
     Throttled,
     UnrecognizedClient,
 )
-
-# Source: botocore's retries/standard.py, without LimitExceededException: in Secrets Manager that is a hard quota, which
-# no waiting lifts.
-THROTTLING_CODES: Final = frozenset(
-    {
-        "BandwidthLimitExceeded",
-        "EC2ThrottledException",
-        "PriorRequestNotComplete",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "SlowDown",
-        "ThrottledException",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-        "TransactionInProgressException",
-    }
-)
-TRANSIENT_CODES: Final = frozenset({"RequestTimeout", "RequestTimeoutException"})
 
 
 class _Meaning(Struct, frozen=True):

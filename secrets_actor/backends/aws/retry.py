@@ -16,7 +16,6 @@ from typing import Final
 
 from msgspec import Struct
 
-from secrets_actor.backends.aws.error_codes import TRANSIENT_CODES
 from secrets_actor.domain.errors import (
     BackendTimeout,
     BodyReadFailed,
@@ -37,6 +36,26 @@ MAX_PAUSE: Final = 20.0
 GOING_PAUSE: Final = 0.5
 # Seconds that a server's hint may add to our own pause. botocore's number.
 MAX_HINT: Final = 5.0
+# Source: botocore's retries/standard.py, without LimitExceededException: in Secrets Manager that is a hard quota, which
+# no waiting lifts.
+THROTTLING_CODES: Final = frozenset(
+    {
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
+    }
+)
+TRANSIENT_CODES: Final = frozenset({"RequestTimeout", "RequestTimeoutException"})
 # None stands for an answer that is not sound HTTP: it does not come from Secrets Manager.
 _TRANSIENT_STATUS: Final = frozenset({None, 200, 500, 502, 503, 504})
 

@@ -1,4 +1,4 @@
-"""HTTP requests over one kept connection. THE door to httpx. Each worker has one `Transport`; many share one `Tls`.
+"""HTTP requests over one kept connection. Each worker has one `Transport`; many share one `Tls`.
 
 Rule 1: an exchange always ends by its deadline; `close`, from any thread, ends it sooner.
 Rule 2: only `SecretsError`s leave this file, and without context: a library's error may quote an answer, or a header
@@ -10,21 +10,21 @@ Rule 4: an answer is whole, sound and asked for; otherwise it is an error, and t
 Rule 5: the logger `secrets_actor.http` logs at DEBUG the method, server, status and time of whole answers. It logs no
         header, no path, no body, and no length of a body, which may be the length of a secret.
 
-Why is this a transport of our own under httpx's requests and responses (`httpx.BaseTransport` is its public hook), and
-not httpx's Client with its pool? A worker has only one connection; only the owner of a socket can shut it down from
-another thread; and httpcore's timeouts count for each read alone. Why is there `request` beside the hook? To make a
-Request and a Response takes almost as long as all the rest of an exchange (18 of 40 us), and the backends need only
-status, headers and body. Both lead to the same code.
+Why is this not httpx's Client with its pool? A worker has only one connection; only the owner of a socket can shut it
+down from another thread; and httpcore's timeouts count for each read alone. Why does `request` take no Request and
+return no Response of httpx? To make the two takes almost as long as all the rest of an exchange (18 of 40 us), and
+backends need only status, headers and body. `httpx_transport.py` is for code that has them: it leads to the same
+`exchange`.
 """
 
 import logging
 import os
 import ssl
 import threading
-from collections.abc import Iterable, Sequence
-from typing import ClassVar, Final, cast
+from collections.abc import Sequence
+from typing import ClassVar, Final
 
-import httpx
+import certifi
 
 from secrets_actor.backends.http.abortable_socket import READ_BYTES, AbortableSocket
 from secrets_actor.backends.http.origin import Origin, SettingNames
@@ -97,16 +97,23 @@ class Tls:
             source, problem = "SSL_CERT_FILE", _objection(os.environ["SSL_CERT_FILE"])
         try:
             if problem is None:
-                if bundle is None:
-                    context = httpx.create_ssl_context()
-                else:
-                    context = ssl.create_default_context(cafile=expanded(bundle))
+                cafile, capath = self._authorities()
+                context = ssl.create_default_context(cafile=cafile, capath=capath)
                 context.minimum_version = ssl.TLSVersion.TLSv1_2
                 return context
         except (OSError, ValueError):  # ssl.SSLError is an OSError
             source = "SSL_CERT_FILE, SSL_CERT_DIR" if bundle is None else source
             problem = "it holds none"
         raise ConfigurationError((f"{source}: a readable file of CA certificates in PEM form; {problem}",))
+
+    def _authorities(self) -> tuple[str | None, str | None]:
+        """Return the file and the folder of the trusted CAs, of which one is None."""
+        if self._ca_bundle is not None:
+            return str(expanded(self._ca_bundle)), None
+        file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+        if file or not folder:
+            return file or certifi.where(), None
+        return None, folder
 
 
 def _objection(bundle: str) -> str | None:
@@ -121,7 +128,7 @@ def _objection(bundle: str) -> str | None:
     return "it is not there" if found is None else f"it {found}"
 
 
-class Transport(httpx.BaseTransport):
+class Transport:
     """HTTP to *origin* over one kept connection, through *proxy* if there is one.
 
     For one thread at a time, except for `close`. Errors name the settings in *names* as remedies.
@@ -142,21 +149,9 @@ class Transport(httpx.BaseTransport):
         `RequestFailed`, `BodyReadFailed`, `BackendTimeout`, `InvalidAnswer` (too long, or not sound),
         `ConfigurationError` (CA bundle, proxy).
         """
-        found = self._ask(method, path.encode(), (*headers, _AS_IT_IS), body, until)
+        found = self.exchange(method, path.encode(), (*headers, _AS_IT_IS), body, until)
         decoded = {name.decode("latin-1"): value.decode("latin-1") for name, value in found.headers}
         return HttpAnswer(found.status, decoded, found.body)
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send *request*, and return its answer with its whole body. This is httpx's hook.
-
-        *request* must have the extension `deadline` (clock seconds). An Accept-Encoding in it can only be `identity`: a
-        compressed answer is refused. Raises what `request` raises.
-        """
-        body = b"".join(cast("Iterable[bytes]", request.stream))
-        found = self._ask(
-            request.method, request.url.raw_path, request.headers.raw, body, request.extensions["deadline"]
-        )
-        return httpx.Response(found.status, headers=found.headers, stream=httpx.ByteStream(found.body))
 
     def hang_up(self) -> None:
         """Close the kept connection, if there is one; the next request opens another. Must not be called during one."""
@@ -167,9 +162,13 @@ class Transport(httpx.BaseTransport):
         """Close the transport for good. From any thread; a request under way fails at once."""
         self._socket.abort()
 
-    def _ask(
+    def exchange(
         self, method: str, target: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes, deadline: float
     ) -> ParsedAnswer:
+        """Do what `request` does, for the two doors to it: the headers go out as they are, and the answer's are bytes.
+
+        An Accept-Encoding among *headers* can only be `identity`: a compressed answer is refused.
+        """
         started = now()
         if deadline <= started:
             raise BackendTimeout(f"{self._name}: no time left to ask; allow more", endpoint=self._name)
@@ -179,7 +178,7 @@ class Transport(httpx.BaseTransport):
             raise RequestFailed(text, endpoint=self._name)
         self._socket.begin(deadline)
         try:
-            found = self._exchange(method, head + body, deadline - started)
+            found = self._send_and_take(method, head + body, deadline - started)
         finally:
             self._socket.end()
         if _LOG.isEnabledFor(logging.DEBUG):
@@ -189,7 +188,7 @@ class Transport(httpx.BaseTransport):
             _LOG.debug(text, method, self._name, found.status, took, extra=fields("http_answer", facts))
         return found
 
-    def _exchange(self, method: str, sent: bytes, allowed: float) -> ParsedAnswer:
+    def _send_and_take(self, method: str, sent: bytes, allowed: float) -> ParsedAnswer:
         parser, failure = ResponseParser(method), None
         try:
             self._connect()

@@ -9,8 +9,9 @@ import pytest
 from botocore.model import ServiceModel
 
 from secrets_actor.backends.aws import request_builders
-from secrets_actor.backends.aws.error_codes import THROTTLING_CODES, error_for, refusal, request_id
+from secrets_actor.backends.aws.error_codes import error_for, refusal, request_id
 from secrets_actor.backends.aws.protocol import Call
+from secrets_actor.backends.aws.retry import THROTTLING_CODES
 from secrets_actor.domain import errors
 from secrets_actor.domain.operations import Delete, Get, List, Put, PutPolicy, Restore, Rotate, Set, Update
 from secrets_actor.domain.secret import SecretValue

@@ -5,6 +5,7 @@ import gzip
 import httpx
 import pytest
 
+from secrets_actor.backends.http.httpx_transport import HttpxTransport
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
 from tests.backends.http.transport_rig import LONG, ask, failing, transport_to
@@ -95,12 +96,13 @@ def test_a_head_request_has_an_answer_without_a_body() -> None:
         assert (answer.status, answer.body) == (200, b"")
 
 
-def test_it_is_a_transport_of_httpx() -> None:
-    """Its public hook: any code that is written for httpx can be run over it."""
+def test_code_that_is_written_for_httpx_runs_over_it() -> None:
+    """By httpx's public hook. The Client's own Accept-Encoding would ask for compressed answers, which are refused."""
     with FaultyServer(Answer(b"found")) as server, transport_to(server.port) as transport:
-        assert isinstance(transport, httpx.BaseTransport)
-        request = httpx.Request("GET", f"{server.url}/a?b", extensions={"deadline": clock_now() + LONG})
-        response = transport.handle_request(request)
+        with httpx.Client(transport=HttpxTransport(transport), headers={"Accept-Encoding": "identity"}) as client:
+            response = client.get(f"{server.url}/a?b", extensions={"deadline": clock_now() + LONG})
 
-        assert (response.status_code, response.read()) == (200, b"found")
+        assert (response.status_code, response.content) == (200, b"found")
         assert server.requests[0].raw.startswith(b"GET /a?b HTTP/1.1\r\nHost: 127.0.0.1")
+        with pytest.raises(errors.ConnectionFailed):
+            ask(transport)  # for the client has closed it

@@ -1,6 +1,6 @@
 """Makes connections to metadata services and to STS.
 
-httpx is loaded when the first connection is made: credentials from the environment need none.
+TLS is loaded when the first connection is made: credentials from the environment need none.
 """
 
 from collections.abc import Callable

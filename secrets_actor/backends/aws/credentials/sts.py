@@ -31,7 +31,7 @@ from secrets_actor.backends.aws.credentials.connect import Connect, connect
 from secrets_actor.backends.aws.credentials.json_credentials import moment
 from secrets_actor.backends.aws.credentials.static import checked
 from secrets_actor.backends.aws.endpoint import Endpoint, endpoint_for, parse_url
-from secrets_actor.backends.aws.error_codes import THROTTLING_CODES, TRANSIENT_CODES
+from secrets_actor.backends.aws.retry import THROTTLING_CODES, TRANSIENT_CODES
 from secrets_actor.backends.aws.sdk_settings import (
     NO_PROFILE,
     STS,
