@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.credentials import AwsCredentials as BotocoreCredentials
+from botocore.credentials import Credentials as BotocoreCredentials
 
 from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.sigv4 import (

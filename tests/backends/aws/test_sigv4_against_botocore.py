@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 from botocore import auth
 from botocore.awsrequest import AWSRequest
-from botocore.credentials import AwsCredentials as BotocoreCredentials
+from botocore.credentials import Credentials as BotocoreCredentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
