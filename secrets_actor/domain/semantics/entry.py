@@ -72,8 +72,9 @@ class Entry(SelectiveStruct, frozen=True, gc=False):
 
     def _described(self) -> SecretDescription:
         versions: dict[str, tuple[str, ...]] = {}
-        for stage, version_id in sorted(self.stages.items()):
-            versions[version_id] = (*versions.get(version_id, ()), stage)
+        for stage in sorted(self.stages):
+            version_id = self.stages[stage]
+            versions[version_id] = (*versions[version_id], stage) if version_id in versions else (stage,)
         return SecretDescription(
             name=self.name,
             arn=self.arn,
