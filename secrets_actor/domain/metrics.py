@@ -120,7 +120,7 @@ class NoMeter:
 
 NO_METER: Final = NoMeter()
 
-# A store nearby answers in milliseconds, AWS in tens of them; an attempt ends after 5 s, a call after 10 s.
+# Seconds. A store nearby answers in milliseconds, AWS in tens of them; an attempt ends after 5 s, a call after 10 s.
 BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -132,15 +132,19 @@ def _gauge(name: str, help: str, *labels: str) -> Metric:
     return Metric(f"secrets_actor_{name}", MetricKind.GAUGE, help, labels)
 
 
-ANSWERS: Final = _counter("answers", "Operations answered, cached gets among them", "operation", "outcome")
-HITS: Final = _counter("cache_hits", "Gets answered from the cache")
-MISSES: Final = _counter("cache_misses", "Gets that the store had to answer")
-NEGATIVE_HITS: Final = _counter(
-    "cache_negative_hits", "Gets refused from memory: the store said lately that there is no such secret"
+ANSWERS: Final = _counter(
+    "answers", "Operations that were answered or refused, cached gets among them", "operation", "outcome"
 )
-STALE: Final = _counter("stale_answers", "Gets answered with a value past its TTL, as the store could not answer")
-JOINED: Final = _counter("flights_joined", "Gets that joined another get of the same secret that was under way")
-UPSTREAM: Final = _counter("upstream_calls", "Operations that workers asked of the store", "operation", "outcome")
+HITS: Final = _counter("cache_hits", "Gets answered from the cache")
+MISSES: Final = _counter("cache_misses", "Gets that the cache could not answer, so that the store was asked")
+NEGATIVE_HITS: Final = _counter(
+    "cache_negative_hits", "Gets refused by the cache, because the store said recently that there is no such secret"
+)
+STALE: Final = _counter("stale_answers", "Gets answered with a value past its TTL, because the store could not answer")
+JOINED: Final = _counter(
+    "flights_joined", "Gets that share the answer of an earlier get of the same secret, which was still under way"
+)
+UPSTREAM: Final = _counter("upstream_calls", "Operations that workers carried out at the store", "operation", "outcome")
 UPSTREAM_SECONDS: Final = Metric(
     "secrets_actor_upstream_duration_seconds",
     MetricKind.HISTOGRAM,
@@ -149,25 +153,31 @@ UPSTREAM_SECONDS: Final = Metric(
     BOUNDS,
 )
 RETRIES: Final = _counter(
-    "retries", "Attempts made after an attempt that failed, by the outcome of that one", "outcome"
+    "retries", "Attempts that repeat a failed attempt, by the outcome of the failed one", "outcome"
 )
 THROTTLES: Final = _counter("throttles", "Attempts that the store throttled")
-RESENT: Final = _counter("jobs_resent", "Jobs that went to a worker once more")
-BREAKER: Final = _gauge("breaker_state", "1 for the state that the circuit breaker is in", "state")
+RESENT: Final = _counter(
+    "jobs_resent", "Jobs sent to a worker again: it had crashed, its credentials were refused, or its time was over"
+)
+BREAKER: Final = _gauge(
+    "breaker_state", "1 for the state that the circuit breaker is in, 0 for the other states", "state"
+)
 BREAKER_OPENED: Final = _counter("breaker_opened", "Times the circuit breaker opened")
 REFRESHES: Final = _counter(
-    "refreshes", "Refreshes of secrets before their TTL is over, and of credentials", "what", "outcome"
+    "refreshes", "Refreshes of secrets before their TTL ends (ahead), and of credentials", "what", "outcome"
 )
-RESTARTS: Final = _counter("restarts", "Restarts by supervisors", "process")
+RESTARTS: Final = _counter("restarts", "Restarts of processes by their supervisors", "process")
 CRASHES: Final = _counter("crashes", "Processes that crashed", "process")
-WAITING: Final = _gauge("callers_waiting", "Callers who wait for the secrets actor")
+WAITING: Final = _gauge("callers_waiting", "Callers that wait for an answer of the secrets actor")
 QUEUE: Final = _gauge("pool_queue", "Jobs that wait for a worker")
-WORKERS: Final = _gauge("workers", "Workers", "state")
-MAILBOX: Final = _gauge("mailbox", "Messages that wait", "process")
-DISOWNED: Final = _gauge("disowned_threads", "Threads that outlive their processes")
+WORKERS: Final = _gauge("workers", "Workers that are idle, and workers that are busy", "state")
+MAILBOX: Final = _gauge("mailbox", "Messages that wait in the mailbox of a process", "process")
+DISOWNED: Final = _gauge("disowned_threads", "Threads that still run although their processes were killed")
 ENTRIES: Final = _gauge("cache_entries", "Secrets in the cache")
 BYTES: Final = _gauge("cache_bytes", "Bytes in the cache, approximately")
-AUDIT: Final = _counter("audit_records", "Audit records", "fate")
+AUDIT: Final = _counter(
+    "audit_records", "Audit records: written, dropped, or omitted (of gets by a log handler at work)", "fate"
+)
 AUDIT_WAITING: Final = _gauge("audit_waiting", "Audit records that wait to be written")
 EVENTS_LOST: Final = _counter("events_lost", "Life-cycle events that did not reach their receiver", "receiver")
 SUBSCRIPTIONS: Final = _gauge("subscriptions", "Subscriptions to secrets")

@@ -124,10 +124,11 @@ class BackendFactory(Struct, frozen=True):
 class AuditRecord(Struct, frozen=True):
     """One record of the audit log: one operation. It never holds a value, a key or a token.
 
-    `outcome` is `ok` or the error's code. `source` says where the answer came from. `duration` is the seconds from the
-    call's arrival to its answer. `caller` is the label of the part of the program that asked. `place` is the file that
-    a whole store was written to, or read from. `origin` is the endpoint that gave the answer or the refusal, as in
-    `Answer`; None if none did.
+    `outcome` is `ok` or the error's code. `source` says where the answer came from: `backend` (the store was asked),
+    `cache`, `stale` (a value past its TTL), `actor` or `client` (which refused the call, or gave it up), or `store`
+    (work on a whole store). `duration` is the seconds from the call's arrival to its answer. `caller` is the label of
+    the part of the program that asked. `place` is the file that a whole store was written to, or read from. `origin` is
+    the endpoint that gave the answer or the refusal, as in `Answer`; None if none did.
     """
 
     operation: str

@@ -456,7 +456,7 @@ class System:
         Read one with `metrics().value("secrets_actor_cache_hits")`. The names are in `domain/metrics.py`.
         """
         notice_fork()
-        return self._parts.meters.picture()
+        return self._parts.meters.snapshot()
 
     @property
     def async_secrets(self) -> AsyncSecrets:

@@ -86,7 +86,7 @@ class AuditBuffer:
         self._half = max(1, rules.buffer // 2)
         self.forget()
         self.hit: TakesHit = self._hit_unrecorded() if rules.hits == "off" else self._hit_recorded()
-        meter.watch("audit trail", self._readings)
+        meter.watch("audit buffer", self._readings)
 
     def forget(self) -> None:
         """Become empty: at first, and in the child of a fork, since the parent writes the records that wait."""
@@ -101,28 +101,28 @@ class AuditBuffer:
         self._wake_at = -math.inf  # clock seconds; a hit after it wakes the process, or checks that it is there
         self._urgent = False  # whether the process has been told to come now and has not looked yet
 
-    # --- telling --------------------------------------------------------------------------------------------------
+    # --- handing over ---------------------------------------------------------------------------------------------
 
     def _hit_recorded(self) -> TakesHit:
-        trail, hits, append = self, self._hits, self._hits.append  # names of a closure are found faster than attributes
+        mine, hits, append = self, self._hits, self._hits.append  # names of a closure are found faster than attributes
         head, kind, length = HEAD, KIND, VERSION
 
         def hit(name: str, kept: bytes, now: float, caller: str | None) -> None:
-            if len(hits) >= trail._mark and not trail._finds_room():
+            if len(hits) >= mine._mark and not mine._finds_room():
                 return
-            append((name, kept[kind : head + kept[length]], now, caller))  # block.version_bytes, inlined
-            if now >= trail._wake_at:
-                trail._wake_for(name, kept, now, caller)
+            append((name, kept[kind : head + kept[length]], now, caller))  # packed_secret.version_bytes, inlined
+            if now >= mine._wake_at:
+                mine._wake_for(name, kept, now, caller)
 
         return hit
 
     def _hit_unrecorded(self) -> TakesHit:
-        trail = self
+        mine = self
 
         def hit(name: str, kept: bytes, now: float, caller: str | None) -> None:  # noqa: ARG001
-            trail._off += 1
-            if now >= trail._wake_at:
-                trail._wake_at = now + OVERDUE
+            mine._off += 1
+            if now >= mine._wake_at:
+                mine._wake_at = now + OVERDUE
                 notice_fork()
 
         return hit

@@ -40,20 +40,19 @@ class AuditLogFails(LifecycleEvent, frozen=True):
 
 
 class AuditProcess(GenServer):
-    """The process that writes the records of *trail*, the audit buffer, to *log*. *wall_clock* returns seconds since
-    the epoch."""
+    """The process that writes the records of *buffer* to *log*. *wall_clock* returns seconds since the epoch."""
 
     trap_exit = True
     may_wait = False  # handlers of the program's logging run here
 
-    def __init__(self, trail: AuditBuffer, log: AuditLog, wall_clock: Callable[[], float]) -> None:
-        self._trail, self._log, self._wall_clock = trail, log, wall_clock
+    def __init__(self, buffer: AuditBuffer, log: AuditLog, wall_clock: Callable[[], float]) -> None:
+        self._buffer, self._log, self._wall_clock = buffer, log, wall_clock
         self._failing = False
 
     def init(self) -> Ok:
         """Write the records that an earlier incarnation has left."""
-        if self._trail.rules.hits == "summary":
-            self.send_after(self._trail.rules.summary_seconds, _SUMS)
+        if self._buffer.rules.hits == "summary":
+            self.send_after(self._buffer.rules.summary_seconds, _SUMS)
         self._write()
         return Ok(timeout=PERIOD)
 
@@ -63,13 +62,13 @@ class AuditProcess(GenServer):
             return NoReply(timeout=PERIOD)  # let more of them come
         if message == _SUMS:
             self._write_sums()
-            self.send_after(self._trail.rules.summary_seconds, _SUMS)
+            self.send_after(self._buffer.rules.summary_seconds, _SUMS)
         return self.handle_timeout()
 
     def handle_timeout(self) -> Handled:
         """Write what waits, and sleep if nothing did."""
         found = self._write()
-        return NoReply(timeout=PERIOD if found or not self._trail.may_sleep() else None)
+        return NoReply(timeout=PERIOD if found or not self._buffer.may_sleep() else None)
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002
         """Write all that is left, and report how many records could not be written."""
@@ -84,19 +83,19 @@ class AuditProcess(GenServer):
             return self._write_all()
 
     def _at_work(self) -> AbstractContextManager[None]:
-        return self._trail.written() if self._log.runs_code_of_others else nullcontext()
+        return self._buffer.written() if self._log.runs_code_of_others else nullcontext()
 
     def _write_all(self) -> bool:
-        trail, offset = self._trail, self._wall_clock() - self.node.clock.now()
-        hits, records = trail.look()
+        buffer, offset = self._buffer, self._wall_clock() - self.node.clock.now()
+        hits, records = buffer.look()
         left = hits  # never one more: a record that came after the look may be older than a cached get after it
         for _ in range(records):
-            record = trail.take_record()
+            record = buffer.take_record()
             if record is not None:
                 left -= self._write_hits(left, record[1], offset)
                 self._log.record(record[0], record[1] + offset)
         self._write_hits(left, math.inf, offset)
-        lost = trail.take_lost()
+        lost = buffer.take_lost()
         if lost:
             self._log.lost(lost)
             self.node.observe(AuditRecordsLost(self.me.label, lost))
@@ -119,8 +118,8 @@ class AuditProcess(GenServer):
         how many there were."""
         for taken in range(0, most, PART):
             wanted = min(PART, most - taken)
-            part = self._trail.take_hits(wanted, until)
-            if self._trail.rules.hits == "each":
+            part = self._buffer.take_hits(wanted, until)
+            if self._buffer.rules.hits == "each":
                 self._log.hits(part, offset)
             else:
                 self._add_up(part)
@@ -129,7 +128,7 @@ class AuditProcess(GenServer):
         return most
 
     def _add_up(self, hits: list[Hit]) -> None:
-        sums = self._trail.sums
+        sums = self._buffer.sums
         for given, version, now, caller in hits:
             name = plain(given)  # the caller may have given a subclass of str, whose methods are not to be called
             known = sums.get((name, version, caller))
@@ -143,7 +142,7 @@ class AuditProcess(GenServer):
 
     def _write_sums(self) -> None:
         offset = self._wall_clock() - self.node.clock.now()
-        sums = self._trail.sums
+        sums = self._buffer.sums
         with self._at_work():
             for key in tuple(sums):
                 known = sums.pop(key, None)

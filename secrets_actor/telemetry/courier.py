@@ -57,7 +57,7 @@ class Courier:
         # Has an entry while a thread delivers. `setdefault` takes the turn in one step.
         self._turn: dict[str, object] = {}
         self._thread: threading.Thread | None = None
-        self._losses, self._looks, self._told = itertools.count(), 0, 0
+        self._losses, self._looks, self._reported = itertools.count(), 0, 0
 
     def post(self, event: LifecycleEvent) -> None:
         """Have *event* delivered. It never waits and never raises."""
@@ -65,14 +65,14 @@ class Courier:
             self._waiting.put((event, wall_time()))
         else:
             self._lose()
-        self._see_to_it()
+        self._ensure_thread()
 
     def close(self, patience: float, last: Callable[[], object] = lambda: None) -> bool:
         """Have all posted events delivered, then *last* called, and then the thread ended. Wait up to *patience*
         seconds for that, and return whether it came about. Events that are posted later are delivered all the same."""
         done = Latch()
         self._waiting.put((last, done))
-        if not self._see_to_it():
+        if not self._ensure_thread():
             return False
         thread, end = self._thread, now() + patience
         if thread is threading.current_thread():  # a receiver that closes us would wait for itself
@@ -87,12 +87,12 @@ class Courier:
         next(self._losses)  # one step, so that no count is lost when several threads count
         self._meter.count(metrics.EVENTS_LOST, self._receiver)
 
-    def _untold(self) -> int:
+    def _unreported(self) -> int:
         self._looks += 1  # a counter can be read only by advancing it: so the looks are taken off again
-        return next(self._losses) + 1 - self._looks - self._told
+        return next(self._losses) + 1 - self._looks - self._reported
 
-    def _see_to_it(self) -> bool:
-        """See to it that a thread delivers. Return False if none can be started."""
+    def _ensure_thread(self) -> bool:
+        """Have a thread that delivers: the one that runs, or a new one. Return False if none can be started."""
         turn, mine, thread = self._turn, object(), None
         if turn:
             return True
@@ -126,21 +126,21 @@ class Courier:
         """Deliver events until none has come for a while, or until `close`."""
         with contextlib.suppress(Empty):
             while True:
-                what, detail = waiting.get(timeout=_IDLE)
+                item, detail = waiting.get(timeout=_IDLE)
                 if isinstance(detail, Latch):
                     with contextlib.suppress(BaseException):  # code of others: it must not keep `close` waiting
-                        what()
+                        item()
                     detail.set()
                     return
-                self._hand(what, detail)
+                self._deliver_one(item, detail)
 
-    def _hand(self, event: LifecycleEvent, at: float) -> None:
+    def _deliver_one(self, event: LifecycleEvent, at: float) -> None:
         if not self._delivered(event, at):
             self._lose()
             return
-        lost = self._untold()
+        lost = self._unreported()
         if lost and self._delivered(EventsLost(self._receiver, lost), wall_time()):
-            self._told += lost
+            self._reported += lost
 
     def _delivered(self, event: LifecycleEvent, at: float) -> bool:
         try:

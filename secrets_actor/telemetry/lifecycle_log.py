@@ -52,23 +52,24 @@ class Reports:
 
     def __init__(self, counter: Observer, log: Log, observer: Observer | None, meter: Meter = NO_METER) -> None:
         self._counter, self._log = counter, log
-        self._writes = Courier("log", LifecycleReporter(log), meter)
-        self._tells = None
+        self._to_log = Courier("log", LifecycleReporter(log), meter)
+        self._to_observer = None
         if observer is not None:
-            self._tells = Courier("observer", _telling(observer, FailureReport("observer", self._log_only)), meter)
+            deliver = _delivery_to(observer, FailureReport("observer", self._log_only))
+            self._to_observer = Courier("observer", deliver, meter)
 
     def __call__(self, event: LifecycleEvent, /) -> None:
         """Count *event*, and have it logged and observed."""
         self._counter(event)
         if self._log.wants(level_of(type(event).__name__)):  # each job makes an event that hardly any log wants
-            self._writes.post(event)
-        if self._tells is not None:
-            self._tells.post(event)
+            self._to_log.post(event)
+        if self._to_observer is not None:
+            self._to_observer.post(event)
 
     def _log_only(self, event: LifecycleEvent, /) -> None:
         """Count *event* and have it logged. It is about the observer, which would fail again."""
         self._counter(event)
-        self._writes.post(event)
+        self._to_log.post(event)
 
     def from_worker(self, event: LifecycleEvent, /) -> None:
         """Do the same with an event of a worker, and before that load here the library that the log needs for it. A
@@ -81,13 +82,13 @@ class Reports:
         """Have all events delivered and the log closed. Wait up to *patience* seconds for that. Events that come later
         are delivered all the same."""
         end = now() + patience
-        if self._tells is not None:
-            self._tells.close(patience)
-        self._writes.close(end - now(), last=self._log.close)
+        if self._to_observer is not None:
+            self._to_observer.close(patience)
+        self._to_log.close(end - now(), last=self._log.close)
 
 
-def _telling(observer: Observer, report: FailureReport) -> Callable[[LifecycleEvent, float], bool]:
-    def tell(event: LifecycleEvent, _at: float) -> bool:
+def _delivery_to(observer: Observer, report: FailureReport) -> Callable[[LifecycleEvent, float], bool]:
+    def deliver(event: LifecycleEvent, _at: float) -> bool:
         try:
             # An observer is declared to return nothing. One that returns a coroutine is a mistake: `done` closes it.
             result: object = observer(event)  # type: ignore[func-returns-value]
@@ -98,7 +99,7 @@ def _telling(observer: Observer, report: FailureReport) -> Callable[[LifecycleEv
             report.worked()
         return True  # the event has reached the observer, whose failures are not ours
 
-    return tell
+    return deliver
 
 
 def facts_of(event: object) -> dict[str, object]:

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 
 from secrets_actor.forks import loading
 from secrets_actor.telemetry.redaction import Fact, in_order, printable, redact
-from secrets_actor.telemetry.sinks import Facts, HostLogging, LineSink, Sink, Template, Unheard, line_sink_for
+from secrets_actor.telemetry.sinks import Facts, HostLogging, LineSink, RecordsDropped, Sink, Template, line_sink_for
 
 _TAKEN: Final = frozenset({"self", "level", "event", "timestamp"})
 _NO_TIME: Final = "0000-00-00T00:00:00.000000Z"
@@ -101,7 +101,7 @@ class Log:
     # --- the fast path: the common part of many events is made once ------------------------------------------------
 
     def template(self, level: int, event: str, /, **facts: object) -> Template:
-        """Return what many events have in common that differ only in their time. It is redacted as any other event."""
+        """Return the common part of many events that differ only in their time. It is redacted as any other event."""
         return self._sink.template(level, printable(event), _shown(facts))
 
     def write(self, level: int, events: Sequence[tuple[Template, float]]) -> int:
@@ -126,7 +126,7 @@ class Log:
 def _in_words(error: Exception) -> str:
     """Return what may be shown of *error*. Of errors that are not ours only the type is, for their text may hold a
     secret; of an `OSError` also the system's text for its number."""
-    if isinstance(error, Unheard):
+    if isinstance(error, RecordsDropped):
         return str(error)
     return type(error).__name__ + (f": {error.strerror}" if isinstance(error, OSError) and error.strerror else "")
 

@@ -1,10 +1,10 @@
-"""The counters of one system, and the picture of them all that a program can read.
+"""The counters and histograms of one system, and the snapshot of all its metrics that a program can read.
 
 Rule 1: there is no lock, since any thread counts, and a signal handler may count while its own thread does. An addition
         in place contains no call, so no other thread comes between its reading and its writing. A cached get is not
         counted here but in the audit buffer, where it is recorded anyway.
 Rule 2: no metric has more than `MAX_SERIES` series. Labels beyond that are counted in the series `other`.
-Rule 3: gauges are read only when a picture is made. A reader that raises is left out.
+Rule 3: gauges are read only when a snapshot is made. A reader that raises is left out.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Labels = tuple[str, ...]
 Read = Callable[[], Iterable[Reading]]
 
 
-class _Spread:
+class _Histogram:
     """One series of a histogram: how many observations fell between the bounds, and the sum of their seconds."""
 
     __slots__ = ("counts", "seconds")
@@ -53,7 +53,7 @@ class Meters:
     def forget(self) -> None:
         """Start from zero: at first, and in the child of a fork."""
         self._counts: dict[str, dict[Labels, float]] = {}  # by the metrics' names
-        self._spreads: dict[str, dict[Labels, _Spread]] = {}
+        self._histograms: dict[str, dict[Labels, _Histogram]] = {}
 
     def count(self, metric: Metric, *labels: str, by: int = 1) -> None:
         """Add *by* to the series of *metric* with these *labels*."""
@@ -65,25 +65,25 @@ class Meters:
 
     def observe(self, metric: Metric, seconds: float, *labels: str) -> None:
         """Add one observation of *seconds* to the histogram *metric* with these *labels*."""
-        series = self._spreads.setdefault(metric.name, {})
+        series = self._histograms.setdefault(metric.name, {})
         if labels not in series:
             labels = _admitted(metric, labels, series)
-            series.setdefault(labels, _Spread(metric))
-        spread, at = series[labels], bisect_left(metric.bounds, seconds)
-        spread.counts[at] += 1  # rule 1
-        spread.seconds += seconds
+            series.setdefault(labels, _Histogram(metric))
+        histogram, at = series[labels], bisect_left(metric.bounds, seconds)
+        histogram.counts[at] += 1  # rule 1
+        histogram.seconds += seconds
 
     def watch(self, owner: str, read: Read) -> None:
-        """Call *read* for every picture. It replaces an earlier reader of the same *owner*."""
+        """Call *read* for every snapshot. It replaces an earlier reader of the same *owner*."""
         self._watched[owner] = read
 
-    def picture(self) -> Metrics:
+    def snapshot(self) -> Metrics:
         """Return all metrics as they are now."""
         # Each `copy` is one step, so that threads which count meanwhile change no dictionary under this loop.
         sums = {name: series.copy() for name, series in self._counts.copy().items()}
-        spread = {
+        histograms = {
             name: tuple(_sample(labels, one) for labels, one in sorted(series.copy().items()))
-            for name, series in self._spreads.copy().items()
+            for name, series in self._histograms.copy().items()
         }
         for metric, labels, value in self._readings():
             series = sums.setdefault(metric.name, {})
@@ -91,7 +91,7 @@ class Meters:
             series[admitted] = series.get(admitted, 0) + value
         return Metrics(
             tuple(
-                MetricFamily(metric, spread.get(metric.name, ()))
+                MetricFamily(metric, histograms.get(metric.name, ()))
                 if metric.kind is MetricKind.HISTOGRAM
                 else MetricFamily(metric, _samples(metric, sums.get(metric.name, {})))
                 for metric in ALL
@@ -120,6 +120,6 @@ def _samples(metric: Metric, series: dict[Labels, float]) -> tuple[MetricSample,
     return tuple(MetricSample(labels, value) for labels, value in sorted(series.items()))
 
 
-def _sample(labels: Labels, spread: _Spread) -> MetricSample:
-    upto = tuple(accumulate(spread.counts.copy()))
-    return MetricSample(labels, upto[-1], spread.seconds, upto)
+def _sample(labels: Labels, histogram: _Histogram) -> MetricSample:
+    cumulated = tuple(accumulate(histogram.counts.copy()))
+    return MetricSample(labels, cumulated[-1], histogram.seconds, cumulated)

@@ -27,7 +27,7 @@ LOGGER_NAME: Final = "secrets_actor"
 FILE_MODE: Final = 0o600  # other users must not read the names of secrets
 
 
-# What the records of an event have in common that differ only in their time; made by a sink, for itself.
+# The common part of many events that differ only in their time. A sink makes it, and only that sink can read it.
 Template = Any
 Facts = Mapping[str, Fact]
 
@@ -50,7 +50,7 @@ class Sink(Protocol):
         """Write an event of the time *at* (None: now). Raises any error of the destination."""
 
     def template(self, level: int, event: str, facts: Facts) -> Template:
-        """Return what is needed to write many events that differ only in their time."""
+        """Return the common part of many events that differ only in their time."""
 
     def write_all(self, level: int, events: Sequence[tuple[Template, float]]) -> int:
         """Write many events at once, each by its template and its time, which costs less than one by one. Return how
@@ -82,7 +82,7 @@ class LineSink(Protocol):
         """Close what is open. A line that comes later opens it again."""
 
 
-class Unheard(Exception):
+class RecordsDropped(Exception):
     """The host's logging drops our records. The text says why, and what to do about it."""
 
 
@@ -101,8 +101,8 @@ class HostLogging:
     becomes of them there. log_fields.py says what a record looks like.
 
     A level that the host has set is its decision: events below it are not wanted. A logger that is disabled, or that
-    has no handler, is most likely an oversight: records are lost then, and writing them raises `Unheard`. The first
-    time there is also a Python warning, because no log can show that the log is lost.
+    has no handler, is most likely an oversight: records are lost then, and writing them raises `RecordsDropped`. The
+    first time there is also a Python warning, because no log can show that the log is lost.
     """
 
     runs_code_of_others: bool = True
@@ -120,8 +120,8 @@ class HostLogging:
         """Do nothing: this sink needs no library."""
 
     def write(self, level: int, event: str, facts: Facts, at: float | None) -> None:
-        """Log one record. Raises `Unheard`, and any error of a filter or handler of the host."""
-        self._check_heard(level)
+        """Log one record. Raises `RecordsDropped`, and any error of a filter or handler of the host."""
+        self._check_handled(level)
         self._log(level, self.template(level, event, facts), at)
 
     def template(self, level: int, event: str, facts: Facts) -> Template:  # noqa: ARG002
@@ -133,7 +133,7 @@ class HostLogging:
         lost = 0
         if not self.wants(level):
             return 0
-        self._check_heard(level)
+        self._check_handled(level)
         for template, at in events:
             try:
                 self._log(level, template, at)
@@ -153,7 +153,7 @@ class HostLogging:
             record.created, record.msecs = at, int(at % 1 * 1000) + 0.0
         self._logger.handle(record)
 
-    def _check_heard(self, level: int) -> None:
+    def _check_handled(self, level: int) -> None:
         logger, last = self._logger, logging.lastResort
         if logger.disabled:
             problem = _DISABLED
@@ -165,7 +165,7 @@ class HostLogging:
         if not self._warned:
             self._warned = True
             warnings.warn(problem, RuntimeWarning, stacklevel=2)
-        raise Unheard(problem)
+        raise RecordsDropped(problem)
 
 
 class StandardError:

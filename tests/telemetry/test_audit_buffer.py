@@ -34,7 +34,7 @@ class Woken(GenServer):
         return None
 
 
-def trail(meter: Meters | None = None, **rules: Any) -> AuditBuffer:
+def buffer_of(meter: Meters | None = None, **rules: Any) -> AuditBuffer:
     node = Node(clock=ManualClock(5.0))
     return AuditBuffer(node.name("audit"), node.clock, AuditRules(**rules), meter or Meters())
 
@@ -44,7 +44,7 @@ def versions(made: AuditBuffer) -> list[tuple[str, str, float, str | None]]:
 
 
 def test_a_cached_get_waits_as_its_name_version_time_and_caller() -> None:
-    made = trail()
+    made = buffer_of()
     made.hit(*HIT, 7.0, "billing")
 
     assert "hunter2" not in repr(made._hits)
@@ -53,7 +53,7 @@ def test_a_cached_get_waits_as_its_name_version_time_and_caller() -> None:
 
 
 def test_gets_are_taken_up_to_a_time_and_records_keep_theirs() -> None:
-    made = trail()
+    made = buffer_of()
     for at in (1.0, 2.0, 6.0):
         made.hit(*HIT, at, None)
     made.record(RECORD)
@@ -67,7 +67,7 @@ def test_gets_are_taken_up_to_a_time_and_records_keep_theirs() -> None:
 
 @contextmanager
 def woken(**rules: Any) -> Iterator[tuple[AuditBuffer, Callable[[], list[Any]]]]:
-    """A trail, and what its process has been told by now."""
+    """A buffer, and what its process has been told by now."""
     node = Node()
     server = Woken()
     pid = spawn(node, lambda: server, label="audit", name="audit")
@@ -132,7 +132,7 @@ def test_the_process_comes_at_once_for_what_was_changed_or_refused(urgent: Audit
         assert told() == [NOW]
 
 
-def test_a_half_full_trail_calls_for_the_process_once() -> None:
+def test_a_half_full_buffer_calls_for_the_process_once() -> None:
     with woken(buffer=4) as (made, told):
         for _ in range(6):
             made.hit(*HIT, 1.0, None)
@@ -147,7 +147,7 @@ def test_a_half_full_trail_calls_for_the_process_once() -> None:
 
 
 def test_past_the_bound_gets_are_counted_and_not_kept() -> None:
-    made = trail(buffer=3)
+    made = buffer_of(buffer=3)
     for _ in range(10):
         made.hit(*HIT, 1.0, None)
 
@@ -161,7 +161,7 @@ def test_past_the_bound_gets_are_counted_and_not_kept() -> None:
 
 
 def test_records_have_room_of_their_own_and_never_wait_for_it() -> None:
-    made = trail(buffer=2, full="block", patience=60.0)
+    made = buffer_of(buffer=2, full="block", patience=60.0)
     made.hit(*HIT, 1.0, None)
     made.hit(*HIT, 1.0, None)
     for _ in range(5):
@@ -172,7 +172,7 @@ def test_records_have_room_of_their_own_and_never_wait_for_it() -> None:
 
 
 def test_with_block_a_get_waits_for_room() -> None:
-    made = trail(buffer=1, full="block", patience=60.0)
+    made = buffer_of(buffer=1, full="block", patience=60.0)
     made.hit(*HIT, 1.0, None)
     with ThreadPoolExecutor(1) as pool:
         second = pool.submit(made.hit, *HIT, 2.0, None)
@@ -186,7 +186,7 @@ def test_with_block_a_get_waits_for_room() -> None:
 
 
 def test_with_block_a_get_does_not_wait_for_ever() -> None:
-    made = trail(buffer=1, full="block", patience=0.001)
+    made = buffer_of(buffer=1, full="block", patience=0.001)
     made.hit(*HIT, 1.0, None)
     made.hit(*HIT, 2.0, None)
 
@@ -194,7 +194,7 @@ def test_with_block_a_get_does_not_wait_for_ever() -> None:
 
 
 def test_off_keeps_nothing_and_counts() -> None:
-    made = trail(hits="off")
+    made = buffer_of(hits="off")
     for _ in range(5):
         made.hit(*HIT, 1.0, None)
 
@@ -205,7 +205,7 @@ def test_off_keeps_nothing_and_counts() -> None:
 
 @pytest.mark.parametrize("hits", ["each", "off"])
 def test_a_fork_forgets_what_is_the_parent_s(hits: str) -> None:
-    made = trail(hits=hits)
+    made = buffer_of(hits=hits)
     hit = made.hit
     hit(*HIT, 1.0, None)
     made.record(RECORD)
@@ -222,7 +222,7 @@ def test_what_nobody_wants_to_read_is_counted_all_the_same() -> None:
     made.record(RECORD)
 
     assert made.waiting == (0, 0)
-    assert meters.picture().value("secrets_actor_answers", "set", "ok") == 1
+    assert meters.snapshot().value("secrets_actor_answers", "set", "ok") == 1
 
 
 @pytest.mark.parametrize(
@@ -238,23 +238,25 @@ def test_what_nobody_wants_to_read_is_counted_all_the_same() -> None:
 )
 def test_each_answer_is_counted_for_what_it_is(operation: str, outcome: str, source: str, metric: str) -> None:
     meters = Meters()
-    trail(meters).record(AuditRecord(operation, "s", outcome, source, 0.0))
-    picture = meters.picture()
+    buffer_of(meters).record(AuditRecord(operation, "s", outcome, source, 0.0))
+    snapshot = meters.snapshot()
 
     counted = ("cache_hits", "cache_negative_hits", "stale_answers", "cache_misses")
-    assert {name: picture.value(f"secrets_actor_{name}") for name in counted} == dict.fromkeys(counted, 0) | {metric: 1}
-    assert picture.value("secrets_actor_answers", operation, outcome) == 1
+    assert {name: snapshot.value(f"secrets_actor_{name}") for name in counted} == dict.fromkeys(counted, 0) | {
+        metric: 1
+    }
+    assert snapshot.value("secrets_actor_answers", operation, outcome) == 1
 
 
 def test_a_write_is_no_miss() -> None:
     meters = Meters()
-    trail(meters).record(RECORD)
+    buffer_of(meters).record(RECORD)
 
-    assert meters.picture().value("secrets_actor_cache_misses") == 0
+    assert meters.snapshot().value("secrets_actor_cache_misses") == 0
 
 
 def test_gets_of_many_threads_are_all_there() -> None:
-    made = trail()
+    made = buffer_of()
     taken: list[Any] = []
     done = threading.Event()
 

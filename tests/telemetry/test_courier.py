@@ -73,7 +73,7 @@ def test_whoever_posts_never_waits_and_what_finds_no_room_is_counted_and_told() 
     assert courier.close(PATIENCE)
     assert numbers(receiver) == [0, 1, 2, 3]
     assert [one for one in receiver.came if isinstance(one, EventsLost)] == [EventsLost("observer", 7)]
-    assert meters.picture().value(metrics.EVENTS_LOST.name, "observer") == 7
+    assert meters.snapshot().value(metrics.EVENTS_LOST.name, "observer") == 7
 
 
 def test_what_could_not_be_delivered_is_told_with_the_first_that_could() -> None:
@@ -90,7 +90,7 @@ def test_what_could_not_be_delivered_is_told_with_the_first_that_could() -> None
         EventsLost("log", 3),
         EventsLost("log", 1),
     ]
-    assert meters.picture().value(metrics.EVENTS_LOST.name) == 4
+    assert meters.snapshot().value(metrics.EVENTS_LOST.name) == 4
 
 
 @pytest.mark.parametrize("error", [ValueError("hunter2"), SystemExit(1), KeyboardInterrupt()], ids=repr)

@@ -8,15 +8,15 @@ from secrets_actor.telemetry.meters import MAX_SERIES, Meters
 
 
 def family(meters: Meters, name: str) -> MetricFamily:
-    return next(one for one in meters.picture() if one.metric.name == f"secrets_actor_{name}")
+    return next(one for one in meters.snapshot() if one.metric.name == f"secrets_actor_{name}")
 
 
 def test_a_new_one_has_all_metrics_and_nothing_counted() -> None:
-    picture = Meters().picture()
+    snapshot = Meters().snapshot()
 
-    assert tuple(one.metric for one in picture) == metrics.ALL
-    assert all(picture.value(one.metric.name) == 0 for one in picture)
-    assert picture == Meters().picture()
+    assert tuple(one.metric for one in snapshot) == metrics.ALL
+    assert all(snapshot.value(one.metric.name) == 0 for one in snapshot)
+    assert snapshot == Meters().snapshot()
 
 
 def test_counts_add_up_by_their_labels_from_any_thread() -> None:
@@ -37,7 +37,7 @@ def test_what_is_no_word_of_ours_is_other() -> None:
     meters.count(metrics.ANSWERS, "get", "hunter3-HUNTER3")
     meters.count(metrics.ANSWERS, "get")  # one label too few
 
-    assert "hunter" not in repr(meters.picture()).lower()
+    assert "hunter" not in repr(meters.snapshot()).lower()
     assert [(one.labels, one.value) for one in family(meters, "answers").samples] == [
         (("get", OTHER), 2),
         ((OTHER, OTHER), 1),
@@ -74,9 +74,9 @@ def test_gauges_are_read_when_somebody_looks_and_added_to_what_was_counted() -> 
     hits = 5
     meters.count(metrics.HITS)
     meters.watch("trail", lambda: [(metrics.HITS, (), hits)])
-    assert meters.picture().value("secrets_actor_cache_hits") == 6
+    assert meters.snapshot().value("secrets_actor_cache_hits") == 6
     hits = 7
-    assert meters.picture().value("secrets_actor_cache_hits") == 8
+    assert meters.snapshot().value("secrets_actor_cache_hits") == 8
 
 
 def test_the_last_to_say_so_answers_for_an_owner_and_who_cannot_is_left_out() -> None:
@@ -85,8 +85,8 @@ def test_the_last_to_say_so_answers_for_an_owner_and_who_cannot_is_left_out() ->
     meters.watch("actor", lambda: [(metrics.WAITING, (), 2)])
     meters.watch("broken", lambda: [(metrics.QUEUE, (), 1 / 0)])
 
-    picture = meters.picture()
-    assert (picture.value("secrets_actor_callers_waiting"), picture.value("secrets_actor_pool_queue")) == (2, 0)
+    snapshot = meters.snapshot()
+    assert (snapshot.value("secrets_actor_callers_waiting"), snapshot.value("secrets_actor_pool_queue")) == (2, 0)
 
 
 def test_a_fork_begins_at_nothing() -> None:
@@ -95,4 +95,4 @@ def test_a_fork_begins_at_nothing() -> None:
     meters.observe(metrics.UPSTREAM_SECONDS, 1.0, "get")
     meters.forget()
 
-    assert meters.picture() == Meters().picture()
+    assert meters.snapshot() == Meters().snapshot()
