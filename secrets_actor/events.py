@@ -4,7 +4,7 @@ An `Observer` is called with each `LifecycleEvent`: those of otp, such as `Proce
 such as `BreakerOpened`. A `Tracer` is told of each call that the cache could not answer (`CallTrace`) and of each
 attempt of a worker (`Attempt`). `on_give_up` gets an `ExitReason`."""
 
-from secrets_actor.actor.endpoint_breaker import BreakerClosed, BreakerOpened
+from secrets_actor.actor.endpoint_breakers import BreakerClosed, BreakerOpened
 from secrets_actor.actor.flights import RenewalFailed
 from secrets_actor.actor.messages import JobStarted
 from secrets_actor.actor.prefetcher import PrefetchDone, PrefetchFailed

@@ -17,8 +17,8 @@ Rule 4: every job that is sent has a timer. A job that is not done by its deadli
         twice.
 Rule 5: a job is known by the number of its sending. What comes from a worker that is not on the job any more (it was
         cut off, or is an earlier actor's) is of use only while the flight waits for another worker.
-Rule 6: while the breaker of the store's endpoint is open, nothing is sent, and what waits is refused at once; a write
-        that was sent before is told what became of it then, for it may have taken effect.
+Rule 6: while the breakers of all endpoints of the store are open, nothing is sent, and what waits is refused at once; a
+        write that was sent before is told what became of it then, for it may have taken effect.
 Rule 7: what is sent to a store that did not answer lately (the probe, and what is under way when the breaker opens)
         goes on in the background, and so does what waits for credentials when the last fetch of them has failed: a
         caller who waits for it and takes a stale value has that, after PATIENCE at most.
@@ -31,7 +31,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from msgspec import Struct
 
@@ -55,7 +55,7 @@ from secrets_actor.actor.actions import (
 )
 from secrets_actor.actor.breaker import BreakerRules, Circuit
 from secrets_actor.actor.credential_refresh import EXPIRED, CredentialRefresh, Fetch, Moment, hangs
-from secrets_actor.actor.endpoint_breaker import BreakerClosed, BreakerOpened, EndpointBreaker, is_answer
+from secrets_actor.actor.endpoint_breakers import BreakerClosed, BreakerOpened, EndpointBreakers, Sent, Turn, is_answer
 from secrets_actor.actor.error_translation import out_of_time, workers_crashed
 from secrets_actor.actor.lanes import Lanes
 from secrets_actor.actor.messages import CredentialsJob, Hurry, Job, JobDone, JobFailed, StoreJob, Waiter
@@ -207,7 +207,8 @@ class Flight(Struct, eq=False):
     state: State = State.QUEUED
     number: int = 0  # of its last sending
     sent_at: float = 0.0  # the last time
-    breaker: EndpointBreaker | None = None  # that of the store it was sent to then
+    breakers: EndpointBreakers | None = None  # those of the store it was sent to then
+    only: str | None = None  # the endpoint of that store, if it was to be no other
     latest: float = 0.0  # when the last of those who waited then would give up
     crashes: int = 0
     repeated: bool = False  # it was sent before, and nobody heard what became of it
@@ -227,6 +228,11 @@ class Flight(Struct, eq=False):
         return latest
 
 
+def _sent(flight: Flight) -> Sent:
+    """The last sending of *flight*."""
+    return Sent(flight.id, flight.sent_at, flight.latest, flight.only, flight.sendings[-1][1])
+
+
 # --- all of them --------------------------------------------------------------------------------------------------
 
 
@@ -237,7 +243,7 @@ class RenewalFailed(LifecycleEvent, frozen=True):
 
 
 class Flights:
-    """All flights that have not landed, and what they wait for: lanes, credentials, workers, the breaker.
+    """All flights that have not landed, and what they wait for: lanes, credentials, workers, the breakers.
 
     *factory* is the store in force, the *number*th one; *call_timeout* is in seconds. *chance* gives numbers from 0 to
     1; *hangs* tells whether the thread of a worker that was cut off is still held up. *label* is the actor's, for
@@ -262,7 +268,7 @@ class Flights:
         self._factory, self._number, self._supply = factory, number, supply
         self._call_timeout, self._rules, self._chance, self._hangs = call_timeout, rules, chance, hangs
         self._label = label
-        self._breaker = EndpointBreaker(rules, chance, factory.endpoint)
+        self._breakers = EndpointBreakers(rules, chance, factory.endpoints)
         self._refresh = CredentialRefresh(now)
         self._lanes = Lanes()
         self._waiting = 0
@@ -296,8 +302,8 @@ class Flights:
 
     @property
     def circuit(self) -> Circuit:
-        """The state of the breaker. Any thread may ask."""
-        return self._breaker.state
+        """The state of the breaker; of several, that of the best. Any thread may ask."""
+        return self._breakers.state
 
     @property
     def supply(self) -> WorkerSupply[Flight | Fetch]:
@@ -353,8 +359,8 @@ class Flights:
         too_old = is_sent and get.max_age is not None and now.clock - flight.sent_at > get.max_age
         joins = not too_old and not (is_sent and (get.refresh or flight.hurried))
         if flight.hurried or (is_sent and not joins):
-            if self._breaker.shut(now.clock):
-                self._actions.append(Refuse(waiter, self._breaker.circuit_open(now.clock)))
+            if self._breakers.shut(now.clock):
+                self._actions.append(Refuse(waiter, self._breakers.circuit_open(now.clock)))
                 return True
             trouble = self._refresh.trouble(now) if flight.hurried else None
             if trouble is not None:
@@ -403,8 +409,8 @@ class Flights:
         trouble: SecretsError | None = None
         if flight.state is State.WAITING_FOR_CREDENTIALS:
             trouble = self._refresh.trouble(now)
-        elif flight.state in (State.SENT, State.WAITING_FOR_WORKER) and self._breaker.shut(now.clock):
-            trouble = self._breaker.circuit_open(now.clock)
+        elif flight.state in (State.SENT, State.WAITING_FOR_WORKER) and self._breakers.shut(now.clock):
+            trouble = self._breakers.circuit_open(now.clock)
         if trouble is not None:
             self._on(flight, Event.HURRIED, trouble, now)
         return self._done(now)
@@ -422,8 +428,9 @@ class Flights:
         else:
             flight = item if isinstance(item, Flight) else self._flights.get(job.flight)
             if flight is not None and (item is not None or flight.state is State.WAITING_FOR_WORKER):
-                self._answered(flight, now)
-                self._on(flight, Event.ANSWERED, done.answer, now)
+                answer = cast("Answer[Any]", done.answer)
+                self._answered(flight, answer.origin, now)
+                self._on(flight, Event.ANSWERED, answer, now)
         return self._done(now)
 
     def job_failed(self, failed: JobFailed, now: Moment) -> list[Action]:
@@ -439,7 +446,7 @@ class Flights:
 
     def _met(self, flight: Flight, job: StoreJob, error: SecretsError, now: Moment) -> None:
         if is_answer(error):
-            self._answered(flight, now)
+            self._answered(flight, error.origin, now)
         used = job.context.credentials
         if self._refresh.refused(used, error) and flight.refused is None:
             flight.refused = used, error
@@ -509,34 +516,32 @@ class Flights:
             self._lost(flight, error, now)
             self._on(flight, Event.FAILED, error, now)
 
-    # --- the breaker ----------------------------------------------------------------------------------------------
+    # --- the breakers ---------------------------------------------------------------------------------------------
 
-    def _answered(self, flight: Flight, now: Moment) -> None:
+    def _answered(self, flight: Flight, origin: str | None, now: Moment) -> None:
         """The store has answered *flight*, if only to refuse it."""
-        if flight.breaker is self._breaker and self._breaker.succeeded(now.clock) and self._breaker.endpoint:
-            self._actions.append(Observe(BreakerClosed(self._label, self._breaker.endpoint)))
+        if flight.breakers is self._breakers:
+            self._observe(self._breakers.answered(_sent(flight), origin, now.clock))
 
     def gave_up(self, now: Moment) -> list[Action]:
         """A caller has given up. If the store has been silent for long, that counts as if the caller's deadline had
         passed: that of the flight may be much later."""
-        breaker, clock = self._breaker, now.clock
-        if breaker.hears_nothing(float("-inf"), clock):
+        breakers, clock = self._breakers, now.clock
+        if breakers.silent(clock):
             for flight in self:
-                is_sent = flight.state is State.SENT and flight.breaker is breaker
-                if is_sent and breaker.hears_nothing(flight.sent_at, clock) and any(one.gone for one in flight.waiters):
+                is_sent = flight.state is State.SENT and flight.breakers is breakers
+                if is_sent and breakers.hears_nothing(_sent(flight), clock) and any(one.gone for one in flight.waiters):
                     self._lost(flight, out_of_time(flight.operation), now, goes_on=True)
                     break
         return self._done(now)
 
     def _lost(self, flight: Flight, error: SecretsError, now: Moment, *, goes_on: bool = False) -> None:
-        """*flight* met *error*, which may speak against the store's endpoint. *goes_on*: its answer may come yet."""
-        breaker = self._breaker
-        if flight.breaker is not breaker:
+        """*flight* met *error*, which may speak against an endpoint. *goes_on*: its answer may come yet."""
+        if flight.breakers is not self._breakers:
             return
-        if not breaker.met(flight.id, error, flight.sent_at, flight.latest, now.clock):
+        opened = self._observe(self._breakers.lost(_sent(flight), error, now.clock))
+        if not opened or self._breakers.state is Circuit.CLOSED:
             return
-        pause = round(breaker.pause(now.clock), 3)
-        self._actions.append(Observe(BreakerOpened(self._label, breaker.endpoint or "", error.code, pause)))
         for job in self._supply.waiting:
             if isinstance(job, Flight) and (refusal := self._refusal(job, now)) is not None:
                 self._on(job, Event.REFUSED, refusal, now)
@@ -544,13 +549,25 @@ class Flights:
             if (goes_on or other is not flight) and other.state in (State.SENT, State.WAITING_FOR_WORKER):
                 self._on(other, Event.HURRIED, error, now)
 
+    def _observe(self, turns: Iterable[Turn]) -> bool:
+        """Tell of the breakers that have turned. Whether one has opened."""
+        opened = False
+        for turn in turns:
+            if turn.problem is None:
+                self._actions.append(Observe(BreakerClosed(self._label, turn.endpoint)))
+            else:
+                pause = round(turn.pause, 3)
+                self._actions.append(Observe(BreakerOpened(self._label, turn.endpoint, turn.problem, pause)))
+                opened = True
+        return opened
+
     def _refusal(self, flight: Flight, now: Moment) -> SecretsError | None:
         """The error for *flight*, if it must not go now (rule 6)."""
-        if self._breaker.admits(flight.id, now.clock):
+        if self._breakers.admits(flight.id, now.clock):
             return None
         if flight.doubt is not None and flight.operation.writes:
             return flight.doubt
-        error = self._breaker.circuit_open(now.clock)
+        error = self._breakers.circuit_open(now.clock)
         if flight.repeated:
             error.token = token_of(flight.operation)
         return error
@@ -683,7 +700,7 @@ class Flights:
         before; what they read is history."""
         self._factory, self._number = factory, number
         self._lanes.outdate_all()
-        self._breaker = EndpointBreaker(self._rules, self._chance, factory.endpoint)
+        self._breakers = EndpointBreakers(self._rules, self._chance, factory.endpoints)
         self._actions += self._supply.outdate()
         fetch = self._refresh.start_over()
         if fetch is not None:
@@ -770,15 +787,16 @@ class Flights:
     def _send(self, flight: Flight, to: tuple[Pid, Credentials | None], now: Moment) -> None:
         worker, credentials = to
         clock, deadline = now.clock, flight.latest
-        if self._breaker.is_probe(flight.id):
+        if self._breakers.goes_ahead(flight.id):
             if not flight.operation.writes:
                 deadline = flight.latest = max(deadline, clock + PROBE_TIME)
             self._actions.append(SetTimer(PATIENCE, Hurry(flight.id)))
         flight.number = number = next(_numbers)
-        flight.breaker, flight.sent_at = self._breaker, clock
+        avoid = self._breakers.avoided(flight.id)
+        flight.breakers, flight.only, flight.sent_at = self._breakers, self._breakers.only(avoid), clock
         flight.hurried = False  # that was said of what it waited for before, or of its last worker
         left = deadline - clock
-        context = CallContext(deadline - min(HEADROOM, left * HEADROOM_SHARE), credentials, flight.repeated, [])
+        context = CallContext(deadline - min(HEADROOM, left * HEADROOM_SHARE), credentials, flight.repeated, [], avoid)
         flight.sendings.append((clock, context.attempts))
         self._sent[number] = flight, worker
         job = StoreJob(number, flight.id, flight.operation, context, flight.lanes)
@@ -799,7 +817,7 @@ class Flights:
 
     def _free_probe(self, flight: Flight, _: Any, now: Moment) -> None:  # noqa: ARG002
         """It came to nothing before the store could say anything: if it was the probe, the next one is."""
-        self._breaker.withdrawn(flight.id)
+        self._breakers.withdrawn(flight.id)
 
     def _serve_stale(self, flight: Flight, error: SecretsError, now: Moment) -> None:  # noqa: ARG002
         flight.hurried = True

@@ -48,8 +48,8 @@ class Worker(GenServer):
 
     def __init__(self, present: CurrentBackend, owner: Name, meter: Meter = NO_METER) -> None:
         self._number, self._factory = present.now
-        endpoint = self._factory.endpoint
-        self._origin: str | None = self._factory.name if endpoint is None else endpoint
+        origins = self._factory.endpoints or (self._factory.name,)
+        self._origin = origins[0] if len(origins) == 1 else None  # of several, only the backend knows which it was
         self._owner, self._meter = owner, meter
         self._backend: Backend | None = None
 

@@ -102,7 +102,9 @@ def value_of(block: bytes) -> str | bytes:
 
 
 def with_origin(block: bytes, origin: str) -> bytes:
-    """Return a copy of the block that has this origin."""
+    """Return a copy of the block that has this origin; or the block, if it has an origin already."""
+    if block[ORIGIN] or block[ORIGIN + 1]:
+        return block
     return b"".join((block[:ORIGIN], _NUMBER.pack(origins.number(origin)), block[ORIGIN + _NUMBER.size :]))
 
 

@@ -21,7 +21,8 @@ class CallContext(SelectiveStruct, frozen=True):
 
     *deadline* is in clock seconds (`otp.SystemClock().now()`). *repeated*: the operation may have taken effect already,
     because a worker ended over it. A backend adds an `Attempt` to *attempts* for each try; its worker adds one for the
-    whole job.
+    whole job. *avoid* has those of the factory's endpoints that have not answered lately: a backend with several asks
+    others. At least one of them is not in it.
     """
 
     HIDDEN: ClassVar = frozenset({"attempts"})
@@ -31,12 +32,13 @@ class CallContext(SelectiveStruct, frozen=True):
     credentials: Credentials | None = None
     repeated: bool = False
     attempts: list[Attempt] = field(default_factory=list)
+    avoid: frozenset[str] = frozenset()
 
 
 class Answer(Struct, Generic[T_co], frozen=True):
     """A backend's answer, with the id by which the store knows the exchange (AWS: the request id), if it has one.
 
-    `origin` is the endpoint that answered: one of those that the factory names, and so without a user or a
+    `origin` is the endpoint that answered: one of the factory's `endpoints`, and so without a user or a
     password. A backend with one endpoint may leave it out. One without any may name the place of its store, as the
     local store names its folder; else its `BackendFactory.name` stands here. The worker fills that in, and hands it on
     to the `Secret`s in `value`; a backend that asks several endpoints for many secrets gives each its own.
@@ -78,7 +80,11 @@ class BackendFactory(Struct, frozen=True):
     to `start(backend=...)`.
 
     `connect` returns a new connection. `credentials` is where the store's credentials come from, if it needs any.
-    `endpoint` is the store's host and port, if it has one: then a circuit breaker guards it.
+    `endpoints` names the servers that the store is reached at, each by its host, and its port if need be: a circuit
+    breaker guards each. A backend with several asks those that are not in `context.avoid`, in an order of its own. It
+    names the one that answered by `Answer.origin`, and the one that refused, failed or kept silent by the `origin` of
+    the error. When it goes on to another, it adds an `Attempt` with the `origin` that it leaves, and with the code of
+    the error that it met there: so a dead endpoint costs one caller's wait, and the others answer.
 
     `diagnose` checks everything that the store needs, and changes nothing. Its arguments are a deadline (clock seconds)
     and a prefix: it may ask only for secrets whose names begin with that. `prepare` is called at each start of a
@@ -117,7 +123,7 @@ class BackendFactory(Struct, frozen=True):
     connect: Callable[[], Backend]
     credentials: CredentialSource[Credentials] | None = None
     diagnose: Callable[[float, str], Iterable[Finding]] | None = None
-    endpoint: str | None = None
+    endpoints: tuple[str, ...] = ()
     prepare: Callable[[float], None] | None = None
 
 

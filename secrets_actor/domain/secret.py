@@ -323,11 +323,13 @@ block_of, put_block = hide(Secret, "_block")
 
 def from_origin(secret: Secret, origin: str) -> Secret:
     """Return *secret* as *origin* has given it. One that names its origin already is returned as it is."""
-    if secret.origin is not None:
+    block = block_of(secret)
+    placed = packed_secret.with_origin(block, origin)
+    if placed is block:
         return secret
     found: Secret = BlankSecret()
-    found._name, found._seen_at, found._source = secret.name, 0.0, secret.source
-    put_block(found, packed_secret.with_origin(block_of(secret), origin))
+    found._name, found._seen_at, found._source = secret._name, 0.0, secret.source
+    put_block(found, placed)
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from secrets_actor.actor.cache import Cache
-from secrets_actor.actor.endpoint_breaker import BreakerOpened
+from secrets_actor.actor.endpoint_breakers import BreakerOpened
 from secrets_actor.actor.subscriptions import Subscriptions
 from secrets_actor.domain import metrics
 from secrets_actor.domain.metrics import Meter, Reading

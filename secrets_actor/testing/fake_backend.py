@@ -84,7 +84,8 @@ class FakeStore:
         """Return a backend factory, for `start(backend=...)`. *credentials* is a source from which the system has to
         fetch credentials first; the store does not look at them. *endpoint* is a host and port, as if the store were
         far away: the system then guards it with a breaker."""
-        return BackendFactory(NAME, lambda: _Connection(self), credentials, endpoint=endpoint)
+        endpoints = () if endpoint is None else (endpoint,)
+        return BackendFactory(NAME, lambda: _Connection(self), credentials, endpoints=endpoints)
 
     # --- what is in it --------------------------------------------------------------------------------------------
 

@@ -50,7 +50,9 @@ def _connect() -> Backend:
 
 def factory(*, credentials: bool = False, endpoint: str | None = "store:443") -> BackendFactory:
     """A store behind *endpoint*, which may want credentials."""
-    return BackendFactory("rig", _connect, _Source() if credentials else None, endpoint=endpoint)
+    return BackendFactory(
+        "rig", _connect, _Source() if credentials else None, endpoints=() if endpoint is None else (endpoint,)
+    )
 
 
 def worker(name: str) -> Pid:

@@ -1,10 +1,23 @@
 """Whatever happens to flights, in whatever order: each caller is answered once, none is lost, and lanes are freed."""
 
+from typing import Final
+
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec.structs import replace
 
 from secrets_actor.actor.flights import State
-from secrets_actor.actor.messages import CredentialsJob, HireAgain, Hurry, JobDone, JobFailed, Nudge, Rest, Waiter
+from secrets_actor.actor.messages import (
+    CredentialsJob,
+    HireAgain,
+    Hurry,
+    JobDone,
+    JobFailed,
+    Nudge,
+    Rest,
+    StoreJob,
+    Waiter,
+)
 from secrets_actor.actor.messages import Job as AnyJob
 from secrets_actor.domain.errors import (
     AccessDenied,
@@ -17,6 +30,7 @@ from secrets_actor.domain.errors import (
 )
 from secrets_actor.domain.operations import Get, List
 from secrets_actor.domain.ports import Answer
+from secrets_actor.domain.tracing import Attempt
 from tests.actor.flight_rig import Hands, factory, write
 from tests.actor.token_credentials import Token
 
@@ -34,20 +48,22 @@ ERRORS: st.SearchStrategy[SecretsError] = st.sampled_from(
 )
 
 
+ENDPOINTS: Final = [(), ("store:443",), ("one:443", "two:443")]
+ORIGINS: Final = st.sampled_from([None, "one:443", "two:443"])
+
+
 class AnyFlights(RuleBasedStateMachine):
-    """Two workers at most, three secrets, and a store that may want credentials, or have no endpoint."""
+    """Two workers at most, three secrets, and a store that may want credentials, and has no endpoint, one or two."""
 
     @initialize(
         credentials=st.booleans(),
-        endpoint=st.booleans(),
+        endpoints=st.sampled_from(ENDPOINTS),
         failures=st.integers(0, 2),
         memory=st.booleans(),
         stale=st.booleans(),
     )
-    def begin(self, credentials: bool, endpoint: bool, failures: int, memory: bool, stale: bool) -> None:
-        self.factories = [
-            factory(credentials=one, endpoint="store:443" if endpoint else None) for one in (credentials, True)
-        ]
+    def begin(self, credentials: bool, endpoints: tuple[str, ...], failures: int, memory: bool, stale: bool) -> None:
+        self.factories = [replace(factory(credentials=one), endpoints=endpoints) for one in (credentials, True)]
         self.hands = Hands(self.factories[0], max_workers=2, failures=failures, memory=memory, stale=stale)
         self.waiters: list[Waiter] = []
         self.workers = 0
@@ -110,9 +126,18 @@ class AnyFlights(RuleBasedStateMachine):
         self.hands.answer(job, value)
 
     @precondition(lambda self: self.hands.jobs)
-    @rule(data=st.data(), error=ERRORS)
-    def a_job_fails(self, data: st.DataObject, error: SecretsError) -> None:
-        self.hands.fail(error, self._drawn(data))
+    @rule(data=st.data(), error=ERRORS, origin=ORIGINS)
+    def a_job_fails(self, data: st.DataObject, error: SecretsError, origin: str | None) -> None:
+        job, error = self._drawn(data), error.clone()
+        error.origin = origin
+        self.hands.fail(error, job)
+
+    @precondition(lambda self: any(isinstance(job, StoreJob) for _, job in self.hands.jobs.values()))
+    @rule(data=st.data(), outcome=st.sampled_from(["ok", "unreachable", "backend_timeout"]), origin=ORIGINS)
+    def a_backend_tries_an_endpoint(self, data: st.DataObject, outcome: str, origin: str | None) -> None:
+        jobs = [job for _, job in self.hands.jobs.values() if isinstance(job, StoreJob)]
+        now = self.hands.clock
+        data.draw(st.sampled_from(jobs)).context.attempts.append(Attempt("get", now - 1.0, now, outcome, origin))
 
     @precondition(lambda self: self.hands.jobs)
     @rule(data=st.data())
@@ -197,6 +222,14 @@ class AnyFlights(RuleBasedStateMachine):
             assert flight.state not in (State.READY, State.LANDED)
             assert (flight.number in sent) is (flight.state is State.SENT)
             assert (flight in queue) is (flight.state is State.WAITING_FOR_WORKER)
+
+    @invariant()
+    def whatever_is_sent_may_go_somewhere(self) -> None:
+        if not hasattr(self, "hands"):
+            return
+        endpoints = set(self.factories[0].endpoints)
+        avoided = [job.context.avoid for _, job in self.hands.jobs.values() if isinstance(job, StoreJob)]
+        assert all(not endpoints or one < endpoints for one in avoided)
 
     def teardown(self) -> None:
         """Everything comes to an end: workers come, and do what they are given."""

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 
 from secrets_actor import CircuitOpen, System, WorkerCrashed
 from secrets_actor.errors import RequestFailed
@@ -20,9 +19,7 @@ def test_a_write_whose_worker_ended_is_not_told_that_nothing_was_sent(
 ) -> None:
     store = FakeStore(clock=ManualClock())
     store.put("a", "old")
-    system = System(
-        settings(tmp_path, breaker_failures=1), clock=store.clock, backend=replace(store.factory(), endpoint="fake")
-    )
+    system = System(settings(tmp_path, breaker_failures=1), clock=store.clock, backend=store.factory(endpoint="fake"))
     with running(system):
         with store.hold(operation.kind, when="after") as gate:
             answer = in_background(lambda: system.secrets.ask(operation))

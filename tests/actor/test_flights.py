@@ -6,6 +6,7 @@ from itertools import product
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from secrets_actor.actor.actions import (
     Adopt,
@@ -21,7 +22,7 @@ from secrets_actor.actor.actions import (
     ServeStale,
     Settle,
 )
-from secrets_actor.actor.endpoint_breaker import BreakerClosed, BreakerOpened
+from secrets_actor.actor.endpoint_breakers import BreakerClosed, BreakerOpened
 from secrets_actor.actor.flights import MAX_CRASHES, TABLE, Event, RenewalFailed, State, UnexpectedEvent
 from secrets_actor.actor.messages import CredentialsJob, HireAgain, Hurry, JobDone, Nudge, StoreJob, Waiter
 from secrets_actor.domain.errors import (
@@ -948,3 +949,65 @@ def test_workers_that_do_not_come_are_counted_on_no_more() -> None:
     hands.ready()
 
     assert hands.supply.workers == ("w1",)
+
+
+# --- a store with two endpoints -----------------------------------------------------------------------------------
+
+
+def over_two() -> tuple[Hands, Waiter]:
+    """A get is with one of two workers, and may go to either endpoint."""
+    hands = Hands(replace(factory(), endpoints=("one:443", "two:443")))
+    hands.ready()
+    hands.ready("w2")
+    return hands, hands.ask(Get("a"))
+
+
+def lost_at(origin: str) -> Unreachable:
+    error = Unreachable("no way")
+    error.origin = origin
+    return error
+
+
+def test_while_one_endpoint_is_dead_what_waits_goes_on_and_is_told_to_avoid_it() -> None:
+    hands, waiter = over_two()
+    assert hands.store_job().context.avoid == frozenset()
+    other = hands.ask(Get("b"))
+    hands.fail(lost_at("one:443"), hands.sent[0][1])
+
+    assert isinstance(outcome(hands, waiter), Unreachable)
+    assert (hands.state(other), hands.flights.circuit) == (State.SENT, "closed")
+    assert not of_type(hands, ServeStale), "nobody is to be hurried: there is another way"
+    hands.answer(value="v")
+    later = hands.ask(Get("c"))
+    assert hands.state(later) is State.SENT
+    assert hands.store_job().context.avoid == {"one:443"}
+    assert [one.event.endpoint for one in of_type(hands, Observe)] == ["one:443"]
+
+
+def test_with_both_endpoints_dead_what_waits_is_refused_and_what_is_sent_is_hurried() -> None:
+    hands, _ = over_two()
+    second, third = hands.ask(Get("b")), hands.ask(Get("c"))
+    hands.fail(lost_at("one:443"), hands.sent[0][1])
+    assert hands.state(third) is State.SENT, "to the other endpoint"
+    fourth = hands.ask(Get("d"))
+    hands.fail(lost_at("two:443"), hands.sent[1][1])
+
+    assert isinstance(outcome(hands, second), Unreachable)
+    assert isinstance(outcome(hands, fourth), CircuitOpen)
+    assert [waiter for one in of_type(hands, ServeStale) for waiter in one.waiters] == [third]
+    assert hands.flights.circuit == "open"
+
+
+def test_silence_with_two_endpoints_is_nobodys_until_only_one_can_be_meant() -> None:
+    hands, waiter = over_two()
+    hands.clock += 5.0
+    hands.give_up(waiter)
+    hands.tell_gave_up()
+    assert not of_type(hands, Observe)
+
+    hands.fail(lost_at("one:443"))
+    other = hands.ask(Get("b"))
+    hands.clock += 5.0
+    hands.give_up(other)
+    hands.tell_gave_up()
+    assert [one.event.endpoint for one in of_type(hands, Observe)] == ["one:443", "two:443"]

@@ -27,7 +27,7 @@ from secrets_actor import (
     Throttled,
     WorkerCrashed,
 )
-from secrets_actor.actor.endpoint_breaker import BreakerClosed, BreakerOpened
+from secrets_actor.actor.endpoint_breakers import BreakerClosed, BreakerOpened
 from secrets_actor.errors import (
     BackendTimeout,
     ConnectionFailed,

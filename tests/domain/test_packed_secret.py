@@ -91,6 +91,7 @@ def test_an_origin_changes_no_other_part(
     assert [part(placed) for part in parts] == [part(packed) for part in parts]
     assert packed_secret.arn_of(placed, "a") == "arn"
     assert len(placed) == len(packed)
+    assert packed_secret.with_origin(placed, "elsewhere") is placed
 
 
 def test_texts_have_numbers_as_long_as_there_are_some_left() -> None:

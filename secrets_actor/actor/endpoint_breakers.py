@@ -1,0 +1,212 @@
+"""The breakers of the store in force, one for each of its endpoints: whom an outcome speaks of, and what it says. PURE;
+how a breaker works is in breaker.py.
+
+Rule 1: a lost connection, a failure of the store and a time-out speak against the endpoint. A time-out as much as there
+        was time: that one caller was in a hurry says little. A caller that gives up before its deadline, because it was
+        cancelled, counts as if its deadline had passed.
+Rule 2: a store without an endpoint, such as the local one, has no breaker: nothing is refused.
+Rule 3: what was sent to the store before says nothing about the present one (the caller of this module sees to it).
+Rule 4: an operation may go while one endpoint admits it. Its backend is told which endpoints to avoid: those that are
+        left alone now. So a dead endpoint does not close the way to the others. Which of the others is asked is the
+        backend's choice.
+Rule 5: an outcome is about the endpoint that it names, its origin. One that names none is about the only endpoint that
+        the operation could go to; if there were several, it is about none. So a backend with one endpoint has nothing
+        to name.
+Rule 6: a backend that went on from one endpoint to another says by its attempts what it met before. The last attempt at
+        each endpoint counts; of the endpoint that gave the outcome, the outcome does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from msgspec import Struct
+
+from secrets_actor.actor.breaker import Breaker, BreakerRules, Circuit
+from secrets_actor.domain import errors
+from secrets_actor.domain.errors import (
+    BackendTimeout,
+    CircuitOpen,
+    DeadlineExceeded,
+    SecretsError,
+    StoreFailure,
+    Unreachable,
+)
+from secrets_actor.domain.tracing import OK, Attempt
+from secrets_actor.otp import LifecycleEvent
+
+# What an answer of 5xx counts: a quarter, for a store may fail at one operation and be well. Exact in binary.
+_UNWELL: Final = 0.25
+_LOST: Final = (Unreachable, StoreFailure, DeadlineExceeded)
+_TIMEOUTS: Final = (BackendTimeout, DeadlineExceeded)
+_NONE: Final[frozenset[str]] = frozenset()
+# An attempt has an error's code only. A code that is none of ours says nothing.
+_BY_CODE: Final = {
+    one.code: one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, SecretsError)
+}
+
+
+class BreakerOpened(LifecycleEvent, frozen=True):
+    """Nothing is sent to *endpoint* for *pause* seconds: the last operation met *problem* (an error's code)."""
+
+    endpoint: str
+    problem: str
+    pause: float
+
+
+class BreakerClosed(LifecycleEvent, frozen=True):
+    """*endpoint* answers again."""
+
+    endpoint: str
+
+
+class Sent(Struct, frozen=True):
+    """One sending of *operation* (its number), at the time *at*. Its callers give up at *deadline*. *only* is the
+    endpoint that it could go to, if there was just one; *attempts* are those of its backend so far."""
+
+    operation: int
+    at: float
+    deadline: float
+    only: str | None
+    attempts: list[Attempt]
+
+
+class Turn(Struct, frozen=True):
+    """The breaker of *endpoint* has turned: it is closed, or, after *problem* (an error's code), open for *pause*
+    seconds."""
+
+    endpoint: str
+    problem: str | None = None
+    pause: float = 0.0
+
+
+class EndpointBreakers:
+    """One breaker for each of *endpoints*. *chance* gives numbers from 0 to 1."""
+
+    def __init__(self, rules: BreakerRules, chance: Callable[[], float], endpoints: Iterable[str]) -> None:
+        self._breakers = {endpoint: Breaker(rules, chance) for endpoint in endpoints}
+        # All are closed, and so none has a probe: the usual case, which every operation asks for several times.
+        self._all_closed = True
+        self._lone = next(iter(self._breakers)) if len(self._breakers) == 1 else None
+
+    @property
+    def state(self) -> Circuit:
+        """The state of the way to the store: closed if one endpoint's breaker is."""
+        states = {breaker.state for breaker in self._breakers.values()}
+        if not states or Circuit.CLOSED in states:
+            return Circuit.CLOSED
+        return Circuit.HALF_OPEN if Circuit.HALF_OPEN in states else Circuit.OPEN
+
+    def admits(self, operation: int, now: float) -> bool:
+        """Whether *operation* may go. It is the probe of each endpoint whose pause is over and that has none yet."""
+        if self._all_closed:
+            return True
+        admitted = [breaker.admits(operation, now) for breaker in self._breakers.values()]  # each is to be asked
+        return any(admitted)
+
+    def avoided(self, operation: int) -> frozenset[str]:
+        """The endpoints that *operation*, which may go, is not to ask."""
+        if self._all_closed:
+            return _NONE
+        open_ones = [one for one, breaker in self._breakers.items() if breaker.state is not Circuit.CLOSED]
+        return frozenset([one for one in open_ones if not self._breakers[one].is_probe(operation)])
+
+    def only(self, avoided: frozenset[str]) -> str | None:
+        """The one endpoint beside those *avoided*, if it is just one."""
+        if not avoided:
+            return self._lone
+        left = [endpoint for endpoint in self._breakers if endpoint not in avoided]
+        return left[0] if len(left) == 1 else None
+
+    def shut(self, now: float) -> bool:
+        """Whether a new operation would be refused."""
+        return not self._all_closed and all(breaker.shut(now) for breaker in self._breakers.values())
+
+    def goes_ahead(self, operation: int) -> bool:
+        """Whether *operation* is a probe, and no endpoint is known to be well."""
+        if self._all_closed or self.state is Circuit.CLOSED:
+            return False
+        return any(breaker.is_probe(operation) for breaker in self._breakers.values())
+
+    def circuit_open(self, now: float) -> CircuitOpen:
+        """The error for an operation that must not go now."""
+        pause = min([breaker.pause(now) for breaker in self._breakers.values()])
+        when = f"in {pause:.1f} s" if pause else "at this moment"
+        names = ", ".join(self._breakers)
+        text = f"{names} did not answer lately, so nothing is sent there; it is tried again {when}"
+        return CircuitOpen(text, endpoint=names, retry_after=pause)
+
+    def silent(self, now: float) -> bool:
+        """Whether an endpoint that is thought to be well has not answered for longer than is fair."""
+        return any(breaker.hears_nothing(float("-inf"), now) for breaker in self._breakers.values())
+
+    def hears_nothing(self, sent: Sent, now: float) -> bool:
+        """Whether the only endpoint that *sent* could go to, thought to be well, has been silent for longer than is
+        fair: since then, or since its last answer, if that came later."""
+        breaker = None if sent.only is None else self._breakers[sent.only]
+        return breaker is not None and breaker.hears_nothing(sent.at, now)
+
+    def withdrawn(self, operation: int) -> None:
+        """*operation* has not asked where it is the probe: then the next one is."""
+        if not self._all_closed:
+            for breaker in self._breakers.values():
+                breaker.withdrawn(operation)
+
+    def answered(self, sent: Sent, origin: str | None, now: float) -> list[Turn]:
+        """*origin* has answered, if only to refuse. The breakers that turn."""
+        endpoint = self._named(sent, origin)
+        turns, _ = self._passed_over(sent, endpoint)
+        if endpoint is not None and self._breakers[endpoint].succeeded(now):
+            turns.append(Turn(endpoint))
+        return self._turned(turns, sent.operation)
+
+    def lost(self, sent: Sent, error: SecretsError, now: float) -> list[Turn]:
+        """What was *sent* met *error*. The breakers that turn."""
+        endpoint = self._named(sent, error.origin)
+        turns, since = self._passed_over(sent, endpoint)
+        if endpoint is not None:
+            turns += self._met(endpoint, sent.operation, type(error), error.code, since, sent.deadline, now)
+        return self._turned(turns, sent.operation)
+
+    def _turned(self, turns: list[Turn], operation: int) -> list[Turn]:
+        """*turns*, which *operation* has brought about."""
+        if turns:
+            self._all_closed = all(breaker.state is Circuit.CLOSED for breaker in self._breakers.values())
+        self.withdrawn(operation)
+        return turns
+
+    def _named(self, sent: Sent, origin: str | None) -> str | None:
+        return origin if origin in self._breakers else sent.only
+
+    def _passed_over(self, sent: Sent, but: str | None) -> tuple[list[Turn], float]:
+        """The breakers that turn for what was met at other endpoints *but* this one; and when the last of that was."""
+        if self._lone is not None:
+            return [], sent.at
+        last = {one.origin: one for one in sent.attempts if one.origin in self._breakers and one.origin != but}
+        turns: list[Turn] = []
+        for endpoint, attempt in last.items():
+            kind = _BY_CODE.get(attempt.outcome)
+            if attempt.outcome == OK or (kind is not None and not issubclass(kind, _LOST)):
+                turns += [Turn(endpoint)] if self._breakers[endpoint].succeeded(attempt.ended) else []
+            elif kind is not None:
+                turns += self._met(
+                    endpoint, sent.operation, kind, attempt.outcome, attempt.began, attempt.ended, attempt.ended
+                )
+        return turns, max([sent.at, *[one.ended for one in last.values()]])
+
+    def _met(
+        self, endpoint: str, operation: int, kind: type[SecretsError], code: str, begun: float, until: float, now: float
+    ) -> list[Turn]:
+        """*endpoint*, which was asked at *begun* and had until *until*, was met with an error of this *kind*."""
+        breaker, opens = self._breakers[endpoint], False
+        if issubclass(kind, _TIMEOUTS):
+            opens = breaker.timed_out(operation, begun, until - begun, now)
+        elif issubclass(kind, _LOST):
+            opens = breaker.failed(operation, begun, now, _UNWELL if issubclass(kind, StoreFailure) else 1.0)
+        return [Turn(endpoint, code, breaker.pause(now))] if opens else []
+
+
+def is_answer(error: SecretsError) -> bool:
+    """Whether it takes a store that is there to make *error*."""
+    return not isinstance(error, _LOST)
