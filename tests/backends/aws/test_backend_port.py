@@ -169,12 +169,13 @@ def test_a_start_loads_no_tls_and_a_connection_no_httpx() -> None:
 import sys
 before = set(sys.modules)  # such as what a measurement of coverage brought
 from secrets_actor.backends.aws import backend, endpoint
-from secrets_actor.backends.aws.credentials import instance_metadata, static
+from secrets_actor.backends.aws.credentials import instance_metadata, shared_files, static
+shared_files.profile_settings({})  # without a shared file, as on most servers
 make = backend.aws_backend_factory
 factory = make(endpoint=endpoint.endpoint_for("us-east-1"), ca_bundle=None, timeout=5.0, recovery_window=30,
                   credentials=static.StaticCredentials())
-heavy = {"httpx", "httpcore", "httptools", "asyncio", "click", "cryptography", "sqlite3", "pydantic", "ssl",
-         "_hashlib", "secrets_actor.aws_json"}
+heavy = {"httpx", "httpcore", "httptools", "asyncio", "click", "configparser", "cryptography", "sqlite3",
+         "pydantic", "ssl", "_hashlib", "secrets_actor.aws_json"}
 print(sorted(heavy & (set(sys.modules) - before)))
 factory.connect().close()
 from secrets_actor.backends.http.transport import Tls

@@ -2,13 +2,16 @@
 
 import os
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from secrets_actor.backends.aws.credentials.profile_parser import Profiles, Unparsable, combine, parse
-from secrets_actor.backends.aws.sdk_settings import ProfileSettings, Value
+from secrets_actor.backends.aws.sdk_settings import NO_SECTIONS, ProfileSettings
 from secrets_actor.domain.errors import CredentialsError
+from secrets_actor.forks import loading
 from secrets_actor.paths import NoPlace, expanded
 from secrets_actor.small_files import Problem, Unreadable, read_text
+
+if TYPE_CHECKING:
+    from secrets_actor.backends.aws.credentials.profile_parser import Profiles
 
 CONFIG_VARIABLE: Final = "AWS_CONFIG_FILE"
 CREDENTIALS_VARIABLE: Final = "AWS_SHARED_CREDENTIALS_FILE"
@@ -18,14 +21,13 @@ DEFAULT_PROFILE: Final = "default"
 _MAX_FILE: Final = 1_048_576  # bytes
 
 
-def read_profiles(environ: Mapping[str, str], *, readable: bool = True) -> Profiles:
+def read_profiles(environ: Mapping[str, str], *, readable: bool = True) -> "Profiles":
     """Read both files as they are now.
 
     A file that does not exist counts as empty; so does one that this user cannot read, unless it must be *readable*.
     Raises `CredentialsError` for a file that is malformed, or not readable where it must be.
     """
-    config = _sections(environ, CONFIG_VARIABLE, "~/.aws/config", readable)
-    return combine(config, _sections(environ, CREDENTIALS_VARIABLE, "~/.aws/credentials", readable))
+    return _parsed(_texts(environ, readable))
 
 
 def profile_name(environ: Mapping[str, str]) -> str | None:
@@ -45,7 +47,10 @@ def profile_settings(environ: Mapping[str, str], profile: str | None = None) -> 
     A file that this user cannot read counts as empty here, as in botocore; the search for credentials reports it.
     Raises `CredentialsError` for a malformed file.
     """
-    return read_profiles(environ, readable=False).settings(profile or profile_name(environ) or DEFAULT_PROFILE)
+    name, texts = profile or profile_name(environ) or DEFAULT_PROFILE, _texts(environ, readable=False)
+    if not any(texts.values()):  # as on most servers, whose start then does not load the parser
+        return ProfileSettings(name, NO_SECTIONS, NO_SECTIONS)
+    return _parsed(texts).settings(name)
 
 
 def profile_region(environ: Mapping[str, str], profile: str | None = None) -> str | None:
@@ -57,10 +62,32 @@ def profile_region(environ: Mapping[str, str], profile: str | None = None) -> st
         return None
 
 
-def _sections(environ: Mapping[str, str], variable: str, usual: str, readable: bool) -> dict[str, dict[str, Value]]:
+def _texts(environ: Mapping[str, str], readable: bool) -> dict[str, str]:
+    """Return the texts of both files, each by its name in errors, the config file first; empty where there is none."""
+    places = (CONFIG_VARIABLE, "~/.aws/config"), (CREDENTIALS_VARIABLE, "~/.aws/credentials")
+    return {_name(variable, usual): _text(environ, variable, usual, readable) for variable, usual in places}
+
+
+def _parsed(texts: Mapping[str, str]) -> "Profiles":
+    with loading():
+        from secrets_actor.backends.aws.credentials.profile_parser import Unparsable, combine, parse
+
+    both = []
+    for name, text in texts.items():
+        problem: object = None
+        try:
+            both.append(parse(text.replace("\r\n", "\n").replace("\r", "\n")))
+        except Unparsable as exc:
+            problem = f"is {exc}"
+        if problem is not None:
+            raise _unusable(name, problem)
+    return combine(*both)
+
+
+def _text(environ: Mapping[str, str], variable: str, usual: str, readable: bool) -> str:
     path = environ.get(variable)
     if not path and "HOME" not in environ and environ is not os.environ:
-        return {}  # `~` would be the home of this process, and not of the environment that was passed in
+        return ""  # `~` would be the home of this process, and not of the environment that was passed in
     found: str | Problem | None = None
     try:
         place = expanded(os.path.expandvars(path or usual))
@@ -70,10 +97,15 @@ def _sections(environ: Mapping[str, str], variable: str, usual: str, readable: b
         if os.path.isfile(place):  # botocore passes over a folder, /dev/null or a pipe as well
             found = read_text(place, _MAX_FILE)
     if isinstance(found, str):
-        try:
-            return parse(found.replace("\r\n", "\n").replace("\r", "\n"))
-        except Unparsable as exc:
-            found = Problem(f"is {exc}")
+        return found
     if found is None or (isinstance(found, Unreadable) and not readable):
-        return {}
-    raise CredentialsError(f"AWS's shared file {usual} (or where {variable} points) {found}; mend or move it")
+        return ""
+    raise _unusable(_name(variable, usual), found)
+
+
+def _name(variable: str, usual: str) -> str:
+    return f"{usual} (or where {variable} points)"
+
+
+def _unusable(name: str, problem: object) -> CredentialsError:
+    return CredentialsError(f"AWS's shared file {name} {problem}; mend or move it")
