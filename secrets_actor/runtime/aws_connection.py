@@ -25,13 +25,16 @@ from secrets_actor.backends.aws.sdk_settings import (
 )
 from secrets_actor.backends.http.proxy import Proxy, proxy_for
 from secrets_actor.domain.errors import ConfigurationError
-from secrets_actor.runtime.settings import AwsSettings, profile_of, proxy_url_of, region_of
+from secrets_actor.runtime.settings import AwsSettings, profile_of, proxy_url_of, stated_region
 from secrets_actor.structs import SelectiveStruct
 
 T = TypeVar("T")
 # Retry mode -> whether it is adaptive. AWS's oldest mode does not exist here, and becomes the standard one: the
 # variable may be set for other programs on the machine, and must not be an error.
 _MODES: Final = {"standard": False, "legacy": False, "adaptive": True}
+
+
+_NO_REGION: Final = "aws.region: required with backend aws_secrets_manager, such as us-east-1 (or set AWS_REGION)"
 
 
 class AwsConnection(SelectiveStruct, frozen=True):
@@ -51,13 +54,20 @@ class AwsConnection(SelectiveStruct, frozen=True):
     profile: ProfileSettings = NO_PROFILE
 
 
-def aws_connection_for(aws: AwsSettings, region: str, environ: Mapping[str, str]) -> AwsConnection:
-    """Return how AWS is reached. Raises `ConfigurationError` with all mistakes.
+def aws_connection_for(aws: AwsSettings, environ: Mapping[str, str]) -> AwsConnection:
+    """Return how AWS is reached. Raises `ConfigurationError` with all mistakes; without a region it looks no further.
 
     The mistakes name settings, variables and the profile. They quote no URL, which may hold a password.
     """
     mistakes: list[str] = []
-    profile = _or_mistake(mistakes, lambda: profile_of(aws, environ)) or NO_PROFILE
+    # The profile's file is read here and nowhere else, so that all that is decided is decided by one state of it.
+    known_profile = _or_mistake(mistakes, lambda: profile_of(aws, environ))
+    profile = known_profile or NO_PROFILE
+    region = stated_region(aws, environ, profile)
+    if region is None:
+        if known_profile is not None:  # if it cannot be read, the region may be in it: then that is the mistake
+            mistakes.append(_NO_REGION)
+        raise ConfigurationError(tuple(mistakes))
     url = _or_mistake(mistakes, lambda: _url(aws, environ, profile))
     # A choice in our own settings beside a URL is a contradiction, and an error of `endpoint_for`. A variable or
     # profile is meant for all programs, so a URL simply stands over it.
@@ -69,12 +79,12 @@ def aws_connection_for(aws: AwsSettings, region: str, environ: Mapping[str, str]
     endpoint: Endpoint | None = _or_mistake(
         mistakes,
         lambda: endpoint_for(
-            region,
+            region.value,
             None if url is None else url.value,
             use_fips=fips,
             use_dualstack=dual,
             setting="" if url is None else url.source,
-            region_setting=_region_setting(aws, region, environ, profile),
+            region_setting=region.source,
         ),
     )
     proxy = (
@@ -100,13 +110,6 @@ def _url(aws: AwsSettings, environ: Mapping[str, str], profile: ProfileSettings)
     if aws.endpoint_url is not None:
         return Stated(aws.endpoint_url, "aws.endpoint_url")
     return configured_url(SECRETS_MANAGER, environ, profile)
-
-
-def _region_setting(aws: AwsSettings, region: str, environ: Mapping[str, str], profile: ProfileSettings) -> str:
-    """Return the setting, variable or profile key that says *region*."""
-    if aws.region or region != region_of(aws, environ):
-        return "aws.region"
-    return next((name for name in ("AWS_REGION", "AWS_DEFAULT_REGION") if environ.get(name)), profile.source("region"))
 
 
 def _bundle(aws: AwsSettings, environ: Mapping[str, str], profile: ProfileSettings) -> Stated:

@@ -91,9 +91,6 @@ def _local_folder(settings: Settings) -> Path:
 # --- AWS --------------------------------------------------------------------------------------------------------------
 
 
-_NO_REGION: Final = "aws.region: required with backend aws_secrets_manager, such as us-east-1 (or set AWS_REGION)"
-
-
 def _aws_check(settings: Settings) -> Iterator[str]:
     aws = settings.aws
     if aws.profile is not None and aws.auth_method != "default":
@@ -108,25 +105,20 @@ def _aws_check(settings: Settings) -> Iterator[str]:
 def _aws_prepare(settings: Settings, environ: Environ) -> MakeFactory:
     from secrets_actor.runtime.aws_connection import aws_connection_for
 
-    aws, connection = settings.aws, None
+    aws, found = settings.aws, None
     mistakes = [] if aws.ca_bundle is None else [*path_mistakes("aws.ca_bundle", aws.ca_bundle)]
     try:
-        region = region_of(aws, environ)
-        if region is None:
-            profile_of(aws, environ)  # if the profile cannot be read, this raises why: the region may be in it
-            mistakes.append(_NO_REGION)
-        else:
-            connection = aws_connection_for(aws, region, environ)
+        found = aws_connection_for(aws, environ)
     except ConfigurationError as error:
         mistakes += error.mistakes
-    if mistakes or connection is None:
+    if mistakes or found is None:
         raise ConfigurationError(tuple(mistakes))
-    known = connection
+    connection = found
 
     def make(observe: Observer | None) -> BackendFactory:
         from secrets_actor.runtime.aws_factory import aws_factory_for
 
-        return aws_factory_for(aws, known, observe)
+        return aws_factory_for(aws, connection, observe)
 
     return make
 

@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
 from secrets_actor.backends.aws.credentials.static import KeySource
-from secrets_actor.backends.aws.sdk_settings import NO_PROFILE, ProfileSettings
+from secrets_actor.backends.aws.sdk_settings import NO_PROFILE, ProfileSettings, Stated
 from secrets_actor.backends.master_key_setting import KeyPlace, place_of
 from secrets_actor.domain.errors import ConfigurationError, CredentialsError
 from secrets_actor.domain.masked import MaskedText
@@ -192,15 +192,22 @@ class Settings(Section, frozen=True, kw_only=True):
 
 
 def region_of(aws: AwsSettings, environ: Mapping[str, str]) -> str | None:
-    """Return the region in force, from the settings, AWS's own variables, or the profile; None if none says one."""
-    return aws.region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or _profile_region(aws, environ)
-
-
-def _profile_region(aws: AwsSettings, environ: Mapping[str, str]) -> str | None:
+    """Return the region in force; None if none is named, or if the profile cannot be read."""
     try:
-        return profile_of(aws, environ).text("region") or None
+        found = stated_region(aws, environ, profile_of(aws, environ))
     except ConfigurationError:
-        return None
+        found = stated_region(aws, environ, NO_PROFILE)
+    return None if found is None else found.value
+
+
+def stated_region(aws: AwsSettings, environ: Mapping[str, str], profile: ProfileSettings) -> Stated | None:
+    """Return the region in force, and what names it: the settings, one of AWS's own variables, or the *profile*."""
+    named = (
+        (aws.region, "aws.region"),
+        *((environ.get(variable), variable) for variable in ("AWS_REGION", "AWS_DEFAULT_REGION")),
+        (profile.text("region"), profile.source("region")),
+    )
+    return next((Stated(region, source) for region, source in named if region), None)
 
 
 def profile_of(aws: AwsSettings, environ: Mapping[str, str]) -> ProfileSettings:

@@ -22,7 +22,7 @@ SPECIFIC, GENERAL = "AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL"
 
 
 def test_where_nothing_is_said_aws_is_asked_in_the_usual_way() -> None:
-    assert aws_connection_for(AwsSettings(), "us-east-1", {}) == PLAIN
+    assert aws_connection_for(AwsSettings(region="us-east-1"), {}) == PLAIN
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_where_nothing_is_said_aws_is_asked_in_the_usual_way() -> None:
 def test_a_setting_stands_over_a_variable(
     settings: dict[str, Any], environ: dict[str, str], name: str, expected: Any
 ) -> None:
-    way = aws_connection_for(AwsSettings(**settings), "us-east-1", environ)
+    way = aws_connection_for(AwsSettings(region="us-east-1", **settings), environ)
 
     assert getattr(way, name) == expected
 
@@ -92,7 +92,7 @@ def test_a_mistake_names_who_made_it_and_quotes_nothing(
     settings: dict[str, Any], environ: dict[str, str], told: str
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        aws_connection_for(AwsSettings(**settings), "us-east-1", environ)
+        aws_connection_for(AwsSettings(region="us-east-1", **settings), environ)
 
     assert told in str(caught.value)
     assert "hunter2" not in str(caught.value)

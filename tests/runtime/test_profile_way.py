@@ -5,6 +5,8 @@ What is compared is what botocore sends: the request is caught before it leaves,
 
 import os
 import re
+import subprocess
+import sys
 import tempfile
 import traceback
 from collections.abc import Iterator
@@ -151,7 +153,7 @@ def of_ours(environ: dict[str, str]) -> Found:
     bundle, attempts = None, None
     found: dict[str, tuple[str, str] | None] = {"secretsmanager": None, "sts": None}
     try:
-        way = aws_connection_for(AwsSettings(), region, environ)
+        way = aws_connection_for(AwsSettings(), environ)
     except ConfigurationError:
         return found, bundle, attempts
     found["secretsmanager"] = way.endpoint.url, way.endpoint.region
@@ -244,7 +246,7 @@ def test_a_mistake_names_who_made_it_and_quotes_nothing(config: str, environ: di
 def test_a_mistake_about_sts_is_told_to_who_asks_it(config: str, environ: dict[str, str], told: str) -> None:
     text = f"[profile p]\n{config}\n[services u]\nsts =\n  endpoint_url = hunter2"
     with machine(text, {"AWS_REGION": "us-east-1", **environ}) as whole:
-        way = aws_connection_for(AwsSettings(), "us-east-1", whole)
+        way = aws_connection_for(AwsSettings(region="us-east-1"), whole)
         with pytest.raises(CredentialsError) as caught:
             sts_endpoint("us-east-1", whole, profile=way.profile)
 
@@ -261,9 +263,9 @@ def test_a_setting_stands_over_all_of_it() -> None:
         region="us-east-1", endpoint_url="https://own", ca_bundle=Path("/b"), max_attempts=2, retry_mode="standard"
     )
     with machine(text, {}) as whole:
-        way = aws_connection_for(aws, "us-east-1", whole)
-        other = aws_connection_for(AwsSettings(), "eu-west-1", whole)
-        keys = aws_connection_for(AwsSettings(auth_method="access_key"), "eu-west-1", whole)
+        way = aws_connection_for(aws, whole)
+        other = aws_connection_for(AwsSettings(), whole)
+        keys = aws_connection_for(AwsSettings(auth_method="access_key", region="eu-west-1"), whole)
 
     assert (way.endpoint.url, way.ca_bundle, way.ca_setting) == ("https://own", "/b", "aws.ca_bundle")
     assert way.retries == RetryPolicy(2)
@@ -277,7 +279,7 @@ def test_a_setting_stands_over_all_of_it() -> None:
 def test_an_empty_variable_means_the_usual_cas() -> None:
     """To botocore it is a mistake."""
     with machine("[profile p]\nca_bundle = /a", {"AWS_CA_BUNDLE": ""}) as whole:
-        assert aws_connection_for(AwsSettings(), "us-east-1", whole).ca_bundle is None
+        assert aws_connection_for(AwsSettings(region="us-east-1"), whole).ca_bundle is None
 
 
 @pytest.mark.parametrize("environ", [{"AWS_REGION": "us-east-1"}, {}])
@@ -304,4 +306,25 @@ def test_a_file_that_cannot_be_read_says_nothing_of_the_way_as_for_botocore() ->
     file = "/proc/self/mem"  # to root, too
     with machine("", {"AWS_REGION": "us-east-1", "AWS_CONFIG_FILE": file, "AWS_PROFILE": "default"}) as whole:
         assert botocore.session.Session().full_config["profiles"] == {}
-        assert aws_connection_for(AwsSettings(), "us-east-1", whole).endpoint == endpoint_for("us-east-1")
+        assert aws_connection_for(AwsSettings(region="us-east-1"), whole).endpoint == endpoint_for("us-east-1")
+
+
+# Prints how often the profile's file is opened while the settings are loaded and the backend's factory is made.
+OPENED = """
+import os, sys
+opened = []
+sys.addaudithook(lambda event, given: opened.append(given[0]) if event == "open" else None)
+from secrets_actor import Settings
+from secrets_actor.runtime.settings_loader import load
+load(Settings(backend="aws_secrets_manager")).make_factory(None)
+print([str(one) for one in opened].count(os.environ["AWS_CONFIG_FILE"]))
+"""
+
+
+@pytest.mark.parametrize("environ", [{}, {"AWS_REGION": "us-east-1"}], ids=["region of the profile", "variable"])
+def test_the_file_of_the_profile_is_read_once(environ: dict[str, str]) -> None:
+    """All is decided by one state of it, whoever writes it meanwhile."""
+    with machine("[profile p]\nregion = eu-west-1\nmax_attempts = 7", environ):
+        ended = subprocess.run([sys.executable, "-c", OPENED], capture_output=True, text=True, timeout=60, check=True)
+
+    assert ended.stdout.strip() == "1"

@@ -148,10 +148,11 @@ def test_what_comes_while_a_connection_is_idle_answers_nothing(answer: bytes) ->
 
 
 class AnswersWithItsHandshake:
-    """Speaks TLS 1.2, and sends an answer in the same packet as the end of its handshake: so it is there before any
-    request, however quick the client is."""
+    """Speaks TLS 1.2, and sends *early* in the same packet as the end of its handshake: so it is there before any
+    request, however quick the client is. A request it answers with PLAIN."""
 
-    def __init__(self, chain: Path, key: Path) -> None:
+    def __init__(self, chain: Path, key: Path, early: bytes) -> None:
+        self.early = early
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.maximum_version = ssl.TLSVersion.TLSv1_2
         self.context.load_cert_chain(chain, key)
@@ -166,20 +167,31 @@ class AnswersWithItsHandshake:
             except ssl.SSLWantReadError:
                 connection.client.sendall(goes.read())
                 came.write(connection.client.recv(65_536))
-        tls.write(OTHER)
+        if self.early:
+            tls.write(self.early)
         connection.client.sendall(goes.read())
-        connection.ended.wait()
+        while received := connection.client.recv(65_536):
+            came.write(received)
+            try:
+                asked = tls.read(65_536)
+            except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+                continue
+            if asked:
+                tls.write(PLAIN)
+                connection.client.sendall(goes.read())
 
 
-def test_an_answer_that_comes_before_the_request_is_refused(tmp_path: Path) -> None:
+def test_an_answer_that_comes_before_the_request_is_refused_and_answers_no_later_one(tmp_path: Path) -> None:
     authority = trustme.CA()
     ca, chain, key = certificate_files(tmp_path, authority, authority.issue_cert("127.0.0.1"))
-    with FaultyServer(AnswersWithItsHandshake(chain, key)) as server:
-        with transport_to(server.port, "https", tls=Tls(str(ca))) as transport:
-            error = failing(transport)
+    script = (AnswersWithItsHandshake(chain, key, OTHER), AnswersWithItsHandshake(chain, key, b""))
+    with FaultyServer(*script) as server, transport_to(server.port, "https", tls=Tls(str(ca))) as transport:
+        error = failing(transport)
 
-    assert type(error) is errors.InvalidAnswer
-    assert "it came before the request" in str(error)
+        assert type(error) is errors.InvalidAnswer
+        assert "it came before the request" in str(error)
+        assert [ask(transport).body, ask(transport).body] == [b"ab", b"ab"]
+        assert server.connections == 2
 
 
 def test_a_body_that_breaks_off_is_a_body_read_failure_and_the_request_is_sent_once() -> None:
