@@ -124,4 +124,4 @@ def test_the_backend_gets_what_was_found_out_when_the_settings_were_loaded(monke
     monkeypatch.setenv(GENERAL, "http://other.example")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "none")  # whoever looked again would find a mistake
 
-    assert loaded.make_factory(None).endpoint == "vpce-1.example"
+    assert loaded.make_factory(None).endpoints == ("vpce-1.example",)
