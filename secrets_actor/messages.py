@@ -45,6 +45,7 @@ only the actor that waits is blocked. An actor that must not wait tells `Ask`, a
         mailer.stop()
 """
 
+from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import (
     AWSCURRENT,
     AWSPENDING,
@@ -123,6 +124,7 @@ __all__ = [
     "Request",
     "Restore",
     "Rotate",
+    "SecretId",
     "Set",
     "SortBy",
     "StopReplication",

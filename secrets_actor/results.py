@@ -1,7 +1,8 @@
 """What the clients return: secrets, descriptions, pages, receipts, and the metrics of a system. All of it is read only;
 times are UTC."""
 
-from secrets_actor.domain.masked import MaskedObject
+from secrets_actor.domain.diagnosis import Finding, Verdict
+from secrets_actor.domain.masked import MaskedObject, MaskedText
 from secrets_actor.domain.metrics import Metric, MetricFamily, MetricKind, Metrics, MetricSample
 from secrets_actor.domain.results import (
     AccountReplicaReceipt,
@@ -29,8 +30,10 @@ __all__ = [
     "AccountReplicaReceipt",
     "ChangeReceipt",
     "DeleteReceipt",
+    "Finding",
     "LinkedSecret",
     "MaskedObject",
+    "MaskedText",
     "Metric",
     "MetricFamily",
     "MetricKind",
@@ -53,6 +56,7 @@ __all__ = [
     "SecretValue",
     "SetReceipt",
     "Source",
+    "Verdict",
     "VersionInfo",
     "VersionPage",
     "VersionReceipt",

@@ -30,7 +30,7 @@ from typing import Final, NoReturn
 from secrets_actor.actor.cache_keys import CacheRules, Key, all_versions, id_in, is_version, key_for, key_of, places
 from secrets_actor.domain.errors import SecretNotFound
 from secrets_actor.domain.names import SecretId, without_suffix
-from secrets_actor.domain.operations import Get
+from secrets_actor.domain.operations import Get, takes_stale
 from secrets_actor.domain.packed_secret import ASKED, DUE, TIMES, USED, arn_of, version_of
 from secrets_actor.domain.ports import TakesHit
 from secrets_actor.domain.secret import BlankSecret, Secret, block_of, put_block, secret_of_block
@@ -113,7 +113,7 @@ class Cache:
     def stale(self, get: Get, now: float) -> Secret | None:
         """The secret for *get* that may be served when the store cannot answer."""
         oldest = self.rules.max_stale if get.max_age is None else min(self.rules.max_stale, get.max_age)
-        found = self._find(get) if get.takes_stale and oldest > 0 else None
+        found = self._find(get) if takes_stale(get) and oldest > 0 else None
         if found is None:
             return None
         name, _, kept = found

@@ -15,7 +15,7 @@ from typing import Final
 from msgspec import Struct
 
 from secrets_actor.domain.names import SecretId, without_suffix
-from secrets_actor.domain.operations import AWSCURRENT, Get
+from secrets_actor.domain.operations import AWSCURRENT, Get, version_key
 
 # The name alone for the current version, as nearly everybody asks; else a mark, so that nothing that a caller can make
 # is such a key, with name or ARN, version id and stage.
@@ -46,7 +46,7 @@ def key_of(get: Get) -> Key:
 
 def key_for(secret_id: str, get: Get) -> Key:
     """The key for the version that *get* asks for, of another *secret_id*."""
-    version_id, stage = get.version
+    version_id, stage = version_key(get)
     if version_id is None and stage == AWSCURRENT and not secret_id.startswith("arn:"):
         return str(secret_id)
     return _MARK, str(secret_id), version_id, stage
@@ -74,4 +74,4 @@ def id_in(key: Key) -> str:
 
 def is_version(key: Key, get: Get) -> bool:
     """Whether *key* is for the version that *get* asks for, of whatever secret."""
-    return (key[2:] if isinstance(key, tuple) else (None, AWSCURRENT)) == get.version
+    return (key[2:] if isinstance(key, tuple) else (None, AWSCURRENT)) == version_key(get)

@@ -31,7 +31,7 @@ from secrets_actor.domain.errors import (
     Unreachable,
     WorkerCrashed,
 )
-from secrets_actor.domain.operations import AWSCURRENT, Get, Operation
+from secrets_actor.domain.operations import AWSCURRENT, Get, Operation, version_key
 from secrets_actor.domain.secret import Secret
 
 STALE: Final = "stale"  # the audit's word for where a value past its TTL came from
@@ -63,7 +63,7 @@ def is_outage(error: SecretsError) -> bool:
 
 def asks_for_current(operation: object) -> TypeGuard[Get]:
     """Whether *operation* is a get of a secret's current version."""
-    return isinstance(operation, Get) and operation.version == (None, AWSCURRENT)
+    return isinstance(operation, Get) and version_key(operation) == (None, AWSCURRENT)
 
 
 def scope_of(operation: Operation[Any], error: SecretsError) -> Scope:

@@ -64,7 +64,7 @@ from secrets_actor.domain import metrics
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsExpired, SecretsError
 from secrets_actor.domain.names import SecretId
-from secrets_actor.domain.operations import Get, Operation, token_of
+from secrets_actor.domain.operations import Get, Operation, token_of, version_key
 from secrets_actor.domain.ports import Answer, BackendFactory, CallContext
 from secrets_actor.domain.tracing import Sending
 from secrets_actor.otp import ExitReason, LifecycleEvent, Pid
@@ -340,7 +340,7 @@ class Flights:
         operation, lanes = waiter.operation, secret_id.lanes
         epoch, key = self._lanes.epoch(lanes), None
         if isinstance(operation, Get):
-            key = (str(secret_id), operation.version, epoch)
+            key = (str(secret_id), version_key(operation), epoch)
             flight = self._open.get(key)
             if flight is not None and self._joined(flight, waiter, operation, now):
                 return

@@ -50,7 +50,7 @@ from secrets_actor.actor.subscriptions import Subscriptions
 from secrets_actor.actor.version_tracking import NEVER
 from secrets_actor.domain.errors import CredentialsError, SecretNotFound, SecretsError
 from secrets_actor.domain.names import SecretId
-from secrets_actor.domain.operations import Get, GetMany, Operation, Set
+from secrets_actor.domain.operations import Get, GetMany, Operation, Set, is_minted, secret_after
 from secrets_actor.domain.ports import Answer
 from secrets_actor.domain.results import SecretDescription, SecretPage
 
@@ -109,9 +109,9 @@ class OutcomeEffects:
                 anew = self._subscriptions.read(operation.secret_id, value, then, now)
         elif isinstance(operation, GetMany):
             anew = self._answered_each(value, kept, then, now)
-        elif isinstance(operation, Set) and operation.minted and not flight.repeated:  # rule 2
+        elif isinstance(operation, Set) and is_minted(operation) and not flight.repeated:  # rule 2
             if kept:
-                written = operation.written(value, self._wall_clock(), answer.origin)
+                written = secret_after(operation, value, self._wall_clock(), answer.origin)
                 self._pen.store(Get(operation.secret_id), written, then, came_at=now)
             fresh = then > self._since
             anew = (

@@ -61,7 +61,7 @@ from secrets_actor.domain import metrics
 from secrets_actor.domain.errors import Overloaded, SecretsError, ServerDown, UnknownMessage
 from secrets_actor.domain.metrics import NO_METER, Meter, Reading
 from secrets_actor.domain.names import SecretId
-from secrets_actor.domain.operations import MESSAGES, Get, Invalidate, Operation, with_token
+from secrets_actor.domain.operations import MESSAGES, Get, Invalidate, Operation, refreshed, with_token
 from secrets_actor.domain.ports import AuditSink, BackendFactory
 from secrets_actor.domain.secret import Source
 from secrets_actor.otp import (
@@ -299,7 +299,7 @@ class SecretsActor(GenServer):
         if cached is not None:
             self._replies.answer(waiter, cached, Source.CACHE)
             if self._table.asks_refresh(get, now):
-                self._ask_in_background(get.refreshed())
+                self._ask_in_background(refreshed(get))
             return True
         missing = self._table.missing(get, now)
         if missing is not None:

@@ -34,12 +34,12 @@ from secrets_actor.actor.messages import GAVE_UP
 from secrets_actor.client.background import Background, Subscribing
 from secrets_actor.domain.errors import InvalidParameter, SecretsError
 from secrets_actor.domain.names import SecretId, plain
-from secrets_actor.domain.operations import BATCH_SIZE, Get, GetMany, Operation, with_token
+from secrets_actor.domain.operations import BATCH_SIZE, Get, GetMany, Operation, refreshed, with_token
 from secrets_actor.domain.operations.limits import check_text
 from secrets_actor.domain.ports import AuditRecord, AuditTrail
 from secrets_actor.domain.results import SecretBatch
 from secrets_actor.domain.secret import Secret, Source, block_of
-from secrets_actor.domain.tracing import Caller, CallTrace, Tracer
+from secrets_actor.domain.tracing import Caller, CallTrace, Tracer, end, when_ended
 from secrets_actor.otp import CallingSelf, CallTimeout, Clock, From, Name, NoProcess, Pid, holds_up
 from secrets_actor.uuids import new_uuid
 
@@ -48,7 +48,7 @@ def begin_trace(tracer: Tracer, operation: Operation[Any], label: str | None, no
     """Return the trace of *operation*, which begins *now* (clock seconds), and tell *tracer* of it."""
     trace = CallTrace(operation.kind, getattr(operation, "secret_id", None), label, now)
     with contextlib.suppress(Exception):
-        trace.on_end(tracer.begin(trace))
+        when_ended(trace, tracer.begin(trace))
     return trace
 
 
@@ -66,7 +66,7 @@ def end_trace(caller: From[Any], now: float, source: str | None = None) -> None:
     if source is not None:
         trace.problem, trace.source, code = code, source, "ok"
     with contextlib.suppress(Exception):
-        trace.end(code, now)
+        end(trace, code, now)
 
 
 T = TypeVar("T")
@@ -181,7 +181,7 @@ class BaseClient(Subscribing):
         if found is not None:
             self._note_hit(found.name, block_of(found), now, self._label)
             if self._cache.asks_refresh(get, now):
-                self._server.send(get.refreshed())
+                self._server.send(refreshed(get))
             return found
         missing = self._cache.missing(get, now)
         if missing is not None:

@@ -72,16 +72,18 @@ class CallTrace:
         self.ended = began
         self._finish: Callable[[], object] | None = None
 
-    def on_end(self, finish: Callable[[], object]) -> None:
-        """Have *finish* called once, when the trace ends."""
-        self._finish = finish
 
-    def end(self, outcome: str, at: float) -> None:
-        """End the trace with *outcome*: `ok`, or an error's code. Does nothing if it has ended before."""
-        finish, self._finish = self._finish, None
-        if finish is not None:
-            self.outcome, self.ended = outcome, at
-            done("tracer", finish())
+def when_ended(trace: CallTrace, finish: Callable[[], object]) -> None:
+    """Have *finish* called once, when *trace* ends. This is no method, because a tracer has no use for it."""
+    trace._finish = finish
+
+
+def end(trace: CallTrace, outcome: str, at: float) -> None:
+    """End *trace* with *outcome*: `ok`, or an error's code. Does nothing if it has ended before."""
+    finish, trace._finish = trace._finish, None
+    if finish is not None:
+        trace.outcome, trace.ended = outcome, at
+        done("tracer", finish())
 
 
 class Tracer(Protocol):

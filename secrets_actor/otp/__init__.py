@@ -71,6 +71,7 @@ from secrets_actor.otp.child_spec import (
     BRUTAL_KILL,
     INFINITY,
     AutoShutdown,
+    BrutalKill,
     ChildSpec,
     Flags,
     Kind,
@@ -112,7 +113,7 @@ from secrets_actor.otp.events import (
     TooManyDisowned,
 )
 from secrets_actor.otp.gen_server import CallDone, GenServer, Handled, Ignore, InitResult, NoReply, Ok, Reply, Stop
-from secrets_actor.otp.messages import Answered, Ask, Cast
+from secrets_actor.otp.messages import Answered, Ask, Cast, Tellable
 from secrets_actor.otp.node import Node
 from secrets_actor.otp.pid import Down, ExitSignal, MonitorRef, Pid, current, process_waits, waiting_process
 from secrets_actor.otp.process import NamedRef, spawn
@@ -172,6 +173,7 @@ __all__ = [
     "Backoff",
     "BadReturn",
     "Behaviour",
+    "BrutalKill",
     "CallDone",
     "CallFailed",
     "CallTimeout",
@@ -241,6 +243,7 @@ __all__ = [
     "SupervisorGaveUp",
     "SupervisorShutDown",
     "SystemClock",
+    "Tellable",
     "TerminateChild",
     "TerminatePid",
     "Timer",

@@ -104,13 +104,6 @@ class ChildSpec(Struct, frozen=True):
     mailbox: MailboxLimit | None = None
     callback_timeout: float | None = None
 
-    def completed(self) -> ChildSpec:
-        """Return this spec with its shutdown time filled in."""
-        if self.shutdown is not None:
-            return self
-        shutdown = INFINITY if self.kind is Kind.SUPERVISOR else DEFAULT_SHUTDOWN
-        return replace(self, shutdown=shutdown)
-
 
 class Flags(Struct, frozen=True):
     """How a supervisor treats its children: it makes at most *intensity* restarts within *period* seconds.
@@ -155,7 +148,9 @@ def check_child(spec: ChildSpec, auto_shutdown: AutoShutdown = AutoShutdown.NEVE
     if deadline is not None and not (_number(deadline) and deadline > 0):
         text = f"{spec.id}: callback_timeout: seconds, more than 0, or None"
         raise _invalid("child", text, "invalid_callback_timeout", deadline)
-    return spec.completed()
+    if shutdown is not None:
+        return spec
+    return replace(spec, shutdown=INFINITY if spec.kind is Kind.SUPERVISOR else DEFAULT_SHUTDOWN)
 
 
 def _check_significant(spec: ChildSpec, auto_shutdown: AutoShutdown) -> None:

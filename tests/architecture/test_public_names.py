@@ -18,8 +18,9 @@ import msgspec
 import pytest
 
 import secrets_actor
+from secrets_actor.structs import Opaque, SelectiveStruct
 from tests.architecture.house import PACKAGE, ROOT
-from tests.architecture.public_names import PUBLIC
+from tests.architecture.public_names import MEMBERS, PUBLIC
 
 HEAVY = (
     "httpx",
@@ -34,6 +35,14 @@ HEAVY = (
     "structlog",
     "ssl",
 )
+
+
+# Our own bases of records: what they add has names in capitals, and says how a record is shown and compared.
+SELECTIVE = (SelectiveStruct, Opaque)
+# What modules import for their annotations only.
+LATER = {"AsyncSecrets": secrets_actor.AsyncSecrets, "Behaviour": secrets_actor.otp.Behaviour}
+# A program writes these as a text or a table of its settings, and never names their types.
+WRITTEN = {"KeyPlace", "KeySource"}
 
 
 @pytest.mark.parametrize("module", PUBLIC)
@@ -103,34 +112,66 @@ def named_in(signature: object) -> Iterator[type]:
         yield from [one for each in (part if isinstance(part, list) else [part]) for one in named_in(each)]
 
 
-@pytest.mark.parametrize("name", ["start", "child_spec", "System", "Secrets", "Secret", "SecretValue", "Subscription"])
-def test_what_a_public_signature_needs_can_be_imported_from_a_public_place(name: str) -> None:
-    found = getattr(secrets_actor, name)
-    functions = (
-        [found]
-        if inspect.isfunction(found)
-        else [
-            getattr(one, "fget", one)
-            for cls in found.__mro__
-            for public, one in vars(cls).items()
-            if not public.startswith("_")  # `start` has what `System()` takes; the other objects are made by us
-        ]
-    )
-    doors = [importlib.import_module(module) for module in (*PUBLIC, "secrets_actor.otp")]
-    needed = {
-        one
-        for function in functions
-        if inspect.isfunction(function)
-        for hint in typing.get_type_hints(
-            function, function.__globals__ | {"AsyncSecrets": secrets_actor.AsyncSecrets}
-        ).values()
-        for one in named_in(hint)
-        if one.__module__.startswith("secrets_actor.")
-    }
+def public_classes() -> dict[str, type]:
+    """The classes of the table, by name."""
+    found = ((name, getattr(importlib.import_module(door), name)) for door, names in PUBLIC.items() for name in names)
+    return {name: one for name, one in found if inspect.isclass(one)}
 
-    assert needed or name in ("SecretValue", "Subscription")
-    public = {id(found) for door in doors for found in vars(door).values()}
-    assert [one for one in needed if id(one) not in public] == []
+
+def otp_classes() -> set[type]:
+    return {one for one in vars(secrets_actor.otp).values() if inspect.isclass(one)}
+
+
+def members(cls: type) -> set[str]:
+    """The public names that *cls* adds to those of its public bases: fields, methods, properties, slots."""
+    known = {*public_classes().values(), *otp_classes(), *SELECTIVE}
+    ours = [one for one in cls.__mro__ if one.__module__.startswith("secrets_actor")]
+    of_bases = {name for base in ours if base is not cls and base in known for name in dir(base)}
+    return {name for one in ours if one not in known or one is cls for name in vars(one)} - of_bases
+
+
+@pytest.mark.parametrize("name", public_classes())
+def test_the_public_members_of_a_class_are_those_of_the_table(name: str) -> None:
+    public = {one for one in members(public_classes()[name]) if not one.startswith("_")}
+
+    assert public == set(MEMBERS.get(name, ()))
+
+
+def test_the_table_of_members_has_public_classes_only() -> None:
+    assert MEMBERS.keys() <= public_classes().keys()
+
+
+def annotations(found: object) -> Iterator[object]:
+    """The types in the public signatures of a function or a class: of its methods, its fields and its answer."""
+    if inspect.isclass(found):
+        # `start` has what `System()` takes.
+        made_by_us = found.__name__ in ("System", "Secrets", "AsyncSecrets", "Subscription", "CallTrace")
+        for cls in found.__mro__:
+            yield from (base for base in getattr(cls, "__orig_bases__", ()) if typing.get_args(base))
+            for name, one in vars(cls).items():
+                if not name.startswith("_") or (name == "__init__" and not made_by_us):
+                    yield from annotations(getattr(one, "fget", getattr(one, "__func__", one)))
+            if issubclass(cls, msgspec.Struct) and cls.__module__.startswith("secrets_actor."):
+                hints = typing.get_type_hints(cls, None, LATER)
+                yield from (hints[name] for name in cls.__struct_fields__ if not name.startswith("_"))
+    elif inspect.isfunction(found) and found.__module__.startswith("secrets_actor."):
+        yield from typing.get_type_hints(found, found.__globals__ | LATER).values()
+
+
+@pytest.mark.parametrize("name", sorted({name for names in PUBLIC.values() for name in names}))
+def test_what_a_public_signature_needs_can_be_imported_from_a_public_place(name: str) -> None:
+    [found, *_] = [getattr(importlib.import_module(door), name) for door, names in PUBLIC.items() if name in names]
+    doors = [importlib.import_module(door) for door in (*PUBLIC, "secrets_actor.otp")]
+    public = {id(one) for door in doors for one in vars(door).values()} | {id(one) for one in SELECTIVE}
+    needed = {one for hint in annotations(found) for one in named_in(hint) if one.__name__ not in WRITTEN}
+
+    assert [one for one in needed if one.__module__.startswith("secrets_actor.") and id(one) not in public] == []
+
+
+def test_the_signatures_that_are_looked_at_name_types_of_ours() -> None:
+    assert secrets_actor.System in {one for hint in annotations(secrets_actor.start) for one in named_in(hint)}
+    named = {one for hint in annotations(secrets_actor.messages.GetMany) for one in named_in(hint)}
+    assert {secrets_actor.messages.SecretId, secrets_actor.results.SecretBatch} <= named
 
 
 def test_every_event_is_public() -> None:

@@ -42,6 +42,7 @@ from secrets_actor.domain.operations import (
     Untag,
     Update,
     ValidatePolicy,
+    version_key,
 )
 from secrets_actor.domain.results import ReplicaRegion
 from secrets_actor.domain.secret import SecretValue
@@ -51,7 +52,7 @@ _ORDER: Final[Mapping[bool | None, Literal["asc", "desc"] | None]] = {None: None
 
 def get_call(operation: Get) -> Call:
     """Return the call GetSecretValue: by stage (AWSCURRENT by default), by version id, or by both."""
-    version_id, stage = operation.version
+    version_id, stage = version_key(operation)
     # As a plain `str`: msgspec encodes no subclass of it by itself, and the codec's hook would double the time that
     # this call takes.
     secret_id = plain(operation.secret_id)

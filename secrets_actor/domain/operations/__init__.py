@@ -56,6 +56,11 @@ from secrets_actor.domain.operations.values import (
     Restore,
     Set,
     Update,
+    is_minted,
+    refreshed,
+    secret_after,
+    takes_stale,
+    version_key,
 )
 
 # All messages that a store answers. `Invalidate` is answered by the secrets actor alone.
@@ -119,6 +124,11 @@ __all__ = [
     "Untag",
     "Update",
     "ValidatePolicy",
+    "is_minted",
+    "refreshed",
+    "secret_after",
+    "takes_stale",
     "token_of",
+    "version_key",
     "with_token",
 ]

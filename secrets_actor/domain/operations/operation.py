@@ -57,11 +57,11 @@ def token_of(operation: object) -> str | None:
 def with_token(operation: Operation[T], new_token: Callable[[], str]) -> Operation[T]:
     """Return *operation*; if it takes a token and has none, return a copy with a token from *new_token*.
 
-    A copy that can say so is marked as `minted`: nobody can have used this token before.
+    A copy that can say so is marked (`is_minted`): nobody can have used this token before.
     """
     if getattr(operation, "token", "") is not None:
         return operation
     typeless: Any = operation
-    minted = {"minted": True} if hasattr(operation, "minted") else {}
+    minted = {"_minted": True} if hasattr(operation, "_minted") else {}
     filled: Operation[T] = replace(typeless, token=new_token(), **minted)
     return filled

@@ -61,19 +61,20 @@ class Get(Operation[Secret], Struct, frozen=True):
             check_stage("stage", self.stage)
             assign(self, stage=plain(self.stage))
 
-    @property
-    def version(self) -> tuple[str | None, str | None]:
-        """(version id, stage): the key by which the cache and the flights tell versions apart."""
-        return self.version_id, self.stage or (AWSCURRENT if self.version_id is None else None)
 
-    def refreshed(self) -> "Get":
-        """Return the same request with *refresh*: the store has to answer it."""
-        return replace(self, refresh=True, max_age=None)
+def version_key(get: Get) -> tuple[str | None, str | None]:
+    """Return (version id, stage): the key by which the cache and the flights tell versions apart."""
+    return get.version_id, get.stage or (AWSCURRENT if get.version_id is None else None)
 
-    @property
-    def takes_stale(self) -> bool:
-        """Whether a value past its TTL may be the answer if the store cannot answer."""
-        return not self.refresh if self.allow_stale is None else self.allow_stale
+
+def refreshed(get: Get) -> Get:
+    """Return the same request with *refresh*: the store has to answer it."""
+    return replace(get, refresh=True, max_age=None)
+
+
+def takes_stale(get: Get) -> bool:
+    """Return whether a value past its TTL may be the answer if the store cannot answer."""
+    return not get.refresh if get.allow_stale is None else get.allow_stale
 
 
 class Invalidate(Operation[None], Struct, frozen=True):
@@ -121,12 +122,11 @@ class Set(Operation[SetReceipt], SelectiveStruct, frozen=True):
     *token* makes the set idempotent (AWS: ClientRequestToken): a second set with the same token and value changes
     nothing, and one with another value is refused. The token becomes the version id. The client makes a token if it is
     None. *tags* and *kms_key_id* are used only if this set creates the secret. A secret that is scheduled for deletion
-    is refused, unless *restore_on_set*: then it is restored first. *minted*: the token was made for this message, so
-    nobody can have used it before.
+    is refused, unless *restore_on_set*: then it is restored first.
     """
 
-    HIDDEN: ClassVar = frozenset({"value", "minted"})
-    UNCOMPARED: ClassVar = frozenset({"minted"})
+    HIDDEN: ClassVar = frozenset({"value", "_minted"})
+    UNCOMPARED: ClassVar = frozenset({"_minted"})
 
     kind: ClassVar[str] = "set"
     writes: ClassVar[bool] = True
@@ -137,7 +137,7 @@ class Set(Operation[SetReceipt], SelectiveStruct, frozen=True):
     tags: Mapping[str, str] = field(default_factory=dict)
     kms_key_id: str | None = None
     restore_on_set: bool = False
-    minted: bool = False
+    _minted: bool = False  # `with_token` made the token for this message, so nobody can have used it before
 
     if TYPE_CHECKING:
 
@@ -150,7 +150,6 @@ class Set(Operation[SetReceipt], SelectiveStruct, frozen=True):
             tags: Mapping[str, str] | None = None,
             kms_key_id: str | None = None,
             restore_on_set: bool = False,
-            minted: bool = False,
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -159,12 +158,18 @@ class Set(Operation[SetReceipt], SelectiveStruct, frozen=True):
         _check_facts(self.token, self.description, self.kms_key_id)
         assign(self, tags=checked_tags({} if self.tags is None else self.tags))
 
-    def written(self, receipt: SetReceipt, at: datetime, origin: str | None = None) -> Secret:
-        """Return the secret as it is after this set, which *origin* answered by *receipt* at *at* (UTC).
 
-        Its `created_at` is *at*, because a receipt has no time: it is off by the time of the exchange at most.
-        """
-        return Secret(receipt.name, receipt.arn, self.value, receipt.version_id, (AWSCURRENT,), at, origin=origin)
+def is_minted(operation: Set) -> bool:
+    """Return whether the token was made for this message, so that nobody can have used it before."""
+    return operation._minted
+
+
+def secret_after(operation: Set, receipt: SetReceipt, at: datetime, origin: str | None = None) -> Secret:
+    """Return the secret as it is after *operation*, which *origin* answered by *receipt* at *at* (UTC).
+
+    Its `created_at` is *at*, because a receipt has no time: it is off by the time of the exchange at most.
+    """
+    return Secret(receipt.name, receipt.arn, operation.value, receipt.version_id, (AWSCURRENT,), at, origin=origin)
 
 
 class Create(Operation[SetReceipt], SelectiveStruct, frozen=True):
