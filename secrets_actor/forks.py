@@ -29,14 +29,14 @@ PATIENCE: Final = 5.0
 _FIRST_SWEEP: Final = 64
 
 
-class Forgets(Protocol):
+class ForgetsInChild(Protocol):
     """An object that has threads, or locks that threads may hold."""
 
     def forget(self) -> None:
         """In the child of a fork: become as new."""
 
 
-class Pauses(Protocol):
+class PausesForFork(Protocol):
     """An object that holds something that a child must not inherit, such as a database that is open."""
 
     def pause(self, patience: float) -> bool:
@@ -87,7 +87,7 @@ class _Fork:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.held = False
-        self.paused: list[tuple[Pauses, bool]] = []
+        self.paused: list[tuple[PausesForFork, bool]] = []
         self.process = os.getpid()
         # By process id, a lock for the threads that notice the fork at the same time. One made before may be locked.
         self.noticed: dict[int, threading.RLock] = {}
@@ -135,12 +135,12 @@ class _Fork:
 _fork: Final = _Fork()
 
 
-def on_fork(one: Forgets) -> None:
+def on_fork(one: ForgetsInChild) -> None:
     """Call `forget` of *one* in every child of a fork, for as long as *one* lives."""
     _forgetful.add(one)
 
 
-def pauses(one: Pauses) -> None:
+def pauses(one: PausesForFork) -> None:
     """Pause *one* during every fork, for as long as *one* lives."""
     _pausing.add(one)
 

@@ -1,9 +1,10 @@
 """The cache table.
 
-Rule 1: only the secrets actor writes, with the pen of its incarnation: a pen taken later voids those before it, for the
-        thread of an actor that was cut off may go on for a while. Any thread reads, without a lock (an ETS `protected`
-        table): each write is one dict operation, so a reader sees the entry before or after it, never half. Readers
-        write two marks, of which any order is good enough: that it was used, and that a refresh was asked for.
+Rule 1: only the secrets actor writes, through the writer of its incarnation. A later writer voids those before it,
+        because the thread of an actor that was cut off may go on for a while. Any thread reads, without a lock (an ETS
+        `protected` table): each write is one dict operation, so a reader sees the entry before or after it, never half
+        of it. Readers write two marks, of which any order is good enough: that the entry was used, and that a refresh
+        was asked for.
 Rule 2: an entry answers for the secret whose name and ARN the store has answered with (cache_keys.py). A secret has
         one entry for each version: what was asked for later takes the place of what was asked for before, under
         whatever id, and the entries of an earlier secret of that name go. A caller who was given one is not given
@@ -57,20 +58,20 @@ class Cache:
         self._ring: deque[Key] = deque()  # in the order they came; a used one gets a second chance (CLOCK)
         self._gone: set[Key] = set()  # the keys in the ring that have no entry
         self._bytes = 0
-        self._lock = threading.Lock()  # between pens
-        self._pen: Pen | None = None
+        self._lock = threading.Lock()  # between writers
+        self._writer: CacheWriter | None = None
 
-    def pen(self) -> Pen:
-        """The right to write; it ends for the pen that had it before."""
-        pen = Pen(self)
+    def writer(self) -> CacheWriter:
+        """Return a new writer. The one before it writes nothing from now on."""
+        writer = CacheWriter(self)
         with self._lock:
-            self._pen = pen
-        return pen
+            self._writer = writer
+        return writer
 
     def forget(self) -> None:
-        """Be as new: empty, and nobody holds the pen or the lock. Only while no actor runs, as in a forked child."""
+        """Become as new: empty, without a writer, the lock free. Only while no actor runs, as in a forked child."""
         self._clear()
-        self._lock, self._pen = threading.Lock(), None
+        self._lock, self._writer = threading.Lock(), None
 
     def show(self) -> None:
         """The tree is up: hits are served."""
@@ -292,7 +293,7 @@ class Cache:
         self._tidy()
         return overtaken
 
-    def _hide(self, name: str, arn: str, came_at: float) -> None:
+    def _forget_unreadable(self, name: str, arn: str, came_at: float) -> None:
         self._hear(all_versions(name), came_at, None)
         for key in (name, *self._lanes.get(name, ())):
             entry = self._table.get(key)
@@ -377,8 +378,8 @@ class Cache:
         return f"<Cache [{len(self._table)} secrets, ttl {self.rules.ttl:g} s]>"
 
 
-class Pen:
-    """Writes to a cache for as long as nobody has taken a later pen; after that, does nothing."""
+class CacheWriter:
+    """Writes to a cache, for as long as there is no later writer. After that, its methods do nothing."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
@@ -417,7 +418,7 @@ class Pen:
 
     def gone(self, name: str, arn: str, came_at: float) -> None:
         """The secret with this *name* and *arn* cannot be read, the store said at *came_at*."""
-        self._write(lambda cache: cache._hide(name, arn, came_at))
+        self._write(lambda cache: cache._forget_unreadable(name, arn, came_at))
 
     def age(self, seconds: float) -> None:
         """All is older by so many *seconds* than it seemed."""
@@ -433,5 +434,5 @@ class Pen:
     def _write(self, change: Callable[[Cache], None]) -> None:
         cache = self._cache
         with cache._lock:
-            if cache._pen is self:
+            if cache._writer is self:
                 change(cache)

@@ -58,7 +58,7 @@ from secrets_actor.actor.credential_refresh import EXPIRED, CredentialRefresh, F
 from secrets_actor.actor.endpoint_breakers import BreakerClosed, BreakerOpened, EndpointBreakers, Sent, Turn, is_answer
 from secrets_actor.actor.error_translation import out_of_time, workers_crashed
 from secrets_actor.actor.lanes import Lanes
-from secrets_actor.actor.messages import CredentialsJob, Hurry, Job, JobDone, JobFailed, StoreJob, Waiter
+from secrets_actor.actor.messages import CredentialsJob, FreshTimeOver, Job, JobDone, JobFailed, StoreJob, Waiter
 from secrets_actor.actor.worker_supply import WorkerSupply, no_thread
 from secrets_actor.domain import metrics
 from secrets_actor.domain.credentials import Credentials
@@ -215,7 +215,7 @@ class Flight(Struct, eq=False):
     doubt: SecretsError | None = None  # what became of it then, if it may have taken effect
     refused: tuple[Credentials | None, SecretsError] | None = None  # what the store refused, and how
     superseded: bool = False
-    hurried: bool = False  # those who waited for it, and take something stale, have got that: it may take long
+    serves_stale: bool = False  # those who waited for it, and take something stale, have got that: it may take long
     sendings: list[Sending] = []
 
     @property
@@ -357,12 +357,12 @@ class Flights:
         """
         is_sent = flight.state is State.SENT
         too_old = is_sent and get.max_age is not None and now.clock - flight.sent_at > get.max_age
-        joins = not too_old and not (is_sent and (get.refresh or flight.hurried))
-        if flight.hurried or (is_sent and not joins):
+        joins = not too_old and not (is_sent and (get.refresh or flight.serves_stale))
+        if flight.serves_stale or (is_sent and not joins):
             if self._breakers.shut(now.clock):
                 self._actions.append(Refuse(waiter, self._breakers.circuit_open(now.clock)))
                 return True
-            trouble = self._refresh.trouble(now) if flight.hurried else None
+            trouble = self._refresh.trouble(now) if flight.serves_stale else None
             if trouble is not None:
                 self._actions.append(ServeStale((waiter,), trouble))
         if joins:
@@ -401,7 +401,7 @@ class Flights:
         Who asks from now on does not join it."""
         self._lanes.outdate(lanes)
 
-    def hurry(self, message: Hurry, now: Moment) -> list[Action]:
+    def fresh_time_over(self, message: FreshTimeOver, now: Moment) -> list[Action]:
         """A flight has had PATIENCE to bring something fresh."""
         flight = self._flights.get(message.flight)
         if flight is None:
@@ -474,7 +474,7 @@ class Flights:
             return None
         item, worker = sent
         self._supply.done(worker)
-        self._actions += self._supply.let_go()
+        self._actions += self._supply.end_leaving()
         self._actions.append(Disarm(job.number))
         return item
 
@@ -523,7 +523,7 @@ class Flights:
         if flight.breakers is self._breakers:
             self._observe(self._breakers.answered(_sent(flight), origin, now.clock))
 
-    def gave_up(self, now: Moment) -> list[Action]:
+    def caller_gave_up(self, now: Moment) -> list[Action]:
         """A caller has given up. If the store has been silent for long, that counts as if the caller's deadline had
         passed: that of the flight may be much later."""
         breakers, clock = self._breakers, now.clock
@@ -675,24 +675,24 @@ class Flights:
         deadlines = [flight.deadline or 0.0 for flight in self._without_credentials]
         return min(deadlines, default=now.clock) - now.clock
 
-    def hire_again(self, now: Moment) -> list[Action]:
+    def start_again(self, now: Moment) -> list[Action]:
         """The pause between two tries to start a worker is over."""
-        self._supply.hire_again()
+        self._supply.start_again()
         return self._done(now)
 
-    def nudge(self, now: Moment) -> list[Action]:
+    def workers_overdue(self, now: Moment) -> list[Action]:
         """Workers that jobs wait for should have come by now."""
-        self._supply.nudge()
+        self._supply.workers_overdue()
         return self._done(now)
 
-    def rest(self, now: Moment) -> list[Action]:
+    def end_idle(self, now: Moment) -> list[Action]:
         """Time to let go workers that have had nothing to do."""
-        self._actions += self._supply.rest()
+        self._actions += self._supply.end_idle()
         return self._done(now)
 
-    def end_strangers(self, workers: tuple[Pid, ...], now: Moment) -> list[Action]:
+    def end_unannounced(self, workers: tuple[Pid, ...], now: Moment) -> list[Action]:
         """Workers of an earlier actor should have announced themselves by now."""
-        self._actions += self._supply.end_strangers(workers)
+        self._actions += self._supply.end_unannounced(workers)
         return self._done(now)
 
     def backend_changed(self, factory: BackendFactory, number: int, now: Moment) -> list[Action]:
@@ -779,7 +779,7 @@ class Flights:
         self._without_credentials.append(flight)
         self._fetch_if_due(now)
         if self._refresh.trouble(now) is not None:
-            self._actions.append(SetTimer(PATIENCE, Hurry(flight.id)))
+            self._actions.append(SetTimer(PATIENCE, FreshTimeOver(flight.id)))
 
     def _await_worker(self, flight: Flight, _: Any, now: Moment) -> None:  # noqa: ARG002
         self._supply.submit(flight, first=flight.repeated)
@@ -790,11 +790,11 @@ class Flights:
         if self._breakers.goes_ahead(flight.id):
             if not flight.operation.writes:
                 deadline = flight.latest = max(deadline, clock + PROBE_TIME)
-            self._actions.append(SetTimer(PATIENCE, Hurry(flight.id)))
+            self._actions.append(SetTimer(PATIENCE, FreshTimeOver(flight.id)))
         flight.number = number = next(_numbers)
         avoid = self._breakers.avoided(flight.id)
         flight.breakers, flight.only, flight.sent_at = self._breakers, self._breakers.only(avoid), clock
-        flight.hurried = False  # that was said of what it waited for before, or of its last worker
+        flight.serves_stale = False  # that was said of what it waited for before, or of its last worker
         left = deadline - clock
         context = CallContext(deadline - min(HEADROOM, left * HEADROOM_SHARE), credentials, flight.repeated, [], avoid)
         flight.sendings.append((clock, context.attempts))
@@ -820,7 +820,7 @@ class Flights:
         self._breakers.withdrawn(flight.id)
 
     def _serve_stale(self, flight: Flight, error: SecretsError, now: Moment) -> None:  # noqa: ARG002
-        flight.hurried = True
+        flight.serves_stale = True
         self._actions.append(ServeStale(tuple(flight.waiters), error))
 
     def _settle(self, flight: Flight, answer: Answer[Any], now: Moment) -> None:  # noqa: ARG002

@@ -42,7 +42,7 @@ class Waiter(Struct, eq=False):
         return bool(self.reply_to.settled)
 
 
-class UseStore(Struct, frozen=True):
+class UseBackend(Struct, frozen=True):
     """To the actor, as a call: use the store of *factory* from now on."""
 
     factory: BackendFactory
@@ -121,39 +121,39 @@ class Overdue(Struct, frozen=True):
     number: int
 
 
-class GiveUp(Struct, frozen=True):
+class CallerTimedOut(Struct, frozen=True):
     """Timer: a caller that is no client of ours has waited for as long as the configuration, or pykka, lets it."""
 
     waiter: Waiter
 
 
-class GaveUp(Struct, frozen=True):
+class CallerGaveUp(Struct, frozen=True):
     """From a client: a caller waits no longer, because it was cancelled or its time was up. Nobody else tells: a
     program that bounds its waiting itself, as by `asyncio.wait_for`, gives a deadline that is much later."""
 
 
-GAVE_UP: Final = GaveUp()
+CALLER_GAVE_UP: Final = CallerGaveUp()
 
 
-class Hurry(Struct, frozen=True):
+class FreshTimeOver(Struct, frozen=True):
     """Timer: the flight with this id has had a moment to bring something fresh."""
 
     flight: int
 
 
-class Nudge(Struct, frozen=True):
+class WorkersOverdue(Struct, frozen=True):
     """Timer: jobs wait for workers that should have come by now."""
 
 
-class HireAgain(Struct, frozen=True):
+class StartWorkersAgain(Struct, frozen=True):
     """Timer: there may be a thread for a worker now."""
 
 
-class Rest(Struct, frozen=True):
+class EndIdleWorkers(Struct, frozen=True):
     """Timer: look for workers that have had nothing to do."""
 
 
-class Unadopted(Struct, frozen=True):
+class AdoptionOver(Struct, frozen=True):
     """Timer: workers of an earlier actor should have announced themselves."""
 
     workers: tuple[Pid, ...]
@@ -165,5 +165,5 @@ class Sweep(Struct, frozen=True):
     left: Iterator[None] | None = None
 
 
-class Glance(Struct, frozen=True):
+class CheckWallClock(Struct, frozen=True):
     """Timer: look whether the wall clock has leapt."""

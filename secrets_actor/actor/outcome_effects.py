@@ -43,7 +43,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from secrets_actor.actor.cache import Pen
+from secrets_actor.actor.cache import CacheWriter
 from secrets_actor.actor.fallback import Scope, asks_for_current, scope_of
 from secrets_actor.actor.flights import Flight
 from secrets_actor.actor.subscriptions import Subscriptions
@@ -56,46 +56,46 @@ from secrets_actor.domain.results import SecretDescription, SecretPage
 
 
 class OutcomeEffects:
-    """Writes the cache with *pen*, and tells *subscriptions*; *wall_clock* dates what a set has written. Its methods
+    """Writes the cache with *writer*, and tells *subscriptions*; *wall_clock* dates what a set has written. Its methods
     return the ids that are to be asked for anew; *kept* is whether no write has come since the store was asked, *now*
     is in clock seconds."""
 
-    def __init__(self, pen: Pen, subscriptions: Subscriptions, wall_clock: Callable[[], datetime]) -> None:
-        self._pen, self._subscriptions, self._wall_clock = pen, subscriptions, wall_clock
+    def __init__(self, writer: CacheWriter, subscriptions: Subscriptions, wall_clock: Callable[[], datetime]) -> None:
+        self._writer, self._subscriptions, self._wall_clock = writer, subscriptions, wall_clock
         self._since = NEVER  # when the store in force came into force
 
-    def begun(self, write: Operation[Any]) -> None:
+    def write_begun(self, write: Operation[Any]) -> None:
         """*write* is about to be sent: nothing of what it writes to is served from here on."""
         secret_id = getattr(write, "secret_id", None)
         if secret_id is not None:
-            self._pen.drop(*SecretId(secret_id).lanes)
+            self._writer.drop(*SecretId(secret_id).lanes)
 
     def drop(self, lanes: Iterable[str]) -> None:
         """A write to *lanes* has come back."""
-        self._pen.drop(*lanes)
+        self._writer.drop(*lanes)
 
     def sweep(self, now: float, left: Iterator[None] | None) -> Iterator[None] | None:
         """Drop a part of what may not be served any more; what to go on with, None when all is done."""
-        return self._pen.sweep(now, left)
+        return self._writer.sweep(now, left)
 
-    def doubted(self, lanes: Iterable[str]) -> Iterable[str]:
+    def in_doubt(self, lanes: Iterable[str]) -> Iterable[str]:
         """Nobody knows what has become of the secrets in *lanes*."""
         return self._subscriptions.ids(lanes)
 
     def invalidated(self, lanes: Iterable[str], now: float) -> None:
         """Somebody has changed the secrets in *lanes*. Subscribers ask for them themselves: they go on trying while the
         store does not answer."""
-        self._pen.outdate(*lanes, now=now)
+        self._writer.outdate(*lanes, now=now)
         self._subscriptions.outdate(lanes, now)
 
-    def leapt(self, seconds: float) -> None:
+    def clock_leapt(self, seconds: float) -> None:
         """All that is in memory is older than it seemed."""
-        self._pen.age(seconds)
+        self._writer.age(seconds)
         self._subscriptions.age(seconds)
 
     def backend_changed(self, now: float) -> None:
         """What is in memory, and what was sent before, tells of another store."""
-        self._pen.clear()
+        self._writer.clear()
         self._since = now
         self._subscriptions.doubt()
 
@@ -104,7 +104,7 @@ class OutcomeEffects:
         operation, then, value = flight.operation, flight.sent_at, answer.value
         anew: Iterable[str] = ()
         if isinstance(operation, Get):
-            self._pen.store(operation, value, then, kept=kept, came_at=now)
+            self._writer.store(operation, value, then, kept=kept, came_at=now)
             if kept and asks_for_current(operation):
                 anew = self._subscriptions.read(operation.secret_id, value, then, now)
         elif isinstance(operation, GetMany):
@@ -112,24 +112,24 @@ class OutcomeEffects:
         elif isinstance(operation, Set) and is_minted(operation) and not flight.repeated:  # rule 2
             if kept:
                 written = secret_after(operation, value, self._wall_clock(), answer.origin)
-                self._pen.store(Get(operation.secret_id), written, then, came_at=now)
+                self._writer.store(Get(operation.secret_id), written, then, came_at=now)
             fresh = then > self._since
             anew = (
                 self._subscriptions.wrote(operation.secret_id, value, then, now)
                 if fresh
-                else self.doubted(flight.lanes)
+                else self.in_doubt(flight.lanes)
             )
         elif operation.writes:
-            anew = self.doubted(flight.lanes)
+            anew = self.in_doubt(flight.lanes)
         for known in _descriptions_in(value):
             if known.deleted_at is not None:
-                self._pen.gone(known.name, known.arn, now)
+                self._writer.gone(known.name, known.arn, now)
         return anew
 
     def _answered_each(self, value: Any, kept: bool, then: float, now: float) -> Iterable[str]:
         anew: list[str] = []
         for secret_id, secret in value.found.items():
-            self._pen.store(Get(secret_id), secret, then, kept=kept, came_at=now)
+            self._writer.store(Get(secret_id), secret, then, kept=kept, came_at=now)
             if kept:
                 anew += self._subscriptions.read(secret_id, secret, then, now)
         for secret_id, error in value.errors.items():
@@ -144,7 +144,7 @@ class OutcomeEffects:
         # Without credentials it was never sent.
         asked_at = now if isinstance(error, CredentialsError) else flight.sent_at
         if operation.writes:
-            return self.doubted(flight.lanes)
+            return self.in_doubt(flight.lanes)
         if isinstance(operation, GetMany):
             for secret_id in operation.secret_ids:
                 self._refused(Get(secret_id), error, asked_at, now, kept=False)
@@ -161,9 +161,9 @@ class OutcomeEffects:
         if scope is Scope.NOTHING:
             return
         get = operation if isinstance(operation, Get) else Get(getattr(operation, "secret_id"))  # noqa: B009
-        undisputed = self._pen.refuse(get, asked_at, whole=scope is Scope.SECRET, came_at=now)
+        undisputed = self._writer.refuse(get, asked_at, whole=scope is Scope.SECRET, came_at=now)
         if kept and undisputed and get is operation and isinstance(error, SecretNotFound):
-            self._pen.store_missing(get, asked_at)
+            self._writer.store_missing(get, asked_at)
 
 
 def _descriptions_in(value: Any) -> Iterable[SecretDescription]:

@@ -90,7 +90,7 @@ class Search(Struct, frozen=True):
         return f"tag {self.tag[0]}" + ("" if self.tag[1] is None else f"={self.tag[1]}")
 
 
-class _Way(Struct):
+class _SearchProgress(Struct):
     """A search, and how far it has come."""
 
     search: Search
@@ -103,7 +103,7 @@ class Plan:
 
     def __init__(self, wanted: Wanted, room: int, kept: Callable[[str], bool]) -> None:
         self._kept, self._room = kept, room
-        self._ways = deque(_Way(search, search.page()) for search in wanted.searches)
+        self._progress = deque(_SearchProgress(search, search.page()) for search in wanted.searches)
         self._seen: set[str] = set()
         self._names: deque[str] = deque()
         self.found = self.missed = self.left_out = 0
@@ -111,9 +111,9 @@ class Plan:
 
     def next(self) -> Operation[Any] | None:
         """What to ask for now; None when all is done."""
-        if len(self._names) >= BATCH_SIZE or (self._names and not self._ways):
+        if len(self._names) >= BATCH_SIZE or (self._names and not self._progress):
             return GetMany(islice(self._names, BATCH_SIZE))
-        return self._ways[0].asked if self._ways else None
+        return self._progress[0].asked if self._progress else None
 
     def answered(self, asked: Operation[Any], answer: Any) -> list[tuple[str, str]]:
         """The *answer* to what was *asked*: what is missing, each with the code of its error."""
@@ -122,17 +122,19 @@ class Plan:
             self.found += len(answer.found)
             self.missed += len(answer.errors)
             return [(name, error.code) for name, error in answer.errors.items()]
-        way = self._ways[0]
+        progress = self._progress[0]
         if isinstance(asked, List):
-            self._take(one.name for one in answer if way.search.fits(one.name, {}))
-            self._ways.popleft()
+            self._take(one.name for one in answer if progress.search.fits(one.name, {}))
+            self._progress.popleft()
             return []
-        self._take(one.name for one in answer.secrets if way.search.fits(one.name, one.tags))
+        self._take(one.name for one in answer.secrets if progress.search.fits(one.name, one.tags))
         if answer.next_token is None or self._is_full:
-            self._ways.popleft()
+            self._progress.popleft()
             return []
         try:
-            way.asked = replace(way.search.page(), next_token=way.seen_tokens.first_seen(answer.next_token))
+            progress.asked = replace(
+                progress.search.page(), next_token=progress.seen_tokens.first_seen(answer.next_token)
+            )
         except SecretsError as error:
             return self.failed(asked, error)
         return []
@@ -144,12 +146,12 @@ class Plan:
             self.missed += len(asked.secret_ids)
             more = len(asked.secret_ids) - 1
             return [(asked.secret_ids[0] + (f" and {more} more" if more else ""), error.code)]
-        way = self._ways[0]
-        if isinstance(error, UnknownMessage) and isinstance(asked, ListPage) and way.search.tag is None:
-            way.asked = List()
+        progress = self._progress[0]
+        if isinstance(error, UnknownMessage) and isinstance(asked, ListPage) and progress.search.tag is None:
+            progress.asked = List()
             return []
-        self._ways.popleft()
-        return [(str(way.search), error.code)]
+        self._progress.popleft()
+        return [(str(progress.search), error.code)]
 
     def _take(self, names: Iterable[str]) -> None:
         for name in names:

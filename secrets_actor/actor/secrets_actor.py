@@ -35,23 +35,23 @@ from secrets_actor.actor.error_translation import out_of_time, translated
 from secrets_actor.actor.fallback import STALE, stale_answer
 from secrets_actor.actor.flights import HEADROOM, HEADROOM_SHARE, Flights
 from secrets_actor.actor.messages import (
+    AdoptionOver,
     Announce,
+    CallerGaveUp,
+    CallerTimedOut,
+    CheckWallClock,
     Drain,
-    GaveUp,
-    GiveUp,
-    Glance,
-    HireAgain,
-    Hurry,
+    EndIdleWorkers,
+    FreshTimeOver,
     JobDone,
     JobFailed,
-    Nudge,
     Overdue,
-    Rest,
+    StartWorkersAgain,
     Sweep,
-    Unadopted,
-    UseStore,
+    UseBackend,
     Waiter,
     WorkerReady,
+    WorkersOverdue,
 )
 from secrets_actor.actor.outcome_effects import OutcomeEffects
 from secrets_actor.actor.replies import Replies
@@ -89,7 +89,7 @@ _OPERATIONS: Final = MESSAGES
 # Seconds between two looks for what may not be served any more: no value stays in memory for longer than that.
 SWEEP: Final = 30.0
 # Seconds between two looks at the wall clock.
-GLANCE: Final = 1.0
+WALL_CLOCK_CHECK: Final = 1.0
 
 
 class ClockLeapt(LifecycleEvent, frozen=True):
@@ -114,7 +114,7 @@ class SecretsActor(GenServer):
     def __init__(
         self,
         *,
-        present: CurrentBackend,
+        current_backend: CurrentBackend,
         cache: Cache,
         audit: AuditSink,
         pool: PoolOptions,
@@ -124,7 +124,7 @@ class SecretsActor(GenServer):
         meter: Meter = NO_METER,
         leaps: Callable[[], float] | None = None,
     ) -> None:
-        self._present, self._table, self._audit, self._pool = present, cache, audit, pool
+        self._current_backend, self._table, self._audit, self._pool = current_backend, cache, audit, pool
         self._limits, self._wall_clock, self._meter = limits, wall_clock, meter
         self._subscriptions, self._leaps = subscriptions, leaps
         self._drained_by: list[From[Any]] = []  # those who wait for the end of all that is under way
@@ -134,9 +134,9 @@ class SecretsActor(GenServer):
 
     def init(self) -> None:
         """Take over the workers of an earlier incarnation, if there are any."""
-        number, factory = self._present.now
+        number, factory = self._current_backend.now
         pool = self._pool
-        self._effects = OutcomeEffects(self._table.pen(), self._subscriptions, self._wall_clock)
+        self._effects = OutcomeEffects(self._table.writer(), self._subscriptions, self._wall_clock)
         self._replies = Replies(self._audit, self.node.clock.now, self.reply_all)
         supply = WorkerSupply[Any](pool.max_workers, pool.idle)
         self._flights = Flights(
@@ -155,7 +155,7 @@ class SecretsActor(GenServer):
         self._meter.watch("secrets actor", self._gauges)
         self.send_after(SWEEP, Sweep())
         if self._leaps is not None:
-            self.send_after(GLANCE, Glance())
+            self.send_after(WALL_CLOCK_CHECK, CheckWallClock())
 
     def translate(self, error: BaseException) -> BaseException:
         """Every error of ours is a SecretsError, for callers by pykka, too."""
@@ -194,8 +194,8 @@ class SecretsActor(GenServer):
                 caller.note.taken = True
         elif isinstance(request, Invalidate):
             self._invalidate(request, caller)
-        elif isinstance(request, UseStore):
-            self._use_store(request.factory)
+        elif isinstance(request, UseBackend):
+            self._use_backend(request.factory)
             return Reply(None)
         elif isinstance(request, Drain):
             self._drained_by.append(caller)
@@ -220,42 +220,42 @@ class SecretsActor(GenServer):
             case Overdue(number):
                 self._overdue_timers.pop(number, None)
                 self._carry_out(flights.overdue(number, self._now()))
-            case Hurry():
-                self._carry_out(flights.hurry(message, self._now()))
+            case FreshTimeOver():
+                self._carry_out(flights.fresh_time_over(message, self._now()))
             case CallDone(tag, done) if callable(tag):
                 tag(done)
-            case Nudge():
-                self._carry_out(flights.nudge(self._now()))
-            case HireAgain():
-                self._carry_out(flights.hire_again(self._now()))
-            case Rest():
-                self._carry_out(flights.rest(self._now()))
-            case Unadopted(workers):
-                self._carry_out(flights.end_strangers(workers, self._now()))
-            case GiveUp(waiter):
-                self._give_up(waiter)
-            case GaveUp():
-                self._carry_out(flights.gave_up(self._now()))
+            case WorkersOverdue():
+                self._carry_out(flights.workers_overdue(self._now()))
+            case StartWorkersAgain():
+                self._carry_out(flights.start_again(self._now()))
+            case EndIdleWorkers():
+                self._carry_out(flights.end_idle(self._now()))
+            case AdoptionOver(workers):
+                self._carry_out(flights.end_unannounced(workers, self._now()))
+            case CallerTimedOut(waiter):
+                self._caller_timed_out(waiter)
+            case CallerGaveUp():
+                self._carry_out(flights.caller_gave_up(self._now()))
             case Sweep(left):
                 left = self._effects.sweep(self.node.clock.now(), left)
                 self.send_after(0.0 if left else SWEEP, Sweep(left))
-            case Glance():
-                self._glance()
+            case CheckWallClock():
+                self._check_wall_clock()
             case Invalidate():
                 self._invalidate(message, self._nobody(message))
             case _ if isinstance(message, _OPERATIONS):
                 self._admit(message, self._nobody(message))
         return None
 
-    def _glance(self) -> None:
-        leapt = 0.0 if self._leaps is None else self._leaps()
-        if leapt:
-            self._effects.leapt(leapt)
+    def _check_wall_clock(self) -> None:
+        clock_leapt = 0.0 if self._leaps is None else self._leaps()
+        if clock_leapt:
+            self._effects.clock_leapt(clock_leapt)
             self._flights.outdate_reads()
-            self.node.observe(ClockLeapt(self.me.label, round(leapt, 3)))
-        self.send_after(GLANCE, Glance())
+            self.node.observe(ClockLeapt(self.me.label, round(clock_leapt, 3)))
+        self.send_after(WALL_CLOCK_CHECK, CheckWallClock())
 
-    def _give_up(self, waiter: Waiter) -> None:
+    def _caller_timed_out(self, waiter: Waiter) -> None:
         error = out_of_time(waiter.operation)
         stale = stale_answer(self._table, waiter.operation, error, self.node.clock.now())
         if stale is None or waiter.gone:
@@ -270,11 +270,11 @@ class SecretsActor(GenServer):
         self._effects.invalidated(lanes, self.node.clock.now())
         self._replies.answer(self._waiter(message, caller), None, "actor")
 
-    def _use_store(self, factory: BackendFactory) -> None:
+    def _use_backend(self, factory: BackendFactory) -> None:
         now = self._now()
-        self._present.replace(factory)
+        self._current_backend.replace(factory)
         self._effects.backend_changed(now.clock)
-        self._carry_out(self._flights.backend_changed(factory, self._present.now[0], now))
+        self._carry_out(self._flights.backend_changed(factory, self._current_backend.now[0], now))
 
     # --- callers --------------------------------------------------------------------------------------------------
 
@@ -290,7 +290,7 @@ class SecretsActor(GenServer):
             self._replies.refuse(waiter, error, "actor")
         else:
             if operation.writes:  # before anything is decided: its caller may give up while the cache is in use
-                self._effects.begun(operation)
+                self._effects.write_begun(operation)
             self._carry_out(self._flights.asked(waiter, self._now()))
 
     def _answered_from_memory(self, get: Get, waiter: Waiter) -> bool:
@@ -331,7 +331,7 @@ class SecretsActor(GenServer):
                 allowed = deadline - now
                 early = min(HEADROOM, allowed * HEADROOM_SHARE) / 2
         waiter = Waiter(caller, operation, now, now + allowed)
-        timer = self.send_after(allowed - early, GiveUp(waiter))
+        timer = self.send_after(allowed - early, CallerTimedOut(waiter))
         caller.on_settled(lambda _: self.cancel_timer(timer))
         return waiter
 
@@ -387,7 +387,7 @@ class SecretsActor(GenServer):
             case do.Drop(lanes):
                 self._effects.drop(lanes)
             case do.AskAnew(lanes):
-                self._ask_anew(self._effects.doubted(lanes))
+                self._ask_anew(self._effects.in_doubt(lanes))
             case do.SetTimer(seconds, message):
                 self.send_after(seconds, message)
             case do.Count(metric, labels):

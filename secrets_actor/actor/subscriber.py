@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from secrets_actor.actor.subscriptions import ASKING, Entry, Look, Subscriptions
+from secrets_actor.actor.subscriptions import ASKING, Entry, LookAgain, Subscriptions
 from secrets_actor.actor.version_tracking import NEVER
 from secrets_actor.domain.callbacks import done
 from secrets_actor.domain.errors import SecretNotFound, SecretsError
@@ -43,7 +43,7 @@ _WITHOUT_TTL: Final = 300.0
 _AT_LEAST: Final = 1.0
 
 
-class Rhythm(Struct, frozen=True):
+class AskSchedule(Struct, frozen=True):
     """How often the store is asked: every *ttl* seconds, less a random share of *jitter*. *chance* gives numbers from 0
     to 1."""
 
@@ -76,8 +76,8 @@ class _Heard(Struct, frozen=True):
 class Subscriber(GenServer):
     """Serves subscription *number* of *table*; asks *secrets*."""
 
-    def __init__(self, number: int, table: Subscriptions, secrets: Name, rhythm: Rhythm) -> None:
-        self._number, self._table, self._secrets, self._rhythm = number, table, secrets, rhythm
+    def __init__(self, number: int, table: Subscriptions, secrets: Name, schedule: AskSchedule) -> None:
+        self._number, self._table, self._secrets, self._schedule = number, table, secrets, schedule
         self._timer: Timer | None = None
         self._asking, self._tries, self._not_before = False, 0, NEVER
 
@@ -87,8 +87,8 @@ class Subscriber(GenServer):
         if entry is None:
             return Ignore()
         self._entry: Entry = entry
-        self._interval = self._rhythm.interval()
-        return Ok(then=Look())
+        self._interval = self._schedule.interval()
+        return Ok(then=LookAgain())
 
     def handle_continue(self, message: Any) -> Handled:
         """Begin."""
@@ -98,7 +98,7 @@ class Subscriber(GenServer):
         """Somebody says that there is something new, the time has come to ask, or here is the answer."""
         if isinstance(message, _Heard):
             self._heard(message.error)
-        elif isinstance(message, Look) and message.doubt:
+        elif isinstance(message, LookAgain) and message.doubt:
             self._tries, self._not_before = 0, NEVER
         while (change := self._table.take(self._entry, self.me)) is not None:
             try:
@@ -114,12 +114,12 @@ class Subscriber(GenServer):
         self._asking, now = False, self.node.clock.now()
         self._table.heard(self._entry)
         if error is None or (isinstance(error, SecretsError) and not error.retryable):
-            self._tries, self._interval = 0, self._rhythm.interval()
+            self._tries, self._interval = 0, self._schedule.interval()
             denied = error is not None and not isinstance(error, SecretNotFound)
             self._not_before = now + (self._interval if denied else _AT_LEAST)
         else:
             self._tries += 1
-            self._not_before = now + self._rhythm.pause(self._tries)
+            self._not_before = now + self._schedule.pause(self._tries)
 
     def _ask_when_due(self) -> None:
         if self._asking:
@@ -132,7 +132,7 @@ class Subscriber(GenServer):
         if self._timer is None or not self._timer.pending or self._timer.due > due:
             if self._timer is not None:
                 self.cancel_timer(self._timer)
-            self._timer = self.send_after(due - now, Look())
+            self._timer = self.send_after(due - now, LookAgain())
 
     def _ask(self) -> None:
         self._asking, me = True, self.me

@@ -32,13 +32,13 @@ ASKING: Final = 10.0
 Callback = Callable[[NewVersion], object]
 
 
-class Look(Struct, frozen=True):
+class LookAgain(Struct, frozen=True):
     """To a subscriber: something concerns you. *doubt*: what is known is nothing to go by."""
 
     doubt: bool = False
 
 
-_LOOK: Final = Look()
+_LOOK_AGAIN: Final = LookAgain()
 
 
 class Entry(Struct, eq=False):
@@ -270,7 +270,7 @@ class Subscriptions:
     def doubt(self) -> None:
         """Another store is in force: what is known is to be asked for anew. For any thread."""
         self._said.append(self._doubt)
-        _wake(tuple(self._entries.values()), Look(doubt=True))
+        _wake(tuple(self._entries.values()), LookAgain(doubt=True))
 
     def _doubt(self) -> None:
         for topic in self._topics.values():
@@ -285,7 +285,7 @@ class Subscriptions:
                 topic.known, topic.asked_at = replace(topic.known, seen_at=NEVER), NEVER
                 topic.outdated_at = now
                 concerned += topic.entries.values()
-        _wake(concerned, Look(doubt=True))
+        _wake(concerned, LookAgain(doubt=True))
 
     def age(self, seconds: float) -> None:
         """What is known was heard so many *seconds* earlier than it seemed."""
@@ -308,7 +308,7 @@ def _serves(pid: Pid) -> bool:
     return pid.is_alive() and (pid.parent is None or pid.parent.is_alive())
 
 
-def _wake(entries: Iterable[Entry], look: Look = _LOOK) -> None:
+def _wake(entries: Iterable[Entry], look: LookAgain = _LOOK_AGAIN) -> None:
     for entry in entries:
         if entry.pid is not None:
             entry.pid.post(look)

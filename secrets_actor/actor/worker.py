@@ -46,8 +46,8 @@ class Worker(GenServer):
     trap_exit = True
     may_wait = False
 
-    def __init__(self, present: CurrentBackend, owner: Name, meter: Meter = NO_METER) -> None:
-        self._number, self._factory = present.now
+    def __init__(self, current_backend: CurrentBackend, owner: Name, meter: Meter = NO_METER) -> None:
+        self._number, self._factory = current_backend.now
         origins = self._factory.endpoints or (self._factory.name,)
         self._origin = origins[0] if len(origins) == 1 else None  # of several, only the backend knows which it was
         self._owner, self._meter = owner, meter

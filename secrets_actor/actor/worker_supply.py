@@ -24,7 +24,7 @@ from msgspec import Struct, field
 from secrets_actor.actor.actions import Action, Adopt, Dismiss, Kill, Monitor, SetTimer
 from secrets_actor.actor.breaker import BreakerRules
 from secrets_actor.actor.error_translation import NO_THREAD_HELP
-from secrets_actor.actor.messages import HireAgain, Nudge, Rest, Unadopted
+from secrets_actor.actor.messages import AdoptionOver, EndIdleWorkers, StartWorkersAgain, WorkersOverdue
 from secrets_actor.actor.pool import J, Pool
 from secrets_actor.domain.errors import SecretsError, WorkerCrashed
 from secrets_actor.otp import Address, Backoff, ChildSpec, Pid, Shutdown
@@ -81,9 +81,9 @@ class WorkerSupply(Pool[Pid, J]):
         for worker, busy in unknown:
             self.adopt(worker, busy=busy)
         adopted: list[Action] = [Adopt(worker) for worker, _ in unknown]
-        return adopted and [*adopted, SetTimer(patience, Unadopted(tuple(worker for worker, _ in unknown)))]
+        return adopted and [*adopted, SetTimer(patience, AdoptionOver(tuple(worker for worker, _ in unknown)))]
 
-    def end_strangers(self, workers: tuple[Pid, ...]) -> list[Action]:
+    def end_unannounced(self, workers: tuple[Pid, ...]) -> list[Action]:
         """End those of *workers* that have not announced themselves; others, which do, will take their places."""
         return [Kill(worker) for worker in workers if not self.knows(worker)]
 
@@ -93,16 +93,16 @@ class WorkerSupply(Pool[Pid, J]):
             return []
         if not present:
             self._leaving.add(worker)
-        return [Monitor(worker), *self.let_go()]
+        return [Monitor(worker), *self.end_leaving()]
 
     # --- letting go -----------------------------------------------------------------------------------------------
 
     def outdate(self) -> list[Action]:
         """The workers that there are, are for a store that is not in force any more."""
         self._leaving.update(self.workers)
-        return self.let_go()
+        return self.end_leaving()
 
-    def let_go(self) -> list[Action]:
+    def end_leaving(self) -> list[Action]:
         """End those that are to leave, and are idle."""
         if not self._leaving:
             return []
@@ -118,7 +118,7 @@ class WorkerSupply(Pool[Pid, J]):
         self._leaving.discard(worker)
         return self.gone(worker, comes_back=comes_back)
 
-    def rest(self) -> list[Action]:
+    def end_idle(self) -> list[Action]:
         """A while has passed: let those go that have had nothing to do in all of it."""
         self._looks = False
         gone: list[Action] = []
@@ -132,13 +132,13 @@ class WorkerSupply(Pool[Pid, J]):
         timers: list[Action] = []
         if not self._looks and self.workers:
             self._looks = True
-            timers.append(SetTimer(self._idle_seconds, Rest()))
+            timers.append(SetTimer(self._idle_seconds, EndIdleWorkers()))
         if not self._nudged and self.stuck:
             self._nudged = True
-            timers.append(SetTimer(PATIENCE, Nudge()))
+            timers.append(SetTimer(PATIENCE, WorkersOverdue()))
         return timers
 
-    def nudge(self) -> None:
+    def workers_overdue(self) -> None:
         """PATIENCE is over."""
         self._nudged = False
         if self.stuck:
@@ -177,7 +177,7 @@ class WorkerSupply(Pool[Pid, J]):
             self.hires = False
             self._pauses += 1
             self._pause_length = PAUSES.delay(self._pauses, chance)
-            timers.append(SetTimer(self._pause_length, HireAgain()))
+            timers.append(SetTimer(self._pause_length, StartWorkersAgain()))
         refused: list[tuple[J, SecretsError]] = []
         if self.empty:
             limit = math.inf if final else self._pause_length + HEADROOM
@@ -187,7 +187,7 @@ class WorkerSupply(Pool[Pid, J]):
                     refused.append((job, error.clone()))
         return timers, refused
 
-    def hire_again(self) -> None:
+    def start_again(self) -> None:
         """The pause is over."""
         self.hires = True
 

@@ -66,12 +66,12 @@ class JsonTeller:
         click.echo(output.as_json({"event": "tree", **output.tree_facts(tree)}))
 
 
-class _Assassin:
+class _WorkerKiller:
     """Stands between the workers and the store. Once armed, it holds up the next worker that comes with a get, so that
     the worker can be killed before the get is answered."""
 
     def __init__(self, factory: BackendFactory) -> None:
-        self.factory = replace(factory, connect=lambda: _Watched(factory.connect(), self))
+        self.factory = replace(factory, connect=lambda: _KillingBackend(factory.connect(), self))
         self._armed = False
         self.caught = threading.Event()
         self._killed = threading.Event()
@@ -93,16 +93,16 @@ class _Assassin:
             self._killed.wait(_PATIENCE)
 
 
-class _Watched:
-    """A connection to the store that shows each operation to the assassin first."""
+class _KillingBackend:
+    """A connection to the store that shows each operation to the killer first."""
 
-    def __init__(self, backend: Backend, assassin: _Assassin) -> None:
-        self._backend, self._assassin = backend, assassin
+    def __init__(self, backend: Backend, killer: _WorkerKiller) -> None:
+        self._backend, self._killer = backend, killer
         self.name, self.close = backend.name, backend.close
 
     def perform(self, operation: Operation[T], context: CallContext) -> Answer[T]:
-        """Perform *operation* on the store, after the assassin let it pass."""
-        self._assassin.comes(operation)
+        """Perform *operation* on the store, after the killer let it pass."""
+        self._killer.comes(operation)
         return self._backend.perform(operation, context)
 
 
@@ -110,13 +110,13 @@ def perform(teller: Teller) -> None:
     """Run the whole demonstration. Raises a `SecretsError` if anything goes another way than it tells."""
     with tempfile.TemporaryDirectory(prefix="secrets-actor-demo-") as folder:
         settings = Settings(local=LocalSettings(path=Path(folder)))
-        assassin = _Assassin(local_factory_for(settings.local))
+        killer = _WorkerKiller(local_factory_for(settings.local))
         begun = now()
-        system = System(settings, backend=assassin.factory).start()
+        system = System(settings, backend=killer.factory).start()
         try:
-            _play(teller, system, assassin, (now() - begun) * 1000)
+            _play(teller, system, killer, (now() - begun) * 1000)
         finally:
-            assassin.release()
+            killer.release()
             system.stop()
         # All threads of the tree have a `#` and a serial number in their names.
         ours = [thread.name for thread in threading.enumerate() if "#" in thread.name]
@@ -124,7 +124,7 @@ def perform(teller: Teller) -> None:
         teller.say("stopped", "last part first; no thread is left, and the temporary store goes now")
 
 
-def _play(teller: Teller, system: System, assassin: _Assassin, milliseconds: float) -> None:
+def _play(teller: Teller, system: System, killer: _WorkerKiller, milliseconds: float) -> None:
     secrets = system.secrets
     teller.say("started", f"a supervision tree in {milliseconds:.0f} ms, without any network or account")
     teller.draw(settled(system))
@@ -139,16 +139,16 @@ def _play(teller: Teller, system: System, assassin: _Assassin, milliseconds: flo
     teller.say("list", f"{names}: names and dates, never values")
 
     with ThreadPoolExecutor(1) as caller:
-        assassin.arm()
+        killer.arm()
         answer = caller.submit(lambda: secrets.get(NAME, refresh=True))
-        _check(assassin.caught.wait(_PATIENCE), "no worker took up the get")
-        _worker(system, assassin.worker).kill()
-        assassin.release()
+        _check(killer.caught.wait(_PATIENCE), "no worker took up the get")
+        _worker(system, killer.worker).kill()
+        killer.release()
         secret = answer.result(_PATIENCE)
     _check(secret.reveal() == "correct horse battery staple", "the value is another one")
     teller.say(
         "killed",
-        f"{assassin.worker} with a get in its hands: another one took over,",
+        f"{killer.worker} with a get in its hands: another one took over,",
         "and the caller has its value without having noticed",
     )
 

@@ -30,7 +30,7 @@ from msgspec import Struct, field
 from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.error_translation import out_of_time, translated
 from secrets_actor.actor.fallback import STALE
-from secrets_actor.actor.messages import GAVE_UP
+from secrets_actor.actor.messages import CALLER_GAVE_UP
 from secrets_actor.client.background import Background, Subscribing
 from secrets_actor.domain.errors import InvalidParameter, SecretsError
 from secrets_actor.domain.names import SecretId, plain
@@ -242,7 +242,7 @@ class BaseClient(Subscribing):
     def _cut_off(self, asked: Asked[Any]) -> None:
         """Withdraw a request whose caller was hit by an exception, whichever it is (rule 6)."""
         withdraw(asked.caller)
-        self._server.send(GAVE_UP)
+        self._server.send(CALLER_GAVE_UP)
         if asked.caller.note is not None:  # None if the exception came before anything was sent
             end_trace(asked.caller, self._now())
 
@@ -269,7 +269,7 @@ class BaseClient(Subscribing):
         operation = asked.operation
         timed_out, failure = isinstance(error, CallTimeout), translated(error, operation)
         if timed_out:
-            self._server.send(GAVE_UP)
+            self._server.send(CALLER_GAVE_UP)
         may_be_stale = timed_out or isinstance(error, CallingSelf)
         if may_be_stale and isinstance(operation, Get) and not self._has_written(operation):
             stale = self._cache.stale(operation, self._now())

@@ -51,7 +51,7 @@ class CallbackTimeout:
             self._armed = True
             self._pid.node.timers.send_after(delay, judge, CallbackOverdue(self))
 
-    def judge(self) -> None:
+    def check(self) -> None:
         """Kill the process if its callback is overdue, else set the timer again. Called in the supervisor's thread."""
         self._armed = False  # before the look at `_since`: rule 3
         since = self._since

@@ -58,7 +58,7 @@ def call(server: Address, request: Any, timeout: float | None = CALL_TIMEOUT) ->
         return caller.wait(caller.patience)
     except CallTimeout as error:
         error.__traceback__ = None  # its frames hold the handle, too, and would be counted in the next line
-        if sys.getrefcount(caller) == _MINE:
+        if sys.getrefcount(caller) == _OUR_REFERENCES:
             _tell_forgotten(server, request)
         raise
     finally:
@@ -67,7 +67,7 @@ def call(server: Address, request: Any, timeout: float | None = CALL_TIMEOUT) ->
 
 
 # References to a handle that only `call` still has: its local variable, and the argument of `getrefcount`.
-_MINE: Final = 2
+_OUR_REFERENCES: Final = 2
 
 
 def _tell_forgotten(server: Address, request: Any) -> None:

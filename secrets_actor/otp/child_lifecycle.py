@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # The longest time in seconds that a supervisor itself sleeps where no timer process runs. While it sleeps it handles no
 # message, so it does not sleep for longer, even if the caller asked for that.
-NAP: Final = 0.25
+MAX_SLEEP: Final = 0.25
 
 
 def check_timers(node: Node, spec: ChildSpec) -> None:
@@ -58,7 +58,7 @@ def start_child(node: Node, spec: ChildSpec) -> Pid | None:
             orphan = error.holder
             if not isinstance(orphan, Pid) or not _is_orphan(orphan):
                 raise
-        _see_off(orphan, spec)
+        _await_end(orphan, spec)
 
 
 def _is_orphan(pid: Pid) -> bool:
@@ -69,14 +69,14 @@ def _is_orphan(pid: Pid) -> bool:
     return False
 
 
-def _see_off(orphan: Pid, spec: ChildSpec) -> None:
+def _await_end(orphan: Pid, spec: ChildSpec) -> None:
     grace = 0.0 if isinstance(spec.shutdown, BrutalKill) or spec.shutdown is None else spec.shutdown
     if orphan.wait(None if math.isinf(grace) else grace) is None:
         orphan.kill()
         orphan.wait()
 
 
-def tell_later(me: Pid, delay: float, message: object) -> None:
+def send_later(me: Pid, delay: float, message: object) -> None:
     """Send *message* to the supervisor *me* in *delay* seconds. Called in the supervisor's own thread. Where no timer
     process runs (it may be the very child that is to be started) the supervisor itself sleeps, at most `NAP`
     seconds."""
@@ -84,7 +84,7 @@ def tell_later(me: Pid, delay: float, message: object) -> None:
     if timers.kept:
         timers.send_after(delay, me, message)
     else:
-        sleep(min(delay, NAP))
+        sleep(min(delay, MAX_SLEEP))
         me.post(message)
 
 

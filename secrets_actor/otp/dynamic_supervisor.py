@@ -24,7 +24,7 @@ from msgspec.structs import replace
 
 from secrets_actor.otp import strategy
 from secrets_actor.otp.callback_timeout import CallbackOverdue
-from secrets_actor.otp.child_lifecycle import check_timers, start_child, stop_children, tell_later
+from secrets_actor.otp.child_lifecycle import check_timers, send_later, start_child, stop_children
 from secrets_actor.otp.child_spec import AutoShutdown, ChildSpec, Flags, check_child, check_children, check_flags
 from secrets_actor.otp.child_table import Child, State
 from secrets_actor.otp.errors import ChildError, NameTaken, StartError
@@ -66,7 +66,7 @@ class _StartLater(Struct, frozen=True):
     tries: int
 
 
-class _Crowd:
+class _Rows:
     """A view of the children that any thread may read while their supervisor changes them. A copy after each change
     would make each start cost more, the more children there are."""
 
@@ -161,7 +161,7 @@ class DynamicSupervisor(GenServer):
             if pid is not None and pid in self._children and self._children[pid].pid is pid:
                 return self._child_ended(pid, self._children[pid], message.reason)
         elif isinstance(message, CallbackOverdue):
-            message.watch.judge()
+            message.watch.check()
         elif isinstance(message, _TryAgain) and message.pid in self._children:
             return self._restart(message.pid, self._children[message.pid], message.reason, counts=message.counts)
         elif isinstance(message, _StartLater):
@@ -184,7 +184,7 @@ class DynamicSupervisor(GenServer):
         except StartError as error:
             if self._initial is not None and lacks_thread(error.reason):
                 delay = strategy.NO_THREAD_WAITS.delay(tries + 1, random())  # noqa: S311
-                tell_later(self.me, delay, _StartLater(spec, tries + 1))
+                send_later(self.me, delay, _StartLater(spec, tries + 1))
             raise
 
     def _start(self, child: Child) -> Pid | None:
@@ -236,7 +236,7 @@ class DynamicSupervisor(GenServer):
             if lacks_thread(error.reason):
                 tries = self._threadless[pid] = tries + 1
                 delay = strategy.NO_THREAD_WAITS.delay(tries, random())  # noqa: S311
-                tell_later(self.me, delay, _TryAgain(pid, reason, counts=False))
+                send_later(self.me, delay, _TryAgain(pid, reason, counts=False))
             elif not self._postpone(pid, child, 0.0, reason):
                 self.me.post(_TryAgain(pid, reason))
         else:
@@ -283,4 +283,4 @@ class DynamicSupervisor(GenServer):
         return counts if self._template is None else replace(counts, specs=1)
 
     def _publish(self) -> None:
-        self.me.published = Published("dynamic", _Crowd(self._children), self._window)
+        self.me.published = Published("dynamic", _Rows(self._children), self._window)

@@ -31,7 +31,7 @@ T = TypeVar("T")
 _NOTHING: Final = object()
 # The longest time in seconds that a thread whose answer is there waits until the threads before it have woken it. They
 # normally do so within milliseconds; this bounds the wait if one of them is held up.
-HURRY: Final = 0.25
+WAKE_ALL_AFTER: Final = 0.25
 
 
 class Ok(Struct, frozen=True):
@@ -144,11 +144,11 @@ class GenServer:
     def reply_all(self, callers: Sequence[From[T]], value: T) -> None:
         """Answer all of *callers* with *value*. The threads of many callers wake one another, all within HURRY
         seconds."""
-        crowd = answer_all(callers, value)
-        if crowd is not None and self.node.timers.keeper is None:
-            crowd.post()
-        elif crowd is not None:
-            self.node.timers.send_after(HURRY, crowd, None)
+        group = answer_all(callers, value)
+        if group is not None and self.node.timers.keeper is None:
+            group.post()
+        elif group is not None:
+            self.node.timers.send_after(WAKE_ALL_AFTER, group, None)
 
     def cancel_timer(self, timer: Timer) -> float | None:
         """Cancel a timer. Return the seconds that it had left; None if it has fired or was cancelled before."""

@@ -106,7 +106,7 @@ class Node:
     def ended(self, pid: Pid, reason: ExitReason) -> None:
         """Do nothing: a hook for test harnesses, which record ends here before links and monitors hear of them."""
 
-    def told(self, pid: Pid, ended: Pid) -> None:
+    def link_heard(self, pid: Pid, ended: Pid) -> None:
         """Do nothing: a hook for test harnesses, which let one thing happen at a time. *pid*, which was linked to
         *ended*, has heard of its end."""
 

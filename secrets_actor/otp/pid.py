@@ -45,24 +45,24 @@ if TYPE_CHECKING:
     from secrets_actor.otp.registry import Registry
 
 _serials = itertools.count(1)
-_TOLD: Final = object()  # the entry is no longer in its table: another thread has taken it out, and tells
+_TAKEN_OUT: Final = object()  # the entry is no longer in its table: another thread has taken it out, and tells
 
 
 # Seconds that a thread which kills a process waits for its `abandon` hook. A hook that is quick is done by then, so
 # that the killed process is free before the killer goes on. A hook that hangs must not hold up the killer for longer.
-MOMENT: Final = 0.01
+ABANDON_WAIT: Final = 0.01
 
 
-class _Here(threading.local):
+class _ThisThread(threading.local):
     pid: Pid | None = None
 
 
-_here = _Here()
+_this_thread = _ThisThread()
 
 
 def current() -> Pid | None:
     """Return the process that this thread belongs to; None if it belongs to none."""
-    return _here.pid
+    return _this_thread.pid
 
 
 class _Wait:
@@ -154,7 +154,7 @@ class Pid:
 
     def send(self, message: Any) -> bool:
         """Put *message* into the mailbox. Return False, and do nothing, if this process or the sending one is dead."""
-        sender = _here.pid
+        sender = _this_thread.pid
         if self.reason is not None or (sender is not None and sender.reason is not None):
             return False
         self.mailbox.push(message)
@@ -205,7 +205,7 @@ class Pid:
     def exit(self, reason: ExitReason, sender: Pid | None = None) -> None:
         """Send an exit signal. `KILL` ends the process in any case; for other reasons see rule 3. A signal that a dead
         process sends from its own thread is dropped."""
-        if sender is not None and sender is _here.pid and sender.reason is not None:
+        if sender is not None and sender is _this_thread.pid and sender.reason is not None:
             return
         if reason == KILL:
             self.kill()
@@ -239,7 +239,7 @@ class Pid:
         If *other* has ended, this process gets an `ExitSignal` (noproc) if it traps exits, else `NoProcess` is raised.
         """
         other._links[self] = None
-        if other.reason is not None and other._links.pop(self, _TOLD) is not _TOLD:
+        if other.reason is not None and other._links.pop(self, _TAKEN_OUT) is not _TAKEN_OUT:
             if not self.trap_exit:
                 raise NoProcess(NOPROC, other.label)
             self.post(ExitSignal(other, NOPROC))
@@ -309,12 +309,12 @@ class Pid:
             self.node.registry.unregister(self.name, self)
         self.node.ended(self, reason)
         links = tuple(self._links)
-        for other in links if len(links) < 2 else self._as_told(links):
+        for other in links if len(links) < 2 else self._in_order(links):
             try:
-                if self._links.pop(other, _TOLD) is not _TOLD:
+                if self._links.pop(other, _TAKEN_OUT) is not _TAKEN_OUT:
                     other._links.pop(self, None)
                     other._linked_ended(self, NORMAL if reason is IGNORE else reason)
-                    self.node.told(other, self)
+                    self.node.link_heard(other, self)
             except BaseException:
                 self._links[other] = None  # rule 6: the second time does this one again
                 raise
@@ -341,7 +341,7 @@ class Pid:
             self._awaiting[ref] = listener  # rule 6: the second time does this one again
             raise
 
-    def _as_told(self, links: Iterable[Pid]) -> list[Pid]:
+    def _in_order(self, links: Iterable[Pid]) -> list[Pid]:
         order = exit_order(sorted(links, key=lambda pid: pid.serial))
         return sorted(order, key=lambda pid: pid is self.parent)  # sorting is stable: only the parent moves, to the end
 
@@ -350,8 +350,8 @@ class Pid:
         program."""
         self._terminated = Latch()
         self.reason = FORKED
-        if _here.pid is self:  # the fork was made in a callback: its thread is an ordinary one in the child
-            _here.pid = None
+        if _this_thread.pid is self:  # the fork was made in a callback: its thread is an ordinary one in the child
+            _this_thread.pid = None
         self._links, self._awaiting = {}, {}
         self.mailbox.forget()
         self._terminated.open()
@@ -362,7 +362,7 @@ class Pid:
         if self.abandon is not None:
             thread = threading.Thread(target=self._abandon, name=f"{self.label}#{self.serial} abandon", daemon=True)
             if begin(thread):
-                thread.join(MOMENT)
+                thread.join(ABANDON_WAIT)
             else:
                 self.node.to_abandon.append(self)
 
@@ -403,4 +403,4 @@ class Pid:
 
 def enter(pid: Pid) -> None:
     """Note that this thread is the one of *pid*."""
-    _here.pid = pid
+    _this_thread.pid = pid

@@ -28,7 +28,7 @@ from secrets_actor.otp.threads import alone
 T = TypeVar("T")
 _Lock: Final = threading.Lock
 _open: Final = type(_Lock()).release  # the plain C function, which `map` calls without running Python code in between
-# How many threads of a crowd are awake at a time; a crowd no larger than this is woken as a whole. A thousand threads
+# How many threads of a group are awake at a time; a group no larger than this is woken as a whole. A thousand threads
 # take 30 ms to leave on one core if all are woken at once, and 14 ms if a few are. It is more than one, so that a
 # thread that is slow to run does not hold up the others.
 AWAKE: Final = 4
@@ -39,7 +39,7 @@ class From(Generic[T]):
     for never. `note` is free for a use that the caller and the server have agreed on."""
 
     __slots__ = (
-        *("_callbacks", "_crowd", "_gate", "_outcomes", "_owing", "_waits"),
+        *("_callbacks", "_group", "_gate", "_outcomes", "_owing", "_waits"),
         *("deadline", "note", "patience"),
     )
 
@@ -55,7 +55,7 @@ class From(Generic[T]):
         self._callbacks: list[Callable[[From[T]], object]] = []
         self._owing: dict[Any, Any] | None = None
         self._waits = False  # whether a thread is in `wait`
-        self._crowd: Crowd | None = None
+        self._group: WakingGroup | None = None
 
     def owed_by(self, owing: dict[Any, Any]) -> None:
         """Add this handle to *owing*, the table of those who wait for a process, as the last. Settling takes it out."""
@@ -70,9 +70,9 @@ class From(Generic[T]):
         """Answer with *error*, which `wait` raises. Return False if the handle was settled before."""
         return self._settle(None, error)
 
-    def _settle(self, value: Any, error: BaseException | None, crowd: Crowd | None = None) -> bool:
-        if crowd is not None:
-            self._crowd = crowd  # first of all: a thread that stops waiting must find the crowd, to wake the next
+    def _settle(self, value: Any, error: BaseException | None, group: WakingGroup | None = None) -> bool:
+        if group is not None:
+            self._group = group  # first of all: a thread that stops waiting must find the group, to wake the next
         outcome = value, error
         self._outcomes.append(outcome)
         if self._outcomes[0] is not outcome:
@@ -85,13 +85,13 @@ class From(Generic[T]):
                 del owing[self]
             except KeyError:
                 pass
-        if crowd is None or not self._waits:
+        if group is None or not self._waits:
             try:  # noqa: SIM105
                 self._gate.release()
             except RuntimeError:  # `_do_the_rest` in another thread has opened it already
                 pass
         else:
-            crowd.members.append(self)
+            group.members.append(self)
         if self._callbacks:
             self._call_back()
         return True
@@ -100,7 +100,7 @@ class From(Generic[T]):
         """Finish what the thread that settled the handle may have been kept from: rule 4."""
         if self._owing is not None:
             self._owing.pop(self, None)
-        if self._crowd is None:
+        if self._group is None:
             let_go(self._gate)
         self._call_back()
 
@@ -145,8 +145,8 @@ class From(Generic[T]):
                 self.fail(CallTimeout(f"no answer within {timeout:.3g} seconds"))
         finally:
             self._waits = False
-            if self._crowd is not None:
-                self._crowd.wake_one()
+            if self._group is not None:
+                self._group.wake_one()
         return self.result()
 
     def result(self) -> T:
@@ -160,7 +160,7 @@ class From(Generic[T]):
         return answer
 
 
-class Crowd:
+class WakingGroup:
     """The threads that have one answer and are still to be woken. Any thread may use it."""
 
     __slots__ = ("_waking", "members")
@@ -171,7 +171,7 @@ class Crowd:
 
     def gathered(self) -> bool:
         """Wake the first threads: all members have been added. Return whether others are left to be woken."""
-        members, self.members = self.members, []  # else crowd and handles would refer to each other: a cycle for the gc
+        members, self.members = self.members, []  # else group and handles would refer to each other: a cycle for the gc
         # Finding the next thread and opening its gate is one step of this iterator, so that a signal handler that
         # raises cannot come in between: that thread would never be woken.
         self._waking = zip(members, map(_open, [one._gate for one in members]))  # noqa: B905  of one length
@@ -192,14 +192,14 @@ class Crowd:
             pass
 
 
-def answer_all(callers: Sequence[From[T]], value: T) -> Crowd | None:
+def answer_all(callers: Sequence[From[T]], value: T) -> WakingGroup | None:
     """Answer all of *callers* with *value*; those that were settled before stay as they are. Return None if all of
-    their threads have been woken, else the crowd of the others. They wake each other; send the crowd a delayed message
+    their threads have been woken, else the group of the others. They wake each other; send the group a delayed message
     all the same, see `Crowd.post`."""
-    crowd = Crowd() if len(callers) > AWAKE else None
+    group = WakingGroup() if len(callers) > AWAKE else None
     try:
         for caller in callers:
-            caller._settle(value, None, crowd)
+            caller._settle(value, None, group)
     finally:
-        left = crowd is not None and crowd.gathered()
-    return crowd if left else None
+        left = group is not None and group.gathered()
+    return group if left else None

@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from secrets_actor.otp import strategy
 from secrets_actor.otp.callback_timeout import CallbackOverdue
-from secrets_actor.otp.child_lifecycle import start_child, stop_children, tell_later
+from secrets_actor.otp.child_lifecycle import send_later, start_child, stop_children
 from secrets_actor.otp.child_spec import ChildSpec, Flags, Kind, Restart, check_child, check_children, check_flags
 from secrets_actor.otp.child_table import Child, ChildTable, State
 from secrets_actor.otp.errors import ChildError, InvalidTree, NameTaken, StartError
@@ -113,7 +113,7 @@ class Supervisor(GenServer):
             if row is not None:
                 return self._child_ended(row, message.reason)
         elif isinstance(message, CallbackOverdue):
-            message.watch.judge()
+            message.watch.check()
         elif isinstance(message, _TryAgain):
             row = self._table.get(message.child)
             wait = self._waits.get(message.child)
@@ -197,7 +197,7 @@ class Supervisor(GenServer):
         self._waits[child] = wait = object()
         self._set(self._table.with_process(child, State.RESTARTING))
         delay = strategy.NO_THREAD_WAITS.delay(tries, random())  # noqa: S311
-        tell_later(self.me, delay, _TryAgain(child, wait, counts=False))
+        send_later(self.me, delay, _TryAgain(child, wait, counts=False))
 
     def _start(self, spec: ChildSpec) -> Pid | None:
         """Start a child that is in the table, and return its pid; None if its init returned `Ignore`. Raises

@@ -11,7 +11,7 @@ from typing import Any, Final
 from secrets_actor.otp.gen_server import GenServer, Handled, InitResult, NoReply, Ok
 
 # Seconds between two looks at the table. A look takes some 20 microseconds.
-LOOK: Final = 1.0
+MAX_SLEEP: Final = 1.0
 
 
 class TimerServer(GenServer):
@@ -28,7 +28,7 @@ class TimerServer(GenServer):
     def handle_timeout(self) -> Handled:
         """Send all messages that are due, and sleep until the next one is."""
         left = self.node.timers.fire_due()
-        return NoReply(timeout=None if left is None else min(left, LOOK))
+        return NoReply(timeout=None if left is None else min(left, MAX_SLEEP))
 
     def handle_info(self, message: Any) -> Handled:  # noqa: ARG002
         """Look at the table again: an earlier timer was set, the table is to be tidied, or the clock jumped."""

@@ -21,7 +21,7 @@ from secrets_actor.otp import (
 from secrets_actor.runtime.system import Children, Source, System, expect_end, start_linked
 
 
-class Hosted(GenServer):
+class SystemProcess(GenServer):
     """The process that stands for our root in another program's tree.
 
     Our tree is not simply a part of the other one, because it has a node of its own: names, timers, and an observer.
@@ -95,4 +95,4 @@ def child_spec(
     Raises `ConfigurationError`, `InvalidParameter`.
     """
     system = System(source, observer=observer, children=children, backend=backend)
-    return SystemSpec(id, lambda: Hosted(system), restart=Restart.PERMANENT, kind=Kind.SUPERVISOR, system=system)
+    return SystemSpec(id, lambda: SystemProcess(system), restart=Restart.PERMANENT, kind=Kind.SUPERVISOR, system=system)

@@ -27,7 +27,7 @@ from weakref import ref
 from msgspec.structs import replace
 
 from secrets_actor.actor.error_translation import NO_THREAD_HELP, translated
-from secrets_actor.actor.messages import Drain, UseStore
+from secrets_actor.actor.messages import Drain, UseBackend
 from secrets_actor.client.background import Subscription
 from secrets_actor.client.secrets import Secrets
 from secrets_actor.clock import now, sleep
@@ -160,7 +160,7 @@ class System:
         self._stopping = self._draining = False
         self._is_starting, lack = True, None
         try:
-            if (prepare := parts.present.factory.prepare) is not None:
+            if (prepare := parts.current_backend.factory.prepare) is not None:
                 prepare(now() + self.settings.call_timeout_seconds)
             if self._stopping:  # a signal handler or another thread has called stop meanwhile
                 raise StartFailed("it was stopped before it was there")
@@ -241,9 +241,9 @@ class System:
             raise ConfigurationError(tuple(f"{name}: {remedy}" for name in differing))
         found = backend or loaded.make_factory(self._parts.reports.from_worker)
         if self._is_ready():
-            self._tell(UseStore(found))
+            self._tell(UseBackend(found))
         else:
-            self._parts.present.replace(found)
+            self._parts.current_backend.replace(found)
             self._parts.cache.forget()
             self._parts.subscriptions.doubt()
         self.settings, self._backend = settings, backend
@@ -276,7 +276,7 @@ class System:
         """
         return self.secrets.subscribe(secret_id, callback)
 
-    def _tell(self, request: UseStore | Drain, timeout: float | None = None) -> None:
+    def _tell(self, request: UseBackend | Drain, timeout: float | None = None) -> None:
         patience = self.settings.call_timeout_seconds if timeout is None else timeout
         try:
             call(self._parts.node.name(SECRETS), request, patience)

@@ -15,7 +15,7 @@ from secrets_actor.actor.breaker import BreakerRules
 from secrets_actor.actor.prefetch_plan import Wanted
 from secrets_actor.actor.prefetcher import Prefetcher
 from secrets_actor.actor.secrets_actor import Limits, SecretsActor
-from secrets_actor.actor.subscriber import Rhythm, Subscriber
+from secrets_actor.actor.subscriber import AskSchedule, Subscriber
 from secrets_actor.actor.worker import Worker
 from secrets_actor.actor.worker_supply import PoolOptions
 from secrets_actor.client.background import Background
@@ -67,10 +67,10 @@ WORKER_BACKOFF: Final = Backoff(initial=0.02, factor=2.0, maximum=5.0, jitter=0.
 
 def worker_spec(parts: SystemParts) -> ChildSpec:
     """Return the spec of a worker. Transient: a worker that was told to end is not restarted."""
-    present, owner, meter = parts.present, parts.node.name(SECRETS), parts.meters
+    current_backend, owner, meter = parts.current_backend, parts.node.name(SECRETS), parts.meters
     return ChildSpec(
         "worker",
-        lambda: Worker(present, owner, meter),
+        lambda: Worker(current_backend, owner, meter),
         restart=Restart.TRANSIENT,
         shutdown=WORKER_SHUTDOWN,
         backoff=WORKER_BACKOFF,
@@ -81,7 +81,7 @@ def secrets_actor(parts: SystemParts) -> SecretsActor:
     """Make the secrets actor."""
     settings = parts.settings
     return SecretsActor(
-        present=parts.present,
+        current_backend=parts.current_backend,
         cache=parts.cache,
         audit=parts.audit_buffer,
         pool=PoolOptions(
@@ -102,10 +102,10 @@ def secrets_actor(parts: SystemParts) -> SecretsActor:
 def subscriber_spec(parts: SystemParts, number: int) -> ChildSpec:
     """Return the spec for the process of subscription *number*. Transient: not restarted once that is cancelled."""
     settings, table, secrets = parts.settings, parts.subscriptions, parts.node.name(SECRETS)
-    rhythm = Rhythm(settings.ttl_seconds, settings.ttl_jitter, random.random)
+    schedule = AskSchedule(settings.ttl_seconds, settings.ttl_jitter, random.random)
     return ChildSpec(
         "subscriber",
-        lambda: Subscriber(number, table, secrets, rhythm),
+        lambda: Subscriber(number, table, secrets, schedule),
         restart=Restart.TRANSIENT,
         shutdown=SUBSCRIBER_SHUTDOWN,
     )

@@ -35,7 +35,7 @@ class SystemParts(Struct, frozen=True):
 
     loaded: Loaded
     node: Node
-    present: CurrentBackend
+    current_backend: CurrentBackend
     cache: Cache
     subscriptions: Subscriptions
     audit_buffer: AuditBuffer
@@ -76,7 +76,7 @@ def assemble(
     return SystemParts(
         loaded=loaded,
         node=node,
-        present=CurrentBackend(factory or loaded.make_factory(observe.from_worker)),
+        current_backend=CurrentBackend(factory or loaded.make_factory(observe.from_worker)),
         cache=cache,
         subscriptions=subscriptions,
         audit_buffer=AuditBuffer(node.name(AUDIT), node.clock, audit_rules(settings), meters, audit_log.is_wanted),
@@ -128,7 +128,7 @@ def assemble_afresh(
     parts.node.start_afresh(observe)
     return replace(
         parts,
-        present=CurrentBackend(factory or parts.loaded.make_factory(observe.from_worker)),
+        current_backend=CurrentBackend(factory or parts.loaded.make_factory(observe.from_worker)),
         audit_log=AuditLog(logger, parts.meters),
         reports=observe,
     )

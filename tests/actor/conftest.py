@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from secrets_actor import System
-from tests.actor.rig import Shelf, Watch, eventually, running, settings
+from tests.actor.rig import RigStore, Watch, eventually, running, settings
 
 
 def trees_threads() -> list[str]:
@@ -23,9 +23,9 @@ def _no_thread_is_left() -> Iterator[None]:
 
 
 @pytest.fixture
-def shelf() -> Shelf:
+def rig_store() -> RigStore:
     """An empty store in memory."""
-    return Shelf()
+    return RigStore()
 
 
 @pytest.fixture
@@ -35,9 +35,9 @@ def watch() -> Watch:
 
 
 @pytest.fixture
-def system(tmp_path: Path, shelf: Shelf, watch: Watch) -> Iterator[System]:
-    """A system over `shelf`, running."""
-    with running(System(settings(tmp_path), backend=shelf.factory(), observer=watch), shelf) as started:
+def system(tmp_path: Path, rig_store: RigStore, watch: Watch) -> Iterator[System]:
+    """A system over `rig_store`, running."""
+    with running(System(settings(tmp_path), backend=rig_store.factory(), observer=watch), rig_store) as started:
         yield started
 
 

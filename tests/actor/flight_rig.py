@@ -25,7 +25,7 @@ from secrets_actor.actor.actions import (
 from secrets_actor.actor.breaker import BreakerRules
 from secrets_actor.actor.credential_refresh import Moment
 from secrets_actor.actor.flights import Flight, Flights, State
-from secrets_actor.actor.messages import CredentialsJob, Hurry, Job, JobDone, JobFailed, StoreJob, Waiter
+from secrets_actor.actor.messages import CredentialsJob, FreshTimeOver, Job, JobDone, JobFailed, StoreJob, Waiter
 from secrets_actor.actor.worker_supply import WorkerSupply
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import Get, Operation, Set
@@ -121,7 +121,7 @@ class Hands:
 
     def tell_gave_up(self) -> None:
         """A client tells that a caller of its own has given up."""
-        self.carry_out(self.flights.gave_up(self.now))
+        self.carry_out(self.flights.caller_gave_up(self.now))
 
     def ready(self, name: str = "w1") -> Pid:
         """A worker comes."""
@@ -155,12 +155,12 @@ class Hands:
         """The timer of the job with this number fires."""
         self.carry_out(self.flights.overdue(number, self.now))
 
-    def hurry(self) -> None:
+    def fresh_time_over(self) -> None:
         """All timers that hurry fire."""
-        fired = [one for one in self.timers if isinstance(one, Hurry)]
-        self.timers = [one for one in self.timers if not isinstance(one, Hurry)]
+        fired = [one for one in self.timers if isinstance(one, FreshTimeOver)]
+        self.timers = [one for one in self.timers if not isinstance(one, FreshTimeOver)]
         for message in fired:
-            self.carry_out(self.flights.hurry(message, self.now))
+            self.carry_out(self.flights.fresh_time_over(message, self.now))
 
     # --- what is to be done ---------------------------------------------------------------------------------------
 

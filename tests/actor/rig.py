@@ -1,7 +1,7 @@
 """What the tests of the running actor lean on: a store of their own behind the Backend port, and eyes on the tree.
 
-`Shelf` is a user's backend, in memory: it keeps versions by token as the contract demands, notes every operation, and
-holds those a test wants to catch in the middle.
+`RigStore` is a user's backend, in memory: it keeps versions by token as the contract demands, notes every operation,
+and holds those a test wants to catch in the middle.
 """
 
 import contextlib
@@ -81,7 +81,7 @@ class Hold:
         return operation.kind == self.kind and wanted and not self.go.is_set()
 
 
-class Shelf:
+class RigStore:
     """The store. `seen` is every operation that reached it, in order; `connections` how many were opened."""
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class Shelf:
 
     def factory(self, credentials: CredentialSource[Any] | None = None) -> BackendFactory:
         """How the runtime opens it."""
-        return BackendFactory("shelf", lambda: _Connection(self), credentials)
+        return BackendFactory("rig", lambda: _Connection(self), credentials)
 
     def hold(self, kind: str, name: str | None = None, *, after: bool = False) -> Hold:
         """Catch operations from now on, until its `go` is set."""
@@ -126,7 +126,7 @@ class Shelf:
         name = operation.secret_id
         with self.lock:
             if name not in self.versions:
-                raise SecretNotFound(f"no secret {name} on the shelf")
+                raise SecretNotFound(f"no secret {name} in the rig")
             token, value = self.versions[name][-1]
         return Secret(name, ARN.format(name), value, token, ("AWSCURRENT",), datetime(2026, 1, 1, tzinfo=UTC))
 
@@ -145,34 +145,34 @@ class Shelf:
             case List():
                 with self.lock:
                     return tuple(SecretDescription(name, ARN.format(name)) for name in sorted(self.versions))
-        raise AssertionError(f"the shelf knows no {operation.kind}")
+        raise AssertionError(f"the rig knows no {operation.kind}")
 
 
 class _Connection(Backend):
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
-        shelf.connections += 1
+    def __init__(self, rig_store: RigStore) -> None:
+        self._shelf = rig_store
+        rig_store.connections += 1
 
     @property
     def name(self) -> str:
-        return "shelf"
+        return "rig"
 
     def perform(self, operation: Operation[T], context: CallContext) -> Answer[T]:
         from secrets_actor.otp.pid import current
 
-        shelf = self._shelf
-        shelf.seen.append(operation)
-        shelf.contexts.append(context)
-        shelf.before(operation, context)
-        holds = [hold for hold in shelf.holds if hold.wants(operation)]
-        done: Any = None if any(not hold.after for hold in holds) else shelf.perform(operation)
+        rig_store = self._shelf
+        rig_store.seen.append(operation)
+        rig_store.contexts.append(context)
+        rig_store.before(operation, context)
+        holds = [hold for hold in rig_store.holds if hold.wants(operation)]
+        done: Any = None if any(not hold.after for hold in holds) else rig_store.perform(operation)
         for hold in holds:
             here = current()
             assert here is not None
             hold.workers.append(here)
             hold.caught.release()
             hold.go.wait(2 * PATIENCE)
-        return Answer(done if done is not None else shelf.perform(operation), "request-1")
+        return Answer(done if done is not None else rig_store.perform(operation), "request-1")
 
     def close(self) -> None:
         self._shelf.closed += 1
@@ -199,13 +199,13 @@ def settings(folder: Path, **given: Any) -> Settings:
 
 
 @contextlib.contextmanager
-def running(system: System, *shelves: Shelf) -> Iterator[System]:
+def running(system: System, *stores: RigStore) -> Iterator[System]:
     """*system* started; stopped at the end, with all holds let go."""
     try:
         yield system.start()
     finally:
-        for shelf in shelves:
-            for hold in shelf.holds:
+        for rig_store in stores:
+            for hold in rig_store.holds:
                 hold.go.set()
         system.stop()
 

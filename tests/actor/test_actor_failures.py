@@ -11,7 +11,7 @@ from secrets_actor.domain.secret import SecretValue
 from secrets_actor.otp import ChildSpec, CountChildren, GenServer, Restart, StartChild, TerminatePid, call
 from secrets_actor.results import Source
 from tests.actor.rig import (
-    Shelf,
+    RigStore,
     Watch,
     audit_log,
     eventually,
@@ -27,9 +27,9 @@ from tests.actor.rig import (
 )
 
 
-def test_callers_who_wait_for_a_read_get_it_from_the_next_actor(system: System, shelf: Shelf) -> None:
-    shelf.put("a", "v")
-    hold = shelf.hold("get")
+def test_callers_who_wait_for_a_read_get_it_from_the_next_actor(system: System, rig_store: RigStore) -> None:
+    rig_store.put("a", "v")
+    hold = rig_store.hold("get")
     getting = [in_background(lambda: system.secrets.get("a").reveal()) for _ in range(4)]
     listing = in_background(system.secrets.list)
     hold.wait()
@@ -41,8 +41,8 @@ def test_callers_who_wait_for_a_read_get_it_from_the_next_actor(system: System, 
     assert [info.name for info in listing.result(10)] == ["a"]
 
 
-def test_a_read_whose_second_actor_dies_too_is_refused(system: System, shelf: Shelf) -> None:
-    hold = shelf.hold("get")
+def test_a_read_whose_second_actor_dies_too_is_refused(system: System, rig_store: RigStore) -> None:
+    hold = rig_store.hold("get")
     getting = in_background(lambda: system.secrets.get("a"))
     hold.wait()
     kill(system, "secrets")
@@ -54,9 +54,9 @@ def test_a_read_whose_second_actor_dies_too_is_refused(system: System, shelf: Sh
 
 @pytest.mark.parametrize("after", [False, True], ids=["before it took effect", "after it took effect"])
 def test_a_set_whose_actor_dies_is_refused_with_its_token_and_repeating_it_leaves_one_version(
-    system: System, shelf: Shelf, after: bool
+    system: System, rig_store: RigStore, after: bool
 ) -> None:
-    hold = shelf.hold("set", after=after)
+    hold = rig_store.hold("set", after=after)
     setting = in_background(lambda: system.secrets.set("a", "v"))
     hold.wait()
     kill(system, "secrets")
@@ -68,11 +68,13 @@ def test_a_set_whose_actor_dies_is_refused_with_its_token_and_repeating_it_leave
 
     assert again.result(10).version_id == error.token
     eventually(lambda: whole(system))
-    assert [token for token, _ in shelf.versions["a"]] == [error.token]
+    assert [token for token, _ in rig_store.versions["a"]] == [error.token]
 
 
-def test_an_operation_given_without_a_token_gets_one_that_survives_the_actor(system: System, shelf: Shelf) -> None:
-    hold = shelf.hold("set")
+def test_an_operation_given_without_a_token_gets_one_that_survives_the_actor(
+    system: System, rig_store: RigStore
+) -> None:
+    hold = rig_store.hold("set")
     setting = in_background(lambda: system.secrets.ask(Set("a", SecretValue("v"))))
     hold.wait()
     kill(system, "secrets")
@@ -84,10 +86,10 @@ def test_an_operation_given_without_a_token_gets_one_that_survives_the_actor(sys
 
 
 def test_a_set_of_an_earlier_actor_that_ends_late_leaves_nothing_stale_in_the_cache(
-    system: System, shelf: Shelf
+    system: System, rig_store: RigStore
 ) -> None:
-    shelf.put("a", "old")
-    sets = shelf.hold("set")
+    rig_store.put("a", "old")
+    sets = rig_store.hold("set")
     setting = in_background(lambda: system.secrets.set("a", "new"))
     sets.wait()
     kill(system, "secrets")
@@ -99,9 +101,9 @@ def test_a_set_of_an_earlier_actor_that_ends_late_leaves_nothing_stale_in_the_ca
     eventually(lambda: system.secrets.get("a").reveal() == "new")
 
 
-def test_what_was_read_before_a_late_set_took_effect_is_not_kept_behind_it(system: System, shelf: Shelf) -> None:
-    shelf.put("a", "old")
-    sets, gets = shelf.hold("set"), shelf.hold("get", after=True)
+def test_what_was_read_before_a_late_set_took_effect_is_not_kept_behind_it(system: System, rig_store: RigStore) -> None:
+    rig_store.put("a", "old")
+    sets, gets = rig_store.hold("set"), rig_store.hold("get", after=True)
     setting = in_background(lambda: system.secrets.set("a", "new"))
     late = sets.wait()
     kill(system, "secrets")
@@ -117,9 +119,9 @@ def test_what_was_read_before_a_late_set_took_effect_is_not_kept_behind_it(syste
     assert system.secrets.get("a").reveal() == "new"
 
 
-def test_the_next_actor_takes_over_the_workers_and_the_cache(tmp_path: Path, shelf: Shelf) -> None:
-    shelf.put("a", "v")
-    with running(System(settings(tmp_path, max_workers=1), backend=shelf.factory()), shelf) as system:
+def test_the_next_actor_takes_over_the_workers_and_the_cache(tmp_path: Path, rig_store: RigStore) -> None:
+    rig_store.put("a", "v")
+    with running(System(settings(tmp_path, max_workers=1), backend=rig_store.factory()), rig_store) as system:
         system.secrets.get("a")
         eventually(lambda: workers(system))
         before = workers(system)
@@ -128,14 +130,14 @@ def test_the_next_actor_takes_over_the_workers_and_the_cache(tmp_path: Path, she
         assert system.secrets.get("a").source == Source.CACHE
         assert system.secrets.get("a", refresh=True).reveal() == "v"
         assert workers(system) == before
-        assert shelf.connections == 1
+        assert rig_store.connections == 1
 
 
 def test_while_there_is_no_room_for_a_worker_callers_wait_and_are_served_when_there_is(
-    tmp_path: Path, shelf: Shelf
+    tmp_path: Path, rig_store: RigStore
 ) -> None:
-    shelf.put("a", "v")
-    with running(System(settings(tmp_path, max_workers=1), backend=shelf.factory()), shelf) as system:
+    rig_store.put("a", "v")
+    with running(System(settings(tmp_path, max_workers=1), backend=rig_store.factory()), rig_store) as system:
         supervisor_pid = process(system, "workers")
         squatter = call(supervisor_pid, StartChild(ChildSpec("squatter", GenServer, restart=Restart.TEMPORARY)))
         getting = in_background(lambda: system.secrets.get("a").reveal())
@@ -148,10 +150,10 @@ def test_while_there_is_no_room_for_a_worker_callers_wait_and_are_served_when_th
         assert getting.result(10) == "v"
 
 
-def test_the_next_actor_waits_for_a_busy_worker_when_there_can_be_no_other(tmp_path: Path, shelf: Shelf) -> None:
-    shelf.put("b", "v")
-    with running(System(settings(tmp_path, max_workers=1), backend=shelf.factory()), shelf) as system:
-        hold = shelf.hold("list")
+def test_the_next_actor_waits_for_a_busy_worker_when_there_can_be_no_other(tmp_path: Path, rig_store: RigStore) -> None:
+    rig_store.put("b", "v")
+    with running(System(settings(tmp_path, max_workers=1), backend=rig_store.factory()), rig_store) as system:
+        hold = rig_store.hold("list")
         listing = in_background(system.secrets.list)
         hold.wait()
         kill(system, "secrets")
@@ -165,14 +167,16 @@ def test_the_next_actor_waits_for_a_busy_worker_when_there_can_be_no_other(tmp_p
         assert len(listing.result(10)) == 1
 
 
-def test_a_worker_that_the_next_actor_hears_nothing_from_is_ended(tmp_path: Path, shelf: Shelf, watch: Watch) -> None:
+def test_a_worker_that_the_next_actor_hears_nothing_from_is_ended(
+    tmp_path: Path, rig_store: RigStore, watch: Watch
+) -> None:
     """A whole call's time is what it is given."""
-    shelf.put("b", "v")
+    rig_store.put("b", "v")
     system = System(
-        settings(tmp_path, max_workers=1, call_timeout_seconds=0.6), backend=shelf.factory(), observer=watch
+        settings(tmp_path, max_workers=1, call_timeout_seconds=0.6), backend=rig_store.factory(), observer=watch
     )
-    with running(system, shelf):
-        hold = shelf.hold("set")
+    with running(system, rig_store):
+        hold = rig_store.hold("set")
         setting = in_background(lambda: system.secrets.set("a", "v", timeout=20))
         hold.wait()
         kill(system, "secrets")
@@ -182,10 +186,12 @@ def test_a_worker_that_the_next_actor_hears_nothing_from_is_ended(tmp_path: Path
         eventually(lambda: watch.count("ProcessDisowned", "worker") == 1)
 
 
-def test_when_the_timers_die_deadlines_are_kept_by_their_successor(tmp_path: Path, shelf: Shelf, watch: Watch) -> None:
-    system = System(settings(tmp_path, call_timeout_seconds=0.5), backend=shelf.factory(), observer=watch)
-    with running(system, shelf):
-        hold = shelf.hold("get")
+def test_when_the_timers_die_deadlines_are_kept_by_their_successor(
+    tmp_path: Path, rig_store: RigStore, watch: Watch
+) -> None:
+    system = System(settings(tmp_path, call_timeout_seconds=0.5), backend=rig_store.factory(), observer=watch)
+    with running(system, rig_store):
+        hold = rig_store.hold("get")
         asked = system.ref.ask(Get("a"), block=False)
         hold.wait()
         kill(system, "timers")
@@ -194,8 +200,8 @@ def test_when_the_timers_die_deadlines_are_kept_by_their_successor(tmp_path: Pat
         eventually(lambda: watch.count("ProcessDisowned", "worker") == 1, "the end of the worker that hangs")
 
 
-def test_when_the_audit_dies_no_record_is_lost(tmp_path: Path, shelf: Shelf) -> None:
-    with running(System(settings(tmp_path), backend=shelf.factory()), shelf) as system:
+def test_when_the_audit_dies_no_record_is_lost(tmp_path: Path, rig_store: RigStore) -> None:
+    with running(System(settings(tmp_path), backend=rig_store.factory()), rig_store) as system:
         for number in range(30):
             system.secrets.set(f"k{number}", "v")
             if number % 10 == 5:
@@ -205,9 +211,9 @@ def test_when_the_audit_dies_no_record_is_lost(tmp_path: Path, shelf: Shelf) -> 
 
 @pytest.mark.parametrize("label", ["infra", "core"])
 def test_when_a_supervisor_below_the_root_dies_the_tree_is_whole_again(
-    system: System, shelf: Shelf, label: str
+    system: System, rig_store: RigStore, label: str
 ) -> None:
-    shelf.put("a", "v")
+    rig_store.put("a", "v")
     system.secrets.get("a")
     killed = supervisor(system, label)
     killed.kill()
@@ -218,28 +224,28 @@ def test_when_a_supervisor_below_the_root_dies_the_tree_is_whole_again(
 
 
 def test_a_supervisor_killed_over_a_busy_worker_is_restarted_when_that_worker_has_ended(
-    tmp_path: Path, shelf: Shelf, watch: Watch
+    tmp_path: Path, rig_store: RigStore, watch: Watch
 ) -> None:
-    gave_up: list[object] = []
-    system = System(settings(tmp_path), backend=shelf.factory(), observer=watch, on_give_up=gave_up.append)
-    with running(system, shelf):
-        hold = shelf.hold("set")
+    caller_gave_up: list[object] = []
+    system = System(settings(tmp_path), backend=rig_store.factory(), observer=watch, on_give_up=caller_gave_up.append)
+    with running(system, rig_store):
+        hold = rig_store.hold("set")
         setting = in_background(lambda: system.secrets.set("a", "v"))
         hold.wait()
         supervisor(system, "core").kill()
         assert type(setting.exception(10)) is ServerDown
 
         assert system.secrets.list() == (), "once the worker was given up: after WORKER_SHUTDOWN"
-        assert gave_up == []
+        assert caller_gave_up == []
         eventually(lambda: watch.count("ChildRestarted", "secrets_actor") == 1)
         assert watch.count("ChildStartFailed") == 0
 
 
-def test_when_the_root_is_killed_everybody_is_told(tmp_path: Path, shelf: Shelf) -> None:
+def test_when_the_root_is_killed_everybody_is_told(tmp_path: Path, rig_store: RigStore) -> None:
     reasons: list[object] = []
-    system = System(settings(tmp_path), backend=shelf.factory(), on_give_up=reasons.append)
-    with running(system, shelf):
-        hold = shelf.hold("get")
+    system = System(settings(tmp_path), backend=rig_store.factory(), on_give_up=reasons.append)
+    with running(system, rig_store):
+        hold = rig_store.hold("get")
         callers = [in_background(lambda k=k: system.secrets.get(k, timeout=30)) for k in "abc"]
         hold.wait()
         supervisor(system, "secrets_actor").kill()

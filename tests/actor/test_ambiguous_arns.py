@@ -23,7 +23,7 @@ from secrets_actor.actor.cache_keys import CacheRules
 from secrets_actor.domain.operations import Get, GetMany
 from secrets_actor.domain.results import SecretBatch
 from secrets_actor.testing import settled
-from tests.actor.rig import ARN, Shelf, eventually, failure, in_background, process, running, settings
+from tests.actor.rig import ARN, RigStore, eventually, failure, in_background, process, running, settings
 from tests.actor.test_cache import VERSION, revealed
 from tests.actor.test_cache import secret as secret_of_aws
 from tests.servers.account import allow_everything
@@ -40,7 +40,7 @@ def secret(name: str, value: str = "v", arn: str | None = None, version: str = V
     return Secret(name, arn or ARN.format(name), SecretValue(value), version, made.stages, made.created_at)
 
 
-class Finder(Shelf):
+class Finder(RigStore):
     """A store that finds a secret by such an ARN without suffix, as the emulators do."""
 
     def perform(self, operation: Any) -> Any:
@@ -53,7 +53,7 @@ class Finder(Shelf):
 
 
 @pytest.fixture
-def shelf() -> Shelf:
+def rig_store() -> RigStore:
     return Finder()
 
 
@@ -83,10 +83,10 @@ def test_who_has_written_by_it_reads_it_by_name_and_by_its_whole_arn(emulated: S
         assert type(failure(lambda one=one: secrets.get(one))) is SecretNotFound
 
 
-def test_what_was_seen_by_it_is_seen_by_name(system: System, shelf: Shelf) -> None:
-    shelf.put(NAME, "old")
+def test_what_was_seen_by_it_is_seen_by_name(system: System, rig_store: RigStore) -> None:
+    rig_store.put(NAME, "old")
     system.secrets.get(NAME)
-    shelf.put(NAME, "new")
+    rig_store.put(NAME, "new")
 
     assert system.secrets.get(PARTIAL).reveal() == "new"
     assert system.secrets.get(NAME).reveal() == "new"
@@ -95,11 +95,11 @@ def test_what_was_seen_by_it_is_seen_by_name(system: System, shelf: Shelf) -> No
 
 @pytest.mark.parametrize("written", [NAME, PARTIAL])
 def test_a_write_by_the_one_and_a_read_by_the_other_are_kept_in_order(
-    system: System, shelf: Shelf, written: str
+    system: System, rig_store: RigStore, written: str
 ) -> None:
-    shelf.put(NAME, "old")
+    rig_store.put(NAME, "old")
     read = PARTIAL if written == NAME else NAME
-    hold = shelf.hold("set")
+    hold = rig_store.hold("set")
     setting = in_background(lambda: system.secrets.set(written, "new"))
     hold.wait()
     reading = in_background(lambda: system.secrets.get(read))
@@ -108,13 +108,13 @@ def test_a_write_by_the_one_and_a_read_by_the_other_are_kept_in_order(
 
     assert setting.result(SECONDS).name == NAME
     assert reading.result(SECONDS).reveal() == "new"
-    assert [one.kind for one in shelf.seen] == ["set", "get"]
+    assert [one.kind for one in rig_store.seen] == ["set", "get"]
 
 
-def test_a_get_after_ones_own_unanswered_set_by_it_goes_behind_that(system: System, shelf: Shelf) -> None:
-    shelf.put(NAME, "old")
+def test_a_get_after_ones_own_unanswered_set_by_it_goes_behind_that(system: System, rig_store: RigStore) -> None:
+    rig_store.put(NAME, "old")
     system.secrets.get(NAME)
-    hold = shelf.hold("set")
+    hold = rig_store.hold("set")
     assert type(failure(lambda: system.secrets.set(PARTIAL, "new", timeout=0.1))) is DeadlineExceeded
     hold.wait()
 
@@ -123,9 +123,9 @@ def test_a_get_after_ones_own_unanswered_set_by_it_goes_behind_that(system: Syst
     assert system.secrets.get(NAME).reveal() == "new"
 
 
-def test_what_is_read_meanwhile_with_many_others_is_not_kept(system: System, shelf: Shelf) -> None:
-    shelf.put(NAME, "old")
-    hold = shelf.hold("get_many", after=True)
+def test_what_is_read_meanwhile_with_many_others_is_not_kept(system: System, rig_store: RigStore) -> None:
+    rig_store.put(NAME, "old")
+    hold = rig_store.hold("get_many", after=True)
     reading = in_background(lambda: system.secrets.get_many([NAME]))
     hold.wait()
     system.secrets.set(PARTIAL, "new")
@@ -138,12 +138,12 @@ def test_what_is_read_meanwhile_with_many_others_is_not_kept(system: System, she
 @pytest.mark.parametrize("asked", [NAME, PARTIAL])
 @pytest.mark.parametrize("written", [NAME, PARTIAL])
 def test_that_there_is_none_is_forgotten_when_it_is_written(
-    tmp_path: Path, shelf: Shelf, asked: str, written: str
+    tmp_path: Path, rig_store: RigStore, asked: str, written: str
 ) -> None:
-    with running(System(settings(tmp_path, missing_ttl_seconds=60), backend=shelf.factory()), shelf) as system:
+    with running(System(settings(tmp_path, missing_ttl_seconds=60), backend=rig_store.factory()), rig_store) as system:
         for _ in range(2):
             assert type(failure(lambda: system.secrets.get(asked))) is SecretNotFound
-        assert shelf.count("get") == 1
+        assert rig_store.count("get") == 1
         system.secrets.set(written, "new")
 
         assert system.secrets.get(asked).reveal() == "new"
@@ -152,9 +152,9 @@ def test_that_there_is_none_is_forgotten_when_it_is_written(
 @pytest.mark.parametrize("written", [NAME, PARTIAL, ARN.format(NAME)])
 @pytest.mark.parametrize("subscribed", [NAME, PARTIAL, ARN.format(NAME)])
 def test_a_subscriber_hears_of_a_write_under_any_id(
-    system: System, shelf: Shelf, subscribed: str, written: str
+    system: System, rig_store: RigStore, subscribed: str, written: str
 ) -> None:
-    shelf.put(NAME, "old")
+    rig_store.put(NAME, "old")
     heard: list[NewVersion] = []
     with system.subscribe(subscribed, heard.append):
         settled(system)
@@ -164,9 +164,9 @@ def test_a_subscriber_hears_of_a_write_under_any_id(
     assert [(one.name, one.new_version_id) for one in heard] == [(subscribed, receipt.version_id)]
 
 
-def test_a_write_to_the_other_secret_that_it_may_mean_is_no_news(system: System, shelf: Shelf) -> None:
+def test_a_write_to_the_other_secret_that_it_may_mean_is_no_news(system: System, rig_store: RigStore) -> None:
     for name in ("prod", NAME):
-        shelf.put(name, "old")
+        rig_store.put(name, "old")
     heard: list[NewVersion] = []
     with system.subscribe(PARTIAL, heard.append):
         settled(system)
@@ -178,19 +178,19 @@ def test_a_write_to_the_other_secret_that_it_may_mean_is_no_news(system: System,
 
 def test_no_value_is_given_for_it_but_that_of_the_secret_whose_whole_arn_it_is() -> None:
     cache = Cache(CacheRules(ttl=10.0, max_stale=60.0))
-    pen = cache.pen()
-    pen.store(Get(NAME), secret(NAME, "apikey's"), 0.0)
+    writer = cache.writer()
+    writer.store(Get(NAME), secret(NAME, "apikey's"), 0.0)
     assert revealed(cache, PARTIAL) is None, "another secret may have this ARN, and only the store knows"
     assert cache.stale(Get(PARTIAL), 20.0) is None
 
-    pen.store(Get("prod"), secret("prod", "prod's", arn=PARTIAL), 0.0)
+    writer.store(Get("prod"), secret("prod", "prod's", arn=PARTIAL), 0.0)
     assert revealed(cache, PARTIAL) == "prod's"
     assert revealed(cache, NAME) == revealed(cache, ARN.format(NAME)) == "apikey's"
 
 
 def test_an_answer_for_another_secret_is_not_kept() -> None:
     cache = Cache(CacheRules(ttl=10.0))
-    pen = cache.pen()
+    writer = cache.writer()
     for asked, answered in (
         ("a", secret("b")),
         (ARN.format("a"), secret("b")),
@@ -198,19 +198,19 @@ def test_an_answer_for_another_secret_is_not_kept() -> None:
         (ARN.format("a")[:-7], secret("a", arn=ARN.format("a").replace(":local:0", ":other:0"))),
         (ARN.format("a"), secret("a", arn=ARN.format("a")[:-6] + "XxXxXx")),
     ):
-        pen.store(Get(asked), answered, 0.0)
+        writer.store(Get(asked), answered, 0.0)
 
     assert len(cache) == 0
 
 
 def test_the_versions_of_an_earlier_secret_of_that_name_go_when_another_is_seen() -> None:
     cache = Cache(CacheRules(ttl=10.0))
-    pen = cache.pen()
+    writer = cache.writer()
     earlier, other = ARN.format("a")[:-6] + "XxXxXx", ARN.format("a").replace("000000000000", "999999999999")
-    pen.store(Get("a", stage="AWSPREVIOUS"), secret("a", "earlier", arn=earlier), 0.0)
-    pen.store(Get(earlier, stage="mine"), secret("a", "earlier", arn=earlier), 0.0)
-    pen.store(Get(other, stage="mine"), secret("a", "another account's", arn=other), 0.0)
-    pen.store(Get("a"), secret("a"), 1.0)
+    writer.store(Get("a", stage="AWSPREVIOUS"), secret("a", "earlier", arn=earlier), 0.0)
+    writer.store(Get(earlier, stage="mine"), secret("a", "earlier", arn=earlier), 0.0)
+    writer.store(Get(other, stage="mine"), secret("a", "another account's", arn=other), 0.0)
+    writer.store(Get("a"), secret("a"), 1.0)
 
     assert cache.read(Get("a", stage="AWSPREVIOUS"), 1.0) is None
     assert cache.read(Get(earlier, stage="mine"), 1.0) is None
@@ -222,20 +222,20 @@ def test_the_versions_of_an_earlier_secret_of_that_name_go_when_another_is_seen(
 def test_of_two_answers_of_which_nobody_knows_which_is_newer_none_is_served(asked: str, at: float, kept: bool) -> None:
     """What was asked for earlier comes later, and somebody else has written meanwhile: before the one or the other."""
     cache = Cache(CacheRules(ttl=10.0))
-    pen = cache.pen()
-    pen.store(Get("a"), secret("a", "one"), 1.0, came_at=2.0)
-    pen.store(Get(asked), secret("a", "one"), at, kept=kept, came_at=3.0)
+    writer = cache.writer()
+    writer.store(Get("a"), secret("a", "one"), 1.0, came_at=2.0)
+    writer.store(Get(asked), secret("a", "one"), at, kept=kept, came_at=3.0)
     assert revealed(cache, "a", 3.0) == "one", "they say the same"
 
-    pen.store(Get(asked), secret("a", "other", version="2" * 32), at, kept=kept, came_at=3.0)
+    writer.store(Get(asked), secret("a", "other", version="2" * 32), at, kept=kept, came_at=3.0)
     assert [revealed(cache, one, 3.0) for one in ("a", ARN.format("a"))] == [None, None]
 
 
 def test_that_one_is_missing_is_not_believed_after_an_answer_that_is_not_kept() -> None:
     cache = Cache(CacheRules(ttl=10.0, missing_ttl=60.0))
-    pen = cache.pen()
-    pen.store_missing(Get("a"), 1.0)
-    pen.store(Get("a"), secret("a"), 0.0, kept=False)
+    writer = cache.writer()
+    writer.store_missing(Get("a"), 1.0)
+    writer.store(Get("a"), secret("a"), 0.0, kept=False)
 
     assert cache.missing(Get("a"), 1.0) is None
     assert len(cache) == 0
@@ -243,19 +243,21 @@ def test_that_one_is_missing_is_not_believed_after_an_answer_that_is_not_kept() 
 
 def test_that_one_is_missing_is_not_believed_any_more_when_it_is_seen_under_another_id() -> None:
     cache = Cache(CacheRules(ttl=10.0, missing_ttl=60.0))
-    pen = cache.pen()
+    writer = cache.writer()
     for asked in ("a", ARN.format("a"), ARN.format("a")[:-7]):
-        pen.store_missing(Get(asked), 0.0)
-    pen.store_missing(Get("a", stage="mine"), 0.0)
-    pen.store(Get("a"), secret("a"), 1.0)
+        writer.store_missing(Get(asked), 0.0)
+    writer.store_missing(Get("a", stage="mine"), 0.0)
+    writer.store(Get("a"), secret("a"), 1.0)
 
     assert [cache.missing(Get(asked), 1.0) for asked in ("a", ARN.format("a"), ARN.format("a")[:-7])] == [None] * 3
     assert cache.missing(Get("a", stage="mine"), 1.0) is not None
 
 
-def test_a_set_by_name_is_not_taken_for_one_of_the_same_name_in_another_account(system: System, shelf: Shelf) -> None:
+def test_a_set_by_name_is_not_taken_for_one_of_the_same_name_in_another_account(
+    system: System, rig_store: RigStore
+) -> None:
     """A subscription by ARN is to that very secret."""
-    shelf.put("a", "old")
+    rig_store.put("a", "old")
     heard: list[NewVersion] = []
     other = ARN.format("a").replace("000000000000", "999999999999")
     with system.subscribe(other, heard.append):

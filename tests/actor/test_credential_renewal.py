@@ -15,7 +15,7 @@ from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import CallContext
 from secrets_actor.errors import ExpiredToken, MetadataServiceError
 from secrets_actor.runtime import wiring
-from tests.actor.rig import Shelf, eventually, failure, in_background, running, settings
+from tests.actor.rig import RigStore, eventually, failure, in_background, running, settings
 from tests.actor.token_credentials import Token
 
 START = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
@@ -60,13 +60,13 @@ def source(clock: Clock) -> Source:
     return Source(clock)
 
 
-def system_with(tmp_path: Path, shelf: Shelf, source: object, **more: object) -> System:
-    shelf.put("a", "v")
-    return System(settings(tmp_path, ttl_seconds=0, **more), backend=shelf.factory(source))  # type: ignore[arg-type]
+def system_with(tmp_path: Path, rig_store: RigStore, source: object, **more: object) -> System:
+    rig_store.put("a", "v")
+    return System(settings(tmp_path, ttl_seconds=0, **more), backend=rig_store.factory(source))  # type: ignore[arg-type]
 
 
-def last_key(shelf: Shelf) -> str:
-    credentials = shelf.contexts[-1].credentials
+def last_key(rig_store: RigStore) -> str:
+    credentials = rig_store.contexts[-1].credentials
     assert isinstance(credentials, Token)
     return str(credentials.text.reveal())
 
@@ -81,42 +81,42 @@ def fail() -> None:
 
 
 def test_credentials_that_are_due_are_renewed_once_and_nobody_waits(
-    tmp_path: Path, shelf: Shelf, source: Source, clock: Clock
+    tmp_path: Path, rig_store: RigStore, source: Source, clock: Clock
 ) -> None:
     go = threading.Event()
-    with running(system_with(tmp_path, shelf, source), shelf) as system:
+    with running(system_with(tmp_path, rig_store, source), rig_store) as system:
         system.secrets.get("a")
         source.before = lambda: go.wait(10)
         clock.now = START + timedelta(minutes=46)
         for _ in range(5):
             assert system.secrets.get("a").reveal() == "v"
-            assert last_key(shelf) == "key 1"
+            assert last_key(rig_store) == "key 1"
         eventually(lambda: source.fetched == 2)
         go.set()
-        eventually(lambda: system.secrets.get("a") and last_key(shelf) == "key 2")
+        eventually(lambda: system.secrets.get("a") and last_key(rig_store) == "key 2")
         assert source.fetched == 2
 
 
-def test_urgent_credentials_are_waited_for(tmp_path: Path, shelf: Shelf, source: Source, clock: Clock) -> None:
+def test_urgent_credentials_are_waited_for(tmp_path: Path, rig_store: RigStore, source: Source, clock: Clock) -> None:
     go = threading.Event()
-    with running(system_with(tmp_path, shelf, source), shelf) as system:
+    with running(system_with(tmp_path, rig_store, source), rig_store) as system:
         system.secrets.get("a")
         source.before = lambda: go.wait(10)
         clock.now = START + timedelta(minutes=51)
         waiting = [in_background(lambda: system.secrets.get("a", refresh=True).reveal()) for _ in range(4)]
         eventually(lambda: source.fetched == 2)
-        assert shelf.count("get") == 1
+        assert rig_store.count("get") == 1
         go.set()
         assert [one.result(10) for one in waiting] == ["v"] * 4
-        assert last_key(shelf) == "key 2"
+        assert last_key(rig_store) == "key 2"
         assert source.fetched == 2
 
 
 @pytest.mark.parametrize("minutes", [46, 51], ids=["due", "urgent"])
 def test_a_renewal_that_fails_is_nobodys_failure_and_not_tried_with_every_call(
-    tmp_path: Path, shelf: Shelf, source: Source, clock: Clock, minutes: int
+    tmp_path: Path, rig_store: RigStore, source: Source, clock: Clock, minutes: int
 ) -> None:
-    with running(system_with(tmp_path, shelf, source), shelf) as system:
+    with running(system_with(tmp_path, rig_store, source), rig_store) as system:
         system.secrets.get("a")
         source.before = fail
         clock.now = START + timedelta(minutes=minutes)
@@ -128,7 +128,7 @@ def test_a_renewal_that_fails_is_nobodys_failure_and_not_tried_with_every_call(
         for _ in range(50):
             assert system.secrets.get("a").reveal() == "v"
         assert source.fetched == 3
-        assert last_key(shelf) == "key 1"
+        assert last_key(rig_store) == "key 1"
         told = [line for line in log(tmp_path) if line["event"] == "renewal_failed"]
         assert [(line["level"], line["process"], line["problem"]) for line in told] == [
             ("warning", "secrets", "no credentials today")
@@ -136,28 +136,28 @@ def test_a_renewal_that_fails_is_nobodys_failure_and_not_tried_with_every_call(
 
         source.before = lambda: None
         clock.now += timedelta(seconds=2)
-        eventually(lambda: system.secrets.get("a") and last_key(shelf) == "key 4")
+        eventually(lambda: system.secrets.get("a") and last_key(rig_store) == "key 4")
 
 
 def test_a_renewal_that_hangs_leaves_those_who_wait_time_for_the_old_credentials(
-    tmp_path: Path, shelf: Shelf, source: Source, clock: Clock
+    tmp_path: Path, rig_store: RigStore, source: Source, clock: Clock
 ) -> None:
     go = threading.Event()
-    with running(system_with(tmp_path, shelf, source, call_timeout_seconds=2), shelf) as system:
+    with running(system_with(tmp_path, rig_store, source, call_timeout_seconds=2), rig_store) as system:
         system.secrets.get("a")
         source.before = lambda: go.wait(20)
         clock.now = START + timedelta(minutes=51)
         try:
             assert system.secrets.get("a").reveal() == "v"
-            assert last_key(shelf) == "key 1"
+            assert last_key(rig_store) == "key 1"
         finally:
             go.set()
 
 
 def test_when_the_old_credentials_have_ended_the_failure_is_everybodys_and_every_call_asks_again(
-    tmp_path: Path, shelf: Shelf, source: Source, clock: Clock
+    tmp_path: Path, rig_store: RigStore, source: Source, clock: Clock
 ) -> None:
-    with running(system_with(tmp_path, shelf, source), shelf) as system:
+    with running(system_with(tmp_path, rig_store, source), rig_store) as system:
         system.secrets.get("a")
         source.before = fail
         clock.now = START + HOUR
@@ -167,32 +167,34 @@ def test_when_the_old_credentials_have_ended_the_failure_is_everybodys_and_every
 
 
 def test_credentials_that_come_ended_leave_the_old_ones_in_use(
-    tmp_path: Path, shelf: Shelf, source: Source, clock: Clock
+    tmp_path: Path, rig_store: RigStore, source: Source, clock: Clock
 ) -> None:
-    with running(system_with(tmp_path, shelf, source), shelf) as system:
+    with running(system_with(tmp_path, rig_store, source), rig_store) as system:
         system.secrets.get("a")
         source.life = -HOUR
         clock.now = START + timedelta(minutes=51)
         assert system.secrets.get("a").reveal() == "v"
-        assert (source.fetched, last_key(shelf)) == (2, "key 1")
+        assert (source.fetched, last_key(rig_store)) == (2, "key 1")
 
 
 def test_credentials_without_an_end_are_looked_at_anew_every_minute(
-    tmp_path: Path, shelf: Shelf, source: Source, clock: Clock
+    tmp_path: Path, rig_store: RigStore, source: Source, clock: Clock
 ) -> None:
     source.life = None
-    with running(system_with(tmp_path, shelf, source), shelf) as system:
+    with running(system_with(tmp_path, rig_store, source), rig_store) as system:
         system.secrets.get("a")
         clock.now += timedelta(seconds=59)
         system.secrets.get("a")
         assert source.fetched == 1
         clock.now += timedelta(seconds=1)
-        eventually(lambda: system.secrets.get("a") and last_key(shelf) == "key 2")
+        eventually(lambda: system.secrets.get("a") and last_key(rig_store) == "key 2")
         assert source.fetched == 2
 
 
 @pytest.mark.parametrize(("gets", "expiries"), [(2000, 4), pytest.param(20_000, 20, marks=pytest.mark.slow)])
-def test_many_gets_across_expiries_and_none_fails(tmp_path: Path, shelf: Shelf, gets: int, expiries: int) -> None:
+def test_many_gets_across_expiries_and_none_fails(
+    tmp_path: Path, rig_store: RigStore, gets: int, expiries: int
+) -> None:
     """By the real clock: credentials live for a quarter of a second, and the store refuses those that have ended."""
     life, callers = timedelta(seconds=0.25), 8
     ends: dict[str, datetime] = {}
@@ -207,10 +209,10 @@ def test_many_gets_across_expiries_and_none_fails(tmp_path: Path, shelf: Shelf, 
         assert isinstance(context.credentials, Token)
         if datetime.now(UTC) >= ends[str(context.credentials.text.reveal())]:
             raise ExpiredToken("the store says so")
-        shelf.contexts.clear()
-        shelf.seen.clear()
+        rig_store.contexts.clear()
+        rig_store.seen.clear()
 
-    shelf.before = check
+    rig_store.before = check
 
     def caller(number: int) -> int:
         name, mine = f"secret-{number}", 0
@@ -220,9 +222,12 @@ def test_many_gets_across_expiries_and_none_fails(tmp_path: Path, shelf: Shelf, 
         return mine
 
     for number in range(callers):
-        shelf.put(f"secret-{number}", "v")
+        rig_store.put(f"secret-{number}", "v")
     started = clock_now()
-    with running(system_with(tmp_path, shelf, ShortLived()), shelf) as system, ThreadPoolExecutor(callers) as pool:
+    with (
+        running(system_with(tmp_path, rig_store, ShortLived()), rig_store) as system,
+        ThreadPoolExecutor(callers) as pool,
+    ):
         counts = list(pool.map(caller, range(callers)))
     spent = clock_now() - started
 

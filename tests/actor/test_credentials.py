@@ -27,7 +27,7 @@ from secrets_actor.errors import (
     MetadataServiceError,
     UnrecognizedClient,
 )
-from tests.actor.rig import Shelf, Watch, eventually, failure, in_background, kill, process, running, settings, whole
+from tests.actor.rig import RigStore, Watch, eventually, failure, in_background, kill, process, running, settings, whole
 from tests.actor.token_credentials import Token
 
 
@@ -64,8 +64,8 @@ def source() -> Source:
     return Source()
 
 
-def system_with(tmp_path: Path, shelf: Shelf, source: object, **more: object) -> System:
-    return System(settings(tmp_path, **more), backend=shelf.factory(source))  # type: ignore[arg-type]
+def system_with(tmp_path: Path, rig_store: RigStore, source: object, **more: object) -> System:
+    return System(settings(tmp_path, **more), backend=rig_store.factory(source))  # type: ignore[arg-type]
 
 
 def key_of(context: CallContext) -> str:
@@ -73,17 +73,17 @@ def key_of(context: CallContext) -> str:
     return str(context.credentials.text.reveal())
 
 
-def refuse(shelf: Shelf, error: Exception, *refused: str) -> None:
+def refuse(rig_store: RigStore, error: Exception, *refused: str) -> None:
     """Have the store refuse these credentials."""
 
     def check(_operation: Operation[object], context: CallContext) -> None:
         if key_of(context) in refused:
             raise error
 
-    shelf.before = check
+    rig_store.before = check
 
 
-def test_there_is_one_fetch_for_all_who_wait(tmp_path: Path, shelf: Shelf, source: Source) -> None:
+def test_there_is_one_fetch_for_all_who_wait(tmp_path: Path, rig_store: RigStore, source: Source) -> None:
     go, fetching = threading.Event(), threading.Event()
 
     def slowly() -> None:
@@ -92,21 +92,21 @@ def test_there_is_one_fetch_for_all_who_wait(tmp_path: Path, shelf: Shelf, sourc
 
     source.fetch_now = slowly
     for name in "abcd":
-        shelf.put(name, name)
-    with running(system_with(tmp_path, shelf, source), shelf) as system:
+        rig_store.put(name, name)
+    with running(system_with(tmp_path, rig_store, source), rig_store) as system:
         getting = [in_background(lambda name=name: system.secrets.get(name).reveal()) for name in "abcdabcd"]
         assert fetching.wait(10)
         eventually(lambda: process(system, "secrets").open_calls == 8)
-        assert shelf.seen == []
+        assert rig_store.seen == []
         go.set()
         assert [one.result(10) for one in getting] == list("abcdabcd")
         system.secrets.set("a", "v")
     assert source.fetched == 1
-    assert {key_of(context) for context in shelf.contexts} == {"key 1"}
+    assert {key_of(context) for context in rig_store.contexts} == {"key 1"}
 
 
 def test_a_fetch_that_fails_answers_all_who_wait_and_the_next_call_fetches_anew(
-    tmp_path: Path, shelf: Shelf, source: Source
+    tmp_path: Path, rig_store: RigStore, source: Source
 ) -> None:
     go, fetching = threading.Event(), threading.Event()
 
@@ -116,7 +116,7 @@ def test_a_fetch_that_fails_answers_all_who_wait_and_the_next_call_fetches_anew(
         raise MetadataServiceError("no role here")
 
     source.fetch_now = fail
-    with running(system_with(tmp_path, shelf, source), shelf) as system:
+    with running(system_with(tmp_path, rig_store, source), rig_store) as system:
         getting = [in_background(lambda name=name: system.secrets.get(name)) for name in "abcd"]
         assert fetching.wait(10)
         eventually(lambda: process(system, "secrets").open_calls == 4)
@@ -132,28 +132,30 @@ def test_a_fetch_that_fails_answers_all_who_wait_and_the_next_call_fetches_anew(
 
 
 def test_an_expired_token_costs_one_fetch_and_one_more_try_and_the_caller_nothing(
-    tmp_path: Path, shelf: Shelf, source: Source
+    tmp_path: Path, rig_store: RigStore, source: Source
 ) -> None:
-    shelf.put("a", "v")
-    refuse(shelf, ExpiredToken("expired"), "key 1")
-    with running(system_with(tmp_path, shelf, source), shelf) as system:
+    rig_store.put("a", "v")
+    refuse(rig_store, ExpiredToken("expired"), "key 1")
+    with running(system_with(tmp_path, rig_store, source), rig_store) as system:
         assert system.secrets.get("a").reveal() == "v"
-    assert [key_of(context) for context in shelf.contexts] == ["key 1", "key 2"]
+    assert [key_of(context) for context in rig_store.contexts] == ["key 1", "key 2"]
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
 def test_credentials_that_are_refused_again_are_an_error(
-    tmp_path: Path, shelf: Shelf, source: Source, refusal: type[CredentialsError]
+    tmp_path: Path, rig_store: RigStore, source: Source, refusal: type[CredentialsError]
 ) -> None:
-    refuse(shelf, refusal("wrong"), "key 1", "key 2", "key 3")
-    with running(system_with(tmp_path, shelf, source), shelf) as system:
+    refuse(rig_store, refusal("wrong"), "key 1", "key 2", "key 3")
+    with running(system_with(tmp_path, rig_store, source), rig_store) as system:
         assert type(failure(lambda: system.secrets.get("a"))) is refusal
         assert source.fetched == 2
 
 
-def test_many_whose_token_has_expired_share_the_one_new_fetch(tmp_path: Path, shelf: Shelf, source: Source) -> None:
+def test_many_whose_token_has_expired_share_the_one_new_fetch(
+    tmp_path: Path, rig_store: RigStore, source: Source
+) -> None:
     for name in "abcdefgh":
-        shelf.put(name, name)
+        rig_store.put(name, name)
     together = threading.Barrier(8)
 
     def check(_operation: Operation[object], context: CallContext) -> None:
@@ -161,8 +163,8 @@ def test_many_whose_token_has_expired_share_the_one_new_fetch(tmp_path: Path, sh
             together.wait(10)
             raise ExpiredToken("expired")
 
-    shelf.before = check
-    with running(system_with(tmp_path, shelf, source), shelf) as system:
+    rig_store.before = check
+    with running(system_with(tmp_path, rig_store, source), rig_store) as system:
         getting = [in_background(lambda name=name: system.secrets.get(name).reveal()) for name in "abcdefgh"]
         assert [one.result(10) for one in getting] == list("abcdefgh")
     assert source.fetched == 2
@@ -170,52 +172,52 @@ def test_many_whose_token_has_expired_share_the_one_new_fetch(tmp_path: Path, sh
 
 @pytest.mark.parametrize("refusal", REFUSALS)
 def test_refused_credentials_that_were_replaced_meanwhile_cost_the_caller_nothing(
-    tmp_path: Path, shelf: Shelf, source: Source, refusal: type[CredentialsError]
+    tmp_path: Path, rig_store: RigStore, source: Source, refusal: type[CredentialsError]
 ) -> None:
-    shelf.put("a", "v")
-    refuse(shelf, refusal("wrong"), "key 1")
-    with running(system_with(tmp_path, shelf, source), shelf) as system:
+    rig_store.put("a", "v")
+    refuse(rig_store, refusal("wrong"), "key 1")
+    with running(system_with(tmp_path, rig_store, source), rig_store) as system:
         assert system.secrets.get("a").reveal() == "v"
         system.secrets.set("a", "w")
-    assert [key_of(context) for context in shelf.contexts] == ["key 1", "key 2", "key 2"]
+    assert [key_of(context) for context in rig_store.contexts] == ["key 1", "key 2", "key 2"]
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
 def test_refused_credentials_that_are_still_the_same_are_not_tried_twice(
-    tmp_path: Path, shelf: Shelf, source: Source, refusal: type[CredentialsError]
+    tmp_path: Path, rig_store: RigStore, source: Source, refusal: type[CredentialsError]
 ) -> None:
     source.fetch_now = lambda: Token("old")
-    refuse(shelf, refusal("wrong"), "old")
-    with running(system_with(tmp_path, shelf, source), shelf) as system:
+    refuse(rig_store, refusal("wrong"), "old")
+    with running(system_with(tmp_path, rig_store, source), rig_store) as system:
         for calls in (1, 2):
             error = failure(lambda: system.secrets.get("a"))
             assert (type(error), str(error)) == (refusal, "wrong")
-            assert (len(shelf.contexts), source.fetched) == (calls, calls + 1)
+            assert (len(rig_store.contexts), source.fetched) == (calls, calls + 1)
 
 
 def test_refused_credentials_for_which_there_are_no_others_are_an_error_of_who_gives_them(
-    tmp_path: Path, shelf: Shelf, source: Source
+    tmp_path: Path, rig_store: RigStore, source: Source
 ) -> None:
-    shelf.put("a", "v")
+    rig_store.put("a", "v")
 
     def no_more() -> None:
         if source.fetched == 2:
             raise MetadataServiceError("no role here")
 
     source.fetch_now = no_more
-    refuse(shelf, UnrecognizedClient("who?"), "key 1")
-    with running(system_with(tmp_path, shelf, source), shelf) as system:
+    refuse(rig_store, UnrecognizedClient("who?"), "key 1")
+    with running(system_with(tmp_path, rig_store, source), rig_store) as system:
         assert type(failure(lambda: system.secrets.get("a"))) is MetadataServiceError
         assert system.secrets.get("a").reveal() == "v"
     assert source.fetched == 3
 
 
 def test_many_whose_credentials_were_replaced_share_the_one_new_fetch_though_one_was_refused_late(
-    tmp_path: Path, shelf: Shelf, source: Source
+    tmp_path: Path, rig_store: RigStore, source: Source
 ) -> None:
     """The second is refused when the new credentials are here already: it goes with them, and drops them not."""
     for name in "ab":
-        shelf.put(name, name)
+        rig_store.put(name, name)
     held, go = threading.Event(), threading.Event()
 
     def check(operation: Operation[object], context: CallContext) -> None:
@@ -225,8 +227,8 @@ def test_many_whose_credentials_were_replaced_share_the_one_new_fetch_though_one
                 go.wait(10)
             raise UnrecognizedClient("who?")
 
-    shelf.before = check
-    with running(system_with(tmp_path, shelf, source), shelf) as system:
+    rig_store.before = check
+    with running(system_with(tmp_path, rig_store, source), rig_store) as system:
         late = in_background(lambda: system.secrets.get("b").reveal())
         assert held.wait(10)
         assert system.secrets.get("a").reveal() == "a"
@@ -235,19 +237,19 @@ def test_many_whose_credentials_were_replaced_share_the_one_new_fetch_though_one
     assert source.fetched == 2
 
 
-def test_credentials_that_were_not_refused_are_kept(tmp_path: Path, shelf: Shelf, source: Source) -> None:
-    refuse(shelf, AccessDenied("no"), "key 1")
-    with running(system_with(tmp_path, shelf, source), shelf) as system:
+def test_credentials_that_were_not_refused_are_kept(tmp_path: Path, rig_store: RigStore, source: Source) -> None:
+    refuse(rig_store, AccessDenied("no"), "key 1")
+    with running(system_with(tmp_path, rig_store, source), rig_store) as system:
         for _ in range(3):
             assert type(failure(lambda: system.secrets.get("a"))) is AccessDenied
     assert source.fetched == 1
 
 
 def test_a_job_that_waited_for_a_worker_while_its_credentials_were_refused_goes_with_new_ones(
-    tmp_path: Path, shelf: Shelf, source: Source
+    tmp_path: Path, rig_store: RigStore, source: Source
 ) -> None:
     for name in "abc":
-        shelf.put(name, name)
+        rig_store.put(name, name)
     go, held = threading.Event(), threading.Event()
 
     def check(_operation: Operation[object], context: CallContext) -> None:
@@ -256,48 +258,50 @@ def test_a_job_that_waited_for_a_worker_while_its_credentials_were_refused_goes_
             go.wait(10)
             raise InvalidSignature("wrong")
 
-    shelf.before = check
-    with running(system_with(tmp_path, shelf, source, max_workers=1), shelf) as system:
+    rig_store.before = check
+    with running(system_with(tmp_path, rig_store, source, max_workers=1), rig_store) as system:
         first = in_background(lambda: system.secrets.get("a").reveal())
         assert held.wait(10)
         rest = [in_background(lambda name=name: system.secrets.get(name).reveal()) for name in "bc"]
         eventually(lambda: process(system, "secrets").open_calls == 3)
         go.set()
         assert [one.result(10) for one in (first, *rest)] == list("abc")
-    assert [key_of(context) for context in shelf.contexts] == ["key 1", "key 2", "key 2", "key 2"]
+    assert [key_of(context) for context in rig_store.contexts] == ["key 1", "key 2", "key 2", "key 2"]
 
 
 def test_credentials_that_are_expired_when_they_come_are_an_error_and_not_an_endless_fetch(
-    tmp_path: Path, shelf: Shelf, source: Source
+    tmp_path: Path, rig_store: RigStore, source: Source
 ) -> None:
     source.life = timedelta(seconds=-1)
-    with running(system_with(tmp_path, shelf, source), shelf) as system:
+    with running(system_with(tmp_path, rig_store, source), rig_store) as system:
         error = failure(lambda: system.secrets.get("a"))
         assert type(error) is CredentialsExpired
         assert error.refused
         assert "clock" in str(error)
     assert source.fetched == 1
-    assert shelf.seen == []
+    assert rig_store.seen == []
 
 
 def test_credentials_that_are_due_are_used_while_new_ones_are_fetched(
-    tmp_path: Path, shelf: Shelf, source: Source
+    tmp_path: Path, rig_store: RigStore, source: Source
 ) -> None:
     """A life so short that credentials are due at once, for its last quarter begins after 0.15 s."""
     source.life = timedelta(seconds=0.2)
-    shelf.put("a", "v")
-    with running(system_with(tmp_path, shelf, source, ttl_seconds=0), shelf) as system:
+    rig_store.put("a", "v")
+    with running(system_with(tmp_path, rig_store, source, ttl_seconds=0), rig_store) as system:
         system.secrets.get("a")
         eventually(lambda: system.secrets.get("a") and source.fetched >= 3)
-        assert shelf.count("get") >= 3
+        assert rig_store.count("get") >= 3
 
 
-def test_a_source_that_crashes_its_worker_three_times_is_given_up(tmp_path: Path, shelf: Shelf, source: Source) -> None:
+def test_a_source_that_crashes_its_worker_three_times_is_given_up(
+    tmp_path: Path, rig_store: RigStore, source: Source
+) -> None:
     def crash() -> None:
         raise RuntimeError("hunter2")
 
     source.fetch_now = crash
-    with running(system_with(tmp_path, shelf, source), shelf) as system:
+    with running(system_with(tmp_path, rig_store, source), rig_store) as system:
         for fetches in (3, 6):
             error = failure(lambda: system.secrets.get("a"))
             assert type(error) is WorkerCrashed
@@ -310,21 +314,23 @@ NAIVE = datetime(2030, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 
 @pytest.mark.parametrize("given", ["text", Token("k", NAIVE), Token("k", "soon")], ids=["text", "naive", "no time"])  # type: ignore[arg-type]
 def test_what_is_no_set_of_credentials_costs_workers_and_not_the_actor(
-    tmp_path: Path, shelf: Shelf, source: Source, given: object, watch: Watch
+    tmp_path: Path, rig_store: RigStore, source: Source, given: object, watch: Watch
 ) -> None:
     source.fetch_now = lambda: given
-    with running(System(settings(tmp_path), backend=shelf.factory(source), observer=watch), shelf) as system:
+    with running(System(settings(tmp_path), backend=rig_store.factory(source), observer=watch), rig_store) as system:
         error = failure(lambda: system.secrets.get("a"))
         assert type(error) is WorkerCrashed
         assert error.error_type == "TypeError"
         assert watch.count("ProcessCrashed", "secrets") == 0
 
 
-def test_a_fetch_that_hangs_is_cut_off_and_its_callers_told(tmp_path: Path, shelf: Shelf, source: Source) -> None:
+def test_a_fetch_that_hangs_is_cut_off_and_its_callers_told(
+    tmp_path: Path, rig_store: RigStore, source: Source
+) -> None:
     go = threading.Event()
     source.fetch_now = lambda: go.wait(20) and None
-    shelf.put("a", "v")
-    with running(system_with(tmp_path, shelf, source, call_timeout_seconds=0.4), shelf) as system:
+    rig_store.put("a", "v")
+    with running(system_with(tmp_path, rig_store, source, call_timeout_seconds=0.4), rig_store) as system:
         assert type(failure(lambda: system.secrets.get("a"))) is DeadlineExceeded
         eventually(lambda: system.tree().disowned)
         go.set()
@@ -333,12 +339,12 @@ def test_a_fetch_that_hangs_is_cut_off_and_its_callers_told(tmp_path: Path, shel
 
 
 def test_while_a_fetch_hangs_there_is_no_other_for_a_while_and_nobody_waits_for_it(
-    tmp_path: Path, shelf: Shelf, source: Source
+    tmp_path: Path, rig_store: RigStore, source: Source
 ) -> None:
     go = threading.Event()
     source.fetch_now = lambda: go.wait(20) and None
-    shelf.put("a", "v")
-    with running(system_with(tmp_path, shelf, source, call_timeout_seconds=0.4), shelf) as system:
+    rig_store.put("a", "v")
+    with running(system_with(tmp_path, rig_store, source, call_timeout_seconds=0.4), rig_store) as system:
         try:
             assert type(failure(lambda: system.secrets.get("a", timeout=5))) is DeadlineExceeded
             begun = clock_now()
@@ -354,9 +360,9 @@ def test_while_a_fetch_hangs_there_is_no_other_for_a_while_and_nobody_waits_for_
         assert system.secrets.get("a").reveal() == "v"
 
 
-def test_the_next_actor_fetches_its_own(tmp_path: Path, shelf: Shelf, source: Source) -> None:
-    shelf.put("a", "v")
-    with running(system_with(tmp_path, shelf, source), shelf) as system:
+def test_the_next_actor_fetches_its_own(tmp_path: Path, rig_store: RigStore, source: Source) -> None:
+    rig_store.put("a", "v")
+    with running(system_with(tmp_path, rig_store, source), rig_store) as system:
         system.secrets.get("a")
         kill(system, "secrets")
         assert system.secrets.get("a", refresh=True).reveal() == "v"

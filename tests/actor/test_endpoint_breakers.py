@@ -154,9 +154,9 @@ def test_the_last_attempt_at_an_endpoint_counts_and_where_the_outcome_comes_from
 def test_a_timeout_weighs_as_much_as_the_endpoint_had_time() -> None:
     """Half a second is not fair; the rest of the time was the other one's."""
     late = BackendTimeout.code
-    hurried, patient = two(), two()
+    serves_stale, patient = two(), two()
 
-    assert hurried.answered(sent(met(ONE, late, 10.0, 10.5)), TWO, 20.0) == []
+    assert serves_stale.answered(sent(met(ONE, late, 10.0, 10.5)), TWO, 20.0) == []
     assert patient.answered(sent(met(ONE, late, 10.0, 11.0)), TWO, 20.0) == [Turn(ONE, late, 1.0)]
 
     left_for_two = two()

@@ -56,7 +56,7 @@ NOES = [
 def table() -> Cache:
     """One secret, past its TTL at 120."""
     cache = Cache(CacheRules(ttl=10.0, max_stale=60.0))
-    cache.pen().store(Get("a"), secret("a"), 100.0)
+    cache.writer().store(Get("a"), secret("a"), 100.0)
     return cache
 
 

@@ -24,7 +24,15 @@ from secrets_actor.actor.actions import (
 )
 from secrets_actor.actor.endpoint_breakers import BreakerClosed, BreakerOpened
 from secrets_actor.actor.flights import MAX_CRASHES, TABLE, Event, RenewalFailed, State, UnexpectedEvent
-from secrets_actor.actor.messages import CredentialsJob, HireAgain, Hurry, JobDone, Nudge, StoreJob, Waiter
+from secrets_actor.actor.messages import (
+    CredentialsJob,
+    FreshTimeOver,
+    JobDone,
+    StartWorkersAgain,
+    StoreJob,
+    Waiter,
+    WorkersOverdue,
+)
 from secrets_actor.domain.errors import (
     BackendTimeout,
     CircuitOpen,
@@ -188,7 +196,7 @@ def _() -> None:
     hands.fail(Unreachable("nothing there"))
     hands.stale = True
     second = hands.ask(Get("a"))
-    hands.hurry()
+    hands.fresh_time_over()
     assert isinstance(outcome(hands, first), Unreachable)
     assert (hands.state(second), outcome(hands, second)) == (State.WAITING_FOR_CREDENTIALS, "stale")
 
@@ -254,7 +262,7 @@ def _() -> None:
     assert isinstance(outcome(hands, later), CircuitOpen) or outcome(hands, later) == "stale"
     hands.crash(worker("w1"))
     assert hands.state(probe) is State.WAITING_FOR_WORKER
-    hands.hurry()
+    hands.fresh_time_over()
     assert (hands.state(probe), outcome(hands, probe)) == (State.WAITING_FOR_WORKER, "stale")
     assert outcome(hands, waiter) is not None
 
@@ -457,7 +465,7 @@ def test_a_flight_that_was_hurried_before_it_was_sent_is_joined_as_any_other() -
     hands, _ = waits_for_credentials()
     hands.fail(Unreachable("nothing there"))
     first = hands.ask(Get("a"), seconds=100.0)
-    hands.hurry()
+    hands.fresh_time_over()
     hands.clock += 60.0
     hands.ask(Get("b"))  # the next fetch is due
     hands.ready("w2")
@@ -472,7 +480,7 @@ def test_a_caller_who_joins_a_flight_that_waits_for_credentials_in_vain_gets_wha
     hands.fail(Unreachable("nothing there"))
     hands.stale = True
     hands.ask(Get("a"))
-    hands.hurry()
+    hands.fresh_time_over()
 
     late = hands.ask(Get("a"))
 
@@ -588,7 +596,7 @@ def test_a_probe_has_time_enough_and_its_answer_closes_the_breaker() -> None:
     probe = hands.ask(Get("a"), seconds=1.0)
 
     assert hands.store_job().context.deadline > hands.clock + 4.0
-    assert [one.message for one in hands.done if hasattr(one, "message") and isinstance(one.message, Hurry)]
+    assert [one.message for one in hands.done if hasattr(one, "message") and isinstance(one.message, FreshTimeOver)]
     hands.answer(value="v")
 
     assert outcome(hands, probe) == Answer("v", "request-1")
@@ -631,9 +639,9 @@ def test_a_read_that_was_sent_before_is_told_that_nothing_goes_now() -> None:
 def test_a_failure_of_the_store_counts_for_less_and_a_timer_without_a_reason_hurries_nobody() -> None:
     hands, waiter = sent()
     flight = hands.flight_of(waiter)
-    hands.carry_out(hands.flights.hurry(Hurry(flight.id), hands.now))
+    hands.carry_out(hands.flights.fresh_time_over(FreshTimeOver(flight.id), hands.now))
     hands.fail(StoreFailure("500"))
-    hands.carry_out(hands.flights.hurry(Hurry(flight.id), hands.now))
+    hands.carry_out(hands.flights.fresh_time_over(FreshTimeOver(flight.id), hands.now))
 
     assert isinstance(outcome(hands, waiter), StoreFailure)
     assert not of_type(hands, Observe)
@@ -820,16 +828,16 @@ def test_where_there_is_no_thread_for_a_worker_jobs_wait_as_long_as_they_can(fin
     hands.carry_out(hands.flights.no_thread(hands.now, final=final))
 
     assert (hands.state(waiter) is State.LANDED) is final
-    hands.carry_out(hands.flights.hire_again(hands.now))
+    hands.carry_out(hands.flights.start_again(hands.now))
     assert hands.to_start == (1 if final else 2)
 
 
 def test_without_a_thread_only_those_are_refused_who_cannot_wait_for_the_next_try() -> None:
     hands = Hands(max_workers=1)
-    hurried, patient = hands.ask(Get("a"), seconds=0.01), hands.ask(Get("b"))
+    serves_stale, patient = hands.ask(Get("a"), seconds=0.01), hands.ask(Get("b"))
     hands.carry_out(hands.flights.no_thread(hands.now, final=False))
 
-    assert isinstance(outcome(hands, hurried), WorkerCrashed)
+    assert isinstance(outcome(hands, serves_stale), WorkerCrashed)
     assert hands.state(patient) is State.WAITING_FOR_WORKER
 
 
@@ -911,7 +919,7 @@ def test_of_several_starts_without_a_thread_one_sets_the_pause() -> None:
     for _ in range(2):
         hands.carry_out(hands.flights.no_thread(hands.now, final=False))
 
-    assert [type(one) for one in hands.timers].count(HireAgain) == 1
+    assert [type(one) for one in hands.timers].count(StartWorkersAgain) == 1
 
 
 def test_workers_of_an_earlier_actor_are_adopted_and_those_that_stay_silent_are_killed() -> None:
@@ -924,7 +932,7 @@ def test_workers_of_an_earlier_actor_are_adopted_and_those_that_stay_silent_are_
     hands.ready("idle")
     assert hands.state(waiter) is State.SENT
 
-    hands.carry_out(hands.flights.end_strangers((worker("idle"), worker("busy")), hands.now))
+    hands.carry_out(hands.flights.end_unannounced((worker("idle"), worker("busy")), hands.now))
     assert [one.worker for one in of_type(hands, Kill)] == ["busy"]
     hands.carry_out(hands.flights.adopt(None, hands.now))
 
@@ -933,19 +941,19 @@ def test_a_worker_that_has_had_nothing_to_do_for_a_while_is_let_go() -> None:
     hands = Hands()
     hands.ready()
     for _ in range(2):
-        hands.carry_out(hands.flights.rest(hands.now))
+        hands.carry_out(hands.flights.end_idle(hands.now))
 
     assert hands.dismissed == ["w1"]
 
 
 def test_workers_that_do_not_come_are_counted_on_no_more() -> None:
     hands, _ = waits_for_worker()
-    assert any(isinstance(one, Nudge) for one in hands.timers)
-    hands.carry_out(hands.flights.nudge(hands.now))
+    assert any(isinstance(one, WorkersOverdue) for one in hands.timers)
+    hands.carry_out(hands.flights.workers_overdue(hands.now))
     assert hands.to_start == 2, "another one is asked for"
     hands.ready()
-    hands.carry_out(hands.flights.nudge(hands.now))
-    hands.carry_out(hands.flights.hurry(Hurry(10**9), hands.now))
+    hands.carry_out(hands.flights.workers_overdue(hands.now))
+    hands.carry_out(hands.flights.fresh_time_over(FreshTimeOver(10**9), hands.now))
     hands.ready()
 
     assert hands.supply.workers == ("w1",)

@@ -18,7 +18,7 @@ from secrets_actor import (
 )
 from secrets_actor.errors import InvalidSecretName, InvalidSecretValue
 from secrets_actor.results import Source
-from tests.actor.rig import Shelf, audit_log, eventually, failure, in_background, process, running, settings
+from tests.actor.rig import RigStore, audit_log, eventually, failure, in_background, process, running, settings
 
 
 def test_what_was_set_is_got_and_listed_until_it_is_deleted_and_again_when_restored(local: System) -> None:
@@ -60,38 +60,38 @@ def test_a_set_may_be_repeated_with_its_token_and_changes_nothing(local: System)
     assert type(failure(lambda: local.secrets.set("a", "other", token=token))) is SecretExists
 
 
-def test_a_second_get_is_a_cache_hit_in_the_callers_own_thread(system: System, shelf: Shelf) -> None:
-    shelf.put("a", "v")
+def test_a_second_get_is_a_cache_hit_in_the_callers_own_thread(system: System, rig_store: RigStore) -> None:
+    rig_store.put("a", "v")
     first, second = system.secrets.get("a"), system.secrets.get("a")
 
     assert (first.source, second.source) == (Source.BACKEND, Source.CACHE)
     assert second.age >= 0.0
-    assert shelf.count("get") == 1
+    assert rig_store.count("get") == 1
 
     process(system, "secrets").kill()  # nobody is asked, so nobody need be there
     assert system.secrets.get("a").source == Source.CACHE
 
 
-def test_a_refresh_asks_the_store_and_renews_the_cache(system: System, shelf: Shelf) -> None:
-    shelf.put("a", "old")
+def test_a_refresh_asks_the_store_and_renews_the_cache(system: System, rig_store: RigStore) -> None:
+    rig_store.put("a", "old")
     system.secrets.get("a")
-    shelf.put("a", "new")
+    rig_store.put("a", "new")
 
     assert system.secrets.get("a").reveal() == "old"
     assert system.secrets.get("a", refresh=True).reveal() == "new"
     assert system.secrets.get("a").reveal() == "new"
-    assert shelf.count("get") == 2
+    assert rig_store.count("get") == 2
 
 
-def test_an_entry_that_has_outlived_its_ttl_is_fetched_anew(tmp_path: Path, shelf: Shelf) -> None:
-    shelf.put("a", "v")
-    with running(System(settings(tmp_path, ttl_seconds=0), backend=shelf.factory()), shelf) as system:
+def test_an_entry_that_has_outlived_its_ttl_is_fetched_anew(tmp_path: Path, rig_store: RigStore) -> None:
+    rig_store.put("a", "v")
+    with running(System(settings(tmp_path, ttl_seconds=0), backend=rig_store.factory()), rig_store) as system:
         system.secrets.get("a")
         assert system.secrets.get("a").source == Source.BACKEND
-    assert shelf.count("get") == 2
+    assert rig_store.count("get") == 2
 
 
-def test_a_set_a_delete_and_a_refusal_each_drop_the_cached_value(system: System, shelf: Shelf) -> None:
+def test_a_set_a_delete_and_a_refusal_each_drop_the_cached_value(system: System, rig_store: RigStore) -> None:
     system.secrets.set("a", "1")
     system.secrets.get("a")
     system.secrets.set("a", "2")
@@ -102,12 +102,12 @@ def test_a_set_a_delete_and_a_refusal_each_drop_the_cached_value(system: System,
 
     system.secrets.set("a", "3")
     assert system.secrets.get("a").reveal() == "3"
-    shelf.versions.clear()
+    rig_store.versions.clear()
     assert type(failure(lambda: system.secrets.get("a", refresh=True))) is SecretNotFound
     assert type(failure(lambda: system.secrets.get("a"))) is SecretNotFound, "never stale on a refusal"
 
 
-def test_bad_input_is_refused_in_the_callers_thread_and_reaches_nobody(system: System, shelf: Shelf) -> None:
+def test_bad_input_is_refused_in_the_callers_thread_and_reaches_nobody(system: System, rig_store: RigStore) -> None:
     secrets = system.secrets
 
     assert type(failure(lambda: secrets.get("no spaces"))) is InvalidSecretName
@@ -115,11 +115,11 @@ def test_bad_input_is_refused_in_the_callers_thread_and_reaches_nobody(system: S
     assert type(failure(lambda: secrets.set("a", "v", token="short"))) is InvalidParameter
     assert type(failure(lambda: secrets.delete("a", recovery_window=3))) is InvalidParameter
     assert type(failure(lambda: secrets.get("a", stage=["x"]))) is InvalidParameter  # type: ignore[arg-type]
-    assert shelf.seen == []
+    assert rig_store.seen == []
 
 
-def test_each_operation_leaves_one_audit_record(tmp_path: Path, shelf: Shelf) -> None:
-    with running(System(settings(tmp_path), backend=shelf.factory()), shelf) as system:
+def test_each_operation_leaves_one_audit_record(tmp_path: Path, rig_store: RigStore) -> None:
+    with running(System(settings(tmp_path), backend=rig_store.factory()), rig_store) as system:
         token = system.secrets.set("a", "v").version_id
         system.secrets.get("a")
         system.secrets.get("a", refresh=True)
@@ -148,11 +148,13 @@ def test_each_operation_leaves_one_audit_record(tmp_path: Path, shelf: Shelf) ->
     assert [one["version_id"] for one in audit_log(tmp_path)[:3]] == [token] * 3
 
 
-def test_more_callers_than_may_wait_are_refused_at_once_and_cache_hits_are_not(tmp_path: Path, shelf: Shelf) -> None:
-    shelf.put("cached", "v")
-    with running(System(settings(tmp_path, max_pending=3), backend=shelf.factory()), shelf) as system:
+def test_more_callers_than_may_wait_are_refused_at_once_and_cache_hits_are_not(
+    tmp_path: Path, rig_store: RigStore
+) -> None:
+    rig_store.put("cached", "v")
+    with running(System(settings(tmp_path, max_pending=3), backend=rig_store.factory()), rig_store) as system:
         system.secrets.get("cached")
-        hold = shelf.hold("get")
+        hold = rig_store.hold("get")
         waiting = [in_background(lambda name=name: system.secrets.get(name)) for name in ("a", "a", "b")]
         eventually(lambda: process(system, "secrets").open_calls == 3, "three callers")
 
@@ -164,10 +166,10 @@ def test_more_callers_than_may_wait_are_refused_at_once_and_cache_hits_are_not(t
         assert type(failure(lambda: system.secrets.get("c"))) is SecretNotFound, "there is room again"
 
 
-def test_those_who_gave_up_make_room_when_their_flight_is_sent_once_more(tmp_path: Path, shelf: Shelf) -> None:
-    shelf.put("b", "v")
-    with running(System(settings(tmp_path, max_pending=2), backend=shelf.factory()), shelf) as system:
-        hold = shelf.hold("get", "a")
+def test_those_who_gave_up_make_room_when_their_flight_is_sent_once_more(tmp_path: Path, rig_store: RigStore) -> None:
+    rig_store.put("b", "v")
+    with running(System(settings(tmp_path, max_pending=2), backend=rig_store.factory()), rig_store) as system:
+        hold = rig_store.hold("get", "a")
         hasty = in_background(lambda: system.secrets.get("a", timeout=0.2))
         hold.wait()
         patient = in_background(lambda: system.secrets.get("a"))
@@ -180,9 +182,11 @@ def test_those_who_gave_up_make_room_when_their_flight_is_sent_once_more(tmp_pat
 
 
 @pytest.mark.parametrize("threads", [16])
-def test_many_threads_that_ask_for_one_missing_key_cause_one_call(system: System, shelf: Shelf, threads: int) -> None:
-    shelf.put("a", "v")
-    hold = shelf.hold("get")
+def test_many_threads_that_ask_for_one_missing_key_cause_one_call(
+    system: System, rig_store: RigStore, threads: int
+) -> None:
+    rig_store.put("a", "v")
+    hold = rig_store.hold("get")
     start = threading.Barrier(threads)
 
     def ask() -> object:
@@ -195,15 +199,15 @@ def test_many_threads_that_ask_for_one_missing_key_cause_one_call(system: System
     hold.go.set()
 
     assert [one.result(10) for one in answers] == ["v"] * threads
-    assert shelf.count("get") == 1
+    assert rig_store.count("get") == 1
 
 
-def test_a_refresh_does_not_join_a_get_that_has_taken_off(system: System, shelf: Shelf) -> None:
-    shelf.put("a", "old")
-    hold = shelf.hold("get", after=True)
+def test_a_refresh_does_not_join_a_get_that_has_taken_off(system: System, rig_store: RigStore) -> None:
+    rig_store.put("a", "old")
+    hold = rig_store.hold("get", after=True)
     plain = in_background(lambda: system.secrets.get("a").reveal())
     hold.wait()
-    shelf.put("a", "new")
+    rig_store.put("a", "new")
     fresh = in_background(lambda: system.secrets.get("a", refresh=True).reveal())
     hold.wait()
     hold.go.set()
@@ -211,13 +215,15 @@ def test_a_refresh_does_not_join_a_get_that_has_taken_off(system: System, shelf:
     assert (plain.result(10), fresh.result(10)) == ("old", "new")
 
 
-def test_an_older_answer_that_comes_after_a_refresh_does_not_take_its_place(system: System, shelf: Shelf) -> None:
-    shelf.put("a", "old")
-    hold = shelf.hold("get", after=True)
+def test_an_older_answer_that_comes_after_a_refresh_does_not_take_its_place(
+    system: System, rig_store: RigStore
+) -> None:
+    rig_store.put("a", "old")
+    hold = rig_store.hold("get", after=True)
     plain = in_background(lambda: system.secrets.get("a").reveal())
     hold.wait()
-    shelf.put("a", "new")
-    shelf.holds.remove(hold)  # the next one passes
+    rig_store.put("a", "new")
+    rig_store.holds.remove(hold)  # the next one passes
     assert system.secrets.get("a", refresh=True).reveal() == "new"
     hold.go.set()
     assert plain.result(10) == "old"

@@ -12,7 +12,7 @@ from secrets_actor.errors import RequestFailed
 from secrets_actor.messages import Get, GetMany, Operation
 from secrets_actor.results import SecretBatch
 from secrets_actor.testing import FakeStore, ManualClock, fake_system
-from tests.actor.rig import Shelf, audit_log, failure, running, settings
+from tests.actor.rig import RigStore, audit_log, failure, running, settings
 from tests.actor.test_bad_server import system_at
 from tests.servers.account import allow_everything
 from tests.servers.ministack import Ministack
@@ -78,26 +78,26 @@ def test_what_is_served_stale_is_of_the_endpoint_that_gave_it_and_what_was_not_a
 
 
 def test_the_local_store_names_its_folder_and_another_store_without_an_endpoint_its_name(
-    tmp_path: Path, shelf: Shelf
+    tmp_path: Path, rig_store: RigStore
 ) -> None:
     with System(settings(tmp_path)) as system:
         system.secrets.set("a", "v")
         local = system.secrets.get("a", refresh=True)
         refused = failure(lambda: system.secrets.get("nothing"))
-    shelf.put("a", "v")
-    with running(System(settings(tmp_path), backend=shelf.factory()), shelf) as system:
+    rig_store.put("a", "v")
+    with running(System(settings(tmp_path), backend=rig_store.factory()), rig_store) as system:
         other = system.secrets.get("a")
     with fake_system() as (system, store):
         store.put("a", "v")
         fake = system.secrets.get("a")
 
     assert (local.origin, refused.origin) == (str(tmp_path / "store"),) * 2  # type: ignore[attr-defined]
-    assert (other.origin, fake.origin) == ("shelf", "fake")
+    assert (other.origin, fake.origin) == ("rig", "fake")
 
 
-def test_a_backend_with_several_endpoints_names_the_one_that_answered(tmp_path: Path, shelf: Shelf) -> None:
-    shelf.put("a", "v")
-    shelf.put("b", "v")
+def test_a_backend_with_several_endpoints_names_the_one_that_answered(tmp_path: Path, rig_store: RigStore) -> None:
+    rig_store.put("a", "v")
+    rig_store.put("b", "v")
 
     class Replicated:
         name = "replicated"
@@ -105,12 +105,12 @@ def test_a_backend_with_several_endpoints_names_the_one_that_answered(tmp_path: 
         def perform(self, operation: Operation[T], context: CallContext) -> Answer[T]:
             answer: Any
             if isinstance(operation, GetMany):
-                found = {str(one): shelf.get(Get(one)) for one in operation.secret_ids}
+                found = {str(one): rig_store.get(Get(one)) for one in operation.secret_ids}
                 a = found["a"]
                 found["a"] = Secret(a.name, a.arn, a.value, a.version_id, a.stages, a.created_at, origin="one")
                 answer = SecretBatch(found, {})
             else:
-                answer = shelf.perform(operation)
+                answer = rig_store.perform(operation)
             return Answer(answer, origin="two")
 
         def close(self) -> None: ...

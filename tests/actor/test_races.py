@@ -21,10 +21,10 @@ from secrets_actor.actor.messages import (
     Job,
     JobDone,
     JobFailed,
-    Nudge,
     Overdue,
     StoreJob,
     WorkerReady,
+    WorkersOverdue,
 )
 from secrets_actor.actor.secrets_actor import Limits, SecretsActor
 from secrets_actor.actor.subscriptions import Subscriptions
@@ -56,17 +56,7 @@ from secrets_actor.otp import (
     spawn,
     stop,
 )
-from tests.actor.rig import (
-    ARN,
-    PATIENCE,
-    Shelf,
-    eventually,
-    failure,
-    in_background,
-    process,
-    some_worker,
-    workers,
-)
+from tests.actor.rig import ARN, PATIENCE, RigStore, eventually, failure, in_background, process, some_worker, workers
 from tests.actor.token_credentials import Token
 
 FLAGS: Final = Flags(Strategy.REST_FOR_ONE, intensity=10, period=10.0)
@@ -144,7 +134,7 @@ class Core:
 
     def _actor(self, worker: ChildSpec) -> SecretsActor:
         return SecretsActor(
-            present=self._present,
+            current_backend=self._present,
             cache=self.cache,
             audit=NoAudit(),
             pool=PoolOptions(self.node.name("workers"), worker, self._max_workers),
@@ -299,10 +289,10 @@ def test_no_worker_to_be_had_is_an_error_and_no_wait() -> None:
         assert getting.result(10) == "v"
 
 
-def test_unexpected_messages_are_no_reason_to_end(system: System, shelf: Shelf) -> None:
+def test_unexpected_messages_are_no_reason_to_end(system: System, rig_store: RigStore) -> None:
     actor = process(system, "secrets")
     dead = workers_once(system)
-    for message in ("gossip", None, Nudge(), WorkerReady(dead, 0), Cast):
+    for message in ("gossip", None, WorkersOverdue(), WorkerReady(dead, 0), Cast):
         actor.post(message)
     system.ref.tell("gossip")
     system.ref.tell(Operation())
@@ -358,10 +348,10 @@ def test_a_killed_actor_that_goes_on_running_writes_no_more_into_the_cache() -> 
         assert kept.reveal() == "new"
 
 
-def test_many_sets_and_gets_told_and_asked_at_once_all_come_to_an_end(system: System, shelf: Shelf) -> None:
+def test_many_sets_and_gets_told_and_asked_at_once_all_come_to_an_end(system: System, rig_store: RigStore) -> None:
     for number in range(200):
         system.ref.tell(Set(f"k{number % 7}", SecretValue(str(number))))
-    eventually(lambda: shelf.count("set") == 200)
+    eventually(lambda: rig_store.count("set") == 200)
     eventually(process(system, "secrets").mailbox_idle)
 
     assert [system.secrets.get(f"k{k}").reveal() for k in range(7)] == [str(max(range(k, 200, 7))) for k in range(7)]

@@ -27,16 +27,16 @@ def secret(name: str) -> Secret:
 
 def test_a_large_table_is_swept_in_slices() -> None:
     cache = Cache(CacheRules(ttl=10.0, max_stale=0.0, max_entries=10_000))
-    pen = cache.pen()
+    writer = cache.writer()
     for number in range(2 * SLICE):
-        pen.store(Get(f"old{number}"), secret(f"old{number}"), 0.0)
+        writer.store(Get(f"old{number}"), secret(f"old{number}"), 0.0)
     for number in range(SLICE // 2):
-        pen.store(Get(f"new{number}"), secret(f"new{number}"), 9.0)
+        writer.store(Get(f"new{number}"), secret(f"new{number}"), 9.0)
 
-    left, lengths = pen.sweep(10.0), [len(cache)]
+    left, lengths = writer.sweep(10.0), [len(cache)]
     while left:
-        pen.store(Get(f"between{len(lengths)}"), secret(f"between{len(lengths)}"), 10.0)
-        left = pen.sweep(10.0, left)
+        writer.store(Get(f"between{len(lengths)}"), secret(f"between{len(lengths)}"), 10.0)
+        left = writer.sweep(10.0, left)
         lengths.append(len(cache))
 
     assert lengths == [SLICE + SLICE // 2, SLICE // 2 + 1, SLICE // 2 + 2]
@@ -45,27 +45,27 @@ def test_a_large_table_is_swept_in_slices() -> None:
 
 def test_what_is_cleared_in_the_middle_of_a_sweep_ends_it() -> None:
     cache = Cache(CacheRules(ttl=10.0, max_entries=10_000))
-    pen = cache.pen()
+    writer = cache.writer()
     for number in range(2 * SLICE):
-        pen.store(Get(f"k{number}"), secret(f"k{number}"), 0.0)
-    left = pen.sweep(1.0)
-    pen.clear()
+        writer.store(Get(f"k{number}"), secret(f"k{number}"), 0.0)
+    left = writer.sweep(1.0)
+    writer.clear()
 
     assert left is not None
-    assert pen.sweep(1.0, left) is None
+    assert writer.sweep(1.0, left) is None
     assert list(left) == []
 
 
 def test_names_that_are_dropped_take_no_memory_until_a_sweep_comes() -> None:
     cache = Cache(CacheRules(ttl=10.0, max_entries=100))
-    pen = cache.pen()
+    writer = cache.writer()
 
     def drop_many(beginning: str) -> int:
         """How many bytes more are in use, after as many names have come and gone as would fill them many times."""
         before = tracemalloc.get_traced_memory()[0]
         for number in range(5000):
-            pen.store(Get(f"{beginning}{number}"), secret(f"{beginning}{number}"), 0.0)
-            pen.drop(f"{beginning}{number}")
+            writer.store(Get(f"{beginning}{number}"), secret(f"{beginning}{number}"), 0.0)
+            writer.drop(f"{beginning}{number}")
         gc.collect()
         return tracemalloc.get_traced_memory()[0] - before
 
@@ -79,13 +79,13 @@ def test_names_that_are_dropped_take_no_memory_until_a_sweep_comes() -> None:
 
 def test_a_name_that_was_swept_away_and_comes_again_makes_room_in_its_turn() -> None:
     cache = Cache(CacheRules(ttl=10.0, max_entries=1))
-    pen = cache.pen()
-    pen.store(Get("a"), secret("a"), 0.0)
-    pen.drop("a")
-    assert pen.sweep(1.0) is None
+    writer = cache.writer()
+    writer.store(Get("a"), secret("a"), 0.0)
+    writer.drop("a")
+    assert writer.sweep(1.0) is None
 
-    pen.store(Get("a"), secret("a"), 1.0)
-    pen.store(Get("b"), secret("b"), 1.0)
+    writer.store(Get("a"), secret("a"), 1.0)
+    writer.store(Get("b"), secret("b"), 1.0)
 
     assert (cache.read(Get("a"), 1.0), len(cache)) == (None, 1)
     assert cache.read(Get("b"), 1.0) is not None
@@ -93,14 +93,14 @@ def test_a_name_that_was_swept_away_and_comes_again_makes_room_in_its_turn() -> 
 
 def test_who_has_the_pen_no_more_sweeps_no_more() -> None:
     cache = Cache(CacheRules(ttl=10.0, max_entries=10_000))
-    pen = cache.pen()
+    writer = cache.writer()
     for number in range(2 * SLICE):
-        pen.store(Get(f"k{number}"), secret(f"k{number}"), 0.0)
-    left = pen.sweep(100.0)
-    cache.pen()
+        writer.store(Get(f"k{number}"), secret(f"k{number}"), 0.0)
+    left = writer.sweep(100.0)
+    cache.writer()
 
     assert left is not None
-    assert pen.sweep(100.0, left) is None
+    assert writer.sweep(100.0, left) is None
     assert len(cache) == SLICE
 
 
@@ -148,7 +148,7 @@ def test_the_table_is_whole_after_each_step_whatever_is_done_between(
 ) -> None:
     """The model: the last that was stored of each version, and when. Room is only made for what is new."""
     cache = Cache(CacheRules(ttl=10.0, max_stale=0.0, missing_ttl=10.0, max_entries=max_entries))
-    pen = cache.pen()
+    writer = cache.writer()
     known: dict[Get, float] = {}
     missing: dict[Get, float] = {}
     sweep: Iterator[None] | None = None
@@ -159,24 +159,24 @@ def test_the_table_is_whole_after_each_step_whatever_is_done_between(
         get = Get(name or "a", stage=stage)
         match what:
             case "store":
-                pen.store(get, secret(name), now)
+                writer.store(get, secret(name), now)
                 known[get] = now
                 missing.pop(get, None)
                 assert cache.read(get, now) is not None, "what came last is there"
             case "missing":
-                pen.store_missing(get, now)
+                writer.store_missing(get, now)
                 missing[get] = now
             case "drop":
-                pen.drop(name)
+                writer.drop(name)
                 for table in (known, missing):
                     for gone in [one for one in table if one.secret_id == name]:
                         del table[gone]
             case "clear":
-                pen.clear()
+                writer.clear()
                 known.clear()
                 missing.clear()
             case _ if now > 0:
-                sweep = pen.sweep(now, sweep, 1)
+                sweep = writer.sweep(now, sweep, 1)
         there = [one for one in ALL if cache.read(one, now) is not None]
         assert all(one in known and now < known[one] + 10.0 for one in there)
         assert len(there) <= len(cache) <= max_entries
@@ -186,9 +186,9 @@ def test_the_table_is_whole_after_each_step_whatever_is_done_between(
         do(doing, 0.0)
     for doing in between:
         do(doing, 10.0)
-    left = pen.sweep(10.0, sweep)
+    left = writer.sweep(10.0, sweep)
     assert left is None
-    assert pen.sweep(10.0) is None  # what came behind the hand of that sweep
+    assert writer.sweep(10.0) is None  # what came behind the hand of that sweep
 
     fresh = [one for one in ALL if cache.read(one, 10.0) is not None]
     assert len(cache) == len(fresh), "what has ended has left"

@@ -13,7 +13,7 @@ from secrets_actor.domain.operations import Get, Operation
 from secrets_actor.domain.ports import Answer, BackendFactory, CallContext
 from secrets_actor.otp import Pid
 from tests.actor.rig import (
-    Shelf,
+    RigStore,
     Watch,
     eventually,
     failure,
@@ -31,15 +31,15 @@ from tests.actor.rig import (
 
 @pytest.mark.parametrize("after", [False, True], ids=["before it took effect", "after it took effect"])
 def test_a_worker_killed_in_the_middle_of_a_get_costs_the_caller_nothing(
-    system: System, shelf: Shelf, after: bool
+    system: System, rig_store: RigStore, after: bool
 ) -> None:
-    shelf.put("a", "v")
-    hold = shelf.hold("get", after=after)
+    rig_store.put("a", "v")
+    hold = rig_store.hold("get", after=after)
     getting = in_background(lambda: system.secrets.get("a").reveal())
     worker = hold.wait()
     worker.kill()
     hold.wait()
-    assert shelf.closed == 1, "the connection of the dead is closed"
+    assert rig_store.closed == 1, "the connection of the dead is closed"
     hold.go.set()
 
     assert getting.result(10) == "v"
@@ -47,8 +47,10 @@ def test_a_worker_killed_in_the_middle_of_a_get_costs_the_caller_nothing(
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before it took effect", "after it took effect"])
-def test_a_worker_killed_in_the_middle_of_a_set_leaves_one_version(system: System, shelf: Shelf, after: bool) -> None:
-    hold = shelf.hold("set", after=after)
+def test_a_worker_killed_in_the_middle_of_a_set_leaves_one_version(
+    system: System, rig_store: RigStore, after: bool
+) -> None:
+    hold = rig_store.hold("set", after=after)
     setting = in_background(lambda: system.secrets.set("a", "v"))
     hold.wait().kill()
     hold.wait()
@@ -56,7 +58,7 @@ def test_a_worker_killed_in_the_middle_of_a_set_leaves_one_version(system: Syste
 
     receipt = setting.result(10)
     eventually(lambda: not system.tree().disowned)
-    assert [token for token, _ in shelf.versions["a"]] == [receipt.version_id]
+    assert [token for token, _ in rig_store.versions["a"]] == [receipt.version_id]
     assert system.secrets.get("a").reveal() == "v"
 
 
@@ -66,16 +68,16 @@ def crash(operation: Operation[object], _context: CallContext) -> None:
 
 
 def test_a_job_that_crashes_three_workers_is_given_up_with_what_they_died_of(
-    system: System, shelf: Shelf, watch: Watch
+    system: System, rig_store: RigStore, watch: Watch
 ) -> None:
-    shelf.before = crash
+    rig_store.before = crash
     token = str(uuid.uuid4())
 
     error = failure(lambda: system.secrets.set("poison", "v", token=token))
     assert type(error) is WorkerCrashed
     assert (error.error_type, error.token) == ("RuntimeError", token)
     assert "hunter2" not in str(error)
-    assert shelf.count("set") == 3
+    assert rig_store.count("set") == 3
 
     error = failure(lambda: system.secrets.get("poison"))
     assert type(error) is WorkerCrashed
@@ -87,8 +89,8 @@ def test_a_job_that_crashes_three_workers_is_given_up_with_what_they_died_of(
     eventually(lambda: whole(system))
 
 
-def test_a_job_that_crashed_two_workers_and_not_the_third_succeeds(system: System, shelf: Shelf) -> None:
-    shelf.put("a", "v")
+def test_a_job_that_crashed_two_workers_and_not_the_third_succeeds(system: System, rig_store: RigStore) -> None:
+    rig_store.put("a", "v")
     left = [2]
 
     def twice(operation: Operation[object], _context: CallContext) -> None:
@@ -96,13 +98,13 @@ def test_a_job_that_crashed_two_workers_and_not_the_third_succeeds(system: Syste
         if left[0] >= 0:
             raise SystemExit(1)  # even this ends one worker, and not the program
 
-    shelf.before = twice
+    rig_store.before = twice
     assert system.secrets.get("a").reveal() == "v"
 
 
 @pytest.mark.parametrize("answer", ["text", None, Answer("no secret")], ids=repr)
 def test_a_backend_whose_answer_is_none_costs_workers_and_not_the_actor(
-    tmp_path: Path, shelf: Shelf, watch: Watch, answer: object
+    tmp_path: Path, rig_store: RigStore, watch: Watch, answer: object
 ) -> None:
     class Odd:
         name = "odd"
@@ -132,15 +134,15 @@ def test_a_backend_that_cannot_be_opened_costs_workers_and_not_the_actor(tmp_pat
         assert "hunter2" not in str(error)
 
 
-def test_a_worker_cut_off_while_it_connects_closes_what_it_then_opened(tmp_path: Path, shelf: Shelf) -> None:
+def test_a_worker_cut_off_while_it_connects_closes_what_it_then_opened(tmp_path: Path, rig_store: RigStore) -> None:
     connecting, go = threading.Semaphore(0), threading.Event()
 
     def connect() -> object:
         connecting.release()
         go.wait(10)
-        return shelf.factory().connect()
+        return rig_store.factory().connect()
 
-    shelf.put("a", "v")
+    rig_store.put("a", "v")
     with running(System(settings(tmp_path), backend=BackendFactory("slow", connect))) as system:  # type: ignore[arg-type]
         getting = in_background(lambda: system.secrets.get("a").reveal())
         assert connecting.acquire(timeout=10)
@@ -149,12 +151,14 @@ def test_a_worker_cut_off_while_it_connects_closes_what_it_then_opened(tmp_path:
         assert connecting.acquire(timeout=10)
         go.set()
         assert getting.result(10) == "v"
-        eventually(lambda: shelf.closed == 1)
+        eventually(lambda: rig_store.closed == 1)
 
 
-def test_a_worker_that_hangs_is_cut_off_and_its_caller_told_on_time(system: System, shelf: Shelf, watch: Watch) -> None:
-    shelf.put("b", "v")
-    shelf.hold("get", "a")
+def test_a_worker_that_hangs_is_cut_off_and_its_caller_told_on_time(
+    system: System, rig_store: RigStore, watch: Watch
+) -> None:
+    rig_store.put("b", "v")
+    rig_store.hold("get", "a")
     begun = clock_now()
 
     error = failure(lambda: system.secrets.get("a", timeout=0.5))
@@ -166,8 +170,10 @@ def test_a_worker_that_hangs_is_cut_off_and_its_caller_told_on_time(system: Syst
     assert system.tree().disowned != ()
 
 
-def test_a_set_that_hangs_says_that_its_outcome_is_unknown_and_can_be_repeated(system: System, shelf: Shelf) -> None:
-    hold = shelf.hold("set", after=True)
+def test_a_set_that_hangs_says_that_its_outcome_is_unknown_and_can_be_repeated(
+    system: System, rig_store: RigStore
+) -> None:
+    hold = rig_store.hold("set", after=True)
 
     error = failure(lambda: system.secrets.set("a", "v", timeout=0.3))
     assert type(error) is DeadlineExceeded
@@ -175,12 +181,14 @@ def test_a_set_that_hangs_says_that_its_outcome_is_unknown_and_can_be_repeated(s
     hold.go.set()
 
     assert system.secrets.set("a", "v", token=error.token).version_id == error.token
-    assert len(shelf.versions["a"]) == 1
+    assert len(rig_store.versions["a"]) == 1
 
 
-def test_a_get_that_others_joined_later_goes_on_when_the_first_callers_time_is_up(system: System, shelf: Shelf) -> None:
-    shelf.put("a", "v")
-    hold = shelf.hold("get", "a")
+def test_a_get_that_others_joined_later_goes_on_when_the_first_callers_time_is_up(
+    system: System, rig_store: RigStore
+) -> None:
+    rig_store.put("a", "v")
+    hold = rig_store.hold("get", "a")
     hasty = in_background(lambda: system.secrets.get("a", timeout=0.3))
     hold.wait()
     patient = in_background(lambda: system.secrets.get("a", timeout=10).reveal())
@@ -193,17 +201,17 @@ def test_a_get_that_others_joined_later_goes_on_when_the_first_callers_time_is_u
 
 
 def test_callers_with_little_time_on_a_store_that_hangs_do_not_bring_the_tree_down(
-    tmp_path: Path, shelf: Shelf, watch: Watch
+    tmp_path: Path, rig_store: RigStore, watch: Watch
 ) -> None:
     """The backend keeps to its deadline, if late: nobody is killed for that, so no restarts are counted."""
 
     def hang(_operation: Operation[object], context: CallContext) -> None:
         threading.Event().wait(max(0.0, context.deadline - clock_now()) + 0.05)
 
-    shelf.before = hang
-    gave_up: list[object] = []
-    system = System(settings(tmp_path), backend=shelf.factory(), observer=watch, on_give_up=gave_up.append)
-    with running(system, shelf):
+    rig_store.before = hang
+    caller_gave_up: list[object] = []
+    system = System(settings(tmp_path), backend=rig_store.factory(), observer=watch, on_give_up=caller_gave_up.append)
+    with running(system, rig_store):
         callers = [
             in_background(lambda k=k: [failure(lambda: system.secrets.get(f"k{k}", timeout=0.03)) for _ in range(12)])
             for k in range(16)
@@ -212,13 +220,13 @@ def test_callers_with_little_time_on_a_store_that_hangs_do_not_bring_the_tree_do
 
         assert {type(error) for error in errors} <= {DeadlineExceeded, SecretNotFound}
         assert len(errors) == 16 * 12
-        assert gave_up == []
+        assert caller_gave_up == []
         assert watch.count("ChildRestarted", "core") == 0
 
 
-def test_when_the_workers_supervisor_dies_callers_of_reads_notice_nothing(system: System, shelf: Shelf) -> None:
-    shelf.put("a", "v")
-    hold = shelf.hold("get")
+def test_when_the_workers_supervisor_dies_callers_of_reads_notice_nothing(system: System, rig_store: RigStore) -> None:
+    rig_store.put("a", "v")
+    hold = rig_store.hold("get")
     getting = in_background(lambda: system.secrets.get("a").reveal())
     hold.wait()
     kill(system, "workers")
@@ -228,8 +236,8 @@ def test_when_the_workers_supervisor_dies_callers_of_reads_notice_nothing(system
     eventually(lambda: whole(system))
 
 
-def test_when_the_workers_supervisor_dies_a_set_is_refused_with_its_token(system: System, shelf: Shelf) -> None:
-    hold = shelf.hold("set", after=True)
+def test_when_the_workers_supervisor_dies_a_set_is_refused_with_its_token(system: System, rig_store: RigStore) -> None:
+    hold = rig_store.hold("set", after=True)
     setting = in_background(lambda: system.secrets.set("a", "v"))
     hold.wait()
     process(system, "workers").kill()
@@ -238,12 +246,12 @@ def test_when_the_workers_supervisor_dies_a_set_is_refused_with_its_token(system
 
     assert type(error) is ServerDown
     assert system.secrets.set("a", "v", token=error.token).version_id == error.token
-    assert len(shelf.versions["a"]) == 1
+    assert len(rig_store.versions["a"]) == 1
 
 
-def test_killing_every_worker_again_and_again_loses_no_call(system: System, shelf: Shelf) -> None:
+def test_killing_every_worker_again_and_again_loses_no_call(system: System, rig_store: RigStore) -> None:
     for name in "abcd":
-        shelf.put(name, name)
+        rig_store.put(name, name)
     over = threading.Event()
     wrong: list[object] = []
 
@@ -275,10 +283,10 @@ def test_killing_every_worker_again_and_again_loses_no_call(system: System, shel
     eventually(lambda: whole(system))
 
 
-def test_a_tree_that_gives_up_answers_every_caller_and_tells_its_owner(tmp_path: Path, shelf: Shelf) -> None:
+def test_a_tree_that_gives_up_answers_every_caller_and_tells_its_owner(tmp_path: Path, rig_store: RigStore) -> None:
     reasons: list[object] = []
-    system = System(settings(tmp_path), backend=shelf.factory(), on_give_up=reasons.append).start()
-    hold = shelf.hold("get")
+    system = System(settings(tmp_path), backend=rig_store.factory(), on_give_up=reasons.append).start()
+    hold = rig_store.hold("get")
     callers = [in_background(lambda k=k: system.secrets.get(f"k{k}", timeout=30)) for k in range(8)]
     hold.wait()
     core = supervisor(system, "core")
@@ -299,23 +307,25 @@ def test_a_tree_that_gives_up_answers_every_caller_and_tells_its_owner(tmp_path:
     system.stop()
 
 
-def test_a_new_actor_starts_no_worker_while_those_of_before_are_enough(system: System, shelf: Shelf) -> None:
-    shelf.put("a", "v")
+def test_a_new_actor_starts_no_worker_while_those_of_before_are_enough(system: System, rig_store: RigStore) -> None:
+    rig_store.put("a", "v")
     for _ in range(8):
         assert system.secrets.get("a", refresh=True).reveal() == "v"
         process(system, "secrets").kill()
 
     assert system.secrets.get("a", refresh=True).reveal() == "v"
-    assert shelf.connections == 1
+    assert rig_store.connections == 1
 
 
-def test_calls_that_hang_cost_a_bounded_number_of_threads_and_the_rest_hear_why(tmp_path: Path, shelf: Shelf) -> None:
-    hold, most = shelf.hold("get"), 2
+def test_calls_that_hang_cost_a_bounded_number_of_threads_and_the_rest_hear_why(
+    tmp_path: Path, rig_store: RigStore
+) -> None:
+    hold, most = rig_store.hold("get"), 2
     bound = most * (1 + MAX_HUNG)
     system = System(
-        settings(tmp_path, call_timeout_seconds=0.2, max_workers=most, breaker_failures=0), backend=shelf.factory()
+        settings(tmp_path, call_timeout_seconds=0.2, max_workers=most, breaker_failures=0), backend=rig_store.factory()
     )
-    with running(system, shelf):
+    with running(system, rig_store):
         errors = [failure(lambda n=n: system.secrets.get(f"a{n}", timeout=0.3)) for n in range(2 * bound)]  # type: ignore[misc]
         assert type(errors[0]) is DeadlineExceeded
         last = errors[-1]
@@ -324,6 +334,6 @@ def test_calls_that_hang_cost_a_bounded_number_of_threads_and_the_rest_hear_why(
         assert "calls to the store hang" in str(last)
         assert len(system.tree().disowned) <= bound
         hold.go.set()
-        shelf.put("a", "v")
+        rig_store.put("a", "v")
         eventually(lambda: not system.tree().disowned)
         assert system.secrets.get("a", timeout=5).reveal() == "v"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.canaries.hunt import Hunt
+from tests.canaries.canary_search import Hunt
 
 
 @pytest.fixture

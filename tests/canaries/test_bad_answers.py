@@ -14,9 +14,9 @@ import trustme
 
 from secrets_actor import AwsSettings, SecretsError, Settings, System, start
 from tests.backends.http.tls_server import TlsServer, certificate_files
-from tests.canaries.forms import canary, plain_canary
-from tests.canaries.hunt import Hunt
-from tests.canaries.planted import Values, plant_keys, some_keys
+from tests.canaries.canary_forms import canary, plain_canary
+from tests.canaries.canary_search import Hunt
+from tests.canaries.planted_canaries import Values, plant_keys, some_keys
 from tests.canaries.test_stores import aws
 from tests.servers.behaviours import (
     Answer,

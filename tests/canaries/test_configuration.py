@@ -16,9 +16,9 @@ from secrets_actor import (
     Settings,
     start,
 )
-from tests.canaries.forms import plain_canary
-from tests.canaries.hunt import Hunt
-from tests.canaries.planted import Values, plant_keys, some_keys
+from tests.canaries.canary_forms import plain_canary
+from tests.canaries.canary_search import Hunt
+from tests.canaries.planted_canaries import Values, plant_keys, some_keys
 from tests.canaries.test_stores import aws
 from tests.cli.program import Program
 from tests.servers.behaviours import aws_error

@@ -23,8 +23,8 @@ from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import Answer, Backend, BackendFactory, CallContext
 from secrets_actor.domain.secret import SecretValue
-from tests.canaries.hunt import Hunt
-from tests.canaries.planted import Values, plant_keys, some_keys
+from tests.canaries.canary_search import Hunt
+from tests.canaries.planted_canaries import Values, plant_keys, some_keys
 from tests.canaries.test_stores import aws, good
 from tests.servers.behaviours import Forward, Gate
 from tests.servers.faulty import FaultyServer

@@ -22,8 +22,8 @@ from secrets_actor.backends.local.open_store import MAKING
 from secrets_actor.backends.master_key_setting import place_of
 from secrets_actor.errors import KeyFileError, StoreDamaged, WrongKey
 from tests.backends.local.helpers import no_file_grows
-from tests.canaries.forms import canary
-from tests.canaries.hunt import Hunt
+from tests.canaries.canary_forms import canary
+from tests.canaries.canary_search import Hunt
 
 
 @pytest.fixture

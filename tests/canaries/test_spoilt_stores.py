@@ -11,8 +11,8 @@ import pytest
 
 from secrets_actor import LocalSettings, LogSettings, SecretsError, Settings, start
 from secrets_actor.errors import KeyFileError, StoreDamaged, StoreUnavailable, WrongKey
-from tests.canaries.hunt import Hunt
-from tests.canaries.planted import Values
+from tests.canaries.canary_search import Hunt
+from tests.canaries.planted_canaries import Values
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from typing import Final
 
 import pytest
 
-from tests.canaries.forms import canary, plain_canary
-from tests.canaries.hunt import Hunt
+from tests.canaries.canary_forms import canary, plain_canary
+from tests.canaries.canary_search import Hunt
 
 # Does what its standard input says, one thing a line, and says when it is done. Its arguments are the canaries.
 CHILD: Final = """

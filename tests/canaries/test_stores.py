@@ -8,8 +8,8 @@ import pytest
 
 from secrets_actor import AccessDenied, AwsSettings, LocalSettings, LogSettings, SecretsError, Settings, start
 from secrets_actor.errors import ExpiredToken, InvalidSignature, UnrecognizedClient
-from tests.canaries.hunt import Hunt
-from tests.canaries.planted import Values, all_operations, plant_keys, some_keys
+from tests.canaries.canary_search import Hunt
+from tests.canaries.planted_canaries import Values, all_operations, plant_keys, some_keys
 from tests.servers.account import REGION, Account, Keys, allow_everything
 from tests.servers.ministack import Ministack
 

@@ -14,9 +14,9 @@ from tests.cli.test_doctor import findings
 from tests.servers.account import Keys, Policy, allow_everything, statement
 from tests.servers.behaviours import Connection
 from tests.servers.faulty import FaultyServer
+from tests.servers.http_messages import Stream, hang_up
 from tests.servers.ministack import Ministack
 from tests.servers.tls import issue
-from tests.servers.wire import Stream, hang_up
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from secrets_actor import System
-from tests.actor.conftest import _no_thread_is_left, local, shelf, watch
-from tests.actor.rig import Shelf, Watch, running, settings
-from tests.faces import FACES, THREADS, seen_through
+from tests.actor.conftest import _no_thread_is_left, local, rig_store, watch
+from tests.actor.rig import RigStore, Watch, running, settings
+from tests.both_clients import CLIENTS, THREADS, seen_through
 
-__all__ = ["_no_thread_is_left", "local", "shelf", "watch"]
+__all__ = ["_no_thread_is_left", "local", "rig_store", "watch"]
 # Messages have no face; what is about asyncio has one only.
 FACELESS = ("test_pykka_actors", "test_asyncio", "test_asyncio_ends")
 
@@ -19,7 +19,7 @@ FACELESS = ("test_pykka_actors", "test_asyncio", "test_asyncio_ends")
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Each test that uses a face runs once for each."""
     if "face" in metafunc.fixturenames and not metafunc.module.__name__.endswith(FACELESS):
-        metafunc.parametrize("face", FACES, indirect=True)
+        metafunc.parametrize("face", CLIENTS, indirect=True)
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def face(request: pytest.FixtureRequest) -> Iterator[Callable[[System], Any]]:
 
 
 @pytest.fixture
-def system(tmp_path: Path, shelf: Shelf, watch: Watch, face: Callable[[System], Any]) -> Iterator[Any]:
-    """A system over `shelf`, running."""
-    with running(System(settings(tmp_path), backend=shelf.factory(), observer=watch), shelf) as started:
+def system(tmp_path: Path, rig_store: RigStore, watch: Watch, face: Callable[[System], Any]) -> Iterator[Any]:
+    """A system over `rig_store`, running."""
+    with running(System(settings(tmp_path), backend=rig_store.factory(), observer=watch), rig_store) as started:
         yield face(started)

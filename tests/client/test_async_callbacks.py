@@ -13,7 +13,7 @@ from secrets_actor import InvalidParameter, NewVersion, Secret, System
 from secrets_actor.actor.subscriber import SubscriberFailed
 from secrets_actor.otp import LifecycleEvent
 from secrets_actor.testing import fake_system
-from tests.actor.rig import PATIENCE, Shelf, Watch, eventually
+from tests.actor.rig import PATIENCE, RigStore, Watch, eventually
 from tests.client.test_asyncio import comes_about
 
 
@@ -137,8 +137,10 @@ def test_what_it_raises_is_reported_and_the_next_change_is_told() -> None:
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_loop_that_was_closed_is_reported_and_holds_up_nobody(system: System, shelf: Shelf, watch: Watch) -> None:
-    shelf.put("a", "one")
+def test_a_loop_that_was_closed_is_reported_and_holds_up_nobody(
+    system: System, rig_store: RigStore, watch: Watch
+) -> None:
+    rig_store.put("a", "one")
     system.secrets.get("a")
 
     async def run() -> None:
@@ -152,7 +154,7 @@ def test_a_loop_that_was_closed_is_reported_and_holds_up_nobody(system: System, 
 
 @pytest.mark.filterwarnings("error")
 def test_a_coroutine_that_waits_for_a_loop_which_is_closed_instead_is_told_once(
-    system: System, shelf: Shelf, watch: Watch
+    system: System, rig_store: RigStore, watch: Watch
 ) -> None:
     made, reloads, loop = threading.Event(), Reloads(), asyncio.new_event_loop()
 
@@ -163,7 +165,7 @@ def test_a_coroutine_that_waits_for_a_loop_which_is_closed_instead_is_told_once(
     async def subscribe() -> None:
         system.async_secrets.subscribe("a", callback)
 
-    shelf.put("a", "one")
+    rig_store.put("a", "one")
     system.secrets.get("a")
     loop.run_until_complete(subscribe())
     system.secrets.set("a", "two")

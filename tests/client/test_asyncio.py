@@ -12,7 +12,7 @@ import pytest
 from secrets_actor import DeadlineExceeded, ServerDown, System
 from secrets_actor.results import Source
 from secrets_actor.testing import fake_system
-from tests.actor.rig import PATIENCE, Shelf, eventually, kill, process, running, settings, supervisor
+from tests.actor.rig import PATIENCE, RigStore, eventually, kill, process, running, settings, supervisor
 from tests.actor.test_races import occupied
 
 VALUE = "hunter2-must-not-show"
@@ -35,23 +35,25 @@ def open_calls(system: System) -> int:
     return process(system, "secrets").open_calls
 
 
-def got(shelf: Shelf, name: str) -> int:
+def got(rig_store: RigStore, name: str) -> int:
     """How many gets of *name* reached the store."""
-    return sum(one.kind == "get" and one.secret_id == name for one in list(shelf.seen))  # type: ignore[attr-defined]
+    return sum(one.kind == "get" and one.secret_id == name for one in list(rig_store.seen))  # type: ignore[attr-defined]
 
 
 # --- many at once -------------------------------------------------------------------------------------------------
 
 
-def test_a_thousand_that_ask_for_one_missing_key_are_one_call_and_start_no_thread(system: System, shelf: Shelf) -> None:
-    shelf.put("warm", "v")
-    shelf.put("a", "v")
+def test_a_thousand_that_ask_for_one_missing_key_are_one_call_and_start_no_thread(
+    system: System, rig_store: RigStore
+) -> None:
+    rig_store.put("warm", "v")
+    rig_store.put("a", "v")
     secrets = system.async_secrets
 
     async def ask() -> list[Any]:
         await secrets.get("warm")  # there is a worker now
         before = set(threading.enumerate())
-        hold = shelf.hold("get", "a")
+        hold = rig_store.hold("get", "a")
         asked = [asyncio.create_task(secrets.get("a")) for _ in range(1000)]
         await comes_about(lambda: open_calls(system) == 1000)
         hold.wait()
@@ -62,11 +64,11 @@ def test_a_thousand_that_ask_for_one_missing_key_are_one_call_and_start_no_threa
         return found
 
     assert [one.reveal() for one in asyncio.run(ask())] == ["v"] * 1000
-    assert got(shelf, "a") == 1
+    assert got(rig_store, "a") == 1
 
 
-def test_a_hit_is_answered_without_a_loop_at_all(system: System, shelf: Shelf) -> None:
-    shelf.put("a", "v")
+def test_a_hit_is_answered_without_a_loop_at_all(system: System, rig_store: RigStore) -> None:
+    rig_store.put("a", "v")
     asyncio.run(system.async_secrets.get("a"))
     for hit in (system.async_secrets.get("a"), system.async_secrets.get("a", stage="AWSCURRENT")):
         with pytest.raises(StopIteration) as done:
@@ -100,9 +102,9 @@ def test_any_number_of_loops_share_one(system: System) -> None:
 
 
 @pytest.mark.parametrize("ask", [lambda s: s.get("a"), lambda s: s.set("a", "v")], ids=["get", "set"])
-def test_what_is_cancelled_before_it_was_sent_is_never_sent(tmp_path: Path, shelf: Shelf, ask: Any) -> None:
+def test_what_is_cancelled_before_it_was_sent_is_never_sent(tmp_path: Path, rig_store: RigStore, ask: Any) -> None:
     async def cancel(system: System) -> None:
-        secrets, hold = system.async_secrets, shelf.hold("get", "first")
+        secrets, hold = system.async_secrets, rig_store.hold("get", "first")
         first = asyncio.create_task(secrets.get("first"))
         await comes_about(lambda: hold.workers)  # the one worker there may be is busy
         waiting = asyncio.create_task(ask(secrets))
@@ -114,18 +116,18 @@ def test_what_is_cancelled_before_it_was_sent_is_never_sent(tmp_path: Path, shel
         hold.go.set()
         await asyncio.gather(first, secrets.list(), return_exceptions=True)
 
-    with running(System(settings(tmp_path, max_workers=1), backend=shelf.factory()), shelf) as system:
+    with running(System(settings(tmp_path, max_workers=1), backend=rig_store.factory()), rig_store) as system:
         asyncio.run(cancel(system))
         eventually(process(system, "secrets").mailbox_idle)
 
-    assert [one.kind for one in shelf.seen] == ["get", "list"]
+    assert [one.kind for one in rig_store.seen] == ["get", "list"]
 
 
-def test_one_that_is_cancelled_under_way_takes_nothing_from_the_others(system: System, shelf: Shelf) -> None:
-    shelf.put("a", "v")
+def test_one_that_is_cancelled_under_way_takes_nothing_from_the_others(system: System, rig_store: RigStore) -> None:
+    rig_store.put("a", "v")
 
     async def cancel() -> Any:
-        hold = shelf.hold("get")
+        hold = rig_store.hold("get")
         one, other = (asyncio.create_task(system.async_secrets.get("a")) for _ in range(2))
         await comes_about(lambda: hold.workers and open_calls(system) == 2)
         one.cancel()
@@ -136,7 +138,7 @@ def test_one_that_is_cancelled_under_way_takes_nothing_from_the_others(system: S
 
     assert asyncio.run(cancel()).reveal() == "v"
     assert system.secrets.get("a").source == Source.CACHE
-    assert got(shelf, "a") == 1
+    assert got(rig_store, "a") == 1
 
 
 def test_a_batch_that_is_cancelled_is_withdrawn_whole() -> None:
@@ -155,8 +157,8 @@ def test_a_batch_that_is_cancelled_is_withdrawn_whole() -> None:
         assert store.calls == {"get_many": 1, "list": 1}
 
 
-def test_a_write_that_was_cancelled_is_not_forgotten_by_the_next_get(system: System, shelf: Shelf) -> None:
-    shelf.put("a", "old")
+def test_a_write_that_was_cancelled_is_not_forgotten_by_the_next_get(system: System, rig_store: RigStore) -> None:
+    rig_store.put("a", "old")
     secrets = system.async_secrets
 
     async def cancel() -> Any:
@@ -207,8 +209,8 @@ def test_one_that_is_cancelled_before_it_began_shows_no_value(system: System, as
 # --- time ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_loop_turns_while_one_waits_until_its_deadline(system: System, shelf: Shelf) -> None:
-    shelf.hold("set")
+def test_the_loop_turns_while_one_waits_until_its_deadline(system: System, rig_store: RigStore) -> None:
+    rig_store.hold("set")
 
     async def ask() -> tuple[BaseException, bool]:
         waiting = asyncio.create_task(system.async_secrets.set("a", "v", timeout=0.05))
@@ -226,9 +228,9 @@ def test_the_loop_turns_while_one_waits_until_its_deadline(system: System, shelf
     assert [write.lanes for write in system.async_secrets._unanswered.values()] == [("a",)]
 
 
-def test_a_time_out_of_asyncios_own_withdraws_too(system: System, shelf: Shelf) -> None:
+def test_a_time_out_of_asyncios_own_withdraws_too(system: System, rig_store: RigStore) -> None:
     async def ask() -> None:
-        shelf.hold("get")
+        rig_store.hold("get")
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.02):
                 await system.async_secrets.get("a")
@@ -240,11 +242,11 @@ def test_a_time_out_of_asyncios_own_withdraws_too(system: System, shelf: Shelf) 
 # --- restarts -------------------------------------------------------------------------------------------------
 
 
-def test_a_read_whose_actor_dies_is_asked_again_and_a_write_is_not(system: System, shelf: Shelf) -> None:
-    shelf.put("a", "v")
+def test_a_read_whose_actor_dies_is_asked_again_and_a_write_is_not(system: System, rig_store: RigStore) -> None:
+    rig_store.put("a", "v")
 
     async def ask() -> list[Any]:
-        holds = [shelf.hold("get"), shelf.hold("set")]
+        holds = [rig_store.hold("get"), rig_store.hold("set")]
         asked = [system.async_secrets.get("a"), system.async_secrets.set("b", "v")]
         outcome = asyncio.gather(*asked, return_exceptions=True)
         await comes_about(lambda: holds[0].workers and holds[1].workers)
@@ -260,8 +262,8 @@ def test_a_read_whose_actor_dies_is_asked_again_and_a_write_is_not(system: Syste
     assert wrote.token
 
 
-def test_who_asks_between_two_actors_waits_for_the_next_and_the_loop_turns(system: System, shelf: Shelf) -> None:
-    shelf.put("a", "v")
+def test_who_asks_between_two_actors_waits_for_the_next_and_the_loop_turns(system: System, rig_store: RigStore) -> None:
+    rig_store.put("a", "v")
     cold = system.async_secrets
 
     async def ask() -> Any:

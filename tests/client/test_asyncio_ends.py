@@ -7,17 +7,17 @@ import pytest
 
 from secrets_actor import Secret, SecretNotFound, System
 from secrets_actor.errors import ForkedProcess
-from tests.actor.rig import Shelf, Watch, eventually, failure, process, running, settings
+from tests.actor.rig import RigStore, Watch, eventually, failure, process, running, settings
+from tests.both_clients import loop_thread
 from tests.client.test_asyncio import comes_about, open_calls
-from tests.faces import loop_thread
 from tests.forking import in_child
 
 multi_threaded = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 
 
-def test_an_answer_for_a_loop_that_is_closed_hurts_nobody(system: System, shelf: Shelf, watch: Watch) -> None:
-    shelf.put("a", "v")
-    actor, hold = process(system, "secrets"), shelf.hold("get")
+def test_an_answer_for_a_loop_that_is_closed_hurts_nobody(system: System, rig_store: RigStore, watch: Watch) -> None:
+    rig_store.put("a", "v")
+    actor, hold = process(system, "secrets"), rig_store.hold("get")
     loop = asyncio.new_event_loop()
     task = loop.create_task(system.async_secrets.get("a", timeout=20))
     loop.run_until_complete(comes_about(lambda: hold.workers))
@@ -34,11 +34,11 @@ def test_an_answer_for_a_loop_that_is_closed_hurts_nobody(system: System, shelf:
     assert watch.count("ProcessCrashed") == 0
 
 
-def test_a_loop_that_ends_with_calls_under_way_withdraws_them(system: System, shelf: Shelf) -> None:
+def test_a_loop_that_ends_with_calls_under_way_withdraws_them(system: System, rig_store: RigStore) -> None:
     """As `asyncio.run` does at its end: it cancels what is left."""
 
     async def leave() -> "asyncio.Task[Secret]":
-        hold = shelf.hold("get")
+        hold = rig_store.hold("get")
         task = asyncio.create_task(system.async_secrets.get("a"))
         await comes_about(lambda: hold.workers)
         return task
@@ -69,10 +69,10 @@ def test_a_child_goes_on_in_a_loop_of_its_own(tmp_path: Path) -> None:
 
 
 @multi_threaded
-def test_a_fork_while_calls_are_under_way_in_the_parents_loop(tmp_path: Path, shelf: Shelf) -> None:
-    shelf.put("a", "v")
-    with running(System(settings(tmp_path), backend=shelf.factory()), shelf) as system, loop_thread() as loop:
-        hold = shelf.hold("get")
+def test_a_fork_while_calls_are_under_way_in_the_parents_loop(tmp_path: Path, rig_store: RigStore) -> None:
+    rig_store.put("a", "v")
+    with running(System(settings(tmp_path), backend=rig_store.factory()), rig_store) as system, loop_thread() as loop:
+        hold = rig_store.hold("get")
         asked = [asyncio.run_coroutine_threadsafe(system.async_secrets.get("a"), loop) for _ in range(3)]
         hold.wait()
         said = in_child(lambda: hold.go.set() or asyncio.run(system.async_secrets.get("a")).reveal())
@@ -84,8 +84,8 @@ def test_a_fork_while_calls_are_under_way_in_the_parents_loop(tmp_path: Path, sh
 
 
 @multi_threaded
-def test_a_child_that_may_not_start_a_tree_is_told(tmp_path: Path, shelf: Shelf) -> None:
-    with running(System(settings(tmp_path, after_fork="refuse"), backend=shelf.factory()), shelf) as system:
+def test_a_child_that_may_not_start_a_tree_is_told(tmp_path: Path, rig_store: RigStore) -> None:
+    with running(System(settings(tmp_path, after_fork="refuse"), backend=rig_store.factory()), rig_store) as system:
         asyncio.run(system.async_secrets.list())
 
         said = in_child(lambda: type(failure(lambda: asyncio.run(system.async_secrets.get("a")))).__name__)

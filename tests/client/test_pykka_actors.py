@@ -14,7 +14,7 @@ from secrets_actor.domain.secret import SecretValue
 from secrets_actor.errors import UnknownMessage
 from secrets_actor.messages import Answered, Ask, Delete, Get, List, Set
 from secrets_actor.results import SetReceipt, Source
-from tests.actor.rig import Shelf, Watch, eventually, failure, kill, process, running, settings
+from tests.actor.rig import RigStore, Watch, eventually, failure, kill, process, running, settings
 
 TOKEN = "44444444-4444-4444-8444-444444444444"
 
@@ -68,9 +68,9 @@ def test_an_actor_asks_and_waits(system: System, host: Any) -> None:
     assert host.ask(("ask", Get("a"))).source == Source.CACHE
 
 
-def test_an_actor_asks_and_does_not_wait(system: System, shelf: Shelf) -> None:
-    shelf.put("a", "v")
-    hold = shelf.hold("get")
+def test_an_actor_asks_and_does_not_wait(system: System, rig_store: RigStore) -> None:
+    rig_store.put("a", "v")
+    hold = rig_store.hold("get")
     future = system.ref.ask(Get("a"), block=False)
     hold.wait()
     with pytest.raises(pykka.Timeout):
@@ -80,8 +80,8 @@ def test_an_actor_asks_and_does_not_wait(system: System, shelf: Shelf) -> None:
     assert future.get(timeout=10).reveal() == "v"
 
 
-def test_an_actor_asks_by_telling_and_is_told_the_answer(host: Any, shelf: Shelf) -> None:
-    shelf.put("a", "v")
+def test_an_actor_asks_by_telling_and_is_told_the_answer(host: Any, rig_store: RigStore) -> None:
+    rig_store.put("a", "v")
     for tag, operation in enumerate((Get("a"), Get("missing"), "gossip")):
         host.ask(("ask later", operation, tag))
     me = host.ask("self")
@@ -94,21 +94,21 @@ def test_an_actor_asks_by_telling_and_is_told_the_answer(host: Any, shelf: Shelf
     assert type(failure(found[2].result)) is UnknownMessage
 
 
-def test_what_is_told_is_done_and_nobody_is_answered(system: System, host: Any, shelf: Shelf) -> None:
+def test_what_is_told_is_done_and_nobody_is_answered(system: System, host: Any, rig_store: RigStore) -> None:
     host.tell(("tell", Set("a", SecretValue("v"))))
     host.tell(("tell", Delete("missing")))
-    eventually(lambda: sorted(one.kind for one in list(shelf.seen)) == ["delete", "set"])
+    eventually(lambda: sorted(one.kind for one in list(rig_store.seen)) == ["delete", "set"])
 
     assert system.secrets.get("a").reveal() == "v"
 
 
-def test_every_error_is_a_secrets_error_and_the_askers_own(system: System, shelf: Shelf) -> None:
+def test_every_error_is_a_secrets_error_and_the_askers_own(system: System, rig_store: RigStore) -> None:
     for message in (Get("missing"), "gossip", None, 42):
         assert isinstance(failure(lambda message=message: system.ref.ask(message, timeout=10)), SecretsError)
 
 
-def test_the_same_ref_reaches_the_next_actor(system: System, host: Any, shelf: Shelf) -> None:
-    shelf.put("a", "v")
+def test_the_same_ref_reaches_the_next_actor(system: System, host: Any, rig_store: RigStore) -> None:
+    rig_store.put("a", "v")
     host.ask(("ask", Get("a")))
     kill(system, "secrets")
     eventually(lambda: system.whereis("secrets") is not None)
@@ -116,8 +116,8 @@ def test_the_same_ref_reaches_the_next_actor(system: System, host: Any, shelf: S
     assert host.ask(("ask", Get("a", refresh=True))).reveal() == "v"
 
 
-def test_whoever_waits_when_the_actor_dies_is_told(system: System, host: Any, shelf: Shelf) -> None:
-    hold, reading = shelf.hold("set"), shelf.hold("get")
+def test_whoever_waits_when_the_actor_dies_is_told(system: System, host: Any, rig_store: RigStore) -> None:
+    hold, reading = rig_store.hold("set"), rig_store.hold("get")
     future = system.ref.ask(Set("a", SecretValue("v"), TOKEN), block=False)
     hold.wait()
     host.ask(("ask later", Get("b"), "b"))
@@ -146,12 +146,12 @@ def test_asking_after_the_stop_is_refused_at_once(system: System, host: Any) -> 
 
 
 def test_an_asker_without_a_deadline_of_his_own_gets_the_configured_one(
-    tmp_path: Path, shelf: Shelf, watch: Watch
+    tmp_path: Path, rig_store: RigStore, watch: Watch
 ) -> None:
     with running(
-        System(settings(tmp_path, call_timeout_seconds=0.3), backend=shelf.factory(), observer=watch), shelf
+        System(settings(tmp_path, call_timeout_seconds=0.3), backend=rig_store.factory(), observer=watch), rig_store
     ) as system:
-        shelf.hold("set")
+        rig_store.hold("set")
         begun = clock_now()
         error = failure(lambda: system.ref.ask(Set("a", SecretValue("v"), TOKEN), timeout=20))
 
@@ -161,17 +161,17 @@ def test_an_asker_without_a_deadline_of_his_own_gets_the_configured_one(
 
 
 @pytest.mark.parametrize("reply_to", [None, "nobody", pykka.ThreadingFuture()], ids=["None", "text", "a future"])
-def test_an_answer_that_cannot_be_told_hurts_nobody(system: System, shelf: Shelf, reply_to: Any) -> None:
+def test_an_answer_that_cannot_be_told_hurts_nobody(system: System, rig_store: RigStore, reply_to: Any) -> None:
     actor = process(system, "secrets")
     system.ref.tell(Ask(Get("missing"), reply_to=reply_to))
-    eventually(lambda: shelf.count("get") == 1)
+    eventually(lambda: rig_store.count("get") == 1)
 
     assert type(failure(lambda: system.secrets.get("other"))) is SecretNotFound
     assert system.whereis("secrets") is actor
 
 
-def test_an_asker_who_has_stopped_meanwhile_hurts_nobody(system: System, shelf: Shelf) -> None:
-    hold = shelf.hold("get")
+def test_an_asker_who_has_stopped_meanwhile_hurts_nobody(system: System, rig_store: RigStore) -> None:
+    hold = rig_store.hold("get")
     ref = Host.start(system.ref)
     ref.ask(("ask later", Get("a"), 1))
     hold.wait()
@@ -183,8 +183,8 @@ def test_an_asker_who_has_stopped_meanwhile_hurts_nobody(system: System, shelf: 
     assert system.whereis("secrets") is actor
 
 
-def test_stopping_all_actors_of_the_program_does_not_stop_ours(system: System, shelf: Shelf) -> None:
-    shelf.put("a", "v")
+def test_stopping_all_actors_of_the_program_does_not_stop_ours(system: System, rig_store: RigStore) -> None:
+    rig_store.put("a", "v")
     ref = Host.start(system.ref)
     before = process(system, "secrets")
 

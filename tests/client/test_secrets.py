@@ -13,32 +13,32 @@ from secrets_actor import DeadlineExceeded, InvalidParameter, LogSettings, Secre
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.otp import SHUTDOWN
-from tests.actor.rig import Shelf, audit_log, eventually, failure, in_background, kill, process, running, settings
+from tests.actor.rig import RigStore, audit_log, eventually, failure, in_background, kill, process, running, settings
 
 VALUE = "hunter2-must-not-show"
 
 
 @pytest.mark.parametrize("timeout", [-1, math.nan, math.inf, 86_401, "5"], ids=repr)
-def test_a_time_that_is_none_is_refused_and_asks_nobody(system: System, shelf: Shelf, timeout: Any) -> None:
+def test_a_time_that_is_none_is_refused_and_asks_nobody(system: System, rig_store: RigStore, timeout: Any) -> None:
     error = failure(lambda: system.secrets.get("a", timeout=timeout))
 
     assert type(error) is InvalidParameter
     assert error.parameter == "timeout"
-    assert shelf.seen == []
+    assert rig_store.seen == []
 
 
 @pytest.mark.parametrize("timeout", [0, 0.001, 0.2])
-def test_a_deadline_is_kept(system: System, shelf: Shelf, timeout: float) -> None:
-    shelf.hold("get")
+def test_a_deadline_is_kept(system: System, rig_store: RigStore, timeout: float) -> None:
+    rig_store.hold("get")
     begun = clock_now()
 
     assert type(failure(lambda: system.secrets.get("a", timeout=timeout))) is DeadlineExceeded
     assert clock_now() - begun < timeout + 0.5
 
 
-def test_the_longest_time_goes(system: System, shelf: Shelf) -> None:
-    shelf.put("a", "v")
-    hold = shelf.hold("get")
+def test_the_longest_time_goes(system: System, rig_store: RigStore) -> None:
+    rig_store.put("a", "v")
+    hold = rig_store.hold("get")
     getting = in_background(lambda: system.secrets.get("a", timeout=86_400).reveal())
     hold.wait()
     eventually(process(system, "timers").mailbox_idle)
@@ -48,14 +48,14 @@ def test_the_longest_time_goes(system: System, shelf: Shelf) -> None:
     assert getting.result(5) == "v"
 
 
-def test_a_deadline_that_is_also_a_time_out_is_caught_as_either(system: System, shelf: Shelf) -> None:
-    shelf.hold("get")
+def test_a_deadline_that_is_also_a_time_out_is_caught_as_either(system: System, rig_store: RigStore) -> None:
+    rig_store.hold("get")
     with pytest.raises(TimeoutError):
         system.secrets.get("a", timeout=0.01)
 
 
-def test_a_value_shows_in_no_frame_of_ours_whatever_is_raised(system: System, shelf: Shelf) -> None:
-    shelf.hold("set")
+def test_a_value_shows_in_no_frame_of_ours_whatever_is_raised(system: System, rig_store: RigStore) -> None:
+    rig_store.hold("set")
     for provoke in (
         lambda: system.secrets.set("a", SecretValue(VALUE), timeout=0.01),
         lambda: system.secrets.set("no spaces", SecretValue(VALUE)),
@@ -69,7 +69,7 @@ def test_a_value_shows_in_no_frame_of_ours_whatever_is_raised(system: System, sh
         assert VALUE not in repr(error)
 
 
-def test_a_raw_value_is_masked_before_anything_is_raised(system: System, shelf: Shelf) -> None:
+def test_a_raw_value_is_masked_before_anything_is_raised(system: System, rig_store: RigStore) -> None:
     """The caller's own frame has it; ours have not."""
     raw = VALUE
     error = failure(lambda: system.secrets.set("a", raw, token="short"))
@@ -80,8 +80,10 @@ def test_a_raw_value_is_masked_before_anything_is_raised(system: System, shelf: 
             assert VALUE not in str(frame.locals), frame
 
 
-def test_each_of_many_threads_gets_an_error_of_its_own_without_the_workers_frames(system: System, shelf: Shelf) -> None:
-    hold = shelf.hold("get")
+def test_each_of_many_threads_gets_an_error_of_its_own_without_the_workers_frames(
+    system: System, rig_store: RigStore
+) -> None:
+    hold = rig_store.hold("get")
     asked = [in_background(lambda: system.secrets.get("missing")) for _ in range(5)]
     hold.wait()
     eventually(lambda: process(system, "secrets").open_calls == 5)
@@ -96,8 +98,8 @@ def test_each_of_many_threads_gets_an_error_of_its_own_without_the_workers_frame
         assert "worker.py" not in "".join(traceback.format_exception(error))
 
 
-def test_a_request_that_finds_nobody_waits_for_the_restart(system: System, shelf: Shelf) -> None:
-    shelf.put("a", "v")
+def test_a_request_that_finds_nobody_waits_for_the_restart(system: System, rig_store: RigStore) -> None:
+    rig_store.put("a", "v")
     killed = process(system, "secrets")
     killed.kill()  # the next is not there at this moment, or hardly
 
@@ -105,19 +107,19 @@ def test_a_request_that_finds_nobody_waits_for_the_restart(system: System, shelf
     assert system.secrets.set("b", "v").created
 
 
-def test_writes_are_not_repeated_for_the_caller(system: System, shelf: Shelf) -> None:
-    shelf.put("a", "v")
-    hold = shelf.hold("delete")
+def test_writes_are_not_repeated_for_the_caller(system: System, rig_store: RigStore) -> None:
+    rig_store.put("a", "v")
+    hold = rig_store.hold("delete")
     deleting = in_background(lambda: system.secrets.delete("a"))
     hold.wait()
     kill(system, "secrets")
     assert type(deleting.exception(10)) is ServerDown
     hold.go.set()
-    assert shelf.count("delete") == 1
+    assert rig_store.count("delete") == 1
 
 
-def test_after_stop_every_call_is_refused_at_once(system: System, shelf: Shelf) -> None:
-    shelf.put("a", "v")
+def test_after_stop_every_call_is_refused_at_once(system: System, rig_store: RigStore) -> None:
+    rig_store.put("a", "v")
     system.secrets.get("a")
     system.stop()
     begun = clock_now()
@@ -134,8 +136,8 @@ def test_after_stop_every_call_is_refused_at_once(system: System, shelf: Shelf) 
     assert repr(system.secrets) in ("<Secrets of secrets>", "<AsyncSecrets of secrets>")
 
 
-def test_callers_who_wait_at_stop_are_answered(system: System, shelf: Shelf) -> None:
-    hold = shelf.hold("get")
+def test_callers_who_wait_at_stop_are_answered(system: System, rig_store: RigStore) -> None:
+    hold = rig_store.hold("get")
     asked = [in_background(lambda k=k: system.secrets.get(k, timeout=60)) for k in "abc"]
     hold.wait()
     stopping = threading.Thread(target=system.stop)
@@ -175,9 +177,9 @@ class Odd(str):
 
 
 @pytest.mark.parametrize("hits", ["each", "summary"])
-def test_a_text_of_a_class_of_its_own_is_a_text_like_any_other(tmp_path: Path, shelf: Shelf, hits: Any) -> None:
+def test_a_text_of_a_class_of_its_own_is_a_text_like_any_other(tmp_path: Path, rig_store: RigStore, hits: Any) -> None:
     log = LogSettings(output=str(tmp_path / "log"), audit_hits=hits)
-    with running(System(replace(settings(tmp_path), log=log), backend=shelf.factory())) as system:
+    with running(System(replace(settings(tmp_path), log=log), backend=rig_store.factory())) as system:
         system.secrets.set("a", "v")
         mine = system.secrets.for_caller(Odd("me"))
         for _ in range(2):

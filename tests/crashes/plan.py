@@ -17,7 +17,7 @@ from secrets_actor.backends.local.upkeep.rekey import rekey
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.operations import Delete, List, MoveStage, Operation, Put, Restore, Set, Tag, Update
 from secrets_actor.domain.ports import CallContext
-from secrets_actor.domain.semantics.records_port import Records as AnyShelf
+from secrets_actor.domain.semantics.records_port import Records as AnyRecords
 from secrets_actor.testing.memory_records import MemoryRecords
 
 SECONDS: Final = 60.0
@@ -38,7 +38,7 @@ class Rekey:
 Deed = Operation[Any] | Rekey
 
 
-def known(records: AnyShelf) -> State:
+def known(records: AnyRecords) -> State:
     """All that a store tells of what is in it, but for moments."""
     return {
         one.name: (

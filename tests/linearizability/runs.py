@@ -16,9 +16,9 @@ from secrets_actor import AwsSettings, LocalSettings, LogSettings, Settings, Sys
 from secrets_actor.domain.ports import BackendFactory
 from secrets_actor.errors import RequestFailed
 from secrets_actor.testing import FakeStore
-from tests.linearizability.planted import Distance
+from tests.linearizability.injected_faults import Distance
+from tests.linearizability.random_failures import Weather
 from tests.linearizability.traffic import Mix, Report, Traffic
-from tests.linearizability.weather import Weather
 from tests.servers.account import REGION, allow_everything
 from tests.servers.faulty import FaultyServer
 from tests.servers.ministack import Ministack

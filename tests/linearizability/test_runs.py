@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from secrets_actor.testing import FakeStore
-from tests.linearizability.planted import Fault, Reordering, StaleReads
+from tests.linearizability.injected_faults import Fault, Reordering, StaleReads
+from tests.linearizability.random_failures import Fate
 from tests.linearizability.runs import in_peace, over_fake, over_local, over_ministack
 from tests.linearizability.traffic import Report
-from tests.linearizability.weather import Fate
 from tests.servers.ministack import Ministack
 
 

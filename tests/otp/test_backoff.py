@@ -30,8 +30,8 @@ from secrets_actor.otp import (
 from secrets_actor.otp.child_spec import check_child
 from secrets_actor.otp.child_table import State
 from secrets_actor.otp.events import ChildRestarted
+from tests.otp.child_helpers import die, pid_of, serials
 from tests.otp.conftest import PATIENCE, Echo, TestNode, eventually
-from tests.otp.family import die, pid_of, serials
 
 BACKOFF = Backoff(initial=1.0, factor=2.0, maximum=3.0, jitter=0.0, stable=10.0)
 

@@ -20,8 +20,8 @@ from secrets_actor.otp import (
     cast,
 )
 from secrets_actor.otp.child_spec import check_child
+from tests.otp.child_helpers import Gate, pid_of
 from tests.otp.conftest import PATIENCE, Echo, TestNode, eventually
-from tests.otp.family import Gate, pid_of
 
 
 def held(node: TestNode, limit: MailboxLimit) -> tuple[Pid, threading.Event]:

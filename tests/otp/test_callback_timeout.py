@@ -27,8 +27,8 @@ from secrets_actor.otp import (
 )
 from secrets_actor.otp.child_spec import check_child
 from secrets_actor.otp.events import ChildRestarted, ProcessDisowned
+from tests.otp.child_helpers import hold, pid_of
 from tests.otp.conftest import PATIENCE, Echo, TestNode, eventually
-from tests.otp.family import hold, pid_of
 
 
 def spec(deadline: Any = 10.0, restart: Restart = Restart.PERMANENT) -> ChildSpec:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from secrets_actor.otp import CallTimeout, From, GenServer, ManualClock, Reply, TimerServer, answer_all, call
-from secrets_actor.otp.gen_server import HURRY
+from secrets_actor.otp.gen_server import WAKE_ALL_AFTER
 from secrets_actor.otp.reply import AWAKE
 from tests.otp.conftest import PATIENCE, Echo, TestNode, eventually
 
@@ -170,7 +170,7 @@ def test_those_behind_a_thread_that_does_not_come_round_have_their_answer_a_whil
 
     call(timed.spawn(Echo), answer, PATIENCE)
     assert answers == []
-    clock.advance(HURRY)
+    clock.advance(WAKE_ALL_AFTER)
 
     joined(threads)
     assert answers == [7] * 20

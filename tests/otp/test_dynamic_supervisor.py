@@ -37,8 +37,8 @@ from secrets_actor.otp.child_table import State
 from secrets_actor.otp.events import (
     ChildRestarted,
 )
+from tests.otp.child_helpers import die
 from tests.otp.conftest import PATIENCE, Echo, TestNode
-from tests.otp.family import die
 
 
 def pool(node: TestNode, **options: Any) -> Pid:

@@ -40,7 +40,7 @@ class Ends(TestNode):
         if reason == KILLED:
             self.ends.append(pid.label)
 
-    def told(self, pid: Pid, ended: Pid) -> None:
+    def link_heard(self, pid: Pid, ended: Pid) -> None:
         self.hears.append(pid.label)
 
 

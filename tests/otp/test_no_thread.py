@@ -30,8 +30,8 @@ from secrets_actor.otp import (
 )
 from secrets_actor.otp.child_table import State
 from secrets_actor.otp.events import ChildStartFailed, SupervisorGaveUp
+from tests.otp.child_helpers import pid_of
 from tests.otp.conftest import PATIENCE, Echo, TestNode, eventually
-from tests.otp.family import pid_of
 from tests.threadless import no_threads
 
 

@@ -26,8 +26,8 @@ from secrets_actor.otp import (
 from secrets_actor.otp.events import ProcessCrashed, ProcessDisowned, ProcessEnded, ProcessStarted
 from secrets_actor.otp.pid import current
 from tests.log_records import fields_of
+from tests.otp.child_helpers import hold
 from tests.otp.conftest import PATIENCE, Echo, Listener, TestNode, eventually
-from tests.otp.family import hold
 
 
 def test_a_hung_process_is_dead_to_everybody_and_its_thread_is_counted_until_it_ends(node: TestNode) -> None:

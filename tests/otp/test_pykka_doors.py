@@ -7,8 +7,8 @@ import pykka
 import pytest
 
 from secrets_actor.otp import Answered, Ask, CallFailed, From, NamedRef, NoProcess, Reply, Stopped, call, stop
+from tests.otp.child_helpers import hold
 from tests.otp.conftest import PATIENCE, Echo, Listener, TestNode, eventually
-from tests.otp.family import hold
 
 
 class Host(pykka.ThreadingActor):

@@ -46,8 +46,8 @@ from secrets_actor.otp.events import (
     SupervisorGaveUp,
     SupervisorShutDown,
 )
+from tests.otp.child_helpers import crash, die, end, pid_of, serials
 from tests.otp.conftest import PATIENCE, Echo, TestNode, eventually
-from tests.otp.family import crash, die, end, pid_of, serials
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ from secrets_actor.otp import (
 )
 from secrets_actor.otp.events import TooManyDisowned
 from tests.forking import in_child
+from tests.otp.child_helpers import Gate, pid_of
 from tests.otp.conftest import PATIENCE, Echo, TestNode, eventually
-from tests.otp.family import Gate, pid_of
 
 
 def test_one_disowned_thread_too_many_ends_the_supervisor() -> None:

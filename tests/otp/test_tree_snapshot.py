@@ -20,8 +20,8 @@ from secrets_actor.otp import (
     supervisor_spec,
 )
 from secrets_actor.otp.events import ChildRestarted
+from tests.otp.child_helpers import die, pid_of
 from tests.otp.conftest import PATIENCE, Echo, Recorder, TestNode, eventually
-from tests.otp.family import die, pid_of
 
 
 def test_a_restart_counts_as_recent_only_while_it_is_in_the_window() -> None:

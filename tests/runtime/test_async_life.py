@@ -10,7 +10,7 @@ import pytest
 
 from secrets_actor import InvalidParameter, LogSettings, ServerDown, Settings, System, start
 from secrets_actor.testing import FakeStore, fake_system
-from tests.actor.rig import PATIENCE, Shelf, eventually, supervisor
+from tests.actor.rig import PATIENCE, RigStore, eventually, supervisor
 from tests.client.test_asyncio import comes_about
 
 
@@ -72,10 +72,10 @@ def test_a_drain_lets_coroutines_of_the_same_loop_finish() -> None:
     asyncio.run(run())
 
 
-def test_the_loop_goes_on_while_a_stop_waits_for_a_worker_that_hangs(shelf: Shelf) -> None:
+def test_the_loop_goes_on_while_a_stop_waits_for_a_worker_that_hangs(rig_store: RigStore) -> None:
     async def run() -> float:
-        system = await System(Settings(), backend=shelf.factory()).start_async()
-        hold = shelf.hold("get", "a")
+        system = await System(Settings(), backend=rig_store.factory()).start_async()
+        hold = rig_store.hold("get", "a")
         getting = asyncio.ensure_future(system.async_secrets.get("a"))
         await comes_about(lambda: hold.workers)
         silence = await longest_silence_of_the_loop(system.stop_async())  # a worker has two seconds

@@ -11,7 +11,7 @@ from secrets_actor import AwsSettings, ConfigurationError, LocalSettings, Secret
 from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.otp import ManualClock
-from tests.actor.rig import Shelf, eventually, failure, in_background, kill, running, settings, workers
+from tests.actor.rig import RigStore, eventually, failure, in_background, kill, running, settings, workers
 from tests.forking import PATIENCE
 from tests.servers.account import Keys as AccountKeys
 from tests.servers.account import allow_everything
@@ -30,14 +30,14 @@ class Keys:
         return AwsCredentials(self.name, SecretValue("s"))
 
 
-def shelf_with(value: str) -> Shelf:
-    shelf = Shelf()
-    shelf.put("a", value)
-    return shelf
+def store_with(value: str) -> RigStore:
+    rig_store = RigStore()
+    rig_store.put("a", value)
+    return rig_store
 
 
 def test_the_next_get_asks_the_new_store_and_the_old_workers_go(tmp_path: Path) -> None:
-    old, new = shelf_with("old"), shelf_with("new")
+    old, new = store_with("old"), store_with("new")
     with running(System(settings(tmp_path), backend=old.factory()), old, new) as system:
         assert system.secrets.get("a").reveal() == "old"
         before = workers(system)
@@ -53,7 +53,7 @@ def test_the_next_get_asks_the_new_store_and_the_old_workers_go(tmp_path: Path) 
 
 
 def test_what_is_under_way_is_finished_by_the_old_store_and_not_kept(tmp_path: Path) -> None:
-    old, new = shelf_with("old"), shelf_with("new")
+    old, new = store_with("old"), store_with("new")
     with running(System(settings(tmp_path), backend=old.factory()), old, new) as system:
         hold = old.hold("get")
         under_way = in_background(lambda: system.secrets.get("a", timeout=PATIENCE))
@@ -68,7 +68,7 @@ def test_what_is_under_way_is_finished_by_the_old_store_and_not_kept(tmp_path: P
 
 def test_with_one_worker_those_who_wait_get_the_new_store(tmp_path: Path) -> None:
     """By a clock that stands still: the worker that goes makes room at once, and not when a timer says so."""
-    old, new = shelf_with("old"), shelf_with("new")
+    old, new = store_with("old"), store_with("new")
     one = settings(tmp_path, max_workers=1)
     with running(System(one, backend=old.factory(), clock=ManualClock()), old, new) as system:
         hold = old.hold("get")
@@ -83,7 +83,7 @@ def test_with_one_worker_those_who_wait_get_the_new_store(tmp_path: Path) -> Non
 
 
 def test_keys_of_the_old_store_that_come_late_are_not_used_for_the_new_one(tmp_path: Path) -> None:
-    old, new = shelf_with("old"), shelf_with("new")
+    old, new = store_with("old"), store_with("new")
     before, after = Keys("of-the-old"), Keys("of-the-new")
     with running(System(settings(tmp_path), backend=old.factory(before)), old, new) as system:
         waiting = in_background(lambda: system.secrets.get("a", timeout=PATIENCE))
@@ -99,7 +99,7 @@ def test_keys_of_the_old_store_that_come_late_are_not_used_for_the_new_one(tmp_p
 
 
 def test_a_change_under_load_loses_no_call_and_serves_nothing_old_afterwards(tmp_path: Path) -> None:
-    shelves = [shelf_with("0"), shelf_with("1")]
+    stores = [store_with("0"), store_with("1")]
     over, errors, done = threading.Event(), list[BaseException](), list[int]()
 
     def work(system: System) -> None:
@@ -114,13 +114,13 @@ def test_a_change_under_load_loses_no_call_and_serves_nothing_old_afterwards(tmp
             errors.append(error)
         done.append(made)
 
-    with running(System(settings(tmp_path, max_workers=4), backend=shelves[0].factory()), *shelves) as system:
+    with running(System(settings(tmp_path, max_workers=4), backend=stores[0].factory()), *stores) as system:
         threads = [threading.Thread(target=work, args=(system,)) for _ in range(8)]
         for thread in threads:
             thread.start()
         try:
             for change in range(1, 41):
-                system.configure(system.settings, backend=shelves[change % 2].factory())
+                system.configure(system.settings, backend=stores[change % 2].factory())
                 assert system.secrets.get("a", timeout=PATIENCE).reveal() == str(change % 2)
         finally:
             over.set()

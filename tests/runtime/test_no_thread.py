@@ -14,15 +14,15 @@ import secrets_actor
 from secrets_actor import NewVersion, StartFailed, System, WorkerCrashed
 from secrets_actor.otp import Flags, Node, Pid, Supervisor, spawn
 from secrets_actor.otp.events import ChildStartFailed, SupervisorGaveUp
-from tests.actor.rig import Shelf, Watch, eventually, failure, process, running, settings, whole
+from tests.actor.rig import RigStore, Watch, eventually, failure, process, running, settings, whole
 from tests.otp.conftest import Recorder
 from tests.threadless import no_threads
 
 
 def test_a_call_for_which_there_is_no_worker_hears_why_in_time_and_the_next_is_served(
-    system: System, shelf: Shelf
+    system: System, rig_store: RigStore
 ) -> None:
-    shelf.put("a", "v")
+    rig_store.put("a", "v")
     with no_threads():
         error = failure(lambda: system.secrets.get("a", timeout=0.3))
     assert type(error) is WorkerCrashed
@@ -41,8 +41,8 @@ def test_so_do_several_calls_at_once(system: System) -> None:
     assert [type(error) for error in errors] == [WorkerCrashed] * 3
 
 
-def test_a_call_waits_within_its_time_for_a_thread(system: System, shelf: Shelf) -> None:
-    shelf.put("a", "v")
+def test_a_call_waits_within_its_time_for_a_thread(system: System, rig_store: RigStore) -> None:
+    rig_store.put("a", "v")
     answer: Future[str] = Future()
 
     def ask() -> None:
@@ -62,9 +62,9 @@ def test_a_call_waits_within_its_time_for_a_thread(system: System, shelf: Shelf)
 
 @pytest.mark.parametrize("who", ["timers", "audit", "workers", "secrets", "subscribers", "prefetches"])
 def test_whoever_ends_while_there_is_no_thread_is_there_again_when_there_is(
-    system: System, shelf: Shelf, watch: Watch, who: str
+    system: System, rig_store: RigStore, watch: Watch, who: str
 ) -> None:
-    shelf.put("a", "v")
+    rig_store.put("a", "v")
     assert system.secrets.get("a").reveal() == "v"
     with no_threads():
         process(system, who).kill()
@@ -74,9 +74,9 @@ def test_whoever_ends_while_there_is_no_thread_is_there_again_when_there_is(
     assert watch.count("SupervisorGaveUp") == 0
 
 
-def test_a_subscription_begins_as_soon_as_there_is_a_thread(system: System, shelf: Shelf) -> None:
+def test_a_subscription_begins_as_soon_as_there_is_a_thread(system: System, rig_store: RigStore) -> None:
     heard: Future[NewVersion] = Future()
-    shelf.put("a", "v")
+    rig_store.put("a", "v")
     assert system.secrets.get("a").reveal() == "v"
     with no_threads():
         subscription = system.secrets.subscribe("a", heard.set_result)
@@ -100,9 +100,9 @@ def test_a_start_without_threads_says_so_and_leaves_nothing(tmp_path: Path) -> N
         system.secrets.set("a", "v")
 
 
-def test_a_stop_without_threads_is_a_stop(tmp_path: Path, shelf: Shelf) -> None:
-    with running(System(settings(tmp_path), backend=shelf.factory()), shelf) as system:
-        shelf.put("a", "v")
+def test_a_stop_without_threads_is_a_stop(tmp_path: Path, rig_store: RigStore) -> None:
+    with running(System(settings(tmp_path), backend=rig_store.factory()), rig_store) as system:
+        rig_store.put("a", "v")
         assert system.secrets.get("a").reveal() == "v"
         with no_threads():
             process(system, "workers").kill()

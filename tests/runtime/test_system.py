@@ -15,7 +15,7 @@ from secrets_actor.domain.ports import BackendFactory
 from secrets_actor.otp import LifecycleEvent
 from secrets_actor.runtime.settings import LogSettings
 from tests.actor.rig import (
-    Shelf,
+    RigStore,
     Watch,
     eventually,
     failure,
@@ -67,11 +67,11 @@ def test_a_system_that_never_ran_has_no_tree_and_stops_at_once(tmp_path: Path) -
     system.stop()
 
 
-def test_a_tree_that_cannot_come_up_says_which_child_and_why(tmp_path: Path, shelf: Shelf) -> None:
+def test_a_tree_that_cannot_come_up_says_which_child_and_why(tmp_path: Path, rig_store: RigStore) -> None:
     import secrets_actor.telemetry.audit_process as module
 
     init = module.AuditProcess.init
-    system = System(settings(tmp_path), backend=shelf.factory())
+    system = System(settings(tmp_path), backend=rig_store.factory())
     try:
         module.AuditProcess.init = lambda self: 1 / 0  # type: ignore[assignment,method-assign,return-value]
         error = failure(system.start)
@@ -85,8 +85,8 @@ def test_a_tree_that_cannot_come_up_says_which_child_and_why(tmp_path: Path, she
         system.secrets.set("a", "v")
 
 
-def test_the_tree_is_that_of_the_design(system: System, shelf: Shelf) -> None:
-    shelf.put("a", "v")
+def test_the_tree_is_that_of_the_design(system: System, rig_store: RigStore) -> None:
+    rig_store.put("a", "v")
     system.secrets.get("a")
     eventually(lambda: workers(system), "a worker in the picture")
     shown = [(node.id, node.strategy or node.restart) for node in system.tree().root.walk()]
@@ -106,14 +106,14 @@ def test_the_tree_is_that_of_the_design(system: System, shelf: Shelf) -> None:
     ]
 
 
-def test_an_owner_may_stop_the_system_when_it_gives_up(tmp_path: Path, shelf: Shelf) -> None:
+def test_an_owner_may_stop_the_system_when_it_gives_up(tmp_path: Path, rig_store: RigStore) -> None:
     called = threading.Event()
 
     def on_give_up(_reason: object) -> None:
         system.stop()
         called.set()
 
-    system = System(settings(tmp_path), backend=shelf.factory(), on_give_up=on_give_up).start()
+    system = System(settings(tmp_path), backend=rig_store.factory(), on_give_up=on_give_up).start()
     root = supervisor(system, "secrets_actor")
     killing = in_background(root.kill)
 
@@ -123,9 +123,9 @@ def test_an_owner_may_stop_the_system_when_it_gives_up(tmp_path: Path, shelf: Sh
     system.stop()
 
 
-def test_an_owner_may_start_the_system_anew_when_it_gives_up(tmp_path: Path, shelf: Shelf) -> None:
-    system = System(settings(tmp_path), backend=shelf.factory(), on_give_up=lambda _reason: system.start())
-    with running(system, shelf):
+def test_an_owner_may_start_the_system_anew_when_it_gives_up(tmp_path: Path, rig_store: RigStore) -> None:
+    system = System(settings(tmp_path), backend=rig_store.factory(), on_give_up=lambda _reason: system.start())
+    with running(system, rig_store):
         system.secrets.set("a", "v")
         supervisor(system, "secrets_actor").kill()
 
@@ -136,12 +136,12 @@ def test_an_owner_may_start_the_system_anew_when_it_gives_up(tmp_path: Path, she
 
 
 def test_an_owner_whose_callback_raises_is_told_so_and_the_end_goes_on(
-    tmp_path: Path, shelf: Shelf, watch: Watch
+    tmp_path: Path, rig_store: RigStore, watch: Watch
 ) -> None:
     def on_give_up(_reason: object) -> None:
         raise RuntimeError("hunter2")
 
-    system = System(settings(tmp_path), backend=shelf.factory(), observer=watch, on_give_up=on_give_up).start()
+    system = System(settings(tmp_path), backend=rig_store.factory(), observer=watch, on_give_up=on_give_up).start()
     root = supervisor(system, "secrets_actor")
     root.kill()
 
@@ -152,21 +152,21 @@ def test_an_owner_whose_callback_raises_is_told_so_and_the_end_goes_on(
     system.stop()
 
 
-def test_stopping_is_no_giving_up(tmp_path: Path, shelf: Shelf) -> None:
+def test_stopping_is_no_giving_up(tmp_path: Path, rig_store: RigStore) -> None:
     reasons: list[object] = []
-    with running(System(settings(tmp_path), backend=shelf.factory(), on_give_up=reasons.append), shelf):
+    with running(System(settings(tmp_path), backend=rig_store.factory(), on_give_up=reasons.append), rig_store):
         pass
     assert reasons == []
 
 
-def test_an_observer_hears_of_every_event_and_may_raise(tmp_path: Path, shelf: Shelf) -> None:
+def test_an_observer_hears_of_every_event_and_may_raise(tmp_path: Path, rig_store: RigStore) -> None:
     seen: list[LifecycleEvent] = []
 
     def observe(event: LifecycleEvent) -> None:
         seen.append(event)
         raise RuntimeError("no")
 
-    with running(System(settings(tmp_path), backend=shelf.factory(), observer=observe), shelf) as system:
+    with running(System(settings(tmp_path), backend=rig_store.factory(), observer=observe), rig_store) as system:
         system.secrets.set("a", "v")
         kill(system, "secrets")
         assert system.secrets.get("a").reveal() == "v"
@@ -259,10 +259,10 @@ def test_of_several_threads_that_start_it_at_once_each_finds_it_running(tmp_path
 
 
 @pytest.mark.parametrize("timeout", [0.0, 0.4])
-def test_a_stop_keeps_its_time_however_many_threads_hang(tmp_path: Path, shelf: Shelf, timeout: float) -> None:
-    shelf.put("a", "v")
-    hold, calls = shelf.hold("get"), 12
-    with running(System(settings(tmp_path, max_workers=calls), backend=shelf.factory()), shelf) as system:
+def test_a_stop_keeps_its_time_however_many_threads_hang(tmp_path: Path, rig_store: RigStore, timeout: float) -> None:
+    rig_store.put("a", "v")
+    hold, calls = rig_store.hold("get"), 12
+    with running(System(settings(tmp_path, max_workers=calls), backend=rig_store.factory()), rig_store) as system:
         asked = [in_background(lambda n=n: failure(lambda: system.secrets.get(f"a{n}"))) for n in range(calls)]
         for _ in range(calls):
             hold.wait()

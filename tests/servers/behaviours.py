@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, Self
 
 from secrets_actor.clock import now as clock_now
-from tests.servers.wire import Message, Stream, hang_up
+from tests.servers.http_messages import Message, Stream, hang_up
 
 GATE_SECONDS: Final = 30.0
 

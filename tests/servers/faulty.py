@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from tests.servers.behaviours import Behaviour, Forward, Gate
-from tests.servers.wire import Message, Stream, hang_up
+from tests.servers.http_messages import Message, Stream, hang_up
 
 WAIT_SECONDS: Final = 10.0
 

@@ -143,7 +143,7 @@ class ServerProcess:
             "PYTHONDONTWRITEBYTECODE": "1",
             **self._environment(self.port),
         }
-        command = [sys.executable, "-m", "tests.servers.tether", self._module, *self._arguments(self.port)]
+        command = [sys.executable, "-m", "tests.servers.ends_with_parent", self._module, *self._arguments(self.port)]
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 command,

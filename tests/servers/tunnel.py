@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 
 from tests.servers.behaviours import Connection
-from tests.servers.wire import hang_up
+from tests.servers.http_messages import hang_up
 
 _CONNECT = re.compile(rb"CONNECT \[?([^ \]]+?)\]?:(\d+) HTTP/1\.1\r\n")
 _AUTHORIZATION = re.compile(rb"^Proxy-Authorization: Basic (\S+)\r$", re.MULTILINE)

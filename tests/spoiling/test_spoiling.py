@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from secrets_actor.domain.errors import DecryptionFailed, StoreDamaged, StoreUnavailable
 from secrets_actor.domain.operations import Get, List, Set
 from tests.backends.local.helpers import files
-from tests.spoiling import cases
-from tests.spoiling.cases import DATABASE, KINDS, LOG, PAGE, Prepared, Tally, prepare, run
-from tests.spoiling.known import ask, known_backend, verified
+from tests.spoiling import damage_cases
+from tests.spoiling.damage_cases import DATABASE, KINDS, LOG, PAGE, Prepared, Tally, prepare, run
+from tests.spoiling.known_store import ask, known_backend, verified
 
 CASES: Final = [20, pytest.param(100, marks=pytest.mark.slow)]
 BYTES: Final = [30, pytest.param(1000, marks=pytest.mark.slow)]
@@ -83,7 +83,7 @@ def test_pages_that_are_torn_zeroed_cut_off_or_misdescribed(
 
 
 @pytest.mark.parametrize("count", CASES)
-@pytest.mark.parametrize("damage", [cases.flipped_log, cases.cut_log])
+@pytest.mark.parametrize("damage", [damage_cases.flipped_log, damage_cases.cut_log])
 def test_a_damaged_log_ends_where_the_damage_is(
     damage: Callable[[Path, random.Random, Prepared], str], count: int, tmp_path: Path
 ) -> None:

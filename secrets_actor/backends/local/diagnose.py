@@ -14,7 +14,7 @@ from secrets_actor.backends.local import open_store, store_keys
 from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
 from secrets_actor.backends.local.keys.private_file import check_folder
 from secrets_actor.backends.local.master_key import MasterKeySource
-from secrets_actor.backends.local.ownership import cannot_write, doubts, folder_objection
+from secrets_actor.backends.local.ownership import cannot_write, folder_doubts, folder_objection
 from secrets_actor.backends.local.transaction import foreign
 from secrets_actor.domain.diagnosis import Finding, Verdict
 from secrets_actor.domain.errors import KeyFileError, SecretsError, StoreDamaged, StoreUnavailable, WrongKey
@@ -95,7 +95,7 @@ def _openness(folder: Path, mode: int | None, *, there: bool) -> Iterator[Findin
         yield Finding("folder", Verdict.WARNING, f"{folder} is open to others (mode {mode:04o})", f"chmod 700 {folder}")
     else:
         yield Finding("folder", Verdict.OK, f"{folder}, mode {mode:04o}")
-    for what, remedy in doubts(folder):
+    for what, remedy in folder_doubts(folder):
         yield Finding("owner", Verdict.WARNING, what, remedy)
 
 

@@ -188,7 +188,7 @@ class OpenStore:
                     "back. Nothing is read or written meanwhile; should the other one be used, start this program anew",
                     path=str(self._place),
                 )
-            keys = None if known is None else store_keys.still(known, wrapped_keys)
+            keys = None if known is None else store_keys.unlocked_again(known, wrapped_keys)
             if keys is not None:
                 return keys
             try:
@@ -415,7 +415,7 @@ def make_whole(database: Path, made: store_keys.NewStore, deadline: float, close
     def make(transaction: Transaction) -> None:
         for statement in schema.TABLES:
             transaction.do(statement)
-        store_keys.make(transaction, made)
+        store_keys.write_new_store(transaction, made)
 
     def write(fresh: Path) -> None:
         blank = Blank(fresh, deadline=deadline, closed=closed)

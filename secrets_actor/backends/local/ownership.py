@@ -50,7 +50,7 @@ def is_trusted(uid: int, folder: Path) -> bool:
     return uid in _trusted() or (os.geteuid() == 0 and uid == _owner(folder))
 
 
-def rightful(folder: Path) -> int:
+def owner_for_files(folder: Path) -> int:
     """Return the id of the user to whom the store's files in *folder* are to belong: this user, or, if we are root, the
     folder's owner."""
     owner = _owner(folder)
@@ -81,7 +81,7 @@ def folder_objection(folder: Path) -> str | None:
             whose = f"belongs to another user ({state.st_uid})"
             if os.geteuid() != 0:
                 return f"{whose}, who reads what is put there; give a folder of your own"
-            place = _first_of(state.st_uid, folder)
+            place = _uppermost_of(state.st_uid, folder)
             if os.stat(place.parent).st_mode & OTHERS_WRITE:
                 return f"{whose}, and lies in {place.parent}, where anybody could have put it; give another path"
         links = [one for one in _parts(folder) if os.path.islink(one)]
@@ -95,7 +95,7 @@ def folder_objection(folder: Path) -> str | None:
     return None
 
 
-def doubts(folder: Path) -> Iterator[tuple[str, str]]:
+def folder_doubts(folder: Path) -> Iterator[tuple[str, str]]:
     """Return the doubts about *folder* and the folders above it, which may be used all the same: for each a text, and
     what to do about it."""
     owner = _owner(folder)
@@ -139,7 +139,7 @@ def _above(folder: Path) -> Iterator[Path]:
     return (one for one in _parts(folder) if one not in itself and one.is_dir())
 
 
-def _first_of(uid: int, folder: Path) -> Path:
+def _uppermost_of(uid: int, folder: Path) -> Path:
     """Return the uppermost folder on the way from the root to *folder* that belongs to *uid*."""
     real = Path(os.path.realpath(folder))
     return next(one for one in (*reversed(real.parents), real) if os.stat(one).st_uid == uid)

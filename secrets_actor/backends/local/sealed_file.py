@@ -56,9 +56,9 @@ class Sealing:
         self._sink, self._number, self._rest = sink, 0, bytearray()
         n, r, p = export_key.costs if export_key.kind == PASSPHRASE else (0, 0, 0)
         derivation = Derivation(os.urandom(_SALT_BYTES), n, r, p)
-        begun = _begun(export_key, derivation)
+        begun = _new_stream(export_key, derivation)
         if begun is None:
-            raise _starved(path, derivation)
+            raise _out_of_memory(path, derivation)
         header, self._aead = begun
         sink.write(header)
 
@@ -96,7 +96,7 @@ class Sealed:
         if aead is _WRONG:
             raise WrongExportKey(f"{path} is sealed with another {KINDS[kind][2:]}: give that one", path=path)
         if aead is _NO_MEMORY:
-            raise _starved(path, derivation)
+            raise _out_of_memory(path, derivation)
         if not isinstance(aead, AESGCM):
             raise self.damaged("its header was changed")
         self._aead = aead
@@ -174,12 +174,12 @@ def _outer_key(export_key: ExportKey, derivation: Derivation) -> bytes | None:
     return scrypt.derived(export_key.secret, derivation)
 
 
-def _starved(path: str, derivation: Derivation) -> ExportFileError:
+def _out_of_memory(path: str, derivation: Derivation) -> ExportFileError:
     wanted = f"scrypt wants {scrypt.memory(derivation) // 2**20:,} MiB of memory to make a key of the passphrase"
     return ExportFileError(f"{path} cannot be sealed or opened: {wanted}; give this process as much", path=path)
 
 
-def _begun(export_key: ExportKey, derivation: Derivation) -> tuple[bytes, AESGCM] | None:
+def _new_stream(export_key: ExportKey, derivation: Derivation) -> tuple[bytes, AESGCM] | None:
     """Return the header of a new file and the cipher of its chunks; None when there is not enough memory. Raises
     nothing, because its frame holds keys: rule 4."""
     outer, file_key = _outer_key(export_key, derivation), os.urandom(KEY_BYTES)

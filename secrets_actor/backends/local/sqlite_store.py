@@ -25,7 +25,7 @@ from typing import Final, TypeVar
 
 from secrets_actor.backends.local import schema
 from secrets_actor.backends.local.files import FILE_MODE, OTHERS, create_once
-from secrets_actor.backends.local.ownership import is_trusted, rightful
+from secrets_actor.backends.local.ownership import is_trusted, owner_for_files
 from secrets_actor.backends.local.sqlite_errors import Meaning, may_pass, meaning, passes, remedy
 from secrets_actor.backends.local.transaction import Row, Transaction, check_before_writing, size_of, whole_version
 from secrets_actor.clock import now
@@ -55,8 +55,8 @@ class Store:
     Once *closed* is set, all work fails. Raises what `read` and `write` raise.
     """
 
-    _light = False  # whether the next commit would not wait for the disk; see `write_lightly`
-    _owes = False  # whether the log may still have deleted values (rule 6)
+    _commits_lightly = False  # whether the next commit would not wait for the disk; see `write_lightly`
+    _must_clear_log = False  # whether the log may still have deleted values (rule 6)
     _looked_through = False  # whether the file was checked for damage, as it is before the first write
 
     def __init__(self, path: Path, *, deadline: float, closed: threading.Event) -> None:
@@ -66,10 +66,12 @@ class Store:
         try:
             self.read(lambda transaction: whole_version(transaction, self.path), deadline)
             self._close_to_others()
-            self._go_wal(deadline)
+            self._use_write_ahead_log(deadline)
             for pragma in ("synchronous = FULL", "secure_delete = ON", "cell_size_check = ON"):
-                self.outside(f"PRAGMA {pragma}", deadline)
-            self._owes = size_of(self._log) > 0  # the process that wrote it last may have died before it cleared it
+                self.outside_transaction(f"PRAGMA {pragma}", deadline)
+            self._must_clear_log = (
+                size_of(self._log) > 0
+            )  # the process that wrote it last may have died before it cleared it
         except BaseException:
             self.close()
             raise
@@ -87,10 +89,10 @@ class Store:
         if not self._looked_through:
             self.read(check_before_writing, deadline)
             self._looked_through = True
-        if self._light:
-            self.outside("PRAGMA synchronous = FULL", deadline)
-            self.outside(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}", deadline)
-            self._light = False
+        if self._commits_lightly:
+            self.outside_transaction("PRAGMA synchronous = FULL", deadline)
+            self.outside_transaction(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}", deadline)
+            self._commits_lightly = False
         return self._run(_WRITE, work, deadline)
 
     def write_lightly(self, work: Callable[[Transaction], object], deadline: float) -> bool:
@@ -101,8 +103,8 @@ class Store:
             if not self._looked_through:
                 self._attempt(_READ, check_before_writing)
                 self._looked_through = True
-            if not self._light:
-                self._light = True
+            if not self._commits_lightly:
+                self._commits_lightly = True
                 for pragma in ("synchronous = NORMAL", "busy_timeout = 0"):
                     self._connection.execute(f"PRAGMA {pragma}")
             self._attempt(_WRITE, work)
@@ -120,9 +122,9 @@ class Store:
         """Remove deleted values from the log: its pages go into the database, where SQLite has overwritten what was
         deleted (`secure_delete`), and the log is cut to nothing. Waits for readers, `CLEARING` seconds at most; see
         rule 6. Raises nothing."""
-        self._owes, self._deadline = True, deadline
+        self._must_clear_log, self._deadline = True, deadline
         end = min(deadline, now() + CLEARING)
-        while self._owes and not self._clear() and now() < end and not self._closed.wait(PAUSE):
+        while self._must_clear_log and not self._clear() and now() < end and not self._closed.wait(PAUSE):
             pass
 
     def fold_log(self) -> None:
@@ -135,17 +137,19 @@ class Store:
         try:
             busy = Transaction(self._connection).one("PRAGMA wal_checkpoint(TRUNCATE)")
         except _FAILURES as exc:
-            self._owes = _code(exc) != _READ_ONLY  # a log that we may not write to is for another user to clear
+            self._must_clear_log = (
+                _code(exc) != _READ_ONLY
+            )  # a log that we may not write to is for another user to clear
             return False
-        self._owes = busy is None or busy[0] != 0
-        return not self._owes
+        self._must_clear_log = busy is None or busy[0] != 0
+        return not self._must_clear_log
 
-    def _pay(self) -> None:
+    def _clear_unless_busy(self) -> None:
         """Like `_clear`, but without waiting for a lock: the caller of the operation is waiting for its answer."""
         with contextlib.suppress(*_FAILURES):
             self._connection.execute("PRAGMA busy_timeout = 0")
             self._clear()
-            self._connection.execute(f"PRAGMA busy_timeout = {0 if self._light else _BUSY_MILLISECONDS}")
+            self._connection.execute(f"PRAGMA busy_timeout = {0 if self._commits_lightly else _BUSY_MILLISECONDS}")
 
     def interrupt(self) -> None:
         """Make the statement under way fail. Any thread may call this."""
@@ -169,8 +173,8 @@ class Store:
             failure: SecretsError | None
             try:
                 answer = self._attempt(begin, work)
-                if self._owes:
-                    self._pay()
+                if self._must_clear_log:
+                    self._clear_unless_busy()
                 return answer
             except _FAILURES as exc:
                 failure = None if meaning(_code(exc)) is Meaning.BUSY else self._translated(exc)
@@ -221,7 +225,7 @@ class Store:
             elif not is_trusted(state.st_uid, self.path.parent):
                 raise KeyFileError(
                     f"the local store {self.path} belongs to another user ({state.st_uid}), who can exchange it; run: "
-                    f"chown {rightful(self.path.parent)} {self.path}",
+                    f"chown {owner_for_files(self.path.parent)} {self.path}",
                     path=str(self.path),
                 )
         except OSError as exc:
@@ -260,9 +264,9 @@ class Store:
             return connection
         raise failure
 
-    def _go_wal(self, deadline: float) -> None:
+    def _use_write_ahead_log(self, deadline: float) -> None:
         """Switch to the write-ahead log (WAL). Does nothing when the file is in that mode already."""
-        mode = self.outside("PRAGMA journal_mode = WAL", deadline)
+        mode = self.outside_transaction("PRAGMA journal_mode = WAL", deadline)
         if mode != ("wal",):
             raise StoreUnavailable(
                 f"the local store {self.path} is on a file system without shared memory; give a path on a local disk",
@@ -270,7 +274,7 @@ class Store:
                 retryable=False,
             )
 
-    def outside(self, statement: str, deadline: float) -> Row | None:
+    def outside_transaction(self, statement: str, deadline: float) -> Row | None:
         """Run *statement* outside of a transaction and return its first row. Raises what `read` raises."""
         self._deadline = deadline
         while True:

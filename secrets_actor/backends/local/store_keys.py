@@ -106,7 +106,7 @@ def unlocked(wrapped_keys: WrappedKeys, master: Master) -> Keys:
     return Keys(wrapped_keys.store_id, wrapped_keys.epoch, master.check, keys[max(keys)], newest_first, wrapped_keys)
 
 
-def still(known: Keys, wrapped_keys: WrappedKeys) -> Keys | None:
+def unlocked_again(known: Keys, wrapped_keys: WrappedKeys) -> Keys | None:
     """Return the keys of a store whose keys have changed, without asking for a master key; None when one of them is not
     *known*."""
     ids = {key.id for key in wrapped_keys.keys}
@@ -156,10 +156,10 @@ def new_store(key: bytes, derivation: Derivation | None) -> NewStore:
     return NewStore(header(store_id), master, new_key(master, derivation, after=0))
 
 
-def make(transaction: Transaction, made: NewStore) -> None:
+def write_new_store(transaction: Transaction, made: NewStore) -> None:
     """Put the header and the first key of a new store into its empty tables."""
     transaction.do("INSERT INTO meta (name, value) VALUES ('header', ?)", made.header)
-    add(transaction, made.key)
+    put_wrapped_keys(transaction, made.key)
 
 
 def new_key(master: Master, derivation: Derivation | None, *, after: int) -> WrappedKey:
@@ -168,7 +168,7 @@ def new_key(master: Master, derivation: Derivation | None, *, after: int) -> Wra
     return WrappedKey(key_id, master.check, derivation, master.new_key(key_id))
 
 
-def add(transaction: Transaction, *keys: WrappedKey) -> None:
+def put_wrapped_keys(transaction: Transaction, *keys: WrappedKey) -> None:
     """Put wrapped keys into the store. They replace those of the same id and master key."""
     for key in keys:
         transaction.do(

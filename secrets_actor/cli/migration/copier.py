@@ -29,7 +29,7 @@ from secrets_actor.cli.migration.plan import (
     plan,
     token_for,
 )
-from secrets_actor.cli.migration.snapshot import CALL_SECONDS, look
+from secrets_actor.cli.migration.snapshot import CALL_SECONDS, read_snapshot
 from secrets_actor.client.secrets import Secrets
 from secrets_actor.domain.errors import CircuitOpen, CopyUnverified, SecretNotFound, SecretsError
 
@@ -52,7 +52,7 @@ class Copier(Struct, frozen=True):
 
     def copy(self, name: str) -> Result:
         """Copy the secret called *name*. The result holds a `SecretsError` of either store; other errors are raised."""
-        tries = _Tries(self, name)
+        tries = _CopyAttempt(self, name)
         for seconds in (*PATIENCE, None):
             try:
                 return tries.result()
@@ -65,7 +65,7 @@ class Copier(Struct, frozen=True):
         return failed
 
 
-class _Tries(Struct, eq=False):
+class _CopyAttempt(Struct, eq=False):
     """The tries with one secret.
 
     *began* is the plan of the first try that wrote. A later try may find it half done, but the result has to tell what
@@ -80,7 +80,7 @@ class _Tries(Struct, eq=False):
     def result(self) -> Result:
         """Try once, and return the result. Raises `SecretsError`s of the store on `side`."""
         copier, self.side = self.copier, Side.SOURCE
-        wanted = look(copier.source, self.name, copier.pause)
+        wanted = read_snapshot(copier.source, self.name, copier.pause)
         if wanted is None:
             return Result(self.name, Outcome.GONE)
         if wanted.current is None:
@@ -93,7 +93,7 @@ class _Tries(Struct, eq=False):
 
     def _carried_over(self, wanted: Snapshot, current: Held) -> CopyPlan:
         target, pause = self.copier.target, self.copier.pause
-        there = None if target is None else look(target, self.name, pause)
+        there = None if target is None else read_snapshot(target, self.name, pause)
         found = plan(current, wanted, there, overwrite=self.copier.overwrite)
         if target is None or self.copier.dry_run or not found.actions:
             return found
@@ -102,7 +102,7 @@ class _Tries(Struct, eq=False):
         for action in found.actions:
             _take(target, self.name, action, taken)
         for seconds in (*snapshot.PATIENCE, None):
-            if plan(current, wanted, look(target, self.name, pause)).outcome is Outcome.THERE:
+            if plan(current, wanted, read_snapshot(target, self.name, pause)).outcome is Outcome.THERE:
                 return found
             if seconds is None or pause(seconds):
                 break

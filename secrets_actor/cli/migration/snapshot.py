@@ -17,7 +17,7 @@ PATIENCE: Final = (0.1, 0.5, 2.0)
 CALL_SECONDS: Final = 60.0
 
 
-def look(secrets: Secrets, name: str, pause: Callable[[float], bool]) -> Snapshot | None:
+def read_snapshot(secrets: Secrets, name: str, pause: Callable[[float], bool]) -> Snapshot | None:
     """Read the secret called *name*. Returns None when there is no such secret.
 
     *pause* waits for the given seconds, and returns whether to end now. Raises `SecretDeleted` for a secret that is
@@ -25,7 +25,7 @@ def look(secrets: Secrets, name: str, pause: Callable[[float], bool]) -> Snapsho
     """
     for seconds in (*PATIENCE, None):
         try:
-            return _glance(secrets, name)
+            return _read_once(secrets, name)
         except SecretNotFound:
             return None
         except _Changed:
@@ -38,7 +38,7 @@ class _Changed(Exception):
     """Raised when the versions are not those of the description: the secret was changed between two reads."""
 
 
-def _glance(secrets: Secrets, name: str) -> Snapshot | None:
+def _read_once(secrets: Secrets, name: str) -> Snapshot | None:
     described = secrets.describe(name, timeout=CALL_SECONDS)
     if described.deleted_at is not None:
         raise SecretDeleted(f"secret {name} is scheduled for deletion; restore it first, or delete it with force")

@@ -18,7 +18,7 @@ from secrets_actor.runtime.settings import PrefetchSettings, Settings
 from secrets_actor.runtime.system import System
 
 
-def for_both(source: Settings, target: Settings) -> tuple[Settings, Settings]:
+def settings_for_both(source: Settings, target: Settings) -> tuple[Settings, Settings]:
     """Return the settings of both sides, changed so that nothing is cached: each value is read from its store, once.
 
     Raises `ConfigurationError` if both are the same store.
@@ -38,7 +38,7 @@ def is_there(settings: Settings) -> bool:
 
 
 @contextmanager
-def running(settings: Settings, observe: Observer, key: MasterKeySource | None = None) -> Iterator[System]:
+def running_system(settings: Settings, observe: Observer, key: MasterKeySource | None = None) -> Iterator[System]:
     """Start a system, and stop it at the end.
 
     After an exception, a Ctrl-C among them, it is stopped at once: a user who interrupts does not want to wait. *key*

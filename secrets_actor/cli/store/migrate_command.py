@@ -55,14 +55,14 @@ def migrate(
     options: Options = context.obj
     here, key = _store(source or options.config, "source", "--ask-passphrase", asked=ask_passphrase)
     there, new_key = _store(target, "target", "--to-passphrase", asked=to_passphrase)
-    here, there = stores.for_both(here, there)
+    here, there = stores.settings_for_both(here, there)
     # To a client, a source that does not exist is only empty. For a migration it is most likely a mistake in a path.
     if here.backend == "local_encrypted":
         runtime.local_maintenance(here, key).check_is_there()
     with (
         made_stores_shown(options) as note,
-        stores.running(here, note, key) as old,
-        stores.running(there, note, new_key) as new,
+        stores.running_system(here, note, key) as old,
+        stores.running_system(there, note, new_key) as new,
     ):
         source_secrets, target_secrets = (one.secrets.for_caller(caller()) for one in (old, new))
         names = run.names_of(source_secrets, prefixes)

@@ -10,7 +10,7 @@ import pytest
 from secrets_actor.backends.aws.retry import RetryPolicy
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
-from tests.backends.aws.lines import FOUND, LONG, THROTTLED, failing, get, header, kit_of, once
+from tests.backends.aws.one_get import FOUND, LONG, THROTTLED, failing, get, header, kit_of, once
 from tests.servers.behaviours import Answer, Hang, Reset, empty_body
 from tests.servers.faulty import FaultyServer
 

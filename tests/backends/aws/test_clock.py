@@ -14,7 +14,7 @@ from secrets_actor.domain import errors
 from secrets_actor.domain.operations import List
 from secrets_actor.domain.ports import CallContext
 from secrets_actor.domain.secret import SecretValue
-from tests.backends.aws.lines import FOUND, LONG, failing, get, header, kit_of
+from tests.backends.aws.one_get import FOUND, LONG, failing, get, header, kit_of
 from tests.servers.account import allow_everything
 from tests.servers.behaviours import Answer, aws_error
 from tests.servers.faulty import FaultyServer

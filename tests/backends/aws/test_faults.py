@@ -27,8 +27,8 @@ from secrets_actor.domain.secret import SecretValue
 from tests.servers.account import allow_everything
 from tests.servers.behaviours import aws_error
 from tests.servers.faulty import FaultyServer
+from tests.servers.http_messages import Stream, hang_up
 from tests.servers.ministack import Ministack
-from tests.servers.wire import Stream, hang_up
 
 SLACK = 2.0
 # What a caller may be told when the tries did not help. Nothing else, and never a foreign exception.

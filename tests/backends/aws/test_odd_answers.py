@@ -20,7 +20,7 @@ from secrets_actor.domain.errors import InvalidAnswer
 from secrets_actor.domain.secret import Secret, block_of, secret_of_block
 from tests.actor.rig import Watch, eventually, running, whole
 from tests.actor.test_bad_server import system_at
-from tests.backends.aws.lines import failing, kit_of
+from tests.backends.aws.one_get import failing, kit_of
 from tests.servers.account import Keys
 from tests.servers.behaviours import Connection
 from tests.servers.faulty import FaultyServer

@@ -11,7 +11,7 @@ from typing import Self
 import trustme
 
 from tests.servers.behaviours import Answer, Behaviour
-from tests.servers.wire import Message, Stream, hang_up
+from tests.servers.http_messages import Message, Stream, hang_up
 
 WAIT_SECONDS = 10.0
 

@@ -1,4 +1,4 @@
-"""A shelf of dictionaries, for what works on any records."""
+"""Records in dictionaries, for what works on any records."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -7,10 +7,10 @@ from secrets_actor.domain.secret import SecretValue
 from secrets_actor.domain.semantics.entry import Entry
 
 
-class DictShelf:
+class DictRecords:
     """The port, without a store below it."""
 
-    store_name = "a shelf of dictionaries"
+    store_name = "records in dictionaries"
 
     def __init__(self, arn_prefix: str = "arn:here:secretsmanager:here:000000000000:secret:") -> None:
         self.arn_prefix: str = arn_prefix

@@ -1,4 +1,4 @@
-"""Shelves with secrets, exports of them, and how a spoilt one is refused."""
+"""Records with secrets, exports of them, and how a spoilt one is refused."""
 
 import io
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from secrets_actor.backends.local.sealed_file import Sealed
 from secrets_actor.domain.errors import ExportFileError
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.domain.semantics.entry import Entry, Version
-from tests.backends.local.dict_records import DictShelf
+from tests.backends.local.dict_records import DictRecords
 
 NOW: Final = datetime(2024, 2, 29, 12, tzinfo=UTC)
 
@@ -24,8 +24,8 @@ LOCK: Final = ExportKey(KEY, bytes(range(32)))
 CHEAP: Final = ExportKey(PASSPHRASE, b"correct horse", costs=(2**14, 1, 1))
 
 
-def shelf_of(secrets: Iterable[tuple[Entry, dict[str, SecretValue]]]) -> DictShelf:
-    records = DictShelf("arn:there:secretsmanager:there:000000000000:secret:")
+def records_of(secrets: Iterable[tuple[Entry, dict[str, SecretValue]]]) -> DictRecords:
+    records = DictRecords("arn:there:secretsmanager:there:000000000000:secret:")
     for entry, values in secrets:
         records.keep(entry)
         for version_id, value in values.items():
@@ -33,13 +33,13 @@ def shelf_of(secrets: Iterable[tuple[Entry, dict[str, SecretValue]]]) -> DictShe
     return records
 
 
-def exported(records: DictShelf, lock: ExportKey = LOCK) -> bytes:
+def exported(records: DictRecords, lock: ExportKey = LOCK) -> bytes:
     sink = io.BytesIO()
     export(records, sink, lock, NOW, "FILE")
     return sink.getvalue()
 
 
-def imported(file: bytes, records: DictShelf, lock: ExportKey = LOCK, *, overwrite: bool = False) -> Imported:
+def imported(file: bytes, records: DictRecords, lock: ExportKey = LOCK, *, overwrite: bool = False) -> Imported:
     return import_(Sealed(io.BytesIO(file), lock, "FILE"), records, NOW, overwrite=overwrite)
 
 
@@ -53,12 +53,12 @@ def made(
     return entry, dict(zip(ids, map(SecretValue, values), strict=True))
 
 
-SMALL: Final = exported(shelf_of([made("db/password", "hunter1", b"hunter2"), made("app", "hunter3")]))
+SMALL: Final = exported(records_of([made("db/password", "hunter1", b"hunter2"), made("app", "hunter3")]))
 
 
 def refused(file: bytes, lock: ExportKey = LOCK) -> ExportFileError:
     """How *file* is refused; nothing has been changed by then."""
-    records = shelf_of([made("here", "before")])
+    records = records_of([made("here", "before")])
     before = dict(records.entries), dict(records.values)
     with pytest.raises(ExportFileError, match="FILE is") as caught:
         imported(file, records, lock, overwrite=True)

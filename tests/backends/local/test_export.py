@@ -1,4 +1,4 @@
-"""Export and import of whole shelves: the round trip, and everything that may befall the file between."""
+"""Export and import of whole stores: the round trip, and everything that may befall the file between."""
 
 import io
 import json
@@ -16,8 +16,8 @@ from secrets_actor.backends.local.sealed_file import Sealed, Sealing
 from secrets_actor.domain.errors import SecretExists
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.domain.semantics.entry import Entry, Version
-from tests.backends.local.dict_records import DictShelf
-from tests.backends.local.exports import CHEAP, LOCK, NOW, SMALL, exported, imported, made, refused, shelf_of
+from tests.backends.local.dict_records import DictRecords
+from tests.backends.local.exports import CHEAP, LOCK, NOW, SMALL, exported, imported, made, records_of, refused
 
 NAMES: Final = st.text("abcDEF/_+=.@-", min_size=1, max_size=12).filter(lambda name: not name.startswith("arn:"))
 LETTERS: Final = 'ab é世\U0001f600"\\\n\0'
@@ -50,7 +50,7 @@ def secrets(draw: st.DrawFn) -> tuple[Entry, dict[str, SecretValue]]:
 def test_what_was_exported_is_imported(
     given_secrets: list[tuple[Entry, dict[str, SecretValue]]], lock: ExportKey
 ) -> None:
-    there, here = shelf_of(given_secrets), DictShelf()
+    there, here = records_of(given_secrets), DictRecords()
 
     done = imported(exported(there, lock), here, lock)
 
@@ -69,8 +69,8 @@ def test_what_is_sealed_by_the_key_and_is_no_export_is_refused() -> None:
 
     assert "it ends in the middle of a secret" in str(refused(sealed_whole(whole[:-1])))
     assert "what it holds is no export of secrets" in str(refused(sealed_whole(b"\0" * 40)))
-    assert imported(sealed_whole(whole), DictShelf()).secrets == 1
-    assert imported(sealed_whole(b""), DictShelf()).secrets == 0
+    assert imported(sealed_whole(whole), DictRecords()).secrets == 1
+    assert imported(sealed_whole(b""), DictRecords()).secrets == 0
 
 
 def sealed_whole(clear: bytes) -> bytes:
@@ -83,7 +83,7 @@ def sealed_whole(clear: bytes) -> bytes:
 
 
 def test_what_is_there_is_not_replaced_unless_asked_for() -> None:
-    here = shelf_of([made("app", "mine"), made("own", "mine")])
+    here = records_of([made("app", "mine"), made("own", "mine")])
     with pytest.raises(SecretExists, match=r"1 of these secrets are there already \(app\); nothing was imported"):
         imported(SMALL, here)
     assert here.entries.keys() == {"app", "own"}
@@ -92,7 +92,7 @@ def test_what_is_there_is_not_replaced_unless_asked_for() -> None:
 
     assert here.entries.keys() == {"app", "own", "db/password"}
     assert here.values["app", f"{0:032}"] == SecretValue("hunter3")
-    many = exported(shelf_of([made(f"many/{number}", "hunter1") for number in range(7)]))
+    many = exported(records_of([made(f"many/{number}", "hunter1") for number in range(7)]))
     imported(many, here)
     with pytest.raises(SecretExists, match=r"7 of .*many/0, many/1, many/2, many/3, many/4, \.\.\."):
         imported(many, here)
@@ -100,14 +100,14 @@ def test_what_is_there_is_not_replaced_unless_asked_for() -> None:
 
 def test_what_is_past_its_recovery_window_neither_goes_nor_comes_and_is_replaced_only_if_asked_for() -> None:
     over, soon = NOW - timedelta(seconds=1), NOW + timedelta(seconds=1)
-    there = shelf_of([made("over", "hunter1", deletion_date=over), made("soon", "hunter2", deletion_date=soon)])
-    file, here = exported(there), shelf_of([made("soon", "old", "old", deletion_date=over)])
+    there = records_of([made("over", "hunter1", deletion_date=over), made("soon", "hunter2", deletion_date=soon)])
+    file, here = exported(there), records_of([made("soon", "old", "old", deletion_date=over)])
 
     with pytest.raises(SecretExists, match="soon"):  # the clock may be wrong, and it may be restored
         import_(Sealed(io.BytesIO(file), LOCK, "FILE"), here, NOW)
     assert import_(Sealed(io.BytesIO(file), LOCK, "FILE"), here, NOW, overwrite=True) == Imported(1, 0, 0)
     assert (here.entries["soon"].deletion_date, len(here.values)) == (soon, 1)
-    later = import_(Sealed(io.BytesIO(file), LOCK, "FILE"), DictShelf(), soon)
+    later = import_(Sealed(io.BytesIO(file), LOCK, "FILE"), DictRecords(), soon)
     assert later == Imported(0, 0, 1)
 
 
@@ -124,7 +124,7 @@ def test_a_file_with_a_secret_twice_is_none_of_ours() -> None:
 def test_nothing_is_in_clear_in_the_file() -> None:
     canary = "canary-91f3c2"
     entry, values = made(f"name-{canary}", f"value-{canary}", f"bytes-{canary}".encode())
-    records = shelf_of(
+    records = records_of(
         [
             (
                 Entry(

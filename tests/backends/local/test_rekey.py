@@ -84,7 +84,7 @@ def test_deep_seals_all_anew(store: Path, connect: Connect) -> None:
         key_of(store),
         deep=True,
         deadline=within().deadline,
-        on_entry=lambda so_far: told.append((so_far.secrets, so_far.versions)),
+        on_progress=lambda so_far: told.append((so_far.secrets, so_far.versions)),
     )
 
     assert (done.secrets, done.versions, done.left) == (SECRETS, SECRETS + 2, 0)
@@ -133,7 +133,7 @@ def test_another_source_takes_over(store: Path, connect: Connect, tmp_path: Path
         ("_end", 1, "call"),
         ("_end", 1, "return"),
         ("write_transaction", 10, "return"),
-        ("Store.outside", 4, "call"),
+        ("Store.outside_transaction", 4, "call"),
     ],
 )
 def test_a_crash_at_any_point_loses_nothing_and_the_next_run_comes_to_the_end(
@@ -199,7 +199,7 @@ while not done or sys.stdin.readline().strip() == "go on":
             process.stdin.flush()
             written = process.stdout.readline().strip()
 
-        done = rekey(store, key_of(store), deep=True, deadline=within().deadline, on_entry=meanwhile)
+        done = rekey(store, key_of(store), deep=True, deadline=within().deadline, on_progress=meanwhile)
         process.stdin.close()
         assert process.wait(LONG) == 0
 

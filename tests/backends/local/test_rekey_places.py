@@ -35,7 +35,7 @@ def broken_off(store: Path, to: MasterKeySource, after: int) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        rekey(store, key_of(store), to=to, deep=True, deadline=within().deadline, on_entry=told)
+        rekey(store, key_of(store), to=to, deep=True, deadline=within().deadline, on_progress=told)
 
 
 def test_what_broke_off_behind_the_change_of_place_goes_on_from_either_place(store: Path, tmp_path: Path) -> None:

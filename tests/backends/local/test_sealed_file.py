@@ -16,8 +16,8 @@ from secrets_actor.backends.local.export_key import KEY, PASSPHRASE, ExportKey
 from secrets_actor.backends.local.sealed_file import CHUNK, HEADER_BYTES, Sealed, Sealing
 from secrets_actor.domain.errors import ExportDamaged, ExportFileError, WrongExportKey
 from tests.architecture.house import ROOT
-from tests.backends.local.dict_records import DictShelf
-from tests.backends.local.exports import CHEAP, LOCK, SMALL, exported, imported, made, refused, shelf_of
+from tests.backends.local.dict_records import DictRecords
+from tests.backends.local.exports import CHEAP, LOCK, SMALL, exported, imported, made, records_of, refused
 
 
 @pytest.mark.parametrize("size", [CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 3 * CHUNK + 5])
@@ -38,7 +38,7 @@ def test_the_ends_of_the_pieces_are_no_ends(size: int) -> None:
 
 @pytest.mark.parametrize("lock", [LOCK, CHEAP])
 def test_each_flipped_bit_of_each_byte_is_an_error_of_its_type(lock: ExportKey) -> None:
-    file = exported(shelf_of([made("db/password", "hunter1", b"hunter2")]), lock)
+    file = exported(records_of([made("db/password", "hunter1", b"hunter2")]), lock)
 
     for place in range(len(file)):
         spoilt = bytearray(file)
@@ -62,14 +62,14 @@ PIECE: Final = CHUNK + 16
 @pytest.fixture(scope="module")
 def pieces() -> list[bytes]:
     """The header of a file, and its pieces."""
-    file = exported(shelf_of([made(f"large/{number}", os.urandom(60_000)) for number in range(5)]))
+    file = exported(records_of([made(f"large/{number}", os.urandom(60_000)) for number in range(5)]))
     return [file[:HEADER_BYTES], *(file[at : at + PIECE] for at in range(HEADER_BYTES, len(file), PIECE))]
 
 
 def test_pieces_that_are_lost_swapped_or_doubled_are_noticed(pieces: list[bytes]) -> None:
     header, *rest = pieces
     assert len(rest) == 5
-    assert imported(b"".join(pieces), DictShelf()).secrets == 5
+    assert imported(b"".join(pieces), DictRecords()).secrets == 5
 
     for place in range(5):
         assert type(refused(header + b"".join(rest[:place]))) is ExportDamaged
@@ -81,14 +81,14 @@ def test_pieces_that_are_lost_swapped_or_doubled_are_noticed(pieces: list[bytes]
 
 
 def test_pieces_of_another_file_of_the_same_key_do_not_fit(pieces: list[bytes]) -> None:
-    other = exported(shelf_of([made("other", "hunter1")]))
+    other = exported(records_of([made("other", "hunter1")]))
 
     assert type(refused(other[:HEADER_BYTES] + b"".join(pieces[1:]))) is ExportDamaged
     assert type(refused(pieces[0] + other[HEADER_BYTES:])) is ExportDamaged
 
 
 def test_a_wrong_key_is_told_from_damage() -> None:
-    with_words = exported(shelf_of([made("a", "hunter1")]), CHEAP)
+    with_words = exported(records_of([made("a", "hunter1")]), CHEAP)
 
     assert type(refused(SMALL, ExportKey(KEY, bytes(32)))) is WrongExportKey
     assert type(refused(with_words, ExportKey(PASSPHRASE, b"correct house"))) is WrongExportKey
@@ -101,7 +101,7 @@ def test_a_wrong_key_is_told_from_damage() -> None:
 
 
 def test_a_header_that_asks_for_too_much_is_not_obeyed() -> None:
-    greedy = exported(shelf_of([made("a", "hunter1")]), CHEAP)
+    greedy = exported(records_of([made("a", "hunter1")]), CHEAP)
     costs = greedy.index(b"\n") + 3
     for given_costs in ((2**31, 8, 1), (3, 1, 1), (0, 1, 1), (2, 0, 1), (2, 1, 0), (2**20, 64, 16)):
         changed = greedy[:costs] + b"".join(one.to_bytes(4, "big") for one in given_costs) + greedy[costs + 12 :]
@@ -131,7 +131,7 @@ def test_the_last_piece_is_not_empty_but_alone() -> None:
 
 def test_scrypt_without_memory_is_told(tmp_path: Path) -> None:
     path = tmp_path / "export"
-    path.write_bytes(exported(shelf_of([made("a", "hunter1")]), ExportKey(PASSPHRASE, b"correct horse")))
+    path.write_bytes(exported(records_of([made("a", "hunter1")]), ExportKey(PASSPHRASE, b"correct horse")))
     starved = (
         "import resource, sys, io\n"
         "from secrets_actor.backends.local.sealed_file import *\n"

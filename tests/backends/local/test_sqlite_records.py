@@ -1,4 +1,4 @@
-"""The local store's shelf keeps what the port says, within one transaction and after it."""
+"""The local store's records keep what the port says, within one transaction and after it."""
 
 import threading
 from collections.abc import Iterator

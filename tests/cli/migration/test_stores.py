@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from secrets_actor.cli.migration.stores import for_both
+from secrets_actor.cli.migration.stores import settings_for_both
 from secrets_actor.runtime.settings_loader import load
 
 
@@ -27,4 +27,4 @@ def test_writes_follow_the_throttling_of_aws_unless_somebody_says_otherwise(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
 
-    assert for_both(load(source).settings, load(target).settings)[1].aws.retry_mode == mode
+    assert settings_for_both(load(source).settings, load(target).settings)[1].aws.retry_mode == mode

@@ -1,4 +1,4 @@
-"""A shelf with a clock, asked as a store asks it."""
+"""Records with a clock, asked as a store asks it."""
 
 from __future__ import annotations
 

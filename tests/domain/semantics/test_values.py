@@ -10,7 +10,7 @@ from tests.domain.semantics.rig import NOW, WINDOW, Rig
 
 
 class Noting(MemoryRecords):
-    """A shelf that counts how often it was told of an access."""
+    """Records that count how often they are told of an access."""
 
     noted = 0
 

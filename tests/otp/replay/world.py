@@ -124,7 +124,7 @@ class World(Node):
         else:
             self._add("init_failed", {**who, "reason": of_reason(reason)})
 
-    def told(self, pid: Pid, ended: Pid) -> None:
+    def link_heard(self, pid: Pid, ended: Pid) -> None:
         """Who traps and was told of an end does what he does about it, up to his next wait, before the next is told. On
         OTP too, but for the parent: told first, he reacts in other processes, whose turn comes after the rest."""
         instance = self._instances.get(pid)

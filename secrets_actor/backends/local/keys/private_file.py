@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Final
 
 from secrets_actor.backends.local.files import OTHERS
-from secrets_actor.backends.local.ownership import OTHERS_WRITE, folder_objection, is_trusted, make_folder, rightful
+from secrets_actor.backends.local.ownership import (
+    OTHERS_WRITE,
+    folder_objection,
+    is_trusted,
+    make_folder,
+    owner_for_files,
+)
 from secrets_actor.backends.local.sqlite_errors import passes
 from secrets_actor.domain.errors import KeyFileError, StoreUnavailable
 
@@ -37,7 +43,7 @@ def read(path: Path, limit: int, *, given: bool, store: Path | None = None) -> b
         state = os.fstat(descriptor)
         problem = objection(path, state.st_mode, folder.st_mode, roots=state.st_uid == 0, given=given)
         if problem is None and not is_trusted(state.st_uid, store or path.parent):
-            whose = rightful(store or path.parent)
+            whose = owner_for_files(store or path.parent)
             problem = f"belongs to another user ({state.st_uid}), who can exchange it; run: chown {whose} {path}"
         return os.read(descriptor, limit + 1) if problem is None else problem
     except OSError as exc:

@@ -192,7 +192,7 @@ def _wrap(transaction: Transaction, present: Master, master: Master, derivation:
                 raise DamagedRow
             fresh.append(WrappedKey(key.id, master.check, derivation, wrapped))
     if {key.id for key in fresh} == {key.id for key in wrapped_keys.keys}:
-        store_keys.add(transaction, *fresh)
+        store_keys.put_wrapped_keys(transaction, *fresh)
     elif not _opens_all(wrapped_keys, master):  # *present* no longer wraps all keys: another process has changed them
         raise InvalidRequest(_BUSY)
 
@@ -222,7 +222,7 @@ def _begin(transaction: Transaction, present: Master) -> bool:
     if {key.master for key in wrapped_keys.keys} != {present.check}:
         raise InvalidRequest(_BUSY)
     if len(wrapped_keys.keys) == 1:
-        store_keys.add(
+        store_keys.put_wrapped_keys(
             transaction, store_keys.new_key(present, wrapped_keys.keys[0].derivation, after=wrapped_keys.keys[0].id)
         )
         return False

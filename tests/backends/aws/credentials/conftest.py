@@ -18,7 +18,7 @@ from tests.servers.faulty import FaultyServer
 from tests.servers.metadata import MetadataServer, keys_until
 
 if TYPE_CHECKING:
-    from tests.backends.aws.credentials.world import World
+    from tests.backends.aws.credentials.fake_machine import World
 
 Keys = tuple[str, str, str | None]
 
@@ -115,7 +115,7 @@ def of_botocore(profile: str | None = None) -> Keys | None:
 @pytest.fixture
 def world(machine: Machine) -> "Iterator[World]":
     """`machine` with an STS, a container's service and a metadata service around it."""
-    from tests.backends.aws.credentials.world import World
+    from tests.backends.aws.credentials.fake_machine import World
 
     with FaultyServer(StsEcho()) as sts, MetadataServer() as container, MetadataServer() as instance:
         container.switches.issue = lambda: keys_until(datetime.now(UTC) + timedelta(hours=1), 2)

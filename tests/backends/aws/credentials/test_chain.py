@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from secrets_actor.backends.aws.credentials.chain import DefaultChain
 from secrets_actor.domain import errors
 from tests.backends.aws.credentials.conftest import Machine, failing, fetch, of_botocore, plain
-from tests.backends.aws.credentials.world import ARN, World, ours
+from tests.backends.aws.credentials.fake_machine import ARN, World, ours
 
 ORDER = [
     *("environment", "role of the profile", "web identity", "sso", "credentials file", "login", "credential_process"),

@@ -17,8 +17,8 @@ from secrets_actor.backends.aws.credentials.profile_providers import MAX_ROLES
 from secrets_actor.backends.aws.credentials.sts import Sts
 from tests.actor.rig import Watch, eventually, whole
 from tests.backends.aws.credentials.conftest import Machine, failing, fetch
+from tests.backends.aws.credentials.fake_machine import ARN, World
 from tests.backends.aws.credentials.test_sts import ROLE, XML, Fixed
-from tests.backends.aws.credentials.world import ARN, World
 from tests.backends.aws.test_odd_answers import ODD, with_odd
 from tests.servers.account import REGION
 from tests.servers.behaviours import Answer

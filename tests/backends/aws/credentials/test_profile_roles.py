@@ -7,7 +7,7 @@ from secrets_actor.backends.aws.credentials.chain import DefaultChain
 from secrets_actor.domain.errors import StoreFailure
 from secrets_actor.runtime.settings_loader import load
 from tests.backends.aws.credentials.conftest import failing, fetch, of_botocore, plain
-from tests.backends.aws.credentials.world import ARN, PROCESS, World, ours
+from tests.backends.aws.credentials.fake_machine import ARN, PROCESS, World, ours
 from tests.servers.behaviours import Answer
 from tests.servers.faulty import FaultyServer
 

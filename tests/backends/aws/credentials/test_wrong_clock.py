@@ -16,7 +16,7 @@ from secrets_actor.backends.aws.credentials.chain import DefaultChain
 from secrets_actor.backends.aws.credentials.sts import Sts
 from tests.backends.aws.credentials.conftest import Machine, fetch
 from tests.backends.aws.credentials.test_sts import ROLE, Fixed
-from tests.backends.aws.lines import SECRET, header
+from tests.backends.aws.one_get import SECRET, header
 from tests.servers.account import REGION
 from tests.servers.faulty import FaultyServer
 

@@ -12,13 +12,13 @@ from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import Answer
 from secrets_actor.domain.results import NamedReceipt
 from secrets_actor.domain.secret import DeleteReceipt, Secret, SetReceipt
+from tests.both_clients import ASYNCIO, THREADS, seen_through
 from tests.contract.backends import DICT, FAKE, LOCAL, ROWS
 from tests.contract.store import SECONDS, Store, outcome
 from tests.contract.test_delete_restore import *  # noqa: F403  # their tests, with the store below
 from tests.contract.test_get_many import *  # noqa: F403
 from tests.contract.test_get_set import *  # noqa: F403
 from tests.contract.test_versions import *  # noqa: F403
-from tests.faces import ASYNCIO, THREADS, seen_through
 
 T = TypeVar("T")
 

@@ -14,8 +14,8 @@ import pytest
 from secrets_actor import SecretValue, start
 from secrets_actor.log_fields import fields
 from secrets_actor.runtime.settings import LocalSettings, Settings
-from tests.canaries.forms import canary
-from tests.canaries.hunt import Hunt
+from tests.canaries.canary_forms import canary
+from tests.canaries.canary_search import Hunt
 
 SECRET = canary()
 WHOLE_AND_PIECES: dict[str, Callable[[str], object]] = {

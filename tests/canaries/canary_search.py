@@ -29,7 +29,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from secrets_actor import System
 from secrets_actor.extras.opentelemetry import Tracing
 from secrets_actor.extras.prometheus import SystemCollector
-from tests.canaries.forms import forms
+from tests.canaries.canary_forms import forms
 from tests.log_records import fields_of
 from tests.tallies import SEARCHED
 

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.both_clients import ASYNCIO, THREADS
 from tests.contract.backends import OWN
 from tests.contract.store import Store
 from tests.contract.test_administration import *  # noqa: F403  # their tests, with the store below
-from tests.contract.test_faces import FacedStore, faced
-from tests.contract.test_moves import *  # noqa: F403
-from tests.contract.test_own_stores import *  # noqa: F403
+from tests.contract.test_clients import FacedStore, faced
+from tests.contract.test_move_stage import *  # noqa: F403
+from tests.contract.test_unsupported_operations import *  # noqa: F403
 from tests.contract.test_writing import *  # noqa: F403
-from tests.faces import ASYNCIO, THREADS
 
 
 @pytest.fixture(params=[(where, face) for where in OWN for face in (THREADS, ASYNCIO)], ids=" through ".join)

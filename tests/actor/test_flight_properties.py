@@ -9,14 +9,14 @@ from msgspec.structs import replace
 from secrets_actor.actor.flights import State
 from secrets_actor.actor.messages import (
     CredentialsJob,
-    HireAgain,
-    Hurry,
+    EndIdleWorkers,
+    FreshTimeOver,
     JobDone,
     JobFailed,
-    Nudge,
-    Rest,
+    StartWorkersAgain,
     StoreJob,
     Waiter,
+    WorkersOverdue,
 )
 from secrets_actor.actor.messages import Job as AnyJob
 from secrets_actor.domain.errors import (
@@ -115,7 +115,7 @@ class AnyFlights(RuleBasedStateMachine):
                 hands.carry_out(hands.flights.worker_not_started("StartError", hands.now))
             case _:
                 hands.carry_out(hands.flights.no_thread(hands.now, final=how == "never again"))
-                hands.carry_out(hands.flights.hire_again(hands.now))
+                hands.carry_out(hands.flights.start_again(hands.now))
 
     @precondition(lambda self: self.hands.jobs)
     @rule(data=st.data())
@@ -174,14 +174,14 @@ class AnyFlights(RuleBasedStateMachine):
         fired, hands.timers = hands.timers, []
         for message in fired:
             match message:
-                case Hurry():
-                    hands.carry_out(hands.flights.hurry(message, hands.now))
-                case Nudge():
-                    hands.carry_out(hands.flights.nudge(hands.now))
-                case Rest():
-                    hands.carry_out(hands.flights.rest(hands.now))
-                case HireAgain():
-                    hands.carry_out(hands.flights.hire_again(hands.now))
+                case FreshTimeOver():
+                    hands.carry_out(hands.flights.fresh_time_over(message, hands.now))
+                case WorkersOverdue():
+                    hands.carry_out(hands.flights.workers_overdue(hands.now))
+                case EndIdleWorkers():
+                    hands.carry_out(hands.flights.end_idle(hands.now))
+                case StartWorkersAgain():
+                    hands.carry_out(hands.flights.start_again(hands.now))
 
     @rule()
     def threads_come_free(self) -> None:
@@ -244,7 +244,7 @@ class AnyFlights(RuleBasedStateMachine):
                 hands.answer()
             else:
                 hands.clock += 61.0  # the pause of the breaker, or that after a fetch that hung
-                hands.carry_out(hands.flights.hire_again(hands.now))
+                hands.carry_out(hands.flights.start_again(hands.now))
                 self.workers += 1
                 hands.ready(f"w{self.workers}")
         assert (len(hands.flights), hands.flights.waiting, hands.supply.waiting) == (0, 0, ())

@@ -1,4 +1,5 @@
-"""Runs a module as a program that ends when its parent does: `python -m tests.servers.tether MODULE [ARGUMENT ...]`.
+"""Runs a module as a program that ends when its parent does: `python -m tests.servers.ends_with_parent MODULE [ARGUMENT
+...]`.
 
 The parent holds the other end of our standard input. However it dies, that end closes, and we follow. A clean-up at
 the parent's exit cannot promise that: a killed interpreter runs none.

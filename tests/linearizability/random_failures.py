@@ -21,7 +21,7 @@ from enum import StrEnum
 from typing import Final
 
 from tests.servers.behaviours import GATE_SECONDS, Connection
-from tests.servers.wire import Message, Stream, hang_up
+from tests.servers.http_messages import Message, Stream, hang_up
 
 _ERROR: Final = b'{"__type":"InternalServiceError","message":"bad weather"}'
 _TOKENLESS: Final = (b"secretsmanager.DeleteSecret", b"secretsmanager.RestoreSecret")

@@ -13,8 +13,8 @@ from typing import Any, Self
 from secrets_actor import InvalidInput, SecretDeleted, SecretNotFound, SecretsError, System
 from secrets_actor.errors import InvalidSecretName, InvalidSecretValue, UnknownMessage
 from secrets_actor.messages import Ask, Delete, Get, List, Set
-from tests.canaries.forms import canary, plain_canary
-from tests.canaries.hunt import Hunt
+from tests.canaries.canary_forms import canary, plain_canary
+from tests.canaries.canary_search import Hunt
 from tests.servers.account import REGION, Keys
 
 

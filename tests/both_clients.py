@@ -11,11 +11,11 @@ from secrets_actor import AsyncSecrets, System
 
 THREADS: Final = "threads"
 ASYNCIO: Final = "asyncio"
-FACES: Final = (THREADS, ASYNCIO)
+CLIENTS: Final = (THREADS, ASYNCIO)
 PATIENCE: Final = 60.0
 
 
-class Awaited:
+class BlockingAsyncSecrets:
     """`AsyncSecrets` for who calls and waits: each call runs in *loop*, in another thread."""
 
     def __init__(self, secrets: AsyncSecrets, loop: asyncio.AbstractEventLoop) -> None:
@@ -27,7 +27,7 @@ class Awaited:
 
     def _waited_for(self, found: Any) -> Any:
         if isinstance(found, AsyncSecrets):
-            return Awaited(found, self._loop)
+            return BlockingAsyncSecrets(found, self._loop)
         if isinstance(found, AsyncIterator):
             return self._each(found)
         return self._run(found) if inspect.isawaitable(found) else found
@@ -47,7 +47,7 @@ class Awaited:
         return repr(self._secrets)
 
 
-class Faced:
+class SystemWith:
     """*system*, of which `secrets` is another face."""
 
     def __init__(self, system: System, secrets: Any) -> None:
@@ -78,4 +78,4 @@ def seen_through(face: str) -> Iterator[Callable[[System], Any]]:
         yield lambda system: system
         return
     with loop_thread() as loop:
-        yield lambda system: Faced(system, Awaited(system.async_secrets, loop))
+        yield lambda system: SystemWith(system, BlockingAsyncSecrets(system.async_secrets, loop))

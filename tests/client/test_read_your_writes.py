@@ -11,7 +11,7 @@ from secrets_actor.actor.messages import Sweep
 from secrets_actor.errors import RequestFailed
 from secrets_actor.results import SetReceipt
 from secrets_actor.testing import FakeStore, ManualClock, fake_system
-from tests.actor.rig import Shelf, eventually, failure, in_background, process
+from tests.actor.rig import RigStore, eventually, failure, in_background, process
 
 SECONDS = 10.0
 TOKEN = "33333333-3333-4333-8333-333333333333"
@@ -40,9 +40,9 @@ def busy(system: System) -> Busy:
     return message
 
 
-def test_a_get_after_ones_own_unanswered_set_goes_behind_it(system: System, shelf: Shelf) -> None:
-    shelf.put("a", "old")
-    shelf.put("b", "b")
+def test_a_get_after_ones_own_unanswered_set_goes_behind_it(system: System, rig_store: RigStore) -> None:
+    rig_store.put("a", "old")
+    rig_store.put("b", "b")
     for name in "ab":
         system.secrets.get(name)
     held = busy(system)
@@ -60,8 +60,8 @@ def test_a_get_after_ones_own_unanswered_set_goes_behind_it(system: System, shel
     assert system.secrets.get("a").source == "cache", "an answer has shown that the actor had the set"
 
 
-def test_a_get_of_many_after_ones_own_unanswered_set_goes_behind_it(system: System, shelf: Shelf) -> None:
-    shelf.put("a", "old")
+def test_a_get_of_many_after_ones_own_unanswered_set_goes_behind_it(system: System, rig_store: RigStore) -> None:
+    rig_store.put("a", "old")
     system.secrets.get("a")
     held = busy(system)
     try:
@@ -87,12 +87,12 @@ def test_nothing_stale_is_served_behind_ones_own_unanswered_set() -> None:
             held.go.set()
 
 
-def test_an_answer_to_who_came_first_says_nothing_of_a_write_behind_him(system: System, shelf: Shelf) -> None:
+def test_an_answer_to_who_came_first_says_nothing_of_a_write_behind_him(system: System, rig_store: RigStore) -> None:
     """One thread's get is in the mailbox, another's set comes after it: the answer to the get clears nothing."""
-    shelf.put("a", "old")
+    rig_store.put("a", "old")
     system.secrets.get("a")
-    hold = shelf.hold("get", "b")
-    shelf.put("b", "b")
+    hold = rig_store.hold("get", "b")
+    rig_store.put("b", "b")
     getting = in_background(lambda: system.secrets.get("b"))
     hold.wait()
     first = busy(system)

@@ -24,8 +24,8 @@ from secrets_actor.messages import Put, Request, Set, Update
 from secrets_actor.otp import From
 from secrets_actor.results import SecretBatch
 from secrets_actor.testing import fake_system
-from tests.canaries.forms import canary
-from tests.canaries.hunt import Hunt
+from tests.canaries.canary_forms import canary
+from tests.canaries.canary_search import Hunt
 
 VALUE, KEY, TOKEN = canary(), canary(), canary()
 

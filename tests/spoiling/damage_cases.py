@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import Operation
-from tests.spoiling.known import SECRETS, Known, Seen, ask, change, fill, known_backend, look, verified
+from tests.spoiling.known_store import SECRETS, Known, Seen, ask, change, fill, known_backend, look, verified
 
 PAGE: Final = 4096
 DATABASE, LOG = "secrets.db", "secrets.db-wal"

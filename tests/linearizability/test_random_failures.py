@@ -5,7 +5,7 @@ import socket
 from secrets_actor.domain.operations import Set
 from tests.actor.rig import eventually
 from tests.contract.store import aws_kit, new_token, perform
-from tests.linearizability.weather import Climate, Weather
+from tests.linearizability.random_failures import Climate, Weather
 from tests.servers.account import allow_everything
 from tests.servers.behaviours import answer_json
 from tests.servers.faulty import FaultyServer
