@@ -151,7 +151,7 @@ class PrefetchSettings(Section, frozen=True, kw_only=True):
 class Settings(Section, frozen=True, kw_only=True):
     """All settings of a system. Make them in code, or in a TOML file with the same keys.
 
-    - `backend`: which store.
+    - `backend`: which store: `local_encrypted` or `aws_secrets_manager`.
     - `ttl_seconds`: how long the cache answers (0: never). `ttl_jitter`: a random share of that, up to this much (0 to
       0.5), is taken off for each secret. `refresh_ahead`: in this last share of the TTL (0 to 0.9), a cached get is
       answered, and the secret is fetched again in the background.
@@ -169,7 +169,8 @@ class Settings(Section, frozen=True, kw_only=True):
     - `local`, `aws`, `log`, `prefetch`: the tables.
     """
 
-    backend: Literal["local_encrypted", "aws_secrets_manager"] = "local_encrypted"
+    # A plain text, and no Literal: the names stand once, in the table BACKENDS, by which `load` checks this.
+    backend: str = "local_encrypted"
     # 300 s as in the AWS Secrets Manager Agent. The 3600 s of AWS's caching client would serve a rotated password for
     # an hour.
     ttl_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 300.0

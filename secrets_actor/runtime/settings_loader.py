@@ -21,7 +21,7 @@ from secrets_actor.domain.errors import ConfigurationError, InvalidInput, Invali
 from secrets_actor.paths import NoPlace, expanded
 from secrets_actor.runtime.backends import BACKENDS, MakeFactory, path_mistakes
 from secrets_actor.runtime.settings import PrefetchSettings, Section, Settings
-from secrets_actor.runtime.settings_validator import sections_of, validated
+from secrets_actor.runtime.settings_validator import one_of, sections_of, validated
 from secrets_actor.small_files import Problem, read_text
 
 
@@ -156,6 +156,11 @@ def _keys_of(names: list[str]) -> tuple[str, ...]:
 
 
 def _build(raw: dict[str, Any], mistakes: list[str], environ: Mapping[str, str]) -> Result:
+    # Checked here and not by the type of the field: the names of the backends stand in their table only. A tuple is
+    # searched, because a file may have anything in this place, also what cannot be hashed.
+    if "backend" in raw and raw["backend"] not in tuple(BACKENDS):
+        del raw["backend"]
+        mistakes.append(f"backend: {one_of(BACKENDS)}")
     settings, wrong = validated(Settings, raw, environ)
     mistakes += wrong
     known = {mistake.partition(":")[0] for mistake in mistakes}

@@ -10,7 +10,7 @@ Rule 5: nothing is raised here. The frames of this file hold given values, and a
         frames.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePath
 from types import NoneType
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
@@ -204,12 +204,17 @@ def _mistake(kind: Any, given: Any, key: str) -> list[str]:
 def _allowed(kind: Any) -> str:
     """Return in words what a field of *kind* takes."""
     if get_origin(kind) is Literal:
-        *others, last = [f'"{one}"' for one in get_args(kind)]
-        return f"{', '.join(others)} or {last}"
+        return one_of(get_args(kind))
     if get_origin(kind) is Annotated:
         base, limits = get_args(kind)
         return "a text that is not empty" if base is str else f"{_WORDS[base]} {_range(limits)}"
     return _WORDS[get_origin(kind) or kind]
+
+
+def one_of(names: Iterable[str]) -> str:
+    """Return in words that one of *names*, two or more, is allowed."""
+    *others, last = [f'"{name}"' for name in names]
+    return f"{', '.join(others)} or {last}"
 
 
 _WORDS: Final[Mapping[Any, str]] = {

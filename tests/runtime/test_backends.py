@@ -1,12 +1,12 @@
 """The table of backends: each has its section, and says what a migration asks of it."""
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from msgspec import structs
 
-from secrets_actor import AwsSettings, LocalSettings, Settings
+from secrets_actor import AwsSettings, ConfigurationError, LocalSettings, Settings
 from secrets_actor.runtime.backends import BACKENDS, OF_THE_BACKEND
 from secrets_actor.runtime.settings_loader import load
 from secrets_actor.runtime.settings_validator import sections_of
@@ -14,11 +14,25 @@ from secrets_actor.runtime.settings_validator import sections_of
 AWS = Settings(backend="aws_secrets_manager", aws=AwsSettings(region="eu-west-1"))
 
 
-def test_each_backend_that_the_settings_name_has_a_row_and_a_section_of_its_own() -> None:
+def test_a_row_is_all_that_a_backend_s_name_needs() -> None:
     [kind] = [field.type for field in structs.fields(Settings) if field.name == "backend"]
+
+    assert kind is str  # no second list of names beside the table
+    assert Settings().backend in BACKENDS
+
+
+@pytest.mark.parametrize("given", [object(), [], {}, b"7", 5, True, None, "", "LOCAL_ENCRYPTED", "\udcff", "canary"])
+def test_a_backend_without_a_row_is_a_mistake_that_names_those_with_one(given: Any) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        load(Settings(backend=given, max_workers=0), {})
+
+    assert refused.value.mistakes[0] == 'backend: "local_encrypted" or "aws_secrets_manager"'
+    assert len(refused.value.mistakes) == 2  # all mistakes at once
+
+
+def test_each_row_has_a_section_of_its_own() -> None:
     sections = [row.section for row in BACKENDS.values()]
 
-    assert list(BACKENDS) == list(get_args(kind))
     assert set(sections) <= set(sections_of(Settings))
     assert (*OF_THE_BACKEND,) == ("backend", *dict.fromkeys(sections))
 
