@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 STORE_NAME: Final = "the local store"
 SUFFIX_LENGTH: Final = 6
 _SUFFIX_ALPHABET: Final = string.ascii_letters + string.digits
-# The types that a good row of `HEADS` has; each of the two dates may be missing.
-_NONE: Final = type(None)
-_TYPES: Final = frozenset((int, bytes, int, bytes, ends, day) for ends in (int, _NONE) for day in (int, _NONE))
 _COUNT: Final = "SELECT count(*) FROM marks"
 _FIRST_LOOK: Final = "SELECT value FROM meta WHERE name = 'first look'"
 _DUE: Final = "SELECT min(deletion_date) FROM secrets WHERE deletion_date IS NOT NULL"
@@ -282,7 +279,10 @@ class NoRecords:
 
 def head_row(row: tuple[Any, ...]) -> HeadRow:
     """Return *row* as a row of `HEADS`, once its types are checked. Raises `DamagedRow`."""
-    if tuple(map(type, row)) in _TYPES:  # a `match` of ten thousand rows takes longer
+    secret, locator, key, head, ends, accessed = row
+    # Compared one by one, the types take a fifth of the time of a `match`, and a list checks ten thousand rows.
+    good = type(secret) is type(key) is int and type(locator) is type(head) is bytes
+    if good and (ends is None or type(ends) is int) and (accessed is None or type(accessed) is int):
         return row
     raise DamagedRow
 
