@@ -1,10 +1,17 @@
-"""The examples of the pages and of the docstrings that the README sends its readers to: by name, as code to run."""
+"""The examples of the pages and of the docstrings that the README sends its readers to: by name, as code to run.
+
+`python -m tests.examples FOLDER` writes them into FOLDER, with a user's typed program (`typed_program.py`): for type
+checkers, which take too long for a test.
+"""
 
 import inspect
 import pydoc
 import re
+import shutil
+import sys
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from tests.architecture.house import ROOT
@@ -40,3 +47,10 @@ def examples() -> Iterator[tuple[str, str]]:
 
 
 EXAMPLES: Final = dict(examples())
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    for example, program in EXAMPLES.items():
+        Path(folder, f"example_{re.sub('[^a-z]', '_', example, flags=re.I)}.py").write_text(program)
+    shutil.copy(ROOT / "tests/typed_program.py", folder)

@@ -100,7 +100,10 @@ def test_the_commands_are_those_of_the_program() -> None:
         assert (told.exit_code, "Usage: " in told.output) == (0, True), f"{line}: {told.output}"
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+RUN = EXAMPLES | {"typed_program": (ROOT / "tests/typed_program.py").read_text()}
+
+
+@pytest.mark.parametrize("name", RUN)
 def test_the_example_runs(name: str, tmp_path: Path) -> None:
     kept = {key: value for key, value in os.environ.items() if key.startswith(("PATH", "COV"))}
     environment = {
@@ -113,7 +116,7 @@ def test_the_example_runs(name: str, tmp_path: Path) -> None:
     }
 
     ended = subprocess.run(
-        [sys.executable, "-c", EXAMPLES[name]],
+        [sys.executable, "-c", RUN[name]],
         cwd=tmp_path,
         env=environment,
         check=False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar, overload
 
 from secrets_actor.forks import notice_fork
 from secrets_actor.otp.errors import CallFailed, CallingSelf, CallTimeout, EndedFirst, ForkedProcess, NoProcess
@@ -14,6 +14,8 @@ from secrets_actor.otp.reasons import FORKED, NOPROC, NORMAL, ExitReason
 from secrets_actor.otp.registry import Registry
 from secrets_actor.otp.reply import From
 
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 # Seconds that a call waits if it is given no timeout. Precedent: gen_server:call/2 waits 5000 ms.
 CALL_TIMEOUT: Final = 5.0
 
@@ -33,6 +35,20 @@ class Address(Protocol):
     @property
     def registry(self) -> Registry:
         """The names of the node that this address belongs to."""
+
+
+class TypedRequest(Protocol[T_co]):
+    """A request that says of which type its answer is, to type checkers only: then `call` returns that type."""
+
+    def _answer(self) -> T_co: ...
+
+
+@overload
+def call(server: Address, request: TypedRequest[T], timeout: float | None = CALL_TIMEOUT) -> T: ...
+
+
+@overload
+def call(server: Address, request: Any, timeout: float | None = CALL_TIMEOUT) -> Any: ...
 
 
 def call(server: Address, request: Any, timeout: float | None = CALL_TIMEOUT) -> Any:

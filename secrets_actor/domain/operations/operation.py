@@ -1,7 +1,7 @@
 """The base of all public messages, and the functions that they share. PURE."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import force_setattr, replace
@@ -26,6 +26,11 @@ class Operation(Generic[T_co]):
     __slots__ = ()
     kind: ClassVar[str]
     writes: ClassVar[bool] = False
+
+    if TYPE_CHECKING:
+
+        def _answer(self) -> T_co:
+            """Say of which type the answer is, so that `otp.call(system.address, ...)` has it, too."""
 
 
 def assign(message: Struct, **fields: object) -> None:
