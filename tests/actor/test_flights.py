@@ -662,6 +662,20 @@ def test_what_was_sent_to_the_store_before_says_nothing_of_the_present_one() -> 
     assert hands.dismissed == [worker("w1")]
 
 
+def test_an_answer_of_the_store_before_does_not_close_the_breaker_of_the_present_one() -> None:
+    hands, waiter = sent()
+    old = hands.job
+    hands.number = 1
+    hands.carry_out(hands.flights.backend_changed(factory(endpoint="other:443"), 1, hands.now))
+    hands.ready("w2")
+    hands.ask(Get("b"))
+    hands.fail(Unreachable("no way"))
+    hands.answer(old, "v")
+
+    assert outcome(hands, waiter).value == "v"
+    assert isinstance(outcome(hands, hands.ask(Get("c"))), CircuitOpen)
+
+
 def test_a_caller_who_gives_up_after_long_silence_counts_as_if_its_time_had_passed() -> None:
     hands, patient = sent()
     hasty, waiting = hands.ask(Get("a")), hands.ask(Get("b"))
