@@ -1,6 +1,6 @@
 """`tree --watch`: draws the tree again and again, until Ctrl-C or until the tree has ended.
 
-THE door to rich, which is an extra.
+THE door to rich, which is an extra, and so a file of its own.
 """
 
 from __future__ import annotations

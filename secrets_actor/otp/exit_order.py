@@ -1,5 +1,7 @@
 """The order in which linked processes hear of the end of a process, which is the order of OTP. PURE.
 
+It stands apart from `pid.py`, which is a shell, as each pure decision does.
+
 OTP keeps the links of a process in a red-black tree, ordered by pid. When the process ends, OTP takes the tree apart
 and sends the exit signals as it goes: both sides of a node come before the node itself. With up to three children that
 is the newest first. With more it looks like no order at all, but it is the same every time, and it can be seen when a

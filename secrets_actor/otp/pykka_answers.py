@@ -1,4 +1,7 @@
-"""Answers to requests that came through pykka: they go into a pykka future, or are told to the actor that asked."""
+"""Answers to requests that came through pykka: they go into a pykka future, or are told to the actor that asked.
+
+They stand apart from `process.py`, because they know the handle of a call only, and nothing of processes.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,10 @@
 """The timer server: the process that sends delayed messages. Each node has one; put it early into the tree.
 
 The wait for a message stands still while the machine sleeps, and the clock does not. So the timer server looks at the
-table at least every `LOOK` seconds: after the machine wakes up, no message is later than that.
+table at least every `MAX_SLEEP` seconds: after the machine wakes up, no message is later than that.
+
+The server is not in `timers.py`, because the node has a timer table, and a server is made of modules that know the
+node.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The metrics of a tree: counters of its life-cycle events, and gauges of its processes and its cache."""
+"""The metrics of a tree: counters of its life-cycle events, and gauges of its processes and its cache.
+
+They stand apart from `wiring.py`, which makes objects and decides nothing: here is decided what is counted.
+"""
 
 from __future__ import annotations
 

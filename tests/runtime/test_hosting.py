@@ -69,7 +69,7 @@ def test_when_our_root_gives_up_the_host_restarts_it_and_the_same_client_goes_on
         if pid is not None:
             pid.kill()
 
-    eventually(lambda: system._root is not root and system.running, "another root")
+    eventually(lambda: not root.is_alive() and system.running, "another root")
     assert system.secrets.get("a").reveal() == "v"
     assert system.secrets.set("a", "2").created is False
     eventually(lambda: whole(system))
@@ -80,12 +80,11 @@ def test_when_one_end_of_the_link_is_killed_both_are_restarted(host: Host, who: 
     top, spec = host()
     system = system_of(spec)
     system.secrets.set("a", "v")
-    before = system._root
-    assert before is not None
+    before = supervisor(system, "secrets_actor")
     ours = next(row.pid for row in top.published.children if row.spec.id == "secrets_actor")
     (before if who == "our root" else ours).kill()
 
-    eventually(lambda: system._root is not before and system.running)
+    eventually(lambda: not before.is_alive() and system.running)
     eventually(lambda: system.secrets.get("a", timeout=5).reveal() == "v")
     eventually(lambda: whole(system))
     assert top.is_alive()
@@ -120,12 +119,12 @@ def test_a_host_that_is_killed_takes_ours_with_it(host: Host) -> None:
 def test_a_hosted_system_that_is_stopped_by_hand_is_restarted_by_its_host_as_any_permanent_child(host: Host) -> None:
     _, spec = host()
     system = system_of(spec)
-    root = system._root
+    root = supervisor(system, "secrets_actor")
     begun = clock_now()
     system.stop(timeout=10)
 
     assert clock_now() - begun < 5.0, "it was asked to stop, and not cut off"
-    eventually(lambda: system._root is not root and system.running)
+    eventually(lambda: not root.is_alive() and system.running)
     system.secrets.set("a", "v")
 
 

@@ -345,7 +345,7 @@ def test_a_system_with_a_callback_that_hangs_can_be_stopped(watch: Watch) -> Non
         system.stop(5.0)
         assert not system.running
         slow.go.set()
-    eventually(lambda: not system._parts.node.disowned)
+    eventually(lambda: not system.tree().disowned)
 
 
 @pytest.mark.parametrize("who", ["secrets", "subscribers", "subscriber", "background", "workers", "timers", "core"])

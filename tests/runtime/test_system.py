@@ -14,6 +14,7 @@ from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.ports import BackendFactory
 from secrets_actor.otp import LifecycleEvent
 from secrets_actor.runtime.settings import LogSettings
+from secrets_actor.testing import find
 from tests.actor.rig import (
     RigStore,
     Watch,
@@ -52,10 +53,10 @@ def test_a_system_that_was_stopped_can_be_started_again_and_finds_its_secrets(tm
 
 
 def test_starting_twice_is_starting_once(system: System) -> None:
-    root = system._root
+    root = find(system, "secrets_actor")
 
     assert system.start() is system
-    assert system._root is root
+    assert find(system, "secrets_actor") is root
 
 
 def test_a_system_that_never_ran_has_no_tree_and_stops_at_once(tmp_path: Path) -> None:

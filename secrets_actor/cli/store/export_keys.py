@@ -1,7 +1,8 @@
 """Reads the export key: a passphrase or a key, from a file or a prompt, and never from an argument.
 
 Rule: no frame that raises has a key or a passphrase among its variables: a traceback may show them. So the functions
-that read return a text for a problem, and do not raise.
+that read return a text for a problem, and do not raise. The file stands alone for this rule, and because only `export`
+and `import` load it.
 """
 
 from __future__ import annotations

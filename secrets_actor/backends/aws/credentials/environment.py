@@ -1,6 +1,6 @@
 """Credentials from the environment variables that every AWS tool reads.
 
-Source of the names and their order: botocore's `EnvProvider`.
+One file for each place that credentials come from. Source of the names and their order: botocore's `EnvProvider`.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Credentials of a role for a web identity: a token in a file that another program, such as EKS, keeps renewing.
 
-The token goes to STS in an unsigned call. The file is read at each fetch. Source of the names: botocore's
-`AssumeRoleWithWebIdentityProvider`.
+One file for each place that credentials come from. The token goes to STS in an unsigned call. Its file is read at each
+fetch. Source of the names: botocore's `AssumeRoleWithWebIdentityProvider`.
 """
 
 from typing import Final
