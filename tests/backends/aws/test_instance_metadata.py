@@ -156,7 +156,7 @@ def test_the_deadline_is_kept_when_it_comes_sooner_than_the_second(monkeypatch: 
         (Service(role=Answer(b"canary", status=401)), "ask again, the token ran out"),
         (Service(role=Hang()), "gave no answer in time, asked for the role's name; ask again"),
         (Service(keys=Reset(read_first=False)), "cannot be reached, asked for the role's credentials"),
-        (Service(keys=Answer(b"canary", status=500)), r"keys \(HTTP 500\); ask again"),
+        (Service(keys=Answer(b"canary", status=500)), r"credentials \(HTTP 500\); ask again"),
         (Service(keys=Answer(b"")), "holds no credentials"),
         (Service(keys=Answer(b"[]")), "holds no credentials"),
         (Service(keys=Answer(b"null")), "holds no credentials"),

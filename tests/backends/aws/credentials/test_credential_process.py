@@ -83,7 +83,7 @@ def test_no_shell_looks_at_its_words(argument: str) -> None:
         ),
         (
             printing({**KEYS, "SessionToken": "can\nary"}),
-            "no whole set of credentials: the session token holds what no key",
+            "no whole set of credentials: the session token holds a character that no credential has",
         ),
         (printing({**KEYS, "SessionToken": "\ud800canary"}), "no whole set of credentials: the s"),
         (python("import os, signal; os.kill(os.getpid(), signal.SIGTERM)"), "the program failed (by signal 15)"),
