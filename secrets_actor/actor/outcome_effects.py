@@ -29,7 +29,7 @@ one secret             credentials refused
                        denied, or anything else        nothing: the value may be read still, and is as it was
 any write              whatever comes of it            all versions go before it is sent and again after it. Then a
                                                        set is kept (rule 2)
-anything               an outage, out of time,         nothing (fallback.py)
+anything               an outage, out of time,         nothing (stale_answers.py)
                        throttled, not known to this
                        store
 =====================  ==============================  ================================================================
@@ -44,8 +44,8 @@ from datetime import datetime
 from typing import Any
 
 from secrets_actor.actor.cache import CacheWriter
-from secrets_actor.actor.fallback import Scope, asks_for_current, scope_of
 from secrets_actor.actor.flights import Flight
+from secrets_actor.actor.stale_answers import Scope, asks_for_current, scope_of
 from secrets_actor.actor.subscriptions import Subscriptions
 from secrets_actor.actor.version_tracking import NEVER
 from secrets_actor.domain.errors import CredentialsError, SecretNotFound, SecretsError

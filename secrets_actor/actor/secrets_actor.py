@@ -6,7 +6,7 @@ Rule 2: a write drops its lanes from the cache before it is sent and after it is
         other answer does to the cache and to subscribers, outcome_effects.py says.
 Rule 3: every caller is answered once, and every answer is audited (replies.py). A caller who names no deadline gets the
         configured one.
-Rule 4: a value past its TTL is served, marked, only where the store could not answer (fallback.py), and never
+Rule 4: a value past its TTL is served, marked, only where the store could not answer (stale_answers.py), and never
         after the store has said no.
 Rule 5: a value is as old as the time at which the store was asked for it, for it may have changed right then.
 Rule 6: when the wall clock leaps, what is in memory is taken to be as much older: the machine may have slept without
@@ -32,7 +32,6 @@ from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.credential_refresh import Moment
 from secrets_actor.actor.current_backend import CurrentBackend
 from secrets_actor.actor.error_translation import out_of_time, translated
-from secrets_actor.actor.fallback import STALE, stale_answer
 from secrets_actor.actor.flights import HEADROOM, HEADROOM_SHARE, Flights
 from secrets_actor.actor.messages import (
     AdoptionOver,
@@ -55,6 +54,7 @@ from secrets_actor.actor.messages import (
 )
 from secrets_actor.actor.outcome_effects import OutcomeEffects
 from secrets_actor.actor.replies import Replies
+from secrets_actor.actor.stale_answers import STALE, stale_answer
 from secrets_actor.actor.subscriptions import Subscriptions
 from secrets_actor.actor.worker_supply import HUNG, PoolOptions, WorkerSupply
 from secrets_actor.domain import metrics

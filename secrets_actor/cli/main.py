@@ -219,7 +219,7 @@ def restore(options: Options, name: str) -> None:
 def tree(options: Options, watching: bool, every: float) -> None:
     """Start the configured system and draw its supervision tree."""
     from secrets_actor.cli.demo import settled
-    from secrets_actor.cli.watch import watch
+    from secrets_actor.cli.watch_tree import watch
 
     with options.system() as system:
         if watching:

@@ -29,8 +29,8 @@ from msgspec import Struct, field
 
 from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.error_translation import out_of_time, translated
-from secrets_actor.actor.fallback import STALE
 from secrets_actor.actor.messages import CALLER_GAVE_UP
+from secrets_actor.actor.stale_answers import STALE
 from secrets_actor.client.background import Background, Subscribing
 from secrets_actor.domain.errors import InvalidParameter, SecretsError
 from secrets_actor.domain.names import SecretId, plain

@@ -10,7 +10,7 @@ from secrets_actor.otp import LifecycleEvent, Observer
 from secrets_actor.runtime.settings import LocalSettings
 
 if TYPE_CHECKING:
-    from secrets_actor.backends.local.master_key import MasterKeySource
+    from secrets_actor.backends.local.master_key_source import MasterKeySource
 
 
 class StoreMade(LifecycleEvent, frozen=True):

@@ -19,7 +19,7 @@ from secrets_actor.backends.local import export
 from secrets_actor.backends.local.backend import LocalBackend
 from secrets_actor.backends.local.export_key import ExportKey
 from secrets_actor.backends.local.keys.sources import source_for
-from secrets_actor.backends.local.master_key import MasterKeySource
+from secrets_actor.backends.local.master_key_source import MasterKeySource
 from secrets_actor.backends.local.upkeep import copies, existing_store, rekey, salvage, verify
 from secrets_actor.backends.master_key_setting import KeyPlace, place_of
 from secrets_actor.clock import now, utc_now

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from secrets_actor import NewVersion, SecretNotFound, System
-from secrets_actor.actor.fallback import Scope, scope_of
+from secrets_actor.actor.stale_answers import Scope, scope_of
 from secrets_actor.domain import errors
 from secrets_actor.domain import operations as ops
 from secrets_actor.domain.errors import SecretsError

@@ -17,7 +17,7 @@ from secrets_actor.backends.local.keys.keyring_key import PRESENT, KeyringKey
 from secrets_actor.backends.local.keys.passphrase import Passphrase
 from secrets_actor.backends.local.keys.readers import VariableReader
 from secrets_actor.backends.local.keys.sources import source_for, typed_passphrase
-from secrets_actor.backends.local.master_key import Derivation, MasterKeySource
+from secrets_actor.backends.local.master_key_source import Derivation, MasterKeySource
 from secrets_actor.backends.local.open_store import MAKING
 from secrets_actor.backends.master_key_setting import place_of
 from secrets_actor.errors import KeyFileError, StoreDamaged, WrongKey

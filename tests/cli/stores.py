@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from secrets_actor.backends.local.backend import LocalBackend, local_backend_factory
-from secrets_actor.backends.local.master_key import MasterKeySource
+from secrets_actor.backends.local.master_key_source import MasterKeySource
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.operations import Set
 from secrets_actor.domain.semantics import perform

@@ -37,7 +37,7 @@ from secrets_actor.paths import absolute
 from secrets_actor.uuids import new_uuid
 
 if TYPE_CHECKING:
-    from secrets_actor.backends.local.master_key import MasterKeySource
+    from secrets_actor.backends.local.master_key_source import MasterKeySource
     from secrets_actor.backends.local.open_store import OpenStore
     from secrets_actor.backends.local.sqlite_records import SqliteRecords
     from secrets_actor.domain.semantics.records_port import Records

@@ -13,7 +13,7 @@ from typing import Final
 from secrets_actor.backends.local import open_store, store_keys
 from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
 from secrets_actor.backends.local.keys.private_file import check_folder
-from secrets_actor.backends.local.master_key import MasterKeySource
+from secrets_actor.backends.local.master_key_source import MasterKeySource
 from secrets_actor.backends.local.ownership import cannot_write, folder_doubts, folder_objection
 from secrets_actor.backends.local.transaction import foreign
 from secrets_actor.domain.diagnosis import Finding, Verdict

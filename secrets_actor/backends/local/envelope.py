@@ -28,7 +28,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from secrets_actor.backends.local.master_key import KEY_BYTES
+from secrets_actor.backends.local.master_key_source import KEY_BYTES
 from secrets_actor.domain.errors import InvalidSecretValue
 from secrets_actor.domain.secret import SecretValue
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from secrets_actor.backends.local.keys import scrypt
-from secrets_actor.backends.local.master_key import KEY_BYTES
+from secrets_actor.backends.local.master_key_source import KEY_BYTES
 from secrets_actor.structs import Opaque
 
 KEY, PASSPHRASE = 1, 2

@@ -41,11 +41,11 @@ from secrets_actor.backends.local.entry_cache import EntryCache
 from secrets_actor.backends.local.entry_codec import micros
 from secrets_actor.backends.local.files import FILE_MODE, bring_into_place, make_ours, sync_folder
 from secrets_actor.backends.local.keys.private_file import check_folder, prepare_folder
-from secrets_actor.backends.local.master_key import MasterKeySource
+from secrets_actor.backends.local.master_key_source import MasterKeySource
 from secrets_actor.backends.local.schema import DamagedRow
+from secrets_actor.backends.local.sqlite_connection import PAUSE, Blank, Store
 from secrets_actor.backends.local.sqlite_errors import passes
 from secrets_actor.backends.local.sqlite_records import SqliteRecords
-from secrets_actor.backends.local.sqlite_store import PAUSE, Blank, Store
 from secrets_actor.backends.local.transaction import Transaction, version
 from secrets_actor.clock import now
 from secrets_actor.domain.errors import BackendTimeout, StoreDamaged, StoreUnavailable, WrongKey

@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from secrets_actor.backends.local.export_key import KEY, KINDS, PASSPHRASE, ExportKey
 from secrets_actor.backends.local.keys import scrypt
-from secrets_actor.backends.local.master_key import KEY_BYTES, Derivation
+from secrets_actor.backends.local.master_key_source import KEY_BYTES, Derivation
 from secrets_actor.domain.errors import ExportDamaged, ExportFileError, WrongExportKey
 
 MAGIC: Final = b"secrets_actor sealed file\n"

@@ -16,7 +16,7 @@ from typing import Final
 from msgspec import Struct
 
 from secrets_actor.backends.local.keys import scrypt
-from secrets_actor.backends.local.master_key import Derivation
+from secrets_actor.backends.local.master_key_source import Derivation
 from secrets_actor.backends.local.schema import NEWER, DamagedRow, NotOurs
 
 FORMAT: Final = 2

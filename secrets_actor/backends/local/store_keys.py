@@ -30,7 +30,7 @@ from secrets_actor.backends.local.store_header import (
 from secrets_actor.domain.errors import WrongKey
 
 if TYPE_CHECKING:
-    from secrets_actor.backends.local.master_key import Derivation, MasterKeySource
+    from secrets_actor.backends.local.master_key_source import Derivation, MasterKeySource
     from secrets_actor.backends.local.transaction import Transaction
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from secrets_actor.backends.local.master_key import MasterKeySource
+from secrets_actor.backends.local.master_key_source import MasterKeySource
 from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.otp import Observer
 from secrets_actor.runtime.backends import BACKENDS

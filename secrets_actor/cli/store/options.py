@@ -20,7 +20,7 @@ from secrets_actor.telemetry.redaction import printable
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from secrets_actor.backends.local.master_key import MasterKeySource
+    from secrets_actor.backends.local.master_key_source import MasterKeySource
     from secrets_actor.cli.main import Options
     from secrets_actor.otp import LifecycleEvent, Observer
     from secrets_actor.runtime.local_factory import StoreMade

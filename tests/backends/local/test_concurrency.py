@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from secrets_actor.backends.local.backend import LocalBackend
-from secrets_actor.backends.local.sqlite_store import Blank
+from secrets_actor.backends.local.sqlite_connection import Blank
 from secrets_actor.backends.local.transaction import Transaction
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.errors import BackendTimeout, SecretsError, StoreUnavailable

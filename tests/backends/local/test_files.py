@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from secrets_actor.backends.local.backend import LocalBackend, local_backend_factory
-from secrets_actor.backends.local.sqlite_store import Blank
+from secrets_actor.backends.local.sqlite_connection import Blank
 from secrets_actor.domain.errors import (
     SecretExists,
     StoreUnavailable,
@@ -193,7 +193,7 @@ def test_importing_the_backend_loads_neither_sqlite_nor_cryptography() -> None:
         """
 import pathlib, sys
 from secrets_actor.backends.local.backend import local_backend_factory
-doors = ("cryptography", "secrets_actor.backends.local.sqlite_store", "secrets_actor.backends.local.envelope")
+doors = ("cryptography", "secrets_actor.backends.local.sqlite_connection", "secrets_actor.backends.local.envelope")
 made = local_backend_factory(path=pathlib.Path("/nonexistent"), recovery_window=30)
 print([name in sys.modules for name in doors])
 made.connect()

@@ -13,7 +13,7 @@ import pytest
 
 from secrets_actor.backends.local.backend import LocalBackend, Makes, local_backend_factory
 from secrets_actor.backends.local.keys.sources import source_for
-from secrets_actor.backends.local.master_key import MasterKeySource
+from secrets_actor.backends.local.master_key_source import MasterKeySource
 from secrets_actor.backends.local.open_store import MAKING, is_there
 from secrets_actor.backends.local.upkeep import copies, existing_store, rekey, verify
 from secrets_actor.backends.master_key_setting import place_of

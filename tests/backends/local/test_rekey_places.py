@@ -9,7 +9,7 @@ import pytest
 from secrets_actor.backends.local.envelope import Master
 from secrets_actor.backends.local.keys.external_key import ExternalKey
 from secrets_actor.backends.local.keys.readers import FileReader
-from secrets_actor.backends.local.master_key import MasterKeySource
+from secrets_actor.backends.local.master_key_source import MasterKeySource
 from secrets_actor.backends.local.upkeep.existing_store import opened_store
 from secrets_actor.backends.local.upkeep.rekey import Rekeyed, _wrap, rekey
 from secrets_actor.backends.local.upkeep.verify import verify

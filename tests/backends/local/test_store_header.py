@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secrets_actor.backends.local import schema
-from secrets_actor.backends.local.master_key import Derivation
+from secrets_actor.backends.local.master_key_source import Derivation
 from secrets_actor.backends.local.schema import DamagedRow, NotOurs, objection
 from secrets_actor.backends.local.sqlite_errors import INTERRUPTED, Meaning, meaning, remedy
 from secrets_actor.backends.local.store_header import (

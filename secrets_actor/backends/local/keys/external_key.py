@@ -4,7 +4,7 @@ from typing import Final, Never
 
 from secrets_actor.backends.local.keys.key_formats import key_of
 from secrets_actor.backends.local.keys.readers import Reader
-from secrets_actor.backends.local.master_key import Derivation
+from secrets_actor.backends.local.master_key_source import Derivation
 from secrets_actor.domain.errors import KeySourceError
 
 

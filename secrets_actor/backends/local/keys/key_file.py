@@ -18,7 +18,7 @@ from typing import Final
 
 from secrets_actor.backends.local.files import create_once, sync_folder
 from secrets_actor.backends.local.keys import private_file
-from secrets_actor.backends.local.master_key import KEY_BYTES, Derivation
+from secrets_actor.backends.local.master_key_source import KEY_BYTES, Derivation
 from secrets_actor.domain.errors import KeyFileError
 
 KEY_NAME: Final = "key"

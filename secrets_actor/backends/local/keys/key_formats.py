@@ -11,7 +11,7 @@ import re
 import unicodedata
 from typing import Final
 
-from secrets_actor.backends.local.master_key import KEY_BYTES
+from secrets_actor.backends.local.master_key_source import KEY_BYTES
 
 # The most bytes that a key or a passphrase may have: enough for base64 with line ends, and for a sentence.
 MAX_BYTES: Final = 1024

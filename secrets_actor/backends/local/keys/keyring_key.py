@@ -20,7 +20,7 @@ from typing import Final
 from secrets_actor.backends.local.keys import os_keyring
 from secrets_actor.backends.local.keys.key_formats import key_of
 from secrets_actor.backends.local.keys.private_file import prepare_folder
-from secrets_actor.backends.local.master_key import KEY_BYTES, Derivation
+from secrets_actor.backends.local.master_key_source import KEY_BYTES, Derivation
 from secrets_actor.backends.setting_masking import shown_word
 from secrets_actor.domain.errors import KeySourceError, StoreUnavailable
 

@@ -15,7 +15,7 @@ from secrets_actor.backends.local.keys import scrypt
 from secrets_actor.backends.local.keys.external_key import OneAtATime
 from secrets_actor.backends.local.keys.key_formats import passphrase_of
 from secrets_actor.backends.local.keys.readers import Reader
-from secrets_actor.backends.local.master_key import Derivation
+from secrets_actor.backends.local.master_key_source import Derivation
 from secrets_actor.domain.errors import StoreDamaged
 from secrets_actor.structs import Opaque
 

@@ -9,7 +9,7 @@ example of RFC 7914 with 2**20 takes 1 GiB and 4 s.
 import hashlib
 from typing import Final
 
-from secrets_actor.backends.local.master_key import KEY_BYTES, Derivation
+from secrets_actor.backends.local.master_key_source import KEY_BYTES, Derivation
 
 N: Final = 2**17
 R: Final = 8

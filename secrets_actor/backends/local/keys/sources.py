@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from secrets_actor.backends.local.master_key import MasterKeySource
+from secrets_actor.backends.local.master_key_source import MasterKeySource
 from secrets_actor.backends.master_key_setting import KeyPlace
 from secrets_actor.paths import absolute
 

@@ -23,7 +23,7 @@ from secrets_actor.backends.local import schema
 from secrets_actor.backends.local.files import written_beside
 from secrets_actor.backends.local.keys.key_file import KeyFile
 from secrets_actor.backends.local.keys.private_file import check_folder, prepare_folder
-from secrets_actor.backends.local.master_key import MasterKeySource
+from secrets_actor.backends.local.master_key_source import MasterKeySource
 from secrets_actor.backends.local.open_store import (
     DATABASE_NAME,
     INDEX,
@@ -33,8 +33,8 @@ from secrets_actor.backends.local.open_store import (
     has_data,
     place_database,
 )
+from secrets_actor.backends.local.sqlite_connection import Blank, Copy, Store
 from secrets_actor.backends.local.sqlite_errors import passes
-from secrets_actor.backends.local.sqlite_store import Blank, Copy, Store
 from secrets_actor.backends.local.transaction import Transaction, version
 from secrets_actor.backends.local.upkeep.existing_store import check_key, database_of
 from secrets_actor.backends.local.upkeep.verify import Verification, look_through

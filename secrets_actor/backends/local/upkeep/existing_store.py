@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from secrets_actor.backends.local.keys.key_file import KeyFile
-from secrets_actor.backends.local.master_key import MasterKeySource
+from secrets_actor.backends.local.master_key_source import MasterKeySource
 from secrets_actor.backends.local.open_store import DATABASE_NAME, OpenStore, is_there, no_store, open_store
 from secrets_actor.domain.errors import InvalidRequest
 

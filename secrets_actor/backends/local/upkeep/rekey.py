@@ -24,7 +24,7 @@ from msgspec import Struct
 
 from secrets_actor.backends.local import entry_codec, store_keys
 from secrets_actor.backends.local.envelope import Master
-from secrets_actor.backends.local.master_key import Derivation, MasterKeySource
+from secrets_actor.backends.local.master_key_source import Derivation, MasterKeySource
 from secrets_actor.backends.local.open_store import OpenStore
 from secrets_actor.backends.local.schema import DamagedRow
 from secrets_actor.backends.local.sqlite_records import HEADS, head_row, open_head, open_value

@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from secrets_actor.backends.local import store_keys
 from secrets_actor.backends.local.entry_cache import HeadRow
 from secrets_actor.backends.local.envelope import Master
-from secrets_actor.backends.local.master_key import MasterKeySource
+from secrets_actor.backends.local.master_key_source import MasterKeySource
 from secrets_actor.backends.local.open_store import OpenStore
 from secrets_actor.backends.local.schema import MARK_BYTES, DamagedRow
 from secrets_actor.backends.local.sqlite_records import HEADS, head_row, open_head, open_value

@@ -9,7 +9,7 @@ from secrets_actor.backends.local.keys import scrypt
 from secrets_actor.backends.local.keys.passphrase import Passphrase
 from secrets_actor.backends.local.keys.readers import FileReader, VariableReader
 from secrets_actor.backends.local.keys.sources import typed_passphrase
-from secrets_actor.backends.local.master_key import Derivation
+from secrets_actor.backends.local.master_key_source import Derivation
 from secrets_actor.domain.errors import KeySourceError, StoreDamaged
 from tests.backends.local.helpers import run_python
 

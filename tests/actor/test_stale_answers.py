@@ -4,7 +4,7 @@ import pytest
 
 from secrets_actor.actor.cache import Cache
 from secrets_actor.actor.cache_keys import CacheRules
-from secrets_actor.actor.fallback import is_outage, stale_answer
+from secrets_actor.actor.stale_answers import is_outage, stale_answer
 from secrets_actor.domain import errors
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import Describe, Get
