@@ -33,6 +33,7 @@ from secrets_actor.domain.masked import MaskedText
 from secrets_actor.domain.operations import Filter, List, ListPage
 from secrets_actor.domain.results import ReplicaRegion, ResourcePolicy, SecretBatch
 from secrets_actor.domain.rotation_retry import RotationRetry
+from secrets_actor.domain.semantics.entry import Entry
 from secrets_actor.messages import (
     AssociateReplica,
     CancelRotation,
@@ -103,6 +104,7 @@ CHECKED: Final[dict[type[Any], Callable[[], object]]] = {
     Delete: lambda: Delete("a"),
     DeletePolicy: lambda: DeletePolicy("a"),
     Describe: lambda: Describe("a"),
+    Entry: lambda: Entry("a", "arn", AT, AT),
     DisassociateReplica: lambda: DisassociateReplica("a", A_REPLICA),
     Filter: lambda: Filter("name", "a"),
     Get: lambda: Get("a"),
