@@ -24,8 +24,6 @@ import threading
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
-import certifi
-
 from secrets_actor.backends.http.abortable_socket import READ_BYTES, AbortableSocket
 from secrets_actor.backends.http.origin import Origin, SettingNames
 from secrets_actor.backends.http.proxy import Proxy
@@ -39,6 +37,7 @@ from secrets_actor.domain.errors import (
     RequestFailed,
     SecretsError,
 )
+from secrets_actor.forks import loading
 from secrets_actor.log_fields import fields
 from secrets_actor.paths import expanded
 from secrets_actor.small_files import is_marked, read
@@ -112,8 +111,18 @@ class Tls:
             return str(expanded(self._ca_bundle)), None
         file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
         if file or not folder:
-            return file or certifi.where(), None
+            return file or _certifi(), None
         return None, folder
+
+
+def _certifi() -> str:
+    """Return the path of certifi's file of public CAs."""
+    # Here, because on Python 3.11 certifi brings tempfile, shutil and ten modules more (2 % of what a program computes
+    # until its first secret), and a program with its own CAs needs none of them.
+    with loading():
+        import certifi
+
+    return certifi.where()
 
 
 def _objection(bundle: str) -> str | None:
