@@ -33,6 +33,7 @@ from secrets_actor.otp import (
     cast,
     spawn,
 )
+from secrets_actor.otp.child_spec import check_child
 from secrets_actor.otp.child_table import State
 from secrets_actor.otp.events import (
     ChildRestarted,
@@ -81,7 +82,7 @@ def test_a_template_is_the_one_spec(node: TestNode) -> None:
     assert call(sup, CountChildren()) == Counts(1, 0, 0, 0)
     pid = call(sup, StartChild(template))
     assert call(sup, CountChildren()) == Counts(1, 1, 1, 0)
-    assert call(sup, GetChildSpec("w")) == template.completed() == call(sup, GetChildSpec(pid))
+    assert call(sup, GetChildSpec("w")) == check_child(template) == call(sup, GetChildSpec(pid))
     with pytest.raises(ChildError):
         call(sup, GetChildSpec("x"))
     with pytest.raises(StartError, match="InvalidTree"):
