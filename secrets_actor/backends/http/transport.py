@@ -13,8 +13,8 @@ Rule 5: the logger `secrets_actor.http` logs at DEBUG the method, server, status
 Why is this not httpx's Client with its pool? A worker has only one connection; only the owner of a socket can shut it
 down from another thread; and httpcore's timeouts count for each read alone. Why does `request` take no Request and
 return no Response of httpx? To make the two takes almost as long as all the rest of an exchange (18 of 40 us), and
-backends need only status, headers and body. `httpx_transport.py` is for code that has them: it leads to the same
-`exchange`.
+backends need only status, headers and body. `httpx_transport.py` makes them for what is asked now and then, over the
+same `exchange`.
 """
 
 import logging

@@ -8,7 +8,7 @@ import pytest
 from secrets_actor.backends.http.httpx_transport import HttpxTransport
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
-from tests.backends.http.transport_rig import LONG, ask, failing, transport_to
+from tests.backends.http.transport_rig import LONG, ask, endpoint, failing, transport_to
 from tests.servers.behaviours import Answer, Behaviour, empty_body, html_500
 from tests.servers.faulty import FaultyServer
 
@@ -94,6 +94,28 @@ def test_a_head_request_has_an_answer_without_a_body() -> None:
         answer = transport.request("HEAD", [(b"Host", b"h")], b"", until=clock_now() + LONG)
 
         assert (answer.status, answer.body) == (200, b"")
+
+
+def test_what_is_asked_now_and_then_is_a_request_of_httpx_with_the_path_as_it_was_given() -> None:
+    """httpx would encode the braces and quotes; a service is asked for the path that it gave out."""
+    answer = Answer(b"found", headers=(("X-What", "such"),))
+    with FaultyServer(answer) as server, transport_to(server.port) as transport:
+        asked = HttpxTransport(transport)
+        found = asked.ask("PUT", endpoint(server.port), '/{a}"b?c=%7B', [(b"X-Token", b"t")], until=clock_now() + LONG)
+
+        assert (found.status_code, found.content, found.headers["x-what"]) == (200, b"found", "such")
+        head = server.requests[0].raw
+        assert head.startswith(b'PUT /{a}"b?c=%%7B HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n' % server.port)
+        assert head.count(b"Content-Length: 0") == head.count(b"Accept-Encoding: identity") == 1
+
+
+def test_a_host_that_httpx_does_not_take_is_a_typed_error() -> None:
+    with FaultyServer(Answer(b"")) as server, transport_to(server.port) as transport:
+        with pytest.raises(errors.RequestFailed) as caught:
+            HttpxTransport(transport).ask("GET", endpoint(1, host="1.2.3.999"), until=clock_now() + LONG)
+
+        assert "1.2.3.999:1" in str(caught.value)
+        assert caught.value.__context__ is None
 
 
 def test_code_that_is_written_for_httpx_runs_over_it() -> None:

@@ -1,6 +1,6 @@
-"""Makes connections to metadata services and to STS.
+"""Makes connections to metadata services and to STS, which are spoken to through httpx.
 
-TLS is loaded when the first connection is made: credentials from the environment need none.
+TLS and httpx are loaded when the first connection is made: credentials from the environment need none.
 """
 
 from collections.abc import Callable
@@ -11,12 +11,12 @@ from secrets_actor.backends.http.proxy import Proxy
 from secrets_actor.forks import loading
 
 if TYPE_CHECKING:
-    from secrets_actor.backends.http.transport import Transport
+    from secrets_actor.backends.http.httpx_transport import HttpxTransport
 
-Connect = Callable[[Endpoint], "Transport"]
+Connect = Callable[[Endpoint], "HttpxTransport"]
 
 
-def connect(endpoint: Endpoint) -> "Transport":
+def connect(endpoint: Endpoint) -> "HttpxTransport":
     """Return a connection to *endpoint*, without a proxy, that trusts the default CAs.
 
     For metadata services: they are link-local, and a proxy must not see their tokens.
@@ -33,10 +33,12 @@ def through(
     bundle; errors quote it.
     """
 
-    def connect(endpoint: Endpoint) -> "Transport":
+    def connect(endpoint: Endpoint) -> "HttpxTransport":
         with loading():
+            from secrets_actor.backends.http.httpx_transport import HttpxTransport
             from secrets_actor.backends.http.transport import Tls, Transport
 
-        return Transport(endpoint, Tls(ca_bundle, ca_setting), SETTING_NAMES, proxy_of(endpoint))
+        transport = Transport(endpoint, Tls(ca_bundle, ca_setting), SETTING_NAMES, proxy_of(endpoint))
+        return HttpxTransport(transport)
 
     return connect

@@ -27,7 +27,7 @@ from secrets_actor.domain.errors import CredentialsError, MetadataServiceError, 
 from secrets_actor.small_files import Problem, read_text
 
 if TYPE_CHECKING:
-    from secrets_actor.backends.http.transport import Transport
+    from secrets_actor.backends.http.httpx_transport import HttpxTransport
 
 NAME: Final = "container"
 RELATIVE: Final = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
@@ -62,7 +62,7 @@ class ContainerCredentials:
             endpoint, path = _full(full)
         else:
             raise NoCredentials((NAME, f"neither {RELATIVE} nor {FULL} is set"))
-        headers = [(b"Host", endpoint.authority.encode()), (b"Accept", b"application/json")]
+        headers = [(b"Accept", b"application/json")]
         token = _token()
         if token is not None:
             headers.append((b"Authorization", token))
@@ -77,19 +77,19 @@ class ContainerCredentials:
 
 
 def _ask(
-    transport: "Transport", endpoint: Endpoint, path: str, headers: list[tuple[bytes, bytes]], deadline: float
+    transport: "HttpxTransport", endpoint: Endpoint, path: str, headers: list[tuple[bytes, bytes]], deadline: float
 ) -> AwsCredentials:
     attempt = 1
     while True:
         begun = now()
         failure: CredentialsError
         try:
-            answer = transport.request("GET", headers, b"", until=min(deadline, begun + REQUEST_TIMEOUT), path=path)
-            credentials = credentials_in(parsed(answer.body), bare=True) if answer.status == 200 else ""
+            answer = transport.ask("GET", endpoint, path, headers, until=min(deadline, begun + REQUEST_TIMEOUT))
+            credentials = credentials_in(parsed(answer.content), bare=True) if answer.status_code == 200 else ""
             if isinstance(credentials, AwsCredentials):
                 return credentials
-            failure = _refused(endpoint, answer.status, credentials)
-            final = 400 <= answer.status < 500 and answer.status != 429  # 429: asked too often, which passes
+            failure = _refused(endpoint, answer.status_code, credentials)
+            final = 400 <= answer.status_code < 500 and answer.status_code != 429  # 429: asked too often, which passes
         except SecretsError as exc:
             failure, final = MetadataServiceError(f"{exc} (asked for the container's credentials)"), False
         if final or attempt == ATTEMPTS or now() + PAUSE >= deadline:

@@ -33,7 +33,9 @@ from secrets_actor.clock import now, utc_now
 from secrets_actor.domain.errors import BackendTimeout, ConfigurationError, MetadataServiceError, SecretsError
 
 if TYPE_CHECKING:
-    from secrets_actor.backends.http.transport import HttpAnswer, Transport
+    from httpx import Response
+
+    from secrets_actor.backends.http.httpx_transport import HttpxTransport
 
 DEFAULT_ENDPOINT: Final = "http://169.254.169.254"
 IPV6_ENDPOINT: Final = "http://[fd00:ec2::254]"
@@ -102,19 +104,19 @@ class InstanceMetadataCredentials:
 class _Exchange:
     """One conversation with the service: it gets a token, then the role's name, then the role's credentials."""
 
-    def __init__(self, transport: "Transport", options: Options, deadline: float) -> None:
+    def __init__(self, transport: "HttpxTransport", options: Options, deadline: float) -> None:
         self._transport, self._options, self._deadline = transport, options, deadline
         self._endpoint, self._name = options.endpoint, options.endpoint.name
 
     def credentials(self) -> AwsCredentials:
         token = self._token()
         role = self._role(token)
-        credentials = _parse(self._get(ROLE_PATH + role, token, "the role's credentials").body)
+        credentials = _parse(self._get(ROLE_PATH + role, token, "the role's credentials").content)
         return extended(credentials, utc_now(), random.random())  # noqa: S311  jitter
 
     def _token(self) -> bytes | None:
         """Return the token, or None to go on with version 1."""
-        headers = [(b"x-aws-ec2-metadata-token-ttl-seconds", b"%d" % TOKEN_TTL), (b"Content-Length", b"0")]
+        headers = [(b"x-aws-ec2-metadata-token-ttl-seconds", b"%d" % TOKEN_TTL)]
         try:
             answer = self._request("PUT", TOKEN_PATH, headers, TOKEN)
         except _NoToken as exc:
@@ -122,34 +124,33 @@ class _Exchange:
                 return None
             failure = exc.error
         else:
-            token = answer.body.decode("latin-1").strip()
+            token = answer.content.decode("latin-1").strip()
             if _TOKEN.fullmatch(token) is not None:
                 return token.encode()
             text = f"{self._name}: the metadata service gave no usable token; what answers there?"
-            failure = MetadataServiceError(text, status=answer.status)
+            failure = MetadataServiceError(text, status=answer.status_code)
         raise failure
 
     def _role(self, token: bytes | None) -> str:
-        lines = self._get(ROLE_PATH, token, "the role's name").body.decode("latin-1").split()
+        lines = self._get(ROLE_PATH, token, "the role's name").content.decode("latin-1").split()
         if not lines or _ROLE.fullmatch(lines[0]) is None:
             text = f"{self._name}: no role's name; attach an IAM role to this instance"
             raise MetadataServiceError(text, status=404)
         return lines[0]
 
-    def _get(self, path: str, token: bytes | None, what: str) -> "HttpAnswer":
+    def _get(self, path: str, token: bytes | None, what: str) -> "Response":
         return self._request("GET", path, [] if token is None else [(b"x-aws-ec2-metadata-token", token)], what)
 
-    def _request(self, method: str, path: str, headers: list[tuple[bytes, bytes]], what: str) -> "HttpAnswer":
-        headers = [(b"Host", self._endpoint.authority.encode()), *headers]
+    def _request(self, method: str, path: str, headers: list[tuple[bytes, bytes]], what: str) -> "Response":
         attempt = 1
         while True:
             until = min(self._deadline, now() + self._options.timeout)
             try:
-                answer = self._transport.request(method, headers, b"", until=until, path=path)
-                if answer.status == 200:
+                answer = self._transport.ask(method, self._endpoint, path, headers, until=until)
+                if answer.status_code == 200:
                     return answer
-                error, again = self._refused(what, answer.status), answer.status >= 500
-                no_token = answer.status in _NO_TOKENS
+                error, again = self._refused(what, answer.status_code), answer.status_code >= 500
+                no_token = answer.status_code in _NO_TOKENS
             except SecretsError as exc:
                 late = isinstance(exc, BackendTimeout)
                 # A late token is not asked for again (rule 2).

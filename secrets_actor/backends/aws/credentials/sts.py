@@ -59,7 +59,9 @@ from secrets_actor.domain.errors import (
 from secrets_actor.domain.secret import SecretValue
 
 if TYPE_CHECKING:
-    from secrets_actor.backends.http.transport import HttpAnswer, Transport
+    from httpx import Response
+
+    from secrets_actor.backends.http.httpx_transport import HttpxTransport
 
 SERVICE: Final = "sts"
 VERSION: Final = "2011-06-15"
@@ -170,7 +172,7 @@ class Sts:
 
     def _attempt(
         self,
-        transport: "Transport",
+        transport: "HttpxTransport",
         endpoint: Endpoint,
         action: str,
         body: bytes,
@@ -184,11 +186,10 @@ class Sts:
             scope = Scope(endpoint.region, SERVICE)
             headers += sign_headers(request, checked(signer), scope, at, self._keys).headers
         raw = [(name.encode(), value.encode()) for name, value in headers]
-        raw.append((b"Content-Length", b"%d" % len(body)))
         until = min(deadline, now() + REQUEST_TIMEOUT)
-        answer = transport.request("POST", raw, body, until=until)
-        found, server = _tree(answer.body), http_date(answer.headers.get("date"))
-        if answer.status == 200 and found is not None:
+        answer = transport.ask("POST", endpoint, "/", raw, body, until=until)
+        found, server = _tree(answer.content), http_date(answer.headers.get("date"))
+        if answer.status_code == 200 and found is not None:
             return found, server
         error = _refusal(endpoint, action, answer, found)
         if server is not None and may_be_skew(error) and too_far(at, server):
@@ -286,22 +287,22 @@ def _caller_in(tree: ElementTree.Element, _server: datetime | None) -> CallerIde
     return CallerIdentity(*(_text(tree, name) or "" for name in ("Account", "Arn", "UserId")))
 
 
-def _refusal(endpoint: Endpoint, action: str, answer: "HttpAnswer", tree: ElementTree.Element | None) -> StoreError:
+def _refusal(endpoint: Endpoint, action: str, answer: "Response", tree: ElementTree.Element | None) -> StoreError:
     code = None if tree is None else _text(tree, "Code")
     if code is not None and _CODE.fullmatch(code) is None:
         code = None
     kind, what = _MEANINGS.get(code or "", _UNKNOWN)
     if code in THROTTLING_CODES:
         kind, what = Throttled, "too many requests: ask less often"
-    elif answer.status >= 500 or code in _RETRYABLE:
-        kind, what = StoreFailure, f"it failed on its side (HTTP {answer.status}): try again"
+    elif answer.status_code >= 500 or code in _RETRYABLE:
+        kind, what = StoreFailure, f"it failed on its side (HTTP {answer.status_code}): try again"
     elif code is None:
-        kind, what = InvalidAnswer, f"its answer (HTTP {answer.status}) is none of STS's: see what answers there"
+        kind, what = InvalidAnswer, f"its answer (HTTP {answer.status_code}) is none of STS's: see what answers there"
     stated = answer.headers.get("x-amzn-requestid", "")
     return kind(
         f"STS at {endpoint.name}, asked for {action}: {what}",
         aws_code=code,
-        status=answer.status,
+        status=answer.status_code,
         request_id=stated if _REQUEST_ID.fullmatch(stated) else None,
     )
 
