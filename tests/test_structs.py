@@ -322,7 +322,7 @@ def test_what_a_type_checker_sees_is_what_runs() -> None:
             runs = inspect.signature(cls).parameters
             seen = [one.arg for one in init.args.args[1:]]
             required = len(seen) - len(init.args.defaults)
-            derived = list(runs)[len(seen) :]
+            derived = [one for one in list(runs)[len(seen) :] if not one.startswith("_")]  # those are not a program's
             assert list(runs)[: len(seen)] == seen
             assert derived == (["secret_id"] if cls is Request else [])
             assert [one for one in runs if runs[one].default is inspect.Parameter.empty] == seen[:required]

@@ -115,6 +115,8 @@ class SecretDescription(SelectiveStruct, frozen=True, gc=False):  # gc: as in se
     `kms_key_id` is None for AWS's own key. `type` names the partner that holds an external secret, and the two
     `external_rotation_...` members say how that one is rotated.
 
+    Do not change its mappings: the local store returns the same description again while the secret stays as it is.
+
     `account_replicas` are the replicas in other accounts, and `account_primary` is set if this is one itself. AWS says
     both when it describes one secret, and not in lists.
     """

@@ -125,7 +125,7 @@ class System:
         self._parts = assemble(loaded, observer=observer, clock=clock, factory=backend, tracer=tracer)
         self._on_give_up = on_give_up
         self._stopping = self._draining = False
-        self._told_by: threading.Thread | None = None  # the thread that runs on_give_up, while it does
+        self._on_give_up_thread: threading.Thread | None = None  # the thread that runs on_give_up, while it does
         self._ended = Latch()
         self._reason: ExitReason | None = None
         self._hosted = False
@@ -201,13 +201,13 @@ class System:
             # Before on_give_up, which may take long, or start another tree that needs the cache.
             self._parts.cache.hide()
         if not self._stopping and self._on_give_up is not None:
-            self._told_by = threading.current_thread()
+            self._on_give_up_thread = threading.current_thread()
             try:
                 done("on_give_up", self._on_give_up(down.reason))
             except BaseException as error:  # noqa: BLE001  # the thread that ends the root has to go on
                 self._parts.node.observe(CallbackFailed(tree.ROOT, "on_give_up", type(error).__name__))
             finally:
-                self._told_by = None
+                self._on_give_up_thread = None
         if down.pid is self._root:  # if not, on_give_up has started another tree
             if not self._stopping:
                 # Before the latch opens: a program in `wait` may exit at once, and lose what is not written.
@@ -304,7 +304,7 @@ class System:
             return
         # Nothing to do in on_give_up, which is called when the tree has ended. Nothing can be done while Python shuts
         # down (`alone`): no other thread runs that could end.
-        if root is None or self._told_by is threading.current_thread() or alone():
+        if root is None or self._on_give_up_thread is threading.current_thread() or alone():
             return
         if not self._is_within():
             self._stop(root, timeout, drain)
@@ -348,7 +348,7 @@ class System:
 
         Raises `CalledFromWithin` in a process of the tree, which would wait for itself.
         """
-        if self._told_by is threading.current_thread():
+        if self._on_give_up_thread is threading.current_thread():
             return self._reason
         if self._is_within():
             raise translated(CallingSelf(tree.ROOT))
@@ -379,7 +379,7 @@ class System:
         self._parts.subscriptions.forget()
         self._starting, self._ended = threading.RLock(), Latch()
         self._is_starting = False
-        self._told_by = self._coming = None
+        self._on_give_up_thread = self._coming = None
         self._reason = FORKED if self._reason is None else self._reason
         self._ended.open()
         if self._parts.subscriptions.numbers and self._root is not None:

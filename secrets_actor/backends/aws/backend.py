@@ -53,7 +53,7 @@ def aws_backend_factory(
     so that a correction counts for both. *sts* makes the STS client for a region; the doctor asks it who the
     credentials belong to.
     """
-    time_told, pace = clock or CorrectedClock(), RetryState(retries)
+    corrected, pace = clock or CorrectedClock(), RetryState(retries)
     lock = threading.Lock()
     shared: list[Any] = []
 
@@ -72,7 +72,7 @@ def aws_backend_factory(
                 shared.append((Tls(ca_bundle, ca_setting), signer))
         tls, signer = shared[0]
         transport = Transport(endpoint, tls, SETTING_NAMES, proxy)
-        return Connection(endpoint, transport, signer, timeout, time_told, pace)
+        return Connection(endpoint, transport, signer, timeout, corrected, pace)
 
     def connect() -> Backend:
         return AwsBackend(new_connection(), recovery_window)
@@ -83,7 +83,7 @@ def aws_backend_factory(
             from secrets_actor.backends.aws.credentials.sts import Sts
 
         target = diagnose.Target(
-            new_connection, credentials, (sts or Sts)(endpoint.region), time_told.here, looks_up=proxy is None
+            new_connection, credentials, (sts or Sts)(endpoint.region), corrected.here, looks_up=proxy is None
         )
         return diagnose.diagnose(target, prefix, deadline)
 

@@ -33,8 +33,8 @@ class Entry(SelectiveStruct, frozen=True, gc=False):
     `accessed_at` is the day on which a value was last read; the records maintain it (`Records.accessed`).
     """
 
-    HIDDEN: ClassVar = frozenset({"_told"})
-    UNCOMPARED: ClassVar = frozenset({"_told"})
+    HIDDEN: ClassVar = frozenset({"_description"})
+    UNCOMPARED: ClassVar = frozenset({"_description"})
 
     name: str
     arn: str
@@ -46,11 +46,11 @@ class Entry(SelectiveStruct, frozen=True, gc=False):
     accessed_at: datetime | None = None
     versions: tuple[Version, ...] = ()
     stages: Mapping[str, str] = field(default_factory=dict)
-    _told: SecretDescription | None = None  # what `described` has made; nobody else sets it
+    _description: SecretDescription | None = None  # what `described` has made; nobody else sets it
 
     def __post_init__(self) -> None:
-        if self._told is not None:  # this is a copy with other facts
-            force_setattr(self, "_told", None)
+        if self._description is not None:  # this is a copy with other facts
+            force_setattr(self, "_description", None)
 
     @property
     def deleted_at(self) -> datetime | None:
@@ -64,10 +64,10 @@ class Entry(SelectiveStruct, frozen=True, gc=False):
     def described(self) -> SecretDescription:
         """What `Describe`, `List` and `ListPage` tell of the secret. It is made once: without that, a list of ten
         thousand secrets whose entries are in memory would take five times as long."""
-        found = self._told
+        found = self._description
         if found is None:
             found = self._described()
-            force_setattr(self, "_told", found)
+            force_setattr(self, "_description", found)
         return found
 
     def _described(self) -> SecretDescription:
