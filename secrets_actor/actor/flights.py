@@ -1,29 +1,31 @@
-"""The life of a flight: from the question of a caller to the answer of the store. PURE.
+"""Decides what happens to each flight, from a caller's question to the store's answer. PURE.
 
-A *flight* is one question to the store, with all who wait for its answer. What happens comes in (a caller asks, a
-worker answers, a timer fires) together with the time; what is to be done comes out, as a list of actions (actions.py),
-which the secrets actor carries out in that order. Nothing else changes a flight.
+A *flight* is one question to the store, together with all callers that wait for its answer. This module is told what
+happens (a caller asks, a worker answers, a timer fires) and at what time. It returns a list of actions (actions.py),
+and the secrets actor carries them out in that order. Nothing else changes a flight.
 
-Rule 1: TABLE says for each state of a flight, and each event in it, which state is next and what is done then. A pair
-        that is not in the table is a mistake in this program: `UnexpectedEvent`, and the flight stays as it was.
-Rule 2: reads of the same version in the same epoch of a lane share a flight, queued or under way. A write behind it
-        opens a new epoch, so a read behind that write gets a flight of its own. A read that insists on a fresh answer
-        does not join one that is with a worker already, and no read joins one that was sent to a store which has been
-        silent since. It supersedes that one, whose answer may come later and be older.
-Rule 3: nothing is sent that nobody waits for any more, nor without credentials if the store takes some. Credentials
-        that it refused are dropped and fetched anew, once for each flight, which is sent again if they are others.
-Rule 4: every job that is sent has a timer. A job that is not done by its deadline costs its worker its life. A job
-        whose worker ended goes to another worker, MAX_CRASHES times: a set keeps its token, so that it cannot write
-        twice.
-Rule 5: a job is known by the number of its sending. What comes from a worker that is not on the job any more (it was
-        cut off, or is an earlier actor's) is of use only while the flight waits for another worker.
-Rule 6: while the breakers of all endpoints of the store are open, nothing is sent, and what waits is refused at once; a
-        write that was sent before is told what became of it then, for it may have taken effect.
-Rule 7: what is sent to a store that did not answer lately (the probe, and what is under way when the breaker opens)
-        goes on in the background, and so does what waits for credentials when the last fetch of them has failed: a
-        caller who waits for it and takes a stale value has that, after PATIENCE at most.
-Rule 8: a write that comes back, to whichever incarnation of the actor, drops its lanes from the cache. If it is an
-        earlier one's, what is being read in them is history, too.
+Rule 1: TABLE gives, for each state of a flight and each event, the next state and the deeds to do. A pair that is not
+        in the table is a mistake in this program: `UnexpectedEvent` is raised, and the flight stays as it was.
+Rule 2: reads of the same version in the same epoch of a lane share a flight, queued or under way. A write behind the
+        flight opens a new epoch, so a read behind that write gets a flight of its own. A read that insists on a fresh
+        answer does not join a flight that is with a worker already. No read joins a flight that was sent to a store
+        which has been silent since. In both cases the read's new flight supersedes the other one, because the other
+        one's answer may arrive later and yet be older.
+Rule 3: a flight is not sent if nobody waits for it any more, nor without credentials if the store takes some. When the
+        store refuses credentials, they are dropped and fetched anew, once for each flight; the flight is sent again if
+        the new ones are different.
+Rule 4: every job that is sent has a timer. If a job is not done by its deadline, its worker is cut off. If a worker
+        ends while it has a job, the job goes to another worker, until MAX_CRASHES workers have ended over it. That is
+        safe for a set, too: it keeps its token, so it cannot write twice.
+Rule 5: a job is known by the number of its sending. A worker that no longer has the job (it was cut off, or belongs to
+        an earlier actor) may still report; its answer is used only while the flight waits for another worker.
+Rule 6: while the breakers of all endpoints of the store are open, nothing is sent, and waiting flights are refused at
+        once. A write that was sent before is refused with the error of that sending, because it may have taken effect.
+Rule 7: three kinds of flight go on in the background: the probe, a flight under way when the breaker opens, and a
+        flight that waits for credentials after the last fetch of them failed. Their answer may take long. A caller
+        that waits for one and takes a stale value gets the stale value after at most PATIENCE.
+Rule 8: when a write comes back, its lanes are dropped from the cache, whichever incarnation of the actor sent it. If it
+        was an earlier incarnation, the reads under way in those lanes are out of date, too.
 """
 
 from __future__ import annotations
@@ -69,21 +71,22 @@ from secrets_actor.domain.ports import Answer, BackendFactory, CallContext
 from secrets_actor.domain.tracing import Sending
 from secrets_actor.otp import ExitReason, LifecycleEvent, Pid
 
-# A job that ended this many workers will end the next one, too.
+# A job over which this many workers have ended is taken to be the cause, and is not given to another worker.
 MAX_CRASHES: Final = 3
-# A job ends this share of its time early, but at most this many seconds, so that the worker's own error, which knows
-# more than a timer, is there before the caller's time is up.
+# The worker is told to end a job early, by this share of its time but at most this many seconds. So the worker's own
+# error, which says more than a timer can, arrives before the caller's deadline.
 HEADROOM_SHARE: Final = 0.1
 HEADROOM: Final = 0.05
-# Seconds that a probe has, if its caller has less: a store that is slow is to be heard of, too. Not a write, which is
-# not to take effect when nobody waits for it any more.
+# A probe has at least this many seconds, even if its caller has less, so that a slow store can be found to be well. A
+# write gets no extra time, because it must not take effect when nobody waits for it any more.
 PROBE_TIME: Final = 5.0
-# Seconds a worker may be late, on a busy machine, before that costs its life. Its callers do not wait for it.
+# A worker may be late by this many seconds, as on a busy machine, before it is cut off. Callers do not wait that long.
 GRACE: Final = 0.2
-# Seconds for which a caller who takes a stale value waits for something fresh, where the last try came to nothing: what
-# is well again has answered by then.
+# When the last try failed, a caller that takes a stale value waits this many seconds for a fresh one. A store that is
+# well again has answered by then.
 PATIENCE: Final = 0.25
-# Shared by all incarnations of the actor: an answer to an earlier one's question must not pass for ours.
+# All incarnations of the actor share this counter, so that an answer to an earlier one's question cannot be taken for
+# an answer to one of ours.
 _numbers = itertools.count(1)
 
 
@@ -91,37 +94,37 @@ _numbers = itertools.count(1)
 
 
 class State(StrEnum):
-    """Where a flight is."""
+    """The states of a flight."""
 
     QUEUED = "queued"  # its turn in its lanes has not come
-    READY = "ready"  # its turn has come, and it is being decided what is next
+    READY = "ready"  # its turn has come; this module is deciding the next step
     WAITING_FOR_CREDENTIALS = "waiting_for_credentials"
     WAITING_FOR_WORKER = "waiting_for_worker"
-    SENT = "sent"  # a worker is on it
-    LANDED = "landed"  # all who waited for it have been answered
+    SENT = "sent"  # a worker has it
+    LANDED = "landed"  # all its callers have been answered, or have given up
 
 
 class Event(StrEnum):
-    """What happens to a flight."""
+    """The events that a flight can meet."""
 
-    GRANTED = "granted"  # its lanes let it go at once
-    GRANTED_LATER = "granted_later"  # its lanes let it go, after what was before it: a write may have filled the cache
-    RECALLED = "recalled"  # all who wait have been answered from memory
-    NOT_RECALLED = "not_recalled"  # they could not be
+    GRANTED = "granted"  # its turn in its lanes came at once
+    GRANTED_LATER = "granted_later"  # its turn came after a wait, in which a write may have filled the cache
+    RECALLED = "recalled"  # all its callers have been answered from memory
+    NOT_RECALLED = "not_recalled"  # memory does not have the answer for all of them
     ABANDONED = "abandoned"  # nobody waits any more
     REFUSED = "refused"  # the breaker is open, there are no credentials, or there is no worker
     LACKS_CREDENTIALS = "lacks_credentials"
-    CREDENTIALS_CAME = "credentials_came"  # or the old ones have to do
-    ADMITTED = "admitted"  # nothing is in its way but that no worker is on it
-    ASSIGNED = "assigned"  # a worker is to do it
+    CREDENTIALS_CAME = "credentials_came"  # new ones, or the fetch failed and the old ones are used on
+    ADMITTED = "admitted"  # it may be sent as soon as there is a worker for it
+    ASSIGNED = "assigned"  # it has been given to a worker
     RETURNED = "returned"  # it came back without an answer, and is to be sent once more
     ANSWERED = "answered"
-    FAILED = "failed"  # it came to nothing, for all who wait
-    HURRIED = "hurried"  # it may take long: callers who take something stale are to have that now
+    FAILED = "failed"  # it ended with an error for all its callers
+    HURRIED = "hurried"  # it may take long, so callers that take a stale value get one now
 
 
 class Deed(StrEnum):
-    """What is done when an event has come."""
+    """The steps that an event causes. Each is carried out by the method of `Flights` with its name."""
 
     RECALL = "recall"
     ADMIT = "admit"
@@ -139,7 +142,7 @@ class Deed(StrEnum):
 
 
 class Row(NamedTuple):
-    """The next state, and what is done, in that order."""
+    """One entry of TABLE: the next state, and the deeds that are done, in that order, once it is reached."""
 
     state: State
     deeds: tuple[Deed, ...] = ()
@@ -168,10 +171,11 @@ TABLE: Final[Mapping[State, Mapping[Event, Row]]] = {
     },
     State.WAITING_FOR_WORKER: {
         Event.ASSIGNED: Row(State.SENT, (Deed.SEND,)),
-        Event.ANSWERED: Row(State.LANDED, (Deed.WITHDRAW, Deed.SETTLE, Deed.LAND)),  # its last worker ended right then
+        # The worker before ended or was cut off, and its answer arrived all the same (rule 5).
+        Event.ANSWERED: Row(State.LANDED, (Deed.WITHDRAW, Deed.SETTLE, Deed.LAND)),
         Event.ABANDONED: _ABANDONED,
         Event.REFUSED: Row(State.LANDED, (Deed.WITHDRAW, *_REFUSED.deeds)),
-        Event.LACKS_CREDENTIALS: _LACKS_CREDENTIALS,  # they were refused, or ended, while it waited
+        Event.LACKS_CREDENTIALS: _LACKS_CREDENTIALS,  # the store refused them, or they expired, while it waited
         Event.HURRIED: Row(State.WAITING_FOR_WORKER, (Deed.SERVE_STALE,)),
     },
     State.SENT: {
@@ -184,8 +188,8 @@ TABLE: Final[Mapping[State, Mapping[Event, Row]]] = {
 }
 
 
-class UnexpectedEvent(Exception):  # as the other errors of this house, it says what has happened
-    """A flight in *state* can have no such *event*: a mistake in this program. Nothing has changed."""
+class UnexpectedEvent(Exception):  # its name has no "Error", as with the other errors of this project
+    """TABLE has no *event* for a flight in *state*: a mistake in this program. Nothing has changed."""
 
     def __init__(self, state: State, event: Event) -> None:
         super().__init__(f"a flight that is {state} cannot be {event}")
@@ -196,31 +200,34 @@ class UnexpectedEvent(Exception):  # as the other errors of this house, it says 
 
 
 class Flight(Struct, eq=False):
-    """One question to the store. What needs no order is in no `lanes`. Only `Flights` changes it."""
+    """One question to the store, and the waiters for its answer. Only `Flights` changes it.
+
+    An operation whose order does not matter is in no `lanes`. Times are clock seconds.
+    """
 
     id: int
     operation: Operation[Any]
     lanes: tuple[str, ...] = ()
-    epoch: int = 0
-    key: Hashable = None
+    epoch: int = 0  # of its lanes, before it entered them; without lanes, the count of all changes (`Lanes.changes`)
+    key: Hashable = None  # reads with an equal key may join it; None: nothing may
     waiters: list[Waiter] = []
     state: State = State.QUEUED
     number: int = 0  # of its last sending
-    sent_at: float = 0.0  # the last time
-    breakers: EndpointBreakers | None = None  # those of the store it was sent to then
-    only: str | None = None  # the endpoint of that store, if it was to be no other
-    latest: float = 0.0  # when the last of those who waited then would give up
-    crashes: int = 0
-    repeated: bool = False  # it was sent before, and nobody heard what became of it
-    doubt: SecretsError | None = None  # what became of it then, if it may have taken effect
-    refused: tuple[Credentials | None, SecretsError] | None = None  # what the store refused, and how
-    superseded: bool = False
-    serves_stale: bool = False  # those who waited for it, and take something stale, have got that: it may take long
+    sent_at: float = 0.0  # the time of its last sending
+    breakers: EndpointBreakers | None = None  # the breakers of the store that it was last sent to
+    only: str | None = None  # the endpoint that its last sending could go to, if there was just one
+    latest: float = 0.0  # the latest deadline of its waiters at its last sending; for a probe that reads, maybe later
+    crashes: int = 0  # how many workers have ended while they had it
+    repeated: bool = False  # it was sent before, and came back without an answer: it may have taken effect
+    doubt: SecretsError | None = None  # the error of an earlier sending, which may have taken effect all the same
+    refused: tuple[Credentials | None, SecretsError] | None = None  # credentials that the store refused, and its error
+    superseded: bool = False  # a later flight has its key, so its own answer is not kept (rule 2)
+    serves_stale: bool = False  # it may take long: its waiters that take a stale value have been given one
     sendings: list[Sending] = []
 
     @property
     def deadline(self) -> float | None:
-        """When the last of those who still wait gives up; None if nobody does."""
+        """The latest deadline of the callers that still wait; None if nobody does."""
         latest = None
         for waiter in self.waiters:
             if not waiter.gone and (latest is None or waiter.deadline > latest):
@@ -237,19 +244,19 @@ def _sent(flight: Flight) -> Sent:
 
 
 class RenewalFailed(LifecycleEvent, frozen=True):
-    """New credentials were not to be had, for the reason in *problem*. The old ones are good for a while yet."""
+    """A fetch of new credentials failed with *problem*. The old ones have not expired yet, and are used on."""
 
     problem: str
 
 
 class Flights:
-    """All flights that have not landed, and what they wait for: lanes, credentials, workers, the breakers.
+    """All flights that have not landed, and everything that they wait for: lanes, credentials, workers, the breakers.
 
-    *factory* is the store in force, the *number*th one; *call_timeout* is in seconds. *chance* gives numbers from 0 to
-    1; *hangs* tells whether the thread of a worker that was cut off is still held up. *label* is the actor's, for
-    events.
+    *factory* makes connections to the store in force; *number* counts the stores that have been in force so far.
+    *call_timeout* is in seconds. *chance* returns random numbers from 0 to 1. *hangs* tells whether the thread of a
+    worker that was cut off is still held up. *label* is the actor's label, for events.
 
-    Every method that takes the time returns what is to be done, in that order.
+    Every method that takes the time returns the actions to carry out, in that order.
     """
 
     def __init__(
@@ -273,8 +280,8 @@ class Flights:
         self._lanes = Lanes()
         self._waiting = 0
         self._flights: dict[int, Flight] = {}
-        self._open: dict[Hashable, Flight] = {}  # those that may be joined
-        self._sent: dict[int, tuple[Flight | Fetch, Pid]] = {}  # what each worker is on, by the number of the sending
+        self._open: dict[Hashable, Flight] = {}  # the flights that reads may join, by key
+        self._sent: dict[int, tuple[Flight | Fetch, Pid]] = {}  # each job and its worker, by the number of the sending
         self._without_credentials: list[Flight] = []
         self._actions: list[Action] = []
         self._deeds: dict[Deed, Callable[[Flight, Any, Moment], None]] = {
@@ -293,7 +300,7 @@ class Flights:
             Deed.LAND: self._land,
         }
 
-    # --- to look at -----------------------------------------------------------------------------------------------
+    # --- for display ----------------------------------------------------------------------------------------------
 
     @property
     def waiting(self) -> int:
@@ -302,12 +309,12 @@ class Flights:
 
     @property
     def circuit(self) -> Circuit:
-        """The state of the breaker; of several, that of the best. Any thread may ask."""
+        """The state of the breaker; if there are several, the best of their states. For any thread."""
         return self._breakers.state
 
     @property
     def supply(self) -> WorkerSupply[Flight | Fetch]:
-        """The workers, to be looked at by any thread."""
+        """The workers. Any thread may look at them."""
         return self._supply
 
     def __len__(self) -> int:
@@ -317,16 +324,17 @@ class Flights:
         return iter(tuple(self._flights.values()))
 
     def on(self, flight: Flight, event: Event, detail: Any, now: Moment) -> list[Action]:
-        """*event* has come to *flight*, of which *detail* says more, as its deeds want it. What comes from outside is
-        told by the methods below, which know which event it means. Raises `UnexpectedEvent`, and changes nothing, if
-        TABLE has no such pair."""
+        """Tell *flight* of *event*. *detail* says more about the event, in the form that its deeds take.
+
+        Something from outside is told through the methods below: each knows which event it means. Raises
+        `UnexpectedEvent`, and changes nothing, if TABLE has no such pair."""
         self._on(flight, event, detail, now)
         return self._done(now)
 
     # --- callers --------------------------------------------------------------------------------------------------
 
     def asked(self, waiter: Waiter, now: Moment) -> list[Action]:
-        """A caller asks for what is not in memory."""
+        """A caller asks for something that is not in memory."""
         operation = waiter.operation
         secret_id = getattr(operation, "secret_id", None)
         if secret_id is None:
@@ -349,11 +357,12 @@ class Flights:
             self._on(flight, Event.GRANTED, None, now)
 
     def _joined(self, flight: Flight, waiter: Waiter, get: Get, now: Moment) -> bool:
-        """Whether no flight is needed but *flight*, which is for the same, or none at all.
+        """Whether *waiter* needs no flight of its own: it joined *flight*, which has the same key, or was refused.
 
-        If it is on its way to a store that does not answer, to join it is to wait long. While the breaker is open,
-        another one would be refused, and would supersede it for nothing. After the pause another one is the probe, and
-        brings an answer as soon as the store is well: *flight* may never have one.
+        To join a flight that is under way to a store that does not answer is to wait long. While the breaker is open, a
+        new flight would be refused, and would supersede *flight* in vain. So the waiter is refused at once. After the
+        breaker's pause a new flight becomes the probe, and has an answer as soon as the store is well; *flight* may
+        never have one.
         """
         is_sent = flight.state is State.SENT
         too_old = is_sent and get.max_age is not None and now.clock - flight.sent_at > get.max_age
@@ -371,7 +380,8 @@ class Flights:
         return joins
 
     def _new(self, waiter: Waiter, lanes: tuple[str, ...], epoch: int, key: Hashable) -> Flight:
-        """A flight of its own; with a *key*, the one to join from now on, and one before it is superseded."""
+        """Return a new flight for *waiter*. With a *key*, it is the one to join from now on, and supersedes the flight
+        that had the key before."""
         flight = Flight(next(_numbers), waiter.operation, lanes, epoch, key)
         self._flights[flight.id] = flight
         if key is not None:
@@ -388,21 +398,21 @@ class Flights:
         self._waiting += 1
 
     def recalled(self, flight: Flight, found: bool, now: Moment) -> list[Action]:
-        """Whether all who wait for *flight* were *found* an answer in memory."""
+        """The secrets actor has looked in memory (action `Recall`); *found*: all callers of *flight* are answered."""
         self._on(flight, Event.RECALLED if found else Event.NOT_RECALLED, None, now)
         return self._done(now)
 
     def outdate_reads(self) -> None:
-        """What is being read anywhere is older than it seems: the clock has leapt. None of it is kept."""
+        """The clock has leapt: the reads under way are older than they seem. None of their answers is kept."""
         self._lanes.outdate_all()
 
     def invalidated(self, lanes: Iterable[str]) -> None:
-        """Somebody has changed the secrets in *lanes*: what is being read there may be older, and none of it is kept.
-        Who asks from now on does not join it."""
+        """Somebody has changed the secrets in *lanes*. The reads under way there may be older than the change: their
+        answers are not kept, and a caller that asks from now on does not join them."""
         self._lanes.outdate(lanes)
 
     def fresh_time_over(self, message: FreshTimeOver, now: Moment) -> list[Action]:
-        """A flight has had PATIENCE to bring something fresh."""
+        """A flight has had PATIENCE seconds to bring a fresh value, and may be under way still."""
         flight = self._flights.get(message.flight)
         if flight is None:
             return []
@@ -434,7 +444,7 @@ class Flights:
         return self._done(now)
 
     def job_failed(self, failed: JobFailed, now: Moment) -> list[Action]:
-        """A job met an error that has a name."""
+        """A worker has finished a job with a typed error."""
         job, error = failed.job, failed.error
         self._come_back(job)
         item = self._back(job)
@@ -460,7 +470,7 @@ class Flights:
             self._on(flight, Event.FAILED, error, now)
 
     def _come_back(self, job: Job) -> None:
-        """Rule 8."""
+        """Carry out rule 8, if *job* is a write."""
         if isinstance(job, StoreJob) and job.lanes and job.operation.writes:
             self._actions.append(Drop(job.lanes))
             if job.flight not in self._flights:
@@ -468,7 +478,7 @@ class Flights:
                 self._actions.append(AskAnew(job.lanes))
 
     def _back(self, job: Job) -> Flight | Fetch | None:
-        """What *job* was sent for, if it counts still (rule 5); its worker is idle now."""
+        """Return what *job* was sent for, and mark its worker as idle. None if the worker no longer had it (rule 5)."""
         sent = self._sent.pop(job.number, None)
         if sent is None:
             return None
@@ -479,7 +489,7 @@ class Flights:
         return item
 
     def overdue(self, number: int, now: Moment) -> list[Action]:
-        """The job with this number is not done in time."""
+        """The job with this *number* was not done in time: cut its worker off."""
         sent = self._sent.pop(number, None)
         if sent is None:
             return []
@@ -519,13 +529,14 @@ class Flights:
     # --- the breakers ---------------------------------------------------------------------------------------------
 
     def _answered(self, flight: Flight, origin: str | None, now: Moment) -> None:
-        """The store has answered *flight*, if only to refuse it."""
+        """The store has answered *flight*. A refusal is an answer, too: the store is there."""
+        # The answer of a store that is no longer in force says nothing about the present one.
         if flight.breakers is self._breakers:
             self._observe(self._breakers.answered(_sent(flight), origin, now.clock))
 
     def caller_gave_up(self, now: Moment) -> list[Action]:
-        """A caller has given up. If the store has been silent for long, that counts as if the caller's deadline had
-        passed: that of the flight may be much later."""
+        """A caller has given up. If the store has been silent for long, the breaker counts it as if the caller's
+        deadline had passed: the flight's own deadline may be much later."""
         breakers, clock = self._breakers, now.clock
         if breakers.silent(clock):
             for flight in self:
@@ -536,7 +547,10 @@ class Flights:
         return self._done(now)
 
     def _lost(self, flight: Flight, error: SecretsError, now: Moment, *, goes_on: bool = False) -> None:
-        """*flight* met *error*, which may speak against an endpoint. *goes_on*: its answer may come yet."""
+        """*flight* met *error*, which may count against an endpoint. *goes_on*: the flight is still under way.
+
+        If that opens the breaker, refuse the flights that wait for a worker, and serve stale values for those under
+        way (rules 6 and 7)."""
         if flight.breakers is not self._breakers:
             return
         opened = self._observe(self._breakers.lost(_sent(flight), error, now.clock))
@@ -550,7 +564,7 @@ class Flights:
                 self._on(other, Event.HURRIED, error, now)
 
     def _observe(self, turns: Iterable[Turn]) -> bool:
-        """Tell of the breakers that have turned. Whether one has opened."""
+        """Tell the observer of *turns*, the breakers that have opened or closed. Whether one has opened."""
         opened = False
         for turn in turns:
             if turn.problem is None:
@@ -562,20 +576,21 @@ class Flights:
         return opened
 
     def _refusal(self, flight: Flight, now: Moment) -> SecretsError | None:
-        """The error for *flight*, if it must not go now (rule 6)."""
+        """Return the error for *flight* if the breaker does not let it go now (rule 6); None if it does."""
         if self._breakers.admits(flight.id, now.clock):
             return None
         if flight.doubt is not None and flight.operation.writes:
             return flight.doubt
         error = self._breakers.circuit_open(now.clock)
         if flight.repeated:
+            # It may have taken effect: with the token, the program can repeat it without writing twice.
             error.token = token_of(flight.operation)
         return error
 
     # --- credentials ----------------------------------------------------------------------------------------------
 
     def _lacks_credentials(self, flight: Flight, now: Moment) -> None:
-        """Let *flight* wait for credentials; or refuse it, if a fetch hangs and the next is not to be tried yet."""
+        """Let *flight* wait for credentials. Refuse it if a fetch hangs and it is too early for the next try."""
         worker = self._refresh.resting_worker(now)
         if worker is not None and self._hangs(worker):
             trouble = self._refresh.trouble(now)
@@ -612,8 +627,8 @@ class Flights:
             self._supply.submit(fetch, first=True)
 
     def _release(self, error: SecretsError, now: Moment) -> None:
-        """Send those who wait on their way with the credentials there are, new or old; if there are none, *error* is
-        their answer."""
+        """Let the flights that wait for credentials go on with the present ones, new or old. If there are none, refuse
+        the flights with *error*."""
         waiting, self._without_credentials = self._without_credentials, []
         event = Event.REFUSED if self._refresh.current(now) is None else Event.CREDENTIALS_CAME
         for flight in waiting:
@@ -622,12 +637,12 @@ class Flights:
     # --- workers --------------------------------------------------------------------------------------------------
 
     def worker_ready(self, worker: Pid, number: int, now: Moment) -> list[Action]:
-        """*worker*, which is for the *number*th store, has nothing to do."""
+        """*worker* has announced itself and is idle. It was started for the store with this *number*."""
         self._actions += self._supply.announced(worker, present=number == self._number)
         return self._done(now)
 
     def adopt(self, present: Iterable[tuple[Pid, bool]] | None, now: Moment) -> list[Action]:
-        """These workers are there, each idle or busy (None: the supervisor could not say)."""
+        """The supervisor has said which workers are there, and of each whether it is busy; None: it could not say."""
         self._actions += self._supply.adopt_all(present or (), self._call_timeout)
         return self._done(now)
 
@@ -642,13 +657,14 @@ class Flights:
         return self._done(now)
 
     def no_thread(self, now: Moment, *, final: bool) -> list[Action]:
-        """There was no thread for a worker; *final*: nor will there be one, for the program is ending."""
+        """A worker could not have a thread. *final*: no later try can have one, because the program is ending."""
         self._supply.expect(-1)
         self._pause(no_thread(), now, final=final)
         return self._done(now)
 
     def hang(self, wanted: int, hung: int, now: Moment) -> list[Action] | None:
-        """*wanted* workers are to be started while *hung* ones hang: what to do instead; None: start them."""
+        """*wanted* workers are to be started while *hung* ones hang. Return None if they may be started; otherwise the
+        actions to carry out instead."""
         error = self._supply.hang(wanted, hung)
         if error is None:
             return None
@@ -668,8 +684,8 @@ class Flights:
                 self._fetch_failed(job, error, now)
 
     def _patience(self, job: Flight | Fetch, now: Moment) -> float:
-        """For how many seconds *job* can wait for a worker yet. A fetch: as long as the first who waits for it; 0 if
-        nobody does."""
+        """For how many seconds more *job* can wait for a worker. A fetch can wait until the first deadline of the
+        flights that wait for it; 0 if none does."""
         if isinstance(job, Flight):
             return (job.deadline or 0.0) - now.clock
         deadlines = [flight.deadline or 0.0 for flight in self._without_credentials]
@@ -681,23 +697,23 @@ class Flights:
         return self._done(now)
 
     def workers_overdue(self, now: Moment) -> list[Action]:
-        """Workers that jobs wait for should have come by now."""
+        """The workers that jobs wait for should have announced themselves by now."""
         self._supply.workers_overdue()
         return self._done(now)
 
     def end_idle(self, now: Moment) -> list[Action]:
-        """Time to let go workers that have had nothing to do."""
+        """It is time to end the workers that have been idle for long."""
         self._actions += self._supply.end_idle()
         return self._done(now)
 
     def end_unannounced(self, workers: tuple[Pid, ...], now: Moment) -> list[Action]:
-        """Workers of an earlier actor should have announced themselves by now."""
+        """*workers*, left by an earlier actor, should have announced themselves by now: end those that have not."""
         self._actions += self._supply.end_unannounced(workers)
         return self._done(now)
 
     def backend_changed(self, factory: BackendFactory, number: int, now: Moment) -> list[Action]:
-        """The store of *factory* is in force, the *number*th one. Jobs that are under way are finished by the store
-        before; what they read is history."""
+        """The store of *factory* has come into force, as the *number*th one. The store before it finishes the jobs that
+        are under way; their answers are not kept."""
         self._factory, self._number = factory, number
         self._lanes.outdate_all()
         self._breakers = EndpointBreakers(self._rules, self._chance, factory.endpoints)
@@ -711,8 +727,9 @@ class Flights:
         return self._done(now)
 
     def _done(self, now: Moment) -> list[Action]:
-        """Give jobs to workers, and tell all that is to be done."""
+        """Give jobs to workers, and return all actions collected since the last time."""
         supply, actions = self._supply, self._actions
+        # A job may turn out not to be sent, and its worker is then idle again: so assign until all is sent.
         while (plan := supply.assign()).give or plan.start:
             if plan.start:
                 actions.append(StartWorkers(plan.start))
@@ -723,7 +740,8 @@ class Flights:
         return actions
 
     def _assigned(self, worker: Pid, job: Flight | Fetch, now: Moment) -> bool:
-        """Send *job* to *worker*. False, and the worker is idle again, if that is not to be any more."""
+        """Send *job* to *worker*. Return False, with the worker idle again, if the job must not be sent any more: much
+        can have changed while it waited for a worker."""
         if isinstance(job, Fetch):
             job.number = number = next(_numbers)
             deadline = self._refresh.deadline(now, self._call_timeout)
@@ -740,6 +758,7 @@ class Flights:
             self._lacks_credentials(job, now)
         elif job.refused is not None and job.refused[0] == credentials:
             self._supply.done(worker)
+            # The fetch brought the credentials that the store has refused already: they would be refused again.
             self._on(job, Event.REFUSED, job.refused[1], now)
         else:
             job.latest = latest
@@ -750,7 +769,7 @@ class Flights:
     # --- carrying the table out -----------------------------------------------------------------------------------
 
     def _on(self, flight: Flight, event: Event, detail: Any, now: Moment) -> None:
-        """*event*, of which *detail* says more, has come to *flight*."""
+        """Move *flight* to the next state for *event*, and do the deeds, each of which gets *detail*."""
         row = TABLE[flight.state].get(event)
         if row is None:
             raise UnexpectedEvent(flight.state, event)
@@ -762,7 +781,7 @@ class Flights:
         self._actions.append(Recall(flight))
 
     def _admit(self, flight: Flight, _: Any, now: Moment) -> None:
-        """What is next for a flight whose turn has come."""
+        """Decide the next step of a flight whose turn has come."""
         if flight.deadline is None:
             self._on(flight, Event.ABANDONED, None, now)
         elif (refusal := self._refusal(flight, now)) is not None:
@@ -772,6 +791,7 @@ class Flights:
         elif self._refresh.must_wait(now):
             self._lacks_credentials(flight, now)
         else:
+            # The credentials are due for renewal, and good for a while yet: fetch new ones meanwhile.
             self._fetch_if_due(now)
             self._on(flight, Event.ADMITTED, None, now)
 
@@ -794,7 +814,7 @@ class Flights:
         flight.number = number = next(_numbers)
         avoid = self._breakers.avoided(flight.id)
         flight.breakers, flight.only, flight.sent_at = self._breakers, self._breakers.only(avoid), clock
-        flight.serves_stale = False  # that was said of what it waited for before, or of its last worker
+        flight.serves_stale = False  # it was true of the wait before, or of the last worker; this sending may be quick
         left = deadline - clock
         context = CallContext(deadline - min(HEADROOM, left * HEADROOM_SHARE), credentials, flight.repeated, [], avoid)
         flight.sendings.append((clock, context.attempts))
@@ -806,7 +826,7 @@ class Flights:
         self._supply.withdraw(flight)
 
     def _let_gone_go(self, flight: Flight, doubt: SecretsError | None, now: Moment) -> None:  # noqa: ARG002
-        """*flight* is to be sent once more: those who have given up wait no longer, and count no longer."""
+        """*flight* is to be sent once more: take out the waiters that have given up, and count them no longer."""
         flight.repeated, flight.doubt = True, doubt or flight.doubt
         gone = tuple(waiter for waiter in flight.waiters if waiter.gone)
         if gone:
@@ -816,7 +836,7 @@ class Flights:
         self._actions.append(Count(metrics.RESENT))
 
     def _free_probe(self, flight: Flight, _: Any, now: Moment) -> None:  # noqa: ARG002
-        """It came to nothing before the store could say anything: if it was the probe, the next one is."""
+        """*flight* ended before the store could say anything. If it was the probe, let the next flight be the probe."""
         self._breakers.withdrawn(flight.id)
 
     def _serve_stale(self, flight: Flight, error: SecretsError, now: Moment) -> None:  # noqa: ARG002
@@ -833,9 +853,10 @@ class Flights:
         self._actions.append(NoteGone(tuple(flight.waiters)))
 
     def _keeps(self, flight: Flight) -> bool:
-        """Whether no write has come since *flight* was asked for. A write opened an epoch itself when it entered."""
+        """Whether no write has come since *flight* was asked for, so that its answer may be kept in memory."""
         if not flight.lanes:
             return flight.epoch == self._lanes.changes
+        # A write raised the epoch of each of its lanes by one itself, when it entered them.
         own = len(flight.lanes) if flight.operation.writes else 0
         return self._lanes.epoch(flight.lanes) == flight.epoch + own and not flight.superseded
 
