@@ -1,22 +1,23 @@
-"""The cache table.
+"""The cache table: keeps secrets in memory, and the answer that a secret does not exist.
 
-Rule 1: only the secrets actor writes, through the writer of its incarnation. A later writer voids those before it,
-        because the thread of an actor that was cut off may go on for a while. Any thread reads, without a lock (an ETS
-        `protected` table): each write is one dict operation, so a reader sees the entry before or after it, never half
-        of it. Readers write two marks, of which any order is good enough: that the entry was used, and that a refresh
-        was asked for.
-Rule 2: an entry answers for the secret whose name and ARN the store has answered with (cache_keys.py). A secret has
-        one entry for each version: what was asked for later takes the place of what was asked for before, under
-        whatever id, and the entries of an earlier secret of that name go. A caller who was given one is not given
-        another from here that may be older.
-Rule 3: a write to a secret drops every entry in its lanes before it is sent, and nothing older is stored behind it.
-Rule 4: the table is made outside the actor and outlives its crashes; entries keep their deadlines.
-Rule 5: an entry is a block of bytes. What leaves the table is wiped; a reader works on a copy, and takes a wiped one
-        for none, for its times are 0.
+Rule 1: only the secrets actor writes, through the writer of its incarnation. A later writer disables the earlier ones,
+        because the thread of an actor that was cut off may go on for a while. Any thread reads without a lock, as in an
+        ETS `protected` table: each write is one dict operation, so a reader sees the entry before or after it, never
+        half of it. Readers write two marks into an entry: that it was used, and that a refresh was asked for. It does
+        not matter in which order threads write these.
+Rule 2: an entry answers for the secret whose name and ARN are in the store's answer (cache_keys.py). A secret has one
+        entry for each version: the answer to a later question replaces the answer to an earlier one, under whatever id
+        either was asked. The entries of an earlier secret with the same name are removed. So a caller that got one
+        answer does not get another one from the cache that may be older.
+Rule 3: before a write to a secret is sent, every entry in the secret's lanes is dropped. Nothing older is stored after
+        that.
+Rule 4: the table is made outside the actor and outlives its crashes. Entries keep their deadlines.
+Rule 5: an entry is a block of bytes, and is wiped when it leaves the table. A reader works on a copy. It recognizes a
+        wiped entry by its times, which are 0, and treats it as absent.
 Rule 6: past its TTL an entry is kept for as long as it may be served stale, and no longer: the actor sweeps now and
-        then. A sweep is made of steps, each of which looks at one thing, and is done a slice at a time: a hundred
-        thousand entries at once would hold up the secrets actor for 50 ms. After each step the table is whole, so what
-        is stored, dropped or cleared between two of them is no trouble.
+        then. A sweep consists of steps, each of which looks at one key, and is done a slice at a time: a hundred
+        thousand entries at once would hold up the secrets actor for 50 ms. After each step the table is consistent, so
+        entries can be stored, dropped or cleared between two slices.
 """
 
 from __future__ import annotations
@@ -36,33 +37,34 @@ from secrets_actor.domain.packed_secret import ASKED, DUE, TIMES, USED, arn_of, 
 from secrets_actor.domain.ports import TakesHit
 from secrets_actor.domain.secret import BlankSecret, Secret, block_of, put_block, secret_of_block
 
-# What a table keeps beside a block: its key, its place in the ring, the objects' own heads. Measured, about.
+# Bytes that an entry takes beside its block: key, place in the ring, object headers. Measured, and rounded.
 _OVERHEAD: Final = 200
-# Steps in a slice of a sweep: about a millisecond.
+# Steps in one slice of a sweep. A slice takes about a millisecond.
 SLICE: Final = 1000
 _times, _due = TIMES.unpack_from, DUE.unpack_from
 _NEVER: Final = (-math.inf, None)
 
 
 class Cache:
-    """Secrets, and what is known not to exist, under *rules*. *chance* gives numbers from 0 to 1."""
+    """The table of secrets, and of ids for which there is no secret. *rules* set its limits and times; *chance* returns
+    random numbers from 0 to 1."""
 
     def __init__(self, rules: CacheRules, chance: Callable[[], float] = lambda: 0.0) -> None:
         self.rules, self._chance = rules, chance
         self._table: dict[Key, bytearray] = {}
-        self._shown: dict[Key, bytearray] = {}  # the table, while there is a tree behind it
-        self._missing: dict[Key, float] = {}
-        # When an answer about a version last came, and with which version id; None: with a no.
+        self._shown: dict[Key, bytearray] = {}  # the table while the tree runs, else empty: `hit` reads this one
+        self._missing: dict[Key, float] = {}  # until when (clock seconds) "there is no such secret" is the answer
+        # When (clock seconds) the last answer about a version came, and its version id; None: the store said no.
         self._heard: dict[Key, tuple[float, str | None]] = {}
-        self._lanes: dict[str, set[Key]] = {}  # the keys in a lane, beside the lane itself
-        self._ring: deque[Key] = deque()  # in the order they came; a used one gets a second chance (CLOCK)
-        self._gone: set[Key] = set()  # the keys in the ring that have no entry
+        self._lanes: dict[str, set[Key]] = {}  # the keys in a lane, other than the lane's own name
+        self._ring: deque[Key] = deque()  # the order of eviction: oldest first, with a second chance if used (CLOCK)
+        self._gone: set[Key] = set()  # keys that are in the ring still, but have no entry: a deque removes slowly
         self._bytes = 0
         self._lock = threading.Lock()  # between writers
         self._writer: CacheWriter | None = None
 
     def writer(self) -> CacheWriter:
-        """Return a new writer. The one before it writes nothing from now on."""
+        """Return a new writer. The writer before it writes nothing from now on."""
         writer = CacheWriter(self)
         with self._lock:
             self._writer = writer
@@ -70,38 +72,40 @@ class Cache:
 
     def forget(self) -> None:
         """Become as new: empty, without a writer, the lock free. Only while no actor runs, as in a forked child."""
+        # The lock is replaced, not taken: a thread that held it at the fork does not exist in the child to free it.
         self._clear()
         self._lock, self._writer = threading.Lock(), None
 
     def show(self) -> None:
-        """The tree is up: hits are served."""
+        """Serve hits from now on: the tree is up."""
         self._shown = self._table
 
     def hide(self) -> None:
-        """The tree has ended, or is about to: no hits."""
+        """Serve no hits from now on: the tree has ended, or is about to."""
         self._shown = {}
 
     # --- reading, in any thread -----------------------------------------------------------------------------------
 
     def hit(self, name: str, now: float, note: TakesHit, caller: str | None) -> Secret | None:
-        """The current version of the secret with this *name*, if it is fresh, and not due for a refresh either. *note*
-        is told first that *caller* gets it."""
+        """Return the current version of the secret with this *name* if it is fresh and not yet due for a refresh, else
+        None. *note* is told first that *caller* gets it."""
         try:
             entry = self._shown[name]
-        except (KeyError, TypeError):  # or not even hashable: its maker will hear of it
+        except (KeyError, TypeError):  # TypeError: *name* is not hashable; the slow path raises an error that says so
             return None
         kept = bytes(entry)
         if now >= _due(kept)[0]:
             return None
         entry[USED] = 1
         note(name, kept, now, caller)
-        secret: Secret = BlankSecret()  # secret_of_block, written out: a call would be a third of all this
+        # This is secret_of_block, written out: a function call would take a third of the time of a hit.
+        secret: Secret = BlankSecret()
         secret._name, secret._seen_at = name, now
         put_block(secret, kept)
         return secret
 
     def read(self, get: Get, now: float) -> Secret | None:
-        """The secret that answers *get* at clock time *now*; None if it must be fetched."""
+        """Return the secret that answers *get* at clock time *now*; None if it must be fetched."""
         found = None if get.refresh else self._find(get)
         if found is None:
             return None
@@ -112,7 +116,8 @@ class Cache:
         return secret_of_block(name, kept, now)
 
     def stale(self, get: Get, now: float) -> Secret | None:
-        """The secret for *get* that may be served when the store cannot answer."""
+        """Return the secret for *get* that may be served when the store cannot answer; None if there is none, or if it
+        is too old by the rules or by *get*'s own limit."""
         oldest = self.rules.max_stale if get.max_age is None else min(self.rules.max_stale, get.max_age)
         found = self._find(get) if takes_stale(get) and oldest > 0 else None
         if found is None:
@@ -121,7 +126,7 @@ class Cache:
         return secret_of_block(name, kept, now) if now - _times(kept)[0] <= oldest else None
 
     def missing(self, get: Get, now: float) -> SecretNotFound | None:
-        """The error for *get*, if the store said lately that there is no such secret."""
+        """Return the error for *get* if the store said lately that there is no such secret, else None."""
         ends = None if get.refresh or not self._missing else self._missing.get(key_of(get))
         if ends is None or now >= ends:
             return None
@@ -130,7 +135,8 @@ class Cache:
         )
 
     def asks_refresh(self, get: Get, now: float) -> bool:
-        """Whether the entry for *get* is due for a refresh and nobody has asked for one: do it now, then."""
+        """Whether the caller of this method is to refresh the entry for *get*: it is due, and nobody has been told to
+        before. The answer is True once for each entry."""
         found = self._find(get)
         if found is None:
             return False
@@ -138,18 +144,21 @@ class Cache:
         _, due, ends = _times(kept)
         if not due <= now < ends:
             return False
-        if entry[ASKED]:  # from here to the mark is no call: no other thread and no signal handler comes between
+        # From here to the mark there is no call: no other thread and no signal handler can come between.
+        if entry[ASKED]:
             return False
         entry[ASKED] = 1
         return True
 
     def _find(self, get: Get) -> tuple[str, bytearray, bytes] | None:
+        """Return the name of the secret, its entry for *get*, and a copy of the entry; None if there is none."""
         name, keys = places(get)
         for key in keys:
             entry = self._table.get(key)
             kept = b"" if entry is None else bytes(entry)
-            if entry is None or not _times(kept)[2]:
+            if entry is None or not _times(kept)[2]:  # wiped (rule 5)
                 continue
+            # An ARN is looked for under several keys (cache_keys.py), where an entry may be another secret's.
             if len(keys) == 1 or SecretId(get.secret_id).means(arn_of(kept, name)):
                 entry[USED] = 1
                 return name, entry, kept
@@ -179,20 +188,23 @@ class Cache:
         self._note(name, key)
 
     def _is_overtaken(self, get: Get, name: str, asked_at: float, version_id: str | None) -> bool:
-        """Whether the store was asked at *asked_at*, before another answer came that is not the same: nobody knows
-        which of the two is the newer one."""
+        """Whether, after the store was asked at *asked_at*, a different answer has come to another question: nobody
+        knows which of the two answers is the newer one."""
         heard = (self._heard.get(key, _NEVER) for key in (key_for(name, get), all_versions(name)))
         return any(asked_at < came_at and known != version_id for came_at, known in heard)
 
     def _hear(self, key: Key, came_at: float, version_id: str | None) -> None:
+        """Note that an answer with *version_id* (None: a no) came at *came_at*; it becomes the youngest note."""
         self._heard.pop(key, None)
         if len(self._heard) >= self.rules.max_entries:
             self._heard.pop(next(iter(self._heard)))
         self._heard[key] = came_at, version_id
 
     def _place(self, get: Get, secret: Secret, kept: bool) -> Key | None:
-        """The one key for *secret*, if it is to be *kept*. What else there is of it in this version, and of an earlier
-        secret in its place, is forgotten. None if it is not kept, is not what was asked for, or could not be found."""
+        """Return the one key for *secret*, and remove the other entries of this version of it, and all entries of an
+        earlier secret in its place (rule 2).
+
+        None if it is not to be *kept*, is not what was asked for, or could not be found under any key."""
         asked, name, arn = SecretId(get.secret_id), secret.name, secret.arn
         partial = without_suffix(arn)
         if not asked.fits(name, arn):
@@ -212,7 +224,7 @@ class Cache:
             if not in_its_place or (known == arn and not same_version):
                 continue
             if not kept and known == arn and version_of(bytes(entry)) == secret.version_id:
-                continue
+                continue  # both answers agree, so the entry cannot be the older one
             if known == arn and asked.is_arn and (key == by_name or place is None):
                 place = key
             others.append(key)
@@ -222,7 +234,7 @@ class Cache:
         return place if kept else None
 
     def _make_room(self, key: Key, size: int) -> None:
-        """For an entry of so many bytes."""
+        """Evict until there is room for an entry of *size* bytes under *key*."""
         while self._table:
             old = self._table.get(key)
             grown = self._bytes + size + _OVERHEAD - (0 if old is None else len(old) + _OVERHEAD)
@@ -243,7 +255,8 @@ class Cache:
             self._lanes.setdefault(lane, set()).add(key)
 
     def _evict(self) -> None:
-        """Second chance, which is nearly least recently used, and costs the readers one mark."""
+        """Evict at most one entry by the second-chance method: nearly the least recently used one, and readers only
+        have to set a mark. One key of the ring is looked at: it is dropped, passed over, or its entry removed."""
         key = self._ring.popleft()
         if key in self._gone:
             self._gone.remove(key)
@@ -260,6 +273,7 @@ class Cache:
             self._wipe(entry)
 
     def _wipe(self, entry: bytearray) -> None:
+        """Overwrite *entry*, which has left the table, so that the secret does not stay in memory."""
         self._bytes -= len(entry) + _OVERHEAD
         entry[:] = bytes(len(entry))
 
@@ -309,6 +323,7 @@ class Cache:
             self._missing[key] -= seconds
 
     def _tidy(self) -> None:
+        """Rebuild the ring if it has more keys without an entry than with one: keys are not removed one by one."""
         if len(self._gone) > len(self._table) + 64:
             self._ring = deque(key for key in self._ring if key in self._table)
             self._gone.clear()
@@ -325,13 +340,13 @@ class Cache:
     # --- sweeping, under the lock ---------------------------------------------------------------------------------
 
     def _sweep(self, now: float) -> Iterator[None]:
-        """The steps of a sweep at clock time *now*."""
+        """Yield after each step of a sweep at clock time *now*."""
         yield from self._sweep_entries(now)
         yield from self._sweep_missing(now)
         yield from self._sweep_lanes()
 
     def _sweep_entries(self, now: float) -> Iterator[None]:
-        """Once around the ring: so no key is left there that has no entry."""
+        """Go once around the ring: drop the entries that are too old, and the keys that have no entry."""
         for _ in range(len(self._ring)):
             if not self._ring:
                 return
@@ -361,11 +376,11 @@ class Cache:
                 self._lanes.pop(lane, None)
             yield
 
-    # --- to look at -----------------------------------------------------------------------------------------------
+    # --- for display ----------------------------------------------------------------------------------------------
 
     @property
     def size(self) -> int:
-        """Bytes of all entries, about."""
+        """About how many bytes all entries take."""
         return self._bytes
 
     def __len__(self) -> int:
@@ -379,20 +394,22 @@ class Cache:
 
 
 class CacheWriter:
-    """Writes to a cache, for as long as there is no later writer. After that, its methods do nothing."""
+    """Writes to a cache as long as there is no later writer. After that, its methods do nothing."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
 
     def store(self, get: Get, secret: Secret, now: float, *, kept: bool = True, came_at: float = -math.inf) -> None:
-        """Keep *secret*, for which the store was asked at *now* for *get*, and which it gave at *came_at*; or, where it
-        is not to be *kept*, see that nothing else is served after it. So it is, too, if another answer came after the
-        store was asked: nobody knows which of the two is the newer one, and neither is served."""
+        """Keep *secret* as the answer to *get*. The store was asked at *now*, and its answer came at *came_at*.
+
+        If *kept* is false, the secret is not stored, and the entries that differ from it are removed, so that the cache
+        serves nothing else after it. The same is done if a different answer came after the store was asked: nobody
+        knows which of the two is the newer one, and neither is served."""
         if self._cache.rules.ttl > 0:
             self._write(lambda cache: cache._store(get, secret, now, kept, came_at))
 
     def store_missing(self, get: Get, now: float) -> None:
-        """Remember that there is none for *get*, as the store said at *now*."""
+        """Remember that there is no secret for *get*. The store was asked at *now*."""
         if self._cache.rules.missing_ttl > 0:
             self._write(lambda cache: cache._store_missing(get, now))
 
@@ -401,32 +418,32 @@ class CacheWriter:
         self._write(Cache._clear)
 
     def drop(self, *lanes: str) -> None:
-        """Forget all versions of the secrets in *lanes*, and that there are none."""
+        """Forget all versions of the secrets in *lanes*, and the answers that there is no such secret."""
         self._write(lambda cache: cache._drop(lanes))
 
     def outdate(self, *lanes: str, now: float) -> None:
-        """From *now* on, what there is of the secrets in *lanes* is past its TTL: it may be served stale, and marked
-        so. That there are none is forgotten."""
+        """End the TTL of all entries of the secrets in *lanes* at *now*: they may be served stale, and are marked so.
+        The answers that there is no such secret are forgotten."""
         self._write(lambda cache: cache._outdate(lanes, now))
 
     def refuse(self, get: Get, asked_at: float, *, whole: bool, came_at: float) -> bool:
-        """The store was asked at *asked_at*, and has said no at *came_at*: forget what *get* asks for, and with *whole*
-        all other versions of any secret that its id may mean. Whether no other answer has come meanwhile."""
+        """Forget the version that *get* asks for, and with *whole* all versions of any secret that its id may mean: the
+        store was asked at *asked_at*, and said no at *came_at*. Whether no other answer has come meanwhile."""
         overtaken: list[bool] = []
         self._write(lambda cache: overtaken.append(cache._refuse(get, asked_at, whole, came_at)))
         return not any(overtaken)
 
     def gone(self, name: str, arn: str, came_at: float) -> None:
-        """The secret with this *name* and *arn* cannot be read, the store said at *came_at*."""
+        """Forget the secret with this *name* and *arn*: the store said at *came_at* that it cannot be read."""
         self._write(lambda cache: cache._forget_unreadable(name, arn, came_at))
 
     def age(self, seconds: float) -> None:
-        """All is older by so many *seconds* than it seemed."""
+        """Make all entries older by so many *seconds*: the clock has leapt."""
         self._write(lambda cache: cache._age(seconds))
 
     def sweep(self, now: float, begun: Iterator[None] | None = None, steps: int = SLICE) -> Iterator[None] | None:
-        """Forget what may not be served any more: so many *steps* of it, and what to go on with; None when all is
-        done."""
+        """Forget entries that may not be served any more, in at most *steps* steps. Return the sweep to go on with,
+        as *begun* next time; None when it is done."""
         left, taken = begun or self._cache._sweep(now), list[None]()
         self._write(lambda _: taken.extend(islice(left, steps)))
         return left if len(taken) == steps else None

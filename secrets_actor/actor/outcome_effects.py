@@ -1,35 +1,39 @@
-"""What the outcome of a flight does to the cache, and what subscribers hear of it. The one place that decides either.
+"""The effects of a flight's outcome on the cache and on subscribers. Both are decided here, and nowhere else.
 
-Rule 1: what was read before a write came is not kept after it. Of many secrets read at once, outside of all lanes,
-        nothing is kept if any write came or ended meanwhile.
-        It is answered all the same, and may be newer than what is in memory, which goes then.
-Rule 2: a set that can only have happened once is kept, and is news to subscribers: its token was made here, and it was
-        sent once. After any other write, and after one whose outcome is unknown, the store is asked anew.
-Rule 3: what the store says no to is not to be served either, whether the no is an error or a part of an answer.
-Rule 4: a read is news if no write has come since it was sent. Nothing is asked anew for subscribers that do not exist.
-Rule 5: what somebody else has changed (`Invalidate`) is past its TTL at once, and news to come for subscribers.
-Rule 6: what was sent before another store came into force is not kept (flights.py says so), and is no news.
+Rule 1: a value that was read before a write came is not kept after it. Many secrets that are read at once are in no
+        lanes; none of them is kept if any write came or ended meanwhile.
+        The caller gets the value all the same. It may be newer than the entry in memory, so that entry is removed.
+Rule 2: a set that can have happened only once is kept, and subscribers are told of it: its token was made here, and it
+        was sent once. After any other write, and after one whose outcome is unknown, the store is asked anew.
+Rule 3: what the store refuses is not served from memory either, whether it refuses by an error or in a part of an
+        answer.
+Rule 4: subscribers are told of a read if no write has come since it was sent. The store is asked anew only for
+        subscriptions that exist.
+Rule 5: a secret that somebody else has changed (`Invalidate`) is past its TTL at once, and its subscribers ask the
+        store for the change.
+Rule 6: an answer to a flight that was sent before another store came into force is not kept (flights.py says so), and
+        subscribers are not told of it.
 
 =====================  ==============================  ================================================================
-operation              outcome                         what it does to the cache
+operation              outcome                         effect on the cache
 =====================  ==============================  ================================================================
 get                    the secret                      it is kept (rule 1)
-                       not found                       of the current version: all versions go; of another: that one.
-                                                       And that there is none is kept (rule 1)
-                       cannot be opened, or version    of the current version: all versions go; of another: that one
-                       and stage do not fit
-                       deleted, denied, credentials    all versions go
+                       not found                       asked for the current version: all versions are removed; for
+                                                       another one: that version. The answer is kept (rule 1)
+                       cannot be opened, or version    asked for the current version: all versions are removed; for
+                       and stage do not fit            another one: that version
+                       deleted, denied, credentials    all versions are removed
                        refused
-get_many               a secret that was found         as a get of it
-                       an error for one of them        as a get of it
-                       an error for all of them        as a get of each; but that there is none is not kept
-describe, list         scheduled for deletion          all versions go
-any other read of      not found, deleted,             all versions go
+get_many               a secret that was found         as for a get of that secret
+                       an error for one secret         as for a get of that secret
+                       an error for all secrets        as for a get of each, but a "not found" is not kept
+describe, list         scheduled for deletion          all versions are removed
+any other read of      not found, deleted,             all versions are removed
 one secret             credentials refused
-                       denied, or anything else        nothing: the value may be read still, and is as it was
-any write              whatever comes of it            all versions go before it is sent and again after it. Then a
-                                                       set is kept (rule 2)
-anything               an outage, out of time,         nothing (stale_answers.py)
+                       denied, or any other error      none: the value can still be read, and has not changed
+any write              any                             all versions are removed before it is sent and again after it.
+                                                       Then a set is kept (rule 2)
+anything               an outage, out of time,         none (stale_answers.py)
                        throttled, not known to this
                        store
 =====================  ==============================  ================================================================
@@ -56,51 +60,54 @@ from secrets_actor.domain.results import SecretDescription, SecretPage
 
 
 class OutcomeEffects:
-    """Writes the cache with *writer*, and tells *subscriptions*; *wall_clock* dates what a set has written. Its methods
-    return the ids that are to be asked for anew; *kept* is whether no write has come since the store was asked, *now*
-    is in clock seconds."""
+    """Writes the cache with *writer*, and tells *subscriptions* of versions. *wall_clock* gives the date for a version
+    that a set has written.
+
+    In all methods, *kept* is whether no write has come since the store was asked, and *now* is in clock seconds. Ids
+    that a method returns are to be asked for anew."""
 
     def __init__(self, writer: CacheWriter, subscriptions: Subscriptions, wall_clock: Callable[[], datetime]) -> None:
         self._writer, self._subscriptions, self._wall_clock = writer, subscriptions, wall_clock
         self._since = NEVER  # when the store in force came into force
 
     def write_begun(self, write: Operation[Any]) -> None:
-        """*write* is about to be sent: nothing of what it writes to is served from here on."""
+        """*write* is about to be sent: from now on the secret that it writes to is not served from memory."""
         secret_id = getattr(write, "secret_id", None)
         if secret_id is not None:
             self._writer.drop(*SecretId(secret_id).lanes)
 
     def drop(self, lanes: Iterable[str]) -> None:
-        """A write to *lanes* has come back."""
+        """A write to *lanes* has come back: remove what was stored of them since it was sent."""
         self._writer.drop(*lanes)
 
     def sweep(self, now: float, left: Iterator[None] | None) -> Iterator[None] | None:
-        """Drop a part of what may not be served any more; what to go on with, None when all is done."""
+        """Do one slice of a sweep: remove entries that may not be served any more. Return the sweep to go on with, as
+        *left* next time; None when it is done."""
         return self._writer.sweep(now, left)
 
     def in_doubt(self, lanes: Iterable[str]) -> Iterable[str]:
-        """Nobody knows what has become of the secrets in *lanes*."""
+        """Return the ids to ask for anew when nobody knows what has become of the secrets in *lanes*."""
         return self._subscriptions.ids(lanes)
 
     def invalidated(self, lanes: Iterable[str], now: float) -> None:
-        """Somebody has changed the secrets in *lanes*. Subscribers ask for them themselves: they go on trying while the
-        store does not answer."""
+        """Somebody has changed the secrets in *lanes*. The subscribers ask for them, and not the actor, because they go
+        on trying while the store does not answer."""
         self._writer.outdate(*lanes, now=now)
         self._subscriptions.outdate(lanes, now)
 
     def clock_leapt(self, seconds: float) -> None:
-        """All that is in memory is older than it seemed."""
+        """The clock has leapt: all that is in memory is older by so many *seconds* than it seemed."""
         self._writer.age(seconds)
         self._subscriptions.age(seconds)
 
     def backend_changed(self, now: float) -> None:
-        """What is in memory, and what was sent before, tells of another store."""
+        """Another store has come into force: empty the cache, and have subscribers ask anew."""
         self._writer.clear()
         self._since = now
         self._subscriptions.doubt()
 
     def answered(self, flight: Flight, answer: Answer[Any], kept: bool, now: float) -> Iterable[str]:
-        """The store gave *answer* to *flight*."""
+        """The store gave *answer* to *flight*. Return the ids to ask for anew."""
         operation, then, value = flight.operation, flight.sent_at, answer.value
         anew: Iterable[str] = ()
         if isinstance(operation, Get):
@@ -139,9 +146,9 @@ class OutcomeEffects:
         return anew
 
     def failed(self, flight: Flight, error: SecretsError, kept: bool, now: float) -> Iterable[str]:
-        """*flight* came to nothing."""
+        """*flight* ended with *error*. Return the ids to ask for anew."""
         operation = flight.operation
-        # Without credentials it was never sent.
+        # A flight that failed for want of credentials may never have been sent: its `sent_at` may say nothing.
         asked_at = now if isinstance(error, CredentialsError) else flight.sent_at
         if operation.writes:
             return self.in_doubt(flight.lanes)
@@ -167,6 +174,6 @@ class OutcomeEffects:
 
 
 def _descriptions_in(value: Any) -> Iterable[SecretDescription]:
-    """The secrets that *value* tells of, if it is a description or a list."""
+    """Return the descriptions in *value*: it may be one itself, a page or a list of them, or something else."""
     found = value.secrets if isinstance(value, SecretPage) else value if isinstance(value, tuple) else (value,)
     return [one for one in found if isinstance(one, SecretDescription)]

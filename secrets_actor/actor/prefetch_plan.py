@@ -1,9 +1,11 @@
-"""What a prefetch asks for next. PURE.
+"""The plan of a prefetch: decides which question to ask the store next. PURE.
 
-Rule 1: names come first, 20 a call; then the lists that know more names, page by page. What the cache has is left out.
-Rule 2: what is there in vain is told, and nothing else stops for it.
-Rule 3: as many are fetched as the cache has room for: more would push out what came first.
-Rule 4: a store that cannot filter its list (the local one) is asked for all of it, where that is enough.
+Rule 1: the known names are fetched first, 20 in a call. Then the store is asked for lists of more names, page by page.
+        Secrets that the cache has are left out.
+Rule 2: a secret or a list that cannot be fetched is reported. The rest of the prefetch goes on.
+Rule 3: no more secrets are fetched than the cache has room for: more would push out those that were fetched first.
+Rule 4: a store that cannot filter its list (the local one) is asked for the whole list. That works for a search by the
+        beginning of names, but not for one by a tag, because that list has no tags.
 """
 
 from __future__ import annotations
@@ -21,19 +23,22 @@ from secrets_actor.domain.names import SecretId, plain
 from secrets_actor.domain.operations import BATCH_SIZE, Filter, FilterKey, GetMany, List, ListPage, Operation
 from secrets_actor.domain.paging import SeenTokens
 
+# What the error for an invalid tag asks for.
 _TAG: Final = "a tag's key, or KEY=VALUE"
 
 
 class Wanted(Struct, frozen=True):
-    """What to fetch: secrets by their *names* (or ARNs), those whose names begin with one of *prefixes*, and those that
-    have one of *tags*, each a key or `key=value`. Raises `InvalidSecretName`, `InvalidParameter`."""
+    """The secrets to fetch: those with these *names* (or ARNs), and those that one of *searches* finds."""
 
     names: tuple[SecretId, ...] = ()
     searches: tuple[Search, ...] = ()
 
     @classmethod
     def of(cls, names: Iterable[str] = (), prefixes: Iterable[str] = (), tags: Iterable[str] = ()) -> Self:
-        """Those *names*, *prefixes* and *tags*, each once."""
+        """Return the secrets with these *names* (or ARNs), those whose names begin with one of *prefixes*, and those
+        that have one of *tags*, each a key or `key=value`. What is given twice counts once. Raises `InvalidSecretName`
+        and `InvalidParameter`."""
+        # A text is a list of its letters, too: most likely the caller forgot the brackets.
         for what, given in (("names", names), ("prefixes", prefixes), ("tags", tags)):
             if isinstance(given, str):
                 raise InvalidParameter(what, "a list, not one text")
@@ -45,40 +50,44 @@ class Wanted(Struct, frozen=True):
 
 
 class Search(Struct, frozen=True):
-    """One list of secrets: by the *prefix* of their names, or by a *tag*'s key, with its value or any."""
+    """One search for secrets: by the *prefix* of their names, or by a *tag*: a key and a value (None: any value)."""
 
     prefix: str = ""
     tag: tuple[str, str | None] | None = None
 
     @classmethod
     def of_prefix(cls, prefix: str) -> Search:
-        """Names that begin with *prefix*."""
+        """Return the search for names that begin with *prefix*. Raises `InvalidParameter`."""
+        # In a filter of AWS, a "!" at the beginning means "not".
         if not isinstance(prefix, str) or SecretId(prefix).is_arn or SecretId(prefix).startswith("!"):
             raise InvalidParameter("prefixes", "what names begin with")
         return cls(prefix=plain(prefix))
 
     @classmethod
     def of_tag(cls, tag: str) -> Search:
-        """Secrets with *tag*."""
+        """Return the search for secrets with *tag*, a key or `key=value`. Raises `InvalidParameter`."""
         if not isinstance(tag, str) or not tag or plain(tag).startswith(("!", "=")):
             raise InvalidParameter("tags", _TAG)
         key, equals, value = plain(tag).partition("=")
         found = cls(tag=(key, value if equals else None))
-        found.page()
+        found.page()  # raises now, and not in the middle of the prefetch, if AWS takes no such filter
         return found
 
     def page(self) -> ListPage:
-        """The first page of it."""
+        """Return the question for the first page of the list. Raises `InvalidParameter`."""
         if self.tag is None:
             return ListPage((Filter(FilterKey.NAME, self.prefix),))
         key, value = self.tag
         filters = [Filter(FilterKey.TAG_KEY, key)]
+        # A filter cannot look for an empty value, as every value begins with it, nor for one that begins with "!",
+        # which means "not" there. In both cases `fits` alone looks at the value.
         if value and not value.startswith("!"):
             filters.append(Filter(FilterKey.TAG_VALUE, value))
         return ListPage(tuple(filters))
 
     def fits(self, name: str, tags: Any) -> bool:
-        """Whether a secret is one of those. AWS's filters are looser than that: they look at beginnings."""
+        """Whether a secret with this *name* and *tags* is searched for. This is checked again here, because AWS's
+        filters let more through: they compare beginnings only."""
         if self.tag is None:
             return name.startswith(self.prefix)
         key, value = self.tag
@@ -91,7 +100,7 @@ class Search(Struct, frozen=True):
 
 
 class _SearchProgress(Struct):
-    """A search, and how far it has come."""
+    """One search that is under way: the question to ask next, and the page tokens seen so far."""
 
     search: Search
     asked: Operation[Any]
@@ -99,7 +108,9 @@ class _SearchProgress(Struct):
 
 
 class Plan:
-    """One prefetch. *room*: how many secrets the cache takes. *kept*: whether it has one already."""
+    """The plan of one prefetch. *room* is how many secrets the cache takes; *kept* tells whether the cache has the
+    secret with a name already. `found`, `missed` and `left_out` count secrets: fetched, not to be had, and left out
+    for want of room."""
 
     def __init__(self, wanted: Wanted, room: int, kept: Callable[[str], bool]) -> None:
         self._kept, self._room = kept, room
@@ -110,13 +121,15 @@ class Plan:
         self._take(wanted.names)
 
     def next(self) -> Operation[Any] | None:
-        """What to ask for now; None when all is done."""
+        """Return the question to ask now; None when all is done."""
+        # Names from lists are collected until a call is full, or no list is left.
         if len(self._names) >= BATCH_SIZE or (self._names and not self._progress):
             return GetMany(islice(self._names, BATCH_SIZE))
         return self._progress[0].asked if self._progress else None
 
     def answered(self, asked: Operation[Any], answer: Any) -> list[tuple[str, str]]:
-        """The *answer* to what was *asked*: what is missing, each with the code of its error."""
+        """The store gave *answer* to the question *asked*. Return the subjects that are missing, each with the code of
+        its error."""
         if isinstance(asked, GetMany):
             self._drop(asked)
             self.found += len(answer.found)
@@ -140,7 +153,8 @@ class Plan:
         return []
 
     def failed(self, asked: Operation[Any], error: SecretsError) -> list[tuple[str, str]]:
-        """What was *asked* came to nothing for good: what is missing for that."""
+        """The question *asked* has failed, and is not to be asked again. Return what is missing for that, as one
+        subject with the code of *error*; nothing if the plan has another question to ask in its place (rule 4)."""
         if isinstance(asked, GetMany):
             self._drop(asked)
             self.missed += len(asked.secret_ids)

@@ -1,14 +1,15 @@
 """The table of subscriptions. It is made outside the processes and outlives them, as the cache does.
 
-Rule 1: any thread adds and cancels; the secrets actor says what it sees; each subscriber takes what is for it. Only
-        processes of ours take the lock, and nobody else's code runs under it. A thread that adds or cancels may be
-        interrupted, by a signal handler that waits for one of those processes, and so takes no lock: what it has to say
-        waits in a queue, and the next process that takes the lock sees to it first.
+Rule 1: any thread may add and cancel subscriptions. The secrets actor reports the versions that it sees, and each
+        subscriber takes its own changes. Only our own processes take the lock, and no foreign code runs under it. A
+        thread that adds or cancels takes no lock, because a signal handler may interrupt it there and wait for one of
+        those processes. Its request waits in a queue, and the next process that takes the lock handles it first.
 Rule 2: each subscription has one process at a time: the one that claims it while no other serves it.
-Rule 3: a change leaves the table before the callback is called: whatever ends the process then, nobody is told twice.
-Rule 4: in the child of a fork all subscriptions are there, and what is known is to be asked for anew.
-Rule 5: those to one id, a name or an ARN, have what is known in common. Which secret the id means, the answer to it
-        tells: it has the ARN. From then on they are told what is heard of the secret under any other id, too.
+Rule 3: a change leaves the table before the callback is called. So nobody is told twice, even if the process ends then.
+Rule 4: after a fork the child has all subscriptions. What it knows of the secrets is out of date: it asks anew.
+Rule 5: all subscriptions to one id (a name or an ARN) share what is known of its secret. The store's answer shows which
+        secret the id means, because it has the ARN. From then on these subscriptions also hear of changes that are seen
+        under any other id of that secret.
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ from secrets_actor.domain.names import SecretId, without_suffix
 from secrets_actor.domain.secret import NewVersion, Secret, SetReceipt
 from secrets_actor.otp import Pid
 
-# Seconds for which a subscriber counts on the question of another one; its process may have ended over it.
+# Seconds for which a subscriber relies on another one's question to the store. After that it asks itself, because the
+# other's process may have ended meanwhile.
 ASKING: Final = 10.0
 Callback = Callable[[NewVersion], object]
 
 
 class LookAgain(Struct, frozen=True):
-    """To a subscriber: something concerns you. *doubt*: what is known is nothing to go by."""
+    """Message to a subscriber: look into the table. *doubt*: what is known of the secret is out of date."""
 
     doubt: bool = False
 
@@ -42,7 +44,8 @@ _LOOK_AGAIN: Final = LookAgain()
 
 
 class Entry(Struct, eq=False):
-    """One subscription. Only the table changes it. Its repr has no callback, whose own may show what it is made of."""
+    """One subscription. Only the table changes it. Its repr leaves out the callback: that one's own repr may show the
+    objects it was made of, and so a secret."""
 
     number: int
     secret_id: SecretId
@@ -59,14 +62,14 @@ class Entry(Struct, eq=False):
 
 
 class _Topic(Struct, eq=False):
-    """The subscriptions to one id, and what is known of the secret that it means. *arn* is that secret's, once the
-    store has answered with it."""
+    """The subscriptions to one id, and what is known of the secret that the id means. *arn* is that secret's ARN, and
+    None until the store has answered with it. Times are clock seconds."""
 
     id: SecretId
     known: Known = field(default_factory=Known)
     arn: str | None = None
-    asked_at: float = NEVER  # when a subscriber asked the store, and has not heard
-    outdated_at: float = NEVER  # when somebody said that the secret has changed
+    asked_at: float = NEVER  # when a subscriber asked the store; NEVER once it has its answer
+    outdated_at: float = NEVER  # when the actor was last told that somebody else changed the secret
     entries: dict[int, Entry] = field(default_factory=dict)
 
     def is_about(self, asked: str, arn: str) -> bool:
@@ -74,23 +77,24 @@ class _Topic(Struct, eq=False):
         return asked == self.id or arn == self.arn or self.id.means(arn)
 
     def may_be_about(self, arn: str) -> bool:
-        """Whether the id may mean the secret with this *arn*, which has come in the place of the one that was known."""
+        """Whether the id may mean the secret with this *arn*, in place of the known one: their ARNs differ only in the
+        suffix, as when a secret is deleted and one of the same name is created."""
         return self.arn is not None and self.id != self.arn and without_suffix(self.arn) == without_suffix(arn)
 
 
 class Subscriptions:
-    """For all threads."""
+    """The table. Any thread may use it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._said: deque[Callable[[], None]] = deque()
+        self._said: deque[Callable[[], None]] = deque()  # the changes that wait for the lock (rule 1)
         self._numbers = itertools.count(1)
         self._entries: dict[int, Entry] = {}
         self._topics: dict[str, _Topic] = {}
-        self._by_name: dict[str, dict[str, _Topic]] = {}  # those that may mean a secret of this name, by id
+        self._by_name: dict[str, dict[str, _Topic]] = {}  # by name: the topics whose id may mean a secret so named
 
     def forget(self) -> None:
-        """In the child of a fork, where any lock may be held forever, and nothing is kept in memory."""
+        """Prepare the table for the child of a fork, where any lock may be held forever, and the cache is empty."""
         self._lock = threading.Lock()
         for topic in tuple(self._topics.values()):
             topic.known, topic.asked_at = replace(topic.known, seen_at=NEVER), NEVER
@@ -98,12 +102,12 @@ class Subscriptions:
     # --- coming and going -----------------------------------------------------------------------------------------
 
     def new(self, secret_id: SecretId, callback: Callback) -> Entry:
-        """A subscription that is in no table yet."""
+        """Return a subscription that is not in the table yet."""
         return Entry(next(self._numbers), secret_id, callback)
 
     def add(self, entry: Entry, found: Secret | None = None, seen_at: float = NEVER) -> None:
-        """Take a subscription in. *found* is what the subscriber has in hands: what the cache serves, as the store said
-        at *seen_at*."""
+        """Add a subscription. *found* is the secret that the program has already: the one that the cache serves, as the
+        store gave it at *seen_at*."""
         self._entries[entry.number] = entry
         self._said.append(lambda: self._enter(entry, found, seen_at))
 
@@ -117,6 +121,7 @@ class Subscriptions:
             for name in secret_id.lanes:
                 self._by_name.setdefault(name, {})[secret_id] = topic
         topic.entries[entry.number] = entry
+        # The subscription begins with the version that is known, so that only later versions are changes.
         if topic.known != Known():
             entry.queue = entry.queue.begin(topic.known.version_id)
         elif found is not None:
@@ -124,7 +129,7 @@ class Subscriptions:
             topic.known, topic.arn = Known(found.version_id, seen_at), found.arn
 
     def remove(self, entry: Entry) -> None:
-        """Cancel: no call of its callback begins from now on. Nothing if it was cancelled before."""
+        """Cancel the subscription: no call of its callback begins from now on. Does nothing if it was cancelled."""
         entry.cancelled = True
         self._entries.pop(entry.number, None)
         self._said.append(lambda: self._leave(entry))
@@ -138,7 +143,7 @@ class Subscriptions:
                 self._forget(topic)
 
     def _hear(self) -> None:
-        """Under the lock: see to what was said."""
+        """Handle the requests that wait in the queue. Call it under the lock."""
         while self._said:
             self._said.popleft()()
 
@@ -150,7 +155,7 @@ class Subscriptions:
                 del self._by_name[name]
 
     def claim(self, number: int, pid: Pid) -> Entry | None:
-        """Give subscription *number* to the process *pid*. None if it was cancelled, or another one serves it."""
+        """Give subscription *number* to the process *pid*. None if it was cancelled, or another process serves it."""
         with self._lock:
             self._hear()
             entry = self._entries.get(number)
@@ -161,11 +166,12 @@ class Subscriptions:
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """All that there are."""
+        """The numbers of all subscriptions."""
         return tuple(self._entries)
 
     def take(self, entry: Entry, pid: Pid) -> NewVersion | None:
-        """What the subscriber with the process *pid* is told next."""
+        """Take out the next change for the subscriber with the process *pid*. None if there is none, the subscription
+        was cancelled, or the process does not serve it any more."""
         with self._lock:
             self._hear()
             if entry.cancelled or entry.pid is not pid or not pid.is_alive():
@@ -174,12 +180,13 @@ class Subscriptions:
             return change
 
     def seen_at(self, entry: Entry) -> float:
-        """When (clock seconds) the store last said which version is the current one."""
+        """When (clock seconds) the store last said which version is the current one; NEVER if it did not."""
         topic = self._topics.get(entry.secret_id)
         return NEVER if topic is None else topic.known.seen_at
 
     def may_ask(self, entry: Entry, now: float) -> bool:
-        """Whether this subscriber is to ask the store: not while another of the same id waits for an answer."""
+        """Whether this subscriber is to ask the store *now*: not while another one to the same id waits for its answer.
+        If so, the others leave it to this one."""
         with self._lock:
             self._hear()
             topic = self._topics.get(entry.secret_id)
@@ -189,31 +196,33 @@ class Subscriptions:
             return True
 
     def heard(self, entry: Entry) -> None:
-        """This subscriber has an answer."""
+        """Note that this subscriber has its answer from the store: from now on the others may ask."""
         topic = self._topics.get(entry.secret_id)
         if topic is not None:
             topic.asked_at = NEVER
 
-    # --- what the secrets actor sees ------------------------------------------------------------------------------
+    # --- reports of the secrets actor -----------------------------------------------------------------------------
 
     def wants(self, names: Iterable[str]) -> bool:
-        """Whether anybody has subscribed to what may be a secret of one of these *names*."""
+        """Whether there is a subscription to an id that may mean a secret with one of these *names*."""
         self._listen()
         return any(name in self._by_name for name in names)
 
     def _listen(self) -> None:
+        """Handle the waiting requests, if there are any. The usual case, an empty queue, takes no lock."""
         if self._said:
             with self._lock:
                 self._hear()
 
     def ids(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Under which ids people have subscribed to what may be a secret of one of these *names*."""
+        """The ids of all subscriptions that may mean a secret with one of these *names*."""
         with self._lock:
             self._hear()
             return tuple({secret_id: None for name in names for secret_id in self._by_name.get(name, ())})
 
     def read(self, asked: str, found: Secret, asked_at: float, now: float) -> tuple[str, ...]:
-        """A read of *asked*, sent at *asked_at*, has *found* the current version. The ids to ask for anew."""
+        """A read of *asked*, sent at *asked_at*, has *found* the current version. Return the ids to ask for anew: those
+        for which this answer may be out of date, or which may mean this secret."""
         self._listen()
         if found.name not in self._by_name:
             return ()
@@ -239,7 +248,8 @@ class Subscriptions:
         return tuple(doubted)
 
     def wrote(self, asked: str, receipt: SetReceipt, sent_at: float, now: float) -> tuple[str, ...]:
-        """A set of ours, to *asked*, sent at *sent_at*, has made a version the current one. The ids to ask for anew."""
+        """A set that we sent to *asked* at *sent_at* has made a version the current one. Return the ids to ask for
+        anew: those that may mean this secret, but are not known to."""
         concerned: list[Entry] = []
         doubted: list[str] = []
         with self._lock:
@@ -248,7 +258,8 @@ class Subscriptions:
                 if not topic.is_about(asked, receipt.arn):
                     doubted += [topic.id] * (topic.arn is None or topic.may_be_about(receipt.arn))
                     continue
-                # Somebody else's change was told after it was sent: nobody knows which of the two came later.
+                # If we were told of somebody else's change after the set was sent, nobody knows which came later: the
+                # subscribers ask.
                 seen_at = now if sent_at > topic.outdated_at else NEVER
                 topic.known, topic.arn = Known(receipt.version_id, seen_at), receipt.arn
                 concerned += topic.entries.values()
@@ -258,7 +269,7 @@ class Subscriptions:
         return tuple(doubted)
 
     def absent(self, asked: str, now: float) -> None:
-        """The store has said that there is no such secret as *asked*."""
+        """Note that the store has said that there is no secret *asked*."""
         with self._lock:
             self._hear()
             topic = self._topics.get(asked)
@@ -268,7 +279,7 @@ class Subscriptions:
                     entry.queue = entry.queue.begin(None)
 
     def doubt(self) -> None:
-        """Another store is in force: what is known is to be asked for anew. For any thread."""
+        """Have all subscribers ask anew, because another store has come into force. For any thread."""
         self._said.append(self._doubt)
         _wake(tuple(self._entries.values()), LookAgain(doubt=True))
 
@@ -277,7 +288,7 @@ class Subscriptions:
             topic.known, topic.asked_at, topic.arn = replace(topic.known, seen_at=NEVER), NEVER, None
 
     def outdate(self, names: Iterable[str], now: float) -> None:
-        """Secrets of these *names* have changed, somebody said *now*: who has subscribed to one asks for it anew."""
+        """Have the subscribers to secrets with these *names* ask anew: *now* we heard that somebody changed them."""
         concerned: list[Entry] = []
         with self._lock:
             self._hear()
@@ -288,7 +299,7 @@ class Subscriptions:
         _wake(concerned, LookAgain(doubt=True))
 
     def age(self, seconds: float) -> None:
-        """What is known was heard so many *seconds* earlier than it seemed."""
+        """Make all that is known older by so many *seconds*, because the clock has leapt."""
         with self._lock:
             self._hear()
             for topic in self._topics.values():
@@ -304,7 +315,7 @@ class Subscriptions:
 
 
 def _serves(pid: Pid) -> bool:
-    """Whether it lives, and will: an orphan is about to end."""
+    """Whether the process *pid* lives and will go on: one whose parent has ended is about to end, too."""
     return pid.is_alive() and (pid.parent is None or pid.parent.is_alive())
 
 
