@@ -204,13 +204,17 @@ def test_starting_and_stopping_50_times_leaves_no_thread_and_no_file(tmp_path: P
             system.secrets.set("a", str(number))
             assert system.secrets.get("a").reveal() == str(number)
 
+    before = set(threading.enumerate())  # another test may have left a worker that hangs
     once(-1)  # whatever is made once and kept
-    eventually(lambda: not [one for one in threading.enumerate() if "#" in one.name])
-    threads, files = threading.active_count(), open_files()
+    eventually(
+        lambda: not any("#" in one.name for one in set(threading.enumerate()) - before), "the end of its threads"
+    )
+    before |= set(threading.enumerate())
+    files = open_files()
     for number in range(50):
         once(number)
 
-    eventually(lambda: threading.active_count() <= threads, "as many threads as before")
+    eventually(lambda: set(threading.enumerate()) <= before, "the end of all their threads")
     assert open_files() <= files
 
 
