@@ -1,6 +1,6 @@
-"""What flights.py has the secrets actor do: plain values, each with all that it takes to carry it out. PURE.
+"""The actions that flights.py decides on: plain values, each with all that is needed to carry it out. PURE.
 
-The actor carries them out in the order in which they come, and decides nothing over again.
+The secrets actor carries them out in the order in which they come, and does not decide anything a second time.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
 
 class Recall(Struct, eq=False):
-    """See whether all who wait for *flight* can be answered from memory now; report it with `Flights.recalled`."""
+    """See whether all callers of *flight* can be answered from memory now. Report it with `Flights.recalled`."""
 
     flight: Flight
 
 
 class Send(Struct, eq=False):
-    """Have *worker* do *job*, and say `CallbackOverdue` with its number in *seconds*, unless `Disarm` comes before."""
+    """Have *worker* do *job*. Set a timer that sends `Overdue` with the job's number in *seconds*, unless `Disarm`
+    comes before."""
 
     worker: Pid
     job: Job
@@ -39,7 +40,7 @@ class Disarm(Struct, eq=False):
 
 
 class Settle(Struct, eq=False):
-    """Give *answer* to all who wait for *flight*. *kept*: no write has come since the store was asked."""
+    """Give *answer* to all callers of *flight*. *kept*: no write has come since the store was asked."""
 
     flight: Flight
     answer: Answer[Any]
@@ -47,7 +48,7 @@ class Settle(Struct, eq=False):
 
 
 class Fail(Struct, eq=False):
-    """All who wait for *flight* get what may be served stale, or *error*; *kept* as in `Settle`."""
+    """Give each caller of *flight* a value that may be served stale, or else *error*. *kept* is as in `Settle`."""
 
     flight: Flight
     error: SecretsError
@@ -55,39 +56,40 @@ class Fail(Struct, eq=False):
 
 
 class Refuse(Struct, eq=False):
-    """One caller who waits for no flight gets what may be served stale, or *error*."""
+    """Give *waiter*, a caller without a flight, a value that may be served stale, or else *error*."""
 
     waiter: Waiter
     error: SecretsError
 
 
 class ServeStale(Struct, eq=False):
-    """Those of *waiters* who take a stale value get it now: something fresh may take long, as *error* says."""
+    """Give a stale value now to those of *waiters* that take one. A fresh value may take long; *error* says why."""
 
     waiters: tuple[Waiter, ...]
     error: SecretsError
 
 
 class NoteGone(Struct, eq=False):
-    """The time of *waiters* is over, whether or not they have said so. Each leaves its audit record."""
+    """The time of *waiters* is over, whether or not they have said so. Write the audit record of each."""
 
     waiters: tuple[Waiter, ...]
 
 
 class Drop(Struct, eq=False):
-    """A write to *lanes* has come back: what is in memory of them is no more to be served."""
+    """A write to *lanes* has come back: remove their secrets from memory."""
 
     lanes: tuple[str, ...]
 
 
 class AskAnew(Struct, eq=False):
-    """A write that an earlier actor sent to *lanes* has ended: who has subscribed to them is to hear of it."""
+    """A write that an earlier actor sent to *lanes* has ended: ask the store anew for their subscribers."""
 
     lanes: tuple[str, ...]
 
 
 class StartWorkers(Struct, eq=False):
-    """Have the supervisor start so many; report each with `Flights.worker_started`."""
+    """Have the supervisor start *count* workers. Report each start with `Flights.worker_started`, or the method for its
+    failure."""
 
     count: int
 
@@ -99,25 +101,26 @@ class Adopt(Struct, eq=False):
 
 
 class Monitor(Struct, eq=False):
-    """Hear of the end of *worker*."""
+    """Monitor *worker*, so that the actor hears of its end."""
 
     worker: Pid
 
 
 class Dismiss(Struct, eq=False):
-    """End *worker*, which is idle, by its supervisor: that hears of it before the next start, and has room then."""
+    """Have the supervisor end *worker*, which is idle. So the supervisor knows of the end before it gets the next
+    request to start one, and has room for it."""
 
     worker: Pid
 
 
 class CutOff(Struct, eq=False):
-    """End *worker*, which hangs, now: its supervisor does not start it again."""
+    """End *worker*, which hangs, at once, with a reason for which its supervisor does not start it again."""
 
     worker: Pid
 
 
 class Kill(Struct, eq=False):
-    """Kill *worker*, which has not announced itself: its supervisor starts another."""
+    """Kill *worker*, which has not announced itself: its supervisor starts another one."""
 
     worker: Pid
 

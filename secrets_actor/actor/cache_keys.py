@@ -1,11 +1,12 @@
-"""How secrets are kept, and under which keys. PURE.
+"""The keys of the cache, and its rules. PURE.
 
-Rule 1: an entry is for one version of a secret, and its key depends on how the caller asked. Asked for by name, it lies
-        under the name. Asked for by ARN, it lies under the ARN, for a name means another secret in each account; or
-        under the ARN without its suffix, if the caller left that out. The whole ARN is in the entry.
-Rule 2: a caller who asks by a whole ARN is given the entry of that very ARN only. An ARN that may be a whole one or one
-        without suffix is looked for as a whole one; only the store knows whether it is the other.
-Rule 3: that there is no such secret lies under what was asked: it is the answer to that question, and to no other.
+Rule 1: an entry is for one version of a secret, and its key depends on how the caller asked. If the caller asked by
+        name, the entry lies under the name. If it asked by ARN, the entry lies under the ARN, because a name means
+        another secret in each account; if it left the suffix out, under the ARN without suffix. The entry itself has
+        the whole ARN.
+Rule 2: a caller that asks by a whole ARN gets only the entry of that very ARN. From its text alone, an ARN may be a
+        whole one or one without suffix. Then it is looked for as a whole one, because only the store knows better.
+Rule 3: the answer that there is no such secret lies under the id that was asked for: it answers that question only.
 """
 
 from __future__ import annotations
@@ -17,18 +18,23 @@ from msgspec import Struct
 from secrets_actor.domain.names import SecretId, without_suffix
 from secrets_actor.domain.operations import AWSCURRENT, Get, version_key
 
-# The name alone for the current version, as nearly everybody asks; else a mark, so that nothing that a caller can make
-# is such a key, with name or ARN, version id and stage.
+# For the current version by name, which nearly everybody asks for, the key is the name alone. Any other key is a mark,
+# the name or ARN, the version id and the stage. The mark is an object of this module's own, so that nothing that a
+# caller passes to the cache can equal such a key.
 Key = str | tuple[object, str, str | None, str | None]
 _MARK: Final = object()
 _ALL: Final = object()
 
 
 class CacheRules(Struct, frozen=True):
-    """*ttl*: seconds an entry answers (0: no cache), less a random share of *jitter* so that what came together does
-    not end together. In the last *ahead* share of it a hit is served and refreshed. *max_stale*: the oldest, in
-    seconds, that may be served when the store cannot answer (0: none). *missing_ttl*: seconds for which "there is no
-    such secret" is remembered. The least recently used go first past *max_entries* and *max_bytes*."""
+    """The limits and times of the cache.
+
+    *ttl*: for how many seconds an entry is served (0: there is no cache). It is made shorter by a random share, up to
+    *jitter*, so that entries that came together do not expire together. In its last part, of the share *ahead*, a hit
+    is served and also refreshed. *max_stale*: the highest age, in seconds, of a value that may be served when the store
+    cannot answer (0: none is served). *missing_ttl*: for how many seconds the answer "there is no such secret" is
+    remembered. Beyond *max_entries* and *max_bytes*, the least recently used entries are removed first.
+    """
 
     ttl: float
     max_entries: int = 1024
@@ -40,12 +46,12 @@ class CacheRules(Struct, frozen=True):
 
 
 def key_of(get: Get) -> Key:
-    """The key for what *get* asks for, as it asks."""
+    """Return the key for *get*: for the version and the id that it asks for."""
     return key_for(get.secret_id, get)
 
 
 def key_for(secret_id: str, get: Get) -> Key:
-    """The key for the version that *get* asks for, of another *secret_id*."""
+    """Return the key for the version that *get* asks for, but for the given *secret_id*."""
     version_id, stage = version_key(get)
     if version_id is None and stage == AWSCURRENT and not secret_id.startswith("arn:"):
         return str(secret_id)
@@ -53,12 +59,12 @@ def key_for(secret_id: str, get: Get) -> Key:
 
 
 def all_versions(name: str) -> Key:
-    """What stands for all versions of the secrets with this *name*; no entry lies there."""
+    """Return the key that stands for all versions of the secrets with this *name*. No entry lies under it."""
     return _ALL, name, None, None
 
 
 def places(get: Get) -> tuple[str, tuple[Key, ...]]:
-    """Where to look for the answer to *get*: the name of the secret, and the keys under which it may lie."""
+    """Return the name of the secret, and the keys under which the answer to *get* may lie."""
     if not get.secret_id.startswith("arn:"):
         return get.secret_id, (key_of(get),)
     secret_id = SecretId(get.secret_id)
@@ -68,10 +74,10 @@ def places(get: Get) -> tuple[str, tuple[Key, ...]]:
 
 
 def id_in(key: Key) -> str:
-    """The name or ARN that *key* is for."""
+    """Return the name or ARN that *key* is for."""
     return key[1] if isinstance(key, tuple) else key
 
 
 def is_version(key: Key, get: Get) -> bool:
-    """Whether *key* is for the version that *get* asks for, of whatever secret."""
+    """Whether *key* is for the version that *get* asks for, of any secret."""
     return (key[2:] if isinstance(key, tuple) else (None, AWSCURRENT)) == version_key(get)

@@ -1,14 +1,16 @@
-"""The credentials of the store that is in force, and the fetch of new ones. PURE: both clocks come in as a `Moment`.
+"""The credentials of the store in force, and the fetch of new ones. PURE: the times of both clocks are an argument, a
+`Moment`.
 
-Rule 1: credentials are fetched by a worker; all who need them wait for the one fetch. A fetch that fails while the old
-        credentials are good is nobody's failure, and ends early enough for those who wait to go with the old ones.
-Rule 2: the end of credentials is a date. The wall clock is asked how far away that is when credentials come; from then
-        on as much of it is over as either clock says, the wall clock or the clock of seconds. So a wall clock that is
-        set back makes no credentials last, and one that leaps ahead, as after a sleep that the other clock has not
-        seen, has new credentials fetched at once. If those have ended by it, too, then it is wrong, for a source gives
-        good ones: the clock of seconds alone tells then.
-Rule 3: after a fetch that hung, the next is not tried at once: it would cost one more thread that cannot be had back.
-        Callers get its error until the pause is over, or the thread has come free after all.
+Rule 1: a worker fetches credentials, and all flights that need them wait for that one fetch. If a fetch fails while the
+        old credentials are good, no caller gets its error. Such a fetch also ends early enough for the waiting flights
+        to be sent with the old credentials.
+Rule 2: credentials expire at a date. When they come, the wall clock tells how far away that is. From then on two clocks
+        count, the wall clock and the clock of seconds, and the one by which more time has passed is believed. So
+        credentials do not last longer if the wall clock is set back. If it leaps ahead, as after a sleep that the clock
+        of seconds has not seen, new credentials are fetched at once. If these have expired by the wall clock, too, then
+        the wall clock is wrong, because a source gives good credentials: only the clock of seconds counts then.
+Rule 3: after a fetch that hung, the next one is not tried at once, because it could cost one more thread that cannot be
+        freed. Callers get the error of that fetch until the pause is over, or until its thread has come free.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from secrets_actor.actor.credential_state import CredentialState
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError, DeadlineExceeded, SecretsError
 
-# A fetch that is to replace good credentials has this share of the configured call time.
+# A fetch that is to replace good credentials has this share of the call timeout, so that time is left for the flights
+# that wait for it (rule 1).
 RENEWAL_SHARE: Final = 0.5
 EXPIRED: Final = "the credentials that were fetched have expired already: check this machine's clock"
 _HANGS: Final = (
@@ -32,14 +35,14 @@ _HANGS: Final = (
 
 
 class Moment(NamedTuple):
-    """A point in time by both clocks: *clock* is in seconds, and never goes back; *wall* is the date (UTC)."""
+    """A point in time by both clocks: *clock* is in seconds, and never goes back; *wall* is the date and time (UTC)."""
 
     clock: float
     wall: datetime
 
 
 class Fetch:
-    """One fetch of credentials that is to be done or under way. *number* is that of its last sending to a worker;
+    """One fetch of credentials, waiting for a worker or under way. `number` is that of its last sending to a worker;
     `crashes` counts the workers that ended over it."""
 
     __slots__ = ("crashes", "number")
@@ -49,38 +52,39 @@ class Fetch:
 
 
 class CredentialRefresh:
-    """Knows one set of credentials; none to begin with."""
+    """The credentials of one store, and the fetch that is to renew them. At first there are none."""
 
     def __init__(self, at: Moment) -> None:
         self._state = CredentialState()
+        # `_looked`: when credentials came last, by both clocks; `_anchor`: the date that was believed then (rule 2).
         self._anchor, self._looked = at.wall, at
-        self._fresh_until: Moment | None = None  # by the one clock and by the other; None: they are not
+        self._fresh_until: Moment | None = None  # by each of the two clocks; None: there are no fresh credentials
         self._fetch: Fetch | None = None
-        self._problem: SecretsError | None = None  # what the last fetch met
+        self._problem: SecretsError | None = None  # the error of the last fetch
         self._hangs_in: Any = None  # the worker whose fetch hung last
 
     def start_over(self) -> Fetch | None:
-        """The credentials, and the fetch that is under way, are for a store that is not in force any more. That fetch,
-        if there is one: what comes of it means nothing."""
+        """Another store has come into force: forget the credentials and the fetch. Return the fetch if one was under
+        way, or None. Its outcome is ignored from now on."""
         fetch = self._fetch
         self._become(CredentialState())
         self._fetch = self._problem = None
         return fetch
 
     def is_present(self, fetch: Fetch) -> bool:
-        """Whether *fetch* is the one that callers wait for."""
+        """Whether *fetch* is the one that flights wait for, and not one for an earlier store."""
         return fetch is self._fetch
 
     def current(self, now: Moment) -> Credentials | None:
-        """The credentials, if a request may be signed with them."""
+        """Return the credentials if a request may be signed with them, else None."""
         return self._state.credentials if self.is_fresh(now) else self._state.usable(self._date(now))
 
     def must_wait(self, now: Moment) -> bool:
-        """Whether a new flight has to wait for a fetch, though there may be credentials still."""
+        """Whether a new flight has to wait for a fetch, even if there are credentials that have not expired."""
         return self._state.must_wait(self._date(now))
 
     def fetch_if_due(self, now: Moment) -> Fetch | None:
-        """The fetch to have done now, if it is time for one; from then on it counts as under way."""
+        """Return the fetch to be done now, which counts as under way from now on; None if it is not time for one."""
         if not self._state.wants_fetch(self._date(now)):
             return None
         self._become(self._state.fetching())
@@ -88,29 +92,31 @@ class CredentialRefresh:
         return self._fetch
 
     def is_fresh(self, now: Moment) -> bool:
-        """Whether there are credentials, and nothing is to be done about them: the usual case, told quickly."""
+        """Whether there are credentials, and it is too early to renew them. It is the usual case, and quick to tell."""
         until = self._fresh_until
         return until is not None and now.clock < until.clock and now.wall < until.wall
 
     def resting_worker(self, now: Moment) -> Any:
-        """The worker whose fetch hung, while no other fetch is tried for that (rule 3); else None."""
+        """Return the worker whose fetch hung, as long as no other fetch is tried for that reason (rule 3); else
+        None."""
         return self._hangs_in if self._problem is not None and self._state.pause(self._date(now)) else None
 
     def hangs_no_more(self) -> None:
-        """The fetch that hung has ended after all."""
+        """Note that the thread of the fetch that hung has come free."""
         self._become(replace(self._state, hung=False))
 
     def trouble(self, now: Moment) -> SecretsError | None:
-        """What the last fetch met, if there are no credentials."""
+        """Return the error of the last fetch if there are no credentials, else None."""
         return None if self._problem is None or self.current(now) is not None else self._problem
 
     def deadline(self, now: Moment, call_timeout: float) -> float:
-        """By when (clock seconds) a fetch that is sent *now* is to be done."""
+        """Return the deadline (clock seconds) of a fetch that is sent *now*. *call_timeout* is in seconds."""
         return now.clock + call_timeout * (1.0 if self.current(now) is None else RENEWAL_SHARE)
 
     def fetched(self, credentials: Credentials, now: Moment) -> None:
-        """New credentials are here. Those that have ended count as a fetch that failed."""
+        """Take new credentials. If they have expired already, and the old ones have not, the fetch counts as failed."""
         end = credentials.expires_at
+        # If they have expired by the wall clock only, that clock has leapt and is wrong: go by the seconds (rule 2).
         passed = self._anchor + timedelta(seconds=now.clock - self._looked.clock)
         self._anchor = passed if end is not None and passed < end <= now.wall else now.wall
         self._looked = now
@@ -118,15 +124,15 @@ class CredentialRefresh:
         self._fetch = self._problem = None
 
     def failed(self, error: SecretsError, now: Moment, hung_in: Any = None) -> None:
-        """The fetch came to nothing; *hung_in* is the worker that it hangs in."""
+        """Note that the fetch has failed with *error*. *hung_in* is the worker in which it hangs; None if it ended."""
         if hung_in is not None:
             self._hangs_in = hung_in
         self._become(self._state.failed(self._date(now), hung_in is not None))
         self._fetch, self._problem = None, error
 
     def refused(self, used: Credentials | None, error: SecretsError) -> bool:
-        """The store refused what was signed with *used* by *error*. Credentials that it refused are dropped, unless
-        others have come since. Whether others may do."""
+        """A request that was signed with *used* met *error*. If the store refused the credentials, drop them, unless
+        others have come since. Return whether the request may succeed with other credentials."""
         if not isinstance(error, CredentialsError):
             return False
         if self._state.credentials is used:
@@ -142,11 +148,11 @@ class CredentialRefresh:
             self._fresh_until = Moment(clock + left.total_seconds(), wall + left)
 
     def _date(self, now: Moment) -> datetime:
-        """The present, counted from the last look at both clocks."""
+        """Return the present date by the clock that says more time has passed since credentials came (rule 2)."""
         clock, wall = self._looked
         return self._anchor + max(now.wall - wall, timedelta(seconds=now.clock - clock))
 
 
 def hangs() -> DeadlineExceeded:
-    """The error of a fetch that did not end in time."""
+    """Return the error of a fetch that did not end in time."""
     return DeadlineExceeded(_HANGS)

@@ -1,14 +1,15 @@
-"""How good the credentials are that the actor has, and when to fetch new ones. PURE: the time comes in.
+"""The state of the actor's credentials: how good they are, and when to fetch new ones. PURE: the time is an argument.
 
 absent -> refreshing -> fresh -> due -> urgent -> expired
 
-Rule 1: `due` and `urgent` credentials are good; a new fetch should be under way, and a caller who comes while they are
-        urgent waits for it.
-Rule 2: a fetch that fails, or brings credentials that have ended, leaves the old ones as good as they are. The next one
-        comes after a pause that grows; until then nobody waits for it. With no good credentials left, every call may
-        ask, unless the last fetch hung: it holds a thread that cannot be had back, and so would the next.
-Rule 3: credentials without an end are never urgent. They are looked at anew every `RECHECK`, for a file or a variable
-        that they came from may have been written since.
+Rule 1: `due` and `urgent` credentials are good, but a new fetch should be under way. A caller that comes while they are
+        urgent waits for that fetch.
+Rule 2: if a fetch fails, or brings credentials that have expired, the old ones stay as good as they are. The next fetch
+        comes after a pause, which grows; until then nobody waits for it. When no good credentials are left, every call
+        may start a fetch, unless the last fetch hung: it holds a thread that cannot be freed, and the next one could
+        hold another.
+Rule 3: credentials that do not expire are never urgent. They are fetched anew every `RECHECK`, because the file or the
+        variable that they came from may have been written since.
 """
 
 from __future__ import annotations
@@ -22,23 +23,25 @@ from msgspec.structs import replace
 
 from secrets_actor.domain.credentials import Credentials
 
-# Precedent: botocore refreshes 15 minutes before the end and, from 10 minutes before it on, lets nobody go before it
-# is done. Scaled down to shares of a short life, so that a token that lives for 15 minutes is not fetched anew on every
-# call. The two shares have the ratio of the two times.
+# As botocore does: it refreshes credentials 15 minutes before they expire, and from 10 minutes before on it lets no
+# call go until the refresh is done. Credentials with a short life use a quarter and a sixth of that life instead:
+# otherwise a token that lives for 15 minutes would be fetched anew on every call. The two shares have the ratio of the
+# two times.
 ADVISORY: Final = timedelta(minutes=15)
 ADVISORY_SHARE: Final = 4
 MANDATORY: Final = timedelta(minutes=10)
 MANDATORY_SHARE: Final = 6
-# How long credentials without an end are taken on trust.
+# After this time, credentials that do not expire are fetched anew (rule 3).
 RECHECK: Final = timedelta(minutes=1)
-# The pause after a failed fetch while the old credentials are good: doubled with each failure.
+# The pause after a failed fetch while the old credentials are good, and after one that hung (rule 2). It is doubled
+# with each failure, up to the longest.
 FIRST_PAUSE: Final = timedelta(seconds=1)
 LONGEST_PAUSE: Final = timedelta(minutes=1)
 _DOUBLINGS: Final = 6  # 2 ** 6 s is more than the longest pause
 
 
 class Phase(Enum):
-    """How good the credentials are."""
+    """The phases in the life of credentials (rules 1 to 3)."""
 
     ABSENT = "absent"
     FRESH = "fresh"
@@ -48,8 +51,12 @@ class Phase(Enum):
 
 
 class CredentialState(Struct, frozen=True):
-    """The credentials, when they came (UTC), whether new ones are being fetched, how many fetches failed since then,
-    and before when the next one need not be tried."""
+    """The credentials, and the state of their renewal. All dates are in UTC.
+
+    *fetched_at*: when they came. *refreshing*: whether new ones are being fetched. *failures*: how many fetches have
+    failed since they came. *not_before*: when the next fetch may be tried after a failure. *hung*: whether the last
+    fetch hung.
+    """
 
     credentials: Credentials | None = None
     fetched_at: datetime | None = None
@@ -59,7 +66,7 @@ class CredentialState(Struct, frozen=True):
     hung: bool = False
 
     def phase(self, now: datetime) -> Phase:
-        """How good the credentials are at *now*."""
+        """Return the phase of the credentials at *now*."""
         fresh_until = self.fresh_until()
         if self.credentials is None or self.fetched_at is None or fresh_until is None:
             return Phase.ABSENT
@@ -73,7 +80,8 @@ class CredentialState(Struct, frozen=True):
         return Phase.URGENT if now >= end - min(MANDATORY, (end - self.fetched_at) / MANDATORY_SHARE) else Phase.DUE
 
     def fresh_until(self) -> datetime | None:
-        """When the credentials stop being fresh; None without any. Those that had ended when they came never were."""
+        """Return when the credentials stop being fresh; None if there are none. Credentials that had expired when they
+        came were never fresh."""
         if self.credentials is None or self.fetched_at is None:
             return None
         end = self.credentials.expires_at
@@ -82,7 +90,7 @@ class CredentialState(Struct, frozen=True):
         return end - min(ADVISORY, max(end - self.fetched_at, timedelta()) / ADVISORY_SHARE)
 
     def usable(self, now: datetime) -> Credentials | None:
-        """The credentials, if a request may be signed with them."""
+        """Return the credentials if a request may be signed with them, else None."""
         return None if self.phase(now) in (Phase.ABSENT, Phase.EXPIRED) else self.credentials
 
     def wants_fetch(self, now: datetime) -> bool:
@@ -90,32 +98,34 @@ class CredentialState(Struct, frozen=True):
         return not self.refreshing and self._outdated(now)
 
     def must_wait(self, now: datetime) -> bool:
-        """Whether a caller who comes now has to wait for a fetch, under way or to be started."""
+        """Whether a caller that comes now has to wait for a fetch, which is under way or to be started."""
         if self.usable(now) is None:
             return True
         return self.phase(now) is Phase.URGENT and (self.refreshing or self._outdated(now))
 
     def fetching(self) -> CredentialState:
-        """With a fetch under way."""
+        """Return the state with a fetch under way."""
         return replace(self, refreshing=True)
 
     def fetched(self, credentials: Credentials, now: datetime) -> CredentialState:
-        """With new credentials; with the old ones, if the new ones have ended and the old ones have not."""
+        """Return the state with new credentials. If these have expired and the old ones have not, keep the old ones: it
+        counts as a failed fetch."""
         new = CredentialState(credentials, now)
         return self.failed(now) if new.usable(now) is None and self.usable(now) is not None else new
 
     def pause(self, now: datetime) -> bool:
-        """Whether a caller who needs credentials now gets an error at once: the last fetch hung lately."""
+        """Whether a caller that needs credentials now gets an error at once, because a fetch hung lately (rule 2)."""
         rests = self.hung and not self.refreshing and self.not_before is not None and now < self.not_before
         return rests and self.usable(now) is None
 
     def failed(self, now: datetime, hung: bool = False) -> CredentialState:
-        """With the fetch failed, because it *hung* or otherwise; the old credentials stay as good as they are."""
+        """Return the state after the fetch failed, because it *hung* or for another reason. The old credentials stay as
+        good as they are."""
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self.failures, _DOUBLINGS))
         return replace(self, refreshing=False, failures=self.failures + 1, not_before=now + pause, hung=hung)
 
     def rejected(self) -> CredentialState:
-        """With the credentials refused by the store."""
+        """Return the state after the store refused the credentials: without them."""
         return CredentialState(refreshing=self.refreshing)
 
     def _outdated(self, now: datetime) -> bool:

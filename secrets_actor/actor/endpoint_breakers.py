@@ -1,19 +1,20 @@
-"""The breakers of the store in force, one for each of its endpoints: whom an outcome speaks of, and what it says. PURE;
-how a breaker works is in breaker.py.
+"""The breakers of the store in force, one for each endpoint. Decides which endpoint an outcome is about, and whether it
+counts for or against it. PURE. How a breaker works is in breaker.py.
 
-Rule 1: a lost connection, a failure of the store and a time-out speak against the endpoint. A time-out as much as there
-        was time: that one caller was in a hurry says little. A caller that gives up before its deadline, because it was
-        cancelled, counts as if its deadline had passed.
-Rule 2: a store without an endpoint, such as the local one, has no breaker: nothing is refused.
-Rule 3: what was sent to the store before says nothing about the present one (the caller of this module sees to it).
-Rule 4: an operation may go while one endpoint admits it. Its backend is told which endpoints to avoid: those that are
-        left alone now. So a dead endpoint does not close the way to the others. Which of the others is asked is the
-        backend's choice.
+Rule 1: a lost connection, a failure of the store and a time-out count against the endpoint. A time-out counts by the
+        time that was allowed: one caller's short deadline says little. A caller that gives up before its deadline,
+        because it was cancelled, counts as if its deadline had passed.
+Rule 2: a store without endpoints, such as the local one, has no breaker: nothing is refused.
+Rule 3: an operation that was sent to an earlier store says nothing about the present one. The caller of this module has
+        to leave such operations out.
+Rule 4: an operation may go if at least one endpoint admits it. Its backend is told which endpoints to avoid: those
+        whose breaker does not admit it. So a dead endpoint does not close the way to the others. The backend chooses
+        among the others.
 Rule 5: an outcome is about the endpoint that it names, its origin. One that names none is about the only endpoint that
         the operation could go to; if there were several, it is about none. So a backend with one endpoint has nothing
         to name.
-Rule 6: a backend that went on from one endpoint to another says by its attempts what it met before. The last attempt at
-        each endpoint counts; of the endpoint that gave the outcome, the outcome does.
+Rule 6: if a backend went on from one endpoint to another, its attempts show how the earlier ones ended. The last
+        attempt at each endpoint counts; for the endpoint that gave the outcome, the outcome counts.
 """
 
 from __future__ import annotations
@@ -36,19 +37,20 @@ from secrets_actor.domain.errors import (
 from secrets_actor.domain.tracing import OK, Attempt
 from secrets_actor.otp import LifecycleEvent
 
-# What an answer of 5xx counts: a quarter, for a store may fail at one operation and be well. Exact in binary.
+# An answer with a status of 5xx counts as a quarter of a failure, because a store may fail at one operation and be well
+# otherwise. A quarter is exact in binary, so that four of them make one.
 _UNWELL: Final = 0.25
 _LOST: Final = (Unreachable, StoreFailure, DeadlineExceeded)
 _TIMEOUTS: Final = (BackendTimeout, DeadlineExceeded)
 _NONE: Final[frozenset[str]] = frozenset()
-# An attempt has an error's code only. A code that is none of ours says nothing.
+# Finds the class of an error by its code, because an attempt has only the code. An unknown code says nothing.
 _BY_CODE: Final = {
     one.code: one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, SecretsError)
 }
 
 
 class BreakerOpened(LifecycleEvent, frozen=True):
-    """Nothing is sent to *endpoint* for *pause* seconds: the last operation met *problem* (an error's code)."""
+    """Nothing is sent to *endpoint* for *pause* seconds, because the last operation met *problem* (an error's code)."""
 
     endpoint: str
     problem: str
@@ -56,14 +58,15 @@ class BreakerOpened(LifecycleEvent, frozen=True):
 
 
 class BreakerClosed(LifecycleEvent, frozen=True):
-    """*endpoint* answers again."""
+    """*endpoint* answers again, and operations are sent there."""
 
     endpoint: str
 
 
 class Sent(Struct, frozen=True):
-    """One sending of *operation* (its number), at the time *at*. Its callers give up at *deadline*. *only* is the
-    endpoint that it could go to, if there was just one; *attempts* are those of its backend so far."""
+    """One sending of an operation. *operation* is its number; *at* is when it was sent, and *deadline* when the last of
+    its callers gives up (clock seconds). *only* is the endpoint that it could go to, if there was just one; *attempts*
+    are those of its backend so far."""
 
     operation: int
     at: float
@@ -73,8 +76,8 @@ class Sent(Struct, frozen=True):
 
 
 class Turn(Struct, frozen=True):
-    """The breaker of *endpoint* has turned: it is closed, or, after *problem* (an error's code), open for *pause*
-    seconds."""
+    """The breaker of *endpoint* has changed its state. It has closed (*problem* is None), or opened for *pause* seconds
+    because of *problem*, an error's code."""
 
     endpoint: str
     problem: str | None = None
@@ -82,38 +85,40 @@ class Turn(Struct, frozen=True):
 
 
 class EndpointBreakers:
-    """One breaker for each of *endpoints*. *chance* gives numbers from 0 to 1."""
+    """One breaker for each of *endpoints*. *chance* returns random numbers from 0 to 1."""
 
     def __init__(self, rules: BreakerRules, chance: Callable[[], float], endpoints: Iterable[str]) -> None:
         self._breakers = {endpoint: Breaker(rules, chance) for endpoint in endpoints}
-        # All are closed, and so none has a probe: the usual case, which every operation asks for several times.
+        # Whether all breakers are closed, and so none has a probe. It is remembered, because every operation asks
+        # several times, and it is nearly always so.
         self._all_closed = True
         self._lone = next(iter(self._breakers)) if len(self._breakers) == 1 else None
 
     @property
     def state(self) -> Circuit:
-        """The state of the way to the store: closed if one endpoint's breaker is."""
+        """The best of the breakers' states: closed if one breaker is closed, or if there is none."""
         states = {breaker.state for breaker in self._breakers.values()}
         if not states or Circuit.CLOSED in states:
             return Circuit.CLOSED
         return Circuit.HALF_OPEN if Circuit.HALF_OPEN in states else Circuit.OPEN
 
     def admits(self, operation: int, now: float) -> bool:
-        """Whether *operation* may go. It is the probe of each endpoint whose pause is over and that has none yet."""
+        """Whether *operation* may go. It becomes the probe of each endpoint whose pause is over and that has none."""
         if self._all_closed:
             return True
-        admitted = [breaker.admits(operation, now) for breaker in self._breakers.values()]  # each is to be asked
+        # A list, because each breaker has to be asked: `any` alone would stop at the first that admits it.
+        admitted = [breaker.admits(operation, now) for breaker in self._breakers.values()]
         return any(admitted)
 
     def avoided(self, operation: int) -> frozenset[str]:
-        """The endpoints that *operation*, which may go, is not to ask."""
+        """Return the endpoints that the backend must not ask for *operation*, which may go."""
         if self._all_closed:
             return _NONE
         open_ones = [one for one, breaker in self._breakers.items() if breaker.state is not Circuit.CLOSED]
         return frozenset([one for one in open_ones if not self._breakers[one].is_probe(operation)])
 
     def only(self, avoided: frozenset[str]) -> str | None:
-        """The one endpoint beside those *avoided*, if it is just one."""
+        """Return the endpoint that is not *avoided*, if there is just one; else None."""
         if not avoided:
             return self._lone
         left = [endpoint for endpoint in self._breakers if endpoint not in avoided]
@@ -130,7 +135,7 @@ class EndpointBreakers:
         return any(breaker.is_probe(operation) for breaker in self._breakers.values())
 
     def circuit_open(self, now: float) -> CircuitOpen:
-        """The error for an operation that must not go now."""
+        """Return the error for an operation that must not go now."""
         pause = min([breaker.pause(now) for breaker in self._breakers.values()])
         when = f"in {pause:.1f} s" if pause else "at this moment"
         names = ", ".join(self._breakers)
@@ -138,23 +143,23 @@ class EndpointBreakers:
         return CircuitOpen(text, endpoint=names, retry_after=pause)
 
     def silent(self, now: float) -> bool:
-        """Whether an endpoint that is thought to be well has not answered for longer than is fair."""
+        """Whether an endpoint with a closed breaker has not answered for *fair* seconds (see `BreakerRules`)."""
         return any(breaker.hears_nothing(float("-inf"), now) for breaker in self._breakers.values())
 
     def hears_nothing(self, sent: Sent, now: float) -> bool:
-        """Whether the only endpoint that *sent* could go to, thought to be well, has been silent for longer than is
-        fair: since then, or since its last answer, if that came later."""
+        """Whether the only endpoint that *sent* could go to has a closed breaker, and has been silent for *fair*
+        seconds since the sending, or since its last answer if that came later."""
         breaker = None if sent.only is None else self._breakers[sent.only]
         return breaker is not None and breaker.hears_nothing(sent.at, now)
 
     def withdrawn(self, operation: int) -> None:
-        """*operation* has not asked where it is the probe: then the next one is."""
+        """*operation* did not reach the endpoints whose probe it is: the next operation becomes their probe."""
         if not self._all_closed:
             for breaker in self._breakers.values():
                 breaker.withdrawn(operation)
 
     def answered(self, sent: Sent, origin: str | None, now: float) -> list[Turn]:
-        """*origin* has answered, if only to refuse. The breakers that turn."""
+        """The endpoint *origin* has answered, perhaps with a refusal. Return the breakers that turn."""
         endpoint = self._named(sent, origin)
         turns, _ = self._passed_over(sent, endpoint)
         if endpoint is not None and self._breakers[endpoint].succeeded(now):
@@ -162,7 +167,7 @@ class EndpointBreakers:
         return self._turned(turns, sent.operation)
 
     def lost(self, sent: Sent, error: SecretsError, now: float) -> list[Turn]:
-        """What was *sent* met *error*. The breakers that turn."""
+        """The operation *sent* met *error*. Return the breakers that turn."""
         endpoint = self._named(sent, error.origin)
         turns, since = self._passed_over(sent, endpoint)
         if endpoint is not None:
@@ -170,17 +175,19 @@ class EndpointBreakers:
         return self._turned(turns, sent.operation)
 
     def _turned(self, turns: list[Turn], operation: int) -> list[Turn]:
-        """*turns*, which *operation* has brought about."""
+        """Note the state after *turns*, which *operation* has caused, and return them."""
         if turns:
             self._all_closed = all(breaker.state is Circuit.CLOSED for breaker in self._breakers.values())
         self.withdrawn(operation)
         return turns
 
     def _named(self, sent: Sent, origin: str | None) -> str | None:
+        """Return the endpoint that an outcome is about; None: it cannot be told (rule 5)."""
         return origin if origin in self._breakers else sent.only
 
     def _passed_over(self, sent: Sent, but: str | None) -> tuple[list[Turn], float]:
-        """The breakers that turn for what was met at other endpoints *but* this one; and when the last of that was."""
+        """Count the attempts at other endpoints than *but* (rule 6). Return the breakers that turn, and when the last
+        of these attempts ended: the endpoint *but* cannot have been asked before."""
         if self._lone is not None:
             return [], sent.at
         last = {one.origin: one for one in sent.attempts if one.origin in self._breakers and one.origin != but}
@@ -198,7 +205,8 @@ class EndpointBreakers:
     def _met(
         self, endpoint: str, operation: int, kind: type[SecretsError], code: str, begun: float, until: float, now: float
     ) -> list[Turn]:
-        """*endpoint*, which was asked at *begun* and had until *until*, was met with an error of this *kind*."""
+        """*endpoint* was asked at *begun*, had time until *until*, and an error of this *kind* came at *now*. Return
+        its breaker, if it turns."""
         breaker, opens = self._breakers[endpoint], False
         if issubclass(kind, _TIMEOUTS):
             opens = breaker.timed_out(operation, begun, until - begun, now)
@@ -208,5 +216,5 @@ class EndpointBreakers:
 
 
 def is_answer(error: SecretsError) -> bool:
-    """Whether it takes a store that is there to make *error*."""
+    """Whether *error* is an answer: it shows that the store is there and well."""
     return not isinstance(error, _LOST)

@@ -1,4 +1,5 @@
-"""The kernel's errors, and our own about time, in the words of callers. PURE."""
+"""Error translation: turns errors of the OTP layer into the errors that callers know, and makes those for deadlines and
+crashed workers. PURE."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ _FROM_WITHIN: Final = (
 
 
 def translated(error: BaseException, operation: Operation[Any] | None = None) -> SecretsError:
-    """*error* as a SecretsError of the caller's own; a write's token goes with it, for its outcome is unknown."""
+    """Return *error* as a SecretsError that is one caller's own object. If *operation* is a write whose outcome is
+    unknown, the error has its token, so that the caller can repeat the write safely."""
     if isinstance(error, SecretsError):
         return error.clone()
     token = token_of(operation)
@@ -50,21 +52,23 @@ def translated(error: BaseException, operation: Operation[Any] | None = None) ->
 
 
 def with_token_of(operation: Operation[Any], error: E) -> E:
-    """*error*; with the token of *operation* where that may have taken effect, or may have been tried at least."""
+    """Return *error*. If *operation* is a write that may have taken effect, or was at least tried, its token is added
+    to the error."""
     token = token_of(operation)
+    # CircuitOpen and Overloaded mean that it was not sent. If it was sent before, flights.py has added the token.
     if token is not None and error.retryable and not isinstance(error, (CircuitOpen, Overloaded)):
         error.token = token
     return error
 
 
 def out_of_time(operation: Operation[Any] | None) -> DeadlineExceeded:
-    """The error for a deadline that passed."""
+    """Return the error for *operation*, whose deadline has passed."""
     token = token_of(operation)
     return DeadlineExceeded(f"no answer within the time given.{_unknown(token)}", token=token)
 
 
 def workers_crashed(reason: ExitReason, times: int, operation: Operation[Any] | None = None) -> WorkerCrashed:
-    """The error for a job that ended *times* workers, the last one with *reason*."""
+    """Return the error for a job on which *times* workers ended, the last one with *reason*."""
     error_type = reason.error_type if isinstance(reason, Crashed) else str(reason)
     ended = "a worker ended on this job," if times == 1 else f"{times} workers ended on this job, the last one"
     return WorkerCrashed(

@@ -1,6 +1,6 @@
-"""The messages inside the core: what the secrets actor, its workers and its timers say to each other.
+"""The messages between the secrets actor, its workers, its timers and its clients.
 
-All of it is masked: values and credentials have types that do not print.
+None of them shows a secret when it is printed: values and credentials have types that do not print.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from secrets_actor.otp import LifecycleEvent, Pid
 
 
 class Waiter(Struct, eq=False):
-    """A caller who waits: `reply_to` is the `From` to answer, `operation` what was asked; `arrived` and
-    `deadline` are in clock seconds."""
+    """A caller that waits for an answer: `reply_to` is the `From` to answer, `operation` the question; `arrived` and
+    `deadline` are clock seconds."""
 
     reply_to: Any
     operation: Operation[Any]
@@ -31,7 +31,8 @@ class Waiter(Struct, eq=False):
 
     @property
     def caller(self) -> Caller:
-        """What travels with the call; made here for a caller who sent nothing along, such as a plain pykka actor."""
+        """The caller's part that travels with the call. It is made here if the caller sent none, as a plain pykka
+        actor."""
         if self.reply_to.note is None:
             self.reply_to.note = Caller()
         return self.reply_to.note  # type: ignore[no-any-return]
@@ -43,22 +44,25 @@ class Waiter(Struct, eq=False):
 
 
 class UseBackend(Struct, frozen=True):
-    """To the actor, as a call: use the store of *factory* from now on."""
+    """Call to the actor: use the store of *factory* from now on."""
 
     factory: BackendFactory
 
 
 class Drain(Struct, frozen=True):
-    """To the actor, as a call: take no new operations from now on; answered when all that were taken are done."""
+    """Call to the actor: take no new operations from now on. It is answered when all taken operations are done."""
 
 
 # --- workers ------------------------------------------------------------------------------------------------------
 
 
 class StoreJob(Struct, eq=False):
-    """Perform *operation* in *context*, for the flight with the id *flight*. *number* is that of this one sending: an
-    answer to an earlier one must not pass for the answer to this. All of it comes back with the answer, for whichever
-    incarnation of the actor reads it then."""
+    """Perform *operation* in *context*, for the flight with the id *flight*.
+
+    *number* is that of this one sending, so that the answer to an earlier sending cannot be taken for the answer to
+    this one. The whole job comes back with the answer, because the incarnation of the actor that reads it may be a
+    later one, which has no table of this job.
+    """
 
     number: int
     flight: int
@@ -78,7 +82,7 @@ Job: TypeAlias = StoreJob | CredentialsJob
 
 
 class JobDone(Struct, eq=False):
-    """A job went well."""
+    """A worker has done a job."""
 
     worker: Pid
     job: Job
@@ -86,7 +90,7 @@ class JobDone(Struct, eq=False):
 
 
 class JobFailed(Struct, frozen=True):
-    """A job met an error that has a name."""
+    """A worker has finished a job with a typed error."""
 
     worker: Pid
     job: Job
@@ -94,19 +98,20 @@ class JobFailed(Struct, frozen=True):
 
 
 class WorkerReady(Struct, frozen=True):
-    """A worker has nothing to do: it has just started, or was asked by a new actor. *factory* is the number of the
-    factory that it was made for."""
+    """A worker announces itself: it is idle. It has just started, or a new actor has asked it to. *factory* is the
+    number of the backend factory that it was made for."""
 
     worker: Pid
     factory: int
 
 
 class Announce(Struct, frozen=True):
-    """To a worker: say `WorkerReady` when your turn comes."""
+    """To a worker: send `WorkerReady` when the jobs before this message are done."""
 
 
 class JobStarted(LifecycleEvent, frozen=True):
-    """A worker has taken up a job; observed in the worker's own thread, before the job is done."""
+    """A worker has taken up a job. The event comes from the worker's own thread, before the job is done. *serial* is
+    the worker's, *operation* the kind of the job."""
 
     serial: int
     operation: str
@@ -116,54 +121,56 @@ class JobStarted(LifecycleEvent, frozen=True):
 
 
 class Overdue(Struct, frozen=True):
-    """Timer: the job that was sent with this number should have been done."""
+    """Timer: the job that was sent with this number should be done by now."""
 
     number: int
 
 
 class CallerTimedOut(Struct, frozen=True):
-    """Timer: a caller that is no client of ours has waited for as long as the configuration, or pykka, lets it."""
+    """Timer: the time of a caller that is not one of our clients is over. The configured timeout, or pykka's, limits
+    it."""
 
     waiter: Waiter
 
 
 class CallerGaveUp(Struct, frozen=True):
-    """From a client: a caller waits no longer, because it was cancelled or its time was up. Nobody else tells: a
-    program that bounds its waiting itself, as by `asyncio.wait_for`, gives a deadline that is much later."""
+    """From a client: a caller waits no longer, because it was cancelled or its time is over. Without this message the
+    actor would not learn of it: if a program limits its waiting itself, as by `asyncio.wait_for`, the deadline of the
+    call may be much later."""
 
 
 CALLER_GAVE_UP: Final = CallerGaveUp()
 
 
 class FreshTimeOver(Struct, frozen=True):
-    """Timer: the flight with this id has had a moment to bring something fresh."""
+    """Timer: the flight with this id has had a moment (`flights.PATIENCE`) to bring a fresh value."""
 
     flight: int
 
 
 class WorkersOverdue(Struct, frozen=True):
-    """Timer: jobs wait for workers that should have come by now."""
+    """Timer: jobs wait for workers that should have announced themselves by now."""
 
 
 class StartWorkersAgain(Struct, frozen=True):
-    """Timer: there may be a thread for a worker now."""
+    """Timer: the pause after a failed start is over; there may be a thread for a worker now."""
 
 
 class EndIdleWorkers(Struct, frozen=True):
-    """Timer: look for workers that have had nothing to do."""
+    """Timer: look for workers that have been idle for long."""
 
 
 class AdoptionOver(Struct, frozen=True):
-    """Timer: workers of an earlier actor should have announced themselves."""
+    """Timer: *workers*, left by an earlier actor, should have announced themselves by now."""
 
     workers: tuple[Pid, ...]
 
 
 class Sweep(Struct, frozen=True):
-    """Timer: drop from the cache what may not be served any more, or go on with what is *left*."""
+    """Timer: begin a sweep of the cache, or go on with the sweep that is *left* unfinished."""
 
     left: Iterator[None] | None = None
 
 
 class CheckWallClock(Struct, frozen=True):
-    """Timer: look whether the wall clock has leapt."""
+    """Timer: check whether the wall clock has leapt."""

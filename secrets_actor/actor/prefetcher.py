@@ -1,8 +1,9 @@
-"""The process of one prefetch: fills the cache in the background, and ends.
+"""The process of one prefetch: it fills the cache in the background, and ends.
 
-Rule 1: one question at a time: a caller who waits for a secret does not wait behind those that may be wanted one day.
-Rule 2: what is missing is reported, and is nobody's failure. During an outage it asks again, with growing pauses, and
-        gives up in the end.
+Rule 1: it asks one question at a time, so that a caller that needs a secret now does not wait behind secrets that may
+        be needed later.
+Rule 2: a secret that cannot be fetched is reported, and no caller gets an error for it. During an outage the prefetcher
+        asks again, with growing pauses, and gives up in the end.
 """
 
 from __future__ import annotations
@@ -31,20 +32,21 @@ from secrets_actor.otp import (
 
 # The name of this caller in the audit log.
 LABEL: Final = "prefetch"
-# Pauses between questions in vain: 1, 2, 4, 8, 16 s, less up to half; half a minute in all, about.
+# The pauses after questions without an answer: 1, 2, 4, 8 and 16 s, each made shorter by up to a half. Together they
+# are about half a minute at most.
 _PAUSES: Final = Backoff(1.0, maximum=30.0, jitter=0.5)
 _TRIES: Final = 6
 
 
 class PrefetchFailed(LifecycleEvent, frozen=True):
-    """*subject*, one secret or several, was not prefetched; *code* is the error's."""
+    """*subject*, one secret or several, was not prefetched; *code* is that of the error."""
 
     subject: str
     code: str
 
 
 class PrefetchDone(LifecycleEvent, frozen=True):
-    """A prefetch is over: how many secrets were fetched, how many could not be, and for how many the cache has no
+    """A prefetch is over. *found* secrets were fetched, *missed* could not be, and for *left_out* the cache has no
     room."""
 
     found: int
@@ -53,17 +55,20 @@ class PrefetchDone(LifecycleEvent, frozen=True):
 
 
 class _Go(Struct, frozen=True):
-    """The pause is over."""
+    """Timer: the pause is over."""
 
 
 class _Answered(Struct, frozen=True):
+    """The secrets actor has answered the question *asked*; *done* is the settled handle."""
+
     asked: Operation[Any]
     done: From[Any]
 
 
 class Prefetcher(GenServer):
-    """Fetches what is *wanted* by way of *secrets*, into *cache*. It begins within *spread* seconds, so that a fleet
-    that is started at once does not ask at once. *chance* gives numbers from 0 to 1."""
+    """Asks the actor *secrets* for the *wanted* secrets, which fills *cache*. It begins after a random time of up to
+    *spread* seconds, so that a fleet of programs that are started together do not ask together. *chance* returns random
+    numbers from 0 to 1."""
 
     may_wait = False
 
@@ -73,7 +78,7 @@ class Prefetcher(GenServer):
         self._tries = 0
 
     def init(self) -> InitResult:
-        """Look forward to it. With a cache that keeps nothing there is nothing to do."""
+        """Set the timer to begin. If the cache keeps nothing, there is nothing to do, and the process ends."""
         if self._cache.rules.ttl <= 0:
             return Ignore()
         self._plan = Plan(self._wanted, self._cache.rules.max_entries, self._is_kept)
@@ -84,7 +89,7 @@ class Prefetcher(GenServer):
         return self._cache.read(Get(name), self.node.clock.now()) is not None
 
     def handle_info(self, message: Any) -> Handled:
-        """Time to ask, or the answer."""
+        """Ask, if the pause is over; or take the answer."""
         if isinstance(message, _Go):
             return self._ask()
         if isinstance(message, _Answered):

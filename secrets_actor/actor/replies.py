@@ -1,4 +1,5 @@
-"""Answers callers: every answer is audited once, and every caller gets an error object of its own."""
+"""The replies to callers. Every answer is audited once, and every caller gets an error object of its own: a traceback
+that one thread adds to its error must not show in another's."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ from secrets_actor.otp import From, answer_all
 
 
 class Replies:
-    """Answers waiters and tells the audit sink; *now* is the clock of `Waiter.arrived`, *reply_all* answers many."""
+    """Answers waiters, and writes their audit records to the sink *audit*. *now* is the clock of `Waiter.arrived`;
+    *reply_all* answers many callers with one value."""
 
     def __init__(
         self,
@@ -27,24 +29,24 @@ class Replies:
         self._audit, self._now, self._reply_all = audit, now, reply_all
 
     def answer(self, waiter: Waiter, value: Any, source: str) -> None:
-        """Give *value*, which no store has just answered with, to *waiter*."""
+        """Give *value* to *waiter*. The value is not a store's fresh answer: it may come from memory, or be None."""
         origin = value.origin if isinstance(value, Secret) else None
         self._answer_all([waiter], Answer(value, origin=origin), source)
 
     def refuse(self, waiter: Waiter, error: SecretsError, source: str) -> None:
-        """Give a copy of *error* to *waiter*; a write's token goes with it where its outcome is not known."""
+        """Give a copy of *error* to *waiter*. For a write whose outcome is not known, it has the write's token."""
         if waiter.caller.recorded:
             return
         self._record(waiter, error.code, source, None, error.request_id, error.origin)
         waiter.reply_to.fail(with_token_of(waiter.operation, error.clone()))
 
     def settle(self, flight: Flight, answer: Answer[Any], source: str) -> None:
-        """Give *answer* to all who wait for *flight*."""
+        """Give *answer* to all waiters of *flight*."""
         self._answer_all(flight.waiters, answer, source)
 
     def _answer_all(self, waiters: Iterable[Waiter], answer: Answer[Any], source: str) -> None:
         value, request_id, origin = answer.value, answer.request_id, answer.origin
-        version_id = getattr(value, "version_id", None)  # read from the block: once for all
+        version_id = getattr(value, "version_id", None)  # it is read from the secret's block: once for all waiters
         waiting: list[From[Any]] = []
         for waiter in waiters:
             if waiter.caller.recorded:
@@ -59,7 +61,7 @@ class Replies:
     def _record_each(
         self, waiter: Waiter, batch: SecretBatch, source: str, request_id: str | None, origin: str | None
     ) -> None:
-        """A caller who reads many secrets leaves a record of each."""
+        """Write one record for each secret of *batch*."""
         for secret_id, secret in batch.found.items():
             self._record(waiter, "ok", source, secret.version_id, request_id, secret.origin, secret_id)
         for secret_id, error in batch.errors.items():

@@ -1,19 +1,21 @@
 """The secrets actor: takes messages, carries out what `flights.py` decides, and never blocks.
 
 Rule 1: operations of one secret take effect in the order in which they came (lanes.py); concurrent gets of one version
-        are one flight. What becomes of a flight is decided in flights.py, and nowhere else; here are the hands.
-Rule 2: a write drops its lanes from the cache before it is sent and after it is done. What is kept then, and what any
-        other answer does to the cache and to subscribers, outcome_effects.py says.
-Rule 3: every caller is answered once, and every answer is audited (replies.py). A caller who names no deadline gets the
-        configured one.
-Rule 4: a value past its TTL is served, marked, only where the store could not answer (stale_answers.py), and never
-        after the store has said no.
-Rule 5: a value is as old as the time at which the store was asked for it, for it may have changed right then.
-Rule 6: when the wall clock leaps, what is in memory is taken to be as much older: the machine may have slept without
-        knowing (`clock.WallLeaps`).
-Rule 7: actions are carried out in the order in which they were decided, those of one message before the next message is
-        looked at. One that calls for more (an entry is to be asked for anew) has them queued behind those that are
-        there: the loop, not the stack, takes that chain.
+        share one flight. What happens to a flight is decided in flights.py, and nowhere else; the actor only carries it
+        out.
+Rule 2: a write drops its lanes from the cache before it is sent and after it is done. outcome_effects.py says what is
+        kept then, and what any other answer does to the cache and to subscribers.
+Rule 3: every caller is answered once, and every answer is audited (replies.py). A caller without a deadline gets the
+        configured timeout.
+Rule 4: a value past its TTL is served only if the store could not answer (stale_answers.py), and is marked then. It is
+        never served after the store has refused.
+Rule 5: the age of a value counts from the time at which the store was asked for it, because the value may have changed
+        right after that.
+Rule 6: when the wall clock leaps, the values in memory are taken to be older by the same time: the machine may have
+        slept without noticing (`clock.WallLeaps`).
+Rule 7: actions are carried out in the order in which they were decided, and all those of one message before the next
+        message is taken. If an action leads to others (such as asking anew for an entry), these are queued behind the
+        present ones. So a long chain of them is a loop, and does not use up the stack.
 """
 
 from __future__ import annotations
@@ -86,21 +88,22 @@ from secrets_actor.otp import (
 from secrets_actor.uuids import new_uuid
 
 _OPERATIONS: Final = MESSAGES
-# Seconds between two looks for what may not be served any more: no value stays in memory for longer than that.
+# Seconds between two sweeps of the cache. No value stays in memory for longer than that after it may not be served.
 SWEEP: Final = 30.0
 # Seconds between two looks at the wall clock.
 WALL_CLOCK_CHECK: Final = 1.0
 
 
 class ClockLeapt(LifecycleEvent, frozen=True):
-    """The wall clock is *seconds* ahead at once: the machine slept and does not know of it, or the clock was set. What
-    is in memory counts as so much older."""
+    """The wall clock has leapt ahead by so many *seconds*: the machine has slept without noticing, or the clock was
+    set. The values in memory are taken to be older by that time."""
 
     seconds: float
 
 
 class Limits(Struct, frozen=True):
-    """*call_timeout*: seconds for a caller who names no deadline. *max_pending*: callers who may wait at a time."""
+    """*call_timeout*: the seconds that a caller without a deadline waits. *max_pending*: how many callers may wait at a
+    time."""
 
     call_timeout: float
     max_pending: int
@@ -127,13 +130,13 @@ class SecretsActor(GenServer):
         self._current_backend, self._table, self._audit, self._pool = current_backend, cache, audit, pool
         self._limits, self._wall_clock, self._meter = limits, wall_clock, meter
         self._subscriptions, self._leaps = subscriptions, leaps
-        self._drained_by: list[From[Any]] = []  # those who wait for the end of all that is under way
+        self._drained_by: list[From[Any]] = []  # the callers of `Drain`; while there are any, no operation is taken
         self._to_do: deque[do.Action] = deque()
-        self._is_at_it = False
-        self._overdue_timers: dict[int, Timer] = {}  # by the number of the job that was sent
+        self._is_at_it = False  # whether `_carry_out` is running (rule 7)
+        self._overdue_timers: dict[int, Timer] = {}  # by the number of the job
 
     def init(self) -> None:
-        """Take over the workers of an earlier incarnation, if there are any."""
+        """Make the parts of this incarnation, and ask the supervisor for workers of an earlier one, to adopt them."""
         number, factory = self._current_backend.now
         pool = self._pool
         self._effects = OutcomeEffects(self._table.writer(), self._subscriptions, self._wall_clock)
@@ -158,17 +161,18 @@ class SecretsActor(GenServer):
             self.send_after(WALL_CLOCK_CHECK, CheckWallClock())
 
     def translate(self, error: BaseException) -> BaseException:
-        """Every error of ours is a SecretsError, for callers by pykka, too."""
+        """Return *error* as a SecretsError, so that callers through pykka get only these, too."""
         return translated(error)
 
     def status(self) -> str:
-        """For the picture of the tree; any thread may ask."""
+        """Return a few words about the state, for the drawing of the tree. For any thread."""
         draining = ", draining" if self._drained_by else ""
         waiting = f"{self._flights.waiting} of {self._limits.max_pending} waiting"
         return f"{waiting}, {len(self._table)} cached, breaker {self._flights.circuit}{draining}"
 
     def _gauges(self) -> Iterable[Reading]:
-        """For the metrics; any thread may ask. Nothing of an actor that has ended, but that nobody waits for it."""
+        """Return the readings for the metrics. For any thread. An actor that has ended gives only one: no caller waits
+        for it."""
         lives = self.me.is_alive()
         yield metrics.WAITING, (), self._flights.waiting if lives else 0
         if not lives:
@@ -187,7 +191,7 @@ class SecretsActor(GenServer):
     # --- messages -------------------------------------------------------------------------------------------------
 
     def handle_call(self, request: Any, caller: From[Any]) -> Handled:
-        """An operation."""
+        """Take an operation, or another request."""
         if isinstance(request, _OPERATIONS):
             self._admit(request, caller)
             if caller.note is not None:
@@ -205,7 +209,7 @@ class SecretsActor(GenServer):
         return None
 
     def handle_info(self, message: Any) -> Handled:
-        """What workers, timers and monitors say, and operations told by a caller who wants no answer."""
+        """Take a message of a worker, a timer or a monitor, or an operation whose caller wants no answer."""
         flights = self._flights
         match message:
             case JobDone():
@@ -259,12 +263,13 @@ class SecretsActor(GenServer):
         error = out_of_time(waiter.operation)
         stale = stale_answer(self._table, waiter.operation, error, self.node.clock.now())
         if stale is None or waiter.gone:
-            waiter.reply_to.fail(error)  # the record is made when the flight lands
+            waiter.reply_to.fail(error)  # the audit record is written when the flight lands
         else:
             self._replies.answer(waiter, stale, STALE)
 
     def _invalidate(self, message: Invalidate, caller: From[Any]) -> None:
-        """Nothing waits for this, and it asks the store for nothing: it is done at once, whoever waits."""
+        """Do what `Invalidate` says at once, even while the actor drains or too many callers wait: it does not wait for
+        anything, and does not ask the store."""
         lanes = SecretId(message.secret_id).lanes
         self._flights.invalidated(lanes)
         self._effects.invalidated(lanes, self.node.clock.now())
@@ -289,7 +294,9 @@ class SecretsActor(GenServer):
             error = Overloaded(f"{self._limits.max_pending} callers are waiting already; try again later")
             self._replies.refuse(waiter, error, "actor")
         else:
-            if operation.writes:  # before anything is decided: its caller may give up while the cache is in use
+            # The cache drops a write's secret before anything else is decided. The client relies on it: it looks into
+            # the cache again once the write is taken up, even if its caller has given up meanwhile.
+            if operation.writes:
                 self._effects.write_begun(operation)
             self._carry_out(self._flights.asked(waiter, self._now()))
 
@@ -315,7 +322,7 @@ class SecretsActor(GenServer):
             self._ask_in_background(Get(secret_id, refresh=True))
 
     def _nobody(self, operation: Operation[Any]) -> From[Any]:
-        """The caller of *operation*, for whose answer nobody waits. How a refresh ends is counted."""
+        """Return a caller for *operation* whose answer nobody waits for. If it is a refresh, the outcome is counted."""
         caller: From[Any] = From()
         if isinstance(operation, Get) and operation.refresh:
             meter = self._meter
@@ -325,9 +332,10 @@ class SecretsActor(GenServer):
     def _waiter(self, operation: Operation[Any], caller: From[Any]) -> Waiter:
         now, deadline, allowed, early = self.node.clock.now(), caller.deadline, self._limits.call_timeout, 0.0
         if deadline is not None:
-            if caller.note is not None:  # a client of ours, which sees to it itself
+            if caller.note is not None:  # one of our clients, which ends its waiting itself: no timer is needed
                 return Waiter(caller, operation, now, deadline)
-            if deadline - now < allowed:  # pykka's own error would tell less: ours comes a little before it
+            if deadline - now < allowed:
+                # pykka's own timeout error would say less, so the actor's error comes a little earlier.
                 allowed = deadline - now
                 early = min(HEADROOM, allowed * HEADROOM_SHARE) / 2
         waiter = Waiter(caller, operation, now, now + allowed)
@@ -338,7 +346,7 @@ class SecretsActor(GenServer):
     # --- carrying actions out -------------------------------------------------------------------------------------
 
     def _carry_out(self, actions: list[do.Action]) -> None:
-        """Carry *actions* out, and those that come of them (rule 7)."""
+        """Carry out *actions*, and the further ones that they lead to (rule 7)."""
         self._to_do.extend(actions)
         if self._is_at_it:
             return
@@ -415,12 +423,13 @@ class SecretsActor(GenServer):
                 worker.kill()
 
     def _refuse(self, waiter: Waiter, error: SecretsError, now: float) -> None:
-        """Give *waiter* what may be served stale, or *error*."""
+        """Give *waiter* a value that may be served stale, or else *error*."""
         waiter.caller.meets(error.code)
         if not self._served_stale(waiter, error, now):
             self._replies.refuse(waiter, error, Source.BACKEND)
 
     def _served_stale(self, waiter: Waiter, error: SecretsError, now: float) -> bool:
+        """Give *waiter* a value that may be served stale in place of *error*. Return whether there is one."""
         stale = stale_answer(self._table, waiter.operation, error, now)
         if stale is None:
             return False
@@ -429,7 +438,8 @@ class SecretsActor(GenServer):
         return True
 
     def _recalled(self, waiters: list[Waiter]) -> bool:
-        """Whether all *waiters* have their answer from memory now: a set that was before them has filled the cache."""
+        """Answer *waiters* from memory if it has the answers for all of them, and return whether it has: a set that was
+        before them in the lane may have filled the cache."""
         now = self.node.clock.now()
         found = [isinstance(one.operation, Get) and self._table.read(one.operation, now) for one in waiters]
         if not waiters or not all(found):
@@ -446,7 +456,7 @@ class SecretsActor(GenServer):
     # --- the supervisor of the workers ----------------------------------------------------------------------------
 
     def _found(self, done: Any) -> None:
-        """Its answer to the question which workers there are."""
+        """Take the supervisor's answer to the question which workers there are. After an error, adopt none."""
         present: list[tuple[Pid, bool]] = []
         if not isinstance(done.error, OtpError):
             pids = [child.pid for child in done.result() if child.pid is not None]
@@ -464,8 +474,11 @@ class SecretsActor(GenServer):
             self.call_async(self._pool.supervisor, StartChild(self._pool.spec), self._started)
 
     def _started(self, done: Any) -> None:
-        """Its answer to the wish for one more. No room: the workers there are will announce themselves. No supervisor:
-        this actor is about to end with it."""
+        """Take the supervisor's answer to a request to start a worker.
+
+        An error that is no failed start needs nothing to be done. If the supervisor has no room for a worker, the
+        present workers will announce themselves. If there is no supervisor, this actor is about to end with it.
+        """
         now = self._now()
         if done.error is None:
             self._carry_out(self._flights.worker_started(now))
@@ -477,5 +490,5 @@ class SecretsActor(GenServer):
 
 
 def _outcome(error: BaseException | None) -> str:
-    """The label of a counter for how something ended."""
+    """Return the outcome as the label of a counter: `ok`, an error's code, or `ended` for an error of the OTP layer."""
     return "ok" if error is None else error.code if isinstance(error, SecretsError) else "ended"

@@ -1,11 +1,13 @@
-"""What is served when the store could not answer, and what is not served any more when it said no. PURE.
+"""Stale answers: decides which errors allow a stale value to be served, and what an error forbids to serve from now on.
+PURE.
 
-Rule 1: only a lost way, a time-out, throttling and a failure on the store's side count: then the store has not said
-        anything about the secret. So do credentials that could not be fetched, and a local store that is damaged as a
-        whole, for that says nothing about it either.
-Rule 2: a no of the store is final: denied, deleted, not found, credentials refused.
-Rule 3: a no is about what was asked: that one version or stage is not there, cannot be opened or does not fit says
-        nothing of the current value, and that somebody may not describe a secret says nothing of reading it.
+Rule 1: a stale value is served only after an outage, which says nothing about the secret: a lost connection, a
+        time-out, throttling, or a failure on the store's side. Credentials that could not be fetched, and a local store
+        that is damaged as a whole, say nothing about the secret either, and count as outages.
+Rule 2: a refusal of the store is final: denied, deleted, not found, credentials refused.
+Rule 3: a refusal is only about the thing that was asked for. If one version or stage is not there, cannot be opened or
+        does not fit, that says nothing about the current value. If a caller may not describe a secret, that says
+        nothing about reading it.
 """
 
 from __future__ import annotations
@@ -34,8 +36,8 @@ from secrets_actor.domain.errors import (
 from secrets_actor.domain.operations import AWSCURRENT, Get, Operation, version_key
 from secrets_actor.domain.secret import Secret
 
-STALE: Final = "stale"  # the audit's word for where a value past its TTL came from
-# TlsFailed is an Unreachable: whoever answered was not the store.
+STALE: Final = "stale"  # in an audit record: the source of a value past its TTL
+# TlsFailed is an Unreachable: the machine that answered was not the store.
 _OUTAGES: Final = (
     Unreachable,
     Throttled,
@@ -46,18 +48,19 @@ _OUTAGES: Final = (
     InvalidAnswer,
     WorkerCrashed,
 )
-# What may be so of one version while the others are well. `SecretDeleted` is an InvalidRequest, and is of all.
+# The errors that may concern one version while the others are well. `SecretDeleted`, which is an InvalidRequest,
+# concerns all versions: `scope_of` looks at it first.
 _OF_A_VERSION: Final = (SecretNotFound, InvalidRequest, DecryptionFailed)
 
 
 class Scope(Enum):
-    """What a no of the store is about: nothing that is kept, one version, or the whole secret."""
+    """What an error forbids to serve from memory: nothing, one version, or the whole secret."""
 
     NOTHING, VERSION, SECRET = range(3)
 
 
 def is_outage(error: SecretsError) -> bool:
-    """Whether *error* says nothing about the secret."""
+    """Whether *error* is an outage: it says nothing about the secret (rule 1)."""
     return error.outage if isinstance(error, CredentialsError) else isinstance(error, _OUTAGES)
 
 
@@ -67,7 +70,7 @@ def asks_for_current(operation: object) -> TypeGuard[Get]:
 
 
 def scope_of(operation: Operation[Any], error: SecretsError) -> Scope:
-    """What is not to be served any more after *operation*, about one secret, has met *error*."""
+    """Return what must not be served from memory any more after *operation*, about one secret, has met *error*."""
     if error.retryable or is_outage(error) or isinstance(error, UnknownMessage):
         return Scope.NOTHING
     if isinstance(error, (SecretDeleted, CredentialsError)):
@@ -79,5 +82,6 @@ def scope_of(operation: Operation[Any], error: SecretsError) -> Scope:
 
 
 def stale_answer(table: Cache, operation: object, error: SecretsError, now: float) -> Secret | None:
-    """What *table* has for *operation* in place of *error*, marked with its age; None if the error is the answer."""
+    """Return the stale secret to serve for *operation* in place of *error*; it is marked with its age. None if the
+    caller gets the error."""
     return table.stale(operation, now) if isinstance(operation, Get) and is_outage(error) else None

@@ -1,11 +1,11 @@
-"""The process of one subscription: calls its callback, and sees to it that the secret is asked for now and then.
+"""The process of one subscription: it calls the callback, and asks for the secret now and then.
 
-Rule 1: it takes from the table what is for it, one change at a time. Whatever the callback raises is reported and goes
-        no further; while it hangs, only this process waits.
-Rule 2: when nobody has heard of the secret's version for about a TTL, it asks the store, as anybody else would; of
-        several subscribers to one secret, the first that comes.
-Rule 3: an answer that says nothing about the secret (an outage, an actor that is being restarted) is asked for again
-        sooner than that, with growing pauses.
+Rule 1: the subscriber takes its changes from the table, one at a time. An exception of the callback is reported and
+        goes no further. If the callback hangs, only this process waits.
+Rule 2: if nothing was heard of the secret's version for about a TTL, the subscriber asks the secrets actor, as any
+        caller does. Of several subscribers to one secret, only the first asks.
+Rule 3: if the answer says nothing about the secret (an outage, or an actor that is being restarted), the subscriber
+        asks again sooner than that, with growing pauses.
 """
 
 from __future__ import annotations
@@ -37,44 +37,46 @@ from secrets_actor.otp import (
 
 # The name of this caller in the audit log.
 LABEL: Final = "subscription"
-# Seconds between two questions where no TTL says how many (the cache is off): as the default TTL.
+# Seconds between two questions if the cache is off, and so there is no TTL. It is the default TTL.
 _WITHOUT_TTL: Final = 300.0
-# Seconds between two questions at least: a subscription is no reason to ask AWS more often than that.
+# The fewest seconds between two questions: a subscription is no reason to ask AWS more often than that.
 _AT_LEAST: Final = 1.0
 
 
 class AskSchedule(Struct, frozen=True):
-    """How often the store is asked: every *ttl* seconds, less a random share of *jitter*. *chance* gives numbers from 0
-    to 1."""
+    """Says how often the store is asked: every *ttl* seconds, made shorter by a random share, up to *jitter*. *chance*
+    returns random numbers from 0 to 1."""
 
     ttl: float
     jitter: float
     chance: Callable[[], float]
 
     def interval(self) -> float:
-        """Seconds until the next question."""
+        """Return the seconds until the next question."""
         return max(_AT_LEAST, (self.ttl or _WITHOUT_TTL) * (1.0 - self.jitter * self.chance()))
 
     def pause(self, tries: int) -> float:
-        """Seconds until the question after *tries* in vain."""
+        """Return the seconds until the next question after so many *tries* without an answer."""
         return Backoff(_AT_LEAST, maximum=self.interval(), jitter=0.5).delay(tries, self.chance())
 
 
 class SubscriberFailed(LifecycleEvent, frozen=True):
-    """The callback of a subscription to *secret_id* raised; `error_type` is what. The subscription goes on."""
+    """The callback of a subscription to *secret_id* raised an exception of the type *error_type*. The subscription goes
+    on."""
 
     secret_id: str
     error_type: str
 
 
 class _Heard(Struct, frozen=True):
-    """The store, or whoever answered in its place, has answered; None: well."""
+    """The answer to the subscriber's question has come, from the store or from the actor. *error* is None if it was a
+    secret."""
 
     error: BaseException | None
 
 
 class Subscriber(GenServer):
-    """Serves subscription *number* of *table*; asks *secrets*."""
+    """Serves the subscription with this *number* in *table*. *secrets* is the name of the actor that it asks."""
 
     def __init__(self, number: int, table: Subscriptions, secrets: Name, schedule: AskSchedule) -> None:
         self._number, self._table, self._secrets, self._schedule = number, table, secrets, schedule
@@ -91,11 +93,12 @@ class Subscriber(GenServer):
         return Ok(then=LookAgain())
 
     def handle_continue(self, message: Any) -> Handled:
-        """Begin."""
+        """Look into the table for the first time. A change may wait there from an earlier process."""
         return self.handle_info(message)
 
     def handle_info(self, message: Any) -> Handled:
-        """Somebody says that there is something new, the time has come to ask, or here is the answer."""
+        """Take the answer to a question, if the message is one. In any case call the callback with the changes that
+        wait, and ask for the secret if it is time: the message may say that something is new, or a timer has fired."""
         if isinstance(message, _Heard):
             self._heard(message.error)
         elif isinstance(message, LookAgain) and message.doubt:
@@ -115,6 +118,8 @@ class Subscriber(GenServer):
         self._table.heard(self._entry)
         if error is None or (isinstance(error, SecretsError) and not error.retryable):
             self._tries, self._interval = 0, self._schedule.interval()
+            # After a secret or "not found", the table's `seen_at` delays the next question. After another error, such
+            # as a denial, it does not: the whole interval has to be waited for here.
             denied = error is not None and not isinstance(error, SecretNotFound)
             self._not_before = now + (self._interval if denied else _AT_LEAST)
         else:
@@ -128,6 +133,7 @@ class Subscriber(GenServer):
         if now >= due and self._table.may_ask(self._entry, now):
             self._ask()
             return
+        # If it is due, another subscriber is asking: look again when that one would have its answer at the latest.
         due = max(due, now + ASKING) if now >= due else due
         if self._timer is None or not self._timer.pending or self._timer.due > due:
             if self._timer is not None:

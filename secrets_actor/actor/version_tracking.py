@@ -1,9 +1,12 @@
-"""What is known of a secret's current version, and what a subscriber is still to be told. PURE.
+"""Version tracking: keeps what is known of a secret's current version, and the changes that a subscriber has not been
+told yet. PURE.
 
-Rule 1: what is seen first is no news, unless it had been seen that there is none, or it is a write of ours.
-Rule 2: a read that was sent before the last news came may be older than they are. It decides nothing: ask anew.
-Rule 3: what a subscriber is told is a chain: each change begins where the one before ended. A subscriber who is far
-        behind is told the oldest changes one by one, and the rest as a single change.
+Rule 1: the first version that is seen is not a change, unless the secret was seen not to exist before, or we wrote the
+        version ourselves.
+Rule 2: a read that was sent before the last news came may be older than that news. It decides nothing: the store is
+        asked anew.
+Rule 3: the changes that a subscriber is told form a chain: each begins with the version at which the one before ended.
+        A subscriber that is far behind is told the oldest changes one by one, and the rest as a single change.
 """
 
 from __future__ import annotations
@@ -16,13 +19,15 @@ from msgspec.structs import replace
 
 from secrets_actor.domain.secret import NewVersion
 
-# Changes that wait for one subscriber. A rotation a minute, and a callback that has hung for an hour and a half.
+# How many changes may wait for one subscriber: enough for one rotation in a minute, and a callback that has hung for an
+# hour and a half.
 MAX_WAITING: Final = 100
 NEVER: Final = -math.inf
 
 
 class Known(Struct, frozen=True):
-    """Of one secret: the current *version_id* (None: none is known), and when (clock seconds) the store said so."""
+    """The current *version_id* of one secret (None: no version is known), and when (clock seconds) the store said
+    so."""
 
     version_id: str | None = None
     seen_at: float = NEVER
@@ -33,19 +38,19 @@ class Known(Struct, frozen=True):
 
 
 class ChangeQueue(Struct, frozen=True):
-    """What one subscriber is still to be told: the *last* version of the chain, once that has *begun* with one (None:
-    there was no such secret), and the changes that are *waiting*."""
+    """The changes that one subscriber has not been told yet. *begun* says whether the chain has begun; *last* is its
+    last version (None: there was no such secret); *waiting* are the changes to tell."""
 
     begun: bool = False
     last: str | None = None
     waiting: tuple[NewVersion, ...] = ()
 
     def begin(self, version_id: str | None) -> ChangeQueue:
-        """*version_id* is where it begins, if it has not."""
+        """Return the queue with *version_id* as the begin of the chain. A chain that has begun is not changed."""
         return self if self.begun else replace(self, begun=True, last=version_id)
 
     def on_to(self, name: str, version_id: str) -> ChangeQueue:
-        """With a change to *version_id* behind all that is waiting."""
+        """Return the queue with a change to *version_id* added at the end (rule 3)."""
         if self.begun and version_id == self.last:
             return self
         waiting, old = self.waiting, self.last
@@ -55,7 +60,7 @@ class ChangeQueue(Struct, frozen=True):
         return ChangeQueue(True, version_id, (*waiting, *added))
 
     def take(self) -> tuple[NewVersion | None, ChangeQueue]:
-        """The change that is told next, and the queue without it."""
+        """Return the change to tell next (None: there is none), and the queue without it."""
         if not self.waiting:
             return None, self
         return self.waiting[0], replace(self, waiting=self.waiting[1:])

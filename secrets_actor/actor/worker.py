@@ -1,12 +1,16 @@
-"""The worker: owns one connection, executes one job at a time. The only place that blocks.
+"""The worker: it owns one connection, and executes one job at a time. Only workers block on the store.
 
-Rule 1: an error with a name is an answer; any other ends the worker, and a fresh one takes its place.
-Rule 2: answers go to the actor's name, not its pid: an actor that was restarted meanwhile must hear of a write, too.
-Rule 3: an error leaves here without traceback, cause and context: their frames hold what only the worker may see.
-Rule 4: cut off from outside, it closes its connection, so that its thread comes free.
-Rule 5: an answer of the wrong type ends the worker and not the actor: the backend may be code that nobody here wrote.
-Rule 6: each answer, each secret in it and each error leaves here with its origin. A backend with one endpoint need not
-        say that it is the one.
+Rule 1: a typed error (`SecretsError`) is an answer. Any other exception ends the worker, and a fresh worker takes its
+        place.
+Rule 2: the worker sends its answers to the actor's name, not to its pid: if the actor was restarted meanwhile, the new
+        one must hear of a write, too.
+Rule 3: an error leaves the worker without traceback, cause and context, because their frames hold credentials and other
+        objects that only the worker may see.
+Rule 4: a worker that is cut off from outside closes its connection, so that its thread comes free.
+Rule 5: the worker checks the types of the backend's answers, so that a wrong one ends the worker and not the actor. The
+        backend may be foreign code.
+Rule 6: each answer, each secret in it and each error leaves the worker with its origin. A backend with one endpoint
+        need not name it.
 """
 
 from __future__ import annotations
@@ -41,7 +45,8 @@ from secrets_actor.otp import ExitReason, GenServer, Handled, Name
 
 
 class Worker(GenServer):
-    """One connection to the store that is in force when it is made; reports to the process of the name *owner*."""
+    """A worker with one connection, to the store that was in force when the worker was made. It reports to the process
+    with the name *owner*."""
 
     trap_exit = True
     may_wait = False
@@ -49,16 +54,18 @@ class Worker(GenServer):
     def __init__(self, current_backend: CurrentBackend, owner: Name, meter: Meter = NO_METER) -> None:
         self._number, self._factory = current_backend.now
         origins = self._factory.endpoints or (self._factory.name,)
-        self._origin = origins[0] if len(origins) == 1 else None  # of several, only the backend knows which it was
+        # The default origin (rule 6). If there are several endpoints, only the backend knows which one it asked.
+        self._origin = origins[0] if len(origins) == 1 else None
         self._owner, self._meter = owner, meter
         self._backend: Backend | None = None
 
     def init(self) -> None:
-        """Report for work. The connection is made with the first job: a tree comes up during an outage."""
+        """Announce the worker to the actor. The connection is made with the first job, so that a tree comes up even
+        during an outage."""
         self._owner.send(WorkerReady(self.me, self._number))
 
     def handle_cast(self, message: Any) -> Handled:
-        """A job, or the question of a new actor which workers there are."""
+        """Do a job; or announce the worker again, when a new actor asks for it."""
         match message:
             case StoreJob() | CredentialsJob():
                 self._owner.send(self._result(message))
@@ -93,13 +100,14 @@ class Worker(GenServer):
             return _checked_credentials(self._factory.credentials.fetch(job.deadline))
         if self._backend is None:
             self._backend = self._factory.connect()
-            if not self.me.is_alive():  # cut off meanwhile, when `abandon` found nothing to close
+            # The worker may have been cut off while it connected: `abandon` found no connection to close then.
+            if not self.me.is_alive():
                 self._backend.close()
         return _placed(_checked(self._backend.perform(job.operation, job.context), job.operation), self._origin)
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002
-        """Give up the connection."""
-        with contextlib.suppress(Exception):  # it ends already, and for a reason of its own
+        """Close the connection."""
+        with contextlib.suppress(Exception):  # an error here must not replace the reason for which the worker ends
             self.abandon()
 
     def abandon(self) -> None:
@@ -115,7 +123,7 @@ def _checked(answer: Answer[Any], operation: Operation[Any]) -> Answer[Any]:
 
 
 def _placed(answer: Answer[Any], default: str | None) -> Answer[Any]:
-    """*answer*, and the secrets in it, with the origin that it names, or the *default* one (rule 6)."""
+    """Return *answer*, with its secrets, marked with the origin that it names, or with the *default* one (rule 6)."""
     value, origin = answer.value, answer.origin or default
     if origin is None:
         return answer
@@ -127,7 +135,8 @@ def _placed(answer: Answer[Any], default: str | None) -> Answer[Any]:
 
 
 def _checked_credentials(found: Credentials) -> Credentials:
-    """*found*; its end is all that the actor looks at, so no more than that is checked."""
+    """Return *found*. Only its expiry date is checked, because the actor looks at nothing else in it. Raises
+    `TypeError`."""
     end = found.expires_at if isinstance(found, Credentials) else ""
     if end is not None and (not isinstance(end, datetime) or end.utcoffset() is None):
         raise TypeError("the credential source gave no Credentials, or an end that is no time with a time zone")
@@ -135,12 +144,12 @@ def _checked_credentials(found: Credentials) -> Credentials:
 
 
 def _kind(job: Job) -> str:
-    """What a worker does, in a word."""
+    """Return the kind of *job* in one word, for metrics and events."""
     return job.operation.kind if isinstance(job, StoreJob) else "fetch_credentials"
 
 
 def _count(meter: Meter, job: Job, ended: str, seconds: float) -> None:
-    """A worker has had the store do *job*, which *ended* so (`ok`, an error's code, `crashed`) after *seconds*."""
+    """Count in *meter* a job that took *seconds*. *ended* is `ok`, an error's code, or `crashed`."""
     kind = _kind(job)
     meter.count(metrics.UPSTREAM, kind, ended)
     meter.observe(metrics.UPSTREAM_SECONDS, seconds, kind)
