@@ -135,8 +135,8 @@ class Cache:
         )
 
     def asks_refresh(self, get: Get, now: float) -> bool:
-        """Whether the caller of this method is to refresh the entry for *get*: it is due, and nobody has been told to
-        before. The answer is True once for each entry."""
+        """Whether to ask the store for a refresh of the entry for *get* now: the entry is due, and this method has not
+        said so before. It returns True once for each entry."""
         found = self._find(get)
         if found is None:
             return False

@@ -190,6 +190,7 @@ class BaseClient(Subscribing):
         return None
 
     def _may_recall(self, get: Get) -> bool:
+        """Whether the cache may answer *get* (rule 3). In the child of a fork this starts the tree (`running`)."""
         return not self._has_written(get) and self._parts.running()
 
     def _has_written(self, get: Get) -> bool:
@@ -201,7 +202,7 @@ class BaseClient(Subscribing):
         return any(lane in write.lanes for lane in SecretId(get.secret_id).lanes for write in written)
 
     def _forget_what_is_over(self) -> None:
-        # Other threads add and remove entries meanwhile: hence the copy, and the default of `pop`.
+        # A copy, and `pop` with a default, because other threads add and remove entries meanwhile.
         for number, write in tuple(self._unanswered.items()):
             if write.over:
                 self._unanswered.pop(number, None)
@@ -216,6 +217,7 @@ class BaseClient(Subscribing):
         return Asked(with_token(operation, new_uuid), arrived, deadline, From(deadline), next(_order))
 
     def _send(self, asked: Asked[T]) -> None:
+        """Send the request to the actor. If that is impossible, its handle is failed with the reason."""
         operation, caller = asked.operation, asked.caller
         tracer = self._parts.tracer
         trace = None if tracer is None else begin_trace(tracer, operation, self._label, self._now())
@@ -258,6 +260,7 @@ class BaseClient(Subscribing):
         return False
 
     def _ask_anew(self, asked: Asked[T]) -> None:
+        """Send the request once more. It needs a new handle, because a handle settles only once."""
         asked.caller, asked.number = From(asked.deadline), next(_order)
         self._send(asked)
 
@@ -283,13 +286,14 @@ class BaseClient(Subscribing):
         raise failure
 
     def _gone(self, asked: Asked[T], failure: SecretsError | None = None) -> SecretsError:
-        """Return, after it was audited, the error for a caller that has waited in vain for an actor: *failure*, or else
-        `DeadlineExceeded`."""
+        """Return the error for a caller that has waited for an actor until its time was over: *failure*, or else
+        `DeadlineExceeded`. It has been audited then."""
         problem = failure or out_of_time(asked.operation)
         self._record(asked.operation, problem.code, "client", asked.arrived)
         return problem
 
     def _batches(self, secret_ids: Iterable[str], refresh: bool, timeout: float | None) -> Batches:
+        """Return the get of many secrets: those in the cache are found already, and the rest has been asked for."""
         asked = GetMany(secret_ids).secret_ids
         found: dict[str, Secret] = {}
         now = self._now()

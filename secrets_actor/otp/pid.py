@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from secrets_actor.otp.registry import Registry
 
 _serials = itertools.count(1)
-_TAKEN_OUT: Final = object()  # the entry is no longer in its table: another thread has taken it out, and tells
+_TAKEN_OUT: Final = object()  # the entry is not in its table: another thread has taken it out, and sends the signal
 
 
 # Seconds that a thread which kills a process waits for its `abandon` hook. A hook that is quick is done by then, so
@@ -147,7 +147,8 @@ class Pid:
         self.reason: ExitReason | None = None  # why it ended; None while it lives. Only `finish` and `forget` set it
         self._terminated = Latch()
         self._links: dict[Pid, None] = {}  # used as a set that keeps its order
-        # Open calls (with None) and monitors (with their listeners) in one table, for they are told in one order.
+        # Open calls (with None) and monitors (with their listeners). They are in one table, because they are told of
+        # the end in the order in which they came.
         self._awaiting: dict[From[Any] | MonitorRef, Callable[[Down], object] | None] = {}
 
     # --- sending --------------------------------------------------------------------------------------------------
@@ -189,6 +190,8 @@ class Pid:
         return self.reason is None
 
     def _wait_for_room(self, caller: From[Any]) -> bool:
+        """Wait for room in the mailbox, up to the patience of *caller*, which is reduced by the time that this took.
+        Return whether there is room."""
         begun = now()
         found = caller.patience != 0.0 and self.mailbox.wait_for_room(caller.patience)
         if caller.patience is not None:
@@ -292,6 +295,7 @@ class Pid:
             raise
 
     def _end(self, mine: list[ExitReason]) -> bool:
+        """End the process, if this thread's entry *mine* is the first one (rules 1 and 2). May be called twice."""
         if not self._ends:  # the second time, after an interruption before the append
             return False
         first = self._ends[0]
@@ -304,7 +308,7 @@ class Pid:
             self.node.disown(self, busy)
         self.mailbox.close()
         if self.ref is not None:
-            self.ref.actor_stopped.set()  # from now on pykka, too, must take the actor for dead
+            self.ref.actor_stopped.set()  # so that pykka, too, treats the actor as dead from now on
         if self.name is not None:
             self.node.registry.unregister(self.name, self)
         self.node.ended(self, reason)
@@ -333,6 +337,7 @@ class Pid:
         return True
 
     def _tell(self, ref: MonitorRef, reason: ExitReason) -> None:
+        """Call the listener of the monitor *ref*, unless it was taken back."""
         listener = self._awaiting.get(ref)
         try:
             if self._awaiting.pop(ref, None) is not None and listener is not None:  # else `demonitor` was faster
@@ -342,11 +347,12 @@ class Pid:
             raise
 
     def _in_order(self, links: Iterable[Pid]) -> list[Pid]:
+        """Return *links* in the order in which they hear of the end; the parent comes last (rule 2)."""
         order = exit_order(sorted(links, key=lambda pid: pid.serial))
         return sorted(order, key=lambda pid: pid is self.parent)  # sorting is stable: only the parent moves, to the end
 
     def forget(self) -> None:
-        """In the child of a fork: become dead and tell nobody, because all who wait are threads of the other
+        """Become dead in the child of a fork, and tell nobody: all threads that wait for this process are in the parent
         program."""
         self._terminated = Latch()
         self.reason = FORKED

@@ -84,6 +84,7 @@ class _Actor(pykka.ThreadingActor):
             self.pid.node.thread_ended(self.pid)
 
     def on_start(self) -> None:
+        """Make the behaviour and run its init (rule 1)."""
         pid = self.pid
         try:
             behaviour = self._factory()
@@ -112,8 +113,9 @@ class _Actor(pykka.ThreadingActor):
         """Run the process: init, then one message after the other until it ends.
 
         This replaces pykka's loop for speed: that looks at each message five times before we see it (measured: a fifth
-        of a round trip). pykka's loop also drains the mailbox at the end and answers those who still wait; `Pid.finish`
-        does that here. `finish` closes the mailbox, too, so there is always one more message that ends this loop."""
+        of a round trip). pykka's loop also drains the mailbox at the end, and answers callers that still wait; here
+        `Pid.finish` does that. `finish` closes the mailbox, too, so there is always one more message that ends this
+        loop."""
         self.on_start()
         take, pid = (self.watch or self.actor_inbox).take, self.pid
         while (message := take()) is not CLOSED and pid.reason is None:
@@ -137,6 +139,7 @@ class _Actor(pykka.ThreadingActor):
         return Crashed.by(error, explains=self.pid.node.explains if explains is None else explains)
 
     def _guarded(self, step: Callable[[], Ending | None]) -> None:
+        """Run *step*, and end the process if it says so or raises."""
         try:
             ending = step()
         except Exit as exit_:
@@ -147,6 +150,7 @@ class _Actor(pykka.ThreadingActor):
             self._end(ending)
 
     def _end(self, ending: Ending, message: Any = None) -> None:
+        """Call `terminate`, and end the process. *message* is the one that led to the end, for the crash report."""
         reason = ending.reason
         if self.pid.is_alive() and self._behaviour is not None:
             try:
@@ -208,6 +212,7 @@ class _NameInbox:
         self._node, self._name, self._translate, self._wake = node, name, translate, wake
 
     def put(self, envelope: Any) -> None:
+        """Forward *envelope*. If there is no process, or the sender would wait for itself, its future gets an error."""
         if envelope.reply_to is not None and holds_up(self._node.name(self._name)):  # it would wait forever
             if isinstance(envelope.message, _ActorStop):
                 self._node.name(self._name).post(StopRequest(SHUTDOWN))
@@ -328,6 +333,7 @@ def spawn(
 
 
 def _undo(pid: Pid, starter: Pid | None, reason: ExitReason = KILLED) -> None:
+    """End a process that did not start. It is unlinked first: its starter gets an error, and no exit signal as well."""
     if starter is not None:
         starter.unlink(pid)
     pid.finish(reason)

@@ -47,9 +47,8 @@ class From(Generic[T]):
         self.deadline = deadline
         self.note: Any = None
         self.patience: float | None = 0.0  # seconds that its caller can wait for room in a mailbox; None: forever
-        self._gate = (
-            _Lock()
-        )  # held until the handle is settled; nothing that a thread can wait on is cheaper than a lock
+        # A lock that is held until the handle is settled: a thread can wait on nothing that is cheaper.
+        self._gate = _Lock()
         self._gate.acquire()
         self._outcomes: list[tuple[Any, BaseException | None]] = []  # value and error of each thread that settles
         self._callbacks: list[Callable[[From[T]], object]] = []
@@ -58,7 +57,8 @@ class From(Generic[T]):
         self._group: WakingGroup | None = None
 
     def owed_by(self, owing: dict[Any, Any]) -> None:
-        """Add this handle to *owing*, the table of those who wait for a process, as the last. Settling takes it out."""
+        """Add this handle at the end of *owing*, the table of the calls that a process has to answer. Settling takes it
+        out."""
         self._owing = owing
         owing[self] = None
 
@@ -71,6 +71,7 @@ class From(Generic[T]):
         return self._settle(None, error)
 
     def _settle(self, value: Any, error: BaseException | None, group: WakingGroup | None = None) -> bool:
+        """Settle the handle (rules 1 and 4). With *group*, a thread that waits is not woken here but by the group."""
         if group is not None:
             self._group = group  # first of all: a thread that stops waiting must find the group, to wake the next
         outcome = value, error

@@ -136,7 +136,7 @@ class System:
         self._client_parts = client_parts(self._parts, self._takes_calls)
         self.secrets = Secrets(self._client_parts)
         self.ref = NamedRef(self._parts.node, SECRETS, translated, self._wake)
-        # Asked for once, here: what is wrong with them is told in the thread of the program that gave them.
+        # They are made here, once, so that an error in them is raised in the program's own thread.
         self._added = () if children is None else tree.checked_added(children(self.secrets))
 
     # --- life -----------------------------------------------------------------------------------------------------
@@ -153,6 +153,8 @@ class System:
         return self
 
     def _start_root(self, *, link: bool) -> Pid:
+        """Start the tree, and return its root. *link*: below the calling process. Raises `StartFailed`, and with *link*
+        `StartError` if there was no thread."""
         if self._parts.node.forked:
             self._parts = assemble_afresh(self._parts, observer=self._observer, factory=self._backend)
         parts = self._parts
@@ -196,6 +198,7 @@ class System:
         self._coming = root
 
     def _on_end(self, down: Down) -> None:
+        """Hide the cache, call `on_give_up`, and let those in `wait` go on: a root has ended."""
         self._reason = down.reason if down.pid is None else down.pid.reason
         if down.pid is self._root:
             # Before on_give_up, which may take long, or start another tree that needs the cache.
@@ -277,6 +280,9 @@ class System:
         return self.secrets.subscribe(secret_id, callback)
 
     def _tell(self, request: UseBackend | Drain, timeout: float | None = None) -> None:
+        """Have the secrets actor do *request*. Raises a `SecretsError` after *timeout* seconds, or if it is not there.
+
+        The error is raised outside of the `except` block, so that it carries no OTP error as its context."""
         patience = self.settings.call_timeout_seconds if timeout is None else timeout
         try:
             call(self._parts.node.name(SECRETS), request, patience)
@@ -397,7 +403,8 @@ class System:
 
     def _is_ready(self) -> bool:
         """Whether the tree is up. In the child of a fork it is started first. Raises `StartFailed`."""
-        # Not by a process of the tree that is just being brought up: its start is what the start of the tree waits for.
+        # A process of the tree that is just being started must not start it: the start of the tree waits for that
+        # process.
         if self._is_orphaned() and not self._is_within():
             with self._starting:
                 if self._is_orphaned() and not self._is_starting:
@@ -411,6 +418,7 @@ class System:
         return forked and not self._hosted and not self._stopping and self.settings.after_fork == "restart"
 
     def _wake(self) -> bool:
+        """Start the tree if this is the child of a fork and it was not started here. Return whether it is up then."""
         with contextlib.suppress(SecretsError):  # the message that woke us then fails, because no actor is there
             return self._is_orphaned() and self._is_ready()
         return False
@@ -478,7 +486,8 @@ class System:
     async def stop_async(self, timeout: float = 10.0, *, drain: float = 0.0) -> None:
         """Stop the tree as `stop` does, without blocking the event loop: so calls of this loop can finish within
         *drain* seconds. If the coroutine is cancelled, the tree is stopped all the same."""
-        if self._is_within():  # seen here, for the thread below knows nothing of it
+        # This is checked here, because the thread below does not know in which process this coroutine runs.
+        if self._is_within():
             self.stop(timeout, drain=drain)
             return
         with loading():
@@ -487,7 +496,7 @@ class System:
         await in_a_thread(lambda: self.stop(timeout, drain=drain))
 
     async def wait_async(self, timeout: float | None = None) -> ExitReason | None:
-        """As `wait`, without blocking the loop. If it is cancelled, the system goes on."""
+        """Wait as `wait` does, without blocking the event loop. If the coroutine is cancelled, the system goes on."""
         if self._is_within():
             return self.wait(timeout)  # it raises
         with loading():
@@ -496,7 +505,8 @@ class System:
         return await in_a_thread(lambda: self.wait(timeout))
 
     async def configure_async(self, source: Source, *, backend: BackendFactory | None = None) -> None:
-        """As `configure`, without blocking the loop. If it is cancelled, the system is configured all the same."""
+        """Change the store as `configure` does, without blocking the event loop. If the coroutine is cancelled, the
+        change is made all the same."""
         with loading():
             from secrets_actor.client.aio import in_a_thread
 
@@ -572,7 +582,7 @@ def start(
 
     *backend* opens a store of the program's own in place of the configured one: see `BackendFactory`.
 
-    A process of the program's own, which is told of rotations, such as by a message queue, and says so to the cache:
+    An example of such a process: it is told of rotations, perhaps by a message queue, and tells the cache of them:
 
         import secrets_actor
         from secrets_actor import Secrets, otp

@@ -118,9 +118,9 @@ def assemble_afresh(
 ) -> SystemParts:
     """Return *parts* as the child of a fork needs them.
 
-    The objects that callers hold stay: node, cache, subscriptions and trail. They have already forgotten what was the
-    parent's. Objects that may hold a connection, a file, or the lock of a thread that does not exist here are made
-    anew.
+    The objects that callers hold stay: node, cache, subscriptions and audit buffer. They have already dropped all that
+    belonged to the parent. Objects that may hold a connection, a file, or the lock of a thread that does not exist here
+    are made anew.
     """
     settings = parts.settings
     logger = make_logger(format=settings.log.format, output=settings.log.output)

@@ -57,7 +57,7 @@ class AuditProcess(GenServer):
         return Ok(timeout=PERIOD)
 
     def handle_info(self, message: Any) -> Handled:
-        """React to a message: records are there, or it is time to write the sums."""
+        """Write what waits: a message says that records are there, or that it is time to write the sums."""
         if message == SOON:
             return NoReply(timeout=PERIOD)  # let more of them come
         if message == _SUMS:
@@ -83,12 +83,16 @@ class AuditProcess(GenServer):
             return self._write_all()
 
     def _at_work(self) -> AbstractContextManager[None]:
+        """Return the context to write in. If writing may call code of the program, the buffer has to know: that code
+        may get a secret, and a record of such a get would cause another one without end."""
         return self._buffer.written() if self._log.runs_code_of_others else nullcontext()
 
     def _write_all(self) -> bool:
         buffer, offset = self._buffer, self._wall_clock() - self.node.clock.now()
         hits, records = buffer.look()
-        left = hits  # never one more: a record that came after the look may be older than a cached get after it
+        # Cached gets that came after the look are left for the next time. Otherwise one of them could be written before
+        # an older record that also came after the look.
+        left = hits
         for _ in range(records):
             record = buffer.take_record()
             if record is not None:
@@ -128,6 +132,7 @@ class AuditProcess(GenServer):
         return most
 
     def _add_up(self, hits: list[Hit]) -> None:
+        """Add *hits* to the sums: for each version and caller the count, and when the first and the last one was."""
         sums = self._buffer.sums
         for given, version, now, caller in hits:
             name = plain(given)  # the caller may have given a subclass of str, whose methods are not to be called
@@ -141,6 +146,7 @@ class AuditProcess(GenServer):
                 known[2] = now
 
     def _write_sums(self) -> None:
+        """Write all sums, and begin new ones."""
         offset = self._wall_clock() - self.node.clock.now()
         sums = self._buffer.sums
         with self._at_work():
