@@ -56,8 +56,8 @@ class CredentialRefresh:
 
     def __init__(self, at: Moment) -> None:
         self._state = CredentialState()
-        # `_looked`: when credentials came last, by both clocks; `_anchor`: the date that was believed then (rule 2).
-        self._anchor, self._looked = at.wall, at
+        # `_came_at`: when credentials came last, by both clocks; `_anchor`: the date that was believed then (rule 2).
+        self._anchor, self._came_at = at.wall, at
         self._fresh_until: Moment | None = None  # by each of the two clocks; None: there are no fresh credentials
         self._fetch: Fetch | None = None
         self._problem: SecretsError | None = None  # the error of the last fetch
@@ -117,9 +117,9 @@ class CredentialRefresh:
         """Take new credentials. If they have expired already, and the old ones have not, the fetch counts as failed."""
         end = credentials.expires_at
         # If they have expired by the wall clock only, that clock has leapt and is wrong: go by the seconds (rule 2).
-        passed = self._anchor + timedelta(seconds=now.clock - self._looked.clock)
+        passed = self._anchor + timedelta(seconds=now.clock - self._came_at.clock)
         self._anchor = passed if end is not None and passed < end <= now.wall else now.wall
-        self._looked = now
+        self._came_at = now
         self._become(self._state.fetched(credentials, self._anchor))
         self._fetch = self._problem = None
 
@@ -144,12 +144,12 @@ class CredentialRefresh:
         if until is None:
             self._fresh_until = None
         else:
-            (clock, wall), left = self._looked, until - self._anchor
+            (clock, wall), left = self._came_at, until - self._anchor
             self._fresh_until = Moment(clock + left.total_seconds(), wall + left)
 
     def _date(self, now: Moment) -> datetime:
         """Return the present date by the clock that says more time has passed since credentials came (rule 2)."""
-        clock, wall = self._looked
+        clock, wall = self._came_at
         return self._anchor + max(now.wall - wall, timedelta(seconds=now.clock - clock))
 
 

@@ -160,18 +160,18 @@ class EndpointBreakers:
 
     def answered(self, sent: Sent, origin: str | None, now: float) -> list[Turn]:
         """The endpoint *origin* has answered, perhaps with a refusal. Return the breakers that turn."""
-        endpoint = self._named(sent, origin)
-        turns, _ = self._passed_over(sent, endpoint)
+        endpoint = self._endpoint_of(sent, origin)
+        turns, _ = self._count_other_attempts(sent, endpoint)
         if endpoint is not None and self._breakers[endpoint].succeeded(now):
             turns.append(Turn(endpoint))
         return self._turned(turns, sent.operation)
 
     def lost(self, sent: Sent, error: SecretsError, now: float) -> list[Turn]:
         """The operation *sent* met *error*. Return the breakers that turn."""
-        endpoint = self._named(sent, error.origin)
-        turns, since = self._passed_over(sent, endpoint)
+        endpoint = self._endpoint_of(sent, error.origin)
+        turns, since = self._count_other_attempts(sent, endpoint)
         if endpoint is not None:
-            turns += self._met(endpoint, sent.operation, type(error), error.code, since, sent.deadline, now)
+            turns += self._count_error(endpoint, sent.operation, type(error), error.code, since, sent.deadline, now)
         return self._turned(turns, sent.operation)
 
     def _turned(self, turns: list[Turn], operation: int) -> list[Turn]:
@@ -181,11 +181,11 @@ class EndpointBreakers:
         self.withdrawn(operation)
         return turns
 
-    def _named(self, sent: Sent, origin: str | None) -> str | None:
+    def _endpoint_of(self, sent: Sent, origin: str | None) -> str | None:
         """Return the endpoint that an outcome is about; None: it cannot be told (rule 5)."""
         return origin if origin in self._breakers else sent.only
 
-    def _passed_over(self, sent: Sent, but: str | None) -> tuple[list[Turn], float]:
+    def _count_other_attempts(self, sent: Sent, but: str | None) -> tuple[list[Turn], float]:
         """Count the attempts at other endpoints than *but* (rule 6). Return the breakers that turn, and when the last
         of these attempts ended: the endpoint *but* cannot have been asked before."""
         if self._lone is not None:
@@ -197,12 +197,12 @@ class EndpointBreakers:
             if attempt.outcome == OK or (kind is not None and not issubclass(kind, _LOST)):
                 turns += [Turn(endpoint)] if self._breakers[endpoint].succeeded(attempt.ended) else []
             elif kind is not None:
-                turns += self._met(
+                turns += self._count_error(
                     endpoint, sent.operation, kind, attempt.outcome, attempt.began, attempt.ended, attempt.ended
                 )
         return turns, max([sent.at, *[one.ended for one in last.values()]])
 
-    def _met(
+    def _count_error(
         self, endpoint: str, operation: int, kind: type[SecretsError], code: str, begun: float, until: float, now: float
     ) -> list[Turn]:
         """*endpoint* was asked at *begun*, had time until *until*, and an error of this *kind* came at *now*. Return

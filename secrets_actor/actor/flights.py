@@ -132,7 +132,7 @@ class Deed(StrEnum):
     AWAIT_WORKER = "await worker"
     SEND = "send"
     WITHDRAW = "withdraw"
-    LET_GONE_GO = "let gone go"
+    REMOVE_GONE = "remove gone"
     FREE_PROBE = "free probe"
     SERVE_STALE = "serve stale"
     SETTLE = "settle"
@@ -181,7 +181,7 @@ TABLE: Final[Mapping[State, Mapping[Event, Row]]] = {
     State.SENT: {
         Event.ANSWERED: Row(State.LANDED, (Deed.SETTLE, Deed.LAND)),
         Event.FAILED: Row(State.LANDED, (Deed.FAIL, Deed.LAND)),
-        Event.RETURNED: Row(State.READY, (Deed.LET_GONE_GO, Deed.ADMIT)),
+        Event.RETURNED: Row(State.READY, (Deed.REMOVE_GONE, Deed.ADMIT)),
         Event.HURRIED: Row(State.SENT, (Deed.SERVE_STALE,)),
     },
     State.LANDED: {},
@@ -291,7 +291,7 @@ class Flights:
             Deed.AWAIT_WORKER: self._await_worker,
             Deed.SEND: self._send,
             Deed.WITHDRAW: self._withdraw,
-            Deed.LET_GONE_GO: self._let_gone_go,
+            Deed.REMOVE_GONE: self._remove_gone,
             Deed.FREE_PROBE: self._free_probe,
             Deed.SERVE_STALE: self._serve_stale,
             Deed.SETTLE: self._settle,
@@ -430,8 +430,8 @@ class Flights:
     def job_done(self, done: JobDone, now: Moment) -> list[Action]:
         """A worker has done a job."""
         job = done.job
-        self._come_back(job)
-        item = self._back(job)
+        self._drop_lanes_of_write(job)
+        item = self._take_back(job)
         if isinstance(job, CredentialsJob):
             if isinstance(item, Fetch):
                 self._fetched(item, done.answer, now)
@@ -446,15 +446,15 @@ class Flights:
     def job_failed(self, failed: JobFailed, now: Moment) -> list[Action]:
         """A worker has finished a job with a typed error."""
         job, error = failed.job, failed.error
-        self._come_back(job)
-        item = self._back(job)
+        self._drop_lanes_of_write(job)
+        item = self._take_back(job)
         if isinstance(item, Fetch):
             self._fetch_failed(item, error, now)
         elif item is not None and isinstance(job, StoreJob):
-            self._met(item, job, error, now)
+            self._job_met_error(item, job, error, now)
         return self._done(now)
 
-    def _met(self, flight: Flight, job: StoreJob, error: SecretsError, now: Moment) -> None:
+    def _job_met_error(self, flight: Flight, job: StoreJob, error: SecretsError, now: Moment) -> None:
         if is_answer(error):
             self._answered(flight, error.origin, now)
         used = job.context.credentials
@@ -469,7 +469,7 @@ class Flights:
         else:
             self._on(flight, Event.FAILED, error, now)
 
-    def _come_back(self, job: Job) -> None:
+    def _drop_lanes_of_write(self, job: Job) -> None:
         """Carry out rule 8, if *job* is a write."""
         if isinstance(job, StoreJob) and job.lanes and job.operation.writes:
             self._actions.append(Drop(job.lanes))
@@ -477,7 +477,7 @@ class Flights:
                 self._lanes.outdate(job.lanes)
                 self._actions.append(AskAnew(job.lanes))
 
-    def _back(self, job: Job) -> Flight | Fetch | None:
+    def _take_back(self, job: Job) -> Flight | Fetch | None:
         """Return what *job* was sent for, and mark its worker as idle. None if the worker no longer had it (rule 5)."""
         sent = self._sent.pop(job.number, None)
         if sent is None:
@@ -825,7 +825,7 @@ class Flights:
     def _withdraw(self, flight: Flight, _: Any, now: Moment) -> None:  # noqa: ARG002
         self._supply.withdraw(flight)
 
-    def _let_gone_go(self, flight: Flight, doubt: SecretsError | None, now: Moment) -> None:  # noqa: ARG002
+    def _remove_gone(self, flight: Flight, doubt: SecretsError | None, now: Moment) -> None:  # noqa: ARG002
         """*flight* is to be sent once more: take out the waiters that have given up, and count them no longer."""
         flight.repeated, flight.doubt = True, doubt or flight.doubt
         gone = tuple(waiter for waiter in flight.waiters if waiter.gone)

@@ -132,7 +132,7 @@ class SecretsActor(GenServer):
         self._subscriptions, self._leaps = subscriptions, leaps
         self._drained_by: list[From[Any]] = []  # the callers of `Drain`; while there are any, no operation is taken
         self._to_do: deque[do.Action] = deque()
-        self._is_at_it = False  # whether `_carry_out` is running (rule 7)
+        self._carries_out = False  # whether `_carry_out` is running (rule 7)
         self._overdue_timers: dict[int, Timer] = {}  # by the number of the job
 
     def init(self) -> None:
@@ -154,7 +154,7 @@ class SecretsActor(GenServer):
             label=self.me.label,
         )
         supply.await_adoption()
-        self.call_async(pool.supervisor, WhichChildren(), self._found)
+        self.call_async(pool.supervisor, WhichChildren(), self._workers_found)
         self._meter.watch("secrets actor", self._gauges)
         self.send_after(SWEEP, Sweep())
         if self._leaps is not None:
@@ -348,14 +348,14 @@ class SecretsActor(GenServer):
     def _carry_out(self, actions: list[do.Action]) -> None:
         """Carry out *actions*, and the further ones that they lead to (rule 7)."""
         self._to_do.extend(actions)
-        if self._is_at_it:
+        if self._carries_out:
             return
-        self._is_at_it = True
+        self._carries_out = True
         try:
             while self._to_do:
                 self._act(self._to_do.popleft())
         finally:
-            self._is_at_it = False
+            self._carries_out = False
         if self._drained_by:
             self._tell_if_drained()
 
@@ -403,9 +403,9 @@ class SecretsActor(GenServer):
             case do.Observe(event):
                 self.node.observe(event)
             case _:
-                self._see_to_workers(action)
+                self._act_on_workers(action)
 
-    def _see_to_workers(self, action: do.Action) -> None:
+    def _act_on_workers(self, action: do.Action) -> None:
         supervisor = self._pool.supervisor
         match action:
             case do.StartWorkers(count):
@@ -455,7 +455,7 @@ class SecretsActor(GenServer):
 
     # --- the supervisor of the workers ----------------------------------------------------------------------------
 
-    def _found(self, done: Any) -> None:
+    def _workers_found(self, done: Any) -> None:
         """Take the supervisor's answer to the question which workers there are. After an error, adopt none."""
         present: list[tuple[Pid, bool]] = []
         if not isinstance(done.error, OtpError):
@@ -471,9 +471,9 @@ class SecretsActor(GenServer):
             self._carry_out(instead)
             return
         for _ in range(count):
-            self.call_async(self._pool.supervisor, StartChild(self._pool.spec), self._started)
+            self.call_async(self._pool.supervisor, StartChild(self._pool.spec), self._worker_started)
 
-    def _started(self, done: Any) -> None:
+    def _worker_started(self, done: Any) -> None:
         """Take the supervisor's answer to a request to start a worker.
 
         An error that is no failed start needs nothing to be done. If the supervisor has no room for a worker, the

@@ -87,7 +87,7 @@ class Subscriptions:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._said: deque[Callable[[], None]] = deque()  # the changes that wait for the lock (rule 1)
+        self._requests: deque[Callable[[], None]] = deque()  # the changes that wait for the lock (rule 1)
         self._numbers = itertools.count(1)
         self._entries: dict[int, Entry] = {}
         self._topics: dict[str, _Topic] = {}
@@ -109,7 +109,7 @@ class Subscriptions:
         """Add a subscription. *found* is the secret that the program has already: the one that the cache serves, as the
         store gave it at *seen_at*."""
         self._entries[entry.number] = entry
-        self._said.append(lambda: self._enter(entry, found, seen_at))
+        self._requests.append(lambda: self._enter(entry, found, seen_at))
 
     def _enter(self, entry: Entry, found: Secret | None, seen_at: float) -> None:
         if entry.cancelled:
@@ -132,7 +132,7 @@ class Subscriptions:
         """Cancel the subscription: no call of its callback begins from now on. Does nothing if it was cancelled."""
         entry.cancelled = True
         self._entries.pop(entry.number, None)
-        self._said.append(lambda: self._leave(entry))
+        self._requests.append(lambda: self._leave(entry))
         _wake([entry])
 
     def _leave(self, entry: Entry) -> None:
@@ -142,10 +142,10 @@ class Subscriptions:
             if not topic.entries:
                 self._forget(topic)
 
-    def _hear(self) -> None:
+    def _handle_requests(self) -> None:
         """Handle the requests that wait in the queue. Call it under the lock."""
-        while self._said:
-            self._said.popleft()()
+        while self._requests:
+            self._requests.popleft()()
 
     def _forget(self, topic: _Topic) -> None:
         del self._topics[topic.id]
@@ -157,7 +157,7 @@ class Subscriptions:
     def claim(self, number: int, pid: Pid) -> Entry | None:
         """Give subscription *number* to the process *pid*. None if it was cancelled, or another process serves it."""
         with self._lock:
-            self._hear()
+            self._handle_requests()
             entry = self._entries.get(number)
             if entry is None or (entry.pid is not None and _serves(entry.pid)):
                 return None
@@ -173,7 +173,7 @@ class Subscriptions:
         """Take out the next change for the subscriber with the process *pid*. None if there is none, the subscription
         was cancelled, or the process does not serve it any more."""
         with self._lock:
-            self._hear()
+            self._handle_requests()
             if entry.cancelled or entry.pid is not pid or not pid.is_alive():
                 return None
             change, entry.queue = entry.queue.take()
@@ -188,7 +188,7 @@ class Subscriptions:
         """Whether this subscriber is to ask the store *now*: not while another one to the same id waits for its answer.
         If so, the others leave it to this one."""
         with self._lock:
-            self._hear()
+            self._handle_requests()
             topic = self._topics.get(entry.secret_id)
             if topic is None or now - topic.asked_at < ASKING:
                 return False
@@ -205,32 +205,32 @@ class Subscriptions:
 
     def wants(self, names: Iterable[str]) -> bool:
         """Whether there is a subscription to an id that may mean a secret with one of these *names*."""
-        self._listen()
+        self._handle_requests_if_any()
         return any(name in self._by_name for name in names)
 
-    def _listen(self) -> None:
+    def _handle_requests_if_any(self) -> None:
         """Handle the waiting requests, if there are any. The usual case, an empty queue, takes no lock."""
-        if self._said:
+        if self._requests:
             with self._lock:
-                self._hear()
+                self._handle_requests()
 
     def ids(self, names: Iterable[str]) -> tuple[str, ...]:
         """The ids of all subscriptions that may mean a secret with one of these *names*."""
         with self._lock:
-            self._hear()
+            self._handle_requests()
             return tuple({secret_id: None for name in names for secret_id in self._by_name.get(name, ())})
 
     def read(self, asked: str, found: Secret, asked_at: float, now: float) -> tuple[str, ...]:
         """A read of *asked*, sent at *asked_at*, has *found* the current version. Return the ids to ask for anew: those
         for which this answer may be out of date, or which may mean this secret."""
-        self._listen()
+        self._handle_requests_if_any()
         if found.name not in self._by_name:
             return ()
         arn, version_id = found.arn, found.version_id
         concerned: list[Entry] = []
         doubted: list[str] = []
         with self._lock:
-            self._hear()
+            self._handle_requests()
             for topic in tuple(self._by_name.get(found.name, {}).values()):
                 if not topic.is_about(asked, arn):
                     doubted += [topic.id] * topic.may_be_about(arn)
@@ -253,7 +253,7 @@ class Subscriptions:
         concerned: list[Entry] = []
         doubted: list[str] = []
         with self._lock:
-            self._hear()
+            self._handle_requests()
             for topic in tuple(self._by_name.get(receipt.name, {}).values()):
                 if not topic.is_about(asked, receipt.arn):
                     doubted += [topic.id] * (topic.arn is None or topic.may_be_about(receipt.arn))
@@ -271,7 +271,7 @@ class Subscriptions:
     def absent(self, asked: str, now: float) -> None:
         """Note that the store has said that there is no secret *asked*."""
         with self._lock:
-            self._hear()
+            self._handle_requests()
             topic = self._topics.get(asked)
             if topic is not None:
                 topic.known, topic.arn = Known(None, now), None
@@ -280,7 +280,7 @@ class Subscriptions:
 
     def doubt(self) -> None:
         """Have all subscribers ask anew, because another store has come into force. For any thread."""
-        self._said.append(self._doubt)
+        self._requests.append(self._doubt)
         _wake(tuple(self._entries.values()), LookAgain(doubt=True))
 
     def _doubt(self) -> None:
@@ -291,7 +291,7 @@ class Subscriptions:
         """Have the subscribers to secrets with these *names* ask anew: *now* we heard that somebody changed them."""
         concerned: list[Entry] = []
         with self._lock:
-            self._hear()
+            self._handle_requests()
             for topic in [topic for name in names for topic in self._by_name.get(name, {}).values()]:
                 topic.known, topic.asked_at = replace(topic.known, seen_at=NEVER), NEVER
                 topic.outdated_at = now
@@ -301,7 +301,7 @@ class Subscriptions:
     def age(self, seconds: float) -> None:
         """Make all that is known older by so many *seconds*, because the clock has leapt."""
         with self._lock:
-            self._hear()
+            self._handle_requests()
             for topic in self._topics.values():
                 topic.known = replace(topic.known, seen_at=topic.known.seen_at - seconds)
             concerned = tuple(self._entries.values())

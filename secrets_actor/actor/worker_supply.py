@@ -66,7 +66,8 @@ class WorkerSupply(Pool[Pid, J]):
     def __init__(self, max_workers: int, idle: float) -> None:
         super().__init__(max_workers)
         self._limit, self._idle_seconds = max_workers, idle
-        self._nudged = self._looks = False  # whether the timers for WorkersOverdue and EndIdleWorkers are running
+        self._overdue_timer_runs = False  # the timer that sends WorkersOverdue
+        self._idle_timer_runs = False  # the timer that sends EndIdleWorkers
         self._pauses = 0  # how many in a row, with no successful start in between
         self._pause_length = 0.0
         self._leaving: set[Pid] = set()  # workers of a store that is not in force any more
@@ -125,7 +126,7 @@ class WorkerSupply(Pool[Pid, J]):
 
     def end_idle(self) -> list[Action]:
         """The timer for idle workers has fired: end those that had nothing to do since it was set."""
-        self._looks = False
+        self._idle_timer_runs = False
         gone: list[Action] = []
         for worker in self.rested():
             self.dismiss(worker)
@@ -136,17 +137,17 @@ class WorkerSupply(Pool[Pid, J]):
         """Return the timers to set: one for idle workers if there are workers, and one for overdue workers if jobs wait
         and no worker is idle but some are on their way. A timer that is running already is not set again."""
         timers: list[Action] = []
-        if not self._looks and self.workers:
-            self._looks = True
+        if not self._idle_timer_runs and self.workers:
+            self._idle_timer_runs = True
             timers.append(SetTimer(self._idle_seconds, EndIdleWorkers()))
-        if not self._nudged and self.stuck:
-            self._nudged = True
+        if not self._overdue_timer_runs and self.stuck:
+            self._overdue_timer_runs = True
             timers.append(SetTimer(PATIENCE, WorkersOverdue()))
         return timers
 
     def workers_overdue(self) -> None:
         """PATIENCE is over: if jobs still wait for workers on their way, count on these no longer."""
-        self._nudged = False
+        self._overdue_timer_runs = False
         if self.stuck:
             self.expect_none()
 
