@@ -64,7 +64,7 @@ class HttpxTransport(httpx.BaseTransport):
         sent = [*headers, (b"Accept-Encoding", b"identity")]
         try:
             request = httpx.Request(method, origin.url, headers=sent, content=content, extensions=extensions)
-        except httpx.InvalidURL:
+        except (httpx.InvalidURL, UnicodeError):  # UnicodeError: `idna` refuses a name that begins with xn--
             request = None
         if request is None:
             text = f"{origin.name}: httpx takes no such host; check the setting or the variable that names it"

@@ -109,12 +109,13 @@ def test_what_is_asked_now_and_then_is_a_request_of_httpx_with_the_path_as_it_wa
         assert head.count(b"Content-Length: 0") == head.count(b"Accept-Encoding: identity") == 1
 
 
-def test_a_host_that_httpx_does_not_take_is_a_typed_error() -> None:
+@pytest.mark.parametrize("host", ["1.2.3.999", "xn--a", "xn--.example"])
+def test_a_host_that_httpx_does_not_take_is_a_typed_error(host: str) -> None:
     with FaultyServer(Answer(b"")) as server, transport_to(server.port) as transport:
         with pytest.raises(errors.RequestFailed) as caught:
-            HttpxTransport(transport).ask("GET", endpoint(1, host="1.2.3.999"), until=clock_now() + LONG)
+            HttpxTransport(transport).ask("GET", endpoint(1, host=host), until=clock_now() + LONG)
 
-        assert "1.2.3.999:1" in str(caught.value)
+        assert f"{host}:1" in str(caught.value)
         assert caught.value.__context__ is None
 
 
