@@ -1,1 +1,1 @@
-"""The secrets actor and what it owns: pure tables, one thin actor, the worker."""
+"""The secrets actor and its parts: pure tables and decisions, one thin actor that carries them out, and the worker."""

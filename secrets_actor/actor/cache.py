@@ -180,7 +180,7 @@ class Cache:
         self._table[key] = entry
         self._bytes += len(entry) + _OVERHEAD
         if old is not None:
-            self._wipe(old)
+            self._wipe(old)  # after it was replaced, so that a reader finds the new entry and no wiped one
         elif key in self._gone:
             self._gone.remove(key)
         else:
@@ -196,7 +196,7 @@ class Cache:
     def _hear(self, key: Key, came_at: float, version_id: str | None) -> None:
         """Note that an answer with *version_id* (None: a no) came at *came_at*; it becomes the youngest note."""
         self._heard.pop(key, None)
-        if len(self._heard) >= self.rules.max_entries:
+        if len(self._heard) >= self.rules.max_entries:  # the oldest note goes, so that the notes take bounded memory
             self._heard.pop(next(iter(self._heard)))
         self._heard[key] = came_at, version_id
 
@@ -214,17 +214,21 @@ class Cache:
         others: list[Key] = []
         for key in (name, *self._lanes.get(name, ())):
             same_version = is_version(key, get)
+            # The secret exists: an answer that there is none for this id is out of date.
             if same_version and key in self._missing and SecretId(id_in(key)).fits(name, arn):
                 del self._missing[key]
             entry = self._table.get(key)
             if entry is None:
                 continue
             known = arn_of(entry, name)
+            # Whether the entry is of this secret, or of an earlier one in its place: the ARNs differ in the suffix at
+            # most, or the entry lies under the name by which the store was asked.
             in_its_place = without_suffix(known) == partial is not None or (not asked.is_arn and id_in(key) == name)
             if not in_its_place or (known == arn and not same_version):
-                continue
+                continue  # another secret's entry, or another version of this secret
             if not kept and known == arn and version_of(bytes(entry)) == secret.version_id:
                 continue  # both answers agree, so the entry cannot be the older one
+            # An entry that the secret has under its name already is used for a get by ARN, too: one entry is enough.
             if known == arn and asked.is_arn and (key == by_name or place is None):
                 place = key
             others.append(key)
@@ -251,6 +255,7 @@ class Cache:
             self._note(lane, key)
 
     def _note(self, lane: str, key: Key) -> None:
+        """Note that *key* belongs to *lane*, so that a write to the lane finds it."""
         if key != lane:
             self._lanes.setdefault(lane, set()).add(key)
 
@@ -267,6 +272,7 @@ class Cache:
             self._wipe(self._table.pop(key))
 
     def _remove(self, key: Key) -> None:
+        """Remove the entry under *key*, if there is one. The key stays in the ring (`_gone`)."""
         entry = self._table.pop(key, None)
         if entry is not None:
             self._gone.add(key)

@@ -460,7 +460,7 @@ class Flights:
         used = job.context.credentials
         if self._refresh.refused(used, error) and flight.refused is None:
             flight.refused = used, error
-            self._on(flight, Event.RETURNED, None, now)
+            self._on(flight, Event.RETURNED, None, now)  # None: a request that was refused has taken no effect
             return
         self._lost(flight, error, now)
         if now.clock >= job.context.deadline and (flight.deadline or 0.0) > now.clock + HEADROOM:
@@ -609,7 +609,7 @@ class Flights:
         if self._refresh.is_present(fetch):
             self._refresh.fetched(credentials, now)
             self._actions.append(Count(metrics.REFRESHES, ("credentials", "ok")))
-            self._release(CredentialsExpired(EXPIRED), now)
+            self._release(CredentialsExpired(EXPIRED), now)  # the error is used if the new ones have expired already
 
     def _fetch_failed(self, fetch: Fetch, error: SecretsError, now: Moment, hung_in: Pid | None = None) -> None:
         if not self._refresh.is_present(fetch):
@@ -721,6 +721,7 @@ class Flights:
         fetch = self._refresh.start_over()
         if fetch is not None:
             self._supply.withdraw(fetch)
+        # The flights that wait for credentials are admitted anew: the new store may take none, or needs others.
         waiting, self._without_credentials = self._without_credentials, []
         for flight in waiting:
             self._on(flight, Event.CREDENTIALS_CAME, None, now)

@@ -465,7 +465,7 @@ class SecretsActor(GenServer):
 
     def _start_workers(self, count: int) -> None:
         label = self._pool.spec.id
-        hung = sum([pid.label == label for pid in self.node.disowned])
+        hung = sum([pid.label == label for pid in self.node.disowned])  # cut off, but their threads have not ended
         instead = self._flights.hang(count, hung, self._now())
         if instead is not None:
             self._carry_out(instead)
