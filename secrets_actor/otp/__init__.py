@@ -130,8 +130,10 @@ from secrets_actor.otp.reasons import (
     Crashed,
     ExitReason,
     FailedToStart,
+    GaveUp,
     Shutdown,
     Stopped,
+    failed_start,
     lacks_thread,
 )
 from secrets_actor.otp.registry import Name, Registry
@@ -199,6 +201,7 @@ __all__ = [
     "Flags",
     "ForkedProcess",
     "From",
+    "GaveUp",
     "GenServer",
     "GetChildSpec",
     "Handled",
@@ -259,6 +262,7 @@ __all__ = [
     "cast",
     "current",
     "draw",
+    "failed_start",
     "holds_up",
     "lacks_thread",
     "no_more",

@@ -31,7 +31,7 @@ from secrets_actor.otp.errors import ChildError, NameTaken, StartError
 from secrets_actor.otp.events import ChildRestarted, ChildStartFailed, SupervisorGaveUp, SupervisorShutDown
 from secrets_actor.otp.gen_server import GenServer, Handled, NoReply, Reply, Stop
 from secrets_actor.otp.pid import ExitSignal, Pid
-from secrets_actor.otp.reasons import SHUTDOWN, ExitReason, Stopped, lacks_thread
+from secrets_actor.otp.reasons import SHUTDOWN, ExitReason, GaveUp, Stopped, lacks_thread
 from secrets_actor.otp.reply import From
 from secrets_actor.otp.strategy import RestartWindow
 from secrets_actor.otp.supervisor_requests import (
@@ -226,7 +226,7 @@ class DynamicSupervisor(GenServer):
         self._forget(pid)
         if counts and self._window.exceeded:
             self.node.observe(SupervisorGaveUp(self.me.label, spec.id, str(reason), flags.intensity, flags.period))
-            return Stop(SHUTDOWN)
+            return Stop(GaveUp(spec.id, reason, flags.intensity, flags.period))
         child = Child(spec, State.RESTARTING, child.restarts + 1, child.tries)
         try:
             self._start(child)

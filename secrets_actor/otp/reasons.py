@@ -40,6 +40,9 @@ class ExitReason:
         is then not restarted."""
         return False
 
+    def __repr__(self) -> str:
+        return f"<ExitReason: {self}>"
+
 
 class Plain(ExitReason, Struct, frozen=True):
     """A reason that is only a word."""
@@ -119,6 +122,26 @@ class FailedToStart(ExitReason, Struct, frozen=True):
         return f"child {self.child} failed to start: {self.reason}"
 
 
+class GaveUp(ExitReason, Struct, frozen=True):
+    """A supervisor gave up: *child* ended with *reason*, or could not be started for it, and would have needed one
+    restart more than *intensity* in *period* seconds. OTP's reason for that is `shutdown`: so this one is `expected`.
+
+    If *child* is a supervisor that has given up itself, *reason* is a `GaveUp`, too: follow it to the first cause.
+    """
+
+    child: str
+    reason: ExitReason
+    intensity: int
+    period: float
+
+    @property
+    def expected(self) -> bool:
+        return True
+
+    def __str__(self) -> str:
+        return f"gave up on child {self.child} (restarts: {self.intensity} in {self.period:g} s): {self.reason}"
+
+
 NORMAL: Final = Plain("normal")
 SHUTDOWN: Final = Plain("shutdown")
 KILL: Final = Plain("kill")
@@ -131,9 +154,16 @@ NO_THREAD: Final = Plain("no thread could be started")  # a limit of the machine
 IGNORE: Final = Plain("ignore")  # init decided that no process is needed; compare with `is`
 
 
+def failed_start(reason: ExitReason) -> tuple[tuple[str, ...], ExitReason]:
+    """Follow a start that failed to its cause: return the ids of the children that lie on the way, the outermost first,
+    and the reason of the last one."""
+    path: tuple[str, ...] = ()
+    while isinstance(reason, Shutdown) and isinstance(reason.detail, FailedToStart):
+        path, reason = (*path, reason.detail.child), reason.detail.reason
+    return path, reason
+
+
 def lacks_thread(reason: ExitReason | None) -> bool:
     """Whether *reason* says that a start failed because no thread could be started, for the process itself or for one
     below it."""
-    while isinstance(reason, Shutdown) and isinstance(reason.detail, FailedToStart):
-        reason = reason.detail.reason
-    return reason is NO_THREAD
+    return reason is not None and failed_start(reason)[1] is NO_THREAD

@@ -29,7 +29,7 @@ from secrets_actor.otp.errors import ChildError, InvalidTree, NameTaken, StartEr
 from secrets_actor.otp.events import ChildRestarted, ChildStartFailed, SupervisorGaveUp, SupervisorShutDown
 from secrets_actor.otp.gen_server import GenServer, Handled, InitResult, NoReply, Ok, Reply, Stop
 from secrets_actor.otp.pid import ExitSignal, Pid
-from secrets_actor.otp.reasons import SHUTDOWN, ExitReason, FailedToStart, Shutdown, Stopped, lacks_thread
+from secrets_actor.otp.reasons import SHUTDOWN, ExitReason, FailedToStart, GaveUp, Shutdown, Stopped, lacks_thread
 from secrets_actor.otp.reply import From
 from secrets_actor.otp.strategy import RestartWindow
 from secrets_actor.otp.supervisor_requests import (
@@ -47,20 +47,26 @@ from secrets_actor.otp.supervisor_requests import (
 
 class _TryAgain(Struct, frozen=True):
     child: str
+    reason: ExitReason  # why it ended, or why the try before this one failed
     wait: object = None
     counts: bool = True
 
 
 class Supervisor(GenServer):
     """A supervisor that runs *children* under *flags*. Raises `InvalidTree` if a spec or a flag is wrong: all of them
-    are checked here, before the first child starts."""
+    are checked here, before the first child starts.
+
+    *keeps_trying*: a child with a backoff that cannot be started at first is tried again after its wait, as it would be
+    later. Otherwise the supervisor itself fails to start, as in OTP.
+    """
 
     trap_exit = True
     may_wait = False
 
-    def __init__(self, flags: Flags, children: Iterable[ChildSpec]) -> None:
+    def __init__(self, flags: Flags, children: Iterable[ChildSpec], *, keeps_trying: bool = False) -> None:
         self.flags = check_flags(flags)
         self._specs = check_children(children, flags.auto_shutdown)
+        self._keeps_trying = keeps_trying
         self._table = ChildTable()
         self._window = RestartWindow(flags.intensity, flags.period)
         self._waits: dict[str, object] = {}  # by child, a token for the wait before its next start: rule 5
@@ -69,11 +75,15 @@ class Supervisor(GenServer):
     # --- callbacks ------------------------------------------------------------------------------------------------
 
     def init(self) -> InitResult:
-        """Start all children. If one fails, stop those before it and fail with `FailedToStart`."""
+        """Start all children. If one fails, stop those before it and fail with `FailedToStart`, unless the supervisor
+        keeps trying."""
         for spec in self._specs:
             try:
                 self._append(spec)
             except StartError as error:
+                if self._keeps_trying and spec.backoff is not None:
+                    self._start_later(spec, error.reason)
+                    continue
                 self._stop_all()
                 return Stop(Shutdown(FailedToStart(spec.id, error.reason)))
             except InvalidTree:
@@ -121,7 +131,7 @@ class Supervisor(GenServer):
                 self._waits.pop(message.child, None)
                 now, counts = self.node.clock.now(), message.counts
                 plan = strategy.restart(self._table, row, self.flags.strategy, self._window, now, counts=counts)
-                return self._carry_out(plan, row, Stopped("start failed"))
+                return self._carry_out(plan, row, message.reason)
         return None
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002
@@ -133,7 +143,7 @@ class Supervisor(GenServer):
     def _child_ended(self, row: Child, reason: ExitReason) -> Handled:
         child = row.spec.id
         flags, now = self.flags, self.node.clock.now()
-        if strategy.wants_restart(row.spec, reason) and self._postpone(row, now):
+        if strategy.wants_restart(row.spec, reason) and self._postpone(row, now, reason):
             return None
         plan = strategy.on_end(self._table, row, reason, flags.strategy, self._window, now, flags.auto_shutdown)
         if plan.start or plan.give_up:
@@ -148,7 +158,7 @@ class Supervisor(GenServer):
         if plan.give_up:
             flags = self.flags
             self.node.observe(SupervisorGaveUp(self.me.label, child, str(reason), flags.intensity, flags.period))
-            return Stop(SHUTDOWN)
+            return Stop(GaveUp(child, reason, flags.intensity, flags.period))
         if plan.shut_down:
             self.node.observe(SupervisorShutDown(self.me.label, child, str(reason)))
             return Stop(SHUTDOWN)
@@ -169,18 +179,27 @@ class Supervisor(GenServer):
                 if each != child and self._row(child).pid is None:
                     self._set(self._table.with_process(child, State.STOPPED))
                 if lacks_thread(error.reason):
-                    self._await_thread(each)
-                elif not self._postpone(starting, None):
+                    self._await_thread(each, error.reason)
+                elif not self._postpone(starting, None, error.reason):
                     self._set(self._table.with_process(each, State.RESTARTING))
-                    self.me.post(_TryAgain(each))
+                    self.me.post(_TryAgain(each, error.reason))
                 return None
         total = next((r.restarts for r in self._table.rows if r.spec.id == child), 0)
         self.node.observe(ChildRestarted(self.me.label, child, str(reason), len(plan.window.times), total))
         return None
 
-    def _postpone(self, row: Child, now: float | None) -> bool:
-        """Delay the restart of *row*, whose process ended at *now*, or could not be started (None). Return False if it
-        has no backoff."""
+    def _start_later(self, spec: ChildSpec, reason: ExitReason) -> None:
+        self.node.observe(ChildStartFailed(self.me.label, spec.id, str(reason)))
+        child = Child(spec, State.RESTARTING)
+        self._set(self._table.appended(child))
+        if lacks_thread(reason):
+            self._await_thread(spec.id, reason)
+        else:
+            self._postpone(child, None, reason)
+
+    def _postpone(self, row: Child, now: float | None, reason: ExitReason) -> bool:
+        """Delay the restart of *row*, whose process ended for *reason* at *now*, or could not be started (None). Return
+        False if it has no backoff."""
         ran = 0.0 if now is None or row.pid is None else now - row.pid.started_at
         plan = strategy.postpone(row, ran, random())  # noqa: S311
         if plan is None:
@@ -189,15 +208,15 @@ class Supervisor(GenServer):
         child = row.spec.id
         self._waits[child] = wait = object()
         self._set(self._table.postponed(child, tries))
-        self.send_after(delay, _TryAgain(child, wait))
+        self.send_after(delay, _TryAgain(child, reason, wait))
         return True
 
-    def _await_thread(self, child: str) -> None:
+    def _await_thread(self, child: str, reason: ExitReason) -> None:
         tries = self._threadless[child] = self._threadless.get(child, 0) + 1
         self._waits[child] = wait = object()
         self._set(self._table.with_process(child, State.RESTARTING))
         delay = strategy.NO_THREAD_WAITS.delay(tries, random())  # noqa: S311
-        send_later(self.me, delay, _TryAgain(child, wait, counts=False))
+        send_later(self.me, delay, _TryAgain(child, reason, wait, counts=False))
 
     def _start(self, spec: ChildSpec) -> Pid | None:
         """Start a child that is in the table, and return its pid; None if its init returned `Ignore`. Raises

@@ -44,6 +44,7 @@ from secrets_actor.otp import (
     CallingSelf,
     ChildSpec,
     Clock,
+    Crashed,
     Down,
     ExitReason,
     Latch,
@@ -57,6 +58,7 @@ from secrets_actor.otp import (
     alone,
     begin,
     call,
+    failed_start,
     lacks_thread,
     snapshot,
     spawn,
@@ -175,9 +177,8 @@ class System:
         except SecretsError as error:
             problem = str(error)
         except StartError as error:
-            problem = str(error.reason)
-            if lacks_thread(error.reason):
-                problem, lack = f"{problem}: {NO_THREAD_HELP}", error
+            problem = _why_not(error.reason)
+            lack = error if lacks_thread(error.reason) else None
         except OtpError as error:  # this is the child of a fork, or the names are taken by a tree that runs
             problem = str(error)
         except BaseException:  # a signal handler has raised: leave no tree (rule 2)
@@ -550,6 +551,17 @@ def expect_end(system: System) -> None:
     system._stopping = True
 
 
+def _why_not(reason: ExitReason) -> str:
+    """The text of a start that failed for *reason*: which process, why, and what to do."""
+    path, cause = failed_start(reason)
+    text = f"{'process ' + '/'.join(path) + ' failed to start: ' if path else ''}{cause}"
+    if lacks_thread(reason):
+        return f"{text}: {NO_THREAD_HELP}"
+    if isinstance(cause, Crashed) and not cause.text:
+        return f"{text}. To see the text of the error, set `explains = True` in the class of that process"
+    return text
+
+
 def _is_below(root: Pid, pid: Pid | None) -> bool:
     while pid is not None and pid is not root:
         pid = pid.parent
@@ -578,7 +590,12 @@ def start(
 
     *children* is called once, with the client (`System.secrets`), and returns the `otp.ChildSpec`s of processes of the
     program's own. They run under the supervisor `faces`, start after all of ours, and stop before them. Their factories
-    may be called many times: a process that ends is started again, as its spec says.
+    may be called many times: a process that ends is started again, as its spec says. Without a `backoff` of its own,
+    it is started again twice at once and then after pauses that grow to 30 seconds, and the secrets go on. If it cannot
+    be started at all when the system starts, `start` raises `StartFailed`.
+
+    The log tells of a crash only the type of the error and its place, because the text may quote a secret. To see text
+    and traceback, too, set `explains = True` in the class of the process.
 
     *backend* opens a store of the program's own in place of the configured one: see `BackendFactory`.
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 from typing import Final
+
+from msgspec.structs import replace
 
 from secrets_actor.actor.breaker import BreakerRules
 from secrets_actor.actor.prefetch_plan import Wanted
@@ -47,7 +50,12 @@ CORE_FLAGS: Final = Flags(Strategy.REST_FOR_ONE, intensity=10, period=10.0)
 WORKERS_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=100, period=10.0)
 # Background work for single callers must not take down the core, which serves all callers.
 BACKGROUND_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=10, period=10.0)
-# What a program has added: it ends by itself as often as our workers may, and less often than that takes the tree down.
+# A process that a program has added is started again twice at once, and then after pauses that grow to half a minute,
+# unless its spec has a backoff of its own. So a message queue that is away costs the program that one process for a
+# while, and never the secrets of all the others.
+PROGRAM_BACKOFF: Final = Backoff(initial=0.1, factor=2.0, maximum=30.0, jitter=0.2, stable=60.0, at_once=2)
+# For each process that a program has added: with the backoff above, one process makes nine restarts in 10 s at most, so
+# that `faces` gives up only over a process with a backoff of its own that is shorter.
 PROGRAM_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=10, period=10.0)
 SUBSCRIBERS_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=100, period=10.0)
 PREFETCHES_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=10, period=10.0)
@@ -152,16 +160,28 @@ def _background(parts: SystemParts) -> tuple[ChildSpec, ...]:
 
 
 def checked_added(given: Iterable[ChildSpec]) -> tuple[ChildSpec, ...]:
-    """The child specs that a program has *given*. Raises `InvalidParameter`."""
+    """The child specs that a program has *given*, each with a backoff. Raises `InvalidParameter`."""
     specs = tuple(given)
     problem = next((f"not {type(one).__name__}" for one in specs if not isinstance(one, ChildSpec)), None)
     try:
         if problem is None:
             Supervisor(PROGRAM_FLAGS, specs)  # it checks what it is to start
-            return specs
+            return tuple(one if one.backoff is not None else replace(one, backoff=PROGRAM_BACKOFF) for one in specs)
     except InvalidTree as error:
         problem = str(error)
     raise InvalidParameter("children", f"a function that takes the client and returns otp.ChildSpecs: {problem}")
+
+
+def _program_supervisor(added: tuple[ChildSpec, ...]) -> ChildSpec:
+    """The supervisor of what a program has *added*.
+
+    At the start of the tree, a process that cannot be started is an error, which the program hears at once. When
+    `faces` is started again later, such as because `core` was, that process is tried again after a pause: the root
+    makes three restarts in a minute, and must not spend them on a message queue that is away.
+    """
+    flags = replace(PROGRAM_FLAGS, intensity=PROGRAM_FLAGS.intensity * len(added))
+    starts = count()
+    return ChildSpec("faces", lambda: Supervisor(flags, added, keeps_trying=next(starts) > 0), kind=Kind.SUPERVISOR)
 
 
 def children(parts: SystemParts, added: tuple[ChildSpec, ...] = ()) -> tuple[ChildSpec, ...]:
@@ -178,7 +198,7 @@ def children(parts: SystemParts, added: tuple[ChildSpec, ...] = ()) -> tuple[Chi
         supervisor_spec("infra", INFRA_FLAGS, [ChildSpec("timers", TimerServer, name="timers"), audit]),
         supervisor_spec("core", CORE_FLAGS, [workers, ChildSpec(SECRETS, lambda: secrets_actor(parts), name=SECRETS)]),
         supervisor_spec("background", BACKGROUND_FLAGS, _background(parts)),
-        *([supervisor_spec("faces", PROGRAM_FLAGS, added)] if added else ()),
+        *([_program_supervisor(added)] if added else ()),
     )
 
 

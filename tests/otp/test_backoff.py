@@ -10,11 +10,13 @@ from secrets_actor.otp import (
     ChildSpec,
     DynamicSupervisor,
     Flags,
+    GaveUp,
     InitResult,
     InvalidTree,
     ManualClock,
     RestartChild,
     StartChild,
+    StartError,
     Stop,
     Stopped,
     Strategy,
@@ -135,7 +137,7 @@ def test_a_failed_start_waits_too_and_the_window_counts_starts(timed: TestNode, 
         eventually(lambda wanted=number + 1: len(started) == wanted)  # type: ignore[misc]
     eventually(lambda: len(timed.timers))
     clock.advance(3.0)
-    assert str(sup.wait(PATIENCE)) == "shutdown"
+    assert sup.wait(PATIENCE) == GaveUp("once", Stopped("no"), 2, 100)
     assert len(started) == 3
 
 
@@ -151,3 +153,33 @@ def test_an_instance_waits_too_and_its_last_pid_cancels(timed: TestNode, clock: 
     timed.recorder.wait_for(ChildRestarted)
     (row,) = call(sup, WhichChildren())
     assert (row.spec.id, row.tries) == ("b", 1)
+
+
+def test_a_supervisor_that_keeps_trying_starts_a_child_later_that_cannot_be_started_at_first(
+    timed: TestNode, clock: ManualClock
+) -> None:
+    tries = 0
+
+    class Late(Echo):
+        def init(self) -> InitResult:
+            nonlocal tries
+            tries += 1
+            return Stop(Stopped("no")) if tries < 3 else None
+
+    specs = [ChildSpec("late", Late, backoff=BACKOFF), ChildSpec("b", Echo)]
+    sup = timed.spawn(lambda: Supervisor(Flags(intensity=2, period=100), specs, keeps_trying=True), "root")
+    assert [row.process is State.RESTARTING for row in call(sup, WhichChildren())] == [True, False]
+    for number, delay in ((2, 1.0), (3, 2.0)):
+        clock.advance(delay)
+        eventually(lambda wanted=number: tries == wanted)  # type: ignore[misc]
+        call(sup, WhichChildren())
+    assert None not in serials(sup).values()
+
+
+def test_a_child_without_a_backoff_is_not_waited_for(timed: TestNode) -> None:
+    class Never(Echo):
+        def init(self) -> InitResult:
+            return Stop(Stopped("no"))
+
+    with pytest.raises(StartError, match="child never failed to start: stopped: no"):
+        timed.spawn(lambda: Supervisor(Flags(), [ChildSpec("never", Never)], keeps_trying=True), "root")

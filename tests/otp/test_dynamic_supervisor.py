@@ -14,6 +14,7 @@ from secrets_actor.otp import (
     DeleteChild,
     DynamicSupervisor,
     Flags,
+    GaveUp,
     GenServer,
     GetChildSpec,
     InitResult,
@@ -117,7 +118,7 @@ def test_an_instance_that_cannot_come_back_uses_the_intensity_up(node: TestNode)
 
     sup = pool(node)
     cast(call(sup, StartChild(ChildSpec("once", Once))), die)
-    assert sup.wait(PATIENCE) == SHUTDOWN
+    assert sup.wait(PATIENCE) == GaveUp("once", Stopped("boom"), 2, 5.0)
     assert starts == 3
     gate.set()
 

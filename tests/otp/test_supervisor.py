@@ -18,6 +18,7 @@ from secrets_actor.otp import (
     DeleteChild,
     DynamicSupervisor,
     Flags,
+    GaveUp,
     GenServer,
     GetChildSpec,
     InitResult,
@@ -70,7 +71,10 @@ def test_the_window_slides_on_the_node_s_clock(timed: TestNode, clock: ManualClo
     assert sup.is_alive()
     clock.advance(5.0)
     cast(pid_of(sup, "a"), die)
-    assert sup.wait(PATIENCE) == SHUTDOWN
+    reason = sup.wait(PATIENCE)
+    assert reason == GaveUp("a", Stopped("boom"), 1, 5)
+    assert reason.expected, "as OTP's reason for it, shutdown"
+    assert str(reason) == "gave up on child a (restarts: 1 in 5 s): stopped: boom"
     (gave_up,) = timed.recorder.of(SupervisorGaveUp)
     assert (gave_up.process, gave_up.child, gave_up.intensity) == ("root", "a", 1)
 
@@ -154,7 +158,7 @@ def test_a_failed_restart_is_tried_again_and_each_try_counts(node: TestNode) -> 
     (row,) = call(sup, WhichChildren())
     assert row.restarts == 3
     cast(pid_of(sup, "flaky"), die)
-    assert sup.wait(PATIENCE) == SHUTDOWN
+    assert sup.wait(PATIENCE) == GaveUp("flaky", Stopped("boom"), 3, 5.0)
 
 
 @pytest.mark.parametrize(("mode", "ends"), [("any_significant", 1), ("all_significant", 2)])

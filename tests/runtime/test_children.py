@@ -1,15 +1,28 @@
 """Processes that a program adds to our tree: under `faces`, with the client, supervised as ours are."""
 
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 
 import secrets_actor
-from secrets_actor import InvalidParameter, Secrets, StartFailed, System
-from secrets_actor.otp import ChildSpec, DynamicSupervisor, Flags, GenServer, Kind, Reply, call
-from secrets_actor.testing import FakeStore, fake_system, find, kill, settled
-from tests.actor.rig import failure
+from secrets_actor import ExitReason, InvalidParameter, Secrets, Settings, StartFailed, System
+from secrets_actor.otp import (
+    Backoff,
+    ChildSpec,
+    DynamicSupervisor,
+    Flags,
+    GaveUp,
+    GenServer,
+    Handled,
+    Kind,
+    Ok,
+    Reply,
+    call,
+)
+from secrets_actor.testing import FakeStore, ManualClock, fake_system, find, kill, settled
+from tests.actor.rig import PATIENCE, eventually, failure
 from tests.forking import in_child
 
 
@@ -84,6 +97,93 @@ def test_without_children_there_is_no_supervisor_for_them(store: FakeStore) -> N
             assert [node.id for node in system.tree().root.children] == ["infra", "core", "background"]
 
 
+class Broken(GenServer):
+    """Comes up, and crashes at once."""
+
+    def __init__(self, crashes: list[str], name: str) -> None:
+        self.crashes, self.name = crashes, name
+
+    def init(self) -> Ok:
+        return Ok(then="connect")
+
+    def handle_continue(self, message: Any) -> Handled:
+        self.crashes.append(self.name)
+        raise RuntimeError("the broker said no")
+
+
+def test_children_that_always_crash_are_tried_again_with_pauses_and_the_secrets_go_on() -> None:
+    clock, crashes = ManualClock(), list[str]()
+    store = FakeStore(clock=clock)
+    store.put("a", "value")
+
+    def children(_: Secrets) -> list[ChildSpec]:
+        return [ChildSpec(name, lambda name=name: Broken(crashes, name)) for name in "xy"]  # type: ignore[misc]
+
+    with fake_system(store, children=children) as (system, _):
+        began, faces, seconds = clock.now(), find(system, "faces"), dict[int, float]()
+        for tries in range(1, 11):
+            while min(crashes.count(name) for name in "xy") < tries:
+                clock.advance(0.05)
+                eventually(lambda: all(pid.mailbox_idle() for pid in (faces, find(system, "timers"))))
+            seconds[tries] = clock.now() - began
+
+        assert system.secrets.get("a").reveal() == "value"
+        assert (system.running, find(system, "faces")) == (True, faces)
+        assert seconds[10] > 10, "the pauses grow"
+
+
+def test_a_child_that_asks_for_restarts_at_once_ends_the_system_and_the_reason_names_it(store: FakeStore) -> None:
+    told, crashes = list[ExitReason](), list[str]()
+    spec = ChildSpec("broken", lambda: Broken(crashes, "broken"), backoff=Backoff(initial=0, maximum=0))
+    system = System(Settings(), backend=store.factory(), children=lambda _: [spec], on_give_up=told.append)
+    with system:
+        reason = system.wait(PATIENCE)
+
+    assert isinstance(reason, GaveUp)
+    assert isinstance(reason.reason, GaveUp)
+    assert (reason.child, reason.reason.child) == ("faces", "broken")
+    assert str(reason.reason.reason).startswith("RuntimeError at test_children.py:")
+    assert told == [reason]
+
+
+def seen(system: System) -> tuple[int, str]:
+    """How often `core` was restarted, and the state of `queue`."""
+    nodes = {node.id: node for node in system.tree().root.walk()}
+    return nodes["core"].restarts, nodes["queue"].state if "queue" in nodes else "none"
+
+
+def test_a_child_that_cannot_start_while_the_core_is_restarted_is_tried_again() -> None:
+    is_away = threading.Event()
+
+    class Queue(GenServer):
+        def init(self) -> None:
+            if is_away.is_set():
+                raise ConnectionRefusedError
+
+        def handle_call(self, request: Any, caller: Any) -> Reply:
+            return Reply(request)
+
+    clock = ManualClock()
+    store = FakeStore(clock=clock)
+    store.put("a", "value")
+
+    with fake_system(store, children=lambda _: [ChildSpec("queue", Queue, name="queue")]) as (system, _):
+        is_away.set()
+        for restarts in (1, 2):
+            kill(system, "core")
+            eventually(lambda restarts=restarts: seen(system) == (restarts, "restarting"))  # type: ignore[misc]
+        assert system.secrets.get("a").reveal() == "value"
+
+        is_away.clear()
+
+        def is_back() -> bool:
+            clock.advance(0.1)
+            return seen(system)[1] == "running"
+
+        eventually(is_back)
+        assert call(find(system, "queue"), "a") == "a"
+
+
 @pytest.mark.parametrize(
     "children",
     [
@@ -109,15 +209,24 @@ def test_a_coroutine_function_is_refused() -> None:
 
 
 def test_a_child_that_cannot_start_lets_the_system_not_start(store: FakeStore) -> None:
-    class Broken(GenServer):
+    class Closed(GenServer):
         def init(self) -> None:
-            raise RuntimeError
+            raise RuntimeError("no such queue")
 
-    def start() -> None:
-        with fake_system(store, children=lambda _: [ChildSpec("broken", Broken)]):
-            raise AssertionError
+    class Open(Closed):
+        explains = True
 
-    assert isinstance(failure(start), StartFailed)
+    def start(server: type[GenServer]) -> str:
+        error = failure(lambda: fake_system(store, children=lambda _: [ChildSpec("broken", server)]).__enter__())
+        assert isinstance(error, StartFailed)
+        return str(error)
+
+    text = "process faces/broken failed to start: RuntimeError at test_children.py:"
+    assert text in start(Closed)
+    assert "no such queue" not in start(Closed)
+    assert "set `explains = True` in the class of that process" in start(Closed)
+    assert text in start(Open)
+    assert start(Open).endswith("no such queue")
 
 
 def test_a_tree_under_a_hosts_supervisor_has_them_too() -> None:

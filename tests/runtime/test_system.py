@@ -79,8 +79,8 @@ def test_a_tree_that_cannot_come_up_says_which_child_and_why(tmp_path: Path, rig
     finally:
         module.AuditProcess.init = init  # type: ignore[method-assign]
     assert type(error) is StartFailed
-    assert "child infra failed to start" in str(error)
-    assert "child audit failed to start: ZeroDivisionError" in str(error)
+    assert "process infra/audit failed to start: ZeroDivisionError at test_system.py:" in str(error)
+    assert "shutdown" not in str(error)
     assert not system.running
     with system:
         system.secrets.set("a", "v")

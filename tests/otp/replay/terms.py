@@ -18,6 +18,7 @@ from secrets_actor.otp import (
     Exit,
     ExitReason,
     FailedToStart,
+    GaveUp,
     InvalidTree,
     NameTaken,
     NoProcess,
@@ -70,6 +71,8 @@ def of_reason(reason: ExitReason) -> Any:
             return ["failed_to_start_child", child, of_reason(why)]
         case Crashed():
             return _of_crash(reason.error)
+        case GaveUp():
+            return "shutdown"
     return str(reason)
 
 
