@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final, Literal
 
 from msgspec.structs import force_setattr
 
-from secrets_actor.backends.setting_masking import shown_path, shown_variable, shown_word
+from secrets_actor.backends.setting_masking import checked_for_pickle, shown_path, shown_variable, shown_word
 from secrets_actor.domain.masked import MaskedText
 from secrets_actor.json_text import read_json
 from secrets_actor.structs import SelectiveStruct
@@ -43,6 +43,12 @@ class KeyPlace(SelectiveStruct, frozen=True):
     def reveal(self) -> str:
         """The name or the path."""
         return MaskedText(self.value).reveal()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Put the place into a pickle if it is certain that it is no key. Raises `TypeError`."""
+        if self.kind != "none":  # that has no value
+            checked_for_pickle(repr(self))
+        return KeyPlace, (self.kind, self.reveal(), self.mistakes)
 
     def __repr__(self) -> str:
         if self.kind == "made":

@@ -30,6 +30,16 @@ def shown_path(path: str) -> str:
     return path if _is_place(path) else MASK
 
 
+def checked_for_pickle(shown: str) -> None:
+    """Raise `TypeError` if *shown*, the repr or the description of a place, hides something, which may be a key."""
+    if MASK in shown:
+        raise TypeError(
+            "settings are not pickled with what may be a key in them: in place of a key, name the variable or the "
+            'file that holds it, {"env": "NAME"} or {"file": "PATH"}; the name has capitals, digits and underscores, '
+            "and the path is absolute, into a folder that exists"
+        )
+
+
 def _is_place(path: str) -> bool:
     try:
         parts = expanded(path).parts

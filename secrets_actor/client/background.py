@@ -35,6 +35,7 @@ from secrets_actor.otp import (
     StartError,
     lacks_thread,
 )
+from secrets_actor.pickling import LivesHere
 
 _TOO_MANY: Final = "too_many"
 
@@ -96,8 +97,10 @@ class Background(Struct, frozen=True):
             self.observe(PrefetchFailed(LABEL, "a prefetch", code))
 
 
-class Subscription:
+class Subscription(LivesHere):
     """A subscription to one secret. It goes on until `cancel` is called, or until the end of its `with` block."""
+
+    _advice = "its callback runs in this process: subscribe anew in the process that is to hear of changes"
 
     def __init__(self, table: Subscriptions, entry: Entry) -> None:
         self._table, self._entry = table, entry

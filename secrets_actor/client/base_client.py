@@ -41,6 +41,7 @@ from secrets_actor.domain.results import SecretBatch
 from secrets_actor.domain.secret import Secret, Source, block_of
 from secrets_actor.domain.tracing import Caller, CallTrace, Tracer, end, when_ended
 from secrets_actor.otp import CallingSelf, CallTimeout, Clock, From, Name, NoProcess, Pid, holds_up
+from secrets_actor.pickling import START_THERE, LivesHere
 from secrets_actor.uuids import new_uuid
 
 
@@ -158,8 +159,10 @@ class Batches(Struct, eq=False):
         return SecretBatch({one: self.found[one] for one in self.asked if one in self.found}, self.errors)
 
 
-class BaseClient(Subscribing):
+class BaseClient(Subscribing, LivesHere):
     """Base of both clients. *label* is the name of this caller in the audit log."""
+
+    _advice = "it belongs to a system of this process: " + START_THERE
 
     def __init__(self, parts: ClientParts, label: str | None = None) -> None:
         self._parts, self._label = parts, None if label is None else _checked_label(label)

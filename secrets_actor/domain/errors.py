@@ -6,9 +6,11 @@ value, a key or a token of credentials.
 
 from typing import ClassVar, Self
 
+from secrets_actor.pickling import PortableError
 
-class SecretsError(Exception):
-    """Base of every error of this package; it is never raised itself.
+
+class SecretsError(PortableError):
+    """Base of every error of this package; it is never raised itself. It can be pickled and copied.
 
     `code` is the error's word in the audit log and in metrics. `retryable`: whether the same request may succeed a
     little later. `request_id`: AWS's id of the exchange, if there is one. `token`: the idempotency token of a write
@@ -29,10 +31,7 @@ class SecretsError(Exception):
         Each of several callers gets one of its own, because raising an error changes it; and the frames of the worker,
         which may hold credentials, are not passed on to callers.
         """
-        twin = self.__class__.__new__(self.__class__)
-        twin.args = self.args
-        twin.__dict__.update(self.__dict__)
-        return twin
+        return self.__copy__()
 
 
 class InvalidInput(SecretsError, ValueError):

@@ -87,7 +87,9 @@ class MaskedText:
         return self
 
     def __reduce_ex__(self, _protocol: object) -> NoReturn:
-        raise TypeError("settings with a key in them cannot be pickled; name the variable or the file that holds it")
+        raise TypeError(
+            "a MaskedText cannot be pickled: it may hold a key; name the variable or the file that holds it"
+        )
 
 
 _members: Callable[[MaskedObject], str]

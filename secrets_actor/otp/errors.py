@@ -1,16 +1,20 @@
-"""The errors that the kernel raises to code that starts, calls or configures processes."""
+"""The errors that the kernel raises to code that starts, calls or configures processes.
+
+They can be pickled and copied. A pickle has no process and no object of a program's in it.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from secrets_actor.otp.reasons import ExitReason
+from secrets_actor.pickling import PortableError, plain_form
 
 if TYPE_CHECKING:
     from secrets_actor.otp.pid import Pid
 
 
-class OtpError(Exception):
+class OtpError(PortableError):
     """The base of the kernel's errors. It is never raised itself."""
 
 
@@ -71,7 +75,11 @@ class StartError(OtpError):
 
 
 class NameTaken(OtpError):
-    """Another live process has the name; `holder` is that process."""
+    """Another live process has the name; `holder` is that process; None in another program,
+    where the error came by a pickle."""
+
+    _local: ClassVar = frozenset({"holder"})
+    holder: object = None
 
     def __init__(self, name: str, holder: object) -> None:
         super().__init__(f"the name {name} belongs to a live process")
@@ -82,12 +90,15 @@ class InvalidTree(OtpError, ValueError):
     """A child spec or the flags of a supervisor are wrong; nothing was started.
 
     `part` is "flags" or "child". `problem` is OTP's word for the mistake, followed by the wrong values, such as
-    ("invalid_strategy", value).
+    ("invalid_strategy", value). In a pickle, a value that is no text and no number is the name of its type.
     """
 
     def __init__(self, text: str, part: str = "child", problem: tuple[object, ...] = ()) -> None:
         super().__init__(text)
         self.part, self.problem = part, problem
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"problem": plain_form(self.problem)}
 
 
 class NoTimerServer(OtpError):
@@ -100,7 +111,10 @@ class NoTimerServer(OtpError):
 class ChildError(OtpError):
     """A supervisor refused a request about a child. `problem` is OTP's word for the reason: not_found, running,
     restarting, already_started (then `pid` is the child's process), already_present, max_children,
-    simple_one_for_one."""
+    simple_one_for_one. A pickle leaves `pid` out."""
+
+    _local: ClassVar = frozenset({"pid"})
+    pid: Pid | None = None
 
     def __init__(self, child: str, problem: str, pid: Pid | None = None) -> None:
         super().__init__(f"child {child}: {problem}")
@@ -108,15 +122,18 @@ class ChildError(OtpError):
 
 
 class BadReturn(OtpError, TypeError):
-    """A callback returned something that it may not return. `value` is that object; it is in no text, for it may hold a
-    secret."""
+    """A callback returned something that it may not return. `value` is that object; it is in no text and no
+    pickle, for it may hold a secret."""
+
+    _local: ClassVar = frozenset({"value"})
+    value: object = None
 
     def __init__(self, text: str, value: object = None) -> None:
         super().__init__(text)
         self.value = value
 
 
-class Exit(Exception):  # Erlang's exit/1
+class Exit(PortableError):  # Erlang's exit/1
     """An exception that a callback raises to end its process with *reason*."""
 
     def __init__(self, reason: ExitReason) -> None:

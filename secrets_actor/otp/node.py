@@ -25,6 +25,7 @@ from secrets_actor.otp.events import (
 from secrets_actor.otp.reasons import FORKED, TOO_MANY_DISOWNED, Crashed
 from secrets_actor.otp.registry import Name, Registry
 from secrets_actor.otp.timers import TimerTable
+from secrets_actor.pickling import LivesHere
 
 if TYPE_CHECKING:
     from secrets_actor.otp.pid import Pid
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 _COROUTINE: Final = "the observer makes a coroutine, which nobody would await: give a plain function"
 
 
-class Node:
+class Node(LivesHere):
     """One node; each tree has its own. *observer* is told of every start, end, crash and restart. Without an observer,
     crashes, supervisors that give up and forgotten answers are logged as errors by the logger `secrets_actor.otp`, each
     as a sentence; the event's fields are fields of the record, with the prefix `secrets_actor_`. An observer that fails

@@ -38,6 +38,7 @@ from secrets_actor.otp.reasons import FORKED, IGNORE, KILL, KILLED, NOPROC, NORM
 from secrets_actor.otp.reply import From
 from secrets_actor.otp.signal_safe import Latch
 from secrets_actor.otp.threads import begin
+from secrets_actor.pickling import LivesHere
 
 if TYPE_CHECKING:
     from secrets_actor.otp.mailbox import Mailbox
@@ -125,7 +126,7 @@ class Down(Struct, frozen=True):
     reason: ExitReason
 
 
-class Pid:
+class Pid(LivesHere):
     """One incarnation of a process: a restart makes a new one. `label` says what the process is, `serial` which
     incarnation this is, and `name` is its registered name (None: it has none)."""
 

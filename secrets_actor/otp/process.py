@@ -46,6 +46,7 @@ from secrets_actor.otp.reply import From
 from secrets_actor.otp.signal_safe import Latch
 from secrets_actor.otp.supervisor_requests import restarts_of
 from secrets_actor.otp.threads import begin
+from secrets_actor.pickling import LivesHere
 
 
 class _Actor(pykka.ThreadingActor):
@@ -241,7 +242,7 @@ class _NameInbox:
         raise NotImplementedError("this inbox only forwards")
 
 
-class NamedRef(pykka.ActorRef[Any]):
+class NamedRef(LivesHere, pykka.ActorRef[Any]):
     """A pykka ActorRef to a name: `ask` and `tell` reach the process that has the name now, so the ref survives
     restarts.
 

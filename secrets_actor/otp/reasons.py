@@ -1,11 +1,16 @@
-"""Exit reasons: why a process ended, as its supervisor, its monitors and its waiting callers see it. PURE."""
+"""Exit reasons: why a process ended, as its supervisor, its monitors and its waiting callers see it. PURE.
+
+A reason can be pickled. The pickle has what the reason's text says, and no more: no exception of a program's and no
+traceback, which may hold secrets.
+"""
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final, Self
 
 from msgspec import Struct
 
+from secrets_actor.pickling import PortableError, is_plain
 from secrets_actor.structs import SelectiveStruct
 
 # How many characters of the text of an exception go into a reason.
@@ -18,6 +23,11 @@ def _text(thing: object) -> str:
         return str(thing)
     except BaseException:  # noqa: BLE001
         return f"<{type(thing).__name__} that cannot be printed>"
+
+
+def _portable(thing: object) -> object:
+    """Return *thing* if it can be in a pickle, else its text, which the text of the reason shows as well."""
+    return thing if isinstance(thing, (ExitReason, PortableError)) or is_plain(thing) else _text(thing)
 
 
 def _printed(error: BaseException) -> str:
@@ -42,6 +52,9 @@ class ExitReason:
 
     def __repr__(self) -> str:
         return f"<ExitReason: {self}>"
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self  # it cannot be changed
 
 
 class Plain(ExitReason, Struct, frozen=True):
@@ -69,6 +82,9 @@ class Shutdown(ExitReason, Struct, frozen=True):
     def __str__(self) -> str:
         return f"shutdown: {_text(self.detail)}"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Shutdown, (_portable(self.detail),)
+
 
 class Stopped(ExitReason, Struct, frozen=True):
     """A server ended itself with a reason of its own choice, as by Erlang's `{stop, Term, State}`."""
@@ -77,6 +93,9 @@ class Stopped(ExitReason, Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"stopped: {_text(self.term)}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Stopped, (_portable(self.term),)
 
 
 class Crashed(ExitReason, SelectiveStruct, frozen=True):
@@ -110,6 +129,10 @@ class Crashed(ExitReason, SelectiveStruct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.error_type} at {self.where}" + (f": {self.text}" if self.text else "")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        error = self.error if isinstance(self.error, PortableError) else RuntimeError("it stays in its own process")
+        return Crashed, (self.error_type, self.where, error, self.text)
 
 
 class FailedToStart(ExitReason, Struct, frozen=True):

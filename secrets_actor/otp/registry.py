@@ -14,6 +14,7 @@ from secrets_actor.otp.errors import CallTimeout, ForkedProcess, NameTaken, NoPr
 from secrets_actor.otp.reasons import FORKED, NOPROC
 from secrets_actor.otp.reply import From
 from secrets_actor.otp.threads import alone
+from secrets_actor.pickling import LivesHere
 
 if TYPE_CHECKING:
     from secrets_actor.otp.pid import Pid
@@ -97,7 +98,7 @@ class Registry:
             expected.fail(CallTimeout("nobody waits any more"))
 
 
-class Name:
+class Name(LivesHere):
     """The address of the process that has a name. It survives restarts, which a pid does not. A name that no process
     has behaves as the pid of a dead process does."""
 

@@ -8,8 +8,9 @@ Rule 3: a key, and a text that may hold a password, is masked as soon as the obj
 
 # Without `from __future__ import annotations`, which makes texts of the types: the validator reads the types.
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
@@ -25,7 +26,16 @@ Text = Annotated[str, Meta(min_length=1)]
 
 
 class Section(Struct, frozen=True):
-    """Base of the tables of a configuration. The fields of a section are the keys of its table."""
+    """Base of the tables of a configuration. The fields of a section are the keys of its table.
+
+    Settings can be pickled and copied. With a key in clear in them, pickling raises `TypeError`.
+    """
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self  # it is frozen
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), **{name: getattr(self, name) for name in self.__struct_fields__}), ()
 
 
 class LocalSettings(Section, frozen=True, kw_only=True):
@@ -97,6 +107,16 @@ class AwsSettings(Section, frozen=True, kw_only=True):
             given = getattr(self, name)
             if isinstance(given, str):
                 force_setattr(self, name, KeySource("text", given))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Put the proxy's URL into a pickle if there is no password in it. Raises `TypeError`."""
+        if "@" in (proxy_url_of(self) or ""):
+            raise TypeError(
+                "settings are not pickled with a user or a password in aws.proxy_url: leave it out, and set the "
+                "variable HTTPS_PROXY for the process that uses the settings"
+            )
+        [made, nothing] = super().__reduce__()
+        return partial(made, proxy_url=proxy_url_of(self)), nothing
 
 
 def proxy_url_of(aws: AwsSettings) -> str | None:

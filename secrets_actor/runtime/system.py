@@ -64,6 +64,7 @@ from secrets_actor.otp import (
     spawn,
     waiting_process,
 )
+from secrets_actor.pickling import START_THERE, LivesHere
 from secrets_actor.runtime import tree
 from secrets_actor.runtime.backends import OF_THE_BACKEND
 from secrets_actor.runtime.settings import Settings
@@ -86,7 +87,7 @@ _EXEC_GRACE: Final = 0.2
 _THREADS_GRACE = 1.0
 
 
-class System:
+class System(LivesHere):
     """One supervision tree with its clients. `secrets_actor.start` and `child_spec` make it.
 
     - `secrets` is the client for threads (`Secrets`), `async_secrets` the client for asyncio (`AsyncSecrets`).
@@ -102,6 +103,7 @@ class System:
     `ConfigurationError`. The tree is not started yet.
     """
 
+    _advice = "its tree runs in this process: " + START_THERE
     _async_secrets: AsyncSecrets | None = None
 
     def __init__(

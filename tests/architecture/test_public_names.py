@@ -197,7 +197,9 @@ def test_a_name_that_is_not_there_is_told_as_usual() -> None:
 def test_every_error_is_public_and_of_one_tree() -> None:
     errors = importlib.import_module("secrets_actor.domain.errors")
     all_errors = {
-        name for name, found in vars(errors).items() if inspect.isclass(found) and issubclass(found, Exception)
+        name
+        for name, found in vars(errors).items()
+        if inspect.isclass(found) and issubclass(found, Exception) and found.__module__ == errors.__name__
     }
 
     assert all_errors <= set(PUBLIC["secrets_actor.errors"])

@@ -2,12 +2,12 @@
 
 import os
 import re
-from typing import ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from msgspec.structs import force_setattr
 
 from secrets_actor.backends.aws.aws_credentials import AwsCredentials
-from secrets_actor.backends.setting_masking import shown_path, shown_variable
+from secrets_actor.backends.setting_masking import checked_for_pickle, shown_path, shown_variable
 from secrets_actor.domain.errors import CredentialsError, MissingAccessKey, MissingSecretKey
 from secrets_actor.domain.masked import MaskedText
 from secrets_actor.domain.secret import MASK, SecretValue
@@ -42,6 +42,11 @@ class KeySource(SelectiveStruct, frozen=True):
 
     def __repr__(self) -> str:
         return f"<KeySource {self.description}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Put the name of a variable or a file into a pickle, and never a key. Raises `TypeError`."""
+        checked_for_pickle(self.description)
+        return KeySource, (self.kind, self.reveal())
 
     @property
     def description(self) -> str:
