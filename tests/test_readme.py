@@ -100,30 +100,47 @@ def test_the_commands_are_those_of_the_program() -> None:
         assert (told.exit_code, "Usage: " in told.output) == (0, True), f"{line}: {told.output}"
 
 
-RUN = EXAMPLES | {"typed_program": (ROOT / "tests/typed_program.py").read_text()}
-
-
-@pytest.mark.parametrize("name", RUN)
-def test_the_example_runs(name: str, tmp_path: Path) -> None:
+def run(program: str, home: Path) -> "subprocess.CompletedProcess[str]":
+    """Run *program* in a fresh interpreter, in the folder *home*. A warning of Python's is an error there."""
     kept = {key: value for key, value in os.environ.items() if key.startswith(("PATH", "COV"))}
     environment = {
         **kept,
-        "HOME": str(tmp_path),
-        "XDG_DATA_HOME": str(tmp_path / "data"),
-        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        "HOME": str(home),
+        "XDG_DATA_HOME": str(home / "data"),
+        "XDG_CONFIG_HOME": str(home / "config"),
         "PYTHONPATH": str(ROOT),
         "PYTHONWARNINGS": "error",
     }
-
-    ended = subprocess.run(
-        [sys.executable, "-c", RUN[name]],
-        cwd=tmp_path,
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=home,
         env=environment,
         check=False,
         capture_output=True,
         text=True,
         timeout=60,
     )
+
+
+def test_without_any_logging_the_warnings_are_printed_and_nothing_else(tmp_path: Path) -> None:
+    program = """
+import secrets_actor
+with secrets_actor.start() as system:
+    system.secrets.set("a", "b")
+"""
+    first, second = run(program, tmp_path), run(program, tmp_path)
+
+    assert first.stderr.startswith("store_made "), "keep a copy of its key"
+    assert (first.stderr.count("\n"), first.stdout) == (1, "")
+    assert (second.stderr, second.stdout) == ("", "")
+
+
+RUN = EXAMPLES | {"typed_program": (ROOT / "tests/typed_program.py").read_text()}
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_the_example_runs(name: str, tmp_path: Path) -> None:
+    ended = run(RUN[name], tmp_path)
 
     told = [line for line in ended.stderr.splitlines() if not line.startswith("store_made ")]
     assert (ended.returncode, told) == (0, [])

@@ -58,6 +58,7 @@ class Worker(GenServer):
         self._origin = origins[0] if len(origins) == 1 else None
         self._owner, self._meter = owner, meter
         self._backend: Backend | None = None
+        self.explains = self._factory.explains
 
     def init(self) -> None:
         """Announce the worker to the actor. The connection is made with the first job, so that a tree comes up even

@@ -217,7 +217,10 @@ def restore(options: Options, name: str) -> None:
 @passphrase_option
 @click.pass_obj
 def tree(options: Options, watching: bool, every: float) -> None:
-    """Start the configured system and draw its supervision tree."""
+    """Draw the supervision tree of a system that is started for it.
+
+    The tree of a program that runs is drawn by that program: print(system.tree()).
+    """
     from secrets_actor.cli.demo import settled
     from secrets_actor.cli.watch_tree import watch
 

@@ -76,7 +76,7 @@ class Metrics(Struct, frozen=True):
         for family in self.families:
             if family.metric.name == name:
                 return sum(one.value for one in family.samples if one.labels[: len(labels)] == labels)
-        raise KeyError(name)
+        raise KeyError(f"there is no metric {name}; iterate over the snapshot for all of them")
 
 
 def word(label: object) -> str:

@@ -84,7 +84,8 @@ class SecretId(str):
     def lanes(self) -> tuple[str, ...]:
         """The names that this id may mean; operations on one of these names keep their order with operations on this.
 
-        A name has one lane, itself. An ARN has one or two (rule 2); the name in it, taken as a whole ARN, comes first.
+        A name has one lane, itself. An ARN has one or two, because its last seven characters may or may not belong
+        to the name; the name in it, taken as a whole ARN, comes first.
         """
         if not self.is_arn:
             return (str(self),)

@@ -79,19 +79,9 @@ class BackendFactory(Struct, frozen=True):
     """Opens connections to one store. The runtime makes it from the settings; a program may give its own
     to `start(backend=...)`.
 
-    `connect` returns a new connection. `credentials` is where the store's credentials come from, if it needs any.
-    `endpoints` names the servers that the store is reached at, each by its host, and its port if need be: a circuit
-    breaker guards each. A backend with several asks those that are not in `context.avoid`, in an order of its own. It
-    names the one that answered by `Answer.origin`, and the one that refused, failed or kept silent by the `origin` of
-    the error. When it goes on to another, it adds an `Attempt` with the `origin` that it leaves, and with the code of
-    the error that it met there: so a dead endpoint costs one caller's wait, and the others answer.
-
-    `diagnose` checks everything that the store needs, and changes nothing. Its arguments are a deadline (clock seconds)
-    and a prefix: it may ask only for secrets whose names begin with that. `prepare` is called at each start of a
-    system, before anything else, with a deadline (clock seconds); it raises only `SecretsError`s.
-
-    This is the smallest store there is. A whole one is `tests/contract/dict_backend.py` of the sources: it keeps
-    records, and `secrets_actor.semantics` says what each operation means.
+    `connect` returns a new connection. A store needs no more than that and a name, and this is the smallest there is. A
+    whole one is `tests/contract/dict_backend.py` of the sources: it keeps records, and `secrets_actor.semantics` says
+    what each operation means.
 
         from datetime import UTC, datetime
         from typing import Any
@@ -117,6 +107,21 @@ class BackendFactory(Struct, frozen=True):
 
         with secrets_actor.start(backend=BackendFactory("fixed", Fixed)) as system:
             print(system.secrets.get("db/password"))
+
+    `credentials` is where the store's credentials come from, if it needs any. `diagnose` checks everything that the
+    store needs, and changes nothing. Its arguments are a deadline (clock seconds) and a prefix: it may ask only for
+    secrets whose names begin with that. `prepare` is called at each start of a system, before anything else, with a
+    deadline (clock seconds); it raises only `SecretsError`s.
+
+    An error of the backend or of its credentials that is no `SecretsError` ends a worker. The log then tells the type
+    of the error and its place; with `explains` it tells text and traceback, too, which may quote a secret.
+
+    `endpoints` names the servers that the store is reached at, each by its host, and its port if need be: a circuit
+    breaker guards each. With one, there is nothing else to do. A backend with several asks those that are not in
+    `context.avoid`, in an order of its own. It names the one that answered by `Answer.origin`, and the one that
+    refused, failed or kept silent by the `origin` of the error. When it goes on to another, it adds an `Attempt` with
+    the `origin` that it leaves, and with the code of the error that it met there: so a dead endpoint costs one caller's
+    wait, and the others answer.
     """
 
     name: str
@@ -125,6 +130,7 @@ class BackendFactory(Struct, frozen=True):
     diagnose: Callable[[float, str], Iterable[Finding]] | None = None
     endpoints: tuple[str, ...] = ()
     prepare: Callable[[float], None] | None = None
+    explains: bool = False
 
 
 class AuditRecord(Struct, frozen=True):

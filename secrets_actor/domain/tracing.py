@@ -87,7 +87,7 @@ def end(trace: CallTrace, outcome: str, at: float) -> None:
 
 
 class Tracer(Protocol):
-    """The port to a tracer, such as that of OpenTelemetry (`extras/opentelemetry.py`)."""
+    """The port to a tracer, such as that of OpenTelemetry (`secrets_actor.extras.opentelemetry`)."""
 
     def begin(self, trace: CallTrace, /) -> Callable[[], object]:
         """Note that *trace* begins, in the caller's thread. Returns a function that is called there when it has

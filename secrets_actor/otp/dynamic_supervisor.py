@@ -94,8 +94,8 @@ class DynamicSupervisor(GenServer):
     *flags* give intensity, period and auto_shutdown (all_significant: when the last child is gone); the strategy is
     always one_for_one. *template* is given if all children have one spec: it is checked before the supervisor starts,
     and it is the one spec that `CountChildren` and `GetChildSpec` know. *initial* returns the specs of the children
-    that the supervisor starts with, before it handles any message; one that cannot be started is left out (but see rule
-    4).
+    that the supervisor starts with, before it handles any message; one that cannot be started is left out, unless only
+    a thread was wanting: then it is started later.
     """
 
     trap_exit = True

@@ -81,11 +81,15 @@ class GenServer:
     Set `trap_exit` to have `terminate` run when the supervisor shuts the server down. Set `may_wait` to False for a
     server that others of its node wait for: any call from its thread, even by a log handler that happens to run there,
     then raises `CallingSelf` at once, where it might otherwise wait forever.
+
+    Set `explains` to True to have the text and the traceback of a crash in the log, in crash reports and in exit
+    reasons, to False to keep them out. None is as the node says (see `Node`): in a `secrets_actor.System`, the log
+    tells only the type of the error and its place, because the text may quote a secret.
     """
 
     trap_exit: bool = False
     may_wait: bool = True
-    explains: bool | None = None  # False: its exceptions may quote a secret. None: as its node says, see `Node`
+    explains: bool | None = None
     me: Pid
     node: Node
     parent: Pid | None

@@ -207,8 +207,9 @@ class Pid(LivesHere):
     # --- signals --------------------------------------------------------------------------------------------------
 
     def exit(self, reason: ExitReason, sender: Pid | None = None) -> None:
-        """Send an exit signal. `KILL` ends the process in any case; for other reasons see rule 3. A signal that a dead
-        process sends from its own thread is dropped."""
+        """Send an exit signal. `KILL` ends the process in any case. Any other reason comes as an `ExitSignal` to a process
+        that traps exits, and ends one that does not, unless it is `NORMAL` and comes from another process. A signal
+        that a dead process sends from its own thread is dropped."""
         if sender is not None and sender is _this_thread.pid and sender.reason is not None:
             return
         if reason == KILL:
@@ -234,7 +235,8 @@ class Pid(LivesHere):
         return True
 
     def kill(self) -> None:
-        """End the process now, with the reason `killed`. Its thread is disowned (rule 4)."""
+        """End the process now, with the reason `killed`. Its thread is disowned: it ends when its present
+        work does."""
         self.finish(KILLED)
 
     def link(self, other: Pid) -> None:
@@ -284,7 +286,8 @@ class Pid(LivesHere):
     # --- the end --------------------------------------------------------------------------------------------------
 
     def finish(self, reason: ExitReason) -> bool:
-        """End the process with *reason*. Return False if it had ended before. See rules 1, 2 and 6."""
+        """End the process with *reason*: fail its calls, tell its links and monitors. Return False if it had ended
+        before."""
         if self.reason is not None:
             return False
         mine = [reason]  # a list, and so an object of this thread's own: other threads may pass the same reason

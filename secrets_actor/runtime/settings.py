@@ -74,7 +74,7 @@ class AwsSettings(Section, frozen=True, kw_only=True):
     - `timeout`: seconds for one attempt.
     - `recovery_window`: days for which a deleted secret can be restored, 7 to 30.
     - `endpoint_url`, `use_fips`, `use_dualstack`, `ca_bundle`, `proxy_url`, `retry_mode`, `max_attempts` (1 to 100,
-    with the first one). None: as AWS's own variables or the profile say; see `aws_connection.py`.
+    with the first one). None: as AWS's own variables or the profile say (config/README.md has the table).
     """
 
     region: Text | None = None
@@ -100,7 +100,7 @@ class AwsSettings(Section, frozen=True, kw_only=True):
     max_attempts: Annotated[int, Meta(ge=1, le=100)] | None = None
 
     def __post_init__(self) -> None:
-        """Mask keys that are given as text, and the proxy's URL, which may hold a password (rule 3)."""
+        """Mask keys that are given as text, and the proxy's URL, which may hold a password."""
         if isinstance(self.proxy_url, str):
             force_setattr(self, "proxy_url", MaskedText(self.proxy_url))
         for name in ("access_key", "secret_key", "session_token"):
@@ -169,7 +169,8 @@ class PrefetchSettings(Section, frozen=True, kw_only=True):
 
 
 class Settings(Section, frozen=True, kw_only=True):
-    """All settings of a system. Make them in code, or in a TOML file with the same keys.
+    """All settings of a system. Make them in code, or in a TOML file with the same keys. To make them checks nothing:
+    `start` and `configure` do, and raise `ConfigurationError` with all mistakes at once.
 
     - `backend`: which store: `local_encrypted` or `aws_secrets_manager`.
     - `ttl_seconds`: how long the cache answers (0: never). `ttl_jitter`: a random share of that, up to this much (0 to

@@ -305,6 +305,25 @@ class System(LivesHere):
 
         A stop that is called in a process of the tree, such as in a subscription's callback (a coroutine function,
         too), returns at once: the tree ends as soon as that process is done.
+
+        The main program of a daemon:
+
+            import signal
+            import sys
+
+            import secrets_actor
+            from secrets_actor import otp
+
+            def main() -> None:
+                system = secrets_actor.start()         # or start("config/aws.toml")
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    signal.signal(number, lambda *_: system.stop(drain=20))
+                ...                                    # start your own threads here
+                signal.raise_signal(signal.SIGTERM)    # only here, so that this example ends; leave it out
+                reason = system.wait()                 # waits for a signal, or until no restart helps any more
+                sys.exit(None if reason == otp.SHUTDOWN else f"the secrets service ended: {reason}")
+
+            main()
         """
         notice_fork()
         root = self._coming or self._root
@@ -369,8 +388,7 @@ class System(LivesHere):
 
     @property
     def running(self) -> bool:
-        """Whether the tree is up. In the child of a fork this is a use like any other: it starts a tree first (rule
-        3)."""
+        """Whether the tree is up. In the child of a fork this is a use like any other: it starts a tree first."""
         with contextlib.suppress(SecretsError):
             return self._is_ready()
         return False
@@ -464,7 +482,8 @@ class System(LivesHere):
     def metrics(self) -> Metrics:
         """Return a snapshot of all metrics: counts since the system was made, and gauges as they are now.
 
-        Read one with `metrics().value("secrets_actor_cache_hits")`. The names are in `domain/metrics.py`.
+        Read one with `metrics().value("secrets_actor_cache_hits")`. To iterate over the snapshot gives all families:
+        `family.metric` has the name, the unit in its `help`, and the labels, `family.samples` the values.
         """
         notice_fork()
         return self._parts.meters.snapshot()

@@ -11,7 +11,7 @@ from secrets_actor.actor.worker_supply import MAX_HUNG
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.operations import Get, Operation
 from secrets_actor.domain.ports import Answer, BackendFactory, CallContext
-from secrets_actor.otp import Pid
+from secrets_actor.otp import LifecycleEvent, Pid, ProcessCrashed
 from tests.actor.rig import (
     RigStore,
     Watch,
@@ -337,3 +337,28 @@ def test_calls_that_hang_cost_a_bounded_number_of_threads_and_the_rest_hear_why(
         rig_store.put("a", "v")
         eventually(lambda: not system.tree().disowned)
         assert system.secrets.get("a", timeout=5).reveal() == "v"
+
+
+@pytest.mark.parametrize("explains", [False, True])
+def test_a_crash_of_a_backend_of_ones_own_is_explained_if_the_backend_says_so(tmp_path: Path, explains: bool) -> None:
+    class Odd:
+        name = "odd"
+
+        def perform(self, operation: object, context: object) -> Answer[object]:
+            raise RuntimeError("the broker said no")
+
+        def close(self) -> None: ...
+
+    told: list[LifecycleEvent] = []
+    backend = BackendFactory("odd", Odd, explains=explains)
+    with running(System(settings(tmp_path), backend=backend, observer=told.append)) as system:
+        error = failure(lambda: system.secrets.get("a"))
+    crashes = [event for event in told if isinstance(event, ProcessCrashed)]
+    written = (tmp_path / "log").read_text()
+
+    assert type(error) is WorkerCrashed
+    assert "the broker said no" not in str(error)
+    assert [("the broker said no" in event.reason, "in perform" in event.traceback) for event in crashes] == [
+        (explains, explains)
+    ] * 3
+    assert ("the broker said no" in written) is explains

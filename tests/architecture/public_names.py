@@ -244,7 +244,7 @@ AwsSettings: access_key auth_method ca_bundle endpoint_url external_id max_attem
     region retry_mode role_arn role_session_name role_tags secret_key session_duration session_token timeout
     use_dualstack use_fips
 Backend: close name perform
-BackendFactory: connect credentials diagnose endpoints name prepare
+BackendFactory: connect credentials diagnose endpoints explains name prepare
 BreakerClosed: endpoint
 BreakerOpened: endpoint pause problem
 CallContext: attempts avoid credentials deadline repeated

@@ -7,6 +7,7 @@ import inspect
 import json
 import os
 import pydoc
+import re
 import subprocess
 import sys
 import typing
@@ -135,6 +136,27 @@ def test_the_public_members_of_a_class_are_those_of_the_table(name: str) -> None
     public = {one for one in members(public_classes()[name]) if not one.startswith("_")}
 
     assert public == set(MEMBERS.get(name, ()))
+
+
+def helped() -> Iterator[tuple[str, str]]:
+    """What `help` shows of each public name: its docstring, and those of the members of a class."""
+    for door in (*PUBLIC, "secrets_actor.otp"):
+        module = importlib.import_module(door)
+        yield door, inspect.getdoc(module) or ""
+        for name in module.__all__:
+            found = getattr(module, name)
+            yield name, inspect.getdoc(found) or ""
+            if inspect.isclass(found):
+                shown = {key: one for key, one in vars(found).items() if not key.startswith("_") or key[-2:] == "__"}
+                yield from ((f"{name}.{key}", inspect.getdoc(one) or "") for key, one in shown.items())
+
+
+def test_help_does_not_send_its_readers_to_files_and_rules_of_the_sources() -> None:
+    # A store of one's own begins with a copy of that one: the text says that it is in the sources.
+    allowed = {("BackendFactory", "tests/contract/dict_backend.py")}
+    found = {(name, one) for name, text in helped() for one in re.findall(r"\brules?\s+\d|[\w/]+\.py\b", text)}
+
+    assert found == allowed
 
 
 def test_the_table_of_members_has_public_classes_only() -> None:

@@ -54,7 +54,7 @@ def test_a_picture_is_asked_by_name_and_by_the_first_labels() -> None:
     assert [family.metric for family in picture] == [calls]
     assert [picture.value("calls"), picture.value("calls", "get"), picture.value("calls", "get", "ok")] == [12, 5, 3]
     assert picture.value("calls", "delete") == 0
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="no metric call; iterate"):
         picture.value("call")
     with pytest.raises(AttributeError, match="immutable"):
         picture.families = ()  # type: ignore[misc]
