@@ -207,9 +207,12 @@ class Pid(LivesHere):
     # --- signals --------------------------------------------------------------------------------------------------
 
     def exit(self, reason: ExitReason, sender: Pid | None = None) -> None:
-        """Send an exit signal. `KILL` ends the process in any case. Any other reason comes as an `ExitSignal` to a process
-        that traps exits, and ends one that does not, unless it is `NORMAL` and comes from another process. A signal
-        that a dead process sends from its own thread is dropped."""
+        """Send an exit signal. `KILL` ends the process in any case.
+
+        Any other reason comes as an `ExitSignal` to a process that traps exits. It ends a process that does not, unless
+        it is `NORMAL` and comes from another process. A signal that a dead process sends from its own thread is
+        dropped.
+        """
         if sender is not None and sender is _this_thread.pid and sender.reason is not None:
             return
         if reason == KILL:
