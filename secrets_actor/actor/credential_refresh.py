@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
-from secrets_actor.actor.credential_state import CredentialState
+from secrets_actor.actor.credential_state import CredentialState, DatedCredentials
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError, DeadlineExceeded, SecretsError
 
@@ -113,9 +113,9 @@ class CredentialRefresh:
         """Return the deadline (clock seconds) of a fetch that is sent *now*. *call_timeout* is in seconds."""
         return now.clock + call_timeout * (1.0 if self.current(now) is None else RENEWAL_SHARE)
 
-    def fetched(self, credentials: Credentials, now: Moment) -> None:
+    def fetched(self, credentials: DatedCredentials, now: Moment) -> None:
         """Take new credentials. If they have expired already, and the old ones have not, the fetch counts as failed."""
-        end = credentials.expires_at
+        end = credentials.end
         # If they have expired by the wall clock only, that clock has leapt and is wrong: go by the seconds (rule 2).
         passed = self._anchor + timedelta(seconds=now.clock - self._came_at.clock)
         self._anchor = passed if end is not None and passed < end <= now.wall else now.wall

@@ -24,6 +24,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from secrets_actor.actor.answer_check import is_attempt
 from secrets_actor.actor.breaker import Breaker, BreakerRules, Circuit
 from secrets_actor.domain import errors
 from secrets_actor.domain.errors import (
@@ -161,7 +162,7 @@ class EndpointBreakers:
     def answered(self, sent: Sent, origin: str | None, now: float) -> list[Turn]:
         """The endpoint *origin* has answered, perhaps with a refusal. Return the breakers that turn."""
         endpoint = self._endpoint_of(sent, origin)
-        turns, _ = self._count_other_attempts(sent, endpoint)
+        turns, _ = self._count_other_attempts(sent, endpoint, now)
         if endpoint is not None and self._breakers[endpoint].succeeded(now):
             turns.append(Turn(endpoint))
         return self._turned(turns, sent.operation)
@@ -169,7 +170,7 @@ class EndpointBreakers:
     def lost(self, sent: Sent, error: SecretsError, now: float) -> list[Turn]:
         """The operation *sent* met *error*. Return the breakers that turn."""
         endpoint = self._endpoint_of(sent, error.origin)
-        turns, since = self._count_other_attempts(sent, endpoint)
+        turns, since = self._count_other_attempts(sent, endpoint, now)
         if endpoint is not None:
             turns += self._count_error(endpoint, sent.operation, type(error), error.code, since, sent.deadline, now)
         return self._turned(turns, sent.operation)
@@ -185,12 +186,15 @@ class EndpointBreakers:
         """Return the endpoint that an outcome is about; None: it cannot be told (rule 5)."""
         return origin if origin in self._breakers else sent.only
 
-    def _count_other_attempts(self, sent: Sent, but: str | None) -> tuple[list[Turn], float]:
+    def _count_other_attempts(self, sent: Sent, but: str | None, now: float) -> tuple[list[Turn], float]:
         """Count the attempts at other endpoints than *but* (rule 6). Return the breakers that turn, and when the last
         of these attempts ended: the endpoint *but* cannot have been asked before."""
-        if self._lone is not None:
+        if self._lone is not None or not self._breakers:
             return [], sent.at
-        last = {one.origin: one for one in sent.attempts if one.origin in self._breakers and one.origin != but}
+        # The backend may still be at work, and nobody has checked yet what it has noted. What ends later than now has
+        # another clock's time, such as the date: a breaker would stay open until then.
+        noted = [one for one in tuple(sent.attempts) if is_attempt(one) and one.ended <= now]
+        last = {one.origin: one for one in noted if one.origin in self._breakers and one.origin != but}
         turns: list[Turn] = []
         for endpoint, attempt in last.items():
             kind = _BY_CODE.get(attempt.outcome)

@@ -57,6 +57,7 @@ from secrets_actor.actor.actions import (
 )
 from secrets_actor.actor.breaker import BreakerRules, Circuit
 from secrets_actor.actor.credential_refresh import EXPIRED, CredentialRefresh, Fetch, Moment, hangs
+from secrets_actor.actor.credential_state import DatedCredentials, same
 from secrets_actor.actor.endpoint_breakers import BreakerClosed, BreakerOpened, EndpointBreakers, Sent, Turn, is_answer
 from secrets_actor.actor.error_translation import out_of_time, workers_crashed
 from secrets_actor.actor.lanes import Lanes
@@ -434,7 +435,7 @@ class Flights:
         item = self._take_back(job)
         if isinstance(job, CredentialsJob):
             if isinstance(item, Fetch):
-                self._fetched(item, done.answer, now)
+                self._fetched(item, cast("DatedCredentials", done.answer), now)
         else:
             flight = item if isinstance(item, Flight) else self._flights.get(job.flight)
             if flight is not None and (item is not None or flight.state is State.WAITING_FOR_WORKER):
@@ -605,7 +606,7 @@ class Flights:
         if fetch is not None:
             self._supply.submit(fetch, first=True)
 
-    def _fetched(self, fetch: Fetch, credentials: Any, now: Moment) -> None:
+    def _fetched(self, fetch: Fetch, credentials: DatedCredentials, now: Moment) -> None:
         if self._refresh.is_present(fetch):
             self._refresh.fetched(credentials, now)
             self._actions.append(Count(metrics.REFRESHES, ("credentials", "ok")))
@@ -757,7 +758,7 @@ class Flights:
         elif credentials is None and self._factory.credentials is not None:  # refused or expired since it was admitted
             self._supply.done(worker)
             self._lacks_credentials(job, now)
-        elif job.refused is not None and job.refused[0] == credentials:
+        elif job.refused is not None and same(job.refused[0], credentials):
             self._supply.done(worker)
             # The fetch brought the credentials that the store has refused already: they would be refused again.
             self._on(job, Event.REFUSED, job.refused[1], now)

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
-from secrets_actor.domain.credentials import Credentials
+from secrets_actor.actor.credential_state import DatedCredentials
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import Answer, BackendFactory, CallContext
@@ -86,7 +86,7 @@ class JobDone(Struct, eq=False):
 
     worker: Pid
     job: Job
-    answer: Answer[Any] | Credentials
+    answer: Answer[Any] | DatedCredentials
 
 
 class JobFailed(Struct, frozen=True):

@@ -7,8 +7,8 @@ Rule 2: the worker sends its answers to the actor's name, not to its pid: if the
 Rule 3: an error leaves the worker without traceback, cause and context, because their frames hold credentials and other
         objects that only the worker may see.
 Rule 4: a worker that is cut off from outside closes its connection, so that its thread comes free.
-Rule 5: the worker checks the types of the backend's answers, so that a wrong one ends the worker and not the actor. The
-        backend may be foreign code.
+Rule 5: the worker checks what the backend and the source of credentials give (answer_check.py), for both may be foreign
+        code. A wrong answer is an error of that one call, and cannot end the actor.
 Rule 6: each answer, each secret in it and each error leaves the worker with its origin. A backend with one endpoint
         need not name it.
 """
@@ -16,11 +16,10 @@ Rule 6: each answer, each secret in it and each error leaves the worker with its
 from __future__ import annotations
 
 import contextlib
-from datetime import datetime
 from typing import Any
 
-from msgspec.structs import replace
-
+from secrets_actor.actor.answer_check import checked_answer, checked_credentials, checked_error, drop_wrong_attempts
+from secrets_actor.actor.credential_state import DatedCredentials
 from secrets_actor.actor.current_backend import CurrentBackend
 from secrets_actor.actor.messages import (
     Announce,
@@ -33,13 +32,9 @@ from secrets_actor.actor.messages import (
     WorkerReady,
 )
 from secrets_actor.domain import metrics
-from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import SecretsError, Throttled
 from secrets_actor.domain.metrics import NO_METER, Meter
-from secrets_actor.domain.operations import Get, Operation
 from secrets_actor.domain.ports import Answer, Backend
-from secrets_actor.domain.results import SecretBatch
-from secrets_actor.domain.secret import Secret, from_origin
 from secrets_actor.domain.tracing import WORKER, Attempt, retries
 from secrets_actor.otp import ExitReason, GenServer, Handled, Name
 
@@ -83,9 +78,10 @@ class Worker(GenServer):
             outcome = "ok"
             return done
         except SecretsError as error:
-            failure, outcome = error.clone(), error.code
-            if isinstance(job, StoreJob) and failure.origin is None:
-                failure.origin = self._origin
+            failure = checked_error(error, self._factory.name, self._origin if isinstance(job, StoreJob) else None)
+            outcome = failure.code
+            if isinstance(job, StoreJob):
+                drop_wrong_attempts(job.context.attempts)
         finally:
             ended = self.node.clock.now()
             _count(self._meter, job, outcome, ended - began)
@@ -93,18 +89,20 @@ class Worker(GenServer):
                 job.context.attempts.append(Attempt(WORKER, began, ended, outcome))
         return JobFailed(self.me, job, failure)
 
-    def _perform(self, job: Job) -> Answer[Any] | Credentials:
+    def _perform(self, job: Job) -> Answer[Any] | DatedCredentials:
         self.node.observe(JobStarted(self.me.label, self.me.serial, _kind(job)))
         if isinstance(job, CredentialsJob):
             if self._factory.credentials is None:
                 raise TypeError("this store takes no credentials")
-            return _checked_credentials(self._factory.credentials.fetch(job.deadline))
+            return checked_credentials(self._factory.credentials.fetch(job.deadline), self._factory.name)
         if self._backend is None:
             self._backend = self._factory.connect()
             # The worker may have been cut off while it connected: `abandon` found no connection to close then.
             if not self.me.is_alive():
                 self._backend.close()
-        return _placed(_checked(self._backend.perform(job.operation, job.context), job.operation), self._origin)
+        operation, context = job.operation, job.context
+        answer = self._backend.perform(operation, context)
+        return checked_answer(answer, operation, context.attempts, self._factory.name, self._origin)
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002
         """Close the connection."""
@@ -115,33 +113,6 @@ class Worker(GenServer):
         """Close the connection, from any thread."""
         if self._backend is not None:
             self._backend.close()
-
-
-def _checked(answer: Answer[Any], operation: Operation[Any]) -> Answer[Any]:
-    if not isinstance(answer, Answer) or (isinstance(operation, Get) and not isinstance(answer.value, Secret)):
-        raise TypeError(f"the backend's answer to a {operation.kind} is none")
-    return answer
-
-
-def _placed(answer: Answer[Any], default: str | None) -> Answer[Any]:
-    """Return *answer*, with its secrets, marked with the origin that it names, or with the *default* one (rule 6)."""
-    value, origin = answer.value, answer.origin or default
-    if origin is None:
-        return answer
-    if isinstance(value, Secret):
-        value = from_origin(value, origin)
-    elif isinstance(value, SecretBatch):
-        value = replace(value, found={one: from_origin(secret, origin) for one, secret in value.found.items()})
-    return Answer(value, answer.request_id, origin)
-
-
-def _checked_credentials(found: Credentials) -> Credentials:
-    """Return *found*. Only its expiry date is checked, because the actor looks at nothing else in it. Raises
-    `TypeError`."""
-    end = found.expires_at if isinstance(found, Credentials) else ""
-    if end is not None and (not isinstance(end, datetime) or end.utcoffset() is None):
-        raise TypeError("the credential source gave no Credentials, or an end that is no time with a time zone")
-    return found
 
 
 def _kind(job: Job) -> str:

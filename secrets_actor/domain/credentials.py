@@ -6,9 +6,10 @@ from datetime import datetime
 class Credentials:
     """The base class of a backend's credentials, such as a token or a pair of keys.
 
-    The actor has them fetched, hands them to the backend, and fetches others in time. For that it reads `expires_at`,
-    and it compares two of them with `==`: credentials that the store has refused are not tried again if a fetch brings
-    them once more. It looks at nothing else. What they hold is the business of their source and their backend.
+    The actor has them fetched, hands them to the backend, and fetches others in time. For that their `expires_at` is
+    read once, when they come, and the actor compares two of them with `==`: credentials that the store has refused are
+    not tried again if a fetch brings them once more. If `==` raises, they count as different. It looks at nothing else.
+    What they hold is the business of their source and their backend.
 
     A subclass holds its material in `SecretValue`s, so that no repr shows it. It has an `expires_at` of its own if its
     material ends, and an `__eq__` that tells old material from new. Objects of it never change.

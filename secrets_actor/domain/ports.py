@@ -61,6 +61,9 @@ class Backend(Protocol):
 
         Raises only `SecretsError`s. The same write may come again with the same token: it must make one version at
         most.
+
+        The answer's value has the type that the message declares (`class Get(Operation[Secret])`), and is about the
+        secret that was asked for. If not, the caller gets an `InvalidAnswer` that says what was expected.
         """
 
     def close(self) -> None:
@@ -72,7 +75,8 @@ class CredentialSource(Protocol[C_co]):
 
     def fetch(self, deadline: float) -> C_co:
         """Return fresh credentials; give up at *deadline* (clock seconds). Raises only `SecretsError`s, and a
-        `CredentialsError` if the place has none."""
+        `CredentialsError` if the place has none. What is no `Credentials`, or ends at no time with a zone, is an
+        `InvalidAnswer` for those who wait."""
 
 
 class BackendFactory(Struct, frozen=True):

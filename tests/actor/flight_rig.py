@@ -32,7 +32,7 @@ from secrets_actor.domain.operations import Get, Operation, Set
 from secrets_actor.domain.ports import Answer, Backend, BackendFactory
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.otp import Crashed, From, Pid
-from tests.actor.token_credentials import Token
+from tests.actor.token_credentials import Token, dated
 
 START: Final = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 TOKEN: Final = "33333333-3333-4333-8333-333333333333"
@@ -137,7 +137,7 @@ class Hands:
     def answer(self, job: Job | None = None, value: Any = None) -> None:
         """A worker is done with *job*, or with the last one."""
         job = job or self.job
-        value = value or Token("secret") if isinstance(job, CredentialsJob) else Answer(value, "request-1")
+        value = dated(value or Token("secret")) if isinstance(job, CredentialsJob) else Answer(value, "request-1")
         self.carry_out(self.flights.job_done(JobDone(self.jobs[job.number][0], job, value), self.now))
 
     def fail(self, error: SecretsError, job: Job | None = None) -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secrets_actor.actor.credential_refresh import CredentialRefresh, Fetch, Moment
+from secrets_actor.actor.credential_state import DatedCredentials
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import (
     AccessDenied,
@@ -47,7 +48,7 @@ class Machine:
         self.wall += timedelta(seconds=seconds)
 
     def fetched(self, credentials: Credentials) -> Credentials:
-        self.refresh.fetched(credentials, self.now)
+        self.refresh.fetched(DatedCredentials(credentials, credentials.expires_at), self.now)
         return credentials
 
     def begun(self) -> Fetch:

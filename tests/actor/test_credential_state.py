@@ -4,15 +4,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from secrets_actor.actor.credential_state import FIRST_PAUSE, CredentialState, Phase
-from tests.actor.token_credentials import Token
+from secrets_actor.actor.credential_state import FIRST_PAUSE, CredentialState, DatedCredentials, Phase, same
+from secrets_actor.domain.credentials import Credentials
+from tests.actor.token_credentials import Token, dated
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def credentials(end: datetime | None = None) -> Token:
-    return Token("secret", end)
+def credentials(end: datetime | None = None) -> DatedCredentials:
+    return dated(Token("secret", end))
 
 
 def test_credentials_are_absent_at_first_and_wanted() -> None:
@@ -108,7 +109,7 @@ def test_credentials_that_have_ended_take_no_good_ones_place() -> None:
     old = credentials(NOW + HOUR)
     state = CredentialState().fetched(old, NOW).fetching().fetched(credentials(NOW), NOW)
 
-    assert state.usable(NOW) is old
+    assert state.usable(NOW) is old.credentials
     assert (state.refreshing, state.failures) == (False, 1)
     assert CredentialState().fetched(credentials(NOW), NOW).phase(NOW) is Phase.EXPIRED
 
@@ -146,3 +147,18 @@ def test_rejected_credentials_are_gone_and_a_fetch_under_way_stays_under_way() -
 
     assert state.usable(NOW) is None
     assert not state.wants_fetch(NOW)
+
+
+def test_credentials_are_the_same_if_they_say_so_and_those_that_cannot_be_compared_are_not() -> None:
+    class Odd(Credentials):
+        def __eq__(self, other: object) -> bool:
+            raise SystemExit
+
+        __hash__ = None  # type: ignore[assignment]
+
+    odd = Odd()
+    assert same(Token("a"), Token("a"))
+    assert same(odd, odd)
+    assert same(None, None)
+    assert not same(Token("a"), Token("b"))
+    assert not same(odd, Odd())

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,7 @@ from secrets_actor.domain.ports import CallContext
 from secrets_actor.errors import (
     CredentialsExpired,
     ExpiredToken,
+    InvalidAnswer,
     InvalidSignature,
     MetadataServiceError,
     UnrecognizedClient,
@@ -312,16 +313,71 @@ def test_a_source_that_crashes_its_worker_three_times_is_given_up(
 NAIVE = datetime(2030, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 
 
-@pytest.mark.parametrize("given", ["text", Token("k", NAIVE), Token("k", "soon")], ids=["text", "naive", "no time"])  # type: ignore[arg-type]
-def test_what_is_no_set_of_credentials_costs_workers_and_not_the_actor(
+class Odd(Credentials):
+    """Credentials that raise when they are compared, and once they have been asked for their *end*."""
+
+    def __init__(self, end: datetime | None, asked: int = 1) -> None:
+        self.end, self.left = end, asked
+
+    @property
+    def expires_at(self) -> datetime | None:
+        self.left -= 1
+        if self.left < 0:
+            raise RuntimeError("hunter2")
+        return self.end
+
+    def __eq__(self, other: object) -> bool:
+        raise SystemExit("hunter2")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["text", Token("k", NAIVE), Token("k", "soon"), Odd(None, asked=0)],  # type: ignore[arg-type]
+    ids=["text", "naive", "no time", "raises"],
+)
+def test_what_is_no_set_of_credentials_is_an_error_of_who_waits_and_ends_nobody(
     tmp_path: Path, rig_store: RigStore, source: Source, given: object, watch: Watch
 ) -> None:
     source.fetch_now = lambda: given
     with running(System(settings(tmp_path), backend=rig_store.factory(source), observer=watch), rig_store) as system:
         error = failure(lambda: system.secrets.get("a"))
-        assert type(error) is WorkerCrashed
-        assert error.error_type == "TypeError"
-        assert watch.count("ProcessCrashed", "secrets") == 0
+        assert type(error) is InvalidAnswer
+        assert "the source of credentials of rig answers wrongly" in str(error)
+        assert "hunter2" not in str(error)
+        assert watch.count("ProcessCrashed") == 0
+
+
+@pytest.mark.parametrize("hours", [-5, 0, 5])
+@pytest.mark.parametrize("edge", [datetime.min, datetime.max])  # noqa: DTZ901  the zone comes below
+def test_an_end_at_the_edge_of_what_a_date_can_be_is_the_past_or_far_away(
+    tmp_path: Path, rig_store: RigStore, source: Source, watch: Watch, edge: datetime, hours: int
+) -> None:
+    rig_store.put("a", "v")
+    end = edge.replace(tzinfo=timezone(timedelta(hours=hours)))
+    source.fetch_now = lambda: Odd(end)
+    with running(System(settings(tmp_path), backend=rig_store.factory(source), observer=watch), rig_store) as system:
+        if edge.year > 9000:
+            assert system.secrets.get("a").reveal() == "v"
+        else:
+            assert type(failure(lambda: system.secrets.get("a"))) is CredentialsExpired
+        assert watch.count("ProcessCrashed") == 0
+
+
+def test_the_actor_asks_credentials_for_nothing_that_could_raise(
+    tmp_path: Path, rig_store: RigStore, source: Source, watch: Watch
+) -> None:
+    source.fetch_now = lambda: Odd(datetime.now(UTC) + timedelta(hours=1))
+
+    def refuse(_operation: Operation[object], _context: CallContext) -> None:
+        raise ExpiredToken("log in again")
+
+    rig_store.before = refuse
+    with running(System(settings(tmp_path), backend=rig_store.factory(source), observer=watch), rig_store) as system:
+        assert type(failure(lambda: system.secrets.get("a"))) is ExpiredToken
+        assert source.fetched == 2, "what cannot be compared counts as new"
+        assert watch.count("ProcessCrashed") == 0
 
 
 def test_a_fetch_that_hangs_is_cut_off_and_its_callers_told(

@@ -1,5 +1,7 @@
 """Which endpoint an outcome speaks of, and which of them an operation may go to."""
 
+from typing import Any
+
 import pytest
 
 from secrets_actor.actor.breaker import BreakerRules, Circuit
@@ -149,6 +151,17 @@ def test_the_last_attempt_at_an_endpoint_counts_and_where_the_outcome_comes_from
     worker = Attempt("worker", 10.0, 13.0, "ok")
 
     assert two().answered(sent(*attempts, worker), TWO, 13.0) == []
+
+
+@pytest.mark.parametrize(
+    "noted",
+    ["GET", None, met(["one"], "request_failed"), met(ONE, ["late"]), met(ONE, "request_failed", 1.8e9, 1.8e9)],  # type: ignore[arg-type]
+    ids=["text", "none", "origin", "outcome", "date"],
+)
+def test_what_is_no_attempt_or_was_at_no_time_says_nothing(noted: Any) -> None:
+    breakers = two()
+    assert breakers.lost(sent(noted), at(TWO, ConnectionFailed("x")), 11.0) == [Turn(TWO, "connection_failed", 1.0)]
+    assert breakers.avoided(9) == {TWO}
 
 
 def test_a_timeout_weighs_as_much_as_the_endpoint_had_time() -> None:

@@ -32,7 +32,7 @@ from secrets_actor.domain.operations import Get, List
 from secrets_actor.domain.ports import Answer
 from secrets_actor.domain.tracing import Attempt
 from tests.actor.flight_rig import Hands, factory, write
-from tests.actor.token_credentials import Token
+from tests.actor.token_credentials import Token, dated
 
 NAMES = st.sampled_from(["a", "b"])
 SECONDS = st.sampled_from([10.0, 1.0, 0.02])
@@ -159,7 +159,7 @@ class AnyFlights(RuleBasedStateMachine):
         hands = self.hands
         one, job = data.draw(st.sampled_from([each for each in hands.sent if each[1].number not in hands.jobs][-4:]))
         if well:
-            answer = Token("x") if isinstance(job, CredentialsJob) else Answer("late")
+            answer = dated(Token("x")) if isinstance(job, CredentialsJob) else Answer("late")
             hands.carry_out(hands.flights.job_done(JobDone(one, job, answer), hands.now))
         else:
             hands.carry_out(hands.flights.job_failed(JobFailed(one, job, Unreachable("late")), hands.now))

@@ -57,7 +57,7 @@ from secrets_actor.otp import (
     stop,
 )
 from tests.actor.rig import ARN, PATIENCE, RigStore, eventually, failure, in_background, process, some_worker, workers
-from tests.actor.token_credentials import Token
+from tests.actor.token_credentials import Token, dated
 
 FLAGS: Final = Flags(Strategy.REST_FOR_ONE, intensity=10, period=10.0)
 
@@ -169,7 +169,7 @@ class Core:
 
     def done(self, worker: Pid, job: Job, answer: Any) -> None:
         """As if *worker* said so."""
-        self.actor.post(JobDone(worker, job, Answer(answer) if isinstance(job, StoreJob) else answer))
+        self.actor.post(JobDone(worker, job, Answer(answer) if isinstance(job, StoreJob) else dated(answer)))
 
     def serve(self, answer: Any) -> Job:
         """Answer the next job."""
@@ -263,7 +263,7 @@ def test_an_earlier_actors_credentials_and_jobs_mean_nothing_to_the_next() -> No
         actor = core.actor
         for number in (fetch.number, 0):
             stray = CredentialsJob(number, fetch.deadline)
-            actor.post(JobDone(worker, stray, theirs))
+            actor.post(JobDone(worker, stray, dated(theirs)))
             actor.post(JobFailed(worker, stray, Unreachable("no")))
         actor.post(JobFailed(worker, job, SecretNotFound("no")))
 

@@ -2,16 +2,20 @@
 
 import threading
 import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from secrets_actor import DeadlineExceeded, SecretNotFound, ServerDown, System, WorkerCrashed
+from secrets_actor import DeadlineExceeded, Secret, SecretNotFound, SecretValue, ServerDown, System, WorkerCrashed
 from secrets_actor.actor.worker_supply import MAX_HUNG
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.operations import Get, Operation
 from secrets_actor.domain.ports import Answer, BackendFactory, CallContext
+from secrets_actor.errors import InvalidAnswer
 from secrets_actor.otp import LifecycleEvent, Pid, ProcessCrashed
+from secrets_actor.results import SecretBatch, SecretPage, SetReceipt
 from tests.actor.rig import (
     RigStore,
     Watch,
@@ -102,9 +106,51 @@ def test_a_job_that_crashed_two_workers_and_not_the_third_succeeds(system: Syste
     assert system.secrets.get("a").reveal() == "v"
 
 
-@pytest.mark.parametrize("answer", ["text", None, Answer("no secret")], ids=repr)
-def test_a_backend_whose_answer_is_none_costs_workers_and_not_the_actor(
-    tmp_path: Path, rig_store: RigStore, watch: Watch, answer: object
+ARN = "arn:x:secretsmanager:here:000000000000:secret:a-000000"
+GOOD = Secret("a", ARN, SecretValue("hunter2"), "1" * 32, ("AWSCURRENT",), datetime(2026, 1, 1, tzinfo=UTC))
+OTHER = Secret("b", ARN, SecretValue("hunter2"), "1" * 32, ("AWSCURRENT",), datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def get(system: System) -> object:
+    return system.secrets.get("a", refresh=True)
+
+
+def get_many(system: System) -> object:
+    error = system.secrets.get_many(["a"]).errors["a"]
+    raise error
+
+
+def set_a(system: System) -> object:
+    return system.secrets.set("a", "v")
+
+
+@pytest.mark.parametrize(
+    ("call", "answer"),
+    [
+        (get, None),
+        (get, "text"),
+        (get, Answer("no secret")),
+        (get, Answer(OTHER)),
+        (get, Answer(GOOD, origin=["h"])),  # type: ignore[arg-type]
+        (get, Answer(GOOD, origin="user:hunter2@host")),
+        (get_many, Answer(SecretBatch({}, {}))),
+        (get_many, Answer(SecretBatch({"a": OTHER}, {}))),
+        (get_many, Answer(SecretBatch({}, {"a": ValueError("hunter2")}))),  # type: ignore[dict-item]
+        (lambda system: system.secrets.get_many(["a"]), Answer(None)),
+        (set_a, Answer(None)),
+        (set_a, Answer(SetReceipt("a", ARN, 5, True))),  # type: ignore[arg-type]
+        (set_a, Answer(SetReceipt("a", None, "1" * 32, True))),  # type: ignore[arg-type]
+        (set_a, Answer(SetReceipt("b", ARN, "1" * 32, True))),
+        (lambda system: system.secrets.list(), Answer(None)),
+        (lambda system: list(system.secrets.iterate()), Answer(None)),
+        (lambda system: list(system.secrets.versions("a")), Answer(None)),
+        (lambda system: list(system.secrets.policies("a")), Answer(None)),
+        (lambda system: system.secrets.describe("a"), Answer(SecretPage(()))),
+        (lambda system: system.secrets.tag("a", {"k": "v"}), Answer("text")),
+    ],
+)
+def test_an_answer_that_is_wrong_is_an_error_of_that_call_and_ends_nobody(
+    tmp_path: Path, watch: Watch, call: Callable[[System], object], answer: object
 ) -> None:
     class Odd:
         name = "odd"
@@ -117,10 +163,32 @@ def test_a_backend_whose_answer_is_none_costs_workers_and_not_the_actor(
 
     factory = BackendFactory("odd", Odd)  # type: ignore[arg-type]
     with running(System(settings(tmp_path), backend=factory, observer=watch)) as system:
-        error = failure(lambda: system.secrets.get("a"))
-        assert type(error) is WorkerCrashed
-        assert error.error_type == "TypeError"
-        assert watch.count("ProcessCrashed", "secrets") == 0
+        error = failure(lambda: call(system))
+        assert type(error) is InvalidAnswer
+        assert "the backend odd answers a " in str(error)
+        assert "hunter2" not in str(error)
+        assert (error.token is None) == (call is not set_a), "a write may have taken effect"
+        assert watch.count("ProcessCrashed") == 0
+
+
+def test_what_a_backend_notes_or_raises_wrongly_ends_nobody(system: System, rig_store: RigStore, watch: Watch) -> None:
+    rig_store.put("a", "v")
+
+    def note(_operation: object, context: CallContext) -> None:
+        context.attempts.append("GET /secret 200")  # type: ignore[arg-type]
+
+    def refuse(operation: object, context: CallContext) -> None:
+        note(operation, context)
+        error = SecretNotFound("there is none")
+        error.origin = ["h"]  # type: ignore[assignment]
+        raise error
+
+    rig_store.before = note
+    assert type(failure(lambda: system.secrets.get("a"))) is InvalidAnswer
+    rig_store.before = refuse
+    error = failure(lambda: system.secrets.get("a"))
+    assert type(error) is SecretNotFound, "a refusal stays one, whatever is wrong with the rest of it"
+    assert (error.origin, watch.count("ProcessCrashed")) == ("rig", 0)
 
 
 def test_a_backend_that_cannot_be_opened_costs_workers_and_not_the_actor(tmp_path: Path, watch: Watch) -> None:

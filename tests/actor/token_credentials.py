@@ -4,6 +4,7 @@ that the actor cannot come to know those of AWS."""
 from datetime import datetime
 
 from secrets_actor import Credentials, SecretValue
+from secrets_actor.actor.credential_state import DatedCredentials
 
 
 class Token(Credentials):
@@ -21,3 +22,8 @@ class Token(Credentials):
         return isinstance(other, Token) and (self.text, self.end) == (other.text, other.end)
 
     __hash__ = None  # type: ignore[assignment]  # as of a SecretValue
+
+
+def dated(token: Token) -> DatedCredentials:
+    """*token* as a worker hands it to the actor."""
+    return DatedCredentials(token, token.end)
