@@ -161,8 +161,11 @@ def _background(parts: SystemParts) -> tuple[ChildSpec, ...]:
 
 def checked_added(given: Iterable[ChildSpec]) -> tuple[ChildSpec, ...]:
     """The child specs that a program has *given*, each with a backoff. Raises `InvalidParameter`."""
-    specs = tuple(given)
-    problem = next((f"not {type(one).__name__}" for one in specs if not isinstance(one, ChildSpec)), None)
+    # A function without a `return` gives None, and one with a single child may give that alone.
+    several = isinstance(given, Iterable)
+    specs = tuple(given) if several else ()
+    wrong: list[object] = [one for one in specs if not isinstance(one, ChildSpec)] if several else [given]
+    problem = f"not {type(wrong[0]).__name__}" if wrong else None
     try:
         if problem is None:
             Supervisor(PROGRAM_FLAGS, specs)  # it checks what it is to start

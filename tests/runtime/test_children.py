@@ -188,10 +188,12 @@ def test_a_child_that_cannot_start_while_the_core_is_restarted_is_tried_again() 
     "children",
     [
         lambda _: ["no spec"],
+        lambda _: None,
+        lambda _: ChildSpec("a", GenServer),
         lambda _: [ChildSpec("a", GenServer), ChildSpec("a", GenServer)],
         lambda _: [ChildSpec("a", GenServer, restart="sometimes")],  # type: ignore[arg-type]
     ],
-    ids=["no spec", "an id twice", "a wrong field"],
+    ids=["no spec", "nothing", "one spec, in no list", "an id twice", "a wrong field"],
 )
 def test_what_is_no_child_spec_is_refused_before_anything_starts(children: Any) -> None:
     error = failure(lambda: System(children=children))
