@@ -41,7 +41,10 @@ def translated(error: BaseException, operation: Operation[Any] | None = None) ->
         text = "this process was forked from the one that runs the system: start one here, or set after_fork"
         return ForkedProcess(f'{text} = "restart"', token=token)
     if isinstance(error, NoProcess):
-        return ServerDown("the secrets actor is not running: start the system, or try again in a moment", token=token)
+        text = (
+            "the secrets actor is not running: try again in a moment, or start the system. Its wait() says why it ended"
+        )
+        return ServerDown(text, token=token)
     if isinstance(error, CallFailed):
         return ServerDown(f"the secrets actor ended before it answered: {error.reason}.{_unknown(token)}", token=token)
     if isinstance(error, CallingSelf):

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from itertools import accumulate, count, takewhile
 
 from secrets_actor.otp import ChildSpec, GenServer, TreeNode, WhichChildren, call
 from secrets_actor.runtime import tree as specs
@@ -92,6 +93,20 @@ def test_the_intensities_on_the_page_are_those_in_force() -> None:
 def test_the_shutdowns_on_the_page_are_those_in_force() -> None:
     assert re.search(rf"\| `worker` \| transient, [^|]* \| {specs.WORKER_SHUTDOWN:g} s, in parallel \|", TEXT)
     assert f"| `subscriber` | transient | {specs.SUBSCRIBER_SHUTDOWN:g} s, in parallel |" in TEXT
+
+
+def test_the_pauses_of_a_programs_processes_are_those_in_force_and_never_too_short_for_faces() -> None:
+    backoff, flags = specs.PROGRAM_BACKOFF, specs.PROGRAM_FLAGS
+    shortest = accumulate(backoff.delay(tries, 1.0) for tries in count(1))
+    restarts = list(takewhile(lambda moment: moment <= flags.period, shortest))
+
+    assert f"after a pause that grows from {backoff.initial:g} to {backoff.maximum:g} s" in TEXT
+    assert f"may make {flags.intensity} restarts for each process that a program has added" in TEXT
+    assert backoff.at_once == 2
+    assert backoff.stable > flags.period, (
+        "a process that begins with the first pause again had no restart in the period"
+    )
+    assert len(restarts) < flags.intensity
 
 
 def test_the_error_table_names_classes_that_are_public() -> None:

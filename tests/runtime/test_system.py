@@ -38,6 +38,7 @@ def test_a_with_block_starts_and_stops(tmp_path: Path) -> None:
         assert system.wait(0.0) is None
     assert repr(system) == "<System local_encrypted stopped>"
     assert str(system.wait(0.0)) == "shutdown"
+    assert repr(system.wait(0.0)) == "<ExitReason: shutdown>"
     system.stop()
 
 
