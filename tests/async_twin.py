@@ -50,17 +50,17 @@ TWINS: Final = (
             ("The client for threads:", "The client for asyncio:"),
             ("in the caller's own thread, waits for answers", "without leaving the coroutine, awaits answers"),
             (
-                "_callback = _attempt = staticmethod(plain)",
+                "_callback, _attempt = staticmethod(plain), staticmethod(required)",
                 "_callback, _attempt = staticmethod(awaited), staticmethod(awaitable)",
             ),
-            ("from secrets_actor.domain.callbacks import plain\n", ""),
+            ("from secrets_actor.domain.callbacks import plain, required\n", ""),
             ("shares with the one for asyncio", "shares with the one for threads"),
             (
                 "Gets and sets secrets for the threads of a program. Any number of threads may share one client.",
                 FOR_LOOPS,
             ),
             (
-                "    # `plain` refuses coroutine functions: nobody would await a coroutine here.\n",
+                "    # `plain` and `required` refuse coroutine functions: nobody would await a coroutine here.\n",
                 "    # Callbacks and attempts may be plain functions or coroutine functions here.\n",
             ),
             (

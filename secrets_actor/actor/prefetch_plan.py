@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from secrets_actor.domain.errors import InvalidParameter, SecretsError, UnknownMessage
 from secrets_actor.domain.names import SecretId, plain
 from secrets_actor.domain.operations import BATCH_SIZE, Filter, FilterKey, GetMany, List, ListPage, Operation
+from secrets_actor.domain.operations.limits import checked_list
 from secrets_actor.domain.paging import SeenTokens
 
 # What the error for an invalid tag asks for.
@@ -38,12 +39,10 @@ class Wanted(Struct, frozen=True):
         """Return the secrets with these *names* (or ARNs), those whose names begin with one of *prefixes*, and those
         that have one of *tags*, each a key or `key=value`. What is given twice counts once. Raises `InvalidSecretName`
         and `InvalidParameter`."""
-        # A text is a list of its letters, too: most likely the caller forgot the brackets.
-        for what, given in (("names", names), ("prefixes", prefixes), ("tags", tags)):
-            if isinstance(given, str):
-                raise InvalidParameter(what, "a list, not one text")
-        searches = (*map(Search.of_prefix, prefixes), *map(Search.of_tag, tags))
-        return cls(tuple(dict.fromkeys(map(SecretId, names))), tuple(dict.fromkeys(searches)))
+        known = map(SecretId, checked_list("names", names, "names"))
+        begin = map(Search.of_prefix, checked_list("prefixes", prefixes, "beginnings of names"))
+        tagged = map(Search.of_tag, checked_list("tags", tags, "tags"))
+        return cls(tuple(dict.fromkeys(known)), tuple(dict.fromkeys((*begin, *tagged))))
 
     def __bool__(self) -> bool:
         return bool(self.names or self.searches)

@@ -108,9 +108,11 @@ def _on_loop(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, obj
         return task.result()
 
 
-def awaitable(_name: str, attempt: Callable[[S], Awaitable[T]]) -> Callable[[S], Awaitable[T]]:
+def awaitable(name: str, attempt: Callable[[S], Awaitable[T]]) -> Callable[[S], Awaitable[T]]:
     """Return *attempt* as a coroutine function, so that the client can await it. It may be a plain function that
-    returns its answer at once."""
+    returns its answer at once. Raises `InvalidParameter` if it cannot be called."""
+    if not callable(attempt):
+        raise InvalidParameter(name, f"a function, not {type(attempt).__name__}")
 
     async def call(given: S) -> T:
         result: Any = attempt(given)

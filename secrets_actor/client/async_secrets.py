@@ -29,6 +29,7 @@ from secrets_actor.domain.operations import (
     Set,
     SortBy,
 )
+from secrets_actor.domain.operations.limits import checked_list
 from secrets_actor.domain.paging import SeenTokens
 from secrets_actor.domain.results import NamedReceipt, SecretBatch, SecretDescription
 from secrets_actor.domain.rotation_retry import LoginError, RotationRetry, note_failure
@@ -220,7 +221,7 @@ class AsyncSecrets(BaseClient, AsyncAdministration):
         Raises, where a page is asked for, what `list` raises, and `InvalidAnswer` if the pages of the store go round in
         circles.
         """
-        first = ListPage(tuple(filters), sort_by, descending, include_deleted, page_size)
+        first = ListPage(checked_list("filters", filters, "Filters"), sort_by, descending, include_deleted, page_size)
         return self._pages(first, timeout)
 
     async def retry_on_rotation(

@@ -215,6 +215,8 @@ class BaseClient(Subscribing, LivesHere):
     def _asked(self, operation: Operation[T], timeout: float | None) -> Asked[T]:
         """Return the request for *operation*, which has not been sent yet. A write gets its token here: it stays the
         same however often the request is sent."""
+        if not isinstance(operation, Operation):
+            raise InvalidParameter("operation", "a message, such as messages.Get(name): an object, not its class")
         arrived = self._now()
         deadline = arrived + (self._parts.call_timeout if timeout is None else _checked(timeout))
         return Asked(with_token(operation, new_uuid), arrived, deadline, From(deadline), next(_order))

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from secrets_actor.actor.error_translation import translated
 from secrets_actor.client.administration import Administration
 from secrets_actor.client.base_client import Asked, BaseClient, withdraw
-from secrets_actor.domain.callbacks import plain
+from secrets_actor.domain.callbacks import plain, required
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import (
     Delete,
@@ -28,6 +28,7 @@ from secrets_actor.domain.operations import (
     Set,
     SortBy,
 )
+from secrets_actor.domain.operations.limits import checked_list
 from secrets_actor.domain.paging import SeenTokens
 from secrets_actor.domain.results import NamedReceipt, SecretBatch, SecretDescription
 from secrets_actor.domain.rotation_retry import LoginError, RotationRetry, note_failure
@@ -56,8 +57,8 @@ class Secrets(BaseClient, Administration):
     with that token, and it takes effect once.
     """
 
-    # `plain` refuses coroutine functions: nobody would await a coroutine here.
-    _callback = _attempt = staticmethod(plain)
+    # `plain` and `required` refuse coroutine functions: nobody would await a coroutine here.
+    _callback, _attempt = staticmethod(plain), staticmethod(required)
 
     def for_caller(self, label: str | None) -> Self:
         """Return this client under another name in the audit log, such as the name of a part of the program.
@@ -215,7 +216,7 @@ class Secrets(BaseClient, Administration):
         Raises, where a page is asked for, what `list` raises, and `InvalidAnswer` if the pages of the store go round in
         circles.
         """
-        first = ListPage(tuple(filters), sort_by, descending, include_deleted, page_size)
+        first = ListPage(checked_list("filters", filters, "Filters"), sort_by, descending, include_deleted, page_size)
         return self._pages(first, timeout)
 
     def retry_on_rotation(

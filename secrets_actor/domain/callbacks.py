@@ -1,4 +1,4 @@
-"""Refuses functions of the program that make coroutines, where there is no loop that could await them. PURE.
+"""Refuses what a program gives as a function and is none, or makes a coroutine that no loop here could await. PURE.
 
 Rule 1: a coroutine function is awaited where a loop can do that. Where there is no loop, the function is refused as
         soon as it is given.
@@ -22,6 +22,18 @@ def plain(name: str, given: T) -> T:
     if is_async(given):
         raise InvalidParameter(name, _REFUSED)
     return given
+
+
+def required(name: str, given: T) -> T:
+    """Return *given* as `plain` does. Raises `InvalidParameter` also if it cannot be called."""
+    if not callable(given):
+        raise InvalidParameter(name, f"a function, not {type(given).__name__}")
+    return plain(name, given)
+
+
+def optional(name: str, given: T) -> T:
+    """Return *given* as `required` does, or None."""
+    return given if given is None else required(name, given)
 
 
 def done(name: str, result: T) -> T:

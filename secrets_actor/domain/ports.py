@@ -4,10 +4,14 @@ from collections.abc import Callable, Iterable
 from typing import ClassVar, Generic, Protocol, TypeVar
 
 from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
+from secrets_actor.domain.callbacks import optional
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.diagnosis import Finding
+from secrets_actor.domain.errors import InvalidParameter
 from secrets_actor.domain.operations import Operation
+from secrets_actor.domain.operations.limits import checked_list
 from secrets_actor.domain.tracing import Attempt
 from secrets_actor.structs import SelectiveStruct
 
@@ -126,6 +130,8 @@ class BackendFactory(Struct, frozen=True):
     refused, failed or kept silent by the `origin` of the error. When it goes on to another, it adds an `Attempt` with
     the `origin` that it leaves, and with the code of the error that it met there: so a dead endpoint costs one caller's
     wait, and the others answer.
+
+    Raises `InvalidParameter` for a field that is none of these.
     """
 
     name: str
@@ -135,6 +141,28 @@ class BackendFactory(Struct, frozen=True):
     endpoints: tuple[str, ...] = ()
     prepare: Callable[[float], None] | None = None
     explains: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise InvalidParameter("name", "the name of the backend, a text that is not empty")
+        if not callable(self.connect):
+            raise InvalidParameter("connect", "a function that returns a new connection")
+        for what in ("diagnose", "prepare"):
+            optional(what, getattr(self, what))
+        if self.credentials is not None and not callable(getattr(self.credentials, "fetch", None)):
+            raise InvalidParameter("credentials", "a CredentialSource, which has a method fetch")
+        force_setattr(self, "endpoints", checked_list("endpoints", self.endpoints, "endpoints"))
+        for endpoint in self.endpoints:
+            if not isinstance(endpoint, str) or not endpoint or "@" in endpoint:
+                raise InvalidParameter("endpoints", "each a host, with a port if need be, and no user or password")
+
+
+def checked_factory(given: object) -> None:
+    """Check that *given*, the argument *backend* of a program, is a `BackendFactory` or None. Raises
+    `InvalidParameter`."""
+    if given is not None and not isinstance(given, BackendFactory):
+        remedy = ": its factory() makes one" if callable(getattr(given, "factory", None)) else ""
+        raise InvalidParameter("backend", f"a BackendFactory, not {type(given).__name__}{remedy}")
 
 
 class AuditRecord(Struct, frozen=True):

@@ -58,12 +58,17 @@ _LINK_BY_VALUE: Final = re.compile(rf"{_SERVICE}_(PORT=(?i:tcp|udp|sctp)://.+|NA
 
 
 def load(source: str | os.PathLike[str] | Settings | None = None, environ: Mapping[str, str] | None = None) -> Loaded:
-    """Load and check the settings. Raises `ConfigurationError` with every mistake.
+    """Load and check the settings. Raises `ConfigurationError` with every mistake, and `InvalidParameter` for a
+    *source* that can be none.
 
     *source*: the path of a TOML file; None: the file that SECRETS_ACTOR_CONFIG names, or the defaults. The variables in
     *environ* (None: `os.environ`) stand over the file. `Settings` that were made in code are checked as a file is, and
     their fields get their types: a path given as text becomes a `Path`. The environment does not change them.
     """
+    if not _is_source(source):
+        kind = type(source).__name__
+        del source, environ  # rule 4
+        raise InvalidParameter("source", f"the path of a file, a text; Settings(...); or None; not {kind}")
     loaded, mistakes = _loaded(source, os.environ if environ is None else environ)
     del environ  # rule 4
     if loaded is None:
@@ -71,10 +76,16 @@ def load(source: str | os.PathLike[str] | Settings | None = None, environ: Mappi
     return loaded
 
 
+def _is_source(source: object) -> bool:
+    if isinstance(source, os.PathLike):
+        source = os.fspath(source)  # bytes are a path, too, but not here
+    return source is None or isinstance(source, str | Settings)
+
+
 def _loaded(source: str | os.PathLike[str] | Settings | None, environ: Mapping[str, str]) -> Result:
     if isinstance(source, Settings):
         raw = {} if source == Settings() else _as_raw(source)
-        return _build(raw, [], environ)
+        return _build(raw, _single_texts(raw), environ)
     found = _read(source, environ)
     if isinstance(found, str):
         return None, [found]
@@ -98,6 +109,14 @@ def _as_raw(section: Section) -> dict[str, Any]:
     """Return a section that was made in code as the table that a file would have."""
     values = {name: getattr(section, name) for name in section.__struct_fields__}
     return {name: _as_raw(value) if isinstance(value, Section) else value for name, value in values.items()}
+
+
+def _single_texts(raw: dict[str, Any]) -> list[str]:
+    """Return a mistake for each list of a section made in code that is one text: most likely the brackets were
+    forgotten. In the environment, a text with commas is such a list."""
+    table = raw.get("prefetch")
+    single = [name for name, value in table.items() if isinstance(value, str)] if isinstance(table, dict) else []
+    return [f"prefetch.{name}: a list of texts, not one text" for name in single]
 
 
 def _read(source: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> dict[str, Any] | str:

@@ -17,6 +17,7 @@ Rule 4: the client for asyncio is made when it is first named, so that a program
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 from collections.abc import Callable, Iterable
@@ -29,12 +30,13 @@ from msgspec.structs import replace
 from secrets_actor.actor.error_translation import NO_THREAD_HELP, translated
 from secrets_actor.actor.messages import Drain, UseBackend
 from secrets_actor.client.background import Subscription
+from secrets_actor.client.base_client import MAX_TIMEOUT
 from secrets_actor.client.secrets import Secrets
 from secrets_actor.clock import now, sleep
-from secrets_actor.domain.callbacks import done, plain
-from secrets_actor.domain.errors import ConfigurationError, SecretsError, StartFailed
+from secrets_actor.domain.callbacks import done, optional, required
+from secrets_actor.domain.errors import ConfigurationError, InvalidParameter, SecretsError, StartFailed
 from secrets_actor.domain.metrics import Metrics
-from secrets_actor.domain.ports import BackendFactory
+from secrets_actor.domain.ports import BackendFactory, checked_factory
 from secrets_actor.domain.secret import NewVersion
 from secrets_actor.domain.tracing import Tracer
 from secrets_actor.forks import loading, notice_fork, on_fork
@@ -85,6 +87,9 @@ Children = Callable[[Secrets], Iterable[ChildSpec]]
 _EXEC_GRACE: Final = 0.2
 # Seconds that `stop` waits at most, within its timeout, for the threads of processes that were cut off.
 _THREADS_GRACE = 1.0
+# Seconds that `stop` waits for processes to end. A worker that has its connection closed takes far less, and a
+# supervisor gives a worker 5.
+STOP_TIMEOUT: Final = 10.0
 
 
 class System(LivesHere):
@@ -93,7 +98,7 @@ class System(LivesHere):
     - `secrets` is the client for threads (`Secrets`), `async_secrets` the client for asyncio (`AsyncSecrets`).
     - `ref` is a reference that other pykka actors can `ask` and `tell`, with messages such as `Get`; `address` is what
       servers of `secrets_actor.otp` `call`.
-    - `settings` are the settings in force.
+    - `settings` are the settings in force. Their `backend` is not, if the program gave a backend of its own.
 
     They all go on working after any restart of a process, because they find the secrets actor by its name. A System is
     a context manager, for `with` and `async with`: it starts the tree, and stops it at the end of the block. Any thread
@@ -117,10 +122,12 @@ class System(LivesHere):
         tracer: Tracer | None = None,
         children: Children | None = None,
     ) -> None:
-        plain("observer", observer)
-        plain("on_give_up", on_give_up)
-        plain("tracer", getattr(tracer, "begin", None))
-        plain("children", children)
+        optional("observer", observer)
+        optional("on_give_up", on_give_up)
+        if tracer is not None:
+            required("tracer.begin", getattr(tracer, "begin", None))
+        checked_factory(backend)
+        optional("children", children)
         self._root: Pid | None = None
         self._coming: Pid | None = None  # the root process while it is being started (rule 2)
         self._observer, self._backend = observer, backend
@@ -238,6 +245,7 @@ class System(LivesHere):
         Raises `ConfigurationError`, and `ServerDown` if the secrets actor is just being restarted. If it raises,
         nothing has changed.
         """
+        checked_factory(backend)
         loaded = load(source)
         settings = loaded.settings
         fixed = (name for name in Settings.__struct_fields__ if name not in OF_THE_BACKEND)
@@ -294,14 +302,17 @@ class System(LivesHere):
             failure = translated(error)
         raise failure
 
-    def stop(self, timeout: float = 10.0, *, drain: float = 0.0) -> None:
+    def stop(self, timeout: float | None = STOP_TIMEOUT, *, drain: float | None = 0.0) -> None:
         """Stop the tree. Does nothing if it has ended; never raises.
 
         Processes are stopped in the opposite order of their start. A process that has not ended after *timeout* seconds
-        is cut off; its thread, if it hangs, is left behind. Callers that still wait get `ServerDown`.
+        (None: no limit) is cut off; its thread, if it hangs, is left behind. Callers that still wait get `ServerDown`.
 
         With *drain*, new calls are refused at once (`ServerDown`), and calls that are under way have that many seconds
-        to finish before the tree is stopped.
+        to finish before the tree is stopped (0 or None: none).
+
+        A negative time counts as 0, and one of more than a day as a day. What is no time counts as if it was not given:
+        a program that is about to end must not be kept from it by a mistake here.
 
         A stop that is called in a process of the tree, such as in a subscription's callback (a coroutine function,
         too), returns at once: the tree ends as soon as that process is done.
@@ -326,6 +337,8 @@ class System(LivesHere):
             main()
         """
         notice_fork()
+        timeout = math.inf if timeout is None else _seconds(timeout, STOP_TIMEOUT)
+        drain = _seconds(drain, 0.0)
         root = self._coming or self._root
         if self._is_starting and self._coming is None:
             self._stopping = True  # there is no root yet: the start looks at this before it makes one
@@ -372,10 +385,13 @@ class System(LivesHere):
             self._parts.reports.close(min(max(0.0, deadline - now()), _THREADS_GRACE))
 
     def wait(self, timeout: float | None = None) -> ExitReason | None:
-        """Wait until the tree has ended, and return the reason; return None if it has not after *timeout* seconds.
+        """Wait until the tree has ended, and return the reason; return None if it has not after *timeout* seconds
+        (None: as long as it takes).
 
-        Raises `CalledFromWithin` in a process of the tree, which would wait for itself.
+        Raises `CalledFromWithin` in a process of the tree, which would wait for itself, and `InvalidParameter`.
         """
+        if timeout is not None and math.isnan(_seconds(timeout, math.nan)):
+            raise InvalidParameter("timeout", "seconds, or None for no limit")
         if self._on_give_up_thread is threading.current_thread():
             return self._reason
         if self._is_within():
@@ -454,7 +470,9 @@ class System(LivesHere):
 
     def __repr__(self) -> str:
         settings = getattr(self, "settings", None)  # None in the traceback of a bad configuration
-        return f"<System {settings and settings.backend} {'running' if self._is_up() else 'stopped'}>"
+        own = getattr(self, "_backend", None)
+        backend = settings and settings.backend if own is None else f"with the program's own backend {own.name}"
+        return f"<System {backend} {'running' if self._is_up() else 'stopped'}>"
 
     def tree(self) -> Tree:
         """Return a snapshot of the tree; its `str` is a drawing. Raises `StartFailed` if it was never started."""
@@ -505,7 +523,7 @@ class System(LivesHere):
 
         return await in_a_thread(self.start)
 
-    async def stop_async(self, timeout: float = 10.0, *, drain: float = 0.0) -> None:
+    async def stop_async(self, timeout: float | None = STOP_TIMEOUT, *, drain: float | None = 0.0) -> None:
         """Stop the tree as `stop` does, without blocking the event loop: so calls of this loop can finish within
         *drain* seconds. If the coroutine is cancelled, the tree is stopped all the same."""
         # This is checked here, because the thread below does not know in which process this coroutine runs.
@@ -581,6 +599,13 @@ def _why_not(reason: ExitReason) -> str:
     if isinstance(cause, Crashed) and not cause.text:
         return f"{text}. To see the text of the error, set `explains = True` in the class of that process"
     return text
+
+
+def _seconds(given: object, default: float) -> float:
+    """Return *given* as seconds, 0 or more; *default* if it is no number."""
+    if not isinstance(given, int | float) or isinstance(given, bool) or given != given:  # the last is NaN
+        return default
+    return float(min(max(given, 0), MAX_TIMEOUT))
 
 
 def _is_below(root: Pid, pid: Pid | None) -> bool:

@@ -24,6 +24,7 @@ from secrets_actor.actor.worker_supply import PoolOptions
 from secrets_actor.client.background import Background
 from secrets_actor.client.base_client import ClientParts
 from secrets_actor.clock import wall_time
+from secrets_actor.coroutines import closed
 from secrets_actor.domain.errors import InvalidParameter
 from secrets_actor.otp import (
     Backoff,
@@ -163,6 +164,8 @@ def checked_added(given: Iterable[ChildSpec]) -> tuple[ChildSpec, ...]:
     """The child specs that a program has *given*, each with a backoff. Raises `InvalidParameter`."""
     # A function without a `return` gives None, and one with a single child may give that alone.
     several = isinstance(given, Iterable)
+    if not several:
+        closed(given)  # if it is a coroutine: else Python warns as well that nobody awaited it
     specs = tuple(given) if several else ()
     wrong: list[object] = [one for one in specs if not isinstance(one, ChildSpec)] if several else [given]
     problem = f"not {type(wrong[0]).__name__}" if wrong else None

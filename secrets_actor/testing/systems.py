@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from secrets_actor.domain.errors import InvalidParameter
 from secrets_actor.domain.tracing import Tracer
 from secrets_actor.otp import Observer
 from secrets_actor.runtime.settings import Settings
@@ -28,9 +29,12 @@ def fake_system(
     Everything but the store is real. The system uses the store's clock. *settings* are fields of
     `secrets_actor.Settings`, such as `ttl_seconds=0`; no file and no environment variable is read. *observer* is called
     with every life-cycle event, and *tracer* with each call that goes to the actor. *children* is as for
-    `start`. Raises `ConfigurationError`, and `TypeError` for an unknown setting.
+    `start`. Raises `ConfigurationError`, `InvalidParameter`, and
+    `TypeError` for an unknown setting.
     """
     store = FakeStore() if store is None else store
+    if not isinstance(store, FakeStore):
+        raise InvalidParameter("store", f"a FakeStore, not {type(store).__name__}")
     with System(
         Settings(**settings),
         observer=observer,

@@ -24,6 +24,7 @@ from secrets_actor.domain.operations.limits import (
     check_tag_key,
     check_text,
     check_token,
+    checked_list,
     checked_regions,
     checked_tags,
 )
@@ -186,7 +187,7 @@ class RemoveRegions(Operation[ReplicationReceipt], Struct, frozen=True):
 
     def __post_init__(self) -> None:
         check_secret_id(self)
-        given = () if isinstance(self.regions, str) else tuple(self.regions)
+        given = checked_list("regions", self.regions, "regions")
         if not given:
             raise InvalidParameter("regions", "a list of one region at least")
         for region in given:
@@ -270,9 +271,7 @@ class Untag(Operation[None], Struct, frozen=True):
 
     def __post_init__(self) -> None:
         check_secret_id(self)
-        if isinstance(self.keys, str):
-            raise InvalidParameter("keys", "a list of keys, not one text")
-        given = tuple(self.keys)
+        given = checked_list("keys", self.keys, "keys")
         for key in given:
             check_tag_key("keys", key)
         found = tuple(dict.fromkeys(map(plain, given)))

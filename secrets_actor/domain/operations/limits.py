@@ -11,7 +11,7 @@ Rule 2: the error names the parameter and its limit. It never quotes the argumen
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 from unicodedata import category
 
 from msgspec import Struct
@@ -77,6 +77,18 @@ def check_text(what: str, text: object, longest: int, shortest: int = 0) -> None
         raise InvalidParameter(what, least if shortest else f"{longest:,} characters of valid Unicode at most")
 
 
+def checked_list(what: str, given: object, members: str) -> tuple[Any, ...]:
+    """Return the members of *given* as a tuple. *members*: what they are, in the error's text.
+
+    A single text is refused. It is a list of its letters, too, but most likely the caller forgot the brackets.
+    """
+    if isinstance(given, str):
+        raise InvalidParameter(what, f"a list of {members}, not one text")
+    if not isinstance(given, Iterable):
+        raise InvalidParameter(what, f"a list of {members}")
+    return tuple(given)
+
+
 def check_number(what: str, number: object, least: int, most: int, unit: str = "") -> None:
     """Check that *number* is an int from *least* to *most*. *unit* is a word for the error's text."""
     if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
@@ -103,9 +115,7 @@ def check_stage(what: str, stage: object) -> None:
 
 def checked_stages(stages: Iterable[str]) -> tuple[str, ...]:
     """Return *stages* as a tuple in which each occurs once; there are 1 to 20."""
-    if isinstance(stages, str):
-        raise InvalidParameter("stages", "a list of stages, not one text")
-    given = tuple(stages)
+    given = checked_list("stages", stages, "stages")
     for stage in given:
         check_stage("stages", stage)
     found = tuple(dict.fromkeys(map(plain, given)))
@@ -134,9 +144,7 @@ def check_region(what: str, region: object) -> None:
 
 def checked_regions(regions: Iterable[ReplicaRegion | str]) -> tuple[ReplicaRegion, ...]:
     """Return the regions that are to get copies. The same region twice is refused."""
-    if isinstance(regions, str):
-        raise InvalidParameter("regions", "a list of regions, not one text")
-    found = tuple(map(ReplicaRegion.of, regions))
+    found = tuple(map(ReplicaRegion.of, checked_list("regions", regions, "regions")))
     if len({one.region for one in found}) < len(found):
         raise InvalidParameter("regions", "each region once")
     return found

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import force_setattr
 
 from secrets_actor.domain.errors import InvalidParameter
-from secrets_actor.domain.operations.limits import check_page, check_secret_id, check_stage, check_token
+from secrets_actor.domain.operations.limits import check_page, check_secret_id, check_stage, check_token, checked_list
 from secrets_actor.domain.operations.operation import Operation, assign
 from secrets_actor.domain.results import NamedReceipt, SecretDescription, SecretPage, VersionPage
 
@@ -60,7 +60,7 @@ class Filter(Struct, frozen=True):
         assign(self, values=())
         if key not in list(FilterKey):
             raise InvalidParameter("filters", f"a key of {', '.join(FilterKey)}")
-        found = (given,) if isinstance(given, str) else tuple(given)
+        found = (given,) if isinstance(given, str) else checked_list("filters", given, "values")
         if not 1 <= len(found) <= MAX_FILTER_VALUES:
             raise InvalidParameter("filters", f"1 to {MAX_FILTER_VALUES} values each")
         for value in found:
@@ -103,7 +103,7 @@ class ListPage(Operation[SecretPage], Struct, frozen=True):
 
     def __post_init__(self) -> None:
         check_page(self.page_size, self.next_token)
-        force_setattr(self, "filters", tuple(self.filters))
+        force_setattr(self, "filters", checked_list("filters", self.filters, "Filters"))
         if len(self.filters) > MAX_FILTERS or not all(isinstance(one, Filter) for one in self.filters):
             raise InvalidParameter("filters", f"{MAX_FILTERS} Filters at most")
         if self.sort_by is not None:

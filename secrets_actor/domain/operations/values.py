@@ -21,6 +21,7 @@ from secrets_actor.domain.operations.limits import (
     check_stage,
     check_text,
     check_token,
+    checked_list,
     checked_regions,
     checked_stages,
     checked_tags,
@@ -108,9 +109,7 @@ class GetMany(Operation[SecretBatch], Struct, frozen=True):
     def __post_init__(self) -> None:
         given: object = self.secret_ids
         assign(self, secret_ids=())
-        if isinstance(given, str):
-            raise InvalidParameter("secret_ids", "a list of names, not one text")
-        found = tuple(dict.fromkeys(map(SecretId, given)))  # type: ignore[call-overload]
+        found = tuple(dict.fromkeys(map(SecretId, checked_list("secret_ids", given, "names"))))
         if not found:
             raise InvalidParameter("secret_ids", "one name at least")
         assign(self, secret_ids=found)
