@@ -29,9 +29,10 @@ from msgspec.structs import astuple, fields
 
 from secrets_actor.actor.credential_state import DatedCredentials
 from secrets_actor.domain.credentials import Credentials
-from secrets_actor.domain.errors import CredentialsError, InvalidAnswer, SecretsError
+from secrets_actor.domain.errors import CredentialsError, InvalidAnswer, InvalidParameter, SecretsError
 from secrets_actor.domain.names import MAX_ID_LENGTH, SecretId, without_suffix
 from secrets_actor.domain.operations import Get, GetMany, Operation
+from secrets_actor.domain.operations.limits import check_page
 from secrets_actor.domain.ports import Answer
 from secrets_actor.domain.results import SecretBatch, SecretDescription
 from secrets_actor.domain.secret import BlankSecret, Secret, from_origin
@@ -86,13 +87,13 @@ def _checked(
     for attempt in attempts:
         if not is_attempt(attempt):
             raise Wrong("the attempts of a context are Attempts, and the fields of each have the types of that class")
-    if type(operation) is Get:
+    if isinstance(operation, Get):
         value = _checked_secret(value, operation.secret_id, origin)
         if operation.version_id is not None and operation.version_id != value.version_id:
             raise Wrong("the Secret is of another version than the one that was asked for")
         if operation.stage is not None and operation.stage not in value.stages:
             raise Wrong("the Secret does not have the stage that was asked for")
-    elif type(operation) is GetMany:
+    elif isinstance(operation, GetMany):
         value = _checked_batch(value, operation, name, origin)
     else:
         kind: Any = type(operation)
@@ -253,7 +254,7 @@ def _has_parts(expected: Any) -> bool:
 @lru_cache
 def _tests(kind: type[Struct]) -> list[Callable[[Any], bool]]:
     """Return the tests of the fields of *kind*, in their order."""
-    return [_READ_BY_ACTOR.get(one.name) or _test(one.type) for one in fields(kind)]
+    return [_READ_BY_US.get(one.name) or _test(one.type) for one in fields(kind)]
 
 
 def _is_id(text: Any) -> bool:
@@ -268,11 +269,21 @@ def _is_name(text: Any) -> bool:
     return type(text) in _TEXTS
 
 
-# The secrets actor packs these, or has them as keys.
-_READ_BY_ACTOR: Final[Mapping[str, Callable[[Any], bool]]] = {
+def _is_page_token(token: Any) -> bool:
+    try:
+        check_page(1, token)
+    except InvalidParameter:
+        return False
+    return token is None or type(token) is str
+
+
+# The secrets actor packs the first three, or has them as keys. The client asks for the next page by the token: a wrong
+# one would be refused as an argument of its caller.
+_READ_BY_US: Final[Mapping[str, Callable[[Any], bool]]] = {
     "name": _is_name,
     "arn": _is_id,
     "version_id": _is_version_id,
+    "next_token": _is_page_token,
 }
 
 

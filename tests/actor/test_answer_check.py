@@ -66,6 +66,12 @@ def refused(value: Any, operation: Operation[Any]) -> str:
     return text
 
 
+class Text(str):
+    """A text with code of its own."""
+
+    __slots__ = ()
+
+
 class Raises(Mapping[str, Any]):
     """A mapping that cannot be read."""
 
@@ -171,6 +177,22 @@ def test_the_version_and_the_stage_that_were_asked_for_are_taken() -> None:
     assert checked(secret(stages=("X",)), Get("a", stage="X")).value.stages == ("X",)
 
 
+def test_a_message_of_a_class_of_ones_own_is_checked_as_the_one_that_it_extends() -> None:
+    class Mine(Get, frozen=True):
+        pass
+
+    class Many(GetMany, frozen=True):
+        pass
+
+    class Labelled(ask.Tag, frozen=True):
+        pass
+
+    assert checked(secret(), Mine("a")).value.origin == "host"
+    assert "another secret" in refused(secret("b"), Mine("a"))
+    assert checked(SecretBatch({"a": secret()}, {}), Many(["a"])).value.found["a"].origin == "host"
+    assert "None" in refused(secret(), Labelled("a", {"k": "v"}))
+
+
 def test_a_subclass_of_a_secret_is_none() -> None:
     class Mine(Secret):
         __slots__ = ()
@@ -267,6 +289,9 @@ def test_right_answers_are_taken_as_they_are(value: Any, operation: Operation[An
         ([DESCRIPTION], ask.List(), "tuple"),
         ((SecretDescription(["a"], ARN),), ask.List(), "tuple"),  # type: ignore[arg-type]
         (SecretPage((SecretDescription("a", ["a"]),)), ask.ListPage(), "SecretPage.secrets"),  # type: ignore[arg-type]
+        (SecretPage((), ""), ask.ListPage(), "SecretPage.next_token"),
+        (SecretPage((), Text("next")), ask.ListPage(), "SecretPage.next_token"),
+        (PolicyPage(("default",), 5), ask.ListPolicies("a"), "PolicyPage.next_token"),  # type: ignore[arg-type]
     ],
 )
 def test_an_answer_that_is_not_as_its_class_says_or_about_another_secret_is_refused(
