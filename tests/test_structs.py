@@ -18,7 +18,7 @@ from msgspec import Struct
 from rich.pretty import pretty_repr
 
 import secrets_actor
-from secrets_actor import SecretValue
+from secrets_actor import BackendFactory, SecretValue
 from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.credentials.static import KeySource
 from secrets_actor.backends.aws.protocol import Call
@@ -97,6 +97,7 @@ OPAQUE: Final = classes_below(Opaque)
 CHECKED: Final[dict[type[Any], Callable[[], object]]] = {
     AwsSettings: lambda: AwsSettings(access_key=CANARY, secret_key=CANARY, session_token=CANARY, proxy_url=CANARY),
     LocalSettings: lambda: LocalSettings(key=CANARY),
+    BackendFactory: lambda: BackendFactory("mine", object, endpoints=("h:1",)),
     AssociateReplica: lambda: AssociateReplica("a", A_REPLICA),
     CancelRotation: lambda: CancelRotation("a"),
     Create: lambda: Create("a", CANARY),

@@ -33,7 +33,7 @@ from secrets_actor.client.background import Subscription
 from secrets_actor.client.base_client import MAX_TIMEOUT
 from secrets_actor.client.secrets import Secrets
 from secrets_actor.clock import now, sleep
-from secrets_actor.domain.callbacks import done, optional, required
+from secrets_actor.domain.callbacks import done, optional
 from secrets_actor.domain.errors import ConfigurationError, InvalidParameter, SecretsError, StartFailed
 from secrets_actor.domain.metrics import Metrics
 from secrets_actor.domain.ports import BackendFactory, checked_factory
@@ -124,8 +124,9 @@ class System(LivesHere):
     ) -> None:
         optional("observer", observer)
         optional("on_give_up", on_give_up)
-        if tracer is not None:
-            required("tracer.begin", getattr(tracer, "begin", None))
+        if tracer is not None and not callable(getattr(tracer, "begin", None)):
+            raise InvalidParameter("tracer", f"an object with a method begin, not {type(tracer).__name__}")
+        optional("tracer", getattr(tracer, "begin", None))
         checked_factory(backend)
         optional("children", children)
         self._root: Pid | None = None
