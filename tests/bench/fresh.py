@@ -11,7 +11,7 @@ from tests.bench.newborn import KEPT
 from tests.bench.peers import has
 from tests.bench.table import Row, median_ratio, pin
 
-MOST_TO_READY, MOST_TO_SECRET, MOST_RESIDENT, MOST_BYTES = 0.5, 0.75, 0.65, 1400
+MOST_TO_READY, MOST_TO_SECRET, MOST_RESIDENT, MOST_BYTES = 0.5, 0.65, 0.65, 1400
 VALUE = 1024
 
 

@@ -14,7 +14,7 @@ from tests.bench.peers import aws_caching, has
 from tests.bench.table import Row, median_ratio, pin
 
 CROWD = 1000
-MOST_CPU, LEAST_SHARE, MOST_WALL, MOST_GROWTH = 0.45, 0.95, 0.5, 1.25
+MOST_CPU, LEAST_SHARE, MOST_WALL, MOST_GROWTH = 0.3, 0.95, 0.5, 1.25
 
 
 def one_after_the_other(stub: Stub, rounds: int, share: int) -> list[Row]:
