@@ -180,8 +180,8 @@ print(sorted(heavy & (set(sys.modules) - before)))
 factory.connect().close()
 from secrets_actor.backends.http.transport import Tls
 Tls().context()
-print(sorted(heavy & (set(sys.modules) - before)))
+print(sorted(heavy & (set(sys.modules) - before) - {"_hashlib"}))  # a measurement of coverage has brought that one
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
 
-    assert result.stdout.splitlines() == ["[]", "['_hashlib', 'httptools', 'secrets_actor.aws_json', 'ssl']"]
+    assert result.stdout.splitlines() == ["[]", "['httptools', 'secrets_actor.aws_json', 'ssl']"]

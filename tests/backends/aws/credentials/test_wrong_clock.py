@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from secrets_actor import AwsSettings, LogSettings, Settings, start
+from secrets_actor.actor.answer_check import checked_credentials
 from secrets_actor.actor.credential_state import CredentialState, Phase
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.assume_role import AssumeRoleCredentials
@@ -80,7 +81,7 @@ def test_the_end_of_keys_is_told_by_this_machines_clock(machine: Machine, hours:
 
     assert keys.expires_at is not None
     assert abs(keys.expires_at - clock.here() - LIFE) < timedelta(seconds=30)
-    assert CredentialState().fetched(keys, clock.here()).phase(clock.here()) is Phase.FRESH
+    assert CredentialState().fetched(checked_credentials(keys, "aws"), clock.here()).phase(clock.here()) is Phase.FRESH
 
 
 def test_without_a_date_the_end_is_as_sts_has_it(machine: Machine) -> None:
