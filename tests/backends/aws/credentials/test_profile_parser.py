@@ -59,6 +59,7 @@ def of_ours(text: str) -> "dict[str, dict[str, object]] | None":
 @example("[profile a]\nregion = b\n[profile a]\nregion = c", "")
 @example("[default]\nx = 1\nX = 2", "")
 @example("x = 1", "[a]\n[b]\n= x")
+@example("[sso-session s]\na = 1", "")
 @example("[profile default]\na = 1\n[default]\nb = 2", "[default]\nc = 3")
 def test_files_say_what_they_say_to_botocore(config: str, credentials: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
