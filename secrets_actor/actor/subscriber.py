@@ -78,6 +78,8 @@ class _Heard(Struct, frozen=True):
 class Subscriber(GenServer):
     """Serves the subscription with this *number* in *table*. *secrets* is the name of the actor that it asks."""
 
+    trap_exit = True  # so that a stop waits for a callback that is running, as long as the spec allows
+
     def __init__(self, number: int, table: Subscriptions, secrets: Name, schedule: AskSchedule) -> None:
         self._number, self._table, self._secrets, self._schedule = number, table, secrets, schedule
         self._timer: Timer | None = None

@@ -9,13 +9,14 @@ from typing import NoReturn
 import pytest
 
 import secrets_actor
-from secrets_actor import DeadlineExceeded, ServerDown, StartFailed, System, Unreachable
+from secrets_actor import DeadlineExceeded, ServerDown, Settings, StartFailed, System, Unreachable
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.ports import BackendFactory
-from secrets_actor.otp import LifecycleEvent
+from secrets_actor.otp import LifecycleEvent, ProcessDisowned
 from secrets_actor.runtime.settings import LogSettings
-from secrets_actor.testing import find
+from secrets_actor.testing import FakeStore, find
 from tests.actor.rig import (
+    PATIENCE,
     RigStore,
     Watch,
     eventually,
@@ -317,3 +318,27 @@ def test_a_connection_that_cannot_be_closed_holds_up_nobody(tmp_path: Path) -> N
     finally:
         go.set()
         system.stop()
+
+
+def test_a_stop_lets_a_callback_that_is_running_end() -> None:
+    """It has a second for that. A thread that is cut off is left behind, and a log tells of it."""
+    store, seen = FakeStore(), list[LifecycleEvent]()
+    began, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def callback(_change: object) -> None:
+        began.set()
+        assert go_on.wait(PATIENCE)
+        ended.set()
+
+    with System(Settings(), backend=store.factory(), observer=seen.append) as system:
+        system.subscribe("a", callback)
+        system.secrets.set("a", "x")
+        assert began.wait(PATIENCE)
+        stopping = threading.Thread(target=system.stop)
+        stopping.start()
+        eventually(lambda: system.whereis("prefetches") is None, "the turn of the subscribers, which are stopped next")
+        go_on.set()
+        stopping.join(PATIENCE)
+
+    assert ended.is_set()
+    assert not [one for one in seen if isinstance(one, ProcessDisowned)]
