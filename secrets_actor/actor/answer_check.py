@@ -295,15 +295,16 @@ def checked_error(error: SecretsError, name: str, default: str | None) -> Secret
     Its origin is the one that it names, or else the *default* one."""
     try:
         twin = error.clone()
-        facts: list[object] = [bool(twin.retryable), isinstance(twin, SecretsError), type(twin.code) is str, str(twin)]
-        if isinstance(twin, CredentialsError):
-            facts += [bool(twin.refused), bool(twin.outage)]
+        # What the secrets actor and the callers will read is read here once: if it raises at all, it is to raise here.
+        for fact in ("retryable", "refused", "outage") if isinstance(twin, CredentialsError) else ("retryable",):
+            bool(getattr(twin, fact))
+        str(twin)
         if twin.origin is None or not is_origin(twin.origin):
             twin.origin = default
         for fact in ("request_id", "token"):
             if not isinstance(getattr(twin, fact), str | None):
                 setattr(twin, fact, None)
-        if all(facts[1:3]):
+        if isinstance(twin, SecretsError) and type(twin.code) is str:
             return twin
     except Exception:  # noqa: BLE001, S110  the error's own code
         pass
