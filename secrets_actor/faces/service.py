@@ -1,0 +1,47 @@
+"""What the faces use of the system that they serve."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from msgspec import Struct
+
+from secrets_actor.client.async_secrets import AsyncSecrets
+from secrets_actor.domain.metrics import Meter
+from secrets_actor.domain.ports import AuditSink
+from secrets_actor.faces.identity import Identity
+from secrets_actor.otp import Clock
+
+
+class Gate(Protocol):
+    """The policy, as the faces ask it. `permission.py` has it.
+
+    An *action* is a word of policy.py, such as `get` or `describe`. Refusals raise `AccessDenied`, with a text that
+    names the caller, the action and the id that it asked for, and does not say whether there is such a secret. They are
+    in the audit log when this raises.
+    """
+
+    async def check(self, identity: Identity, action: str, secret_id: str) -> None:
+        """Raise `AccessDenied` unless *identity* may do *action* with the secret that *secret_id* (a name, an ARN, or
+        an ARN without its suffix) means; and `InvalidSecretName`. It may ask the store what an ARN means."""
+
+    def may(self, identity: Identity, action: str, name: str) -> bool:
+        """Whether *identity* may do *action* with the secret *name*. Writes no audit record: for lists, which show only
+        what may be seen."""
+
+    def check_any(self, identity: Identity, action: str) -> None:
+        """Raise `AccessDenied` unless there is any secret that *identity* may do *action* with. For what is about no
+        one secret, such as a list, or a random password."""
+
+
+class Service(Struct, frozen=True):
+    """What the faces use of the system that they serve.
+
+    *client* returns the client that asks in the name of a caller: it keeps those of recent callers, so that asking for
+    one again costs little.
+    """
+
+    client: Callable[[Identity], AsyncSecrets]
+    gate: Gate
+    audit: AuditSink
+    clock: Clock
+    meter: Meter
