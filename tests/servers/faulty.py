@@ -12,6 +12,7 @@ import contextlib
 import select
 import socket
 import threading
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -24,10 +25,11 @@ WAIT_SECONDS: Final = 10.0
 class FaultyServer:
     """Context manager; `url` is where it listens."""
 
-    def __init__(self, *script: Behaviour) -> None:
+    def __init__(self, *script: Behaviour, path: Path | None = None) -> None:
+        """Play *script*, on a free port, or at the Unix socket *path*."""
         if not script:
             raise ValueError("give at least one behaviour")
-        self._script = script
+        self._script, self._path = script, path
         self._changed = threading.Condition()
         self._live: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
@@ -47,6 +49,10 @@ class FaultyServer:
     def url(self) -> str:
         """Scheme, host and port."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def _where(self) -> object:
+        return self._path or self.port
 
     @property
     def connections(self) -> int:
@@ -82,9 +88,14 @@ class FaultyServer:
     # --- its life ---------------------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        if self._path is None:
+            self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        else:
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(str(self._path))
+            self._listener.listen(128)
         self._wake, self._waker = socket.socketpair()
-        self._acceptor = threading.Thread(target=self._accept, name=f"faulty-{self.port}")
+        self._acceptor = threading.Thread(target=self._accept, name=f"faulty-{self._where}")
         self._acceptor.start()
         return self
 
@@ -116,11 +127,12 @@ class FaultyServer:
             if self._wake in readable:
                 return
             client, _ = self._listener.accept()
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._path is None:
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._changed:
                 behaviour = self._script[min(self._connections, len(self._script) - 1)]
                 self._connections += 1
-                name = f"faulty-{self.port}-{self._connections}"
+                name = f"faulty-{self._where}-{self._connections}"
                 self._live.add(client)
                 self._changed.notify_all()
             thread = threading.Thread(target=self._serve, args=(client, behaviour), name=name)

@@ -87,7 +87,7 @@ def aws_backend_factory(
         )
         return diagnose.diagnose(target, prefix, deadline)
 
-    return BackendFactory(NAME, connect, credentials, findings, (endpoint.authority,))
+    return BackendFactory(NAME, connect, credentials, findings, (endpoint.place,))
 
 
 class AwsBackend:

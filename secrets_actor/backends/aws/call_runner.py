@@ -159,7 +159,7 @@ class CallRunner:
         if error is not None and may_have_taken_effect(error):
             self.in_doubt = True
         if self._attempts is not None:
-            outcome_code, origin = "ok" if error is None else error.code, self._connection.endpoint.authority
+            outcome_code, origin = "ok" if error is None else error.code, self._connection.endpoint.place
             self._attempts.append(Attempt(call.action, started, now(), outcome_code, origin))
         return outcome
 

@@ -1,4 +1,4 @@
-"""One TCP connection at a time, plain or with TLS, that any thread can abort. THE door to socket, ssl and select.
+"""One connection at a time (TCP, TLS, Unix socket) that any thread can abort. THE door to socket, ssl and select.
 
 Rule 1: every wait ends at the deadline, which is one moment for a whole exchange. So a server that sends byte by byte
         gains no time.
@@ -13,7 +13,8 @@ Rule 6: sockets do not block. To wait is to poll, and there is no poll before a 
         the interpreter to another thread, and with many workers that is most of the time of an exchange.
 
 Not obvious: the C library resolves a name, and neither the deadline nor `abort` can stop it. A shutdown does not wake a
-socket that is still connecting, so a connect also waits for a second socket, which `abort` closes.
+socket that is still connecting, so a connect also waits for a second socket, which `abort` closes. Nobody can wait for
+a Unix socket whose queue of connections is full: Linux says EAGAIN at once, and tells no poll when there is room.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ import ssl
 import threading
 from typing import Any, Final
 
-from secrets_actor.backends.http.origin import Origin, SettingNames
+from secrets_actor.backends.http.origin import UNIX, Origin, SettingNames
 from secrets_actor.backends.http.proxy import Proxy, connect_request
 from secrets_actor.backends.http.response_parser import RefusedAnswer, ResponseParser
 from secrets_actor.clock import now
@@ -72,10 +73,22 @@ _STRICT_PROBLEMS: Final = {
 }
 
 
+# The words in braces stand for what `SettingNames` has.
 _CONNECT_PROBLEMS: Final = {
     errno.ETIMEDOUT: "no connection in time; check endpoint, route and firewall",
-    errno.ECONNREFUSED: "connection refused; is anything listening there?",
+    errno.ECONNREFUSED: "connection refused; {not_there}",
 }
+_NO_CONNECTION: Final = "no connection; check endpoint, route and firewall"
+_UNIX_PROBLEMS: Final = {
+    errno.ETIMEDOUT: "no connection in time; is what listens there hung, or stopped?",
+    errno.ECONNREFUSED: "nobody listens at this socket; {not_there}",
+    errno.ENOENT: "there is no socket; {not_there}",
+    errno.ENOTDIR: "there is no such folder; check {endpoint}",
+    errno.EACCES: "this user may not open the socket; check its group and mode, and those of its folder",
+}
+_NO_UNIX_CONNECTION: Final = "this is no socket that can be used; check {endpoint}"
+# Seconds between two attempts to connect to a Unix socket whose queue is full.
+_QUEUE_PAUSE: Final = 0.005
 
 
 # Bytes that a read asks for.
@@ -90,6 +103,7 @@ class AbortableSocket:
 
     def __init__(self, origin: Origin, names: SettingNames, proxy: Proxy | None = None) -> None:
         self._host, self._port, self._name = origin.host, origin.port, origin.name
+        self._is_unix = origin.scheme == UNIX
         self._names, self._proxy = names, proxy
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
@@ -154,7 +168,8 @@ class AbortableSocket:
 
         *problem* is the text for a host without addresses, and *who* the words before it. Raises `ConnectionFailed`.
         """
-        found = resolve(host, port)
+        found = [(socket.AF_UNIX, socket.SOCK_STREAM, 0, host)] if self._is_unix else resolve(host, port)
+        known, other = (_UNIX_PROBLEMS, _NO_UNIX_CONNECTION) if self._is_unix else (_CONNECT_PROBLEMS, _NO_CONNECTION)
         try:
             woken, waker = socket.socketpair()
             with woken, waker:
@@ -165,13 +180,15 @@ class AbortableSocket:
                         made = self._keep(socket.socket(family, kind, protocol))
                     except OSError:  # such as a machine without IPv6
                         continue
-                    # Else a request's last part could wait for the acknowledgement of the part before (Nagle).
-                    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    if not self._is_unix:
+                        # Else a request's last part could wait for the acknowledgement of the part before (Nagle).
+                        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     code = _try(made, address, self._left() / (len(found) - tried), woken)
                     if code == 0 and not self.aborted:
                         return made
                     self._release(made)
-                    problem = _CONNECT_PROBLEMS.get(code, "no connection; check endpoint, route and firewall")
+                    names = self._names
+                    problem = known.get(code, other).format(endpoint=names.endpoint, not_there=names.not_there)
         except OSError:
             problem = "no socket to be had; are too many files open?"
         finally:
@@ -372,13 +389,16 @@ def _certificate_problem(code: int, message: str, names: SettingNames) -> str:
 def _try(made: socket.socket, address: Any, seconds: float, woken: socket.socket) -> int:
     """Connect *made* to *address* within *seconds*, or until *woken* is readable. Returns 0, or an errno."""
     made.setblocking(False)
-    code = made.connect_ex(address)
+    until = now() + seconds
+    poll = select.poll()
+    poll.register(woken, select.POLLIN)
+    while (code := made.connect_ex(address)) == errno.EAGAIN:  # the queue of a Unix socket is full
+        if now() >= until or poll.poll(_QUEUE_PAUSE * 1000):
+            return errno.ETIMEDOUT
     if code != errno.EINPROGRESS:
         return code
-    poll = select.poll()
     poll.register(made, select.POLLOUT)
-    poll.register(woken, select.POLLIN)
-    ready = [descriptor for descriptor, _ in poll.poll(max(seconds, 0.0) * 1000)]
+    ready = [descriptor for descriptor, _ in poll.poll(max(until - now(), 0.0) * 1000)]
     return made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if made.fileno() in ready else errno.ETIMEDOUT
 
 

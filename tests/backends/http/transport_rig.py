@@ -3,10 +3,12 @@
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from secrets_actor.backends.aws.endpoint import SETTING_NAMES, Endpoint
+from secrets_actor.backends.http.origin import UNIX, Origin, SettingNames
 from secrets_actor.backends.http.transport import HttpAnswer, Tls, Transport
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
@@ -20,11 +22,23 @@ def endpoint(port: int, scheme: str = "http", host: str = "127.0.0.1") -> Endpoi
     return Endpoint(scheme, host, port, "us-east-1")
 
 
+UNIX_NAMES = SettingNames("the address", "the address", "no bundle", "no proxy", not_there="start it")
+
+
 @contextmanager
 def transport_to(
     port: int, scheme: str = "http", host: str = "127.0.0.1", tls: Tls | None = None
 ) -> Iterator[Transport]:
     transport = Transport(endpoint(port, scheme, host), tls or Tls(setting="aws.ca_bundle"), SETTING_NAMES)
+    try:
+        yield transport
+    finally:
+        transport.close()
+
+
+@contextmanager
+def unix_transport_to(path: Path) -> Iterator[Transport]:
+    transport = Transport(Origin(UNIX, str(path), 0), Tls(), UNIX_NAMES)
     try:
         yield transport
     finally:
@@ -77,3 +91,13 @@ def nobody_accepts() -> Iterator[int]:
         finally:
             for one in filling:
                 one.close()
+
+
+@contextmanager
+def full_unix_socket(path: Path) -> Iterator[socket.socket]:
+    """The listener of a Unix socket whose queue of connections is full."""
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as filling:
+        listener.bind(str(path))
+        listener.listen(0)
+        filling.connect(str(path))
+        yield listener
