@@ -10,9 +10,9 @@ Rule 3: a key, and a text that may hold a password, is masked as soon as the obj
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 from msgspec.structs import force_setattr
 
 from secrets_actor.backends.aws.credentials.static import KeySource
@@ -20,22 +20,10 @@ from secrets_actor.backends.aws.sdk_settings import NO_PROFILE, ProfileSettings,
 from secrets_actor.backends.master_key_setting import KeyPlace, place_of
 from secrets_actor.domain.errors import ConfigurationError, CredentialsError
 from secrets_actor.domain.masked import MaskedText
+from secrets_actor.runtime.daemon_settings import DaemonSettings
+from secrets_actor.runtime.section import Section, Text
 
 Days = Annotated[int, Meta(ge=7, le=30)]
-Text = Annotated[str, Meta(min_length=1)]
-
-
-class Section(Struct, frozen=True):
-    """Base of the tables of a configuration. The fields of a section are the keys of its table.
-
-    Settings can be pickled and copied. With a key in clear in them, pickling raises `TypeError`.
-    """
-
-    def __deepcopy__(self, _memo: object) -> Self:
-        return self  # it is frozen
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return partial(type(self), **{name: getattr(self, name) for name in self.__struct_fields__}), ()
 
 
 class LocalSettings(Section, frozen=True, kw_only=True):
@@ -187,7 +175,7 @@ class Settings(Section, frozen=True, kw_only=True):
     - `max_pending`: how many callers may wait at a time; one more gets `Overloaded`.
     - `after_fork`: whether the first use in the child of a fork starts a tree there (`restart`), or raises
       `ForkedProcess` (`refuse`).
-    - `local`, `aws`, `log`, `prefetch`: the tables.
+    - `local`, `aws`, `log`, `prefetch`: the tables. `daemon`: what `secrets-actor run` serves; None: the defaults.
     """
 
     # A plain text, and no Literal: the names stand once, in the table BACKENDS, by which `load` checks this.
@@ -211,6 +199,7 @@ class Settings(Section, frozen=True, kw_only=True):
     aws: AwsSettings = AwsSettings()
     log: LogSettings = LogSettings()
     prefetch: PrefetchSettings = PrefetchSettings()
+    daemon: DaemonSettings | None = None
 
 
 def region_of(aws: AwsSettings, environ: Mapping[str, str]) -> str | None:

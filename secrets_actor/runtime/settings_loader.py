@@ -20,7 +20,9 @@ from typing import Any, Final, NamedTuple
 from secrets_actor.domain.errors import ConfigurationError, InvalidInput, InvalidParameter
 from secrets_actor.paths import NoPlace, expanded
 from secrets_actor.runtime.backends import BACKENDS, MakeFactory, path_mistakes
-from secrets_actor.runtime.settings import PrefetchSettings, Section, Settings
+from secrets_actor.runtime.daemon_settings import daemon_mistakes
+from secrets_actor.runtime.section import Section
+from secrets_actor.runtime.settings import PrefetchSettings, Settings
 from secrets_actor.runtime.settings_validator import one_of, sections_of, validated
 from secrets_actor.small_files import Problem, read_text
 
@@ -107,8 +109,13 @@ def _with_variable(mistake: str, environ: Mapping[str, str]) -> str:
 
 def _as_raw(section: Section) -> dict[str, Any]:
     """Return a section that was made in code as the table that a file would have."""
-    values = {name: getattr(section, name) for name in section.__struct_fields__}
-    return {name: _as_raw(value) if isinstance(value, Section) else value for name, value in values.items()}
+    return {name: _raw_value(getattr(section, name)) for name in section.__struct_fields__}
+
+
+def _raw_value(value: Any) -> Any:
+    if isinstance(value, Section):
+        return _as_raw(value)
+    return [_raw_value(one) for one in value] if isinstance(value, tuple) else value
 
 
 def _single_texts(raw: dict[str, Any]) -> list[str]:
@@ -193,13 +200,19 @@ def _build(raw: dict[str, Any], mistakes: list[str], environ: Mapping[str, str])
     for row in BACKENDS.values():
         found += row.check(settings)
     found += _unusable_prefetch(settings.prefetch)
+    found += () if settings.daemon is None else daemon_mistakes(settings.daemon)
     if settings.log.output not in ("logging", "stderr"):
         found += path_mistakes("log.output", settings.log.output)
     # A wrong setting has its default in `settings`, so a mistake found there is none of the user's: it is dropped.
-    mistakes += [mistake for mistake in found if mistake.partition(":")[0] not in known]
+    mistakes += [mistake for mistake in found if not _is_within(mistake.partition(":")[0], known)]
     if mistakes or make_factory is None:
         return None, mistakes
     return Loaded(settings, make_factory), mistakes
+
+
+def _is_within(key: str, known: set[str]) -> bool:
+    """Whether *key*, or a table that it is in, is in *known*."""
+    return key in known or any(key.startswith(f"{one}.") for one in known)
 
 
 def _unusable_prefetch(section: PrefetchSettings) -> Iterator[str]:

@@ -22,7 +22,7 @@ from secrets_actor.backends.master_key_setting import KeyPlace, place_of
 from secrets_actor.backends.setting_masking import shown_variable, shown_word
 from secrets_actor.domain.masked import MaskedText
 from secrets_actor.json_text import read_json
-from secrets_actor.runtime.settings import Section
+from secrets_actor.runtime.section import Section
 
 S = TypeVar("S", bound=Section)
 
@@ -32,7 +32,7 @@ _SWITCHES: Final = {
     **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True),
     **dict.fromkeys(("false", "f", "no", "n", "off", "0"), False),
 }
-_ALLOWED_KEY: Final = 'text, { env = "NAME" } or { file = "PATH" }'
+_ELSEWHERE: Final = '{ env = "NAME" } or { file = "PATH" }'
 
 
 def validated(
@@ -53,25 +53,49 @@ def validated(
         key, kind = where + shown_word(str(name)), declared.get(name)
         if kind is None:
             wrong = [f"{key}: unknown key"]
-        elif not _is_section(kind):
+        elif (inner := _section_in(kind)) is not None and not (given is None and NoneType in get_args(kind)):
+            found[name], wrong = _table(inner, given, environ, key)
+        elif (row := _row_in(kind)) is not None:
+            found[name], wrong = _rows(row, given, environ, key)
+        else:
             value, wrong = _field(kind, given, environ, key)
             if not wrong:
                 found[name] = value
-        elif isinstance(given, Mapping):
-            found[name], wrong = validated(kind, given, environ, f"{key}.")
-        else:
-            wrong = [f"{key}: a table, with keys of its own"]
         mistakes += wrong
     return section(**found), mistakes
 
 
 def sections_of(section: type[Section]) -> dict[str, type[Section]]:
     """Return the fields of *section* that are sections themselves, with their types."""
-    return {field.name: field.type for field in msgspec.structs.fields(section) if _is_section(field.type)}
+    found = ((field.name, _section_in(field.type)) for field in msgspec.structs.fields(section))
+    return {name: kind for name, kind in found if kind is not None}
 
 
-def _is_section(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Section)
+def _section_in(kind: Any) -> type[Section] | None:
+    """Return the section that a field of *kind* holds, also if it may be None; None if it holds none."""
+    kinds = (kind,) if get_origin(kind) is tuple else (kind, *get_args(kind))
+    return next((one for one in kinds if isinstance(one, type) and issubclass(one, Section)), None)
+
+
+def _row_in(kind: Any) -> type[Section] | None:
+    """Return the section that the rows of a list of tables are; None for any other field."""
+    return _section_in(get_args(kind)[0]) if get_origin(kind) is tuple else None
+
+
+def _table(section: type[S], given: Any, environ: Mapping[str, str], key: str) -> tuple[S, list[str]]:
+    if isinstance(given, Mapping):
+        return validated(section, given, environ, f"{key}.")
+    return section(), [f"{key}: a table, with keys of its own"]
+
+
+def _rows(row: type[S], given: Any, environ: Mapping[str, str], key: str) -> tuple[tuple[S, ...], list[str]]:
+    """Return a list of tables. A row that is no table has its defaults, so that the others keep their numbers."""
+    if isinstance(given, str):
+        given = _from_json(given)
+    if not isinstance(given, (list, tuple)):
+        return (), [f"{key}: a list of tables; in the environment, a JSON array of objects"]
+    checked = [_table(row, one, environ, f"{key}[{number}]") for number, one in enumerate(given)]
+    return tuple(one for one, _ in checked), [mistake for _, wrong in checked for mistake in wrong]
 
 
 def _field(declared: Any, given: Any, environ: Mapping[str, str], key: str) -> tuple[Any, list[str]]:
@@ -82,8 +106,9 @@ def _field(declared: Any, given: Any, environ: Mapping[str, str], key: str) -> t
     if KeyPlace in kinds:
         place = place_of(given)
         return place, [f"{key}{mistake}" for mistake in (*place.mistakes, *_not_set(place, environ))]
-    if KeySource in kinds:
-        source = _key_source(given, environ)
+    if KeySource in map(_base, kinds):
+        # Of the type KeySource itself, a text is the key; an Annotated one is kept elsewhere.
+        source = _key_source(given, environ, as_text=KeySource in kinds)
         return source, [f"{key}: {source}"] if isinstance(source, str) else []
     if MaskedText in kinds and isinstance(given, MaskedText):
         given = given.reveal()
@@ -111,19 +136,19 @@ def _not_set(place: KeyPlace, environ: Mapping[str, str]) -> tuple[str, ...]:
     return (f"{inner}: the environment variable {shown_variable(place.reveal())} is not set",)
 
 
-def _key_source(given: Any, environ: Mapping[str, str]) -> KeySource | str:
-    """Return the key source, or the text of the mistake."""
+def _key_source(given: Any, environ: Mapping[str, str], as_text: bool) -> KeySource | str:
+    """Return the key source, or the text of the mistake. *as_text*: whether the key itself may be given."""
     if isinstance(given, KeySource):
         given = given.reveal() if given.kind == "text" else {given.kind: given.reveal()}
     match given:
-        case str() if given.strip():
+        case str() if as_text and given.strip():
             return KeySource("text", given)
         case {"env": str(name), **rest} if not rest and name:
             found = KeySource("env", name)
             return found if environ.get(name) else f"the {found.description} is not set"
         case {"file": str(name), **rest} if not rest and name:
             return KeySource("file", name)
-    return f"allowed: {_ALLOWED_KEY}"
+    return f"allowed: {'text, ' if as_text else ''}{_ELSEWHERE}"
 
 
 # --- all other values -------------------------------------------------------------------------------------------------
@@ -148,12 +173,14 @@ def _from_text(kind: Any, text: str) -> Any:
         return text.strip()
     if get_origin(kind) is tuple:
         return [one.strip() for one in text.split(",") if one.strip()]
-    if get_origin(kind) is Mapping:
-        try:
-            return read_json(text)
-        except ValueError:
-            return _UNFIT
-    return text
+    return _from_json(text) if get_origin(kind) is Mapping else text
+
+
+def _from_json(text: str) -> Any:
+    try:
+        return read_json(text)
+    except ValueError:
+        return _UNFIT
 
 
 def _base(kind: Any) -> Any:

@@ -249,7 +249,8 @@ class System(LivesHere):
         checked_factory(backend)
         loaded = load(source)
         settings = loaded.settings
-        fixed = (name for name in Settings.__struct_fields__ if name not in OF_THE_BACKEND)
+        # `daemon` is nothing that the system goes by: whoever runs the system as a daemon reads it.
+        fixed = (name for name in Settings.__struct_fields__ if name not in (*OF_THE_BACKEND, "daemon"))
         differing = [name for name in fixed if getattr(settings, name) != getattr(self.settings, name)]
         if differing:
             remedy = "not while the system runs: stop it, and start one with the new settings"

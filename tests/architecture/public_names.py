@@ -338,8 +338,8 @@ Secrets: ask associate_replica cancel_rotation create delete delete_policy descr
 SecretsError: clone code origin request_id retryable token
 Set: description kind kms_key_id restore_on_set secret_id tags token value
 SetReceipt: arn created name version_id
-Settings: after_fork aws backend breaker_failures cache_bytes cache_entries call_timeout_seconds local log max_pending
-    max_stale_seconds max_workers missing_ttl_seconds prefetch refresh_ahead ttl_jitter ttl_seconds
+Settings: after_fork aws backend breaker_failures cache_bytes cache_entries call_timeout_seconds daemon local log
+    max_pending max_stale_seconds max_workers missing_ttl_seconds prefetch refresh_ahead ttl_jitter ttl_seconds
     worker_idle_seconds
 SortBy: ACCESSED CHANGED CREATED NAME
 Source: BACKEND CACHE

@@ -1,6 +1,8 @@
 """config/: what stands there is what the program does."""
 
+import grp
 import json
+import os
 import re
 import tomllib
 from collections.abc import Iterator
@@ -11,7 +13,15 @@ import pytest
 
 from secrets_actor import AwsSettings, Settings, start
 from secrets_actor.backends.master_key_setting import KeyPlaceKind
-from secrets_actor.runtime.settings import Section
+from secrets_actor.runtime.daemon_settings import (
+    AccessKeySettings,
+    AllowSettings,
+    DaemonSettings,
+    ListenSettings,
+    TlsSettings,
+    TokenSettings,
+)
+from secrets_actor.runtime.section import Section
 from secrets_actor.runtime.settings_loader import load
 from tests.architecture.house import ROOT
 from tests.servers.behaviours import Forward
@@ -25,32 +35,83 @@ def test_the_annotated_file_is_the_defaults() -> None:
     assert load(CONFIG / "secrets_actor.toml", {}).settings == Settings()
 
 
-def test_the_annotated_file_leaves_no_setting_out() -> None:
-    text = (CONFIG / "secrets_actor.toml").read_text()
-    stated = tomllib.loads(re.sub(r"^# (?=\w+ = )", "", text, flags=re.M))
-    expected = _names(Settings())
+TEXT = (CONFIG / "secrets_actor.toml").read_text()
+# The table of the daemon is commented out as a whole, and so loads as a whole.
+DAEMON = TEXT[TEXT.index("# [daemon]") :]
 
-    assert {f"{section}.{key}" for section, keys in stated.items() if isinstance(keys, dict) for key in keys} | {
-        key for key, value in stated.items() if not isinstance(value, dict)
-    } == expected
+
+def test_the_annotated_file_leaves_no_setting_out() -> None:
+    whole = Settings(
+        daemon=DaemonSettings(
+            listen=(ListenSettings(tls=TlsSettings()),),
+            token=(TokenSettings(),),
+            key=(AccessKeySettings(),),
+            allow=(AllowSettings(),),
+        )
+    )
+
+    assert _stated(tomllib.loads(uncommented(TEXT))) == _names(whole) - {f"daemon.{name}" for name in LISTS}
+
+
+LISTS = ("listen", "token", "key", "allow")
+# Tables that are values, with keys that no section has.
+VALUES = (
+    "local.key",
+    "aws.secret_key",
+    "aws.session_token",
+    "aws.role_tags",
+    "daemon.token.value",
+    "daemon.key.secret_key",
+)
+
+
+def uncommented(text: str) -> str:
+    return re.sub(r"^# (?=\w+ = |\[)", "", text, flags=re.M)
+
+
+def _stated(table: dict[str, Any], prefix: str = "") -> set[str]:
+    found = set()
+    for name, value in table.items():
+        rows = value if isinstance(value, list) else [value]
+        if rows and all(isinstance(row, dict) for row in rows) and f"{prefix}{name}" not in VALUES:
+            found |= {key for row in rows for key in _stated(row, f"{prefix}{name}.")}
+        else:
+            found.add(prefix + name)
+    return found
 
 
 def _names(section: Section, prefix: str = "") -> set[str]:
     found = set()
     for name in section.__struct_fields__:
         value = getattr(section, name)
-        found |= _names(value, f"{name}.") if isinstance(value, Section) else {prefix + name}
+        rows = value if isinstance(value, tuple) else (value,)
+        found |= {key for row in rows if isinstance(row, Section) for key in _names(row, f"{prefix}{name}.")}
+        found |= set() if isinstance(value, Section) else {prefix + name}
     return found
 
 
 @pytest.mark.parametrize(
-    "line", [line for line in (CONFIG / "secrets_actor.toml").read_text().splitlines() if re.match(r"# \w+ = ", line)]
+    "line", [line for line in TEXT.removesuffix(DAEMON).splitlines() if re.match(r"# \w+ = ", line)]
 )
 def test_each_line_that_is_commented_out_holds_if_it_is_not(line: str, tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(f"[aws]\n{line.removeprefix('# ')}\n")
 
     assert load(path, {"AWS_SECRET_ACCESS_KEY": "x"}).settings != Settings()
+
+
+def test_the_daemons_table_holds_if_it_is_not_commented_out(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(uncommented(DAEMON).replace('"secrets"\n', f'"{grp.getgrgid(os.getgid()).gr_name}"\n'))
+
+    found = load(path, {}).settings.daemon
+
+    assert found is not None
+    assert [row.address for row in found.listen] == ["unix:/run/secrets-actor/api.sock", "0.0.0.0:8443"]
+    assert found.listen[0].mode_bits() == 0o660
+    assert [row.name for row in (*found.token, *found.key)] == ["ci", "ci"]
+    assert found.drain_seconds == DaemonSettings().drain_seconds
+    assert (found.listen[0].faces, found.listen[0].dialect) == (ListenSettings().faces, ListenSettings().dialect)
 
 
 def test_each_key_source_that_is_explained_holds(tmp_path: Path) -> None:

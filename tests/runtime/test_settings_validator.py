@@ -1,6 +1,7 @@
 """A table becomes settings, or all mistakes are told, none with what was given."""
 
 import copy
+import json
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path, PurePosixPath
@@ -16,7 +17,8 @@ from secrets_actor import AwsSettings, LogSettings, PrefetchSettings, Settings
 from secrets_actor.backends.aws.credentials.static import KeySource
 from secrets_actor.backends.master_key_setting import KeyPlace
 from secrets_actor.domain.masked import MaskedText
-from secrets_actor.runtime.settings import Section, Text
+from secrets_actor.runtime.daemon_settings import DaemonSettings, ListenSettings, TlsSettings
+from secrets_actor.runtime.section import Section, Text
 from secrets_actor.runtime.settings_validator import sections_of, validated
 
 CANARY = "hunter2-must-not-show"
@@ -39,7 +41,8 @@ def read(where: str, name: str, value: Any) -> Any:
     found, mistakes = validated(Settings, table(where, name, value), {})
     if mistakes:
         [told] = mistakes
-        assert found == Settings()
+        assert (found.daemon or DaemonSettings()) == DaemonSettings()
+        assert structs.replace(found, daemon=None) == Settings()
         return told
     return getattr(getattr(found, where) if where else found, name)
 
@@ -159,7 +162,8 @@ def test_each_number_has_two_limits_and_both_are_kept(where: str, name: str, kin
 
 def test_what_a_table_leaves_out_has_its_default() -> None:
     assert validated(Settings, {}, {}) == (Settings(), [])
-    assert validated(Settings, {section: {} for section in SECTIONS if section}, {}) == (Settings(), [])
+    empty = {section: {} for section in SECTIONS if section}
+    assert validated(Settings, empty, {}) == (Settings(daemon=DaemonSettings()), []), "an empty [daemon] is there"
 
 
 def test_what_is_right_is_kept_where_something_else_is_wrong() -> None:
@@ -224,6 +228,43 @@ def test_a_key_is_known_by_its_section_and_not_by_its_name_alone() -> None:
     )
 
 
+def test_a_list_of_tables_becomes_sections_and_each_mistake_names_its_row() -> None:
+    rows = [{"address": "unix:/a", "faces": ["aws"]}, 5, {"mode": 7, "tls": {"cert": "/c", "size": 1}}, {"tls": None}]
+
+    for one in (rows, tuple(rows), json.dumps(rows)):
+        found, mistakes = validated(Settings, {"daemon": {"listen": one}}, {})
+
+        assert mistakes == [
+            "daemon.listen[1]: a table, with keys of its own",
+            "daemon.listen[2].mode: a text that is not empty",
+            "daemon.listen[2].tls.size: unknown key",
+        ]
+        assert found.daemon == DaemonSettings(
+            listen=(
+                ListenSettings(address="unix:/a", faces=("aws",)),
+                ListenSettings(),
+                ListenSettings(tls=TlsSettings(cert=Path("/c"))),
+                ListenSettings(),
+            )
+        )
+    for wrong in (5, "[", "5", {"address": "unix:/a"}):
+        assert validated(Settings, {"daemon": {"listen": wrong}}, {})[1] == [
+            "daemon.listen: a list of tables; in the environment, a JSON array of objects"
+        ]
+
+
+def test_a_key_that_is_kept_elsewhere_is_never_text() -> None:
+    def read(value: Any) -> tuple[Any, list[str]]:
+        found, mistakes = validated(Settings, {"daemon": {"token": [{"value": value}]}}, {"NAME": "x"})
+        assert found.daemon is not None
+        return found.daemon.token[0].value, mistakes
+
+    assert read({"env": "NAME"}) == (KeySource("env", "NAME"), [])
+    assert read({"file": "/a"}) == (KeySource("file", "/a"), [])
+    for text in (CANARY, KeySource("text", CANARY)):
+        assert read(text) == (None, ['daemon.token[0].value: allowed: { env = "NAME" } or { file = "PATH" }'])
+
+
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.datetimes(), st.just(CANARY)
 )
@@ -245,8 +286,13 @@ def test_any_table_is_settings_or_mistakes_and_no_mistake_holds_what_was_given(
 
 
 def as_table(section: Section) -> dict[str, Any]:
-    values = structs.asdict(section)
-    return {name: as_table(value) if isinstance(value, Section) else value for name, value in values.items()}
+    return {name: as_raw(value) for name, value in structs.asdict(section).items()}
+
+
+def as_raw(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [as_raw(one) for one in value]
+    return as_table(value) if isinstance(value, Section) else value
 
 
 def test_settings_show_no_key_whoever_takes_them_apart() -> None:

@@ -1,0 +1,128 @@
+"""The daemon's table: all its mistakes are told at once, each with its row, and none with a token or a key."""
+
+from pathlib import Path
+
+import pytest
+
+import secrets_actor
+from secrets_actor import ConfigurationError, Settings
+from secrets_actor.backends.aws.credentials.static import KeySource
+from secrets_actor.runtime.daemon_settings import (
+    DaemonSettings,
+    ListenSettings,
+    TokenSettings,
+    default_socket,
+)
+from secrets_actor.runtime.settings_loader import load
+
+CANARY = "hunter2-must-not-show"
+
+
+def mistakes(text: str, tmp_path: Path, environ: dict[str, str] | None = None) -> list[str]:
+    path = tmp_path / "daemon.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        load(path, {} if environ is None else environ)
+    assert CANARY not in str(caught.value)
+    return list(caught.value.mistakes)
+
+
+def test_all_mistakes_of_the_daemon_are_told_at_once_each_with_its_row(tmp_path: Path) -> None:
+    text = f"""
+        ttl_seconds = -1
+        [daemon]
+        drain_seconds = -1
+        hosts = ["secrets.internal", "http://x", "[::1]", "x:80"]
+        [[daemon.listen]]
+        address = "unix:/run/a.sock"
+        faces = ["aws", "ssh"]
+        [[daemon.listen]]
+        address = "unix:/run/a.sock"
+        mode = "rw-rw----"
+        group = "no-such-group-here"
+        port = 5
+        [[daemon.listen]]
+        address = "127.0.0.1:2773"
+        tls = {{ cert = "/tls.pem" }}
+        dialect = "french"
+        [[daemon.token]]
+        name = "ci"
+        value = "{CANARY}"
+        [[daemon.token]]
+        name = "ci"
+        [[daemon.token]]
+        name = "c i+x"
+        value = {{ file = "/t" }}
+        [[daemon.key]]
+        name = "ci"
+        access_key_id = "AK LOCAL"
+        secret_key = {{ env = "NOT_SET" }}
+    """
+
+    assert sorted(mistakes(text, tmp_path)) == sorted(
+        [
+            "ttl_seconds: a number from 0 to 86400",
+            "daemon.drain_seconds: a number from 0 to 3600",
+            "daemon.hosts[1]: the name of a host or an IP address, without a port",
+            "daemon.hosts[3]: the name of a host or an IP address, without a port",
+            "daemon.listen[0].faces: each once, of aws, agent, health, metrics",
+            "daemon.listen[1].address: the same as that of daemon.listen[0]",
+            'daemon.listen[1].mode: an octal mode as text, such as "0660"',
+            "daemon.listen[1].group: this machine knows no group of that name",
+            "daemon.listen[1].port: unknown key",
+            "daemon.listen[2].tls.key: missing; the path of a PEM file",
+            'daemon.listen[2].dialect: "agent" or "lambda"',
+            'daemon.token[0].value: allowed: { env = "NAME" } or { file = "PATH" }',
+            "daemon.token[1].name: the same as that of daemon.token[0]",
+            'daemon.token[1].value: missing; { file = "PATH" } or { env = "NAME" }',
+            "daemon.token[2].name: 1 to 64 letters, digits and . _ @ -",
+            "daemon.key[0].access_key_id: 4 to 128 letters, digits and _",
+            "daemon.key[0].secret_key: the environment variable NOT_SET is not set",
+        ]
+    )
+
+
+def test_a_wrong_row_hides_no_mistake_of_another_and_is_told_once(tmp_path: Path) -> None:
+    assert mistakes("[daemon]\ntoken = [5, {name = 'a'}]\n", tmp_path) == [
+        "daemon.token[0]: a table, with keys of its own",
+        'daemon.token[1].value: missing; { file = "PATH" } or { env = "NAME" }',
+    ]
+
+
+def test_the_environment_gives_lists_of_tables_as_json(tmp_path: Path) -> None:
+    listen = '[{"address": "127.0.0.1:2773", "faces": ["aws"]}]'
+
+    found = load(None, {"SECRETS_ACTOR_DAEMON__LISTEN": listen, "SECRETS_ACTOR_DAEMON__DRAIN_SECONDS": "3"}).settings
+
+    assert found.daemon == DaemonSettings(
+        drain_seconds=3, listen=(ListenSettings(address="127.0.0.1:2773", faces=("aws",)),)
+    )
+
+
+def test_settings_made_in_code_are_checked_as_a_file_is_and_a_token_in_clear_is_masked_and_refused() -> None:
+    token = TokenSettings(name="ci", value=CANARY)  # type: ignore[arg-type]  # as users do
+    settings = Settings(daemon=DaemonSettings(listen=(ListenSettings(address="127.0.0.1:2773"),), token=(token,)))
+
+    assert CANARY not in repr(settings)
+    with pytest.raises(ConfigurationError) as caught:
+        load(settings, {})
+    assert caught.value.mistakes == ('daemon.token[0].value: allowed: { env = "NAME" } or { file = "PATH" }',)
+
+    right = Settings(daemon=DaemonSettings(token=(TokenSettings(name="ci", value=KeySource("file", "/t")),)))
+    assert load(right, {}).settings == right
+
+
+def test_a_running_system_does_not_mind_another_table_of_the_daemon(tmp_path: Path) -> None:
+    local = secrets_actor.LocalSettings(path=tmp_path)
+    with secrets_actor.start(Settings(local=local)) as system:
+        other = Settings(local=local, daemon=DaemonSettings(drain_seconds=1))
+        system.configure(other)
+        assert system.settings == other
+
+
+def test_the_default_socket_is_in_a_folder_that_is_the_users_own() -> None:
+    assert default_socket({}, 0) == Path("/run/secrets-actor/api.sock")
+    assert default_socket({"XDG_RUNTIME_DIR": "/run/user/7"}, 7) == Path("/run/user/7/secrets-actor/api.sock")
+    for unusable in ({}, {"XDG_RUNTIME_DIR": ""}, {"XDG_RUNTIME_DIR": "run"}):
+        with pytest.raises(ConfigurationError, match="XDG_RUNTIME_DIR"):
+            default_socket(unusable, 7)
