@@ -10,7 +10,7 @@ from secrets_actor.actor.messages import JobStarted
 from secrets_actor.actor.prefetcher import PrefetchDone, PrefetchFailed
 from secrets_actor.actor.secrets_actor import ClockLeapt
 from secrets_actor.actor.subscriber import SubscriberFailed
-from secrets_actor.domain.tracing import Attempt, CallTrace, Tracer
+from secrets_actor.domain.tracing import Attempt, CallerFacts, CallTrace, Tracer
 from secrets_actor.otp import (
     AnswerForgotten,
     ChildRestarted,
@@ -41,6 +41,7 @@ __all__ = [
     "BreakerOpened",
     "CallTrace",
     "CallbackFailed",
+    "CallerFacts",
     "ChildRestarted",
     "ChildStartFailed",
     "ClockLeapt",

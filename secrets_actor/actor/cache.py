@@ -36,6 +36,7 @@ from secrets_actor.domain.operations import Get, takes_stale
 from secrets_actor.domain.packed_secret import ASKED, DUE, TIMES, USED, arn_of, version_of
 from secrets_actor.domain.ports import TakesHit
 from secrets_actor.domain.secret import BlankSecret, Secret, block_of, put_block, secret_of_block
+from secrets_actor.domain.tracing import CallerName
 
 # Bytes that an entry takes beside its block: key, place in the ring, object headers. Measured, and rounded.
 _OVERHEAD: Final = 200
@@ -86,7 +87,7 @@ class Cache:
 
     # --- reading, in any thread -----------------------------------------------------------------------------------
 
-    def hit(self, name: str, now: float, note: TakesHit, caller: str | None) -> Secret | None:
+    def hit(self, name: str, now: float, note: TakesHit, caller: CallerName) -> Secret | None:
         """Return the current version of the secret with this *name* if it is fresh and not yet due for a refresh, else
         None. *note* is told first that *caller* gets it."""
         try:

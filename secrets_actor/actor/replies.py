@@ -85,7 +85,8 @@ class Replies:
             outcome = "too_late"
         shown = secret_id or getattr(operation, "secret_id", None)
         took = self._now() - waiter.arrived
-        label = caller.label
         self._audit.record(
-            AuditRecord(operation.kind, shown, outcome, source, took, version_id, request_id, label, origin=origin)
+            AuditRecord(
+                operation.kind, shown, outcome, source, took, version_id, request_id, caller.name, origin=origin
+            )
         )

@@ -33,21 +33,29 @@ from secrets_actor.actor.messages import CALLER_GAVE_UP
 from secrets_actor.actor.stale_answers import STALE
 from secrets_actor.client.background import Background, Subscribing
 from secrets_actor.domain.errors import InvalidParameter, SecretsError
-from secrets_actor.domain.names import SecretId, plain
+from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import BATCH_SIZE, Get, GetMany, Operation, refreshed, with_token
-from secrets_actor.domain.operations.limits import check_text
 from secrets_actor.domain.ports import AuditRecord, AuditTrail
 from secrets_actor.domain.results import SecretBatch
 from secrets_actor.domain.secret import Secret, Source, block_of
-from secrets_actor.domain.tracing import Caller, CallTrace, Tracer, end, when_ended
+from secrets_actor.domain.tracing import (
+    Caller,
+    CallerName,
+    CallTrace,
+    Tracer,
+    checked_caller,
+    end,
+    label_of,
+    when_ended,
+)
 from secrets_actor.otp import CallingSelf, CallTimeout, Clock, From, Name, NoProcess, Pid, holds_up
 from secrets_actor.pickling import START_THERE, LivesHere
 from secrets_actor.uuids import new_uuid
 
 
-def begin_trace(tracer: Tracer, operation: Operation[Any], label: str | None, now: float) -> CallTrace:
+def begin_trace(tracer: Tracer, operation: Operation[Any], caller: CallerName, now: float) -> CallTrace:
     """Return the trace of *operation*, which begins *now* (clock seconds), and tell *tracer* of it."""
-    trace = CallTrace(operation.kind, getattr(operation, "secret_id", None), label, now)
+    trace = CallTrace(operation.kind, getattr(operation, "secret_id", None), caller, now)
     with contextlib.suppress(Exception):
         when_ended(trace, tracer.begin(trace))
     return trace
@@ -73,7 +81,6 @@ def end_trace(caller: From[Any], now: float, source: str | None = None) -> None:
 T = TypeVar("T")
 # Seconds: one day. That is longer than any caller waits, and short enough for every timer and lock.
 MAX_TIMEOUT: Final = 86_400.0
-MAX_LABEL_LENGTH: Final = 256
 # Numbers requests. `next` on it is atomic, so threads need no lock for it.
 _order: Final = itertools.count(1)
 
@@ -160,12 +167,12 @@ class Batches(Struct, eq=False):
 
 
 class BaseClient(Subscribing, LivesHere):
-    """Base of both clients. *label* is the name of this caller in the audit log."""
+    """Base of both clients. *caller* is who asks, for the audit log."""
 
     _advice = "it belongs to a system of this process: " + START_THERE
 
-    def __init__(self, parts: ClientParts, label: str | None = None) -> None:
-        self._parts, self._label = parts, None if label is None else _checked_label(label)
+    def __init__(self, parts: ClientParts, caller: CallerName = None) -> None:
+        self._parts, self._caller = parts, checked_caller(caller)
         self._server, self._cache, self._audit = parts.server, parts.cache, parts.audit
         self._background = parts.background
         # Bound methods, looked up once: a cached get is so short that each look-up counts.
@@ -182,7 +189,7 @@ class BaseClient(Subscribing, LivesHere):
             return None
         found = self._cache.read(get, now)
         if found is not None:
-            self._note_hit(found.name, block_of(found), now, self._label)
+            self._note_hit(found.name, block_of(found), now, self._caller)
             if self._cache.asks_refresh(get, now):
                 self._server.send(refreshed(get))
             return found
@@ -225,8 +232,8 @@ class BaseClient(Subscribing, LivesHere):
         """Send the request to the actor. If that is impossible, its handle is failed with the reason."""
         operation, caller = asked.operation, asked.caller
         tracer = self._parts.tracer
-        trace = None if tracer is None else begin_trace(tracer, operation, self._label, self._now())
-        caller.note = Caller(self._label, trace)
+        trace = None if tracer is None else begin_trace(tracer, operation, self._caller, self._now())
+        caller.note = Caller(self._caller, trace)
         server = self._server.resolve()
         if holds_up(self._server):
             caller.fail(CallingSelf("others wait for the process that asks"))
@@ -306,7 +313,7 @@ class BaseClient(Subscribing, LivesHere):
             cached = self._cache.read(request, now) if self._may_recall(request) else None
             if cached is not None:
                 found[request.secret_id] = cached
-                self._note_hit(cached.name, block_of(cached), now, self._label)
+                self._note_hit(cached.name, block_of(cached), now, self._caller)
         batches = Batches(asked, found)
         rest = [secret_id for secret_id in asked if secret_id not in found]
         try:
@@ -331,12 +338,12 @@ class BaseClient(Subscribing, LivesHere):
         if asked is not None:  # the actor still has this request: it must not write a second record
             asked.caller.note.recorded = True
         secret_id, duration = getattr(operation, "secret_id", None), self._now() - arrived
-        record = AuditRecord(operation.kind, secret_id, outcome, source, duration, version_id, caller=self._label)
+        record = AuditRecord(operation.kind, secret_id, outcome, source, duration, version_id, caller=self._caller)
         self._audit.record(record)
 
     def __repr__(self) -> str:
-        label = "" if self._label is None else f" for {self._label}"
-        return f"<{type(self).__name__} of {self._server.name}{label}>"
+        name = label_of(self._caller)
+        return f"<{type(self).__name__} of {self._server.name}{'' if name is None else f' for {name}'}>"
 
 
 def withdraw(caller: From[Any]) -> None:
@@ -348,9 +355,3 @@ def _checked(timeout: float) -> float:
     if isinstance(timeout, (int, float)) and 0 <= timeout <= MAX_TIMEOUT:
         return timeout
     raise InvalidParameter("timeout", f"seconds, 0 to {MAX_TIMEOUT:,.0f}")
-
-
-def _checked_label(label: object) -> str:
-    text = plain(label) if isinstance(label, str) else None
-    check_text("label", text, MAX_LABEL_LENGTH, 1)
-    return text or ""

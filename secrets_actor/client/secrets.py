@@ -33,6 +33,7 @@ from secrets_actor.domain.paging import SeenTokens
 from secrets_actor.domain.results import NamedReceipt, SecretBatch, SecretDescription
 from secrets_actor.domain.rotation_retry import LoginError, RotationRetry, note_failure
 from secrets_actor.domain.secret import DeleteReceipt, Secret, SecretValue, SetReceipt
+from secrets_actor.domain.tracing import CallerFacts
 from secrets_actor.otp import CallTimeout, From, OtpError, Pid
 
 T = TypeVar("T")
@@ -60,10 +61,11 @@ class Secrets(BaseClient, Administration):
     # `plain` and `required` refuse coroutine functions: nobody would await a coroutine here.
     _callback, _attempt = staticmethod(plain), staticmethod(required)
 
-    def for_caller(self, label: str | None) -> Self:
+    def for_caller(self, label: str | CallerFacts | None) -> Self:
         """Return this client under another name in the audit log, such as the name of a part of the program.
 
-        *label* has 1 to 256 characters; None: no name. Raises `InvalidParameter`.
+        *label* has 1 to 256 characters; None: no name. `events.CallerFacts` is a name with facts, which are in the
+        audit log, too. Raises `InvalidParameter`.
         """
         twin = type(self)(self._parts, label)
         # Shared: a program that writes under one name and reads under another is to read what it wrote, too.
@@ -95,7 +97,7 @@ class Secrets(BaseClient, Administration):
         # A plain get of a cached secret is the hot path: it makes no message. While a write is under way, the actor may
         # have to answer instead (rule 3 of base_client.py): `_recall` finds that out.
         if version_id is None and stage is None and max_age is None and not (refresh or self._unanswered):
-            hit = self._hit(secret_id, self._now(), self._note_hit, self._label)
+            hit = self._hit(secret_id, self._now(), self._note_hit, self._caller)
             if hit is not None:
                 return hit
         request = Get(secret_id, version_id, stage, refresh, max_age, allow_stale)

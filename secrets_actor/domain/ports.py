@@ -12,7 +12,7 @@ from secrets_actor.domain.diagnosis import Finding
 from secrets_actor.domain.errors import InvalidParameter
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.operations.limits import checked_list
-from secrets_actor.domain.tracing import Attempt
+from secrets_actor.domain.tracing import Attempt, CallerName
 from secrets_actor.structs import SelectiveStruct
 
 T = TypeVar("T")
@@ -169,10 +169,11 @@ class AuditRecord(Struct, frozen=True):
     """One record of the audit log: one operation. It never holds a value, a key or a token.
 
     `outcome` is `ok` or the error's code. `source` says where the answer came from: `backend` (the store was asked),
-    `cache`, `stale` (a value past its TTL), `actor` or `client` (which refused the call, or gave it up), or `store`
-    (work on a whole store). `duration` is the seconds from the call's arrival to its answer. `caller` is the label of
-    the part of the program that asked. `place` is the file that a whole store was written to, or read from. `origin` is
-    the endpoint that gave the answer or the refusal, as in `Answer`; None if none did.
+    `cache`, `stale` (a value past its TTL), `actor` or `client` (which refused the call, or gave it up), `policy` (the
+    rules of a daemon, which refused it), or `store` (work on a whole store). `duration` is the seconds from the call's
+    arrival to its answer. `caller` is who asked: the label of a part of the program, or `CallerFacts`. `place` is the
+    file that a whole store was written to, or read from. `origin` is the endpoint that gave the answer or the refusal,
+    as in `Answer`; None if none did.
     """
 
     operation: str
@@ -182,7 +183,7 @@ class AuditRecord(Struct, frozen=True):
     duration: float
     version_id: str | None = None
     request_id: str | None = None
-    caller: str | None = None
+    caller: CallerName = None
     place: str | None = None
     origin: str | None = None
 
@@ -197,7 +198,7 @@ class AuditSink(Protocol):
 class TakesHit(Protocol):
     """Notes a cached get, for less than a record costs. It keeps neither the secret's block nor the value in it."""
 
-    def __call__(self, name: str, kept: bytes, now: float, caller: str | None, /) -> None:
+    def __call__(self, name: str, kept: bytes, now: float, caller: CallerName, /) -> None:
         """Note that *caller* got the secret *name*, whose packed block is *kept*, at clock time *now*."""
 
 

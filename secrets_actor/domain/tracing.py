@@ -1,4 +1,4 @@
-"""The trace of one call, as a tracer gets it: the caller, the times, and each attempt. PURE: times are arguments.
+"""The caller of one call, and its trace, as a tracer gets it: the times, and each attempt. PURE: times are arguments.
 
 All times are clock seconds.
 
@@ -10,16 +10,72 @@ Rule 2: a trace holds no value, no credentials and no token: only names as the a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Final, Protocol
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from secrets_actor.domain.callbacks import done
+from secrets_actor.domain.errors import InvalidParameter
+from secrets_actor.domain.names import plain
+from secrets_actor.domain.operations.limits import check_text
 
 OK: Final = "ok"
 WORKER: Final = "worker"
+MAX_LABEL_LENGTH: Final = 256
+_FACT_NAME: Final = re.compile(r"[a-z][a-z_]{0,31}")
+
+
+class CallerFacts(Struct, frozen=True, cache_hash=True):
+    """A caller that is known by more than a name, such as another process on this machine.
+
+    *label* is its name in the audit log, 1 to 256 characters. *facts* are what is known of it, each a name and a text
+    or a number, such as `("pid", 4711)`: in the audit log each is a field `caller_pid`, in a span an attribute. A name
+    has small letters and underscores, and none that sounds like a secret's (`token`, `key`): the log masks what stands
+    under such a name. A text is cut off after 256 characters.
+
+    Raises `InvalidParameter`.
+    """
+
+    # The audit process finds the record of a cached get by its caller, so the hash is computed once (`cache_hash`).
+    label: str
+    facts: tuple[tuple[str, str | int], ...] = ()
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "label", _checked_label(self.label))
+        force_setattr(self, "facts", tuple([_checked_fact(one) for one in self.facts]))
+
+
+# Who asks: the name of a part of the program, or a caller that more is known of; None: no name was given.
+CallerName = str | CallerFacts | None
+
+
+def checked_caller(given: object) -> CallerName:
+    """Return *given*, the argument of `for_caller`, checked. Raises `InvalidParameter`."""
+    return given if given is None or isinstance(given, CallerFacts) else _checked_label(given)
+
+
+def label_of(caller: CallerName) -> str | None:
+    """Return the name of *caller* in the audit log."""
+    return caller.label if isinstance(caller, CallerFacts) else caller
+
+
+def _checked_label(label: object) -> str:
+    text = plain(label) if isinstance(label, str) else None
+    check_text("label", text, MAX_LABEL_LENGTH, 1)
+    return text or ""
+
+
+def _checked_fact(fact: object) -> tuple[str, str | int]:
+    match fact:
+        case (str(name), int(number)) if _FACT_NAME.fullmatch(name):
+            return plain(name), int(number)
+        case (str(name), str(text)) if _FACT_NAME.fullmatch(name):
+            return plain(name), plain(text)[:MAX_LABEL_LENGTH]
+    raise InvalidParameter("facts", "pairs of a name, in small letters and underscores, and a text or a whole number")
 
 
 class Attempt(Struct, frozen=True):
@@ -54,16 +110,17 @@ class CallTrace:
 
     `admitted` is when the actor took the call up. `sendings` are the jobs of its flight, which other callers may share.
     `problem` is the code of an error that the call met, even if it got a stale value as its answer. `source` and
-    `origin` are as in the audit log.
+    `origin` are as in the audit log. `caller` is the caller's name there; `caller_facts` are as in `CallerFacts`.
     """
 
     __slots__ = (
-        "_finish", "admitted", "began", "caller", "ended", "operation", "origin", "outcome", "problem", "secret_id",
-        "sendings", "source",
+        "_finish", "admitted", "began", "caller", "caller_facts", "ended", "operation", "origin", "outcome", "problem",
+        "secret_id", "sendings", "source",
     )  # fmt: skip
 
-    def __init__(self, operation: str, secret_id: str | None, caller: str | None, began: float) -> None:
-        self.operation, self.secret_id, self.caller, self.began = operation, secret_id, caller, began
+    def __init__(self, operation: str, secret_id: str | None, caller: CallerName, began: float) -> None:
+        self.operation, self.secret_id, self.caller, self.began = operation, secret_id, label_of(caller), began
+        self.caller_facts = caller.facts if isinstance(caller, CallerFacts) else ()
         self.admitted: float | None = None
         self.sendings: list[Sending] = []
         self.problem: str | None = None
@@ -97,15 +154,15 @@ class Tracer(Protocol):
 class Caller:
     """The caller of one call, as it travels with the call.
 
-    *label* is the caller's name in the audit log. `recorded` is set by the part that writes the audit record of this
+    *name* is what it is called in the audit log. `recorded` is set by the part that writes the audit record of this
     call, so that it is written once. `taken` is set by the secrets actor when it has taken the call up; if the call is
     a write, the cache has forgotten the secret by then. `trace` is None without a tracer.
     """
 
-    __slots__ = ("__weakref__", "label", "recorded", "taken", "trace")
+    __slots__ = ("__weakref__", "name", "recorded", "taken", "trace")
 
-    def __init__(self, label: str | None = None, trace: CallTrace | None = None) -> None:
-        self.label, self.trace = label, trace
+    def __init__(self, name: CallerName = None, trace: CallTrace | None = None) -> None:
+        self.name, self.trace = name, trace
         self.recorded = self.taken = False
 
     def meets(self, problem: str) -> None:

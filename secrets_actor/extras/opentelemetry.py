@@ -59,6 +59,7 @@ class Tracing:
         at: Callable[[float], int] = lambda seconds: int(seconds * 1e9) + offset  # noqa: E731
         root = self._span(f"{NAME}.{call.operation}", parent, at(call.began), call.outcome)
         facts = {"operation": call.operation, "source": call.source, "caller": call.caller, "origin": call.origin}
+        facts |= {f"caller_{name}": str(fact) for name, fact in call.caller_facts}
         if self._names:
             facts["secret_id"] = call.secret_id
         root.set_attributes({f"{NAME}.{key}": str(fact) for key, fact in facts.items() if fact})

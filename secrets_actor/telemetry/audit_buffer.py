@@ -34,6 +34,7 @@ from secrets_actor.domain.metrics import NO_METER, Meter, Reading
 from secrets_actor.domain.operations import MESSAGES
 from secrets_actor.domain.packed_secret import HEAD, KIND, VERSION
 from secrets_actor.domain.ports import AuditRecord, TakesHit
+from secrets_actor.domain.tracing import CallerName
 from secrets_actor.forks import notice_fork
 from secrets_actor.otp import Clock, Name, Notifier
 
@@ -47,8 +48,8 @@ BUFFER: Final = 100_000
 SOON, NOW = "soon", "now"
 _READS: Final = frozenset(one.kind for one in MESSAGES if not one.writes)
 # A cached get: the secret's name, its version and origin as bytes (`packed_secret.version_bytes`), clock seconds,
-# the caller's label.
-Hit = tuple[str, bytes, float, str | None]
+# the caller.
+Hit = tuple[str, bytes, float, CallerName]
 
 
 class AuditRules(Struct, frozen=True):
@@ -82,7 +83,7 @@ class AuditBuffer:
         self.rules = rules
         self._server, self._clock, self._meter, self._is_wanted = server, clock, meter, is_wanted
         self._hits: deque[Hit] = deque()
-        self.sums: dict[tuple[str, bytes, str | None], list[float]] = {}  # how many, the first and the last time
+        self.sums: dict[tuple[str, bytes, CallerName], list[float]] = {}  # how many, the first and the last time
         self._half = max(1, rules.buffer // 2)
         self.forget()
         self.hit: TakesHit = self._hit_unrecorded() if rules.hits == "off" else self._hit_recorded()
@@ -107,7 +108,7 @@ class AuditBuffer:
         mine, hits, append = self, self._hits, self._hits.append  # names of a closure are found faster than attributes
         head, kind, length = HEAD, KIND, VERSION
 
-        def hit(name: str, kept: bytes, now: float, caller: str | None) -> None:
+        def hit(name: str, kept: bytes, now: float, caller: CallerName) -> None:
             if len(hits) >= mine._mark and not mine._finds_room():
                 return
             append((name, kept[kind : head + kept[length]], now, caller))  # packed_secret.version_bytes, inlined
@@ -119,7 +120,7 @@ class AuditBuffer:
     def _hit_unrecorded(self) -> TakesHit:
         mine = self
 
-        def hit(name: str, kept: bytes, now: float, caller: str | None) -> None:  # noqa: ARG001
+        def hit(name: str, kept: bytes, now: float, caller: CallerName) -> None:  # noqa: ARG001
             mine._off += 1
             if now >= mine._wake_at:
                 mine._wake_at = now + OVERDUE
@@ -127,7 +128,7 @@ class AuditBuffer:
 
         return hit
 
-    def _wake_for(self, name: str, kept: bytes, now: float, caller: str | None) -> None:
+    def _wake_for(self, name: str, kept: bytes, now: float, caller: CallerName) -> None:
         """Wake the process, which sleeps or has not looked for long. In the second case it hangs, or this is the child
         of a fork that Python did not notice: then the buffer has just been emptied, and the hit is made again."""
         self._wake_at = now + OVERDUE

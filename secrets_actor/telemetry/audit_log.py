@@ -13,6 +13,7 @@ from secrets_actor.domain.metrics import NO_METER, Meter
 from secrets_actor.domain.names import plain
 from secrets_actor.domain.packed_secret import origin_text, version_text
 from secrets_actor.domain.ports import AuditRecord
+from secrets_actor.domain.tracing import CallerFacts, CallerName, label_of
 from secrets_actor.telemetry.audit_buffer import Hit
 from secrets_actor.telemetry.logs import Log, stamp
 from secrets_actor.telemetry.redaction import Scalar
@@ -22,7 +23,7 @@ EVENT: Final = "audit"
 # How many templates are kept, of some kilobytes each. When they are more, all are dropped; those in use come back.
 MAX_TEMPLATES: Final = 2048
 # What all cached gets of one template have in common: the secret's name, its version, the caller.
-Alike = tuple[str, bytes, str | None]
+Alike = tuple[str, bytes, CallerName]
 
 
 class AuditLog:
@@ -113,7 +114,8 @@ def _record(alike: Alike) -> AuditRecord:
 
 def facts_of(record: AuditRecord) -> dict[str, Scalar]:
     """Return the fields of *record* for the log. All fields are always there except `place`, which only work on a whole
-    store has. The duration is in milliseconds, to the microsecond."""
+    store has, and the facts of a caller that has some, such as `caller_pid`. The duration is in milliseconds, to the
+    microsecond."""
     facts: dict[str, Scalar] = {
         "operation": record.operation,
         "secret_id": record.secret_id,
@@ -122,7 +124,9 @@ def facts_of(record: AuditRecord) -> dict[str, Scalar]:
         "duration_ms": round(record.duration * 1000, 3),
         "version_id": record.version_id,
         "request_id": record.request_id,
-        "caller": record.caller,
+        "caller": label_of(record.caller),
         "origin": record.origin,
     }
+    if isinstance(record.caller, CallerFacts):
+        facts |= {f"caller_{name}": fact for name, fact in record.caller.facts}
     return facts if record.place is None else {**facts, "place": record.place}

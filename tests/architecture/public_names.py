@@ -199,6 +199,7 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
         "BreakerOpened",
         "CallTrace",
         "CallbackFailed",
+        "CallerFacts",
         "ChildRestarted",
         "ChildStartFailed",
         "ClockLeapt",
@@ -248,8 +249,9 @@ BackendFactory: connect credentials diagnose endpoints explains name prepare
 BreakerClosed: endpoint
 BreakerOpened: endpoint pause problem
 CallContext: attempts avoid credentials deadline repeated
-CallTrace: admitted began caller ended operation origin outcome problem secret_id sendings source
+CallTrace: admitted began caller caller_facts ended operation origin outcome problem secret_id sendings source
 CallbackFailed: callback error_type
+CallerFacts: facts label
 CancelRotation: kind secret_id
 ChangeReceipt: arn name version_id
 ChildRestarted: child reason restarts_in_window restarts_total

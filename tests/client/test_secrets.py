@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from secrets_actor import DeadlineExceeded, InvalidParameter, LogSettings, SecretsError, ServerDown, System
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.secret import SecretValue
+from secrets_actor.events import CallerFacts
 from secrets_actor.otp import SHUTDOWN
 from tests.actor.rig import RigStore, audit_log, eventually, failure, in_background, kill, process, running, settings
 
@@ -156,6 +157,24 @@ def test_a_label_that_is_none_is_refused_at_once(system: System, label: Any) -> 
         error = failure(lambda client=client: client.for_caller(label))  # type: ignore[misc]
         assert type(error) is InvalidParameter
         assert error.parameter == "label"
+
+
+@pytest.mark.parametrize(
+    "facts", [[("pid",)], [("a b", "x")], [("unit", None)], [("Unit", "x")], [(5, "x")], ["unit"], [("", 1)]], ids=ascii
+)
+def test_facts_that_are_none_are_refused(facts: Any) -> None:
+    error = failure(lambda: CallerFacts("me", facts))
+    assert type(error) is InvalidParameter
+    assert error.parameter == "facts"
+    assert type(failure(lambda: CallerFacts("", ()))) is InvalidParameter
+
+
+def test_facts_are_kept_as_plain_texts_of_bounded_length() -> None:
+    facts = CallerFacts(Odd("me"), ((Odd("unit"), Odd("x" * 300)), ("pid", True)))
+
+    assert (type(facts.label), facts.label) == (str, "me")
+    assert facts.facts == (("unit", "x" * 256), ("pid", 1))
+    assert hash(facts) == hash(CallerFacts("me", (("unit", "x" * 256), ("pid", 1))))
 
 
 class Odd(str):

@@ -16,7 +16,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from secrets_actor import DeadlineExceeded, SecretNotFound, ServerDown, Settings, System, Unreachable
 from secrets_actor.domain.tracing import CallTrace
-from secrets_actor.events import CallbackFailed, LifecycleEvent
+from secrets_actor.events import CallbackFailed, CallerFacts, LifecycleEvent
 from secrets_actor.extras.opentelemetry import Tracing, observe
 from secrets_actor.runtime.settings import AwsSettings
 from secrets_actor.testing import FakeStore, ManualClock, fake_system
@@ -67,7 +67,7 @@ def test_a_get_is_a_call_a_wait_and_a_job_below_the_callers_span(spans: Spans) -
     with fake_system(tracer=spans.tracing) as (system, store):
         store.put(NAME, "v")
         with spans.provider.get_tracer("test").start_as_current_span("request") as request:
-            system.secrets.for_caller("billing").get(NAME)
+            system.secrets.for_caller(CallerFacts("billing", (("unit", "a.service"), ("pid", 4711)))).get(NAME)
         exported = {span.name: span for span in spans.take()}
         system.secrets.get(NAME)
         assert spans.take() == []  # from the cache
@@ -76,10 +76,13 @@ def test_a_get_is_a_call_a_wait_and_a_job_below_the_callers_span(spans: Spans) -
     assert set(exported) == {"request", root.name, queue.name, job.name}
     assert root.parent == request.get_span_context()
     assert queue.parent == job.parent == root.context
-    facts = {key: said(root, key) for key in ("operation", "secret_id", "outcome", "source", "caller", "origin")}
+    facts = {
+        key: said(root, key)
+        for key in ("operation", "secret_id", "outcome", "source", "caller", "caller_unit", "caller_pid", "origin")
+    }
     assert facts == {
         "operation": "get", "secret_id": NAME, "outcome": "ok", "source": "backend", "caller": "billing",
-        "origin": "fake",
+        "caller_unit": "a.service", "caller_pid": "4711", "origin": "fake",
     }  # fmt: skip
     asked = exported["request"]
     times = [asked.start_time, root.start_time, queue.start_time, queue.end_time, job.end_time, root.end_time]

@@ -17,6 +17,7 @@ from secrets_actor import Secret, SecretValue
 from secrets_actor.domain.packed_secret import version_bytes
 from secrets_actor.domain.ports import AuditRecord
 from secrets_actor.domain.secret import block_of
+from secrets_actor.domain.tracing import CallerFacts, CallerName
 from secrets_actor.otp import LifecycleEvent
 from secrets_actor.runtime.settings import LogSettings
 from secrets_actor.telemetry.audit_log import MAX_TEMPLATES, AuditLog
@@ -32,12 +33,12 @@ AT = datetime(2026, 11, 24, 0, 12, 3, 512_345, UTC).timestamp()
 NAMES = ["db/password", 'quo"ted', "line\nend", "uml\u00e4ut", "\x1b[31mred", "lone\ud800", "2026", stamp(AT)]
 
 
-def hit_of(name: str, caller: str | None, version_id: str = VERSION) -> tuple[str, bytes, float, str | None]:
+def hit_of(name: str, caller: CallerName, version_id: str = VERSION) -> tuple[str, bytes, float, CallerName]:
     secret = Secret(name, "arn", SecretValue("hunter2"), version_id, ("AWSCURRENT",), datetime.now(UTC))
     return name, version_bytes(block_of(secret)), 3.5, caller
 
 
-def record_of(name: str, caller: str | None, version_id: str = VERSION) -> AuditRecord:
+def record_of(name: str, caller: CallerName, version_id: str = VERSION) -> AuditRecord:
     return AuditRecord("get", name, "ok", "cache", 0.0, version_id, caller=caller)
 
 
@@ -45,7 +46,8 @@ def record_of(name: str, caller: str | None, version_id: str = VERSION) -> Audit
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_the_lean_path_writes_what_the_door_writes(format_: Any, name: str, tmp_path: Path) -> None:
     written = []
-    for caller, version_id in ((None, VERSION), ("bill\ning", VERSION), (name, "no-uuid\x07")):
+    facts = CallerFacts("me", (("unit", name), ("pid", 4711)))
+    for caller, version_id in ((None, VERSION), ("bill\ning", VERSION), (name, "no-uuid\x07"), (facts, VERSION)):
         for way in ("door", "lean"):
             path = tmp_path / f"{way}{len(written)}"
             audit = AuditLog(make_logger(format=format_, output=str(path)))

@@ -4,9 +4,12 @@ import threading
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from msgspec.structs import replace
+
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.ports import AuditRecord
 from secrets_actor.domain.secret import Source
+from secrets_actor.domain.tracing import CallerFacts
 from secrets_actor.telemetry.audit_log import AuditLog, facts_of
 from secrets_actor.telemetry.logs import Log
 from tests.telemetry.conftest import Lines
@@ -34,6 +37,19 @@ def test_a_record_is_one_event_with_all_its_fields(log: Log, lines: Lines) -> No
         "request_id": "r-1",
         "caller": "billing",
         "origin": "there:443",
+    }
+
+
+def test_what_is_known_of_a_caller_is_a_field_each(log: Log, lines: Lines) -> None:
+    caller = CallerFacts("unit:a.service (user deploy)", (("unit", "a.service"), ("pid", 4711), ("by", "peer")))
+    AuditLog(log).record(replace(RECORD, caller=caller), AT)
+
+    (line,) = lines()
+    assert {name: fact for name, fact in line.items() if name.startswith("caller")} == {
+        "caller": "unit:a.service (user deploy)",
+        "caller_unit": "a.service",
+        "caller_pid": 4711,
+        "caller_by": "peer",
     }
 
 
