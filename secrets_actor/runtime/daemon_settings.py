@@ -54,7 +54,7 @@ class ListenSettings(Section, frozen=True, kw_only=True):
     - `dialect`: how the agent's face words its answers: as AWS's `agent`, or as its `lambda` extension.
     """
 
-    address: Text = ""
+    address: str = ""  # that it must be there is checked below, as all that is missing
     faces: tuple[str, ...] = FACES
     mode: Text = "0600"
     group: Text | None = None
@@ -70,7 +70,7 @@ class TokenSettings(Section, frozen=True, kw_only=True):
     """A `[[daemon.token]]`: a token that callers of the agent's face show. `name` is what rules and the audit log call
     it; `value` is `{ file = "PATH" }` or `{ env = "NAME" }`."""
 
-    name: Text = ""
+    name: str = ""
     value: ElsewhereSource | None = None
 
     def __post_init__(self) -> None:
@@ -83,8 +83,8 @@ class AccessKeySettings(Section, frozen=True, kw_only=True):
     """A `[[daemon.key]]`: a key pair that AWS SDKs sign with. `name` is what rules and the audit log call it;
     `secret_key` is `{ file = "PATH" }` or `{ env = "NAME" }`."""
 
-    name: Text = ""
-    access_key_id: Text = ""
+    name: str = ""
+    access_key_id: str = ""
     secret_key: ElsewhereSource | None = None
 
     def __post_init__(self) -> None:
