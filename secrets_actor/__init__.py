@@ -58,7 +58,14 @@ from secrets_actor.domain.secret import NewVersion, Secret, SecretValue
 from secrets_actor.domain.tracing import Tracer
 from secrets_actor.otp import ExitReason, Observer
 from secrets_actor.runtime.hosted_system import SystemSpec, child_spec
-from secrets_actor.runtime.settings import AwsSettings, LocalSettings, LogSettings, PrefetchSettings, Settings
+from secrets_actor.runtime.settings import (
+    AwsSettings,
+    DaemonClientSettings,
+    LocalSettings,
+    LogSettings,
+    PrefetchSettings,
+    Settings,
+)
 from secrets_actor.runtime.system import System, start
 
 if TYPE_CHECKING:
@@ -97,6 +104,7 @@ __all__ = [
     "CredentialSource",
     "Credentials",
     "CredentialsError",
+    "DaemonClientSettings",
     "DeadlineExceeded",
     "ExitReason",
     "InvalidInput",

@@ -23,9 +23,12 @@ from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.domain.ports import BackendFactory
 from secrets_actor.otp import Observer
 from secrets_actor.paths import NoPlace, expanded
+from secrets_actor.runtime.daemon_settings import default_socket
 from secrets_actor.runtime.settings import Settings, profile_of, region_of
 
 Environ = Mapping[str, str]
+# The number of the user whose daemon is that of the machine.
+ROOT: Final = 0
 # A function that makes the backend factory, and opens nothing. The observer is told what the backend finds out about
 # this machine, such as a clock that is wrong.
 MakeFactory = Callable[[Observer | None], BackendFactory]
@@ -63,7 +66,7 @@ def path_mistakes(setting: str, path: str | os.PathLike[str]) -> Iterator[str]:
 # --- the local store --------------------------------------------------------------------------------------------------
 
 
-def _local_check(_settings: Settings) -> Iterator[str]:
+def _no_check(_settings: Settings) -> Iterator[str]:
     return iter(())
 
 
@@ -139,10 +142,50 @@ def _aws_paced(settings: Settings, environ: Environ) -> Settings:
     return replace(settings, aws=replace(aws, retry_mode="adaptive"))
 
 
+# --- a daemon on this machine -----------------------------------------------------------------------------------------
+
+
+def asked_socket(environ: Environ, uid: int | None = None) -> Path:
+    """Return the path of the socket that the user *uid* (None: this process's) asks if no address is configured.
+
+    It is that of the user's own daemon, or of the machine's for a user without a place for one, as in a systemd unit.
+    """
+    try:
+        return default_socket(environ, uid)
+    except ConfigurationError:
+        return default_socket(environ, ROOT)
+
+
+def _socket_path(settings: Settings, environ: Environ) -> str | None:
+    """Return the path of the daemon's socket; None for an address that names none."""
+    address = settings.daemon_client.address
+    if address is None:
+        return str(asked_socket(environ))
+    path = address.removeprefix("unix:")
+    return path if path != address and path.startswith("/") and "\0" not in path else None
+
+
+def _daemon_prepare(settings: Settings, environ: Environ) -> MakeFactory:
+    from secrets_actor.backends.http.origin import MAX_SOCKET_PATH
+
+    found, timeout = _socket_path(settings, environ), settings.daemon_client.timeout
+    if found is None or len(os.fsencode(found)) > MAX_SOCKET_PATH:
+        text = f"unix: and the absolute path of the daemon's socket, {MAX_SOCKET_PATH} bytes at most"
+        raise ConfigurationError((f"daemon_client.address: {text}",))
+    path = found
+
+    def make(_observe: Observer | None) -> BackendFactory:
+        from secrets_actor.backends.aws.daemon_backend import daemon_backend_factory
+
+        return daemon_backend_factory(path=path, timeout=timeout)
+
+    return make
+
+
 BACKENDS: Final[Mapping[str, BackendRow]] = {
     "local_encrypted": BackendRow(
         section="local",
-        check=_local_check,
+        check=_no_check,
         prepare=_local_prepare,
         identity=lambda settings, _environ: (_local_folder(settings),),
         is_there=lambda settings: _local_folder(settings).exists(),
@@ -155,6 +198,14 @@ BACKENDS: Final[Mapping[str, BackendRow]] = {
         identity=_aws_identity,
         is_there=lambda _settings: True,
         paced=_aws_paced,
+    ),
+    "daemon": BackendRow(
+        section="daemon_client",
+        check=_no_check,
+        prepare=_daemon_prepare,
+        identity=lambda settings, environ: (_socket_path(settings, environ),),
+        is_there=lambda _settings: True,
+        paced=lambda settings, _environ: settings,
     ),
 }
 # The settings that `System.configure` may change while a system runs.

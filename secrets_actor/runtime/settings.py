@@ -107,6 +107,18 @@ class AwsSettings(Section, frozen=True, kw_only=True):
         return partial(made, proxy_url=proxy_url_of(self)), nothing
 
 
+class DaemonClientSettings(Section, frozen=True, kw_only=True):
+    """Table `[daemon_client]`: the backend `daemon`, a `secrets-actor run` on this machine that many programs share.
+
+    - `address`: `unix:` and the path of its socket. None: `$XDG_RUNTIME_DIR/secrets-actor/api.sock`, and without that
+      variable, or as root, `/run/secrets-actor/api.sock`. That is where a daemon without configuration listens.
+    - `timeout`: seconds for one attempt. The daemon tries its own store several times within it.
+    """
+
+    address: Text | None = None
+    timeout: Annotated[float, Meta(gt=0, le=300)] = 10.0
+
+
 def proxy_url_of(aws: AwsSettings) -> str | None:
     """Return the proxy's URL in clear, or None."""
     return None if aws.proxy_url is None else MaskedText(aws.proxy_url).reveal()
@@ -160,7 +172,7 @@ class Settings(Section, frozen=True, kw_only=True):
     """All settings of a system. Make them in code, or in a TOML file with the same keys. To make them checks nothing:
     `start` and `configure` do, and raise `ConfigurationError` with all mistakes at once.
 
-    - `backend`: which store: `local_encrypted` or `aws_secrets_manager`.
+    - `backend`: which store: `local_encrypted`, `aws_secrets_manager`, or `daemon`, which is that of a daemon.
     - `ttl_seconds`: how long the cache answers (0: never). `ttl_jitter`: a random share of that, up to this much (0 to
       0.5), is taken off for each secret. `refresh_ahead`: in this last share of the TTL (0 to 0.9), a cached get is
       answered, and the secret is fetched again in the background.
@@ -175,7 +187,8 @@ class Settings(Section, frozen=True, kw_only=True):
     - `max_pending`: how many callers may wait at a time; one more gets `Overloaded`.
     - `after_fork`: whether the first use in the child of a fork starts a tree there (`restart`), or raises
       `ForkedProcess` (`refuse`).
-    - `local`, `aws`, `log`, `prefetch`: the tables. `daemon`: what `secrets-actor run` serves; None: the defaults.
+    - `local`, `aws`, `daemon_client`, `log`, `prefetch`: the tables. `daemon`: what `secrets-actor run` serves; None:
+      the defaults.
     """
 
     # A plain text, and no Literal: the names stand once, in the table BACKENDS, by which `load` checks this.
@@ -197,6 +210,7 @@ class Settings(Section, frozen=True, kw_only=True):
     after_fork: Literal["restart", "refuse"] = "restart"
     local: LocalSettings = LocalSettings()
     aws: AwsSettings = AwsSettings()
+    daemon_client: DaemonClientSettings = DaemonClientSettings()
     log: LogSettings = LogSettings()
     prefetch: PrefetchSettings = PrefetchSettings()
     daemon: DaemonSettings | None = None

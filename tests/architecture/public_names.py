@@ -17,6 +17,7 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
         "CredentialSource",
         "Credentials",
         "CredentialsError",
+        "DaemonClientSettings",
         "DeadlineExceeded",
         "ExitReason",
         "InvalidInput",
@@ -262,6 +263,7 @@ Create: description kind kms_key_id overwrite_replicas replicas secret_id tags t
 CredentialSource: fetch
 Credentials: expires_at
 CredentialsError: outage refused
+DaemonClientSettings: address timeout
 Delete: force kind recovery_window secret_id
 DeletePolicy: kind secret_id
 DeleteReceipt: arn deletion_date name
@@ -340,9 +342,9 @@ Secrets: ask associate_replica cancel_rotation create delete delete_policy descr
 SecretsError: clone code origin request_id retryable token
 Set: description kind kms_key_id restore_on_set secret_id tags token value
 SetReceipt: arn created name version_id
-Settings: after_fork aws backend breaker_failures cache_bytes cache_entries call_timeout_seconds daemon local log
-    max_pending max_stale_seconds max_workers missing_ttl_seconds prefetch refresh_ahead ttl_jitter ttl_seconds
-    worker_idle_seconds
+Settings: after_fork aws backend breaker_failures cache_bytes cache_entries call_timeout_seconds daemon daemon_client
+    local log max_pending max_stale_seconds max_workers missing_ttl_seconds prefetch refresh_ahead ttl_jitter
+    ttl_seconds worker_idle_seconds
 SortBy: ACCESSED CHANGED CREATED NAME
 Source: BACKEND CACHE
 StopReplication: kind secret_id

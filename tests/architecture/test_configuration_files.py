@@ -90,12 +90,19 @@ def _names(section: Section, prefix: str = "") -> set[str]:
     return found
 
 
-@pytest.mark.parametrize(
-    "line", [line for line in TEXT.removesuffix(DAEMON).splitlines() if re.match(r"# \w+ = ", line)]
-)
-def test_each_line_that_is_commented_out_holds_if_it_is_not(line: str, tmp_path: Path) -> None:
+def _commented_out() -> Iterator[tuple[str, str]]:
+    """The lines of the annotated file that are commented out, each after the line that begins its table."""
+    table = ""
+    for line in TEXT.removesuffix(DAEMON).splitlines():
+        table = line if line.startswith("[") else table
+        if re.match(r"# \w+ = ", line):
+            yield table, line.removeprefix("# ")
+
+
+@pytest.mark.parametrize(("table", "line"), _commented_out())
+def test_each_line_that_is_commented_out_holds_if_it_is_not(table: str, line: str, tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
-    path.write_text(f"[aws]\n{line.removeprefix('# ')}\n")
+    path.write_text(f"{table}\n{line}\n")
 
     assert load(path, {"AWS_SECRET_ACCESS_KEY": "x"}).settings != Settings()
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from secrets_actor import AwsSettings, ConfigurationError, LocalSettings, Settings
-from secrets_actor.runtime.backends import BACKENDS, OF_THE_BACKEND
+from secrets_actor import AwsSettings, ConfigurationError, DaemonClientSettings, LocalSettings, Settings
+from secrets_actor.runtime.backends import BACKENDS, OF_THE_BACKEND, asked_socket
 from secrets_actor.runtime.settings_loader import load
 from secrets_actor.runtime.settings_validator import sections_of
 
@@ -26,7 +26,7 @@ def test_a_backend_without_a_row_is_a_mistake_that_names_those_with_one(given: A
     with pytest.raises(ConfigurationError) as refused:
         load(Settings(backend=given, max_workers=0), {})
 
-    assert refused.value.mistakes[0] == 'backend: "local_encrypted" or "aws_secrets_manager"'
+    assert refused.value.mistakes[0] == 'backend: "local_encrypted", "aws_secrets_manager" or "daemon"'
     assert len(refused.value.mistakes) == 2  # all mistakes at once
 
 
@@ -37,7 +37,7 @@ def test_each_row_has_a_section_of_its_own() -> None:
     assert (*OF_THE_BACKEND,) == ("backend", *dict.fromkeys(sections))
 
 
-@pytest.mark.parametrize("settings", [Settings(), AWS], ids=lambda one: one.backend)
+@pytest.mark.parametrize("settings", [Settings(), AWS, Settings(backend="daemon")], ids=lambda one: one.backend)
 def test_a_row_makes_the_factory_of_its_backend_and_opens_nothing(settings: Settings, tmp_path: Path) -> None:
     settings = structs.replace(settings, local=LocalSettings(path=tmp_path / "store"))
 
@@ -65,3 +65,40 @@ def test_a_store_far_away_is_there_and_a_local_one_once_it_has_a_folder(tmp_path
     here = [Settings(local=LocalSettings(path=path)) for path in (tmp_path, tmp_path / "none")]
 
     assert [BACKENDS[one.backend].is_there(one) for one in (AWS, *here)] == [True, True, False]
+    assert BACKENDS["daemon"].is_there(Settings(backend="daemon"))
+
+
+def through(address: str | None) -> Settings:
+    return Settings(backend="daemon", daemon_client=DaemonClientSettings(address=address))
+
+
+def test_a_daemon_is_asked_at_the_socket_of_the_user_or_of_the_machine() -> None:
+    machine, own = "/run/secrets-actor/api.sock", "/run/user/7/secrets-actor/api.sock"
+
+    assert str(asked_socket({"XDG_RUNTIME_DIR": "/run/user/7"}, 7)) == own
+    for environ, uid in (({"XDG_RUNTIME_DIR": "/run/user/7"}, 0), ({}, 7), ({"XDG_RUNTIME_DIR": "x"}, 7)):
+        assert str(asked_socket(environ, uid)) == machine
+
+
+def test_two_addresses_of_one_daemon_have_one_identity() -> None:
+    default = str(asked_socket({}))
+
+    assert identity(through(None)) == identity(through(f"unix:{default}")) != identity(through("unix:/run/other"))
+
+
+@pytest.mark.parametrize(
+    "address", ["", "/run/x.sock", "unix:", "unix:x.sock", "unix:/a\0b", "unix:/" + "x" * 107, "127.0.0.1:2773"]
+)
+def test_an_address_that_is_no_unix_socket_is_a_mistake_that_says_what_is_allowed(address: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        load(through(address), {})
+
+    [mistake] = refused.value.mistakes
+    assert mistake.startswith("daemon_client.address: ")
+    assert "127.0" not in mistake
+
+
+def test_the_longest_path_of_a_socket_is_taken() -> None:
+    factory = load(through("unix:/" + "x" * 106), {}).make_factory(None)
+
+    assert factory.endpoints == ("unix:/" + "x" * 106,)

@@ -91,9 +91,12 @@ def aws_backend_factory(
 
 
 class AwsBackend:
-    """One connection to Secrets Manager, for one worker (the Backend port)."""
+    """One connection to Secrets Manager, for one worker (the Backend port).
 
-    def __init__(self, connection: "Connection", recovery_window: int) -> None:
+    *recovery_window* as in `carry_out`.
+    """
+
+    def __init__(self, connection: "Connection", recovery_window: int | None) -> None:
         with loading():
             from secrets_actor.backends.aws.call_runner import CallRunner
             from secrets_actor.backends.aws.carry_out import carry_out

@@ -15,7 +15,7 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeVar
 
 from msgspec import Struct, field
 
@@ -29,7 +29,6 @@ from secrets_actor.backends.aws.question import Question
 from secrets_actor.backends.aws.retry import FailureKind, classify, pause_before, pause_while_going, sdk_request
 from secrets_actor.backends.aws.retry_state import RetryState
 from secrets_actor.backends.aws.sigv4 import amz_date
-from secrets_actor.backends.aws.sigv4_json import JsonPost
 from secrets_actor.clock import now
 from secrets_actor.domain.errors import (
     ConnectionFailed,
@@ -60,6 +59,15 @@ _NO_HEADERS: Final[Mapping[str, str]] = {}
 _IN_DOUBT: Final = (Unreachable, StoreFailure, InvalidAnswer)
 
 
+class Signer(Protocol):
+    """Makes the headers of requests, with a signature if the server wants one. For any thread."""
+
+    def headers(
+        self, target: str, body: bytes, credentials: AwsCredentials, at: datetime, /
+    ) -> list[tuple[bytes, bytes]]:
+        """Return all headers of the request with X-Amz-Target *target*, ready to be sent."""
+
+
 class Connection(Struct):
     """One worker's connection, and what its calls need beside it.
 
@@ -68,7 +76,7 @@ class Connection(Struct):
 
     endpoint: Endpoint
     transport: "Transport"
-    signer: JsonPost
+    signer: Signer
     timeout: float
     clock: CorrectedClock
     retry_state: RetryState

@@ -81,11 +81,11 @@ _PROCEDURES: Final[Mapping[type[Operation[Any]], Callable[[CallRunner, Any], Ans
 }
 
 
-def carry_out(operation: Operation[T], runner: CallRunner, recovery_window: int) -> Answer[T]:
+def carry_out(operation: Operation[T], runner: CallRunner, recovery_window: int | None) -> Answer[T]:
     """Carry *operation* out over *runner*, and return its answer.
 
-    *recovery_window* is in days, for a delete that names no window. Raises `UnknownMessage` for an operation that this
-    backend does not know, and the `SecretsError`s that the runner raises.
+    *recovery_window* is in days, for a delete that names no window; None: the server decides. Raises `UnknownMessage`
+    for an operation that this backend does not know, and the `SecretsError`s that the runner raises.
     """
     answer: Answer[Any]
     simple, procedure = _CALLS.get(type(operation)), _PROCEDURES.get(type(operation))

@@ -55,6 +55,8 @@ T = TypeVar("T")
 
 # AWS's service model, StatusType: the replication was ended.
 _DETACHED: Final = "Detached"
+# Days: what AWS takes for a delete without a window (API reference of DeleteSecret).
+_OF_THE_SERVER: Final = 30
 
 
 # --- writes with a token ------------------------------------------------------------------------------------------
@@ -92,8 +94,8 @@ def regenerate(runner: CallRunner, operation: Regenerate) -> Answer[VersionRecei
 # --- writes without -----------------------------------------------------------------------------------------------
 
 
-def delete(runner: CallRunner, operation: Delete, recovery_window: int) -> Answer[DeleteReceipt]:
-    """Call DeleteSecret, with a window of *recovery_window* days if the operation names none."""
+def delete(runner: CallRunner, operation: Delete, recovery_window: int | None) -> Answer[DeleteReceipt]:
+    """Call DeleteSecret, with a window of *recovery_window* days if the operation names none (None: the server's)."""
     days = recovery_window if operation.recovery_window is None else operation.recovery_window
     call = request_builders.delete_call(operation, days)
     if not operation.force:
@@ -101,7 +103,7 @@ def delete(runner: CallRunner, operation: Delete, recovery_window: int) -> Answe
         def scheduled(known: SecretDescription) -> DeleteReceipt | None:
             # The attempt without an answer had the same window. AWS tells when the delete was asked for, not when the
             # window ends.
-            ends = None if known.deleted_at is None else _later(known.deleted_at, days)
+            ends = None if known.deleted_at is None else _later(known.deleted_at, days or _OF_THE_SERVER)
             return None if ends is None else DeleteReceipt(known.name, known.arn, ends)
 
         return _unless_done_already(runner, operation, call, answer_readers.delete_receipt, scheduled)

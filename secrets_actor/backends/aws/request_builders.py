@@ -114,8 +114,9 @@ def put_call(secret_id: str, value: SecretValue, token: str, stages: tuple[str, 
     return call_of(request, deleted_if_invalid=_is_ours(secret_id))
 
 
-def delete_call(operation: Delete, recovery_window: int) -> Call:
-    """Return the call DeleteSecret: by force, or with the operation's recovery window, or else *recovery_window* days.
+def delete_call(operation: Delete, recovery_window: int | None) -> Call:
+    """Return the call DeleteSecret: by force, or with the operation's recovery window, or else *recovery_window* days
+    (None: without one, so that the server decides).
 
     AWS refuses a request that has both force and a window.
     """
