@@ -21,6 +21,7 @@ from secrets_actor.domain.operations import (
     AssociateReplica,
     CancelRotation,
     Create,
+    CreateEmpty,
     DeletePolicy,
     Describe,
     DisassociateReplica,
@@ -73,10 +74,40 @@ class AsyncAdministration(ABC):
 
     # --- secrets and versions -------------------------------------------------------------------------------------
 
-    def create(
+    @overload
+    async def create(
         self,
         secret_id: str,
         value: str | bytes | SecretValue,
+        *,
+        token: str | None = ...,
+        description: str | None = ...,
+        tags: Mapping[str, str] | None = ...,
+        kms_key_id: str | None = ...,
+        replicas: Iterable[ReplicaRegion | str] = ...,
+        overwrite_replicas: bool = ...,
+        timeout: float | None = ...,
+    ) -> SetReceipt: ...
+
+    @overload
+    async def create(
+        self,
+        secret_id: str,
+        value: None = ...,
+        *,
+        token: str | None = ...,
+        description: str | None = ...,
+        tags: Mapping[str, str] | None = ...,
+        kms_key_id: str | None = ...,
+        replicas: Iterable[ReplicaRegion | str] = ...,
+        overwrite_replicas: bool = ...,
+        timeout: float | None = ...,
+    ) -> NamedReceipt: ...
+
+    def create(
+        self,
+        secret_id: str,
+        value: str | bytes | SecretValue | None = None,
         *,
         token: str | None = None,
         description: str | None = None,
@@ -85,8 +116,8 @@ class AsyncAdministration(ABC):
         replicas: Iterable[ReplicaRegion | str] = (),
         overwrite_replicas: bool = False,
         timeout: float | None = None,
-    ) -> Coroutine[None, None, SetReceipt]:
-        """Create a secret named *secret_id* with this first value.
+    ) -> Coroutine[None, None, SetReceipt | NamedReceipt]:
+        """Create a secret named *secret_id* with this first value; None: without one, which `put` adds later.
 
         *token* (32 to 64 characters; None: a new UUID) makes a repetition safe, and becomes the version id.
         *kms_key_id*: the KMS key that encrypts the value (None: AWS's own). *replicas*: the regions that get a copy;
@@ -95,6 +126,9 @@ class AsyncAdministration(ABC):
         Raises `SecretExists` if there is a secret of this name, `SecretDeleted` if that one is scheduled for deletion,
         and `InvalidRequest` for a KMS key or replicas that the store does not have.
         """
+        if value is None:
+            empty = CreateEmpty(secret_id, token, description, tags, kms_key_id, replicas, overwrite_replicas)
+            return self.ask(empty, timeout=timeout)
         try:
             masked = SecretValue(value)
         finally:
@@ -114,8 +148,8 @@ class AsyncAdministration(ABC):
         """Add a version to an existing secret.
 
         Without *stages* the version becomes AWSCURRENT, and the one before it AWSPREVIOUS. With *stages* (20 at most)
-        the version gets those stages and no other. *token* (32 to 64 characters; None: a new UUID) makes a repetition
-        safe, and becomes the version id.
+        the version gets those stages and no other; but the first version of a secret becomes AWSCURRENT in any case.
+        *token* (32 to 64 characters; None: a new UUID) makes a repetition safe, and becomes the version id.
 
         Raises `SecretNotFound`; `SecretDeleted`; `SecretExists` if the token was used before with another value; and
         `LimitExceeded` for too many stages.

@@ -171,21 +171,36 @@ class StoreError(SecretsError):
 
 
 class SecretNotFound(StoreError):
-    """There is no such secret, or no such version of it (AWS: ResourceNotFoundException)."""
+    """There is no such secret, or no such version of it (AWS: ResourceNotFoundException).
+
+    `stage` or `version_id` names the version that a secret, which does exist, has not. Both are None if there is no
+    such secret, and if the store does not say which of the two it is.
+    """
 
     code = "not_found"
+    stage: str | None = None
+    version_id: str | None = None
 
 
 class SecretExists(StoreError):
-    """The name is taken, or the token was used before with another value (AWS: ResourceExistsException)."""
+    """The name is taken, or the token was used before with another value (AWS: ResourceExistsException).
+
+    `token_used_in` is the ARN of the secret that has a version of that token; None if the name is taken, and if the
+    store does not say.
+    """
 
     code = "already_exists"
+    token_used_in: str | None = None
 
 
 class InvalidRequest(StoreError):
-    """The store cannot do this with the secret as it is (AWS: InvalidRequestException, InvalidParameterException)."""
+    """The store cannot do this with the secret as it is (AWS: InvalidRequestException, InvalidParameterException).
+
+    `stage_holder` is set if a stage cannot be moved without saying from where: the id of the version that has it.
+    """
 
     code = "invalid_request"
+    stage_holder: str | None = None
 
 
 class SecretDeleted(InvalidRequest):

@@ -110,7 +110,8 @@ class MemoryRecords:
 
     def remove(self, entry: Entry) -> None:
         """Remove *entry* with all its values."""
-        del self._entries[entry.name], self._values[entry.name]
+        del self._entries[entry.name]
+        self._values.pop(entry.name, None)  # a secret that was created without a value has none
 
     def value(self, entry: Entry, version_id: str) -> SecretValue:
         """Return the value of a version."""

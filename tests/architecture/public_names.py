@@ -120,6 +120,7 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
         "AssociateReplica",
         "CancelRotation",
         "Create",
+        "CreateEmpty",
         "Delete",
         "DeletePolicy",
         "Describe",
@@ -260,6 +261,7 @@ ChildStartFailed: child reason
 ClockLeapt: seconds
 ClockSkewed: seconds
 Create: description kind kms_key_id overwrite_replicas replicas secret_id tags token value
+CreateEmpty: description kind kms_key_id overwrite_replicas replicas secret_id tags token
 CredentialSource: fetch
 Credentials: expires_at
 CredentialsError: outage refused
@@ -281,6 +283,7 @@ Get: allow_stale kind max_age refresh secret_id stage version_id
 GetMany: kind secret_ids
 GetPolicy: kind name secret_id
 Invalidate: kind secret_id
+InvalidRequest: stage_holder
 JobStarted: operation serial
 LifecycleEvent: process
 LinkedSecret: arn message role_arn status
@@ -329,6 +332,8 @@ Rotate: immediately kind lambda_arn rules secret_id token
 RotationRules: after_days duration schedule
 Secret: age arn bytes created_at json name origin reveal source stages stale text value version_id
 SecretBatch: errors found
+SecretExists: token_used_in
+SecretNotFound: stage version_id
 SecretDescription: accessed_at account_primary account_replicas arn changed_at created_at deleted_at description
     external_rotation_metadata external_rotation_role_arn is_replica kms_key_id name next_rotation_at owning_service
     primary_region replicas rotated_at rotation_enabled rotation_lambda_arn rotation_rules tags type versions

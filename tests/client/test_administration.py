@@ -10,6 +10,7 @@ from secrets_actor import (
     AwsSettings,
     InvalidParameter,
     SecretExists,
+    SecretNotFound,
     Secrets,
     SecretValue,
     Settings,
@@ -19,7 +20,7 @@ from secrets_actor import (
 )
 from secrets_actor.errors import InvalidSecretValue, UnknownMessage
 from secrets_actor.messages import Filter, RandomPassword, SortBy
-from secrets_actor.results import RotationRules
+from secrets_actor.results import NamedReceipt, RotationRules
 from secrets_actor.testing import fake_system
 from tests.actor.rig import failure
 from tests.servers.account import allow_everything
@@ -46,6 +47,15 @@ def secrets(fresh_moto: MotoServer, face: Callable[[System], System]) -> Iterato
     )
     with start(settings) as system:
         yield face(system).secrets
+
+
+def test_a_secret_is_created_without_a_value(secrets: Secrets) -> None:
+    made = secrets.create("a", description="d")
+
+    assert made == NamedReceipt("a", secrets.describe("a").arn)
+    assert type(failure(lambda: secrets.get("a"))) is SecretNotFound
+    assert secrets.put("a", "one").stages == ("AWSCURRENT",)
+    assert secrets.get("a").reveal() == "one"
 
 
 def test_a_secret_is_created_put_updated_and_described(secrets: Secrets) -> None:
@@ -178,6 +188,6 @@ def test_a_raw_value_is_in_no_frame_of_ours(secrets: Secrets) -> None:
 def test_a_store_that_does_not_know_an_operation_says_so_and_lives_on() -> None:
     with fake_system() as (system, store):
         store.put("a", "v")
-        assert type(failure(lambda: system.secrets.get_policy("a"))) is UnknownMessage
+        assert type(failure(lambda: system.secrets.delete_policy("a"))) is UnknownMessage
         assert type(failure(lambda: system.secrets.request("DescribeSecret"))) is UnknownMessage
         assert system.secrets.get("a").reveal() == "v"

@@ -52,7 +52,8 @@ class DictRecords:
         self.entries[entry.name] = entry
 
     def remove(self, entry: Entry) -> None:
-        del self.entries[entry.name], self.values[entry.name]
+        del self.entries[entry.name]
+        self.values.pop(entry.name, None)  # a secret that was created without a value has none
 
     def value(self, entry: Entry, version_id: str) -> SecretValue:
         return self.values[entry.name][version_id]

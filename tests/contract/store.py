@@ -64,12 +64,17 @@ def aws_kit(url: str | None, keys: Keys, *, region: str = REGION, timeout: float
 
 
 def perform(
-    backend: Backend, factory: BackendFactory, operation: Operation[T], *, seconds: float = SECONDS
+    backend: Backend,
+    factory: BackendFactory,
+    operation: Operation[T],
+    *,
+    seconds: float = SECONDS,
+    repeated: bool = False,
 ) -> Answer[T]:
     """Carry *operation* out as a worker does: with fresh credentials and a deadline."""
     deadline = clock_now() + seconds
     credentials = None if factory.credentials is None else factory.credentials.fetch(deadline)
-    return backend.perform(operation, CallContext(deadline, credentials))
+    return backend.perform(operation, CallContext(deadline, credentials, repeated))
 
 
 def new_token() -> str:
@@ -108,10 +113,10 @@ class Store:
             MET.add((self.where, topic))
         return known
 
-    def ask(self, operation: Operation[T], *, seconds: float = SECONDS) -> Answer[T]:
-        """The whole answer to *operation*."""
+    def ask(self, operation: Operation[T], *, seconds: float = SECONDS, repeated: bool = False) -> Answer[T]:
+        """The whole answer to *operation*. *repeated*: a worker may have ended over it before."""
         self._note(operation)
-        return perform(self.backend, self.factory, operation, seconds=seconds)
+        return perform(self.backend, self.factory, operation, seconds=seconds, repeated=repeated)
 
     def _note(self, operation: Operation[Any]) -> None:
         if operation.writes and getattr(operation, "secret_id", None):

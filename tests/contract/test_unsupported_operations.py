@@ -6,6 +6,7 @@ import pytest
 
 from secrets_actor.domain import operations as ops
 from secrets_actor.domain.errors import InvalidRequest, SecretNotFound, UnknownMessage
+from secrets_actor.domain.results import PolicyPage, ResourcePolicy
 from tests.contract.backends import OWN
 from tests.contract.conftest import opened_store
 from tests.contract.store import Store, failure, new_token
@@ -28,8 +29,6 @@ def test_a_store_of_our_own_says_which_operation_it_does_not_know(store: Store) 
         ops.StopReplication(store.name()),
         ops.AssociateReplica(store.name(), REPLICA),
         ops.DisassociateReplica(store.name(), REPLICA),
-        ops.ListPolicies(store.name()),
-        ops.GetPolicy(store.name()),
         ops.PutPolicy(store.name(), "{}"),
         ops.DeletePolicy(store.name()),
         ops.ValidatePolicy("{}"),
@@ -41,6 +40,15 @@ def test_a_store_of_our_own_says_which_operation_it_does_not_know(store: Store) 
         assert type(operation).__name__ in str(refusal)
 
 
+def test_no_secret_of_a_store_of_our_own_has_a_resource_policy(store: Store) -> None:
+    made = store.set(store.name(), "one")
+
+    assert store.ask(ops.GetPolicy(store.name())).value == ResourcePolicy(store.name(), made.arn)
+    assert store.ask(ops.ListPolicies(store.name())).value == PolicyPage(())
+    for operation in (ops.GetPolicy(store.name("none")), ops.ListPolicies(store.name("none"))):
+        assert type(failure(lambda operation=operation: store.ask(operation))) is SecretNotFound
+
+
 def test_keys_and_regions_that_there_are_not_are_not_dropped_unseen(store: Store) -> None:
     other = store.name("other")
     store.set(other, "one")
@@ -48,6 +56,8 @@ def test_keys_and_regions_that_there_are_not_are_not_dropped_unseen(store: Store
         ops.Set(store.name(), "one", new_token(), kms_key_id=KEY),
         ops.Create(store.name(), "one", new_token(), kms_key_id=KEY),
         ops.Create(store.name(), "one", new_token(), replicas=["eu-central-1"]),
+        ops.CreateEmpty(store.name(), new_token(), kms_key_id=KEY),
+        ops.CreateEmpty(store.name(), new_token(), replicas=["eu-central-1"]),
         ops.Update(other, description="d", kms_key_id=KEY),
         ops.Rotate(other, "arn:aws:lambda:us-east-1:000000000000:function:rotator", token=new_token()),
     ):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from secrets_actor.domain import operations as ops
-from secrets_actor.domain.errors import InvalidRequest, SecretDeleted, SecretExists, SecretNotFound
+from secrets_actor.domain.errors import InvalidAnswer, InvalidRequest, SecretDeleted, SecretExists, SecretNotFound
 from secrets_actor.domain.operations import AWSCURRENT, AWSPENDING, AWSPREVIOUS
 from secrets_actor.domain.results import SecretDescription, VersionInfo
 from tests.contract.store import Store, failure, new_token, outcome
@@ -31,6 +31,35 @@ def test_a_secret_is_created_with_description_and_tags(store: Store) -> None:
     known = describe(store)
     assert (known.arn, known.description, dict(known.tags)) == (made.arn, "why", {"team": "db", "empty": ""})
     assert store.get(store.name()).version_id == made.version_id
+
+
+def test_a_secret_is_created_without_a_value_and_put_one_later(store: Store) -> None:
+    made = store.ask(ops.CreateEmpty(store.name(), new_token(), "why", {"team": "db"})).value
+
+    known = describe(store)
+    assert (known.name, known.arn, known.description, dict(known.tags)) == (
+        store.name(),
+        made.arn,
+        "why",
+        {"team": "db"},
+    )
+    valueless = store.diverges("empty-has-a-version")
+    assert bool(known.versions) is valueless
+    assert type(failure(lambda: store.get(store.name()))) is (InvalidAnswer if valueless else SecretNotFound)
+    assert type(failure(lambda: store.ask(ops.CreateEmpty(store.name(), new_token())))) is SecretExists
+    first = store.ask(ops.Put(store.name(), "one", token=new_token())).value
+    assert (first.arn, first.stages) == (made.arn, (AWSCURRENT,))
+    assert store.get(store.name()).reveal() == "one"
+
+
+def test_a_secret_without_a_value_is_deleted_and_restored(store: Store) -> None:
+    store.ask(ops.CreateEmpty(store.name(), new_token()))
+    store.delete(store.name())
+    store.restore(store.name())
+    assert bool(describe(store).versions) is store.diverges("empty-has-a-version")
+    store.delete(store.name(), force=True)
+
+    assert type(failure(lambda: describe(store))) is SecretNotFound
 
 
 def test_a_name_that_is_taken_is_not_created(store: Store) -> None:

@@ -72,15 +72,17 @@ def test_a_value_is_masked_and_measured_in_bytes(make: Any) -> None:
 def test_each_message_has_a_kind_of_its_own_and_those_with_a_token_write() -> None:
     kinds = [message.kind for message in ops.MESSAGES]
 
-    assert len(set(kinds)) == len(kinds) == 30
+    assert len(set(kinds)) == len(kinds) == 31
     with_tokens = [message for message in ops.MESSAGES if "token" in message.__struct_fields__]
-    assert {message.kind for message in with_tokens} == {"create", "put", "update", "set", "rotate", "regenerate"}
+    assert {message.kind for message in with_tokens} == {
+        *("create", "create_empty", "put", "update", "set", "rotate", "regenerate")
+    }
     assert all(message.writes for message in with_tokens)
 
 
 @pytest.mark.parametrize(
-    "operation", [ops.Set("a", "v"), ops.Create("a", "v"), ops.Put("a", "v"), ops.Update("a", "v"), ops.Rotate("a"),
-                  ops.Regenerate("a")]
+    "operation", [ops.Set("a", "v"), ops.Create("a", "v"), ops.CreateEmpty("a"), ops.Put("a", "v"),
+                  ops.Update("a", "v"), ops.Rotate("a"), ops.Regenerate("a")]
 )  # fmt: skip
 def test_a_token_is_filled_in_once(operation: ops.Operation[Any]) -> None:
     filled = ops.with_token(operation, lambda: TOKEN)

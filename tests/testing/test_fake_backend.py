@@ -207,7 +207,7 @@ def test_a_gate_sees_a_holder_that_comes_while_it_waits(store: FakeStore, pool: 
         ({"times": 0}, "times: 1 at least, not 0"),
         (
             {"operation": "gett"},
-            "operation: associate_replica, cancel_rotation, create, delete, .*, or None for any; not 'gett'",
+            "operation: associate_replica, cancel_rotation, create, .*, update, .*, or None for any; not 'gett'",
         ),
         ({"when": "later"}, "when: before or after, not 'later'"),
     ],

@@ -11,6 +11,7 @@ from secrets_actor.domain.operations import (
     AssociateReplica,
     CancelRotation,
     Create,
+    CreateEmpty,
     Delete,
     DeletePolicy,
     Describe,
@@ -65,6 +66,7 @@ _CALLS: Final[Mapping[type[Operation[Any]], tuple[Callable[[Any], Call], Read[An
 _PROCEDURES: Final[Mapping[type[Operation[Any]], Callable[[CallRunner, Any], Answer[Any]]]] = {
     GetMany: batches.get_many,
     Create: writes.create,
+    CreateEmpty: writes.create_empty,
     Put: writes.put,
     Update: writes.update,
     Set: writes.set_secret,

@@ -18,6 +18,7 @@ from secrets_actor.domain.operations import (
     AssociateReplica,
     CancelRotation,
     Create,
+    CreateEmpty,
     Delete,
     DeletePolicy,
     Describe,
@@ -81,6 +82,20 @@ def create_call(operation: Set | Create, token: str) -> Call:
         Tags=_tags(operation.tags) or None,
         AddReplicaRegions=_regions(replicas) or None,
         ForceOverwriteReplicaSecret=overwrite or None,
+    )
+    return call_of(request, deleted_if_invalid=True)
+
+
+def create_empty_call(operation: CreateEmpty, token: str) -> Call:
+    """Return the call CreateSecret without a value, with the idempotency *token*."""
+    request = shapes.CreateSecretRequest(
+        Name=operation.secret_id,
+        ClientRequestToken=token,
+        Description=operation.description,
+        KmsKeyId=operation.kms_key_id,
+        Tags=_tags(operation.tags) or None,
+        AddReplicaRegions=_regions(operation.replicas) or None,
+        ForceOverwriteReplicaSecret=operation.overwrite_replicas or None,
     )
     return call_of(request, deleted_if_invalid=True)
 

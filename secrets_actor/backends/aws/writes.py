@@ -1,4 +1,5 @@
-"""Carries out the operations that write a value: Create, Put, Update, and Set, which combines create and update.
+"""Carries out the operations that write a value: Create, Put, Update, and Set, which combines create and update; and
+CreateEmpty, which creates a secret without one.
 
 Rule 1: all attempts of one write carry the same token, so at most one version results, whatever was lost on the way.
 Rule 2: on AWS the token becomes the version id. A receipt that names another version belongs to another write, or comes
@@ -31,9 +32,9 @@ from secrets_actor.domain.errors import (
     StoreError,
 )
 from secrets_actor.domain.names import SecretId
-from secrets_actor.domain.operations import Create, Get, Put, Set, Update
+from secrets_actor.domain.operations import Create, CreateEmpty, Get, Put, Set, Update
 from secrets_actor.domain.ports import Answer
-from secrets_actor.domain.results import ChangeReceipt, SecretDescription, VersionReceipt
+from secrets_actor.domain.results import ChangeReceipt, NamedReceipt, SecretDescription, VersionReceipt
 from secrets_actor.domain.secret import SecretValue, SetReceipt
 from secrets_actor.uuids import new_uuid
 
@@ -126,6 +127,27 @@ def create(runner: CallRunner, operation: Create) -> Answer[SetReceipt]:
 
     def write() -> Answer[SetReceipt]:
         return _with_own_receipt(runner, operation, token, call, answer_readers.create_receipt)
+
+    return _when_name_is_free(runner, lambda: _with_state_explained(runner, operation, write, creates=True))
+
+
+def create_empty(runner: CallRunner, operation: CreateEmpty) -> Answer[NamedReceipt]:
+    """Call CreateSecret without a value.
+
+    AWS finds a repeated create by the version that its token made. Here there is none, so a create that is repeated
+    after a lost answer is refused. If the secret has no version then, it is the one that was made.
+    """
+    call = request_builders.create_empty_call(operation, operation.token or new_uuid())
+
+    def write() -> Answer[NamedReceipt]:
+        try:
+            return runner.run(call, answer_readers.named_receipt)
+        except SecretExists as error:
+            refused = error.clone()
+        known = _state_of(runner, operation) if runner.in_doubt else None
+        if isinstance(known, SecretDescription) and not known.versions and known.deleted_at is None:
+            return Answer(NamedReceipt(known.name, known.arn), refused.request_id)
+        raise refused
 
     return _when_name_is_free(runner, lambda: _with_state_explained(runner, operation, write, creates=True))
 

@@ -48,6 +48,7 @@ from secrets_actor.domain.operations.operation import (
 from secrets_actor.domain.operations.values import (
     BATCH_SIZE,
     Create,
+    CreateEmpty,
     Delete,
     Get,
     GetMany,
@@ -66,7 +67,7 @@ from secrets_actor.domain.operations.values import (
 # All messages that a store answers. `Invalidate` is answered by the secrets actor alone.
 MESSAGES: Final[tuple[type[Operation[Any]], ...]] = (
     *(Get, GetMany),
-    *(Create, Put, Update, Set),
+    *(Create, CreateEmpty, Put, Update, Set),
     *(Delete, Restore),
     *(List, ListPage, Describe),
     *(ListVersions, MoveStage),
@@ -91,6 +92,7 @@ __all__ = [
     "AssociateReplica",
     "CancelRotation",
     "Create",
+    "CreateEmpty",
     "Delete",
     "DeletePolicy",
     "Describe",

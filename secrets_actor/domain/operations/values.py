@@ -212,11 +212,48 @@ class Create(Operation[SetReceipt], SelectiveStruct, frozen=True):
         assign(self, replicas=checked_regions(self.replicas))
 
 
+class CreateEmpty(Operation[NamedReceipt], Struct, frozen=True):
+    """Create a secret that has no value yet: until its first version is put, a get of it finds nothing.
+
+    An existing secret is refused (`SecretExists`), unless an earlier try of this create made it. *replicas* and
+    *overwrite_replicas* are as for `Create`.
+    """
+
+    kind: ClassVar[str] = "create_empty"
+    writes: ClassVar[bool] = True
+    secret_id: str
+    token: str | None = None
+    description: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    kms_key_id: str | None = None
+    replicas: tuple[ReplicaRegion, ...] = ()
+    overwrite_replicas: bool = False
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            secret_id: str,
+            token: str | None = None,
+            description: str | None = None,
+            tags: Mapping[str, str] | None = None,
+            kms_key_id: str | None = None,
+            replicas: Iterable[ReplicaRegion | str] = (),
+            overwrite_replicas: bool = False,
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        check_new_name(self)
+        _check_facts(self.token, self.description, self.kms_key_id)
+        assign(self, tags=checked_tags({} if self.tags is None else self.tags))
+        assign(self, replicas=checked_regions(self.replicas))
+
+
 class Put(Operation[VersionReceipt], SelectiveStruct, frozen=True):
     """Add a version to an existing secret.
 
     Without *stages* the version becomes AWSCURRENT, and the one before it AWSPREVIOUS. With *stages* the version gets
-    those stages, and no other stage moves.
+    those stages, and no other stage moves. The first version of a secret becomes AWSCURRENT in any case.
     """
 
     HIDDEN: ClassVar = frozenset({"value"})

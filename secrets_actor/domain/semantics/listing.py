@@ -1,4 +1,4 @@
-"""Lists of secrets, their filters and orders, and descriptions. PURE.
+"""Lists of secrets, their filters and orders, descriptions, and the policies that no secret here has. PURE.
 
 Source: AWS's service model, ListSecrets `Filters`. A secret must fit all filters, and of each filter at least one
 value.
@@ -24,8 +24,17 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from secrets_actor.domain.operations import Describe, Filter, FilterKey, List, ListPage, SortBy
-from secrets_actor.domain.results import SecretDescription, SecretPage
+from secrets_actor.domain.operations import (
+    Describe,
+    Filter,
+    FilterKey,
+    GetPolicy,
+    List,
+    ListPage,
+    ListPolicies,
+    SortBy,
+)
+from secrets_actor.domain.results import PolicyPage, ResourcePolicy, SecretDescription, SecretPage
 from secrets_actor.domain.semantics import page_tokens
 from secrets_actor.domain.semantics.context import Context
 from secrets_actor.domain.semantics.entry import Entry
@@ -101,6 +110,22 @@ def list_page(context: Context, operation: ListPage) -> SecretPage:
 def describe(context: Context, operation: Describe) -> SecretDescription:
     """Return all that is known of a secret, scheduled for deletion or not. Raises `SecretNotFound`."""
     return context.there(operation.secret_id).described
+
+
+# A store of our own lets no resource policy be attached, so that no secret has one is the truth. Terraform asks for the
+# policy of every secret that it manages, and would fail at a refusal.
+
+
+def get_policy(context: Context, operation: GetPolicy) -> ResourcePolicy:
+    """Return that the secret has no resource policy. Raises `SecretNotFound`."""
+    entry = context.there(operation.secret_id)
+    return ResourcePolicy(entry.name, entry.arn)
+
+
+def list_policies(context: Context, operation: ListPolicies) -> PolicyPage:
+    """Return that the secret has no resource policies. Raises `SecretNotFound`."""
+    context.there(operation.secret_id)
+    return PolicyPage(())
 
 
 def _key(entry: Entry, by: SortBy) -> tuple[str, str]:

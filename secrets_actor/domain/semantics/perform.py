@@ -15,11 +15,13 @@ from secrets_actor.domain.semantics.records_port import Records
 
 T = TypeVar("T")
 
-# Operations that make no sense on one machine are left out: copies in other regions, policies, requests by AWS's name.
+# Operations that make no sense on one machine are left out: copies in other regions, changes of policies, requests by
+# AWS's name.
 _KNOWN: Final[Mapping[type[Operation[Any]], Callable[[Context, Any], object]]] = {
     ops.Get: values.get,
     ops.GetMany: values.get_many,
     ops.Create: values.create,
+    ops.CreateEmpty: values.create_empty,
     ops.Put: values.put,
     ops.Update: values.update,
     ops.Set: values.set_secret,
@@ -36,6 +38,8 @@ _KNOWN: Final[Mapping[type[Operation[Any]], Callable[[Context, Any], object]]] =
     ops.RandomPassword: passwords.random_password,
     ops.Rotate: versions.rotate,
     ops.CancelRotation: versions.cancel_rotation,
+    ops.GetPolicy: listing.get_policy,
+    ops.ListPolicies: listing.list_policies,
 }
 
 

@@ -26,6 +26,7 @@ from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import (
     AWSCURRENT,
     Create,
+    CreateEmpty,
     Delete,
     Get,
     GetMany,
@@ -54,7 +55,9 @@ def get(context: Context, operation: Get) -> Secret:
     else:
         version, sought = entry.version(version_id), f"version {version_id}"
     if version is None:
-        raise SecretNotFound(f"secret {entry.name} has no {sought} in {context.records.store_name}")
+        absent = SecretNotFound(f"secret {entry.name} has no {sought} in {context.records.store_name}")
+        absent.version_id, absent.stage = version_id, None if version_id is not None else stage
+        raise absent
     stages = entry.stages_of(version.id)
     if stage is not None and stage not in stages:
         raise InvalidRequest(f"{sought} of secret {entry.name} does not have stage {stage}; give only one")
@@ -104,19 +107,28 @@ def set_secret(context: Context, operation: Set) -> SetReceipt:
 
 def create(context: Context, operation: Create) -> SetReceipt:
     """Create a secret. Raises `SecretExists` for one that exists, unless this create made it before."""
-    _refuse_key(context, operation.kms_key_id)
-    if operation.replicas:
-        raise InvalidRequest(f"{context.records.store_name} has no other regions: create the secret without replicas")
+    _refuse_elsewhere(context, operation)
     version_id = operation.token or context.new_id
     entry = context.find(operation.secret_id)
     if entry is None:
         return _make(context, operation, version_id)
     context.alive(entry)
     if _earlier(context, entry, version_id, operation.value) is None:
-        raise SecretExists(
-            f"there is a secret {entry.name} in {context.records.store_name}: set it, or take another name"
-        )
+        raise _taken(context, entry)
     return SetReceipt(entry.name, entry.arn, version_id, created=True)
+
+
+def create_empty(context: Context, operation: CreateEmpty) -> NamedReceipt:
+    """Create a secret without a version. If the operation may have taken effect before (`repeated`), and the secret
+    has no version yet, it has: that is the answer."""
+    _refuse_elsewhere(context, operation)
+    entry = context.find(operation.secret_id)
+    if entry is None:
+        entry = _new_entry(context, operation)
+        context.records.keep(entry)
+    elif context.alive(entry).versions or not context.repeated:
+        raise _taken(context, entry)
+    return NamedReceipt(entry.name, entry.arn)
 
 
 def put(context: Context, operation: Put) -> VersionReceipt:
@@ -124,7 +136,9 @@ def put(context: Context, operation: Put) -> VersionReceipt:
     entry, version_id = context.live(operation.secret_id), operation.token or context.new_id
     if _earlier(context, entry, version_id, operation.value) is None:
         check_stages(entry, operation.stages)
-        entry = _add(context, entry, version_id, operation.value, operation.stages or (AWSCURRENT,))
+        # The first version is the current one, whatever stages it is put with (API reference, PutSecretValue).
+        current = (AWSCURRENT,) if not operation.stages or not entry.versions else ()
+        entry = _add(context, entry, version_id, operation.value, (*operation.stages, *current))
     return VersionReceipt(entry.name, entry.arn, version_id, entry.stages_of(version_id))
 
 
@@ -160,11 +174,19 @@ def check_stages(entry: Entry, new_stages: Iterable[str]) -> None:
 
 
 def _make(context: Context, operation: Set | Create, version_id: str) -> SetReceipt:
+    entry = _new_entry(context, operation)
+    _add(context, entry, version_id, operation.value, (AWSCURRENT,), made_secret=True)
+    return SetReceipt(entry.name, entry.arn, version_id, created=True)
+
+
+def _new_entry(context: Context, operation: Set | Create | CreateEmpty) -> Entry:
     name = str(operation.secret_id)
     arn = f"{context.records.arn_prefix}{name}-{context.records.new_suffix()}"
-    entry = Entry(name, arn, context.now, context.now, operation.description or None, operation.tags)
-    _add(context, entry, version_id, operation.value, (AWSCURRENT,), made_secret=True)
-    return SetReceipt(name, arn, version_id, created=True)
+    return Entry(name, arn, context.now, context.now, operation.description or None, operation.tags)
+
+
+def _taken(context: Context, entry: Entry) -> SecretExists:
+    return SecretExists(f"there is a secret {entry.name} in {context.records.store_name}: set it, or take another name")
 
 
 def _add(
@@ -196,14 +218,22 @@ def _earlier(context: Context, entry: Entry, version_id: str, value: SecretValue
     """Return the version that this token made before, or None. Raises `SecretExists` if it made it of another value."""
     earlier = entry.version(version_id)
     if earlier is not None and context.records.value(entry, version_id) != value:
-        raise SecretExists(
+        used = SecretExists(
             f"token {version_id} was used before to set another value of secret {entry.name}; take a new token"
         )
+        used.token_used_in = entry.arn
+        raise used
     return earlier
 
 
 def _described(entry: Entry, description: str | None) -> Entry:
     return entry if description is None else replace(entry, description=description or None)
+
+
+def _refuse_elsewhere(context: Context, operation: Create | CreateEmpty) -> None:
+    _refuse_key(context, operation.kms_key_id)
+    if operation.replicas:
+        raise InvalidRequest(f"{context.records.store_name} has no other regions: create the secret without replicas")
 
 
 def _refuse_key(context: Context, kms_key_id: str | None) -> None:

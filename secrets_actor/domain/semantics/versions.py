@@ -91,7 +91,9 @@ def _check_move(context: Context, entry: Entry, operation: MoveStage) -> None:
     stage, to, remove_from = operation.stage, operation.to, operation.remove_from
     for version_id in (to, remove_from):
         if version_id is not None and entry.version(version_id) is None:
-            raise SecretNotFound(f"secret {entry.name} has no version {version_id} in {context.records.store_name}")
+            absent = SecretNotFound(f"secret {entry.name} has no version {version_id} in {context.records.store_name}")
+            absent.version_id = version_id
+            raise absent
     holder = entry.stages.get(stage)
     if remove_from is not None and remove_from != holder:
         raise InvalidRequest(f"version {remove_from} of secret {entry.name} does not have stage {stage}; see versions")
@@ -100,10 +102,12 @@ def _check_move(context: Context, entry: Entry, operation: MoveStage) -> None:
             raise InvalidRequest(f"stage {AWSCURRENT} is moved to another version, not taken off; say to which")
         return
     if holder not in (None, to) and remove_from is None:
-        raise InvalidRequest(
+        held = InvalidRequest(
             f"stage {stage} of secret {entry.name} is on version {holder}: remove_from must name that version"
         )
-    if stage == AWSPREVIOUS and to == entry.stages[AWSCURRENT]:
+        held.stage_holder = holder
+        raise held
+    if stage == AWSPREVIOUS and to == entry.stages.get(AWSCURRENT):
         raise InvalidRequest(f"version {to} of secret {entry.name} is the current one; it cannot be {AWSPREVIOUS} too")
     check_stages(entry, (stage,))
 

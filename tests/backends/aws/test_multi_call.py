@@ -16,6 +16,7 @@ from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
 from secrets_actor.domain import operations as ops
 from secrets_actor.domain.ports import Answer, Backend, CallContext
+from secrets_actor.domain.results import NamedReceipt
 from secrets_actor.domain.secret import SecretValue
 from tests.servers.behaviours import Behaviour, HangUp, Receipt, answer_json, aws_error
 from tests.servers.faulty import FaultyServer
@@ -149,6 +150,38 @@ def test_a_refusal_of_the_first_attempt_is_a_refusal(operation: ops.Operation[An
             do(backend, operation)
 
         assert len(server.requests) == 1
+
+
+EXISTS: Final = aws_error("ResourceExistsException", last=True)
+
+
+def test_an_empty_create_repeated_by_us_finds_the_secret_that_it_made() -> None:
+    with served(HangUp(), EXISTS, last(NAMED)) as (backend, server):
+        assert do(backend, ops.CreateEmpty("a")).value == NamedReceipt("a", ARN)
+
+        created = [body for action, body in sent(server) if action == "CreateSecret"]
+        assert len(created) == 2
+        assert created[0] == created[1]
+        assert {"SecretString", "SecretBinary"}.isdisjoint(created[0])
+
+
+@pytest.mark.parametrize(
+    "known", [last(NAMED | {"VersionIdsToStages": {TOKEN: ["AWSCURRENT"]}}), last(SCHEDULED), GONE]
+)
+def test_an_empty_create_repeated_by_us_is_refused_if_another_made_the_secret(known: Behaviour) -> None:
+    with served(HangUp(), EXISTS, known) as (backend, _):
+        with pytest.raises(errors.SecretExists) as caught:
+            do(backend, ops.CreateEmpty("a"))
+
+        assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+
+def test_an_empty_create_that_is_refused_at_once_looks_nothing_up() -> None:
+    with served(EXISTS) as (backend, server):
+        with pytest.raises(errors.SecretExists):
+            do(backend, ops.CreateEmpty("a"))
+
+        assert actions(server) == ["CreateSecret"]
 
 
 def test_a_throttled_attempt_leaves_nothing_in_doubt() -> None:
