@@ -25,7 +25,7 @@ from secrets_actor.domain.operations.limits import check_text
 
 OK: Final = "ok"
 WORKER: Final = "worker"
-MAX_LABEL_LENGTH: Final = 256
+MAX_CALLER_LENGTH: Final = 256
 _FACT_NAME: Final = re.compile(r"[a-z][a-z_]{0,31}")
 
 
@@ -65,7 +65,7 @@ def label_of(caller: CallerName) -> str | None:
 
 def _checked_label(label: object) -> str:
     text = plain(label) if isinstance(label, str) else None
-    check_text("label", text, MAX_LABEL_LENGTH, 1)
+    check_text("label", text, MAX_CALLER_LENGTH, 1)
     return text or ""
 
 
@@ -74,7 +74,7 @@ def _checked_fact(fact: object) -> tuple[str, str | int]:
         case (str(name), int(number)) if _FACT_NAME.fullmatch(name):
             return plain(name), int(number)
         case (str(name), str(text)) if _FACT_NAME.fullmatch(name):
-            return plain(name), plain(text)[:MAX_LABEL_LENGTH]
+            return plain(name), plain(text)[:MAX_CALLER_LENGTH]
     raise InvalidParameter("facts", "pairs of a name, in small letters and underscores, and a text or a whole number")
 
 
