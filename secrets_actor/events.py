@@ -11,6 +11,7 @@ from secrets_actor.actor.prefetcher import PrefetchDone, PrefetchFailed
 from secrets_actor.actor.secrets_actor import ClockLeapt
 from secrets_actor.actor.subscriber import SubscriberFailed
 from secrets_actor.domain.tracing import Attempt, CallerFacts, CallTrace, Tracer
+from secrets_actor.faces.events import TokenReadFailed, TokenRenewed
 from secrets_actor.otp import (
     AnswerForgotten,
     ChildRestarted,
@@ -62,6 +63,8 @@ __all__ = [
     "SubscriberFailed",
     "SupervisorGaveUp",
     "SupervisorShutDown",
+    "TokenReadFailed",
+    "TokenRenewed",
     "TooManyDisowned",
     "Tracer",
 ]

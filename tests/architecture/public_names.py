@@ -222,6 +222,8 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
         "SubscriberFailed",
         "SupervisorGaveUp",
         "SupervisorShutDown",
+        "TokenReadFailed",
+        "TokenRenewed",
         "TooManyDisowned",
         "Tracer",
     ),
@@ -362,6 +364,8 @@ System: address async_secrets configure configure_async metrics running start st
     tree wait wait_async whereis
 SystemSpec: system
 Tag: kind secret_id tags
+TokenReadFailed: problem subject
+TokenRenewed: subject
 TooManyDisowned: allowed disowned
 Tracer: begin
 Untag: keys kind secret_id

@@ -1,0 +1,21 @@
+"""The life-cycle events of the faces, in a file of their own: a program that observes them loads no face."""
+
+from typing import Final
+
+from secrets_actor.otp import LifecycleEvent
+
+# The `process` of an event that is about no one listener.
+FACES: Final = "faces"
+
+
+class TokenRenewed(LifecycleEvent, frozen=True):
+    """*subject*, such as `token ci` or `key ci`, has another value since now."""
+
+    subject: str
+
+
+class TokenReadFailed(LifecycleEvent, frozen=True):
+    """The value of *subject* cannot be read anew: see *problem*. The value that was read last stays good."""
+
+    subject: str
+    problem: str
