@@ -31,6 +31,36 @@ GROUPS: Final = {
     "write": ("put", "create", "delete", "restore", "rotate", "tag"),
     "admin": ACTIONS,
 }
+# What each operation of the AWS API asks for. A random password is made to be put somewhere. Resource policies and
+# replicas let other accounts and regions in, so all that is about them is for `admin`.
+ACTION_OF: Final = {
+    "AssociateCrossAccountReplica": "admin",
+    "BatchGetSecretValue": "get",
+    "CancelRotateSecret": "rotate",
+    "CreateSecret": "create",
+    "DeleteResourcePolicy": "admin",
+    "DeleteSecret": "delete",
+    "DescribeSecret": "describe",
+    "DisassociateCrossAccountReplica": "admin",
+    "GetRandomPassword": "put",
+    "GetResourcePolicy": "admin",
+    "GetSecretValue": "get",
+    "ListResourcePolicies": "admin",
+    "ListSecretVersionIds": "describe",
+    "ListSecrets": "list",
+    "PutResourcePolicy": "admin",
+    "PutSecretValue": "put",
+    "RemoveRegionsFromReplication": "admin",
+    "ReplicateSecretToRegions": "admin",
+    "RestoreSecret": "restore",
+    "RotateSecret": "rotate",
+    "StopReplicationToReplica": "admin",
+    "TagResource": "tag",
+    "UntagResource": "tag",
+    "UpdateSecret": "put",
+    "UpdateSecretVersionStage": "put",
+    "ValidateResourcePolicy": "admin",
+}
 # `admin` of no one secret, such as to look at the tree of the daemon, is for those who are it for all secrets.
 EVERYTHING: Final = "**"
 _WORDS: Final = (*ACTIONS[:-1], *GROUPS)
