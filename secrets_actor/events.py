@@ -11,7 +11,7 @@ from secrets_actor.actor.prefetcher import PrefetchDone, PrefetchFailed
 from secrets_actor.actor.secrets_actor import ClockLeapt
 from secrets_actor.actor.subscriber import SubscriberFailed
 from secrets_actor.domain.tracing import Attempt, CallerFacts, CallTrace, Tracer
-from secrets_actor.faces.events import TokenReadFailed, TokenRenewed
+from secrets_actor.faces.events import ConnectionsRefused, HandlerFailed, TokenReadFailed, TokenRenewed
 from secrets_actor.otp import (
     AnswerForgotten,
     ChildRestarted,
@@ -47,8 +47,10 @@ __all__ = [
     "ChildStartFailed",
     "ClockLeapt",
     "ClockSkewed",
+    "ConnectionsRefused",
     "EventsLost",
     "ExitReason",
+    "HandlerFailed",
     "JobStarted",
     "LifecycleEvent",
     "Observer",

@@ -1,8 +1,8 @@
 """The metrics of a system, the port that counts them, and a snapshot of their values. PURE.
 
-Rule 1: a label's value is a word of ours: an operation, an error's code, a state, a process of the tree. There are few
-        of them. The name of a secret, a value, a key or a token is never one; a text that does not look like a word of
-        ours is shown as `other`.
+Rule 1: a label's value is a word of ours: an operation, an error's code, a state, a process of the tree, a status.
+        There are few of them. The name of a secret, a value, a key or a token is never one; a text that does not look
+        like a word of ours is shown as `other`.
 Rule 2: a snapshot is frozen. Its units are those of Prometheus: seconds, bytes, and totals since the system was made.
 """
 
@@ -16,7 +16,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 OTHER: Final = "other"
-_WORD: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_WORD: Final = re.compile(r"[a-z][a-z0-9_]{0,39}|[1-5][0-9]{2}")
 
 
 class MetricKind(StrEnum):
@@ -181,9 +181,17 @@ AUDIT: Final = _counter(
 AUDIT_WAITING: Final = _gauge("audit_waiting", "Audit records that wait to be written")
 EVENTS_LOST: Final = _counter("events_lost", "Life-cycle events that did not reach their receiver", "receiver")
 SUBSCRIPTIONS: Final = _gauge("subscriptions", "Subscriptions to secrets")
+FACE_REQUESTS: Final = _counter(
+    "face_requests", "Requests that a face answered, by their HTTP status", "face", "status"
+)
+LISTENER_REFUSALS: Final = _counter(
+    "listener_refusals", "Requests and connections that a listener refused before any face saw them", "reason"
+)
+LISTENER_CONNECTIONS: Final = _gauge("listener_connections", "Connections to the listeners")
 
 ALL: Final = (
     *(ANSWERS, HITS, MISSES, NEGATIVE_HITS, STALE, JOINED, UPSTREAM, UPSTREAM_SECONDS, RETRIES, THROTTLES, RESENT),
     *(BREAKER, BREAKER_OPENED, REFRESHES, RESTARTS, CRASHES, WAITING, QUEUE, WORKERS, MAILBOX, DISOWNED),
     *(ENTRIES, BYTES, AUDIT, AUDIT_WAITING, EVENTS_LOST, SUBSCRIPTIONS),
+    *(FACE_REQUESTS, LISTENER_REFUSALS, LISTENER_CONNECTIONS),
 )

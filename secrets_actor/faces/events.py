@@ -19,3 +19,17 @@ class TokenReadFailed(LifecycleEvent, frozen=True):
 
     subject: str
     problem: str
+
+
+class ConnectionsRefused(LifecycleEvent, frozen=True):
+    """A listener could not take connections: *reason* is the error of the system, such as EMFILE. It tries again each
+    second; clients wait meanwhile."""
+
+    reason: str
+
+
+class HandlerFailed(LifecycleEvent, frozen=True):
+    """A face, or the server itself, raised while it answered a request, which got a 500. *reason* is the type of the
+    error, and its place."""
+
+    reason: str

@@ -206,8 +206,10 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
         "ChildStartFailed",
         "ClockLeapt",
         "ClockSkewed",
+        "ConnectionsRefused",
         "EventsLost",
         "ExitReason",
+        "HandlerFailed",
         "JobStarted",
         "LifecycleEvent",
         "Observer",
@@ -262,6 +264,7 @@ ChildRestarted: child reason restarts_in_window restarts_total
 ChildStartFailed: child reason
 ClockLeapt: seconds
 ClockSkewed: seconds
+ConnectionsRefused: reason
 Create: description kind kms_key_id overwrite_replicas replicas secret_id tags token value
 CreateEmpty: description kind kms_key_id overwrite_replicas replicas secret_id tags token
 CredentialSource: fetch
@@ -284,6 +287,7 @@ Generated: BYTES PASSWORD of
 Get: allow_stale kind max_age refresh secret_id stage version_id
 GetMany: kind secret_ids
 GetPolicy: kind name secret_id
+HandlerFailed: reason
 Invalidate: kind secret_id
 InvalidRequest: stage_holder
 JobStarted: operation serial

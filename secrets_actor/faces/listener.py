@@ -1,0 +1,144 @@
+"""The listener: the process that serves one address. It stands under `faces`, and runs an HTTP server.
+
+Rule 1: the sockets are not the listener's (`Sockets`): one that is started again goes on with them, and the clients
+        that connected meanwhile are served by the new one.
+Rule 2: the server has a thread and a loop of its own. If the loop ends by itself, the process crashes, so that its
+        supervisor starts both anew.
+Rule 3: a listener that is stopped in an orderly way drains: what is under way is answered, up to `drain_seconds`. One
+        that is killed ends at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
+
+from secrets_actor.domain import metrics
+from secrets_actor.domain.metrics import NO_METER, Meter, Reading
+from secrets_actor.faces.address import Address
+from secrets_actor.faces.exchange import Handler
+from secrets_actor.faces.server import HttpServer, Limits
+from secrets_actor.faces.sockets import Sockets
+from secrets_actor.otp import Backoff, ChildSpec, ExitReason, GenServer, Handled, cast
+
+if TYPE_CHECKING:
+    import ssl
+
+# The first restarts come at once, because clients wait. A listener that ends again and again is started again more
+# slowly, but never so slowly that a client that waits would give up.
+BACKOFF: Final = Backoff(initial=0.02, factor=2.0, maximum=1.0, jitter=0.5, stable=5.0, at_once=3)
+# Seconds that a listener has beyond its drain, to cut off what is still under way.
+_BEYOND_DRAIN: Final = 5.0
+
+
+class LoopEnded(Struct, frozen=True):
+    """The server's loop has ended by *error*, without having been told to."""
+
+    error: BaseException
+
+
+class Listener(GenServer):
+    """Serves the sockets of *address* by the handler that *make_handler* makes, anew for each start. *listening* is
+    called when connections are accepted, with the places where they can be made: `unix:PATH`, `HOST:PORT`."""
+
+    trap_exit = True
+
+    def __init__(
+        self,
+        address: Address,
+        sockets: Sockets,
+        make_handler: Callable[[], Handler],
+        *,
+        limits: Limits,
+        tls: ssl.SSLContext | None = None,
+        meter: Meter = NO_METER,
+        drain_seconds: float = 0.0,
+        listening: Callable[[tuple[str, ...]], object] = lambda _: None,
+    ) -> None:
+        self._address, self._sockets, self._make_handler = address, sockets, make_handler
+        self._limits, self._tls, self._meter = limits, tls, meter
+        self._drain_seconds, self._listening = drain_seconds, listening
+        self._server: HttpServer | None = None
+
+    def init(self) -> None:
+        """Begin to serve."""
+        me = self.me
+        self._server = server = HttpServer(
+            self._sockets.of(self._address),
+            self._make_handler(),
+            address=str(self._address),
+            label=me.label,
+            clock=self.node.clock,
+            limits=self._limits,
+            tls=self._tls,
+            meter=self._meter,
+            observe=self.node.observe,
+            ended=lambda error: cast(me, LoopEnded(error)),
+        )
+        server.start()
+        if not me.is_alive():  # it was killed meanwhile, when there was nothing to abandon yet
+            server.abandon()
+        self._meter.watch(me.label, self._readings)
+        self._listening(self._sockets.places(self._address))
+
+    def _readings(self) -> Iterable[Reading]:
+        if self._server is not None:
+            yield metrics.LISTENER_CONNECTIONS, (), self._server.connections
+
+    def handle_cast(self, message: Any) -> Handled:
+        """Crash if the loop has (rule 2)."""
+        match message:
+            case LoopEnded():
+                raise message.error
+            case _:
+                return super().handle_cast(message)
+
+    def terminate(self, reason: ExitReason) -> None:
+        """Drain, if this is an orderly end (rule 3)."""
+        if self._server is not None:
+            if reason.expected:
+                self._server.drain(self._drain_seconds)
+            else:
+                self._server.abandon()
+
+    def abandon(self) -> None:
+        """End the server at once: the process was killed."""
+        if self._server is not None:
+            self._server.abandon()
+
+    def status(self) -> str:
+        """Return how many connections there are, and how many requests were answered."""
+        if self._server is None:
+            return ""
+        return f"{self._server.connections} connections, {self._server.answered} requests"
+
+
+def listener_spec(
+    address: Address,
+    sockets: Sockets,
+    make_handler: Callable[[], Handler],
+    *,
+    limits: Limits = Limits(),  # noqa: B008  # frozen
+    tls: ssl.SSLContext | None = None,
+    meter: Meter = NO_METER,
+    drain_seconds: float = 0.0,
+    listening: Callable[[tuple[str, ...]], object] = lambda _: None,
+) -> ChildSpec:
+    """Return the spec of the listener of *address*, as in `Listener`. Its id is `listener ADDRESS`."""
+    return ChildSpec(
+        f"listener {address}",
+        lambda: Listener(
+            address,
+            sockets,
+            make_handler,
+            limits=limits,
+            tls=tls,
+            meter=meter,
+            drain_seconds=drain_seconds,
+            listening=listening,
+        ),
+        shutdown=drain_seconds + _BEYOND_DRAIN,
+        backoff=BACKOFF,
+    )
