@@ -53,6 +53,10 @@ class Drain(Struct, frozen=True):
     """Call to the actor: take no new operations from now on. It is answered when all taken operations are done."""
 
 
+class Ping(Struct, frozen=True):
+    """Call to the actor: are you there? It is answered with None at once, and no store is asked."""
+
+
 # --- workers ------------------------------------------------------------------------------------------------------
 
 

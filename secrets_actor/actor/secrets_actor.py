@@ -47,6 +47,7 @@ from secrets_actor.actor.messages import (
     JobDone,
     JobFailed,
     Overdue,
+    Ping,
     StartWorkersAgain,
     Sweep,
     UseBackend,
@@ -200,6 +201,8 @@ class SecretsActor(GenServer):
             self._invalidate(request, caller)
         elif isinstance(request, UseBackend):
             self._use_backend(request.factory)
+            return Reply(None)
+        elif isinstance(request, Ping):
             return Reply(None)
         elif isinstance(request, Drain):
             self._drained_by.append(caller)

@@ -1,4 +1,4 @@
-"""THE door to prometheus-client: a collector of a system's metrics for its registry. Extra: `prometheus`.
+"""For prometheus-client: a collector of a system's metrics for its registry. Extra: `prometheus`.
 
     from prometheus_client import REGISTRY, generate_latest
 
@@ -17,11 +17,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from secrets_actor.domain.metrics import MetricFamily, MetricKind
 from secrets_actor.runtime.system import System
+from secrets_actor.telemetry.prometheus import families_of
 
 
 class SystemCollector(Collector):
@@ -38,20 +38,4 @@ class SystemCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Return all metrics with their present values."""
-        return [_translated(family) for family in self._system.metrics()]
-
-
-def _translated(family: MetricFamily) -> Metric:
-    metric = family.metric
-    if metric.kind is MetricKind.HISTOGRAM:
-        histogram = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
-        ends = [*map(str, metric.bounds), "+Inf"]
-        for sample in family.samples:
-            histogram.add_metric(sample.labels, list(zip(ends, sample.buckets, strict=True)), sample.sum)
-        return histogram
-    made = (CounterMetricFamily if metric.kind is MetricKind.COUNTER else GaugeMetricFamily)(
-        metric.name, metric.help, labels=metric.labels
-    )
-    for sample in family.samples:
-        made.add_metric(sample.labels, sample.value)
-    return made
+        return families_of(self._system.metrics())

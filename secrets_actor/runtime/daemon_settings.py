@@ -168,6 +168,12 @@ def daemon_mistakes(daemon: DaemonSettings) -> Iterator[str]:
             yield f'daemon.key[{number}].secret_key: missing; {{ file = "PATH" }} or {{ env = "NAME" }}'
     yield from _twice("daemon.key", "name", [one.name for one in daemon.key])
     yield from _twice("daemon.key", "access_key_id", [one.access_key_id for one in daemon.key])
+    if daemon.allow:
+        from secrets_actor.faces.policy import Rule, mistakes_in  # here, by rule 1
+
+        for number, row in enumerate(daemon.allow):
+            for mistake in mistakes_in(Rule(row.who, row.secrets, row.may)):
+                yield f"daemon.allow[{number}].{mistake}"
 
 
 def _named(where: str, name: str) -> Iterator[str]:

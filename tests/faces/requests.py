@@ -1,20 +1,41 @@
-"""Requests as a listener would make them, for tests that ask a face itself."""
+"""Requests as a listener makes them, and the answers to them."""
 
-from typing import Any, Final
+import asyncio
+from typing import Any
 
-from secrets_actor.faces.exchange import Request
+import msgspec
+
+from secrets_actor.clock import now as clock_now
+from secrets_actor.faces.exchange import Handler, Request, Response
 from secrets_actor.faces.identity import Peer
 
-UNIX: Final = Peer(uid=1000, gid=1000, pid=4321, user="deploy", groups=frozenset({"web"}), unit="billing.service")
-TCP: Final = Peer(address="127.0.0.1:50000")
-FAR_AWAY: Final = 1e12  # clock seconds
+LISTENER = "unix:/run/secrets-actor/api.sock"
 
 
 def request(
-    target: str, *headers: tuple[str, str], method: str = "GET", body: bytes = b"", peer: Peer = TCP, **more: Any
+    path: str,
+    method: str = "GET",
+    *,
+    query: str = "",
+    body: bytes = b"",
+    headers: tuple[tuple[str, str], ...] = (("host", "localhost"),),
+    peer: Peer | None = None,
 ) -> Request:
-    """A request for *target*, a path with or without a query."""
-    path, _, query = target.partition("?")
-    named = tuple((name.lower(), value) for name, value in headers)
-    given = {"listener": "127.0.0.1:2773", "deadline": FAR_AWAY, **more}
-    return Request(method, path, query, named, body, peer, **given)
+    """A request of this machine's user 1000."""
+    peer = Peer(uid=1000, gid=1000, pid=1, user="deploy") if peer is None else peer
+    return Request(method, path, query, headers, body, peer, LISTENER, clock_now() + 10)
+
+
+def answer(handler: Handler, asked: Request) -> Response:
+    """What *handler* answers."""
+
+    async def ask() -> Response:
+        return await handler(asked)
+
+    return asyncio.run(ask())
+
+
+def json_of(response: Response) -> Any:
+    """The body of an answer that says it is JSON."""
+    assert ("content-type", "application/json") in response.headers
+    return msgspec.json.decode(response.body)

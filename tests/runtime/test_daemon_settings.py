@@ -15,6 +15,7 @@ from secrets_actor.runtime.daemon_settings import (
 )
 from secrets_actor.runtime.settings_loader import load
 
+WORDS = (*("get", "describe", "list", "put", "create", "delete", "restore", "rotate", "tag", "read", "write", "admin"),)
 CANARY = "hunter2-must-not-show"
 
 
@@ -57,6 +58,10 @@ def test_all_mistakes_of_the_daemon_are_told_at_once_each_with_its_row(tmp_path:
         name = "ci"
         access_key_id = "AK LOCAL"
         secret_key = {{ env = "NOT_SET" }}
+        [[daemon.allow]]
+        who = ["unit:a.service"]
+        secrets = ["arn:aws:x"]
+        may = ["get", "eat"]
     """
 
     assert sorted(mistakes(text, tmp_path)) == sorted(
@@ -78,6 +83,8 @@ def test_all_mistakes_of_the_daemon_are_told_at_once_each_with_its_row(tmp_path:
             "daemon.token[2].name: 1 to 64 letters, digits and . _ @ -",
             "daemon.key[0].access_key_id: 4 to 128 letters, digits and _",
             "daemon.key[0].secret_key: the environment variable NOT_SET is not set",
+            "daemon.allow[0].secrets[0]: the name of a secret, no ARN: a rule holds for both",
+            f"daemon.allow[0].may[1]: one of {', '.join(WORDS)}",
         ]
     )
 

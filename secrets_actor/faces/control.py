@@ -1,0 +1,117 @@
+"""The face `control`: what the command line asks a running daemon. Every Unix socket serves it, and no other listener.
+
+- `GET /control/status`: to a caller who may `admin`, all of `Status`; to any other only that a daemon is there.
+- `GET /control/tree`, `GET /control/metrics`: a picture of the tree, and all metrics. They need `admin`.
+
+The caller is the process at the other end of the socket. Nothing is changed here, and no secret is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct, to_builtins
+
+from secrets_actor.domain.errors import AccessDenied
+from secrets_actor.domain.metrics import Metrics
+from secrets_actor.faces.exchange import Request, Response
+from secrets_actor.faces.health import Condition, Degradation
+from secrets_actor.faces.identity import Identity
+from secrets_actor.faces.router import json_response, refused
+from secrets_actor.faces.service import Gate
+from secrets_actor.otp import Tree
+
+ADMIN = "admin"
+
+
+class ListenerState(Struct, frozen=True):
+    """One listener: its address, the faces that it serves, whether it is up, and how many connections it has."""
+
+    address: str
+    faces: tuple[str, ...]
+    up: bool
+    connections: int
+
+
+class Reload(Struct, frozen=True):
+    """The last time that the configuration was read anew: when (ISO 8601), and what was wrong with it. Then the one
+    before is in force. *fixed*: what was changed in it and counts only after a restart."""
+
+    at: str
+    mistakes: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
+
+
+class Status(Struct, frozen=True):
+    """The state of the daemon, as `secrets-actor status` shows it."""
+
+    version: str
+    pid: int
+    uptime: float
+    status: str
+    backend: str
+    configuration: str
+    listeners: tuple[ListenerState, ...]
+    waits_for: tuple[str, ...]
+    degraded: tuple[Degradation, ...]
+    reload: Reload | None = None
+
+
+def metrics_facts(found: Metrics) -> list[dict[str, Any]]:
+    """Return *found* as data: one object for each series."""
+    return [
+        {
+            "name": family.metric.name,
+            "kind": family.metric.kind.value,
+            "help": family.metric.help,
+            "samples": [
+                {
+                    "labels": dict(zip(family.metric.labels, sample.labels, strict=True)),
+                    "value": sample.value,
+                    **({"sum": sample.sum} if family.metric.bounds else {}),
+                }
+                for sample in family.samples
+            ],
+        }
+        for family in found
+    ]
+
+
+class ControlFace:
+    """The face `control`. *gate* is the policy; the others return the state of this moment."""
+
+    name = "control"
+
+    def __init__(
+        self,
+        gate: Gate,
+        *,
+        status: Callable[[], Status],
+        tree: Callable[[], Tree],
+        read: Callable[[], Metrics],
+        look: Callable[[], Condition],
+    ) -> None:
+        self._gate, self._look = gate, look
+        self._status = status
+        self._pages: dict[str, Callable[[], object]] = {
+            "/control/tree": lambda: to_builtins(tree()),
+            "/control/metrics": lambda: metrics_facts(read()),
+        }
+
+    def takes(self, request: Request) -> bool:
+        """Whether the path is one of control's."""
+        return request.path in self._pages or request.path == "/control/status"
+
+    async def answer(self, request: Request) -> Response:
+        """Answer in JSON."""
+        if request.method not in ("GET", "HEAD"):
+            return refused(405, "ask by GET")
+        try:
+            self._gate.check_any(Identity(request.peer), ADMIN)
+        except AccessDenied as error:
+            if request.path in self._pages:
+                return refused(403, str(error))
+            return json_response(200, {"status": self._look().status, "refused": str(error)})
+        page = self._pages.get(request.path)
+        return json_response(200, self._status() if page is None else page())

@@ -1,0 +1,153 @@
+"""The face `health`: is the daemon alive, is it ready, and what is wrong with it.
+
+- `GET /health/live`: 200 while a question still goes through the whole tree and back. 503: start it anew.
+- `GET /health/ready`: 200 when it can do its work: its listeners are up, and the configured prefetch is over. 503 until
+  then, and while it drains: send nothing here now.
+- `GET /health`: the same as JSON, with all that is degraded. A daemon that is degraded is ready: it answers, though
+  perhaps with older values, and a restart would mend nothing.
+
+Rule 1: anybody may ask, so nothing here names a secret, a caller, a version or a place.
+Rule 2: to look costs no question to a process or a store: a probe must not wait behind what it is to find out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from msgspec import Struct
+
+from secrets_actor.actor.breaker import Circuit
+from secrets_actor.actor.flights import RenewalFailed
+from secrets_actor.actor.prefetcher import PrefetchDone
+from secrets_actor.domain import metrics
+from secrets_actor.domain.metrics import Metrics
+from secrets_actor.faces.exchange import Request, Response
+from secrets_actor.faces.router import json_response, refused
+from secrets_actor.otp import LifecycleEvent, TreeNode
+from secrets_actor.telemetry.audit_process import AuditLogFails, AuditRecordsLost
+
+# Seconds for which something that has happened counts as `lately`. A failed renewal of credentials is tried again after
+# a minute at most, so one that goes on failing is always among the latest.
+LATELY: Final = 120.0
+# Seconds without an answer of the tree after which the daemon counts as dead. The watchdog asks every few seconds.
+DEAD_AFTER: Final = 30.0
+_PATHS: Final = ("/health", "/health/live", "/health/ready")
+
+
+class Degradation(Struct, frozen=True):
+    """One thing that is not as it should be: *what*, a word of ours, and *detail*, a few more."""
+
+    what: str
+    detail: str
+
+
+class Condition(Struct, frozen=True):
+    """The state of the daemon at one moment."""
+
+    alive: bool
+    waits_for: tuple[str, ...]
+    degraded: tuple[Degradation, ...]
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can do its work."""
+        return self.alive and not self.waits_for
+
+    @property
+    def status(self) -> str:
+        """The state in one word: `dead`, `unready`, `degraded` or `ok`."""
+        if not self.alive:
+            return "dead"
+        return "unready" if self.waits_for else "degraded" if self.degraded else "ok"
+
+
+class Memory:
+    """An observer that remembers of the life-cycle events what health is about. *now* returns clock seconds."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._renewal_failed: tuple[float, str] | None = None
+        self._audit_fails = False
+        self._stale_seen = 0.0
+        self._stale_at: float | None = None
+        self.beaten_at = now()
+        self.prefetch: PrefetchDone | None = None
+
+    def __call__(self, event: LifecycleEvent, /) -> None:
+        """Take notice of *event*."""
+        if isinstance(event, RenewalFailed):
+            self._renewal_failed = (self._now(), event.problem)
+        elif isinstance(event, PrefetchDone):
+            self.prefetch = event
+        elif isinstance(event, AuditLogFails | AuditRecordsLost):
+            self._audit_fails = isinstance(event, AuditLogFails)
+
+    def beat(self) -> None:
+        """Take notice that a question has gone through the tree and back."""
+        self.beaten_at = self._now()
+
+    def condition(self, found: Metrics, root: TreeNode | None, waits_for: tuple[str, ...]) -> Condition:
+        """Return the condition, by the metrics and the tree of this moment. *root*: None if there is no tree."""
+        alive = root is not None and root.state == "running" and self._now() - self.beaten_at < DEAD_AFTER
+        return Condition(alive, waits_for, tuple(self._degraded(found, root)))
+
+    def _degraded(self, found: Metrics, root: TreeNode | None) -> Iterator[Degradation]:
+        for state in (Circuit.OPEN, Circuit.HALF_OPEN):
+            if found.value(metrics.BREAKER.name, state.value):
+                yield Degradation("breaker", f"{state.value}: the store was out of reach")
+        if self._stale_lately(found):
+            yield Degradation("stale", "values past their time were served, because the store could not answer")
+        if self._renewal_failed is not None and self._now() - self._renewal_failed[0] < LATELY:
+            yield Degradation("credentials", f"cannot be renewed: {self._renewal_failed[1]}")
+        if self.prefetch is not None and self.prefetch.missed:
+            yield Degradation("prefetch", f"{self.prefetch.missed} secrets could not be fetched")
+        if self._audit_fails:
+            yield Degradation("audit", "records cannot be written")
+        restarted = sorted(set() if root is None else _restarted(root))
+        if restarted:
+            yield Degradation("restarts", f"lately below {', '.join(restarted)}")
+        disowned = found.value(metrics.DISOWNED.name)
+        if disowned:
+            yield Degradation("threads", f"{disowned:g} hang and were cut off")
+
+    def _stale_lately(self, found: Metrics) -> bool:
+        """Whether stale values were served lately, or since the last look: the counter has no times."""
+        served = found.value(metrics.STALE.name)
+        if served > self._stale_seen:
+            self._stale_seen, self._stale_at = served, self._now()
+        return self._stale_at is not None and self._now() - self._stale_at < LATELY
+
+
+def _restarted(node: TreeNode) -> Iterator[str]:
+    """Yield the supervisors below *node* that have restarted a child within the period of their intensity."""
+    if node.restarts_in_window:
+        yield node.id
+    for child in node.children:
+        yield from _restarted(child)
+
+
+class HealthFace:
+    """The face `health`. *look* returns the condition of the daemon."""
+
+    name = "health"
+
+    def __init__(self, look: Callable[[], Condition]) -> None:
+        self._look = look
+
+    def takes(self, request: Request) -> bool:
+        """Whether the path is one of health's."""
+        return request.path in _PATHS
+
+    async def answer(self, request: Request) -> Response:
+        """Answer with 200 or 503, and JSON."""
+        if request.method not in ("GET", "HEAD"):
+            return refused(405, "ask by GET")
+        condition = self._look()
+        if request.path == "/health/live":
+            return json_response(200 if condition.alive else 503, {"alive": condition.alive})
+        if request.path == "/health/ready":
+            facts = {"ready": condition.ready, "waits_for": condition.waits_for}
+            return json_response(200 if condition.ready else 503, facts)
+        facts = {"status": condition.status, "waits_for": condition.waits_for, "degraded": condition.degraded}
+        return json_response(200 if condition.ready else 503, facts)

@@ -1,0 +1,91 @@
+"""The router hands a request to the face that takes it; whatever goes wrong there is answered, and tells nothing."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from secrets_actor.faces.events import HandlerFailed
+from secrets_actor.faces.exchange import Request, Response
+from secrets_actor.faces.router import Router
+from secrets_actor.otp import LifecycleEvent
+from tests.faces.requests import answer, json_of, request
+
+CANARY = "hunter2-must-not-show"
+
+
+@dataclass
+class Words:
+    """A face that answers one path with its name."""
+
+    name: str
+    path: str
+
+    def takes(self, request: Request) -> bool:
+        return request.path == self.path
+
+    async def answer(self, request: Request) -> Response:
+        return Response(200, body=self.name.encode())
+
+
+class Broken(Words):
+    async def answer(self, request: Request) -> Response:
+        raise ValueError(CANARY)
+
+
+class BrokenInItsOwnWords(Broken):
+    def broken(self, request: Request) -> Response:
+        return Response(500, body=b"InternalFailure")
+
+
+@dataclass
+class No:
+    status: int
+    text: str
+
+
+def nobody_is_refused(_request: Request) -> None:
+    return None
+
+
+def events_of(router_with: list[Words]) -> tuple[Router, list[LifecycleEvent]]:
+    events: list[LifecycleEvent] = []
+    return Router(router_with, nobody_is_refused, events.append), events
+
+
+def test_the_first_face_that_takes_a_request_answers_it() -> None:
+    router, events = events_of([Words("a", "/a"), Words("b", "/b"), Words("c", "/b")])
+
+    assert answer(router, request("/b")).body == b"b"
+    assert events == []
+
+
+def test_a_request_that_no_face_takes_is_answered_with_404() -> None:
+    router, _ = events_of([Words("a", "/a")])
+
+    refused = answer(router, request("/none"))
+
+    assert refused.status == 404
+    assert json_of(refused) == {"message": "nothing is served at this path of this address"}
+
+
+def test_what_the_guard_refuses_no_face_sees() -> None:
+    router = Router([Broken("a", "/a")], lambda _: No(421, "no such host here"), pytest.fail)
+
+    refused = answer(router, request("/a"))
+
+    assert (refused.status, json_of(refused)) == (421, {"message": "no such host here"})
+
+
+def test_a_face_that_raises_is_answered_for_and_the_event_has_the_type_and_not_the_text() -> None:
+    router, events = events_of([Broken("plain", "/a"), BrokenInItsOwnWords("own", "/b")])
+
+    plain, own = answer(router, request("/a")), answer(router, request("/b"))
+
+    assert (plain.status, own.status, own.body) == (500, 500, b"InternalFailure")
+    assert json_of(plain) == {"message": "the daemon failed; its log says where"}
+    assert [type(event) for event in events] == [HandlerFailed, HandlerFailed]
+    assert [event.process for event in events] == ["plain", "own"]
+    [first, _] = events
+    assert isinstance(first, HandlerFailed)
+    assert first.reason.startswith("ValueError at test_router.py:")
+    assert CANARY not in f"{events}{plain}{plain.body!r}"
