@@ -17,14 +17,14 @@ from typing import ClassVar, Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from secrets_actor.domain.secret import SecretValue
-from secrets_actor.faces.identity import Identity, Peer
+from secrets_actor.faces.identity import MINTED, Identity, Peer
 from secrets_actor.faces.sigv4_check import ENDED, EXPIRED, FoundKey, KeyOwner, SignatureRefused
 from secrets_actor.structs import Opaque
 
 LIFETIME: Final = timedelta(hours=1)
-MINTED: Final = "minted"
 # How many keys that were found right are kept, so that their next use is cheaper: as many as callers are busy at once.
 KEPT: Final = 256
 _SEAL_BYTES: Final = 32
@@ -51,12 +51,7 @@ class _Carried(Struct, frozen=True, array_like=True):
 
     end: int
     nonce: bytes
-    uid: int | None
-    gid: int | None
-    user: str | None
-    groups: tuple[str, ...]
-    unit: str | None
-    certificate: str | None
+    peer: Peer
     token: str | None
 
 
@@ -72,11 +67,8 @@ class Mint:
 
     def mint(self, identity: Identity, now: datetime, nonce: bytes) -> Minted:
         """Mint a key pair for *identity* at *now* (UTC). *nonce*: some random bytes."""
-        peer, end = identity.peer, int((now + LIFETIME).timestamp())
-        groups = tuple(sorted(peer.groups))
-        carried = _Carried(
-            end, nonce, peer.uid, peer.gid, peer.user, groups, peer.unit, peer.certificate, identity.token
-        )
+        end = int((now + LIFETIME).timestamp())
+        carried = _Carried(end, nonce, replace(identity.peer, pid=None, address=None), identity.token)
         payload = msgspec.msgpack.encode(carried)
         token = base64.urlsafe_b64encode(self._sealed(payload) + payload).decode()
         secret_key = SecretValue(self._secret_for(token))
@@ -115,12 +107,8 @@ class Mint:
             carried = msgspec.msgpack.decode(payload, type=_Carried)
         except msgspec.MsgspecError:  # made by another version of this program
             return None
-        peer = None
-        if carried.uid is not None or carried.certificate is not None:
-            groups = frozenset(carried.groups)
-            peer = Peer(
-                carried.uid, carried.gid, None, carried.user, groups, carried.unit, certificate=carried.certificate
-            )
+        # Of a caller on TCP, only its token or key is known: then the other end of the connection counts.
+        peer = None if carried.peer == Peer() else carried.peer
         owner = KeyOwner(MINTED, peer, carried.token)
         return self._id_for(token), carried.end, FoundKey(owner, (SecretValue(self._secret_for(token)),))
 

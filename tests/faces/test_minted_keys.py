@@ -13,7 +13,7 @@ from secrets_actor.domain.secret import SecretValue
 from secrets_actor.faces.identity import Identity, Peer
 from secrets_actor.faces.minted_keys import KEPT, LIFETIME, Mint, Minted
 from secrets_actor.faces.sigv4_check import EXPIRED, FoundKey, KeyOwner, SignatureRefused, identity_of
-from tests.faces.requests import TCP, UNIX
+from tests.faces.asking import TCP, UNIX
 from tests.faces.test_sigv4_check import signed
 
 NOW: Final = datetime(2026, 11, 30, 4, 20, 22, tzinfo=UTC)

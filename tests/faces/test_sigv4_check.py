@@ -34,7 +34,7 @@ from secrets_actor.faces.sigv4_check import (
     check,
     identity_of,
 )
-from tests.faces.requests import UNIX, request
+from tests.faces.asking import UNIX, request
 
 NOW: Final = datetime(2026, 11, 30, 4, 20, 22, tzinfo=UTC)
 KEY_ID: Final = "AKLOCALCI"

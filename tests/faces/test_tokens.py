@@ -24,7 +24,7 @@ from secrets_actor.faces.tokens import (
     mint_key,
 )
 from secrets_actor.otp import ManualClock
-from tests.faces.requests import UNIX
+from tests.faces.asking import UNIX
 
 NOW: Final = datetime(2026, 11, 30, 4, 20, 22, tzinfo=UTC)
 
