@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import textwrap
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, Final
 
 import click
 
+from secrets_actor.cli.options import Options, through
 from secrets_actor.cli.output import as_json
 from secrets_actor.cli.store.options import settings_with_typed_key
 from secrets_actor.clock import now
@@ -25,32 +25,38 @@ WIDTH: Final = 100  # columns of a finding's text
 CHECK: Final = len("GetSecretValue")  # columns for the name of a check: this is the longest
 
 
-def report(config: Path | None, prefix: str | None, seconds: float, json: bool, ask_passphrase: bool = False) -> bool:
+def report(options: Options, prefix: str | None, seconds: float) -> bool:
     """Print the findings as they come, for *seconds* at most. Returns whether none of them is a fault.
 
     Permissions are tried on a name that begins with *prefix*. None means the prefix of the configured prefetch, or that
-    of config/iam-policy.json. With *ask_passphrase*, the local store's key is made of a passphrase that is typed.
+    of config/iam-policy.json.
     """
     healthy = True
-    for finding in _findings(config, prefix, now() + seconds, ask_passphrase):
+    for finding in _findings(options, prefix, now() + seconds):
         healthy = healthy and finding.verdict is not Verdict.FAULT
-        click.echo(as_json(facts(finding)) if json else drawn(finding))
+        click.echo(as_json(facts(finding)) if options.as_json else drawn(finding))
     return healthy
 
 
-def _findings(config: Path | None, prefix: str | None, deadline: float, ask_passphrase: bool) -> Iterable[Finding]:
+def _findings(options: Options, prefix: str | None, deadline: float) -> Iterable[Finding]:
     try:
-        if ask_passphrase:
-            settings, key = settings_with_typed_key(config)
-            factory = local_factory_for(settings.local, key=key)
+        if options.ask_passphrase:
+            settings, key = settings_with_typed_key(options.config)
+            factory, socket = local_factory_for(settings.local, key=key), None
         else:
-            settings, make_factory = load(config)
-            factory = make_factory(None)
+            settings, make_factory = load(options.config)
+            socket = options.daemon_socket(settings)
+            factory = (make_factory if socket is None else load(through(socket, settings)).make_factory)(None)
     except ConfigurationError as error:
         yield Finding("configuration", Verdict.FAULT, str(error))
         return
-    place = config or os.environ.get(CONFIG_VARIABLE) or "the defaults"
+    except SecretsError as error:
+        yield Finding("daemon", Verdict.FAULT, str(error), "restart it, or go past it: --no-daemon")
+        return
+    place = options.config or os.environ.get(CONFIG_VARIABLE) or "the defaults"
     yield Finding("configuration", Verdict.OK, f"{settings.backend}, from {place} and the environment")
+    if socket is not None:
+        yield Finding("daemon", Verdict.OK, f"commands go through that at {socket}; --no-daemon goes past it")
     if factory.diagnose is None:
         return
     try:

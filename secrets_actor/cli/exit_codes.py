@@ -44,7 +44,7 @@ EXIT_CODES: Final = {
     OK: "done",
     FAILED: "anything else, such as a secret scheduled for deletion, or a certificate that is not accepted",
     USAGE: "wrong usage, or a name or value that no store would accept",
-    NOT_FOUND: "no such secret, or no such version",
+    NOT_FOUND: "no such secret, version or field",
     DENIED: "access denied, or wrong or missing credentials",
     UNREACHABLE: "the store or the service could not be reached in time; try again",
     BAD_CONFIGURATION: "the configuration or the key file cannot be used",

@@ -18,7 +18,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from secrets_actor.domain.results import SecretDescription
+from msgspec import Struct
+
+from secrets_actor.domain.results import SecretDescription, VersionInfo
 from secrets_actor.domain.secret import Secret
 from secrets_actor.log_fields import PREFIX
 from secrets_actor.otp import Tree, TreeNode
@@ -130,9 +132,70 @@ def info_facts(info: SecretDescription) -> dict[str, Any]:
 
 def info_table(infos: Iterable[SecretDescription]) -> str:
     """Return a list as a table: name, last change, and when the deletion was asked for."""
-    rows = [("NAME", "CHANGED", "DELETED")]
-    rows += [(printable(info.name), moment(info.changed_at) or "-", moment(info.deleted_at) or "") for info in infos]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return _table(
+        ("NAME", "CHANGED", "DELETED"),
+        [(info.name, moment(info.changed_at) or "-", moment(info.deleted_at) or "") for info in infos],
+    )
+
+
+def description_facts(info: SecretDescription) -> dict[str, Any]:
+    """Return all facts of a secret, for JSON: the members of `SecretDescription`, with dates as text."""
+    facts = {name: _plain(getattr(info, name)) for name in info.__struct_fields__}
+    return facts | {"is_replica": info.is_replica}
+
+
+def _plain(fact: Any) -> Any:
+    match fact:
+        case datetime():
+            return moment(fact)
+        case Struct():
+            return {name: _plain(getattr(fact, name)) for name in fact.__struct_fields__}
+        case Mapping():
+            return {name: _plain(one) for name, one in fact.items()}
+        case tuple():
+            return [_plain(one) for one in fact]
+    return fact
+
+
+def in_lines(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *facts* for people: without those that say nothing, and each in one text."""
+    return {name: _in_one(fact) for name, fact in facts.items() if fact not in (None, False, [], {}, "")}
+
+
+def _in_one(fact: Any) -> Any:
+    if isinstance(fact, dict):
+        return [f"{name}={_joined(one)}" for name, one in fact.items() if one is not None]
+    return [_joined(one) for one in fact] if isinstance(fact, list) else fact
+
+
+def _joined(fact: Any) -> str:
+    found = _in_one(fact)
+    return "+".join(found) if isinstance(found, list) else str(found)
+
+
+def version_facts(version: VersionInfo) -> dict[str, Any]:
+    """Return the facts of one version."""
+    facts: dict[str, Any] = _plain(version)
+    return facts
+
+
+def version_table(versions: Iterable[VersionInfo]) -> str:
+    """Return versions as a table: id, date, stages, and the day of the last read."""
+    rows = [
+        (
+            one.version_id,
+            moment(one.created_at) or "-",
+            ", ".join(one.stages) or "-",
+            str(moment(one.accessed_at) or "-")[:10],
+        )
+        for one in versions
+    ]
+    return _table(("VERSION", "CREATED", "STAGES", "LAST READ"), rows)
+
+
+def _table(head: tuple[str, ...], found: Iterable[tuple[str, ...]]) -> str:
+    rows = [head, *(tuple(printable(cell) for cell in row) for row in found)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )

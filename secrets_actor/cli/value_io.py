@@ -5,23 +5,32 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import click
 
 from secrets_actor.domain.errors import InvalidSecretValue
 from secrets_actor.domain.secret import MAX_VALUE_BYTES, SecretValue
 from secrets_actor.paths import NoPlace, expanded
+from secrets_actor.telemetry.redaction import printable
+
+# As the name of a file, it means standard input, as in most programs.
+DASH: Final = Path("-")
 
 
 class PlacePath(click.Path):
-    """A click type for paths, which expands `~`: a shell does not in `--value-file=~/x`."""
+    """A click type for paths, which expands `~`: a shell does not in `--value-file=~/x`.
+
+    With `allow_dash=True`, `-` is `DASH`.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(path_type=Path, **options)
 
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
         problem = ""
+        if value == str(DASH) and self.allow_dash:
+            return DASH
         try:
             return super().convert(expanded(value), param, context)
         except NoPlace as error:
@@ -29,30 +38,55 @@ class PlacePath(click.Path):
         return self.fail(problem, param, context)
 
 
-def read(value_file: Path | None, binary: bool) -> SecretValue:
-    """Read the value: from *value_file*, from a prompt on a terminal, or from standard input.
+def value_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options by which a command is given a value: `value_file` and `binary`, for `read`."""
+    for option in (
+        click.option("--binary", is_flag=True, help="Keep the value as bytes even if it is text."),
+        click.option(
+            "--value-file",
+            type=PlacePath(exists=True, dir_okay=False, allow_dash=True),
+            metavar="FILE",
+            help="Take the value from this file, byte for byte; - is standard input.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def no_value_as_argument(context: click.Context) -> None:
+    """Raise `UsageError` if more arguments were given than the command has. They are not quoted: one is a value, most
+    likely. The command must allow extra arguments, or else click quotes them."""
+    if context.args:
+        raise click.UsageError(
+            "A value is never an argument; type it, or give standard input or --value-file.", context
+        )
+
+
+def read(value_file: Path | None, binary: bool, name: str) -> SecretValue:
+    """Read the value of the secret *name*: from *value_file*, from a prompt on a terminal, or from standard input.
 
     With *binary*, or when it is not UTF-8, it is kept as bytes. Raises `InvalidSecretValue`.
     """
-    if value_file is not None:
-        return _masked(_read(lambda: value_file.open("rb"), f"the value file {value_file}"), binary)
+    if value_file is not None and value_file != DASH:
+        return masked(_read(lambda: value_file.open("rb"), f"the value file {value_file}"), binary)
     if sys.stdin is None:
         raise InvalidSecretValue("standard input is closed; give the value there, or with --value-file")
+    if value_file == DASH:
+        return masked(_read(lambda: sys.stdin.buffer, "standard input"), binary)
     if sys.stdin.isatty():
-        return _masked(_prompt(), binary)
-    return _masked(_without_line_end(_read(lambda: sys.stdin.buffer, "standard input")), binary)
+        return masked(_prompt(name), binary)
+    return masked(without_line_end(_read(lambda: sys.stdin.buffer, "standard input")), binary)
 
 
-def write(value: SecretValue) -> None:
-    """Write the value's bytes to standard output, and nothing else."""
-    revealed = value.reveal()
-    sys.stdout.buffer.write(revealed.encode() if isinstance(revealed, str) else revealed)
+def write(value: str | bytes) -> None:
+    """Write the bytes of *value* to standard output, and nothing else."""
+    sys.stdout.buffer.write(value.encode() if isinstance(value, str) else value)
     sys.stdout.buffer.flush()
 
 
-def _prompt() -> bytes:
+def _prompt(name: str) -> bytes:
     try:
-        typed: str = click.prompt("Value", hide_input=True, confirmation_prompt=True, err=True)
+        typed: str = click.prompt(f"Value of {printable(name)}", hide_input=True, confirmation_prompt=True, err=True)
         return typed.encode()
     except UnicodeError:
         pass  # not the context of our own error: its text and attributes quote what was typed
@@ -74,11 +108,13 @@ def _read(source: Callable[[], BinaryIO], what: str) -> bytes:
     raise InvalidSecretValue(f"{what} {problem}")
 
 
-def _without_line_end(value: bytes) -> bytes:
+def without_line_end(value: bytes) -> bytes:
+    """Return *value* without one line end at its end."""
     return value.removesuffix(b"\r\n") if value.endswith(b"\r\n") else value.removesuffix(b"\n")
 
 
-def _masked(value: bytes, binary: bool) -> SecretValue:
+def masked(value: bytes, binary: bool = False) -> SecretValue:
+    """Return *value* as text, or as bytes with *binary*, or when it is not UTF-8. Raises `InvalidSecretValue`."""
     try:
         return SecretValue(value if binary else value.decode())
     except UnicodeDecodeError:

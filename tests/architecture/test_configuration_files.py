@@ -99,7 +99,7 @@ def _commented_out() -> Iterator[tuple[str, str]]:
             yield table, line.removeprefix("# ")
 
 
-@pytest.mark.parametrize(("table", "line"), _commented_out())
+@pytest.mark.parametrize(("table", "line"), [*_commented_out()])
 def test_each_line_that_is_commented_out_holds_if_it_is_not(table: str, line: str, tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(f"{table}\n{line}\n")

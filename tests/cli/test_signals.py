@@ -31,7 +31,7 @@ def test_an_interrupt_cuts_off_a_get_that_waits(program: Program) -> None:
 
 def test_an_interrupt_at_the_prompt_sets_nothing(program: Program) -> None:
     with program.on_terminal("set", "db/password") as terminal:
-        terminal.wait_for("Value: ")
+        terminal.wait_for("Value of db/password: ")
         terminal.type("\x03")
 
         assert terminal.wait_for_end() == 130
@@ -43,7 +43,7 @@ def test_an_interrupt_at_the_prompt_sets_nothing(program: Program) -> None:
 
 def test_the_end_of_input_at_the_prompt_sets_nothing(program: Program) -> None:
     with program.on_terminal("set", "db/password") as terminal:
-        terminal.wait_for("Value: ")
+        terminal.wait_for("Value of db/password: ")
         terminal.type("\x04")
 
         assert terminal.wait_for_end() == 130

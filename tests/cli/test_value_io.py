@@ -57,12 +57,12 @@ def test_text_can_be_kept_as_bytes(program: Program) -> None:
 
 def test_a_prompt_hides_the_value_and_asks_twice(program: Program) -> None:
     with program.on_terminal("set", "db/password") as terminal:
-        terminal.wait_for("Value: ")
+        terminal.wait_for("Value of db/password: ")
         terminal.type("correct horse\n")
         terminal.wait_for("Repeat for confirmation: ")
         terminal.type("battery staple\n")
         terminal.wait_for("do not match")
-        for times, prompt in ((2, "Value: "), (2, "Repeat for confirmation: ")):
+        for times, prompt in ((2, "Value of db/password: "), (2, "Repeat for confirmation: ")):
             terminal.wait_for(prompt, times)
             terminal.type("Grüße, 世界\n")
 

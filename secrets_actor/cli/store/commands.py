@@ -23,7 +23,7 @@ from secrets_actor.telemetry.redaction import printable
 
 if TYPE_CHECKING:
     from secrets_actor.backends.local.upkeep.verify import Damage
-    from secrets_actor.cli.main import Options
+    from secrets_actor.cli.options import Options
 
 
 # Characters: a damaged or forged file may have any text in the place of a version's id, so no more of it is shown.

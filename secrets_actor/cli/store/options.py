@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from secrets_actor.backends.local.master_key_source import MasterKeySource
-    from secrets_actor.cli.main import Options
+    from secrets_actor.cli.options import Options
     from secrets_actor.otp import LifecycleEvent, Observer
     from secrets_actor.runtime.local_factory import StoreMade
     from secrets_actor.runtime.local_maintenance import LocalMaintenance
@@ -102,6 +102,11 @@ def local_store(options: Options, *, new: bool = False, observe: Observer | None
     With --ask-passphrase, its key is made from a passphrase that is typed, twice for a *new* store. *observe* is called
     when an import makes a store. If an audit record could not be written, the user is warned when the command ends.
     """
+    if options.socket is not None:
+        raise click.UsageError(
+            "This works on the files of a store, and a daemon takes no part in it: run it as the daemon's user, with "
+            "the daemon's --config, and without --socket. A daemon that runs may go on using the store."
+        )
     store = _local_store(options.config, options.ask_passphrase, new, observe)
     click.get_current_context().call_on_close(lambda: _warn_of_lost_audit(store))
     return store

@@ -23,7 +23,7 @@ from secrets_actor.domain.errors import ConfigurationError
 if TYPE_CHECKING:
     from secrets_actor.backends.local.master_key_source import MasterKeySource
     from secrets_actor.backends.local.upkeep.rekey import Rekeyed
-    from secrets_actor.cli.main import Options
+    from secrets_actor.cli.options import Options
     from secrets_actor.runtime.local_maintenance import LocalMaintenance
 
 _INTERRUPTED: Final = (
