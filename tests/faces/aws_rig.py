@@ -25,7 +25,7 @@ from secrets_actor.faces.exchange import Request, Response
 from secrets_actor.faces.identity import Identity, Peer
 from secrets_actor.faces.service import Service
 from secrets_actor.otp import SystemClock
-from tests.faces.requests import UNIX
+from tests.faces.asking import UNIX
 
 PATIENCE: Final = 30.0
 REGION: Final = "us-east-1"

@@ -18,8 +18,8 @@ from secrets_actor.faces.identity import Identity
 from secrets_actor.faces.sigv4_check import SignatureRefused
 from secrets_actor.testing import fake_system
 from tests.contract.dict_backend import dict_backend_factory
+from tests.faces.asking import UNIX, request
 from tests.faces.aws_rig import Rig, aws_face, refusal
-from tests.faces.requests import UNIX, request
 
 TOKEN: Final = "0b8e9a34-6f0d-4a8e-9d5e-1d5b6a1f0c11"
 OTHER: Final = "1b8e9a34-6f0d-4a8e-9d5e-1d5b6a1f0c11"
