@@ -137,6 +137,32 @@ class _Reported:
     log = info = debug = warning
 
 
+class _Joined:
+    """In the place of a transport for one answer: head and body leave together. uvicorn writes each by itself, which
+    costs one more system call here, and wakes the client twice."""
+
+    __slots__ = ("_parts", "_transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self._parts.append(data)
+
+    def flush(self) -> None:
+        if self._parts:
+            self._transport.write(b"".join(self._parts))
+            self._parts.clear()
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+
 class _Connection(HttpToolsProtocol):
     """One connection. Its phases: head, request, idle, refused. `due` is the moment at which the present one ends."""
 
@@ -168,6 +194,7 @@ class _Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        self._joined = _Joined(transport)
         server, connection = self._server, transport.get_extra_info("socket")
         if connection.family == socket.AF_UNIX:
             caller = caller_at(connection)
@@ -197,8 +224,9 @@ class _Connection(HttpToolsProtocol):
             self._task.cancel()  # nobody waits for the answer any more
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's own; uvicorn has narrowed it to None
-        """The client has closed its half. If it still waits for an answer, it gets that."""
-        if self._refused or self._streams or not self._answering or self.scheme == "https":
+        """The client has closed its half. If it has sent a whole request before, it still gets the answer. A stream
+        ends: from here, a client that has gone looks the same."""
+        if self._refused or self._streams or not self._answering or self._running.more_body or self.scheme == "https":
             return False
         self.cycle.keep_alive = False
         return True
@@ -351,6 +379,10 @@ class _Connection(HttpToolsProtocol):
             response = self._own(_FAILED)
         try:
             await self._write(cycle, scope, send, response)
+        except Exception as error:  # noqa: BLE001  # such as a header that cannot be one: nothing has left yet
+            self._server.failed(error)
+            cycle.response_started, cycle.chunked_encoding = False, None
+            await self._write(cycle, scope, send, self._own(_FAILED))
         finally:
             self._task = None
 
@@ -365,9 +397,7 @@ class _Connection(HttpToolsProtocol):
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
         stream = response.stream
         if stream is None:
-            headers.append((b"content-length", b"%d" % len(response.body)))
-            await send({"type": "http.response.start", "status": response.status, "headers": headers})
-            await send({"type": "http.response.body", "body": response.body})
+            await self._write_whole(cycle, send, response.status, headers, response.body)
             return
         self._streams, self.due = True, _NEVER
         try:
@@ -389,9 +419,17 @@ class _Connection(HttpToolsProtocol):
             await _end(stream)
         await send({"type": "http.response.body", "body": b""})
 
+    async def _write_whole(self, cycle: Any, send: Any, status: int, headers: Any, body: bytes) -> None:
+        cycle.transport = self._joined
+        if status not in _BODILESS:
+            headers.append((b"content-length", b"%d" % len(body)))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
     def on_response_complete(self) -> None:
         if self.pipeline:
             self._running = self.pipeline[-1][0]
+        self._joined.flush()
         super().on_response_complete()
         self._unset_keepalive_if_required()  # rule 4
         self._server.answered += 1
@@ -504,6 +542,8 @@ class _Connection(HttpToolsProtocol):
             self.transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
+# Statuses without a body, and without a length of it (RFC 9110, 8.6).
+_BODILESS: Final = frozenset({204, 304})
 _NEVER: Final = float("inf")
 _CLOSE: Final = ("connection: close", "", "")
 _REASONS: Final = {

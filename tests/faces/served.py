@@ -145,7 +145,7 @@ class Served:
         self.started: list[tuple[str, ...]] = []
         self.meter = Counted()
         self._again = threading.Condition()
-        self.sockets.open(address)
+        self.sockets.open(address, mode=options.pop("mode", 0o600), beyond_loopback=options.get("tls") is not None)
         limits, drain = options.pop("limits", Limits()), options.pop("drain_seconds", 0.0)
         self.spec = listener_spec(
             address,

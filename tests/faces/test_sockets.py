@@ -1,0 +1,265 @@
+"""The listening sockets of a system: made, found, passed by systemd, and removed."""
+
+import contextlib
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from secrets_actor import ConfigurationError, StartFailed
+from secrets_actor.faces.address import SystemdAddress, TcpAddress, UnixAddress
+from secrets_actor.faces.sockets import Sockets
+from tests.forking import in_child
+
+
+@pytest.fixture
+def sockets() -> Iterator[Sockets]:
+    made = Sockets({})
+    yield made
+    made.close_all()
+
+
+def unix(folder: Path, name: str = "api.sock") -> UnixAddress:
+    return UnixAddress(str(folder / name))
+
+
+def connects(address: UnixAddress) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(address.path) == 0
+
+
+def test_a_unix_socket_has_its_mode_and_is_removed_at_the_end(sockets: Sockets, tmp_path: Path) -> None:
+    address = unix(tmp_path)
+
+    [made] = sockets.open(address, mode=0o660)
+
+    there = os.stat(address.path)
+    assert stat.S_ISSOCK(there.st_mode)
+    assert stat.S_IMODE(there.st_mode) == 0o660
+    assert not os.get_inheritable(made.fileno())
+    assert sockets.open(address) == sockets.of(address) == (made,)
+    assert sockets.places(address) == (str(address),)
+    assert connects(address)
+
+    sockets.close(address)
+
+    assert os.listdir(tmp_path) == []
+    with pytest.raises(StartFailed, match="was closed"):
+        sockets.of(address)
+
+
+def test_a_socket_gets_the_group_by_name_or_number(sockets: Sockets, tmp_path: Path) -> None:
+    gid = os.getegid()
+    for name, group in (("a", str(gid)), ("b", __import__("grp").getgrgid(gid).gr_name)):
+        sockets.open(unix(tmp_path, name), group=group)
+        assert os.stat(tmp_path / name).st_gid == gid
+
+    with pytest.raises(ConfigurationError, match="no group no-such-group"):
+        sockets.open(unix(tmp_path), group="no-such-group")
+    assert not (tmp_path / "api.sock").exists()
+
+
+def test_a_file_that_nobody_listens_at_is_replaced(sockets: Sockets, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as ended:
+        ended.bind(str(tmp_path / "api.sock"))
+
+    sockets.open(unix(tmp_path))
+
+    assert connects(unix(tmp_path))
+
+
+def test_a_socket_that_is_served_is_left_alone(sockets: Sockets, tmp_path: Path) -> None:
+    sockets.open(unix(tmp_path))
+
+    with pytest.raises(StartFailed, match="another daemon listens there already"):
+        Sockets({}).open(unix(tmp_path))
+    assert connects(unix(tmp_path))
+
+
+def test_a_socket_whose_daemon_is_busy_is_left_alone(sockets: Sockets, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as busy, contextlib.ExitStack() as clients:
+        busy.bind(str(tmp_path / "api.sock"))
+        busy.listen(0)
+        while True:  # until its backlog is full, and the kernel has a client wait
+            client = clients.enter_context(socket.socket(socket.AF_UNIX))
+            client.setblocking(False)
+            if client.connect_ex(str(tmp_path / "api.sock")) != 0:
+                break
+
+        with pytest.raises(StartFailed, match="another daemon listens there already"):
+            sockets.open(unix(tmp_path))
+
+
+def test_a_file_that_is_no_socket_is_left_alone(sockets: Sockets, tmp_path: Path) -> None:
+    (tmp_path / "api.sock").write_text("mine")
+
+    with pytest.raises(StartFailed, match="no socket"):
+        sockets.open(unix(tmp_path))
+    assert (tmp_path / "api.sock").read_text() == "mine"
+
+
+def test_of_many_that_start_at_once_one_has_the_socket(tmp_path: Path) -> None:
+    """Although each of them finds the file of a daemon that has ended, and would remove it."""
+    with socket.socket(socket.AF_UNIX) as ended:
+        ended.bind(str(tmp_path / "api.sock"))
+    all_at_once, outcomes = threading.Barrier(8), list[object]()
+    made = [Sockets({}) for _ in range(8)]
+
+    def start(one: Sockets) -> None:
+        all_at_once.wait()
+        try:
+            one.open(unix(tmp_path))
+            outcomes.append("made")
+        except StartFailed as error:
+            outcomes.append("listens there already" in str(error))
+
+    threads = [threading.Thread(target=start, args=(one,)) for one in made]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(map(str, outcomes)) == ["True"] * 7 + ["made"]
+    for one in made:
+        one.close_all()
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_file_of_another_daemon_is_not_removed_at_the_end(sockets: Sockets, tmp_path: Path) -> None:
+    sockets.open(unix(tmp_path))
+    (tmp_path / "api.sock").unlink()
+    other = Sockets({})
+    other.open(unix(tmp_path))
+
+    sockets.close_all()
+
+    assert connects(unix(tmp_path))
+    other.close_all()
+
+
+def test_a_folder_of_our_own_is_made_private(sockets: Sockets, tmp_path: Path) -> None:
+    sockets.open(unix(tmp_path / "made"), private_folder=True)
+
+    assert stat.S_IMODE(os.stat(tmp_path / "made").st_mode) == 0o700
+    with pytest.raises(StartFailed, match=f"make the folder {tmp_path / 'other'}"):
+        sockets.open(unix(tmp_path / "other"))
+
+
+def test_a_tcp_port_of_loopback_does_not_leave_the_machine(sockets: Sockets) -> None:
+    address = TcpAddress("localhost", 0)
+
+    [made] = sockets.open(address)
+
+    assert made.getsockopt(socket.IPPROTO_IP, socket.IP_TTL) == 1
+    [place] = sockets.places(address)
+    host, _, port = place.rpartition(":")
+    assert (host, int(port) > 0) == ("127.0.0.1", True)
+    with socket.create_connection((host, int(port))), made.accept()[0] as connection:
+        assert connection.getsockopt(socket.IPPROTO_IP, socket.IP_TTL) == 1, "accepted ones have it too"
+    with pytest.raises(StartFailed, match="is in use"):
+        Sockets({}).open(TcpAddress("127.0.0.1", int(port)))
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/net/if_inet6"), reason="this machine has no IPv6")
+def test_a_tcp_port_of_ipv6(sockets: Sockets) -> None:
+    address = TcpAddress("::1", 0)
+    sockets.open(address)
+
+    [place] = sockets.places(address)
+
+    assert place.startswith("[::1]:")
+    assert sockets.of(address)[0].getsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS) == 1
+
+
+def test_a_port_that_other_machines_can_reach_needs_tls(sockets: Sockets) -> None:
+    with pytest.raises(ConfigurationError, match="needs tls"):
+        sockets.open(TcpAddress("0.0.0.0", 0))
+
+    [made] = sockets.open(TcpAddress("0.0.0.0", 0), beyond_loopback=True)
+
+    assert made.getsockopt(socket.IPPROTO_IP, socket.IP_TTL) > 1
+
+
+ACTIVATED = """
+import json, os, socket, sys
+os.environ["LISTEN_PID"] = str(os.getpid())
+from secrets_actor.faces.address import SystemdAddress
+from secrets_actor.faces.sockets import Sockets
+sockets = Sockets()
+api = SystemdAddress("api")
+told = {
+    "given": sockets.given,
+    "places": sockets.places(api) if sockets.open(api) else None,
+    "left": sorted(name for name in os.environ if name.startswith("LISTEN_")),
+    "inheritable": [os.get_inheritable(one.fileno()) for one in sockets.of(api)],
+}
+sockets.close(api)
+told["again"] = len(sockets.open(api))
+print(json.dumps(told))
+sockets.close_all()
+"""
+
+
+def test_sockets_that_systemd_passes_are_taken_over_by_name(tmp_path: Path) -> None:
+    """As by systemd: from descriptor 3 on, and all that tells of them in the environment."""
+    with contextlib.ExitStack() as stack:
+        unix_one = stack.enter_context(socket.socket(socket.AF_UNIX))
+        unix_one.bind(str(tmp_path / "api.sock"))
+        tcp_one = stack.enter_context(socket.socket())
+        tcp_one.bind(("127.0.0.1", 0))
+        datagram = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        for one in (unix_one, tcp_one):
+            one.listen()
+        passed = [one.fileno() for one in (unix_one, tcp_one, datagram)]
+        numbers = " ".join(f"{number}<&{fd}" for number, fd in zip((3, 4, 5), passed, strict=True))
+        ended = subprocess.run(
+            ["/bin/bash", "-c", f'exec "$0" -c "$1" {numbers}', sys.executable, ACTIVATED],
+            env={"LISTEN_FDS": "3", "LISTEN_FDNAMES": "api:api:other", "PATH": os.environ["PATH"]},
+            pass_fds=passed,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+        assert ended.returncode == 0, ended.stderr
+        told = json.loads(ended.stdout)
+        port = tcp_one.getsockname()[1]
+        assert told == {
+            "given": ["api"],
+            "places": [f"unix:{tmp_path}/api.sock", f"127.0.0.1:{port}"],
+            "left": [],
+            "inheritable": [False, False],
+            "again": 2,
+        }
+    assert (tmp_path / "api.sock").exists(), "it is systemd's, and is not removed"
+
+
+def test_what_was_passed_to_another_process_is_left_alone() -> None:
+    environment = {"LISTEN_PID": str(os.getppid()), "LISTEN_FDS": "3", "LISTEN_FDNAMES": "api"}
+
+    sockets = Sockets(environment)
+
+    assert (sockets.given, environment) == ((), {})
+    with pytest.raises(StartFailed, match="has passed no socket api"):
+        sockets.open(SystemdAddress("api"))
+
+
+def test_the_child_of_a_fork_holds_no_socket_and_removes_none(sockets: Sockets, tmp_path: Path) -> None:
+    address = unix(tmp_path)
+    [made] = sockets.open(address)
+
+    def close() -> tuple[int, bool]:
+        sockets.close(address)
+        sockets.close_all()
+        return made.fileno(), os.path.exists(address.path)
+
+    assert in_child(close) == "(-1, True)"
+    assert connects(address)
