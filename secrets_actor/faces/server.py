@@ -116,7 +116,7 @@ _CROWDED: Final = _Refusal(
 )
 _LATE: Final = _Refusal(504, "late", "The request took too long.")
 _FAILED: Final = _Refusal(500, "failed", "Internal error.")
-_OLD_STREAM: Final = _Refusal(505, "old_stream", "A stream needs HTTP/1.1.")
+_VERSION: Final = _Refusal(505, "version", "This server speaks HTTP/1.1.")
 
 
 class _Reported:
@@ -322,7 +322,10 @@ class _Connection(HttpToolsProtocol):
                 coded = True
             elif name == b"expect" and not self.expect_100_continue:
                 return _EXPECTATION
-        old = self.parser.get_http_version() == "1.0"
+        version = self.parser.get_http_version()
+        old = version == "1.0"
+        if not old and version != "1.1":
+            return _VERSION
         if coded and (old or length is not None):  # RFC 9112, 6.1
             return _BAD_FRAMING
         if hosts != 1 and not (old and hosts == 0):  # RFC 9112, 3.2
@@ -393,7 +396,7 @@ class _Connection(HttpToolsProtocol):
     async def _write(self, cycle: Any, scope: Any, send: Any, response: Response) -> None:
         if response.stream is not None and scope["http_version"] == "1.0":
             await _end(response.stream)
-            response = self._own(_OLD_STREAM)
+            response = self._own(_VERSION)
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
         stream = response.stream
         if stream is None:
@@ -429,10 +432,10 @@ class _Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         if self.pipeline:
             self._running = self.pipeline[-1][0]
+        self._server.answered += 1
         self._joined.flush()
         super().on_response_complete()
         self._unset_keepalive_if_required()  # rule 4
-        self._server.answered += 1
         if self.transport.is_closing():
             return
         if self.pipeline or self._ahead or self._answering:
@@ -553,6 +556,7 @@ _REASONS: Final = {
     417: "Expectation Failed",
     429: "Too Many Requests",
     431: "Request Header Fields Too Large",
+    505: "HTTP Version Not Supported",
 }
 
 

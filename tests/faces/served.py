@@ -185,7 +185,8 @@ class Served:
         return Client(self.place)
 
     def close(self) -> None:
-        stop(self.root)
+        if self.root.is_alive():
+            stop(self.root)
         self.sockets.close_all()
 
 
