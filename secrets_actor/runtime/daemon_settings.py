@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from msgspec import Meta
 from msgspec.structs import force_setattr
@@ -21,6 +21,9 @@ from secrets_actor.backends.aws.credentials.static import KeySource
 from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.paths import NoPlace, expanded
 from secrets_actor.runtime.section import Section, Text
+
+if TYPE_CHECKING:
+    from secrets_actor.faces.policy import Rule
 
 # The place of a token or a key: a variable or a file, never the text itself. The validator knows it by this type.
 ElsewhereSource = Annotated[KeySource, Meta(title="not as text")]
@@ -144,6 +147,22 @@ def default_socket(environ: Mapping[str, str], uid: int | None = None) -> Path:
             )
         )
     return Path(folder) / _SOCKET
+
+
+def rules_of(daemon: DaemonSettings, uid: int) -> "tuple[Rule, ...]":
+    """Return the rules of the policy of *daemon*, which runs as the user *uid*.
+
+    Without `allow`, it is one: that user, who can read the store anyway, may do all. Raises `ConfigurationError` if the
+    user is nobody, who is no one user, and so cannot be in a rule.
+    """
+    from secrets_actor.faces.identity import NOBODY
+    from secrets_actor.faces.policy import EVERYTHING, Rule
+
+    if not daemon.allow:
+        if uid == NOBODY:
+            raise ConfigurationError(("daemon.allow: missing; a daemon that runs as nobody needs rules",))
+        return (Rule((f"uid:{uid}",), (EVERYTHING,), ("admin",)),)
+    return tuple([Rule(row.who, row.secrets, row.may) for row in daemon.allow])
 
 
 # --- the check --------------------------------------------------------------------------------------------------------
