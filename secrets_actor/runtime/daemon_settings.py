@@ -99,8 +99,8 @@ class AccessKeySettings(Section, frozen=True, kw_only=True):
 class AllowSettings(Section, frozen=True, kw_only=True):
     """A `[[daemon.allow]]`: a rule of the policy: each of `who` may do all of `may` with each of `secrets`.
 
-    - `who`: `unit:NAME.service`, `user:NAME`, `uid:N`, `group:NAME`, `token:NAME`, `key:NAME`; with `+` between them,
-      all of them at once.
+    - `who`: `unit:NAME.service`, `user:NAME`, `uid:N`, `group:NAME`, `token:NAME`, `key:NAME` and others of
+      `faces/identity.py`; with `+` between them, all of them at once.
     - `secrets`: names of secrets; `*` is any run of characters without a slash, `**` any run.
     - `may`: actions, such as `get`, or `read`, `write`, `admin`.
     """

@@ -1,6 +1,7 @@
 """The policy: what no rule allows is refused, rules add up, and patterns mean what they say."""
 
 import itertools
+import re
 from typing import Any
 
 import pytest
@@ -10,8 +11,19 @@ from msgspec.structs import replace
 
 from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.domain.names import SecretId
-from secrets_actor.faces.identity import Identity, Peer, identity_of, terms
-from secrets_actor.faces.policy import ACTIONS, GROUPS, REFUSED, NearMiss, Policy, Rule, matcher, mistakes_in
+from secrets_actor.faces.identity import KINDS, Identity, Peer, identity_of, terms
+from secrets_actor.faces.policy import (
+    ACTION_OF,
+    ACTIONS,
+    GROUPS,
+    REFUSED,
+    NearMiss,
+    Policy,
+    Rule,
+    matcher,
+    mistakes_in,
+)
+from tests.servers.process import ROOT
 
 BILLING = Identity(Peer(uid=990, gid=990, pid=4711, user="deploy", groups=frozenset({"web"}), unit="billing.service"))
 RULE = Rule(("unit:billing.service",), ("billing/*",), ("get",))
@@ -315,3 +327,16 @@ def test_an_explanation_names_the_rules_that_nearly_fit() -> None:
         NearMiss(3, rules[3], "may"),
     )
     assert policy.explain(BILLING, "get", None).allowed_by == (0, 2)
+
+
+def test_the_page_has_the_operations_of_each_action() -> None:
+    page = (ROOT / "config" / "README.md").read_text().partition("## Who may do what")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", page, re.M))
+
+    told = {word: set(re.findall(r"[A-Z][a-z]+[A-Z]\w+", rows[word])) for word in ACTIONS[:-1]}
+    assert told == {word: {name for name, needed in ACTION_OF.items() if needed == word} for word in ACTIONS[:-1]}
+    assert {word: tuple(rows[word].split(", ")) for word in ("read", "write")} == {
+        word: GROUPS[word] for word in ("read", "write")
+    }
+    kinds = set(re.findall(r"`(\w+):", page.partition("| term |")[2].partition("\n\n")[0]))
+    assert kinds == set(KINDS)
