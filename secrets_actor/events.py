@@ -11,7 +11,14 @@ from secrets_actor.actor.prefetcher import PrefetchDone, PrefetchFailed
 from secrets_actor.actor.secrets_actor import ClockLeapt
 from secrets_actor.actor.subscriber import SubscriberFailed
 from secrets_actor.domain.tracing import Attempt, CallerFacts, CallTrace, Tracer
-from secrets_actor.faces.events import ConnectionsRefused, HandlerFailed, TokenReadFailed, TokenRenewed
+from secrets_actor.faces.events import (
+    ConnectionsRefused,
+    HandlerFailed,
+    Reloaded,
+    ReloadRefused,
+    TokenReadFailed,
+    TokenRenewed,
+)
 from secrets_actor.otp import (
     AnswerForgotten,
     ChildRestarted,
@@ -60,6 +67,8 @@ __all__ = [
     "ProcessDisowned",
     "ProcessEnded",
     "ProcessStarted",
+    "ReloadRefused",
+    "Reloaded",
     "RenewalFailed",
     "StoreMade",
     "SubscriberFailed",

@@ -16,9 +16,9 @@ from typing import Final, NoReturn
 import click
 
 from secrets_actor.cli import completion, output, policy, reading, value_io, writing
-from secrets_actor.cli.credentials import credentials
 from secrets_actor.cli.exit_codes import EPILOG, FAILED, PROGRAM, USAGE, run, written
 from secrets_actor.cli.options import Options
+from secrets_actor.cli.run import run_
 from secrets_actor.cli.store import store
 from secrets_actor.cli.store.options import json_option, passphrase_option
 from secrets_actor.paths import absolute
@@ -173,7 +173,7 @@ for command in (
     *(reading.get, reading.list_, reading.describe, reading.versions, reading.history),
     *(writing.set_, writing.create, writing.put, writing.update, writing.delete, writing.restore),
     *(writing.tag, writing.untag, writing.rotate, writing.generate),
-    *(completion.completion, policy.policy, credentials, store),
+    *(completion.completion, policy.policy, store, run_),
 ):
     cli.add_command(command)
 

@@ -26,21 +26,20 @@ ADMIN = "admin"
 
 
 class ListenerState(Struct, frozen=True):
-    """One listener: its address, the faces that it serves, whether it is up, and how many connections it has."""
+    """One listener: its address, the faces that it serves, whether it is up, and its *traffic* in words."""
 
     address: str
     faces: tuple[str, ...]
     up: bool
-    connections: int
+    traffic: str
 
 
 class Reload(Struct, frozen=True):
-    """The last time that the configuration was read anew: when (ISO 8601), and what was wrong with it. Then the one
-    before is in force. *fixed*: what was changed in it and counts only after a restart."""
+    """The last time that the configuration was read anew: when (ISO 8601), and what was wrong with it. If anything was,
+    the one before is in force."""
 
     at: str
     mistakes: tuple[str, ...] = ()
-    fixed: tuple[str, ...] = ()
 
 
 class Status(Struct, frozen=True):

@@ -33,3 +33,13 @@ class HandlerFailed(LifecycleEvent, frozen=True):
     error, and its place."""
 
     reason: str
+
+
+class Reloaded(LifecycleEvent, frozen=True):
+    """The daemon has read its configuration anew, and goes by it."""
+
+
+class ReloadRefused(LifecycleEvent, frozen=True):
+    """The daemon has read its configuration anew, and goes by the one before, because of *mistakes*."""
+
+    mistakes: str

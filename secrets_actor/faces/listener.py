@@ -39,6 +39,11 @@ class LoopEnded(Struct, frozen=True):
     error: BaseException
 
 
+class Drain(Struct, frozen=True):
+    """Cast: drain now, and serve no more. For an end of several listeners at a time: a supervisor stops one after the
+    other, and each may take all of its `drain_seconds`."""
+
+
 class Listener(GenServer):
     """Serves the sockets of *address* by the handler that *make_handler* makes, anew for each start. *listening* is
     called when connections are accepted, with the places where they can be made: `unix:PATH`, `HOST:PORT`."""
@@ -92,6 +97,10 @@ class Listener(GenServer):
         match message:
             case LoopEnded():
                 raise message.error
+            case Drain():
+                if self._server is not None:
+                    self._server.drain(self._drain_seconds)
+                return None
             case _:
                 return super().handle_cast(message)
 

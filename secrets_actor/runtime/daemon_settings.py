@@ -207,8 +207,27 @@ def _twice(where: str, field: str, given: list[str]) -> Iterator[str]:
 
 
 def _listen_mistakes(rows: tuple[ListenSettings, ...]) -> Iterator[str]:
+    if rows:
+        from secrets_actor.faces.address import (  # here, by rule 1
+            InvalidAddress,
+            TcpAddress,
+            UnixAddress,
+            parse_address,
+        )
+
     for number, row in enumerate(rows):
         where = f"daemon.listen[{number}]"
+        try:
+            address = parse_address(row.address)
+        except InvalidAddress as error:
+            yield f"{where}.address: {error}"
+        else:
+            if isinstance(address, TcpAddress) and not address.is_loopback and row.tls is None:
+                yield f"{where}.tls: missing; other machines can reach this address"
+            if row.tls is not None and not isinstance(address, TcpAddress):
+                yield f"{where}.tls: only for an address of TCP"
+            if row.group is not None and not isinstance(address, UnixAddress):
+                yield f"{where}.group: only of a Unix socket"
         wrong = [one for one in row.faces if one not in FACES]
         if wrong or len(set(row.faces)) != len(row.faces):
             yield f"{where}.faces: each once, of {', '.join(FACES)}"
@@ -238,7 +257,7 @@ def _path_mistakes(where: str, path: Path) -> Iterator[str]:
 
 
 def _group_mistakes(where: str, group: str | None) -> Iterator[str]:
-    if group is not None:
+    if group is not None and not group.isdecimal():
         try:
             grp.getgrnam(group)
         except KeyError:

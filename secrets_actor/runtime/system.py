@@ -72,7 +72,7 @@ from secrets_actor.runtime.backends import OF_THE_BACKEND
 from secrets_actor.runtime.settings import Settings
 from secrets_actor.runtime.settings_loader import load
 from secrets_actor.runtime.tree import client_parts
-from secrets_actor.runtime.wiring import SECRETS, assemble, assemble_afresh
+from secrets_actor.runtime.wiring import SECRETS, SystemParts, assemble, assemble_afresh
 from secrets_actor.telemetry.callbacks import CallbackFailed
 
 if TYPE_CHECKING:
@@ -478,10 +478,11 @@ class System(LivesHere):
 
     def tree(self) -> Tree:
         """Return a snapshot of the tree; its `str` is a drawing. Raises `StartFailed` if it was never started."""
-        if self._root is None:
+        root = self._coming or self._root  # a process may ask while the start goes on
+        if root is None:
             raise StartFailed("the system has not been started")
         self._is_ready()
-        return snapshot(self._root)
+        return snapshot(root)
 
     @property
     def address(self) -> Name:
@@ -590,6 +591,11 @@ def start_linked(system: System) -> Pid:
 def expect_end(system: System) -> None:
     """Announce that the tree of *system* will be ended on purpose: `on_give_up` is not called for it."""
     system._stopping = True
+
+
+def parts_of(system: System) -> SystemParts:
+    """Return the objects that the processes of *system* share. The daemon's faces use some of them."""
+    return system._parts
 
 
 def _why_not(reason: ExitReason) -> str:

@@ -219,6 +219,8 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
         "ProcessDisowned",
         "ProcessEnded",
         "ProcessStarted",
+        "ReloadRefused",
+        "Reloaded",
         "RenewalFailed",
         "StoreMade",
         "SubscriberFailed",
@@ -297,7 +299,7 @@ List: include_deleted kind page_size
 ListPage: descending filters include_deleted kind next_token page_size sort_by
 ListPolicies: kind next_token page_size secret_id
 ListVersions: include_deprecated kind next_token page_size secret_id
-LocalSettings: account key make partition path recovery_window region
+LocalSettings: key make path recovery_window
 LogSettings: audit_buffer audit_full audit_hits audit_summary_seconds format output
 MaskedObject: reveal
 MaskedText: reveal
@@ -326,6 +328,7 @@ RandomPassword: exclude kind length lowercase numbers punctuation require_each s
 Records: accessed drop_values every find keep new_suffix overdue put_value remove value
 Regenerate: generate kind password secret_id token
 RemoveRegions: kind regions secret_id
+ReloadRefused: mistakes
 RenewalFailed: problem
 Replica: accessed_at kms_key_id message region status
 ReplicaRegion: kms_key_id of region

@@ -22,8 +22,8 @@ from secrets_actor.domain.errors import AccessDenied
 from secrets_actor.domain.ports import AuditRecord
 from secrets_actor.faces.aws_api import AwsApi
 from secrets_actor.faces.exchange import Request, Response
-from secrets_actor.faces.identity import Identity, Peer, caller_facts
-from secrets_actor.faces.service import Gate, Service
+from secrets_actor.faces.identity import Identity, Peer
+from secrets_actor.faces.service import Service
 from secrets_actor.otp import SystemClock
 from tests.faces.asking import UNIX
 
@@ -98,22 +98,12 @@ class Loop:
 class Rig:
     """The face over a running system, and a way to ask it."""
 
-    def __init__(
-        self,
-        system: System,
-        loop: Loop,
-        allows: Rule,
-        authenticate: Callable[[Request], Identity],
-        judge: Gate | None = None,
-    ) -> None:
+    def __init__(self, system: System, loop: Loop, allows: Rule, authenticate: Callable[[Request], Identity]) -> None:
         self.system, self.loop, self.gate = system, loop, RuleGate(allows)
         self.clock: Any = SystemClock()
         self.responses: list[Response] = []
-
-        def client(identity: Identity) -> AsyncSecrets:
-            return system.async_secrets.for_caller(caller_facts(identity))
-
-        service = Service(client, judge or self.gate, NoAudit(), self.clock, NoMeter())  # type: ignore[arg-type]
+        client: AsyncSecrets = system.async_secrets
+        service = Service(lambda _identity: client, self.gate, NoAudit(), self.clock, NoMeter())  # type: ignore[arg-type]
         self.face = AwsApi(service, authenticate)
 
     def ask(self, request: Request) -> Response:
@@ -176,14 +166,11 @@ def by_peer(request: Request) -> Identity:
 
 @contextmanager
 def aws_face(
-    system: System,
-    allows: Rule = anything,
-    authenticate: Callable[[Request], Identity] = by_peer,
-    judge: Gate | None = None,
+    system: System, allows: Rule = anything, authenticate: Callable[[Request], Identity] = by_peer
 ) -> Iterator[Rig]:
-    """Give the face over *system*. *judge*: a gate in the place of the one that asks *allows*."""
+    """Give the face over *system*."""
     with Loop() as loop:
-        yield Rig(system, loop, allows, authenticate, judge)
+        yield Rig(system, loop, allows, authenticate)
 
 
 def refusal(call: Callable[[], object]) -> tuple[str, str, int]:

@@ -19,6 +19,7 @@ from secrets_actor.otp import (
     Kind,
     Ok,
     Reply,
+    Tree,
     call,
 )
 from secrets_actor.testing import FakeStore, ManualClock, fake_system, find, kill, settled
@@ -252,3 +253,40 @@ def test_the_child_of_a_fork_has_them_too(store: FakeStore) -> None:
             return str(call(find(system, "reader"), "a")[0])
 
         assert in_child(asked) == "value"
+
+
+class Early(GenServer):
+    """Looks at the tree as soon as it runs, while the start of the tree goes on."""
+
+    def __init__(self, look: Callable[[], object], looked: threading.Event) -> None:
+        self.look, self.looked = look, looked
+
+    def init(self) -> Ok:
+        return Ok(then="look")
+
+    def handle_continue(self, message: Any) -> Handled:
+        self.look()
+        self.looked.set()
+        return None
+
+
+class Late(GenServer):
+    """Comes up when the other one has looked."""
+
+    def __init__(self, looked: threading.Event) -> None:
+        self.looked = looked
+
+    def init(self) -> None:
+        assert self.looked.wait(PATIENCE)
+
+
+def test_a_process_may_look_at_the_tree_while_the_start_goes_on(store: FakeStore) -> None:
+    looked, seen = threading.Event(), list[Tree]()
+
+    def children(_: Secrets) -> list[ChildSpec]:
+        early = ChildSpec("early", lambda: Early(lambda: seen.append(system.tree()), looked))
+        return [early, ChildSpec("late", lambda: Late(looked))]
+
+    system = System(Settings(), backend=store.factory(), children=children)
+    with system:
+        assert [node.id for node in seen[0].root.children][:2] == ["infra", "core"]

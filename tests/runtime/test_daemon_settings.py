@@ -46,6 +46,13 @@ def test_all_mistakes_of_the_daemon_are_told_at_once_each_with_its_row(tmp_path:
         address = "127.0.0.1:2773"
         tls = {{ cert = "/tls.pem" }}
         dialect = "french"
+        [[daemon.listen]]
+        address = "0.0.0.0:2773"
+        group = "root"
+        [[daemon.listen]]
+        address = "systemd:api"
+        tls = {{ cert = "/tls.pem", key = "~no-such-user-here/tls.key" }}
+        [[daemon.listen]]
         [[daemon.token]]
         name = "ci"
         value = "{CANARY}"
@@ -77,6 +84,13 @@ def test_all_mistakes_of_the_daemon_are_told_at_once_each_with_its_row(tmp_path:
             "daemon.listen[1].port: unknown key",
             "daemon.listen[2].tls.key: missing; the path of a PEM file",
             'daemon.listen[2].dialect: "agent" or "lambda"',
+            "daemon.listen[3].tls: missing; other machines can reach this address",
+            "daemon.listen[3].group: only of a Unix socket",
+            "daemon.listen[4].tls: only for an address of TCP",
+            "daemon.listen[4].tls.key: begins with ~ and the name of a user that this machine does not know; "
+            "give an absolute path",
+            "daemon.listen[5].address: give unix:/run/secrets-actor/api.sock, 127.0.0.1:2773, [::1]:2773 or "
+            "systemd:NAME",
             'daemon.token[0].value: allowed: { env = "NAME" } or { file = "PATH" }',
             "daemon.token[1].name: the same as that of daemon.token[0]",
             'daemon.token[1].value: missing; { file = "PATH" } or { env = "NAME" }',

@@ -113,6 +113,11 @@ class Daemon:
             if not self._told.wait_for(lambda: any(part in line for line in self._lines), timeout):
                 raise TimeoutError(f"no line with {part!r}; it said:\n{self.tail()}")
 
+    def wait(self) -> int:
+        """Wait for its end: its exit code, or the negative number of the signal that ended it."""
+        assert self._process is not None
+        return self._process.wait(STOP_SECONDS)
+
     def stop(self) -> int:
         """End it with SIGTERM: its exit code. Raises `DaemonFailed` when it does not end."""
         assert self._process is not None

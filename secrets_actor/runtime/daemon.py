@@ -1,0 +1,491 @@
+"""The daemon: a system, the faces by which other processes use it, and the configuration that both come from.
+
+Rule 1: a configuration is taken whole or not at all. Everything that it asks for is made first (rules, tokens, keys,
+        certificates, sockets); only then one assignment puts it in the place of the one before.
+Rule 2: a listener asks for its faces with each request, so that a reload reaches connections that are open.
+Rule 3: the sockets are the daemon's, not the listeners': one that ends is started again on the same socket, and no
+        client is refused meanwhile.
+Rule 4: what may not change while the daemon runs is a mistake of the new configuration, and is told as one.
+Rule 5: nothing here handles a signal: `cli/run.py` does, and calls these methods from the main thread.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from secrets_actor.backends.aws.sigv4 import SigningKeys
+from secrets_actor.client.async_secrets import AsyncSecrets
+from secrets_actor.clock import now, utc_now
+from secrets_actor.domain.errors import ConfigurationError, SecretsError
+from secrets_actor.domain.secret import SecretValue
+from secrets_actor.faces.address import Address, TcpAddress, UnixAddress, parse_address
+from secrets_actor.faces.agent_api import AgentApi
+from secrets_actor.faces.aws_api import AwsApi, PageTokens
+from secrets_actor.faces.control import ControlFace, ListenerState, Reload, Status
+from secrets_actor.faces.events import FACES, Reloaded, ReloadRefused
+from secrets_actor.faces.exchange import Face, Handler, Request, Response
+from secrets_actor.faces.guard import LOOPBACK, refusal
+from secrets_actor.faces.health import Condition, HealthFace, Memory
+from secrets_actor.faces.identity import Identity, caller_facts
+from secrets_actor.faces.listener import Drain, listener_spec
+from secrets_actor.faces.minted_keys import Mint
+from secrets_actor.faces.permission import PolicyGate
+from secrets_actor.faces.policy import Policy, Rule
+from secrets_actor.faces.router import Router
+from secrets_actor.faces.service import Service
+from secrets_actor.faces.sigv4_check import identity_of
+from secrets_actor.faces.sockets import Sockets
+from secrets_actor.faces.tokens import MINT_KEY_BYTES, AllKeys, StaticKeys, Tokens, mint_key
+from secrets_actor.faces.watch import Watches
+from secrets_actor.faces.watchdog import Watchdog
+from secrets_actor.otp import (
+    Child,
+    ChildSpec,
+    DeleteChild,
+    ExitReason,
+    Flags,
+    Kind,
+    LifecycleEvent,
+    OtpError,
+    StartChild,
+    Strategy,
+    Supervisor,
+    TerminateChild,
+    Tree,
+    TreeNode,
+    WhichChildren,
+    call,
+    cast,
+)
+from secrets_actor.runtime.backends import OF_THE_BACKEND
+from secrets_actor.runtime.daemon_settings import DaemonSettings, ListenSettings, default_socket
+from secrets_actor.runtime.notify import Notifier
+from secrets_actor.runtime.settings import Settings
+from secrets_actor.runtime.settings_loader import load
+from secrets_actor.runtime.system import System, parts_of
+from secrets_actor.runtime.wiring import SECRETS
+
+if TYPE_CHECKING:
+    import ssl
+
+# Seconds between two rounds of the watchdog, unless systemd wants to hear of it more often.
+WATCHDOG_SECONDS: Final = 5.0
+# Seconds beyond the drain that a stop may take.
+STOP_SECONDS: Final = 10.0
+# Seconds that a supervisor may take to start or stop a listener, beyond its drain.
+_PATIENCE: Final = 10.0
+# How many callers have a client of their own kept. When they are more, all are dropped: to make one is cheap.
+_KEPT: Final = 1024
+WATCHDOG, LISTENERS = "watchdog", "listeners"
+# A listener may end for reasons that lie outside the process, such as a limit of descriptors. Its backoff makes 28
+# restarts in 10 s at most, so this supervisor gives up only if several cannot live at all.
+LISTENERS_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=100, period=10.0)
+_PREFETCH: Final = "the configured prefetch"
+
+
+class Listen(Struct, frozen=True):
+    """One address that is listened on: what it is, its row of the configuration, and its TLS."""
+
+    address: Address
+    row: ListenSettings
+    tls: ssl.SSLContext | None = None
+
+    def replaces(self, other: Listen) -> bool:
+        """Whether a listener of *other* has to be started anew to be one of this."""
+        return self.row.tls is not None or other.row.tls is not None
+
+
+class Plan(Struct, frozen=True):
+    """All that comes of one configuration. *listens* has the addresses as the configuration spells them."""
+
+    settings: Settings
+    daemon: DaemonSettings
+    policy: Policy
+    tokens: Tokens
+    keys: StaticKeys
+    hosts: frozenset[str]
+    listens: Mapping[str, Listen]
+
+
+class Daemon:
+    """The daemon of the configuration *source*, a path, or None as for `start`. Nothing listens before `start`.
+
+    *say* prints a line for people. *environ* is where systemd says what it has passed; its variables are taken out.
+    Raises `ConfigurationError`.
+    """
+
+    def __init__(
+        self,
+        source: Path | None,
+        *,
+        say: Callable[[str], object],
+        environ: MutableMapping[str, str] = os.environ,
+        on_give_up: Callable[[ExitReason], object] | None = None,
+    ) -> None:
+        self._source, self._say, self._environ = source, say, environ
+        self.notifier = Notifier.of(environ)
+        self._sockets = Sockets(environ)
+        self._began = now()
+        self._memory = Memory(now)
+        self._drains = False
+        self._reload: Reload | None = None
+        self._told: set[str] = set()
+        self._clients: dict[Identity, AsyncSecrets] = {}
+        self._signing_keys = SigningKeys()
+        self._plan = self._planned()
+        self._system = System(
+            self._plan.settings, observer=self._memory, on_give_up=on_give_up, children=lambda _: self._children()
+        )
+        parts = parts_of(self._system)
+        self._node, self._meter = parts.node, parts.meters
+        self._gate = PolicyGate(lambda: self._plan.policy, self._described, parts.audit_buffer, parts.node.clock)
+        self._service = Service(self._client, self._gate, parts.audit_buffer, parts.node.clock, parts.meters)
+        self._watches, self._pages = Watches(self._service), PageTokens()
+        self._mint: Mint | None = None
+        self._routers: dict[str, Router] = {}
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    @property
+    def drain_seconds(self) -> float:
+        """How long requests under way have when the daemon ends."""
+        return self._plan.daemon.drain_seconds
+
+    def start(self) -> None:
+        """Open the sockets, start the system with its listeners, and tell systemd.
+
+        Raises `ConfigurationError`, `StartFailed`.
+        """
+        for listen in self._plan.listens.values():
+            self._open(listen, self._plan)
+        self._mint = Mint(self._mint_key())
+        self._routers = self._made_routers(self._plan)
+        self._system.start()
+        self.notifier.ready(self._in_words())
+
+    def stop(self) -> None:
+        """Drain, and end. Return when all has ended: within `drain_seconds` and `STOP_SECONDS`."""
+        self._drains = True
+        self.notifier.stopping("draining")
+        # First of all, so that new clients are refused at once: the kernel would keep them waiting for nobody. Sockets
+        # of systemd stay: it keeps them, and their clients, for the next daemon.
+        for listen in self._plan.listens.values():
+            self._sockets.close(listen.address)
+        # All at once: a supervisor stops its children one after the other, and each could take the whole time.
+        for child in self._listeners():
+            if child.pid is not None:
+                cast(child.pid, Drain())
+        self._system.stop(self.drain_seconds + STOP_SECONDS)
+        self.close()
+
+    def close(self) -> None:
+        """Close the sockets, and remove their files."""
+        self._sockets.close_all()
+
+    # --- the configuration ----------------------------------------------------------------------------------------
+
+    def _planned(self) -> Plan:
+        """Read the configuration, and make all of it that opens nothing. Raises `ConfigurationError`."""
+        settings = load(self._source).settings
+        if settings.log.output == "logging":
+            # A program's own logging has handlers; the daemon has none, and its records would go nowhere.
+            settings = replace(settings, log=replace(settings.log, output="stderr"))
+        daemon = settings.daemon or DaemonSettings()
+        rows = daemon.listen or (ListenSettings(address=f"unix:{default_socket(self._environ)}"),)
+        mistakes: list[str] = []
+        listens: dict[str, Listen] = {}
+        for number, row in enumerate(rows):
+            try:
+                listens[row.address] = Listen(parse_address(row.address), row, _tls_of(row))
+            except ConfigurationError as error:
+                mistakes += [f"daemon.listen[{number}].{mistake}" for mistake in error.mistakes]
+        tokens = keys = None
+        try:
+            tokens = Tokens([(one.name, one.value) for one in daemon.token if one.value], now, self._observe)
+        except ConfigurationError as error:
+            mistakes += error.mistakes
+        try:
+            static = [(one.name, one.access_key_id, one.secret_key) for one in daemon.key if one.secret_key]
+            keys = StaticKeys(static, now, self._observe)
+        except ConfigurationError as error:
+            mistakes += error.mistakes
+        if mistakes or tokens is None or keys is None:
+            raise ConfigurationError(tuple(mistakes))
+        rules = [Rule(one.who, one.secrets, one.may) for one in daemon.allow] or [_own_rule()]
+        hosts = LOOPBACK | {host.lower() for host in daemon.hosts}
+        return Plan(settings, daemon, Policy(rules), tokens, keys, hosts, listens)
+
+    def reload(self) -> bool:
+        """Read the configuration anew, and put it in force, whole or not at all. Return whether it is in force.
+
+        Mistakes go to the log, to standard error, and to the status.
+        """
+        self.notifier.reloading()
+        at = utc_now().isoformat(timespec="seconds")
+        try:
+            self._take(self._planned())
+        except (SecretsError, OtpError) as error:
+            mistakes = error.mistakes if isinstance(error, ConfigurationError) else (str(error),)
+            self._reload = Reload(at, mistakes)
+            self._observe(ReloadRefused(FACES, "; ".join(mistakes)))
+            self._say(f"the configuration was not taken, and the one before is in force: {'; '.join(mistakes)}")
+        else:
+            self._reload = Reload(at)
+            self._observe(Reloaded(FACES))
+        self.notifier.ready(self._in_words())
+        return not self._reload.mistakes
+
+    def _take(self, plan: Plan) -> None:
+        """Put *plan* in force (rule 1). Raises a `SecretsError`, and then nothing has changed."""
+        before = self._plan
+        mistakes = tuple(_fixed(before, plan))
+        if mistakes:
+            raise ConfigurationError(mistakes)
+        added = [listen for text, listen in plan.listens.items() if text not in before.listens]
+        try:
+            for listen in added:
+                self._open(listen, plan)
+            if any(getattr(plan.settings, name) != getattr(before.settings, name) for name in OF_THE_BACKEND):
+                self._system.configure(plan.settings)
+                self._gate.forget()
+        except SecretsError:
+            for listen in added:
+                self._sockets.close(listen.address)
+            raise
+        routers = self._made_routers(plan)
+        self._plan, self._routers = plan, {**self._routers, **routers}
+        self._put_listeners_in_place(before, plan)
+        self._routers = routers
+
+    def _put_listeners_in_place(self, before: Plan, plan: Plan) -> None:
+        supervisor = self._node.name(LISTENERS)
+        patience = before.daemon.drain_seconds + _PATIENCE
+        renewed = before.daemon.drain_seconds != plan.daemon.drain_seconds
+        present = {child.spec.id for child in self._listeners()}
+        for text, listen in before.listens.items():
+            there = plan.listens.get(text)
+            if there is None or renewed or there.replaces(listen):
+                call(supervisor, TerminateChild(_id_of(listen)), patience)
+                call(supervisor, DeleteChild(_id_of(listen)), patience)
+                present.discard(_id_of(listen))
+            if there is None:
+                self._sockets.close(listen.address)
+                self._told.discard(text)
+        for text, listen in plan.listens.items():
+            if _id_of(listen) not in present:
+                call(supervisor, StartChild(self._listener(text, listen)), _PATIENCE)
+
+    def _open(self, listen: Listen, plan: Plan) -> None:
+        address, row = listen.address, listen.row
+        self._sockets.open(
+            address,
+            mode=row.mode_bits(),
+            group=row.group,
+            # Only the default's own folder is made: that of a configured address is its operator's, with its own mode.
+            private_folder=not plan.daemon.listen,
+            beyond_loopback=listen.tls is not None,
+        )
+
+    # --- the parts ------------------------------------------------------------------------------------------------
+
+    def _children(self) -> Iterator[ChildSpec]:
+        wanted = self.notifier.watchdog_seconds
+        # Half of the time, as sd_watchdog_enabled(3) advises: one round that is late does no harm.
+        seconds = WATCHDOG_SECONDS if wanted is None else min(WATCHDOG_SECONDS, wanted / 2)
+        yield ChildSpec(WATCHDOG, lambda: Watchdog(("core", SECRETS), seconds, self._beat), name=WATCHDOG)
+        # A supervisor of their own: whenever it is started, it starts the listeners of the plan that is in force then.
+        yield ChildSpec(
+            LISTENERS,
+            lambda: Supervisor(LISTENERS_FLAGS, tuple(self._listener(*one) for one in self._plan.listens.items())),
+            kind=Kind.SUPERVISOR,
+            name=LISTENERS,
+        )
+
+    def _beat(self) -> None:
+        self._memory.beat()
+        self.notifier.alive()
+
+    def _listener(self, text: str, listen: Listen) -> ChildSpec:
+        return listener_spec(
+            listen.address,
+            self._sockets,
+            lambda: self._handler(text),
+            tls=listen.tls,
+            meter=self._meter,
+            drain_seconds=self._plan.daemon.drain_seconds,
+            listening=lambda places: self._tell(text, places),
+        )
+
+    def _handler(self, text: str) -> Handler:
+        def handle(request: Request) -> Awaitable[Response]:
+            return self._routers[text](request)  # looked up each time: rule 2
+
+        return handle
+
+    def _tell(self, text: str, places: tuple[str, ...]) -> None:
+        """Say where a listener answers, when it does so for the first time."""
+        if text not in self._told:
+            self._told.add(text)
+            for place in places:
+                self._say(f"listening on {place}")
+
+    def _made_routers(self, plan: Plan) -> dict[str, Router]:
+        return {text: self._router(plan, listen) for text, listen in plan.listens.items()}
+
+    def _router(self, plan: Plan, listen: Listen) -> Router:
+        names = listen.row.faces
+        if not isinstance(listen.address, TcpAddress):
+            names = (*names, "control")
+        hosts = plan.hosts
+        faces = [self._face(name, plan, listen) for name in _ORDER if name in names]
+        return Router(faces, lambda request: refusal(request, hosts), self._observe)
+
+    def _face(self, name: str, plan: Plan, listen: Listen) -> Face:
+        match name:
+            case "health":
+                return HealthFace(self.condition)
+            case "metrics":
+                from secrets_actor.faces.metrics_page import MetricsFace  # here: prometheus-client is heavy
+
+                return MetricsFace(self._system.metrics)
+            case "control":
+                metrics = self._system.metrics
+                return ControlFace(self._gate, status=self.status, tree=self.tree, read=metrics, look=self.condition)
+            case "agent":
+                return AgentApi(self._service, plan.tokens.name_of, self._watches, dialect=listen.row.dialect)
+            case _:
+                keys = AllKeys(plan.keys, self._mint_in_force(), plan.tokens)
+                return AwsApi(
+                    self._service,
+                    lambda request: identity_of(request, keys, utc_now(), self._signing_keys),
+                    self._pages,
+                )
+
+    def _mint_in_force(self) -> Mint:
+        if self._mint is None:
+            raise RuntimeError("the mint is made at the start")
+        return self._mint
+
+    def _mint_key(self) -> SecretValue:
+        """Return the key of the mint: from a file beside the first Unix socket, or in the folder that systemd made for
+        the service, so that minted keys survive a restart; else a new one."""
+        paths = [Path(one.address.path) for one in self._plan.listens.values() if isinstance(one.address, UnixAddress)]
+        folder = self._environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+        if paths:
+            return mint_key(paths[0].parent / "mint.key")
+        return mint_key(Path(folder) / "mint.key") if folder else SecretValue(os.urandom(MINT_KEY_BYTES))
+
+    def _observe(self, event: LifecycleEvent, /) -> None:
+        self._node.observe(event)
+
+    def _client(self, identity: Identity) -> AsyncSecrets:
+        found = self._clients.get(identity)
+        if found is None:
+            if len(self._clients) >= _KEPT:
+                self._clients.clear()
+            found = self._clients[identity] = self._system.async_secrets.for_caller(caller_facts(identity))
+        return found
+
+    async def _described(self, secret_id: str) -> Any:
+        return await self._system.async_secrets.describe(secret_id)
+
+    # --- what is looked at ----------------------------------------------------------------------------------------
+
+    def tree(self) -> Tree:
+        """Return a picture of the tree."""
+        return self._system.tree()
+
+    def condition(self) -> Condition:
+        """Return how the daemon is."""
+        tree = self._system.tree()
+        waits_for = tuple(self._waits_for(_running(tree.root)))
+        return self._memory.condition(self._system.metrics(), tree.root, waits_for)
+
+    def _waits_for(self, running: Mapping[str, TreeNode]) -> Iterator[str]:
+        if self._drains:
+            yield "its end: it drains"
+        for text, listen in self._plan.listens.items():
+            if _id_of(listen) not in running:
+                yield f"the listener {text}"
+        section = self._plan.settings.prefetch
+        wanted = (section.names or section.prefixes or section.tags) and self._plan.settings.ttl_seconds > 0
+        if wanted and self._memory.prefetch is None:
+            yield _PREFETCH
+
+    def status(self) -> Status:
+        """Return what `secrets-actor status` shows."""
+        import secrets_actor  # here: it imports this package's own runtime
+
+        condition, running = self.condition(), _running(self._system.tree().root)
+        settings = self._plan.settings
+        return Status(
+            version=secrets_actor.__version__,
+            pid=os.getpid(),
+            uptime=round(now() - self._began, 3),
+            status=condition.status,
+            backend=settings.backend,
+            configuration="the defaults" if self._source is None else str(self._source),
+            listeners=tuple(
+                ListenerState(text, listen.row.faces, node is not None, "" if node is None else node.status)
+                for text, listen in self._plan.listens.items()
+                for node in [running.get(_id_of(listen))]
+            ),
+            waits_for=condition.waits_for,
+            degraded=condition.degraded,
+            reload=self._reload,
+        )
+
+    def _in_words(self) -> str:
+        return f"listening on {', '.join(self._plan.listens)}"
+
+    def _listeners(self) -> tuple[Child, ...]:
+        """Return the children of the supervisor of the listeners. Raises `OtpError`."""
+        children: tuple[Child, ...] = call(self._node.name(LISTENERS), WhichChildren(), _PATIENCE)
+        return children
+
+
+# Which face is asked first whether a request is for it. The AWS API takes any path, so it comes last.
+_ORDER: Final = ("health", "metrics", "control", "agent", "aws")
+
+
+def _running(node: TreeNode) -> dict[str, TreeNode]:
+    """Return the processes that run at *node* and below it, by their ids."""
+    return {one.id: one for one in node.walk() if one.state == "running"}
+
+
+def _id_of(listen: Listen) -> str:
+    return f"listener {listen.address}"
+
+
+def _own_rule() -> Rule:
+    """The rule without any other: the user that the daemon runs as, who could read the store anyway, may do all."""
+    return Rule((f"uid:{os.geteuid()}",), ("**",), ("admin",))
+
+
+def _tls_of(row: ListenSettings) -> ssl.SSLContext | None:
+    if row.tls is None:
+        return None
+    from secrets_actor.faces.tls import server_tls
+
+    assert row.tls.cert is not None  # the check of the settings has seen to it
+    assert row.tls.key is not None
+    return server_tls(certificate=row.tls.cert, key=row.tls.key, client_authority=row.tls.client_ca)
+
+
+def _fixed(before: Plan, plan: Plan) -> Iterator[str]:
+    """Yield what *plan* changes and may not change while the daemon runs (rule 4)."""
+    remedy = "not while the daemon runs: restart it"
+    for name in Settings.__struct_fields__:
+        if name not in (*OF_THE_BACKEND, "daemon") and getattr(before.settings, name) != getattr(plan.settings, name):
+            yield f"{name}: {remedy}"
+    for text, listen in plan.listens.items():
+        old = before.listens.get(text)
+        for name in ("mode", "group"):
+            if old is not None and getattr(old.row, name) != getattr(listen.row, name):
+                yield f"daemon.listen: {name} of {text}: {remedy}"

@@ -1,0 +1,122 @@
+"""`secrets-actor run` as a service manager runs it: it says where it listens, answers there, and ends as it is told."""
+
+import re
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from secrets_actor.clock import now as clock_now
+from tests.daemon.rig import PATIENCE, UnixConnection, ask, configuration, port_of
+from tests.servers.daemon import Daemon
+
+
+def test_a_daemon_answers_at_each_address_and_ends_with_0(tmp_path: Path) -> None:
+    path = tmp_path / "api.sock"
+    with Daemon(tmp_path, configuration(tmp_path, f"unix:{path}", "127.0.0.1:0"), count=2) as daemon:
+        port = port_of(daemon)
+        assert daemon.stderr[0] == f"listening on unix:{path}"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        for where in (path, port):
+            assert ask(where, "/health/live").json == {"alive": True}
+            assert ask(where, "/health/ready").status == 200
+            assert ask(where, "/health").json == {"status": "ok", "waits_for": [], "degraded": []}
+        scraped = ask(port, "/metrics")
+        assert scraped.headers["content-type"].startswith("text/plain; version=")
+        assert re.search(rb"^secrets_actor_listener_connections \d", scraped.body, re.M)
+        assert ask(port, "/control/status").status == 404, "only a Unix socket serves it"
+        assert ask(port, "/health", headers={"Host": "evil.example"}).status == 421
+        assert ask(path, "/health", headers={"Origin": "http://localhost"}).status == 403
+        status = daemon.stop()
+
+    assert status == 0
+    assert not path.exists()
+
+
+def test_the_operator_sees_status_tree_and_metrics_of_the_running_daemon(tmp_path: Path) -> None:
+    path = tmp_path / "api.sock"
+    with Daemon(tmp_path, configuration(tmp_path, f"unix:{path}"), count=1) as daemon:
+        status = ask(path, "/control/status").json
+        tree = ask(path, "/control/tree").json
+        metrics = ask(path, "/control/metrics").json
+
+    assert (status["status"], status["pid"], status["backend"]) == ("ok", daemon.pid, "local_encrypted")
+    [listener] = status["listeners"]
+    assert (listener["address"], listener["up"]) == (f"unix:{path}", True)
+    [faces] = [one for one in tree["root"]["children"] if one["id"] == "faces"]
+    assert [one["id"] for one in faces["children"]] == ["watchdog", "listeners"]
+    assert [one["id"] for one in faces["children"][1]["children"]] == [f"listener unix:{path}"]
+    assert {"secrets_actor_restarts", "secrets_actor_cache_hits"} <= {one["name"] for one in metrics}
+
+
+def test_a_daemon_of_others_tells_a_caller_without_admin_only_that_it_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "api.sock"
+    rules = {"allow": [{"who": ["uid:4242"], "secrets": ["**"], "may": ["admin"]}]}
+    with Daemon(tmp_path, configuration(tmp_path, f"unix:{path}", daemon=rules), count=1):
+        seen = ask(path, "/control/status")
+        refused = ask(path, "/control/tree")
+
+    assert (seen.status, seen.json["status"], "pid" in seen.json) == (200, "ok", False)
+    assert refused.status == 403
+    assert "no rule allows it" in refused.json["message"]
+
+
+def test_a_request_under_way_is_answered_when_the_daemon_ends_and_no_new_one_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "api.sock"
+    with Daemon(tmp_path, configuration(tmp_path, f"unix:{path}"), count=1) as daemon:
+        half = UnixConnection(path)
+        half.connect()
+        half.sock.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n")
+        while ask(path, "/control/status").json["listeners"][0]["traffic"].split()[0] != "2":
+            pass
+        daemon.send(signal.SIGTERM)
+        while path.exists():
+            assert daemon.running
+        half.sock.sendall(b"\r\n")
+        answered = b"".join(iter(lambda: half.sock.recv(65_536), b""))
+        assert answered.startswith(b"HTTP/1.1 503 ")
+        assert b"it drains" in answered
+        assert daemon.wait() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_the_daemon_at_once(number: signal.Signals, tmp_path: Path) -> None:
+    path = tmp_path / "api.sock"
+    text = configuration(tmp_path, f"unix:{path}", daemon={"drain_seconds": 300})
+    with Daemon(tmp_path, text, count=1) as daemon:
+        half = UnixConnection(path)
+        half.connect()
+        half.sock.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n")
+        while ask(path, "/control/status").json["listeners"][0]["traffic"].split()[0] != "2":
+            pass
+        daemon.send(number)
+        while path.exists():  # of two signals of a kind that wait, the kernel keeps one
+            assert daemon.running
+        began = clock_now()
+        daemon.send(number)
+        assert daemon.wait() == -number
+        assert clock_now() - began < PATIENCE
+        half.close()
+
+
+def test_what_cannot_be_listened_on_ends_the_start_with_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "api.sock"
+    with Daemon(tmp_path / "first", configuration(tmp_path / "first", f"unix:{path}"), count=1):
+        second = tmp_path / "second.toml"
+        second.write_text(configuration(tmp_path / "second", f"unix:{path}"))
+        ended = subprocess.run(
+            [sys.executable, "-m", "secrets_actor", "--config", str(second), "run"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert ask(path, "/health").status == 200, "the first one is as it was"
+
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        f"secrets-actor: unix:{path}: another daemon listens there already; stop it, or choose another path\n"
+    )
