@@ -32,6 +32,8 @@ from secrets_actor.structs import Opaque
 SERVICE: Final = "secretsmanager"
 # How far the date of a request may be from our clock, in both directions. Source: AWS's texts name "5 min.".
 SKEW: Final = timedelta(minutes=5)
+# How many signing keys a daemon does well to keep (`SigningKeys`): each caller with a minted key has one of its own.
+MOST_SIGNING_KEYS: Final = 256
 _TERMINATOR: Final = "aws4_request"
 _STAMP: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 # One or more parts `name=value`, with commas or blanks between them: AWS's SDKs write `, `, some clients only `,`.

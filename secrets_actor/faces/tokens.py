@@ -55,6 +55,12 @@ class _Renewed:
             raise ConfigurationError((f"daemon: {subject}: {found}",))
         self._current, self._before = found, list[tuple[SecretValue, float]]()
 
+    def follow(self, before: "_Renewed", now: float) -> None:
+        """Keep what *before*, of the same subject in the configuration before, has good at *now* (clock seconds)."""
+        self._before = [(value, end) for value, end in before._before if now < end and value != self._current]
+        if before._current != self._current:
+            self._before.append((before._current, now + GRACE))
+
     def look(self, now: float) -> bool:
         """Read the value anew if its file has changed, at *now* (clock seconds). Return whether what is good has
         changed."""
@@ -96,17 +102,28 @@ class _Renewed:
 
 
 class _Watched:
-    """Values that are read anew together (rule 3). For any thread."""
+    """Values that are read anew together (rule 3). For any thread.
 
-    def __init__(self, clock: Callable[[], float], observe: Observer) -> None:
-        self._now, self._observe = clock, observe
+    *named* has the subject and the place of each. Of a value that has kept its subject, what *before* has good, the
+    values of the configuration before, stays good for a while.
+    """
+
+    def __init__(
+        self,
+        named: Iterable[tuple[str, KeySource]],
+        clock: Callable[[], float],
+        observe: Observer,
+        before: "_Watched | None",
+    ) -> None:
+        self._now = clock
         self._looking = threading.Lock()
         self._look_at = clock() + LOOK
+        self._values = {subject: _Renewed(subject, source, observe) for subject, source in named}
+        for subject, value in self._values.items():
+            if before is not None and subject in before._values:
+                value.follow(before._values[subject], clock())
 
-    def _read(self, subject: str, source: KeySource) -> _Renewed:
-        return _Renewed(subject, source, self._observe)
-
-    def _look(self, values: Iterable[_Renewed]) -> bool:
+    def _look(self) -> bool:
         """Look at the files if it is time to. Return whether a value has changed. A thread that comes while another one
         looks goes on with what is known."""
         now = self._now()
@@ -114,7 +131,7 @@ class _Watched:
             return False
         try:
             self._look_at = now + LOOK
-            changes = [value.look(now) for value in values]  # each of them looks, also when the first has changed
+            changes = [value.look(now) for value in self._values.values()]  # each of them, also after one has changed
             return any(changes)
         finally:
             self._looking.release()
@@ -123,27 +140,36 @@ class _Watched:
 class Tokens(_Watched):
     """Named tokens, such as the one that the clients of the agent's face send in a header.
 
-    *named* has a name and a place for each. Raises `ConfigurationError` if one is missing, empty, unreadable, or the
-    same as another one.
+    *named* has a name and a place for each. *before* are those of the configuration before: of a token that has kept
+    its name, the value before is good for a while. Raises `ConfigurationError` if a value is missing, empty,
+    unreadable, or the same as another one.
     """
 
-    def __init__(self, named: Iterable[tuple[str, KeySource]], clock: Callable[[], float], observe: Observer) -> None:
-        super().__init__(clock, observe)
-        self._named = tuple([(name, self._read(f"token {name}", source)) for name, source in named])
+    def __init__(
+        self,
+        named: Iterable[tuple[str, KeySource]],
+        clock: Callable[[], float],
+        observe: Observer,
+        before: "Tokens | None" = None,
+    ) -> None:
+        given = tuple(named)
+        self._names = {f"token {name}": name for name, _ in given}
+        super().__init__([(f"token {name}", source) for name, source in given], clock, observe, before)
+        current = {subject: value.good()[0] for subject, value in self._values.items()}
+        for subject, one in current.items():
+            first = next(other for other, value in current.items() if value == one)
+            if first != subject:
+                raise ConfigurationError((f"daemon: {subject}: the same as {first}; make another one",))
         self._digests = self._known()
-        for number, (digest, name) in enumerate(self._digests):
-            for other, first in self._digests[:number]:
-                if digest == other:
-                    raise ConfigurationError((f"daemon: token {name}: the same as token {first}; make another one",))
 
     @property
     def names(self) -> frozenset[str]:
         """The names of all tokens."""
-        return frozenset([name for name, _ in self._named])
+        return frozenset(self._names.values())
 
     def name_of(self, given: str) -> str | None:
         """Return the name of the token *given*, a header's value decoded as Latin-1; None if there is no such token."""
-        if self._look([value for _, value in self._named]):
+        if self._look():
             self._digests = self._known()
         digest = hashlib.sha256(given.encode("latin-1", "replace")).digest()
         found = None
@@ -153,9 +179,12 @@ class Tokens(_Watched):
         return found
 
     def _known(self) -> tuple[tuple[bytes, str], ...]:
-        return tuple(
-            [(hashlib.sha256(one.bytes()).digest(), name) for name, value in self._named for one in value.good()]
-        )
+        """Return the digests of all values that are good, with their names. Those that were replaced come last: what
+        one token was before may be another's now."""
+        good = {name: self._values[subject].good() for subject, name in self._names.items()}
+        newest = [(values[0], name) for name, values in good.items()]
+        replaced = [(value, name) for name, values in good.items() for value in values[1:]]
+        return tuple([(hashlib.sha256(value.bytes()).digest(), name) for value, name in (*newest, *replaced)])
 
     def __repr__(self) -> str:
         return f"<Tokens [{', '.join(sorted(self.names))}]>"
@@ -164,26 +193,37 @@ class Tokens(_Watched):
 class StaticKeys(_Watched):
     """Key pairs from the configuration.
 
-    *named* has a name, an access key id and the place of the secret key for each. Raises `ConfigurationError` as
-    `Tokens` does.
+    *named* has a name, an access key id and the place of the secret key for each. *before* are those of the
+    configuration before: of a pair that has kept name and id, the secret key before is good for a while. Raises
+    `ConfigurationError` as `Tokens` does.
     """
 
     def __init__(
-        self, named: Iterable[tuple[str, str, KeySource]], clock: Callable[[], float], observe: Observer
+        self,
+        named: Iterable[tuple[str, str, KeySource]],
+        clock: Callable[[], float],
+        observe: Observer,
+        before: "StaticKeys | None" = None,
     ) -> None:
-        super().__init__(clock, observe)
-        self._named = {
-            access_key_id: (KeyOwner(name), self._read(f"key {name}", source)) for name, access_key_id, source in named
-        }
+        given = tuple(named)
+        self._owners = {access_key_id: KeyOwner(name) for name, access_key_id, _ in given}
+        subjects = [(_subject(access_key_id, name), source) for name, access_key_id, source in given]
+        super().__init__(subjects, clock, observe, before)
 
     def find(self, access_key_id: str, session_token: str | None, _now: datetime) -> FoundKey | None:
         """Do what `Keys.find` says. A static key has no session token."""
-        self._look([value for _, value in self._named.values()])
-        found = self._named.get(access_key_id)
-        return None if found is None or session_token is not None else FoundKey(found[0], found[1].good())
+        self._look()
+        owner = self._owners.get(access_key_id)
+        if owner is None or session_token is not None:
+            return None
+        return FoundKey(owner, self._values[_subject(access_key_id, owner.key)].good())
 
     def __repr__(self) -> str:
-        return f"<StaticKeys [{', '.join(sorted([owner.key for owner, _ in self._named.values()]))}]>"
+        return f"<StaticKeys [{', '.join(sorted([owner.key for owner in self._owners.values()]))}]>"
+
+
+def _subject(access_key_id: str, name: str) -> str:
+    return f"key {name} ({access_key_id})"
 
 
 class HasNames(Protocol):

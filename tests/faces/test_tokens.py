@@ -42,13 +42,13 @@ class Files:
         os.replace(fresh, self.folder / name)
         return KeySource("file", str(self.folder / name))
 
-    def tokens(self, **named: str) -> Tokens:
+    def tokens(self, before: Tokens | None = None, /, **named: str) -> Tokens:
         sources = [(name, self.write(name, content)) for name, content in named.items()]
-        return Tokens(sources, self.clock.now, self.told.append)
+        return Tokens(sources, self.clock.now, self.told.append, before)
 
-    def keys(self, content: str) -> StaticKeys:
+    def keys(self, content: str, before: StaticKeys | None = None) -> StaticKeys:
         named = [("ci", "AKLOCALCI", self.write("ci.key", content))]
-        return StaticKeys(named, self.clock.now, self.told.append)
+        return StaticKeys(named, self.clock.now, self.told.append, before)
 
 
 @pytest.fixture
@@ -157,6 +157,38 @@ def test_two_tokens_cannot_be_the_same(files: Files) -> None:
         files.tokens(ci="one", web="one")
 
 
+def test_a_configuration_that_is_read_anew_leaves_the_tokens_before_good_for_a_while(files: Files) -> None:
+    before = files.tokens(ci="old", web="for-web", gone="x")
+    tokens = files.tokens(before, ci="new", web="for-web")
+
+    found = [tokens.name_of(given) for given in ("new", "old", "for-web", "x")]
+    files.clock.advance(GRACE + 1)
+    later = [tokens.name_of(given) for given in ("new", "old", "for-web")]
+
+    assert found == ["ci", "ci", "web", None]
+    assert later == ["ci", None, "web"]
+
+
+def test_a_token_that_another_name_has_now_is_that_names(files: Files) -> None:
+    before = files.tokens(ci="one", web="two")
+
+    tokens = files.tokens(before, ci="new", web="one")
+
+    assert [tokens.name_of(given) for given in ("one", "two", "new")] == ["web", "web", "ci"]
+
+
+def test_what_was_good_for_a_while_before_stays_so_after_a_configuration_is_read_anew(files: Files) -> None:
+    first = files.tokens(ci="1")
+    second = files.tokens(first, ci="2")
+    files.clock.advance(GRACE / 2)
+
+    third = files.tokens(second, ci="3")
+
+    assert [third.name_of(given) for given in ("1", "2", "3")] == ["ci", "ci", "ci"]
+    files.clock.advance(GRACE / 2 + 1)
+    assert [third.name_of(given) for given in ("1", "2", "3")] == [None, "ci", "ci"]
+
+
 def test_no_repr_and_no_error_shows_a_token(files: Files) -> None:
     tokens = files.tokens(ci="hunter2")
 
@@ -183,10 +215,13 @@ def test_while_a_secret_key_is_replaced_both_are_good(files: Files) -> None:
     files.write("ci.key", "new")
     files.clock.advance(LOOK)
 
-    found = keys.find("AKLOCALCI", None, NOW)
+    found = [keys.find("AKLOCALCI", None, NOW)]
+    found.append(files.keys("newest", keys).find("AKLOCALCI", None, NOW))
 
-    assert found is not None
-    assert found.secret_keys == (SecretValue("new"), SecretValue("old"))
+    assert [one and one.secret_keys for one in found] == [
+        (SecretValue("new"), SecretValue("old")),
+        (SecretValue("newest"), SecretValue("new"), SecretValue("old")),
+    ]
 
 
 def minted_for(mint: Mint, token: str | None) -> Minted:

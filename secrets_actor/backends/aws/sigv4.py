@@ -88,16 +88,17 @@ class Signed(Opaque):
 
 
 class SigningKeys:
-    """A cache of signing keys by (secret key, day, region, service). The oldest leaves first.
+    """A cache of signing keys by (secret key, day, region, service), *most* of them. The oldest leaves first.
 
     A signing key takes four HMACs to derive and is valid for a day. For any thread, without a lock: at worst two of
     them derive the same key at once.
     """
 
-    __slots__ = ("_keys",)
+    __slots__ = ("_keys", "_most")
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_SIGNING_KEYS) -> None:
         self._keys: dict[tuple[bytes, str, str, str], bytes] = {}
+        self._most = most
 
     def get(self, secret_key: SecretValue, day: str, scope: Scope) -> bytes:
         """Return the signing key for *day* (`YYYYMMDD`) and *scope*."""
@@ -108,7 +109,7 @@ class SigningKeys:
             found = b"AWS4" + secret
             for part in (day, scope.region, scope.service, "aws4_request"):
                 found = hmac.digest(found, part.encode(), "sha256")
-            for oldest in list(self._keys)[: max(0, len(self._keys) - MAX_SIGNING_KEYS + 1)]:
+            for oldest in list(self._keys)[: max(0, len(self._keys) - self._most + 1)]:
                 self._keys.pop(oldest, None)
             self._keys[entry] = found
         return found

@@ -156,6 +156,15 @@ def test_a_signing_key_is_kept_for_its_day_and_the_cache_stays_small() -> None:
     assert keys.get(KEYS.secret_key, "20150830", SCOPE) == first
 
 
+def test_how_many_signing_keys_are_kept_is_the_owners_choice() -> None:
+    keys = SigningKeys(3)
+
+    for day in range(10, 20):
+        keys.get(KEYS.secret_key, f"201508{day}", SCOPE)
+
+    assert len(keys) == 3
+
+
 def test_every_part_of_the_cache_key_counts() -> None:
     keys = SigningKeys()
     made = {
