@@ -17,61 +17,32 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from secrets_actor import System
-from secrets_actor.client.async_secrets import AsyncSecrets
-from secrets_actor.domain.errors import AccessDenied
+from secrets_actor.domain.metrics import NoMeter
 from secrets_actor.domain.ports import AuditRecord
 from secrets_actor.faces.aws_api import AwsApi
 from secrets_actor.faces.exchange import Request, Response
-from secrets_actor.faces.identity import Identity, Peer
+from secrets_actor.faces.identity import Identity, Peer, caller_facts
+from secrets_actor.faces.permission import PolicyGate
+from secrets_actor.faces.policy import Policy, Rule
 from secrets_actor.faces.service import Service
 from secrets_actor.otp import SystemClock
 from tests.faces.asking import UNIX
 
 PATIENCE: Final = 30.0
 REGION: Final = "us-east-1"
-# (identity, action, name of a secret or None) -> whether it is allowed
-Rule = Callable[[Identity, str, str | None], bool]
+# The policy that allows the caller of these tests everything.
+ANYTHING: Final = Rule(("unit:billing.service",), ("**",), ("admin",))
 
 
-class RuleGate:
-    """A gate whose policy is one function. It resolves no ARN: for one, the face has the name of the answer checked."""
+class Kept:
+    """An audit log in a list."""
 
-    def __init__(self, allows: Rule) -> None:
-        self.allows = allows
-        self.asked: list[tuple[str, str | None]] = []
-
-    async def check(self, identity: Identity, action: str, secret_id: str) -> None:
-        self.asked.append((action, secret_id))
-        if not secret_id.startswith("arn:") and not self.allows(identity, action, secret_id):
-            raise AccessDenied(f"no rule allows the caller to {action} {secret_id}")
-
-    def may(self, identity: Identity, action: str, name: str) -> bool:
-        return self.allows(identity, action, name)
-
-    def check_any(self, identity: Identity, action: str) -> None:
-        self.asked.append((action, None))
-        if not self.allows(identity, action, None):
-            raise AccessDenied(f"no rule allows the caller to {action} any secret")
-
-
-class NoAudit:
-    """An audit log that keeps nothing."""
+    def __init__(self) -> None:
+        self.records: list[AuditRecord] = []
 
     def record(self, record: AuditRecord) -> None:
         """Take *record*."""
-
-
-class NoMeter:
-    """A meter that counts nothing."""
-
-    def count(self, *given: Any, **named: Any) -> None:
-        """Count."""
-
-    def observe(self, *given: Any, **named: Any) -> None:
-        """Observe."""
-
-    def set(self, *given: Any, **named: Any) -> None:
-        """Set."""
+        self.records.append(record)
 
 
 class Loop:
@@ -98,12 +69,16 @@ class Loop:
 class Rig:
     """The face over a running system, and a way to ask it."""
 
-    def __init__(self, system: System, loop: Loop, allows: Rule, authenticate: Callable[[Request], Identity]) -> None:
-        self.system, self.loop, self.gate = system, loop, RuleGate(allows)
-        self.clock: Any = SystemClock()
+    def __init__(
+        self, system: System, loop: Loop, rules: tuple[Rule, ...], authenticate: Callable[[Request], Identity]
+    ) -> None:
+        self.loop, self.clock, self.audit = loop, SystemClock(), Kept()
         self.responses: list[Response] = []
-        client: AsyncSecrets = system.async_secrets
-        service = Service(lambda _identity: client, self.gate, NoAudit(), self.clock, NoMeter())  # type: ignore[arg-type]
+        policy, client = Policy(rules), system.async_secrets
+        gate = PolicyGate(lambda: policy, client.describe, self.audit, self.clock)
+        service = Service(
+            lambda caller: client.for_caller(caller_facts(caller)), gate, self.audit, self.clock, NoMeter()
+        )
         self.face = AwsApi(service, authenticate)
 
     def ask(self, request: Request) -> Response:
@@ -154,23 +129,16 @@ def as_request(prepared: Any, deadline: float, peer: Peer = UNIX) -> Request:
     return Request("POST", parts.path, parts.query, headers, body, peer, "unix:/run/api.sock", deadline)
 
 
-def anything(_identity: Identity, _action: str, _name: str | None) -> bool:
-    """The policy that allows everything."""
-    return True
-
-
 def by_peer(request: Request) -> Identity:
     """The process at the other end, whatever it signed with."""
     return Identity(request.peer)
 
 
 @contextmanager
-def aws_face(
-    system: System, allows: Rule = anything, authenticate: Callable[[Request], Identity] = by_peer
-) -> Iterator[Rig]:
-    """Give the face over *system*."""
+def aws_face(system: System, *rules: Rule, authenticate: Callable[[Request], Identity] = by_peer) -> Iterator[Rig]:
+    """Give the face over *system*, with these rules, or else with none that matters."""
     with Loop() as loop:
-        yield Rig(system, loop, allows, authenticate)
+        yield Rig(system, loop, rules or (ANYTHING,), authenticate)
 
 
 def refusal(call: Callable[[], object]) -> tuple[str, str, int]:
