@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 
 import click
 
-from secrets_actor.cli import completion, output, policy, reading, value_io, writing
+from secrets_actor.cli import completion, daemon, output, policy, reading, value_io, writing
 from secrets_actor.cli.exit_codes import EPILOG, FAILED, PROGRAM, USAGE, run, written
 from secrets_actor.cli.options import Options
 from secrets_actor.cli.run import run_
@@ -91,35 +91,6 @@ def cli(
 
 
 @cli.command(epilog=EPILOG)
-@click.option("--watch", "watching", is_flag=True, help="Draw the tree again and again, until Ctrl-C.")
-@click.option(
-    "--every",
-    type=click.FloatRange(0.05, 3600),
-    default=1.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How often --watch draws.",
-)
-@passphrase_option
-@json_option
-@click.pass_obj
-def tree(options: Options, watching: bool, every: float) -> None:
-    """Draw the supervision tree of a system that is started for it.
-
-    The tree of a program that runs is drawn by that program: print(system.tree()).
-    """
-    from secrets_actor.cli.demo import settled
-    from secrets_actor.cli.watch_tree import watch
-
-    with options.system() as system:
-        if watching:
-            watch(system, every, options.as_json)
-            return
-        picture = settled(system)
-    click.echo(output.as_json(output.tree_facts(picture)) if options.as_json else output.drawing(picture))
-
-
-@cli.command(epilog=EPILOG)
 @click.option(
     "--seconds",
     type=click.FloatRange(1, 600),
@@ -174,6 +145,7 @@ for command in (
     *(writing.set_, writing.create, writing.put, writing.update, writing.delete, writing.restore),
     *(writing.tag, writing.untag, writing.rotate, writing.generate),
     *(completion.completion, policy.policy, store, run_),
+    *(daemon.status, daemon.tree, daemon.metrics, daemon.health),
 ):
     cli.add_command(command)
 

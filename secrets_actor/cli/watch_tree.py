@@ -5,21 +5,22 @@ THE door to rich, which is an extra, and so a file of its own.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import click
 
 from secrets_actor.cli.output import as_json, drawing, tree_facts
-from secrets_actor.runtime.system import System
+from secrets_actor.otp import Tree
 
 
-def watch(system: System, seconds: float, as_json_lines: bool) -> None:
-    """Draw the tree of *system* every *seconds*; with *as_json_lines*, print one JSON object a line instead.
+def watch(picture: Callable[[], Tree], ended: Callable[[float], bool], seconds: float, as_json_lines: bool) -> None:
+    """Draw what *picture* returns every *seconds*; with *as_json_lines*, print one JSON object a line instead. *ended*
+    waits for so many seconds, and returns whether the tree has ended meanwhile.
 
     Raises `click.UsageError` if rich is needed and not installed.
     """
     if as_json_lines:
-        _each(system, seconds, lambda: click.echo(as_json(tree_facts(system.tree()))))
+        _each(ended, seconds, lambda: click.echo(as_json(tree_facts(picture()))))
         return
     try:
         from rich.live import Live
@@ -31,13 +32,13 @@ def watch(system: System, seconds: float, as_json_lines: bool) -> None:
     if live is None:
         raise click.UsageError("--watch draws with rich, which is not installed: pip install 'secrets-actor[watch]'")
     with live:
-        _each(system, seconds, lambda: live.update(Text(drawing(system.tree()), no_wrap=True), refresh=True))
+        _each(ended, seconds, lambda: live.update(Text(drawing(picture()), no_wrap=True), refresh=True))
 
 
-def _each(system: System, seconds: float, show: Any) -> None:
+def _each(ended: Callable[[float], bool], seconds: float, show: Callable[[], object]) -> None:
     try:
         show()
-        while system.wait(seconds) is None:
+        while not ended(seconds):
             show()
     except KeyboardInterrupt:  # the usual way to stop watching
         return

@@ -34,6 +34,7 @@ from secrets_actor.faces.guard import LOOPBACK, refusal
 from secrets_actor.faces.health import Condition, HealthFace, Memory
 from secrets_actor.faces.identity import Identity, caller_facts
 from secrets_actor.faces.listener import Drain, listener_spec
+from secrets_actor.faces.metrics_page import MetricsFace
 from secrets_actor.faces.minted_keys import Mint
 from secrets_actor.faces.permission import PolicyGate
 from secrets_actor.faces.policy import Policy, Rule
@@ -351,8 +352,6 @@ class Daemon:
             case "health":
                 return HealthFace(self.condition)
             case "metrics":
-                from secrets_actor.faces.metrics_page import MetricsFace  # here: prometheus-client is heavy
-
                 return MetricsFace(self._system.metrics)
             case "control":
                 metrics = self._system.metrics

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from secrets_actor.clock import now as clock_now
 from tests.servers.daemon import Daemon, toml
 
 PATIENCE = 20.0
@@ -65,3 +66,13 @@ def port_of(daemon: Daemon) -> int:
     """The port of its listener on TCP."""
     [line] = [one for one in daemon.stderr if one.startswith("listening on 127.0.0.1:")]
     return int(line.rpartition(":")[2])
+
+
+def wait_for_connections(path: Path, count: int) -> None:
+    """Return when the only listener has *count* connections, this question's among them. Raises `TimeoutError`."""
+    end = clock_now() + PATIENCE
+    while clock_now() < end:
+        [listener] = ask(path, "/control/status").json["listeners"]
+        if listener["traffic"].startswith(f"{count} connections"):
+            return
+    raise TimeoutError(f"never {count} connections")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from secrets_actor.clock import now as clock_now
-from tests.daemon.rig import PATIENCE, UnixConnection, ask, configuration, port_of
+from tests.daemon.rig import PATIENCE, UnixConnection, ask, configuration, port_of, wait_for_connections
 from tests.servers.daemon import Daemon
 
 
@@ -70,8 +70,7 @@ def test_a_request_under_way_is_answered_when_the_daemon_ends_and_no_new_one_is_
         half = UnixConnection(path)
         half.connect()
         half.sock.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n")
-        while ask(path, "/control/status").json["listeners"][0]["traffic"].split()[0] != "2":
-            pass
+        wait_for_connections(path, 2)
         daemon.send(signal.SIGTERM)
         while path.exists():
             assert daemon.running
@@ -90,8 +89,7 @@ def test_a_second_signal_ends_the_daemon_at_once(number: signal.Signals, tmp_pat
         half = UnixConnection(path)
         half.connect()
         half.sock.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n")
-        while ask(path, "/control/status").json["listeners"][0]["traffic"].split()[0] != "2":
-            pass
+        wait_for_connections(path, 2)
         daemon.send(number)
         while path.exists():  # of two signals of a kind that wait, the kernel keeps one
             assert daemon.running
