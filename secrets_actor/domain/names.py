@@ -115,6 +115,11 @@ class SecretId(str):
         return self == arn or (self == without_suffix(arn) and not self.looks_whole)
 
 
+def arn_prefix_of(partition: str, region: str, account: str) -> str:
+    """Return how the ARNs of all secrets with this partition, region and account begin, up to the name."""
+    return f"arn:{partition}:secretsmanager:{region}:{account}{_NAME_FOLLOWS}"
+
+
 def without_suffix(arn: str) -> str | None:
     """Return the whole *arn* of a secret without its suffix; None if it has no suffix."""
     beginning, infix, tail = arn.partition(_NAME_FOLLOWS)

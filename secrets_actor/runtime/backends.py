@@ -11,6 +11,7 @@ Rule 2: modules that only one backend needs are imported inside the functions of
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -66,8 +67,22 @@ def path_mistakes(setting: str, path: str | os.PathLike[str]) -> Iterator[str]:
 # --- the local store --------------------------------------------------------------------------------------------------
 
 
+# What the parts of an ARN must look like for AWS's tools: Terraform's provider, for one, checks all three.
+_ARN_PARTS: Final = (
+    ("partition", re.compile(r"aws(-[a-z]+)*"), "aws, or aws- and a word, such as aws-cn"),
+    ("region", re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}"), "a region such as eu-central-1"),
+    ("account", re.compile(r"[0-9]{12}"), "twelve digits, as text"),
+)
+
+
 def _no_check(_settings: Settings) -> Iterator[str]:
     return iter(())
+
+
+def _local_check(settings: Settings) -> Iterator[str]:
+    for name, form, allowed in _ARN_PARTS:
+        if form.fullmatch(getattr(settings.local, name)) is None:
+            yield f"local.{name}: {allowed}"
 
 
 def _local_prepare(settings: Settings, _environ: Environ) -> MakeFactory:
@@ -185,7 +200,7 @@ def _daemon_prepare(settings: Settings, environ: Environ) -> MakeFactory:
 BACKENDS: Final[Mapping[str, BackendRow]] = {
     "local_encrypted": BackendRow(
         section="local",
-        check=_no_check,
+        check=_local_check,
         prepare=_local_prepare,
         identity=lambda settings, _environ: (_local_folder(settings),),
         is_there=lambda settings: _local_folder(settings).exists(),

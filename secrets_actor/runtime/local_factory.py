@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secrets_actor.backends.master_key_setting import KeyPlace, place_of
+from secrets_actor.domain.names import arn_prefix_of
 from secrets_actor.domain.ports import BackendFactory
 from secrets_actor.otp import LifecycleEvent, Observer
 from secrets_actor.runtime.settings import LocalSettings
@@ -40,5 +41,10 @@ def local_factory_for(
             observe(StoreMade("local", folder, sealed_by))
 
     return local_backend_factory(
-        path=local.path, recovery_window=local.recovery_window, key=key, makes=local.make, on_made=made
+        path=local.path,
+        recovery_window=local.recovery_window,
+        key=key,
+        makes=local.make,
+        on_made=made,
+        arn_prefix=arn_prefix_of(local.partition, local.region, local.account),
     )

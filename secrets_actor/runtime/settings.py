@@ -36,12 +36,17 @@ class LocalSettings(Section, frozen=True, kw_only=True):
     - `key`: the place of the master key. `"file"` means a key file in the folder; a table such as `{"env": "NAME"}`
       names another place (config/secrets_actor.toml explains them all; in the environment it is a JSON object). The key
       itself is no setting.
+    - `partition`, `region`, `account`: what the ARNs of its secrets have there, in AWS's form: such as `aws`,
+      `us-east-1`, and twelve digits.
     """
 
     path: Path = Path("~/.local/share/secrets-actor")
     make: Literal["first_write", "start", "never"] = "first_write"
     recovery_window: Days = 30
     key: KeyPlace | str | Mapping[str, Any] = KeyPlace()
+    partition: Text = "aws"
+    region: Text = "us-east-1"
+    account: Text = "000000000000"
 
     def __post_init__(self) -> None:
         """Keep only the place of the key: a text that names no place may be the key itself, and is dropped at once."""

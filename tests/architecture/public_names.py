@@ -299,7 +299,7 @@ List: include_deleted kind page_size
 ListPage: descending filters include_deleted kind next_token page_size sort_by
 ListPolicies: kind next_token page_size secret_id
 ListVersions: include_deprecated kind next_token page_size secret_id
-LocalSettings: key make path recovery_window
+LocalSettings: account key make partition path recovery_window region
 LogSettings: audit_buffer audit_full audit_hits audit_summary_seconds format output
 MaskedObject: reveal
 MaskedText: reveal

@@ -64,6 +64,7 @@ def local_backend_factory(
     seconds: Callable[[], float] = now,
     makes: Makes = "first_write",
     on_made: OnMade = lambda _folder, _key: None,
+    arn_prefix: str | None = None,
 ) -> BackendFactory:
     """Return the factory that opens connections to the local store. Touches no file.
 
@@ -72,7 +73,8 @@ def local_backend_factory(
     unless the deletion says otherwise. *key* is the source of the master key (None: the key file in the folder).
     *wall_clock* dates what is written. *seconds* is a clock that nobody can set; it tells whether the wall clock can be
     believed when a recovery window ends. *makes* tells when a missing store is made, and *on_made* is then called with
-    its folder and the place of its master key. Raises `NoPlace`."""
+    its folder and the place of its master key. *arn_prefix* is how the ARNs of its secrets begin
+    (None: as the default settings say). Raises `NoPlace`."""
     folder = absolute(path)
 
     def connect() -> LocalBackend:
@@ -84,6 +86,7 @@ def local_backend_factory(
             seconds=seconds,
             makes=makes,
             on_made=on_made,
+            arn_prefix=arn_prefix,
         )
 
     def prepare(deadline: float) -> None:
@@ -112,14 +115,16 @@ class LocalBackend:
         seconds: Callable[[], float] = now,
         makes: Makes = "first_write",
         on_made: OnMade = lambda _folder, _key: None,
+        arn_prefix: str | None = None,
     ) -> None:
         # Here and not at the top: sqlite3 and cryptography are loaded with the first connection, not by the import.
         with loading():
-            from secrets_actor.backends.local import open_store, sqlite_records
+            from secrets_actor.backends.local import entry_codec, open_store, sqlite_records
             from secrets_actor.backends.local.keys.key_file import KEY_NAME, KeyFile
 
         self._opening, self._records_module, self._key = open_store, sqlite_records, key or KeyFile(folder / KEY_NAME)
         self._makes, self._on_made = makes, on_made
+        self._arn_prefix, self._former = arn_prefix or entry_codec.ARN_PREFIX, entry_codec.FORMER_ARN_PREFIX
         self._folder, self._recovery_window = folder, recovery_window
         self._wall_clock, self._seconds = wall_clock, seconds
         self._database = folder / open_store.DATABASE_NAME
@@ -229,11 +234,12 @@ class LocalBackend:
                 choose=secrets.randbelow,
                 repeated=context.repeated,
                 over=over,
+                former_arn_prefix=self._former,
             )
 
         if opened is None:
             with contextlib.suppress(self._records_module.NothingToKeepIn):
-                return work(self._records_module.NoRecords())
+                return work(self._records_module.NoRecords(self._arn_prefix))
             opened = self._open(deadline, makes=True)
             assert opened is not None
         carry_out = opened.write if operation.writes else opened.read
@@ -265,7 +271,9 @@ class LocalBackend:
                 )
             if is_new and not makes:
                 return None
-            self._opened = opening.open_store(folder, key, deadline=deadline, closed=self._closed, makes=makes)
+            self._opened = opening.open_store(
+                folder, key, deadline=deadline, closed=self._closed, makes=makes, arn_prefix=self._arn_prefix
+            )
             if self._opened.made:
                 self._on_made(str(folder), str(key))
         return self._opened

@@ -3,7 +3,8 @@
 Rule 1: the parts of a head are, in this order: format, flags, times and the numbers of tags, stages, versions and
         texts; the length of each text; the texts as UTF-8; a record of fixed size for each version, the oldest first;
         and for each stage the index of its version.
-Rule 2: the texts are, in this order: name, ARN suffix, description, key and value of each tag, stages, and the ids of
+Rule 2: of the ARN, a head has the suffix only; its beginning is a setting, and the same for all secrets. The texts are,
+        in this order: name, ARN suffix, description, key and value of each tag, stages, and the ids of
         those versions that are not UUIDs. A UUID takes 16 bytes in the record of its version.
 Rule 3: nothing is tolerated: bytes that `encode` would not write are damage.
 Rule 4: times are microseconds since 1970 (UTC). The day of the last access is not in the head but in a column beside
@@ -26,9 +27,12 @@ from secrets_actor.domain.semantics.entry import Entry, Version
 from secrets_actor.uuids import uuid_bytes, uuid_text
 
 FORMAT: Final = 1
-# The beginning of the ARNs of local secrets: the form of AWS, with a partition, region and account that AWS does not
-# have. So nobody can take a local ARN for one of AWS.
-ARN_PREFIX: Final = "arn:local:secretsmanager:local:000000000000:secret:"
+# The beginning of the ARNs of local secrets, if the settings do not say otherwise. AWS's tools take only ARNs with a
+# partition and a region of AWS's form, and an account of twelve digits (Terraform's provider checks all three). AWS
+# gives nobody the account 000000000000, so nobody can take a local ARN for one of AWS.
+ARN_PREFIX: Final = "arn:aws:secretsmanager:us-east-1:000000000000:secret:"
+# How the ARNs of local secrets began before there were settings for it. Programs may have kept some.
+FORMER_ARN_PREFIX: Final = "arn:local:secretsmanager:local:000000000000:secret:"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _FARTHEST: Final = 10**17  # microseconds: the year 5138; datetime itself ends with 9999
@@ -43,11 +47,11 @@ _UUID, _MADE_SECRET = 1, 2
 _NO_UUID: Final = bytes(16)
 
 
-def encode(entry: Entry) -> bytes:
-    """Return the head of *entry*. Raises `ValueError` for an entry that the semantics never make, such as one with a
-    stage on a version that is not there."""
-    suffix = entry.arn.removeprefix(f"{ARN_PREFIX}{entry.name}-")
-    if arn(entry.name, suffix) != entry.arn:
+def encode(entry: Entry, arn_prefix: str = ARN_PREFIX) -> bytes:
+    """Return the head of *entry*, whose ARN begins with *arn_prefix*. Raises `ValueError` for an entry that the
+    semantics never make, such as one with a stage on a version that is not there."""
+    suffix = entry.arn.removeprefix(f"{arn_prefix}{entry.name}-")
+    if arn(arn_prefix, entry.name, suffix) != entry.arn:
         raise ValueError("an ARN of another store")
     flags = _DESCRIBED * (entry.description is not None) | _SCHEDULED * (entry.deletion_date is not None)
     texts = [entry.name, suffix, entry.description or ""]
@@ -81,16 +85,17 @@ def encode(entry: Entry) -> bytes:
     return b"".join((fixed, lengths, *written, *records, stage_versions))
 
 
-def decode(head: bytes, accessed_day: int | None = None) -> Entry:
-    """Return the entry in *head*. *accessed_day* (days since 1970) is kept beside the head. Raises `DamagedRow`."""
+def decode(head: bytes, accessed_day: int | None = None, arn_prefix: str = ARN_PREFIX) -> Entry:
+    """Return the entry in *head*. *accessed_day* (days since 1970) is kept beside the head, and *arn_prefix* is how its
+    ARN begins. Raises `DamagedRow`."""
     try:
-        return _decoded(head, accessed_day)
+        return _decoded(head, accessed_day, arn_prefix)
     except (ValueError, IndexError, StructError, OverflowError):
         pass  # raised outside: the texts of these errors may quote what is in the head
     raise DamagedRow
 
 
-def _decoded(head: bytes, accessed_day: int | None) -> Entry:
+def _decoded(head: bytes, accessed_day: int | None, arn_prefix: str) -> Entry:
     form, flags, created, changed, deletion, tags, stage_count, versions, count = _FIXED.unpack_from(head)
     if form != FORMAT or flags > _DESCRIBED | _SCHEDULED or count < 3 + 2 * tags + stage_count:
         raise DamagedRow
@@ -114,7 +119,7 @@ def _decoded(head: bytes, accessed_day: int | None) -> Entry:
         raise DamagedRow
     return Entry(
         name,
-        arn(name, suffix),
+        arn(arn_prefix, name, suffix),
         at,
         at if changed == created else moment(changed),
         description if flags & _DESCRIBED else None,
@@ -162,9 +167,9 @@ def _version(record: tuple[int, int, bytes], long_ids: Iterator[str], first: int
     return Version(version_id, at, kind >= _MADE_SECRET)
 
 
-def arn(name: str, suffix: str) -> str:
-    """Return the ARN of the secret *name* with this suffix."""
-    return f"{ARN_PREFIX}{name}-{suffix}"
+def arn(arn_prefix: str, name: str, suffix: str) -> str:
+    """Return the ARN of the secret *name* with this beginning and suffix."""
+    return f"{arn_prefix}{name}-{suffix}"
 
 
 def micros(at: datetime) -> int:

@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from secrets_actor.backends.local import schema, store_keys
 from secrets_actor.backends.local.entry_cache import EntryCache
-from secrets_actor.backends.local.entry_codec import micros
+from secrets_actor.backends.local.entry_codec import ARN_PREFIX, micros
 from secrets_actor.backends.local.files import FILE_MODE, bring_into_place, make_ours, sync_folder
 from secrets_actor.backends.local.keys.private_file import check_folder, prepare_folder
 from secrets_actor.backends.local.master_key_source import MasterKeySource
@@ -92,8 +92,9 @@ class OpenStore:
         place: Path | None = None,
         *,
         made: bool = False,
+        arn_prefix: str = ARN_PREFIX,
     ) -> None:
-        self.made = made
+        self.made, self._arn_prefix = made, arn_prefix
         self._removed = False  # whether values were deleted by the last write
         self.store, self.source, self.identity, self._place = store, source, identity, place
         self._entry_cache = EntryCache()
@@ -165,7 +166,7 @@ class OpenStore:
                 if store_keys.read_epoch(transaction) != self.keys.epoch:
                     raise _KeysChanged
                 self._entry_cache.note_other_writer(data_version)
-            records = SqliteRecords(transaction, self.keys, self._entry_cache)
+            records = SqliteRecords(transaction, self.keys, self._entry_cache, self._arn_prefix)
             records.due()
             answer = work(transaction, records)
             self._removed = records.removed
@@ -223,9 +224,16 @@ LOG, INDEX = "-wal", "-shm"
 
 
 def open_store(
-    folder: Path, source: MasterKeySource, *, deadline: float, closed: threading.Event, makes: bool = False
+    folder: Path,
+    source: MasterKeySource,
+    *,
+    deadline: float,
+    closed: threading.Event,
+    makes: bool = False,
+    arn_prefix: str = ARN_PREFIX,
 ) -> OpenStore:
-    """Open the store in *folder*; if there is none, make it first where *makes* is set.
+    """Open the store in *folder*; if there is none, make it first where *makes* is set. *arn_prefix* is how the ARNs of
+    its secrets begin.
 
     Raises `KeyFileError`, `WrongKey`, `StoreUnavailable` (also when there is no store), `StoreDamaged`, and
     `BackendTimeout` past *deadline*.
@@ -241,7 +249,8 @@ def open_store(
     try:
         # SQLite makes log and index at the first read. They are part of the identity, which is taken after that.
         store.read(version, deadline)
-        return OpenStore(store, source, identity(database, source), deadline, place=folder, made=made)
+        found = identity(database, source)
+        return OpenStore(store, source, found, deadline, place=folder, made=made, arn_prefix=arn_prefix)
     except BaseException:
         store.close()
         raise

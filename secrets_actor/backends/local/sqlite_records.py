@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
+
 from secrets_actor.backends.local import entry_codec
 from secrets_actor.backends.local.entry_cache import NEVER, EntryCache, HeadRow, Kept
 from secrets_actor.backends.local.schema import MARK_BYTES, DamagedRow
@@ -48,9 +50,15 @@ class SqliteRecords:
     were deleted."""
 
     store_name = STORE_NAME
-    arn_prefix = entry_codec.ARN_PREFIX
 
-    def __init__(self, transaction: Transaction, keys: Keys, entry_cache: EntryCache) -> None:
+    def __init__(
+        self,
+        transaction: Transaction,
+        keys: Keys,
+        entry_cache: EntryCache,
+        arn_prefix: str = entry_codec.ARN_PREFIX,
+    ) -> None:
+        self.arn_prefix = arn_prefix
         self._transaction, self._keys, self._entry_cache = transaction, keys, entry_cache
         self.accesses: dict[int, int] = {}
         self.removed = False
@@ -135,10 +143,12 @@ class SqliteRecords:
     def keep(self, entry: Entry) -> None:
         """Seal *entry*; it replaces the entry of the same name, if there is one."""
         self._entry_cache.dirty = True
+        if not entry.arn.startswith(self.arn_prefix):  # it was asked for by a former ARN: see `Context.find`
+            entry = replace(entry, arn=entry_codec.arn(self.arn_prefix, entry.name, entry.arn.rpartition("-")[2]))
         former, key = self._find(entry.name), self._keys.newest
         secret = self._new_id(entry) if former is None else former.row[0]
         locator = key.locator(entry.name)
-        sealed = key.seal_head(entry_codec.encode(entry), secret=secret, locator=locator)
+        sealed = key.seal_head(entry_codec.encode(entry, self.arn_prefix), secret=secret, locator=locator)
         ends = None if entry.deletion_date is None else entry_codec.micros(entry.deletion_date)
         if former is None:
             accessed = None if entry.accessed_at is None else entry_codec.day_number(entry.accessed_at)
@@ -237,7 +247,9 @@ class SqliteRecords:
             raise DecryptionFailed(
                 _unreadable(_which(sealed[0], name), "damaged, or not the one that was written last")
             )
-        return self._entry_cache.of_row(sealed) or self._entry_cache.put(sealed, open_head(self._keys, sealed, name))
+        return self._entry_cache.of_row(sealed) or self._entry_cache.put(
+            sealed, open_head(self._keys, sealed, name, self.arn_prefix)
+        )
 
 
 class NothingToKeepIn(Exception):
@@ -249,7 +261,9 @@ class NoRecords:
     to be made."""
 
     store_name = STORE_NAME
-    arn_prefix = entry_codec.ARN_PREFIX
+
+    def __init__(self, arn_prefix: str = entry_codec.ARN_PREFIX) -> None:
+        self.arn_prefix = arn_prefix
 
     def find(self, name: str) -> None:
         """Return None: there is no entry."""
@@ -287,15 +301,15 @@ def head_row(row: tuple[Any, ...]) -> HeadRow:
     raise DamagedRow
 
 
-def open_head(keys: Keys, row: HeadRow, name: str | None = None) -> Entry:
-    """Return the entry in a row. *name* is the secret's name, for messages, where it is known. Raises
-    `DecryptionFailed` and `DamagedRow`."""
+def open_head(keys: Keys, row: HeadRow, name: str | None = None, arn_prefix: str = entry_codec.ARN_PREFIX) -> Entry:
+    """Return the entry in a row. *name* is the secret's name, for messages, where it is known; *arn_prefix* is how its
+    ARN begins. Raises `DecryptionFailed` and `DamagedRow`."""
     secret, locator, key_id, sealed, ends, accessed_day = row
     key = keys.all.get(key_id)
     clear = None if key is None else key.open_head(sealed, secret=secret, locator=locator)
     if clear is None:
         raise DecryptionFailed(_unreadable(_which(secret, name), "damaged or was exchanged"))
-    entry = entry_codec.decode(clear, accessed_day)
+    entry = entry_codec.decode(clear, accessed_day, arn_prefix)
     if ends != (None if entry.deletion_date is None else entry_codec.micros(entry.deletion_date)):
         raise DamagedRow
     return entry

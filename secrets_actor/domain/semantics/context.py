@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from secrets_actor.domain.errors import InvalidRequest, SecretDeleted, SecretNotFound
 from secrets_actor.domain.names import SecretId
@@ -29,6 +30,7 @@ class Context(Struct, frozen=True):
     repeated: bool
     choose: Callable[[int], int]
     over: datetime
+    former_arn_prefix: str | None = None
 
     def find(self, secret_id: str) -> Entry | None:
         """Return the secret with this name, ARN, or ARN without its suffix; None if there is none.
@@ -39,13 +41,16 @@ class Context(Struct, frozen=True):
         asked = SecretId(secret_id)
         if not asked.is_arn:
             return self._present(asked)
-        if not asked.startswith(self.records.arn_prefix):
+        own, former = self.records.arn_prefix, self.former_arn_prefix
+        prefix = own if asked.startswith(own) or former is None else former
+        if not asked.startswith(prefix):
             return None  # the ARN of a secret in another store
-        tail = asked.removeprefix(self.records.arn_prefix)
-        if not asked.looks_whole:
-            return self._present(tail)
-        found = self._present(asked.lanes[0])
-        return found if found is not None and found.arn == asked else None
+        found = self._present(asked.lanes[0] if asked.looks_whole else asked.removeprefix(prefix))
+        if found is not None and prefix != own:
+            # The answer has the former ARN: the caller knows the secret by no other, and its client would take another
+            # one for that of another secret.
+            found = replace(found, arn=prefix + found.arn.removeprefix(own))
+        return None if found is None or (asked.looks_whole and found.arn != asked) else found
 
     def there(self, secret_id: str) -> Entry:
         """Return the secret, scheduled for deletion or not. Raises `SecretNotFound`."""

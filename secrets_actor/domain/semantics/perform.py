@@ -53,6 +53,7 @@ def perform(
     choose: Callable[[int], int],
     repeated: bool = False,
     over: datetime | None = None,
+    former_arn_prefix: str | None = None,
 ) -> T:
     """Carry out *operation* at the moment *now*, within one transaction of *records*, and return its answer.
 
@@ -60,6 +61,7 @@ def perform(
     has no token. *recovery_window*: the days that a scheduled deletion takes if the operation does not say. *choose*
     returns a random number from 0 to below its argument, as `secrets.randbelow` does. *repeated*: the operation may
     have taken effect before. *over*: recovery windows that end at this moment or earlier have ended (None: *now*).
+    *former_arn_prefix*: how the store's ARNs began once, if they begin otherwise now; they still find their secrets.
 
     Raises `SecretNotFound`, `SecretDeleted`, `SecretExists`, `InvalidRequest`, `LimitExceeded`, `UnknownMessage` for an
     operation that one machine does not know, and what the records raise. The semantics raise before anything is
@@ -71,5 +73,7 @@ def perform(
         raise UnknownMessage(f"{records.store_name} does not know the operation {name}: ask for it where there is AWS")
     if operation.writes:
         values.purge(records, now if over is None else over)
-    context = Context(records, now, new_id, recovery_window, repeated, choose, now if over is None else over)
+    context = Context(
+        records, now, new_id, recovery_window, repeated, choose, now if over is None else over, former_arn_prefix
+    )
     return cast(T, carry_out(context, operation))

@@ -15,10 +15,10 @@ from secrets_actor.domain.semantics.entry import Entry, Version
 
 AT: Final = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
 IDS: Final = ("0" * 32, "3f0b8c54-7d0a-4f0e-9a53-0d6d0ad8c1b2", "3F0B8C54-7D0A-4F0E-9A53-0D6D0AD8C1B2", "t" * 36)
-SMALL: Final = Entry("a", entry_codec.arn("a", "AbCdEf"), AT, AT)
+SMALL: Final = Entry("a", entry_codec.arn(entry_codec.ARN_PREFIX, "a", "AbCdEf"), AT, AT)
 FULL: Final = Entry(
     "db/password",
-    entry_codec.arn("db/password", "AbCdEf"),
+    entry_codec.arn(entry_codec.ARN_PREFIX, "db/password", "AbCdEf"),
     AT,
     AT + timedelta(days=1),
     "für alle",
@@ -43,7 +43,7 @@ def entries(draw: st.DrawFn) -> Entry:
     name = draw(st.text("ab/-", min_size=1, max_size=20))
     return Entry(
         name,
-        entry_codec.arn(name, draw(st.text("abAB01", max_size=6))),
+        entry_codec.arn(entry_codec.ARN_PREFIX, name, draw(st.text("abAB01", max_size=6))),
         draw(moments),
         draw(moments),
         draw(st.none() | texts),

@@ -135,9 +135,9 @@ def test_a_name_as_awss_services_give_them_is_of_no_secret_here(backend: LocalBa
 @pytest.mark.parametrize(
     "arn",
     [
-        "arn:local:secretsmanager:local:000000000000:secret:db/password-aaaaaa",
+        "arn:aws:secretsmanager:us-east-1:000000000000:secret:db/password-aaaaaa",
         "arn:aws:secretsmanager:us-east-1:123456789012:secret:db/password-AbCdEf",
-        "arn:local:secretsmanager:local:000000000000:secret:nothing",
+        "arn:aws:secretsmanager:us-east-1:000000000000:secret:nothing",
     ],
 )
 def test_an_arn_of_another_secret_is_not_found(backend: LocalBackend, arn: str) -> None:

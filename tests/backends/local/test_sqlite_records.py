@@ -33,7 +33,9 @@ def opened(folder: Path) -> Iterator[OpenStore]:
 def entry(name: str, *versions: str) -> Entry:
     found = tuple(Version(version, START) for version in versions)
     stages = {"AWSCURRENT": versions[-1]} if versions else {}
-    return Entry(name, entry_codec.arn(name, "AbCdEf"), START, START, versions=found, stages=stages)
+    return Entry(
+        name, entry_codec.arn(entry_codec.ARN_PREFIX, name, "AbCdEf"), START, START, versions=found, stages=stages
+    )
 
 
 def names(records: SqliteRecords) -> list[str]:
