@@ -16,6 +16,7 @@ from typing import Final, NoReturn
 import click
 
 from secrets_actor.cli import completion, daemon, output, policy, reading, value_io, writing
+from secrets_actor.cli.credentials import credentials
 from secrets_actor.cli.exit_codes import EPILOG, FAILED, PROGRAM, USAGE, run, written
 from secrets_actor.cli.options import Options
 from secrets_actor.cli.run import run_
@@ -144,8 +145,9 @@ for command in (
     *(reading.get, reading.list_, reading.describe, reading.versions, reading.history),
     *(writing.set_, writing.create, writing.put, writing.update, writing.delete, writing.restore),
     *(writing.tag, writing.untag, writing.rotate, writing.generate),
-    *(completion.completion, policy.policy, store, run_),
-    *(daemon.status, daemon.tree, daemon.metrics, daemon.health),
+    completion.completion,
+    *(run_, daemon.status, daemon.tree, daemon.metrics, daemon.health, policy.policy, credentials),
+    store,
 ):
     cli.add_command(command)
 
