@@ -75,8 +75,10 @@ BATCH_PAGE: Final = 20
 def need_of(name: str, request: Shape) -> Need:
     """Return what the caller of the operation *name* must be allowed."""
     members: Any = request
-    secret_id = members.Name if name == "CreateSecret" else getattr(members, "SecretId", None)
-    return Need(ACTION_OF[name], secret_id)
+    if name == "CreateSecret":
+        # API reference, CreateSecret: replicas need the permission to replicate, too.
+        return Need(ACTION_OF["ReplicateSecretToRegions" if members.AddReplicaRegions else name], members.Name)
+    return Need(ACTION_OF[name], getattr(members, "SecretId", None))
 
 
 def operation_of(name: str, request: Shape, body: bytes) -> Operation[Any]:
