@@ -24,7 +24,7 @@ from secrets_actor.faces.exchange import Request, Response
 from secrets_actor.faces.identity import Identity, Peer, caller_facts
 from secrets_actor.faces.permission import PolicyGate
 from secrets_actor.faces.policy import Policy, Rule
-from secrets_actor.faces.service import Service
+from secrets_actor.faces.service import Gate, Service
 from secrets_actor.otp import SystemClock
 from tests.faces.asking import UNIX
 
@@ -70,12 +70,17 @@ class Rig:
     """The face over a running system, and a way to ask it."""
 
     def __init__(
-        self, system: System, loop: Loop, rules: tuple[Rule, ...], authenticate: Callable[[Request], Identity]
+        self,
+        system: System,
+        loop: Loop,
+        rules: tuple[Rule, ...],
+        authenticate: Callable[[Request], Identity],
+        judge: Gate | None = None,
     ) -> None:
-        self.loop, self.clock, self.audit = loop, SystemClock(), Kept()
+        self.system, self.loop, self.clock, self.audit = system, loop, SystemClock(), Kept()
         self.responses: list[Response] = []
         policy, client = Policy(rules), system.async_secrets
-        gate = PolicyGate(lambda: policy, client.describe, self.audit, self.clock)
+        gate = judge or PolicyGate(lambda: policy, client.describe, self.audit, self.clock)
         service = Service(
             lambda caller: client.for_caller(caller_facts(caller)), gate, self.audit, self.clock, NoMeter()
         )
@@ -135,10 +140,15 @@ def by_peer(request: Request) -> Identity:
 
 
 @contextmanager
-def aws_face(system: System, *rules: Rule, authenticate: Callable[[Request], Identity] = by_peer) -> Iterator[Rig]:
-    """Give the face over *system*, with these rules, or else with none that matters."""
+def aws_face(
+    system: System,
+    *rules: Rule,
+    authenticate: Callable[[Request], Identity] = by_peer,
+    judge: Gate | None = None,
+) -> Iterator[Rig]:
+    """Give the face over *system*, with these rules, or else with none that matters. *judge*: a gate in their place."""
     with Loop() as loop:
-        yield Rig(system, loop, rules or (ANYTHING,), authenticate)
+        yield Rig(system, loop, rules or (ANYTHING,), authenticate, judge)
 
 
 def refusal(call: Callable[[], object]) -> tuple[str, str, int]:
