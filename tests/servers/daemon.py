@@ -72,6 +72,7 @@ class Daemon:
         """Start it and wait until each listener answers. Raises `DaemonFailed`."""
         home = self._directory / "home"
         home.mkdir(exist_ok=True)
+        self._lines, self._ended = [], False  # it may be started again, after a kill
         environment = {
             **{name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("COV")},
             "HOME": str(home),
