@@ -47,10 +47,10 @@ def powertools(url: str, kept: int) -> Get:
     return lambda name: provider.get(name, max_age=3600)
 
 
-def resident() -> int:
-    """Bytes in memory now."""
+def resident(pid: int | str = "self") -> int:
+    """Bytes in memory now, of this process or of that with *pid*."""
     try:
-        with open("/proc/self/statm") as file:
+        with open(f"/proc/{pid}/statm") as file:
             return int(file.read().split()[1]) * resource.getpagesize()
     except OSError:  # not Linux: the most there ever was
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
