@@ -40,7 +40,7 @@ from secrets_actor.faces.permission import PolicyGate
 from secrets_actor.faces.policy import Policy, Rule
 from secrets_actor.faces.router import Router
 from secrets_actor.faces.service import Service
-from secrets_actor.faces.sigv4_check import identity_of
+from secrets_actor.faces.sigv4_check import MOST_SIGNING_KEYS, identity_of
 from secrets_actor.faces.sockets import Sockets
 from secrets_actor.faces.tokens import MINT_KEY_BYTES, AllKeys, StaticKeys, Tokens, mint_key
 from secrets_actor.faces.watch import Watches
@@ -138,8 +138,8 @@ class Daemon:
         self._reload: Reload | None = None
         self._told: set[str] = set()
         self._clients: dict[Identity, AsyncSecrets] = {}
-        self._signing_keys = SigningKeys()
-        self._plan = self._planned()
+        self._signing_keys = SigningKeys(MOST_SIGNING_KEYS)
+        self._plan = self._planned(None)
         self._system = System(
             self._plan.settings, observer=self._memory, on_give_up=on_give_up, children=lambda _: self._children()
         )
@@ -152,6 +152,11 @@ class Daemon:
         self._routers: dict[str, Router] = {}
 
     # --- life -----------------------------------------------------------------------------------------------------
+
+    @property
+    def system(self) -> System:
+        """The system that it serves."""
+        return self._system
 
     @property
     def drain_seconds(self) -> float:
@@ -191,8 +196,9 @@ class Daemon:
 
     # --- the configuration ----------------------------------------------------------------------------------------
 
-    def _planned(self) -> Plan:
-        """Read the configuration, and make all of it that opens nothing. Raises `ConfigurationError`."""
+    def _planned(self, before: Plan | None) -> Plan:
+        """Read the configuration, and make all of it that opens nothing. What tokens and keys were *before* stays good
+        for a while. Raises `ConfigurationError`."""
         settings = load(self._source).settings
         if settings.log.output == "logging":
             # A program's own logging has handlers; the daemon has none, and its records would go nowhere.
@@ -208,12 +214,17 @@ class Daemon:
                 mistakes += [f"daemon.listen[{number}].{mistake}" for mistake in error.mistakes]
         tokens = keys = None
         try:
-            tokens = Tokens([(one.name, one.value) for one in daemon.token if one.value], now, self._observe)
+            tokens = Tokens(
+                [(one.name, one.value) for one in daemon.token if one.value],
+                now,
+                self._observe,
+                before.tokens if before else None,
+            )
         except ConfigurationError as error:
             mistakes += error.mistakes
         try:
             static = [(one.name, one.access_key_id, one.secret_key) for one in daemon.key if one.secret_key]
-            keys = StaticKeys(static, now, self._observe)
+            keys = StaticKeys(static, now, self._observe, before.keys if before else None)
         except ConfigurationError as error:
             mistakes += error.mistakes
         if mistakes or tokens is None or keys is None:
@@ -230,7 +241,7 @@ class Daemon:
         self.notifier.reloading()
         at = utc_now().isoformat(timespec="seconds")
         try:
-            self._take(self._planned())
+            self._take(self._planned(self._plan))
         except (SecretsError, OtpError) as error:
             mistakes = error.mistakes if isinstance(error, ConfigurationError) else (str(error),)
             self._reload = Reload(at, mistakes)
