@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import resource
 import selectors
@@ -58,6 +59,10 @@ _LINGER: Final = 1.0
 _LINGER_BYTES: Final = 1 << 20
 # Seconds that a loop has to end by itself before its connections are cut off from outside.
 _CUT_AFTER: Final = 0.5
+# Rounds of the loop without anything new, after which it is taken to be at its end.
+_QUIET_ROUNDS: Final = 5
+# Seconds between two looks at tasks that take longer than that.
+_PAUSE: Final = 0.005
 # Seconds in which the tasks of a loop that ends must end.
 _LAST_TASKS: Final = 1.0
 # Seconds that a loop takes for the connections that it has just accepted.
@@ -626,7 +631,7 @@ class HttpServer:
         self._servers: list[asyncio.Server] = []
         self._ticking = False
         self._dated = 0.0
-        self._stop = self._empties = False
+        self._stop = self._empties = self._ends = False
         self._begun, self._over = Latch(), Latch()
         self._failure: BaseException | None = None
         shortest = min(limits.head_seconds, limits.idle_seconds, limits.request_seconds)
@@ -738,13 +743,20 @@ class HttpServer:
         asyncio.get_running_loop().call_later(0.0, self._drain)
 
     def _drain(self) -> None:
-        for server in self._servers:
-            server.close()
+        self._accept_no_more()
         for one in list(self.state.connections):
             if isinstance(one, _Connection):
                 one.drain()
         # The connections of the last round are counted a few rounds later.
         asyncio.get_running_loop().call_later(_LAST_ROUNDS, self._end_drain)
+
+    def _accept_no_more(self) -> None:
+        """Take the listening sockets off the loop. asyncio's servers are closed some rounds later: a connection that
+        waits to become one of ours when its server is closed is lost, and its client is told nothing (asyncio has an
+        assertion there)."""
+        for copy in self._copies:
+            if copy.fileno() >= 0:
+                asyncio.get_running_loop().remove_reader(copy.fileno())
 
     def _end_drain(self) -> None:
         if self._open:
@@ -754,32 +766,54 @@ class HttpServer:
             self._halt()
 
     def _halt(self) -> None:
-        asyncio.get_running_loop().stop()
+        if not self._ends:  # else it would stop the loop in the middle of its clean-up
+            asyncio.get_running_loop().stop()
 
     def _clean_up(self) -> None:
+        self._ends = True
         loop = self._loop
         if loop is None:
             if self._selector is not None:
                 self._selector.close()
             return
-        for server in self._servers:
-            server.close()
-        for copy in self._copies:
-            copy.close()
-        for one in list(self.state.connections):
-            transport: Any = getattr(one, "transport", None)
-            if transport is not None:
-                transport.abort()
         with contextlib.suppress(BaseException):
-            loop.run_until_complete(asyncio.sleep(0))  # `connection_lost` comes, and cancels the tasks
-            tasks = asyncio.all_tasks(loop)
-            for task in tasks:
-                task.cancel()
-            if tasks:
-                loop.run_until_complete(asyncio.wait(tasks, timeout=_LAST_TASKS))
+            loop.run_until_complete(self._end_all())
             loop.run_until_complete(loop.shutdown_asyncgens())
         with contextlib.suppress(BaseException):
+            for server in self._servers:
+                server.close()
+        for copy in self._copies:
+            copy.close()
+        with contextlib.suppress(BaseException):
+            self._cut_left()
             loop.close()
+
+    async def _end_all(self) -> None:
+        """End all connections and tasks. It takes several rounds: a connection that was accepted just now becomes one
+        of ours two rounds later, and nobody would ever answer it."""
+        self._accept_no_more()
+        until, quiet, cancelled = now() + _LAST_TASKS, 0, {asyncio.current_task()}
+        for turn in itertools.count():
+            for one in list(self.state.connections):
+                if isinstance(one, _Connection):
+                    one.transport.abort()
+            tasks = asyncio.all_tasks()
+            quiet = quiet + 1 if len(tasks) == 1 and not self.state.connections else 0
+            if quiet == _QUIET_ROUNDS or now() > until:
+                return
+            if turn >= _QUIET_ROUNDS:  # the first ones are for the tasks that accept
+                for task in tasks - cancelled:
+                    task.cancel()
+                cancelled |= tasks
+            await asyncio.sleep(0.0 if turn < 2 * _QUIET_ROUNDS else _PAUSE)
+
+    def _cut_left(self) -> None:
+        """Shut down the connections that the loop still has, such as in the middle of the handshake of TLS."""
+        if self._selector is not None:
+            for key in list((self._selector.get_map() or {}).values()):
+                with contextlib.suppress(OSError), socket.socket(fileno=os.dup(key.fd)) as left:
+                    if not left.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                        left.shutdown(socket.SHUT_RDWR)
 
     def _on_trouble(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Take what asyncio would write to its log, with all that it knows."""
@@ -799,6 +833,8 @@ class HttpServer:
 
     def _report(self, event: ConnectionsRefused | HandlerFailed) -> None:
         """Tell *event*, if the same has not been told within a minute: clients must not be able to fill the log."""
+        if self._ends:
+            return
         moment, key = now(), f"{type(event).__name__} {event.reason}"
         if moment >= self._told.get(key, 0.0):
             if len(self._told) > 100:
