@@ -59,14 +59,12 @@ _LINGER: Final = 1.0
 _LINGER_BYTES: Final = 1 << 20
 # Seconds that a loop has to end by itself before its connections are cut off from outside.
 _CUT_AFTER: Final = 0.5
-# Rounds of the loop without anything new, after which it is taken to be at its end.
+# Rounds of the loop in which a connection that was accepted becomes one of ours: asyncio takes three.
 _QUIET_ROUNDS: Final = 5
 # Seconds between two looks at tasks that take longer than that.
 _PAUSE: Final = 0.005
 # Seconds in which the tasks of a loop that ends must end.
 _LAST_TASKS: Final = 1.0
-# Seconds that a loop takes for the connections that it has just accepted.
-_LAST_ROUNDS: Final = 0.02
 # Descriptors that are kept free for all else: the store's connections, files, the audit log.
 _SPARE_DESCRIPTORS: Final = 128
 # Seconds between two reports of the same trouble.
@@ -747,8 +745,15 @@ class HttpServer:
         for one in list(self.state.connections):
             if isinstance(one, _Connection):
                 one.drain()
-        # The connections of the last round are counted a few rounds later.
-        asyncio.get_running_loop().call_later(_LAST_ROUNDS, self._end_drain)
+        self._await_last(_QUIET_ROUNDS)
+
+    def _await_last(self, rounds: int) -> None:
+        """End the drain after so many *rounds* of the loop: the last connections are counted by then. It is no matter
+        of time, because the loop may not have run meanwhile."""
+        if rounds:
+            asyncio.get_running_loop().call_soon(self._await_last, rounds - 1)
+        else:
+            self._end_drain()
 
     def _accept_no_more(self) -> None:
         """Take the listening sockets off the loop. asyncio's servers are closed some rounds later: a connection that

@@ -306,7 +306,7 @@ def test_a_request_that_takes_too_long_is_answered_with_504() -> None:
 
 
 def test_a_handler_that_does_not_give_in_holds_no_connection() -> None:
-    async def stubborn(_: Request) -> Response:
+    async def stubborn(asked: Request) -> Response:
         for _ in range(100):
             try:
                 await asyncio.sleep(0.1)
@@ -416,7 +416,7 @@ def test_a_connection_beyond_the_limit_that_sends_nothing_is_told_so_too() -> No
 
 
 def gauge(one: Served) -> float:
-    return sum(reading[2] for read in one.meter.gauges.values() for reading in read())
+    return sum(float(reading[2]) for read in one.meter.gauges.values() for reading in read())
 
 
 def test_the_connections_are_counted() -> None:
