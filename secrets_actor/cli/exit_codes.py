@@ -73,11 +73,15 @@ class Interrupted(KeyboardInterrupt):
     """A Ctrl-C whose text, which is printed, says how far the command has come."""
 
 
+class NotDone(Exception):
+    """A command could not do what it was asked for, for a reason that lies in no store. Its text says what to do."""
+
+
 class Complaint(Struct, frozen=True):
     """The report of an error.
 
-    `code` is that of a `SecretsError`, or `usage`, `interrupted`, `output` or `internal`. Scripts may rely on all of
-    them. `status` is the exit code.
+    `code` is that of a `SecretsError`, or `usage`, `not_done`, `interrupted`, `output` or `internal`. Scripts may rely
+    on all of them. `status` is the exit code.
     """
 
     code: str
@@ -142,6 +146,8 @@ def complaint_about(error: Exception) -> Complaint:
     match error:
         case SecretsError():
             return Complaint(error.code, str(error), exit_code(error))
+        case NotDone():
+            return Complaint("not_done", str(error), FAILED)
         case click.UsageError():
             path = PROGRAM if error.ctx is None else error.ctx.command_path
             return Complaint("usage", f"{error.format_message()} See '{path} --help'.", USAGE)

@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 
 import click
 
-from secrets_actor.cli import completion, daemon, output, policy, reading, value_io, writing
+from secrets_actor.cli import completion, daemon, edit, output, policy, reading, value_io, writing
 from secrets_actor.cli.credentials import credentials
 from secrets_actor.cli.exit_codes import EPILOG, FAILED, PROGRAM, USAGE, run, written
 from secrets_actor.cli.options import Options
@@ -145,7 +145,7 @@ for command in (
     *(reading.get, reading.list_, reading.describe, reading.versions, reading.history),
     *(writing.set_, writing.create, writing.put, writing.update, writing.delete, writing.restore),
     *(writing.tag, writing.untag, writing.rotate, writing.generate),
-    completion.completion,
+    *(edit.edit, completion.completion),
     *(run_, daemon.status, daemon.tree, daemon.metrics, daemon.health, policy.policy, credentials),
     store,
 ):
