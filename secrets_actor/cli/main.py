@@ -17,6 +17,7 @@ import click
 
 from secrets_actor.cli import completion, daemon, edit, output, policy, reading, value_io, writing
 from secrets_actor.cli.credentials import credentials
+from secrets_actor.cli.env import env
 from secrets_actor.cli.exit_codes import EPILOG, FAILED, PROGRAM, USAGE, run, written
 from secrets_actor.cli.options import Options
 from secrets_actor.cli.run import run_
@@ -145,7 +146,7 @@ for command in (
     *(reading.get, reading.list_, reading.describe, reading.versions, reading.history),
     *(writing.set_, writing.create, writing.put, writing.update, writing.delete, writing.restore),
     *(writing.tag, writing.untag, writing.rotate, writing.generate),
-    *(edit.edit, completion.completion),
+    *(edit.edit, env, completion.completion),
     *(run_, daemon.status, daemon.tree, daemon.metrics, daemon.health, policy.policy, credentials),
     store,
 ):

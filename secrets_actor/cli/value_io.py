@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,8 @@ from secrets_actor.telemetry.redaction import printable
 
 # As the name of a file, it means standard input, as in most programs.
 DASH: Final = Path("-")
+# Bytes of a file with many values, such as a .env file.
+MAX_FILE: Final = 2**22
 
 
 class PlacePath(click.Path):
@@ -78,6 +81,19 @@ def read(value_file: Path | None, binary: bool, name: str) -> SecretValue:
     return masked(without_line_end(_read(lambda: sys.stdin.buffer, "standard input")), binary)
 
 
+def read_file(path: Path) -> str:
+    """Return the text of the file *path*, or of standard input for `DASH`. Raises `InvalidSecretValue`."""
+    what = "standard input" if path == DASH else f"the file {path}"
+    if path == DASH and sys.stdin is None:
+        raise InvalidSecretValue("standard input is closed; give the text there, or name a file")
+    found = _read(lambda: sys.stdin.buffer if path == DASH else path.open("rb"), what, MAX_FILE)
+    try:
+        return found.removeprefix(codecs.BOM_UTF8).decode()
+    except UnicodeDecodeError:
+        pass  # not the context of our own error: it has all that was read
+    raise InvalidSecretValue(f"{what} is no text in UTF-8")
+
+
 def write(value: str | bytes) -> None:
     """Write the bytes of *value* to standard output, and nothing else."""
     sys.stdout.buffer.write(value.encode() if isinstance(value, str) else value)
@@ -93,18 +109,18 @@ def _prompt(name: str) -> bytes:
     raise InvalidSecretValue("what was typed is not valid text; give bytes with --value-file")
 
 
-def _read(source: Callable[[], BinaryIO], what: str) -> bytes:
+def _read(source: Callable[[], BinaryIO], what: str, most: int = MAX_VALUE_BYTES) -> bytes:
     try:
         with source() as file:
             value = file.read(
-                MAX_VALUE_BYTES + 3
+                most + 3
             )  # room for a line end, and one byte to see that more comes: endless input must not fill the memory
     except OSError as error:
         problem = f"cannot be read: {error.strerror}; give one that can"
     else:
-        if len(value) <= MAX_VALUE_BYTES + 2:
+        if len(value) <= most + 2:
             return value
-        problem = f"is too long: a secret value has {MAX_VALUE_BYTES} bytes at most"
+        problem = f"is too long: {'a secret value' if most == MAX_VALUE_BYTES else 'it'} has {most} bytes at most"
     raise InvalidSecretValue(f"{what} {problem}")
 
 

@@ -76,7 +76,7 @@ def test_the_file_is_in_memory_for_this_user_alone_and_nothing_is_left(desk: Des
 
     assert (done.status, done.json["changed"]) == (0, True)
     path = Path((desk.home / "path").read_text().strip())
-    assert (path.parent.parent, path.name) == (desk.memory, "pass_word_.txt")
+    assert (path.parent.parent, path.name) == (desk.memory, "pass_word.txt")
     assert (desk.home / "stat").read_text().splitlines() == [f"600 {os.getuid()}", f"700 {os.getuid()}"]
     assert (desk.home / "given").read_bytes() == f"{CANARY} 1".encode()
     assert desk.value("db/pass=word") == f"{CANARY} 2".encode()
