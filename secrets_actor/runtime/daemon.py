@@ -37,7 +37,7 @@ from secrets_actor.faces.listener import Drain, listener_spec
 from secrets_actor.faces.metrics_page import MetricsFace
 from secrets_actor.faces.minted_keys import Mint
 from secrets_actor.faces.permission import PolicyGate
-from secrets_actor.faces.policy import Policy, Rule
+from secrets_actor.faces.policy import Policy
 from secrets_actor.faces.router import Router
 from secrets_actor.faces.service import Service
 from secrets_actor.faces.sigv4_check import MOST_SIGNING_KEYS, identity_of
@@ -65,7 +65,7 @@ from secrets_actor.otp import (
     cast,
 )
 from secrets_actor.runtime.backends import OF_THE_BACKEND
-from secrets_actor.runtime.daemon_settings import DaemonSettings, ListenSettings, default_socket
+from secrets_actor.runtime.daemon_settings import DaemonSettings, ListenSettings, default_socket, rules_of
 from secrets_actor.runtime.notify import Notifier
 from secrets_actor.runtime.settings import Settings
 from secrets_actor.runtime.settings_loader import load
@@ -229,9 +229,8 @@ class Daemon:
             mistakes += error.mistakes
         if mistakes or tokens is None or keys is None:
             raise ConfigurationError(tuple(mistakes))
-        rules = [Rule(one.who, one.secrets, one.may) for one in daemon.allow] or [_own_rule()]
         hosts = LOOPBACK | {host.lower() for host in daemon.hosts}
-        return Plan(settings, daemon, Policy(rules), tokens, keys, hosts, listens)
+        return Plan(settings, daemon, Policy(rules_of(daemon, os.geteuid())), tokens, keys, hosts, listens)
 
     def reload(self) -> bool:
         """Read the configuration anew, and put it in force, whole or not at all. Return whether it is in force.
@@ -471,11 +470,6 @@ def _running(node: TreeNode) -> dict[str, TreeNode]:
 
 def _id_of(listen: Listen) -> str:
     return f"listener {listen.address}"
-
-
-def _own_rule() -> Rule:
-    """The rule without any other: the user that the daemon runs as, who could read the store anyway, may do all."""
-    return Rule((f"uid:{os.geteuid()}",), ("**",), ("admin",))
 
 
 def _tls_of(row: ListenSettings) -> ssl.SSLContext | None:

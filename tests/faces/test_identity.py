@@ -17,6 +17,7 @@ from secrets_actor.faces.identity import (
     term_mistake,
     terms,
 )
+from secrets_actor.telemetry.redaction import redact
 
 DEPLOY = Peer(uid=990, gid=991, pid=4711, user="deploy", groups=frozenset({"web", "db"}), unit="billing.service")
 TCP = Peer(address="127.0.0.1:4711")
@@ -89,6 +90,17 @@ def test_the_facts_are_those_that_are_known() -> None:
         (("user", "deploy"), ("uid", 990), ("unit", "billing.service"), ("pid", 4711), ("by", "peer")),
     )
     assert caller_facts(Identity(TCP, "ci")).facts == (("address", "127.0.0.1:4711"), ("by", "token:ci"))
+
+
+def test_the_log_masks_none_of_the_facts() -> None:
+    """It masks whatever stands under a name such as `token`."""
+    whole = Peer(1, 2, 3, "a", frozenset({"b"}), "c.service", "1/d.service", "127.0.0.1:5", "e")
+    facts = dict(caller_facts(Identity(whole, "ci", "k")).facts)
+
+    assert set(facts) == {"user", "uid", "unit", "user_unit", "pid", "address", "by"}
+    assert redact({f"caller_{name}": fact for name, fact in facts.items()}) == {
+        f"caller_{name}": fact for name, fact in facts.items()
+    }
 
 
 @given(st.builds(Peer, user=st.text(min_size=1), unit=st.text(min_size=1), certificate=st.text(min_size=1)))

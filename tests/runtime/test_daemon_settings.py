@@ -7,11 +7,14 @@ import pytest
 import secrets_actor
 from secrets_actor import ConfigurationError, Settings
 from secrets_actor.backends.aws.credentials.static import KeySource
+from secrets_actor.faces.policy import Rule
 from secrets_actor.runtime.daemon_settings import (
+    AllowSettings,
     DaemonSettings,
     ListenSettings,
     TokenSettings,
     default_socket,
+    rules_of,
 )
 from secrets_actor.runtime.settings_loader import load
 
@@ -147,3 +150,13 @@ def test_the_default_socket_is_in_a_folder_that_is_the_users_own() -> None:
     for unusable in ({}, {"XDG_RUNTIME_DIR": ""}, {"XDG_RUNTIME_DIR": "run"}):
         with pytest.raises(ConfigurationError, match="XDG_RUNTIME_DIR"):
             default_socket(unusable, 7)
+
+
+def test_the_rules_are_those_of_the_table_or_that_the_daemons_own_user_may_do_all() -> None:
+    row = AllowSettings(who=("user:a",), secrets=("b",), may=("get",))
+
+    assert rules_of(DaemonSettings(allow=(row,)), 1000) == (Rule(("user:a",), ("b",), ("get",)),)
+    assert rules_of(DaemonSettings(), 1000) == (Rule(("uid:1000",), ("**",), ("admin",)),)
+    assert rules_of(DaemonSettings(allow=(row,)), 65534) == rules_of(DaemonSettings(allow=(row,)), 1000)
+    with pytest.raises(ConfigurationError, match="nobody needs rules"):
+        rules_of(DaemonSettings(), 65534)
