@@ -214,21 +214,33 @@ class AgentApi:
 # --- the request ------------------------------------------------------------------------------------------------------
 
 
-# Few secrets are asked for again and again. A query that is refused is not kept.
-@lru_cache(maxsize=1024)
 def _by_query(query: str) -> _Asked:
     """Return what a request with this *query* asks for. Raises `_Refused` and `InvalidSecretName`."""
+    return (_known_query if len(query) <= _KEPT_LENGTH else _parsed_query)(query)
+
+
+def _by_path(path: str, query: str) -> _Asked:
+    """Return what a request with this *path*, without the prefix, asks for. Raises as `_by_query` does."""
+    return (_known_path if len(path) + len(query) <= _KEPT_LENGTH else _parsed_path)(path, query)
+
+
+def _parsed_query(query: str) -> _Asked:
     given = dict(parse_qsl(query, keep_blank_values=True))  # of a repeated parameter, the last counts
     return _asked(given, given.pop("secretId", None), "missing parameter secretId")
 
 
-@lru_cache(maxsize=1024)
-def _by_path(path: str, query: str) -> _Asked:
-    """Return what a request with this *path*, without the prefix, asks for. Raises as `_by_query` does."""
+def _parsed_path(path: str, query: str) -> _Asked:
     secret_id = unquote(path)
     if any(segment in (".", "..") for segment in secret_id.split("/")):
         raise _Refused("the secret ID has a segment of dots")
     return _asked(dict(parse_qsl(query, keep_blank_values=True)), secret_id or None, "missing secret ID")
+
+
+# Few secrets are asked for again and again. What is refused is not kept, nor what is longer than most: a client could
+# fill the memory with it.
+_KEPT_LENGTH: Final = 512
+_known_query: Final = lru_cache(maxsize=1024)(_parsed_query)
+_known_path: Final = lru_cache(maxsize=1024)(_parsed_path)
 
 
 def _asked(given: dict[str, str], secret_id: str | None, missing: str) -> _Asked:

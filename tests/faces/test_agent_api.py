@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from secrets_actor.domain.errors import (
     AccessDenied,
@@ -27,7 +29,7 @@ from secrets_actor.domain.errors import (
     UnrecognizedClient,
     WorkerCrashed,
 )
-from secrets_actor.faces.agent_api import AgentApi
+from secrets_actor.faces.agent_api import TOKEN_HEADERS, AgentApi
 from secrets_actor.faces.exchange import Request, Response
 from secrets_actor.faces.identity import Peer
 from secrets_actor.faces.policy import Rule
@@ -490,3 +492,34 @@ def test_of_too_many_that_wait_the_next_is_refused(rig: Rig) -> None:
     assert said(response) == (429, "Watch limit exceeded")
     assert header(response, "retry-after") == "1"
     assert rig.watches.waiting == 0
+
+
+# --- any request whatsoever ---------------------------------------------------------------------------------------
+
+parts = st.sampled_from(
+    ["secretId", "=", "&", "versionId", "versionStage", "refreshNow", "wait", "roleArn", "true", NAME]
+)
+queries = st.lists(parts | st.text("%&=+;/.0aF\xff ", max_size=4), max_size=8).map("".join)
+paths = st.sampled_from(["/ping", "/secretsmanager/get", "/secretsmanager/watch", "/v1/"]).flatmap(
+    lambda path: st.text("/.%2aeEfF\xff", max_size=6).map(lambda more: path + more)
+)
+
+
+def test_any_request_has_an_answer(rig: Rig) -> None:
+    @given(paths, queries, st.lists(st.tuples(st.sampled_from([*TOKEN_HEADERS, "if-none-match"]), st.text(max_size=3))))
+    @settings(max_examples=200)
+    def answered(path: str, query: str, headers: list[tuple[str, str]]) -> None:
+        response = rig.ask(f"{path}?{query}", *headers, peer=UNIX, deadline=rig.served.clock.now() + 0.5)
+        if response.stream is not None:
+            asyncio.run(response.stream.aclose())  # type: ignore[attr-defined]
+        assert response.status in (200, 304, 400, 403, 404)
+
+    answered()
+    assert rig.watches.waiting == 0
+
+
+def test_a_query_that_is_longer_than_most_is_answered_as_well(rig: Rig) -> None:
+    asked = "&".join(["secretId=another"] * 100)
+
+    assert rig.ask(f"/secretsmanager/get?{asked}&secretId={NAME}", TOKEN).status == 200
+    assert rig.ask(f"/v1/{NAME}?{'&'.join(['refreshNow=0'] * 100)}", TOKEN).status == 200

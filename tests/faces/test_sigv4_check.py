@@ -7,7 +7,7 @@ import string
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from botocore import auth
@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from secrets_actor.backends.aws.sigv4 import Scope, SigningKeys
+from secrets_actor.backends.aws.sigv4 import Scope, SigningKeys, sign_headers
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.faces.exchange import Request
 from secrets_actor.faces.identity import Identity, Peer
@@ -34,6 +34,7 @@ from secrets_actor.faces.sigv4_check import (
     check,
     identity_of,
 )
+from tests.backends.aws.test_sigv4_vectors import AWS_C_AUTH, keys_of, request_of
 from tests.faces.asking import UNIX, request
 
 NOW: Final = datetime(2026, 11, 30, 4, 20, 22, tzinfo=UTC)
@@ -132,6 +133,27 @@ def test_what_botocore_signs_is_accepted(
     asked = signed(path, body, host=host, headers=headers, key=key, region=region)
 
     assert check(asked, TwoKeys(secret), NOW, SigningKeys()) == (MINTED if minted else OWNER)
+
+
+@pytest.mark.parametrize(
+    "case", [one for one in AWS_C_AUTH if not one["request"]["query"]], ids=lambda one: one["name"]
+)
+def test_the_requests_of_the_vectors_are_accepted(case: dict[str, Any]) -> None:
+    """Odd paths, and headers that are repeated or spread over lines, signed by the code that the vectors check."""
+    found, keys = request_of(case), keys_of(case)
+    signed_now = sign_headers(found, keys, Scope("us-east-1", "secretsmanager"), NOW, SigningKeys())
+    # A parser of HTTP joins the lines of one header with blanks (RFC 9112, 5.2).
+    arrived = [(name, value.replace("\n", " ")) for name, value in (*found.headers, *signed_now.headers)]
+    asked = request(found.path, *arrived, method=found.method, body=found.body)
+    minted = keys.session_token is not None
+
+    class TheirKeys:
+        def find(self, access_key_id: str, session_token: str | None, _now: datetime) -> FoundKey | None:
+            assert access_key_id == keys.reveal_id()
+            assert (session_token is not None) == minted
+            return FoundKey(OWNER, (keys.secret_key,))
+
+    assert check(asked, TheirKeys(), NOW, SigningKeys()) == OWNER
 
 
 @given(st.data(), st.booleans())
