@@ -1,5 +1,7 @@
 """The mint: keys that carry their caller, which nobody else can make or change."""
 
+import base64
+import hmac
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -119,15 +121,21 @@ def test_few_of_the_keys_that_were_found_are_kept() -> None:
     assert found(all_of_them[0], mint) is not None
 
 
-def test_a_token_of_another_version_is_unknown() -> None:
-    """Sealed rightly, and of another form."""
-    import base64
-    import hmac
+def derived(use: bytes, content: bytes) -> bytes:
+    """What the mint makes of *content* for one use."""
+    return hmac.digest(hmac.digest(KEY.bytes(), use, "sha256"), content, "sha256")
 
-    seal = hmac.digest(KEY.bytes(), b"session token", "sha256")
-    token = base64.urlsafe_b64encode(hmac.digest(seal, b"\x93\x01\x02\x03", "sha256") + b"\x93\x01\x02\x03").decode()
 
-    assert Mint(KEY).find("ASIA", token, NOW) is None
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_token_of_another_form_or_with_another_seal_is_unknown(sealed: bool) -> None:
+    """It has the right key id, so that nothing else can be the reason."""
+    minted = Mint(KEY).mint(Identity(UNIX), NOW, NONCE)
+    rest = base64.urlsafe_b64decode(minted.session_token)[32:]
+    content = derived(b"session token", b"[1]") + b"[1]" if sealed else bytes(32) + rest
+    token = base64.urlsafe_b64encode(content).decode()
+    key_id = "ASIA" + base64.b32encode(derived(b"key id", token.encode())).decode()[:16]
+
+    assert Mint(KEY).find(key_id, token, NOW) is None
 
 
 def test_no_repr_shows_a_key() -> None:

@@ -172,6 +172,23 @@ def test_all_who_wait_for_a_secret_share_one_subscription(rig: Rig) -> None:
     run(work)
 
 
+def test_a_change_that_comes_while_the_stream_begins_is_told(rig: Rig) -> None:
+    async def work() -> None:
+        with ThreadPoolExecutor(1) as other, rig.served.store.hold("get", when="after") as gate:
+            opening = asyncio.ensure_future(rig.watch())
+            await asyncio.to_thread(gate.wait_until_held)
+            setting = other.submit(rig.served.system.secrets.set, NAME, "newer")
+            gate.release()
+            receipt = setting.result(30)  # the loop stands still meanwhile: the answer to its get waits there
+        stream = await opening
+        told = [await stream.event(), await stream.event()]
+        await stream.parts.aclose()
+
+        assert [one["id"] for one in told] == [rig.served.store.version_ids(NAME)[0], receipt.version_id]
+
+    run(work)
+
+
 def test_of_too_many_the_next_is_refused_until_one_has_left(rig: Rig) -> None:
     async def work() -> None:
         streams = [await rig.watch() for _ in range(3)]
