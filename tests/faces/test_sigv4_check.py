@@ -259,6 +259,7 @@ def authorization(old: str, new: str) -> Callable[[Request], Request]:
         (authorization("AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"), INCOMPLETE, "requires the algorithm"),
         (authorization("Signature=", "Signature"), INCOMPLETE, "'key=value' parts"),
         (authorization("SignedHeaders=", "Signature="), INCOMPLETE, "'key=value' parts, each once"),
+        (authorization(", ", ",\xa0"), INCOMPLETE, "'key=value' parts"),
         (authorization("Signature=", "Seal="), INCOMPLETE, "requires 'Signature' parameter."),
         (authorization("Credential=", "C="), INCOMPLETE, "requires 'Credential' parameter."),
         (authorization("Signature=", "Signature=A"), INVALID, MISMATCH),
