@@ -54,6 +54,7 @@ from secrets_actor.otp import (
     Kind,
     LifecycleEvent,
     OtpError,
+    Pid,
     StartChild,
     Strategy,
     Supervisor,
@@ -409,6 +410,10 @@ class Daemon:
     def tree(self) -> Tree:
         """Return a picture of the tree."""
         return self._system.tree()
+
+    def whereis(self, name: str) -> Pid | None:
+        """Return the process that is registered as *name* now, such as `listeners` or `secrets`; or None."""
+        return self._system.whereis(name)
 
     def condition(self) -> Condition:
         """Return how the daemon is."""
