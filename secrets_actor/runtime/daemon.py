@@ -28,6 +28,7 @@ from secrets_actor.faces.address import Address, TcpAddress, UnixAddress, parse_
 from secrets_actor.faces.agent_api import AgentApi
 from secrets_actor.faces.aws_api import AwsApi, PageTokens
 from secrets_actor.faces.control import ControlFace, ListenerState, Reload, Status
+from secrets_actor.faces.credentials_api import CredentialsApi
 from secrets_actor.faces.events import FACES, Reloaded, ReloadRefused
 from secrets_actor.faces.exchange import Face, Handler, Request, Response
 from secrets_actor.faces.guard import LOOPBACK, refusal
@@ -351,9 +352,11 @@ class Daemon:
         return {text: self._router(plan, listen) for text, listen in plan.listens.items()}
 
     def _router(self, plan: Plan, listen: Listen) -> Router:
-        names = listen.row.faces
+        names = set(listen.row.faces)
         if not isinstance(listen.address, TcpAddress):
-            names = (*names, "control")
+            names |= {"control", "credentials"}
+        if "aws" in names:
+            names.add("credentials")
         hosts = plan.hosts
         faces = [self._face(name, plan, listen) for name in _ORDER if name in names]
         return Router(faces, lambda request: refusal(request, hosts), self._observe)
@@ -367,6 +370,8 @@ class Daemon:
             case "control":
                 metrics = self._system.metrics
                 return ControlFace(self._gate, status=self.status, tree=self.tree, read=metrics, look=self.condition)
+            case "credentials":
+                return CredentialsApi(self._service, self._mint_in_force(), plan.tokens.name_of, utc_now, os.urandom)
             case "agent":
                 return AgentApi(self._service, plan.tokens.name_of, self._watches, dialect=listen.row.dialect)
             case _:
@@ -465,7 +470,7 @@ class Daemon:
 
 
 # Which face is asked first whether a request is for it. The AWS API takes any path, so it comes last.
-_ORDER: Final = ("health", "metrics", "control", "agent", "aws")
+_ORDER: Final = ("health", "metrics", "control", "credentials", "agent", "aws")
 
 
 def _running(node: TreeNode) -> dict[str, TreeNode]:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import boto3
 import pytest
 
 from secrets_actor.clock import now as clock_now
@@ -118,3 +119,27 @@ def test_what_cannot_be_listened_on_ends_the_start_with_one_line(tmp_path: Path)
     assert ended.stderr == (
         f"secrets-actor: unix:{path}: another daemon listens there already; stop it, or choose another path\n"
     )
+
+
+def test_credentials_for_sdks_are_given_out_and_are_good_after_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "api.sock"
+    text = configuration(tmp_path, f"unix:{path}", "127.0.0.1:0")
+
+    def list_by(minted: dict[str, str], port: int) -> list[str]:
+        client = boto3.client(
+            "secretsmanager",
+            endpoint_url=f"http://127.0.0.1:{port}",
+            region_name="eu-west-1",
+            aws_access_key_id=minted["AccessKeyId"],
+            aws_secret_access_key=minted["SecretAccessKey"],
+            aws_session_token=minted["SessionToken"],
+        )
+        return [one["Name"] for one in client.list_secrets()["SecretList"]]
+
+    with Daemon(tmp_path, text, count=2) as daemon:
+        minted = ask(path, "/control/credentials").json
+        assert list_by(minted, port_of(daemon)) == []
+        assert ask(port_of(daemon), "/control/credentials").status == 403
+    with Daemon(tmp_path, text, count=2) as daemon:
+        assert list_by(minted, port_of(daemon)) == []
+    assert stat.S_IMODE((tmp_path / "mint.key").stat().st_mode) == 0o600
