@@ -65,9 +65,9 @@ ACTION_OF: Final = {
 EVERYTHING: Final = "**"
 _WORDS: Final = (*ACTIONS[:-1], *GROUPS)
 _PATTERN: Final = re.compile(r"[A-Za-z0-9/_+=.@!*-]{1,512}")
-# How many callers, and how many decisions, are kept. When they are more, all are dropped: to decide anew takes some
-# microseconds.
-_KEPT: Final = 4096
+# How many callers are kept, and how many decisions for those who are granted the same. When they are more, all are
+# dropped: to decide anew takes some microseconds.
+_KEPT: Final = 1024
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -180,6 +180,27 @@ def _compiled(number: int, rule: Rule) -> _Compiled:
     return _Compiled(number, rule, Decision(True, rule, number), who, tuple(map(matcher, rule.secrets)), rule.actions())
 
 
+class _Granted:
+    """What callers may do for whom the same *rules* are. Many callers share one: each process is a caller of its own,
+    and most come with a new pid."""
+
+    __slots__ = ("_kept", "_rules")
+
+    def __init__(self, rules: tuple[_Compiled, ...]) -> None:
+        self._rules = rules
+        self._kept: dict[tuple[str, str | None], Decision] = {}
+
+    def decide(self, action: str, name: str | None) -> Decision:
+        """As `Policy.decide`."""
+        asked = action, name
+        known = self._kept.get(asked)
+        if known is None:
+            rules = self._rules
+            known = next((one.decision for one in rules if action in one.actions and one.covers(action, name)), REFUSED)
+            _keep(self._kept, asked, known)
+        return known
+
+
 class Policy:
     """All rules together. Any thread may ask it; it never changes.
 
@@ -194,8 +215,8 @@ class Policy:
         if mistakes:
             raise ConfigurationError(tuple(mistakes))
         self._compiled = tuple([_compiled(number, rule) for number, rule in enumerate(self.rules)])
-        self._callers: dict[Identity, tuple[_Compiled, ...]] = {}
-        self._kept: dict[tuple[Identity, str, str | None], Decision] = {}
+        self._callers: dict[Identity, _Granted] = {}
+        self._granted: dict[tuple[int, ...], _Granted] = {}  # by the numbers of the rules
 
     def decide(self, identity: Identity, action: str, name: str | None) -> Decision:
         """Return whether *identity* may do *action*, one of ACTIONS, with the secret *name*.
@@ -203,22 +224,18 @@ class Policy:
         *name* None: whether there is any secret that it may do that with; for `admin`, whether it is that for all
         secrets (EVERYTHING).
         """
-        asked = identity, action, name
-        known = self._kept.get(asked)
-        if known is None:
-            rules = self._rules_for(identity)
-            known = next((one.decision for one in rules if action in one.actions and one.covers(action, name)), REFUSED)
-            _keep(self._kept, asked, known)
-        return known
+        return (self._callers.get(identity) or self._granted_to(identity)).decide(action, name)
 
-    def _rules_for(self, identity: Identity) -> tuple[_Compiled, ...]:
-        """Return the rules for *identity*."""
-        known = self._callers.get(identity)
-        if known is None:
-            held = terms(identity)
-            known = tuple([one for one in self._compiled if one.is_for(held)])
-            _keep(self._callers, identity, known)
-        return known
+    def _granted_to(self, identity: Identity) -> _Granted:
+        held = terms(identity)
+        rules = tuple([one for one in self._compiled if one.is_for(held)])
+        numbers = tuple([one.number for one in rules])
+        granted = self._granted.get(numbers)
+        if granted is None:
+            granted = _Granted(rules)
+            _keep(self._granted, numbers, granted)
+        _keep(self._callers, identity, granted)
+        return granted
 
     def explain(self, identity: Identity, action: str, name: str | None) -> Explanation:
         """Return which rules allow *identity* to do *action* with the secret *name*, as in `decide`, and which would

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from secrets_actor import AccessDenied, LogSettings, SecretNotFound, SecretsError, System, Throttled
 from secrets_actor.domain.names import without_suffix
@@ -13,7 +15,7 @@ from secrets_actor.domain.results import SecretDescription
 from secrets_actor.errors import InvalidSecretName, SecretDeleted
 from secrets_actor.faces.identity import Identity, Peer, caller_facts
 from secrets_actor.faces.permission import KEPT, PolicyGate
-from secrets_actor.faces.policy import ACTIONS, Policy, Rule
+from secrets_actor.faces.policy import ACTIONS, Policy, Rule, matcher
 from secrets_actor.faces.service import Gate
 from secrets_actor.otp import Clock, ManualClock
 from secrets_actor.testing import fake_system
@@ -90,6 +92,20 @@ def test_name_arn_and_partial_arn_of_one_secret_meet_one_rule(form: str, own: tu
         refused = Rig(others, own=own).check(form)
         assert str(refused) == f"unit:billing.service (user deploy) may not get {form}: no rule allows it"
         assert type(refused) is AccessDenied
+
+
+names = st.text("ab/-", min_size=1, max_size=9) | st.text("ab/", min_size=1, max_size=3).map("{}-abcdef".format)
+patterns = st.text("ab/*-", min_size=1, max_size=6).filter(lambda text: "***" not in text)
+
+
+@given(names, st.lists(patterns, min_size=1, max_size=3), st.sampled_from([(), (HERE,)]))
+def test_every_form_of_every_id_meets_one_rule(name: str, allowed: list[str], own: tuple[str, ...]) -> None:
+    account = Account(f"{HERE}:secret:{name}{SUFFIX}")
+    answers = {
+        Rig(allowed, account, own).allows(form)
+        for form in (name, f"{HERE}:secret:{name}{SUFFIX}", f"{HERE}:secret:{name}")
+    }
+    assert answers == {any(matcher(pattern)(name) for pattern in allowed)}
 
 
 def test_a_gate_is_one() -> None:

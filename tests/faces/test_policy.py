@@ -160,6 +160,18 @@ def test_more_decisions_than_are_kept_stay_right() -> None:
     assert policy.decide(BILLING, "get", "billing/0").allowed
 
 
+def test_more_callers_than_are_kept_stay_right() -> None:
+    policy = Policy([RULE, replace(RULE, who=("uid:990",), may=("put",))])
+    for pid in range(3000):
+        for mine, allowed in (
+            (BILLING.peer, (True, True)),
+            (Peer(uid=990), (False, True)),
+            (Peer(uid=5), (False, False)),
+        ):
+            identity = Identity(replace(mine, pid=pid))
+            assert tuple(policy.decide(identity, one, "billing/db").allowed for one in ("get", "put")) == allowed
+
+
 def test_what_is_about_no_one_secret() -> None:
     policy = Policy([RULE, Rule(("user:deploy",), ("a/**",), ("admin",))])
     assert policy.decide(BILLING, "get", None).number == 0
