@@ -178,10 +178,10 @@ def _password(request: shapes.GetRandomPasswordRequest, _body: bytes) -> RandomP
 
 def _delete(request: shapes.DeleteSecretRequest, _body: bytes) -> Delete:
     window, force = request.RecoveryWindowInDays, bool(request.ForceDeleteWithoutRecovery)
-    if window is not None and force:
-        raise refused(_PARAMETER, "You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.")
     if window is not None and not MIN_RECOVERY_WINDOW <= window <= MAX_RECOVERY_WINDOW:
         raise refused(_PARAMETER, "The RecoveryWindowInDays value must be between 7 and 30 days (inclusive).")
+    if window is not None and force:
+        raise refused(_PARAMETER, "You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.")
     return Delete(request.SecretId, window, force)
 
 
@@ -361,8 +361,10 @@ def _tags(tags: tuple[shapes.Tag, ...] | None) -> dict[str, str]:
 def _filters(filters: tuple[shapes.Filter, ...] | None) -> tuple[Filter, ...]:
     found = []
     for one in filters or ():
-        if one.Key is None or one.Values is None:
-            raise refused(_PARAMETER, "Each filter must have a Key and Values.")
+        if one.Key is None:
+            raise refused(_PARAMETER, "Invalid filter key")
+        if one.Values is None:
+            raise refused(_PARAMETER, f"Invalid filter values for key: {one.Key}")
         found.append(Filter(one.Key, one.Values))
     return tuple(found)
 

@@ -250,7 +250,8 @@ def test_a_random_password_is_as_it_was_asked_for(sm: Any) -> None:
         RequireEachIncludedType=False,
     )["RandomPassword"]
     assert re.fullmatch("[1-9]{20}", digits)
-    assert " " in sm.get_random_password(PasswordLength=5, IncludeSpace=True)["RandomPassword"]
+    assert len(sm.get_random_password(PasswordLength=4, IncludeSpace=True)["RandomPassword"]) == 4
+    assert " " in sm.get_random_password(PasswordLength=4096, IncludeSpace=True)["RandomPassword"]
 
 
 def test_no_secret_has_a_resource_policy(sm: Any) -> None:
@@ -433,8 +434,8 @@ def test_members_that_do_not_go_together(sm: Any) -> None:
         (parameter, "key of its own", lambda: sm.create_secret(
             Name="b", Tags=[{"Key": "k", "Value": "v"}, {"Key": "k", "Value": "w"}])),
         (parameter, "tag", lambda: sm.tag_resource(SecretId="a", Tags=[])),
-        (parameter, "Key and Values", lambda: sm.list_secrets(Filters=[{"Key": "name"}])),
-        (parameter, "Key and Values", lambda: sm.list_secrets(Filters=[{"Values": ["a"]}])),
+        (parameter, "Invalid filter values for key: name", lambda: sm.list_secrets(Filters=[{"Key": "name"}])),
+        (parameter, "Invalid filter key", lambda: sm.list_secrets(Filters=[{"Values": ["a"]}])),
         (parameter, "region", lambda: sm.create_secret(Name="b", AddReplicaRegions=[{"KmsKeyId": "k"}])),
     ):  # fmt: skip
         found = refusal(call)

@@ -92,7 +92,7 @@ class RandomPassword(Operation[SecretValue], SelectiveStruct, frozen=True):
     """Ask the store for a random password of *length* characters (1 to 4,096); the store does not keep it.
 
     The five bools say which kinds of characters it may have, *exclude* which characters it must not have. With
-    *require_each* it has at least one character of each kind.
+    *require_each* it has at least one character of each kind, but for the space (API reference, GetRandomPassword).
     """
 
     HIDDEN: ClassVar = frozenset({"exclude"})
@@ -110,8 +110,8 @@ class RandomPassword(Operation[SecretValue], SelectiveStruct, frozen=True):
     def __post_init__(self) -> None:
         check_number("length", self.length, 1, MAX_PASSWORD_LENGTH)
         check_text("exclude", self.exclude, MAX_EXCLUDED)
-        kinds = sum((self.lowercase, self.uppercase, self.numbers, self.punctuation, self.space))
-        if not kinds:
+        kinds = sum((self.lowercase, self.uppercase, self.numbers, self.punctuation))
+        if not kinds and not self.space:
             raise InvalidParameter("lowercase", "one kind of characters at least")
         if self.require_each and self.length < kinds:
             raise InvalidParameter("length", f"{kinds} at least, for one character of each kind")

@@ -5,7 +5,9 @@ value.
 
 Rule 1: a name, tag key, tag value, region or service fits a value that it begins with, in the same case of letters.
 Rule 2: `all` breaks a value into words. For each of them, some word of the secret's attributes must begin with it, in
-        any case of letters.
+        any case of letters. The authors of moto found by trial on AWS where words end: at what is no letter or digit,
+        before a capital with a small letter after it (`COMPAN`, `Ythings`), and behind a small letter before a capital
+        (`Secret`, `F`, `Tag`).
 Rule 3: a description is matched as `all` is. AWS documents that it is matched by its beginning in any case; the authors
         of moto found by trial that it is matched by words, which includes that.
 
@@ -39,9 +41,8 @@ from secrets_actor.domain.semantics import page_tokens
 from secrets_actor.domain.semantics.context import Context
 from secrets_actor.domain.semantics.entry import Entry
 
-_WORD: Final = re.compile(r"[^\W_]+")
-# The beginning of a word: a letter or digit behind neither, and a capital behind a small letter, as in camelCase.
-_BEGINNING: Final = re.compile(r"(?<![^\W_])[^\W_]|(?<=[a-z])[A-Z]")
+# Where words end (rule 2).
+_BETWEEN: Final = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])|(?=[A-Z][a-z])")
 
 
 def fits(entry: Entry, filters: Iterable[Filter]) -> bool:
@@ -60,9 +61,13 @@ def _fits_value(entry: Entry, key: FilterKey, value: str) -> bool:
 
 
 def _has_words(texts: list[str], wanted: str) -> bool:
-    words = [word.lower() for word in _WORD.findall(wanted)]
-    beginnings = [text[found.start() :].lower() for text in texts for found in _BEGINNING.finditer(text)]
-    return bool(words) and all(any(one.startswith(word) for one in beginnings) for word in words)
+    words = _words(wanted)
+    theirs = [one for text in texts for one in _words(text)]
+    return bool(words) and all(any(one.startswith(word) for one in theirs) for word in words)
+
+
+def _words(text: str) -> list[str]:
+    return [word.lower() for word in _BETWEEN.split(text) if word]
 
 
 def _nothing(_entry: Entry) -> Iterable[str | None]:

@@ -19,7 +19,7 @@ def random_password(context: Context, operation: RandomPassword) -> SecretValue:
     """Return a random password. Raises `InvalidRequest` if `exclude` leaves no characters of a kind that is asked
     for."""
     kinds = _kinds(operation)
-    alphabet = "".join(kinds)
+    alphabet = "".join(kinds) + " " * (operation.space and " " not in operation.exclude)
     if not alphabet or (operation.require_each and not all(kinds)):
         raise InvalidRequest("no characters are left of a kind that is asked for: exclude fewer, or leave the kind out")
     # Drawn anew until every kind is in it: so each password that fits is as likely as any other. To put one of each
@@ -38,13 +38,12 @@ def generated(context: Context, operation: Regenerate) -> SecretValue:
 
 
 def _kinds(operation: RandomPassword) -> list[str]:
-    """Return the characters of each kind that is asked for, without the excluded ones."""
+    """Return the characters of each kind that may be required, if it is asked for, without the excluded ones."""
     kinds = (
         (operation.lowercase, string.ascii_lowercase),
         (operation.uppercase, string.ascii_uppercase),
         (operation.numbers, string.digits),
         (operation.punctuation, string.punctuation),
-        (operation.space, " "),
     )
     excluded = set(operation.exclude)
     return ["".join(one for one in kind if one not in excluded) for asked, kind in kinds if asked]

@@ -2,6 +2,7 @@
 
 import base64
 import itertools
+from typing import Final
 
 import pytest
 from hypothesis import given
@@ -61,6 +62,37 @@ FILTERED = [
     (FilterKey.OWNING_SERVICE, "!rds", ["app/Main-db", "app/other", "bare"]),
     (FilterKey.NAME, ["bare", "app/o"], ["app/other", "bare"]),
 ]
+
+
+# What moto's authors saw AWS do (its tests test_with_all_filter and test_with_all_filter_special_characters).
+SPECIAL: Final = tuple(f"prod{mark}AppBeta{mark}0abcaf" for mark in "/_+=.@-")
+SEEN_ON_AWS: Final = [
+    ("SecretOne", ["SecretOne36"]),
+    ("secret", ["SecretOne36", "SecretTwo36", "SecretFTag36"]),
+    ("ret", []),
+    ("sec", ["SecretOne36", "SecretTwo36", "SecretFTag36"]),
+    ("SomeSecret", []),
+    ("d", ["SecretTwo36"]),
+    ("d t", ["SecretTwo36"]),
+    ("t", ["SecretTwo36", "Thirdsecret36", "SecretFTag36"]),
+    ("AppBeta", SPECIAL),
+    ("Beta", SPECIAL),
+    ("+", []),
+    ("0abcaf", [*SPECIAL, "uat/COMPANY/0abcaf", "uat/COMPANYthings/0abcaf"]),
+    ("company", ["uat/COMPANY/0abcaf"]),
+    ("things", []),
+    ("Ythings", ["uat/COMPANYthings/0abcaf"]),
+]
+
+
+@pytest.mark.parametrize(("value", "expected"), SEEN_ON_AWS)
+def test_words_begin_and_end_where_they_do_on_aws(rig: Rig, value: str, expected: list[str]) -> None:
+    for name in ("SecretOne36", "SecretTwo36", "Thirdsecret36", "SecretFTag36", "none36", *SPECIAL):
+        rig.ask(ops.Create(name, "v", description="DescTwo" if name == "SecretTwo36" else None))
+    for name in ("uat/COMPANY/0abcaf", "uat/COMPANYthings/0abcaf"):
+        rig.ask(ops.Create(name, "v"))
+
+    assert sorted(names(rig, ListPage((Filter(FilterKey.ALL, value),)))) == sorted(expected)
 
 
 @pytest.mark.parametrize(("key", "values", "expected"), FILTERED)
