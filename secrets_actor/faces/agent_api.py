@@ -178,14 +178,16 @@ class AgentApi:
         except AccessDenied as denied:
             return _denied(denied)
         secret = await self._ask(request, identity, asked)
+        version_id = secret.version_id
         has = request.all("if-none-match")
-        if has and asked.wait and _names(has, secret):
+        if has and asked.wait and _names(has, version_id):
             left = min(asked.wait, request.deadline - self._now() - 2 * _MARGIN)
-            await self._watches.changed(identity, asked.secret_id, secret.version_id, left)
+            await self._watches.changed(identity, asked.secret_id, version_id, left)
             secret = await self._ask(request, identity, asked)
-        if has and _names(has, secret):
-            return Response(304, _facts(secret))
-        return Response(200, (_JSON, *_facts(secret)), self._body(secret))
+            version_id = secret.version_id
+        if has and _names(has, version_id):
+            return Response(304, _facts(secret, version_id))
+        return Response(200, (_JSON, *_facts(secret, version_id)), self._body(secret, version_id))
 
     async def _ask(self, request: Request, identity: Identity, asked: _Asked) -> Secret:
         timeout = min(max(request.deadline - self._now() - _MARGIN, 0.0), _LONGEST)
@@ -277,18 +279,18 @@ def _printable(name: str) -> str:
     return "".join([one if one.isprintable() else "?" for one in name[:64]])
 
 
-def _names(tags: tuple[str, ...], secret: Secret) -> bool:
-    """Whether one of the *tags* of If-None-Match is that of *secret* (RFC 9110, 13.1.2)."""
-    wanted = f'"{secret.version_id}"'
+def _names(tags: tuple[str, ...], version_id: str) -> bool:
+    """Whether one of the *tags* of If-None-Match is that of the version *version_id* (RFC 9110, 13.1.2)."""
+    wanted = f'"{version_id}"'
     return any(tag.strip(" \t").removeprefix("W/") in (wanted, "*") for line in tags for tag in line.split(","))
 
 
 # --- the answer -------------------------------------------------------------------------------------------------------
 
 
-def _facts(secret: Secret) -> Headers:
+def _facts(secret: Secret, version_id: str) -> Headers:
     """Return the headers that say what is answered: which version, how old it is, and where it comes from."""
-    stale, version_id = secret.stale, secret.version_id
+    stale = secret.stale
     facts: Headers = (
         _UNKEPT,
         ("age", str(int(secret.age))),
@@ -305,11 +307,11 @@ def _facts(secret: Secret) -> Headers:
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def _agent_body(secret: Secret) -> bytes:
+def _agent_body(secret: Secret, version_id: str) -> bytes:
     """Return *secret* as the agent writes it: the date as text, in seconds since 1970."""
     seconds, part = divmod((secret.created_at - _EPOCH) // _MICROSECOND, 1_000_000)
     created = f"{seconds}.{part:06}".rstrip("0") if part else str(seconds)
-    facts = {"ARN": secret.arn, "Name": str(secret.name), "VersionId": secret.version_id}
+    facts = {"ARN": secret.arn, "Name": str(secret.name), "VersionId": version_id}
     stages = secret.stages
     after = {"VersionStages": stages, "CreatedDate": created} if stages else {"CreatedDate": created}
     value = secret.reveal()
@@ -318,12 +320,12 @@ def _agent_body(secret: Secret) -> bytes:
     return _encode({**facts, "SecretBinary": base64.b64encode(value).decode(), **after})
 
 
-def _lambda_body(secret: Secret) -> bytes:
+def _lambda_body(secret: Secret, version_id: str) -> bytes:
     """Return *secret* as the extension for Lambda writes it: the date in the form of RFC 3339, and the value that is
     not there as null."""
     created = f"{secret.created_at.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
     facts = {"ARN": secret.arn, "CreatedDate": created, "Name": str(secret.name)}
-    after = {"VersionId": secret.version_id, "VersionStages": secret.stages, "ResultMetadata": {}}
+    after = {"VersionId": version_id, "VersionStages": secret.stages, "ResultMetadata": {}}
     value = secret.reveal()
     if isinstance(value, str):
         return _encode({**facts, "SecretBinary": None, "SecretString": value, **after})
