@@ -89,7 +89,7 @@ class CredentialsApi:
     def _record(self, identity: Identity, outcome: str, began: float) -> None:
         took = self._service.clock.now() - began
         self._service.audit.record(
-            AuditRecord("credentials", None, outcome, "policy", took, caller=caller_facts(identity))
+            AuditRecord("credentials", None, outcome, "mint", took, caller=caller_facts(identity))
         )
 
 

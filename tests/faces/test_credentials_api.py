@@ -118,7 +118,7 @@ def test_what_is_given_out_is_audited_without_the_keys(rig: Rig) -> None:
     found = json.loads(rig.ask(PROCESS, peer=UNIX).body)
 
     [record] = rig.audit.kept
-    assert (record.operation, record.outcome) == ("credentials", "ok")
+    assert (record.operation, record.outcome, record.source) == ("credentials", "ok", "mint")
     assert "unit:billing.service" in str(record.caller)
     assert [one for one in found.values() if str(one) in repr(record) and one != 1] == []
 
