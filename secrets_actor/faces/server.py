@@ -742,18 +742,21 @@ class HttpServer:
 
     def _drain(self) -> None:
         self._accept_no_more()
+        self._after_rounds(_QUIET_ROUNDS, self._close_idle)
+
+    def _after_rounds(self, rounds: int, then: Callable[[], object]) -> None:
+        """Call *then* after so many *rounds* of the loop: by then it has seen all connections and requests that came
+        before. It is no matter of time, because the loop may not have run meanwhile."""
+        if rounds:
+            asyncio.get_running_loop().call_soon(self._after_rounds, rounds - 1, then)
+        else:
+            then()
+
+    def _close_idle(self) -> None:
         for one in list(self.state.connections):
             if isinstance(one, _Connection):
                 one.drain()
-        self._await_last(_QUIET_ROUNDS)
-
-    def _await_last(self, rounds: int) -> None:
-        """End the drain after so many *rounds* of the loop: the last connections are counted by then. It is no matter
-        of time, because the loop may not have run meanwhile."""
-        if rounds:
-            asyncio.get_running_loop().call_soon(self._await_last, rounds - 1)
-        else:
-            self._end_drain()
+        self._after_rounds(_QUIET_ROUNDS, self._end_drain)
 
     def _accept_no_more(self) -> None:
         """Take the listening sockets off the loop. asyncio's servers are closed some rounds later: a connection that
