@@ -18,8 +18,9 @@ from msgspec import Struct
 from secrets_actor.domain import metrics
 from secrets_actor.domain.metrics import NO_METER, Meter, Reading
 from secrets_actor.faces.address import Address
+from secrets_actor.faces.connection import Limits
 from secrets_actor.faces.exchange import Handler
-from secrets_actor.faces.server import HttpServer, Limits
+from secrets_actor.faces.server import HttpServer
 from secrets_actor.faces.sockets import Sockets
 from secrets_actor.otp import Backoff, ChildSpec, ExitReason, GenServer, Handled, cast
 

@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from secrets_actor.clock import now
 from secrets_actor.faces.address import Address, TcpAddress, UnixAddress
+from secrets_actor.faces.connection import Limits
 from secrets_actor.faces.exchange import Handler, Request, Response
 from secrets_actor.faces.listener import listener_spec
-from secrets_actor.faces.server import Limits
 from secrets_actor.faces.sockets import Sockets
 from secrets_actor.otp import ChildSpec, Flags, LifecycleEvent, Node, Pid, Supervisor, TimerServer, spawn, stop
 

@@ -12,8 +12,8 @@ import pytest
 
 from secrets_actor.clock import now
 from secrets_actor.events import HandlerFailed
+from secrets_actor.faces.connection import Limits
 from secrets_actor.faces.exchange import Request, Response
-from secrets_actor.faces.server import Limits
 from tests.faces.served import Served, echo, eventually, request, served
 from tests.forking import in_child
 

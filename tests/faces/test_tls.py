@@ -10,8 +10,8 @@ import trustme
 
 from secrets_actor import ConfigurationError
 from secrets_actor.faces.address import TcpAddress
+from secrets_actor.faces.connection import Limits
 from secrets_actor.faces.exchange import Request, Response
-from secrets_actor.faces.server import Limits
 from secrets_actor.faces.tls import server_tls
 from tests.faces.served import Client, Served, served
 from tests.servers.tls import Certificates, issue
