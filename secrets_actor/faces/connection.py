@@ -455,12 +455,10 @@ class Connection(HttpToolsProtocol):
             [f"HTTP/1.1 {refusal.status} {_REASONS[refusal.status]}", *lines, f"content-length: {len(body)}", *_CLOSE]
         )
         self.transport.write(head.encode() + body)
-        if self.transport.can_write_eof():  # rule 3
+        if self.transport.can_write_eof():  # rule 3; TLS has no half of a connection to close
             self.transport.write_eof()
-            self.flow.resume_reading()
-            self.due = now() + LINGER
-        else:
-            self.transport.close()
+        self.flow.resume_reading()
+        self.due = now() + LINGER
 
     def over(self, moment: float) -> None:
         """End the present phase, whose time is over at *moment*."""
@@ -468,7 +466,7 @@ class Connection(HttpToolsProtocol):
             self.due = moment + LINGER
             self.transport.abort()
         elif self._refused:
-            self.transport.abort()
+            self.transport.close()
         elif self.counted is None:
             self._refuse(_CROWDED)
         elif self._answering:
