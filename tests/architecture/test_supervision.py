@@ -3,9 +3,12 @@
 import re
 from dataclasses import dataclass, field
 from itertools import accumulate, count, takewhile
+from pathlib import Path
 
+from secrets_actor.faces.listener import BACKOFF
 from secrets_actor.otp import ChildSpec, GenServer, TreeNode, WhichChildren, call
 from secrets_actor.runtime import tree as specs
+from secrets_actor.runtime.daemon import LISTENERS_FLAGS, Daemon
 from secrets_actor.testing import fake_system
 from tests.architecture.flight_diagram import diagram
 from tests.architecture.house import ROOT
@@ -23,8 +26,8 @@ class Drawn:
     children: "list[Drawn]" = field(default_factory=list)
 
 
-def drawn_tree() -> Drawn:
-    [block] = [one for one in re.findall(r"```\n(.*?)```", TEXT, re.S) if one.startswith("secrets_actor")]
+def drawn_tree(root: str = "secrets_actor") -> Drawn:
+    [block] = [one for one in re.findall(r"```\n(.*?)```", TEXT, re.S) if re.match(rf"{root} +\w+\n", one)]
     path: list[Drawn] = []
     for line in block.splitlines():
         found = re.fullmatch(r"((?:[│ ] {2}|[├└]─ )*)(\w+) +(\w+)", line)
@@ -61,13 +64,32 @@ def test_the_tree_on_the_page_is_the_running_one() -> None:
     assert found == drawn_tree()
 
 
+def test_what_the_daemon_adds_on_the_page_is_what_it_adds(tmp_path: Path) -> None:
+    config = tmp_path / "daemon.toml"
+    listen = f'[[daemon.listen]]\naddress = "unix:{tmp_path}/api.sock"\n'
+    config.write_text(f'[local]\npath = "{tmp_path}/store"\n{listen}')
+    daemon = Daemon(config, say=lambda _: None, environ={})
+    daemon.start()
+    try:
+        [faces] = [node for node in daemon.tree().root.children if node.id == "faces"]
+    finally:
+        daemon.stop()
+
+    [listener] = running(faces).children[1].children
+    assert listener.id == f"listener unix:{tmp_path}/api.sock"
+    listener.id = "listener"
+    found = running(faces)
+    found.children[1].children = [listener]
+    assert found == drawn_tree("faces")
+
+
 def test_the_page_tells_every_process_and_no_other() -> None:
     told = set(re.findall(r"^\| `(\w+)` \| (?:supervisor|gen_server|dynamic)", TEXT, re.M))
 
     def names(node: Drawn) -> set[str]:
         return {node.id}.union(*map(names, node.children))
 
-    assert told == names(drawn_tree())
+    assert told == names(drawn_tree()) | names(drawn_tree("faces"))
 
 
 def test_the_intensities_on_the_page_are_those_in_force() -> None:
@@ -79,6 +101,7 @@ def test_the_intensities_on_the_page_are_those_in_force() -> None:
         "workers": specs.WORKERS_FLAGS,
         "background": specs.BACKGROUND_FLAGS,
         "faces": specs.PROGRAM_FLAGS,
+        "listeners": LISTENERS_FLAGS,
         "subscribers": specs.SUBSCRIBERS_FLAGS,
         "prefetches": specs.PREFETCHES_FLAGS,
     }
@@ -92,6 +115,11 @@ def test_the_intensities_on_the_page_are_those_in_force() -> None:
 
 def test_the_shutdowns_on_the_page_are_those_in_force() -> None:
     assert re.search(rf"\| `worker` \| transient, [^|]* \| {specs.WORKER_SHUTDOWN:g} s, in parallel \|", TEXT)
+    assert (
+        f"| `listener` | permanent, the fourth time in a row and later after a pause that grows from "
+        f"{BACKOFF.initial * 1000:g} ms to {BACKOFF.maximum:g} s | `drain_seconds` and 5 s |" in TEXT
+    )
+    assert BACKOFF.at_once == 3
     assert f"| `subscriber` | transient | {specs.SUBSCRIBER_SHUTDOWN:g} s, in parallel |" in TEXT
 
 
