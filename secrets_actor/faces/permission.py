@@ -30,12 +30,23 @@ _SOURCE: Final = "policy"
 _WHAT: Final = {"admin": "look after the daemon: no rule allows it admin of **"}
 
 
+class _Known:
+    """What is known of the ARNs of one store: how those of its *own* secrets begin, and which name an ARN means, and
+    until when that is kept (clock seconds)."""
+
+    __slots__ = ("meant", "own")
+
+    def __init__(self, own: frozenset[str]) -> None:
+        self.own = own
+        self.meant: dict[SecretId, tuple[str, float]] = {}
+
+
 class PolicyGate:
     """The gate of one daemon (`service.Gate`). Any thread may use it.
 
     *policy* returns the rules in force, so that a reload puts others in their place at once. *describe* asks the store
     in the daemon's own name. *clock* gives the times of *audit* records. *own* is how the ARNs of the store's secrets
-    begin, such as `arn:aws:secretsmanager:eu-west-1:123456789012`, if that is known; else the store is asked.
+    begin, such as `arn:aws:secretsmanager:eu-west-1:123456789012:secret:`, if that is known; else the store is asked.
     """
 
     def __init__(
@@ -51,8 +62,7 @@ class PolicyGate:
 
     def forget(self, own: Iterable[str] = ()) -> None:
         """Forget what the store has said of ARNs, because there is another store now. *own* is as for the gate."""
-        self._own = frozenset(own)
-        self._meant: dict[SecretId, tuple[str, float]] = {}  # the name, and until when it is kept
+        self._known = _Known(frozenset(map(_home, own)))
 
     async def check(self, identity: Identity, action: str, secret_id: str) -> None:
         """Raise `AccessDenied` unless *identity* may do *action* with the secret that *secret_id* means: a name, an
@@ -60,7 +70,7 @@ class PolicyGate:
         an ARN means."""
         began, asked, policy = self._clock.now(), SecretId(secret_id), self._policy()
         allowed = [name for name in asked.lanes if policy.decide(identity, action, name).allowed]
-        if asked.is_arn and allowed and not (len(allowed) == len(asked.lanes) and _home(asked) in self._own):
+        if asked.is_arn and allowed and not (len(allowed) == len(asked.lanes) and _home(asked) in self._known.own):
             try:
                 name = await self._name_of(asked)
             except SecretsError as error:
@@ -90,22 +100,23 @@ class PolicyGate:
 
     async def _name_of(self, arn: SecretId) -> str | None:
         """Return the name of the secret that *arn* means; None if the store has no such secret of its own (rule 3)."""
-        known, now = self._meant.get(arn), self._clock.now()
-        if known is not None and now < known[1]:
-            return known[0]
+        known = self._known  # kept: what a former store answers must not get into what is known of another one
+        meant, now = known.meant.get(arn), self._clock.now()
+        if meant is not None and now < meant[1]:
+            return meant[0]
         try:
             found = await self._describe(arn)
-            if _home(arn) not in self._own:
+            if _home(arn) not in known.own:
                 own = await self._describe(found.name)
-                self._own |= {_home(own.arn)}
+                known.own |= {_home(own.arn)}
         except (SecretNotFound, InvalidRequest, AccessDenied):
             # AccessDenied is that of the daemon's own role, whose record in the audit log says so.
             return None
-        if _home(arn) not in self._own:
+        if _home(arn) not in known.own:
             return None
-        if len(self._meant) >= _MOST_KEPT:
-            self._meant.clear()
-        self._meant[arn] = found.name, now + KEPT
+        if len(known.meant) >= _MOST_KEPT:
+            known.meant.clear()
+        known.meant[arn] = found.name, now + KEPT
         return found.name
 
     def _refusal(

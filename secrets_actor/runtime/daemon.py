@@ -68,6 +68,7 @@ from secrets_actor.otp import (
 )
 from secrets_actor.runtime.backends import OF_THE_BACKEND
 from secrets_actor.runtime.daemon_settings import DaemonSettings, ListenSettings, default_socket, rules_of
+from secrets_actor.runtime.local_factory import local_arn_prefixes
 from secrets_actor.runtime.notify import Notifier
 from secrets_actor.runtime.settings import Settings
 from secrets_actor.runtime.settings_loader import load
@@ -147,7 +148,13 @@ class Daemon:
         )
         parts = parts_of(self._system)
         self._node, self._meter = parts.node, parts.meters
-        self._gate = PolicyGate(lambda: self._plan.policy, self._described, parts.audit_buffer, parts.node.clock)
+        self._gate = PolicyGate(
+            lambda: self._plan.policy,
+            self._described,
+            parts.audit_buffer,
+            parts.node.clock,
+            _own_arns(self._plan.settings),
+        )
         self._service = Service(self._client, self._gate, parts.audit_buffer, parts.node.clock, parts.meters)
         self._watches, self._pages = Watches(self._service), PageTokens()
         self._mint: Mint | None = None
@@ -266,7 +273,7 @@ class Daemon:
                 self._open(listen, plan)
             if any(getattr(plan.settings, name) != getattr(before.settings, name) for name in OF_THE_BACKEND):
                 self._system.configure(plan.settings)
-                self._gate.forget()
+                self._gate.forget(_own_arns(plan.settings))
         except SecretsError:
             for listen in added:
                 self._sockets.close(listen.address)
@@ -476,6 +483,11 @@ _ORDER: Final = ("health", "metrics", "control", "credentials", "agent", "aws")
 def _running(node: TreeNode) -> dict[str, TreeNode]:
     """Return the processes that run at *node* and below it, by their ids."""
     return {one.id: one for one in node.walk() if one.state == "running"}
+
+
+def _own_arns(settings: Settings) -> tuple[str, ...]:
+    """Return how the ARNs of the store's secrets begin, if that is known without asking it."""
+    return local_arn_prefixes(settings.local) if settings.backend == "local_encrypted" else ()
 
 
 def _id_of(listen: Listen) -> str:

@@ -22,6 +22,14 @@ class StoreMade(LifecycleEvent, frozen=True):
     advice: str = "keep a copy of the key in another place: without it nobody can read the store or a backup of it"
 
 
+def local_arn_prefixes(local: LocalSettings) -> tuple[str, ...]:
+    """Return how the ARNs of the store's secrets begin, and how they began before there were settings for it: the store
+    still takes those."""
+    from secrets_actor.backends.local.entry_codec import FORMER_ARN_PREFIX
+
+    return arn_prefix_of(local.partition, local.region, local.account), FORMER_ARN_PREFIX
+
+
 def local_factory_for(
     local: LocalSettings, observe: Observer | None = None, key: MasterKeySource | None = None
 ) -> BackendFactory:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
+from secrets_actor.backends.local.entry_codec import ARN_PREFIX, FORMER_ARN_PREFIX
 from tests.actor.rig import eventually
 from tests.cli.program import Program
 from tests.daemon.rig import ask, configuration
@@ -81,11 +82,14 @@ def test_each_user_may_do_what_the_rules_say_and_the_audit_log_says_who_it_was(f
     with Daemon(folder, rules(folder, path, RULES), count=1) as daemon:
         billing, shared = create(path, "billing/db"), create(path, "shared/smtp")
         pids = {}
-        for form in ("billing/db", billing, billing[:-7]):
+        former = billing.replace(ARN_PREFIX, FORMER_ARN_PREFIX)
+        for form in ("billing/db", billing, billing[:-7], former, former[:-7]):
             pids[form], status, body = ask_as(BILLING, path, get(form))
             assert (status, json.loads(body)["SecretString"]) == (200, "hunter2")
             status, body = ask_as(WEB, path, get(form), WEB_GROUP)[1:]
             assert (status, "hunter2" in body) == (403, False)
+        elsewhere = billing.replace("us-east-1", "eu-west-1")
+        assert ask_as(BILLING, path, get(elsewhere))[1] == 403
         status, body = ask_as(WEB, path, get(shared), WEB_GROUP)[1:]
         assert status == 200
         refusals = {uid: ask_as(uid, path, get("shared/smtp")) for uid in (BILLING, WEB, STRANGER)}

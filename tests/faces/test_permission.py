@@ -201,6 +201,37 @@ def test_the_secret_of_another_account_or_region_is_refused(beginning: str, own:
             assert rig.allows(FORMS[1])
 
 
+def test_the_beginnings_that_a_store_is_known_by_are_all_its_own() -> None:
+    rig = Rig(["billing/*"], own=(f"{HERE}:secret:", f"{ELSEWHERE}:secret:"))
+
+    assert rig.allows(f"{HERE}:secret:billing/db{SUFFIX}")
+    assert rig.allows(f"{ELSEWHERE}:secret:billing/db{SUFFIX}")
+    assert rig.account.questions == []
+    rig.gate.forget((f"{HERE}:secret:",))
+    assert not rig.allows(f"{ELSEWHERE}:secret:billing/db{SUFFIX}")
+
+
+def test_what_a_former_store_answers_late_is_not_believed_of_the_next() -> None:
+    there = f"{ELSEWHERE}:secret:billing/db{SUFFIX}"
+
+    class Moving(Account):
+        """The store of ELSEWHERE, whose place that of HERE takes while it is asked by name."""
+
+        moved = False
+
+        async def describe(self, secret_id: str) -> SecretDescription:
+            if self.moved:
+                return await super().describe(secret_id)
+            if not secret_id.startswith("arn:"):
+                rig.gate.forget()
+                self.moved = True
+            return SecretDescription("billing/db", there)
+
+    rig = Rig(["billing/*"], Moving(FORMS[1], there))
+    assert rig.allows(there), "it was the store's own when that was asked"
+    assert not rig.allows(there)
+
+
 def test_a_refusal_says_the_same_whether_or_not_there_is_such_a_secret() -> None:
     for asked in (*FORMS, "shared/smtp"):
         texts = {str(Rig(["x"], account).check(asked)) for account in (Account(), Account(FORMS[1]))}
