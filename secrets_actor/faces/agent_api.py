@@ -86,11 +86,16 @@ _BROKEN: Final = Response(500, (_JSON,), b'{"__type":"InternalFailure"}')
 
 
 class _Refused(Exception):
-    """A request whose parameters are wrong. `response` is the answer."""
+    """A request that is refused before the store is asked. `response` is the answer."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, response: Response) -> None:
         super().__init__("refused")
-        self.response = _text(400, text)
+        self.response = response
+
+
+def _wrong(text: str) -> _Refused:
+    """Return the refusal of a request whose parameters are wrong."""
+    return _Refused(_text(400, text))
 
 
 class _Asked(Struct, frozen=True):
@@ -173,38 +178,50 @@ class AgentApi:
             return _error_response(error, asked)
 
     async def _get(self, request: Request, identity: Identity, asked: _Asked) -> Response:
-        try:
-            await self._check(identity, "get", asked.secret_id)
-        except AccessDenied as denied:
-            return _denied(denied)
         secret = await self._ask(request, identity, asked)
         version_id = secret.version_id
         has = request.all("if-none-match")
         if has and asked.wait and _names(has, version_id):
             left = min(asked.wait, request.deadline - self._now() - 2 * _MARGIN)
             await self._watches.changed(identity, asked.secret_id, version_id, left)
-            secret = await self._ask(request, identity, asked)
+            secret = await self._ask(request, identity, asked)  # the policy may be another one by now
             version_id = secret.version_id
         if has and _names(has, version_id):
             return Response(304, _facts(secret, version_id))
         return Response(200, (_JSON, *_facts(secret, version_id)), self._body(secret, version_id))
 
     async def _ask(self, request: Request, identity: Identity, asked: _Asked) -> Secret:
+        """Return the secret, if the policy allows it. Raises `_Refused`, and what a get raises."""
+        await self._judge(identity, asked.secret_id)
         timeout = min(max(request.deadline - self._now() - _MARGIN, 0.0), _LONGEST)
         client = self._client(identity)
         if asked.plain:
-            return await client.get(asked.secret_id, timeout=timeout)
-        return await client.get(
-            asked.secret_id,
-            version_id=asked.version_id,
-            stage=asked.stage,
-            refresh=asked.refresh,
-            timeout=timeout,
-        )
+            secret = await client.get(asked.secret_id, timeout=timeout)
+        else:
+            secret = await client.get(
+                asked.secret_id,
+                version_id=asked.version_id,
+                stage=asked.stage,
+                refresh=asked.refresh,
+                timeout=timeout,
+            )
+        if secret.name != asked.secret_id:  # an ARN: the answer says which secret it meant
+            await self._judge(identity, secret.name)
+        return secret
+
+    async def _judge(self, identity: Identity, secret_id: str) -> None:
+        """Raise `_Refused` if the policy does not allow a get."""
+        try:
+            await self._check(identity, "get", secret_id)
+        except AccessDenied as denied:  # told apart from the store's own
+            refused = _Refused(_denied(denied))
+        else:
+            return
+        raise refused
 
     async def _watch(self, request: Request, identity: Identity, asked: _Asked) -> Response:
         if not asked.plain or asked.wait:
-            raise _Refused("a watch has the parameter secretId only")
+            raise _wrong("a watch has the parameter secretId only")
         heard = next(iter(request.all("last-event-id")), None)
         try:
             stream = await self._watches.events(identity, asked.secret_id, heard)
@@ -234,7 +251,7 @@ def _parsed_query(query: str) -> _Asked:
 def _parsed_path(path: str, query: str) -> _Asked:
     secret_id = unquote(path)
     if any(segment in (".", "..") for segment in secret_id.split("/")):
-        raise _Refused("the secret ID has a segment of dots")
+        raise _wrong("the secret ID has a segment of dots")
     return _asked(dict(parse_qsl(query, keep_blank_values=True)), secret_id or None, "missing secret ID")
 
 
@@ -255,23 +272,23 @@ def _asked(given: dict[str, str], secret_id: str | None, missing: str) -> _Asked
                 known["stage"] = value
             case "refreshNow":
                 if value.lower() not in _REFRESH:
-                    raise _Refused("invalid refreshNow value")
+                    raise _wrong("invalid refreshNow value")
                 known["refresh"] = _REFRESH[value.lower()]
             case "roleArn":
                 if _ROLE.fullmatch(value) is None:
-                    raise _Refused("invalid roleArn format, expected arn:<partition>:iam::<account>:role/<name>")
-                raise _Refused("roleArn is not allowed here: the daemon asks in its own role")
+                    raise _wrong("invalid roleArn format, expected arn:<partition>:iam::<account>:role/<name>")
+                raise _wrong("roleArn is not allowed here: the daemon asks in its own role")
             case "wait":
                 if re.fullmatch(r"\d{1,2}", value, re.ASCII) is None or float(value) > MAX_WAIT:
-                    raise _Refused(f"invalid wait value, expected seconds, 0 to {MAX_WAIT:.0f}")
+                    raise _wrong(f"invalid wait value, expected seconds, 0 to {MAX_WAIT:.0f}")
                 known["wait"] = float(value)
             case _:
-                raise _Refused(f"unknown parameter: {_printable(name)}")
+                raise _wrong(f"unknown parameter: {_printable(name)}")
     if secret_id is None:
-        raise _Refused(missing)
+        raise _wrong(missing)
     plain = not ({"version_id", "stage"} & known.keys() or known.get("refresh"))
     if known.get("wait") and not plain:
-        raise _Refused("wait is for the current version only")
+        raise _wrong("wait is for the current version only")
     return _Asked(SecretId(secret_id), plain=plain, **known)
 
 

@@ -7,12 +7,14 @@ Rule 2: all who wait for one secret share one subscription. A subscription has a
 Rule 3: who waits is first entered here, and then the current version is looked up, so no change falls in between. Of
         several changes that come while a client reads slowly, it hears of the last.
 Rule 4: the policy is asked again before each event, because it may have changed since the stream began.
-Rule 5: there is a limit to how many wait. A stream's place is free again when the server closes the stream.
+Rule 5: there is a limit to how many wait, and to how many of them are one user's, so that no user takes all places. A
+        place is free again when the server closes the stream.
 
 Source of the format: the HTML standard, "Server-sent events".
 """
 
 import threading
+from collections import Counter
 from typing import Final, Self
 
 import msgspec
@@ -28,6 +30,8 @@ from secrets_actor.otp import CallTimeout, From
 
 # How many may wait at a time, in all.
 MOST: Final = 200
+# How many of them may be of one user, or, on TCP, of those who show the same proof.
+MOST_OF_ONE: Final = 100
 # Seconds after which a stream without news sends a comment, so that nothing on the way takes it for dead.
 PING: Final = 15.0
 # Milliseconds after which a client whose stream has ended asks again.
@@ -35,16 +39,16 @@ _RETRY: Final = 3000
 
 
 class TooManyWait(Exception):
-    """As many as may wait are waiting already."""
+    """As many as may wait, in all or of this caller, are waiting already."""
 
 
 class _Watcher:
     """One who waits. `news` is the version that it has not heard of yet."""
 
-    __slots__ = ("awaited", "news", "topic")
+    __slots__ = ("awaited", "holder", "news", "topic")
 
-    def __init__(self, topic: "_Topic") -> None:
-        self.topic = topic
+    def __init__(self, topic: "_Topic", holder: object) -> None:
+        self.topic, self.holder = topic, holder
         self.news: str | None = None
         self.awaited: From[None] | None = None
 
@@ -63,20 +67,23 @@ class _Topic:
 class Watches:
     """All who wait for changes. For any thread and any loop.
 
-    *most* may wait at a time. *ping* is in seconds.
+    *most* may wait at a time, *most_of_one* of them for one user. *ping* is in seconds.
     """
 
-    def __init__(self, service: Service, *, most: int = MOST, ping: float = PING) -> None:
-        self._service, self._most, self._ping = service, most, ping
+    def __init__(
+        self, service: Service, *, most: int = MOST, most_of_one: int = MOST_OF_ONE, ping: float = PING
+    ) -> None:
+        self._service, self._most, self._most_of_one, self._ping = service, most, most_of_one, ping
         # Nobody holds it for long: under it, tables are changed and handles are settled.
         self._lock = threading.Lock()
         self._topics: dict[SecretId, _Topic] = {}
-        self._waiting = 0
+        self._holders = Counter[object]()
 
     @property
     def waiting(self) -> int:
         """How many wait now."""
-        return self._waiting
+        with self._lock:
+            return self._holders.total()
 
     async def events(self, identity: Identity, secret_id: SecretId, heard: str | None) -> "EventStream":
         """Return a stream of events for *identity*: the current version, unless it is the one *heard* of last, and then
@@ -85,7 +92,7 @@ class Watches:
         Raises `TooManyWait`, and what a get raises: `AccessDenied`, `SecretNotFound`, ...
         """
         action = await self._permitted(identity, secret_id)
-        watcher = self._enter(secret_id)
+        watcher = self._enter(identity, secret_id)
         try:
             self._subscribe(identity, watcher.topic)
             current = await self._current(identity, secret_id, action)
@@ -97,7 +104,7 @@ class Watches:
     async def changed(self, identity: Identity, secret_id: SecretId, version_id: str, seconds: float) -> None:
         """Wait until the secret has another current version than *version_id*, or *seconds* are over. Raises
         `TooManyWait`, and what a get raises."""
-        watcher = self._enter(secret_id)
+        watcher = self._enter(identity, secret_id)
         try:
             self._subscribe(identity, watcher.topic)
             clock = self._service.clock
@@ -156,15 +163,16 @@ class Watches:
             news, watcher.news = watcher.news, None
         return news
 
-    def _enter(self, secret_id: SecretId) -> _Watcher:
+    def _enter(self, identity: Identity, secret_id: SecretId) -> _Watcher:
+        holder = _holder(identity)
         with self._lock:
-            if self._waiting >= self._most:
+            if self._holders.total() >= self._most or self._holders[holder] >= self._most_of_one:
                 raise TooManyWait
-            self._waiting += 1
+            self._holders[holder] += 1
             topic = self._topics.get(secret_id)
             if topic is None:
                 topic = self._topics[secret_id] = _Topic(secret_id)
-            watcher = _Watcher(topic)
+            watcher = _Watcher(topic, holder)
             topic.watchers.add(watcher)
             return watcher
 
@@ -194,7 +202,9 @@ class Watches:
             if watcher not in topic.watchers:
                 return
             topic.watchers.remove(watcher)
-            self._waiting -= 1
+            self._holders[watcher.holder] -= 1
+            if not self._holders[watcher.holder]:
+                del self._holders[watcher.holder]
             if not topic.watchers:
                 subscription, topic.subscription = topic.subscription, None
                 del self._topics[topic.secret_id]
@@ -248,6 +258,12 @@ class EventStream:
         """End the stream. May be called more than once."""
         self._ended = True
         self._watches.leave(self._watcher)
+
+
+def _holder(identity: Identity) -> object:
+    """Return whose place it is: that of a user of this machine; else of those who show the same proof."""
+    peer = identity.peer
+    return identity.token or identity.key or peer.certificate if peer.uid is None else peer.uid
 
 
 def _event(kind: str, secret_id: str, version_id: str) -> bytes:

@@ -32,7 +32,7 @@ from secrets_actor.domain.errors import (
 from secrets_actor.faces.agent_api import TOKEN_HEADERS, AgentApi
 from secrets_actor.faces.exchange import Request, Response
 from secrets_actor.faces.identity import Peer
-from secrets_actor.faces.policy import Rule
+from secrets_actor.faces.policy import Policy, Rule
 from secrets_actor.faces.watch import Watches
 from tests.faces.asking import UNIX, request
 from tests.faces.served_system import Served, served_system
@@ -456,6 +456,19 @@ def test_a_get_that_waits_is_answered_when_the_secret_changes(rig: Rig) -> None:
 
     assert json.loads(response.body)["SecretString"] == "newer"
     assert rig.watches.waiting == 0
+
+
+def test_a_get_that_waited_is_judged_by_the_policy_of_then(rig: Rig) -> None:
+    async def both() -> Response:
+        asked = request(f"{GET}&wait=60", TOKEN, ("If-None-Match", f'"{version_of(rig)}"'))
+        waiting = asyncio.create_task(rig.answer(asked))
+        while rig.watches.waiting == 0:
+            await asyncio.sleep(0)
+        rig.served.policy = Policy([Rule(("token:ci",), ("other/*",), ("get",))])
+        await rig.served.system.async_secrets.set(NAME, "newer")
+        return await waiting
+
+    assert asyncio.run(both()).status == 403
 
 
 def test_a_get_that_waited_in_vain_is_answered_with_304(rig: Rig) -> None:

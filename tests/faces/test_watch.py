@@ -10,10 +10,12 @@ from typing import Any, Final
 import pytest
 
 from secrets_actor.domain.errors import StoreFailure
+from secrets_actor.domain.names import SecretId
 from secrets_actor.faces.agent_api import AgentApi
 from secrets_actor.faces.exchange import Response
+from secrets_actor.faces.identity import Identity, Peer
 from secrets_actor.faces.policy import Policy, Rule
-from secrets_actor.faces.watch import Watches
+from secrets_actor.faces.watch import TooManyWait, Watches
 from tests.actor.rig import eventually
 from tests.faces.asking import UNIX, request
 from tests.faces.served_system import Served, served_system
@@ -197,6 +199,25 @@ def test_of_too_many_the_next_is_refused_until_one_has_left(rig: Rig) -> None:
         streams[0] = await rig.watch()
         for stream in streams:
             await stream.parts.aclose()
+
+    run(work)
+
+
+def test_one_user_cannot_take_all_places(rig: Rig) -> None:
+    watches = Watches(rig.served.service, most=3, most_of_one=2)
+    mine, other = (Identity(Peer(uid=uid, user="deploy")) for uid in (1, 2))
+
+    async def work() -> None:
+        streams = [await watches.events(mine, SecretId(NAME), None) for _ in range(2)]
+        with pytest.raises(TooManyWait):
+            await watches.events(mine, SecretId(NAME), None)
+        streams.append(await watches.events(other, SecretId(NAME), None))
+        with pytest.raises(TooManyWait):
+            await watches.events(other, SecretId(NAME), None)
+        for stream in streams:
+            await stream.aclose()
+        again = await watches.events(mine, SecretId(NAME), None)
+        await again.aclose()
 
     run(work)
 
