@@ -1,6 +1,7 @@
 """Hands each request to the face that serves it, and has an answer for whatever goes wrong there.
 
-Rule 1: the guard looks first: what it refuses, no face sees.
+Rule 1: the guard looks first: what it refuses, no face sees. Its answer is bare text, as from AWS's agent, whose
+        clients may look for the word `Forwarded`; SDKs of AWS take any text for the message of an error.
 Rule 2: a face that raises has a mistake of ours in it. The caller gets a 500 in the words of that face; the log gets
         the type of the error and its place. Its text may quote a secret, and goes nowhere.
 Rule 3: an answer of ours has no CORS header and is never a redirect.
@@ -17,6 +18,7 @@ from secrets_actor.faces.events import HandlerFailed
 from secrets_actor.faces.exchange import Face, Request, Response
 from secrets_actor.otp import Crashed, Observer
 
+_TEXT: Final = (("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store"))
 JSON: Final = (("content-type", "application/json"), ("cache-control", "no-store"))
 
 
@@ -56,7 +58,7 @@ class Router:
         """Answer *request*. Raises nothing but cancellation."""
         refusal = self._guard(request)
         if refusal is not None:
-            return refused(refusal.status, refusal.text)
+            return Response(refusal.status, _TEXT, refusal.text.encode())
         for face in self._faces:
             if face.takes(request):
                 break

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 import pytest
+from msgspec.structs import replace
 
 from secrets_actor.faces.events import HandlerFailed
 from secrets_actor.faces.exchange import Request, Response
+from secrets_actor.faces.guard import refusal
 from secrets_actor.faces.router import Router
 from secrets_actor.otp import LifecycleEvent
 from tests.faces.requests import answer, json_of, request
@@ -73,7 +75,17 @@ def test_what_the_guard_refuses_no_face_sees() -> None:
 
     refused = answer(router, request("/a"))
 
-    assert (refused.status, json_of(refused)) == (421, {"message": "no such host here"})
+    assert (refused.status, refused.body) == (421, b"no such host here")
+
+
+def test_the_guards_word_for_a_forwarded_request_is_that_of_awss_agent() -> None:
+    router = Router([Broken("a", "/a")], refusal, pytest.fail)
+    asked = request("/a")
+
+    refused = answer(router, replace(asked, headers=(*asked.headers, ("x-forwarded-for", "10.0.0.1"))))
+
+    assert (refused.status, refused.body) == (400, b"Forwarded")
+    assert dict(refused.headers)["content-type"] == "text/plain; charset=utf-8"
 
 
 def test_a_face_that_raises_is_answered_for_and_the_event_has_the_type_and_not_the_text() -> None:
