@@ -88,6 +88,12 @@ def test_the_same_rule_holds_for_a_name_and_its_arns() -> None:
         for secret_id in ("app/a", arn, arn[:-7]):
             assert sm.get_secret_value(SecretId=secret_id)["SecretString"] == "value of app/a"
         assert refusal(lambda: sm.describe_secret(SecretId="app/a"))[0] == DENIED
+    with policed(rule("describe", "put")) as (rig, store):
+        sm, arn = rig.client(), arn_of(store, "app/a")
+        for secret_id in ("app/a", arn, arn[:-7]):
+            assert sm.describe_secret(SecretId=secret_id)["ARN"] == arn
+            assert sm.put_secret_value(SecretId=secret_id, SecretString=secret_id)["ARN"] == arn
+            assert refusal(lambda secret_id=secret_id: sm.get_secret_value(SecretId=secret_id))[0] == DENIED
 
 
 def test_a_new_secret_is_created_where_a_rule_allows_it() -> None:
