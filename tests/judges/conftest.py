@@ -19,7 +19,7 @@ READER_ID, READER_KEY = "AKLOCALREADER", "je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEK
 TOKEN: Final = "a-token-of-32-bytes-for-the-tests"
 # How a client comes by credentials: keys that are configured on both sides; a program that asks over the Unix socket;
 # the endpoint for containers, with a token.
-ACCESSES: Final = ("static",)
+ACCESSES: Final = ("static", "process", "container")
 JUDGES: Final = ("boto3", "powertools", "caching", "node", "cli")
 
 
@@ -127,22 +127,31 @@ def node_sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 Make = Callable[..., Judge]
 
 
-@pytest.fixture
-def judge(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Make]:
-    """`judge("boto3", "static")`: this judge with this access; ended after the test. *at*: another daemon than that of
-    the file. *more* is further environment."""
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Make]:
+    """`judge("boto3", "static")`: this judge with this access. It may have served another test before, as to start one
+    takes a second. *at*: a judge of its own, of another daemon than that of the file. *more* is further environment."""
+    known: dict[tuple[str, ...], Judge] = {}
     with ExitStack() as opened:
 
-        def make(kind: str, access: str, at: House | None = None, **more: str) -> Judge:
-            house: House = at or request.getfixturevalue("house")
-            known = environment(tmp_path / f"{kind}-{access}", house.url, house.access(access) | more)
+        def start(house: House, kind: str, access: str, more: dict[str, str]) -> Judge:
+            home = tmp_path_factory.mktemp(f"{kind}-{access}")
+            env = environment(home, house.url, house.access(access) | more)
             if kind == "cli":
-                return AwsCli(known)
+                return AwsCli(env)
             started: LineProgram
             if kind == "node":
-                started = node_judge(request.getfixturevalue("node_sdk"), known)
+                started = node_judge(request.getfixturevalue("node_sdk"), env)
             else:
-                started = python_judge(kind, known)
+                started = python_judge(kind, env)
             return opened.enter_context(started)
+
+        def make(kind: str, access: str, at: House | None = None, **more: str) -> Judge:
+            if at is not None:
+                return start(at, kind, access, more)
+            asked = (kind, access, *sorted(f"{name}={value}" for name, value in more.items()))
+            if asked not in known:
+                known[asked] = start(request.getfixturevalue("house"), kind, access, more)
+            return known[asked]
 
         yield make
