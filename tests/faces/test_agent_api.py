@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from secrets_actor.domain.errors import (
     AccessDenied,
@@ -31,8 +32,9 @@ from secrets_actor.domain.errors import (
 )
 from secrets_actor.faces.agent_api import TOKEN_HEADERS, AgentApi
 from secrets_actor.faces.exchange import Request, Response
-from secrets_actor.faces.identity import Peer
+from secrets_actor.faces.identity import Identity, Peer
 from secrets_actor.faces.policy import Policy, Rule
+from secrets_actor.faces.service import Gate
 from secrets_actor.faces.watch import Watches
 from tests.faces.asking import UNIX, request
 from tests.faces.served_system import Served, served_system
@@ -320,6 +322,27 @@ def test_an_arn_meets_the_rule_of_its_name() -> None:
         arns = [served.system.secrets.get(name).arn for name in (NAME, "db/other")]
 
         assert [rig.ask(f"/v1/{arn}", TOKEN).status for arn in arns] == [200, 403]
+
+
+class TrustsArns:
+    """A gate that takes any ARN for one that is allowed, as one whose knowledge of it is too old."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self.may, self.check_any = gate.may, gate.check_any
+
+    async def check(self, identity: Identity, action: str, secret_id: str) -> None:
+        if not secret_id.startswith("arn:"):
+            await self._gate.check(identity, action, secret_id)
+
+
+def test_the_secret_that_an_answer_is_about_is_judged_too(rig: Rig) -> None:
+    arn = rig.served.system.secrets.get(NAME).arn
+    service = replace(rig.served.service, gate=TrustsArns(rig.served.service.gate))
+    face = AgentApi(service, token_name, rig.watches)
+    rig.served.policy = Policy([Rule(("token:ci",), ("other/*",), ("get",))])
+
+    assert asyncio.run(face.answer(request(f"/v1/{arn}", TOKEN))).status == 403
 
 
 # --- when there is no answer --------------------------------------------------------------------------------------
