@@ -184,6 +184,8 @@ class AgentApi:
         if has and asked.wait and _names(has, version_id):
             left = min(asked.wait, request.deadline - self._now() - 2 * _MARGIN)
             await self._watches.changed(identity, asked.secret_id, version_id, left)
+            if not self._watches.still_proven(identity):
+                raise _Refused(self._bad_token)
             secret = await self._ask(request, identity, asked)  # the policy may be another one by now
             version_id = secret.version_id
         if has and _names(has, version_id):

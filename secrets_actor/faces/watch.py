@@ -6,7 +6,8 @@ Rule 2: all who wait for one secret share one subscription. A subscription has a
         once a TTL; a hundred callers must not make a hundred of them.
 Rule 3: who waits is first entered here, and then the current version is looked up, so no change falls in between. Of
         several changes that come while a client reads slowly, it hears of the last.
-Rule 4: the policy is asked again before each event, because it may have changed since the stream began.
+Rule 4: the policy is asked again before each event, because it may have changed since the stream began; so may the
+        tokens.
 Rule 5: there is a limit to how many wait, and to how many of them are one user's, so that no user takes all places. A
         place is free again when the server closes the stream.
 
@@ -15,6 +16,7 @@ Source of the format: the HTML standard, "Server-sent events".
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from typing import Final, Self
 
 import msgspec
@@ -67,13 +69,21 @@ class _Topic:
 class Watches:
     """All who wait for changes. For any thread and any loop.
 
-    *most* may wait at a time, *most_of_one* of them for one user. *ping* is in seconds.
+    *tokens* returns the names of the tokens in force; without it, none is taken away while it is used. *most* may wait
+    at a time, *most_of_one* of them for one user. *ping* is in seconds.
     """
 
     def __init__(
-        self, service: Service, *, most: int = MOST, most_of_one: int = MOST_OF_ONE, ping: float = PING
+        self,
+        service: Service,
+        tokens: Callable[[], frozenset[str]] | None = None,
+        *,
+        most: int = MOST,
+        most_of_one: int = MOST_OF_ONE,
+        ping: float = PING,
     ) -> None:
-        self._service, self._most, self._most_of_one, self._ping = service, most, most_of_one, ping
+        self._service, self._tokens = service, tokens
+        self._most, self._most_of_one, self._ping = most, most_of_one, ping
         # Nobody holds it for long: under it, tables are changed and handles are settled.
         self._lock = threading.Lock()
         self._topics: dict[SecretId, _Topic] = {}
@@ -118,8 +128,14 @@ class Watches:
         finally:
             self.leave(watcher)
 
+    def still_proven(self, identity: Identity) -> bool:
+        """Whether the token that *identity* showed when it began to wait is in force."""
+        return identity.token is None or self._tokens is None or identity.token in self._tokens()
+
     async def still_permitted(self, identity: Identity, action: str, secret_id: SecretId) -> bool:
         """Whether the policy lets *identity* hear of the secret now (rule 4)."""
+        if not self.still_proven(identity):
+            return False
         try:
             await self._service.gate.check(identity, action, secret_id)
         except AccessDenied:

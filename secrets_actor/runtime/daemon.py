@@ -156,7 +156,7 @@ class Daemon:
             _own_arns(self._plan.settings),
         )
         self._service = Service(self._client, self._gate, parts.audit_buffer, parts.node.clock, parts.meters)
-        self._watches, self._pages = Watches(self._service), PageTokens()
+        self._watches, self._pages = Watches(self._service, lambda: self._plan.tokens.names), PageTokens()
         self._mint: Mint | None = None
         self._routers: dict[str, Router] = {}
 

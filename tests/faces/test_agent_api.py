@@ -494,6 +494,23 @@ def test_a_get_that_waited_is_judged_by_the_policy_of_then(rig: Rig) -> None:
     assert asyncio.run(both()).status == 403
 
 
+def test_a_get_that_waited_is_refused_if_its_token_is_gone_by_then(rig: Rig) -> None:
+    names = {"ci"}
+    watches = Watches(rig.served.service, lambda: frozenset(names))
+    face = AgentApi(rig.served.service, token_name, watches)
+
+    async def both() -> Response:
+        asked = request(f"{GET}&wait=60", TOKEN, ("If-None-Match", f'"{version_of(rig)}"'))
+        waiting = asyncio.create_task(face.answer(asked))
+        while watches.waiting == 0:
+            await asyncio.sleep(0)
+        names.clear()
+        await rig.served.system.async_secrets.set(NAME, "newer")
+        return await waiting
+
+    assert said(asyncio.run(both())) == (403, "Bad Token")
+
+
 def test_a_get_that_waited_in_vain_is_answered_with_304(rig: Rig) -> None:
     asked = (f"{GET}&wait=60", TOKEN, ("If-None-Match", f'"{version_of(rig)}"'))
 

@@ -246,6 +246,23 @@ def test_when_the_policy_changes_the_stream_ends_before_the_next_event(rig: Rig)
     run(work)
 
 
+def test_when_its_token_is_gone_the_stream_ends_before_the_next_event(rig: Rig) -> None:
+    names = {"ci"}
+    watches = Watches(rig.served.service, lambda: frozenset(names))
+
+    async def work() -> None:
+        stream = await watches.events(Identity(Peer(address="127.0.0.1:1"), "ci"), SecretId(NAME), None)
+        told = [await anext(stream), await anext(stream)]
+        names.clear()
+        await rig.secrets.set(NAME, "newer")
+
+        assert b"event: current" in told[1]
+        assert [part async for part in stream if part != b": ping\n\n"] == []
+        assert watches.waiting == 0
+
+    run(work)
+
+
 def test_a_caller_who_may_only_describe_hears_of_versions_too(rig: Rig) -> None:
     rig.served.policy = Policy([Rule(("user:deploy",), (NAME,), ("describe",))])
 
