@@ -25,7 +25,7 @@ from secrets_actor.runtime.settings import Settings
 
 # Seconds that an answer of the daemon itself may take: it asks no store for it.
 ASK_TIMEOUT: Final = 10.0
-_PREFIX: Final = "unix:"
+_PREFIX, _SYSTEMD = "unix:", "systemd:"
 _NAMES: Final = SettingNames(
     endpoint="--socket", endpoint_url="--socket", ca_bundle="", proxy="", not_there="start it: secrets-actor run"
 )
@@ -34,13 +34,14 @@ _NAMES: Final = SettingNames(
 def sockets_of(settings: Settings, environ: Mapping[str, str] = os.environ) -> Iterator[Path]:
     """Yield the paths at which a daemon with these *settings* may listen, the likeliest first.
 
-    Without a configured one: the socket of this user's own daemon, and then that of the machine's.
+    Without a configured one, and for a socket of systemd's, whose place stands in its own unit: the socket of this
+    user's own daemon, and then that of the machine's.
     """
-    rows = () if settings.daemon is None else settings.daemon.listen
-    for row in rows:
-        if row.address.startswith(_PREFIX):
-            yield absolute(row.address.removeprefix(_PREFIX))
-    if not rows:
+    addresses = [] if settings.daemon is None else [row.address for row in settings.daemon.listen]
+    for address in addresses:
+        if address.startswith(_PREFIX):
+            yield absolute(address.removeprefix(_PREFIX))
+    if not addresses or any(address.startswith(_SYSTEMD) for address in addresses):
         with suppress(ConfigurationError):  # this user has no folder for a socket, so there is no such daemon
             yield default_socket(environ)
         if os.geteuid() != 0:

@@ -221,6 +221,8 @@ class Daemon:
                 listens[row.address] = Listen(parse_address(row.address), row, _tls_of(row))
             except ConfigurationError as error:
                 mistakes += [f"daemon.listen[{number}].{mistake}" for mistake in error.mistakes]
+        if settings.backend == "daemon" and _asked_by(settings, self._environ) in listens:
+            mistakes.append("daemon_client.address: another daemon's; this one would ask itself")
         tokens = keys = None
         try:
             tokens = Tokens(
@@ -250,7 +252,7 @@ class Daemon:
         at = utc_now().isoformat(timespec="seconds")
         try:
             self._take(self._planned(self._plan))
-        except (SecretsError, OtpError) as error:
+        except SecretsError as error:
             mistakes = error.mistakes if isinstance(error, ConfigurationError) else (str(error),)
             self._reload = Reload(at, mistakes)
             self._observe(ReloadRefused(FACES, "; ".join(mistakes)))
@@ -284,22 +286,31 @@ class Daemon:
         self._routers = routers
 
     def _put_listeners_in_place(self, before: Plan, plan: Plan) -> None:
-        supervisor = self._node.name(LISTENERS)
+        """Start the listeners that were added, start those anew whose TLS or drain may have changed, and end the
+        others."""
+        anew = before.daemon.drain_seconds != plan.daemon.drain_seconds
+        kept = {text for text, listen in before.listens.items() if text in plan.listens}
+        renewed = [text for text in kept if anew or plan.listens[text].replaces(before.listens[text])]
         patience = before.daemon.drain_seconds + _PATIENCE
-        renewed = before.daemon.drain_seconds != plan.daemon.drain_seconds
-        present = {child.spec.id for child in self._listeners()}
-        for text, listen in before.listens.items():
-            there = plan.listens.get(text)
-            if there is None or renewed or there.replaces(listen):
-                call(supervisor, TerminateChild(_id_of(listen)), patience)
-                call(supervisor, DeleteChild(_id_of(listen)), patience)
-                present.discard(_id_of(listen))
-            if there is None:
-                self._sockets.close(listen.address)
-                self._told.discard(text)
-        for text, listen in plan.listens.items():
-            if _id_of(listen) not in present:
-                call(supervisor, StartChild(self._listener(text, listen)), _PATIENCE)
+        try:
+            for text, listen in plan.listens.items():
+                if text in renewed:
+                    self._end_listener(before.listens[text], patience)
+                if text in renewed or text not in before.listens:
+                    call(self._node.name(LISTENERS), StartChild(self._listener(text, listen)), _PATIENCE)
+            for text, listen in before.listens.items():
+                if text not in plan.listens:
+                    self._sockets.close(listen.address)
+                    self._told.discard(text)
+                    self._end_listener(listen, patience)
+        except OtpError:  # it is just being restarted, or a listener was: started once more, it goes by the new plan
+            supervisor = self._system.whereis(LISTENERS)
+            if supervisor is not None:
+                supervisor.kill()
+
+    def _end_listener(self, listen: Listen, patience: float) -> None:
+        call(self._node.name(LISTENERS), TerminateChild(_id_of(listen)), patience)
+        call(self._node.name(LISTENERS), DeleteChild(_id_of(listen)), patience)
 
     def _open(self, listen: Listen, plan: Plan) -> None:
         address, row = listen.address, listen.row
@@ -492,6 +503,11 @@ def _own_arns(settings: Settings) -> tuple[str, ...]:
 
 def _id_of(listen: Listen) -> str:
     return f"listener {listen.address}"
+
+
+def _asked_by(settings: Settings, environ: Mapping[str, str]) -> str:
+    """Return the address of the daemon that the backend `daemon` asks."""
+    return settings.daemon_client.address or f"unix:{default_socket(environ)}"
 
 
 def _tls_of(row: ListenSettings) -> ssl.SSLContext | None:

@@ -35,6 +35,8 @@ def test_without_a_configured_socket_it_is_that_of_the_user_and_then_that_of_the
 
     assert list(sockets_of(Settings(), {"XDG_RUNTIME_DIR": "/run/user/7"})) == list(dict.fromkeys([own, root]))
     assert list(sockets_of(Settings(), {})) == [root]
+    assert list(sockets_of(listening_at("systemd:api", "unix:/a"), {})) == [Path("/a"), root]
+    assert list(sockets_of(listening_at("127.0.0.1:2773"), {})) == []
 
 
 def test_an_answer_is_json(tmp_path: Path) -> None:

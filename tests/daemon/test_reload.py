@@ -117,6 +117,22 @@ def test_an_address_that_is_taken_and_a_token_that_is_missing_leave_all_as_it_wa
         assert ask(path, "/health/ready").status == 200
 
 
+def test_a_reload_finds_listeners_in_place_even_if_their_supervisor_was_just_killed(tmp_path: Path) -> None:
+    path, added = tmp_path / "api.sock", tmp_path / "added.sock"
+    text = tmp_path / "daemon.toml"
+    text.write_text(configuration(tmp_path, f"unix:{path}"))
+    daemon = InProcess(text, say=lambda _: None, environ={})
+    daemon.start()
+    try:
+        text.write_text(configuration(tmp_path, f"unix:{path}", f"unix:{added}"))
+        kill(daemon.system, "listeners")
+        assert daemon.reload()
+        settled(daemon.system)
+        assert [ask(where, "/health/live").status for where in (path, added)] == [200, 200]
+    finally:
+        daemon.stop()
+
+
 def test_after_a_restart_of_the_core_the_listeners_are_those_of_the_reload(tmp_path: Path) -> None:
     """`faces` is started again after `core`, and must not go back to the first configuration."""
     path, added, gone = (tmp_path / name for name in ("api.sock", "added.sock", "gone.sock"))

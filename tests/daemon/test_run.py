@@ -1,16 +1,20 @@
 """`secrets-actor run` as a service manager runs it: it says where it listens, answers there, and ends as it is told."""
 
+import os
 import re
 import signal
 import stat
 import subprocess
 import sys
 from pathlib import Path
+from shutil import which
 
 import boto3
 import pytest
 
 from secrets_actor.clock import now as clock_now
+from tests.architecture.house import ROOT
+from tests.cli.program import Program
 from tests.daemon.rig import PATIENCE, UnixConnection, ask, configuration, port_of, wait_for_connections
 from tests.servers.daemon import Daemon
 
@@ -118,6 +122,92 @@ def test_what_cannot_be_listened_on_ends_the_start_with_one_line(tmp_path: Path)
     assert ended.returncode == 1
     assert ended.stderr == (
         f"secrets-actor: unix:{path}: another daemon listens there already; stop it, or choose another path\n"
+    )
+
+
+def test_a_daemon_is_ready_when_its_prefetch_is_over_and_says_what_was_missed(tmp_path: Path) -> None:
+    path = tmp_path / "api.sock"
+    text = configuration(tmp_path, f"unix:{path}", prefetch={"names": ["no/such"]})
+    with Daemon(tmp_path, text, count=1):
+        end, seen = clock_now() + PATIENCE, set[int]()
+        while 200 not in seen:
+            answer = ask(path, "/health/ready")
+            seen.add(answer.status)
+            assert answer.status == 200 or answer.json["waits_for"] == ["the configured prefetch"]
+            assert clock_now() < end
+        assert ask(path, "/health").json == {
+            "status": "degraded",
+            "waits_for": [],
+            "degraded": [{"what": "prefetch", "detail": "1 secrets could not be fetched"}],
+        }
+
+
+ENDS_THE_TREE = """
+import gc, threading, time
+
+def end():
+    while True:
+        time.sleep(0.05)
+        found = [one for one in gc.get_objects() if type(one).__name__ == "System" and one.running]
+        if found:
+            break
+    from secrets_actor.testing import kill
+    for _ in range(4):
+        kill(found[0], "core")
+
+threading.Thread(target=end, daemon=True).start()
+"""
+
+
+def test_a_daemon_whose_tree_gives_up_ends_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(ENDS_THE_TREE)
+    more = {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    daemon = Daemon(tmp_path, configuration(tmp_path, f"unix:{tmp_path}/api.sock"), count=1, environment=more).start()
+
+    assert daemon.wait() == 5
+    daemon.wait_for_line("the daemon has ended, because no restart helped: gave up on child core")
+    daemon.kill()
+
+
+def test_without_the_extra_the_remedy_is_told(tmp_path: Path) -> None:
+    (tmp_path / "uvicorn.py").write_text("raise ModuleNotFoundError('no uvicorn here', name='uvicorn')")
+    done = Program(tmp_path / "home").with_settings(PYTHONPATH=str(tmp_path))("run")
+
+    assert done.status == 2
+    assert "run needs uvicorn, which is not installed: pip install 'secrets-actor[daemon]'" in done.complaint
+
+
+def test_a_daemon_that_would_ask_itself_is_refused(tmp_path: Path) -> None:
+    config = tmp_path / "daemon.toml"
+    address = f"unix:{tmp_path}/api.sock"
+    config.write_text(configuration(tmp_path, address, backend="daemon", daemon_client={"address": address}))
+    done = Program(tmp_path / "home")("--config", str(config), "run")
+
+    assert (done.status, "this one would ask itself" in done.complaint) == (6, True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not which("unshare"), reason="only root may have a /run of its own")
+def test_without_a_configuration_it_serves_the_same_user_and_the_command_line_finds_it(tmp_path: Path) -> None:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    program = f"{sys.executable} -m secrets_actor"
+    script = f"""
+        mount -t tmpfs tmpfs /run || exit
+        {program} run 2> {tmp_path}/err & daemon=$!
+        until grep -q "listening on unix:/run/secrets-actor/api.sock" {tmp_path}/err; do sleep 0.05; done
+        stat -c %a /run/secrets-actor /run/secrets-actor/api.sock
+        printf hunter2 | {program} set db/password > /dev/null && {program} get --raw db/password && echo
+        {program} --json status | grep -o '"backend": "[a-z_]*"'
+        kill $daemon && wait $daemon && echo ended
+    """
+    done = subprocess.run(
+        ["unshare", "-m", "--propagation", "private", "bash", "-c", script],
+        capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=60, check=False,
+    )  # fmt: skip
+    if "Operation not permitted" in done.stderr:
+        pytest.skip("namespaces are refused here")
+
+    assert done.stdout.split("\n") == ["700", "600", "hunter2", '"backend": "local_encrypted"', "ended", ""], (
+        done.stderr
     )
 
 
