@@ -188,10 +188,11 @@ LISTENER_REFUSALS: Final = _counter(
     "listener_refusals", "Requests and connections that a listener refused before any face saw them", "reason"
 )
 LISTENER_CONNECTIONS: Final = _gauge("listener_connections", "Connections to the listeners")
+WATCHES: Final = _gauge("watches", "Requests to the daemon that wait for a change of a secret")
 
 ALL: Final = (
     *(ANSWERS, HITS, MISSES, NEGATIVE_HITS, STALE, JOINED, UPSTREAM, UPSTREAM_SECONDS, RETRIES, THROTTLES, RESENT),
     *(BREAKER, BREAKER_OPENED, REFRESHES, RESTARTS, CRASHES, WAITING, QUEUE, WORKERS, MAILBOX, DISOWNED),
     *(ENTRIES, BYTES, AUDIT, AUDIT_WAITING, EVENTS_LOST, SUBSCRIPTIONS),
-    *(FACE_REQUESTS, LISTENER_REFUSALS, LISTENER_CONNECTIONS),
+    *(FACE_REQUESTS, LISTENER_REFUSALS, LISTENER_CONNECTIONS, WATCHES),
 )

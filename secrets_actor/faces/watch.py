@@ -16,14 +16,16 @@ Source of the format: the HTML standard, "Server-sent events".
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, Self
 
 import msgspec
 
 from secrets_actor.client.aio import settled
 from secrets_actor.client.background import Subscription
+from secrets_actor.domain import metrics
 from secrets_actor.domain.errors import AccessDenied
+from secrets_actor.domain.metrics import Reading
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.secret import NewVersion
 from secrets_actor.faces.identity import Identity
@@ -88,12 +90,16 @@ class Watches:
         self._lock = threading.Lock()
         self._topics: dict[SecretId, _Topic] = {}
         self._holders = Counter[object]()
+        service.meter.watch("watches", self._readings)
 
     @property
     def waiting(self) -> int:
         """How many wait now."""
         with self._lock:
             return self._holders.total()
+
+    def _readings(self) -> Iterator[Reading]:
+        yield metrics.WATCHES, (), self.waiting
 
     async def events(self, identity: Identity, secret_id: SecretId, heard: str | None) -> "EventStream":
         """Return a stream of events for *identity*: the current version, unless it is the one *heard* of last, and then

@@ -8,8 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import pytest
+from msgspec.structs import replace
 
 from secrets_actor.domain.errors import StoreFailure
+from secrets_actor.domain.metrics import WATCHES
 from secrets_actor.domain.names import SecretId
 from secrets_actor.faces.agent_api import AgentApi
 from secrets_actor.faces.exchange import Response
@@ -18,6 +20,7 @@ from secrets_actor.faces.policy import Policy, Rule
 from secrets_actor.faces.watch import TooManyWait, Watches
 from tests.actor.rig import eventually
 from tests.faces.asking import UNIX, request
+from tests.faces.served import Counted
 from tests.faces.served_system import Served, served_system
 
 NAME: Final = "db/password"
@@ -199,6 +202,19 @@ def test_of_too_many_the_next_is_refused_until_one_has_left(rig: Rig) -> None:
         streams[0] = await rig.watch()
         for stream in streams:
             await stream.parts.aclose()
+
+    run(work)
+
+
+def test_how_many_wait_is_a_metric(rig: Rig) -> None:
+    meter = Counted()
+    watches = Watches(replace(rig.served.service, meter=meter))
+
+    async def work() -> None:
+        stream = await watches.events(Identity(UNIX), SecretId(NAME), None)
+        assert list(meter.gauges["watches"]()) == [(WATCHES, (), 1)]
+        await stream.aclose()
+        assert list(meter.gauges["watches"]()) == [(WATCHES, (), 0)]
 
     run(work)
 
