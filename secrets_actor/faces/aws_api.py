@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from secrets_actor.aws_json import requests as shapes
 from secrets_actor.aws_json.answers import BatchError
 from secrets_actor.aws_json.codec import RequestRefused, decode_request
+from secrets_actor.aws_json.errors import OWN_HEADER
 from secrets_actor.aws_json.fields import MessageText, Shape
 from secrets_actor.aws_json.operations import operation_in
 from secrets_actor.client.async_secrets import AsyncSecrets
@@ -249,4 +250,6 @@ def _error(words: Words) -> Response:
     if words.retry_after is not None:
         # Milliseconds: read by the SDKs' retry modes of 2026.
         headers.append(("x-amz-retry-after", str(round(words.retry_after * 1000))))
+    if words.own is not None:
+        headers.append((OWN_HEADER, words.own))
     return Response(words.status, tuple(headers), words.body)

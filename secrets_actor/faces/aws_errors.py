@@ -16,8 +16,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from secrets_actor.aws_json.errors import encode_error, status_of
+from secrets_actor.aws_json.errors import encode_error, encode_own, status_of
 from secrets_actor.aws_json.fields import Shape
 from secrets_actor.domain.errors import (
     AccessDenied,
@@ -89,11 +90,13 @@ _NO_KEY: Final = frozenset({None, "", "alias/aws/secretsmanager"})
 
 class Words(Struct, frozen=True):
     """An error in AWS's words. *message* is None where AWS says none. *retry_after*: seconds, where it is known when
-    another attempt makes sense."""
+    another attempt makes sense. *own* is the error as our own clients are told it (`encode_own`), if it is one of
+    ours."""
 
     code: str
     message: str | None = None
     retry_after: float | None = None
+    own: str | None = None
 
     @property
     def status(self) -> int:
@@ -108,10 +111,8 @@ class Words(Struct, frozen=True):
 
 def worded(error: SecretsError, name: str, request: Shape | None = None) -> Words:
     """Return *error*, which AWS's operation *name* has ended with, in AWS's words. *request* is what was asked."""
-    for kind, words in _WORDS:
-        if isinstance(error, kind):
-            return words(error, name, request)
-    return _failed(error, name, request)
+    words = next((words for kind, words in _WORDS if isinstance(error, kind)), _failed)(error, name, request)
+    return replace(words, own=encode_own(error, with_text=isinstance(error, _TOLD)))
 
 
 def failure(code: str) -> Words:
@@ -226,6 +227,9 @@ def _failed(error: SecretsError, _name: str, _request: Shape | None) -> Words:
         return Words(error.aws_code, str(error))
     return failure(error.code)
 
+
+# The errors whose texts are about what the caller has asked for, and not about this machine (rule 4).
+_TOLD: Final = (SecretNotFound, SecretExists, InvalidRequest, AccessDenied, LimitExceeded, UnknownMessage)
 
 # The first kind that fits counts: each stands before its bases.
 _WORDS: Final[tuple[tuple[type[SecretsError], Callable[[Any, str, Any], Words]], ...]] = (

@@ -183,7 +183,7 @@ def _socket_path(settings: Settings, environ: Environ) -> str | None:
 def _daemon_prepare(settings: Settings, environ: Environ) -> MakeFactory:
     from secrets_actor.backends.http.origin import MAX_SOCKET_PATH
 
-    found, timeout = _socket_path(settings, environ), settings.daemon_client.timeout
+    found, section = _socket_path(settings, environ), settings.daemon_client
     if found is None or len(os.fsencode(found)) > MAX_SOCKET_PATH:
         text = f"unix: and the absolute path of the daemon's socket, {MAX_SOCKET_PATH} bytes at most"
         raise ConfigurationError((f"daemon_client.address: {text}",))
@@ -192,7 +192,7 @@ def _daemon_prepare(settings: Settings, environ: Environ) -> MakeFactory:
     def make(_observe: Observer | None) -> BackendFactory:
         from secrets_actor.backends.aws.daemon_backend import daemon_backend_factory
 
-        return daemon_backend_factory(path=path, timeout=timeout)
+        return daemon_backend_factory(path=path, timeout=section.timeout, recovery_window=section.recovery_window)
 
     return make
 

@@ -118,10 +118,12 @@ class DaemonClientSettings(Section, frozen=True, kw_only=True):
     - `address`: `unix:` and the path of its socket. None: `$XDG_RUNTIME_DIR/secrets-actor/api.sock`, and without that
       variable, or as root, `/run/secrets-actor/api.sock`. That is where a daemon without configuration listens.
     - `timeout`: seconds for one attempt. The daemon tries its own store several times within it.
+    - `recovery_window`: days for which a deleted secret can be restored, 7 to 30. None: as the daemon's store has it.
     """
 
     address: Text | None = None
     timeout: Annotated[float, Meta(gt=0, le=300)] = 10.0
+    recovery_window: Days | None = None
 
 
 def proxy_url_of(aws: AwsSettings) -> str | None:

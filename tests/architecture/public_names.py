@@ -272,7 +272,7 @@ CreateEmpty: description kind kms_key_id overwrite_replicas replicas secret_id t
 CredentialSource: fetch
 Credentials: expires_at
 CredentialsError: outage refused
-DaemonClientSettings: address timeout
+DaemonClientSettings: address recovery_window timeout
 Delete: force kind recovery_window secret_id
 DeletePolicy: kind secret_id
 DeleteReceipt: arn deletion_date name

@@ -1,5 +1,8 @@
 """THE table of the backends that the suite runs over: a backend more is a row more."""
 
+import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +23,8 @@ MOTO: Final = "aws-on-moto"
 LOCAL: Final = "local"
 FAKE: Final = "fake"
 DICT: Final = "dict"
+# The local store, behind the AWS face of a daemon, asked by the backend `daemon` over a Unix socket.
+DAEMON: Final = "daemon"
 # A real account. It has no row, since a run opens it only when told to (`-m live`), and no divergence, ever.
 LIVE: Final = "aws-live"
 
@@ -40,6 +45,24 @@ def _local(request: pytest.FixtureRequest) -> BackendFactory:
 
     path: Path = request.getfixturevalue("tmp_path")
     return local_backend_factory(path=path / "store", recovery_window=RECOVERY_WINDOW)
+
+
+def _daemon(request: pytest.FixtureRequest) -> BackendFactory:
+    from secrets_actor.backends.aws.daemon_backend import daemon_backend_factory
+    from secrets_actor.runtime.daemon import Daemon
+    from tests.servers.daemon import toml
+
+    # Not in pytest's folder, whose names may be too long for a socket.
+    folder = Path(tempfile.mkdtemp(prefix="daemon-"))
+    request.addfinalizer(lambda: shutil.rmtree(folder))
+    listen = [{"address": f"unix:{folder / 's'}", "faces": ["aws"]}]
+    local = {"path": folder / "store", "recovery_window": RECOVERY_WINDOW}
+    rules = [{"who": [f"uid:{os.geteuid()}"], "secrets": ["**"], "may": ["admin"]}]
+    (folder / "daemon.toml").write_text(toml({"local": local, "daemon": {"listen": listen, "allow": rules}}))
+    daemon = Daemon(folder / "daemon.toml", say=lambda _line: None, environ={})
+    daemon.start()
+    request.addfinalizer(daemon.stop)
+    return daemon_backend_factory(path=str(folder / "s"), timeout=10.0, recovery_window=RECOVERY_WINDOW)
 
 
 def _fake(_request: pytest.FixtureRequest) -> BackendFactory:
@@ -65,6 +88,7 @@ ROWS: Final[dict[str, Row]] = {
     MINISTACK: Row(_emulated("fresh_ministack"), emulator=True, aws_facts=True),
     MOTO: Row(_emulated("fresh_moto"), emulator=True, aws_facts=True),
     LOCAL: Row(_local),
+    DAEMON: Row(_daemon, aws_facts=True),
     FAKE: Row(_fake, aws_facts=True),
     DICT: Row(lambda _request: dict_backend_factory(RECOVERY_WINDOW)),
 }

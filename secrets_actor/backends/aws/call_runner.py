@@ -80,6 +80,8 @@ class Connection(Struct):
     timeout: float
     clock: CorrectedClock
     retry_state: RetryState
+    # Makes the error of an answer whose status is not 200: (call, status, headers, body).
+    error_for: "Callable[[Call, int, Mapping[str, str], bytes], SecretsError]" = error_codes.error_for
     closed: threading.Event = field(default_factory=threading.Event)
     # Seconds of the quickest answer so far. With less time than this left, an attempt is not worth starting.
     quickest: float | None = None
@@ -180,7 +182,7 @@ class CallRunner:
             request_id = error_codes.request_id(answer.headers)
             if answer.status == 200:
                 return Answer(read(answer.body, request_id, call.question), request_id)
-            error: SecretsError = error_codes.error_for(call, answer.status, answer.headers, answer.body)
+            error = self._connection.error_for(call, answer.status, answer.headers, answer.body)
         except SecretsError as exc:
             error = exc.clone()  # without traceback and context (rule 4)
         if isinstance(error, InvalidAnswer):

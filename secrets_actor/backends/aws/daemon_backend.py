@@ -3,9 +3,10 @@
 It is the AWS backend over another connection. What differs is here.
 
 Rule 1: nothing is signed, and there are no credentials: the kernel tells the daemon which process asks.
-Rule 2: what the daemon's AWS face refuses comes with AWS's codes, and its errors are AWS's. Their texts are ours: an
-        operator who reads "allow it in IAM" would look in the wrong place.
-Rule 3: a delete that names no recovery window is sent without one: the daemon's own setting decides.
+Rule 2: the daemon's AWS face tells us by a header which error it is, with its text, for its own words are the best. An
+        answer without that header is judged by AWS's code, with texts of ours: an operator who reads "allow it in IAM"
+        would look in the wrong place.
+Rule 3: a delete that names no recovery window is sent without one, unless one is configured here: the daemon decides.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,12 +28,16 @@ from secrets_actor.domain.errors import (
     AccessDenied,
     DecryptionFailed,
     InvalidAnswer,
+    InvalidRequest,
     LimitExceeded,
+    SecretDeleted,
+    SecretExists,
     SecretNotFound,
     SecretsError,
     StoreError,
     StoreFailure,
     Throttled,
+    UnknownMessage,
     Unreachable,
 )
 from secrets_actor.domain.operations import Get, Operation
@@ -43,6 +48,7 @@ from secrets_actor.uuids import new_uuid
 
 if TYPE_CHECKING:
     from secrets_actor.backends.aws.call_runner import Connection
+    from secrets_actor.backends.aws.protocol import Call
 
 NAME: Final = "daemon"
 # Seconds that the doctor's get may take.
@@ -58,6 +64,20 @@ SETTING_NAMES: Final = SettingNames(
 T = TypeVar("T")
 # What the AWS backend wants to have; no request carries them (rule 1).
 _NOBODY: Final = AwsCredentials("unsigned", SecretValue("unsigned"))
+# The errors that the header is believed about. What is worth another attempt is judged by code and status alone.
+_KINDS: Final[Mapping[str, type[SecretsError]]] = {
+    kind.code: kind
+    for kind in (
+        AccessDenied,
+        DecryptionFailed,
+        InvalidRequest,
+        LimitExceeded,
+        SecretDeleted,
+        SecretExists,
+        SecretNotFound,
+        UnknownMessage,
+    )
+}
 # By the exact type of the error: a subclass has a text that fits here, too (rule 2).
 _TEXTS: Final[Mapping[type[SecretsError], str]] = {
     AccessDenied: "the daemon's policy, or that of the store behind it, does not allow this to this user: see "
@@ -71,10 +91,11 @@ _TEXTS: Final[Mapping[type[SecretsError], str]] = {
 }
 
 
-def daemon_backend_factory(*, path: str, timeout: float) -> BackendFactory:
+def daemon_backend_factory(*, path: str, timeout: float, recovery_window: int | None = None) -> BackendFactory:
     """Return the factory of connections to the daemon whose Unix socket is at *path*.
 
-    *timeout* is in seconds for each attempt. All connections share the retry quota.
+    *timeout* is in seconds for each attempt; *recovery_window* is in days, for deletes that name no window. All
+    connections share the retry quota.
     """
     endpoint = Endpoint(UNIX, path, 0, "")  # no region: only a signature needs one
     clock, pace = CorrectedClock(), RetryState()
@@ -84,10 +105,11 @@ def daemon_backend_factory(*, path: str, timeout: float) -> BackendFactory:
             from secrets_actor.backends.aws.call_runner import Connection
             from secrets_actor.backends.http.transport import Tls, Transport
 
-        return Connection(endpoint, Transport(endpoint, Tls(), SETTING_NAMES), PlainPost(), timeout, clock, pace)
+        transport = Transport(endpoint, Tls(), SETTING_NAMES)
+        return Connection(endpoint, transport, PlainPost(), timeout, clock, pace, error_for)
 
     def connect() -> Backend:
-        return DaemonBackend(new_connection())
+        return DaemonBackend(new_connection(), recovery_window)
 
     def findings(deadline: float, prefix: str) -> Iterable[Finding]:
         backend = connect()
@@ -102,9 +124,9 @@ def daemon_backend_factory(*, path: str, timeout: float) -> BackendFactory:
 class DaemonBackend:
     """One connection to a daemon, for one worker (the Backend port)."""
 
-    def __init__(self, connection: "Connection") -> None:
+    def __init__(self, connection: "Connection", recovery_window: int | None) -> None:
         self._path = connection.endpoint.name
-        self._aws = AwsBackend(connection, None)
+        self._aws = AwsBackend(connection, recovery_window)
 
     @property
     def name(self) -> str:
@@ -113,11 +135,7 @@ class DaemonBackend:
 
     def perform(self, operation: Operation[T], context: CallContext) -> Answer[T]:
         """Carry *operation* out by `context.deadline`, and return its answer. Raises only `SecretsError`s."""
-        try:
-            return self._aws.perform(operation, replace(context, credentials=_NOBODY))
-        except SecretsError as error:
-            failure = in_our_words(error)
-        raise failure
+        return self._aws.perform(operation, replace(context, credentials=_NOBODY))
 
     def close(self) -> None:
         """Close the connection. From any thread, any number of times; a `perform` under way fails soon."""
@@ -152,15 +170,34 @@ def _findings(backend: Backend, name: str, prefix: str, deadline: float) -> tupl
     return answers, Finding("get", Verdict.OK, f"allowed, for what begins with {prefix}")
 
 
-def in_our_words(error: SecretsError) -> SecretsError:
-    """Return *error* with the text that fits a daemon (rule 2), without traceback and context."""
+def error_for(call: "Call", status: int, headers: Mapping[str, str], body: bytes) -> SecretsError:
+    """Return the error for the daemon's answer to *call*, an answer whose *status* is not 200 (rule 2)."""
+    with loading():
+        from secrets_actor.aws_json.errors import OWN_HEADER, decode_own
+        from secrets_actor.backends.aws import error_codes
+
+    known = error_codes.error_for(call, status, headers, body)
+    told = decode_own(headers.get(OWN_HEADER))
+    kind = None if told is None else _KINDS.get(told.code)
+    if told is None or kind is None:
+        return in_our_words(known)
+    text = told.text or _TEXTS.get(kind) or str(known)
+    if not issubclass(kind, StoreError):
+        return kind(text)
+    found = kind(text, aws_code=known.aws_code, status=known.status, request_id=known.request_id)
+    for name, fact in told.facts().items():
+        if hasattr(kind, name):
+            setattr(found, name, fact)
+    return found
+
+
+def in_our_words(error: StoreError) -> StoreError:
+    """Return *error*, which is one of AWS's codes, with the text that fits a daemon."""
     text = _TEXTS.get(type(error))
     if text is None:
-        return error.clone()
-    if not isinstance(error, StoreError):
-        return type(error)(text)
+        return error
     found = type(error)(text, aws_code=error.aws_code, status=error.status, request_id=error.request_id)
-    found.retryable = error.retryable  # the AWS backend corrects it for a store that will never do this
+    found.retryable = error.retryable  # `error_codes` corrects it for a store that will never do this
     return found
 
 

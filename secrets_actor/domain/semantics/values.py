@@ -255,7 +255,9 @@ def delete(context: Context, operation: Delete) -> DeleteReceipt:
     if operation.force:
         entry = context.find(secret_id)
         if entry is None:
-            arn = secret_id if secret_id.is_arn else context.records.arn_prefix + secret_id
+            # A whole ARN, though there is no such secret: clients look whether the answer is about what they asked for.
+            records = context.records
+            arn = secret_id if secret_id.is_arn else f"{records.arn_prefix}{secret_id}-{records.new_suffix()}"
             return DeleteReceipt(secret_id, arn, context.now)
         context.records.remove(entry)
         return DeleteReceipt(entry.name, entry.arn, context.now)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from secrets_actor.aws_json.errors import OWN_HEADER, encode_own
 from secrets_actor.backends.aws.daemon_backend import daemon_backend_factory, in_our_words
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
@@ -95,18 +96,62 @@ def test_a_refusal_is_told_in_words_that_fit_a_daemon(
         assert word not in str(error)
 
 
-def test_what_is_known_of_an_error_stays_with_it() -> None:
-    given = errors.AccessDenied("x", aws_code="AccessDeniedException", status=400, request_id="r")
+def told(error: errors.SecretsError, code: str, *, with_text: bool = True) -> Answer:
+    return answer_json(
+        {"__type": code, "Message": "AWS's words"},
+        status=400,
+        headers=((OWN_HEADER, encode_own(error, with_text=with_text)), ("x-amzn-RequestId", "r-1")),
+    )
+
+
+def test_an_error_of_the_daemon_comes_through_with_its_words_and_facts(tmp_path: Path) -> None:
+    given = errors.SecretNotFound("no such version: it is gone")
+    given.stage = "AWSPREVIOUS"
+    with FaultyServer(told(given, "ResourceNotFoundException"), path=tmp_path / "s"):
+        error = failing(connect(tmp_path / "s"), Get("a"))
+
+    assert isinstance(error, errors.SecretNotFound)
+    assert (str(error), error.stage, error.version_id) == ("no such version: it is gone", "AWSPREVIOUS", None)
+    assert (error.aws_code, error.status, error.request_id) == ("ResourceNotFoundException", 400, "r-1")
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "text"),
+    [
+        (told(errors.UnknownMessage("not here"), "InvalidRequestException"), errors.UnknownMessage, "not here"),
+        # AWS has one code for both, and a get with it would be taken for one of a deleted secret.
+        (told(errors.InvalidRequest("no"), "InvalidRequestException"), errors.InvalidRequest, "no"),
+        (
+            told(
+                errors.AccessDenied(
+                    "x",
+                ),
+                "AccessDeniedException",
+                with_text=False,
+            ),
+            errors.AccessDenied,
+            "daemon.allow",
+        ),
+        (told(errors.ServerDown("x"), "ResourceNotFoundException"), errors.SecretNotFound, "in the daemon's store"),
+        (answer_json({}, status=400, headers=((OWN_HEADER, "{"),)), errors.InvalidAnswer, "none of a daemon's"),
+    ],
+    ids=["unknown to AWS", "told apart", "without text", "not believed", "not understood"],
+)
+def test_what_the_header_says_is_believed_about_refusals_alone(
+    answer: Answer, kind: type[errors.SecretsError], text: str, tmp_path: Path
+) -> None:
+    with FaultyServer(answer, path=tmp_path / "s"):
+        error = failing(connect(tmp_path / "s"), Get("a"))
+
+    assert type(error) is kind
+    assert text in str(error)
+
+
+def test_what_is_final_stays_final() -> None:
     final = errors.StoreFailure("x", status=501)
     final.retryable = False
 
-    found = in_our_words(given)
-
-    assert isinstance(found, errors.AccessDenied)
-    assert (found.aws_code, found.status, found.request_id) == ("AccessDeniedException", 400, "r")
     assert in_our_words(final).retryable is False
-    assert str(in_our_words(errors.Overloaded("as it is"))) == "as it is"
-    assert type(in_our_words(errors.InvalidAnswer("x"))) is errors.InvalidAnswer
 
 
 def test_a_daemon_that_does_not_run_is_told_by_its_socket_and_how_to_start_it(tmp_path: Path) -> None:
@@ -137,7 +182,7 @@ def findings(path: Path) -> list[Finding]:
         (aws_error("ResourceNotFoundException"), [Verdict.OK, Verdict.OK], "begins with app/"),
         (aws_error("AccessDeniedException"), [Verdict.OK, Verdict.WARNING], "does not let this user get"),
         (aws_error("DecryptionFailure"), [Verdict.OK, Verdict.FAULT], "the daemon's store cannot decrypt"),
-        (Answer(b"hello", content_type="text/plain"), [Verdict.FAULT], "none of a daemon's"),
+        (Answer(b"hello", content_type="text/plain"), [Verdict.FAULT], "answered with success but not as"),
         (None, [Verdict.FAULT], "is the daemon running?"),
     ],
     ids=["allowed", "denied", "fails", "another server", "nobody"],
