@@ -33,7 +33,10 @@ def test_the_metrics_have_names_of_their_own_and_say_what_they_are() -> None:
 def test_no_label_is_for_the_name_of_a_secret() -> None:
     labels = {label for metric in ALL for label in metric.labels}
 
-    assert labels == {"operation", "outcome", "what", "process", "state", "fate", "receiver"}
+    assert labels == {
+        *("operation", "outcome", "what", "process", "state", "fate", "receiver"),
+        *("face", "status", "reason"),
+    }
 
 
 @pytest.mark.parametrize("label", ["get", "get_many", "secret_not_found", "a" * 40])
