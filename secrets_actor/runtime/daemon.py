@@ -520,15 +520,6 @@ def _tls_of(row: ListenSettings) -> ssl.SSLContext | None:
     return server_tls(certificate=row.tls.cert, key=row.tls.key, client_authority=row.tls.client_ca)
 
 
-def _own_arns(settings: Settings) -> tuple[str, ...]:
-    """Return how the ARNs of the store's secrets begin, as far as the configuration tells: then the gate need not ask
-    the store, and can let a caller hear that there is no secret of such an ARN."""
-    local = settings.local
-    if settings.backend != "local_encrypted":
-        return ()
-    return (f"arn:{local.partition}:secretsmanager:{local.region}:{local.account}",)
-
-
 def _fixed(before: Plan, plan: Plan) -> Iterator[str]:
     """Yield what *plan* changes and may not change while the daemon runs (rule 4)."""
     remedy = "not while the daemon runs: restart it"
