@@ -348,13 +348,16 @@ class Connection(HttpToolsProtocol):
 
     def _own(self, refusal: Refusal) -> Response:
         self._server.count(refusal)
-        return Response(refusal.status, (*refusal.headers, ("connection", "close")), refusal.text.encode())
+        self._running.keep_alive = False
+        return Response(refusal.status, refusal.headers, refusal.text.encode())
 
     async def _write(self, cycle: Any, scope: Any, send: Any, response: Response) -> None:
         if response.stream is not None and scope["http_version"] == "1.0":
             await _end(response.stream)
             response = self._own(_VERSION)
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+        if not cycle.keep_alive:  # the lowest version of uvicorn that we take does not say so itself
+            headers.append((b"connection", b"close"))
         stream = response.stream
         if stream is None:
             await self._write_whole(cycle, send, response.status, headers, response.body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -17,7 +18,18 @@ from secrets_actor.faces.connection import Limits
 from secrets_actor.faces.exchange import Handler, Request, Response
 from secrets_actor.faces.listener import listener_spec
 from secrets_actor.faces.sockets import Sockets
-from secrets_actor.otp import ChildSpec, Flags, LifecycleEvent, Node, Pid, Supervisor, TimerServer, spawn, stop
+from secrets_actor.otp import (
+    ChildSpec,
+    Flags,
+    LifecycleEvent,
+    Node,
+    OtpError,
+    Pid,
+    Supervisor,
+    TimerServer,
+    spawn,
+    stop,
+)
 
 # Seconds that a test waits for what must come.
 PATIENCE: Final = 10.0
@@ -185,8 +197,9 @@ class Served:
         return Client(self.place)
 
     def close(self) -> None:
-        if self.root.is_alive():
+        with contextlib.suppress(OtpError):  # it has ended already, or another thread stops it
             stop(self.root)
+        self.root.wait(PATIENCE)
         self.sockets.close_all()
 
 
