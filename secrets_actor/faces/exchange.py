@@ -64,7 +64,8 @@ class Response(Struct, frozen=True):
     """An answer. *headers* have no Content-Length, Date or Connection: the server writes them.
 
     With *stream*, the body is what that yields, each item sent at once, after *body*. The server stops it, with a last
-    call of `aclose`, when the client goes away or the listener drains.
+    call of `aclose`, when the client goes away or the listener drains: what it awaits then is cancelled. When the
+    listener drains, it may catch that (`asyncio.CancelledError`) and yield one last item.
     """
 
     status: int

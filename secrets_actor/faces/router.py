@@ -14,11 +14,15 @@ from typing import Final, Protocol
 
 import msgspec
 
+from secrets_actor.domain import metrics
+from secrets_actor.domain.metrics import NO_METER, Meter
 from secrets_actor.faces.events import HandlerFailed
 from secrets_actor.faces.exchange import Face, Request, Response
 from secrets_actor.otp import Crashed, Observer
 
 _TEXT: Final = (("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store"))
+# What stands for the face, in the metrics, of a request that came to none.
+NO_FACE: Final = "none"
 JSON: Final = (("content-type", "application/json"), ("cache-control", "no-store"))
 
 
@@ -51,22 +55,30 @@ def refused(status: int, message: str) -> Response:
 class Router:
     """The handler of a listener: asks *guard*, and then the first of *faces* that takes the request."""
 
-    def __init__(self, faces: Sequence[Face], guard: Guard, observe: Observer) -> None:
-        self._faces, self._guard, self._observe = tuple(faces), guard, observe
+    def __init__(self, faces: Sequence[Face], guard: Guard, observe: Observer, meter: Meter = NO_METER) -> None:
+        self._faces, self._guard, self._observe, self._meter = tuple(faces), guard, observe, meter
 
     async def __call__(self, request: Request) -> Response:
-        """Answer *request*. Raises nothing but cancellation."""
+        """Answer *request*, and count it. Raises nothing but cancellation."""
+        face, response = await self._answered(request)
+        self._meter.count(metrics.FACE_REQUESTS, face, str(response.status))
+        return response
+
+    async def _answered(self, request: Request) -> tuple[str, Response]:
+        """Return the name of the face that answers *request*, and its answer."""
         refusal = self._guard(request)
         if refusal is not None:
-            return Response(refusal.status, _TEXT, refusal.text.encode())
+            return NO_FACE, Response(refusal.status, _TEXT, refusal.text.encode())
         for face in self._faces:
             if face.takes(request):
                 break
         else:
-            return refused(404, "nothing is served at this path of this address")
+            return NO_FACE, refused(404, "nothing is served at this path of this address")
         try:
-            return await face.answer(request)
+            return face.name, await face.answer(request)
         except Exception as error:  # noqa: BLE001  # rule 2
             self._observe(HandlerFailed(face.name, str(Crashed.by(error))))
         broken: Callable[[Request], Response] | None = getattr(face, "broken", None)
-        return refused(500, "the daemon failed; its log says where") if broken is None else broken(request)
+        if broken is None:
+            return face.name, refused(500, "the daemon failed; its log says where")
+        return face.name, broken(request)

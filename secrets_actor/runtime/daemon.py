@@ -377,7 +377,7 @@ class Daemon:
             names.add("credentials")
         hosts = plan.hosts
         faces = [self._face(name, plan, listen) for name in _ORDER if name in names]
-        return Router(faces, lambda request: refusal(request, hosts), self._observe)
+        return Router(faces, lambda request: refusal(request, hosts), self._observe, self._meter)
 
     def _face(self, name: str, plan: Plan, listen: Listen) -> Face:
         match name:

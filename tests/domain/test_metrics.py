@@ -39,7 +39,7 @@ def test_no_label_is_for_the_name_of_a_secret() -> None:
     }
 
 
-@pytest.mark.parametrize("label", ["get", "get_many", "secret_not_found", "a" * 40])
+@pytest.mark.parametrize("label", ["get", "get_many", "secret_not_found", "a" * 40, "200"])
 def test_a_word_of_ours_is_a_label(label: str) -> None:
     assert word(label) == label
 

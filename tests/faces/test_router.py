@@ -5,11 +5,13 @@ from dataclasses import dataclass
 import pytest
 from msgspec.structs import replace
 
+from secrets_actor.domain.metrics import FACE_REQUESTS
 from secrets_actor.faces.events import HandlerFailed
 from secrets_actor.faces.exchange import Request, Response
 from secrets_actor.faces.guard import refusal
 from secrets_actor.faces.router import Router
 from secrets_actor.otp import LifecycleEvent
+from secrets_actor.telemetry.meters import Meters
 from tests.faces.requests import answer, json_of, request
 
 CANARY = "hunter2-must-not-show"
@@ -101,3 +103,18 @@ def test_a_face_that_raises_is_answered_for_and_the_event_has_the_type_and_not_t
     assert isinstance(first, HandlerFailed)
     assert first.reason.startswith("ValueError at test_router.py:")
     assert CANARY not in f"{events}{plain}{plain.body!r}"
+
+
+def test_each_answer_is_counted_by_its_face_and_its_status() -> None:
+    meters = Meters()
+    router = Router([Words("a", "/a"), Broken("b", "/b")], nobody_is_refused, lambda _: None, meters)
+
+    for path in ("/a", "/a", "/b", "/none"):
+        answer(router, request(path))
+
+    [counted] = [one for one in meters.snapshot() if one.metric is FACE_REQUESTS]
+    assert {sample.labels: sample.value for sample in counted.samples} == {
+        ("a", "200"): 2,
+        ("b", "500"): 1,
+        ("none", "404"): 1,
+    }
