@@ -382,7 +382,7 @@ class Daemon:
     def _face(self, name: str, plan: Plan, listen: Listen) -> Face:
         match name:
             case "health":
-                return HealthFace(self.condition)
+                return HealthFace(self.condition, lambda: self._memory.beats)
             case "metrics":
                 return MetricsFace(self._system.metrics)
             case "control":

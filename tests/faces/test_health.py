@@ -13,7 +13,7 @@ FINE = Condition(True, (), ())
 
 
 def asked(condition: Condition, path: str, method: str = "GET") -> Response:
-    face = HealthFace(lambda: condition)
+    face = HealthFace(lambda: condition, lambda: condition.alive)
     assert face.takes(request(path))
     return answer(face.answer, request(path, method))
 
@@ -24,7 +24,7 @@ def test_a_daemon_that_is_fine_says_so_on_each_page() -> None:
     assert (page.status, json_of(page)) == (200, {"status": "ok", "waits_for": [], "degraded": []})
     assert asked(FINE, "/health", "HEAD").status == 200
     assert asked(FINE, "/health", "POST").status == 405
-    assert not HealthFace(lambda: FINE).takes(request("/health/"))
+    assert not HealthFace(lambda: FINE, lambda: True).takes(request("/health/"))
 
 
 def test_what_is_not_ready_lives_and_what_is_degraded_is_ready() -> None:
@@ -121,7 +121,9 @@ def test_a_tree_that_no_question_goes_through_any_more_is_dead() -> None:
         assert look(memory, system).alive
         clock.advance(1)
         assert not look(memory, system).alive
+        assert not memory.beats
         memory.beat()
+        assert memory.beats
         assert look(memory, system).alive
         assert not memory.condition(system.metrics(), None, ()).alive
     assert not memory.condition(system.metrics(), system.tree().root, ()).alive
