@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -193,9 +194,10 @@ class Daemon:
         for listen in self._plan.listens.values():
             self._sockets.close(listen.address)
         # All at once: a supervisor stops its children one after the other, and each could take the whole time.
-        for child in self._listeners():
-            if child.pid is not None:
-                cast(child.pid, Drain())
+        with suppress(OtpError):  # their supervisor is just being restarted: then nothing is under way
+            for child in self._listeners():
+                if child.pid is not None:
+                    cast(child.pid, Drain())
         self._system.stop(self.drain_seconds + STOP_SECONDS)
         self.close()
 
