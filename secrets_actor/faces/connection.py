@@ -232,7 +232,8 @@ class Connection(HttpToolsProtocol):
             self._raise(found)
         super().on_headers_complete()
         self._in_head = False
-        if self._server.drains:
+        # The lowest version of uvicorn that we take looks for `Connection: close` only in the `send` that we go past.
+        if self._server.drains or not self.parser.should_keep_alive():
             self.cycle.keep_alive = False
         if not self.pipeline:
             self._running = self.cycle
