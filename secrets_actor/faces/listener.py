@@ -4,7 +4,10 @@ Rule 1: the sockets are not the listener's (`Sockets`): one that is started agai
         that connected meanwhile are served by the new one.
 Rule 2: the server has a thread and a loop of its own. If the loop ends by itself, the process crashes, so that its
         supervisor starts both anew.
-Rule 3: a listener that is stopped in an orderly way drains: what is under way is answered, up to `drain_seconds`. One
+Rule 3: a listener asks its loop now and then. One that does not run, because a face blocks it, makes the process crash:
+        else the address would be dead, and nobody would know. Looks are counted, not seconds, because a machine that
+        slept has let seconds pass.
+Rule 4: a listener that is stopped in an orderly way drains: what is under way is answered, up to `drain_seconds`. One
         that is killed ends at once.
 """
 
@@ -32,6 +35,10 @@ if TYPE_CHECKING:
 BACKOFF: Final = Backoff(initial=0.02, factor=2.0, maximum=1.0, jitter=0.5, stable=5.0, at_once=3)
 # Seconds that a listener has beyond its drain, to cut off what is still under way.
 _BEYOND_DRAIN: Final = 5.0
+# Seconds between two looks at the loop, and how many in a row may find that it has not run (rule 3).
+LOOK_SECONDS: Final = 5.0
+_MISSED: Final = 3
+_LOOK: Final = "look"
 
 
 class LoopEnded(Struct, frozen=True):
@@ -43,6 +50,10 @@ class LoopEnded(Struct, frozen=True):
 class Drain(Struct, frozen=True):
     """Cast: drain now, and serve no more. For an end of several listeners at a time: a supervisor stops one after the
     other, and each may take all of its `drain_seconds`."""
+
+
+class LoopStuck(RuntimeError):
+    """The loop of a listener has not run for a while: a face, or what it calls, blocks it."""
 
 
 class Listener(GenServer):
@@ -62,10 +73,12 @@ class Listener(GenServer):
         meter: Meter = NO_METER,
         drain_seconds: float = 0.0,
         listening: Callable[[tuple[str, ...]], object] = lambda _: None,
+        look_seconds: float = LOOK_SECONDS,
     ) -> None:
         self._address, self._sockets, self._make_handler = address, sockets, make_handler
         self._limits, self._tls, self._meter = limits, tls, meter
         self._drain_seconds, self._listening = drain_seconds, listening
+        self._look_seconds, self._missed = look_seconds, 0
         self._server: HttpServer | None = None
 
     def init(self) -> None:
@@ -84,10 +97,15 @@ class Listener(GenServer):
             ended=lambda error: cast(me, LoopEnded(error)),
         )
         server.start()
+        try:
+            self._meter.watch(me.label, self._readings)
+            self.send_after(self._look_seconds, _LOOK)
+            self._listening(self._sockets.places(self._address))
+        except BaseException:  # a process that does not come up has no terminate, and its loop would serve on
+            server.abandon()
+            raise
         if not me.is_alive():  # it was killed meanwhile, when there was nothing to abandon yet
             server.abandon()
-        self._meter.watch(me.label, self._readings)
-        self._listening(self._sockets.places(self._address))
 
     def _readings(self) -> Iterable[Reading]:
         if self._server is not None:
@@ -105,8 +123,18 @@ class Listener(GenServer):
             case _:
                 return super().handle_cast(message)
 
+    def handle_info(self, message: Any) -> Handled:
+        """Look whether the loop runs (rule 3)."""
+        if message is not _LOOK or self._server is None:
+            return super().handle_info(message)
+        self._missed = 0 if self._server.responds() else self._missed + 1
+        if self._missed >= _MISSED:
+            raise LoopStuck("a face blocks the loop")
+        self.send_after(self._look_seconds, _LOOK)
+        return None
+
     def terminate(self, reason: ExitReason) -> None:
-        """Drain, if this is an orderly end (rule 3)."""
+        """Drain, if this is an orderly end (rule 4)."""
         if self._server is not None:
             if reason.expected:
                 self._server.drain(self._drain_seconds)
@@ -135,6 +163,7 @@ def listener_spec(
     meter: Meter = NO_METER,
     drain_seconds: float = 0.0,
     listening: Callable[[tuple[str, ...]], object] = lambda _: None,
+    look_seconds: float = LOOK_SECONDS,
 ) -> ChildSpec:
     """Return the spec of the listener of *address*, as in `Listener`. Its id is `listener ADDRESS`."""
     return ChildSpec(
@@ -148,6 +177,7 @@ def listener_spec(
             meter=meter,
             drain_seconds=drain_seconds,
             listening=listening,
+            look_seconds=look_seconds,
         ),
         shutdown=drain_seconds + _BEYOND_DRAIN,
         backoff=BACKOFF,

@@ -111,6 +111,7 @@ class HttpServer:
         self._selector: selectors.BaseSelector | None = None
         self._copies: list[socket.socket] = []
         self._servers: list[asyncio.Server] = []
+        self._ran = True
         self._ticking = False
         self._dated = 0.0
         self._stop = self._empties = self._ends = False
@@ -146,6 +147,15 @@ class HttpServer:
             for one in list(self.state.connections):
                 if isinstance(one, Connection):
                     one.cut()
+
+    def responds(self) -> bool:
+        """Whether the loop has run since the last call of this; at the first call, True."""
+        ran, self._ran = self._ran, False
+        self._call(self._note_run)
+        return ran
+
+    def _note_run(self) -> None:
+        self._ran = True
 
     @property
     def connections(self) -> int:

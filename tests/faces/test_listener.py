@@ -15,8 +15,11 @@ import pytest
 
 from secrets_actor.clock import now
 from secrets_actor.events import ProcessCrashed
-from secrets_actor.faces.address import Address
+from secrets_actor.faces.address import Address, UnixAddress
 from secrets_actor.faces.exchange import Request, Response
+from secrets_actor.faces.listener import listener_spec
+from secrets_actor.faces.sockets import Sockets
+from secrets_actor.otp import Node, StartError, TimerServer, spawn, stop
 from tests.faces.served import Client, echo, eventually, request, served
 
 
@@ -141,6 +144,26 @@ def test_a_listener_that_is_stuck_is_replaced_when_it_is_killed(tmp_path: Path) 
         go_on.set()
 
 
+def test_a_listener_that_is_stuck_is_replaced_by_itself(tmp_path: Path) -> None:
+    go_on = threading.Event()
+
+    async def blocks(asked: Request) -> Response:
+        if asked.path == "/block":
+            go_on.wait(30)
+        return Response(200)
+
+    with served(blocks, tmp_path, look_seconds=0.1) as one:
+        with one.client() as client, one.client() as other:
+            assert other.get().status == 200
+            client.send(request("GET", "/block"))
+            assert client.is_closed()
+        with one.client() as other:
+            assert other.get().status == 200
+        go_on.set()
+        [crash] = [event for event in one.events if isinstance(event, ProcessCrashed)]
+        assert crash.reason.startswith("LoopStuck")
+
+
 def test_a_stop_lets_what_is_under_way_be_answered_and_closes_what_is_idle(tmp_path: Path) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
@@ -193,6 +216,26 @@ def test_who_has_connected_when_the_stop_comes_is_served(tmp_path: Path) -> None
         assert [client.answer().status for client in clients] == [200] * 50
         for client in clients:
             client.close()
+
+
+def test_a_listener_that_does_not_come_up_leaves_no_loop_behind(tmp_path: Path) -> None:
+    sockets, threads = Sockets({}), set(threading.enumerate())
+    address = UnixAddress(str(tmp_path / "api.sock"))
+    sockets.open(address)
+
+    def fails(_: tuple[str, ...]) -> None:
+        raise ValueError("canary")
+
+    spec = listener_spec(address, sockets, lambda: echo, listening=fails)
+    node = Node(lambda _: None)
+    timers = spawn(node, TimerServer, label="timers", name="timers")
+    threads.update(threading.enumerate())
+    with pytest.raises(StartError):
+        spawn(node, spec.start, label="listener")
+
+    assert eventually(lambda: set(threading.enumerate()) <= threads)
+    stop(timers)
+    sockets.close_all()
 
 
 def test_a_socket_that_was_closed_is_told(tmp_path: Path) -> None:
