@@ -32,7 +32,8 @@ GROUPS: Final = {
     "admin": ACTIONS,
 }
 # What each operation of the AWS API asks for. A random password is made to be put somewhere. Resource policies and
-# replicas let other accounts and regions in, so all that is about them is for `admin`.
+# replicas let other accounts and regions in, so to change them is for `admin`. To read a policy lets nobody in, and
+# Terraform reads that of each secret that it manages.
 ACTION_OF: Final = {
     "AssociateCrossAccountReplica": "admin",
     "BatchGetSecretValue": "get",
@@ -43,9 +44,9 @@ ACTION_OF: Final = {
     "DescribeSecret": "describe",
     "DisassociateCrossAccountReplica": "admin",
     "GetRandomPassword": "put",
-    "GetResourcePolicy": "admin",
+    "GetResourcePolicy": "describe",
     "GetSecretValue": "get",
-    "ListResourcePolicies": "admin",
+    "ListResourcePolicies": "describe",
     "ListSecretVersionIds": "describe",
     "ListSecrets": "list",
     "PutResourcePolicy": "admin",

@@ -26,6 +26,7 @@ def test_rules_become_statements_on_the_arns_of_their_secrets() -> None:
     arn = "arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:"
     describing = [
         "secretsmanager:DescribeSecret",
+        "secretsmanager:GetResourcePolicy",
         "secretsmanager:GetSecretValue",
         "secretsmanager:ListSecretVersionIds",
     ]
@@ -39,7 +40,11 @@ def test_rules_become_statements_on_the_arns_of_their_secrets() -> None:
             {"Effect": "Allow", "Action": [*describing, *putting], "Resource": [f"{arn}shared/smtp-??????"]},
             {
                 "Effect": "Allow",
-                "Action": ["secretsmanager:BatchGetSecretValue", "secretsmanager:GetRandomPassword"],
+                "Action": [
+                    "secretsmanager:BatchGetSecretValue",
+                    "secretsmanager:GetRandomPassword",
+                    "secretsmanager:ListResourcePolicies",
+                ],
                 "Resource": "*",
             },
         ],
