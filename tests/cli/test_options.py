@@ -1,0 +1,79 @@
+"""Which daemon a command goes through, if any."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from secrets_actor import AwsSettings, DaemonClientSettings, LocalSettings, Settings
+from secrets_actor.cli.options import Options, through
+from secrets_actor.runtime.daemon_settings import DaemonSettings, ListenSettings
+from tests.servers.behaviours import Answer
+from tests.servers.faulty import FaultyServer
+
+NOBODY = 65534
+
+
+@contextmanager
+def as_a_user() -> Iterator[None]:
+    """Act as a user who is not root, whose daemon is in XDG_RUNTIME_DIR."""
+    was = os.geteuid()
+    if was == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(was)
+
+
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The socket of this user's own daemon, where somebody answers."""
+    with tempfile.TemporaryDirectory() as folder:  # not pytest's, which only root may enter
+        path = Path(folder, "secrets-actor", "api.sock")
+        path.parent.mkdir()
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        with FaultyServer(Answer(b"{}", status=404), path=path):
+            for one in (path, path.parent, path.parent.parent):
+                one.chmod(0o777)
+            yield path
+
+
+def found(settings: Settings, **options: object) -> Path | None:
+    with as_a_user():
+        return Options(None, False, **options).daemon_socket(settings)  # type: ignore[arg-type]
+
+
+def test_where_nothing_is_configured_it_is_that_of_the_user(own: Path) -> None:
+    assert found(Settings()) == own
+    assert found(Settings(ttl_seconds=1.0)) == own  # this says nothing of a store
+    assert found(Settings(daemon=DaemonSettings())) == own
+    assert found(Settings(), past_daemon=True) is None
+    assert found(Settings(), socket=Path("/other")) == Path("/other")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings(backend="aws_secrets_manager"),
+        Settings(local=LocalSettings(path=Path("/other"))),
+        Settings(aws=AwsSettings(region="eu-west-1")),
+        Settings(daemon_client=DaemonClientSettings(address="unix:/other")),
+        Settings(daemon=DaemonSettings(listen=(ListenSettings(address="127.0.0.1:1"),))),
+    ],
+)
+def test_a_configuration_that_names_a_store_or_another_daemon_is_meant(own: Path, settings: Settings) -> None:
+    assert found(settings) is None
+
+
+def test_a_system_through_a_daemon_caches_nothing_and_keeps_timeout_and_log() -> None:
+    given = Settings(call_timeout_seconds=3.0, ttl_seconds=9.0, local=LocalSettings(path=Path("/other")))
+
+    made = through(Path("/a/s"), given)
+
+    assert (made.backend, made.daemon_client.address, made.ttl_seconds) == ("daemon", "unix:/a/s", 0.0)
+    assert (made.max_stale_seconds, made.missing_ttl_seconds) == (0.0, 0.0)
+    assert (made.call_timeout_seconds, made.local) == (3.0, LocalSettings())
