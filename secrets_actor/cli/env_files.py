@@ -1,7 +1,8 @@
 """Reads and writes `.env` files: lines of variables and their values. PURE.
 
 Such files have no standard. Rule 1: what is written is read alike by a POSIX shell (`set -a; . ./FILE`) and by dotenv
-        libraries. Where that cannot be, as with a `'` and a `$` in one value, it is written for the shell.
+        libraries. Where that cannot be, as with a `'` and a `$` in one value, or with a backslash at its end for older
+        libraries, it is written for the shell.
 Rule 2: what is read: `NAME=value`, with or without `export` before it, and comments. A value in single quotes is taken
         as it is. In double quotes a backslash stands before `n`, `r`, `t` (as in C), or before a backslash, `"`, `$`
         or a backtick. Both may go over several lines. Other values end at a blank and `#`, or at the end of the line.

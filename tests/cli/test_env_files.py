@@ -49,8 +49,9 @@ def test_a_dotenv_library_reads_what_is_written_but_for_a_quote_and_a_dollar_in_
 
 
 @settings(max_examples=50)
-@given(st.dictionaries(NAMES, st.text("ab '\"#=\n\\", max_size=12), max_size=3))
+@given(st.dictionaries(NAMES, st.text("ab '\"#=\n\\", max_size=12).map(lambda text: text.rstrip("\\")), max_size=3))
 def test_what_has_no_dollar_is_read_by_a_dotenv_library_as_by_us(variables: dict[str, str]) -> None:
+    """Not with a backslash at the end of a value: python-dotenv up to 1.2.1 takes the quote behind it for escaped."""
     assert dotenv.dotenv_values(stream=io.StringIO(write_env(variables)), interpolate=False) == variables
 
 
