@@ -27,7 +27,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from tests.bench.aws import KEY, REGION, SECRET, Stub
-from tests.bench.load import NUMBER, Found, Load, run
+from tests.bench.load import NUMBER, Found, Load, cpu_of, run
 from tests.bench.newborn import resident
 from tests.bench.table import Row, cores, pin
 from tests.servers.account import Keys, allow_everything
@@ -198,15 +198,17 @@ def _rows(name: str, found: Found, least: float, most_cpu: float | None, *, bars
 
 def _fresh(stub: Stub, rounds: int) -> Iterator[Row]:
     """From the execution to the line that says that it listens; and its memory, once it has answered."""
-    ready, sizes = [], []
+    ready, used, sizes = [], [], []
     for number in range(2 * rounds + 1):
         with running(stub.url) as here:
             if number:  # the first leaves the compiled modules behind, as an installation has them
                 ready.append(here.daemon.ready_seconds)
+                used.append(cpu_of(here.daemon.pid))
             _ask(here.socket, NAMES[0])
             sizes.append(resident(here.daemon.pid) / 2**20)
     more = f"of {len(ready)}: {min(ready) * 1e3:.0f} to {max(ready) * 1e3:.0f} ms"
     yield Row("daemon: from its execution until it listens", statistics.median(ready), "s", MOST_TO_READY, more=more)
+    yield Row("  its CPU until then", statistics.median(used), "s")
     yield Row("daemon: resident, after its first answer", statistics.median(sizes), "MiB", MOST_RESIDENT)
 
 

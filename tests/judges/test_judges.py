@@ -60,16 +60,17 @@ def test_boto3_reads_what_it_wrote(judge: Make, access: str) -> None:
 @pytest.mark.parametrize("access", ACCESSES)
 def test_each_reads_what_every_other_wrote(judge: Make, access: str) -> None:
     judges = {kind: judge(kind, access) for kind in JUDGES}
+    values = VALUES if access == "static" else {kind: VALUES[kind] for kind in ("unicode", "binary")}
     read = 0
     for writer in judges:
-        for kind, value in VALUES.items():
+        for kind, value in values.items():
             name = fresh("shared")
             judges[writer].write(name, "before")
             judges[writer].write(name, value)
             for reader, one in judges.items():
                 assert one.read(name) == value, f"{kind}: {writer} wrote, {reader} read"
                 read += 1
-    assert read == len(JUDGES) ** 2 * len(VALUES)
+    assert read == len(JUDGES) ** 2 * len(values)
 
 
 def records(house: House, name: str, last: str, outcome: str = "ok") -> list[dict[str, object]]:
