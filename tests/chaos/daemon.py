@@ -13,6 +13,7 @@ import argparse
 import getpass
 import json
 import random
+import re
 import socket
 import sys
 import tempfile
@@ -45,6 +46,7 @@ ONCE: Final = ("core", "infra")
 # What a client may be told while processes are killed. 400: refusals of the store, in AWS's own words. 404 is the
 # agent's, for a secret that is not there. 5xx: the store, or the tree, could not.
 STATUSES: Final = frozenset({200, 400, 404, 429, 500, 502, 503, 504})
+_COUNTED: Final = re.compile(r"^secrets_actor_face_requests_total\{.*\} (\S+)$", re.MULTILINE)
 
 
 @dataclass
@@ -364,9 +366,14 @@ class Storm:
         client.aws("CreateSecret", Name="calm", SecretString=calm, ClientRequestToken=token())
         if client.get("calm") != (200, calm):
             self.problem("it does not work afterwards")
-        for path in ("/health", "/metrics"):
-            self.hunt.text("page", path, client.request("GET", path, {})[1])
+        self.hunt.text("page", "health", client.request("GET", "/health", {})[1])
+        answered = sum(self.report.statuses.values())
+        page = client.request("GET", "/metrics", {})[1]
         client.close()
+        self.hunt.text("page", "metrics", page)
+        counted = sum(int(float(number)) for number in _COUNTED.findall(page.decode()))
+        if not answered <= counted <= answered + self.report.resets:
+            self.problem(f"{answered} answers came, {self.report.resets} did not, and the daemon counts {counted}")
         if self.gave_up:
             self.problem(f"the tree gave up: {self.gave_up}")
         for body in self._bodies:
