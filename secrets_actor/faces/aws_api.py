@@ -5,9 +5,10 @@ Rule 1: the order of the refusals is AWS's: an operation that is not known, then
 Rule 2: the policy is asked before the store is. If the caller gave an ARN, the name of the secret that the answer is
         about is asked for, too, before anything of it leaves.
 Rule 3: a get is answered from the cache where the client's rules allow it, without leaving the coroutine.
-Rule 4: a caller sees in a list what it may list. A page may be shorter for that, or empty, and still have a NextToken,
-        as with AWS's own filters. The store's token may tell the name of a secret that the caller may not see, so the
-        caller gets a random one in its place.
+Rule 4: a caller sees in a list what it may list, and a list tells nothing of the rest. A page has as many secrets as
+        were asked for, and a NextToken only if the caller may see more: a filter that fits hidden secrets would else
+        tell, by a NextToken, that they are there, and so their names, letter by letter. The store's token may tell the
+        name of a hidden secret, so the caller gets a random one in its place.
 Rule 5: an answer has no header `Age`: the SDK for Node takes the `Date` of every answer without it for the time.
 
 The shapes of requests and answers, and AWS's words for errors, are in the files beside this one.
@@ -46,6 +47,11 @@ _REQUEST_ID: Final = "x-amzn-requestid"
 # How many tokens of pages are remembered. A caller whose token was forgotten begins its list anew, as with AWS when a
 # token has become too old.
 MOST_TOKENS: Final = 4096
+# How many secrets are asked for at a time while those of a page are gathered (AWS's most), and how often at most. After
+# that the page is given as it is, with a NextToken: that tells of thousands only, and the work for one request has an
+# end.
+GATHERED_AT_A_TIME: Final = 100
+MOST_GATHERED: Final = 20
 # Who sends a request. Raises `SignatureRefused`.
 Authenticate = Callable[[Request], Identity]
 
@@ -160,9 +166,23 @@ class AwsApi:
         self._gate.check_any(call.identity, "list")
         if operation.next_token is not None:
             operation = replace(operation, next_token=self._pages.meant_by(operation.next_token))
-        page = await self._result(call, operation)
-        seen = tuple([one for one in page.secrets if self._gate.may(call.identity, "list", one.name)])
-        return SecretPage(seen, self._pages.given_for(page.next_token))
+        size, seen = operation.page_size, list[SecretDescription]()
+        for _ in range(MOST_GATHERED):
+            page = await self._result(call, replace(operation, page_size=GATHERED_AT_A_TIME))
+            places = [n for n, one in enumerate(page.secrets) if self._gate.may(call.identity, "list", one.name)]
+            room = size - len(seen)
+            if len(places) > room:
+                break
+            seen += [page.secrets[place] for place in places]
+            operation = replace(operation, next_token=page.next_token)
+            if page.next_token is None:
+                return SecretPage(tuple(seen))
+        if 0 < room < len(places):
+            # Asked for once more, up to the last that there is room for: the store's token goes on behind that.
+            page = await self._result(call, replace(operation, page_size=places[room - 1] + 1))
+            seen += [one for one in page.secrets if self._gate.may(call.identity, "list", one.name)]
+            operation = replace(operation, next_token=page.next_token)
+        return SecretPage(tuple(seen), self._pages.given_for(operation.next_token))
 
     async def _batch(self, call: "_Call") -> bytes:
         operation, token = operation_of(call.name, call.asked, call.request.body), None

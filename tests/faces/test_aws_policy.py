@@ -9,7 +9,7 @@ import pytest
 
 from secrets_actor.aws_json.operations import OPERATIONS
 from secrets_actor.domain.errors import InvalidRequest
-from secrets_actor.faces.aws_api import MOST_TOKENS, PageTokens
+from secrets_actor.faces.aws_api import GATHERED_AT_A_TIME, MOST_GATHERED, MOST_TOKENS, PageTokens
 from secrets_actor.faces.policy import Rule
 from secrets_actor.testing import FakeStore, fake_system
 from tests.faces.aws_rig import Rig, aws_face, refusal
@@ -103,20 +103,48 @@ def test_a_new_secret_is_created_where_a_rule_allows_it() -> None:
         assert refusal(lambda: sm.create_secret(Name="billing/new", SecretString="x"))[0] == DENIED
 
 
-def test_a_list_shows_what_may_be_listed_and_goes_on_over_what_may_not() -> None:
-    with policed(rule("list", secrets=("billing/b",))) as (rig, _):
-        sm = rig.client()
-        pages: list[list[str]] = []
-        token: dict[str, str] = {}
-        while True:
-            page = sm.list_secrets(MaxResults=1, SortBy="name", **token)
-            pages.append([one["Name"] for one in page["SecretList"]])
-            if "NextToken" not in page:
-                break
-            token = {"NextToken": page["NextToken"]}
-            # The store's own token tells the name of the last secret on the page.
-            assert b"app" not in base64.urlsafe_b64decode(page["NextToken"] + "===")
-        assert pages == [[], [], [], ["billing/b"]]
+def lists(sm: Any, **asked: Any) -> list[list[str]]:
+    """The names on each page of a list."""
+    pages: list[list[str]] = []
+    while True:
+        page = sm.list_secrets(**asked)
+        pages.append([one["Name"] for one in page["SecretList"]])
+        if "NextToken" not in page:
+            return pages
+        asked["NextToken"] = page["NextToken"]
+        # The store's own token tells the name of the last secret on the page.
+        assert b"app" not in base64.urlsafe_b64decode(page["NextToken"] + "===")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_list_shows_what_may_be_listed_and_nothing_of_the_rest(name: str) -> None:
+    with policed(rule("list", secrets=(name,))) as (rig, _):
+        assert lists(rig.client(), MaxResults=1, SortBy="name") == [[name]]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 100])
+@pytest.mark.parametrize("prefix", ["", "app/", "app/hidden-", "nothing/", "billing/"])
+def test_secrets_that_may_not_be_seen_change_no_list(size: int, prefix: str) -> None:
+    answers = []
+    for hidden in (False, True):
+        with policed(rule("list", secrets=("app/seen-*", "billing/*"))) as (rig, store):
+            for number in range(7):
+                store.put(f"app/seen-{number}", "value")
+                for one in range(3 if hidden else 0):
+                    store.put(f"app/hidden-{number}-{one}", "value")
+                    store.put(f"app/seen-{number}/{one}", "value")
+            sm, filters = rig.client(), [{"Key": "name", "Values": [prefix]}] if prefix else []
+            batch = sm.batch_get_secret_value(Filters=filters or [{"Key": "all", "Values": ["seen"]}], MaxResults=20)
+            answers.append((lists(sm, MaxResults=size, SortBy="name", Filters=filters), "NextToken" in batch))
+    assert answers[0] == answers[1]
+
+
+def test_a_list_over_very_many_hidden_secrets_ends_its_work_and_goes_on_with_the_next_page() -> None:
+    with policed(rule("list", secrets=("z",))) as (rig, store):
+        for number in range(GATHERED_AT_A_TIME * MOST_GATHERED):
+            store.put(f"hidden/{number:05}", "value")
+        store.put("z", "value")
+        assert lists(rig.client(), SortBy="name") == [[], ["z"]]
 
 
 def test_whoever_may_list_nothing_is_told_so() -> None:
