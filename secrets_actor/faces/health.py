@@ -67,7 +67,7 @@ class Memory:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._renewal_failed: tuple[float, str] | None = None
+        self._renewal_failed_at: float | None = None
         self._audit_fails = False
         self._stale_seen = 0.0
         self._stale_at: float | None = None
@@ -77,7 +77,7 @@ class Memory:
     def __call__(self, event: LifecycleEvent, /) -> None:
         """Take notice of *event*."""
         if isinstance(event, RenewalFailed):
-            self._renewal_failed = (self._now(), event.problem)
+            self._renewal_failed_at = self._now()  # its problem may name a file or a role (rule 1)
         elif isinstance(event, PrefetchDone):
             self.prefetch = event
         elif isinstance(event, AuditLogFails | AuditRecordsLost):
@@ -103,8 +103,8 @@ class Memory:
                 yield Degradation("breaker", f"{state.value}: the store was out of reach")
         if self._stale_lately(found):
             yield Degradation("stale", "values past their time were served, because the store could not answer")
-        if self._renewal_failed is not None and self._now() - self._renewal_failed[0] < LATELY:
-            yield Degradation("credentials", f"cannot be renewed: {self._renewal_failed[1]}")
+        if self._renewal_failed_at is not None and self._now() - self._renewal_failed_at < LATELY:
+            yield Degradation("credentials", "cannot be renewed: the log says why")
         if self.prefetch is not None and self.prefetch.missed:
             yield Degradation("prefetch", f"{self.prefetch.missed} secrets could not be fetched")
         if self._audit_fails:

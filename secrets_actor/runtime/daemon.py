@@ -449,9 +449,9 @@ class Daemon:
     def _waits_for(self, running: Mapping[str, TreeNode]) -> Iterator[str]:
         if self._drains:
             yield "its end: it drains"
-        for text, listen in self._plan.listens.items():
+        for listen in self._plan.listens.values():
             if _id_of(listen) not in running:
-                yield f"the listener {text}"
+                yield "a listener"  # without its address: anybody may ask for the health of the daemon
         section = self._plan.settings.prefetch
         wanted = (section.names or section.prefixes or section.tags) and self._plan.settings.ttl_seconds > 0
         if wanted and self._memory.prefetch is None:
