@@ -24,7 +24,7 @@ from secrets_actor.domain.tracing import MAX_CALLER_LENGTH, CallerFacts
 MINTED: Final = "minted"
 # Linux, Documentation/admin-guide/sysctl/fs.rst, `overflowuid`: what stands for an id that has no counterpart here.
 NOBODY: Final = 65534
-_SPIFFE: Final = "spiffe://"
+SPIFFE: Final = "spiffe://"
 _UNNAMED: Final = "an unknown caller"
 
 
@@ -98,7 +98,7 @@ def _proofs(identity: Identity) -> list[str]:
     if name is not None:
         # Whoever signs certificates chooses the name in them. So only a SPIFFE id, which no other term looks like,
         # stands for itself.
-        held.append(name if name.startswith(_SPIFFE) else f"certificate:{name}")
+        held.append(name if name.startswith(SPIFFE) else f"certificate:{name}")
     return held
 
 

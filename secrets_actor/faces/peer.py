@@ -25,7 +25,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from secrets_actor.client.aio import in_a_thread
-from secrets_actor.faces.identity import Peer
+from secrets_actor.faces.identity import SPIFFE, Peer
 
 # Of Linux (asm-generic/socket.h); Python has no names for them.
 _SO_PEERGROUPS: Final = 59
@@ -136,9 +136,14 @@ class _Process:
         self._uid = uid
         if pid <= 0:  # it is in another pid namespace
             return
-        with contextlib.suppress(OSError):
+        try:
             given = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD, _NUMBER.size)
             self._pidfd = _NUMBER.unpack(given)[0]
+        except OSError as error:
+            # An older kernel has no such option. Any other error means that the process has ended (ESRCH, EINVAL or
+            # ENODATA, by the version of the kernel), or that it cannot be told: its number may be another's by now.
+            if error.errno != errno.ENOPROTOOPT:
+                return
         with contextlib.suppress(OSError):  # it has ended, or this user may not see it (hidepid, ProtectProc=)
             self._folder = os.open(f"/proc/{pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
@@ -265,7 +270,11 @@ def host_at(connection: socket.socket) -> str | None:
 
 def name_in(certificate: dict[str, Any] | None) -> str | None:
     """Return the name in a client's verified *certificate*, as `ssl` gives it: its first URI, such as
-    `spiffe://example.org/billing`, else its common name; None if it has neither."""
+    `spiffe://example.org/billing`, else its common name; None if it has neither.
+
+    A common name that looks like a SPIFFE id is none: an authority that may sign for some URIs only (name constraints,
+    RFC 5280) may still write anything there.
+    """
     if not certificate:
         return None
     for kind, name in certificate.get("subjectAltName", ()):
@@ -273,6 +282,6 @@ def name_in(certificate: dict[str, Any] | None) -> str | None:
             return str(name)
     for part in certificate.get("subject", ()):
         for kind, name in part:
-            if kind == "commonName":
+            if kind == "commonName" and not name.startswith(SPIFFE):
                 return str(name)
     return None

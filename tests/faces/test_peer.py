@@ -1,5 +1,6 @@
 """Who is at the other end of a connection: as the kernel tells it of real processes, and of their cgroups."""
 
+import errno
 import grp
 import os
 import pwd
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 
@@ -20,6 +22,9 @@ from tests.forking import in_child
 
 UNIFIED = next(
     (one for one in ("/sys/fs/cgroup/unified", "/sys/fs/cgroup") if Path(one, "cgroup.procs").exists()), None
+)
+WRITES_CGROUPS = pytest.mark.skipif(
+    UNIFIED is None or not os.access(UNIFIED, os.W_OK), reason="the tree of cgroups can not be written here"
 )
 
 
@@ -119,9 +124,7 @@ def test_another_process_is_told_as_it_was_when_it_connected() -> None:
     assert all(f"'{gid}'" in many for gid in range(5000, 5300)), "more groups than a getsockopt of Python takes"
 
 
-@pytest.mark.skipif(
-    UNIFIED is None or not os.access(UNIFIED, os.W_OK), reason="the tree of cgroups can not be written here"
-)
+@WRITES_CGROUPS
 def test_the_unit_is_that_of_the_process_which_connected(tmp_path: Path) -> None:
     with served(who, tmp_path) as one, cgroup("secrets-actor-test.slice/billing.service") as group:
 
@@ -166,6 +169,44 @@ def test_of_a_process_that_has_ended_the_unit_is_not_told() -> None:
     assert (found.uid, found.unit, found.user_unit) == (os.geteuid(), None, None)
 
 
+class WithoutPidfd(socket.socket):
+    """A socket whose kernel answers the question for a pidfd of the peer with *error*."""
+
+    error = 0
+
+    def getsockopt(self, level: int, option: int, size: int = 0) -> Any:
+        if option == 77:  # SO_PEERPIDFD
+            raise OSError(self.error, os.strerror(self.error))
+        return super().getsockopt(level, option, size)
+
+
+@WRITES_CGROUPS
+@pytest.mark.parametrize(
+    ("error", "unit"),
+    [
+        (errno.ENOPROTOOPT, "billing.service"),  # a kernel before 6.5: the number, its start and its owner must do
+        # Linux 6.5 to 6.15, of a process that has ended: its number may be that of another one of this user.
+        (errno.ESRCH, None),
+        (errno.EINVAL, None),
+        (errno.ENODATA, None),
+    ],
+)
+def test_a_number_without_a_process_behind_it_tells_no_unit(error: int, unit: str | None) -> None:
+    with cgroup("secrets-actor-test.slice/billing.service") as group:
+
+        def look() -> str:
+            (group / "cgroup.procs").write_text(str(os.getpid()))
+            ours, _theirs = socket.socketpair()
+            connection = WithoutPidfd(fileno=ours.detach())
+            connection.error = error
+            found = caller_at(connection)
+            (Path(str(UNIFIED)) / "cgroup.procs").write_text(str(os.getpid()))
+            assert found is not None
+            return str(found.unit)
+
+        assert in_child(look) == str(unit)
+
+
 def test_a_name_is_looked_up_once_in_a_minute() -> None:
     clock = ManualClock()
     names = Names(clock.now)
@@ -202,6 +243,8 @@ def test_a_name_is_looked_up_once_in_a_minute() -> None:
             "spiffe://example.org/billing",
         ),
         ({"subject": (), "subjectAltName": (("DNS", "a"),)}, None),
+        # Constraints of an authority are for URIs, and say nothing of common names.
+        ({"subject": ((("commonName", "spiffe://example.org/billing"),),)}, None),
     ],
 )
 def test_the_name_in_a_certificate(certificate: dict[str, object] | None, name: str | None) -> None:
