@@ -18,6 +18,7 @@ import os
 import socket
 import stat
 from collections.abc import Iterator, MutableMapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -87,6 +88,7 @@ class Sockets:
                     found = _Opened((_open_tcp(address, beyond_loopback),))
                 case SystemdAddress():
                     found = _Opened(self._of_systemd(address))
+                    _check_reach(address, found.sockets)
             self._opened[str(address)] = found
         return found.sockets
 
@@ -169,6 +171,23 @@ def _inherited(environment: MutableMapping[str, str]) -> dict[str, tuple[socket.
             else:
                 one.detach()
     return found
+
+
+def _check_reach(address: SystemdAddress, passed: tuple[socket.socket, ...]) -> None:
+    """Raise `ConfigurationError` if other machines can reach one of the sockets that systemd has *passed*: they have no
+    TLS here."""
+    for one in passed:
+        if one.family == socket.AF_UNIX:
+            continue
+        # Of other families, such as vsock, it is not known who can reach them.
+        of_ip = one.family in (socket.AF_INET, socket.AF_INET6)
+        if not of_ip or not ip_address(one.getsockname()[0].partition("%")[0]).is_loopback:
+            raise ConfigurationError(
+                (
+                    f"{address}: other machines can reach a socket of it, and it has no TLS: give the socket unit "
+                    "ListenStream=127.0.0.1:PORT or a path, or give the daemon an address with tls = { cert, key }",
+                )
+            )
 
 
 def _open_tcp(address: TcpAddress, beyond_loopback: bool) -> socket.socket:

@@ -242,6 +242,46 @@ def test_sockets_that_systemd_passes_are_taken_over_by_name(tmp_path: Path) -> N
     assert (tmp_path / "api.sock").exists(), "it is systemd's, and is not removed"
 
 
+BEYOND = """
+import os
+os.environ["LISTEN_PID"] = str(os.getpid())
+from secrets_actor import ConfigurationError
+from secrets_actor.faces.address import SystemdAddress
+from secrets_actor.faces.sockets import Sockets
+try:
+    Sockets().open(SystemdAddress("api"))
+except ConfigurationError as error:
+    print(error)
+else:
+    print("opened")
+"""
+
+
+@pytest.mark.parametrize(
+    ("family", "host", "told"),
+    [
+        (socket.AF_INET, "127.0.0.1", "opened"),
+        (socket.AF_INET6, "::1", "opened"),
+        (socket.AF_INET, "0.0.0.0", "other machines can reach"),
+        (socket.AF_INET6, "::", "other machines can reach"),
+    ],
+)
+def test_a_socket_of_systemd_that_other_machines_can_reach_is_refused(family: int, host: str, told: str) -> None:
+    with socket.socket(family) as one:
+        one.bind((host, 0))
+        one.listen()
+        ended = subprocess.run(
+            ["/bin/bash", "-c", f'exec "$0" -c "$1" 3<&{one.fileno()}', sys.executable, BEYOND],
+            env={"LISTEN_FDS": "1", "LISTEN_FDNAMES": "api", "PATH": os.environ["PATH"]},
+            pass_fds=[one.fileno()],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert told in ended.stdout, ended.stderr
+
+
 def test_what_was_passed_to_another_process_is_left_alone() -> None:
     environment = {"LISTEN_PID": str(os.getppid()), "LISTEN_FDS": "3", "LISTEN_FDNAMES": "api"}
 
