@@ -22,6 +22,7 @@ from secrets_actor.paths import NoPlace, expanded
 
 # Bytes that are read from a pipe at once: as many as a pipe of Linux holds.
 _PART: Final = 65_536
+_OTHERS: Final = 0o077
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _KINDS: Final = (
     (stat.S_ISDIR, "a folder"),
@@ -49,24 +50,32 @@ class Unreadable(Problem):
     __slots__ = ()
 
 
-def read(path: str | os.PathLike[str], limit: int, *, pipe_seconds: float | None = None) -> bytes | Problem | None:
+def read(
+    path: str | os.PathLike[str], limit: int, *, pipe_seconds: float | None = None, private: bool = False
+) -> bytes | Problem | None:
     """Return the content of the file *path*, in which `~` is expanded; None if there is no such file; a `Problem` if it
     cannot be read or has more than *limit* bytes.
 
-    With *pipe_seconds*, *path* may also be a pipe, which must come to its end within that time.
+    With *pipe_seconds*, *path* may also be a pipe, which must come to its end within that time. With *private*, it must
+    be this user's file, which nobody else may open, and no link to it. It is the opened file that is looked at:
+    between two looks at a path, others who may write to its folder could put another file there.
     """
     try:
         place = expanded(path)
     except NoPlace as exc:
         return Problem(f"is no path: it {exc}")
     try:
-        descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        link = os.O_NOFOLLOW if private else 0
+        descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY | link)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as exc:
         return _unreadable(exc)
     try:
-        mode = os.fstat(descriptor).st_mode
+        state = os.fstat(descriptor)
+        mode = state.st_mode
+        if private and (state.st_uid != os.geteuid() or mode & _OTHERS):
+            return Problem("is another user's, or open to others")
         if stat.S_ISFIFO(mode) and pipe_seconds is not None:
             content = _from_pipe(descriptor, limit, now() + pipe_seconds)
             if not content:

@@ -28,7 +28,7 @@ from secrets_actor.faces.events import FACES, TokenReadFailed, TokenRenewed
 from secrets_actor.faces.sigv4_check import FoundKey, KeyOwner, Keys
 from secrets_actor.otp import Observer
 from secrets_actor.paths import NoPlace, expanded
-from secrets_actor.small_files import read
+from secrets_actor.small_files import Problem, read
 
 # Seconds for which a token or key is still good after its file has got another one.
 GRACE: Final = 60.0
@@ -39,7 +39,6 @@ MINT_KEY_BYTES: Final = 32
 _MAX_TOKEN: Final = 4096
 # What a header can carry, without blanks at the ends.
 _TOKEN: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
-_OTHERS: Final = 0o077
 
 
 class _Renewed:
@@ -254,24 +253,21 @@ class AllKeys:
 def mint_key(path: Path) -> SecretValue:
     """Return the key of the mint in the file *path*, which is made if there is none: minted keys survive a restart of
     the daemon. Raises `ConfigurationError`."""
-    problem: str | None
+    found: bytes | Problem | None = None
     try:
         create_once(path, lambda: os.urandom(MINT_KEY_BYTES))
-        state = os.stat(path)
-        problem = "is another user's, or open to others" if _is_open(state) else None
     except OSError as error:
-        problem = f"cannot be made or read ({error.strerror})"
-    found = read(path, MINT_KEY_BYTES) if problem is None else None
-    if isinstance(found, bytes) and len(found) == MINT_KEY_BYTES:
-        return SecretValue(found)
-    if problem is None:
-        problem = f"has {len(found)} bytes in place of {MINT_KEY_BYTES}" if isinstance(found, bytes) else str(found)
+        problem = f"cannot be made ({error.strerror})"
+    else:
+        found = read(path, MINT_KEY_BYTES, private=True)
+        if isinstance(found, bytes):
+            if len(found) == MINT_KEY_BYTES:
+                return SecretValue(found)
+            problem = f"has {len(found)} bytes in place of {MINT_KEY_BYTES}"
+        else:
+            problem = "is gone again" if found is None else str(found)
     del found  # a traceback may show the variables of this frame
     raise ConfigurationError((f"{path} {problem}: remove it, and see that the daemon may write to its folder",))
-
-
-def _is_open(state: os.stat_result) -> bool:
-    return state.st_uid != os.geteuid() or bool(state.st_mode & _OTHERS)
 
 
 def _path_of(source: KeySource) -> Path | None:
