@@ -478,10 +478,11 @@ class System(LivesHere):
 
     def tree(self) -> Tree:
         """Return a snapshot of the tree; its `str` is a drawing. Raises `StartFailed` if it was never started."""
-        root = self._coming or self._root  # a process may ask while the start goes on
+        if self._root is not None:
+            self._is_ready()
+        root = self._coming or self._root  # the first, if a process asks while the start goes on
         if root is None:
             raise StartFailed("the system has not been started")
-        self._is_ready()
         return snapshot(root)
 
     @property
