@@ -331,9 +331,7 @@ def _as_it_came(name: str, body: bytes) -> Request:
 def _token(given: str | None) -> str:
     """Return the token of a write. SDKs make one; whoever speaks HTTP must give one."""
     if given is None:
-        raise refused(
-            _REQUEST, "You must provide a ClientRequestToken value. We recommend a UUID-type value."
-        )  # fmt: skip
+        raise refused(_REQUEST, "You must provide a ClientRequestToken value. We recommend a UUID-type value.")
     return given
 
 

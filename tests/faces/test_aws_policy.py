@@ -8,8 +8,9 @@ from typing import Any, Final
 import pytest
 
 from secrets_actor.aws_json.operations import OPERATIONS
-from secrets_actor.domain.errors import InvalidRequest
+from secrets_actor.domain.errors import AccessDenied, InvalidRequest
 from secrets_actor.faces.aws_api import GATHERED_AT_A_TIME, MOST_GATHERED, MOST_TOKENS, PageTokens
+from secrets_actor.faces.identity import Identity
 from secrets_actor.faces.policy import Rule
 from secrets_actor.testing import FakeStore, fake_system
 from tests.faces.aws_rig import Rig, aws_face, refusal
@@ -94,6 +95,33 @@ def test_the_same_rule_holds_for_a_name_and_its_arns() -> None:
             assert sm.describe_secret(SecretId=secret_id)["ARN"] == arn
             assert sm.put_secret_value(SecretId=secret_id, SecretString=secret_id)["ARN"] == arn
             assert refusal(lambda secret_id=secret_id: sm.get_secret_value(SecretId=secret_id))[0] == DENIED
+
+
+class ByNameOnly:
+    """A gate that does not know what an ARN means, and lets it pass. It refuses the one name."""
+
+    async def check(self, identity: Identity, action: str, secret_id: str) -> None:
+        if secret_id == "billing/a":
+            raise AccessDenied(f"{action} {secret_id}: no rule allows it")
+
+    def may(self, identity: Identity, action: str, name: str) -> bool:
+        return name != "billing/a"
+
+    def check_any(self, identity: Identity, action: str) -> None: ...
+
+
+def test_nothing_of_an_answer_leaves_before_the_name_in_it_was_judged() -> None:
+    with fake_system() as (system, store), aws_face(system, judge=ByNameOnly()) as rig:
+        for name in NAMES:
+            store.put(name, f"value of {name}")
+        sm, arn = rig.client(), arn_of(store, "billing/a")
+
+        for call in (sm.get_secret_value, sm.describe_secret, sm.list_secret_version_ids):
+            assert refusal(lambda call=call: call(SecretId=arn))[0] == DENIED
+        batch = sm.batch_get_secret_value(SecretIdList=[arn, arn_of(store, "app/a")])
+        assert [one["Name"] for one in batch["SecretValues"]] == ["app/a"]
+        assert [(one["SecretId"], one["ErrorCode"]) for one in batch["Errors"]] == [(arn, DENIED)]
+        assert all(b"value of billing" not in answer.body for answer in rig.responses)
 
 
 def test_a_new_secret_is_created_where_a_rule_allows_it() -> None:
