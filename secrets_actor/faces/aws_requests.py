@@ -76,8 +76,13 @@ def need_of(name: str, request: Shape) -> Need:
     """Return what the caller of the operation *name* must be allowed."""
     members: Any = request
     if name == "CreateSecret":
-        # API reference, CreateSecret: replicas need the permission to replicate, too.
-        return Need(ACTION_OF["ReplicateSecretToRegions" if members.AddReplicaRegions else name], members.Name)
+        # API reference, CreateSecret: replicas need the permission to replicate, too. One that is a replica of another
+        # account's secret brings what somebody else wrote.
+        elsewhere = members.AddReplicaRegions or members.CrossAccountPrimaryARN
+        return Need(ACTION_OF["ReplicateSecretToRegions" if elsewhere else name], members.Name)
+    if name == "RotateSecret" and members.ExternalSecretRotationRoleArn is not None:
+        # At AWS, whoever hands a role on needs a permission for that (iam:PassRole). Here the daemon would hand it on.
+        return Need("admin", members.SecretId)
     return Need(ACTION_OF[name], getattr(members, "SecretId", None))
 
 

@@ -20,7 +20,7 @@ from secrets_actor.domain import results
 from secrets_actor.domain.masked import MaskedObject
 from secrets_actor.domain.secret import DeleteReceipt, Secret, SecretValue, SetReceipt
 from secrets_actor.faces.aws_answers import encoded, encoded_batch, name_in
-from secrets_actor.faces.aws_requests import need_of, operation_of
+from secrets_actor.faces.aws_requests import Need, need_of, operation_of
 from secrets_actor.faces.policy import ACTION_OF
 
 ARN: Final = "arn:aws:secretsmanager:us-east-1:123456789012:secret:db-AbCdEf"
@@ -145,6 +145,20 @@ AS_IT_CAME: Final[list[tuple[str, dict[str, Any]]]] = [
     ("PutResourcePolicy", {"SecretId": "db", "ResourcePolicy": "{}", "PolicyName": "mine"}),
     ("DeleteResourcePolicy", {"SecretId": "db", "PolicyName": "mine"}),
 ]
+
+
+@pytest.mark.parametrize(
+    ("name", "members", "action"),
+    [
+        ("CreateSecret", {"Name": "db"}, "create"),
+        ("CreateSecret", {"Name": "db", "AddReplicaRegions": [{"Region": "eu-west-1"}]}, "admin"),
+        ("CreateSecret", {"Name": "db", "CrossAccountPrimaryARN": ARN}, "admin"),
+        ("RotateSecret", {"SecretId": "db"}, "rotate"),
+        ("RotateSecret", {"SecretId": "db", "ExternalSecretRotationRoleArn": ROLE}, "admin"),
+    ],
+)
+def test_what_lets_others_in_asks_for_more(name: str, members: dict[str, Any], action: str) -> None:
+    assert need_of(name, decode_request(name, json.dumps(members).encode())) == Need(action, "db")
 
 
 @pytest.mark.parametrize(("name", "members"), AS_IT_CAME)
