@@ -45,7 +45,7 @@ from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.secret import Secret
 from secrets_actor.faces.aws_errors import worded
 from secrets_actor.faces.exchange import Headers, Request, Response
-from secrets_actor.faces.identity import Identity
+from secrets_actor.faces.identity import Identity, Peer
 from secrets_actor.faces.service import Service
 from secrets_actor.faces.watch import TooManyWait, Watches
 
@@ -154,7 +154,7 @@ class AgentApi:
             elif name == "x-forwarded-for":
                 return _FORWARDED
         if known is None and (shown or (peer.uid is None and peer.certificate is None)):
-            return self._bad_token
+            return self._unproven(peer)
         if request.method != "GET":
             return _NOT_ALLOWED
         identity = Identity(peer, known)
@@ -177,6 +177,10 @@ class AgentApi:
         except SecretsError as error:
             return _error_response(error, asked)
 
+    def _unproven(self, peer: Peer) -> Response:
+        self._service.note_unproven(peer, "get")
+        return self._bad_token
+
     async def _get(self, request: Request, identity: Identity, asked: _Asked) -> Response:
         secret = await self._ask(request, identity, asked)
         version_id = secret.version_id
@@ -185,7 +189,7 @@ class AgentApi:
             left = min(asked.wait, request.deadline - self._now() - 2 * _MARGIN)
             await self._watches.changed(identity, asked.secret_id, version_id, left)
             if not self._watches.still_proven(identity):
-                raise _Refused(self._bad_token)
+                raise _Refused(self._unproven(identity.peer))
             secret = await self._ask(request, identity, asked)  # the policy may be another one by now
             version_id = secret.version_id
         if has and _names(has, version_id):

@@ -37,6 +37,7 @@ from secrets_actor.faces.aws_errors import UNKNOWN_OPERATION, Words, failure, wo
 from secrets_actor.faces.aws_requests import need_of, operation_of, version_of
 from secrets_actor.faces.exchange import RepeatedHeader, Request, Response
 from secrets_actor.faces.identity import Identity
+from secrets_actor.faces.policy import ACTION_OF
 from secrets_actor.faces.service import Service
 from secrets_actor.faces.sigv4_check import SignatureRefused
 from secrets_actor.uuids import new_uuid
@@ -113,7 +114,7 @@ class AwsApi:
         name, asked = "", None
         try:
             name = _operation(request)
-            identity = self._authenticate(request)
+            identity = self._proven(request, name)
             asked = decode_request(name, request.body)
             call = _Call(name, asked, request, identity, self._service.client(identity))
             body = await self._special.get(name, self._ask)(call)
@@ -126,6 +127,15 @@ class AwsApi:
         except RepeatedHeader as repeated:
             return _error(Words("MalformedHttpRequestException", f"The header {repeated.name} is repeated."))
         return Response(200, (_TYPE, (_REQUEST_ID, new_uuid())), body)
+
+    def _proven(self, request: Request, name: str) -> Identity:
+        """Return who sends *request*, for the operation *name*. Raises `SignatureRefused`, which is in the audit log
+        then."""
+        try:
+            return self._authenticate(request)
+        except SignatureRefused:
+            self._service.note_unproven(request.peer, ACTION_OF[name])
+            raise
 
     def broken(self, _request: Request) -> Response:
         """Return the answer to a request in which `answer` has failed by a mistake of ours."""

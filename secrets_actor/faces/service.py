@@ -6,9 +6,10 @@ from typing import Protocol
 from msgspec import Struct
 
 from secrets_actor.client.async_secrets import AsyncSecrets
+from secrets_actor.domain.errors import AccessDenied
 from secrets_actor.domain.metrics import Meter
-from secrets_actor.domain.ports import AuditSink
-from secrets_actor.faces.identity import Identity
+from secrets_actor.domain.ports import AuditRecord, AuditSink
+from secrets_actor.faces.identity import Identity, Peer, caller_facts
 from secrets_actor.otp import Clock
 
 
@@ -45,3 +46,11 @@ class Service(Struct, frozen=True):
     audit: AuditSink
     clock: Clock
     meter: Meter
+
+    def note_unproven(self, peer: Peer, action: str) -> None:
+        """Have in the audit log that a caller was refused *action*, because it showed no token or signature, or one
+        that is not good: who tries tokens, or keys that have ended, is to be seen. Which secret it would have asked for
+        was not looked at."""
+        self.audit.record(
+            AuditRecord(action, None, AccessDenied.code, "proof", 0.0, caller=caller_facts(Identity(peer)))
+        )

@@ -30,13 +30,14 @@ from secrets_actor.domain.errors import (
     UnrecognizedClient,
     WorkerCrashed,
 )
+from secrets_actor.domain.tracing import CallerFacts
 from secrets_actor.faces.agent_api import TOKEN_HEADERS, AgentApi
 from secrets_actor.faces.exchange import Request, Response
 from secrets_actor.faces.identity import Identity, Peer
 from secrets_actor.faces.policy import Policy, Rule
 from secrets_actor.faces.service import Gate
 from secrets_actor.faces.watch import Watches
-from tests.faces.asking import UNIX, request
+from tests.faces.asking import TCP, UNIX, request
 from tests.faces.served_system import Served, served_system
 
 TOKEN: Final = ("X-Aws-Parameters-Secrets-Token", "for-ci")
@@ -293,6 +294,25 @@ def test_a_wrong_token_is_refused_on_a_unix_socket_too(rig: Rig) -> None:
 def test_one_right_token_of_two_will_do(rig: Rig) -> None:
     assert rig.ask(GET, ("X-Vault-Token", "wrong"), TOKEN).status == 200
     assert rig.ask(GET, TOKEN, ("X-Vault-Token", "wrong")).status == 200
+
+
+def test_who_shows_no_good_token_is_in_the_audit_log_without_the_token() -> None:
+    with served_system() as served:
+        rig = Rig(served)
+        for headers in ((), ((TOKEN[0], "tried-token"),)):
+            assert said(rig.ask(GET, *headers)) == (403, "Bad Token")
+        rig.ask(GET, (TOKEN[0], "tried-token"), peer=UNIX)
+
+    assert [(one.operation, one.secret_id, one.outcome, one.source) for one in served.audit.kept] == [
+        ("get", None, "access_denied", "proof")
+    ] * 3
+    callers = [dict(one.caller.facts) for one in served.audit.kept if isinstance(one.caller, CallerFacts)]
+    assert [(one.get("address"), one.get("pid"), one["by"]) for one in callers] == [
+        (TCP.address, None, "nothing"),
+        (TCP.address, None, "nothing"),
+        (None, UNIX.pid, "peer"),
+    ]
+    assert "tried-token" not in repr(served.audit.kept)
 
 
 def test_what_the_policy_does_not_allow_is_refused_and_audited() -> None:

@@ -532,6 +532,9 @@ def test_who_is_not_known_is_refused_before_the_request_is_read() -> None:
         assert post(rig, "ListSecrets", b"{") == (400, answer)
         assert post(rig, "MakeCoffee", {}) == (400, {"__type": "UnknownOperationException"})
         assert not store.calls
+    [record] = rig.audit.records
+    told = record.operation, record.secret_id, record.outcome, record.source, getattr(record.caller, "label", "")
+    assert told == ("list", None, "access_denied", "proof", "unit:billing.service (user deploy)")
 
 
 # --- failures ---------------------------------------------------------------------------------------------------------
