@@ -46,6 +46,11 @@ class Stub:
         assert self._process.stdout is not None
         self.url = f"http://127.0.0.1:{self._process.stdout.readline().split()[1].decode()}"
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def configure(self, latency: float = 0.0, value_bytes: int = 64) -> None:
         """Answer *latency* seconds late with values of *value_bytes*, and count anew."""
         body = json.dumps({"latency_ms": latency * 1000, "value_bytes": value_bytes}).encode()
