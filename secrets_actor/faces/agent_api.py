@@ -42,6 +42,7 @@ from secrets_actor.domain.errors import (
     Unreachable,
 )
 from secrets_actor.domain.names import SecretId
+from secrets_actor.domain.operations import Get
 from secrets_actor.domain.secret import Secret
 from secrets_actor.faces.aws_errors import worded
 from secrets_actor.faces.exchange import Headers, Request, Response
@@ -295,7 +296,10 @@ def _asked(given: dict[str, str], secret_id: str | None, missing: str) -> _Asked
     plain = not ({"version_id", "stage"} & known.keys() or known.get("refresh"))
     if known.get("wait") and not plain:
         raise _wrong("wait is for the current version only")
-    return _Asked(SecretId(secret_id), plain=plain, **known)
+    # Checked here, and not only by the client: what is kept is then names and ids, and no text that a client has put in
+    # a wrong place.
+    asked = Get(secret_id, known.get("version_id"), known.get("stage"))
+    return _Asked(SecretId(asked.secret_id), plain=plain, **known)
 
 
 def _printable(name: str) -> str:
