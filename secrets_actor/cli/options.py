@@ -8,6 +8,7 @@ Rule 3: a daemon that is there and does not answer is an error. To go on without
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,9 @@ from secrets_actor.runtime.settings import DaemonClientSettings, Settings
 from secrets_actor.runtime.settings_loader import load
 from secrets_actor.runtime.system import System
 
+# The variable that keeps commands from looking for a daemon that nobody has named: for scripts and tests that must not
+# come upon one that happens to run.
+NO_DAEMON: Final = "SECRETS_ACTOR_NO_DAEMON"
 # Seconds within which a daemon says that it is there: it asks nobody for that.
 _THERE: Final = 5.0
 
@@ -92,7 +96,8 @@ class Options(Struct, frozen=True):
             if self.socket is not None:
                 raise click.UsageError("--socket names a daemon, and --no-daemon goes past it: give one of them.")
             return None
-        if self.socket is not None or (settings.daemon is None and _names_a_store(settings)):
+        unasked = _names_a_store(settings) or bool(os.environ.get(NO_DAEMON))
+        if self.socket is not None or (settings.daemon is None and unasked):
             return self.socket
         from secrets_actor.cli.daemon_client import DaemonClient, find_socket
 

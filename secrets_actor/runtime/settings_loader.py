@@ -46,8 +46,9 @@ CONFIG_VARIABLE: Final = f"{PREFIX}CONFIG"
 # Bytes of a configuration file, and the seconds to wait for one that a shell pipes in.
 _MAX_FILE: Final = 1_048_576
 _PIPE_SECONDS: Final = 10.0
-# Variables with our prefix that are no settings: the path of the file, and one of the tests against a real account.
-RESERVED: Final = frozenset({"CONFIG", "LIVE_PREFIX"})
+# Variables with our prefix that are no settings: the path of the file, one of the tests against a real account, and one
+# of the command line (cli/options.py).
+RESERVED: Final = frozenset({"CONFIG", "LIVE_PREFIX", "NO_DAEMON"})
 # Variables that Kubernetes sets in each pod for a service called secrets-actor, or secrets-actor-WORD, unless the pod
 # says `enableServiceLinks: false`. A service's name ends in a letter or a digit (RFC 1035, labels). Also the variables
 # that `docker run --link` sets for a container of such a name, which include all variables of that container. Sources:

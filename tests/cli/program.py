@@ -90,6 +90,8 @@ class Program:
             "LANG": "C.UTF-8",
             "TERM": "xterm",
             "AWS_EC2_METADATA_DISABLED": "true",
+            # Root's programs would come upon a daemon of this machine, and leave their secrets there.
+            "SECRETS_ACTOR_NO_DAEMON": "1",
             **self.settings,
         }
 

@@ -55,6 +55,16 @@ def test_where_nothing_is_configured_it_is_that_of_the_user(own: Path) -> None:
     assert found(Settings(), socket=Path("/other")) == Path("/other")
 
 
+def test_a_variable_keeps_a_command_from_a_daemon_that_nobody_has_named(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRETS_ACTOR_NO_DAEMON", "1")
+
+    assert found(Settings()) is None
+    assert found(Settings(daemon=DaemonSettings())) == own
+    assert found(Settings(), socket=Path("/other")) == Path("/other")
+
+
 @pytest.mark.parametrize(
     "settings",
     [
