@@ -21,7 +21,6 @@ from tests.judges.conftest import ACCESSES, JUDGES, House, Make, house_in
 from tests.judges.python_client import Value
 
 VALUES: Final[dict[str, Value]] = {
-    "text": "hunter2",
     "unicode": 'Grüße, 世界, \N{PILE OF POO}, \x00\x1f, "quoted\\',
     "binary": bytes(range(256)),
     "longest text": "x" * 65_536,
@@ -60,7 +59,8 @@ def test_boto3_reads_what_it_wrote(judge: Make, access: str) -> None:
 @pytest.mark.parametrize("access", ACCESSES)
 def test_each_reads_what_every_other_wrote(judge: Make, access: str) -> None:
     judges = {kind: judge(kind, access) for kind in JUDGES}
-    values = VALUES if access == "static" else {kind: VALUES[kind] for kind in ("unicode", "binary")}
+    # How a caller came by its credentials changes nothing of a value, and the command line takes a second a call.
+    values = VALUES if access == "static" else {"unicode": VALUES["unicode"]}
     read = 0
     for writer in judges:
         for kind, value in values.items():
