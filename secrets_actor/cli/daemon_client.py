@@ -49,13 +49,19 @@ def sockets_of(settings: Settings, environ: Mapping[str, str] = os.environ) -> I
 
 
 def find_socket(settings: Settings, environ: Mapping[str, str] = os.environ) -> Path | None:
-    """Return the first of `sockets_of` where there is a socket; None if there is none. Nothing is asked."""
-    return next((path for path in sockets_of(settings, environ) if _is_socket(path)), None)
+    """Return the first of `sockets_of` where there is a socket; None if there is none. Nothing is asked.
+
+    One that is configured, in a folder that is closed to this user, counts: it may be there.
+    """
+    configured = settings.daemon is not None and bool(settings.daemon.listen)
+    return next((path for path in sockets_of(settings, environ) if _is_socket(path, or_hidden=configured)), None)
 
 
-def _is_socket(path: Path) -> bool:
+def _is_socket(path: Path, *, or_hidden: bool) -> bool:
     try:
         return stat.S_ISSOCK(path.stat().st_mode)
+    except PermissionError:
+        return or_hidden
     except OSError:
         return False
 

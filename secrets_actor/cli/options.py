@@ -3,7 +3,8 @@
 Rule 1: a command goes through a running daemon if there is one. `--socket` names it, `--no-daemon` goes past it.
         Without either it is that of the configuration, or, where no store is configured, that of this user or machine.
 Rule 2: a configuration that names a store, and no daemon, is meant: no daemon is looked for.
-Rule 3: a daemon that is there and does not answer is an error. To go on without it would write to another store.
+Rule 3: a daemon that is there and does not answer is an error, and so is one of the configuration that is not open to
+        this user. To go on without it would write to another store.
 """
 
 from __future__ import annotations
@@ -108,9 +109,12 @@ class Options(Struct, frozen=True):
             with DaemonClient(found) as client:
                 client.get("/health/live", timeout=_THERE)  # any answer will do
         except ConnectionFailed:
-            if now() - started >= _THERE:  # rule 3: somebody listens, and is hung
+            hung = now() - started >= _THERE
+            configured = settings.daemon is not None and settings.daemon.listen
+            closed = configured and not os.access(found, os.W_OK, effective_ids=True)
+            if hung or closed:  # rule 3
                 raise
-            return None  # left behind by a daemon that has ended, or not open to this user
+            return None  # left behind by a daemon that has ended, or another user's
         return found
 
     def show(self, facts: dict[str, Any]) -> None:

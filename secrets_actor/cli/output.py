@@ -91,7 +91,7 @@ def _in_words(fact: Any) -> str:
         case bool():
             return "yes" if fact else "no"
         case list():
-            return ", ".join([printable(str(one)) for one in fact])
+            return ", ".join([printable(str(one)) for one in fact]) or "-"
     return printable(str(fact))
 
 

@@ -32,6 +32,9 @@ from secrets_actor.forks import on_fork
 # The first descriptor that systemd passes (sd_listen_fds(3)).
 _FIRST: Final = 3
 _GIVEN: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+# The mode of a folder that is made for a socket. The mode of the socket decides who may connect, and a client that may
+# has to get through the folder, too.
+_FOLDER: Final = 0o755
 # Connections that the kernel keeps until they are accepted; it takes no more than net.core.somaxconn.
 BACKLOG: Final = 4096
 # Seconds that another daemon may take to open a socket in the same folder, and between two looks whether it has.
@@ -70,20 +73,19 @@ class Sockets:
         *,
         mode: int = 0o600,
         group: str | None = None,
-        private_folder: bool = False,
         beyond_loopback: bool = False,
     ) -> tuple[socket.socket, ...]:
         """Open the socket or sockets of *address*, or return those that are open already.
 
-        For a Unix socket: *mode* is that of its file, *group* the name or number of the group that the file gets, and
-        with *private_folder* its folder is made, 0700, if it is not there. *beyond_loopback*: the address may be one
-        that other machines can reach. Raises `ConfigurationError`, and `StartFailed`.
+        For a Unix socket: *mode* is that of its file, *group* the name or number of the group that the file gets. Its
+        folder is made if it is not there. *beyond_loopback*: the address may be one that other machines can reach.
+        Raises `ConfigurationError`, and `StartFailed`.
         """
         found = self._opened.get(str(address))
         if found is None:
             match address:
                 case UnixAddress():
-                    found = _open_unix(address, mode, group, private_folder)
+                    found = _open_unix(address, mode, group)
                 case TcpAddress():
                     found = _Opened((_open_tcp(address, beyond_loopback),))
                 case SystemdAddress():
@@ -190,6 +192,12 @@ def _check_reach(address: SystemdAddress, passed: tuple[socket.socket, ...]) -> 
             )
 
 
+_TCP_REMEDIES: Final = {
+    errno.EACCES: ': choose a port of 1024 or more, or have systemd make the socket (address = "systemd:NAME")',
+    errno.EADDRNOTAVAIL: ": this machine has no such address",
+}
+
+
 def _open_tcp(address: TcpAddress, beyond_loopback: bool) -> socket.socket:
     if not address.is_loopback and not beyond_loopback:
         raise ConfigurationError((f"{address}: other machines can reach it, so it needs tls = {{ cert, key }}",))
@@ -213,15 +221,17 @@ def _open_tcp(address: TcpAddress, beyond_loopback: bool) -> socket.socket:
             raise StartFailed(
                 f"{address} is in use: another program listens there; stop it, or choose a port"
             ) from None
-        raise StartFailed(f"{address} cannot be listened on ({error.strerror})") from None
+        raise StartFailed(
+            f"{address} cannot be listened on ({error.strerror}){_TCP_REMEDIES.get(error.errno or 0, '')}"
+        ) from None
     return made
 
 
-def _open_unix(address: UnixAddress, mode: int, group: str | None, private_folder: bool) -> _Opened:
+def _open_unix(address: UnixAddress, mode: int, group: str | None) -> _Opened:
     path, gid = Path(address.path), None if group is None else _group_number(group)
-    if private_folder:
-        with contextlib.suppress(FileExistsError, FileNotFoundError):
-            path.parent.mkdir(mode=0o700)
+    with contextlib.suppress(OSError):  # it is there, or cannot be made: then the bind says what is wrong
+        path.parent.mkdir()
+        path.parent.chmod(_FOLDER)  # whatever the umask is
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         with _alone_in(path.parent):
@@ -263,11 +273,26 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 
 def _remedy(error: OSError, path: Path) -> str:
-    if error.errno == errno.ENOENT:
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return f"make the folder {path.parent} first (RuntimeDirectory= of a systemd unit does)"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"this user may not make a socket in {path.parent}, or may not give it that group"
     return f"look at {path.parent}"
+
+
+def closed_folder(path: Path) -> Path | None:
+    """Return the folder that keeps clients from the Unix socket at *path*, although the mode of the socket lets them
+    connect; None if there is none. Others count if they may connect; else the group, if it may."""
+    there = path.stat()
+    others = bool(there.st_mode & stat.S_IWOTH)
+    if not others and not there.st_mode & stat.S_IWGRP:
+        return None
+    for folder in reversed(path.parents):
+        found = folder.stat()
+        by_group = not others and found.st_gid == there.st_gid and found.st_mode & stat.S_IXGRP
+        if not found.st_mode & stat.S_IXOTH and not by_group:
+            return folder
+    return None
 
 
 def _make_room(address: UnixAddress) -> None:

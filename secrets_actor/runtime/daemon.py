@@ -43,7 +43,7 @@ from secrets_actor.faces.policy import Policy
 from secrets_actor.faces.router import Router
 from secrets_actor.faces.service import Service
 from secrets_actor.faces.sigv4_check import MOST_SIGNING_KEYS, identity_of
-from secrets_actor.faces.sockets import Sockets
+from secrets_actor.faces.sockets import Sockets, closed_folder
 from secrets_actor.faces.tokens import MINT_KEY_BYTES, AllKeys, StaticKeys, Tokens, mint_key
 from secrets_actor.faces.watch import Watches
 from secrets_actor.faces.watchdog import Watchdog
@@ -179,7 +179,7 @@ class Daemon:
         Raises `ConfigurationError`, `StartFailed`.
         """
         for listen in self._plan.listens.values():
-            self._open(listen, self._plan)
+            self._open(listen)
         self._mint = Mint(self._mint_key())
         self._routers = self._made_routers(self._plan)
         self._system.start()
@@ -274,7 +274,7 @@ class Daemon:
         added = [listen for text, listen in plan.listens.items() if text not in before.listens]
         try:
             for listen in added:
-                self._open(listen, plan)
+                self._open(listen)
             if any(getattr(plan.settings, name) != getattr(before.settings, name) for name in OF_THE_BACKEND):
                 self._system.configure(plan.settings)
                 self._gate.forget(_own_arns(plan.settings))
@@ -314,16 +314,21 @@ class Daemon:
         call(self._node.name(LISTENERS), TerminateChild(_id_of(listen)), patience)
         call(self._node.name(LISTENERS), DeleteChild(_id_of(listen)), patience)
 
-    def _open(self, listen: Listen, plan: Plan) -> None:
+    def _open(self, listen: Listen) -> None:
         address, row = listen.address, listen.row
         self._sockets.open(
             address,
             mode=row.mode_bits(),
             group=row.group,
-            # Only the default's own folder is made: that of a configured address is its operator's, with its own mode.
-            private_folder=not plan.daemon.listen,
             beyond_loopback=listen.tls is not None,
         )
+        if isinstance(address, UnixAddress):
+            closed = closed_folder(Path(address.path))
+            if closed is not None:
+                self._say(
+                    f"daemon.listen: {address} has mode {row.mode_bits():04o}, but not all whom that lets in "
+                    f"get through the folder {closed}: chmod a+x {closed}"
+                )
 
     # --- the parts ------------------------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 ElsewhereSource = Annotated[KeySource, Meta(title="not as text")]
 FACES: Final = ("aws", "agent", "health", "metrics")
 _MODE: Final = re.compile(r"0?[0-7]{3}")
+_MODE_IN_WORDS: Final = 'an octal mode as text, such as "0660"'
 # What may stand behind `token:` and `key:` in a rule, and in a log line. A plus would part a rule's terms.
 _NAME: Final = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 _ACCESS_KEY_ID: Final = re.compile(r"[A-Za-z0-9_]{4,128}")
@@ -52,21 +53,21 @@ class ListenSettings(Section, frozen=True, kw_only=True):
       socket that systemd has made (`FileDescriptorName=NAME`).
     - `faces`: what is served there: `aws`, `agent`, `health`, `metrics`. A Unix socket also serves `control`, by which
       the command line looks at the daemon.
-    - `mode`, `group`: of a Unix socket, such as `"0660"` and `"secrets"`.
+    - `mode`, `group`: of a Unix socket, such as `"0660"` and `"secrets"`. Without a mode, `"0600"`.
     - `tls`: a table with `cert`, `key` and `client_ca`. An address beyond loopback needs it.
     - `dialect`: how the agent's face words its answers: as AWS's `agent`, or as its `lambda` extension.
     """
 
     address: str = ""  # that it must be there is checked below, as all that is missing
     faces: tuple[str, ...] = FACES
-    mode: Text = "0600"
+    mode: Annotated[str, Meta(description=_MODE_IN_WORDS)] | None = None
     group: Text | None = None
     tls: TlsSettings | None = None
     dialect: Literal["agent", "lambda"] = "agent"
 
     def mode_bits(self) -> int:
         """Return `mode` as a number."""
-        return int(self.mode, 8)
+        return int(self.mode or "0600", 8)
 
 
 class TokenSettings(Section, frozen=True, kw_only=True):
@@ -226,13 +227,14 @@ def _listen_mistakes(rows: tuple[ListenSettings, ...]) -> Iterator[str]:
                 yield f"{where}.tls: missing; other machines can reach this address"
             if row.tls is not None and not isinstance(address, TcpAddress):
                 yield f"{where}.tls: only for an address of TCP"
-            if row.group is not None and not isinstance(address, UnixAddress):
-                yield f"{where}.group: only of a Unix socket"
+            for name in ("mode", "group"):
+                if getattr(row, name) is not None and not isinstance(address, UnixAddress):
+                    yield f"{where}.{name}: only for an address unix:PATH"
         wrong = [one for one in row.faces if one not in FACES]
         if wrong or len(set(row.faces)) != len(row.faces):
-            yield f"{where}.faces: each once, of {', '.join(FACES)}"
-        if not _MODE.fullmatch(row.mode):
-            yield f'{where}.mode: an octal mode as text, such as "0660"'
+            yield f"{where}.faces: some of {', '.join(FACES)}, each once"
+        if row.mode is not None and not _MODE.fullmatch(row.mode):
+            yield f"{where}.mode: {_MODE_IN_WORDS}"
         yield from _group_mistakes(where, row.group)
         yield from _tls_mistakes(f"{where}.tls", row.tls)
     yield from _twice("daemon.listen", "address", [row.address for row in rows])

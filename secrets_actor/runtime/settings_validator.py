@@ -93,7 +93,7 @@ def _rows(row: type[S], given: Any, environ: Mapping[str, str], key: str) -> tup
     if isinstance(given, str):
         given = _from_json(given)
     if not isinstance(given, (list, tuple)):
-        return (), [f"{key}: a list of tables; in the environment, a JSON array of objects"]
+        return (), [f"{key}: a list of tables, [[{key}]]; in the environment, a JSON array of objects"]
     checked = [_table(row, one, environ, f"{key}[{number}]") for number, one in enumerate(given)]
     return tuple(one for one, _ in checked), [mistake for _, wrong in checked for mistake in wrong]
 
@@ -234,7 +234,9 @@ def _allowed(kind: Any) -> str:
         return one_of(get_args(kind))
     if get_origin(kind) is Annotated:
         base, limits = get_args(kind)
-        return "a text that is not empty" if base is str else f"{_WORDS[base]} {_range(limits)}"
+        if base is str:
+            return limits.description or "a text that is not empty"
+        return f"{_WORDS[base]} {_range(limits)}"
     return _WORDS[get_origin(kind) or kind]
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from secrets_actor import AwsSettings, DaemonClientSettings, LocalSettings, Settings
 from secrets_actor.cli.options import Options, through
+from secrets_actor.domain.errors import ConnectionFailed
 from secrets_actor.runtime.daemon_settings import DaemonSettings, ListenSettings
 from tests.servers.behaviours import Answer
 from tests.servers.faulty import FaultyServer
@@ -87,3 +88,17 @@ def test_a_system_through_a_daemon_caches_nothing_and_keeps_timeout_and_log() ->
     assert (made.backend, made.daemon_client.address, made.ttl_seconds) == ("daemon", "unix:/a/s", 0.0)
     assert (made.max_stale_seconds, made.missing_ttl_seconds) == (0.0, 0.0)
     assert (made.call_timeout_seconds, made.local) == (3.0, LocalSettings())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
+@pytest.mark.parametrize("closed", ["the socket", "its folder"])
+def test_a_configured_daemon_that_is_not_open_to_this_user_is_an_error_and_not_passed_by(
+    closed: str,
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name, "api.sock")
+        with FaultyServer(Answer(b"{}", status=404), path=path):
+            path.chmod(0o600 if closed == "the socket" else 0o666)
+            path.parent.chmod(0o755 if closed == "the socket" else 0o700)
+            with pytest.raises(ConnectionFailed, match="this user may not open the socket"):
+                found(Settings(daemon=DaemonSettings(listen=(ListenSettings(address=f"unix:{path}"),))))

@@ -32,6 +32,8 @@ def test_status_shows_the_running_daemon(asking: Program, daemon: Daemon) -> Non
     assert (facts["pid"], facts["status"]) == (daemon.pid, "ok")
     assert re.search(rf"^pid +{daemon.pid}$", lines, re.M)
     assert re.search(r"^listeners +unix:\S+ \(aws, agent, health, metrics; 1 connections, \d+ requests\)$", lines, re.M)
+    for nothing in ("waits_for", "degraded", "reload"):
+        assert re.search(rf"^{nothing} +-$", lines, re.M)
 
 
 def test_the_tree_is_that_of_the_running_daemon_as_the_program_itself_would_draw_it(

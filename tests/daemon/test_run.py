@@ -206,7 +206,7 @@ def test_without_a_configuration_it_serves_the_same_user_and_the_command_line_fi
     if "Operation not permitted" in done.stderr:
         pytest.skip("namespaces are refused here")
 
-    assert done.stdout.split("\n") == ["700", "600", "hunter2", '"backend": "local_encrypted"', "ended", ""], (
+    assert done.stdout.split("\n") == ["755", "600", "hunter2", '"backend": "local_encrypted"', "ended", ""], (
         done.stderr
     )
 
@@ -233,3 +233,16 @@ def test_credentials_for_sdks_are_given_out_and_are_good_after_a_restart(tmp_pat
     with Daemon(tmp_path, text, count=2) as daemon:
         assert list_by(minted, port_of(daemon)) == []
     assert stat.S_IMODE((tmp_path / "mint.key").stat().st_mode) == 0o600
+
+
+def test_a_folder_that_keeps_out_whom_the_mode_lets_in_is_told_at_the_start(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    path = tmp_path / "made" / "api.sock"
+    rows = [{"address": f"unix:{path}", "mode": "0666"}]
+    with Daemon(tmp_path, configuration(tmp_path, daemon={"listen": rows}), count=1) as daemon:
+        told = [line for line in daemon.stderr if not line.startswith("listening on ")]
+
+    [line] = told
+    assert line.startswith(f"daemon.listen: unix:{path} has mode 0666, but not all")
+    assert line.endswith(": chmod a+x " + line.rpartition(" ")[2])
+    assert str(tmp_path).startswith(line.rpartition(" ")[2]), "the first folder on the way that is closed"

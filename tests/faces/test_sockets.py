@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from secrets_actor import ConfigurationError, StartFailed
 from secrets_actor.faces.address import SystemdAddress, TcpAddress, UnixAddress
-from secrets_actor.faces.sockets import Sockets
+from secrets_actor.faces.sockets import Sockets, closed_folder
 from tests.forking import in_child
 
 
@@ -144,12 +145,45 @@ def test_the_file_of_another_daemon_is_not_removed_at_the_end(sockets: Sockets, 
     other.close_all()
 
 
-def test_a_folder_of_our_own_is_made_private(sockets: Sockets, tmp_path: Path) -> None:
-    sockets.open(unix(tmp_path / "made"), private_folder=True)
+def test_a_folder_that_is_not_there_is_made_so_that_the_mode_of_the_socket_decides(
+    sockets: Sockets, tmp_path: Path
+) -> None:
+    was = os.umask(0o077)
+    try:
+        sockets.open(unix(tmp_path / "made"), mode=0o666)
+    finally:
+        os.umask(was)
 
-    assert stat.S_IMODE(os.stat(tmp_path / "made").st_mode) == 0o700
-    with pytest.raises(StartFailed, match=f"make the folder {tmp_path / 'other'}"):
-        sockets.open(unix(tmp_path / "other"))
+    assert stat.S_IMODE(os.stat(tmp_path / "made").st_mode) == 0o755
+    with pytest.raises(StartFailed, match=f"make the folder {tmp_path / 'no' / 'such'}"):
+        sockets.open(unix(tmp_path / "no" / "such"))
+
+
+def test_a_folder_that_keeps_out_whom_the_mode_lets_in_is_found(sockets: Sockets) -> None:
+    with tempfile.TemporaryDirectory() as name:  # not pytest's, whose folders are closed to others
+        folder = Path(name)
+        for mode, of_folder, closed in [
+            (0o600, 0o700, False),
+            (0o660, 0o700, True),
+            (0o660, 0o710, False),
+            (0o666, 0o710, True),
+            (0o666, 0o711, False),
+        ]:
+            folder.chmod(of_folder)
+            address = unix(folder)
+            sockets.open(address, mode=mode)
+            assert closed_folder(Path(address.path)) == (folder if closed else None), (mode, of_folder)
+            sockets.close(address)
+        folder.chmod(0o710)
+        sockets.open(unix(folder), mode=0o660)
+        if os.geteuid() == 0:
+            os.chown(folder, -1, 4242)
+            assert closed_folder(folder / "api.sock") == folder, "it lets in another group than the socket does"
+
+
+def test_an_address_that_cannot_be_had_is_told_with_what_to_do(sockets: Sockets) -> None:
+    with pytest.raises(StartFailed, match=r"192\.0\.2\.1:1 .*: this machine has no such address"):
+        sockets.open(TcpAddress("192.0.2.1", 1), beyond_loopback=True)
 
 
 def test_a_tcp_port_of_loopback_does_not_leave_the_machine(sockets: Sockets) -> None:
@@ -191,7 +225,7 @@ ACTIVATED = """
 import json, os, socket, sys
 os.environ["LISTEN_PID"] = str(os.getpid())
 from secrets_actor.faces.address import SystemdAddress
-from secrets_actor.faces.sockets import Sockets
+from secrets_actor.faces.sockets import Sockets, closed_folder
 sockets = Sockets()
 api = SystemdAddress("api")
 told = {
@@ -247,7 +281,7 @@ import os
 os.environ["LISTEN_PID"] = str(os.getpid())
 from secrets_actor import ConfigurationError
 from secrets_actor.faces.address import SystemdAddress
-from secrets_actor.faces.sockets import Sockets
+from secrets_actor.faces.sockets import Sockets, closed_folder
 try:
     Sockets().open(SystemdAddress("api"))
 except ConfigurationError as error:

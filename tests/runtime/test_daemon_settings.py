@@ -51,6 +51,7 @@ def test_all_mistakes_of_the_daemon_are_told_at_once_each_with_its_row(tmp_path:
         dialect = "french"
         [[daemon.listen]]
         address = "0.0.0.0:2773"
+        mode = "0660"
         group = "root"
         [[daemon.listen]]
         address = "systemd:api"
@@ -80,7 +81,7 @@ def test_all_mistakes_of_the_daemon_are_told_at_once_each_with_its_row(tmp_path:
             "daemon.drain_seconds: a number from 0 to 3600",
             "daemon.hosts[1]: the name of a host or an IP address, without a port",
             "daemon.hosts[3]: the name of a host or an IP address, without a port",
-            "daemon.listen[0].faces: each once, of aws, agent, health, metrics",
+            "daemon.listen[0].faces: some of aws, agent, health, metrics, each once",
             "daemon.listen[1].address: the same as that of daemon.listen[0]",
             'daemon.listen[1].mode: an octal mode as text, such as "0660"',
             "daemon.listen[1].group: this machine knows no group of that name",
@@ -88,7 +89,8 @@ def test_all_mistakes_of_the_daemon_are_told_at_once_each_with_its_row(tmp_path:
             "daemon.listen[2].tls.key: missing; the path of a PEM file",
             'daemon.listen[2].dialect: "agent" or "lambda"',
             "daemon.listen[3].tls: missing; other machines can reach this address",
-            "daemon.listen[3].group: only of a Unix socket",
+            "daemon.listen[3].group: only for an address unix:PATH",
+            "daemon.listen[3].mode: only for an address unix:PATH",
             "daemon.listen[4].tls: only for an address of TCP",
             "daemon.listen[4].tls.key: begins with ~ and the name of a user that this machine does not know; "
             "give an absolute path",

@@ -236,7 +236,7 @@ def test_a_list_of_tables_becomes_sections_and_each_mistake_names_its_row() -> N
 
         assert mistakes == [
             "daemon.listen[1]: a table, with keys of its own",
-            "daemon.listen[2].mode: a text that is not empty",
+            'daemon.listen[2].mode: an octal mode as text, such as "0660"',
             "daemon.listen[2].tls.size: unknown key",
         ]
         assert found.daemon == DaemonSettings(
@@ -249,7 +249,7 @@ def test_a_list_of_tables_becomes_sections_and_each_mistake_names_its_row() -> N
         )
     for wrong in (5, "[", "5", {"address": "unix:/a"}):
         assert validated(Settings, {"daemon": {"listen": wrong}}, {})[1] == [
-            "daemon.listen: a list of tables; in the environment, a JSON array of objects"
+            "daemon.listen: a list of tables, [[daemon.listen]]; in the environment, a JSON array of objects"
         ]
 
 

@@ -63,6 +63,7 @@ def test_every_event_of_the_kernel_is_told_with_all_its_fields(
         ("ChildRestarted", "child_restarted", logging.WARNING),
         ("ChildStartFailed", "child_start_failed", logging.WARNING),
         ("SupervisorGaveUp", "supervisor_gave_up", logging.WARNING),
+        ("ReloadRefused", "reload_refused", logging.WARNING),
         ("SupervisorShutDown", "supervisor_shut_down", logging.INFO),
         ("AuditRecordsLost", "audit_records_lost", logging.ERROR),
         ("AWSEvent", "awsevent", logging.INFO),

@@ -59,7 +59,7 @@ SETTING_NAMES: Final = SettingNames(
     endpoint_url=_ADDRESS,
     ca_bundle=_ADDRESS,
     proxy=_ADDRESS,
-    not_there=f"is the daemon running? 'secrets-actor run' starts it; else check {_ADDRESS}",
+    not_there=f"is the daemon running? 'secrets-actor run' starts it; else check --socket, or {_ADDRESS}",
 )
 T = TypeVar("T")
 # What the AWS backend wants to have; no request carries them (rule 1).
