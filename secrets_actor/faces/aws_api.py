@@ -3,7 +3,7 @@
 Rule 1: the order of the refusals is AWS's: an operation that is not known, then a caller who is not, then a request
         that cannot be read or breaks AWS's model, then a caller who may not, then the store's own.
 Rule 2: the policy is asked before the store is. If the caller gave an ARN, the name of the secret that the answer is
-        about is asked for, too, before anything of it leaves.
+        about is asked for, too, before anything of it leaves. So it is if the rules were replaced meanwhile.
 Rule 3: a get is answered from the cache where the client's rules allow it, without leaving the coroutine.
 Rule 4: a caller sees in a list what it may list, and a list tells nothing of the rest. A page has as many secrets as
         were asked for, and a NextToken only if the caller may see more: a filter that fits hidden secrets would else
@@ -146,22 +146,24 @@ class AwsApi:
     async def _get(self, call: "_Call") -> bytes:
         asked = cast(shapes.GetSecretValueRequest, call.asked)
         version_id, stage = version_of(asked)
+        judged_by = self._gate.in_force()
         await self._gate.check(call.identity, "get", asked.SecretId)
         secret = await call.client.get(asked.SecretId, version_id=version_id, stage=stage, timeout=self._left(call))
-        if secret.name != asked.SecretId:
+        if secret.name != asked.SecretId or self._gate.in_force() is not judged_by:
             await self._gate.check(call.identity, "get", secret.name)
         return encoded(call.name, secret)
 
     async def _ask(self, call: "_Call") -> bytes:
         """Any operation that is about one secret, or about none."""
         operation, need = operation_of(call.name, call.asked, call.request.body), need_of(call.name, call.asked)
+        judged_by = self._gate.in_force()
         if need.secret_id is None:
             self._gate.check_any(call.identity, need.action)
         else:
             await self._gate.check(call.identity, need.action, need.secret_id)
         result = await self._result(call, operation)
-        found = name_in(result)
-        if found is not None and need.secret_id is not None and found != need.secret_id:
+        found = name_in(result) or need.secret_id
+        if found is not None and (found != need.secret_id or self._gate.in_force() is not judged_by):
             await self._gate.check(call.identity, need.action, found)
         if call.name == "UpdateSecret" and isinstance(result, SecretDescription) and result.deleted_at is not None:
             raise SecretDeleted("the secret is scheduled for deletion; restore it first")
@@ -207,6 +209,7 @@ class AwsApi:
     async def _each(self, call: "_Call", ids: tuple[str, ...]) -> tuple[tuple[Secret, ...], tuple[BatchError, ...]]:
         """Return the secrets of *ids* that the caller may get and that there are, and an error for each other id."""
         problems: dict[str, SecretsError] = {}
+        judged_by = self._gate.in_force()
         for one in ids:
             await self._note_refusal(call, one, one, problems)
         allowed = [one for one in ids if one not in problems]
@@ -216,7 +219,7 @@ class AwsApi:
             problems |= batch.errors
             found = {str(asked): secret for asked, secret in batch.found.items()}
             for asked, secret in found.items():
-                if secret.name != asked:
+                if secret.name != asked or self._gate.in_force() is not judged_by:
                     await self._note_refusal(call, asked, secret.name, problems)
         secrets = tuple([found[one] for one in ids if one in found and one not in problems])
         return secrets, tuple([_batch_error(one, problems[one]) for one in ids if one in problems])

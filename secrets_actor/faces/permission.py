@@ -19,7 +19,7 @@ from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.ports import AuditRecord, AuditSink
 from secrets_actor.domain.results import SecretDescription
 from secrets_actor.faces.identity import Identity, caller_facts, name_of
-from secrets_actor.faces.policy import Policy
+from secrets_actor.faces.policy import Decides
 from secrets_actor.otp import Clock
 
 # Seconds for which the gate keeps which name an ARN means. It is always the same, but for an ARN without its suffix
@@ -51,7 +51,7 @@ class PolicyGate:
 
     def __init__(
         self,
-        policy: Callable[[], Policy],
+        policy: Callable[[], Decides],
         describe: Callable[[str], Awaitable[SecretDescription]],
         audit: AuditSink,
         clock: Clock,
@@ -76,7 +76,8 @@ class PolicyGate:
             except SecretsError as error:
                 self._record(identity, action, asked, error.code, began)
                 raise
-            allowed = [name] if name in allowed else []
+            # By the policy of now: it may have been replaced while the store was asked.
+            allowed = [name] if name in allowed and self._policy().decide(identity, action, name).allowed else []
         if not allowed:
             raise self._refusal(identity, action, asked, f"{action} {asked}: no rule allows it", began)
 
@@ -90,6 +91,10 @@ class PolicyGate:
         meanwhile."""
         decide = self._policy().decide
         return [name for name in names if decide(identity, action, name).allowed]
+
+    def in_force(self) -> object:
+        """What decides now. It is another object once the rules have been replaced."""
+        return self._policy()
 
     def check_any(self, identity: Identity, action: str) -> None:
         """Raise `AccessDenied` unless there is any secret that *identity* may do *action* with; for `admin`, unless it

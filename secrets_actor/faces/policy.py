@@ -15,7 +15,7 @@ Rule 6: no name costs more than about the square of its length, whatever the pat
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -250,6 +250,26 @@ class Policy:
             elif len(lacks) == 1:
                 near.append(NearMiss(one.number, one.rule, lacks[0]))
         return Explanation(tuple(allowed_by), tuple(near))
+
+
+class Decides(Protocol):
+    """What decides, such as a `Policy`."""
+
+    def decide(self, identity: Identity, action: str, name: str | None) -> Decision:
+        """As `Policy.decide`."""
+
+
+class Both:
+    """What each of two policies allows. It is in force while a daemon changes from one store to another: nobody may
+    read in the new store what only the rules of the old one allow, or the other way round."""
+
+    def __init__(self, before: Decides, after: Decides) -> None:
+        self._before, self._after = before, after
+
+    def decide(self, identity: Identity, action: str, name: str | None) -> Decision:
+        """As `Policy.decide`."""
+        first = self._before.decide(identity, action, name)
+        return self._after.decide(identity, action, name) if first.allowed else first
 
 
 def _keep(kept: dict[T, U], key: T, found: U) -> None:

@@ -29,6 +29,10 @@ class Gate(Protocol):
         """Whether *identity* may do *action* with the secret *name*. Writes no audit record: for lists, which show only
         what may be seen."""
 
+    def in_force(self) -> object:
+        """What decides now. It is another object once the rules have been replaced: an answer that was waited for
+        meanwhile is judged again, because it may be that of another store."""
+
     def check_any(self, identity: Identity, action: str) -> None:
         """Raise `AccessDenied` unless there is any secret that *identity* may do *action* with. For what is about no
         one secret, such as a list, or a random password."""

@@ -11,6 +11,7 @@ Rule 5: nothing here handles a signal: `cli/run.py` does, and calls these method
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from contextlib import suppress
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from secrets_actor.actor.messages import Ping
 from secrets_actor.backends.aws.sigv4 import SigningKeys
 from secrets_actor.client.async_secrets import AsyncSecrets
 from secrets_actor.clock import now, utc_now
@@ -39,7 +41,7 @@ from secrets_actor.faces.listener import Drain, listener_spec
 from secrets_actor.faces.metrics_page import MetricsFace
 from secrets_actor.faces.minted_keys import Mint
 from secrets_actor.faces.permission import PolicyGate
-from secrets_actor.faces.policy import Policy
+from secrets_actor.faces.policy import Both, Decides, Policy
 from secrets_actor.faces.router import Router
 from secrets_actor.faces.service import Service
 from secrets_actor.faces.sigv4_check import MOST_SIGNING_KEYS, identity_of
@@ -144,13 +146,14 @@ class Daemon:
         self._clients: dict[Identity, AsyncSecrets] = {}
         self._signing_keys = SigningKeys(MOST_SIGNING_KEYS)
         self._plan = self._planned(None)
+        self._policy: Decides = self._plan.policy
         self._system = System(
             self._plan.settings, observer=self._memory, on_give_up=on_give_up, children=lambda _: self._children()
         )
         parts = parts_of(self._system)
         self._node, self._meter = parts.node, parts.meters
         self._gate = PolicyGate(
-            lambda: self._plan.policy,
+            lambda: self._policy,
             self._described,
             parts.audit_buffer,
             parts.node.clock,
@@ -276,16 +279,29 @@ class Daemon:
             for listen in added:
                 self._open(listen)
             if any(getattr(plan.settings, name) != getattr(before.settings, name) for name in OF_THE_BACKEND):
-                self._system.configure(plan.settings)
-                self._gate.forget(_own_arns(plan.settings))
+                self._change_store(before, plan)
         except SecretsError:
             for listen in added:
                 self._sockets.close(listen.address)
             raise
         routers = self._made_routers(plan)
-        self._plan, self._routers = plan, {**self._routers, **routers}
+        self._plan, self._policy, self._routers = plan, plan.policy, {**self._routers, **routers}
         self._put_listeners_in_place(before, plan)
         self._routers = routers
+
+    def _change_store(self, before: Plan, plan: Plan) -> None:
+        """Change to the store of *plan*, while nobody may do more than both policies allow. Raises a `SecretsError`,
+        and then nothing has changed."""
+        self._policy = Both(before.policy, plan.policy)
+        try:
+            self._system.configure(plan.settings)
+        except SecretsError:
+            self._policy = before.policy
+            raise
+        # The actor is told to change. Until it has, the cache holds values of the former store.
+        with contextlib.suppress(OtpError):  # it has just ended, and its successor begins with the new store
+            call(self._node.name(SECRETS), Ping(), _PATIENCE)
+        self._gate.forget(_own_arns(plan.settings))
 
     def _put_listeners_in_place(self, before: Plan, plan: Plan) -> None:
         """Start the listeners that were added, start those anew whose TLS or drain may have changed, and end the

@@ -1,7 +1,10 @@
 """SIGHUP: the configuration is read anew, whole or not at all."""
 
+import http.client
 import signal
 import stat
+import threading
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ import pytest
 from secrets_actor.clock import now as clock_now
 from secrets_actor.runtime.daemon import Daemon as InProcess
 from secrets_actor.testing import kill, settled
+from tests.actor.rig import eventually
 from tests.daemon.rig import PATIENCE, UnixConnection, ask, configuration
 from tests.servers.daemon import Daemon
 
@@ -73,8 +77,8 @@ def test_a_reload_changes_policy_tokens_store_and_listeners_at_once(tmp_path: Pa
         assert f"listener unix:{gone}".encode() not in tree
 
 
-def create(where: Path, name: str) -> int:
-    body = f'{{"Name": "{name}", "SecretString": "value", "ClientRequestToken": "{"t" * 32}"}}'.encode()
+def create(where: Path, name: str, value: str = "value") -> int:
+    body = f'{{"Name": "{name}", "SecretString": "{value}", "ClientRequestToken": "{"t" * 32}"}}'.encode()
     headers = {"X-Amz-Target": "secretsmanager.CreateSecret", "Content-Type": "application/x-amz-json-1.1"}
     return ask(where, "/", "POST", body=body, headers=headers).status
 
@@ -153,3 +157,66 @@ def test_after_a_restart_of_the_core_the_listeners_are_those_of_the_reload(tmp_p
     finally:
         daemon.stop()
     assert not added.exists()
+
+
+def test_nobody_reads_in_another_store_by_the_rules_for_the_one_before(tmp_path: Path) -> None:
+    """Rules and store are replaced together: what only the old rules allow is not read in the new store."""
+    path, configured, lines = tmp_path / "api.sock", tmp_path / "daemon.toml", list[str]()
+    (tmp_path / "token").write_text("web-token")
+
+    def write(store: str, *allow: Mapping[str, Any]) -> None:
+        (tmp_path / store).mkdir(exist_ok=True)
+        listen = [{"address": f"unix:{path}"}, {"address": "127.0.0.1:0"}]
+        token = [{"name": "web", "value": {"file": str(tmp_path / "token")}}]
+        table = {"listen": listen, "token": token, "allow": [OWN, *allow]}
+        configured.write_text(
+            configuration(tmp_path / store, daemon=table, log={"output": str(tmp_path / "daemon.log")})
+        )
+
+    open_to_web = {"who": ["token:web"], "secrets": ["**"], "may": ["get"]}
+    write("closed")
+    daemon = InProcess(configured, say=lines.append, environ={})
+    daemon.start()
+    [place] = [line for line in lines if line.startswith("listening on 127.0.0.1:")]
+    answers = [Counter[str]() for _ in range(4)]
+    over = threading.Event()
+
+    def read(seen: Counter[str]) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", int(place.rpartition(":")[2]), timeout=PATIENCE)
+        while not over.is_set():
+            connection.request("GET", "/v1/billing/db", headers={"X-Vault-Token": "web-token"})
+            answer = connection.getresponse()
+            body = answer.read().decode()
+            seen["closed" if "of closed" in body else str(answer.status)] += 1
+        connection.close()
+
+    def each_has_asked_anew() -> None:
+        before = [seen.total() for seen in answers]
+        eventually(
+            lambda: all(seen.total() > count + 1 for seen, count in zip(answers, before, strict=True)), "all have asked"
+        )
+
+    readers = [threading.Thread(target=read, args=(seen,)) for seen in answers]
+    try:
+        assert create(path, "billing/db", "of closed") == 200
+        write("open", open_to_web)
+        assert daemon.reload()
+        assert create(path, "billing/db", "of open") == 200
+        for reader in readers:
+            reader.start()
+        for _ in range(5):
+            each_has_asked_anew()
+            write("closed")
+            assert daemon.reload()
+            each_has_asked_anew()
+            write("open", open_to_web)
+            assert daemon.reload()
+    finally:
+        over.set()
+        for reader in readers:
+            if reader.is_alive():
+                reader.join(PATIENCE)
+        daemon.stop()
+
+    for seen in answers:
+        assert seen.keys() == {"200", "403"}, answers

@@ -349,7 +349,7 @@ class TrustsArns:
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
-        self.may, self.check_any = gate.may, gate.check_any
+        self.may, self.check_any, self.in_force = gate.may, gate.check_any, gate.in_force
 
     async def check(self, identity: Identity, action: str, secret_id: str) -> None:
         if not secret_id.startswith("arn:"):

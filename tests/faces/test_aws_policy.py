@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import pytest
+from botocore.exceptions import ClientError
 
 from secrets_actor.aws_json.operations import OPERATIONS
 from secrets_actor.domain.errors import AccessDenied, InvalidRequest
@@ -107,7 +108,42 @@ class ByNameOnly:
     def may(self, identity: Identity, action: str, name: str) -> bool:
         return name != "billing/a"
 
+    def in_force(self) -> object:
+        return self
+
     def check_any(self, identity: Identity, action: str) -> None: ...
+
+
+class Replaced(ByNameOnly):
+    """A gate whose rules are replaced while the store is asked: then they allow nothing."""
+
+    def __init__(self, store: FakeStore) -> None:
+        self._store = store
+
+    async def check(self, identity: Identity, action: str, secret_id: str) -> None:
+        if self._store.calls:
+            raise AccessDenied(f"{action} {secret_id}: no rule allows it")
+
+    def in_force(self) -> object:
+        return bool(self._store.calls)
+
+
+def test_an_answer_that_came_after_the_rules_were_replaced_is_judged_again() -> None:
+    for ask in (
+        lambda sm: sm.get_secret_value(SecretId="app/a"),
+        lambda sm: sm.describe_secret(SecretId="app/a"),
+        lambda sm: sm.list_secret_version_ids(SecretId="app/a"),
+        lambda sm: sm.batch_get_secret_value(SecretIdList=["app/a"])["Errors"][0],
+    ):
+        with fake_system() as (system, store), aws_face(system, judge=Replaced(store)) as rig:
+            store.put("app/a", "hunter2")
+            try:
+                told = ask(rig.client())["ErrorCode"]
+            except ClientError as error:
+                told = error.response["Error"]["Code"]
+            assert told == DENIED
+            assert store.calls.total() == 1
+            assert all(b"hunter2" not in answer.body for answer in rig.responses)
 
 
 def test_nothing_of_an_answer_leaves_before_the_name_in_it_was_judged() -> None:

@@ -94,6 +94,19 @@ def test_name_arn_and_partial_arn_of_one_secret_meet_one_rule(form: str, own: tu
         assert type(refused) is AccessDenied
 
 
+def test_what_was_asked_of_the_store_is_judged_by_the_rules_of_then() -> None:
+    rig = Rig(["billing/*"])
+
+    class Replacing(Account):
+        async def describe(self, secret_id: str) -> SecretDescription:
+            rig.policy = Policy(())
+            return await super().describe(secret_id)
+
+    rig.gate = PolicyGate(lambda: rig.policy, Replacing(*rig.account.arns).describe, rig.sink, rig.clock)
+
+    assert type(rig.check(FORMS[1])) is AccessDenied
+
+
 names = st.text("ab/-", min_size=1, max_size=9) | st.text("ab/", min_size=1, max_size=3).map("{}-abcdef".format)
 patterns = st.text("ab/*-", min_size=1, max_size=6).filter(lambda text: "***" not in text)
 

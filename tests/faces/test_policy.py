@@ -17,6 +17,7 @@ from secrets_actor.faces.policy import (
     ACTIONS,
     GROUPS,
     REFUSED,
+    Both,
     NearMiss,
     Policy,
     Rule,
@@ -352,3 +353,11 @@ def test_the_page_has_the_operations_of_each_action() -> None:
     }
     kinds = set(re.findall(r"`(\w+):", page.partition("| term |")[2].partition("\n\n")[0]))
     assert kinds == set(KINDS)
+
+
+def test_what_is_in_force_between_two_policies_is_what_both_allow() -> None:
+    before = Policy([Rule(("user:a",), ("x", "y"), ("get",))])
+    after = Policy([Rule(("user:a",), ("y", "z"), ("get",))])
+    both, caller = Both(before, after), Identity(Peer(uid=1, user="a"))
+
+    assert [both.decide(caller, "get", name).allowed for name in ("x", "y", "z")] == [False, True, False]
