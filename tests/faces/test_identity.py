@@ -42,7 +42,6 @@ TCP = Peer(address="127.0.0.1:4711")
         (Identity(Peer(certificate="user:root")), "certificate:user:root"),
         (Identity(Peer(uid=1, user="x+unit:a.service")), "uid:1 user:x+unit:a.service"),
     ],
-    ids=str,
 )
 def test_a_caller_has_the_terms_of_all_that_is_known(identity: Identity, wanted: str) -> None:
     assert terms(identity) == set(wanted.split())
