@@ -25,7 +25,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from secrets_actor.client.aio import in_a_thread
-from secrets_actor.faces.identity import SPIFFE, Peer
+from secrets_actor.faces.identity import NOBODY, SPIFFE, Peer
 
 # Of Linux (asm-generic/socket.h); Python has no names for them.
 _SO_PEERGROUPS: Final = 59
@@ -253,6 +253,8 @@ def _name_of_user(uid: int) -> str:
 
 
 def _name_of_group(gid: int) -> str:
+    if gid == NOBODY:  # the kernel says so of each group that our user namespace does not know: it is no one group
+        return str(gid)
     try:
         return grp.getgrgid(gid).gr_name
     except (KeyError, OSError, OverflowError):

@@ -103,10 +103,10 @@ def identity_of(request: Request, keys: Keys, now: datetime, signing_keys: Signi
     of a Unix socket.
 
     On a Unix socket no signature is needed, because the kernel says who asks; one that is there must be right all the
-    same. Raises `SignatureRefused`.
+    same, and none is taken from a query (rule 1). Raises `SignatureRefused`.
     """
     peer = request.peer
-    if peer.uid is not None and not request.all("authorization"):
+    if peer.uid is not None and not request.query and not request.all("authorization"):
         return Identity(peer)
     owner = check(request, keys, now, signing_keys)
     return Identity(owner.peer or peer, owner.token, owner.key)

@@ -15,7 +15,7 @@ import pytest
 
 from secrets_actor.clock import ManualClock
 from secrets_actor.faces.exchange import Request, Response
-from secrets_actor.faces.identity import Peer
+from secrets_actor.faces.identity import Identity, Peer, terms
 from secrets_actor.faces.peer import NAMES_KEPT, Caller, Names, Units, caller_at, name_in, units_of
 from tests.faces.served import Client, served
 from tests.forking import in_child
@@ -226,6 +226,18 @@ def test_a_name_is_looked_up_once_in_a_minute() -> None:
     assert names.known(caller) == found
     clock.advance(2)
     assert names.known(caller) is None
+
+
+def test_the_group_that_stands_for_all_unknown_ones_has_no_name() -> None:
+    """`nogroup` would be a group of every caller from another user namespace."""
+    caller = Caller(uid=1, gid=65534, gids=(65534, os.getegid()), pid=None, unit=None, user_unit=None)
+
+    found = Names(ManualClock().now).look_up(caller)
+
+    assert found.groups == {"65534", group_name(os.getegid())}
+    assert {term for term in terms(Identity(found)) if term.startswith("group:")} == {
+        f"group:{group_name(os.getegid())}"
+    }
 
 
 @pytest.mark.parametrize(

@@ -362,6 +362,12 @@ def test_on_a_unix_socket_a_wrong_signature_is_refused_all_the_same() -> None:
         identity_of(signed(peer=UNIX), TwoKeys("another"), NOW, SigningKeys())
 
 
+def test_on_a_unix_socket_a_signature_in_the_query_is_refused_as_well() -> None:
+    asked = replace(without(signed(peer=UNIX), "authorization"), query="X-Amz-Signature=1")
+    with pytest.raises(SignatureRefused, match="has no query"):
+        identity_of(asked, TwoKeys(), NOW, SigningKeys())
+
+
 def test_on_tcp_a_signature_is_needed() -> None:
     with pytest.raises(SignatureRefused, match=MISSING):
         identity_of(without(signed(), "authorization"), TwoKeys(), NOW, SigningKeys())
