@@ -56,7 +56,7 @@ def _findings(options: Options, prefix: str | None, deadline: float) -> Iterable
     place = options.config or os.environ.get(CONFIG_VARIABLE) or "the defaults"
     yield Finding("configuration", Verdict.OK, f"{settings.backend}, from {place} and the environment")
     if socket is not None:
-        yield Finding("daemon", Verdict.OK, f"commands go through that at {socket}; --no-daemon goes past it")
+        yield Finding("daemon", Verdict.OK, f"commands go through the one at {socket}; --no-daemon goes past it")
     if factory.diagnose is None:
         return
     try:

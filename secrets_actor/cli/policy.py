@@ -120,7 +120,7 @@ def _told(rules: tuple[Rule, ...], identity: Identity, action: str, name: str | 
     lines = [f"{what.format(' not')}: no rule allows it"]
     for miss in found.near:
         given = ", ".join(getattr(miss.rule, miss.lacks))
-        lines.append(f"{_RULE.format(miss.number)} would, but for its {miss.lacks}: {given}")
+        lines.append(f"{_RULE.format(miss.number)} would allow it, but for its {miss.lacks}: {given}")
     return lines
 
 

@@ -70,7 +70,7 @@ def _field(secret: Secret, keys: tuple[str, ...]) -> str:
     for key in keys:
         error: SecretsError | None = None
         if not isinstance(found, dict):
-            error = InvalidSecretValue(f"no JSON object has the field {key}: see the value with --raw")
+            error = InvalidSecretValue(f"what should have the field {key} is no JSON object: see the value with --raw")
         elif key not in found:
             error = SecretNotFound(f"the value of this secret has no field {key}; see the value with --raw")
         if error is not None:

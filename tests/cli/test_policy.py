@@ -53,9 +53,9 @@ def test_a_refusal_is_told_with_what_is_missing(program: Program, config: str) -
     assert (refused.status, refused.stderr) == (1, "")
     assert refused.text == (
         "unit:billing.service may not get billing/a/b: no rule allows it\n"
-        "daemon.allow[0] would, but for its secrets: billing/*, shared/smtp\n"
-        "daemon.allow[1] would, but for its who: token:ci\n"
-        "daemon.allow[2] would, but for its secrets: billing/db\n"
+        "daemon.allow[0] would allow it, but for its secrets: billing/*, shared/smtp\n"
+        "daemon.allow[1] would allow it, but for its who: token:ci\n"
+        "daemon.allow[2] would allow it, but for its secrets: billing/db\n"
     )
 
 

@@ -35,7 +35,7 @@ def test_a_field_of_a_json_value_is_printed_alone(shop: Program) -> None:
     ("arguments", "status", "told"),
     [
         (("--key", "nobody"), 3, "has no field nobody"),
-        (("--key", "port", "--key", "x"), 2, "no JSON object has the field x"),
+        (("--key", "port", "--key", "x"), 2, "what should have the field x is no JSON object"),
         (("--key", "user", "--stage", "NEXT"), 2, "is not JSON"),
     ],
 )
