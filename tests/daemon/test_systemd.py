@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from secrets_actor import LocalSettings, Settings, start
 from secrets_actor.runtime.settings_loader import load
 from tests.architecture.house import ROOT
 from tests.daemon.rig import ask, configuration
@@ -150,3 +151,53 @@ def test_no_client_is_refused_while_a_daemon_on_a_socket_of_systemd_is_started_a
     assert len(pids) == 4
     assert not failures
     assert answers[0] > 3
+
+
+ASKS = """
+import os, sys
+from pathlib import Path
+from tests.daemon.rig import ask
+socket, said, below, *names = sys.argv[1:]
+if below:
+    [mine] = [line[3:] for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::")]
+    group = Path(f"/sys/fs/cgroup{mine}/{below}")
+    group.mkdir(parents=True)
+    (group / "cgroup.procs").write_text(str(os.getpid()))
+answers = [str(ask(Path(socket), f"/v1/{name}").status) for name in names]
+Path(said).write_text(" ".join(answers))
+"""
+
+
+@pytest.mark.slow
+def test_a_caller_has_the_unit_that_systemd_gave_it_and_none_that_it_names_itself(
+    systemd: UserSystemd, tmp_path: Path
+) -> None:
+    names = ("billing/db", "worker/db", "users/db")
+    with start(Settings(local=LocalSettings(path=tmp_path / "store"))) as system:
+        for name in names:
+            system.secrets.set(name, "hunter2")
+    allow = [
+        {"who": ["unit:billing.service"], "secrets": ["billing/*"], "may": ["get"]},
+        {"who": ["unit:worker@.service"], "secrets": ["worker/*"], "may": ["get"]},
+        {"who": ["user_unit:1000/billing.service"], "secrets": ["users/*"], "may": ["get"]},
+    ]
+    path, script = tmp_path / "api.sock", tmp_path / "asks.py"
+    script.write_text(ASKS)
+    install(systemd, tmp_path, configuration(tmp_path, f"unix:{path}", daemon={"allow": allow}))
+    systemd("systemctl", "--user", "start", UNIT)
+
+    def answers(unit: str, below: str = "") -> str:
+        said = tmp_path / f"{unit}.said"
+        command = " ".join([sys.executable, str(script), str(path), str(said), f'"{below}"', *names])
+        service = f"[Service]\nType=oneshot\nDelegate=yes\nEnvironment=PYTHONPATH={ROOT}\nExecStart={command}\n"
+        systemd.unit(unit, service)
+        systemd("systemctl", "--user", "start", unit)
+        return said.read_text()
+
+    assert answers("billing.service") == "200 403 403"
+    assert answers("worker@7.service") == "403 200 403"
+    assert answers("other.service") == "403 403 403"
+    assert answers("delegated.service", "billing.service") == "403 403 403"
+    assert answers("delegated-again.service", "system.slice/billing.service") == "403 403 403"
+    # A user's manager: it is the user who has named what lies below it.
+    assert answers("user@1000.service", "app.slice/billing.service") == "403 403 200"
