@@ -6,7 +6,7 @@ Rule 2: a listener asks for its faces with each request, so that a reload reache
 Rule 3: the sockets are the daemon's, not the listeners': one that ends is started again on the same socket, and no
         client is refused meanwhile.
 Rule 4: what may not change while the daemon runs is a mistake of the new configuration, and is told as one.
-Rule 5: nothing here handles a signal: `cli/run.py` does, and calls these methods from the main thread.
+Rule 5: nothing here handles a signal: `cli/run.py` does, and calls these methods one after the other.
 """
 
 from __future__ import annotations
@@ -305,7 +305,11 @@ class Daemon:
 
     def _put_listeners_in_place(self, before: Plan, plan: Plan) -> None:
         """Start the listeners that were added, start those anew whose TLS or drain may have changed, and end the
-        others."""
+        others. Their sockets are closed first: whatever fails below, no client waits at one that nobody serves."""
+        gone = {text: listen for text, listen in before.listens.items() if text not in plan.listens}
+        for text, listen in gone.items():
+            self._sockets.close(listen.address)
+            self._told.discard(text)
         anew = before.daemon.drain_seconds != plan.daemon.drain_seconds
         kept = {text for text, listen in before.listens.items() if text in plan.listens}
         renewed = [text for text in kept if anew or plan.listens[text].replaces(before.listens[text])]
@@ -316,11 +320,8 @@ class Daemon:
                     self._end_listener(before.listens[text], patience)
                 if text in renewed or text not in before.listens:
                     call(self._node.name(LISTENERS), StartChild(self._listener(text, listen)), _PATIENCE)
-            for text, listen in before.listens.items():
-                if text not in plan.listens:
-                    self._sockets.close(listen.address)
-                    self._told.discard(text)
-                    self._end_listener(listen, patience)
+            for listen in gone.values():
+                self._end_listener(listen, patience)
         except OtpError:  # it is just being restarted, or a listener was: started once more, it goes by the new plan
             supervisor = self._system.whereis(LISTENERS)
             if supervisor is not None:

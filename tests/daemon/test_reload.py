@@ -122,9 +122,9 @@ def test_an_address_that_is_taken_and_a_token_that_is_missing_leave_all_as_it_wa
 
 
 def test_a_reload_finds_listeners_in_place_even_if_their_supervisor_was_just_killed(tmp_path: Path) -> None:
-    path, added = tmp_path / "api.sock", tmp_path / "added.sock"
+    path, added, gone = (tmp_path / name for name in ("api.sock", "added.sock", "gone.sock"))
     text = tmp_path / "daemon.toml"
-    text.write_text(configuration(tmp_path, f"unix:{path}"))
+    text.write_text(configuration(tmp_path, f"unix:{path}", f"unix:{gone}"))
     daemon = InProcess(text, say=lambda _: None, environ={})
     daemon.start()
     try:
@@ -133,6 +133,7 @@ def test_a_reload_finds_listeners_in_place_even_if_their_supervisor_was_just_kil
         assert daemon.reload()
         settled(daemon.system)
         assert [ask(where, "/health/live").status for where in (path, added)] == [200, 200]
+        assert not gone.exists(), "nobody serves it, and its clients would wait forever"
     finally:
         daemon.stop()
 

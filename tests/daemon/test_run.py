@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from shutil import which
 
@@ -103,6 +104,56 @@ def test_a_second_signal_ends_the_daemon_at_once(number: signal.Signals, tmp_pat
         assert daemon.wait() == -number
         assert clock_now() - began < PATIENCE
         half.close()
+
+
+def test_a_second_signal_ends_a_daemon_that_is_still_reloading_at_once(tmp_path: Path) -> None:
+    """The reload waits for a listener that was taken away, and that one for the rest of a request."""
+    path, gone = tmp_path / "api.sock", tmp_path / "gone.sock"
+    slow = {"drain_seconds": 300}
+    with Daemon(tmp_path, configuration(tmp_path, f"unix:{path}", f"unix:{gone}", daemon=slow), count=2) as daemon:
+        half = UnixConnection(gone)
+        half.connect()
+        half.sock.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n")
+        assert ask(gone, "/health/live").status == 200, "so it has read what came before"
+        daemon.configuration.write_text(configuration(tmp_path, f"unix:{path}", daemon=slow))
+        daemon.send(signal.SIGHUP)
+        while gone.exists():
+            assert daemon.running
+        daemon.send(signal.SIGTERM)
+        daemon.send(signal.SIGINT)  # another one, because of two signals of a kind that wait, the kernel keeps one
+        began = clock_now()
+        assert daemon.wait() in (-signal.SIGTERM, -signal.SIGINT)
+        assert clock_now() - began < PATIENCE
+        half.close()
+
+
+def test_a_daemon_whose_standard_error_nobody_reads_starts_reloads_and_ends_all_the_same(tmp_path: Path) -> None:
+    path, text = tmp_path / "api.sock", tmp_path / "daemon.toml"
+    text.write_text(configuration(tmp_path, f"unix:{path}", log={"output": str(tmp_path / "log")}))
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(write, bytes(4096))
+    os.set_blocking(write, True)
+    daemon = subprocess.Popen([sys.executable, "-m", "secrets_actor", "--config", str(text), "run"], stderr=write)
+    try:
+        end = clock_now() + PATIENCE
+        while not path.exists():
+            assert clock_now() < end
+        text.write_text("no TOML")
+        while ask(path, "/health/ready").status != 200:
+            assert clock_now() < end
+        daemon.send_signal(signal.SIGHUP)
+        while ask(path, "/control/status").json["reload"] is None:
+            assert clock_now() < end
+        daemon.send_signal(signal.SIGTERM)
+        assert daemon.wait(PATIENCE) == 0
+    finally:
+        daemon.kill()
+        daemon.wait()
+        os.close(read)
+        os.close(write)
 
 
 def test_what_cannot_be_listened_on_ends_the_start_with_one_line(tmp_path: Path) -> None:
