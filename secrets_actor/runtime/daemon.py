@@ -275,6 +275,7 @@ class Daemon:
         if mistakes:
             raise ConfigurationError(mistakes)
         added = [listen for text, listen in plan.listens.items() if text not in before.listens]
+        routers = self._made_routers(plan)
         try:
             for listen in added:
                 self._open(listen)
@@ -284,7 +285,6 @@ class Daemon:
             for listen in added:
                 self._sockets.close(listen.address)
             raise
-        routers = self._made_routers(plan)
         self._plan, self._policy, self._routers = plan, plan.policy, {**self._routers, **routers}
         self._put_listeners_in_place(before, plan)
         self._routers = routers
