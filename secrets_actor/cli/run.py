@@ -112,7 +112,7 @@ class Work:
 
     def __init__(self, daemon: Daemon, over: Callable[[], object]) -> None:
         self._daemon, self._over = daemon, over
-        self._bells: SimpleQueue[None] = SimpleQueue()
+        self._wanted: SimpleQueue[None] = SimpleQueue()
         self.ends = False
         self.failure: BaseException | None = None
 
@@ -124,19 +124,19 @@ class Work:
 
     def reload(self) -> None:
         """Have the configuration read anew, if no one waits for that already."""
-        if self._bells.empty():
-            self._bells.put(None)
+        if self._wanted.empty():
+            self._wanted.put(None)
 
     def end(self) -> None:
         """Have the daemon drain and end, when the reload under way is over."""
         self.ends = True
-        self._bells.put(None)
+        self._wanted.put(None)
 
     def _live(self) -> None:
         try:
             self._daemon.start()
             while True:
-                self._bells.get()
+                self._wanted.get()
                 if self.ends:
                     break
                 self._daemon.reload()

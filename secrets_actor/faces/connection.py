@@ -47,7 +47,8 @@ _TEXT: Final = (("content-type", "text/plain; charset=utf-8"),)
 class Limits(Struct, frozen=True):
     """The limits of one listener. Seconds and bytes.
 
-    *connections*: at a time, in all. *per_peer*: of one user or one IP address; the rest is for others. *head_seconds*:
+    *connections*: at a time, in all; fewer, if the process may not have so many descriptors. *per_peer*: of one user or
+    one IP address, at all listeners of the process together; the rest is for others. *head_seconds*:
     for a request's head, from its first byte (on a new connection: from the connect). *idle_seconds*: between two
     requests. *request_seconds*: from the end of the head to the end of the answer, unless that is a stream.
     *head_bytes*: of method, path, query and headers together. *body_bytes*: AWS takes no secret above 64 KiB; as JSON
@@ -317,6 +318,8 @@ class Connection(HttpToolsProtocol):
             self._server.failed(error)
             cycle.response_started, cycle.chunked_encoding = False, None
             await self._write(cycle, scope, send, self._own(_FAILED))
+        except asyncio.CancelledError:  # the client has gone, or does not read the answers to what it has sent before
+            self.transport.abort()
         finally:
             self._task = None
 

@@ -8,6 +8,7 @@ Rule 2: a connection that was accepted is answered or closed, in each way that a
 Rule 3: one timer looks after all connections, and none runs when there is no connection.
 Rule 4: nothing of a request is logged or told: only the type of an error, and its place.
 Rule 5: what clients can bring about is told once in a while, and counted each time.
+Rule 6: descriptors are the process's. All its servers share them, so each counts the connections of the others, too.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import os
 import resource
 import selectors
 import socket
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
@@ -48,7 +50,8 @@ _QUIET_ROUNDS: Final = 5
 _PAUSE: Final = 0.005
 # Seconds in which the tasks of a loop that ends must end.
 _LAST_TASKS: Final = 1.0
-# Descriptors that are kept free for all else: the store's connections, files, the audit log.
+# Descriptors that are kept free for all else: the store's connections, files, the audit log. Where the process may have
+# few, connections get a quarter of them.
 _SPARE_DESCRIPTORS: Final = 128
 # Seconds between two reports of the same trouble.
 _QUIET: Final = 60.0
@@ -70,6 +73,28 @@ class _Reported:
         """Say nothing: it is counted as a refusal."""
 
     log = info = debug = warning
+
+
+class _Running:
+    """The servers of this process that accept connections (rule 6)."""
+
+    lock = threading.Lock()
+    servers: tuple[HttpServer, ...] = ()  # replaced whole, under the lock: it is read without
+
+    @classmethod
+    def add(cls, server: HttpServer) -> None:
+        with cls.lock:
+            cls.servers = (*cls.servers, server)
+
+    @classmethod
+    def remove(cls, server: HttpServer) -> None:
+        with cls.lock:
+            cls.servers = tuple(one for one in cls.servers if one is not server)
+
+    @classmethod
+    def forget(cls) -> None:
+        """In the child of a fork: they are the parent's, and so is whoever holds the lock."""
+        cls.lock, cls.servers = threading.Lock(), ()
 
 
 class HttpServer:
@@ -102,7 +127,7 @@ class HttpServer:
         self.state = ServerState()
         self.reported = _Reported(self.failed)
         self.names = Names(now)
-        self.most = 0
+        self.most = self._per_peer = self._room = 0
         self._open = 0
         self._by_peer: dict[object, int] = {}
         self._told: dict[str, float] = {}
@@ -175,6 +200,7 @@ class HttpServer:
             for connection in list(self.state.connections):
                 os.dup2(nothing, connection.transport.get_extra_info("socket").fileno(), inheritable=False)
             os.close(nothing)
+        _Running.forget()
         self._left = (self._loop, self.state)  # not dropped: asyncio would close the loop, and take it off the selector
         self._loop, self._copies, self._open = None, [], 0
         self.state = ServerState()
@@ -216,8 +242,12 @@ class HttpServer:
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        room = self.limits.connections if soft == resource.RLIM_INFINITY else max(1, soft - _SPARE_DESCRIPTORS)
-        self.most = min(self.limits.connections, room)
+        self.most, self._per_peer, self._room = self.limits.connections, self.limits.per_peer, sys.maxsize
+        if soft != resource.RLIM_INFINITY:
+            self._room = max(soft - _SPARE_DESCRIPTORS, soft // 4, 1)
+        if self._room < self.most:  # half of what there is stays for others
+            self.most, self._per_peer = self._room, min(self._per_peer, max(1, self._room // 2))
+        _Running.add(self)
         handshake: dict[str, Any] = {}
         if self._tls is not None:
             handshake = {"ssl_handshake_timeout": self.limits.head_seconds, "ssl_shutdown_timeout": LINGER}
@@ -273,6 +303,7 @@ class HttpServer:
 
     def _clean_up(self) -> None:
         self._ends = True
+        _Running.remove(self)
         loop = self._loop
         if loop is None:
             if self._selector is not None:
@@ -349,11 +380,15 @@ class HttpServer:
     def admits(self, whom: object) -> bool:
         """Count one more connection, of *whom*, unless there are enough."""
         self._tick_on()
-        mine = self._by_peer.get(whom, 0)
-        if self._open >= self.most or mine >= self.limits.per_peer:
+        everyone = _Running.servers
+        if (
+            self._open >= self.most
+            or sum([one._open for one in everyone]) >= self._room
+            or sum([one._by_peer.get(whom, 0) for one in everyone]) >= self._per_peer
+        ):
             return False
         self._open += 1
-        self._by_peer[whom] = mine + 1
+        self._by_peer[whom] = self._by_peer.get(whom, 0) + 1
         return True
 
     def gone(self, connection: Connection) -> None:

@@ -46,16 +46,17 @@ class Answer:
 
 
 class Client:
-    """A raw connection, which sends bytes as they are."""
+    """A raw connection, which sends bytes as they are. *source* is the IP address that it comes from."""
 
-    def __init__(self, place: str, timeout: float = PATIENCE) -> None:
+    def __init__(self, place: str, timeout: float = PATIENCE, source: str | None = None) -> None:
         if place.startswith("unix:"):
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(timeout)
             self.socket.connect(place.removeprefix("unix:"))
         else:
             host, _, port = place.rpartition(":")
-            self.socket = socket.create_connection((host.strip("[]"), int(port)), timeout)
+            here = None if source is None else (source, 0)
+            self.socket = socket.create_connection((host.strip("[]"), int(port)), timeout, here)
         self._read = b""
 
     def __enter__(self) -> Client:

@@ -314,17 +314,29 @@ class running:
         self._process.communicate()
 
 
-def test_the_limit_of_connections_leaves_descriptors_for_the_rest(tmp_path: Path) -> None:
+def test_the_limits_leave_descriptors_for_the_rest_and_hold_for_all_listeners_together(tmp_path: Path) -> None:
+    """Of 160 descriptors, connections get a quarter, and half of that a peer: one user, or one IP address."""
     code = """
-import resource, sys
-resource.setrlimit(resource.RLIMIT_NOFILE, (140, 140))
+import contextlib, resource, socket, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (160, 160))
 from pathlib import Path
-from tests.faces.served import served, echo
-with served(echo, Path(sys.argv[1])) as one:
-    clients = [one.client() for _ in range(20)]
-    statuses = sorted(client.get().status for client in clients)
-    print(statuses.count(200), statuses.count(429))
+from tests.faces.served import served, echo, Client
+folder = Path(sys.argv[1])
+(folder / "other").mkdir()
+with contextlib.ExitStack() as stack:
+    first, second, tcp = [stack.enter_context(served(echo, where)) for where in (folder, folder / "other", None)]
+    def ask(one, source=None):
+        client = Client(one.place, source=source)
+        return client, client.get().status
+    users = [ask(one) for one in (first, second) for _ in range(15)]
+    near = [ask(tcp, "127.0.0.1") for _ in range(15)]
+    far = [ask(tcp, "127.0.0.2") for _ in range(15)]
+    print(*[[status for _, status in asked].count(200) for asked in (users, near, far)])
+    for client, _ in users:
+        client.close()
+    while ask(tcp, "127.0.0.3")[1] != 200:
+        pass
 """
     with running(code, str(tmp_path)) as program:
-        assert program.stdout.readline() == "12 8\n"
+        assert program.stdout.readline() == "20 15 5\n"
         assert program.errors() == ""

@@ -104,6 +104,8 @@ def test_requests_that_are_not_read_back_are_not_kept_without_end(attacked: Serv
         assert sent < 20_000_000
     with attacked.client() as other:
         assert other.get().status == 200
+    assert eventually(lambda: (attacked.listener.status or str)().startswith("0 "))
+    assert [event for event in attacked.events if "Failed" in type(event).__name__] == [], "nothing of ours has failed"
 
 
 @pytest.mark.slow
