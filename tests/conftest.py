@@ -1,6 +1,7 @@
 """What every test may lean on: the real servers, started when first asked for, and a host that stays outside."""
 
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ settings.register_profile("whole", ANY_MACHINE)
 settings.register_profile("quick", ANY_MACHINE, max_examples=30)
 settings.load_profile("quick")
 
+NOT_THE_SAME: Final = re.compile(r"set\(\{|\bat 0x[0-9a-f]")
+
 # Ours for the whole run, collection included.
 _patch: Final = pytest.MonkeyPatch()
 
@@ -44,6 +47,14 @@ def pytest_configure(config: pytest.Config) -> None:
     _patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     for name in ("NO_PROXY", "no_proxy"):
         _patch.setenv(name, ",".join(filter(None, [os.environ.get(name), "127.0.0.1", "localhost"])))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse names of tests that are others in each process, such as those with the order of a set or the address of an
+    object in them: pytest-xdist gives up when two processes collect different names, which happens now and then."""
+    wrong = [item.nodeid for item in items if NOT_THE_SAME.search(item.nodeid)]
+    if wrong:
+        raise pytest.UsageError(f"give these parameters ids that are the same in each process: {wrong}")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
