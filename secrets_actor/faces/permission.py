@@ -22,8 +22,8 @@ from secrets_actor.faces.identity import Identity, caller_facts, name_of
 from secrets_actor.faces.policy import Decides
 from secrets_actor.otp import Clock
 
-# Seconds for which the gate keeps which name an ARN means. It is always the same, but for an ARN without its suffix
-# whose secret was deleted for good.
+# Seconds for which the gate keeps which name an ARN means, or that it means none. It is always the same, but for an ARN
+# without its suffix whose secret was created, or deleted for good.
 KEPT: Final = 60.0
 _MOST_KEPT: Final = 1024
 _SOURCE: Final = "policy"
@@ -31,14 +31,14 @@ _WHAT: Final = {"admin": "look after the daemon: no rule allows it admin of **"}
 
 
 class _Known:
-    """What is known of the ARNs of one store: how those of its *own* secrets begin, and which name an ARN means, and
-    until when that is kept (clock seconds)."""
+    """What is known of the ARNs of one store: how those of its *own* secrets begin, and which name an ARN means (None:
+    none), and until when that is kept (clock seconds)."""
 
     __slots__ = ("meant", "own")
 
     def __init__(self, own: frozenset[str]) -> None:
         self.own = own
-        self.meant: dict[SecretId, tuple[str, float]] = {}
+        self.meant: dict[SecretId, tuple[str | None, float]] = {}
 
 
 class PolicyGate:
@@ -109,20 +109,24 @@ class PolicyGate:
         meant, now = known.meant.get(arn), self._clock.now()
         if meant is not None and now < meant[1]:
             return meant[0]
+        name: str | None = None
         try:
             found = await self._describe(arn)
             if _home(arn) not in known.own:
                 own = await self._describe(found.name)
                 known.own |= {_home(own.arn)}
-        except (SecretNotFound, InvalidRequest, AccessDenied):
-            # AccessDenied is that of the daemon's own role, whose record in the audit log says so.
+            if _home(arn) in known.own:
+                name = found.name
+        except (SecretNotFound, InvalidRequest):
+            pass
+        except AccessDenied:  # that of the daemon's own role, whose record in the audit log says so
             return None
-        if _home(arn) not in known.own:
-            return None
+        # Also that there is none. A refusal would else take longer each time than that of a secret which is there, and
+        # so tell whether it is.
         if len(known.meant) >= _MOST_KEPT:
             known.meant.clear()
-        known.meant[arn] = found.name, now + KEPT
-        return found.name
+        known.meant[arn] = name, now + KEPT
+        return name
 
     def _refusal(
         self, identity: Identity, action: str, asked: SecretId | None, what: str, began: float

@@ -94,6 +94,18 @@ def test_name_arn_and_partial_arn_of_one_secret_meet_one_rule(form: str, own: tu
         assert type(refused) is AccessDenied
 
 
+def test_a_secret_that_is_not_there_is_asked_for_as_often_as_one_that_may_not_be_seen() -> None:
+    """Else the time that a refusal takes would tell whether there is a secret `billing/db-backup`."""
+    there, missing = f"{HERE}:secret:billing/db-backup", f"{HERE}:secret:billing/db-master"
+    rig = Rig(["billing/db"], Account(f"{there}{SUFFIX}"), own=[HERE])
+    for _ in range(3):
+        assert [type(rig.check(arn)) for arn in (there, missing)] == [AccessDenied] * 2
+    assert rig.account.questions == [there, missing]
+    rig.clock.advance(KEPT)
+    assert [type(rig.check(arn)) for arn in (there, missing)] == [AccessDenied] * 2
+    assert rig.account.questions == [there, missing] * 2
+
+
 def test_what_was_asked_of_the_store_is_judged_by_the_rules_of_then() -> None:
     rig = Rig(["billing/*"])
 
