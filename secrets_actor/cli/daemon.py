@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Final
 
 import click
@@ -16,7 +17,7 @@ from secrets_actor.cli.exit_codes import EPILOG, FAILED
 from secrets_actor.cli.options import Options
 from secrets_actor.cli.store.options import json_option, passphrase_option
 from secrets_actor.clock import sleep
-from secrets_actor.domain.errors import InvalidAnswer, SecretsError, ServerDown
+from secrets_actor.domain.errors import AccessDenied, InvalidAnswer, SecretsError, ServerDown
 from secrets_actor.otp import Tree
 from secrets_actor.runtime.settings_loader import load
 from secrets_actor.telemetry.redaction import printable
@@ -26,13 +27,20 @@ _LIVE: Final = "/health/live"
 
 
 def _client(options: Options) -> DaemonClient:
-    """Return a client of the daemon that the options lead to. Raises `ServerDown` if none is found."""
+    """Return a client of the daemon that the options lead to. Raises `ServerDown` if none is found, and `AccessDenied`
+    if there is one that this user may not ask."""
     settings = load(options.config).settings
     if options.past_daemon:
         raise click.UsageError("This command asks a daemon, and --no-daemon goes past it.")
     path = options.socket or options.daemon_socket(settings)
     if path is None:
-        looked = ", ".join(map(str, sockets_of(settings))) or "no place of this user's"
+        places = list(sockets_of(settings))
+        for place in places:
+            if place.is_socket() and not os.access(place, os.W_OK, effective_ids=True):
+                raise AccessDenied(
+                    f"the daemon at {place} is not open to this user: its socket has another mode or group"
+                )
+        looked = ", ".join(map(str, places)) or "no place of this user's"
         raise ServerDown(
             f"no daemon was found (looked at {looked}): start one with 'secrets-actor run', or name its socket with "
             "--socket"

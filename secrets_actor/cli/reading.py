@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -35,7 +35,7 @@ _EVER: Final = datetime.min.replace(tzinfo=UTC)
     multiple=True,
     metavar="FIELD",
     help="Print only this field of a value that is a JSON object: a text as it is, without a newline; anything else as "
-    "JSON. Given again, it is a field of that field.",
+    "JSON. With --json, always as JSON. Given again, it is a field of that field.",
 )
 @click.option("--version-id", help="Get this version instead of the current one.")
 @click.option("--stage", help="Get the version with this stage, such as AWSPREVIOUS.")
@@ -55,14 +55,18 @@ def get(
     with options.secrets() as secrets:
         secret = secrets.get(name, version_id=version_id, stage=stage)
     if raw or keys:
-        value_io.write(_field(secret, keys) if keys else secret.reveal())
+        found = _field(secret, keys) if keys else secret.reveal()
+        if keys and options.as_json:
+            click.echo(output.as_json(found))
+        else:
+            value_io.write(found if isinstance(found, (str, bytes)) else output.as_json(found))
         return
     facts = output.secret_facts(secret)
     options.show({**facts, **output.value_of(secret)} if reveal else facts)
 
 
-def _field(secret: Secret, keys: tuple[str, ...]) -> str:
-    """Return the field of the secret's JSON object to which *keys* lead, as text.
+def _field(secret: Secret, keys: tuple[str, ...]) -> Any:
+    """Return the field of the secret's JSON object to which *keys* lead.
 
     Raises `InvalidSecretValue` if there is no JSON object, and `SecretNotFound` if it has no such field.
     """
@@ -77,7 +81,7 @@ def _field(secret: Secret, keys: tuple[str, ...]) -> str:
             del found  # a traceback may show the variables of this frame
             raise error
         found = found[key]
-    return found if isinstance(found, str) else output.as_json(found)
+    return found
 
 
 @click.command("list", epilog=EPILOG)

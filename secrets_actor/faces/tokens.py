@@ -250,6 +250,9 @@ class AllKeys:
         return found
 
 
+_ANEW: Final = ": remove it, and start the daemon again, which makes another"
+
+
 def mint_key(path: Path) -> SecretValue:
     """Return the key of the mint in the file *path*, which is made if there is none: minted keys survive a restart of
     the daemon. Raises `ConfigurationError`."""
@@ -257,17 +260,19 @@ def mint_key(path: Path) -> SecretValue:
     try:
         create_once(path, lambda: os.urandom(MINT_KEY_BYTES))
     except OSError as error:
-        problem = f"cannot be made ({error.strerror})"
+        problem = (
+            f"cannot be made ({error.strerror}): see that the daemon may write to its folder, and that there is room"
+        )
     else:
         found = read(path, MINT_KEY_BYTES, private=True)
         if isinstance(found, bytes):
             if len(found) == MINT_KEY_BYTES:
                 return SecretValue(found)
-            problem = f"has {len(found)} bytes in place of {MINT_KEY_BYTES}"
+            problem = f"has {len(found)} bytes in place of {MINT_KEY_BYTES}{_ANEW}"
         else:
-            problem = "is gone again" if found is None else str(found)
+            problem = f"{'is gone again' if found is None else found}{_ANEW}"
     del found  # a traceback may show the variables of this frame
-    raise ConfigurationError((f"{path} {problem}: remove it, and see that the daemon may write to its folder",))
+    raise ConfigurationError((f"{path} {problem}",))
 
 
 def _path_of(source: KeySource) -> Path | None:

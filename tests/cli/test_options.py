@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from secrets_actor import AwsSettings, DaemonClientSettings, LocalSettings, Settings
+from secrets_actor.cli.main import cli
 from secrets_actor.cli.options import Options, through
-from secrets_actor.domain.errors import ConnectionFailed
+from secrets_actor.domain.errors import AccessDenied, ConnectionFailed
 from secrets_actor.runtime.daemon_settings import DaemonSettings, ListenSettings
 from tests.servers.behaviours import Answer
 from tests.servers.faulty import FaultyServer
@@ -102,3 +104,14 @@ def test_a_configured_daemon_that_is_not_open_to_this_user_is_an_error_and_not_p
             path.parent.chmod(0o755 if closed == "the socket" else 0o700)
             with pytest.raises(ConnectionFailed, match="this user may not open the socket"):
                 found(Settings(daemon=DaemonSettings(listen=(ListenSettings(address=f"unix:{path}"),))))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
+def test_a_daemon_that_is_not_open_to_this_user_is_not_said_to_be_missing(own: Path) -> None:
+    own.chmod(0o600)
+
+    with as_a_user():
+        done = CliRunner().invoke(cli, ["status"])
+
+    assert isinstance(done.exception, AccessDenied)
+    assert f"the daemon at {own} is not open to this user" in str(done.exception)

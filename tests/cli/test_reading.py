@@ -21,14 +21,16 @@ def shop(program: Program) -> Program:
 
 
 def test_a_field_of_a_json_value_is_printed_alone(shop: Program) -> None:
-    user, port, deep, deeper, empty, none = shop.at_once(
+    user, port, deep, deeper, empty, none, as_json = shop.at_once(
         *(("get", "shop/db", "--key", key) for key in ("user", "port", "deep")),
         ("get", "shop/db", "--key", "deep", "--key", "a"),
         *(("get", "shop/db", "--key", key) for key in ("empty", "no")),
+        ("--json", "get", "shop/db", "--key", "user"),
     )
 
     assert [done.stdout for done in (user, port, empty, none)] == [b"u", b"5432", b"", b"null"]
     assert (json.loads(deep.stdout), json.loads(deeper.stdout)) == ({"a": ["b"]}, ["b"])
+    assert as_json.stdout == b'"u"\n'
 
 
 @pytest.mark.parametrize(
