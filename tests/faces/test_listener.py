@@ -15,12 +15,12 @@ import pytest
 
 from secrets_actor.clock import now
 from secrets_actor.events import ProcessCrashed
-from secrets_actor.faces.address import Address, UnixAddress
-from secrets_actor.faces.exchange import Request, Response
+from secrets_actor.faces.address import Address, TcpAddress, UnixAddress
+from secrets_actor.faces.exchange import Handler, Request, Response
 from secrets_actor.faces.listener import listener_spec
 from secrets_actor.faces.sockets import Sockets
 from secrets_actor.otp import Node, StartError, TimerServer, spawn, stop
-from tests.faces.served import Client, echo, eventually, request, served
+from tests.faces.served import Client, Served, echo, eventually, request, served
 
 
 class Load:
@@ -121,6 +121,28 @@ def test_a_listener_whose_loop_ends_is_started_again() -> None:
             assert client.get().body == b"served"
         [crash] = [event for event in one.events if isinstance(event, ProcessCrashed)]
         assert "RuntimeError" in crash.reason
+
+
+def test_a_listener_that_is_killed_while_it_comes_up_leaves_no_loop_behind() -> None:
+    """Its server did not exist yet when it was killed, so it has to be ended when it does."""
+    made: list[Served] = []
+
+    def make_handler() -> Handler:
+        if made and len(made[0].started) == 1:  # the second start, whose process is registered by now
+            made[0].listener.kill()
+        return echo
+
+    loops = loops_alive()
+    made.append(Served(TcpAddress("127.0.0.1", 0), make_handler))
+    try:
+        made[0].kill()
+        assert eventually(lambda: loops_alive() == loops + 1)
+    finally:
+        made[0].close()
+
+
+def loops_alive() -> int:
+    return sum(thread.name.endswith(" loop") for thread in threading.enumerate())
 
 
 def test_a_listener_that_is_stuck_is_replaced_when_it_is_killed(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -360,6 +361,30 @@ def test_a_handler_that_raises_costs_its_own_request_only(error: BaseException) 
         told = [event.reason for event in one.events if isinstance(event, HandlerFailed)]
         assert told[0].startswith(f"{type(error).__name__} at test_server.py:")
         assert "canary" not in str(one.events)
+
+
+def test_the_same_failure_is_told_once_a_minute_so_that_no_client_can_fill_the_log() -> None:
+    async def raises(one: Request) -> Response:
+        raise ValueError if one.path == "/value" else KeyError
+
+    with served(raises) as one:
+        for path in ("/value", "/value", "/key", "/value"):
+            with one.client() as client:
+                assert client.get(path).status == 500
+        told = [event.reason.partition(" ")[0] for event in one.events if isinstance(event, HandlerFailed)]
+        assert told == ["ValueError", "KeyError"]
+
+
+def test_a_client_that_still_sends_when_it_is_refused_can_read_why() -> None:
+    """A server that closes its socket then resets the connection, and the refusal is lost on the way."""
+    with served(echo) as one, one.client() as client:
+        client.send(request("POST", "/", "Content-Length: 1000000"))
+        ready, _, _ = select.select([client.socket], [], [], 10)
+        for _ in range(4):
+            client.send(b"x" * 1000)
+
+        assert ready
+        assert client.answer().status == 413
 
 
 def test_a_refusal_comes_behind_the_answers_to_what_was_asked_before() -> None:

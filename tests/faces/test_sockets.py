@@ -316,12 +316,60 @@ def test_a_socket_of_systemd_that_other_machines_can_reach_is_refused(family: in
     assert told in ended.stdout, ended.stderr
 
 
+STEPS = """
+import errno, fcntl, socket, sys
+from secrets_actor.faces.address import UnixAddress
+from secrets_actor.faces.sockets import Sockets
+path, steps = sys.argv[1], []
+
+def watch(step, arguments):
+    if step == "fcntl.flock":
+        steps.append("alone")
+    elif step in ("os.chown", "os.chmod") and arguments[0] == path:
+        with socket.socket(socket.AF_UNIX) as client:
+            steps.append((step, errno.errorcode[client.connect_ex(path)]))
+
+sys.addaudithook(watch)
+Sockets({}).open(UnixAddress(path), mode=0o666, group="0")
+print(steps)
+"""
+
+
+def test_nobody_can_connect_to_a_socket_before_it_has_its_group_and_its_mode(tmp_path: Path) -> None:
+    """And no other daemon opens one in the same folder meanwhile."""
+    program = [sys.executable, "-c", STEPS.replace('"0"', f'"{os.getegid()}"'), str(tmp_path / "api.sock")]
+
+    ended = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
+
+    refused = [("os.chown", "ECONNREFUSED"), ("os.chmod", "ECONNREFUSED")]
+    assert ended.stdout.strip() == str(["alone", *refused]), ended.stderr
+
+
+NOT_MEANT = """
+import os
+os.environ["LISTEN_PID"] = str(os.getppid())
+from secrets_actor.faces.sockets import Sockets
+print(Sockets().given, [name for name in os.environ if name.startswith("LISTEN_")])
+"""
+
+
 def test_what_was_passed_to_another_process_is_left_alone() -> None:
-    environment = {"LISTEN_PID": str(os.getppid()), "LISTEN_FDS": "3", "LISTEN_FDNAMES": "api"}
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        one.listen()
+        ended = subprocess.run(
+            ["/bin/bash", "-c", f'exec "$0" -c "$1" 3<&{one.fileno()}', sys.executable, NOT_MEANT],
+            env={"LISTEN_FDS": "1", "LISTEN_FDNAMES": "api", "PATH": os.environ["PATH"]},
+            pass_fds=[one.fileno()],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert ended.stdout.strip() == "() []", ended.stderr
 
-    sockets = Sockets(environment)
 
-    assert (sockets.given, environment) == ((), {})
+def test_what_systemd_has_not_passed_is_told(sockets: Sockets) -> None:
     with pytest.raises(StartFailed, match="has passed no socket api"):
         sockets.open(SystemdAddress("api"))
 
@@ -331,9 +379,10 @@ def test_the_child_of_a_fork_holds_no_socket_and_removes_none(sockets: Sockets, 
     [made] = sockets.open(address)
 
     def close() -> tuple[int, bool]:
+        held = made.fileno()  # looked at first: what follows closes it in any process
         sockets.close(address)
         sockets.close_all()
-        return made.fileno(), os.path.exists(address.path)
+        return held, os.path.exists(address.path)
 
     assert in_child(close) == "(-1, True)"
     assert connects(address)

@@ -128,6 +128,28 @@ def test_a_file_that_cannot_be_read_leaves_the_token_as_it_was_and_is_told_once(
     assert tokens.name_of("two\nlines") is None
 
 
+def test_a_file_that_changes_and_is_still_wrong_is_told_once(files: Files) -> None:
+    tokens = files.tokens(ci="good")
+    for content in ("two\nlines", "two\nother lines", "two\nmore of them"):
+        files.write("ci", content)
+        files.clock.advance(LOOK)
+        assert tokens.name_of("good") == "ci"
+
+    assert [type(one) for one in files.told] == [TokenReadFailed]
+
+
+def test_files_are_looked_at_once_in_a_while_however_many_ask(files: Files) -> None:
+    tokens = files.tokens(ci="first")
+    for content, since in (("second", 0.0), ("third", LOOK)):
+        files.clock.advance(since)
+        tokens.name_of("any")
+        files.write("ci", content)
+        assert tokens.name_of(content) is None
+
+    files.clock.advance(LOOK)
+    assert tokens.name_of("third") == "ci"
+
+
 def test_a_file_that_is_good_again_is_read_again(files: Files) -> None:
     tokens = files.tokens(ci="good")
     for content in ("", "new", ""):
