@@ -21,6 +21,14 @@ from secrets_actor.actor.breaker import Circuit
 from secrets_actor.actor.flights import RenewalFailed
 from secrets_actor.actor.prefetcher import PrefetchDone
 from secrets_actor.domain import metrics
+from secrets_actor.domain.errors import (
+    KeyFileError,
+    KeySourceError,
+    StoreDamaged,
+    StoreFailure,
+    StoreUnavailable,
+    WrongKey,
+)
 from secrets_actor.domain.metrics import Metrics
 from secrets_actor.faces.exchange import Request, Response
 from secrets_actor.faces.router import json_response, refused
@@ -69,8 +77,7 @@ class Memory:
         self._now = now
         self._renewal_failed_at: float | None = None
         self._audit_fails = False
-        self._stale_seen = 0.0
-        self._stale_at: float | None = None
+        self._stale, self._failures = _Growth(now), _Growth(now)
         self.beaten_at = now()
         self.prefetch: PrefetchDone | None = None
 
@@ -101,7 +108,9 @@ class Memory:
         for state in (Circuit.OPEN, Circuit.HALF_OPEN):
             if found.value(metrics.BREAKER.name, state.value):
                 yield Degradation("breaker", f"{state.value}: the store was out of reach")
-        if self._stale_lately(found):
+        if self._failures.lately(_failures(found)):
+            yield Degradation("store", "it could not carry out what it was asked: its files, disk or key are the cause")
+        if self._stale.lately(found.value(metrics.STALE.name)):
             yield Degradation("stale", "values past their time were served, because the store could not answer")
         if self._renewal_failed_at is not None and self._now() - self._renewal_failed_at < LATELY:
             yield Degradation("credentials", "cannot be renewed: the log says why")
@@ -116,12 +125,36 @@ class Memory:
         if disowned:
             yield Degradation("threads", f"{disowned:g} hang and were cut off")
 
-    def _stale_lately(self, found: Metrics) -> bool:
-        """Whether stale values were served lately, or since the last look: the counter has no times."""
-        served = found.value(metrics.STALE.name)
-        if served > self._stale_seen:
-            self._stale_seen, self._stale_at = served, self._now()
-        return self._stale_at is not None and self._now() - self._stale_at < LATELY
+
+class _Growth:
+    """Whether a counter has grown lately, or since the last look: the counter has no times."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now, self._seen = now, 0.0
+        self._at: float | None = None
+
+    def lately(self, count: float) -> bool:
+        """Look: the counter is at *count* now."""
+        if count > self._seen:
+            self._seen, self._at = count, self._now()
+        return self._at is not None and self._now() - self._at < LATELY
+
+
+def _failures(found: Metrics) -> float:
+    """Return how many operations have failed for a reason of the store's own, which no other request would not meet.
+    A store that is out of reach is the breaker's, and credentials have an event."""
+    return sum(
+        sample.value
+        for family in found
+        if family.metric is metrics.UPSTREAM
+        for sample in family.samples
+        if sample.labels[1] in _OF_THE_STORE
+    )
+
+
+_OF_THE_STORE: Final = frozenset(
+    kind.code for kind in (StoreFailure, StoreUnavailable, StoreDamaged, KeyFileError, KeySourceError, WrongKey)
+)
 
 
 def _restarted(node: TreeNode) -> Iterator[str]:

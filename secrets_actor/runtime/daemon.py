@@ -357,10 +357,16 @@ class Daemon:
         # A supervisor of their own: whenever it is started, it starts the listeners of the plan that is in force then.
         yield ChildSpec(
             LISTENERS,
-            lambda: Supervisor(LISTENERS_FLAGS, tuple(self._listener(*one) for one in self._plan.listens.items())),
+            self._listening,
             kind=Kind.SUPERVISOR,
             name=LISTENERS,
         )
+
+    def _listening(self) -> Supervisor:
+        """Make the supervisor of the listeners. At the start of the daemon one that fails ends the start; later on it
+        is tried again, and the others serve meanwhile: a machine may be at its limit of threads for a moment."""
+        listeners = tuple(self._listener(*one) for one in self._plan.listens.items())
+        return Supervisor(LISTENERS_FLAGS, listeners, keeps_trying=bool(self._told))
 
     def _beat(self) -> None:
         self._memory.beat()

@@ -17,6 +17,7 @@ from secrets_actor.testing import kill, settled
 from tests.actor.rig import eventually
 from tests.daemon.rig import PATIENCE, UnixConnection, ask, configuration
 from tests.servers.daemon import Daemon
+from tests.threadless import no_threads
 
 CANARY = "hunter2-must-not-show"
 OWN = {"who": ["uid:0"], "secrets": ["**"], "may": ["admin"]}
@@ -134,6 +135,23 @@ def test_a_reload_finds_listeners_in_place_even_if_their_supervisor_was_just_kil
         settled(daemon.system)
         assert [ask(where, "/health/live").status for where in (path, added)] == [200, 200]
         assert not gone.exists(), "nobody serves it, and its clients would wait forever"
+    finally:
+        daemon.stop()
+
+
+def test_a_reload_on_a_machine_without_threads_is_in_force_when_there_are_some_again(tmp_path: Path) -> None:
+    path, added = tmp_path / "api.sock", tmp_path / "added.sock"
+    text = tmp_path / "daemon.toml"
+    text.write_text(configuration(tmp_path, f"unix:{path}"))
+    daemon = InProcess(text, say=lambda _: None, environ={})
+    daemon.start()
+    try:
+        text.write_text(configuration(tmp_path, f"unix:{path}", f"unix:{added}"))
+        with no_threads():
+            assert daemon.reload()
+        settled(daemon.system)
+        assert [ask(where, "/health/live").status for where in (path, added)] == [200, 200]
+        assert daemon.condition().ready
     finally:
         daemon.stop()
 

@@ -1,8 +1,12 @@
 """Health: what a probe is told, and what makes it say so."""
 
-from secrets_actor import Settings, System
+from pathlib import Path
+
+import pytest
+
+from secrets_actor import LocalSettings, Settings, System
 from secrets_actor.actor.flights import RenewalFailed
-from secrets_actor.errors import ConnectionFailed
+from secrets_actor.errors import ConnectionFailed, LocalStoreError, SecretNotFound
 from secrets_actor.faces.exchange import Response
 from secrets_actor.faces.health import DEAD_AFTER, LATELY, Condition, Degradation, HealthFace, Memory
 from secrets_actor.telemetry.audit_process import AuditLogFails, AuditRecordsLost
@@ -68,6 +72,27 @@ def test_a_store_out_of_reach_degrades_the_daemon_until_it_is_back_and_the_stale
         assert whats(look(memory, system)) == ["stale"]
         clock.advance(LATELY)
         memory.beat()
+        assert look(memory, system) == FINE
+
+
+def test_a_store_that_cannot_work_degrades_the_daemon_for_a_while_and_a_secret_that_is_not_there_does_not(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock()
+    memory = Memory(clock.now)
+    (tmp_path / "store").write_text("a file where the store's folder should be")
+    settings = Settings(local=LocalSettings(path=tmp_path / "store"))
+    with System(settings, clock=clock) as system:
+        assert look(memory, system) == FINE
+        with pytest.raises(LocalStoreError):
+            system.secrets.set("db/password", "one")
+        assert whats(look(memory, system)) == ["store"]
+        clock.advance(LATELY)
+        memory.beat()
+        assert look(memory, system) == FINE
+        (tmp_path / "store").unlink()
+        with pytest.raises(SecretNotFound):
+            system.secrets.get("db/password")
         assert look(memory, system) == FINE
 
 
