@@ -58,7 +58,10 @@ def _daemon(request: pytest.FixtureRequest) -> BackendFactory:
     listen = [{"address": f"unix:{folder / 's'}", "faces": ["aws"]}]
     local = {"path": folder / "store", "recovery_window": RECOVERY_WINDOW}
     rules = [{"who": [f"uid:{os.geteuid()}"], "secrets": ["**"], "may": ["admin"]}]
-    (folder / "daemon.toml").write_text(toml({"local": local, "daemon": {"listen": listen, "allow": rules}}))
+    log = {"output": str(folder / "log")}  # not standard error: pytest would show it
+    (folder / "daemon.toml").write_text(
+        toml({"local": local, "log": log, "daemon": {"listen": listen, "allow": rules}})
+    )
     daemon = Daemon(folder / "daemon.toml", say=lambda _line: None, environ={})
     daemon.start()
     request.addfinalizer(daemon.stop)
