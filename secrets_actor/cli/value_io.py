@@ -112,9 +112,8 @@ def _prompt(name: str) -> bytes:
 def _read(source: Callable[[], BinaryIO], what: str, most: int = MAX_VALUE_BYTES) -> bytes:
     try:
         with source() as file:
-            value = file.read(
-                most + 3
-            )  # room for a line end, and one byte to see that more comes: endless input must not fill the memory
+            # Room for a line end, and one byte to see that more comes: endless input must not fill the memory.
+            value = file.read(most + 3)
     except OSError as error:
         problem = f"cannot be read: {error.strerror}; give one that can"
     else:

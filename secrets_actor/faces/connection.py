@@ -216,9 +216,7 @@ class Connection(HttpToolsProtocol):
         self._told(len(name) + len(value) + 4)
         if len(self.headers) >= self._limits.headers:
             self._raise(_LONG_HEAD)
-        if (
-            self._in_head
-        ):  # else it is a trailer: it comes after what the faces have been told, and says nothing to them
+        if self._in_head:  # else it is a trailer, which must not pass for a header
             super().on_header(name, value)
 
     def _told(self, length: int) -> None:
@@ -412,9 +410,8 @@ class Connection(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self.due = (
-            now() + self._limits.request_seconds
-        )  # a client that does not read holds a stream no longer than that
+        # A client that does not read holds a stream no longer than that.
+        self.due = now() + self._limits.request_seconds
 
     def resume_writing(self) -> None:
         super().resume_writing()

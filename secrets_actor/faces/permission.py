@@ -86,12 +86,6 @@ class PolicyGate:
         what may be seen."""
         return self._policy().decide(identity, action, name).allowed
 
-    def visible(self, identity: Identity, action: str, names: Iterable[str]) -> list[str]:
-        """Return those of *names* that *identity* may do *action* with, by one policy, even if it is replaced
-        meanwhile."""
-        decide = self._policy().decide
-        return [name for name in names if decide(identity, action, name).allowed]
-
     def in_force(self) -> object:
         """What decides now. It is another object once the rules have been replaced."""
         return self._policy()

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -589,6 +590,20 @@ def test_any_request_has_an_answer(rig: Rig) -> None:
 
     answered()
     assert rig.watches.waiting == 0
+
+
+def test_long_queries_do_not_stay_in_memory(rig: Rig) -> None:
+    """Each is another one, so that a cache of them would keep them all: callers choose them."""
+    rig.ask(f"/secretsmanager/get?secretId={NAME}", TOKEN)
+    tracemalloc.start()
+    try:
+        for number in range(60):
+            query = f"secretId={'x' * 50_000}{number}&secretId={NAME}"
+            assert rig.ask(f"/secretsmanager/get?{query}", TOKEN).status == 200
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1_000_000
 
 
 def test_a_query_that_is_longer_than_most_is_answered_as_well(rig: Rig) -> None:

@@ -329,12 +329,8 @@ def test_what_is_about_no_one_secret() -> None:
 def test_a_list_shows_what_may_be_seen_and_leaves_no_record() -> None:
     rig = Rig(["billing/*"])
 
-    assert rig.gate.visible(BILLING, "list", ["a", "billing/db", "billing/a/b", "billing/x"]) == [
-        "billing/db",
-        "billing/x",
-    ]
-    assert not rig.gate.may(BILLING, "list", "a")
-    assert rig.gate.may(BILLING, "list", "billing/db")
+    seen = [name for name in ("a", "billing/db", "billing/a/b", "billing/x") if rig.gate.may(BILLING, "list", name)]
+    assert seen == ["billing/db", "billing/x"]
     assert rig.sink.records == []
 
 

@@ -525,6 +525,21 @@ def test_a_stream_to_a_client_that_does_not_read_ends() -> None:
         assert closed.wait(10)
 
 
+def test_a_stream_whose_client_reads_again_has_no_end_of_its_time() -> None:
+    """While the client does not read, the stream has a deadline; an event may come hours later."""
+
+    async def pauses(_: Request) -> Response:
+        async def parts() -> AsyncIterator[bytes]:
+            yield b"x" * 8_000_000  # more than the kernel takes at once
+            await asyncio.sleep(2.5)  # the length of a pause is what is tried here
+            yield b"later"
+
+        return Response(200, (), b"", parts())
+
+    with served(pauses, limits=Limits(request_seconds=1.0)) as one, one.client() as client:
+        assert client.ask(request()).body.rstrip().endswith(b"later")
+
+
 def test_a_stream_that_fails_does_not_look_whole() -> None:
     async def fails(_: Request) -> Response:
         async def parts() -> AsyncIterator[bytes]:
