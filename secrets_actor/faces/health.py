@@ -40,6 +40,9 @@ from secrets_actor.telemetry.audit_process import AuditLogFails, AuditRecordsLos
 LATELY: Final = 120.0
 # Seconds without an answer of the tree after which the daemon counts as dead. The watchdog asks every few seconds.
 DEAD_AFTER: Final = 30.0
+# Seconds in which records wait and none is written, after which the log counts as hanging. It writes each few
+# milliseconds.
+HANGS_AFTER: Final = 10.0
 _PATHS: Final = ("/health", "/health/live", "/health/ready")
 
 
@@ -77,7 +80,8 @@ class Memory:
         self._now = now
         self._renewal_failed_at: float | None = None
         self._audit_fails = False
-        self._stale, self._failures = _Growth(now), _Growth(now)
+        self._stale, self._failures, self._written = _Growth(now), _Growth(now), _Growth(now)
+        self._wrote_at = now()
         self.beaten_at = now()
         self.prefetch: PrefetchDone | None = None
 
@@ -118,12 +122,23 @@ class Memory:
             yield Degradation("prefetch", f"{self.prefetch.missed} secrets could not be fetched")
         if self._audit_fails:
             yield Degradation("audit", "records cannot be written")
+        elif self._log_hangs(found):
+            yield Degradation("audit", "records wait, and none is written: nobody reads the log, or its disk hangs")
         restarted = sorted(set() if root is None else _restarted(root))
         if restarted:
             yield Degradation("restarts", f"lately below {', '.join(restarted)}")
         disowned = found.value(metrics.DISOWNED.name)
         if disowned:
             yield Degradation("threads", f"{disowned:g} hang and were cut off")
+
+    def _log_hangs(self, found: Metrics) -> bool:
+        """Whether audit records wait, and none was written between looks for a while. Nobody can tell of it: the
+        process that writes them hangs in that."""
+        if not found.value(metrics.AUDIT_WAITING.name) or self._written.has_grown(
+            found.value(metrics.AUDIT.name, "written")
+        ):
+            self._wrote_at = self._now()
+        return self._now() - self._wrote_at > HANGS_AFTER
 
 
 class _Growth:
@@ -133,10 +148,16 @@ class _Growth:
         self._now, self._seen = now, 0.0
         self._at: float | None = None
 
-    def lately(self, count: float) -> bool:
-        """Look: the counter is at *count* now."""
-        if count > self._seen:
+    def has_grown(self, count: float) -> bool:
+        """Look: the counter is at *count* now. Return whether that is more than at the last look."""
+        grown = count > self._seen
+        if grown:
             self._seen, self._at = count, self._now()
+        return grown
+
+    def lately(self, count: float) -> bool:
+        """Look, and return whether it has grown lately."""
+        self.has_grown(count)
         return self._at is not None and self._now() - self._at < LATELY
 
 

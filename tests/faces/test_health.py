@@ -1,5 +1,7 @@
 """Health: what a probe is told, and what makes it say so."""
 
+import logging
+import threading
 from pathlib import Path
 
 import pytest
@@ -8,10 +10,11 @@ from secrets_actor import LocalSettings, Settings, System
 from secrets_actor.actor.flights import RenewalFailed
 from secrets_actor.errors import ConnectionFailed, LocalStoreError, SecretNotFound
 from secrets_actor.faces.exchange import Response
-from secrets_actor.faces.health import DEAD_AFTER, LATELY, Condition, Degradation, HealthFace, Memory
+from secrets_actor.faces.health import DEAD_AFTER, HANGS_AFTER, LATELY, Condition, Degradation, HealthFace, Memory
 from secrets_actor.telemetry.audit_process import AuditLogFails, AuditRecordsLost
 from secrets_actor.testing import FakeStore, ManualClock, fake_system, kill, settled
 from tests.faces.requests import answer, json_of, request
+from tests.faces.served import eventually
 
 FINE = Condition(True, (), ())
 
@@ -94,6 +97,45 @@ def test_a_store_that_cannot_work_degrades_the_daemon_for_a_while_and_a_secret_t
         with pytest.raises(SecretNotFound):
             system.secrets.get("db/password")
         assert look(memory, system) == FINE
+
+
+class Hanging(logging.Handler):
+    """A handler of a program whose log nobody reads, until it is `open`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open, self.entered = threading.Event(), threading.Event()
+
+    def emit(self, _record: logging.LogRecord) -> None:
+        self.entered.set()
+        self.open.wait()
+
+
+def now_of(memory: Memory, system: System) -> Condition:
+    """The condition while a process is at work, which `look` would wait for."""
+    return memory.condition(system.metrics(), system.tree().root, ())
+
+
+def test_a_log_that_hangs_degrades_the_daemon_until_it_goes_on() -> None:
+    clock = ManualClock()
+    memory, handler = Memory(clock.now), Hanging()
+    logger = logging.getLogger("secrets_actor")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        with fake_system(FakeStore(clock=clock)) as (system, _):
+            system.secrets.set("db/password", "one")
+            assert handler.entered.wait(10)
+            system.secrets.set("db/password", "two")
+            assert now_of(memory, system) == FINE
+            clock.advance(HANGS_AFTER + 1)
+            assert whats(now_of(memory, system)) == ["audit"]
+            handler.open.set()
+            assert eventually(lambda: now_of(memory, system) == FINE)
+    finally:
+        handler.open.set()
+        logger.setLevel(logging.NOTSET)
+        logger.removeHandler(handler)
 
 
 def test_a_restart_degrades_the_daemon_for_as_long_as_the_supervisor_counts_it() -> None:
