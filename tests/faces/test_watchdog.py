@@ -62,10 +62,11 @@ def test_it_goes_on_when_a_process_on_the_way_was_started_again(victim: str) -> 
 class Stuck(GenServer):
     """Answers no call before it is let go."""
 
-    def __init__(self, let_go: threading.Event) -> None:
-        self._let_go = let_go
+    def __init__(self, let_go: threading.Event, asked: threading.Event | None = None) -> None:
+        self._let_go, self._asked = let_go, asked or threading.Event()
 
     def handle_call(self, request: object, caller: object) -> None:
+        self._asked.set()
         self._let_go.wait(PATIENCE)
 
 
@@ -82,3 +83,25 @@ def test_a_process_on_the_way_that_hangs_ends_the_beats() -> None:
             clock.advance(5)
         assert beats.count == 0
         let_go.set()
+
+
+def test_a_process_that_ends_while_it_is_asked_is_no_beat_and_does_not_end_the_watchdog() -> None:
+    let_go, asked = threading.Event(), threading.Event()
+    with watched(("stuck",)) as (system, clock, beats):
+        root = system.whereis("timers")
+        assert root is not None
+        while root.parent is not None:
+            root = root.parent
+        call(root, StartChild(ChildSpec("stuck", lambda: Stuck(let_go, asked), name="stuck")))
+        eventually(lambda: "round 1" in str(system.tree()))
+        clock.advance(5)
+        assert asked.wait(PATIENCE)
+        asking = system.whereis("watchdog")
+
+        kill(system, "stuck")
+        let_go.set()
+        clock.advance(5)
+        eventually(lambda: "round 3" in str(system.tree()))
+
+        assert system.whereis("watchdog") is asking
+        assert beats.count == 0

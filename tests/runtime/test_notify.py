@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,3 +62,17 @@ def test_a_watchdog_that_is_none_of_ours_is_not_fed(environ: dict[str, str], tol
 def test_nobody_is_told_where_nobody_asked_and_a_socket_that_is_gone_is_no_failure(tmp_path: Path) -> None:
     Notifier.of({}).ready("up")
     Notifier(str(tmp_path / "gone"), 1.0).alive()
+
+
+def test_a_queue_that_systemd_does_not_empty_holds_nothing_up(told: tuple[socket.socket, str]) -> None:
+    _, address = told
+    notifier = Notifier(address, 1.0)
+
+    def tell() -> None:
+        for _ in range(3000):  # more than net.unix.max_dgram_qlen lets wait
+            notifier.alive()
+
+    telling = threading.Thread(target=tell, daemon=True)
+    telling.start()
+    telling.join(10)
+    assert not telling.is_alive()
