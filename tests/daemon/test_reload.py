@@ -2,6 +2,7 @@
 
 import http.client
 import signal
+import ssl
 import stat
 import threading
 from collections import Counter
@@ -10,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from secrets_actor.clock import now as clock_now
 from secrets_actor.runtime.daemon import Daemon as InProcess
 from secrets_actor.testing import kill, settled
 from tests.actor.rig import eventually
-from tests.daemon.rig import PATIENCE, UnixConnection, ask, configuration
+from tests.daemon.rig import PATIENCE, UnixConnection, ask, configuration, port_of
 from tests.servers.daemon import Daemon
 from tests.threadless import no_threads
 
@@ -239,3 +241,26 @@ def test_nobody_reads_in_another_store_by_the_rules_for_the_one_before(tmp_path:
 
     for seen in answers:
         assert seen.keys() == {"200", "403"}, answers
+
+
+def test_a_reload_takes_up_a_certificate_that_was_renewed(tmp_path: Path) -> None:
+    """Its path is the same, so nothing in the configuration says that the file is another one."""
+    path, cert, key = (tmp_path / name for name in ("api.sock", "tls.pem", "tls.key"))
+
+    def renew() -> str:
+        made = trustme.CA().issue_cert("localhost")
+        cert.write_bytes(made.cert_chain_pems[0].bytes())
+        key.write_bytes(made.private_key_pem.bytes())
+        return ssl.PEM_cert_to_DER_cert(made.cert_chain_pems[0].bytes().decode()).hex()
+
+    before = renew()
+    rows = [{"address": f"unix:{path}"}, {"address": "127.0.0.1:0", "tls": {"cert": str(cert), "key": str(key)}}]
+    text = configuration(tmp_path, daemon={"listen": rows})
+    with Daemon(tmp_path, text, count=2) as daemon:
+        place = ("127.0.0.1", port_of(daemon))
+        assert ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate(place)).hex() == before
+        after = renew()
+
+        assert reload(daemon, path, text)["mistakes"] == []
+
+        assert ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate(place)).hex() == after
