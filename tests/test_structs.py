@@ -34,10 +34,14 @@ from secrets_actor.domain.operations import Filter, List, ListPage
 from secrets_actor.domain.results import ReplicaRegion, ResourcePolicy, SecretBatch
 from secrets_actor.domain.rotation_retry import RotationRetry
 from secrets_actor.domain.semantics.entry import Entry
+from secrets_actor.domain.tracing import CallerFacts
+from secrets_actor.faces import exchange
+from secrets_actor.faces.identity import Peer
 from secrets_actor.messages import (
     AssociateReplica,
     CancelRotation,
     Create,
+    CreateEmpty,
     Delete,
     DeletePolicy,
     Describe,
@@ -66,6 +70,7 @@ from secrets_actor.messages import (
     ValidatePolicy,
 )
 from secrets_actor.results import MaskedObject
+from secrets_actor.runtime.daemon_settings import AccessKeySettings, TokenSettings
 from secrets_actor.runtime.settings import AwsSettings, LocalSettings
 from secrets_actor.structs import Opaque, SelectiveStruct
 
@@ -101,6 +106,10 @@ CHECKED: Final[dict[type[Any], Callable[[], object]]] = {
     AssociateReplica: lambda: AssociateReplica("a", A_REPLICA),
     CancelRotation: lambda: CancelRotation("a"),
     Create: lambda: Create("a", CANARY),
+    CreateEmpty: lambda: CreateEmpty("a"),
+    CallerFacts: lambda: CallerFacts("unit:a.service", (("uid", 1),)),
+    TokenSettings: lambda: TokenSettings(name="a", value=CANARY),
+    AccessKeySettings: lambda: AccessKeySettings(name="a", secret_key=CANARY),
     AwsCredentials: lambda: AwsCredentials(CANARY, SecretValue(CANARY), SecretValue(CANARY)),
     Delete: lambda: Delete("a"),
     DeletePolicy: lambda: DeletePolicy("a"),
@@ -140,6 +149,7 @@ CHECKED: Final[dict[type[Any], Callable[[], object]]] = {
 VALUES: Final = re.compile(r"_?(value|body|secret_key|password|passphrase|signature|authorization|payload)")
 # Bytes that are no value: ids, salts, sums, and keys that another key has encrypted.
 IN_CLEAR: Final = {
+    "_Carried.nonce",
     "Derivation.salt",
     "Keys.master",
     "Keys.store_id",
@@ -241,6 +251,10 @@ IN_THE_OPEN: Final[dict[str, Callable[[], Any]]] = {
     "parsed answer": lambda: ParsedAnswer(200, [(b"a", CANARY.encode())], CANARY.encode(), True),
     "profile": lambda: ProfileSettings("p", {"aws_secret_access_key": CANARY}, {"s": {"a": CANARY}}),
     "export key": lambda: ExportKey(KEY, CANARY.encode()),
+    "request to a face": lambda: exchange.Request(
+        "GET", "/", CANARY, (("authorization", CANARY),), CANARY.encode(), Peer(uid=1), "unix:/s", 1.0
+    ),
+    "response of a face": lambda: exchange.Response(200, (("etag", CANARY),), CANARY.encode()),
 }
 
 

@@ -7,17 +7,15 @@ Rule 3: no repr shows headers, query or body: they may hold a value, a token or 
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import ClassVar, Protocol
-
-from msgspec import Struct
+from typing import Protocol
 
 from secrets_actor.faces.identity import Peer
-from secrets_actor.structs import SelectiveStruct
+from secrets_actor.structs import Opaque
 
 Headers = tuple[tuple[str, str], ...]
 
 
-class Request(SelectiveStruct, frozen=True):
+class Request(Opaque):
     """A request that was read whole.
 
     *path* and *query* are as they were sent: percent-encoded, the query without its `?`. *headers* have names in lower
@@ -26,16 +24,22 @@ class Request(SelectiveStruct, frozen=True):
     then there must be an answer.
     """
 
-    HIDDEN: ClassVar = frozenset({"query", "headers", "body"})
+    __slots__ = ("body", "deadline", "headers", "listener", "method", "path", "peer", "query")
+    SHOWN = ("method", "path", "peer", "listener", "deadline")
 
-    method: str
-    path: str
-    query: str
-    headers: Headers
-    body: bytes
-    peer: Peer
-    listener: str
-    deadline: float
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        headers: Headers,
+        body: bytes,
+        peer: Peer,
+        listener: str,
+        deadline: float,
+    ) -> None:
+        self.method, self.path, self.query, self.headers, self.body = method, path, query, headers, body
+        self.peer, self.listener, self.deadline = peer, listener, deadline
 
     def all(self, name: str) -> tuple[str, ...]:
         """Return the values of all headers *name* (in lower case)."""
@@ -60,7 +64,7 @@ class RepeatedHeader(Exception):
         self.name = name
 
 
-class Response(Struct, frozen=True):
+class Response(Opaque):
     """An answer. *headers* have no Content-Length, Date or Connection: the server writes them.
 
     With *stream*, the body is what that yields, each item sent at once, after *body*. The server stops it, with a last
@@ -68,13 +72,13 @@ class Response(Struct, frozen=True):
     listener drains, it may catch that (`asyncio.CancelledError`) and yield one last item.
     """
 
-    status: int
-    headers: Headers = ()
-    body: bytes = b""
-    stream: AsyncIterator[bytes] | None = None
+    __slots__ = ("body", "headers", "status", "stream")
+    SHOWN = ("status",)
 
-    def __repr__(self) -> str:  # the body may hold a value
-        return f"Response({self.status})"
+    def __init__(
+        self, status: int, headers: Headers = (), body: bytes = b"", stream: AsyncIterator[bytes] | None = None
+    ) -> None:
+        self.status, self.headers, self.body, self.stream = status, headers, body, stream
 
 
 # Answers a request. Raises nothing but cancellation: a face has an answer for each error.

@@ -35,6 +35,7 @@ def operations(a: str, b: str, version: str) -> list[ops.Operation[Any]]:
     """Each message once, in an order in which all can be carried out. *a* is a secret, and *version* its own."""
     return [
         ops.Create(b, "v", new_token()),
+        ops.CreateEmpty(f"{b}-empty", new_token()),
         ops.MoveStage(a, "mine", to=version),
         ops.Put(a, "v", token=new_token()),
         ops.Update(a, description="d"),

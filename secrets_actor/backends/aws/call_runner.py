@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 # A reader of an answer with success: (body, request id, what was asked) -> the value.
 Read = Callable[[bytes, str | None, Question], R]
+# Makes the error of an answer whose status is not 200: (call, status, headers, body) -> the error.
+ErrorFor = Callable[[Call, int, Mapping[str, str], bytes], SecretsError]
 # AWS's own clients send these two headers, unsigned: an id that all attempts of a call share, and which attempt it is.
 _INVOCATION: Final = b"amz-sdk-invocation-id"
 _REQUEST: Final = b"amz-sdk-request"
@@ -80,8 +82,7 @@ class Connection(Struct):
     timeout: float
     clock: CorrectedClock
     retry_state: RetryState
-    # Makes the error of an answer whose status is not 200: (call, status, headers, body).
-    error_for: "Callable[[Call, int, Mapping[str, str], bytes], SecretsError]" = error_codes.error_for
+    error_for: "ErrorFor" = error_codes.error_for
     closed: threading.Event = field(default_factory=threading.Event)
     # Seconds of the quickest answer so far. With less time than this left, an attempt is not worth starting.
     quickest: float | None = None

@@ -68,6 +68,7 @@ CASES: Final[list[tuple[ops.Operation[Any], Answer, list[Answer]]]] = [
     ),
     (ops.GetMany([ARN]), BATCH, [{"SecretValues": [one]} for one in elsewhere(VALUE)]),
     (ops.Create("a", "v", TOKEN), WRITTEN, [of_another_name(WRITTEN), VALUE, {}]),
+    (ops.CreateEmpty("a", TOKEN), NAMED, [of_another_name(NAMED), VALUE, {}]),
     (ops.Put("a", "v", token=TOKEN), WRITTEN, [of_another_name(WRITTEN), WRITTEN | {"VersionId": OTHER}, VALUE, {}]),
     (ops.Put(ARN, "v", token=TOKEN), WRITTEN, elsewhere(WRITTEN)),
     (ops.Update("a", "v", token=TOKEN), WRITTEN, [of_another_name(WRITTEN), VALUE, {}]),
@@ -171,13 +172,16 @@ def test_nothing_but_stray_answers_is_an_error_that_says_so(operation: ops.Opera
 # About the same secret, with what tells them from each other, and who may answer so.
 TELLING: Final[list[tuple[Answer, set[type[ops.Operation[Any]]]]]] = [
     (VALUE, {ops.Get}),
-    (WRITTEN, {ops.Create, ops.Update, ops.Set, ops.Rotate, ops.CancelRotation, ops.Put}),
+    (WRITTEN, {ops.Create, ops.CreateEmpty, ops.Update, ops.Set, ops.Rotate, ops.CancelRotation, ops.Put}),
     (WRITTEN | {"VersionStages": ["AWSCURRENT"]}, {ops.Put}),
     (NAMED | {"DeletionDate": 1}, {ops.Delete}),
     (NAMED | {"VersionIdsToStages": {TOKEN: ["AWSCURRENT"]}}, {ops.Describe}),
     (NAMED | {"Versions": [{"VersionId": TOKEN}]}, {ops.ListVersions}),
     (NAMED | {"ResourcePolicy": "{}"}, {ops.GetPolicy}),
-    (NAMED | REPLICATED, {ops.Replicate, ops.RemoveRegions, ops.StopReplication, ops.Describe, ops.Create}),
+    (
+        NAMED | REPLICATED,
+        {ops.Replicate, ops.RemoveRegions, ops.StopReplication, ops.Describe, ops.Create, ops.CreateEmpty},
+    ),
 ]
 ABOUT_A: Final = {
     type(operation): operation
