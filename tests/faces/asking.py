@@ -18,3 +18,8 @@ def request(
     named = tuple((name.lower(), value) for name, value in headers)
     given = {"listener": "127.0.0.1:2773", "deadline": FAR_AWAY, **more}
     return Request(method, path, query, named, body, peer, **given)
+
+
+def changed(asked: Request, **parts: Any) -> Request:
+    """*asked* with other *parts*."""
+    return Request(**{name: parts.get(name, getattr(asked, name)) for name in Request.__slots__})

@@ -15,7 +15,6 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from secrets_actor.backends.aws.sigv4 import Scope, SigningKeys, sign_headers
 from secrets_actor.domain.secret import SecretValue
@@ -35,7 +34,7 @@ from secrets_actor.faces.sigv4_check import (
     identity_of,
 )
 from tests.backends.aws.test_sigv4_vectors import AWS_C_AUTH, keys_of, request_of
-from tests.faces.asking import UNIX, request
+from tests.faces.asking import UNIX, changed, request
 
 NOW: Final = datetime(2026, 11, 30, 4, 20, 22, tzinfo=UTC)
 KEY_ID: Final = "AKLOCALCI"
@@ -99,15 +98,15 @@ def refused(asked: Request, at: datetime = NOW, keys: TwoKeys | None = None) -> 
 def with_header(asked: Request, name: str, change: Callable[[str], str]) -> Request:
     headers = tuple((given, change(value) if given == name else value) for given, value in asked.headers)
     assert headers != asked.headers
-    return replace(asked, headers=headers)
+    return changed(asked, headers=headers)
 
 
 def without(asked: Request, name: str) -> Request:
-    return replace(asked, headers=tuple(one for one in asked.headers if one[0] != name))
+    return changed(asked, headers=tuple(one for one in asked.headers if one[0] != name))
 
 
 def and_header(asked: Request, name: str, value: str) -> Request:
-    return replace(asked, headers=(*asked.headers, (name, value)))
+    return changed(asked, headers=(*asked.headers, (name, value)))
 
 
 # --- what botocore signs -------------------------------------------------------------------------------------------
@@ -165,21 +164,21 @@ def test_a_signed_request_in_which_one_bit_is_changed_is_refused(data: st.DataOb
     asked = signed("/sm/", body, headers=headers, key=key)
     part = data.draw(st.sampled_from(["method", "path", "body", *[name for name, _ in asked.headers]]))
     if part == "body":
-        changed = replace(asked, body=flipped(data, asked.body))
+        other = changed(asked, body=flipped(data, asked.body))
     elif part in ("method", "path"):
         text = flipped(data, getattr(asked, part).encode()).decode("latin-1")
-        changed = replace(asked, **{part: text})
+        other = changed(asked, **{part: text})
     else:
-        changed = with_header(asked, part, lambda value: flipped(data, value.encode()).decode("latin-1"))
+        other = with_header(asked, part, lambda value: flipped(data, value.encode()).decode("latin-1"))
 
-    assert refused(changed)[0] in (INCOMPLETE, INVALID, UNRECOGNIZED, MISSING)
+    assert refused(other)[0] in (INCOMPLETE, INVALID, UNRECOGNIZED, MISSING)
 
 
 def flipped(data: st.DataObject, content: bytes) -> bytes:
     bit = data.draw(st.integers(0, len(content) * 8 - 1))
-    changed = bytearray(content)
-    changed[bit // 8] ^= 1 << bit % 8
-    return bytes(changed)
+    turned = bytearray(content)
+    turned[bit // 8] ^= 1 << bit % 8
+    return bytes(turned)
 
 
 @pytest.mark.parametrize("skew", [timedelta(minutes=5), -timedelta(minutes=5)])
@@ -253,7 +252,7 @@ def authorization(old: str, new: str) -> Callable[[Request], Request]:
         (lambda asked: and_header(asked, "x-amz-security-token", TOKEN), INVALID, "which were not signed"),
         (lambda asked: and_header(asked, "x-amz-user-agent", "x"), INVALID, "which were not signed"),
         (lambda asked: and_header(asked, "content-type", "text/plain"), INVALID, MISMATCH),
-        (lambda asked: replace(asked, query="X-Amz-Signature=1"), INCOMPLETE, "has no query"),
+        (lambda asked: changed(asked, query="X-Amz-Signature=1"), INCOMPLETE, "has no query"),
         (lambda asked: with_header(asked, "x-amz-date", lambda _: "today"), INCOMPLETE, "'basic format'"),
         (lambda asked: with_header(asked, "x-amz-date", lambda _: "20261131T000000Z"), INCOMPLETE, "'basic format'"),
         (authorization("AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"), INCOMPLETE, "requires the algorithm"),
@@ -363,7 +362,7 @@ def test_on_a_unix_socket_a_wrong_signature_is_refused_all_the_same() -> None:
 
 
 def test_on_a_unix_socket_a_signature_in_the_query_is_refused_as_well() -> None:
-    asked = replace(without(signed(peer=UNIX), "authorization"), query="X-Amz-Signature=1")
+    asked = changed(without(signed(peer=UNIX), "authorization"), query="X-Amz-Signature=1")
     with pytest.raises(SignatureRefused, match="has no query"):
         identity_of(asked, TwoKeys(), NOW, SigningKeys())
 
