@@ -1,8 +1,11 @@
 """What every test may lean on: the real servers, started when first asked for, and a host that stays outside."""
 
+import contextlib
+import importlib
 import os
 import re
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +32,11 @@ settings.load_profile("quick")
 
 NOT_THE_SAME: Final = re.compile(r"set\(\{|\bat 0x[0-9a-f]")
 
+# pytest rewrites each module of tests and compiles it, which is twice the work of all the rest of the collection.
+# Images of containers forbid to keep the result, and then each process of tests does it anew, in each run.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # Ours for the whole run, collection included.
 _patch: Final = pytest.MonkeyPatch()
 
@@ -47,6 +55,21 @@ def pytest_configure(config: pytest.Config) -> None:
     _patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     for name in ("NO_PROXY", "no_proxy"):
         _patch.setenv(name, ",".join(filter(None, [os.environ.get(name), "127.0.0.1", "localhost"])))
+
+
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """Of several processes that collect all tests, each imports another part first, so that each module is rewritten
+    and compiled by one of them, and read from its cache by the others: they would all do all, in step."""
+    config = collector.config
+    mine: dict[str, Any] | None = getattr(config, "workerinput", None)
+    if not isinstance(collector, pytest.Session) or mine is None or config.args_source != config.ArgsSource.TESTPATHS:
+        return
+    root = config.rootpath
+    names = [".".join(one.relative_to(root).with_suffix("").parts) for one in sorted(root.glob("tests/**/test_*.py"))]
+    first = len(names) * int(mine["workerid"].removeprefix("gw")) // mine["workercount"]
+    for name in names[first:] + names[:first]:
+        with contextlib.suppress(Exception, pytest.skip.Exception):  # the collection tells of it
+            importlib.import_module(name)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
