@@ -45,12 +45,13 @@ async def settled(handle: From[T], seconds: float | None) -> T:
     return handle.result()
 
 
-async def in_a_thread(work: Callable[[], T]) -> T:
+async def in_a_thread(work: Callable[[], T], *, undo: Callable[[], object] | None = None) -> T:
     """Run *work* in a thread of its own, and return or raise what it does.
 
     If the machine has no thread left, *work* runs here and blocks the loop. If the coroutine is cancelled, it waits no
-    longer, and the work goes on. The thread is a daemon and not one of the loop's executor: a work that hangs would
-    keep the program from ending.
+    longer, and the work goes on. With *undo* it waits for the end of *work* and of *undo*, which is run after it;
+    cancelled once more, it waits no longer, and they are run all the same. The thread is a daemon and not one of the
+    loop's executor: a work that hangs would keep the program from ending.
     """
     handle: From[T] = From()
 
@@ -64,7 +65,18 @@ async def in_a_thread(work: Callable[[], T]) -> T:
 
     if not begin(threading.Thread(target=run, name="secrets_actor, for a coroutine", daemon=True)):
         run()
-    return await settled(handle, None)
+    try:
+        return await settled(handle, None)
+    except asyncio.CancelledError:
+        if undo is not None:
+            await in_a_thread(lambda: _after(handle, undo))
+        raise
+
+
+def _after(handle: From[Any], undo: Callable[[], object]) -> None:
+    with suppress(BaseException):  # nobody waits any more for how the work ended
+        handle.wait()
+    undo()
 
 
 def awaited(name: str, callback: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,7 +11,8 @@ Rule 3: in the child of a fork there are no threads of ours. The clients and the
         here: that is the supervisor's work.
 Rule 4: the client for asyncio is made when it is first named, so that a program without asyncio never loads it. Methods
         that block run in a thread of their own for a coroutine, and its loop goes on. A coroutine that is cancelled
-        waits no longer; the start or stop that it began is still carried to its end.
+        waits no longer; the start or stop that it began is still carried to its end. Only one that is cancelled on its
+        way into `async with` has the tree stopped before it ends, because nobody else would.
 """
 
 from __future__ import annotations
@@ -557,7 +558,13 @@ class System(LivesHere):
         await in_a_thread(lambda: self.configure(source, backend=backend))
 
     async def __aenter__(self) -> Self:
-        return await self.start_async()
+        if self._is_within():
+            return self  # the tree is up or coming; a start or stop in another thread would wait for this process
+        with loading():
+            from secrets_actor.client.aio import in_a_thread
+
+        # A coroutine that is cancelled on its way into the block never comes to its end, where the tree is stopped.
+        return await in_a_thread(self.start, undo=self.stop)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -2,16 +2,19 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from secrets_actor import InvalidParameter, LogSettings, ServerDown, Settings, System, start
+from secrets_actor.otp import ProcessEnded
 from secrets_actor.testing import FakeStore, fake_system
 from tests.actor.rig import PATIENCE, RigStore, eventually, supervisor
-from tests.client.test_asyncio import comes_about
+from tests.client.test_asyncio import comes_about, turns
 
 
 def made(store: FakeStore, **more: Any) -> System:
@@ -114,19 +117,55 @@ def test_a_stop_that_is_cancelled_is_carried_to_its_end_and_may_be_asked_for_aga
 def test_who_is_cancelled_within_the_context_has_it_stopped() -> None:
     system = made(FakeStore())
 
-    async def run() -> None:
-        async with system:
-            await asyncio.sleep(PATIENCE)
-
     async def cancel() -> None:
+        within = asyncio.Event()
+
+        async def run() -> None:
+            async with system:
+                within.set()
+                await asyncio.sleep(PATIENCE)
+
         running = asyncio.ensure_future(run())
-        await comes_about(lambda: system.running)
+        await within.wait()
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
         assert not system.running
 
     asyncio.run(cancel())
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_who_is_cancelled_on_the_way_into_the_context_has_it_stopped(times: int) -> None:
+    """The start goes on meanwhile, and nobody would stop what comes of it."""
+    begun, go = threading.Event(), threading.Event()
+
+    def prepare(_deadline: float) -> None:
+        begun.set()
+        assert go.wait(PATIENCE)
+
+    events: list[object] = []
+    system = System(Settings(), backend=replace(FakeStore().factory(), prepare=prepare), observer=events.append)
+
+    async def run() -> None:
+        async with system:
+            raise AssertionError("it was cancelled before")
+
+    async def cancel() -> None:
+        running = asyncio.ensure_future(run())
+        await comes_about(begun.is_set)
+        for _ in range(times):
+            running.cancel()
+            await turns()
+        assert running.done() is (times == 2), "it waits for the stop, if it may"
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert times == 2 or not system.running
+
+    asyncio.run(cancel())
+    eventually(lambda: any(isinstance(one, ProcessEnded) and one.process == "secrets_actor" for one in events))
+    eventually(lambda: not system.running)
 
 
 @pytest.mark.parametrize("name", ["observer", "on_give_up"])

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import secrets_actor
-from secrets_actor import LogSettings, ServerDown, System
+from secrets_actor import LogSettings, ServerDown, Settings, System
 from secrets_actor.errors import CalledFromWithin
 from secrets_actor.messages import Get
 from secrets_actor.otp import ChildSpec, GenServer
@@ -201,6 +201,25 @@ def test_a_stop_in_a_callback_that_is_awaited_returns_before_the_tree_has_ended(
         system.secrets.get("a")
         asyncio.run(run(system))
     assert was_let == [True]
+
+
+class EntersTheBlock(GenServer):
+    """Enters the block of its own system while the tree is being started."""
+
+    def __init__(self, systems: list[System]) -> None:
+        self._systems = systems
+
+    def init(self) -> None:
+        asyncio.run(self._systems[0].__aenter__())
+
+
+def test_a_process_of_the_tree_enters_the_block_without_waiting_for_the_start_of_the_tree() -> None:
+    systems = list[System]()
+    children = [ChildSpec("last", lambda: EntersTheBlock(systems))]
+    systems.append(System(Settings(), backend=FakeStore().factory(), children=lambda _: children))
+
+    with systems[0] as system:
+        assert system.running
 
 
 def test_a_callback_that_is_awaited_does_not_wait_for_the_end_of_the_tree() -> None:
