@@ -1,7 +1,8 @@
 """A store with many secrets, copied for each user who needs one, and what is done to it from outside."""
 
+import errno
+import os
 import shutil
-import signal
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -15,12 +16,30 @@ from secrets_actor.backends.local.master_key_source import MasterKeySource
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.operations import Set
 from secrets_actor.domain.semantics import perform
-from tests.cli.program import Done, Program
+from tests.cli.program import SECONDS, Done, Program
 
 MANY: Final = 200
 # No output has this in it: it is a part of every value, and of every passphrase.
 CANARY: Final = "kanarie"
 FOLDER: Final = Path(".local/share/secrets-actor")
+# Python runs this as it starts. A rekey takes some milliseconds, and a test that looked at the store from time to time
+# missed them on a busy machine. So the program waits by itself: before the first transaction after one that has sealed
+# values anew, until somebody has had the gate beside this file open for writing.
+_STOPS_HALFWAY: Final = """
+import functools, pathlib, sqlite3
+
+class Halting(sqlite3.Connection):
+    values_sealed = halted = False
+
+    def execute(self, statement, *given):
+        self.values_sealed |= statement.startswith("UPDATE versions SET key")
+        if statement.startswith("BEGIN") and self.values_sealed and not self.halted:
+            self.halted = True
+            pathlib.Path(__file__).with_name("gate").read_bytes()
+        return super().execute(statement, *given)
+
+sqlite3.connect = functools.partial(sqlite3.connect, factory=Halting)
+"""
 
 
 def name(number: int) -> str:
@@ -84,22 +103,39 @@ def statement(folder: Path, *statements: str) -> None:
             connection.execute(one)
 
 
+def stops_halfway(user: Program) -> Program:
+    """The same user, whose deep rekey stands still when it has done a part of its work: see `stopped_halfway`."""
+    folder = user.home / "halfway"
+    folder.mkdir()
+    os.mkfifo(folder / "gate")
+    (folder / "sitecustomize.py").write_text(_STOPS_HALFWAY)
+    return user.with_settings(PYTHONPATH=str(folder))
+
+
 @contextmanager
-def stopped_halfway(folder: Path, process: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """A moment at which a deep rekey by *process* has done a part of its work, and stands still."""
-    with closing(sqlite3.connect(folder / "secrets.db", timeout=30, isolation_level=None)) as connection:
-        while not _is_stopped_halfway(connection, process):
-            assert process.poll() is None, "it came to its end before anybody saw it at work"
+def stopped_halfway(user: Program, process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """A moment at which a deep rekey, *process* of a user of `stops_halfway`, has done a part of its work. It cannot go
+    on before the end of the block: the test has the store's write lock."""
+    with closing(sqlite3.connect(user.home / FOLDER / "secrets.db", timeout=30, isolation_level=None)) as connection:
+        gate = _open_for_writing(user.home / "halfway" / "gate", process)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        finally:
+            os.close(gate)
+        assert connection.execute("SELECT count(DISTINCT key) FROM versions").fetchone() == (2,)
         yield
+        connection.execute("ROLLBACK")
 
 
-def _is_stopped_halfway(connection: sqlite3.Connection, process: "subprocess.Popen[bytes]") -> bool:
-    def is_halfway() -> bool:
-        return bool(connection.execute("SELECT count(DISTINCT key) FROM versions").fetchone() == (2,))
-
-    if is_halfway():
-        process.send_signal(signal.SIGSTOP)
-        if is_halfway():
-            return True
-        process.send_signal(signal.SIGCONT)
-    return False
+def _open_for_writing(gate: Path, process: "subprocess.Popen[bytes]") -> int:
+    """Return a descriptor of the FIFO *gate*, once *process* waits there."""
+    deadline = clock_now() + SECONDS
+    while True:
+        try:
+            return os.open(gate, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # that nobody reads there yet
+                raise
+        assert process.poll() is None, "it came to its end before it was halfway"
+        assert clock_now() < deadline, "it did not come halfway"
+        os.sched_yield()

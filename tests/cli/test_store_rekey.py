@@ -8,7 +8,18 @@ import pytest
 from secrets_actor.backends.local.keys.sources import source_for
 from secrets_actor.backends.master_key_setting import KeyPlace
 from tests.cli.program import Program, finished
-from tests.cli.stores import CANARY, FOLDER, MANY, all_of_it, copy_of, fill, quiet, stopped_halfway, values
+from tests.cli.stores import (
+    CANARY,
+    FOLDER,
+    MANY,
+    all_of_it,
+    copy_of,
+    fill,
+    quiet,
+    stopped_halfway,
+    stops_halfway,
+    values,
+)
 from tests.cli.test_export import private
 
 DEEP = ("store", "rekey", "--deep")
@@ -29,7 +40,7 @@ def user(filled: Path, tmp_path: Path) -> Program:
 def test_what_is_killed_in_the_middle_goes_on_when_it_is_run_again(user: Program) -> None:
     folder = user.home / FOLDER
     before = (folder / "key").read_bytes()
-    with user.start(*DEEP) as process, stopped_halfway(folder, process):
+    with stops_halfway(user).start(*DEEP) as process, stopped_halfway(user, process):
         process.send_signal(signal.SIGKILL)
         assert quiet(finished(process)).status == -signal.SIGKILL
 
@@ -52,10 +63,9 @@ def test_what_is_killed_in_the_middle_goes_on_when_it_is_run_again(user: Program
 
 def test_an_interrupt_leaves_a_store_that_works_and_says_what_to_do(user: Program) -> None:
     folder = user.home / FOLDER
-    with user.on_terminal(*DEEP) as terminal:
-        with stopped_halfway(folder, terminal.process):
+    with stops_halfway(user).on_terminal(*DEEP) as terminal:
+        with stopped_halfway(user, terminal.process):
             terminal.type("\x03")
-            terminal.process.send_signal(signal.SIGCONT)
         assert terminal.wait_for_end() == 130
 
     assert "rows  [" in terminal.transcript
