@@ -199,6 +199,7 @@ def test_who_may_not_describe_may_read_still(system: System, store: FakeStore) -
     system.secrets.get("a")
     store.fail_next(errors.AccessDenied("x"), operation="describe")
     assert type(failure(lambda: system.secrets.describe("a"))) is errors.AccessDenied
+    store.fail_next(errors.UnknownMessage("x"), operation="get_policy")  # a store that knows no policies
     assert type(failure(lambda: system.secrets.get_policy("a"))) is errors.UnknownMessage
 
     assert system.secrets.get("a").source == "cache"
