@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -136,6 +136,6 @@ def _open_for_writing(gate: Path, process: "subprocess.Popen[bytes]") -> int:
         except OSError as error:
             if error.errno != errno.ENXIO:  # that nobody reads there yet
                 raise
-        assert process.poll() is None, "it came to its end before it was halfway"
         assert clock_now() < deadline, "it did not come halfway"
-        os.sched_yield()
+        with suppress(subprocess.TimeoutExpired):
+            raise AssertionError(f"it came to its end before it was halfway: {process.wait(0.01)}")
