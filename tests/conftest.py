@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 
 from secrets_actor.clock import now as clock_now
 from tests import tallies
+from tests.cli import forked
 from tests.servers.ministack import Ministack
 from tests.servers.moto import MotoServer
 
@@ -106,6 +107,7 @@ def _nothing_is_left_behind() -> Iterator[None]:
     """At the end no thread that would keep the interpreter alive is left, and no child process."""
     threads_before, children_before = set(threading.enumerate()), _children()
     yield
+    forked.stop()
     deadline = clock_now() + LEAVE_SECONDS
     left = [one for one in threading.enumerate() if not one.daemon and one not in threads_before]
     left = [one for one in left if not one.name.startswith("pytest_timeout")]  # it watches this end, too

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -581,7 +581,6 @@ paths = st.sampled_from(["/ping", "/secretsmanager/get", "/secretsmanager/watch"
 
 def test_any_request_has_an_answer(rig: Rig) -> None:
     @given(paths, queries, st.lists(st.tuples(st.sampled_from([*TOKEN_HEADERS, "if-none-match"]), st.text(max_size=3))))
-    @settings(max_examples=200)
     def answered(path: str, query: str, headers: list[tuple[str, str]]) -> None:
         response = rig.ask(f"{path}?{query}", *headers, peer=UNIX, deadline=rig.served.clock.now() + 0.5)
         if response.stream is not None:
