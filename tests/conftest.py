@@ -28,7 +28,7 @@ FOREIGN: Final = ("AWS_", "SECRETS_ACTOR_")
 ANY_MACHINE: Final = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # Who waits for the tests has a third of the examples; .ci/run asks for them all: --hypothesis-profile=whole.
 settings.register_profile("whole", ANY_MACHINE)
-settings.register_profile("quick", ANY_MACHINE, max_examples=30)
+settings.register_profile("quick", ANY_MACHINE, max_examples=20)
 settings.load_profile("quick")
 
 NOT_THE_SAME: Final = re.compile(r"set\(\{|\bat 0x[0-9a-f]")
