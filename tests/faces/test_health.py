@@ -154,7 +154,7 @@ def test_what_the_events_tell_is_remembered() -> None:
     store = FakeStore(clock=clock)
     memory = Memory(clock.now)
     with fake_system(store) as (system, _):
-        memory(RenewalFailed("secrets", "the file /root/.aws/credentials has no keys"))
+        memory(RenewalFailed("secrets", "the file ~/.aws/credentials has no keys"))
         memory(AuditLogFails("audit", "no space left"))
         assert look(memory, system).degraded == (
             Degradation("credentials", "cannot be renewed: the log says why"),
