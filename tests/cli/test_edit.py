@@ -211,7 +211,9 @@ def test_json_that_is_none_any_more_is_asked_about(desk: Desk, wish: str, kept: 
     assert desk.value() == kept
 
 
-@pytest.mark.skipif(shutil.which("vim") is None, reason="there is no vim here")
+@pytest.mark.skipif(
+    shutil.which("vim") is None, reason="vim is not installed; what is tried is what vim itself leaves behind"
+)
 def test_vim_leaves_nothing_outside_of_the_folder(desk: Desk) -> None:
     desk.set(f"{CANARY} 1".encode())
     (desk.home / ".vimrc").write_text(

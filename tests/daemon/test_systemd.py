@@ -29,7 +29,9 @@ ELSEWHERE = dict.fromkeys(
 )  # fmt: skip
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed, which rates the unit"
+)
 def test_the_service_is_as_closed_as_the_policy_lets_it_be() -> None:
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=yes", "--threshold=20", str(CONFIG / UNIT)],

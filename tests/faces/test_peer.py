@@ -24,7 +24,8 @@ UNIFIED = next(
     (one for one in ("/sys/fs/cgroup/unified", "/sys/fs/cgroup") if Path(one, "cgroup.procs").exists()), None
 )
 WRITES_CGROUPS = pytest.mark.skipif(
-    UNIFIED is None or not os.access(UNIFIED, os.W_OK), reason="the tree of cgroups can not be written here"
+    UNIFIED is None or not os.access(UNIFIED, os.W_OK),
+    reason="no cgroup can be made here (only root may), and a peer's unit is read from its cgroup",
 )
 
 

@@ -201,7 +201,9 @@ def test_a_tcp_port_of_loopback_does_not_leave_the_machine(sockets: Sockets) -> 
         Sockets({}).open(TcpAddress("127.0.0.1", int(port)))
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/net/if_inet6"), reason="this machine has no IPv6")
+@pytest.mark.skipif(
+    not os.path.exists("/proc/net/if_inet6"), reason="this kernel has no IPv6, so it has no address to listen on"
+)
 def test_a_tcp_port_of_ipv6(sockets: Sockets) -> None:
     address = TcpAddress("::1", 0)
     sockets.open(address)
