@@ -19,10 +19,11 @@ from tests import tallies
 from tests.cli import forked
 from tests.servers.ministack import Ministack
 from tests.servers.moto import MotoServer
+from tests.servers.openbao import OpenBaoDev, missing
 
 LEAVE_SECONDS: Final = 5.0
 # Removed from the environment: keys and settings of whoever runs the tests.
-FOREIGN: Final = ("AWS_", "SECRETS_ACTOR_")
+FOREIGN: Final = ("AWS_", "BAO_", "SECRETS_ACTOR_", "VAULT_")
 
 # How long an example takes is the machine's business: it may be busy, or make hypothesis's tables for the first time.
 ANY_MACHINE: Final = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -157,3 +158,20 @@ def fresh_moto(moto_server: MotoServer) -> MotoServer:
     """moto without secrets, users and roles, its clock right."""
     moto_server.reset()
     return moto_server
+
+
+@pytest.fixture(scope="session")
+def openbao(tmp_path_factory: pytest.TempPathFactory, _nothing_is_left_behind: None) -> Iterator[OpenBaoDev]:
+    """One OpenBao for the whole run, of a single node; `kv_mount` is a new place in it."""
+    if reason := missing():
+        pytest.skip(reason)
+    with OpenBaoDev(tmp_path_factory.mktemp("openbao")) as server:
+        yield server
+
+
+@pytest.fixture
+def kv_mount(openbao: OpenBaoDev) -> Iterator[str]:
+    """The path of a KV v2 mount of `openbao` that nobody wrote to."""
+    path = openbao.root.mount()
+    yield path
+    openbao.root.delete(f"sys/mounts/{path}")
