@@ -65,6 +65,7 @@ from secrets_actor.runtime.settings import (
     LogSettings,
     PrefetchSettings,
     Settings,
+    VaultSettings,
 )
 from secrets_actor.runtime.system import System, start
 
@@ -135,6 +136,7 @@ __all__ = [
     "Throttled",
     "Tracer",
     "Unreachable",
+    "VaultSettings",
     "WorkerCrashed",
     "child_spec",
     "errors",

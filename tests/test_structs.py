@@ -20,13 +20,13 @@ from rich.pretty import pretty_repr
 import secrets_actor
 from secrets_actor import BackendFactory, SecretValue
 from secrets_actor.backends.aws.aws_credentials import AwsCredentials
-from secrets_actor.backends.aws.credentials.static import KeySource
 from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.backends.aws.sdk_settings import ProfileSettings
 from secrets_actor.backends.aws.sigv4 import HttpRequest, Signed
 from secrets_actor.backends.http.proxy import Proxy
 from secrets_actor.backends.http.response_parser import ParsedAnswer
 from secrets_actor.backends.http.transport import HttpAnswer
+from secrets_actor.backends.key_source import KeySource
 from secrets_actor.backends.local.export_key import KEY, ExportKey
 from secrets_actor.backends.master_key_setting import KeyPlace
 from secrets_actor.domain.masked import MaskedText
@@ -71,7 +71,7 @@ from secrets_actor.messages import (
 )
 from secrets_actor.results import MaskedObject
 from secrets_actor.runtime.daemon_settings import AccessKeySettings, TokenSettings
-from secrets_actor.runtime.settings import AwsSettings, LocalSettings
+from secrets_actor.runtime.settings import AwsSettings, LocalSettings, VaultSettings
 from secrets_actor.structs import Opaque, SelectiveStruct
 
 CANARY: Final = "hunter2-canary-0123456789abcdefg"
@@ -102,6 +102,9 @@ OPAQUE: Final = classes_below(Opaque)
 CHECKED: Final[dict[type[Any], Callable[[], object]]] = {
     AwsSettings: lambda: AwsSettings(access_key=CANARY, secret_key=CANARY, session_token=CANARY, proxy_url=CANARY),
     LocalSettings: lambda: LocalSettings(key=CANARY),
+    VaultSettings: lambda: VaultSettings(
+        token=CANARY, role_id=CANARY, secret_id=CANARY, jwt=CANARY, password=CANARY, proxy_url=CANARY
+    ),
     BackendFactory: lambda: BackendFactory("mine", object, endpoints=("h:1",)),
     AssociateReplica: lambda: AssociateReplica("a", A_REPLICA),
     CancelRotation: lambda: CancelRotation("a"),

@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
-from secrets_actor.backends.aws.credentials.static import KeySource
+from secrets_actor.backends.key_source import KeySource
 from secrets_actor.backends.local.files import create_once
 from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.domain.secret import SecretValue

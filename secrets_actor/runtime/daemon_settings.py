@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from msgspec import Meta
 from msgspec.structs import force_setattr
 
-from secrets_actor.backends.aws.credentials.static import KeySource
+from secrets_actor.backends.key_source import KeySource
 from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.paths import NoPlace, expanded
 from secrets_actor.runtime.section import Section, Text

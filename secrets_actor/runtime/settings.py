@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 from msgspec.structs import force_setattr
 
-from secrets_actor.backends.aws.credentials.static import KeySource
 from secrets_actor.backends.aws.sdk_settings import NO_PROFILE, ProfileSettings, Stated
+from secrets_actor.backends.key_source import KeySource
 from secrets_actor.backends.master_key_setting import KeyPlace, place_of
 from secrets_actor.domain.errors import ConfigurationError, CredentialsError
 from secrets_actor.domain.masked import MaskedText
@@ -93,23 +93,78 @@ class AwsSettings(Section, frozen=True, kw_only=True):
     max_attempts: Annotated[int, Meta(ge=1, le=100)] | None = None
 
     def __post_init__(self) -> None:
-        """Mask keys that are given as text, and the proxy's URL, which may hold a password."""
-        if isinstance(self.proxy_url, str):
-            force_setattr(self, "proxy_url", MaskedText(self.proxy_url))
-        for name in ("access_key", "secret_key", "session_token"):
-            given = getattr(self, name)
-            if isinstance(given, str):
-                force_setattr(self, name, KeySource("text", given))
+        """Mask keys that are given as text, and the proxy's URL."""
+        _mask(self, "access_key", "secret_key", "session_token")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Put the proxy's URL into a pickle if there is no password in it. Raises `TypeError`."""
-        if "@" in (proxy_url_of(self) or ""):
-            raise TypeError(
-                "settings are not pickled with a user or a password in aws.proxy_url: leave it out, and set the "
-                "variable HTTPS_PROXY for the process that uses the settings"
-            )
-        [made, nothing] = super().__reduce__()
-        return partial(made, proxy_url=proxy_url_of(self)), nothing
+        return _with_proxy_url(self, super().__reduce__(), "aws")
+
+
+class VaultSettings(Section, frozen=True, kw_only=True):
+    """Table `[vault]`: OpenBao or HashiCorp Vault, secrets in a KV mount of version 2.
+
+    With `backend = "vault"` and the variables VAULT_ADDR and VAULT_TOKEN, nothing of this is needed. A setting that is
+    None is as OpenBao's and Vault's own variables say (config/README.md has the table): `BAO_x`, else `VAULT_x`.
+
+    - `addresses`: a URL for each node of the cluster; none: BAO_ADDR, else https://127.0.0.1:8200.
+    - `mount`: the path of the KV mount. `namespace`: the namespace of the mount and of the login.
+    - `auth_method`: how to log in. `token`: with `token`, or else with BAO_TOKEN, or the file `~/.vault-token`.
+      `approle`: with `role_id` and `secret_id`. `kubernetes` and `jwt`: as `role`, with the token in `jwt`; without it,
+      `kubernetes` reads the one that Kubernetes puts into each pod. `cert`: with `client_cert`, as `role` if it is
+      given. `userpass`: with `username` and `password`. `aws`: as `role`, with the credentials that table `[aws]`
+      names, and `iam_server_id` if the server demands one.
+    - `auth_mount`: the path of the login, below `auth/`. None: that of the method's own name.
+    - `secret_id_wrapped_path`: `secret_id` is a wrapping token for the secret id, and this is the path that must have
+      made it, such as `auth/approle/role/web/secret-id`. `remove_secret_id`: whether a file with it is removed after it
+      was read.
+    - `ca_bundle`: a file, or a folder, with the CAs to trust. `client_cert`, `client_key`: files with our certificate
+      and its key. `tls_server_name`: the name that the server's certificate must have. `skip_verify`: trust anybody.
+    - `proxy_url`: the proxy on the way to a server with https.
+    - `timeout`: seconds for one attempt; None: BAO_CLIENT_TIMEOUT, else 2.
+    - `recovery_window`: days for which a deleted secret can be restored, 7 to 30.
+    - `write_json`: how a text that is a JSON object is written: as it is, in the field `value`; or its members as
+      `fields`, which other programs may expect.
+    - `idempotency`: whether the tokens of sets are kept in the `metadata` of the secret, so that a late repeat is
+      known; or not: `cas`, which writes once less, and needs no permission to patch metadata.
+    - `revoke_on_stop`: whether the token that we logged in for is revoked when the system has stopped.
+    """
+
+    addresses: tuple[str, ...] = ()
+    mount: Text = "secret"
+    namespace: str | None = None
+    auth_method: Literal["token", "approle", "kubernetes", "jwt", "cert", "userpass", "aws"] = "token"
+    auth_mount: Text | None = None
+    token: KeySource | None = None
+    role: Text | None = None
+    role_id: KeySource | None = None
+    secret_id: KeySource | None = None
+    secret_id_wrapped_path: Text | None = None
+    remove_secret_id: bool = False
+    jwt: KeySource | None = None
+    username: Text | None = None
+    password: KeySource | None = None
+    iam_server_id: Text | None = None
+    ca_bundle: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    tls_server_name: Text | None = None
+    skip_verify: bool | None = None
+    # Masked (rule 3), because a URL may hold a password.
+    proxy_url: MaskedText | str | None = None
+    timeout: Annotated[float, Meta(gt=0, le=300)] | None = None
+    recovery_window: Days = 30
+    write_json: Literal["value", "fields"] = "value"
+    idempotency: Literal["metadata", "cas"] = "metadata"
+    revoke_on_stop: bool = True
+
+    def __post_init__(self) -> None:
+        """Mask keys that are given as text, and the proxy's URL."""
+        _mask(self, "token", "role_id", "secret_id", "jwt", "password")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Put the proxy's URL into a pickle if there is no password in it. Raises `TypeError`."""
+        return _with_proxy_url(self, super().__reduce__(), "vault")
 
 
 class DaemonClientSettings(Section, frozen=True, kw_only=True):
@@ -126,9 +181,30 @@ class DaemonClientSettings(Section, frozen=True, kw_only=True):
     recovery_window: Days | None = None
 
 
-def proxy_url_of(aws: AwsSettings) -> str | None:
+def proxy_url_of(section: AwsSettings | VaultSettings) -> str | None:
     """Return the proxy's URL in clear, or None."""
-    return None if aws.proxy_url is None else MaskedText(aws.proxy_url).reveal()
+    return None if section.proxy_url is None else MaskedText(section.proxy_url).reveal()
+
+
+def _mask(section: AwsSettings | VaultSettings, *keys: str) -> None:
+    """Mask those of *keys* that are given as text, and the proxy's URL, which may hold a password."""
+    if isinstance(section.proxy_url, str):
+        force_setattr(section, "proxy_url", MaskedText(section.proxy_url))
+    for name in keys:
+        given = getattr(section, name)
+        if isinstance(given, str):
+            force_setattr(section, name, KeySource("text", given))
+
+
+def _with_proxy_url(section: AwsSettings | VaultSettings, reduced: tuple[Any, ...], table: str) -> tuple[Any, ...]:
+    """Return *reduced*, what `Section.__reduce__` made of *section*, with the proxy's URL in clear."""
+    if "@" in (proxy_url_of(section) or ""):
+        raise TypeError(
+            f"settings are not pickled with a user or a password in {table}.proxy_url: leave it out, and set the "
+            "variable HTTPS_PROXY for the process that uses the settings"
+        )
+    [made, nothing] = reduced
+    return partial(made, proxy_url=proxy_url_of(section)), nothing
 
 
 class LogSettings(Section, frozen=True, kw_only=True):
@@ -179,7 +255,8 @@ class Settings(Section, frozen=True, kw_only=True):
     """All settings of a system. Make them in code, or in a TOML file with the same keys. To make them checks nothing:
     `start` and `configure` do, and raise `ConfigurationError` with all mistakes at once.
 
-    - `backend`: which store: `local_encrypted`, `aws_secrets_manager`, or `daemon`, which is that of a daemon.
+    - `backend`: which store: `local_encrypted`, `aws_secrets_manager`, `vault` (OpenBao and HashiCorp Vault), or
+      `daemon`, which is that of a daemon.
     - `ttl_seconds`: how long the cache answers (0: never). `ttl_jitter`: a random share of that, up to this much (0 to
       0.5), is taken off for each secret. `refresh_ahead`: in this last share of the TTL (0 to 0.9), a cached get is
       answered, and the secret is fetched again in the background.
@@ -194,8 +271,8 @@ class Settings(Section, frozen=True, kw_only=True):
     - `max_pending`: how many callers may wait at a time; one more gets `Overloaded`.
     - `after_fork`: whether the first use in the child of a fork starts a tree there (`restart`), or raises
       `ForkedProcess` (`refuse`).
-    - `local`, `aws`, `daemon_client`, `log`, `prefetch`: the tables. `daemon`: what `secrets-actor run` serves; None:
-      the defaults.
+    - `local`, `aws`, `vault`, `daemon_client`, `log`, `prefetch`: the tables. `daemon`: what `secrets-actor run`
+      serves; None: the defaults.
     """
 
     # A plain text, and no Literal: the names stand once, in the table BACKENDS, by which `load` checks this.
@@ -217,6 +294,7 @@ class Settings(Section, frozen=True, kw_only=True):
     after_fork: Literal["restart", "refuse"] = "restart"
     local: LocalSettings = LocalSettings()
     aws: AwsSettings = AwsSettings()
+    vault: VaultSettings = VaultSettings()
     daemon_client: DaemonClientSettings = DaemonClientSettings()
     log: LogSettings = LogSettings()
     prefetch: PrefetchSettings = PrefetchSettings()

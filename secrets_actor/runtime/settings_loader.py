@@ -56,6 +56,8 @@ RESERVED: Final = frozenset({"CONFIG", "LIVE_PREFIX", "NO_DAEMON"})
 _SERVICE: Final = rf"{PREFIX[:-1]}(_[A-Z0-9_.]*[A-Z0-9])?"
 _PORT_LINK: Final = r"PORT_[0-9]+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR|_START|_END|_PORT_START|_PORT_END)?"
 _LINK: Final = re.compile(rf"{_SERVICE}_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|{_PORT_LINK}|ENV_.+)", re.DOTALL)
+# The settings that are lists of texts.
+_LISTS: Final = {"prefetch": ("names", "prefixes", "tags"), "vault": ("addresses",)}
 # Two names that may also be a mistyped setting: they pass only if their values are those of a link.
 _LINK_BY_VALUE: Final = re.compile(rf"{_SERVICE}_(PORT=(?i:tcp|udp|sctp)://.+|NAME=/.+)")
 
@@ -122,9 +124,14 @@ def _raw_value(value: Any) -> Any:
 def _single_texts(raw: dict[str, Any]) -> list[str]:
     """Return a mistake for each list of a section made in code that is one text: most likely the brackets were
     forgotten. In the environment, a text with commas is such a list."""
-    table = raw.get("prefetch")
-    single = [name for name, value in table.items() if isinstance(value, str)] if isinstance(table, dict) else []
-    return [f"prefetch.{name}: a list of texts, not one text" for name in single]
+    mistakes = []
+    for section, names in _LISTS.items():
+        table = raw.get(section)
+        given = table if isinstance(table, dict) else {}
+        mistakes += [
+            f"{section}.{name}: a list of texts, not one text" for name in names if isinstance(given.get(name), str)
+        ]
+    return mistakes
 
 
 def _read(source: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> dict[str, Any] | str:

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
-from secrets_actor.backends.aws.credentials.static import KeySource
+from secrets_actor.backends.key_source import KeySource
 from secrets_actor.backends.master_key_setting import KeyPlace, place_of
 from secrets_actor.backends.setting_masking import shown_variable, shown_word
 from secrets_actor.domain.masked import MaskedText

@@ -48,6 +48,7 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
         "Throttled",
         "Tracer",
         "Unreachable",
+        "VaultSettings",
         "WorkerCrashed",
         "child_spec",
         "errors",
@@ -358,7 +359,7 @@ Set: description kind kms_key_id restore_on_set secret_id tags token value
 SetReceipt: arn created name version_id
 Settings: after_fork aws backend breaker_failures cache_bytes cache_entries call_timeout_seconds daemon daemon_client
     local log max_pending max_stale_seconds max_workers missing_ttl_seconds prefetch refresh_ahead ttl_jitter
-    ttl_seconds worker_idle_seconds
+    ttl_seconds vault worker_idle_seconds
 SortBy: ACCESSED CHANGED CREATED NAME
 Source: BACKEND CACHE
 StopReplication: kind secret_id
@@ -378,6 +379,9 @@ Tracer: begin
 Untag: keys kind secret_id
 Update: description kind kms_key_id secret_id token value
 ValidatePolicy: kind policy secret_id
+VaultSettings: addresses auth_method auth_mount ca_bundle client_cert client_key iam_server_id idempotency jwt mount
+    namespace password proxy_url recovery_window remove_secret_id revoke_on_stop role role_id secret_id
+    secret_id_wrapped_path skip_verify timeout tls_server_name token username write_json
 Verdict: FAULT OK SKIPPED WARNING
 Version: created_at id made_secret
 VersionInfo: accessed_at created_at kms_key_ids stages version_id

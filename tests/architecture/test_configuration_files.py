@@ -60,6 +60,10 @@ VALUES = (
     "aws.secret_key",
     "aws.session_token",
     "aws.role_tags",
+    "vault.token",
+    "vault.secret_id",
+    "vault.jwt",
+    "vault.password",
     "daemon.token.value",
     "daemon.key.secret_key",
 )

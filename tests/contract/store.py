@@ -40,7 +40,8 @@ _GLANCE: Final = 5.0
 
 def static_source(keys: Keys) -> AwsCredentialSource:
     """The package's own source of fixed keys."""
-    from secrets_actor.backends.aws.credentials.static import KeySource, StaticCredentials
+    from secrets_actor.backends.aws.credentials.static import StaticCredentials
+    from secrets_actor.backends.key_source import KeySource
 
     return StaticCredentials(
         KeySource("text", keys.access_key_id),

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from secrets_actor.backends.aws.credentials.static import KeySource
+from secrets_actor.backends.key_source import KeySource
 from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.faces.events import TokenReadFailed, TokenRenewed

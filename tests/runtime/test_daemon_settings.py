@@ -6,7 +6,7 @@ import pytest
 
 import secrets_actor
 from secrets_actor import ConfigurationError, Settings
-from secrets_actor.backends.aws.credentials.static import KeySource
+from secrets_actor.backends.key_source import KeySource
 from secrets_actor.faces.policy import Rule
 from secrets_actor.runtime.daemon_settings import (
     AllowSettings,

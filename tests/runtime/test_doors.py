@@ -20,6 +20,7 @@ from secrets_actor import (
     SecretsError,
     Settings,
     System,
+    VaultSettings,
     child_spec,
     messages,
     otp,
@@ -205,13 +206,20 @@ def test_a_wrong_configuration_changes_nothing(system: System) -> None:
     assert system.whereis("secrets") is actor
 
 
-@pytest.mark.parametrize("name", ["names", "prefixes", "tags"])
-def test_one_text_for_a_list_of_the_prefetch_is_a_mistake(name: str) -> None:
-    settings = Settings(prefetch=PrefetchSettings(**{name: "db"}))  # type: ignore[arg-type]
+TEXT: Any = "db"
+SINGLE = {
+    "prefetch.names": Settings(prefetch=PrefetchSettings(names=TEXT)),
+    "prefetch.prefixes": Settings(prefetch=PrefetchSettings(prefixes=TEXT)),
+    "prefetch.tags": Settings(prefetch=PrefetchSettings(tags=TEXT)),
+    "vault.addresses": Settings(vault=VaultSettings(addresses=TEXT)),
+}
 
+
+@pytest.mark.parametrize("key", SINGLE)
+def test_one_text_for_a_list_is_a_mistake(key: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        System(settings)
-    assert caught.value.mistakes == (f"prefetch.{name}: a list of texts, not one text",)
+        System(SINGLE[key])
+    assert caught.value.mistakes == (f"{key}: a list of texts, not one text",)
 
 
 FACTORIES: list[tuple[str, dict[str, Any]]] = [

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from secrets_actor import AwsSettings, ConfigurationError, LocalSettings, LogSettings, Settings
-from secrets_actor.backends.aws.credentials.static import KeySource
+from secrets_actor.backends.key_source import KeySource
 from secrets_actor.runtime.settings import region_of
 from secrets_actor.runtime.settings_loader import load
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from secrets_actor import AwsSettings, LogSettings, PrefetchSettings, Settings
-from secrets_actor.backends.aws.credentials.static import KeySource
+from secrets_actor.backends.key_source import KeySource
 from secrets_actor.backends.master_key_setting import KeyPlace
 from secrets_actor.domain.masked import MaskedText
 from secrets_actor.runtime.daemon_settings import DaemonSettings, ListenSettings, TlsSettings
