@@ -245,6 +245,15 @@ class StoreFailure(StoreError):
     retryable = True
 
 
+class NoActiveNode(StoreFailure):
+    """No node of the cluster takes writes at the moment, because one is being elected, or too few nodes are up.
+
+    The node that said so is well: it answers reads.
+    """
+
+    code = "no_active_node"
+
+
 class InvalidAnswer(StoreError):
     """The store's answer could not be understood. The error does not quote the answer, which may hold a value.
 

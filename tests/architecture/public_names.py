@@ -89,6 +89,7 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
         "MetadataServiceError",
         "MissingAccessKey",
         "MissingSecretKey",
+        "NoActiveNode",
         "NoCredentials",
         "Overloaded",
         "RequestFailed",

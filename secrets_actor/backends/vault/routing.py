@@ -1,0 +1,166 @@
+"""Decides which node a call is sent to, how often, and when. PURE: times and dice are arguments.
+
+Rule 1: nodes are asked in the order of `vault.addresses`, except that the active node is asked first for what only it
+        can do. Nodes that have not answered lately come last.
+Rule 2: after a node that fails, the next one is asked at once. When all have failed, that was a round: after a pause,
+        which grows, there is another.
+Rule 3: while a node answers that there is no active node, rounds go on until the deadline: an election takes 1 to 12
+        seconds, and then the call succeeds. If no node answers in a whole round, or all are sealed, there are two
+        rounds at least, and more for `OUTAGE` seconds: a node that was started anew is there by then. More would only
+        keep the caller from what else it has, such as a stale value.
+Rule 4: what the nodes refuse for good ends the call at once.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterable, Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from secrets_actor.backends.http.origin import Origin
+from secrets_actor.backends.vault.failures import Refusal, Remedy
+from secrets_actor.domain.errors import NoActiveNode, SecretsError, StoreFailure
+
+# Seconds for which a call goes on while no node answers at all.
+OUTAGE: Final = 2.0
+# Seconds: the first pause between two rounds, and the longest. The nodes of a small cluster elect one within 1.4
+# seconds after the active one has died, and pauses of this length make that no longer.
+FIRST_PAUSE: Final = 0.05
+LONGEST_PAUSE: Final = 0.5
+# How often a call is sent in all to a node whose quota is used up, and the first ceiling of the pause in seconds. A
+# quota counts for an interval, which is one second unless it was configured.
+MAX_THROTTLED: Final = 4
+THROTTLED_PAUSE: Final = 0.5
+_PORTS: Final = {"https": 443, "http": 80}
+
+
+class Rounds:
+    """The attempts of one call at the nodes with these numbers, in this order. It began at *now* (clock seconds)."""
+
+    def __init__(self, order: Sequence[int], now: float) -> None:
+        self._order, self._began = order, now
+        self._round: dict[int, Refusal] = {}  # how the nodes failed in the round under way
+        self._rounds = self._throttled = self._behind = 0
+        self._has_forgotten = False
+
+    def others(self, node: int) -> bool:
+        """Whether there are nodes besides *node* that have not failed in this round."""
+        return any(one != node and one not in self._round for one in self._order)
+
+    def next(
+        self, node: int, refusal: Refusal, active: int | None, *, dice: float, now: float, deadline: float
+    ) -> tuple[int, float] | None:
+        """*node* has failed with *refusal*. Return the next node to ask and the seconds to wait before, or None.
+
+        *active* is the node that was named as the active one, if there is one. *dice* is from 0 to 1.
+        """
+        match refusal.remedy:
+            case Remedy.NONE | Remedy.ASK_WHY:
+                return None
+            case Remedy.NO_INDEX:
+                again, self._has_forgotten = not self._has_forgotten, True
+                return (node, 0.0) if again else None
+            case Remedy.SLOWER:
+                self._throttled += 1
+                pause = _jittered(THROTTLED_PAUSE * 2.0 ** (self._throttled - 1), dice)
+                return self._in_time(node, pause, now, deadline) if self._throttled < MAX_THROTTLED else None
+            case Remedy.ACTIVE_NODE:
+                self._behind += 1
+                pause = _jittered(min(FIRST_PAUSE * 2.0 ** min(self._behind - 1, 8), LONGEST_PAUSE), dice)
+                return self._in_time(node if active is None else active, pause, now, deadline)
+        self._round[node] = refusal
+        if active is not None and refusal.remedy is Remedy.ELECTION and active not in self._round:
+            return active, 0.0
+        for one in self._order:
+            if one not in self._round:
+                return one, 0.0
+        return self._next_round(now, deadline, dice)
+
+    def verdict(self, refusal: Refusal) -> SecretsError:
+        """Return the error to raise after the last attempt, which failed with *refusal*: the most telling of the
+        round."""
+        failed = [*self._round.values(), refusal]
+        errors = [one.error for one in failed]
+        sealed = [one for one in failed if one.is_sealed]
+        if len(sealed) == len(failed) and len(self._order) > 1:
+            error: SecretsError = StoreFailure("all nodes of vault.addresses are sealed: unseal them", status=503)
+            error.origin = refusal.error.origin
+            return error
+        for kind in (NoActiveNode, StoreFailure):
+            telling = [one for one in errors if isinstance(one, kind)]
+            if telling:
+                return telling[-1]
+        return errors[-1]
+
+    def _next_round(self, now: float, deadline: float, dice: float) -> tuple[int, float] | None:
+        failed = self._round.values()
+        elects = any(one.remedy is Remedy.ELECTION for one in failed)
+        if not elects and not any(one.error.retryable for one in failed):
+            return None
+        self._rounds += 1
+        if not elects and self._rounds > 1 and now - self._began >= OUTAGE:
+            return None
+        pause = _jittered(min(FIRST_PAUSE * 2.0 ** min(self._rounds - 1, 8), LONGEST_PAUSE), dice)
+        found = self._in_time(self._order[0], pause, now, deadline)
+        if found is not None:
+            self._round.clear()
+        return found
+
+    @staticmethod
+    def _in_time(node: int, pause: float, now: float, deadline: float) -> tuple[int, float] | None:
+        return (node, pause) if now + pause < deadline else None
+
+
+def _jittered(ceiling: float, dice: float) -> float:
+    """Return between a half of *ceiling* and all of it: not all clients of a cluster must come back at once."""
+    return ceiling * (0.5 + 0.5 * dice)
+
+
+def order_of(count: int, first: int | None, last: Iterable[int]) -> list[int]:
+    """Return the numbers of *count* nodes: *first* in front, if there is one, and those of *last* at the end."""
+    late = set(last)
+    return sorted(range(count), key=lambda one: (one in late, one != first))
+
+
+def node_at(url: str, nodes: Sequence[Origin]) -> int | None:
+    """Return the number of the node that *url* belongs to; None: to none that is configured, or it is no URL.
+
+    The scheme has to be the same: nobody must be led from https to http.
+    """
+    try:
+        parts = urlsplit(url)
+        asked = Origin(parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0))
+    except ValueError:
+        return None
+    return next((number for number, one in enumerate(nodes) if _same(one, asked)), None)
+
+
+def _same(one: Origin, other: Origin) -> bool:
+    return (one.scheme, one.host.lower(), one.port) == (other.scheme, other.host.lower(), other.port)
+
+
+def later_index(known: str | None, came: str, *, wrote: bool) -> str:
+    """Return the later of two indexes (X-Vault-Index): the *known* one, and the one that *came* with an answer.
+
+    An index is base64 of `{"cluster": ID, "value": "52"}`. Where one cannot be read, or belongs to another cluster, the
+    one that *came* counts if the answer was to a write: it is at least as late as that write.
+    """
+    if known is None or known == came:
+        return came
+    old, new = _index(known), _index(came)
+    if old is None or new is None or old[0] != new[0]:
+        return came if wrote else known
+    return came if new[1] > old[1] else known
+
+
+def _index(text: str) -> tuple[str, int] | None:
+    try:
+        found = msgspec.json.decode(base64.b64decode(text, validate=True))
+    except (binascii.Error, ValueError):
+        return None
+    match found:
+        case {"cluster": str(cluster), "value": str(value)} if len(value) <= 20 and value.isdecimal():
+            return cluster, int(value)
+    return None
