@@ -19,7 +19,7 @@ from tests import tallies
 from tests.cli import forked
 from tests.servers.ministack import Ministack
 from tests.servers.moto import MotoServer
-from tests.servers.openbao import OpenBaoDev, missing
+from tests.servers.openbao import OpenBaoCluster, OpenBaoDev, missing
 
 LEAVE_SECONDS: Final = 5.0
 # Removed from the environment: keys and settings of whoever runs the tests.
@@ -175,3 +175,21 @@ def kv_mount(openbao: OpenBaoDev) -> Iterator[str]:
     path = openbao.root.mount()
     yield path
     openbao.root.delete(f"sys/mounts/{path}")
+
+
+@pytest.fixture(scope="session")
+def openbao_cluster(
+    tmp_path_factory: pytest.TempPathFactory, _nothing_is_left_behind: None
+) -> Iterator[OpenBaoCluster]:
+    """Three nodes of OpenBao for the whole run, 8 s until they stand; `whole_cluster` is the same one, healed."""
+    if reason := missing():
+        pytest.skip(reason)
+    with OpenBaoCluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def whole_cluster(openbao_cluster: OpenBaoCluster) -> OpenBaoCluster:
+    """Three nodes of OpenBao, any of which may die. A test takes a mount of its own: `admin().mount()`."""
+    openbao_cluster.heal()
+    return openbao_cluster

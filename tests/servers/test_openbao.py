@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.openbao import OpenBaoDev, Refused, missing
+from tests.servers.openbao import OpenBaoCluster, OpenBaoDev, Refused, missing
 from tests.servers.process import ROOT
 from tests.servers.test_process import open_pidfd
 from tests.servers.tls import issue
@@ -91,3 +91,50 @@ def test_a_node_ends_when_the_process_that_started_it_is_killed(tmp_path: Path) 
         ended, _, _ = select.select([server], [], [], 10)
 
     assert ended == [server]
+
+
+def lead_by(cluster: OpenBaoCluster, how: str) -> bool:
+    """Whether another node leads after the leader was treated so, and all is as before once it is healed."""
+    before = cluster.leader()
+    cluster.admin().write("secret/data/kept", data={"value": how})
+    match how:
+        case "step_down" | "seal_leader":
+            getattr(cluster, how)()
+        case _:
+            getattr(before, how)()
+    after = cluster.leader()
+    cluster.heal()
+    values = {node.seen_by(cluster.admin_token()).read("secret/data/kept")["data"]["value"] for node in cluster.nodes}
+    return after is not before and values == {how}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["kill", "term", "stop", "step_down", "seal_leader"])
+def test_another_node_leads_when_the_leader_is_gone_and_a_healed_cluster_has_it_back(
+    how: str, whole_cluster: OpenBaoCluster
+) -> None:
+    assert lead_by(whole_cluster, how)
+    assert all(node.pid is not None for node in whole_cluster.nodes)
+
+
+@pytest.mark.slow
+def test_two_dead_nodes_leave_one_that_reads_and_does_not_write(whole_cluster: OpenBaoCluster) -> None:
+    whole_cluster.admin().write("secret/data/kept", data={"value": "x"})
+    whole_cluster.wait_until_whole()  # the standbys have it, too
+    token, left = whole_cluster.admin_token(), whole_cluster.standbys()[0]
+    for node in whole_cluster.nodes:
+        if node is not left:
+            node.kill()
+
+    assert left.seen_by(token).read("secret/data/kept")["data"] == {"value": "x"}
+    with pytest.raises(Refused) as refused:
+        left.seen_by(token).write("secret/data/kept", data={"value": "y"})
+    assert refused.value.status in (307, 500)
+
+
+@pytest.mark.slow
+def test_a_cluster_speaks_tls_to_those_who_trust_its_authority(tmp_path: Path) -> None:
+    with OpenBaoCluster(tmp_path / "cluster", certificates=issue(tmp_path / "tls")) as cluster:
+        assert all(url.startswith("https:") for url in cluster.urls)
+        cluster.admin().write("secret/data/a", data={"value": "x"})
+        assert lead_by(cluster, "step_down")
