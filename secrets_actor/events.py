@@ -5,7 +5,7 @@ such as `BreakerOpened`. A `Tracer` is told of each call that the cache could no
 attempt of a worker (`Attempt`). `on_give_up` gets an `ExitReason`."""
 
 from secrets_actor.actor.endpoint_breakers import BreakerClosed, BreakerOpened
-from secrets_actor.actor.flights import RenewalFailed
+from secrets_actor.actor.flights import ReleaseFailed, RenewalFailed
 from secrets_actor.actor.messages import JobStarted
 from secrets_actor.actor.prefetcher import PrefetchDone, PrefetchFailed
 from secrets_actor.actor.secrets_actor import ClockLeapt
@@ -67,6 +67,7 @@ __all__ = [
     "ProcessDisowned",
     "ProcessEnded",
     "ProcessStarted",
+    "ReleaseFailed",
     "ReloadRefused",
     "Reloaded",
     "RenewalFailed",

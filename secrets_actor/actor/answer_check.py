@@ -322,20 +322,28 @@ def drop_wrong_attempts(attempts: list[Attempt]) -> None:
 
 
 def checked_credentials(found: Any, name: str) -> DatedCredentials:
-    """Return *found*, which the source of the store called *name* gave, and their end, which is asked for once, here.
-    Raises `InvalidAnswer`."""
+    """Return *found*, which the source of the store called *name* gave, and their dates, which are asked for once,
+    here. Raises `InvalidAnswer`."""
     problem = f"Credentials are expected, not {_type_of(found)}"
     if isinstance(found, Credentials):
-        problem = "their expires_at is None, or a datetime with a time zone"
+        problem = "expires_at"
         try:
-            end = found.expires_at
-            if end is None:
-                return DatedCredentials(found, None)
-            if isinstance(end, datetime) and end.utcoffset() is not None:
-                return DatedCredentials(found, _in_utc(end))
+            end = _date(found.expires_at)
+            problem = "renew_at"
+            return DatedCredentials(found, end, _date(found.renew_at))
+        except Wrong:
+            problem = f"their {problem} is None, or a datetime with a time zone"
         except Exception:  # noqa: BLE001  code of the credentials
-            problem = f"{problem}; it raises"
+            problem = f"their {problem} is None, or a datetime with a time zone; it raises"
     raise InvalidAnswer(f"the source of credentials of {name} answers wrongly: {problem}. Mend that source")
+
+
+def _date(found: Any) -> datetime | None:
+    if found is None:
+        return None
+    if isinstance(found, datetime) and found.utcoffset() is not None:
+        return _in_utc(found)
+    raise Wrong
 
 
 def _in_utc(end: datetime) -> datetime:

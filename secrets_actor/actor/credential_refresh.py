@@ -51,6 +51,17 @@ class Fetch:
         self.crashes = self.number = 0
 
 
+class Release:
+    """The giving back of credentials, waiting for a worker or under way. Its worker has until *deadline* (clock
+    seconds). `number` and `crashes` are as in `Fetch`."""
+
+    __slots__ = ("crashes", "deadline", "number")
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.crashes = self.number = 0
+
+
 class CredentialRefresh:
     """The credentials of one store, and the fetch that is to renew them. At first there are none."""
 
@@ -70,6 +81,16 @@ class CredentialRefresh:
         self._become(CredentialState())
         self._fetch = self._problem = None
         return fetch
+
+    @property
+    def is_fetching(self) -> bool:
+        """Whether a fetch is under way."""
+        return self._fetch is not None
+
+    def next_fetch_in(self, now: Moment) -> float | None:
+        """Return in how many seconds to look whether a fetch is due, although no call needs it; None: not at all."""
+        date = self._state.next_fetch()
+        return None if date is None else max(0.0, (date - self._date(now)).total_seconds())
 
     def is_present(self, fetch: Fetch) -> bool:
         """Whether *fetch* is the one that flights wait for, and not one for an earlier store."""

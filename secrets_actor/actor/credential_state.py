@@ -10,6 +10,9 @@ Rule 2: if a fetch fails, or brings credentials that have expired, the old ones 
         hold another.
 Rule 3: credentials that do not expire are never urgent. They are fetched anew every `RECHECK`, because the file or the
         variable that they came from may have been written since.
+Rule 4: credentials may say themselves when they are due (`Credentials.renew_at`). They are then fetched anew even if no
+        call needs them, because a token that nobody renews ends, and another one may be hard to have. They are fresh
+        for the first second all the same: a date that has passed must not cause one fetch after the other.
 """
 
 from __future__ import annotations
@@ -51,14 +54,16 @@ class Phase(Enum):
 
 
 class DatedCredentials(Struct, frozen=True, eq=False):
-    """Credentials, and their *end* (UTC, in the years 1970 to 9000; None: they have none).
+    """Credentials, and their *end* (UTC, in the years 1970 to 9000; None: they have none). *renew_at* is the date that
+    they name themselves (rule 4; None: they name none).
 
-    Credentials may be of a class that nobody here wrote. The worker has asked them for their end, once. So the secrets
-    actor runs none of their code, except for `same`.
+    Credentials may be of a class that nobody here wrote. The worker has asked them for their dates, once. So the
+    secrets actor runs none of their code, except for `same`.
     """
 
     credentials: Credentials
     end: datetime | None = None
+    renew_at: datetime | None = None
 
 
 def same(one: Credentials | None, other: Credentials | None) -> bool:
@@ -108,10 +113,19 @@ class CredentialState(Struct, frozen=True):
         came were never fresh."""
         if self.dated is None or self.fetched_at is None:
             return None
-        end = self.dated.end
+        end, renew_at = self.dated.end, self.dated.renew_at
+        if renew_at is not None:
+            until = max(renew_at, self.fetched_at + FIRST_PAUSE)
+            return until if end is None else min(until, end)
         if end is None:
             return self.fetched_at + RECHECK
         return end - min(ADVISORY, max(end - self.fetched_at, timedelta()) / ADVISORY_SHARE)
+
+    def next_fetch(self) -> datetime | None:
+        """Return when to fetch anew although no call needs it (rule 4); None: not before a call does."""
+        if self.refreshing or self.dated is None or self.dated.renew_at is None:
+            return None
+        return self.fresh_until() if self.not_before is None else self.not_before
 
     def usable(self, now: datetime) -> Credentials | None:
         """Return the credentials if a request may be signed with them, else None."""

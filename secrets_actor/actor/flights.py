@@ -24,7 +24,9 @@ Rule 6: while the breakers of all endpoints of the store are open, nothing is se
 Rule 7: three kinds of flight go on in the background: the probe, a flight under way when the breaker opens, and a
         flight that waits for credentials after the last fetch of them failed. Their answer may take long. A caller
         that waits for one and takes a stale value gets the stale value after at most PATIENCE.
-Rule 8: when a write comes back, its lanes are dropped from the cache, whichever incarnation of the actor sent it. If it
+Rule 8: once the actor drains, and no flight and no fetch is left, the credentials are given back, if their source can
+        do that. Until then the actor has not drained.
+Rule 9: when a write comes back, its lanes are dropped from the cache, whichever incarnation of the actor sent it. If it
         was an earlier incarnation, the reads under way in those lanes are out of date, too.
 """
 
@@ -56,19 +58,29 @@ from secrets_actor.actor.actions import (
     StartWorkers,
 )
 from secrets_actor.actor.breaker import BreakerRules, Circuit
-from secrets_actor.actor.credential_refresh import EXPIRED, CredentialRefresh, Fetch, Moment, hangs
+from secrets_actor.actor.credential_refresh import EXPIRED, CredentialRefresh, Fetch, Moment, Release, hangs
 from secrets_actor.actor.credential_state import DatedCredentials, same
 from secrets_actor.actor.endpoint_breakers import BreakerClosed, BreakerOpened, EndpointBreakers, Sent, Turn, is_answer
 from secrets_actor.actor.error_translation import out_of_time, workers_crashed
 from secrets_actor.actor.lanes import Lanes
-from secrets_actor.actor.messages import CredentialsJob, FreshTimeOver, Job, JobDone, JobFailed, StoreJob, Waiter
+from secrets_actor.actor.messages import (
+    CredentialsJob,
+    FreshTimeOver,
+    Job,
+    JobDone,
+    JobFailed,
+    ReleaseJob,
+    RenewCredentials,
+    StoreJob,
+    Waiter,
+)
 from secrets_actor.actor.worker_supply import WorkerSupply, no_thread
 from secrets_actor.domain import metrics
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsExpired, SecretsError
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import Get, Operation, token_of, version_key
-from secrets_actor.domain.ports import Answer, BackendFactory, CallContext
+from secrets_actor.domain.ports import RELEASE, Answer, BackendFactory, CallContext
 from secrets_actor.domain.tracing import Sending
 from secrets_actor.otp import ExitReason, LifecycleEvent, Pid
 
@@ -86,6 +98,9 @@ GRACE: Final = 0.2
 # When the last try failed, a caller that takes a stale value waits this many seconds for a fresh one. A store that is
 # well again has answered by then.
 PATIENCE: Final = 0.25
+# Seconds that the giving back of credentials may take (rule 8). A store that does not answer must not hold up the end
+# of a program: what was not given back ends by itself.
+RELEASE_TIME: Final = 3.0
 # All incarnations of the actor share this counter, so that an answer to an earlier one's question cannot be taken for
 # an answer to one of ours.
 _numbers = itertools.count(1)
@@ -250,6 +265,12 @@ class RenewalFailed(LifecycleEvent, frozen=True):
     problem: str
 
 
+class ReleaseFailed(LifecycleEvent, frozen=True):
+    """The credentials could not be given back, because of *problem*. They are good until their end."""
+
+    problem: str
+
+
 class Flights:
     """All flights that have not landed, and everything that they wait for: lanes, credentials, workers, the breakers.
 
@@ -264,7 +285,7 @@ class Flights:
         self,
         factory: BackendFactory,
         number: int,
-        supply: WorkerSupply[Flight | Fetch],
+        supply: WorkerSupply[Flight | Fetch | Release],
         *,
         call_timeout: float,
         rules: BreakerRules,
@@ -282,8 +303,14 @@ class Flights:
         self._waiting = 0
         self._flights: dict[int, Flight] = {}
         self._open: dict[Hashable, Flight] = {}  # the flights that reads may join, by key
-        self._sent: dict[int, tuple[Flight | Fetch, Pid]] = {}  # each job and its worker, by the number of the sending
+        self._sent: dict[
+            int, tuple[Flight | Fetch | Release, Pid]
+        ] = {}  # each job and its worker, by the number of the sending
         self._without_credentials: list[Flight] = []
+        self._renewals = 0  # how many timers for a renewal were set; only the last one counts
+        self._drains_until: float | None = None  # None: the actor does not drain
+        self._release: Release | None = None
+        self._released = False  # whether the credentials were given back, or cannot be (rule 8)
         self._actions: list[Action] = []
         self._deeds: dict[Deed, Callable[[Flight, Any, Moment], None]] = {
             Deed.RECALL: self._recall,
@@ -314,7 +341,7 @@ class Flights:
         return self._breakers.state
 
     @property
-    def supply(self) -> WorkerSupply[Flight | Fetch]:
+    def supply(self) -> WorkerSupply[Flight | Fetch | Release]:
         """The workers. Any thread may look at them."""
         return self._supply
 
@@ -331,6 +358,30 @@ class Flights:
         `UnexpectedEvent`, and changes nothing, if TABLE has no such pair."""
         self._on(flight, event, detail, now)
         return self._done(now)
+
+    # --- the end ---------------------------------------------------------------------------------------------------
+
+    def drain(self, until: float, now: Moment) -> list[Action]:
+        """No caller asks any more. Give back the credentials when all is done, by *until* (clock seconds; rule 8)."""
+        self._drains_until = until
+        return self._done(now)
+
+    @property
+    def drained(self) -> bool:
+        """Whether no flight is left, and the credentials were given back if they can be."""
+        can_release = hasattr(self._factory.credentials, RELEASE)
+        return not self._flights and (self._released or not can_release)
+
+    def _release_if_drained(self, now: Moment) -> None:
+        until, busy = self._drains_until, self._flights or self._refresh.is_fetching or self._release is not None
+        if until is not None and not busy and not self.drained:
+            self._release = Release(min(until, now.clock + RELEASE_TIME))
+            self._supply.submit(self._release, first=True)
+
+    def _release_ended(self, error: SecretsError | None) -> None:
+        self._released = True
+        if error is not None:
+            self._actions.append(Observe(ReleaseFailed(self._label, str(error))))
 
     # --- callers --------------------------------------------------------------------------------------------------
 
@@ -436,6 +487,9 @@ class Flights:
         if isinstance(job, CredentialsJob):
             if isinstance(item, Fetch):
                 self._fetched(item, cast("DatedCredentials", done.answer), now)
+        elif isinstance(job, ReleaseJob):
+            if isinstance(item, Release):
+                self._release_ended(None)
         else:
             flight = item if isinstance(item, Flight) else self._flights.get(job.flight)
             if flight is not None and (item is not None or flight.state is State.WAITING_FOR_WORKER):
@@ -451,6 +505,8 @@ class Flights:
         item = self._take_back(job)
         if isinstance(item, Fetch):
             self._fetch_failed(item, error, now)
+        elif isinstance(item, Release):
+            self._release_ended(error)
         elif item is not None and isinstance(job, StoreJob):
             self._job_met_error(item, job, error, now)
         return self._done(now)
@@ -471,14 +527,14 @@ class Flights:
             self._on(flight, Event.FAILED, error, now)
 
     def _drop_lanes_of_write(self, job: Job) -> None:
-        """Carry out rule 8, if *job* is a write."""
+        """Carry out rule 9, if *job* is a write."""
         if isinstance(job, StoreJob) and job.lanes and job.operation.writes:
             self._actions.append(Drop(job.lanes))
             if job.flight not in self._flights:
                 self._lanes.outdate(job.lanes)
                 self._actions.append(AskAnew(job.lanes))
 
-    def _take_back(self, job: Job) -> Flight | Fetch | None:
+    def _take_back(self, job: Job) -> Flight | Fetch | Release | None:
         """Return what *job* was sent for, and mark its worker as idle. None if the worker no longer had it (rule 5)."""
         sent = self._sent.pop(job.number, None)
         if sent is None:
@@ -499,6 +555,8 @@ class Flights:
         self._actions.append(CutOff(worker))
         if isinstance(item, Fetch):
             self._fetch_failed(item, hangs(), now, hung_in=worker)
+        elif isinstance(item, Release):
+            self._release_ended(hangs())
         else:
             error = out_of_time(item.operation)
             self._lost(item, error, now)
@@ -515,6 +573,8 @@ class Flights:
             item.crashes += 1
             if isinstance(item, Fetch):
                 self._fetch_crashed(item, reason, now)
+            elif isinstance(item, Release):
+                self._release_ended(workers_crashed(reason, 1))
             else:
                 self._crashed(item, reason, now)
         return self._done(now)
@@ -610,7 +670,8 @@ class Flights:
         if self._refresh.is_present(fetch):
             self._refresh.fetched(credentials, now)
             self._actions.append(Count(metrics.REFRESHES, ("credentials", "ok")))
-            self._release(CredentialsExpired(EXPIRED), now)  # the error is used if the new ones have expired already
+            self._plan_renewal(now)
+            self._go_on(CredentialsExpired(EXPIRED), now)  # the error is used if the new ones have expired already
 
     def _fetch_failed(self, fetch: Fetch, error: SecretsError, now: Moment, hung_in: Pid | None = None) -> None:
         if not self._refresh.is_present(fetch):
@@ -619,7 +680,23 @@ class Flights:
         if self._refresh.current(now) is not None:
             self._actions.append(Observe(RenewalFailed(self._label, str(error))))
         self._refresh.failed(error, now, hung_in)
-        self._release(error, now)
+        self._plan_renewal(now)
+        self._go_on(error, now)
+
+    def _plan_renewal(self, now: Moment) -> None:
+        """Set a timer for the next fetch if the credentials have to be renewed although no call needs them."""
+        seconds = self._refresh.next_fetch_in(now)
+        if seconds is not None and self._drains_until is None:
+            self._renewals += 1
+            self._actions.append(SetTimer(seconds, RenewCredentials(self._renewals)))
+
+    def renewal_due(self, message: RenewCredentials, now: Moment) -> list[Action]:
+        """The timer for a renewal has fired."""
+        if message.number == self._renewals and self._drains_until is None:
+            self._fetch_if_due(now)
+            if not self._refresh.is_fetching:
+                self._plan_renewal(now)  # a fetch in between, which a call needed, has put it off
+        return self._done(now)
 
     def _fetch_crashed(self, fetch: Fetch, reason: ExitReason, now: Moment) -> None:
         if fetch.crashes >= MAX_CRASHES:
@@ -627,7 +704,7 @@ class Flights:
         elif self._refresh.is_present(fetch):
             self._supply.submit(fetch, first=True)
 
-    def _release(self, error: SecretsError, now: Moment) -> None:
+    def _go_on(self, error: SecretsError, now: Moment) -> None:
         """Let the flights that wait for credentials go on with the present ones, new or old. If there are none, refuse
         the flights with *error*."""
         waiting, self._without_credentials = self._without_credentials, []
@@ -677,18 +754,22 @@ class Flights:
         self._actions += timers
         self._refuse_jobs(refused, now)
 
-    def _refuse_jobs(self, refused: Iterable[tuple[Flight | Fetch, SecretsError]], now: Moment) -> None:
+    def _refuse_jobs(self, refused: Iterable[tuple[Flight | Fetch | Release, SecretsError]], now: Moment) -> None:
         for job, error in refused:
             if isinstance(job, Flight):
                 self._on(job, Event.REFUSED, error, now)
+            elif isinstance(job, Release):
+                self._release_ended(error)
             else:
                 self._fetch_failed(job, error, now)
 
-    def _patience(self, job: Flight | Fetch, now: Moment) -> float:
+    def _patience(self, job: Flight | Fetch | Release, now: Moment) -> float:
         """For how many seconds more *job* can wait for a worker. A fetch can wait until the first deadline of the
         flights that wait for it; 0 if none does."""
         if isinstance(job, Flight):
             return (job.deadline or 0.0) - now.clock
+        if isinstance(job, Release):
+            return job.deadline - now.clock
         deadlines = [flight.deadline or 0.0 for flight in self._without_credentials]
         return min(deadlines, default=now.clock) - now.clock
 
@@ -730,6 +811,8 @@ class Flights:
 
     def _done(self, now: Moment) -> list[Action]:
         """Give jobs to workers, and return all actions collected since the last time."""
+        if self._drains_until is not None:
+            self._release_if_drained(now)
         supply, actions = self._supply, self._actions
         # A job may turn out not to be sent, and its worker is then idle again: so assign until all is sent.
         while (plan := supply.assign()).give or plan.start:
@@ -741,7 +824,7 @@ class Flights:
         self._actions = []
         return actions
 
-    def _assigned(self, worker: Pid, job: Flight | Fetch, now: Moment) -> bool:
+    def _assigned(self, worker: Pid, job: Flight | Fetch | Release, now: Moment) -> bool:
         """Send *job* to *worker*. Return False, with the worker idle again, if the job must not be sent any more: much
         can have changed while it waited for a worker."""
         if isinstance(job, Fetch):
@@ -749,6 +832,11 @@ class Flights:
             deadline = self._refresh.deadline(now, self._call_timeout)
             self._sent[number] = job, worker
             self._actions.append(Send(worker, CredentialsJob(number, deadline), deadline - now.clock + GRACE))
+            return True
+        if isinstance(job, Release):
+            job.number = number = next(_numbers)
+            self._sent[number] = job, worker
+            self._actions.append(Send(worker, ReleaseJob(number, job.deadline), job.deadline - now.clock + GRACE))
             return True
         latest = job.deadline
         credentials = self._refresh.current(now)

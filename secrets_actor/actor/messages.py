@@ -50,7 +50,8 @@ class UseBackend(Struct, frozen=True):
 
 
 class Drain(Struct, frozen=True):
-    """Call to the actor: take no new operations from now on. It is answered when all taken operations are done."""
+    """Call to the actor: take no new operations from now on. It is answered when all taken operations are done, and the
+    credentials have been given back if their source has a `release`."""
 
 
 class Ping(Struct, frozen=True):
@@ -82,15 +83,22 @@ class CredentialsJob(Struct, frozen=True):
     deadline: float
 
 
-Job: TypeAlias = StoreJob | CredentialsJob
+class ReleaseJob(Struct, frozen=True):
+    """Give back what was fetched, by *deadline* (clock seconds). *number* is that of this one sending."""
+
+    number: int
+    deadline: float
+
+
+Job: TypeAlias = StoreJob | CredentialsJob | ReleaseJob
 
 
 class JobDone(Struct, eq=False):
-    """A worker has done a job."""
+    """A worker has done a job. The *answer* to a `ReleaseJob` is None."""
 
     worker: Pid
     job: Job
-    answer: Answer[Any] | DatedCredentials
+    answer: Answer[Any] | DatedCredentials | None
 
 
 class JobFailed(Struct, frozen=True):
@@ -150,6 +158,13 @@ class FreshTimeOver(Struct, frozen=True):
     """Timer: the flight with this id has had a moment (`flights.PATIENCE`) to bring a fresh value."""
 
     flight: int
+
+
+class RenewCredentials(Struct, frozen=True):
+    """Timer: the credentials may be due, although no call needs them. *number* counts these timers: an earlier one
+    means nothing any more."""
+
+    number: int
 
 
 class WorkersOverdue(Struct, frozen=True):

@@ -48,6 +48,7 @@ from secrets_actor.actor.messages import (
     JobFailed,
     Overdue,
     Ping,
+    RenewCredentials,
     StartWorkersAgain,
     Sweep,
     UseBackend,
@@ -206,7 +207,9 @@ class SecretsActor(GenServer):
             return Reply(None)
         elif isinstance(request, Drain):
             self._drained_by.append(caller)
-            self._tell_if_drained()
+            now = self._now()
+            until = now.clock + self._limits.call_timeout if caller.deadline is None else caller.deadline
+            self._carry_out(self._flights.drain(until, now))
         else:
             caller.fail(UnknownMessage(f"the secrets actor has no operation {type(request).__name__}"))
         return None
@@ -227,6 +230,8 @@ class SecretsActor(GenServer):
             case Overdue(number):
                 self._overdue_timers.pop(number, None)
                 self._carry_out(flights.overdue(number, self._now()))
+            case RenewCredentials():
+                self._carry_out(flights.renewal_due(message, self._now()))
             case FreshTimeOver():
                 self._carry_out(flights.fresh_time_over(message, self._now()))
             case CallDone(tag, done) if callable(tag):
@@ -452,7 +457,7 @@ class SecretsActor(GenServer):
         return True
 
     def _tell_if_drained(self) -> None:
-        if not len(self._flights):
+        if self._flights.drained:
             for caller in self._drained_by:
                 caller.reply(None)
 

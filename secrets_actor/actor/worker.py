@@ -28,13 +28,14 @@ from secrets_actor.actor.messages import (
     JobDone,
     JobFailed,
     JobStarted,
+    ReleaseJob,
     StoreJob,
     WorkerReady,
 )
 from secrets_actor.domain import metrics
 from secrets_actor.domain.errors import SecretsError, Throttled
 from secrets_actor.domain.metrics import NO_METER, Meter
-from secrets_actor.domain.ports import Answer, Backend
+from secrets_actor.domain.ports import RELEASE, Answer, Backend
 from secrets_actor.domain.tracing import WORKER, Attempt, retries
 from secrets_actor.otp import ExitReason, GenServer, Handled, Name
 
@@ -63,7 +64,7 @@ class Worker(GenServer):
     def handle_cast(self, message: Any) -> Handled:
         """Do a job; or announce the worker again, when a new actor asks for it."""
         match message:
-            case StoreJob() | CredentialsJob():
+            case StoreJob() | CredentialsJob() | ReleaseJob():
                 self._owner.send(self._result(message))
             case Announce():
                 self._owner.send(WorkerReady(self.me, self._number))
@@ -89,12 +90,15 @@ class Worker(GenServer):
                 job.context.attempts.append(Attempt(WORKER, began, ended, outcome))
         return JobFailed(self.me, job, failure)
 
-    def _perform(self, job: Job) -> Answer[Any] | DatedCredentials:
+    def _perform(self, job: Job) -> Answer[Any] | DatedCredentials | None:
         self.node.observe(JobStarted(self.me.label, self.me.serial, _kind(job)))
         if isinstance(job, CredentialsJob):
             if self._factory.credentials is None:
                 raise TypeError("this store takes no credentials")
             return checked_credentials(self._factory.credentials.fetch(job.deadline), self._factory.name)
+        if isinstance(job, ReleaseJob):
+            getattr(self._factory.credentials, RELEASE)(job.deadline)
+            return None
         if self._backend is None:
             self._backend = self._factory.connect()
             # The worker may have been cut off while it connected: `abandon` found no connection to close then.
@@ -117,7 +121,9 @@ class Worker(GenServer):
 
 def _kind(job: Job) -> str:
     """Return the kind of *job* in one word, for metrics and events."""
-    return job.operation.kind if isinstance(job, StoreJob) else "fetch_credentials"
+    if isinstance(job, StoreJob):
+        return job.operation.kind
+    return "fetch_credentials" if isinstance(job, CredentialsJob) else "release_credentials"
 
 
 def _count(meter: Meter, job: Job, ended: str, seconds: float) -> None:

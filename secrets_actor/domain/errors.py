@@ -326,6 +326,41 @@ class MetadataServiceError(CredentialsError):
     outage = True
 
 
+class LoginRefused(CredentialsError):
+    """The store has refused a login: a role, a secret id, a token of an identity provider or a password is wrong, or
+    was used up (Vault: HTTP 400 at a login).
+
+    The same login is not tried again for a while, which grows, because many stores lock out a user after a few wrong
+    logins. `retry_after` has the seconds that are left of it. Other material, such as a file with a new secret id, is
+    tried at once.
+    """
+
+    code = "login_refused"
+
+    def __init__(
+        self, message: str, *, retry_after: float = 0.0, status: int | None = None, request_id: str | None = None
+    ) -> None:
+        super().__init__(message, status=status, request_id=request_id)
+        self.retry_after = retry_after
+
+
+class LoginUnavailable(CredentialsError):
+    """The store could not tell whether a login is good (Vault: HTTP 403 at a login, as when Kubernetes cannot be asked
+    about a token, when the user is locked out, or when the method is mounted elsewhere).
+
+    `retry_after` has the seconds after which the login is tried again.
+    """
+
+    code = "login_unavailable"
+    outage = True
+
+    def __init__(
+        self, message: str, *, retry_after: float = 0.0, status: int | None = None, request_id: str | None = None
+    ) -> None:
+        super().__init__(message, status=status, request_id=request_id)
+        self.retry_after = retry_after
+
+
 class InvalidSignature(CredentialsError):
     """The signature is wrong because of a wrong secret key or a wrong clock (AWS: InvalidSignatureException)."""
 
@@ -348,7 +383,7 @@ class CredentialsExpired(CredentialsError):
 
 
 class ExpiredToken(CredentialsExpired):
-    """The session token has expired (AWS: ExpiredTokenException)."""
+    """The token has ended (AWS: ExpiredTokenException; Vault: a token that has ended, was revoked or is not known)."""
 
     code = "expired_token"
 

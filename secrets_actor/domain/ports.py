@@ -1,7 +1,7 @@
 """The ports between the secrets actor and what it uses: backends, sources of credentials, the audit log. PURE."""
 
 from collections.abc import Callable, Iterable
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import ClassVar, Final, Generic, Protocol, TypeVar
 
 from msgspec import Struct, field
 from msgspec.structs import force_setattr
@@ -80,7 +80,17 @@ class CredentialSource(Protocol[C_co]):
     def fetch(self, deadline: float) -> C_co:
         """Return fresh credentials; give up at *deadline* (clock seconds). Raises only `SecretsError`s, and a
         `CredentialsError` if the place has none. What is no `Credentials`, or ends at no time with a zone, is an
-        `InvalidAnswer` for those who wait."""
+        `InvalidAnswer` for those who wait.
+
+        A source may also have a method `release(deadline)`, which gives back what it has fetched: a server then revokes
+        it, and nobody can use it any more. It may block until *deadline*, and raises only `SecretsError`s. It is called
+        once, when a system that is being stopped has drained (`System.stop(drain=...)`). It is not called at any other
+        end, so the credentials must end by themselves, too."""
+
+
+# The method that a source of credentials may have besides `fetch`. It is no part of the Protocol, where it would be one
+# that every source must have.
+RELEASE: Final = "release"
 
 
 class BackendFactory(Struct, frozen=True):

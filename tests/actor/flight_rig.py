@@ -25,7 +25,16 @@ from secrets_actor.actor.actions import (
 from secrets_actor.actor.breaker import BreakerRules
 from secrets_actor.actor.credential_refresh import Moment
 from secrets_actor.actor.flights import Flight, Flights, State
-from secrets_actor.actor.messages import CredentialsJob, FreshTimeOver, Job, JobDone, JobFailed, StoreJob, Waiter
+from secrets_actor.actor.messages import (
+    CredentialsJob,
+    FreshTimeOver,
+    Job,
+    JobDone,
+    JobFailed,
+    RenewCredentials,
+    StoreJob,
+    Waiter,
+)
 from secrets_actor.actor.worker_supply import WorkerSupply
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import Get, Operation, Set
@@ -44,15 +53,19 @@ class _Source:
         raise AssertionError("no worker runs here")
 
 
+class _LoginSource(_Source):
+    def release(self, deadline: float) -> None:
+        raise AssertionError("no worker runs here")
+
+
 def _connect() -> Backend:
     raise AssertionError("no worker runs here")
 
 
-def factory(*, credentials: bool = False, endpoint: str | None = "store:443") -> BackendFactory:
-    """A store behind *endpoint*, which may want credentials."""
-    return BackendFactory(
-        "rig", _connect, _Source() if credentials else None, endpoints=() if endpoint is None else (endpoint,)
-    )
+def factory(*, credentials: bool = False, endpoint: str | None = "store:443", release: bool = False) -> BackendFactory:
+    """A store behind *endpoint*, which may want credentials, and may want them back."""
+    source = _LoginSource() if release else _Source() if credentials else None
+    return BackendFactory("rig", _connect, source, endpoints=() if endpoint is None else (endpoint,))
 
 
 def worker(name: str) -> Pid:
@@ -137,7 +150,10 @@ class Hands:
     def answer(self, job: Job | None = None, value: Any = None) -> None:
         """A worker is done with *job*, or with the last one."""
         job = job or self.job
-        value = dated(value or Token("secret")) if isinstance(job, CredentialsJob) else Answer(value, "request-1")
+        if isinstance(job, CredentialsJob):
+            value = dated(value or Token("secret"))
+        elif isinstance(job, StoreJob):
+            value = Answer(value, "request-1")
         self.carry_out(self.flights.job_done(JobDone(self.jobs[job.number][0], job, value), self.now))
 
     def fail(self, error: SecretsError, job: Job | None = None) -> None:
@@ -154,6 +170,15 @@ class Hands:
     def overdue(self, number: int) -> None:
         """The timer of the job with this number fires."""
         self.carry_out(self.flights.overdue(number, self.now))
+
+    def drain(self, seconds: float = 10.0) -> None:
+        """The system is being stopped, and has so many *seconds*."""
+        self.carry_out(self.flights.drain(self.clock + seconds, self.now))
+
+    def renewal_due(self, which: int = -1) -> None:
+        """A timer for a renewal fires: the last one, or another."""
+        message = [one for one in self.timers if isinstance(one, RenewCredentials)][which]
+        self.carry_out(self.flights.renewal_due(message, self.now))
 
     def fresh_time_over(self) -> None:
         """All timers that hurry fire."""

@@ -18,7 +18,7 @@ from secrets_actor.domain.errors import (
     Throttled,
     UnrecognizedClient,
 )
-from tests.actor.token_credentials import Token
+from tests.actor.token_credentials import Token, dated
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -213,3 +213,21 @@ def test_credentials_are_fresh_as_long_as_nothing_is_to_be_done_about_them(
     fresh = machine.refresh.is_fresh(machine.now)
     assert fresh is (machine.refresh.fetch_if_due(machine.now) is None)
     assert not fresh or machine.current is used
+
+
+def test_the_next_renewal_is_counted_by_the_clock_that_says_more_time_has_passed() -> None:
+    machine = Machine()
+    assert machine.refresh.next_fetch_in(machine.now) is None
+    token = Token("secret", NOW + HOUR, NOW + HOUR * 2 / 3)
+    machine.refresh.fetched(dated(token), machine.now)
+    assert machine.refresh.next_fetch_in(machine.now) == 2400.0
+
+    machine.wall += timedelta(minutes=10)
+    assert machine.refresh.next_fetch_in(machine.now) == 1800.0
+    machine.sleep(3600.0)
+    assert machine.refresh.next_fetch_in(machine.now) == 0.0
+
+    assert not machine.refresh.is_fetching
+    machine.begun()
+    assert machine.refresh.is_fetching
+    assert machine.refresh.next_fetch_in(machine.now) is None

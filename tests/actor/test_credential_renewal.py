@@ -13,7 +13,7 @@ from secrets_actor import System
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import CallContext
-from secrets_actor.errors import ExpiredToken, MetadataServiceError
+from secrets_actor.errors import ExpiredToken, MetadataServiceError, SecretsError
 from secrets_actor.runtime import wiring
 from tests.actor.rig import RigStore, eventually, failure, in_background, running, settings
 from tests.actor.token_credentials import Token
@@ -235,3 +235,66 @@ def test_many_gets_across_expiries_and_none_fails(
     assert len(ends) > expiries
     # One fetch a life, and a few more where it was refused at its very end.
     assert len(ends) < 3 * spent / (life.total_seconds() * 0.75) + 3
+
+
+class LoginSource:
+    """Gives tokens that are to be renewed after *seconds*, and takes them back: `released` has each, in that order."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.fetched = seconds, 0
+        self.released: list[int] = []
+        self.deadlines: list[float] = []
+        self.problem: SecretsError | None = None
+
+    def fetch(self, deadline: float) -> Token:
+        self.fetched += 1
+        now = datetime.now(UTC)
+        return Token(f"key {self.fetched}", now + HOUR, now + timedelta(seconds=self.seconds))
+
+    def release(self, deadline: float) -> None:
+        self.released.append(self.fetched)
+        self.deadlines.append(deadline)
+        if self.problem is not None:
+            raise self.problem
+
+
+def test_a_token_that_has_to_be_renewed_is_renewed_though_nobody_calls(tmp_path: Path, rig_store: RigStore) -> None:
+    source = LoginSource(1.0)
+    with running(system_with(tmp_path, rig_store, source), rig_store) as system:
+        system.secrets.get("a")
+        eventually(lambda: source.fetched == 2)
+        assert rig_store.count("get") == 1
+
+
+def test_a_drained_stop_gives_the_credentials_back_after_the_last_call(tmp_path: Path, rig_store: RigStore) -> None:
+    source, held = LoginSource(600.0), rig_store.hold("get")
+    with running(system_with(tmp_path, rig_store, source), rig_store) as system:
+        caller = in_background(lambda: system.secrets.get("a").reveal())
+        held.wait()
+        begun = clock_now()
+        ended = in_background(lambda: system.stop(drain=10))
+        eventually(lambda: "draining" in str(system.tree()))
+        assert not source.released
+        held.go.set()
+        ended.result(10)
+        assert caller.result(10) == "v"
+    assert source.released == [1]
+    assert begun < source.deadlines[0] < begun + 10
+
+
+def test_a_stop_without_a_drain_asks_no_store_for_anything(tmp_path: Path, rig_store: RigStore) -> None:
+    source = LoginSource(600.0)
+    with running(system_with(tmp_path, rig_store, source), rig_store) as system:
+        system.secrets.get("a")
+        system.stop()
+    assert not source.released
+
+
+def test_a_release_that_fails_is_in_the_log_and_the_stop_goes_on(tmp_path: Path, rig_store: RigStore) -> None:
+    source = LoginSource(600.0)
+    source.problem = MetadataServiceError("nobody takes it back")
+    with running(system_with(tmp_path, rig_store, source), rig_store) as system:
+        system.secrets.get("a")
+        system.stop(drain=10)
+    [line] = [one for one in log(tmp_path) if "nobody takes it back" in str(one)]
+    assert line["level"] == "warning"

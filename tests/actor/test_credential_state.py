@@ -162,3 +162,55 @@ def test_credentials_are_the_same_if_they_say_so_and_those_that_cannot_be_compar
     assert same(None, None)
     assert not same(Token("a"), Token("b"))
     assert not same(odd, Odd())
+
+
+# --- credentials that say when they are due -------------------------------------------------------------------------
+
+
+def renewable(renewal: datetime, end: datetime | None = NOW + HOUR) -> CredentialState:
+    return CredentialState().fetched(dated(Token("secret", end, renewal)), NOW)
+
+
+@pytest.mark.parametrize("end", [NOW + HOUR, None])
+def test_credentials_that_say_when_are_due_then_and_wait_for_no_call(end: datetime | None) -> None:
+    renewal = NOW + HOUR * 2 / 3
+    state = renewable(renewal, end)
+
+    assert state.phase(renewal - timedelta(seconds=1)) is Phase.FRESH
+    assert state.phase(renewal) is Phase.DUE
+    assert state.wants_fetch(renewal)
+    assert not state.must_wait(renewal)
+    assert state.next_fetch() == renewal
+
+
+def test_they_are_urgent_and_end_as_others_do() -> None:
+    state = renewable(NOW + HOUR * 2 / 3)
+
+    assert state.phase(NOW + HOUR - timedelta(minutes=10)) is Phase.URGENT
+    assert state.phase(NOW + HOUR) is Phase.EXPIRED
+
+
+def test_a_date_that_has_passed_does_not_make_one_fetch_follow_the_other() -> None:
+    state = renewable(NOW - HOUR)
+
+    assert state.phase(NOW) is Phase.FRESH
+    assert state.next_fetch() == NOW + FIRST_PAUSE
+
+
+def test_they_are_not_fresh_past_their_end() -> None:
+    assert renewable(NOW + 2 * HOUR).fresh_until() == NOW + HOUR
+    assert renewable(NOW, NOW - HOUR).phase(NOW) is Phase.EXPIRED
+
+
+def test_after_a_renewal_that_failed_the_next_comes_after_the_pause_with_or_without_a_call() -> None:
+    state = renewable(NOW + HOUR * 2 / 3).fetching()
+    assert state.next_fetch() is None, "one is under way"
+
+    state = state.failed(NOW + HOUR * 2 / 3)
+
+    assert state.next_fetch() == state.not_before == NOW + HOUR * 2 / 3 + FIRST_PAUSE
+
+
+def test_credentials_that_do_not_say_are_fetched_for_a_call_only() -> None:
+    assert CredentialState().next_fetch() is None
+    assert CredentialState().fetched(credentials(NOW + HOUR), NOW).next_fetch() is None

@@ -334,8 +334,8 @@ class Odd(Credentials):
 
 @pytest.mark.parametrize(
     "given",
-    ["text", Token("k", NAIVE), Token("k", "soon"), Odd(None, asked=0)],  # type: ignore[arg-type]
-    ids=["text", "naive", "no time", "raises"],
+    ["text", Token("k", NAIVE), Token("k", "soon"), Token("k", None, NAIVE), Odd(None, asked=0)],  # type: ignore[arg-type]
+    ids=["text", "naive", "no time", "naive renewal", "raises"],
 )
 def test_what_is_no_set_of_credentials_is_an_error_of_who_waits_and_ends_nobody(
     tmp_path: Path, rig_store: RigStore, source: Source, given: object, watch: Watch

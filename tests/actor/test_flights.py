@@ -20,14 +20,26 @@ from secrets_actor.actor.actions import (
     Refuse,
     Send,
     ServeStale,
+    SetTimer,
     Settle,
 )
 from secrets_actor.actor.endpoint_breakers import BreakerClosed, BreakerOpened
-from secrets_actor.actor.flights import MAX_CRASHES, TABLE, Event, RenewalFailed, State, UnexpectedEvent
+from secrets_actor.actor.flights import (
+    MAX_CRASHES,
+    RELEASE_TIME,
+    TABLE,
+    Event,
+    ReleaseFailed,
+    RenewalFailed,
+    State,
+    UnexpectedEvent,
+)
 from secrets_actor.actor.messages import (
     CredentialsJob,
     FreshTimeOver,
     JobDone,
+    ReleaseJob,
+    RenewCredentials,
     StartWorkersAgain,
     StoreJob,
     Waiter,
@@ -742,6 +754,151 @@ def test_credentials_that_are_due_are_renewed_beside_the_work_and_a_renewal_that
     assert hands.state(second) is State.SENT
     assert [type(one.event) for one in of_type(hands, Observe)] == [RenewalFailed]
     assert outcome(hands, first) == Answer("v", "request-1")
+
+
+def renewable(hands: Hands) -> Token:
+    """A token that lives for an hour, and says that it is to be renewed after 40 minutes."""
+    now = START + timedelta(seconds=hands.clock)
+    return Token("secret", now + timedelta(hours=1), now + timedelta(minutes=40))
+
+
+def test_credentials_that_say_when_are_renewed_though_nobody_calls() -> None:
+    hands, _ = waits_for_credentials()
+    hands.answer(value=renewable(hands))
+    hands.answer(value="v")
+    assert not hands.jobs
+
+    hands.clock += 2400.0
+    hands.renewal_due()
+    assert isinstance(hands.job, CredentialsJob)
+    hands.fail(Unreachable("not today"))
+    assert not hands.jobs
+
+    hands.clock += 1.0
+    hands.renewal_due()
+    hands.answer(value=renewable(hands))
+    assert [one.seconds for one in of_type(hands, SetTimer) if isinstance(one.message, RenewCredentials)] == [
+        2400.0,
+        1.0,
+        2400.0,
+    ]
+
+
+def test_a_timer_for_a_renewal_that_comes_too_early_or_too_late_renews_nothing() -> None:
+    hands, _ = waits_for_credentials()
+    hands.answer(value=renewable(hands))
+    hands.answer(value="v")
+    hands.clock += 2399.0
+    hands.renewal_due()
+    assert not hands.jobs, "it is not time yet"
+
+    hands.clock += 1.0
+    hands.renewal_due(0)
+    assert not hands.jobs, "another timer was set since"
+    hands.renewal_due()
+    assert isinstance(hands.job, CredentialsJob)
+    hands.renewal_due()
+    assert len(hands.jobs) == 1, "one is under way"
+
+
+# --- the end ------------------------------------------------------------------------------------------------------
+
+
+def logged_in() -> tuple[Hands, Waiter]:
+    """A get is with a worker, and the system is being stopped."""
+    hands = Hands(factory(release=True))
+    hands.ready()
+    waiter = hands.ask(Get("a"))
+    hands.answer(value=renewable(hands))
+    hands.drain()
+    assert isinstance(hands.job, StoreJob)
+    assert not hands.flights.drained
+    return hands, waiter
+
+
+def test_credentials_are_given_back_when_all_flights_have_landed_and_then_the_actor_has_drained() -> None:
+    hands, _ = logged_in()
+    hands.answer(value="v")
+    assert hands.job == ReleaseJob(hands.job.number, hands.clock + RELEASE_TIME)
+    assert not hands.flights.drained
+
+    hands.renewal_due()
+    hands.answer()
+
+    assert hands.flights.drained
+    assert not hands.jobs
+    assert not of_type(hands, Observe)
+
+
+def test_a_drain_of_little_time_gives_the_release_no_more() -> None:
+    hands = Hands(factory(release=True))
+    hands.ready()
+    hands.drain(0.5)
+
+    assert hands.job == ReleaseJob(hands.job.number, hands.clock + 0.5)
+
+
+def test_a_fetch_under_way_is_waited_for_so_that_what_it_brings_is_given_back_too() -> None:
+    hands = Hands(factory(release=True))
+    hands.ready()
+    waiter = hands.ask(Get("a"))
+    hands.answer(value=renewable(hands))
+    hands.answer(value="v")
+    hands.clock += 2400.0
+    hands.renewal_due()
+    hands.drain()
+    assert isinstance(hands.job, CredentialsJob)
+    timers = len(hands.timers)
+
+    hands.answer(value=renewable(hands))
+
+    assert outcome(hands, waiter) == Answer("v", "request-1")
+    assert isinstance(hands.job, ReleaseJob)
+    assert len(hands.timers) == timers, "no renewal is planned any more"
+
+
+@pytest.mark.parametrize("how", ["refused", "hangs", "crashes", "no thread"])
+def test_a_release_that_fails_is_told_and_ends_the_drain_all_the_same(how: str) -> None:
+    hands = Hands(factory(release=True))
+    if how != "no thread":
+        hands.ready()
+    hands.drain()
+    if how == "refused":
+        hands.fail(Unreachable("not today"))
+    elif how == "hangs":
+        hands.overdue(hands.job.number)
+    elif how == "crashes":
+        hands.crash(worker("w1"))
+    else:
+        hands.carry_out(hands.flights.no_thread(hands.now, final=True))
+
+    assert hands.flights.drained
+    assert [type(one.event) for one in of_type(hands, Observe)] == [ReleaseFailed]
+    if how == "hangs":
+        hands.carry_out(hands.flights.job_done(JobDone(worker("w1"), hands.sent[-1][1], None), hands.now))
+        assert len(of_type(hands, Observe)) == 1
+
+
+def test_a_release_waits_for_a_thread_as_long_as_it_has_time() -> None:
+    hands = Hands(factory(release=True))
+    hands.drain()
+    hands.carry_out(hands.flights.no_thread(hands.now, final=False))
+    assert not hands.flights.drained
+
+    hands.carry_out(hands.flights.start_again(hands.now))
+    hands.ready()
+    hands.answer()
+    assert hands.flights.drained
+
+
+@pytest.mark.parametrize("takes_credentials", [False, True])
+def test_a_source_that_takes_nothing_back_is_not_asked_to(takes_credentials: bool) -> None:
+    hands = Hands(factory(credentials=takes_credentials))
+    hands.ready()
+    hands.drain()
+
+    assert hands.flights.drained
+    assert not hands.jobs
 
 
 def test_refused_credentials_are_fetched_anew_once_and_the_flight_goes_by_the_others() -> None:

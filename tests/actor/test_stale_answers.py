@@ -23,6 +23,7 @@ OUTAGES = [
     errors.DeadlineExceeded("x"),
     errors.WorkerCrashed("x", error_type="X"),
     errors.MetadataServiceError("x"),
+    errors.LoginUnavailable("x"),
     errors.StoreUnavailable("x", path="p"),
     errors.StoreDamaged("x", path="p"),
 ]
@@ -45,6 +46,7 @@ NOES = [
     errors.InvalidRequest("x"),
     errors.InvalidSignature("x"),
     errors.ExpiredToken("x"),
+    errors.LoginRefused("x"),
     errors.UnrecognizedClient("x"),
     errors.NoCredentials(("here", "none")),
     errors.WrongKey("x", path="p"),

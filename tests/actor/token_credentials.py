@@ -8,15 +8,20 @@ from secrets_actor.actor.credential_state import DatedCredentials
 
 
 class Token(Credentials):
-    """One secret *text*, good until *end*."""
+    """One secret *text*, good until *end*. It is to be renewed at *renewal*."""
 
-    def __init__(self, text: str, end: datetime | None = None) -> None:
-        self.text, self.end = SecretValue(text), end
+    def __init__(self, text: str, end: datetime | None = None, renewal: datetime | None = None) -> None:
+        self.text, self.end, self.renewal = SecretValue(text), end, renewal
 
     @property
     def expires_at(self) -> datetime | None:
         """The end."""
         return self.end
+
+    @property
+    def renew_at(self) -> datetime | None:
+        """The date of the renewal."""
+        return self.renewal
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Token) and (self.text, self.end) == (other.text, other.end)
@@ -26,4 +31,4 @@ class Token(Credentials):
 
 def dated(token: Token) -> DatedCredentials:
     """*token* as a worker hands it to the actor."""
-    return DatedCredentials(token, token.end)
+    return DatedCredentials(token, token.end, token.renewal)

@@ -86,6 +86,8 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
         "KeySourceError",
         "LimitExceeded",
         "LocalStoreError",
+        "LoginRefused",
+        "LoginUnavailable",
         "MetadataServiceError",
         "MissingAccessKey",
         "MissingSecretKey",
@@ -223,6 +225,7 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
         "ProcessStarted",
         "ReloadRefused",
         "Reloaded",
+        "ReleaseFailed",
         "RenewalFailed",
         "StoreMade",
         "SubscriberFailed",
@@ -272,7 +275,7 @@ ConnectionsRefused: reason
 Create: description kind kms_key_id overwrite_replicas replicas secret_id tags token value
 CreateEmpty: description kind kms_key_id overwrite_replicas replicas secret_id tags token
 CredentialSource: fetch
-Credentials: expires_at
+Credentials: expires_at renew_at
 CredentialsError: outage refused
 DaemonClientSettings: address recovery_window timeout
 Delete: force kind recovery_window secret_id
@@ -331,6 +334,7 @@ Records: accessed drop_values every find keep new_suffix overdue put_value remov
 Regenerate: generate kind password secret_id token
 RemoveRegions: kind regions secret_id
 ReloadRefused: mistakes
+ReleaseFailed: problem
 RenewalFailed: problem
 Replica: accessed_at kms_key_id message region status
 ReplicaRegion: kms_key_id of region
