@@ -1,0 +1,242 @@
+"""Decides how OpenBao or Vault is reached: nodes, namespace, TLS, proxy and token, from the settings and the variables
+of their own tools.
+
+Rule 1: a setting stands over a variable.
+Rule 2: a value is passed on together with its source, so that an error can name the place to mend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import ClassVar, Final, TypeVar
+
+from secrets_actor.backends.http.origin import MAX_SOCKET_PATH, UNIX, Origin, parse_origin
+from secrets_actor.backends.http.proxy import Proxy, proxy_for
+from secrets_actor.backends.key_source import KeySource
+from secrets_actor.backends.vault import environment
+from secrets_actor.backends.vault.environment import Variable, variable
+from secrets_actor.domain.errors import ConfigurationError
+from secrets_actor.paths import NoPlace, expanded
+from secrets_actor.runtime.settings import VaultSettings, proxy_url_of
+from secrets_actor.structs import SelectiveStruct
+
+T = TypeVar("T")
+# Seconds for one attempt. A server answers in milliseconds; a node that was stopped must leave time for another one.
+TIMEOUT: Final = 2.0
+# Which ways to log in take a setting, and which of them cannot do without it.
+_TAKEN_BY: Final[Mapping[str, tuple[str, ...]]] = {
+    "token": ("token",),
+    "role": ("kubernetes", "jwt", "cert", "aws"),
+    "role_id": ("approle",),
+    "secret_id": ("approle",),
+    "secret_id_wrapped_path": ("approle",),
+    "remove_secret_id": ("approle",),
+    "jwt": ("jwt", "kubernetes"),
+    "username": ("userpass",),
+    "password": ("userpass",),
+    "iam_server_id": ("aws",),
+    "auth_mount": ("approle", "kubernetes", "jwt", "cert", "userpass", "aws"),
+}
+_NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
+    "token": (),
+    "approle": ("role_id", "secret_id"),
+    "kubernetes": ("role",),
+    "jwt": ("role", "jwt"),
+    "cert": (),
+    "userpass": ("username", "password"),
+    "aws": ("role",),
+}
+
+
+class VaultTls(SelectiveStruct, frozen=True):
+    """What decides about TLS. Each is None if nothing says it.
+
+    CAs: *ca_path*, a file or a folder, or *ca_bytes*, in PEM form, which *ca_setting* names. Our certificate: two
+    files, or two texts in PEM form, which *cert_setting* names. *server_name*: which name the certificate of a server
+    must have. *trusts_all* is the setting or the variable that says to trust any server.
+    """
+
+    HIDDEN: ClassVar = frozenset({"key_bytes"})
+
+    ca_path: str | None = None
+    ca_bytes: str | None = None
+    ca_setting: str = "vault.ca_bundle"
+    cert_path: str | None = None
+    key_path: str | None = None
+    cert_bytes: str | None = None
+    key_bytes: str | None = None
+    cert_setting: str = "vault.client_cert"
+    server_name: str | None = None
+    trusts_all: str | None = None
+
+
+class VaultConnection(SelectiveStruct, frozen=True):
+    """How the server is reached.
+
+    *nodes* come from *nodes_source*, a setting, a variable, or a default. *proxies* are those on the way to each of
+    them, None where there is none. *token*: where the token is, with the method `token`. *timeout*: seconds for one
+    attempt. *unheeded*: the variables that are set and have no effect.
+    """
+
+    nodes: tuple[Origin, ...]
+    nodes_source: str
+    proxies: tuple[Proxy | None, ...]
+    namespace: str | None
+    tls: VaultTls
+    token: KeySource
+    timeout: float
+    unheeded: tuple[str, ...] = ()
+
+
+def vault_mistakes(vault: VaultSettings) -> Iterator[str]:
+    """Yield the mistakes in the section that no variable can mend."""
+    for name, path in (("mount", vault.mount), ("auth_mount", vault.auth_mount), ("namespace", vault.namespace)):
+        if path and not _is_path(path):
+            yield f"vault.{name}: a path such as team/payments, without . and .. and without // in it"
+    for name, methods in _TAKEN_BY.items():
+        if getattr(vault, name) and vault.auth_method not in methods:
+            yield f"vault.{name}: only with auth_method " + " or ".join(f'"{one}"' for one in methods)
+    if vault.remove_secret_id and vault.secret_id is not None and vault.secret_id.kind != "file":
+        yield 'vault.remove_secret_id: only with secret_id = { file = "PATH" }'
+
+
+def vault_connection_for(vault: VaultSettings, environ: Mapping[str, str]) -> VaultConnection:
+    """Return how the server is reached. Raises `ConfigurationError` with all mistakes. They quote no URL, which may
+    hold a password."""
+    mistakes = [
+        f'vault.{name}: required with auth_method "{vault.auth_method}"'
+        for name in _NEEDED[vault.auth_method]
+        if getattr(vault, name) is None
+    ]
+    source, nodes = "", tuple[Origin, ...]()
+    found = _or_mistake(mistakes, lambda: _nodes(vault, environ))
+    if found is not None:
+        source, nodes = found
+    tls = _or_mistake(mistakes, lambda: _tls(vault, environ))
+    proxies = _or_mistake(mistakes, lambda: tuple(_proxy(vault, environ, node) for node in nodes))
+    timeout = vault.timeout or _or_mistake(mistakes, lambda: environment.client_timeout(environ)) or TIMEOUT
+    if mistakes or tls is None or proxies is None:
+        raise ConfigurationError(tuple(mistakes))
+    return VaultConnection(
+        nodes,
+        source,
+        proxies,
+        _namespace(vault, environ),
+        tls,
+        _token(vault, environ),
+        timeout,
+        environment.not_honoured(environ),
+    )
+
+
+def mount_of(vault: VaultSettings) -> str:
+    """Return the path of the KV mount, without slashes at its ends."""
+    return vault.mount.strip("/")
+
+
+def _is_path(path: str) -> bool:
+    """Whether *path* can stand in a URL, and means there what it says: `..` would lead out of it. A slash at its end,
+    as the tools have it, is no matter."""
+    parts = path.strip("/").split("/")
+    return path.isascii() and path.isprintable() and " " not in path and not {"", ".", ".."} & set(parts)
+
+
+def _nodes(vault: VaultSettings, environ: Mapping[str, str]) -> tuple[str, tuple[Origin, ...]]:
+    if vault.addresses:
+        nodes = tuple(_node(url, "vault.addresses") for url in vault.addresses)
+        return "vault.addresses", tuple(dict.fromkeys(nodes))  # a node that is named twice is one
+    found = environment.address(environ) or Variable("the default", environment.DEFAULT_ADDRESS)
+    return found.name, (_node(found.value, found.name),)
+
+
+def _node(url: str, source: str) -> Origin:
+    path = url.removeprefix("unix://")
+    if path == url:
+        return parse_origin(url, source)
+    if not path.startswith("/") or "\0" in path or len(path.encode(errors="surrogateescape")) > MAX_SOCKET_PATH:
+        raise ConfigurationError(
+            (f"{source}: unix:// and the absolute path of a socket, {MAX_SOCKET_PATH} bytes at most",)
+        )
+    return Origin(UNIX, path, 0)
+
+
+def _proxy(vault: VaultSettings, environ: Mapping[str, str], node: Origin) -> Proxy | None:
+    url, source = proxy_url_of(vault), "vault.proxy_url"
+    if url is None and (found := environment.proxy(environ)) is not None:
+        url, source = found.value, found.name
+    return proxy_for(node, url, environ, source)
+
+
+def _namespace(vault: VaultSettings, environ: Mapping[str, str]) -> str | None:
+    found = variable(environ, "NAMESPACE")
+    named = vault.namespace if vault.namespace is not None else "" if found is None else found.value
+    return named.strip("/") or None
+
+
+def _token(vault: VaultSettings, environ: Mapping[str, str]) -> KeySource:
+    if vault.token is not None:
+        return vault.token
+    if (found := variable(environ, "TOKEN")) is not None:
+        return KeySource("env", found.name)
+    path = variable(environ, "TOKEN_PATH")
+    return KeySource("file", environment.LOGIN_FILE if path is None else path.value)
+
+
+def _tls(vault: VaultSettings, environ: Mapping[str, str]) -> VaultTls:
+    file, text, folder = (variable(environ, word) for word in ("CACERT", "CACERT_BYTES", "CAPATH"))
+    ca = Variable("vault.ca_bundle", str(vault.ca_bundle)) if vault.ca_bundle is not None else file or text or folder
+    ca_bytes = ca if ca is text else None
+    name = variable(environ, "TLS_SERVER_NAME")
+    trusts_all = environment.skip_verify(environ)
+    if vault.skip_verify is not None:
+        trusts_all = Variable("vault.skip_verify", "true") if vault.skip_verify else None
+    tls = VaultTls(
+        ca_path=None if ca is None or ca_bytes is not None else _checked_path(ca),
+        ca_bytes=None if ca_bytes is None else ca_bytes.value,
+        ca_setting="vault.ca_bundle" if ca is None else ca.name,
+        server_name=vault.tls_server_name or (None if name is None else name.value),
+        trusts_all=None if trusts_all is None else trusts_all.name,
+        **_certificate(vault, environ),
+    )
+    if vault.auth_method == "cert" and tls.cert_path is None and tls.cert_bytes is None:
+        raise ConfigurationError(('vault.client_cert: required with auth_method "cert", and vault.client_key',))
+    return tls
+
+
+def _certificate(vault: VaultSettings, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the fields of `VaultTls` about our certificate. Files go before texts, as in the tools."""
+    if vault.client_cert is not None or vault.client_key is not None:
+        cert, key, source = vault.client_cert, vault.client_key, "vault.client_cert, vault.client_key"
+        if cert is None or key is None:
+            raise ConfigurationError((f"{source}: both or none",))
+        paths = (
+            _checked_path(Variable("vault.client_cert", str(cert))),
+            _checked_path(Variable("vault.client_key", str(key))),
+        )
+        return {"cert_path": paths[0], "key_path": paths[1], "cert_setting": source}
+    for suffix, fields in (("", ("cert_path", "key_path")), ("_BYTES", ("cert_bytes", "key_bytes"))):
+        found = [variable(environ, f"{word}{suffix}") for word in ("CLIENT_CERT", "CLIENT_KEY")]
+        given = [one for one in found if one is not None]
+        if len(given) == 1:
+            raise ConfigurationError((f"{given[0].name}: a certificate and its key, both or none",))
+        if given:
+            values = [one.value if suffix else _checked_path(one) for one in given]
+            return {**dict(zip(fields, values, strict=True)), "cert_setting": ", ".join(one.name for one in given)}
+    return {}
+
+
+def _checked_path(found: Variable) -> str:
+    """Return the path in *found*. Raises `ConfigurationError` for one that cannot be a path."""
+    try:
+        return str(expanded(found.value))
+    except NoPlace as error:
+        text = str(error)
+    raise ConfigurationError((f"{found.name}: {text}",))
+
+
+def _or_mistake(mistakes: list[str], make: Callable[[], T]) -> T | None:
+    try:
+        return make()
+    except ConfigurationError as error:
+        mistakes += error.mistakes
+        return None
