@@ -73,6 +73,20 @@ _STRICT_PROBLEMS: Final = {
 }
 
 
+# OpenSSL's names of the alerts by which a server refuses a client for its certificate (RFC 8446, 6.2). Before TLS 1.3
+# there was none for a certificate that is missing, and servers say that the handshake fails.
+_WANTED: Final = frozenset({"TLSV13_ALERT_CERTIFICATE_REQUIRED", "SSLV3_ALERT_NO_CERTIFICATE"})
+_REFUSED: Final = frozenset(
+    {
+        "SSLV3_ALERT_BAD_CERTIFICATE",
+        "SSLV3_ALERT_CERTIFICATE_EXPIRED",
+        "SSLV3_ALERT_CERTIFICATE_REVOKED",
+        "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+        "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
+        "TLSV1_ALERT_ACCESS_DENIED",
+        "TLSV1_ALERT_UNKNOWN_CA",
+    }
+)
 # The words in braces stand for what `SettingNames` has.
 _CONNECT_PROBLEMS: Final = {
     errno.ETIMEDOUT: "no connection in time; check endpoint, route and firewall",
@@ -144,8 +158,10 @@ class AbortableSocket:
                 # The base class's method: that of SSLSocket also drops the TLS object, which the other thread is using.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
-    def connect(self, context: ssl.SSLContext | None) -> None:
+    def connect(self, context: ssl.SSLContext | None, server_name: str | None = None) -> None:
         """Connect to the server, through the proxy if there is one, and with TLS if there is a *context*.
+
+        *server_name* is the name that its certificate must have; None: that of the host.
 
         Raises `ConnectionFailed`, `TlsFailed`, and `ConfigurationError` for a proxy that asks for a user and password.
         """
@@ -161,7 +177,7 @@ class AbortableSocket:
                 self.disconnect()
                 raise self._given_up() if self.aborted else failure
         if context is not None:
-            self._start_tls(made, context)
+            self._start_tls(made, context, server_name or self._host)
 
     def _connect(self, host: str, port: int, who: str, problem: str) -> socket.socket:
         """Connect to the first of the host's addresses that answers. Each has an equal share of the time left.
@@ -227,12 +243,12 @@ class AbortableSocket:
     def _no_tunnel(self, proxy: Proxy, problem: str) -> ConnectionFailed:
         return ConnectionFailed(f"{self._name}: the proxy {proxy.name} {problem}", endpoint=self._name)
 
-    def _start_tls(self, plain: socket.socket, context: ssl.SSLContext) -> None:
+    def _start_tls(self, plain: socket.socket, context: ssl.SSLContext, server_name: str) -> None:
         """Begin TLS on *plain*, which nobody may use any more, whether this succeeds or fails."""
         kept = plain
         try:
             # The handshake is a step of its own, so that `abort` knows the socket before the handshake begins.
-            kept = context.wrap_socket(plain, server_hostname=self._host, do_handshake_on_connect=False)
+            kept = context.wrap_socket(plain, server_hostname=server_name, do_handshake_on_connect=False)
             self._keep(kept)
             kept.settimeout(self._left_or_timeout())
             kept.do_handshake()
@@ -245,11 +261,10 @@ class AbortableSocket:
             )
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
             failure = ConnectionFailed(f"{self._name}: the server hung up on TLS; try again", endpoint=self._name)
-        except (ssl.SSLError, ValueError):
-            failure = TlsFailed(
-                f"{self._name}: no TLS came about; does the server speak https there, and TLS 1.2 or newer?",
-                endpoint=self._name,
-            )
+        except (ssl.SSLError, ValueError) as exc:
+            wanted = certificate_wanted(exc, self._names)
+            text = wanted or "no TLS came about; does the server speak https there, and TLS 1.2 or newer?"
+            failure = TlsFailed(f"{self._name}: {text}", endpoint=self._name)
         except TimeoutError:
             failure = ConnectionFailed(f"{self._name}: TLS did not come about in time; try again", endpoint=self._name)
         except OSError:
@@ -368,6 +383,20 @@ class AbortableSocket:
 
     def _given_up(self) -> ConnectionFailed:
         return ConnectionFailed(f"{self._name}: this connection was given up; ask again", endpoint=self._name)
+
+
+def certificate_wanted(error: Exception, names: SettingNames) -> str | None:
+    """Return what a server that does not like our certificate, or wants one, has against us; None if *error* says
+    nothing of that.
+
+    With TLS 1.3 a server says so only when the handshake is over for us, in place of an answer.
+    """
+    reason = getattr(error, "reason", None) or ""
+    if reason in _WANTED:
+        return f"the server wants a client certificate: name one in {names.client_certificate}"
+    if reason in _REFUSED:
+        return f"the server does not accept our certificate; see that it trusts its CA: {names.client_certificate}"
+    return None
 
 
 def _certificate_problem(code: int, message: str, names: SettingNames) -> str:

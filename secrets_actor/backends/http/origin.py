@@ -60,7 +60,7 @@ class SettingNames(Struct, frozen=True):
     """The names of a connection's settings, such as `aws.ca_bundle`, for the remedies in errors.
 
     *endpoint* names all settings that decide about the host; *endpoint_url* is the one setting that names a URL.
-    *not_there* is what to do where nobody listens.
+    *not_there* is what to do where nobody listens. *client_certificate* names the setting of our own certificate.
     """
 
     endpoint: str
@@ -68,6 +68,7 @@ class SettingNames(Struct, frozen=True):
     ca_bundle: str
     proxy: str
     not_there: str = "is anything listening there?"
+    client_certificate: str = "the client certificate"
 
 
 def parse_origin(url: str, setting: str) -> Origin:

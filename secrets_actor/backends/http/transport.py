@@ -17,6 +17,8 @@ backends need only status, headers and body. `httpx_transport.py` makes them for
 same `exchange`.
 """
 
+import contextlib
+import hashlib
 import logging
 import os
 import ssl
@@ -24,7 +26,7 @@ import threading
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
-from secrets_actor.backends.http.abortable_socket import READ_BYTES, AbortableSocket
+from secrets_actor.backends.http.abortable_socket import READ_BYTES, AbortableSocket, certificate_wanted
 from secrets_actor.backends.http.origin import Origin, SettingNames
 from secrets_actor.backends.http.proxy import Proxy
 from secrets_actor.backends.http.response_parser import ParsedAnswer, RefusedAnswer, ResponseParser
@@ -36,7 +38,9 @@ from secrets_actor.domain.errors import (
     InvalidAnswer,
     RequestFailed,
     SecretsError,
+    TlsFailed,
 )
+from secrets_actor.domain.secret import SecretValue
 from secrets_actor.forks import loading
 from secrets_actor.log_fields import fields
 from secrets_actor.paths import expanded
@@ -45,6 +49,8 @@ from secrets_actor.structs import Opaque
 
 # Bytes. certifi's file, with all public CAs, has some 300 KiB.
 MAX_BUNDLE: Final = 16 * 1024 * 1024
+# Bytes of a certificate with its chain, or of a key: as many as a pipe of Linux holds.
+MAX_CLIENT_PEM: Final = 65_536
 # Seconds for which an idle connection is kept. AWS closes idle ones itself, and a request that is sent at that moment
 # fails; botocore keeps connections until they are closed.
 KEEP_ALIVE: Final = 60.0
@@ -70,38 +76,159 @@ class HttpAnswer(Opaque):
         self.body = body
 
 
+class ClientCertificate:
+    """Our certificate for servers that want one, and its key; either is the path of a PEM file, or PEM.
+
+    Without a *key*, it is in the same file, or PEM, as the certificate. Errors quote the settings that name the two.
+    """
+
+    def __init__(
+        self,
+        certificate: str | bytes,
+        key: str | SecretValue | None = None,
+        *,
+        certificate_setting: str = "the client certificate",
+        key_setting: str = "the client key",
+    ) -> None:
+        self._certificate, self._key = certificate, key
+        self._certificate_setting, self._key_setting = certificate_setting, key_setting
+
+    def digest(self) -> bytes:
+        """Return what changes when the certificate or its key does. Raises `ConfigurationError`, if one is not there.
+
+        The files are read, for two changes within one tick of the file system's clock have the same time.
+        """
+        found = hashlib.sha256(_pem(self._certificate, self._certificate_setting))
+        if self._key is not None:
+            found.update(_pem(self._key, self._key_setting))
+        return found.digest()
+
+    def load_into(self, context: ssl.SSLContext) -> None:
+        """Have *context* show the certificate. Raises `ConfigurationError`."""
+        with contextlib.ExitStack() as pipes:
+            try:
+                certificate = _path_of(self._certificate, pipes)
+                # A key in the same text comes through a pipe of its own: the first is empty after the certificate.
+                also = self._certificate if self._key is None and isinstance(self._certificate, bytes) else self._key
+                key = None if also is None else _path_of(also, pipes)
+                # Without a password of ours, OpenSSL would ask for one on the terminal, and wait.
+                context.load_cert_chain(certificate, key, password="")
+                return
+            except (OSError, ValueError):  # ssl.SSLError is an OSError
+                pass
+        key_setting = self._certificate_setting if self._key is None else self._key_setting
+        raise ConfigurationError(
+            (
+                f"{self._certificate_setting}, {key_setting}: a certificate in PEM form and its own key, which no "
+                "passphrase protects",
+            )
+        )
+
+
+def _pem(given: str | bytes | SecretValue, setting: str) -> bytes:
+    """Return the content of the file *given*, or *given* itself if it is PEM. Raises `ConfigurationError`."""
+    if isinstance(given, str):
+        found = read(given, MAX_CLIENT_PEM)
+        if isinstance(found, bytes):
+            return found
+        problem = "it is not there" if found is None else f"it {found}"
+        raise ConfigurationError((f"{setting}: a readable file in PEM form; {problem}",))
+    revealed = given.reveal() if isinstance(given, SecretValue) else given
+    return revealed.encode() if isinstance(revealed, str) else revealed
+
+
+def _path_of(given: str | bytes | SecretValue, pipes: contextlib.ExitStack) -> str:
+    """Return a path at which OpenSSL can read *given*, once. *pipes* closes what was opened for it.
+
+    OpenSSL takes a key only from a file, and a key must not lie in a file in clear: a pipe holds it in memory.
+    """
+    if isinstance(given, str):
+        return str(expanded(given))
+    content = _pem(given, "")
+    reading, writing = os.pipe()
+    pipes.callback(os.close, reading)
+    try:
+        os.set_blocking(writing, False)
+        if os.write(writing, content) < len(content):
+            raise ValueError("longer than a pipe")
+    finally:
+        os.close(writing)
+    return f"/dev/fd/{reading}"
+
+
 class Tls:
     """The SSLContext of all connections of a backend. The first connection makes it, which takes some 25 ms.
 
-    It trusts the CAs in *ca_bundle* (a PEM file; `~` is expanded) and no others; without a bundle, the CAs of certifi,
-    or those that SSL_CERT_FILE or SSL_CERT_DIR name. *setting* is the setting that names the bundle; errors quote it.
+    It trusts the CAs in *ca_bundle* (a PEM file; `~` is expanded), *ca_folder* (a folder of PEM files) or *ca_pem*, and
+    no others; without any of them, the CAs of certifi, or those that SSL_CERT_FILE or SSL_CERT_DIR name. *setting* is
+    the setting that names the CAs; errors quote it. *client* is our own certificate; when its files change, the next
+    connection has the new one. *server_name* is the name that the server's certificate must have, if it is another than
+    the host's. Without *verify*, any server is trusted.
     """
 
-    def __init__(self, ca_bundle: str | None = None, setting: str = "the CA bundle") -> None:
-        self._ca_bundle, self._setting = ca_bundle, setting
+    def __init__(
+        self,
+        ca_bundle: str | None = None,
+        setting: str = "the CA bundle",
+        *,
+        ca_folder: str | None = None,
+        ca_pem: bytes | None = None,
+        client: ClientCertificate | None = None,
+        server_name: str | None = None,
+        verify: bool = True,
+    ) -> None:
+        self._ca_bundle, self._ca_folder, self._ca_pem, self._setting = ca_bundle, ca_folder, ca_pem, setting
+        self._client, self._verify, self.server_name = client, verify, server_name
         self._lock = threading.Lock()
         self._context: ssl.SSLContext | None = None
+        self._digest = b""
 
     def context(self) -> ssl.SSLContext:
-        """Return the context. Raises `ConfigurationError` when the CA bundle cannot be read."""
+        """Return the context. Raises `ConfigurationError` when the CAs or our certificate cannot be read."""
         with self._lock:
-            if self._context is None:
-                self._context = self._make()
+            if self._context is None or self._client is not None:
+                self._context = self._current(self._context)
             return self._context
 
+    def _current(self, known: ssl.SSLContext | None) -> ssl.SSLContext:
+        """Return the context with our present certificate: *known*, if that is unchanged or cannot be read now."""
+        try:
+            digest = b"" if self._client is None else self._client.digest()
+            if known is not None and digest == self._digest:
+                return known
+            made = self._make()
+            if self._client is not None:
+                self._client.load_into(made)
+        except ConfigurationError:
+            # Its two files are replaced one after the other: for a moment they may not fit, or not be there.
+            if known is None:
+                raise
+            return known
+        self._digest = digest
+        return made
+
     def _make(self) -> ssl.SSLContext:
-        bundle, source = self._ca_bundle, self._setting
+        bundle, folder, source = self._ca_bundle, self._ca_folder, self._setting
         problem = None if bundle is None else _objection(bundle)
-        if bundle is None and os.environ.get("SSL_CERT_FILE"):
+        has_own = bundle is not None or folder is not None or self._ca_pem is not None
+        if not has_own and os.environ.get("SSL_CERT_FILE"):
             source, problem = "SSL_CERT_FILE", _objection(os.environ["SSL_CERT_FILE"])
         try:
             if problem is None:
-                cafile, capath = self._authorities()
-                context = ssl.create_default_context(cafile=cafile, capath=capath)
+                pem = _from_folder(folder) if folder is not None else self._ca_pem
+                cafile, capath = (None, None) if pem is not None else self._authorities()
+                # OpenSSL passes over the text between certificates. Only ASCII may be in it.
+                data = None if pem is None else pem.decode("ascii", "replace").replace("\ufffd", "?")
+                if data == "":  # with that, Python would trust the CAs of the system
+                    raise ValueError("no certificate")
+                context = ssl.create_default_context(cafile=cafile, capath=capath, cadata=data)
                 context.minimum_version = ssl.TLSVersion.TLSv1_2
+                if not self._verify:
+                    context.check_hostname = False
+                    context.verify_mode = ssl.CERT_NONE
                 return context
         except (OSError, ValueError):  # ssl.SSLError is an OSError
-            source = "SSL_CERT_FILE, SSL_CERT_DIR" if bundle is None else source
+            source = source if has_own else "SSL_CERT_FILE, SSL_CERT_DIR"
             problem = "it holds none"
         raise ConfigurationError((f"{source}: a readable file of CA certificates in PEM form; {problem}",))
 
@@ -113,6 +240,15 @@ class Tls:
         if file or not folder:
             return file or _certifi(), None
         return None, folder
+
+
+def _from_folder(folder: str) -> bytes:
+    """Return all that the plain files of *folder* hold. Raises `OSError`, `ValueError`.
+
+    OpenSSL could read a folder, too, but only one whose files are named by the hash of what they hold (c_rehash).
+    """
+    found = [read(one, MAX_BUNDLE) for one in sorted(expanded(folder).iterdir())]
+    return b"\n".join([one for one in found if isinstance(one, bytes)])
 
 
 def _certifi() -> str:
@@ -211,6 +347,9 @@ class Transport:
             failure = exc.clone()
         except RefusedAnswer as exc:
             failure = self._refused(exc)
+        except ssl.SSLError as exc:
+            text = certificate_wanted(exc, self._names)
+            failure = TlsFailed(f"{self._name}: {text}", endpoint=self._name) if text else None
         except TimeoutError:
             failure = BackendTimeout(f"{self._name}: no whole answer within {allowed:.3g} s", endpoint=self._name)
         except Exception:  # noqa: BLE001, S110  rule 2: any other error may quote a header
@@ -228,7 +367,10 @@ class Transport:
         if kept_until and now() < kept_until and not self._socket.is_readable():
             return
         self._socket.disconnect()
-        self._socket.connect(self._tls.context() if self._origin.scheme == "https" else None)
+        if self._origin.scheme == "https":
+            self._socket.connect(self._tls.context(), self._tls.server_name)
+        else:
+            self._socket.connect(None)
         early = self._socket.read_now(READ_BYTES)
         if early:
             ResponseParser("").feed(early)  # raises if it is not HTTP at all: SSH and SMTP servers speak first

@@ -14,10 +14,11 @@ Rule 6: each attempt is one node's, and its error has that node as its origin.
 import random
 import threading
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from secrets_actor.backends.http.origin import Origin, SettingNames
 from secrets_actor.backends.http.proxy import Proxy
+from secrets_actor.backends.http.transport import HttpAnswer, Tls, Transport
 from secrets_actor.backends.vault import failures
 from secrets_actor.backends.vault.cluster import Cluster
 from secrets_actor.backends.vault.failures import Refusal, Remedy
@@ -28,15 +29,13 @@ from secrets_actor.domain.errors import ConnectionFailed, InvalidAnswer, Secrets
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.domain.tracing import OK, Attempt
 
-if TYPE_CHECKING:
-    from secrets_actor.backends.http.transport import HttpAnswer, Tls, Transport
-
 Header = tuple[bytes, bytes]
 SETTING_NAMES: Final = SettingNames(
     endpoint="vault.addresses",
     endpoint_url="vault.addresses",
     ca_bundle="vault.ca_bundle",
     proxy="vault.proxy_url",
+    client_certificate="vault.client_cert",
 )
 _JSON: Final = (b"Content-Type", b"application/json")
 _PATCH: Final = (b"Content-Type", b"application/merge-patch+json")
@@ -58,7 +57,7 @@ class Connection:
     def __init__(
         self,
         cluster: Cluster,
-        tls: "Tls",
+        tls: Tls,
         *,
         namespace: str | None = None,
         timeout: float,
@@ -91,12 +90,10 @@ class Connection:
         sent = value if isinstance(value, bytes) else value.encode(errors="replace")
         return tuple([(*one, (b"X-Vault-Token", sent)) for one in self._heads])
 
-    def transport(self, node: int) -> "Transport":
+    def transport(self, node: int) -> Transport:
         """Return the connection to *node*. Raises `ConnectionFailed` once this is closed."""
         found = self._transports.get(node)
         if found is None:
-            from secrets_actor.backends.http.transport import Transport
-
             origin = self.cluster.nodes[node]
             with self._lock:
                 if self._closed.is_set():
@@ -204,7 +201,7 @@ class CallRunner:
 
     # --- one attempt ----------------------------------------------------------------------------------------------
 
-    def _attempt(self, call: VaultCall, node: int, rounds: Rounds | None, order: list[int]) -> "VaultAnswer | Refusal":
+    def _attempt(self, call: VaultCall, node: int, rounds: Rounds | None, order: list[int]) -> VaultAnswer | Refusal:
         started = now()
         left = self._deadline - started
         # A node that hangs must leave time for another.
@@ -221,7 +218,7 @@ class CallRunner:
             self._attempts.append(Attempt(call.method, started, now(), outcome, self._cluster.names[node]))
         return found
 
-    def _exchange(self, call: VaultCall, node: int, until: float) -> "VaultAnswer | Refusal":
+    def _exchange(self, call: VaultCall, node: int, until: float) -> VaultAnswer | Refusal:
         """Send *call* to *node*. A call that is `fresh` is sent only if the node says that it is the active one."""
         try:
             if call.fresh and self._is_active != node and not self._cluster.is_lone and len(self._order) > 1:
@@ -243,7 +240,7 @@ class CallRunner:
             self._connection.transport(node).hang_up()
         return refusal
 
-    def _send(self, call: VaultCall, node: int, until: float) -> "HttpAnswer":
+    def _send(self, call: VaultCall, node: int, until: float) -> HttpAnswer:
         headers = self._heads[node]
         if not call.writes:
             headers += self._cluster.index_headers
@@ -257,7 +254,7 @@ class CallRunner:
             call.method, headers, body, until=until, path=f"/v1/{call.path}"
         )
 
-    def _answer(self, call: VaultCall, node: int, answer: "HttpAnswer") -> VaultAnswer:
+    def _answer(self, call: VaultCall, node: int, answer: HttpAnswer) -> VaultAnswer:
         """Return the answer with what it holds. Raises `InvalidAnswer`."""
         index = answer.headers.get("x-vault-index")
         if index is not None:

@@ -26,11 +26,29 @@ def certificate_files(directory: Path, authority: trustme.CA, certificate: trust
 
 
 class TlsServer:
-    """Context manager. One connection after the other; `handshakes` counts those that came about."""
+    """Context manager. One connection after the other; `handshakes` counts those that came about.
 
-    def __init__(self, chain: Path, key: Path, behaviour: Behaviour | None = None) -> None:
+    With *clients*, the file of a CA, a client has to show a certificate of it; `serials` are the numbers of those that
+    were shown. With *newest* false it speaks TLS 1.2, in which a client is refused during the handshake.
+    """
+
+    def __init__(
+        self,
+        chain: Path,
+        key: Path,
+        behaviour: Behaviour | None = None,
+        *,
+        clients: Path | None = None,
+        newest: bool = True,
+    ) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(chain, key)
+        if clients is not None:
+            self._context.load_verify_locations(clients)
+            self._context.verify_mode = ssl.CERT_REQUIRED
+        if not newest:
+            self._context.maximum_version = ssl.TLSVersion.TLSv1_2
+        self.serials: list[int] = []
         self._behaviour = behaviour or Answer()
         self.ended = threading.Event()
         self.handshakes = 0
@@ -70,6 +88,9 @@ class TlsServer:
 
     def _answer(self, client: ssl.SSLSocket) -> None:
         self.handshakes += 1
+        shown = client.getpeercert()
+        if shown:
+            self.serials.append(int(str(shown["serialNumber"]), 16))
         self.client, self._stream = client, Stream(client)
         try:
             self._behaviour.serve(self)
