@@ -7,6 +7,7 @@ from secrets_actor.domain.metrics import Metric, MetricFamily, MetricKind, Metri
 from secrets_actor.domain.results import (
     AccountReplicaReceipt,
     ChangeReceipt,
+    CurrentVersion,
     LinkedSecret,
     NamedReceipt,
     PolicyFinding,
@@ -20,6 +21,7 @@ from secrets_actor.domain.results import (
     SecretBatch,
     SecretDescription,
     SecretPage,
+    VersionBatch,
     VersionInfo,
     VersionPage,
     VersionReceipt,
@@ -29,6 +31,7 @@ from secrets_actor.domain.secret import DeleteReceipt, NewVersion, Secret, Secre
 __all__ = [
     "AccountReplicaReceipt",
     "ChangeReceipt",
+    "CurrentVersion",
     "DeleteReceipt",
     "Finding",
     "LinkedSecret",
@@ -57,6 +60,7 @@ __all__ = [
     "SetReceipt",
     "Source",
     "Verdict",
+    "VersionBatch",
     "VersionInfo",
     "VersionPage",
     "VersionReceipt",

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from operator import attrgetter, call
 from types import NoneType, UnionType
-from typing import Any, Final, get_args, get_origin
+from typing import Any, Final, TypeVar, get_args, get_origin
 
 from msgspec import Struct
 from msgspec.structs import astuple, fields
@@ -31,12 +31,14 @@ from secrets_actor.actor.credential_state import DatedCredentials
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError, InvalidAnswer, InvalidParameter, SecretsError
 from secrets_actor.domain.names import MAX_ID_LENGTH, SecretId, without_suffix
-from secrets_actor.domain.operations import Get, GetMany, Operation
+from secrets_actor.domain.operations import CurrentVersions, Get, GetMany, Operation
 from secrets_actor.domain.operations.limits import check_page
 from secrets_actor.domain.ports import Answer
-from secrets_actor.domain.results import SecretBatch, SecretDescription
+from secrets_actor.domain.results import CurrentVersion, SecretBatch, SecretDescription, VersionBatch
 from secrets_actor.domain.secret import BlankSecret, Secret, from_origin
 from secrets_actor.domain.tracing import Attempt
+
+T = TypeVar("T")
 
 # Of names and ARNs. Another subclass of str may compare and hash as it likes.
 _TEXTS: Final = frozenset((str, SecretId))
@@ -94,7 +96,13 @@ def _checked(
         if operation.stage is not None and operation.stage not in value.stages:
             raise Wrong("the Secret does not have the stage that was asked for")
     elif isinstance(operation, GetMany):
-        value = _checked_batch(value, operation, name, origin)
+        _check_kind(value, SecretBatch)
+        value = SecretBatch(
+            *_checked_parts(value, operation, name, lambda one, asked: _checked_secret(one, asked, origin))
+        )
+    elif isinstance(operation, CurrentVersions):
+        _check_kind(value, VersionBatch)
+        value = VersionBatch(*_checked_parts(value, operation, name, _checked_version))
     else:
         kind: Any = type(operation)
         _check_type(value, _answer_type(kind))
@@ -119,25 +127,40 @@ def _checked_secret(secret: Any, asked: str, origin: str | None) -> Secret:
     return placed
 
 
-def _checked_batch(batch: Any, operation: GetMany, name: str, origin: str | None) -> SecretBatch:
-    if type(batch) is not SecretBatch:
-        raise Wrong(f"a SecretBatch is expected, not {_type_of(batch)}")
-    found, errors = dict[str, Secret](), dict[str, SecretsError]()
+def _checked_version(found: Any, asked: str) -> CurrentVersion:
+    """Return *found*, the current version of the secret that was *asked* for. Raises `Wrong`."""
+    _check_type(found, CurrentVersion)
+    if found.version_id is None:
+        raise Wrong("a CurrentVersion has a version_id")
+    _check_about(found, asked)
+    return found  # type: ignore[no-any-return]
+
+
+def _check_kind(batch: Any, expected: type) -> None:
+    if type(batch) is not expected:
+        raise Wrong(f"a {expected.__name__} is expected, not {_type_of(batch)}")
+
+
+def _checked_parts(
+    batch: Any, operation: GetMany | CurrentVersions, name: str, checked: Callable[[Any, str], T]
+) -> tuple[dict[str, T], dict[str, SecretsError]]:
+    """Return what *batch* has found, each part as *checked* returns it, and its errors (rule 3)."""
+    found, errors = dict[str, T](), dict[str, SecretsError]()
     for secret_id in operation.secret_ids:
         error: Any = batch.errors.get(secret_id)
         try:
             if secret_id in batch.found:
-                found[secret_id] = _checked_secret(batch.found[secret_id], secret_id, origin)
+                found[secret_id] = checked(batch.found[secret_id], secret_id)
             elif isinstance(error, SecretsError):
                 errors[secret_id] = checked_error(error, name, None)
             else:
-                raise Wrong("for one of the ids it has neither a Secret nor a SecretsError")
+                raise Wrong("for one of the ids it has neither an answer nor a SecretsError")
         except Wrong as wrong:
             problem = str(wrong)
         else:
             continue
         errors[secret_id] = _invalid(name, operation.kind, problem)
-    return SecretBatch(found, errors)
+    return found, errors
 
 
 def _check_about(value: Any, asked: str | None) -> None:

@@ -27,6 +27,8 @@ get                    the secret                      it is kept (rule 1)
 get_many               a secret that was found         as for a get of that secret
                        an error for one secret         as for a get of that secret
                        an error for all secrets        as for a get of each, but a "not found" is not kept
+current_versions       another version than was known  all versions are past their TTL (rule 5)
+                       an error for one secret         as for any other read of that secret
 describe, list         scheduled for deletion          all versions are removed
 any other read of      not found, deleted,             all versions are removed
 one secret             credentials refused
@@ -54,9 +56,9 @@ from secrets_actor.actor.subscriptions import Subscriptions
 from secrets_actor.actor.version_tracking import NEVER
 from secrets_actor.domain.errors import CredentialsError, SecretNotFound, SecretsError
 from secrets_actor.domain.names import SecretId
-from secrets_actor.domain.operations import Get, GetMany, Operation, Set, is_minted, secret_after
+from secrets_actor.domain.operations import Describe, Get, GetMany, Operation, Set, is_minted, secret_after
 from secrets_actor.domain.ports import Answer
-from secrets_actor.domain.results import SecretDescription, SecretPage
+from secrets_actor.domain.results import SecretDescription, SecretPage, VersionBatch
 
 
 class OutcomeEffects:
@@ -144,6 +146,24 @@ class OutcomeEffects:
             if kept and isinstance(error, SecretNotFound):
                 self._subscriptions.absent(secret_id, now)
         return anew
+
+    def told_versions(self, flight: Flight, batch: VersionBatch, now: float) -> Iterable[str]:
+        """The store gave *batch* to *flight*, which asked for versions. Return the names of secrets that somebody else
+        has changed (rule 5).
+
+        It does not matter here whether any write has come since the store was asked: the table of subscriptions knows
+        for each secret what was heard later. With a write a second, a hundred versions would never be told."""
+        then, changed = flight.sent_at, list[str]()
+        if then <= self._since:  # rule 6
+            return ()
+        for secret_id, current in batch.found.items():
+            if self._subscriptions.told(secret_id, current, then, now):
+                changed.append(current.name)
+        for secret_id, error in batch.errors.items():
+            self._refused(Describe(secret_id), error, then, now, kept=False)
+            if isinstance(error, SecretNotFound):
+                self._subscriptions.absent(secret_id, now, then)
+        return changed
 
     def failed(self, flight: Flight, error: SecretsError, kept: bool, now: float) -> Iterable[str]:
         """*flight* ended with *error*. Return the ids to ask for anew."""

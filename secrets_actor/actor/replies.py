@@ -11,7 +11,7 @@ from secrets_actor.actor.flights import Flight
 from secrets_actor.actor.messages import Waiter
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.ports import Answer, AuditRecord, AuditSink
-from secrets_actor.domain.results import SecretBatch
+from secrets_actor.domain.results import SecretBatch, VersionBatch
 from secrets_actor.domain.secret import Secret
 from secrets_actor.otp import From, answer_all
 
@@ -51,7 +51,7 @@ class Replies:
         for waiter in waiters:
             if waiter.caller.recorded:
                 continue
-            if isinstance(value, SecretBatch):
+            if isinstance(value, SecretBatch | VersionBatch):
                 self._record_each(waiter, value, source, request_id, origin)
             else:
                 self._record(waiter, "ok", source, version_id, request_id, origin)
@@ -59,11 +59,17 @@ class Replies:
         self._reply_all(waiting, value)
 
     def _record_each(
-        self, waiter: Waiter, batch: SecretBatch, source: str, request_id: str | None, origin: str | None
+        self,
+        waiter: Waiter,
+        batch: SecretBatch | VersionBatch,
+        source: str,
+        request_id: str | None,
+        origin: str | None,
     ) -> None:
         """Write one record for each secret of *batch*."""
-        for secret_id, secret in batch.found.items():
-            self._record(waiter, "ok", source, secret.version_id, request_id, secret.origin, secret_id)
+        for secret_id, found in batch.found.items():
+            by = found.origin if isinstance(found, Secret) else origin
+            self._record(waiter, "ok", source, found.version_id, request_id, by, secret_id)
         for secret_id, error in batch.errors.items():
             self._record(waiter, error.code, source, None, request_id, error.origin or origin, secret_id)
 

@@ -65,7 +65,15 @@ from secrets_actor.domain import metrics
 from secrets_actor.domain.errors import Overloaded, SecretsError, ServerDown, UnknownMessage
 from secrets_actor.domain.metrics import NO_METER, Meter, Reading
 from secrets_actor.domain.names import SecretId
-from secrets_actor.domain.operations import MESSAGES, Get, Invalidate, Operation, refreshed, with_token
+from secrets_actor.domain.operations import (
+    STORE_MESSAGES,
+    CurrentVersions,
+    Get,
+    Invalidate,
+    Operation,
+    refreshed,
+    with_token,
+)
 from secrets_actor.domain.ports import AuditSink, BackendFactory
 from secrets_actor.domain.secret import Source
 from secrets_actor.otp import (
@@ -89,7 +97,7 @@ from secrets_actor.otp import (
 )
 from secrets_actor.uuids import new_uuid
 
-_OPERATIONS: Final = MESSAGES
+_OPERATIONS: Final = STORE_MESSAGES
 # Seconds between two sweeps of the cache. No value stays in memory for longer than that after it may not be served.
 SWEEP: Final = 30.0
 # Seconds between two looks at the wall clock.
@@ -278,10 +286,12 @@ class SecretsActor(GenServer):
     def _invalidate(self, message: Invalidate, caller: From[Any]) -> None:
         """Do what `Invalidate` says at once, even while the actor drains or too many callers wait: it does not wait for
         anything, and does not ask the store."""
-        lanes = SecretId(message.secret_id).lanes
+        self._outdate(SecretId(message.secret_id).lanes)
+        self._replies.answer(self._waiter(message, caller), None, "actor")
+
+    def _outdate(self, lanes: tuple[str, ...]) -> None:
         self._flights.invalidated(lanes)
         self._effects.invalidated(lanes, self.node.clock.now())
-        self._replies.answer(self._waiter(message, caller), None, "actor")
 
     def _use_backend(self, factory: BackendFactory) -> None:
         now = self._now()
@@ -379,6 +389,9 @@ class SecretsActor(GenServer):
             case do.Settle(flight, answer, kept):
                 now = self.node.clock.now()
                 anew = self._effects.answered(flight, answer, kept, now)
+                if isinstance(flight.operation, CurrentVersions):
+                    for name in self._effects.told_versions(flight, answer.value, now):
+                        self._outdate((name,))
                 self._replies.settle(flight, answer, Source.BACKEND)
                 self._ask_anew(anew)
             case do.Fail(flight, error, kept):

@@ -3,23 +3,23 @@
 Rule 1: the subscriber takes its changes from the table, one at a time. An exception of the callback is reported and
         goes no further. If the callback hangs, only this process waits.
 Rule 2: if nothing was heard of the secret's version for about a TTL, the subscriber asks the secrets actor, as any
-        caller does. Of several subscribers to one secret, only the first asks.
-Rule 3: if the answer says nothing about the secret (an outage, or an actor that is being restarted), the subscriber
-        asks again sooner than that, with growing pauses.
+        caller does. Of several subscribers to one secret, only the first asks. If the store tells versions, it asks for
+        those of all secrets that are due soon.
+Rule 3: if the answer says nothing about a secret (an outage, or an actor that is being restarted), a subscriber asks
+        again sooner than that, with growing pauses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from msgspec import Struct
 
-from secrets_actor.actor.subscriptions import ASKING, Entry, LookAgain, Subscriptions
-from secrets_actor.actor.version_tracking import NEVER
+from secrets_actor.actor.subscriptions import AT_LEAST, Entry, LookAgain, Question, Subscriptions
+from secrets_actor.actor.version_tracking import outcome_of
 from secrets_actor.domain.callbacks import done
-from secrets_actor.domain.errors import SecretNotFound, SecretsError
-from secrets_actor.domain.operations import Get
+from secrets_actor.domain.operations import CurrentVersions, Get, Operation
 from secrets_actor.domain.tracing import Caller
 from secrets_actor.otp import (
     Backoff,
@@ -39,8 +39,6 @@ from secrets_actor.otp import (
 LABEL: Final = "subscription"
 # Seconds between two questions if the cache is off, and so there is no TTL. It is the default TTL.
 _WITHOUT_TTL: Final = 300.0
-# The fewest seconds between two questions: a subscription is no reason to ask AWS more often than that.
-_AT_LEAST: Final = 1.0
 
 
 class AskSchedule(Struct, frozen=True):
@@ -53,11 +51,11 @@ class AskSchedule(Struct, frozen=True):
 
     def interval(self) -> float:
         """Return the seconds until the next question."""
-        return max(_AT_LEAST, (self.ttl or _WITHOUT_TTL) * (1.0 - self.jitter * self.chance()))
+        return max(AT_LEAST, (self.ttl or _WITHOUT_TTL) * (1.0 - self.jitter * self.chance()))
 
     def pause(self, tries: int) -> float:
         """Return the seconds until the next question after so many *tries* without an answer."""
-        return Backoff(_AT_LEAST, maximum=self.interval(), jitter=0.5).delay(tries, self.chance())
+        return Backoff(AT_LEAST, maximum=self.interval(), jitter=0.5).delay(tries, self.chance())
 
 
 class SubscriberFailed(LifecycleEvent, frozen=True):
@@ -69,21 +67,32 @@ class SubscriberFailed(LifecycleEvent, frozen=True):
 
 
 class _Heard(Struct, frozen=True):
-    """The answer to the subscriber's question has come, from the store or from the actor. *error* is None if it was a
-    secret."""
+    """The answer to the subscriber's *question* has come, from the store or from the actor. *error* is None if there
+    was one; *errors* are those of single secrets in it."""
 
+    question: Question
     error: BaseException | None
+    errors: Mapping[str, BaseException]
 
 
 class Subscriber(GenServer):
-    """Serves the subscription with this *number* in *table*. *secrets* is the name of the actor that it asks."""
+    """Serves the subscription with this *number* in *table*. *secrets* is the name of the actor that it asks.
+    *tells_versions* says whether the store in force tells versions."""
 
     trap_exit = True  # so that a stop waits for a callback that is running, as long as the spec allows
 
-    def __init__(self, number: int, table: Subscriptions, secrets: Name, schedule: AskSchedule) -> None:
+    def __init__(
+        self,
+        number: int,
+        table: Subscriptions,
+        secrets: Name,
+        schedule: AskSchedule,
+        tells_versions: Callable[[], bool],
+    ) -> None:
         self._number, self._table, self._secrets, self._schedule = number, table, secrets, schedule
+        self._tells_versions = tells_versions
         self._timer: Timer | None = None
-        self._asking, self._tries, self._not_before = False, 0, NEVER
+        self._asking = False
 
     def init(self) -> InitResult:
         """Take the subscription over, unless another process has it."""
@@ -102,9 +111,7 @@ class Subscriber(GenServer):
         """Take the answer to a question, if the message is one. In any case call the callback with the changes that
         wait, and ask for the secret if it is time: the message may say that something is new, or a timer has fired."""
         if isinstance(message, _Heard):
-            self._heard(message.error)
-        elif isinstance(message, LookAgain) and message.doubt:
-            self._tries, self._not_before = 0, NEVER
+            self._heard(message)
         while (change := self._table.take(self._entry, self.me)) is not None:
             try:
                 done("callback", self._entry.callback(change))
@@ -115,36 +122,38 @@ class Subscriber(GenServer):
         self._ask_when_due()
         return None
 
-    def _heard(self, error: BaseException | None) -> None:
-        self._asking, now = False, self.node.clock.now()
-        self._table.heard(self._entry)
-        if error is None or (isinstance(error, SecretsError) and not error.retryable):
-            self._tries, self._interval = 0, self._schedule.interval()
-            # After a secret or "not found", the table's `seen_at` delays the next question. After another error, such
-            # as a denial, it does not: the whole interval has to be waited for here.
-            denied = error is not None and not isinstance(error, SecretNotFound)
-            self._not_before = now + (self._interval if denied else _AT_LEAST)
-        else:
-            self._tries += 1
-            self._not_before = now + self._schedule.pause(self._tries)
+    def _heard(self, heard: _Heard) -> None:
+        self._asking, self._interval = False, self._schedule.interval()
+        question = heard.question
+        self._table.heard(
+            question,
+            lambda one: outcome_of(heard.error or heard.errors.get(one), of_versions=question.of_versions),
+            self.node.clock.now(),
+            self._interval,
+            self._schedule.pause,
+        )
 
     def _ask_when_due(self) -> None:
         if self._asking:
             return
-        now, due = self.node.clock.now(), max(self._table.seen_at(self._entry) + self._interval, self._not_before)
-        if now >= due and self._table.may_ask(self._entry, now):
-            self._ask()
-            return
-        # If it is due, another subscriber is asking: look again when that one would have its answer at the latest.
-        due = max(due, now + ASKING) if now >= due else due
-        if self._timer is None or not self._timer.pending or self._timer.due > due:
+        now, of_versions = self.node.clock.now(), self._tells_versions()
+        found = self._table.question(self._entry, self._interval, now, of_versions=of_versions)
+        if isinstance(found, Question):
+            self._ask(found)
+        elif self._timer is None or not self._timer.pending or self._timer.due > found:
             if self._timer is not None:
                 self.cancel_timer(self._timer)
-            self._timer = self.send_after(due - now, LookAgain())
+            self._timer = self.send_after(found - now, LookAgain())
 
-    def _ask(self) -> None:
-        self._asking, me = True, self.me
+    def _ask(self, question: Question) -> None:
+        self._asking, me, of_versions = True, self.me, question.of_versions
         caller: From[Any] = From()
         caller.note = Caller(LABEL)
-        caller.on_settled(lambda done: me.post(_Heard(done.error)))
-        self._secrets.deliver(Get(self._entry.secret_id, refresh=True), caller)
+
+        def heard(done: From[Any]) -> None:
+            errors = done.result().errors if of_versions and done.error is None else {}
+            me.post(_Heard(question, done.error, errors))
+
+        caller.on_settled(heard)
+        operation: Operation[Any] = CurrentVersions(question.ids) if of_versions else Get(question.ids[0], refresh=True)
+        self._secrets.deliver(operation, caller)

@@ -10,11 +10,16 @@ Rule 4: after a fork the child has all subscriptions. What it knows of the secre
 Rule 5: all subscriptions to one id (a name or an ARN) share what is known of its secret. The store's answer shows which
         secret the id means, because it has the ARN. From then on these subscriptions also hear of changes that are seen
         under any other id of that secret.
+Rule 6: nobody asks for a secret while another subscriber's question about it is under way, nor during the pause after a
+        question that failed. What is heard of a question counts only if nothing has put it out of date meanwhile.
+Rule 7: if the store tells versions, one question asks for those of all secrets that are due soon, and one such question
+        is under way at a time. A secret whose version is another one is read by its own subscriber.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -23,24 +28,38 @@ from typing import Any, Final
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from secrets_actor.actor.version_tracking import NEVER, ChangeQueue, Known
+from secrets_actor.actor.version_tracking import NEVER, ChangeQueue, Known, Outcome
 from secrets_actor.domain.names import SecretId, without_suffix
+from secrets_actor.domain.results import CurrentVersion
 from secrets_actor.domain.secret import NewVersion, Secret, SetReceipt
 from secrets_actor.otp import Pid
 
 # Seconds for which a subscriber relies on another one's question to the store. After that it asks itself, because the
 # other's process may have ended meanwhile.
 ASKING: Final = 10.0
+# The fewest seconds between two questions: a subscription is no reason to ask a store more often than that.
+AT_LEAST: Final = 1.0
+# A question for versions takes in each secret of which nothing was heard for this share of the time between two
+# questions. So subscriptions that began at different times are soon asked for together.
+_DUE_SOON: Final = 0.5
+# How many versions one question asks for at most. A store that needs a request for each has time for these before the
+# deadline: at 10 ms each, half of the default call timeout.
+MOST: Final = 500
 Callback = Callable[[NewVersion], object]
 
 
 class LookAgain(Struct, frozen=True):
-    """Message to a subscriber: look into the table. *doubt*: what is known of the secret is out of date."""
-
-    doubt: bool = False
+    """Message to a subscriber: look into the table."""
 
 
 _LOOK_AGAIN: Final = LookAgain()
+
+
+class Question(Struct, eq=False):
+    """A subscriber's question to the store: for the versions of the secrets *ids*, or else for the one secret."""
+
+    ids: tuple[SecretId, ...]
+    of_versions: bool
 
 
 class Entry(Struct, eq=False):
@@ -68,8 +87,12 @@ class _Topic(Struct, eq=False):
     id: SecretId
     known: Known = field(default_factory=Known)
     arn: str | None = None
-    asked_at: float = NEVER  # when a subscriber asked the store; NEVER once it has its answer
+    asked: Question | None = None  # the question that is under way, if what is heard of it will count (rule 6)
+    not_before: float = NEVER  # no subscriber asks before this time
+    tries: int = 0  # how many questions since the last answer have failed
     outdated_at: float = NEVER  # when the actor was last told that somebody else changed the secret
+    changed: bool = False  # somebody else changed the secret: its value is to be read
+    untold: bool = False  # the store refuses to tell its version: its value is to be read each time
     entries: dict[int, Entry] = field(default_factory=dict)
 
     def is_about(self, asked: str, arn: str) -> bool:
@@ -80,6 +103,19 @@ class _Topic(Struct, eq=False):
         """Whether the id may mean the secret with this *arn*, in place of the known one: their ARNs differ only in the
         suffix, as when a secret is deleted and one of the same name is created."""
         return self.arn is not None and self.id != self.arn and without_suffix(self.arn) == without_suffix(arn)
+
+    def ask(self, question: Question, now: float) -> None:
+        """Note that *question*, which asks for this secret, is sent *now*."""
+        self.asked, self.not_before = question, now + ASKING
+
+    def learn(self, version_id: str | None, seen_at: float, arn: str | None) -> None:
+        """Note what the store has said: *version_id* is the current version, of the secret with this *arn*."""
+        self.known, self.arn, self.changed = Known(version_id, seen_at), arn, False
+
+    def doubt(self) -> None:
+        """Have the subscribers ask at once: what is known, and what a question under way brings, is out of date."""
+        self.known = replace(self.known, seen_at=NEVER)
+        self.asked, self.not_before, self.tries = None, NEVER, 0
 
 
 class Subscriptions:
@@ -92,12 +128,15 @@ class Subscriptions:
         self._entries: dict[int, Entry] = {}
         self._topics: dict[str, _Topic] = {}
         self._by_name: dict[str, dict[str, _Topic]] = {}  # by name: the topics whose id may mean a secret so named
+        self._versions_asked: tuple[Question, float] | None = None  # the question for versions, and when it was sent
+        self._put_off: list[Entry] = []  # those that are to look again when that question is answered
 
     def forget(self) -> None:
         """Prepare the table for the child of a fork, where any lock may be held forever, and the cache is empty."""
         self._lock = threading.Lock()
+        self._versions_asked, self._put_off = None, []
         for topic in tuple(self._topics.values()):
-            topic.known, topic.asked_at = replace(topic.known, seen_at=NEVER), NEVER
+            topic.doubt()
 
     # --- coming and going -----------------------------------------------------------------------------------------
 
@@ -179,27 +218,78 @@ class Subscriptions:
             change, entry.queue = entry.queue.take()
             return change
 
-    def seen_at(self, entry: Entry) -> float:
-        """When (clock seconds) the store last said which version is the current one; NEVER if it did not."""
-        topic = self._topics.get(entry.secret_id)
-        return NEVER if topic is None else topic.known.seen_at
+    def question(self, entry: Entry, interval: float, now: float, *, of_versions: bool) -> Question | float:
+        """Return the question that this subscriber is to ask *now*; the others leave it to this one. If there is none,
+        return when (clock seconds) to look again.
 
-    def may_ask(self, entry: Entry, now: float) -> bool:
-        """Whether this subscriber is to ask the store *now*: not while another one to the same id waits for its answer.
-        If so, the others leave it to this one."""
+        *interval*: for how many seconds a secret need not be asked for once the store has said which version is the
+        current one. *of_versions*: the store tells versions."""
         with self._lock:
             self._handle_requests()
             topic = self._topics.get(entry.secret_id)
-            if topic is None or now - topic.asked_at < ASKING:
-                return False
-            topic.asked_at = now
-            return True
+            if topic is None:
+                return now + interval
+            due = max(topic.known.seen_at + interval, topic.not_before)
+            if now < due:
+                return due
+            if not of_versions or topic.changed or topic.untold:
+                question = Question((topic.id,), of_versions=False)
+                topic.ask(question, now)
+                return question
+            if self._versions_asked is not None and now < (until := self._versions_asked[1] + ASKING):
+                self._put_off.append(entry)
+                return until
+            return self._question_for_versions(topic, now - interval * _DUE_SOON, now)
 
-    def heard(self, entry: Entry) -> None:
-        """Note that this subscriber has its answer from the store: from now on the others may ask."""
-        topic = self._topics.get(entry.secret_id)
-        if topic is not None:
-            topic.asked_at = NEVER
+    def _question_for_versions(self, first: _Topic, due_soon: float, now: float) -> Question:
+        """Return the question for the versions of *first* and of all secrets of which nothing was heard after
+        *due_soon*."""
+        due = [
+            topic
+            for topic in self._topics.values()
+            if topic is not first
+            and topic.known.seen_at <= due_soon
+            and topic.not_before <= now
+            and not (topic.changed or topic.untold)
+        ]
+        due.sort(key=lambda topic: topic.known.seen_at)  # so that none waits for ever if there are more than MOST
+        together = [first, *due[: MOST - 1]]
+        question = Question(tuple(topic.id for topic in together), of_versions=True)
+        for topic in together:
+            topic.ask(question, now)
+        self._versions_asked = question, now
+        return question
+
+    def heard(
+        self,
+        question: Question,
+        outcome: Callable[[str], Outcome],
+        now: float,
+        interval: float,
+        pause: Callable[[int], float],
+    ) -> None:
+        """Note what came of *question*: the *outcome* for each id. A secret that was refused is asked for again in
+        *interval* seconds, and one whose question failed after a *pause* that depends on how often it has failed."""
+        concerned: list[Entry] = []
+        with self._lock:
+            self._handle_requests()
+            if self._versions_asked is not None and self._versions_asked[0] is question:
+                self._versions_asked = None
+                concerned, self._put_off = self._put_off, []
+            found = [self._topics[one] for one in question.ids if one in self._topics]
+            topics = [topic for topic in found if topic.asked is question]
+            failed = [topic for topic in topics if outcome(topic.id) is Outcome.FAILED]
+            # One pause for all of them, so that they are asked for together again.
+            tries = 1 + max((topic.tries for topic in failed), default=0)
+            waits = {Outcome.ANSWERED: AT_LEAST, Outcome.REFUSED: interval, Outcome.FAILED: pause(tries)}
+            for topic in topics:
+                result = outcome(topic.id)
+                topic.asked, topic.tries = None, tries if result is Outcome.FAILED else 0
+                topic.untold = topic.untold or result is Outcome.UNTOLD
+                topic.not_before = now + waits.get(result, 0.0)
+                if result is Outcome.UNTOLD:
+                    concerned += topic.entries.values()
+        _wake(concerned)
 
     # --- reports of the secrets actor -----------------------------------------------------------------------------
 
@@ -235,11 +325,11 @@ class Subscriptions:
                 if not topic.is_about(asked, arn):
                     doubted += [topic.id] * topic.may_be_about(arn)
                     continue
-                topic.arn = arn
                 if topic.known.outdates(version_id, asked_at):
+                    topic.arn = arn
                     doubted.append(topic.id)
                     continue
-                topic.known = Known(version_id, now)
+                topic.learn(version_id, now, arn)
                 for entry in topic.entries.values():
                     queue = entry.queue
                     entry.queue = queue.on_to(entry.secret_id, version_id) if queue.begun else queue.begin(version_id)
@@ -260,32 +350,55 @@ class Subscriptions:
                     continue
                 # If we were told of somebody else's change after the set was sent, nobody knows which came later: the
                 # subscribers ask.
-                seen_at = now if sent_at > topic.outdated_at else NEVER
-                topic.known, topic.arn = Known(receipt.version_id, seen_at), receipt.arn
+                doubtful = sent_at <= topic.outdated_at
+                topic.learn(receipt.version_id, NEVER if doubtful else now, receipt.arn)
+                topic.changed = doubtful
                 concerned += topic.entries.values()
                 for entry in topic.entries.values():
                     entry.queue = entry.queue.on_to(entry.secret_id, receipt.version_id)
         _wake(concerned)
         return tuple(doubted)
 
-    def absent(self, asked: str, now: float) -> None:
-        """Note that the store has said that there is no secret *asked*."""
+    def told(self, asked: str, current: CurrentVersion, asked_at: float, now: float) -> bool:
+        """The store, asked for the version of *asked* at *asked_at*, has told the *current* one, without the value.
+        Return whether this is news to a subscriber, or may be: then the value is to be read (`outdate`)."""
+        changed, version_id = False, current.version_id
+        with self._lock:
+            self._handle_requests()
+            for topic in tuple(self._by_name.get(current.name, {}).values()):
+                if not topic.is_about(asked, current.arn):
+                    changed = changed or topic.may_be_about(current.arn)
+                elif topic.outdated_at >= asked_at:
+                    continue  # we were told of a change after the question was sent: it is asked for already
+                elif topic.known.version_id == version_id or topic.known == Known():
+                    topic.learn(version_id, now, current.arn)
+                    for entry in topic.entries.values():
+                        entry.queue = entry.queue.begin(version_id)
+                else:
+                    changed = True
+        return changed
+
+    def absent(self, asked: str, now: float, asked_at: float = math.inf) -> None:
+        """Note that the store has said that there is no secret *asked*. It counts for nothing if we have heard of a
+        change after *asked_at*."""
         with self._lock:
             self._handle_requests()
             topic = self._topics.get(asked)
-            if topic is not None:
-                topic.known, topic.arn = Known(None, now), None
+            if topic is not None and topic.outdated_at < asked_at and topic.known.seen_at <= asked_at:
+                topic.learn(None, now, None)
                 for entry in topic.entries.values():
                     entry.queue = entry.queue.begin(None)
 
     def doubt(self) -> None:
         """Have all subscribers ask anew, because another store has come into force. For any thread."""
         self._requests.append(self._doubt)
-        _wake(tuple(self._entries.values()), LookAgain(doubt=True))
+        _wake(tuple(self._entries.values()))
 
     def _doubt(self) -> None:
+        self._versions_asked = None
         for topic in self._topics.values():
-            topic.known, topic.asked_at, topic.arn = replace(topic.known, seen_at=NEVER), NEVER, None
+            topic.doubt()
+            topic.arn, topic.changed, topic.untold = None, False, False
 
     def outdate(self, names: Iterable[str], now: float) -> None:
         """Have the subscribers to secrets with these *names* ask anew: *now* we heard that somebody changed them."""
@@ -293,10 +406,10 @@ class Subscriptions:
         with self._lock:
             self._handle_requests()
             for topic in [topic for name in names for topic in self._by_name.get(name, {}).values()]:
-                topic.known, topic.asked_at = replace(topic.known, seen_at=NEVER), NEVER
-                topic.outdated_at = now
+                topic.doubt()
+                topic.changed, topic.outdated_at = True, now
                 concerned += topic.entries.values()
-        _wake(concerned, LookAgain(doubt=True))
+        _wake(concerned)
 
     def age(self, seconds: float) -> None:
         """Make all that is known older by so many *seconds*, because the clock has leapt."""
@@ -319,7 +432,7 @@ def _serves(pid: Pid) -> bool:
     return pid.is_alive() and (pid.parent is None or pid.parent.is_alive())
 
 
-def _wake(entries: Iterable[Entry], look: LookAgain = _LOOK_AGAIN) -> None:
+def _wake(entries: Iterable[Entry]) -> None:
     for entry in entries:
         if entry.pid is not None:
-            entry.pid.post(look)
+            entry.pid.post(_LOOK_AGAIN)

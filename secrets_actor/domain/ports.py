@@ -141,6 +141,9 @@ class BackendFactory(Struct, frozen=True):
     the `origin` that it leaves, and with the code of the error that it met there: so a dead endpoint costs one caller's
     wait, and the others answer.
 
+    `tells_versions` says that the backend answers `CurrentVersions`, and that this costs less than reading the values.
+    Subscriptions then follow the versions, and read a value only when its version is another one.
+
     Raises `InvalidParameter` for a field that is none of these.
     """
 
@@ -151,6 +154,7 @@ class BackendFactory(Struct, frozen=True):
     endpoints: tuple[str, ...] = ()
     prepare: Callable[[float], None] | None = None
     explains: bool = False
+    tells_versions: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:

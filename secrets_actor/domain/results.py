@@ -36,6 +36,24 @@ class SecretBatch(SelectiveStruct, frozen=True):
     errors: Mapping[str, SecretsError]
 
 
+class CurrentVersion(Struct, frozen=True):
+    """Which version of a secret is the AWSCURRENT one."""
+
+    name: str
+    arn: str
+    version_id: str
+
+
+class VersionBatch(SelectiveStruct, frozen=True):
+    """The answer to a question for the current versions of many secrets: `found` has the versions, `errors` the error
+    for each secret whose version could not be told. Both are keyed by the ids that were asked for."""
+
+    UNHASHED: ClassVar = frozenset({"found", "errors"})
+
+    found: Mapping[str, CurrentVersion]
+    errors: Mapping[str, SecretsError]
+
+
 class RotationRules(Struct, frozen=True):
     """When AWS rotates a secret.
 

@@ -111,10 +111,11 @@ def secrets_actor(parts: SystemParts) -> SecretsActor:
 def subscriber_spec(parts: SystemParts, number: int) -> ChildSpec:
     """Return the spec for the process of subscription *number*. Transient: not restarted once that is cancelled."""
     settings, table, secrets = parts.settings, parts.subscriptions, parts.node.name(SECRETS)
+    backend = parts.current_backend
     schedule = AskSchedule(settings.ttl_seconds, settings.ttl_jitter, random.random)
     return ChildSpec(
         "subscriber",
-        lambda: Subscriber(number, table, secrets, schedule),
+        lambda: Subscriber(number, table, secrets, schedule, lambda: backend.factory.tells_versions),
         restart=Restart.TRANSIENT,
         shutdown=SUBSCRIBER_SHUTDOWN,
     )

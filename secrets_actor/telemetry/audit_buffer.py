@@ -31,7 +31,7 @@ from msgspec import Struct
 
 from secrets_actor.domain import metrics
 from secrets_actor.domain.metrics import NO_METER, Meter, Reading
-from secrets_actor.domain.operations import MESSAGES
+from secrets_actor.domain.operations import STORE_MESSAGES
 from secrets_actor.domain.packed_secret import HEAD, KIND, VERSION
 from secrets_actor.domain.ports import AuditRecord, TakesHit
 from secrets_actor.domain.tracing import CallerName
@@ -46,7 +46,7 @@ OVERDUE: Final = 1.0
 BUFFER: Final = 100_000
 # The messages to the audit process: write within a PERIOD; write now.
 SOON, NOW = "soon", "now"
-_READS: Final = frozenset(one.kind for one in MESSAGES if not one.writes)
+_READS: Final = frozenset(one.kind for one in STORE_MESSAGES if not one.writes)
 # A cached get: the secret's name, its version and origin as bytes (`packed_secret.version_bytes`), clock seconds,
 # the caller.
 Hit = tuple[str, bytes, float, CallerName]

@@ -60,6 +60,9 @@ class FakeStore:
     *recovery_window* is the number of days that a deleted secret can be restored, unless the deletion says otherwise.
     *wall_clock* dates versions and ends recovery windows. *clock* measures deadlines; the system that uses the store
     must have the same one, as it has with `fake_system`.
+
+    *tells_versions*: subscriptions ask it for the versions of many secrets at once, and for values only when a version
+    has changed, as they do with OpenBao.
     """
 
     def __init__(
@@ -68,7 +71,9 @@ class FakeStore:
         recovery_window: int = 30,
         wall_clock: Callable[[], datetime] = utc_now,
         clock: Clock | None = None,
+        tells_versions: bool = False,
     ) -> None:
+        self._tells_versions = tells_versions
         self.clock: Clock = SystemClock() if clock is None else clock
         self._wall_clock = wall_clock
         self._changed = threading.Condition()
@@ -85,7 +90,9 @@ class FakeStore:
         fetch credentials first; the store does not look at them. *endpoint* is a host and port, as if the store were
         far away: the system then guards it with a breaker."""
         endpoints = () if endpoint is None else (endpoint,)
-        return BackendFactory(NAME, lambda: _Connection(self), credentials, endpoints=endpoints)
+        return BackendFactory(
+            NAME, lambda: _Connection(self), credentials, endpoints=endpoints, tells_versions=self._tells_versions
+        )
 
     # --- what is in it --------------------------------------------------------------------------------------------
 

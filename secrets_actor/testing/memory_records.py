@@ -21,8 +21,8 @@ from secrets_actor.domain.errors import (
     SecretsError,
     StoreError,
 )
-from secrets_actor.domain.operations import MESSAGES, Operation
-from secrets_actor.domain.results import SecretBatch
+from secrets_actor.domain.operations import STORE_MESSAGES, Operation
+from secrets_actor.domain.results import SecretBatch, VersionBatch
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.domain.semantics import Entry, perform, purge
 
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 # The beginning of the ARNs of the fake store: the form of AWS, with a partition and region that AWS does not have.
 ARN_PREFIX: Final = "arn:fake:secretsmanager:fake:000000000000:secret:"
-KINDS: Final = frozenset(operation.kind for operation in MESSAGES)
+KINDS: Final = frozenset(operation.kind for operation in STORE_MESSAGES)
 _AWS_CODES: Final[dict[type[StoreError], str]] = {
     SecretNotFound: "ResourceNotFoundException",
     SecretExists: "ResourceExistsException",
@@ -74,7 +74,7 @@ class MemoryRecords:
         except SecretsError as refusal:
             _say_as_aws(refusal)
             raise
-        if isinstance(answer, SecretBatch):
+        if isinstance(answer, SecretBatch | VersionBatch):
             for error in answer.errors.values():
                 _say_as_aws(error)
         return answer

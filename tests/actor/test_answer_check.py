@@ -23,10 +23,11 @@ from secrets_actor.domain.errors import (
     StoreFailure,
 )
 from secrets_actor.domain.masked import MaskedObject
-from secrets_actor.domain.operations import Get, GetMany, Operation
+from secrets_actor.domain.operations import CurrentVersions, Get, GetMany, Operation
 from secrets_actor.domain.ports import Answer
 from secrets_actor.domain.results import (
     ChangeReceipt,
+    CurrentVersion,
     NamedReceipt,
     PolicyPage,
     Replica,
@@ -35,6 +36,7 @@ from secrets_actor.domain.results import (
     SecretBatch,
     SecretDescription,
     SecretPage,
+    VersionBatch,
     VersionInfo,
     VersionPage,
 )
@@ -213,10 +215,28 @@ def test_in_a_batch_each_secret_is_checked_and_each_id_has_its_answer() -> None:
     assert [type(one) for one in batch.errors.values()] == [InvalidAnswer, AccessDenied, InvalidAnswer, InvalidAnswer]
     assert batch.errors["c"] is not denied, "it would have the frames of the worker"
     assert "another secret" in str(batch.errors["b"])
-    assert "neither a Secret nor a SecretsError" in str(batch.errors["e"])
+    assert "neither an answer nor a SecretsError" in str(batch.errors["e"])
+
+
+def test_of_many_versions_each_is_checked() -> None:
+    def version(name: str = "a", version_id: Any = "1" * 32) -> CurrentVersion:
+        return CurrentVersion(name, ARN if name == "a" else ARN.replace(":a-", f":{name}-"), version_id)
+
+    found: dict[str, Any] = {"a": version(), "b": version(), "c": version("c", None), "d": version("d", 7), "e": "v"}
+    answer = checked(VersionBatch(found, {"f": AccessDenied("no")}), CurrentVersions([*"abcdef"]))
+
+    assert answer.value.found == {"a": version()}
+    errors = {one: str(error) for one, error in answer.value.errors.items()}
+    assert list(errors) == [*"bcdef"]
+    assert "another secret" in errors["b"]
+    assert "a CurrentVersion has a version_id" in errors["c"]
+    assert "CurrentVersion.version_id is not of the type" in errors["d"]
+    assert "CurrentVersion is expected, not str" in errors["e"]
+    assert type(answer.value.errors["f"]) is AccessDenied
 
 
 def test_what_is_no_batch_is_refused() -> None:
+    assert "a VersionBatch is expected" in refused(SecretBatch({}, {}), CurrentVersions(["a"]))
     assert "a SecretBatch is expected" in refused(None, GetMany(["a"]))
     assert "raises when it is read" in refused(SecretBatch(Raises(), {}), GetMany(["a"]))
 

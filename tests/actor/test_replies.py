@@ -8,8 +8,9 @@ from secrets_actor.actor.flights import Flight
 from secrets_actor.actor.messages import Waiter
 from secrets_actor.actor.replies import Replies
 from secrets_actor.domain.errors import SecretNotFound
-from secrets_actor.domain.operations import Get, List, Operation, Set
+from secrets_actor.domain.operations import CurrentVersions, Get, List, Operation, Set
 from secrets_actor.domain.ports import Answer, AuditRecord
+from secrets_actor.domain.results import CurrentVersion, VersionBatch
 from secrets_actor.domain.secret import SecretValue, SetReceipt
 from secrets_actor.otp import From
 
@@ -40,6 +41,20 @@ def test_all_who_wait_get_the_answer_and_each_leaves_a_record() -> None:
 
     assert [one.reply_to.result() for one in flight.waiters] == [receipt, receipt]
     assert sink.records == [AuditRecord("set", "a", "ok", "backend", 3.5, TOKEN, "r-1", origin="there:443")] * 2
+
+
+def test_of_many_versions_each_leaves_a_record() -> None:
+    sink, ask = Sink(), CurrentVersions(["a", "b"])
+    flight = Flight(1, ask, waiters=[waiter(ask)])
+    batch = VersionBatch({"a": CurrentVersion("a", "arn", TOKEN)}, {"b": SecretNotFound("no")})
+
+    Replies(sink, lambda: 2.0).settle(flight, Answer(batch, "r-1", "there:443"), "backend")
+
+    assert flight.waiters[0].reply_to.result() is batch
+    assert sink.records == [
+        AuditRecord("current_versions", "a", "ok", "backend", 0.0, TOKEN, "r-1", origin="there:443"),
+        AuditRecord("current_versions", "b", "not_found", "backend", 0.0, None, "r-1", origin="there:443"),
+    ]
 
 
 def test_each_gets_an_error_of_his_own() -> None:

@@ -1,9 +1,19 @@
 """What counts as news, and in which order it is told: decisions only."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secrets_actor.actor.version_tracking import MAX_WAITING, NEVER, ChangeQueue, Known
+from secrets_actor.actor.version_tracking import MAX_WAITING, NEVER, ChangeQueue, Known, Outcome, outcome_of
+from secrets_actor.domain.errors import (
+    AccessDenied,
+    DecryptionFailed,
+    InvalidRequest,
+    SecretDeleted,
+    SecretNotFound,
+    StoreFailure,
+    UnknownMessage,
+)
 from secrets_actor.domain.secret import NewVersion
 
 
@@ -82,3 +92,21 @@ def test_the_changes_are_a_chain_from_the_first_version_to_the_last(seen: list[s
     assert [one.old_version_id for one in changes] == ["a", *[one.new_version_id for one in changes]][: len(changes)]
     assert all(one.old_version_id != one.new_version_id for one in changes)
     assert (changes[-1].new_version_id if changes else "a") == (["a", *seen])[-1]
+
+
+@pytest.mark.parametrize(("error", "of_value", "of_version"), [
+    (None, Outcome.ANSWERED, Outcome.ANSWERED),
+    (SecretNotFound("no"), Outcome.ANSWERED, Outcome.ANSWERED),
+    (StoreFailure("no", status=500), Outcome.FAILED, Outcome.FAILED),
+    (ConnectionError(), Outcome.FAILED, Outcome.FAILED),
+    (SecretDeleted("no"), Outcome.REFUSED, Outcome.REFUSED),
+    (DecryptionFailed("no"), Outcome.REFUSED, Outcome.REFUSED),
+    (AccessDenied("no"), Outcome.REFUSED, Outcome.UNTOLD),
+    (InvalidRequest("no"), Outcome.REFUSED, Outcome.UNTOLD),
+    (UnknownMessage("no"), Outcome.REFUSED, Outcome.UNTOLD),
+], ids=repr)  # fmt: skip
+def test_what_an_error_means_for_the_next_question(
+    error: BaseException | None, of_value: Outcome, of_version: Outcome
+) -> None:
+    assert outcome_of(error, of_versions=False) is of_value
+    assert outcome_of(error, of_versions=True) is of_version

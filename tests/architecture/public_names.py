@@ -125,6 +125,7 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
         "CancelRotation",
         "Create",
         "CreateEmpty",
+        "CurrentVersions",
         "Delete",
         "DeletePolicy",
         "Describe",
@@ -163,6 +164,7 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
     "secrets_actor.results": (
         "AccountReplicaReceipt",
         "ChangeReceipt",
+        "CurrentVersion",
         "DeleteReceipt",
         "Finding",
         "LinkedSecret",
@@ -191,6 +193,7 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
         "SetReceipt",
         "Source",
         "Verdict",
+        "VersionBatch",
         "VersionInfo",
         "VersionPage",
         "VersionReceipt",
@@ -258,7 +261,7 @@ AwsSettings: access_key auth_method ca_bundle endpoint_url external_id max_attem
     region retry_mode role_arn role_session_name role_tags secret_key session_duration session_token timeout
     use_dualstack use_fips
 Backend: close name perform
-BackendFactory: connect credentials diagnose endpoints explains name prepare
+BackendFactory: connect credentials diagnose endpoints explains name prepare tells_versions
 BreakerClosed: endpoint
 BreakerOpened: endpoint pause problem
 CallContext: attempts avoid credentials deadline repeated
@@ -277,6 +280,8 @@ CreateEmpty: description kind kms_key_id overwrite_replicas replicas secret_id t
 CredentialSource: fetch
 Credentials: expires_at renew_at
 CredentialsError: outage refused
+CurrentVersion: arn name version_id
+CurrentVersions: kind secret_ids
 DaemonClientSettings: address recovery_window timeout
 Delete: force kind recovery_window secret_id
 DeletePolicy: kind secret_id
@@ -389,6 +394,7 @@ VaultSettings: addresses auth_method auth_mount ca_bundle client_cert client_key
     secret_id_wrapped_path skip_verify timeout tls_server_name token username write_json
 Verdict: FAULT OK SKIPPED WARNING
 Version: created_at id made_secret
+VersionBatch: errors found
 VersionInfo: accessed_at created_at kms_key_ids stages version_id
 VersionPage: arn name next_token versions
 VersionReceipt: arn name stages version_id

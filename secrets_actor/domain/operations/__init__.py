@@ -49,6 +49,7 @@ from secrets_actor.domain.operations.values import (
     BATCH_SIZE,
     Create,
     CreateEmpty,
+    CurrentVersions,
     Delete,
     Get,
     GetMany,
@@ -64,7 +65,7 @@ from secrets_actor.domain.operations.values import (
     version_key,
 )
 
-# All messages that a store answers. `Invalidate` is answered by the secrets actor alone.
+# All messages that every store is asked. `Invalidate` is answered by the secrets actor alone.
 MESSAGES: Final[tuple[type[Operation[Any]], ...]] = (
     *(Get, GetMany),
     *(Create, CreateEmpty, Put, Update, Set),
@@ -78,6 +79,8 @@ MESSAGES: Final[tuple[type[Operation[Any]], ...]] = (
     *(ListPolicies, GetPolicy, PutPolicy, DeletePolicy, ValidatePolicy),
     Request,
 )
+# All messages that go to a store: `CurrentVersions` goes to those that say that they answer it.
+STORE_MESSAGES: Final[tuple[type[Operation[Any]], ...]] = (*MESSAGES, CurrentVersions)
 
 __all__ = [
     "AWSCURRENT",
@@ -89,10 +92,12 @@ __all__ = [
     "MAX_STAGE_LENGTH",
     "MESSAGES",
     "MIN_RECOVERY_WINDOW",
+    "STORE_MESSAGES",
     "AssociateReplica",
     "CancelRotation",
     "Create",
     "CreateEmpty",
+    "CurrentVersions",
     "Delete",
     "DeletePolicy",
     "Describe",

@@ -27,7 +27,14 @@ from secrets_actor.domain.operations.limits import (
     checked_tags,
 )
 from secrets_actor.domain.operations.operation import AWSCURRENT, Operation, assign, mask_value
-from secrets_actor.domain.results import ChangeReceipt, NamedReceipt, ReplicaRegion, SecretBatch, VersionReceipt
+from secrets_actor.domain.results import (
+    ChangeReceipt,
+    NamedReceipt,
+    ReplicaRegion,
+    SecretBatch,
+    VersionBatch,
+    VersionReceipt,
+)
 from secrets_actor.domain.secret import DeleteReceipt, Secret, SecretValue, SetReceipt
 from secrets_actor.structs import SelectiveStruct
 
@@ -107,12 +114,34 @@ class GetMany(Operation[SecretBatch], Struct, frozen=True):
         def __init__(self, secret_ids: Iterable[str]) -> None: ...
 
     def __post_init__(self) -> None:
-        given: object = self.secret_ids
-        assign(self, secret_ids=())
-        found = tuple(dict.fromkeys(map(SecretId, checked_list("secret_ids", given, "names"))))
-        if not found:
-            raise InvalidParameter("secret_ids", "one name at least")
-        assign(self, secret_ids=found)
+        _check_ids(self)
+
+
+class CurrentVersions(Operation[VersionBatch], Struct, frozen=True):
+    """Ask which versions of several secrets are the AWSCURRENT ones, without reading the values.
+
+    Subscribers ask this for all subscriptions that are due, at a store whose `BackendFactory.tells_versions` is true.
+    Others do not answer it. The answer has an error for each secret whose version the store does not tell.
+    """
+
+    kind: ClassVar[str] = "current_versions"
+    secret_ids: tuple[SecretId, ...]
+
+    if TYPE_CHECKING:
+
+        def __init__(self, secret_ids: Iterable[str]) -> None: ...
+
+    def __post_init__(self) -> None:
+        _check_ids(self)
+
+
+def _check_ids(message: GetMany | CurrentVersions) -> None:
+    given: object = message.secret_ids
+    assign(message, secret_ids=())
+    found = tuple(dict.fromkeys(map(SecretId, checked_list("secret_ids", given, "names"))))
+    if not found:
+        raise InvalidParameter("secret_ids", "one name at least")
+    assign(message, secret_ids=found)
 
 
 class Set(Operation[SetReceipt], SelectiveStruct, frozen=True):

@@ -20,6 +20,7 @@ T = TypeVar("T")
 _KNOWN: Final[Mapping[type[Operation[Any]], Callable[[Context, Any], object]]] = {
     ops.Get: values.get,
     ops.GetMany: values.get_many,
+    ops.CurrentVersions: versions.current_versions,
     ops.Create: values.create,
     ops.CreateEmpty: values.create_empty,
     ops.Put: values.put,

@@ -10,11 +10,12 @@ from typing import NoReturn
 
 from msgspec.structs import replace
 
-from secrets_actor.domain.errors import InvalidRequest, SecretNotFound
+from secrets_actor.domain.errors import InvalidRequest, SecretNotFound, SecretsError, StoreError
 from secrets_actor.domain.operations import (
     AWSCURRENT,
     AWSPREVIOUS,
     CancelRotation,
+    CurrentVersions,
     ListVersions,
     MoveStage,
     Rotate,
@@ -22,7 +23,7 @@ from secrets_actor.domain.operations import (
     Untag,
 )
 from secrets_actor.domain.operations.limits import MAX_TAGS
-from secrets_actor.domain.results import NamedReceipt, VersionInfo, VersionPage
+from secrets_actor.domain.results import CurrentVersion, NamedReceipt, VersionBatch, VersionInfo, VersionPage
 from secrets_actor.domain.semantics import page_tokens
 from secrets_actor.domain.semantics.context import Context
 from secrets_actor.domain.semantics.entry import Entry, Version
@@ -46,6 +47,23 @@ def list_versions(context: Context, operation: ListVersions) -> VersionPage:
     last = next((one for one in left if more and one.id == page[-1].version_id), None)
     token = None if last is None else page_tokens.token(this_list, _moment(last), last.id)
     return VersionPage(entry.name, entry.arn, tuple(page), token)
+
+
+def current_versions(context: Context, operation: CurrentVersions) -> VersionBatch:
+    """Tell which version of each secret is the current one, or the error that a get of it would raise. No value is
+    read, so this does not count as an access."""
+    found: dict[str, CurrentVersion] = {}
+    errors: dict[str, SecretsError] = {}
+    for secret_id in operation.secret_ids:
+        try:
+            entry = context.live(secret_id)
+            version_id = entry.stages.get(AWSCURRENT)
+            if version_id is None:
+                raise SecretNotFound(f"secret {entry.name} has no current version in {context.records.store_name}")
+            found[secret_id] = CurrentVersion(entry.name, entry.arn, version_id)
+        except StoreError as error:
+            errors[secret_id] = error.clone()
+    return VersionBatch(found, errors)
 
 
 def _after(entry: Entry, moment: str, version_id: str) -> tuple[Version, ...]:
