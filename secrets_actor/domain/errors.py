@@ -326,6 +326,13 @@ class MetadataServiceError(CredentialsError):
     outage = True
 
 
+class LoginIncomplete(CredentialsError):
+    """A part of a login is not there: it is not configured, a variable is not set, or a file is missing or cannot be
+    read."""
+
+    code = "login_incomplete"
+
+
 class LoginRefused(CredentialsError):
     """The store has refused a login: a role, a secret id, a token of an identity provider or a password is wrong, or
     was used up (Vault: HTTP 400 at a login).

@@ -86,6 +86,7 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
         "KeySourceError",
         "LimitExceeded",
         "LocalStoreError",
+        "LoginIncomplete",
         "LoginRefused",
         "LoginUnavailable",
         "MetadataServiceError",

@@ -10,19 +10,20 @@ from secrets_actor.structs import SelectiveStruct
 
 
 class VaultCredentials(SelectiveStruct, Credentials, frozen=True):
-    """A token, its accessor, and when it ends (UTC; None: it has no end).
+    """A token, its accessor, when it ends and when it has to be renewed (UTC; None: never).
 
     The accessor names the token in the server's audit log, and cannot be used in its place. Two are equal if their
     tokens are: a renewed token is the same one.
     """
 
     HIDDEN: ClassVar = frozenset({"accessor"})
-    UNCOMPARED: ClassVar = frozenset({"accessor", "expires_at"})
+    UNCOMPARED: ClassVar = frozenset({"accessor", "expires_at", "renew_at"})
     UNHASHED: ClassVar = frozenset({"token"})
 
     token: SecretValue
     accessor: str | None = None
     expires_at: datetime | None = None
+    renew_at: datetime | None = None
 
 
 VaultCredentialSource: TypeAlias = CredentialSource[VaultCredentials]
