@@ -4,6 +4,8 @@ counts for or against it. PURE. How a breaker works is in breaker.py.
 Rule 1: a lost connection, a failure of the store and a time-out count against the endpoint. A time-out counts by the
         time that was allowed: one caller's short deadline says little. A caller that gives up before its deadline,
         because it was cancelled, counts as if its deadline had passed.
+        A node without an active node in its cluster is well, and counts as one that answers: it takes no writes, but
+        serves reads.
 Rule 2: a store without endpoints, such as the local one, has no breaker: nothing is refused.
 Rule 3: an operation that was sent to an earlier store says nothing about the present one. The caller of this module has
         to leave such operations out.
@@ -31,6 +33,7 @@ from secrets_actor.domain.errors import (
     BackendTimeout,
     CircuitOpen,
     DeadlineExceeded,
+    NoActiveNode,
     SecretsError,
     StoreFailure,
     Unreachable,
@@ -198,7 +201,7 @@ class EndpointBreakers:
         turns: list[Turn] = []
         for endpoint, attempt in last.items():
             kind = _BY_CODE.get(attempt.outcome)
-            if attempt.outcome == OK or (kind is not None and not issubclass(kind, _LOST)):
+            if attempt.outcome == OK or (kind is not None and not _is_lost(kind)):
                 turns += [Turn(endpoint)] if self._breakers[endpoint].succeeded(attempt.ended) else []
             elif kind is not None:
                 turns += self._count_error(
@@ -214,11 +217,15 @@ class EndpointBreakers:
         breaker, opens = self._breakers[endpoint], False
         if issubclass(kind, _TIMEOUTS):
             opens = breaker.timed_out(operation, begun, until - begun, now)
-        elif issubclass(kind, _LOST):
+        elif _is_lost(kind):
             opens = breaker.failed(operation, begun, now, _UNWELL if issubclass(kind, StoreFailure) else 1.0)
         return [Turn(endpoint, code, breaker.pause(now))] if opens else []
 
 
 def is_answer(error: SecretsError) -> bool:
     """Whether *error* is an answer: it shows that the store is there and well."""
-    return not isinstance(error, _LOST)
+    return not _is_lost(type(error))
+
+
+def _is_lost(kind: type[SecretsError]) -> bool:
+    return issubclass(kind, _LOST) and not issubclass(kind, NoActiveNode)

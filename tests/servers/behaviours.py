@@ -92,10 +92,14 @@ class Answer:
     def serve(self, connection: Connection) -> None:
         """Answer until the client ends."""
         while connection.next_request() is not None:
-            connection.client.sendall(self._head())
-            self._send_body(connection)
+            self.reply(connection)
             if self.last or self.sent is not None:
                 return
+
+    def reply(self, connection: Connection) -> None:
+        """Answer one request, which was read."""
+        connection.client.sendall(self._head())
+        self._send_body(connection)
 
     def _head(self) -> bytes:
         lines = [

@@ -23,9 +23,17 @@ from secrets_actor.backends.vault import failures
 from secrets_actor.backends.vault.cluster import Cluster
 from secrets_actor.backends.vault.failures import Refusal, Remedy
 from secrets_actor.backends.vault.protocol import VaultAnswer, VaultCall
-from secrets_actor.backends.vault.routing import Rounds, node_at, order_of
+from secrets_actor.backends.vault.routing import Rounds, asked_last, node_at
 from secrets_actor.clock import now
-from secrets_actor.domain.errors import ConnectionFailed, InvalidAnswer, SecretsError
+from secrets_actor.domain.errors import (
+    BackendTimeout,
+    ConfigurationError,
+    ConnectionFailed,
+    InvalidAnswer,
+    SecretsError,
+    Unreachable,
+    UnrecognizedClient,
+)
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.domain.tracing import OK, Attempt
 
@@ -41,6 +49,10 @@ _JSON: Final = (b"Content-Type", b"application/json")
 _PATCH: Final = (b"Content-Type", b"application/merge-patch+json")
 _LEADER: Final = VaultCall("GET", "sys/leader")
 _LOOKUP: Final = VaultCall("GET", "auth/token/lookup-self")
+
+
+def _is_sendable(text: str) -> bool:
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text
 
 
 def _no_proxy(_node: Origin) -> Proxy | None:
@@ -71,11 +83,17 @@ class Connection:
         self._closed = threading.Event()
         namespaced: tuple[Header, ...] = ()
         if namespace:
+            if not _is_sendable(namespace):
+                raise ConfigurationError(("vault.namespace: printable ASCII, without blanks",))
             namespaced = ((b"X-Vault-Namespace", namespace.encode()),)
         # A server may demand X-Vault-Request: a form of a browser cannot send it (GHSA-8gmq-wv9h-fcwp).
-        self._heads = tuple(
+        self._heads: tuple[tuple[Header, ...], ...] = tuple(
             [((b"Host", one.authority.encode()), (b"X-Vault-Request", b"true"), *namespaced) for one in cluster.nodes]
         )
+
+        self._token: SecretValue | None = None
+        self._heads_with_token = self._heads
+        self.order = list(range(len(cluster.nodes)))
 
     @property
     def is_closed(self) -> bool:
@@ -83,12 +101,19 @@ class Connection:
         return self._closed.is_set()
 
     def heads(self, token: SecretValue | None) -> tuple[tuple[Header, ...], ...]:
-        """Return, for each node, the headers of all requests with *token*."""
-        if token is None:
-            return self._heads
-        value = token.reveal()
-        sent = value if isinstance(value, bytes) else value.encode(errors="replace")
-        return tuple([(*one, (b"X-Vault-Token", sent)) for one in self._heads])
+        """Return, for each node, the headers of all requests with *token*. Raises `UnrecognizedClient`, if it is no
+        token."""
+        # Compared by identity: the actor passes the same object until it has fetched another.
+        if token is not self._token:
+            value = "" if token is None else token.reveal()
+            text = value if isinstance(value, str) else value.decode(errors="replace")
+            if token is not None and not _is_sendable(text):
+                raise UnrecognizedClient(
+                    "the token holds what no token has, such as a blank or a line end: give it anew"
+                )
+            shown = () if token is None else ((b"X-Vault-Token", text.encode()),)
+            self._token, self._heads_with_token = token, tuple([(*one, *shown) for one in self._heads])
+        return self._heads_with_token
 
     def transport(self, node: int) -> Transport:
         """Return the connection to *node*. Raises `ConnectionFailed` once this is closed."""
@@ -143,8 +168,10 @@ class CallRunner:
         self._connection, self._cluster, self._deadline = connection, connection.cluster, deadline
         self._token, self._attempts, self.in_doubt = token, attempts, in_doubt
         self._heads = connection.heads(token)
-        names = self._cluster.names
-        self._order = order_of(len(names), None, [at for at, name in enumerate(names) if name in avoid])
+        self._avoid, self._order = avoid, connection.order
+        if avoid:
+            names = self._cluster.names
+            self._order = asked_last(self._order, [one for one in self._order if names[one] in avoid])
         # The node that has said, during this operation, that it is the active one.
         self._is_active: int | None = None
         # The nodes that have named an active node that is not configured.
@@ -172,19 +199,13 @@ class CallRunner:
     def _order_for(self, call: VaultCall) -> list[int]:
         """Return the nodes in the order in which they are asked."""
         active = self._cluster.active if call.writes or call.fresh else None
-        if active is None or active == self._order[0]:
+        if active is None or active == self._order[0] or self._cluster.names[active] in self._avoid:
             return self._order
         return [active, *[one for one in self._order if one != active]]
 
     def _after(self, refusal: Refusal, node: int, rounds: Rounds) -> int:
         """Wait until the next attempt, and return its node. Raises the error if there is to be none."""
-        if refusal.remedy is Remedy.NO_INDEX:
-            self._cluster.forget_index()
-        if self._cluster.active == node:
-            self._cluster.active = None
-        hint = None if refusal.hint is None else node_at(refusal.hint, self._cluster.nodes)
-        if hint is not None:
-            self._cluster.active = hint
+        self._learn(refusal, node)
         following = rounds.next(
             node,
             refusal,
@@ -199,23 +220,45 @@ class CallRunner:
             self._connection.pause(following[1])
         return following[0]
 
+    def _learn(self, refusal: Refusal, node: int) -> None:
+        """Note what *refusal* says about the cluster."""
+        cluster, remedy = self._cluster, refusal.remedy
+        if remedy is Remedy.NO_INDEX:
+            cluster.forget_index()
+        if remedy in (Remedy.ELSEWHERE, Remedy.ELECTION):
+            if cluster.active == node:
+                cluster.active = None
+            if self._is_active == node:
+                self._is_active = None
+        if isinstance(refusal.error, Unreachable):
+            self._order = asked_last(self._order, (node,))  # for the further calls of this operation
+        elif refusal.hint is not None:
+            named = node_at(refusal.hint, cluster.nodes)
+            if named is not None:
+                cluster.active = named
+
     # --- one attempt ----------------------------------------------------------------------------------------------
 
     def _attempt(self, call: VaultCall, node: int, rounds: Rounds | None, order: list[int]) -> VaultAnswer | Refusal:
         started = now()
         left = self._deadline - started
         # A node that hangs must leave time for another.
-        has_others = len(order) > 1 if rounds is None else rounds.others(node)
+        has_others = len(order) > 1 if rounds is None else rounds.has_others(node)
         until = started + min(self._connection.timeout, left / 2 if has_others else left)
         found = self._exchange(call, node, until)
         error = found.error if isinstance(found, Refusal) else None
+        origin: str | None = self._cluster.names[node]
         if error is not None:
-            error.origin = self._cluster.names[node]
+            # A write that gets no answer may be waiting for the active node, to which this one has passed it on. That
+            # says nothing against this one, which answers reads.
+            if call.writes and len(order) > 1 and node != self._cluster.active and isinstance(error, BackendTimeout):
+                origin = None
+            error.origin = origin
             if call.writes and failures.may_have_taken_effect(error):
                 self.in_doubt = True
         if self._attempts is not None:
             outcome = OK if error is None else error.code
-            self._attempts.append(Attempt(call.method, started, now(), outcome, self._cluster.names[node]))
+            self._attempts.append(Attempt(call.method, started, now(), outcome, origin))
         return found
 
     def _exchange(self, call: VaultCall, node: int, until: float) -> VaultAnswer | Refusal:

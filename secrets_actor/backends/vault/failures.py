@@ -112,6 +112,9 @@ def refusal_of(call: VaultCall, status: int, headers: Mapping[str, str], body: b
             return _forbidden(call, said)
         case 400 if found is not None:
             return _bad_request(call, said)
+        case 400 if b"HTTP request to an HTTPS server" in body:
+            text = "the server speaks https: write https:// in vault.addresses"
+            return Refusal(InvalidAnswer(text, status=status), Remedy.NONE)
         case 307 | 308 if headers.get("location", "").startswith(("http://", "https://")):
             return Refusal(NoActiveNode(_NO_ACTIVE, status=status), Remedy.ELECTION, headers["location"])
         case 429 if found is not None and not said and "retry-after" in headers:

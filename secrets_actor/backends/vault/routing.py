@@ -9,11 +9,12 @@ Rule 3: while a node answers that there is no active node, rounds go on until th
         rounds at least, and more for `OUTAGE` seconds: a node that was started anew is there by then. More would only
         keep the caller from what else it has, such as a stale value.
 Rule 4: what the nodes refuse for good ends the call at once.
+Rule 5: a node that did not answer in time is asked again only if no other answers: each such attempt costs seconds.
 """
 
 import base64
 import binascii
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -21,7 +22,7 @@ import msgspec
 
 from secrets_actor.backends.http.origin import Origin
 from secrets_actor.backends.vault.failures import Refusal, Remedy
-from secrets_actor.domain.errors import NoActiveNode, SecretsError, StoreFailure
+from secrets_actor.domain.errors import BackendTimeout, NoActiveNode, SecretsError, StoreFailure
 
 # Seconds for which a call goes on while no node answers at all.
 OUTAGE: Final = 2.0
@@ -42,12 +43,13 @@ class Rounds:
     def __init__(self, order: Sequence[int], now: float) -> None:
         self._order, self._began = order, now
         self._round: dict[int, Refusal] = {}  # how the nodes failed in the round under way
+        self._silent: set[int] = set()
         self._rounds = self._throttled = self._behind = 0
         self._has_forgotten = False
 
-    def others(self, node: int) -> bool:
-        """Whether there are nodes besides *node* that have not failed in this round."""
-        return any(one != node and one not in self._round for one in self._order)
+    def has_others(self, node: int) -> bool:
+        """Whether there are nodes besides *node* that can be asked in this round."""
+        return any(one != node and self._may_be_asked(one) for one in self._order)
 
     def next(
         self, node: int, refusal: Refusal, active: int | None, *, dice: float, now: float, deadline: float
@@ -65,16 +67,17 @@ class Rounds:
             case Remedy.SLOWER:
                 self._throttled += 1
                 pause = _jittered(THROTTLED_PAUSE * 2.0 ** (self._throttled - 1), dice)
-                return self._in_time(node, pause, now, deadline) if self._throttled < MAX_THROTTLED else None
+                return _in_time(node, pause, now, deadline) if self._throttled < MAX_THROTTLED else None
             case Remedy.ACTIVE_NODE:
                 self._behind += 1
-                pause = _jittered(min(FIRST_PAUSE * 2.0 ** min(self._behind - 1, 8), LONGEST_PAUSE), dice)
-                return self._in_time(node if active is None else active, pause, now, deadline)
+                return _in_time(node if active is None else active, _pause(self._behind, dice), now, deadline)
         self._round[node] = refusal
-        if active is not None and refusal.remedy is Remedy.ELECTION and active not in self._round:
+        if isinstance(refusal.error, BackendTimeout):
+            self._silent.add(node)
+        if active is not None and refusal.remedy is Remedy.ELECTION and self._may_be_asked(active):
             return active, 0.0
         for one in self._order:
-            if one not in self._round:
+            if self._may_be_asked(one):
                 return one, 0.0
         return self._next_round(now, deadline, dice)
 
@@ -94,6 +97,9 @@ class Rounds:
                 return telling[-1]
         return errors[-1]
 
+    def _may_be_asked(self, node: int) -> bool:
+        return node not in self._round and node not in self._silent
+
     def _next_round(self, now: float, deadline: float, dice: float) -> tuple[int, float] | None:
         failed = self._round.values()
         elects = any(one.remedy is Remedy.ELECTION for one in failed)
@@ -102,15 +108,22 @@ class Rounds:
         self._rounds += 1
         if not elects and self._rounds > 1 and now - self._began >= OUTAGE:
             return None
-        pause = _jittered(min(FIRST_PAUSE * 2.0 ** min(self._rounds - 1, 8), LONGEST_PAUSE), dice)
-        found = self._in_time(self._order[0], pause, now, deadline)
-        if found is not None:
-            self._round.clear()
-        return found
+        pause = _pause(self._rounds, dice)
+        if now + pause >= deadline:
+            return None
+        self._round.clear()
+        if self._silent.issuperset(self._order):
+            self._silent.clear()
+        return next(one for one in self._order if one not in self._silent), pause
 
-    @staticmethod
-    def _in_time(node: int, pause: float, now: float, deadline: float) -> tuple[int, float] | None:
-        return (node, pause) if now + pause < deadline else None
+
+def _in_time(node: int, pause: float, now: float, deadline: float) -> tuple[int, float] | None:
+    return (node, pause) if now + pause < deadline else None
+
+
+def _pause(times: int, dice: float) -> float:
+    """Return the pause after the failure number *times*: it doubles each time, up to the longest."""
+    return _jittered(min(FIRST_PAUSE * 2.0 ** min(times - 1, 16), LONGEST_PAUSE), dice)
 
 
 def _jittered(ceiling: float, dice: float) -> float:
@@ -118,10 +131,9 @@ def _jittered(ceiling: float, dice: float) -> float:
     return ceiling * (0.5 + 0.5 * dice)
 
 
-def order_of(count: int, first: int | None, last: Iterable[int]) -> list[int]:
-    """Return the numbers of *count* nodes: *first* in front, if there is one, and those of *last* at the end."""
-    late = set(last)
-    return sorted(range(count), key=lambda one: (one in late, one != first))
+def asked_last(order: Sequence[int], late: Container[int]) -> list[int]:
+    """Return *order* with the nodes that are in *late* at its end."""
+    return [*[one for one in order if one not in late], *[one for one in order if one in late]]
 
 
 def node_at(url: str, nodes: Sequence[Origin]) -> int | None:
