@@ -42,8 +42,8 @@ class FaultyServer:
 
     @property
     def port(self) -> int:
-        """The port it listens on."""
-        return int(self._listener.getsockname()[1])
+        """The port it listens on, or listened on."""
+        return self._port
 
     @property
     def url(self) -> str:
@@ -90,6 +90,7 @@ class FaultyServer:
     def __enter__(self) -> Self:
         if self._path is None:
             self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+            self._port = int(self._listener.getsockname()[1])
         else:
             self._listener = socket.socket(socket.AF_UNIX)
             self._listener.bind(str(self._path))

@@ -320,7 +320,9 @@ class CallRunner:
         answer = self._send(_LEADER, node, until)
         if answer.status != 200:
             refusal = failures.refusal_of(_LEADER, answer.status, answer.headers, answer.body)
-            return refusal or Refusal(failures.alien(_LEADER, answer.status), Remedy.NONE)
+            if refusal is not None and refusal.remedy is not Remedy.NONE:
+                return refusal
+            return Refusal(failures.alien(_LEADER, answer.status), Remedy.ELSEWHERE)
         said = failures.json_object(answer.body)
         if said is None:
             return Refusal(failures.alien(_LEADER, answer.status), Remedy.ELSEWHERE)
