@@ -19,16 +19,16 @@ from rich.pretty import pretty_repr
 
 import secrets_actor
 from secrets_actor import BackendFactory, SecretValue
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.backends.aws.sdk_settings import ProfileSettings
-from secrets_actor.backends.aws.sigv4 import HttpRequest, Signed
+from secrets_actor.backends.aws_credentials import AwsCredentials
 from secrets_actor.backends.http.proxy import Proxy
 from secrets_actor.backends.http.response_parser import ParsedAnswer
 from secrets_actor.backends.http.transport import HttpAnswer
 from secrets_actor.backends.key_source import KeySource
 from secrets_actor.backends.local.export_key import KEY, ExportKey
 from secrets_actor.backends.master_key_setting import KeyPlace
+from secrets_actor.backends.sigv4 import HttpRequest, Signed
 from secrets_actor.domain.masked import MaskedText
 from secrets_actor.domain.operations import Filter, List, ListPage
 from secrets_actor.domain.results import ReplicaRegion, ResourcePolicy, SecretBatch

@@ -23,7 +23,7 @@ from typing import ClassVar, Final, Protocol
 
 from msgspec import Struct
 
-from secrets_actor.backends.aws.sigv4 import ALGORITHM, Scope, SigningKeys, amz_date, canonical_path
+from secrets_actor.backends.sigv4 import ALGORITHM, Scope, SigningKeys, amz_date, canonical_path
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.faces.exchange import Request
 from secrets_actor.faces.identity import Identity, Peer

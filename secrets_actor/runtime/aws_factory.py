@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from secrets_actor.backends.aws import backend
-from secrets_actor.backends.aws.aws_credentials import AwsCredentialSource
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
 from secrets_actor.backends.aws.endpoint import PROXY_SETTING, Endpoint
+from secrets_actor.backends.aws_credentials import AwsCredentialSource
 from secrets_actor.backends.http.proxy import Proxy, proxy_for
 from secrets_actor.domain.ports import BackendFactory
 from secrets_actor.forks import loading

@@ -22,7 +22,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from secrets_actor.actor.messages import Ping
-from secrets_actor.backends.aws.sigv4 import SigningKeys
+from secrets_actor.backends.sigv4 import SigningKeys
 from secrets_actor.client.async_secrets import AsyncSecrets
 from secrets_actor.clock import now, utc_now
 from secrets_actor.domain.errors import ConfigurationError, SecretsError

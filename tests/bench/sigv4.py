@@ -12,14 +12,14 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
-from secrets_actor.backends.aws.sigv4 import (
+from secrets_actor.backends.aws.sigv4_json import JSON_CONTENT_TYPE, JsonPost
+from secrets_actor.backends.aws_credentials import AwsCredentials
+from secrets_actor.backends.sigv4 import (
     HttpRequest,
     Scope,
     SigningKeys,
     sign_headers,
 )
-from secrets_actor.backends.aws.sigv4_json import JSON_CONTENT_TYPE, JsonPost
 from secrets_actor.domain.secret import SecretValue
 from tests.bench.kernel import timed
 

@@ -19,7 +19,7 @@ from secrets_actor import (
     WorkerCrashed,
     start,
 )
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
+from secrets_actor.backends.aws_credentials import AwsCredentials
 from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import Answer, Backend, BackendFactory, CallContext
 from secrets_actor.domain.secret import SecretValue

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from secrets_actor import AwsSettings, LocalSettings, Secret, SecretValue, Settings
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
+from secrets_actor.backends.aws_credentials import AwsCredentials
 from secrets_actor.domain.masked import MaskedObject, MaskedText
 from secrets_actor.domain.ports import Answer, CallContext
 from secrets_actor.messages import Put, Request, Set, Update

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentialSource
+from secrets_actor.backends.aws_credentials import AwsCredentialSource
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.errors import InvalidRequest, SecretDeleted, SecretNotFound, SecretsError
 from secrets_actor.domain.operations import (

@@ -7,10 +7,10 @@ from typing import Any, Final
 import pytest
 
 from secrets_actor import messages
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.backend import aws_backend_factory
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
 from secrets_actor.backends.aws.endpoint import endpoint_for
+from secrets_actor.backends.aws_credentials import AwsCredentials
 from secrets_actor.client.secrets import Secrets
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import operations as ops

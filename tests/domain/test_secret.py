@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
+from secrets_actor.backends.aws_credentials import AwsCredentials
 from secrets_actor.domain.errors import InvalidSecretValue
 from secrets_actor.domain.results import LinkedSecret, SecretDescription
 from secrets_actor.domain.secret import MASK, MAX_VALUE_BYTES, Secret, SecretValue, Source

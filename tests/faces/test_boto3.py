@@ -10,7 +10,7 @@ import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
 
-from secrets_actor.backends.aws.sigv4 import SigningKeys
+from secrets_actor.backends.sigv4 import SigningKeys
 from secrets_actor.domain import errors
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.faces.exchange import Request

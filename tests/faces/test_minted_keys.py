@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from secrets_actor.backends.aws.sigv4 import SigningKeys
+from secrets_actor.backends.sigv4 import SigningKeys
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.faces.identity import Identity, Peer
 from secrets_actor.faces.minted_keys import KEPT, LIFETIME, Mint, Minted

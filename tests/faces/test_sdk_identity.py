@@ -11,8 +11,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from secrets_actor.backends.aws.sigv4 import SigningKeys
 from secrets_actor.backends.key_source import KeySource
+from secrets_actor.backends.sigv4 import SigningKeys
 from secrets_actor.clock import now as clock_now
 from secrets_actor.clock import utc_now
 from secrets_actor.domain.secret import SecretValue

@@ -16,7 +16,7 @@ from botocore.credentials import Credentials as BotocoreCredentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secrets_actor.backends.aws.sigv4 import Scope, SigningKeys, sign_headers
+from secrets_actor.backends.sigv4 import Scope, SigningKeys, sign_headers
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.faces.exchange import Request
 from secrets_actor.faces.identity import Identity, Peer

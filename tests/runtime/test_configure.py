@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from secrets_actor import AwsSettings, ConfigurationError, LocalSettings, Secret, Secrets, Settings, System
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
+from secrets_actor.backends.aws_credentials import AwsCredentials
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.otp import ManualClock
 from tests.actor.rig import RigStore, eventually, failure, in_background, kill, running, settings, workers

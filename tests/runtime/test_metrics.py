@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from secrets_actor import SecretNotFound, System, Throttled, Unreachable
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
+from secrets_actor.backends.aws_credentials import AwsCredentials
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.results import Metrics
 from secrets_actor.runtime.settings import AwsSettings, Settings

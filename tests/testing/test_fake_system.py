@@ -19,7 +19,7 @@ from secrets_actor import (
     WorkerCrashed,
     child_spec,
 )
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
+from secrets_actor.backends.aws_credentials import AwsCredentials
 from secrets_actor.errors import BackendTimeout, RequestFailed
 from secrets_actor.messages import Get
 from secrets_actor.otp import KILLED, Flags, LifecycleEvent, Node, Strategy, call, spawn, supervisor_spec

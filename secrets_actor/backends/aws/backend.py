@@ -11,12 +11,12 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials, AwsCredentialSource
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.static import checked
 from secrets_actor.backends.aws.endpoint import SETTING_NAMES, Endpoint
 from secrets_actor.backends.aws.retry import RetryPolicy
 from secrets_actor.backends.aws.retry_state import RetryState
+from secrets_actor.backends.aws_credentials import AwsCredentials, AwsCredentialSource
 from secrets_actor.backends.http.proxy import Proxy
 from secrets_actor.domain.diagnosis import Finding
 from secrets_actor.domain.errors import MissingAccessKey
@@ -60,9 +60,9 @@ def aws_backend_factory(
     def new_connection() -> "Connection":
         with loading():
             from secrets_actor.backends.aws.call_runner import Connection
-            from secrets_actor.backends.aws.sigv4 import Scope, SigningKeys
             from secrets_actor.backends.aws.sigv4_json import JsonPost
             from secrets_actor.backends.http.transport import Tls, Transport
+            from secrets_actor.backends.sigv4 import Scope, SigningKeys
 
         # Loading the CA certificates takes milliseconds, so the first connection does it for all. Several workers may
         # connect at once, hence the lock.

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from msgspec.structs import replace
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.backend import AwsBackend
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.endpoint import Endpoint
 from secrets_actor.backends.aws.retry_state import RetryState
 from secrets_actor.backends.aws.sigv4_json import JSON_CONTENT_TYPE
+from secrets_actor.backends.aws_credentials import AwsCredentials
 from secrets_actor.backends.http.origin import UNIX, SettingNames
 from secrets_actor.clock import now
 from secrets_actor.domain.diagnosis import Finding, Verdict

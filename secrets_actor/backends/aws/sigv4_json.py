@@ -9,8 +9,8 @@ import hmac
 from datetime import datetime
 from typing import ClassVar, Final
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
-from secrets_actor.backends.aws.sigv4 import ALGORITHM, Scope, SigningKeys, amz_date, as_bytes, authorization_of
+from secrets_actor.backends.aws_credentials import AwsCredentials
+from secrets_actor.backends.sigv4 import ALGORITHM, Scope, SigningKeys, amz_date, as_bytes, authorization_of
 from secrets_actor.structs import Opaque
 
 JSON_CONTENT_TYPE: Final = "application/x-amz-json-1.1"

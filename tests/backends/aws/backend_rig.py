@@ -5,11 +5,11 @@ from typing import Any, TypeVar
 
 import pytest
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.backend import aws_backend_factory
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
 from secrets_actor.backends.aws.endpoint import endpoint_for
+from secrets_actor.backends.aws_credentials import AwsCredentials
 from secrets_actor.clock import now as clock_now
 from secrets_actor.clock import utc_now
 from secrets_actor.domain import errors

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.retry import RetryPolicy
+from secrets_actor.backends.aws_credentials import AwsCredentials
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
 from secrets_actor.domain.operations import List

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.credentials.static import StaticCredentials, checked
+from secrets_actor.backends.aws_credentials import AwsCredentials
 from secrets_actor.backends.key_source import KeySource
 from secrets_actor.domain import errors
 from secrets_actor.domain.secret import SecretValue

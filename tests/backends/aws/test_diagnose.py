@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from secrets_actor.backends.aws import backend
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
 from secrets_actor.backends.aws.diagnose import READ, READ_MANY, UNTRIED, WRITE, probes
 from secrets_actor.backends.aws.endpoint import endpoint_for
+from secrets_actor.backends.aws_credentials import AwsCredentials
 from secrets_actor.backends.key_source import KeySource
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.diagnosis import Finding, Verdict

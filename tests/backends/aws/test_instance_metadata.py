@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.credentials.instance_metadata import InstanceMetadataCredentials
+from secrets_actor.backends.aws_credentials import AwsCredentials
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
 from tests.servers.behaviours import Answer, Behaviour, Hang, Reset

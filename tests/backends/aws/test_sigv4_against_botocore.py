@@ -13,15 +13,15 @@ from botocore.credentials import Credentials as BotocoreCredentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
-from secrets_actor.backends.aws.sigv4 import (
+from secrets_actor.backends.aws.sigv4_json import JSON_CONTENT_TYPE, JsonPost
+from secrets_actor.backends.aws_credentials import AwsCredentials
+from secrets_actor.backends.sigv4 import (
     HttpRequest,
     Scope,
     SigningKeys,
     sign_headers,
     sign_query,
 )
-from secrets_actor.backends.aws.sigv4_json import JSON_CONTENT_TYPE, JsonPost
 from secrets_actor.domain.secret import SecretValue
 
 VISIBLE = string.ascii_letters + string.digits + "+/=-_.~"

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
-from secrets_actor.backends.aws.sigv4 import (
+from secrets_actor.backends.aws.sigv4_json import JsonPost
+from secrets_actor.backends.aws_credentials import AwsCredentials
+from secrets_actor.backends.sigv4 import (
     MAX_SIGNING_KEYS,
     HttpRequest,
     Scope,
@@ -19,7 +20,6 @@ from secrets_actor.backends.aws.sigv4 import (
     sign_headers,
     sign_query,
 )
-from secrets_actor.backends.aws.sigv4_json import JsonPost
 from secrets_actor.domain.secret import SecretValue
 
 DATA = Path(__file__).parent / "data"

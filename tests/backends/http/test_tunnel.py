@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import trustme
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.backend import aws_backend_factory
 from secrets_actor.backends.aws.credentials.static import StaticCredentials
 from secrets_actor.backends.aws.endpoint import SETTING_NAMES, Endpoint, endpoint_for
+from secrets_actor.backends.aws_credentials import AwsCredentials
 from secrets_actor.backends.http.proxy import Proxy, parse_proxy
 from secrets_actor.backends.http.transport import Tls, Transport
 from secrets_actor.clock import now as clock_now

@@ -11,8 +11,8 @@ from typing import ClassVar, Final
 
 from msgspec import field
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials, AwsCredentialSource
 from secrets_actor.backends.aws.credentials.sts import Sts
+from secrets_actor.backends.aws_credentials import AwsCredentials, AwsCredentialSource
 from secrets_actor.clock import wall_time
 from secrets_actor.domain.errors import CredentialsError
 from secrets_actor.structs import SelectiveStruct

@@ -7,8 +7,8 @@ type of such an error, and not its text.
 from datetime import UTC, datetime
 from typing import Any
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.credentials.static import checked
+from secrets_actor.backends.aws_credentials import AwsCredentials
 from secrets_actor.domain.errors import CredentialsError
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.forks import loading

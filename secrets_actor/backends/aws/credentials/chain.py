@@ -17,7 +17,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials, AwsCredentialSource
 from secrets_actor.backends.aws.credentials.container import ContainerCredentials
 from secrets_actor.backends.aws.credentials.environment import EnvironmentCredentials
 from secrets_actor.backends.aws.credentials.instance_metadata import InstanceMetadataCredentials
@@ -29,6 +28,7 @@ from secrets_actor.backends.aws.credentials.shared_files import (
     read_profiles,
 )
 from secrets_actor.backends.aws.credentials.sts import Sts
+from secrets_actor.backends.aws_credentials import AwsCredentials, AwsCredentialSource
 from secrets_actor.domain.errors import CredentialsError, MetadataServiceError, NoCredentials
 
 METADATA: Final = "instance metadata"

@@ -18,10 +18,10 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.credentials.connect import connect
 from secrets_actor.backends.aws.credentials.json_credentials import credentials_in, parsed
 from secrets_actor.backends.aws.endpoint import Endpoint
+from secrets_actor.backends.aws_credentials import AwsCredentials
 from secrets_actor.clock import now, sleep
 from secrets_actor.domain.errors import CredentialsError, MetadataServiceError, NoCredentials, SecretsError
 from secrets_actor.small_files import Problem, read_text

@@ -19,8 +19,8 @@ import signal
 import subprocess
 from typing import Final
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.credentials.json_credentials import credentials_in, parsed
+from secrets_actor.backends.aws_credentials import AwsCredentials
 from secrets_actor.clock import now, sleep
 from secrets_actor.domain.errors import CredentialsError
 

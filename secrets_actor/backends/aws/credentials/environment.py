@@ -6,9 +6,9 @@ One file for each place that credentials come from. Source of the names and thei
 import os
 from typing import Final
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.credentials.json_credentials import moment
 from secrets_actor.backends.aws.credentials.static import unsendable
+from secrets_actor.backends.aws_credentials import AwsCredentials
 from secrets_actor.domain.errors import CredentialsError, MissingSecretKey, NoCredentials
 from secrets_actor.domain.secret import SecretValue
 

@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.credentials.connect import connect
 from secrets_actor.backends.aws.credentials.json_credentials import credentials_in, parsed
 from secrets_actor.backends.aws.endpoint import Endpoint, parse_url
+from secrets_actor.backends.aws_credentials import AwsCredentials
 from secrets_actor.clock import now, utc_now
 from secrets_actor.domain.errors import BackendTimeout, ConfigurationError, MetadataServiceError, SecretsError
 

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.credentials.static import unsendable
+from secrets_actor.backends.aws_credentials import AwsCredentials
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.json_text import read_json

@@ -13,7 +13,6 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials, AwsCredentialSource
 from secrets_actor.backends.aws.credentials.assume_role import AssumeRoleCredentials, Role
 from secrets_actor.backends.aws.credentials.botocore_extra import BotocoreCredentials
 from secrets_actor.backends.aws.credentials.credential_process import ProcessCredentials
@@ -22,6 +21,7 @@ from secrets_actor.backends.aws.credentials.static import checked
 from secrets_actor.backends.aws.credentials.sts import Sts
 from secrets_actor.backends.aws.credentials.web_identity import WebIdentityCredentials
 from secrets_actor.backends.aws.sdk_settings import Section
+from secrets_actor.backends.aws_credentials import AwsCredentials, AwsCredentialSource
 from secrets_actor.domain.errors import CredentialsError, MissingSecretKey, NoCredentials
 from secrets_actor.domain.secret import SecretValue
 

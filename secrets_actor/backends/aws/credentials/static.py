@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
+from secrets_actor.backends.aws_credentials import AwsCredentials
 from secrets_actor.backends.key_source import KeySource
 from secrets_actor.domain.errors import CredentialsError, MissingAccessKey, MissingSecretKey
 from secrets_actor.domain.secret import SecretValue

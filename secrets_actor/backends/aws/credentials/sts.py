@@ -24,7 +24,6 @@ from xml.etree import ElementTree
 from msgspec import Struct
 from msgspec.structs import replace
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.clock_skew import http_date, may_be_skew, too_far
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.connect import Connect, connect
@@ -41,7 +40,8 @@ from secrets_actor.backends.aws.sdk_settings import (
     fips_chosen,
     stated,
 )
-from secrets_actor.backends.aws.sigv4 import HttpRequest, Scope, SigningKeys, sign_headers
+from secrets_actor.backends.aws_credentials import AwsCredentials
+from secrets_actor.backends.sigv4 import HttpRequest, Scope, SigningKeys, sign_headers
 from secrets_actor.clock import now, sleep
 from secrets_actor.domain.errors import (
     AccessDenied,

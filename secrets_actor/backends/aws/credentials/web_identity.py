@@ -6,9 +6,9 @@ fetch. Source of the names: botocore's `AssumeRoleWithWebIdentityProvider`.
 
 from typing import Final
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.credentials.assume_role import Role, checked_role
 from secrets_actor.backends.aws.credentials.sts import Sts
+from secrets_actor.backends.aws_credentials import AwsCredentials
 from secrets_actor.domain.errors import CredentialsError
 from secrets_actor.small_files import Problem, read_text
 

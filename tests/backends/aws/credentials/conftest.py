@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 import pytest
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials, AwsCredentialSource
+from secrets_actor.backends.aws_credentials import AwsCredentials, AwsCredentialSource
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.errors import CredentialsError
 from tests.backends.aws.credentials.sts_echo import StsEcho

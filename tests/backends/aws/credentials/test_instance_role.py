@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from botocore.utils import InstanceMetadataFetcher
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.credentials.instance_metadata import (
     InstanceMetadataCredentials,
     extended,
     options_from,
 )
+from secrets_actor.backends.aws_credentials import AwsCredentials
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.secret import SecretValue
 from tests.backends.aws.credentials.conftest import Machine, failing, fetch, plain

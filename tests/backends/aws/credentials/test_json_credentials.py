@@ -9,8 +9,8 @@ from botocore.credentials import RefreshableCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.credentials.json_credentials import credentials_in, moment
+from secrets_actor.backends.aws_credentials import AwsCredentials
 
 TAKEN = [
     "2086-01-02T03:04:05Z",

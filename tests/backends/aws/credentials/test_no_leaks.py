@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentialSource
 from secrets_actor.backends.aws.credentials.assume_role import AssumeRoleCredentials, Role
 from secrets_actor.backends.aws.credentials.chain import DefaultChain
 from secrets_actor.backends.aws.credentials.container import ContainerCredentials
@@ -18,6 +17,7 @@ from secrets_actor.backends.aws.credentials.credential_process import ProcessCre
 from secrets_actor.backends.aws.credentials.instance_metadata import InstanceMetadataCredentials
 from secrets_actor.backends.aws.credentials.sts import Sts
 from secrets_actor.backends.aws.credentials.web_identity import WebIdentityCredentials
+from secrets_actor.backends.aws_credentials import AwsCredentialSource
 from secrets_actor.domain.errors import SecretsError
 from tests.backends.aws.credentials.conftest import Machine, fetch
 from tests.backends.aws.credentials.test_sts import GOOD, ROLE, Fixed

@@ -10,12 +10,12 @@ import botocore.loaders
 import botocore.session
 import pytest
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
 from secrets_actor.backends.aws.credentials.assume_role import AssumeRoleCredentials, Role
 from secrets_actor.backends.aws.credentials.chain import DefaultChain
 from secrets_actor.backends.aws.credentials.environment import EnvironmentCredentials
 from secrets_actor.backends.aws.credentials.sts import Sts
 from secrets_actor.backends.aws.credentials.web_identity import WebIdentityCredentials
+from secrets_actor.backends.aws_credentials import AwsCredentials
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.operations import Get
 from secrets_actor.domain.ports import CallContext

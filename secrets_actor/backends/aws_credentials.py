@@ -1,4 +1,7 @@
-"""The credentials of AWS, masked like secret values. PURE."""
+"""The credentials of AWS, masked like secret values. PURE.
+
+They are no part of the backend of AWS: a login at Vault may be signed with them, too.
+"""
 
 from datetime import datetime
 from typing import ClassVar, TypeAlias

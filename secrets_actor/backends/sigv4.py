@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote
 
 from msgspec import Struct
 
-from secrets_actor.backends.aws.aws_credentials import AwsCredentials
+from secrets_actor.backends.aws_credentials import AwsCredentials
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.structs import Opaque
 
