@@ -190,6 +190,6 @@ def openbao_cluster(
 
 @pytest.fixture
 def whole_cluster(openbao_cluster: OpenBaoCluster) -> OpenBaoCluster:
-    """Three nodes of OpenBao, any of which may die. A test takes a mount of its own: `admin().mount()`."""
+    """Three nodes of OpenBao, any of which may die. A test takes a mount of its own: `mount()`."""
     openbao_cluster.heal()
     return openbao_cluster

@@ -155,7 +155,7 @@ class Administrator:
         """Mount a KV v2 at *path* (None: one that was never used) and wait until it takes writes. Returns the path."""
         path = path or f"kv-{uuid.uuid4().hex[:12]}"
         self.write(f"sys/mounts/{path}", type="kv", options={"version": "2"})
-        until(lambda: self._answers(f"{path}/config"), f"the mount {path}")  # it is "upgraded" for a moment
+        until(lambda: self.answers(f"{path}/config"), f"the mount {path}")  # it is "upgraded" for a moment
         return path
 
     def policy(self, text: str, name: str | None = None) -> str:
@@ -169,7 +169,8 @@ class Administrator:
         made = self.write("auth/token/create", policies=list(policies), **more)
         return str(made["auth"]["client_token"])
 
-    def _answers(self, path: str) -> bool:
+    def answers(self, path: str) -> bool:
+        """Whether *path* can be read."""
         with contextlib.suppress(Refused):
             self.read(path)
             return True
@@ -534,6 +535,21 @@ seal "static" {{
         """The active node as its administrator sees it. Waits for a leader."""
         return self.leader().seen_by(self.admin_token(), timeout)
 
+    def mount(self, max_versions: int = 0) -> str:
+        """A new KV v2 mount that all nodes serve, which keeps so many versions of a secret (0: the server's 10).
+
+        For a second after the mount was made, standbys refuse its requests: they wait for the active node to upgrade
+        it. The path."""
+        admin = self.admin()
+        path = admin.mount()
+        if max_versions:
+            admin.write(f"{path}/config", max_versions=max_versions)
+        for node in self.nodes:
+            seen = node.seen_by(self.admin_token())
+            until(lambda seen=seen: seen.answers(f"{path}/config"), f"the mount {path} at {node.url}")
+        self.wait_until_whole()
+        return path
+
     def wait_until_whole(self) -> None:
         """Return once all nodes follow one leader, and have what it has, so that any of them may die. Raises
         `ServerFailed`."""
@@ -583,14 +599,14 @@ seal "static" {{
     def step_down(self) -> Node:
         """The leader gives the leadership up. Returns who led; another leads within a second."""
         leader = self.leader()
-        leader.seen_by(self.admin_token()).ask("PUT", "sys/step-down")
+        leader.seen_by(self.admin_token(), timeout=30.0).ask("PUT", "sys/step-down")
         return leader
 
     def seal_leader(self) -> Node:
         """Seal the leader, which stays sealed until it is started again (`heal`). A standby cannot be sealed by a call.
         Returns it."""
         leader = self.leader()
-        leader.seen_by(self.admin_token()).ask("PUT", "sys/seal")
+        leader.seen_by(self.admin_token(), timeout=30.0).ask("PUT", "sys/seal")
         return leader
 
     def __enter__(self) -> Self:
