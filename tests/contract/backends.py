@@ -15,6 +15,7 @@ from tests.contract.dict_backend import dict_backend_factory
 from tests.servers.account import allow_everything
 from tests.servers.ministack import Ministack
 from tests.servers.moto import MotoServer
+from tests.servers.openbao import OpenBaoDev
 
 # Days that a deletion takes in the stores that are told so.
 RECOVERY_WINDOW: Final = 12
@@ -25,6 +26,8 @@ FAKE: Final = "fake"
 DICT: Final = "dict"
 # The local store, behind the AWS face of a daemon, asked by the backend `daemon` over a Unix socket.
 DAEMON: Final = "daemon"
+# OpenBao, a single node, with a new KV mount for each test.
+VAULT: Final = "vault"
 # A real account. It has no row, since a run opens it only when told to (`-m live`), and no divergence, ever.
 LIVE: Final = "aws-live"
 
@@ -68,6 +71,13 @@ def _daemon(request: pytest.FixtureRequest) -> BackendFactory:
     return daemon_backend_factory(path=str(folder / "s"), timeout=10.0, recovery_window=RECOVERY_WINDOW)
 
 
+def _vault(request: pytest.FixtureRequest) -> BackendFactory:
+    from tests.contract.store import vault_kit
+
+    openbao: OpenBaoDev = request.getfixturevalue("openbao")
+    return vault_kit(openbao.url, openbao.token, request.getfixturevalue("kv_mount"))
+
+
 def _fake(_request: pytest.FixtureRequest) -> BackendFactory:
     from secrets_actor.testing import FakeStore
 
@@ -79,23 +89,27 @@ class Row:
     """One backend. *factory* makes an empty store.
 
     *emulator*: of AWS, so that it is asked for what one machine does not have, too; all others refuse that.
-    *aws_facts*: an answer carries a request id, and a refusal AWS's code and status.
+    *foreign*: a server that is no AWS, and means some things otherwise.
+    *request_ids*: an answer carries a request id. *aws_facts*: and a refusal has AWS's code and status.
     """
 
     factory: Callable[[pytest.FixtureRequest], BackendFactory]
     emulator: bool = False
+    foreign: bool = False
+    request_ids: bool = False
     aws_facts: bool = False
 
 
 ROWS: Final[dict[str, Row]] = {
-    MINISTACK: Row(_emulated("fresh_ministack"), emulator=True, aws_facts=True),
-    MOTO: Row(_emulated("fresh_moto"), emulator=True, aws_facts=True),
+    MINISTACK: Row(_emulated("fresh_ministack"), emulator=True, request_ids=True, aws_facts=True),
+    MOTO: Row(_emulated("fresh_moto"), emulator=True, request_ids=True, aws_facts=True),
     LOCAL: Row(_local),
-    DAEMON: Row(_daemon, aws_facts=True),
-    FAKE: Row(_fake, aws_facts=True),
+    DAEMON: Row(_daemon, request_ids=True, aws_facts=True),
+    FAKE: Row(_fake, request_ids=True, aws_facts=True),
     DICT: Row(lambda _request: dict_backend_factory(RECOVERY_WINDOW)),
+    VAULT: Row(_vault, foreign=True, request_ids=True),
 }
 BACKENDS: Final = tuple(ROWS)
 EMULATORS: Final = tuple(name for name, row in ROWS.items() if row.emulator)
 # What knows all of AWS's language that makes sense on one machine.
-OWN: Final = tuple(name for name, row in ROWS.items() if not row.emulator)
+OWN: Final = tuple(name for name, row in ROWS.items() if not (row.emulator or row.foreign))

@@ -4,18 +4,21 @@ A test that meets such a topic asks `store.diverges(topic)` and then asserts wha
 when it is mended: the test fails, and the entry goes. Nothing is skipped. Our own stores, the example of a backend
 among them, have no entry and get none: they are ours to mend. The end of a run of this suite prints the list.
 
+The rows of OpenBao and Vault are no faults: a KV mount has no such meaning, and other programs read it, too. What it
+cannot mean is refused by name.
+
 Sources for AWS's side: botocore's model of Secrets Manager and AWS's API reference.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
-from tests.contract.backends import MINISTACK, MOTO
+from tests.contract.backends import MINISTACK, MOTO, VAULT
 
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """What the emulator does, and what AWS does. *of* are the messages it is about; none: refusals of any."""
+    """What the store does, and what AWS does. *of* are the messages it is about; none: refusals of any."""
 
     instead: str
     aws: str
@@ -199,5 +202,25 @@ DIVERGENCES: Final[dict[tuple[str, str], Divergence]] = {
         "AssociateCrossAccountReplica and DisassociateCrossAccountReplica are not known",
         "they look for the replica",
         ("AssociateReplica", "DisassociateReplica"),
+    ),
+    (VAULT, "no-labels-of-ones-own"): Divergence(
+        "a put with labels, and a move of any label but AWSCURRENT, are InvalidRequests: the newest version is current",
+        "a version has any labels",
+        ("Put", "MoveStage"),
+    ),
+    (VAULT, "moved-current-is-a-new-version"): Divergence(
+        "to move AWSCURRENT to an older version writes its value as a new one, as `bao kv rollback` does",
+        "the label moves",
+        ("MoveStage",),
+    ),
+    (VAULT, "ten-versions"): Divergence(
+        "the server keeps ten versions of a secret, unless `max_versions` says otherwise",
+        "about a hundred are kept",
+        ("Get", "ListVersions"),
+    ),
+    (VAULT, "empty-reads-as-missing"): Divergence(
+        "a get of a secret that was created without a value names no stage, as for one that is not there",
+        "the refusal names AWSCURRENT",
+        ("Get",),
     ),
 }

@@ -4,11 +4,14 @@ import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
 from secrets_actor.backends.aws_credentials import AwsCredentialSource
+from secrets_actor.backends.http.origin import Origin
+from secrets_actor.backends.vault.vault_credentials import VaultCredentials
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.errors import InvalidRequest, SecretDeleted, SecretNotFound, SecretsError
 from secrets_actor.domain.operations import (
@@ -61,6 +64,50 @@ def aws_kit(url: str | None, keys: Keys, *, region: str = REGION, timeout: float
         timeout=timeout,
         recovery_window=RECOVERY_WINDOW,
         credentials=static_source(keys),
+    )
+
+
+class FixedToken:
+    """A source of one token, which nobody renews."""
+
+    def __init__(self, token: str) -> None:
+        self._token = VaultCredentials(SecretValue(token))
+
+    def fetch(self, _deadline: float) -> VaultCredentials:
+        """The token."""
+        return self._token
+
+
+def vault_kit(
+    url: str,
+    token: str,
+    mount: str,
+    *,
+    namespace: str | None = None,
+    timeout: float = 5.0,
+    recovery_window: int = RECOVERY_WINDOW,
+    write_json: Literal["value", "fields"] = "value",
+    idempotency: Literal["metadata", "cas"] = "metadata",
+    on_tokens_lost: Callable[[], object] = lambda: None,
+) -> BackendFactory:
+    """The vault backend against the server at *url*, with a token."""
+    from secrets_actor.backends.http.transport import Tls
+    from secrets_actor.backends.vault.backend import vault_backend_factory
+    from secrets_actor.backends.vault.call_runner import Connection
+    from secrets_actor.backends.vault.cluster import Cluster
+
+    parts = urlsplit(url)
+    cluster, tls = Cluster([Origin(parts.scheme, str(parts.hostname), int(parts.port or 0))]), Tls()
+    return vault_backend_factory(
+        endpoints=cluster.names,
+        connect=lambda: Connection(cluster, tls, namespace=namespace, timeout=timeout),
+        mount=mount,
+        namespace=namespace,
+        recovery_window=recovery_window,
+        write_json=write_json,
+        idempotency=idempotency,
+        credentials=FixedToken(token),
+        on_tokens_lost=on_tokens_lost,
     )
 
 

@@ -1,4 +1,4 @@
-"""The contract as programs meet it: through a whole tree and either face, over our own stores."""
+"""The contract as programs meet it: through a whole tree and either face, over our own stores and OpenBao."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +13,7 @@ from secrets_actor.domain.ports import Answer
 from secrets_actor.domain.results import NamedReceipt
 from secrets_actor.domain.secret import DeleteReceipt, Secret, SetReceipt
 from tests.both_clients import ASYNCIO, THREADS, seen_through
-from tests.contract.backends import DICT, FAKE, LOCAL, ROWS
+from tests.contract.backends import DICT, FAKE, LOCAL, ROWS, VAULT
 from tests.contract.store import SECONDS, Store, outcome
 from tests.contract.test_delete_restore import *  # noqa: F403  # their tests, with the store below
 from tests.contract.test_get_many import *  # noqa: F403
@@ -71,9 +71,12 @@ def faced(where: str, face: str, request: pytest.FixtureRequest) -> Iterator[Sto
     backend.close()
 
 
-@pytest.fixture(params=[(FAKE, THREADS), (FAKE, ASYNCIO), (LOCAL, ASYNCIO), (DICT, THREADS)], ids=" through ".join)
+FACED = [(FAKE, THREADS), (FAKE, ASYNCIO), (LOCAL, ASYNCIO), (DICT, THREADS), (VAULT, THREADS)]
+
+
+@pytest.fixture(params=FACED, ids=" through ".join)
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """Each store of one's own; both clients."""
+    """Each store of one's own, and OpenBao; both clients."""
     yield from faced(*request.param, request)
 
 

@@ -1,6 +1,7 @@
-"""The table in tests/README.md says what each emulator knows, and where it differs from AWS: as it is tried here.
+"""The table in tests/README.md says what each emulator knows, and OpenBao, and where it differs from AWS: as it is
+tried here.
 
-A cell has a tick if the emulator carries the operation out, a cross if it does not, and the names of the divergences
+A cell has a tick if the server carries the operation out, a cross if it does not, and the names of the divergences
 that are about it, out of `divergences.py`.
 """
 
@@ -12,7 +13,7 @@ import pytest
 from secrets_actor.domain import operations as ops
 from secrets_actor.domain.errors import SecretsError
 from tests.architecture.house import ROOT
-from tests.contract.backends import EMULATORS, MINISTACK, MOTO
+from tests.contract.backends import EMULATORS, MINISTACK, MOTO, VAULT
 from tests.contract.conftest import opened_store
 from tests.contract.divergences import DIVERGENCES
 from tests.contract.store import Store, aws_kit, new_token, perform
@@ -22,11 +23,15 @@ from tests.servers.moto import MotoServer
 
 REPLICA: Final = "arn:aws:secretsmanager:us-east-1:210987654321:secret:b-AbCdEf"
 ELSEWHERE: Final = "eu-central-1"
-# What each emulator does with a message, in the order of EMULATORS.
+# What has a column, in its order.
+COLUMNS: Final = (*EMULATORS, VAULT)
+# What each does with a message.
 CELLS: Final[dict[str, list[str]]] = {
     message: cells
     for message, *cells in re.findall(
-        r"^\| `(\w+)` \| ([✓✗][^|]*) \| ([✓✗][^|]*) \|$", (ROOT / "tests" / "README.md").read_text(), re.M
+        r"^\| `(\w+)` \| ([✓✗][^|]*) \| ([✓✗][^|]*) \| ([✓✗][^|]*) \|$",
+        (ROOT / "tests" / "README.md").read_text(),
+        re.M,
     )
 }
 
@@ -36,6 +41,7 @@ def operations(a: str, b: str, version: str) -> list[ops.Operation[Any]]:
     return [
         ops.Create(b, "v", new_token()),
         ops.CreateEmpty(f"{b}-empty", new_token()),
+        ops.MoveStage(a, "AWSCURRENT", to=version),  # where no other label is known
         ops.MoveStage(a, "mine", to=version),
         ops.Put(a, "v", token=new_token()),
         ops.Update(a, description="d"),
@@ -77,7 +83,7 @@ def answers(store: Store, operation: ops.Operation[Any]) -> bool:
 
 
 def carried_out(store: Store) -> set[str]:
-    """The messages that the emulator carries out."""
+    """The messages that the server carries out."""
     a, b = store.name("a"), store.name("b")
     version = store.set(a, "v").version_id
     return {type(one).__name__ for one in operations(a, b, version) if answers(store, one)}
@@ -105,16 +111,18 @@ def cell(where: str, message: str, known: bool) -> str:
     return ", ".join([" ".join(["✓" if known else "✗", *topics[:1]]), *topics[1:]])
 
 
-@pytest.mark.parametrize("where", EMULATORS)
-def test_the_columns_of_the_emulators_are_what_they_do(where: str, request: pytest.FixtureRequest) -> None:
-    server: Ministack | MotoServer = request.getfixturevalue({MINISTACK: "fresh_ministack", MOTO: "fresh_moto"}[where])
+@pytest.mark.parametrize("where", COLUMNS)
+def test_the_columns_are_what_the_servers_do(where: str, request: pytest.FixtureRequest) -> None:
     known = set[str]()
     for store in opened_store(where, request):
         known = carried_out(store)
+    if where in EMULATORS:
+        fixture = {MINISTACK: "fresh_ministack", MOTO: "fresh_moto"}[where]
+        server: Ministack | MotoServer = request.getfixturevalue(fixture)
         if is_made_a_secret_of_its_own(server, server.account.user(allow_everything())):
             known.add("StopReplication")
 
-    told = {message: cells[EMULATORS.index(where)] for message, cells in CELLS.items()}
+    told = {message: cells[COLUMNS.index(where)] for message, cells in CELLS.items()}
 
     assert told == {
         message.__name__: cell(where, message.__name__, message.__name__ in known) for message in ops.MESSAGES

@@ -15,7 +15,7 @@ from secrets_actor.backends.vault import layout
 from secrets_actor.backends.vault.kv_session import KvSession
 from secrets_actor.backends.vault.layout import KvSecret, View
 from secrets_actor.backends.vault.names import checked
-from secrets_actor.domain.operations import AWSPREVIOUS, Get, MoveStage, Operation
+from secrets_actor.domain.operations import AWSPREVIOUS, Get, MoveStage, Operation, token_of
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.domain.semantics import Entry
 
@@ -50,16 +50,17 @@ class KvRecords:
         found = session.find(name, fresh=self._operation.writes)
         if found is not None and found.partial and isinstance(self._operation, Get):
             found = self._completed(found, self._operation)
-        self.found = found
-        self.view = None if found is None else layout.view(found, session.mount, session.now, _ids(self._operation))
+        self.found, self.view = found, None
+        if found is not None:
+            named, lost = _ids(self._operation), session.lost
+            self.view = layout.view(found, session.mount, session.now, named, lost)
         return None if self.view is None else self.view.entry
 
     def _completed(self, found: KvSecret, get: Get) -> KvSecret:
         """Return *found*, which has the latest version only, with the one that is asked for."""
         number = None if get.version_id is None else layout.number_in(get.version_id)
         if number is None and get.version_id is not None:
-            tokens = layout.first_tokens(found.custom)
-            number = next((one for one, token in tokens.items() if token == get.version_id), None)
+            number = next((one for one, token in layout.tokens_of(found.custom) if token == get.version_id), None)
         if get.stage == AWSPREVIOUS and number is None:
             number = found.current - 1
         if number is None or not 1 <= number < found.current:
@@ -105,8 +106,8 @@ def _with_versions(found: KvSecret, versions: tuple[layout.KvVersion, ...]) -> K
 
 
 def _ids(operation: Operation[Any]) -> list[str]:
-    """Return the version ids that *operation* names."""
-    named: tuple[str | None, ...] = ()
+    """Return the version ids that *operation* names; its token becomes one."""
+    named: tuple[str | None, ...] = (token_of(operation),)
     if isinstance(operation, Get):
         named = (operation.version_id,)
     elif isinstance(operation, MoveStage):

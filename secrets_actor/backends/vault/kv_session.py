@@ -74,7 +74,7 @@ class KvSession:
     """The exchanges of one operation. `request_id` and `origin` are those of the last answer.
 
     *pause* waits for seconds, unless the connection is closed. *repeated*: the operation may have taken effect before,
-    because a worker ended over it.
+    because a worker ended over it. `lost` has the numbers of versions, with our token, that another write has made.
     """
 
     def __init__(self, store: KvStore, runner: "CallRunner", pause: Callable[[float], None], *, repeated: bool) -> None:
@@ -82,6 +82,7 @@ class KvSession:
         self.now = store.wall_clock()
         self.request_id: str | None = None
         self.origin: str | None = None
+        self.lost: set[tuple[int, str]] = set()
         self._runner, self._pause = runner, pause
 
     @property

@@ -122,17 +122,25 @@ class View(Struct, frozen=True):
 # --- from the server's terms to ours ------------------------------------------------------------------------------
 
 
-def view(found: KvSecret, mount: Mount, now: datetime, named: Iterable[str] = ()) -> View | None:
+def view(
+    found: KvSecret,
+    mount: Mount,
+    now: datetime,
+    named: Iterable[str] = (),
+    lost: Iterable[tuple[int, str]] = (),
+) -> View | None:
     """Return *found* in our terms; None if it only looks like a secret (rule 6).
 
     *named* are ids that the caller has for versions. A version with one of them is told of by that one: a version has
-    two ids, of which the caller knows one.
+    several ids, of which the caller knows one. *lost* are pairs of number and token that are known to be wrong: another
+    write has made that version.
     """
     if not found.current and _is_intent(found.custom):
         return None
     gone = deletion(found, now)
     readable = [one for one in found.versions if not one.destroyed and (is_alive(one, now) or _comes_back(one, gone))]
-    ids = _ids(readable, found.custom, frozenset(named))
+    pairs = [pair for pair in tokens_of(found.custom) if pair not in frozenset(lost)]
+    ids = _ids(readable, pairs, frozenset(named))
     # With a token for version 0, the secret was made without a value, and the first version did not make it.
     first = 0 if (0, "") in tokens_of(found.custom) else 1
     versions = tuple([Version(ids[one.number], moment(one.created), one.number == first) for one in readable])
@@ -185,17 +193,18 @@ def _comes_back(version: KvVersion, gone: Deletion | None) -> bool:
     return gone is not None and version.number in gone.live
 
 
-def _ids(readable: Iterable[KvVersion], custom: Mapping[str, str], named: frozenset[str]) -> dict[int, str]:
-    tokens, ids = first_tokens(custom), dict[int, str]()
+def _ids(readable: Iterable[KvVersion], pairs: list[tuple[int, str]], named: frozenset[str]) -> dict[int, str]:
+    ids: dict[int, str] = {}
     for one in readable:
-        token = tokens.get(one.number, one.id)
-        ids[one.number] = one.id if one.id in named or token in ids.values() else token
+        tokens = [token for number, token in pairs if number == one.number and token and token not in ids.values()]
+        known = [text for text in (one.id, *tokens) if text in named]
+        ids[one.number] = (*tokens[-1:], one.id)[0] if not known else known[0]
     return ids
 
 
 def id_of(version: KvVersion, custom: Mapping[str, str]) -> str:
     """Return the id of *version* (rule 3)."""
-    return first_tokens(custom).get(version.number, version.id)
+    return _ids((version,), tokens_of(custom), frozenset())[version.number]
 
 
 def number_in(version_id: str) -> int | None:
@@ -227,24 +236,18 @@ def _stamp(text: str) -> str:
 
 
 def tokens_of(custom: Mapping[str, str]) -> list[tuple[int, str]]:
-    """Return the pairs of version number and token, in their order. A token may be empty; several may be for one
-    number, while their writes are under way."""
+    """Return the pairs of version number and token, in their order. A token may be empty.
+
+    Several may be for one number: each is noted before its write, and only one of these writes makes the version. The
+    others move on with their tokens, unless their programs end. So it is most likely the last one: what was noted
+    before it, and is still there, is of a program that has ended.
+    """
     pairs = []
     for part in custom.get(TOKENS, "").split(","):
         number, equals, token = part.partition("=")
         if equals and number.isascii() and number.isdigit() and (not token or _TOKEN.fullmatch(token)):
             pairs.append((int(number), token))
     return pairs
-
-
-def first_tokens(custom: Mapping[str, str]) -> dict[int, str]:
-    """Return the token of each version that has one. Of several, the one that came first is most likely the one that
-    the version was written with; the others move on."""
-    found: dict[int, str] = {}
-    for number, token in tokens_of(custom):
-        if token:
-            found.setdefault(number, token)
-    return found
 
 
 def _is_intent(custom: Mapping[str, str]) -> bool:

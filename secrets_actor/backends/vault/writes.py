@@ -161,12 +161,15 @@ class _Change:
         try:
             return answers.version_made(session.run(requests.write_call(self._mount, self._name, fields, follows)))
         except CheckAndSetFailed:
-            if not session.in_doubt:
-                raise _Overtaken from None
-        return self._look_for(follows + 1, value)
+            pass
+        found = self._look_for(follows + 1, value) if session.in_doubt else None
+        if found is None:
+            session.lost.add((follows + 1, token_of(self._operation) or ""))
+            raise _Overtaken
+        return found
 
-    def _look_for(self, number: int, value: SecretValue) -> KvVersion:
-        """Return version *number*, if it is the one that this write has made. Raises `_Overtaken` if not."""
+    def _look_for(self, number: int, value: SecretValue) -> KvVersion | None:
+        """Return version *number*, if it is the one that this write has made; None if not."""
         session, current = self._session, None
         while True:
             answer = session.run(requests.read_call(self._mount, self._name, number, fresh=True))
@@ -176,7 +179,7 @@ class _Change:
                 seen = Seen.ABSENT
                 known = session.find(self._name, fresh=True)
                 if known is None:  # somebody has removed the whole secret
-                    raise _Overtaken
+                    return None
                 current = known.current
             elif answer.status == 404:
                 seen = Seen.DELETED
@@ -187,7 +190,7 @@ class _Change:
                     assert found is not None
                     return found.versions[0]
                 case Verdict.START_OVER:
-                    raise _Overtaken
+                    return None
                 case Verdict.UNKNOWN:
                     raise self._unknown()
                 case Verdict.LOOK_AGAIN:
@@ -250,7 +253,9 @@ class _Change:
         asked = bool(kept.tags or kept.description)
         if writes_value and not asked and token is None:
             return  # the write of the value makes the key
-        tokens = [(1, token or "")] if writes_value else []
+        # A create that has ended halfway, or is under way, has left its token there.
+        noted = [] if self._before is None else layout.tokens_of(self._before.custom)
+        tokens = layout.tokens_with(noted, 1, token or "") if writes_value else []
         custom = layout.custom_with({}, kept, tokens, None)
         follows = 0 if self._before is None else self._before.metadata_version
         try:
