@@ -10,7 +10,7 @@ from secrets_actor.actor.version_tracking import Outcome
 from secrets_actor.domain.names import SecretId
 from secrets_actor.errors import ConnectionFailed
 from secrets_actor.messages import CreateEmpty, CurrentVersions
-from secrets_actor.results import CurrentVersion
+from secrets_actor.results import CurrentVersion, SetReceipt
 from secrets_actor.testing import FakeStore, ManualClock, fake_system, kill, settled
 from tests.actor.rig import eventually
 from tests.runtime.subscribers import NAME, TTL, Heard, pass_time, subscribed
@@ -136,6 +136,12 @@ def test_a_secret_whose_version_is_denied_is_followed_by_its_value(world: tuple[
 
     assert heard.changes == [NewVersion(NAME, *store.version_ids(NAME))]
     assert (store.calls["current_versions"], store.calls["get"]) == (1, 2)
+
+    other = FakeStore(clock=store.clock, tells_versions=True)
+    other.put(NAME, "of the other store")
+    system.configure(system.settings, backend=other.factory())
+    pass_time(system, store, AT_LEAST)
+    assert other.calls["current_versions"] > 0  # it may tell what the store before did not
 
 
 def test_in_an_outage_all_wait_the_same_growing_pauses(
@@ -301,8 +307,7 @@ def test_an_answer_of_the_store_before_is_no_news(world: tuple[System, FakeStore
         system.configure(system.settings, backend=other.factory())
         store.clock.advance(0.1)
         gate.release()
-    pass_time(system, store, AT_LEAST)
-    pass_time(system, store)
+        settled(system)
 
     assert heard.versions == list(other.version_ids(NAME))
 
@@ -327,6 +332,34 @@ def test_a_program_may_ask_for_versions_too(world: tuple[System, FakeStore]) -> 
 # --- the table ----------------------------------------------------------------------------------------------------
 
 
+def version(name: str, version_id: str = "v1") -> CurrentVersion:
+    return CurrentVersion(name, f"arn:fake:secretsmanager:fake:000000000000:secret:{name}-aaaaaa", version_id)
+
+
+def test_what_was_heard_of_lately_is_not_asked_for() -> None:
+    table = Subscriptions()
+    old, new = (table.new(SecretId(name), print) for name in ("old", "new"))
+    for entry, seen_at in ((old, 0.0), (new, 60.0)):
+        table.add(entry)
+        table.told(entry.secret_id, version(entry.secret_id), 0.0, seen_at)
+
+    question = table.question(old, 100.0, 100.0, of_versions=True)
+
+    assert isinstance(question, Question)
+    assert question.ids == ("old",)
+    assert table.question(new, 100.0, 100.0, of_versions=True) == 160.0
+
+
+def test_an_answer_from_before_we_made_the_secret_does_not_say_that_there_is_none() -> None:
+    table = Subscriptions()
+    table.add(table.new(SecretId("a"), print))
+    table.wrote("a", SetReceipt("a", version("a").arn, "v1", created=True), 2.0, 3.0)
+
+    table.absent("a", now=4.0, asked_at=1.0)
+
+    assert not table.told("a", version("a"), 5.0, 6.0), "the version that we made is no news"
+
+
 def test_of_more_secrets_than_one_question_takes_the_longest_unheard_come_first() -> None:
     table = Subscriptions()
     entries = [table.new(SecretId(f"s{number}"), print) for number in range(MOST + 2)]
@@ -334,8 +367,7 @@ def test_of_more_secrets_than_one_question_takes_the_longest_unheard_come_first(
         table.add(entry)
     interval, now = 100.0, 1000.0
     for number, entry in enumerate(entries[:-1]):
-        arn = f"arn:fake:secretsmanager:fake:000000000000:secret:{entry.secret_id}-aaaaaa"
-        assert not table.told(entry.secret_id, CurrentVersion(entry.secret_id, arn, "v1"), 0.0, number / 10)
+        assert not table.told(entry.secret_id, version(entry.secret_id), 0.0, number / 10)
 
     first = table.question(entries[5], interval, now, of_versions=True)
 
