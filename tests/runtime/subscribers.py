@@ -33,11 +33,12 @@ class Heard:
         return [change.new_version_id for change in self.changes]
 
 
-def pass_time(system: System, store: FakeStore, seconds: float = TTL) -> None:
-    """Let *seconds* pass, and all that is due then be done."""
-    assert isinstance(store.clock, ManualClock)
+def pass_time(system: System, by: FakeStore | ManualClock, seconds: float = TTL) -> None:
+    """Let *seconds* pass on the system's clock, which is *by* or that of a store, and all that is due then be done."""
+    clock = by if isinstance(by, ManualClock) else by.clock
+    assert isinstance(clock, ManualClock)
     settled(system)
-    store.clock.advance(seconds)
+    clock.advance(seconds)
     eventually(lambda: _is_fired(system), "the timers' work")
     settled(system)
 

@@ -6,7 +6,7 @@ Rule 2: no error here is raised while another one is handled: the other one may 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -15,6 +15,7 @@ from msgspec import Struct, field
 from secrets_actor.backends.vault.layout import KvSecret, KvVersion, id_of, moment
 from secrets_actor.backends.vault.names import Mount, is_sound
 from secrets_actor.backends.vault.protocol import VaultAnswer
+from secrets_actor.backends.vault.requests import page_limit
 from secrets_actor.backends.vault.values import value_of
 from secrets_actor.domain.errors import InvalidAnswer, InvalidSecretName
 from secrets_actor.domain.names import SecretId
@@ -123,6 +124,27 @@ def all_secrets(answer: VaultAnswer) -> Iterator[KvSecret]:
     for key, found in _listed(answer).key_info.items():
         if is_name(key):
             yield _secret(key, _converted(found, _Metadata, answer), answer)
+
+
+def details_in(
+    folder: str, names: Sequence[str], answer: VaultAnswer
+) -> tuple[dict[str, KvSecret | None], int, list[str]]:
+    """Return what an answer to `details_call` tells of the secrets *names* in *folder*, by whole name (None: there is
+    no such secret); how many entries it lists; and those of *names* of which it tells nothing."""
+    listed = _listed(answer)
+    last = listed.keys[-1] if len(listed.keys) >= page_limit(names) else None  # None: it is the last page
+    told: dict[str, KvSecret | None] = {}
+    untold: list[str] = []
+    there = frozenset(listed.keys)
+    for name in names:
+        details = listed.key_info.get(name)
+        if details is not None:
+            told[f"{folder}{name}"] = _secret(f"{folder}{name}", _converted(details, _Metadata, answer), answer)
+        elif name in there or (last is not None and name > last):
+            untold.append(name)
+        else:
+            told[f"{folder}{name}"] = None
+    return told, len(listed.keys), untold
 
 
 def names_in(folder: str, answer: VaultAnswer) -> tuple[list[str], list[str]]:

@@ -16,7 +16,7 @@ from secrets_actor.backends.vault.names import Mount
 from secrets_actor.backends.vault.vault_credentials import VaultCredentials, VaultCredentialSource
 from secrets_actor.domain.diagnosis import Finding
 from secrets_actor.domain.errors import ExpiredToken, SecretsError
-from secrets_actor.domain.operations import Get, GetMany, Operation
+from secrets_actor.domain.operations import CurrentVersions, Get, GetMany, Operation
 from secrets_actor.domain.ports import Answer, Backend, BackendFactory, CallContext
 from secrets_actor.forks import loading
 
@@ -68,7 +68,7 @@ def vault_backend_factory(
                 shared.append(store)
         return VaultBackend(connect(), shared[0])
 
-    return BackendFactory(NAME, new_backend, credentials, diagnose, endpoints)
+    return BackendFactory(NAME, new_backend, credentials, diagnose, endpoints, tells_versions=True)
 
 
 class VaultBackend:
@@ -76,12 +76,12 @@ class VaultBackend:
 
     def __init__(self, connection: "Connection", store: "KvStore") -> None:
         with loading():
-            from secrets_actor.backends.vault import kv_records, kv_session, reads, writes
+            from secrets_actor.backends.vault import current_versions, kv_records, kv_session, reads, writes
             from secrets_actor.backends.vault.call_runner import CallRunner
 
         self._connection, self._store = connection, store
         self._runner, self._session, self._records = CallRunner, kv_session.KvSession, kv_records.KvRecords
-        self._reads, self._writes = reads, writes
+        self._reads, self._writes, self._versions = reads, writes, current_versions
 
     @property
     def name(self) -> str:
@@ -104,6 +104,8 @@ class VaultBackend:
             return self._reads.get_current(session, operation.secret_id, fresh=fresh)
         if isinstance(operation, GetMany):
             return self._reads.get_many(session, operation.secret_ids)
+        if isinstance(operation, CurrentVersions):
+            return self._versions.current_versions(session, operation)
         if operation.writes:
             return self._writes.carry_out(session, operation)
         return self._writes.decided(session, self._records(session, operation), operation)

@@ -55,6 +55,8 @@ class KvStore:
         # Each is set once, by whoever finds out; two may find out the same.
         self.scans = True
         self.is_known = False
+        # The folders whose secrets the server does not tell of by one call: Vault's, and those that a policy closes.
+        self.closed_folders = set[str]()
 
     def keeps_token(self, operation: Operation[object]) -> bool:
         """Whether the token of *operation* is to be kept, so that a late repeat of it is known."""

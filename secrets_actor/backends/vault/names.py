@@ -85,6 +85,11 @@ def is_sound(name: str) -> bool:
     return all(segment not in ("", ".", "..") for segment in name.split("/"))
 
 
+def folder_of(name: str) -> str:
+    """Return the folder of the secret *name*, with a slash at its end; empty for the root."""
+    return name[: name.rfind("/") + 1]
+
+
 def checked(name: str) -> str:
     """Return *name*. Raises `InvalidSecretName` if no secret can have it here (rule 1)."""
     if not is_sound(name):

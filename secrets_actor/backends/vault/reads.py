@@ -36,12 +36,13 @@ def get_current(session: KvSession, secret_id: str, *, fresh: bool) -> Secret:
     found = answers.version_read(name, answer)
     if found is None:
         session.check_mount()
-    raise _unreadable(session, name, found)
+    raise unreadable(session, name, found)
 
 
-def _unreadable(session: KvSession, name: str, found: layout.KvSecret | None) -> StoreError:
+def unreadable(session: KvSession, name: str, found: layout.KvSecret | None) -> StoreError:
+    """Return the error for a secret that has no current version to be read. *found* is what the server knows of it."""
     gone = None if found is None else layout.deletion(found, session.now)
-    if found is None or (gone is not None and gone.until <= session.now):
+    if found is None or not found.current or (gone is not None and gone.until <= session.now):
         return SecretNotFound(
             f"there is no secret {name} in {session.mount.store_name}, or it has no value; list shows those there are"
         )
