@@ -36,6 +36,7 @@ from secrets_actor.otp import (
 )
 from secrets_actor.runtime.aws_factory import ClockSkewed
 from secrets_actor.runtime.local_factory import StoreMade
+from secrets_actor.runtime.vault_factory import ServerNotVerified, TokensNotKept
 from secrets_actor.telemetry.audit_process import AuditLogFails, AuditRecordsLost
 from secrets_actor.telemetry.callbacks import CallbackFailed
 from secrets_actor.telemetry.courier import EventsLost
@@ -71,12 +72,14 @@ __all__ = [
     "ReloadRefused",
     "Reloaded",
     "RenewalFailed",
+    "ServerNotVerified",
     "StoreMade",
     "SubscriberFailed",
     "SupervisorGaveUp",
     "SupervisorShutDown",
     "TokenReadFailed",
     "TokenRenewed",
+    "TokensNotKept",
     "TooManyDisowned",
     "Tracer",
 ]

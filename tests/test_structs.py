@@ -152,13 +152,15 @@ CHECKED: Final[dict[type[Any], Callable[[], object]]] = {
     ValidatePolicy: lambda: ValidatePolicy("{}"),
 }
 VALUES: Final = re.compile(r"_?(value|body|secret_key|password|passphrase|signature|authorization|payload)")
-# Bytes that are no value: ids, salts, sums, and keys that another key has encrypted.
+# Bytes that are no value: ids, salts, sums, certificates, and keys that another key has encrypted.
 IN_CLEAR: Final = {
     "_Carried.nonce",
     "Derivation.salt",
     "Keys.master",
     "Keys.store_id",
     "NewStore.header",
+    "VaultTls.ca_pem",
+    "VaultTls.cert",
     "WrappedKey.master",
     "WrappedKey.wrapped",
     "WrappedKeys.store_id",

@@ -25,7 +25,7 @@ from secrets_actor.domain.ports import BackendFactory
 from secrets_actor.otp import Observer
 from secrets_actor.paths import NoPlace, expanded
 from secrets_actor.runtime.daemon_settings import default_socket
-from secrets_actor.runtime.settings import Settings, profile_of, region_of
+from secrets_actor.runtime.settings import Settings, VaultSettings, profile_of, region_of
 
 Environ = Mapping[str, str]
 # The number of the user whose daemon is that of the machine.
@@ -157,6 +157,37 @@ def _aws_paced(settings: Settings, environ: Environ) -> Settings:
     return replace(settings, aws=replace(aws, retry_mode="adaptive"))
 
 
+# --- OpenBao and Vault ------------------------------------------------------------------------------------------------
+
+
+def _vault_check(settings: Settings) -> Iterator[str]:
+    if settings.vault == VaultSettings():
+        return
+    from secrets_actor.runtime.vault_connection import vault_mistakes
+
+    yield from vault_mistakes(settings.vault)
+
+
+def _vault_prepare(settings: Settings, environ: Environ) -> MakeFactory:
+    from secrets_actor.runtime.vault_connection import vault_connection_for
+
+    vault, connection = settings.vault, vault_connection_for(settings.vault, environ)
+
+    def make(observe: Observer | None) -> BackendFactory:
+        from secrets_actor.runtime.vault_factory import vault_factory_for
+
+        return vault_factory_for(vault, connection, observe)
+
+    return make
+
+
+def _vault_identity(settings: Settings, environ: Environ) -> tuple[Any, ...]:
+    from secrets_actor.runtime.vault_connection import mount_of, vault_connection_for
+
+    found = vault_connection_for(settings.vault, environ)
+    return frozenset(found.nodes), found.namespace, mount_of(settings.vault)
+
+
 # --- a daemon on this machine -----------------------------------------------------------------------------------------
 
 
@@ -213,6 +244,14 @@ BACKENDS: Final[Mapping[str, BackendRow]] = {
         identity=_aws_identity,
         is_there=lambda _settings: True,
         paced=_aws_paced,
+    ),
+    "vault": BackendRow(
+        section="vault",
+        check=_vault_check,
+        prepare=_vault_prepare,
+        identity=_vault_identity,
+        is_there=lambda _settings: True,
+        paced=lambda settings, _environ: settings,
     ),
     "daemon": BackendRow(
         section="daemon_client",

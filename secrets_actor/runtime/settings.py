@@ -119,7 +119,8 @@ class VaultSettings(Section, frozen=True, kw_only=True):
       made it, such as `auth/approle/role/web/secret-id`. `remove_secret_id`: whether a file with it is removed after it
       was read.
     - `ca_bundle`: a file, or a folder, with the CAs to trust. `client_cert`, `client_key`: files with our certificate
-      and its key. `tls_server_name`: the name that the server's certificate must have. `skip_verify`: trust anybody.
+      and its key (None: in the same file). `tls_server_name`: the name that the server's certificate must have.
+      `skip_verify`: trust anybody.
     - `proxy_url`: the proxy on the way to a server with https.
     - `timeout`: seconds for one attempt; None: BAO_CLIENT_TIMEOUT, else 2.
     - `recovery_window`: days for which a deleted secret can be restored, 7 to 30.

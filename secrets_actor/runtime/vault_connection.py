@@ -8,7 +8,7 @@ Rule 2: a value is passed on together with its source, so that an error can name
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import ClassVar, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from secrets_actor.backends.http.origin import MAX_SOCKET_PATH, UNIX, Origin, parse_origin
 from secrets_actor.backends.http.proxy import Proxy, proxy_for
@@ -16,6 +16,7 @@ from secrets_actor.backends.key_source import KeySource
 from secrets_actor.backends.vault import environment
 from secrets_actor.backends.vault.environment import Variable, variable
 from secrets_actor.domain.errors import ConfigurationError
+from secrets_actor.domain.secret import SecretValue
 from secrets_actor.paths import NoPlace, expanded
 from secrets_actor.runtime.settings import VaultSettings, proxy_url_of
 from secrets_actor.structs import SelectiveStruct
@@ -39,9 +40,9 @@ _TAKEN_BY: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "token": (),
-    "approle": ("role_id", "secret_id"),
+    "approle": ("role_id",),  # a role may ask for no secret id
     "kubernetes": ("role",),
-    "jwt": ("role", "jwt"),
+    "jwt": ("jwt",),  # the mount may have a default role
     "cert": (),
     "userpass": ("username", "password"),
     "aws": ("role",),
@@ -51,21 +52,19 @@ _NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
 class VaultTls(SelectiveStruct, frozen=True):
     """What decides about TLS. Each is None if nothing says it.
 
-    CAs: *ca_path*, a file or a folder, or *ca_bytes*, in PEM form, which *ca_setting* names. Our certificate: two
-    files, or two texts in PEM form, which *cert_setting* names. *server_name*: which name the certificate of a server
-    must have. *trusts_all* is the setting or the variable that says to trust any server.
+    CAs: *ca_path*, a file or a folder, or *ca_pem*, which *ca_setting* names. Our certificate and its key: two files,
+    or two texts in PEM form, which *cert_setting* and *key_setting* name; without a key, it is with the certificate.
+    *server_name*: which name the certificate of a server must have. *trusts_all* is the setting or the variable that
+    says to trust any server.
     """
 
-    HIDDEN: ClassVar = frozenset({"key_bytes"})
-
     ca_path: str | None = None
-    ca_bytes: str | None = None
+    ca_pem: bytes | None = None
     ca_setting: str = "vault.ca_bundle"
-    cert_path: str | None = None
-    key_path: str | None = None
-    cert_bytes: str | None = None
-    key_bytes: str | None = None
+    cert: str | bytes | None = None
+    key: str | SecretValue | None = None
     cert_setting: str = "vault.client_cert"
+    key_setting: str = "vault.client_key"
     server_name: str | None = None
     trusts_all: str | None = None
 
@@ -74,8 +73,8 @@ class VaultConnection(SelectiveStruct, frozen=True):
     """How the server is reached.
 
     *nodes* come from *nodes_source*, a setting, a variable, or a default. *proxies* are those on the way to each of
-    them, None where there is none. *token*: where the token is, with the method `token`. *timeout*: seconds for one
-    attempt. *unheeded*: the variables that are set and have no effect.
+    them, None where there is none. *tokens*: the places of the token, with the method `token`; the first that has one
+    counts. *timeout*: seconds for one attempt. *unheeded*: the variables that are set and have no effect.
     """
 
     nodes: tuple[Origin, ...]
@@ -83,7 +82,7 @@ class VaultConnection(SelectiveStruct, frozen=True):
     proxies: tuple[Proxy | None, ...]
     namespace: str | None
     tls: VaultTls
-    token: KeySource
+    tokens: tuple[KeySource, ...]
     timeout: float
     unheeded: tuple[str, ...] = ()
 
@@ -96,7 +95,9 @@ def vault_mistakes(vault: VaultSettings) -> Iterator[str]:
     for name, methods in _TAKEN_BY.items():
         if getattr(vault, name) and vault.auth_method not in methods:
             yield f"vault.{name}: only with auth_method " + " or ".join(f'"{one}"' for one in methods)
-    if vault.remove_secret_id and vault.secret_id is not None and vault.secret_id.kind != "file":
+    if vault.secret_id_wrapped_path is not None and vault.secret_id is None:
+        yield "vault.secret_id_wrapped_path: only with secret_id, the wrapping token"
+    if vault.remove_secret_id and (vault.secret_id is None or vault.secret_id.kind != "file"):
         yield 'vault.remove_secret_id: only with secret_id = { file = "PATH" }'
 
 
@@ -123,7 +124,7 @@ def vault_connection_for(vault: VaultSettings, environ: Mapping[str, str]) -> Va
         proxies,
         _namespace(vault, environ),
         tls,
-        _token(vault, environ),
+        _tokens(vault, environ),
         timeout,
         environment.not_honoured(environ),
     )
@@ -173,13 +174,12 @@ def _namespace(vault: VaultSettings, environ: Mapping[str, str]) -> str | None:
     return named.strip("/") or None
 
 
-def _token(vault: VaultSettings, environ: Mapping[str, str]) -> KeySource:
+def _tokens(vault: VaultSettings, environ: Mapping[str, str]) -> tuple[KeySource, ...]:
     if vault.token is not None:
-        return vault.token
-    if (found := variable(environ, "TOKEN")) is not None:
-        return KeySource("env", found.name)
-    path = variable(environ, "TOKEN_PATH")
-    return KeySource("file", environment.LOGIN_FILE if path is None else path.value)
+        return (vault.token,)
+    path, named = variable(environ, "TOKEN_PATH"), variable(environ, "TOKEN")
+    file = KeySource("file", environment.LOGIN_FILE if path is None else path.value)
+    return (file,) if named is None else (KeySource("env", named.name), file)
 
 
 def _tls(vault: VaultSettings, environ: Mapping[str, str]) -> VaultTls:
@@ -192,36 +192,40 @@ def _tls(vault: VaultSettings, environ: Mapping[str, str]) -> VaultTls:
         trusts_all = Variable("vault.skip_verify", "true") if vault.skip_verify else None
     tls = VaultTls(
         ca_path=None if ca is None or ca_bytes is not None else _checked_path(ca),
-        ca_bytes=None if ca_bytes is None else ca_bytes.value,
+        ca_pem=None if ca_bytes is None else ca_bytes.value.encode(errors="replace"),
         ca_setting="vault.ca_bundle" if ca is None else ca.name,
         server_name=vault.tls_server_name or (None if name is None else name.value),
         trusts_all=None if trusts_all is None else trusts_all.name,
         **_certificate(vault, environ),
     )
-    if vault.auth_method == "cert" and tls.cert_path is None and tls.cert_bytes is None:
-        raise ConfigurationError(('vault.client_cert: required with auth_method "cert", and vault.client_key',))
+    if vault.auth_method == "cert" and tls.cert is None:
+        raise ConfigurationError(('vault.client_cert: required with auth_method "cert"',))
     return tls
 
 
-def _certificate(vault: VaultSettings, environ: Mapping[str, str]) -> dict[str, str]:
+def _certificate(vault: VaultSettings, environ: Mapping[str, str]) -> dict[str, Any]:
     """Return the fields of `VaultTls` about our certificate. Files go before texts, as in the tools."""
     if vault.client_cert is not None or vault.client_key is not None:
-        cert, key, source = vault.client_cert, vault.client_key, "vault.client_cert, vault.client_key"
-        if cert is None or key is None:
-            raise ConfigurationError((f"{source}: both or none",))
-        paths = (
-            _checked_path(Variable("vault.client_cert", str(cert))),
-            _checked_path(Variable("vault.client_key", str(key))),
-        )
-        return {"cert_path": paths[0], "key_path": paths[1], "cert_setting": source}
-    for suffix, fields in (("", ("cert_path", "key_path")), ("_BYTES", ("cert_bytes", "key_bytes"))):
-        found = [variable(environ, f"{word}{suffix}") for word in ("CLIENT_CERT", "CLIENT_KEY")]
-        given = [one for one in found if one is not None]
-        if len(given) == 1:
-            raise ConfigurationError((f"{given[0].name}: a certificate and its key, both or none",))
-        if given:
-            values = [one.value if suffix else _checked_path(one) for one in given]
-            return {**dict(zip(fields, values, strict=True)), "cert_setting": ", ".join(one.name for one in given)}
+        if vault.client_cert is None:
+            raise ConfigurationError(("vault.client_key: only with client_cert",))
+        key = vault.client_key
+        return {
+            "cert": _checked_path(Variable("vault.client_cert", str(vault.client_cert))),
+            "key": None if key is None else _checked_path(Variable("vault.client_key", str(key))),
+        }
+    for suffix in ("", "_BYTES"):
+        cert, key_variable = (variable(environ, f"{word}{suffix}") for word in ("CLIENT_CERT", "CLIENT_KEY"))
+        if cert is None and key_variable is None:
+            continue
+        if cert is None or key_variable is None:
+            given = [one.name for one in (cert, key_variable) if one is not None]
+            raise ConfigurationError((f"{given[0]}: a certificate and its key, both or none",))
+        return {
+            "cert": cert.value.encode(errors="replace") if suffix else _checked_path(cert),
+            "key": SecretValue(key_variable.value) if suffix else _checked_path(key_variable),
+            "cert_setting": cert.name,
+            "key_setting": key_variable.name,
+        }
     return {}
 
 

@@ -19,7 +19,10 @@ from secrets_actor.telemetry.courier import Courier
 from secrets_actor.telemetry.logs import Log
 
 # Parts of the names of events that a person on call wants to see: they are warnings.
-_TROUBLE: Final = ("Forgotten", "Crash", "Fail", "Refused", "GaveUp", "Disowned", "Restarted", "Skew", "StoreMade")
+_TROUBLE: Final = (
+    *("Forgotten", "Crash", "Fail", "Refused", "GaveUp", "Disowned", "Restarted"),
+    *("Skew", "StoreMade", "NotKept", "NotVerified"),
+)
 _LOSS: Final = "Lost"  # an event with this in its name is an error
 # These come once for every process or job, so they are of use to developers only.
 _ROUTINE: Final = frozenset({"ProcessStarted", "ProcessEnded", "JobStarted"})

@@ -231,12 +231,14 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
         "Reloaded",
         "ReleaseFailed",
         "RenewalFailed",
+        "ServerNotVerified",
         "StoreMade",
         "SubscriberFailed",
         "SupervisorGaveUp",
         "SupervisorShutDown",
         "TokenReadFailed",
         "TokenRenewed",
+        "TokensNotKept",
         "TooManyDisowned",
         "Tracer",
     ),
@@ -366,6 +368,7 @@ Secrets: ask associate_replica cancel_rotation create delete delete_policy descr
     remove_regions replicate request restore retry_on_rotation rotate set stop_replication subscribe tag untag update
     validate_policy versions
 SecretsError: clone code origin request_id retryable token
+ServerNotVerified: advice setting
 Set: description kind kms_key_id restore_on_set secret_id tags token value
 SetReceipt: arn created name version_id
 Settings: after_fork aws backend breaker_failures cache_bytes cache_entries call_timeout_seconds daemon daemon_client
@@ -385,6 +388,7 @@ SystemSpec: system
 Tag: kind secret_id tags
 TokenReadFailed: problem subject
 TokenRenewed: subject
+TokensNotKept: advice mount
 TooManyDisowned: allowed disowned
 Tracer: begin
 Untag: keys kind secret_id

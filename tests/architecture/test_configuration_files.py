@@ -103,10 +103,26 @@ def _commented_out() -> Iterator[tuple[str, str]]:
             yield table, line.removeprefix("# ")
 
 
+# What keys of [vault] want beside them: most are for one way to log in.
+BESIDE = {
+    "auth_mount": 'auth_method = "cert"\nclient_cert = "/c"',
+    "role": 'auth_method = "kubernetes"',
+    "role_id": 'auth_method = "approle"',
+    "secret_id": 'auth_method = "approle"\nrole_id = "r"',
+    "secret_id_wrapped_path": 'auth_method = "approle"\nrole_id = "r"\nsecret_id = "s"',
+    "jwt": 'auth_method = "jwt"',
+    "username": 'auth_method = "userpass"\npassword = "p"',
+    "password": 'auth_method = "userpass"\nusername = "u"',
+    "iam_server_id": 'auth_method = "aws"\nrole = "r"',
+    "client_key": 'client_cert = "/c"',
+}
+
+
 @pytest.mark.parametrize(("table", "line"), [*_commented_out()])
 def test_each_line_that_is_commented_out_holds_if_it_is_not(table: str, line: str, tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
-    path.write_text(f"{table}\n{line}\n")
+    beside = BESIDE.get(line.partition(" ")[0], "") if table == "[vault]" else ""
+    path.write_text(f"{table}\n{beside}\n{line}\n")
 
     assert load(path, {"AWS_SECRET_ACCESS_KEY": "x"}).settings != Settings()
 
@@ -150,6 +166,13 @@ def test_the_aws_example_loads_and_goes_to_aws() -> None:
         "access_key",
     )
     assert (found.ttl_seconds, found.max_workers, found.aws.timeout) == (300, 16, 5.0)
+
+
+def test_the_vault_example_loads_and_goes_to_each_node() -> None:
+    found = load(CONFIG / "vault.toml", {"VAULT_ROLE_ID": "r"})
+
+    assert (found.settings.backend, found.settings.vault.auth_method) == ("vault", "approle")
+    assert found.make_factory(None).endpoints == tuple(f"bao-{number}.example:8200" for number in (1, 2, 3))
 
 
 def test_the_readmes_configurations_load(tmp_path: Path) -> None:

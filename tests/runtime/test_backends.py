@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from secrets_actor import AwsSettings, ConfigurationError, DaemonClientSettings, LocalSettings, Settings
+from secrets_actor import AwsSettings, ConfigurationError, DaemonClientSettings, LocalSettings, Settings, VaultSettings
 from secrets_actor.runtime.backends import BACKENDS, OF_THE_BACKEND, asked_socket
 from secrets_actor.runtime.settings_loader import load
 from secrets_actor.runtime.settings_validator import sections_of
@@ -26,7 +26,7 @@ def test_a_backend_without_a_row_is_a_mistake_that_names_those_with_one(given: A
     with pytest.raises(ConfigurationError) as refused:
         load(Settings(backend=given, max_workers=0), {})
 
-    assert refused.value.mistakes[0] == 'backend: "local_encrypted", "aws_secrets_manager" or "daemon"'
+    assert refused.value.mistakes[0] == 'backend: "local_encrypted", "aws_secrets_manager", "vault" or "daemon"'
     assert len(refused.value.mistakes) == 2  # all mistakes at once
 
 
@@ -37,7 +37,10 @@ def test_each_row_has_a_section_of_its_own() -> None:
     assert (*OF_THE_BACKEND,) == ("backend", *dict.fromkeys(sections))
 
 
-@pytest.mark.parametrize("settings", [Settings(), AWS, Settings(backend="daemon")], ids=lambda one: one.backend)
+VAULT = Settings(backend="vault", vault=VaultSettings(addresses=("https://a", "https://b:8200")))
+
+
+@pytest.mark.parametrize("settings", [Settings(), AWS, VAULT, Settings(backend="daemon")], ids=lambda one: one.backend)
 def test_a_row_makes_the_factory_of_its_backend_and_opens_nothing(settings: Settings, tmp_path: Path) -> None:
     settings = structs.replace(settings, local=LocalSettings(path=tmp_path / "store"))
 
@@ -58,13 +61,17 @@ def test_two_settings_of_one_store_have_one_identity(tmp_path: Path) -> None:
     elsewhere = structs.replace(AWS, aws=AwsSettings(region="us-east-1"))
 
     assert identity(local[0]) == identity(local[1]) != identity(local[2])
+    same = structs.replace(VAULT, vault=VaultSettings(addresses=("https://b:8200", "https://a/"), mount="secret/"))
+    other = structs.replace(VAULT, vault=structs.replace(VAULT.vault, mount="kv"))
+    assert identity(VAULT) == identity(same) != identity(other)
+    assert identity(VAULT) != identity(VAULT, {"VAULT_NAMESPACE": "team"})
     assert identity(AWS) == identity(from_variable, {"AWS_REGION": "eu-west-1"}) != identity(elsewhere)
 
 
 def test_a_store_far_away_is_there_and_a_local_one_once_it_has_a_folder(tmp_path: Path) -> None:
     here = [Settings(local=LocalSettings(path=path)) for path in (tmp_path, tmp_path / "none")]
 
-    assert [BACKENDS[one.backend].is_there(one) for one in (AWS, *here)] == [True, True, False]
+    assert [BACKENDS[one.backend].is_there(one) for one in (AWS, VAULT, *here)] == [True, True, True, False]
     assert BACKENDS["daemon"].is_there(Settings(backend="daemon"))
 
 

@@ -190,7 +190,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_key(file: Callable[[str], P
         ("ttl_seconds = false", "ttl_seconds: a number from 0 to 86400"),
         ("local = 5", "local: a table, with keys of its own"),
         ("aws = []", "aws: a table, with keys of its own"),
-        ("backend = 'x'", 'backend: "local_encrypted", "aws_secrets_manager" or "daemon"'),
+        ("backend = 'x'", 'backend: "local_encrypted", "aws_secrets_manager", "vault" or "daemon"'),
         ("max_workers = 257", "max_workers: a whole number from 1 to 256"),
         ("[local]\nrecovery_window = 7.5", "local.recovery_window: a whole number from 7 to 30"),
         ("[local]\npartition = 'local'", "local.partition: aws, or aws- and a word"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from secrets_actor import ConfigurationError, VaultSettings
+from secrets_actor import ConfigurationError, SecretValue, VaultSettings
 from secrets_actor.backends.http.origin import Origin
 from secrets_actor.backends.http.proxy import Proxy
 from secrets_actor.backends.key_source import KeySource
@@ -25,7 +25,7 @@ def test_two_variables_are_enough_on_a_laptop() -> None:
 
     assert found.nodes == (Origin("http", "127.0.0.1", 8200),)
     assert (found.nodes_source, found.proxies, found.namespace, found.unheeded) == ("VAULT_ADDR", (None,), None, ())
-    assert found.token == KeySource("env", "VAULT_TOKEN")
+    assert found.tokens == (KeySource("env", "VAULT_TOKEN"), KeySource("file", "~/.vault-token"))
     assert (found.timeout, found.tls, mount_of(VaultSettings())) == (2.0, VaultTls(), "secret")
 
 
@@ -34,7 +34,7 @@ def test_where_nothing_is_said_the_server_of_this_machine_is_asked_with_the_toke
 
     assert found.nodes == (Origin("https", "127.0.0.1", 8200),)
     assert found.nodes_source == "the default"
-    assert found.token == KeySource("file", "~/.vault-token")
+    assert found.tokens == (KeySource("file", "~/.vault-token"),)
 
 
 A, B = Origin("https", "a", 8200), Origin("https", "b", 443)
@@ -48,9 +48,8 @@ A, B = Origin("https", "a", 8200), Origin("https", "b", 443)
         ({"namespace": "a/b/"}, {"VAULT_NAMESPACE": "c"}, "namespace", "a/b"),
         ({"namespace": ""}, {"VAULT_NAMESPACE": "c"}, "namespace", None),
         ({}, {"VAULT_NAMESPACE": "c/"}, "namespace", "c"),
-        ({"token": "t"}, LAPTOP, "token", KeySource("text", "t")),
-        ({}, {"BAO_TOKEN": "", "VAULT_TOKEN": "t", "BAO_TOKEN_PATH": "/t"}, "token", KeySource("file", "/t")),
-        ({}, {"VAULT_TOKEN": "t", "BAO_TOKEN_PATH": "/t"}, "token", KeySource("env", "VAULT_TOKEN")),
+        ({"token": "t"}, LAPTOP, "tokens", (KeySource("text", "t"),)),
+        ({}, {"BAO_TOKEN": "", "VAULT_TOKEN": "t", "BAO_TOKEN_PATH": "/t"}, "tokens", (KeySource("file", "/t"),)),
         ({"timeout": 3.0}, {"VAULT_CLIENT_TIMEOUT": "5"}, "timeout", 3.0),
         ({}, {"VAULT_CLIENT_TIMEOUT": "5"}, "timeout", 5.0),
         ({}, {"VAULT_PROXY_ADDR": "http://p:1", "HTTPS_PROXY": "http://q:1"}, "proxies", (Proxy("p", 1),)),
@@ -82,7 +81,7 @@ TEXTS = {"BAO_CLIENT_CERT_BYTES": "c", "BAO_CLIENT_KEY_BYTES": CANARY}
     [
         ({"ca_bundle": Path("/s")}, ALL_CAS, {"ca_path": "/s", "ca_setting": "vault.ca_bundle"}),
         ({}, ALL_CAS, {"ca_path": "/f", "ca_setting": "VAULT_CACERT"}),
-        ({}, {**ALL_CAS, "BAO_CACERT": ""}, {"ca_bytes": "pem", "ca_setting": "VAULT_CACERT_BYTES"}),
+        ({}, {**ALL_CAS, "BAO_CACERT": ""}, {"ca_pem": b"pem", "ca_setting": "VAULT_CACERT_BYTES"}),
         ({}, {"VAULT_CAPATH": "/d"}, {"ca_path": "/d", "ca_setting": "VAULT_CAPATH"}),
         ({"skip_verify": True}, {}, {"trusts_all": "vault.skip_verify"}),
         ({"skip_verify": False}, {"VAULT_SKIP_VERIFY": "1"}, {"trusts_all": None}),
@@ -92,20 +91,22 @@ TEXTS = {"BAO_CLIENT_CERT_BYTES": "c", "BAO_CLIENT_KEY_BYTES": CANARY}
         (
             {"client_cert": Path("/a"), "client_key": Path("/b")},
             {**FILES, **TEXTS},
-            {"cert_path": "/a", "key_path": "/b", "cert_setting": "vault.client_cert, vault.client_key"},
+            {"cert": "/a", "key": "/b"},
         ),
+        ({"client_cert": Path("/a")}, FILES, {"cert": "/a"}),  # with its key in it
         (
             {},
             {**FILES, **TEXTS},
-            {"cert_path": "/c", "key_path": "/k", "cert_setting": "VAULT_CLIENT_CERT, VAULT_CLIENT_KEY"},
+            {"cert": "/c", "key": "/k", "cert_setting": "VAULT_CLIENT_CERT", "key_setting": "VAULT_CLIENT_KEY"},
         ),
         (
             {"auth_method": "cert"},
             TEXTS,
             {
-                "cert_bytes": "c",
-                "key_bytes": CANARY,
-                "cert_setting": "BAO_CLIENT_CERT_BYTES, BAO_CLIENT_KEY_BYTES",
+                "cert": b"c",
+                "key": SecretValue(CANARY),
+                "cert_setting": "BAO_CLIENT_CERT_BYTES",
+                "key_setting": "BAO_CLIENT_KEY_BYTES",
             },
         ),
     ],
@@ -129,19 +130,16 @@ def test_tls_is_as_the_settings_or_the_variables_say(
         ({"proxy_url": f"socks5://{CANARY}"}, {}, ["vault.proxy_url: http://, a user and a password"]),
         ({}, {"VAULT_PROXY_ADDR": f"socks5://{CANARY}"}, ["VAULT_PROXY_ADDR: http://, a user and a password"]),
         ({}, {**LAPTOP, "VAULT_PROXY_ADDR": "http://p:1"}, ["VAULT_PROXY_ADDR: only for an https endpoint"]),
-        ({"client_cert": Path("/a")}, FILES, ["vault.client_cert, vault.client_key: both or none"]),
+        ({"client_key": Path("/a")}, FILES, ["vault.client_key: only with client_cert"]),
+        ({}, {"VAULT_CLIENT_CERT": "/c"}, ["VAULT_CLIENT_CERT: a certificate and its key, both or none"]),
         ({}, {"VAULT_CLIENT_KEY_BYTES": CANARY}, ["VAULT_CLIENT_KEY_BYTES: a certificate and its key, both or none"]),
         ({"ca_bundle": Path("~nobody-of-that-name/x")}, {}, ["vault.ca_bundle: begins with ~ and the name of a user"]),
         ({}, {"VAULT_CLIENT_TIMEOUT": CANARY}, ["VAULT_CLIENT_TIMEOUT: seconds"]),
         ({}, {"VAULT_SKIP_VERIFY": CANARY, "VAULT_ADDR": "x"}, ["VAULT_ADDR: http://", "VAULT_SKIP_VERIFY: true or"]),
-        ({"auth_method": "cert"}, {}, ['vault.client_cert: required with auth_method "cert", and vault.client_key']),
-        (
-            {"auth_method": "approle"},
-            {},
-            [f'vault.{name}: required with auth_method "approle"' for name in ("role_id", "secret_id")],
-        ),
+        ({"auth_method": "cert"}, {}, ['vault.client_cert: required with auth_method "cert"']),
+        ({"auth_method": "approle"}, {}, ['vault.role_id: required with auth_method "approle"']),
         ({"auth_method": "kubernetes"}, {}, ['vault.role: required with auth_method "kubernetes"']),
-        ({"auth_method": "jwt", "role": "a"}, {}, ['vault.jwt: required with auth_method "jwt"']),
+        ({"auth_method": "jwt"}, {}, ['vault.jwt: required with auth_method "jwt"']),
         ({"auth_method": "aws"}, {}, ['vault.role: required with auth_method "aws"']),
         (
             {"auth_method": "userpass"},
