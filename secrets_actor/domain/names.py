@@ -89,21 +89,21 @@ class SecretId(str):
         """
         if not self.is_arn:
             return (str(self),)
-        tail = self.partition(_NAME_FOLLOWS)[2]
+        tail = name_part(self)
         shorter = name_without_suffix(tail)
         return (tail,) if shorter is None else (shorter, tail)
 
     @property
     def looks_whole(self) -> bool:
         """Whether this is an ARN that ends as whole ones do, in a hyphen and six characters behind a name."""
-        return self.is_arn and name_without_suffix(self.partition(_NAME_FOLLOWS)[2]) is not None
+        return self.is_arn and name_without_suffix(name_part(self)) is not None
 
     def fits(self, name: str, arn: str) -> bool:
         """Whether the secret with this *name* and whole *arn* is a right answer to a request for this id: it is that
         name, that ARN, or that ARN without its suffix."""
         if not self.is_arn:
             return name == self
-        return self.may_mean(arn) and name_without_suffix(arn.partition(_NAME_FOLLOWS)[2]) == name
+        return self.may_mean(arn) and name_without_suffix(name_part(arn)) == name
 
     def may_mean(self, arn: str) -> bool:
         """Whether this is an ARN that may mean the secret with this whole *arn*: the ARN with or without its suffix."""
@@ -120,11 +120,20 @@ def arn_prefix_of(partition: str, region: str, account: str) -> str:
     return f"arn:{partition}:secretsmanager:{region}:{account}{_NAME_FOLLOWS}"
 
 
+def name_part(arn: str) -> str:
+    """Return the last part of *arn*, the name with its suffix if there is one; empty if *arn* is no ARN of a secret.
+
+    It is looked for from the end. A name has no colon, but a region may be called `secret`, as many KV mounts are.
+    """
+    _, infix, tail = arn.rpartition(_NAME_FOLLOWS)
+    return tail if infix else ""
+
+
 def without_suffix(arn: str) -> str | None:
     """Return the whole *arn* of a secret without its suffix; None if it has no suffix."""
-    beginning, infix, tail = arn.partition(_NAME_FOLLOWS)
+    tail = name_part(arn)
     name = name_without_suffix(tail)
-    return None if name is None else f"{beginning}{infix}{name}"
+    return None if name is None else arn.removesuffix(tail) + name
 
 
 def name_without_suffix(tail: str) -> str | None:

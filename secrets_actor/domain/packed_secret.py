@@ -191,7 +191,7 @@ def _version(version_id: str) -> tuple[bytes, bool]:
 
 
 def _parts(name: str, arn: str) -> tuple[int, bytes, bool]:
-    beginning, infix, rest = arn.partition(_INFIX)
+    beginning, infix, rest = arn.rpartition(_INFIX)
     if infix:
         number = beginnings.number(beginning + infix)
         if number < _WHOLE:

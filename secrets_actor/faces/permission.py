@@ -136,4 +136,5 @@ class PolicyGate:
 
 def _home(arn: str) -> str:
     """Return how *arn* begins: its partition, region and account."""
-    return arn.partition(":secret:")[0]
+    beginning, infix, _ = arn.rpartition(":secret:")  # from the end: a region may be called `secret`
+    return beginning if infix else arn

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secrets_actor.domain.errors import InvalidInput, InvalidSecretName, SecretsError
-from secrets_actor.domain.names import MAX_ID_LENGTH, MAX_NAME_LENGTH, SecretId
+from secrets_actor.domain.names import MAX_ID_LENGTH, MAX_NAME_LENGTH, SecretId, name_part, without_suffix
 
 ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:"
 ALPHABET = "abcXYZ019/_+=.@-!"
@@ -45,6 +45,20 @@ def test_an_arn_without_its_suffix_shares_the_lane_of_its_name(name: str) -> Non
     assert secret_id.may_mean(whole)
     assert secret_id.fits(name, whole)
     assert secret_id.means(whole) is not secret_id.looks_whole
+
+
+@given(names)
+def test_the_name_in_an_arn_is_found_though_its_region_is_called_secret(name: str) -> None:
+    """As in the ARNs of the KV mount `secret`, which is the default of OpenBao and Vault."""
+    beginning = "arn:vault:secretsmanager:secret:000000000000:secret:"
+    whole = f"{beginning}{name}-AbC123"
+
+    assert SecretId(whole).lanes == (name, f"{name}-AbC123")
+    assert SecretId(whole).fits(name, whole)
+    assert SecretId(beginning + name).may_mean(whole)
+    assert name_part(whole) == f"{name}-AbC123"
+    assert without_suffix(whole) == beginning + name
+    assert (name_part("no ARN-AbC123"), without_suffix("no ARN-AbC123")) == ("", None)
 
 
 def test_an_arn_that_ends_as_whole_ones_do_may_mean_two_secrets() -> None:

@@ -119,11 +119,13 @@ def metadata(name: str, answer: VaultAnswer) -> KvSecret | None:
     return _secret(name, _data(answer, _Metadata), answer)
 
 
-def all_secrets(answer: VaultAnswer) -> Iterator[KvSecret]:
-    """Iterate over the secrets in an answer to a scan. Those are left out whose names no message of ours can have."""
+def all_secrets(folder: str, answer: VaultAnswer) -> Iterator[KvSecret]:
+    """Iterate over the secrets in an answer to a scan of *folder*, without those whose names no message of ours can
+    have."""
     for key, found in _listed(answer).key_info.items():
-        if is_name(key):
-            yield _secret(key, _converted(found, _Metadata, answer), answer)
+        name = f"{folder}{key}"
+        if is_name(name):
+            yield _secret(name, _converted(found, _Metadata, answer), answer)
 
 
 def details_in(

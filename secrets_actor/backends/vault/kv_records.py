@@ -14,8 +14,16 @@ from typing import Any
 from secrets_actor.backends.vault import layout
 from secrets_actor.backends.vault.kv_session import KvSession
 from secrets_actor.backends.vault.layout import KvSecret, View
-from secrets_actor.backends.vault.names import checked
-from secrets_actor.domain.operations import AWSPREVIOUS, Get, MoveStage, Operation, token_of
+from secrets_actor.backends.vault.names import checked, common_folder
+from secrets_actor.domain.operations import (
+    AWSPREVIOUS,
+    FilterKey,
+    Get,
+    ListPage,
+    MoveStage,
+    Operation,
+    token_of,
+)
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.domain.semantics import Entry
 
@@ -70,7 +78,7 @@ class KvRecords:
 
     def every(self) -> Iterator[Entry]:
         session = self._session
-        for found in session.every():
+        for found in session.every(_folder(self._operation)):
             seen = layout.view(found, session.mount, session.now)
             if seen is not None:
                 yield seen.entry
@@ -103,6 +111,15 @@ class KvRecords:
 
 def _with_versions(found: KvSecret, versions: tuple[layout.KvVersion, ...]) -> KvSecret:
     return KvSecret(found.name, found.current, versions, found.custom, found.created, found.updated, None, True)
+
+
+def _folder(operation: Operation[Any]) -> str:
+    """Return the folder that has all secrets that *operation* may list. A policy may allow to list only that one."""
+    if not isinstance(operation, ListPage):
+        return ""
+    by_name = [one.values for one in operation.filters if one.key is FilterKey.NAME]
+    folders = [common_folder(values) for values in by_name if not any(value.startswith("!") for value in values)]
+    return max(folders, key=len, default="")
 
 
 def _ids(operation: Operation[Any]) -> list[str]:

@@ -17,7 +17,7 @@ from secrets_actor.backends.vault.names import Mount
 from secrets_actor.backends.vault.protocol import VaultAnswer, VaultCall
 from secrets_actor.backends.vault.values import WriteJson, value_of
 from secrets_actor.clock import utc_now
-from secrets_actor.domain.errors import AccessDenied, CredentialsError, InvalidRequest, SecretNotFound, StoreError
+from secrets_actor.domain.errors import AccessDenied, InvalidRequest, SecretNotFound
 from secrets_actor.domain.operations import Operation, Set, is_minted, token_of
 from secrets_actor.domain.secret import SecretValue
 
@@ -135,7 +135,7 @@ class KvSession:
             except (InvalidRequest, AccessDenied):  # Vault knows no scan, and a policy may allow `list` only
                 self.store.scans = False
             else:
-                found = list(answers.all_secrets(answer))
+                found = list(answers.all_secrets(folder, answer))
                 if not found:  # a KV mount of version 1 answers a scan like an empty one of version 2
                     self.check_mount()
                 yield from found
@@ -163,9 +163,7 @@ class KvSession:
             return
         try:
             version = answers.mount_version(self.run(requests.mount_call(self.mount)))
-        except CredentialsError:
-            raise
-        except StoreError:  # a token may not even be allowed to ask: then nothing is known against the mount
+        except (AccessDenied, InvalidRequest):  # the token may not ask: then nothing is known against the mount
             self.store.is_known = True
             return
         if version != "2":

@@ -10,6 +10,7 @@ Rule 3: an ARN here is made up of the mount and the name alone. So every machine
 
 import hashlib
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
@@ -98,6 +99,16 @@ def checked(name: str) -> str:
             "and no slash is at either end; take another name"
         )
     return name
+
+
+def common_folder(beginnings: Iterable[str]) -> str:
+    """Return the folder in which all names are that begin with one of *beginnings*; it ends with a slash, or is empty:
+    the root."""
+    folders = [one[: one.rfind("/") + 1] for one in beginnings]
+    first, last = min(folders, default=""), max(folders, default="")
+    same = next((place for place, one in enumerate(first) if not last.startswith(first[: place + 1])), len(first))
+    folder = first[: first.rfind("/", 0, same) + 1]
+    return folder if folder and is_sound(folder[:-1]) else ""
 
 
 def _quoted(path: str) -> str:

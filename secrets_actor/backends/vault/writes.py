@@ -15,6 +15,7 @@ Rule 5: before a name is used anew whose recovery window has ended, the old secr
 """
 
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -26,8 +27,8 @@ from secrets_actor.backends.vault.kv_records import KvRecords
 from secrets_actor.backends.vault.kv_session import KvSession
 from secrets_actor.backends.vault.layout import Deletion, KvSecret, KvVersion, Mark
 from secrets_actor.backends.vault.reads import deleted
-from secrets_actor.backends.vault.values import fields_of, value_of
-from secrets_actor.domain.errors import AccessDenied, InvalidRequest, SecretDeleted, StoreFailure
+from secrets_actor.backends.vault.values import fields_of
+from secrets_actor.domain.errors import AccessDenied, InvalidRequest, SecretDeleted, SecretExists, StoreFailure
 from secrets_actor.domain.operations import (
     AWSCURRENT,
     Create,
@@ -40,7 +41,7 @@ from secrets_actor.domain.operations import (
     Tag,
     token_of,
 )
-from secrets_actor.domain.results import ChangeReceipt, VersionReceipt
+from secrets_actor.domain.results import ChangeReceipt, NamedReceipt, VersionReceipt
 from secrets_actor.domain.secret import DeleteReceipt, SecretValue, SetReceipt
 from secrets_actor.domain.semantics import Entry, perform
 from secrets_actor.uuids import new_uuid
@@ -53,13 +54,19 @@ class _Overtaken(Exception):
 def carry_out(session: KvSession, operation: Operation[Any]) -> object:
     """Carry *operation* out, and return its answer. Raises what the semantics and the runner raise."""
     _refuse(operation)
-    while True:
-        records = KvRecords(session, operation)
-        receipt = decided(session, records, operation)
+    while True:  # until the deadline, which the runner keeps
+        records, refused = KvRecords(session, operation), None
         try:
+            receipt = decided(session, records, operation)
             return _Change(session, records, operation).make(receipt)
         except (_Overtaken, CheckAndSetFailed):
-            continue  # until the deadline, which the runner keeps
+            continue
+        except (SecretExists, InvalidRequest) as error:
+            refused = error.clone()
+        receipt = _receipt_of_earlier(session, records, operation)
+        if receipt is None:
+            raise refused
+        return receipt
 
 
 def decided(session: KvSession, records: KvRecords, operation: Operation[Any]) -> object:
@@ -94,6 +101,37 @@ def _refuse(operation: Operation[Any]) -> None:
         )
     if isinstance(operation, (Set, Create, CreateEmpty, Tag)):
         layout.check_tag_keys(operation.tags)
+
+
+def _receipt_of_earlier(
+    session: KvSession, records: KvRecords, operation: Operation[Any]
+) -> SetReceipt | NamedReceipt | None:
+    """Return the receipt of an operation that is refused because an earlier try of it took effect, although no token
+    tells so (doubt). None if it did not, as far as one can see."""
+    found, view = records.found, records.view
+    if not session.in_doubt or found is None or view is None:
+        return None
+    entry, kept = view.entry, session.store.keeps_token(operation)
+    if isinstance(operation, Create):
+        if found.current != 1 or not doubt.done_before(
+            repeated=True,
+            token_kept=kept,
+            value_is_current=_fields(session, found.name, 1) == fields_of(operation.value, session.store.write_json),
+        ):
+            return None
+        return SetReceipt(entry.name, entry.arn, entry.versions[-1].id, created=True)
+    number = view.numbers.get(operation.to or "") if isinstance(operation, MoveStage) else None
+    if number is None or number >= found.current:
+        return None
+    moved = _fields(session, found.name, number)
+    is_current = moved is not None and moved == _fields(session, found.name, found.current)
+    return NamedReceipt(entry.name, entry.arn) if is_current else None
+
+
+def _fields(session: KvSession, name: str, number: int) -> object:
+    """Return the fields of a version; None if it cannot be read."""
+    answer = session.run(requests.read_call(session.mount, name, number, fresh=True))
+    return None if answer.status == 404 else answers.value_in(answer)
 
 
 class _Change:
@@ -151,9 +189,9 @@ class _Change:
         session = self._session
         if not session.repeated or self._keeps or not self._follows or self._was is None:
             return False
-        found = session.run(requests.read_call(self._mount, self._name, self._follows, fresh=True))
-        current = None if found.status == 404 else value_of(answers.value_in(found))
-        return doubt.done_before(repeated=True, token_kept=False, value_is_current=current == value)
+        wanted = fields_of(value, session.store.write_json)
+        is_current = _fields(session, self._name, self._follows) == wanted
+        return doubt.done_before(repeated=True, token_kept=False, value_is_current=is_current)
 
     def _write_value(self, value: SecretValue) -> KvVersion:
         session, follows = self._session, self._follows
@@ -162,14 +200,14 @@ class _Change:
             return answers.version_made(session.run(requests.write_call(self._mount, self._name, fields, follows)))
         except CheckAndSetFailed:
             pass
-        found = self._look_for(follows + 1, value) if session.in_doubt else None
+        found = self._look_for(follows + 1, fields) if session.in_doubt else None
         if found is None:
             session.lost.add((follows + 1, token_of(self._operation) or ""))
             raise _Overtaken
         return found
 
-    def _look_for(self, number: int, value: SecretValue) -> KvVersion | None:
-        """Return version *number*, if it is the one that this write has made; None if not."""
+    def _look_for(self, number: int, fields: Mapping[str, Any]) -> KvVersion | None:
+        """Return version *number*, if it is the one that this write of *fields* has made; None if not."""
         session, current = self._session, None
         while True:
             answer = session.run(requests.read_call(self._mount, self._name, number, fresh=True))
@@ -184,7 +222,7 @@ class _Change:
             elif answer.status == 404:
                 seen = Seen.DELETED
             else:
-                seen = Seen.OURS if value_of(answers.value_in(answer)) == value else Seen.OTHER
+                seen = Seen.OURS if answers.value_in(answer) == fields else Seen.OTHER
             match doubt.verdict(seen, token_kept=token_kept, current=current, number=number):
                 case Verdict.DONE:
                     assert found is not None
