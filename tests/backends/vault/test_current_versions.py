@@ -10,10 +10,8 @@ import pytest
 
 from secrets_actor import BackendFactory, NewVersion, SecretDeleted, SecretNotFound, Settings, System
 from secrets_actor.backends.vault.backend import vault_backend_factory
-from secrets_actor.backends.vault.vault_credentials import VaultCredentials
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.ports import CallContext
-from secrets_actor.domain.secret import SecretValue
 from secrets_actor.errors import AccessDenied, ExpiredToken, InvalidSecretName, StoreFailure, Throttled
 from secrets_actor.messages import CurrentVersions, Delete, Get, Operation, Set
 from secrets_actor.results import CurrentVersion, VersionBatch
@@ -21,6 +19,7 @@ from secrets_actor.testing import ManualClock, settled
 from tests.actor.rig import failure
 from tests.backends.vault.auth.rig import connector
 from tests.backends.vault.foreign import Bao, json_or_text
+from tests.contract.store import FixedToken
 from tests.runtime.subscribers import Heard, pass_time
 from tests.servers.behaviours import Forward
 from tests.servers.faulty import FaultyServer
@@ -29,16 +28,6 @@ from tests.servers.vault_node import VaultNode, asked, leader, refused, said
 
 MANY = 100
 T = TypeVar("T")
-
-
-@dataclass
-class FixedToken:
-    """A source of one token."""
-
-    token: str
-
-    def fetch(self, _deadline: float) -> VaultCredentials:
-        return VaultCredentials(SecretValue(self.token))
 
 
 def factory_at(mount: str, token: str, *urls: str) -> BackendFactory:
