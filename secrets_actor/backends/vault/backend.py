@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from secrets_actor.backends.vault.names import Mount
 from secrets_actor.backends.vault.vault_credentials import VaultCredentials, VaultCredentialSource
 from secrets_actor.domain.diagnosis import Finding
-from secrets_actor.domain.errors import ExpiredToken, SecretsError
+from secrets_actor.domain.errors import ExpiredToken, SecretsError, Unreachable
 from secrets_actor.domain.operations import CurrentVersions, Get, GetMany, Operation
 from secrets_actor.domain.ports import Answer, Backend, BackendFactory, CallContext
 from secrets_actor.forks import loading
@@ -94,7 +94,10 @@ class VaultBackend:
         try:
             value = self._perform(session, operation)
         except SecretsError as error:
-            error.origin = error.origin or session.origin
+            # What was decided here is about the last answer. What came in place of an answer names its own node, or
+            # none where that cannot be told.
+            if error.origin is None and not isinstance(error, Unreachable):
+                error.origin = session.origin
             raise
         return Answer(cast(T, value), session.request_id, session.origin)
 

@@ -30,6 +30,8 @@ OUTAGE: Final = 2.0
 # seconds after the active one has died, and pauses of this length make that no longer.
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 0.5
+# Seconds: with less time left, an attempt is not worth its beginning. Nodes answer in milliseconds.
+LEAST: Final = 0.02
 # How often a call is sent in all to a node whose quota is used up, and the first ceiling of the pause in seconds. A
 # quota counts for an interval, which is one second unless it was configured.
 MAX_THROTTLED: Final = 4
@@ -43,6 +45,7 @@ class Rounds:
     def __init__(self, order: Sequence[int], now: float) -> None:
         self._order, self._began = order, now
         self._round: dict[int, Refusal] = {}  # how the nodes failed in the round under way
+        self._last_round: list[Refusal] = []
         self._silent: set[int] = set()
         self._rounds = self._throttled = self._behind = 0
         self._has_forgotten = False
@@ -82,9 +85,9 @@ class Rounds:
         return self._next_round(now, deadline, dice)
 
     def verdict(self, refusal: Refusal) -> SecretsError:
-        """Return the error to raise after the last attempt, which failed with *refusal*: the most telling of the
-        round."""
-        failed = [*self._round.values(), refusal]
+        """Return the error to raise after the last attempt, which failed with *refusal*: the most telling of the last
+        two rounds, for the deadline may have cut the very last one short."""
+        failed = [*self._last_round, *self._round.values(), refusal]
         errors = [one.error for one in failed]
         sealed = [one for one in failed if one.is_sealed]
         if len(sealed) == len(failed) and len(self._order) > 1:
@@ -109,16 +112,16 @@ class Rounds:
         if not elects and self._rounds > 1 and now - self._began >= OUTAGE:
             return None
         pause = _pause(self._rounds, dice)
-        if now + pause >= deadline:
+        if now + pause + LEAST >= deadline:
             return None
-        self._round.clear()
+        self._last_round, self._round = list(failed), {}
         if self._silent.issuperset(self._order):
             self._silent.clear()
         return next(one for one in self._order if one not in self._silent), pause
 
 
 def _in_time(node: int, pause: float, now: float, deadline: float) -> tuple[int, float] | None:
-    return (node, pause) if now + pause < deadline else None
+    return (node, pause) if now + pause + LEAST < deadline else None
 
 
 def _pause(times: int, dice: float) -> float:
