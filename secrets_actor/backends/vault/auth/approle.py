@@ -39,6 +39,7 @@ class AppRoleLogin:
     removed after it was read. *secret_id* is None for a role that asks for none (`bind_secret_id=false`)."""
 
     makes_tokens = True
+    locks_out = True
 
     def __init__(
         self,

@@ -22,6 +22,7 @@ class CertLogin:
     is tried again at once when there is another one."""
 
     makes_tokens = True
+    locks_out = False
 
     def __init__(self, name: str | None = None, certificate: KeySource | None = None, *, mount: str = "cert") -> None:
         self._name, self._certificate, self._path = name, certificate, login_path(mount)

@@ -18,6 +18,7 @@ class JwtLogin:
     it replaces it before it ends."""
 
     makes_tokens = True
+    locks_out = False
 
     def __init__(self, role: str | None, jwt: KeySource | None, *, mount: str = "jwt") -> None:
         self._role, self._jwt, self._path = role, jwt, login_path(mount)

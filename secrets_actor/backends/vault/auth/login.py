@@ -3,8 +3,10 @@
 Rule 1: a login is a POST without a token; its body holds secrets, and no error quotes it, nor what the server said.
 Rule 2: HTTP 400 is the server's verdict that the login is wrong. HTTP 403 is none: an auth method answers so, too, if
         it cannot ask somebody else (Kubernetes), if the user is locked out, and if nothing is mounted there.
-Rule 3: what has no answer is as with any other call: an outage.
-Rule 4: errors are raised outside of the `except` blocks, so that they carry no frames in which a secret stands.
+Rule 3: the active node is asked. A standby may not know yet of a role or a secret id that was made a moment ago, and
+        refuses them (OpenBao 2.7.2, observed).
+Rule 4: what has no answer is as with any other call: an outage.
+Rule 5: errors are raised outside of the `except` blocks, so that they carry no frames in which a secret stands.
 """
 
 from collections.abc import Mapping, Sequence
@@ -62,7 +64,7 @@ class LoginClient:
         answer: VaultAnswer | None = None
         error: SecretsError
         try:
-            answer = self.run(VaultCall("POST", path, body.bytes(), writes=True))
+            answer = self.run(VaultCall("POST", path, body.bytes(), writes=True, fresh=True))
             error = _unknown(path, answer.status)
         except InvalidRequest as exc:
             error = LoginRefused(f"{path}: {_NOTHING_THERE if exc.status == 404 else refused}", status=exc.status)
@@ -104,6 +106,10 @@ class LoginMethod(Protocol):
     @property
     def makes_tokens(self) -> bool:
         """Whether a login makes a token, which is ours to revoke then."""
+
+    @property
+    def locks_out(self) -> bool:
+        """Whether the server counts wrong logins, and locks out whoever has too many."""
 
     def material(self, deadline: float) -> SecretValue:
         """Return what the login is made with, as it is now: a file may have been written since. A login that was

@@ -17,6 +17,7 @@ class TokenLogin:
     """The token in the first of *places* that has one."""
 
     makes_tokens = False
+    locks_out = False
 
     def __init__(self, places: Sequence[KeySource]) -> None:
         self._places = tuple(places)

@@ -7,10 +7,10 @@ Rule 2: a login is had anew only if no renewal helps: the token cannot be renewe
         which shows in a renewal that does not make it longer. An outage is no reason for a login: the server, and not
         our clock, says that a token has ended. (Logins may be limited in number; and agents that logged in over each
         lost connection have locked out users, and revoked the tokens of others: hashicorp/vault#10918, #6837.)
-Rule 3: the same login is not tried again at once after a refusal. The pause is short once, in case somebody is just
-        mending it, and then longer than the time in which a server counts wrong logins (15 minutes; a user is locked
-        out after 5): so two processes with the same wrong password lock nobody out. After an answer that is no verdict
-        the pauses begin short and grow.
+Rule 3: the same login is not tried again at once after it has failed; the pauses grow. Where a server counts wrong
+        logins, and locks a user out after 5 within 15 minutes, the first pause is short, because a node that is behind
+        knows nobody who was just made, and the others are longer than those 15 minutes: so two processes with the same
+        wrong password lock nobody out.
 """
 
 from enum import Enum
@@ -27,9 +27,9 @@ RENEWAL_SHARE: Final = 2 / 3
 SPREAD: Final = 1 / 15
 # Seconds that a renewal must add to the life. The server counts in whole seconds.
 GROWTH: Final = 1.0
-# Seconds: the pauses after a login that was refused, and the first and the longest one after an answer that is no
-# verdict (rule 3). Precedent for the longest: OpenBao's agent.
-REFUSED_PAUSES: Final = (60.0, 960.0)
+# Seconds: the pauses after a refusal that the server counts, and the first and the longest one after all others (rule
+# 3). Precedent for the longest: OpenBao's agent.
+COUNTED_PAUSES: Final = (5.0, 960.0)
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 300.0
 _DOUBLINGS: Final = 9  # 2 ** 9 s is more than the longest pause
@@ -113,11 +113,11 @@ def life_of(granted: Granted, asked: float) -> TokenLife:
     return TokenLife(asked, granted.lasts, granted.renewable and not granted.is_batch, granted.uses)
 
 
-def pause_after(failures: int, *, refused: bool) -> float:
-    """Return the seconds until a login is tried again that has failed so many times in a row. *refused*: the server
-    said that it is wrong; not: it could not tell (rule 3)."""
-    if refused:
-        return REFUSED_PAUSES[min(failures, len(REFUSED_PAUSES)) - 1]
+def pause_after(failures: int, *, counted: bool) -> float:
+    """Return the seconds until a login is tried again that has failed so many times in a row. *counted*: the server
+    counts it as a wrong login of a user (rule 3)."""
+    if counted:
+        return COUNTED_PAUSES[min(failures, len(COUNTED_PAUSES)) - 1]
     return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures - 1, _DOUBLINGS))
 
 

@@ -178,7 +178,7 @@ class TokenSource:
                 self._made = (*[one for one in self._made if one.life.left(asked) > 0], held)
             self._held = held
             return held
-        pause = pause_after(failures, refused=not error.outage)
+        pause = pause_after(failures, counted=self._method.locks_out and isinstance(error, LoginRefused))
         self._barred = _Barred(material, error, failures, self._clock() + pause)
         raise _later(error, pause)
 

@@ -17,6 +17,7 @@ class PasswordLogin:
     """As *username* with *password* at *mount*: `userpass`, `ldap`, or where these are mounted."""
 
     makes_tokens = True
+    locks_out = True
 
     def __init__(self, username: str, password: KeySource | None, *, mount: str = "userpass") -> None:
         self._password, self._path = password, login_path(mount, username)

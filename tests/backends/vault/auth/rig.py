@@ -42,7 +42,7 @@ class Counting:
 
     def __init__(self, method: LoginMethod) -> None:
         self.method, self.logins = method, 0
-        self.makes_tokens = method.makes_tokens
+        self.makes_tokens, self.locks_out = method.makes_tokens, method.locks_out
 
     def material(self, deadline: float) -> SecretValue:
         """As of the method."""

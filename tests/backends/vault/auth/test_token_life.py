@@ -112,18 +112,18 @@ def test_whatever_the_lives_are_renewals_reach_the_maximum_and_are_few(
     assert life.since + (life.lasts or 0.0) >= maximum - 1
 
 
-def test_the_pauses_after_refusals_let_no_two_processes_lock_a_user_out() -> None:
+def test_the_pauses_after_refusals_that_are_counted_let_no_two_processes_lock_a_user_out() -> None:
     attempts, now = [], 0.0
     for failures in range(1, 20):
         attempts.append(now)
-        now += pause_after(failures, refused=True)
+        now += pause_after(failures, counted=True)
 
     for start in attempts:
         assert len([one for one in attempts if start <= one < start + 900.0]) * 2 < 5
 
 
-def test_the_pauses_without_a_verdict_begin_short_and_grow_to_five_minutes() -> None:
-    pauses = [pause_after(failures, refused=False) for failures in (1, 2, 3, 9, 10, 1000)]
+def test_all_other_pauses_begin_short_and_grow_to_five_minutes() -> None:
+    pauses = [pause_after(failures, counted=False) for failures in (1, 2, 3, 9, 10, 1000)]
 
     assert pauses == [FIRST_PAUSE, 2.0, 4.0, 256.0, LONGEST_PAUSE, LONGEST_PAUSE]
 
