@@ -47,6 +47,16 @@ class CheckAndSetFailed(StoreError):
     code = "check_and_set_failed"
 
 
+class NodeBehind(StoreFailure):
+    """The node has not seen our own last write yet, and could not ask the active node.
+
+    It never leaves the backend. It has a code of its own, so that no breaker takes an attempt that ended in it for a
+    failure of the node: the node is well.
+    """
+
+    code = "node_behind"
+
+
 class Remedy(Enum):
     """What may help after a failed attempt."""
 
@@ -69,6 +79,8 @@ _NO_ACTIVE_WORDS: Final = (
     "no active vault instance found",
     "node is not active",
 )
+# What nodes say about a new mount of KV version 2 until the active node has prepared it, for a second (observed).
+_UPGRADING: Final = "from non-versioned to versioned data"
 _DENIED: Final = (
     "the token is good but its policy does not allow this: allow {method} on {path} in a policy of the token (with an "
     "explicit deny somewhere, that counts)"
@@ -171,10 +183,11 @@ def may_have_taken_effect(error: SecretsError) -> bool:
     """Whether a write whose attempt ended in *error* may have taken effect.
 
     A redirect to the active node is among them: a node that forwards a request, and loses the active node over it,
-    redirects in the end.
+    redirects in the end. A failure with a status of 4xx is a clear no.
     """
-    in_doubt = isinstance(error, (Unreachable, StoreFailure, InvalidAnswer))
-    return in_doubt and not isinstance(error, (ConnectionFailed, TlsFailed))
+    if isinstance(error, StoreFailure):
+        return error.status is None or not 400 <= error.status < 500
+    return isinstance(error, (Unreachable, InvalidAnswer)) and not isinstance(error, (ConnectionFailed, TlsFailed))
 
 
 def denied(call: VaultCall) -> AccessDenied:
@@ -229,13 +242,16 @@ def _bad_request(call: VaultCall, said: str) -> Refusal:
     if "check-and-set parameter required" in said:
         text = f"{_room(call)} takes only writes with a check-and-set parameter (cas_required)"
         return Refusal(InvalidRequest(text, status=400), Remedy.NONE)
+    if _UPGRADING in said:
+        text = f"the mount at {_room(call)} is being upgraded to KV version 2: try again"
+        return Refusal(StoreFailure(text, status=400), Remedy.ELSEWHERE)
     error = InvalidRequest(f"the server cannot do {call.method} at {_room(call)} as it was asked", status=400)
     return Refusal(error, Remedy.NO_INDEX if "x-vault-index" in said else Remedy.NONE)
 
 
-def _behind(status: int) -> StoreFailure:
+def _behind(status: int) -> NodeBehind:
     text = "the node has not seen our own last write yet, and could not ask the active node: try again"
-    return StoreFailure(text, status=status)
+    return NodeBehind(text, status=status)
 
 
 def _failed(status: int, said: str) -> Refusal:

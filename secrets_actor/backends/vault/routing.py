@@ -4,12 +4,13 @@ Rule 1: nodes are asked in the order of `vault.addresses`, except that the activ
         can do. Nodes that have not answered lately come last.
 Rule 2: after a node that fails, the next one is asked at once. When all have failed, that was a round: after a pause,
         which grows, there is another.
-Rule 3: while a node answers that there is no active node, rounds go on until the deadline: an election takes 1 to 12
-        seconds, and then the call succeeds. If no node answers in a whole round, or all are sealed, there are two
+Rule 3: once a node has answered that there is no active node, rounds go on until the deadline: an election takes 1 to
+        12 seconds, and then the call succeeds. Without such an answer, if the nodes are silent or sealed, there are two
         rounds at least, and more for `OUTAGE` seconds: a node that was started anew is there by then. More would only
         keep the caller from what else it has, such as a stale value.
 Rule 4: what the nodes refuse for good ends the call at once.
-Rule 5: a node that did not answer in time is asked again only if no other answers: each such attempt costs seconds.
+Rule 5: a node that did not answer in time is asked again only if no other answers: each such attempt costs seconds. It
+        may have waited for the active node, so that one is asked last then.
 """
 
 import base64
@@ -21,7 +22,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from secrets_actor.backends.http.origin import Origin
-from secrets_actor.backends.vault.failures import Refusal, Remedy
+from secrets_actor.backends.vault.failures import NodeBehind, Refusal, Remedy
 from secrets_actor.domain.errors import BackendTimeout, NoActiveNode, SecretsError, StoreFailure
 
 # Seconds for which a call goes on while no node answers at all.
@@ -48,7 +49,7 @@ class Rounds:
         self._last_round: list[Refusal] = []
         self._silent: set[int] = set()
         self._rounds = self._throttled = self._behind = 0
-        self._has_forgotten = False
+        self._has_forgotten = self._elects = False
 
     def has_others(self, node: int) -> bool:
         """Whether there are nodes besides *node* that can be asked in this round."""
@@ -75,11 +76,13 @@ class Rounds:
                 self._behind += 1
                 return _in_time(node if active is None else active, _pause(self._behind, dice), now, deadline)
         self._round[node] = refusal
-        if isinstance(refusal.error, BackendTimeout):
+        self._elects = self._elects or refusal.remedy is Remedy.ELECTION
+        is_silent = isinstance(refusal.error, BackendTimeout)
+        if is_silent:
             self._silent.add(node)
         if active is not None and refusal.remedy is Remedy.ELECTION and self._may_be_asked(active):
             return active, 0.0
-        for one in self._order:
+        for one in asked_last(self._order, (active,)) if is_silent else self._order:
             if self._may_be_asked(one):
                 return one, 0.0
         return self._next_round(now, deadline, dice)
@@ -94,6 +97,10 @@ class Rounds:
             error: SecretsError = StoreFailure("all nodes of vault.addresses are sealed: unseal them", status=503)
             error.origin = refusal.error.origin
             return error
+        if isinstance(refusal.error, NodeBehind):
+            error = StoreFailure(str(refusal.error), status=refusal.error.status)
+            error.origin = refusal.error.origin
+            return error
         for kind in (NoActiveNode, StoreFailure):
             telling = [one for one in errors if isinstance(one, kind)]
             if telling:
@@ -105,11 +112,10 @@ class Rounds:
 
     def _next_round(self, now: float, deadline: float, dice: float) -> tuple[int, float] | None:
         failed = self._round.values()
-        elects = any(one.remedy is Remedy.ELECTION for one in failed)
-        if not elects and not any(one.error.retryable for one in failed):
+        if not self._elects and not any(one.error.retryable for one in failed):
             return None
         self._rounds += 1
-        if not elects and self._rounds > 1 and now - self._began >= OUTAGE:
+        if not self._elects and self._rounds > 1 and now - self._began >= OUTAGE:
             return None
         pause = _pause(self._rounds, dice)
         if now + pause + LEAST >= deadline:
@@ -134,7 +140,7 @@ def _jittered(ceiling: float, dice: float) -> float:
     return ceiling * (0.5 + 0.5 * dice)
 
 
-def asked_last(order: Sequence[int], late: Container[int]) -> list[int]:
+def asked_last(order: Sequence[int], late: Container[int | None]) -> list[int]:
     """Return *order* with the nodes that are in *late* at its end."""
     return [*[one for one in order if one not in late], *[one for one in order if one in late]]
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from secrets_actor.backends.vault import failures
-from secrets_actor.backends.vault.failures import CheckAndSetFailed, Refusal, Remedy
+from secrets_actor.backends.vault.failures import CheckAndSetFailed, NodeBehind, Refusal, Remedy
 from secrets_actor.backends.vault.protocol import VaultCall
 from secrets_actor.domain import errors
 
@@ -41,6 +41,11 @@ def raw(status: int, body: bytes, call: VaultCall = GET, headers: dict[str, str]
             Remedy.NONE,
         ),
         (refusal(400, "check-and-set parameter required for this call"), errors.InvalidRequest, Remedy.NONE),
+        (
+            refusal(400, "Waiting for the primary to upgrade from non-versioned to versioned data. This backend will"),
+            errors.StoreFailure,
+            Remedy.ELSEWHERE,
+        ),
         (refusal(400, "no data provided"), errors.InvalidRequest, Remedy.NONE),
         (refusal(400, 'failed to decode "X-Vault-Index"'), errors.InvalidRequest, Remedy.NO_INDEX),
         (raw(400, b"Client sent an HTTP request to an HTTPS server.\n"), errors.InvalidAnswer, Remedy.NONE),
@@ -67,8 +72,8 @@ def raw(status: int, body: bytes, call: VaultCall = GET, headers: dict[str, str]
         (refusal(415), errors.InvalidRequest, Remedy.NONE),
         (refusal(418, "a teapot"), errors.InvalidRequest, Remedy.NONE),
         (refusal(418, body={"no": "errors"}), errors.InvalidAnswer, Remedy.NONE),
-        (refusal(412, "required index state not present"), errors.StoreFailure, Remedy.ACTIVE_NODE),
-        (refusal(429, headers={"retry-after": "1"}), errors.StoreFailure, Remedy.ACTIVE_NODE),
+        (refusal(412, "required index state not present"), NodeBehind, Remedy.ACTIVE_NODE),
+        (refusal(429, headers={"retry-after": "1"}), NodeBehind, Remedy.ACTIVE_NODE),
         (refusal(429, headers={}), errors.Throttled, Remedy.SLOWER),
         (
             refusal(429, 'request path "kv/data/a": rate limit quota exceeded', headers={"retry-after": "1"}),
@@ -184,6 +189,10 @@ def test_a_token_is_alive_or_not_or_nothing_is_known(status: int, body: bytes, a
         (errors.BackendTimeout("x"), True),
         (errors.NoActiveNode("x"), True),
         (errors.StoreFailure("x"), True),
+        (errors.StoreFailure("x", status=503), True),
+        (errors.StoreFailure("x", status=400), False),
+        (errors.NoActiveNode("x", status=307), True),
+        (NodeBehind("x", status=412), False),
         (errors.InvalidAnswer("x"), True),
         (errors.Throttled("x"), False),
         (errors.AccessDenied("x"), False),

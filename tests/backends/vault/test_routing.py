@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secrets_actor.backends.http.origin import Origin
-from secrets_actor.backends.vault.failures import Refusal, Remedy
+from secrets_actor.backends.vault.failures import NodeBehind, Refusal, Remedy
 from secrets_actor.backends.vault.routing import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
@@ -95,6 +95,25 @@ def test_one_node_that_is_waiting_for_an_election_is_reason_enough_to_go_on() ->
     for _ in range(5):
         assert call.fails(0, REFUSED) == (1, 0.0)
         assert call.fails(1, NO_ACTIVE) is not None
+
+
+def test_an_election_that_was_once_told_of_is_waited_for_though_all_nodes_fall_silent() -> None:
+    """A standby that hears of no new leader yet waits for the stopped one with what it passes on."""
+    call = Call(nodes=2)
+    assert call.fails(0, NO_ACTIVE) == (1, 0.0)
+    call.now += 2.0
+    assert call.fails(1, LATE) is not None
+    for _ in range(3):
+        call.now += 2.0
+        found = call.fails(0, LATE)
+        assert found is not None
+
+
+def test_after_a_node_that_may_have_waited_for_the_active_one_another_is_asked_first() -> None:
+    call = Call()
+
+    assert call.fails(0, LATE, 1) == (2, 0.0)
+    assert call.fails(2, LATE, 1) == (1, 0.0)
 
 
 def test_what_no_node_can_do_ends_a_call_after_each_was_asked_once() -> None:
@@ -183,6 +202,15 @@ def test_the_most_telling_error_of_the_last_round_is_raised(met: list[Refusal], 
 
     assert last is None
     assert call.rounds.verdict(met[-1]) is told.error
+
+
+def test_that_a_node_is_behind_is_nobodys_business_outside() -> None:
+    behind = Refusal(NodeBehind("x", status=412), Remedy.ACTIVE_NODE)
+    behind.error.origin = "one:8200"
+    error = Call().rounds.verdict(behind)
+
+    assert isinstance(error, errors.StoreFailure)
+    assert (type(error), error.status, error.origin) == (errors.StoreFailure, 412, "one:8200")
 
 
 def test_if_all_nodes_are_sealed_the_error_says_so() -> None:
