@@ -82,7 +82,8 @@ class WithBao:
             if error.returncode == 2:  # there is nothing to read
                 return None
             raise
-        return dict(found["data"]["data"])
+        fields: dict[str, Any] | None = found["data"]["data"]  # None: the version is deleted
+        return fields
 
     def facts(self, name: str) -> dict[str, str]:
         return dict(self._metadata(name)["custom_metadata"] or {})
