@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tests.bench import cached, daemon, fresh, local, plain, uncached
+from tests.bench import cached, daemon, fresh, local, plain, uncached, vault
 from tests.bench.aws import Stub
 from tests.bench.peers import missing
 from tests.bench.table import Row, Rows, cores, write
@@ -29,6 +29,7 @@ PARTS: dict[str, Rows] = {
     "local-opens": local.opening,
     "local-threads": local.busy,
     "local-peers": local.beside_peers,
+    "vault": vault.everything,
     "daemon": daemon.everything,
 }
 
@@ -42,7 +43,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write the table there, too")
     options = parser.parse_args()
     left_out = [f"{name} is not installed: its rows have no ratio" for name in (*missing(), *plain.missing())]
-    left_out += [f"{name} is not installed: it has no rows" for name in daemon.missing()]
+    left_out += [f"{name} is not installed: it has no rows" for name in (*vault.missing(), *daemon.missing())]
     for line in left_out:
         print(line)
     rows: list[Row] = []

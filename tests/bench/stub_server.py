@@ -1,4 +1,5 @@
-"""python -m tests.bench.stub_server: a very fast stand-in for Secrets Manager, for load alone. It checks no signature.
+"""python -m tests.bench.stub_server: a very fast stand-in for Secrets Manager, and for a KV mount of OpenBao that is
+only read, for load alone. It checks no signature and no token.
 
 It prints `ready PORT`, and ends when its standard input does. Every secret `bench/N` exists, of *value_bytes*. Each
 answer is *latency_ms* late. GET /_ctl/stats tells the counters, POST /_ctl/config sets these two and zeroes them.
@@ -16,6 +17,7 @@ from typing import Any
 
 ARN = "arn:aws:secretsmanager:us-east-1:000000000000:secret:"
 BATCH = 20
+AT = "2026-01-01T00:00:00.000000001Z"
 UNKNOWN = b'{"__type":"ResourceNotFoundException","Message":"Secrets Manager can\'t find the specified secret."}'
 
 
@@ -75,6 +77,18 @@ class State:
             return 200, json.dumps({"SecretValues": values, "Errors": []}).encode()
         return 400, UNKNOWN
 
+    def kv(self, path: bytes) -> tuple[int, bytes]:
+        """The answer to a GET of OpenBao's API. A token has no end."""
+        self.operations[path.split(b"/")[2].decode()] += 1
+        if path.startswith(b"/v1/auth/token/"):
+            data: dict[str, Any] = {"ttl": 0, "renewable": False, "expire_time": None, "type": "service"}
+        elif path.startswith(b"/v1/secret/data/bench/"):
+            about = {"created_time": AT, "deletion_time": "", "destroyed": False, "version": 1, "custom_metadata": None}
+            data = {"data": {"value": self.value}, "metadata": about}
+        else:
+            return 404, b'{"errors":[]}'
+        return 200, json.dumps({"request_id": "00000000-0000-0000-0000-000000000000", "data": data}).encode()
+
 
 class Connection(asyncio.Protocol):
     """HTTP/1.1 with keep-alive: one request at a time, its length stated."""
@@ -115,14 +129,19 @@ class Connection(asyncio.Protocol):
         elif path == b"/_ctl/config":
             self.state.configure(json.loads(body))
             self.send(200, b"{}")
+        elif path.startswith(b"/v1/"):
+            self.late(*self.state.kv(path))
         else:
             at = head.lower().find(b"\r\nx-amz-target:")
             target = head[at + 15 :].split(b"\r\n", 1)[0].strip().decode()
-            answer = self.state.answer(target.removeprefix("secretsmanager."), body)
-            if self.state.latency:
-                self.loop.call_later(self.state.latency, self.send, *answer)
-            else:
-                self.send(*answer)
+            self.late(*self.state.answer(target.removeprefix("secretsmanager."), body))
+
+    def late(self, status: int, body: bytes) -> None:
+        """One answer, in its time."""
+        if self.state.latency:
+            self.loop.call_later(self.state.latency, self.send, status, body)
+        else:
+            self.send(status, body)
 
     def send(self, status: int, body: bytes) -> None:
         """One answer."""
