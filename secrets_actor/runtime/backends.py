@@ -36,14 +36,15 @@ MakeFactory = Callable[[Observer | None], BackendFactory]
 
 
 class BackendRow(Struct, frozen=True):
-    """One backend: *section* is the name of its table in the settings, and five functions of the settings.
+    """One backend: *section* is the name of its table in the settings. Most others are functions of the settings.
 
     *check* yields the mistakes in the section that count even while another backend is in use. *prepare* returns the
     function that makes the backend factory; it raises `ConfigurationError` with all mistakes that count only while this
     backend is in use.
 
-    Three are for migrations. *identity* returns equal tuples for two settings that mean the same store. *is_there*
+    Four are for migrations. *identity* returns equal tuples for two settings that mean the same store. *is_there*
     tells whether the store exists, without opening it. *paced* returns the settings for writing many secrets in a row.
+    *puts_stages*: whether the store can put a stage on any version.
     """
 
     section: str
@@ -52,6 +53,7 @@ class BackendRow(Struct, frozen=True):
     identity: Callable[[Settings, Environ], tuple[Any, ...]]
     is_there: Callable[[Settings], bool]
     paced: Callable[[Settings, Environ], Settings]
+    puts_stages: bool = True
 
 
 def path_mistakes(setting: str, path: str | os.PathLike[str]) -> Iterator[str]:
@@ -252,6 +254,7 @@ BACKENDS: Final[Mapping[str, BackendRow]] = {
         identity=_vault_identity,
         is_there=lambda _settings: True,
         paced=lambda settings, _environ: settings,
+        puts_stages=False,
     ),
     "daemon": BackendRow(
         section="daemon_client",

@@ -41,7 +41,7 @@ class Copier(Struct, frozen=True):
     """Copies secrets from *source* to *target*.
 
     *target* is None for a store that does not exist yet, and that a dry run must not make. *pause* waits for the given
-    seconds, and returns whether the whole migration is to end now.
+    seconds, and returns whether the whole migration is to end now. *puts_stages* as in `plan`.
     """
 
     source: Secrets
@@ -49,6 +49,7 @@ class Copier(Struct, frozen=True):
     pause: Callable[[float], bool]
     overwrite: bool = False
     dry_run: bool = False
+    puts_stages: bool = True
 
     def copy(self, name: str) -> Result:
         """Copy the secret called *name*. The result holds a `SecretsError` of either store; other errors are raised."""
@@ -94,7 +95,7 @@ class _CopyAttempt(Struct, eq=False):
     def _carried_over(self, wanted: Snapshot, current: Held) -> CopyPlan:
         target, pause = self.copier.target, self.copier.pause
         there = None if target is None else read_snapshot(target, self.name, pause)
-        found = plan(current, wanted, there, overwrite=self.copier.overwrite)
+        found = plan(current, wanted, there, overwrite=self.copier.overwrite, puts_stages=self.copier.puts_stages)
         if target is None or self.copier.dry_run or not found.actions:
             return found
         self.began = self.began or found

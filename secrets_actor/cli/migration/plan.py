@@ -6,7 +6,9 @@ Rule 2: a copy can be cut off between any two steps, and a new plan completes it
         first, as the current one, and the current version after it: each state in between can be recognised.
 Rule 3: what is missing at the target is added. What differs is a conflict, and then nothing is written at all, unless
         the user wants it overwritten.
-Rule 4: what only the target has stays there: tags, and a previous version where the source has none.
+Rule 4: a target that computes its stages, as a KV mount of Vault does, has them on its two latest versions and nowhere
+        else. There another previous version takes two writes.
+Rule 5: what only the target has stays there: tags, and a previous version where the source has none.
 """
 
 from __future__ import annotations
@@ -123,17 +125,20 @@ class CopyPlan(Struct, frozen=True):
     differs: tuple[str, ...] = ()
 
 
-def plan(current: Held, wanted: Snapshot, there: Snapshot | None, *, overwrite: bool = False) -> CopyPlan:
+def plan(
+    current: Held, wanted: Snapshot, there: Snapshot | None, *, overwrite: bool = False, puts_stages: bool = True
+) -> CopyPlan:
     """Return the plan that leads from *there*, the secret at the target (None: no secret), to *wanted*.
 
-    *current* is the current version of *wanted*, which must have one.
+    *current* is the current version of *wanted*, which must have one. *puts_stages*: whether the target can put a stage
+    on any version (rule 4).
     """
     previous, tags = wanted.previous, _portable(wanted.tags)
     if there is None:
         first, *rest = (current,) if previous is None else (previous, current)
         made = Make(first, wanted.description or None, tags)
         return CopyPlan(Outcome.COPIED, (made, *map(Write, rest)))
-    actions, differs = _values(current, previous, there)
+    actions, differs = _values(current, previous, there, puts_stages)
     more_steps, more_differs = _facts(wanted.description or None, tags, there)
     actions, differs = actions + more_steps, differs + more_differs
     if differs and not overwrite:
@@ -143,7 +148,9 @@ def plan(current: Held, wanted: Snapshot, there: Snapshot | None, *, overwrite: 
     return CopyPlan(Outcome.COMPLETED if actions else Outcome.THERE, actions)
 
 
-def _values(current: Held, previous: Held | None, there: Snapshot) -> tuple[tuple[Action, ...], tuple[str, ...]]:
+def _values(
+    current: Held, previous: Held | None, there: Snapshot, puts_stages: bool
+) -> tuple[tuple[Action, ...], tuple[str, ...]]:
     """Return the actions for the versions, and the names of those that differ."""
     both = (Write(current),) if previous is None else (Write(previous), Write(current))
     if there.current is None and there.previous is None:
@@ -156,6 +163,8 @@ def _values(current: Held, previous: Held | None, there: Snapshot) -> tuple[tupl
         return (Write(current),), () if there.previous is None else (CURRENT,)
     if not ahead or previous is None:
         return both, (CURRENT,)
+    if not puts_stages:
+        return both, () if there.previous is None else (PREVIOUS,)
     write = Write(previous, AWSPREVIOUS)
     if there.previous is None:
         return (write,), ()

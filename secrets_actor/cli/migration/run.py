@@ -49,15 +49,17 @@ def migrate(
     workers: int,
     overwrite: bool = False,
     dry_run: bool = False,
+    puts_stages: bool = True,
     seen: Callable[[Result], object] = lambda _result: None,
 ) -> Report:
-    """Copy the secrets of these *names*, *workers* at a time. *seen* is called with each result, in this thread.
+    """Copy the secrets of these *names*, *workers* at a time. *puts_stages* as in `plan`. *seen* is called with each
+    result, in this thread.
 
     A store that cannot be reached, or credentials that are refused, end the migration: the rest would fail alike.
     Raises `StartFailed` when no thread can be started.
     """
     report, ended = Report(len(names), dry_run), Event()
-    copier = Copier(source, target, ended.wait, overwrite, dry_run)
+    copier = Copier(source, target, ended.wait, overwrite, dry_run, puts_stages)
     try:
         for result in _results(copier.copy, names, workers, ended):
             report.add(result)

@@ -37,6 +37,11 @@ def is_there(settings: Settings) -> bool:
     return BACKENDS[settings.backend].is_there(settings)
 
 
+def puts_stages(settings: Settings) -> bool:
+    """Whether the store can put a stage on any version; a KV mount of Vault cannot."""
+    return BACKENDS[settings.backend].puts_stages
+
+
 @contextmanager
 def running_system(settings: Settings, observe: Observer, key: MasterKeySource | None = None) -> Iterator[System]:
     """Start a system, and stop it at the end.

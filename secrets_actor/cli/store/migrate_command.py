@@ -81,6 +81,7 @@ def migrate(
                 workers=there.max_workers,
                 overwrite=overwrite,
                 dry_run=dry_run,
+                puts_stages=stores.puts_stages(there),
                 seen=count,
             )
     click.echo(output.as_json(report.facts()) if options.as_json else "\n".join(report.lines()))

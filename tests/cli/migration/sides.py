@@ -73,8 +73,8 @@ class AwsSide(Struct, frozen=True):
         return json.dumps(found, default=str, sort_keys=True)
 
 
-class LocalSide(Struct, frozen=True):
-    """A local store, looked into by our own client, which the contract suite holds to boto3's meaning."""
+class OwnSide(Struct, frozen=True):
+    """A local store or a KV mount, looked into by our own client, which the contract suite holds to boto3's meaning."""
 
     config: Path
     theirs: System
@@ -119,7 +119,7 @@ class LocalSide(Struct, frozen=True):
         return repr([replace(self._ours.describe(name), accessed_at=None) for name in self.names()])
 
 
-Side = AwsSide | LocalSide
+Side = AwsSide | OwnSide
 
 
 def _value(value: str | bytes) -> dict[str, str | bytes]:

@@ -7,7 +7,7 @@ import pytest
 
 from secrets_actor import System
 from secrets_actor.clock import now as clock_now
-from tests.cli.migration.sides import AwsSide, LocalSide, Side, aws_side
+from tests.cli.migration.sides import AwsSide, OwnSide, Side, aws_side
 from tests.cli.migration.test_migrate import counts, migrated
 from tests.cli.program import Program
 from tests.servers.account import REGION
@@ -90,17 +90,24 @@ def test_a_target_that_is_not_there_ends_it_and_what_was_not_tried_is_counted(
     assert told["failures"][0]["at"] == "target"
 
 
+@pytest.fixture
+def whole_account(fresh_ministack: Ministack, tmp_path: Path) -> AwsSide:
+    """An account that is asked by as many workers as there may be."""
+    return aws_side(fresh_ministack, tmp_path / "there.toml")
+
+
 @pytest.mark.slow
-def test_a_thousand_secrets_go_to_aws_and_back(
-    program: Program, fresh_ministack: Ministack, local_side: LocalSide, tmp_path: Path
+@pytest.mark.parametrize("target", ["whole_account", "vault_side"])
+def test_a_thousand_secrets_go_there_and_back(
+    program: Program, local_side: OwnSide, target: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     """Prints the counts and seconds."""
-    there = aws_side(fresh_ministack, tmp_path / "there.toml")
+    there: Side = request.getfixturevalue(target)
     wanted = seeded(local_side, 1000)
     (tmp_path / "back.toml").write_text(f'[local]\npath = "{tmp_path / "back"}"\n')
 
     with System(tmp_path / "back.toml") as system:
-        back = LocalSide(tmp_path / "back.toml", system)
+        back = OwnSide(tmp_path / "back.toml", system)
         ways = {"there": (local_side, there), "there again": (local_side, there), "back": (there, back)}
         told = {}
         for way, sides in ways.items():

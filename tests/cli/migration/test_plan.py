@@ -22,10 +22,11 @@ from secrets_actor.domain.secret import SecretValue
 
 
 class Target:
-    """A target as AWS keeps it: a write with a token that was used changes nothing."""
+    """A target as AWS keeps it: a write with a token that was used changes nothing. Or one that computes its stages,
+    and takes nothing that would put or remove one (*puts_stages* is false)."""
 
-    def __init__(self) -> None:
-        self.exists = False
+    def __init__(self, puts_stages: bool = True) -> None:
+        self.exists, self.puts_stages = False, puts_stages
         self.versions: dict[str, SecretValue] = {}
         self.stages: dict[str, str] = {}
         self.description: str | None = None
@@ -38,6 +39,7 @@ class Target:
         return Snapshot(held.get("AWSCURRENT"), held.get("AWSPREVIOUS"), self.description, dict(self.tags))
 
     def take(self, action: Action) -> None:
+        assert self.puts_stages or not isinstance(action, RemoveStage)
         match action:
             case Make(version, description, tags):
                 assert not self.exists
@@ -46,6 +48,7 @@ class Target:
             case Write(version, None):
                 self.add(token_for(version, self.versions), version.value)
             case Write(version, str(stage)):
+                assert self.puts_stages
                 assert stage not in self.stages, "the label would be on two versions"
                 token = token_for(version, self.versions)
                 self.versions[token], self.stages[stage] = version.value, token
@@ -88,14 +91,14 @@ def sources(draw: st.DrawFn) -> tuple[Held, Snapshot]:
 
 @st.composite
 def targets(draw: st.DrawFn) -> Target:
-    target = Target()
+    target = Target(puts_stages=draw(st.booleans()))
     if draw(st.booleans()):
         target.exists = True
         target.description, target.tags = draw(FACTS)
         for token in draw(st.lists(IDS, unique=True, max_size=3)):
             target.add(token, draw(VALUES))
         for stage in draw(st.lists(st.sampled_from(["AWSCURRENT", "AWSPREVIOUS"]), unique=True)):
-            if draw(st.booleans()):
+            if target.puts_stages and draw(st.booleans()):
                 target.stages.pop(stage, None)
     return target
 
@@ -120,9 +123,9 @@ def test_with_overwriting_any_target_becomes_as_the_source_is(
     source: tuple[Held, Snapshot], target: Target, cut: int
 ) -> None:
     current, wanted = source
-    carry_out(plan(current, wanted, target.seen(), overwrite=True).actions[:cut], target)
-
-    carry_out(plan(current, wanted, target.seen(), overwrite=True).actions, target)
+    for until in (cut, None):
+        found = plan(current, wanted, target.seen(), overwrite=True, puts_stages=target.puts_stages)
+        carry_out(found.actions[:until], target)
 
     assert plan(current, wanted, target.seen()).outcome is Outcome.THERE
     there = target.seen()
@@ -137,7 +140,7 @@ def test_with_overwriting_any_target_becomes_as_the_source_is(
 def test_without_it_nothing_that_is_another_is_touched(source: tuple[Held, Snapshot], target: Target) -> None:
     current, wanted = source
     before = target.seen()
-    found = plan(current, wanted, before)
+    found = plan(current, wanted, before, puts_stages=target.puts_stages)
     carry_out(found.actions, target)
     after = target.seen()
 
