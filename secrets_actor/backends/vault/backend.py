@@ -9,7 +9,7 @@ Rule 2: `connect` loads TLS and the modules that write and read messages. Import
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from secrets_actor.backends.vault.names import Mount
@@ -113,13 +113,13 @@ class VaultBackend:
             return self._writes.carry_out(session, operation)
         return self._writes.decided(session, self._records(session, operation), operation)
 
-    def sweep(self, context: CallContext) -> list[str]:
-        """Remove the secrets whose recovery window has ended, for good, and return their names, sorted.
+    def sweep(self, context: CallContext) -> Iterator[str]:
+        """Remove the secrets whose recovery window has ended, for good, and yield the name of each.
 
         Nobody else removes them, for a KV mount knows no window. Those that another program has deleted are left.
         Raises only `SecretsError`s.
         """
-        return self._writes.sweep(self._open(context))
+        yield from self._writes.sweep(self._open(context))
 
     def close(self) -> None:
         """Close the connections. From any thread, any number of times; a `perform` under way fails soon."""

@@ -15,7 +15,7 @@ Rule 5: before a name is used anew whose recovery window has ended, the old secr
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -371,16 +371,15 @@ def _live(found: KvSecret, session: KvSession) -> frozenset[int]:
     )
 
 
-def sweep(session: KvSession) -> list[str]:
-    """Remove all secrets whose recovery window has ended, and return their names, sorted."""
-    swept = []
+def sweep(session: KvSession) -> Iterator[str]:
+    """Remove all secrets whose recovery window has ended, and yield the name of each."""
     for found in list(session.every()):
         gone = layout.deletion(found, session.now)
         if gone is None or gone.until > session.now:
             continue
         try:
-            if purge(session, found, gone):
-                swept.append(found.name)
+            removed = purge(session, found, gone)
         except CheckAndSetFailed:
             continue  # it has changed meanwhile: somebody uses it
-    return sorted(swept)
+        if removed:
+            yield found.name

@@ -1,4 +1,4 @@
-"""`secrets-actor store init, verify, backup, restore, export and import`."""
+"""`secrets-actor store init, verify, backup, restore, export, import and sweep`."""
 
 from __future__ import annotations
 
@@ -219,3 +219,26 @@ def import_(
             file, export_keys.export_key(passphrase_file, key_file, new=False), overwrite=overwrite
         )
     options.show({"file": str(file), "secrets": done.secrets, "replaced": done.replaced, "expired": done.expired})
+
+
+@click.command(epilog=EPILOG)
+@json_option
+@click.pass_obj
+def sweep(options: Options) -> None:
+    """Remove secrets of OpenBao or Vault for good whose recovery window has ended, and print their names.
+
+    Until then, 'restore' brings them back. Nothing else removes them: a KV mount knows no such window. Secrets that
+    another program has deleted are left alone.
+    """
+    from secrets_actor.cli.caller import caller
+    from secrets_actor.runtime.settings_loader import load
+    from secrets_actor.runtime.vault_maintenance import sweep as sweep_mount
+
+    if options.socket is not None:
+        raise click.UsageError("This works on the mount itself: run it with the daemon's --config, without --socket.")
+    with attended("interrupted; run it again"):
+        swept = sweep_mount(load(options.config), caller())
+    if options.as_json:
+        click.echo(output.as_json({"removed": swept}))
+    else:
+        click.echo("\n".join(map(printable, swept)) if swept else "no secret's recovery window has ended")
