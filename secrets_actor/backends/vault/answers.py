@@ -152,7 +152,7 @@ def details_in(
 def names_in(folder: str, answer: VaultAnswer) -> tuple[list[str], list[str]]:
     """Return the names of the secrets in a *folder*, and those of its folders, out of an answer to a list. Those are
     left out that no message of ours can have."""
-    found = [f"{folder}{key}" for key in _listed(answer).keys]
+    found = [f"{folder}{key}" for key in _listed(answer).keys if key]
     names = [one for one in found if is_name(one)]
     return names, [one for one in found if one.endswith("/") and is_name(one[:-1])]
 
