@@ -30,3 +30,9 @@ path "secret/undelete/app/*" {
 path "secret/detailed-metadata/" {
   capabilities = ["scan"]
 }
+
+# Subscriptions: the versions of all secrets of a folder by one call, no values. Without it, as with Vault, which does not
+# know it, a subscription asks for the metadata of its secret.
+path "secret/detailed-metadata/app/*" {
+  capabilities = ["list"]
+}

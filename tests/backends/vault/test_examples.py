@@ -8,6 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from secrets_actor import Secrets, SecretsError, Settings, VaultSettings, start
+from secrets_actor.domain.tracing import CallTrace
+from secrets_actor.messages import CurrentVersions
 from tests.architecture.house import ROOT
 from tests.servers.openbao import OpenBaoDev
 
@@ -58,6 +60,25 @@ STEPS: dict[str, Callable[[Secrets], object]] = {
 }
 
 
+class LastCall:
+    """A tracer that keeps the last call."""
+
+    def begin(self, trace: CallTrace) -> Callable[[], object]:
+        self.trace = trace
+        return lambda: None
+
+    @property
+    def requests(self) -> int:
+        """How many requests went to the server for it."""
+        return sum(attempt.name == "GET" for _, attempts in self.trace.sendings for attempt in attempts)
+
+
+def _followed(secrets: Secrets, last: LastCall) -> object:
+    """What a round of subscriptions costs: the versions of all of them."""
+    found = secrets.ask(CurrentVersions(["app/half", "app/empty", NAME]))
+    return list(found.found), last.requests
+
+
 def outcome(ask: Callable[[], object]) -> object:
     """The answer, or the code of the error."""
     try:
@@ -74,9 +95,11 @@ def outcomes(openbao: OpenBaoDev, policy: str) -> dict[str, object]:
     # What a create leaves that ended between its two calls.
     openbao.root.write(f"{mount}/metadata/app/half", custom_metadata={"sa.v": f"1={'x' * 32}"})
     found: dict[str, object] = {}
-    with start(Settings(backend="vault", ttl_seconds=0, missing_ttl_seconds=0, vault=vault)) as system:
+    last = LastCall()
+    with start(Settings(backend="vault", ttl_seconds=0, missing_ttl_seconds=0, vault=vault), tracer=last) as system:
         for step, ask in STEPS.items():
             found[step] = outcome(lambda ask=ask: ask(system.secrets))  # type: ignore[misc]
+        found["follow"] = outcome(lambda: _followed(system.secrets, last))
     with start(Settings(backend="vault", vault=replace(vault, idempotency="cas"))) as system:
         found["without tokens"] = outcome(lambda: system.secrets.set("app/plain", "v").created)
     openbao.root.delete(f"sys/mounts/{mount}")
@@ -109,6 +132,7 @@ def test_with_the_policy_each_operation_works(allowed: dict[str, object]) -> Non
         "delete by force": NAME,
         "is gone": "not_found",
         "list": [("app/empty", None), ("app/half", "d")],
+        "follow": (["app/half"], 1),
         "without tokens": True,
     }
 
