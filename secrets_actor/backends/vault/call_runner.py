@@ -87,10 +87,10 @@ class Connection:
                 raise ConfigurationError(("vault.namespace: printable ASCII, without blanks",))
             namespaced = ((b"X-Vault-Namespace", namespace.encode()),)
         # A server may demand X-Vault-Request: a form of a browser cannot send it (GHSA-8gmq-wv9h-fcwp).
-        self._heads: tuple[tuple[Header, ...], ...] = tuple(
-            [((b"Host", one.authority.encode()), (b"X-Vault-Request", b"true"), *namespaced) for one in cluster.nodes]
+        self.bare_heads: tuple[tuple[Header, ...], ...] = tuple(
+            [((b"Host", one.authority.encode()), (b"X-Vault-Request", b"true")) for one in cluster.nodes]
         )
-
+        self._heads = tuple([one + namespaced for one in self.bare_heads])
         self._token: SecretValue | None = None
         self._heads_with_token = self._heads
         self.order = list(range(len(cluster.nodes)))
@@ -174,8 +174,11 @@ class CallRunner:
             self._order = asked_last(self._order, [one for one in self._order if names[one] in avoid])
         # The node that has said, during this operation, that it is the active one.
         self._is_active: int | None = None
-        # The nodes that have named an active node that is not configured.
+        # The nodes that have named an active node that is not configured, those that gave no answer, and of these the
+        # ones that took their time for it.
         self._name_others: set[int] = set()
+        self._unreachable: set[int] = set()
+        self._silent: set[int] = set()
 
     def run(self, call: VaultCall) -> VaultAnswer:
         """Send *call*, repeat it as long as that is of use, and return the answer: of 2xx, or 404.
@@ -191,7 +194,7 @@ class CallRunner:
             if isinstance(found, VaultAnswer):
                 return found
             if rounds is None:
-                rounds = Rounds(order, now())
+                rounds = Rounds(order, now(), self._silent)
             node = self._after(found, node, rounds)
 
     # --- where to, and how often ----------------------------------------------------------------------------------
@@ -199,9 +202,13 @@ class CallRunner:
     def _order_for(self, call: VaultCall) -> list[int]:
         """Return the nodes in the order in which they are asked."""
         active = self._cluster.active if call.writes or call.fresh else None
-        if active is None or active == self._order[0] or self._cluster.names[active] in self._avoid:
+        if active is None or active == self._order[0] or self._is_lost(active):
             return self._order
         return [active, *[one for one in self._order if one != active]]
+
+    def _is_lost(self, node: int) -> bool:
+        """Whether *node* has given no answer lately: each attempt at it may cost seconds."""
+        return node in self._unreachable or self._cluster.names[node] in self._avoid
 
     def _after(self, refusal: Refusal, node: int, rounds: Rounds) -> int:
         """Wait until the next attempt, and return its node. Raises the error if there is to be none."""
@@ -230,11 +237,15 @@ class CallRunner:
                 cluster.active = None
             if self._is_active == node:
                 self._is_active = None
+        if remedy is Remedy.ELECTION:
+            cluster.is_lone = False
         if isinstance(refusal.error, Unreachable):
+            self._unreachable.add(node)
             self._order = asked_last(self._order, (node,))  # for the further calls of this operation
         elif refusal.hint is not None:
             named = node_at(refusal.hint, cluster.nodes)
-            if named is not None:
+            # Standbys go on naming a dead node until another is elected.
+            if named is not None and not self._is_lost(named):
                 cluster.active = named
 
     # --- one attempt ----------------------------------------------------------------------------------------------
@@ -284,9 +295,12 @@ class CallRunner:
         return refusal
 
     def _send(self, call: VaultCall, node: int, until: float) -> HttpAnswer:
-        headers = self._heads[node]
-        if not call.writes:
-            headers += self._cluster.index_headers
+        if call is _LEADER:
+            # Not in a namespace, where nobody may ask for it; and not with an index, by which a standby might pass it
+            # on to the active node, of which it is true.
+            headers = self._connection.bare_heads[node]
+        else:
+            headers = self._heads[node] if call.writes else self._heads[node] + self._cluster.index_headers
         body = call.body
         if body:
             kind = _PATCH if call.patch else _JSON

@@ -41,13 +41,16 @@ _PORTS: Final = {"https": 443, "http": 80}
 
 
 class Rounds:
-    """The attempts of one call at the nodes with these numbers, in this order. It began at *now* (clock seconds)."""
+    """The attempts of one call at the nodes with these numbers, in this order. It began at *now* (clock seconds).
 
-    def __init__(self, order: Sequence[int], now: float) -> None:
+    *silent* are the nodes that did not answer the calls of the same operation in time; those of this call are added.
+    """
+
+    def __init__(self, order: Sequence[int], now: float, silent: set[int] | None = None) -> None:
         self._order, self._began = order, now
         self._round: dict[int, Refusal] = {}  # how the nodes failed in the round under way
         self._last_round: list[Refusal] = []
-        self._silent: set[int] = set()
+        self._silent = set() if silent is None else silent
         self._rounds = self._throttled = self._behind = 0
         self._has_forgotten = self._elects = False
 

@@ -419,6 +419,31 @@ def test_a_fresh_read_is_the_active_nodes() -> None:
         assert [asked(one) for one in standby.requests] == ["GET sys/leader", "GET kv/data/a"]
 
 
+def test_who_is_active_is_asked_without_token_namespace_and_index() -> None:
+    with ExitStack() as stack:
+        table = {"GET sys/leader": leader(is_self=True), "POST kv/data/a": said({}, X_Vault_Index=index(7)), **STANDBY}
+        servers = nodes(stack, table, {})
+        with connected(*urls(servers), namespace="team") as connection:
+            ask(connection, SET)
+            ask(connection, FRESH)
+        _, question, read = servers[0].requests
+    names = ("X-Vault-Token", "X-Vault-Namespace", "X-Vault-Index")
+    assert [header(question, name) for name in names] == [None] * 3
+    assert None not in [header(read, name) for name in names]
+
+
+def test_within_an_operation_a_node_that_hangs_is_not_asked_again_though_it_is_named_as_the_active_one() -> None:
+    with ExitStack() as stack:
+        (stopped,) = nodes(stack, Hang())
+        away = redirect(stopped.url)
+        (standby,) = nodes(stack, {"POST kv/data/a": [away, UNDONE, WRITTEN, away, UNDONE, WRITTEN]})
+        with connected(standby.url, stopped.url, timeout=0.1) as connection:
+            one = runner(connection)
+            for _ in range(2):
+                assert one.run(SET).status == 200
+        assert len(stopped.requests) == 1
+
+
 def test_a_node_that_is_no_longer_active_is_not_believed() -> None:
     with ExitStack() as stack:
         old = VaultNode({"GET sys/leader": [leader(is_self=True), leader()], "GET kv/data/a": FOUND})
