@@ -12,7 +12,7 @@ import os
 from typing import Any, Final
 
 from secrets_actor.backends.key_source import KeySource
-from secrets_actor.backends.vault.auth.login import LoginClient, body_of, fields_of, login_path, read_part
+from secrets_actor.backends.vault.auth.login import LoginClient, body_of, login_path, part_of, read_part
 from secrets_actor.backends.vault.auth.token_life import Granted, token_of
 from secrets_actor.backends.vault.protocol import VaultCall
 from secrets_actor.domain.errors import AccessDenied, ExpiredToken, InvalidRequest, LoginIncomplete, LoginRefused
@@ -61,12 +61,12 @@ class AppRoleLogin:
         """Return role id and secret id (or the wrapping token). Raises `LoginIncomplete`."""
         fields = {"role_id": read_part("vault.role_id", self._role_id)}
         if self._secret_id is not None:
-            fields["secret_id"] = self._read_secret_id(self._secret_id).text()
+            fields["secret_id"] = self._read_secret_id(self._secret_id)
         return body_of(fields)
 
     def _read_secret_id(self, source: KeySource) -> SecretValue:
         if self._read is None or not self._remove or os.path.exists(expanded(source.reveal())):
-            self._read = SecretValue(read_part("vault.secret_id", source))
+            self._read = read_part("vault.secret_id", source)
         if self._remove:
             try:
                 with contextlib.suppress(FileNotFoundError):
@@ -82,11 +82,9 @@ class AppRoleLogin:
 
     def log_in(self, material: SecretValue, client: LoginClient) -> Granted:
         """Log in."""
-        if self._wrapped_path is not None:
-            fields = fields_of(material)
-            fields["secret_id"] = self._opened(SecretValue(fields["secret_id"]), client).text()
-            material = body_of(fields)
-            del fields
+        role_id, wrapping = part_of(material, "role_id"), part_of(material, "secret_id")
+        if self._wrapped_path is not None and role_id is not None and wrapping is not None:
+            material = body_of({"role_id": role_id, "secret_id": self._opened(wrapping, client)})
         return client.log_in(self._path, material, _REFUSED)
 
     def _opened(self, wrapping: SecretValue, client: LoginClient) -> SecretValue:
@@ -100,7 +98,7 @@ class AppRoleLogin:
             )
         made_by = None
         with contextlib.suppress(InvalidRequest, AccessDenied, ExpiredToken):
-            found = client.run(VaultCall("POST", "sys/wrapping/lookup", body_of({"token": wrapping.text()}).bytes()))
+            found = client.run(VaultCall("POST", "sys/wrapping/lookup", body_of({"token": wrapping}).bytes()))
             made_by = _data(found.body).get("creation_path")
         if made_by is None:
             raise LoginRefused(_OPENED.format(place), status=400)

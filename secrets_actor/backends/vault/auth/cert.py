@@ -7,7 +7,7 @@ backend have it.
 from typing import Final
 
 from secrets_actor.backends.key_source import KeySource
-from secrets_actor.backends.vault.auth.login import LoginClient, body_of, fields_of, login_path, read_part
+from secrets_actor.backends.vault.auth.login import LoginClient, body_of, login_path, part_of, read_part
 from secrets_actor.backends.vault.auth.token_life import Granted
 from secrets_actor.domain.secret import SecretValue
 
@@ -29,13 +29,15 @@ class CertLogin:
 
     def material(self, deadline: float) -> SecretValue:  # noqa: ARG002  nothing here waits
         """Return the name of the role, and the certificate, which is no secret. Raises `LoginIncomplete`."""
-        shown = "" if self._certificate is None else read_part("vault.client_cert", self._certificate)
+        shown: str | SecretValue = (
+            "" if self._certificate is None else read_part("vault.client_cert", self._certificate)
+        )
         return body_of({"name": self._name or "", "certificate": shown})
 
     def log_in(self, material: SecretValue, client: LoginClient) -> Granted:
         """Log in."""
-        name = fields_of(material)["name"]
-        return client.log_in(self._path, body_of({"name": name} if name else {}), _REFUSED)
+        name = part_of(material, "name")
+        return client.log_in(self._path, body_of({} if name is None else {"name": name}), _REFUSED)
 
     def __repr__(self) -> str:
         return f"<CertLogin {self._path}>"

@@ -6,9 +6,11 @@ Rule 2: HTTP 400 is the server's verdict that the login is wrong. HTTP 403 is no
 Rule 3: the active node is asked. A standby may not know yet of a role or a secret id that was made a moment ago, and
         refuses them (OpenBao 2.7.2, observed).
 Rule 4: what has no answer is as with any other call: an outage.
-Rule 5: errors are raised outside of the `except` blocks, so that they carry no frames in which a secret stands.
+Rule 5: no frame of ours that raises has a secret in clear: parts of a login are `SecretValue`s, and errors are raised
+        outside of the `except` blocks, so that they carry no other frames.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 from urllib.parse import quote
@@ -25,6 +27,7 @@ from secrets_actor.domain.errors import (
     InvalidAnswer,
     InvalidParameter,
     InvalidRequest,
+    InvalidSecretValue,
     LoginIncomplete,
     LoginRefused,
     LoginUnavailable,
@@ -120,42 +123,53 @@ class LoginMethod(Protocol):
         """Log in with *material*. Raises as `LoginClient.log_in`."""
 
 
-def body_of(fields: Mapping[str, str]) -> SecretValue:
+def body_of(fields: Mapping[str, str | SecretValue]) -> SecretValue:
     """Return *fields* as JSON. Raises `LoginIncomplete` if it is too long for a login."""
-    text = msgspec.json.encode(fields)
+    text = msgspec.json.encode(
+        {name: one.text() if isinstance(one, SecretValue) else one for name, one in fields.items()}
+    )
     if len(text) > MAX_VALUE_BYTES:
-        del text, fields
+        del text
         raise LoginIncomplete(f"what the login is made with is longer than {MAX_VALUE_BYTES} bytes: see what is in it")
     return SecretValue(text)
 
 
-def fields_of(body: SecretValue) -> dict[str, str]:
-    """Return the fields that `body_of` made *body* of."""
-    return msgspec.json.decode(body.bytes(), type=dict[str, str])
+def part_of(body: SecretValue, name: str) -> SecretValue | None:
+    """Return the field *name* that `body_of` has put into *body*; None if it is empty or was not put in."""
+    found = msgspec.json.decode(body.bytes(), type=dict[str, str]).get(name)
+    return SecretValue(found) if found else None
 
 
-def read_part(setting: str, source: KeySource | None, *, or_else: str = "set it") -> str:
-    """Return the text of *setting* from its place. Raises `LoginIncomplete`; *or_else* says what to do without one."""
+def read_part(setting: str, source: KeySource | None) -> SecretValue:
+    """Return the text of *setting* from its place. Raises `LoginIncomplete`."""
     if source is None:
-        raise LoginIncomplete(f"{setting} is missing: {or_else}")
-    found = source.read()
-    if isinstance(found, Problem):
-        raise LoginIncomplete(f"{setting}: the {source.description} {found}")
+        raise LoginIncomplete(f"{setting} is missing: set it")
+    found = _read(setting, source)
     if found is None:
         raise LoginIncomplete(f"{setting}: nothing in {source.description}: write it, or name another place")
     return found
 
 
-def first_part(setting: str, sources: Sequence[KeySource], *, or_else: str) -> tuple[str, KeySource]:
+def first_part(setting: str, sources: Sequence[KeySource], *, or_else: str) -> tuple[SecretValue, KeySource]:
     """Return the text of the first of *sources* that has one, and that source. Raises `LoginIncomplete`."""
     for source in sources:
-        found = source.read()
-        if isinstance(found, Problem):
-            raise LoginIncomplete(f"{setting}: the {source.description} {found}")
+        found = _read(setting, source)
         if found is not None:
             return found, source
     tried = ", ".join([one.description for one in sources])
     raise LoginIncomplete(f"no {setting} in {tried or 'any place'}: {or_else}")
+
+
+def _read(setting: str, source: KeySource) -> SecretValue | None:
+    found = source.read()
+    if isinstance(found, Problem):
+        raise LoginIncomplete(f"{setting}: the {source.description} {found}")
+    if found is None:
+        return None
+    with contextlib.suppress(InvalidSecretValue):
+        return SecretValue(found)
+    del found  # rule 5
+    raise LoginIncomplete(f"{setting}: what is in {source.description} is too long, or no text: write it anew")
 
 
 def login_path(mount: str, *more: str) -> str:

@@ -25,9 +25,8 @@ class TokenLogin:
     def material(self, deadline: float) -> SecretValue:  # noqa: ARG002  nothing here waits
         """Return the token. Raises `LoginIncomplete`."""
         text, source = first_part("token", self._places, or_else="set vault.token or BAO_TOKEN, or run `bao login`")
-        token = token_of(text)
+        token = token_of(text.text())
         if token is None:
-            del text
             raise LoginIncomplete(f"the token in {source.description} has a character that no token has: set it anew")
         return token
 

@@ -86,6 +86,9 @@ class TokenSource:
         Raises `LoginRefused`, `LoginUnavailable`, `LoginIncomplete` and `ExpiredToken` (a token that we cannot
         replace), and the errors of a server that cannot be reached.
         """
+        return self._credentials(self._alive(deadline))
+
+    def _alive(self, deadline: float) -> _Held:
         with closing(self._connect()) as connection:
             client = LoginClient(connection, deadline)
             material = None if self._method.makes_tokens else self._method.material(deadline)
@@ -93,8 +96,8 @@ class TokenSource:
             if held is not None and (material is None or material == held.token):
                 held = self._kept(held, client)
                 if held is not None:
-                    return self._credentials(held)
-            return self._credentials(self._logged_in(client, material or self._method.material(deadline)))
+                    return held
+            return self._logged_in(client, material or self._method.material(deadline))
 
     def release(self, deadline: float) -> None:
         """Revoke what we logged in for, by *deadline* (clock seconds). Raises the error of the first that could not be

@@ -13,7 +13,6 @@ from botocore.credentials import Credentials
 
 from secrets_actor.backends.aws_credentials import AwsCredentials
 from secrets_actor.backends.vault.auth.aws_iam import AwsIamLogin
-from secrets_actor.backends.vault.auth.login import fields_of
 from secrets_actor.domain.errors import CredentialsError
 from secrets_actor.domain.secret import SecretValue
 from tests.servers.account import ROOT_KEYS, Keys
@@ -37,7 +36,7 @@ class Source:
 
 def parts(body: SecretValue) -> dict[str, str]:
     """The login, with what is base64 decoded."""
-    found = fields_of(body)
+    found = json.loads(body.bytes())
     return {
         name: base64.b64decode(value).decode() if name in ("iam_request_url", "iam_request_body") else value
         for name, value in found.items()
@@ -46,7 +45,7 @@ def parts(body: SecretValue) -> dict[str, str]:
 
 def headers_in(body: SecretValue) -> dict[str, str]:
     """The headers of the signed request."""
-    found = json.loads(base64.b64decode(fields_of(body)["iam_request_headers"]))
+    found = json.loads(base64.b64decode(json.loads(body.bytes())["iam_request_headers"]))
     return {name: value for name, [value] in found.items()}
 
 
