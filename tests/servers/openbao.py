@@ -606,7 +606,9 @@ seal "static" {{
         """Seal the leader, which stays sealed until it is started again (`heal`). A standby cannot be sealed by a call.
         Returns it."""
         leader = self.leader()
-        leader.seen_by(self.admin_token(), timeout=30.0).ask("PUT", "sys/seal")
+        with contextlib.suppress(OSError):  # it answers late, or never, while it waits for what it has begun
+            leader.seen_by(self.admin_token(), timeout=2.0).ask("PUT", "sys/seal")
+        until(lambda: self._is_sealed(leader), f"the sealed node {leader.url}")
         return leader
 
     def __enter__(self) -> Self:

@@ -23,7 +23,7 @@ from secrets_actor.backends.vault import failures
 from secrets_actor.backends.vault.cluster import Cluster
 from secrets_actor.backends.vault.failures import Refusal, Remedy
 from secrets_actor.backends.vault.protocol import VaultAnswer, VaultCall
-from secrets_actor.backends.vault.routing import Rounds, asked_last, node_at
+from secrets_actor.backends.vault.routing import Rounds, asked_last, is_earlier, node_at
 from secrets_actor.clock import now
 from secrets_actor.domain.errors import (
     BackendTimeout,
@@ -279,8 +279,12 @@ class CallRunner:
                 other = self._ask_who_is_active(node, until)
                 if other is not None:
                     return other
+            written = None if call.writes else self._cluster.index
             answer = self._send(call, node, until)
             if 200 <= answer.status < 300:
+                index = answer.headers.get("x-vault-index")
+                if written is not None and index is not None and is_earlier(index, written):
+                    return failures.outdated()
                 return self._answer(call, node, answer)
             refusal = failures.refusal_of(call, answer.status, answer.headers, answer.body)
             if refusal is None:

@@ -6,6 +6,8 @@ Rule 1: the active node is remembered as a hint. Only the node itself can say th
         answering, with old values.
 Rule 2: the index of our last write goes with each read, so that each node either has seen that write, or asks the
         active node. It is one for all connections, because another worker may read what this one wrote.
+        A node that was stopped while it was the active one, and goes on, believes for a moment that it still is. It
+        compares nothing then, and answers with what was true before: such an answer has an earlier index of its own.
 Rule 3: a token that was found dead stays dead. One that was found alive counts as alive for `ALIVE` seconds.
 """
 
@@ -28,7 +30,8 @@ class Cluster:
 
     `names` are the nodes' names, as `BackendFactory.endpoints` has them. `active` is the number of the node that was
     active when it was last heard of; None: it is not known. `is_lone` is whether the server is one node that knows no
-    others, so that there is nobody else to ask. `index_headers` go with each read.
+    others, so that there is nobody else to ask. `index` is that of our last write; None: there is none. `index_headers`
+    go with each read.
     """
 
     def __init__(self, nodes: Sequence[Origin]) -> None:
@@ -38,27 +41,27 @@ class Cluster:
         self.is_lone = False
         self.index_headers = _NO_HEADERS
         self._lock = threading.Lock()
-        self._index: str | None = None
+        self.index: str | None = None
         self._dead: SecretValue | None = None
         self._alive: tuple[SecretValue, float] | None = None
 
     def learn_index(self, came: str, *, wrote: bool) -> None:
         """Note the index that *came* with an answer; *wrote*: to a write."""
-        if came == self._index:
+        if came == self.index:
             return
         with self._lock:
-            self._index = routing.later_index(self._index, came, wrote=wrote)
+            self.index = routing.later_index(self.index, came, wrote=wrote)
             try:
-                value = self._index.encode("ascii")
+                value = self.index.encode("ascii")
             except UnicodeEncodeError:  # it cannot be sent, so it is as good as none
-                self._index, self.index_headers = None, _NO_HEADERS
+                self.index, self.index_headers = None, _NO_HEADERS
                 return
             self.index_headers = ((b"X-Vault-Index", value), _INCONSISTENT)
 
     def forget_index(self) -> None:
         """Forget the index: a server could not read it."""
         with self._lock:
-            self._index, self.index_headers = None, _NO_HEADERS
+            self.index, self.index_headers = None, _NO_HEADERS
 
     def is_alive(self, token: SecretValue, now: float) -> bool | None:
         """Whether *token* is alive, as far as it was found out; None: ask."""

@@ -249,6 +249,11 @@ def _bad_request(call: VaultCall, said: str) -> Refusal:
     return Refusal(error, Remedy.NO_INDEX if "x-vault-index" in said else Remedy.NONE)
 
 
+def outdated() -> Refusal:
+    """Return the refusal that stands for an answer which is older than our own last write."""
+    return Refusal(_behind(200), Remedy.ELSEWHERE)
+
+
 def _behind(status: int) -> NodeBehind:
     text = "the node has not seen our own last write yet, and could not ask the active node: try again"
     return NodeBehind(text, status=status)

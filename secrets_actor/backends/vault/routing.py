@@ -91,8 +91,10 @@ class Rounds:
         return self._next_round(now, deadline, dice)
 
     def verdict(self, refusal: Refusal) -> SecretsError:
-        """Return the error to raise after the last attempt, which failed with *refusal*: the most telling of the last
-        two rounds, for the deadline may have cut the very last one short."""
+        """Return the error to raise after the last attempt, which failed with *refusal*: that of an answer that is
+        final, else the most telling of the last two rounds, for the deadline may have cut the very last one short."""
+        if refusal.remedy in (Remedy.NONE, Remedy.ASK_WHY):
+            return refusal.error
         failed = [*self._last_round, *self._round.values(), refusal]
         errors = [one.error for one in failed]
         sealed = [one for one in failed if one.is_sealed]
@@ -177,6 +179,14 @@ def later_index(known: str | None, came: str, *, wrote: bool) -> str:
     if old is None or new is None or old[0] != new[0]:
         return came if wrote else known
     return came if new[1] > old[1] else known
+
+
+def is_earlier(came: str, than: str) -> bool:
+    """Whether the index that *came* is earlier than another of the same cluster. What cannot be compared is not."""
+    if came == than:
+        return False
+    new, old = _index(came), _index(than)
+    return new is not None and old is not None and new[0] == old[0] and new[1] < old[1]
 
 
 def _index(text: str) -> tuple[str, int] | None:

@@ -168,12 +168,13 @@ class Crowd:
     def _set(self, of: int, key: str, value: str) -> None:
         secrets, token, begun = self.systems[of].secrets, None, clock_now()
         while True:
+            tried = clock_now()
             try:
                 secrets.set(key, value, token=token)
                 break
             except SecretsError as error:
                 with self._lock:
-                    self.book.failed_sets[type(error).__name__] += 1
+                    self.book.failed_sets[f"{type(error).__name__} after {clock_now() - tried:.0f} s"] += 1
                 if not error.retryable or clock_now() > begun + GIVE_UP:
                     raise
                 if error.token is not None:

@@ -546,6 +546,18 @@ def test_a_node_that_is_behind_is_left_for_the_active_one(behind: Answer) -> Non
             assert ask(connection).origin == name_of(active.url)
 
 
+def test_an_answer_that_is_older_than_our_last_write_is_none() -> None:
+    """A node that was stopped while it was active takes itself for active when it goes on, and compares nothing."""
+    old, new = said({"data": "old"}, X_Vault_Index=index(60)), said({"data": "new"}, X_Vault_Index=index(65))
+    with ExitStack() as stack:
+        (active,) = nodes(stack, {"POST kv/data/a": said({}, X_Vault_Index=index(65)), "GET kv/data/a": new})
+        (stopped,) = nodes(stack, {"POST kv/data/a": redirect(active.url), "GET kv/data/a": old})
+        with connected(stopped.url, active.url) as connection:
+            assert ask(connection).body == {"data": "old"}  # nothing is known of a later write yet
+            ask(connection, SET)
+            assert ask(connection).body == {"data": "new"}
+
+
 def test_a_cluster_that_stays_behind_is_a_failure_of_the_store() -> None:
     with FaultyServer(VaultNode({"*": refused(412)})) as server, connected(server.url) as connection:
         assert type(failing(connection, within=0.3)) is errors.StoreFailure

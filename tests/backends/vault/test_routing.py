@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secrets_actor.backends.http.origin import Origin
-from secrets_actor.backends.vault.failures import NodeBehind, Refusal, Remedy
+from secrets_actor.backends.vault.failures import CheckAndSetFailed, NodeBehind, Refusal, Remedy
 from secrets_actor.backends.vault.routing import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
@@ -17,6 +17,7 @@ from secrets_actor.backends.vault.routing import (
     OUTAGE,
     Rounds,
     asked_last,
+    is_earlier,
     later_index,
     node_at,
 )
@@ -31,6 +32,7 @@ NO_ACTIVE = Refusal(errors.NoActiveNode("x"), Remedy.ELECTION)
 BEHIND = Refusal(errors.StoreFailure("x"), Remedy.ACTIVE_NODE)
 THROTTLED = Refusal(errors.Throttled("x"), Remedy.SLOWER)
 DENIED = Refusal(errors.AccessDenied("x"), Remedy.NONE)
+REFUSED_BY_CAS = Refusal(CheckAndSetFailed("x", status=400), Remedy.NONE)
 ODD_INDEX = Refusal(errors.InvalidRequest("x"), Remedy.NO_INDEX)
 
 
@@ -290,3 +292,28 @@ def test_in_whatever_order_indexes_come_the_latest_is_kept(order: list[int], dat
 def test_an_index_that_cannot_be_compared_counts_if_it_came_with_a_write(known: str, came: str) -> None:
     assert later_index(known, came, wrote=True) == came
     assert later_index(known, came, wrote=False) == known
+
+
+@pytest.mark.parametrize("final", [DENIED, REFUSED_BY_CAS], ids=["denied", "check-and-set"])
+def test_an_answer_that_is_final_is_told_whatever_other_nodes_said(final: Refusal) -> None:
+    """Such as a write that is sent again after an election, and had taken effect: its check-and-set is refused."""
+    call = Call()
+    call.fails(0, NO_ACTIVE)
+    assert call.fails(1, final) is None
+    assert call.rounds.verdict(final) is final.error
+
+
+@pytest.mark.parametrize(
+    ("came", "than", "earlier"),
+    [
+        (index("6"), index("7"), True),
+        (index("9"), index("10"), True),
+        (index("7"), index("7"), False),
+        (index("8"), index("7"), False),
+        (index("6", "other"), index("7"), False),
+        ("?", index("7"), False),
+        (index("6"), "?", False),
+    ],
+)
+def test_an_index_is_earlier_than_a_greater_one_of_the_same_cluster(came: str, than: str, earlier: bool) -> None:
+    assert is_earlier(came, than) is earlier
