@@ -3,16 +3,10 @@
 import contextlib
 from pathlib import Path
 
-import pytest
-
 from tests.backends.vault.crowd import Crowd, system_on
 from tests.servers.openbao import OpenBaoDev
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a token that is kept for a version that the other program made in the end is taken for one used twice",
-)
 def test_each_set_of_two_programs_to_one_secret_is_one_version(
     openbao: OpenBaoDev, kv_mount: str, tmp_path: Path
 ) -> None:
