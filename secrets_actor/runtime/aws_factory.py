@@ -53,6 +53,11 @@ def aws_factory_for(aws: AwsSettings, connection: AwsConnection, observe: Observ
     )
 
 
+def aws_credentials_for(aws: AwsSettings, connection: AwsConnection) -> AwsCredentialSource:
+    """Return the configured source of AWS credentials, for other things than Secrets Manager."""
+    return _credentials(aws, connection.endpoint.region, sts_of(aws, connection, CorrectedClock()))
+
+
 def _credentials(aws: AwsSettings, region: str, sts: Callable[[str | None], Sts]) -> AwsCredentialSource:
     if aws.role_arn is None:
         return _own_credentials(aws, region, sts)

@@ -14,18 +14,21 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from secrets_actor.backends.master_key_setting import place_of
 from secrets_actor.domain.errors import ConfigurationError
-from secrets_actor.domain.ports import BackendFactory
+from secrets_actor.domain.ports import BackendFactory, CredentialSource
 from secrets_actor.otp import Observer
 from secrets_actor.paths import NoPlace, expanded
 from secrets_actor.runtime.daemon_settings import default_socket
 from secrets_actor.runtime.settings import Settings, VaultSettings, profile_of, region_of
+
+if TYPE_CHECKING:
+    from secrets_actor.backends.aws_credentials import AwsCredentials
 
 Environ = Mapping[str, str]
 # The number of the user whose daemon is that of the machine.
@@ -174,11 +177,29 @@ def _vault_prepare(settings: Settings, environ: Environ) -> MakeFactory:
     from secrets_actor.runtime.vault_connection import vault_connection_for
 
     vault, connection = settings.vault, vault_connection_for(settings.vault, environ)
+    signs = _signer(settings, environ) if vault.auth_method == "aws" else None
 
     def make(observe: Observer | None) -> BackendFactory:
         from secrets_actor.runtime.vault_factory import vault_factory_for
 
-        return vault_factory_for(vault, connection, observe)
+        return vault_factory_for(vault, connection, observe, None if signs is None else signs())
+
+    return make
+
+
+def _signer(settings: Settings, environ: Environ) -> Callable[[], CredentialSource[AwsCredentials]]:
+    """Return the function that makes the source of the AWS credentials of a login. Raises `ConfigurationError`."""
+    from secrets_actor.runtime.aws_connection import aws_connection_for
+
+    aws = settings.aws
+    if region_of(aws, environ) is None:  # only roles that are assumed on the way are asked for there
+        aws = replace(aws, region="us-east-1")
+    connection = aws_connection_for(aws, environ)
+
+    def make() -> CredentialSource[AwsCredentials]:
+        from secrets_actor.runtime.aws_factory import aws_credentials_for
+
+        return aws_credentials_for(aws, connection)
 
     return make
 

@@ -112,8 +112,9 @@ class VaultSettings(Section, frozen=True, kw_only=True):
     - `auth_method`: how to log in. `token`: with `token`, or else with BAO_TOKEN, or the file `~/.vault-token`.
       `approle`: with `role_id` and `secret_id`. `kubernetes` and `jwt`: as `role`, with the token in `jwt`; without it,
       `kubernetes` reads the one that Kubernetes puts into each pod. `cert`: with `client_cert`, as `role` if it is
-      given. `userpass`: with `username` and `password`. `aws`: as `role`, with the credentials that table `[aws]`
-      names, and `iam_server_id` if the server demands one.
+      given. `userpass`: with `username` and `password`. `aws`: as `role` if it is given, with the credentials
+      that table `[aws]` names; with `iam_server_id` if the server demands one, and `sts_region` if it asks the STS of a
+      region.
     - `auth_mount`: the path of the login, below `auth/`. None: that of the method's own name.
     - `secret_id_wrapped_path`: `secret_id` is a wrapping token for the secret id, and this is the path that must have
       made it, such as `auth/approle/role/web/secret-id`. `remove_secret_id`: whether a file with it is removed after it
@@ -146,6 +147,7 @@ class VaultSettings(Section, frozen=True, kw_only=True):
     username: Text | None = None
     password: KeySource | None = None
     iam_server_id: Text | None = None
+    sts_region: Text | None = None
     ca_bundle: Path | None = None
     client_cert: Path | None = None
     client_key: Path | None = None

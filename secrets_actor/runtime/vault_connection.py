@@ -36,6 +36,7 @@ _TAKEN_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "username": ("userpass",),
     "password": ("userpass",),
     "iam_server_id": ("aws",),
+    "sts_region": ("aws",),
     "auth_mount": ("approle", "kubernetes", "jwt", "cert", "userpass", "aws"),
 }
 _NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
@@ -45,7 +46,7 @@ _NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "jwt": ("jwt",),  # the mount may have a default role
     "cert": (),
     "userpass": ("username", "password"),
-    "aws": ("role",),
+    "aws": (),
 }
 
 

@@ -25,6 +25,7 @@ from secrets_actor.runtime.settings import VaultSettings
 from secrets_actor.runtime.vault_connection import VaultConnection, VaultTls, mount_of
 
 if TYPE_CHECKING:
+    from secrets_actor.backends.aws_credentials import AwsCredentialSource
     from secrets_actor.backends.http.transport import Tls
     from secrets_actor.backends.vault.auth.login import LoginMethod
     from secrets_actor.backends.vault.auth.token_source import TokenSource
@@ -52,12 +53,15 @@ class ServerNotVerified(LifecycleEvent, frozen=True):
 
 
 def vault_factory_for(
-    vault: VaultSettings, connection: VaultConnection, observe: Observer | None = None
+    vault: VaultSettings,
+    connection: VaultConnection,
+    observe: Observer | None = None,
+    signer: AwsCredentialSource | None = None,
 ) -> BackendFactory:
     """Return the factory that opens connections to the configured mount. *observe* is told what is found out about it
-    on the way."""
+    on the way. *signer* has the AWS credentials of a login by `aws`."""
     links = _Links(vault, connection, observe)
-    source = links.token_source()
+    source = links.token_source(signer)
     mount = Mount(mount_of(vault), connection.namespace)
 
     def tokens_lost() -> None:
@@ -117,11 +121,13 @@ class _Links:
         """Open a connection to some *nodes* by themselves."""
         return self._open(Cluster(nodes), namespace)
 
-    def token_source(self) -> TokenSource:
+    def token_source(self, signer: AwsCredentialSource | None) -> TokenSource:
+        """Return the source of the tokens, which logs in over connections of ours."""
         with loading():
             from secrets_actor.backends.vault.auth.token_source import TokenSource
 
-        return TokenSource(_method(self._vault, self._connection), self.connect, revoke=self._vault.revoke_on_stop)
+        method = _method(self._vault, self._connection, signer)
+        return TokenSource(method, self.connect, revoke=self._vault.revoke_on_stop)
 
     def _open(self, cluster: Cluster, namespace: str | None) -> Connection:
         with loading():
@@ -172,10 +178,18 @@ def _tls(given: VaultTls) -> Tls:
 # --- the login --------------------------------------------------------------------------------------------------------
 
 
-def _method(vault: VaultSettings, connection: VaultConnection) -> LoginMethod:
+def _method(vault: VaultSettings, connection: VaultConnection, signer: AwsCredentialSource | None) -> LoginMethod:
     """Return the configured way to log in. Loads only what that needs."""
-    mount = (vault.auth_mount or vault.auth_method).strip("/")
-    return _METHODS[vault.auth_method](vault, connection, mount)
+    mount = _login_mount(vault)
+    if signer is None:
+        return _METHODS[vault.auth_method](vault, connection, mount)
+    from secrets_actor.backends.vault.auth.aws_iam import AwsIamLogin
+
+    return AwsIamLogin(signer, vault.role, mount=mount, server_id=vault.iam_server_id, region=vault.sts_region)
+
+
+def _login_mount(vault: VaultSettings) -> str:
+    return (vault.auth_mount or vault.auth_method).strip("/")
 
 
 def _token(_vault: VaultSettings, connection: VaultConnection, _mount: str) -> LoginMethod:
@@ -234,8 +248,7 @@ _METHODS: Final[dict[str, Callable[[VaultSettings, VaultConnection, str], LoginM
 def _origin_of_the_token(vault: VaultSettings, connection: VaultConnection) -> str:
     if vault.auth_method == "token":
         return f"with a token: {', or else '.join(place.description for place in connection.tokens)}"
-    mount = (vault.auth_mount or vault.auth_method).strip("/")
-    return f"by {vault.auth_method}, at auth/{mount}"
+    return f"by {vault.auth_method}, at auth/{_login_mount(vault)}"
 
 
 def _used_up(vault: VaultSettings) -> str | None:

@@ -396,7 +396,7 @@ Update: description kind kms_key_id secret_id token value
 ValidatePolicy: kind policy secret_id
 VaultSettings: addresses auth_method auth_mount ca_bundle client_cert client_key iam_server_id idempotency jwt mount
     namespace password proxy_url recovery_window remove_secret_id revoke_on_stop role role_id secret_id
-    secret_id_wrapped_path skip_verify timeout tls_server_name token username write_json
+    secret_id_wrapped_path skip_verify sts_region timeout tls_server_name token username write_json
 Verdict: FAULT OK SKIPPED WARNING
 Version: created_at id made_secret
 VersionBatch: errors found

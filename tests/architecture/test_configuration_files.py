@@ -113,7 +113,8 @@ BESIDE = {
     "jwt": 'auth_method = "jwt"',
     "username": 'auth_method = "userpass"\npassword = "p"',
     "password": 'auth_method = "userpass"\nusername = "u"',
-    "iam_server_id": 'auth_method = "aws"\nrole = "r"',
+    "iam_server_id": 'auth_method = "aws"',
+    "sts_region": 'auth_method = "aws"',
     "client_key": 'client_cert = "/c"',
 }
 

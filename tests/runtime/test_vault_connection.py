@@ -140,7 +140,6 @@ def test_tls_is_as_the_settings_or_the_variables_say(
         ({"auth_method": "approle"}, {}, ['vault.role_id: required with auth_method "approle"']),
         ({"auth_method": "kubernetes"}, {}, ['vault.role: required with auth_method "kubernetes"']),
         ({"auth_method": "jwt"}, {}, ['vault.jwt: required with auth_method "jwt"']),
-        ({"auth_method": "aws"}, {}, ['vault.role: required with auth_method "aws"']),
         (
             {"auth_method": "userpass"},
             {},
