@@ -1,6 +1,7 @@
 """What every test may lean on: the real servers, started when first asked for, and a host that stays outside."""
 
 import contextlib
+import gc
 import importlib
 import os
 import re
@@ -32,6 +33,8 @@ settings.register_profile("whole", ANY_MACHINE)
 settings.register_profile("quick", ANY_MACHINE, max_examples=20)
 settings.load_profile("quick")
 
+# Fixtures of OpenBao's nodes.
+OPENBAO: Final = frozenset({"openbao", "openbao_cluster"})
 NOT_THE_SAME: Final = re.compile(r"set\(\{|\bat 0x[0-9a-f]")
 
 # pytest rewrites each module of tests and compiles it, which is twice the work of all the rest of the collection.
@@ -74,12 +77,24 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
             importlib.import_module(name)
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse names of tests that are others in each process, such as those with the order of a set or the address of an
-    object in them: pytest-xdist gives up when two processes collect different names, which happens now and then."""
+    """Mark what needs OpenBao. Refuse names of tests that are others in each process, such as those with the order of a
+    set or the address of an object in them: pytest-xdist gives up when two processes collect different names, which
+    happens now and then."""
+    for item in items:
+        if OPENBAO.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.vault)
     wrong = [item.nodeid for item in items if NOT_THE_SAME.search(item.nodeid)]
     if wrong:
         raise pytest.UsageError(f"give these parameters ids that are the same in each process: {wrong}")
+
+
+def pytest_collection_finish() -> None:
+    """Have the collector of garbage look no more at what has been imported and collected: a million objects, which stay
+    to the end. It would go over them again and again, and each process that a test forks would copy their pages."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

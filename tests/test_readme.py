@@ -102,7 +102,7 @@ def test_the_commands_are_those_of_the_program() -> None:
 
 def run(program: str, home: Path) -> "subprocess.CompletedProcess[str]":
     """Run *program* in a fresh interpreter, in the folder *home*. A warning of Python's is an error there."""
-    kept = {key: value for key, value in os.environ.items() if key.startswith(("PATH", "COV"))}
+    kept = {key: value for key, value in os.environ.items() if key.startswith("PATH")}
     environment = {
         **kept,
         "HOME": str(home),

@@ -1,6 +1,7 @@
 """The package as files and syntax trees."""
 
 import ast
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +9,23 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PACKAGE: Final = ROOT / "secrets_actor"
+TESTS: Final = ROOT / "tests"
 # What a pure module must not call, beside what pyproject's contract forbids it to import.
 IMPURE_CALLS: Final = (
     *("datetime.now", "datetime.utcnow", "datetime.today", "date.today"),
     *("uuid1", "uuid4", "uuid.uuid1", "uuid.uuid4", "new_uuid", "open", "print", "input", "Path.home", "Path.cwd"),
+)
+
+# Beside the tests that bear the name of a pure module, these try pure ones: folders that are pure but for their shells,
+# and tests in which pure modules are at work together.
+PURE_AT_WORK: Final = (
+    *("actor", "aws_json", "domain", "otp"),
+    *("backends/aws/test_call_runner.py", "backends/aws/test_daemon_backend.py", "backends/aws/test_odd_answers.py"),
+    *("backends/aws/test_retry_state.py", "backends/aws/test_sigv4_vectors.py", "backends/aws/test_stray_answers.py"),
+    *("backends/http/test_unix_transport.py", "backends/local/test_arns.py", "backends/local/test_damage.py"),
+    *("backends/local/test_deletion.py", "backends/local/test_export.py", "client/test_secrets.py"),
+    *("faces/test_aws_api.py", "faces/test_aws_round_trips.py", "faces/test_policed_aws_api.py"),
+    *("runtime/test_doors.py", "runtime/test_profile_connection.py", "runtime/test_settings_loader.py"),
 )
 
 
@@ -67,6 +81,18 @@ def pure_files() -> list[Path]:
     return sorted(names)
 
 
+def pure_tests() -> list[Path]:
+    """The files and folders of the quick tests that try every branch of the pure modules: .ci/run measures it by them
+    alone, for to measure all tests takes twice the time of all tests. Of secrets_actor/cli/env_files.py that is
+    tests/cli/test_env_files.py."""
+    named = set[Path]()
+    for path in pure_files():
+        folder = TESTS / path.parent.relative_to(PACKAGE)
+        named |= set(folder.glob(f"test_{path.stem}.py"))
+    besides = [TESTS / one for one in PURE_AT_WORK]
+    return [*besides, *sorted(one for one in named if not any(one.is_relative_to(other) for other in besides))]
+
+
 def says_pure(path: Path) -> bool:
     """Whether the docstring of a file says that it is pure."""
     return "PURE" in (ast.get_docstring(ast.parse(path.read_text())) or "")
@@ -87,5 +113,8 @@ def impurities(path: Path) -> list[tuple[str, int]]:
     return found
 
 
-if __name__ == "__main__":  # for the coverage report of .ci/run
-    print(",".join(str(path.relative_to(ROOT)) for path in pure_files()))
+if __name__ == "__main__":  # for .ci/run: the modules for the report of coverage, or the tests to be measured
+    if sys.argv[1:] == ["tests"]:
+        print(*(path.relative_to(ROOT) for path in pure_tests()))
+    else:
+        print(",".join(str(path.relative_to(ROOT)) for path in pure_files()))

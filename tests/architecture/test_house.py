@@ -11,7 +11,18 @@ import pytest
 
 import secrets_actor.errors
 from secrets_actor import CredentialsError
-from tests.architecture.house import PACKAGE, ROOT, files, imported, impurities, module, project, pure_files, says_pure
+from tests.architecture.house import (
+    PACKAGE,
+    ROOT,
+    files,
+    imported,
+    impurities,
+    module,
+    project,
+    pure_files,
+    pure_tests,
+    says_pure,
+)
 
 
 @pytest.mark.parametrize("path", pure_files(), ids=module)
@@ -35,17 +46,29 @@ def test_the_modules_that_say_pure_are_those_that_the_contract_lists() -> None:
 
 
 def test_the_coverage_report_reads_the_same_list() -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.architecture.house"],
+    assert [ROOT / name for name in house_says().split(",")] == pure_files()
+    assert '--include="$("$bin/python" -m tests.architecture.house)"' in (ROOT / ".ci" / "run").read_text()
+
+
+def test_coverage_is_measured_by_tests_that_are_there() -> None:
+    named = [ROOT / name for name in house_says("tests").split()]
+
+    assert named == pure_tests()
+    assert all(path.exists() for path in named)
+    assert len(named) == len(set(named)) > 50
+    assert '$("$bin/python" -m tests.architecture.house tests)' in (ROOT / ".ci" / "run").read_text()
+
+
+def house_says(*arguments: str) -> str:
+    """What house.py prints for .ci/run."""
+    return subprocess.run(
+        [sys.executable, "-m", "tests.architecture.house", *arguments],
         cwd=ROOT,
         check=True,
         capture_output=True,
         text=True,
         timeout=60,
-    )
-
-    assert [ROOT / name for name in ended.stdout.strip().split(",")] == pure_files()
-    assert '--include="$("$bin/python" -m tests.architecture.house)"' in (ROOT / ".ci" / "run").read_text()
+    ).stdout.strip()
 
 
 def test_the_kernel_knows_nothing_of_secrets() -> None:

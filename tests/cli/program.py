@@ -22,7 +22,7 @@ from tests.servers.process import ROOT
 
 SECONDS: Final = 100.0
 # Variables that an interpreter looks at when it starts, and with which it has to start therefore.
-STARTED_WITH: Final = ("COV", "LC_", "PYTHON")
+STARTED_WITH: Final = ("LC_", "PYTHON")
 # Makes our end of the terminal the controlling one of the child, as a login does, and then becomes the program.
 _ON_TERMINAL: Final = """
 import fcntl, os, sys, termios
@@ -84,7 +84,7 @@ class Program:
         """All of the program's environment."""
         temporary = self.home / "tmp"
         temporary.mkdir(parents=True, exist_ok=True)
-        kept = {name: value for name, value in os.environ.items() if name.startswith(("COV", "PATH", "NO_PROXY"))}
+        kept = {name: value for name, value in os.environ.items() if name.startswith(("PATH", "NO_PROXY"))}
         return {
             **kept,
             "HOME": str(self.home),

@@ -74,7 +74,7 @@ class Daemon:
         home.mkdir(exist_ok=True)
         self._lines, self._ended = [], False  # it may be started again, after a kill
         environment = {
-            **{name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("COV")},
+            "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(home),
             "TMPDIR": str(home),
             "LANG": "C.UTF-8",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from secrets_actor.backends.local.export import Imported, import_
 from secrets_actor.backends.local.export_format import NoRecord, decode, encode
-from secrets_actor.backends.local.export_key import ExportKey
+from secrets_actor.backends.local.export_key import KEY, PASSPHRASE, ExportKey
 from secrets_actor.backends.local.sealed_file import Sealed, Sealing
 from secrets_actor.domain.errors import SecretExists
 from secrets_actor.domain.secret import SecretValue
@@ -192,3 +192,9 @@ def test_any_other_bytes_are_no_record(found: bytes) -> None:
 
     with pytest.raises(NoRecord):
         decode(lambda size: whole.read(size).ljust(min(size, 999), b"\0"), "arn:")
+
+
+@pytest.mark.parametrize(("kind", "secret"), [(KEY, b"k" * 31), (KEY, b"k" * 33), (KEY, b""), (PASSPHRASE, b"")])
+def test_a_key_of_another_length_seals_nothing(kind: int, secret: bytes) -> None:
+    with pytest.raises(ValueError, match="a key has 32 bytes, a passphrase one at least"):
+        ExportKey(kind, secret)

@@ -175,3 +175,15 @@ def test_a_token_is_the_id_until_that_is_taken() -> None:
     assert len({version.id, second, third}) == 3
     assert all(len(one) == 32 and one.isalnum() for one in (second, third))
     assert "v" not in repr(version).replace("SecretValue", "").replace("version", "").replace("value", "")
+
+
+def test_another_previous_version_gives_its_label_up_before_the_right_one_has_it() -> None:
+    current, before, other = (Held(at * 32, SecretValue(value)) for at, value in (("1", "v"), ("2", "u"), ("3", "t")))
+    wanted = Snapshot(current, before)
+    add = Write(before, "AWSPREVIOUS")
+
+    assert plan(current, wanted, Snapshot(current)).actions == (add,)
+    assert plan(current, wanted, Snapshot(current, other), overwrite=True).actions == (
+        RemoveStage(other.id, "AWSPREVIOUS"),
+        add,
+    )

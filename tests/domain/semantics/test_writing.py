@@ -11,7 +11,7 @@ from secrets_actor.domain.errors import (
     SecretNotFound,
     UnknownMessage,
 )
-from secrets_actor.domain.operations import AWSCURRENT, AWSPREVIOUS, Operation
+from secrets_actor.domain.operations import AWSCURRENT, AWSPENDING, AWSPREVIOUS, Operation
 from secrets_actor.domain.semantics.stages import MAX_STAGES, MAX_VERSIONS
 from tests.domain.semantics.rig import NOW, Rig, token
 
@@ -183,3 +183,41 @@ def test_an_operation_that_one_machine_does_not_know_is_refused_and_clears_nothi
 
     with pytest.raises(UnknownMessage, match="the fake store does not know the operation Unheard"):
         rig.ask(Unheard())
+
+
+def test_a_version_that_becomes_current_by_a_put_is_pending_no_more(rig: Rig) -> None:
+    first = rig.ask(ops.Create("a", "v")).version_id
+    rig.ask(ops.MoveStage("a", AWSPENDING, to=first))
+
+    rig.ask(ops.Put("a", "w"))
+
+    assert rig.entry("a").stages.keys() == {AWSCURRENT, AWSPREVIOUS}
+
+
+def test_an_empty_secret_is_made_once_though_it_is_asked_for_twice(rig: Rig) -> None:
+    made = rig.ask(ops.CreateEmpty("a"))
+
+    assert rig.ask(ops.CreateEmpty("a"), repeated=True) == made
+    with pytest.raises(SecretExists):
+        rig.ask(ops.CreateEmpty("a"))
+
+
+def test_the_arn_of_another_store_finds_nothing(rig: Rig) -> None:
+    arn = rig.ask(ops.Create("a", "v")).arn
+
+    assert rig.ask(ops.Get(arn)).arn == arn
+    with pytest.raises(SecretNotFound):
+        rig.ask(ops.Get(arn.replace("arn:", "arn:other-", 1)))
+
+
+def test_current_versions_are_told_without_a_value_and_an_error_beside_them(rig: Rig) -> None:
+    version_id = rig.ask(ops.Create("a", "v")).version_id
+    rig.ask(ops.CreateEmpty("empty"))
+
+    told = rig.ask(ops.CurrentVersions(("a", "empty", "none")))
+
+    assert told.found["a"].version_id == version_id
+    assert {name: type(error) for name, error in told.errors.items()} == {
+        "empty": SecretNotFound,
+        "none": SecretNotFound,
+    }

@@ -58,3 +58,10 @@ def test_the_memory_is_what_openssl_takes() -> None:
         assert hashlib.scrypt(b"p", salt=SALT, n=n, r=r, p=p, maxmem=exact, dklen=32)
         with pytest.raises(ValueError, match="memory"):
             hashlib.scrypt(b"p", salt=SALT, n=n, r=r, p=p, maxmem=exact - 1, dklen=32)
+
+
+def test_no_key_comes_of_more_memory_than_there_is() -> None:
+    assert scrypt.derived(b"p", Derivation(SALT, 2**40, 8, 1)) is None
+    assert scrypt.derived(b"p", Derivation(SALT, 2**14, 8, 1)) == hashlib.scrypt(
+        b"p", salt=SALT, n=2**14, r=8, p=1, maxmem=2**26, dklen=32
+    )
