@@ -1,9 +1,11 @@
 """Subscriptions to secrets in a real KV mount: how many requests a round takes, and what is heard."""
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -16,14 +18,15 @@ from secrets_actor.errors import AccessDenied, ExpiredToken, InvalidSecretName, 
 from secrets_actor.messages import CurrentVersions, Delete, Get, Operation, Set
 from secrets_actor.results import CurrentVersion, VersionBatch
 from secrets_actor.testing import ManualClock, settled
-from tests.actor.rig import failure
+from tests.actor.rig import eventually, failure
 from tests.backends.vault.auth.rig import connector
+from tests.backends.vault.crowd import system_on
 from tests.backends.vault.foreign import Bao, json_or_text
 from tests.contract.store import FixedToken
 from tests.runtime.subscribers import Heard, pass_time
 from tests.servers.behaviours import Forward
 from tests.servers.faulty import FaultyServer
-from tests.servers.openbao import Administrator, OpenBaoDev
+from tests.servers.openbao import Administrator, OpenBaoCluster, OpenBaoDev, Refused, until
 from tests.servers.vault_node import VaultNode, asked, leader, refused, said
 
 MANY = 100
@@ -404,3 +407,45 @@ def test_who_may_read_values_only_hears_of_changes_all_the_same(kv: Mount, clock
         kv.write("app/a", "second")
         pass_time(system, clock)
         assert heard.versions == [system.secrets.get("app/a").version_id]
+
+
+@pytest.mark.slow
+def test_while_leaders_come_and_go_each_version_is_heard_of_once_and_the_last_by_all(
+    whole_cluster: OpenBaoCluster, tmp_path: Path
+) -> None:
+    """By a real clock, with a question each second. The writer is another program, at whichever node leads."""
+    mount = whole_cluster.mount(max_versions=100)
+    names = [f"app/{number}" for number in range(10)]
+    everybody = {name: Heard() for name in names}
+
+    def write(value: str) -> None:
+        for name in names:
+            until(lambda name=name: wrote(name, value), f"a write of {name}")  # type: ignore[misc]
+
+    def wrote(name: str, value: str) -> bool:
+        with contextlib.suppress(OSError, Refused):
+            whole_cluster.admin().write(f"{mount}/data/{name}", data={"value": value})
+            return True
+        return False
+
+    write("first")
+    system = system_on(whole_cluster.urls, mount, whole_cluster.admin_token(), tmp_path, ttl_seconds=1, ttl_jitter=0)
+    with system:
+        for name, heard in everybody.items():
+            system.subscribe(name, heard)
+        settled(system)
+        for number, break_it in enumerate(
+            (whole_cluster.step_down, lambda: whole_cluster.leader().kill(), whole_cluster.step_down)
+        ):
+            break_it()
+            write(f"value {number}")
+        last = {name: system.secrets.get(name, refresh=True).version_id for name in names}
+        for name, heard in everybody.items():
+            eventually(lambda name=name, heard=heard: heard.versions[-1:] == [last[name]], name)  # type: ignore[misc]
+        whole_cluster.heal()
+        settled(system)
+
+    for heard in everybody.values():
+        assert len(set(heard.versions)) == len(heard.versions)
+        assert [one.old_version_id for one in heard.changes[1:]] == heard.versions[:-1]
+        assert heard.versions == sorted(heard.versions), "a version is told that came before another"
