@@ -151,7 +151,8 @@ class Subscribing:
 
         A new version is noticed when this system sets the secret, when any get asks the store, and otherwise about once
         a TTL (every 300 seconds if the cache is off; once a second at most). The version that the cache has now, or
-        that the store names first, is not reported. If the secret does not exist yet, its first version is.
+        that the store names first, is not reported. If the secret does not exist yet, its first version is. OpenBao and
+        Vault are asked for the versions of all subscriptions together; a value is read when its version is another one.
 
         An error that the callback raises is reported as a life-cycle event, and the subscription goes on. Only
         `async_secrets` takes a coroutine function: it is awaited on the event loop that subscribes, and the next change

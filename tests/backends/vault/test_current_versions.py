@@ -155,13 +155,18 @@ def test_a_folder_that_is_full_of_others_costs_no_more_than_one_request_for_each
     factory = kv.factory()
     for number in range(200):
         kv.write(f"app/{number:03d}")
-    names = [f"app/{number:03d}" for number in (0, 60, 120, 180)]
-    before = kv.asked()
+    for step, expected in (
+        (60, {"GET detailed-metadata": 2, "GET metadata": 2}),
+        (20, {"GET detailed-metadata": 1, "GET metadata": 8}),  # the first page is nearly all others'
+    ):
+        names = [f"app/{number:03d}" for number in range(0, 200, step)]
+        before = kv.asked()
 
-    batch = ask(factory, CurrentVersions(names))
+        batch = ask(factory, CurrentVersions(names))
 
-    assert list(batch.found) == names
-    assert kv.asked().total() - before.total() <= len(names)
+        assert list(batch.found) == names
+        assert kv.since(before) == expected
+        assert sum(expected.values()) <= len(names)
 
 
 def test_more_of_a_folder_than_a_page_holds(kv: Mount) -> None:
