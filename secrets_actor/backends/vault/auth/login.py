@@ -21,6 +21,7 @@ from secrets_actor.backends.key_source import KeySource
 from secrets_actor.backends.vault.auth.token_life import Granted, granted_in, looked_up
 from secrets_actor.backends.vault.call_runner import CallRunner, Connection
 from secrets_actor.backends.vault.protocol import VaultAnswer, VaultCall
+from secrets_actor.clock import now
 from secrets_actor.domain.errors import (
     AccessDenied,
     CredentialsError,
@@ -88,6 +89,10 @@ class LoginClient:
         if found is None:
             raise _unknown(LOOKUP_SELF.path, answer.status)
         return found
+
+    def is_dead(self, token: SecretValue) -> bool:
+        """Whether a call with *token*, over any connection to this cluster, has found that it is not alive."""
+        return self._connection.cluster.is_alive(token, now()) is False
 
     def renew(self, token: SecretValue) -> Granted:
         """Renew *token*, and return what it is then. Raises as `look_up`, and `InvalidRequest` if it cannot be

@@ -124,6 +124,9 @@ class TokenSource:
         """Return *held*, which may live longer now; None if it is to be replaced."""
         asked = self._clock()
         step = held.life.next_step(asked)
+        if client.is_dead(held.token):
+            self._held = None
+            return None
         if step is Step.KEEP:
             return held
         if step is Step.LOG_IN:
