@@ -4,6 +4,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from secrets_actor.backends.aws_credentials import AwsCredentialSource
 from secrets_actor.backends.http.origin import Origin
 from secrets_actor.backends.vault.vault_credentials import VaultCredentials
 from secrets_actor.clock import now as clock_now
+from secrets_actor.clock import utc_now
 from secrets_actor.domain.errors import InvalidRequest, SecretDeleted, SecretNotFound, SecretsError
 from secrets_actor.domain.operations import (
     Delete,
@@ -89,6 +91,7 @@ def vault_kit(
     write_json: Literal["value", "fields"] = "value",
     idempotency: Literal["metadata", "cas"] = "metadata",
     on_tokens_lost: Callable[[], object] = lambda: None,
+    wall_clock: Callable[[], datetime] = utc_now,
 ) -> BackendFactory:
     """The vault backend against the server at *url*, with a token."""
     from secrets_actor.backends.http.transport import Tls
@@ -108,6 +111,7 @@ def vault_kit(
         idempotency=idempotency,
         credentials=FixedToken(token),
         on_tokens_lost=on_tokens_lost,
+        wall_clock=wall_clock,
     )
 
 

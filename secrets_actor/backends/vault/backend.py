@@ -10,10 +10,12 @@ Rule 2: `connect` loads TLS and the modules that write and read messages. Import
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from secrets_actor.backends.vault.names import Mount
 from secrets_actor.backends.vault.vault_credentials import VaultCredentials, VaultCredentialSource
+from secrets_actor.clock import utc_now
 from secrets_actor.domain.diagnosis import Finding
 from secrets_actor.domain.errors import ExpiredToken, SecretsError, Unreachable
 from secrets_actor.domain.operations import CurrentVersions, Get, GetMany, Operation
@@ -41,13 +43,15 @@ def vault_backend_factory(
     credentials: VaultCredentialSource,
     diagnose: Callable[[float, str], Iterable[Finding]] | None = None,
     on_tokens_lost: Callable[[], object] = lambda: None,
+    wall_clock: Callable[[], datetime] = utc_now,
 ) -> BackendFactory:
     """Return the factory of connections to the KV *mount* in *namespace*.
 
     *endpoints* are the names of the cluster's nodes, and *connect* returns a new connection to them, in that namespace.
     *recovery_window* is in days, for deletes that name no window. *write_json* and *idempotency* are as the settings of
     these names say. *on_tokens_lost* is called once, from a worker, if the tokens of writes cannot be kept: a write
-    that is repeated after others wrote is then not known.
+    that is repeated after others wrote is then not known. *wall_clock* tells which deletions are over; the server's own
+    clock is asked before a secret is removed for good.
     """
     lock = threading.Lock()
     shared: list[KvStore] = []
@@ -64,6 +68,7 @@ def vault_backend_factory(
                     write_json=write_json,
                     idempotency=idempotency,
                     on_tokens_lost=on_tokens_lost,
+                    wall_clock=wall_clock,
                 )
                 shared.append(store)
         return VaultBackend(connect(), shared[0])

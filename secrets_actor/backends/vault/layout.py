@@ -320,8 +320,13 @@ def changes(before: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, s
 
 
 def is_housekeeping(patch: Mapping[str, str | None]) -> bool:
-    """Whether *patch* only keeps a token, or removes an old mark: nothing that anybody asked for is lost without it."""
-    return all(key == TOKENS or (_base(key) == MARK and text is None) for key, text in patch.items())
+    """Whether *patch* only keeps a token: nothing that anybody asked for is lost without it."""
+    return patch.keys() <= {TOKENS}
+
+
+def is_mark(key: str) -> bool:
+    """Whether *key* has the mark of a deletion, or a piece of it."""
+    return _base(key) == MARK
 
 
 def tokens_with(before: Iterable[tuple[int, str]], number: int, token: str) -> list[tuple[int, str]]:

@@ -16,6 +16,7 @@ Rule 5: before a name is used anew whose recovery window has ended, the old secr
 
 import secrets
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from msgspec.structs import replace
@@ -63,6 +64,9 @@ def carry_out(session: KvSession, operation: Operation[Any]) -> object:
             continue
         except (SecretExists, InvalidRequest) as error:
             refused = error.clone()
+        is_of_token = isinstance(refused, SecretExists) and refused.token_used_in is not None
+        if is_of_token and _was_overtaken(session, records, operation):
+            continue
         receipt = _receipt_of_earlier(session, records, operation)
         if receipt is None:
             raise refused
@@ -101,6 +105,25 @@ def _refuse(operation: Operation[Any]) -> None:
         )
     if isinstance(operation, (Set, Create, CreateEmpty, Tag)):
         layout.check_tag_keys(operation.tags)
+
+
+def _was_overtaken(session: KvSession, records: KvRecords, operation: Operation[Any]) -> bool:
+    """Whether *operation* was refused because its token is at a version that another write has made, which came before
+    it. Notes that version, so that the token moves on.
+
+    A token is noted before its write. So it is at the version of another write if that one noted its own token there,
+    too; or if a try of this operation ended before it could move it. Any other value of that version means that the
+    token was used for another operation, and the refusal stands.
+    """
+    token, view = token_of(operation), records.view
+    number = None if view is None or token is None else view.numbers.get(token)
+    if records.found is None or token is None or number is None:
+        return False
+    noted = [other for at, other in layout.tokens_of(records.found.custom) if at == number]
+    if len(noted) < 2 and not session.in_doubt:
+        return False
+    session.lost.add((number, token))
+    return True
 
 
 def _receipt_of_earlier(
@@ -163,9 +186,13 @@ class _Change:
             return self._named(receipt, self._before.latest, repeats=True)
         if kept.deletion_date is not None:
             return self._schedule(kept, receipt)
+        # A mark is taken off by a restore only. Without one, it is of a deletion that is under way, and may be all that
+        # tells which versions that takes; or it counts for nothing (layout.py, rule 5).
+        mark = None if self._before is None else layout.mark_of(self._before.custom)
         if self._was is not None and self._was.deletion_date is not None:
             self._bring_back()
-        self._write_metadata(kept, None, writes_value=value is not None)
+            mark = None
+        self._write_metadata(kept, mark, writes_value=value is not None)
         if value is None:
             return receipt
         made = self._write_value(value)
@@ -319,12 +346,22 @@ class _Change:
         self._write_metadata(kept, mark, writes_value=False)
         if live:
             self._session.run(requests.delete_call(self._mount, self._name, live))
-        # The server dates the deletion, and somebody may have written a version since the look.
-        after = self._session.find(self._name, fresh=True)
-        gone = None if after is None else layout.deletion(after, self._session.store.wall_clock())
-        if gone is None:
-            raise _Overtaken
-        return replace(receipt, deletion_date=gone.until)
+        while True:
+            # The server dates the deletion, and somebody may have written a version since the look.
+            after = self._session.find(self._name, fresh=True)
+            gone = None if after is None else layout.deletion(after, self._session.store.wall_clock())
+            if after is None or gone is None:
+                raise _Overtaken
+            if not gone.foreign:
+                return replace(receipt, deletion_date=gone.until)
+            # Somebody has restored the secret before our deletion came, and so has taken our mark off.
+            self._mark_anew(after, kept, mark)
+
+    def _mark_anew(self, after: KvSecret, kept: Entry, mark: Mark) -> None:
+        wanted = layout.custom_with(after.custom, kept, layout.tokens_of(after.custom), mark)
+        patch = {key: text for key, text in layout.changes(after.custom, wanted).items() if layout.is_mark(key)}
+        with suppress(CheckAndSetFailed):  # then the next look tells
+            self._session.run(requests.patch_call(self._mount, self._name, patch, after.metadata_version))
 
     def _bring_back(self) -> None:
         gone = None if self._records.view is None else self._records.view.deletion

@@ -272,8 +272,10 @@ def test_a_patch_has_what_is_new_and_takes_off_what_is_gone() -> None:
     assert patch == {"a": None, "b": "3", "sa.d": "new", "sa.d.1": None, "sa.empty": "c", "sa.deleted": None}
     assert layout.changes(wanted, wanted) == {}
     assert not layout.is_housekeeping(patch)
-    assert layout.is_housekeeping({"sa.v": "1=", "sa.deleted": None, "sa.deleted.1": None})
-    assert not layout.is_housekeeping({"sa.deleted": "window=7;live=1"})
+    assert layout.is_housekeeping({"sa.v": "1="})
+    assert not layout.is_housekeeping({"sa.deleted": None})
+    assert [key for key in patch if layout.is_mark(key)] == ["sa.deleted"]
+    assert layout.is_mark("sa.deleted.1")
 
 
 def test_what_the_server_would_not_take_is_refused_before_it_is_sent() -> None:
