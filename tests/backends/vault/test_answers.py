@@ -131,3 +131,19 @@ def test_what_is_no_answer_of_a_kv_mount_is_refused_and_not_shown(data: Any) -> 
     for error in refusals:
         assert HIDDEN not in "".join(traceback.format_exception(error))
         assert error.__context__ is None
+
+
+def test_what_a_page_of_a_folder_tells_of_the_names_that_were_asked_for() -> None:
+    page = said({"keys": ["a", "b", "c"], "key_info": {"a": KEY, "c": KEY}})
+
+    told, entries, untold = answers.details_in("db/", ["a", "b", "bb"], page)
+    assert {name: one and one.name for name, one in told.items()} == {"db/a": "db/a", "db/bb": None}
+    assert (entries, untold) == (3, ["b"])
+
+
+def test_a_full_page_tells_nothing_of_names_behind_its_end() -> None:
+    page = said({"keys": ["a", "b", "c", "d"], "key_info": dict.fromkeys("abcd", KEY)})
+
+    assert answers.details_in("", ["e"], page) == ({}, 4, ["e"])  # four entries for each name: there may be more
+    assert answers.details_in("", ["aa"], page) == ({"aa": None}, 4, [])
+    assert answers.details_in("", ["a"], NONE) == ({"a": None}, 0, [])

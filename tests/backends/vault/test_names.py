@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secrets_actor.backends.vault.names import Mount, checked, common_folder, is_sound
+from secrets_actor.backends.vault.names import Mount, checked, common_folder, folder_of, is_sound
 from secrets_actor.domain.errors import InvalidSecretName
 from secrets_actor.domain.names import SecretId
 
@@ -121,3 +121,8 @@ def test_a_mount_is_named_with_its_namespace() -> None:
 def test_the_folder_of_all_that_begins_so(beginnings: list[str], folder: str) -> None:
     assert common_folder(beginnings) == folder
     assert common_folder(reversed(beginnings)) == folder
+
+
+@pytest.mark.parametrize(("name", "folder"), [("a", ""), ("app/a", "app/"), ("app/db/a", "app/db/")])
+def test_the_folder_of_a_secret(name: str, folder: str) -> None:
+    assert folder_of(name) == folder

@@ -75,3 +75,13 @@ def test_a_call(call: VaultCall, method: str, path: str, body: object) -> None:
 def test_a_read_may_ask_the_active_node() -> None:
     assert requests.read_call(MOUNT, NAME, fresh=True).fresh
     assert requests.metadata_call(MOUNT, NAME, fresh=True).fresh
+
+
+@pytest.mark.parametrize(
+    ("names", "query"),
+    [(["pass+word", "user"], "?list=true&limit=8&after=pass%2Bwor"), (["a"], "?list=true&limit=4")],
+)
+def test_a_page_of_a_folder_begins_a_little_before_the_first_name(names: list[str], query: str) -> None:
+    call = requests.details_call(MOUNT, "db/", names)
+
+    assert (call.method, call.path, call.fresh) == ("GET", f"team/kv/detailed-metadata/db/{query}", True)

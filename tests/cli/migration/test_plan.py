@@ -187,3 +187,12 @@ def test_another_previous_version_gives_its_label_up_before_the_right_one_has_it
         RemoveStage(other.id, "AWSPREVIOUS"),
         add,
     )
+
+
+def test_where_no_stage_can_be_put_both_versions_are_written_anew() -> None:
+    current, before, other = (Held(at * 32, SecretValue(value)) for at, value in (("1", "v"), ("2", "u"), ("3", "t")))
+    wanted, both = Snapshot(current, before), (Write(before), Write(current))
+
+    assert plan(current, wanted, Snapshot(current), puts_stages=False).actions == both
+    assert plan(current, wanted, Snapshot(current, other), puts_stages=False).differs == ("previous version",)
+    assert plan(current, wanted, Snapshot(current, other), overwrite=True, puts_stages=False).actions == both
