@@ -50,13 +50,12 @@ class Cluster:
         if came == self.index:
             return
         with self._lock:
-            self.index = routing.later_index(self.index, came, wrote=wrote)
-            try:
-                value = self.index.encode("ascii")
-            except UnicodeEncodeError:  # it cannot be sent, so it is as good as none
+            latest = routing.later_index(self.index, came, wrote=wrote)
+            if not (latest.isascii() and latest.isprintable()):  # it cannot be sent, so it is as good as none
                 self.index, self.index_headers = None, _NO_HEADERS
                 return
-            self.index_headers = ((b"X-Vault-Index", value), _INCONSISTENT)
+            self.index = latest
+            self.index_headers = ((b"X-Vault-Index", latest.encode()), _INCONSISTENT)
 
     def forget_index(self) -> None:
         """Forget the index: a server could not read it."""

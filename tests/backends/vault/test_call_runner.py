@@ -524,8 +524,9 @@ def test_an_index_that_the_server_cannot_read_is_forgotten() -> None:
         assert [header(one, "X-Vault-Index") for one in server.requests] == [None, "?", None, None]
 
 
-def test_an_index_that_no_header_can_hold_is_none() -> None:
-    table = {"POST kv/data/a": said({}, X_Vault_Index="\xe4"), "GET kv/data/a": FOUND}
+@pytest.mark.parametrize("odd", ["\xe4", "a\tb"])
+def test_an_index_that_no_header_can_hold_is_none(odd: str) -> None:
+    table = {"POST kv/data/a": said({}, X_Vault_Index=odd), "GET kv/data/a": FOUND}
     with FaultyServer(VaultNode(table)) as server, connected(server.url) as connection:
         ask(connection, SET)
         ask(connection)
