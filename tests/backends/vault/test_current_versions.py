@@ -14,7 +14,7 @@ from secrets_actor import BackendFactory, NewVersion, SecretDeleted, SecretNotFo
 from secrets_actor.backends.vault.backend import vault_backend_factory
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.ports import CallContext
-from secrets_actor.errors import AccessDenied, ExpiredToken, InvalidSecretName, StoreFailure, Throttled
+from secrets_actor.errors import AccessDenied, ExpiredToken, InvalidRequest, InvalidSecretName, StoreFailure, Throttled
 from secrets_actor.messages import CurrentVersions, Delete, Get, Operation, Set
 from secrets_actor.results import CurrentVersion, VersionBatch
 from secrets_actor.testing import ManualClock, settled
@@ -96,7 +96,7 @@ def test_many_secrets_of_a_folder_cost_one_request_and_have_the_ids_that_a_get_h
     names = [f"app/{number:03d}" for number in range(MANY)]
     for name in names:
         kv.write(name)
-    ours = ask(factory, Set(names[3], "ours"))
+    ours = ask(factory, Set(names[3], "ours", "t" * 32))  # its id is the token that it was written with
     kv.write(names[4], "second")
     before = kv.asked()
 
@@ -126,6 +126,17 @@ def test_each_that_has_no_current_version_has_the_error_that_a_get_has(kv: Mount
     assert not batch.found
     assert of_error(batch) == {name: type(failure(lambda name=name: ask(factory, Get(name)))) for name in names}  # type: ignore[misc]
     assert set(of_error(batch).values()) == {SecretNotFound, SecretDeleted}
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_a_mount_of_version_1_is_not_taken_for_an_empty_one(kv: Mount, count: int) -> None:
+    path = f"{kv.mount}-old"
+    kv.root.write(f"sys/mounts/{path}", type="kv", options={"version": "1"})
+    kv.root.write(f"{path}/app/0", value="v")
+    names = [f"app/{number}" for number in range(count)]
+
+    with pytest.raises(InvalidRequest, match="version 1"):
+        ask(factory_at(path, kv.root.token or "", kv.relay.url), CurrentVersions(names))
 
 
 def test_names_of_all_kinds_are_found_in_their_folders(kv: Mount) -> None:
