@@ -14,6 +14,7 @@ from secrets_actor import (
     LocalSettings,
     SecretsError,
     Settings,
+    VaultSettings,
     start,
 )
 from tests.canaries.canary_forms import plain_canary
@@ -21,7 +22,7 @@ from tests.canaries.canary_search import Hunt
 from tests.canaries.planted_canaries import Values, plant_keys, some_keys
 from tests.canaries.test_stores import aws
 from tests.cli.program import Program
-from tests.servers.behaviours import aws_error
+from tests.servers.behaviours import Answer, aws_error
 from tests.servers.faulty import FaultyServer
 
 # Looks as a secret key of AWS does: forty characters of base64.
@@ -56,6 +57,8 @@ BAD_FILES: Final = {
     "for a passphrase's table": f'[local]\nkey = {{ passphrase = {{ "{KEY}" = "env" }} }}',
     "for a key file to be made": f'[local]\nkey = {{ file = "{KEY}", make = true }}',
 }
+# Variables of Vault's own tools, each with what it must not have.
+BAD_VAULT_VARIABLES: Final = ("ADDR", "AGENT_ADDR", "PROXY_ADDR", "CLIENT_TIMEOUT", "SKIP_VERIFY", "CLIENT_KEY_BYTES")
 BAD_VARIABLES: Final = {
     "SECRETS_ACTOR_TTL_SECONDS": KEY,
     "SECRETS_ACTOR_AWS__TIMEOUT": KEY,
@@ -69,6 +72,10 @@ BAD_SETTINGS: Final[dict[str, Callable[[], Any]]] = {
     "a key for a number": lambda: Settings(ttl_seconds=KEY),  # type: ignore[arg-type]
     "a key for a section": lambda: Settings(aws=KEY),  # type: ignore[arg-type]
     "a key for a region": lambda: Settings(backend="aws_secrets_manager", aws=AwsSettings(region=KEY)),
+    "a token for an address": lambda: Settings(backend="vault", vault=VaultSettings(addresses=(KEY,))),
+    "a token for a mount": lambda: Settings(vault=VaultSettings(mount=f"../{KEY}")),
+    "a token of another type": lambda: Settings(vault=VaultSettings(token=[KEY])),  # type: ignore[arg-type]
+    "a token with another login": lambda: Settings(vault=VaultSettings(auth_method="jwt", token=KEY)),  # type: ignore[arg-type]
     "a master key": lambda: Settings(local=LocalSettings(key=KEY)),
     "a master key in a list": lambda: Settings(local=LocalSettings(key=[KEY])),  # type: ignore[arg-type]
     "a key of another type": lambda: Settings(aws=AwsSettings(region="us-east-1", secret_key=[KEY])),  # type: ignore[arg-type]
@@ -92,6 +99,19 @@ def test_a_key_in_the_wrong_variable_is_not_repeated(hunt: Hunt, monkeypatch: py
     monkeypatch.setenv(name, BAD_VARIABLES[name])
 
     hunt.failure(name, ConfigurationError, start)
+
+    hunt.nothing_was_found(error=5, traceback=1, frames=2)
+
+
+@pytest.mark.parametrize("word", BAD_VAULT_VARIABLES)
+def test_a_key_in_the_wrong_variable_of_vault_is_not_repeated(
+    hunt: Hunt, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    hunt.plant("key", KEY)
+    monkeypatch.setenv("SECRETS_ACTOR_BACKEND", "vault")
+    monkeypatch.setenv(f"VAULT_{word}", KEY)
+
+    hunt.failure(word, ConfigurationError, start)
 
     hunt.nothing_was_found(error=5, traceback=1, frames=2)
 
@@ -143,6 +163,29 @@ def test_good_keys_do_not_show_in_settings_and_parts(
                 hunt.failure("get", SecretsError, lambda: system.secrets.get("canaries/one", timeout=0.3))
                 hunt.text("settings", "file", f"{system.settings!r} {system.settings}")
                 hunt.objects("file", system)
+
+    hunt.nothing_was_found(object=100)
+
+
+@pytest.mark.parametrize("place", ["text", "env", "file"])
+def test_a_token_of_vault_does_not_show_in_settings_and_parts(
+    hunt: Hunt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    hunt.plant("key", KEY)
+    (tmp_path / "token").write_text(KEY)
+    monkeypatch.setenv("MY_TOKEN", KEY)
+    text = {
+        "text": json.dumps(KEY),
+        "env": '{ env = "MY_TOKEN" }',
+        "file": f"{{ file = {json.dumps(str(tmp_path / 'token'))} }}",
+    }[place]
+    with FaultyServer(Answer(b'{"errors":["1 error occurred:\\n\\t* permission denied\\n\\n"]}', 403)) as server:
+        path = tmp_path / "config.toml"
+        path.write_text(f'backend = "vault"\n[vault]\naddresses = ["{server.url}"]\ntoken = {text}\n')
+        with start(path) as system:
+            hunt.failure("get", SecretsError, lambda: system.secrets.get("canaries/one", timeout=0.5))
+            hunt.text("settings", "file", f"{system.settings!r} {system.settings}")
+            hunt.objects("file", system)
 
     hunt.nothing_was_found(object=100)
 

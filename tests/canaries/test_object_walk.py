@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from secrets_actor import AwsSettings, LocalSettings, Secret, SecretValue, Settings
+from secrets_actor import AwsSettings, LocalSettings, Secret, SecretValue, Settings, VaultSettings
 from secrets_actor.backends.aws_credentials import AwsCredentials
 from secrets_actor.domain.masked import MaskedObject, MaskedText
 from secrets_actor.domain.ports import Answer, CallContext
@@ -43,6 +43,7 @@ def _answered() -> From[Secret]:
 _CREDENTIALS = AwsCredentials(KEY, SecretValue(KEY), SecretValue(TOKEN), datetime.now(UTC) + timedelta(1))
 _SETTINGS = Settings(
     aws=AwsSettings(access_key=KEY, secret_key=KEY, session_token=TOKEN, proxy_url=f"http://me:{KEY}@p.example"),  # type: ignore[arg-type]
+    vault=VaultSettings(token=TOKEN, role_id=KEY, secret_id=KEY, jwt=KEY, password=KEY, proxy_url=f"http://me:{KEY}@p"),  # type: ignore[arg-type]
     local=LocalSettings(key={"env": KEY}),
 )
 OBJECTS: dict[str, Callable[[], Any]] = {
@@ -62,6 +63,7 @@ OBJECTS: dict[str, Callable[[], Any]] = {
     "context": lambda: CallContext(1.0, _CREDENTIALS),
     "settings": lambda: _SETTINGS,
     "aws": lambda: _SETTINGS.aws,
+    "vault": lambda: _SETTINGS.vault,
     "key": lambda: _SETTINGS.aws.secret_key,
     "place": lambda: _SETTINGS.local.key,
     "in a dataclass": lambda: _Mine(_secret(), SecretValue(VALUE)),

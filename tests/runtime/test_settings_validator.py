@@ -2,6 +2,7 @@
 
 import copy
 import json
+import pickle
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path, PurePosixPath
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from secrets_actor import AwsSettings, LogSettings, PrefetchSettings, Settings
+from secrets_actor import AwsSettings, LogSettings, PrefetchSettings, Settings, VaultSettings
 from secrets_actor.backends.key_source import KeySource
 from secrets_actor.backends.master_key_setting import KeyPlace
 from secrets_actor.domain.masked import MaskedText
@@ -298,14 +299,28 @@ def as_raw(value: Any) -> Any:
 def test_settings_show_no_key_whoever_takes_them_apart() -> None:
     made = AwsSettings(access_key=CANARY, proxy_url=f"http://u:{CANARY}@p")  # type: ignore[arg-type]  # as users do
     changed = structs.replace(AwsSettings(), secret_key=CANARY, proxy_url=CANARY)  # type: ignore[arg-type]
+    vault = VaultSettings(token=CANARY, role_id=CANARY, secret_id=CANARY, jwt=CANARY, password=CANARY, proxy_url=CANARY)  # type: ignore[arg-type]
 
-    for aws in (made, changed, copy.copy(made), copy.deepcopy(changed)):
-        whole = Settings(aws=aws)
-        assert CANARY not in f"{whole!r} {aws} {structs.asdict(aws)} {list(aws.__rich_repr__())} {structs.astuple(aws)}"
+    for one in (made, changed, vault, copy.copy(made), copy.deepcopy(changed), copy.deepcopy(vault)):
+        whole = Settings(vault=one) if isinstance(one, VaultSettings) else Settings(aws=one)
+        assert CANARY not in f"{whole!r} {one} {structs.asdict(one)} {list(one.__rich_repr__())} {structs.astuple(one)}"
         for encode in (msgspec.to_builtins, msgspec.json.encode):
             with pytest.raises(TypeError) as caught:
                 encode(whole)
             assert CANARY not in str(caught.value)
+
+
+def test_settings_with_a_key_in_clear_are_not_pickled_and_all_others_are() -> None:
+    for section in (
+        VaultSettings(token=CANARY),  # type: ignore[arg-type]
+        VaultSettings(proxy_url=f"http://u:{CANARY}@p"),
+        AwsSettings(proxy_url=f"http://u:{CANARY}@p"),
+    ):
+        with pytest.raises(TypeError) as caught:
+            pickle.dumps(section)
+        assert CANARY not in str(caught.value)
+    elsewhere = VaultSettings(addresses=("https://a",), token=KeySource("env", "MY_TOKEN"), proxy_url="http://p")
+    assert pickle.loads(pickle.dumps(elsewhere)) == elsewhere
 
 
 def test_settings_are_equal_by_value_and_do_not_change() -> None:
