@@ -112,4 +112,6 @@ ROWS: Final[dict[str, Row]] = {
 BACKENDS: Final = tuple(ROWS)
 EMULATORS: Final = tuple(name for name, row in ROWS.items() if row.emulator)
 # What knows all of AWS's language that makes sense on one machine.
+# A parameter of tests that take the row of OpenBao themselves. They are chosen, and left out, by the mark.
+VAULT_ROW: Final = pytest.param(VAULT, marks=pytest.mark.vault)
 OWN: Final = tuple(name for name, row in ROWS.items() if not (row.emulator or row.foreign))

@@ -71,10 +71,12 @@ def faced(where: str, face: str, request: pytest.FixtureRequest) -> Iterator[Sto
     backend.close()
 
 
-FACED = [(FAKE, THREADS), (FAKE, ASYNCIO), (LOCAL, ASYNCIO), (DICT, THREADS), (VAULT, THREADS)]
+THROUGH_VAULT = pytest.param((VAULT, THREADS), marks=pytest.mark.vault)
 
 
-@pytest.fixture(params=FACED, ids=" through ".join)
+@pytest.fixture(
+    params=[(FAKE, THREADS), (FAKE, ASYNCIO), (LOCAL, ASYNCIO), (DICT, THREADS), THROUGH_VAULT], ids=" through ".join
+)
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """Each store of one's own, and OpenBao; both clients."""
     yield from faced(*request.param, request)

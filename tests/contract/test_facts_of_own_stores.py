@@ -10,14 +10,14 @@ import pytest
 from secrets_actor.domain import operations as ops
 from secrets_actor.domain.errors import InvalidRequest, SecretExists, SecretNotFound
 from secrets_actor.domain.operations import AWSCURRENT, AWSPENDING, AWSPREVIOUS
-from tests.contract.backends import OWN, VAULT
+from tests.contract.backends import OWN, VAULT_ROW
 from tests.contract.conftest import opened_store
 from tests.contract.store import Store, failure, new_token
 
 NO_VERSION = "1" * 32
 
 
-@pytest.fixture(params=[*OWN, VAULT])
+@pytest.fixture(params=[*OWN, VAULT_ROW])
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """An empty store of our own, or of OpenBao."""
     yield from opened_store(request.param, request)

@@ -7,7 +7,7 @@ import pytest
 from secrets_actor.domain import operations as ops
 from secrets_actor.domain.errors import InvalidRequest, SecretNotFound, UnknownMessage
 from secrets_actor.domain.results import PolicyPage, ResourcePolicy
-from tests.contract.backends import DAEMON, OWN, VAULT
+from tests.contract.backends import DAEMON, OWN, VAULT_ROW
 from tests.contract.conftest import opened_store
 from tests.contract.store import Store, failure, new_token
 
@@ -15,7 +15,7 @@ REPLICA = "arn:aws:secretsmanager:us-east-1:210987654321:secret:b-AbCdEf"
 KEY = "alias/mine"
 
 
-@pytest.fixture(params=[*OWN, VAULT])
+@pytest.fixture(params=[*OWN, VAULT_ROW])
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """An empty store of our own, or of OpenBao."""
     yield from opened_store(request.param, request)
