@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from secrets_actor import AwsSettings, LocalSettings, LogSettings, Settings, System
+from secrets_actor import AwsSettings, LocalSettings, LogSettings, Settings, System, VaultSettings
 from secrets_actor.domain.ports import BackendFactory
 from secrets_actor.errors import RequestFailed
 from secrets_actor.testing import FakeStore
@@ -22,8 +22,11 @@ from tests.linearizability.traffic import Mix, Report, Traffic
 from tests.servers.account import REGION, allow_everything
 from tests.servers.faulty import FaultyServer
 from tests.servers.ministack import Ministack
+from tests.servers.openbao import Failovers, OpenBaoCluster
 
 PEACE = Mix(worker_kills=0, actor_kills=0)
+# A KV mount keeps 10 versions of a secret, unless it is told to keep more.
+MANY = 100_000
 
 
 def of(folder: Path, *, ttl: float = 0.02, **given: Any) -> Settings:
@@ -47,6 +50,19 @@ def over_ministack(server: Ministack, folder: Path, operations: int, seed: int, 
         with System(of(folder, ttl=0.3, backend="aws_secrets_manager", aws=aws)) as system:
             report = Traffic(system, operations=operations, seconds=seconds, seed=seed).run()
     report.weather = weather.counts
+    return report
+
+
+def over_openbao(cluster: OpenBaoCluster, folder: Path, operations: int, seed: int, seconds: float) -> Report:
+    """While its leaders come and go."""
+    vault = VaultSettings(
+        addresses=tuple(cluster.urls),
+        mount=cluster.mount(max_versions=MANY),
+        token=cluster.admin_token(),  # type: ignore[arg-type]
+    )
+    with System(of(folder, ttl=0.3, backend="vault", vault=vault)) as system, Failovers(cluster, seed) as failovers:
+        report = Traffic(system, operations=operations, seconds=seconds, seed=seed).run()
+    report.weather = failovers.counts
     return report
 
 
@@ -78,7 +94,7 @@ def in_peace(factory: BackendFactory, folder: Path, operations: int, seed: int) 
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m tests.linearizability.runs")
-    parser.add_argument("--store", choices=["ministack", "fake", "local"], default="ministack")
+    parser.add_argument("--store", choices=["ministack", "openbao", "fake", "local"], default="ministack")
     parser.add_argument("--operations", type=int, default=20_000)
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--seed", type=int, default=int(time.time()))
@@ -88,6 +104,9 @@ def main() -> int:
         if given.store == "ministack":
             with Ministack(folder / "ministack") as server:
                 report = over_ministack(server, folder, given.operations, given.seed, given.seconds)
+        elif given.store == "openbao":
+            with OpenBaoCluster(folder / "cluster") as cluster:
+                report = over_openbao(cluster, folder, given.operations, given.seed, given.seconds)
         else:
             report = (over_fake if given.store == "fake" else over_local)(folder, given.operations, given.seed)
     print(f"{given.store}, seed {given.seed}\n{report}")

@@ -7,9 +7,10 @@ import pytest
 from secrets_actor.testing import FakeStore
 from tests.linearizability.injected_faults import Fault, Reordering, StaleReads
 from tests.linearizability.random_failures import Fate
-from tests.linearizability.runs import in_peace, over_fake, over_local, over_ministack
+from tests.linearizability.runs import in_peace, over_fake, over_local, over_ministack, over_openbao
 from tests.linearizability.traffic import Report
 from tests.servers.ministack import Ministack
+from tests.servers.openbao import OpenBaoCluster
 
 
 def check_all(report: Report, title: str) -> None:
@@ -35,6 +36,16 @@ def test_over_ministack_in_bad_weather(
         assert report.kills["worker"] > 0
         assert report.kills["secrets"] > 0
         assert {fate for fate in Fate if report.weather[fate] > 10} == set(Fate)
+
+
+@pytest.mark.slow
+def test_over_three_nodes_of_openbao_whose_leaders_come_and_go(whole_cluster: OpenBaoCluster, tmp_path: Path) -> None:
+    report = over_openbao(whole_cluster, tmp_path, 5_000, 8, 40.0)
+
+    check_all(report, "OpenBao, seed 8")
+    assert report.sums["asked"] > 1_000
+    assert report.weather.total() > 3
+    assert report.kills["worker"] > 0
 
 
 @pytest.mark.parametrize(("operations", "seed"), [(1_500, 3), pytest.param(20_000, 4, marks=pytest.mark.slow)])

@@ -14,6 +14,7 @@ import contextlib
 import http.client
 import json
 import os
+import random
 import signal
 import socket
 import ssl
@@ -21,6 +22,7 @@ import subprocess
 import threading
 import urllib.parse
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -135,7 +137,7 @@ class Administrator:
         """GET: the `data` of the answer."""
         return dict(self.ask("GET", path).get("data") or {})
 
-    def write(self, path: str, **body: Any) -> dict[str, Any]:
+    def write(self, path: str, /, **body: Any) -> dict[str, Any]:
         """POST *body*: the whole answer."""
         return self.ask("POST", path, body)
 
@@ -434,6 +436,7 @@ class OpenBaoCluster:
         self._directory, self._multiplier, self._certificates = directory, multiplier, certificates
         self._watcher: Watcher | None = None
         self._token: str | None = None
+        self._sealing: list[Node] = []
         self.nodes: list[Node] = []
 
     @property
@@ -559,9 +562,10 @@ seal "static" {{
         """Start what is dead, wake what is stopped, unseal what is sealed, and wait until any node may die again."""
         for node in self.nodes:
             node.resume()
-            if node.pid is not None and self._is_sealed(node):
+            if node in self._sealing:
                 node.kill()
             node.start()
+        self._sealing.clear()
         self.wait_until_whole()
 
     def _all_vote(self) -> bool:
@@ -596,6 +600,17 @@ seal "static" {{
 
     # --- what is done to it ---------------------------------------------------------------------------------------
 
+    def take_away(self, how: str) -> Node:
+        """Have the leader lead no more. *how* is `kill`, `term` or `stop`, which are signals, `step_down` or
+        `seal_leader`. Returns it, once another one leads."""
+        leader = self.leader()
+        if how in ("step_down", "seal_leader"):
+            getattr(self, how)()
+        else:
+            getattr(leader, how)()
+        self.leader()
+        return leader
+
     def step_down(self) -> Node:
         """The leader gives the leadership up. Returns who led; another leads within a second."""
         leader = self.leader()
@@ -603,12 +618,13 @@ seal "static" {{
         return leader
 
     def seal_leader(self) -> Node:
-        """Seal the leader, which stays sealed until it is started again (`heal`). A standby cannot be sealed by a call.
-        Returns it."""
+        """Have the leader sealed, which it stays until it is started again (`heal`). A standby cannot be sealed by a
+        call. Returns it, once it is sealed, or another node leads: a busy leader may take a minute for it."""
         leader = self.leader()
-        with contextlib.suppress(OSError):  # it answers late, or never, while it waits for what it has begun
+        self._sealing.append(leader)
+        with contextlib.suppress(OSError):
             leader.seen_by(self.admin_token(), timeout=2.0).ask("PUT", "sys/seal")
-        until(lambda: self._is_sealed(leader), f"the sealed node {leader.url}")
+        until(lambda: self._is_sealed(leader) or self.leader() is not leader, f"the sealed node {leader.url}")
         return leader
 
     def __enter__(self) -> Self:
@@ -618,3 +634,36 @@ seal "static" {{
         self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+class Failovers:
+    """As long as its block lasts, leader after leader of *cluster* is taken away at random, and the cluster healed.
+
+    `counts` tells how often, and how.
+    """
+
+    HOWS: Final = ("kill", "term", "stop", "step_down")
+
+    def __init__(self, cluster: OpenBaoCluster, seed: int, pause: float = 0.5) -> None:
+        self.counts: Counter[str] = Counter()
+        self._cluster, self._dice, self._pause = cluster, random.Random(seed), pause
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._take_away)
+
+    def _take_away(self) -> None:
+        while not self._over.wait(self._pause):
+            how = self._dice.choice(self.HOWS)
+            self._cluster.take_away(how)
+            self.counts[how] += 1
+            self._over.wait(self._pause)
+            self._cluster.heal()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()

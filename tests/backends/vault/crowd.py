@@ -14,19 +14,13 @@ import contextlib
 import itertools
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from secrets_actor import LogSettings, SecretsError, SecretValue, Settings, System
-from secrets_actor.backends.http.origin import parse_origin
-from secrets_actor.backends.http.transport import Tls
-from secrets_actor.backends.vault.backend import vault_backend_factory
-from secrets_actor.backends.vault.call_runner import Connection
-from secrets_actor.backends.vault.cluster import Cluster
-from secrets_actor.backends.vault.vault_credentials import VaultCredentials
+from secrets_actor import LogSettings, SecretsError, Settings, System, VaultSettings
 from secrets_actor.clock import now as clock_now
 from tests.servers.openbao import Administrator, OpenBaoCluster, Refused, until
 
@@ -40,31 +34,20 @@ RAW_PACE: Final = 0.1
 GIVE_UP: Final = 90.0
 
 
-class GivenToken:
-    """A token that somebody else made."""
-
-    def __init__(self, token: str) -> None:
-        self.credentials = VaultCredentials(SecretValue(token))
-
-    def fetch(self, deadline: float) -> VaultCredentials:
-        """The token."""
-        return self.credentials
-
-
 def system_on(
-    urls: Sequence[str], mount: str, token: str, folder: Path, *, timeout: float = 2.0, **given: Any
+    urls: Sequence[str],
+    mount: str,
+    token: str | None,
+    folder: Path,
+    *,
+    vault: Mapping[str, Any] | None = None,
+    **given: Any,
 ) -> System:
-    """A system, not started, that keeps nothing in its cache, on the nodes at *urls*. *timeout* is an attempt's."""
-    cluster = Cluster([parse_origin(url, "vault.addresses") for url in urls])
-    factory = vault_backend_factory(
-        endpoints=cluster.names,
-        connect=lambda: Connection(cluster, Tls(), timeout=timeout),
-        mount=mount,
-        recovery_window=30,
-        credentials=GivenToken(token),
-    )
+    """A system, not started, that keeps nothing in its cache, on the nodes at *urls*. *vault*: more of table `[vault]`;
+    *given*: other settings."""
+    of_vault = VaultSettings(addresses=tuple(urls), mount=mount, token=token, **(vault or {}))  # type: ignore[arg-type]
     log = LogSettings(output=str(folder / "log"))
-    return System(Settings(**{"ttl_seconds": 0, "log": log, **given}), backend=factory)
+    return System(Settings(**{"backend": "vault", "vault": of_vault, "ttl_seconds": 0, "log": log, **given}))
 
 
 @dataclass(frozen=True, slots=True)
