@@ -30,7 +30,7 @@ from secrets_actor.runtime.backends import OF_THE_BACKEND
 from secrets_actor.runtime.local_factory import local_factory_for
 from secrets_actor.runtime.settings import DaemonClientSettings, Settings
 from secrets_actor.runtime.settings_loader import load
-from secrets_actor.runtime.system import System
+from secrets_actor.runtime.system import RELEASE_SECONDS, System
 
 # The variable that keeps commands from looking for a daemon that nobody has named: for scripts and tests that must not
 # come upon one that happens to run.
@@ -59,7 +59,7 @@ class Options(Struct, frozen=True):
 
     @contextmanager
     def system(self) -> Iterator[System]:
-        """Start a system, and stop it at the end.
+        """Start a system, and stop it at the end: it gives back the credentials that it had for this one command.
 
         After a Ctrl-C it is stopped at once, without waiting for operations under way: a user who interrupts does not
         want to wait. If a store was made on the way, the user is told.
@@ -72,6 +72,8 @@ class Options(Struct, frozen=True):
                 except KeyboardInterrupt:
                     system.stop(0)
                     raise
+                finally:
+                    system.stop(drain=RELEASE_SECONDS)
 
     def store(self, observe: Observer | None = None) -> tuple[Settings, BackendFactory | None]:
         """Return the settings of the system that is asked, and a backend factory, or None for the one that they

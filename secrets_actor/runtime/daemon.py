@@ -75,7 +75,7 @@ from secrets_actor.runtime.local_factory import local_arn_prefixes
 from secrets_actor.runtime.notify import Notifier
 from secrets_actor.runtime.settings import Settings
 from secrets_actor.runtime.settings_loader import load
-from secrets_actor.runtime.system import System, parts_of
+from secrets_actor.runtime.system import RELEASE_SECONDS, System, parts_of
 from secrets_actor.runtime.wiring import SECRETS
 
 if TYPE_CHECKING:
@@ -197,11 +197,16 @@ class Daemon:
         for listen in self._plan.listens.values():
             self._sockets.close(listen.address)
         # All at once: a supervisor stops its children one after the other, and each could take the whole time.
+        end = now() + self.drain_seconds + STOP_SECONDS
         with suppress(OtpError):  # their supervisor is just being restarted: then nothing is under way
-            for child in self._listeners():
+            children = self._listeners()
+            for child in children:
                 if child.pid is not None:
                     cast(child.pid, Drain())
-        self._system.stop(self.drain_seconds + STOP_SECONDS)
+            for child in children:
+                call(self._node.name(LISTENERS), TerminateChild(child.spec.id), max(0.0, end - now()))
+        # Now that nobody asks any more, the system can drain, too: it gives the store's credentials back.
+        self._system.stop(max(0.0, end - now() - RELEASE_SECONDS), drain=RELEASE_SECONDS)
         self.close()
 
     def close(self) -> None:

@@ -91,6 +91,8 @@ _THREADS_GRACE = 1.0
 # Seconds that `stop` waits for processes to end. A worker that has its connection closed takes far less, and a
 # supervisor gives a worker 5.
 STOP_TIMEOUT: Final = 10.0
+# Seconds of a drain for which nobody is left who asks, so that only the credentials of the store are given back.
+RELEASE_SECONDS: Final = 4.0
 
 
 class System(LivesHere):

@@ -15,7 +15,7 @@ from secrets_actor.otp import Observer
 from secrets_actor.runtime.backends import BACKENDS
 from secrets_actor.runtime.local_factory import local_factory_for
 from secrets_actor.runtime.settings import PrefetchSettings, Settings
-from secrets_actor.runtime.system import System
+from secrets_actor.runtime.system import RELEASE_SECONDS, System
 
 
 def settings_for_both(source: Settings, target: Settings) -> tuple[Settings, Settings]:
@@ -53,6 +53,7 @@ def running_system(settings: Settings, observe: Observer, key: MasterKeySource |
     with System(settings, observer=observe, backend=factory) as system:
         try:
             yield system
+            system.stop(drain=RELEASE_SECONDS)
         except BaseException:
             system.stop(0)
             raise

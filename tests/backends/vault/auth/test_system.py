@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,11 +11,15 @@ from secrets_actor.backends.vault.auth.approle import AppRoleLogin
 from secrets_actor.backends.vault.auth.token import TokenLogin
 from secrets_actor.backends.vault.auth.token_source import TokenSource
 from secrets_actor.backends.vault.backend import vault_backend_factory
+from secrets_actor.clock import now as clock_now
 from secrets_actor.domain.ports import BackendFactory
 from secrets_actor.errors import ExpiredToken, LoginRefused, LoginUnavailable
 from tests.actor.rig import eventually, failure, settings
 from tests.backends.vault.auth.rig import Counting, connector, in_text, is_alive
 from tests.backends.vault.auth.test_token_source import Role
+from tests.cli.program import Program
+from tests.daemon.rig import ask, configuration
+from tests.servers.daemon import Daemon, toml
 from tests.servers.openbao import OpenBaoDev, missing
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
@@ -101,9 +106,8 @@ def test_what_was_cached_is_served_while_the_token_is_gone_and_no_login_can_be_c
         system.secrets.set("a", "v")
         system.secrets.get("a")
         place.openbao.root.delete(f"sys/auth/{place.role.mount}")  # its tokens end with it; a login answers 403 now
-        eventually(lambda: not place.tokens())
-        found = system.secrets.get("a")
-        assert (found.reveal(), found.stale) == ("v", True)
+        eventually(lambda: system.secrets.get("a").stale)  # the server revokes them beside its answer
+        assert system.secrets.get("a").reveal() == "v"
         error = failure(lambda: system.secrets.set("a", "w"))
         assert type(error) is LoginUnavailable
 
@@ -129,3 +133,49 @@ def test_a_given_token_that_ends_is_told(openbao: OpenBaoDev, kv_mount: str, tmp
         assert system.secrets.get("a").reveal() == "v"
         openbao.root.write("auth/token/revoke", token=token)
         assert type(failure(lambda: system.secrets.get("a"))) is ExpiredToken
+
+
+# --- programs of ours -----------------------------------------------------------------------------------------------
+
+
+def configured(place: Place, folder: Path) -> dict[str, Any]:
+    """The settings of a program that logs in at *place*."""
+    return {
+        "backend": "vault",
+        "vault": {
+            "addresses": [place.openbao.url],
+            "mount": place.mount,
+            "auth_method": "approle",
+            "auth_mount": place.role.mount,
+            "role_id": place.role.role_id,
+            "secret_id": place.role.secret_id(),
+        },
+        "log": {"output": str(folder / "log")},
+    }
+
+
+def test_a_command_leaves_no_token_behind(place: Place, tmp_path: Path) -> None:
+    config = tmp_path / "vault.toml"
+    config.write_text(toml(configured(place, tmp_path)))
+    program = Program(tmp_path)
+
+    done = program("--config", str(config), "set", "a", stdin=b"v")
+
+    assert done.status == 0, done.stderr
+    assert program("--config", str(config), "get", "a").status == 0
+    assert program("--config", str(config), "get", "missing").status == 3
+    assert not place.tokens()
+
+
+def test_a_daemon_that_ends_answers_what_is_under_way_and_then_revokes_its_token(place: Place, tmp_path: Path) -> None:
+    path = tmp_path / "api.sock"
+    place.openbao.root.write(f"{place.mount}/data/a", data={"value": "v"})
+    with Daemon(tmp_path, configuration(tmp_path, f"unix:{path}", **configured(place, tmp_path)), count=1) as daemon:
+        found = ask(path, "/secretsmanager/get?secretId=a")
+        assert found.status == 200, found.body
+        assert len(place.tokens()) == 1
+        begun = clock_now()
+        assert daemon.stop() == 0
+        assert clock_now() - begun < 10.0
+
+    assert not place.tokens()
