@@ -48,9 +48,9 @@ SCAN_BELOW: Final[Need] = ("detailed-metadata/*", "scan")
 LIST_BELOW: Final[Need] = ("metadata/*", "list")
 DESCRIBE: Final[Need] = ("metadata", "read")
 WRITING: Final[tuple[Need, ...]] = (("data", "create"), ("data", "update"), DESCRIBE)
-TELLING: Final[tuple[Need, ...]] = (("metadata", "create"), ("metadata", "update"), ("metadata", "patch"))
+METADATA: Final[tuple[Need, ...]] = (("metadata", "create"), ("metadata", "update"), ("metadata", "patch"))
 DELETING: Final[tuple[Need, ...]] = (("delete", "update"), ("undelete", "update"), ("metadata", "delete"))
-NEEDS: Final = frozenset((SCAN, LIST, SCAN_BELOW, LIST_BELOW, *WRITING, *TELLING, *DELETING))
+NEEDS: Final = frozenset((SCAN, LIST, SCAN_BELOW, LIST_BELOW, *WRITING, *METADATA, *DELETING))
 
 
 class Target(Struct, frozen=True):
@@ -156,7 +156,7 @@ def _configured(target: Target) -> Iterator[Finding]:
     yield Finding("address", Verdict.OK, f"{listed}, from {target.nodes_source}")
     if target.unheeded:
         text = f"set, and without effect here: {', '.join(target.unheeded)}"
-        yield Finding("environment", Verdict.WARNING, text, "calls are repeated until their deadline; see timeouts")
+        yield Finding("environment", Verdict.WARNING, text, "config/README.md says what is done instead")
     in_clear = [one.name for one in target.nodes if one.scheme == "http" and not one.host.startswith(LOOPBACK)]
     if target.trusts_all is not None:
         text = f"{target.trusts_all} says to trust any server: whoever is in between can read tokens and secrets"
@@ -285,7 +285,7 @@ def _token(asking: _Asking) -> Finding:
     except SecretsError as error:
         return Finding("token", Verdict.FAULT, str(error))
     ttl, uses = found.get("ttl"), found.get("num_uses")
-    life = f"for another {ttl} s" if isinstance(ttl, int) and ttl > 0 else "without an end"
+    life = f"for another {_in_words(ttl)}" if isinstance(ttl, int) and ttl > 0 else "without an end"
     policies = ", ".join(map(str, found.get("policies") or ())) or "none"
     about = f"{found.get('type')}, {life}; policies: {policies}"
     remedy: str | None = None
@@ -297,6 +297,13 @@ def _token(asking: _Asking) -> Finding:
     elif life != "without an end" and found.get("renewable") is not True and not asking.target.logs_in:
         about, remedy = f"it cannot be renewed; {about}", "make a renewable one, or log in by another auth_method"
     return Finding("token", Verdict.OK if remedy is None else Verdict.WARNING, about, remedy)
+
+
+def _in_words(seconds: int) -> str:
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
 
 
 def _mount(asking: _Asking) -> Finding:
@@ -394,13 +401,13 @@ def _listing(mount: Mount, denied: Collection[Need], prefix: str) -> Finding:
 
 
 def _changing(target: Target, denied: Collection[Need], prefix: str) -> Iterator[Finding]:
-    all_of_them = {*WRITING, *TELLING, *DELETING} - {DESCRIBE}
+    all_of_them = {*WRITING, *METADATA, *DELETING} - {DESCRIBE}
     if all_of_them <= set(denied):
         yield Finding("writing", Verdict.OK, "denied, as is right for a program that only reads")
         return
     for check, needs, what in (
         ("writing", WRITING, "if this program writes"),
-        ("telling", TELLING, "for descriptions and tags, and to know a late repeat of a set"),
+        ("metadata", METADATA, "for descriptions and tags, and to know a late repeat of a set"),
         ("deleting", DELETING, "if this program deletes"),
     ):
         refused = [one for one in needs if one in denied]
@@ -408,7 +415,7 @@ def _changing(target: Target, denied: Collection[Need], prefix: str) -> Iterator
             yield Finding(check, Verdict.OK, f"allowed: {_listed(needs)}")
             continue
         remedy = f"{what}: allow {_in_policy(target.mount, refused, prefix)}"
-        if check == "telling" and target.keeps_tokens:
+        if check == "metadata" and target.keeps_tokens:
             remedy += '; or set vault.idempotency to "cas"'
         yield Finding(check, Verdict.WARNING, f"denied: {_listed(refused)}", remedy)
 
