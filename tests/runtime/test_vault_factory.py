@@ -99,6 +99,7 @@ def test_a_mistake_in_the_table_aws_counts_for_a_login_by_aws() -> None:
     assert load(Settings(backend="vault", aws=aws), {}).settings.vault == VaultSettings()
 
 
+@pytest.mark.vault
 def test_tls_is_as_the_tools_variables_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if reason := missing():
         pytest.skip(reason)

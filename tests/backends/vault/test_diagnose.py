@@ -211,6 +211,7 @@ def secure(tmp_path: Path) -> Iterator[OpenBaoDev]:
         yield server
 
 
+@pytest.mark.vault
 def test_a_server_of_another_ca_is_a_fault_and_a_sealed_one_too(secure: OpenBaoDev, tmp_path: Path) -> None:
     address = {"addresses": (secure.url,), "token": secure.token}
     own, other = tmp_path / "tls" / "ca.pem", issue(tmp_path / "other").ca

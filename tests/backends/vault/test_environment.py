@@ -134,6 +134,7 @@ def bao(environ: dict[str, str], home: Path) -> list[str]:
     return shlex.split(done.stdout) if done.stdout.startswith("curl") else []
 
 
+@pytest.mark.vault
 @pytest.mark.parametrize("environ", CHOICES, ids=range(len(CHOICES)))
 def test_the_command_line_reads_the_same(environ: dict[str, str], tmp_path: Path) -> None:
     words = bao(environ, tmp_path)
@@ -145,6 +146,7 @@ def test_the_command_line_reads_the_same(environ: dict[str, str], tmp_path: Path
     assert ("--insecure" in words) == (environment.skip_verify(environ) is not None)
 
 
+@pytest.mark.vault
 @pytest.mark.parametrize("environ", WRONG, ids=range(len(WRONG)))
 def test_the_command_line_refuses_the_same(environ: dict[str, str], tmp_path: Path) -> None:
     assert bao(environ, tmp_path) == []

@@ -13,7 +13,7 @@ from tests.backends.vault.wire_rig import ask, connected, failing
 from tests.servers.openbao import OpenBaoDev, missing
 from tests.servers.tls import issue
 
-pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
+pytestmark = [pytest.mark.vault, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
 
 ROOT = SecretValue(OpenBaoDev.token)
 

@@ -35,7 +35,7 @@ from tests.servers.openbao import Administrator, OpenBaoCluster, OpenBaoDev, Ref
 from tests.servers.tls import Certificates
 from tests.servers.token_review import TokenReviews
 
-pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
+pytestmark = [pytest.mark.vault, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
 
 
 @pytest.fixture

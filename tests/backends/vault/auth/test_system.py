@@ -22,7 +22,7 @@ from tests.daemon.rig import ask, configuration
 from tests.servers.daemon import Daemon, toml
 from tests.servers.openbao import OpenBaoDev, missing
 
-pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
+pytestmark = [pytest.mark.vault, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
 
 
 class Place:

@@ -23,7 +23,7 @@ from secrets_actor.domain.errors import (
 from tests.backends.vault.auth.rig import HOUR, Clock, Rig, connector, enabled, in_text, is_alive, text
 from tests.servers.openbao import OpenBaoDev, missing
 
-pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
+pytestmark = [pytest.mark.vault, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
 
 
 class Role:
