@@ -221,7 +221,7 @@ class CallRunner:
             now=now(),
             deadline=self._deadline,
         )
-        if following is None or self._connection.is_closed:
+        if following is None:
             raise rounds.verdict(refusal)
         if following[1]:
             self._connection.pause(following[1])
