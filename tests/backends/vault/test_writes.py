@@ -209,6 +209,35 @@ def test_a_write_that_was_lost_on_the_way_comes_after_what_others_wrote(store: S
     assert kv.custom()["sa.v"] == f"3={receipt.version_id}"
 
 
+def test_a_set_that_another_writer_came_before_comes_after_it(store: Store, meddler: Meddler, kv: Kv) -> None:
+    for number in range(3):  # in a new secret, and in one that is there
+        meddler.at(f"POST {kv.mount}/data/", first=lambda: kv.put("theirs"))
+        receipt = store.set(NAME, f"ours {number}")
+        assert store.get(NAME).version_id == receipt.version_id
+        assert store.set(NAME, f"ours {number}", token=receipt.version_id).version_id == receipt.version_id
+
+    assert kv.values() == ["theirs", "ours 0", "theirs", "ours 1", "theirs", "ours 2"]
+
+
+def test_a_first_set_that_ended_halfway_takes_no_token_from_another(
+    store: Store, open_store: Callable[..., Store], meddler: Meddler, kv: Kv
+) -> None:
+    other, tokens = open_store(), [new_token(), new_token()]
+
+    def ends_halfway() -> None:
+        for _ in range(100):
+            meddler.at(f"POST {kv.mount}/data/", drop=True)
+        outcome(lambda: other.ask(ops.Set(NAME, "other", tokens[1]), seconds=0.3))
+        meddler.forget()
+
+    meddler.at(f"POST {kv.mount}/data/", first=ends_halfway)
+    store.set(NAME, "ours", token=tokens[0])
+
+    for token, value in zip(tokens, ("ours", "other"), strict=True):  # both come again
+        store.set(NAME, value, token=token)
+    assert kv.values() == ["ours", "other"]
+
+
 @pytest.mark.parametrize("drop", [False, True], ids=["refused", "lost"])
 def test_a_create_that_another_writer_came_before_is_refused(
     store: Store, meddler: Meddler, kv: Kv, drop: bool
