@@ -458,3 +458,20 @@ def test_a_login_during_a_step_down_waits_for_the_next_leader(whole_cluster: Ope
 
     assert rig.fetch(30.0), "a leader that has stepped down lately does not stand for election for 10 s"
     assert rig.method.logins == 1
+
+
+@pytest.mark.slow
+def test_a_renewal_waits_for_the_next_leader_when_the_leader_is_killed_and_nobody_logs_in(
+    whole_cluster: OpenBaoCluster,
+) -> None:
+    admin = whole_cluster.admin()
+    path = enabled(admin, "userpass")
+    admin.write(f"auth/{path}/users/a", password="hunter2", token_ttl="1h")
+    rig = Rig(PasswordLogin("a", in_text("hunter2"), mount=path), *whole_cluster.urls)
+    first = rig.fetch()
+    whole_cluster.leader().kill()
+    assert rig.fetch(0.05) == first, "it is not due, and asking takes too long"
+    rig.clock.now += HOUR * 2 / 3
+
+    assert rig.fetch(30.0) == first
+    assert rig.method.logins == 1
