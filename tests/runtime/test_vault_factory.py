@@ -3,6 +3,7 @@ as it should be."""
 
 import json
 from base64 import b64decode
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ from msgspec.structs import replace
 from secrets_actor import AwsSettings, LocalSettings, Settings, VaultSettings, start
 from secrets_actor.backends.key_source import KeySource
 from secrets_actor.clock import now as clock_now
+from secrets_actor.clock import utc_now
 from secrets_actor.domain.errors import ConfigurationError
 from secrets_actor.events import LifecycleEvent, ServerNotVerified, TokensNotKept
 from secrets_actor.runtime.settings_loader import load
 from tests.servers.faulty import FaultyServer
-from tests.servers.openbao import OpenBaoDev, missing
+from tests.servers.openbao import OpenBaoDev, Refused, missing
 from tests.servers.tls import issue
 from tests.servers.vault_node import said
 
@@ -153,3 +155,59 @@ def test_a_running_system_goes_over_to_another_mount(openbao: OpenBaoDev, kv_mou
         system.configure(replace(here, backend="vault", vault=there))
 
         assert system.secrets.get("app/a").reveal() == "there"
+
+
+def test_each_setting_reaches_the_mount(openbao: OpenBaoDev, kv_mount: str) -> None:
+    vault = VaultSettings(
+        addresses=(openbao.url,),
+        mount=f"{kv_mount}/",
+        token=openbao.token,
+        write_json="fields",
+        idempotency="cas",
+        recovery_window=7,
+    )
+
+    with start(Settings(backend="vault", vault=vault)) as system:
+        system.secrets.set("app/a", '{"user": "u"}')
+        written = openbao.root.read(f"{kv_mount}/data/app/a")
+        days = (system.secrets.delete("app/a").deletion_date - utc_now()).total_seconds() / 86_400
+
+    assert (written["data"], written["metadata"]["custom_metadata"]) == ({"user": "u"}, None)
+    assert 6.9 < days < 7.1
+
+
+@pytest.mark.parametrize("revokes", [True, False])
+def test_a_token_that_was_logged_in_for_is_revoked_at_the_end_if_it_shall_be(
+    openbao: OpenBaoDev, kv_mount: str, revokes: bool
+) -> None:
+    mount = f"userpass-{kv_mount}"
+    policy = openbao.root.policy(f'path "{kv_mount}/*" {{ capabilities = ["read"] }}')
+    openbao.root.write(f"sys/auth/{mount}", type="userpass")
+    openbao.root.write(f"auth/{mount}/users/web", password="pw", token_policies=[policy])
+    openbao.root.write(f"{kv_mount}/data/app/a", data={"value": "v"})
+    vault = VaultSettings(
+        addresses=(openbao.url,),
+        mount=kv_mount,
+        auth_method="userpass",
+        auth_mount=mount,
+        username="web",
+        password="pw",  # type: ignore[arg-type]
+        revoke_on_stop=revokes,
+    )
+
+    system = start(Settings(backend="vault", vault=vault))
+    assert system.secrets.get("app/a").reveal() == "v"
+    assert len(tokens_with(openbao, policy)) == 1
+    system.stop(drain=10)
+
+    assert len(tokens_with(openbao, policy)) == (0 if revokes else 1)
+
+
+def tokens_with(openbao: OpenBaoDev, policy: str) -> list[str]:
+    """The accessors of all live tokens that have *policy*."""
+    found = []
+    for accessor in openbao.root.ask("LIST", "auth/token/accessors")["data"]["keys"]:
+        with suppress(Refused):  # it has ended since
+            about = openbao.root.write("auth/token/lookup-accessor", accessor=accessor)["data"]
+            found += [accessor] if policy in about["policies"] else []
+    return found
