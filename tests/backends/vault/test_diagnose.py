@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,16 @@ import pytest
 
 from secrets_actor import Settings, VaultSettings
 from secrets_actor.clock import now as clock_now
+from secrets_actor.clock import utc_now
 from secrets_actor.domain.diagnosis import Finding, Verdict
 from secrets_actor.runtime.settings_loader import load
 from tests.architecture.house import ROOT
+from tests.servers.behaviours import html_500
+from tests.servers.faulty import FaultyServer
 from tests.servers.openbao import OpenBaoCluster, OpenBaoDev, Refused, missing
 from tests.servers.process import reserve
 from tests.servers.tls import issue
+from tests.servers.vault_node import VaultNode, leader, refused, said
 
 SECONDS = 30.0
 POLICY = (ROOT / "config" / "vault-policy.hcl").read_text()
@@ -201,6 +206,50 @@ def test_two_servers_that_are_no_cluster_are_a_fault(openbao: OpenBaoDev, tmp_pa
 
     assert found["cluster"].verdict is Verdict.FAULT
     assert "different clusters" in found["cluster"].fact
+
+
+def node(cluster: str = "one", *, clock: int | None = None, **said_of_leader: Any) -> VaultNode:
+    """A standby, as it tells of itself; it refuses every token."""
+    health = {"initialized": True, "sealed": False, "standby": True, "version": "1.17.0", "cluster_id": cluster}
+    told = {"GET sys/health": said(health | {"server_time_utc": clock or int(utc_now().timestamp())}, 429)}
+    return VaultNode(told | {"GET sys/leader": leader(**said_of_leader), "*": refused(403, "permission denied")})
+
+
+@pytest.mark.parametrize(
+    ("nodes", "verdict", "told"),
+    [
+        ((node("one", is_self=True), node("two", is_self=True)), "fault", "the addresses belong to different clusters"),
+        ((node(), node()), "fault", "no node is active: sets and logins wait"),
+        ((node(address="https://bao.example:8200"),), "warning", "the active node is none of these, but https://bao."),
+        ((node(address="s.a-token"),), "warning", "the active node is none of these, but an address that is none"),
+        ((node(), node(is_self=True)), "ok", " is active"),
+    ],
+    ids=["two clusters", "none", "another", "no address", "one"],
+)
+def test_the_active_node_is_looked_for(nodes: tuple[VaultNode, ...], verdict: str, told: str) -> None:
+    with ExitStack() as stack:
+        servers = [stack.enter_context(FaultyServer(one)) for one in nodes]
+        found = examination(addresses=tuple(one.url for one in servers), token="t")
+
+    assert (found["cluster"].verdict.value, told in found["cluster"].fact) == (verdict, True)
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(600, "600 s behind"), (-600, "600 s ahead of")])
+def test_a_clock_that_is_off_is_a_warning(seconds: int, told: str) -> None:
+    with FaultyServer(node(is_self=True, clock=int(utc_now().timestamp()) + seconds)) as server:
+        found = examination(addresses=(server.url,), token="t")
+
+    assert found["clock"].verdict is Verdict.WARNING
+    assert re.search(told.replace("600", "(599|600|601)"), found["clock"].fact)
+
+
+def test_what_is_no_server_of_this_kind_is_a_fault() -> None:
+    for answer in (said({"hello": 1}), html_500()):
+        with FaultyServer(answer) as server:
+            found = examination(addresses=(server.url,), token="t")
+
+        assert faults(found) == {"node": "fault", "permissions": "skipped"}
+        assert found["node"].fact.endswith("what answers is neither OpenBao nor Vault")
 
 
 @pytest.fixture
