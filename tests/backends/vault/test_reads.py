@@ -1,5 +1,6 @@
 """Reads of a KV mount on a real OpenBao: lists with few permissions, mounts that are none, namespaces, get of many."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -15,6 +16,7 @@ from tests.contract.store import Store, failure, new_token, vault_kit
 from tests.servers.faulty import FaultyServer
 from tests.servers.meddler import Meddler
 from tests.servers.openbao import OpenBaoDev, Refused
+from tests.servers.vault_node import VaultNode, asked, refused, said
 
 NAMES: Final = ["app/a", "app/db", "app/db/user", "app/deep/er/one", "top", "web/a"]
 
@@ -52,9 +54,8 @@ def test_a_list_needs_a_scan_or_else_list_and_read(openbao: OpenBaoDev, kv_mount
         opened(openbao, kv_mount) as root,
     ):
         for include_deleted in (False, True):
-            asked = ops.List(include_deleted)
-            listed = store.ask(asked).value
-            assert listed == root.ask(asked).value
+            listed = store.ask(ops.List(include_deleted)).value
+            assert listed == root.ask(ops.List(include_deleted)).value
             assert [one.name for one in listed] == [name for name in NAMES if include_deleted or name != "top"]
         assert type(failure(lambda: store.get("app/a"))) is AccessDenied
 
@@ -100,6 +101,37 @@ def test_a_list_walks_once_it_is_known_that_nobody_may_scan(openbao: OpenBaoDev,
 def store_names(openbao: OpenBaoDev, mount: str) -> Any:
     with opened(openbao, mount) as store:
         return store.ask(ops.List()).value
+
+
+def test_vault_knows_no_scan_and_counts_no_changes_of_metadata() -> None:
+    made = "2026-11-30T04:40:28.961362809Z"
+    version = {"created_time": made, "deletion_time": "", "destroyed": False}
+    key = {"created_time": made, "updated_time": made, "current_version": 1, "custom_metadata": None}
+    node = VaultNode(
+        {
+            "GET kv/detailed-metadata/?scan=true": refused(405, "1 error occurred:\n\t* unsupported operation\n\n"),
+            "GET kv/metadata/?list=true": said({"data": {"keys": ["a", "f/"]}}),
+            "GET kv/metadata/f/?list=true": said({"data": {"keys": ["b"]}}),
+            "GET kv/metadata/a": said({"data": {**key, "versions": {"1": version}}}),
+            "GET kv/metadata/f/b": said({"data": {**key, "versions": {"1": version}}}),
+            "GET sys/internal/ui/mounts/kv": said({"data": {"options": {"version": "2"}}}),
+            "PATCH kv/metadata/a": said({}),
+            "POST kv/data/a": said({"data": {**version, "version": 2}}),
+            "POST kv/metadata/new": said({}),
+            "POST kv/data/new": said({"data": {**version, "version": 1}}),
+        }
+    )
+    with FaultyServer(node) as server:
+        factory = vault_kit(server.url, "token", "kv")
+        store = Store(VAULT, factory, factory.connect(), prefix="")
+        assert store.names() == ["a", "f/b"]
+        assert not store.set("a", "two").created
+        assert store.set("new", "one").created
+        store.backend.close()
+        bodies = {asked(one): json.loads(one.body) for one in server.requests if one.body}
+
+    assert "metadata_cas" not in bodies["PATCH kv/metadata/a"]
+    assert bodies["POST kv/metadata/new"]["metadata_cas"] == 0, "which Vault passes over"
 
 
 # --- mounts that are none ---------------------------------------------------------------------------------------------
