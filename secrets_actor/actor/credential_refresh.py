@@ -23,6 +23,7 @@ from msgspec.structs import replace
 from secrets_actor.actor.credential_state import CredentialState, DatedCredentials
 from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsError, DeadlineExceeded, SecretsError
+from secrets_actor.domain.ports import CredentialSource
 
 # A fetch that is to replace good credentials has this share of the call timeout, so that time is left for the flights
 # that wait for it (rule 1).
@@ -52,13 +53,13 @@ class Fetch:
 
 
 class Release:
-    """The giving back of credentials, waiting for a worker or under way. Its worker has until *deadline* (clock
+    """The giving back of all that *source* has fetched, waiting for a worker or under way. It is over by *until* (clock
     seconds). `number` and `crashes` are as in `Fetch`."""
 
-    __slots__ = ("crashes", "deadline", "number")
+    __slots__ = ("crashes", "number", "source", "until")
 
-    def __init__(self, deadline: float) -> None:
-        self.deadline = deadline
+    def __init__(self, source: CredentialSource[Any], until: float) -> None:
+        self.source, self.until = source, until
         self.crashes = self.number = 0
 
 

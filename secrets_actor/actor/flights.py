@@ -25,7 +25,8 @@ Rule 7: three kinds of flight go on in the background: the probe, a flight under
         flight that waits for credentials after the last fetch of them failed. Their answer may take long. A caller
         that waits for one and takes a stale value gets the stale value after at most PATIENCE.
 Rule 8: once the actor drains, and no flight and no fetch is left, the credentials are given back, if their source can
-        do that. Until then the actor has not drained.
+        do that. Until then the actor has not drained. When another store comes into force, the credentials of the store
+        before it are given back once no job is under way that may use them, or fetch more of them.
 Rule 9: when a write comes back, its lanes are dropped from the cache, whichever incarnation of the actor sent it. If it
         was an earlier incarnation, the reads under way in those lanes are out of date, too.
 """
@@ -33,6 +34,7 @@ Rule 9: when a write comes back, its lanes are dropped from the cache, whichever
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, cast
@@ -80,7 +82,7 @@ from secrets_actor.domain.credentials import Credentials
 from secrets_actor.domain.errors import CredentialsExpired, SecretsError
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import Get, Operation, token_of, version_key
-from secrets_actor.domain.ports import RELEASE, Answer, BackendFactory, CallContext
+from secrets_actor.domain.ports import RELEASE, Answer, BackendFactory, CallContext, CredentialSource
 from secrets_actor.domain.tracing import Sending
 from secrets_actor.otp import ExitReason, LifecycleEvent, Pid
 
@@ -204,6 +206,14 @@ TABLE: Final[Mapping[State, Mapping[Event, Row]]] = {
 }
 
 
+class Former(Struct, frozen=True, eq=False):
+    """A source of credentials that is not in force any more, and the numbers of the sendings that were under way when
+    another one came into force. Those that are not back yet may use its credentials (rule 8)."""
+
+    source: CredentialSource[Any]
+    numbers: frozenset[int]
+
+
 class UnexpectedEvent(Exception):  # its name has no "Error", as with the other errors of this project
     """TABLE has no *event* for a flight in *state*: a mistake in this program. Nothing has changed."""
 
@@ -309,8 +319,11 @@ class Flights:
         self._without_credentials: list[Flight] = []
         self._renewals = 0  # how many timers for a renewal were set; only the last one counts
         self._drains_until: float | None = None  # None: the actor does not drain
-        self._release: Release | None = None
-        self._released = False  # whether the credentials were given back, or cannot be (rule 8)
+        # Rule 8: the sources to be given back to later, what is being given back, and whether the source in force has
+        # had its turn.
+        self._former: list[Former] = []
+        self._releases: set[Release] = set()
+        self._given_back = False
         self._actions: list[Action] = []
         self._deeds: dict[Deed, Callable[[Flight, Any, Moment], None]] = {
             Deed.RECALL: self._recall,
@@ -369,17 +382,31 @@ class Flights:
     @property
     def drained(self) -> bool:
         """Whether no flight is left, and the credentials were given back if they can be."""
-        can_release = hasattr(self._factory.credentials, RELEASE)
-        return not self._flights and (self._released or not can_release)
+        return not (self._flights or self._former or self._releases or self._has_to_release)
 
-    def _release_if_drained(self, now: Moment) -> None:
-        until, busy = self._drains_until, self._flights or self._refresh.is_fetching or self._release is not None
-        if until is not None and not busy and not self.drained:
-            self._release = Release(min(until, now.clock + RELEASE_TIME))
-            self._supply.submit(self._release, first=True)
+    @property
+    def _has_to_release(self) -> bool:
+        return not self._given_back and hasattr(self._factory.credentials, RELEASE)
 
-    def _release_ended(self, error: SecretsError | None) -> None:
-        self._released = True
+    def _release_if_drained(self, until: float, now: Moment) -> None:
+        source = self._factory.credentials
+        if source is not None and self._has_to_release and not self._flights and not self._refresh.is_fetching:
+            self._given_back = True
+            self._release(source, min(until, now.clock + RELEASE_TIME))
+
+    def _release_former(self) -> None:
+        for former in tuple(self._former):
+            if former.numbers.isdisjoint(self._sent):
+                self._former.remove(former)
+                self._release(former.source, math.inf)
+
+    def _release(self, source: CredentialSource[Any], until: float) -> None:
+        release = Release(source, until)
+        self._releases.add(release)
+        self._supply.submit(release, first=True)
+
+    def _release_ended(self, release: Release, error: SecretsError | None) -> None:
+        self._releases.discard(release)
         if error is not None:
             self._actions.append(Observe(ReleaseFailed(self._label, str(error))))
 
@@ -489,7 +516,7 @@ class Flights:
                 self._fetched(item, cast("DatedCredentials", done.answer), now)
         elif isinstance(job, ReleaseJob):
             if isinstance(item, Release):
-                self._release_ended(None)
+                self._release_ended(item, None)
         else:
             flight = item if isinstance(item, Flight) else self._flights.get(job.flight)
             if flight is not None and (item is not None or flight.state is State.WAITING_FOR_WORKER):
@@ -506,7 +533,7 @@ class Flights:
         if isinstance(item, Fetch):
             self._fetch_failed(item, error, now)
         elif isinstance(item, Release):
-            self._release_ended(error)
+            self._release_ended(item, error)
         elif item is not None and isinstance(job, StoreJob):
             self._job_met_error(item, job, error, now)
         return self._done(now)
@@ -556,7 +583,7 @@ class Flights:
         if isinstance(item, Fetch):
             self._fetch_failed(item, hangs(), now, hung_in=worker)
         elif isinstance(item, Release):
-            self._release_ended(hangs())
+            self._release_ended(item, hangs())
         else:
             error = out_of_time(item.operation)
             self._lost(item, error, now)
@@ -574,7 +601,7 @@ class Flights:
             if isinstance(item, Fetch):
                 self._fetch_crashed(item, reason, now)
             elif isinstance(item, Release):
-                self._release_ended(workers_crashed(reason, 1))
+                self._release_ended(item, workers_crashed(reason, 1))
             else:
                 self._crashed(item, reason, now)
         return self._done(now)
@@ -759,7 +786,7 @@ class Flights:
             if isinstance(job, Flight):
                 self._on(job, Event.REFUSED, error, now)
             elif isinstance(job, Release):
-                self._release_ended(error)
+                self._release_ended(job, error)
             else:
                 self._fetch_failed(job, error, now)
 
@@ -769,7 +796,7 @@ class Flights:
         if isinstance(job, Flight):
             return (job.deadline or 0.0) - now.clock
         if isinstance(job, Release):
-            return job.deadline - now.clock
+            return job.until - now.clock
         deadlines = [flight.deadline or 0.0 for flight in self._without_credentials]
         return min(deadlines, default=now.clock) - now.clock
 
@@ -796,7 +823,11 @@ class Flights:
     def backend_changed(self, factory: BackendFactory, number: int, now: Moment) -> list[Action]:
         """The store of *factory* has come into force, as the *number*th one. The store before it finishes the jobs that
         are under way; their answers are not kept."""
-        self._factory, self._number = factory, number
+        former = self._factory.credentials
+        self._former = [one for one in self._former if one.source is not factory.credentials]
+        if former is not None and former is not factory.credentials and self._has_to_release:
+            self._former.append(Former(former, frozenset(self._sent)))
+        self._factory, self._number, self._given_back = factory, number, False
         self._lanes.outdate_all()
         self._breakers = EndpointBreakers(self._rules, self._chance, factory.endpoints)
         self._actions += self._supply.outdate()
@@ -811,8 +842,10 @@ class Flights:
 
     def _done(self, now: Moment) -> list[Action]:
         """Give jobs to workers, and return all actions collected since the last time."""
+        if self._former:
+            self._release_former()
         if self._drains_until is not None:
-            self._release_if_drained(now)
+            self._release_if_drained(self._drains_until, now)
         supply, actions = self._supply, self._actions
         # A job may turn out not to be sent, and its worker is then idle again: so assign until all is sent.
         while (plan := supply.assign()).give or plan.start:
@@ -836,7 +869,8 @@ class Flights:
         if isinstance(job, Release):
             job.number = number = next(_numbers)
             self._sent[number] = job, worker
-            self._actions.append(Send(worker, ReleaseJob(number, job.deadline), job.deadline - now.clock + GRACE))
+            deadline = min(job.until, now.clock + RELEASE_TIME)
+            self._actions.append(Send(worker, ReleaseJob(number, deadline, job.source), deadline - now.clock + GRACE))
             return True
         latest = job.deadline
         credentials = self._refresh.current(now)

@@ -6,16 +6,17 @@ None of them shows a secret when it is printed: values and credentials have type
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 from msgspec import Struct
 
 from secrets_actor.actor.credential_state import DatedCredentials
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.domain.operations import Operation
-from secrets_actor.domain.ports import Answer, BackendFactory, CallContext
+from secrets_actor.domain.ports import Answer, BackendFactory, CallContext, CredentialSource
 from secrets_actor.domain.tracing import Caller
 from secrets_actor.otp import LifecycleEvent, Pid
+from secrets_actor.structs import SelectiveStruct
 
 # --- callers ------------------------------------------------------------------------------------------------------
 
@@ -44,7 +45,8 @@ class Waiter(Struct, eq=False):
 
 
 class UseBackend(Struct, frozen=True):
-    """Call to the actor: use the store of *factory* from now on."""
+    """Call to the actor: use the store of *factory* from now on. The credentials of the store before it are given back
+    when its last job is done, if their source has a `release`."""
 
     factory: BackendFactory
 
@@ -83,11 +85,18 @@ class CredentialsJob(Struct, frozen=True):
     deadline: float
 
 
-class ReleaseJob(Struct, frozen=True):
-    """Give back what was fetched, by *deadline* (clock seconds). *number* is that of this one sending."""
+class ReleaseJob(SelectiveStruct, frozen=True):
+    """Give back what *source* has fetched, by *deadline* (clock seconds). *number* is that of this one sending.
+
+    The source may be that of a store that is not in force any more, whose workers have ended: so it comes along. It may
+    be of a class that nobody here wrote, so it is not shown.
+    """
+
+    HIDDEN: ClassVar = frozenset({"source"})
 
     number: int
     deadline: float
+    source: CredentialSource[Any]
 
 
 Job: TypeAlias = StoreJob | CredentialsJob | ReleaseJob

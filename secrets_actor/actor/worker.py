@@ -97,7 +97,7 @@ class Worker(GenServer):
                 raise TypeError("this store takes no credentials")
             return checked_credentials(self._factory.credentials.fetch(job.deadline), self._factory.name)
         if isinstance(job, ReleaseJob):
-            getattr(self._factory.credentials, RELEASE)(job.deadline)
+            getattr(job.source, RELEASE)(job.deadline)
             return None
         if self._backend is None:
             self._backend = self._factory.connect()

@@ -84,8 +84,9 @@ class CredentialSource(Protocol[C_co]):
 
         A source may also have a method `release(deadline)`, which gives back what it has fetched: a server then revokes
         it, and nobody can use it any more. It may block until *deadline*, and raises only `SecretsError`s. It is called
-        once, when a system that is being stopped has drained (`System.stop(drain=...)`). It is not called at any other
-        end, so the credentials must end by themselves, too."""
+        when a system that is being stopped has drained (`System.stop(drain=...)`), and when another store has come into
+        force (`System.configure`) and the last call to this one is done. It is not called at any other end, so the
+        credentials must end by themselves, too."""
 
 
 # The method that a source of credentials may have besides `fetch`. It is no part of the Protocol, where it would be one

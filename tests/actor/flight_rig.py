@@ -171,6 +171,11 @@ class Hands:
         """The timer of the job with this number fires."""
         self.carry_out(self.flights.overdue(number, self.now))
 
+    def use(self, store: BackendFactory) -> None:
+        """Another store comes into force."""
+        self.number += 1
+        self.carry_out(self.flights.backend_changed(store, self.number, self.now))
+
     def drain(self, seconds: float = 10.0) -> None:
         """The system is being stopped, and has so many *seconds*."""
         self.carry_out(self.flights.drain(self.clock + seconds, self.now))

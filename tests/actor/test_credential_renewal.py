@@ -282,6 +282,24 @@ def test_a_drained_stop_gives_the_credentials_back_after_the_last_call(tmp_path:
     assert begun < source.deadlines[0] < begun + 10
 
 
+def test_a_change_to_another_store_gives_the_credentials_back_after_the_last_call(
+    tmp_path: Path, rig_store: RigStore
+) -> None:
+    source, other, held = LoginSource(600.0), LoginSource(600.0), rig_store.hold("get")
+    with running(system_with(tmp_path, rig_store, source), rig_store) as system:
+        caller = in_background(lambda: system.secrets.get("a").reveal())
+        held.wait()
+        system.configure(system.settings, backend=rig_store.factory(other))
+        system.secrets.set("b", "w")
+        assert not source.released
+        held.go.set()
+        assert caller.result(10) == "v"
+        eventually(lambda: source.released == [1])
+        assert not other.released
+        system.stop(drain=10)
+    assert (source.released, other.released) == ([1], [1])
+
+
 def test_a_stop_without_a_drain_asks_no_store_for_anything(tmp_path: Path, rig_store: RigStore) -> None:
     source = LoginSource(600.0)
     with running(system_with(tmp_path, rig_store, source), rig_store) as system:

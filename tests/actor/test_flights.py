@@ -58,7 +58,7 @@ from secrets_actor.domain.errors import (
     WorkerCrashed,
 )
 from secrets_actor.domain.operations import Get, List
-from secrets_actor.domain.ports import Answer
+from secrets_actor.domain.ports import Answer, BackendFactory
 from secrets_actor.domain.tracing import Caller, CallTrace
 from secrets_actor.otp import From
 from tests.actor.flight_rig import START, Hands, factory, worker, write
@@ -816,10 +816,16 @@ def logged_in() -> tuple[Hands, Waiter]:
     return hands, waiter
 
 
+def release_of(hands: Hands, store: BackendFactory, seconds: float) -> ReleaseJob:
+    """The job that gives back the credentials of *store*, with so many *seconds*."""
+    assert store.credentials is not None
+    return ReleaseJob(hands.job.number, hands.clock + seconds, store.credentials)
+
+
 def test_credentials_are_given_back_when_all_flights_have_landed_and_then_the_actor_has_drained() -> None:
     hands, _ = logged_in()
     hands.answer(value="v")
-    assert hands.job == ReleaseJob(hands.job.number, hands.clock + RELEASE_TIME)
+    assert hands.job == release_of(hands, hands.factory, RELEASE_TIME)
     assert not hands.flights.drained
 
     hands.renewal_due()
@@ -835,7 +841,7 @@ def test_a_drain_of_little_time_gives_the_release_no_more() -> None:
     hands.ready()
     hands.drain(0.5)
 
-    assert hands.job == ReleaseJob(hands.job.number, hands.clock + 0.5)
+    assert hands.job == release_of(hands, hands.factory, 0.5)
 
 
 def test_a_fetch_under_way_is_waited_for_so_that_what_it_brings_is_given_back_too() -> None:
@@ -899,6 +905,95 @@ def test_a_source_that_takes_nothing_back_is_not_asked_to(takes_credentials: boo
 
     assert hands.flights.drained
     assert not hands.jobs
+
+
+@pytest.mark.parametrize("under_way", ["nothing", "a get", "a fetch"])
+@pytest.mark.parametrize("takes_credentials", [False, True])
+def test_the_store_before_gets_its_credentials_back_when_no_job_of_it_is_under_way(
+    takes_credentials: bool, under_way: str
+) -> None:
+    hands = Hands(factory(release=True))
+    hands.ready()
+    waiter = hands.ask(Get("a"))
+    if under_way != "a fetch":
+        hands.answer(value=renewable(hands))
+    if under_way == "nothing":
+        hands.answer(value="v")
+    old = [job for _, job in hands.jobs.values()]
+    hands.use(factory(release=takes_credentials))
+    hands.ready("new")
+    hands.ready("newer")
+    if old:
+        assert not any(isinstance(job, ReleaseJob) for _, job in hands.jobs.values())
+        hands.answer(old[0])
+
+    release = next(job for _, job in hands.jobs.values() if isinstance(job, ReleaseJob))
+    assert release.source is hands.factory.credentials
+    assert release.deadline == hands.clock + RELEASE_TIME
+    hands.drain()
+    assert not hands.flights.drained
+    hands.answer(release)
+    hands.give_up(waiter)
+    while hands.jobs:
+        hands.answer()
+    assert hands.flights.drained
+    assert len([job for _, job in hands.sent if isinstance(job, ReleaseJob)]) == 1 + takes_credentials
+
+
+def test_a_source_that_comes_back_into_force_keeps_what_it_has() -> None:
+    first, second = factory(release=True), factory(release=True)
+    hands = Hands(first)
+    hands.ready()
+    hands.ask(Get("a"))
+    hands.answer(value=renewable(hands))
+    old = hands.job
+    hands.use(second)
+    hands.use(replace(second, endpoints=("other:443",)))
+    hands.use(first)
+    hands.ready("new")
+    hands.answer(old, "v")
+    for name in ("newer", "newest"):
+        hands.ready(name)
+
+    assert [job.source for _, job in hands.sent if isinstance(job, ReleaseJob)] == [second.credentials]
+
+
+def test_the_actor_has_not_drained_while_a_fetch_of_the_store_before_is_under_way() -> None:
+    hands = Hands(factory(release=True))
+    hands.ready()
+    waiter = hands.ask(Get("a"))
+    fetch = hands.job
+    hands.use(factory())
+    hands.ready("new")
+    hands.answer(value="v")
+    hands.drain()
+    assert outcome(hands, waiter) == Answer("v", "request-1")
+    assert not hands.flights.drained
+
+    hands.answer(fetch)
+    hands.answer()
+    assert hands.flights.drained
+
+
+def test_a_store_that_is_left_while_the_system_drains_is_not_given_its_credentials_back_twice() -> None:
+    hands = Hands(factory(release=True))
+    hands.ready()
+    hands.drain()
+    release = hands.job
+    hands.use(factory(release=True))
+    hands.answer(release)
+    hands.ready("new")
+    assert isinstance(hands.job, ReleaseJob)
+    assert hands.job.source is not hands.factory.credentials
+    hands.answer()
+
+    assert hands.flights.drained
+    assert len(hands.sent) == 2
+
+
+def test_a_release_shows_no_source() -> None:
+    hands = Hands(factory(release=True))
+    assert "LoginSource" not in repr(ReleaseJob(1, 2.0, hands.factory.credentials))  # type: ignore[arg-type]
 
 
 def test_refused_credentials_are_fetched_anew_once_and_the_flight_goes_by_the_others() -> None:
