@@ -79,7 +79,7 @@ _CANNOT_ENCRYPT: Final = (
 )
 _CANNOT_DECRYPT: Final = "Secrets Manager can't decrypt the protected secret text using the provided KMS key."
 _NOT_HERE: Final = (
-    "{name} is not supported here: this secrets store is on one machine, and has no other regions or accounts, no "
+    "{name} is not supported here: this secrets store is not AWS's, and has no other regions or accounts, no "
     "resource policies, no KMS keys and no Lambda functions."
 )
 _TOO_SHORT: Final = "Password length is too short based on the required types."

@@ -82,10 +82,20 @@ _NO_ACTIVE_WORDS: Final = (
 # What nodes say about a new mount of KV version 2 until the active node has prepared it, for a second (observed).
 _UPGRADING: Final = "from non-versioned to versioned data"
 _DENIED: Final = (
-    "the token is good but its policy does not allow this: allow {method} on {path} in a policy of the token (with an "
-    "explicit deny somewhere, that counts)"
+    "the token is good, but no policy of it allows this: allow {capability} on {path} in one of them, and deny it in "
+    "none"
 )
 _EXPIRED: Final = "the token has ended, was revoked, or was never one of this server's: log in again, or give another"
+# The capability that a policy has to name for a call. Whether a POST creates or updates, the server alone knows.
+_CAPABILITIES: Final = {
+    "GET": "read",
+    "LIST": "list",
+    "SCAN": "scan",
+    "PATCH": "patch",
+    "DELETE": "delete",
+    "POST": "create and update",
+    "PUT": "create and update",
+}
 _UNABLE: Final = frozenset((501, 505))
 
 
@@ -192,7 +202,9 @@ def may_have_taken_effect(error: SecretsError) -> bool:
 
 def denied(call: VaultCall) -> AccessDenied:
     """Return the error for *call*, which the policy of the token does not allow."""
-    return AccessDenied(_DENIED.format(method=call.method, path=_room(call)), status=403)
+    path, _, query = call.path.partition("?")
+    method = "LIST" if "list=true" in query else "SCAN" if "scan=true" in query else call.method
+    return AccessDenied(_DENIED.format(capability=_CAPABILITIES.get(method, method), path=path), status=403)
 
 
 def ended() -> ExpiredToken:

@@ -55,6 +55,8 @@ class KvStore:
         # Each is set once, by whoever finds out; two may find out the same.
         self.scans = True
         self.is_known = False
+        # The folders that a policy forbids to scan.
+        self.unscannable = set[str]()
         # The folders whose secrets the server does not tell of by one call: Vault's, and those that a policy closes.
         self.closed_folders = set[str]()
 
@@ -127,20 +129,31 @@ class KvSession:
         return value_of(answers.value_in(answer))
 
     def every(self, folder: str = "") -> Iterator[KvSecret]:
-        """Iterate over all secrets in *folder* and below it: by one call, where the server can scan, else by a call for
-        each folder and each secret."""
-        if self.store.scans:
-            try:
-                answer = self.run(requests.scan_call(self.mount, folder))
-            except (InvalidRequest, AccessDenied):  # Vault knows no scan, and a policy may allow `list` only
-                self.store.scans = False
-            else:
-                found = list(answers.all_secrets(folder, answer))
+        """Iterate over all secrets in *folder* and below it, and perhaps over others: by one call, where the server can
+        scan, else by a call for each folder and each secret."""
+        # A policy may allow to scan the root, and not the folder: then the caller picks what it wants from more.
+        for place in dict.fromkeys((folder, "")):
+            answer = self._scanned(place)
+            if answer is not None:
+                found = list(answers.all_secrets(place, answer))
                 if not found:  # a KV mount of version 1 answers a scan like an empty one of version 2
                     self.check_mount()
                 yield from found
                 return
         yield from self._walk(folder)
+
+    def _scanned(self, folder: str) -> VaultAnswer | None:
+        """Return the answer to a scan of *folder*; None if there is none to be had."""
+        store = self.store
+        if not store.scans or folder in store.unscannable:
+            return None
+        try:
+            return self.run(requests.scan_call(self.mount, folder))
+        except InvalidRequest:  # Vault knows no scan
+            store.scans = False
+        except AccessDenied:  # a policy may allow `list` only, or the scan of other folders
+            store.unscannable.add(folder)
+        return None
 
     def _walk(self, folder: str) -> Iterator[KvSecret]:
         folders = [folder]

@@ -95,8 +95,8 @@ def checked(name: str) -> str:
     """Return *name*. Raises `InvalidSecretName` if no secret can have it here (rule 1)."""
     if not is_sound(name):
         raise InvalidSecretName(
-            "OpenBao and Vault have no secret with such a name: between its slashes stands more than nothing, . or .., "
-            "and no slash is at either end; take another name"
+            "OpenBao and Vault cannot have a secret of this name: no slash may be at either end, and between slashes "
+            "there must be something else than . and ..; take another name"
         )
     return name
 

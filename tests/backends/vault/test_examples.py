@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from secrets_actor import Secrets, SecretsError, Settings, VaultSettings, start
 from secrets_actor.domain.tracing import CallTrace
-from secrets_actor.messages import CurrentVersions
+from secrets_actor.messages import CurrentVersions, Filter
 from tests.architecture.house import ROOT
 from tests.servers.openbao import OpenBaoDev
 
@@ -57,6 +57,7 @@ STEPS: dict[str, Callable[[Secrets], object]] = {
     "delete by force": lambda secrets: secrets.delete(NAME, force=True).name,
     "is gone": lambda secrets: secrets.get(NAME),
     "list": _listed,
+    "list a folder": lambda secrets: sorted(one.name for one in secrets.iterate([Filter("name", "app/")])),
 }
 
 
@@ -132,6 +133,7 @@ def test_with_the_policy_each_operation_works(allowed: dict[str, object]) -> Non
         "delete by force": NAME,
         "is gone": "not_found",
         "list": [("app/empty", None), ("app/half", "d")],
+        "list a folder": ["app/empty", "app/half"],
         "follow": (["app/half"], 1),
         "without tokens": True,
     }

@@ -17,6 +17,7 @@ ACTIVE = {"location": "https://10.0.0.1:8200/v1/kv/data/app/a"}
 DEAD = "permission denied"
 POLICY = "1 error occurred:\n\t* permission denied\n\n"
 # Vault since 1.17 (hashicorp/vault#26687).
+PATH = "kv/metadata/app/"
 DEAD_AT_VAULT = "2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n"
 
 
@@ -114,7 +115,7 @@ def test_each_refusal_is_the_error_that_it_means(
     [
         (404, "namespace not found", "check vault.namespace"),
         (404, "no handler for route", "at kv/data/app/a: check vault.mount"),
-        (403, POLICY, "allow GET on kv/data/app/a in a policy"),
+        (403, POLICY, "allow read on kv/data/app/a in one"),
         (503, "Vault is sealed", "unseal it"),
         (503, "node is not active", "not among vault.addresses"),
         (429, "quota exceeded", "ask less often"),
@@ -130,6 +131,22 @@ def test_an_error_says_what_to_do_and_quotes_nothing_of_the_server(status: int, 
     assert "secret words" not in str(found.error)
     assert isinstance(found.error, errors.StoreError)
     assert found.error.status == status
+
+
+@pytest.mark.parametrize(
+    ("method", "query", "capability"),
+    [
+        ("GET", "?version=3", "read"),
+        ("GET", "?list=true", "list"),
+        ("GET", "?scan=true", "scan"),
+        ("GET", "?list=true&limit=8&after=scan%3Dtrue", "list"),
+        ("POST", "", "create and update"),
+        ("PATCH", "", "patch"),
+        ("DELETE", "", "delete"),
+    ],
+)
+def test_a_refusal_names_the_capability_as_policies_do(method: str, query: str, capability: str) -> None:
+    assert f": allow {capability} on kv/metadata/app/ in" in str(failures.denied(VaultCall(method, PATH + query)))
 
 
 def test_http_sent_to_https_is_told() -> None:

@@ -80,6 +80,22 @@ def test_who_may_list_one_folder_lists_it_by_a_filter(
             assert type(failure(lambda wide=wide: store.ask(wide))) is AccessDenied
 
 
+@pytest.mark.parametrize("allowed", ["", "app/*"])
+def test_a_scan_of_one_folder_is_a_scan_of_what_is_in_it_and_no_other_is_tried_again(
+    openbao: OpenBaoDev, kv_mount: str, allowed: str
+) -> None:
+    """A policy that allows to scan the root names no folder, and one that allows to scan a folder not the root."""
+    fill(openbao, kv_mount)
+    below, every = ops.ListPage((Filter("name", "app/"),), ops.SortBy.NAME), ops.List()
+    with opened(openbao, kv_mount, may((f"{kv_mount}/detailed-metadata/{allowed}", '"scan"'))) as store:
+        if allowed:
+            assert type(failure(lambda: store.ask(every))) is AccessDenied
+        else:
+            assert [one.name for one in store.ask(every).value] == NAMES
+        assert [one.name for one in store.ask(below).value.secrets] == NAMES[:4]
+        assert [one.name for one in store.ask(below).value.secrets] == NAMES[:4]
+
+
 def test_a_list_walks_once_it_is_known_that_nobody_may_scan(openbao: OpenBaoDev, kv_mount: str) -> None:
     fill(openbao, kv_mount)
     token = openbao.root.make_token(openbao.root.policy(may((f"{kv_mount}/metadata/*", '"list", "read"'))))
