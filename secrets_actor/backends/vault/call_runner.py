@@ -22,7 +22,7 @@ from secrets_actor.backends.http.transport import HttpAnswer, Tls, Transport
 from secrets_actor.backends.vault import failures
 from secrets_actor.backends.vault.cluster import Cluster
 from secrets_actor.backends.vault.failures import Refusal, Remedy
-from secrets_actor.backends.vault.protocol import VaultAnswer, VaultCall
+from secrets_actor.backends.vault.protocol import LOOKUP_SELF, VaultAnswer, VaultCall
 from secrets_actor.backends.vault.routing import Rounds, asked_last, is_earlier, node_at
 from secrets_actor.clock import now
 from secrets_actor.domain.errors import (
@@ -48,7 +48,6 @@ SETTING_NAMES: Final = SettingNames(
 _JSON: Final = (b"Content-Type", b"application/json")
 _PATCH: Final = (b"Content-Type", b"application/merge-patch+json")
 _LEADER: Final = VaultCall("GET", "sys/leader")
-_LOOKUP: Final = VaultCall("GET", "auth/token/lookup-self")
 
 
 def _is_sendable(text: str) -> bool:
@@ -364,7 +363,7 @@ class CallRunner:
         assert token is not None
         alive = self._cluster.is_alive(token, now())
         if alive is None:
-            answer = self._send(_LOOKUP, node, until) if call.path != _LOOKUP.path else None
+            answer = self._send(LOOKUP_SELF, node, until) if call.path != LOOKUP_SELF.path else None
             alive = failures.token_is_alive(answer.status, answer.body) if answer is not None else False
             if alive is None:
                 return refusal

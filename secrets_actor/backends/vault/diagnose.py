@@ -23,7 +23,7 @@ from secrets_actor.backends.http.origin import Origin, parse_origin
 from secrets_actor.backends.vault.call_runner import CallRunner, Connection
 from secrets_actor.backends.vault.failures import json_object
 from secrets_actor.backends.vault.names import Mount
-from secrets_actor.backends.vault.protocol import VaultCall
+from secrets_actor.backends.vault.protocol import LOOKUP_SELF, VaultCall
 from secrets_actor.backends.vault.requests import mount_call, read_call
 from secrets_actor.backends.vault.routing import node_at
 from secrets_actor.backends.vault.vault_credentials import VaultCredentials, VaultCredentialSource
@@ -37,7 +37,6 @@ STEP: Final = 10.0
 # Seconds by which this machine's clock may be off: `server_time_utc` has whole seconds.
 NOTICEABLE: Final = timedelta(seconds=30)
 LOOPBACK: Final = ("127.", "::1", "localhost")
-_LOOKUP: Final = VaultCall("GET", "auth/token/lookup-self")
 # Rooms of the mount and capabilities there, by what they are for: what the calls of `requests.py` need. A room with a
 # slash at its end is its root, and with `/*` the folder of the prefix; to any other belongs the name of a secret.
 Need = tuple[str, str]
@@ -248,7 +247,7 @@ def _shown(address: str) -> str:
     try:
         return parse_origin(address, "leader").url
     except ConfigurationError:
-        return "an address that is none"
+        return "something that is no address"
 
 
 def _clock(node: _Node, here: datetime) -> Finding:
@@ -276,7 +275,7 @@ def _with_token(asking: _Asking, prefix: str) -> Iterator[Finding]:
 
 def _token(asking: _Asking) -> Finding:
     try:
-        _, found = asking.run(_LOOKUP)
+        _, found = asking.run(LOOKUP_SELF)
     except AccessDenied:
         text = "it may not look at itself, so nothing is known of its life"
         return Finding(

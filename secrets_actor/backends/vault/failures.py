@@ -228,9 +228,10 @@ def _not_found(call: VaultCall, found: Json | None, said: str, body: bytes) -> R
         # To a PATCH of what is not there, the answer is empty.
         return None if call.patch and not body else Refusal(alien(call, 404), Remedy.NONE)
     if "namespace not found" in said:
-        text = "the server knows no such namespace: check vault.namespace"
+        text = "the server knows no such namespace: check vault.namespace, or BAO_NAMESPACE"
     elif said or _names_another_kind(found):
-        text = f"there is no KV mount of version 2 at {_room(call)}: check vault.mount, and vault.namespace"
+        where = "check vault.mount, and vault.namespace or BAO_NAMESPACE"
+        text = f"there is no KV mount of version 2 at {_room(call)}: {where}"
     else:
         return None
     return Refusal(InvalidRequest(text, status=404), Remedy.NONE)

@@ -220,7 +220,7 @@ def moment(text: str) -> datetime:
             return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    raise InvalidAnswer("the server's answer has a time that is none (RFC 3339): is this OpenBao or Vault?")
+    raise InvalidAnswer("the server's answer has a time that is not in the form of RFC 3339: is this OpenBao or Vault?")
 
 
 def _stamp(text: str) -> str:

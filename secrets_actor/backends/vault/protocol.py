@@ -1,7 +1,7 @@
 """One exchange with the HTTP API of OpenBao and Vault: the call, and its answer. PURE."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from secrets_actor.structs import Opaque
 
@@ -33,6 +33,10 @@ class VaultCall(Opaque):
         self.writes = writes
         self.fresh = fresh
         self.patch = patch
+
+
+# Asks the server about the token itself. It is no use of the mount, and most tokens may ask it (the policy `default`).
+LOOKUP_SELF: Final = VaultCall("GET", "auth/token/lookup-self")
 
 
 class VaultAnswer(Opaque):

@@ -221,7 +221,7 @@ def node(cluster: str = "one", *, clock: int | None = None, **said_of_leader: An
         ((node("one", is_self=True), node("two", is_self=True)), "fault", "the addresses belong to different clusters"),
         ((node(), node()), "fault", "no node is active: sets and logins wait"),
         ((node(address="https://bao.example:8200"),), "warning", "the active node is none of these, but https://bao."),
-        ((node(address="s.a-token"),), "warning", "the active node is none of these, but an address that is none"),
+        ((node(address="s.a-token"),), "warning", "the active node is none of these, but something that is no address"),
         ((node(), node(is_self=True)), "ok", " is active"),
     ],
     ids=["two clusters", "none", "another", "no address", "one"],

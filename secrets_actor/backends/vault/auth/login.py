@@ -20,7 +20,7 @@ import msgspec
 from secrets_actor.backends.key_source import KeySource
 from secrets_actor.backends.vault.auth.token_life import Granted, granted_in, looked_up
 from secrets_actor.backends.vault.call_runner import CallRunner, Connection
-from secrets_actor.backends.vault.protocol import VaultAnswer, VaultCall
+from secrets_actor.backends.vault.protocol import LOOKUP_SELF, VaultAnswer, VaultCall
 from secrets_actor.clock import now
 from secrets_actor.domain.errors import (
     AccessDenied,
@@ -37,15 +37,12 @@ from secrets_actor.domain.errors import (
 from secrets_actor.domain.secret import MAX_VALUE_BYTES, SecretValue
 from secrets_actor.small_files import Problem
 
-LOOKUP_SELF: Final = VaultCall("GET", "auth/token/lookup-self")
 RENEW_SELF: Final = VaultCall("POST", "auth/token/renew-self", b"{}", writes=True)
 REVOKE_SELF: Final = VaultCall("POST", "auth/token/revoke-self", b"{}", writes=True)
 _NO_VERDICT: Final = (
     "{}: the server answers 403, which says nothing about the login itself: it could not ask whoever knows "
     "(Kubernetes), the user is locked out for a while, or nothing is mounted there (vault.auth_mount, vault.namespace)"
 )
-
-
 _NOTHING_THERE: Final = "there is no such auth method: check vault.auth_mount, and vault.namespace"
 
 

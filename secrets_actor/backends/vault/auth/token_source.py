@@ -61,7 +61,7 @@ class TokenSource:
     """Tokens by *method*, over a connection that *connect* opens for each fetch. *revoke*: whether `release` revokes
     them. *clock* gives clock seconds, *wall_clock* the date (UTC), *dice* numbers from 0 to 1.
 
-    The sources of all workers are this one, so it outlives them, and the secrets actor, too.
+    All workers have this one source. It outlives them, and the secrets actor, too.
     """
 
     def __init__(
