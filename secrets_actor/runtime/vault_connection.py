@@ -7,7 +7,9 @@ Rule 2: a value is passed on together with its source, so that an error can name
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from secrets_actor.backends.http.origin import MAX_SOCKET_PATH, UNIX, Origin, parse_origin
@@ -15,13 +17,15 @@ from secrets_actor.backends.http.proxy import Proxy, proxy_for
 from secrets_actor.backends.key_source import KeySource
 from secrets_actor.backends.vault import environment
 from secrets_actor.backends.vault.environment import Variable, variable
-from secrets_actor.domain.errors import ConfigurationError
-from secrets_actor.domain.secret import SecretValue
+from secrets_actor.domain.errors import ConfigurationError, InvalidSecretValue
+from secrets_actor.domain.secret import MAX_VALUE_BYTES, SecretValue
 from secrets_actor.paths import NoPlace, expanded
 from secrets_actor.runtime.settings import VaultSettings, proxy_url_of
 from secrets_actor.structs import SelectiveStruct
 
 T = TypeVar("T")
+_REGION: Final = re.compile(r"[a-z0-9-]+")  # it becomes a part of a host name
+_PATH: Final = "a path such as team/payments, without . and .. and without // in it"
 # Seconds for one attempt. A server answers in milliseconds; a node that was stopped must leave time for another one.
 TIMEOUT: Final = 2.0
 # Which ways to log in take a setting, and which of them cannot do without it.
@@ -92,10 +96,16 @@ def vault_mistakes(vault: VaultSettings) -> Iterator[str]:
     """Yield the mistakes in the section that no variable can mend."""
     for name, path in (("mount", vault.mount), ("auth_mount", vault.auth_mount), ("namespace", vault.namespace)):
         if path and not _is_path(path):
-            yield f"vault.{name}: a path such as team/payments, without . and .. and without // in it"
+            yield f"vault.{name}: {_PATH}"
     for name, methods in _TAKEN_BY.items():
         if getattr(vault, name) and vault.auth_method not in methods:
             yield f"vault.{name}: only with auth_method " + " or ".join(f'"{one}"' for one in methods)
+    if vault.username in (".", ".."):
+        yield "vault.username: a name other than . and .., which would lead to another path of the server"
+    if vault.sts_region is not None and _REGION.fullmatch(vault.sts_region) is None:
+        yield "vault.sts_region: the name of a region of AWS, such as eu-west-1"
+    if vault.iam_server_id is not None and not (vault.iam_server_id.isascii() and vault.iam_server_id.isprintable()):
+        yield "vault.iam_server_id: printable ASCII, because it is sent in a header"
     if vault.secret_id_wrapped_path is not None and vault.secret_id is None:
         yield "vault.secret_id_wrapped_path: only with secret_id, the wrapping token"
     if vault.remove_secret_id and (vault.secret_id is None or vault.secret_id.kind != "file"):
@@ -115,6 +125,7 @@ def vault_connection_for(vault: VaultSettings, environ: Mapping[str, str]) -> Va
     if found is not None:
         source, nodes = found
     tls = _or_mistake(mistakes, lambda: _tls(vault, environ))
+    namespace = _or_mistake(mistakes, lambda: _namespace(vault, environ))
     proxies = _or_mistake(mistakes, lambda: tuple(_proxy(vault, environ, node) for node in nodes))
     timeout = vault.timeout or _or_mistake(mistakes, lambda: environment.client_timeout(environ)) or TIMEOUT
     if mistakes or tls is None or proxies is None:
@@ -123,7 +134,7 @@ def vault_connection_for(vault: VaultSettings, environ: Mapping[str, str]) -> Va
         nodes,
         source,
         proxies,
-        _namespace(vault, environ),
+        namespace,
         tls,
         _tokens(vault, environ),
         timeout,
@@ -172,7 +183,10 @@ def _proxy(vault: VaultSettings, environ: Mapping[str, str], node: Origin) -> Pr
 def _namespace(vault: VaultSettings, environ: Mapping[str, str]) -> str | None:
     found = variable(environ, "NAMESPACE")
     named = vault.namespace if vault.namespace is not None else "" if found is None else found.value
-    return named.strip("/") or None
+    path = named.strip("/") or None
+    if found is not None and vault.namespace is None and path is not None and not _is_path(path):
+        raise ConfigurationError((f"{found.name}: {_PATH}",))
+    return path
 
 
 def _tokens(vault: VaultSettings, environ: Mapping[str, str]) -> tuple[KeySource, ...]:
@@ -223,11 +237,17 @@ def _certificate(vault: VaultSettings, environ: Mapping[str, str]) -> dict[str, 
             raise ConfigurationError((f"{given[0]}: a certificate and its key, both or none",))
         return {
             "cert": cert.value.encode(errors="replace") if suffix else _checked_path(cert),
-            "key": SecretValue(key_variable.value) if suffix else _checked_path(key_variable),
+            "key": _masked(key_variable) if suffix else _checked_path(key_variable),
             "cert_setting": cert.name,
             "key_setting": key_variable.name,
         }
     return {}
+
+
+def _masked(found: Variable) -> SecretValue:
+    with suppress(InvalidSecretValue):
+        return SecretValue(found.value)
+    raise ConfigurationError((f"{found.name}: a key in PEM form, which is a text of {MAX_VALUE_BYTES} bytes at most",))
 
 
 def _checked_path(found: Variable) -> str:

@@ -134,6 +134,10 @@ def test_tls_is_as_the_settings_or_the_variables_say(
         ({}, {"VAULT_CLIENT_CERT": "/c"}, ["VAULT_CLIENT_CERT: a certificate and its key, both or none"]),
         ({}, {"VAULT_CLIENT_KEY_BYTES": CANARY}, ["VAULT_CLIENT_KEY_BYTES: a certificate and its key, both or none"]),
         ({"ca_bundle": Path("~nobody-of-that-name/x")}, {}, ["vault.ca_bundle: begins with ~ and the name of a user"]),
+        ({}, {**TEXTS, "BAO_CLIENT_KEY_BYTES": CANARY * 9000}, ["BAO_CLIENT_KEY_BYTES: a key in PEM form"]),
+        ({}, {**TEXTS, "BAO_CLIENT_KEY_BYTES": f"{CANARY}\udcff"}, ["BAO_CLIENT_KEY_BYTES: a key in PEM form"]),
+        ({}, {"VAULT_NAMESPACE": f"a/../{CANARY}"}, ["VAULT_NAMESPACE: a path such as"]),
+        ({}, {"BAO_NAMESPACE": f"a\r\n{CANARY}"}, ["BAO_NAMESPACE: a path such as"]),
         ({}, {"VAULT_CLIENT_TIMEOUT": CANARY}, ["VAULT_CLIENT_TIMEOUT: seconds"]),
         ({}, {"VAULT_SKIP_VERIFY": CANARY, "VAULT_ADDR": "x"}, ["VAULT_ADDR: http://", "VAULT_SKIP_VERIFY: true or"]),
         ({"auth_method": "cert"}, {}, ['vault.client_cert: required with auth_method "cert"']),
@@ -173,6 +177,9 @@ def test_a_mistake_names_its_source_and_quotes_nothing(
             for path in ("/", "..", "a//b", "a/../b", "a b", "ä", "a\n")
         ),
         ({"namespace": "a/./b"}, "vault.namespace: a path such as"),
+        ({"auth_method": "aws", "sts_region": "evil.example/#"}, "vault.sts_region: the name of a region"),
+        ({"auth_method": "aws", "iam_server_id": "a\r\nb"}, "vault.iam_server_id: printable ASCII"),
+        ({"auth_method": "userpass", "username": "..", "password": "p"}, "vault.username: a name other than"),
         ({"auth_method": "jwt", "auth_mount": "../sys"}, "vault.auth_mount: a path such as"),
     ],
 )
@@ -189,5 +196,6 @@ def test_what_a_way_to_log_in_takes_is_no_mistake() -> None:
         {"auth_method": "approle", "role_id": "r", "secret_id": KeySource("file", "/s"), "remove_secret_id": True},
         {"auth_method": "userpass", "auth_mount": "ldap", "username": "u", "password": "p"},
         {"auth_method": "cert", "role": "web"},
+        {"auth_method": "aws", "sts_region": "eu-west-1", "iam_server_id": "vault.example"},
     ):
         assert [*vault_mistakes(VaultSettings(**settings))] == []  # type: ignore[arg-type]

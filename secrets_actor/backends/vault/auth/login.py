@@ -175,12 +175,15 @@ def _read(setting: str, source: KeySource) -> SecretValue | None:
 
 
 def login_path(mount: str, *more: str) -> str:
-    """Return the path of the login at *mount*. Raises `InvalidParameter` for a mount that is no path."""
+    """Return the path of the login at *mount*, with the segments *more* behind it. Raises `InvalidParameter` for what
+    would lead to another path: `..` is resolved on the way, and cannot be quoted."""
     segments = mount.strip("/").split("/")
     if any(one in ("", ".", "..") for one in segments):
         raise InvalidParameter(
             "auth_mount", "the path of an auth method below auth/, without empty parts, `.` and `..`"
         )
+    if {"", ".", ".."} & set(more):
+        raise InvalidParameter("username", "a name other than `.` and `..`")
     return "/".join(
         ["auth", *[quote(one, safe="") for one in segments], "login", *[quote(one, safe="") for one in more]]
     )

@@ -209,6 +209,9 @@ def test_a_mount_may_be_a_path_and_one_that_is_no_path_is_refused(openbao: OpenB
     for mount in ("..", "a//b", "a/../token", ""):
         with pytest.raises(InvalidParameter):
             PasswordLogin("a", None, mount=mount)
+    for name in (".", "..", ""):
+        with pytest.raises(InvalidParameter):
+            PasswordLogin(name, None)
 
 
 def test_a_namespace_is_the_logins_too(openbao: OpenBaoDev, root: Administrator) -> None:
