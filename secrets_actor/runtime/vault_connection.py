@@ -28,6 +28,8 @@ _REGION: Final = re.compile(r"[a-z0-9-]+")  # it becomes a part of a host name
 _PATH: Final = "a path such as team/payments, without . and .. and without // in it"
 # Seconds for one attempt. A server answers in milliseconds; a node that was stopped must leave time for another one.
 TIMEOUT: Final = 2.0
+# Where an address comes from that nobody gave.
+DEFAULT: Final = "the default"
 # Which ways to log in take a setting, and which of them cannot do without it.
 _TAKEN_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "token": ("token",),
@@ -158,7 +160,7 @@ def _nodes(vault: VaultSettings, environ: Mapping[str, str]) -> tuple[str, tuple
     if vault.addresses:
         nodes = tuple(_node(url, "vault.addresses") for url in vault.addresses)
         return "vault.addresses", tuple(dict.fromkeys(nodes))  # a node that is named twice is one
-    found = environment.address(environ) or Variable("the default", environment.DEFAULT_ADDRESS)
+    found = environment.address(environ) or Variable(DEFAULT, environment.DEFAULT_ADDRESS)
     return found.name, (_node(found.value, found.name),)
 
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from secrets_actor.backends.http.origin import Origin
+from secrets_actor.backends.http.origin import Origin, SettingNames
 from secrets_actor.backends.key_source import KeySource
 from secrets_actor.backends.vault.backend import vault_backend_factory
 from secrets_actor.backends.vault.cluster import Cluster
@@ -22,7 +22,7 @@ from secrets_actor.domain.ports import BackendFactory
 from secrets_actor.forks import loading
 from secrets_actor.otp import LifecycleEvent, Observer
 from secrets_actor.runtime.settings import VaultSettings
-from secrets_actor.runtime.vault_connection import VaultConnection, VaultTls, mount_of
+from secrets_actor.runtime.vault_connection import DEFAULT, VaultConnection, VaultTls, mount_of
 
 if TYPE_CHECKING:
     from secrets_actor.backends.aws_credentials import AwsCredentialSource
@@ -131,17 +131,29 @@ class _Links:
 
     def _open(self, cluster: Cluster, namespace: str | None) -> Connection:
         with loading():
-            from secrets_actor.backends.http.origin import SettingNames
             from secrets_actor.backends.vault.call_runner import Connection
 
-        source, ca = self._connection.nodes_source, self._connection.tls.ca_setting
         return Connection(
             cluster,
             self._shared_tls(),
             namespace=namespace,
             timeout=self._connection.timeout,
-            names=SettingNames(source, source, ca, "vault.proxy_url"),
+            names=self._setting_names(),
             proxy_of=self._proxies.get,
+        )
+
+    def _setting_names(self) -> SettingNames:
+        source, tls = self._connection.nodes_source, self._connection.tls
+        asked, origin = "is anything listening there?", f"The address is from {source}"
+        if source == DEFAULT:  # on a new machine, this is most often a variable that was forgotten
+            source, origin = _ADDRESSES, f"No address was given: set {_ADDRESSES} or BAO_ADDR"
+        return SettingNames(
+            source,
+            source,
+            tls.ca_setting,
+            "vault.proxy_url",
+            not_there=f"{asked} {origin}",
+            client_certificate=tls.cert_setting,
         )
 
     def _shared_tls(self) -> Tls:

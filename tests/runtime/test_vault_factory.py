@@ -14,11 +14,14 @@ from secrets_actor import AwsSettings, LocalSettings, Settings, VaultSettings, s
 from secrets_actor.backends.key_source import KeySource
 from secrets_actor.clock import now as clock_now
 from secrets_actor.clock import utc_now
-from secrets_actor.domain.errors import ConfigurationError
+from secrets_actor.domain.errors import ConfigurationError, ConnectionFailed
 from secrets_actor.events import LifecycleEvent, ServerNotVerified, TokensNotKept
 from secrets_actor.runtime.settings_loader import load
+from secrets_actor.runtime.vault_connection import DEFAULT, vault_connection_for
+from secrets_actor.runtime.vault_factory import vault_factory_for
 from tests.servers.faulty import FaultyServer
 from tests.servers.openbao import OpenBaoDev, Refused, missing
+from tests.servers.process import reserve
 from tests.servers.tls import issue
 from tests.servers.vault_node import said
 
@@ -99,6 +102,27 @@ def test_a_mistake_in_the_table_aws_counts_for_a_login_by_aws() -> None:
     with pytest.raises(ConfigurationError, match=r"aws\.endpoint_url"):
         load(Settings(backend="vault", vault=vault, aws=aws), {})
     assert load(Settings(backend="vault", aws=aws), {}).settings.vault == VaultSettings()
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("vault.addresses", "The address is from vault.addresses"),
+        ("VAULT_ADDR", "The address is from VAULT_ADDR"),
+        (DEFAULT, "No address was given: set vault.addresses or BAO_ADDR"),
+    ],
+)
+def test_where_nobody_listens_the_error_says_where_the_address_comes_from(source: str, told: str) -> None:
+    with reserve() as held:
+        vault = VaultSettings(token="t")
+        given = {"VAULT_ADDR": f"http://127.0.0.1:{held.getsockname()[1]}"}
+        connection = replace(vault_connection_for(vault, given), nodes_source=source)
+        source_of_tokens = vault_factory_for(vault, connection).credentials
+        assert source_of_tokens is not None
+        with pytest.raises(ConnectionFailed) as caught:
+            source_of_tokens.fetch(clock_now() + 1)
+
+    assert str(caught.value).endswith(f"is anything listening there? {told}")
 
 
 @pytest.mark.vault

@@ -40,8 +40,9 @@ from secrets_actor.small_files import Problem
 RENEW_SELF: Final = VaultCall("POST", "auth/token/renew-self", b"{}", writes=True)
 REVOKE_SELF: Final = VaultCall("POST", "auth/token/revoke-self", b"{}", writes=True)
 _NO_VERDICT: Final = (
-    "{}: the server answers 403, which says nothing about the login itself: it could not ask whoever knows "
-    "(Kubernetes), the user is locked out for a while, or nothing is mounted there (vault.auth_mount, vault.namespace)"
+    "{}: the server answers 403, which says nothing about the login itself: it could not "
+    "ask the service that knows (Kubernetes), the user is locked out for a while, or nothing is mounted there "
+    "(vault.auth_mount, vault.namespace)"
 )
 _NOTHING_THERE: Final = "there is no such auth method: check vault.auth_mount, and vault.namespace"
 

@@ -208,5 +208,5 @@ def _later(error: Any, seconds: float) -> SecretsError:
     found: SecretsError = error.clone()
     if isinstance(found, (LoginRefused, LoginUnavailable)):
         found.retry_after = seconds
-        found.args = (f"{error}. It is tried again in {seconds:.0f} s, or when it is another one",)
+        found.args = (f"{error}. The same login is not tried again for {seconds:.0f} s; another one is, at once",)
     return found
