@@ -863,8 +863,9 @@ class Flights:
         if isinstance(job, Fetch):
             job.number = number = next(_numbers)
             deadline = self._refresh.deadline(now, self._call_timeout)
+            lacks = self._refresh.current(now) is None
             self._sent[number] = job, worker
-            self._actions.append(Send(worker, CredentialsJob(number, deadline), deadline - now.clock + GRACE))
+            self._actions.append(Send(worker, CredentialsJob(number, deadline, lacks), deadline - now.clock + GRACE))
             return True
         if isinstance(job, Release):
             job.number = number = next(_numbers)

@@ -79,10 +79,12 @@ class StoreJob(Struct, eq=False):
 
 
 class CredentialsJob(Struct, frozen=True):
-    """Fetch new credentials by *deadline* (clock seconds). *number* is that of this one sending."""
+    """Fetch new credentials by *deadline* (clock seconds). *number* is that of this one sending. *lacks*: the actor has
+    no good ones, so those that the source may still have are better than none."""
 
     number: int
     deadline: float
+    lacks: bool = False
 
 
 class ReleaseJob(SelectiveStruct, frozen=True):

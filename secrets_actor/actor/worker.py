@@ -19,6 +19,7 @@ import contextlib
 from typing import Any
 
 from secrets_actor.actor.answer_check import checked_answer, checked_credentials, checked_error, drop_wrong_attempts
+from secrets_actor.actor.credential_refresh import RENEWAL_SHARE
 from secrets_actor.actor.credential_state import DatedCredentials
 from secrets_actor.actor.current_backend import CurrentBackend
 from secrets_actor.actor.messages import (
@@ -35,7 +36,7 @@ from secrets_actor.actor.messages import (
 from secrets_actor.domain import metrics
 from secrets_actor.domain.errors import SecretsError, Throttled
 from secrets_actor.domain.metrics import NO_METER, Meter
-from secrets_actor.domain.ports import RELEASE, Answer, Backend
+from secrets_actor.domain.ports import HELD, RELEASE, Answer, Backend, CredentialSource
 from secrets_actor.domain.tracing import WORKER, Attempt, retries
 from secrets_actor.otp import ExitReason, GenServer, Handled, Name
 
@@ -95,7 +96,7 @@ class Worker(GenServer):
         if isinstance(job, CredentialsJob):
             if self._factory.credentials is None:
                 raise TypeError("this store takes no credentials")
-            return checked_credentials(self._factory.credentials.fetch(job.deadline), self._factory.name)
+            return checked_credentials(self._fetched(self._factory.credentials, job), self._factory.name)
         if isinstance(job, ReleaseJob):
             getattr(job.source, RELEASE)(job.deadline)
             return None
@@ -108,6 +109,21 @@ class Worker(GenServer):
         answer = self._backend.perform(operation, context)
         return checked_answer(answer, operation, context.attempts, self._factory.name, self._origin)
 
+    def _fetched(self, source: CredentialSource[Any], job: CredentialsJob) -> Any:
+        """Return new credentials of *source*; or those that it has, if it cannot renew them and the actor lacks them:
+        an actor that was started anew must not be without a token that the one before it would use on."""
+        deadline, held = job.deadline, getattr(source, HELD, _nothing) if job.lacks else _nothing
+        if held() is not None:
+            now = self.node.clock.now()
+            deadline = now + (deadline - now) * RENEWAL_SHARE
+        try:
+            return source.fetch(deadline)
+        except SecretsError:
+            kept = held()
+            if kept is None:
+                raise
+        return kept
+
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002
         """Close the connection."""
         with contextlib.suppress(Exception):  # an error here must not replace the reason for which the worker ends
@@ -117,6 +133,10 @@ class Worker(GenServer):
         """Close the connection, from any thread."""
         if self._backend is not None:
             self._backend.close()
+
+
+def _nothing() -> None:
+    return None
 
 
 def _kind(job: Job) -> str:

@@ -86,12 +86,17 @@ class CredentialSource(Protocol[C_co]):
         it, and nobody can use it any more. It may block until *deadline*, and raises only `SecretsError`s. It is called
         when a system that is being stopped has drained (`System.stop(drain=...)`), and when another store has come into
         force (`System.configure`) and the last call to this one is done. It is not called at any other end, so the
-        credentials must end by themselves, too."""
+        credentials must end by themselves, too.
+
+        And it may have a method `held()`, which returns what it fetched last, if that is good still, and else None. It
+        asks nobody. It is called when a fetch fails and the secrets actor has no credentials, because it was started
+        anew after a crash."""
 
 
-# The method that a source of credentials may have besides `fetch`. It is no part of the Protocol, where it would be one
-# that every source must have.
+# The methods that a source of credentials may have besides `fetch`. They are no part of the Protocol, where each would
+# be one that every source must have.
 RELEASE: Final = "release"
+HELD: Final = "held"
 
 
 class BackendFactory(Struct, frozen=True):

@@ -15,7 +15,7 @@ from secrets_actor.domain.operations import Operation
 from secrets_actor.domain.ports import CallContext
 from secrets_actor.errors import ExpiredToken, MetadataServiceError, SecretsError
 from secrets_actor.runtime import wiring
-from tests.actor.rig import RigStore, eventually, failure, in_background, running, settings
+from tests.actor.rig import RigStore, eventually, failure, in_background, kill, running, settings
 from tests.actor.token_credentials import Token
 
 START = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
@@ -264,6 +264,46 @@ def test_a_token_that_has_to_be_renewed_is_renewed_though_nobody_calls(tmp_path:
         system.secrets.get("a")
         eventually(lambda: source.fetched == 2)
         assert rig_store.count("get") == 1
+
+
+class Held(LoginSource):
+    """Has the token that it gave last; `good` says whether it is good still."""
+
+    good = True
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+        self.given: list[float] = []
+
+    def fetch(self, deadline: float) -> Token:
+        self.given.append(deadline - clock_now())
+        if self.problem is not None:
+            raise self.problem
+        return super().fetch(deadline)
+
+    def held(self) -> Token | None:
+        """The token that was given last."""
+        now = datetime.now(UTC)
+        return Token(f"key {self.fetched}", now + HOUR, now) if self.good and self.fetched else None
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_an_actor_that_is_started_anew_in_an_outage_uses_the_token_that_its_source_has(
+    tmp_path: Path, rig_store: RigStore, good: bool
+) -> None:
+    source = Held()
+    source.good = good
+    with running(system_with(tmp_path, rig_store, source, call_timeout_seconds=10), rig_store) as system:
+        system.secrets.get("a")
+        source.problem = MetadataServiceError("nobody renews it")
+        kill(system, "secrets")
+        if good:
+            assert system.secrets.get("a").reveal() == "v"
+            assert last_key(rig_store) == "key 1"
+            assert source.given[0] > 9.0
+            assert source.given[-1] < 5.0, "time is left for the callers"
+        else:
+            assert type(failure(lambda: system.secrets.get("a"))) is MetadataServiceError
 
 
 def test_a_drained_stop_gives_the_credentials_back_after_the_last_call(tmp_path: Path, rig_store: RigStore) -> None:

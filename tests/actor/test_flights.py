@@ -61,7 +61,7 @@ from secrets_actor.domain.operations import Get, List
 from secrets_actor.domain.ports import Answer, BackendFactory
 from secrets_actor.domain.tracing import Caller, CallTrace
 from secrets_actor.otp import From
-from tests.actor.flight_rig import START, Hands, factory, worker, write
+from tests.actor.flight_rig import CALL_TIMEOUT, START, Hands, factory, worker, write
 from tests.actor.token_credentials import Token
 
 
@@ -764,6 +764,7 @@ def renewable(hands: Hands) -> Token:
 
 def test_credentials_that_say_when_are_renewed_though_nobody_calls() -> None:
     hands, _ = waits_for_credentials()
+    assert hands.job == CredentialsJob(hands.job.number, hands.clock + CALL_TIMEOUT, lacks=True)
     hands.answer(value=renewable(hands))
     hands.answer(value="v")
     assert not hands.jobs
@@ -771,6 +772,7 @@ def test_credentials_that_say_when_are_renewed_though_nobody_calls() -> None:
     hands.clock += 2400.0
     hands.renewal_due()
     assert isinstance(hands.job, CredentialsJob)
+    assert not hands.job.lacks
     hands.fail(Unreachable("not today"))
     assert not hands.jobs
 

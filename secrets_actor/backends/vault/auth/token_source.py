@@ -3,7 +3,8 @@
 Rule 1: there is one token at a time for all workers. A fetch makes it live longer, or finds out that it is alive; it
         logs in only if there is none, or none that can live on (`token_life.py`).
 Rule 2: after an outage the token stays as it is, and so does everything else. A fetch before the token is due returns
-        it; one that was to renew it fails, and the secrets actor uses the old one on.
+        it; one that was to renew it fails, and the secrets actor uses the old one on. If it has none, because it was
+        started anew, it gets the old one by `held`.
 Rule 3: after a login that the server refused, or could not judge, the same login is not tried again for a while: each
         fetch gets that error. Other material is tried at once.
 Rule 4: only tokens that we logged in for are revoked, and all of them that are alive: the one before the present one,
@@ -87,6 +88,11 @@ class TokenSource:
         replace), and the errors of a server that cannot be reached.
         """
         return self._credentials(self._alive(deadline))
+
+    def held(self) -> VaultCredentials | None:
+        """Return the token in use, unless it has ended by our clock, or was refused."""
+        held = self._held
+        return None if held is None or held.life.left(self._clock()) <= 0 else self._credentials(held)
 
     def _alive(self, deadline: float) -> _Held:
         with closing(self._connect()) as connection:

@@ -208,6 +208,9 @@ def test_an_outage_changes_nothing_and_brings_no_login(role: Role, tmp_path: Pat
             with pytest.raises(SecretsError) as caught:
                 rig.fetch(0.3)
             assert caught.value.retryable
+            held = rig.source.held()
+            assert held is not None
+            assert text(held) == text(first), "a secrets actor that is started anew now uses it on"
         finally:
             own.node.resume()
         assert rig.fetch() == first
@@ -217,6 +220,7 @@ def test_an_outage_changes_nothing_and_brings_no_login(role: Role, tmp_path: Pat
         with pytest.raises(ConnectionFailed):
             rig.fetch(0.3)
         assert rig.method.logins == 1
+        assert rig.source.held() is None, "it has ended"
 
 
 # --- the end --------------------------------------------------------------------------------------------------------
@@ -227,6 +231,7 @@ def test_a_release_revokes_what_we_logged_in_for_and_the_next_fetch_logs_in(role
     first = rig.fetch()
     rig.release()
     assert not is_alive(role.root, text(first))
+    assert rig.source.held() is None
     rig.release()
 
     assert is_alive(role.root, text(rig.fetch()))
