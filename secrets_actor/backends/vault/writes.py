@@ -300,16 +300,12 @@ class _Change:
             return
         call = requests.patch_call(self._mount, self._name, patch, self._before.metadata_version)
         try:
-            answer = self._session.run(call)
-        except AccessDenied as error:
-            if not layout.is_housekeeping(patch):
-                raise
-            refused = error.clone()
-        else:
-            if answer.status == 404:
+            if self._session.run(call).status == 404:
                 raise _Overtaken
             return
-        del refused
+        except AccessDenied:
+            if not layout.is_housekeeping(patch):
+                raise
         self._give_tokens_up()
 
     def _create(self, kept: Entry, *, writes_value: bool) -> None:

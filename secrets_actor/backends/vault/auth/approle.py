@@ -24,8 +24,8 @@ _REFUSED: Final = (
     "make a new secret id, and see vault.role_id"
 )
 _OPENED: Final = (
-    "the wrapping token in {} is not valid: it has ended, or SOMEBODY ELSE MAY HAVE OPENED IT. Look into the audit log "
-    "of the server, destroy the secret id, and wrap a new one"
+    "the wrapping token in {} is not valid: it has ended, an earlier start of this program has opened it, or SOMEBODY "
+    "ELSE MAY HAVE OPENED IT. Look into the audit log of the server, destroy the secret id, and wrap a new one"
 )
 _FOREIGN: Final = (
     "SECURITY: the wrapping token in {} was not made by {} (vault.secret_id_wrapped_path): somebody may have put "
