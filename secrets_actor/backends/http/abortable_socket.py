@@ -386,8 +386,7 @@ class AbortableSocket:
 
 
 def certificate_wanted(error: Exception, names: SettingNames) -> str | None:
-    """Return what a server that does not like our certificate, or wants one, has against us; None if *error* says
-    nothing of that.
+    """Return why a server refuses us, if it is for our certificate or the lack of one; None for any other *error*.
 
     With TLS 1.3 a server says so only when the handshake is over for us, in place of an answer.
     """
