@@ -36,6 +36,8 @@ from secrets_actor.uuids import new_uuid
 STEP: Final = 10.0
 # Seconds by which this machine's clock may be off: `server_time_utc` has whole seconds.
 NOTICEABLE: Final = timedelta(seconds=30)
+# Seconds since 1970: what is later is no date in Python.
+YEAR_9999: Final = 253_370_764_800
 LOOPBACK: Final = ("127.", "::1", "localhost")
 # Rooms of the mount and capabilities there, by what they are for: what the calls of `requests.py` need. A room with a
 # slash at its end is its root, and with `/*` the folder of the prefix; to any other belongs the name of a secret.
@@ -195,7 +197,7 @@ def _node(target: Target, origin: Origin, deadline: float) -> _Node:
             leader=address if isinstance(address, str) and address else None,
             version=str(health.get("version", "unknown")),
             cluster=cluster if isinstance(cluster, str) else None,
-            clock=clock if isinstance(clock, int) else None,
+            clock=clock if isinstance(clock, int) and 0 < clock < YEAR_9999 else None,
         )
     except SecretsError as error:
         return _Node(origin, str(error))
@@ -283,15 +285,16 @@ def _token(asking: _Asking) -> Finding:
         )
     except SecretsError as error:
         return Finding("token", Verdict.FAULT, str(error))
-    ttl, uses = found.get("ttl"), found.get("num_uses")
+    ttl, uses, names = found.get("ttl"), found.get("num_uses"), found.get("policies")
+    named = names if isinstance(names, list) else []
     life = f"for another {_in_words(ttl)}" if isinstance(ttl, int) and ttl > 0 else "without an end"
-    policies = ", ".join(map(str, found.get("policies") or ())) or "none"
+    policies = ", ".join(map(str, named)) or "none"
     about = f"{found.get('type')}, {life}; policies: {policies}"
     remedy: str | None = None
     if isinstance(uses, int) and uses != 0:
         about = f"it ends after {max(uses, 0)} more requests, of which each check here is one; {about}"
         remedy = "make one without num_uses"
-    elif "root" in (found.get("policies") or ()):
+    elif "root" in named:
         about, remedy = f"it may do everything; {about}", "make one with a policy, such as config/vault-policy.hcl"
     elif life != "without an end" and found.get("renewable") is not True and not asking.target.logs_in:
         about, remedy = f"it cannot be renewed; {about}", "make a renewable one, or log in by another auth_method"

@@ -243,6 +243,28 @@ def test_a_clock_that_is_off_is_a_warning(seconds: int, told: str) -> None:
     assert re.search(told.replace("600", "(599|600|601)"), found["clock"].fact)
 
 
+@pytest.mark.parametrize("clock", [-5, 2**63, 10**12, 10**400])
+def test_a_clock_that_no_date_can_tell_is_none(clock: int) -> None:
+    with FaultyServer(node(is_self=True, clock=clock)) as server:
+        found = examination(addresses=(server.url,), token="t")
+
+    assert found["clock"].fact.endswith("does not tell its time")
+
+
+@pytest.mark.parametrize("policies", [5, None, {"root": 1}, "root"])
+def test_a_token_whose_policies_are_no_list_has_none(policies: object) -> None:
+    token = said({"data": {"ttl": 10**400, "renewable": True, "type": "service", "policies": policies}})
+    health = said({"initialized": True, "sealed": False})
+    with FaultyServer(
+        VaultNode(
+            {"GET sys/health": health, "GET sys/leader": leader(is_self=True), "GET auth/token/lookup-self": token}
+        )
+    ) as server:
+        found = examination(addresses=(server.url,), token="t")
+
+    assert found["token"].fact.endswith("policies: none")
+
+
 def test_what_is_no_server_of_this_kind_is_a_fault() -> None:
     for answer in (said({"hello": 1}), html_500()):
         with FaultyServer(answer) as server:

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final
 
 from msgspec import Struct
 
-from secrets_actor.domain.secret import SecretValue
+from secrets_actor.domain.secret import MAX_VALUE_BYTES, SecretValue
 from secrets_actor.structs import SelectiveStruct
 
 # As OpenBao's and Vault's own clients do (api/lifetime_watcher.go).
@@ -27,6 +27,9 @@ RENEWAL_SHARE: Final = 2 / 3
 SPREAD: Final = 1 / 15
 # Seconds that a renewal must add to the life. The server counts in whole seconds.
 GROWTH: Final = 1.0
+# Seconds: a token that lasts longer than a century counts as one that does not end. Servers cannot grant so much (292
+# years are what their clocks can count), and a date must not leave the years that Python knows.
+ENDLESS: Final = 100 * 365 * 86_400
 # Seconds: the pauses after a refusal that the server counts, and the first and the longest one after all others (rule
 # 3). Precedent for the longest: OpenBao's agent.
 COUNTED_PAUSES: Final = (5.0, 960.0)
@@ -143,7 +146,13 @@ def looked_up(body: object, token: SecretValue) -> Granted | None:
 
 def token_of(text: object) -> SecretValue | None:
     """Return *text* as a token; None if it is none, or cannot be sent in a header."""
-    sendable = isinstance(text, str) and text != "" and text.isascii() and text.isprintable() and " " not in text
+    sendable = (
+        isinstance(text, str)
+        and 0 < len(text) <= MAX_VALUE_BYTES
+        and text.isascii()
+        and text.isprintable()
+        and " " not in text
+    )
     return SecretValue(text) if sendable and isinstance(text, str) else None
 
 
@@ -154,7 +163,7 @@ def _granted(found: dict[str, Any], token: SecretValue, seconds: object, kind: o
     return Granted(
         token,
         accessor if isinstance(accessor, str) and accessor else None,
-        float(seconds) if seconds > 0 else None,
+        float(seconds) if 0 < seconds < ENDLESS else None,
         found.get("renewable") is True,
         kind == "batch",
         uses if isinstance(uses, int) else 0,

@@ -158,6 +158,7 @@ def test_a_login_grants_a_token() -> None:
         {"auth": AUTH | {"client_token": "a b"}},
         {"auth": AUTH | {"client_token": "a\nb"}},
         {"auth": AUTH | {"client_token": "ä"}},
+        {"auth": AUTH | {"client_token": "a" * 65_537}},
         {"auth": AUTH | {"lease_duration": None}},
         {"auth": AUTH | {"lease_duration": True}},
         {"auth": AUTH | {"lease_duration": "1h"}},
@@ -165,6 +166,12 @@ def test_a_login_grants_a_token() -> None:
 )
 def test_what_is_no_login_grants_none(body: object) -> None:
     assert granted_in(body) is None
+
+
+@pytest.mark.parametrize("seconds", [10**10, 10**12, 2**63, 10**400])
+def test_a_token_that_lasts_longer_than_a_century_does_not_end(seconds: int) -> None:
+    assert granted_in({"auth": AUTH | {"lease_duration": seconds}}) == Granted(TOKEN, "accessor", None, True)
+    assert looked_up({"data": {"ttl": seconds}}, TOKEN) == Granted(TOKEN)
 
 
 def test_a_token_that_was_looked_up_is_described() -> None:
