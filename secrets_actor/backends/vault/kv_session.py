@@ -6,6 +6,7 @@ Rule 2: to read metadata takes a permission of its own. Where it is missing, a s
         value, which tells of the latest version only.
 """
 
+import random
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 
 # Seconds before a node that is behind is asked again. It takes tens of milliseconds to catch up.
 BEHIND: Final = 0.02
+# Seconds: the most that an operation waits which another writer has overtaken, for the first time and at the longest.
+# A write takes some milliseconds. Without pauses of random length, programs that set one secret start over in step: one
+# set was seen to take seven seconds.
+OVERTAKEN: Final = 0.01
+LONGEST_OVERTAKEN: Final = 0.25
 # Where the tokens of writes are kept: in the metadata; or nowhere, if the token was made for the message.
 Idempotency = Literal["metadata", "cas"]
 
@@ -88,6 +94,7 @@ class KvSession:
         self.origin: str | None = None
         self.lost: set[tuple[int, str]] = set()
         self._runner, self._pause = runner, pause
+        self._overtaken = 0
 
     @property
     def in_doubt(self) -> bool:
@@ -103,6 +110,12 @@ class KvSession:
     def pause(self) -> None:
         """Wait a moment, for a node that is behind."""
         self._pause(BEHIND)
+
+    def give_way(self) -> None:
+        """Wait for a random time, because another writer has come between. The time grows with each call."""
+        ceiling = min(OVERTAKEN * 2.0 ** min(self._overtaken, 16), LONGEST_OVERTAKEN)
+        self._overtaken += 1
+        self._pause(ceiling * random.random())  # noqa: S311  jitter
 
     def find(self, name: str, *, fresh: bool = False) -> KvSecret | None:
         """Return what the server knows of the secret; None if there is none (rule 2)."""

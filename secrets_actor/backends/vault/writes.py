@@ -61,6 +61,7 @@ def carry_out(session: KvSession, operation: Operation[Any]) -> object:
             receipt = decided(session, records, operation)
             return _Change(session, records, operation).make(receipt)
         except (_Overtaken, CheckAndSetFailed):
+            session.give_way()
             continue
         except (SecretExists, InvalidRequest) as error:
             refused = error.clone()
