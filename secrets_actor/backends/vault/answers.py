@@ -7,10 +7,10 @@ Rule 2: no error here is raised while another one is handled: the other one may 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from secrets_actor.backends.vault.layout import KvSecret, KvVersion, id_of, moment
 from secrets_actor.backends.vault.names import Mount, is_sound
@@ -26,6 +26,10 @@ T = TypeVar("T")
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
+# The servers count versions in 64 bits. A longer number would make the id of a version longer than ids may be.
+MAX_NUMBER: Final = 2**63 - 1
+
+
 class _Version(Struct):
     created_time: str
     deletion_time: str = ""
@@ -35,14 +39,14 @@ class _Version(Struct):
 class _Metadata(Struct):
     created_time: str
     updated_time: str
-    current_version: int
+    current_version: Annotated[int, Meta(ge=0, le=MAX_NUMBER)]  # 0: only metadata was written
     versions: dict[str, _Version] = field(default_factory=dict)
     custom_metadata: dict[str, str] | None = None
     current_metadata_version: int | None = None
 
 
-class _OneVersion(_Version):
-    version: int = 0
+class _OneVersion(_Version, kw_only=True):
+    version: Annotated[int, Meta(ge=1, le=MAX_NUMBER)]
     custom_metadata: dict[str, str] | None = None
 
 
@@ -107,8 +111,6 @@ def version_read(name: str, answer: VaultAnswer) -> KvSecret | None:
 def version_made(answer: VaultAnswer) -> KvVersion:
     """Return the version that a write has made."""
     found = _data(answer, _OneVersion)
-    if found.version < 1:
-        raise strange(answer)
     return _version(found.version, found)
 
 
@@ -184,7 +186,7 @@ def _version(number: int, found: _Version) -> KvVersion:
 
 
 def _secret(name: str, found: _Metadata, answer: VaultAnswer) -> KvSecret:
-    if not all(number.isascii() and number.isdigit() for number in found.versions):
+    if not all(number.isascii() and number.isdigit() and int(number[:20]) <= MAX_NUMBER for number in found.versions):
         raise strange(answer)
     versions = sorted(found.versions.items(), key=lambda each: int(each[0]))
     return KvSecret(
