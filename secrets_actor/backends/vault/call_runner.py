@@ -177,7 +177,7 @@ class CallRunner:
         # ones that took their time for it.
         self._name_others: set[int] = set()
         self._unreachable: set[int] = set()
-        self._silent: set[int] = set()
+        self._silent: dict[int, float] = {}
 
     def run(self, call: VaultCall) -> VaultAnswer:
         """Send *call*, repeat it as long as that is of use, and return the answer: of 2xx, or 404.

@@ -9,8 +9,10 @@ Rule 3: once a node has answered that there is no active node, rounds go on unti
         rounds at least, and more for `OUTAGE` seconds: a node that was started anew is there by then. More would only
         keep the caller from what else it has, such as a stale value.
 Rule 4: what the nodes refuse for good ends the call at once.
-Rule 5: a node that did not answer in time is asked again only if no other answers: each such attempt costs seconds. It
-        may have waited for the active node, so that one is asked last then.
+Rule 5: a node that did not answer in time is asked again only if no other answers, or `OUTAGE` seconds later: each such
+        attempt costs seconds. But if it is the active one, and goes on before the others have elected another, nobody
+        else can do what only the active node does. A silent node may also have waited for the active node, so that one
+        is asked last then.
 """
 
 import base64
@@ -43,14 +45,15 @@ _PORTS: Final = {"https": 443, "http": 80}
 class Rounds:
     """The attempts of one call at the nodes with these numbers, in this order. It began at *now* (clock seconds).
 
-    *silent* are the nodes that did not answer the calls of the same operation in time; those of this call are added.
+    *silent* are the nodes that did not answer the calls of the same operation in time, and when that was found; those
+    of this call are added.
     """
 
-    def __init__(self, order: Sequence[int], now: float, silent: set[int] | None = None) -> None:
+    def __init__(self, order: Sequence[int], now: float, silent: dict[int, float] | None = None) -> None:
         self._order, self._began = order, now
         self._round: dict[int, Refusal] = {}  # how the nodes failed in the round under way
         self._last_round: list[Refusal] = []
-        self._silent = set() if silent is None else silent
+        self._silent = {} if silent is None else silent
         self._rounds = self._throttled = self._behind = 0
         self._has_forgotten = self._elects = False
 
@@ -82,7 +85,7 @@ class Rounds:
         self._elects = self._elects or refusal.remedy is Remedy.ELECTION
         is_silent = isinstance(refusal.error, BackendTimeout)
         if is_silent:
-            self._silent.add(node)
+            self._silent[node] = now
         if active is not None and refusal.remedy is Remedy.ELECTION and self._may_be_asked(active):
             return active, 0.0
         for one in asked_last(self._order, (active,)) if is_silent else self._order:
@@ -126,8 +129,11 @@ class Rounds:
         if now + pause + LEAST >= deadline:
             return None
         self._last_round, self._round = list(failed), {}
-        if self._silent.issuperset(self._order):
-            self._silent.clear()
+        alone = all(one in self._silent for one in self._order)
+        for one in [one for one, since in self._silent.items() if alone or now - since >= OUTAGE]:
+            del self._silent[one]
+            if not alone:
+                self._order = asked_last(self._order, (one,))
         return next(one for one in self._order if one not in self._silent), pause
 
 

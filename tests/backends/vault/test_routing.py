@@ -118,6 +118,23 @@ def test_after_a_node_that_may_have_waited_for_the_active_one_another_is_asked_f
     assert call.fails(2, LATE, 1) == (1, 0.0)
 
 
+def test_a_silent_node_that_may_be_the_active_one_is_asked_again_after_a_while() -> None:
+    """It was stopped for less time than an election takes: the other one goes on naming it."""
+    call = Call(nodes=2)
+    call.now += 2.0
+    assert call.fails(0, LATE) == (1, 0.0)
+    for _ in range(3):
+        found = call.fails(1, NO_ACTIVE)
+        assert found is not None
+        assert found[0] == 1
+    call.now += 2.0
+    again = call.fails(1, NO_ACTIVE)
+    assert again is not None
+    assert again[0] == 1
+    assert call.fails(1, NO_ACTIVE) == (0, 0.0)
+    assert call.fails(0, LATE) is not None
+
+
 def test_what_no_node_can_do_ends_a_call_after_each_was_asked_once() -> None:
     call = Call(nodes=2)
 
