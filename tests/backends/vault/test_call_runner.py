@@ -235,6 +235,14 @@ def test_the_verdict_on_a_token_is_remembered_by_all_connections() -> None:
     assert kinds == [errors.ExpiredToken] * 2 + [errors.AccessDenied] * 2
 
 
+def test_a_token_that_was_alive_is_asked_about_anew_after_a_while_and_a_dead_one_stays_dead() -> None:
+    cluster, other = cluster_at("http://127.0.0.1:1"), SecretValue("s.another")
+    cluster.found(TOKEN, alive=True, now=100.0)
+    assert [cluster.is_alive(TOKEN, now) for now in (100.0, 109.0, 111.0)] == [True, True, None]
+    cluster.found(TOKEN, alive=False, now=112.0)
+    assert [cluster.is_alive(one, 10_000.0) for one in (TOKEN, other)] == [False, None]
+
+
 def test_a_lookup_that_is_refused_says_itself_that_the_token_is_dead() -> None:
     with FaultyServer(VaultNode({"*": refused(403, BARE)})) as server, connected(server.url) as connection:
         assert type(failing(connection, VaultCall("GET", "auth/token/lookup-self"))) is errors.ExpiredToken
@@ -446,6 +454,14 @@ def test_within_an_operation_a_node_that_hangs_is_not_asked_again_though_it_is_n
         assert len(stopped.requests) == 1
 
 
+def test_an_active_node_that_hung_for_a_moment_is_found_by_the_same_operation() -> None:
+    with ExitStack() as stack:
+        (active,) = nodes(stack, {"GET sys/leader": leader(is_self=True), "GET kv/data/a": [Hang(), FOUND]})
+        (standby,) = nodes(stack, {"GET sys/leader": leader(address=active.url)})
+        with connected(standby.url, active.url, timeout=0.1) as connection:
+            assert ask(connection, FRESH).origin == name_of(active.url)
+
+
 def test_a_node_that_is_no_longer_active_is_not_believed() -> None:
     with ExitStack() as stack:
         old = VaultNode({"GET sys/leader": [leader(is_self=True), leader()], "GET kv/data/a": FOUND})
@@ -454,6 +470,34 @@ def test_a_node_that_is_no_longer_active_is_not_believed() -> None:
         with connected(*urls(servers)) as connection:
             assert ask(connection, FRESH).origin == name_of(servers[0].url)
             assert ask(connection, FRESH).origin == name_of(servers[1].url)
+
+
+def test_a_node_that_was_active_a_moment_ago_is_asked_anew_in_the_same_operation() -> None:
+    with ExitStack() as stack:
+        old = {
+            "GET sys/leader": [leader(is_self=True), leader()],
+            "GET kv/data/a": FOUND,
+            "POST kv/data/a": refused(500, "node is not active"),
+        }
+        new = {"GET sys/leader": leader(is_self=True), "GET kv/data/a": FOUND, "POST kv/data/a": WRITTEN}
+        servers = nodes(stack, old, new)
+        with connected(*urls(servers)) as connection:
+            one = runner(connection)
+            assert [one.run(call).origin for call in (FRESH, SET, FRESH)] == [
+                name_of(servers[which].url) for which in (0, 1, 1)
+            ]
+
+
+def test_a_server_that_was_alone_and_speaks_of_an_election_is_alone_no_more() -> None:
+    with ExitStack() as stack:
+        alone = said({"ha_enabled": False})
+        first = {"GET sys/leader": [alone, leader()], "GET kv/data/a": FOUND, "POST kv/data/a": UNDONE}
+        second = {"GET sys/leader": leader(is_self=True), "GET kv/data/a": FOUND, "POST kv/data/a": WRITTEN}
+        servers = nodes(stack, first, second)
+        with connected(*urls(servers)) as connection:
+            assert [ask(connection, call).origin for call in (FRESH, SET, FRESH)] == [
+                name_of(servers[which].url) for which in (0, 1, 1)
+            ]
 
 
 def test_without_an_active_node_a_fresh_read_fails_and_others_do_not() -> None:
@@ -514,6 +558,17 @@ def test_the_index_of_the_last_write_goes_with_each_read_of_all_connections() ->
         first, second, read = server.requests
     assert [header(one, "X-Vault-Index") for one in (first, second, read)] == [None, None, index(7)]
     assert header(read, "X-Vault-Inconsistent") == "forward-active-node"
+
+
+def test_a_read_that_another_cluster_answers_does_not_take_the_place_of_our_last_write() -> None:
+    other_cluster = base64.b64encode(b'{"cluster": "d", "value": "900"}').decode()
+    read = said({"data": {}}, X_Vault_Index=other_cluster)
+    written = said({"data": {}}, X_Vault_Index=index(7))
+    with FaultyServer(VaultNode({"POST kv/data/a": written, "GET kv/data/a": read})) as server:
+        with connected(server.url) as connection:
+            for call in (SET, GET, GET):
+                ask(connection, call)
+        assert [header(one, "X-Vault-Index") for one in server.requests[1:]] == [index(7), index(7)]
 
 
 def test_an_index_that_the_server_cannot_read_is_forgotten() -> None:
@@ -587,6 +642,13 @@ def test_close_ends_what_is_under_way_and_nothing_follows(node: Behaviour) -> No
         before = server.connections
         assert type(failing(connection)) is errors.ConnectionFailed
         assert server.connections == before
+
+
+def test_a_closed_connection_connects_to_no_node_any_more() -> None:
+    with FaultyServer(VaultNode({"*": FOUND})) as server, connected(server.url) as connection:
+        connection.close()
+        assert type(failing(connection)) is errors.ConnectionFailed
+        assert server.connections == 0
 
 
 def test_an_error_brings_no_frame_of_an_attempt_along() -> None:

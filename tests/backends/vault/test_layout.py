@@ -173,6 +173,9 @@ def test_a_marked_deletion_ends_its_days_after_the_server_s_date() -> None:
     # It is told of as it will be after a restore.
     assert dict(view.entry.stages) == {AWSCURRENT: own(3), AWSPREVIOUS: own(2)}
     assert (view.entry.deletion_date, view.entry.deleted_at) == (gone.until, gone.since)
+    # Even if another program has changed the metadata since.
+    changed = replace(kv(version(1, PAST), sa_deleted="window=7;live=1"), updated=NOW)
+    assert seen(changed).entry.deleted_at == gone.since
 
 
 def test_a_deletion_by_another_program_has_no_end() -> None:
@@ -313,8 +316,9 @@ def test_a_token_moves_on_with_its_write() -> None:
 
 def test_the_latest_tokens_are_kept_and_that_it_was_created_empty() -> None:
     uuids = [f"{number:08}-c745-4ea0-9c9d-a34923929b59" for number in range(30)]
+    short = [f"{number:032}" for number in range(30)]
     long = [f"{number:064}" for number in range(30)]
-    for tokens, kept in ((uuids, 12), (long, 7)):
+    for tokens, kept in ((uuids, 12), (short, 12), (long, 7)):
         noted: list[tuple[int, str]] = [(0, "")]
         for number, token in enumerate(tokens, 1):
             noted = layout.tokens_with(noted, number, token)
