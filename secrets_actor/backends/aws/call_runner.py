@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeVar
 from msgspec import Struct, field
 
 from secrets_actor.backends.aws import error_codes
-from secrets_actor.backends.aws.clock_skew import TOLERATED, http_date, in_words, may_be_skew, too_far
+from secrets_actor.backends.aws.clock_skew import TOLERATED, in_words, may_be_skew, too_far
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.endpoint import Endpoint
 from secrets_actor.backends.aws.protocol import Call
@@ -28,6 +28,7 @@ from secrets_actor.backends.aws.question import Question
 from secrets_actor.backends.aws.retry import FailureKind, classify, pause_before, pause_while_going, sdk_request
 from secrets_actor.backends.aws.retry_state import RetryState
 from secrets_actor.backends.aws_credentials import AwsCredentials
+from secrets_actor.backends.http.http_date import http_date
 from secrets_actor.backends.sigv4 import amz_date
 from secrets_actor.clock import now
 from secrets_actor.domain.errors import (

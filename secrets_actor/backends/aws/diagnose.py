@@ -18,11 +18,12 @@ from typing import Any, Final
 from msgspec import Struct
 
 from secrets_actor.backends.aws.call_runner import CallRunner, Connection
-from secrets_actor.backends.aws.clock_skew import TOLERATED, http_date, in_words
+from secrets_actor.backends.aws.clock_skew import TOLERATED, in_words
 from secrets_actor.backends.aws.credentials.sts import Sts
 from secrets_actor.backends.aws.protocol import Call
 from secrets_actor.backends.aws_credentials import AwsCredentials, AwsCredentialSource
 from secrets_actor.backends.http.abortable_socket import resolve
+from secrets_actor.backends.http.http_date import http_date
 from secrets_actor.clock import now
 from secrets_actor.domain.diagnosis import Finding, Verdict
 from secrets_actor.domain.errors import (

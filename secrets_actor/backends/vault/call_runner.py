@@ -330,6 +330,7 @@ class CallRunner:
             body,
             request_id if isinstance(request_id, str) else None,
             self._cluster.names[node],
+            answer.headers.get("date"),
         )
 
     def _ask_who_is_active(self, node: int, until: float) -> Refusal | None:

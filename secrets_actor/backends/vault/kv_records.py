@@ -15,6 +15,7 @@ from secrets_actor.backends.vault import layout
 from secrets_actor.backends.vault.kv_session import KvSession
 from secrets_actor.backends.vault.layout import KvSecret, View
 from secrets_actor.backends.vault.names import checked, common_folder
+from secrets_actor.backends.vault.values import fields_of, value_of
 from secrets_actor.domain.operations import (
     AWSPREVIOUS,
     FilterKey,
@@ -97,7 +98,14 @@ class KvRecords:
 
     def value(self, _entry: Entry, version_id: str) -> SecretValue:
         assert self.view is not None
-        return self._session.value(self.name, self.view.numbers[version_id], fresh=self._operation.writes)
+        session = self._session
+        fields = session.fields(self.name, self.view.numbers[version_id], fresh=self._operation.writes)
+        given = getattr(self._operation, "value", None)
+        # A JSON object that was written as fields comes back as another text. It is the same value nevertheless, and
+        # the semantics compare texts.
+        if isinstance(given, SecretValue) and fields == fields_of(given, session.store.write_json):
+            return given
+        return value_of(fields)
 
     def put_value(self, _entry: Entry, version_id: str, value: SecretValue) -> None:
         self.put = version_id, value

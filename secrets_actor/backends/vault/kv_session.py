@@ -2,25 +2,27 @@
 
 Rule 1: what can be learnt is learnt once, and shared: whether the server can scan, whether metadata may be patched, and
         whether the mount is one of version 2.
-Rule 2: to read metadata takes a permission of its own. Where it is missing, a secret is looked up by a read of its
+Rule 2: the server dates deletions by its own clock, and this machine's may be behind it. A version that is deleted must
+        not be taken for one that will be deleted later. So no moment here is earlier than the date of the last answer.
+Rule 3: to read metadata takes a permission of its own. Where it is missing, a secret is looked up by a read of its
         value, which tells of the latest version only.
 """
 
 import random
 import threading
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
+from secrets_actor.backends.http.http_date import http_date
 from secrets_actor.backends.vault import answers, requests
 from secrets_actor.backends.vault.layout import KvSecret
 from secrets_actor.backends.vault.names import Mount
 from secrets_actor.backends.vault.protocol import VaultAnswer, VaultCall
-from secrets_actor.backends.vault.values import WriteJson, value_of
+from secrets_actor.backends.vault.values import WriteJson
 from secrets_actor.clock import utc_now
 from secrets_actor.domain.errors import AccessDenied, InvalidRequest, SecretNotFound
 from secrets_actor.domain.operations import Operation, Set, is_minted, token_of
-from secrets_actor.domain.secret import SecretValue
 
 if TYPE_CHECKING:
     from secrets_actor.backends.vault.call_runner import CallRunner
@@ -32,6 +34,8 @@ BEHIND: Final = 0.02
 # set was seen to take seven seconds.
 OVERTAKEN: Final = 0.01
 LONGEST_OVERTAKEN: Final = 0.25
+# A Date header leaves the fraction of the second out.
+_FRACTION: Final = timedelta(seconds=1)
 # Where the tokens of writes are kept: in the metadata; or nowhere, if the token was made for the message.
 Idempotency = Literal["metadata", "cas"]
 
@@ -89,12 +93,18 @@ class KvSession:
 
     def __init__(self, store: KvStore, runner: "CallRunner", pause: Callable[[float], None], *, repeated: bool) -> None:
         self.store, self.mount, self.repeated = store, store.mount, repeated
-        self.now = store.wall_clock()
         self.request_id: str | None = None
         self.origin: str | None = None
         self.lost: set[tuple[int, str]] = set()
         self._runner, self._pause = runner, pause
         self._overtaken = 0
+        self._date: str | None = None
+
+    @property
+    def now(self) -> datetime:
+        """The moment, in UTC (rule 2)."""
+        here, there = self.store.wall_clock(), http_date(self._date)
+        return here if there is None else max(here, there + _FRACTION)
 
     @property
     def in_doubt(self) -> bool:
@@ -105,6 +115,7 @@ class KvSession:
         """Return the answer to *call*: one of success, or one of 404. Raises only `SecretsError`s."""
         answer = self._runner.run(call)
         self.request_id, self.origin = answer.request_id or self.request_id, answer.origin or self.origin
+        self._date = answer.date or self._date
         return answer
 
     def pause(self) -> None:
@@ -118,7 +129,7 @@ class KvSession:
         self._pause(ceiling * random.random())  # noqa: S311  jitter
 
     def find(self, name: str, *, fresh: bool = False) -> KvSecret | None:
-        """Return what the server knows of the secret; None if there is none (rule 2)."""
+        """Return what the server knows of the secret; None if there is none (rule 3)."""
         try:
             answer = self.run(requests.metadata_call(self.mount, name, fresh=fresh))
         except AccessDenied:
@@ -134,12 +145,12 @@ class KvSession:
         """Return what a read of a version (None: the latest one) tells of the secret; None if there is none."""
         return answers.version_read(name, self.run(requests.read_call(self.mount, name, number, fresh=fresh)))
 
-    def value(self, name: str, number: int, *, fresh: bool = False) -> SecretValue:
-        """Return the value of a version. Raises `SecretNotFound` if it cannot be read any more."""
+    def fields(self, name: str, number: int, *, fresh: bool = False) -> object:
+        """Return the fields of a version. Raises `SecretNotFound` if it cannot be read any more."""
         answer = self.run(requests.read_call(self.mount, name, number, fresh=fresh))
         if answer.status == 404:
             raise SecretNotFound(f"version {number} of secret {name} in {self.mount.store_name} was just removed")
-        return value_of(answers.value_in(answer))
+        return answers.value_in(answer)
 
     def every(self, folder: str = "") -> Iterator[KvSecret]:
         """Iterate over all secrets in *folder* and below it, and perhaps over others: by one call, where the server can

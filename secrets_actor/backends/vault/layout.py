@@ -47,12 +47,17 @@ MAX_KEY_BYTES: Final = 128
 MAX_VALUE_BYTES: Final = 512
 # How many tokens are kept. Twelve UUIDs with their numbers take 480 bytes, and so fit in one value.
 MAX_TOKENS: Final = 12
+# The server's numbers of versions have 64 bits.
+MAX_DIGITS: Final = 20
 # The end of the recovery window of a secret that another program deleted: nobody purges that.
 NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
 _TOKEN: Final = re.compile(r"[A-Za-z0-9-]{32,64}")
 _OWN_ID: Final = re.compile(r"vault-([0-9]{4,})-([0-9]{23})")
 _MOMENT: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|[+-]\d\d:\d\d)")
 _MARKED: Final = re.compile(r"window=([0-9]{1,3});live=([0-9,-]*)")
+_RANGE: Final = re.compile(r"([0-9]{1,20})(?:-([0-9]{0,20}))?")
+# How many versions a mark may name. Anybody may have written it, and to read it must not take long.
+_MAX_LIVE: Final = 10_000
 _NO_CUSTOM: Final[Mapping[str, str]] = {}
 
 
@@ -213,6 +218,11 @@ def number_in(version_id: str) -> int | None:
     return None if found is None else int(found[1])
 
 
+def is_number(text: str) -> bool:
+    """Whether *text* can be the number of a version. Python refuses to read numbers of thousands of digits."""
+    return text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
+
+
 def moment(text: str) -> datetime:
     """Return the moment that the server's *text* means, in UTC. Raises `InvalidAnswer`."""
     try:
@@ -245,7 +255,7 @@ def tokens_of(custom: Mapping[str, str]) -> list[tuple[int, str]]:
     pairs = []
     for part in custom.get(TOKENS, "").split(","):
         number, equals, token = part.partition("=")
-        if equals and number.isascii() and number.isdigit() and (not token or _TOKEN.fullmatch(token)):
+        if equals and is_number(number) and (not token or _TOKEN.fullmatch(token)):
             pairs.append((int(number), token))
     return pairs
 
@@ -272,11 +282,12 @@ def mark_of(custom: Mapping[str, str]) -> Mark | None:
     found = _MARKED.fullmatch(_joined(custom, MARK))
     if found is None:
         return None
-    live: set[int] = set()
+    live: list[int] = []
     for part in found[2].split(","):
-        first, _, last = part.partition("-")
-        if first.isdigit() and (not last or last.isdigit()):
-            live.update(range(int(first), min(int(last or first), int(first) + 10_000) + 1))
+        run = _RANGE.fullmatch(part)
+        if run is not None:
+            first, last = int(run[1]), int(run[2] or run[1])
+            live += range(first, min(last + 1, first + _MAX_LIVE - len(live)))
     return Mark(int(found[1]), frozenset(live))
 
 
@@ -295,7 +306,8 @@ def custom_with(
     before: Mapping[str, str], entry: Entry, tokens: Iterable[tuple[int, str]], mark: Mark | None
 ) -> dict[str, str]:
     """Return the `custom_metadata` of a secret that is to be as *entry* says. Keys of ours that this file does not know
-    are kept as they are in *before*: a later version of this program may have written them.
+    are kept as they are in *before*: a later version of this program may have written them. The tokens are left out if
+    there is no room for them: no write has to fail for that.
 
     Raises `InvalidRequest` and `LimitExceeded` for what the server would not take.
     """
@@ -309,6 +321,8 @@ def custom_with(
     for key, text in ((TOKENS, kept), (DESCRIPTION, described), (EMPTY, empty), (MARK, marked)):
         for place, piece in enumerate(_pieces(text)):
             wanted[f"{key}.{place}" if place else key] = piece
+    if len(wanted) > MAX_KEYS and TOKENS not in before:
+        wanted.pop(TOKENS, None)
     _check(entry.name, before, wanted)
     return wanted
 

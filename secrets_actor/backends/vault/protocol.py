@@ -43,16 +43,22 @@ class VaultAnswer(Opaque):
     """An answer with a status of 2xx, or 404. *body* is its JSON object; empty if it has none.
 
     *request_id* is the id of the exchange in the server's audit log. *origin* is the node that answered, as in
-    `domain.ports.Answer`. The repr leaves the body out: it may hold a secret.
+    `domain.ports.Answer`. *date* is the Date header. The repr leaves the body out: it may hold a secret.
     """
 
-    __slots__ = ("body", "origin", "request_id", "status")
+    __slots__ = ("body", "date", "origin", "request_id", "status")
     SHOWN: ClassVar = ("status", "request_id", "origin")
 
     def __init__(
-        self, status: int, body: Mapping[str, Any], request_id: str | None = None, origin: str | None = None
+        self,
+        status: int,
+        body: Mapping[str, Any],
+        request_id: str | None = None,
+        origin: str | None = None,
+        date: str | None = None,
     ) -> None:
         self.status = status
         self.body = body
         self.request_id = request_id
         self.origin = origin
+        self.date = date

@@ -8,8 +8,9 @@ Rule 2: the order of the calls is such that an end between any two of them does 
         mark of a deletion comes before the deletion, and a restore brings the versions back before it takes the mark
         off: without the mark, nobody would know which versions those are.
 Rule 3: a write whose check-and-set parameter was refused, and that may have taken effect before, is looked for (doubt).
-Rule 4: to keep a token takes the permission to change metadata. Where it is missing, this is told once, and the write
-        goes on: check-and-set alone makes one version of it, unless it is repeated after others wrote.
+Rule 4: to keep a token takes the permission to change metadata, and room there. Where the permission is missing, or
+        the server does not change metadata as we ask, this is told once. The write goes on without: check-and-set alone
+        makes one version of it, unless it is repeated after others wrote.
 Rule 5: before a name is used anew whose recovery window has ended, the old secret is removed. That cannot be undone, so
         the server's own clock decides, and not that of this machine.
 """
@@ -28,7 +29,7 @@ from secrets_actor.backends.vault.kv_records import KvRecords
 from secrets_actor.backends.vault.kv_session import KvSession
 from secrets_actor.backends.vault.layout import Deletion, KvSecret, KvVersion, Mark
 from secrets_actor.backends.vault.reads import deleted
-from secrets_actor.backends.vault.values import fields_of
+from secrets_actor.backends.vault.values import fields_of, value_of
 from secrets_actor.domain.errors import AccessDenied, InvalidRequest, SecretDeleted, SecretExists, StoreFailure
 from secrets_actor.domain.operations import (
     AWSCURRENT,
@@ -43,7 +44,7 @@ from secrets_actor.domain.operations import (
     token_of,
 )
 from secrets_actor.domain.results import ChangeReceipt, NamedReceipt, VersionReceipt
-from secrets_actor.domain.secret import DeleteReceipt, SecretValue, SetReceipt
+from secrets_actor.domain.secret import DeleteReceipt, SetReceipt
 from secrets_actor.domain.semantics import Entry, perform
 from secrets_actor.uuids import new_uuid
 
@@ -180,8 +181,8 @@ class _Change:
             return receipt
         if self._was is None and records.is_over:
             self._purge()
-        value = self._new_value(kept)
-        if value is not None and self._is_done_before(value):
+        fields = self._new_fields(kept)
+        if fields is not None and self._is_done_before(fields):
             assert self._before is not None
             assert self._before.latest is not None
             return self._named(receipt, self._before.latest, repeats=True)
@@ -193,10 +194,10 @@ class _Change:
         if self._was is not None and self._was.deletion_date is not None:
             self._bring_back()
             mark = None
-        self._write_metadata(kept, mark, writes_value=value is not None)
-        if value is None:
+        self._write_metadata(kept, mark, writes_value=fields is not None)
+        if fields is None:
             return receipt
-        made = self._write_value(value)
+        made = self._write_value(fields)
         return self._named(receipt, made)
 
     # --- values ---------------------------------------------------------------------------------------------------
@@ -205,25 +206,28 @@ class _Change:
     def _follows(self) -> int:
         return 0 if self._before is None else self._before.current
 
-    def _new_value(self, kept: Entry) -> SecretValue | None:
-        if self._records.put is not None:
-            return self._records.put[1]
+    def _new_fields(self, kept: Entry) -> Mapping[str, Any] | None:
+        records, session = self._records, self._session
+        if records.put is not None:
+            return fields_of(records.put[1], session.store.write_json)
         wished = kept.stages.get(AWSCURRENT)
-        if self._was is None or wished is None or wished == self._was.stages.get(AWSCURRENT):
+        if records.view is None or self._was is None or wished in (None, self._was.stages.get(AWSCURRENT)):
             return None
-        return self._records.value(self._was, wished)  # moved to an older version: its value is written anew
+        # Moved to an older version: it is written anew, field by field, for another program may read the fields.
+        fields = session.fields(self._name, records.view.numbers[wished], fresh=True)
+        value_of(fields)  # what cannot be read here is not made the current version
+        assert isinstance(fields, Mapping)
+        return fields
 
-    def _is_done_before(self, value: SecretValue) -> bool:
+    def _is_done_before(self, fields: Mapping[str, Any]) -> bool:
         session = self._session
         if not session.repeated or self._keeps or not self._follows or self._was is None:
             return False
-        wanted = fields_of(value, session.store.write_json)
-        is_current = _fields(session, self._name, self._follows) == wanted
+        is_current = _fields(session, self._name, self._follows) == fields
         return doubt.done_before(repeated=True, token_kept=False, value_is_current=is_current)
 
-    def _write_value(self, value: SecretValue) -> KvVersion:
+    def _write_value(self, fields: Mapping[str, Any]) -> KvVersion:
         session, follows = self._session, self._follows
-        fields = fields_of(value, session.store.write_json)
         try:
             return answers.version_made(session.run(requests.write_call(self._mount, self._name, fields, follows)))
         except CheckAndSetFailed:
@@ -244,7 +248,7 @@ class _Change:
             if found is None:
                 seen = Seen.ABSENT
                 known = session.find(self._name, fresh=True)
-                if known is None:  # somebody has removed the whole secret
+                if known is None or self._is_made_anew(known):  # somebody has removed the whole secret
                     return None
                 current = known.current
             elif answer.status == 404:
@@ -261,6 +265,15 @@ class _Change:
                     raise self._unknown()
                 case Verdict.LOOK_AGAIN:
                     session.pause()
+
+    def _is_made_anew(self, known: KvSecret) -> bool:
+        """Whether *known* is another secret than the one that was looked at: its versions may be fewer."""
+        before = self._before
+        if before is None:
+            return False
+        if before.partial or known.partial:  # then the date is that of a version
+            return known.current < before.current
+        return known.created != before.created
 
     def _unknown(self) -> StoreFailure:
         error = StoreFailure(
@@ -296,15 +309,18 @@ class _Change:
                 tokens = [(0, "")]
             tokens = layout.tokens_with(tokens, self._follows + 1, token)
         wanted = layout.custom_with(custom, kept, tokens, mark)
+        self._keeps = self._keeps and layout.TOKENS in wanted
         patch = layout.changes(custom, wanted)
-        if not patch:
+        # The mark may be there already, of another delete. It is written nevertheless: a restore that has looked before
+        # must not take it off after this deletion.
+        if not patch and not isinstance(self._operation, Delete):
             return
         call = requests.patch_call(self._mount, self._name, patch, self._before.metadata_version)
         try:
             if self._session.run(call).status == 404:
                 raise _Overtaken
             return
-        except AccessDenied:
+        except (AccessDenied, InvalidRequest):
             if not layout.is_housekeeping(patch):
                 raise
         self._give_tokens_up()
@@ -319,11 +335,12 @@ class _Change:
         noted = [] if self._before is None else layout.tokens_of(self._before.custom)
         tokens = layout.tokens_with(noted, 1, token or "") if writes_value else []
         custom = layout.custom_with({}, kept, tokens, None)
+        self._keeps = self._keeps and layout.TOKENS in custom
         follows = 0 if self._before is None else self._before.metadata_version
         try:
             self._session.run(requests.create_call(self._mount, self._name, custom, follows))
             return
-        except AccessDenied:
+        except (AccessDenied, InvalidRequest):
             if asked or not writes_value:
                 raise
         self._give_tokens_up()
@@ -344,15 +361,22 @@ class _Change:
         if live:
             self._session.run(requests.delete_call(self._mount, self._name, live))
         while True:
-            # The server dates the deletion, and somebody may have written a version since the look.
+            # The server dates the deletion, and somebody may have restored the secret or written a version since the
+            # look.
             after = self._session.find(self._name, fresh=True)
-            gone = None if after is None else layout.deletion(after, self._session.store.wall_clock())
-            if after is None or gone is None:
+            if after is None:
                 raise _Overtaken
-            if not gone.foreign:
-                return replace(receipt, deletion_date=gone.until)
-            # Somebody has restored the secret before our deletion came, and so has taken our mark off.
-            self._mark_anew(after, kept, mark)
+            noted = layout.mark_of(after.custom)
+            marked = frozenset() if noted is None else noted.live
+            if not live <= marked:
+                # A restore came between our mark and our deletion, and has taken the mark off. Nobody else knows what
+                # our deletion took.
+                self._mark_anew(after, kept, Mark(mark.window, live | marked))
+                continue
+            gone = layout.deletion(after, self._session.now)
+            if gone is None or gone.foreign:
+                raise _Overtaken
+            return replace(receipt, deletion_date=gone.until)
 
     def _mark_anew(self, after: KvSecret, kept: Entry, mark: Mark) -> None:
         wanted = layout.custom_with(after.custom, kept, layout.tokens_of(after.custom), mark)

@@ -108,11 +108,11 @@ def test_the_version_of_a_mount() -> None:
         {"data": {"value": HIDDEN}, "metadata": {**ONE, "created_time": HIDDEN}},
         {**KEY, "versions": {HIDDEN: KEY["versions"]["9"]}},  # type: ignore[index]
         {**KEY, "versions": {"²": KEY["versions"]["9"]}},  # type: ignore[index]
+        {**KEY, "versions": {"9" * 5000: KEY["versions"]["9"]}},  # type: ignore[index]
         {**KEY, "custom_metadata": {"a": [HIDDEN]}},
         {**ONE, "version": 0},
         *[{"data": {"value": "v"}, "metadata": {**ONE, "version": number}} for number in (0, -1, 2**63)],
         {**KEY, "current_version": 2**63},
-        {**KEY, "versions": {"9" * 5000: KEY["versions"]["9"]}},  # type: ignore[index]
         {"keys": HIDDEN},
         {"key_info": {"a": HIDDEN}},
     ],

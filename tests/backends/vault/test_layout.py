@@ -218,10 +218,19 @@ def test_the_versions_of_a_mark(live: str, numbers: set[int]) -> None:
 
 
 def test_a_mark_with_a_great_number_takes_no_great_memory() -> None:
-    mark = layout.mark_of({"sa.deleted": "window=30;live=1-999999999999"})
+    for live in ("1-999999999999", "1-99999," * 4000):
+        pieces = {f"sa.deleted.{place}": live[at : at + 500] for place, at in enumerate(range(0, len(live), 500), 1)}
+        mark = layout.mark_of({"sa.deleted": "window=30;live=", **pieces})
 
-    assert mark is not None
-    assert len(mark.live) < 20_000
+        assert mark is not None
+        assert len(mark.live) == 10_000
+
+
+def test_a_number_of_thousands_of_digits_is_none() -> None:
+    pieces = {f"sa.deleted.{place}": "9" * 500 for place in range(1, 20)}
+
+    assert layout.mark_of({"sa.deleted": "window=30;live=3,", **pieces}) == Mark(30, frozenset({3}))
+    assert layout.tokens_of({"sa.v": f"{'9' * 9000}={T1},3={T1}"}) == [(3, T1)]
 
 
 # --- what is written --------------------------------------------------------------------------------------------------
@@ -295,6 +304,16 @@ def test_what_the_server_would_not_take_is_refused_before_it_is_sent() -> None:
     crowded = {f"{number}": "x" for number in range(70)}
     assert custom(crowded, entry(tags=crowded)) == crowded, "nothing is added"
     assert custom({}, entry(tags=many, description="x")), "just so many fit"
+
+
+def test_tokens_give_way_to_tags() -> None:
+    full = {f"{number}": "x" for number in range(64)}
+    most = {f"{number}": "x" for number in range(63)}
+
+    assert layout.custom_with(full, entry(tags=full), [(3, T1)], None) == full
+    assert layout.custom_with(most, entry(tags=most), [(3, T1)], None) == {**most, "sa.v": f"3={T1}"}
+    with pytest.raises(LimitExceeded):
+        layout.custom_with(full, entry(tags=full), [(3, T1)], Mark(30, frozenset({1})))
 
 
 def test_tags_of_ours_are_refused() -> None:

@@ -20,6 +20,7 @@ from secrets_actor.domain.errors import (
     SecretsError,
     StoreFailure,
 )
+from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.operations import AWSCURRENT, AWSPREVIOUS, with_token
 from secrets_actor.domain.ports import CallContext
 from secrets_actor.domain.secret import SetReceipt
@@ -287,6 +288,26 @@ def test_a_secret_that_was_removed_meanwhile_is_made_anew(store: Store, meddler:
     assert kv.values() == ["ours"]
 
 
+@pytest.mark.parametrize("reads_metadata", [True, False])
+def test_a_secret_that_another_program_made_anew_meanwhile_is_set(
+    open_store: Callable[..., Store], meddler: Meddler, kv: Kv, openbao: OpenBaoDev, reads_metadata: bool
+) -> None:
+    policy = data_only(kv.mount) + f'\npath "{kv.mount}/metadata/*" {{ capabilities = ["read"] }}' * reads_metadata
+    store = open_store(openbao.root.make_token(openbao.root.policy(policy)))
+    for value in ("one", "two"):
+        kv.put(value)
+
+    def make_anew() -> None:
+        kv.root.delete(f"{kv.mount}/metadata/{NAME}")
+        kv.put("theirs")
+
+    meddler.at(f"POST {kv.mount}/data/", then=make_anew, lose=True)
+
+    store.ask(ops.Set(NAME, "ours", new_token()), seconds=5)
+
+    assert kv.values() == ["theirs", "ours"], "it has fewer versions than the one that our lost write was for"
+
+
 @pytest.mark.parametrize("operation", [ops.Tag(NAME, {"a": "b"}), ops.Update(NAME, description="why")])
 def test_a_change_of_metadata_whose_answer_is_lost_is_done(
     store: Store, meddler: Meddler, kv: Kv, operation: ops.Operation[Any]
@@ -452,6 +473,57 @@ def test_a_set_succeeds_though_metadata_may_not_be_changed_and_it_is_told_once(
     assert kv.values() == ["one", "two", "three"]
 
 
+def test_a_set_succeeds_though_there_is_no_room_for_its_token(store: Store, kv: Kv) -> None:
+    theirs = {f"key-{number}": "x" for number in range(64)}
+    kv.put("one")
+    kv.root.write(f"{kv.mount}/metadata/{NAME}", custom_metadata=theirs)
+
+    receipt = store.set(NAME, "two")
+
+    assert (kv.values(), kv.custom()) == (["one", "two"], theirs)
+    assert receipt.version_id == store.get(NAME).version_id
+
+
+def test_a_set_succeeds_though_the_mount_demands_a_check_that_the_token_cannot_make(
+    open_store: Callable[..., Store], kv: Kv, openbao: OpenBaoDev
+) -> None:
+    kv.root.write(f"{kv.mount}/config", metadata_cas_required=True)
+    policy = data_only(kv.mount) + f'\npath "{kv.mount}/metadata/*" {{ capabilities = ["create", "update", "patch"] }}'
+    told: list[None] = []
+    store = open_store(openbao.root.make_token(openbao.root.policy(policy)), on_tokens_lost=lambda: told.append(None))
+
+    for value in ("one", "two", "three"):
+        store.set(NAME, value)
+
+    assert (kv.values(), told) == (["one", "two", "three"], [None])
+
+
+# --- fields -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_late_repeat_of_a_value_that_was_written_as_fields_is_known(open_store: Callable[..., Store], kv: Kv) -> None:
+    store, token, value = open_store(write_json="fields"), new_token(), '{"b":1.10,"a":[1e2]}'
+    first = store.set(NAME, value, token=token)
+    kv.put("theirs")
+
+    assert store.set(NAME, value, token=token) == first
+    assert type(failure(lambda: store.set(NAME, '{"b": 2}', token=token))) is SecretExists
+    assert kv.root.read(f"{kv.mount}/metadata/{NAME}")["current_version"] == 2
+
+
+def test_a_move_back_writes_the_fields_of_another_program_as_they_were(store: Store, meddler: Meddler, kv: Kv) -> None:
+    fields = {"user": "a", "password": "b", "port": 5432}
+    kv.root.write(f"{kv.mount}/data/{NAME}", data=fields)
+    old = store.get(NAME).version_id
+    kv.put("two")
+    meddler.at(f"POST {kv.mount}/data/", lose=True)
+
+    store.ask(ops.MoveStage(NAME, AWSCURRENT, to=old, remove_from=store.get(NAME).version_id))
+
+    found = kv.root.read(f"{kv.mount}/data/{NAME}")
+    assert (found["data"], found["metadata"]["version"]) == (fields, 3)
+
+
 def test_whoever_may_read_values_only_reads_each_version(
     open_store: Callable[..., Store], kv: Kv, openbao: OpenBaoDev
 ) -> None:
@@ -533,6 +605,55 @@ def test_a_delete_that_a_restore_came_before_can_be_restored_whole(store: Store,
     assert abs(deleted.deletion_date - datetime.now(UTC) - timedelta(days=12)) < timedelta(minutes=1)
     store.restore(NAME)
     assert kv.values() == ["one", "two"]
+
+
+def test_a_deletion_is_one_for_a_machine_whose_clock_is_behind_the_server_s(
+    open_store: Callable[..., Store], kv: Kv
+) -> None:
+    store = open_store(wall_clock=lambda: utc_now() - timedelta(minutes=10))
+    kv.put("one")
+
+    deleted = store.ask(ops.Delete(NAME), seconds=5).value
+
+    assert abs(deleted.deletion_date - datetime.now(UTC) - timedelta(days=12)) < timedelta(minutes=1)
+    for refused in (ops.Get(NAME), ops.Get(NAME, stage=AWSCURRENT), ops.Put(NAME, "two", token=new_token())):
+        assert type(failure(lambda refused=refused: store.ask(refused))) is SecretDeleted
+    assert store.names() == []
+    told = store.ask(ops.CurrentVersions((SecretId(NAME),))).value
+    assert {name: type(error) for name, error in told.errors.items()} == {NAME: SecretDeleted}
+    assert store.ask(ops.Describe(NAME)).value.deleted_at is not None
+    store.restore(NAME)
+    assert kv.values() == ["one"]
+
+
+def test_what_a_delete_took_comes_back_though_a_restore_and_a_write_came_before_it(
+    store: Store, meddler: Meddler, kv: Kv
+) -> None:
+    for value in ("one", "two"):
+        kv.put(value)
+
+    take_mark_off = lambda: kv.root.write(f"{kv.mount}/metadata/{NAME}", custom_metadata={})  # noqa: E731
+    meddler.at(f"POST {kv.mount}/delete/", first=take_mark_off, then=lambda: kv.put("three"))
+
+    store.delete(NAME)
+
+    assert kv.values() == [None, None, None]
+    store.restore(NAME)
+    assert kv.values() == ["one", "two", "three"]
+
+
+def test_a_delete_that_another_program_s_came_after_ends(store: Store, meddler: Meddler, kv: Kv) -> None:
+    kv.put("one")
+
+    def write_and_delete() -> None:
+        kv.put("two")
+        kv.root.delete(f"{kv.mount}/data/{NAME}")
+
+    meddler.at(f"POST {kv.mount}/delete/", then=write_and_delete)
+
+    assert type(failure(lambda: store.ask(ops.Delete(NAME), seconds=5))) is SecretDeleted
+    store.restore(NAME)
+    assert store.get(NAME).reveal() == "two"
 
 
 def test_a_restore_on_set_brings_the_versions_back_first(store: Store, kv: Kv) -> None:

@@ -24,7 +24,7 @@ from xml.etree import ElementTree
 from msgspec import Struct
 from msgspec.structs import replace
 
-from secrets_actor.backends.aws.clock_skew import http_date, may_be_skew, too_far
+from secrets_actor.backends.aws.clock_skew import may_be_skew, too_far
 from secrets_actor.backends.aws.corrected_clock import CorrectedClock
 from secrets_actor.backends.aws.credentials.connect import Connect, connect
 from secrets_actor.backends.aws.credentials.json_credentials import moment
@@ -41,6 +41,7 @@ from secrets_actor.backends.aws.sdk_settings import (
     stated,
 )
 from secrets_actor.backends.aws_credentials import AwsCredentials
+from secrets_actor.backends.http.http_date import http_date
 from secrets_actor.backends.sigv4 import HttpRequest, Scope, SigningKeys, sign_headers
 from secrets_actor.clock import now, sleep
 from secrets_actor.domain.errors import (
