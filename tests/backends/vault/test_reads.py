@@ -140,7 +140,8 @@ def test_vault_knows_no_scan_and_counts_no_changes_of_metadata() -> None:
     with FaultyServer(node) as server:
         factory = vault_kit(server.url, "token", "kv")
         store = Store(VAULT, factory, factory.connect(), prefix="")
-        assert store.names() == ["a", "f/b"]
+        assert [store.names() for _ in range(2)] == [["a", "f/b"]] * 2
+        assert [asked(one) for one in server.requests].count("GET kv/detailed-metadata/?scan=true") == 1
         assert not store.set("a", "two").created
         assert store.set("new", "one").created
         store.backend.close()

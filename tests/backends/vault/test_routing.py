@@ -135,6 +135,12 @@ def test_a_silent_node_that_may_be_the_active_one_is_asked_again_after_a_while()
     assert call.fails(0, LATE) is not None
 
 
+def test_one_node_that_may_be_there_soon_is_waited_for_whatever_the_others_say() -> None:
+    call = Call(nodes=2)
+    assert call.fails(0, UNTRUSTED) == (1, 0.0)
+    assert call.fails(1, LATE) is not None
+
+
 def test_what_no_node_can_do_ends_a_call_after_each_was_asked_once() -> None:
     call = Call(nodes=2)
 

@@ -1,5 +1,7 @@
-"""Which node an operation asks: nodes that are played, because a real standby is behind for some milliseconds only."""
+"""Which node an operation asks, and under which condition it changes metadata: at nodes that are played, because a real
+standby is behind for some milliseconds only, and another writer seldom comes between."""
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -10,7 +12,7 @@ from secrets_actor.domain import operations as ops
 from secrets_actor.domain.operations import Operation
 from tests.backends.vault.test_current_versions import ask, factory_at
 from tests.contract.store import new_token
-from tests.servers.behaviours import Reset
+from tests.servers.behaviours import Answer, Reset
 from tests.servers.faulty import FaultyServer
 from tests.servers.vault_node import VaultNode, asked, leader, refused, said
 
@@ -97,3 +99,44 @@ def test_what_has_become_of_a_lost_write_is_asked_of_the_active_node(stack: Exit
     assert receipt.version_id == token
     assert [asked(one) for one in active.requests].count("GET kv/data/a?version=2") == 1
     assert "GET kv/data/a?version=2" not in [asked(one) for one in standby.requests]
+
+
+def test_a_change_of_metadata_is_made_only_to_what_was_seen(stack: ExitStack) -> None:
+    counted = {**metadata(1), "current_metadata_version": 5}
+    _, active = pair(
+        stack,
+        {
+            "GET kv/metadata/a": said({"data": counted}),
+            "GET kv/metadata/empty": said(
+                {"data": {**counted, "current_version": 0, "custom_metadata": {"sa.v": "1="}}}
+            ),
+            "GET kv/data/a": said({"data": read("v", 1)}),
+            "POST kv/data/a": said({"data": {**VERSION, "version": 2}}),
+            "POST kv/data/empty": said({"data": {**VERSION, "version": 1}}),
+            "*": said({}),
+        },
+    )
+    factory = factory_at("kv", "token", active.url)
+    for operation in (ops.Set("a", "v", new_token()), ops.Tag("a", {"team": "x"}), ops.Set("empty", "v", new_token())):
+        ask(factory, operation)
+
+    changes = [one for one in active.requests if one.body and "kv/metadata/" in asked(one)]
+    assert [asked(one) for one in changes] == ["PATCH kv/metadata/a"] * 2 + ["POST kv/metadata/empty"]
+    assert {json.loads(one.body)["metadata_cas"] for one in changes} == {5}
+
+
+def test_a_secret_that_is_removed_before_its_token_was_noted_is_made_anew(stack: ExitStack) -> None:
+    _, active = pair(
+        stack,
+        {
+            "GET kv/metadata/a": [said({"data": metadata(3)}), said({"errors": []}, 404)],
+            "PATCH kv/metadata/a": Answer(b"", 404),
+            "POST kv/metadata/a": said({}),
+            "POST kv/data/a": said({"data": {**VERSION, "version": 1}}),
+            "GET sys/internal/ui/mounts/kv": said({"data": {"options": {"version": "2"}}}),
+        },
+    )
+
+    assert ask(factory_at("kv", "token", active.url), ops.Set("a", "v", new_token())).created
+    (written,) = [json.loads(one.body) for one in active.requests if asked(one) == "POST kv/data/a"]
+    assert written["options"] == {"cas": 0}

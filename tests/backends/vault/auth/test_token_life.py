@@ -186,3 +186,9 @@ def test_no_repr_shows_a_token() -> None:
     assert token_of("s.hunter2") == TOKEN
     assert "hunter2" not in repr(granted_in({"auth": AUTH}))
     assert "accessor" not in repr(granted_in({"auth": AUTH}))
+
+
+def test_a_renewal_that_adds_less_than_a_second_has_reached_the_maximum() -> None:
+    life = TokenLife(100.0, 10.0, grows=True)
+    assert not life.renewed(10.0, renewable=True, asked=100.5).grows
+    assert life.renewed(10.0, renewable=True, asked=102.0).grows

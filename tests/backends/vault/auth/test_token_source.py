@@ -9,6 +9,7 @@ import pytest
 
 from secrets_actor.backends.key_source import KeySource
 from secrets_actor.backends.vault.auth.approle import AppRoleLogin
+from secrets_actor.backends.vault.auth.jwt import JwtLogin
 from secrets_actor.backends.vault.auth.token import TokenLogin
 from secrets_actor.backends.vault.auth.token_source import TokenSource
 from secrets_actor.clock import now as clock_now
@@ -21,7 +22,10 @@ from secrets_actor.domain.errors import (
     SecretsError,
 )
 from tests.backends.vault.auth.rig import HOUR, Clock, Rig, connector, enabled, in_text, is_alive, text
+from tests.servers.behaviours import Answer
+from tests.servers.faulty import FaultyServer
 from tests.servers.openbao import OpenBaoDev, missing
+from tests.servers.vault_node import VaultNode, asked, header, refused, said
 
 pytestmark = [pytest.mark.vault, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
 
@@ -267,6 +271,44 @@ def test_a_token_that_may_not_revoke_itself_is_told(openbao: OpenBaoDev) -> None
 
     with pytest.raises(AccessDenied):
         rig.release()
+
+
+def granted(token: str) -> Answer:
+    return said({"auth": {"client_token": token, "accessor": "a", "lease_duration": int(HOUR), "renewable": False}})
+
+
+def test_a_release_tries_all_though_the_first_is_not_revoked() -> None:
+    table = {
+        "POST auth/jwt/login": [granted("hvs.1"), granted("hvs.2")],
+        "POST auth/token/revoke-self": [refused(403, "1 error occurred:\n\t* permission denied"), Answer(b"", 204)],
+    }
+    with FaultyServer(VaultNode(table)) as server:
+        rig = Rig(JwtLogin(None, in_text("a.b.c")), server.url)
+        rig.fetch()
+        rig.clock.now += HOUR * 2 / 3
+        rig.fetch()
+        with pytest.raises(AccessDenied):
+            rig.release()
+
+        revoked = [header(one, "X-Vault-Token") for one in server.requests if asked(one).endswith("revoke-self")]
+        assert revoked == ["hvs.1", "hvs.2"]
+
+
+def test_after_a_login_that_succeeded_the_pauses_begin_anew() -> None:
+    wrong = refused(400, "error validating token")
+    with FaultyServer(VaultNode({"POST auth/jwt/login": [wrong, granted("hvs.1"), wrong]})) as server:
+        rig = Rig(JwtLogin(None, in_text("a.b.c")), server.url)
+        pauses = []
+        for _ in range(2):
+            with pytest.raises(LoginRefused) as caught:
+                rig.fetch()
+            pauses.append(caught.value.retry_after)
+            rig.clock.now += HOUR
+            if len(pauses) == 1:
+                rig.fetch()
+                rig.clock.now += HOUR
+
+        assert pauses == [1.0, 1.0]
 
 
 def test_a_release_can_be_switched_off(role: Role) -> None:
