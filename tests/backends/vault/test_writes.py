@@ -642,6 +642,18 @@ def test_what_a_delete_took_comes_back_though_a_restore_and_a_write_came_before_
     assert kv.values() == ["one", "two", "three"]
 
 
+def test_a_delete_whose_mark_is_there_already_writes_it_nevertheless(store: Store, kv: Kv) -> None:
+    kv.put("one")
+    kv.root.write(f"{kv.mount}/metadata/{NAME}", custom_metadata={"sa.deleted": "window=12;live=1"})
+    before = kv.root.read(f"{kv.mount}/metadata/{NAME}")["current_metadata_version"]
+
+    store.delete(NAME)
+
+    after = kv.root.read(f"{kv.mount}/metadata/{NAME}")
+    assert after["custom_metadata"] == {"sa.deleted": "window=12;live=1"}
+    assert after["current_metadata_version"] > before, "a restore that has looked before must not take the mark off"
+
+
 def test_a_delete_that_another_program_s_came_after_ends(store: Store, meddler: Meddler, kv: Kv) -> None:
     kv.put("one")
 
