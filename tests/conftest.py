@@ -28,7 +28,8 @@ FOREIGN: Final = ("AWS_", "BAO_", "SECRETS_ACTOR_", "VAULT_")
 
 # How long an example takes is the machine's business: it may be busy, or make hypothesis's tables for the first time.
 ANY_MACHINE: Final = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-# Who waits for the tests has a third of the examples; .ci/run asks for them all: --hypothesis-profile=whole.
+# Who waits for the tests has a fifth of the examples. .ci/run asks for them all where pure modules are tried:
+# --hypothesis-profile=whole.
 settings.register_profile("whole", ANY_MACHINE)
 settings.register_profile("quick", ANY_MACHINE, max_examples=20)
 settings.load_profile("quick")
@@ -78,8 +79,9 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs OpenBao. Refuse names of tests that are others in each process, such as those with the order of a
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what needs OpenBao, and leave it out where there is none, as the slow tests are: `pytest_terminal_summary`
+    says so once. Refuse names of tests that are others in each process, such as those with the order of a
     set or the address of an object in them: pytest-xdist gives up when two processes collect different names, which
     happens now and then."""
     for item in items:
@@ -89,6 +91,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     wrong = [item.nodeid for item in items if NOT_THE_SAME.search(item.nodeid)]
     if wrong:
         raise pytest.UsageError(f"give these parameters ids that are the same in each process: {wrong}")
+    if _leaves_openbao_out(config):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("vault")])
+        items[:] = [item for item in items if not item.get_closest_marker("vault")]
+
+
+def _leaves_openbao_out(config: pytest.Config) -> bool:
+    """Whether the tests on OpenBao are left out. Where they are asked for, they are skipped one by one, and say why."""
+    return missing() is not None and "vault" not in config.option.markexpr
 
 
 def pytest_collection_finish() -> None:
@@ -119,8 +129,10 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What the whole run has counted."""
+    """What the whole run has counted, and what it has left out."""
     tallies.tell(terminalreporter)
+    if _leaves_openbao_out(terminalreporter.config):
+        terminalreporter.write_line(f"left out: each test that {missing()}")
 
 
 def pytest_unconfigure() -> None:
