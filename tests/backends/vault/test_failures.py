@@ -243,3 +243,11 @@ def test_what_is_no_json_object_is_none(body: bytes) -> None:
 def test_a_dead_token_is_one_that_others_are_fetched_for() -> None:
     assert failures.ended().refused
     assert "log in again" in str(failures.ended())
+
+
+def test_an_answer_older_than_our_own_last_write_is_asked_for_at_another_node() -> None:
+    found = failures.outdated()
+
+    assert isinstance(found.error, NodeBehind)
+    assert found.error.retryable
+    assert found.remedy is Remedy.ELSEWHERE
