@@ -111,7 +111,9 @@ ROWS: Final[dict[str, Row]] = {
 }
 BACKENDS: Final = tuple(ROWS)
 EMULATORS: Final = tuple(name for name, row in ROWS.items() if row.emulator)
-# What knows all of AWS's language that makes sense on one machine.
-# A parameter of tests that take the row of OpenBao themselves. They are chosen, and left out, by the mark.
+# The parameters of tests that run over the row of OpenBao, and are chosen, and left out, by the mark; and over that of
+# the daemon. Each of its tests starts a daemon, and `AwsApi` and the local store have tests of their own.
 VAULT_ROW: Final = pytest.param(VAULT, marks=pytest.mark.vault)
+DAEMON_ROW: Final = pytest.param(DAEMON, marks=pytest.mark.slow)
+# What knows all of AWS's language that makes sense on one machine.
 OWN: Final = tuple(name for name, row in ROWS.items() if not (row.emulator or row.foreign))

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from tests.contract.backends import BACKENDS, EMULATORS, LIVE, ROWS, VAULT, VAULT_ROW
+from tests.contract.backends import BACKENDS, DAEMON, DAEMON_ROW, EMULATORS, LIVE, ROWS, VAULT, VAULT_ROW
 from tests.contract.live import initial_environment, live_account
 from tests.contract.store import LIVE_PATIENCE, Store, aws_kit
 
@@ -48,7 +48,7 @@ def _live_store() -> Iterator[Store]:
             pytest.fail("\n".join(["left in the account:", *lines]), pytrace=False)
 
 
-@pytest.fixture(params=[*(one for one in BACKENDS if one != VAULT), VAULT_ROW, REAL])
+@pytest.fixture(params=[*(one for one in BACKENDS if one not in (DAEMON, VAULT)), DAEMON_ROW, VAULT_ROW, REAL])
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """An empty store with an open backend, for each backend in turn."""
     yield from opened_store(request.param, request)

@@ -45,7 +45,9 @@ def test_a_daemon_answers_at_each_address_and_ends_with_0(tmp_path: Path) -> Non
 def test_the_operator_sees_status_tree_and_metrics_of_the_running_daemon(tmp_path: Path) -> None:
     path = tmp_path / "api.sock"
     with Daemon(tmp_path, configuration(tmp_path, f"unix:{path}"), count=1) as daemon:
-        status = ask(path, "/control/status").json
+        deadline = clock_now() + PATIENCE
+        while (status := ask(path, "/control/status").json)["status"] == "unready" and clock_now() < deadline:
+            pass  # it listens a moment before it is ready
         tree = ask(path, "/control/tree").json
         metrics = ask(path, "/control/metrics").json
 
