@@ -221,3 +221,12 @@ def test_current_versions_are_told_without_a_value_and_an_error_beside_them(rig:
         "empty": SecretNotFound,
         "none": SecretNotFound,
     }
+
+
+def test_a_delete_that_may_have_taken_effect_and_has_is_done(rig: Rig) -> None:
+    rig.ask(ops.Create("a", "one", token(1)))
+    first = rig.ask(ops.Delete("a"))
+
+    assert rig.ask(ops.Delete("a"), repeated=True) == first
+    with pytest.raises(SecretDeleted):
+        rig.ask(ops.Delete("a"))
