@@ -20,7 +20,7 @@ from secrets_actor.runtime.settings_loader import load
 from secrets_actor.runtime.vault_connection import DEFAULT, vault_connection_for
 from secrets_actor.runtime.vault_factory import vault_factory_for
 from tests.servers.faulty import FaultyServer
-from tests.servers.openbao import OpenBaoDev, Refused, missing
+from tests.servers.openbao import OpenBaoDev, Refused
 from tests.servers.process import reserve
 from tests.servers.tls import issue
 from tests.servers.vault_node import said
@@ -127,8 +127,6 @@ def test_where_nobody_listens_the_error_says_where_the_address_comes_from(source
 
 @pytest.mark.vault
 def test_tls_is_as_the_tools_variables_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if reason := missing():
-        pytest.skip(reason)
     made = issue(tmp_path / "tls")
     folder = tmp_path / "cas"
     folder.mkdir()

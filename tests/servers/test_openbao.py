@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.openbao import OpenBaoCluster, OpenBaoDev, Refused, missing
+from tests.servers.openbao import OpenBaoCluster, OpenBaoDev, Refused
 from tests.servers.process import ROOT
 from tests.servers.test_process import open_pidfd
 from tests.servers.tls import issue
 
-pytestmark = [pytest.mark.vault, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
+pytestmark = pytest.mark.vault
 
 
 def test_a_single_node_takes_writes_at_once_and_numbers_the_versions(openbao: OpenBaoDev, kv_mount: str) -> None:

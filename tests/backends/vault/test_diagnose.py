@@ -16,7 +16,7 @@ from secrets_actor.runtime.settings_loader import load
 from tests.architecture.house import ROOT
 from tests.servers.behaviours import html_500
 from tests.servers.faulty import FaultyServer
-from tests.servers.openbao import OpenBaoCluster, OpenBaoDev, Refused, missing
+from tests.servers.openbao import OpenBaoCluster, OpenBaoDev, Refused
 from tests.servers.process import reserve
 from tests.servers.tls import issue
 from tests.servers.vault_node import VaultNode, leader, refused, said
@@ -276,8 +276,6 @@ def test_what_is_no_server_of_this_kind_is_a_fault() -> None:
 
 @pytest.fixture
 def secure(tmp_path: Path) -> Iterator[OpenBaoDev]:
-    if reason := missing():
-        pytest.skip(reason)
     with OpenBaoDev(tmp_path / "server", certificates=issue(tmp_path / "tls")) as server:
         yield server
 

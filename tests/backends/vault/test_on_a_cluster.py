@@ -8,9 +8,9 @@ from secrets_actor import SecretValue
 from secrets_actor.backends.vault.call_runner import Connection
 from secrets_actor.backends.vault.protocol import VaultCall
 from tests.backends.vault.wire_rig import ask, cluster_at, connected, name_of
-from tests.servers.openbao import OpenBaoCluster, Refused, missing
+from tests.servers.openbao import OpenBaoCluster, Refused
 
-pytestmark = [pytest.mark.skipif(missing() is not None, reason=str(missing())), pytest.mark.slow]
+pytestmark = [pytest.mark.vault, pytest.mark.slow]
 
 
 def write(path: str, number: int) -> VaultCall:

@@ -10,10 +10,10 @@ from secrets_actor.backends.vault.failures import CheckAndSetFailed
 from secrets_actor.backends.vault.protocol import VaultCall
 from secrets_actor.domain import errors
 from tests.backends.vault.wire_rig import ask, connected, failing
-from tests.servers.openbao import OpenBaoDev, missing
+from tests.servers.openbao import OpenBaoDev
 from tests.servers.tls import issue
 
-pytestmark = [pytest.mark.vault, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
+pytestmark = pytest.mark.vault
 
 ROOT = SecretValue(OpenBaoDev.token)
 

@@ -31,11 +31,11 @@ from secrets_actor.domain.errors import (
 )
 from tests.backends.vault.auth.rig import HOUR, Rig, enabled, in_text, is_alive, text
 from tests.backends.vault.auth.test_token_source import Role, failure
-from tests.servers.openbao import Administrator, OpenBaoCluster, OpenBaoDev, Refused, missing, until
+from tests.servers.openbao import Administrator, OpenBaoCluster, OpenBaoDev, Refused, until
 from tests.servers.tls import Certificates
 from tests.servers.token_review import TokenReviews
 
-pytestmark = [pytest.mark.vault, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
+pytestmark = pytest.mark.vault
 
 
 @pytest.fixture

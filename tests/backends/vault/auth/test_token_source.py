@@ -24,10 +24,10 @@ from secrets_actor.domain.errors import (
 from tests.backends.vault.auth.rig import HOUR, Clock, Rig, connector, enabled, in_text, is_alive, text
 from tests.servers.behaviours import Answer
 from tests.servers.faulty import FaultyServer
-from tests.servers.openbao import OpenBaoDev, missing
+from tests.servers.openbao import OpenBaoDev
 from tests.servers.vault_node import VaultNode, asked, header, refused, said
 
-pytestmark = [pytest.mark.vault, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
+pytestmark = pytest.mark.vault
 
 
 class Role:
