@@ -63,6 +63,7 @@ class Remedy(Enum):
     NONE = "nothing: it would fail again"
     ELSEWHERE = "another node, or the same one a little later"
     ELECTION = "the node that is elected"
+    PREPARED = "any node, once the active one has prepared the mount"
     ACTIVE_NODE = "the active node, which has seen every write"
     NO_INDEX = "the same without an index, which the server cannot read"
     SLOWER = "the same node, later"
@@ -257,7 +258,7 @@ def _bad_request(call: VaultCall, said: str) -> Refusal:
         return Refusal(InvalidRequest(text, status=400), Remedy.NONE)
     if _UPGRADING in said:
         text = f"the mount at {_room(call)} is being upgraded to KV version 2: try again"
-        return Refusal(StoreFailure(text, status=400), Remedy.ELSEWHERE)
+        return Refusal(StoreFailure(text, status=400), Remedy.PREPARED)
     error = InvalidRequest(f"the server cannot do {call.method} at {_room(call)} as it was asked", status=400)
     return Refusal(error, Remedy.NO_INDEX if "x-vault-index" in said else Remedy.NONE)
 

@@ -5,7 +5,8 @@ Rule 1: nodes are asked in the order of `vault.addresses`, except that the activ
 Rule 2: after a node that fails, the next one is asked at once. When all have failed, that was a round: after a pause,
         which grows, there is another.
 Rule 3: once a node has answered that there is no active node, rounds go on until the deadline: an election takes 1 to
-        12 seconds, and then the call succeeds. Without such an answer, if the nodes are silent or sealed, there are two
+        12 seconds, and then the call succeeds. The same goes for a mount that is being prepared, which only the active
+        node does. Without such an answer, if the nodes are silent or sealed, there are two
         rounds at least, and more for `OUTAGE` seconds: a node that was started anew is there by then. More would only
         keep the caller from what else it has, such as a stale value.
 Rule 4: what the nodes refuse for good ends the call at once.
@@ -55,7 +56,7 @@ class Rounds:
         self._last_round: list[Refusal] = []
         self._silent = {} if silent is None else silent
         self._rounds = self._throttled = self._behind = 0
-        self._has_forgotten = self._elects = False
+        self._has_forgotten = self._waits = False
 
     def has_others(self, node: int) -> bool:
         """Whether there are nodes besides *node* that can be asked in this round."""
@@ -82,7 +83,7 @@ class Rounds:
                 self._behind += 1
                 return _in_time(node if active is None else active, _pause(self._behind, dice), now, deadline)
         self._round[node] = refusal
-        self._elects = self._elects or refusal.remedy is Remedy.ELECTION
+        self._waits = self._waits or refusal.remedy in (Remedy.ELECTION, Remedy.PREPARED)
         is_silent = isinstance(refusal.error, BackendTimeout)
         if is_silent:
             self._silent[node] = now
@@ -120,10 +121,10 @@ class Rounds:
 
     def _next_round(self, now: float, deadline: float, dice: float) -> tuple[int, float] | None:
         failed = self._round.values()
-        if not self._elects and not any(one.error.retryable for one in failed):
+        if not self._waits and not any(one.error.retryable for one in failed):
             return None
         self._rounds += 1
-        if not self._elects and self._rounds > 1 and now - self._began >= OUTAGE:
+        if not self._waits and self._rounds > 1 and now - self._began >= OUTAGE:
             return None
         pause = _pause(self._rounds, dice)
         if now + pause + LEAST >= deadline:

@@ -45,7 +45,7 @@ def raw(status: int, body: bytes, call: VaultCall = GET, headers: dict[str, str]
         (
             refusal(400, "Waiting for the primary to upgrade from non-versioned to versioned data. This backend will"),
             errors.StoreFailure,
-            Remedy.ELSEWHERE,
+            Remedy.PREPARED,
         ),
         (refusal(400, "no data provided"), errors.InvalidRequest, Remedy.NONE),
         (refusal(400, 'failed to decode "X-Vault-Index"'), errors.InvalidRequest, Remedy.NO_INDEX),
