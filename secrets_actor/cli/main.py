@@ -19,6 +19,7 @@ from secrets_actor.cli import completion, daemon, edit, output, policy, reading,
 from secrets_actor.cli.credentials import credentials
 from secrets_actor.cli.env import env
 from secrets_actor.cli.exit_codes import EPILOG, FAILED, PROGRAM, USAGE, run, written
+from secrets_actor.cli.helpers.commands import helper
 from secrets_actor.cli.options import Options
 from secrets_actor.cli.run import run_
 from secrets_actor.cli.store import store
@@ -137,7 +138,7 @@ def demo(options: Options) -> None:
 SECTIONS: Final = {
     "Read": ("get", "list", "describe", "versions", "history"),
     "Write": ("set", "edit", "create", "put", "update", "generate", "rotate", "tag", "untag", "delete", "restore"),
-    "Programs and shells": ("env", "completion", "credentials"),
+    "Programs and shells": ("env", "completion", "credentials", "helper"),
     "Daemon": ("run", "status", "tree", "metrics", "health", "policy"),
     "Store and system": ("doctor", "store", "demo"),
 }
@@ -148,7 +149,7 @@ for command in (
     *(writing.tag, writing.untag, writing.rotate, writing.generate),
     *(edit.edit, env, completion.completion),
     *(run_, daemon.status, daemon.tree, daemon.metrics, daemon.health, policy.policy, credentials),
-    store,
+    *(helper, store),
 ):
     cli.add_command(command)
 
@@ -161,6 +162,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(completion.complete(cli, os.environ[completion.VARIABLE]))
     status = run(lambda: _carry_out(given or ["--help"]), json="--json" in given)
     sys.exit(written(status if given else status or USAGE))
+
+
+def git_credential() -> NoReturn:
+    """Be `git-credential-secrets-actor`, the program that git looks for."""
+    main(["helper", "git", *sys.argv[1:]])
+
+
+def docker_credential() -> NoReturn:
+    """Be `docker-credential-secrets-actor`, the program that Docker and its kin look for."""
+    main(["helper", "docker", *sys.argv[1:]])
 
 
 def _carry_out(arguments: list[str]) -> None:

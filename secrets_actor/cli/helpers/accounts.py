@@ -1,0 +1,51 @@
+"""Accounts that other programs keep here: the user name and the password for one server, in one secret.
+
+Rule 1: the value is a JSON object with the members `username` and `password`, and any others, which stay. A value that
+        is none is a password alone, such as a token that was stored by hand.
+Rule 2: git stores an account again after each use of it. What is there already is not written: a reader needs no right
+        to write, and no versions pile up.
+Rule 3: a secret that is scheduled for deletion is like one that is not there, until somebody stores the account again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from secrets_actor.cli import output
+from secrets_actor.client.secrets import Secrets
+from secrets_actor.domain.errors import InvalidSecretValue, SecretDeleted, SecretNotFound
+from secrets_actor.domain.secret import Secret
+
+Account = dict[str, Any]
+
+
+def account_of(secret: Secret) -> Account:
+    """Return the account in *secret*. Raises `InvalidSecretValue` for a binary value."""
+    text = secret.text()
+    with suppress(InvalidSecretValue):
+        found = secret.json()
+        if isinstance(found, dict):
+            return found
+    return {"password": text}
+
+
+def find(secrets: Secrets, name: str) -> Account | None:
+    """Return the account in the secret *name*; None if there is no such secret (rule 3)."""
+    try:
+        return account_of(secrets.get(name))
+    except (SecretNotFound, SecretDeleted):
+        return None
+
+
+def store(secrets: Secrets, name: str, known: Account | None, members: Mapping[str, str]) -> None:
+    """Set *members* of the account *known*, which is that of the secret *name*, if they differ (rule 2)."""
+    if known is None or any(known.get(member) != value for member, value in members.items()):
+        secrets.set(name, output.as_json({**(known or {}), **members}), restore_on_set=True)
+
+
+def erase(secrets: Secrets, name: str) -> None:
+    """Schedule the secret *name* for deletion, so that it can be restored; one that is not there is no error."""
+    with suppress(SecretNotFound, SecretDeleted):
+        secrets.delete(name)

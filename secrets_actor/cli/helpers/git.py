@@ -1,0 +1,98 @@
+"""`git-credential-secrets-actor`, or `secrets-actor helper git`: git's accounts, which git asks for and stores itself.
+
+Rule 1: an account that is not known is no error: nothing is printed, and git asks the next helper, or its user. So does
+        it after an error, whose one line on standard error says what to do.
+Rule 2: an account is that of one protocol. What was stored for https is never given to a server that is asked by http,
+        where everybody on the way could read it.
+Rule 3: an account of one user is neither given to another user nor replaced by that of another.
+Rule 4: git rejects also a password that its user has mistyped. So an account is erased only if it has that password.
+
+Source: gitcredentials(7) and git-credential(1).
+"""
+
+from __future__ import annotations
+
+import sys
+from itertools import takewhile
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from secrets_actor.cli import value_io
+from secrets_actor.cli.exit_codes import EPILOG, NotDone
+from secrets_actor.cli.helpers import accounts
+from secrets_actor.cli.helpers.address_names import encoded
+from secrets_actor.domain.errors import InvalidParameter, InvalidSecretValue
+
+if TYPE_CHECKING:
+    from secrets_actor.cli.options import Options
+
+# What git takes of an account, and gives: the last two come with OAuth tokens.
+_MEMBERS: Final = ("username", "password", "password_expiry_utc", "oauth_refresh_token")
+
+
+@click.command(epilog=EPILOG)
+@click.argument("operation", metavar="get|store|erase")
+@click.option("--prefix", default="git/", show_default=True, help="How the names of the secrets begin.")
+@click.option("--read-only", is_flag=True, help="Never store or erase an account.")
+@click.pass_obj
+def git(options: Options, operation: str, prefix: str, read_only: bool) -> None:
+    """Be git's credential helper.
+
+    \b
+      git config --global credential.helper secrets-actor
+
+    The account for https://HOST is the secret git/HOST, a JSON object with username and password, or the password
+    alone. With credential.useHttpPath, it is git/HOST/PATH.
+    """
+    if operation not in ("get", "store", "erase") or (read_only and operation != "get"):
+        return  # as git wants it of a helper that cannot do something
+    asked = _attributes()
+    url = "{}://{}".format(asked.get("protocol", ""), asked.get("host", "").lower())
+    if "path" in asked:
+        url += f"/{asked['path']}"
+    name = prefix + encoded(url.removeprefix("https://"))
+    with options.secrets() as secrets:
+        known = accounts.find(secrets, name)
+        fits = known is not None and _is_of(known, asked.get("username"))
+        if operation == "get" and known is not None and fits:
+            value_io.write(_answer(known, name))
+        elif operation == "store" and "username" in asked and "password" in asked:
+            if known is not None and not fits:
+                del asked, known
+                raise NotDone(f"{name} is the account of another user, and stays; git can keep one for each --prefix")
+            accounts.store(secrets, name, known, {member: asked[member] for member in _MEMBERS if member in asked})
+        elif operation == "erase" and known is not None and fits:
+            rejected = known.get("password")
+            if asked.get("password", rejected) == rejected:  # rule 4
+                accounts.erase(secrets, name)
+
+
+def _is_of(known: accounts.Account, username: str | None) -> bool:
+    """Whether *known* may be the account of *username*; None, as for an account that names none, is anybody."""
+    return username is None or known.get("username", username) == username
+
+
+def _attributes() -> dict[str, str]:
+    """Return what git has written to standard input, up to a blank line. Raises `InvalidParameter`.
+
+    Of an attribute that may be there more than once, the last is returned: none of those is looked at.
+    """
+    lines = [] if sys.stdin is None else takewhile(bytes.strip, sys.stdin.buffer)
+    try:
+        pairs = [line.rstrip(b"\n").decode().partition("=") for line in lines]
+    except UnicodeDecodeError:
+        pass  # not the context of our own error: it has the line, which may be the password
+    else:
+        return {key: value for key, _, value in pairs}
+    raise InvalidParameter("standard input", "git's attributes are wanted, in UTF-8")
+
+
+def _answer(known: accounts.Account, name: str) -> str:
+    """Return the lines that git reads. Raises `InvalidSecretValue` for what would be more lines than one."""
+    found = {member: str(known[member]) for member in _MEMBERS if member in known}
+    for member, value in found.items():
+        if {"\n", "\0"} & set(value):
+            del known, found, value
+            raise InvalidSecretValue(f"the {member} in {name} has a line break or a NUL, which git cannot take")
+    return "".join([f"{member}={value}\n" for member, value in found.items()])
