@@ -2,7 +2,8 @@
 that ask one of those ask the daemon unchanged.
 
 - `GET /secretsmanager/get?secretId=...`, with `versionId`, `versionStage`, `refreshNow`; or `GET /v1/...`: one secret.
-- `GET /secretsmanager/watch?secretId=...`: server-sent events, see watch.py. This and `wait` of a get are ours.
+- `GET /secretsmanager/watch?secretId=...`: server-sent events, see watch.py. This is ours, and so are `wait` and
+  `missing` of a get.
 - `GET /ping`: `healthy`.
 
 Rule 1: the checks are made in the agents' order, and the first that fails answers: a forwarded request, the token, the
@@ -36,6 +37,8 @@ from secrets_actor.domain.errors import (
     DeadlineExceeded,
     InvalidAnswer,
     Overloaded,
+    SecretDeleted,
+    SecretNotFound,
     SecretsError,
     ServerDown,
     ServiceError,
@@ -100,13 +103,15 @@ def _wrong(text: str) -> _Refused:
 
 
 class _Asked(Struct, frozen=True):
-    """What a request asks for. *plain*: the current version, as the cache has it."""
+    """What a request asks for. *plain*: the current version, as the cache has it. *missing*: the status for a secret
+    that is not there, if not the agents' own."""
 
     secret_id: SecretId
     version_id: str | None = None
     stage: str | None = None
     refresh: bool = False
     wait: float = 0.0
+    missing: int | None = None
     plain: bool = True
 
 
@@ -230,7 +235,7 @@ class AgentApi:
         raise refused
 
     async def _watch(self, request: Request, identity: Identity, asked: _Asked) -> Response:
-        if not asked.plain or asked.wait:
+        if not asked.plain or asked.wait or asked.missing:
             raise _wrong("a watch has the parameter secretId only")
         heard = next(iter(request.all("last-event-id")), None)
         try:
@@ -292,6 +297,10 @@ def _asked(given: dict[str, str], secret_id: str | None, missing: str) -> _Asked
                 if re.fullmatch(r"\d{1,2}", value, re.ASCII) is None or float(value) > MAX_WAIT:
                     raise _wrong(f"invalid wait value, expected seconds, 0 to {MAX_WAIT:.0f}")
                 known["wait"] = float(value)
+            case "missing":
+                if value != "404":
+                    raise _wrong("invalid missing value, expected 404")
+                known["missing"] = 404
             case _:
                 raise _wrong(f"unknown parameter: {_printable(name)}")
     if secret_id is None:
@@ -385,4 +394,8 @@ def _error_response(error: SecretsError, asked: _Asked | None) -> Response:
     version_id, stage = (None, None) if asked is None else (asked.version_id, asked.stage)
     request = GetSecretValueRequest(SecretId="-", VersionId=version_id, VersionStage=stage)
     words = worded(error, "GetSecretValue", request)
+    if asked is not None and asked.missing and isinstance(error, SecretNotFound | SecretDeleted):
+        # AWS says 400, as to any mistake. Callers that go by the status alone, such as External Secrets, could not tell
+        # that a secret has been deleted.
+        return _error(asked.missing, words.code, words.message or "")
     return _error(words.status, words.code, words.message or "")

@@ -150,7 +150,10 @@ def header(response: Response, name: str) -> str | None:
         (f"{GET}&wait=61", [TOKEN], "GET", 400, "invalid wait value, expected seconds, 0 to 60"),
         (f"{GET}&wait=-1", [TOKEN], "GET", 400, "invalid wait value, expected seconds, 0 to 60"),
         (f"{GET}&wait=9&versionStage=X", [TOKEN], "GET", 400, "wait is for the current version only"),
+        (f"{GET}&missing=410", [TOKEN], "GET", 400, "invalid missing value, expected 404"),
         ("/secretsmanager/watch?secretId=x&wait=1", [TOKEN], "GET", 400, "a watch has the parameter secretId only"),
+        ("/secretsmanager/watch?missing=404&secretId=x", [TOKEN],
+         "GET", 400, "a watch has the parameter secretId only"),
     ],
 )  # fmt: skip
 def test_a_request_is_answered_as_the_agents_tests_expect(
@@ -270,6 +273,18 @@ def test_a_version_that_the_client_has_not_is_sent(rig: Rig, tag: str) -> None:
     [version_id] = rig.store.version_ids(NAME)
 
     assert rig.ask(GET, TOKEN, ("If-None-Match", tag.format(version_id))).status == 200
+
+
+def test_a_caller_that_goes_by_the_status_asks_for_404_where_there_is_no_secret(rig: Rig) -> None:
+    asked = "/v1/{}?missing=404"
+    assert rig.ask(asked.format(NAME), TOKEN).status == 200
+    for error in (SecretNotFound("x"), SecretDeleted("x")):
+        with rig.store.failing(error):
+            plain, told = rig.ask("/v1/gone", TOKEN), rig.ask(asked.format("gone"), TOKEN)
+        assert (plain.status, told.status) == (400, 404)
+        assert plain.body == told.body
+    with rig.store.failing(Throttled("x")):
+        assert rig.ask(asked.format("busy"), TOKEN).status == 400
 
 
 # --- who asks -----------------------------------------------------------------------------------------------------
