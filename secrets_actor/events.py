@@ -13,6 +13,7 @@ from secrets_actor.actor.subscriber import SubscriberFailed
 from secrets_actor.domain.tracing import Attempt, CallerFacts, CallTrace, Tracer
 from secrets_actor.faces.events import (
     ConnectionsRefused,
+    CredentialRefused,
     HandlerFailed,
     Reloaded,
     ReloadRefused,
@@ -56,6 +57,7 @@ __all__ = [
     "ClockLeapt",
     "ClockSkewed",
     "ConnectionsRefused",
+    "CredentialRefused",
     "EventsLost",
     "ExitReason",
     "HandlerFailed",

@@ -20,12 +20,12 @@ from secrets_actor.clock import now
 from secrets_actor.domain.errors import AccessDenied, ConfigurationError, InvalidAnswer, ServerDown
 from secrets_actor.json_text import read_json
 from secrets_actor.paths import absolute
-from secrets_actor.runtime.daemon_settings import default_socket
+from secrets_actor.runtime.daemon_settings import SYSTEMD, default_socket
 from secrets_actor.runtime.settings import Settings
 
 # Seconds that an answer of the daemon itself may take: it asks no store for it.
 ASK_TIMEOUT: Final = 10.0
-_PREFIX, _SYSTEMD = "unix:", "systemd:"
+_PREFIX, _OF_SYSTEMD = "unix:", "systemd:"
 _NAMES: Final = SettingNames(
     endpoint="--socket", endpoint_url="--socket", ca_bundle="", proxy="", not_there="start it: secrets-actor run"
 )
@@ -37,11 +37,12 @@ def sockets_of(settings: Settings, environ: Mapping[str, str] = os.environ) -> I
     Without a configured one, and for a socket of systemd's, whose place stands in its own unit: the socket of this
     user's own daemon, and then that of the machine's.
     """
-    addresses = [] if settings.daemon is None else [row.address for row in settings.daemon.listen]
+    rows = () if settings.daemon is None else settings.daemon.listen
+    addresses = [row.address for row in rows if row.faces != (SYSTEMD,)]  # no HTTP there
     for address in addresses:
         if address.startswith(_PREFIX):
             yield absolute(address.removeprefix(_PREFIX))
-    if not addresses or any(address.startswith(_SYSTEMD) for address in addresses):
+    if not rows or any(address.startswith(_OF_SYSTEMD) for address in addresses):
         with suppress(ConfigurationError):  # this user has no folder for a socket, so there is no such daemon
             yield default_socket(environ)
         if os.geteuid() != 0:

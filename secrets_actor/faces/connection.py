@@ -34,7 +34,7 @@ from secrets_actor.faces.identity import Peer
 from secrets_actor.faces.peer import Caller, caller_at, host_at, name_in
 
 if TYPE_CHECKING:
-    from secrets_actor.faces.server import HttpServer
+    from secrets_actor.faces.server import Server
 
 # Bytes that the parser is given at a time (rule 5). A request of an SDK has about a thousand.
 _PART: Final = 2048
@@ -98,7 +98,7 @@ _VERSION: Final = Refusal(505, "version", "This server speaks HTTP/1.1.")
 class Connection(HttpToolsProtocol):
     """One connection. Its phases: head, request, idle, refused. `due` is the moment at which the present one ends."""
 
-    def __init__(self, server: HttpServer, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(server.config, server.state, app_state={}, _loop=loop)
         # A parser of our own, because uvicorn lets its own take bytes after a request that closes the connection.
         self.parser = httptools.HttpRequestParser(self)
@@ -491,6 +491,10 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False
         elif not self._in_head and not self._refused:
             self.transport.close()
+
+    def abandon(self) -> None:
+        """End at once."""
+        self.transport.abort()
 
     def cut(self) -> None:
         """Shut the connection down. Called in another thread, when the loop hangs."""

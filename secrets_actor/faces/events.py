@@ -35,6 +35,15 @@ class HandlerFailed(LifecycleEvent, frozen=True):
     reason: str
 
 
+class CredentialRefused(LifecycleEvent, frozen=True):
+    """The systemd credential *asked* was refused to *unit*, which does not start: see *reason*. For a process that is
+    no manager of systemd's, *unit* is that process, and *asked* is empty."""
+
+    unit: str
+    asked: str
+    reason: str
+
+
 class Reloaded(LifecycleEvent, frozen=True):
     """The daemon has read its configuration anew, and goes by it."""
 

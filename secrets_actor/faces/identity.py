@@ -34,8 +34,9 @@ class Peer(Struct, frozen=True, cache_hash=True):
     On a Unix socket: *uid*, *gid*, the process *pid* (None: it is in another pid namespace), the names *user*
     and *groups* (a name that the machine does not know is the number as text), and the systemd *unit* of the process,
     if the system's manager runs it, or its *user_unit*, as `UID/NAME`, if the manager of user UID does: the name of the
-    latter is the user's own choice. On TCP: *address* as `host:port`, and *certificate*, the name in the client's
-    certificate, if it showed one that was verified.
+    latter is the user's own choice. *by_manager*: it is no process that asks, but the manager of a unit on its behalf,
+    for a systemd credential; then only the unit is known. On TCP: *address* as `host:port`, and *certificate*, the name
+    in the client's certificate, if it showed one that was verified.
     """
 
     uid: int | None = None
@@ -47,6 +48,7 @@ class Peer(Struct, frozen=True, cache_hash=True):
     user_unit: str | None = None
     address: str | None = None
     certificate: str | None = None
+    by_manager: bool = False
 
 
 class Identity(Struct, frozen=True, cache_hash=True):
@@ -117,11 +119,13 @@ def caller_facts(identity: Identity) -> CallerFacts:
     """Return *identity* as the audit log has it, for `AsyncSecrets.for_caller`.
 
     The fact `by` says what the identity rests on: `peer` (the kernel, at the other end of a Unix socket), `minted` (the
-    kernel, when the key was minted), and the terms of what the caller has proved to hold, with `+` between them;
-    `nothing` if that is all.
+    kernel, when the key was minted), `manager` (the manager of the unit, which asks for a systemd credential), and the
+    terms of what the caller has proved to hold, with `+` between them; `nothing` if that is all.
     """
     peer = identity.peer
     by = [] if peer.uid is None else [MINTED if identity.key == MINTED else "peer"]
+    if peer.by_manager:
+        by = ["manager"]
     given = (
         ("user", peer.user),
         ("uid", peer.uid),

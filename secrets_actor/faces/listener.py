@@ -1,4 +1,4 @@
-"""The listener: the process that serves one address. It stands under `faces`, and runs an HTTP server.
+"""The listener: the process that serves one address. It stands under `faces`, and runs a server.
 
 Rule 1: the sockets are not the listener's (`Sockets`): one that is started again goes on with them, and the clients
         that connected meanwhile are served by the new one.
@@ -13,7 +13,7 @@ Rule 4: a listener that is stopped in an orderly way drains: what is under way i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
@@ -21,9 +21,8 @@ from msgspec import Struct
 from secrets_actor.domain import metrics
 from secrets_actor.domain.metrics import NO_METER, Meter, Reading
 from secrets_actor.faces.address import Address
-from secrets_actor.faces.connection import Limits
-from secrets_actor.faces.exchange import Handler
-from secrets_actor.faces.server import HttpServer
+from secrets_actor.faces.connection import Connection, Limits
+from secrets_actor.faces.server import Server, Speaks
 from secrets_actor.faces.sockets import Sockets
 from secrets_actor.otp import Backoff, ChildSpec, ExitReason, GenServer, Handled, cast
 
@@ -57,8 +56,12 @@ class LoopStuck(RuntimeError):
 
 
 class Listener(GenServer):
-    """Serves the sockets of *address* by the handler that *make_handler* makes, anew for each start. *listening* is
-    called when connections are accepted, with the places where they can be made: `unix:PATH`, `HOST:PORT`."""
+    """Serves the sockets of *address* by the handler that *make_handler* makes, anew for each start.
+
+    *speaks* says what is spoken there; without it that is HTTP, and the handler is a `Handler` of exchange.py.
+    *listening* is called when connections are accepted, with the places where they can be made: `unix:PATH`,
+    `HOST:PORT`.
+    """
 
     trap_exit = True
 
@@ -66,8 +69,9 @@ class Listener(GenServer):
         self,
         address: Address,
         sockets: Sockets,
-        make_handler: Callable[[], Handler],
+        make_handler: Callable[[], Callable[[Any], Awaitable[Any]]],
         *,
+        speaks: Speaks = Connection,
         limits: Limits,
         tls: ssl.SSLContext | None = None,
         meter: Meter = NO_METER,
@@ -76,17 +80,19 @@ class Listener(GenServer):
         look_seconds: float = LOOK_SECONDS,
     ) -> None:
         self._address, self._sockets, self._make_handler = address, sockets, make_handler
+        self._speaks = speaks
         self._limits, self._tls, self._meter = limits, tls, meter
         self._drain_seconds, self._listening = drain_seconds, listening
         self._look_seconds, self._missed = look_seconds, 0
-        self._server: HttpServer | None = None
+        self._server: Server | None = None
 
     def init(self) -> None:
         """Begin to serve."""
         me = self.me
-        self._server = server = HttpServer(
+        self._server = server = Server(
             self._sockets.of(self._address),
             self._make_handler(),
+            speaks=self._speaks,
             address=str(self._address),
             label=me.label,
             clock=self.node.clock,
@@ -156,8 +162,9 @@ class Listener(GenServer):
 def listener_spec(
     address: Address,
     sockets: Sockets,
-    make_handler: Callable[[], Handler],
+    make_handler: Callable[[], Callable[[Any], Awaitable[Any]]],
     *,
+    speaks: Speaks = Connection,
     limits: Limits = Limits(),  # noqa: B008  # frozen
     tls: ssl.SSLContext | None = None,
     meter: Meter = NO_METER,
@@ -172,6 +179,7 @@ def listener_spec(
             address,
             sockets,
             make_handler,
+            speaks=speaks,
             limits=limits,
             tls=tls,
             meter=meter,

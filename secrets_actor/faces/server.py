@@ -1,5 +1,5 @@
-"""The HTTP server of one listener: a thread with a loop of its own, on sockets that others keep. The faces' door to
-asyncio; what is said on a connection is in connection.py.
+"""The server of one listener: a thread with a loop of its own, on sockets that others keep. The faces' door to asyncio.
+What is said on a connection is HTTP (connection.py), or what systemd expects (credential_socket.py).
 
 Rule 1: the loop may be at an end at any moment (`abandon`). The sockets that are kept outside stay open, so that the
         next server goes on with them; here are copies.
@@ -22,9 +22,9 @@ import selectors
 import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from uvicorn.server import ServerState
 
@@ -33,11 +33,10 @@ from secrets_actor.domain import metrics
 from secrets_actor.domain.metrics import NO_METER, Meter
 from secrets_actor.faces.connection import LINGER, Connection, Limits, Refusal, configuration
 from secrets_actor.faces.events import ConnectionsRefused, HandlerFailed
-from secrets_actor.faces.exchange import Handler
 from secrets_actor.faces.peer import Names
 from secrets_actor.faces.sockets import BACKLOG
 from secrets_actor.forks import on_fork
-from secrets_actor.otp import NO_THREAD, Clock, Crashed, Exit, Latch, Observer, begin
+from secrets_actor.otp import NO_THREAD, Clock, Crashed, Exit, Latch, LifecycleEvent, Observer, begin
 
 if TYPE_CHECKING:
     import ssl
@@ -79,15 +78,15 @@ class _Running:
     """The servers of this process that accept connections (rule 6)."""
 
     lock = threading.Lock()
-    servers: tuple[HttpServer, ...] = ()  # replaced whole, under the lock: it is read without
+    servers: tuple[Server, ...] = ()  # replaced whole, under the lock: it is read without
 
     @classmethod
-    def add(cls, server: HttpServer) -> None:
+    def add(cls, server: Server) -> None:
         with cls.lock:
             cls.servers = (*cls.servers, server)
 
     @classmethod
-    def remove(cls, server: HttpServer) -> None:
+    def remove(cls, server: Server) -> None:
         with cls.lock:
             cls.servers = tuple(one for one in cls.servers if one is not server)
 
@@ -97,18 +96,47 @@ class _Running:
         cls.lock, cls.servers = threading.Lock(), ()
 
 
-class HttpServer:
-    """Serves *handler* on *sockets*, in a thread of its own. Any thread may call its methods.
+class Spoken(Protocol):
+    """What the server asks of a connection, whatever is spoken on it. All but `cut` are called in the loop.
 
-    *address* is the listener's name for requests, *label* that of its process for events. *tls* is an `ssl.SSLContext`.
-    *clock* is the system's. *ended* is called, with the error, if the loop ends without having been told to.
+    `counted` is for whom the server counts it, None: for nobody. `due` is the moment (`clock.now`) at which its present
+    phase is over. It is in `Server.state.connections` for as long as it is open.
+    """
+
+    counted: object
+    due: float
+
+    def over(self, moment: float) -> None:
+        """End the present phase, whose time is over at *moment*."""
+
+    def drain(self) -> None:
+        """End when what is under way is answered; at once, if nothing is."""
+
+    def abandon(self) -> None:
+        """End now, or within some rounds of the loop. May be called again."""
+
+    def cut(self) -> None:
+        """Shut the connection down. Called in another thread, when the loop hangs."""
+
+
+# Makes what is spoken on a connection that was accepted.
+Speaks = Callable[["Server", asyncio.AbstractEventLoop], Any]
+
+
+class Server:
+    """Serves *sockets*, in a thread of its own. Any thread may call its methods.
+
+    *speaks* makes what is spoken on a connection; that asks *handler* for the answers. *address* is the listener's name
+    for requests, *label* that of its process for events. *tls* is an `ssl.SSLContext`. *clock* is the system's. *ended*
+    is called, with the error, if the loop ends without having been told to.
     """
 
     def __init__(
         self,
         sockets: Sequence[socket.socket],
-        handler: Handler,
+        handler: Callable[[Any], Awaitable[Any]],
         *,
+        speaks: Speaks = Connection,
         address: str,
         label: str,
         clock: Clock,
@@ -119,6 +147,7 @@ class HttpServer:
         ended: Callable[[BaseException], object],
     ) -> None:
         self.handle, self.address, self.clock, self.limits = handler, address, clock, limits
+        self._speaks = speaks
         self.answered = 0
         self.drains = False
         self._label, self._tls, self._meter, self._observe, self._ended = label, tls, meter, observe, ended
@@ -130,7 +159,7 @@ class HttpServer:
         self.most = self._per_peer = self._room = 0
         self._open = 0
         self._by_peer: dict[object, int] = {}
-        self._told: dict[str, float] = {}
+        self._told: dict[LifecycleEvent, float] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._left: object = None
         self._selector: selectors.BaseSelector | None = None
@@ -169,9 +198,8 @@ class HttpServer:
         self._stop = True
         self._call(self._halt)
         if not self._over.wait(_CUT_AFTER):  # a face holds the loop
-            for one in list(self.state.connections):
-                if isinstance(one, Connection):
-                    one.cut()
+            for one in self._all():
+                one.cut()
 
     def responds(self) -> bool:
         """Whether the loop has run since the last call of this; at the first call, True."""
@@ -207,6 +235,10 @@ class HttpServer:
         self._begun, self._over = Latch(), Latch()
         self._begun.open()
         self._over.open()
+
+    def _all(self) -> list[Spoken]:
+        """Return the connections that are open. uvicorn's own type for them is another one."""
+        return cast("list[Spoken]", list(self.state.connections))
 
     def _call(self, function: Callable[[], object]) -> None:
         loop = self._loop
@@ -255,7 +287,7 @@ class HttpServer:
         for copy in self._copies:
             self._servers.append(
                 await loop.create_server(
-                    lambda: Connection(self, loop), sock=copy, ssl=self._tls, backlog=BACKLOG, **handshake
+                    lambda: self._speaks(self, loop), sock=copy, ssl=self._tls, backlog=BACKLOG, **handshake
                 )
             )
 
@@ -277,9 +309,8 @@ class HttpServer:
             then()
 
     def _close_idle(self) -> None:
-        for one in list(self.state.connections):
-            if isinstance(one, Connection):
-                one.drain()
+        for one in self._all():
+            one.drain()
         self._after_rounds(_QUIET_ROUNDS, self._end_drain)
 
     def _accept_no_more(self) -> None:
@@ -327,9 +358,8 @@ class HttpServer:
         self._accept_no_more()
         until, quiet, cancelled = now() + _LAST_TASKS, 0, {asyncio.current_task()}
         for turn in itertools.count():
-            for one in list(self.state.connections):
-                if isinstance(one, Connection):
-                    one.transport.abort()
+            for one in self._all():
+                one.abandon()
             tasks = asyncio.all_tasks()
             quiet = quiet + 1 if len(tasks) == 1 and not self.state.connections else 0
             if quiet == _QUIET_ROUNDS or now() > until:
@@ -352,7 +382,7 @@ class HttpServer:
         """Take what asyncio would write to its log, with all that it knows."""
         error = context.get("exception")
         if isinstance(error, OSError) and "accept" in str(context.get("message")):
-            self._report(
+            self.report(
                 ConnectionsRefused(self._label, type(error).__name__ if error.strerror is None else error.strerror)
             )
         elif isinstance(error, OSError):
@@ -362,17 +392,17 @@ class HttpServer:
 
     def failed(self, error: BaseException) -> None:
         """Tell of *error*, which was raised while a request was answered."""
-        self._report(HandlerFailed(self._label, str(Crashed.by(error))))
+        self.report(HandlerFailed(self._label, str(Crashed.by(error))))
 
-    def _report(self, event: ConnectionsRefused | HandlerFailed) -> None:
+    def report(self, event: LifecycleEvent) -> None:
         """Tell *event*, if the same has not been told within a minute: clients must not be able to fill the log."""
         if self._ends:
             return
-        moment, key = now(), f"{type(event).__name__} {event.reason}"
-        if moment >= self._told.get(key, 0.0):
+        moment = now()
+        if moment >= self._told.get(event, 0.0):
             if len(self._told) > 100:
                 self._told.clear()
-            self._told[key] = moment + _QUIET
+            self._told[event] = moment + _QUIET
             self._observe(event)
 
     # --- for connections, in the loop -----------------------------------------------------------------------------
@@ -391,7 +421,7 @@ class HttpServer:
         self._by_peer[whom] = self._by_peer.get(whom, 0) + 1
         return True
 
-    def gone(self, connection: Connection) -> None:
+    def gone(self, connection: Spoken) -> None:
         """Take off the count what *connection* has put there."""
         whom, connection.counted = connection.counted, None
         if whom is not None:
@@ -420,8 +450,8 @@ class HttpServer:
             self._dated = moment + 1.0
             # A new list: an answer under way has the old one.
             self.state.default_headers = [(b"date", formatdate(wall_time(), usegmt=True).encode())]
-        for one in list(self.state.connections):
-            if isinstance(one, Connection) and one.due <= moment:
+        for one in self._all():
+            if one.due <= moment:
                 one.over(moment)
         if self._open or self.state.connections:
             asyncio.get_running_loop().call_later(self._tick_seconds, self._tick)

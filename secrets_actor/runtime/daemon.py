@@ -30,10 +30,12 @@ from secrets_actor.domain.secret import SecretValue
 from secrets_actor.faces.address import Address, TcpAddress, UnixAddress, parse_address
 from secrets_actor.faces.agent_api import AgentApi
 from secrets_actor.faces.aws_api import AwsApi, PageTokens
+from secrets_actor.faces.connection import Connection, Limits
 from secrets_actor.faces.control import ControlFace, ListenerState, Reload, Status
+from secrets_actor.faces.credential_socket import CredentialConnection, CredentialFace
 from secrets_actor.faces.credentials_api import CredentialsApi
 from secrets_actor.faces.events import FACES, Reloaded, ReloadRefused
-from secrets_actor.faces.exchange import Face, Handler, Request, Response
+from secrets_actor.faces.exchange import Face
 from secrets_actor.faces.guard import LOOPBACK, refusal
 from secrets_actor.faces.health import Condition, HealthFace, Memory
 from secrets_actor.faces.identity import Identity, caller_facts
@@ -70,7 +72,14 @@ from secrets_actor.otp import (
     cast,
 )
 from secrets_actor.runtime.backends import OF_THE_BACKEND
-from secrets_actor.runtime.daemon_settings import DaemonSettings, ListenSettings, default_socket, rules_of
+from secrets_actor.runtime.daemon_settings import (
+    SYSTEMD,
+    DaemonSettings,
+    ListenSettings,
+    credential_rows_of,
+    default_socket,
+    rules_of,
+)
 from secrets_actor.runtime.local_factory import local_arn_prefixes
 from secrets_actor.runtime.notify import Notifier
 from secrets_actor.runtime.settings import Settings
@@ -87,6 +96,10 @@ WATCHDOG_SECONDS: Final = 5.0
 STOP_SECONDS: Final = 10.0
 # Seconds that a supervisor may take to start or stop a listener, beyond its drain.
 _PATIENCE: Final = 10.0
+# Seconds beyond the system's own timeout that the face `systemd` has for an answer: the store's error is to come first.
+# And those in which systemd must read some of a refusal.
+_BEYOND_CALL: Final = 5.0
+_READING: Final = 15.0
 # How many callers have a client of their own kept. When they are more, all are dropped: to make one is cheap.
 _KEPT: Final = 1024
 WATCHDOG, LISTENERS = "watchdog", "listeners"
@@ -105,7 +118,12 @@ class Listen(Struct, frozen=True):
 
     def replaces(self, other: Listen) -> bool:
         """Whether a listener of *other* has to be started anew to be one of this."""
-        return self.row.tls is not None or other.row.tls is not None
+        return self.row.tls is not None or other.row.tls is not None or self.for_systemd != other.for_systemd
+
+    @property
+    def for_systemd(self) -> bool:
+        """Whether systemd gets the credentials of units there, and nothing else is served."""
+        return self.row.faces == (SYSTEMD,)
 
 
 class Plan(Struct, frozen=True):
@@ -162,7 +180,7 @@ class Daemon:
         self._service = Service(self._client, self._gate, parts.audit_buffer, parts.node.clock, parts.meters)
         self._watches, self._pages = Watches(self._service, lambda: self._plan.tokens.names), PageTokens()
         self._mint: Mint | None = None
-        self._routers: dict[str, Router] = {}
+        self._routers: dict[str, Router | CredentialFace] = {}
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -382,14 +400,21 @@ class Daemon:
             listen.address,
             self._sockets,
             lambda: self._handler(text),
+            speaks=CredentialConnection if listen.for_systemd else Connection,
+            limits=self._limits(listen),
             tls=listen.tls,
             meter=self._meter,
             drain_seconds=self._plan.daemon.drain_seconds,
             listening=lambda places: self._tell(text, places),
         )
 
-    def _handler(self, text: str) -> Handler:
-        def handle(request: Request) -> Awaitable[Response]:
+    def _limits(self, listen: Listen) -> Limits:
+        if not listen.for_systemd:
+            return Limits()
+        return Limits(request_seconds=self._plan.settings.call_timeout_seconds + _BEYOND_CALL, idle_seconds=_READING)
+
+    def _handler(self, text: str) -> Callable[[Any], Awaitable[Any]]:
+        def handle(request: Any) -> Awaitable[Any]:
             return self._routers[text](request)  # looked up each time: rule 2
 
         return handle
@@ -401,8 +426,14 @@ class Daemon:
             for place in places:
                 self._say(f"listening on {place}")
 
-    def _made_routers(self, plan: Plan) -> dict[str, Router]:
-        return {text: self._router(plan, listen) for text, listen in plan.listens.items()}
+    def _made_routers(self, plan: Plan) -> dict[str, Router | CredentialFace]:
+        return {
+            text: self._for_systemd(plan, listen) if listen.for_systemd else self._router(plan, listen)
+            for text, listen in plan.listens.items()
+        }
+
+    def _for_systemd(self, plan: Plan, listen: Listen) -> CredentialFace:
+        return CredentialFace(self._service, credential_rows_of(plan.daemon), _id_of(listen), os.geteuid())
 
     def _router(self, plan: Plan, listen: Listen) -> Router:
         names = set(listen.row.faces)

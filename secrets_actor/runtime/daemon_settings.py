@@ -24,10 +24,13 @@ from secrets_actor.runtime.section import Section, Text
 
 if TYPE_CHECKING:
     from secrets_actor.faces.policy import Rule
+    from secrets_actor.faces.systemd_credentials import CredentialRow
 
 # The place of a token or a key: a variable or a file, never the text itself. The validator knows it by this type.
 ElsewhereSource = Annotated[KeySource, Meta(title="not as text")]
 FACES: Final = ("aws", "agent", "health", "metrics")
+# The face that is alone on its address, because it is no HTTP.
+SYSTEMD: Final = "systemd"
 _MODE: Final = re.compile(r"0?[0-7]{3}")
 _MODE_IN_WORDS: Final = 'an octal mode as text, such as "0660"'
 # What may stand behind `token:` and `key:` in a rule, and in a log line. A plus would part a rule's terms.
@@ -52,7 +55,7 @@ class ListenSettings(Section, frozen=True, kw_only=True):
     - `address`: `unix:PATH`, `HOST:PORT` or `[HOST]:PORT` (with an IP address, or localhost), or `systemd:NAME` for a
       socket that systemd has made (`FileDescriptorName=NAME`).
     - `faces`: what is served there: `aws`, `agent`, `health`, `metrics`. A Unix socket also serves `control`, by which
-      the command line looks at the daemon.
+      the command line looks at the daemon. Or `systemd` alone: there, systemd gets the credentials of units.
     - `mode`, `group`: of a Unix socket, such as `"0660"` and `"secrets"`. Without a mode, `"0600"`.
     - `tls`: a table with `cert`, `key` and `client_ca`. An address beyond loopback needs it.
     - `dialect`: how the agent's face words its answers: as AWS's `agent`, or as its `lambda` extension.
@@ -97,6 +100,20 @@ class AccessKeySettings(Section, frozen=True, kw_only=True):
             force_setattr(self, "secret_key", KeySource("text", self.secret_key))
 
 
+class SystemdCredentialSettings(Section, frozen=True, kw_only=True):
+    """A `[[daemon.systemd_credential]]`: which secret a systemd credential is. The first row that fits counts; if none
+    does, the credential's id is the name, with `~` for `/`.
+
+    - `unit`, `credential`: the names of the unit and of the credential; `*` is any run of characters.
+    - `secret`: a name, with `#MEMBER` and `@STAGE` behind it, if need be. `{unit_name}`, `{instance}` and
+      `{credential}` in it stand for what was asked for.
+    """
+
+    unit: str = "*"
+    credential: str = "*"
+    secret: str = ""
+
+
 class AllowSettings(Section, frozen=True, kw_only=True):
     """A `[[daemon.allow]]`: a rule of the policy: each of `who` may do all of `may` with each of `secrets`.
 
@@ -116,8 +133,8 @@ class DaemonSettings(Section, frozen=True, kw_only=True):
 
     - `drain_seconds`: how long requests that are under way have when the daemon ends, 0 to 3,600.
     - `hosts`: names by which clients call it, beside those of loopback: what may stand in a request's Host header.
-    - `listen`, `token`, `key`, `allow`: lists of tables. Without `listen`, there is one Unix socket for the same user.
-      Without `allow`, the user that the daemon runs as may do all, and nobody else anything.
+    - `listen`, `token`, `key`, `systemd_credential`, `allow`: lists of tables. Without `listen`, there is one Unix
+      socket for the same user. Without `allow`, the user that the daemon runs as may do all, and nobody else anything.
 
     In the environment, each list of tables is a JSON array of objects.
     """
@@ -127,6 +144,7 @@ class DaemonSettings(Section, frozen=True, kw_only=True):
     listen: tuple[ListenSettings, ...] = ()
     token: tuple[TokenSettings, ...] = ()
     key: tuple[AccessKeySettings, ...] = ()
+    systemd_credential: tuple[SystemdCredentialSettings, ...] = ()
     allow: tuple[AllowSettings, ...] = ()
 
 
@@ -166,6 +184,13 @@ def rules_of(daemon: DaemonSettings, uid: int) -> "tuple[Rule, ...]":
     return tuple([Rule(row.who, row.secrets, row.may) for row in daemon.allow])
 
 
+def credential_rows_of(daemon: DaemonSettings) -> "tuple[CredentialRow, ...]":
+    """Return the rows of *daemon* that say which secret a systemd credential is."""
+    from secrets_actor.faces.systemd_credentials import CredentialRow
+
+    return tuple([CredentialRow(row.unit, row.credential, row.secret) for row in daemon.systemd_credential])
+
+
 # --- the check --------------------------------------------------------------------------------------------------------
 
 
@@ -188,6 +213,10 @@ def daemon_mistakes(daemon: DaemonSettings) -> Iterator[str]:
             yield f'daemon.key[{number}].secret_key: missing; {{ file = "PATH" }} or {{ env = "NAME" }}'
     yield from _twice("daemon.key", "name", [one.name for one in daemon.key])
     yield from _twice("daemon.key", "access_key_id", [one.access_key_id for one in daemon.key])
+    if daemon.systemd_credential:
+        from secrets_actor.faces.systemd_credentials import all_mistakes  # here, by rule 1
+
+        yield from all_mistakes(credential_rows_of(daemon))
     if daemon.allow:
         from secrets_actor.faces.policy import Rule, mistakes_in  # here, by rule 1
 
@@ -227,12 +256,14 @@ def _listen_mistakes(rows: tuple[ListenSettings, ...]) -> Iterator[str]:
                 yield f"{where}.tls: missing; other machines can reach this address"
             if row.tls is not None and not isinstance(address, TcpAddress):
                 yield f"{where}.tls: only for an address of TCP"
+            if SYSTEMD in row.faces and isinstance(address, TcpAddress):
+                yield f"{where}.faces: {SYSTEMD} only at unix:PATH or systemd:NAME"
             for name in ("mode", "group"):
                 if getattr(row, name) is not None and not isinstance(address, UnixAddress):
                     yield f"{where}.{name}: only for an address unix:PATH"
         wrong = [one for one in row.faces if one not in FACES]
-        if wrong or len(set(row.faces)) != len(row.faces):
-            yield f"{where}.faces: some of {', '.join(FACES)}, each once"
+        if row.faces != (SYSTEMD,) and (wrong or len(set(row.faces)) != len(row.faces)):
+            yield f"{where}.faces: some of {', '.join(FACES)}, each once; or {SYSTEMD} alone"
         if row.mode is not None and not _MODE.fullmatch(row.mode):
             yield f"{where}.mode: {_MODE_IN_WORDS}"
         yield from _group_mistakes(where, row.group)

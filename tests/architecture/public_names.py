@@ -215,6 +215,7 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
         "ClockLeapt",
         "ClockSkewed",
         "ConnectionsRefused",
+        "CredentialRefused",
         "EventsLost",
         "ExitReason",
         "HandlerFailed",
@@ -278,6 +279,7 @@ ChildStartFailed: child reason
 ClockLeapt: seconds
 ClockSkewed: seconds
 ConnectionsRefused: reason
+CredentialRefused: asked reason unit
 Create: description kind kms_key_id overwrite_replicas replicas secret_id tags token value
 CreateEmpty: description kind kms_key_id overwrite_replicas replicas secret_id tags token
 CredentialSource: fetch

@@ -18,6 +18,7 @@ from secrets_actor.runtime.daemon_settings import (
     AllowSettings,
     DaemonSettings,
     ListenSettings,
+    SystemdCredentialSettings,
     TlsSettings,
     TokenSettings,
 )
@@ -46,6 +47,7 @@ def test_the_annotated_file_leaves_no_setting_out() -> None:
             listen=(ListenSettings(tls=TlsSettings()),),
             token=(TokenSettings(),),
             key=(AccessKeySettings(),),
+            systemd_credential=(SystemdCredentialSettings(),),
             allow=(AllowSettings(),),
         )
     )
@@ -53,7 +55,7 @@ def test_the_annotated_file_leaves_no_setting_out() -> None:
     assert _stated(tomllib.loads(uncommented(TEXT))) == _names(whole) - {f"daemon.{name}" for name in LISTS}
 
 
-LISTS = ("listen", "token", "key", "allow")
+LISTS = ("listen", "token", "key", "systemd_credential", "allow")
 # Tables that are values, with keys that no section has.
 VALUES = (
     "local.key",

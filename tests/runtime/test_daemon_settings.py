@@ -81,7 +81,7 @@ def test_all_mistakes_of_the_daemon_are_told_at_once_each_with_its_row(tmp_path:
             "daemon.drain_seconds: a number from 0 to 3600",
             "daemon.hosts[1]: the name of a host or an IP address, without a port",
             "daemon.hosts[3]: the name of a host or an IP address, without a port",
-            "daemon.listen[0].faces: some of aws, agent, health, metrics, each once",
+            "daemon.listen[0].faces: some of aws, agent, health, metrics, each once; or systemd alone",
             "daemon.listen[1].address: the same as that of daemon.listen[0]",
             'daemon.listen[1].mode: an octal mode as text, such as "0660"',
             "daemon.listen[1].group: this machine knows no group of that name",
@@ -104,6 +104,40 @@ def test_all_mistakes_of_the_daemon_are_told_at_once_each_with_its_row(tmp_path:
             "daemon.key[0].secret_key: the environment variable NOT_SET is not set",
             "daemon.allow[0].secrets[0]: the name of a secret, no ARN: a rule holds for both",
             f"daemon.allow[0].may[1]: one of {', '.join(WORDS)}",
+        ]
+    )
+
+
+def test_the_face_systemd_is_alone_on_a_unix_socket_and_its_rows_are_checked(tmp_path: Path) -> None:
+    text = """
+        [[daemon.listen]]
+        address = "unix:/run/a.sock"
+        faces = ["systemd"]
+        [[daemon.listen]]
+        address = "systemd:credentials"
+        faces = ["systemd"]
+        [[daemon.listen]]
+        address = "unix:/run/b.sock"
+        faces = ["aws", "systemd"]
+        [[daemon.listen]]
+        address = "127.0.0.1:0"
+        faces = ["systemd"]
+        [[daemon.systemd_credential]]
+        secret = "db/password"
+        [[daemon.systemd_credential]]
+        unit = "a/b"
+        secret = "db/{user}"
+        [[daemon.systemd_credential]]
+        credential = "key"
+    """
+
+    assert sorted(mistakes(text, tmp_path)) == sorted(
+        [
+            "daemon.listen[2].faces: some of aws, agent, health, metrics, each once; or systemd alone",
+            "daemon.listen[3].faces: systemd only at unix:PATH or systemd:NAME",
+            "daemon.systemd_credential[1].unit: printable ASCII without blanks and /; * is any run of characters",
+            "daemon.systemd_credential[1].secret: of placeholders there are {unit_name}, {instance} and {credential}",
+            "daemon.systemd_credential[2].secret: a secret name is empty; give 1 to 512 characters",
         ]
     )
 
