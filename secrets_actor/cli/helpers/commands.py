@@ -9,6 +9,7 @@ import click
 from secrets_actor.cli.exit_codes import EPILOG
 from secrets_actor.cli.helpers.docker import docker
 from secrets_actor.cli.helpers.git import git
+from secrets_actor.cli.helpers.podman import podman
 
 
 @click.group(epilog=EPILOG)
@@ -29,5 +30,5 @@ def ansible_path() -> None:
     click.echo(Path(__file__).with_name("ansible_lookup"))
 
 
-for command in (git, docker):
+for command in (git, docker, podman):
     helper.add_command(command)
