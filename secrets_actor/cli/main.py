@@ -20,6 +20,7 @@ from secrets_actor.cli.credentials import credentials
 from secrets_actor.cli.env import env
 from secrets_actor.cli.exit_codes import EPILOG, FAILED, PROGRAM, USAGE, run, written
 from secrets_actor.cli.helpers.commands import helper
+from secrets_actor.cli.helpers.compose import compose
 from secrets_actor.cli.options import Options
 from secrets_actor.cli.run import run_
 from secrets_actor.cli.store import store
@@ -138,7 +139,7 @@ def demo(options: Options) -> None:
 SECTIONS: Final = {
     "Read": ("get", "list", "describe", "versions", "history"),
     "Write": ("set", "edit", "create", "put", "update", "generate", "rotate", "tag", "untag", "delete", "restore"),
-    "Programs and shells": ("env", "completion", "credentials", "helper"),
+    "Programs and shells": ("env", "completion", "credentials", "helper", "compose"),
     "Daemon": ("run", "status", "tree", "metrics", "health", "policy"),
     "Store and system": ("doctor", "store", "demo"),
 }
@@ -149,7 +150,7 @@ for command in (
     *(writing.tag, writing.untag, writing.rotate, writing.generate),
     *(edit.edit, env, completion.completion),
     *(run_, daemon.status, daemon.tree, daemon.metrics, daemon.health, policy.policy, credentials),
-    *(helper, store),
+    *(helper, compose, store),
 ):
     cli.add_command(command)
 
