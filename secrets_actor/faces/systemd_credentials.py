@@ -28,9 +28,10 @@ from secrets_actor.domain.references import Reference, parse_reference
 from secrets_actor.faces.identity import NOBODY, Identity, Peer, template_of, term_mistake
 from secrets_actor.faces.policy import matcher
 
-# The longest unit and id together: an address has 108 bytes (unix(7)), and 24 of them are the zero byte, the random
-# number with up to 16 digits, `/unit/` and a slash. With more, systemd cannot connect, and the unit fails.
-MOST_CHARACTERS: Final = 84
+# The longest unit and id together. An address has 108 bytes (unix(7)); systemd keeps the last one for a zero byte, and
+# 24 are the zero byte at its beginning, the random number with up to 16 digits, `/unit/` and a slash. With more, systemd
+# cannot ask, and the unit fails (seen on 252; with 84, it depends on the number).
+MOST_CHARACTERS: Final = 83
 # Bytes that systemd takes at most for all credentials of a unit (CREDENTIALS_TOTAL_SIZE_MAX), and for one that is
 # encrypted an eighth more. With more, the unit does not start: 243/CREDENTIALS.
 MOST_BYTES: Final = 1 << 20

@@ -1,0 +1,165 @@
+"""LoadCredential= of units, in a real systemd, from the socket of our daemon."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from secrets_actor import LocalSettings, Settings, start
+from secrets_actor.faces.systemd_credentials import MOST_CHARACTERS
+from tests.daemon.rig import ask, configuration
+from tests.daemon.systemd_rig import UserSystemd, missing
+from tests.daemon.test_systemd import UNIT, install
+from tests.faces.served import eventually
+from tests.faces.systemd_client import asked_by
+from tests.servers.behaviours import Answer, Hang
+from tests.servers.faulty import FaultyServer
+
+ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:db/slow-AbCdEf"
+
+
+@pytest.fixture
+def systemd(tmp_path: Path) -> Iterator[UserSystemd]:
+    found = missing()
+    if found is not None:
+        pytest.skip(found)
+    with UserSystemd(tmp_path) as one:
+        yield one
+
+
+class Units:
+    """Units that copy their credentials out of the folder that only they can see."""
+
+    def __init__(self, systemd: UserSystemd, folder: Path, socket: Path) -> None:
+        self._systemd, self._folder, self._socket = systemd, folder, socket
+
+    def start(self, unit: str, *credentials: str, more: str = "") -> tuple[str, dict[str, bytes]]:
+        """Start *unit*: its ExecMainStatus, and what was in its files."""
+        said = self.begin(unit, *credentials, more=more, block=True)
+        found = {path.name: path.read_bytes() for path in said.iterdir()}
+        return self._systemd.show(unit, "ExecMainStatus"), found
+
+    def begin(self, unit: str, *credentials: str, more: str = "", block: bool = False) -> Path:
+        """Have *unit* started, and wait for that with *block*: the folder that its files are copied to."""
+        said = self._folder / f"{unit}.said"
+        said.mkdir()
+        loads = "".join(f"LoadCredential={one}:{self._socket}\n" for one in credentials)
+        run = f"ExecStart=/bin/sh -c 'cp $CREDENTIALS_DIRECTORY/* {said}'\n"
+        template = unit if "@" not in unit else f"{unit.partition('@')[0]}@.service"
+        self._systemd.unit(template, f"[Service]\nType=oneshot\n{loads}{more}{run}")
+        how = [] if block else ["--no-block"]
+        self._systemd("systemctl", "--user", "start", *how, unit, check=False)
+        return said
+
+
+def records(log: Path) -> list[tuple[str, str, str | None, str]]:
+    """The audit records of gets: the unit, the secret, the outcome."""
+    lines = [json.loads(line) for line in log.read_text().splitlines() if '"audit"' in line]
+    return [
+        (one.get("caller_unit") or one["caller_user_unit"], one["operation"], one["secret_id"], one["outcome"])
+        for one in lines
+        if one.get("caller_by") == "manager"
+    ]
+
+
+@pytest.mark.slow
+def test_a_unit_gets_its_secrets_and_one_that_is_refused_does_not_start(systemd: UserSystemd, tmp_path: Path) -> None:
+    with start(Settings(local=LocalSettings(path=tmp_path / "store"))) as system:
+        system.secrets.set("db/password", "hunter2")
+        system.secrets.set("db/login", '{"user": "deploy"}')
+        system.secrets.set("certs/7", b"\0\1\2" * 20_000)
+    api, path, log = tmp_path / "api.sock", tmp_path / "credentials.sock", tmp_path / "audit.log"
+    rules = [
+        {"who": [asked_by("app.service")], "secrets": ["db/*"], "may": ["get"]},
+        {"who": ["unit:web@.service"], "secrets": ["certs/*"], "may": ["get"]},
+        {"who": ["user:root"], "secrets": ["**"], "may": ["admin"]},
+    ]
+    rows = [{"unit": "web@*.service", "credential": "key", "secret": "certs/{instance}"}]
+    listen = [{"address": f"unix:{api}"}, {"address": f"unix:{path}", "faces": ["systemd"]}]
+    more = {"listen": listen, "systemd_credential": rows, "allow": rules}
+    install(systemd, tmp_path, configuration(tmp_path, daemon=more, log={"output": str(log), "audit_hits": "each"}))
+    units = Units(systemd, tmp_path, path)
+    assert units.start("early.service", "db~password") == ("243", {}), "there is no daemon yet"
+    systemd("systemctl", "--user", "start", UNIT)
+
+    pre = "ExecStartPre=/bin/true\n"
+    assert units.start("app.service", "db~password", "db~login#user", more=pre) == (
+        "0",
+        {"db~password": b"hunter2", "db~login#user": b"deploy"},
+    )
+    assert units.start("web@7.service", "key") == ("0", {"key": b"\0\1\2" * 20_000})
+    assert units.start("other.service", "db~password") == ("243", {})
+    assert units.start("web@8.service", "key") == ("243", {}), "there is no such secret"
+    long = "x" * (MOST_CHARACTERS - len("long.service"))
+    assert units.start("long.service", long)[0] == "243", "the daemon is asked, and refuses"
+    assert units.start("much-longer.service", long)[0] == "243", "systemd cannot even ask"
+    [listener] = [one for one in ask(api, "/control/status").json["listeners"] if one["address"] == f"unix:{path}"]
+    pid = int(systemd.show(UNIT, "MainPID"))
+    os.kill(pid, signal.SIGSTOP)
+    units.begin("waits.service", "db~password")
+    assert eventually(lambda: "/unit/waits.service/db~password" in Path("/proc/net/unix").read_text())
+    os.kill(pid, signal.SIGKILL)
+    systemd.wait_for("waits.service", ExecMainStatus="243")  # what was not accepted yet is no empty credential
+    systemd("systemctl", "--user", "stop", UNIT)
+    assert units.start("late.service", "db~password") == ("243", {}), "there is no daemon any more"
+
+    assert listener["faces"] == ["systemd"]
+    assert listener["up"]
+    asked = records(log)
+    assert sorted(set(asked)) == [
+        ("app.service", "get", "db/login", "ok"),
+        ("app.service", "get", "db/password", "ok"),
+        ("long.service", "get", long, "access_denied"),
+        ("other.service", "get", "db/password", "access_denied"),
+        ("web@7.service", "get", "certs/7", "ok"),
+        ("web@8.service", "get", "certs/8", "not_found"),
+    ]
+    assert asked.count(("app.service", "get", "db/password", "ok")) == 2, "once for each process of the unit"
+
+
+@pytest.mark.slow
+def test_a_slow_store_delays_a_unit_and_one_that_says_nothing_keeps_it_from_starting(
+    systemd: UserSystemd, tmp_path: Path
+) -> None:
+    facts = {
+        "ARN": ARN,
+        "Name": "db/slow",
+        "VersionId": "1" * 32,
+        "SecretString": "late",
+        "VersionStages": ["AWSCURRENT"],
+    }
+    body = json.dumps({**facts, "CreatedDate": 1.0}).encode()
+    path, log = tmp_path / "credentials.sock", tmp_path / "audit.log"
+    with FaultyServer(Answer(body, drip=0.005, last=True), Hang()) as server:
+        place = {"file": str(tmp_path / "key")}
+        (tmp_path / "key").write_text("AKIDEXAMPLE")
+        install(
+            systemd,
+            tmp_path,
+            configuration(
+                tmp_path,
+                daemon={
+                    "listen": [{"address": f"unix:{path}", "faces": ["systemd"]}],
+                    "allow": [
+                        {"who": ["unit:slow.service", "unit:never.service"], "secrets": ["db/*"], "may": ["get"]}
+                    ],
+                },
+                backend="aws_secrets_manager",
+                aws={"region": "eu-west-1", "endpoint_url": server.url, "access_key": place, "secret_key": place},
+                call_timeout_seconds=3.0,
+                log={"output": str(log)},
+            ),
+        )
+        systemd("systemctl", "--user", "start", UNIT)
+        units = Units(systemd, tmp_path, path)
+
+        assert units.start("slow.service", "db~slow") == ("0", {"db~slow": b"late"})
+        assert units.start("never.service", "db~other") == ("243", {})
+
+    slow, (*never, outcome) = records(log)
+    assert slow == ("slow.service", "get", "db/slow", "ok")
+    assert never == ["never.service", "get", "db/other"]
+    assert outcome in ("deadline_exceeded", "backend_timeout")
