@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _ANY: Final = "*"
 # How a rule is named, as in the mistakes of a configuration.
 _RULE: Final = "daemon.allow[{}]"
+_ROW: Final = "daemon.systemd_credential[{}]"
 
 
 @click.group(epilog=EPILOG)
@@ -74,6 +75,62 @@ def check(context: click.Context, who: tuple[str, ...], action: str, secret: str
             click.echo("\n".join(map(printable, _told(rules, identity, action, name, one))))
         if len(found) > 1 and not allowed and any(one.allowed_by for _, one in found):
             click.echo("this ARN may mean either secret: the daemon asks the store which")
+    if not allowed:
+        context.exit(FAILED)
+
+
+@policy.command(epilog=EPILOG)
+@click.option(
+    "--uid",
+    default=0,
+    metavar="UID",
+    help="The user whose own systemd runs the unit, and whose own daemon is asked; without it, the system's.",
+)
+@click.argument("unit")
+@click.argument("id_", metavar="ID")
+@json_option
+@click.pass_context
+def credential(context: click.Context, uid: int, unit: str, id_: str) -> None:
+    """Say which secret LoadCredential=ID of UNIT is, by which row, and whether UNIT may have it.
+
+    UNIT is such as web@1.service, ID such as db~password. The rows are [[daemon.systemd_credential]]; if none fits, the
+    id is the name of the secret, with ~ for /.
+
+    Ends with 0 if UNIT gets it, provided that there is such a secret, and with 1 if not.
+    """
+    from secrets_actor.faces.identity import terms
+    from secrets_actor.faces.policy import Policy
+    from secrets_actor.faces.systemd_credentials import MOST_CHARACTERS, Wanted, identity_of, meant_by, mistake_in
+    from secrets_actor.runtime.daemon_settings import DaemonSettings, credential_rows_of
+    from secrets_actor.runtime.settings_loader import load
+
+    wanted, options = Wanted(unit, id_), context.obj
+    mistake = mistake_in(wanted)
+    identity = identity_of(wanted, uid, uid)
+    if mistake is not None:
+        raise click.BadParameter(mistake, context)
+    if identity is None:
+        raise click.BadParameter("not nobody, who has no systemd", context, param_hint="--uid")
+    meant = meant_by(credential_rows_of(load(options.config).settings.daemon or DaemonSettings()), wanted)
+    rules = _rules(options)
+    judged = Policy(rules)
+    found: list[tuple[str | None, Explanation]] = [
+        (name, judged.explain(identity, "get", name)) for name in meant.reference.name.lanes
+    ]
+    fits = len(unit) + len(id_) <= MOST_CHARACTERS
+    allowed = fits and all(one.allowed_by for _, one in found)
+    row = None if meant.row is None else _ROW.format(meant.row)
+    if options.as_json:
+        facts = _facts(identity, "get", found, allowed)
+        click.echo(output.as_json({**facts, "secret": str(meant.reference), "row": meant.row, "too_long": not fits}))
+    else:
+        who = " + ".join(sorted(terms(identity)))
+        lines = [f"{id_} of {who} is {meant.reference}: {'no row fits, so its id says so' if row is None else row}"]
+        for name, one in found:
+            lines += _told(rules, identity, "get", name, one)
+        if not fits:
+            lines.append(f"systemd cannot ask for it: unit and id have more than {MOST_CHARACTERS} characters together")
+        click.echo("\n".join(map(printable, lines)))
     if not allowed:
         context.exit(FAILED)
 

@@ -29,7 +29,7 @@ from secrets_actor.faces.identity import NOBODY, Identity, Peer, template_of, te
 from secrets_actor.faces.policy import matcher
 
 # The longest unit and id together. An address has 108 bytes (unix(7)); systemd keeps the last one for a zero byte, and
-# 24 are the zero byte at its beginning, the random number with up to 16 digits, `/unit/` and a slash. With more, systemd
+# 24 are the zero byte at its beginning, the random number of up to 16 digits, `/unit/` and a slash. With more, systemd
 # cannot ask, and the unit fails (seen on 252; with 84, it depends on the number).
 MOST_CHARACTERS: Final = 83
 # Bytes that systemd takes at most for all credentials of a unit (CREDENTIALS_TOTAL_SIZE_MAX), and for one that is

@@ -137,3 +137,50 @@ def test_the_iam_policy_is_that_of_all_rules(program: Program, config: str) -> N
     line = on_aws("--config", config, "--json", "policy", "iam", "--partition", "aws-cn", "--account", "123456789012")
     assert line.text.count("\n") == 1
     assert "arn:aws-cn:secretsmanager:eu-west-1:123456789012:secret:billing/db-??????" in line.text
+
+
+CREDENTIALS = """
+[[daemon.systemd_credential]]
+unit = "web@*.service"
+secret = "certs/{instance}#{credential}"
+[[daemon.allow]]
+who = ["unit:web@.service", "unit:billing.service", "user_unit:1000/web@.service"]
+secrets = ["certs/*", "billing/*"]
+may = ["get"]
+"""
+
+
+def credential(program: Program, folder: Path, *arguments: str) -> Done:
+    path = folder / "daemon.toml"
+    path.write_text(CREDENTIALS)
+    return program("--config", str(path), "policy", "credential", *arguments)
+
+
+def test_a_systemd_credential_is_told_with_its_secret_its_row_and_the_rule(program: Program, tmp_path: Path) -> None:
+    by_row = credential(program, tmp_path, "web@7.service", "key")
+    by_id = credential(program, tmp_path, "billing.service", "billing~db")
+    refused = credential(program, tmp_path, "other.service", "billing~db")
+
+    assert (by_row.status, by_row.stderr) == (0, "")
+    assert by_row.text.splitlines()[0] == (
+        "key of unit:web@.service + unit:web@7.service is certs/7#key: daemon.systemd_credential[0]"
+    )
+    assert "unit:web@7.service may get certs/7: daemon.allow[0] allows it" in by_row.text
+    assert by_id.status == 0
+    assert by_id.text.splitlines()[0] == (
+        "billing~db of unit:billing.service is billing/db: no row fits, so its id says so"
+    )
+    assert refused.status == 1
+    assert "unit:other.service may not get billing/db: no rule allows it" in refused.text
+
+
+def test_a_systemd_credential_that_cannot_be_is_told(program: Program, tmp_path: Path) -> None:
+    too_long = credential(program, tmp_path, "billing.service", f"billing~{'x' * 70}", "--json")
+
+    assert too_long.status == 1
+    assert (too_long.json["too_long"], too_long.json["secrets"][0]["allowed_by"]) == (True, [0])
+    assert (too_long.json["secret"], too_long.json["row"]) == (f"billing/{'x' * 70}", None)
+    assert credential(program, tmp_path, "web@a:b.service", "key").status == 2
+    assert "UNIT" in credential(program, tmp_path, "billing", "key").stderr
+    assert "--uid" in credential(program, tmp_path, "--uid", "65534", "billing.service", "key").stderr
+    assert credential(program, tmp_path, "--uid", "1000", "billing.service", "billing~db").status == 1
