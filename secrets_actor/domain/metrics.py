@@ -182,7 +182,10 @@ AUDIT_WAITING: Final = _gauge("audit_waiting", "Audit records that wait to be wr
 EVENTS_LOST: Final = _counter("events_lost", "Life-cycle events that did not reach their receiver", "receiver")
 SUBSCRIPTIONS: Final = _gauge("subscriptions", "Subscriptions to secrets")
 FACE_REQUESTS: Final = _counter(
-    "face_requests", "Requests that a face answered, by their HTTP status", "face", "status"
+    "face_requests",
+    "Requests that a face answered, by their HTTP status; of the face systemd, ok or refused",
+    "face",
+    "status",
 )
 LISTENER_REFUSALS: Final = _counter(
     "listener_refusals", "Requests and connections that a listener refused before any face saw them", "reason"

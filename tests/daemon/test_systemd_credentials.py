@@ -11,13 +11,14 @@ import pytest
 from secrets_actor import LocalSettings, Settings, start
 from secrets_actor.faces.systemd_credentials import MOST_CHARACTERS
 from tests.daemon.rig import ask, configuration
-from tests.daemon.systemd_rig import UserSystemd, missing
+from tests.daemon.systemd_rig import UserSystemd, missing, our_unit
 from tests.daemon.test_systemd import UNIT, install
 from tests.faces.served import eventually
 from tests.faces.systemd_client import asked_by
 from tests.servers.behaviours import Answer, Hang
 from tests.servers.faulty import FaultyServer
 
+SOCKET = "secrets-actor-credentials.socket"
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:db/slow-AbCdEf"
 
 
@@ -142,7 +143,7 @@ def test_a_slow_store_delays_a_unit_and_one_that_says_nothing_keeps_it_from_star
             configuration(
                 tmp_path,
                 daemon={
-                    "listen": [{"address": f"unix:{path}", "faces": ["systemd"]}],
+                    "listen": [{"address": "systemd:credentials", "faces": ["systemd"]}],
                     "allow": [
                         {"who": ["unit:slow.service", "unit:never.service"], "secrets": ["db/*"], "may": ["get"]}
                     ],
@@ -153,8 +154,10 @@ def test_a_slow_store_delays_a_unit_and_one_that_says_nothing_keeps_it_from_star
                 log={"output": str(log)},
             ),
         )
-        systemd("systemctl", "--user", "start", UNIT)
+        systemd.unit(SOCKET, our_unit(SOCKET, {"ListenStream": str(path)}))
+        systemd("systemctl", "--user", "start", SOCKET)
         units = Units(systemd, tmp_path, path)
+        assert systemd.show(UNIT, "ActiveState") == "inactive", "the first unit starts it"
 
         assert units.start("slow.service", "db~slow") == ("0", {"db~slow": b"late"})
         assert units.start("never.service", "db~other") == ("243", {})
