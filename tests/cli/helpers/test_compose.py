@@ -39,9 +39,8 @@ def test_what_depends_on_the_service_gets_variables_each_time(shop: Program) -> 
     assert said(shop, "down", "secrets") == (0, [])
 
 
-@pytest.mark.parametrize(
-    ("option", "status", "told"),
-    [
+def test_what_is_wrong_is_told_to_compose_before_any_variable(shop: Program) -> None:
+    for option, status, told in (
         ("--env=X=none", 3, "there is no secret none"),
         ("--env=X=db/login#none", 2, "member"),
         ("--env=X=bytes", 2, "bytes is binary"),
@@ -49,16 +48,12 @@ def test_what_depends_on_the_service_gets_variables_each_time(shop: Program) -> 
         ("--env=kanarie kanarie", 2, "NAME=SECRET"),
         ("--env=DB_USER=db/login", 2, "DB_USER"),
         ("--env-from=nothing/", 3, "there is no secret below nothing/"),
-    ],
-)
-def test_what_is_wrong_is_told_to_compose_before_any_variable(
-    shop: Program, option: str, status: int, told: str
-) -> None:
-    code, [line] = said(shop, "up", "--env=DB_USER=db/login#user", option, "secrets")
+    ):
+        code, [line] = said(shop, "up", "--env=DB_USER=db/login#user", option, "secrets")
 
-    assert (code, line["type"]) == (status, "error")
-    assert told in line["message"]
-    assert "kanarie" not in line["message"]
+        assert (code, line["type"]) == (status, "error"), option
+        assert told in line["message"]
+        assert "kanarie" not in line["message"]
 
 
 def test_compose_is_told_the_options_that_up_has(program: Program) -> None:
