@@ -21,6 +21,7 @@ from secrets_actor.cli.helpers import accounts
 from secrets_actor.cli.helpers.address_names import decoded, encoded
 from secrets_actor.client.secrets import Secrets
 from secrets_actor.domain.errors import SecretsError
+from secrets_actor.telemetry.redaction import printable
 
 if TYPE_CHECKING:
     from secrets_actor.cli.options import Options
@@ -44,8 +45,8 @@ def docker(context: click.Context, operation: str, prefix: str) -> None:
     options: Options = context.obj
     try:
         _carry_out(options, operation, prefix)
-    except (NotDone, SecretsError, UnicodeError) as error:
-        click.echo(complaint_about(error).message)
+    except (NotDone, SecretsError) as error:
+        click.echo(printable(complaint_about(error).message))
         context.exit(FAILED)
 
 
@@ -81,6 +82,7 @@ def _account(given: str) -> dict[str, str]:
     try:
         found = json.loads(given)
         wanted = {member: str(found[member]) for member in ("ServerURL", "Username", "Secret")}
+        wanted["ServerURL"].encode()  # JSON may have half of a surrogate pair, which is no text
     except (ValueError, TypeError, LookupError):
         pass  # not the context of our own error: it has all that was read
     else:
@@ -93,7 +95,12 @@ def _account(given: str) -> dict[str, str]:
 def _answer(known: accounts.Account | None, server: str) -> str:
     if known is None:
         raise NotDone(_UNKNOWN)
-    return output.as_json({"ServerURL": server, "Username": known.get("username", ""), "Secret": known["password"]})
+    if not isinstance(known.get("password"), str):
+        del known
+        raise NotDone(
+            f"the account at {server} has no password: the secret is to be an object with username and password"
+        )
+    return output.as_json({"ServerURL": server, "Username": known.get("username") or "", "Secret": known["password"]})
 
 
 def _users(secrets: Secrets, prefix: str) -> dict[str, str]:
@@ -105,7 +112,7 @@ def _users(secrets: Secrets, prefix: str) -> dict[str, str]:
     found = secrets.get_many(names).found
     servers = {name: decoded(name.removeprefix(prefix)) for name in names if name in found}
     return {
-        server: str(accounts.account_of(found[name]).get("username", ""))
+        server: str(accounts.account_of(found[name]).get("username") or "")
         for name, server in servers.items()
         if server is not None
     }

@@ -70,7 +70,7 @@ def git(options: Options, operation: str, prefix: str, read_only: bool) -> None:
 
 def _is_of(known: accounts.Account, username: str | None) -> bool:
     """Whether *known* may be the account of *username*; None, as for an account that names none, is anybody."""
-    return username is None or known.get("username", username) == username
+    return username is None or known.get("username") in (None, username)
 
 
 def _attributes() -> dict[str, str]:
@@ -90,7 +90,7 @@ def _attributes() -> dict[str, str]:
 
 def _answer(known: accounts.Account, name: str) -> str:
     """Return the lines that git reads. Raises `InvalidSecretValue` for what would be more lines than one."""
-    found = {member: str(known[member]) for member in _MEMBERS if member in known}
+    found = {member: str(known[member]) for member in _MEMBERS if known.get(member) is not None}
     for member, value in found.items():
         if {"\n", "\0"} & set(value):
             del known, found, value

@@ -38,11 +38,14 @@ def test_an_account_is_stored_listed_given_and_erased(program: Program) -> None:
 
 
 def test_what_is_wrong_is_on_standard_output_in_the_texts_that_docker_knows(program: Program) -> None:
+    program("set", "docker/half", stdin=b'{"username": "kanarie", "password": null}')
     for operation, given, told in (
         ("get", " \n", "no credentials server URL"),
         ("store", '{"ServerURL": "", "Username": "u", "Secret": "p"}', "no credentials server URL"),
         ("store", '{"ServerURL": "r", "Username": "", "Secret": "p"}', "no credentials username"),
         ("store", '{"kanarie": ', "a JSON object"),
+        ("store", '{"ServerURL": "\\ud800", "Username": "u", "Secret": "kanarie"}', "a JSON object"),
+        ("get", "half", "the account at half has no password"),
         ("fetch", "", "unknown operation"),
     ):
         done = program("helper", "docker", operation, stdin=given.encode())

@@ -77,6 +77,8 @@ def test_what_git_could_not_read_is_not_given_and_what_it_may_say_one_day_is_ign
     assert bad.status == 2
     assert "kanarie" not in bad.complaint
     assert ask(program, "capability", ASKED) == {}
+    program("set", "git/git.example", stdin=b'{"username": null, "password": "p"}')
+    assert ask(program, "get", f"{ASKED}username=me\n") == {"password": "p"}
 
 
 @pytest.mark.slow
