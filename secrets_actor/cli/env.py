@@ -14,10 +14,10 @@ import click
 from secrets_actor.actor.prefetch_plan import Search
 from secrets_actor.cli import output, value_io
 from secrets_actor.cli.completion import secret_names
-from secrets_actor.cli.env_files import read_env, without_double, write_env
 from secrets_actor.cli.exit_codes import EPILOG
 from secrets_actor.cli.store.options import json_option, passphrase_option
 from secrets_actor.client.secrets import Secrets
+from secrets_actor.delivery.env_files import read_env, without_double, write_env
 from secrets_actor.domain.errors import InvalidSecretValue, SecretNotFound
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.secret import SecretValue

@@ -182,6 +182,16 @@ class SecretNotFound(StoreError):
     version_id: str | None = None
 
 
+class MissingSecrets(SecretNotFound):
+    """Secrets, or members of them, that a program or a file needs are not there. `missing` has a text for each."""
+
+    code = "missing_secrets"
+
+    def __init__(self, missing: tuple[str, ...]) -> None:
+        super().__init__(f"missing: {', '.join(missing)}; nothing was done with the others")
+        self.missing = missing
+
+
 class SecretExists(StoreError):
     """The name is taken, or the token was used before with another value (AWS: ResourceExistsException).
 

@@ -83,8 +83,8 @@ def pure_files() -> list[Path]:
 
 def pure_tests() -> list[Path]:
     """The files and folders of the quick tests that try every branch of the pure modules: .ci/run measures it by them
-    alone, for to measure all tests takes twice the time of all tests. Of secrets_actor/cli/env_files.py that is
-    tests/cli/test_env_files.py."""
+    alone, for to measure all tests takes twice the time of all tests. Of secrets_actor/delivery/env_files.py that is
+    tests/delivery/test_env_files.py."""
     named = set[Path]()
     for path in pure_files():
         folder = TESTS / path.parent.relative_to(PACKAGE)

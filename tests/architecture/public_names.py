@@ -92,6 +92,7 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
         "MetadataServiceError",
         "MissingAccessKey",
         "MissingSecretKey",
+        "MissingSecrets",
         "NoActiveNode",
         "NoCredentials",
         "Overloaded",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secrets_actor.cli.env_files import read_env, variable_of, without_double, write_env
+from secrets_actor.delivery.env_files import read_env, variable_of, without_double, write_env
 from secrets_actor.errors import InvalidParameter
 
 TEXTS = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), max_size=30)
