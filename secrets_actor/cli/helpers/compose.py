@@ -17,9 +17,9 @@ import click
 
 from secrets_actor.actor.prefetch_plan import Search
 from secrets_actor.cli import output
-from secrets_actor.cli.env_files import NAME, without_double
 from secrets_actor.cli.exit_codes import EPILOG, complaint_about
 from secrets_actor.client.secrets import Secrets
+from secrets_actor.delivery.env_files import NAME, without_double
 from secrets_actor.domain.errors import InvalidParameter, InvalidSecretValue, SecretNotFound, SecretsError
 from secrets_actor.domain.references import Reference, member_of, parse_reference
 
