@@ -45,7 +45,15 @@ def store(secrets: Secrets, name: str, known: Account | None, members: Mapping[s
         secrets.set(name, output.as_json({**(known or {}), **members}), restore_on_set=True)
 
 
-def erase(secrets: Secrets, name: str) -> None:
-    """Schedule the secret *name* for deletion, so that it can be restored; one that is not there is no error."""
+def erase(secrets: Secrets, name: str, password: str | None = None) -> None:
+    """Schedule the secret *name* for deletion, so that it can be restored; with a *password*, only if it is that of the
+    current version. A secret that is not there is no error."""
     with suppress(SecretNotFound, SecretDeleted):
+        if password is not None:
+            secret = secrets.get(name)
+            # A daemon answers a get from its cache. Another machine may have stored a good password meanwhile, which
+            # must not go because an old one was rejected; a description comes from the store.
+            newest = secrets.describe(name).versions.get(secret.version_id, ())
+            if account_of(secret).get("password") != password or "AWSCURRENT" not in newest:
+                return
         secrets.delete(name)

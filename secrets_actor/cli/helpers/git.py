@@ -63,9 +63,7 @@ def git(options: Options, operation: str, prefix: str, read_only: bool) -> None:
                 raise NotDone(f"{name} is the account of another user, and stays; git can keep one for each --prefix")
             accounts.store(secrets, name, known, {member: asked[member] for member in _MEMBERS if member in asked})
         elif operation == "erase" and known is not None and fits:
-            rejected = known.get("password")
-            if asked.get("password", rejected) == rejected:  # rule 4
-                accounts.erase(secrets, name)
+            accounts.erase(secrets, name, asked.get("password"))  # rule 4
 
 
 def _is_of(known: accounts.Account, username: str | None) -> bool:

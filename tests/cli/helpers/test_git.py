@@ -7,8 +7,13 @@ from typing import Any
 
 import pytest
 
+from secrets_actor.errors import SecretDeleted
+from secrets_actor.faces.aws_api import AwsApi
+from secrets_actor.faces.identity import Identity
 from tests.cli.helpers.guarded_folder import SCRIPTS_PATH, served
 from tests.cli.program import Program
+from tests.faces.served import served as served_by
+from tests.faces.served_system import served_system
 
 ASKED = "protocol=https\nhost=git.example\n"
 
@@ -79,6 +84,28 @@ def test_what_git_could_not_read_is_not_given_and_what_it_may_say_one_day_is_ign
     assert ask(program, "capability", ASKED) == {}
     program("set", "git/git.example", stdin=b'{"username": null, "password": "p"}')
     assert ask(program, "get", f"{ASKED}username=me\n") == {"password": "p"}
+
+
+def test_a_new_password_is_not_erased_because_a_daemon_still_gave_the_old_one(program: Program, tmp_path: Path) -> None:
+    name = "git/git.example"
+    with served_system() as system:
+        face = AwsApi(system.service, lambda request: Identity(request.peer, "ci"))
+        with served_by(face.answer, tmp_path) as listener:
+
+            def erase(password: str) -> None:
+                given = f"{ASKED}username=u\npassword={password}\n".encode()
+                socket = listener.place.removeprefix("unix:")
+                done = program("--socket", socket, "helper", "git", "erase", stdin=given)
+                assert (done.status, done.stderr) == (0, "")
+
+            system.store.put(name, '{"username": "u", "password": "old"}')
+            system.system.secrets.get(name)
+            system.store.put(name, '{"username": "u", "password": "new"}')  # by another machine
+            erase("old")
+            assert "new" in system.system.secrets.get(name, refresh=True).text()
+            erase("new")
+            with pytest.raises(SecretDeleted):
+                system.system.secrets.get(name, refresh=True)
 
 
 @pytest.mark.slow
