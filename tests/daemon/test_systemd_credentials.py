@@ -5,17 +5,21 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from secrets_actor import LocalSettings, Settings, start
 from secrets_actor.faces.systemd_credentials import MOST_CHARACTERS
+from tests.cli.program import Program
 from tests.daemon.rig import ask, configuration
 from tests.daemon.systemd_rig import UserSystemd, missing, our_unit
 from tests.daemon.test_systemd import UNIT, install
 from tests.faces.served import eventually
-from tests.faces.systemd_client import asked_by
+from tests.faces.systemd_client import MIB, Manager, asked_by
+from tests.forking import in_child
 from tests.servers.behaviours import Answer, Hang
+from tests.servers.daemon import Daemon
 from tests.servers.faulty import FaultyServer
 
 SOCKET = "secrets-actor-credentials.socket"
@@ -166,3 +170,62 @@ def test_a_slow_store_delays_a_unit_and_one_that_says_nothing_keeps_it_from_star
     assert slow == ("slow.service", "get", "db/slow", "ok")
     assert never == ["never.service", "get", "db/other"]
     assert outcome in ("deadline_exceeded", "backend_timeout")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+def test_a_running_daemon_changes_its_rows_and_faces_and_knows_its_manager_from_another_user() -> None:
+    with TemporaryDirectory() as made:
+        folder = Path(made)
+        folder.chmod(0o711)  # another user gets through it, which those of pytest do not let in
+        with start(Settings(local=LocalSettings(path=folder / "store"))) as system:
+            system.secrets.set("a/x", "first")
+            system.secrets.set("b/x", "second")
+        path, api = folder / "credentials.sock", folder / "api.sock"
+
+        def text(secret: str, *, swapped: bool = False) -> str:
+            faces = [["systemd"], ["health"]]
+            listen = [
+                {"address": f"unix:{one}", "mode": "0666", "faces": face}
+                for one, face in zip((path, api), reversed(faces) if swapped else faces, strict=True)
+            ]
+            rows = [{"secret": secret}]
+            allow = [{"who": ["unit:web.service"], "secrets": ["*/*"], "may": ["get"]}]
+            allow.append({"who": ["uid:0"], "secrets": ["**"], "may": ["admin"]})
+            more = {"listen": listen, "systemd_credential": rows, "allow": allow}
+            return configuration(folder, daemon=more, log={"output": str(folder / "daemon.log")})
+
+        with Daemon(folder, text("a/{credential}"), count=2) as daemon:
+
+            def reloaded(secret: str, *, swapped: bool = False) -> bool:
+                """Whether the daemon goes by these rows in time."""
+                daemon.configuration.write_text(text(secret, swapped=swapped))
+                daemon.send(signal.SIGHUP)
+                where, expected = api if swapped else path, b"second" if secret.startswith("b") else b"first"
+                return eventually(lambda: Manager(f"unix:{where}", "web.service", "x").read() == expected)
+
+            program = Program(folder / "home")
+            assert Manager(f"unix:{path}", "web.service", "x").read() == b"first"
+            shown = program("--config", str(daemon.configuration), "status")
+            assert shown.status == 0, "it is not asked where only systemd is"
+            assert f"unix:{path} (systemd;" in shown.text
+            assert reloaded("b/{credential}")
+            assert int(in_child(lambda: length_for(12001, path))) > MIB
+            assert reloaded("a/{credential}", swapped=True)
+            assert eventually(lambda: ask(path, "/health/live").status == 200)
+        records = daemon.audit()
+        [proof] = [one for one in records if one["source"] == "proof"]
+        told = [json.loads(line) for line in daemon.log.read_text().splitlines() if '"credential_refused"' in line]
+
+    assert (proof["operation"], proof["caller_uid"], proof["outcome"]) == ("get", 12001, "access_denied")
+    assert [(one["unit"], one["reason"]) for one in told] == [
+        ("uid:12001", "it is no manager of units that are served here")
+    ]
+
+
+def length_for(uid: int, path: Path) -> str:
+    """How much the user *uid* gets who plays the manager."""
+    os.setgroups([])
+    os.setgid(uid)
+    os.setuid(uid)
+    return str(len(Manager(f"unix:{path}", "web.service", "x").read()))
