@@ -120,6 +120,15 @@ def test_a_store_that_is_away_refuses(system: SystemServed, tmp_path: Path) -> N
         assert len(refused(one)) == 1
 
 
+def test_a_refusal_ends_its_connection_once(system: SystemServed, tmp_path: Path) -> None:
+    with listening(face(system), tmp_path) as one:
+        lengths = {len(Manager(one.place, f"{number}.service", "x").read()) for number in range(40)}
+
+    assert len(lengths) == 1
+    assert len(refused(one)) == 40
+    assert not [event for event in one.events if isinstance(event, HandlerFailed)]
+
+
 @pytest.mark.parametrize("name", [b"", b"\0f/unit/web.service/db~password/more", b"\0anything"], ids=str)
 def test_a_process_that_is_no_manager_gets_no_secret(system: SystemServed, tmp_path: Path, name: bytes) -> None:
     system.store.put("db/password", "hunter2")
@@ -171,8 +180,9 @@ def test_one_that_is_too_many_is_refused_and_one_that_reads_nothing_holds_no_pla
         with system.store.hold("get") as gate:
             first = Manager(one.place, "web.service", "db~password")
             gate.wait_until_held()
-            assert len(Manager(one.place, "web.service", "db~password").read()) > MIB
-            assert one.meter.refusals() == {"connections": 1}
+            too_many = [Manager(one.place, "web.service", "db~password") for _ in range(5)]
+            assert min(len(each.read()) for each in too_many) > MIB, "also when many have not read theirs yet"
+            assert one.meter.refusals() == {"connections": 5}
             first.close()  # it goes away
             gate.release()
         with Manager(one.place, "other.service", "db~password"):  # it reads nothing
