@@ -1,8 +1,7 @@
-"""`run`: the daemon in the foreground, as systemd, a container or a terminal runs it. THE door to signals.
+"""`run`: the daemon in the foreground, as systemd, a container or a terminal runs it.
 
-Rule 1: a handler does nothing. The number of the signal comes through a pipe to the main thread, which waits for
-        nothing else. What takes time (the start, a reload, the end) is done by a thread of its own, so that a signal is
-        heard whatever hangs there.
+Rule 1: signals come through a pipe (signals.py) to the main thread, which waits for nothing else. What takes time (the
+        start, a reload, the end) is done by a thread of its own, so that a signal is heard whatever hangs there.
 Rule 2: SIGTERM and SIGINT: requests under way have `drain_seconds`, then all ends with 0. The second one ends all at
         once, as that signal ends any program: a shell reports 143, or 130.
 Rule 3: SIGHUP: the configuration is read anew, whole or not at all. Signals that come while one is waiting for that
@@ -17,21 +16,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from queue import Full, Queue, SimpleQueue
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
 from secrets_actor.actor.error_translation import NO_THREAD_HELP
 from secrets_actor.cli.exit_codes import EPILOG
 from secrets_actor.cli.options import Options
-from secrets_actor.clock import now
+from secrets_actor.cli.signals import next_signals, signals
+from secrets_actor.delivery.spawning import Orphans
 from secrets_actor.domain.errors import ServerDown, StartFailed
 from secrets_actor.otp import ExitReason, begin
 
@@ -39,8 +36,6 @@ if TYPE_CHECKING:
     from secrets_actor.runtime.daemon import Daemon
 
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT)
-# Seconds after which a child that has ended is an orphan (rule 5). Our own are waited for within milliseconds.
-_ORPHANED: Final = 10.0
 _GAVE_UP, _STOPPED = 0, 255  # bytes in the pipe that are no numbers of signals
 _STDERR: Final = 2
 # Lines that wait to be printed, and seconds that the last of them have when the daemon ends.
@@ -68,7 +63,7 @@ def run_(options: Options) -> None:
 
 
 def _run(make: Callable[[Callable[[str], object], Callable[[ExitReason], object]], Daemon]) -> None:
-    with _signals() as (read, write):
+    with signals((*_ENDING, signal.SIGHUP)) as (read, write):
         reasons: list[ExitReason] = []
 
         def give_up(reason: ExitReason) -> None:
@@ -92,9 +87,9 @@ def _run(make: Callable[[Callable[[str], object], Callable[[ExitReason], object]
 
 def _serve(daemon: Daemon, work: Work, read: int) -> None:
     """Do what the signals say, until the daemon has ended."""
-    orphans = Orphans()
+    orphans = Orphans(os.getpid() == 1)
     while True:
-        for number in _next(read, orphans.timeout()):
+        for number in next_signals(read, orphans.timeout()):
             if number in (_GAVE_UP, _STOPPED):
                 return
             if number in _ENDING and work.ends:
@@ -181,66 +176,3 @@ def _end_at_once(daemon: Daemon, number: int) -> NoReturn:
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
     os._exit(128 + number)  # process 1 of a container is not ended by a signal that it has no handler for
-
-
-@contextmanager
-def _signals() -> Iterator[tuple[int, int]]:
-    """Have the numbers of signals come through a pipe, whose ends are given (rule 1)."""
-    read, write = os.pipe()
-    os.set_blocking(write, False)
-    watched = (*_ENDING, signal.SIGHUP, *([signal.SIGCHLD] if os.getpid() == 1 else []))
-    before: dict[int, Any] = {number: signal.signal(number, _nothing) for number in watched}
-    fd_before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-    try:
-        yield read, write
-    finally:
-        signal.set_wakeup_fd(fd_before)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        os.close(read)
-        os.close(write)
-
-
-def _nothing(_number: int, _frame: object) -> None:
-    """Handle a signal: its number is in the pipe already."""
-
-
-def _next(read: int, timeout: float | None) -> bytes:
-    ready, _, _ = select.select([read], [], [], timeout)
-    return os.read(read, 64) if ready else b""
-
-
-class Orphans:
-    """The ended children of process 1 (rule 5). Does nothing in any other process."""
-
-    def __init__(self) -> None:
-        self._is_first = os.getpid() == 1
-        self._ended: dict[int, float] = {}
-
-    def timeout(self) -> float | None:
-        """Return the seconds until the next look; None: nothing is to be looked at."""
-        return max(0.0, min(self._ended.values()) + _ORPHANED - now()) if self._ended else None
-
-    def look(self) -> None:
-        """Take note of the children that have ended, and take the exit codes of those that nobody asks for."""
-        if not self._is_first:
-            return
-        moment, before = now(), self._ended
-        self._ended = {pid: before.get(pid, moment) for pid in _children() if _has_ended(pid)}
-        for pid, since in list(self._ended.items()):
-            if moment - since >= _ORPHANED:
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(pid, os.WNOHANG)
-                del self._ended[pid]
-
-
-def _children() -> Iterator[int]:
-    for path in Path("/proc/self/task").glob("*/children"):
-        with contextlib.suppress(OSError):  # the thread has ended
-            yield from map(int, path.read_text().split())
-
-
-def _has_ended(pid: int) -> bool:
-    with contextlib.suppress(ChildProcessError):
-        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
-    return False
