@@ -10,18 +10,13 @@ Source: docker/compose, `docs/extension.md` and `pkg/compose/plugins.go`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from secrets_actor.actor.prefetch_plan import Search
 from secrets_actor.cli import output
 from secrets_actor.cli.exit_codes import EPILOG, complaint_about
-from secrets_actor.client.secrets import Secrets
-from secrets_actor.delivery.env_files import NAME, without_double
-from secrets_actor.domain.errors import InvalidParameter, InvalidSecretValue, SecretNotFound, SecretsError
-from secrets_actor.domain.references import Reference, member_of, parse_reference
+from secrets_actor.domain.errors import SecretsError
 
 if TYPE_CHECKING:
     from secrets_actor.cli.options import Options
@@ -29,7 +24,7 @@ if TYPE_CHECKING:
 # What Compose shows to its users and checks: it passes on only the options that stand here.
 _OPTIONS: Final = {
     "env": "NAME=SECRET, NAME=SECRET#MEMBER or NAME=SECRET@STAGE: the variable NAME. A list gives several.",
-    "env-from": "PREFIX/: a variable for each secret whose name begins so, called as the rest, in capitals.",
+    "env-from": "PREFIX/ or SECRET#: a variable for each secret below, or for each member of the JSON object.",
     "prefixed": "true: Compose puts SERVICE_ before each name. Compose before 5.2 can only do that.",
 }
 
@@ -55,16 +50,22 @@ def compose(project_name: str | None) -> None:
 @compose.command(epilog=EPILOG)
 @click.argument("service")
 @click.option("--env", "env", multiple=True, metavar="NAME=SECRET", help="A variable; may be given again.")
-@click.option("--env-from", "prefixes", multiple=True, metavar="PREFIX/", help="A variable for each secret below.")
+@click.option(
+    "--env-from", "sources", multiple=True, metavar="PREFIX/|SECRET#", help="A variable for each secret, or member."
+)
 @click.option("--prefixed", type=bool, default=False, help="Let Compose put SERVICE_ before the names.")
 @click.pass_obj
-def up(options: Options, service: str, env: tuple[str, ...], prefixes: tuple[str, ...], prefixed: bool) -> None:
+def up(options: Options, service: str, env: tuple[str, ...], sources: tuple[str, ...], prefixed: bool) -> None:
     """Tell Compose the variables."""
+    from secrets_actor.delivery.environment import Mapped, contents_of
+    from secrets_actor.delivery.fetching import fetch
+    from secrets_actor.delivery.references import parse_source, parse_variable
+
     try:
-        asked = [_variable(text) for text in env]
+        mapped = Mapped(tuple(map(parse_variable, env)), tuple(map(parse_source, sources)))
         with options.secrets() as secrets:
-            found = [*_named(secrets, asked), *_below(secrets, prefixes)]
-        lines = [f"{name}={value}" for name, value in _without_double(found).items()]
+            contents = contents_of(mapped, {}, fetch(secrets, mapped.wanted({})))
+        lines = [f"{name}={contents.text(name)}" for name in contents.names]
     except SecretsError as error:
         _say("error", complaint_about(error).message)
         raise  # and so to standard error and the exit code
@@ -92,44 +93,3 @@ def metadata() -> None:
 
 def _say(kind: str, message: str) -> None:
     click.echo(output.as_json({"type": kind, "message": message}))
-
-
-def _variable(text: str) -> tuple[str, Reference]:
-    name, _, reference = text.partition("=")
-    if NAME.fullmatch(name) is None:
-        del text, reference  # which may be a value in the wrong place
-        raise InvalidParameter("env", "NAME=SECRET, with a name of letters, digits and _")
-    return name, parse_reference(reference)
-
-
-def _named(secrets: Secrets, asked: Iterable[tuple[str, Reference]]) -> Iterable[tuple[str, str]]:
-    for name, wanted in asked:
-        value = secrets.get(wanted.name, stage=wanted.stage).reveal()
-        yield name, member_of(value, wanted.member) if wanted.member else _text(value, wanted.name)
-
-
-def _below(secrets: Secrets, prefixes: Iterable[str]) -> Iterable[tuple[str, str]]:
-    for prefix in prefixes:
-        search = Search.of_prefix(prefix)
-        names = [info.name for info in secrets.iterate(search.page().filters) if search.fits(info.name, info.tags)]
-        if not names:
-            raise SecretNotFound(f"there is no secret below {prefix}")
-        for name, variable in without_double(one.removeprefix(prefix) for one in sorted(names)).items():
-            yield variable, _text(secrets.get(f"{prefix}{name}").reveal(), f"{prefix}{name}")
-
-
-def _text(value: Any, name: str) -> str:
-    if isinstance(value, str) and "\0" not in value:
-        return value
-    del value
-    raise InvalidSecretValue(f"{name} is binary, and no variable can hold it: see 'get --raw'")
-
-
-def _without_double(found: Iterable[tuple[str, str]]) -> dict[str, str]:
-    variables: dict[str, str] = {}
-    for name, value in found:
-        if name in variables:
-            del found, value
-            raise InvalidParameter("env", f"each variable once; {name} comes twice")
-        variables[name] = value
-    return variables

@@ -24,13 +24,12 @@ import click
 from secrets_actor import small_files
 from secrets_actor.cli import value_io
 from secrets_actor.cli.exit_codes import EPILOG, NotDone
-from secrets_actor.domain.references import member_of, parse_reference
+from secrets_actor.delivery.references import SCHEME, parse_reference
 from secrets_actor.paths import absolute
 
 if TYPE_CHECKING:
     from secrets_actor.cli.options import Options
 
-SCHEME: Final = "secret://"
 # More than any reference has: a name or an ARN, members and a stage.
 _LONGEST: Final = 8192
 _ID: Final = re.compile(r"[A-Za-z0-9]{1,64}")
@@ -105,8 +104,9 @@ def _kept(place: Path) -> str:
     raise NotDone(f"there is no reference {place}" if found is None else f"the reference {place} {found}")
 
 
-def _value(options: Options, text: str) -> str | bytes:
+def _value(options: Options, text: str) -> bytes:
+    from secrets_actor.delivery.fetching import Wanted, fetch
+
     wanted = parse_reference(text)
     with options.secrets() as secrets:
-        value = secrets.get(wanted.name, stage=wanted.stage).reveal()
-    return member_of(value, wanted.member) if wanted.member else value
+        return fetch(secrets, Wanted((wanted,))).bytes(wanted) or b""

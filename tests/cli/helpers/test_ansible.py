@@ -67,7 +67,7 @@ def test_a_playbook_gets_values_and_shows_none(program: Program, tmp_path: Path)
     assert "kanarie" not in played.stdout.replace("is match('kanarie')", "") + played.stderr
     assert played.returncode == 2
     said = " ".join(played.stdout.split())
-    for told in ("there is no secret none", "db/bytes is binary", "member: "):
+    for told in ("missing: none;", "db/bytes is binary", "missing: db/login#none;"):
         assert f"secrets_actor: {told}" in said
     documented = run("ansible-doc", "-t", "lookup", "secrets_actor")
     assert documented.returncode == 0, documented.stderr

@@ -27,7 +27,13 @@ def shop(program: Program) -> Program:
 
 
 def test_what_depends_on_the_service_gets_variables_each_time(shop: Program) -> None:
-    asked = ("up", "--env=DB_PASSWORD=db/login#password", "--env=DB_USER=db/login#user@AWSCURRENT", "--env-from=app/")
+    asked = (
+        "up",
+        "--env=NONE?=none",
+        "--env=DB_PASSWORD=db/login#password",
+        "--env=DB_USER=db/login#user@AWSCURRENT",
+        "--env-from=app/",
+    )
     told = {"DB_PASSWORD": "it's\n=$x", "DB_USER": "u", "API_KEY": "k", "DB_URL": "l"}
     for more, kind in (((), "rawsetenv"), (("--prefixed=true",), "setenv")):
         status, lines = said(shop, *asked, *more, "secrets")
@@ -41,13 +47,13 @@ def test_what_depends_on_the_service_gets_variables_each_time(shop: Program) -> 
 
 def test_what_is_wrong_is_told_to_compose_before_any_variable(shop: Program) -> None:
     for option, status, told in (
-        ("--env=X=none", 3, "there is no secret none"),
-        ("--env=X=db/login#none", 2, "member"),
-        ("--env=X=bytes", 2, "bytes is binary"),
-        ("--env=A-B=db/login", 2, "NAME=SECRET"),
-        ("--env=kanarie kanarie", 2, "NAME=SECRET"),
+        ("--env=X=none", 3, "missing: none"),
+        ("--env=X=db/login#none", 3, "missing: db/login#none"),
+        ("--env=X=bytes", 2, "variable X: the secret is binary"),
+        ("--env=A-B=db/login", 2, "NAME=REFERENCE"),
+        ("--env=kanarie kanarie", 2, "NAME=REFERENCE"),
         ("--env=DB_USER=db/login", 2, "DB_USER"),
-        ("--env-from=nothing/", 3, "there is no secret below nothing/"),
+        ("--env-from=nothing/", 3, "nothing/ (no secret below it)"),
     ):
         code, [line] = said(shop, "up", "--env=DB_USER=db/login#user", option, "secrets")
 

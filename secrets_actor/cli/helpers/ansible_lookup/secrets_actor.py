@@ -16,9 +16,9 @@ from msgspec.structs import replace
 
 from secrets_actor.cli.exit_codes import complaint_about
 from secrets_actor.cli.options import Options
-from secrets_actor.client.secrets import Secrets
+from secrets_actor.delivery.fetching import Fetched, Wanted, fetch
+from secrets_actor.delivery.references import SCHEME, Reference, parse_reference
 from secrets_actor.domain.errors import InvalidSecretValue, SecretsError
-from secrets_actor.domain.references import Reference, member_of, parse_reference
 from secrets_actor.paths import NoPlace, absolute
 
 # No type stands at the three: ansible-doc does not find an assignment that has one.
@@ -88,14 +88,15 @@ class LookupModule(LookupBase):  # type: ignore[misc,unused-ignore]  # Ansible b
                 None if config is None else Path(config), False, socket=None if socket is None else absolute(socket)
             )
             with options.secrets() as secrets:
-                return [_text(secrets, one) for one in wanted]
+                fetched = fetch(secrets, Wanted(tuple(wanted)))
+                return [_text(fetched, one) for one in wanted]
         except (SecretsError, click.UsageError, NoPlace) as error:
             problem = str(error) if isinstance(error, NoPlace) else complaint_about(error).message
         # Not within the handler: Ansible would print that error, too, and what it knows of the place.
         raise AnsibleLookupError(f"secrets_actor: {problem}")
 
     def _reference(self, term: str) -> Reference:
-        found = parse_reference(term.removeprefix("secret://"))
+        found = parse_reference(term.removeprefix(SCHEME))
         member, stage = self.get_option("member"), self.get_option("stage")
         return replace(
             found,
@@ -104,8 +105,8 @@ class LookupModule(LookupBase):  # type: ignore[misc,unused-ignore]  # Ansible b
         )
 
 
-def _text(secrets: Secrets, wanted: Reference) -> str:
-    secret = secrets.get(wanted.name, stage=wanted.stage)
-    if not secret.value.is_text:
+def _text(fetched: Fetched, wanted: Reference) -> str:
+    secret = fetched.secret(wanted)
+    if secret is not None and not (secret.value.is_text or wanted.member):
         raise InvalidSecretValue(f"{wanted.name} is binary, and values of Ansible are texts: see 'get --raw'")
-    return member_of(secret.reveal(), wanted.member) if wanted.member else secret.text()
+    return fetched.text(wanted) or ""
