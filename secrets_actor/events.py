@@ -10,6 +10,7 @@ from secrets_actor.actor.messages import JobStarted
 from secrets_actor.actor.prefetcher import PrefetchDone, PrefetchFailed
 from secrets_actor.actor.secrets_actor import ClockLeapt
 from secrets_actor.actor.subscriber import SubscriberFailed
+from secrets_actor.delivery.changes import ChangesFailed
 from secrets_actor.domain.tracing import Attempt, CallerFacts, CallTrace, Tracer
 from secrets_actor.faces.events import (
     ConnectionsRefused,
@@ -52,6 +53,7 @@ __all__ = [
     "CallTrace",
     "CallbackFailed",
     "CallerFacts",
+    "ChangesFailed",
     "ChildRestarted",
     "ChildStartFailed",
     "ClockLeapt",

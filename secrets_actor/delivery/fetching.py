@@ -96,9 +96,10 @@ class Fetched(Struct, frozen=True):
         yield from seen
 
 
-def fetch(secrets: Secrets, wanted: Wanted, timeout: float | None = None) -> Fetched:
-    """Return all that is *wanted*, from the cache where it is there. *timeout* is in seconds, for all of it (None: the
-    setting `call_timeout_seconds`, for each question).
+def fetch(secrets: Secrets, wanted: Wanted, timeout: float | None = None, *, refresh: bool = False) -> Fetched:
+    """Return all that is *wanted*, from the cache where it is there; with *refresh*, from the store.
+
+    *timeout* is in seconds, for all of it (None: the setting `call_timeout_seconds`, for each question).
 
     Raises `MissingSecrets`, which names all that is missing; `AccessDenied`, `Unreachable` and other `SecretsError`s.
     """
@@ -111,11 +112,11 @@ def fetch(secrets: Secrets, wanted: Wanted, timeout: float | None = None) -> Fet
     listed = {prefix: _listed(secrets, prefix, left()) for prefix in wanted.prefixes}
     below = dict.fromkeys(name for names in listed.values() for name in names)
     current = dict.fromkeys(one.name for one in wanted.references if _key(one)[1] == _CURRENT)
-    many = _many(secrets, dict.fromkeys((*current, *map(SecretId, below))), left())
+    many = _many(secrets, dict.fromkeys((*current, *map(SecretId, below))), left(), refresh=refresh)
     found: dict[_Key, Secret] = {(name, _CURRENT): secret for name, secret in many.items()}
     for key in dict.fromkeys(_key(one) for one in wanted.references if _key(one)[1] != _CURRENT):
         with suppress(*_GONE):
-            found[key] = secrets.get(key[0], stage=key[1], timeout=left())
+            found[key] = secrets.get(key[0], stage=key[1], refresh=refresh, timeout=left())
     for one in wanted.references:
         if not one.optional and not _is_there(found, one):
             missing.append(str(one))
@@ -148,24 +149,24 @@ def _listed(secrets: Secrets, prefix: str, timeout: float | None) -> tuple[str, 
     return tuple(sorted(info.name for info in pages if search.fits(info.name, info.tags)))
 
 
-def _many(secrets: Secrets, names: Iterable[SecretId], timeout: float | None) -> Mapping[str, Secret]:
+def _many(secrets: Secrets, names: Iterable[SecretId], timeout: float | None, *, refresh: bool) -> Mapping[str, Secret]:
     """Return the secrets with these *names* that there are. Raises what stands in the way of any of them."""
     names = tuple(names)
     if len(names) < 2:
-        return _each(secrets, names, timeout)
+        return _each(secrets, names, timeout, refresh=refresh)
     try:
-        batch = secrets.get_many(names, timeout=timeout)
+        batch = secrets.get_many(names, refresh=refresh, timeout=timeout)
     except AccessDenied:  # in AWS, to get many is a right of its own
-        return _each(secrets, names, timeout)
+        return _each(secrets, names, timeout, refresh=refresh)
     for error in batch.errors.values():
         if not isinstance(error, _GONE):
             raise error
     return {str(name): secret for name, secret in batch.found.items()}
 
 
-def _each(secrets: Secrets, names: Iterable[SecretId], timeout: float | None) -> Mapping[str, Secret]:
+def _each(secrets: Secrets, names: Iterable[SecretId], timeout: float | None, *, refresh: bool) -> Mapping[str, Secret]:
     found = {}
     for name in names:
         with suppress(*_GONE):
-            found[str(name)] = secrets.get(name, timeout=timeout)
+            found[str(name)] = secrets.get(name, refresh=refresh, timeout=timeout)
     return found

@@ -72,6 +72,17 @@ class ConfigurationError(SecretsError):
         self.mistakes = mistakes
 
 
+class DeliveryFailed(SecretsError):
+    """A value could not be put where a program is to find it: no place in memory, no room, no right. `path` names the
+    place."""
+
+    code = "delivery_failed"
+
+    def __init__(self, message: str, *, path: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
 class ServiceError(SecretsError):
     """Base of the errors of the system itself: the store has not refused anything."""
 
