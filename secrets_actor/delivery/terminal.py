@@ -120,7 +120,7 @@ class Relay:
 
     def continued(self) -> None:
         """Sets our terminal to raw again; to be called at SIGCONT, for a shell has had it in the meantime."""
-        if self.interactive and self._is_in_front():
+        if self.interactive and self._has_the_terminal():
             self._make_raw()
             self.resized()
 
@@ -152,13 +152,13 @@ class Relay:
         """Gives our terminal its modes back, if they were changed; from the background it would stop us to do so, and
         the shell in front has modes of its own."""
         with self._outer_lock:
-            if self._outer is not None and self._is_in_front():
+            if self._outer is not None and self._has_the_terminal():
                 with suppress(termios.error, OSError):  # the terminal is gone
                     termios.tcsetattr(self._stdin, termios.TCSADRAIN, self._outer)
             self._outer = None
 
-    def _is_in_front(self) -> bool:
-        return _is_in_front(self._stdin)
+    def _has_the_terminal(self) -> bool:
+        return _has_the_terminal(self._stdin)
 
     def _make_raw(self) -> None:
         with self._outer_lock, suppress(termios.error, OSError):
@@ -336,10 +336,10 @@ def _same(one: int, other: int) -> bool:
 
 
 def _is_interactive(stdin: int, stdout: int) -> bool:
-    return os.isatty(stdin) and os.isatty(stdout) and _same(stdin, stdout) and _is_in_front(stdin)
+    return os.isatty(stdin) and os.isatty(stdout) and _same(stdin, stdout) and _has_the_terminal(stdin)
 
 
-def _is_in_front(terminal: int) -> bool:
+def _has_the_terminal(terminal: int) -> bool:
     """Whether we are in the foreground of our controlling terminal, and it is this one."""
     try:
         return os.tcgetpgrp(terminal) == os.getpgrp()

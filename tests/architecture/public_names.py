@@ -277,6 +277,7 @@ CallbackFailed: callback error_type
 CallerFacts: facts label
 CancelRotation: kind secret_id
 ChangeReceipt: arn name version_id
+ChangesFailed: code
 ChildRestarted: child reason restarts_in_window restarts_total
 ChildStartFailed: child reason
 ClockLeapt: seconds

@@ -26,6 +26,7 @@ ALLOWED: Final = {
     ("label", "extras/"): "as in domain/metrics.py",
     ("label", "domain/tracing.py"): "what a caller calls itself in the audit log",
     ("label", "client/"): "as in domain/tracing.py",
+    ("label", "delivery/"): "a process has a label in the tree",
     ("label", "faces/"): "a process has a label in the tree",
     ("label", "actor/"): "a process has a label in the tree",
     ("label", "faces/control.py"): "as in domain/metrics.py",
