@@ -50,8 +50,8 @@ _PIECE: Final = (_WORDS * (65_536 // len(_WORDS) + 1))[:65_536]
 _PIECES: Final = MOST_BYTES * 5 // 4 // len(_PIECE)
 # Seconds for one refusal that is sent from outside of a loop that hangs.
 _LAST_PATIENCE: Final = 1.0
-_CROWDED: Final = Refusal(429, "connections", "")
-_LATE: Final = Refusal(504, "late", "")
+_CROWDED: Final = Refusal(429, "connections", "there are too many connections: start fewer units at a time")
+_LATE: Final = Refusal(504, "late", "the answer took too long")
 
 
 class Asked(Struct, frozen=True):
@@ -128,6 +128,7 @@ class CredentialConnection(asyncio.Protocol):
         self.due = now() + server.limits.request_seconds
         self._task: asyncio.Task[None] | None = None
         self._transport: Any = None
+        self._wanted: Wanted | None = None
         self._pieces = 0  # of the refusal, which are still to be sent
         self._paused = self._answered = False
 
@@ -136,6 +137,7 @@ class CredentialConnection(asyncio.Protocol):
         self._transport, server = transport, self._server
         server.state.connections.add(self)  # type: ignore[arg-type]  # uvicorn's own type is another one
         transport.pause_reading()  # systemd sends nothing, and has closed that half by now
+        self._wanted = wanted_at(transport.get_extra_info("peername"))
         connection = transport.get_extra_info("socket")
         # Rule 3. The kernel gives as much of that as net.core.wmem_max allows, and its default is enough.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MAX_VALUE_BYTES)
@@ -144,19 +146,25 @@ class CredentialConnection(asyncio.Protocol):
             transport.abort()  # it has gone already
         elif server.admits(caller.uid):
             self.counted = caller.uid
-            wanted = wanted_at(transport.get_extra_info("peername"))
-            self._task = self._loop.create_task(self._answer(caller, wanted))
+            self._task = self._loop.create_task(self._answer(caller))
         else:
-            server.count(_CROWDED)
+            self._note(_CROWDED)
             if caller.uid in (0, os.geteuid()) or len(server.state.connections) <= 2 * server.most:
                 self._refuse()
             else:
                 transport.abort()  # no manager that is served here, and so many that memory counts
 
-    async def _answer(self, caller: Caller, wanted: Wanted | None) -> None:
+    def _note(self, refusal: Refusal) -> None:
+        """Count *refusal*, and tell of it: it is the server's own, and no face has seen it."""
+        self._server.count(refusal)
+        if self._wanted is not None:
+            unit, asked = self._wanted.unit, self._wanted.credential
+            self._server.report(CredentialRefused(self._server.label, unit, asked, refusal.text))
+
+    async def _answer(self, caller: Caller) -> None:
         found: object = None
         try:
-            found = await self._server.handle(Asked(wanted, await self._server.names.find(caller)))
+            found = await self._server.handle(Asked(self._wanted, await self._server.names.find(caller)))
         except asyncio.CancelledError:
             pass  # it is refused already, or the other end has gone
         except BaseException as error:  # noqa: BLE001  # SystemExit, too, is only this one's
@@ -210,7 +218,7 @@ class CredentialConnection(asyncio.Protocol):
         if self._answered:
             self._transport.abort()
         else:
-            self._server.count(_LATE)
+            self._note(_LATE)
             self.abandon()
 
     def drain(self) -> None:

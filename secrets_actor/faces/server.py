@@ -150,7 +150,7 @@ class Server:
         self._speaks = speaks
         self.answered = 0
         self.drains = False
-        self._label, self._tls, self._meter, self._observe, self._ended = label, tls, meter, observe, ended
+        self.label, self._tls, self._meter, self._observe, self._ended = label, tls, meter, observe, ended
         self._given = sockets
         self.config = configuration()
         self.state = ServerState()
@@ -179,7 +179,7 @@ class Server:
 
     def start(self) -> None:
         """Begin to serve; return when connections are accepted. Raises what went wrong."""
-        thread = threading.Thread(target=self._run, name=f"{self._label} loop", daemon=True)
+        thread = threading.Thread(target=self._run, name=f"{self.label} loop", daemon=True)
         if not begin(thread):
             raise Exit(NO_THREAD)
         self._begun.wait(None)
@@ -383,7 +383,7 @@ class Server:
         error = context.get("exception")
         if isinstance(error, OSError) and "accept" in str(context.get("message")):
             self.report(
-                ConnectionsRefused(self._label, type(error).__name__ if error.strerror is None else error.strerror)
+                ConnectionsRefused(self.label, type(error).__name__ if error.strerror is None else error.strerror)
             )
         elif isinstance(error, OSError):
             pass  # a client that has gone, or whose TLS is wrong: it is told by TLS itself
@@ -392,7 +392,7 @@ class Server:
 
     def failed(self, error: BaseException) -> None:
         """Tell of *error*, which was raised while a request was answered."""
-        self.report(HandlerFailed(self._label, str(Crashed.by(error))))
+        self.report(HandlerFailed(self.label, str(Crashed.by(error))))
 
     def report(self, event: LifecycleEvent) -> None:
         """Tell *event*, if the same has not been told within a minute: clients must not be able to fill the log."""

@@ -156,6 +156,7 @@ def test_a_slow_store_is_waited_for_but_not_beyond_the_deadline(system: SystemSe
             gate.wait_until_held()
             assert len(slow.read()) > MIB, "its time is over"
             assert one.meter.refusals() == {"late": 1}
+            assert refused(one) == [("web.service", "db~password", "the answer took too long")]
         with system.store.hold("get") as gate:
             slow = Manager(one.place, "web.service", "db~other")
             gate.wait_until_held()
@@ -183,6 +184,8 @@ def test_one_that_is_too_many_is_refused_and_one_that_reads_nothing_holds_no_pla
             too_many = [Manager(one.place, "web.service", "db~password") for _ in range(5)]
             assert min(len(each.read()) for each in too_many) > MIB, "also when many have not read theirs yet"
             assert one.meter.refusals() == {"connections": 5}
+            [(unit, _, reason)] = refused(one)
+            assert (unit, reason.partition(":")[0]) == ("web.service", "there are too many connections")
             first.close()  # it goes away
             gate.release()
         with Manager(one.place, "other.service", "db~password"):  # it reads nothing
