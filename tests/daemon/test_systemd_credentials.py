@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 
 from secrets_actor import LocalSettings, Settings, start
 from secrets_actor.faces.systemd_credentials import MOST_CHARACTERS
+from secrets_actor.runtime.settings_loader import load
+from tests.architecture.house import ROOT
 from tests.cli.program import Program
 from tests.daemon.rig import ask, configuration
 from tests.daemon.systemd_rig import UserSystemd, missing, our_unit
@@ -68,6 +71,26 @@ def records(log: Path) -> list[tuple[str, str, str | None, str]]:
         for one in lines
         if one.get("caller_by") == "manager"
     ]
+
+
+def test_the_examples_load_and_the_socket_unit_belongs_to_them(tmp_path: Path) -> None:
+    unit = (ROOT / "config" / SOCKET).read_text()
+    page = (ROOT / "config" / "delivery.md").read_text().split("## systemd credentials")[1].split("\n## ")[0]
+    shown = tmp_path / "shown.toml"
+    shown.write_text("\n".join(re.findall(r"```toml\n(.*?)```", page, re.S)))
+    ready = tmp_path / "ready.toml"
+    ready.write_text(re.sub(r"^# (?=\[\[|\w+ = )", "", (ROOT / "config" / "daemon.toml").read_text(), flags=re.M))
+    (tmp_path / "local.key").write_bytes(b"k" * 32)
+
+    for path in (shown, ready):
+        daemon = load(path, {"CREDENTIALS_DIRECTORY": str(tmp_path)}).settings.daemon
+        assert daemon is not None
+        [listen] = [one for one in daemon.listen if one.faces == ("systemd",)]
+        assert f"systemd:{re.findall('^FileDescriptorName=(.*)$', unit, re.M)[0]}" == listen.address
+    [path_there] = re.findall("^ListenStream=(.*)$", unit, re.M)
+    assert f"LoadCredential=billing~db:{path_there}" in page
+    assert f"Service={UNIT}" in unit
+    assert "SocketMode=0600" in unit
 
 
 @pytest.mark.slow
