@@ -58,6 +58,8 @@ def open_relay(
     Raises:
         OSError: a descriptor is closed, or the machine has no pseudo-terminal or descriptor left.
     """
+    for fd in (stdout_fd, stderr_fd):
+        os.fstat(fd)  # before a pipe of ours gets the number of a closed one
     return Relay(tuple(values), (stdin_fd, stdout_fd, stderr_fd), quiet)
 
 
@@ -240,7 +242,6 @@ class _Output:
         self._modes: list[Any] | None = None
         self._quiet: float | None = None
         if not os.isatty(target):
-            os.fstat(target)  # a closed one is told before anything is started
             self.ours, self.theirs = os.pipe()
             return
         self.ours, self.theirs = os.openpty()
