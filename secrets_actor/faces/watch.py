@@ -90,6 +90,7 @@ class Watches:
         self._lock = threading.Lock()
         self._topics: dict[SecretId, _Topic] = {}
         self._holders = Counter[object]()
+        self._released = False
         service.meter.watch("watches", self._readings)
 
     @property
@@ -175,7 +176,7 @@ class Watches:
         a ping)."""
         with self._lock:
             awaited = watcher.awaited = From()
-            if watcher.news is not None:
+            if watcher.news is not None or (self._released and seconds is not None):
                 awaited.reply(None)
         try:
             await settled(awaited, self._ping if seconds is None else seconds)
@@ -184,6 +185,16 @@ class Watches:
         with self._lock:
             news, watcher.news = watcher.news, None
         return news
+
+    def release(self) -> None:
+        """Have all gets that wait for a change answered now, and each that comes: the daemon is about to end, and a
+        get that waits is a request under way, for which it would wait. Streams are ended by their listeners."""
+        with self._lock:
+            self._released = True
+            for topic in self._topics.values():
+                for watcher in topic.watchers:
+                    if watcher.awaited is not None:
+                        watcher.awaited.reply(None)
 
     def _enter(self, identity: Identity, secret_id: SecretId) -> _Watcher:
         holder = _holder(identity)

@@ -210,6 +210,7 @@ class Daemon:
         """Drain, and end. Return when all has ended: within `drain_seconds` and `STOP_SECONDS`."""
         self._drains = True
         self.notifier.stopping("draining")
+        self._watches.release()
         # First of all, so that new clients are refused at once: the kernel would keep them waiting for nobody. Sockets
         # of systemd stay: it keeps them, and their clients, for the next daemon.
         for listen in self._plan.listens.values():

@@ -328,3 +328,21 @@ def test_clients_of_several_loops_that_come_at_once_share_one_subscription(rig: 
         rig.served.system.secrets.set(NAME, "newer")
         for one in running:
             one.result(60)
+
+
+def test_at_the_end_of_the_daemon_gets_that_wait_are_answered_and_none_begins_to_wait(rig: Rig) -> None:
+    async def asked() -> Response:
+        version_id = rig.served.store.version_ids(NAME)[0]
+        target = f"/secretsmanager/get?secretId={NAME}&wait=60"
+        return await rig.face.answer(request(target, ("If-None-Match", f'"{version_id}"'), peer=UNIX))
+
+    async def run() -> None:
+        async with asyncio.timeout(20.0):
+            waits = asyncio.create_task(asked())
+            while not rig.watches.waiting:
+                await asyncio.sleep(0)
+            rig.watches.release()
+            assert (await waits).status == 304
+            assert (await asked()).status == 304
+
+    asyncio.run(run())
