@@ -93,6 +93,11 @@ class Relay:
     def __repr__(self) -> str:
         return f"<Relay{' interactive' if self.interactive else ''}, {len(self._outputs)} outputs>"
 
+    @property
+    def terminal(self) -> int | None:
+        """The terminal that an interactive command has; None for another command."""
+        return self._outputs[0].theirs if self.interactive else None
+
     def child_stdio(self) -> tuple[int, int, int]:
         """stdin, stdout and stderr for the command; to be asked before each start of it, for the one before may have
         left its terminal in raw mode. They stay open here, and are closed by `finish`."""
