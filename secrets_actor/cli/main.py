@@ -18,6 +18,7 @@ import click
 from secrets_actor.cli import completion, daemon, edit, output, policy, reading, value_io, writing
 from secrets_actor.cli.credentials import credentials
 from secrets_actor.cli.env import env
+from secrets_actor.cli.exec import exec_
 from secrets_actor.cli.exit_codes import EPILOG, FAILED, PROGRAM, USAGE, run, written
 from secrets_actor.cli.helpers.commands import helper
 from secrets_actor.cli.helpers.compose import compose
@@ -139,7 +140,7 @@ def demo(options: Options) -> None:
 SECTIONS: Final = {
     "Read": ("get", "list", "describe", "versions", "history"),
     "Write": ("set", "edit", "create", "put", "update", "generate", "rotate", "tag", "untag", "delete", "restore"),
-    "Programs and shells": ("env", "completion", "credentials", "helper", "compose"),
+    "Programs and shells": ("exec", "env", "completion", "credentials", "helper", "compose"),
     "Daemon": ("run", "status", "tree", "metrics", "health", "policy"),
     "Store and system": ("doctor", "store", "demo"),
 }
@@ -148,7 +149,7 @@ for command in (
     *(reading.get, reading.list_, reading.describe, reading.versions, reading.history),
     *(writing.set_, writing.create, writing.put, writing.update, writing.delete, writing.restore),
     *(writing.tag, writing.untag, writing.rotate, writing.generate),
-    *(edit.edit, env, completion.completion),
+    *(edit.edit, exec_, env, completion.completion),
     *(run_, daemon.status, daemon.tree, daemon.metrics, daemon.health, policy.policy, credentials),
     *(helper, compose, store),
 ):

@@ -27,7 +27,8 @@ def signals(watched: Iterable[int], *, children: bool = False) -> Iterator[tuple
     before: dict[int, Any] = {
         number: signal.signal(number, _nothing)
         for number in (*watched, *more)
-        if signal.getsignal(number) != signal.SIG_IGN
+        # Where SIGCHLD is ignored, the kernel drops the exit codes of our children.
+        if number == signal.SIGCHLD or signal.getsignal(number) != signal.SIG_IGN
     }
     fd_before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     try:

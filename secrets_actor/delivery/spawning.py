@@ -23,7 +23,7 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -60,12 +60,13 @@ class NotStarted(SecretsError):
 class Command(Opaque):
     """What is to be run: *argv*, with the whole *environment*, and with the open descriptors *pass_fds* under their
     numbers. *stdio*: the descriptors that become 0, 1 and 2; None for ours. *own_group* is False for a program that
-    shares our terminal (rule 2).
+    shares our terminal (rule 2). *launcher*: what makes
+    it the leader of a session and group of its own, and then becomes it (setsid).
 
     The environment may hold secrets: no repr shows it, nor the arguments.
     """
 
-    __slots__ = ("argv", "environment", "own_group", "pass_fds", "stdio")
+    __slots__ = ("argv", "environment", "launcher", "own_group", "pass_fds", "stdio")
 
     def __init__(
         self,
@@ -75,9 +76,10 @@ class Command(Opaque):
         pass_fds: Sequence[int] = (),
         stdio: tuple[int, int, int] | None = None,
         own_group: bool = True,
+        launcher: Sequence[str] = (),
     ) -> None:
         self.argv, self.environment, self.pass_fds = tuple(argv), dict(environment), tuple(pass_fds)
-        self.stdio, self.own_group = stdio, own_group
+        self.stdio, self.own_group, self.launcher = stdio, own_group, tuple(launcher)
 
 
 class Ended(Struct, frozen=True):
@@ -120,10 +122,17 @@ class Program:
         self._taken = False
         self.pid = process.pid
 
-    def wait(self) -> int:
-        """Wait until it has ended, and return its exit code: -n if signal n has ended it."""
-        with contextlib.suppress(ChildProcessError):
-            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)  # rule 3
+    def wait(self, takes_rest: Callable[[int], bool] = lambda _status: False) -> int:
+        """Wait until it has ended, and return its exit code: -n if signal n has ended it. If *takes_rest* says so of
+        that, what is left of its group is killed: while the exit code is not taken, the number of the group is its."""
+        try:
+            found = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)  # rule 3
+        except ChildProcessError:
+            found = None
+        if found is not None:
+            status = found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
+            if takes_rest(status) and self._own_group:
+                self.signal(signal.SIGKILL)
         with self._lock:
             code = self._process.wait()
             self._taken = True
@@ -138,15 +147,10 @@ class Program:
 
     def _send(self, number: int) -> None:
         if self._own_group:
-            os.killpg(self.pid, number)
-        else:
-            os.kill(self.pid, number)
-
-    def kill_rest(self) -> None:
-        """Kill what is left of its group after its own end. The number of a group stays taken while it has members."""
-        if self._own_group:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
+                return
+        os.kill(self.pid, number)  # the group is ours, or a launcher has not made it yet
 
 
 # The programs of this module that have not been waited for yet (rule 4).
@@ -160,15 +164,18 @@ def start(command: Command) -> Program:
 
 def _popen(command: Command, **pipes: int) -> subprocess.Popen[bytes]:
     path = executable(command.argv[0])
+    argv: Sequence[str] = command.argv
+    if command.launcher:
+        argv, path = (*command.launcher, path, *argv[1:]), command.launcher[0]
     streams = dict(zip(("stdin", "stdout", "stderr"), command.stdio or (None, None, None), strict=True))
     problem = None
     try:
         process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603  it is what the user asks for
-            command.argv,
+            argv,
             executable=path,
             env=command.environment,
             pass_fds=command.pass_fds,
-            process_group=0 if command.own_group else None,
+            process_group=0 if command.own_group and not command.launcher else None,
             **{**streams, **pipes},  # type: ignore[call-overload]
         )
         _ours.add(process.pid)

@@ -99,11 +99,10 @@ def test_a_program_has_no_descriptor_handler_or_ignored_signal_of_ours() -> None
 
 def test_a_group_is_signalled_and_killed_as_a_whole() -> None:
     read, write = os.pipe()
-    program = start(Command(["sh", "-c", "sleep 60 & sleep 60"], ENVIRONMENT, stdio=(0, write, write)))
+    program = start(Command(["sh", "-c", "(trap '' TERM; sleep 60) & sleep 60"], ENVIRONMENT, stdio=(0, write, write)))
     os.close(write)
     program.signal(signal.SIGTERM)
-    assert program.wait() == -signal.SIGTERM
-    program.kill_rest()
+    assert program.wait(lambda status: status == -signal.SIGTERM) == -signal.SIGTERM
     with os.fdopen(read, "rb") as output:
         assert output.read() == b""  # all that had the pipe have ended
     program.signal(signal.SIGTERM)  # it has ended: its number may be another's
