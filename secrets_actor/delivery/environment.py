@@ -13,12 +13,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from secrets_actor.delivery.env_files import NAME, variable_of
 from secrets_actor.delivery.fetching import Fetched, Wanted
 from secrets_actor.delivery.references import find_in
 from secrets_actor.domain.errors import InvalidParameter, InvalidSecretValue
-from secrets_actor.domain.references import Reference, member_of
+from secrets_actor.domain.names import SecretId
+from secrets_actor.domain.references import Reference
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.structs import Opaque
 
@@ -116,20 +118,17 @@ def contents_of(mapped: Mapped, given: Mapping[str, str], fetched: Fetched) -> C
     Raises `InvalidParameter` for a name that comes from two places, or that no environment can hold;
     `InvalidSecretValue` for a value that is to be a JSON object and is none.
     """
-    found: dict[str, str | bytes] = {}
-    origin: list[tuple[str, str]] = []
-    for name, reference in mapped.named(given).items():
-        value = _value(fetched, reference)
-        if value is not None:
-            found[name] = value
-        origin.append((name, f"{name}={reference}"))
+    # All that can be wrong is found out before a value is taken out in clear: a traceback may show the frame.
+    named = mapped.named(given)
+    origins = [(name, f"{name}={reference}") for name, reference in named.items()]
     for source in mapped.sources:
-        for name, value in _of_source(source, fetched):
+        for name, reference in _of_source(source, fetched):
             variable = _variable(mapped.prefix, name)
-            origin.append((variable, f"{source}{name}" if isinstance(source, str) else f"{source}#{name}"))
-            found[variable] = value
-    _once(origin)
-    return Contents(found)
+            origins.append((variable, str(reference)))
+            named.setdefault(variable, reference)
+    _once(origins)
+    values = {name: _value(fetched, reference) for name, reference in named.items()}
+    return Contents({name: value for name, value in values.items() if value is not None})
 
 
 def environment_of(
@@ -151,21 +150,18 @@ def _value(fetched: Fetched, reference: Reference) -> str | bytes | None:
     return secret.reveal()
 
 
-def _of_source(source: str | Reference, fetched: Fetched) -> Iterator[tuple[str, str | bytes]]:
-    """Yield the names, without the prefix, and the values of *source*."""
+def _of_source(source: str | Reference, fetched: Fetched) -> Iterator[tuple[str, Reference]]:
+    """Yield the names that *source* brings, without the prefix, and a reference for each."""
     if isinstance(source, str):
-        for name, value in fetched.below(source).items():
-            yield name.removeprefix(source), value.reveal()
-        return
-    document = _value(fetched, source)
-    if document is None:  # it is optional, or it would not have been fetched without it
-        return
-    members = _members(SecretValue(document))
-    for name in members:
-        yield name, member_of(document, (name,))
+        for name in fetched.below(source):
+            yield name.removeprefix(source), Reference(SecretId(name))
+    elif _value(fetched, source) is not None:  # it is optional, or it would not have been fetched without it
+        for name in _members(SecretValue(_value(fetched, source) or "null")):
+            yield name, replace(source, member=(*source.member, name))
 
 
 def _members(value: SecretValue) -> tuple[str, ...]:
+    """Return the names of the members that are not null."""
     found: Any = value.json()
     names = tuple(name for name, one in found.items() if one is not None) if isinstance(found, dict) else None
     del found

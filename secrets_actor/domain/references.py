@@ -63,8 +63,10 @@ def member_of(value: str | bytes, member: tuple[str, ...]) -> str:
     for name in member:
         found = found.get(name) if isinstance(found, dict) else None
     if found is None:
+        del value  # here and below: a traceback may show this frame
         raise InvalidParameter("member", "one of a value that is a JSON object; this value has none of that name")
     text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, separators=(",", ":"))
     if _SURROGATE.search(text):
+        del value, found, text
         raise InvalidParameter("member", "a text in valid Unicode; this one has half of a surrogate pair")
     return text

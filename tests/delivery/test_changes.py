@@ -176,3 +176,12 @@ def test_the_store_is_asked_every_so_many_seconds(rig: Rig) -> None:
         rig.after(5.0)
         rig.after(5.0)
         assert rig.first().text(DB) == "two"
+
+
+def test_what_was_found_below_a_prefix_is_heard_of_as_soon_as_what_was_named(rig: Rig) -> None:
+    with rig.running(Wanted(prefixes=("app/",))):
+        rig.first()
+        rig.after(20.0)
+        rig.change("app/a", "b")
+        rig.after(2.0)
+        assert rig.first().below("app/")["app/a"].text() == "b"

@@ -26,6 +26,7 @@ def test_a_memory_file_is_read_as_often_as_one_likes_and_never_changed() -> None
             with pytest.raises(PermissionError):
                 change()
         assert not os.get_inheritable(descriptor)
+        assert stat.S_IMODE(os.fstat(descriptor).st_mode) == 0o444, "also for a program that has given up its rights"
     finally:
         os.close(descriptor)
 
