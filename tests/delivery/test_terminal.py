@@ -231,6 +231,24 @@ def test_an_interactive_program_has_a_terminal_of_its_own_and_ours_gets_its_mode
         assert terminal.modes() == before
 
 
+RAW: Final = """
+import os, tty
+tty.setraw(0)
+os.write(1, b"ready")
+os.write(1, ascii(os.read(0, 9)).encode() + b"\\n" + os.environb[b"SECRET"])
+"""
+
+
+@pytest.mark.slow
+def test_a_program_in_raw_mode_gets_each_key_and_its_screen_is_not_changed() -> None:
+    """As editors and pagers do; a line end without a return is theirs to decide."""
+    with Terminal(*python(*RELAYED, *python("-c", RAW)), environment={"SECRET": VALUE.decode()}) as terminal:
+        terminal.until(b"ready")
+        terminal.type(b"\x03\x1a\x04\x1b[A")
+        assert terminal.end() == 0
+        assert terminal.output == b"readyb'\\x03\\x1a\\x04\\x1b[A'\n****"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", ["crash", "SIGTERM"])
 def test_our_terminal_gets_its_modes_back_however_we_end(ending: str) -> None:
