@@ -234,6 +234,13 @@ def _socket_path(settings: Settings, environ: Environ) -> str | None:
     return path if path != address and path.startswith("/") and "\0" not in path else None
 
 
+def daemon_socket(settings: Settings, environ: Environ) -> Path | None:
+    """Return the socket of the daemon that is the store of a program with these *settings*; None if another store
+    is."""
+    found = _socket_path(settings, environ) if settings.backend == "daemon" else None
+    return None if found is None else Path(found)
+
+
 def _daemon_prepare(settings: Settings, environ: Environ) -> MakeFactory:
     from secrets_actor.backends.http.origin import MAX_SOCKET_PATH
 

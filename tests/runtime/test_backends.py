@@ -7,7 +7,7 @@ import pytest
 from msgspec import structs
 
 from secrets_actor import AwsSettings, ConfigurationError, DaemonClientSettings, LocalSettings, Settings, VaultSettings
-from secrets_actor.runtime.backends import BACKENDS, OF_THE_BACKEND, asked_socket
+from secrets_actor.runtime.backends import BACKENDS, OF_THE_BACKEND, asked_socket, daemon_socket
 from secrets_actor.runtime.settings_loader import load
 from secrets_actor.runtime.settings_validator import sections_of
 
@@ -109,3 +109,11 @@ def test_the_longest_path_of_a_socket_is_taken() -> None:
     factory = load(through("unix:/" + "x" * 106), {}).make_factory(None)
 
     assert factory.endpoints == ("unix:/" + "x" * 106,)
+
+
+def test_the_socket_of_the_daemon_that_is_the_store_is_known_and_of_another_store_there_is_none() -> None:
+    asks = Settings(backend="daemon", daemon_client=DaemonClientSettings(address="unix:/run/x/s"))
+
+    assert str(daemon_socket(asks, {})) == "/run/x/s"
+    assert daemon_socket(Settings(backend="daemon"), {}) == asked_socket({})
+    assert daemon_socket(Settings(), {}) is None
