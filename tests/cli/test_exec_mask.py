@@ -1,0 +1,49 @@
+"""`secrets-actor exec --mask`: what the command prints has no value in it, and its terminal stays one."""
+
+import os
+import signal
+from typing import Final
+
+import pytest
+
+from tests.cli.program import Program, finished
+from tests.delivery.terminals import Terminal, python
+
+VALUE: Final = "correct horse battery"
+PROGRAM: Final = """
+import base64, os, sys
+print(*map(os.isatty, range(3)), *os.get_terminal_size(), os.tcgetpgrp(0) == os.getpid())
+value = os.environ["PASSWORD"]
+print(input("name? "), value, base64.b64encode(value.encode()).decode(), file=sys.stderr)
+"""
+READY: Final = "print('ready', flush=True); input()"
+
+
+@pytest.mark.slow
+def test_through_pipes_and_on_a_terminal(program: Program) -> None:
+    assert program("set", "db/password", stdin=VALUE.encode()).status == 0
+    options = ("exec", "--mask", "--env", "PASSWORD=db/password", "--")
+    script = 'echo "$PASSWORD"; echo "err $PASSWORD" >&2; test -t 1 || exit 7'
+    done = finished(program.start(*options, "sh", "-c", script))
+    assert (done.status, done.text, done.stderr) == (7, "****\n", "err ****\n")
+
+    ours = python("-m", "secrets_actor", *options)
+    environment = program.environment
+    with Terminal(*ours, *python("-c", PROGRAM), environment=environment, size=(33, 77)) as terminal:
+        before = terminal.modes()
+        terminal.until(b"name? ")
+        terminal.type(b"joe\r")
+        assert terminal.end() == 0
+        assert terminal.output == b"True True True 77 33 True\r\nname? joe\r\njoe **** ****\r\n"
+        assert terminal.modes() == before
+    for end in (b"\x03", b"\x04", signal.SIGTERM):  # Ctrl-C, Ctrl-D, and a service manager
+        with Terminal(*ours, *python("-c", READY), environment=environment) as terminal:
+            before = terminal.modes()
+            terminal.until(b"ready")
+            if isinstance(end, bytes):
+                terminal.type(end)
+            else:
+                os.kill(terminal.pid, end)
+            code = terminal.end()
+            assert code == {b"\x03": -signal.SIGINT, b"\x04": 1}.get(end, -signal.SIGTERM), terminal.output
+            assert terminal.modes() == before
