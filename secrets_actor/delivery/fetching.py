@@ -97,7 +97,8 @@ class Fetched(Struct, frozen=True):
 
 
 def fetch(secrets: Secrets, wanted: Wanted, timeout: float | None = None, *, refresh: bool = False) -> Fetched:
-    """Return all that is *wanted*, from the cache where it is there; with *refresh*, from the store.
+    """Return all that is *wanted*, from the cache where it is there; with *refresh*, and for other stages than
+    AWSCURRENT, from the store.
 
     *timeout* is in seconds, for all of it (None: the setting `call_timeout_seconds`, for each question).
 
@@ -116,7 +117,8 @@ def fetch(secrets: Secrets, wanted: Wanted, timeout: float | None = None, *, ref
     found: dict[_Key, Secret] = {(name, _CURRENT): secret for name, secret in many.items()}
     for key in dict.fromkeys(_key(one) for one in wanted.references if _key(one)[1] != _CURRENT):
         with suppress(*_GONE):
-            found[key] = secrets.get(key[0], stage=key[1], refresh=refresh, timeout=left())
+            # Not from the cache, which does not hear that a stage has moved: a rotation moves AWSPREVIOUS, too.
+            found[key] = secrets.get(key[0], stage=key[1], refresh=True, timeout=left())
     for one in wanted.references:
         if not one.optional and not _is_there(found, one):
             missing.append(str(one))

@@ -185,3 +185,17 @@ def test_what_was_found_below_a_prefix_is_heard_of_as_soon_as_what_was_named(rig
         rig.change("app/a", "b")
         rig.after(2.0)
         assert rig.first().below("app/")["app/a"].text() == "b"
+
+
+def test_another_stage_is_told_as_it_is_after_the_rotation_that_has_moved_it(rig: Rig) -> None:
+    previous = parse_reference("db@AWSPREVIOUS")
+    rig.store.put("db", "two")
+    with rig.running(Wanted((DB, previous))):
+        assert rig.first().text(previous) == "one"
+        rig.after(20.0)
+        rig.store.put("db", "three")
+        rig.system.secrets.get("db", refresh=True)  # it is seen, and nobody has said that all is outdated
+        rig.at_rest()
+        rig.after(2.0)
+        found = rig.first()
+        assert (found.text(DB), found.text(previous)) == ("three", "two")
