@@ -529,11 +529,20 @@ def _serve(life: Life, read: int, delivery: _Delivery, orphans: Any) -> int | No
                 continue
             if not life.hear(number, forwarded=forwarded) and number in _ENDING:
                 return int(number)
-            if number == signal.SIGTSTP:
+            if number == signal.SIGTSTP and (forwarded or _can_go_on()):
                 # The command has it, from us or from the kernel. We stop as well, until somebody says CONT.
                 os.kill(os.getpid(), signal.SIGSTOP)
         orphans.look()
     return None
+
+
+def _can_go_on() -> bool:
+    """Whether a shell in our session sees that we have stopped. The kernel stops nobody by Ctrl-Z where there is none,
+    such as in a container with a terminal: nobody would ever say CONT."""
+    try:
+        return os.getsid(os.getppid()) == os.getsid(0) and os.getpgid(os.getppid()) != os.getpgrp()
+    except OSError:
+        return False
 
 
 def _become(command: Command) -> NoReturn:

@@ -41,8 +41,8 @@ OUT_OF_TIME: Final = 124
 OUTPUT_TAIL: Final = 4096
 # Seconds between two looks whether a program has ended, whose output is still open: another process may have it.
 _LOOK_AGAIN: Final = 0.05
-# Seconds after which a child that has ended, and that is not of this module, is an orphan (rule 4). The rest of the
-# house waits for its children (such as a credential_process) within milliseconds.
+# Seconds after which a child that has ended, and that is not of this module, is an orphan (rule 4), if it is in our own
+# process group or leads one. The rest of the house waits for its children (such as an editor) within milliseconds.
 ORPHANED: Final = 10.0
 _SUBREAPER: Final = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
 
@@ -153,8 +153,10 @@ class Program:
         os.kill(self.pid, number)  # the group is ours, or a launcher has not made it yet
 
 
-# The programs of this module that have not been waited for yet (rule 4).
+# The programs of this module that have not been waited for yet (rule 4). The lock is held from the fork on: else a
+# program could end, and be taken for an orphan, before it is known here.
 _ours: set[int] = set()
+_starting = threading.Lock()
 
 
 def start(command: Command) -> Program:
@@ -170,15 +172,16 @@ def _popen(command: Command, **pipes: int) -> subprocess.Popen[bytes]:
     streams = dict(zip(("stdin", "stdout", "stderr"), command.stdio or (None, None, None), strict=True))
     problem = None
     try:
-        process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603  it is what the user asks for
-            argv,
-            executable=path,
-            env=command.environment,
-            pass_fds=command.pass_fds,
-            process_group=0 if command.own_group and not command.launcher else None,
-            **{**streams, **pipes},  # type: ignore[call-overload]
-        )
-        _ours.add(process.pid)
+        with _starting:
+            process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603  it is what the user asks for
+                argv,
+                executable=path,
+                env=command.environment,
+                pass_fds=command.pass_fds,
+                process_group=0 if command.own_group and not command.launcher else None,
+                **{**streams, **pipes},  # type: ignore[call-overload]
+            )
+            _ours.add(process.pid)
         return process
     except FileNotFoundError:
         problem, code = "its interpreter, in its first line, is not there", NOT_FOUND
@@ -283,15 +286,18 @@ class Orphans:
         """Take note of the children that have ended, and take the exit codes of those that nobody asks for."""
         if not self._adopts:
             return
-        moment, before = now(), self._ended
-        # In this order: a program that is started in between is ours before it can be seen to have ended.
-        found = [pid for pid in _children() if _has_ended(pid)]
-        self._ended = {pid: before.get(pid, moment) for pid in found if pid not in _ours}
-        for pid, since in list(self._ended.items()):
-            if moment - since >= ORPHANED:
-                with contextlib.suppress(ChildProcessError):
+        moment, before, group = now(), self._ended, os.getpgrp()
+        with _starting:
+            ended = [pid for pid in _children() if pid not in _ours and _has_ended(pid)]
+        self._ended = {}
+        for pid in ended:
+            since = before.get(pid, moment)
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                # What the rest of the house starts is in our group, or leads one (such as a credential_process).
+                if os.getpgid(pid) not in (group, pid) or moment - since >= ORPHANED:
                     os.waitpid(pid, os.WNOHANG)
-                del self._ended[pid]
+                else:
+                    self._ended[pid] = since
 
 
 def adopt_orphans() -> bool:

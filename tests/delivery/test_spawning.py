@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,17 @@ def test_orphans_are_looked_at_and_a_program_keeps_its_code() -> None:
     orphans.look()
     assert orphans.timeout() is None  # it is one of ours: nothing to look at
     assert program.wait() == 7
+
+
+def test_what_somebody_else_may_wait_for_is_no_orphan_for_a_while() -> None:
+    orphans = Orphans(adopts=True)
+    in_our_group = subprocess.Popen(["sh", "-c", "exit 7"])
+    leader = subprocess.Popen(["sh", "-c", "exit 8"], start_new_session=True)  # as a credential_process is
+    for process in (in_our_group, leader):
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    orphans.look()
+    assert orphans.timeout() is not None
+    assert (in_our_group.wait(), leader.wait()) == (7, 8)
+    nobody = Orphans(adopts=False)
+    nobody.look()
+    assert nobody.timeout() is None
