@@ -21,6 +21,7 @@ import resource
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
@@ -61,8 +62,6 @@ _OF_TERMINAL: Final = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP)
 # Those that end us while no command is there to decide about it: between two starts.
 _ENDING: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 _WOKEN: Final = 0  # a byte in the pipe that is no signal
-# Seconds between two questions to a daemon about each secret: it answers from its cache.
-_DAEMON_TTL: Final = 10.0
 # Seconds that the rest of the output has to be shown, and that the command line of --on-change may take.
 _RELAY_SECONDS: Final = 5.0
 _HOOK_SECONDS: Final = 60.0
@@ -339,9 +338,12 @@ def _system(options: Options, plan: _Plan) -> Iterator[_Tree]:
 
     with made_stores_shown(options) as note:
         settings, factory = options.store(note)
-        if settings.backend == "daemon":
-            settings = replace(settings, ttl_seconds=min(_DAEMON_TTL, load(options.config).settings.ttl_seconds))
         tree = _Tree(note, plan.limit)
+        if settings.backend == "daemon":
+            address = settings.daemon_client.address or ""
+            tree.socket = Path(address.removeprefix("unix:")) if address.startswith("unix:") else None
+            # For a program that stays, what tells of changes needs a cache: commands have none.
+            settings = replace(settings, ttl_seconds=load(options.config).settings.ttl_seconds)
         with System(settings, observer=tree.observe, backend=factory, children=tree.children) as system:
             tree.secrets = system.secrets.for_caller(caller())
             try:
@@ -358,6 +360,7 @@ class _Tree:
     They have no children until the command is known."""
 
     secrets: Secrets
+    socket: Path | None = None  # of the daemon that is asked
 
     def __init__(self, note: Callable[[LifecycleEvent], object], limit: int) -> None:
         from secrets_actor.delivery.command_process import PERIOD
@@ -508,8 +511,14 @@ def _watchers(
             if server is not None:
                 cast(server, Changed(plan.how))
 
+    watch = []
+    if tree.socket is not None:
+        from secrets_actor.delivery.daemon_watch import watch_specs
+
+        watch = watch_specs(tree.secrets, fetched, tree.socket)
     make = partial(Changes, tree.secrets, plan.wanted, plan.pace, tell, last=last, every=plan.every)
-    return [*([ChildSpec("on_change", hook)] if plan.way == "run" else []), ChildSpec("changes", make)]
+    hooked = [ChildSpec("on_change", hook)] if plan.way == "run" else []
+    return [*hooked, ChildSpec("changes", make), *watch]
 
 
 def _serve(life: Life, read: int, delivery: _Delivery, orphans: Any) -> int | None:

@@ -19,8 +19,11 @@ import pytest
 import secrets_actor
 from secrets_actor import LocalSettings, Secrets, Settings
 from secrets_actor.clock import now
+from secrets_actor.runtime.settings import DaemonClientSettings
 from tests.cli.program import SECONDS, Program, finished
 from tests.cli.stores import FOLDER
+from tests.daemon.rig import configuration
+from tests.servers.daemon import Daemon
 from tests.servers.process import ROOT
 
 pytestmark = pytest.mark.slow
@@ -86,8 +89,13 @@ def store(program: Program, **values: str) -> Iterator[Secrets]:
         yield system.secrets
 
 
-def state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+@contextmanager
+def store_at(socket: Path) -> Iterator[Secrets]:
+    """The store of the daemon at *socket*."""
+    with secrets_actor.start(
+        Settings(backend="daemon", daemon_client=DaemonClientSettings(address=f"unix:{socket}"))
+    ) as system:
+        yield system.secrets
 
 
 def test_without_a_terminal_each_signal_reaches_the_command_once_and_its_exit_code_is_ours(program: Program) -> None:
@@ -281,3 +289,21 @@ def test_the_output_is_masked_and_the_terminal_stays_one(program: Program) -> No
         assert terminal.wait_for_end() == -signal.SIGINT
         assert "terminal\n" in terminal.transcript
         assert "kanarie" not in terminal.transcript
+
+
+def test_a_change_through_the_daemon_restarts_the_command_at_once(program: Program, tmp_path: Path) -> None:
+    socket = tmp_path / "d.sock"
+    settings = configuration(tmp_path, f"unix:{socket}")
+    how = ("--on-change", "restart", "--debounce", "0.1", "--floor", "0")
+    with Daemon(tmp_path / "daemon", settings, count=1), store_at(socket) as secrets:
+        secrets.set("app/a", "value-0")
+        with program.start(
+            *("--socket", str(socket), "exec", "--env", "A=app/a", *how),
+            *("--", "sh", "-c", "echo $$ $A; exec sleep 600"),
+        ) as process:
+            one = Running(process)
+            first, value = one.line().split()
+            secrets.set("app/a", "value-1")
+            second, newer = one.line().split()
+            assert one.end()[0] == -signal.SIGTERM
+    assert (value, newer, first != second) == ("value-0", "value-1", True)
