@@ -26,14 +26,27 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from heapq import nsmallest
 from itertools import islice
 from typing import Final, NoReturn
+
+from msgspec import Struct
 
 from secrets_actor.actor.cache_keys import CacheRules, Key, all_versions, id_in, is_version, key_for, key_of, places
 from secrets_actor.domain.errors import SecretNotFound
 from secrets_actor.domain.names import SecretId, without_suffix
 from secrets_actor.domain.operations import Get, takes_stale
-from secrets_actor.domain.packed_secret import ASKED, DUE, TIMES, USED, arn_of, version_of
+from secrets_actor.domain.packed_secret import (
+    ASKED,
+    DUE,
+    TIMES,
+    USED,
+    arn_of,
+    head_of,
+    origin_of,
+    stages_of,
+    version_of,
+)
 from secrets_actor.domain.ports import TakesHit
 from secrets_actor.domain.secret import BlankSecret, Secret, block_of, put_block, secret_of_block
 from secrets_actor.domain.tracing import CallerName
@@ -44,6 +57,19 @@ _OVERHEAD: Final = 200
 SLICE: Final = 1000
 _times, _due = TIMES.unpack_from, DUE.unpack_from
 _NEVER: Final = (-math.inf, None)
+
+
+class Listed(Struct, frozen=True):
+    """What is shown of one secret in memory: everything but its value. *origin* is the endpoint that gave it. The times
+    are clock seconds: when the store was asked, from when on a get has it fetched anew, when its TTL ends."""
+
+    name: str
+    version_id: str
+    stages: tuple[str, ...]
+    origin: str | None
+    fetched: float
+    due: float
+    ends: float
 
 
 class Cache:
@@ -389,6 +415,29 @@ class Cache:
     def size(self) -> int:
         """About how many bytes all entries take."""
         return self._bytes
+
+    def listing(self, most: int) -> list[Listed]:
+        """Return up to *most* of the secrets in memory, without their values: first those that were used since they
+        were last looked at for eviction, and of these the ones that were fetched last. One a secret: its current
+        version, if that is there. For any thread; the secrets actor waits for nothing.
+        """
+        # One step of the interpreter, so that the actor can change the table while this looks at the copy. The entries
+        # themselves are the table's: of each, only what lies before the value is read.
+        entries = tuple(self._table.items())
+        times = ((not entry[USED], -_times(entry)[0], number) for number, (_, entry) in enumerate(entries))
+        found: dict[str, Listed] = {}
+        # A secret has few versions in memory, as a rule: twice as many entries are enough.
+        for _, _, number in nsmallest(2 * most, times):
+            key, entry = entries[number]
+            head = head_of(entry)
+            fetched, due, ends = _times(head)
+            name = id_in(key)
+            if not ends or (name in found and not isinstance(key, str)):  # not ends: wiped (rule 5)
+                continue
+            listed = Listed(name, version_of(head), stages_of(head), origin_of(head), fetched, due, ends)
+            if name in found or len(found) < most:
+                found[name] = listed
+        return list(found.values())
 
     def __len__(self) -> int:
         return len(self._table)

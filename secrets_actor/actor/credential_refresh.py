@@ -93,6 +93,12 @@ class CredentialRefresh:
         date = self._state.next_fetch()
         return None if date is None else max(0.0, (date - self._date(now)).total_seconds())
 
+    @property
+    def dates(self) -> tuple[datetime | None, datetime | None]:
+        """When the credentials end, and from when on they are renewed (None: not known, or never). For any thread."""
+        state = self._state
+        return (None if state.dated is None else state.dated.end), state.fresh_until()
+
     def is_present(self, fetch: Fetch) -> bool:
         """Whether *fetch* is the one that flights wait for, and not one for an earlier store."""
         return fetch is self._fetch

@@ -36,6 +36,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, cast
 
@@ -357,6 +358,11 @@ class Flights:
     def supply(self) -> WorkerSupply[Flight | Fetch | Release]:
         """The workers. Any thread may look at them."""
         return self._supply
+
+    @property
+    def credential_dates(self) -> tuple[datetime | None, datetime | None]:
+        """When the credentials end, and from when on they are renewed. For any thread."""
+        return self._refresh.dates
 
     def __len__(self) -> int:
         return len(self._flights)

@@ -194,6 +194,9 @@ class SecretsActor(GenServer):
         yield metrics.WORKERS, ("busy",), len(supply.workers) - idle
         for circuit in Circuit:
             yield metrics.BREAKER, (circuit.value,), float(circuit is state)
+        for moment, date in zip(("end", "renewal"), self._flights.credential_dates, strict=True):
+            if date is not None:
+                yield metrics.CREDENTIALS, (moment,), date.timestamp()
 
     def _now(self) -> Moment:
         return Moment(self.node.clock.now(), self._wall_clock())

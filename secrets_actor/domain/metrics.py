@@ -166,6 +166,9 @@ BREAKER_OPENED: Final = _counter("breaker_opened", "Times the circuit breaker op
 REFRESHES: Final = _counter(
     "refreshes", "Refreshes of secrets before their TTL ends (ahead), and of credentials", "what", "outcome"
 )
+CREDENTIALS: Final = _gauge(
+    "credentials", "Seconds since 1970 of the end of the store's credentials, and of their next renewal", "moment"
+)
 RESTARTS: Final = _counter("restarts", "Restarts of processes by their supervisors", "process")
 CRASHES: Final = _counter("crashes", "Processes that crashed", "process")
 WAITING: Final = _gauge("callers_waiting", "Callers that wait for an answer of the secrets actor")
@@ -195,7 +198,7 @@ WATCHES: Final = _gauge("watches", "Requests to the daemon that wait for a chang
 
 ALL: Final = (
     *(ANSWERS, HITS, MISSES, NEGATIVE_HITS, STALE, JOINED, UPSTREAM, UPSTREAM_SECONDS, RETRIES, THROTTLES, RESENT),
-    *(BREAKER, BREAKER_OPENED, REFRESHES, RESTARTS, CRASHES, WAITING, QUEUE, WORKERS, MAILBOX, DISOWNED),
+    *(BREAKER, BREAKER_OPENED, REFRESHES, CREDENTIALS, RESTARTS, CRASHES, WAITING, QUEUE, WORKERS, MAILBOX, DISOWNED),
     *(ENTRIES, BYTES, AUDIT, AUDIT_WAITING, EVENTS_LOST, SUBSCRIPTIONS),
     *(FACE_REQUESTS, LISTENER_REFUSALS, LISTENER_CONNECTIONS, WATCHES),
 )

@@ -155,6 +155,13 @@ def arn_of(block: bytes | bytearray, name: str) -> str:
     return start_of_arn + (name + tail if kind & _NAMED else tail)
 
 
+def head_of(block: bytes | bytearray) -> bytes:
+    """Return a copy of all that lies before the value: for code that must not have the value. All other readers of a
+    block, but `value_of`, can read it."""
+    _, _, _, _, _, _, _, version, tail, stage_bytes, _ = _HEAD.unpack_from(block)
+    return bytes(block[: _HEAD.size + version + tail + stage_bytes])
+
+
 def stages_of(block: bytes) -> tuple[str, ...]:
     """Return the stages of the version."""
     _, _, _, _, _, kind, _, version, tail, length, _ = _HEAD.unpack_from(block)

@@ -192,7 +192,8 @@ class AuditRecord(Struct, frozen=True):
     `cache`, `stale` (a value past its TTL), `actor` or `client` (which refused the call, or gave it up), `policy` (the
     rules of a daemon, which refused it), `proof` (a daemon refused the token or the signature, or none was shown),
     `mint` (credentials that a daemon gave out, or refused), `systemd` (a daemon refused a systemd credential, because
-    it is no name of a secret, or the value has no such member), or `store` (work on a whole store). `duration` is the
+    it is no name of a secret, or the value has no such member), `live` (what was asked for at a daemon's live page), or
+    `store` (work on a whole store). `duration` is the
     seconds from the call's arrival to its answer. `caller` is who asked: the label of a part of the program, or
     `CallerFacts`. `place` is the file that a whole store was written to, or read from. `origin`
     is the endpoint that gave the answer or the refusal, as in `Answer`; None if none did.

@@ -2,8 +2,10 @@
 
 - `GET /control/status`: to a caller who may `admin`, all of `Status`; to any other only that a daemon is there.
 - `GET /control/tree`, `GET /control/metrics`: a picture of the tree, and all metrics. They need `admin`.
+- `GET /control/live`: all that the live page shows, which has the names of secrets and callers. It needs `admin`.
+- `POST /control/live/key`: the addresses of the live page, each with a key that lets one browser in. It needs `admin`.
 
-The caller is the process at the other end of the socket. Nothing is changed here, and no secret is named.
+The caller is the process at the other end of the socket.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from msgspec import Struct, to_builtins
+from msgspec import Raw, Struct, to_builtins
 
 from secrets_actor.domain.errors import AccessDenied
 from secrets_actor.domain.metrics import Metrics
@@ -23,6 +25,7 @@ from secrets_actor.faces.service import Gate
 from secrets_actor.otp import Tree
 
 ADMIN = "admin"
+_KEY = "/control/live/key"
 
 
 class ListenerState(Struct, frozen=True):
@@ -90,27 +93,32 @@ class ControlFace:
         tree: Callable[[], Tree],
         read: Callable[[], Metrics],
         look: Callable[[], Condition],
+        live: Callable[[], bytes],
+        enter: Callable[[Identity], tuple[str, ...]],
     ) -> None:
         self._gate, self._look = gate, look
-        self._status = status
+        self._status, self._enter = status, enter
         self._pages: dict[str, Callable[[], object]] = {
             "/control/tree": lambda: to_builtins(tree()),
             "/control/metrics": lambda: metrics_facts(read()),
+            "/control/live": lambda: Raw(live()),
         }
 
     def takes(self, request: Request) -> bool:
         """Whether the path is one of control's."""
-        return request.path in self._pages or request.path == "/control/status"
+        return request.path in self._pages or request.path in ("/control/status", _KEY)
 
     async def answer(self, request: Request) -> Response:
         """Answer in JSON."""
-        if request.method not in ("GET", "HEAD"):
-            return refused(405, "ask by GET")
+        if request.method not in (("POST",) if request.path == _KEY else ("GET", "HEAD")):
+            return refused(405, f"ask by {'POST' if request.path == _KEY else 'GET'}")
         try:
             self._gate.check_any(Identity(request.peer), ADMIN)
         except AccessDenied as error:
-            if request.path in self._pages:
+            if request.path in self._pages or request.path == _KEY:
                 return refused(403, str(error))
             return json_response(200, {"status": self._look().status, "refused": str(error)})
+        if request.path == _KEY:
+            return json_response(200, {"urls": self._enter(Identity(request.peer))})
         page = self._pages.get(request.path)
         return json_response(200, self._status() if page is None else page())

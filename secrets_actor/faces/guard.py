@@ -8,6 +8,9 @@ Rule 2: a request that a web page made is refused: pages of any site can have a 
 Rule 3: on TCP, the Host must be a name that this machine is meant by. A page whose own name was made to point here (DNS
         rebinding) is of the same origin to the browser, but the Host gives it away. A Unix socket has no name: clients
         send what their endpoint says, and no browser can connect there.
+        The live page is the exception: it is ours, and says in its requests what it is the page of. That must be
+        the very place that is asked. A browser may come to it through a Unix socket, too, if somebody forwards one (ssh
+        -L), so that its Host counts there.
 Rule 4: what decides must stand once. Of two Host headers, each program on the way could take another.
 """
 
@@ -21,6 +24,8 @@ from secrets_actor.faces.exchange import Request
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 # Load balancers ask for it through a proxy, and it says nothing (aws-secretsmanager-agent: the same exception).
 PING: Final = "/ping"
+# The paths of the live page begin so.
+LIVE: Final = "/live"
 _FORWARDING: Final = frozenset({"forwarded", "via", "x-real-ip", "x-original-url", "x-rewrite-url", "true-client-ip"})
 _FORWARDED: Final = "x-forwarded-"
 # Fetch Metadata, W3C: `none` is a request that a user made, and `same-origin` comes from a page of ours.
@@ -43,27 +48,41 @@ WRONG_HOST: Final = Refused(421, "Wrong Host: this machine is not meant, or the 
 FROM_A_PAGE: Final = Refused(403, "Requests of web pages are refused")
 
 
-def refusal(request: Request, hosts: frozenset[str] = LOOPBACK) -> Refused | None:
+def refusal(request: Request, hosts: frozenset[str] = LOOPBACK, pages: str | None = None) -> Refused | None:
     """Return why *request* is refused before any face sees it; None if it is not.
 
-    *hosts* are the names, in lower case and without a port, that a Host header on TCP may have.
+    *hosts* are the names, in lower case and without a port, that a Host header on TCP may have. *pages* is the scheme,
+    `http` or `https`, of the live page, where the listener serves it.
     """
     if not request.path.startswith("/"):
         return BAD_TARGET
+    of_ours = pages is not None and _is_live(request.path)
     for name, value in request.headers:
         if (name in _FORWARDING or name.startswith(_FORWARDED)) and request.path != PING:
             return FORWARDED
         # `Origin: null` is that of a page in a sandbox: the mere header is enough.
+        if name == "origin" and of_ours and _is_own(value, request, pages):
+            continue
         if name == "origin" or (name == "sec-fetch-site" and value.strip().lower() in _OF_OTHERS):
             return FROM_A_PAGE
-    return _host_refusal(request, hosts)
+    return _host_refusal(request, hosts, of_ours=of_ours)
 
 
-def _host_refusal(request: Request, hosts: frozenset[str]) -> Refused | None:
+def _is_live(path: str) -> bool:
+    return path == LIVE or path.startswith(f"{LIVE}/")
+
+
+def _is_own(origin: str, request: Request, scheme: str | None) -> bool:
+    """Whether *origin* is that of a page of the very place that *request* is for: scheme, host and port."""
+    host = request.all("host")
+    return len(host) == 1 and len(request.all("origin")) == 1 and origin == f"{scheme}://{host[0]}"
+
+
+def _host_refusal(request: Request, hosts: frozenset[str], *, of_ours: bool) -> Refused | None:
     given = request.all("host")
     if len(given) > 1:
         return BAD_HOST
-    if request.peer.address is None:  # a Unix socket (rule 3)
+    if request.peer.address is None and not of_ours:  # a Unix socket (rule 3)
         return None
     if not given:
         return BAD_HOST

@@ -153,7 +153,7 @@ from secrets_actor.otp.supervisor_requests import (
 from secrets_actor.otp.threads import alone, begin, no_more
 from secrets_actor.otp.timer_server import TimerServer
 from secrets_actor.otp.timers import Timer
-from secrets_actor.otp.tree_snapshot import Tree, TreeNode, draw, snapshot
+from secrets_actor.otp.tree_snapshot import Tree, TreeNode, below, draw, snapshot
 
 __all__ = [
     "BRUTAL_KILL",
@@ -258,6 +258,7 @@ __all__ = [
     "alone",
     "answer_all",
     "begin",
+    "below",
     "call",
     "cast",
     "current",

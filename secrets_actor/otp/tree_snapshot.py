@@ -63,6 +63,21 @@ def snapshot(root: Pid) -> Tree:
     return Tree(picture, tuple(f"{pid.label}#{pid.serial}" for node in nodes for pid in node.disowned))
 
 
+def below(root: Pid, serial: int) -> Pid | None:
+    """Return the process with this *serial* below *root*, as `snapshot` shows it; None if there is none now."""
+    shown = root.published
+    while isinstance(shown, Pid):
+        if shown.serial == serial:
+            return shown
+        shown = shown.published
+    for child in shown.children if isinstance(shown, Published) else ():
+        if child.pid is not None:
+            found = child.pid if child.pid.serial == serial else below(child.pid, serial)
+            if found is not None:
+                return found
+    return None
+
+
 def _of_pid(pid: Pid, restart: str, kind: str, restarts: int, nodes: dict[Node, None]) -> TreeNode:
     shown = pid.published
     if isinstance(shown, Pid):

@@ -24,7 +24,7 @@ from msgspec.structs import replace
 from secrets_actor.actor.messages import Ping
 from secrets_actor.backends.sigv4 import SigningKeys
 from secrets_actor.client.async_secrets import AsyncSecrets
-from secrets_actor.clock import now, utc_now
+from secrets_actor.clock import now, utc_now, wall_time
 from secrets_actor.domain.errors import ConfigurationError, SecretsError
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.faces.address import Address, TcpAddress, UnixAddress, parse_address
@@ -40,6 +40,9 @@ from secrets_actor.faces.guard import LOOPBACK, refusal
 from secrets_actor.faces.health import Condition, HealthFace, Memory
 from secrets_actor.faces.identity import Identity, caller_facts
 from secrets_actor.faces.listener import Drain, listener_spec
+from secrets_actor.faces.live import LiveFace, LiveStates, LiveStreams
+from secrets_actor.faces.live_sessions import LiveSessions
+from secrets_actor.faces.live_state import LiveMemory, why_not
 from secrets_actor.faces.metrics_page import MetricsFace
 from secrets_actor.faces.minted_keys import Mint
 from secrets_actor.faces.permission import PolicyGate
@@ -73,6 +76,7 @@ from secrets_actor.otp import (
 )
 from secrets_actor.runtime.backends import OF_THE_BACKEND
 from secrets_actor.runtime.daemon_settings import (
+    LIVE,
     SYSTEMD,
     DaemonSettings,
     ListenSettings,
@@ -80,12 +84,14 @@ from secrets_actor.runtime.daemon_settings import (
     default_socket,
     rules_of,
 )
+from secrets_actor.runtime.live_picture import LivePicture
 from secrets_actor.runtime.local_factory import local_arn_prefixes
 from secrets_actor.runtime.notify import Notifier
 from secrets_actor.runtime.settings import Settings
 from secrets_actor.runtime.settings_loader import load
-from secrets_actor.runtime.system import RELEASE_SECONDS, System, parts_of
+from secrets_actor.runtime.system import RELEASE_SECONDS, System, parts_of, process_of
 from secrets_actor.runtime.wiring import SECRETS
+from secrets_actor.telemetry.caller_tally import CallerTally
 
 if TYPE_CHECKING:
     import ssl
@@ -157,7 +163,7 @@ class Daemon:
         self.notifier = Notifier.of(environ)
         self._sockets = Sockets(environ)
         self._began = now()
-        self._memory = Memory(now)
+        self._memory, self._live_memory = Memory(now), LiveMemory(wall_time)
         self._drains = False
         self._reload: Reload | None = None
         self._told: set[str] = set()
@@ -166,7 +172,7 @@ class Daemon:
         self._plan = self._planned(None)
         self._policy: Decides = self._plan.policy
         self._system = System(
-            self._plan.settings, observer=self._memory, on_give_up=on_give_up, children=lambda _: self._children()
+            self._plan.settings, observer=self._remember, on_give_up=on_give_up, children=lambda _: self._children()
         )
         parts = parts_of(self._system)
         self._node, self._meter = parts.node, parts.meters
@@ -180,6 +186,11 @@ class Daemon:
         self._service = Service(self._client, self._gate, parts.audit_buffer, parts.node.clock, parts.meters)
         self._watches, self._pages = Watches(self._service, lambda: self._plan.tokens.names), PageTokens()
         self._mint: Mint | None = None
+        self._live_sessions: LiveSessions | None = None
+        parts.audit_buffer.tally = tally = CallerTally()
+        began = round(wall_time(), 3)
+        picture = LivePicture(self._system, self._live_memory, tally, self.status, began)
+        self._live_states, self._live_streams = LiveStates(picture, now), LiveStreams()
         self._routers: dict[str, Router | CredentialFace] = {}
 
     # --- life -----------------------------------------------------------------------------------------------------
@@ -201,7 +212,8 @@ class Daemon:
         """
         for listen in self._plan.listens.values():
             self._open(listen)
-        self._mint = Mint(self._mint_key())
+        key = self._mint_key()
+        self._mint, self._live_sessions = Mint(key), LiveSessions(key, wall_time, os.urandom)
         self._routers = self._made_routers(self._plan)
         self._system.start()
         self.notifier.ready(self._in_words())
@@ -444,7 +456,8 @@ class Daemon:
             names.add("credentials")
         hosts = plan.hosts
         faces = [self._face(name, plan, listen) for name in _ORDER if name in names]
-        return Router(faces, lambda request: refusal(request, hosts), self._observe, self._meter)
+        scheme = ("http" if listen.tls is None else "https") if LIVE in names else None
+        return Router(faces, lambda request: refusal(request, hosts, scheme), self._observe, self._meter)
 
     def _face(self, name: str, plan: Plan, listen: Listen) -> Face:
         match name:
@@ -453,8 +466,26 @@ class Daemon:
             case "metrics":
                 return MetricsFace(self._system.metrics)
             case "control":
-                metrics = self._system.metrics
-                return ControlFace(self._gate, status=self.status, tree=self.tree, read=metrics, look=self.condition)
+                return ControlFace(
+                    self._gate,
+                    status=self.status,
+                    tree=self.tree,
+                    read=self._system.metrics,
+                    look=self.condition,
+                    live=lambda: self._live_states.look().json,
+                    enter=self._live_urls,
+                )
+            case "live":
+                return LiveFace(
+                    self._service,
+                    self._sessions_in_force(),
+                    self._live_states,
+                    self._live_streams,
+                    restart=self._restart,
+                    secure=listen.tls is not None,
+                    wall_time=wall_time,
+                    random=os.urandom,
+                )
             case "credentials":
                 return CredentialsApi(self._service, self._mint_in_force(), plan.tokens.name_of, utc_now, os.urandom)
             case "agent":
@@ -466,6 +497,39 @@ class Daemon:
                     lambda request: identity_of(request, keys, utc_now(), self._signing_keys),
                     self._pages,
                 )
+
+    def _sessions_in_force(self) -> LiveSessions:
+        if self._live_sessions is None:
+            raise RuntimeError("the sessions are made at the start")
+        return self._live_sessions
+
+    def _live_urls(self, identity: Identity) -> tuple[str, ...]:
+        """Return the addresses of the live page on TCP, each with a key that lets *identity* in once."""
+        return tuple(
+            f"{'http' if listen.tls is None else 'https'}://{place}/live?key="
+            f"{self._sessions_in_force().new_key(identity)}"
+            for listen in self._plan.listens.values()
+            if LIVE in listen.row.faces and isinstance(listen.address, TcpAddress)
+            for place in self._sockets.places(listen.address)
+        )
+
+    def _restart(self, serial: int) -> str:
+        """End the process with this *serial*, which its supervisor then starts again. Return its label.
+
+        It is killed, and not asked to end: one that hangs would not hear it. Raises `LookupError`.
+        """
+        tree = self._system.tree().root
+        node = next((one for one in tree.walk() if one.serial == serial), None)
+        problem = "there is no such process any more" if node is None else why_not(node, is_root=node is tree)
+        pid = process_of(self._system, serial)
+        if node is None or pid is None or problem is not None:
+            raise LookupError(problem or "there is no such process any more")
+        pid.kill()
+        return node.id
+
+    def _remember(self, event: LifecycleEvent, /) -> None:
+        self._memory(event)
+        self._live_memory(event)
 
     def _mint_in_force(self) -> Mint:
         if self._mint is None:
@@ -555,7 +619,7 @@ class Daemon:
 
 
 # Which face is asked first whether a request is for it. The AWS API takes any path, so it comes last.
-_ORDER: Final = ("health", "metrics", "control", "credentials", "agent", "aws")
+_ORDER: Final = ("health", "metrics", "live", "control", "credentials", "agent", "aws")
 
 
 def _running(node: TreeNode) -> dict[str, TreeNode]:

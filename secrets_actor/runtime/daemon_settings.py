@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 # The place of a token or a key: a variable or a file, never the text itself. The validator knows it by this type.
 ElsewhereSource = Annotated[KeySource, Meta(title="not as text")]
 FACES: Final = ("aws", "agent", "health", "metrics")
+# The face of the live page. It is served only where it is named: it is for a person, and shows names.
+LIVE: Final = "live"
 # The face that is alone on its address, because it is no HTTP.
 SYSTEMD: Final = "systemd"
 _MODE: Final = re.compile(r"0?[0-7]{3}")
@@ -54,8 +56,9 @@ class ListenSettings(Section, frozen=True, kw_only=True):
 
     - `address`: `unix:PATH`, `HOST:PORT` or `[HOST]:PORT` (with an IP address, or localhost), or `systemd:NAME` for a
       socket that systemd has made (`FileDescriptorName=NAME`).
-    - `faces`: what is served there: `aws`, `agent`, `health`, `metrics`. A Unix socket also serves `control`, by which
-      the command line looks at the daemon. Or `systemd` alone: there, systemd gets the credentials of units.
+    - `faces`: what is served there: `aws`, `agent`, `health`, `metrics`; and `live`, only if it is named.
+      A Unix socket also serves `control`, by which the command line looks at the daemon. Or `systemd` alone: there,
+      systemd gets the credentials of units.
     - `mode`, `group`: of a Unix socket, such as `"0660"` and `"secrets"`. Without a mode, `"0600"`.
     - `tls`: a table with `cert`, `key` and `client_ca`. An address beyond loopback needs it.
     - `dialect`: how the agent's face words its answers: as AWS's `agent`, or as its `lambda` extension.
@@ -261,9 +264,9 @@ def _listen_mistakes(rows: tuple[ListenSettings, ...]) -> Iterator[str]:
             for name in ("mode", "group"):
                 if getattr(row, name) is not None and not isinstance(address, UnixAddress):
                     yield f"{where}.{name}: only for an address unix:PATH"
-        wrong = [one for one in row.faces if one not in FACES]
+        wrong = [one for one in row.faces if one not in (*FACES, LIVE)]
         if row.faces != (SYSTEMD,) and (wrong or len(set(row.faces)) != len(row.faces)):
-            yield f"{where}.faces: some of {', '.join(FACES)}, each once; or {SYSTEMD} alone"
+            yield f"{where}.faces: some of {', '.join((*FACES, LIVE))}, each once; or {SYSTEMD} alone"
         if row.mode is not None and not _MODE.fullmatch(row.mode):
             yield f"{where}.mode: {_MODE_IN_WORDS}"
         yield from _group_mistakes(where, row.group)

@@ -60,6 +60,7 @@ from secrets_actor.otp import (
     Tree,
     alone,
     begin,
+    below,
     call,
     failed_start,
     lacks_thread,
@@ -606,6 +607,12 @@ def expect_end(system: System) -> None:
 def parts_of(system: System) -> SystemParts:
     """Return the objects that the processes of *system* share. The daemon's faces use some of them."""
     return system._parts
+
+
+def process_of(system: System, serial: int) -> Pid | None:
+    """Return the process of the tree of *system* with this *serial*; None if there is none. The root is not found."""
+    root = system._root
+    return None if root is None else below(root, serial)
 
 
 def _why_not(reason: ExitReason) -> str:

@@ -24,8 +24,8 @@ import contextlib
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final, Literal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, Literal, Protocol
 
 from msgspec import Struct
 
@@ -65,6 +65,18 @@ class AuditRules(Struct, frozen=True):
 
 
 DEFAULT: Final = AuditRules()
+
+
+class Tally(Protocol):
+    """Is shown what is taken out of a buffer. It must not raise."""
+
+    def count_hits(self, hits: Sequence[Hit]) -> None:
+        """Take notice of cached gets."""
+
+    def count_record(self, record: AuditRecord, at: float) -> None:
+        """Take notice of *record*, which was handed over at *at* (clock seconds)."""
+
+
 _ALWAYS: Final = -1  # a value of `_mark` by which each cached get looks whether there is room
 
 
@@ -85,6 +97,9 @@ class AuditBuffer:
         self._hits: deque[Hit] = deque()
         self.sums: dict[tuple[str, bytes, CallerName], list[float]] = {}  # how many, the first and the last time
         self._half = max(1, rules.buffer // 2)
+        # Is shown all that is taken out to be written. Here, and not where callers hand records over: a cached get must
+        # not become slower by it.
+        self.tally: Tally | None = None
         self.forget()
         self.hit: TakesHit = self._hit_unrecorded() if rules.hits == "off" else self._hit_recorded()
         meter.watch("audit buffer", self._readings)
@@ -220,6 +235,8 @@ class AuditBuffer:
                     break
                 taken.append(take())
         self._taken += len(taken)
+        if self.tally is not None:
+            self.tally.count_hits(taken)
         self._mark, self._pressed = self._half if self._writer is None else _ALWAYS, False
         if self.rules.full == "block":
             self._room.ring()
@@ -239,9 +256,12 @@ class AuditBuffer:
         """Take out and return the oldest of the other records, with the clock seconds at which it was handed over; None
         if there is none."""
         try:
-            return self._records.popleft()
+            taken = self._records.popleft()
         except IndexError:
             return None
+        if self.tally is not None:
+            self.tally.count_record(*taken)
+        return taken
 
     def take_lost(self) -> int:
         """Return how many records were lost for want of room since the last call."""

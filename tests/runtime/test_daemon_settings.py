@@ -81,7 +81,7 @@ def test_all_mistakes_of_the_daemon_are_told_at_once_each_with_its_row(tmp_path:
             "daemon.drain_seconds: a number from 0 to 3600",
             "daemon.hosts[1]: the name of a host or an IP address, without a port",
             "daemon.hosts[3]: the name of a host or an IP address, without a port",
-            "daemon.listen[0].faces: some of aws, agent, health, metrics, each once; or systemd alone",
+            "daemon.listen[0].faces: some of aws, agent, health, metrics, live, each once; or systemd alone",
             "daemon.listen[1].address: the same as that of daemon.listen[0]",
             'daemon.listen[1].mode: an octal mode as text, such as "0660"',
             "daemon.listen[1].group: this machine knows no group of that name",
@@ -133,7 +133,7 @@ def test_the_face_systemd_is_alone_on_a_unix_socket_and_its_rows_are_checked(tmp
 
     assert sorted(mistakes(text, tmp_path)) == sorted(
         [
-            "daemon.listen[2].faces: some of aws, agent, health, metrics, each once; or systemd alone",
+            "daemon.listen[2].faces: some of aws, agent, health, metrics, live, each once; or systemd alone",
             "daemon.listen[3].faces: systemd only at unix:PATH or systemd:NAME",
             "daemon.systemd_credential[1].unit: printable ASCII without blanks and /; * is any run of characters",
             "daemon.systemd_credential[1].secret: of placeholders there are {unit_name}, {instance} and {credential}",
