@@ -175,6 +175,14 @@ def test_what_is_masked_already_is_not_shown_when_it_is_quiet() -> None:
 
     assert (masker.feed(b"abcdefgh"), masker.waits, masker.idle()) == (b"****", False, b"")
     assert masker.feed(b"!") == b"!"
+    assert (masker.feed(b"abcdefgh!efg"), masker.idle(), masker.feed(b"hijkl")) == (b"****!", b"efg", b"****")
+    assert (masker.feed(b"efg"), masker.idle(), masker.feed(b"hijkl")) == (b"", b"efg", b"****")
+
+
+def test_all_but_the_last_byte_of_a_piece_is_held_back() -> None:
+    value = bytes(range(0x21, 0x21 + PIECE))
+
+    assert [masked([value], value[:at], value[at:]) for at in range(PIECE)] == [b"****"] * PIECE
 
 
 def test_after_a_rotation_both_values_are_masked() -> None:

@@ -14,6 +14,7 @@ from typing import Final
 
 import pytest
 
+from secrets_actor.clock import now
 from secrets_actor.delivery.terminal import Relay, open_relay
 from tests.delivery.terminals import PATIENCE, Terminal, python
 
@@ -116,7 +117,9 @@ def test_orphans_that_keep_the_output_open_are_not_waited_for(nothing: int) -> N
 def test_orphans_that_go_on_to_print_do_not_keep_us(nothing: int) -> None:
     with pipe() as (out, stdout):
         reader = Reader(os.dup(out))
+        began = now()
         assert outcome(open_relay([VALUE], stdout, stdout, nothing), "yes &") == 0
+        assert now() - began < PATIENCE / 2
         os.close(stdout)
         assert set(reader.all().split(b"\n")) <= {b"y", b""}
 
@@ -200,6 +203,23 @@ def read(fd: int, count: int) -> bytes:
     while len(got) < count:
         got += os.read(fd, count - len(got))
     return got
+
+
+def test_all_that_a_command_had_printed_on_its_terminal_is_shown_after_its_end(nothing: int) -> None:
+    outer, stdout = os.openpty()
+    tty.setraw(stdout)
+    relay = open_relay([VALUE], stdout, stdout, nothing)
+    relay.start()
+    assert sh(relay, "seq 1 4000").wait(PATIENCE) == 0  # more than a terminal takes at once, and nobody reads yet
+    expected = b"".join(b"%d\n" % number for number in range(1, 4001))
+    got = list[bytes]()
+    reader = threading.Thread(target=lambda: got.append(read(outer, len(expected))), daemon=True)
+    reader.start()
+    relay.finish(PATIENCE)
+    reader.join(PATIENCE)
+    assert got == [expected]
+    os.close(outer)
+    os.close(stdout)
 
 
 def test_when_our_terminal_is_gone_so_is_that_of_the_command(nothing: int) -> None:
