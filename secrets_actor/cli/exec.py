@@ -62,8 +62,10 @@ _OF_TERMINAL: Final = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP)
 # Those that end us while no command is there to decide about it: between two starts.
 _ENDING: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 _WOKEN: Final = 0  # a byte in the pipe that is no signal
-# Seconds that the rest of the output has to be shown, and that the command line of --on-change may take.
+# Seconds that the rest of the output has to be shown when we were asked to end; those between two looks for such a
+# signal when we were not; and those that the command line of --on-change may take.
 _RELAY_SECONDS: Final = 5.0
+_RELAY_LOOK: Final = 0.2
 _HOOK_SECONDS: Final = 60.0
 
 EPILOG: Final = "\b\nExit codes:\n" + "\n".join(
@@ -251,6 +253,7 @@ class _Delivery:
         self._memories: dict[str, int] = {}
         self._environment: dict[str, str] = {}
         self.relay: Relay | None = None
+        self.hurried = False  # somebody has asked us to end
         self.on_terminal = _on_terminal()
         stack.callback(self._close_memories)
 
@@ -419,6 +422,7 @@ def _supervise(tree: _Tree, plan: _Plan, delivery: _Delivery, fetched: Fetched, 
     from secrets_actor.cli.run import Voice
     from secrets_actor.delivery.command_plan import Course
     from secrets_actor.delivery.command_process import Life, command_spec
+    from secrets_actor.delivery.masking import SHORTEST, too_short
     from secrets_actor.delivery.spawning import Orphans, adopt_orphans
 
     voice = Voice()
@@ -443,6 +447,8 @@ def _supervise(tree: _Tree, plan: _Plan, delivery: _Delivery, fetched: Fetched, 
         tree.gave_up = give_up
         tree.told = partial(_tell, say)
         if delivery.relay is not None:
+            if any(map(too_short, fetched.values(plan.wanted.references))):
+                say(f"a value of fewer than {SHORTEST} bytes is not masked")
             delivery.relay.start()
         try:
             tree.add("program", command_spec(life))
@@ -453,7 +459,7 @@ def _supervise(tree: _Tree, plan: _Plan, delivery: _Delivery, fetched: Fetched, 
         finally:
             life.kill()
             if delivery.relay is not None:
-                delivery.relay.finish(_RELAY_SECONDS)
+                _show_the_rest(delivery.relay, read, hurried=delivery.hurried)
             voice.close()
     if life.problem is not None:
         raise life.problem
@@ -552,6 +558,15 @@ def _can_go_on() -> bool:
         return os.getsid(os.getppid()) == os.getsid(0) and os.getpgid(os.getppid()) != os.getpgrp()
     except OSError:
         return False
+
+
+def _show_the_rest(relay: Relay, read: int, *, hurried: bool) -> None:
+    """Wait until all that the command had printed is shown. A reader, such as a pager, may take its time, unless we
+    were asked to end, or are now."""
+    while not relay.drain(_RELAY_SECONDS if hurried else _RELAY_LOOK):
+        if hurried or any(number in _ENDING for number in next_signals(read, 0)):
+            break
+    relay.finish(0)
 
 
 def _become(command: Command) -> NoReturn:

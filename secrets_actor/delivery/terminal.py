@@ -30,6 +30,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from secrets_actor.clock import now
 from secrets_actor.delivery.masking import Masker
 
 # What a command wrote before its end is in the kernel: 64 KiB in a pipe (pipe(7)) or in a terminal's buffer. What comes
@@ -76,6 +77,7 @@ class Relay:
         self._stdin = stdin
         self._wake_out, self._wake_in = os.pipe()  # readable once the end has come
         self._leave_out, self._leave_in = os.pipe()  # readable once nobody waits any longer
+        self._ended = False  # the command's end was told
         self._outer: list[Any] | None = None  # the modes of our terminal as they were; None while they are
         self._outer_lock = threading.Lock()
         # setsid -c makes the program that it runs the leader of a session on the terminal that is its stdin. util-linux
@@ -131,25 +133,31 @@ class Relay:
             self._make_raw()
             self.resized()
 
-    def finish(self, timeout: float | None = None) -> None:
-        """Copies what the command had written, and gives our terminal back. To be called when the command has ended.
+    def drain(self, timeout: float | None = None) -> bool:
+        """Shows what the command had printed, and says whether all of it is shown. To be called when it has ended.
 
         Args:
             timeout: how long to wait for the reader of our own output, in seconds. None waits as long as it is there.
         """
-        os.write(self._wake_in, b"\0")
-        for one in self._outputs:
-            one.close_theirs()
+        if not self._ended:
+            self._ended = True
+            os.write(self._wake_in, b"\0")
+            for one in self._outputs:
+                one.close_theirs()
+        deadline = None if timeout is None else now() + timeout
         for thread in self._threads:
             if thread.ident is not None:
-                thread.join(timeout)
+                thread.join(None if deadline is None else max(0.0, deadline - now()))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def finish(self, timeout: float | None = None) -> None:
+        """Drains, with its timeout, drops what is left then, and gives our terminal back."""
+        self.drain(timeout)
         os.write(self._leave_in, b"\0")
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join(1.0)  # poll sees the byte at once
+        finished = self.drain(1.0)  # poll sees the byte at once
         self.restore()
         atexit.unregister(self.restore)
-        if not any(thread.is_alive() for thread in self._threads):
+        if finished:
             for one in self._outputs:
                 one.close()
             for fd in (self._wake_in, self._wake_out, self._leave_in, self._leave_out):

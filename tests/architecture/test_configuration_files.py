@@ -241,3 +241,15 @@ def test_the_policy_allows_what_the_program_asks_for_and_nothing_else(
         for one in recorder.requests
     }
     assert sorted(f"secretsmanager:{action}" for action in sent) == sorted(allowed_actions())
+
+
+def test_the_tests_that_the_page_on_delivery_names_are_there() -> None:
+    named = re.findall(r"`(test_\w+)`", (CONFIG / "delivery.md").read_text())
+    defined = [
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^(?:async )?def (test_\w+)", path.read_text(), re.M)
+    ]
+
+    assert len(set(named)) > 12
+    assert {name: defined.count(name) for name in named} == dict.fromkeys(named, 1)

@@ -27,6 +27,20 @@ def test_through_pipes_and_on_a_terminal(program: Program) -> None:
     done = finished(program.start(*options, "sh", "-c", script))
     assert (done.status, done.text, done.stderr) == (7, "****\n", "err ****\n")
 
+    # A reader that takes its time gets all of it, though the command has ended long ago; or we are told to end.
+    short = ("exec", "--mask", "--env", "PASSWORD=db/password", "--env", "PIN=db/pin", "--")
+    assert program("set", "db/pin", stdin=b"1234").status == 0
+    for patient in (True, False):
+        with program.start(*short, "sh", "-c", "seq 1 20000; echo done >&2") as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            assert process.stderr.readline() == b"secrets-actor: exec: a value of fewer than 8 bytes is not masked\n"
+            assert process.stderr.readline() == b"done\n"
+            if not patient:
+                process.send_signal(signal.SIGTERM)
+                process.wait(60)
+            assert (process.stdout.read().count(b"\n") == 20000) == patient
+
     ours = python("-m", "secrets_actor", *options)
     environment = program.environment
     with Terminal(*ours, *python("-c", PROGRAM), environment=environment, size=(33, 77)) as terminal:
