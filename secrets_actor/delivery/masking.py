@@ -28,7 +28,7 @@ from urllib.parse import quote, quote_plus
 from secrets_actor.domain.secret import MASK
 from secrets_actor.json_text import NestedTooDeeply, read_json
 
-SHORTEST: Final = 8  # bytes; Kubernetes' and GitHub's maskers have no bound, and users who complain of masked words
+SHORTEST: Final = 8  # bytes; what is shorter, such as a port or `on`, is a part of other words
 PIECE: Final = 64  # bytes; also the length of a line of PEM
 SHOWN: Final = 3  # bytes of a value that may be seen when its printing stops there for a while
 
@@ -40,7 +40,7 @@ _LINE_LENGTHS: Final = (60, 64, 76)
 # What encoders leave as it is, beside letters, digits and `_.-~`: RFC 3986's strict ones, those of paths, JavaScript's
 # encodeURIComponent, Go's for user names, and JavaScript's encodeURI.
 _SAFE_IN_URLS: Final = ("", "/", "!'()*", "$&+,;=", ";,/?:@&=+$#!'()*")
-_LONGEST_IN_URLS: Final = 8192  # bytes; servers refuse longer lines, and each of these ways trebles a binary value
+_LONGEST_IN_URLS: Final = 8192  # bytes; many servers take no longer line, and each of these ways trebles a binary value
 _JSON_ESCAPES: Final[tuple[dict[str, str], ...]] = (
     {},
     {"/": "\\/"},  # PHP
