@@ -1,4 +1,4 @@
-"""What a running daemon shows of itself: `status`, `tree`, `metrics`, `health`.
+"""What a running daemon shows of itself: `status`, `tree`, `metrics`, `health`, `live`.
 
 `tree` also draws the tree of a system that is started for it, where no daemon is found.
 """
@@ -26,7 +26,7 @@ _HEALTH: Final = "/health"
 _LIVE: Final = "/health/live"
 
 
-def _client(options: Options) -> DaemonClient:
+def client_of(options: Options) -> DaemonClient:
     """Return a client of the daemon that the options lead to. Raises `ServerDown` if none is found, and `AccessDenied`
     if there is one that this user may not ask."""
     settings = load(options.config).settings
@@ -53,7 +53,7 @@ def _client(options: Options) -> DaemonClient:
 @click.pass_obj
 def status(options: Options) -> None:
     """Show how the daemon is: its listeners, its store, what is degraded, and its last reload."""
-    with _client(options) as client:
+    with client_of(options) as client:
         found = client.ask("/control/status")
     if options.as_json:
         click.echo(output.as_json(found))
@@ -132,7 +132,7 @@ def _pause(seconds: float) -> bool:
 @click.pass_obj
 def metrics(options: Options) -> None:
     """Print the metrics of the daemon, one series a line."""
-    with _client(options) as client:
+    with client_of(options) as client:
         families = client.ask("/control/metrics")
     if options.as_json:
         click.echo(output.as_json(families))
@@ -154,7 +154,7 @@ def health(context: click.Context, live: bool) -> None:
     """
     options: Options = context.obj
     try:
-        with _client(options) as client:
+        with client_of(options) as client:
             answer = client.get(_LIVE if live else _HEALTH)
     except SecretsError as error:
         _show_health(options, {"status": "down", "detail": str(error)})
@@ -174,3 +174,28 @@ def _show_health(options: Options, facts: dict[str, Any]) -> None:
     if not options.as_json and "degraded" in facts:
         facts = {**facts, "degraded": [_in_words(one) for one in facts["degraded"]] or None}
     options.show(facts)
+
+
+@click.command("live", epilog=EPILOG)
+@click.option("--open", "opens", is_flag=True, help="Open the first address in the browser of this machine.")
+@json_option
+@click.pass_obj
+def live(options: Options, opens: bool) -> None:
+    """Print an address of the daemon's live page. It lets one browser in, once, within a minute.
+
+    The page shows the tree, the secrets in memory (never a value), callers and events, and looks as the user who runs
+    this. It is there where a [[daemon.listen]] has the face live.
+    """
+    with client_of(options) as client:
+        found = client.ask("/control/live/key", method="POST")
+    if not found["urls"]:
+        raise ServerDown(
+            'no listener on TCP serves the live page: add [[daemon.listen]] address = "127.0.0.1:2774", '
+            'faces = ["live"] to the configuration of the daemon, and reload it'
+        )
+    if options.as_json:
+        click.echo(output.as_json(found))
+    else:
+        click.echo("\n".join(found["urls"]))
+    if opens:
+        click.launch(found["urls"][0])

@@ -74,12 +74,12 @@ class DaemonClient:
         self._origin = Origin(UNIX, str(path), 0)
         self._transport = Transport(self._origin, Tls(), _NAMES)
 
-    def ask(self, path: str, *, timeout: float = ASK_TIMEOUT) -> Any:
-        """Return the JSON that the daemon answers to `GET path`, such as `/control/tree`.
+    def ask(self, path: str, *, method: str = "GET", timeout: float = ASK_TIMEOUT) -> Any:
+        """Return the JSON that the daemon answers to *method* and *path*, such as `/control/tree`.
 
         Raises `ConnectionFailed` where nobody listens, `AccessDenied`, and other `SecretsError`s.
         """
-        answer = self.get(path, timeout=timeout)
+        answer = self.get(path, method=method, timeout=timeout)
         found = _json(answer)
         if 200 <= answer.status < 300:
             if found is None:
@@ -95,9 +95,9 @@ class DaemonClient:
             raise ServerDown(message)
         raise InvalidAnswer(message, status=answer.status)
 
-    def get(self, path: str, *, timeout: float = ASK_TIMEOUT) -> HttpAnswer:
-        """Return the answer to `GET path`, of any status. Raises `Unreachable` errors."""
-        return self._transport.request("GET", ((b"Host", b"localhost"),), b"", until=now() + timeout, path=path)
+    def get(self, path: str, *, method: str = "GET", timeout: float = ASK_TIMEOUT) -> HttpAnswer:
+        """Return the answer to *method* and *path*, of any status. Raises `Unreachable` errors."""
+        return self._transport.request(method, ((b"Host", b"localhost"),), b"", until=now() + timeout, path=path)
 
     def close(self) -> None:
         """Close the connection."""

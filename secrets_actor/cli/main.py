@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 
 import click
 
-from secrets_actor.cli import completion, daemon, edit, output, policy, reading, value_io, writing
+from secrets_actor.cli import completion, daemon, edit, output, policy, reading, top, value_io, writing
 from secrets_actor.cli.credentials import credentials
 from secrets_actor.cli.env import env
 from secrets_actor.cli.exec import exec_
@@ -141,7 +141,7 @@ SECTIONS: Final = {
     "Read": ("get", "list", "describe", "versions", "history"),
     "Write": ("set", "edit", "create", "put", "update", "generate", "rotate", "tag", "untag", "delete", "restore"),
     "Programs and shells": ("exec", "env", "completion", "credentials", "helper", "compose"),
-    "Daemon": ("run", "status", "tree", "metrics", "health", "policy"),
+    "Daemon": ("run", "status", "top", "live", "tree", "metrics", "health", "policy"),
     "Store and system": ("doctor", "store", "demo"),
 }
 
@@ -151,6 +151,7 @@ for command in (
     *(writing.tag, writing.untag, writing.rotate, writing.generate),
     *(edit.edit, exec_, env, completion.completion),
     *(run_, daemon.status, daemon.tree, daemon.metrics, daemon.health, policy.policy, credentials),
+    *(daemon.live, top.top),
     *(helper, compose, store),
 ):
     cli.add_command(command)

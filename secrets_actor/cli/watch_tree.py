@@ -1,4 +1,4 @@
-"""`tree --watch`: draws the tree again and again, until Ctrl-C or until the tree has ended.
+"""`tree --watch` and `top`: draw again and again, until Ctrl-C, or until the tree has ended.
 
 THE door to rich, which is an extra, and so a file of its own.
 """
@@ -6,6 +6,7 @@ THE door to rich, which is an extra, and so a file of its own.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import click
 
@@ -33,6 +34,39 @@ def watch(picture: Callable[[], Tree], ended: Callable[[float], bool], seconds: 
         raise click.UsageError("--watch draws with rich, which is not installed: pip install 'secrets-actor[watch]'")
     with live:
         _each(ended, seconds, lambda: live.update(Text(drawing(picture()), no_wrap=True), refresh=True))
+
+
+_STYLES: Final = {"bold": "bold", "dim": "dim", "warn": "yellow", "bad": "bold red"}
+
+
+def redraw(draw: Callable[[int, int], list[tuple[str, str]]], ended: Callable[[], bool]) -> None:
+    """Draw the lines that *draw* returns for a terminal of this width and height, each with its style, on a screen of
+    their own, until *ended*, which waits between two of them, returns True. NO_COLOR is heeded.
+
+    Raises `click.UsageError` if rich is not installed.
+    """
+    try:
+        from rich.console import Console
+        from rich.live import Live
+        from rich.text import Text
+    except ModuleNotFoundError:
+        console = None
+    else:
+        console = Console()
+    if console is None:
+        raise click.UsageError("top draws with rich, which is not installed: pip install 'secrets-actor[watch]'")
+
+    def picture() -> Text:
+        lines = draw(console.width, console.height)
+        return Text("\n", no_wrap=True).join(Text(text, _STYLES.get(style, "")) for text, style in lines)
+
+    try:
+        first = picture()
+        with Live(first, console=console, screen=True, auto_refresh=False) as live:
+            while not ended():
+                live.update(picture(), refresh=True)
+    except KeyboardInterrupt:  # the usual way to stop watching
+        return
 
 
 def _each(ended: Callable[[float], bool], seconds: float, show: Callable[[], object]) -> None:

@@ -184,7 +184,7 @@ def as_json(state: LiveState) -> bytes:
 
 # The fields of events that hold words or numbers of ours (rule 1). `reason` is cut to its type; `problem`, `mistakes`
 # and what else there may be hold texts, and are left out.
-_DETAILS: Final = ("child", "subject", "state", "disowned", "fetched", "missed", "count", "seconds")
+_DETAILS: Final = ("child", "subject", "endpoint", "disowned", "fetched", "missed", "count", "seconds")
 _TYPE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _CAPITAL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 # They come with each worker or job, and would push out the others.

@@ -595,3 +595,41 @@ def test_a_table_goes_nowhere() -> None:
     with pytest.raises(TypeError, match="cannot be pickled"):
         pickle.dumps(cache)
     assert "hunter2" not in repr(cache)
+
+
+def test_a_listing_has_each_secret_once_without_its_value_and_those_first_that_were_used() -> None:
+    cache, writer = filled(ttl=10.0)
+    for number, name in enumerate(("a", "b", "c")):
+        writer.store(Get(name), secret(name, "hunter2"), 100.0 + number)
+    writer.store(Get("a", stage="AWSPREVIOUS"), secret("a", "hunter1"), 105.0)
+    cache.read(Get("a"), 105.0)
+
+    found = cache.listing(10)
+
+    assert [(one.name, one.version_id, one.stages, one.fetched, one.ends) for one in found] == [
+        ("a", VERSION, ("AWSCURRENT",), 100.0, 110.0),
+        ("c", VERSION, ("AWSCURRENT",), 102.0, 112.0),
+        ("b", VERSION, ("AWSCURRENT",), 101.0, 111.0),
+    ]
+    assert "hunter" not in repr(found)
+    assert [one.name for one in cache.listing(1)] == ["a"]
+
+
+def test_a_listing_can_be_made_while_the_actor_writes() -> None:
+    cache, writer = filled(max_entries=100)
+    ended = threading.Event()
+
+    def write() -> None:
+        for turn in range(300):
+            for number in range(20):
+                writer.store(Get(f"s{number}"), secret(f"s{number}", "v" * (turn % 7 + 1)), 1.0 + turn)
+            writer.drop(*[f"s{number}" for number in range(0, 20, 3)])
+        ended.set()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    while not ended.is_set():
+        for one in cache.listing(50):
+            assert (one.version_id, one.stages) == (VERSION, ("AWSCURRENT",))
+            assert one.fetched >= 1.0
+    thread.join()

@@ -141,3 +141,24 @@ def test_a_version_id_that_is_as_long_as_a_uuid_comes_back_as_it_was(version_id:
     made = Secret("a", "arn", SecretValue("v"), version_id, ("AWSCURRENT",), datetime(2026, 1, 1, tzinfo=UTC))
 
     assert (made.version_id, made.reveal()) == (version_id, "v")
+
+
+@given(
+    name=names,
+    arn=arns,
+    value=st.one_of(st.text(st.characters(codec="utf-8"), min_size=1), st.binary(min_size=1)),
+    version_id=versions,
+    stages=st.lists(words, max_size=3).map(tuple),
+)
+def test_the_head_has_all_but_the_value(
+    name: str, arn: str, value: str | bytes, version_id: str, stages: tuple[str, ...]
+) -> None:
+    packed = packed_secret.pack(name, arn, SecretValue(value), version_id, stages, AT)
+    clear = value.encode() if isinstance(value, str) else value
+
+    head = packed_secret.head_of(bytearray(packed))
+
+    assert head + clear == packed
+    assert packed_secret.version_of(head) == version_id
+    assert packed_secret.stages_of(head) == stages
+    assert packed_secret.arn_of(head, name) == arn

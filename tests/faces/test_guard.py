@@ -129,3 +129,52 @@ def test_a_target_that_is_no_path_is_refused(path: str) -> None:
 def test_no_refusal_quotes_the_request(headers: Any) -> None:
     """There are five answers, and each stands here."""
     assert refusal(request(*headers)) in {None, FORWARDED, FROM_A_PAGE, BAD_HOST, BAD_TARGET, WRONG_HOST}
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("path", ["/live", "/live/refresh"])
+@pytest.mark.parametrize("peer", [TCP, UNIX], ids=["tcp", "unix"])
+def test_the_live_page_may_ask_the_place_that_it_came_from(scheme: str, path: str, peer: Peer) -> None:
+    asked = request(
+        HOST,
+        ("origin", f"{scheme}://localhost:2773"),
+        ("sec-fetch-site", "same-origin"),
+        peer=peer,
+        path=path,
+        method="POST",
+    )
+
+    assert refusal(asked, pages=scheme) is None
+    assert refusal(asked) is FROM_A_PAGE  # where no page is served
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [HOST, ("origin", "https://localhost:2773")],
+        [HOST, ("origin", "http://localhost:2774")],
+        [HOST, ("origin", "http://localhost")],
+        [HOST, ("origin", "http://127.0.0.1:2773")],
+        [HOST, ("origin", "null")],
+        [HOST, ("origin", "http://localhost:2773/")],
+        [HOST, ("origin", "http://localhost:2773"), ("origin", "http://localhost:2773")],
+        [HOST, HOST, ("origin", "http://localhost:2773")],
+        [HOST, ("origin", "http://localhost:2773"), ("sec-fetch-site", "same-site")],
+    ],
+    ids=repr,
+)
+def test_the_page_of_any_other_place_may_not(headers: list[tuple[str, str]]) -> None:
+    assert refusal(request(*headers, path="/live/refresh", method="POST"), pages="http") is FROM_A_PAGE
+
+
+def test_the_exception_is_for_the_live_page_alone() -> None:
+    for path in ("/", "/secretsmanager/get", "/lively", "/control/live"):
+        assert refusal(request(HOST, ("origin", "http://localhost:2773"), path=path), pages="http") is FROM_A_PAGE
+
+
+def test_the_live_page_on_a_unix_socket_that_somebody_forwards_goes_by_its_host() -> None:
+    evil = ("host", "evil.example:8080")
+
+    assert refusal(request(evil, peer=UNIX, path="/live"), pages="http") is WRONG_HOST
+    assert refusal(request(peer=UNIX, path="/live"), pages="http") is BAD_HOST
+    assert refusal(request(evil, peer=UNIX), pages="http") is None
