@@ -11,6 +11,7 @@ from secrets_actor.actor.prefetcher import PrefetchDone, PrefetchFailed
 from secrets_actor.actor.secrets_actor import ClockLeapt
 from secrets_actor.actor.subscriber import SubscriberFailed
 from secrets_actor.delivery.changes import ChangesFailed
+from secrets_actor.delivery.file_events import FileFailed, FileRendered
 from secrets_actor.domain.tracing import Attempt, CallerFacts, CallTrace, Tracer
 from secrets_actor.faces.events import (
     ConnectionsRefused,
@@ -62,6 +63,8 @@ __all__ = [
     "CredentialRefused",
     "EventsLost",
     "ExitReason",
+    "FileFailed",
+    "FileRendered",
     "HandlerFailed",
     "JobStarted",
     "LifecycleEvent",

@@ -58,7 +58,7 @@ def status(options: Options) -> None:
     if options.as_json:
         click.echo(output.as_json(found))
         return
-    for name in ("degraded", "listeners"):
+    for name in ("degraded", "listeners", "files"):
         if name in found:
             found[name] = [_in_words(one) for one in found[name]] or None
     if found.get("reload"):
@@ -69,6 +69,8 @@ def status(options: Options) -> None:
 def _in_words(fact: dict[str, Any]) -> str:
     if "what" in fact:
         return f"{fact['what']} ({fact['detail']})"
+    if "path" in fact:
+        return f"{fact['path']} ({fact['state']}{': ' if fact['problem'] else ''}{fact['problem']})"
     return f"{fact['address']} ({', '.join(fact['faces'])}; {fact['traffic'] if fact['up'] else 'down'})"
 
 

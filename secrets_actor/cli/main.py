@@ -23,6 +23,7 @@ from secrets_actor.cli.exit_codes import EPILOG, FAILED, PROGRAM, USAGE, run, wr
 from secrets_actor.cli.helpers.commands import helper
 from secrets_actor.cli.helpers.compose import compose
 from secrets_actor.cli.options import Options
+from secrets_actor.cli.render import render
 from secrets_actor.cli.run import run_
 from secrets_actor.cli.store import store
 from secrets_actor.cli.store.options import json_option, passphrase_option
@@ -140,7 +141,7 @@ def demo(options: Options) -> None:
 SECTIONS: Final = {
     "Read": ("get", "list", "describe", "versions", "history"),
     "Write": ("set", "edit", "create", "put", "update", "generate", "rotate", "tag", "untag", "delete", "restore"),
-    "Programs and shells": ("exec", "env", "completion", "credentials", "helper", "compose"),
+    "Programs and shells": ("exec", "render", "env", "completion", "credentials", "helper", "compose"),
     "Daemon": ("run", "status", "top", "live", "tree", "metrics", "health", "policy"),
     "Store and system": ("doctor", "store", "demo"),
 }
@@ -149,7 +150,7 @@ for command in (
     *(reading.get, reading.list_, reading.describe, reading.versions, reading.history),
     *(writing.set_, writing.create, writing.put, writing.update, writing.delete, writing.restore),
     *(writing.tag, writing.untag, writing.rotate, writing.generate),
-    *(edit.edit, exec_, env, completion.completion),
+    *(edit.edit, exec_, render, env, completion.completion),
     *(run_, daemon.status, daemon.tree, daemon.metrics, daemon.health, policy.policy, credentials),
     *(daemon.live, top.top),
     *(helper, compose, store),

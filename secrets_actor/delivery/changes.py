@@ -65,7 +65,8 @@ class Changes(GenServer):
     *tell* is called in this process, and must not block: have it cast to the process that is concerned. *last* has what
     the program has already. *every*: seconds between two questions to the store about all that is wanted, whatever the
     cache has (None: the store is asked about once a TTL, as for any subscription; prefixes and stages are looked at
-    every 300 seconds). *chance* returns random numbers, 0 to 1.
+    every 300 seconds). *chance* returns random numbers, 0 to 1. *on_failure* is called, as *tell* is, with why all that
+    is wanted cannot be fetched, and with None when it can again.
     """
 
     trap_exit = True
@@ -81,9 +82,11 @@ class Changes(GenServer):
         every: float | None = None,
         timeout: float | None = None,
         chance: Callable[[], float] = random.random,
+        on_failure: Callable[[SecretsError | None], object] = lambda _: None,
     ) -> None:
         self._secrets, self._wanted, self._pace, self._tell = secrets, wanted, pace, tell
         self._last, self._every, self._timeout, self._chance = last, every, timeout, chance
+        self._on_failure = on_failure
         self._subscriptions = last.subscriptions
         self._pending = Pending()
         self._timer: Timer | None = None
@@ -198,6 +201,9 @@ class Changes(GenServer):
             if not self._failed:
                 self.node.observe(ChangesFailed(self.me.label, error.code))
             self._failed = True
+            self._on_failure(error.clone())
             return None
+        if self._failed:
+            self._on_failure(None)
         self._failed = False
         return found

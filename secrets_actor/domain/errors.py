@@ -83,6 +83,13 @@ class DeliveryFailed(SecretsError):
         self.path = path
 
 
+class CheckFailed(DeliveryFailed):
+    """The check of a rendered file says that its new content is not good, or has not said anything in time. The file is
+    as it was."""
+
+    code = "check_failed"
+
+
 class ServiceError(SecretsError):
     """Base of the errors of the system itself: the store has not refused anything."""
 

@@ -37,6 +37,16 @@ class ListenerState(Struct, frozen=True):
     traffic: str
 
 
+class FileLine(Struct, frozen=True):
+    """One rendered file: its path, its state (`waiting`, `rendered` or `failing`), when its content became what it is
+    (seconds since the epoch, or None), and what is wrong with it, or ""."""
+
+    path: str
+    state: str
+    rendered_at: float | None
+    problem: str
+
+
 class Reload(Struct, frozen=True):
     """The last time that the configuration was read anew: when (ISO 8601), and what was wrong with it. If anything was,
     the one before is in force."""
@@ -58,6 +68,7 @@ class Status(Struct, frozen=True):
     waits_for: tuple[str, ...]
     degraded: tuple[Degradation, ...]
     reload: Reload | None = None
+    files: tuple[FileLine, ...] = ()
 
 
 def metrics_facts(found: Metrics) -> list[dict[str, Any]]:

@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from secrets_actor.actor.messages import Ping
 from secrets_actor.backends.sigv4 import SigningKeys
 from secrets_actor.client.async_secrets import AsyncSecrets
+from secrets_actor.client.secrets import Secrets
 from secrets_actor.clock import now, utc_now, wall_time
 from secrets_actor.domain.errors import ConfigurationError, SecretsError
 from secrets_actor.domain.secret import SecretValue
@@ -31,13 +32,13 @@ from secrets_actor.faces.address import Address, TcpAddress, UnixAddress, parse_
 from secrets_actor.faces.agent_api import AgentApi
 from secrets_actor.faces.aws_api import AwsApi, PageTokens
 from secrets_actor.faces.connection import Connection, Limits
-from secrets_actor.faces.control import ControlFace, ListenerState, Reload, Status
+from secrets_actor.faces.control import ControlFace, FileLine, ListenerState, Reload, Status
 from secrets_actor.faces.credential_socket import CredentialConnection, CredentialFace
 from secrets_actor.faces.credentials_api import CredentialsApi
 from secrets_actor.faces.events import FACES, Reloaded, ReloadRefused
 from secrets_actor.faces.exchange import Face
 from secrets_actor.faces.guard import LOOPBACK, refusal
-from secrets_actor.faces.health import Condition, HealthFace, Memory
+from secrets_actor.faces.health import Condition, Degradation, HealthFace, Memory
 from secrets_actor.faces.identity import Identity, caller_facts
 from secrets_actor.faces.listener import Drain, listener_spec
 from secrets_actor.faces.live import LiveFace, LiveStates, LiveStreams
@@ -75,6 +76,7 @@ from secrets_actor.otp import (
     cast,
 )
 from secrets_actor.runtime.backends import OF_THE_BACKEND
+from secrets_actor.runtime.daemon_files import DaemonFiles
 from secrets_actor.runtime.daemon_settings import (
     LIVE,
     SYSTEMD,
@@ -84,6 +86,7 @@ from secrets_actor.runtime.daemon_settings import (
     default_socket,
     rules_of,
 )
+from secrets_actor.runtime.file_settings import specs_of
 from secrets_actor.runtime.live_picture import LivePicture
 from secrets_actor.runtime.local_factory import local_arn_prefixes
 from secrets_actor.runtime.notify import Notifier
@@ -95,6 +98,8 @@ from secrets_actor.telemetry.caller_tally import CallerTally
 
 if TYPE_CHECKING:
     import ssl
+
+    from secrets_actor.delivery.rendered_file import FileSpec
 
 # Seconds between two rounds of the watchdog, unless systemd wants to hear of it more often.
 WATCHDOG_SECONDS: Final = 5.0
@@ -142,6 +147,7 @@ class Plan(Struct, frozen=True):
     keys: StaticKeys
     hosts: frozenset[str]
     listens: Mapping[str, Listen]
+    files: Mapping[str, FileSpec]
 
 
 class Daemon:
@@ -171,8 +177,9 @@ class Daemon:
         self._signing_keys = SigningKeys(MOST_SIGNING_KEYS)
         self._plan = self._planned(None)
         self._policy: Decides = self._plan.policy
+        self._files = DaemonFiles(lambda: self._node, self._plan.files)
         self._system = System(
-            self._plan.settings, observer=self._remember, on_give_up=on_give_up, children=lambda _: self._children()
+            self._plan.settings, observer=self._remember, on_give_up=on_give_up, children=self._children
         )
         parts = parts_of(self._system)
         self._node, self._meter = parts.node, parts.meters
@@ -279,10 +286,15 @@ class Daemon:
             keys = StaticKeys(static, now, self._observe, before.keys if before else None)
         except ConfigurationError as error:
             mistakes += error.mistakes
+        files: Mapping[str, FileSpec] = {}
+        try:
+            files = specs_of(settings.file)
+        except ConfigurationError as error:
+            mistakes += error.mistakes
         if mistakes or tokens is None or keys is None:
             raise ConfigurationError(tuple(mistakes))
         hosts = LOOPBACK | {host.lower() for host in daemon.hosts}
-        return Plan(settings, daemon, Policy(rules_of(daemon, os.geteuid())), tokens, keys, hosts, listens)
+        return Plan(settings, daemon, Policy(rules_of(daemon, os.geteuid())), tokens, keys, hosts, listens, files)
 
     def reload(self) -> bool:
         """Read the configuration anew, and put it in force, whole or not at all. Return whether it is in force.
@@ -322,6 +334,7 @@ class Daemon:
                 self._sockets.close(listen.address)
             raise
         self._plan, self._policy, self._routers = plan, plan.policy, {**self._routers, **routers}
+        self._files.take(plan.files)
         self._put_listeners_in_place(before, plan)
         self._routers = routers
 
@@ -385,11 +398,13 @@ class Daemon:
 
     # --- the parts ------------------------------------------------------------------------------------------------
 
-    def _children(self) -> Iterator[ChildSpec]:
+    def _children(self, secrets: Secrets) -> Iterator[ChildSpec]:
         wanted = self.notifier.watchdog_seconds
         # Half of the time, as sd_watchdog_enabled(3) advises: one round that is late does no harm.
         seconds = WATCHDOG_SECONDS if wanted is None else min(WATCHDOG_SECONDS, wanted / 2)
         yield ChildSpec(WATCHDOG, lambda: Watchdog(("core", SECRETS), seconds, self._beat), name=WATCHDOG)
+        # Before the listeners: who waits for the daemon to be ready waits for the files, too.
+        yield self._files.spec(secrets)
         # A supervisor of their own: whenever it is started, it starts the listeners of the plan that is in force then.
         yield ChildSpec(
             LISTENERS,
@@ -573,7 +588,11 @@ class Daemon:
         """Return how the daemon is."""
         tree = self._system.tree()
         waits_for = tuple(self._waits_for(_running(tree.root)))
-        return self._memory.condition(self._system.metrics(), tree.root, waits_for)
+        found = self._memory.condition(self._system.metrics(), tree.root, waits_for)
+        troubled = sum(1 for state in self._files.states() if state.problem)
+        if not troubled:
+            return found
+        return replace(found, degraded=(*found.degraded, Degradation("files", f"{troubled} are not as they should be")))
 
     def _waits_for(self, running: Mapping[str, TreeNode]) -> Iterator[str]:
         if self._drains:
@@ -581,6 +600,8 @@ class Daemon:
         for listen in self._plan.listens.values():
             if _id_of(listen) not in running:
                 yield "a listener"  # without its address: anybody may ask for the health of the daemon
+        if any(state.rendered_at is None for state in self._files.states()):
+            yield "a file"
         section = self._plan.settings.prefetch
         wanted = (section.names or section.prefixes or section.tags) and self._plan.settings.ttl_seconds > 0
         if wanted and self._memory.prefetch is None:
@@ -607,6 +628,7 @@ class Daemon:
             waits_for=condition.waits_for,
             degraded=condition.degraded,
             reload=self._reload,
+            files=tuple(FileLine(*astuple(state)) for state in self._files.states()),
         )
 
     def _in_words(self) -> str:
@@ -655,7 +677,9 @@ def _fixed(before: Plan, plan: Plan) -> Iterator[str]:
     """Yield what *plan* changes and may not change while the daemon runs (rule 4)."""
     remedy = "not while the daemon runs: restart it"
     for name in Settings.__struct_fields__:
-        if name not in (*OF_THE_BACKEND, "daemon") and getattr(before.settings, name) != getattr(plan.settings, name):
+        if name not in (*OF_THE_BACKEND, "daemon", "file") and getattr(before.settings, name) != getattr(
+            plan.settings, name
+        ):
             yield f"{name}: {remedy}"
     for text, listen in plan.listens.items():
         old = before.listens.get(text)

@@ -69,7 +69,7 @@ class LivePicture:
             callers=callers_of(tallied, self._caller_rates, clock),
             listeners=listeners_of((one.address, one.faces, one.up, one.traffic) for one in status.listeners),
             credentials=credentials_of(found, status.backend),
-            files=tuple[LiveFile, ...](),
+            files=tuple(LiveFile(one.path, one.state, one.rendered_at, one.problem or None) for one in status.files),
             events=self._memory.events,
         )
 

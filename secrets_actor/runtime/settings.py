@@ -21,6 +21,7 @@ from secrets_actor.backends.master_key_setting import KeyPlace, place_of
 from secrets_actor.domain.errors import ConfigurationError, CredentialsError
 from secrets_actor.domain.masked import MaskedText
 from secrets_actor.runtime.daemon_settings import DaemonSettings
+from secrets_actor.runtime.file_settings import FileSettings
 from secrets_actor.runtime.section import Section, Text
 
 Days = Annotated[int, Meta(ge=7, le=30)]
@@ -275,7 +276,7 @@ class Settings(Section, frozen=True, kw_only=True):
     - `after_fork`: whether the first use in the child of a fork starts a tree there (`restart`), or raises
       `ForkedProcess` (`refuse`).
     - `local`, `aws`, `vault`, `daemon_client`, `log`, `prefetch`: the tables. `daemon`: what `secrets-actor run`
-      serves; None: the defaults.
+      serves; None: the defaults. `file`: what it, and `secrets-actor render`, make of secrets.
     """
 
     # A plain text, and no Literal: the names stand once, in the table BACKENDS, by which `load` checks this.
@@ -302,6 +303,7 @@ class Settings(Section, frozen=True, kw_only=True):
     log: LogSettings = LogSettings()
     prefetch: PrefetchSettings = PrefetchSettings()
     daemon: DaemonSettings | None = None
+    file: tuple[FileSettings, ...] = ()
 
 
 def region_of(aws: AwsSettings, environ: Mapping[str, str]) -> str | None:

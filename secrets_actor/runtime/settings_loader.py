@@ -21,6 +21,7 @@ from secrets_actor.domain.errors import ConfigurationError, InvalidInput, Invali
 from secrets_actor.paths import NoPlace, expanded
 from secrets_actor.runtime.backends import BACKENDS, MakeFactory, path_mistakes
 from secrets_actor.runtime.daemon_settings import daemon_mistakes
+from secrets_actor.runtime.file_settings import file_mistakes
 from secrets_actor.runtime.section import Section
 from secrets_actor.runtime.settings import PrefetchSettings, Settings
 from secrets_actor.runtime.settings_validator import one_of, sections_of, validated
@@ -209,6 +210,7 @@ def _build(raw: dict[str, Any], mistakes: list[str], environ: Mapping[str, str])
         found += row.check(settings)
     found += _unusable_prefetch(settings.prefetch)
     found += () if settings.daemon is None else daemon_mistakes(settings.daemon)
+    found += file_mistakes(settings.file)
     if settings.log.output not in ("logging", "stderr"):
         found += path_mistakes("log.output", settings.log.output)
     # A wrong setting has its default in `settings`, so a mistake found there is none of the user's: it is dropped.

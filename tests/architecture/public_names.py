@@ -63,6 +63,7 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
         "BackendTimeout",
         "BodyReadFailed",
         "CalledFromWithin",
+        "CheckFailed",
         "CircuitOpen",
         "ConfigurationError",
         "ConnectionFailed",
@@ -221,6 +222,8 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
         "CredentialRefused",
         "EventsLost",
         "ExitReason",
+        "FileFailed",
+        "FileRendered",
         "HandlerFailed",
         "JobStarted",
         "LifecycleEvent",
@@ -301,6 +304,8 @@ Entry: accessed_at arn changed_at created_at deleted_at deletion_date described 
     version versions
 EventsLost: count
 ExitReason: expected
+FileFailed: path problem
+FileRendered: path what
 Filter: key values
 FilterKey: ALL DESCRIPTION NAME OWNING_SERVICE PRIMARY_REGION TAG_KEY TAG_VALUE
 Finding: check fact remedy verdict
@@ -378,7 +383,7 @@ ServerNotVerified: advice setting
 Set: description kind kms_key_id restore_on_set secret_id tags token value
 SetReceipt: arn created name version_id
 Settings: after_fork aws backend breaker_failures cache_bytes cache_entries call_timeout_seconds daemon daemon_client
-    local log max_pending max_stale_seconds max_workers missing_ttl_seconds prefetch refresh_ahead ttl_jitter
+    file local log max_pending max_stale_seconds max_workers missing_ttl_seconds prefetch refresh_ahead ttl_jitter
     ttl_seconds vault worker_idle_seconds
 SortBy: ACCESSED CHANGED CREATED NAME
 Source: BACKEND CACHE

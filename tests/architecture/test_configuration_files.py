@@ -22,6 +22,7 @@ from secrets_actor.runtime.daemon_settings import (
     TlsSettings,
     TokenSettings,
 )
+from secrets_actor.runtime.file_settings import FileSettings
 from secrets_actor.runtime.section import Section
 from secrets_actor.runtime.settings_loader import load
 from tests.architecture.house import ROOT
@@ -49,10 +50,11 @@ def test_the_annotated_file_leaves_no_setting_out() -> None:
             key=(AccessKeySettings(),),
             systemd_credential=(SystemdCredentialSettings(),),
             allow=(AllowSettings(),),
-        )
+        ),
+        file=(FileSettings(),),
     )
 
-    assert _stated(tomllib.loads(uncommented(TEXT))) == _names(whole) - {f"daemon.{name}" for name in LISTS}
+    assert _stated(tomllib.loads(uncommented(TEXT))) == _names(whole) - {f"daemon.{name}" for name in LISTS} - {"file"}
 
 
 LISTS = ("listen", "token", "key", "systemd_credential", "allow")
@@ -68,6 +70,7 @@ VALUES = (
     "vault.password",
     "daemon.token.value",
     "daemon.key.secret_key",
+    "file.secrets",
 )
 
 
@@ -134,8 +137,10 @@ def test_the_daemons_table_holds_if_it_is_not_commented_out(tmp_path: Path) -> N
     path = tmp_path / "config.toml"
     path.write_text(uncommented(DAEMON).replace('"secrets"\n', f'"{grp.getgrgid(os.getgid()).gr_name}"\n'))
 
-    found = load(path, {}).settings.daemon
+    settings = load(path, {}).settings
+    found = settings.daemon
 
+    assert [row.mode for row in settings.file] == ["0400"] * 3
     assert found is not None
     assert [row.address for row in found.listen] == ["unix:/run/secrets-actor/api.sock", "0.0.0.0:8443"]
     assert found.listen[0].mode_bits() == 0o660

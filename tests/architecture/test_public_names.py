@@ -43,7 +43,7 @@ SELECTIVE = (SelectiveStruct, Opaque)
 # What modules import for their annotations only.
 LATER = {"AsyncSecrets": secrets_actor.AsyncSecrets, "Behaviour": secrets_actor.otp.Behaviour}
 # A program writes these as a text or a table of its settings, and never names their types. The daemon's are in a file.
-WRITTEN = {"DaemonSettings", "KeyPlace", "KeySource"}
+WRITTEN = {"DaemonSettings", "FileSettings", "KeyPlace", "KeySource"}
 
 
 @pytest.mark.parametrize("module", PUBLIC)

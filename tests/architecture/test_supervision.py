@@ -9,6 +9,7 @@ from secrets_actor.faces.listener import BACKOFF
 from secrets_actor.otp import ChildSpec, GenServer, TreeNode, WhichChildren, call
 from secrets_actor.runtime import tree as specs
 from secrets_actor.runtime.daemon import LISTENERS_FLAGS, Daemon
+from secrets_actor.runtime.daemon_files import FILES_FLAGS
 from secrets_actor.testing import fake_system
 from tests.architecture.flight_diagram import diagram
 from tests.architecture.house import ROOT
@@ -67,7 +68,8 @@ def test_the_tree_on_the_page_is_the_running_one() -> None:
 def test_what_the_daemon_adds_on_the_page_is_what_it_adds(tmp_path: Path) -> None:
     config = tmp_path / "daemon.toml"
     listen = f'[[daemon.listen]]\naddress = "unix:{tmp_path}/api.sock"\n'
-    config.write_text(f'[local]\npath = "{tmp_path}/store"\n{listen}')
+    file = f'[[file]]\npath = "{tmp_path}/made"\ntext = "made"\n'
+    config.write_text(f'[local]\npath = "{tmp_path}/store"\n{listen}{file}')
     daemon = Daemon(config, say=lambda _: None, environ={})
     daemon.start()
     try:
@@ -75,11 +77,15 @@ def test_what_the_daemon_adds_on_the_page_is_what_it_adds(tmp_path: Path) -> Non
     finally:
         daemon.stop()
 
-    [listener] = running(faces).children[1].children
-    assert listener.id == f"listener unix:{tmp_path}/api.sock"
-    listener.id = "listener"
     found = running(faces)
-    found.children[1].children = [listener]
+    named = [one for child in found.children[1:] for one in child.children]
+    assert [one.id for one in named] == [
+        f"file {tmp_path}/made",
+        f"changes {tmp_path}/made",
+        f"listener unix:{tmp_path}/api.sock",
+    ]
+    for one in named:
+        one.id = one.id.partition(" ")[0]
     assert found == drawn_tree("faces")
 
 
@@ -101,6 +107,7 @@ def test_the_intensities_on_the_page_are_those_in_force() -> None:
         "workers": specs.WORKERS_FLAGS,
         "background": specs.BACKGROUND_FLAGS,
         "faces": specs.PROGRAM_FLAGS,
+        "files": FILES_FLAGS,
         "listeners": LISTENERS_FLAGS,
         "subscribers": specs.SUBSCRIBERS_FLAGS,
         "prefetches": specs.PREFETCHES_FLAGS,
