@@ -63,10 +63,13 @@ def test_the_tree_and_all_else_is_there_as_text_and_no_value(window: Window, liv
     assert not leaks(live.values, shown, str(state), *window.headers)
 
 
-def test_secrets_are_found_sorted_and_shown_in_part(window: Window) -> None:
+def test_secrets_are_found_sorted_and_shown_in_part(window: Window, live: LiveDaemon) -> None:
     page = window.page
     rows, names = page.locator("#secrets tbody tr"), page.locator("#secrets .subject bdi")
     assert rows.count() < SECRETS
+    assert names.all_inner_texts()[:3] == ["app0/secret-0", "app0/secret-5", "app0/secret-10"]
+    place = page.locator("#secrets td[data-label=Source] span").first
+    assert (place.inner_text(), place.get_attribute("title")) == ("store", str(live.socket.parent / "store"))
     page.get_by_role("button", name=f"Show all {SECRETS}").press("Enter")
     until(lambda: rows.count() == SECRETS, "all rows")
     page.get_by_role("searchbox", name="Filter by name").fill("app3/SECRET-3")
