@@ -17,7 +17,8 @@ from typing import Final
 from tests.architecture.house import ROOT
 
 PAGES: Final = {
-    name: (ROOT / name).read_text() for name in ("README.md", "config/README.md", "tests/README.md", "supervision.md")
+    name: (ROOT / name).read_text()
+    for name in ("README.md", "config/README.md", "config/delivery.md", "tests/README.md", "supervision.md")
 }
 # What the README says `help(...)` of: names of modules in quotes, and names of objects.
 HELPED: Final = sorted(set(re.findall(r'`help\("?([\w.]+)"?\)`', PAGES["README.md"])))

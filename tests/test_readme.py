@@ -96,7 +96,8 @@ def test_the_commands_are_those_of_the_program() -> None:
     lines = [line for text in PAGES.values() for line in re.findall(r"^secrets-actor (.*?)(?:  +#.*)?$", text, re.M)]
     assert len(lines) >= 15
     for line in lines:
-        told = CliRunner().invoke(cli, [*shlex.split(line), "--help"])
+        ours, _, _ = line.partition(" -- ")  # what follows is a program of another's
+        told = CliRunner().invoke(cli, [*shlex.split(ours), "--help"])
         assert (told.exit_code, "Usage: " in told.output) == (0, True), f"{line}: {told.output}"
 
 
