@@ -26,8 +26,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from heapq import nsmallest
-from itertools import islice
+from itertools import chain, islice
 from typing import Final, NoReturn
 
 from msgspec import Struct
@@ -418,25 +417,25 @@ class Cache:
 
     def listing(self, most: int) -> list[Listed]:
         """Return up to *most* of the secrets in memory, without their values: first those that were used since they
-        were last looked at for eviction, and of these the ones that were fetched last. One a secret: its current
+        were last looked at for eviction, and of these the ones that came into memory last. One a secret: its current
         version, if that is there. For any thread; the secrets actor waits for nothing.
         """
         # One step of the interpreter, so that the actor can change the table while this looks at the copy. The entries
         # themselves are the table's: of each, only what lies before the value is read.
         entries = tuple(self._table.items())
-        times = ((not entry[USED], -_times(entry)[0], number) for number, (_, entry) in enumerate(entries))
+        used = (one for one in reversed(entries) if one[1][USED])
+        rest = (one for one in reversed(entries) if not one[1][USED])
         found: dict[str, Listed] = {}
-        # A secret has few versions in memory, as a rule: twice as many entries are enough.
-        for _, _, number in nsmallest(2 * most, times):
-            key, entry = entries[number]
+        for key, entry in chain(used, rest):
+            name = id_in(key)
+            if name in found and not isinstance(key, str):
+                continue
+            if name not in found and len(found) >= most:
+                break
             head = head_of(entry)
             fetched, due, ends = _times(head)
-            name = id_in(key)
-            if not ends or (name in found and not isinstance(key, str)):  # not ends: wiped (rule 5)
-                continue
-            listed = Listed(name, version_of(head), stages_of(head), origin_of(head), fetched, due, ends)
-            if name in found or len(found) < most:
-                found[name] = listed
+            if ends:  # else it was wiped (rule 5)
+                found[name] = Listed(name, version_of(head), stages_of(head), origin_of(head), fetched, due, ends)
         return list(found.values())
 
     def __len__(self) -> int:

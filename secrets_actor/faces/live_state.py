@@ -9,7 +9,7 @@ Rule 3: everything has a bound: secrets, callers, events, the names of processes
 
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -298,8 +298,14 @@ def started_at(tree: Tree, now: float) -> dict[object, float]:
     return {one.serial: now - one.uptime for one in tree.root.walk() if one.serial is not None}
 
 
-def tree_of(tree: Tree, began: Mapping[object, float], crashes: Mapping[str, tuple[str, float]]) -> LiveProcess:
-    """Return *tree* as the page shows it. *began*: when each process was started, by its serial."""
+def tree_of(
+    tree: Tree,
+    began: Mapping[object, float],
+    crashes: Mapping[str, tuple[str, float]],
+    without_status: Collection[str] = (),
+) -> LiveProcess:
+    """Return *tree* as the page shows it. *began*: when each process was started, by its serial. *without_status*: the
+    ids of processes whose status only counts on, and would be news all the time (rule 2)."""
     disowned = Counter(label.rpartition("#")[0] for label in tree.disowned)
 
     def shown(node: TreeNode, *, is_root: bool = False) -> LiveProcess:
@@ -316,7 +322,7 @@ def tree_of(tree: Tree, began: Mapping[object, float], crashes: Mapping[str, tup
             restarts_in_window=node.restarts_in_window,
             mailbox=node.mailbox,
             open_calls=node.open_calls,
-            status=node.status,
+            status="" if node.id in without_status else node.status,
             last_crash=crash,
             last_crash_at=crashed_at,
             disowned=disowned[node.id],

@@ -12,12 +12,15 @@ Rule 2: that a process is just being restarted is no failure: the next round fin
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
 from secrets_actor.actor.messages import Ping
 from secrets_actor.otp import CallDone, Child, GenServer, Handled, InitResult, Ok, Pid, WhichChildren
+
+# Its id, and its registered name.
+WATCHDOG: Final = "watchdog"
 
 
 class _Round(Struct, frozen=True):

@@ -54,7 +54,7 @@ from secrets_actor.faces.sigv4_check import MOST_SIGNING_KEYS, identity_of
 from secrets_actor.faces.sockets import Sockets, closed_folder
 from secrets_actor.faces.tokens import MINT_KEY_BYTES, AllKeys, StaticKeys, Tokens, mint_key
 from secrets_actor.faces.watch import Watches
-from secrets_actor.faces.watchdog import Watchdog
+from secrets_actor.faces.watchdog import WATCHDOG, Watchdog
 from secrets_actor.otp import (
     Child,
     ChildSpec,
@@ -113,7 +113,7 @@ _BEYOND_CALL: Final = 5.0
 _READING: Final = 15.0
 # How many callers have a client of their own kept. When they are more, all are dropped: to make one is cheap.
 _KEPT: Final = 1024
-WATCHDOG, LISTENERS = "watchdog", "listeners"
+LISTENERS = "listeners"
 # A listener may end for reasons that lie outside the process, such as a limit of descriptors. Its backoff makes 28
 # restarts in 10 s at most, so this supervisor gives up only if several cannot live at all.
 LISTENERS_FLAGS: Final = Flags(Strategy.ONE_FOR_ONE, intensity=100, period=10.0)

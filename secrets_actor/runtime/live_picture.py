@@ -6,6 +6,7 @@ It asks no process and no store, so it costs their work nothing; and it is calle
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from secrets_actor.actor.cache import Listed
 from secrets_actor.clock import wall_time
@@ -27,8 +28,12 @@ from secrets_actor.faces.live_state import (
     started_at,
     tree_of,
 )
+from secrets_actor.faces.watchdog import WATCHDOG
 from secrets_actor.runtime.system import System, parts_of
 from secrets_actor.telemetry.caller_tally import CallerTally
+
+# The watchdog says how many rounds it has made: one more every few seconds.
+_COUNTING: Final = frozenset({WATCHDOG})
 
 
 class LivePicture:
@@ -62,7 +67,7 @@ class LivePicture:
             configuration=status.configuration,
             waits_for=status.waits_for,
             degraded=tuple(LiveFact(one.what, one.detail) for one in status.degraded),
-            tree=tree_of(tree, self._starts.steady(started_at(tree, now)), self._memory.crashes),
+            tree=tree_of(tree, self._starts.steady(started_at(tree, now)), self._memory.crashes, _COUNTING),
             gauges=gauges_of(found, self._gauge_rates, clock),
             secrets=tuple(_secret(one, clock, offset) for one in parts.cache.listing(MOST_SECRETS)),
             secrets_total=len(parts.cache),

@@ -187,6 +187,7 @@ def test_the_tree_has_crashes_beginnings_and_why_something_cannot_be_restarted()
 
     assert began == {1: 950.0, 2: 990.0, 3: 1000.0, 9: 1000.0}
     assert "service manager" in (shown.restartable or "")
+    assert tree_of(tree, began, {}, {"a"}).children[0].status == ""
     a, b, c, d = shown.children
     assert (a.last_crash, a.last_crash_at, a.disowned, a.restartable) == ("ValueError", 5.0, 2, None)
     assert (a.started_at, a.status, b.last_crash, b.disowned) == (990.0, "busy", None, 0)

@@ -12,6 +12,7 @@ from secrets_actor.otp import (
     Restart,
     Supervisor,
     TerminateChild,
+    below,
     call,
     cast,
     draw,
@@ -112,3 +113,15 @@ def test_a_process_says_how_it_is_and_a_status_that_fails_spoils_no_picture(node
     shown = str(snapshot(node.spawn(spoilt, "spoilt")))
     assert "no status: RuntimeError" in shown
     assert "hunter2" not in shown
+
+
+def test_a_process_is_found_by_the_serial_that_the_picture_shows(node: TestNode) -> None:
+    inner = supervisor_spec("inner", Flags(), [ChildSpec("x", Echo)])
+    root = node.spawn(lambda: Supervisor(Flags(), [ChildSpec("first", Echo), inner, ChildSpec("last", Echo)]), "root")
+    call(root, TerminateChild("last"))
+
+    for shown in list(snapshot(root).root.walk())[1:]:
+        found = None if shown.serial is None else below(root, shown.serial)
+        assert (found and found.label) == (shown.id if shown.serial is not None else None)
+    assert below(root, root.serial) is None
+    assert below(root, 10**9) is None
