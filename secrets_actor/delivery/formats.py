@@ -23,7 +23,7 @@ from typing import Final, Literal, get_args
 from msgspec import Struct
 
 from secrets_actor.delivery.env_files import NAME, variable_of, write_env
-from secrets_actor.delivery.templates import Values, text_of
+from secrets_actor.delivery.templates import Values, sheltered, text_of
 from secrets_actor.domain.errors import InvalidParameter, InvalidSecretValue
 from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.references import Reference, parse_reference
@@ -62,6 +62,10 @@ class Formatted(Struct, frozen=True):
 
     def render(self, values: Values) -> bytes:
         """Return the content of the file. Raises `InvalidSecretValue` and `InvalidParameter` (rules 2 and 3)."""
+        return sheltered(lambda: _WRITERS[self.name](self._found(values)))
+
+    def _found(self, values: Values) -> dict[str, str]:
+        """Return the texts by their names."""
         found = {given: text_of(reference, values.bytes(reference)) for given, reference in self.secrets}
         for prefix in self.prefixes:
             for name, value in values.below(prefix).items():
@@ -70,7 +74,7 @@ class Formatted(Struct, frozen=True):
                 if given in found:
                     raise InvalidParameter("names", f"two secrets would be {given}: give one of them a name of its own")
                 found[given] = text_of(Reference(SecretId(name)), value.bytes())
-        return _WRITERS[self.name](found).encode()
+        return found
 
 
 def _dotenv(found: Mapping[str, str]) -> str:

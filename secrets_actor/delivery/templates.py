@@ -93,7 +93,18 @@ class Template(Struct, frozen=True):
 
     def render(self, values: Values) -> bytes:
         """Return the text with *values* in its places. Raises `InvalidSecretValue`."""
-        return "".join([part if isinstance(part, str) else _rendered(part, values) for part in self.parts]).encode()
+        parts = self.parts
+        return sheltered(lambda: "".join([one if isinstance(one, str) else _rendered(one, values) for one in parts]))
+
+
+def sheltered(render: Callable[[], str]) -> bytes:
+    """Return what *render* returns, in UTF-8. What it raises is raised anew: a traceback may show the frames of a
+    function, and those of *render* hold values in clear. Raises `InvalidInput`."""
+    try:
+        return render().encode()
+    except InvalidInput as error:
+        problem = error.clone()
+    raise problem
 
 
 def text_of(reference: Reference, value: bytes | None) -> str:

@@ -94,6 +94,10 @@ def file_mistakes(rows: tuple[FileSettings, ...]) -> Iterator[str]:
             yield from _source_mistakes(f"{where}.text", row)
         if not _MODE.fullmatch(row.mode):
             yield f"{where}.mode: {_MODE_IN_WORDS}"
+        for name in ("check", "on_change"):
+            command = getattr(row, name)
+            if len(command) == 1 and " " in command[0]:
+                yield f'{where}.{name}: a list with a text for each word, such as ["nginx", "-t"]; no shell reads it'
         if row.signal is not None and not hasattr(signal, f"SIG{row.signal}"):
             yield f"{where}.signal: the name of a signal without SIG, such as HUP"
         if (row.signal is None) != (row.pid_file is None):

@@ -7,10 +7,22 @@ import pytest
 
 from secrets_actor.delivery.environment import Contents, Mapped, contents_of, environment_of
 from secrets_actor.delivery.fetching import Wanted, fetch
+from secrets_actor.delivery.file_writer import Content, FileWriter, Target
+from secrets_actor.delivery.formats import Formatted
+from secrets_actor.delivery.jinja_templates import JinjaTemplate
 from secrets_actor.delivery.private_files import PrivateFolder, memory_file
 from secrets_actor.delivery.references import find_in, parse_reference, parse_source, parse_variable
+from secrets_actor.delivery.rendered_file import FileSpec, deliver
+from secrets_actor.delivery.templates import Source, Template
 from secrets_actor.domain.references import member_of
-from secrets_actor.errors import DeliveryFailed, InvalidInput, InvalidParameter, InvalidSecretValue, MissingSecrets
+from secrets_actor.errors import (
+    CheckFailed,
+    DeliveryFailed,
+    InvalidInput,
+    InvalidParameter,
+    InvalidSecretValue,
+    MissingSecrets,
+)
 from secrets_actor.testing import fake_system
 from tests.canaries.canary_forms import canary
 from tests.canaries.canary_search import Hunt
@@ -78,3 +90,39 @@ def test_files_that_cannot_be_made_say_why_and_nothing_else(hunt: Hunt, value: s
         (folder.path / "TAKEN").rmdir()
         hunt.attempt("folder", lambda: folder)
     hunt.nothing_was_found(error=10, frames=2)
+
+
+def test_a_rendered_file_that_cannot_be_made_says_why_and_nothing_else(hunt: Hunt, value: str, tmp_path: Path) -> None:
+    path = tmp_path / "made"
+    with fake_system() as (system, store):
+        for name, given in (("app/db", value), ("app/nul", value + "\0"), ("app/binary", value.encode() + b"\xff")):
+            store.put(name, given)
+        store.put("low/db", value)
+
+        def made(source: Source, **given: object) -> None:
+            spec = FileSpec(path, source, **given)  # type: ignore[arg-type]
+            deliver(spec, fetch(system.secrets, spec.wanted))
+
+        good = Template.parse("${app/db}")
+        for where, source in (
+            ("binary", Template.parse("a ${app/db} ${app/binary}")),
+            ("nul", Template.parse("${app/db}${app/nul|shell}")),
+            ("a variable with a nul", Formatted.of("systemd", {"A": "app/db", "B": "app/nul"}, ())),
+            ("twice", Formatted.of("json", {"db": "app/db"}, ("low/",))),
+            ("jinja", JinjaTemplate.parse("{{ secret('app/db') + 1 }}")),
+            ("binary in jinja", JinjaTemplate.parse("{{ secret('app/db') }}{{ secret('app/binary') }}")),
+        ):
+            hunt.failure(where, InvalidInput, lambda source=source: made(source))  # type: ignore[misc]
+        for check in (("sh", "-c", "cat {}; exit 1"), ("cat", str(path), "/no/such")):
+            hunt.failure("check", CheckFailed, lambda check=check: made(good, check=check))  # type: ignore[misc]
+        hunt.failure("owner", DeliveryFailed, lambda: made(good, owner="nobody-of-ours"))
+        path.mkdir()
+        hunt.failure("no file", DeliveryFailed, lambda: made(good))
+        path.rmdir()
+        content = Content(value.encode())
+        hunt.failure("no folder", DeliveryFailed, lambda: FileWriter(Target(path / "gone")).write(content))
+        hunt.attempt("written", lambda: FileWriter(Target(path)).write(content))
+        path.unlink()
+        hunt.files(tmp_path)
+        hunt.objects("files", system)
+    hunt.nothing_was_found(error=40, frames=8)
