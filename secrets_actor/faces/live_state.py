@@ -1,7 +1,8 @@
 """The state that the live page and `secrets-actor top` show, and how it is made of what the daemon knows. PURE.
 
 Rule 1: there is no value, no key and no token in it, and no text of an exception: of a crash there is the type, of an
-        event its kind, its process, and such fields as are words of ours (`_DETAILS`).
+        event its kind, its process, and such fields as are words of ours (`_DETAILS`). What is wrong with a file, and
+        what is degraded, is told as `secrets-actor status` tells it.
 Rule 2: every time is a moment, in seconds since 1970, and never an age: so the state of a daemon in which nothing
         happens stays equal, and nothing has to be sent. `now` alone moves on; `changed` leaves it out.
 Rule 3: everything has a bound: secrets, callers, events, the names of processes that have crashed.

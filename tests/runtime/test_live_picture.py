@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from secrets_actor.clock import wall_time
-from secrets_actor.faces.control import Status
-from secrets_actor.faces.live_state import LiveMemory, as_json, changed
+from secrets_actor.faces.control import FileLine, Status
+from secrets_actor.faces.live_state import LiveFile, LiveMemory, as_json, changed
 from secrets_actor.otp import ManualClock
 from secrets_actor.runtime.live_picture import LivePicture
 from secrets_actor.runtime.system import parts_of
@@ -14,7 +14,18 @@ from secrets_actor.telemetry.caller_tally import CallerTally
 from secrets_actor.testing import FakeStore, fake_system
 
 CANARY = "hunter2-canary"
-STATUS = Status("1.0", 7, 3.0, "ok", "memory", "the defaults", (), (), ())
+STATUS = Status(
+    version="1.0",
+    pid=7,
+    uptime=3.0,
+    status="ok",
+    backend="memory",
+    configuration="the defaults",
+    listeners=(),
+    waits_for=(),
+    degraded=(),
+    files=(FileLine("/etc/x", "rendered", 5.0, ""), FileLine("/etc/y", "failing", None, "no space")),
+)
 
 
 class Rig:
@@ -48,6 +59,7 @@ def test_secrets_callers_and_processes_are_there_and_no_value(rig: Rig) -> None:
     assert CANARY.encode() not in as_json(state)
     assert state.tree is not None
     assert [one.id for one in state.tree.children] == ["infra", "core", "background"]
+    assert state.files == (LiveFile("/etc/x", "rendered", 5.0), LiveFile("/etc/y", "failing", None, "no space"))
     assert (state.version, state.pid, state.status, state.backend, state.started_at) == ("1.0", 7, "ok", "memory", 1000)
 
 
