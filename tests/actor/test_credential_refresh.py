@@ -231,3 +231,13 @@ def test_the_next_renewal_is_counted_by_the_clock_that_says_more_time_has_passed
     machine.begun()
     assert machine.refresh.is_fetching
     assert machine.refresh.next_fetch_in(machine.now) is None
+
+
+def test_the_dates_of_the_credentials_are_told() -> None:
+    machine = Machine()
+    assert machine.refresh.dates == (None, None)
+
+    machine.begun()
+    machine.fetched(credentials(NOW + 2 * HOUR))
+
+    assert machine.refresh.dates == (NOW + 2 * HOUR, NOW + 2 * HOUR - timedelta(minutes=15))

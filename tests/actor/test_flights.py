@@ -786,6 +786,16 @@ def test_credentials_that_say_when_are_renewed_though_nobody_calls() -> None:
     ]
 
 
+def test_when_credentials_end_and_are_renewed_is_told() -> None:
+    hands, _ = waits_for_credentials()
+    assert hands.flights.credential_dates == (None, None)
+    now = START + timedelta(seconds=hands.clock)
+
+    hands.answer(value=renewable(hands))
+
+    assert hands.flights.credential_dates == (now + timedelta(hours=1), now + timedelta(minutes=40))
+
+
 def test_a_timer_for_a_renewal_that_comes_too_early_or_too_late_renews_nothing() -> None:
     hands, _ = waits_for_credentials()
     hands.answer(value=renewable(hands))

@@ -162,3 +162,10 @@ def test_the_head_has_all_but_the_value(
     assert packed_secret.version_of(head) == version_id
     assert packed_secret.stages_of(head) == stages
     assert packed_secret.arn_of(head, name) == arn
+
+
+def test_the_stages_that_nearly_all_have_are_in_the_head_too() -> None:
+    head = packed_secret.head_of(packed_secret.pack("a", "arn", SecretValue("hunter2"), VERSION, CURRENT, AT))
+
+    assert packed_secret.stages_of(head) == CURRENT
+    assert packed_secret.is_text(head)

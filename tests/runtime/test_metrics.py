@@ -8,6 +8,7 @@ import pytest
 
 from secrets_actor import SecretNotFound, System, Throttled, Unreachable
 from secrets_actor.backends.aws_credentials import AwsCredentials
+from secrets_actor.clock import wall_time
 from secrets_actor.domain.secret import SecretValue
 from secrets_actor.results import Metrics
 from secrets_actor.runtime.settings import AwsSettings, Settings
@@ -169,6 +170,10 @@ def test_retries_and_throttles_on_the_way_to_aws_are_counted(fresh_ministack: Mi
     assert metrics.value("secrets_actor_upstream_calls", "list", "ok") == 1
     assert metrics.value("secrets_actor_retries", Throttled.code) == 2
     assert metrics.value("secrets_actor_throttles") == 2
+    # Keys that do not end are looked at anew, so there is a next renewal and no end.
+    [credentials] = [family for family in metrics if family.metric.name == "secrets_actor_credentials"]
+    assert [sample.labels for sample in credentials.samples] == [("renewal",)]
+    assert 0 < credentials.samples[0].value - wall_time() <= 60
 
 
 def test_an_open_breaker_shows() -> None:
