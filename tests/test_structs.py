@@ -29,6 +29,8 @@ from secrets_actor.backends.key_source import KeySource
 from secrets_actor.backends.local.export_key import KEY, ExportKey
 from secrets_actor.backends.master_key_setting import KeyPlace
 from secrets_actor.backends.sigv4 import HttpRequest, Signed
+from secrets_actor.delivery.environment import Mapped
+from secrets_actor.delivery.pace import Pace
 from secrets_actor.domain.masked import MaskedText
 from secrets_actor.domain.operations import Filter, List, ListPage
 from secrets_actor.domain.results import ReplicaRegion, ResourcePolicy, SecretBatch
@@ -112,6 +114,8 @@ CHECKED: Final[dict[type[Any], Callable[[], object]]] = {
     Create: lambda: Create("a", CANARY),
     CreateEmpty: lambda: CreateEmpty("a"),
     CallerFacts: lambda: CallerFacts("unit:a.service", (("uid", 1),)),
+    Mapped: lambda: Mapped(),
+    Pace: lambda: Pace(),
     TokenSettings: lambda: TokenSettings(name="a", value=CANARY),
     AccessKeySettings: lambda: AccessKeySettings(name="a", secret_key=CANARY),
     AwsCredentials: lambda: AwsCredentials(CANARY, SecretValue(CANARY), SecretValue(CANARY)),

@@ -68,16 +68,11 @@ class Mapped(Struct, frozen=True):
 class Contents(Opaque):
     """The values of variables in clear, by name. Its repr shows the names."""
 
-    __slots__ = ("_values",)
+    __slots__ = ("_values", "names")
     SHOWN = ("names",)
 
     def __init__(self, values: Mapping[str, str | bytes]) -> None:
-        self._values = values
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the variables."""
-        return tuple(self._values)
+        self._values, self.names = values, tuple(values)
 
     def bytes(self, name: str) -> bytes:
         """Return the value in clear, a text in UTF-8: for a file."""

@@ -27,7 +27,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from msgspec import Struct
 
 from secrets_actor.clock import now
 from secrets_actor.domain.errors import SecretsError
@@ -82,19 +81,18 @@ class Command(Opaque):
         self.stdio, self.own_group, self.launcher = stdio, own_group, tuple(launcher)
 
 
-class Ended(Struct, frozen=True):
+class Ended(Opaque):
     """How a program ended: *code* by rule 5, and the end of what it printed on both outputs.
 
     *out_of_time*: it was killed for that. The output may quote a secret, so it is in no repr; show it to nobody but the
     user who runs the program.
     """
 
-    code: int
-    output_tail: bytes = b""
-    out_of_time: bool = False
+    __slots__ = ("code", "out_of_time", "output_tail")
+    SHOWN = ("code", "out_of_time")
 
-    def __repr__(self) -> str:
-        return f"Ended(code={self.code}, out_of_time={self.out_of_time})"
+    def __init__(self, code: int, output_tail: bytes = b"", out_of_time: bool = False) -> None:
+        self.code, self.output_tail, self.out_of_time = code, output_tail, out_of_time
 
 
 def executable(name: str) -> str:

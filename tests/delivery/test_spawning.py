@@ -30,8 +30,12 @@ def shell(script: str, **more: object) -> Ended:
     return run_to_end(["sh", "-c", script], environment=ENVIRONMENT, **more)  # type: ignore[arg-type]
 
 
+def how(ended: Ended) -> tuple[int, bytes, bool]:
+    return ended.code, ended.output_tail, ended.out_of_time
+
+
 def test_the_code_and_the_output_of_a_program_that_ends() -> None:
-    assert shell("echo $A; echo bad >&2; exit 7") == Ended(7, b"hunter2\nbad\n")
+    assert how(shell("echo $A; echo bad >&2; exit 7")) == (7, b"hunter2\nbad\n", False)
     assert shell("kill -TERM $$").code == 128 + signal.SIGTERM
 
 
@@ -41,13 +45,13 @@ def test_a_program_reads_its_input_while_it_prints_and_only_the_end_of_that_is_k
 
 
 def test_a_program_that_does_not_read_its_input_is_no_error() -> None:
-    assert shell("exec <&-; echo done", input=b"x" * 300_000) == Ended(0, b"done\n")
+    assert how(shell("exec <&-; echo done", input=b"x" * 300_000)) == (0, b"done\n", False)
 
 
 def test_after_its_time_the_whole_group_is_killed() -> None:
     began = now()
     ended = shell("echo so far; sleep 60 & sleep 60", timeout=0.2)
-    assert ended == Ended(OUT_OF_TIME, b"so far\n", out_of_time=True)
+    assert how(ended) == (OUT_OF_TIME, b"so far\n", True)
     assert now() - began < 20
 
 

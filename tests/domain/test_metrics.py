@@ -35,7 +35,7 @@ def test_no_label_is_for_the_name_of_a_secret() -> None:
 
     assert labels == {
         *("operation", "outcome", "what", "process", "state", "fate", "receiver"),
-        *("face", "status", "reason"),
+        *("face", "status", "reason", "moment"),
     }
 
 
