@@ -114,8 +114,8 @@ CHECKED: Final[dict[type[Any], Callable[[], object]]] = {
     Create: lambda: Create("a", CANARY),
     CreateEmpty: lambda: CreateEmpty("a"),
     CallerFacts: lambda: CallerFacts("unit:a.service", (("uid", 1),)),
-    Mapped: lambda: Mapped(),
-    Pace: lambda: Pace(),
+    Mapped: Mapped,
+    Pace: Pace,
     TokenSettings: lambda: TokenSettings(name="a", value=CANARY),
     AccessKeySettings: lambda: AccessKeySettings(name="a", secret_key=CANARY),
     AwsCredentials: lambda: AwsCredentials(CANARY, SecretValue(CANARY), SecretValue(CANARY)),
@@ -173,6 +173,7 @@ IN_CLEAR: Final = {
 NO_VALUE: Final = {
     "Answered.value",
     "KeyPlace.value",
+    "LiveGauge.value",  # a number, or a state of the breaker
     "KeySource.value",
     "Reply.value",
     "Stated.value",

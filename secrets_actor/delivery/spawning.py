@@ -27,7 +27,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-
 from secrets_actor.clock import now
 from secrets_actor.domain.errors import SecretsError
 from secrets_actor.structs import Opaque

@@ -56,7 +56,7 @@ def test_the_operator_sees_status_tree_and_metrics_of_the_running_daemon(tmp_pat
     assert (listener["address"], listener["up"]) == (f"unix:{path}", True)
     [faces] = [one for one in tree["root"]["children"] if one["id"] == "faces"]
     assert [one["id"] for one in faces["children"]] == ["watchdog", "files", "listeners"]
-    assert [one["id"] for one in faces["children"][1]["children"]] == [f"listener unix:{path}"]
+    assert [one["id"] for one in faces["children"][2]["children"]] == [f"listener unix:{path}"]
     assert {"secrets_actor_restarts", "secrets_actor_cache_hits"} <= {one["name"] for one in metrics}
 
 
