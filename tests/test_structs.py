@@ -83,10 +83,15 @@ A_REGION: Final = "eu-central-1"
 A_REPLICA: Final = "arn:aws:secretsmanager:us-east-1:210987654321:secret:b-AbCdEf"
 
 
+# What another tool loads, in its own environment: it may not be here.
+PLUGINS: Final = "secrets_actor.cli.helpers.ansible_lookup."
+
+
 def modules() -> Iterator[ModuleType]:
     for module in pkgutil.walk_packages(secrets_actor.__path__, "secrets_actor."):
-        if not module.name.endswith("__main__"):
-            yield importlib.import_module(module.name)
+        if module.name.endswith("__main__") or module.name.startswith(PLUGINS):
+            continue
+        yield importlib.import_module(module.name)
 
 
 def classes_below(base: type) -> dict[str, type[Any]]:
