@@ -23,6 +23,7 @@ from typing import Final, Literal, get_args
 from msgspec import Struct
 
 from secrets_actor.delivery.env_files import NAME, variable_of, write_env
+from secrets_actor.delivery.environment import MOST_OF_ONE
 from secrets_actor.delivery.templates import Values, sheltered, text_of
 from secrets_actor.domain.errors import InvalidParameter, InvalidSecretValue
 from secrets_actor.domain.names import SecretId
@@ -36,6 +37,10 @@ _IN_QUOTES: Final = re.compile(r'([\\"$`])')
 # Letters that `java.util.Properties` reads as something else, or that ASCII has not; in a name, blanks, too.
 _IN_PROPERTIES: Final = re.compile(r"[\\=:#!]|[^\x20-\x7e]|^ ")
 _IN_NAMES: Final = re.compile(r"[\\=:#! ]|[^\x21-\x7e]")
+# What systemd takes for wrong UTF-8, and then for a wrong file (`unichar_is_valid`): the noncharacters of Unicode.
+_NO_CHARACTERS: Final = re.compile(
+    "[\ufdd0-\ufdef" + "".join(chr(at | 0xFFFE) + chr(at | 0xFFFF) for at in range(0, 0x110000, 0x10000)) + "]"
+)
 _ESCAPES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\f": "\\f"}
 
 
@@ -103,6 +108,13 @@ def _escaped(found: re.Match[str]) -> str:
 
 def _systemd(found: Mapping[str, str]) -> str:
     _refuse_nul(found)
+    for name, text in found.items():
+        if _NO_CHARACTERS.search(text):
+            raise InvalidSecretValue(
+                f"the value of {name} has a noncharacter of Unicode: systemd refuses the whole file"
+            )
+        if len(f"{name}={text}".encode()) >= MOST_OF_ONE:
+            raise InvalidSecretValue(f"the value of {name} is too long for a variable: no program could be started")
     return "".join(f'{name}="' + _IN_QUOTES.sub(r"\\\1", text) + '"\n' for name, text in found.items())
 
 

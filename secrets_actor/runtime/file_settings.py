@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from secrets_actor.delivery.rendered_file import FileSpec
     from secrets_actor.delivery.templates import Source
 
-_MODE: Final = re.compile(r"0?[0-7]{3}")
-_MODE_IN_WORDS: Final = 'an octal mode as text, such as "0440"'
+# Its owner can read it: nobody else can be sure to, not even this process, which compares it with what it should be.
+_MODE: Final = re.compile(r"0?[4-7][0-7]{2}")
+_MODE_IN_WORDS: Final = 'an octal mode as text, such as "0440", in which the owner may read'
+# The number behind the last user and group: chown(2) takes it for "as it is".
+_NO_ID: Final = (1 << 32) - 1
 # Bytes of a template.
 _MOST_OF_TEMPLATE: Final = 1_048_576
 
@@ -77,9 +80,13 @@ def file_mistakes(rows: tuple[FileSettings, ...]) -> Iterator[str]:
             except NoPlace as error:
                 yield f"{where}.{name}: {error}"
                 continue
+            if "\0" in str(given):
+                yield f"{where}.{name}: no path holds a NUL"
             if name == "path":
-                if place is None or not place.is_absolute():
+                if place is None or not place.is_absolute() or not place.name:
                     yield f"{where}.path: missing; the whole path of the file, from / on"
+                elif ".." in place.parts:  # two rows could be the same file, and nobody sees it
+                    yield f"{where}.path: without .., which may lead elsewhere where there are links"
                 elif place in paths:
                     yield f"{where}.path: the same as that of file[{paths.index(place)}]"
                 paths.append(place or Path())
@@ -98,7 +105,11 @@ def file_mistakes(rows: tuple[FileSettings, ...]) -> Iterator[str]:
             command = getattr(row, name)
             if len(command) == 1 and " " in command[0]:
                 yield f'{where}.{name}: a list with a text for each word, such as ["nginx", "-t"]; no shell reads it'
-        if row.signal is not None and not hasattr(signal, f"SIG{row.signal}"):
+        for name in ("owner", "group"):
+            given = getattr(row, name)
+            if given is not None and ("\0" in given or (given.isdecimal() and int(given) >= _NO_ID)):
+                yield f"{where}.{name}: a name, or a number below {_NO_ID}"
+        if row.signal is not None and not isinstance(getattr(signal, f"SIG{row.signal}", None), signal.Signals):
             yield f"{where}.signal: the name of a signal without SIG, such as HUP"
         if (row.signal is None) != (row.pid_file is None):
             yield f"{where}.signal, {where}.pid_file: both or none"

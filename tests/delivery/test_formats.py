@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import dotenv
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from secrets_actor.delivery.formats import FORMATS, Formatted
@@ -17,6 +17,7 @@ from secrets_actor.domain.references import Reference
 from secrets_actor.errors import InvalidParameter, InvalidSecretName, InvalidSecretValue
 from tests.delivery.given_values import Given
 
+NO_CHARACTERS = [chr(at | end) for at in range(0, 0x110000, 0x10000) for end in (0xFFFE, 0xFFFF)] + ["\ufdd0", "\ufdef"]
 TEXTS = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), max_size=20)
 VARIABLES = st.dictionaries(st.from_regex(r"[A-Z_][A-Z0-9_]{0,6}", fullmatch=True), TEXTS, max_size=4)
 NAMES = st.dictionaries(TEXTS.filter(bool), TEXTS, max_size=4)
@@ -100,8 +101,10 @@ def read_by_shell(text: str, names: list[str]) -> dict[str, str]:
 
 
 @given(VARIABLES)
+@example({"A": "\ufdcf\ufdf0\ufffd\U0001fffd"})
 @example(HARD)
 def test_systemd_reads_what_was_given(values: dict[str, str]) -> None:
+    assume(not any(letter in text for text in values.values() for letter in NO_CHARACTERS))
     assert read_environment_file(written("systemd", values)) == values
 
 
@@ -160,6 +163,19 @@ def test_a_variable_has_a_name_that_it_can_have_and_no_nul(form: str) -> None:
             Formatted.of(form, {name: "x"}, ())
     with pytest.raises(InvalidSecretValue, match="the value of A has a NUL"):
         Formatted.of(form, {"A": "x"}, ()).render(Given({"x": "a\0b"}))
+
+
+def test_what_systemd_would_refuse_is_told_before() -> None:
+    for letter in NO_CHARACTERS:
+        with pytest.raises(InvalidSecretValue, match=r"^the value of A has a noncharacter"):
+            written("systemd", {"A": f"x{letter}"})
+        assert json.loads(written("json", {"A": letter})) == {"A": letter}
+
+
+def test_a_variable_is_no_longer_than_linux_takes() -> None:
+    assert len(written("systemd", {"A": "x" * 131_069})) == len('A=""\n') + 131_069
+    with pytest.raises(InvalidSecretValue, match=r"^the value of A is too long for a variable"):
+        written("systemd", {"A": "x" * 131_068 + "ü"})
 
 
 def test_a_binary_value_is_an_error_and_a_wrong_name_is_one_at_once() -> None:
