@@ -11,7 +11,8 @@ Rule 3: a check comes before other programs see the content, where its command c
 Rule 4: each step leaves behind what the next program needs if this one is killed. A content whose check was not over
         is taken back. If programs were not told yet, they are told by the next.
 Rule 5: what is in the file's place must be a plain file, and no link: to follow a link, or to replace one, would be a
-        surprise. Nor is anything put into a folder where every user may replace it.
+        surprise. Nor is anything put into a folder where every user may replace it. In one where every user may make
+        files, such as /tmp, what another user has put beside it is no word of ours (rule 4).
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ _HELP: Final = {
     errno.EROFS: "mount it so that it can be written, or choose another path",
     errno.EACCES: "let this user write into the folder, or choose another path",
     errno.EPERM: "only root can give a file to another user, or to a group that it is not in",
+    errno.ENAMETOOLONG: "give it a shorter name: while it is written, 36 bytes are added",
 }
 # A check: gets the path of what is to be looked at, and raises `CheckFailed`.
 Check = Callable[[Path], object]
@@ -152,9 +154,9 @@ class FileWriter:
         if problem is not None:
             self._fail(problem)
 
-    def _fail(self, problem: str) -> None:
+    def _fail(self, problem: str, left: str = "what was there is left as it was") -> None:
         path = str(self._target.path)
-        raise DeliveryFailed(f"{path}: {problem} (what was there is left as it was)", path=path)
+        raise DeliveryFailed(f"{path}: {problem} ({left})", path=path)
 
     def _owner(self) -> tuple[int, int]:
         """Return the numbers of the user and the group; -1: as it is. Looked up each time: users come and go."""
@@ -216,6 +218,7 @@ class FileWriter:
             os.fchown(descriptor, uid, gid)
             os.fchmod(descriptor, target.mode)
             os.fsync(descriptor)
+            self._see_it_is_readable(folder, new)
             if target.check is not None and target.beforehand:
                 target.check(target.path.parent / new)
             if in_place:
@@ -228,9 +231,7 @@ class FileWriter:
             if in_place and target.check is not None:
                 target.check(target.path)
         except BaseException:  # a Ctrl-C, too
-            self._take_back(folder)
-            if marked:
-                self._drop(folder, _UNTOLD)
+            self._undo(folder, is_marked=marked)
             raise
         finally:
             with suppress(OSError):
@@ -240,6 +241,30 @@ class FileWriter:
             os.close(descriptor)
         self._drop(folder, _FORMER)
         self._drop(folder, _NOTHING)
+
+    def _see_it_is_readable(self, folder: int, new: str) -> None:
+        """Fail if the file, as it will be, cannot be read by this process. Else it would be taken for another content
+        at each look, written anew, and programs told of it, again and again."""
+        try:
+            os.close(os.open(new, os.O_RDONLY | _SAFE, dir_fd=folder))
+            return
+        except PermissionError:
+            pass
+        self._fail(
+            "with this owner and mode, this user could not read it, and so not see later whether it has changed; give "
+            "the file another mode or group, or this user CAP_DAC_READ_SEARCH"
+        )
+
+    def _undo(self, folder: int, *, is_marked: bool) -> None:
+        """Have all be as it was. Raises `DeliveryFailed` if it cannot be: the next program does it."""
+        try:
+            self._take_back(folder)
+            if is_marked:
+                self._drop(folder, _UNTOLD)
+            return
+        except OSError as error:
+            problem = f"what was there cannot be put back: {error.strerror}; {_HELP.get(error.errno or 0, 'mend that')}"
+        self._fail(problem, "a content whose check has failed, or was not over, may be there until then")
 
     def _keep_former(self, folder: int, *, is_first: bool) -> int:
         """Give the former file a second name, or note that there was none. Return a descriptor with the lock that says
@@ -298,9 +323,14 @@ class FileWriter:
 
     def _there(self, folder: int, kind: str) -> bool:
         try:
-            os.stat(self._beside(kind), dir_fd=folder, follow_symlinks=False)
+            found = os.stat(self._beside(kind), dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
             return False
+        trusted = {0, os.geteuid(), self._owner()[0]}
+        if os.fstat(folder).st_mode & stat.S_IWOTH and found.st_uid not in trusted:
+            self._fail(f"another user has put {self._beside(kind)} beside it; remove that, or choose another folder")
+        if not stat.S_ISREG(found.st_mode):
+            self._fail(f"{self._beside(kind)} beside it is no plain file, and not ours; remove it")
         return True
 
     def _make(self, folder: int, kind: str) -> None:

@@ -144,6 +144,62 @@ def test_a_link_is_neither_followed_nor_replaced_and_nor_is_what_is_no_file(path
     assert (path.parent / "other").read_text() == "other"
 
 
+def test_in_a_folder_where_all_may_make_files_what_another_user_puts_beside_it_is_no_former_file(path: Path) -> None:
+    writer(path).write(Content(b"old"))
+    path.parent.chmod(0o1777)
+    for kind in ("former", "none", "tell"):
+        beside_it = path.parent / f".app.conf.secrets-actor-{kind}"
+        beside_it.symlink_to(path)
+        with pytest.raises(DeliveryFailed, match="is no plain file"):
+            writer(path, tells=True).write(Content(b"new"))
+        beside_it.unlink()
+        if os.geteuid() == 0:  # only root can have another user's file there
+            beside_it.write_bytes(b"evil")
+            os.chown(beside_it, 65_534, 65_534)
+            with pytest.raises(DeliveryFailed, match="another user has put"):
+                writer(path, tells=True).write(Content(b"new"))
+            beside_it.unlink()
+        assert path.read_bytes() == b"old"
+
+
+@contextmanager
+def as_a_user_who_may_not_read_all(folder: Path) -> Iterator[Path]:
+    """Give a folder below *folder* that this user owns, and may write into; as root, be nobody for that time."""
+    was = os.getcwd(), os.geteuid()
+    os.chdir(folder)  # the folders above may be closed to nobody
+    if was[1] == 0:
+        os.chown(folder, 65_534, 65_534)
+        os.seteuid(65_534)
+    try:
+        yield Path()
+    finally:
+        os.seteuid(was[1])
+        os.chdir(was[0])
+
+
+def test_a_file_that_we_could_not_read_again_is_told_and_not_made(path: Path) -> None:
+    with as_a_user_who_may_not_read_all(path.parent) as folder:
+        assert "CAP_DAC_READ_SEARCH" in refusal(folder / "app.conf", mode=0o040)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_where_the_former_file_cannot_be_put_back_that_is_told_and_made_good_later(path: Path) -> None:
+    def shuts(place: Path) -> None:
+        place.parent.chmod(0o500)
+        says_no(place)
+
+    with as_a_user_who_may_not_read_all(path.parent) as folder:
+        place = folder / "app.conf"
+        writer(place).write(Content(b"old"))
+        with pytest.raises(DeliveryFailed, match="cannot be put back: Permission denied") as caught:
+            writer(place, check=shuts).write(Content(b"new"))
+        assert "left as it was" not in str(caught.value)
+        place.parent.chmod(0o700)
+        with pytest.raises(CheckFailed):
+            writer(place, check=says_no).write(Content(b"new"))
+        assert place.read_bytes() == b"old"
+
+
 def test_a_user_or_group_that_there_is_not_is_told(path: Path) -> None:
     writer(path).write(Content(b"old"))
 
