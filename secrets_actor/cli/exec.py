@@ -194,7 +194,7 @@ def _exec(options: Options, given: Mapping[str, Any]) -> int:
             delivery.check()
             if not plan.once:
                 return _supervise(system, plan, delivery, fetched, partial(_say, options.as_json))
-            become = delivery.command()
+            become = delivery.handed_over()
     return _become(become)
 
 
@@ -312,6 +312,11 @@ class _Delivery:
             own_group=bool(launcher) or not self.on_terminal,
             launcher=launcher,
         )
+
+    def handed_over(self) -> Command:
+        """Return the command that this process becomes: the memory files stay open for it."""
+        command, self._memories = self.command(), {}
+        return command
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -530,7 +535,8 @@ def _watchers(
 def _serve(life: Life, read: int, delivery: _Delivery, orphans: Any) -> int | None:
     """Hand signals on until the command is over. Return the signal that has ended us while there was no command."""
     while not life.is_over:
-        for number in next_signals(read, orphans.timeout()):
+        numbers = next_signals(read, orphans.timeout())
+        for number in numbers:
             if number in (_WOKEN, signal.SIGCHLD):
                 continue
             if delivery.relay is not None and number == signal.SIGWINCH:
@@ -548,6 +554,13 @@ def _serve(life: Life, read: int, delivery: _Delivery, orphans: Any) -> int | No
                 # The command has it, from us or from the kernel. We stop as well, until somebody says CONT.
                 os.kill(os.getpid(), signal.SIGSTOP)
         orphans.look()
+        # It has stopped by itself, as `suspend` in a shell does: the shell in front waits for us, and not for it.
+        if signal.SIGCHLD in numbers and signal.SIGCONT not in numbers and delivery.on_terminal and _can_go_on():
+            program = life.program
+            if program is not None and delivery.relay is not None:
+                delivery.relay.stop_with(program.is_stopped)
+            elif program is not None and program.is_stopped():
+                os.kill(os.getpid(), signal.SIGSTOP)
     return None
 
 

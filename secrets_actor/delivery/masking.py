@@ -9,6 +9,8 @@
 5. All that is covered by any piece is masked: where two values overlap, nothing of either is left.
 6. Only that is held back which may be the beginning of a piece. On a terminal that would be the letter just typed:
    `Masker.idle` gives out the first `SHOWN` bytes of it, and no more.
+7. What a running command was given stays masked, and so do the newest values of `KEPT` changes. Those in between are
+   forgotten: a value of 4 KB takes 600 KB here, and a command may run for years and see a change each hour.
 
 Time grows with the output alone: an occurrence has at least eight bytes, so one of the words of four bytes at 0, 4, 8
 and so on lies in its first seven. All words are looked up in one table, in C; only where one is found are pieces
@@ -30,6 +32,7 @@ from secrets_actor.json_text import NestedTooDeeply, read_json
 
 SHORTEST: Final = 8  # bytes; what is shorter, such as a port or `on`, is a part of other words
 PIECE: Final = 64  # bytes; also the length of a line of PEM
+KEPT: Final = 8
 SHOWN: Final = 3  # bytes of a value that may be seen when its printing stops there for a while
 
 _WORD: Final = 4  # bytes, as memoryview's format "I" has them
@@ -166,9 +169,10 @@ class Masker:
         values: the values. Those of fewer than `SHORTEST` bytes are left as they are.
     """
 
-    __slots__ = ("_covered", "_given", "_held", "_in_mark", "_pieces", "_short_beginnings", "_words")
+    __slots__ = ("_covered", "_generations", "_given", "_held", "_in_mark", "_pieces", "_short_beginnings", "_words")
 
     def __init__(self, values: Iterable[bytes] = ()) -> None:
+        self._generations: list[set[bytes]] = []  # the pieces of what was there at the start, and after each change
         self._pieces: set[bytes] = set()
         # Where a word of a piece is found, the piece begins so many bytes before.
         self._words: dict[int, list[tuple[int, bytes]]] = {}
@@ -183,8 +187,26 @@ class Masker:
         return f"<Masker of {len(self._pieces)} pieces>"
 
     def add(self, values: Iterable[bytes]) -> None:
-        """Masks these values, too, from here on: after a rotation the old one may still be printed."""
-        new = {piece for value in values for form in forms(value) for piece in _pieces(form)} - self._pieces
+        """Masks these values, too, from here on: after a rotation the old one may still be printed. They are all that
+        are current now: those of earlier calls are forgotten at last (rule 7)."""
+        new = {piece for value in values for form in forms(value) for piece in _pieces(form)}
+        self._generations.append(new)
+        self._index(new - self._pieces)
+        if len(self._generations) > KEPT + 1:
+            self._keep([self._generations[0], *self._generations[-KEPT:]])
+
+    def started(self) -> None:
+        """To be called when a command is started, which has the newest values. What the one before it had is kept, for
+        its last words may still come; older values are forgotten (rule 7)."""
+        if len(self._generations) > 2:
+            self._keep([set().union(*self._generations[-2:])])
+
+    def _keep(self, generations: list[set[bytes]]) -> None:
+        self._generations = generations
+        self._pieces, self._words, self._short_beginnings = set(), {}, set()
+        self._index(set().union(*generations))
+
+    def _index(self, new: set[bytes]) -> None:
         self._pieces |= new
         for piece in new:
             self._short_beginnings.update(piece[:length] for length in range(1, _WORD))

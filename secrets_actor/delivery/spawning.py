@@ -142,6 +142,12 @@ class Program:
             if not self._taken:
                 self._send(number)
 
+    def is_stopped(self) -> bool:
+        """Whether it is stopped, as by Ctrl-Z. Says so once for each stop."""
+        with self._lock, contextlib.suppress(ChildProcessError):
+            return not self._taken and os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG) is not None
+        return False
+
     def _send(self, number: int) -> None:
         if self._own_group:
             with contextlib.suppress(ProcessLookupError):

@@ -25,7 +25,7 @@ import signal
 import termios
 import threading
 import tty
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -80,6 +80,7 @@ class Relay:
         self._ended = False  # the command's end was told
         self._outer: list[Any] | None = None  # the modes of our terminal as they were; None while they are
         self._outer_lock = threading.Lock()
+        self._stopping = threading.Lock()  # held until we and the command go on
         # setsid -c makes the program that it runs the leader of a session on the terminal that is its stdin. util-linux
         # and busybox have it. Python has nothing of the kind that is safe between fork and exec in a threaded process.
         setsid = shutil.which("setsid") if _is_interactive(stdin, stdout) else None
@@ -117,7 +118,8 @@ class Relay:
             thread.start()
 
     def replace_values(self, values: Iterable[bytes]) -> None:
-        """Masks these values, and those before them as well: the command may still print what it was given."""
+        """Masks these values, which are all that are current now, and those before them as well: the command may
+        still print what it was given."""
         values = tuple(values)
         for one in self._outputs:
             one.add(values)
@@ -149,6 +151,13 @@ class Relay:
             if thread.ident is not None:
                 thread.join(None if deadline is None else max(0.0, deadline - now()))
         return not any(thread.is_alive() for thread in self._threads)
+
+    def stop_with(self, is_stopped: Callable[[], bool]) -> None:
+        """Stops us, too, if the command has stopped by itself, until a shell lets us go on; then the command does, too.
+        To be called at SIGCHLD, where a shell would see us stopped."""
+        with self._stopping:
+            if is_stopped():
+                self._stop_us()
 
     def finish(self, timeout: float | None = None) -> None:
         """Drains, with its timeout, drops what is left then, and gives our terminal back."""
@@ -230,17 +239,24 @@ class Relay:
         return group > 0 and os.getsid(group) == group and not _minds_being_stopped(group) and _can_be_continued()
 
     def _stop_all(self) -> None:
-        group = os.tcgetpgrp(self._outputs[0].ours)
-        with suppress(ProcessLookupError):
-            os.killpg(group, signal.SIGSTOP)
+        with self._stopping:
+            with suppress(ProcessLookupError):
+                os.killpg(os.tcgetpgrp(self._outputs[0].ours), signal.SIGSTOP)
+            self._stop_us()
+
+    def _stop_us(self) -> None:
+        """Stops us, and lets the command go on when we do."""
         self.restore()
         os.killpg(0, signal.SIGSTOP)
-        # The signal above may be taken by another thread a moment later; this one is taken before the call returns.
-        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
-        self._make_raw()  # in the background the kernel stops us again, until a shell puts us in front
+        if threading.current_thread() is not threading.main_thread():
+            # The main thread takes the signal above, maybe a moment later; this one is taken before the call returns.
+            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+        if self.interactive:
+            self._make_raw()  # in the background the kernel stops us again, until a shell puts us in front
         self.resized()
-        with suppress(ProcessLookupError):
-            os.killpg(group, signal.SIGCONT)
+        if self.interactive:
+            with suppress(ProcessLookupError, OSError):
+                os.killpg(os.tcgetpgrp(self._outputs[0].ours), signal.SIGCONT)
 
 
 class _Output:
@@ -267,7 +283,9 @@ class _Output:
         self.copy_size()
 
     def reset(self) -> None:
-        """Gives the command's terminal the modes that ours had."""
+        """Prepares for the next start: gives the command's terminal the modes that ours had, and forgets old values."""
+        with self._lock:
+            self._masker.started()
         if self._modes is not None:
             termios.tcsetattr(self.theirs, termios.TCSANOW, self._modes)
 

@@ -23,6 +23,7 @@ from secrets_actor.runtime.settings import DaemonClientSettings
 from tests.cli.program import SECONDS, Program, finished
 from tests.cli.stores import FOLDER
 from tests.daemon.rig import configuration
+from tests.delivery.terminals import Terminal, python
 from tests.servers.daemon import Daemon
 from tests.servers.process import ROOT
 
@@ -125,6 +126,15 @@ def test_on_a_terminal_ctrl_c_reaches_the_command_once_and_not_by_us_as_well(pro
         assert terminal.wait_for_end() == 7
         shown = terminal.transcript
     assert [shown.count(f"got SIG{name}") for name in ("INT", "QUIT", "TSTP", "HUP", "TERM")] == [1, 1, 1, 1, 1]
+
+
+def test_a_command_that_stops_itself_gives_the_terminal_to_the_shell_and_goes_on_with_fg(program: Program) -> None:
+    job = f"{' '.join(python('-m', 'secrets_actor'))} exec %s -- sh -c 'kill -STOP $$; echo back'; echo is $?; fg\n"
+    with Terminal("bash", "-c", "set -m\n" + job % "" + job % "--mask", environment=program.environment) as terminal:
+        for _ in range(2):
+            terminal.until(f"is {128 + signal.SIGSTOP}".encode())
+            terminal.until(b"back\r\n")
+        assert terminal.end() == 0
 
 
 @pytest.mark.skipif(
@@ -269,16 +279,16 @@ def test_between_two_starts_term_ends_us_and_a_second_term_in_the_grace_kills(pr
 
 
 def test_what_is_started_has_nothing_of_ours_and_with_once_nothing_of_us_is_left(program: Program) -> None:
-    script = "ls /proc/self/fd | wc -l; grep SigIgn /proc/self/status; echo $$ $A $UNKNOWN"
+    script = "ls /proc/self/fd | wc -l; grep SigIgn /proc/self/status; echo $$ $A $(cat $B_FILE) $UNKNOWN"
     with store(program) as secrets:
         secrets.set("app/a", "value-0")
     for more in ((), ("--once",)):
-        given = ("--pristine", "--keep", "PATH", "--env", "A=app/a", *more)
+        given = ("--pristine", "--keep", "PATH", "--env", "A=app/a", "--memfd", "B=app/a", *more)
         with running(program.with_settings(UNKNOWN="x"), *given, "--", "sh", "-c", script) as one:
-            assert int(one.line()) == 4  # and that of the folder that is listed
+            assert int(one.line()) == 5  # the memory file, and that of the folder that is listed
             assert one.line() == "SigIgn:\t0000000000000000"
-            number, value = one.line().split()
-            assert (int(number) == one.process.pid, value) == (bool(more), "value-0")
+            number, *values = one.line().split()
+            assert (int(number) == one.process.pid, values) == (bool(more), ["value-0"] * 2)
 
 
 def test_the_output_is_masked_and_the_terminal_stays_one(program: Program) -> None:

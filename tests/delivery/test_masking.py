@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secrets_actor.delivery.masking import PIECE, SHORTEST, SHOWN, Masker, forms, too_short
+from secrets_actor.delivery.masking import KEPT, PIECE, SHORTEST, SHOWN, Masker, forms, too_short
 
 VALUE: Final = b"p&ss'w\"rd <\xc3\xa9/+\\ $HOME`"
 KEY: Final = b"-----BEGIN KEY-----\n" + b"\n".join([b"MIIEvQIBADAN" + bytes([65 + i]) * 52 for i in range(5)]) + b"\n"
@@ -254,3 +254,20 @@ def test_the_time_that_it_takes_grows_no_faster_than_the_output() -> None:
     masker = Masker([b"a" * 65535 + b"b"])
 
     assert sum(len(masker.feed(b"a" * 65536)) for _ in range(4)) == len("****")
+
+
+def test_old_values_are_forgotten_but_not_what_a_running_command_has() -> None:
+    masker = Masker([b"at-the-start"])
+    values = [b"rotation-%03d" % number for number in range(2 * KEPT)]
+    for value in values:
+        masker.add([value])
+    assert _masked_words(masker, b"at-the-start", *values) == [True] + [False] * KEPT + [True] * KEPT
+    masker.started()
+    assert _masked_words(masker, b"at-the-start", *values[-3:]) == [False, False, True, True]
+    masker.add([b"rotation-new"])
+    masker.started()
+    assert _masked_words(masker, b"rotation-new", *values[-2:]) == [True, True, True]
+
+
+def _masked_words(masker: Masker, *words: bytes) -> list[bool]:
+    return [masker.feed(word + b"\n") == b"****\n" for word in words]
