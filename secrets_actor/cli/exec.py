@@ -19,6 +19,7 @@ import contextlib
 import os
 import resource
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from secrets_actor.delivery.environment import Mapped
     from secrets_actor.delivery.fetching import Fetched, Wanted
     from secrets_actor.delivery.private_files import PrivateFolder
-    from secrets_actor.delivery.spawning import Command
+    from secrets_actor.delivery.spawning import Command, Program
     from secrets_actor.delivery.terminal import Relay
     from secrets_actor.domain.references import Reference
     from secrets_actor.otp import ChildSpec, LifecycleEvent
@@ -190,10 +191,12 @@ def _exec(options: Options, given: Mapping[str, Any]) -> int:
         fetched = _fetch(secrets, plan.wanted)
         with contextlib.ExitStack() as stack:
             delivery = _Delivery(plan, stack)
+            # Before there is a folder, and until it is removed: a signal must not end us and leave it.
+            pipe = None if plan.once else stack.enter_context(signals(FORWARDED, children=True))
             delivery.take(fetched)
             delivery.check()
-            if not plan.once:
-                return _supervise(system, plan, delivery, fetched, partial(_say, options.as_json))
+            if pipe is not None:
+                return _supervise(system, plan, delivery, fetched, partial(_say, options.as_json), pipe)
             become = delivery.handed_over()
     return _become(become)
 
@@ -254,6 +257,8 @@ class _Delivery:
         self._environment: dict[str, str] = {}
         self.relay: Relay | None = None
         self.hurried = False  # somebody has asked us to end
+        # Held while the command is started: it must get the memory files that its environment names.
+        self._lock = threading.Lock()
         self.on_terminal = _on_terminal()
         stack.callback(self._close_memories)
 
@@ -280,9 +285,6 @@ class _Delivery:
                 environment[name + FILE] = str(path)
         made = {name: memory_file(name, content) for name, content in memories.items() if content is not None}
         environment.update({name + FILE: f"/proc/self/fd/{fd}" for name, fd in made.items()})
-        before, self._memories, self._environment = self._memories, made, environment
-        for fd in before.values():
-            os.close(fd)
         if plan.mask:
             from secrets_actor.delivery.terminal import open_relay
 
@@ -291,6 +293,11 @@ class _Delivery:
                 self.relay = open_relay(values)
             else:
                 self.relay.replace_values(values)
+        # Only now, when they are masked: a command that has ended may be started at any time.
+        with self._lock:
+            before, self._memories, self._environment = self._memories, made, environment
+            for fd in before.values():
+                os.close(fd)
 
     def check(self) -> None:
         """Raise `NotStarted` if there is no such program."""
@@ -298,8 +305,14 @@ class _Delivery:
 
         executable(self._plan.argv[0])
 
-    def command(self) -> Command:
-        """Return what is to be started now."""
+    def start(self) -> Program:
+        """Start the command with the newest values. Raises `NotStarted`."""
+        from secrets_actor.delivery.spawning import start
+
+        with self._lock:
+            return start(self._command())
+
+    def _command(self) -> Command:
         from secrets_actor.delivery.spawning import Command
 
         relay = self.relay
@@ -315,7 +328,7 @@ class _Delivery:
 
     def handed_over(self) -> Command:
         """Return the command that this process becomes: the memory files stay open for it."""
-        command, self._memories = self.command(), {}
+        command, self._memories = self._command(), {}
         return command
 
     @property
@@ -423,7 +436,14 @@ def _say(as_json: bool, line: str) -> str:
     return json_text({"event": "exec", "message": line}) if as_json else f"{PROGRAM}: exec: {line}"
 
 
-def _supervise(tree: _Tree, plan: _Plan, delivery: _Delivery, fetched: Fetched, worded: Callable[[str], str]) -> int:
+def _supervise(
+    tree: _Tree,
+    plan: _Plan,
+    delivery: _Delivery,
+    fetched: Fetched,
+    worded: Callable[[str], str],
+    pipe: tuple[int, int],
+) -> int:
     from secrets_actor.cli.run import Voice
     from secrets_actor.delivery.command_plan import Course
     from secrets_actor.delivery.command_process import Life, command_spec
@@ -436,36 +456,36 @@ def _supervise(tree: _Tree, plan: _Plan, delivery: _Delivery, fetched: Fetched, 
         voice.say(worded(line))
 
     adopts = adopt_orphans()
-    with signals(FORWARDED, children=True) as (read, write):
+    read, write = pipe
 
-        def wake() -> None:
-            with contextlib.suppress(BlockingIOError):
-                os.write(write, bytes([_WOKEN]))
+    def wake() -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.write(write, bytes([_WOKEN]))
 
-        life = Life(delivery.command, Course(plan.restart, plan.grace), wake, stop_signal=plan.stop_signal)
-        gave_up: list[None] = []
+    life = Life(delivery.start, Course(plan.restart, plan.grace), wake, stop_signal=plan.stop_signal)
+    gave_up: list[None] = []
 
-        def give_up() -> None:
-            gave_up.append(None)
-            life.finish()
+    def give_up() -> None:
+        gave_up.append(None)
+        life.finish()
 
-        tree.gave_up = give_up
-        tree.told = partial(_tell, say)
+    tree.gave_up = give_up
+    tree.told = partial(_tell, say)
+    if delivery.relay is not None:
+        if any(map(too_short, fetched.values(plan.wanted.references))):
+            say(f"a value of fewer than {SHORTEST} bytes is not masked")
+        delivery.relay.start()
+    try:
+        tree.add("program", command_spec(life))
+        if plan.way != "ignore":
+            for spec in _watchers(tree, plan, delivery, fetched, life, say):
+                tree.add("watch", spec)
+        ended_by = _serve(life, read, delivery, Orphans(adopts))
+    finally:
+        life.kill()
         if delivery.relay is not None:
-            if any(map(too_short, fetched.values(plan.wanted.references))):
-                say(f"a value of fewer than {SHORTEST} bytes is not masked")
-            delivery.relay.start()
-        try:
-            tree.add("program", command_spec(life))
-            if plan.way != "ignore":
-                for spec in _watchers(tree, plan, delivery, fetched, life, say):
-                    tree.add("watch", spec)
-            ended_by = _serve(life, read, delivery, Orphans(adopts))
-        finally:
-            life.kill()
-            if delivery.relay is not None:
-                _show_the_rest(delivery.relay, read, hurried=delivery.hurried)
-            voice.close()
+            _show_the_rest(delivery.relay, read, hurried=delivery.hurried)
+        voice.close()
     if life.problem is not None:
         raise life.problem
     if gave_up:
@@ -548,7 +568,10 @@ def _serve(life: Life, read: int, delivery: _Delivery, orphans: Any) -> int | No
             forwarded = not (delivery.on_terminal and number in _OF_TERMINAL) or own
             if own and number == signal.SIGWINCH:
                 continue
-            if not life.hear(number, forwarded=forwarded) and number in _ENDING:
+            delivery.hurried |= number == signal.SIGTERM
+            heard = life.hear(number, forwarded=forwarded)
+            # Without a terminal, HUP means to read all anew, and so does the command that is about to be started.
+            if not heard and number in _ENDING and (number != signal.SIGHUP or delivery.on_terminal):
                 return int(number)
             if number == signal.SIGTSTP and (forwarded or _can_go_on()):
                 # The command has it, from us or from the kernel. We stop as well, until somebody says CONT.

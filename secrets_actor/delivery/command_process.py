@@ -19,7 +19,7 @@ from msgspec import Struct
 from secrets_actor.actor.error_translation import NO_THREAD_HELP
 from secrets_actor.clock import now
 from secrets_actor.delivery.command_plan import Act, Course, Phase
-from secrets_actor.delivery.spawning import Command, NotStarted, Program, exit_code, start
+from secrets_actor.delivery.spawning import NotStarted, Program, exit_code
 from secrets_actor.otp import (
     Backoff,
     ChildSpec,
@@ -70,21 +70,21 @@ class _GraceOver(Struct, frozen=True):
 
 
 class Life:
-    """The command, beyond the processes that run it. *command* gives what is to be started next; it is called at each
-    start. *over* is called once, when the command has ended for good or cannot be started; `code` is then its exit code
-    by the rules of the shells, `status` as in `Program.wait`, and `problem` says why it was not started, or None.
-    *notice* is told of each start, with the number of the process."""
+    """The command, beyond the processes that run it. *start* starts it, with what is newest then. *over* is called
+    once, when the command has ended for good or cannot be started; `code` is then its exit code by the rules of the
+    shells, `status` as in `Program.wait`, and `problem` says why it was not started, or None. *notice* is told of
+    each start, with the number of the process."""
 
     def __init__(
         self,
-        command: Callable[[], Command],
+        start: Callable[[], Program],
         course: Course,
         over: Callable[[], object],
         *,
         stop_signal: int = signal.SIGTERM,
         notice: Callable[[int], object] = lambda _pid: None,
     ) -> None:
-        self._command, self._over, self._notice = command, over, notice
+        self._start, self._over, self._notice = start, over, notice
         self._first_course, self.stop_signal = course, stop_signal
         self.lock = threading.Lock()
         self.course = course
@@ -103,11 +103,10 @@ class Life:
 
     def begin(self) -> None:
         """Start the command. Raises `NotStarted`."""
-        command = self._command()
         with self.lock:
             if self.is_over:
                 return
-            program = self.program = start(command)
+            program = self.program = self._start()
             self.runs, self.course = True, self._first_course
         self._notice(program.pid)
         if not begin(threading.Thread(target=self._wait, args=(program,), name="command", daemon=True)):

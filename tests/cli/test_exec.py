@@ -267,7 +267,9 @@ def test_a_command_that_ends_too_often_ends_us_with_its_last_code_and_one_line_s
 def test_between_two_starts_term_ends_us_and_a_second_term_in_the_grace_kills(program: Program) -> None:
     script = "trap 'echo heard' TERM; echo ready; while :; do sleep 600 & wait $!; done"
     with running(program, "--restart", "always", "--", "sh", "-c", "echo $$; exit 3") as waits:
-        waits.line()
+        _wait_for_end_of_group(int(waits.line()))
+        waits.process.send_signal(signal.SIGHUP)  # read all anew: it is about to
+        assert waits.line() != ""
         told = waits.process.stderr.readline().decode()  # type: ignore[union-attr]
         assert "restart 1 within a minute" in told
         assert waits.end()[0] in (-signal.SIGTERM, 3)  # 3: it has just been started again
