@@ -80,7 +80,8 @@ class Relay:
         self._ended = False  # the command's end was told
         self._outer: list[Any] | None = None  # the modes of our terminal as they were; None while they are
         self._outer_lock = threading.Lock()
-        self._stopping = threading.Lock()  # held until we and the command go on
+        self._stopped = False  # we are about to be stopped, or are, and so is the command: once for both
+        self._stopping = threading.Lock()
         # setsid -c makes the program that it runs the leader of a session on the terminal that is its stdin. util-linux
         # and busybox have it. Python has nothing of the kind that is safe between fork and exec in a threaded process.
         setsid = shutil.which("setsid") if _is_interactive(stdin, stdout) else None
@@ -130,10 +131,16 @@ class Relay:
             one.copy_size()
 
     def continued(self) -> None:
-        """Sets our terminal to raw again; to be called at SIGCONT, for a shell has had it in the meantime."""
+        """Sets our terminal to raw again, for a shell has had it in the meantime, and lets the command go on if it was
+        stopped with us; to be called at SIGCONT."""
+        with self._stopping:
+            stopped, self._stopped = self._stopped, False
         if self.interactive and self._has_the_terminal():
             self._make_raw()
             self.resized()
+        if self.interactive and stopped:
+            with suppress(OSError):  # it has ended
+                os.killpg(os.tcgetpgrp(self._outputs[0].ours), signal.SIGCONT)
 
     def drain(self, timeout: float | None = None) -> bool:
         """Shows what the command had printed, and says whether all of it is shown. To be called when it has ended.
@@ -239,24 +246,17 @@ class Relay:
         return group > 0 and os.getsid(group) == group and not _minds_being_stopped(group) and _can_be_continued()
 
     def _stop_all(self) -> None:
-        with self._stopping:
-            with suppress(ProcessLookupError):
-                os.killpg(os.tcgetpgrp(self._outputs[0].ours), signal.SIGSTOP)
+        with self._stopping, suppress(OSError):  # it has ended
+            os.killpg(os.tcgetpgrp(self._outputs[0].ours), signal.SIGSTOP)
             self._stop_us()
 
     def _stop_us(self) -> None:
-        """Stops us, and lets the command go on when we do."""
-        self.restore()
-        os.killpg(0, signal.SIGSTOP)
-        if threading.current_thread() is not threading.main_thread():
-            # The main thread takes the signal above, maybe a moment later; this one is taken before the call returns.
-            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
-        if self.interactive:
-            self._make_raw()  # in the background the kernel stops us again, until a shell puts us in front
-        self.resized()
-        if self.interactive:
-            with suppress(ProcessLookupError, OSError):
-                os.killpg(os.tcgetpgrp(self._outputs[0].ours), signal.SIGCONT)
+        """Stops our group, for a script that waits for us is in it. What is to be done when we go on is done by
+        `continued`: only SIGCONT tells that for certain, as another thread may take the stop a moment later."""
+        if not self._stopped:
+            self._stopped = True
+            self.restore()
+            os.killpg(0, signal.SIGSTOP)
 
 
 class _Output:
