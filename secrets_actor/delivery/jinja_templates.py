@@ -37,12 +37,16 @@ class JinjaTemplate:
     def parse(cls, text: str) -> JinjaTemplate:
         """Return the template that *text* is. Raises `InvalidParameter`, with the line."""
         try:
-            tree = _environment().parse(text)
+            environment = _environment()
+            tree = environment.parse(text)
+            environment.compile(text)  # it alone sees a filter or a test that there is not
         except TemplateSyntaxError as error:
-            line = error.lineno
+            problem = f"line {error.lineno}: Jinja cannot read this"
+        except RecursionError:
+            problem = "brackets or operators stand too deep in one another for Jinja"
         else:
             return cls(text, tuple(dict.fromkeys(_reference(one) for one in _calls(tree))))
-        raise InvalidParameter("template", f"line {line}: Jinja cannot read this")
+        raise InvalidParameter("template", problem)
 
     @property
     def references(self) -> tuple[Reference, ...]:

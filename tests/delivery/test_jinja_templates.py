@@ -41,6 +41,8 @@ def test_the_references_are_known_before_it_is_rendered() -> None:
         ('{{ secret("") }}', "no name of a secret"),
         ("{% set f = secret %}{{ f('db/x') }}", "secret is for"),
         ("\n\n{% hunter2 %}", "line 3: Jinja cannot read this"),
+        ('\n{{ secret("db/x") | hunter2 }}', "line 2: Jinja cannot read this"),
+        ("{{ " + "(" * 3000 + ")" * 3000 + " }}", "too deep in one another"),
     ],
 )
 def test_a_mistake_is_told_by_its_line(text: str, told: str) -> None:
