@@ -4,8 +4,9 @@ Rule 1: only another set of versions is a change (`Fetched.versions`). It is tol
         that is configured, and once.
 Rule 2: a store that is away, and a secret that is missing, change nothing: the last that was told stays in force. The
         log has one line for each such time, and it is tried again after pauses that grow to a minute.
-Rule 3: a change is seen by a subscription to each secret. Subscriptions hear of AWSCURRENT only, and of names that are
-        known. So prefixes are listed, and other stages got, every *every* seconds.
+Rule 3: a change is seen by a subscription to each secret. Subscriptions hear of AWSCURRENT only, of names that are
+        known, and not that a secret is deleted. So every *every* seconds all is looked at: prefixes are listed, other
+        stages got, and what is missing by now is told as rule 2 says.
 Rule 4: a process that is started again goes on with what was told last: it keeps that in `Told`, outside of itself.
 """
 
@@ -26,7 +27,7 @@ from secrets_actor.domain.names import SecretId
 from secrets_actor.domain.secret import NewVersion
 from secrets_actor.otp import Backoff, ExitReason, GenServer, Handled, InitResult, LifecycleEvent, Ok, Timer
 
-# Seconds between two looks at prefixes and stages, if nothing is configured: the default TTL.
+# Seconds between two looks at all that is wanted, if nothing is configured: the default TTL.
 LOOK: Final = 300.0
 _AGAIN: Final = Backoff(initial=1.0, maximum=60.0, jitter=0.5)
 
@@ -47,7 +48,7 @@ class _Act(Struct, frozen=True):
 
 
 class _Look(Struct, frozen=True):
-    """It is time to look at prefixes and stages."""
+    """It is time to look at all that is wanted."""
 
 
 class Told:
@@ -64,9 +65,9 @@ class Changes(GenServer):
 
     *tell* is called in this process, and must not block: have it cast to the process that is concerned. *last* has what
     the program has already. *every*: seconds between two questions to the store about all that is wanted, whatever the
-    cache has (None: the store is asked about once a TTL, as for any subscription; prefixes and stages are looked at
-    every 300 seconds). *chance* returns random numbers, 0 to 1. *on_failure* is called, as *tell* is, with why all that
-    is wanted cannot be fetched, and with None when it can again.
+    cache has (None: the store is asked about once a TTL, as for any subscription, and all is looked at, through the
+    cache, every 300 seconds). *chance* returns random numbers, 0 to 1. *on_failure* is called, as *tell* is, with why
+    all that is wanted cannot be fetched, and with None when it can again.
     """
 
     trap_exit = True
@@ -161,9 +162,7 @@ class Changes(GenServer):
             self._timer = self.send_after(max(due - self._now(), at_least), _Act())
 
     def _look_later(self) -> None:
-        stages = any(one.stage is not None for one in self._wanted.references)
-        if self._every is not None or stages or self._wanted.prefixes:
-            self.send_after(self._every or LOOK, _Look())
+        self.send_after(self._every or LOOK, _Look())
 
     def _look(self, *, refresh: bool) -> None:
         """Note a change if there is one: asked is the store with *refresh*, else the cache where it has the answer."""

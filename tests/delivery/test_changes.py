@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from secrets_actor import Secrets, System
-from secrets_actor.delivery.changes import Changes, ChangesFailed, Told
+from secrets_actor.delivery.changes import LOOK, Changes, ChangesFailed, Told
 from secrets_actor.delivery.fetching import Fetched, Wanted, fetch
 from secrets_actor.delivery.pace import Pace
 from secrets_actor.delivery.references import parse_reference
@@ -153,6 +153,20 @@ def test_a_secret_that_is_gone_changes_nothing_and_one_that_comes_below_a_prefix
         rig.after(30.0)
         rig.after(70.0)
         assert set(rig.first().below("app/")) == {"app/a", "app/new"}
+
+
+def test_that_a_secret_was_deleted_is_seen_though_no_subscription_hears_of_it(rig: Rig) -> None:
+    problems: list[str | None] = []
+    with rig.running(WANTED, on_failure=lambda error: problems.append(error and error.code)) as system:
+        rig.first()
+        system.secrets.delete("db")
+        rig.after(LOOK + 1.0)
+        assert (rig.failures, problems) == (["missing_secrets"], ["missing_secrets"])
+        rig.after(LOOK)
+        system.secrets.restore("db")
+        rig.after(LOOK)
+        assert problems == ["missing_secrets", "missing_secrets", None]
+        assert rig.told.empty(), "it is the same version"
 
 
 def test_the_process_is_started_again_and_tells_what_came_meanwhile_once(rig: Rig) -> None:
