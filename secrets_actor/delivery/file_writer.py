@@ -32,7 +32,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from secrets_actor.domain.errors import DeliveryFailed
+from secrets_actor.domain.errors import CheckFailed, DeliveryFailed
 from secrets_actor.structs import Opaque
 
 # What stands behind the file's own name, between a dot and this, while it is written, checked, and told of (rule 4).
@@ -220,7 +220,7 @@ class FileWriter:
             os.fsync(descriptor)
             self._see_it_is_readable(folder, new)
             if target.check is not None and target.beforehand:
-                target.check(target.path.parent / new)
+                self._have_checked(folder, new)
             if in_place:
                 held = self._keep_former(folder, is_first=is_first)
             if target.tells and not self._there(folder, _UNTOLD):
@@ -228,8 +228,8 @@ class FileWriter:
                 marked = True
             os.rename(new, self._name, src_dir_fd=folder, dst_dir_fd=folder)
             os.fsync(folder)
-            if in_place and target.check is not None:
-                target.check(target.path)
+            if in_place:
+                self._have_checked(folder, self._name)
         except BaseException:  # a Ctrl-C, too
             self._undo(folder, is_marked=marked)
             raise
@@ -241,6 +241,18 @@ class FileWriter:
             os.close(descriptor)
         self._drop(folder, _FORMER)
         self._drop(folder, _NOTHING)
+
+    def _have_checked(self, folder: int, name: str) -> None:
+        """Have the check look at the file *name*. Raises `CheckFailed`, also if the check has changed the file: that
+        would be another content at each look, and programs told of it, again and again."""
+        before = _facts(folder, name)
+        if self._target.check is not None:
+            self._target.check(self._target.path.parent / name)
+        if _facts(folder, name) != before:
+            path = str(self._target.path)
+            raise CheckFailed(
+                f"{path}: the check has changed the file, and may only read it; it is as it was", path=path
+            )
 
     def _see_it_is_readable(self, folder: int, new: str) -> None:
         """Fail if the file, as it will be, cannot be read by this process. Else it would be taken for another content
@@ -378,6 +390,15 @@ def _holds(folder: int, name: str, content: Content) -> bool:
         return True
     finally:
         os.close(descriptor)
+
+
+def _facts(folder: int, name: str) -> tuple[int, ...]:
+    """Return what is another if the file *name* was changed or replaced; () if there is none."""
+    try:
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return ()
+    return found.st_ino, found.st_mode, found.st_uid, found.st_gid, found.st_size, found.st_mtime_ns
 
 
 def _write_all(descriptor: int, content: Content) -> None:

@@ -250,6 +250,24 @@ def test_a_check_in_place_sees_the_new_file_and_gets_the_old_one_back_if_it_fail
     assert beside(path) == []
 
 
+@pytest.mark.parametrize("beforehand", [False, True])
+def test_a_check_that_changes_or_removes_the_file_has_failed(path: Path, beforehand: bool) -> None:
+    def edits(place: Path) -> None:
+        place.chmod(0o600)
+        place.write_bytes(b"other")
+
+    def shows_all(place: Path) -> None:
+        place.chmod(0o444)
+
+    writer(path).write(Content(b"old"))
+    before = state(path)
+    for check in (edits, shows_all, Path.unlink):
+        with pytest.raises(CheckFailed, match="the check has changed the file"):
+            writer(path, check=check, beforehand=beforehand).write(Content(b"new"))
+        assert state(path) == before
+    assert beside(path) == []
+
+
 def test_a_check_is_not_run_for_the_same_content(path: Path) -> None:
     writer(path).write(Content(b"old"))
 
