@@ -283,16 +283,27 @@ class FileWriter:
         that this process is at it; -1 if the former file cannot be opened."""
         if is_first:
             self._make(folder, _NOTHING)
-            return self._locked(folder, _NOTHING)
+            return self._held(folder, _NOTHING)
         try:
             os.link(self._name, self._beside(_FORMER), src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
-            return self._locked(folder, _FORMER)
+            return self._held(folder, _FORMER)
         except OSError as error:
             problem = error.strerror
         self._fail(
             f"to be checked in its place, it needs a second name (a hard link) for a moment: {problem}; have the check "
             "name the new file by {}"
         )
+        raise AssertionError  # for the type checker
+
+    def _held(self, folder: int, kind: str) -> int:
+        """Lock the file *kind*, which was just made, as `_locked` does. Raises `DeliveryFailed` if another process took
+        it for a leftover, and removed it, before it was locked: then nothing could be put back."""
+        held = self._locked(folder, kind)
+        if self._there(folder, kind):
+            return held
+        if held >= 0:
+            os.close(held)
+        self._fail("another program is just writing it")
         raise AssertionError  # for the type checker
 
     def _take_back(self, folder: int) -> None:
@@ -361,9 +372,12 @@ class FileWriter:
             return -1
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return descriptor
+            # Before that, its holder may have ended, and a third process have made another file of the name.
+            if _facts(folder, self._beside(kind))[:1] == (os.fstat(descriptor).st_ino,):
+                return descriptor
         except BlockingIOError:
-            os.close(descriptor)
+            pass
+        os.close(descriptor)
         self._fail("another program is just checking a new content of it")
         raise AssertionError  # for the type checker
 

@@ -7,8 +7,9 @@ import resource
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -266,6 +267,23 @@ def test_a_check_that_changes_or_removes_the_file_has_failed(path: Path, beforeh
             writer(path, check=check, beforehand=beforehand).write(Content(b"new"))
         assert state(path) == before
     assert beside(path) == []
+
+
+def test_of_several_at_once_none_leaves_a_content_whose_check_has_failed(path: Path) -> None:
+    def write(number: int) -> None:
+        for turn in range(100):
+            good = turn % 3 == 0
+            with suppress(DeliveryFailed):  # another one is at it
+                content = Content(b"%s %d %d" % (b"good" if good else b"bad", number, turn))
+                writer(path, check=(lambda _: None) if good else says_no).write(content)
+
+    writer(path).write(Content(b"good"))
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert path.read_bytes().startswith(b"good")
 
 
 def test_a_check_is_not_run_for_the_same_content(path: Path) -> None:
