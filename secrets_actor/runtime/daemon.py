@@ -592,7 +592,13 @@ class Daemon:
         troubled = sum(1 for state in self._files.states() if state.problem)
         if not troubled:
             return found
-        return replace(found, degraded=(*found.degraded, Degradation("files", f"{troubled} are not as they should be")))
+        return replace(
+            found,
+            degraded=(
+                *found.degraded,
+                Degradation("files", f"not as they should be: {troubled}; status says which, and why"),
+            ),
+        )
 
     def _waits_for(self, running: Mapping[str, TreeNode]) -> Iterator[str]:
         if self._drains:
